@@ -1,0 +1,64 @@
+# Everything runs in .venv, which the first target that needs it makes from the hashed lock files.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+UV_VERSION := 0.13.8
+BIN := .venv/bin
+
+.PHONY: help run demo mailbox test test-unit lint format protos lock clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+run: .venv/.installed ## Set up and serve everything on this machine; Ctrl-C stops it
+	@$(BIN)/python -m services.stack
+
+demo: .venv/.installed ## Set up, blur real photographs through the whole stack, show the mail that came, end
+	@$(BIN)/python -m services.stack.demo
+
+test: .venv/.installed-dev ## Set up and run all tests
+	$(BIN)/pytest
+
+test-unit: .venv/.installed-dev ## Only the tests without input or output: seconds
+	$(BIN)/pytest tests/unit
+
+lint: .venv/.installed-dev ## Formatting, lints, types, import rules, protos and generated code
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/buf lint protos
+	$(BIN)/python -m tools.generate_protos --check
+
+format: .venv/.installed-dev ## Format and mend what ruff can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+protos: .venv/.installed-dev ## Generate the Python code of protos/ anew
+	$(BIN)/python -m tools.generate_protos
+
+lock: .venv/.installed-dev ## Resolve the lock files anew from pyproject.toml
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	  --quiet --upgrade pyproject.toml --extra all --output-file requirements.lock
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	  --quiet --upgrade pyproject.toml --extra all --group dev --constraint requirements.lock \
+	  --output-file requirements-dev.lock
+
+clean: ## Remove the environment and caches, never data
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+.venv/.uv: Makefile
+	@echo "Setting up .venv (once; takes a minute)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ImageBlur needs Python 3.11 or newer")'
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@touch $@
+
+.venv/.installed: .venv/.uv requirements.lock pyproject.toml
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+.venv/.installed-dev: .venv/.installed requirements-dev.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.lock
+	@touch $@

@@ -1,0 +1,1 @@
+"""The services of ImageBlur. No service imports another; what two of them need is in `services.common`."""

@@ -1,0 +1,1 @@
+"""What the services share: rules, contracts, database, broker, blobs, settings, logs."""
