@@ -1,0 +1,143 @@
+"""The blob store: originals and results by key, in a folder or in S3, by obstore.
+
+A blob is written whole or not at all. In a folder, `persist` makes it survive a power cut (obstore renames without
+fsync); object stores do that on their own.
+"""
+
+import os
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import obstore
+from obstore.exceptions import BaseError
+from obstore.exceptions import NotFoundError as MissingError
+from obstore.store import LocalStore, ObjectStore, S3Store
+
+from services.common.errors import ConfigurationError, Unavailable
+
+CHUNK = 1 << 20
+"""Bytes read or written at a time where something is streamed."""
+
+
+class MissingBlob(Exception):
+    """There is no blob under this key."""
+
+
+class BlobWriter(Protocol):
+    """Takes a blob's bytes in turn."""
+
+    async def write(self, data: bytes) -> object:
+        """Add bytes."""
+
+
+class BlobStore:
+    """Blobs by key; keys are made by `services.common.orders`."""
+
+    def __init__(self, url: str) -> None:
+        try:
+            if "://" in url and not url.startswith("file://"):
+                self._folder: Path | None = None
+                self._store: ObjectStore = S3Store.from_url(url)
+            else:
+                self._folder = Path(url.removeprefix("file://")).resolve()
+                self._store = LocalStore(self._folder, mkdir=True)
+        except (BaseError, OSError, ValueError) as error:
+            raise ConfigurationError(f"IMAGEBLUR_BLOB_URL: {error}") from None
+
+    def put(self, key: str, data: bytes | Path) -> None:
+        """Store a blob from memory or from a file.
+
+        Raises:
+            Unavailable: The store cannot be reached or is full.
+        """
+        with _translated():
+            obstore.put(self._store, key, data)
+
+    @asynccontextmanager
+    async def writer(self, key: str) -> AsyncIterator[BlobWriter]:
+        """Store a blob piece by piece; it appears when the block ends, unless by an error."""
+        with _translated():
+            writer = obstore.open_writer_async(self._store, key)
+            yield writer
+            await writer.close()
+
+    def get(self, key: str) -> bytes:
+        """A whole blob.
+
+        Raises:
+            MissingBlob: There is none.
+            Unavailable: The store cannot be reached.
+        """
+        with _translated():
+            return obstore.get(self._store, key).bytes().to_bytes()
+
+    def stream(self, key: str) -> Iterator[bytes]:
+        """A blob in chunks of about 1 MiB.
+
+        Raises:
+            MissingBlob: There is none.
+            Unavailable: The store cannot be reached.
+        """
+        with _translated():
+            for chunk in obstore.get(self._store, key).stream(min_chunk_size=CHUNK):
+                yield bytes(chunk)
+
+    def local_path(self, key: str) -> Path | None:
+        """The blob's file, if the store is a folder."""
+        return self._folder / key if self._folder else None
+
+    def persist(self, *keys: str) -> None:
+        """Make blobs survive a power cut.
+
+        Raises:
+            Unavailable: The disk refuses.
+        """
+        if not self._folder:
+            return
+        files = [self._folder / key for key in keys]
+        folders = {folder for file in files for folder in (file.parent, file.parent.parent)}
+        with _translated():
+            for path in (*files, *folders):
+                descriptor = os.open(path, os.O_RDONLY)
+                try:
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
+
+    def delete(self, key: str) -> None:
+        """Remove a blob; without effect if there is none."""
+        with _translated():
+            try:
+                obstore.delete(self._store, key)
+            except (MissingError, FileNotFoundError):
+                return
+
+    def delete_prefix(self, prefix: str) -> None:
+        """Remove all blobs below a prefix (which ends in `/`), pieces of unfinished ones too."""
+        with _translated():
+            if self._folder:
+                shutil.rmtree(self._folder / prefix, ignore_errors=True)
+                return
+            for batch in obstore.list(self._store, prefix):
+                obstore.delete(self._store, [blob["path"] for blob in batch])
+
+    def ping(self) -> None:
+        """Reach the store or raise Unavailable."""
+        with _translated():
+            if self._folder:
+                os.stat(self._folder)  # noqa: PTH116 - unlike Path.exists, it says what is wrong
+            else:
+                next(iter(obstore.list(self._store, "ping/", chunk_size=1)), None)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (MissingError, FileNotFoundError) as error:
+        raise MissingBlob(str(error)) from None
+    except (BaseError, OSError) as error:
+        raise Unavailable("the blob store cannot be reached or is full") from error

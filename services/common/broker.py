@@ -1,0 +1,102 @@
+"""The broker: hands ids to workers, and tells watchers that an order has changed.
+
+It may lose everything at any time: the rows say what is to be done, and the scheduler's sweep sends again what is
+missing. So sending never fails its caller, and no message is ever delayed or retried by the broker.
+"""
+
+from collections.abc import Iterable
+from uuid import UUID, uuid4
+
+import redis
+from dramatiq import Message
+from dramatiq.brokers.redis import RedisBroker
+from dramatiq.common import current_millis
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
+
+from services.common import log
+from services.common.errors import ConfigurationError, Unavailable
+
+CHANGES = "imageblur:changes"
+"""The pub/sub channel that carries the ids of changed orders."""
+
+_log = log.get(__name__)
+
+
+class Broker(RedisBroker):
+    """Dramatiq's Redis broker, set to recover in seconds, with sends in one round trip.
+
+    `heartbeat_timeout`: messages of a worker that was killed return after 20 s; shorter would take a stalled Valkey for
+    dead workers. `maintenance_chance`: on every command, or they would return after minutes.
+    """
+
+    def __init__(self, client: redis.Redis, queues: Iterable[str]) -> None:
+        super().__init__(  # type: ignore[no-untyped-call]
+            client=client, middleware=[], heartbeat_timeout=20_000, maintenance_chance=1_000_000
+        )
+        for queue in queues:
+            self.declare_queue(queue)
+
+    def send(self, messages: Iterable[Message[None]]) -> None:
+        """Enqueue messages in one round trip; what is lost is sent again by the sweep."""
+        pipeline = self.client.pipeline(transaction=False)
+        for message in messages:
+            key = str(uuid4())
+            encoded = message.copy(options={"redis_message_id": key}).encode()
+            # The arguments of dramatiq's own script, which its `enqueue` passes for one message at a time.
+            arguments = ["enqueue", current_millis(), message.queue_name, self.broker_id, self.heartbeat_timeout]
+            arguments += [self.dead_message_ttl, 0, 0, key, encoded]
+            self.scripts["dispatch"](keys=[self.namespace], args=arguments, client=pipeline)
+        self._execute(pipeline, "messages")
+
+    def announce(self, *order_ids: UUID) -> None:
+        """Tell watchers that orders have changed; a lost hint costs them a moment."""
+        pipeline = self.client.pipeline(transaction=False)
+        for order_id in order_ids:
+            pipeline.publish(CHANGES, str(order_id))
+        self._execute(pipeline, "announcement")
+
+    def backlog(self, queue: str) -> int:
+        """Messages waiting in a queue or being handled.
+
+        Raises:
+            Unavailable: The broker cannot be reached.
+        """
+        try:
+            return int(self.client.hlen(f"{self.namespace}:{queue}.msgs"))
+        except redis.RedisError as error:
+            raise Unavailable("the broker cannot be reached") from error
+
+    def ping(self) -> None:
+        """Reach the broker or raise Unavailable."""
+        try:
+            self.client.ping()
+        except redis.RedisError as error:
+            raise Unavailable("the broker cannot be reached") from error
+
+    def _execute(self, pipeline: redis.client.Pipeline, what: str) -> None:
+        if not len(pipeline):
+            return
+        try:
+            pipeline.execute()
+        except redis.RedisError as error:
+            _log.warning("not sent, the sweep will", what=what, error=str(error))
+
+
+def connect(url: str, *queues: str) -> Broker:
+    """A broker for these queues; connects when first used.
+
+    Raises:
+        ConfigurationError: The URL is malformed.
+    """
+    try:
+        client = redis.Redis.from_url(
+            url,
+            socket_timeout=10,
+            socket_connect_timeout=5,
+            retry=Retry(ExponentialBackoff(cap=1, base=0.05), retries=3),
+            retry_on_error=[redis.ConnectionError, redis.TimeoutError],
+        )
+    except ValueError as error:
+        raise ConfigurationError(f"IMAGEBLUR_BROKER_URL: {error}") from None
+    return Broker(client, queues)

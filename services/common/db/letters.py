@@ -1,0 +1,160 @@
+"""Statements about letters: claimed, sent, failed, put back."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+from uuid import UUID, uuid4
+
+from sqlalchemy import CursorResult, exists, insert, select, update
+from sqlalchemy.orm import Session
+
+from services.common.db import deliveries, orders
+from services.common.db.clock import SECOND, now
+from services.common.db.models import Delivery, Letter, Mailing
+from services.common.errors import Reason
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right to send a letter until its lease runs out."""
+
+    letter_id: UUID
+    kind: str
+    part: int
+    order_id: UUID | None
+    delivery_id: UUID | None
+    mailing_id: UUID | None
+    subscriber_id: UUID | None
+    owner: UUID
+    attempts: int
+    """This one included."""
+
+
+def claim(session: Session, letter_id: UUID, *, lease_seconds: float) -> Claim | None:
+    """Take a queued letter; None if it is not queued (a repeated message, somebody else's, cancelled, gone)."""
+    order_id = _order_of(session, letter_id)
+    if order_id:
+        orders.lock(session, order_id)
+    letter = session.scalar(
+        update(Letter)
+        .where(Letter.id == letter_id, Letter.state == "QUEUED")
+        .values(
+            state="SENDING",
+            owner=uuid4(),
+            lease_until=now() + int(lease_seconds * SECOND),
+            attempts=Letter.attempts + 1,
+        )
+        .returning(Letter)
+        .execution_options(synchronize_session=False)
+    )
+    if letter is None:
+        session.rollback()
+        return None
+    assert letter.owner
+    if letter.delivery_id:
+        deliveries.sending(session, letter.delivery_id)
+    return Claim(
+        letter.id,
+        letter.kind,
+        letter.part,
+        order_id,
+        letter.delivery_id,
+        letter.mailing_id,
+        letter.subscriber_id,
+        letter.owner,
+        letter.attempts,
+    )
+
+
+def sent(session: Session, claimed: Claim, *, smtp_reply: str) -> bool:
+    """The server took the letter; False if the claim was lost meanwhile."""
+    return _end(session, claimed, {"state": "SENT", "smtp_reply": smtp_reply, "sent_at": now()})
+
+
+def failed(session: Session, claimed: Claim, reason: Reason, message: str) -> bool:
+    """The letter will never be sent; False if the claim was lost meanwhile."""
+    return _end(session, claimed, {"state": "FAILED", "smtp_reply": message}, reason=reason, message=message)
+
+
+def cancelled(session: Session, claimed: Claim) -> bool:
+    """The letter is not wanted any more; False if the claim was lost meanwhile."""
+    return _end(session, claimed, {"state": "CANCELLED"})
+
+
+def release(session: Session, claimed: Claim, *, delay: float, message: str) -> bool:
+    """Put a letter back for another attempt in `delay` seconds; False if the claim was lost meanwhile."""
+    not_before = now() + int(delay * SECOND)
+    values = {"state": "QUEUED", "not_before": not_before, "enqueued_at": None, "smtp_reply": message}
+    return _end(session, claimed, values)
+
+
+def _end(
+    session: Session,
+    claimed: Claim,
+    values: Mapping[str, object],
+    *,
+    reason: Reason | None = None,
+    message: str | None = None,
+) -> bool:
+    if claimed.order_id:
+        orders.lock(session, claimed.order_id)
+    result = session.execute(
+        update(Letter)
+        .where(Letter.id == claimed.letter_id, Letter.state == "SENDING", Letter.owner == claimed.owner)
+        .values(owner=None, lease_until=None, **values)
+        .execution_options(synchronize_session=False)
+    )
+    if cast("CursorResult[tuple[()]]", result).rowcount != 1:
+        session.rollback()
+        return False
+    if claimed.delivery_id:
+        deliveries.letter_ended(session, claimed.delivery_id, reason=reason, message=message)
+    if claimed.mailing_id:
+        finish_mailing_if_done(session, claimed.mailing_id)
+    return True
+
+
+def finish_mailing_if_done(session: Session, mailing_id: UUID) -> None:
+    """End a mailing whose letters have all been written and have all ended."""
+    still_open = exists().where(Letter.mailing_id == mailing_id, Letter.state.in_(("QUEUED", "SENDING")))
+    session.execute(
+        update(Mailing)
+        .where(Mailing.id == mailing_id, Mailing.state == "SENDING", ~still_open)
+        .values(state="DONE", finished_at=now())
+        .execution_options(synchronize_session=False)
+    )
+
+
+def insert_confirmation(session: Session, subscriber_id: UUID) -> UUID:
+    """A letter that asks a subscriber to confirm, to be enqueued after the commit; its id."""
+    letter_id = uuid4()
+    session.execute(
+        insert(Letter).values(
+            id=letter_id, kind="CONFIRM", subscriber_id=subscriber_id, state="QUEUED", enqueued_at=now()
+        )
+    )
+    return letter_id
+
+
+def insert_weekly(session: Session, mailing_id: UUID, subscriber_ids: Sequence[UUID]) -> list[UUID]:
+    """A letter of a mailing for each subscriber, to be enqueued after the commit; their ids."""
+    time = session.scalar(select(now()))
+    rows = [
+        {
+            "id": uuid4(),
+            "kind": "WEEKLY",
+            "mailing_id": mailing_id,
+            "subscriber_id": subscriber_id,
+            "state": "QUEUED",
+            "enqueued_at": time,
+        }
+        for subscriber_id in subscriber_ids
+    ]
+    session.execute(insert(Letter), rows)
+    return [cast("UUID", row["id"]) for row in rows]
+
+
+def _order_of(session: Session, letter_id: UUID) -> UUID | None:
+    return session.scalar(
+        select(Delivery.order_id).join(Letter, Letter.delivery_id == Delivery.id).where(Letter.id == letter_id)
+    )

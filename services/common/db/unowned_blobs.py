@@ -1,0 +1,67 @@
+"""Statements about blobs that no order owns: of uploads under way, and of orders that are gone.
+
+A row here stands before the first blob of an upload is written and until its order is committed; and from the commit
+that ends an order until its last blob is removed. So whatever is killed when, every blob has a row that leads to it.
+"""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import Update, delete, insert, select, update
+from sqlalchemy.orm import Session
+
+from services.common.db.clock import SECOND, now
+from services.common.db.models import UnownedBlobs
+
+_GIVEN_UP = -1
+
+
+def begin_upload(session: Session, order_id: UUID) -> None:
+    """An upload begins; until it is adopted, its blobs are kept only as long as its heartbeat lasts."""
+    session.execute(insert(UnownedBlobs).values(order_id=order_id, heartbeat_at=now()))
+
+
+def heartbeat(session: Session, order_id: UUID) -> None:
+    """The upload goes on."""
+    session.execute(_alive(order_id).values(heartbeat_at=now()))
+
+
+def adopt(session: Session, order_id: UUID) -> bool:
+    """The order that owns the blobs is stored by this transaction; False if they had been given up for dead."""
+    adopted = session.scalar(
+        delete(UnownedBlobs)
+        .where(UnownedBlobs.order_id == order_id, UnownedBlobs.heartbeat_at != _GIVEN_UP)
+        .returning(UnownedBlobs.order_id)
+    )
+    return adopted is not None
+
+
+def disown(session: Session, order_id: UUID) -> None:
+    """The order of these blobs ends by this transaction."""
+    session.execute(insert(UnownedBlobs).values(order_id=order_id, heartbeat_at=_GIVEN_UP))
+
+
+def give_up(session: Session, *, silent_seconds: float, limit: int) -> Sequence[UUID]:
+    """Orders whose blobs are to be removed: disowned, or uploads that have been silent for too long."""
+    session.execute(
+        update(UnownedBlobs)
+        .where(UnownedBlobs.heartbeat_at < now() - int(silent_seconds * SECOND))
+        .values(heartbeat_at=_GIVEN_UP)
+    )
+    return session.scalars(
+        select(UnownedBlobs.order_id).where(UnownedBlobs.heartbeat_at == _GIVEN_UP).limit(limit)
+    ).all()
+
+
+def abandon(session: Session, order_id: UUID) -> None:
+    """The upload has failed: nobody may become the owner of its blobs."""
+    session.execute(_alive(order_id).values(heartbeat_at=_GIVEN_UP))
+
+
+def removed(session: Session, order_id: UUID) -> None:
+    """The blobs are gone."""
+    session.execute(delete(UnownedBlobs).where(UnownedBlobs.order_id == order_id))
+
+
+def _alive(order_id: UUID) -> Update:
+    return update(UnownedBlobs).where(UnownedBlobs.order_id == order_id, UnownedBlobs.heartbeat_at != _GIVEN_UP)

@@ -1,0 +1,33 @@
+"""The contracts of the queues: which messages there are, and what is in them. Only ids, never bytes."""
+
+from uuid import UUID
+
+from dramatiq import Message
+
+BLUR_QUEUE = "blur"
+"""Read by blur_worker."""
+MAIL_QUEUE = "mail"
+"""Read by mailer."""
+
+BLUR_IMAGE = "blur_image"
+SEND_LETTER = "send_letter"
+PREPARE_MAILING = "prepare_mailing"
+
+
+def blur_image(image_id: UUID) -> Message[None]:
+    """Blur an image."""
+    return _message(BLUR_QUEUE, BLUR_IMAGE, image_id)
+
+
+def send_letter(letter_id: UUID) -> Message[None]:
+    """Send a letter."""
+    return _message(MAIL_QUEUE, SEND_LETTER, letter_id)
+
+
+def prepare_mailing(mailing_id: UUID) -> Message[None]:
+    """Write the letters of a mailing."""
+    return _message(MAIL_QUEUE, PREPARE_MAILING, mailing_id)
+
+
+def _message(queue: str, actor: str, subject: UUID) -> Message[None]:
+    return Message(queue_name=queue, actor_name=actor, args=(str(subject),), kwargs={}, options={})

@@ -1,0 +1,100 @@
+"""Settings from the environment and `.env`: what all services share, and how each loads its own.
+
+A service's settings are one class with a field per setting. The variable is the field's name in capitals behind
+`IMAGEBLUR_`; the field's description is what the documentation says of it.
+"""
+
+import os
+from typing import Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from services.common.errors import ConfigurationError
+
+PREFIX = "IMAGEBLUR_"
+
+
+class Settings(BaseSettings):
+    """Base of every settings class."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    @classmethod
+    def load(cls) -> Self:
+        """The settings as set.
+
+        Raises:
+            ConfigurationError: One line for each variable that is wrong, naming it.
+        """
+        try:
+            return cls()
+        except ValidationError as error:
+            raise ConfigurationError("\n".join(map(_describe, error.errors()))) from None
+
+
+def _describe(error: ErrorDetails) -> str:
+    name = PREFIX + "_".join(map(str, error["loc"])).upper()
+    return f"{name}: {'must be set' if error['type'] == 'missing' else error['msg'].removeprefix('Value error, ')}"
+
+
+class CommonSettings(Settings):
+    """What every service needs to know."""
+
+    database_url: str = Field(
+        "sqlite:///data/imageblur.db",
+        description="The database: `sqlite:///` and a path, or `postgresql://user:password@host/name`.",
+    )
+    broker_url: str = Field(
+        "redis://127.0.0.1:6379/0",
+        description="Valkey or Redis, as `redis://`, `rediss://` or `unix://`. Needs a database of its own.",
+    )
+    blob_url: str = Field(
+        "data/blobs",
+        description="Where originals and results are kept: a folder, or `s3://bucket/prefix` (credentials and endpoint "
+        "from the usual `AWS_` variables).",
+    )
+    order_window: int = Field(
+        default_factory=lambda: 2 * (os.cpu_count() or 1),
+        ge=1,
+        description="How many images of one order are in the queue or at work at a time: about twice the number of "
+        "blur children of all workers. More lets large orders hold up small ones, fewer leaves children idle. Default: "
+        "twice the cores.",
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least severe level logged.")
+    log_format: Literal["text", "json"] = Field("text", description="`text` for people, `json` for machines.")
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, value: str) -> str:
+        if value.startswith("sqlite:///"):
+            return value
+        for scheme in ("postgresql+psycopg://", "postgresql://", "postgres://"):
+            if value.startswith(scheme):
+                return "postgresql+psycopg://" + value.removeprefix(scheme)
+        raise ValueError("must start with sqlite:/// or postgresql://")
+
+    @field_validator("broker_url")
+    @classmethod
+    def _known_broker(cls, value: str) -> str:
+        if not value.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("must start with redis://, rediss:// or unix://")
+        return value
+
+
+class SigningSettings(Settings):
+    """What services that make or check signed tokens need."""
+
+    secret_key: SecretStr = Field(
+        min_length=32,
+        description="Signs the tokens in letters; at least 32 characters, the same for gateway and mailer. `make run` "
+        "makes one and keeps it in its data folder.",
+    )
