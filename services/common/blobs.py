@@ -60,7 +60,8 @@ class BlobStore:
     async def writer(self, key: str) -> AsyncIterator[BlobWriter]:
         """Store a blob piece by piece; it appears when the block ends, unless by an error."""
         with _translated():
-            writer = obstore.open_writer_async(self._store, key)
+            # Pieces of 5 MiB, the least that S3 takes, two on the way: memory stays flat however large the blob.
+            writer = obstore.open_writer_async(self._store, key, buffer_size=5 * CHUNK, max_concurrency=2)
             yield writer
             await writer.close()
 

@@ -5,7 +5,6 @@
     ├── NotFound               no such order, image, …
     ├── FailedPrecondition     the request is fine, the state of the thing is not
     ├── TooLarge               over a limit of this server that another way in may not have
-    ├── InFlight               the same request is being handled right now
     ├── Unavailable            something that the service needs is away for now
     ├── ConfigurationError     a setting is wrong; the service does not start
     └── ImageError             this image cannot be blurred, and never will be
@@ -60,10 +59,6 @@ class FailedPrecondition(ImageBlurError):
 
 class TooLarge(ImageBlurError):
     """A message is over what this way in takes."""
-
-
-class InFlight(ImageBlurError):
-    """A call with the same request id is under way."""
 
 
 class Unavailable(ImageBlurError):

@@ -98,3 +98,9 @@ class SigningSettings(Settings):
         description="Signs the tokens in letters; at least 32 characters, the same for gateway and mailer. `make run` "
         "makes one and keeps it in its data folder.",
     )
+
+
+class LimitSettings(Settings):
+    """What the gateway tells and the blur worker enforces."""
+
+    max_pixels: int = Field(120_000_000, ge=1, description="Most pixels in an image, all its frames together.")

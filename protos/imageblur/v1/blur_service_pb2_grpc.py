@@ -114,7 +114,6 @@ class BlurServiceServicer:
         INVALID_ARGUMENT: a field is missing, malformed or over a limit (BadRequest names each), or request_id was used
         for another order.
         RESOURCE_EXHAUSTED: the message is larger than max_message_bytes: use StreamBlurOrder.
-        ABORTED: a call with the same request_id is under way; RetryInfo says when to try again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -126,7 +125,6 @@ class BlurServiceServicer:
 
         INVALID_ARGUMENT: as BlurOrder; parts out of order; a size or SHA-256 that does not match; fewer images than
         image_count when the client half-closes.
-        ABORTED: a call with the same request_id is under way; RetryInfo says when to try again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -172,7 +170,6 @@ class BlurServiceServicer:
         NOT_FOUND: no such order.
         FAILED_PRECONDITION: the order has not finished (PreconditionFailure says how far it is; when_ready waits for
         it instead), was cancelled, or has expired.
-        ABORTED: a call with the same request_id is under way; RetryInfo says when to try again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

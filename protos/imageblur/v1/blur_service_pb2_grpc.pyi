@@ -47,7 +47,6 @@ class BlurServiceStub:
       INVALID_ARGUMENT: a field is missing, malformed or over a limit (BadRequest names each), or request_id was used
         for another order.
       RESOURCE_EXHAUSTED: the message is larger than max_message_bytes: use StreamBlurOrder.
-      ABORTED: a call with the same request_id is under way; RetryInfo says when to try again.
     """
     StreamBlurOrder: _grpc.StreamUnaryMultiCallable[_blur_service_pb2.StreamBlurOrderRequest, _blur_service_pb2.StreamBlurOrderResponse]
     """Places an order of any size as a stream: start, then for each image its start and its chunks. Nothing is kept of a
@@ -55,7 +54,6 @@ class BlurServiceStub:
 
       INVALID_ARGUMENT: as BlurOrder; parts out of order; a size or SHA-256 that does not match; fewer images than
         image_count when the client half-closes.
-      ABORTED: a call with the same request_id is under way; RetryInfo says when to try again.
     """
     Status: _grpc.UnaryUnaryMultiCallable[_blur_service_pb2.StatusRequest, _blur_service_pb2.StatusResponse]
     """How an order stands.
@@ -85,7 +83,6 @@ class BlurServiceStub:
       NOT_FOUND: no such order.
       FAILED_PRECONDITION: the order has not finished (PreconditionFailure says how far it is; when_ready waits for
         it instead), was cancelled, or has expired.
-      ABORTED: a call with the same request_id is under way; RetryInfo says when to try again.
     """
     DownloadImages: _grpc.UnaryStreamMultiCallable[_blur_service_pb2.DownloadImagesRequest, _blur_service_pb2.DownloadImagesResponse]
     """The results: each file's start and chunks in turn, or one ZIP archive.
@@ -127,7 +124,6 @@ class BlurServiceAsyncStub(BlurServiceStub):
       INVALID_ARGUMENT: a field is missing, malformed or over a limit (BadRequest names each), or request_id was used
         for another order.
       RESOURCE_EXHAUSTED: the message is larger than max_message_bytes: use StreamBlurOrder.
-      ABORTED: a call with the same request_id is under way; RetryInfo says when to try again.
     """
     StreamBlurOrder: _aio.StreamUnaryMultiCallable[_blur_service_pb2.StreamBlurOrderRequest, _blur_service_pb2.StreamBlurOrderResponse]  # type: ignore[assignment]
     """Places an order of any size as a stream: start, then for each image its start and its chunks. Nothing is kept of a
@@ -135,7 +131,6 @@ class BlurServiceAsyncStub(BlurServiceStub):
 
       INVALID_ARGUMENT: as BlurOrder; parts out of order; a size or SHA-256 that does not match; fewer images than
         image_count when the client half-closes.
-      ABORTED: a call with the same request_id is under way; RetryInfo says when to try again.
     """
     Status: _aio.UnaryUnaryMultiCallable[_blur_service_pb2.StatusRequest, _blur_service_pb2.StatusResponse]  # type: ignore[assignment]
     """How an order stands.
@@ -165,7 +160,6 @@ class BlurServiceAsyncStub(BlurServiceStub):
       NOT_FOUND: no such order.
       FAILED_PRECONDITION: the order has not finished (PreconditionFailure says how far it is; when_ready waits for
         it instead), was cancelled, or has expired.
-      ABORTED: a call with the same request_id is under way; RetryInfo says when to try again.
     """
     DownloadImages: _aio.UnaryStreamMultiCallable[_blur_service_pb2.DownloadImagesRequest, _blur_service_pb2.DownloadImagesResponse]  # type: ignore[assignment]
     """The results: each file's start and chunks in turn, or one ZIP archive.
@@ -216,7 +210,6 @@ class BlurServiceServicer(metaclass=_abc_1.ABCMeta):
           INVALID_ARGUMENT: a field is missing, malformed or over a limit (BadRequest names each), or request_id was used
             for another order.
           RESOURCE_EXHAUSTED: the message is larger than max_message_bytes: use StreamBlurOrder.
-          ABORTED: a call with the same request_id is under way; RetryInfo says when to try again.
         """
 
     @_abc_1.abstractmethod
@@ -230,7 +223,6 @@ class BlurServiceServicer(metaclass=_abc_1.ABCMeta):
 
           INVALID_ARGUMENT: as BlurOrder; parts out of order; a size or SHA-256 that does not match; fewer images than
             image_count when the client half-closes.
-          ABORTED: a call with the same request_id is under way; RetryInfo says when to try again.
         """
 
     @_abc_1.abstractmethod
@@ -284,7 +276,6 @@ class BlurServiceServicer(metaclass=_abc_1.ABCMeta):
           NOT_FOUND: no such order.
           FAILED_PRECONDITION: the order has not finished (PreconditionFailure says how far it is; when_ready waits for
             it instead), was cancelled, or has expired.
-          ABORTED: a call with the same request_id is under way; RetryInfo says when to try again.
         """
 
     @_abc_1.abstractmethod

@@ -36,6 +36,11 @@ def insert_letter(session: Session, delivery_id: UUID, part: int = 1) -> UUID:
     return letter_id
 
 
+def letter_count(session: Session, delivery_id: UUID) -> int:
+    """How many letters a delivery takes, as far as it is known."""
+    return session.scalar(select(func.count()).where(Letter.delivery_id == delivery_id)) or 0
+
+
 def release_waiting(session: Session, order_id: UUID) -> list[UUID]:
     """Queue the delivery that waited for the order; the letters to enqueue."""
     delivery_id = session.scalar(

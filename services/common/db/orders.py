@@ -175,6 +175,12 @@ def delete_order(session: Session, order_id: UUID) -> None:
     session.execute(delete(Order).where(Order.id == order_id))
 
 
+def keeps_blobs(session: Session, order_id: UUID) -> bool:
+    """Whether there is such an order and it has not expired."""
+    query = select(Order.id).where(Order.id == order_id, Order.state != OrderState.EXPIRED)
+    return session.scalar(query) is not None
+
+
 def due_to_expire(session: Session, *, limit: int) -> Sequence[UUID]:
     """Finished orders that are past their time."""
     return session.scalars(

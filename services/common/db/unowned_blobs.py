@@ -4,7 +4,7 @@ A row here stands before the first blob of an upload is written and until its or
 that ends an order until its last blob is removed. So whatever is killed when, every blob has a row that leads to it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from sqlalchemy import Update, delete, insert, select, update
@@ -12,6 +12,9 @@ from sqlalchemy.orm import Session
 
 from services.common.db.clock import SECOND, now
 from services.common.db.models import UnownedBlobs
+
+Statement = Callable[[Session, UUID], object]
+"""What the functions here that are about one order look like."""
 
 _GIVEN_UP = -1
 

@@ -37,6 +37,15 @@ def check(database: Database) -> None:
         )
 
 
+def check_url(url: str) -> None:
+    """Check the database at a URL and close it again, before processes are forked."""
+    database = Database(url)
+    try:
+        check(database)
+    finally:
+        database.close()
+
+
 def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent))

@@ -1,0 +1,24 @@
+"""`python -m services.blur_worker`: blur until SIGTERM."""
+
+
+def main() -> None:
+    """Check the settings and the database, then serve."""
+    # Imported here: each child process imports this module anew, and needs none of it.
+    from services.blur_worker.settings import BlurWorkerSettings  # noqa: PLC0415
+    from services.common import migrations, worker  # noqa: PLC0415
+    from services.common.messages import BLUR_QUEUE  # noqa: PLC0415
+
+    settings = BlurWorkerSettings.load()
+    migrations.check_url(settings.database_url)
+    worker.serve(
+        "services.blur_worker.app:setup",
+        queue=BLUR_QUEUE,
+        threads=settings.blur_children,
+        drain_seconds=settings.blur_seconds + 2,
+    )
+
+
+if __name__ == "__main__":
+    from services.common.startup import run
+
+    run(main)

@@ -1,0 +1,55 @@
+"""Wires the blur worker: `dramatiq services.blur_worker.app:setup` calls `setup` in each worker process."""
+
+import dramatiq
+from dramatiq import Middleware, Worker
+
+from services.blur_worker.actors import register
+from services.blur_worker.children import ChildLimits, Children
+from services.blur_worker.scratch import Scratch
+from services.blur_worker.settings import BlurWorkerSettings
+from services.blur_worker.use_cases import BlurImage, RenewLeases
+from services.common import broker, log
+from services.common.blobs import BlobStore
+from services.common.db.engine import Database
+from services.common.leases import Leases
+from services.common.messages import BLUR_QUEUE, MAIL_QUEUE
+
+_log = log.get("services.blur_worker")
+
+
+def setup() -> None:
+    """Make broker, actors and what they need; nothing connects or starts before the worker boots."""
+    settings = BlurWorkerSettings.load()
+    log.configure(settings.log_level, settings.log_format)
+    queues = broker.connect(settings.broker_url, BLUR_QUEUE, MAIL_QUEUE)
+    database = Database(settings.database_url, pool_size=settings.blur_children + 1)
+    children = Children(
+        settings.blur_children, ChildLimits(settings.blur_seconds, settings.blur_memory_mb, settings.max_pixels)
+    )
+    leases = Leases(RenewLeases(database))
+    scratch = Scratch()
+    blobs = BlobStore(settings.blob_url)
+    register(queues, BlurImage(database, blobs, queues, children, leases, scratch, settings.order_window))
+    queues.add_middleware(_Lifecycle(children, leases, scratch, database))
+    dramatiq.set_broker(queues)
+
+
+class _Lifecycle(Middleware):
+    """Starts what the actors need before the first message, and ends it after the last."""
+
+    def __init__(self, children: Children, leases: Leases, scratch: Scratch, database: Database) -> None:
+        self._children = children
+        self._leases = leases
+        self._scratch = scratch
+        self._database = database
+
+    def before_worker_boot(self, _broker: dramatiq.Broker, _worker: Worker) -> None:
+        self._children.warm_up()
+        self._leases.start()
+        _log.info("ready")
+
+    def after_worker_shutdown(self, _broker: dramatiq.Broker, _worker: Worker) -> None:
+        self._children.close()
+        self._leases.stop()
+        self._scratch.close()
+        self._database.close()

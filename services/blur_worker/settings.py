@@ -1,0 +1,21 @@
+"""Settings of the blur worker."""
+
+import os
+
+from pydantic import Field
+
+from services.common.settings import CommonSettings, LimitSettings
+
+
+class BlurWorkerSettings(CommonSettings, LimitSettings):
+    """What the blur worker needs to know."""
+
+    blur_children: int = Field(
+        default_factory=lambda: os.cpu_count() or 1,
+        ge=1,
+        description="How many images this worker blurs at a time, each in a process of its own. Default: the cores.",
+    )
+    blur_seconds: int = Field(60, ge=1, description="Longest time that an image may take before it is given up.")
+    blur_memory_mb: int = Field(
+        3072, ge=512, description="Most memory (address space, MiB) that blurring an image may take; only on Linux."
+    )

@@ -1,0 +1,151 @@
+"""What the blur worker does: take an image, blur it, tell what became of it."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+from services.blur_worker.children import ChildCrashed, Children, Facts
+from services.blur_worker.scratch import Scratch
+from services.common import log
+from services.common.blobs import BlobStore, MissingBlob
+from services.common.broker import Broker
+from services.common.db import images, orders
+from services.common.db.engine import Database
+from services.common.db.images import Claim, Failure, FollowUp, Success
+from services.common.errors import ImageError, Reason, Unavailable
+from services.common.leases import LEASE_SECONDS, Leases
+from services.common.messages import blur_image, send_letter
+from services.common.orders import blob_prefix, result_key, source_key
+from services.common.spec import BlurSpec
+
+_log = log.get(__name__)
+
+
+@dataclass(frozen=True)
+class BlurImage:
+    """The use case, over what it needs."""
+
+    database: Database
+    blobs: BlobStore
+    broker: Broker
+    children: Children
+    leases: Leases
+    scratch: Scratch
+    window: int
+    """Images of an order in the queue or at work at a time."""
+
+    def __call__(self, image_id: UUID) -> None:
+        """Blur an image if it is still to be done; whatever happens is in its row afterwards."""
+        with self.database.write() as session:
+            claim = images.claim(session, image_id, lease_seconds=LEASE_SECONDS)
+        if claim is None:
+            _log.debug("not queued, nothing to do", image=str(image_id))
+            return
+        self.broker.announce(claim.order_id)
+        begin = time.monotonic()
+        with self.leases.hold(claim.owner):
+            outcome = self._work(claim)
+            follow_up = self._record(claim, outcome)
+        self._tidy(claim, outcome, recorded=follow_up is not None)
+        if follow_up:
+            self.broker.send([*map(blur_image, follow_up.images), *map(send_letter, follow_up.letters)])
+            self.broker.announce(claim.order_id)
+        _log.info("image", image=str(image_id), seconds=round(time.monotonic() - begin, 4), **_told(outcome))
+
+    def _work(self, claim: Claim) -> "Outcome":
+        target = self.scratch.path / f"{claim.owner}.result"
+        fetched = self.scratch.path / f"{claim.owner}.source"
+        try:
+            facts = self.children.blur(self._source(claim, fetched), target, BlurSpec.from_json(claim.spec))
+            key = result_key(claim.order_id, claim.position)
+            self.blobs.put(key, target)
+            self.blobs.persist(key)
+        except ImageError as error:
+            return Failure(error.reason, error.message)
+        except (MissingBlob, FileNotFoundError):
+            return Failure(Reason.INTERNAL, "the original is missing")
+        except ChildCrashed as error:
+            return Again(f"child crashed: {error}", crashed=True)
+        except Unavailable as error:
+            return Again(str(error))
+        except Exception:  # noqa: BLE001 - a fault of ours is tried again, then ends the image
+            _log.exception("image not finished", image=str(claim.image_id))
+            return Again("unexpected error")
+        finally:
+            target.unlink(missing_ok=True)
+            fetched.unlink(missing_ok=True)
+        return Done(facts)
+
+    def _source(self, claim: Claim, fetched: Path) -> Path:
+        key = source_key(claim.order_id, claim.position)
+        if local := self.blobs.local_path(key):
+            return local
+        with fetched.open("wb") as file:
+            for chunk in self.blobs.stream(key):
+                file.write(chunk)
+        return fetched
+
+    def _record(self, claim: Claim, outcome: "Outcome") -> FollowUp | None:
+        with self.database.write() as session:
+            match outcome:
+                case Done(facts):
+                    success = Success(facts.size, facts.sha256, facts.width, facts.height, facts.format)
+                    return images.finish(session, claim, success, window=self.window)
+                case Failure():
+                    return images.finish(session, claim, outcome, window=self.window)
+                case Again():
+                    return images.release(session, claim, crashed=outcome.crashed, window=self.window)
+
+    def _tidy(self, claim: Claim, outcome: "Outcome", *, recorded: bool) -> None:
+        try:
+            if not recorded:
+                # The lease was lost, and the result is another's; or the order is gone, and nobody's.
+                with self.database.read() as session:
+                    if not orders.keeps_blobs(session, claim.order_id):
+                        self.blobs.delete_prefix(blob_prefix(claim.order_id))
+            elif not isinstance(outcome, Again):
+                self.blobs.delete(source_key(claim.order_id, claim.position))
+        except Unavailable as error:
+            _log.warning("original not removed, its order's expiry will", error=str(error))
+
+
+@dataclass(frozen=True)
+class Done:
+    """Blurred and stored."""
+
+    facts: Facts
+
+
+@dataclass(frozen=True)
+class Again:
+    """Not the image's fault, or perhaps not: to be tried again."""
+
+    why: str
+    crashed: bool = False
+
+
+Outcome = Done | Failure | Again
+
+
+def _told(outcome: Outcome) -> dict[str, object]:
+    match outcome:
+        case Done(facts):
+            return {"outcome": "SUCCEEDED", "path": facts.path, "pixels": facts.width * facts.height}
+        case Failure():
+            return {"outcome": "FAILED", "reason": outcome.reason.value}
+        case Again():
+            return {"outcome": "AGAIN", "why": outcome.why}
+
+
+@dataclass(frozen=True)
+class RenewLeases:
+    """Extends leases in one statement."""
+
+    database: Database
+
+    def __call__(self, owners: Sequence[UUID]) -> None:
+        """Extend the leases of these owners."""
+        with self.database.write() as session:
+            images.renew(session, owners, lease_seconds=LEASE_SECONDS)

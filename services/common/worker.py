@@ -1,0 +1,28 @@
+"""Starts a Dramatiq worker: one process, so many threads; SIGTERM lets what is under way finish."""
+
+import os
+import sys
+
+
+def serve(setup: str, *, queue: str, threads: int, drain_seconds: int) -> None:
+    """Run until SIGTERM, then exit; `setup` is `module:function`, called in the worker process.
+
+    As many messages are taken from the queue as there are threads, so that none waits behind a busy worker while
+    another is idle.
+    """
+    # Read when dramatiq.worker is imported.
+    os.environ["dramatiq_queue_prefetch"] = str(threads)  # noqa: SIM112
+    from dramatiq import cli  # noqa: PLC0415
+
+    parser = cli.make_argument_parser()  # type: ignore[no-untyped-call]
+    arguments = parser.parse_args(
+        [
+            setup,
+            "--processes=1",
+            f"--threads={threads}",
+            f"--queues={queue}",
+            f"--worker-shutdown-timeout={drain_seconds * 1000}",
+            "--skip-logging",
+        ]
+    )
+    sys.exit(cli.main(arguments))  # type: ignore[no-untyped-call]

@@ -1,0 +1,243 @@
+"""BlurService: each call checked, handed to a use case, and answered."""
+
+from collections.abc import AsyncIterator, Sequence
+from importlib.metadata import version
+from typing import Any
+
+from google.protobuf.duration_pb2 import Duration
+from grpc import aio
+from imageblur.v1 import blur_service_pb2 as pb
+from imageblur.v1 import order_pb2
+from imageblur.v1.blur_service_pb2_grpc import BlurServiceServicer
+
+from services.common import archive
+from services.common.db.models import Image
+from services.common.errors import InvalidArgument, TooLarge, Violation
+from services.common.orders import DeliveryState, OrderState
+from services.common.spec import Format
+from services.gateway import requests
+from services.gateway.responses import delivery_message, email_hint, image_message, order_message
+from services.gateway.uploads import Intake, Upload, receiving
+from services.gateway.use_cases import MAX_PAGE, Changed, Result, UseCases
+from services.gateway.watching import Changes
+
+Context = aio.ServicerContext[Any, Any]
+
+MAX_CHUNK_BYTES = 2 << 20
+DEFAULT_PAGE = 100
+PRINCIPAL = "anonymous"
+
+
+class BlurServicer(BlurServiceServicer):
+    """The service of orders."""
+
+    def __init__(self, intake: Intake, use_cases: UseCases, changes: Changes) -> None:
+        self._intake = intake
+        self._settings = intake.settings
+        self._offload = intake.offload
+        self._use_cases = use_cases
+        self._changes = changes
+
+    async def GetLimits(self, request: pb.GetLimitsRequest, context: Context) -> pb.GetLimitsResponse:
+        """What this server takes."""
+        settings = self._settings
+        return pb.GetLimitsResponse(
+            max_order_bytes=settings.max_order_bytes,
+            max_image_bytes=settings.max_image_bytes,
+            max_images=settings.max_images,
+            max_pixels=settings.max_pixels,
+            formats=[order_pb2.ImageFormat.Value(f"IMAGE_FORMAT_{name}") for name in Format],
+            retention=Duration(seconds=int(settings.retention_days * 86_400)),
+            server_version=version("imageblur"),
+            max_message_bytes=settings.max_message_bytes,
+            max_chunk_bytes=MAX_CHUNK_BYTES,
+        )
+
+    async def BlurOrder(self, request: pb.BlurOrderRequest, context: Context) -> pb.BlurOrderResponse:
+        """A whole order in one message."""
+        if request.ByteSize() > self._settings.max_message_bytes:
+            raise TooLarge(
+                f"the message is larger than {self._settings.max_message_bytes} bytes; StreamBlurOrder takes more"
+            )
+        violations = requests.Violations()
+        for index, image in enumerate(request.images):
+            with violations.below(f"images[{index}]"):
+                requests.parse_filename(image.filename)
+                requests.parse_image_spec(image)
+            if not image.data:
+                violations.add(f"images[{index}].data", "is empty")
+        if not request.images:
+            violations.add("images", "must be at least one")
+        try:
+            header = requests.parse_header(request.order, "order")
+        except InvalidArgument as error:
+            violations[:0] = error.violations
+        violations.check()
+        async with receiving(self._intake, PRINCIPAL, "BlurOrder", header) as upload:
+            for index, image in enumerate(request.images):
+                filename, spec = requests.parse_filename(image.filename), requests.parse_image_spec(image)
+                async with upload.image(filename, spec, field=f"images[{index}]") as incoming:
+                    await incoming.write(image.data)
+            return pb.BlurOrderResponse(order=await self._commit(upload, header, len(request.images)))
+
+    async def StreamBlurOrder(
+        self,
+        request_iterator: AsyncIterator[pb.StreamBlurOrderRequest],
+        context: Context,
+    ) -> pb.StreamBlurOrderResponse:
+        """An order of any size as a stream."""
+        part = await anext(request_iterator, None)
+        if part is None or part.WhichOneof("part") != "start":
+            raise InvalidArgument(Violation("start", "must come first"))
+        start = part.start
+        header = requests.parse_header(start.order, "start.order")
+        if not 1 <= start.image_count <= self._settings.max_images:
+            raise InvalidArgument(Violation("start.image_count", f"must be 1 to {self._settings.max_images}"))
+        async with receiving(self._intake, PRINCIPAL, "StreamBlurOrder", header) as upload:
+            count = 0
+            part = await anext(request_iterator, None)
+            while part is not None and part.WhichOneof("part") == "image" and count < start.image_count:
+                part = await self._receive_image(request_iterator, upload, part.image, f"images[{count}]")
+                count += 1
+            if part is not None:
+                kind = part.WhichOneof("part")
+                raise InvalidArgument(Violation(kind or "part", f"was not expected after {count} images"))
+            if count < start.image_count:
+                raise InvalidArgument(
+                    Violation("start.image_count", f"is {start.image_count}, but the stream ended after {count} images")
+                )
+            return pb.StreamBlurOrderResponse(order=await self._commit(upload, header, count))
+
+    async def _receive_image(
+        self, parts: AsyncIterator[pb.StreamBlurOrderRequest], upload: Upload, start: pb.ImageStart, field: str
+    ) -> pb.StreamBlurOrderRequest | None:
+        violations = requests.Violations()
+        with violations.below(field):
+            filename, spec = requests.parse_filename(start.filename), requests.parse_image_spec(start)
+        violations.check()
+        size = start.size_bytes if start.HasField("size_bytes") else None
+        sha256 = start.sha256 if start.HasField("sha256") else None
+        async with upload.image(filename, spec, field=field, size=size, sha256=sha256) as incoming:
+            while (part := await anext(parts, None)) is not None and part.WhichOneof("part") == "chunk":
+                if len(part.chunk) > MAX_CHUNK_BYTES:
+                    raise InvalidArgument(Violation(f"{field}.chunk", f"is larger than {MAX_CHUNK_BYTES} bytes"))
+                await incoming.write(part.chunk)
+        return part
+
+    async def _commit(self, upload: Upload, header: requests.Header, count: int) -> order_pb2.Order:
+        order_id = await upload.commit()
+        if order_id is None:
+            return order_pb2.Order(counts=order_pb2.Counts(total=count), email_hint=email_hint(header.email))
+        return order_message(await self._offload(self._use_cases.status, order_id))
+
+    async def Status(self, request: pb.StatusRequest, context: Context) -> pb.StatusResponse:
+        """How an order stands."""
+        order_id = requests.parse_id(request.order_id)
+        if request.view not in pb.OrderView.values():
+            raise InvalidArgument(Violation("view", f"{request.view} is not a view"))
+        if request.view != pb.ORDER_VIEW_FULL:
+            return pb.StatusResponse(order=order_message(await self._offload(self._use_cases.status, order_id)))
+        changed = await self._offload(self._use_cases.status_with_images, order_id)
+        return pb.StatusResponse(
+            order=order_message(changed.snapshot),
+            images=map(image_message, changed.images[:MAX_PAGE]),
+            next_page_token=_next_page(changed.images, MAX_PAGE),
+        )
+
+    async def ListImages(self, request: pb.ListImagesRequest, context: Context) -> pb.ListImagesResponse:
+        """A page of an order's images."""
+        order_id = requests.parse_id(request.order_id)
+        if request.page_size < 0:
+            raise InvalidArgument(Violation("page_size", "must not be negative"))
+        limit = min(request.page_size or DEFAULT_PAGE, MAX_PAGE)
+        after = requests.parse_page_token(request.page_token)
+        state = requests.parse_image_state(request.state)
+        images = await self._offload(self._use_cases.list_images, order_id, after=after, limit=limit + 1, state=state)
+        return pb.ListImagesResponse(
+            images=map(image_message, images[:limit]), next_page_token=_next_page(images, limit)
+        )
+
+    async def WatchStatus(
+        self,
+        request: pb.WatchStatusRequest,
+        context: Context,
+    ) -> AsyncIterator[pb.WatchStatusResponse]:
+        """How an order stands, then each change."""
+        order_id = requests.parse_id(request.order_id)
+        if request.after_revision < 0:
+            raise InvalidArgument(Violation("after_revision", "must not be negative"))
+        revision = request.after_revision
+        first = True
+        async for _ in self._changes.moments(order_id):
+            changed = await self._offload(self._use_cases.changes, order_id, revision)
+            order = changed.snapshot.order
+            if first or order.revision > revision:
+                message = order_message(changed.snapshot)
+                # At least one message: a change may be of the order alone.
+                for begin in range(0, max(1, len(changed.images)), MAX_PAGE):
+                    batch = changed.images[begin : begin + MAX_PAGE]
+                    yield pb.WatchStatusResponse(order=message, changed_images=map(image_message, batch))
+                first, revision = False, order.revision
+            if _at_rest(changed):
+                return
+
+    async def SendImages(self, request: pb.SendImagesRequest, context: Context) -> pb.SendImagesResponse:
+        """Mail the results."""
+        delivery, letters = await self._offload(
+            self._use_cases.send_images,
+            requests.parse_id(request.order_id),
+            principal=PRINCIPAL,
+            request_id=requests.parse_request_id(request.request_id),
+            when_ready=request.when_ready,
+        )
+        return pb.SendImagesResponse(delivery=delivery_message(delivery, letters))
+
+    async def DownloadImages(
+        self,
+        request: pb.DownloadImagesRequest,
+        context: Context,
+    ) -> AsyncIterator[pb.DownloadImagesResponse]:
+        """The results, file by file or as an archive."""
+        order_id = requests.parse_id(request.order_id)
+        ids = [requests.parse_id(text, f"image_ids[{index}]") for index, text in enumerate(request.image_ids)]
+        results = await self._offload(self._use_cases.results, order_id, ids)
+        blobs = self._intake.blobs
+        if request.archive:
+            yield pb.DownloadImagesResponse(file=pb.FileStart(filename=archive.NAME, media_type=archive.MEDIA_TYPE))
+            content = archive.stream_archive((result.name, blobs.stream(result.key)) for result in results)
+            async for chunk in self._offload.iterate(content):
+                yield pb.DownloadImagesResponse(chunk=chunk)
+            return
+        for result in results:
+            yield pb.DownloadImagesResponse(file=_file_start(result))
+            async for chunk in self._offload.iterate(blobs.stream(result.key)):
+                yield pb.DownloadImagesResponse(chunk=chunk)
+
+    async def CancelOrder(self, request: pb.CancelOrderRequest, context: Context) -> pb.CancelOrderResponse:
+        """Cancel what has not ended."""
+        snapshot = await self._offload(self._use_cases.cancel, requests.parse_id(request.order_id))
+        return pb.CancelOrderResponse(order=order_message(snapshot))
+
+    async def DeleteOrder(self, request: pb.DeleteOrderRequest, context: Context) -> pb.DeleteOrderResponse:
+        """Delete an order."""
+        await self._offload(self._use_cases.delete, requests.parse_id(request.order_id))
+        return pb.DeleteOrderResponse()
+
+
+def _next_page(images: Sequence[Image], limit: int) -> str:
+    return requests.page_token(images[limit - 1].position) if len(images) > limit else ""
+
+
+def _at_rest(changed: Changed) -> bool:
+    mailing = any(DeliveryState(delivery.state).open for delivery, _ in changed.snapshot.deliveries)
+    return not OrderState(changed.snapshot.order.state).open and not mailing
+
+
+def _file_start(result: Result) -> pb.FileStart:
+    return pb.FileStart(
+        image_id=str(result.image.id),
+        filename=result.name,
+        media_type=Format(result.image.format or "").media_type,
+        size_bytes=result.image.output_bytes,
+        sha256=bytes.fromhex(result.image.output_sha256 or ""),
+    )

@@ -1,0 +1,92 @@
+"""The gRPC server: everything wired together, in one place."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from grpc import aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from imageblur.v1 import blur_service_pb2, subscription_service_pb2
+from imageblur.v1.blur_service_pb2_grpc import add_BlurServiceServicer_to_server
+from imageblur.v1.subscription_service_pb2_grpc import add_SubscriptionServiceServicer_to_server
+
+from services.common import broker, migrations
+from services.common.blobs import BlobStore
+from services.common.db.engine import Database
+from services.common.errors import ConfigurationError
+from services.common.messages import BLUR_QUEUE, MAIL_QUEUE
+from services.common.tokens import Tokens
+from services.gateway.blur_servicer import BlurServicer
+from services.gateway.health import Health
+from services.gateway.interceptors import Boundary
+from services.gateway.offload import Offload
+from services.gateway.settings import GatewaySettings
+from services.gateway.subscription_servicer import SubscriptionServicer
+from services.gateway.uploads import Intake
+from services.gateway.use_cases import UseCases
+from services.gateway.watching import Changes
+
+GRACE_SECONDS = 10
+
+SERVICES = (
+    blur_service_pb2.DESCRIPTOR.services_by_name["BlurService"].full_name,
+    subscription_service_pb2.DESCRIPTOR.services_by_name["SubscriptionService"].full_name,
+)
+
+
+@asynccontextmanager
+async def serve(settings: GatewaySettings) -> AsyncIterator[int]:
+    """Serve for as long as the block lasts; the port is handed to it.
+
+    At its end: health says NOT_SERVING, watchers are sent away, calls under way get ten seconds, then all is closed.
+
+    Raises:
+        ConfigurationError: A setting is wrong, the address is taken, or the database is at another revision.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        database = Database(settings.database_url, pool_size=settings.gateway_threads)
+        stack.callback(database.close)
+        migrations.check(database)
+        queues = broker.connect(settings.broker_url, BLUR_QUEUE, MAIL_QUEUE)
+        blobs = BlobStore(settings.blob_url)
+        offload = Offload(settings.gateway_threads)
+        stack.callback(offload.close)
+        changes = Changes(settings.broker_url)
+        await changes.start()
+        use_cases = UseCases(database, blobs, queues, Tokens(settings.secret_key.get_secret_value()))
+        health = Health(SERVICES, {"database": database.ping, "broker": queues.ping, "blob store": blobs.ping}, offload)
+        server = aio.server(
+            interceptors=[Boundary()],
+            options=[
+                # Twice what is taken: up to there the answer can say what is wrong. Beyond, gRPC itself refuses.
+                ("grpc.max_receive_message_length", 2 * settings.max_message_bytes),
+                ("grpc.so_reuseport", 0),
+            ],
+        )
+        intake = Intake(settings, database, blobs, queues, offload)
+        add_BlurServiceServicer_to_server(BlurServicer(intake, use_cases, changes), server)
+        add_SubscriptionServiceServicer_to_server(
+            SubscriptionServicer(use_cases, offload, confirm=settings.confirm_subscriptions), server
+        )
+        health_pb2_grpc.add_HealthServicer_to_server(health.servicer, server)
+        reflection.enable_server_reflection(
+            (*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME), server
+        )
+        try:
+            port = server.add_insecure_port(settings.gateway_address)
+        except RuntimeError:
+            raise ConfigurationError(
+                f"IMAGEBLUR_GATEWAY_ADDRESS: cannot listen on {settings.gateway_address}: is the port in use?"
+            ) from None
+        await health.look()
+        await server.start()
+        watch = asyncio.create_task(health.watch())
+        try:
+            yield port
+        finally:
+            watch.cancel()
+            await health.stop()
+            await changes.stop()
+            await server.stop(GRACE_SECONDS)

@@ -1,0 +1,208 @@
+"""An order being taken in: its blobs are written as they come, and owned by nobody until the order is committed."""
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+from services.common import log
+from services.common.blobs import BlobStore, BlobWriter
+from services.common.broker import Broker
+from services.common.db import idempotency, orders, unowned_blobs
+from services.common.db.engine import Database
+from services.common.db.orders import NewImage, NewOrder
+from services.common.errors import InvalidArgument, Unavailable, Violation
+from services.common.messages import blur_image
+from services.common.orders import blob_prefix, source_key
+from services.common.spec import BlurSpec
+from services.gateway.offload import Offload
+from services.gateway.requests import Header
+from services.gateway.settings import GatewaySettings
+
+HEARTBEAT_SECONDS = 10
+
+_log = log.get(__name__)
+
+
+@dataclass(frozen=True)
+class Intake:
+    """What taking in an order needs."""
+
+    settings: GatewaySettings
+    database: Database
+    blobs: BlobStore
+    broker: Broker
+    offload: Offload
+
+
+class Upload:
+    """One order on its way in."""
+
+    def __init__(self, intake: Intake, principal: str, method: str, header: Header, *, dry_run: bool) -> None:
+        self._intake = intake
+        self._principal = principal
+        self._method = method
+        self._header = header
+        self._dry_run = dry_run
+        self._order_id = uuid4()
+        self._images: list[NewImage] = []
+        self._bytes = 0
+        self._fingerprint = hashlib.sha256(_canonical(header))
+        self._heartbeat_at = time.monotonic()
+
+    @asynccontextmanager
+    async def image(
+        self, filename: str, spec: BlurSpec | None, *, field: str, size: int | None = None, sha256: bytes | None = None
+    ) -> AsyncIterator["ImageUpload"]:
+        """Take in the next image; `field` is its name in errors, `size` and `sha256` what the client announced."""
+        limits = self._intake.settings
+        position = len(self._images) + 1
+        if position > limits.max_images:
+            raise InvalidArgument(Violation("images", f"are more than {limits.max_images}"))
+        async with contextlib.AsyncExitStack() as stack:
+            writer = None
+            if not self._dry_run:
+                key = source_key(self._order_id, position)
+                writer = await stack.enter_async_context(self._intake.blobs.writer(key))
+            image = ImageUpload(self, writer, field)
+            yield image
+            image.check(size, sha256)
+        spec_json = spec.to_json() if spec else None
+        self._images.append(NewImage(uuid4(), position, filename, spec_json, image.size))
+        self._fingerprint.update(json.dumps([filename, spec_json, image.sha256.hex()]).encode())
+
+    def count(self, size: int) -> None:
+        """More bytes have come."""
+        self._bytes += size
+        if self._bytes > self._intake.settings.max_order_bytes:
+            raise InvalidArgument(
+                Violation("images", f"are larger than {self._intake.settings.max_order_bytes} bytes together")
+            )
+
+    @property
+    def max_image_bytes(self) -> int:
+        """Largest image that is taken."""
+        return self._intake.settings.max_image_bytes
+
+    async def keep_alive(self) -> None:
+        """Tell the sweep, now and then, that this upload goes on."""
+        if not self._dry_run and time.monotonic() > self._heartbeat_at + HEARTBEAT_SECONDS:
+            self._heartbeat_at = time.monotonic()
+            await self._intake.offload(self._in_write, unowned_blobs.heartbeat)
+
+    async def begin(self) -> None:
+        """Before the first blob: a row that leads to whatever will be written."""
+        if not self._dry_run:
+            await self._intake.offload(self._in_write, unowned_blobs.begin_upload)
+
+    async def commit(self) -> UUID | None:
+        """Accept the order; its id, or that of the first one if this is a repeat; None if only checked."""
+        if not self._images:
+            raise InvalidArgument(Violation("images", "must be at least one"))
+        if self._dry_run:
+            return None
+        return await self._intake.offload(self._commit)
+
+    async def abandon(self) -> None:
+        """Leave nothing behind. What cannot be removed now, the sweep removes."""
+        if not self._dry_run:
+            # Shielded: a client that has gone cancels its call, and must not cancel its clean-up.
+            await asyncio.shield(self._intake.offload(self._abandon))
+
+    def _commit(self) -> UUID:
+        intake, header = self._intake, self._header
+        intake.blobs.persist(*(source_key(self._order_id, image.position) for image in self._images))
+        order = NewOrder(
+            id=self._order_id,
+            principal=self._principal,
+            email=header.email,
+            locale=header.locale,
+            spec=header.spec.to_json(),
+            notify=header.notify,
+            retention=int(intake.settings.retention_days * 86_400),
+        )
+        with intake.database.write() as session:
+            if header.request_id:
+                request = idempotency.Request(
+                    self._principal, self._method, header.request_id, self._fingerprint.hexdigest()
+                )
+                if earlier := idempotency.remember(session, request, self._order_id):
+                    unowned_blobs.abandon(session, self._order_id)
+                    return earlier
+            if not unowned_blobs.adopt(session, self._order_id):
+                raise Unavailable("the upload took too long")
+            queued = orders.insert_order(session, order, self._images, window=intake.settings.order_window)
+        intake.broker.send(map(blur_image, queued))
+        return self._order_id
+
+    def _abandon(self) -> None:
+        try:
+            self._in_write(unowned_blobs.abandon)
+            self._intake.blobs.delete_prefix(blob_prefix(self._order_id))
+            self._in_write(unowned_blobs.removed)
+        except Unavailable as error:
+            _log.warning("upload not cleaned up yet, the sweep will", error=str(error))
+
+    def _in_write(self, statement: "unowned_blobs.Statement") -> None:
+        with self._intake.database.write() as session:
+            statement(session, self._order_id)
+
+
+class ImageUpload:
+    """One image on its way in."""
+
+    def __init__(self, upload: Upload, writer: BlobWriter | None, field: str) -> None:
+        self._upload = upload
+        self._writer = writer
+        self._field = field
+        self._hash = hashlib.sha256()
+        self.size = 0
+        """Bytes so far."""
+
+    @property
+    def sha256(self) -> bytes:
+        """Of the bytes so far."""
+        return self._hash.digest()
+
+    async def write(self, data: bytes) -> None:
+        """The next bytes."""
+        self.size += len(data)
+        if self.size > self._upload.max_image_bytes:
+            raise InvalidArgument(
+                Violation(f"{self._field}.data", f"is larger than {self._upload.max_image_bytes} bytes")
+            )
+        self._upload.count(len(data))
+        self._hash.update(data)
+        if self._writer:
+            await self._writer.write(data)
+            await self._upload.keep_alive()
+
+    def check(self, size: int | None, sha256: bytes | None) -> None:
+        """Hold what came against what was announced."""
+        if not self.size:
+            raise InvalidArgument(Violation(f"{self._field}.data", "is empty"))
+        if size is not None and size != self.size:
+            raise InvalidArgument(Violation(f"{self._field}.size_bytes", f"is {size}, but {self.size} bytes came"))
+        if sha256 is not None and sha256 != self.sha256:
+            raise InvalidArgument(Violation(f"{self._field}.sha256", "does not match the bytes that came"))
+
+
+@asynccontextmanager
+async def receiving(intake: Intake, principal: str, method: str, header: Header) -> AsyncIterator[Upload]:
+    """An upload that leaves nothing behind unless it is committed before the block ends."""
+    upload = Upload(intake, principal, method, header, dry_run=header.validate_only)
+    await upload.begin()
+    try:
+        yield upload
+    except BaseException:
+        await upload.abandon()
+        raise
+
+
+def _canonical(header: Header) -> bytes:
+    return json.dumps([header.email, header.spec.to_json(), header.locale, header.notify]).encode()
