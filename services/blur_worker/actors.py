@@ -19,5 +19,5 @@ def register(broker: Broker, blur_image: Callable[[UUID], None]) -> None:
     def _blur_image(image_id: str) -> None:
         try:
             blur_image(UUID(image_id))
-        except Exception:  # noqa: BLE001 - whatever it is, it must not end as a dead letter
+        except Exception:
             _log.exception("left to the sweep", image=image_id)

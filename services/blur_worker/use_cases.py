@@ -70,7 +70,7 @@ class BlurImage:
             return Again(f"child crashed: {error}", crashed=True)
         except Unavailable as error:
             return Again(str(error))
-        except Exception:  # noqa: BLE001 - a fault of ours is tried again, then ends the image
+        except Exception:
             _log.exception("image not finished", image=str(claim.image_id))
             return Again("unexpected error")
         finally:

@@ -56,7 +56,7 @@ def _single(method: str, behavior: Any) -> Any:
         begin = time.monotonic()
         try:
             response = await behavior(request, context)
-        except Exception as error:  # noqa: BLE001 - the boundary is where every error ends
+        except Exception as error:
             await _fail(context, method, begin, error)
         _tell(method, "OK", begin)
         return response
@@ -70,7 +70,7 @@ def _streaming(method: str, behavior: Any) -> Any:
         try:
             async for response in behavior(request, context):
                 yield response
-        except Exception as error:  # noqa: BLE001 - the boundary is where every error ends
+        except Exception as error:
             await _fail(context, method, begin, error)
         _tell(method, "OK", begin)
 

@@ -124,6 +124,20 @@ def finish(session: Session, claimed: Claim, outcome: Success | Failure, *, wind
     return _go_on(session, order, window)
 
 
+def take_back(session: Session, claimed: Claim, *, window: int) -> FollowUp | None:
+    """Release an image whose lease has run out; None if its owner has renewed it or finished meanwhile."""
+    # The order first, as everybody does: while its row is locked the image cannot be finished.
+    if orders.lock(session, claimed.order_id) is None:
+        return None
+    lapsed = select(Image.id).where(
+        Image.id == claimed.image_id, Image.owner == claimed.owner, Image.lease_until < now()
+    )
+    if session.scalar(lapsed.with_for_update()) is None:
+        session.rollback()
+        return None
+    return release(session, claimed, crashed=False, window=window)
+
+
 def release(session: Session, claimed: Claim, *, crashed: bool, window: int) -> FollowUp | None:
     """Put an image back for a later attempt, or end it after too many; None if the claim was lost meanwhile."""
     crashes = claimed.crashes + crashed

@@ -88,6 +88,19 @@ def release(session: Session, claimed: Claim, *, delay: float, message: str) -> 
     return _end(session, claimed, values)
 
 
+def take_back(session: Session, claimed: Claim) -> bool:
+    """Put a letter back whose lease has run out; False if its owner has renewed it or finished meanwhile."""
+    if claimed.order_id:
+        orders.lock(session, claimed.order_id)
+    lapsed = select(Letter.id).where(
+        Letter.id == claimed.letter_id, Letter.owner == claimed.owner, Letter.lease_until < now()
+    )
+    if session.scalar(lapsed.with_for_update()) is None:
+        session.rollback()
+        return False
+    return release(session, claimed, delay=0, message="the mailer did not finish")
+
+
 def _end(
     session: Session,
     claimed: Claim,

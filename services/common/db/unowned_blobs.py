@@ -41,7 +41,7 @@ def adopt(session: Session, order_id: UUID) -> bool:
 
 def disown(session: Session, order_id: UUID) -> None:
     """The order of these blobs ends by this transaction."""
-    session.execute(insert(UnownedBlobs).values(order_id=order_id, heartbeat_at=_GIVEN_UP))
+    session.merge(UnownedBlobs(order_id=order_id, heartbeat_at=_GIVEN_UP))
 
 
 def give_up(session: Session, *, silent_seconds: float, limit: int) -> Sequence[UUID]:

@@ -1,0 +1,30 @@
+"""Settings of the scheduler."""
+
+from typing import Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import Field, field_validator
+
+from services.common.settings import CommonSettings
+
+
+class SchedulerSettings(CommonSettings):
+    """What the scheduler needs to know."""
+
+    mailing_day: Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"] = Field(
+        "mon", description="Day of the weekly mailing."
+    )
+    mailing_hour: int = Field(12, ge=0, le=23, description="Hour of the weekly mailing, 0 to 23.")
+    mailing_zone: str = Field("UTC", description="Time zone of that day and hour, such as `Europe/Moscow`.")
+    sweep_seconds: float = Field(
+        5, gt=0, description="How often work that was lost (a killed worker, a broker without its data) is looked for."
+    )
+
+    @field_validator("mailing_zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError(f"{value!r} is not a time zone: use a name such as Europe/Moscow") from None
+        return value

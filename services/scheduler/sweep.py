@@ -1,0 +1,104 @@
+"""Sends again what was lost, takes back what its worker will not finish, removes blobs that no order owns."""
+
+from dataclasses import dataclass
+
+from services.common import log
+from services.common.blobs import BlobStore
+from services.common.broker import Broker
+from services.common.db import idempotency, images, letters, orders, outbox, unowned_blobs
+from services.common.db.engine import Database
+from services.common.messages import BLUR_QUEUE, MAIL_QUEUE, blur_image, prepare_mailing, send_letter
+from services.common.orders import blob_prefix
+
+BATCH = 1000
+"""Rows taken up in one go; the next sweep takes the next ones."""
+RESEND_SECONDS = 10
+"""How long a message may wait unclaimed before the broker is asked whether it still has it."""
+SILENT_UPLOAD_SECONDS = 60
+"""How long an upload may be without a heartbeat before its blobs are removed."""
+
+_log = log.get(__name__)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The sweep, over what it needs."""
+
+    database: Database
+    blobs: BlobStore
+    broker: Broker
+    window: int
+    """Images of an order in the queue or at work at a time."""
+
+    def images(self) -> None:
+        """Images whose worker died, that may be tried again, or whose message is gone."""
+        with self.database.read() as session:
+            lapsed = outbox.lapsed_images(session, limit=BATCH)
+            underfilled = outbox.underfilled_orders(session, window=self.window, limit=BATCH)
+        for claim in lapsed:
+            with self.database.write() as session:
+                follow_up = images.take_back(session, claim, window=self.window)
+            if follow_up is None:
+                continue
+            _log.warning("image taken back: its worker did not finish", image=str(claim.image_id))
+            self.broker.send([*map(blur_image, follow_up.images), *map(send_letter, follow_up.letters)])
+            self.broker.announce(claim.order_id)
+        for order_id in underfilled:
+            with self.database.write() as session:
+                ids = images.refill(session, order_id, self.window) if orders.lock(session, order_id) else []
+            self.broker.send(map(blur_image, ids))
+        with self.database.read() as session:
+            expected = outbox.images_at_broker(session)
+        # A mere backlog is not repeated: only where the broker holds less than the rows say has something been lost.
+        if expected and self.broker.backlog(BLUR_QUEUE) < expected:
+            with self.database.write() as session:
+                lost = outbox.resend_images(session, older_than=RESEND_SECONDS, limit=BATCH)
+            self._tell("images", len(lost))
+            self.broker.send(map(blur_image, lost))
+
+    def letters(self) -> None:
+        """Letters whose mailer died, that may be tried again, or whose message is gone; mailings likewise."""
+        with self.database.read() as session:
+            lapsed = outbox.lapsed_letters(session, limit=BATCH)
+        for claim in lapsed:
+            with self.database.write() as session:
+                if letters.take_back(session, claim):
+                    _log.warning("letter taken back: its mailer did not finish", letter=str(claim.letter_id))
+        with self.database.write() as session:
+            due = outbox.due_letters(session, limit=BATCH)
+        self.broker.send(map(send_letter, due))
+        with self.database.read() as session:
+            expected = outbox.letters_at_broker(session)
+        if expected and self.broker.backlog(MAIL_QUEUE) < expected:
+            with self.database.write() as session:
+                lost = outbox.resend_letters(session, older_than=RESEND_SECONDS, limit=BATCH)
+                mailings = outbox.resend_mailings(session, older_than=RESEND_SECONDS)
+            self._tell("letters", len(lost) + len(mailings))
+            self.broker.send([*map(send_letter, lost), *map(prepare_mailing, mailings)])
+
+    def blobs_without_order(self) -> None:
+        """Blobs of uploads that broke, and of orders that are gone."""
+        with self.database.write() as session:
+            given_up = unowned_blobs.give_up(session, silent_seconds=SILENT_UPLOAD_SECONDS, limit=BATCH)
+        for order_id in given_up:
+            self.blobs.delete_prefix(blob_prefix(order_id))
+            with self.database.write() as session:
+                unowned_blobs.removed(session, order_id)
+
+    def expired(self) -> None:
+        """Orders past their time: address and blobs are forgotten; and request ids past theirs."""
+        with self.database.read() as session:
+            due = orders.due_to_expire(session, limit=BATCH)
+        for order_id in due:
+            with self.database.write() as session:
+                if orders.expire(session, order_id):
+                    unowned_blobs.disown(session, order_id)
+            self.broker.announce(order_id)
+        with self.database.write() as session:
+            idempotency.forget_expired(session)
+        self.blobs_without_order()
+
+    @staticmethod
+    def _tell(what: str, count: int) -> None:
+        if count:
+            _log.warning("sent again: the broker had lost them", what=what, count=count)
