@@ -4,6 +4,7 @@ It may lose everything at any time: the rows say what is to be done, and the sch
 missing. So sending never fails its caller, and no message is ever delayed or retried by the broker.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable
 from uuid import UUID, uuid4
 
@@ -15,6 +16,7 @@ from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
 from services.common import log
+from services.common.consumer import PromptConsumer
 from services.common.errors import ConfigurationError, Unavailable
 
 CHANGES = "imageblur:changes"
@@ -34,8 +36,20 @@ class Broker(RedisBroker):
         super().__init__(  # type: ignore[no-untyped-call]
             client=client, middleware=[], heartbeat_timeout=20_000, maintenance_chance=1_000_000
         )
+        self._held: defaultdict[str, set[bytes]] = defaultdict(set)
         for queue in queues:
             self.declare_queue(queue)
+
+    def declare_queue(self, queue_name: str) -> None:
+        """Declare a queue, without the delay queue that Dramatiq adds: nothing here is ever delayed by the broker."""
+        if queue_name not in self.queues:
+            self.emit_before("declare_queue", queue_name)
+            self.queues.add(queue_name)
+            self.emit_after("declare_queue", queue_name)
+
+    def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> PromptConsumer:
+        """A consumer of a queue that holds at most `prefetch` messages."""
+        return PromptConsumer(self, queue_name, prefetch, timeout, self._held[queue_name])
 
     def send(self, messages: Iterable[Message[None]]) -> None:
         """Enqueue messages in one round trip; what is lost is sent again by the sweep."""

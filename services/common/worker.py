@@ -12,6 +12,8 @@ def serve(setup: str, *, queue: str, threads: int, drain_seconds: int) -> None:
     """
     # Read when dramatiq.worker is imported.
     os.environ["dramatiq_queue_prefetch"] = str(threads)  # noqa: SIM112
+    # After a lost connection; the default of three seconds would be most of a recovery.
+    os.environ["dramatiq_restart_delay"] = "500"  # noqa: SIM112
     from dramatiq import cli  # noqa: PLC0415
 
     parser = cli.make_argument_parser()  # type: ignore[no-untyped-call]

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from uuid import UUID
@@ -15,8 +16,10 @@ from services.common.errors import Unavailable
 
 REPAIR_SECONDS = 2.0
 """A watcher looks by itself after so long, in case that a hint was lost."""
-COALESCE_SECONDS = 0.1
-"""At most ten messages a second go to a watcher."""
+MESSAGES_PER_SECOND = 10.0
+"""As many messages go to a watcher, on average."""
+BURST = 3.0
+"""So many may go at once: queued, running and done of a small order are told as they happen."""
 _RECONNECT_SECONDS = 1.0
 
 _log = log.get(__name__)
@@ -48,23 +51,27 @@ class Changes:
         await self._client.aclose()
 
     async def moments(self, order_id: UUID) -> AsyncIterator[None]:
-        """The moments to look at an order: at once, then after each change, at most ten a second.
+        """The moments to look at an order: at once, then after each change; changes in quick succession as one.
 
         Raises:
             Unavailable: The server is stopping.
         """
         event = asyncio.Event()
         self._waiting[order_id].add(event)
+        allowance, counted_at = BURST, time.monotonic()
         try:
-            while True:
-                if self._stopping:
-                    raise Unavailable("the server is stopping")
+            while not self._stopping:
+                event.clear()
                 yield
-                await asyncio.sleep(COALESCE_SECONDS)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(REPAIR_SECONDS):
                         await event.wait()
-                event.clear()
+                time_now = time.monotonic()
+                allowance = min(BURST, allowance + (time_now - counted_at) * MESSAGES_PER_SECOND) - 1
+                counted_at = time_now
+                if allowance < 0:
+                    await asyncio.sleep(-allowance / MESSAGES_PER_SECOND)
+            raise Unavailable("the server is stopping")
         finally:
             self._waiting[order_id].discard(event)
             if not self._waiting[order_id]:

@@ -1,0 +1,93 @@
+"""A consumer that hands a message on within milliseconds, and costs next to nothing while there is none.
+
+Dramatiq's own consumer sleeps between looks, up to a second, both when its queue is empty and when it may hold no more
+messages. This one waits for the event itself: for the queue's first message (a BLMOVE of the list's head onto itself
+blocks, yet takes nothing), or for one of its own messages to be done. Dramatiq's scripts move the messages, as ever.
+"""
+
+import threading
+import time
+
+import redis
+from dramatiq import Message, MessageProxy
+from dramatiq.brokers.redis import RedisBroker, _RedisConsumer
+from dramatiq.errors import ConnectionClosed
+
+WAIT_SECONDS = 1.0
+"""Longest wait at a time: a waiting consumer must see that it is to stop, and tell the broker that it is alive."""
+AUDIT_SECONDS = 5.0
+"""How often the broker's list of what this process holds is compared with what it does hold."""
+
+
+class PromptConsumer(_RedisConsumer):
+    """Consumes one queue.
+
+    Messages that the broker has handed out but that never arrived (the connection broke between) would count as held by
+    this process for as long as it lives. An audit finds and requeues them: what is in the broker's list of this
+    process, but not in `held`, the keys of messages that did arrive.
+    """
+
+    def __init__(self, broker: RedisBroker, queue_name: str, prefetch: int, timeout: int, held: set[bytes]) -> None:
+        super().__init__(broker, queue_name, prefetch, timeout)  # type: ignore[no-untyped-call]
+        self._key = f"{broker.namespace}:{queue_name}"
+        self._acks_key = f"{broker.namespace}:__acks__.{broker.broker_id}.{queue_name}"
+        # The broker's, since a consumer is made anew after a lost connection while its messages are still handled.
+        self._held = held
+        self._one_is_done = threading.Event()
+        self._audited_at = float("-inf")
+
+    def ack(self, message: MessageProxy) -> None:
+        """The message was handled."""
+        super().ack(message)  # type: ignore[no-untyped-call]
+        self._done(message)
+
+    def nack(self, message: MessageProxy) -> None:
+        """The message cannot be handled."""
+        super().nack(message)  # type: ignore[no-untyped-call]
+        self._done(message)
+
+    def __next__(self) -> MessageProxy | None:
+        """The next message, or None after a wait without one."""
+        try:
+            if not self.message_cache:
+                self._audit()
+                self.message_cache = self._fetch()
+        except redis.ConnectionError as error:
+            raise ConnectionClosed(error) from None  # type: ignore[no-untyped-call]
+        if not self.message_cache:
+            return None
+        message: Message[object] = Message.decode(self.message_cache.pop(0))
+        self.queued_message_ids.add(message.message_id)
+        return MessageProxy(message)
+
+    def _fetch(self) -> list[bytes]:
+        self._one_is_done.clear()
+        free = self.prefetch - self.outstanding_message_count
+        if free <= 0:
+            if not self._one_is_done.wait(WAIT_SECONDS):
+                self._take(0)  # takes nothing, but is a sign of life
+            return []
+        messages = self._take(free)
+        if not messages and self.broker.client.blmove(self._key, self._key, WAIT_SECONDS, "LEFT", "LEFT"):
+            messages = self._take(free)
+        return messages
+
+    def _take(self, count: int) -> list[bytes]:
+        # A message without its data was purged between the two.
+        messages = [data for data in self.broker.do_fetch(self.queue_name, count) if data]
+        self._held.update(Message.decode(data).options["redis_message_id"].encode() for data in messages)
+        return messages
+
+    def _audit(self) -> None:
+        if time.monotonic() < self._audited_at + AUDIT_SECONDS:
+            return
+        # Only this thread adds to what is held, and what is done leaves the broker's list first: no race.
+        lost = self.broker.client.smembers(self._acks_key) - self._held
+        if lost:
+            self.logger.warning("Requeueing %d messages that never arrived.", len(lost))
+            self.broker.do_requeue(self.queue_name, *lost)
+        self._audited_at = time.monotonic()
+
+    def _done(self, message: MessageProxy) -> None:
+        self._held.discard(message.options["redis_message_id"].encode())
+        self._one_is_done.set()
