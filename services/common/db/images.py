@@ -114,13 +114,15 @@ def finish(session: Session, claimed: Claim, outcome: Success | Failure, *, wind
                 "height": outcome.height,
                 "format": outcome.format,
             }
-            order.succeeded += 1
         case Failure():
             values = {"state": ImageState.FAILED, "reason": outcome.reason, "message": outcome.message}
-            order.failed += 1
     if not _end_claim(session, claimed, order, values | {"finished_at": now()}):
         session.rollback()
         return None
+    if isinstance(outcome, Success):
+        order.succeeded += 1
+    else:
+        order.failed += 1
     return _go_on(session, order, window)
 
 

@@ -66,6 +66,51 @@ def claim(session: Session, letter_id: UUID, *, lease_seconds: float) -> Claim |
     )
 
 
+def renew(session: Session, owners: Sequence[UUID], *, lease_seconds: float) -> None:
+    """Extend the leases that these owners still hold; none gets shorter."""
+    lease_until = now() + int(lease_seconds * SECOND)
+    session.execute(
+        update(Letter)
+        .where(Letter.owner.in_(owners), Letter.state == "SENDING", Letter.lease_until < lease_until)
+        .values(lease_until=lease_until)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def extend(session: Session, claimed: Claim, *, lease_seconds: float) -> bool:
+    """Make sure that a claim lasts so long from now; False if it was lost meanwhile."""
+    result = session.execute(
+        update(Letter)
+        .where(Letter.id == claimed.letter_id, Letter.state == "SENDING", Letter.owner == claimed.owner)
+        .values(lease_until=now() + int(lease_seconds * SECOND))
+        .execution_options(synchronize_session=False)
+    )
+    return cast("CursorResult[tuple[()]]", result).rowcount == 1
+
+
+def insert_parts(session: Session, claimed: Claim, parts: int) -> list[UUID]:
+    """The letters that a delivery in so many parts still lacks, to be enqueued after the commit.
+
+    None if the claim was lost meanwhile.
+    """
+    assert claimed.order_id
+    assert claimed.delivery_id
+    # The order first, as everybody does: with it locked, nobody cancels the delivery or adds parts meanwhile.
+    orders.lock(session, claimed.order_id)
+    held = select(Letter.id).where(
+        Letter.id == claimed.letter_id, Letter.state == "SENDING", Letter.owner == claimed.owner
+    )
+    if session.scalar(held) is None:
+        session.rollback()
+        return []
+    there = set(session.scalars(select(Letter.part).where(Letter.delivery_id == claimed.delivery_id)))
+    return [
+        deliveries.insert_letter(session, claimed.delivery_id, part)
+        for part in range(1, parts + 1)
+        if part not in there
+    ]
+
+
 def sent(session: Session, claimed: Claim, *, smtp_reply: str) -> bool:
     """The server took the letter; False if the claim was lost meanwhile."""
     return _end(session, claimed, {"state": "SENT", "smtp_reply": smtp_reply, "sent_at": now()})

@@ -1,0 +1,217 @@
+"""Claims, leases, windows and the ends of orders, on both databases."""
+
+from concurrent.futures import ThreadPoolExecutor
+from uuid import UUID
+
+import pytest
+from sqlalchemy import update
+
+from services.common.db import deliveries, images, letters, orders, outbox
+from services.common.db.engine import Database
+from services.common.db.images import Claim, Failure, FollowUp, Success
+from services.common.db.models import Image
+from services.common.errors import Reason
+from services.common.orders import MAX_ATTEMPTS, MAX_CRASHES
+from tests.integration.db.conftest import Place
+
+SUCCESS = Success(size=7, sha256="00" * 32, width=1, height=2, format="JPEG")
+FAILURE = Failure(Reason.CORRUPT, "the file ends early")
+
+
+def claim(database: Database, image_id: UUID, lease: float = 60) -> Claim | None:
+    with database.write() as session:
+        return images.claim(session, image_id, lease_seconds=lease)
+
+
+def must_claim(database: Database, image_id: UUID, lease: float = 60) -> Claim:
+    claimed = claim(database, image_id, lease)
+    assert claimed
+    return claimed
+
+
+def finish(database: Database, claimed: Claim, outcome: Success | Failure = SUCCESS) -> FollowUp | None:
+    with database.write() as session:
+        return images.finish(session, claimed, outcome, window=2)
+
+
+def state(database: Database, order_id: UUID) -> tuple[str, int, int, int]:
+    with database.read() as session:
+        snapshot = orders.snapshot(session, order_id)
+        return snapshot.order.state, snapshot.running, snapshot.order.succeeded, snapshot.order.failed
+
+
+def test_only_a_window_is_enqueued_and_it_moves_on(database: Database, place: Place) -> None:
+    order_id, ids, queued = place(3, window=2)
+    assert queued == ids[:2]
+    follow_up = finish(database, must_claim(database, ids[0]))
+    assert follow_up
+    assert follow_up.images == [ids[2]]
+    assert state(database, order_id) == ("RUNNING", 0, 1, 0)
+
+
+def test_an_image_is_claimed_once_by_many_at_a_time(database: Database, place: Place) -> None:
+    _, ids, _ = place(1)
+    with ThreadPoolExecutor(8) as pool:
+        claims = list(pool.map(lambda _: claim(database, ids[0]), range(16)))
+    assert sum(claimed is not None for claimed in claims) == 1
+
+
+def test_images_finished_at_once_are_all_counted_and_one_ends_the_order(database: Database, place: Place) -> None:
+    order_id, ids, _ = place(8, window=8, notify=True)
+    claims = [must_claim(database, image_id) for image_id in ids]
+    with ThreadPoolExecutor(8) as pool:
+        follow_ups = list(pool.map(lambda claimed: finish(database, claimed), claims))
+    assert state(database, order_id) == ("SUCCEEDED", 0, 8, 0)
+    assert sum(len(follow_up.letters) for follow_up in follow_ups if follow_up) == 1
+
+
+def test_a_lost_claim_changes_nothing(database: Database, place: Place) -> None:
+    order_id, ids, _ = place(1)
+    lost = must_claim(database, ids[0], lease=-1)
+    with database.write() as session:
+        assert images.take_back(session, lost, window=2)
+    before = state(database, order_id)
+    assert finish(database, lost) is None
+    assert state(database, order_id) == before == ("RUNNING", 0, 0, 0)
+
+
+def test_a_finish_twice_counts_once(database: Database, place: Place) -> None:
+    order_id, ids, _ = place(1)
+    claimed = must_claim(database, ids[0])
+    assert finish(database, claimed)
+    assert finish(database, claimed) is None
+    assert state(database, order_id) == ("SUCCEEDED", 0, 1, 0)
+
+
+def test_a_live_lease_is_not_taken_back(database: Database, place: Place) -> None:
+    _, ids, _ = place(1)
+    claimed = must_claim(database, ids[0], lease=-1)
+    with database.read() as session:
+        assert [lapsed.image_id for lapsed in outbox.lapsed_images(session, limit=9)] == ids
+    with database.write() as session:
+        images.renew(session, [claimed.owner], lease_seconds=60)
+    with database.write() as session:
+        assert images.take_back(session, claimed, window=2) is None
+    assert finish(database, claimed)
+
+
+def test_some_failed_is_partially_failed_and_all_failed_is_failed(database: Database, place: Place) -> None:
+    mixed, (good, bad), _ = place(2)
+    finish(database, must_claim(database, good))
+    finish(database, must_claim(database, bad), FAILURE)
+    assert state(database, mixed)[0] == "PARTIALLY_FAILED"
+    failed, (only,), _ = place(1)
+    finish(database, must_claim(database, only), FAILURE)
+    assert state(database, failed)[0] == "FAILED"
+
+
+def test_an_image_that_crashes_its_child_is_given_up(database: Database, place: Place) -> None:
+    order_id, (image_id,), _ = place(1)
+    for _ in range(MAX_CRASHES):
+        claimed = must_claim(database, image_id)
+        with database.write() as session:
+            images.release(session, claimed, crashed=True, window=2)
+    with database.read() as session:
+        image = session.get_one(Image, image_id)
+    assert (image.state, image.reason) == ("FAILED", "CRASHED")
+    assert state(database, order_id)[0] == "FAILED"
+
+
+def test_killed_workers_are_not_the_image_s_fault_until_there_were_many(database: Database, place: Place) -> None:
+    order_id, (image_id,), _ = place(1)
+    for attempt in range(1, MAX_ATTEMPTS + 1):
+        claimed = must_claim(database, image_id, lease=-1)
+        assert claimed.attempts == attempt
+        with database.write() as session:
+            images.take_back(session, claimed, window=2)
+    assert claim(database, image_id) is None
+    assert state(database, order_id)[0] == "FAILED"
+
+
+def test_a_released_image_waits_and_the_sweep_finds_it_afterwards(database: Database, place: Place) -> None:
+    order_id, (image_id,), _ = place(1)
+    claimed = must_claim(database, image_id)
+    with database.write() as session:
+        follow_up = images.release(session, claimed, crashed=False, window=2)
+    assert follow_up == FollowUp(images=[], letters=[])
+    with database.read() as session:
+        assert outbox.underfilled_orders(session, window=2, limit=9) == []
+    with database.write() as session:
+        session.execute(update(Image).values(not_before=0))
+    with database.read() as session:
+        assert outbox.underfilled_orders(session, window=2, limit=9) == [order_id]
+
+
+def test_what_the_broker_lost_is_found_by_age(database: Database, place: Place) -> None:
+    _, ids, _ = place(3, window=2)
+    with database.write() as session:
+        assert outbox.images_at_broker(session) == 2
+        assert outbox.resend_images(session, older_than=60, limit=9) == []
+        assert set(outbox.resend_images(session, older_than=-1, limit=9)) == set(ids[:2])
+
+
+def test_cancelling_ends_what_is_open_and_a_late_result_is_not_taken(database: Database, place: Place) -> None:
+    order_id, ids, _ = place(3)
+    finish(database, must_claim(database, ids[0]))
+    late = must_claim(database, ids[1])
+    with database.write() as session:
+        orders.cancel(session, order_id)
+    assert finish(database, late) is None
+    with database.read() as session:
+        order = orders.snapshot(session, order_id).order
+    assert (order.state, order.succeeded, order.cancelled) == ("CANCELLED", 1, 2)
+    with database.write() as session:
+        assert orders.cancel(session, order_id).state == "CANCELLED"
+
+
+def test_a_watcher_sees_every_change_after_its_revision(database: Database, place: Place) -> None:
+    order_id, ids, _ = place(2)
+    with database.read() as session:
+        revision = orders.snapshot(session, order_id).order.revision
+    finish(database, must_claim(database, ids[1]))
+    with database.read() as session:
+        changed = images.changed_since(session, order_id, revision)
+    assert [image.id for image in changed] == [ids[1]]
+
+
+def test_expiry_counts_from_the_end_and_forgets_the_address(database: Database, place: Place) -> None:
+    order_id, (image_id,), _ = place(1)
+    finish(database, must_claim(database, image_id))
+    with database.read() as session:
+        order = orders.snapshot(session, order_id).order
+        assert order.finished_at
+        assert order.expires_at - order.finished_at == pytest.approx(3600 * 1_000_000, abs=1_000_000)
+        assert orders.due_to_expire(session, limit=9) == []
+    with database.write() as session:
+        assert orders.expire(session, order_id)
+        assert not orders.expire(session, order_id)
+    with database.read() as session:
+        order = orders.snapshot(session, order_id).order
+    assert (order.state, order.email) == ("EXPIRED", None)
+
+
+def test_a_delivery_ends_with_its_last_letter(database: Database, place: Place) -> None:
+    order_id, (image_id,), _ = place(1, notify=True)
+    follow_up = finish(database, must_claim(database, image_id))
+    assert follow_up
+    (letter_id,) = follow_up.letters
+    with database.write() as session:
+        first = letters.claim(session, letter_id, lease_seconds=60)
+    assert first
+    assert first.delivery_id
+    with database.write() as session:
+        assert letters.claim(session, letter_id, lease_seconds=60) is None
+    with database.write() as session:
+        second_id = deliveries.insert_letter(session, first.delivery_id, part=2)
+        assert letters.sent(session, first, smtp_reply="250 ok")
+    with database.write() as session:
+        second = letters.claim(session, second_id, lease_seconds=60)
+    assert second
+    with database.read() as session:
+        ((delivery, count),) = orders.snapshot(session, order_id).deliveries
+    assert (delivery.state, count) == ("SENDING", 2)
+    with database.write() as session:
+        assert letters.failed(session, second, Reason.MAIL_REFUSED, "550 no such user")
+    with database.read() as session:
+        ((delivery, _),) = orders.snapshot(session, order_id).deliveries
+    assert (delivery.state, delivery.reason, delivery.message) == ("FAILED", "MAIL_REFUSED", "550 no such user")

@@ -1,0 +1,74 @@
+"""A gateway on a free port, over a real Valkey, database and folder; no workers."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import pytest
+import redis
+from imageblur.v1.blur_service_pb2_grpc import BlurServiceStub
+from imageblur.v1.subscription_service_pb2_grpc import SubscriptionServiceStub
+
+from services.common.db.engine import Database
+from services.gateway.server import serve
+from services.gateway.settings import GatewaySettings
+from tests.support.valkey import ValkeyServer
+
+SECRET = "a secret key that is only for tests, not for use"
+
+
+@dataclass
+class Gateway:
+    settings: GatewaySettings
+    channel: grpc.Channel
+    blur: BlurServiceStub
+    subscription: SubscriptionServiceStub
+    folder: Path
+
+    def files(self) -> list[Path]:
+        """What the blob store holds."""
+        return [path for path in self.folder.rglob("*") if path.is_file()]
+
+
+@pytest.fixture
+def gateway(
+    database: Database,  # noqa: ARG001 - brought to the newest revision
+    valkey: redis.Redis,  # noqa: ARG001 - emptied
+    database_url: str,
+    valkey_server: ValkeyServer,
+    tmp_path: Path,
+) -> Iterator[Gateway]:
+    settings = GatewaySettings(
+        _env_file=None,
+        database_url=database_url,
+        broker_url=valkey_server.url,
+        blob_url=str(tmp_path / "blobs"),
+        secret_key=SECRET,
+        gateway_address="127.0.0.1:0",
+        max_message_bytes=1 << 20,
+        max_image_bytes=600_000,
+        max_order_bytes=2_000_000,
+        max_images=5,
+    )
+    ready = threading.Event()
+    port = 0
+    loop = asyncio.new_event_loop()
+    stop = asyncio.Event()
+
+    async def run() -> None:
+        nonlocal port
+        async with serve(settings) as port:
+            ready.set()
+            await stop.wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(run(),))
+    thread.start()
+    assert ready.wait(10)
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        yield Gateway(settings, channel, BlurServiceStub(channel), SubscriptionServiceStub(channel), tmp_path / "blobs")
+    loop.call_soon_threadsafe(stop.set)
+    thread.join(20)
+    loop.close()

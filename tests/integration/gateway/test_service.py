@@ -1,0 +1,108 @@
+"""Subscriptions, health, reflection and what happens when something that is needed is away."""
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+from imageblur.v1 import subscription_service_pb2 as pb
+from sqlalchemy import func, select
+
+from services.common.db.engine import Database
+from services.common.db.models import Letter, Subscriber
+from services.common.errors import ConfigurationError
+from services.common.tokens import Tokens
+from services.gateway.settings import GatewaySettings
+from tests.integration.gateway.conftest import SECRET, Gateway
+from tests.integration.gateway.test_orders import fields, order, refused
+from tests.support.valkey import ValkeyServer
+from tests.support.waiting import eventually
+
+
+def subscriber(database: Database) -> Subscriber:
+    with database.read() as session:
+        return session.scalars(select(Subscriber)).one()
+
+
+def test_subscribe_confirm_unsubscribe(gateway: Gateway, database: Database) -> None:
+    for email in ("Ann@example.org", "ann@example.org"):
+        answer = gateway.subscription.Subscribe(pb.SubscribeRequest(email=email, locale="ru-RU"))
+        assert answer.confirmation_required
+    with database.read() as session:
+        assert session.scalar(select(func.count()).select_from(Letter)) == 1
+    row = subscriber(database)
+    assert (row.state, row.locale) == ("PENDING", "ru")
+    confirm = Tokens(SECRET).make("confirm", row.id, row.token_version)
+    for _ in range(2):
+        gateway.subscription.ConfirmSubscription(pb.ConfirmSubscriptionRequest(token=confirm))
+    assert subscriber(database).state == "CONFIRMED"
+    unsubscribe = Tokens(SECRET).make("unsubscribe", row.id, row.token_version)
+    for _ in range(2):
+        gateway.subscription.Unsubscribe(pb.UnsubscribeRequest(token=unsubscribe))
+    assert subscriber(database).state == "UNSUBSCRIBED"
+    request = pb.ConfirmSubscriptionRequest(token=confirm)
+    error = refused(grpc.StatusCode.INVALID_ARGUMENT, gateway.subscription.ConfirmSubscription, request)
+    assert fields(error) == {"token": "is no longer valid: subscribe again"}
+
+
+def test_tokens_of_another_purpose_or_key_are_refused(gateway: Gateway, database: Database) -> None:
+    gateway.subscription.Subscribe(pb.SubscribeRequest(email="ann@example.org"))
+    row = subscriber(database)
+    for token in (
+        "",
+        "x.y.z",
+        Tokens(SECRET).make("unsubscribe", row.id, 1),
+        Tokens(SECRET + "!").make("confirm", row.id, 1),
+    ):
+        request = pb.ConfirmSubscriptionRequest(token=token)
+        refused(grpc.StatusCode.INVALID_ARGUMENT, gateway.subscription.ConfirmSubscription, request)
+    assert subscriber(database).state == "PENDING"
+
+
+def test_unsubscribing_a_stranger_answers_the_same(gateway: Gateway) -> None:
+    gateway.subscription.Unsubscribe(pb.UnsubscribeRequest(email="nobody@example.org"))
+    error = refused(grpc.StatusCode.INVALID_ARGUMENT, gateway.subscription.Unsubscribe, pb.UnsubscribeRequest())
+    assert set(fields(error)) == {"subscriber"}
+
+
+def test_health_follows_what_the_gateway_needs(gateway: Gateway, valkey_server: ValkeyServer) -> None:
+    health = health_pb2_grpc.HealthStub(gateway.channel)
+
+    def status(service: str = "") -> int:
+        return health.Check(health_pb2.HealthCheckRequest(service=service)).status
+
+    assert status() == status("imageblur.v1.BlurService") == health_pb2.HealthCheckResponse.SERVING
+    valkey_server.stop()
+    try:
+        eventually(lambda: status() == health_pb2.HealthCheckResponse.NOT_SERVING, within=15)
+    finally:
+        valkey_server.start()
+    eventually(lambda: status() == health_pb2.HealthCheckResponse.SERVING, within=15)
+
+
+def test_an_order_is_accepted_without_a_broker(gateway: Gateway, valkey_server: ValkeyServer) -> None:
+    valkey_server.stop()
+    try:
+        assert order(gateway).order_id
+    finally:
+        valkey_server.start()
+
+
+def test_reflection_lists_the_services(gateway: Gateway) -> None:
+    services = ProtoReflectionDescriptorDatabase(gateway.channel).get_services()
+    assert {"imageblur.v1.BlurService", "imageblur.v1.SubscriptionService", "grpc.health.v1.Health"} <= set(services)
+
+
+def test_the_gateway_is_not_open_by_accident(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMAGEBLUR_SECRET_KEY", SECRET)
+    monkeypatch.setenv("IMAGEBLUR_GATEWAY_ADDRESS", "0.0.0.0:50051")
+    with pytest.raises(ConfigurationError, match=r"^IMAGEBLUR_GATEWAY_ADDRESS: .*IMAGEBLUR_ALLOW_ANONYMOUS"):
+        GatewaySettings.load()
+    monkeypatch.setenv("IMAGEBLUR_ALLOW_ANONYMOUS", "true")
+    assert GatewaySettings.load().gateway_address == "0.0.0.0:50051"
+
+
+@pytest.mark.parametrize("address", ["localhost:1", "[::1]:1", "127.0.0.1:0", "unix:/tmp/socket"])
+def test_loopback_needs_no_permission(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    monkeypatch.setenv("IMAGEBLUR_SECRET_KEY", SECRET)
+    monkeypatch.setenv("IMAGEBLUR_GATEWAY_ADDRESS", address)
+    assert GatewaySettings.load().gateway_address == address
