@@ -1,0 +1,41 @@
+"""Following an order to its end."""
+
+import typer
+from imageblur.v1.order_pb2 import DeliveryState, Image, ImageState, Order, OrderState
+
+from imageblur_client.cli.failures import ExitCode
+from imageblur_client.cli.progress import order_progress
+from imageblur_client.cli.render import as_dict, image_lines, json_line, order_lines
+from imageblur_client.client import Client
+
+
+def follow(client: Client, order_id: str, *, quiet: bool = False, as_json: bool = False) -> ExitCode:
+    """Watches until the order has finished and nothing is being mailed, then says how it went.
+
+    quiet: only the exit code says it. as_json: each change is printed as it comes.
+    """
+    order = Order()
+    failed: dict[str, Image] = {}
+    with order_progress(quiet=quiet or as_json) as show:
+        for change in client.watch(order_id):
+            order = change.order
+            for image in change.changed_images:
+                if image.state == ImageState.IMAGE_STATE_FAILED:
+                    failed[image.image_id] = image
+            show(order)
+            if as_json:
+                typer.echo(json_line(**as_dict(change)))
+    if not quiet and not as_json:
+        for line in order_lines(order):
+            typer.echo(line)
+        for line in image_lines(sorted(failed.values(), key=lambda image: image.position)):
+            typer.echo(line)
+    return outcome(order)
+
+
+def outcome(order: Order) -> ExitCode:
+    """The exit code for an order that has ended; of several mails the newest counts."""
+    mail_failed = order.deliveries and order.deliveries[0].state == DeliveryState.DELIVERY_STATE_FAILED
+    if order.state != OrderState.ORDER_STATE_SUCCEEDED or mail_failed:
+        return ExitCode.NOT_ALL_SUCCEEDED
+    return ExitCode.OK

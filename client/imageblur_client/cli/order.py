@@ -1,0 +1,149 @@
+"""`imageblur order`: place an order."""
+
+import sys
+import uuid
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from imageblur.v1.order_pb2 import BlurSpec, Order
+
+from imageblur_client.cli import spec_options
+from imageblur_client.cli.failures import complain
+from imageblur_client.cli.files import chosen_files
+from imageblur_client.cli.following import follow
+from imageblur_client.cli.progress import upload_progress
+from imageblur_client.cli.render import as_dict, json_line
+from imageblur_client.cli.session import Json, client_of
+from imageblur_client.cli.text import count, size
+from imageblur_client.client import Client
+from imageblur_client.errors import TryAgain
+
+_Shape = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="L,T,W,H",
+        show_default=False,
+        help="Only here: left, top, width, height as fractions of the image. Can be repeated.",
+    ),
+]
+
+
+def order(
+    ctx: typer.Context,
+    files: Annotated[list[Path], typer.Argument(metavar="FILES", help="Images to blur.", show_default=False)],
+    *,
+    email: Annotated[str, typer.Option("--email", "-e", metavar="E", help="Where the results can be mailed to.")],
+    sigma: Annotated[
+        float | None, typer.Option(metavar="S", help="Gaussian blur: standard deviation in pixels. Default: 5.")
+    ] = None,
+    relative_sigma: Annotated[
+        bool, typer.Option("--relative-sigma", help="The sigma is a fraction of the image's shorter side.")
+    ] = False,
+    pixelate: Annotated[
+        int | None, typer.Option(metavar="N", help="Square cells of N pixels instead of a Gaussian.")
+    ] = None,
+    solid: Annotated[
+        str | None,
+        typer.Option(metavar="RRGGBB", help="One flat colour instead: the only effect that cannot be undone."),
+    ] = None,
+    region: _Shape = None,
+    ellipse: _Shape = None,
+    padding: Annotated[
+        float, typer.Option(metavar="F", help="Grows regions, as a fraction of the shorter side.")
+    ] = 0.0,
+    feather: Annotated[
+        float, typer.Option(metavar="F", help="Soft edge around regions, as a fraction of the shorter side.")
+    ] = 0.0,
+    invert: Annotated[bool, typer.Option("--invert", help="Everything but the regions.")] = False,
+    output_format: Annotated[
+        spec_options.Format | None,
+        typer.Option("--format", case_sensitive=False, help="Format of the results. Default: each image's own."),
+    ] = None,
+    quality: Annotated[
+        int | None, typer.Option(metavar="1-100", help="Encoder quality of JPEG, WebP, AVIF. Default: 90.")
+    ] = None,
+    keep_metadata: Annotated[
+        bool, typer.Option("--keep-metadata", help="Keep EXIF and XMP (never thumbnails).")
+    ] = False,
+    notify: Annotated[bool, typer.Option("--notify", help="Mail the results when the order has finished.")] = False,
+    locale: Annotated[str, typer.Option(metavar="LANG", help="Language of letters, such as en or ru.")] = "",
+    recurse: Annotated[bool, typer.Option("-r", "--recursive", help="Take the images in folders, too.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Wait until it has finished, showing progress.")] = False,
+    send: Annotated[
+        bool, typer.Option("--send", help="Ask for the mail once the order is placed: as `send --when-ready`.")
+    ] = False,
+    request_id: Annotated[
+        str | None,
+        typer.Option(metavar="UUID", help="Repeating the command with the same id makes no second order."),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the order's id and nothing else.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Send images to be blurred; prints the order's id.
+
+    Without options: a Gaussian blur of the whole image with a sigma of 5 pixels, in the image's own format.
+    """
+    spec = spec_options.effect(sigma=sigma, relative=relative_sigma, cell=pixelate, color=solid)
+    spec.regions.extend(spec_options.regions(region or (), ellipse or (), padding=padding, feather=feather))
+    if invert and not spec.regions:
+        raise typer.BadParameter("needs a --region or an --ellipse", param_hint="--invert")
+    if quiet and as_json:
+        raise typer.BadParameter("give one of --quiet and --json")
+    spec.invert_regions = invert
+    spec.keep_metadata = keep_metadata
+    if output_format is not None:
+        spec.output_format = output_format.to_proto()
+    if quality is not None:
+        spec.quality = quality
+    paths = chosen_files(files, recurse=recurse)
+    with client_of(ctx) as client:
+        request_id = request_id or str(uuid.uuid4())
+        placed = _place(
+            client, paths, email=email, spec=spec, notify=notify, locale=locale, request_id=request_id, quiet=quiet
+        )
+        # At once and before anything else can fail: the id is all that leads back to the order.
+        typer.echo(_accepted(placed, paths, quiet=quiet, as_json=as_json))
+        sys.stdout.flush()
+        if send:
+            client.send(placed.order_id, when_ready=True)
+        if watch:
+            raise typer.Exit(follow(client, placed.order_id, quiet=quiet, as_json=as_json))
+
+
+def _place(
+    client: Client,
+    paths: list[Path],
+    *,
+    email: str,
+    spec: BlurSpec,
+    notify: bool,
+    locale: str,
+    request_id: str,
+    quiet: bool,
+) -> Order:
+    begun = False
+    try:
+        with upload_progress(quiet=quiet) as show:
+
+            def on_progress(sent: int, total: int) -> None:
+                nonlocal begun
+                begun = True
+                show(sent, total)
+
+            return client.order(
+                email, paths, spec=spec, notify=notify, locale=locale, request_id=request_id, on_progress=on_progress
+            )
+    except TryAgain:
+        if begun:
+            complain(f"the order may have been taken: repeat it with --request-id {request_id}")
+        raise
+
+
+def _accepted(order: Order, paths: list[Path], *, quiet: bool, as_json: bool) -> str:
+    if quiet:
+        return order.order_id
+    if as_json:
+        return json_line(order=as_dict(order))
+    octets = sum(path.stat().st_size for path in paths if path.exists())
+    return f"Order {order.order_id} accepted: {count(len(paths), 'image')}, {size(octets)}"

@@ -1,0 +1,87 @@
+"""What the service answers, as lines for a person or as JSON for a program."""
+
+import json
+from collections.abc import Iterable, Iterator
+
+from google.protobuf.descriptor import EnumDescriptor
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
+from imageblur.v1.blur_service_pb2 import GetLimitsResponse
+from imageblur.v1.order_pb2 import Counts, Delivery, DeliveryState, Image, ImageFormat, ImageState, Order, OrderState
+
+from imageblur_client.cli.text import count, moment, plain, seconds, size
+
+
+def json_line(**fields: object) -> str:
+    """One JSON object on one line, in ASCII, so that no name in it can do harm to a terminal."""
+    return json.dumps(fields)
+
+
+def as_dict(message: Message) -> dict[str, object]:
+    """A message as ProtoJSON (64-bit numbers are strings, bytes base64), named as in the protos, zeros included."""
+    return MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
+
+
+def word(enum: EnumDescriptor, number: int) -> str:
+    """`ORDER_STATE_PARTIALLY_FAILED` as `partially failed`; of what a newer server says, the number."""
+    if (value := enum.values_by_number.get(number)) is None:
+        return str(number)
+    prefix = enum.values_by_number[0].name.removesuffix("UNSPECIFIED")
+    return value.name.removeprefix(prefix).replace("_", " ").lower()
+
+
+def order_lines(order: Order) -> Iterator[str]:
+    """An order in a few lines."""
+    yield f"Order {plain(order.order_id)}: {word(OrderState.DESCRIPTOR, order.state)}"
+    yield f"  images   {counts(order.counts)}"
+    if order.HasField("estimated_remaining"):
+        yield f"  ready    in about {seconds(order.estimated_remaining.ToTimedelta().total_seconds())}"
+    for name, field in (("placed", "create_time"), ("finished", "finish_time"), ("kept", "expire_time")):
+        if order.HasField(field):  # type: ignore[arg-type]
+            until = "until " if name == "kept" else ""
+            yield f"  {name:8} {until}{moment(getattr(order, field))}"
+    for delivery in order.deliveries:
+        yield f"  mail     {delivery_words(delivery, to=order.email_hint)}"
+
+
+def counts(of: Counts) -> str:
+    """`40: 12 blurred, 1 failed, 27 to do`."""
+    parts = [f"{of.succeeded:,} blurred"]
+    parts += [f"{of.failed:,} failed"] if of.failed else []
+    parts += [f"{of.cancelled:,} cancelled"] if of.cancelled else []
+    waiting = of.queued + of.running
+    parts += [f"{waiting:,} to do"] if waiting else []
+    return f"{of.total:,}: {', '.join(parts)}"
+
+
+def delivery_words(delivery: Delivery, to: str = "") -> str:
+    """`sent to a***@example.org in 2 letters`."""
+    words = {
+        DeliveryState.DELIVERY_STATE_WAITING: "to be sent when the order has finished",
+        DeliveryState.DELIVERY_STATE_QUEUED: "about to be sent",
+        DeliveryState.DELIVERY_STATE_SENDING: "being sent",
+    }.get(delivery.state) or word(DeliveryState.DESCRIPTOR, delivery.state)
+    words += f" to {plain(to)}" if to else ""
+    words += f" in {count(delivery.letters, 'letter')}" if delivery.letters else ""
+    return f"{words}: {plain(delivery.failure.message)}" if delivery.failure.message else words
+
+
+def image_lines(images: Iterable[Image]) -> Iterator[str]:
+    """A line for each image; columns that do not depend on the lines to come, so that it can be streamed."""
+    for image in images:
+        line = f"{image.position:>6}  {word(ImageState.DESCRIPTOR, image.state):9}  {plain(image.filename)}"
+        if image.state == ImageState.IMAGE_STATE_SUCCEEDED:
+            line += f"  {image.width}\N{MULTIPLICATION SIGN}{image.height}  {size(image.output_bytes)}"
+        elif image.failure.message:
+            line += f"  {plain(image.failure.message)}"
+        yield line
+
+
+def limits_lines(limits: GetLimitsResponse) -> Iterator[str]:
+    """What a server takes."""
+    formats = ", ".join(word(ImageFormat.DESCRIPTOR, value).upper() for value in limits.formats)
+    yield f"formats  {formats}"
+    yield f"order    {count(limits.max_images, 'image')}, {size(limits.max_order_bytes)}"
+    yield f"image    {size(limits.max_image_bytes)}, {limits.max_pixels:,} pixels (width \u00d7 height \u00d7 frames)"
+    yield f"results  kept for {seconds(limits.retention.ToTimedelta().total_seconds())}"
+    yield f"server   {plain(limits.server_version)}"

@@ -1,0 +1,78 @@
+"""How to blur, from the words of the command line to a BlurSpec.
+
+Only form is judged here; what is a good sigma or a region within the image, the server says.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+
+import typer
+from imageblur.v1.order_pb2 import BlurSpec, Gaussian, ImageFormat, Pixelate, Region, Solid
+
+from imageblur_client.regions import box, ellipse
+
+
+class Format(StrEnum):
+    """Formats by the names people give them."""
+
+    JPEG = "jpeg"
+    JPG = "jpg"
+    PNG = "png"
+    WEBP = "webp"
+    GIF = "gif"
+    TIFF = "tiff"
+    BMP = "bmp"
+    AVIF = "avif"
+
+    def to_proto(self) -> ImageFormat.ValueType:
+        """The interface's value."""
+        return ImageFormat.Value("IMAGE_FORMAT_" + ("JPEG" if self is Format.JPG else self.name))
+
+
+def effect(*, sigma: float | None, relative: bool, cell: int | None, color: str | None) -> BlurSpec:
+    """A spec with the one effect that was asked for; none: an empty spec, which is the server's default."""
+    if sum(option is not None for option in (sigma, cell, color)) > 1:
+        raise typer.BadParameter("give one of --sigma, --pixelate and --solid")
+    if relative and sigma is None:
+        raise typer.BadParameter("needs --sigma, as a fraction of the shorter side", param_hint="--relative-sigma")
+    if sigma is not None:
+        return BlurSpec(gaussian=Gaussian(sigma_relative=sigma) if relative else Gaussian(sigma_px=sigma))
+    if cell is not None:
+        return BlurSpec(pixelate=Pixelate(cell_px=cell))
+    if color is not None:
+        return BlurSpec(solid=Solid(color=_color(color)))
+    return BlurSpec()
+
+
+def regions(boxes: Sequence[str], ellipses: Sequence[str], *, padding: float, feather: float) -> list[Region]:
+    """Regions from `L,T,W,H` texts."""
+    shapes: tuple[tuple[str, Sequence[str], Callable[..., Region]], ...] = (
+        ("--region", boxes, box),
+        ("--ellipse", ellipses, ellipse),
+    )
+    found = [
+        make(*_four_numbers(text, option), padding=padding, feather=feather)
+        for option, texts, make in shapes
+        for text in texts
+    ]
+    if (padding or feather) and not found:
+        raise typer.BadParameter("--padding and --feather need a --region or an --ellipse")
+    return found
+
+
+def _four_numbers(text: str, option: str) -> tuple[float, float, float, float]:
+    try:
+        left, top, width, height = (float(part) for part in text.split(","))
+    except ValueError:
+        message = f"{text!r} is not LEFT,TOP,WIDTH,HEIGHT, four fractions such as 0.1,0.2,0.5,0.25"
+        raise typer.BadParameter(message, param_hint=option) from None
+    return left, top, width, height
+
+
+def _color(text: str) -> str:
+    # Without its # a colour needs no quotes: a shell takes a word that begins with # for a comment.
+    digits = text.removeprefix("#").lower()
+    if not re.fullmatch(r"[0-9a-f]{6}", digits):
+        raise typer.BadParameter(f"{text!r} is not a colour such as '#1e90ff' or 1e90ff", param_hint="--solid")
+    return f"#{digits}"

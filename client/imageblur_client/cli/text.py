@@ -1,0 +1,48 @@
+"""Small pieces of text: sizes, times, and names that do no harm to a terminal."""
+
+from datetime import UTC
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+_UNITS = ("kB", "MB", "GB", "TB")
+
+
+def plain(text: str) -> str:
+    """The text with everything that is not printable (escape sequences, line breaks) made visible."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+
+
+def count(number: int, thing: str) -> str:
+    """`1 image`, `2 images`."""
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+
+
+def size(octets: int) -> str:
+    """`999 B`, `4.2 MB`: decimal, as file managers and disks count."""
+    if octets < 1000:
+        return f"{octets} B"
+    amount, units = octets / 1000, iter(_UNITS)
+    unit = next(units)
+    while amount >= 999.95 and (larger := next(units, None)):
+        amount, unit = amount / 1000, larger
+    return f"{amount:.1f} {unit}"
+
+
+def seconds(amount: float) -> str:
+    """`0.5 s`, `12 s`, `3 min`, `2 h 5 min`, `7 days`."""
+    if amount < 10:
+        return f"{round(amount, 1):g} s"
+    if amount < 90:
+        return f"{amount:.0f} s"
+    minutes = round(amount / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, rest = divmod(minutes, 60)
+    if hours >= 48:
+        return f"{round(hours / 24)} days"
+    return f"{hours} h {rest} min" if rest else f"{hours} h"
+
+
+def moment(time: Timestamp) -> str:
+    """`2026-11-23 14:05 CET`, in the time zone of this machine."""
+    return time.ToDatetime(tzinfo=UTC).astimezone().strftime("%Y-%m-%d %H:%M %Z")

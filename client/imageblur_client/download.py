@@ -1,0 +1,131 @@
+"""Results on their way to disk: constant memory, whole or not at all."""
+
+import errno
+import hashlib
+import secrets
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from imageblur.v1.blur_service_pb2 import DownloadImagesResponse, FileStart
+
+from imageblur_client.errors import BrokenDownload
+from imageblur_client.filenames import safe_name, unique_name
+
+
+class PartialFile:
+    """A file under a temporary name beside its final one; removed unless it was finished."""
+
+    def __init__(self, target: Path, start: FileStart) -> None:
+        self.target = target
+        self._start = start
+        # Made like any other file, so that it gets the permissions that the user's umask gives.
+        self._path = target.with_name(f".imageblur-{secrets.token_hex(8)}.part")
+        self._file = self._path.open("xb")
+        self._sha256 = hashlib.sha256()
+        self._size = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+        self._path.unlink(missing_ok=True)
+
+    def write(self, chunk: bytes) -> None:
+        """Takes the next bytes."""
+        self._file.write(chunk)
+        self._sha256.update(chunk)
+        self._size += len(chunk)
+
+    def finish(self, *, replace: bool) -> Path:
+        """Verifies what arrived and gives it its name. Raises BrokenDownload, FileExistsError."""
+        self._file.close()
+        if self._start.HasField("size_bytes") and self._start.size_bytes != self._size:
+            raise BrokenDownload(f"{self.target.name}: {self._size} of {self._start.size_bytes} bytes arrived")
+        if self._start.sha256 and self._start.sha256 != self._sha256.digest():
+            raise BrokenDownload(f"{self.target.name}: what arrived does not have the SHA-256 that the server named")
+        if not replace and self.target.exists() and _sha256(self.target) != self._sha256.digest():
+            raise FileExistsError(errno.EEXIST, "is there already and differs", str(self.target))
+        return self._path.replace(self.target)
+
+
+def save_files(
+    parts: Iterable[DownloadImagesResponse],
+    directory: Path,
+    *,
+    replace: bool = False,
+    on_bytes: Callable[[int], None] | None = None,
+    on_file: Callable[[Path], None] | None = None,
+) -> list[Path]:
+    """Writes each file into the directory, which is made with the first; files that were finished stay.
+
+    Raises: BrokenDownload, OSError.
+    """
+    saved: list[Path] = []
+    taken: set[str] = set()
+
+    def finish(file: PartialFile) -> None:
+        with file:
+            saved.append(file.finish(replace=replace))
+        if on_file is not None:
+            on_file(saved[-1])
+
+    current: PartialFile | None = None
+    try:
+        for part in parts:
+            if part.WhichOneof("part") == "file":
+                if current is not None:
+                    finish(current)
+                directory.mkdir(parents=True, exist_ok=True)
+                name = unique_name(safe_name(part.file.filename), taken)
+                taken.add(name.casefold())
+                current = PartialFile(directory / name, part.file)
+            else:
+                _write(current, part.chunk, on_bytes)
+        if current is not None:
+            finish(current)
+    finally:
+        if current is not None:
+            current.__exit__(None, None, None)
+    return saved
+
+
+def save_archive(
+    parts: Iterable[DownloadImagesResponse],
+    path: Path,
+    *,
+    replace: bool = False,
+    on_bytes: Callable[[int], None] | None = None,
+) -> Path:
+    """Writes the one file of a download to a path, whatever the server calls it; its folder is made if need be.
+
+    Raises: BrokenDownload, OSError.
+    """
+    stream = iter(parts)
+    first = next(stream, None)
+    if first is None or first.WhichOneof("part") != "file":
+        raise BrokenDownload("the server sent no archive")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with PartialFile(path, first.file) as file:
+        for part in stream:
+            if part.WhichOneof("part") == "file":
+                raise BrokenDownload("the server sent more than one archive")
+            _write(file, part.chunk, on_bytes)
+        return file.finish(replace=replace)
+
+
+def _write(file: PartialFile | None, chunk: bytes, on_bytes: Callable[[int], None] | None) -> None:
+    if file is None:
+        raise BrokenDownload("the server sent bytes that belong to no file")
+    file.write(chunk)
+    if on_bytes is not None:
+        on_bytes(len(chunk))
+
+
+def _sha256(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()

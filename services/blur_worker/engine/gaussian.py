@@ -1,0 +1,73 @@
+"""Gaussian blur of one band, edges mirrored."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+
+_FFT_SAMPLES = 1 << 20
+
+
+def reach(sigma: float) -> int:
+    """How many pixels away a pixel still counts: Pillow's three boxes end about here."""
+    return math.ceil(3 * sigma) + 3
+
+
+def blur_band(band: Image.Image, sigma: float) -> Image.Image:
+    """Blurs a band of mode L or I;16 on its display-encoded values; `sigma` is the standard deviation in pixels.
+
+    Bytes go through Pillow's GaussianBlur, three extended box filters that approximate the Gaussian in a time that
+    does not depend on sigma. It repeats the border pixels where the rule is to mirror them (the border pixel itself
+    included, as in `d c b a | a b c d`), so the band is padded by its mirrored borders first. What that cannot do
+    goes through a Fourier transform, which is exact and mirrors for ever: 16 bits, a reach beyond one mirrored copy,
+    and a sigma below 1, where the boxes are off by up to 20 levels.
+
+    Source: P. Gwosdek et al., Theoretical Foundations of Gaussian Convolution by Extended Box Filtering, 2011.
+    """
+    if band.mode != "L" or sigma < 1 or reach(sigma) > min(band.size):
+        return _by_fourier(band, sigma)
+    turned = _across(band, sigma).transpose(Image.Transpose.TRANSPOSE)
+    return _across(turned, sigma).transpose(Image.Transpose.TRANSPOSE)
+
+
+def _across(band: Image.Image, sigma: float) -> Image.Image:
+    width, height = band.size
+    pad = reach(sigma)
+    mirror = band.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    padded = Image.new(band.mode, (width + 2 * pad, height))
+    padded.paste(mirror.crop((width - pad, 0, width, height)), (0, 0))
+    padded.paste(band, (pad, 0))
+    padded.paste(mirror.crop((0, 0, pad, height)), (pad + width, 0))
+    return padded.filter(ImageFilter.GaussianBlur((sigma, 0))).crop((pad, 0, pad + width, height))
+
+
+def _by_fourier(band: Image.Image, sigma: float) -> Image.Image:
+    samples = np.asarray(band)
+    across = _fourier_rows(samples.astype(np.float32), sigma)
+    down = _fourier_rows(np.ascontiguousarray(across.T), sigma).T
+    top = np.iinfo(samples.dtype).max
+    return Image.fromarray(np.ascontiguousarray(np.rint(down).clip(0, top).astype(samples.dtype)))
+
+
+def _fourier_rows(rows: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
+    """Convolves each row with the Gaussian; a row and its mirror image repeat for ever."""
+    period = 2 * rows.shape[1]
+    transfer = np.fft.rfft(_wrapped_kernel(period, sigma)).real.astype(np.float32)
+    blurred = np.empty_like(rows)
+    at_once = max(1, _FFT_SAMPLES // period)
+    for start in range(0, len(rows), at_once):
+        part = rows[start : start + at_once]
+        spectrum = np.fft.rfft(np.concatenate([part, part[:, ::-1]], axis=1), axis=1)
+        blurred[start : start + at_once] = np.fft.irfft(spectrum * transfer, n=period, axis=1)[:, : rows.shape[1]]
+    return blurred
+
+
+def _wrapped_kernel(period: int, sigma: float) -> NDArray[np.float64]:
+    """Samples of the Gaussian around 0, what lies outside the period folded back in; the sum is 1."""
+    end = math.ceil(8 * sigma)
+    positions = np.arange(-end, end + 1)
+    weights = np.exp(-0.5 * (positions / sigma) ** 2)
+    kernel = np.bincount(positions % period, weights=weights, minlength=period).astype(np.float64)
+    kernel /= kernel.sum()
+    return kernel

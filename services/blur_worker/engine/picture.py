@@ -1,0 +1,59 @@
+"""What the steps of the engine hand to each other."""
+
+from dataclasses import dataclass
+
+from PIL import Image
+
+from services.blur_worker.engine.metadata import Metadata
+from services.common.spec import Format
+
+ANIMATED = frozenset({Format.GIF, Format.WEBP, Format.PNG, Format.AVIF})
+"""Formats that hold frames in time; TIFF holds pages, which is something else."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the engine refuses, so that nobody else's image suffers."""
+
+    max_pixels: int
+    """Width × height × frames; of a TIFF the sum over its pages."""
+
+
+@dataclass(frozen=True)
+class Blurred:
+    """A finished image."""
+
+    data: bytes
+    format: Format
+    width: int
+    height: int
+    frames: int
+    """Frames or pages that were blurred."""
+    path: str
+    """Which implementation made it, for logs and benchmarks."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame or page, upright and complete as displayed, its `info` empty so that nothing slips into the result."""
+
+    image: Image.Image
+    """In mode L, LA, RGB, RGBA, I;16, CMYK or, from a JPEG for a JPEG, YCbCr."""
+    milliseconds: float = 0
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded file."""
+
+    format: Format
+    frames: tuple[Frame, ...]
+    metadata: Metadata
+    plays: int = 0
+    """How often an animation is shown; 0 is for ever."""
+    full_chroma: bool = False
+    """Whether a JPEG stores its colour unsubsampled (4:4:4)."""
+    lossless: bool = False
+    """Whether a WebP is stored without loss."""
+    compression: str = ""
+    """How a TIFF is packed, by Pillow's names."""

@@ -1,0 +1,69 @@
+"""An SMTP connection with a deadline for all that is done over it, not for each piece of it."""
+
+import io
+import smtplib
+import socket
+import time
+from typing import Any
+
+_CONNECT_SECONDS = 10.0
+_PIECE = 16_384
+"""Bytes written under one timeout: as much as TLS puts into a record."""
+
+
+class Deadline:
+    """A moment that work must not pass."""
+
+    def __init__(self, seconds: float) -> None:
+        self._at = time.monotonic() + seconds
+
+    def remaining(self) -> float:
+        """Seconds left, more than 0.
+
+        Raises:
+            TimeoutError: None are.
+        """
+        left = self._at - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        return left
+
+
+class TimedSMTP(smtplib.SMTP):
+    """smtplib's client; its own timeout begins anew with each byte, so a slow server could hold it for ever."""
+
+    def __init__(self, host: str, port: int, *, own_name: str, deadline: Deadline, **options: Any) -> None:
+        self.deadline = deadline
+        timeout = min(_CONNECT_SECONDS, deadline.remaining())
+        super().__init__(host, port, local_hostname=own_name, timeout=timeout, **options)
+
+    def send(self, s: Any) -> None:
+        """Send within the deadline."""
+        data = memoryview(s.encode(self.command_encoding) if isinstance(s, str) else s)
+        for start in range(0, len(data), _PIECE):
+            if self.sock:
+                self.sock.settimeout(self.deadline.remaining())
+            super().send(data[start : start + _PIECE])
+
+    def getreply(self) -> tuple[int, bytes]:
+        """The server's reply, within the deadline."""
+        if self.file is None and self.sock:
+            self.file = io.BufferedReader(_TimedReader(self.sock, self))
+        return super().getreply()
+
+
+class TimedTlsSMTP(TimedSMTP, smtplib.SMTP_SSL):
+    """The same over TLS from the first byte."""
+
+
+class _TimedReader(io.RawIOBase):
+    def __init__(self, connection: socket.socket, client: TimedSMTP) -> None:
+        self._connection = connection
+        self._client = client
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._connection.settimeout(self._client.deadline.remaining())
+        return self._connection.recv_into(buffer)

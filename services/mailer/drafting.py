@@ -1,0 +1,33 @@
+"""Drafts a claimed letter, whatever its kind."""
+
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from services.common.db.letters import Claim
+from services.common.tokens import Tokens
+from services.mailer.contents import Draft
+from services.mailer.order_letters import draft_order_letter
+from services.mailer.subscriber_letters import draft_confirmation, draft_weekly
+
+
+@dataclass(frozen=True)
+class Drafting:
+    """What drafts are made from, besides rows."""
+
+    tokens: Tokens
+    public_url: str | None
+    capacity: int
+    """Bytes of the largest archive that is attached."""
+
+    def __call__(self, session: Session, claim: Claim) -> Draft | None:
+        """The letter's draft; None if it is not wanted any more."""
+        match claim.kind:
+            case "ORDER_READY":
+                return draft_order_letter(session, claim, capacity=self.capacity)
+            case "CONFIRM":
+                return draft_confirmation(session, claim, tokens=self.tokens, public_url=self.public_url)
+            case "WEEKLY":
+                return draft_weekly(session, claim, tokens=self.tokens, public_url=self.public_url)
+            case kind:
+                raise ValueError(f"no letter of kind {kind}")

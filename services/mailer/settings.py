@@ -1,0 +1,89 @@
+"""Settings of the mailer."""
+
+import ipaddress
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
+
+from services.common.settings import CommonSettings, SigningSettings
+from services.mailer.addresses import parse_sender
+
+
+class MailerSettings(CommonSettings, SigningSettings):
+    """What the mailer needs to know."""
+
+    smtp_host: str = Field("127.0.0.1", description="The mail server (relay) that takes all letters.")
+    smtp_port: int = Field(1025, ge=1, le=65535, description="Its port: usually 587 with STARTTLS, 465 with TLS.")
+    smtp_security: Literal["none", "starttls", "tls"] = Field(
+        "none",
+        description="How the connection is encrypted: `starttls`, `tls` from the first byte, or `none`. Certificates "
+        "are checked against the system's authorities, or the file that `SSL_CERT_FILE` names.",
+    )
+    smtp_user: str | None = Field(None, description="Name to log in with; without one, the mailer does not log in.")
+    smtp_password: SecretStr | None = Field(None, validate_default=True, description="Password to log in with.")
+    smtp_timeout_seconds: int = Field(
+        60, ge=1, description="Longest time that handing over one letter may take, from connecting to the last reply."
+    )
+    mail_from: str = Field(
+        "ImageBlur <imageblur@localhost>",
+        description="Sender of all letters, as `Name <address>`; its domain also ends their Message-IDs.",
+    )
+    attachment_limit_mb: float = Field(
+        18,
+        gt=0,
+        description="Largest attachment, in millions of bytes as they travel (a third more than the archive has). "
+        "Larger archives are spread over up to 5 letters.",
+    )
+    public_url: str | None = Field(
+        None,
+        description="Where the web pages are reached from outside, such as `https://blur.example.org`: letters then "
+        "carry links to confirm and to unsubscribe. Without it they name the commands.",
+    )
+    mailer_threads: int = Field(4, ge=1, description="How many letters this mailer sends at a time.")
+
+    @field_validator("smtp_user")
+    @classmethod
+    def _not_in_the_clear(cls, value: str | None, info: ValidationInfo) -> str | None:
+        host = info.data.get("smtp_host", "")
+        if value and info.data.get("smtp_security") == "none" and not _is_loopback(host):
+            raise ValueError(
+                f"the password would travel to {host} unencrypted: set IMAGEBLUR_SMTP_SECURITY to starttls or tls"
+            )
+        return value
+
+    @field_validator("smtp_password")
+    @classmethod
+    def _with_the_user(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if info.data.get("smtp_user") and value is None:
+            raise ValueError("must be set where IMAGEBLUR_SMTP_USER is")
+        return value
+
+    @field_validator("mail_from")
+    @classmethod
+    def _one_address(cls, value: str) -> str:
+        parse_sender(value)
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _web_address(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        url = urlsplit(value)
+        if url.scheme not in {"http", "https"} or not url.hostname or url.query or url.fragment or not _plain(value):
+            raise ValueError("must be an address such as https://blur.example.org")
+        return value.rstrip("/")
+
+
+def _plain(text: str) -> bool:
+    return text.isascii() and text.isprintable() and not set(text) & set(" <>\"'")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,159 @@
+"""What the mailer does: take a letter, send it, tell what became of it; and write the letters of a mailing."""
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from services.common import log
+from services.common.blobs import MissingBlob
+from services.common.broker import Broker
+from services.common.db import deliveries, letters, mailings
+from services.common.db.engine import Database
+from services.common.db.letters import Claim
+from services.common.errors import Reason, Unavailable
+from services.common.leases import LEASE_SECONDS, Leases
+from services.common.messages import send_letter
+from services.mailer.contents import Draft
+from services.mailer.outcomes import Again, Lost, Never, NotWanted, Outcome, Sent, told
+from services.mailer.postbox import Postbox
+from services.mailer.retries import MAX_ATTEMPTS, retry_delay
+from services.mailer.senders import NotTaken, Refused, Sender
+
+_IN_MEMORY = 1 << 20
+"""Letters up to this size do not touch the disk."""
+_log = log.get(__name__)
+
+
+@dataclass(frozen=True)
+class SendLetter:
+    """The use case, over what it needs."""
+
+    database: Database
+    broker: Broker
+    leases: Leases
+    draft: Callable[[Session, Claim], Draft | None]
+    postbox: Postbox
+    sender: Sender
+    send_seconds: float
+    """Longest that the sender may take."""
+
+    def __call__(self, letter_id: UUID) -> None:
+        """Send a letter if it is still to be sent; whatever happens is in its row afterwards."""
+        with self.database.write() as session:
+            claim = letters.claim(session, letter_id, lease_seconds=LEASE_SECONDS)
+        if claim is None:
+            _log.debug("not queued, nothing to do", letter=str(letter_id))
+            return
+        self._announce(claim)
+        begin = time.monotonic()
+        with self.leases.hold(claim.owner):
+            outcome = self._work(claim)
+            recorded = self._record_surely(claim, outcome)
+        if recorded:
+            self._announce(claim)
+        seconds = round(time.monotonic() - begin, 4)
+        _log.info("letter", letter=str(letter_id), kind=claim.kind, seconds=seconds, recorded=recorded, **told(outcome))
+
+    def _announce(self, claim: Claim) -> None:
+        if claim.order_id:
+            self.broker.announce(claim.order_id)
+
+    def _work(self, claim: Claim) -> Outcome:
+        try:
+            with self.database.read() as session:
+                draft = self.draft(session, claim)
+            if draft is None:
+                return NotWanted()
+            self._provide_parts(claim, draft.parts)
+            return self._send(claim, draft)
+        except Refused as error:
+            return Never(Reason.MAIL_REFUSED, str(error))
+        except NotTaken as error:
+            return Again(str(error), Reason.MAIL_UNREACHABLE)
+        except MissingBlob:
+            return Never(Reason.INTERNAL, "a result is missing")
+        except Unavailable as error:
+            return Again(str(error))
+        except Exception:
+            _log.exception("letter not sent", letter=str(claim.letter_id))
+            return Again("unexpected error")
+
+    def _provide_parts(self, claim: Claim, parts: int) -> None:
+        """See that all letters of a delivery exist before one of them is sent, or the delivery would end with it."""
+        if parts == 1 or not claim.delivery_id:
+            return
+        with self.database.read() as session:
+            if deliveries.letter_count(session, claim.delivery_id) >= parts:
+                return
+        with self.database.write() as session:
+            new = letters.insert_parts(session, claim, parts)
+        self.broker.send(map(send_letter, new))
+
+    def _send(self, claim: Claim, draft: Draft) -> Outcome:
+        with tempfile.SpooledTemporaryFile(_IN_MEMORY) as file:
+            envelope = self.postbox.write(claim.letter_id, draft, file)
+            # From here on the lease outlasts the sender's deadline, even if it cannot be renewed: nobody else sends the
+            # letter while this one may still go out.
+            with self.database.write() as session:
+                held = letters.extend(session, claim, lease_seconds=self.send_seconds + LEASE_SECONDS)
+            return Sent(self.sender.send(envelope)) if held else Lost()
+
+    def _record_surely(self, claim: Claim, outcome: Outcome) -> bool:
+        """Record what came of it, through a short absence of the database: what is not recorded is sent again."""
+        for pause in (0.2, 0.5, 1.0, 2.0, 4.0):
+            try:
+                return self._record(claim, outcome)
+            except Unavailable as error:
+                _log.warning("outcome not recorded yet", letter=str(claim.letter_id), error=str(error))
+                time.sleep(pause)
+        return self._record(claim, outcome)
+
+    def _record(self, claim: Claim, outcome: Outcome) -> bool:
+        with self.database.write() as session:
+            match outcome:
+                case Sent(reply):
+                    return letters.sent(session, claim, smtp_reply=reply)
+                case NotWanted():
+                    return letters.cancelled(session, claim)
+                case Lost():
+                    return False
+                case Never(reason, message):
+                    return letters.failed(session, claim, reason, message)
+                case Again(message, reason) if claim.attempts >= MAX_ATTEMPTS:
+                    return letters.failed(session, claim, reason, message)
+                case Again(message):
+                    return letters.release(session, claim, delay=retry_delay(claim.attempts), message=message)
+
+
+@dataclass(frozen=True)
+class PrepareMailing:
+    """Writes the letters of a mailing, so many subscribers at a time."""
+
+    database: Database
+    broker: Broker
+    batch: int = 500
+
+    def __call__(self, mailing_id: UUID) -> None:
+        """Write the letters that are missing; two mailers that do it at once take turns."""
+        while (batch := self._next(mailing_id)) is not None:
+            self.broker.send(map(send_letter, batch))
+
+    def _next(self, mailing_id: UUID) -> list[UUID] | None:
+        with self.database.write() as session:
+            return mailings.prepare_batch(session, mailing_id, size=self.batch)
+
+
+@dataclass(frozen=True)
+class RenewLeases:
+    """Extends leases in one statement."""
+
+    database: Database
+
+    def __call__(self, owners: Sequence[UUID]) -> None:
+        """Extend the leases of these owners."""
+        with self.database.write() as session:
+            letters.renew(session, owners, lease_seconds=LEASE_SECONDS)

@@ -1,0 +1,46 @@
+"""Asks the gateway until it serves: `python -m services.stack.health HOST:PORT` exits 0 then, 1 after a minute.
+
+A program of its own, so that the supervisor never loads gRPC: a process that did should not fork.
+"""
+
+import asyncio
+import sys
+
+import grpc.aio
+from grpc_health.v1 import health_pb2
+
+from services.stack.address import reachable
+
+PATIENCE = 60.0
+
+
+async def serves(channel: grpc.aio.Channel) -> bool:
+    """Whether a server says SERVING now."""
+    check = channel.unary_unary(  # the stubs know of no calls on HealthStub
+        "/grpc.health.v1.Health/Check",
+        request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+        response_deserializer=health_pb2.HealthCheckResponse.FromString,
+    )
+    try:
+        answer: health_pb2.HealthCheckResponse = await check(health_pb2.HealthCheckRequest(), timeout=2.0)
+    except grpc.aio.AioRpcError:
+        return False
+    return answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+async def wait_until_serves(address: str, within: float = PATIENCE) -> bool:
+    """Ask until the answer is SERVING; False when it was not in time."""
+    # gRPC waits a second and more between attempts to connect; a service that starts is there sooner.
+    options = [("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 100)]
+    async with grpc.aio.insecure_channel(reachable(address), options=options) as channel:
+        try:
+            async with asyncio.timeout(within):
+                while not await serves(channel):  # noqa: ASYNC110 - another process has no event
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            return False
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(0 if asyncio.run(wait_until_serves(sys.argv[1])) else 1)

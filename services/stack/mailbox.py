@@ -1,0 +1,83 @@
+"""`python -m services.stack.mailbox`: an SMTP server on loopback that only keeps what it gets, to be looked into."""
+
+import asyncio
+import signal
+import sys
+
+from aiosmtpd.smtp import SMTP, Envelope, Session
+from pydantic import ValidationError
+
+from services.stack.errors import SettingError
+from services.stack.letters import Letterbox
+from services.stack.places import Places
+from services.stack.settings import StackSettings, describe
+
+LARGEST_LETTER = 64 * 1024 * 1024
+
+
+class Keeper:
+    """Keeps every letter, one after the other, and answers when it is there to be read."""
+
+    def __init__(self, letterbox: Letterbox) -> None:
+        self._letterbox = letterbox
+        self._turn = asyncio.Lock()
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: ARG002, N802
+        """Keep a letter; the name is aiosmtpd's."""
+        content = envelope.content
+        assert isinstance(content, bytes), "the server does not decode"
+        recipients = [str(recipient) for recipient in envelope.rcpt_tos]
+        try:
+            async with self._turn:
+                letter = await asyncio.to_thread(self._letterbox.store, envelope.mail_from or "", recipients, content)
+        except OSError as error:
+            print(f"a letter could not be kept: {error}")
+            return "452 4.3.1 the mailbox cannot keep it now"
+        # A local mailbox for looking into: here, unlike anywhere else, addresses are shown.
+        print(f"To: {', '.join(recipients)}  Subject: {letter.subject}  {letter.folder}")
+        return "250 2.0.0 kept"
+
+
+async def start_mailbox(letterbox: Letterbox, port: int) -> asyncio.Server:
+    """Listen on loopback; port 0 takes any free one. Raises: OSError."""
+    keeper = Keeper(letterbox)
+
+    def connection() -> SMTP:
+        return SMTP(
+            keeper,
+            data_size_limit=LARGEST_LETTER,
+            enable_SMTPUTF8=True,
+            hostname="localhost",
+            ident="ImageBlur mailbox",
+        )
+
+    return await asyncio.get_running_loop().create_server(connection, "127.0.0.1", port)
+
+
+async def serve(settings: StackSettings) -> None:
+    """Take letters until SIGTERM or Ctrl-C."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    folder = Places(settings.data_dir.absolute()).mailbox
+    server = await start_mailbox(Letterbox(folder), settings.mailbox_port)
+    print(f"listening on 127.0.0.1:{settings.mailbox_port}, keeping letters in {folder}")
+    await stop.wait()
+    server.close()
+
+
+def main() -> int:
+    """Serve; 78 when a setting is wrong."""
+    try:
+        asyncio.run(serve(StackSettings()))
+    except ValidationError as error:
+        print(describe(error), file=sys.stderr)
+        return SettingError.exit_code
+    except OSError as error:
+        print(f"the mailbox cannot listen or write: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,67 @@
+"""Are the ports free? Asked before anything starts: gRPC shares a port in silence, and would split the calls."""
+
+import errno
+import socket
+from dataclasses import dataclass
+
+import psutil
+
+from services.stack.errors import SettingError, StackError
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A port that will be listened on; `setting` is the variable that moves it, `form` how its value is written."""
+
+    host: str
+    port: int
+    setting: str
+    form: str = "{port}"
+
+
+def check(endpoint: Endpoint) -> None:
+    """Do nothing when the port can be listened on.
+
+    Raises: StackError when it is taken, SettingError when this machine has no such address, both with a remedy.
+    """
+    error = _bind_error(endpoint.host, endpoint.port)
+    if error is None:
+        return
+    if error.errno != errno.EADDRINUSE:
+        raise SettingError(f"{endpoint.setting}: cannot listen on {endpoint.host}:{endpoint.port} ({error.strerror})")
+    pid = _listener(endpoint.port)
+    holder = f" (by pid {pid})" if pid else ""
+    remedy = endpoint.form.format(port=_next_free(endpoint.host, endpoint.port))
+    raise StackError(
+        f"port {endpoint.port} is in use{holder}: set {endpoint.setting}={remedy} or stop that program",
+    )
+
+
+def _bind_error(host: str, port: int) -> OSError | None:
+    try:
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, kind, protocol, _, address in addresses:
+            with socket.socket(family, kind, protocol) as probe:
+                # Not in the way of connections that have just ended, but of anybody who listens.
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                probe.bind(address)
+                probe.listen(1)
+    except OSError as error:
+        return error
+    return None
+
+
+def _next_free(host: str, port: int) -> int:
+    return next((other for other in range(port + 1, min(port + 100, 65536)) if _bind_error(host, other) is None), port)
+
+
+def _listener(port: int) -> int | None:
+    """The process that listens; None where the system does not tell this user."""
+    try:
+        connections = psutil.net_connections("tcp")
+    except (psutil.Error, OSError):
+        return None
+    listening = (c.pid for c in connections if c.status == psutil.CONN_LISTEN and c.laddr and c.laddr.port == port)
+    return next(listening, None)

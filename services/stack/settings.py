@@ -1,0 +1,67 @@
+"""What the one-machine stack can be told; what the services themselves can be told is in `services.common`."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from services.stack.address import split_address
+
+
+def _cores() -> int:
+    """Cores that this process may use, which in a container or under `taskset` are fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _checked_address(address: str) -> str:
+    split_address(address)
+    return address
+
+
+def _checked_folder(folder: Path) -> Path:
+    if any(character in str(folder) for character in "?#"):  # they would end the path inside a database URL
+        raise ValueError("must not contain ? or #")
+    return folder
+
+
+class StackSettings(BaseSettings):
+    """Settings of `python -m services.stack`, from the environment and `.env`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="IMAGEBLUR_", env_file=".env", env_ignore_empty=True, extra="ignore", hide_input_in_errors=True
+    )
+
+    data_dir: Annotated[Path, AfterValidator(_checked_folder)] = Field(
+        default=Path("data"), description="Folder for everything that is kept: database, images, queue, mailbox."
+    )
+    gateway_address: Annotated[str, AfterValidator(_checked_address)] = Field(
+        default="127.0.0.1:50051", description="Where the gateway listens, as host:port."
+    )
+    mailbox_port: int = Field(default=1025, ge=1, le=65535, description="Port of the local SMTP mailbox, on loopback.")
+    blur_children: int = Field(
+        default_factory=_cores, ge=1, description="Processes that blur at the same time; by default one per core."
+    )
+    database_url: str | None = Field(
+        default=None, description="A database to use instead of SQLite in the data folder."
+    )
+    broker_url: str | None = Field(default=None, description="A Redis or Valkey to use instead of the embedded one.")
+    blob_url: str | None = Field(
+        default=None, description="A blob store to use instead of a folder in the data folder."
+    )
+    smtp_host: str | None = Field(default=None, description="An SMTP relay to use instead of the local mailbox.")
+    secret_key: SecretStr | None = Field(
+        default=None, description="Key that signs links; by default made once and kept."
+    )
+
+
+def describe(error: ValidationError) -> str:
+    """One line for each variable that is wrong, naming it."""
+    lines = []
+    for detail in error.errors():
+        name = "IMAGEBLUR_" + "_".join(map(str, detail["loc"])).upper()
+        lines.append(f"{name}: {detail['msg'].removeprefix('Value error, ')}")
+    return "\n".join(lines)

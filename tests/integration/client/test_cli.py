@@ -1,0 +1,417 @@
+"""The command line against a server on a socket: what it prints where, and how it exits."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import grpc
+import pytest
+from google.protobuf.duration_pb2 import Duration
+from imageblur.v1.blur_service_pb2 import (
+    CancelOrderResponse,
+    DeleteOrderResponse,
+    DownloadImagesRequest,
+    GetLimitsResponse,
+    ListImagesResponse,
+    SendImagesRequest,
+    SendImagesResponse,
+    StreamBlurOrderRequest,
+)
+from imageblur.v1.order_pb2 import BlurSpec, Delivery, DeliveryState, Image, ImageFormat, Pixelate
+from imageblur.v1.subscription_service_pb2 import (
+    ConfirmSubscriptionResponse,
+    SubscribeResponse,
+    UnsubscribeRequest,
+    UnsubscribeResponse,
+)
+from imageblur_client import box, ellipse
+from imageblur_client.cli import app
+from typer.testing import CliRunner
+
+from tests.integration.client.messages import (
+    ORDER_ID,
+    PARTIALLY_FAILED,
+    RUNNING,
+    SUCCEEDED,
+    accepted,
+    change,
+    file,
+    image,
+    order,
+    stands,
+)
+from tests.integration.client.scripted import ScriptedServer, bad_request, failure, unavailable
+
+
+class Outcome(Protocol):
+    exit_code: int
+
+    @property
+    def stdout(self) -> str: ...
+
+    @property
+    def stderr(self) -> str: ...
+
+
+Run = Callable[..., Outcome]
+
+
+@pytest.fixture
+def run(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setenv("IMAGEBLUR_SERVER", server.address)
+
+    def invoke(*words: object) -> Outcome:
+        result = CliRunner().invoke(app, [str(word) for word in words], prog_name="imageblur")
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        return result
+
+    return invoke
+
+
+def _sent(server: ScriptedServer) -> StreamBlurOrderRequest:
+    first = server.requests["StreamBlurOrder"][0][0]
+    assert isinstance(first, StreamBlurOrderRequest)
+    return first
+
+
+def test_order_prints_what_was_accepted(server: ScriptedServer, run: Run, photo: Path) -> None:
+    server.on("StreamBlurOrder", accepted())
+
+    result = run("order", "--email", "ada@example.org", photo, photo)
+
+    assert result.stdout == f"Order {ORDER_ID} accepted: 2 images, 6.0 MB\n"
+    assert (result.stderr, result.exit_code) == ("", 0)
+    assert _sent(server).start.image_count == 2
+    assert _sent(server).start.order.spec == BlurSpec()
+
+
+def test_order_quiet_prints_the_id_alone(server: ScriptedServer, run: Run, photo: Path) -> None:
+    server.on("StreamBlurOrder", accepted())
+
+    result = run("order", "-q", "-e", "ada@example.org", photo)
+
+    assert (result.stdout, result.stderr) == (f"{ORDER_ID}\n", "")
+
+
+def test_order_json_is_one_object(server: ScriptedServer, run: Run, photo: Path) -> None:
+    server.on("StreamBlurOrder", accepted())
+
+    result = run("order", "--json", "-e", "ada@example.org", photo)
+
+    assert json.loads(result.stdout)["order"]["order_id"] == ORDER_ID
+
+
+def test_every_option_arrives(server: ScriptedServer, run: Run, photo: Path) -> None:
+    server.on("StreamBlurOrder", accepted())
+    words = "--pixelate 24 --region 0,0,.5,.5 --region .5,.5,.1,.1 --ellipse .1,.1,.2,.3 --padding .02 --feather .01"
+    words += " --invert --format PNG --quality 70 --keep-metadata --notify --locale ru --request-id r1"
+
+    assert run("order", "-e", "ada@example.org", *words.split(), photo).exit_code == 0
+
+    header = _sent(server).start.order
+    edge = {"padding": 0.02, "feather": 0.01}
+    assert header.spec == BlurSpec(
+        pixelate=Pixelate(cell_px=24),
+        regions=[box(0, 0, 0.5, 0.5, **edge), box(0.5, 0.5, 0.1, 0.1, **edge), ellipse(0.1, 0.1, 0.2, 0.3, **edge)],
+        invert_regions=True,
+        output_format=ImageFormat.IMAGE_FORMAT_PNG,
+        quality=70,
+        keep_metadata=True,
+    )
+    assert (header.email, header.notify, header.locale, header.request_id) == ("ada@example.org", True, "ru", "r1")
+
+
+def test_order_watch_exits_with_1_when_an_image_failed(server: ScriptedServer, run: Run, photo: Path) -> None:
+    server.on("StreamBlurOrder", accepted())
+    server.on(
+        "WatchStatus",
+        change(order()),
+        change(order(RUNNING, revision=2, succeeded=1), image(1, "cat.jpg")),
+        change(order(PARTIALLY_FAILED, revision=3, succeeded=1, failed=1), image(2, "b\x1b.jpg", failed="cut short")),
+    )
+
+    result = run("order", "-e", "ada@example.org", "--watch", photo, photo)
+
+    assert result.exit_code == 1
+    assert result.stdout.splitlines() == [
+        f"Order {ORDER_ID} accepted: 2 images, 6.0 MB",
+        f"Order {ORDER_ID}: partially failed",
+        "  images   2: 1 blurred, 1 failed",
+        "     2  failed     b\N{REPLACEMENT CHARACTER}.jpg  cut short",
+    ]
+    # No terminal, no bars: a few plain lines.
+    assert result.stderr.splitlines() == [
+        "images 2: 0 blurred, 2 to do",
+        "images 2: 1 blurred, 1 to do",
+        "images 2: 1 blurred, 1 failed",
+    ]
+
+
+def test_order_send_and_watch_wait_for_the_mail(server: ScriptedServer, run: Run, photo: Path) -> None:
+    server.on("StreamBlurOrder", accepted())
+    server.on("SendImages", SendImagesResponse(delivery=Delivery(delivery_id="d")))
+    refused = order(SUCCEEDED, succeeded=2, mail=DeliveryState.DELIVERY_STATE_FAILED)
+    server.on("WatchStatus", change(refused))
+
+    result = run("order", "-q", "-e", "ada@example.org", "--send", "--watch", photo)
+
+    assert (result.stdout, result.stderr, result.exit_code) == (f"{ORDER_ID}\n", "", 1)
+    ((request,),) = server.requests["SendImages"]
+    assert isinstance(request, SendImagesRequest)
+    assert request.when_ready
+
+
+def test_folders_are_entered_only_on_demand(server: ScriptedServer, run: Run, tmp_path: Path) -> None:
+    server.on("StreamBlurOrder", accepted())
+    (tmp_path / "cat.jpg").write_bytes(b"x")
+    inner = tmp_path / "more" / "deep"
+    inner.mkdir(parents=True)
+    for name in ("b.PNG", "a.jpeg", "notes.txt", ".hidden.png"):
+        (inner / name).write_bytes(b"x")
+
+    refused = run("order", "-e", "ada@example.org", tmp_path)
+    assert refused.exit_code == 2
+    assert "is a folder: give -r" in refused.stderr
+    assert not server.requests
+
+    assert run("order", "-r", "-e", "ada@example.org", tmp_path).exit_code == 0
+    starts = [
+        part.image.filename
+        for part in server.requests["StreamBlurOrder"][0]
+        if isinstance(part, StreamBlurOrderRequest) and part.WhichOneof("part") == "image"
+    ]
+    assert starts == ["cat.jpg", "a.jpeg", "b.PNG"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("order -e a@b.org nothing.png", "nothing.png does not exist"),
+        ("order -e a@b.org", "Missing argument"),
+        ("order {photo}", "--email"),
+        ("order -e a@b.org --sigma 3 --solid 000000 {photo}", "give one of --sigma, --pixelate and --solid"),
+        ("order -e a@b.org --sigma wide {photo}", "--sigma"),
+        ("order -e a@b.org --relative-sigma {photo}", "needs --sigma"),
+        ("order -e a@b.org --region 1,2,3 {photo}", "is not LEFT,TOP,WIDTH,HEIGHT"),
+        ("order -e a@b.org --solid red {photo}", "is not a colour"),
+        ("order -e a@b.org --invert {photo}", "--invert"),
+        ("order -e a@b.org --feather 0.1 {photo}", "need a --region"),
+        ("order -e a@b.org --format psd {photo}", "--format"),
+        ("order -e a@b.org -q --json {photo}", "give one of --quiet and --json"),
+        ("unsubscribe", "give either the address or --token"),
+        ("unsubscribe a@b.org --token t", "give either the address or --token"),
+        ("frobnicate", "No such command"),
+        ("--timeout 0 limits", "--timeout"),
+    ],
+)
+def test_a_wrong_command_line_exits_with_2_and_sends_nothing(
+    server: ScriptedServer, run: Run, photo: Path, words: str, said: str
+) -> None:
+    result = run(*(word.format(photo=photo) for word in words.split()))
+
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert result.stdout == ""
+    assert not server.requests
+
+
+def test_each_violation_is_a_line(server: ScriptedServer, run: Run, photo: Path) -> None:
+    server.on("StreamBlurOrder", bad_request(("images[2].data", "is empty"), ("order.email", "is no\x1b address")))
+
+    result = run("order", "-e", "x", photo)
+
+    assert result.exit_code == 3
+    assert result.stderr.splitlines() == [
+        "imageblur: images[2].data: is empty (INVALID_ARGUMENT)",
+        "imageblur: order.email: is no\N{REPLACEMENT CHARACTER} address (INVALID_ARGUMENT)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("code", "exit_code"),
+    [
+        (grpc.StatusCode.FAILED_PRECONDITION, 3),
+        (grpc.StatusCode.NOT_FOUND, 4),
+        (grpc.StatusCode.ABORTED, 5),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, 5),
+        (grpc.StatusCode.INTERNAL, 6),
+        (grpc.StatusCode.PERMISSION_DENIED, 6),
+    ],
+)
+def test_errors_are_one_line_and_an_exit_code(
+    server: ScriptedServer, run: Run, code: grpc.StatusCode, exit_code: int
+) -> None:
+    server.on("Status", failure(code, "so it is", "REASON"))
+
+    result = run("status", ORDER_ID)
+
+    assert result.stderr == f"imageblur: so it is ({code.name})\n"
+    assert (result.stdout, result.exit_code) == ("", exit_code)
+
+
+def test_it_says_when_to_try_again(server: ScriptedServer, run: Run) -> None:
+    server.on("Status", unavailable(2))
+
+    result = run("status", ORDER_ID)
+
+    assert result.stderr == "imageblur: the server is stopping (UNAVAILABLE); try again in 2 s\n"
+    assert result.exit_code == 5
+
+
+def test_no_server(run: Run) -> None:
+    with ScriptedServer() as gone:
+        address = gone.address
+
+    result = run("--server", address, "status", ORDER_ID)
+
+    assert result.stderr == f"imageblur: cannot reach the server at {address}: connection refused (UNAVAILABLE)\n"
+    assert result.exit_code == 5
+
+
+def test_an_upload_that_broke_tells_how_to_repeat_it(server: ScriptedServer, run: Run, photo: Path) -> None:
+    server.on("StreamBlurOrder", unavailable(1))
+
+    result = run("order", "-e", "a@b.org", photo)
+
+    hint, error = result.stderr.splitlines()
+    assert hint.endswith(f"--request-id {_sent(server).start.order.request_id}")
+    assert error.startswith("imageblur: the server is stopping")
+
+
+def test_status_shows_order_and_images(server: ScriptedServer, run: Run) -> None:
+    of = order(RUNNING, succeeded=1, failed=1, total=3, mail=DeliveryState.DELIVERY_STATE_WAITING)
+    of.estimated_remaining.FromSeconds(75)
+    server.on("Status", stands(of))
+    server.on("ListImages", ListImagesResponse(images=[image(1, "cat.jpg")], next_page_token="n"))
+    server.on("ListImages", ListImagesResponse(images=[image(2, "dog.jpg", failed="no image")]))
+
+    result = run("status", ORDER_ID, "--images")
+
+    assert result.stdout.splitlines() == [
+        f"Order {ORDER_ID}: running",
+        "  images   3: 1 blurred, 1 failed, 1 to do",
+        "  ready    in about 75 s",
+        "  mail     to be sent when the order has finished to a***@example.org",
+        "     1  succeeded  cat.jpg  640\u00d7480  52.0 kB",
+        "     2  failed     dog.jpg  no image",
+    ]
+    assert result.exit_code == 0
+
+
+def test_status_json(server: ScriptedServer, run: Run) -> None:
+    server.on("Status", stands(order()))
+    server.on("ListImages", ListImagesResponse(images=[Image(position=1, filename="\u043f\u0451\u0441.png")]))
+
+    found = json.loads(run("status", ORDER_ID, "--images", "--json").stdout)
+
+    assert found["order"]["counts"] == dict.fromkeys(("running", "succeeded", "failed", "cancelled"), 0) | {
+        "total": 2,
+        "queued": 2,
+    }
+    assert found["images"][0]["filename"] == "\u043f\u0451\u0441.png"
+
+
+def test_watch_json_is_a_line_for_each_change(server: ScriptedServer, run: Run) -> None:
+    server.on("WatchStatus", change(order()), change(order(SUCCEEDED, revision=2, succeeded=2), image(1, "a")))
+
+    result = run("watch", ORDER_ID, "--json")
+
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [line["order"]["state"] for line in lines] == ["ORDER_STATE_QUEUED", "ORDER_STATE_SUCCEEDED"]
+    assert lines[1]["changed_images"][0]["filename"] == "a"
+    assert (result.stderr, result.exit_code) == ("", 0)
+
+
+def test_download_prints_what_it_wrote(server: ScriptedServer, run: Run, tmp_path: Path) -> None:
+    server.on("DownloadImages", *file("../../a.png", b"a"), *file("b.png", b"b"))
+
+    result = run("download", ORDER_ID, "-o", tmp_path / "out")
+
+    assert result.stdout.splitlines() == [str(tmp_path / "out" / "a.png"), str(tmp_path / "out" / "b.png")]
+    assert (result.stderr, result.exit_code) == ("", 0)
+
+
+def test_download_that_arrives_broken(server: ScriptedServer, run: Run, tmp_path: Path) -> None:
+    server.on("DownloadImages", *file("a.png", b"a"), *file("b.png", b"b", sha256=bytes(32)))
+
+    result = run("download", ORDER_ID, "-o", tmp_path)
+
+    assert result.stdout == f"{tmp_path / 'a.png'}\n"
+    assert result.stderr.startswith("imageblur: b.png: what arrived does not have the SHA-256")
+    assert result.exit_code == 6
+
+
+def test_download_archive(server: ScriptedServer, run: Run, tmp_path: Path) -> None:
+    for _ in range(2):
+        server.on("DownloadImages", *file("blur_images.zip", b"PK"))
+
+    assert run("download", ORDER_ID, "--archive", "-o", tmp_path / "new").exit_code == 0
+    again = run("download", ORDER_ID, "--archive", "-o", tmp_path / "new")
+    forced = run("download", ORDER_ID, "--archive", "--force", "-o", tmp_path / "new")
+
+    assert again.exit_code == 6
+    assert again.stderr.endswith("blur_images.zip: is there already: --force replaces it\n")
+    assert forced.stdout == f"{tmp_path / 'new' / 'blur_images.zip'}\n"
+    assert (tmp_path / "new" / "blur_images.zip").read_bytes() == b"PK"
+    ((request,), _) = server.requests["DownloadImages"]
+    assert isinstance(request, DownloadImagesRequest)
+    assert request.archive
+
+
+def test_a_file_in_the_way_is_one_line(server: ScriptedServer, run: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"precious")
+    server.on("DownloadImages", *file("a.png", b"a"))
+
+    result = run("download", ORDER_ID, "-o", tmp_path)
+
+    assert result.stderr == f"imageblur: {tmp_path / 'a.png'}: is there already and differs\n"
+    assert result.exit_code == 6
+
+
+def test_send(server: ScriptedServer, run: Run) -> None:
+    waiting = Delivery(delivery_id="d", state=DeliveryState.DELIVERY_STATE_WAITING)
+    server.on("SendImages", SendImagesResponse(delivery=waiting))
+    server.on("SendImages", SendImagesResponse(delivery=waiting))
+
+    assert run("send", ORDER_ID, "--when-ready").stdout == "Mail: to be sent when the order has finished\n"
+    found = json.loads(run("send", ORDER_ID, "--json").stdout)
+    assert found["delivery"]["state"] == "DELIVERY_STATE_WAITING"
+
+
+def test_cancel_delete_limits(server: ScriptedServer, run: Run) -> None:
+    server.on("CancelOrder", CancelOrderResponse(order=order(RUNNING)))
+    server.on("DeleteOrder", DeleteOrderResponse())
+    server.on(
+        "GetLimits",
+        GetLimitsResponse(
+            max_order_bytes=2 * 10**9,
+            max_image_bytes=50_000_000,
+            max_images=5000,
+            max_pixels=100_000_000,
+            formats=[ImageFormat.IMAGE_FORMAT_JPEG, ImageFormat.IMAGE_FORMAT_PNG],
+            retention=Duration(seconds=7 * 86400),
+            server_version="0.1.0",
+        ),
+    )
+
+    assert run("cancel", ORDER_ID).stdout.startswith(f"Order {ORDER_ID}: running")
+    assert run("delete", ORDER_ID).stdout == ""
+    assert run("limits").stdout.splitlines() == [
+        "formats  JPEG, PNG",
+        "order    5,000 images, 2.0 GB",
+        "image    50.0 MB, 100,000,000 pixels (width \u00d7 height \u00d7 frames)",
+        "results  kept for 7 days",
+        "server   0.1.0",
+    ]
+
+
+def test_subscriptions(server: ScriptedServer, run: Run) -> None:
+    server.on("Subscribe", SubscribeResponse(confirmation_required=True))
+    server.on("ConfirmSubscription", ConfirmSubscriptionResponse())
+    server.on("Unsubscribe", UnsubscribeResponse())
+
+    assert "how to confirm" in run("subscribe", "a@b.org", "--locale", "ru").stdout
+    assert "confirmed" in run("confirm", "token").stdout
+    assert "not subscribed" in run("unsubscribe", "a@b.org").stdout
+    assert server.requests["Unsubscribe"] == [[UnsubscribeRequest(email="a@b.org")]]

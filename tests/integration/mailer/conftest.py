@@ -1,0 +1,71 @@
+import ssl
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from services.common.blobs import BlobStore
+from services.common.broker import Broker
+from services.common.db.engine import Database
+from services.common.leases import Leases
+from services.common.tokens import Tokens
+from services.mailer.addresses import parse_sender
+from services.mailer.drafting import Drafting
+from services.mailer.parts import archive_capacity
+from services.mailer.postbox import Postbox
+from services.mailer.render import Renderer
+from services.mailer.senders import Sender
+from services.mailer.smtp import SmtpSender
+from services.mailer.use_cases import RenewLeases, SendLetter
+from tests.support.postgres import PostgresServer
+from tests.support.smtp import SmtpSink
+
+UNUSED_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""Without authorities, which take long to load."""
+MakeMailer = Callable[..., SendLetter]
+ON_BOTH = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
+
+
+@pytest.fixture
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """SQLite; PostgreSQL too where a test is about statements (`ON_BOTH`), for it takes half a second to set up."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        yield f"sqlite:///{tmp_path}/imageblur.db"
+        return
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    url = server.create_database()
+    yield url
+    server.drop_database(url)
+
+
+@pytest.fixture
+def tokens() -> Tokens:
+    return Tokens("k" * 40)
+
+
+@pytest.fixture
+def make_mailer(
+    database: Database, queues: Broker, blobs: BlobStore, tokens: Tokens, smtp_sink: SmtpSink
+) -> MakeMailer:
+    """Makes the use case, over the real servers unless a sender is given."""
+
+    def make(
+        *, limit_mb: float = 18, public_url: str | None = None, port: int | None = None, sender: Sender | None = None
+    ) -> SendLetter:
+        smtp = SmtpSender(smtp_sink.host, port or smtp_sink.port, "none", UNUSED_TLS, None, None, timeout=10)
+        return SendLetter(
+            database=database,
+            broker=queues,
+            leases=Leases(RenewLeases(database)),
+            draft=Drafting(tokens, public_url, archive_capacity(limit_mb)),
+            postbox=Postbox(blobs, Renderer(), parse_sender("ImageBlur <blur@example.org>")),
+            sender=sender or smtp,
+            send_seconds=10,
+        )
+
+    return make
+
+
+@pytest.fixture
+def send(make_mailer: MakeMailer) -> SendLetter:
+    return make_mailer()

@@ -1,0 +1,120 @@
+"""Rows that have letters to be sent, as gateway, worker and scheduler would make them."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+from sqlalchemy import insert, select
+
+from services.common.blobs import BlobStore
+from services.common.db import images, mailings, orders, subscribers
+from services.common.db.engine import Database
+from services.common.db.images import Failure, Success
+from services.common.db.models import Delivery, Image, Letter, Mailing, Subscriber
+from services.common.db.orders import NewImage, NewOrder
+from services.common.errors import ImageError, Reason
+from services.common.orders import result_key
+
+Result = bytes | ImageError
+"""What becomes of an image."""
+CORRUPT = ImageError(Reason.CORRUPT, "The PNG file is damaged or incomplete")
+
+
+@dataclass(frozen=True)
+class Made:
+    """A finished order whose results are to be mailed."""
+
+    order_id: UUID
+    letter_id: UUID
+
+
+def make_order(
+    database: Database,
+    blobs: BlobStore,
+    results: Sequence[Result],
+    *,
+    filenames: Sequence[str] | None = None,
+    email: str = "ann@example.org",
+    locale: str = "en",
+) -> Made:
+    order = NewOrder(uuid4(), "anonymous", email, locale, "{}", notify=True, retention=7 * 24 * 3600)
+    names = filenames or [f"secret {position}.png" for position in range(1, len(results) + 1)]
+    new = [NewImage(uuid4(), position, name, None, 1) for position, name in enumerate(names, 1)]
+    letters: Sequence[UUID] = ()
+    with database.write() as session:
+        orders.insert_order(session, order, new, window=len(new))
+    for image, result in zip(new, results, strict=True):
+        with database.write() as session:
+            claim = images.claim(session, image.id, lease_seconds=60)
+            assert claim
+            outcome: Success | Failure
+            if isinstance(result, ImageError):
+                outcome = Failure(result.reason, result.message)
+            else:
+                blobs.put(result_key(order.id, image.position), result)
+                outcome = Success(len(result), "0" * 64, 8, 8, "PNG")
+            follow_up = images.finish(session, claim, outcome, window=1)
+            assert follow_up
+            letters = follow_up.letters
+    (letter_id,) = letters
+    return Made(order.id, letter_id)
+
+
+def make_subscriber(database: Database, email: str, *, confirmed: bool = True, locale: str = "en") -> UUID:
+    with database.write() as session:
+        subscribers.subscribe(session, email=email, email_key=email, locale=locale, confirm=not confirmed)
+        found = session.scalar(select(Subscriber.id).where(Subscriber.email_key == email))
+        assert found
+        return found
+
+
+def make_subscribers(database: Database, count: int) -> None:
+    with database.write() as session:
+        session.execute(
+            insert(Subscriber),
+            [
+                {
+                    "id": uuid4(),
+                    "email_key": f"s{number}@example.org",
+                    "email": f"s{number}@example.org",
+                    "locale": "en",
+                    "state": "CONFIRMED",
+                }
+                for number in range(count)
+            ],
+        )
+
+
+def make_mailing(database: Database) -> UUID:
+    content = {"orders": 12, "images": 340, "failed": 1}
+    content_json = json.dumps(content | {"from": "2026-11-16T09:00:00+00:00", "to": "2026-11-23T09:00:00+00:00"})
+    with database.write() as session:
+        mailing_id = mailings.insert_mailing(session, period=f"manual:{uuid4()}", due_at=1, content=content_json)
+    assert mailing_id
+    return mailing_id
+
+
+def letter(database: Database, letter_id: UUID) -> Letter:
+    with database.read() as session:
+        return session.scalars(select(Letter).where(Letter.id == letter_id)).one()
+
+
+def letters_of(database: Database, **by: object) -> Sequence[Letter]:
+    with database.read() as session:
+        return session.scalars(select(Letter).filter_by(**by).order_by(Letter.part)).all()
+
+
+def delivery(database: Database, order_id: UUID) -> Delivery:
+    with database.read() as session:
+        return session.scalars(select(Delivery).where(Delivery.order_id == order_id)).one()
+
+
+def mailing(database: Database, mailing_id: UUID) -> Mailing:
+    with database.read() as session:
+        return session.scalars(select(Mailing).where(Mailing.id == mailing_id)).one()
+
+
+def image_rows(database: Database, order_id: UUID) -> Sequence[Image]:
+    with database.read() as session:
+        return session.scalars(select(Image).where(Image.order_id == order_id).order_by(Image.position)).all()

@@ -1,0 +1,307 @@
+import io
+import zipfile
+from email.message import EmailMessage
+
+import pytest
+
+from services.common.blobs import BlobStore
+from services.common.broker import CHANGES, Broker
+from services.common.db import deliveries, orders
+from services.common.db.engine import Database
+from services.common.errors import Reason
+from services.common.messages import MAIL_QUEUE
+from services.common.names import result_names
+from services.common.orders import result_key
+from services.common.spec import Format
+from services.mailer.use_cases import SendLetter
+from tests.integration.mailer.conftest import ON_BOTH, MakeMailer
+from tests.integration.mailer.making import (
+    CORRUPT,
+    Made,
+    Result,
+    delivery,
+    image_rows,
+    letter,
+    letters_of,
+    make_order,
+)
+from tests.support.ports import free_port
+from tests.support.smtp import SmtpSink
+
+
+def archive_of(message: EmailMessage) -> dict[str, bytes]:
+    (attachment,) = message.iter_attachments()
+    assert attachment.get_filename() == "blur_images.zip"
+    with zipfile.ZipFile(io.BytesIO(attachment.get_content())) as archive:
+        assert archive.testzip() is None
+        assert all(entry.compress_type == zipfile.ZIP_STORED for entry in archive.infolist())
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def words_of(message: EmailMessage) -> str:
+    """Subject, text and HTML together."""
+    bodies = [message.get_body((kind,)) for kind in ("plain", "html")]
+    return "\n".join([str(message["Subject"]), *(str(body.get_content()) for body in bodies if body)])
+
+
+@ON_BOTH
+def test_results_arrive_in_an_archive(
+    database: Database, blobs: BlobStore, queues: Broker, send: SendLetter, smtp_sink: SmtpSink
+) -> None:
+    made = make_order(database, blobs, [b"one", b"two"], filenames=["a/cat.png", "cat.png"])
+    with queues.client.pubsub() as changes:
+        changes.subscribe(CHANGES)
+        send(made.letter_id)
+        told = [changes.get_message(timeout=1) for _ in range(3)]
+    # The subscription itself, then that it is being sent, then that it was.
+    assert [event and event["data"] for event in told] == [1, *[str(made.order_id).encode()] * 2]
+    (received,) = smtp_sink.received
+    assert received.recipients == ("ann@example.org",)
+    assert received.sender == "blur@example.org"
+    assert received.message["Message-ID"] == f"<{made.letter_id}@example.org>"
+    assert archive_of(received.message) == {"blur_cat.png": b"one", "blur_cat_2.png": b"two"}
+    assert letter(database, made.letter_id).state == "SENT"
+    assert letter(database, made.letter_id).smtp_reply == "250 2.0.0 kept"
+    assert delivery(database, made.order_id).state == "SENT"
+
+
+@pytest.mark.parametrize("locale", ["en", "ru"])
+def test_a_failure_is_named_by_position_and_never_by_file_name(
+    database: Database, blobs: BlobStore, send: SendLetter, smtp_sink: SmtpSink, locale: str
+) -> None:
+    made = make_order(database, blobs, [b"one", CORRUPT, b"three"], locale=locale)
+    send(made.letter_id)
+    (received,) = smtp_sink.received
+    words = words_of(received.message)
+    assert ("image 2: The PNG file is damaged" if locale == "en" else "изображение 2: Файл повреждён") in words
+    assert "secret" not in words
+    assert set(archive_of(received.message)) == {"blur_secret 1.png", "blur_secret 3.png"}
+
+
+def test_an_order_without_results_is_told_of(
+    database: Database, blobs: BlobStore, send: SendLetter, smtp_sink: SmtpSink
+) -> None:
+    made = make_order(database, blobs, [CORRUPT, CORRUPT])
+    send(made.letter_id)
+    (received,) = smtp_sink.received
+    assert received.message["Subject"] == "Your images could not be blurred"
+    assert not list(received.message.iter_attachments())
+    assert delivery(database, made.order_id).state == "SENT"
+
+
+def test_a_message_that_comes_twice_sends_once(
+    database: Database, blobs: BlobStore, send: SendLetter, smtp_sink: SmtpSink
+) -> None:
+    made = make_order(database, blobs, [b"one"])
+    send(made.letter_id)
+    send(made.letter_id)
+    assert smtp_sink.attempts == 1
+
+
+def put_back(database: Database, made: Made) -> tuple[str, str | None]:
+    found = letter(database, made.letter_id)
+    assert found.enqueued_at is None, "the sweep enqueues it when its time has come"
+    assert found.not_before > 0
+    assert delivery(database, made.order_id).state == "SENDING"
+    return found.state, found.smtp_reply
+
+
+def test_what_is_not_taken_now_is_sent_later(
+    database: Database, blobs: BlobStore, send: SendLetter, smtp_sink: SmtpSink
+) -> None:
+    made = make_order(database, blobs, [b"one"])
+    smtp_sink.reply_to_data("451 4.3.0 try later")
+    send(made.letter_id)
+    assert put_back(database, made) == ("QUEUED", "451 4.3.0 try later")
+    send(made.letter_id)
+    assert letter(database, made.letter_id).state == "SENT"
+    assert letter(database, made.letter_id).attempts == 2
+
+
+def test_a_refused_recipient_ends_the_delivery_with_the_servers_words(
+    database: Database, blobs: BlobStore, send: SendLetter, smtp_sink: SmtpSink
+) -> None:
+    made = make_order(database, blobs, [b"one"], email="gone@example.org")
+    other = make_order(database, blobs, [b"one"])
+    smtp_sink.refuse({"gone@example.org": "550 5.1.1 <gone@example.org> no such user"})
+    send(made.letter_id)
+    send(other.letter_id)
+    ended = delivery(database, made.order_id)
+    assert (ended.state, ended.reason) == ("FAILED", Reason.MAIL_REFUSED)
+    assert ended.message == "550 5.1.1 <(address)> no such user"
+    assert letter(database, made.letter_id).state == "FAILED"
+    assert delivery(database, other.order_id).state == "SENT"
+
+
+def test_a_server_that_is_away_is_waited_for(database: Database, blobs: BlobStore, make_mailer: MakeMailer) -> None:
+    made = make_order(database, blobs, [b"one"])
+    make_mailer(port=free_port())(made.letter_id)
+    state, words = put_back(database, made)
+    assert state == "QUEUED"
+    assert words
+    assert "refused" in words
+
+
+def test_a_cut_line_repeats_the_letter_under_the_same_message_id(
+    database: Database, blobs: BlobStore, send: SendLetter, smtp_sink: SmtpSink
+) -> None:
+    made = make_order(database, blobs, [b"one"])
+    smtp_sink.reply_to_data(None)
+    send(made.letter_id)
+    send(made.letter_id)
+    first, second = smtp_sink.received
+    assert first.message["Message-ID"] == second.message["Message-ID"]
+    assert letter(database, made.letter_id).state == "SENT"
+
+
+def test_a_server_that_never_takes_it_ends_the_delivery(
+    database: Database, blobs: BlobStore, send: SendLetter, smtp_sink: SmtpSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.mailer.use_cases.MAX_ATTEMPTS", 3)
+    made = make_order(database, blobs, [b"one"])
+    smtp_sink.reply_to_data(*["451 4.3.0 try later"] * 3)
+    for _ in range(3):
+        send(made.letter_id)
+    ended = delivery(database, made.order_id)
+    assert (ended.state, ended.reason, ended.message) == ("FAILED", Reason.MAIL_UNREACHABLE, "451 4.3.0 try later")
+
+
+@ON_BOTH
+def test_nothing_is_sent_of_an_order_that_is_gone(
+    database: Database, blobs: BlobStore, send: SendLetter, smtp_sink: SmtpSink
+) -> None:
+    deleted, expired = (make_order(database, blobs, [b"one"]) for _ in range(2))
+    with database.write() as session:
+        orders.delete_order(session, deleted.order_id)
+        assert orders.expire(session, expired.order_id)
+    send(deleted.letter_id)
+    send(expired.letter_id)
+    assert smtp_sink.attempts == 0
+    assert letter(database, expired.letter_id).state == "CANCELLED"
+
+
+def test_nothing_is_sent_once_the_delivery_is_cancelled(
+    database: Database, blobs: BlobStore, make_mailer: MakeMailer, smtp_sink: SmtpSink
+) -> None:
+    made = make_order(database, blobs, [b"one"])
+    mailer = make_mailer()
+    write = mailer.postbox.write
+
+    def cancelled_meanwhile(*arguments: object) -> object:
+        with database.write() as session:
+            orders.lock(session, made.order_id)
+            deliveries.cancel_open(session, made.order_id)
+        return write(*arguments)  # type: ignore[arg-type]
+
+    object.__setattr__(mailer.postbox, "write", cancelled_meanwhile)
+    mailer(made.letter_id)
+    assert smtp_sink.attempts == 0
+    assert delivery(database, made.order_id).state == "CANCELLED"
+
+
+def test_a_result_that_is_missing_ends_the_letter(
+    database: Database, blobs: BlobStore, send: SendLetter, smtp_sink: SmtpSink
+) -> None:
+    made = make_order(database, blobs, [b"one"])
+    blobs.delete(result_key(made.order_id, 1))
+    send(made.letter_id)
+    assert smtp_sink.attempts == 0
+    assert delivery(database, made.order_id).reason == Reason.INTERNAL
+
+
+FIVE: list[Result] = [bytes([number]) * 60_000 for number in range(5)]
+
+
+@ON_BOTH
+def test_what_is_too_large_for_a_letter_comes_in_parts(
+    database: Database, blobs: BlobStore, queues: Broker, make_mailer: MakeMailer, smtp_sink: SmtpSink
+) -> None:
+    made = make_order(database, blobs, [*FIVE[:2], CORRUPT, *FIVE[2:]], filenames=["x.png"] * 6)
+    send = make_mailer(limit_mb=0.18)
+    send(made.letter_id)
+    first, *others = letters_of(database, delivery_id=delivery(database, made.order_id).id)
+    assert (first.state, first.id) == ("SENT", made.letter_id)
+    assert [(other.part, other.state) for other in others] == [(2, "QUEUED"), (3, "QUEUED")]
+    assert queues.backlog(MAIL_QUEUE) == 2
+    assert delivery(database, made.order_id).state == "SENDING"
+    for other in reversed(others):
+        send(other.id)
+        send(other.id)
+    assert delivery(database, made.order_id).state == "SENT"
+    one, three, two = (received.message for received in smtp_sink.received)
+    assert [str(part["Subject"])[-13:] for part in (one, two, three)] == [f"(part {n} of 3)" for n in (1, 2, 3)]
+    assert "images 1 to 2" in words_of(one)
+    assert "images 4 to 5" in words_of(two)
+    assert "has image 6," in words_of(three)
+    assert len({part["Message-ID"] for part in (one, two, three)}) == 3
+    done = [image for image in image_rows(database, made.order_id) if image.state == "SUCCEEDED"]
+    names = result_names((image.filename, Format.PNG) for image in done)
+    together = archive_of(one) | archive_of(two) | archive_of(three)
+    assert together == dict(zip(names, FIVE, strict=True))
+    assert max(len(received.content) for received in smtp_sink.received) < 200_000
+
+
+@ON_BOTH
+def test_parts_are_made_once_however_often_the_first_is_tried(
+    database: Database, blobs: BlobStore, queues: Broker, make_mailer: MakeMailer, smtp_sink: SmtpSink
+) -> None:
+    made = make_order(database, blobs, FIVE)
+    send = make_mailer(limit_mb=0.18)
+    smtp_sink.reply_to_data("451 4.3.0 try later")
+    send(made.letter_id)
+    send(made.letter_id)
+    assert [row.part for row in letters_of(database, delivery_id=delivery(database, made.order_id).id)] == [1, 2, 3]
+    assert queues.backlog(MAIL_QUEUE) == 2
+
+
+def test_a_part_that_is_refused_fails_the_delivery_and_leaves_the_others(
+    database: Database, blobs: BlobStore, make_mailer: MakeMailer, smtp_sink: SmtpSink
+) -> None:
+    made = make_order(database, blobs, FIVE)
+    send = make_mailer(limit_mb=0.18)
+    smtp_sink.reply_to_data("554 5.7.1 spam")
+    send(made.letter_id)
+    for row in letters_of(database, delivery_id=delivery(database, made.order_id).id):
+        send(row.id)
+    assert len(smtp_sink.received) == 2
+    ended = delivery(database, made.order_id)
+    assert (ended.state, ended.message) == ("FAILED", "554 5.7.1 spam")
+
+
+@pytest.mark.parametrize("limit_mb", [0.05, 0.09], ids=["one image is over the limit", "more than five letters"])
+def test_what_is_too_large_for_letters_is_to_be_downloaded(
+    database: Database, blobs: BlobStore, make_mailer: MakeMailer, smtp_sink: SmtpSink, limit_mb: float
+) -> None:
+    made = make_order(database, blobs, [*FIVE, FIVE[0]])
+    make_mailer(limit_mb=limit_mb)(made.letter_id)
+    (received,) = smtp_sink.received
+    assert not list(received.message.iter_attachments())
+    assert f"imageblur download {made.order_id} -o DIR" in words_of(received.message)
+    assert delivery(database, made.order_id).state == "SENT"
+
+
+def test_an_attachment_at_the_limit_arrives_in_one_letter(
+    database: Database, blobs: BlobStore, send: SendLetter, smtp_sink: SmtpSink
+) -> None:
+    results: list[Result] = [bytes([number]) * 3_250_000 for number in range(4)]
+    made = make_order(database, blobs, results)
+    send(made.letter_id)
+    (received,) = smtp_sink.received
+    assert 17_500_000 < len(received.content) < 18_100_000
+    assert list(archive_of(received.message).values()) == results
+
+
+def test_a_part_that_is_needed_no_more_is_cancelled(
+    database: Database, blobs: BlobStore, make_mailer: MakeMailer, smtp_sink: SmtpSink
+) -> None:
+    made = make_order(database, blobs, FIVE)
+    smtp_sink.reply_to_data("451 4.3.0 try later")
+    make_mailer(limit_mb=0.18)(made.letter_id)
+    send = make_mailer()  # started again with a higher limit
+    for row in letters_of(database, delivery_id=delivery(database, made.order_id).id):
+        send(row.id)
+    (received,) = smtp_sink.received
+    assert len(archive_of(received.message)) == 5
+    rows = letters_of(database, delivery_id=delivery(database, made.order_id).id)
+    assert [row.state for row in rows] == ["SENT", "CANCELLED", "CANCELLED"]
+    assert delivery(database, made.order_id).state == "SENT"

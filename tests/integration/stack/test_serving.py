@@ -1,0 +1,335 @@
+"""The supervision, with small programs in the services' place and the real Valkey."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import redis
+
+from services.stack.environment import broker_url
+from services.stack.groups import lives
+from services.stack.places import Places
+from services.stack.process import Program
+from tests.support.waiting import eventually
+
+# Writes what happens to it into the file `story`, one word a line: "up:NAME:PID", "down:NAME".
+SERVICE = """
+import os, signal, subprocess, sys, threading
+name, manner = sys.argv[1:]
+def tell(words):
+    with open("story", "a") as file:
+        file.write(words + "\\n")
+def end(*_):
+    tell(f"down:{name}")
+    sys.exit(0)
+signal.signal(signal.SIGTERM, signal.SIG_IGN if manner == "stubborn" else end)
+if manner == "broken":
+    tell(f"up:{name}:{os.getpid()}")
+    sys.exit(3)
+if manner == "misconfigured":
+    print("IMAGEBLUR_NONSENSE: must be sense")
+    sys.exit(78)
+if manner == "parent":
+    ignore = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); signal.pause()"
+    child = subprocess.Popen([sys.executable, "-c", ignore], stdout=subprocess.PIPE)
+    child.stdout.readline()
+    tell(f"child:{name}:{child.pid}")
+tell(f"up:{name}:{os.getpid()}")
+print("hello", os.environ["IMAGEBLUR_BROKER_URL"])
+while True:
+    signal.pause()
+"""
+
+
+class Terminal:
+    """Starts stacks as a person at a terminal would, in one data folder."""
+
+    def __init__(self, folder: Path, bytecode: Path) -> None:
+        self.folder = folder
+        self._bytecode = bytecode
+        self.places = Places(folder / "data")
+        self._started: list[subprocess.Popen[str]] = []
+        self._seen: set[psutil.Process] = set()
+        (folder / "service.py").write_text(SERVICE)
+
+    def service(self, name: str, manner: str = "steady", **fields: Any) -> Program:
+        return Program(name, (sys.executable, "-u", str(self.folder / "service.py"), name, manner), **fields)
+
+    def start(
+        self,
+        *services: Program,
+        broker: bool = False,
+        prepare: str | None = None,
+        port: int | None = None,
+        probe: str = "pass",
+        **environment: str,
+    ) -> subprocess.Popen[str]:
+        plan = {
+            "broker": broker,
+            "prepare": asdict(Program("prepare", (sys.executable, "-c", prepare))) if prepare else None,
+            "services": [asdict(service) for service in services],
+            "probe": asdict(Program("health", (sys.executable, "-c", probe))),
+            "port": port,
+        }
+        (self.folder / "plan.json").write_text(json.dumps(plan))
+        own = {
+            "IMAGEBLUR_DATA_DIR": str(self.places.data),
+            "PYTHONPATH": str(Path(__file__).parents[3]),
+            # Otherwise every stack compiles its libraries anew where bytecode is not written beside the source.
+            "PYTHONDONTWRITEBYTECODE": "",
+            "PYTHONPYCACHEPREFIX": str(self._bytecode),
+        }
+        stack = subprocess.Popen(
+            [sys.executable, "-m", "tests.integration.stack.driver", "plan.json"],
+            cwd=self.folder,
+            env={name: value for name, value in os.environ.items() if not name.startswith("IMAGEBLUR_")}
+            | own
+            | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self._started.append(stack)
+        return stack
+
+    def wait_ready(self, stack: subprocess.Popen[str]) -> None:
+        def ready() -> bool:
+            if stack.poll() is not None:
+                raise RuntimeError(f"the stack ended with {stack.returncode}:\n{stack.communicate()[0]}")
+            return self.places.ready.exists() and json.loads(self.places.ready.read_text())["pid"] == stack.pid
+
+        eventually(ready, within=20.0)
+        self._seen.update(psutil.Process(stack.pid).children(recursive=True))
+
+    def story(self) -> list[str]:
+        path = self.folder / "story"
+        return path.read_text().split() if path.exists() else []
+
+    def processes(self, kind: str, name: str) -> list[psutil.Process]:
+        """Those that told `up` or `child`, so far as they still exist, in the order of their coming."""
+        pids = [int(word.rpartition(":")[2]) for word in self.story() if word.startswith(f"{kind}:{name}:")]
+        return [psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)]
+
+    def living(self) -> list[psutil.Process]:
+        """Everything that any stack has started, and that still lives."""
+        told = {int(word.rpartition(":")[2]) for word in self.story() if word.count(":") == 2}
+        self._seen.update(psutil.Process(pid) for pid in told if psutil.pid_exists(pid))
+        return [process for process in self._seen if lives(process)]
+
+    def close(self) -> None:
+        for stack in self._started:
+            if stack.poll() is None:
+                self._seen.update(psutil.Process(stack.pid).children(recursive=True))
+                stack.kill()
+            if stack.stdout is not None and not stack.stdout.closed:
+                stack.communicate()
+        for process in self.living():
+            process.kill()
+
+
+@pytest.fixture
+def terminal(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
+    terminal = Terminal(tmp_path, tmp_path_factory.getbasetemp() / "bytecode")
+    yield terminal
+    terminal.close()
+
+
+def end(stack: subprocess.Popen[str], number: int = signal.SIGINT, within: float = 20.0) -> str:
+    stack.send_signal(number)
+    return stack.communicate(timeout=within)[0]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_one_signal_stops_everything_in_order(terminal: Terminal, number: int) -> None:
+    names = ["gateway", "scheduler", "blur_worker", "mailbox"]
+    services = [terminal.service(name, stop_stage=stage) for stage, name in enumerate(names)]
+    stack = terminal.start(*reversed(services), broker=True)
+    terminal.wait_ready(stack)
+    eventually(lambda: len(terminal.story()) == 4)
+    assert len(terminal.living()) == 6  # with Valkey and the warden
+    output = end(stack, number)
+    assert stack.returncode == 0
+    assert terminal.living() == []
+    assert [word for word in terminal.story() if word.startswith("down")] == [f"down:{name}" for name in names]
+    assert "blur_worker | hello unix:///" in output
+    assert re.search(r"ImageBlur is ready after \d+\.\d s", output)
+    assert not terminal.places.processes.exists()
+    assert not terminal.places.ready.exists()
+
+
+def test_what_dies_is_started_again_and_told(terminal: Terminal) -> None:
+    stack = terminal.start(terminal.service("mailer"))
+    terminal.wait_ready(stack)
+    eventually(lambda: terminal.processes("up", "mailer"))[0].kill()
+    eventually(lambda: len([word for word in terminal.story() if word.startswith("up")]) == 2)
+    output = end(stack)
+    assert "stack  | mailer was ended by SIGKILL; it starts again in 0.5 s\n" in output
+    assert terminal.living() == []
+
+
+def test_orphans_end_before_their_service_starts_again(terminal: Terminal) -> None:
+    stack = terminal.start(terminal.service("blur_worker", "parent"))
+    terminal.wait_ready(stack)
+    (parent,) = eventually(lambda: terminal.processes("up", "blur_worker"))
+    (child,) = terminal.processes("child", "blur_worker")
+    parent.kill()
+    eventually(lambda: len([word for word in terminal.story() if word.startswith("up")]) == 2)
+    assert not lives(child)
+    end(stack)
+    assert terminal.living() == []
+
+
+def test_children_left_by_a_polite_end_are_ended_too(terminal: Terminal) -> None:
+    stack = terminal.start(terminal.service("blur_worker", "parent"))
+    terminal.wait_ready(stack)
+    eventually(lambda: terminal.processes("up", "blur_worker"))
+    end(stack)
+    assert "down:blur_worker" in terminal.story()
+    assert terminal.living() == []
+
+
+def test_a_wrong_setting_stops_everything(terminal: Terminal) -> None:
+    stack = terminal.start(terminal.service("gateway"), terminal.service("mailer", "misconfigured"), broker=True)
+    output = stack.communicate(timeout=20)[0]
+    assert stack.returncode == os.EX_CONFIG
+    assert "mailer  | IMAGEBLUR_NONSENSE: must be sense\n" in output
+    assert "mailer cannot run with these settings" in output
+    assert "starts again" not in output
+    assert terminal.living() == []
+
+
+def test_what_does_not_end_is_killed(terminal: Terminal) -> None:
+    stack = terminal.start(terminal.service("gateway", "stubborn", grace=0.3))
+    terminal.wait_ready(stack)
+    eventually(lambda: terminal.processes("up", "gateway"))
+    assert "gateway did not end by itself and was killed" in end(stack)
+    assert (stack.returncode, terminal.living()) == (0, [])
+
+
+def test_a_second_signal_ends_the_patience(terminal: Terminal) -> None:
+    stack = terminal.start(terminal.service("gateway", "stubborn", grace=100.0), terminal.service("mailer"))
+    terminal.wait_ready(stack)
+    eventually(lambda: len(terminal.story()) == 2)
+    stack.send_signal(signal.SIGINT)
+    eventually(lambda: "down:mailer" in terminal.story())  # both are of one stage: the stop is under way
+    end(stack, within=5.0)
+    assert (stack.returncode, terminal.living()) == (0, [])
+
+
+def test_the_second_stack_of_a_folder_is_told_who_serves_it(terminal: Terminal) -> None:
+    first = terminal.start(terminal.service("gateway"))
+    terminal.wait_ready(first)
+    second = terminal.start(terminal.service("gateway"))
+    output = second.communicate(timeout=20)[0]
+    assert second.returncode == 1
+    assert f"{terminal.places.data} is already served by pid {first.pid}" in output
+    assert terminal.places.ready.exists()
+    assert end(first)
+    assert first.returncode == 0
+
+
+def test_a_taken_port_is_told_before_anything_starts(terminal: Terminal) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        stack = terminal.start(terminal.service("gateway"), port=port, broker=True)
+        output = stack.communicate(timeout=20)[0]
+    assert stack.returncode == 1
+    assert f"port {port} is in use (by pid {os.getpid()}): set IMAGEBLUR_GATEWAY_ADDRESS=127.0.0.1:" in output
+    assert terminal.story() == []
+    assert not terminal.places.valkey_log.exists()
+
+
+def test_a_killed_stack_takes_its_services_along(terminal: Terminal) -> None:
+    stack = terminal.start(terminal.service("blur_worker", "parent"), terminal.service("gateway"), broker=True)
+    terminal.wait_ready(stack)
+    eventually(lambda: len(terminal.story()) == 3)
+    stack.kill()
+    eventually(lambda: terminal.living() == [])
+
+
+def test_leftovers_without_a_warden_end_at_the_next_start(terminal: Terminal) -> None:
+    stack = terminal.start(terminal.service("blur_worker", "parent"), terminal.service("gateway"), broker=True)
+    terminal.wait_ready(stack)
+    eventually(lambda: len(terminal.story()) == 3)
+    (warden,) = [p for p in psutil.Process(stack.pid).children() if "services.stack.warden" in p.cmdline()]
+    warden.kill()
+    stack.kill()
+    stack.communicate()
+    left = terminal.living()
+    assert len(left) == 4  # gateway, worker, its child, Valkey
+    stack = terminal.start(broker=True)
+    terminal.wait_ready(stack)
+    assert [process for process in left if lives(process)] == []
+    output = end(stack)
+    assert output.count("ended what a killed stack had left: ") == 4
+    assert (stack.returncode, terminal.living()) == (0, [])
+
+
+def test_what_valkey_holds_outlives_a_stop_and_a_kill(terminal: Terminal) -> None:
+    for round_, number in enumerate([signal.SIGINT, signal.SIGKILL, signal.SIGINT]):
+        stack = terminal.start(broker=True)
+        terminal.wait_ready(stack)
+        with redis.Redis.from_url(broker_url(terminal.places)) as client:
+            assert client.incr("starts") == round_ + 1
+            assert client.config_get("port") == {"port": "0"}
+        end(stack, number)
+    assert eventually(lambda: terminal.living() == [])
+
+
+def test_a_broker_of_the_users_own_is_passed_on(terminal: Terminal) -> None:
+    stack = terminal.start(terminal.service("gateway"), IMAGEBLUR_BROKER_URL="redis://elsewhere/7")
+    terminal.wait_ready(stack)
+    eventually(lambda: terminal.processes("up", "gateway"))
+    assert "gateway | hello redis://elsewhere/7\n" in end(stack)
+
+
+def test_nothing_starts_when_the_preparation_fails(terminal: Terminal) -> None:
+    prepare = "import sys; print('no such table'); sys.exit(1)"
+    stack = terminal.start(terminal.service("gateway"), prepare=prepare, broker=True)
+    output = stack.communicate(timeout=20)[0]
+    assert stack.returncode == 1
+    assert "prepare | no such table\n" in output
+    assert "prepare ended with exit code 1: no service was started" in output
+    assert (terminal.story(), terminal.living()) == ([], [])
+
+
+def test_a_signal_during_the_start_leaves_nothing(terminal: Terminal) -> None:
+    prepare = "import os; open('story', 'a').write(f'up:prepare:{os.getpid()}\\n'); import signal; signal.pause()"
+    stack = terminal.start(terminal.service("gateway"), prepare=prepare, broker=True)
+    eventually(lambda: terminal.processes("up", "prepare"))
+    end(stack)
+    assert stack.returncode == 0
+    assert terminal.living() == []
+    assert not [word for word in terminal.story() if word.startswith("up:gateway")]
+
+
+def test_the_banner_waits_for_the_gateway(terminal: Terminal) -> None:
+    probe = "import os, sys; sys.exit(not os.path.exists('open'))"
+    stack = terminal.start(terminal.service("gateway"), probe=probe)
+    assert stack.stdout is not None
+    for line in stack.stdout:
+        if "still waiting for the gateway" in line:
+            break
+    assert not terminal.places.ready.exists()
+    (terminal.folder / "open").touch()
+    terminal.wait_ready(stack)
+    output = end(stack)
+    assert "ImageBlur is ready" in output
+    assert ".venv/bin/imageblur order --email" in output
+
+
+def test_the_banner_names_a_server_that_is_not_the_default(terminal: Terminal) -> None:
+    stack = terminal.start(IMAGEBLUR_GATEWAY_ADDRESS="0.0.0.0:50999")
+    terminal.wait_ready(stack)
+    assert ".venv/bin/imageblur --server 127.0.0.1:50999 order --email" in end(stack)

@@ -1,0 +1,38 @@
+"""Real servers as fixtures. Take them over with `pytest_plugins = ["tests.support.fixtures"]` in a root conftest."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.postgres import PostgresServer, PostgresUnavailable, start_postgres
+from tests.support.smtp import SmtpSink
+from tests.support.valkey import ValkeyServer, start_valkey
+
+
+@pytest.fixture(scope="session")
+def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
+    """One Valkey for all tests; who stops or flushes it leaves it running and empty."""
+    server = start_valkey(tmp_path_factory.mktemp("valkey"))
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """One PostgreSQL for all tests; each takes a database of its own."""
+    try:
+        server = start_postgres(tmp_path_factory.mktemp("postgres"))
+    except PostgresUnavailable as error:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(f"PostgreSQL does not start here: {error}")
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def smtp_sink() -> Iterator[SmtpSink]:
+    """A fresh SMTP server."""
+    with SmtpSink() as sink:
+        yield sink

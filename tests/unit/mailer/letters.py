@@ -1,0 +1,39 @@
+"""Letters to try things with."""
+
+from datetime import UTC, datetime
+
+from services.common.errors import Reason
+from services.mailer.contents import Confirm, FailedImage, OrderReady, Weekly
+
+ORDER_ID = "3f2b8a52-5f4e-4d4b-9f63-8f7d2f1c9a10"
+URL = "https://blur.example.org/unsubscribe?token=" + "aB-_9." * 20
+
+
+def order_ready(**changes: object) -> OrderReady:
+    values: dict[str, object] = {
+        "order_id": ORDER_ID,
+        "total": 3,
+        "succeeded": 2,
+        "failures": [FailedImage(3, Reason.CORRUPT, "The PNG file is damaged or incomplete")],
+        "unlisted_failures": 0,
+        "expires_at": datetime(2026, 12, 1, 9, 5, tzinfo=UTC),
+        "part": 1,
+        "parts": 1,
+        "first": 1,
+        "last": 2,
+    }
+    return OrderReady(**(values | changes))  # type: ignore[arg-type]
+
+
+def confirm(url: str | None = None) -> Confirm:
+    return Confirm(token="T.o-k_en", url=url)
+
+
+def weekly(url: str | None = None, **numbers: int) -> Weekly:
+    return Weekly(
+        **({"orders": 12, "images": 1340, "failed": 1} | numbers),
+        begin=datetime(2026, 11, 16, 9, tzinfo=UTC),
+        end=datetime(2026, 11, 23, 9, tzinfo=UTC),
+        token="T.o-k_en",
+        url=url,
+    )

@@ -1,0 +1,172 @@
+import email
+import email.policy
+import io
+from email.message import EmailMessage
+from itertools import pairwise
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.mailer import message
+from services.mailer.addresses import parse_recipient, parse_sender
+from services.mailer.contents import Content, Weekly
+from services.mailer.render import Renderer
+from tests.unit.mailer.letters import URL, confirm, order_ready, weekly
+
+LETTER = UUID("7f6f0a0e-53a1-4a6c-8a40-8d2c9c1cf0aa")
+SENDER = parse_sender("Размытие <blur@mail.example.org>")
+RENDER = Renderer()
+
+
+def written(
+    content: Content, *, to: str = "ann@example.org", locale: str = "en", archive: list[bytes] | None = None
+) -> bytes:
+    built = message.build(LETTER, SENDER, parse_recipient(to), RENDER(content, locale))
+    if isinstance(content, Weekly):
+        message.add_list_headers(built, content, SENDER)
+    target = io.BytesIO()
+    size = message.write(built, archive, target)
+    assert size == len(target.getvalue())
+    return target.getvalue()
+
+
+def strictly_parsed(raw: bytes) -> EmailMessage:
+    # The strict policy raises where the default one only notes a defect.
+    parsed = email.message_from_bytes(raw, policy=email.policy.strict)
+    assert isinstance(parsed, EmailMessage)
+    for part in parsed.walk():
+        for header in part.values():
+            assert not header.defects
+    return parsed
+
+
+@pytest.mark.parametrize("locale", ["en", "ru"])
+@pytest.mark.parametrize("content", [order_ready(), confirm(URL), weekly(URL)], ids=lambda content: content.template)
+def test_messages_are_strictly_right(content: Content, locale: str) -> None:
+    raw = written(content, locale=locale, archive=[b"zip"])
+    parsed = strictly_parsed(raw)
+    words = RENDER(content, locale)
+    assert parsed["From"] == "Размытие <blur@mail.example.org>"
+    assert parsed["To"] == "ann@example.org"
+    assert parsed["Subject"] == words.subject
+    assert parsed["Date"].datetime.tzinfo is not None
+    assert parsed["Message-ID"] == f"<{LETTER}@mail.example.org>"
+    assert parsed["Auto-Submitted"] == "auto-generated"
+    text, html = parsed.get_body(("plain",)), parsed.get_body(("html",))
+    assert text is not None
+    assert html is not None
+    assert text.get_content().replace("\r\n", "\n") == words.text
+    assert html.get_content().replace("\r\n", "\n") == words.html
+    # RFC 5322 and SMTP without extensions: short lines, CRLF, 7 bits.
+    assert raw.isascii()
+    assert max(map(len, raw.split(b"\r\n"))) <= 998
+    assert raw.count(b"\n") == raw.count(b"\r\n") == raw.count(b"\r")
+
+
+@given(st.lists(st.binary(max_size=300), max_size=8))
+def test_an_archive_arrives_whatever_its_chunks(chunks: list[bytes]) -> None:
+    parsed = strictly_parsed(written(order_ready(), archive=chunks))
+    (attachment,) = parsed.iter_attachments()
+    assert attachment.get_content_type() == "application/zip"
+    assert attachment.get_filename() == "blur_images.zip"
+    assert attachment.get_content() == b"".join(chunks)
+
+
+def test_an_archive_is_encoded_in_full_lines() -> None:
+    raw = written(order_ready(), archive=[b"x" * 1000, b"y" * 1000])
+    body = raw.partition(b"filename=")[2].partition(b"\r\n\r\n")[2].partition(b"\r\n\r\n--")[0]
+    lines = body.split(b"\r\n")
+    assert all(len(line) == 76 for line, _ in pairwise(lines))
+    assert len(lines[-1]) <= 76
+
+
+def test_a_letter_without_archive_has_no_attachment() -> None:
+    parsed = strictly_parsed(written(confirm()))
+    assert parsed.get_content_type() == "multipart/alternative"
+    assert "List-Id" not in parsed
+
+
+def test_a_weekly_letter_can_be_sorted_and_ended() -> None:
+    raw = written(weekly(URL))
+    assert f"\r\nList-Unsubscribe: <{URL}>\r\n".encode() in raw
+    assert strictly_parsed(raw)["List-Id"] == "ImageBlur <weekly.mail.example.org>"
+
+
+@pytest.mark.parametrize("url", [None, "http://blur.example.org/unsubscribe?token=T"])
+def test_without_https_there_is_no_unsubscribe_header(url: str | None) -> None:
+    assert "List-Unsubscribe" not in strictly_parsed(written(weekly(url)))
+
+
+def test_a_domain_beyond_ascii_is_written_so_that_all_servers_know_it() -> None:
+    recipient = parse_recipient("ann@почта.рф")
+    assert recipient.spec == "ann@xn--80a1acny.xn--p1ai"
+    assert not recipient.utf8
+    assert strictly_parsed(written(confirm(), to="ann@почта.рф"))["To"] == "ann@xn--80a1acny.xn--p1ai"
+
+
+def test_an_address_beyond_ascii_needs_smtputf8() -> None:
+    recipient = parse_recipient("анна@почта.рф")
+    assert recipient.spec == "анна@xn--80a1acny.xn--p1ai"
+    assert recipient.utf8
+    assert "\r\nTo: анна@xn--80a1acny.xn--p1ai\r\n".encode() in written(confirm(), to="анна@почта.рф")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "ann",
+        "@b.c",
+        "a@",
+        "a@b@c",
+        "a b@c.d",
+        "a@b.c, d@e.f",
+        "a@b.c\r\nBcc: d@e.f",
+        "a@b.c\nBcc: d@e.f",
+        "<a@b.c>",
+    ],
+)
+def test_what_is_not_one_address_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        parse_recipient(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Ann <a@b.c>", "анна\r\nBcc: x@y.z", "ан на@b.c", "анна,б@b.c", "анна>@b.c", "анна@b.c>", "a\x00@b.c"],
+)
+def test_what_is_more_than_an_address_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        parse_recipient(text)
+
+
+@given(st.text(), st.text())
+def test_no_recipient_can_add_a_header_or_a_command(local: str, domain: str) -> None:
+    try:
+        recipient = parse_recipient(f"{local}@{domain}")
+    except ValueError:
+        return
+    assert not set(recipient.spec) & set("\r\n\x00")
+    raw = written(confirm(), to=f"{local}@{domain}")
+    head = raw.partition(b"\r\n\r\n")[0].decode()
+    names = [line.partition(":")[0] for line in head.split("\r\n") if not line.startswith((" ", "\t"))]
+    assert names == ["From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted", "MIME-Version", "Content-Type"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["ImageBlur <imageblur@localhost>", "blur@example.org", '"Blur, Image" <a@b.c>', "Имя <a@b.c>"],
+)
+def test_senders(text: str) -> None:
+    assert parse_sender(text).domain
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "ImageBlur", "ImageBlur <imageblur>", "a@b.c, d@e.f", "a@b.c\nX: y", "A <a@b.c", "<>", "имя@b.c"],
+)
+def test_what_is_not_a_sender(text: str) -> None:
+    with pytest.raises(ValueError, match="must be one address"):
+        parse_sender(text)

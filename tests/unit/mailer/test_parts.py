@@ -1,0 +1,59 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.mailer.parts import _END_BYTES, _ENTRY_BYTES, MAX_PARTS, archive_capacity, plan_parts
+
+sizes_and_capacity = st.tuples(st.lists(st.integers(0, 5000), max_size=40), st.integers(1000, 60_000))
+
+
+def archive_bytes(sizes: list[int], part: range) -> int:
+    return _END_BYTES + sum(sizes[index] + _ENTRY_BYTES for index in part)
+
+
+@given(sizes_and_capacity)
+def test_parts_carry_each_image_once_in_order_and_fit(case: tuple[list[int], int]) -> None:
+    sizes, capacity = case
+    parts = plan_parts(sizes, capacity)
+    if parts is None:
+        return
+    assert [index for part in parts for index in part] == list(range(len(sizes)))
+    assert len(parts) <= MAX_PARTS
+    for part in parts:
+        assert len(part) > 0
+        assert archive_bytes(sizes, part) <= capacity
+
+
+@given(sizes_and_capacity)
+def test_no_part_has_room_for_the_next_image(case: tuple[list[int], int]) -> None:
+    sizes, capacity = case
+    for part in (plan_parts(sizes, capacity) or [])[:-1]:
+        assert archive_bytes(sizes, range(part.start, part.stop + 1)) > capacity
+
+
+@given(sizes_and_capacity)
+def test_there_is_no_plan_only_where_none_fits(case: tuple[list[int], int]) -> None:
+    sizes, capacity = case
+    if plan_parts(sizes, capacity) is not None:
+        return
+    too_large = any(archive_bytes(sizes, range(index, index + 1)) > capacity for index in range(len(sizes)))
+    # In order, greedy is best; more than five full letters in pairs hold more than two and a half capacities.
+    assert too_large or archive_bytes(sizes, range(len(sizes))) > capacity * MAX_PARTS / 2
+
+
+def test_nothing_needs_no_part() -> None:
+    assert plan_parts([], 1000) == []
+
+
+def test_one_image_over_the_limit_means_no_parts() -> None:
+    assert plan_parts([10, 10_000, 10], 5_000) is None
+
+
+def test_six_letters_are_too_many() -> None:
+    assert plan_parts([4_000] * 5, 5_000) == [range(index, index + 1) for index in range(5)]
+    assert plan_parts([4_000] * 6, 5_000) is None
+
+
+def test_the_limit_counts_what_travels() -> None:
+    capacity = archive_capacity(18)
+    assert capacity // 57 * 78 <= 18_000_000
+    assert capacity > 13_000_000

@@ -1,0 +1,185 @@
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from services.common.errors import Reason
+from services.mailer import render
+from services.mailer.contents import Content, FailedImage
+from services.mailer.languages import LANGUAGES
+from services.mailer.render import Renderer
+from tests.unit.mailer.letters import ORDER_ID, URL, confirm, order_ready, weekly
+
+RENDER = Renderer()
+ALL: list[Content] = [
+    order_ready(),
+    order_ready(parts=3, part=2, first=4, last=7),
+    order_ready(parts=0, first=0, last=0),
+    order_ready(succeeded=0, parts=0),
+    order_ready(succeeded=3, failures=[]),
+    order_ready(total=1, succeeded=1, failures=[]),
+    order_ready(unlisted_failures=4000),
+    confirm(),
+    confirm(URL),
+    weekly(),
+    weekly(URL),
+    weekly(orders=0, images=0, failed=0),
+]
+
+
+class _Balanced(HTMLParser):
+    """Text of a page; fails on tags that are not closed in their order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        del attrs
+        if tag not in {"meta", "br"}:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def text_of(html: str) -> str:
+    parser = _Balanced()
+    parser.feed(html)
+    parser.close()
+    assert not parser.open
+    return " ".join(parser.text.split())
+
+
+@pytest.mark.parametrize("locale", ["en", "ru"])
+@pytest.mark.parametrize("content", ALL, ids=lambda content: content.template)
+def test_every_letter_is_whole_in_every_language(content: Content, locale: str) -> None:
+    words = RENDER(content, locale)
+    assert words.subject
+    assert "\n" not in words.subject
+    assert words.text.endswith("\n")
+    assert "\n\n\n" not in words.text
+    assert not words.text.startswith("\n")
+    assert f'<html lang="{locale}">' in words.html
+    for text in (words.subject, words.text, text_of(words.html)):
+        assert not re.search(r"[{}%]|None|Undefined", text)
+        # English has no Cyrillic; Russian has more of it than of commands.
+        assert bool(re.search("[а-яё]", text)) == (locale == "ru")
+
+
+@pytest.mark.parametrize("letter", ["order_ready", "confirm", "weekly"])
+def test_both_languages_have_the_same_templates(letter: str) -> None:
+    folder = Path(render.__file__).parent / "templates" / letter
+    assert {path.name for path in folder.iterdir()} == set(LANGUAGES)
+    for language in LANGUAGES:
+        assert {path.name for path in (folder / language).iterdir()} == {"subject.txt", "body.txt", "body.html"}
+
+
+def test_an_order_letter_tells_what_was_done_what_failed_and_until_when() -> None:
+    words = RENDER(order_ready(), "en")
+    assert words.subject == "Your blurred images"
+    for text in (words.text, text_of(words.html)):
+        assert "2 of 3 images blurred." in text
+        assert "image 3: The PNG file is damaged or incomplete." in text
+        assert "1 December 2026, 09:05 UTC" in text
+        assert "blur_images.zip" in text
+
+
+def test_an_order_letter_in_russian() -> None:
+    words = RENDER(order_ready(), "ru")
+    assert words.subject == "Ваши размытые изображения"
+    assert "Размыто изображений: 2 из 3." in words.text
+    assert "изображение 3: Файл повреждён или неполон." in words.text
+    assert "1 декабря 2026, 09:05 UTC" in words.text
+
+
+def test_a_part_says_which_it_is() -> None:
+    words = RENDER(order_ready(parts=3, part=2, first=4, last=7), "en")
+    assert words.subject == "Your blurred images (part 2 of 3)"
+    assert "part 2 of 3" in words.text
+    assert "images 4 to 7" in words.text
+
+
+def test_what_is_too_large_for_letters_can_be_downloaded() -> None:
+    words = RENDER(order_ready(parts=0, first=0, last=0), "en")
+    for text in (words.text, text_of(words.html)):
+        assert f"imageblur download {ORDER_ID} -o DIR" in text
+        assert "DownloadImages" in text
+        assert "zip" not in text
+
+
+def test_an_order_without_results_has_no_word_of_an_archive() -> None:
+    words = RENDER(order_ready(total=1, succeeded=0, parts=0), "en")
+    assert words.subject == "Your images could not be blurred"
+    assert "none of your 1 image could" in words.text
+    assert "zip" not in words.text
+    assert "kept until" not in words.text
+    assert "download" not in words.text
+
+
+def test_more_failures_than_one_can_read_are_counted() -> None:
+    assert "and 4,000 more" in RENDER(order_ready(unlisted_failures=4000), "en").text
+
+
+def test_html_is_escaped() -> None:
+    failure = FailedImage(1, Reason.CORRUPT, "<b>bold</b>")
+    words = RENDER(order_ready(failures=[failure]), "en")
+    assert "&lt;b&gt;bold" in words.html
+    assert "<b>bold</b>" in words.text
+
+
+@pytest.mark.parametrize("message", ["", "line\x00feed", "\u202ereversed"])
+def test_a_message_that_is_not_fit_for_a_letter_is_replaced(message: str) -> None:
+    failure = FailedImage(1, Reason.CORRUPT, message)
+    assert "image 1: The file is damaged or incomplete." in RENDER(order_ready(failures=[failure]), "en").text
+
+
+@pytest.mark.parametrize("reason", [r for r in Reason if not r.startswith("MAIL_")])
+@pytest.mark.parametrize("locale", list(LANGUAGES))
+def test_every_reason_has_a_sentence(reason: Reason, locale: str) -> None:
+    assert len(LANGUAGES[locale].explain(FailedImage(1, reason, ""))) > 10
+
+
+def test_a_confirmation_names_the_command_and_the_link() -> None:
+    without, with_link = RENDER(confirm(), "en"), RENDER(confirm("https://blur.example.org/confirm?token=T"), "en")
+    assert without.subject == "Confirm your subscription"
+    assert "imageblur confirm T.o-k_en" in without.text
+    assert "http" not in without.text
+    assert "https://blur.example.org/confirm?token=T\n" in with_link.text
+    assert 'href="https://blur.example.org/confirm?token=T"' in with_link.html
+    assert "If it was not you, ignore" in without.text
+
+
+def test_a_weekly_letter_tells_the_numbers_and_how_to_end_it() -> None:
+    words = RENDER(weekly(), "en")
+    assert words.subject == "ImageBlur this week: 12 orders, 1,340 images"
+    assert "from 16 November 2026 to 23 November 2026" in words.text
+    assert "1 image could not be blurred" in words.text
+    assert "imageblur unsubscribe --token T.o-k_en" in words.text
+    assert "http" not in words.text
+    assert URL in RENDER(weekly(URL), "en").text
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [(0, "0 заказов"), (1, "1 заказ"), (2, "2 заказа"), (5, "5 заказов"), (11, "11 заказов"), (21, "21 заказ")],
+)
+def test_russian_plurals(number: int, words: str) -> None:
+    assert LANGUAGES["ru"].count(number, "заказ", "заказа", "заказов") == words
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [(22, "22 заказа"), (112, "112 заказов"), (1000, "1\u00a0000 заказов")],
+)
+def test_larger_russian_plurals(number: int, words: str) -> None:
+    assert LANGUAGES["ru"].count(number, "заказ", "заказа", "заказов") == words
+
+
+def test_an_unknown_language_is_english() -> None:
+    assert RENDER(confirm(), "tlh") == RENDER(confirm(), "en")

@@ -1,0 +1,227 @@
+"""Which replies end a letter and which do not, said by a server that follows a script."""
+
+import io
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import pytest
+
+from services.mailer.retries import MAX_ATTEMPTS, retry_delay
+from services.mailer.senders import Envelope, NotTaken, Refused, tidy
+from services.mailer.smtp import SmtpSender
+
+GOOD = {
+    "CONNECT": "220 ready",
+    "EHLO": "250-here\r\n250-SIZE 1000000\r\n250 8BITMIME",
+    "MAIL": "250 ok",
+    "RCPT": "250 ok",
+    "DATA": "354 go on",
+    ".": "250 2.0.0 kept",
+    "QUIT": "221 bye",
+}
+
+
+class Script:
+    """A server with an answer to each command; it keeps what it was told."""
+
+    def __init__(self, listener: socket.socket, answers: Mapping[str, str]) -> None:
+        self.port: int = listener.getsockname()[1]
+        self.lines: list[bytes] = []
+        self._listener = listener
+        self._answers = answers
+
+    def run(self) -> None:
+        connection, _ = self._listener.accept()
+        with connection, connection.makefile("rb") as lines:
+            connection.sendall(self._answer("CONNECT"))
+            in_data = False
+            for line in lines:
+                self.lines.append(line)
+                if in_data and line != b".\r\n":
+                    continue
+                command = line.decode().strip().partition(" ")[0].upper()
+                answer = self._answer(command)
+                in_data = command == "DATA" and answer.startswith(b"354")
+                if not answer.strip():
+                    return
+                connection.sendall(answer)
+                if command == "QUIT":
+                    return
+
+    def _answer(self, command: str) -> bytes:
+        return self._answers.get(command, "500 what?").encode() + b"\r\n"
+
+
+@contextmanager
+def scripted(**changes: str) -> Iterator[Script]:
+    answers = GOOD | {name.replace("DOT", "."): answer for name, answer in changes.items()}
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        script = Script(listener, answers)
+        thread = threading.Thread(target=script.run)
+        thread.start()
+        yield script
+        thread.join(5)
+        assert not thread.is_alive()
+
+
+def sender(port: int, timeout: float = 5) -> SmtpSender:
+    return SmtpSender("127.0.0.1", port, "none", ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), None, None, timeout)
+
+
+def envelope(content: bytes = b"Subject: x\r\n\r\nbody\r\n", *, to: str = "ann@example.org") -> Envelope:
+    return Envelope("blur@example.org", to, not to.isascii(), io.BytesIO(content), len(content))
+
+
+def test_a_letter_that_is_taken() -> None:
+    with scripted() as server:
+        assert sender(server.port).send(envelope()) == "250 2.0.0 kept"
+    assert b"mail FROM:<blur@example.org> SIZE=20\r\n" in server.lines
+    assert b"rcpt TO:<ann@example.org>\r\n" in server.lines
+
+
+def test_lines_that_begin_with_a_dot_arrive() -> None:
+    with scripted() as server:
+        sender(server.port).send(envelope(b"\r\n.\r\n..\r\n.x\r\ny.\r\n"))
+    start = server.lines.index(b"DATA\r\n") + 1
+    assert server.lines[start:-1] == [b"\r\n", b"..\r\n", b"...\r\n", b"..x\r\n", b"y.\r\n", b".\r\n"]
+
+
+@pytest.mark.parametrize(
+    ("stage", "reply"),
+    [
+        ("RCPT", "550 5.1.1 no such user"),
+        ("RCPT", "553 5.1.3 bad address"),
+        ("DATA", "554 5.7.1 not from you"),
+        ("DOT", "554 5.7.1 this is spam"),
+        ("DOT", "552 5.3.4 too large"),
+        ("MAIL", "552 5.3.4 too large"),
+    ],
+)
+def test_what_ends_a_letter(stage: str, reply: str) -> None:
+    with scripted(**{stage: reply}) as server, pytest.raises(Refused) as refused:
+        sender(server.port).send(envelope())
+    assert str(refused.value) == reply
+
+
+@pytest.mark.parametrize(
+    ("stage", "reply"),
+    [
+        ("CONNECT", "554 no service for you"),
+        ("CONNECT", "421 too busy"),
+        ("MAIL", "550 5.7.1 sender not allowed"),
+        ("MAIL", "530 5.7.0 log in first"),
+        ("MAIL", "451 4.3.0 try later"),
+        ("RCPT", "450 4.2.0 greylisted"),
+        ("RCPT", "421 going down"),
+        ("DATA", "451 4.3.0 try later"),
+        ("DOT", "452 4.3.1 disk full"),
+    ],
+)
+def test_what_is_tried_again(stage: str, reply: str) -> None:
+    with scripted(**{stage: reply}) as server, pytest.raises(NotTaken) as not_taken:
+        sender(server.port).send(envelope())
+    assert str(not_taken.value) == reply
+
+
+@pytest.mark.parametrize("stage", ["EHLO", "MAIL", "RCPT", "DATA", "DOT"])
+def test_a_cut_line_is_tried_again(stage: str) -> None:
+    with scripted(**{stage: ""}) as server, pytest.raises(NotTaken):
+        sender(server.port).send(envelope())
+
+
+@pytest.mark.parametrize("farewell", ["", "500 no", "nonsense"])
+def test_what_happens_after_the_letter_was_taken_does_not_matter(farewell: str) -> None:
+    with scripted(QUIT=farewell) as server:
+        assert sender(server.port).send(envelope()) == "250 2.0.0 kept"
+
+
+def test_an_address_beyond_ascii_needs_a_server_that_knows_them() -> None:
+    with scripted() as server, pytest.raises(Refused, match="other than ASCII"):
+        sender(server.port).send(envelope(to="анна@example.org"))
+    with scripted(EHLO="250-here\r\n250 SMTPUTF8") as server:
+        sender(server.port).send(envelope(to="анна@example.org"))
+    assert "rcpt TO:<анна@example.org>\r\n".encode() in server.lines
+
+
+def test_nobody_listens() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with pytest.raises(NotTaken, match="refused"):
+        sender(port).send(envelope())
+
+
+def test_the_deadline_is_for_the_whole_letter() -> None:
+    """A server that sends a byte now and then never lets a timeout for each byte pass."""
+    stopped = threading.Event()
+
+    def drip(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            while not stopped.wait(0.05):
+                try:
+                    connection.sendall(b"2")
+                except OSError:
+                    return
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=drip, args=(listener,))
+        thread.start()
+        begin = time.monotonic()
+        try:
+            with pytest.raises(NotTaken):
+                sender(listener.getsockname()[1], timeout=0.4).send(envelope())
+            assert time.monotonic() - begin < 3
+        finally:
+            stopped.set()
+            thread.join()
+
+
+def test_a_server_that_does_not_read_is_left() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        script = Script(listener, GOOD)
+        begin = time.monotonic()
+
+        def read_up_to_data() -> None:
+            connection, _ = listener.accept()
+            with connection, connection.makefile("rb") as lines:
+                connection.sendall(script._answer("CONNECT"))
+                for line in lines:
+                    connection.sendall(script._answer(line.decode().strip().partition(" ")[0].upper()))
+                    if line == b"DATA\r\n":
+                        left.wait(10)
+                        return
+
+        left = threading.Event()
+        thread = threading.Thread(target=read_up_to_data)
+        thread.start()
+        try:
+            with pytest.raises(NotTaken):
+                sender(script.port, timeout=0.5).send(envelope(b"x" * 70 + b"\r\n" + b"y\r\n" * 3_000_000))
+            assert time.monotonic() - begin < 6
+        finally:
+            left.set()
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("550 5.1.1 no such user", "550 5.1.1 no such user"),
+        ("550 first\nsecond\r\n third", "550 first second third"),
+        ("550 <Ann@Example.org>: unknown", "550 <(address)>: unknown"),
+        ("550 \x1b[31mred\u202e", "550 [31mred"),
+        ("x" * 1000, "x" * 300),
+    ],
+)
+def test_a_servers_words_are_one_line_without_the_address(words: str, expected: str) -> None:
+    assert tidy(words, "ann@example.org") == expected
+
+
+def test_delays_grow_to_half_an_hour() -> None:
+    assert [retry_delay(attempts) for attempts in (1, 2, 3, 6)] == [1, 2, 4, 32]
+    assert retry_delay(12) == retry_delay(1000) == 1800
+    assert 4 * 3600 < sum(retry_delay(attempts) for attempts in range(1, MAX_ATTEMPTS)) < 24 * 3600
