@@ -15,7 +15,11 @@ class BlurWorkerSettings(CommonSettings, LimitSettings):
         ge=1,
         description="How many images this worker blurs at a time, each in a process of its own. Default: the cores.",
     )
-    blur_seconds: int = Field(60, ge=1, description="Longest time that an image may take before it is given up.")
+    blur_seconds: int = Field(
+        default=60, ge=1, description="Longest time that an image may take before it is given up."
+    )
     blur_memory_mb: int = Field(
-        3072, ge=512, description="Most memory (address space, MiB) that blurring an image may take; only on Linux."
+        default=3072,
+        ge=512,
+        description="Most memory (address space, MiB) that blurring an image may take; only on Linux.",
     )

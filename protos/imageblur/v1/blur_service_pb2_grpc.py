@@ -28,7 +28,8 @@ if _version_not_supported:
 class BlurServiceStub:
     """Takes orders for images to be blurred and hands out the results.
 
-    Every error carries google.rpc.ErrorInfo with domain "imageblur". Every RPC may also answer:
+    Every error carries google.rpc.ErrorInfo with domain "imageblur". Fields are named by their path, and lists count from
+    0: "images[2].data" is the third image's. Every RPC may also answer:
 
     UNAVAILABLE: the database, the blob store or the gateway is not ready; RetryInfo says when to try again.
     INTERNAL: a fault of the service; its log has the details.
@@ -95,7 +96,8 @@ class BlurServiceStub:
 class BlurServiceServicer:
     """Takes orders for images to be blurred and hands out the results.
 
-    Every error carries google.rpc.ErrorInfo with domain "imageblur". Every RPC may also answer:
+    Every error carries google.rpc.ErrorInfo with domain "imageblur". Fields are named by their path, and lists count from
+    0: "images[2].data" is the third image's. Every RPC may also answer:
 
     UNAVAILABLE: the database, the blob store or the gateway is not ready; RetryInfo says when to try again.
     INTERNAL: a fault of the service; its log has the details.
@@ -153,7 +155,8 @@ class BlurServiceServicer:
     def WatchStatus(self, request, context):
         """How an order stands, then each change until it has finished and nothing is being mailed. The first message has
         every image (or those changed after after_revision), the following ones those that changed; at most 10 messages a
-        second. A message holds at most 1,000 images; more come in further messages at once.
+        second. A message holds at most 1,000 images; more come in further messages at once, and only the last of them has
+        the new revision.
 
         INVALID_ARGUMENT: order_id is not a UUID, or after_revision is negative.
         NOT_FOUND: no such order, or it was deleted while being watched.
@@ -271,7 +274,8 @@ def add_BlurServiceServicer_to_server(servicer, server):
 class BlurService:
     """Takes orders for images to be blurred and hands out the results.
 
-    Every error carries google.rpc.ErrorInfo with domain "imageblur". Every RPC may also answer:
+    Every error carries google.rpc.ErrorInfo with domain "imageblur". Fields are named by their path, and lists count from
+    0: "images[2].data" is the third image's. Every RPC may also answer:
 
     UNAVAILABLE: the database, the blob store or the gateway is not ready; RetryInfo says when to try again.
     INTERNAL: a fault of the service; its log has the details.

@@ -29,7 +29,8 @@ GRPC_VERSION: str
 class BlurServiceStub:
     """Takes orders for images to be blurred and hands out the results.
 
-    Every error carries google.rpc.ErrorInfo with domain "imageblur". Every RPC may also answer:
+    Every error carries google.rpc.ErrorInfo with domain "imageblur". Fields are named by their path, and lists count from
+    0: "images[2].data" is the third image's. Every RPC may also answer:
 
       UNAVAILABLE: the database, the blob store or the gateway is not ready; RetryInfo says when to try again.
       INTERNAL: a fault of the service; its log has the details.
@@ -70,7 +71,8 @@ class BlurServiceStub:
     WatchStatus: _grpc.UnaryStreamMultiCallable[_blur_service_pb2.WatchStatusRequest, _blur_service_pb2.WatchStatusResponse]
     """How an order stands, then each change until it has finished and nothing is being mailed. The first message has
     every image (or those changed after after_revision), the following ones those that changed; at most 10 messages a
-    second. A message holds at most 1,000 images; more come in further messages at once.
+    second. A message holds at most 1,000 images; more come in further messages at once, and only the last of them has
+    the new revision.
 
       INVALID_ARGUMENT: order_id is not a UUID, or after_revision is negative.
       NOT_FOUND: no such order, or it was deleted while being watched.
@@ -109,7 +111,8 @@ class BlurServiceStub:
 class BlurServiceAsyncStub(BlurServiceStub):
     """Takes orders for images to be blurred and hands out the results.
 
-    Every error carries google.rpc.ErrorInfo with domain "imageblur". Every RPC may also answer:
+    Every error carries google.rpc.ErrorInfo with domain "imageblur". Fields are named by their path, and lists count from
+    0: "images[2].data" is the third image's. Every RPC may also answer:
 
       UNAVAILABLE: the database, the blob store or the gateway is not ready; RetryInfo says when to try again.
       INTERNAL: a fault of the service; its log has the details.
@@ -147,7 +150,8 @@ class BlurServiceAsyncStub(BlurServiceStub):
     WatchStatus: _aio.UnaryStreamMultiCallable[_blur_service_pb2.WatchStatusRequest, _blur_service_pb2.WatchStatusResponse]  # type: ignore[assignment]
     """How an order stands, then each change until it has finished and nothing is being mailed. The first message has
     every image (or those changed after after_revision), the following ones those that changed; at most 10 messages a
-    second. A message holds at most 1,000 images; more come in further messages at once.
+    second. A message holds at most 1,000 images; more come in further messages at once, and only the last of them has
+    the new revision.
 
       INVALID_ARGUMENT: order_id is not a UUID, or after_revision is negative.
       NOT_FOUND: no such order, or it was deleted while being watched.
@@ -185,7 +189,8 @@ class BlurServiceAsyncStub(BlurServiceStub):
 class BlurServiceServicer(metaclass=_abc_1.ABCMeta):
     """Takes orders for images to be blurred and hands out the results.
 
-    Every error carries google.rpc.ErrorInfo with domain "imageblur". Every RPC may also answer:
+    Every error carries google.rpc.ErrorInfo with domain "imageblur". Fields are named by their path, and lists count from
+    0: "images[2].data" is the third image's. Every RPC may also answer:
 
       UNAVAILABLE: the database, the blob store or the gateway is not ready; RetryInfo says when to try again.
       INTERNAL: a fault of the service; its log has the details.
@@ -257,7 +262,8 @@ class BlurServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_blur_service_pb2.WatchStatusResponse], _abc.AsyncIterator[_blur_service_pb2.WatchStatusResponse]]:
         """How an order stands, then each change until it has finished and nothing is being mailed. The first message has
         every image (or those changed after after_revision), the following ones those that changed; at most 10 messages a
-        second. A message holds at most 1,000 images; more come in further messages at once.
+        second. A message holds at most 1,000 images; more come in further messages at once, and only the last of them has
+        the new revision.
 
           INVALID_ARGUMENT: order_id is not a UUID, or after_revision is negative.
           NOT_FOUND: no such order, or it was deleted while being watched.

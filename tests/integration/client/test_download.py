@@ -38,7 +38,7 @@ def test_files_are_written_whole_under_their_names(server: ScriptedServer, clien
     ("hostile", "harmless"),
     [
         ("../../x", "x"),
-        ("/etc/passwd", "passwd"),
+        ("/no-such-folder/passwd", "passwd"),
         ("..\\..\\x.png", "x.png"),
         ("..", "image"),
         ("", "image"),

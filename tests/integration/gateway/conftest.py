@@ -11,6 +11,7 @@ import pytest
 import redis
 from imageblur.v1.blur_service_pb2_grpc import BlurServiceStub
 from imageblur.v1.subscription_service_pb2_grpc import SubscriptionServiceStub
+from pydantic import SecretStr
 
 from services.common.db.engine import Database
 from services.gateway.server import serve
@@ -42,11 +43,10 @@ def gateway(
     tmp_path: Path,
 ) -> Iterator[Gateway]:
     settings = GatewaySettings(
-        _env_file=None,
         database_url=database_url,
         broker_url=valkey_server.url,
         blob_url=str(tmp_path / "blobs"),
-        secret_key=SECRET,
+        secret_key=SecretStr(SECRET),
         gateway_address="127.0.0.1:0",
         max_message_bytes=1 << 20,
         max_image_bytes=600_000,

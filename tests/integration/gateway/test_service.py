@@ -68,7 +68,7 @@ def test_health_follows_what_the_gateway_needs(gateway: Gateway, valkey_server: 
     health = health_pb2_grpc.HealthStub(gateway.channel)
 
     def status(service: str = "") -> int:
-        return health.Check(health_pb2.HealthCheckRequest(service=service)).status
+        return int(health.Check(health_pb2.HealthCheckRequest(service=service)).status)  # type: ignore[attr-defined]
 
     assert status() == status("imageblur.v1.BlurService") == health_pb2.HealthCheckResponse.SERVING
     valkey_server.stop()

@@ -9,7 +9,7 @@ from services.stack.letters import OWN_NAMES, safe_name, slug
     ("wish", "name"),
     [
         ("photo.jpg", "photo.jpg"),
-        ("../../etc/passwd", "passwd"),
+        ("../../no-such-folder/passwd", "passwd"),
         ("..\\..\\boot.ini", "boot.ini"),
         ("/etc/cron.d/x", "x"),
         ("..", "attachment"),

@@ -1,0 +1,123 @@
+"""`make demo`: real photographs through the whole stack, and the mail that comes of it. Leaves only pictures behind."""
+
+import importlib.util
+import os
+import shutil
+import socket
+import sys
+import tempfile
+import time
+import zipfile
+from email import message_from_bytes, policy
+from pathlib import Path
+
+from imageblur_client import BlurSpec, Client, Gaussian, Order
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from services.stack.background import background_stack
+
+# Photographs in the public domain, or given to it (CC0), that come with scikit-image.
+PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "hubble_deep_field.jpg", "retina.jpg", "rocket.jpg")
+EMAIL = "you@example.org"
+SIGMA = 12.0
+MAIL_SECONDS = 30.0
+
+
+def main() -> None:
+    """Run the demonstration; exits with 0 if everything came as it should."""
+    console = Console(highlight=False)
+    photographs = _photographs()
+    output = Path("demo-output").absolute()
+    with tempfile.TemporaryDirectory(prefix="imageblur-demo-") as folder:
+        # A stack of its own: no setting of yours, from the environment or a .env, is used or touched.
+        for name in [name for name in os.environ if name.startswith("IMAGEBLUR_")]:
+            del os.environ[name]
+        os.chdir(folder)
+        environment = {
+            "IMAGEBLUR_GATEWAY_ADDRESS": f"127.0.0.1:{_free_port()}",
+            "IMAGEBLUR_MAILBOX_PORT": str(_free_port()),
+        }
+        console.print("Starting Valkey, gateway, blur worker, mailer, scheduler and a mailbox …")
+        with background_stack(Path(folder) / "data", environment) as stack:
+            console.print(
+                f"They are up after {stack.startup_seconds:.1f} s; the gateway is at {stack.gateway_address}.\n"
+            )
+            with Client(stack.gateway_address) as client:
+                order = _order(console, client, photographs)
+                client.send(order.order_id)
+            letter = _wait_for_letter(stack.places.mailbox)
+            _show(console, letter)
+            _write_pictures(photographs, letter / "blur_images.zip", output)
+        console.print(f"\nBefore and after: [bold]{output}[/]\nEverything is stopped again. Now yours: make run")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def _photographs() -> list[Path]:
+    package = importlib.util.find_spec("skimage")
+    if package is None or not package.submodule_search_locations:
+        sys.exit("the photographs are missing: make demo installs them with scikit-image")
+    folder = Path(package.submodule_search_locations[0]) / "data"
+    return [folder / name for name in PHOTOGRAPHS]
+
+
+def _order(console: Console, client: Client, photographs: list[Path]) -> Order:
+    spec = BlurSpec(gaussian=Gaussian(sigma_px=SIGMA))
+    begin = time.monotonic()
+    columns = (TextColumn("{task.description:<8}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress:
+        total = sum(photograph.stat().st_size for photograph in photographs)
+        upload = progress.add_task("upload", total=total)
+        order = client.order(
+            EMAIL, photographs, spec=spec, on_progress=lambda done, _: progress.update(upload, completed=done)
+        )
+        progress.update(upload, completed=total)
+        images = progress.add_task("blur", total=order.counts.total)
+        for change in client.watch(order.order_id):
+            order = change.order
+            progress.update(images, completed=order.counts.succeeded + order.counts.failed)
+    seconds = time.monotonic() - begin
+    console.print(f"\nOrder {order.order_id}: {order.counts.succeeded} of {order.counts.total} in {seconds:.1f} s")
+    if order.counts.succeeded != order.counts.total:
+        sys.exit("not all images were blurred")
+    return order
+
+
+def _wait_for_letter(mailbox: Path) -> Path:
+    deadline = time.monotonic() + MAIL_SECONDS
+    while time.monotonic() < deadline:
+        for letter in sorted(mailbox.glob("[0-9]*")):
+            return letter
+        time.sleep(0.05)
+    sys.exit(f"no letter came within {MAIL_SECONDS:.0f} s")
+
+
+def _show(console: Console, letter: Path) -> None:
+    message = message_from_bytes((letter / "letter.eml").read_bytes(), policy=policy.default)
+    console.print("\nThe letter that came:\n")
+    for header in ("From", "To", "Subject", "Date"):
+        console.print(f"  {header}: {message[header]}", markup=False)
+    text = (letter / "body.txt").read_text("utf-8").strip()
+    console.print("\n" + "\n".join(f"  {line}" for line in text.splitlines()), markup=False)
+    with zipfile.ZipFile(letter / "blur_images.zip") as archive:
+        console.print(f"\n  Attached: blur_images.zip, {(letter / 'blur_images.zip').stat().st_size:,} bytes")
+        for entry in archive.infolist():
+            console.print(f"    {entry.file_size:>9,}  {entry.filename}", markup=False)
+
+
+def _write_pictures(photographs: list[Path], archive_path: Path, output: Path) -> None:
+    output.mkdir(exist_ok=True)
+    for photograph in photographs:
+        shutil.copy(photograph, output / photograph.name)
+    with zipfile.ZipFile(archive_path) as archive:
+        archive.extractall(output)
+
+
+if __name__ == "__main__":
+    main()

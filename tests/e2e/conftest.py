@@ -1,0 +1,31 @@
+"""All services as processes, as `make run` starts them."""
+
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+from imageblur_client import Client
+
+from services.stack.background import BackgroundStack, background_stack
+from tests.support.ports import free_port
+
+PHOTOGRAPHS = Path(str(files("skimage") / "data"))
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BackgroundStack]:
+    environment = {
+        "IMAGEBLUR_GATEWAY_ADDRESS": f"127.0.0.1:{free_port()}",
+        "IMAGEBLUR_MAILBOX_PORT": str(free_port()),
+        "IMAGEBLUR_SWEEP_SECONDS": "1",
+    }
+    with background_stack(tmp_path_factory.mktemp("e2e") / "data", environment) as stack:
+        yield stack
+        assert stack.stop() == 0, stack.log.read_text()[-4000:]
+
+
+@pytest.fixture
+def client(stack: BackgroundStack) -> Iterator[Client]:
+    with Client(stack.gateway_address) as client:
+        yield client
