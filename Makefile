@@ -5,7 +5,7 @@ PYTHON ?= python3
 UV_VERSION := 0.13.8
 BIN := .venv/bin
 
-.PHONY: help run demo mailbox test test-unit lint format protos lock clean
+.PHONY: help run demo mailing test test-unit lint format protos settings lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -15,6 +15,9 @@ run: .venv/.installed ## Set up and serve everything on this machine; Ctrl-C sto
 
 demo: .venv/.installed ## Set up, blur real photographs through the whole stack, show the mail that came, end
 	@$(BIN)/python -m services.stack.demo
+
+mailing: .venv/.installed ## Send the weekly mailing now, to the confirmed subscribers of make run
+	@$(BIN)/python -m services.stack mailing
 
 test: .venv/.installed-dev ## Set up and run all tests
 	$(BIN)/pytest
@@ -29,6 +32,7 @@ lint: .venv/.installed-dev ## Formatting, lints, types, import rules, protos and
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/buf lint protos
 	$(BIN)/python -m tools.generate_protos --check
+	$(BIN)/python -m tools.document_settings --check
 
 format: .venv/.installed-dev ## Format and mend what ruff can mend
 	$(BIN)/ruff format .
@@ -36,6 +40,9 @@ format: .venv/.installed-dev ## Format and mend what ruff can mend
 
 protos: .venv/.installed-dev ## Generate the Python code of protos/ anew
 	$(BIN)/python -m tools.generate_protos
+
+settings: .venv/.installed-dev ## Write .env.example and docs/settings.md anew
+	$(BIN)/python -m tools.document_settings
 
 lock: .venv/.installed-dev ## Resolve the lock files anew from pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \

@@ -4,6 +4,7 @@ A service's settings are one class with a field per setting. The variable is the
 `IMAGEBLUR_`; the field's description is what the documentation says of it.
 """
 
+import ipaddress
 import os
 from typing import Literal, Self
 
@@ -106,3 +107,13 @@ class LimitSettings(Settings):
     """What the gateway tells and the blur worker enforces."""
 
     max_pixels: int = Field(default=120_000_000, ge=1, description="Most pixels in an image, all its frames together.")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, by name or address, is this machine for itself alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

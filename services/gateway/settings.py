@@ -1,10 +1,8 @@
 """Settings of the gateway."""
 
-import ipaddress
-
 from pydantic import Field, ValidationInfo, field_validator
 
-from services.common.settings import CommonSettings, LimitSettings, SigningSettings
+from services.common.settings import CommonSettings, LimitSettings, SigningSettings, is_loopback
 
 MIB = 1 << 20
 
@@ -44,18 +42,9 @@ class GatewaySettings(CommonSettings, LimitSettings, SigningSettings):
             return value
         if not colon or not port.isdecimal():
             raise ValueError("must be host:port, such as 127.0.0.1:50051")
-        if not info.data.get("allow_anonymous") and not _is_loopback(host.strip("[]")):
+        if not info.data.get("allow_anonymous") and not is_loopback(host.strip("[]")):
             raise ValueError(
                 f"{value} can be reached from other machines, and anyone could then use the service: "
                 "listen on 127.0.0.1, or set IMAGEBLUR_ALLOW_ANONYMOUS=true if that is meant"
             )
         return value
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -1,12 +1,11 @@
 """Settings of the mailer."""
 
-import ipaddress
 from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
-from services.common.settings import CommonSettings, SigningSettings
+from services.common.settings import CommonSettings, SigningSettings, is_loopback
 from services.mailer.addresses import parse_sender
 
 
@@ -52,7 +51,7 @@ class MailerSettings(CommonSettings, SigningSettings):
     @classmethod
     def _not_in_the_clear(cls, value: str | None, info: ValidationInfo) -> str | None:
         host = info.data.get("smtp_host", "")
-        if value and info.data.get("smtp_security") == "none" and not _is_loopback(host):
+        if value and info.data.get("smtp_security") == "none" and not is_loopback(host):
             raise ValueError(
                 f"the password would travel to {host} unencrypted: set IMAGEBLUR_SMTP_SECURITY to starttls or tls"
             )
@@ -84,12 +83,3 @@ class MailerSettings(CommonSettings, SigningSettings):
 
 def _plain(text: str) -> bool:
     return text.isascii() and text.isprintable() and not set(text) & set(" <>\"'")
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -5,12 +5,11 @@ import signal
 import sys
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
-from pydantic import ValidationError
 
-from services.stack.errors import SettingError
+from services.common.startup import run
 from services.stack.letters import Letterbox
 from services.stack.places import Places
-from services.stack.settings import StackSettings, describe
+from services.stack.settings import StackSettings
 
 LARGEST_LETTER = 64 * 1024 * 1024
 
@@ -66,18 +65,14 @@ async def serve(settings: StackSettings) -> None:
     server.close()
 
 
-def main() -> int:
-    """Serve; 78 when a setting is wrong."""
+def main() -> None:
+    """Serve; exits with 78 when a setting is wrong."""
+    settings = StackSettings.load()
     try:
-        asyncio.run(serve(StackSettings()))
-    except ValidationError as error:
-        print(describe(error), file=sys.stderr)
-        return SettingError.exit_code
+        asyncio.run(serve(settings))
     except OSError as error:
-        print(f"the mailbox cannot listen or write: {error}", file=sys.stderr)
-        return 1
-    return 0
+        sys.exit(f"the mailbox cannot listen or write: {error}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

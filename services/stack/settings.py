@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, Field, SecretStr
 
+from services.common.settings import Settings
 from services.stack.address import split_address
 
 
@@ -28,12 +28,8 @@ def _checked_folder(folder: Path) -> Path:
     return folder
 
 
-class StackSettings(BaseSettings):
+class StackSettings(Settings):
     """Settings of `python -m services.stack`, from the environment and `.env`."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="IMAGEBLUR_", env_file=".env", env_ignore_empty=True, extra="ignore", hide_input_in_errors=True
-    )
 
     data_dir: Annotated[Path, AfterValidator(_checked_folder)] = Field(
         default=Path("data"), description="Folder for everything that is kept: database, images, queue, mailbox."
@@ -56,12 +52,3 @@ class StackSettings(BaseSettings):
     secret_key: SecretStr | None = Field(
         default=None, description="Key that signs links; by default made once and kept."
     )
-
-
-def describe(error: ValidationError) -> str:
-    """One line for each variable that is wrong, naming it."""
-    lines = []
-    for detail in error.errors():
-        name = "IMAGEBLUR_" + "_".join(map(str, detail["loc"])).upper()
-        lines.append(f"{name}: {detail['msg'].removeprefix('Value error, ')}")
-    return "\n".join(lines)

@@ -14,7 +14,6 @@ from imageblur_client import Client, FailedPrecondition, InputFile
 from PIL import Image, ImageChops, ImageFilter, ImageStat
 
 from services.stack.background import BackgroundStack
-from services.stack.environment import broker_url
 from tests.e2e.conftest import PHOTOGRAPHS
 from tests.e2e.mail import letters_to, wait_for_letters
 
@@ -45,7 +44,7 @@ def test_order_status_mail_and_download(stack: BackgroundStack, tmp_path: Path) 
 
 
 def test_a_file_that_is_no_image_fails_alone_and_the_letter_says_so(stack: BackgroundStack, client: Client) -> None:
-    files = [
+    files: list[Path | InputFile] = [
         PHOTOGRAPHS / "coffee.png",
         InputFile(b"dear diary, this is text", name="liar.jpg"),
         PHOTOGRAPHS / "rocket.jpg",
@@ -103,11 +102,6 @@ def test_subscribe_confirm_weekly_unsubscribe(stack: BackgroundStack) -> None:
 
 
 def run_mailing(stack: BackgroundStack) -> None:
-    """The operator's command; its preparation is in the mail queue when this returns."""
-    environment = {
-        "IMAGEBLUR_DATABASE_URL": f"sqlite:///{stack.places.database}",
-        "IMAGEBLUR_BROKER_URL": broker_url(stack.places),
-        "IMAGEBLUR_BLOB_URL": str(stack.places.blobs),
-    }
-    command = [sys.executable, "-m", "services.scheduler", "run-mailing"]
-    subprocess.run(command, env=os.environ | environment, check=True, timeout=30)
+    """What `make mailing` does; the mailing's preparation is in the mail queue when this returns."""
+    environment = os.environ | {"IMAGEBLUR_DATA_DIR": str(stack.places.data)}
+    subprocess.run([sys.executable, "-m", "services.stack", "mailing"], env=environment, check=True, timeout=30)

@@ -1,0 +1,135 @@
+"""The sweep and the weekly mailing over real database, blobs and broker."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+from zoneinfo import ZoneInfo
+
+import pytest
+from sqlalchemy import update
+
+from services.common.blobs import BlobStore
+from services.common.broker import Broker
+from services.common.db import images, orders, unowned_blobs
+from services.common.db.engine import Database
+from services.common.db.models import Image, Installation, Mailing, Order, UnownedBlobs
+from services.common.messages import BLUR_QUEUE, MAIL_QUEUE, blur_image
+from services.common.orders import result_key, source_key
+from services.scheduler.mailings import Mailings
+from services.scheduler.sweep import Sweep
+from services.scheduler.weekly import WeeklyHour
+from tests.integration.db.conftest import Place, place
+
+__all__ = ["place"]
+
+MONDAY = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def sweep(database: Database, blobs: BlobStore, queues: Broker) -> Sweep:
+    return Sweep(database, blobs, queues, window=2)
+
+
+@pytest.fixture
+def age(database: Database) -> Callable[[], None]:
+    """Makes everything in the queue look old."""
+
+    def age() -> None:
+        with database.write() as session:
+            session.execute(update(Image).where(Image.enqueued_at.is_not(None)).values(enqueued_at=1))
+
+    return age
+
+
+def test_what_the_broker_lost_is_sent_again_once(
+    sweep: Sweep, queues: Broker, place: Place, age: Callable[[], None]
+) -> None:
+    place(5, window=2)
+    sweep.images()
+    assert queues.backlog(BLUR_QUEUE) == 0, "too young to be missed"
+    age()
+    for _ in range(2):
+        sweep.images()
+        assert queues.backlog(BLUR_QUEUE) == 2
+
+
+def test_a_mere_backlog_is_not_repeated(sweep: Sweep, queues: Broker, place: Place, age: Callable[[], None]) -> None:
+    _, _, queued = place(5, window=2)
+    queues.send(map(blur_image, queued))
+    age()
+    sweep.images()
+    assert queues.backlog(BLUR_QUEUE) == 2
+
+
+def test_an_image_of_a_dead_worker_is_taken_back_and_tried_again(
+    sweep: Sweep, database: Database, queues: Broker, place: Place
+) -> None:
+    order_id, (image_id,), _ = place(1)
+    with database.write() as session:
+        images.claim(session, image_id, lease_seconds=-1)
+    sweep.images()
+    with database.write() as session:
+        assert session.get_one(Image, image_id).state == "QUEUED"
+        session.execute(update(Image).values(not_before=0))
+    revision = orders_revision(database, order_id)
+    sweep.images()
+    assert queues.backlog(BLUR_QUEUE) == 1
+    sweep.images()
+    assert orders_revision(database, order_id) == revision + 1, "an idle sweep changes nothing"
+
+
+def orders_revision(database: Database, order_id: object) -> int:
+    with database.read() as session:
+        return session.get_one(Order, order_id).revision
+
+
+def test_an_expired_order_loses_its_blobs_and_its_address(
+    sweep: Sweep, database: Database, blobs: BlobStore, place: Place
+) -> None:
+    order_id, _, _ = place(1)
+    blobs.put(source_key(order_id, 1), b"original")
+    blobs.put(result_key(order_id, 1), b"result")
+    with database.write() as session:
+        session.execute(update(Order).values(state="SUCCEEDED", succeeded=1, finished_at=1, expires_at=1))
+    sweep.expired()
+    with database.read() as session:
+        order = orders.snapshot(session, order_id).order
+        assert session.query(UnownedBlobs).count() == 0
+    assert (order.state, order.email) == ("EXPIRED", None)
+    folder = blobs.local_path("orders")
+    assert folder
+    assert [path for path in folder.rglob("*") if path.is_file()] == []
+
+
+def test_blobs_of_a_broken_upload_are_removed_and_those_of_a_live_one_kept(
+    sweep: Sweep, database: Database, blobs: BlobStore
+) -> None:
+    broken, live = uuid4(), uuid4()
+    with database.write() as session:
+        for order_id in (broken, live):
+            unowned_blobs.begin_upload(session, order_id)
+            blobs.put(source_key(order_id, 1), b"x")
+        session.execute(update(UnownedBlobs).where(UnownedBlobs.order_id == broken).values(heartbeat_at=1))
+    sweep.blobs_without_order()
+    assert blobs.get(source_key(live, 1)) == b"x"
+    path = blobs.local_path(source_key(broken, 1))
+    assert path
+    assert not path.exists()
+
+
+def test_the_weekly_mailing_is_ordered_once_by_many_schedulers(database: Database, queues: Broker) -> None:
+    with database.write() as session:
+        session.execute(update(Installation).values(installed_at=0))
+    schedulers = [Mailings(database, queues, WeeklyHour("mon", 12, ZoneInfo("UTC"))) for _ in range(3)]
+    ordered = [
+        scheduler.order_weekly(MONDAY + timedelta(hours=hours)) for hours in (-1, 0, 1, 30) for scheduler in schedulers
+    ]
+    assert sum(mailing is not None for mailing in ordered) == 1
+    assert queues.backlog(MAIL_QUEUE) == 1
+    with database.read() as session:
+        assert session.query(Mailing).one().period == "2026-W48"
+
+
+def test_a_fresh_installation_sends_nothing_for_the_past(database: Database, queues: Broker) -> None:
+    mailings = Mailings(database, queues, WeeklyHour("mon", 12, ZoneInfo("UTC")))
+    assert mailings.order_weekly(MONDAY) is None

@@ -1,0 +1,120 @@
+"""The worker's use case over real children, blobs, broker and database."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+from PIL import Image as Picture
+
+from services.blur_worker.children import ChildLimits, Children
+from services.blur_worker.scratch import Scratch
+from services.blur_worker.use_cases import BlurImage, RenewLeases
+from services.common.blobs import BlobStore, MissingBlob
+from services.common.broker import Broker
+from services.common.db import orders
+from services.common.db.engine import Database
+from services.common.db.models import Image
+from services.common.db.orders import NewImage, NewOrder
+from services.common.leases import Leases
+from services.common.messages import BLUR_QUEUE, MAIL_QUEUE
+from services.common.orders import result_key, source_key
+from services.common.spec import BlurSpec
+
+
+@pytest.fixture(scope="module")
+def children() -> Iterator[Children]:
+    children = Children(1, ChildLimits(seconds=20, memory=2048, max_pixels=1_000_000))
+    children.warm_up()
+    yield children
+    children.close()
+
+
+@pytest.fixture
+def blur(
+    database: Database, blobs: BlobStore, queues: Broker, children: Children, tmp_path: Path
+) -> Iterator[BlurImage]:
+    (tmp_path / "scratch").mkdir()
+    scratch = Scratch(tmp_path / "scratch")
+    leases = Leases(RenewLeases(database))
+    leases.start()
+    yield BlurImage(database, blobs, queues, children, leases, scratch, window=1)
+    assert [path.name for path in scratch.path.iterdir()] == ["lock"]
+    leases.stop()
+    scratch.close()
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def jpeg(width: int = 40, height: int = 30) -> bytes:
+    buffer = io.BytesIO()
+    Picture.new("RGB", (width, height), "red").save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+def place(database: Database, blobs: BlobStore, *files: bytes, notify: bool = False) -> tuple[UUID, list[UUID]]:
+    order = NewOrder(uuid4(), "test", "a@example.org", "en", BlurSpec().to_json(), notify, retention=3600)
+    images = [NewImage(uuid4(), n, f"{n}.jpg", None, len(data)) for n, data in enumerate(files, 1)]
+    for n, data in enumerate(files, 1):
+        blobs.put(source_key(order.id, n), data)
+    with database.write() as session:
+        orders.insert_order(session, order, images, window=1)
+    return order.id, [image.id for image in images]
+
+
+def image(database: Database, image_id: UUID) -> Image:
+    with database.read() as session:
+        return session.get_one(Image, image_id)
+
+
+def test_an_image_is_blurred_its_original_removed_and_the_next_one_sent(
+    blur: BlurImage, database: Database, blobs: BlobStore, queues: Broker
+) -> None:
+    order_id, (first, second) = place(database, blobs, jpeg(), jpeg(), notify=True)
+    blur(first)
+    row = image(database, first)
+    assert (row.state, row.width, row.height, row.format, row.attempts) == ("SUCCEEDED", 40, 30, "JPEG", 1)
+    assert len(blobs.get(result_key(order_id, 1))) == row.output_bytes
+    with pytest.raises(MissingBlob):
+        blobs.get(source_key(order_id, 1))
+    assert (queues.backlog(BLUR_QUEUE), queues.backlog(MAIL_QUEUE)) == (1, 0)
+    blur(second)
+    assert queues.backlog(MAIL_QUEUE) == 1
+
+
+def test_a_repeated_message_does_nothing(blur: BlurImage, database: Database, blobs: BlobStore) -> None:
+    _, (image_id,) = place(database, blobs, jpeg())
+    blur(image_id)
+    before = image(database, image_id).finished_at
+    blur(image_id)
+    blur(uuid4())
+    after = image(database, image_id)
+    assert (after.finished_at, after.attempts) == (before, 1)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"this is text", "NOT_AN_IMAGE"),
+        (jpeg(400, 300)[:900], "CORRUPT"),
+        (jpeg(1001, 1000), "TOO_LARGE"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "UNSUPPORTED"),
+    ],
+)
+def test_a_bad_image_fails_with_its_reason(
+    blur: BlurImage, database: Database, blobs: BlobStore, data: bytes, reason: str
+) -> None:
+    _, (image_id,) = place(database, blobs, data)
+    blur(image_id)
+    row = image(database, image_id)
+    assert (row.state, row.reason) == ("FAILED", reason)
+    assert row.message
+
+
+def test_an_original_that_is_gone_fails_and_is_not_tried_for_ever(
+    blur: BlurImage, database: Database, blobs: BlobStore
+) -> None:
+    order_id, (image_id,) = place(database, blobs, jpeg())
+    blobs.delete(source_key(order_id, 1))
+    blur(image_id)
+    assert image(database, image_id).state == "FAILED"

@@ -1,0 +1,75 @@
+"""Children that crash, hang or grow: the worker lives on, and the next image is blurred."""
+
+import ctypes
+import io
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from PIL import Image
+
+from services.blur_worker.children import ChildCrashed, ChildLimits, Children
+from services.common.errors import ImageError, Reason
+from services.common.spec import BlurSpec
+
+
+@pytest.fixture
+def children(monkeypatch: pytest.MonkeyPatch) -> Iterator[Children]:
+    # What a hostile image might make a decoder do, by its first bytes; the child is told where to find it.
+    monkeypatch.setattr("services.blur_worker.children._blur_file", _misbehave)
+    children = Children(1, ChildLimits(seconds=2, memory=1024, max_pixels=1000))
+    children.warm_up()
+    yield children
+    children.close()
+
+
+def _misbehave(source: Path, *_: object) -> str:
+    match source.read_bytes():
+        case b"segfault":
+            ctypes.string_at(0)
+        case b"hang":
+            time.sleep(60)
+        case b"grow":
+            bytearray(2 << 30)
+    return "fine"
+
+
+def blur(children: Children, tmp_path: Path, data: bytes) -> object:
+    (tmp_path / "source").write_bytes(data)
+    return children.blur(tmp_path / "source", tmp_path / "target", BlurSpec())
+
+
+def test_a_crash_is_told_apart_and_the_child_replaced(children: Children, tmp_path: Path) -> None:
+    with pytest.raises(ChildCrashed):
+        blur(children, tmp_path, b"segfault")
+    assert blur(children, tmp_path, b"") == "fine"
+
+
+def test_a_hang_ends_at_the_deadline(children: Children, tmp_path: Path) -> None:
+    begin = time.monotonic()
+    with pytest.raises(ImageError) as caught:
+        blur(children, tmp_path, b"hang")
+    assert caught.value.reason is Reason.TIMED_OUT
+    assert time.monotonic() - begin < 10
+    assert blur(children, tmp_path, b"") == "fine"
+
+
+def test_an_image_that_needs_too_much_memory_fails(children: Children, tmp_path: Path) -> None:
+    with pytest.raises(ImageError) as caught:
+        blur(children, tmp_path, b"grow")
+    assert caught.value.reason is Reason.TOO_LARGE
+
+
+def test_nothing_is_left_of_a_closed_pool(tmp_path: Path) -> None:
+    children = Children(1, ChildLimits(seconds=20, memory=2048, max_pixels=1000))
+    buffer = io.BytesIO()
+    Image.new("L", (4, 4)).save(buffer, "PNG")
+    before = set(psutil.Process().children(recursive=True))
+    facts = blur(children, tmp_path, buffer.getvalue())
+    assert (tmp_path / "target").stat().st_size == facts.size  # type: ignore[attr-defined]
+    children.close()
+    _, alive = psutil.wait_procs(set(psutil.Process().children(recursive=True)) - before, timeout=10)
+    # The resource tracker of multiprocessing stays for as long as this process does.
+    assert [process for process in alive if "resource_tracker" not in " ".join(process.cmdline())] == []

@@ -1,0 +1,105 @@
+"""The prompt consumer on a real Valkey."""
+
+import threading
+import time
+from uuid import uuid4
+
+import pytest
+import redis
+from dramatiq.errors import ConnectionClosed
+
+from services.common import broker
+from services.common.broker import Broker
+from services.common.messages import BLUR_QUEUE, blur_image
+from tests.support.valkey import ValkeyServer
+from tests.support.waiting import eventually
+
+
+def acks(queues: Broker) -> set[bytes]:
+    return set(queues.client.smembers(f"dramatiq:__acks__.{queues.broker_id}.{BLUR_QUEUE}"))
+
+
+def test_messages_come_in_order_and_are_gone_once_acknowledged(queues: Broker) -> None:
+    ids = [uuid4() for _ in range(5)]
+    queues.send(map(blur_image, ids))
+    consumer = queues.consume(BLUR_QUEUE, prefetch=2)
+    seen = []
+    for _ in ids:
+        message = next(consumer)
+        assert message
+        seen.append(message.args[0])
+        consumer.ack(message)
+    assert seen == [str(image_id) for image_id in ids]
+    assert queues.backlog(BLUR_QUEUE) == 0
+
+
+def test_a_waiting_consumer_gets_a_message_at_once(queues: Broker) -> None:
+    consumer = queues.consume(BLUR_QUEUE)
+    sent = 0.0
+
+    def send_soon() -> None:
+        nonlocal sent
+        # The consumer blocks in the server before anything is sent.
+        eventually(lambda: any(c["cmd"] == "blmove" for c in queues.client.client_list()))
+        sent = time.monotonic()
+        queues.send([blur_image(uuid4())])
+
+    thread = threading.Thread(target=send_soon)
+    thread.start()
+    message = None
+    while message is None:
+        message = next(consumer)
+    waited = time.monotonic() - sent
+    thread.join()
+    assert waited < 0.5, "the stock consumer would sleep"
+
+
+def test_no_more_than_the_prefetch_is_held_and_an_ack_frees_a_place(queues: Broker) -> None:
+    queues.send(blur_image(uuid4()) for _ in range(3))
+    consumer = queues.consume(BLUR_QUEUE, prefetch=1)
+    held = next(consumer)
+    assert held
+    assert next(consumer) is None
+    assert queues.client.llen(f"dramatiq:{BLUR_QUEUE}") == 2
+    consumer.ack(held)
+    assert next(consumer)
+
+
+def test_messages_that_never_arrived_are_requeued_and_those_in_hand_are_not(queues: Broker) -> None:
+    queues.send(blur_image(uuid4()) for _ in range(2))
+    in_hand = next(queues.consume(BLUR_QUEUE, prefetch=1))
+    assert in_hand
+    # Handed out by the broker, lost on the way.
+    queues.do_fetch(BLUR_QUEUE, 1)
+    assert len(acks(queues)) == 2
+    # A consumer made anew, as after a lost connection, audits at once.
+    found = next(queues.consume(BLUR_QUEUE, prefetch=2))
+    assert found
+    assert found.message_id != in_hand.message_id
+    assert len(acks(queues)) == 2
+
+
+def test_a_lost_connection_is_told_so_that_the_worker_makes_a_new_consumer(
+    valkey: redis.Redis, valkey_server: ValkeyServer
+) -> None:
+    assert not valkey.dbsize()
+    queues = broker.connect(valkey_server.url, BLUR_QUEUE)
+    consumer = queues.consume(BLUR_QUEUE)
+    assert next(consumer) is None
+    valkey_server.stop()
+    try:
+        with pytest.raises(ConnectionClosed):
+            next(consumer)
+    finally:
+        valkey_server.start()
+        queues.client.close()
+
+
+def test_a_silent_worker_s_messages_come_back(queues: Broker, valkey_server: ValkeyServer) -> None:
+    queues.send([blur_image(uuid4())])
+    dead = broker.connect(valkey_server.url, BLUR_QUEUE)
+    assert next(dead.consume(BLUR_QUEUE))
+    queues.client.zadd("dramatiq:__heartbeats__", {dead.broker_id: 0})
+    consumer = queues.consume(BLUR_QUEUE)
+    assert next(consumer)
+    dead.client.close()
