@@ -1,0 +1,64 @@
+"""`python -m benchmarks.memory`: the gateway's memory while an order of 200 photographs and one of 1 GB come in."""
+
+import io
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+
+import psutil
+from imageblur_client import Client, InputFile
+from PIL import Image
+
+from benchmarks.stack import fresh_stack, service
+
+MIB = 1 << 20
+
+
+@contextmanager
+def told(process: psutil.Process, what: str) -> Iterator[None]:
+    """Print the resident memory before, at its peak (looked at every 10 ms) and after the block."""
+    before = peak = process.memory_info().rss
+    done = threading.Event()
+
+    def look() -> None:
+        nonlocal peak
+        while not done.wait(0.01):
+            peak = max(peak, process.memory_info().rss)
+
+    looker = threading.Thread(target=look)
+    looker.start()
+    begin = time.monotonic()
+    yield
+    seconds = time.monotonic() - begin
+    done.set()
+    looker.join()
+    after = process.memory_info().rss
+    print(f"{what}: {before / MIB:.0f} MiB before, {peak / MIB:.0f} peak, {after / MIB:.0f} after; {seconds:.1f} s")
+
+
+def main() -> None:
+    """Measure and print."""
+    photograph = (files("skimage") / "data" / "rocket.jpg").read_bytes()
+    buffer = io.BytesIO()
+    Image.open(io.BytesIO(photograph)).resize((2700, 2000)).save(buffer, "BMP")
+    large = buffer.getvalue()
+    count = (1 << 30) // len(large) + 1
+    with fresh_stack() as stack, Client(stack.gateway_address) as client:
+        gateway = service(stack, "gateway")
+        client.order("warm@example.org", [("a.jpg", photograph)])
+        with told(gateway, "order of 200 photographs, accepted"):
+            order = client.order("many@example.org", [("a.jpg", photograph)] * 200)
+        with told(gateway, "order of 200 photographs, watched to its end"):
+            for change in client.watch(order.order_id):
+                order = change.order
+        print(f"  {order.counts.succeeded} of {order.counts.total} succeeded")
+        size = count * len(large) / (1 << 30)
+        with told(gateway, f"order of {size:.2f} GiB streamed, accepted"):
+            order = client.order("large@example.org", [InputFile(large, name="a.bmp")] * count)
+        client.delete(order.order_id)
+
+
+if __name__ == "__main__":
+    main()
