@@ -5,11 +5,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, NoReturn, TypeAlias
 
 import grpc
+from google.protobuf.message import DecodeError
 from grpc import aio
 from grpc_status import rpc_status
 
 from services.common import log
-from services.common.errors import ImageBlurError
+from services.common.errors import ImageBlurError, InvalidArgument, Violation
 from services.gateway.errors import to_status
 
 _log = log.get(__name__)
@@ -48,14 +49,28 @@ class Boundary(aio.ServerInterceptor):
                 else grpc.unary_unary_rpc_method_handler
             )
             behavior = handler.unary_stream if handler.response_streaming else handler.unary_unary
-        return make(answer(method, behavior), handler.request_deserializer, handler.response_serializer)
+        # Messages are parsed inside the boundary, so that one that cannot be is an error like any other.
+        parse = _parse_each if handler.request_streaming else _parse
+        return make(answer(method, behavior, parse, handler.request_deserializer), None, handler.response_serializer)
 
 
-def _single(method: str, behavior: Any) -> Any:
+def _parse(message: bytes, deserializer: Any) -> Any:
+    try:
+        return deserializer(message)
+    except DecodeError:
+        raise InvalidArgument(Violation("message", "cannot be parsed as this method's request")) from None
+
+
+async def _parse_each(messages: AsyncIterator[bytes], deserializer: Any) -> AsyncIterator[Any]:
+    async for message in messages:
+        yield _parse(message, deserializer)
+
+
+def _single(method: str, behavior: Any, parse: Any, deserializer: Any) -> Any:
     async def call(request: Any, context: Context) -> Any:
         begin = time.monotonic()
         try:
-            response = await behavior(request, context)
+            response = await behavior(parse(request, deserializer), context)
         except Exception as error:
             await _fail(context, method, begin, error)
         _tell(method, "OK", begin)
@@ -64,11 +79,11 @@ def _single(method: str, behavior: Any) -> Any:
     return call
 
 
-def _streaming(method: str, behavior: Any) -> Any:
+def _streaming(method: str, behavior: Any, parse: Any, deserializer: Any) -> Any:
     async def call(request: Any, context: Context) -> AsyncIterator[Any]:
         begin = time.monotonic()
         try:
-            async for response in behavior(request, context):
+            async for response in behavior(parse(request, deserializer), context):
                 yield response
         except Exception as error:
             await _fail(context, method, begin, error)

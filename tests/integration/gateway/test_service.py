@@ -106,3 +106,16 @@ def test_loopback_needs_no_permission(monkeypatch: pytest.MonkeyPatch, address: 
     monkeypatch.setenv("IMAGEBLUR_SECRET_KEY", SECRET)
     monkeypatch.setenv("IMAGEBLUR_GATEWAY_ADDRESS", address)
     assert GatewaySettings.load().gateway_address == address
+
+
+@pytest.mark.parametrize("method", ["Status", "BlurOrder"])
+def test_rubbish_is_an_invalid_argument(gateway: Gateway, method: str) -> None:
+    call = gateway.channel.unary_unary(f"/imageblur.v1.BlurService/{method}")
+    error = refused(grpc.StatusCode.INVALID_ARGUMENT, call, b"\xff" * 50)
+    assert set(fields(error)) == {"message"}
+
+
+def test_rubbish_in_a_stream_is_an_invalid_argument(gateway: Gateway) -> None:
+    call = gateway.channel.stream_unary("/imageblur.v1.BlurService/StreamBlurOrder")
+    error = refused(grpc.StatusCode.INVALID_ARGUMENT, call, iter([b"\xff" * 50]))
+    assert set(fields(error)) == {"message"}
