@@ -1,5 +1,7 @@
 """Subscriptions, health, reflection and what happens when something that is needed is away."""
 
+from typing import Any
+
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -110,12 +112,12 @@ def test_loopback_needs_no_permission(monkeypatch: pytest.MonkeyPatch, address: 
 
 @pytest.mark.parametrize("method", ["Status", "BlurOrder"])
 def test_rubbish_is_an_invalid_argument(gateway: Gateway, method: str) -> None:
-    call = gateway.channel.unary_unary(f"/imageblur.v1.BlurService/{method}")
+    call: Any = gateway.channel.unary_unary(f"/imageblur.v1.BlurService/{method}")
     error = refused(grpc.StatusCode.INVALID_ARGUMENT, call, b"\xff" * 50)
     assert set(fields(error)) == {"message"}
 
 
 def test_rubbish_in_a_stream_is_an_invalid_argument(gateway: Gateway) -> None:
-    call = gateway.channel.stream_unary("/imageblur.v1.BlurService/StreamBlurOrder")
+    call: Any = gateway.channel.stream_unary("/imageblur.v1.BlurService/StreamBlurOrder")
     error = refused(grpc.StatusCode.INVALID_ARGUMENT, call, iter([b"\xff" * 50]))
     assert set(fields(error)) == {"message"}
