@@ -1,10 +1,12 @@
 """Migrations, uploads, idempotency, subscribers and mailings, on both databases."""
 
+from importlib.resources import files
 from uuid import uuid4
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
 from services.common import migrations
 from services.common.db import idempotency, mailings, subscribers, unowned_blobs
@@ -18,6 +20,10 @@ def test_migrations_make_the_tables_of_the_models(database: Database) -> None:
     migrations.check(database)
     with database.engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+
+
+def test_the_revision_that_services_ask_for_is_the_newest() -> None:
+    assert ScriptDirectory(str(files(migrations))).get_current_head() == migrations.HEAD
 
 
 def test_a_database_at_another_revision_is_refused_by_name(database_url: str) -> None:
