@@ -5,8 +5,10 @@ messages. This one waits for the event itself: for the queue's first message (a 
 blocks, yet takes nothing), or for one of its own messages to be done. Dramatiq's scripts move the messages, as ever.
 """
 
+import contextlib
 import threading
 import time
+from collections.abc import Iterator
 
 import redis
 from dramatiq import Message, MessageProxy
@@ -38,22 +40,30 @@ class PromptConsumer(_RedisConsumer):
 
     def ack(self, message: MessageProxy) -> None:
         """The message was handled."""
-        super().ack(message)  # type: ignore[no-untyped-call]
+        with _translated():
+            super().ack(message)  # type: ignore[no-untyped-call]
         self._done(message)
 
     def nack(self, message: MessageProxy) -> None:
         """The message cannot be handled."""
-        super().nack(message)  # type: ignore[no-untyped-call]
+        with _translated():
+            super().nack(message)  # type: ignore[no-untyped-call]
         self._done(message)
+
+    def close(self) -> None:
+        """Give back what was fetched and not handed on."""
+        unhandled: list[Message[object]] = [Message.decode(data) for data in self.message_cache]
+        self.message_cache = []
+        with contextlib.suppress(redis.RedisError):
+            self.requeue(unhandled)  # type: ignore[no-untyped-call]
+            self._held.difference_update(message.options["redis_message_id"].encode() for message in unhandled)
 
     def __next__(self) -> MessageProxy | None:
         """The next message, or None after a wait without one."""
-        try:
-            if not self.message_cache:
+        if not self.message_cache:
+            with _translated():
                 self._audit()
                 self.message_cache = self._fetch()
-        except redis.ConnectionError as error:
-            raise ConnectionClosed(error) from None  # type: ignore[no-untyped-call]
         if not self.message_cache:
             return None
         message: Message[object] = Message.decode(self.message_cache.pop(0))
@@ -91,3 +101,12 @@ class PromptConsumer(_RedisConsumer):
     def _done(self, message: MessageProxy) -> None:
         self._held.discard(message.options["redis_message_id"].encode())
         self._one_is_done.set()
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    # A broker that stalls is as good as away: told so, the worker tries again until it has acknowledged.
+    try:
+        yield
+    except (redis.ConnectionError, redis.TimeoutError) as error:
+        raise ConnectionClosed(error) from None  # type: ignore[no-untyped-call]

@@ -1,5 +1,7 @@
 """The prompt consumer on a real Valkey."""
 
+import os
+import signal
 import threading
 import time
 from uuid import uuid4
@@ -103,3 +105,31 @@ def test_a_silent_worker_s_messages_come_back(queues: Broker, valkey_server: Val
     consumer = queues.consume(BLUR_QUEUE)
     assert next(consumer)
     dead.client.close()
+
+
+def test_a_closed_consumer_gives_back_what_it_has_not_handed_on(queues: Broker) -> None:
+    queues.send(blur_image(uuid4()) for _ in range(3))
+    consumer = queues.consume(BLUR_QUEUE, prefetch=3)
+    in_hand = next(consumer)
+    assert in_hand
+    consumer.close()
+    assert queues.client.llen(f"dramatiq:{BLUR_QUEUE}") == 2
+    assert acks(queues) == {in_hand.options["redis_message_id"].encode()}
+
+
+def test_a_broker_that_stalls_is_told_as_a_lost_connection(queues: Broker, valkey_server: ValkeyServer) -> None:
+    url = valkey_server.url
+    impatient = broker.Broker(redis.Redis.from_url(url, socket_timeout=0.2), [BLUR_QUEUE])
+    queues.send([blur_image(uuid4())])
+    consumer = impatient.consume(BLUR_QUEUE)
+    message = next(consumer)
+    assert message
+    os.kill(valkey_server.pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(ConnectionClosed):
+            consumer.ack(message)
+    finally:
+        os.kill(valkey_server.pid, signal.SIGCONT)
+    consumer.ack(message)
+    assert acks(impatient) == set()
+    impatient.client.close()
