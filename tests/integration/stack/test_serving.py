@@ -1,5 +1,6 @@
 """The supervision, with small programs in the services' place and the real Valkey."""
 
+import contextlib
 import json
 import os
 import re
@@ -107,7 +108,10 @@ class Terminal:
         def ready() -> bool:
             if stack.poll() is not None:
                 raise RuntimeError(f"the stack ended with {stack.returncode}:\n{stack.communicate()[0]}")
-            return self.places.ready.exists() and json.loads(self.places.ready.read_text())["pid"] == stack.pid
+            # Not "if it exists, read it": a stack that starts removes the one of the stack before.
+            with contextlib.suppress(FileNotFoundError):
+                return json.loads(self.places.ready.read_text("utf-8"))["pid"] == stack.pid
+            return False
 
         eventually(ready, within=20.0)
         self._seen.update(psutil.Process(stack.pid).children(recursive=True))
