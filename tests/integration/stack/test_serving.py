@@ -110,7 +110,7 @@ class Terminal:
                 raise RuntimeError(f"the stack ended with {stack.returncode}:\n{stack.communicate()[0]}")
             # Not "if it exists, read it": a stack that starts removes the one of the stack before.
             with contextlib.suppress(FileNotFoundError):
-                return json.loads(self.places.ready.read_text("utf-8"))["pid"] == stack.pid
+                return bool(json.loads(self.places.ready.read_text("utf-8"))["pid"] == stack.pid)
             return False
 
         eventually(ready, within=20.0)
