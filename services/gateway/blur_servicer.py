@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from importlib.metadata import version
 from typing import Any
+from uuid import UUID
 
 from google.protobuf.duration_pb2 import Duration
 from grpc import aio
@@ -60,6 +61,9 @@ class BlurServicer(BlurServiceServicer):
                 f"the message is larger than {self._settings.max_message_bytes} bytes; StreamBlurOrder takes more"
             )
         violations = requests.Violations()
+        # Before any of them is looked at: millions of empty ones fit into a message.
+        if len(request.images) > self._settings.max_images:
+            raise InvalidArgument(Violation("images", f"are more than {self._settings.max_images}"))
         for index, image in enumerate(request.images):
             with violations.below(f"images[{index}]"):
                 requests.parse_filename(image.filename)
@@ -78,7 +82,8 @@ class BlurServicer(BlurServiceServicer):
                 filename, spec = requests.parse_filename(image.filename), requests.parse_image_spec(image)
                 async with upload.image(filename, spec, field=f"images[{index}]") as incoming:
                     await incoming.write(image.data)
-            return pb.BlurOrderResponse(order=await self._commit(upload, header, len(request.images)))
+            order_id = await upload.commit()
+        return pb.BlurOrderResponse(order=await self._accepted(order_id, header, len(request.images)))
 
     async def StreamBlurOrder(
         self,
@@ -106,7 +111,8 @@ class BlurServicer(BlurServiceServicer):
                 raise InvalidArgument(
                     Violation("start.image_count", f"is {start.image_count}, but the stream ended after {count} images")
                 )
-            return pb.StreamBlurOrderResponse(order=await self._commit(upload, header, count))
+            order_id = await upload.commit()
+        return pb.StreamBlurOrderResponse(order=await self._accepted(order_id, header, count))
 
     async def _receive_image(
         self, parts: AsyncIterator[pb.StreamBlurOrderRequest], upload: Upload, start: pb.ImageStart, field: str
@@ -124,8 +130,7 @@ class BlurServicer(BlurServiceServicer):
                 await incoming.write(part.chunk)
         return part
 
-    async def _commit(self, upload: Upload, header: requests.Header, count: int) -> order_pb2.Order:
-        order_id = await upload.commit()
+    async def _accepted(self, order_id: UUID | None, header: requests.Header, count: int) -> order_pb2.Order:
         if order_id is None:
             return order_pb2.Order(counts=order_pb2.Counts(total=count), email_hint=email_hint(header.email))
         return order_message(await self._offload(self._use_cases.status, order_id))

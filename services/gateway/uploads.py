@@ -4,14 +4,13 @@ import asyncio
 import contextlib
 import hashlib
 import json
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 from services.common import log
-from services.common.blobs import BlobStore, BlobWriter
+from services.common.blobs import BlobStore, BlobWriter, MissingBlob
 from services.common.broker import Broker
 from services.common.db import idempotency, orders, unowned_blobs
 from services.common.db.engine import Database
@@ -53,7 +52,6 @@ class Upload:
         self._images: list[NewImage] = []
         self._bytes = 0
         self._fingerprint = hashlib.sha256(_canonical(header))
-        self._heartbeat_at = time.monotonic()
 
     @asynccontextmanager
     async def image(
@@ -90,15 +88,18 @@ class Upload:
         return self._intake.settings.max_image_bytes
 
     async def keep_alive(self) -> None:
-        """Tell the sweep, now and then, that this upload goes on."""
-        if not self._dry_run and time.monotonic() > self._heartbeat_at + HEARTBEAT_SECONDS:
-            self._heartbeat_at = time.monotonic()
-            await self._intake.offload(self._in_write, unowned_blobs.heartbeat)
+        """Tell the sweep that this upload goes on, however slowly, for as long as it does."""
+        while True:
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+            try:
+                await self._intake.offload(self._heartbeat)
+            except Unavailable as error:
+                _log.warning("no heartbeat of an upload", error=str(error))
 
     async def begin(self) -> None:
         """Before the first blob: a row that leads to whatever will be written."""
         if not self._dry_run:
-            await self._intake.offload(self._in_write, unowned_blobs.begin_upload)
+            await self._intake.offload(self._begin)
 
     async def commit(self) -> UUID | None:
         """Accept the order; its id, or that of the first one if this is a repeat; None if only checked."""
@@ -116,7 +117,10 @@ class Upload:
 
     def _commit(self) -> UUID:
         intake, header = self._intake, self._header
-        intake.blobs.persist(*(source_key(self._order_id, image.position) for image in self._images))
+        try:
+            intake.blobs.persist(*(source_key(self._order_id, image.position) for image in self._images))
+        except MissingBlob:
+            raise Unavailable("the upload was given up before it was complete") from None
         order = NewOrder(
             id=self._order_id,
             principal=self._principal,
@@ -142,15 +146,23 @@ class Upload:
 
     def _abandon(self) -> None:
         try:
-            self._in_write(unowned_blobs.abandon)
-            self._intake.blobs.delete_prefix(blob_prefix(self._order_id))
-            self._in_write(unowned_blobs.removed)
+            with self._intake.database.write() as session:
+                abandoned = unowned_blobs.abandon(session, self._order_id)
+            # A call may be cancelled, or fail, after its commit: then the blobs are the order's, and stay.
+            if abandoned:
+                self._intake.blobs.delete_prefix(blob_prefix(self._order_id))
+                with self._intake.database.write() as session:
+                    unowned_blobs.removed(session, self._order_id)
         except Unavailable as error:
             _log.warning("upload not cleaned up yet, the sweep will", error=str(error))
 
-    def _in_write(self, statement: "unowned_blobs.Statement") -> None:
+    def _begin(self) -> None:
         with self._intake.database.write() as session:
-            statement(session, self._order_id)
+            unowned_blobs.begin_upload(session, self._order_id)
+
+    def _heartbeat(self) -> None:
+        with self._intake.database.write() as session:
+            unowned_blobs.heartbeat(session, self._order_id)
 
 
 class ImageUpload:
@@ -180,7 +192,6 @@ class ImageUpload:
         self._hash.update(data)
         if self._writer:
             await self._writer.write(data)
-            await self._upload.keep_alive()
 
     def check(self, size: int | None, sha256: bytes | None) -> None:
         """Hold what came against what was announced."""
@@ -197,11 +208,15 @@ async def receiving(intake: Intake, principal: str, method: str, header: Header)
     """An upload that leaves nothing behind unless it is committed before the block ends."""
     upload = Upload(intake, principal, method, header, dry_run=header.validate_only)
     await upload.begin()
+    heart = None if header.validate_only else asyncio.create_task(upload.keep_alive())
     try:
         yield upload
     except BaseException:
         await upload.abandon()
         raise
+    finally:
+        if heart:
+            heart.cancel()
 
 
 def _canonical(header: Header) -> bytes:

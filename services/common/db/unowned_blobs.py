@@ -4,7 +4,7 @@ A row here stands before the first blob of an upload is written and until its or
 that ends an order until its last blob is removed. So whatever is killed when, every blob has a row that leads to it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy import Update, delete, insert, select, update
@@ -12,9 +12,6 @@ from sqlalchemy.orm import Session
 
 from services.common.db.clock import SECOND, now
 from services.common.db.models import UnownedBlobs
-
-Statement = Callable[[Session, UUID], object]
-"""What the functions here that are about one order look like."""
 
 _GIVEN_UP = -1
 
@@ -56,9 +53,10 @@ def give_up(session: Session, *, silent_seconds: float, limit: int) -> Sequence[
     ).all()
 
 
-def abandon(session: Session, order_id: UUID) -> None:
-    """The upload has failed: nobody may become the owner of its blobs."""
-    session.execute(_alive(order_id).values(heartbeat_at=_GIVEN_UP))
+def abandon(session: Session, order_id: UUID) -> bool:
+    """The upload has failed: nobody may own its blobs any more. False if its order is stored, and owns them."""
+    abandoned = session.scalar(_alive(order_id).values(heartbeat_at=_GIVEN_UP).returning(UnownedBlobs.order_id))
+    return abandoned is not None
 
 
 def removed(session: Session, order_id: UUID) -> None:
