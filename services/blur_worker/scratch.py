@@ -16,9 +16,16 @@ class Scratch:
     def __init__(self, parent: Path | None = None) -> None:
         parent = parent or Path(tempfile.gettempdir())
         _remove_abandoned(parent)
-        self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
-        self._lock = (self.path / _LOCK).open("w")
+        # Under another name until it is locked: a worker that starts at this moment would take it for abandoned.
+        unlocked = Path(tempfile.mkdtemp(prefix="imageblur-new-", dir=parent))
+        self._lock = (unlocked / _LOCK).open("w")
         fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self.path = unlocked.rename(parent / unlocked.name.replace("imageblur-new-", _PREFIX))
+
+    def ensured(self) -> Path:
+        """The folder, made again if somebody who tidies temporary folders has removed it."""
+        self.path.mkdir(mode=0o700, exist_ok=True)
+        return self.path
 
     def close(self) -> None:
         """Remove the folder."""

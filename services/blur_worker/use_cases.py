@@ -11,10 +11,10 @@ from services.blur_worker.scratch import Scratch
 from services.common import log
 from services.common.blobs import BlobStore, MissingBlob
 from services.common.broker import Broker
-from services.common.db import images, orders
+from services.common.db import images, orders, unowned_blobs
 from services.common.db.engine import Database
 from services.common.db.images import Claim, Failure, FollowUp, Success
-from services.common.errors import ImageError, Reason, Unavailable
+from services.common.errors import ImageError, Unavailable
 from services.common.leases import LEASE_SECONDS, Leases
 from services.common.messages import blur_image, send_letter
 from services.common.orders import blob_prefix, result_key, source_key
@@ -43,9 +43,9 @@ class BlurImage:
         if claim is None:
             _log.debug("not queued, nothing to do", image=str(image_id))
             return
-        self.broker.announce(claim.order_id)
         begin = time.monotonic()
         with self.leases.hold(claim.owner):
+            self.broker.announce(claim.order_id)
             outcome = self._work(claim)
             follow_up = self._record(claim, outcome)
         self._tidy(claim, outcome, recorded=follow_up is not None)
@@ -55,8 +55,8 @@ class BlurImage:
         _log.info("image", image=str(image_id), seconds=round(time.monotonic() - begin, 4), **_told(outcome))
 
     def _work(self, claim: Claim) -> "Outcome":
-        target = self.scratch.path / f"{claim.owner}.result"
-        fetched = self.scratch.path / f"{claim.owner}.source"
+        scratch = self.scratch.ensured()
+        target, fetched = scratch / f"{claim.owner}.result", scratch / f"{claim.owner}.source"
         try:
             facts = self.children.blur(self._source(claim, fetched), target, BlurSpec.from_json(claim.spec))
             key = result_key(claim.order_id, claim.position)
@@ -64,8 +64,10 @@ class BlurImage:
             self.blobs.persist(key)
         except ImageError as error:
             return Failure(error.reason, error.message)
-        except (MissingBlob, FileNotFoundError):
-            return Failure(Reason.INTERNAL, "the original is missing")
+        except (MissingBlob, FileNotFoundError) as error:
+            # A store that is not mounted looks like this too: what is not there now may be there later.
+            _log.warning("a file is missing", image=str(claim.image_id), error=str(error))
+            return Again("a file is missing")
         except ChildCrashed as error:
             return Again(f"child crashed: {error}", crashed=True)
         except Unavailable as error:
@@ -102,13 +104,18 @@ class BlurImage:
         try:
             if not recorded:
                 # The lease was lost, and the result is another's; or the order is gone, and nobody's.
-                with self.database.read() as session:
-                    if not orders.keeps_blobs(session, claim.order_id):
-                        self.blobs.delete_prefix(blob_prefix(claim.order_id))
+                with self.database.write() as session:
+                    gone = not orders.keeps_blobs(session, claim.order_id)
+                    if gone:
+                        unowned_blobs.disown(session, claim.order_id)
+                if gone:
+                    self.blobs.delete_prefix(blob_prefix(claim.order_id))
+                    with self.database.write() as session:
+                        unowned_blobs.removed(session, claim.order_id)
             elif not isinstance(outcome, Again):
                 self.blobs.delete(source_key(claim.order_id, claim.position))
         except Unavailable as error:
-            _log.warning("original not removed, its order's expiry will", error=str(error))
+            _log.warning("blobs not removed, the sweep or the expiry will", error=str(error))
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,13 @@ from obstore.exceptions import BaseError
 from obstore.exceptions import NotFoundError as MissingError
 from obstore.store import LocalStore, ObjectStore, S3Store
 
-from services.common.errors import ConfigurationError, Unavailable
+from services.common.errors import ConfigurationError, ImageBlurError, Unavailable
 
 CHUNK = 1 << 20
 """Bytes read or written at a time where something is streamed."""
 
 
-class MissingBlob(Exception):
+class MissingBlob(ImageBlurError):
     """There is no blob under this key."""
 
 
@@ -128,9 +128,9 @@ class BlobStore:
     def ping(self) -> None:
         """Reach the store or raise Unavailable."""
         with _translated():
-            if self._folder:
-                os.stat(self._folder)  # noqa: PTH116 - unlike Path.exists, it says what is wrong
-            else:
+            if self._folder and not self._folder.is_dir():
+                raise Unavailable("the blob folder is not there")
+            if not self._folder:
                 next(iter(obstore.list(self._store, "ping/", chunk_size=1)), None)
 
 

@@ -54,9 +54,10 @@ class PromptConsumer(_RedisConsumer):
         """Give back what was fetched and not handed on."""
         unhandled: list[Message[object]] = [Message.decode(data) for data in self.message_cache]
         self.message_cache = []
+        # First: where they cannot be given back now, the audit finds them.
+        self._held.difference_update(message.options["redis_message_id"].encode() for message in unhandled)
         with contextlib.suppress(redis.RedisError):
             self.requeue(unhandled)  # type: ignore[no-untyped-call]
-            self._held.difference_update(message.options["redis_message_id"].encode() for message in unhandled)
 
     def __next__(self) -> MessageProxy | None:
         """The next message, or None after a wait without one."""

@@ -26,16 +26,18 @@ def result_names(images: Iterable[tuple[str, Format]]) -> list[str]:
     The prefix keeps names off what Windows reserves (CON, NUL) and off leading dots and dashes.
     """
     taken: set[str] = set()
+    # Where the numbering of equal names has got to: thousands of them must not each count from the start.
+    numbers: dict[str, int] = {}
     names = []
     for filename, result_format in images:
         stem, ending = _split(filename)
         extensions = _EXTENSIONS[result_format]
         extension = ending if ending.lower() in extensions else extensions[0]
         name = f"blur_{stem}.{extension}"
-        number = 2
+        first = name.casefold()
         while name.casefold() in taken:
-            name = f"blur_{stem}_{number}.{extension}"
-            number += 1
+            numbers[first] = numbers.get(first, 1) + 1
+            name = f"blur_{stem}_{numbers[first]}.{extension}"
         taken.add(name.casefold())
         names.append(name)
     return names

@@ -13,6 +13,7 @@ from google.rpc.error_details_pb2 import (
     RetryInfo,
 )
 
+from services.common.blobs import MissingBlob
 from services.common.errors import (
     FailedPrecondition,
     ImageBlurError,
@@ -56,6 +57,8 @@ def to_status(error: Exception) -> status_pb2.Status:
                 error.reason,
                 PreconditionFailure(violations=[violation]),
             )
+        case MissingBlob():
+            return _status(code_pb2.NOT_FOUND, "the result is gone: its order was deleted or has expired", "NOT_FOUND")
         case TooLarge():
             return _status(
                 code_pb2.RESOURCE_EXHAUSTED,

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from email.headerregistry import Address
 from email.policy import default
 
+import idna
+
 # Stricter than RFC 5322, as the gateway is: no quoted part, no comment, no domain literal. And not the parser of the
 # standard library, which mends what it is given.
 _ATOM = r"[^\x00-\x20\x7f-\xa0()<>\[\]:;@\\,.\"]+"
@@ -33,7 +35,8 @@ def parse_recipient(text: str) -> Recipient:
     """
     local, _, domain = text.rpartition("@")
     if not domain.isascii():
-        domain = domain.encode("idna").decode()
+        # As the gateway understood it (IDNA 2008): Python's own codec makes strasse.de, another owner's, of straße.de.
+        domain = idna.encode(domain, uts46=True).decode()
     if not text.isprintable() or not _LOCAL_PART.fullmatch(local) or not _DOMAIN.fullmatch(domain):
         raise ValueError("not an address")
     return Recipient(Address(username=local, domain=domain), utf8=not local.isascii())

@@ -65,6 +65,7 @@ class Sweep:
                 if letters.take_back(session, claim):
                     _log.warning("letter taken back: its mailer did not finish", letter=str(claim.letter_id))
         with self.database.write() as session:
+            letters.finish_mailings(session)
             due = outbox.due_letters(session, limit=BATCH)
         self.broker.send(map(send_letter, due))
         with self.database.read() as session:

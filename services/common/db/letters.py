@@ -12,6 +12,7 @@ from services.common.db import deliveries, orders
 from services.common.db.clock import SECOND, now
 from services.common.db.models import Delivery, Letter, Mailing
 from services.common.errors import Reason
+from services.common.orders import MAX_ATTEMPTS
 
 
 @dataclass(frozen=True)
@@ -143,6 +144,8 @@ def take_back(session: Session, claimed: Claim) -> bool:
     if session.scalar(lapsed.with_for_update()) is None:
         session.rollback()
         return False
+    if claimed.attempts >= MAX_ATTEMPTS:
+        return failed(session, claimed, Reason.INTERNAL, f"no mailer finished the letter in {MAX_ATTEMPTS} attempts")
     return release(session, claimed, delay=0, message="the mailer did not finish")
 
 
@@ -178,6 +181,17 @@ def finish_mailing_if_done(session: Session, mailing_id: UUID) -> None:
     session.execute(
         update(Mailing)
         .where(Mailing.id == mailing_id, Mailing.state == "SENDING", ~still_open)
+        .values(state="DONE", finished_at=now())
+        .execution_options(synchronize_session=False)
+    )
+
+
+def finish_mailings(session: Session) -> None:
+    """End mailings whose letters have all ended: two that end at the same moment each see the other still open."""
+    still_open = exists().where(Letter.mailing_id == Mailing.id, Letter.state.in_(("QUEUED", "SENDING")))
+    session.execute(
+        update(Mailing)
+        .where(Mailing.state == "SENDING", ~still_open)
         .values(state="DONE", finished_at=now())
         .execution_options(synchronize_session=False)
     )

@@ -2,7 +2,8 @@
 
 from uuid import UUID, uuid4
 
-from sqlalchemy import select, update
+from sqlalchemy import case, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from services.common.db import letters
@@ -18,12 +19,11 @@ def subscribe(session: Session, *, email: str, email_key: str, locale: str, conf
 
     Without `confirm` the address is subscribed at once. One that is confirmed stays so.
     """
-    subscriber = session.scalar(select(Subscriber).where(Subscriber.email_key == email_key).with_for_update())
-    if subscriber is None:
-        subscriber = Subscriber(
-            id=uuid4(), email_key=email_key, email=email, locale=locale, state="PENDING", token_version=1
-        )
-        session.add(subscriber)
+    dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
+    values = {"id": uuid4(), "email_key": email_key, "email": email, "locale": locale, "state": "PENDING"}
+    # Two calls for a new address at once: one inserts, and both go on with its row.
+    session.execute(dialect.insert(Subscriber).values(**values).on_conflict_do_nothing())
+    subscriber = session.scalars(select(Subscriber).where(Subscriber.email_key == email_key).with_for_update()).one()
     if subscriber.state == "CONFIRMED":
         subscriber.locale = locale
         return None
@@ -63,7 +63,13 @@ def unsubscribe(session: Session, *, email_key: str | None = None, subscriber_id
     session.execute(
         update(Subscriber)
         .where(who, Subscriber.state.in_(("PENDING", "CONFIRMED")))
-        .values(state="UNSUBSCRIBED", token_version=Subscriber.token_version + 1, confirm_sent_at=None)
+        .values(
+            state="UNSUBSCRIBED",
+            token_version=Subscriber.token_version + 1,
+            # Anyone may unsubscribe any address: were it forgotten when one that never confirmed last got a letter, to
+            # subscribe and unsubscribe it in turn would flood it.
+            confirm_sent_at=case((Subscriber.state == "CONFIRMED", None), else_=Subscriber.confirm_sent_at),
+        )
         .execution_options(synchronize_session=False)
     )
 

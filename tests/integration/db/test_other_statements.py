@@ -1,19 +1,22 @@
 """Migrations, uploads, idempotency, subscribers and mailings, on both databases."""
 
+from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import update
 
 from services.common import migrations
-from services.common.db import idempotency, mailings, subscribers, unowned_blobs
+from services.common.db import idempotency, letters, mailings, subscribers, unowned_blobs
 from services.common.db.engine import Database
 from services.common.db.idempotency import Request
-from services.common.db.models import Base, Subscriber
+from services.common.db.models import Base, Letter, Mailing, Subscriber
 from services.common.errors import ConfigurationError, InvalidArgument
+from services.common.orders import MAX_ATTEMPTS
 
 
 def test_migrations_make_the_tables_of_the_models(database: Database) -> None:
@@ -117,3 +120,50 @@ def test_a_period_has_one_mailing_and_each_subscriber_one_letter(database: Datab
     assert [len(batch) for batch in batches] == [2, 2, 1]
     with database.write() as session:
         assert mailings.prepare_batch(session, mailing_id, size=2) is None
+
+
+def test_subscribing_and_unsubscribing_in_turn_floods_nobody(database: Database) -> None:
+    assert subscribe(database, "victim@example.org")
+    for _ in range(3):
+        with database.write() as session:
+            subscribers.unsubscribe(session, email_key="victim@example.org")
+        assert subscribe(database, "victim@example.org") is None
+
+
+def test_many_subscribe_a_new_address_at_once(database: Database) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        letters_due = list(pool.map(lambda _: subscribe(database, "new@example.org"), range(16)))
+    assert sum(letter is not None for letter in letters_due) == 1
+    assert the_subscriber(database).state == "PENDING"
+
+
+def test_a_mailing_whose_last_letters_end_at_once_is_ended_by_the_sweep(database: Database) -> None:
+    subscribe(database, "a@example.org", confirm=False)
+    with database.write() as session:
+        mailing_id = mailings.insert_mailing(session, period="2026-W48", due_at=0, content="{}")
+        assert mailing_id
+        (letter_id,) = mailings.prepare_batch(session, mailing_id, size=2) or []
+    with database.write() as session:
+        mailings.prepare_batch(session, mailing_id, size=2)
+        letters.finish_mailings(session)
+        assert session.get_one(Mailing, mailing_id).state == "SENDING"
+    with database.write() as session:
+        # As two transactions leave it that each saw the other's letter open.
+        session.execute(update(Letter).where(Letter.id == letter_id).values(state="SENT"))
+    with database.write() as session:
+        letters.finish_mailings(session)
+    with database.read() as session:
+        assert session.get_one(Mailing, mailing_id).state == "DONE"
+
+
+def test_a_letter_that_kills_its_mailers_is_given_up(database: Database) -> None:
+    letter_id = subscribe(database, "a@example.org")
+    assert isinstance(letter_id, UUID)
+    for _ in range(MAX_ATTEMPTS):
+        with database.write() as session:
+            claimed = letters.claim(session, letter_id, lease_seconds=-1)
+        assert claimed
+        with database.write() as session:
+            assert letters.take_back(session, claimed)
+    with database.read() as session:
+        assert session.get_one(Letter, letter_id).state == "FAILED"

@@ -121,3 +121,15 @@ def test_rubbish_in_a_stream_is_an_invalid_argument(gateway: Gateway) -> None:
     call: Any = gateway.channel.stream_unary("/imageblur.v1.BlurService/StreamBlurOrder")
     error = refused(grpc.StatusCode.INVALID_ARGUMENT, call, iter([b"\xff" * 50]))
     assert set(fields(error)) == {"message"}
+
+
+def test_health_survives_a_blob_folder_that_goes_and_comes_back(gateway: Gateway) -> None:
+    health = health_pb2_grpc.HealthStub(gateway.channel)
+
+    def status() -> int:
+        return int(health.Check(health_pb2.HealthCheckRequest()).status)  # type: ignore[attr-defined]
+
+    away = gateway.folder.rename(gateway.folder.with_name("away"))
+    eventually(lambda: status() == health_pb2.HealthCheckResponse.NOT_SERVING, within=15)
+    away.rename(gateway.folder)
+    eventually(lambda: status() == health_pb2.HealthCheckResponse.SERVING, within=15)

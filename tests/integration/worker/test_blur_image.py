@@ -1,6 +1,7 @@
 """The worker's use case over real children, blobs, broker and database."""
 
 import io
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -8,18 +9,18 @@ from uuid import UUID, uuid4
 import pytest
 from PIL import Image as Picture
 
-from services.blur_worker.children import ChildLimits, Children
+from services.blur_worker.children import ChildLimits, Children, Facts
 from services.blur_worker.scratch import Scratch
 from services.blur_worker.use_cases import BlurImage, RenewLeases
 from services.common.blobs import BlobStore, MissingBlob
 from services.common.broker import Broker
 from services.common.db import orders
 from services.common.db.engine import Database
-from services.common.db.models import Image
+from services.common.db.models import Image, UnownedBlobs
 from services.common.db.orders import NewImage, NewOrder
 from services.common.leases import Leases
 from services.common.messages import BLUR_QUEUE, MAIL_QUEUE
-from services.common.orders import result_key, source_key
+from services.common.orders import MAX_ATTEMPTS, result_key, source_key
 from services.common.spec import BlurSpec
 
 
@@ -111,10 +112,52 @@ def test_a_bad_image_fails_with_its_reason(
     assert row.message
 
 
-def test_an_original_that_is_gone_fails_and_is_not_tried_for_ever(
+def test_an_original_that_is_not_there_is_tried_again_but_not_for_ever(
     blur: BlurImage, database: Database, blobs: BlobStore
 ) -> None:
     order_id, (image_id,) = place(database, blobs, jpeg())
-    blobs.delete(source_key(order_id, 1))
+    source = blobs.local_path(source_key(order_id, 1))
+    assert source
+    away = source.rename(source.with_name("away"))
     blur(image_id)
-    assert image(database, image_id).state == "FAILED"
+    assert image(database, image_id).state == "QUEUED"
+    away.rename(source)
+    blur(image_id)
+    assert image(database, image_id).state == "SUCCEEDED"
+    _, (image_id,) = place(database, blobs, jpeg())
+    blobs.delete_prefix("orders/")
+    for _ in range(MAX_ATTEMPTS):
+        blur(image_id)
+    row = image(database, image_id)
+    assert (row.state, row.reason, row.attempts) == ("FAILED", "INTERNAL", MAX_ATTEMPTS)
+
+
+def test_a_scratch_folder_that_was_tidied_away_costs_nothing(
+    blur: BlurImage, database: Database, blobs: BlobStore
+) -> None:
+    _, (image_id,) = place(database, blobs, jpeg())
+    shutil.rmtree(blur.scratch.path)
+    blur(image_id)
+    assert image(database, image_id).state == "SUCCEEDED"
+    (blur.scratch.path / "lock").touch()
+
+
+def test_a_result_for_an_order_that_is_gone_is_removed(
+    blur: BlurImage, database: Database, blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order_id, (image_id,) = place(database, blobs, jpeg())
+    real = Children.blur
+
+    def delete_meanwhile(children: Children, source: Path, target: Path, spec: BlurSpec) -> Facts:
+        facts = real(children, source, target, spec)
+        with database.write() as session:
+            orders.delete_order(session, order_id)
+        return facts
+
+    monkeypatch.setattr(Children, "blur", delete_meanwhile)
+    blur(image_id)
+    folder = blobs.local_path(f"orders/{order_id}")
+    assert folder
+    assert not folder.exists()
+    with database.read() as session:
+        assert session.query(UnownedBlobs).count() == 0

@@ -2,8 +2,11 @@
 
 import ctypes
 import io
+import multiprocessing
+import os
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -13,6 +16,7 @@ from PIL import Image
 from services.blur_worker.children import ChildCrashed, ChildLimits, Children
 from services.common.errors import ImageError, Reason
 from services.common.spec import BlurSpec
+from tests.support.waiting import eventually
 
 
 @pytest.fixture
@@ -60,6 +64,44 @@ def test_an_image_that_needs_too_much_memory_fails(children: Children, tmp_path:
     with pytest.raises(ImageError) as caught:
         blur(children, tmp_path, b"grow")
     assert caught.value.reason is Reason.TOO_LARGE
+
+
+def test_a_child_that_dies_idle_is_no_image_s_fault(children: Children, tmp_path: Path) -> None:
+    for _ in range(2):
+        (child,) = spawned()
+        kill(child)
+        assert blur(children, tmp_path, b"") == "fine"
+
+
+def test_a_child_that_dies_idle_beside_one_at_work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("services.blur_worker.children._blur_file", _name_and_wait)
+    children = Children(2, ChildLimits(seconds=20, memory=1024, max_pixels=1000))
+    children.warm_up()
+    with ThreadPoolExecutor(1) as pool:
+        begun = pool.submit(children.blur, tmp_path, tmp_path / "pid", BlurSpec())
+        eventually(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())
+        busy = int((tmp_path / "pid").read_text())
+        (idle,) = [process for process in spawned() if process.pid != busy]
+        idle.kill()
+        assert str(begun.result(timeout=30)) == "done"
+        assert str(children.blur(tmp_path, tmp_path / "pid", BlurSpec())) == "done"
+    children.close()
+
+
+def kill(child: psutil.Process) -> None:
+    child.kill()
+    # Not waited for with psutil, which would take the exit code that the pool looks for.
+    eventually(lambda: child.pid not in [process.pid for process in multiprocessing.active_children()])
+
+
+def spawned() -> list[psutil.Process]:
+    return [process for process in psutil.Process().children() if "spawn_main" in " ".join(process.cmdline())]
+
+
+def _name_and_wait(_: Path, target: Path, *__: object) -> str:
+    target.write_text(str(os.getpid()))
+    time.sleep(2)
+    return "done"
 
 
 def test_nothing_is_left_of_a_closed_pool(tmp_path: Path) -> None:

@@ -89,6 +89,16 @@ def test_equal_names_are_numbered() -> None:
     assert names == ["blur_a.jpg", "blur_a_2.jpg", "blur_a_3.jpg"]
 
 
+def test_thousands_of_equal_names_are_numbered_in_one_go() -> None:
+    names = result_names([("", Format.PNG)] * 20_000)
+    assert (names[1], names[-1], len(set(names))) == ("blur_image_2.png", "blur_image_20000.png", 20_000)
+
+
+def test_a_number_that_is_taken_is_skipped() -> None:
+    names = result_names([("a_2.jpg", Format.JPEG), ("a.jpg", Format.JPEG), ("A.jpg", Format.JPEG)])
+    assert names == ["blur_a_2.jpg", "blur_a.jpg", "blur_A_3.jpg"]
+
+
 def test_states_follow_from_counts() -> None:
     assert state_when_done(succeeded=2, failed=0, cancelled=0) is OrderState.SUCCEEDED
     assert state_when_done(succeeded=1, failed=1, cancelled=0) is OrderState.PARTIALLY_FAILED
