@@ -11,7 +11,7 @@ import psutil
 from imageblur_client import Client, InputFile
 from PIL import Image
 
-from benchmarks.stack import fresh_stack, service
+from services.stack.background import private_stack
 
 MIB = 1 << 20
 
@@ -45,8 +45,9 @@ def main() -> None:
     Image.open(io.BytesIO(photograph)).resize((2700, 2000)).save(buffer, "BMP")
     large = buffer.getvalue()
     count = (1 << 30) // len(large) + 1
-    with fresh_stack() as stack, Client(stack.gateway_address) as client:
-        gateway = service(stack, "gateway")
+    with private_stack() as stack, Client(stack.gateway_address) as client:
+        children = psutil.Process(stack.process.pid).children()
+        (gateway,) = [child for child in children if "services.gateway" in child.cmdline()]
         client.order("warm@example.org", [("a.jpg", photograph)])
         with told(gateway, "order of 200 photographs, accepted"):
             order = client.order("many@example.org", [("a.jpg", photograph)] * 200)

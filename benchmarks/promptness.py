@@ -13,7 +13,7 @@ from imageblur.v1 import order_pb2
 from imageblur.v1.blur_service_pb2_grpc import BlurServiceStub
 from PIL import Image
 
-from benchmarks.stack import fresh_stack
+from services.stack.background import private_stack
 
 
 def main() -> None:
@@ -29,7 +29,7 @@ def main() -> None:
         images=[pb.InputImage(filename="a.jpg", data=buffer.getvalue())],
     )
     accepted, done = [], []
-    with fresh_stack() as stack, grpc.insecure_channel(stack.gateway_address) as channel:
+    with private_stack() as stack, grpc.insecure_channel(stack.gateway_address) as channel:
         service = BlurServiceStub(channel)
         time.sleep(2)
         for number in range(orders + 5):

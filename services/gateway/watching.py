@@ -16,8 +16,8 @@ from services.common.errors import Unavailable
 
 REPAIR_SECONDS = 2.0
 """A watcher looks by itself after so long, in case that a hint was lost."""
-MESSAGES_PER_SECOND = 10.0
-"""As many messages go to a watcher, on average."""
+MESSAGES_PER_SECOND = 7.0
+"""As many messages go to a watcher in the long run; with a burst, no more than ten in any second."""
 BURST = 3.0
 """So many may go at once: queued, running and done of a small order are told as they happen."""
 _RECONNECT_SECONDS = 1.0

@@ -6,13 +6,16 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from services.common.settings import PREFIX
 from services.stack.places import Places
+from services.stack.ports import free_port
 from services.stack.process import python_module
 
 # Longer than the stack's own patience with its services, stage by stage.
@@ -61,6 +64,25 @@ def background_stack(
         yield BackgroundStack(process, places, facts["gateway_address"], facts["startup_seconds"], log)
     finally:
         _end(process)
+
+
+@contextlib.contextmanager
+def private_stack() -> Iterator[BackgroundStack]:
+    """A stack that shares nothing with another one of yours: free ports, a temporary folder, no setting or `.env`.
+
+    This process works in that folder meanwhile, and its environment has no setting of ImageBlur afterwards.
+    """
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+        del os.environ[name]
+    environment = {f"{PREFIX}GATEWAY_ADDRESS": f"127.0.0.1:{free_port()}", f"{PREFIX}MAILBOX_PORT": str(free_port())}
+    before = Path.cwd()
+    with tempfile.TemporaryDirectory(prefix="imageblur-") as folder:
+        os.chdir(folder)
+        try:
+            with background_stack(Path(folder) / "data", environment) as stack:
+                yield stack
+        finally:
+            os.chdir(before)
 
 
 def _wait_ready(process: subprocess.Popen[bytes], places: Places, log: Path, within: float) -> dict[str, Any]:

@@ -1,11 +1,8 @@
 """`make demo`: real photographs through the whole stack, and the mail that comes of it. Leaves only pictures behind."""
 
 import importlib.util
-import os
 import shutil
-import socket
 import sys
-import tempfile
 import time
 import zipfile
 from email import message_from_bytes, policy
@@ -15,7 +12,7 @@ from imageblur_client import BlurSpec, Client, Gaussian, Order
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from services.stack.background import background_stack
+from services.stack.background import private_stack
 
 # Photographs in the public domain, or given to it (CC0), that come with scikit-image.
 PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "hubble_deep_field.jpg", "retina.jpg", "rocket.jpg")
@@ -29,34 +26,16 @@ def main() -> None:
     console = Console(highlight=False)
     photographs = _photographs()
     output = Path("demo-output").absolute()
-    with tempfile.TemporaryDirectory(prefix="imageblur-demo-") as folder:
-        # A stack of its own: no setting of yours, from the environment or a .env, is used or touched.
-        for name in [name for name in os.environ if name.startswith("IMAGEBLUR_")]:
-            del os.environ[name]
-        os.chdir(folder)
-        environment = {
-            "IMAGEBLUR_GATEWAY_ADDRESS": f"127.0.0.1:{_free_port()}",
-            "IMAGEBLUR_MAILBOX_PORT": str(_free_port()),
-        }
-        console.print("Starting Valkey, gateway, blur worker, mailer, scheduler and a mailbox …")
-        with background_stack(Path(folder) / "data", environment) as stack:
-            console.print(
-                f"They are up after {stack.startup_seconds:.1f} s; the gateway is at {stack.gateway_address}.\n"
-            )
-            with Client(stack.gateway_address) as client:
-                order = _order(console, client, photographs)
-                client.send(order.order_id)
-            letter = _wait_for_letter(stack.places.mailbox)
-            _show(console, letter)
-            _write_pictures(photographs, letter / "blur_images.zip", output)
-        console.print(f"\nBefore and after: [bold]{output}[/]\nEverything is stopped again. Now yours: make run")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    console.print("Starting Valkey, gateway, blur worker, mailer, scheduler and a mailbox …")
+    with private_stack() as stack:
+        console.print(f"They are up after {stack.startup_seconds:.1f} s; the gateway is at {stack.gateway_address}.\n")
+        with Client(stack.gateway_address) as client:
+            order = _order(console, client, photographs)
+            client.send(order.order_id)
+        letter = _wait_for_letter(stack.places.mailbox)
+        _show(console, letter)
+        _write_pictures(photographs, letter / "blur_images.zip", output)
+    console.print(f"\nBefore and after: [bold]{output}[/]\nEverything is stopped again. Now yours: make run")
 
 
 def _photographs() -> list[Path]:

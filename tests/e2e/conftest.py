@@ -8,7 +8,7 @@ import pytest
 from imageblur_client import Client
 
 from services.stack.background import BackgroundStack, background_stack
-from tests.support.ports import free_port
+from services.stack.ports import free_port
 
 PHOTOGRAPHS = Path(str(files("skimage") / "data"))
 

@@ -92,7 +92,7 @@ def extend(session: Session, claimed: Claim, *, lease_seconds: float) -> bool:
 def insert_parts(session: Session, claimed: Claim, parts: int) -> list[UUID]:
     """The letters that a delivery in so many parts still lacks, to be enqueued after the commit.
 
-    None if the claim was lost meanwhile.
+    Empty too if the claim was lost meanwhile.
     """
     assert claimed.order_id
     assert claimed.delivery_id
@@ -170,24 +170,14 @@ def _end(
         return False
     if claimed.delivery_id:
         deliveries.letter_ended(session, claimed.delivery_id, reason=reason, message=message)
-    if claimed.mailing_id:
-        finish_mailing_if_done(session, claimed.mailing_id)
     return True
 
 
-def finish_mailing_if_done(session: Session, mailing_id: UUID) -> None:
-    """End a mailing whose letters have all been written and have all ended."""
-    still_open = exists().where(Letter.mailing_id == mailing_id, Letter.state.in_(("QUEUED", "SENDING")))
-    session.execute(
-        update(Mailing)
-        .where(Mailing.id == mailing_id, Mailing.state == "SENDING", ~still_open)
-        .values(state="DONE", finished_at=now())
-        .execution_options(synchronize_session=False)
-    )
-
-
 def finish_mailings(session: Session) -> None:
-    """End mailings whose letters have all ended: two that end at the same moment each see the other still open."""
+    """End mailings whose letters have all ended.
+
+    For the sweep: of two letters that end at the same moment, each transaction sees the other's still open.
+    """
     still_open = exists().where(Letter.mailing_id == Mailing.id, Letter.state.in_(("QUEUED", "SENDING")))
     session.execute(
         update(Mailing)

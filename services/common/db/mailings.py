@@ -59,8 +59,6 @@ def prepare_batch(session: Session, mailing_id: UUID, *, size: int) -> list[UUID
     subscribers: Sequence[UUID] = session.scalars(query).all()
     if not subscribers:
         mailing.state = "SENDING"
-        session.flush()
-        letters.finish_mailing_if_done(session, mailing_id)
         return None
     mailing.cursor_id = subscribers[-1]
     return letters.insert_weekly(session, mailing_id, subscribers)

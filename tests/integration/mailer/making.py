@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import insert, select
 
 from services.common.blobs import BlobStore
-from services.common.db import images, mailings, orders, subscribers
+from services.common.db import images, letters, mailings, orders, subscribers
 from services.common.db.engine import Database
 from services.common.db.images import Failure, Success
 from services.common.db.models import Delivery, Image, Letter, Mailing, Subscriber
@@ -111,7 +111,9 @@ def delivery(database: Database, order_id: UUID) -> Delivery:
 
 
 def mailing(database: Database, mailing_id: UUID) -> Mailing:
-    with database.read() as session:
+    """The mailing as it is after a sweep, which is what ends mailings."""
+    with database.write() as session:
+        letters.finish_mailings(session)
         return session.scalars(select(Mailing).where(Mailing.id == mailing_id)).one()
 
 

@@ -14,6 +14,7 @@ from services.common.names import result_names
 from services.common.orders import result_key
 from services.common.spec import Format
 from services.mailer.use_cases import SendLetter
+from services.stack.ports import free_port
 from tests.integration.mailer.conftest import ON_BOTH, MakeMailer
 from tests.integration.mailer.making import (
     CORRUPT,
@@ -25,7 +26,6 @@ from tests.integration.mailer.making import (
     letters_of,
     make_order,
 )
-from tests.support.ports import free_port
 from tests.support.smtp import SmtpSink
 
 

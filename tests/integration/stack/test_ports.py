@@ -5,8 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from services.stack.errors import SettingError, StackError
-from services.stack.ports import Endpoint, check
-from tests.support.ports import free_port
+from services.stack.ports import Endpoint, check, free_port
 
 
 @pytest.fixture
