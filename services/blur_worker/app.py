@@ -4,7 +4,8 @@ import dramatiq
 from dramatiq import Middleware, Worker
 
 from services.blur_worker.actors import register
-from services.blur_worker.children import ChildLimits, Children
+from services.blur_worker.child import ChildLimits
+from services.blur_worker.children import Children
 from services.blur_worker.scratch import Scratch
 from services.blur_worker.settings import BlurWorkerSettings
 from services.blur_worker.use_cases import BlurImage, RenewLeases

@@ -16,7 +16,7 @@ class BlurWorkerSettings(CommonSettings, LimitSettings):
         description="How many images this worker blurs at a time, each in a process of its own. Default: the cores.",
     )
     blur_seconds: int = Field(
-        default=60, ge=1, description="Longest time that an image may take before it is given up."
+        default=60, ge=1, le=500, description="Longest time that an image may take before it is given up."
     )
     blur_memory_mb: int = Field(
         default=3072,

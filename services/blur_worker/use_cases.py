@@ -3,21 +3,25 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
-from services.blur_worker.children import ChildCrashed, Children, Facts
+from services.blur_worker.child import Facts
+from services.blur_worker.children import ChildCrashed, Children
 from services.blur_worker.scratch import Scratch
 from services.common import log
 from services.common.blobs import BlobStore, MissingBlob
 from services.common.broker import Broker
 from services.common.db import images, orders, unowned_blobs
-from services.common.db.engine import Database
+from services.common.db.engine import Database, patiently
 from services.common.db.images import Claim, Failure, FollowUp, Success
+from services.common.db.tidying import surplus_keys
 from services.common.errors import ImageError, Unavailable
 from services.common.leases import LEASE_SECONDS, Leases
 from services.common.messages import blur_image, send_letter
-from services.common.orders import blob_prefix, result_key, source_key
+from services.common.orders import ImageState, blob_prefix, result_key, source_key
+from services.common.refilling import refill_waiting
 from services.common.spec import BlurSpec
 
 _log = log.get(__name__)
@@ -38,7 +42,8 @@ class BlurImage:
 
     def __call__(self, image_id: UUID) -> None:
         """Blur an image if it is still to be done; whatever happens is in its row afterwards."""
-        with self.database.write() as session:
+        # Not durable: a claim that a power cut undoes is a claim that nobody works on.
+        with self.database.write(durable=False) as session:
             claim = images.claim(session, image_id, lease_seconds=LEASE_SECONDS)
         if claim is None:
             _log.debug("not queued, nothing to do", image=str(image_id))
@@ -47,11 +52,13 @@ class BlurImage:
         with self.leases.hold(claim.owner):
             self.broker.announce(claim.order_id)
             outcome = self._work(claim)
-            follow_up = self._record(claim, outcome)
-        self._tidy(claim, outcome, recorded=follow_up is not None)
+            follow_up = patiently(partial(self._record, claim, outcome))
         if follow_up:
+            self.broker.announce(claim.order_id, ended=follow_up.order_ended)
             self.broker.send([*map(blur_image, follow_up.images), *map(send_letter, follow_up.letters)])
-            self.broker.announce(claim.order_id)
+        self._tidy(claim, outcome, recorded=follow_up is not None)
+        if follow_up and follow_up.order_ended:
+            refill_waiting(self.database, self.broker, self.window)
         _log.info("image", image=str(image_id), seconds=round(time.monotonic() - begin, 4), **_told(outcome))
 
     def _work(self, claim: Claim) -> "Outcome":
@@ -103,19 +110,27 @@ class BlurImage:
     def _tidy(self, claim: Claim, outcome: "Outcome", *, recorded: bool) -> None:
         try:
             if not recorded:
-                # The lease was lost, and the result is another's; or the order is gone, and nobody's.
-                with self.database.write() as session:
-                    gone = not orders.keeps_blobs(session, claim.order_id)
-                    if gone:
-                        unowned_blobs.disown(session, claim.order_id)
-                if gone:
-                    self.blobs.delete_prefix(blob_prefix(claim.order_id))
-                    with self.database.write() as session:
-                        unowned_blobs.removed(session, claim.order_id)
-            elif not isinstance(outcome, Again):
+                self._remove_what_nobody_owns(claim)
+            elif isinstance(outcome, Done):
                 self.blobs.delete(source_key(claim.order_id, claim.position))
+            elif isinstance(outcome, Failure):
+                self.blobs.delete(*surplus_keys(claim.order_id, claim.position, ImageState.FAILED))
         except Unavailable as error:
-            _log.warning("blobs not removed, the sweep or the expiry will", error=str(error))
+            _log.warning("blobs not removed, the sweep will", error=str(error))
+
+    def _remove_what_nobody_owns(self, claim: Claim) -> None:
+        """The claim was lost: the result is another worker's, or the image was cancelled, or its order is gone."""
+        with self.database.write() as session:
+            gone = not orders.keeps_blobs(session, claim.order_id)
+            if gone:
+                unowned_blobs.disown(session, claim.order_id)
+            state = images.state(session, claim.image_id)
+        if gone:
+            self.blobs.delete_prefix(blob_prefix(claim.order_id))
+            with self.database.write() as session:
+                unowned_blobs.removed(session, claim.order_id)
+        elif state in {ImageState.CANCELLED, ImageState.FAILED}:
+            self.blobs.delete(*surplus_keys(claim.order_id, claim.position, state))
 
 
 @dataclass(frozen=True)
@@ -154,5 +169,5 @@ class RenewLeases:
 
     def __call__(self, owners: Sequence[UUID]) -> None:
         """Extend the leases of these owners."""
-        with self.database.write() as session:
+        with self.database.write(durable=False) as session:
             images.renew(session, owners, lease_seconds=LEASE_SECONDS)

@@ -108,13 +108,14 @@ class BlobStore:
                 finally:
                     os.close(descriptor)
 
-    def delete(self, key: str) -> None:
-        """Remove a blob; without effect if there is none."""
+    def delete(self, *keys: str) -> None:
+        """Remove blobs; without effect on those that are not there."""
         with _translated():
-            try:
-                obstore.delete(self._store, key)
-            except (MissingError, FileNotFoundError):
-                return
+            if self._folder:
+                for key in keys:
+                    (self._folder / key).unlink(missing_ok=True)
+            elif keys:
+                obstore.delete(self._store, keys)
 
     def delete_prefix(self, prefix: str) -> None:
         """Remove all blobs below a prefix (which ends in `/`), pieces of unfinished ones too."""

@@ -19,8 +19,10 @@ from services.common import log
 from services.common.consumer import PromptConsumer
 from services.common.errors import ConfigurationError, Unavailable
 
-CHANGES = "imageblur:changes"
-"""The pub/sub channel that carries the ids of changed orders."""
+CHANGED = "imageblur:changed"
+"""The pub/sub channel that carries the ids (16 bytes each) of orders that have changed."""
+ENDED = "imageblur:ended"
+"""And of those in which nothing more will happen soon."""
 
 _log = log.get(__name__)
 
@@ -63,11 +65,10 @@ class Broker(RedisBroker):
             self.scripts["dispatch"](keys=[self.namespace], args=arguments, client=pipeline)
         self._execute(pipeline, "messages")
 
-    def announce(self, *order_ids: UUID) -> None:
-        """Tell watchers that orders have changed; a lost hint costs them a moment."""
+    def announce(self, order_id: UUID, *, ended: bool = False) -> None:
+        """Tell watchers that an order has changed, or ended, which they tell at once; a lost hint costs a moment."""
         pipeline = self.client.pipeline(transaction=False)
-        for order_id in order_ids:
-            pipeline.publish(CHANGES, str(order_id))
+        pipeline.publish(ENDED if ended else CHANGED, order_id.bytes)
         self._execute(pipeline, "announcement")
 
     def backlog(self, queue: str) -> int:

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from services.common import log
 
-LEASE_SECONDS = 15.0
-"""How long a claim is good for; renewed three times in that time."""
+LEASE_SECONDS = 8.0
+"""How long a claim is good for; renewed four times in that time."""
 
 _log = log.get(__name__)
 
@@ -41,7 +41,7 @@ class Leases:
             self._held.discard(owner)
 
     def _keep(self) -> None:
-        while not self._stopped.wait(LEASE_SECONDS / 3):
+        while not self._stopped.wait(LEASE_SECONDS / 4):
             owners = list(self._held)
             if not owners:
                 continue

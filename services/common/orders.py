@@ -7,6 +7,9 @@ MAX_ATTEMPTS = 10
 MAX_CRASHES = 3
 """Deaths of the child that worked on an image before the image is held responsible."""
 
+LATE_SECONDS = 600
+"""When no worker is left that had an image when the image ended otherwise; an attempt takes 500 seconds at most."""
+
 
 class OrderState(StrEnum):
     """States of an order; see the interface's OrderState."""
@@ -58,6 +61,14 @@ def state_when_done(*, succeeded: int, failed: int, cancelled: int) -> OrderStat
     if not failed:
         return OrderState.SUCCEEDED
     return OrderState.PARTIALLY_FAILED if succeeded else OrderState.FAILED
+
+
+def fair_window(window: int, orders: int) -> int:
+    """How many images of an order may be in the queue or at work, with so many orders (≥ 1) that have some there.
+
+    Alone, an order has the whole window, so that no child waits for work; together, orders share it, and take turns.
+    """
+    return max(1, -(-window // orders))
 
 
 def retry_delay(attempts: int) -> float:

@@ -1,5 +1,6 @@
 """BlurService: each call checked, handed to a use case, and answered."""
 
+import contextlib
 from collections.abc import AsyncIterator, Sequence
 from importlib.metadata import version
 from typing import Any
@@ -20,7 +21,7 @@ from services.gateway import requests
 from services.gateway.responses import delivery_message, email_hint, image_message, order_message
 from services.gateway.uploads import Intake, Upload, receiving
 from services.gateway.use_cases import MAX_PAGE, Changed, Result, UseCases
-from services.gateway.watching import Changes
+from services.gateway.watching import Watching
 
 Context = aio.ServicerContext[Any, Any]
 
@@ -32,12 +33,12 @@ PRINCIPAL = "anonymous"
 class BlurServicer(BlurServiceServicer):
     """The service of orders."""
 
-    def __init__(self, intake: Intake, use_cases: UseCases, changes: Changes) -> None:
+    def __init__(self, intake: Intake, use_cases: UseCases, watching: Watching) -> None:
         self._intake = intake
         self._settings = intake.settings
         self._offload = intake.offload
         self._use_cases = use_cases
-        self._changes = changes
+        self._watching = watching
 
     async def GetLimits(self, request: pb.GetLimitsRequest, context: Context) -> pb.GetLimitsResponse:
         """What this server takes."""
@@ -172,22 +173,19 @@ class BlurServicer(BlurServiceServicer):
         if request.after_revision < 0:
             raise InvalidArgument(Violation("after_revision", "must not be negative"))
         revision = request.after_revision
-        first = True
-        async for _ in self._changes.moments(order_id):
-            changed = await self._offload(self._use_cases.changes, order_id, revision)
-            order = changed.snapshot.order
-            if first or order.revision > revision:
+        async with contextlib.aclosing(self._watching.watch(order_id, revision)) as changes:
+            async for changed in changes:
                 message = order_message(changed.snapshot)
                 # At least one message: a change may be of the order alone.
                 for begin in range(0, max(1, len(changed.images)), MAX_PAGE):
                     batch = changed.images[begin : begin + MAX_PAGE]
                     complete = begin + MAX_PAGE >= len(changed.images)
                     # Whoever is cut off in the middle resumes from the revision before, and misses nothing.
-                    message.revision = order.revision if complete else revision
+                    message.revision = changed.revision if complete else revision
                     yield pb.WatchStatusResponse(order=message, changed_images=map(image_message, batch))
-                first, revision = False, order.revision
-            if _at_rest(changed):
-                return
+                revision = changed.revision
+                if _at_rest(changed):
+                    return
 
     async def SendImages(self, request: pb.SendImagesRequest, context: Context) -> pb.SendImagesResponse:
         """Mail the results."""

@@ -26,7 +26,7 @@ from services.gateway.settings import GatewaySettings
 from services.gateway.subscription_servicer import SubscriptionServicer
 from services.gateway.uploads import Intake
 from services.gateway.use_cases import UseCases
-from services.gateway.watching import Changes
+from services.gateway.watching import Watching
 
 GRACE_SECONDS = 10
 
@@ -53,9 +53,14 @@ async def serve(settings: GatewaySettings) -> AsyncIterator[int]:
         blobs = BlobStore(settings.blob_url)
         offload = Offload(settings.gateway_threads)
         stack.callback(offload.close)
-        changes = Changes(settings.broker_url)
-        await changes.start()
-        use_cases = UseCases(database, blobs, queues, Tokens(settings.secret_key.get_secret_value()))
+        tokens = Tokens(settings.secret_key.get_secret_value())
+        use_cases = UseCases(database, blobs, queues, tokens, settings.order_window)
+        watching = Watching(
+            settings.broker_url,
+            changes=lambda order_id, after: offload(use_cases.changes, order_id, after),
+            revisions=lambda order_ids: offload(use_cases.revisions, order_ids),
+        )
+        watching.start()
         health = Health(SERVICES, {"database": database.ping, "broker": queues.ping, "blob store": blobs.ping}, offload)
         server = aio.server(
             interceptors=[Boundary()],
@@ -66,7 +71,7 @@ async def serve(settings: GatewaySettings) -> AsyncIterator[int]:
             ],
         )
         intake = Intake(settings, database, blobs, queues, offload)
-        add_BlurServiceServicer_to_server(BlurServicer(intake, use_cases, changes), server)
+        add_BlurServiceServicer_to_server(BlurServicer(intake, use_cases, watching), server)
         add_SubscriptionServiceServicer_to_server(
             SubscriptionServicer(use_cases, offload, confirm=settings.confirm_subscriptions), server
         )
@@ -88,5 +93,5 @@ async def serve(settings: GatewaySettings) -> AsyncIterator[int]:
         finally:
             watch.cancel()
             await health.stop()
-            await changes.stop()
+            await watching.stop()
             await server.stop(GRACE_SECONDS)

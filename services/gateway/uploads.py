@@ -152,16 +152,16 @@ class Upload:
             if abandoned:
                 self._intake.blobs.delete_prefix(blob_prefix(self._order_id))
                 with self._intake.database.write() as session:
-                    unowned_blobs.removed(session, self._order_id)
+                    unowned_blobs.forget(session, self._order_id)
         except Unavailable as error:
             _log.warning("upload not cleaned up yet, the sweep will", error=str(error))
 
     def _begin(self) -> None:
-        with self._intake.database.write() as session:
+        with self._intake.database.write(durable=False) as session:
             unowned_blobs.begin_upload(session, self._order_id)
 
     def _heartbeat(self) -> None:
-        with self._intake.database.write() as session:
+        with self._intake.database.write(durable=False) as session:
             unowned_blobs.heartbeat(session, self._order_id)
 
 

@@ -17,6 +17,7 @@ from services.common.errors import FailedPrecondition, InvalidArgument, NotFound
 from services.common.messages import send_letter
 from services.common.names import result_names
 from services.common.orders import DeliveryState, ImageState, OrderState, blob_prefix, result_key
+from services.common.refilling import refill_waiting
 from services.common.spec import Format
 from services.common.tokens import BadToken, Tokens
 
@@ -29,6 +30,11 @@ class Changed:
 
     snapshot: Snapshot
     images: Sequence[Image]
+
+    @property
+    def revision(self) -> int:
+        """The order's revision at which this was so."""
+        return self.snapshot.order.revision
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,8 @@ class UseCases:
     blobs: BlobStore
     broker: Broker
     tokens: Tokens
+    window: int
+    """Images in the queue or at work at a time, shared by the orders."""
 
     def status(self, order_id: UUID) -> Snapshot:
         """How an order stands."""
@@ -73,6 +81,11 @@ class UseCases:
             if snapshot.order.revision <= after_revision:
                 return Changed(snapshot, ())
             return Changed(snapshot, images.changed_since(session, order_id, after_revision))
+
+    def revisions(self, order_ids: Sequence[UUID]) -> dict[UUID, int]:
+        """The revisions of orders, of those that there are."""
+        with self.database.read() as session:
+            return orders.revisions(session, order_ids)
 
     def send_images(
         self, order_id: UUID, *, principal: str, request_id: UUID | None, when_ready: bool
@@ -128,8 +141,9 @@ class UseCases:
         """Cancel what has not ended."""
         with self.database.write() as session:
             orders.cancel(session, order_id)
-        self.broker.announce(order_id)
+        self.broker.announce(order_id, ended=True)
         self.blobs.delete_prefix(f"{blob_prefix(order_id)}source/")
+        refill_waiting(self.database, self.broker, self.window)
         return self.status(order_id)
 
     def delete(self, order_id: UUID) -> None:
@@ -137,10 +151,11 @@ class UseCases:
         with self.database.write() as session:
             orders.delete_order(session, order_id)
             unowned_blobs.disown(session, order_id)
-        self.broker.announce(order_id)
+        self.broker.announce(order_id, ended=True)
         self.blobs.delete_prefix(blob_prefix(order_id))
         with self.database.write() as session:
             unowned_blobs.removed(session, order_id)
+        refill_waiting(self.database, self.broker, self.window)
 
     def subscribe(self, *, email: str, email_key: str, locale: str, confirm: bool) -> None:
         """Subscribe an address, or ask its owner to confirm."""

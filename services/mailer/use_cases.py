@@ -4,6 +4,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -12,7 +13,7 @@ from services.common import log
 from services.common.blobs import MissingBlob
 from services.common.broker import Broker
 from services.common.db import deliveries, letters, mailings
-from services.common.db.engine import Database
+from services.common.db.engine import Database, patiently
 from services.common.db.letters import Claim
 from services.common.errors import Reason, Unavailable
 from services.common.leases import LEASE_SECONDS, Leases
@@ -52,15 +53,15 @@ class SendLetter:
         begin = time.monotonic()
         with self.leases.hold(claim.owner):
             outcome = self._work(claim)
-            recorded = self._record_surely(claim, outcome)
+            recorded = patiently(partial(self._record, claim, outcome))
         if recorded:
-            self._announce(claim)
+            self._announce(claim, ended=True)
         seconds = round(time.monotonic() - begin, 4)
         _log.info("letter", letter=str(letter_id), kind=claim.kind, seconds=seconds, recorded=recorded, **told(outcome))
 
-    def _announce(self, claim: Claim) -> None:
+    def _announce(self, claim: Claim, *, ended: bool = False) -> None:
         if claim.order_id:
-            self.broker.announce(claim.order_id)
+            self.broker.announce(claim.order_id, ended=ended)
 
     def _work(self, claim: Claim) -> Outcome:
         try:
@@ -101,16 +102,6 @@ class SendLetter:
             with self.database.write() as session:
                 held = letters.extend(session, claim, lease_seconds=self.send_seconds + LEASE_SECONDS)
             return Sent(self.sender.send(envelope)) if held else Lost()
-
-    def _record_surely(self, claim: Claim, outcome: Outcome) -> bool:
-        """Record what came of it, through a short absence of the database: what is not recorded is sent again."""
-        for pause in (0.2, 0.5, 1.0, 2.0, 4.0):
-            try:
-                return self._record(claim, outcome)
-            except Unavailable as error:
-                _log.warning("outcome not recorded yet", letter=str(claim.letter_id), error=str(error))
-                time.sleep(pause)
-        return self._record(claim, outcome)
 
     def _record(self, claim: Claim, outcome: Outcome) -> bool:
         with self.database.write() as session:

@@ -11,6 +11,7 @@ from services.scheduler.mailings import Mailings
 from services.scheduler.sweep import Sweep
 
 WEEKLY_CHECK_SECONDS = 60
+BLOBS_SECONDS = 30
 EXPIRY_SECONDS = 300
 
 _log = log.get(__name__)
@@ -26,7 +27,8 @@ def schedule(sweep: Sweep, mailings: Mailings, *, sweep_seconds: float) -> Block
     for name, job, seconds in (
         ("images", sweep.images, sweep_seconds),
         ("letters", sweep.letters, sweep_seconds),
-        ("blobs", sweep.blobs_without_order, max(sweep_seconds, 30)),
+        ("blobs without an order", sweep.blobs_without_order, BLOBS_SECONDS),
+        ("blobs of ended images", sweep.blobs_of_ended_images, BLOBS_SECONDS),
         ("expiry", sweep.expired, EXPIRY_SECONDS),
         # Not a cron job in memory, which would forget the hour it slept through: each minute, "is one due?".
         ("weekly mailing", lambda: mailings.order_weekly(datetime.now(UTC)), WEEKLY_CHECK_SECONDS),

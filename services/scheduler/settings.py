@@ -17,7 +17,7 @@ class SchedulerSettings(CommonSettings):
     mailing_hour: int = Field(default=12, ge=0, le=23, description="Hour of the weekly mailing, 0 to 23.")
     mailing_zone: str = Field(default="UTC", description="Time zone of that day and hour, such as `Europe/Moscow`.")
     sweep_seconds: float = Field(
-        default=5,
+        default=2,
         gt=0,
         description="How often work that was lost (a killed worker, a broker without its data) is looked for.",
     )

@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from services.common import log
 from services.common.blobs import BlobStore
 from services.common.broker import Broker
-from services.common.db import idempotency, images, letters, orders, outbox, unowned_blobs
+from services.common.db import idempotency, images, letters, orders, outbox, tidying, unowned_blobs
 from services.common.db.engine import Database
 from services.common.messages import BLUR_QUEUE, MAIL_QUEUE, blur_image, prepare_mailing, send_letter
-from services.common.orders import blob_prefix
+from services.common.orders import LATE_SECONDS, blob_prefix
+from services.common.refilling import refill_waiting
 
 BATCH = 1000
 """Rows taken up in one go; the next sweep takes the next ones."""
-RESEND_SECONDS = 10
+RESEND_SECONDS = 5
 """How long a message may wait unclaimed before the broker is asked whether it still has it."""
 SILENT_UPLOAD_SECONDS = 60
 """How long an upload may be without a heartbeat before its blobs are removed."""
@@ -34,7 +35,6 @@ class Sweep:
         """Images whose worker died, that may be tried again, or whose message is gone."""
         with self.database.read() as session:
             lapsed = outbox.lapsed_images(session, limit=BATCH)
-            underfilled = outbox.underfilled_orders(session, window=self.window, limit=BATCH)
         for claim in lapsed:
             with self.database.write() as session:
                 follow_up = images.take_back(session, claim, window=self.window)
@@ -42,11 +42,8 @@ class Sweep:
                 continue
             _log.warning("image taken back: its worker did not finish", image=str(claim.image_id))
             self.broker.send([*map(blur_image, follow_up.images), *map(send_letter, follow_up.letters)])
-            self.broker.announce(claim.order_id)
-        for order_id in underfilled:
-            with self.database.write() as session:
-                ids = images.refill(session, order_id, self.window) if orders.lock(session, order_id) else []
-            self.broker.send(map(blur_image, ids))
+            self.broker.announce(claim.order_id, ended=follow_up.order_ended)
+        refill_waiting(self.database, self.broker, self.window)
         with self.database.read() as session:
             expected = outbox.images_at_broker(session)
         # A mere backlog is not repeated: only where the broker holds less than the rows say has something been lost.
@@ -86,6 +83,14 @@ class Sweep:
             with self.database.write() as session:
                 unowned_blobs.removed(session, order_id)
 
+    def blobs_of_ended_images(self) -> None:
+        """Originals, and results that are nobody's, which a worker would have removed had it not been killed."""
+        with self.database.read() as session:
+            ended = tidying.untidied(session, older_than=LATE_SECONDS, limit=BATCH)
+        self.blobs.delete(*(key for image in ended for key in image.keys))
+        with self.database.write(durable=False) as session:
+            tidying.tidied(session, [image.image_id for image in ended])
+
     def expired(self) -> None:
         """Orders past their time: address and blobs are forgotten; and request ids past theirs."""
         with self.database.read() as session:
@@ -94,7 +99,7 @@ class Sweep:
             with self.database.write() as session:
                 if orders.expire(session, order_id):
                     unowned_blobs.disown(session, order_id)
-            self.broker.announce(order_id)
+            self.broker.announce(order_id, ended=True)
         with self.database.write() as session:
             idempotency.forget_expired(session)
         self.blobs_without_order()

@@ -1,24 +1,34 @@
 """Opens the database and hands out its transactions."""
 
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import Engine, create_engine, event, make_url, text
+from sqlalchemy import create_engine, event, make_url, text
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
+from services.common import log
 from services.common.errors import ConfigurationError, Unavailable
+
+T = TypeVar("T")
+
+_log = log.get(__name__)
+_NOT_SYNCHRONOUS = text("SET LOCAL synchronous_commit = off")
 
 
 class Database:
     """A pool of connections to SQLite or PostgreSQL.
 
-    SQLite runs in WAL mode with `synchronous=FULL`: what was committed survives a power cut. Writers take their lock at
-    the beginning (BEGIN IMMEDIATE) and wait for it; a read that turned into a write would fail at once instead.
+    SQLite runs in WAL mode. Writers take their lock at the beginning (BEGIN IMMEDIATE) and wait for it; a read that
+    turned into a write would fail at once instead.
+
+    What was committed survives a power cut, unless the transaction said that it need not: what a claim or a heartbeat
+    would lose is done again. A durable commit carries all earlier ones along.
     """
 
     def __init__(self, url: str, *, pool_size: int = 8) -> None:
@@ -39,7 +49,8 @@ class Database:
         if self.is_sqlite:
             event.listen(self.engine, "connect", _configure_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
-        self._writer: Engine = self.engine.execution_options(imageblur_write=True)
+        self._durable = self.engine.execution_options(imageblur_write="FULL")
+        self._quick = self.engine.execution_options(imageblur_write="NORMAL")
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -52,13 +63,19 @@ class Database:
             yield session
 
     @contextmanager
-    def write(self) -> Iterator[Session]:
+    def write(self, *, durable: bool = True) -> Iterator[Session]:
         """A transaction that is committed at the end, or rolled back by an error.
+
+        Args:
+            durable: Whether the commit waits for the disk; without, a power cut within the next second may undo it.
 
         Raises:
             Unavailable: The database cannot be reached or is locked for too long.
         """
-        with translate_errors(), Session(self._writer, expire_on_commit=False) as session, session.begin():
+        engine = self._durable if durable else self._quick
+        with translate_errors(), Session(engine, expire_on_commit=False) as session, session.begin():
+            if not durable and not self.is_sqlite:
+                session.execute(_NOT_SYNCHRONOUS)
             yield session
 
     def ping(self) -> None:
@@ -69,6 +86,21 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+
+def patiently(write: Callable[[], T]) -> T:
+    """Do what records an outcome through a short absence of the database: what is not recorded is done again.
+
+    Raises:
+        Unavailable: The database was away for eight seconds.
+    """
+    for pause in (0.2, 0.5, 1.0, 2.0, 4.0):
+        try:
+            return write()
+        except Unavailable as error:
+            _log.warning("outcome not recorded yet", error=str(error))
+            time.sleep(pause)
+    return write()
 
 
 @contextmanager
@@ -82,10 +114,12 @@ def translate_errors() -> Iterator[None]:
 
 def _configure_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
     connection.isolation_level = None  # the driver's own BEGIN would come too late; see _begin_sqlite
-    for pragma in ("busy_timeout=10000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    for pragma in ("busy_timeout=10000", "journal_mode=WAL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
 
 
 def _begin_sqlite(connection: Any) -> None:
-    write = connection.get_execution_options().get("imageblur_write", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+    synchronous = connection.get_execution_options().get("imageblur_write")
+    if synchronous:
+        connection.exec_driver_sql(f"PRAGMA synchronous={synchronous}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if synchronous else "BEGIN")

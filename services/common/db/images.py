@@ -1,14 +1,14 @@
-"""Statements about single images: claimed, finished, put back; and the window of an order that is in the queue."""
+"""Statements about single images: claimed, finished, put back."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 from uuid import UUID, uuid4
 
-from sqlalchemy import CursorResult, func, or_, select, update
+from sqlalchemy import CursorResult, case, func, select, update
 from sqlalchemy.orm import Session
 
-from services.common.db import orders
+from services.common.db import orders, windows
 from services.common.db.clock import SECOND, now
 from services.common.db.models import Image, Order
 from services.common.errors import Reason
@@ -55,38 +55,40 @@ class FollowUp:
 
     images: Sequence[UUID] = ()
     letters: Sequence[UUID] = ()
+    order_ended: bool = False
 
 
 def claim(session: Session, image_id: UUID, *, lease_seconds: float) -> Claim | None:
     """Take a queued image; None if it is not queued (a repeated message, somebody else's, cancelled, gone)."""
     order_id = session.scalar(select(Image.order_id).where(Image.id == image_id, Image.state == ImageState.QUEUED))
-    order = order_id and orders.lock(session, order_id)
-    if not order:
+    if order_id is None:
         return None
-    image = session.scalar(
+    order = orders.lock(
+        session,
+        order_id,
+        state=case((Order.state == OrderState.QUEUED, OrderState.RUNNING), else_=Order.state),
+        started_at=func.coalesce(Order.started_at, now()),
+    )
+    if order is None:
+        return None
+    row = session.execute(
         update(Image)
         .where(Image.id == image_id, Image.state == ImageState.QUEUED)
         .values(
             state=ImageState.RUNNING,
-            owner=uuid4(),
+            owner=(owner := uuid4()),
             lease_until=now() + int(lease_seconds * SECOND),
             attempts=Image.attempts + 1,
             started_at=now(),
             revision=order.revision,
         )
-        .returning(Image)
+        .returning(Image.position, Image.spec, Image.attempts, Image.crashes)
         .execution_options(synchronize_session=False)
-    )
-    if image is None:
+    ).one_or_none()
+    if row is None:
         session.rollback()
         return None
-    if order.state == OrderState.QUEUED:
-        order.state = OrderState.RUNNING
-        order.started_at = image.started_at
-    assert image.owner
-    return Claim(
-        image.id, order.id, image.position, image.spec or order.spec, image.owner, image.attempts, image.crashes
-    )
+    return Claim(image_id, order_id, row.position, row.spec or order.spec, owner, row.attempts, row.crashes)
 
 
 def renew(session: Session, owners: Sequence[UUID], *, lease_seconds: float) -> None:
@@ -106,6 +108,7 @@ def finish(session: Session, claimed: Claim, outcome: Success | Failure, *, wind
     values: dict[str, object]
     match outcome:
         case Success():
+            order.succeeded += 1
             values = {
                 "state": ImageState.SUCCEEDED,
                 "output_bytes": outcome.size,
@@ -115,14 +118,11 @@ def finish(session: Session, claimed: Claim, outcome: Success | Failure, *, wind
                 "format": outcome.format,
             }
         case Failure():
+            order.failed += 1
             values = {"state": ImageState.FAILED, "reason": outcome.reason, "message": outcome.message}
     if not _end_claim(session, claimed, order, values | {"finished_at": now()}):
         session.rollback()
         return None
-    if isinstance(outcome, Success):
-        order.succeeded += 1
-    else:
-        order.failed += 1
     return _go_on(session, order, window)
 
 
@@ -162,59 +162,25 @@ GAVE_UP = f"the image could not be finished in {MAX_ATTEMPTS} attempts"
 
 
 def _end_claim(session: Session, claimed: Claim, order: Order, values: dict[str, object]) -> bool:
-    result = session.execute(
-        update(Image)
-        .where(Image.id == claimed.image_id, Image.state == ImageState.RUNNING, Image.owner == claimed.owner)
-        .values(owner=None, lease_until=None, revision=order.revision, **values)
-        .execution_options(synchronize_session=False)
-    )
+    with session.no_autoflush:  # what the order will be is written once, and only if the claim still holds
+        result = session.execute(
+            update(Image)
+            .where(Image.id == claimed.image_id, Image.state == ImageState.RUNNING, Image.owner == claimed.owner)
+            .values(owner=None, lease_until=None, revision=order.revision, **values)
+            .execution_options(synchronize_session=False)
+        )
     return cast("CursorResult[tuple[()]]", result).rowcount == 1
 
 
 def _go_on(session: Session, order: Order, window: int) -> FollowUp:
-    session.flush()
-    letters = orders.finish_if_done(session, order)
-    return FollowUp(images=refill(session, order.id, window), letters=letters)
+    if order.succeeded + order.failed + order.cancelled == order.total:
+        return FollowUp(letters=orders.end(session, order), order_ended=True)
+    return FollowUp(images=windows.refill(session, order.id, window))
 
 
-def refill(session: Session, order_id: UUID, window: int) -> list[UUID]:
-    """Move an order's next images into the queue, up to `window` in it or at work; the ids to enqueue.
-
-    The order's row must be locked by this transaction: that is what makes two refills take turns.
-    """
-    in_flight = session.scalar(
-        select(func.count()).where(
-            Image.order_id == order_id,
-            or_(
-                Image.state == ImageState.RUNNING,
-                (Image.state == ImageState.QUEUED) & Image.enqueued_at.is_not(None),
-            ),
-        )
-    )
-    # A negative LIMIT would mean "all" to SQLite.
-    free = max(0, window - (in_flight or 0))
-    if not free:
-        return []
-    following = (
-        select(Image.id)
-        .where(
-            Image.order_id == order_id,
-            Image.state == ImageState.QUEUED,
-            Image.enqueued_at.is_(None),
-            Image.not_before <= now(),
-        )
-        .order_by(Image.position)
-        .limit(free)
-    )
-    return list(
-        session.scalars(
-            update(Image)
-            .where(Image.id.in_(following.scalar_subquery()))
-            .values(enqueued_at=now())
-            .returning(Image.id)
-            .execution_options(synchronize_session=False)
-        )
-    )
+def state(session: Session, image_id: UUID) -> str | None:
+    """State of an image; None if there is no such image any more."""
+    return session.scalar(select(Image.state).where(Image.id == image_id))
 
 
 def changed_since(session: Session, order_id: UUID, revision: int) -> list[Image]:

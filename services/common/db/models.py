@@ -90,6 +90,7 @@ class Image(Base):
             where="state = 'RUNNING' OR (state = 'QUEUED' AND enqueued_at IS NOT NULL)",
         ),
         Index("images_revision", "order_id", "revision"),
+        _index("images_untidied", "finished_at", where="NOT tidied AND finished_at IS NOT NULL"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -116,12 +117,15 @@ class Image(Base):
     width: Mapped[int] = mapped_column(default=0)
     height: Mapped[int] = mapped_column(default=0)
     format: Mapped[str | None]
+    tidied: Mapped[bool] = mapped_column(default=False)
+    """An image that has ended keeps no original, and unless it SUCCEEDED no result: the sweep has made sure."""
 
 
 class UnownedBlobs(Base):
     """Blobs that no order owns: of an upload under way, or of an order that is gone.
 
-    Without a heartbeat they are removed; a negative one says that nobody may become their owner any more.
+    Without a heartbeat they are removed; a negative one says that nobody may become their owner any more: -1 that they
+    are to be removed, an earlier one that they are to be removed once more at that time.
     """
 
     __tablename__ = "unowned_blobs"

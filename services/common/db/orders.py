@@ -8,11 +8,14 @@ from uuid import UUID
 from sqlalchemy import CursorResult, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from services.common.db import deliveries
+from services.common.db import deliveries, windows
 from services.common.db.clock import SECOND, now
 from services.common.db.models import Delivery, Image, Letter, Order
 from services.common.errors import NotFound
-from services.common.orders import DeliveryState, ImageState, OrderState, state_when_done
+from services.common.orders import DeliveryState, ImageState, OrderState, fair_window, state_when_done
+
+_MOST_IDS = 1000
+"""In one statement."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +58,8 @@ class Snapshot:
 
 def insert_order(session: Session, order: NewOrder, new_images: Sequence[NewImage], *, window: int) -> list[UUID]:
     """Store an order and its images; the ids that are to be enqueued once it is committed."""
-    time = session.scalar(select(now()))
-    assert time is not None
+    time, others = session.execute(select(now(), windows.orders_in_flight(window))).one()
+    window = fair_window(window, others + 1)
     session.execute(
         insert(Order).values(
             id=order.id,
@@ -114,28 +117,41 @@ def snapshot(session: Session, order_id: UUID) -> Snapshot:
     return Snapshot(order, running, [(delivery, count) for delivery, count in requests], read_at)
 
 
-def lock(session: Session, order_id: UUID) -> Order | None:
-    """Bump the order's revision, which holds its row until the transaction ends; the row, or None without one."""
+def revisions(session: Session, order_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """The revisions of orders, of those that there are."""
+    found: dict[UUID, int] = {}
+    for begin in range(0, len(order_ids), _MOST_IDS):
+        some = order_ids[begin : begin + _MOST_IDS]
+        found |= {
+            row.id: row.revision for row in session.execute(select(Order.id, Order.revision).where(Order.id.in_(some)))
+        }
+    return found
+
+
+def lock(session: Session, order_id: UUID, **changes: object) -> Order | None:
+    """Bump the order's revision, which holds its row until the transaction ends; the row, or None without one.
+
+    `changes` are made by the same statement: values or expressions by column.
+    """
     return session.scalar(
         update(Order)
         .where(Order.id == order_id)
-        .values(revision=Order.revision + 1)
+        .values(revision=Order.revision + 1, **changes)
         .returning(Order)
         .execution_options(populate_existing=True, synchronize_session=False)
     )
 
 
-def finish_if_done(session: Session, order: Order) -> list[UUID]:
-    """End an order, locked by this transaction, once all its images have; the letters to enqueue then."""
-    if order.succeeded + order.failed + order.cancelled < order.total:
-        return []
+def end(session: Session, order: Order) -> list[UUID]:
+    """End an order, locked by this transaction, whose images have all ended; the letters to enqueue."""
     order.state = state_when_done(succeeded=order.succeeded, failed=order.failed, cancelled=order.cancelled)
     # It was accepted to be kept for a time, and that begins when there is something to keep.
     retention = order.expires_at - order.created_at
     order.finished_at = now()
     order.expires_at = now() + retention
+    cancelled = order.state == OrderState.CANCELLED
     session.flush()
-    if order.state == OrderState.CANCELLED:
+    if cancelled:
         deliveries.cancel_open(session, order.id)
         return []
     return deliveries.release_waiting(session, order.id)
@@ -160,7 +176,7 @@ def cancel(session: Session, order_id: UUID) -> Order:
             .execution_options(synchronize_session=False)
         )
         order.cancelled += cast("CursorResult[tuple[()]]", result).rowcount
-        finish_if_done(session, order)
+        end(session, order)
     return order
 
 

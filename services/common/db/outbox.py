@@ -14,7 +14,8 @@ from services.common.db.clock import SECOND, now
 from services.common.db.images import Claim
 from services.common.db.letters import Claim as LetterClaim
 from services.common.db.models import Delivery, Image, Letter, Mailing, Order
-from services.common.orders import ImageState, OrderState
+from services.common.db.windows import IN_FLIGHT
+from services.common.orders import ImageState
 
 
 def lapsed_images(session: Session, *, limit: int) -> list[Claim]:
@@ -32,42 +33,9 @@ def lapsed_images(session: Session, *, limit: int) -> list[Claim]:
     ]
 
 
-def underfilled_orders(session: Session, *, window: int, limit: int) -> Sequence[UUID]:
-    """Orders with images to be done, and room in their window for them: after a retry's delay, mostly."""
-    waiting = (
-        select(Image.id)
-        .where(
-            Image.order_id == Order.id,
-            Image.state == ImageState.QUEUED,
-            Image.enqueued_at.is_(None),
-            Image.not_before <= now(),
-        )
-        .exists()
-    )
-    in_flight = (
-        select(func.count())
-        .where(
-            Image.order_id == Order.id,
-            or_(
-                Image.state == ImageState.RUNNING,
-                (Image.state == ImageState.QUEUED) & Image.enqueued_at.is_not(None),
-            ),
-        )
-        .scalar_subquery()
-    )
-    open_states = (OrderState.QUEUED, OrderState.RUNNING)
-    return session.scalars(
-        select(Order.id).where(Order.state.in_(open_states), waiting, in_flight < window).limit(limit)
-    ).all()
-
-
 def images_at_broker(session: Session) -> int:
     """How many messages about images the broker should hold: those waiting and those being handled."""
-    return _count(
-        session,
-        Image.id,
-        or_(Image.state == ImageState.RUNNING, (Image.state == ImageState.QUEUED) & Image.enqueued_at.is_not(None)),
-    )
+    return _count(session, Image.id, IN_FLIGHT)
 
 
 def resend_images(session: Session, *, older_than: float, limit: int) -> Sequence[UUID]:

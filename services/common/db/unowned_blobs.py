@@ -2,18 +2,23 @@
 
 A row here stands before the first blob of an upload is written and until its order is committed; and from the commit
 that ends an order until its last blob is removed. So whatever is killed when, every blob has a row that leads to it.
+
+Blobs are removed twice: at once, and when no worker can be left that was at work on an image then and stores its result
+late.
 """
 
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import Update, delete, insert, select, update
+from sqlalchemy import Update, delete, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from services.common.db.clock import SECOND, now
 from services.common.db.models import UnownedBlobs
+from services.common.orders import LATE_SECONDS
 
 _GIVEN_UP = -1
+_DUE_AGAIN = (UnownedBlobs.heartbeat_at < _GIVEN_UP) & (-UnownedBlobs.heartbeat_at < now())
 
 
 def begin_upload(session: Session, order_id: UUID) -> None:
@@ -30,7 +35,7 @@ def adopt(session: Session, order_id: UUID) -> bool:
     """The order that owns the blobs is stored by this transaction; False if they had been given up for dead."""
     adopted = session.scalar(
         delete(UnownedBlobs)
-        .where(UnownedBlobs.order_id == order_id, UnownedBlobs.heartbeat_at != _GIVEN_UP)
+        .where(UnownedBlobs.order_id == order_id, UnownedBlobs.heartbeat_at > _GIVEN_UP)
         .returning(UnownedBlobs.order_id)
     )
     return adopted is not None
@@ -45,12 +50,11 @@ def give_up(session: Session, *, silent_seconds: float, limit: int) -> Sequence[
     """Orders whose blobs are to be removed: disowned, or uploads that have been silent for too long."""
     session.execute(
         update(UnownedBlobs)
-        .where(UnownedBlobs.heartbeat_at < now() - int(silent_seconds * SECOND))
+        .where(UnownedBlobs.heartbeat_at.between(0, now() - int(silent_seconds * SECOND)))
         .values(heartbeat_at=_GIVEN_UP)
     )
-    return session.scalars(
-        select(UnownedBlobs.order_id).where(UnownedBlobs.heartbeat_at == _GIVEN_UP).limit(limit)
-    ).all()
+    due = or_(UnownedBlobs.heartbeat_at == _GIVEN_UP, _DUE_AGAIN)
+    return session.scalars(select(UnownedBlobs.order_id).where(due).limit(limit)).all()
 
 
 def abandon(session: Session, order_id: UUID) -> bool:
@@ -59,10 +63,20 @@ def abandon(session: Session, order_id: UUID) -> bool:
     return abandoned is not None
 
 
-def removed(session: Session, order_id: UUID) -> None:
-    """The blobs are gone."""
+def forget(session: Session, order_id: UUID) -> None:
+    """The blobs of a failed upload are gone: no worker ever knew of them."""
     session.execute(delete(UnownedBlobs).where(UnownedBlobs.order_id == order_id))
 
 
+def removed(session: Session, order_id: UUID) -> None:
+    """The blobs are gone: for the first time, or for good."""
+    session.execute(delete(UnownedBlobs).where(UnownedBlobs.order_id == order_id, _DUE_AGAIN))
+    session.execute(
+        update(UnownedBlobs)
+        .where(UnownedBlobs.order_id == order_id, UnownedBlobs.heartbeat_at == _GIVEN_UP)
+        .values(heartbeat_at=-(now() + int(LATE_SECONDS * SECOND)))
+    )
+
+
 def _alive(order_id: UUID) -> Update:
-    return update(UnownedBlobs).where(UnownedBlobs.order_id == order_id, UnownedBlobs.heartbeat_at != _GIVEN_UP)
+    return update(UnownedBlobs).where(UnownedBlobs.order_id == order_id, UnownedBlobs.heartbeat_at > _GIVEN_UP)

@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import update
 
-from services.common.db import deliveries, images, letters, orders, outbox
+from services.common.db import deliveries, images, letters, orders, outbox, windows
 from services.common.db.engine import Database
 from services.common.db.images import Claim, Failure, FollowUp, Success
 from services.common.db.models import Image
@@ -133,13 +133,13 @@ def test_a_released_image_waits_and_the_sweep_finds_it_afterwards(database: Data
     claimed = must_claim(database, image_id)
     with database.write() as session:
         follow_up = images.release(session, claimed, crashed=False, window=2)
-    assert follow_up == FollowUp(images=[], letters=[])
+    assert follow_up == FollowUp(images=[])
     with database.read() as session:
-        assert outbox.underfilled_orders(session, window=2, limit=9) == []
+        assert windows.underfilled(session, window=2, limit=9) == []
     with database.write() as session:
         session.execute(update(Image).values(not_before=0))
     with database.read() as session:
-        assert outbox.underfilled_orders(session, window=2, limit=9) == [order_id]
+        assert windows.underfilled(session, window=2, limit=9) == [order_id]
 
 
 def test_what_the_broker_lost_is_found_by_age(database: Database, place: Place) -> None:

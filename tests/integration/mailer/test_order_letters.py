@@ -5,7 +5,7 @@ from email.message import EmailMessage
 import pytest
 
 from services.common.blobs import BlobStore
-from services.common.broker import CHANGES, Broker
+from services.common.broker import CHANGED, ENDED, Broker
 from services.common.db import deliveries, orders
 from services.common.db.engine import Database
 from services.common.errors import Reason
@@ -50,11 +50,12 @@ def test_results_arrive_in_an_archive(
 ) -> None:
     made = make_order(database, blobs, [b"one", b"two"], filenames=["a/cat.png", "cat.png"])
     with queues.client.pubsub() as changes:
-        changes.subscribe(CHANGES)
+        changes.subscribe(CHANGED, ENDED)
         send(made.letter_id)
-        told = [changes.get_message(timeout=1) for _ in range(3)]
-    # The subscription itself, then that it is being sent, then that it was.
-    assert [event and event["data"] for event in told] == [1, *[str(made.order_id).encode()] * 2]
+        told = [changes.get_message(timeout=1) for _ in range(4)]
+    # The subscriptions themselves, then that it is being sent, then that it was.
+    told = [(event["channel"].decode(), event["data"]) for event in told[2:] if event]
+    assert told == [(CHANGED, made.order_id.bytes), (ENDED, made.order_id.bytes)]
     (received,) = smtp_sink.received
     assert received.recipients == ("ann@example.org",)
     assert received.sender == "blur@example.org"

@@ -13,34 +13,37 @@ import psutil
 import pytest
 from PIL import Image
 
-from services.blur_worker.children import ChildCrashed, ChildLimits, Children
+from services.blur_worker.child import ChildLimits, Facts, Task
+from services.blur_worker.children import ChildCrashed, Children
 from services.common.errors import ImageError, Reason
-from services.common.spec import BlurSpec
+from services.common.spec import BlurSpec, Format
 from tests.support.waiting import eventually
 
 
 @pytest.fixture
-def children(monkeypatch: pytest.MonkeyPatch) -> Iterator[Children]:
-    # What a hostile image might make a decoder do, by its first bytes; the child is told where to find it.
-    monkeypatch.setattr("services.blur_worker.children._blur_file", _misbehave)
-    children = Children(1, ChildLimits(seconds=2, memory=1024, max_pixels=1000))
+def children() -> Iterator[Children]:
+    children = Children(1, ChildLimits(seconds=2, memory=1024, max_pixels=1000), _misbehave)
     children.warm_up()
     yield children
     children.close()
 
 
-def _misbehave(source: Path, *_: object) -> str:
-    match source.read_bytes():
+FINE = Facts(1, "", 1, 1, Format.PNG, "none")
+
+
+def _misbehave(task: Task, _: ChildLimits) -> Facts:
+    """What a hostile image might make a decoder do."""
+    match task.source.read_bytes():
         case b"segfault":
             ctypes.string_at(0)
         case b"hang":
             time.sleep(60)
         case b"grow":
             bytearray(2 << 30)
-    return "fine"
+    return FINE
 
 
-def blur(children: Children, tmp_path: Path, data: bytes) -> object:
+def blur(children: Children, tmp_path: Path, data: bytes) -> Facts:
     (tmp_path / "source").write_bytes(data)
     return children.blur(tmp_path / "source", tmp_path / "target", BlurSpec())
 
@@ -48,7 +51,7 @@ def blur(children: Children, tmp_path: Path, data: bytes) -> object:
 def test_a_crash_is_told_apart_and_the_child_replaced(children: Children, tmp_path: Path) -> None:
     with pytest.raises(ChildCrashed):
         blur(children, tmp_path, b"segfault")
-    assert blur(children, tmp_path, b"") == "fine"
+    assert blur(children, tmp_path, b"") == FINE
 
 
 def test_a_hang_ends_at_the_deadline(children: Children, tmp_path: Path) -> None:
@@ -57,7 +60,7 @@ def test_a_hang_ends_at_the_deadline(children: Children, tmp_path: Path) -> None
         blur(children, tmp_path, b"hang")
     assert caught.value.reason is Reason.TIMED_OUT
     assert time.monotonic() - begin < 10
-    assert blur(children, tmp_path, b"") == "fine"
+    assert blur(children, tmp_path, b"") == FINE
 
 
 def test_an_image_that_needs_too_much_memory_fails(children: Children, tmp_path: Path) -> None:
@@ -70,12 +73,11 @@ def test_a_child_that_dies_idle_is_no_image_s_fault(children: Children, tmp_path
     for _ in range(2):
         (child,) = spawned()
         kill(child)
-        assert blur(children, tmp_path, b"") == "fine"
+        assert blur(children, tmp_path, b"") == FINE
 
 
-def test_a_child_that_dies_idle_beside_one_at_work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("services.blur_worker.children._blur_file", _name_and_wait)
-    children = Children(2, ChildLimits(seconds=20, memory=1024, max_pixels=1000))
+def test_a_child_that_dies_idle_beside_one_at_work(tmp_path: Path) -> None:
+    children = Children(2, ChildLimits(seconds=20, memory=1024, max_pixels=1000), _name_and_wait)
     children.warm_up()
     with ThreadPoolExecutor(1) as pool:
         begun = pool.submit(children.blur, tmp_path, tmp_path / "pid", BlurSpec())
@@ -83,8 +85,8 @@ def test_a_child_that_dies_idle_beside_one_at_work(monkeypatch: pytest.MonkeyPat
         busy = int((tmp_path / "pid").read_text())
         (idle,) = [process for process in spawned() if process.pid != busy]
         idle.kill()
-        assert str(begun.result(timeout=30)) == "done"
-        assert str(children.blur(tmp_path, tmp_path / "pid", BlurSpec())) == "done"
+        assert begun.result(timeout=30) == FINE
+        assert children.blur(tmp_path, tmp_path / "pid", BlurSpec()) == FINE
     children.close()
 
 
@@ -98,10 +100,10 @@ def spawned() -> list[psutil.Process]:
     return [process for process in psutil.Process().children() if "spawn_main" in " ".join(process.cmdline())]
 
 
-def _name_and_wait(_: Path, target: Path, *__: object) -> str:
-    target.write_text(str(os.getpid()))
+def _name_and_wait(task: Task, _: ChildLimits) -> Facts:
+    task.target.write_text(str(os.getpid()))
     time.sleep(2)
-    return "done"
+    return FINE
 
 
 def test_nothing_is_left_of_a_closed_pool(tmp_path: Path) -> None:
@@ -110,7 +112,7 @@ def test_nothing_is_left_of_a_closed_pool(tmp_path: Path) -> None:
     Image.new("L", (4, 4)).save(buffer, "PNG")
     before = set(psutil.Process().children(recursive=True))
     facts = blur(children, tmp_path, buffer.getvalue())
-    assert (tmp_path / "target").stat().st_size == facts.size  # type: ignore[attr-defined]
+    assert (tmp_path / "target").stat().st_size == facts.size
     children.close()
     _, alive = psutil.wait_procs(set(psutil.Process().children(recursive=True)) - before, timeout=10)
     # The resource tracker of multiprocessing stays for as long as this process does.

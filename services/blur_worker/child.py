@@ -1,0 +1,98 @@
+"""What runs in a child process: it loads the engine, then works on one file after another until its parent is gone."""
+
+import contextlib
+import hashlib
+import resource
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from services.common.spec import BlurSpec, Format
+
+
+@dataclass(frozen=True)
+class ChildLimits:
+    """What a child may use: `seconds` of time and of processor for an image, `memory` in MiB, `max_pixels`."""
+
+    seconds: int
+    memory: int
+    max_pixels: int
+
+
+@dataclass(frozen=True)
+class Task:
+    """A file to be blurred into another one."""
+
+    source: Path
+    target: Path
+    spec: BlurSpec
+
+
+@dataclass(frozen=True)
+class Facts:
+    """About a result: size in bytes, SHA-256 as hex, size in pixels, format, and which path of the engine made it."""
+
+    size: int
+    sha256: str
+    width: int
+    height: int
+    format: Format
+    path: str
+
+
+Answer = Facts | Exception
+Work = Callable[[Task, ChildLimits], Facts]
+
+
+def serve(pipe: Connection, limits: ChildLimits, work: Work) -> None:
+    """Do tasks from the pipe, one at a time; ends when the parent's end is closed."""
+    # Ctrl-C reaches the whole terminal; the parent says when a child ends.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if sys.platform == "linux":
+        memory = limits.memory << 20
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    import services.blur_worker.engine  # noqa: F401, PLC0415 - never in the parent; loaded before anything is asked
+
+    with contextlib.suppress(EOFError, OSError):
+        pipe.send("ready")
+        while True:
+            task: Task = pipe.recv()
+            pipe.send(_answer(task, limits, work))
+
+
+def _answer(task: Task, limits: ChildLimits, work: Work) -> Answer:
+    _allow_processor_time(limits.seconds)
+    try:
+        return work(task, limits)
+    except Exception as error:
+        error.add_note(traceback.format_exc())  # the traceback itself does not travel
+        return error
+
+
+def _allow_processor_time(seconds: int) -> None:
+    # The limit counts from the child's birth; the parent's deadline ends it sooner unless the parent is gone.
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + 2 * seconds, hard))
+
+
+def blur_file(task: Task, limits: ChildLimits) -> Facts:
+    """The work itself. Raises: ImageError, MemoryError, OSError."""
+    from services.blur_worker.engine import Limits, blur  # noqa: PLC0415 - never in the parent
+
+    blurred = blur(task.source.read_bytes(), task.spec, Limits(max_pixels=limits.max_pixels))
+    task.target.write_bytes(blurred.data)
+    return Facts(
+        size=len(blurred.data),
+        sha256=hashlib.sha256(blurred.data).hexdigest(),
+        width=blurred.width,
+        height=blurred.height,
+        format=blurred.format,
+        path=blurred.path,
+    )

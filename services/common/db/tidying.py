@@ -1,0 +1,43 @@
+"""Statements about images that have ended, and blobs of theirs that a worker killed at that moment may have left."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from services.common.db.clock import SECOND, now
+from services.common.db.models import Image
+from services.common.orders import ImageState, result_key, source_key
+
+
+@dataclass(frozen=True)
+class Untidied:
+    """An image that may have left blobs, and the keys of those that it must not have."""
+
+    image_id: UUID
+    keys: Sequence[str]
+
+
+def untidied(session: Session, *, older_than: float, limit: int) -> list[Untidied]:
+    """Images that ended so many seconds ago, and were not looked at since."""
+    rows = session.execute(
+        select(Image.id, Image.order_id, Image.position, Image.state)
+        .where(~Image.tidied, Image.finished_at < now() - int(older_than * SECOND))
+        .limit(limit)
+    )
+    return [Untidied(row.id, surplus_keys(row.order_id, row.position, row.state)) for row in rows]
+
+
+def surplus_keys(order_id: UUID, position: int, state: str) -> list[str]:
+    """Keys of blobs that an image in this final state does not need."""
+    keys = [source_key(order_id, position)]
+    return keys if state == ImageState.SUCCEEDED else [*keys, result_key(order_id, position)]
+
+
+def tidied(session: Session, image_ids: Sequence[UUID]) -> None:
+    """Their blobs are as they should be."""
+    session.execute(
+        update(Image).where(Image.id.in_(image_ids)).values(tidied=True).execution_options(synchronize_session=False)
+    )

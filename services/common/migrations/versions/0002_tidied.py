@@ -1,0 +1,31 @@
+"""Images that have ended: whether it was made sure that they keep no blob that they should not.
+
+Revision: 0002. Revises: 0001.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Go to this revision."""
+    op.add_column("images", sa.Column("tidied", sa.Boolean(), nullable=False, server_default=sa.false()))
+    op.create_index(
+        "images_untidied",
+        "images",
+        ["finished_at"],
+        unique=False,
+        sqlite_where=sa.text("NOT tidied AND finished_at IS NOT NULL"),
+        postgresql_where=sa.text("NOT tidied AND finished_at IS NOT NULL"),
+    )
+
+
+def downgrade() -> None:
+    """Go back to the revision before."""
+    op.drop_index("images_untidied", table_name="images")
+    op.drop_column("images", "tidied")
