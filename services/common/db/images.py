@@ -58,14 +58,18 @@ class FollowUp:
 
 
 def claim(session: Session, image_id: UUID, *, lease_seconds: float) -> Claim | None:
-    """Take a queued image; None if it is not queued (a repeated message, somebody else's, cancelled, gone)."""
-    order_id = session.scalar(select(Image.order_id).where(Image.id == image_id, Image.state == ImageState.QUEUED))
+    """Take an image that was given to the broker; None if it is not queued (somebody else's, cancelled, gone).
+
+    None too if it waits for its turn or its next attempt: a repeated message is early, one that is in time will come.
+    """
+    sent = (Image.id == image_id, Image.state == ImageState.QUEUED, Image.enqueued_at.is_not(None))
+    order_id = session.scalar(select(Image.order_id).where(*sent))
     order = order_id and orders.lock(session, order_id)
     if not order:
         return None
     image = session.scalar(
         update(Image)
-        .where(Image.id == image_id, Image.state == ImageState.QUEUED)
+        .where(*sent)
         .values(
             state=ImageState.RUNNING,
             owner=uuid4(),

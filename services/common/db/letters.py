@@ -32,13 +32,16 @@ class Claim:
 
 
 def claim(session: Session, letter_id: UUID, *, lease_seconds: float) -> Claim | None:
-    """Take a queued letter; None if it is not queued (a repeated message, somebody else's, cancelled, gone)."""
+    """Take a letter that was given to the broker; None if it is not queued (somebody else's, cancelled, gone).
+
+    None too if it waits for its next attempt: a repeated message is early, one that is in time will come.
+    """
     order_id = _order_of(session, letter_id)
     if order_id:
         orders.lock(session, order_id)
     letter = session.scalar(
         update(Letter)
-        .where(Letter.id == letter_id, Letter.state == "QUEUED")
+        .where(Letter.id == letter_id, Letter.state == "QUEUED", Letter.enqueued_at.is_not(None))
         .values(
             state="SENDING",
             owner=uuid4(),
