@@ -95,9 +95,11 @@ def claim(session: Session, image_id: UUID, *, lease_seconds: float) -> Claim | 
 
 def renew(session: Session, owners: Sequence[UUID], *, lease_seconds: float) -> None:
     """Extend the leases that these owners still hold."""
+    # Over many orders, none of which is locked: see the outbox. Who has locked such an image is about to end its claim.
+    held = select(Image.id).where(Image.owner.in_(owners), Image.state == ImageState.RUNNING)
     session.execute(
         update(Image)
-        .where(Image.owner.in_(owners), Image.state == ImageState.RUNNING)
+        .where(Image.id.in_(select(held.with_for_update(skip_locked=True).cte().c.id)))
         .values(lease_until=now() + int(lease_seconds * SECOND))
         .execution_options(synchronize_session=False)
     )

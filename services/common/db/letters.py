@@ -73,9 +73,13 @@ def claim(session: Session, letter_id: UUID, *, lease_seconds: float) -> Claim |
 def renew(session: Session, owners: Sequence[UUID], *, lease_seconds: float) -> None:
     """Extend the leases that these owners still hold; none gets shorter."""
     lease_until = now() + int(lease_seconds * SECOND)
+    # Over many orders, none of which is locked: see the outbox. Who has locked such a letter is about to end its claim.
+    held = select(Letter.id).where(
+        Letter.owner.in_(owners), Letter.state == "SENDING", Letter.lease_until < lease_until
+    )
     session.execute(
         update(Letter)
-        .where(Letter.owner.in_(owners), Letter.state == "SENDING", Letter.lease_until < lease_until)
+        .where(Letter.id.in_(select(held.with_for_update(skip_locked=True).cte().c.id)))
         .values(lease_until=lease_until)
         .execution_options(synchronize_session=False)
     )
