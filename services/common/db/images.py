@@ -59,8 +59,12 @@ class FollowUp:
 
 
 def claim(session: Session, image_id: UUID, *, lease_seconds: float) -> Claim | None:
-    """Take a queued image; None if it is not queued (a repeated message, somebody else's, cancelled, gone)."""
-    order_id = session.scalar(select(Image.order_id).where(Image.id == image_id, Image.state == ImageState.QUEUED))
+    """Take an image that was given to the broker; None if it is not queued (somebody else's, cancelled, gone).
+
+    None too if it waits for its turn or its next attempt: a repeated message is early, one that is in time will come.
+    """
+    sent = (Image.id == image_id, Image.state == ImageState.QUEUED, Image.enqueued_at.is_not(None))
+    order_id = session.scalar(select(Image.order_id).where(*sent))
     if order_id is None:
         return None
     order = orders.lock(
@@ -73,7 +77,7 @@ def claim(session: Session, image_id: UUID, *, lease_seconds: float) -> Claim | 
         return None
     row = session.execute(
         update(Image)
-        .where(Image.id == image_id, Image.state == ImageState.QUEUED)
+        .where(*sent)
         .values(
             state=ImageState.RUNNING,
             owner=(owner := uuid4()),
@@ -93,9 +97,11 @@ def claim(session: Session, image_id: UUID, *, lease_seconds: float) -> Claim | 
 
 def renew(session: Session, owners: Sequence[UUID], *, lease_seconds: float) -> None:
     """Extend the leases that these owners still hold."""
+    # Over many orders, none of which is locked: see the outbox. Who has locked such an image is about to end its claim.
+    held = select(Image.id).where(Image.owner.in_(owners), Image.state == ImageState.RUNNING)
     session.execute(
         update(Image)
-        .where(Image.owner.in_(owners), Image.state == ImageState.RUNNING)
+        .where(Image.id.in_(select(held.with_for_update(skip_locked=True).cte().c.id)))
         .values(lease_until=now() + int(lease_seconds * SECOND))
         .execution_options(synchronize_session=False)
     )

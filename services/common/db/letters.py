@@ -32,13 +32,16 @@ class Claim:
 
 
 def claim(session: Session, letter_id: UUID, *, lease_seconds: float) -> Claim | None:
-    """Take a queued letter; None if it is not queued (a repeated message, somebody else's, cancelled, gone)."""
+    """Take a letter that was given to the broker; None if it is not queued (somebody else's, cancelled, gone).
+
+    None too if it waits for its next attempt: a repeated message is early, one that is in time will come.
+    """
     order_id = _order_of(session, letter_id)
     if order_id:
         orders.lock(session, order_id)
     letter = session.scalar(
         update(Letter)
-        .where(Letter.id == letter_id, Letter.state == "QUEUED")
+        .where(Letter.id == letter_id, Letter.state == "QUEUED", Letter.enqueued_at.is_not(None))
         .values(
             state="SENDING",
             owner=uuid4(),
@@ -70,9 +73,13 @@ def claim(session: Session, letter_id: UUID, *, lease_seconds: float) -> Claim |
 def renew(session: Session, owners: Sequence[UUID], *, lease_seconds: float) -> None:
     """Extend the leases that these owners still hold; none gets shorter."""
     lease_until = now() + int(lease_seconds * SECOND)
+    # Over many orders, none of which is locked: see the outbox. Who has locked such a letter is about to end its claim.
+    held = select(Letter.id).where(
+        Letter.owner.in_(owners), Letter.state == "SENDING", Letter.lease_until < lease_until
+    )
     session.execute(
         update(Letter)
-        .where(Letter.owner.in_(owners), Letter.state == "SENDING", Letter.lease_until < lease_until)
+        .where(Letter.id.in_(select(held.with_for_update(skip_locked=True).cte().c.id)))
         .values(lease_until=lease_until)
         .execution_options(synchronize_session=False)
     )

@@ -2,6 +2,9 @@
 
 Messages are lost when a broker loses its data, work when a worker is killed. The rows are the outbox: what stands there
 as queued, or as being worked on under a lease that has run out, is sent again.
+
+Statements about rows of many orders lock none of the orders. So they pass over rows that somebody else is changing,
+which are in good hands: to wait for one while holding others is how PostgreSQL would come to a deadlock.
 """
 
 from collections.abc import Sequence
@@ -45,10 +48,12 @@ def resend_images(session: Session, *, older_than: float, limit: int) -> Sequenc
         .where(Image.state == ImageState.QUEUED, Image.enqueued_at < now() - int(older_than * SECOND))
         .order_by(Image.enqueued_at)
         .limit(limit)
+        .with_for_update(skip_locked=True)
+        .cte()
     )
     return session.scalars(
         update(Image)
-        .where(Image.id.in_(stale.scalar_subquery()), Image.state == ImageState.QUEUED)
+        .where(Image.id.in_(select(stale.c.id)), Image.state == ImageState.QUEUED)
         .values(enqueued_at=now())
         .returning(Image.id)
         .execution_options(synchronize_session=False)
@@ -113,9 +118,10 @@ def resend_mailings(session: Session, *, older_than: float) -> Sequence[UUID]:
 
 
 def _enqueue_letters(session: Session, which: Select[UUID]) -> Sequence[UUID]:
+    free = which.with_for_update(skip_locked=True).cte()
     return session.scalars(
         update(Letter)
-        .where(Letter.id.in_(which.scalar_subquery()), Letter.state == "QUEUED")
+        .where(Letter.id.in_(select(free.c.id)), Letter.state == "QUEUED")
         .values(enqueued_at=now())
         .returning(Letter.id)
         .execution_options(synchronize_session=False)

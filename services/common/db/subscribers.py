@@ -50,7 +50,10 @@ def confirm(session: Session, subscriber_id: UUID, token_version: int) -> bool:
             Subscriber.token_version == token_version,
             Subscriber.state.in_(("PENDING", "CONFIRMED")),
         )
-        .values(state="CONFIRMED", confirmed_at=now())
+        .values(
+            state="CONFIRMED",
+            confirmed_at=case((Subscriber.state == "CONFIRMED", Subscriber.confirmed_at), else_=now()),
+        )
         .returning(Subscriber.id)
         .execution_options(synchronize_session=False)
     )

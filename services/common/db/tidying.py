@@ -38,6 +38,11 @@ def surplus_keys(order_id: UUID, position: int, state: str) -> list[str]:
 
 def tidied(session: Session, image_ids: Sequence[UUID]) -> None:
     """Their blobs are as they should be."""
+    # Over many orders, none of which is locked: see the outbox.
+    free = select(Image.id).where(Image.id.in_(image_ids)).with_for_update(skip_locked=True).cte()
     session.execute(
-        update(Image).where(Image.id.in_(image_ids)).values(tidied=True).execution_options(synchronize_session=False)
+        update(Image)
+        .where(Image.id.in_(select(free.c.id)))
+        .values(tidied=True)
+        .execution_options(synchronize_session=False)
     )

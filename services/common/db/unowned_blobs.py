@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy import Update, delete, insert, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from services.common.db.clock import SECOND, now
@@ -43,7 +44,10 @@ def adopt(session: Session, order_id: UUID) -> bool:
 
 def disown(session: Session, order_id: UUID) -> None:
     """The order of these blobs ends by this transaction."""
-    session.merge(UnownedBlobs(order_id=order_id, heartbeat_at=_GIVEN_UP))
+    dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
+    # Workers that come back late to an order that is gone say so at the same moment.
+    new = dialect.insert(UnownedBlobs).values(order_id=order_id, heartbeat_at=_GIVEN_UP)
+    session.execute(new.on_conflict_do_update(index_elements=["order_id"], set_={"heartbeat_at": _GIVEN_UP}))
 
 
 def give_up(session: Session, *, silent_seconds: float, limit: int) -> Sequence[UUID]:

@@ -29,6 +29,14 @@ def must_claim(database: Database, image_id: UUID, lease: float = 60) -> Claim:
     return claimed
 
 
+def enqueue_again(database: Database, order_id: UUID) -> None:
+    """As the sweep does after an image's delay."""
+    with database.write() as session:
+        session.execute(update(Image).values(not_before=0))
+        orders.lock(session, order_id)
+        windows.refill(session, order_id, 1)
+
+
 def finish(database: Database, claimed: Claim, outcome: Success | Failure = SUCCESS) -> FollowUp | None:
     with database.write() as session:
         return images.finish(session, claimed, outcome, window=2)
@@ -111,6 +119,7 @@ def test_an_image_that_crashes_its_child_is_given_up(database: Database, place: 
         claimed = must_claim(database, image_id)
         with database.write() as session:
             images.release(session, claimed, crashed=True, window=2)
+        enqueue_again(database, order_id)
     with database.read() as session:
         image = session.get_one(Image, image_id)
     assert (image.state, image.reason) == ("FAILED", "CRASHED")
@@ -124,6 +133,7 @@ def test_killed_workers_are_not_the_image_s_fault_until_there_were_many(database
         assert claimed.attempts == attempt
         with database.write() as session:
             images.take_back(session, claimed, window=2)
+        enqueue_again(database, order_id)
     assert claim(database, image_id) is None
     assert state(database, order_id)[0] == "FAILED"
 
@@ -140,6 +150,17 @@ def test_a_released_image_waits_and_the_sweep_finds_it_afterwards(database: Data
         session.execute(update(Image).values(not_before=0))
     with database.read() as session:
         assert windows.underfilled(session, window=2, limit=9) == [order_id]
+
+
+def test_a_repeated_message_finds_no_image_that_waits_for_its_turn(database: Database, place: Place) -> None:
+    order_id, (first, second), _ = place(2, window=1)
+    assert claim(database, second) is None
+    claimed = must_claim(database, first)
+    with database.write() as session:
+        images.release(session, claimed, crashed=False, window=1)
+    assert claim(database, first) is None, "it has to wait for its next attempt"
+    must_claim(database, second)
+    assert state(database, order_id)[:2] == ("RUNNING", 1)
 
 
 def test_what_the_broker_lost_is_found_by_age(database: Database, place: Place) -> None:

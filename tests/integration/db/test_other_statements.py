@@ -11,7 +11,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import update
 
 from services.common import migrations
-from services.common.db import idempotency, letters, mailings, subscribers, unowned_blobs
+from services.common.db import idempotency, letters, mailings, outbox, subscribers, unowned_blobs
 from services.common.db.engine import Database
 from services.common.db.idempotency import Request
 from services.common.db.models import Base, Letter, Mailing, Subscriber
@@ -165,5 +165,9 @@ def test_a_letter_that_kills_its_mailers_is_given_up(database: Database) -> None
         assert claimed
         with database.write() as session:
             assert letters.take_back(session, claimed)
+        with database.write() as session:
+            assert letters.claim(session, letter_id, lease_seconds=60) is None, "a repeated message comes too early"
+        with database.write() as session:
+            outbox.due_letters(session, limit=9)
     with database.read() as session:
         assert session.get_one(Letter, letter_id).state == "FAILED"

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 
 from services.common.blobs import BlobStore
-from services.common.db import images, letters, mailings, orders, subscribers
+from services.common.db import images, letters, mailings, orders, outbox, subscribers
 from services.common.db.engine import Database
 from services.common.db.images import Failure, Success
 from services.common.db.models import Delivery, Image, Letter, Mailing, Subscriber
@@ -98,6 +98,13 @@ def make_mailing(database: Database) -> UUID:
 def letter(database: Database, letter_id: UUID) -> Letter:
     with database.read() as session:
         return session.scalars(select(Letter).where(Letter.id == letter_id)).one()
+
+
+def enqueue_again(database: Database) -> None:
+    """As the sweep does with letters that were put back, after their delay."""
+    with database.write() as session:
+        session.execute(update(Letter).values(not_before=0))
+        outbox.due_letters(session, limit=99)
 
 
 def letters_of(database: Database, **by: object) -> Sequence[Letter]:

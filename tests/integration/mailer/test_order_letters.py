@@ -21,6 +21,7 @@ from tests.integration.mailer.making import (
     Made,
     Result,
     delivery,
+    enqueue_again,
     image_rows,
     letter,
     letters_of,
@@ -114,6 +115,7 @@ def test_what_is_not_taken_now_is_sent_later(
     smtp_sink.reply_to_data("451 4.3.0 try later")
     send(made.letter_id)
     assert put_back(database, made) == ("QUEUED", "451 4.3.0 try later")
+    enqueue_again(database)
     send(made.letter_id)
     assert letter(database, made.letter_id).state == "SENT"
     assert letter(database, made.letter_id).attempts == 2
@@ -149,6 +151,7 @@ def test_a_cut_line_repeats_the_letter_under_the_same_message_id(
     made = make_order(database, blobs, [b"one"])
     smtp_sink.reply_to_data(None)
     send(made.letter_id)
+    enqueue_again(database)
     send(made.letter_id)
     first, second = smtp_sink.received
     assert first.message["Message-ID"] == second.message["Message-ID"]
@@ -162,6 +165,7 @@ def test_a_server_that_never_takes_it_ends_the_delivery(
     made = make_order(database, blobs, [b"one"])
     smtp_sink.reply_to_data(*["451 4.3.0 try later"] * 3)
     for _ in range(3):
+        enqueue_again(database)
         send(made.letter_id)
     ended = delivery(database, made.order_id)
     assert (ended.state, ended.reason, ended.message) == ("FAILED", Reason.MAIL_UNREACHABLE, "451 4.3.0 try later")
@@ -298,6 +302,7 @@ def test_a_part_that_is_needed_no_more_is_cancelled(
     made = make_order(database, blobs, FIVE)
     smtp_sink.reply_to_data("451 4.3.0 try later")
     make_mailer(limit_mb=0.18)(made.letter_id)
+    enqueue_again(database)
     send = make_mailer()  # started again with a higher limit
     for row in letters_of(database, delivery_id=delivery(database, made.order_id).id):
         send(row.id)

@@ -156,10 +156,11 @@ def test_blobs_that_no_order_owns_are_removed_once_more_when_no_worker_can_be_le
         assert session.query(UnownedBlobs).count() == 0
 
 
-@pytest.mark.parametrize(("state", "kept"), [("SUCCEEDED", 1), ("FAILED", 0), ("CANCELLED", 0)])
+@pytest.mark.parametrize("ending", [("SUCCEEDED", 1), ("FAILED", 0), ("CANCELLED", 0)])
 def test_what_a_killed_worker_left_of_an_ended_image_is_removed(
-    sweep: Sweep, database: Database, blobs: BlobStore, place: Place, state: str, kept: int
+    sweep: Sweep, database: Database, blobs: BlobStore, place: Place, ending: tuple[str, int]
 ) -> None:
+    state, results_kept = ending
     order_id, (image_id,), _ = place(1)
     blobs.put(source_key(order_id, 1), b"original")
     blobs.put(result_key(order_id, 1), b"result")
@@ -173,6 +174,6 @@ def test_what_a_killed_worker_left_of_an_ended_image_is_removed(
     sweep.blobs_of_ended_images()
     folder = blobs.local_path(f"orders/{order_id}")
     assert folder
-    assert [path.parent.name for path in folder.rglob("*") if path.is_file()] == ["result"] * kept
+    assert [path.parent.name for path in folder.rglob("*") if path.is_file()] == ["result"] * results_kept
     with database.read() as session:
         assert session.get_one(Image, image_id).tidied

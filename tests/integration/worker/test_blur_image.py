@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from PIL import Image as Picture
+from sqlalchemy import update
 
 from services.blur_worker.child import ChildLimits, Facts
 from services.blur_worker.children import Children
@@ -16,6 +17,7 @@ from services.blur_worker.use_cases import BlurImage, RenewLeases
 from services.common.blobs import BlobStore, MissingBlob
 from services.common.broker import Broker
 from services.common.db import orders
+from services.common.db.clock import now
 from services.common.db.engine import Database
 from services.common.db.models import Image, UnownedBlobs
 from services.common.db.orders import NewImage, NewOrder
@@ -113,6 +115,12 @@ def test_a_bad_image_fails_with_its_reason(
     assert row.message
 
 
+def enqueue_again(database: Database) -> None:
+    """As the sweep does after the delay."""
+    with database.write() as session:
+        session.execute(update(Image).values(enqueued_at=now()))
+
+
 def test_an_original_that_is_not_there_is_tried_again_but_not_for_ever(
     blur: BlurImage, database: Database, blobs: BlobStore
 ) -> None:
@@ -123,11 +131,13 @@ def test_an_original_that_is_not_there_is_tried_again_but_not_for_ever(
     blur(image_id)
     assert image(database, image_id).state == "QUEUED"
     away.rename(source)
+    enqueue_again(database)
     blur(image_id)
     assert image(database, image_id).state == "SUCCEEDED"
     _, (image_id,) = place(database, blobs, jpeg())
     blobs.delete_prefix("orders/")
     for _ in range(MAX_ATTEMPTS):
+        enqueue_again(database)
         blur(image_id)
     row = image(database, image_id)
     assert (row.state, row.reason, row.attempts) == ("FAILED", "INTERNAL", MAX_ATTEMPTS)

@@ -1,0 +1,40 @@
+"""A broker that keeps what it is sent in a list, for a test to lose, repeat or deliver late."""
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from dramatiq import Message
+
+from services.common.messages import BLUR_QUEUE, MAIL_QUEUE
+
+
+class FrailBroker:
+    """What senders use of `services.common.broker.Broker`."""
+
+    def __init__(self) -> None:
+        self.queues: dict[str, list[UUID]] = {BLUR_QUEUE: [], MAIL_QUEUE: []}
+
+    @property
+    def images(self) -> list[UUID]:
+        """Of the messages to blur one."""
+        return self.queues[BLUR_QUEUE]
+
+    @property
+    def letters(self) -> list[UUID]:
+        """Of the messages to send one."""
+        return self.queues[MAIL_QUEUE]
+
+    def send(self, messages: Iterable[Message[None]]) -> None:
+        for message in messages:
+            self.queues[message.queue_name].append(UUID(message.args[0]))
+
+    def announce(self, order_id: UUID, *, ended: bool = False) -> None:
+        """Nobody watches."""
+
+    def backlog(self, queue: str) -> int:
+        return len(self.queues[queue])
+
+    def flush(self) -> None:
+        """Lose everything."""
+        for queue in self.queues.values():
+            queue.clear()

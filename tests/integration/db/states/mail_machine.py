@@ -1,0 +1,170 @@
+"""Requests for results by mail, and letters, beside all that happens to their orders."""
+
+from collections import Counter
+from uuid import UUID
+
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition, rule
+from sqlalchemy import update
+
+from services.common.blobs import BlobStore
+from services.common.db import letters
+from services.common.db.engine import Database
+from services.common.db.letters import Claim
+from services.common.db.models import Letter
+from services.common.errors import FailedPrecondition, InvalidArgument, NotFound, Reason
+from tests.integration.db.states.invariants import DELIVERY, LETTER, ORDER, open_in
+from tests.integration.db.states.order_machine import LEASE, PAST, OrderMachine
+from tests.integration.db.states.picking import nth, which
+from tests.integration.db.states.rows import read_rows
+
+
+class MailMachine(OrderMachine):
+    """Rules about deliveries and letters, added to those about orders."""
+
+    def __init__(self, database: Database, blobs: BlobStore) -> None:
+        super().__init__(database, blobs)
+        self.letter_claims: list[Claim] = []
+        self.sent: Counter[UUID] = Counter()
+        self.answers: dict[int, tuple[UUID, bool, UUID]] = {}
+
+    @precondition(lambda self: self.broker.images)
+    @rule()
+    def work_off(self) -> None:
+        """Orders end sooner than by chance, so that there are letters."""
+        self.work_off_images()
+
+    @precondition(lambda self: self.orders)
+    @rule(index=which, when_ready=st.booleans(), request=st.none() | st.integers(1, 3))
+    def ask(self, index: int, when_ready: bool, request: int | None) -> None:
+        """Ask for the results by mail, perhaps under a request id that was used before."""
+        order_id = nth(self.orders, index)
+        state = self.rows.orders[order_id].state
+        request_id = UUID(int=request) if request else None
+        earlier = self.answers.get(request or 0)
+        try:
+            delivery, _ = self.use_cases.send_images(
+                order_id, principal="test", request_id=request_id, when_ready=when_ready
+            )
+        except InvalidArgument:
+            assert earlier
+            assert earlier[:2] != (order_id, when_ready), "a repeat is taken for another request"
+        except NotFound:
+            raise AssertionError("the order is there") from None
+        except FailedPrecondition:
+            assert state in {"CANCELLED", "EXPIRED"} or (state in {"QUEUED", "RUNNING"} and not when_ready)
+        else:
+            if earlier:
+                assert (order_id, when_ready, delivery.id) == earlier, "a repeat has another answer"
+                return
+            assert state in {"QUEUED", "RUNNING"} or delivery.state != "WAITING"
+            if request:
+                self.answers[request] = order_id, when_ready, delivery.id
+
+    @precondition(lambda self: self.broker.letters)
+    @rule(index=which, twice=st.booleans())
+    def deliver_letter(self, index: int, twice: bool) -> None:
+        letter_id = nth(self.broker.letters, index)
+        if not twice:
+            self.broker.letters.remove(letter_id)
+        self._claim_letter(letter_id)
+
+    @precondition(lambda self: self.rows.letters)
+    @rule(index=which)
+    def deliver_stray_letter(self, index: int) -> None:
+        """A message that was sent long ago, for whatever has become of its letter."""
+        in_order = sorted(self.rows.letters.values(), key=lambda letter: (self._age(letter.delivery_id), letter.part))
+        self._claim_letter(nth(in_order, index).id)
+
+    @precondition(lambda self: self.letter_claims)
+    @rule(index=which, outcome=st.sampled_from(["sent", "sent", "failed", "cancelled", "released"]))
+    def letter_ends(self, index: int, outcome: str) -> None:
+        claim = nth(self.letter_claims, index)
+        held = self._holds(claim)
+        with self.database.write() as session:
+            match outcome:
+                case "sent":
+                    recorded = letters.sent(session, claim, smtp_reply="250 ok")
+                    self.sent[claim.letter_id] += recorded
+                case "failed":
+                    recorded = letters.failed(session, claim, Reason.MAIL_REFUSED, "550 no such user")
+                case "cancelled":
+                    recorded = letters.cancelled(session, claim)
+                case _:
+                    recorded = letters.release(session, claim, delay=LEASE, message="451 later")
+        assert recorded == held
+        assert recorded or read_rows(self.database) == self.rows, "a stale claim has changed something"
+
+    @precondition(lambda self: self.letter_claims)
+    @rule(index=which, parts=st.integers(1, 3))
+    def add_parts(self, index: int, parts: int) -> None:
+        claim = nth(self.letter_claims, index)
+        held = self._holds(claim)
+        with self.database.write() as session:
+            new = letters.insert_parts(session, claim, parts)
+        for letter_id in new:
+            self.broker.letters.append(letter_id)
+        assert held or read_rows(self.database) == self.rows, "a stale claim has changed something"
+
+    @precondition(lambda self: self.letter_claims)
+    @rule(index=which)
+    def letter_lease_runs_out(self, index: int) -> None:
+        owner = nth(self.letter_claims, index).owner
+        with self.database.write() as session:
+            session.execute(update(Letter).where(Letter.owner == owner).values(lease_until=PAST))
+
+    @precondition(lambda self: self.letter_claims)
+    @rule(index=which)
+    def extend_letter(self, index: int) -> None:
+        claim = nth(self.letter_claims, index)
+        held = self._holds(claim)
+        with self.database.write() as session:
+            assert letters.extend(session, claim, lease_seconds=LEASE) == held
+        assert held or read_rows(self.database) == self.rows, "a stale claim has changed something"
+
+    @precondition(lambda self: self.letter_claims)
+    @rule(index=which)
+    def take_letter_back(self, index: int) -> None:
+        claim = nth(self.letter_claims, index)
+        lapsed = self._holds(claim) and self.rows.letters[claim.letter_id].lease_until == PAST
+        with self.database.write() as session:
+            assert letters.take_back(session, claim) == lapsed
+        assert lapsed or read_rows(self.database) == self.rows, "a live claim was taken back"
+
+    @rule()
+    def sweep_letters(self) -> None:
+        self.sweep.letters()
+
+    def work_once(self) -> None:
+        super().work_once()
+        self.sweep_letters()
+        self.all_is_well()
+        while self.broker.letters:
+            self.deliver_letter(0, twice=False)
+            self.all_is_well()
+            if self.letter_claims:
+                self.letter_ends(0, "sent")
+                self.all_is_well()
+
+    def check_the_end(self) -> None:
+        super().check_the_end()
+        assert not any(open_in(LETTER, letter) for letter in self.rows.letters.values()), "a letter never ends"
+        assert not any(open_in(DELIVERY, delivery) for delivery in self.rows.deliveries.values())
+        assert not any(open_in(ORDER, order) for order in self.rows.orders.values())
+        assert all(count == 1 for count in self.sent.values() if count), "a letter was recorded as sent twice"
+
+    def _claim_letter(self, letter_id: UUID) -> None:
+        row = self.rows.letters.get(letter_id)
+        sent = row is not None and row.state == "QUEUED" and row.enqueued_at is not None
+        with self.database.write() as session:
+            claim = letters.claim(session, letter_id, lease_seconds=LEASE)
+        assert (claim is not None) == sent
+        if claim:
+            self.letter_claims.append(claim)
+
+    def _holds(self, claim: Claim) -> bool:
+        row = self.rows.letters.get(claim.letter_id)
+        return row is not None and row.owner == claim.owner
+
+    def _age(self, delivery_id: UUID) -> int:
+        return int(self.rows.deliveries[delivery_id].requested_at)

@@ -1,0 +1,284 @@
+"""Orders and their images, driven by any sequence of what clients, workers, the sweep and bad luck may do."""
+
+import sys
+from typing import cast
+from uuid import UUID, uuid4
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from sqlalchemy import update
+
+from services.common.blobs import BlobStore
+from services.common.broker import Broker
+from services.common.db import images, orders
+from services.common.db.engine import Database
+from services.common.db.images import Claim, Failure, Success
+from services.common.db.models import Image, Letter, Order
+from services.common.db.orders import NewImage, NewOrder
+from services.common.errors import Reason
+from services.common.messages import blur_image, send_letter
+from services.common.orders import MAX_ATTEMPTS
+from services.common.spec import BlurSpec
+from services.common.tokens import Tokens
+from services.gateway.use_cases import UseCases
+from services.scheduler.sweep import Sweep
+from tests.integration.db.states.frail_broker import FrailBroker
+from tests.integration.db.states.invariants import IMAGE as IMAGE_ARROWS
+from tests.integration.db.states.invariants import ORDER as ORDER_ARROWS
+from tests.integration.db.states.invariants import check_moment, check_step, in_flight, open_in, starved
+from tests.integration.db.states.known import Known
+from tests.integration.db.states.picking import nth, which
+from tests.integration.db.states.rows import Rows, empty, read_rows
+
+SUCCESS = Success(size=7, sha256="00" * 32, width=1, height=2, format="JPEG")
+FAILURE = Failure(Reason.CORRUPT, "the file ends early")
+LEASE = 3600.0
+"""Longer than any test: time passes only where a rule says so."""
+PAST, FUTURE = 1, 1 << 60
+
+
+class OrderMachine(RuleBasedStateMachine):
+    """Rules about orders and images."""
+
+    def __init__(self, database: Database, blobs: BlobStore) -> None:
+        super().__init__()
+        empty(database)
+        self.database = database
+        self.blobs = blobs
+        self.broker = FrailBroker()
+        self.window = 1
+        self.known: dict[UUID, Known] = {}
+        self.orders: list[UUID] = []
+        self.claims: list[Claim] = []
+        self.rows = read_rows(database)
+
+    @property
+    def use_cases(self) -> UseCases:
+        tokens = Tokens("a secret of tests only")
+        return UseCases(self.database, self.blobs, cast("Broker", self.broker), tokens, self.window)
+
+    @property
+    def sweep(self) -> Sweep:
+        return Sweep(self.database, self.blobs, cast("Broker", self.broker), self.window)
+
+    @initialize(window=st.integers(1, 3))
+    def choose(self, window: int) -> None:
+        self.window = window
+
+    @rule(count=st.integers(1, 5), notify=st.booleans())
+    def place(self, count: int, notify: bool) -> None:
+        order = NewOrder(uuid4(), "test", "a@example.org", "en", BlurSpec().to_json(), notify, retention=3600)
+        new = [NewImage(uuid4(), position, f"{position}.jpg", None, 10) for position in range(1, count + 1)]
+        with self.database.write() as session:
+            queued = orders.insert_order(session, order, new, window=self.window)
+        self.broker.send(map(blur_image, queued))
+        self.orders.append(order.id)
+        self.known |= {image.id: Known(order.id) for image in new}
+
+    @precondition(lambda self: self.broker.images)
+    @rule(index=which, twice=st.booleans())
+    def deliver_image(self, index: int, twice: bool) -> None:
+        image_id = nth(self.broker.images, index)
+        if not twice:
+            self.broker.images.remove(image_id)
+        self._claim(image_id)
+
+    @precondition(lambda self: self.known)
+    @rule(index=which)
+    def deliver_stray_image(self, index: int) -> None:
+        """A message that was sent long ago, for whatever has become of its image."""
+        self._claim(nth(list(self.known), index))
+
+    @precondition(lambda self: self.claims)
+    @rule(index=which, success=st.booleans())
+    def finish(self, index: int, success: bool) -> None:
+        claim = nth(self.claims, index)
+        known = self._held(claim)
+        with self.database.write() as session:
+            follow_up = images.finish(session, claim, SUCCESS if success else FAILURE, window=self.window)
+        self._follow(known, follow_up)
+        if known:
+            known.ended("SUCCEEDED" if success else "FAILED")
+
+    @precondition(lambda self: self.claims)
+    @rule(index=which, crashed=st.booleans())
+    def release(self, index: int, crashed: bool) -> None:
+        claim = nth(self.claims, index)
+        known = self._held(claim)
+        with self.database.write() as session:
+            follow_up = images.release(session, claim, crashed=crashed, window=self.window)
+        self._follow(known, follow_up)
+        if known:
+            known.put_back(crashed=crashed)
+
+    @precondition(lambda self: self.claims)
+    @rule(index=which, sweeps=st.booleans())
+    def lease_runs_out(self, index: int, sweeps: bool) -> None:
+        """The worker is slow or dead; the sweep notices now or later."""
+        owner = nth(self.claims, index).owner
+        with self.database.write() as session:
+            session.execute(update(Image).where(Image.owner == owner).values(lease_until=PAST))
+        if sweeps:
+            self.sweep_images()
+
+    @precondition(lambda self: self.claims)
+    @rule(index=which)
+    def take_back(self, index: int) -> None:
+        """A sweep that read of a lapsed lease a moment ago, when it was true or not."""
+        claim = nth(self.claims, index)
+        known = self._held(claim)
+        lapsed = known and self.rows.images[claim.image_id].lease_until == PAST
+        with self.database.write() as session:
+            follow_up = images.take_back(session, claim, window=self.window)
+        self._follow(known if lapsed else None, follow_up)
+        if known and lapsed:
+            known.put_back(crashed=False)
+
+    @precondition(lambda self: self.claims)
+    @rule(index=which)
+    def renew(self, index: int) -> None:
+        claim = nth(self.claims, index)
+        known = self._held(claim)
+        with self.database.write() as session:
+            images.renew(session, [claim.owner], lease_seconds=LEASE)
+        rows = read_rows(self.database)
+        assert rows == self.rows or (known and rows.images[claim.image_id].lease_until > PAST)
+
+    @precondition(lambda self: self.known)
+    @rule(index=which)
+    def wear_out(self, index: int) -> None:
+        """An image that has used up all attempts but one, which takes long to come about by chance."""
+        image_id = nth(list(self.known), index)
+        known = self.known[image_id]
+        if known.holder or known.end:
+            return
+        known.attempts = MAX_ATTEMPTS - 1
+        with self.database.write() as session:
+            session.execute(update(Image).where(Image.id == image_id).values(attempts=known.attempts))
+        self.rows = read_rows(self.database)
+
+    @precondition(lambda self: self.orders)
+    @rule(index=which)
+    def cancel(self, index: int) -> None:
+        order_id = nth(self.orders, index)
+        self.use_cases.cancel(order_id)
+        for known in self.known.values():
+            if known.order_id == order_id and not known.end:
+                known.ended("CANCELLED")
+
+    @precondition(lambda self: self.orders)
+    @rule(index=which)
+    def delete(self, index: int) -> None:
+        order_id = nth(self.orders, index)
+        self.use_cases.delete(order_id)
+        self.orders.remove(order_id)
+        self.known = {image_id: known for image_id, known in self.known.items() if known.order_id != order_id}
+
+    @precondition(lambda self: self.orders)
+    @rule(index=which)
+    def expire(self, index: int) -> None:
+        """An order comes to its time, which it may only do once it has ended."""
+        order_id = nth(self.orders, index)
+        with self.database.write() as session:
+            session.execute(update(Order).where(Order.id == order_id).values(expires_at=PAST))
+        self.rows = read_rows(self.database)
+        self.sweep.expired()
+        with self.database.read() as session:
+            ended = not open_in(ORDER_ARROWS, self.rows.orders[order_id])
+            assert orders.keeps_blobs(session, order_id) != ended
+
+    @rule()
+    def lose_messages(self) -> None:
+        self.broker.flush()
+
+    @rule()
+    def time_passes(self) -> None:
+        """Nothing has been heard of what is in the broker, and every delay is over."""
+        with self.database.write() as session:
+            for model in (Image, Letter):
+                session.execute(update(model).where(model.enqueued_at.is_not(None)).values(enqueued_at=PAST))
+                session.execute(update(model).where(model.not_before > PAST).values(not_before=PAST))
+
+    @rule()
+    def sweep_images(self) -> None:
+        before = read_rows(self.database)
+        self.sweep.images()
+        for image_id, row in before.images.items():
+            if row.state == "RUNNING" and row.lease_until == PAST:
+                self.known[image_id].put_back(crashed=False)
+        after = read_rows(self.database)
+        for order_id in after.orders:
+            assert not starved(after.images_of(order_id), now=PAST), "the sweep leaves images waiting"
+
+    @invariant()
+    def all_is_well(self) -> None:
+        before, self.rows = self.rows, self._stopping_the_clock()
+        check_moment(self.rows, window=self.window)
+        check_step(before, self.rows)
+        assert self.rows.images.keys() == self.known.keys(), "an image is lost"
+        for image_id, known in self.known.items():
+            image = self.rows.images[image_id]
+            ended = None if open_in(IMAGE_ARROWS, image) else image.state
+            assert (image.attempts, image.crashes, image.owner, ended) == (
+                known.attempts,
+                known.crashes,
+                known.holder,
+                known.end,
+            )
+
+    def teardown(self) -> None:
+        """Whatever has happened: with workers that work, all that was accepted comes to its end."""
+        if sys.exception():
+            return  # a step has failed, and is to be told of
+        with self.database.write() as session:
+            for model in (Image, Letter):
+                session.execute(update(model).where(model.owner.is_not(None)).values(lease_until=PAST))
+        for _ in range(3):
+            self.work_once()
+        self.check_the_end()
+
+    def work_once(self) -> None:
+        """What the sweep and workers do with all that there is."""
+        self.time_passes()
+        self.sweep_images()
+        self.work_off_images()
+
+    def work_off_images(self) -> None:
+        self.all_is_well()
+        while self.broker.images:
+            self.deliver_image(0, twice=False)
+            self.all_is_well()
+            if self.claims:
+                self.finish(0, success=True)
+                self.all_is_well()
+
+    def check_the_end(self) -> None:
+        assert all(known.end for known in self.known.values()), "an image never ends"
+
+    def _claim(self, image_id: UUID) -> None:
+        row = self.rows.images.get(image_id)
+        sent = row is not None and row.state == "QUEUED" and in_flight(row)
+        with self.database.write() as session:
+            claim = images.claim(session, image_id, lease_seconds=LEASE)
+        assert (claim is not None) == sent
+        if claim:
+            self.known[image_id].claimed(claim.owner)
+            self.claims.append(claim)
+
+    def _held(self, claim: Claim) -> Known | None:
+        known = self.known.get(claim.image_id)
+        return known if known and known.holder == claim.owner else None
+
+    def _follow(self, known: Known | None, follow_up: images.FollowUp | None) -> None:
+        assert (follow_up is not None) == (known is not None)
+        if follow_up is None:
+            assert read_rows(self.database) == self.rows, "a stale claim has changed something"
+            return
+        self.broker.send([*map(blur_image, follow_up.images), *map(send_letter, follow_up.letters)])
+
+    def _stopping_the_clock(self) -> Rows:
+        """The rows; what is to wait waits until a rule says that time has passed, however slow the machine is."""
+        with self.database.write() as session:
+            for model in (Image, Letter):
+                session.execute(update(model).where(model.not_before > PAST).values(not_before=FUTURE))
+        return read_rows(self.database)

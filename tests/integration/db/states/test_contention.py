@@ -1,0 +1,184 @@
+"""Many do everything at once to the same few orders, on both databases: nobody is stuck, and nothing is done twice."""
+
+import random
+import threading
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import select, text, update
+from sqlalchemy.orm import Session
+
+from services.common.db import deliveries, images, letters, orders, outbox, unowned_blobs, windows
+from services.common.db.engine import Database
+from services.common.db.models import Image, Letter
+from services.common.orders import DeliveryState, OrderState
+from tests.integration.db.conftest import Place
+from tests.integration.db.states.invariants import DELIVERY, IMAGE, LETTER, check_moment, open_in
+from tests.integration.db.states.order_machine import FAILURE, SUCCESS
+from tests.integration.db.states.rows import read_rows
+
+WINDOW, THREADS, STEPS = 3, 6, 40
+HASTY = 0.005
+"""A lease that often runs out under whoever holds it."""
+
+
+class Crowd:
+    """What each of many may do next; whatever they do, they do to the same rows."""
+
+    def __init__(self, database: Database, order_ids: list[UUID]) -> None:
+        self.database = database
+        self.order_ids = order_ids
+        self.finishes: Counter[UUID] = Counter()
+        self.letters_sent: Counter[UUID] = Counter()
+        self._lock = threading.Lock()
+
+    def act(self, seed: int) -> None:
+        chance = random.Random(seed)
+        deeds = [self.work, self.work, self.work, self.send, self.send, self.sweep, self.resend, self.ask, self.renew]
+        for _ in range(STEPS):
+            chance.choice(deeds)(chance)
+        if seed == 0:
+            with self.database.write() as session:
+                orders.cancel(session, self.order_ids[0])
+
+    def work(self, chance: random.Random) -> None:
+        with self.database.read() as session:
+            ids = session.scalars(select(Image.id).where(Image.state == "QUEUED", Image.enqueued_at.is_not(None))).all()
+        if not ids:
+            return
+        image_id = chance.choice(ids)
+        with self.database.write() as session:
+            claim = images.claim(session, image_id, lease_seconds=chance.choice([HASTY, 60]))
+        if claim is None:
+            return
+        outcome = SUCCESS if chance.random() < 0.7 else FAILURE
+        for _ in range(2):  # the second time as one who did not hear the first answer
+            with self.database.write() as session:
+                if chance.random() < 0.2:
+                    images.release(session, claim, crashed=False, window=WINDOW)
+                    continue
+                done = images.finish(session, claim, outcome, window=WINDOW)
+            self._count(self.finishes, image_id, done is not None)
+
+    def send(self, chance: random.Random) -> None:
+        with self.database.read() as session:
+            ids = session.scalars(select(Letter.id).where(Letter.state == "QUEUED")).all()
+        if not ids:
+            return
+        letter_id = chance.choice(ids)
+        with self.database.write() as session:
+            claim = letters.claim(session, letter_id, lease_seconds=chance.choice([HASTY, 60]))
+        if claim is None:
+            return
+        with self.database.write() as session:
+            letters.insert_parts(session, claim, 3)
+        with self.database.write() as session:
+            if chance.random() < 0.3:
+                letters.release(session, claim, delay=0, message="451 later")
+                return
+            sent = letters.sent(session, claim, smtp_reply="250 ok")
+        self._count(self.letters_sent, letter_id, sent)
+
+    def sweep(self, _chance: random.Random) -> None:
+        with self.database.read() as session:
+            lapsed = outbox.lapsed_images(session, limit=9)
+            lapsed_letters = outbox.lapsed_letters(session, limit=9)
+            underfilled = windows.underfilled(session, window=WINDOW, limit=9)
+        for claim in lapsed:
+            self._write(partial(images.take_back, claimed=claim, window=WINDOW))
+        for letter in lapsed_letters:
+            self._write(partial(letters.take_back, claimed=letter))
+        for order_id in underfilled:
+            with self.database.write() as session:
+                if orders.lock(session, order_id):
+                    windows.refill(session, order_id, WINDOW)
+
+    def resend(self, _chance: random.Random) -> None:
+        self._write(lambda session: session.execute(update(Image).where(Image.not_before > 1).values(not_before=1)))
+        self._write(lambda session: outbox.resend_images(session, older_than=0, limit=99))
+        self._write(lambda session: outbox.due_letters(session, limit=99))
+        self._write(lambda session: outbox.resend_letters(session, older_than=0, limit=99))
+
+    def ask(self, chance: random.Random) -> None:
+        with self.database.write() as session:
+            order = orders.lock(session, chance.choice(self.order_ids))
+            if order is None or deliveries.find_open(session, order.id):
+                return
+            if OrderState(order.state).open:
+                deliveries.insert_delivery(session, order.id, DeliveryState.WAITING)
+            elif order.state != OrderState.CANCELLED:
+                delivery = deliveries.insert_delivery(session, order.id, DeliveryState.QUEUED)
+                deliveries.insert_letter(session, delivery.id)
+
+    def renew(self, _chance: random.Random) -> None:
+        with self.database.read() as session:
+            owners = session.scalars(select(Image.owner).where(Image.owner.is_not(None))).all()
+            senders = session.scalars(select(Letter.owner).where(Letter.owner.is_not(None))).all()
+        self._write(lambda session: images.renew(session, [owner for owner in owners if owner], lease_seconds=HASTY))
+        self._write(lambda session: letters.renew(session, [owner for owner in senders if owner], lease_seconds=HASTY))
+
+    def _write(self, statement: Callable[[Session], object]) -> None:
+        with self.database.write() as session:
+            statement(session)
+
+    def _count(self, counter: Counter[UUID], key: UUID, happened: bool) -> None:
+        with self._lock:
+            counter[key] += happened
+
+
+def test_a_crowd_at_the_same_orders(database: Database, place: Place) -> None:
+    crowd = Crowd(database, [place(12, window=WINDOW, notify=True)[0] for _ in range(3)])
+    with ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(crowd.act, range(THREADS)))
+    with database.write() as session:
+        session.execute(update(Image).where(Image.owner.is_not(None)).values(lease_until=1))
+        session.execute(update(Letter).where(Letter.owner.is_not(None)).values(lease_until=1))
+    chance = random.Random(0)
+    # Each round begins some of what is left, at the least; attempts are bounded, and so are the rounds.
+    for _ in range(400):
+        rows = read_rows(database)
+        if not any(open_in(IMAGE, image) for image in rows.images.values()) and not any(
+            open_in(LETTER, letter) for letter in rows.letters.values()
+        ):
+            break
+        crowd.sweep(chance)
+        crowd.resend(chance)
+        crowd.work(chance)
+        crowd.send(chance)
+    check_moment(rows, window=WINDOW)
+    assert not any(open_in(IMAGE, image) for image in rows.images.values())
+    assert not any(open_in(DELIVERY, delivery) for delivery in rows.deliveries.values())
+    assert max(crowd.finishes.values()) == max(crowd.letters_sent.values()) == 1
+    sent = {letter.id for letter in rows.letters.values() if letter.state == "SENT"}
+    assert sent == {letter_id for letter_id, count in crowd.letters_sent.items() if count}
+
+
+def test_statements_over_many_orders_wait_for_nobody(database: Database, place: Place) -> None:
+    """Who waits for a row while holding others may deadlock with one who cancels an order."""
+    if database.is_sqlite:
+        pytest.skip("it has one writer at a time")
+    _, (running, queued, free), _ = place(3, window=3)
+    with database.write() as session:
+        claim = images.claim(session, running, lease_seconds=60)
+    assert claim
+    with database.write() as busy:
+        busy.execute(update(Image).where(Image.id.in_([running, queued])).values(filename="changed.jpg"))
+        with database.write() as session:
+            session.execute(text("SET LOCAL lock_timeout = '5s'"))
+            assert outbox.resend_images(session, older_than=-1, limit=9) == [free]
+            images.renew(session, [claim.owner], lease_seconds=60)
+
+
+def test_many_find_an_order_gone_at_once(database: Database) -> None:
+    for order_id in [uuid4() for _ in range(20)]:
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda _, order_id=order_id: _disown(database, order_id), range(8)))
+
+
+def _disown(database: Database, order_id: UUID) -> None:
+    with database.write() as session:
+        unowned_blobs.disown(session, order_id)
