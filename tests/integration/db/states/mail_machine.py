@@ -178,6 +178,9 @@ class MailMachine(OrderMachine):
             claim = letters.claim(session, letter_id, lease_seconds=LEASE)
         assert (claim is not None) == sent
         if claim:
+            for late in [earlier for earlier in self.letter_claims if earlier.letter_id == letter_id]:
+                with self.database.write() as session:
+                    assert not letters.sent(session, late, smtp_reply="250 ok"), "a lost claim is recorded"
             self.letter_claims.append(claim)
 
     def _holds(self, claim: Claim) -> bool:

@@ -274,6 +274,9 @@ class OrderMachine(RuleBasedStateMachine):
         assert (claim is not None) == sent
         if claim:
             self.known[image_id].claimed(claim.owner)
+            for late in [earlier for earlier in self.claims if earlier.image_id == image_id]:
+                with self.database.write() as session:
+                    assert images.finish(session, late, SUCCESS, window=self.window) is None, "a lost claim finishes"
             self.claims.append(claim)
 
     def _held(self, claim: Claim) -> Known | None:
