@@ -4,7 +4,7 @@ from collections import Counter
 from uuid import UUID
 
 from hypothesis import strategies as st
-from hypothesis.stateful import precondition, rule
+from hypothesis.stateful import initialize, precondition, rule
 from sqlalchemy import update
 
 from services.common.blobs import BlobStore
@@ -27,6 +27,11 @@ class MailMachine(OrderMachine):
         self.letter_claims: list[Claim] = []
         self.sent: Counter[UUID] = Counter()
         self.answers: dict[int, tuple[UUID, bool, UUID]] = {}
+
+    @initialize(count=st.integers(1, 2))
+    def begin_with_a_letter(self, count: int) -> None:
+        self.place(count, notify=True)
+        self.work_off_images()
 
     @precondition(lambda self: self.broker.images)
     @rule()
@@ -114,6 +119,19 @@ class MailMachine(OrderMachine):
             session.execute(update(Letter).where(Letter.owner == owner).values(lease_until=PAST))
 
     @precondition(lambda self: self.letter_claims)
+    @rule(index=which, sends=st.booleans())
+    def another_takes_the_letter_over(self, index: int, sends: bool) -> None:
+        claim = nth(self.letter_claims, index)
+        self.letter_lease_runs_out(index)
+        self.all_is_well()
+        self.sweep_letters()
+        self.all_is_well()
+        self._claim_letter(claim.letter_id)
+        self.all_is_well()
+        if sends:
+            self.letter_ends(self.letter_claims[::-1].index(claim), "sent")
+
+    @precondition(lambda self: self.letter_claims)
     @rule(index=which)
     def extend_letter(self, index: int) -> None:
         claim = nth(self.letter_claims, index)
@@ -160,6 +178,9 @@ class MailMachine(OrderMachine):
             claim = letters.claim(session, letter_id, lease_seconds=LEASE)
         assert (claim is not None) == sent
         if claim:
+            for late in [earlier for earlier in self.letter_claims if earlier.letter_id == letter_id]:
+                with self.database.write() as session:
+                    assert not letters.sent(session, late, smtp_reply="250 ok"), "a lost claim is recorded"
             self.letter_claims.append(claim)
 
     def _holds(self, claim: Claim) -> bool:

@@ -122,6 +122,21 @@ class OrderMachine(RuleBasedStateMachine):
             self.sweep_images()
 
     @precondition(lambda self: self.claims)
+    @rule(index=which, finishes=st.booleans())
+    def another_takes_over(self, index: int, finishes: bool) -> None:
+        """The usual way to a stale claim, which takes long to come about by chance; its owner may yet finish."""
+        claim = nth(self.claims, index)
+        self.lease_runs_out(index, sweeps=True)
+        self.all_is_well()
+        self.time_passes()
+        self.sweep_images()
+        self.all_is_well()
+        self._claim(claim.image_id)
+        self.all_is_well()
+        if finishes:
+            self.finish(self.claims[::-1].index(claim), success=True)
+
+    @precondition(lambda self: self.claims)
     @rule(index=which)
     def take_back(self, index: int) -> None:
         """A sweep that read of a lapsed lease a moment ago, when it was true or not."""
@@ -263,6 +278,9 @@ class OrderMachine(RuleBasedStateMachine):
         assert (claim is not None) == sent
         if claim:
             self.known[image_id].claimed(claim.owner)
+            for late in [earlier for earlier in self.claims if earlier.image_id == image_id]:
+                with self.database.write() as session:
+                    assert images.finish(session, late, SUCCESS, window=self.window) is None, "a lost claim finishes"
             self.claims.append(claim)
 
     def _held(self, claim: Claim) -> Known | None:

@@ -15,7 +15,7 @@ from tests.integration.db.states.subscriber_machine import SubscriberMachine
 from tests.integration.db.states.upload_machine import UploadMachine
 
 BOUNDED = settings(
-    max_examples=15,
+    max_examples=10,
     stateful_step_count=40,
     deadline=None,  # a step takes as long as a loaded machine makes it take
     phases=(Phase.reuse, Phase.generate),  # over a database, shrinking takes minutes: add Phase.shrink to look closer
