@@ -4,6 +4,8 @@ from enum import StrEnum
 
 MAX_ATTEMPTS = 10
 """Claims of an image before it is given up, whatever ended them: killed workers are not the image's fault."""
+MAX_LETTER_ATTEMPTS = 20
+"""About five hours: a mail server that is down for maintenance, or that makes strangers wait (greylisting)."""
 MAX_CRASHES = 3
 """Deaths of the child that worked on an image before the image is held responsible."""
 

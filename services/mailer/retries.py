@@ -1,7 +1,5 @@
-"""When a letter is tried again, and when it is given up."""
+"""When a letter is tried again."""
 
-MAX_ATTEMPTS = 20
-"""About five hours: a server that is down for a night's maintenance, or that makes strangers wait (greylisting)."""
 _MAX_DELAY = 1800.0
 
 

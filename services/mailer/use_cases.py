@@ -18,10 +18,11 @@ from services.common.db.letters import Claim
 from services.common.errors import Reason, Unavailable
 from services.common.leases import LEASE_SECONDS, Leases
 from services.common.messages import send_letter
+from services.common.orders import MAX_LETTER_ATTEMPTS
 from services.mailer.contents import Draft
 from services.mailer.outcomes import Again, Lost, Never, NotWanted, Outcome, Sent, told
 from services.mailer.postbox import Postbox
-from services.mailer.retries import MAX_ATTEMPTS, retry_delay
+from services.mailer.retries import retry_delay
 from services.mailer.senders import NotTaken, Refused, Sender
 
 _IN_MEMORY = 1 << 20
@@ -114,7 +115,7 @@ class SendLetter:
                     return False
                 case Never(reason, message):
                     return letters.failed(session, claim, reason, message)
-                case Again(message, reason) if claim.attempts >= MAX_ATTEMPTS:
+                case Again(message, reason) if claim.attempts >= MAX_LETTER_ATTEMPTS:
                     return letters.failed(session, claim, reason, message)
                 case Again(message):
                     return letters.release(session, claim, delay=retry_delay(claim.attempts), message=message)

@@ -12,7 +12,7 @@ from services.common.db import deliveries, orders
 from services.common.db.clock import SECOND, now
 from services.common.db.models import Delivery, Letter, Mailing
 from services.common.errors import Reason
-from services.common.orders import MAX_ATTEMPTS
+from services.common.orders import MAX_LETTER_ATTEMPTS
 
 
 @dataclass(frozen=True)
@@ -151,8 +151,10 @@ def take_back(session: Session, claimed: Claim) -> bool:
     if session.scalar(lapsed.with_for_update()) is None:
         session.rollback()
         return False
-    if claimed.attempts >= MAX_ATTEMPTS:
-        return failed(session, claimed, Reason.INTERNAL, f"no mailer finished the letter in {MAX_ATTEMPTS} attempts")
+    if claimed.attempts >= MAX_LETTER_ATTEMPTS:
+        return failed(
+            session, claimed, Reason.INTERNAL, f"no mailer finished the letter in {MAX_LETTER_ATTEMPTS} attempts"
+        )
     return release(session, claimed, delay=0, message="the mailer did not finish")
 
 

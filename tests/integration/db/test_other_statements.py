@@ -16,7 +16,7 @@ from services.common.db.engine import Database
 from services.common.db.idempotency import Request
 from services.common.db.models import Base, Letter, Mailing, Subscriber
 from services.common.errors import ConfigurationError, InvalidArgument
-from services.common.orders import MAX_ATTEMPTS
+from services.common.orders import MAX_LETTER_ATTEMPTS
 
 
 def test_migrations_make_the_tables_of_the_models(database: Database) -> None:
@@ -159,7 +159,7 @@ def test_a_mailing_whose_last_letters_end_at_once_is_ended_by_the_sweep(database
 def test_a_letter_that_kills_its_mailers_is_given_up(database: Database) -> None:
     letter_id = subscribe(database, "a@example.org")
     assert isinstance(letter_id, UUID)
-    for _ in range(MAX_ATTEMPTS):
+    for _ in range(MAX_LETTER_ATTEMPTS):
         with database.write() as session:
             claimed = letters.claim(session, letter_id, lease_seconds=-1)
         assert claimed

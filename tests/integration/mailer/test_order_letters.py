@@ -161,7 +161,7 @@ def test_a_cut_line_repeats_the_letter_under_the_same_message_id(
 def test_a_server_that_never_takes_it_ends_the_delivery(
     database: Database, blobs: BlobStore, send: SendLetter, smtp_sink: SmtpSink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.mailer.use_cases.MAX_ATTEMPTS", 3)
+    monkeypatch.setattr("services.mailer.use_cases.MAX_LETTER_ATTEMPTS", 3)
     made = make_order(database, blobs, [b"one"])
     smtp_sink.reply_to_data(*["451 4.3.0 try later"] * 3)
     for _ in range(3):

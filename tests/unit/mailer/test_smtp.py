@@ -10,7 +10,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from services.mailer.retries import MAX_ATTEMPTS, retry_delay
+from services.common.orders import MAX_LETTER_ATTEMPTS
+from services.mailer.retries import retry_delay
 from services.mailer.senders import Envelope, NotTaken, Refused, tidy
 from services.mailer.smtp import SmtpSender
 
@@ -224,4 +225,4 @@ def test_a_servers_words_are_one_line_without_the_address(words: str, expected: 
 def test_delays_grow_to_half_an_hour() -> None:
     assert [retry_delay(attempts) for attempts in (1, 2, 3, 6)] == [1, 2, 4, 32]
     assert retry_delay(12) == retry_delay(1000) == 1800
-    assert 4 * 3600 < sum(retry_delay(attempts) for attempts in range(1, MAX_ATTEMPTS)) < 24 * 3600
+    assert 4 * 3600 < sum(retry_delay(attempts) for attempts in range(1, MAX_LETTER_ATTEMPTS)) < 24 * 3600
