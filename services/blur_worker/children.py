@@ -3,6 +3,8 @@
 import contextlib
 import multiprocessing
 import queue
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
@@ -42,8 +44,8 @@ class Children:
         with ThreadPoolExecutor(len(self._children)) as pool:
             list(pool.map(_Child.start, self._children))
 
-    def blur(self, source: Path, target: Path, spec: BlurSpec) -> Facts:
-        """Blur the file `source` into the file `target`.
+    def blur(self, source: Path, target: Path, spec: BlurSpec, begun: Callable[[], None] = lambda: None) -> Facts:
+        """Blur the file `source` into the file `target`; `begun` is called while the child is already at work.
 
         Raises:
             ImageError: The image cannot be blurred.
@@ -53,7 +55,7 @@ class Children:
         """
         each = self._idle.get()
         try:
-            return each.work_on(Task(source, target, spec))
+            return each.work_on(Task(source, target, spec), begun)
         finally:
             self._idle.put(each)
 
@@ -103,17 +105,17 @@ class _Child:
         self._process = self._pipe = None
         return code
 
-    def work_on(self, task: Task) -> Facts:
+    def work_on(self, task: Task, begun: Callable[[], None]) -> Facts:
         """As `Children.blur`."""
-        seconds = self._limits.seconds
         pipe = self._hand_over(task)
+        deadline = time.monotonic() + self._limits.seconds
         try:
-            if not pipe.poll(seconds):
-                self.stop()
-                raise ImageError(Reason.TIMED_OUT, f"the image took longer than {seconds} seconds")
-            answer: Answer = pipe.recv()
-        except (EOFError, OSError):
-            raise ChildCrashed(f"exit code {self.stop()}") from None
+            begun()
+            answer = self._await_answer(pipe, deadline)
+        except BaseException:
+            # Or what it answers later would be taken for the answer to the next task.
+            self.stop()
+            raise
         match answer:
             case MemoryError():
                 # What it has allocated may be in pieces: begin anew.
@@ -123,6 +125,15 @@ class _Child:
                 raise answer
             case facts:
                 return facts
+
+    def _await_answer(self, pipe: Connection, deadline: float) -> Answer:
+        try:
+            if pipe.poll(max(0.0, deadline - time.monotonic())):
+                answer: Answer = pipe.recv()
+                return answer
+        except (EOFError, OSError):
+            raise ChildCrashed(f"exit code {self.stop()}") from None
+        raise ImageError(Reason.TIMED_OUT, f"the image took longer than {self._limits.seconds} seconds")
 
     def _hand_over(self, task: Task) -> Connection:
         for _ in range(TRIES):

@@ -50,7 +50,6 @@ class BlurImage:
             return
         begin = time.monotonic()
         with self.leases.hold(claim.owner):
-            self.broker.announce(claim.order_id)
             outcome = self._work(claim)
             follow_up = patiently(partial(self._record, claim, outcome))
         if follow_up:
@@ -65,7 +64,8 @@ class BlurImage:
         scratch = self.scratch.ensured()
         target, fetched = scratch / f"{claim.owner}.result", scratch / f"{claim.owner}.source"
         try:
-            facts = self.children.blur(self._source(claim, fetched), target, BlurSpec.from_json(claim.spec))
+            running = partial(self.broker.announce, claim.order_id)
+            facts = self.children.blur(self._source(claim, fetched), target, BlurSpec.from_json(claim.spec), running)
             key = result_key(claim.order_id, claim.position)
             self.blobs.put(key, target)
             self.blobs.persist(key)

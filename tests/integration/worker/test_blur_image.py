@@ -2,7 +2,7 @@
 
 import io
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -25,6 +25,8 @@ from services.common.leases import Leases
 from services.common.messages import BLUR_QUEUE, MAIL_QUEUE
 from services.common.orders import MAX_ATTEMPTS, result_key, source_key
 from services.common.spec import BlurSpec
+
+Begun = Callable[[], None]
 
 
 @pytest.fixture(scope="module")
@@ -159,8 +161,8 @@ def test_a_result_for_an_order_that_is_gone_is_removed(
     order_id, (image_id,) = place(database, blobs, jpeg())
     real = Children.blur
 
-    def delete_meanwhile(children: Children, source: Path, target: Path, spec: BlurSpec) -> Facts:
-        facts = real(children, source, target, spec)
+    def delete_meanwhile(children: Children, source: Path, target: Path, spec: BlurSpec, begun: Begun) -> Facts:
+        facts = real(children, source, target, spec, begun)
         with database.write() as session:
             orders.delete_order(session, order_id)
         return facts

@@ -69,6 +69,18 @@ def test_an_image_that_needs_too_much_memory_fails(children: Children, tmp_path:
     assert caught.value.reason is Reason.TOO_LARGE
 
 
+def test_an_answer_that_nobody_waited_for_is_not_the_next_task_s(children: Children, tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(b"")
+
+    def fail() -> None:
+        raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        children.blur(tmp_path / "source", tmp_path / "target", BlurSpec(), fail)
+    with pytest.raises(ChildCrashed):
+        blur(children, tmp_path, b"segfault")
+
+
 def test_a_child_that_dies_idle_is_no_image_s_fault(children: Children, tmp_path: Path) -> None:
     for _ in range(2):
         (child,) = spawned()
