@@ -157,7 +157,7 @@ class Upload:
             _log.warning("upload not cleaned up yet, the sweep will", error=str(error))
 
     def _begin(self) -> None:
-        with self._intake.database.write(durable=False) as session:
+        with self._intake.database.write() as session:
             unowned_blobs.begin_upload(session, self._order_id)
 
     def _heartbeat(self) -> None:
