@@ -21,22 +21,25 @@ from services.common.orders import source_key
 from services.common.spec import BlurSpec
 from services.gateway import uploads
 from services.gateway.offload import Offload
+from services.gateway.readiness import Readiness
 from services.gateway.requests import Header
 from services.gateway.settings import GatewaySettings
 from services.gateway.uploads import Intake, Upload, receiving
 from tests.integration.gateway.conftest import SECRET, Gateway
 from tests.integration.gateway.test_orders import HEADER, fields, refused
+from tests.support.valkey import ValkeyServer
 from tests.support.waiting import eventually
 
 CHECKED = Header("a@example.org", BlurSpec(), None, "en", notify=False, validate_only=False)
 
 
 @pytest.fixture
-def intake(database: Database, database_url: str, blobs: BlobStore, queues: Broker) -> Iterator[Intake]:
+def intake(
+    database: Database, database_url: str, blobs: BlobStore, queues: Broker, valkey_server: ValkeyServer
+) -> Iterator[Intake]:
     offload = Offload(4)
-    yield Intake(
-        GatewaySettings(database_url=database_url, secret_key=SecretStr(SECRET)), database, blobs, queues, offload
-    )
+    settings = GatewaySettings(database_url=database_url, broker_url=valkey_server.url, secret_key=SecretStr(SECRET))
+    yield Intake(settings, database, blobs, queues, offload, Readiness(settings, database, blobs, offload))
     offload.close()
 
 
@@ -52,7 +55,7 @@ def the_order(intake: Intake) -> UUID:
 
 def test_an_error_after_the_commit_leaves_the_order_its_originals(intake: Intake) -> None:
     async def call() -> None:
-        async with receiving(intake, "me", "BlurOrder", CHECKED) as upload:
+        async with receiving(intake, "me", "BlurOrder", CHECKED, 1) as upload:
             await take_in(upload)
             await upload.commit()
             raise RuntimeError
@@ -74,7 +77,7 @@ def test_a_call_cancelled_in_its_commit_leaves_the_order_its_originals(
     monkeypatch.setattr(intake.broker, "send", stall)
 
     async def call() -> None:
-        async with receiving(intake, "me", "BlurOrder", CHECKED) as upload:
+        async with receiving(intake, "me", "BlurOrder", CHECKED, 1) as upload:
             await take_in(upload)
             await upload.commit()
 
@@ -98,7 +101,7 @@ def test_an_upload_that_pauses_keeps_its_heartbeat(intake: Intake, monkeypatch: 
             return session.scalars(select(UnownedBlobs.heartbeat_at)).one()
 
     async def call() -> None:
-        async with receiving(intake, "me", "BlurOrder", CHECKED) as upload:
+        async with receiving(intake, "me", "BlurOrder", CHECKED, 1) as upload:
             await take_in(upload)
             first = heartbeat()
             await asyncio.to_thread(eventually, lambda: heartbeat() > first)
@@ -110,7 +113,7 @@ def test_an_upload_that_pauses_keeps_its_heartbeat(intake: Intake, monkeypatch: 
 
 def test_an_upload_that_was_given_up_stores_no_order(intake: Intake) -> None:
     async def call() -> None:
-        async with receiving(intake, "me", "BlurOrder", CHECKED) as upload:
+        async with receiving(intake, "me", "BlurOrder", CHECKED, 1) as upload:
             await take_in(upload)
             with intake.database.write() as session:
                 (order_id,) = unowned_blobs.give_up(session, silent_seconds=-1, limit=9)
