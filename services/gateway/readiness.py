@@ -93,7 +93,7 @@ class Readiness:
         """
         limit, waiting = self._settings.max_queued_images, backlog.open_images(session)
         if waiting + count > limit:
-            message = f"the queue is full: {waiting:,} images are waiting, and with {count:,} more over {limit:,} would"
+            message = f"the queue is full: {waiting:,} of {limit:,} images are waiting, and the order has {count:,}"
             raise Busy("QUEUE_FULL", "queued images", message, retry_seconds=QUEUE_RETRY_SECONDS)
 
     def _look(self, count: int, principal: str, method: str, request_id: UUID | None) -> None:

@@ -35,8 +35,9 @@ class GatewaySettings(CommonSettings, LimitSettings, SigningSettings):
     max_bytes_in_flight: int = Field(
         default=256 * MIB,
         ge=64 * MIB,
-        description="Most memory for messages and uploads on their way in; a call beyond it waits a moment, then is "
-        "told to come again. At least twice IMAGEBLUR_MAX_MESSAGE_BYTES.",
+        description="Most bytes of messages and uploads on their way in; the gateway's memory grows by up to about "
+        "twice as much. A call beyond it waits a moment, then is told to come again. At least twice "
+        "IMAGEBLUR_MAX_MESSAGE_BYTES.",
     )
     max_watches: int = Field(default=5_000, ge=1, description="Most orders watched (WatchStatus) at a time.")
     min_free_mb: int = Field(

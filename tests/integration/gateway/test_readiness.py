@@ -16,6 +16,7 @@ import redis
 from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from imageblur.v1 import blur_service_pb2 as pb
+from imageblur_client import Client, TryAgain
 from sqlalchemy import event, func, select
 
 from services.common.blobs import BlobStore
@@ -76,7 +77,7 @@ def test_a_full_queue_refuses_until_there_is_room(small: Gateway, database: Data
     first = small.blur.BlurOrder(request(2)).order
     error = refused(grpc.StatusCode.RESOURCE_EXHAUSTED, small.blur.BlurOrder, request(2))
     assert (reason(error), retry_seconds(error)) == ("QUEUE_FULL", 30)
-    assert "2 images are waiting" in (error.details() or "")
+    assert "2 of 3 images are waiting, and the order has 2" in (error.details() or "")
     quota = details(error, error_details_pb2.QuotaFailure)
     assert [violation.subject for violation in quota.violations] == ["queued images"]  # type: ignore[attr-defined]
     never = threading.Event()
@@ -87,6 +88,13 @@ def test_a_full_queue_refuses_until_there_is_room(small: Gateway, database: Data
     small.blur.BlurOrder(request(1))
     small.blur.CancelOrder(pb.CancelOrderRequest(order_id=first.order_id))
     small.blur.BlurOrder(request(2))
+
+
+def test_a_client_in_the_middle_of_a_large_upload_learns_why_and_when_to_come_again(small: Gateway) -> None:
+    small.blur.BlurOrder(request(3))
+    with Client(f"127.0.0.1:{small.port}") as client, pytest.raises(TryAgain) as caught:
+        client.order("ann@example.org", [("a.jpg", bytes(50_000_000))])
+    assert (caught.value.reason, caught.value.retry_after) == ("QUEUE_FULL", 30)
 
 
 def test_an_order_that_no_queue_could_take_is_never_told_to_come_again(small: Gateway) -> None:

@@ -2,7 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from typing import Any
 from uuid import UUID
 
 import grpc
@@ -48,6 +49,16 @@ async def take_in(upload: Upload) -> None:
         await image.write(b"original")
 
 
+def finish(intake: Intake, call: Coroutine[Any, Any, None]) -> None:
+    async def to_its_end() -> None:
+        try:
+            await call
+        finally:
+            await intake.readiness.close()
+
+    asyncio.run(to_its_end())
+
+
 def the_order(intake: Intake) -> UUID:
     with intake.database.read() as session:
         return session.scalars(select(Order.id)).one()
@@ -61,7 +72,7 @@ def test_an_error_after_the_commit_leaves_the_order_its_originals(intake: Intake
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        asyncio.run(call())
+        finish(intake, call())
     assert intake.blobs.get(source_key(the_order(intake), 1)) == b"original"
 
 
@@ -89,7 +100,7 @@ def test_a_call_cancelled_in_its_commit_leaves_the_order_its_originals(
             await task
         go_on.set()
 
-    asyncio.run(cancel())
+    finish(intake, cancel())
     assert intake.blobs.get(source_key(the_order(intake), 1)) == b"original"
 
 
@@ -107,7 +118,7 @@ def test_an_upload_that_pauses_keeps_its_heartbeat(intake: Intake, monkeypatch: 
             await asyncio.to_thread(eventually, lambda: heartbeat() > first)
             await upload.commit()
 
-    asyncio.run(call())
+    finish(intake, call())
     assert isinstance(the_order(intake), UUID)
 
 
@@ -121,7 +132,7 @@ def test_an_upload_that_was_given_up_stores_no_order(intake: Intake) -> None:
             await upload.commit()
 
     with pytest.raises(Unavailable, match="given up"):
-        asyncio.run(call())
+        finish(intake, call())
     with intake.database.read() as session:
         assert session.scalar(select(func.count()).select_from(Order)) == 0
 
