@@ -1,13 +1,17 @@
-"""`python -m benchmarks.memory`: the gateway's memory while an order of 200 photographs and one of 1 GB come in."""
+"""`python -m benchmarks.memory`: the gateway's memory while many photographs, a gigabyte, and many messages come in."""
 
 import io
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib.resources import files
 
+import grpc
 import psutil
+from imageblur.v1 import blur_service_pb2 as blur
+from imageblur.v1.blur_service_pb2_grpc import BlurServiceStub
 from imageblur_client import Client, InputFile
 from PIL import Image
 
@@ -59,6 +63,23 @@ def main() -> None:
         with told(gateway, f"order of {size:.2f} GiB streamed, accepted"):
             order = client.order("large@example.org", [InputFile(large, name="a.bmp")] * count)
         client.delete(order.order_id)
+        for count in (8, 24):
+            messages(count, stack.gateway_address, gateway, large)
+
+
+def messages(count: int, address: str, gateway: psutil.Process, picture: bytes) -> None:
+    """So many BlurOrder calls at once, each near the largest that is taken; the pictures are noise to the workers."""
+    image = blur.InputImage(filename="a.bmp", data=picture[: 15 * MIB])
+    request = blur.BlurOrderRequest(order=blur.OrderHeader(email="many@example.org"), images=[image, image])
+    with grpc.insecure_channel(address) as channel, ThreadPoolExecutor(count) as threads:
+        service = BlurServiceStub(channel)
+        with told(gateway, f"{count} messages of {request.ByteSize() / MIB:.0f} MiB at once"):
+            answers = [threads.submit(service.BlurOrder, request) for _ in range(count)]
+            errors = [answer.exception() for answer in answers]
+        print(f"  {errors.count(None)} accepted, {count - errors.count(None)} told to come again")
+        for answer, error in zip(answers, errors, strict=True):
+            if not error:
+                service.DeleteOrder(blur.DeleteOrderRequest(order_id=answer.result().order.order_id))
 
 
 if __name__ == "__main__":

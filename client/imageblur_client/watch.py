@@ -27,7 +27,8 @@ _LONGEST_PAUSE = 5.0
 class Watch:
     """One order's changes as a single sequence, however many calls that takes.
 
-    A call that ends UNAVAILABLE is made again from where it broke off, at most `retries` times without news in between.
+    A call that ends UNAVAILABLE, or is told to come again, is made again from where it broke off, at most `retries`
+    times without news in between.
     The first call is not: a server that never answered is the caller's to judge.
     """
 
@@ -52,6 +53,7 @@ class Watch:
         """Ends when the order has finished and nothing is being mailed. A change may come twice after a break."""
         complete, newest, finished = after_revision, after_revision, False
         began, failures = False, 0
+        broken: TryAgain
         while True:
             try:
                 for message in self._call(complete):
@@ -65,7 +67,10 @@ class Watch:
                 if finished:
                     return
                 broken = ServerUnavailable(f"the server at {self._server} ended the watch before the order finished")
-            except ServerUnavailable as error:
+            except TryAgain as error:
+                # After a restart all watchers come back at once, and some are sent away for a moment.
+                if not isinstance(error, ServerUnavailable) and error.retry_after is None:
+                    raise
                 broken = error
             failures += 1
             if not began or failures > self._retries:

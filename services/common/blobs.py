@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
 
@@ -20,6 +21,9 @@ from services.common.errors import ConfigurationError, ImageBlurError, Unavailab
 
 CHUNK = 1 << 20
 """Bytes read or written at a time where something is streamed."""
+
+RETRY_SECONDS = 5
+"""Whoever waits for the store is told soon that it is away: by default that takes minutes."""
 
 
 class MissingBlob(ImageBlurError):
@@ -40,12 +44,26 @@ class BlobStore:
         try:
             if "://" in url and not url.startswith("file://"):
                 self._folder: Path | None = None
-                self._store: ObjectStore = S3Store.from_url(url)
+                self._store: ObjectStore = S3Store.from_url(
+                    url, retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=RETRY_SECONDS)}
+                )
+                self._piece = 5 * CHUNK  # the least that S3 takes
             else:
+                self._piece = CHUNK
                 self._folder = Path(url.removeprefix("file://")).resolve()
                 self._store = LocalStore(self._folder, mkdir=True)
         except (BaseError, OSError, ValueError) as error:
             raise ConfigurationError(f"IMAGEBLUR_BLOB_URL: {error}") from None
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder, if the store is one."""
+        return self._folder
+
+    @property
+    def writer_bytes(self) -> int:
+        """What a writer holds in memory at most."""
+        return 3 * self._piece
 
     def put(self, key: str, data: bytes | Path) -> None:
         """Store a blob from memory or from a file.
@@ -60,8 +78,8 @@ class BlobStore:
     async def writer(self, key: str) -> AsyncIterator[BlobWriter]:
         """Store a blob piece by piece; it appears when the block ends, unless by an error."""
         with _translated():
-            # Pieces of 5 MiB, the least that S3 takes, two on the way: memory stays flat however large the blob.
-            writer = obstore.open_writer_async(self._store, key, buffer_size=5 * CHUNK, max_concurrency=2)
+            # One piece being filled and two on the way: memory stays flat however large the blob.
+            writer = obstore.open_writer_async(self._store, key, buffer_size=self._piece, max_concurrency=2)
             yield writer
             await writer.close()
 

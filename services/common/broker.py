@@ -12,7 +12,7 @@ import redis
 from dramatiq import Message
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.common import current_millis
-from redis.backoff import ExponentialBackoff
+from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.retry import Retry
 
 from services.common import log
@@ -98,8 +98,11 @@ class Broker(RedisBroker):
             _log.warning("not sent, the sweep will", what=what, error=str(error))
 
 
-def connect(url: str, *queues: str) -> Broker:
+def connect(url: str, *queues: str, hasty: bool = False) -> Broker:
     """A broker for these queues; connects when first used.
+
+    `hasty`: for those who have somebody waiting for them. They give a command a second, and one that took longer is not
+    tried again: a stalled broker would cost them the same time once more, and the sweep sends what is missing.
 
     Raises:
         ConfigurationError: The URL is malformed.
@@ -107,10 +110,11 @@ def connect(url: str, *queues: str) -> Broker:
     try:
         client = redis.Redis.from_url(
             url,
-            socket_timeout=10,
-            socket_connect_timeout=5,
-            retry=Retry(ExponentialBackoff(cap=1, base=0.05), retries=3),
-            retry_on_error=[redis.ConnectionError, redis.TimeoutError],
+            socket_timeout=1 if hasty else 10,
+            socket_connect_timeout=1 if hasty else 5,
+            retry=Retry(NoBackoff(), 1, (redis.ConnectionError,))
+            if hasty
+            else Retry(ExponentialBackoff(cap=1, base=0.05), 3, (redis.ConnectionError, redis.TimeoutError)),
         )
     except ValueError as error:
         raise ConfigurationError(f"IMAGEBLUR_BROKER_URL: {error}") from None

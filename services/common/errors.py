@@ -5,6 +5,8 @@
     ├── NotFound               no such order, image, …
     ├── FailedPrecondition     the request is fine, the state of the thing is not
     ├── TooLarge               over a limit of this server that another way in may not have
+    ├── Busy                   there is as much to do as the service takes on for now
+    ├── Stalled                what the caller was about to send did not come in time
     ├── Unavailable            something that the service needs is away for now
     ├── ConfigurationError     a setting is wrong; the service does not start
     └── ImageError             this image cannot be blurred, and never will be
@@ -59,6 +61,21 @@ class FailedPrecondition(ImageBlurError):
 
 class TooLarge(ImageBlurError):
     """A message is over what this way in takes."""
+
+
+class Busy(ImageBlurError):
+    """There is as much to do as the service takes on; the same call may succeed later."""
+
+    def __init__(self, reason: str, subject: str, message: str, *, retry_seconds: float) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.subject = subject
+        """What there is too much of."""
+        self.retry_seconds = retry_seconds
+
+
+class Stalled(ImageBlurError):
+    """What the caller was about to send did not come in time."""
 
 
 class Unavailable(ImageBlurError):

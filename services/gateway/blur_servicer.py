@@ -16,7 +16,7 @@ from services.common import archive
 from services.common.db.models import Image
 from services.common.errors import InvalidArgument, TooLarge, Violation
 from services.common.orders import DeliveryState, OrderState
-from services.common.spec import Format
+from services.common.spec import BlurSpec, Format
 from services.gateway import requests
 from services.gateway.responses import delivery_message, email_hint, image_message, order_message
 from services.gateway.uploads import Intake, Upload, receiving
@@ -46,7 +46,7 @@ class BlurServicer(BlurServiceServicer):
         return pb.GetLimitsResponse(
             max_order_bytes=settings.max_order_bytes,
             max_image_bytes=settings.max_image_bytes,
-            max_images=settings.max_images,
+            max_images=settings.largest_order,
             max_pixels=settings.max_pixels,
             formats=[order_pb2.ImageFormat.Value(f"IMAGE_FORMAT_{name}") for name in Format],
             retention=Duration(seconds=int(settings.retention_days * 86_400)),
@@ -63,28 +63,21 @@ class BlurServicer(BlurServiceServicer):
             )
         violations = requests.Violations()
         # Before any of them is looked at: millions of empty ones fit into a message.
-        if len(request.images) > self._settings.max_images:
-            raise InvalidArgument(Violation("images", f"are more than {self._settings.max_images}"))
-        for index, image in enumerate(request.images):
-            with violations.below(f"images[{index}]"):
-                requests.parse_filename(image.filename)
-                requests.parse_image_spec(image)
-            if not image.data:
-                violations.add(f"images[{index}].data", "is empty")
-        if not request.images:
-            violations.add("images", "must be at least one")
+        if len(request.images) > self._settings.largest_order:
+            raise InvalidArgument(Violation("images", f"are more than {self._settings.largest_order}"))
+        images = _take_images(request, violations)
         try:
             header = requests.parse_header(request.order, "order")
         except InvalidArgument as error:
             violations[:0] = error.violations
         violations.check()
-        async with receiving(self._intake, PRINCIPAL, "BlurOrder", header) as upload:
-            for index, image in enumerate(request.images):
-                filename, spec = requests.parse_filename(image.filename), requests.parse_image_spec(image)
+        del request  # or the images would be in memory twice
+        async with receiving(self._intake, PRINCIPAL, "BlurOrder", header, len(images)) as upload:
+            for index, (filename, spec, data) in enumerate(images):
                 async with upload.image(filename, spec, field=f"images[{index}]") as incoming:
-                    await incoming.write(image.data)
+                    await incoming.write(data)
             order_id = await upload.commit()
-        return pb.BlurOrderResponse(order=await self._accepted(order_id, header, len(request.images)))
+        return pb.BlurOrderResponse(order=await self._accepted(order_id, header, len(images)))
 
     async def StreamBlurOrder(
         self,
@@ -97,9 +90,9 @@ class BlurServicer(BlurServiceServicer):
             raise InvalidArgument(Violation("start", "must come first"))
         start = part.start
         header = requests.parse_header(start.order, "order")
-        if not 1 <= start.image_count <= self._settings.max_images:
-            raise InvalidArgument(Violation("start.image_count", f"must be 1 to {self._settings.max_images}"))
-        async with receiving(self._intake, PRINCIPAL, "StreamBlurOrder", header) as upload:
+        if not 1 <= start.image_count <= self._settings.largest_order:
+            raise InvalidArgument(Violation("start.image_count", f"must be 1 to {self._settings.largest_order}"))
+        async with receiving(self._intake, PRINCIPAL, "StreamBlurOrder", header, start.image_count) as upload:
             count = 0
             part = await anext(request_iterator, None)
             while part is not None and part.WhichOneof("part") == "image" and count < start.image_count:
@@ -189,6 +182,7 @@ class BlurServicer(BlurServiceServicer):
 
     async def SendImages(self, request: pb.SendImagesRequest, context: Context) -> pb.SendImagesResponse:
         """Mail the results."""
+        await self._intake.readiness.broker()
         delivery, letters = await self._offload(
             self._use_cases.send_images,
             requests.parse_id(request.order_id),
@@ -228,6 +222,21 @@ class BlurServicer(BlurServiceServicer):
         """Delete an order."""
         await self._offload(self._use_cases.delete, requests.parse_id(request.order_id))
         return pb.DeleteOrderResponse()
+
+
+def _take_images(
+    request: pb.BlurOrderRequest, violations: requests.Violations
+) -> list[tuple[str, BlurSpec | None, bytes]]:
+    """Name, spec and bytes of each image; nothing of them keeps the message alive."""
+    images = []
+    for index, image in enumerate(request.images):
+        with violations.below(f"images[{index}]"):
+            images.append((requests.parse_filename(image.filename), requests.parse_image_spec(image), image.data))
+        if not image.data:
+            violations.add(f"images[{index}].data", "is empty")
+    if not request.images:
+        violations.add("images", "must be at least one")
+    return images
 
 
 def _next_page(images: Sequence[Image], limit: int) -> str:

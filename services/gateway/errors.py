@@ -15,10 +15,12 @@ from google.rpc.error_details_pb2 import (
 
 from services.common.blobs import MissingBlob
 from services.common.errors import (
+    Busy,
     FailedPrecondition,
     ImageBlurError,
     InvalidArgument,
     NotFound,
+    Stalled,
     TooLarge,
     Unavailable,
     Violation,
@@ -66,12 +68,22 @@ def to_status(error: Exception) -> status_pb2.Status:
                 "TOO_LARGE",
                 QuotaFailure(violations=[QuotaFailure.Violation(subject="message", description=str(error))]),
             )
+        case Busy():
+            return _status(
+                code_pb2.RESOURCE_EXHAUSTED,
+                str(error),
+                error.reason,
+                QuotaFailure(violations=[QuotaFailure.Violation(subject=error.subject, description=str(error))]),
+                _retry(error.retry_seconds),
+            )
+        case Stalled():
+            return _status(code_pb2.DEADLINE_EXCEEDED, str(error), "STALLED")
         case Unavailable():
             return _status(
                 code_pb2.UNAVAILABLE,
                 f"{error}; try again",
                 "UNAVAILABLE",
-                RetryInfo(retry_delay=Duration(seconds=RETRY_SECONDS)),
+                _retry(RETRY_SECONDS),
             )
         case ImageBlurError():
             return _status(code_pb2.FAILED_PRECONDITION, str(error), "FAILED_PRECONDITION")
@@ -86,6 +98,12 @@ def _status(code: int, message: str, reason: str, *details: Message) -> status_p
         packed.Pack(detail)
         status.details.append(packed)
     return status
+
+
+def _retry(seconds: float) -> RetryInfo:
+    delay = Duration()
+    delay.FromMilliseconds(int(seconds * 1000))
+    return RetryInfo(retry_delay=delay)
 
 
 def _field(violation: Violation) -> BadRequest.FieldViolation:

@@ -1,28 +1,37 @@
-"""Around every call: errors become statuses, and one line of log says how it went."""
+"""Around every call: it is let in or not, errors become statuses, and one line of log says how it went."""
 
+import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn, TypeAlias
 
 import grpc
-from google.protobuf.message import DecodeError
 from grpc import aio
 from grpc_status import rpc_status
 
 from services.common import log
-from services.common.errors import ImageBlurError, InvalidArgument, Violation
+from services.common.errors import ImageBlurError
+from services.gateway.admission import Admission
+from services.gateway.budget import Reservation
 from services.gateway.errors import to_status
+from services.gateway.reading import Context, each_message, only_message
 
 _log = log.get(__name__)
 # Polled by load balancers and by the stack: a line each would bury the rest.
 _QUIET = ("/grpc.health.", "/grpc.reflection.")
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"  # generic only in its stubs
-Context = aio.ServicerContext[Any, Any]
 
 
 class Boundary(aio.ServerInterceptor):
-    """Lets no exception through that is not a gRPC status."""
+    """Lets in what there is room for, and no exception out that is not a gRPC status.
+
+    Every method is served as a stream of requests. gRPC reads the message of any other before it asks us, and it may be
+    large; on the wire the two are the same.
+    """
+
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
 
     async def intercept_service(
         self,
@@ -34,74 +43,63 @@ class Boundary(aio.ServerInterceptor):
         method = str(handler_call_details.method)
         if handler is None or method.startswith(_QUIET):
             return handler
-        answer = _streaming if handler.response_streaming else _single
-        if handler.request_streaming:
-            make = (
-                grpc.stream_stream_rpc_method_handler
-                if handler.response_streaming
-                else grpc.stream_unary_rpc_method_handler
-            )
-            behavior = handler.stream_stream if handler.response_streaming else handler.stream_unary
-        else:
-            make = (
-                grpc.unary_stream_rpc_method_handler
-                if handler.response_streaming
-                else grpc.unary_unary_rpc_method_handler
-            )
-            behavior = handler.unary_stream if handler.response_streaming else handler.unary_unary
-        # Messages are parsed inside the boundary, so that one that cannot be is an error like any other.
-        parse = _parse_each if handler.request_streaming else _parse
-        return make(answer(method, behavior, parse, handler.request_deserializer), None, handler.response_serializer)
+        call = _Call(method.rpartition("/")[2], handler, self._admission)
+        if handler.response_streaming:
+            return grpc.stream_stream_rpc_method_handler(call.streaming, None, handler.response_serializer)
+        return grpc.stream_unary_rpc_method_handler(call.single, None, handler.response_serializer)
 
 
-def _parse(message: bytes, deserializer: Any) -> Any:
-    try:
-        return deserializer(message)
-    except DecodeError:
-        raise InvalidArgument(Violation("message", "cannot be parsed as this method's request")) from None
+class _Call:
+    """A call of one method."""
 
+    def __init__(self, method: str, handler: Any, admission: Admission) -> None:
+        self._method = method
+        self._parse = handler.request_deserializer
+        self._request_streaming = handler.request_streaming
+        self._behavior = handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
+        self._admission = admission
+        self._terms = admission.terms(method)
 
-async def _parse_each(messages: AsyncIterator[bytes], deserializer: Any) -> AsyncIterator[Any]:
-    async for message in messages:
-        yield _parse(message, deserializer)
-
-
-def _single(method: str, behavior: Any, parse: Any, deserializer: Any) -> Any:
-    async def call(request: Any, context: Context) -> Any:
+    async def single(self, _requests: object, context: Context) -> Any:
+        """Answer with one message."""
         begin = time.monotonic()
         try:
-            response = await behavior(parse(request, deserializer), context)
+            async with self._admission.admit(self._terms) as reservation:
+                # Handed on and not kept: a large message goes as soon as the method is done with it.
+                response = await self._behavior(await self._read(context, reservation), context)
         except Exception as error:
-            await _fail(context, method, begin, error)
-        _tell(method, "OK", begin)
+            await self._fail(context, begin, error)
+        self._tell("OK", begin)
         return response
 
-    return call
-
-
-def _streaming(method: str, behavior: Any, parse: Any, deserializer: Any) -> Any:
-    async def call(request: Any, context: Context) -> AsyncIterator[Any]:
+    async def streaming(self, _requests: object, context: Context) -> None:
+        """Answer with a stream of messages."""
         begin = time.monotonic()
         try:
-            async for response in behavior(parse(request, deserializer), context):
-                yield response
+            async with (
+                self._admission.admit(self._terms) as reservation,
+                contextlib.aclosing(self._behavior(await self._read(context, reservation), context)) as responses,
+            ):
+                async for response in responses:
+                    await context.write(response)
         except Exception as error:
-            await _fail(context, method, begin, error)
-        _tell(method, "OK", begin)
+            await self._fail(context, begin, error)
+        self._tell("OK", begin)
 
-    return call
+    async def _read(self, context: Context, reservation: Reservation) -> Any:
+        if self._request_streaming:
+            return each_message(context, self._parse, self._terms)
+        return await only_message(context, self._parse, self._terms, reservation)
 
+    async def _fail(self, context: Context, begin: float, error: Exception) -> NoReturn:
+        if isinstance(error, aio.AbortError):
+            raise error
+        status = rpc_status.to_status(to_status(error))
+        if isinstance(error, ImageBlurError):
+            self._tell(status.code.name, begin)
+        else:
+            _log.error("rpc failed", method=self._method, exc_info=error)
+        await context.abort(status.code, status.details or "", status.trailing_metadata or ())
 
-async def _fail(context: Context, method: str, begin: float, error: Exception) -> NoReturn:
-    if isinstance(error, aio.AbortError):
-        raise error
-    status = rpc_status.to_status(to_status(error))
-    if isinstance(error, ImageBlurError):
-        _tell(method, status.code.name, begin)
-    else:
-        _log.error("rpc failed", method=method, exc_info=error)
-    await context.abort(status.code, status.details or "", status.trailing_metadata or ())
-
-
-def _tell(method: str, code: str, begin: float) -> None:
-    _log.info("rpc", method=method.rpartition("/")[2], code=code, seconds=round(time.monotonic() - begin, 4))
+    def _tell(self, code: str, begin: float) -> None:
+        _log.info("rpc", method=self._method, code=code, seconds=round(time.monotonic() - begin, 4))

@@ -18,10 +18,12 @@ from services.common.db.engine import Database
 from services.common.errors import ConfigurationError
 from services.common.messages import BLUR_QUEUE, MAIL_QUEUE
 from services.common.tokens import Tokens
-from services.gateway.blur_servicer import BlurServicer
+from services.gateway.admission import Admission
+from services.gateway.blur_servicer import MAX_CHUNK_BYTES, BlurServicer
 from services.gateway.health import Health
 from services.gateway.interceptors import Boundary
 from services.gateway.offload import Offload
+from services.gateway.readiness import Readiness
 from services.gateway.settings import GatewaySettings
 from services.gateway.subscription_servicer import SubscriptionServicer
 from services.gateway.uploads import Intake
@@ -29,6 +31,8 @@ from services.gateway.use_cases import UseCases
 from services.gateway.watching import Watching
 
 GRACE_SECONDS = 10
+SPARE_CALLS = 1_000
+"""For health and reflection, and for calls that are being sent away; beyond them gRPC refuses without a word."""
 
 SERVICES = (
     blur_service_pb2.DESCRIPTOR.services_by_name["BlurService"].full_name,
@@ -49,7 +53,7 @@ async def serve(settings: GatewaySettings) -> AsyncIterator[int]:
         database = Database(settings.database_url, pool_size=settings.gateway_threads)
         stack.callback(database.close)
         migrations.check(database)
-        queues = broker.connect(settings.broker_url, BLUR_QUEUE, MAIL_QUEUE)
+        queues = broker.connect(settings.broker_url, BLUR_QUEUE, MAIL_QUEUE, hasty=True)
         blobs = BlobStore(settings.blob_url)
         offload = Offload(settings.gateway_threads)
         stack.callback(offload.close)
@@ -61,16 +65,26 @@ async def serve(settings: GatewaySettings) -> AsyncIterator[int]:
             revisions=lambda order_ids: offload(use_cases.revisions, order_ids),
         )
         watching.start()
-        health = Health(SERVICES, {"database": database.ping, "broker": queues.ping, "blob store": blobs.ping}, offload)
+        readiness = Readiness(settings, database, blobs, offload)
+        stack.push_async_callback(readiness.close)
+        checks = {"database": database.ping, "broker": queues.ping, "blob store": blobs.ping, "disk": readiness.disks}
+        health = Health(SERVICES, checks, offload)
+        admission = Admission(settings, upload_bytes=blobs.writer_bytes + 2 * MAX_CHUNK_BYTES)
         server = aio.server(
-            interceptors=[Boundary()],
+            interceptors=[Boundary(admission)],
+            maximum_concurrent_rpcs=admission.most_calls + SPARE_CALLS,
             options=[
-                # Twice what is taken: up to there the answer can say what is wrong. Beyond, gRPC itself refuses.
-                ("grpc.max_receive_message_length", 2 * settings.max_message_bytes),
+                ("grpc.max_receive_message_length", settings.largest_message),
                 ("grpc.so_reuseport", 0),
+                # A peer that has vanished is noticed within 40 seconds, and its calls end.
+                ("grpc.keepalive_time_ms", 30_000),
+                ("grpc.keepalive_timeout_ms", 10_000),
+                ("grpc.keepalive_permit_without_calls", 1),
+                # Clients may ask as often as every ten seconds whether we are there.
+                ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
             ],
         )
-        intake = Intake(settings, database, blobs, queues, offload)
+        intake = Intake(settings, database, blobs, queues, offload, readiness)
         add_BlurServiceServicer_to_server(BlurServicer(intake, use_cases, watching), server)
         add_SubscriptionServiceServicer_to_server(
             SubscriptionServicer(use_cases, offload, confirm=settings.confirm_subscriptions), server

@@ -26,6 +26,26 @@ class GatewaySettings(CommonSettings, LimitSettings, SigningSettings):
     max_image_bytes: int = Field(default=128 * MIB, ge=1, description="Largest image file.")
     max_order_bytes: int = Field(default=4096 * MIB, ge=1, description="Largest order, all its images together.")
     max_images: int = Field(default=10_000, ge=1, description="Most images in an order.")
+    max_queued_images: int = Field(
+        default=100_000,
+        ge=1,
+        description="Most images that wait or are being worked on, of all orders together; an order beyond it is told "
+        "to come again. No order may have more.",
+    )
+    max_bytes_in_flight: int = Field(
+        default=256 * MIB,
+        ge=64 * MIB,
+        description="Most bytes of messages and uploads on their way in; the gateway's memory grows by up to about "
+        "twice as much. A call beyond it waits a moment, then is told to come again. At least twice "
+        "IMAGEBLUR_MAX_MESSAGE_BYTES.",
+    )
+    max_watches: int = Field(default=5_000, ge=1, description="Most orders watched (WatchStatus) at a time.")
+    min_free_mb: int = Field(
+        default=256,
+        ge=0,
+        description="Free space (MiB) below which no order is taken any more, where blobs or the database are on a "
+        "disk of this machine: what was accepted can still be finished.",
+    )
     retention_days: float = Field(
         default=7, gt=0, description="How long results and address are kept after an order has finished."
     )
@@ -33,6 +53,23 @@ class GatewaySettings(CommonSettings, LimitSettings, SigningSettings):
         default=True,
         description="Asks subscribers to confirm by a letter (double opt-in) before anything else is sent.",
     )
+
+    @property
+    def largest_message(self) -> int:
+        """What gRPC lets through: a little more than is taken, so that the answer can say what is wrong."""
+        return self.max_message_bytes + self.max_message_bytes // 8
+
+    @property
+    def largest_order(self) -> int:
+        """Most images in an order that is ever taken: one above the queue's bound would be sent away for ever."""
+        return min(self.max_images, self.max_queued_images)
+
+    @field_validator("max_bytes_in_flight")
+    @classmethod
+    def _room_for_a_message(cls, value: int, info: ValidationInfo) -> int:
+        if value < 2 * info.data.get("max_message_bytes", 0):
+            raise ValueError("must be at least twice IMAGEBLUR_MAX_MESSAGE_BYTES")
+        return value
 
     @field_validator("gateway_address")
     @classmethod

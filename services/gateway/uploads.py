@@ -4,15 +4,15 @@ import asyncio
 import contextlib
 import hashlib
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 from services.common import log
 from services.common.blobs import BlobStore, BlobWriter, MissingBlob
 from services.common.broker import Broker
-from services.common.db import idempotency, orders, unowned_blobs
+from services.common.db import backlog, idempotency, orders, unowned_blobs
 from services.common.db.engine import Database
 from services.common.db.orders import NewImage, NewOrder
 from services.common.errors import InvalidArgument, Unavailable, Violation
@@ -20,6 +20,7 @@ from services.common.messages import blur_image
 from services.common.orders import blob_prefix, source_key
 from services.common.spec import BlurSpec
 from services.gateway.offload import Offload
+from services.gateway.readiness import Readiness
 from services.gateway.requests import Header
 from services.gateway.settings import GatewaySettings
 
@@ -37,6 +38,7 @@ class Intake:
     blobs: BlobStore
     broker: Broker
     offload: Offload
+    readiness: Readiness
 
 
 class Upload:
@@ -52,6 +54,7 @@ class Upload:
         self._images: list[NewImage] = []
         self._bytes = 0
         self._fingerprint = hashlib.sha256(_canonical(header))
+        self._committing = False
 
     @asynccontextmanager
     async def image(
@@ -60,12 +63,13 @@ class Upload:
         """Take in the next image; `field` is its name in errors, `size` and `sha256` what the client announced."""
         limits = self._intake.settings
         position = len(self._images) + 1
-        if position > limits.max_images:
-            raise InvalidArgument(Violation("images", f"are more than {limits.max_images}"))
+        if position > limits.largest_order:
+            raise InvalidArgument(Violation("images", f"are more than {limits.largest_order}"))
         async with contextlib.AsyncExitStack() as stack:
             writer = None
             if not self._dry_run:
                 key = source_key(self._order_id, position)
+                stack.enter_context(_never_missing())
                 writer = await stack.enter_async_context(self._intake.blobs.writer(key))
             image = ImageUpload(self, writer, field)
             yield image
@@ -107,6 +111,7 @@ class Upload:
             raise InvalidArgument(Violation("images", "must be at least one"))
         if self._dry_run:
             return None
+        self._committing = True
         return await self._intake.offload(self._commit)
 
     async def abandon(self) -> None:
@@ -117,10 +122,8 @@ class Upload:
 
     def _commit(self) -> UUID:
         intake, header = self._intake, self._header
-        try:
+        with _never_missing():
             intake.blobs.persist(*(source_key(self._order_id, image.position) for image in self._images))
-        except MissingBlob:
-            raise Unavailable("the upload was given up before it was complete") from None
         order = NewOrder(
             id=self._order_id,
             principal=self._principal,
@@ -140,12 +143,17 @@ class Upload:
                     return earlier
             if not unowned_blobs.adopt(session, self._order_id):
                 raise Unavailable("the upload took too long")
+            backlog.take_turns(session)
+            intake.readiness.queue(session, len(self._images))
             queued = orders.insert_order(session, order, self._images, window=intake.settings.order_window)
         intake.broker.send(map(blur_image, queued))
         return self._order_id
 
     def _abandon(self) -> None:
         try:
+            if not self._committing:
+                # Nobody owns them yet, for sure. On a full disk they have to go first: the database needs their room.
+                self._intake.blobs.delete_prefix(blob_prefix(self._order_id))
             with self._intake.database.write() as session:
                 abandoned = unowned_blobs.abandon(session, self._order_id)
             # A call may be cancelled, or fail, after its commit: then the blobs are the order's, and stay.
@@ -204,8 +212,9 @@ class ImageUpload:
 
 
 @asynccontextmanager
-async def receiving(intake: Intake, principal: str, method: str, header: Header) -> AsyncIterator[Upload]:
-    """An upload that leaves nothing behind unless it is committed before the block ends."""
+async def receiving(intake: Intake, principal: str, method: str, header: Header, count: int) -> AsyncIterator[Upload]:
+    """An upload of so many images that leaves nothing behind unless it is committed before the block ends."""
+    await intake.readiness.order(count, principal, method, header.request_id)
     upload = Upload(intake, principal, method, header, dry_run=header.validate_only)
     await upload.begin()
     heart = None if header.validate_only else asyncio.create_task(upload.keep_alive())
@@ -217,6 +226,15 @@ async def receiving(intake: Intake, principal: str, method: str, header: Header)
     finally:
         if heart:
             heart.cancel()
+
+
+@contextmanager
+def _never_missing() -> Iterator[None]:
+    """What is being written can only be missing if somebody has removed it: the sweep, or a hand on the folder."""
+    try:
+        yield
+    except MissingBlob:
+        raise Unavailable("the upload was given up before it was complete") from None
 
 
 def _canonical(header: Header) -> bytes:

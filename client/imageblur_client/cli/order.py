@@ -5,6 +5,7 @@ import uuid
 from pathlib import Path
 from typing import Annotated
 
+import grpc
 import typer
 from imageblur.v1.order_pb2 import BlurSpec, Order
 
@@ -134,8 +135,9 @@ def _place(
             return client.order(
                 email, paths, spec=spec, notify=notify, locale=locale, request_id=request_id, on_progress=on_progress
             )
-    except TryAgain:
-        if begun:
+    except TryAgain as error:
+        # Whoever is sent away at the door has left nothing inside.
+        if begun and error.code is not grpc.StatusCode.RESOURCE_EXHAUSTED:
             complain(f"the order may have been taken: repeat it with --request-id {request_id}")
         raise
 

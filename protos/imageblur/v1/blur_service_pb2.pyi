@@ -82,7 +82,7 @@ class GetLimitsResponse(_message.Message):
     max_image_bytes: _builtins.int
     """Largest image file in bytes."""
     max_images: _builtins.int
-    """Most images in an order."""
+    """Most images in an order; when many are waiting, fewer may be taken (QUEUE_FULL)."""
     max_pixels: _builtins.int
     """Most pixels in an image: width x height x frames."""
     server_version: _builtins.str

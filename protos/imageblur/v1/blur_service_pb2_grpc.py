@@ -32,6 +32,9 @@ class BlurServiceStub:
     0: "images[2].data" is the third image's. Every RPC may also answer:
 
     UNAVAILABLE: the database, the blob store or the gateway is not ready; RetryInfo says when to try again.
+    RESOURCE_EXHAUSTED: too many calls of its kind are under way (reason TOO_MANY_CALLS), or too much is on its way in
+    (BYTES_IN_FLIGHT); QuotaFailure says which, RetryInfo when to try again.
+    DEADLINE_EXCEEDED: the request did not arrive in time (STALLED): within 30 seconds for BlurOrder, 10 for the others.
     INTERNAL: a fault of the service; its log has the details.
     """
 
@@ -100,6 +103,9 @@ class BlurServiceServicer:
     0: "images[2].data" is the third image's. Every RPC may also answer:
 
     UNAVAILABLE: the database, the blob store or the gateway is not ready; RetryInfo says when to try again.
+    RESOURCE_EXHAUSTED: too many calls of its kind are under way (reason TOO_MANY_CALLS), or too much is on its way in
+    (BYTES_IN_FLIGHT); QuotaFailure says which, RetryInfo when to try again.
+    DEADLINE_EXCEEDED: the request did not arrive in time (STALLED): within 30 seconds for BlurOrder, 10 for the others.
     INTERNAL: a fault of the service; its log has the details.
     """
 
@@ -115,7 +121,9 @@ class BlurServiceServicer:
 
         INVALID_ARGUMENT: a field is missing, malformed or over a limit (BadRequest names each), or request_id was used
         for another order.
-        RESOURCE_EXHAUSTED: the message is larger than max_message_bytes: use StreamBlurOrder.
+        RESOURCE_EXHAUSTED: the message is larger than max_message_bytes (TOO_LARGE): use StreamBlurOrder. Or as many
+        images wait as the server takes (QUEUE_FULL): nothing was stored, RetryInfo says when to try again.
+        UNAVAILABLE: also when the broker is away or the disk almost full: nothing was stored.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -127,6 +135,10 @@ class BlurServiceServicer:
 
         INVALID_ARGUMENT: as BlurOrder; parts out of order; a size or SHA-256 that does not match; fewer images than
         image_count when the client half-closes.
+        RESOURCE_EXHAUSTED: as many images wait as the server takes (QUEUE_FULL, RetryInfo): known as soon as start has
+        come.
+        UNAVAILABLE: as BlurOrder.
+        DEADLINE_EXCEEDED: start did not come within 10 seconds, or nothing came for 60 (STALLED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -173,6 +185,7 @@ class BlurServiceServicer:
         NOT_FOUND: no such order.
         FAILED_PRECONDITION: the order has not finished (PreconditionFailure says how far it is; when_ready waits for
         it instead), was cancelled, or has expired.
+        UNAVAILABLE: also when the broker is away: no delivery was made.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -278,6 +291,9 @@ class BlurService:
     0: "images[2].data" is the third image's. Every RPC may also answer:
 
     UNAVAILABLE: the database, the blob store or the gateway is not ready; RetryInfo says when to try again.
+    RESOURCE_EXHAUSTED: too many calls of its kind are under way (reason TOO_MANY_CALLS), or too much is on its way in
+    (BYTES_IN_FLIGHT); QuotaFailure says which, RetryInfo when to try again.
+    DEADLINE_EXCEEDED: the request did not arrive in time (STALLED): within 30 seconds for BlurOrder, 10 for the others.
     INTERNAL: a fault of the service; its log has the details.
     """
 

@@ -33,6 +33,9 @@ class BlurServiceStub:
     0: "images[2].data" is the third image's. Every RPC may also answer:
 
       UNAVAILABLE: the database, the blob store or the gateway is not ready; RetryInfo says when to try again.
+      RESOURCE_EXHAUSTED: too many calls of its kind are under way (reason TOO_MANY_CALLS), or too much is on its way in
+        (BYTES_IN_FLIGHT); QuotaFailure says which, RetryInfo when to try again.
+      DEADLINE_EXCEEDED: the request did not arrive in time (STALLED): within 30 seconds for BlurOrder, 10 for the others.
       INTERNAL: a fault of the service; its log has the details.
     """
 
@@ -47,7 +50,9 @@ class BlurServiceStub:
 
       INVALID_ARGUMENT: a field is missing, malformed or over a limit (BadRequest names each), or request_id was used
         for another order.
-      RESOURCE_EXHAUSTED: the message is larger than max_message_bytes: use StreamBlurOrder.
+      RESOURCE_EXHAUSTED: the message is larger than max_message_bytes (TOO_LARGE): use StreamBlurOrder. Or as many
+        images wait as the server takes (QUEUE_FULL): nothing was stored, RetryInfo says when to try again.
+      UNAVAILABLE: also when the broker is away or the disk almost full: nothing was stored.
     """
     StreamBlurOrder: _grpc.StreamUnaryMultiCallable[_blur_service_pb2.StreamBlurOrderRequest, _blur_service_pb2.StreamBlurOrderResponse]
     """Places an order of any size as a stream: start, then for each image its start and its chunks. Nothing is kept of a
@@ -55,6 +60,10 @@ class BlurServiceStub:
 
       INVALID_ARGUMENT: as BlurOrder; parts out of order; a size or SHA-256 that does not match; fewer images than
         image_count when the client half-closes.
+      RESOURCE_EXHAUSTED: as many images wait as the server takes (QUEUE_FULL, RetryInfo): known as soon as start has
+        come.
+      UNAVAILABLE: as BlurOrder.
+      DEADLINE_EXCEEDED: start did not come within 10 seconds, or nothing came for 60 (STALLED).
     """
     Status: _grpc.UnaryUnaryMultiCallable[_blur_service_pb2.StatusRequest, _blur_service_pb2.StatusResponse]
     """How an order stands.
@@ -85,6 +94,7 @@ class BlurServiceStub:
       NOT_FOUND: no such order.
       FAILED_PRECONDITION: the order has not finished (PreconditionFailure says how far it is; when_ready waits for
         it instead), was cancelled, or has expired.
+      UNAVAILABLE: also when the broker is away: no delivery was made.
     """
     DownloadImages: _grpc.UnaryStreamMultiCallable[_blur_service_pb2.DownloadImagesRequest, _blur_service_pb2.DownloadImagesResponse]
     """The results: each file's start and chunks in turn, or one ZIP archive.
@@ -115,6 +125,9 @@ class BlurServiceAsyncStub(BlurServiceStub):
     0: "images[2].data" is the third image's. Every RPC may also answer:
 
       UNAVAILABLE: the database, the blob store or the gateway is not ready; RetryInfo says when to try again.
+      RESOURCE_EXHAUSTED: too many calls of its kind are under way (reason TOO_MANY_CALLS), or too much is on its way in
+        (BYTES_IN_FLIGHT); QuotaFailure says which, RetryInfo when to try again.
+      DEADLINE_EXCEEDED: the request did not arrive in time (STALLED): within 30 seconds for BlurOrder, 10 for the others.
       INTERNAL: a fault of the service; its log has the details.
     """
 
@@ -126,7 +139,9 @@ class BlurServiceAsyncStub(BlurServiceStub):
 
       INVALID_ARGUMENT: a field is missing, malformed or over a limit (BadRequest names each), or request_id was used
         for another order.
-      RESOURCE_EXHAUSTED: the message is larger than max_message_bytes: use StreamBlurOrder.
+      RESOURCE_EXHAUSTED: the message is larger than max_message_bytes (TOO_LARGE): use StreamBlurOrder. Or as many
+        images wait as the server takes (QUEUE_FULL): nothing was stored, RetryInfo says when to try again.
+      UNAVAILABLE: also when the broker is away or the disk almost full: nothing was stored.
     """
     StreamBlurOrder: _aio.StreamUnaryMultiCallable[_blur_service_pb2.StreamBlurOrderRequest, _blur_service_pb2.StreamBlurOrderResponse]  # type: ignore[assignment]
     """Places an order of any size as a stream: start, then for each image its start and its chunks. Nothing is kept of a
@@ -134,6 +149,10 @@ class BlurServiceAsyncStub(BlurServiceStub):
 
       INVALID_ARGUMENT: as BlurOrder; parts out of order; a size or SHA-256 that does not match; fewer images than
         image_count when the client half-closes.
+      RESOURCE_EXHAUSTED: as many images wait as the server takes (QUEUE_FULL, RetryInfo): known as soon as start has
+        come.
+      UNAVAILABLE: as BlurOrder.
+      DEADLINE_EXCEEDED: start did not come within 10 seconds, or nothing came for 60 (STALLED).
     """
     Status: _aio.UnaryUnaryMultiCallable[_blur_service_pb2.StatusRequest, _blur_service_pb2.StatusResponse]  # type: ignore[assignment]
     """How an order stands.
@@ -164,6 +183,7 @@ class BlurServiceAsyncStub(BlurServiceStub):
       NOT_FOUND: no such order.
       FAILED_PRECONDITION: the order has not finished (PreconditionFailure says how far it is; when_ready waits for
         it instead), was cancelled, or has expired.
+      UNAVAILABLE: also when the broker is away: no delivery was made.
     """
     DownloadImages: _aio.UnaryStreamMultiCallable[_blur_service_pb2.DownloadImagesRequest, _blur_service_pb2.DownloadImagesResponse]  # type: ignore[assignment]
     """The results: each file's start and chunks in turn, or one ZIP archive.
@@ -193,6 +213,9 @@ class BlurServiceServicer(metaclass=_abc_1.ABCMeta):
     0: "images[2].data" is the third image's. Every RPC may also answer:
 
       UNAVAILABLE: the database, the blob store or the gateway is not ready; RetryInfo says when to try again.
+      RESOURCE_EXHAUSTED: too many calls of its kind are under way (reason TOO_MANY_CALLS), or too much is on its way in
+        (BYTES_IN_FLIGHT); QuotaFailure says which, RetryInfo when to try again.
+      DEADLINE_EXCEEDED: the request did not arrive in time (STALLED): within 30 seconds for BlurOrder, 10 for the others.
       INTERNAL: a fault of the service; its log has the details.
     """
 
@@ -214,7 +237,9 @@ class BlurServiceServicer(metaclass=_abc_1.ABCMeta):
 
           INVALID_ARGUMENT: a field is missing, malformed or over a limit (BadRequest names each), or request_id was used
             for another order.
-          RESOURCE_EXHAUSTED: the message is larger than max_message_bytes: use StreamBlurOrder.
+          RESOURCE_EXHAUSTED: the message is larger than max_message_bytes (TOO_LARGE): use StreamBlurOrder. Or as many
+            images wait as the server takes (QUEUE_FULL): nothing was stored, RetryInfo says when to try again.
+          UNAVAILABLE: also when the broker is away or the disk almost full: nothing was stored.
         """
 
     @_abc_1.abstractmethod
@@ -228,6 +253,10 @@ class BlurServiceServicer(metaclass=_abc_1.ABCMeta):
 
           INVALID_ARGUMENT: as BlurOrder; parts out of order; a size or SHA-256 that does not match; fewer images than
             image_count when the client half-closes.
+          RESOURCE_EXHAUSTED: as many images wait as the server takes (QUEUE_FULL, RetryInfo): known as soon as start has
+            come.
+          UNAVAILABLE: as BlurOrder.
+          DEADLINE_EXCEEDED: start did not come within 10 seconds, or nothing came for 60 (STALLED).
         """
 
     @_abc_1.abstractmethod
@@ -282,6 +311,7 @@ class BlurServiceServicer(metaclass=_abc_1.ABCMeta):
           NOT_FOUND: no such order.
           FAILED_PRECONDITION: the order has not finished (PreconditionFailure says how far it is; when_ready waits for
             it instead), was cancelled, or has expired.
+          UNAVAILABLE: also when the broker is away: no delivery was made.
         """
 
     @_abc_1.abstractmethod

@@ -49,6 +49,8 @@ class Database:
         if self.is_sqlite:
             event.listen(self.engine, "connect", _configure_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
+        self.folder = Path(parsed.database).parent.resolve() if self.is_sqlite and parsed.database else None
+        """Where the database is, if it is on this machine's disk."""
         self._durable = self.engine.execution_options(imageblur_write="FULL")
         self._quick = self.engine.execution_options(imageblur_write="NORMAL")
 

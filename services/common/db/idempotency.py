@@ -42,6 +42,11 @@ def answered(session: Session, request: Request) -> UUID | None:
     return key.resource_id
 
 
+def known(session: Session, principal: str, method: str, request_id: UUID) -> bool:
+    """Whether a request with this id was answered before."""
+    return session.get(IdempotencyKey, (principal, method, request_id)) is not None
+
+
 def remember(session: Session, request: Request, resource_id: UUID) -> UUID | None:
     """Keep the answer with the transaction that gives it; the other's answer if another call was faster.
 

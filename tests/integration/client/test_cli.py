@@ -8,6 +8,7 @@ from typing import Protocol
 import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
+from google.rpc import error_details_pb2
 from imageblur.v1.blur_service_pb2 import (
     CancelOrderResponse,
     DeleteOrderResponse,
@@ -277,6 +278,19 @@ def test_an_upload_that_broke_tells_how_to_repeat_it(server: ScriptedServer, run
     hint, error = result.stderr.splitlines()
     assert hint.endswith(f"--request-id {_sent(server).start.order.request_id}")
     assert error.startswith("imageblur: the server is stopping")
+
+
+def test_an_upload_that_found_no_room_tells_when_to_come_again(server: ScriptedServer, run: Run, photo: Path) -> None:
+    full = "the queue is full: 99,999 of 100,000 images are waiting, and the order has 2"
+    quota = error_details_pb2.QuotaFailure.Violation(subject="queued images", description=full)
+    retry = error_details_pb2.RetryInfo(retry_delay=Duration(seconds=30))
+    details = (error_details_pb2.QuotaFailure(violations=[quota]), retry)
+    server.on("StreamBlurOrder", failure(grpc.StatusCode.RESOURCE_EXHAUSTED, full, "QUEUE_FULL", *details))
+
+    result = run("order", "-e", "a@b.org", photo)
+
+    assert result.stderr == f"imageblur: {full} (RESOURCE_EXHAUSTED); try again in 30 s\n"
+    assert result.exit_code == 5
 
 
 def test_status_shows_order_and_images(server: ScriptedServer, run: Run) -> None:

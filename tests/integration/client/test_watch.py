@@ -2,6 +2,8 @@ import threading
 
 import grpc
 import pytest
+from google.protobuf.duration_pb2 import Duration
+from google.rpc import error_details_pb2
 from imageblur.v1.blur_service_pb2 import WatchStatusRequest
 from imageblur_client import Client, NotFound, ServerUnavailable, TryAgain
 
@@ -31,6 +33,15 @@ def test_a_watch_goes_on_where_the_server_stopped(server: ScriptedServer, client
     assert [one.order.revision for one in changes] == [1, 4, 6]
     # Revision 4 may have had more messages to come, so it is asked for again.
     assert _revisions_asked(server) == [0, 1]
+
+
+def test_a_watch_that_is_sent_away_comes_again(server: ScriptedServer, client: Client) -> None:
+    soon = error_details_pb2.RetryInfo(retry_delay=Duration(nanos=10_000_000))
+    server.on("WatchStatus", change(order(RUNNING, revision=1)), unavailable(0.01))
+    server.on("WatchStatus", failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many", "TOO_MANY_CALLS", soon))
+    server.on("WatchStatus", change(order(SUCCEEDED, revision=2)))
+
+    assert [one.order.revision for one in client.watch(ORDER_ID)] == [1, 2]
 
 
 def test_a_watch_survives_a_restart_of_the_server() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,7 @@ SECRET = "a secret key that is only for tests, not for use"
 @dataclass
 class Gateway:
     settings: GatewaySettings
+    port: int
     channel: grpc.Channel
     blur: BlurServiceStub
     subscription: SubscriptionServiceStub
@@ -35,14 +37,14 @@ class Gateway:
 
 
 @pytest.fixture
-def gateway(
+def settings(
     database: Database,  # noqa: ARG001 - brought to the newest revision
     valkey: redis.Redis,  # noqa: ARG001 - emptied
     database_url: str,
     valkey_server: ValkeyServer,
     tmp_path: Path,
-) -> Iterator[Gateway]:
-    settings = GatewaySettings(
+) -> GatewaySettings:
+    return GatewaySettings(
         database_url=database_url,
         broker_url=valkey_server.url,
         blob_url=str(tmp_path / "blobs"),
@@ -53,6 +55,17 @@ def gateway(
         max_order_bytes=2_000_000,
         max_images=5,
     )
+
+
+@pytest.fixture
+def gateway(settings: GatewaySettings) -> Iterator[Gateway]:
+    with running(settings) as gateway:
+        yield gateway
+
+
+@contextmanager
+def running(settings: GatewaySettings) -> Iterator[Gateway]:
+    """A gateway with these settings; its blobs are in a folder."""
     ready = threading.Event()
     port = 0
     loop = asyncio.new_event_loop()
@@ -68,7 +81,10 @@ def gateway(
     thread.start()
     assert ready.wait(10)
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-        yield Gateway(settings, channel, BlurServiceStub(channel), SubscriptionServiceStub(channel), tmp_path / "blobs")
-    loop.call_soon_threadsafe(stop.set)
-    thread.join(20)
-    loop.close()
+        blur, subscription = BlurServiceStub(channel), SubscriptionServiceStub(channel)
+        try:
+            yield Gateway(settings, port, channel, blur, subscription, Path(settings.blob_url))
+        finally:
+            loop.call_soon_threadsafe(stop.set)
+            thread.join(20)
+            loop.close()

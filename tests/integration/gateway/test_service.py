@@ -15,7 +15,7 @@ from services.common.errors import ConfigurationError
 from services.common.tokens import Tokens
 from services.gateway.settings import GatewaySettings
 from tests.integration.gateway.conftest import SECRET, Gateway
-from tests.integration.gateway.test_orders import fields, order, refused
+from tests.integration.gateway.test_orders import fields, refused
 from tests.support.valkey import ValkeyServer
 from tests.support.waiting import eventually
 
@@ -79,14 +79,6 @@ def test_health_follows_what_the_gateway_needs(gateway: Gateway, valkey_server: 
     finally:
         valkey_server.start()
     eventually(lambda: status() == health_pb2.HealthCheckResponse.SERVING, within=15)
-
-
-def test_an_order_is_accepted_without_a_broker(gateway: Gateway, valkey_server: ValkeyServer) -> None:
-    valkey_server.stop()
-    try:
-        assert order(gateway).order_id
-    finally:
-        valkey_server.start()
 
 
 def test_reflection_lists_the_services(gateway: Gateway) -> None:

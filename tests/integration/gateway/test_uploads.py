@@ -2,7 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from typing import Any
 from uuid import UUID
 
 import grpc
@@ -21,28 +22,41 @@ from services.common.orders import source_key
 from services.common.spec import BlurSpec
 from services.gateway import uploads
 from services.gateway.offload import Offload
+from services.gateway.readiness import Readiness
 from services.gateway.requests import Header
 from services.gateway.settings import GatewaySettings
 from services.gateway.uploads import Intake, Upload, receiving
 from tests.integration.gateway.conftest import SECRET, Gateway
 from tests.integration.gateway.test_orders import HEADER, fields, refused
+from tests.support.valkey import ValkeyServer
 from tests.support.waiting import eventually
 
 CHECKED = Header("a@example.org", BlurSpec(), None, "en", notify=False, validate_only=False)
 
 
 @pytest.fixture
-def intake(database: Database, database_url: str, blobs: BlobStore, queues: Broker) -> Iterator[Intake]:
+def intake(
+    database: Database, database_url: str, blobs: BlobStore, queues: Broker, valkey_server: ValkeyServer
+) -> Iterator[Intake]:
     offload = Offload(4)
-    yield Intake(
-        GatewaySettings(database_url=database_url, secret_key=SecretStr(SECRET)), database, blobs, queues, offload
-    )
+    settings = GatewaySettings(database_url=database_url, broker_url=valkey_server.url, secret_key=SecretStr(SECRET))
+    yield Intake(settings, database, blobs, queues, offload, Readiness(settings, database, blobs, offload))
     offload.close()
 
 
 async def take_in(upload: Upload) -> None:
     async with upload.image("a.jpg", None, field="images[0]") as image:
         await image.write(b"original")
+
+
+def finish(intake: Intake, call: Coroutine[Any, Any, None]) -> None:
+    async def to_its_end() -> None:
+        try:
+            await call
+        finally:
+            await intake.readiness.close()
+
+    asyncio.run(to_its_end())
 
 
 def the_order(intake: Intake) -> UUID:
@@ -52,13 +66,13 @@ def the_order(intake: Intake) -> UUID:
 
 def test_an_error_after_the_commit_leaves_the_order_its_originals(intake: Intake) -> None:
     async def call() -> None:
-        async with receiving(intake, "me", "BlurOrder", CHECKED) as upload:
+        async with receiving(intake, "me", "BlurOrder", CHECKED, 1) as upload:
             await take_in(upload)
             await upload.commit()
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        asyncio.run(call())
+        finish(intake, call())
     assert intake.blobs.get(source_key(the_order(intake), 1)) == b"original"
 
 
@@ -74,7 +88,7 @@ def test_a_call_cancelled_in_its_commit_leaves_the_order_its_originals(
     monkeypatch.setattr(intake.broker, "send", stall)
 
     async def call() -> None:
-        async with receiving(intake, "me", "BlurOrder", CHECKED) as upload:
+        async with receiving(intake, "me", "BlurOrder", CHECKED, 1) as upload:
             await take_in(upload)
             await upload.commit()
 
@@ -86,7 +100,7 @@ def test_a_call_cancelled_in_its_commit_leaves_the_order_its_originals(
             await task
         go_on.set()
 
-    asyncio.run(cancel())
+    finish(intake, cancel())
     assert intake.blobs.get(source_key(the_order(intake), 1)) == b"original"
 
 
@@ -98,19 +112,19 @@ def test_an_upload_that_pauses_keeps_its_heartbeat(intake: Intake, monkeypatch: 
             return session.scalars(select(UnownedBlobs.heartbeat_at)).one()
 
     async def call() -> None:
-        async with receiving(intake, "me", "BlurOrder", CHECKED) as upload:
+        async with receiving(intake, "me", "BlurOrder", CHECKED, 1) as upload:
             await take_in(upload)
             first = heartbeat()
             await asyncio.to_thread(eventually, lambda: heartbeat() > first)
             await upload.commit()
 
-    asyncio.run(call())
+    finish(intake, call())
     assert isinstance(the_order(intake), UUID)
 
 
 def test_an_upload_that_was_given_up_stores_no_order(intake: Intake) -> None:
     async def call() -> None:
-        async with receiving(intake, "me", "BlurOrder", CHECKED) as upload:
+        async with receiving(intake, "me", "BlurOrder", CHECKED, 1) as upload:
             await take_in(upload)
             with intake.database.write() as session:
                 (order_id,) = unowned_blobs.give_up(session, silent_seconds=-1, limit=9)
@@ -118,7 +132,7 @@ def test_an_upload_that_was_given_up_stores_no_order(intake: Intake) -> None:
             await upload.commit()
 
     with pytest.raises(Unavailable, match="given up"):
-        asyncio.run(call())
+        finish(intake, call())
     with intake.database.read() as session:
         assert session.scalar(select(func.count()).select_from(Order)) == 0
 

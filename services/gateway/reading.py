@@ -1,0 +1,70 @@
+"""Reads the messages of calls: parsed, in time, and no more of them than the method takes."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from google.protobuf.message import DecodeError
+from grpc import aio
+
+from services.common.errors import InvalidArgument, Stalled, Violation
+from services.gateway.admission import Terms
+from services.gateway.budget import Reservation
+
+Context = aio.ServicerContext[Any, Any]
+
+IDLE_SECONDS = 60.0
+"""A stream is given up when nothing comes for so long."""
+
+
+async def only_message(context: Context, parse: Any, terms: Terms, reservation: Reservation) -> Any:
+    """The one message of a call; its reservation shrinks to what it takes.
+
+    Raises:
+        InvalidArgument: There is none, more than one, one that is too large or that cannot be parsed.
+        Stalled: It did not come in time.
+    """
+    try:
+        async with asyncio.timeout(terms.seconds):
+            message = await context.read()
+            if message is aio.EOF:
+                raise _wrong("is missing")
+            if await context.read() is not aio.EOF:
+                raise _wrong("must be the only one of its call")
+    except TimeoutError:
+        raise Stalled(f"the message did not arrive within {terms.seconds:g} seconds") from None
+    if len(message) > terms.room:
+        raise _wrong(f"is larger than {terms.room} bytes")
+    reservation.shrink(len(message))
+    return _parsed(message, parse)
+
+
+async def each_message(context: Context, parse: Any, terms: Terms) -> AsyncIterator[Any]:
+    """The messages of a stream.
+
+    Raises:
+        InvalidArgument: One cannot be parsed.
+        Stalled: The first, or the next, did not come in time.
+    """
+    seconds = terms.seconds
+    while True:
+        try:
+            async with asyncio.timeout(seconds):
+                message = await context.read()
+        except TimeoutError:
+            raise Stalled(f"nothing came for {seconds:g} seconds") from None
+        if message is aio.EOF:
+            return
+        yield _parsed(message, parse)
+        seconds = IDLE_SECONDS
+
+
+def _parsed(message: bytes, parse: Any) -> Any:
+    try:
+        return parse(message)
+    except DecodeError:
+        raise _wrong("cannot be parsed as this method's request") from None
+
+
+def _wrong(description: str) -> InvalidArgument:
+    return InvalidArgument(Violation("message", description))

@@ -1,0 +1,121 @@
+"""A disk that runs full in the middle: the order is refused, nothing of it stays, and the next one goes through."""
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import grpc
+import pytest
+from imageblur.v1 import blur_service_pb2 as pb
+
+from services.common import migrations
+from services.common.db.engine import Database
+from services.gateway.settings import MIB, GatewaySettings
+from tests.integration.gateway.conftest import Gateway, running
+from tests.integration.gateway.test_admission import large
+from tests.integration.gateway.test_orders import HEADER, assert_nothing_left, refused
+from tests.integration.gateway.test_readiness import retry_seconds
+from tests.support.disk import NoSmallDisk, fill, small_disk
+from tests.support.waiting import eventually
+
+IMAGES = 3_000
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    with ExitStack() as stack:
+        try:
+            disk = stack.enter_context(small_disk(tmp_path / "disk", 64))
+        except NoSmallDisk as error:
+            if os.environ.get("CI") == "true":
+                raise
+            pytest.skip(f"no disk to be filled: {error}")
+        yield disk
+
+
+@pytest.fixture
+def database_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/imageblur.db"
+
+
+@pytest.fixture
+def on_disk(settings: GatewaySettings, disk: Path) -> GatewaySettings:
+    """Everything on the small disk, and no room set aside on it."""
+    return settings.model_copy(
+        update={
+            "database_url": f"sqlite:///{disk}/imageblur.db",
+            "blob_url": str(disk / "blobs"),
+            "min_free_mb": 0,
+            "max_message_bytes": 32 * MIB,
+            "max_image_bytes": 60 * MIB,
+            "max_order_bytes": 60 * MIB,
+            "max_images": 10_000,
+        }
+    )
+
+
+@pytest.fixture
+def gateway(on_disk: GatewaySettings) -> Iterator[Gateway]:
+    database = Database(on_disk.database_url)
+    migrations.upgrade(database)
+    database.close()
+    with running(on_disk) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def stored(on_disk: GatewaySettings) -> Iterator[Database]:
+    database = Database(on_disk.database_url)
+    yield database
+    database.close()
+
+
+def assert_refused(call: object, request: object) -> None:
+    error = refused(grpc.StatusCode.UNAVAILABLE, call, request)
+    assert retry_seconds(error) > 0
+
+
+def stream(*sizes: int) -> Iterator[pb.StreamBlurOrderRequest]:
+    yield pb.StreamBlurOrderRequest(start=pb.OrderStart(order=HEADER, image_count=len(sizes)))
+    for size in sizes:
+        yield pb.StreamBlurOrderRequest(image=pb.ImageStart(filename="a.jpg"))
+        for _ in range(size // MIB):
+            yield pb.StreamBlurOrderRequest(chunk=bytes(MIB))
+
+
+def test_a_disk_that_fills_up_in_an_upload(gateway: Gateway, stored: Database, disk: Path) -> None:
+    filling = fill(disk, leaving=12 * MIB)
+    assert_refused(gateway.blur.BlurOrder, large(20 * MIB))
+    assert_nothing_left(gateway, stored)
+    # Down to the last byte: what was stored of it has to go before the database can write again.
+    assert_refused(gateway.blur.StreamBlurOrder, stream(4 * MIB, 4 * MIB, 20 * MIB))
+    assert_nothing_left(gateway, stored)
+    filling.unlink()
+    assert gateway.blur.BlurOrder(large(20 * MIB)).order.order_id
+
+
+def test_a_disk_that_fills_up_in_a_commit(gateway: Gateway, stored: Database, disk: Path) -> None:
+    ready, go_on = threading.Event(), threading.Event()
+
+    def parts() -> Iterator[pb.StreamBlurOrderRequest]:
+        yield pb.StreamBlurOrderRequest(start=pb.OrderStart(order=HEADER, image_count=IMAGES))
+        for number in range(IMAGES):
+            yield pb.StreamBlurOrderRequest(image=pb.ImageStart(filename=f"{number:0200}.jpg"))
+            yield pb.StreamBlurOrderRequest(chunk=b"x")
+        ready.set()
+        go_on.wait(60)
+
+    answer = gateway.blur.StreamBlurOrder.future(parts())
+    assert ready.wait(60)
+    eventually(lambda: len(gateway.files()) == IMAGES - 1, within=60)  # the last one ends with the stream
+    filling = fill(disk, leaving=MIB // 4)
+    go_on.set()
+    error = answer.exception(timeout=60)
+    assert isinstance(error, grpc.RpcError)
+    assert error.code() is grpc.StatusCode.UNAVAILABLE
+    assert "database" in (error.details() or "")
+    assert_nothing_left(gateway, stored)
+    filling.unlink()
+    assert gateway.blur.BlurOrder(large(MIB)).order.order_id
