@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import obstore
 from obstore.exceptions import BaseError
@@ -18,6 +18,9 @@ from obstore.exceptions import NotFoundError as MissingError
 from obstore.store import LocalStore, ObjectStore, S3Store
 
 from services.common.errors import ConfigurationError, ImageBlurError, Unavailable
+
+if TYPE_CHECKING:
+    from obstore import AsyncWritableFile  # not there at run time
 
 CHUNK = 1 << 20
 """Bytes read or written at a time where something is streamed."""
@@ -35,6 +38,27 @@ class BlobWriter(Protocol):
 
     async def write(self, data: bytes) -> object:
         """Add bytes."""
+
+
+class _Writer:
+    """A writer of obstore that ends when it is told to.
+
+    Its file takes room on the disk, removed or not, until it is gone; and an error on its way up keeps all it passed.
+    """
+
+    def __init__(self, writer: "AsyncWritableFile") -> None:
+        self._writer: AsyncWritableFile | None = writer
+
+    async def write(self, data: bytes) -> None:
+        assert self._writer is not None, "it has ended"
+        await self._writer.write(data)
+
+    async def close(self) -> None:
+        assert self._writer is not None, "it has ended"
+        await self._writer.close()
+
+    def let_go(self) -> None:
+        self._writer = None
 
 
 class BlobStore:
@@ -79,9 +103,12 @@ class BlobStore:
         """Store a blob piece by piece; it appears when the block ends, unless by an error."""
         with _translated():
             # One piece being filled and two on the way: memory stays flat however large the blob.
-            writer = obstore.open_writer_async(self._store, key, buffer_size=self._piece, max_concurrency=2)
-            yield writer
-            await writer.close()
+            writer = _Writer(obstore.open_writer_async(self._store, key, buffer_size=self._piece, max_concurrency=2))
+            try:
+                yield writer
+                await writer.close()
+            finally:
+                writer.let_go()
 
     def get(self, key: str) -> bytes:
         """A whole blob.

@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+import traceback
 from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn, TypeAlias
 
@@ -99,6 +100,8 @@ class _Call:
             self._tell(status.code.name, begin)
         else:
             _log.error("rpc failed", method=self._method, exc_info=error)
+        # What the call held, a large message at worst, goes with it, and not when garbage is collected one day.
+        traceback.clear_frames(error.__traceback__)
         await context.abort(status.code, status.details or "", status.trailing_metadata or ())
 
     def _tell(self, code: str, begin: float) -> None:

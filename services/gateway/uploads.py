@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 from services.common import log
-from services.common.blobs import BlobStore, BlobWriter, MissingBlob
+from services.common.blobs import CHUNK, BlobStore, BlobWriter, MissingBlob
 from services.common.broker import Broker
 from services.common.db import backlog, idempotency, orders, unowned_blobs
 from services.common.db.engine import Database
@@ -65,15 +65,13 @@ class Upload:
         position = len(self._images) + 1
         if position > limits.largest_order:
             raise InvalidArgument(Violation("images", f"are more than {limits.largest_order}"))
-        async with contextlib.AsyncExitStack() as stack:
-            writer = None
-            if not self._dry_run:
-                key = source_key(self._order_id, position)
-                stack.enter_context(_never_missing())
-                writer = await stack.enter_async_context(self._intake.blobs.writer(key))
-            image = ImageUpload(self, writer, field)
-            yield image
-            image.check(size, sha256)
+        key = source_key(self._order_id, position)
+        writing = contextlib.nullcontext() if self._dry_run else self._intake.blobs.writer(key)
+        with _never_missing():
+            async with writing as writer:
+                image = ImageUpload(self, writer, field)
+                yield image
+                image.check(size, sha256)
         spec_json = spec.to_json() if spec else None
         self._images.append(NewImage(uuid4(), position, filename, spec_json, image.size))
         self._fingerprint.update(json.dumps([filename, spec_json, image.sha256.hex()]).encode())
@@ -197,9 +195,12 @@ class ImageUpload:
                 Violation(f"{self._field}.data", f"is larger than {self._upload.max_image_bytes} bytes")
             )
         self._upload.count(len(data))
-        self._hash.update(data)
-        if self._writer:
-            await self._writer.write(data)
+        # A piece at a time: the writer would copy all of it at once, and other calls would have to wait.
+        for begin in range(0, len(data), CHUNK):
+            piece = data[begin : begin + CHUNK]
+            self._hash.update(piece)
+            if self._writer:
+                await self._writer.write(piece)
 
     def check(self, size: int | None, sha256: bytes | None) -> None:
         """Hold what came against what was announced."""

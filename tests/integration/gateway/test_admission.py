@@ -1,7 +1,9 @@
 """Who is let in: decided before a message is read, by calls of a class and by bytes in flight."""
 
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -17,7 +19,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 from imageblur.v1 import blur_service_pb2 as pb
 
 from services.common.db.engine import Database
-from services.gateway import admission, budget, reading
+from services.gateway import admission, blur_servicer, budget, reading
 from services.gateway.budget import Budget
 from services.gateway.settings import MIB, GatewaySettings
 from tests.integration.gateway.conftest import Gateway, running
@@ -204,6 +206,29 @@ def test_crawling_messages_hold_up_large_ones_only_and_not_for_long(
         assert reason(error) == "STALLED"
         eventually(lambda: budgets[1].reserved == 0)
         assert gateway.blur.BlurOrder(large(1000)).order.order_id
+
+
+def test_a_message_that_is_refused_goes_with_its_call(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Taken(list[Any]):
+        """A list that can be watched."""
+
+    taken: list[weakref.ref[Taken]] = []
+    take_images = blur_servicer._take_images
+
+    def watched(*arguments: Any) -> Taken:
+        images = Taken(take_images(*arguments))
+        taken.append(weakref.ref(images))
+        return images
+
+    monkeypatch.setattr(blur_servicer, "_take_images", watched)
+    request = large(1000)
+    request.order.email = "nobody"
+    gc.disable()
+    try:
+        refused(grpc.StatusCode.INVALID_ARGUMENT, gateway.blur.BlurOrder, request)
+        eventually(lambda: taken[0]() is None, within=3)
+    finally:
+        gc.enable()
 
 
 def test_a_call_that_goes_away_gives_back_what_it_held(roomy: GatewaySettings, budgets: list[Watched]) -> None:

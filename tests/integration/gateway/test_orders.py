@@ -166,7 +166,7 @@ def test_a_client_that_goes_away_leaves_nothing(gateway: Gateway, database: Data
     assert_nothing_left(gateway, database)
 
 
-def assert_nothing_left(gateway: Gateway, database: Database) -> None:
+def assert_nothing_left(gateway: Gateway, database: Database, within: float = 10) -> None:
     def rows() -> int:
         with database.read() as session:
             rows = sum(session.scalar(select(func.count()).select_from(table)) or 0 for table in (Order, Image))
@@ -174,7 +174,7 @@ def assert_nothing_left(gateway: Gateway, database: Database) -> None:
             uploads = session.scalar(select(func.count()).where(UnownedBlobs.heartbeat_at >= -1))
             return rows + (uploads or 0)
 
-    eventually(lambda: not gateway.files() and rows() == 0)
+    eventually(lambda: not gateway.files() and rows() == 0, within=within)
 
 
 def test_validate_only_checks_and_stores_nothing(gateway: Gateway, database: Database) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 import grpc
+import psutil
 import pytest
 import redis
 from google.rpc import error_details_pb2
@@ -250,6 +251,24 @@ def test_without_a_database_nothing_is_accepted(
         postgres_server.start()
     assert_nothing_left(gateway, database)
     eventually(lambda: order(gateway).order_id)
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_database_that_stalls_is_noticed_soon(
+    gateway: Gateway, database: Database, postgres_server: PostgresServer
+) -> None:
+    processes = [psutil.Process(postgres_server.pid)]
+    processes += processes[0].children(recursive=True)
+    for process in processes:
+        process.suspend()
+    try:
+        for call in ("BlurOrder", "StreamBlurOrder"):
+            assert "database" in assert_unavailable(CALLS[call], gateway, "")
+    finally:
+        for process in processes:
+            process.resume()
+    assert_nothing_left(gateway, database)
+    assert gateway.blur.BlurOrder(request()).order.order_id
 
 
 def test_before_the_disk_is_full_nothing_is_accepted_any_more(settings: GatewaySettings, database: Database) -> None:
