@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
@@ -24,6 +25,16 @@ BROKER_SECONDS = 1.5
 CHECK_SECONDS = 3.0
 QUEUE_RETRY_SECONDS = 30.0
 """A queue that is full for one order is so for a while."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """An order that somebody wants to place: how many images, and what makes a repeat of it the same one."""
+
+    count: int
+    principal: str
+    method: str
+    request_id: UUID | None
 
 
 class Readiness:
@@ -59,19 +70,18 @@ class Readiness:
             self._ping = asyncio.create_task(self._reach_broker())
         await asyncio.shield(self._ping)
 
-    async def order(self, count: int, principal: str, method: str, request_id: UUID | None) -> None:
-        """See whether an order of so many images can be taken in.
+    async def order(self, asked: Asked, begin: Callable[[Session], None] | None) -> None:
+        """See whether an order can be taken in, and `begin` it in the transaction that looks.
 
         Raises:
             Unavailable: Something that it needs is away, or the disk is almost full.
             Busy: The queue is full.
         """
-        await self.broker()
-        try:
-            async with asyncio.timeout(CHECK_SECONDS):
-                await self._offload(self._look, count, principal, method, request_id)
-        except TimeoutError:
-            raise Unavailable("the database or the blob store does not answer") from None
+        # At once; and to the end both, so that whoever cleans up after one of them finds what the other has begun.
+        outcomes = await asyncio.gather(self.broker(), self._look_in_time(asked, begin), return_exceptions=True)
+        for outcome in outcomes:
+            if outcome is not None:
+                raise outcome
 
     def disks(self) -> None:
         """See whether there is room on the disks.
@@ -96,13 +106,22 @@ class Readiness:
             message = f"the queue is full: {waiting:,} of {limit:,} images are waiting, and the order has {count:,}"
             raise Busy("QUEUE_FULL", "queued images", message, retry_seconds=QUEUE_RETRY_SECONDS)
 
-    def _look(self, count: int, principal: str, method: str, request_id: UUID | None) -> None:
+    async def _look_in_time(self, asked: Asked, begin: Callable[[Session], None] | None) -> None:
+        try:
+            async with asyncio.timeout(CHECK_SECONDS):
+                await self._offload(self._look, asked, begin)
+        except TimeoutError:
+            raise Unavailable("the database or the blob store does not answer") from None
+
+    def _look(self, asked: Asked, begin: Callable[[Session], None] | None) -> None:
         self._blobs.ping()
         self.disks()
-        with self._database.read() as session:
+        with self._database.write() if begin else self._database.read() as session:
             # A repeat of an order that was accepted adds nothing to the queue.
-            if not (request_id and idempotency.known(session, principal, method, request_id)):
-                self.queue(session, count)
+            if not (asked.request_id and idempotency.known(session, asked.principal, asked.method, asked.request_id)):
+                self.queue(session, asked.count)
+            if begin:
+                begin(session)
 
     async def _reach_broker(self) -> None:
         try:

@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
+from sqlalchemy.orm import Session
+
 from services.common import log
 from services.common.blobs import CHUNK, BlobStore, BlobWriter, MissingBlob
 from services.common.broker import Broker
@@ -20,7 +22,7 @@ from services.common.messages import blur_image
 from services.common.orders import blob_prefix, source_key
 from services.common.spec import BlurSpec
 from services.gateway.offload import Offload
-from services.gateway.readiness import Readiness
+from services.gateway.readiness import Asked, Readiness
 from services.gateway.requests import Header
 from services.gateway.settings import GatewaySettings
 
@@ -54,7 +56,7 @@ class Upload:
         self._images: list[NewImage] = []
         self._bytes = 0
         self._fingerprint = hashlib.sha256(_canonical(header))
-        self._committing = False
+        self._begun = self._committing = self._given_up = False
 
     @asynccontextmanager
     async def image(
@@ -98,10 +100,15 @@ class Upload:
             except Unavailable as error:
                 _log.warning("no heartbeat of an upload", error=str(error))
 
-    async def begin(self) -> None:
-        """Before the first blob: a row that leads to whatever will be written."""
-        if not self._dry_run:
-            await self._intake.offload(self._begin)
+    async def begin(self, count: int) -> None:
+        """See whether the order can be taken in; and a row, before its first blob, that leads to all of them.
+
+        Raises:
+            Unavailable: Something that it needs is away, or the disk is almost full.
+            Busy: The queue is full.
+        """
+        asked = Asked(count, self._principal, self._method, self._header.request_id)
+        await self._intake.readiness.order(asked, None if self._dry_run else self._begin)
 
     async def commit(self) -> UUID | None:
         """Accept the order; its id, or that of the first one if this is a repeat; None if only checked."""
@@ -114,7 +121,8 @@ class Upload:
 
     async def abandon(self) -> None:
         """Leave nothing behind. What cannot be removed now, the sweep removes."""
-        if not self._dry_run:
+        self._given_up = True
+        if self._begun:
             # Shielded: a client that has gone cancels its call, and must not cancel its clean-up.
             await asyncio.shield(self._intake.offload(self._abandon))
 
@@ -162,9 +170,11 @@ class Upload:
         except Unavailable as error:
             _log.warning("upload not cleaned up yet, the sweep will", error=str(error))
 
-    def _begin(self) -> None:
-        with self._intake.database.write() as session:
-            unowned_blobs.begin_upload(session, self._order_id)
+    def _begin(self, session: Session) -> None:
+        if self._given_up:
+            raise Unavailable("the database answered too late")
+        unowned_blobs.begin_upload(session, self._order_id)
+        self._begun = True
 
     def _heartbeat(self) -> None:
         with self._intake.database.write(durable=False) as session:
@@ -215,11 +225,10 @@ class ImageUpload:
 @asynccontextmanager
 async def receiving(intake: Intake, principal: str, method: str, header: Header, count: int) -> AsyncIterator[Upload]:
     """An upload of so many images that leaves nothing behind unless it is committed before the block ends."""
-    await intake.readiness.order(count, principal, method, header.request_id)
     upload = Upload(intake, principal, method, header, dry_run=header.validate_only)
-    await upload.begin()
     heart = None if header.validate_only else asyncio.create_task(upload.keep_alive())
     try:
+        await upload.begin(count)
         yield upload
     except BaseException:
         await upload.abandon()
