@@ -3,19 +3,22 @@
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from services.common.db.models import Order
+from services.common.db.models import Order, table
 from services.common.orders import OrderState
 
 _LOCK = 7_021_994
 """Any number that nobody else takes for an advisory lock."""
 
+_ORDERS = table(Order)
+_OPEN_IMAGES = select(
+    func.coalesce(func.sum(_ORDERS.c.total - _ORDERS.c.succeeded - _ORDERS.c.failed - _ORDERS.c.cancelled), 0)
+    # Written as in the index, so that SQLite takes it: it does not see that a parameter is the same.
+).where(text(f"state IN ('{OrderState.QUEUED}', '{OrderState.RUNNING}')"))
+
 
 def open_images(session: Session) -> int:
     """Images that have not ended, over all open orders."""
-    ended = Order.succeeded + Order.failed + Order.cancelled
-    # Written as in the index, so that SQLite takes it: it does not see that a parameter is the same.
-    still_open = text(f"state IN ('{OrderState.QUEUED}', '{OrderState.RUNNING}')")
-    return session.scalar(select(func.coalesce(func.sum(Order.total - ended), 0)).where(still_open)) or 0
+    return session.scalar(_OPEN_IMAGES) or 0
 
 
 def take_turns(session: Session) -> None:

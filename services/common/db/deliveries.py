@@ -2,13 +2,20 @@
 
 from uuid import UUID, uuid4
 
-from sqlalchemy import Update, exists, func, insert, select, update
+from sqlalchemy import Update, bindparam, exists, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from services.common.db.clock import now
-from services.common.db.models import Delivery, Letter
+from services.common.db.models import Delivery, Letter, table
 from services.common.orders import DeliveryState
 
+_DELIVERIES = table(Delivery)
+_RELEASE = (
+    update(_DELIVERIES)
+    .where(_DELIVERIES.c.order_id == bindparam("released_order"), _DELIVERIES.c.state == DeliveryState.WAITING)
+    .values(state=DeliveryState.QUEUED)
+    .returning(_DELIVERIES.c.id)
+)
 OPEN = (DeliveryState.WAITING, DeliveryState.QUEUED, DeliveryState.SENDING)
 
 
@@ -43,13 +50,7 @@ def letter_count(session: Session, delivery_id: UUID) -> int:
 
 def release_waiting(session: Session, order_id: UUID) -> list[UUID]:
     """Queue the delivery that waited for the order; the letters to enqueue."""
-    delivery_id = session.scalar(
-        update(Delivery)
-        .where(Delivery.order_id == order_id, Delivery.state == DeliveryState.WAITING)
-        .values(state=DeliveryState.QUEUED)
-        .returning(Delivery.id)
-        .execution_options(synchronize_session=False)
-    )
+    delivery_id = session.scalar(_RELEASE, {"released_order": order_id})
     return [insert_letter(session, delivery_id)] if delivery_id else []
 
 

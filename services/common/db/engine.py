@@ -18,6 +18,7 @@ from services.common.errors import ConfigurationError, Unavailable
 T = TypeVar("T")
 
 _log = log.get(__name__)
+_ONE_MOMENT: Any = {"isolation_level": "REPEATABLE READ"}
 _NOT_SYNCHRONOUS = text("SET LOCAL synchronous_commit = off")
 
 
@@ -51,17 +52,19 @@ class Database:
             event.listen(self.engine, "begin", _begin_sqlite)
         self.folder = Path(parsed.database).parent.resolve() if self.is_sqlite and parsed.database else None
         """Where the database is, if it is on this machine's disk."""
+        # On PostgreSQL each statement would otherwise see what was committed since the one before.
+        self._reader = self.engine if self.is_sqlite else self.engine.execution_options(**_ONE_MOMENT)
         self._durable = self.engine.execution_options(imageblur_write="FULL")
         self._quick = self.engine.execution_options(imageblur_write="NORMAL")
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """A transaction that only reads.
+        """A transaction that only reads, all of it as at one moment.
 
         Raises:
             Unavailable: The database cannot be reached or is locked for too long.
         """
-        with translate_errors(), Session(self.engine, expire_on_commit=False) as session:
+        with translate_errors(), Session(self._reader, expire_on_commit=False) as session:
             yield session
 
     @contextmanager

@@ -1,18 +1,18 @@
 """Statements about single images: claimed, finished, put back."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 from uuid import UUID, uuid4
 
-from sqlalchemy import CursorResult, case, func, select, update
+from sqlalchemy import CursorResult, Update, bindparam, select, update
 from sqlalchemy.orm import Session
 
 from services.common.db import orders, windows
 from services.common.db.clock import SECOND, now
-from services.common.db.models import Image, Order
+from services.common.db.models import Image, Order, table
 from services.common.errors import Reason
-from services.common.orders import MAX_ATTEMPTS, MAX_CRASHES, ImageState, OrderState, retry_delay
+from services.common.orders import MAX_ATTEMPTS, MAX_CRASHES, ImageState, retry_delay
 
 
 @dataclass(frozen=True)
@@ -58,41 +58,58 @@ class FollowUp:
     order_ended: bool = False
 
 
+_IMAGES = table(Image)
+_SENT = (
+    _IMAGES.c.id == bindparam("image_id"),
+    _IMAGES.c.state == ImageState.QUEUED,
+    _IMAGES.c.enqueued_at.is_not(None),
+)
+_ORDER_OF_SENT = select(_IMAGES.c.order_id).where(*_SENT)
+_CLAIM = (
+    update(_IMAGES)
+    .where(*_SENT)
+    .values(
+        state=ImageState.RUNNING,
+        lease_until=now() + bindparam("lease"),
+        attempts=_IMAGES.c.attempts + 1,
+        started_at=now(),
+    )
+    .returning(_IMAGES.c.position, _IMAGES.c.spec, _IMAGES.c.attempts, _IMAGES.c.crashes)
+)
+_END_CLAIM = (
+    update(_IMAGES)
+    .where(
+        _IMAGES.c.id == bindparam("image_id"),
+        _IMAGES.c.state == ImageState.RUNNING,
+        _IMAGES.c.owner == bindparam("claimed_by"),
+    )
+    .values(owner=None, lease_until=None)
+)
+_FINISH = _END_CLAIM.values(finished_at=now())
+_CHANGED = (
+    select(Image)
+    .where(Image.order_id == bindparam("shown_id"), Image.revision > bindparam("seen"))
+    .order_by(Image.position)
+)
+_RELEASE = _END_CLAIM.values(state=ImageState.QUEUED, enqueued_at=None, not_before=now() + bindparam("delay"))
+
+
 def claim(session: Session, image_id: UUID, *, lease_seconds: float) -> Claim | None:
     """Take an image that was given to the broker; None if it is not queued (somebody else's, cancelled, gone).
 
     None too if it waits for its turn or its next attempt: a repeated message is early, one that is in time will come.
     """
-    sent = (Image.id == image_id, Image.state == ImageState.QUEUED, Image.enqueued_at.is_not(None))
-    order_id = session.scalar(select(Image.order_id).where(*sent))
-    if order_id is None:
+    order_id = session.scalar(_ORDER_OF_SENT, {"image_id": image_id})
+    order = order_id and orders.lock_and_start(session, order_id)
+    if not order:
         return None
-    order = orders.lock(
-        session,
-        order_id,
-        state=case((Order.state == OrderState.QUEUED, OrderState.RUNNING), else_=Order.state),
-        started_at=func.coalesce(Order.started_at, now()),
-    )
-    if order is None:
-        return None
-    row = session.execute(
-        update(Image)
-        .where(*sent)
-        .values(
-            state=ImageState.RUNNING,
-            owner=(owner := uuid4()),
-            lease_until=now() + int(lease_seconds * SECOND),
-            attempts=Image.attempts + 1,
-            started_at=now(),
-            revision=order.revision,
-        )
-        .returning(Image.position, Image.spec, Image.attempts, Image.crashes)
-        .execution_options(synchronize_session=False)
-    ).one_or_none()
+    owner, lease = uuid4(), int(lease_seconds * SECOND)
+    values = {"image_id": image_id, "owner": owner, "lease": lease, "revision": order.revision}
+    row = session.execute(_CLAIM, values).one_or_none()
     if row is None:
         session.rollback()
         return None
-    return Claim(image_id, order_id, row.position, row.spec or order.spec, owner, row.attempts, row.crashes)
+    return Claim(image_id, order.id, row.position, row.spec or order.spec, owner, row.attempts, row.crashes)
 
 
 def renew(session: Session, owners: Sequence[UUID], *, lease_seconds: float) -> None:
@@ -114,7 +131,6 @@ def finish(session: Session, claimed: Claim, outcome: Success | Failure, *, wind
     values: dict[str, object]
     match outcome:
         case Success():
-            order.succeeded += 1
             values = {
                 "state": ImageState.SUCCEEDED,
                 "output_bytes": outcome.size,
@@ -124,12 +140,14 @@ def finish(session: Session, claimed: Claim, outcome: Success | Failure, *, wind
                 "format": outcome.format,
             }
         case Failure():
-            order.failed += 1
             values = {"state": ImageState.FAILED, "reason": outcome.reason, "message": outcome.message}
-    if not _end_claim(session, claimed, order, values | {"finished_at": now()}):
-        session.rollback()
+    if not _end_claim(session, claimed, order, _FINISH, values):
         return None
-    return _go_on(session, order, window)
+    succeeded = isinstance(outcome, Success)
+    letters = orders.count_ended(session, order, succeeded=int(succeeded), failed=int(not succeeded))
+    if letters is None:
+        return FollowUp(images=windows.refill(session, order.id, window))
+    return FollowUp(letters=letters, order_ended=True)
 
 
 def take_back(session: Session, claimed: Claim, *, window: int) -> FollowUp | None:
@@ -155,33 +173,24 @@ def release(session: Session, claimed: Claim, *, crashed: bool, window: int) -> 
         return finish(session, claimed, Failure(Reason.INTERNAL, GAVE_UP), window=window)
     if (order := orders.lock(session, claimed.order_id)) is None:
         return None
-    delay = int(retry_delay(claimed.attempts) * SECOND)
-    values = {"state": ImageState.QUEUED, "crashes": crashes, "enqueued_at": None, "not_before": now() + delay}
-    if not _end_claim(session, claimed, order, values):
-        session.rollback()
+    values = {"crashes": crashes, "delay": int(retry_delay(claimed.attempts) * SECOND)}
+    if not _end_claim(session, claimed, order, _RELEASE, values):
         return None
-    return _go_on(session, order, window)
+    return FollowUp(images=windows.refill(session, order.id, window))
 
 
 CRASHED = "working on this image brought the worker down, repeatedly"
 GAVE_UP = f"the image could not be finished in {MAX_ATTEMPTS} attempts"
 
 
-def _end_claim(session: Session, claimed: Claim, order: Order, values: dict[str, object]) -> bool:
-    with session.no_autoflush:  # what the order will be is written once, and only if the claim still holds
-        result = session.execute(
-            update(Image)
-            .where(Image.id == claimed.image_id, Image.state == ImageState.RUNNING, Image.owner == claimed.owner)
-            .values(owner=None, lease_until=None, revision=order.revision, **values)
-            .execution_options(synchronize_session=False)
-        )
-    return cast("CursorResult[tuple[()]]", result).rowcount == 1
-
-
-def _go_on(session: Session, order: Order, window: int) -> FollowUp:
-    if order.succeeded + order.failed + order.cancelled == order.total:
-        return FollowUp(letters=orders.end(session, order), order_ended=True)
-    return FollowUp(images=windows.refill(session, order.id, window))
+def _end_claim(session: Session, claimed: Claim, order: Order, how: Update, values: Mapping[str, object]) -> bool:
+    result = session.execute(
+        how, {"image_id": claimed.image_id, "claimed_by": claimed.owner, "revision": order.revision, **values}
+    )
+    if cast("CursorResult[tuple[()]]", result).rowcount == 1:
+        return True
+    session.rollback()
+    return False
 
 
 def state(session: Session, image_id: UUID) -> str | None:
@@ -191,11 +200,7 @@ def state(session: Session, image_id: UUID) -> str | None:
 
 def changed_since(session: Session, order_id: UUID, revision: int) -> list[Image]:
     """Images that changed after `revision`, by position."""
-    return list(
-        session.scalars(
-            select(Image).where(Image.order_id == order_id, Image.revision > revision).order_by(Image.position)
-        )
-    )
+    return list(session.scalars(_CHANGED, {"shown_id": order_id, "seen": revision}))
 
 
 def page(

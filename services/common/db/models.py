@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, MetaData, UniqueConstraint, Uuid, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, MetaData, Table, UniqueConstraint, Uuid, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -19,6 +19,16 @@ class Base(DeclarativeBase):
         }
     )
     type_annotation_map = {int: BigInteger(), UUID: Uuid()}  # noqa: RUF012 - SQLAlchemy reads it as it is
+
+
+def table(model: type[Base]) -> Table:
+    """The table of a model, for statements that are built once: what runs for every image should cost little.
+
+    A statement over a model is put together, and its result mapped, each time: three milliseconds in a worker that was
+    idle, where one over a table takes one.
+    """
+    assert isinstance(model.__table__, Table)
+    return model.__table__
 
 
 def _one_of(column: str, *values: str) -> CheckConstraint:

@@ -5,17 +5,49 @@ from dataclasses import dataclass
 from typing import cast
 from uuid import UUID
 
-from sqlalchemy import CursorResult, delete, func, insert, select, update
+from sqlalchemy import CursorResult, bindparam, case, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from services.common.db import deliveries, windows
 from services.common.db.clock import SECOND, now
-from services.common.db.models import Delivery, Image, Letter, Order
+from services.common.db.models import Delivery, Image, Letter, Order, table
 from services.common.errors import NotFound
 from services.common.orders import DeliveryState, ImageState, OrderState, fair_window, state_when_done
 
 _MOST_IDS = 1000
 """In one statement."""
+
+_ORDERS, _IMAGES, _DELIVERY, _LETTERS = table(Order), table(Image), table(Delivery), table(Letter)
+_INSERT_ORDER, _INSERT_IMAGES = insert(_ORDERS), insert(_IMAGES)
+_SHARING = select(now(), windows.orders_in_flight())
+_SNAPSHOT = select(
+    *_ORDERS.c,
+    now(),
+    select(func.count())
+    .where(_IMAGES.c.order_id == _ORDERS.c.id, _IMAGES.c.state == ImageState.RUNNING)
+    .scalar_subquery(),
+).where(_ORDERS.c.id == bindparam("shown_id"))
+_DELIVERIES = (
+    select(
+        *_DELIVERY.c,
+        select(func.count()).where(_LETTERS.c.delivery_id == _DELIVERY.c.id).scalar_subquery(),
+    )
+    .where(_DELIVERY.c.order_id == bindparam("shown_id"))
+    .order_by(_DELIVERY.c.requested_at.desc())
+    .limit(20)
+)
+_LOCK = (
+    update(_ORDERS)
+    .where(_ORDERS.c.id == bindparam("locked_id"))
+    .values(revision=_ORDERS.c.revision + 1)
+    .returning(*_ORDERS.c)
+)
+_LOCK_AND_START = _LOCK.values(
+    state=case((_ORDERS.c.state == OrderState.QUEUED, OrderState.RUNNING), else_=_ORDERS.c.state),
+    started_at=func.coalesce(_ORDERS.c.started_at, now()),
+)
+_COUNT = update(_ORDERS).where(_ORDERS.c.id == bindparam("counted_id"))
+_END = _COUNT.values(finished_at=now(), expires_at=now() + bindparam("retention"))
 
 
 @dataclass(frozen=True)
@@ -58,23 +90,24 @@ class Snapshot:
 
 def insert_order(session: Session, order: NewOrder, new_images: Sequence[NewImage], *, window: int) -> list[UUID]:
     """Store an order and its images; the ids that are to be enqueued once it is committed."""
-    time, others = session.execute(select(now(), windows.orders_in_flight(window))).one()
-    window = fair_window(window, others + 1)
+    time, sharing = session.execute(_SHARING, {"most_sharing": window}).one()
+    window = fair_window(window, sharing + 1)
     session.execute(
-        insert(Order).values(
-            id=order.id,
-            principal=order.principal,
-            email=order.email,
-            locale=order.locale,
-            spec=order.spec,
-            state=OrderState.QUEUED,
-            total=len(new_images),
-            created_at=time,
-            expires_at=time + order.retention * SECOND,
-        )
+        _INSERT_ORDER,
+        {
+            "id": order.id,
+            "principal": order.principal,
+            "email": order.email,
+            "locale": order.locale,
+            "spec": order.spec,
+            "state": OrderState.QUEUED,
+            "total": len(new_images),
+            "created_at": time,
+            "expires_at": time + order.retention * SECOND,
+        },
     )
     session.execute(
-        insert(Image),
+        _INSERT_IMAGES,
         [
             {
                 "id": image.id,
@@ -100,21 +133,20 @@ def snapshot(session: Session, order_id: UUID) -> Snapshot:
     Raises:
         NotFound: There is no such order.
     """
-    row = session.execute(
-        select(
-            Order,
-            now(),
-            select(func.count()).where(Image.order_id == order_id, Image.state == ImageState.RUNNING).scalar_subquery(),
-        ).where(Order.id == order_id)
-    ).one_or_none()
+    row = session.execute(_SNAPSHOT, {"shown_id": order_id}).one_or_none()
     if row is None:
         raise NotFound("order", str(order_id))
-    order, read_at, running = row
-    letters = select(func.count()).where(Letter.delivery_id == Delivery.id).correlate(Delivery).scalar_subquery()
-    requests = session.execute(
-        select(Delivery, letters).where(Delivery.order_id == order_id).order_by(Delivery.requested_at.desc()).limit(20)
-    ).all()
-    return Snapshot(order, running, [(delivery, count) for delivery, count in requests], read_at)
+    *order, read_at, running = row
+    requests = session.execute(_DELIVERIES, {"shown_id": order_id})
+    return Snapshot(_order(order), running, [(_delivery(columns), count) for *columns, count in requests], read_at)
+
+
+def _order(columns: Sequence[object]) -> Order:
+    return Order(**dict(zip(_ORDERS.c.keys(), columns, strict=True)))
+
+
+def _delivery(columns: Sequence[object]) -> Delivery:
+    return Delivery(**dict(zip(_DELIVERY.c.keys(), columns, strict=True)))
 
 
 def revisions(session: Session, order_ids: Sequence[UUID]) -> dict[UUID, int]:
@@ -128,36 +160,45 @@ def revisions(session: Session, order_ids: Sequence[UUID]) -> dict[UUID, int]:
     return found
 
 
-def lock(session: Session, order_id: UUID, **changes: object) -> Order | None:
-    """Bump the order's revision, which holds its row until the transaction ends; the row, or None without one.
+def lock(session: Session, order_id: UUID) -> Order | None:
+    """Bump the order's revision, which holds its row until the transaction ends; the order then, None without one."""
+    row = session.execute(_LOCK, {"locked_id": order_id}).one_or_none()
+    return _order(row) if row else None
 
-    `changes` are made by the same statement: values or expressions by column.
+
+def lock_and_start(session: Session, order_id: UUID) -> Order | None:
+    """As `lock`, and the order is being worked on."""
+    row = session.execute(_LOCK_AND_START, {"locked_id": order_id}).one_or_none()
+    return _order(row) if row else None
+
+
+def count_ended(
+    session: Session, order: Order, *, succeeded: int = 0, failed: int = 0, cancelled: int = 0
+) -> list[UUID] | None:
+    """Count images that have ended in an order, locked by this transaction, and end it with the last of them.
+
+    Returns:
+        The letters to enqueue if the order has ended, else None.
     """
-    return session.scalar(
-        update(Order)
-        .where(Order.id == order_id)
-        .values(revision=Order.revision + 1, **changes)
-        .returning(Order)
-        .execution_options(populate_existing=True, synchronize_session=False)
-    )
-
-
-def end(session: Session, order: Order) -> list[UUID]:
-    """End an order, locked by this transaction, whose images have all ended; the letters to enqueue."""
-    order.state = state_when_done(succeeded=order.succeeded, failed=order.failed, cancelled=order.cancelled)
+    counts = {
+        "succeeded": order.succeeded + succeeded,
+        "failed": order.failed + failed,
+        "cancelled": order.cancelled + cancelled,
+    }
+    if sum(counts.values()) < order.total:
+        session.execute(_COUNT, {"counted_id": order.id, **counts})
+        return None
+    state = state_when_done(**counts)
     # It was accepted to be kept for a time, and that begins when there is something to keep.
     retention = order.expires_at - order.created_at
-    order.finished_at = now()
-    order.expires_at = now() + retention
-    cancelled = order.state == OrderState.CANCELLED
-    session.flush()
-    if cancelled:
+    session.execute(_END, {"counted_id": order.id, "retention": retention, "state": state, **counts})
+    if state is OrderState.CANCELLED:
         deliveries.cancel_open(session, order.id)
         return []
     return deliveries.release_waiting(session, order.id)
 
 
-def cancel(session: Session, order_id: UUID) -> Order:
+def cancel(session: Session, order_id: UUID) -> None:
     """Cancel what has not ended; without effect on an order that has.
 
     Raises:
@@ -175,9 +216,7 @@ def cancel(session: Session, order_id: UUID) -> Order:
             )
             .execution_options(synchronize_session=False)
         )
-        order.cancelled += cast("CursorResult[tuple[()]]", result).rowcount
-        end(session, order)
-    return order
+        count_ended(session, order, cancelled=cast("CursorResult[tuple[()]]", result).rowcount)
 
 
 def delete_order(session: Session, order_id: UUID) -> None:

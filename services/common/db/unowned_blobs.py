@@ -10,21 +10,29 @@ late.
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import Update, delete, insert, or_, select, update
+from sqlalchemy import Update, bindparam, delete, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from services.common.db.clock import SECOND, now
-from services.common.db.models import UnownedBlobs
+from services.common.db.models import UnownedBlobs, table
 from services.common.orders import LATE_SECONDS
 
 _GIVEN_UP = -1
+
+_UNOWNED = table(UnownedBlobs)
+_BEGIN = insert(_UNOWNED).values(heartbeat_at=now())
+_ADOPT = (
+    delete(_UNOWNED)
+    .where(_UNOWNED.c.order_id == bindparam("adopted_id"), _UNOWNED.c.heartbeat_at > _GIVEN_UP)
+    .returning(_UNOWNED.c.order_id)
+)
 _DUE_AGAIN = (UnownedBlobs.heartbeat_at < _GIVEN_UP) & (-UnownedBlobs.heartbeat_at < now())
 
 
 def begin_upload(session: Session, order_id: UUID) -> None:
     """An upload begins; until it is adopted, its blobs are kept only as long as its heartbeat lasts."""
-    session.execute(insert(UnownedBlobs).values(order_id=order_id, heartbeat_at=now()))
+    session.execute(_BEGIN, {"order_id": order_id})
 
 
 def heartbeat(session: Session, order_id: UUID) -> None:
@@ -34,11 +42,7 @@ def heartbeat(session: Session, order_id: UUID) -> None:
 
 def adopt(session: Session, order_id: UUID) -> bool:
     """The order that owns the blobs is stored by this transaction; False if they had been given up for dead."""
-    adopted = session.scalar(
-        delete(UnownedBlobs)
-        .where(UnownedBlobs.order_id == order_id, UnownedBlobs.heartbeat_at > _GIVEN_UP)
-        .returning(UnownedBlobs.order_id)
-    )
+    adopted = session.scalar(_ADOPT, {"adopted_id": order_id})
     return adopted is not None
 
 
