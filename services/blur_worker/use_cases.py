@@ -48,7 +48,7 @@ class BlurImage:
             self.broker.announce(claim.order_id)
             outcome = self._work(claim)
             follow_up = self._record(claim, outcome)
-        self._tidy(claim, outcome, recorded=follow_up is not None)
+        self._tidy(claim, follow_up)
         if follow_up:
             self.broker.send([*map(blur_image, follow_up.images), *map(send_letter, follow_up.letters)])
             self.broker.announce(claim.order_id)
@@ -100,9 +100,9 @@ class BlurImage:
                 case Again():
                     return images.release(session, claim, crashed=outcome.crashed, window=self.window)
 
-    def _tidy(self, claim: Claim, outcome: "Outcome", *, recorded: bool) -> None:
+    def _tidy(self, claim: Claim, follow_up: FollowUp | None) -> None:
         try:
-            if not recorded:
+            if follow_up is None:
                 # The lease was lost, and the result is another's; or the order is gone, and nobody's.
                 with self.database.write() as session:
                     gone = not orders.keeps_blobs(session, claim.order_id)
@@ -112,7 +112,7 @@ class BlurImage:
                     self.blobs.delete_prefix(blob_prefix(claim.order_id))
                     with self.database.write() as session:
                         unowned_blobs.removed(session, claim.order_id)
-            elif not isinstance(outcome, Again):
+            elif follow_up.ended:
                 self.blobs.delete(source_key(claim.order_id, claim.position))
         except Unavailable as error:
             _log.warning("blobs not removed, the sweep or the expiry will", error=str(error))

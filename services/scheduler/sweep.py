@@ -8,7 +8,7 @@ from services.common.broker import Broker
 from services.common.db import idempotency, images, letters, orders, outbox, unowned_blobs
 from services.common.db.engine import Database
 from services.common.messages import BLUR_QUEUE, MAIL_QUEUE, blur_image, prepare_mailing, send_letter
-from services.common.orders import blob_prefix
+from services.common.orders import blob_prefix, source_key
 
 BATCH = 1000
 """Rows taken up in one go; the next sweep takes the next ones."""
@@ -43,6 +43,8 @@ class Sweep:
             _log.warning("image taken back: its worker did not finish", image=str(claim.image_id))
             self.broker.send([*map(blur_image, follow_up.images), *map(send_letter, follow_up.letters)])
             self.broker.announce(claim.order_id)
+            if follow_up.ended:
+                self.blobs.delete(source_key(claim.order_id, claim.position))
         for order_id in underfilled:
             with self.database.write() as session:
                 ids = images.refill(session, order_id, self.window) if orders.lock(session, order_id) else []

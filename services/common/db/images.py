@@ -55,6 +55,8 @@ class FollowUp:
 
     images: Sequence[UUID] = ()
     letters: Sequence[UUID] = ()
+    ended: bool = False
+    """The image has ended: its original is to be removed."""
 
 
 def claim(session: Session, image_id: UUID, *, lease_seconds: float) -> Claim | None:
@@ -123,7 +125,7 @@ def finish(session: Session, claimed: Claim, outcome: Success | Failure, *, wind
         order.succeeded += 1
     else:
         order.failed += 1
-    return _go_on(session, order, window)
+    return _go_on(session, order, window, ended=True)
 
 
 def take_back(session: Session, claimed: Claim, *, window: int) -> FollowUp | None:
@@ -154,7 +156,7 @@ def release(session: Session, claimed: Claim, *, crashed: bool, window: int) -> 
     if not _end_claim(session, claimed, order, values):
         session.rollback()
         return None
-    return _go_on(session, order, window)
+    return _go_on(session, order, window, ended=False)
 
 
 CRASHED = "working on this image brought the worker down, repeatedly"
@@ -171,10 +173,10 @@ def _end_claim(session: Session, claimed: Claim, order: Order, values: dict[str,
     return cast("CursorResult[tuple[()]]", result).rowcount == 1
 
 
-def _go_on(session: Session, order: Order, window: int) -> FollowUp:
+def _go_on(session: Session, order: Order, window: int, *, ended: bool) -> FollowUp:
     session.flush()
     letters = orders.finish_if_done(session, order)
-    return FollowUp(images=refill(session, order.id, window), letters=letters)
+    return FollowUp(images=refill(session, order.id, window), letters=letters, ended=ended)
 
 
 def refill(session: Session, order_id: UUID, window: int) -> list[UUID]:
