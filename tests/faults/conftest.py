@@ -21,12 +21,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[LINES] = []
+    config.addinivalue_line("markers", "on(kind): only on the fleet with this kind of database")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if FOLDER in item.path.parents:
             item.add_marker(pytest.mark.timeout(400))  # a fleet's start and a group of recoveries may be in it
+    items[:] = [item for item in items if _belongs(item)]
+
+
+def _belongs(item: pytest.Item) -> bool:
+    only, case = item.get_closest_marker("on"), getattr(item, "callspec", None)
+    return only is None or case is None or case.params["fleet"] in only.args
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

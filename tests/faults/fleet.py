@@ -46,8 +46,11 @@ class Fleet:
     stages: Stages
     gateways: tuple[str, str]
     broker: Proxy
+    worker_broker: Proxy
+    """The blur workers' own line to the broker."""
     smtp: Proxy
-    postgres: Proxy | None
+    database_line: Proxy | None
+    postgres: PostgresServer | None
     valkey: ValkeyServer
     valkey_folder: Path
     sink: SmtpSink
@@ -82,9 +85,9 @@ class Fleet:
         records = eventually(lambda: self.records(kind), within=30)
         return min(records, key=lambda record: record.create_time).pid
 
-    def gateway(self, index: int) -> int:
-        """The process of a gateway."""
-        (record,) = eventually(lambda: self.records(f"gateway-{index + 1}"), within=30)
+    def pid(self, name: str) -> int:
+        """The process of one of the services, such as `gateway-1`."""
+        (record,) = eventually(lambda: self.records(name), within=30)
         return record.pid
 
 
@@ -106,6 +109,7 @@ def running_fleet(kind: str, folder: Path, postgres: PostgresServer | None) -> I
         ends.callback(valkey.close)
         sink = ends.enter_context(SmtpSink())
         broker = ends.enter_context(Proxy(valkey.socket))
+        worker_broker = ends.enter_context(Proxy(valkey.socket))
         smtp = ends.enter_context(Proxy((sink.host, sink.port)))
         if postgres:
             url = postgres.create_database()
@@ -136,7 +140,7 @@ def running_fleet(kind: str, folder: Path, postgres: PostgresServer | None) -> I
             FOLDER: str(stages.folder),
         }
         plan = folder / "plan.json"
-        plan.write_text(json.dumps(_plan(gateways)))
+        plan.write_text(json.dumps(_plan(gateways, worker_broker.port)))
         command = (sys.executable, "-m", "tests.faults.supervised", str(plan))
         stack = ends.enter_context(background_stack(data, environment, command, ready_within=120))
         guard.protect(stack.process.pid)  # the stack's warden ends the services when the stack is killed
@@ -148,24 +152,30 @@ def running_fleet(kind: str, folder: Path, postgres: PostgresServer | None) -> I
             gateways=gateways,
             broker=broker,
             smtp=smtp,
-            postgres=between,
+            worker_broker=worker_broker,
+            database_line=between,
+            postgres=postgres,
             valkey=valkey,
             valkey_folder=folder / "valkey",
             sink=sink,
             database=database,
             small_disk=small_disk,
         )
-        for proxy in (broker, smtp, between):
-            if proxy:
-                proxy.heal()
+        for line in (broker, worker_broker, smtp, between):
+            if line:
+                line.heal()
         assert stack.stop() == 0, stack.log.read_text()[-4000:]
 
 
-def _plan(gateways: tuple[str, str]) -> dict[str, object]:
+def _plan(gateways: tuple[str, str], worker_broker: int) -> dict[str, object]:
+    own = {"blur_worker": (f"IMAGEBLUR_BROKER_URL=redis://127.0.0.1:{worker_broker}/0",)}
     services = [
         Program(
             f"{service}-{index + 1}",
-            ("env", f"IMAGEBLUR_GATEWAY_ADDRESS={address}", *python_module("tests.faults.staged", service)),
+            (
+                *("env", f"IMAGEBLUR_GATEWAY_ADDRESS={address}", *own.get(service, ())),
+                *python_module("tests.faults.staged", service),
+            ),
             stop_stage=stage,
             grace=30.0,
         )

@@ -1,6 +1,7 @@
 """Small pictures, always the same."""
 
 import io
+import itertools
 
 from PIL import Image
 
@@ -26,3 +27,14 @@ SAMPLES = {
     "two.jpg": _encoded(2, "JPEG"),
     "three.webp": _encoded(3, "WEBP"),
 }
+
+
+def many(count: int) -> dict[str, bytes]:
+    """So many files, the samples in turn, under names of their own."""
+    pictures = itertools.islice(itertools.cycle(SAMPLES.items()), count)
+    return {f"{number} {name}": data for number, (name, data) in enumerate(pictures, 1)}
+
+
+def sample_of(filename: str) -> str:
+    """The sample that a file is."""
+    return filename.rpartition(" ")[2]

@@ -53,6 +53,7 @@ def scheduler() -> None:
     order_weekly = Mailings.order_weekly
 
     def moved(self: Mailings, now: datetime) -> object:
+        reach("scheduler-weekly")
         return order_weekly(self, now + timedelta(seconds=number("clock")))
 
     Mailings.order_weekly = moved  # type: ignore[assignment, method-assign]

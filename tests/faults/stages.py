@@ -36,21 +36,26 @@ class Stages:
         """Have the next process that comes there stay."""
         (self.folder / f"{stage}.armed").touch()
 
+    def arm_all(self, stage: str) -> None:
+        """Have every process that comes there stay."""
+        (self.folder / f"{stage}.all").touch()
+
     def disarm(self, stage: str) -> None:
         """Let everyone pass, who is there too."""
+        (self.folder / f"{stage}.all").unlink(missing_ok=True)
         for path in self.folder.glob(f"{stage}.*"):
             path.unlink()
 
-    def reached(self, stage: str) -> Reached | None:
-        """Who is there."""
-        for path in self.folder.glob(f"{stage}.at.*"):
+    def reached(self, stage: str, pid: int | None = None) -> Reached | None:
+        """Who is there: this process, or any."""
+        for path in self.folder.glob(f"{stage}.at.{pid or '*'}"):
             if work := path.read_text():
                 return Reached(stage, int(path.suffix[1:]), work)
         return None
 
-    def wait_reached(self, stage: str, within: float = 40.0) -> Reached:
-        """Wait until somebody is there."""
-        reached = eventually(lambda: self.reached(stage), within)
+    def wait_reached(self, stage: str, pid: int | None = None, within: float = 40.0) -> Reached:
+        """Wait until this process is there, or any."""
+        reached = eventually(lambda: self.reached(stage, pid), within)
         assert reached
         return reached
 
@@ -74,7 +79,8 @@ def reach(stage: str, *work: object) -> None:
     try:
         (folder / f"{stage}.armed").rename(here)
     except FileNotFoundError:
-        return
+        if not (folder / f"{stage}.all").exists():
+            return
     here.write_text(f"{work!r} ")
     while here.exists():
         time.sleep(0.01)

@@ -64,7 +64,7 @@ def _in_upload(fleet: Fleet, customer: Customer, kill: Kill) -> Struck:
     seen = "half of the stream sent"
     assert not future.done()
     at = time.time()
-    kill_service(fleet.gateway(0) if kill.victim == "gateway" else fleet.one(kill.victim))
+    kill_service(fleet.pid("gateway-1") if kill.victim == "gateway" else fleet.one(kill.victim))
     gate.set()
     accepted = future.result(60)
     audit.settle(fleet, customer, accepted)  # or the next kill would hit this order as well
@@ -87,8 +87,8 @@ def _in_gateway(fleet: Fleet, customer: Customer, kill: Kill) -> Struck:
 
 
 def _in_work(fleet: Fleet, customer: Customer, kill: Kill) -> Struck:
-    accepted, reached = _held(fleet, customer, kill.hold)
-    seen = _state(customer, accepted)
+    accepted, reached = held(fleet, customer, kill.hold)
+    seen = state(customer, accepted)
     match kill.victim:
         case "blur child":
             at = _kill_there(fleet, reached, only=reached.pid)
@@ -108,7 +108,7 @@ def _in_work(fleet: Fleet, customer: Customer, kill: Kill) -> Struck:
     return Struck(accepted, at, seen)
 
 
-def _held(fleet: Fleet, customer: Customer, hold: str) -> tuple[Accepted, Reached]:
+def held(fleet: Fleet, customer: Customer, hold: str) -> tuple[Accepted, Reached]:
     """An order that is held at a stage: not one that recovers from another kill and happens to come by."""
     while True:
         fleet.stages.arm(hold)
@@ -146,8 +146,8 @@ def _in_smtp(fleet: Fleet, customer: Customer) -> Struck:
         fleet.stages.disarm("mailer-smtp")
         if address in reached.work:
             break
-    eventually(lambda: fleet.sink.hangs(address))
-    seen = _state(customer, accepted)
+    eventually(lambda: fleet.sink.answers(address) == [HANG])
+    seen = state(customer, accepted)
     assert lives(reached.pid)
     at = time.time()
     kill_service(reached.pid)
@@ -156,7 +156,7 @@ def _in_smtp(fleet: Fleet, customer: Customer) -> Struck:
 
 def _in_scheduler(fleet: Fleet, customer: Customer, kill: Kill) -> Struck:
     """The image of a killed worker, taken back by a scheduler that is killed in turn."""
-    accepted, reached = _held(fleet, customer, "worker-claimed")
+    accepted, reached = held(fleet, customer, "worker-claimed")
     _kill_there(fleet, reached)
     while True:
         fleet.stages.arm(kill.hold)
@@ -165,10 +165,10 @@ def _in_scheduler(fleet: Fleet, customer: Customer, kill: Kill) -> Struck:
         if any(image.image_id in taken.work for image in images):
             break
         fleet.stages.disarm(kill.hold)
-    return Struck(accepted, _kill_there(fleet, taken), _state(customer, accepted))
+    return Struck(accepted, _kill_there(fleet, taken), state(customer, accepted))
 
 
-def _state(customer: Customer, accepted: Accepted) -> str:
+def state(customer: Customer, accepted: Accepted) -> str:
     """What Status says right before the kill."""
     order, images = customer.status(accepted.order_id)
     states = [ImageState.Name(image.state).removeprefix("IMAGE_STATE_") for image in images]

@@ -53,7 +53,7 @@ class SmtpSink:
         self._received: list[Received] = []
         self._replies: deque[str | None] = deque()
         self._replies_to: defaultdict[str, deque[str | None]] = defaultdict(deque)
-        self._hanging: set[str] = set()
+        self._answers: defaultdict[str, list[str | None]] = defaultdict(list)
         self._refused: dict[str, str] = {}
         self._attempts = 0
         self._listener: _Listener | None = None
@@ -94,10 +94,10 @@ class SmtpSink:
         with self._lock:
             self._replies_to[address].extend(replies)
 
-    def hangs(self, address: str) -> bool:
-        """Whether a whole message to this recipient has been left without an answer."""
+    def answers(self, address: str) -> list[str | None]:
+        """What was said to each whole message to a recipient."""
         with self._lock:
-            return address in self._hanging
+            return list(self._answers[address])
 
     def to(self, address: str) -> list[Received]:
         """Messages to a recipient that were accepted, in their order."""
@@ -119,7 +119,7 @@ class SmtpSink:
             self._received.clear()
             self._replies.clear()
             self._replies_to.clear()
-            self._hanging.clear()
+            self._answers.clear()
             self._refused.clear()
             self._attempts = 0
 
@@ -157,8 +157,8 @@ class SmtpSink:
             self._attempts += 1
             replies = next(filter(None, map(self._replies_to.get, received.recipients)), self._replies)
             reply = replies.popleft() if replies else "250 2.0.0 kept"
-            if reply == HANG:
-                self._hanging.update(received.recipients)
+            for recipient in received.recipients:
+                self._answers[recipient].append(reply)
             if reply is None or reply.startswith("2"):
                 self._received.append(received)
             return reply
