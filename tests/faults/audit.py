@@ -109,11 +109,11 @@ def check_letters(fleet: Fleet, accepted: Accepted, *, repeats: int) -> int:
     return len(ids) - len(set(ids))
 
 
-def calm(fleet: Fleet, *, loose: Collection[str] = ()) -> None:
-    """Wait until nothing is left of what was done. loose: orders whose blobs need not agree with their images."""
+def calm(fleet: Fleet, customer: Customer) -> None:
+    """Wait until nothing is left of what was done."""
     for check in (check_rows, check_broker, check_processes, check_temporary):
         eventually(lambda check=check: _passes(check, fleet), CALM_SECONDS, every=0.2)  # type: ignore[misc]
-    eventually(lambda: _passes(check_blobs, fleet, loose), CALM_SECONDS, every=0.2)
+    eventually(lambda: _passes(check_blobs, fleet, customer.loose), CALM_SECONDS, every=0.2)
 
 
 def check_rows(fleet: Fleet) -> None:
@@ -140,12 +140,13 @@ def check_blobs(fleet: Fleet, loose: Collection[str] = ()) -> None:
         rows = session.execute(select(models.Image.order_id, models.Image.position, models.Image.state))
         states = {(str(order_id), f"{position:06d}"): state for order_id, position, state in rows}
     for order_id, kind, name in there:
-        if order_id in unowned or order_id in loose:
+        if order_id in unowned:
             continue
         assert order_id in owners, f"nobody owns {order_id}/{kind}/{name}"
         state = states.get((order_id, name))
         assert state, f"a piece of a blob is left: {order_id}/{kind}/{name}"
-        assert kind == "result" or state in {"QUEUED", "RUNNING"}, f"the original {order_id}/{name} is left: {state}"
+        needed = kind == "result" or state in {"QUEUED", "RUNNING"} or order_id in loose
+        assert needed, f"the original {order_id}/{name} is left of an image that is {state}"
     for (order_id, name), state in states.items():
         if state == "SUCCEEDED" and order_id in owners:
             assert (order_id, "result", name) in there, f"the result of {order_id}/{name} is gone"

@@ -58,6 +58,8 @@ class Customer:
     accepted: list[Accepted] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
     """Answers that told to try again."""
+    loose: set[str] = field(default_factory=set)
+    """Orders of which an original may be left: a worker was killed between its commit and the removal."""
     reference: dict[str, str] = field(default_factory=dict)
     """SHA-256 of what each file gave before any fault, by its name."""
 
@@ -85,13 +87,15 @@ class Customer:
         streamed: bool = True,
         address: str | None = None,
         gate: threading.Event | None = None,
+        request_id: str | None = None,
+        within: float = 90.0,
     ) -> Accepted:
         """Place an order, if need be again and again, until it is accepted.
 
         first: the gateway to begin with. gate: the half of the upload waits for it.
         """
         address = address or f"customer{next(_numbers)}@example.org"
-        header = pb.OrderHeader(email=address, notify=notify, request_id=str(uuid4()))
+        header = pb.OrderHeader(email=address, notify=notify, request_id=request_id or str(uuid4()))
 
         def place(stub: BlurServiceStub) -> Order:
             if streamed:
@@ -99,7 +103,7 @@ class Customer:
             images = [pb.InputImage(filename=name, data=data) for name, data in files.items()]
             return stub.BlurOrder(pb.BlurOrderRequest(order=header, images=images), timeout=ANSWER_SECONDS).order
 
-        order = self.call(place, first=first)
+        order = self.call(place, first=first, within=within)
         accepted = Accepted(order.order_id, address, tuple(files), int(notify), time.time())
         self.accepted.append(accepted)
         return accepted

@@ -1,5 +1,6 @@
 """Orders that are cancelled or deleted in the middle of their work, and workers killed on top of it."""
 
+import shutil
 import time
 from collections.abc import Callable
 
@@ -15,9 +16,11 @@ from tests.faults.report import Line
 from tests.faults.strikes import held, state
 from tests.support.waiting import eventually
 
+HOLDS = {"child-blurring": "running", "worker-storing": "storing", "worker-finish": "stored, before the finish"}
+
 
 @pytest.mark.parametrize("killed", [False, True], ids=["goes on", "killed"])
-@pytest.mark.parametrize("hold", ["child-blurring", "worker-storing", "worker-finish"])
+@pytest.mark.parametrize("hold", HOLDS)
 def test_a_cancelled_order_stays_cancelled(
     fleet: Fleet, customer: Customer, hold: str, killed: bool, tell: Callable[[Line], None]
 ) -> None:
@@ -38,11 +41,11 @@ def test_a_cancelled_order_stays_cancelled(
     }
     assert [delivery.state for delivery in order.deliveries] == [DeliveryState.DELIVERY_STATE_CANCELLED]
     assert not fleet.sink.to(accepted.address)
-    tell(Line(f"CancelOrder{' and kill -9 blur_worker' if killed else ''}", hold, fleet.kind, seen, done - at))
+    tell(Line(f"CancelOrder{' and kill -9 blur_worker' if killed else ''}", HOLDS[hold], fleet.kind, seen, done - at))
 
 
 @pytest.mark.parametrize("killed", [False, True], ids=["goes on", "killed"])
-@pytest.mark.parametrize("hold", ["child-blurring", "worker-storing", "worker-finish"])
+@pytest.mark.parametrize("hold", HOLDS)
 def test_a_deleted_order_leaves_nothing(
     fleet: Fleet, customer: Customer, hold: str, killed: bool, tell: Callable[[Line], None]
 ) -> None:
@@ -59,7 +62,23 @@ def test_a_deleted_order_leaves_nothing(
     for gateway in (0, 1):
         assert _unknown(customer, accepted, gateway)
     assert not fleet.sink.to(accepted.address)
-    tell(Line(f"DeleteOrder{' and kill -9 blur_worker' if killed else ''}", hold, fleet.kind, seen, done - at))
+    tell(Line(f"DeleteOrder{' and kill -9 blur_worker' if killed else ''}", HOLDS[hold], fleet.kind, seen, done - at))
+
+
+@pytest.mark.xfail(strict=False, reason="a result stored after the delete, by a worker that is then killed, stays")
+def test_a_result_that_comes_after_the_delete_is_owned(fleet: Fleet, customer: Customer) -> None:
+    accepted, _ = held(fleet, customer, "worker-storing")
+    customer.call(lambda stub: stub.DeleteOrder(pb.DeleteOrderRequest(order_id=accepted.order_id)))
+    fleet.stages.arm("worker-finish")
+    fleet.stages.disarm("worker-storing")
+    late = fleet.stages.wait_reached("worker-finish")
+    assert accepted.order_id in late.work
+    kill_service(late.pid)
+    fleet.stages.disarm("worker-finish")
+    try:
+        audit.check_blobs(fleet)
+    finally:
+        shutil.rmtree(fleet.blobs / "orders" / accepted.order_id, ignore_errors=True)
 
 
 def _unknown(customer: Customer, accepted: Accepted, gateway: int) -> bool:

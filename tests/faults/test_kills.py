@@ -61,7 +61,7 @@ def test_nothing_is_lost(
     )
 
 
-def test_nothing_is_left(fleet: Fleet, struck: Mapping[Kill, Struck]) -> None:
+def test_nothing_is_left(fleet: Fleet, customer: Customer, struck: Mapping[Kill, Struck]) -> None:
     # A worker that is killed between its commit and the removal leaves the original to the order's expiry.
-    loose = {hit.accepted.order_id for kill, hit in struck.items() if kill.hold == "worker-tidy"}
-    audit.calm(fleet, loose=loose)
+    customer.loose |= {hit.accepted.order_id for kill, hit in struck.items() if kill.hold == "worker-tidy"}
+    audit.calm(fleet, customer)

@@ -76,7 +76,7 @@ def test_an_outage_loses_nothing(
         outages.last(outage.seconds)
     later = meanwhile.result(120)
     settled = [audit.settle(fleet, customer, order) for order in (*at_work, later)]
-    audit.calm(fleet)
+    audit.calm(fleet, customer)
     tell(
         Line(
             f"{outage.name}, {outage.seconds:g} s",

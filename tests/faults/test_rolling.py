@@ -35,7 +35,7 @@ def test_rolling_restarts(fleet: Fleet, customer: Customer, tell: Callable[[Line
     ended = time.time()
     for order in orders:
         audit.settle(fleet, customer, order)
-    audit.calm(fleet)
+    audit.calm(fleet, customer)
     again = customer.refusals[asked_again:]
     assert all(answer.startswith("UNAVAILABLE") for answer in again), again
     log = fleet.stack.log.read_text(errors="replace")
