@@ -14,7 +14,8 @@ from pathlib import Path
 from tests.faults import audit
 from tests.faults.crowd import Crowd
 from tests.faults.customer import Customer
-from tests.faults.fleet import Fleet, running_fleet
+from tests.faults.fleet import Fleet
+from tests.faults.launching import running_fleet
 from tests.faults.mishaps import Mishaps
 from tests.faults.verdict import Verdict
 from tests.support.postgres import PostgresServer, start_postgres

@@ -7,7 +7,8 @@ import pytest
 
 from tests.faults import audit, report
 from tests.faults.customer import Customer
-from tests.faults.fleet import Fleet, running_fleet
+from tests.faults.fleet import Fleet
+from tests.faults.launching import running_fleet
 from tests.faults.report import Line
 from tests.support.postgres import PostgresServer
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import func, select
 
 from services.common.db.models import Mailing
-from tests.faults import audit
+from tests.faults import remains
 from tests.faults.customer import Customer
 from tests.faults.fleet import Fleet, kill_service, lives
 from tests.faults.report import Line
@@ -46,7 +46,7 @@ def test_one_mailing_a_week_whatever_the_clocks_do(
     kill_service(reached.pid)
     fleet.stages.disarm("scheduler-prepare_mailing")
     _wait_for_letters(fleet, subscribers, 2)
-    audit.calm(fleet, customer)
+    remains.calm(fleet, customer)
     _wait_for_letters(fleet, subscribers, 2)
     seen = "the row is there, no letter yet"
     tell(Line("kill -9 scheduler", "mailing inserted, before the message", fleet.kind, seen, time.time() - at))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.faults import audit, outages
+from tests.faults import audit, outages, remains
 from tests.faults.customer import Customer
 from tests.faults.fleet import Fleet, kill_service
 from tests.faults.report import Line
@@ -37,6 +37,6 @@ def test_a_full_disk_loses_nothing(fleet: Fleet, customer: Customer, tell: Calla
     later = meanwhile.result(60)
     assert all(answer.startswith("UNAVAILABLE") for answer in customer.refusals[refusals:])
     settled = [audit.settle(fleet, customer, order) for order in (accepted, later)]
-    audit.calm(fleet, customer)
+    remains.calm(fleet, customer)
     seen = f"{seen}; a new order is UNAVAILABLE, and accepted after {later.at - at:.1f} s"
     tell(Line("disk full, kill -9 mailer", "running", fleet.kind, seen, max(order.at for order in settled) - at))

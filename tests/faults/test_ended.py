@@ -9,7 +9,7 @@ import pytest
 from imageblur.v1 import blur_service_pb2 as pb
 from imageblur.v1.order_pb2 import DeliveryState, ImageState, OrderState
 
-from tests.faults import audit
+from tests.faults import audit, remains
 from tests.faults.customer import Accepted, Customer
 from tests.faults.fleet import Fleet, kill_service, lives
 from tests.faults.report import Line
@@ -76,7 +76,7 @@ def test_a_result_that_comes_after_the_delete_is_owned(fleet: Fleet, customer: C
     kill_service(late.pid)
     fleet.stages.disarm("worker-finish")
     try:
-        audit.check_blobs(fleet)
+        remains.check_blobs(fleet)
     finally:
         shutil.rmtree(fleet.blobs / "orders" / accepted.order_id, ignore_errors=True)
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from tests.faults import audit
+from tests.faults import audit, remains
 from tests.faults.customer import Customer
 from tests.faults.fleet import SERVICES, Fleet
 from tests.faults.report import Line
@@ -64,4 +64,4 @@ def test_nothing_is_lost(
 def test_nothing_is_left(fleet: Fleet, customer: Customer, struck: Mapping[Kill, Struck]) -> None:
     # A worker that is killed between its commit and the removal leaves the original to the order's expiry.
     customer.loose |= {hit.accepted.order_id for kill, hit in struck.items() if kill.hold == "worker-tidy"}
-    audit.calm(fleet, customer)
+    remains.calm(fleet, customer)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from imageblur.v1.order_pb2 import DeliveryState, FailureReason
 
-from tests.faults import audit
+from tests.faults import audit, remains
 from tests.faults.customer import Customer
 from tests.faults.fleet import Fleet
 from tests.faults.report import Line
@@ -50,7 +50,7 @@ def test_each_letter_comes_or_is_said_not_to(fleet: Fleet, customer: Customer, t
     assert delivery.failure.reason == FailureReason.FAILURE_REASON_MAIL_REFUSED
     assert delivery.failure.message == REFUSED
     assert fleet.sink.answers(refused.address) == [REFUSED]
-    audit.calm(fleet, customer)
+    remains.calm(fleet, customer)
     tell(Line("mail server answers 550", "mailing", fleet.kind, "told by Status in its words", 0.0))
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.faults import audit, outages
+from tests.faults import audit, outages, remains
 from tests.faults.customer import Accepted, Customer
 from tests.faults.fleet import Fleet
 from tests.faults.report import Line
@@ -37,8 +37,8 @@ def _database_cut(fleet: Fleet) -> AbstractContextManager[None]:
 
 
 OUTAGES = [
-    Outage("Valkey killed, back with its data", outages.valkey_away, 1),
-    Outage("Valkey killed, back without its data", outages.valkey_robbed, 1),
+    Outage("Valkey killed, back with its data", outages.valkey_away, 1, "sqlite"),
+    Outage("Valkey killed, back without its data", outages.valkey_robbed, 1, "postgresql"),
     Outage("Valkey stalled (SIGSTOP)", outages.valkey_stalled, 12, "postgresql"),
     Outage("workers cut off from Valkey", lambda fleet: outages.line_cut(fleet.worker_broker), 3, "sqlite"),
     Outage("line of workers to Valkey stalled", lambda fleet: outages.line_stalled(fleet.worker_broker), 3, "sqlite"),
@@ -76,7 +76,7 @@ def test_an_outage_loses_nothing(
         outages.last(outage.seconds)
     later = meanwhile.result(120)
     settled = [audit.settle(fleet, customer, order) for order in (*at_work, later)]
-    audit.calm(fleet, customer)
+    remains.calm(fleet, customer)
     tell(
         Line(
             f"{outage.name}, {outage.seconds:g} s",

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from tests.faults import audit
+from tests.faults import audit, remains
 from tests.faults.customer import Accepted, Customer
 from tests.faults.fleet import SERVICES, Fleet, lives
 from tests.faults.report import Line
@@ -35,7 +35,7 @@ def test_rolling_restarts(fleet: Fleet, customer: Customer, tell: Callable[[Line
     ended = time.time()
     for order in orders:
         audit.settle(fleet, customer, order)
-    audit.calm(fleet, customer)
+    remains.calm(fleet, customer)
     again = customer.refusals[asked_again:]
     assert all(answer.startswith("UNAVAILABLE") for answer in again), again
     log = fleet.stack.log.read_text(errors="replace")

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import grpc
 from imageblur.v1.order_pb2 import DeliveryState, ImageState
 
-from tests.faults import audit
+from tests.faults import audit, remains
 from tests.faults.crowd import POISONS, Wish
 from tests.faults.customer import Customer
 from tests.faults.fleet import Fleet
@@ -36,7 +36,7 @@ class Verdict:
             self._try(f"order {wish.accepted.order_id}", lambda wish=wish: self._order(wish))  # type: ignore[misc]
         # Whether an original outlives its image is left open: a worker may have been killed right between the two.
         self._customer.loose |= {wish.accepted.order_id for wish in wishes if not wish.deleted}
-        self._try("what is left", lambda: audit.calm(self._fleet, self._customer))
+        self._try("what is left", lambda: remains.calm(self._fleet, self._customer))
 
     def summary(self) -> str:
         """For the terminal."""
