@@ -55,7 +55,7 @@ class BlurImage:
         if follow_up:
             self.broker.announce(claim.order_id, ended=follow_up.order_ended)
             self.broker.send([*map(blur_image, follow_up.images), *map(send_letter, follow_up.letters)])
-        self._tidy(claim, outcome, recorded=follow_up is not None)
+        self._tidy(claim, follow_up)
         if follow_up and follow_up.order_ended:
             refill_waiting(self.database, self.broker, self.window)
         _log.info("image", image=str(image_id), seconds=round(time.monotonic() - begin, 4), **_told(outcome))
@@ -107,14 +107,12 @@ class BlurImage:
                 case Again():
                     return images.release(session, claim, crashed=outcome.crashed, window=self.window)
 
-    def _tidy(self, claim: Claim, outcome: "Outcome", *, recorded: bool) -> None:
+    def _tidy(self, claim: Claim, follow_up: FollowUp | None) -> None:
         try:
-            if not recorded:
+            if follow_up is None:
                 self._remove_what_nobody_owns(claim)
-            elif isinstance(outcome, Done):
-                self.blobs.delete(source_key(claim.order_id, claim.position))
-            elif isinstance(outcome, Failure):
-                self.blobs.delete(*surplus_keys(claim.order_id, claim.position, ImageState.FAILED))
+            elif follow_up.image_ended:
+                self.blobs.delete(*surplus_keys(claim.order_id, claim.position, follow_up.image_ended))
         except Unavailable as error:
             _log.warning("blobs not removed, the sweep will", error=str(error))
 

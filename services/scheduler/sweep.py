@@ -7,6 +7,7 @@ from services.common.blobs import BlobStore
 from services.common.broker import Broker
 from services.common.db import idempotency, images, letters, orders, outbox, tidying, unowned_blobs
 from services.common.db.engine import Database
+from services.common.db.tidying import surplus_keys
 from services.common.messages import BLUR_QUEUE, MAIL_QUEUE, blur_image, prepare_mailing, send_letter
 from services.common.orders import LATE_SECONDS, blob_prefix
 from services.common.refilling import refill_waiting
@@ -43,6 +44,8 @@ class Sweep:
             _log.warning("image taken back: its worker did not finish", image=str(claim.image_id))
             self.broker.send([*map(blur_image, follow_up.images), *map(send_letter, follow_up.letters)])
             self.broker.announce(claim.order_id, ended=follow_up.order_ended)
+            if follow_up.image_ended:
+                self.blobs.delete(*surplus_keys(claim.order_id, claim.position, follow_up.image_ended))
         refill_waiting(self.database, self.broker, self.window)
         with self.database.read() as session:
             expected = outbox.images_at_broker(session)

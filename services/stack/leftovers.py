@@ -49,16 +49,21 @@ class Ledger:
         """Write down a process that was just started and not yet waited for."""
         record = Record(name, pid, psutil.Process(pid).create_time(), stop_stage)
         self._run = Run(self._run.token, (*self._run.records, record))
-        self._write()
+        self._keep()
 
     def remove(self, pid: int) -> None:
         """Strike out a process that has ended with its group."""
         self._run = Run(self._run.token, tuple(record for record in self._run.records if record.pid != pid))
-        self._write()
+        self._keep()
 
     def close(self) -> None:
         """Nothing is left."""
         self._path.unlink(missing_ok=True)
+
+    def _keep(self) -> None:
+        # On a full disk services are still to be started again; the next change writes down all of it.
+        with contextlib.suppress(OSError):
+            self._write()
 
     def _write(self) -> None:
         draft = self._path.with_suffix(".draft")

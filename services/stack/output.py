@@ -1,5 +1,6 @@
 """One terminal for many programs: each line says whose it is."""
 
+import errno
 import os
 import sys
 from collections.abc import Iterable
@@ -36,7 +37,9 @@ class Output:
         try:
             self._stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
             self._stream.flush()
-        except OSError:
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                return  # a line is lost with a full disk; there may be room for the next one
             # Whoever read this has gone (`make run | head`); the services still have to be served, and stopped.
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self._stream.fileno())

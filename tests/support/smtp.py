@@ -4,9 +4,10 @@ import asyncio
 import email
 import email.policy
 import threading
-from collections import deque
+import time
+from collections import defaultdict, deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.message import EmailMessage
 from types import TracebackType
 from typing import Self
@@ -16,6 +17,9 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from tests.support.waiting import eventually
 
+HANG = "hang"
+"""In the place of a reply: none comes for as long as the client waits."""
+
 
 @dataclass(frozen=True)
 class Received:
@@ -24,6 +28,8 @@ class Received:
     sender: str
     recipients: tuple[str, ...]
     content: bytes
+    at: float = field(default_factory=time.time, compare=False)
+    """When it came."""
 
     @property
     def message(self) -> EmailMessage:
@@ -46,6 +52,8 @@ class SmtpSink:
         self._lock = threading.Lock()
         self._received: list[Received] = []
         self._replies: deque[str | None] = deque()
+        self._replies_to: defaultdict[str, deque[str | None]] = defaultdict(deque)
+        self._answers: defaultdict[str, list[str | None]] = defaultdict(list)
         self._refused: dict[str, str] = {}
         self._attempts = 0
         self._listener: _Listener | None = None
@@ -81,6 +89,20 @@ class SmtpSink:
         with self._lock:
             self._replies.extend(replies)
 
+    def reply_to(self, address: str, *replies: str | None) -> None:
+        """The same for the next messages to one recipient; HANG leaves the client without an answer."""
+        with self._lock:
+            self._replies_to[address].extend(replies)
+
+    def answers(self, address: str) -> list[str | None]:
+        """What was said to each whole message to a recipient."""
+        with self._lock:
+            return list(self._answers[address])
+
+    def to(self, address: str) -> list[Received]:
+        """Messages to a recipient that were accepted, in their order."""
+        return [received for received in self.received if address in received.recipients]
+
     def refuse(self, refusals: Mapping[str, str]) -> None:
         """From now on answer these recipients so, such as `{"a@x.org": "550 5.1.1 no such user"}`."""
         with self._lock:
@@ -96,6 +118,8 @@ class SmtpSink:
         with self._lock:
             self._received.clear()
             self._replies.clear()
+            self._replies_to.clear()
+            self._answers.clear()
             self._refused.clear()
             self._attempts = 0
 
@@ -131,7 +155,10 @@ class SmtpSink:
     def _take(self, received: Received) -> str | None:
         with self._lock:
             self._attempts += 1
-            reply = self._replies.popleft() if self._replies else "250 2.0.0 kept"
+            replies = next(filter(None, map(self._replies_to.get, received.recipients)), self._replies)
+            reply = replies.popleft() if replies else "250 2.0.0 kept"
+            for recipient in received.recipients:
+                self._answers[recipient].append(reply)
             if reply is None or reply.startswith("2"):
                 self._received.append(received)
             return reply
@@ -159,6 +186,8 @@ class _Handler:
         assert isinstance(content, bytes)
         recipients = tuple(str(recipient) for recipient in envelope.rcpt_tos)
         reply = self._sink._take(Received(envelope.mail_from or "", recipients, content))
+        if reply == HANG:
+            await asyncio.Event().wait()  # ends with the connection
         if reply is None:
             assert isinstance(server.transport, asyncio.WriteTransport)
             server.transport.abort()

@@ -55,6 +55,8 @@ class FollowUp:
 
     images: Sequence[UUID] = ()
     letters: Sequence[UUID] = ()
+    image_ended: ImageState | None = None
+    """How the image ended, if it has."""
     order_ended: bool = False
 
 
@@ -145,9 +147,10 @@ def finish(session: Session, claimed: Claim, outcome: Success | Failure, *, wind
         return None
     succeeded = isinstance(outcome, Success)
     letters = orders.count_ended(session, order, succeeded=int(succeeded), failed=int(not succeeded))
+    ended = ImageState.SUCCEEDED if succeeded else ImageState.FAILED
     if letters is None:
-        return FollowUp(images=windows.refill(session, order.id, window))
-    return FollowUp(letters=letters, order_ended=True)
+        return FollowUp(images=windows.refill(session, order.id, window), image_ended=ended)
+    return FollowUp(letters=letters, image_ended=ended, order_ended=True)
 
 
 def take_back(session: Session, claimed: Claim, *, window: int) -> FollowUp | None:

@@ -15,7 +15,7 @@ from services.common.db.clock import now
 from services.common.db.engine import Database
 from services.common.db.models import Image, Installation, Mailing, Order, UnownedBlobs
 from services.common.messages import BLUR_QUEUE, MAIL_QUEUE, blur_image
-from services.common.orders import result_key, source_key
+from services.common.orders import MAX_ATTEMPTS, result_key, source_key
 from services.scheduler.mailings import Mailings
 from services.scheduler.sweep import Sweep
 from services.scheduler.weekly import WeeklyHour
@@ -77,6 +77,21 @@ def test_an_image_of_a_dead_worker_is_taken_back_and_tried_again(
     assert queues.backlog(BLUR_QUEUE) == 1
     sweep.images()
     assert orders_revision(database, order_id) == revision + 1, "an idle sweep changes nothing"
+
+
+def test_an_image_that_no_worker_finishes_ends_and_loses_its_original(
+    sweep: Sweep, database: Database, blobs: BlobStore, place: Place
+) -> None:
+    order_id, (image_id,), _ = place(1)
+    blobs.put(source_key(order_id, 1), b"original")
+    with database.write() as session:
+        session.execute(update(Image).values(attempts=MAX_ATTEMPTS - 1))
+        images.claim(session, image_id, lease_seconds=-1)
+    sweep.images()
+    with database.read() as session:
+        assert session.get_one(Image, image_id).state == "FAILED"
+    with pytest.raises(MissingBlob):
+        blobs.get(source_key(order_id, 1))
 
 
 def orders_revision(database: Database, order_id: object) -> int:

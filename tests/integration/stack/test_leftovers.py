@@ -58,6 +58,18 @@ def read(path: Path) -> Run:
     return run
 
 
+def test_a_disk_that_refuses_delays_what_is_written_down(sleepers: Sleepers, tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "l", "token")
+    refusing = (tmp_path / "l").with_suffix(".draft")
+    refusing.mkdir()
+    first, second = sleepers.start(POLITE, "token"), sleepers.start(POLITE, "token")
+    ledger.add("gateway", first.pid, 0)
+    assert read(tmp_path / "l").records == ()
+    refusing.rmdir()
+    ledger.add("mailer", second.pid, 0)
+    assert [record.name for record in read(tmp_path / "l").records] == ["gateway", "mailer"]
+
+
 def test_what_was_started_and_not_ended_is_written_down(tmp_path: Path, sleepers: Sleepers) -> None:
     path = tmp_path / "processes.json"
     ledger = Ledger(path, "token")

@@ -14,7 +14,7 @@ import pytest
 import redis
 
 from tests.support.postgres import PostgresServer
-from tests.support.smtp import SmtpSink
+from tests.support.smtp import HANG, SmtpSink
 from tests.support.valkey import ValkeyServer, start_valkey
 from tests.support.waiting import eventually
 
@@ -94,6 +94,21 @@ def test_the_sink_cuts_the_line_with_the_message_kept(smtp_sink: SmtpSink) -> No
         client.send_message(letter())
     client.close()
     assert len(smtp_sink.received) == 1
+
+
+def test_the_sink_treats_one_recipient_in_its_own_way(smtp_sink: SmtpSink) -> None:
+    smtp_sink.reply_to("slow@example.org", HANG)
+    smtp_sink.reply_to("to@example.org", "451 4.3.0 later")
+    with smtplib.SMTP(smtp_sink.host, smtp_sink.port, timeout=0.5) as client:
+        with pytest.raises(smtplib.SMTPDataError):
+            client.send_message(letter())
+        client.send_message(letter(), to_addrs=["other@example.org"])
+        client.send_message(letter())
+        with pytest.raises(smtplib.SMTPServerDisconnected, match="timed out"):
+            client.send_message(letter(), to_addrs=["slow@example.org"])
+    assert smtp_sink.answers("slow@example.org") == [HANG]
+    assert smtp_sink.answers("to@example.org") == ["451 4.3.0 later", "250 2.0.0 kept"]
+    assert [len(smtp_sink.to(f"{name}@example.org")) for name in ("to", "other", "slow")] == [1, 1, 0]
 
 
 def test_the_sink_comes_back_on_its_port(smtp_sink: SmtpSink) -> None:

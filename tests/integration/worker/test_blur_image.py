@@ -11,7 +11,7 @@ from PIL import Image as Picture
 from sqlalchemy import update
 
 from services.blur_worker.child import ChildLimits, Facts
-from services.blur_worker.children import Children
+from services.blur_worker.children import ChildCrashed, Children
 from services.blur_worker.scratch import Scratch
 from services.blur_worker.use_cases import BlurImage, RenewLeases
 from services.common.blobs import BlobStore, MissingBlob
@@ -23,7 +23,7 @@ from services.common.db.models import Image, UnownedBlobs
 from services.common.db.orders import NewImage, NewOrder
 from services.common.leases import Leases
 from services.common.messages import BLUR_QUEUE, MAIL_QUEUE
-from services.common.orders import MAX_ATTEMPTS, result_key, source_key
+from services.common.orders import MAX_ATTEMPTS, MAX_CRASHES, result_key, source_key
 from services.common.spec import BlurSpec
 
 Begun = Callable[[], None]
@@ -143,6 +143,22 @@ def test_an_original_that_is_not_there_is_tried_again_but_not_for_ever(
         blur(image_id)
     row = image(database, image_id)
     assert (row.state, row.reason, row.attempts) == ("FAILED", "INTERNAL", MAX_ATTEMPTS)
+
+
+def test_an_image_that_is_given_up_loses_its_original_too(
+    blur: BlurImage, database: Database, blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(*_: object) -> Facts:
+        raise ChildCrashed("exit code -11")
+
+    monkeypatch.setattr(blur.children, "blur", crash)
+    order_id, (image_id,) = place(database, blobs, jpeg())
+    for crashes in range(MAX_CRASHES):
+        assert blobs.get(source_key(order_id, 1)), f"still needed after {crashes} crashes"
+        blur(image_id)
+    assert (image(database, image_id).state, image(database, image_id).reason) == ("FAILED", "CRASHED")
+    with pytest.raises(MissingBlob):
+        blobs.get(source_key(order_id, 1))
 
 
 def test_a_scratch_folder_that_was_tidied_away_costs_nothing(

@@ -1,3 +1,4 @@
+import errno
 import io
 import os
 
@@ -20,6 +21,23 @@ def test_a_reader_that_went_away_stops_nothing() -> None:
         output = Output([], stream)
         output.tell("nobody hears")
         output.tell("twice")
+
+
+class FullDisk(io.StringIO):
+    full = True
+
+    def flush(self) -> None:
+        if self.full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_costs_lines_but_not_those_after_it() -> None:
+    stream = FullDisk()
+    output = Output([], stream)
+    output.tell("while it is full")
+    stream.full = False
+    output.tell("afterwards")
+    assert stream.getvalue().endswith("stack | afterwards\n")
 
 
 def test_a_narrow_terminal_gets_what_it_can_show() -> None:

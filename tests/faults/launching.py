@@ -1,0 +1,138 @@
+"""Starts a fleet, with all that it runs on, and stops it."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from services.common.db.engine import Database
+from services.stack.background import background_stack
+from services.stack.ports import free_port
+from services.stack.process import Program, python_module
+from tests.faults.fleet import SERVICES, Fleet
+from tests.faults.proxy import Proxy
+from tests.faults.stages import FOLDER, Stages
+from tests.support import guard
+from tests.support.postgres import PostgresServer
+from tests.support.smtp import SmtpSink
+from tests.support.valkey import start_valkey
+
+BLUR_SECONDS = 8
+SMTP_SECONDS = 5
+DISK_MIB = 192
+"""Size of the small disk, where there is one."""
+MIN_FREE_MIB = 16
+
+
+@contextlib.contextmanager
+def running_fleet(kind: str, folder: Path, postgres: PostgresServer | None) -> Iterator[Fleet]:
+    """Start a fleet in a folder, hand it out when all answers, stop it. postgres: for the database, if that kind."""
+    data = folder / "data"
+    data.mkdir(mode=0o700)
+    with contextlib.ExitStack() as ends:
+        small_disk = ends.enter_context(_small_disk(data)) if kind == "sqlite" else False
+        (data / "tmp").mkdir()
+        stages = Stages(folder / "stages")
+        valkey = start_valkey(folder / "valkey")
+        ends.callback(valkey.close)
+        sink = ends.enter_context(SmtpSink())
+        broker = ends.enter_context(Proxy(valkey.socket))
+        worker_broker = ends.enter_context(Proxy(valkey.socket))
+        smtp = ends.enter_context(Proxy((sink.host, sink.port)))
+        if postgres:
+            url = postgres.create_database()
+            ends.callback(postgres.drop_database, url)
+            between: Proxy | None = ends.enter_context(Proxy(("127.0.0.1", postgres.port)))
+            assert between
+            seen_url = url.replace(f":{postgres.port}/", f":{between.port}/")
+        else:
+            between = None
+            url = seen_url = f"sqlite:///{data}/imageblur.db"
+        database = Database(url)
+        ends.callback(database.close)
+        gateways = (f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}")
+        environment = {
+            "IMAGEBLUR_DATABASE_URL": seen_url,
+            "IMAGEBLUR_BROKER_URL": f"redis://127.0.0.1:{broker.port}/0",
+            "IMAGEBLUR_SMTP_HOST": "127.0.0.1",
+            "IMAGEBLUR_SMTP_PORT": str(smtp.port),
+            "IMAGEBLUR_SMTP_TIMEOUT_SECONDS": str(SMTP_SECONDS),
+            "IMAGEBLUR_GATEWAY_ADDRESS": gateways[0],
+            "IMAGEBLUR_SWEEP_SECONDS": "1",
+            "IMAGEBLUR_MIN_FREE_MB": str(MIN_FREE_MIB),
+            "IMAGEBLUR_BLUR_CHILDREN": "1",
+            "IMAGEBLUR_BLUR_SECONDS": str(BLUR_SECONDS),
+            "IMAGEBLUR_CONFIRM_SUBSCRIPTIONS": "false",
+            "TMPDIR": str(data / "tmp"),
+            "PYTHONDONTWRITEBYTECODE": "",
+            "PYTHONPYCACHEPREFIX": str(folder.parent / "bytecode"),
+            FOLDER: str(stages.folder),
+        }
+        plan = folder / "plan.json"
+        plan.write_text(json.dumps(_plan(gateways, worker_broker.port)))
+        command = (sys.executable, "-m", "tests.faults.supervised", str(plan))
+        stack = ends.enter_context(background_stack(data, environment, command, ready_within=120))
+        guard.protect(stack.process.pid)  # the stack's warden ends the services when the stack is killed
+        ends.callback(guard.release, stack.process.pid)
+        yield Fleet(
+            kind=kind,
+            stack=stack,
+            stages=stages,
+            gateways=gateways,
+            broker=broker,
+            smtp=smtp,
+            worker_broker=worker_broker,
+            database_line=between,
+            postgres=postgres,
+            valkey=valkey,
+            valkey_folder=folder / "valkey",
+            sink=sink,
+            database=database,
+            small_disk=small_disk,
+        )
+        for line in (broker, worker_broker, smtp, between):
+            if line:
+                line.heal()
+        assert stack.stop() == 0, stack.log.read_text()[-4000:]
+
+
+def _plan(gateways: tuple[str, str], worker_broker: int) -> dict[str, object]:
+    own = {"blur_worker": (f"IMAGEBLUR_BROKER_URL=redis://127.0.0.1:{worker_broker}/0",)}
+    services = [
+        Program(
+            f"{service}-{index + 1}",
+            (
+                *("env", f"IMAGEBLUR_GATEWAY_ADDRESS={address}", *own.get(service, ())),
+                *python_module("tests.faults.staged", service),
+            ),
+            stop_stage=stage,
+            grace=30.0,
+        )
+        for service, stage in zip(SERVICES, (0, 2, 2, 1), strict=True)
+        for index, address in enumerate(gateways)
+    ]
+    return {
+        "broker": False,
+        "prepare": asdict(Program("database", python_module("services.common.migrations"))),
+        "services": list(map(asdict, services)),
+        "probe": asdict(Program("health", python_module("services.stack.health", gateways[1]))),
+        "port": None,
+    }
+
+
+@contextlib.contextmanager
+def _small_disk(folder: Path) -> Iterator[bool]:
+    """A disk of its own for a folder, which can be filled without harm; only root can make one."""
+    options = f"size={DISK_MIB}m,mode=700"
+    command = ["mount", "-t", "tmpfs", "-o", options, "imageblur-faults", str(folder)]
+    mounted = sys.platform == "linux" and os.getuid() == 0
+    mounted = mounted and subprocess.run(command, capture_output=True, check=False).returncode == 0
+    try:
+        yield mounted
+    finally:
+        if mounted:
+            subprocess.run(["umount", "--lazy", str(folder)], check=True)

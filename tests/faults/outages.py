@@ -1,0 +1,141 @@
+"""What may happen to what the services rely on: each begins with the block and is over at its end."""
+
+import contextlib
+import errno
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+from tests.faults.fleet import Fleet
+from tests.faults.proxy import Proxy
+from tests.support.waiting import eventually
+
+_LOCK = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=60)
+connection.execute("BEGIN IMMEDIATE")
+print("locked", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextlib.contextmanager
+def valkey_away(fleet: Fleet) -> Iterator[None]:
+    """Killed, and started again with its data."""
+    fleet.valkey.kill()
+    try:
+        yield
+    finally:
+        fleet.valkey.start()
+
+
+@contextlib.contextmanager
+def valkey_robbed(fleet: Fleet) -> Iterator[None]:
+    """Killed, and started again without its data."""
+    with valkey_away(fleet):
+        shutil.rmtree(fleet.valkey_folder / "appendonlydir")
+        yield
+
+
+@contextlib.contextmanager
+def valkey_stalled(fleet: Fleet) -> Iterator[None]:
+    """Stopped in the middle of whatever it does, with its connections open."""
+    os.kill(fleet.valkey.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(fleet.valkey.pid, signal.SIGCONT)
+
+
+@contextlib.contextmanager
+def postgres_away(fleet: Fleet) -> Iterator[None]:
+    """Stopped as an operator does, and started again."""
+    assert fleet.postgres
+    fleet.postgres.stop()
+    try:
+        yield
+    finally:
+        fleet.postgres.start()
+
+
+@contextlib.contextmanager
+def postgres_killed(fleet: Fleet) -> Iterator[None]:
+    """Killed with all its children, and started again."""
+    assert fleet.postgres
+    fleet.postgres.kill()
+    try:
+        yield
+    finally:
+        fleet.postgres.start()
+
+
+@contextlib.contextmanager
+def sqlite_locked(fleet: Fleet) -> Iterator[None]:
+    """Another process writes, and does not come to an end."""
+    path = fleet.stack.places.database
+    command = [sys.executable, "-c", _LOCK, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdin
+        assert holder.stdout
+        assert holder.stdout.readline() == b"locked\n"
+        try:
+            yield
+        finally:
+            holder.stdin.close()
+
+
+@contextlib.contextmanager
+def disk_full(fleet: Fleet) -> Iterator[None]:
+    """The disk of the database, the blobs and the temporary files has not a byte left."""
+    assert fleet.small_disk
+    filler = fleet.stack.places.data / "filler"
+    try:
+        with filler.open("wb", buffering=0) as file:
+            try:
+                while file.write(bytes(1 << 16)):
+                    pass
+            except OSError as error:
+                assert error.errno == errno.ENOSPC  # noqa: PT017 - the disk is full, which was wanted
+        yield
+    finally:
+        filler.unlink()
+
+
+@contextlib.contextmanager
+def line_cut(line: Proxy) -> Iterator[None]:
+    """No connection stays, and none can be made."""
+    line.cut()
+    try:
+        yield
+    finally:
+        line.heal()
+
+
+@contextlib.contextmanager
+def line_stalled(line: Proxy) -> Iterator[None]:
+    """Connections stay, and nothing gets through."""
+    line.stall()
+    try:
+        yield
+    finally:
+        line.heal()
+
+
+@contextlib.contextmanager
+def line_slow(line: Proxy) -> Iterator[None]:
+    """A fifth of a second each way."""
+    line.delay(0.2)
+    try:
+        yield
+    finally:
+        line.heal()
+
+
+def last(seconds: float) -> None:
+    """Let an outage last."""
+    end = time.monotonic() + seconds
+    eventually(lambda: time.monotonic() >= end, within=seconds + 5)

@@ -1,0 +1,125 @@
+"""What must not be left once a fault is over: work in rows, blobs, messages, processes, temporary files.
+
+Each check raises AssertionError with what it has found.
+"""
+
+import fcntl
+import os
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+
+import psutil
+import redis
+from sqlalchemy import select
+
+from services.common.blobs import BlobStore
+from services.common.db import models, tidying
+from services.stack import leftovers
+from tests.faults.customer import Customer
+from tests.faults.fleet import Fleet
+from tests.support.waiting import eventually
+
+# A killed worker's message comes back after the broker's heartbeat timeout of 20 s.
+CALM_SECONDS = 60.0
+
+
+def calm(fleet: Fleet, customer: Customer) -> None:
+    """Wait until nothing is left of what was done."""
+    for check in (check_rows, check_broker, check_processes, check_temporary):
+        eventually(lambda check=check: _passes(check, fleet), CALM_SECONDS, every=0.2)  # type: ignore[misc]
+    eventually(lambda: _passes(check_blobs, fleet, customer.loose), CALM_SECONDS, every=0.2)
+    sweep_late(fleet)
+    check_blobs(fleet)
+
+
+def sweep_late(fleet: Fleet) -> None:
+    """What the sweep does ten minutes later for images whose worker was killed between its commit and the removal."""
+    with fleet.database.read() as session:
+        ended = tidying.untidied(session, older_than=0, limit=1_000_000)
+    BlobStore(str(fleet.blobs)).delete(*(key for image in ended for key in image.keys))
+
+
+def check_rows(fleet: Fleet) -> None:
+    """No row says that something is still to be done."""
+    with fleet.database.read() as session:
+        for table, column, rest in (
+            (models.Order, models.Order.state, ("QUEUED", "RUNNING")),
+            (models.Image, models.Image.state, ("QUEUED", "RUNNING")),
+            (models.Delivery, models.Delivery.state, ("WAITING", "QUEUED", "SENDING")),
+            (models.Letter, models.Letter.state, ("QUEUED", "SENDING")),
+            (models.Mailing, models.Mailing.state, ("PREPARING", "SENDING")),
+        ):
+            found = session.execute(select(table.id, column).where(column.in_(rest))).all()
+            assert not found, f"{table.__tablename__} not ended: {found}"
+
+
+def check_blobs(fleet: Fleet, loose: Collection[str] = ()) -> None:
+    """Every blob has an owner, every result its blob, and no original outlives its image."""
+    there = {path.relative_to(fleet.blobs / "orders").parts: path for path in _files(fleet.blobs)}
+    with fleet.database.read() as session:
+        unowned = {str(order_id) for order_id in session.scalars(select(models.UnownedBlobs.order_id))}
+        open_orders = select(models.Order.id).where(models.Order.state != "EXPIRED")
+        owners = {str(order_id) for order_id in session.scalars(open_orders)}
+        rows = session.execute(select(models.Image.order_id, models.Image.position, models.Image.state))
+        states = {(str(order_id), f"{position:06d}"): state for order_id, position, state in rows}
+    for order_id, kind, name in there:
+        if order_id in unowned:
+            continue
+        assert order_id in owners, f"nobody owns {order_id}/{kind}/{name}"
+        state = states.get((order_id, name))
+        assert state, f"a piece of a blob is left: {order_id}/{kind}/{name}"
+        needed = kind == "result" or state in {"QUEUED", "RUNNING"} or order_id in loose
+        assert needed, f"the original {order_id}/{name} is left of an image that is {state}"
+    for (order_id, name), state in states.items():
+        if state == "SUCCEEDED" and order_id in owners:
+            assert (order_id, "result", name) in there, f"the result of {order_id}/{name} is gone"
+
+
+def check_broker(fleet: Fleet) -> None:
+    """Neither queue holds anything, nor does a dead worker."""
+    with redis.Redis.from_url(fleet.valkey.url) as client:
+        left = sorted(key for key in client.keys("dramatiq:*") if not key.endswith(b"__heartbeats__"))
+    assert not left, left
+
+
+def check_processes(fleet: Fleet) -> None:
+    """Whatever runs belongs to a service that the supervisor knows."""
+    run = leftovers.read(fleet.stack.places.processes)
+    assert run, "the stack has ended"
+    known = {record.pid for record in run.records}
+    assert len(known) == 8, f"not all services run: {[record.name for record in run.records]}"
+    strays = [process for process in leftovers.carriers(run.token) if _group(process) not in known]
+    assert not strays, strays
+
+
+def check_temporary(fleet: Fleet) -> None:
+    """No temporary file of a dead process is left, and no live one keeps any while it has nothing to do."""
+    for path in fleet.temporary.iterdir():
+        assert path.name.startswith("imageblur-scratch-"), f"what is {path.name}?"
+        assert [file.name for file in path.iterdir()] == ["lock"], f"files are left in {path.name}"
+        assert _locked(path / "lock"), f"{path.name} is nobody's"
+
+
+def _passes(check: Callable[..., None], *arguments: object) -> bool:
+    check(*arguments)
+    return True
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.rglob("*") if path.is_file())
+
+
+def _group(process: psutil.Process) -> int:
+    try:
+        return os.getpgid(process.pid)
+    except ProcessLookupError:
+        return 0
+
+
+def _locked(path: Path) -> bool:
+    with path.open("r+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False

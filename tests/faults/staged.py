@@ -1,0 +1,130 @@
+"""A service as it is, with stages of its work at which it can be held: `python -m tests.faults.staged SERVICE`.
+
+Each stage costs one failed rename; nothing else of the service is changed, but that the schedulers ask each second
+whether a mailing is due, by a clock that can be moved.
+"""
+
+# Each child of a blur worker imports this module anew: whatever is heavy is imported where it is used.
+import functools
+import importlib
+import sys
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from tests.faults.stages import number, reach
+
+
+def gateway() -> None:
+    from services.gateway.uploads import Upload
+
+    _before(Upload, "_commit", "gateway-commit")
+    _before_sending("gateway")
+
+
+def blur_worker() -> None:
+    from services.blur_worker import children
+    from services.blur_worker.use_cases import BlurImage
+    from services.common.blobs import BlobStore
+
+    _before(BlurImage, "__call__", "worker-fetched")
+    _before(children.Children, "blur", "worker-claimed")
+    _before(BlobStore, "put", "worker-storing")
+    _before(BlurImage, "_record", "worker-finish")
+    _before(BlurImage, "_tidy", "worker-tidy")
+
+
+def mailer() -> None:
+    from services.mailer.smtp import SmtpSender
+    from services.mailer.use_cases import SendLetter
+
+    _before(SendLetter, "_work", "mailer-claimed")
+    _after(SmtpSender, "send", "mailer-sent")
+    _before(SmtpSender, "send", "mailer-smtp")
+
+
+def scheduler() -> None:
+    from services.scheduler import jobs
+    from services.scheduler.mailings import Mailings
+
+    jobs.WEEKLY_CHECK_SECONDS = 1
+    order_weekly = Mailings.order_weekly
+
+    def moved(self: Mailings, now: datetime) -> object:
+        reach("scheduler-weekly")
+        return order_weekly(self, now + timedelta(seconds=number("clock")))
+
+    Mailings.order_weekly = moved  # type: ignore[assignment, method-assign]
+    _before_sending("scheduler")
+
+
+def set_up_blur_worker() -> None:
+    """Called in the worker process, as `services.blur_worker.app:setup` is."""
+    from services.blur_worker import app, children
+    from tests.faults import poison
+
+    blur_worker()
+    app.Children = functools.partial(children.Children, work=poison.blur_file)  # type: ignore[attr-defined]
+    app.setup()
+
+
+def set_up_mailer() -> None:
+    """Called in the worker process, as `services.mailer.app:setup` is."""
+    from services.mailer import app
+
+    mailer()
+    app.setup()
+
+
+def _before(owner: Any, name: str, stage: str) -> None:
+    original = getattr(owner, name)
+
+    @functools.wraps(original)
+    def held(*args: Any, **kwargs: Any) -> Any:
+        reach(stage, *args[1:])
+        return original(*args, **kwargs)
+
+    setattr(owner, name, held)
+
+
+def _after(owner: Any, name: str, stage: str) -> None:
+    original = getattr(owner, name)
+
+    @functools.wraps(original)
+    def held(*args: Any, **kwargs: Any) -> Any:
+        result = original(*args, **kwargs)
+        reach(stage, *args[1:])
+        return result
+
+    setattr(owner, name, held)
+
+
+def _before_sending(service: str) -> None:
+    """The moment after a commit and before its messages: `scheduler-blur_image` and the like."""
+    from services.common.broker import Broker
+
+    send = Broker.send
+
+    def held(self: Broker, messages: Iterable[Any]) -> None:
+        sent = list(messages)
+        for message in sent[:1]:
+            reach(f"{service}-{message.actor_name}", message.args)
+        send(self, sent)
+
+    Broker.send = held  # type: ignore[method-assign]
+
+
+def main() -> None:
+    from services.common import startup, worker
+
+    service = sys.argv.pop(1)
+    if service in {"blur_worker", "mailer"}:
+        serve = worker.serve
+        worker.serve = lambda _setup, **options: serve(f"{__spec__.name}:set_up_{service}", **options)
+    else:
+        globals()[service]()
+    startup.run(importlib.import_module(f"services.{service}.__main__").main)
+
+
+if __name__ == "__main__":
+    main()

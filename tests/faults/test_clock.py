@@ -1,0 +1,87 @@
+"""Clocks that jump over the weekly hour and back, two schedulers that see it at once, and one that is killed at it."""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import func, select
+
+from services.common.db.models import Mailing
+from tests.faults import remains
+from tests.faults.customer import Customer
+from tests.faults.fleet import Fleet, kill_service, lives
+from tests.faults.report import Line
+from tests.support.waiting import eventually
+
+WEEK = timedelta(days=7)
+
+
+def test_one_mailing_a_week_whatever_the_clocks_do(
+    fleet: Fleet, customer: Customer, tell: Callable[[Line], None]
+) -> None:
+    subscribers = [f"reader{number}.{fleet.kind}@example.org" for number in range(3)]
+    for address in subscribers:
+        customer.subscribe(address)
+    monday = _next_monday()
+    assert _mailings(fleet) == 0
+
+    at = time.time()
+    _jump(fleet, monday)
+    eventually(lambda: _mailings(fleet) == 1)
+    _wait_for_letters(fleet, subscribers, 1)
+    tell(Line("clocks jump over the weekly hour", "two schedulers at once", fleet.kind, "1 mailing", time.time() - at))
+
+    for moment in (monday - timedelta(days=2), monday + timedelta(days=1), monday):
+        _jump(fleet, moment)
+        _jump(fleet, moment)  # at its second check each has done with the first
+        assert _mailings(fleet) == 1
+    tell(Line("clocks jump back, and again over it", "two schedulers at once", fleet.kind, "still 1 mailing", 0.0))
+
+    at = time.time()
+    fleet.stages.arm("scheduler-prepare_mailing")
+    _jump(fleet, monday + WEEK)
+    reached = fleet.stages.wait_reached("scheduler-prepare_mailing")
+    assert _mailings(fleet) == 2
+    assert lives(reached.pid)
+    kill_service(reached.pid)
+    fleet.stages.disarm("scheduler-prepare_mailing")
+    _wait_for_letters(fleet, subscribers, 2)
+    remains.calm(fleet, customer)
+    _wait_for_letters(fleet, subscribers, 2)
+    seen = "the row is there, no letter yet"
+    tell(Line("kill -9 scheduler", "mailing inserted, before the message", fleet.kind, seen, time.time() - at))
+    fleet.stages.move_clock(0)
+
+
+def _next_monday() -> datetime:
+    """A moment after the weekly hour to come."""
+    noon = datetime.now(UTC).replace(hour=12, minute=0, second=30, microsecond=0)
+    return noon + timedelta(days=7 - noon.weekday())
+
+
+def _jump(fleet: Fleet, moment: datetime) -> None:
+    """Move the clocks of both schedulers while both are about to ask whether a mailing is due, and let them ask."""
+    pids = eventually(lambda: _pids(fleet) if len(_pids(fleet)) == 2 else None, within=30)
+    assert pids
+    fleet.stages.arm_all("scheduler-weekly")
+    for pid in pids:
+        fleet.stages.wait_reached("scheduler-weekly", pid=pid)
+    fleet.stages.move_clock((moment - datetime.now(UTC)).total_seconds())
+    fleet.stages.disarm("scheduler-weekly")
+
+
+def _pids(fleet: Fleet) -> list[int]:
+    return [record.pid for record in fleet.records("scheduler")]
+
+
+def _mailings(fleet: Fleet) -> int:
+    with fleet.database.read() as session:
+        return session.scalar(select(func.count()).select_from(Mailing)) or 0
+
+
+def _wait_for_letters(fleet: Fleet, subscribers: list[str], count: int) -> None:
+    """Every subscriber has had so many, no more, and each of another mailing."""
+    eventually(lambda: all(len(fleet.sink.to(address)) >= count for address in subscribers), within=40)
+    for address in subscribers:
+        assert len({str(letter.message["Message-ID"]) for letter in fleet.sink.to(address)}) == count
+        assert len(fleet.sink.to(address)) == count

@@ -1,0 +1,93 @@
+"""Holds what clients were promised in a chaos against what became of it."""
+
+from collections.abc import Callable, Sequence
+
+import grpc
+from imageblur.v1.order_pb2 import DeliveryState, ImageState
+
+from tests.faults import audit, remains
+from tests.faults.crowd import POISONS, Wish
+from tests.faults.customer import Customer
+from tests.faults.fleet import Fleet
+from tests.faults.samples import sample_of
+from tests.support.waiting import eventually
+
+PATIENCE = 240.0
+"""An image that was hit often waits a minute for its next attempt."""
+_MAIL_ENDED = {
+    DeliveryState.DELIVERY_STATE_SENT,
+    DeliveryState.DELIVERY_STATE_FAILED,
+    DeliveryState.DELIVERY_STATE_CANCELLED,
+}
+
+
+class Verdict:
+    """Counts, and what is not as promised."""
+
+    def __init__(self, fleet: Fleet, customer: Customer, violations: list[str]) -> None:
+        self.violations = violations
+        self._fleet = fleet
+        self._customer = customer
+        self._orders = self._deleted = self._images = self._letters = self._repeats = 0
+
+    def judge(self, wishes: Sequence[Wish]) -> None:
+        """Wait for every order's end and judge it, then what is left over all."""
+        for wish in wishes:
+            self._try(f"order {wish.accepted.order_id}", lambda wish=wish: self._order(wish))  # type: ignore[misc]
+        # Whether an original outlives its image is left open: a worker may have been killed right between the two.
+        self._customer.loose |= {wish.accepted.order_id for wish in wishes if not wish.deleted}
+        self._try("what is left", lambda: remains.calm(self._fleet, self._customer))
+
+    def summary(self) -> str:
+        """For the terminal."""
+        return (
+            f"{self._orders} orders accepted and ended, {self._deleted} of them deleted; {self._images} images; "
+            f"{self._letters} letters, {self._repeats} of them repeats; {len(self.violations)} violations"
+        )
+
+    def _try(self, what: str, judge: Callable[[], None]) -> None:
+        try:
+            judge()
+        except (AssertionError, grpc.RpcError) as error:
+            self.violations.append(f"{what}: {error}")
+
+    def _order(self, wish: Wish) -> None:
+        self._orders += 1
+        if wish.deleted:
+            self._deleted += 1
+            try:
+                self._customer.status(wish.accepted.order_id)
+            except grpc.RpcError as error:
+                if error.code() == grpc.StatusCode.NOT_FOUND:
+                    return
+                raise
+            raise AssertionError("it was deleted and is there again")
+        _, images = audit.ended(self._customer, wish.accepted, PATIENCE)
+        self._images += len(images)
+        audit.check_results(self._customer, wish.accepted, images)
+        for image in images:
+            expected = {ImageState.IMAGE_STATE_CANCELLED} if wish.cancelled else set()
+            bad = sample_of(image.filename) in POISONS
+            expected.add(ImageState.IMAGE_STATE_FAILED if bad else ImageState.IMAGE_STATE_SUCCEEDED)
+            assert image.state in expected, f"{image.filename} is {ImageState.Name(image.state)}: {image.failure}"
+        self._mail(wish)
+
+    def _mail(self, wish: Wish) -> None:
+        address = wish.accepted.address
+
+        def over() -> bool:
+            order, _ = self._customer.status(wish.accepted.order_id)
+            return {delivery.state for delivery in order.deliveries} <= _MAIL_ENDED
+
+        eventually(over, PATIENCE, every=0.2)
+        order, _ = self._customer.status(wish.accepted.order_id)
+        deliveries = {delivery.delivery_id: delivery.state for delivery in order.deliveries}
+        assert wish.deliveries <= deliveries.keys(), "a delivery that was promised is unknown"
+        assert len(deliveries) >= wish.accepted.letters, "the mail that was ordered is unknown"
+        if not wish.cancelled:
+            assert set(deliveries.values()) <= {DeliveryState.DELIVERY_STATE_SENT}, order.deliveries
+        ids = [str(letter.message["Message-ID"]) for letter in self._fleet.sink.to(address)]
+        sent = sum(state == DeliveryState.DELIVERY_STATE_SENT for state in deliveries.values())
+        assert sent <= len(set(ids)) <= len(deliveries), f"{sent} letters were sent, these came: {ids}"
+        self._letters += len(ids)
+        self._repeats += len(ids) - len(set(ids))
