@@ -6,6 +6,7 @@ missing. So sending never fails its caller, and no message is ever delayed or re
 
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import cast
 from uuid import UUID, uuid4
 
 import redis
@@ -30,13 +31,14 @@ _log = log.get(__name__)
 class Broker(RedisBroker):
     """Dramatiq's Redis broker, set to recover in seconds, with sends in one round trip.
 
-    `heartbeat_timeout`: messages of a worker that was killed return after 20 s; shorter would take a stalled Valkey for
-    dead workers. `maintenance_chance`: on every command, or they would return after minutes.
+    `heartbeat_timeout`: messages of a worker that was killed return after 8 s. A Valkey that stalls for longer takes
+    live workers for dead and hands their messages out twice, which does no harm: a claim holds once.
+    `maintenance_chance`: on every command, or they would return after minutes.
     """
 
     def __init__(self, client: redis.Redis, queues: Iterable[str]) -> None:
         super().__init__(  # type: ignore[no-untyped-call]
-            client=client, middleware=[], heartbeat_timeout=20_000, maintenance_chance=1_000_000
+            client=client, middleware=[], heartbeat_timeout=8_000, maintenance_chance=1_000_000
         )
         self._held: defaultdict[str, set[bytes]] = defaultdict(set)
         for queue in queues:
@@ -57,7 +59,7 @@ class Broker(RedisBroker):
         """Enqueue messages in one round trip; what is lost is sent again by the sweep."""
         pipeline = self.client.pipeline(transaction=False)
         for message in messages:
-            key = str(uuid4())
+            key = f"{message.args[0]}.{uuid4()}"
             encoded = message.copy(options={"redis_message_id": key}).encode()
             # The arguments of dramatiq's own script, which its `enqueue` passes for one message at a time.
             arguments = ["enqueue", current_millis(), message.queue_name, self.broker_id, self.heartbeat_timeout]
@@ -71,16 +73,17 @@ class Broker(RedisBroker):
         pipeline.publish(ENDED if ended else CHANGED, order_id.bytes)
         self._execute(pipeline, "announcement")
 
-    def backlog(self, queue: str) -> int:
-        """Messages waiting in a queue or being handled.
+    def subjects(self, queue: str) -> list[str]:
+        """The ids that the messages in a queue, waiting or being handled, are about; twice where two are.
 
         Raises:
             Unavailable: The broker cannot be reached.
         """
         try:
-            return int(self.client.hlen(f"{self.namespace}:{queue}.msgs"))
+            keys = cast("list[bytes]", self.client.hkeys(f"{self.namespace}:{queue}.msgs"))
         except redis.RedisError as error:
             raise Unavailable("the broker cannot be reached") from error
+        return [key.decode().partition(".")[0] for key in keys]
 
     def ping(self) -> None:
         """Reach the broker or raise Unavailable."""

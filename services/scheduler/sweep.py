@@ -1,12 +1,17 @@
 """Sends again what was lost, takes back what its worker will not finish, removes blobs that no order owns."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from uuid import UUID
+
+from dramatiq import Message
 
 from services.common import log
 from services.common.blobs import BlobStore
 from services.common.broker import Broker
 from services.common.db import idempotency, images, letters, orders, outbox, tidying, unowned_blobs
 from services.common.db.engine import Database
+from services.common.db.models import Image, Letter, Mailing
 from services.common.db.tidying import surplus_keys
 from services.common.messages import BLUR_QUEUE, MAIL_QUEUE, blur_image, prepare_mailing, send_letter
 from services.common.orders import LATE_SECONDS, blob_prefix
@@ -14,6 +19,8 @@ from services.common.refilling import refill_waiting
 
 BATCH = 1000
 """Rows taken up in one go; the next sweep takes the next ones."""
+MOST_UNCLAIMED = 20_000
+"""Rows held against what is in the broker; the oldest first, so that the others have their turn."""
 RESEND_SECONDS = 5
 """How long a message may wait unclaimed before the broker is asked whether it still has it."""
 SILENT_UPLOAD_SECONDS = 60
@@ -47,14 +54,7 @@ class Sweep:
             if follow_up.image_ended:
                 self.blobs.delete(*surplus_keys(claim.order_id, claim.position, follow_up.image_ended))
         refill_waiting(self.database, self.broker, self.window)
-        with self.database.read() as session:
-            expected = outbox.images_at_broker(session)
-        # A mere backlog is not repeated: only where the broker holds less than the rows say has something been lost.
-        if expected and self.broker.backlog(BLUR_QUEUE) < expected:
-            with self.database.write() as session:
-                lost = outbox.resend_images(session, older_than=RESEND_SECONDS, limit=BATCH)
-            self._tell("images", len(lost))
-            self.broker.send(map(blur_image, lost))
+        self._resend(Image, BLUR_QUEUE, blur_image)
 
     def letters(self) -> None:
         """Letters whose mailer died, that may be tried again, or whose message is gone; mailings likewise."""
@@ -68,14 +68,8 @@ class Sweep:
             letters.finish_mailings(session)
             due = outbox.due_letters(session, limit=BATCH)
         self.broker.send(map(send_letter, due))
-        with self.database.read() as session:
-            expected = outbox.letters_at_broker(session)
-        if expected and self.broker.backlog(MAIL_QUEUE) < expected:
-            with self.database.write() as session:
-                lost = outbox.resend_letters(session, older_than=RESEND_SECONDS, limit=BATCH)
-                mailings = outbox.resend_mailings(session, older_than=RESEND_SECONDS)
-            self._tell("letters", len(lost) + len(mailings))
-            self.broker.send([*map(send_letter, lost), *map(prepare_mailing, mailings)])
+        self._resend(Letter, MAIL_QUEUE, send_letter)
+        self._resend(Mailing, MAIL_QUEUE, prepare_mailing)
 
     def blobs_without_order(self) -> None:
         """Blobs of uploads that broke, and of orders that are gone."""
@@ -107,7 +101,17 @@ class Sweep:
             idempotency.forget_expired(session)
         self.blobs_without_order()
 
-    @staticmethod
-    def _tell(what: str, count: int) -> None:
-        if count:
-            _log.warning("sent again: the broker had lost them", what=what, count=count)
+    def _resend(self, model: outbox.Sent, queue: str, message: Callable[[UUID], Message[None]]) -> None:
+        with self.database.read() as session:
+            waiting = outbox.unclaimed(session, model, older_than=RESEND_SECONDS, limit=MOST_UNCLAIMED)
+        if not waiting:
+            return
+        # A mere backlog is not repeated: only what the broker does not have.
+        there = set(self.broker.subjects(queue))
+        lost = [row_id for row_id in waiting if str(row_id) not in there][:BATCH]
+        if not lost:
+            return
+        with self.database.write() as session:
+            again = outbox.resend(session, model, lost)
+        _log.warning("sent again: the broker had lost them", what=model.__tablename__, count=len(again))
+        self.broker.send(map(message, again))

@@ -64,7 +64,7 @@ def set_up_blur_worker() -> None:
     from tests.faults import poison
 
     blur_worker()
-    app.Children = functools.partial(children.Children, work=poison.blur_file)  # type: ignore[attr-defined]
+    setattr(app, "Children", functools.partial(children.Children, work=poison.blur_file))  # noqa: B010 - not typed so
     app.setup()
 
 

@@ -7,18 +7,21 @@ Statements about rows of many orders lock none of the orders. So they pass over 
 which are in good hands: to wait for one while holding others is how PostgreSQL would come to a deadlock.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, func, or_, select, update
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy import Select, select, update
+from sqlalchemy.orm import Session
 
 from services.common.db.clock import SECOND, now
 from services.common.db.images import Claim
 from services.common.db.letters import Claim as LetterClaim
 from services.common.db.models import Delivery, Image, Letter, Mailing, Order
-from services.common.db.windows import IN_FLIGHT
 from services.common.orders import ImageState
+
+Sent = type[Image] | type[Letter] | type[Mailing]
+_SENT: Mapping[Sent, str] = {Image: "QUEUED", Letter: "QUEUED", Mailing: "PREPARING"}
+"""States in which rows with `enqueued_at` have a message."""
 
 
 def lapsed_images(session: Session, *, limit: int) -> list[Claim]:
@@ -36,30 +39,6 @@ def lapsed_images(session: Session, *, limit: int) -> list[Claim]:
     ]
 
 
-def images_at_broker(session: Session) -> int:
-    """How many messages about images the broker should hold: those waiting and those being handled."""
-    return _count(session, Image.id, IN_FLIGHT)
-
-
-def resend_images(session: Session, *, older_than: float, limit: int) -> Sequence[UUID]:
-    """Images that were sent to the broker so many seconds ago and not claimed since; they count as sent now."""
-    stale = (
-        select(Image.id)
-        .where(Image.state == ImageState.QUEUED, Image.enqueued_at < now() - int(older_than * SECOND))
-        .order_by(Image.enqueued_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-        .cte()
-    )
-    return session.scalars(
-        update(Image)
-        .where(Image.id.in_(select(stale.c.id)), Image.state == ImageState.QUEUED)
-        .values(enqueued_at=now())
-        .returning(Image.id)
-        .execution_options(synchronize_session=False)
-    ).all()
-
-
 def lapsed_letters(session: Session, *, limit: int) -> list[LetterClaim]:
     """Claims on letters whose leases have run out: their mailer died, before or after the server took the letter."""
     rows = session.execute(
@@ -75,16 +54,6 @@ def lapsed_letters(session: Session, *, limit: int) -> list[LetterClaim]:
     ]
 
 
-def letters_at_broker(session: Session) -> int:
-    """How many messages about mail the broker should hold."""
-    letters = _count(
-        session,
-        Letter.id,
-        or_(Letter.state == "SENDING", (Letter.state == "QUEUED") & Letter.enqueued_at.is_not(None)),
-    )
-    return letters + _count(session, Mailing.id, Mailing.state == "PREPARING")
-
-
 def due_letters(session: Session, *, limit: int) -> Sequence[UUID]:
     """Letters that wait for another attempt and may have it now; they count as sent to the broker."""
     due = (
@@ -92,41 +61,31 @@ def due_letters(session: Session, *, limit: int) -> Sequence[UUID]:
         .where(Letter.state == "QUEUED", Letter.enqueued_at.is_(None), Letter.not_before <= now())
         .limit(limit)
     )
-    return _enqueue_letters(session, due)
+    return _sent_now(session, Letter, due)
 
 
-def resend_letters(session: Session, *, older_than: float, limit: int) -> Sequence[UUID]:
-    """Letters that were sent to the broker so many seconds ago and not claimed since; they count as sent now."""
-    stale = (
-        select(Letter.id)
-        .where(Letter.state == "QUEUED", Letter.enqueued_at < now() - int(older_than * SECOND))
-        .order_by(Letter.enqueued_at)
-        .limit(limit)
-    )
-    return _enqueue_letters(session, stale)
-
-
-def resend_mailings(session: Session, *, older_than: float) -> Sequence[UUID]:
-    """Mailings in preparation that made no progress for so many seconds; they count as sent to the broker now."""
+def unclaimed(session: Session, model: Sent, *, older_than: float, limit: int) -> Sequence[UUID]:
+    """What was sent to the broker so many seconds ago and not claimed since, the oldest first."""
     return session.scalars(
-        update(Mailing)
-        .where(Mailing.state == "PREPARING", Mailing.enqueued_at < now() - int(older_than * SECOND))
-        .values(enqueued_at=now())
-        .returning(Mailing.id)
-        .execution_options(synchronize_session=False)
+        select(model.id)
+        .where(model.state == _SENT[model], model.enqueued_at < now() - int(older_than * SECOND))
+        .order_by(model.enqueued_at)
+        .limit(limit)
     ).all()
 
 
-def _enqueue_letters(session: Session, which: Select[UUID]) -> Sequence[UUID]:
+def resend(session: Session, model: Sent, ids: Sequence[UUID]) -> Sequence[UUID]:
+    """Those of them that still wait to be claimed; they count as sent to the broker now."""
+    waiting = select(model.id).where(model.id.in_(ids), model.state == _SENT[model], model.enqueued_at.is_not(None))
+    return _sent_now(session, model, waiting)
+
+
+def _sent_now(session: Session, model: Sent, which: Select[UUID]) -> Sequence[UUID]:
     free = which.with_for_update(skip_locked=True).cte()
     return session.scalars(
-        update(Letter)
-        .where(Letter.id.in_(select(free.c.id)), Letter.state == "QUEUED")
+        update(model)
+        .where(model.id.in_(select(free.c.id)))
         .values(enqueued_at=now())
-        .returning(Letter.id)
+        .returning(model.id)
         .execution_options(synchronize_session=False)
     ).all()
-
-
-def _count(session: Session, column: InstrumentedAttribute[UUID], condition: ColumnElement[bool]) -> int:
-    return session.scalar(select(func.count(column)).where(condition)) or 0

@@ -166,9 +166,9 @@ def test_a_repeated_message_finds_no_image_that_waits_for_its_turn(database: Dat
 def test_what_the_broker_lost_is_found_by_age(database: Database, place: Place) -> None:
     _, ids, _ = place(3, window=2)
     with database.write() as session:
-        assert outbox.images_at_broker(session) == 2
-        assert outbox.resend_images(session, older_than=60, limit=9) == []
-        assert set(outbox.resend_images(session, older_than=-1, limit=9)) == set(ids[:2])
+        assert outbox.unclaimed(session, Image, older_than=60, limit=9) == []
+        assert set(outbox.unclaimed(session, Image, older_than=-1, limit=9)) == set(ids[:2])
+        assert set(outbox.resend(session, Image, ids)) == set(ids[:2])
 
 
 def test_cancelling_ends_what_is_open_and_a_late_result_is_not_taken(database: Database, place: Place) -> None:

@@ -31,8 +31,8 @@ class FrailBroker:
     def announce(self, order_id: UUID, *, ended: bool = False) -> None:
         """Nobody watches."""
 
-    def backlog(self, queue: str) -> int:
-        return len(self.queues[queue])
+    def subjects(self, queue: str) -> list[str]:
+        return [str(subject) for subject in self.queues[queue]]
 
     def flush(self) -> None:
         """Lose everything."""

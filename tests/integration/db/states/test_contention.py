@@ -99,9 +99,13 @@ class Crowd:
 
     def resend(self, _chance: random.Random) -> None:
         self._write(lambda session: session.execute(update(Image).where(Image.not_before > 1).values(not_before=1)))
-        self._write(lambda session: outbox.resend_images(session, older_than=0, limit=99))
+        self._write(
+            lambda session: outbox.resend(session, Image, outbox.unclaimed(session, Image, older_than=0, limit=99))
+        )
         self._write(lambda session: outbox.due_letters(session, limit=99))
-        self._write(lambda session: outbox.resend_letters(session, older_than=0, limit=99))
+        self._write(
+            lambda session: outbox.resend(session, Letter, outbox.unclaimed(session, Letter, older_than=0, limit=99))
+        )
 
     def ask(self, chance: random.Random) -> None:
         with self.database.write() as session:
@@ -169,7 +173,7 @@ def test_statements_over_many_orders_wait_for_nobody(database: Database, place: 
         busy.execute(update(Image).where(Image.id.in_([running, queued])).values(filename="changed.jpg"))
         with database.write() as session:
             session.execute(text("SET LOCAL lock_timeout = '5s'"))
-            assert outbox.resend_images(session, older_than=-1, limit=9) == [free]
+            assert outbox.resend(session, Image, [queued, free]) == [free]
             images.renew(session, [claim.owner], lease_seconds=60)
 
 
