@@ -66,9 +66,9 @@ class CommonSettings(Settings):
     order_window: int = Field(
         default_factory=lambda: 2 * (os.cpu_count() or 1),
         ge=1,
-        description="How many images of one order are in the queue or at work at a time: about twice the number of "
-        "blur children of all workers. More lets large orders hold up small ones, fewer leaves children idle. Default: "
-        "twice the cores.",
+        description="How many images are in the queue or at work at a time, shared by the orders that have some there "
+        "(each at least one): about twice the number of blur children of all workers. More lets large orders hold up "
+        "small ones, fewer leaves children idle. Default: twice the cores.",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="Least severe level logged."
