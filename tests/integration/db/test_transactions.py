@@ -11,7 +11,7 @@ from services.common.errors import Unavailable
 from tests.integration.db.conftest import Place
 
 
-@pytest.mark.parametrize("durable", [False, True, False])
+@pytest.mark.parametrize("durable", [False, True])
 def test_a_durable_commit_waits_for_the_disk_and_others_do_not(database: Database, durable: bool) -> None:
     # Each time on the same connection of the pool.
     for wanted in (durable, not durable, durable):
