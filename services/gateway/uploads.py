@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 from sqlalchemy.orm import Session
 
 from services.common import log
-from services.common.blobs import CHUNK, BlobStore, BlobWriter, MissingBlob
+from services.common.blobs import BlobStore, MissingBlob
 from services.common.broker import Broker
 from services.common.db import backlog, idempotency, orders, unowned_blobs
 from services.common.db.engine import Database
@@ -21,6 +21,7 @@ from services.common.errors import InvalidArgument, Unavailable, Violation
 from services.common.messages import blur_image
 from services.common.orders import blob_prefix, source_key
 from services.common.spec import BlurSpec
+from services.gateway.image_upload import ImageUpload
 from services.gateway.offload import Offload
 from services.gateway.readiness import Asked, Readiness
 from services.gateway.requests import Header
@@ -61,7 +62,7 @@ class Upload:
     @asynccontextmanager
     async def image(
         self, filename: str, spec: BlurSpec | None, *, field: str, size: int | None = None, sha256: bytes | None = None
-    ) -> AsyncIterator["ImageUpload"]:
+    ) -> AsyncIterator[ImageUpload]:
         """Take in the next image; `field` is its name in errors, `size` and `sha256` what the client announced."""
         limits = self._intake.settings
         position = len(self._images) + 1
@@ -71,25 +72,19 @@ class Upload:
         writing = contextlib.nullcontext() if self._dry_run else self._intake.blobs.writer(key)
         with _never_missing():
             async with writing as writer:
-                image = ImageUpload(self, writer, field)
+                image = ImageUpload(field, writer, limits.max_image_bytes, self._count)
                 yield image
                 image.check(size, sha256)
         spec_json = spec.to_json() if spec else None
         self._images.append(NewImage(uuid4(), position, filename, spec_json, image.size))
         self._fingerprint.update(json.dumps([filename, spec_json, image.sha256.hex()]).encode())
 
-    def count(self, size: int) -> None:
-        """More bytes have come."""
+    def _count(self, size: int) -> None:
         self._bytes += size
         if self._bytes > self._intake.settings.max_order_bytes:
             raise InvalidArgument(
                 Violation("images", f"are larger than {self._intake.settings.max_order_bytes} bytes together")
             )
-
-    @property
-    def max_image_bytes(self) -> int:
-        """Largest image that is taken."""
-        return self._intake.settings.max_image_bytes
 
     async def keep_alive(self) -> None:
         """Tell the sweep that this upload goes on, however slowly, for as long as it does."""
@@ -179,47 +174,6 @@ class Upload:
     def _heartbeat(self) -> None:
         with self._intake.database.write(durable=False) as session:
             unowned_blobs.heartbeat(session, self._order_id)
-
-
-class ImageUpload:
-    """One image on its way in."""
-
-    def __init__(self, upload: Upload, writer: BlobWriter | None, field: str) -> None:
-        self._upload = upload
-        self._writer = writer
-        self._field = field
-        self._hash = hashlib.sha256()
-        self.size = 0
-        """Bytes so far."""
-
-    @property
-    def sha256(self) -> bytes:
-        """Of the bytes so far."""
-        return self._hash.digest()
-
-    async def write(self, data: bytes) -> None:
-        """The next bytes."""
-        self.size += len(data)
-        if self.size > self._upload.max_image_bytes:
-            raise InvalidArgument(
-                Violation(f"{self._field}.data", f"is larger than {self._upload.max_image_bytes} bytes")
-            )
-        self._upload.count(len(data))
-        # A piece at a time: the writer would copy all of it at once, and other calls would have to wait.
-        for begin in range(0, len(data), CHUNK):
-            piece = data[begin : begin + CHUNK]
-            self._hash.update(piece)
-            if self._writer:
-                await self._writer.write(piece)
-
-    def check(self, size: int | None, sha256: bytes | None) -> None:
-        """Hold what came against what was announced."""
-        if not self.size:
-            raise InvalidArgument(Violation(f"{self._field}.data", "is empty"))
-        if size is not None and size != self.size:
-            raise InvalidArgument(Violation(f"{self._field}.size_bytes", f"is {size}, but {self.size} bytes came"))
-        if sha256 is not None and sha256 != self.sha256:
-            raise InvalidArgument(Violation(f"{self._field}.sha256", "does not match the bytes that came"))
 
 
 @asynccontextmanager
