@@ -54,16 +54,19 @@ def serve(pipe: Connection, limits: ChildLimits, work: Work) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if sys.platform == "linux":
-        memory = limits.memory << 20
-        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+        most = limits.memory << 20
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    import services.blur_worker.engine  # noqa: F401, PLC0415 - never in the parent; loaded before anything is asked
+    from services.blur_worker.engine import memory  # noqa: PLC0415 - never in the parent; brings all of the engine
 
+    memory.keep()
     with contextlib.suppress(EOFError, OSError):
         pipe.send("ready")
         while True:
             task: Task = pipe.recv()
-            pipe.send(_answer(task, limits, work))
+            answer = _answer(task, limits, work)
+            pipe.send(answer)
+            memory.release_after(answer.width * answer.height if isinstance(answer, Facts) else None)
 
 
 def _answer(task: Task, limits: ChildLimits, work: Work) -> Answer:

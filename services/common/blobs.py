@@ -41,21 +41,35 @@ class BlobWriter(Protocol):
 
 
 class _Writer:
-    """A writer of obstore that ends when it is told to.
+    """Keeps the first piece until there is more: a small blob is one request.
 
-    Its file takes room on the disk, removed or not, until it is gone; and an error on its way up keeps all it passed.
+    Lets go of obstore's writer when it is told to: its file takes room on the disk, removed or not, until it is gone,
+    and an error on its way up keeps all it passed.
     """
 
-    def __init__(self, writer: "AsyncWritableFile") -> None:
-        self._writer: AsyncWritableFile | None = writer
+    def __init__(self, store: ObjectStore, key: str, piece: int) -> None:
+        self._store = store
+        self._key = key
+        self._piece = piece
+        self._first = b""
+        self._writer: AsyncWritableFile | None = None
 
     async def write(self, data: bytes) -> None:
-        assert self._writer is not None, "it has ended"
+        if self._writer is None:
+            if len(self._first) + len(data) <= self._piece:
+                self._first += data
+                return
+            # One piece being filled and two on the way: memory stays flat however large the blob.
+            self._writer = obstore.open_writer_async(self._store, self._key, buffer_size=self._piece, max_concurrency=2)
+            await self._writer.write(self._first)
+            self._first = b""
         await self._writer.write(data)
 
     async def close(self) -> None:
-        assert self._writer is not None, "it has ended"
-        await self._writer.close()
+        if self._writer:
+            await self._writer.close()
+        else:
+            await obstore.put_async(self._store, self._key, self._first)
 
     def let_go(self) -> None:
         self._writer = None
@@ -102,8 +116,7 @@ class BlobStore:
     async def writer(self, key: str) -> AsyncIterator[BlobWriter]:
         """Store a blob piece by piece; it appears when the block ends, unless by an error."""
         with _translated():
-            # One piece being filled and two on the way: memory stays flat however large the blob.
-            writer = _Writer(obstore.open_writer_async(self._store, key, buffer_size=self._piece, max_concurrency=2))
+            writer = _Writer(self._store, key, self._piece)
             try:
                 yield writer
                 await writer.close()

@@ -4,7 +4,6 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 from importlib.metadata import version
 from typing import Any
-from uuid import UUID
 
 from google.protobuf.duration_pb2 import Duration
 from grpc import aio
@@ -14,6 +13,7 @@ from imageblur.v1.blur_service_pb2_grpc import BlurServiceServicer
 
 from services.common import archive
 from services.common.db.models import Image
+from services.common.db.orders import Snapshot
 from services.common.errors import InvalidArgument, TooLarge, Violation
 from services.common.orders import DeliveryState, OrderState
 from services.common.spec import BlurSpec, Format
@@ -76,8 +76,8 @@ class BlurServicer(BlurServiceServicer):
             for index, (filename, spec, data) in enumerate(images):
                 async with upload.image(filename, spec, field=f"images[{index}]") as incoming:
                     await incoming.write(data)
-            order_id = await upload.commit()
-        return pb.BlurOrderResponse(order=await self._accepted(order_id, header, len(images)))
+            accepted = await upload.commit()
+        return pb.BlurOrderResponse(order=_accepted(accepted, header, len(images)))
 
     async def StreamBlurOrder(
         self,
@@ -105,8 +105,8 @@ class BlurServicer(BlurServiceServicer):
                 raise InvalidArgument(
                     Violation("start.image_count", f"is {start.image_count}, but the stream ended after {count} images")
                 )
-            order_id = await upload.commit()
-        return pb.StreamBlurOrderResponse(order=await self._accepted(order_id, header, count))
+            accepted = await upload.commit()
+        return pb.StreamBlurOrderResponse(order=_accepted(accepted, header, count))
 
     async def _receive_image(
         self, parts: AsyncIterator[pb.StreamBlurOrderRequest], upload: Upload, start: pb.ImageStart, field: str
@@ -123,11 +123,6 @@ class BlurServicer(BlurServiceServicer):
                     raise InvalidArgument(Violation(f"{field}.chunk", f"is larger than {MAX_CHUNK_BYTES} bytes"))
                 await incoming.write(part.chunk)
         return part
-
-    async def _accepted(self, order_id: UUID | None, header: requests.Header, count: int) -> order_pb2.Order:
-        if order_id is None:
-            return order_pb2.Order(counts=order_pb2.Counts(total=count), email_hint=email_hint(header.email))
-        return order_message(await self._offload(self._use_cases.status, order_id))
 
     async def Status(self, request: pb.StatusRequest, context: Context) -> pb.StatusResponse:
         """How an order stands."""
@@ -237,6 +232,12 @@ def _take_images(
     if not request.images:
         violations.add("images", "must be at least one")
     return images
+
+
+def _accepted(snapshot: Snapshot | None, header: requests.Header, count: int) -> order_pb2.Order:
+    if snapshot is None:
+        return order_pb2.Order(counts=order_pb2.Counts(total=count), email_hint=email_hint(header.email))
+    return order_message(snapshot)
 
 
 def _next_page(images: Sequence[Image], limit: int) -> str:

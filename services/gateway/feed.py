@@ -10,8 +10,10 @@ from services.common import log
 from services.common.errors import NotFound, Unavailable
 from services.gateway.use_cases import Changed
 
-GAP_SECONDS = 0.1
-"""Changes in quick succession are told as one; the end of an order, a delivery or a watched order's life at once."""
+SETTLE_SECONDS = 0.02
+"""So long a change waits for what may follow it in a moment; the end of an order, a letter or a life does not."""
+GAP_SECONDS = 0.08
+"""And so long the next one waits after it: together at most ten readings a second."""
 KEPT_CHANGES = 16
 """How many readings a slow watcher may be behind."""
 
@@ -77,6 +79,7 @@ class Feed:
     async def _follow(self, revision: int) -> None:
         while True:
             await self._hinted.wait()
+            await self._urgent_within(SETTLE_SECONDS)
             self._hinted.clear()
             self._urgent.clear()
             try:
@@ -93,9 +96,12 @@ class Feed:
                     self._kept.append((revision, changed))
                     self.revision = revision = changed.revision
                     self._wake()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(GAP_SECONDS):
-                    await self._urgent.wait()
+            await self._urgent_within(GAP_SECONDS)
+
+    async def _urgent_within(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._urgent.wait()
 
     def _wake(self) -> None:
         # Whoever waits has the old event in hand.

@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from sqlalchemy.orm import Session
 
@@ -16,7 +16,7 @@ from services.common.blobs import BlobStore, MissingBlob
 from services.common.broker import Broker
 from services.common.db import backlog, idempotency, orders, unowned_blobs
 from services.common.db.engine import Database
-from services.common.db.orders import NewImage, NewOrder
+from services.common.db.orders import NewImage, NewOrder, Snapshot
 from services.common.errors import InvalidArgument, Unavailable, Violation
 from services.common.messages import blur_image
 from services.common.orders import blob_prefix, source_key
@@ -105,8 +105,8 @@ class Upload:
         asked = Asked(count, self._principal, self._method, self._header.request_id)
         await self._intake.readiness.order(asked, None if self._dry_run else self._begin)
 
-    async def commit(self) -> UUID | None:
-        """Accept the order; its id, or that of the first one if this is a repeat; None if only checked."""
+    async def commit(self) -> Snapshot | None:
+        """Accept the order, or find the first one if this is a repeat; None if it was only to be checked."""
         if not self._images:
             raise InvalidArgument(Violation("images", "must be at least one"))
         if self._dry_run:
@@ -121,7 +121,7 @@ class Upload:
             # Shielded: a client that has gone cancels its call, and must not cancel its clean-up.
             await asyncio.shield(self._intake.offload(self._abandon))
 
-    def _commit(self) -> UUID:
+    def _commit(self) -> Snapshot:
         intake, header = self._intake, self._header
         with _never_missing():
             intake.blobs.persist(*(source_key(self._order_id, image.position) for image in self._images))
@@ -141,14 +141,14 @@ class Upload:
                 )
                 if earlier := idempotency.remember(session, request, self._order_id):
                     unowned_blobs.abandon(session, self._order_id)
-                    return earlier
+                    return orders.snapshot(session, earlier)
             if not unowned_blobs.adopt(session, self._order_id):
                 raise Unavailable("the upload took too long")
             backlog.take_turns(session)
             intake.readiness.queue(session, len(self._images))
-            queued = orders.insert_order(session, order, self._images, window=intake.settings.order_window)
-        intake.broker.send(map(blur_image, queued))
-        return self._order_id
+            stored = orders.insert_order(session, order, self._images, window=intake.settings.order_window)
+        intake.broker.send(map(blur_image, stored.queued))
+        return stored.snapshot
 
     def _abandon(self) -> None:
         try:

@@ -47,7 +47,22 @@ def _halved(band: Image.Image, sigma: float) -> Image.Image:
     pad = reach(sigma) + reach(sigma) % 2
     small = _mirrored(band, pad, pad + width % 2, pad + height % 2).reduce(2)
     small = small.filter(ImageFilter.GaussianBlur(math.sqrt((sigma**2 - 0.75) / 4)))
-    return _cut(small.resize((2 * small.width, 2 * small.height), Image.Resampling.BILINEAR), band, pad)
+    return Image.fromarray(_doubled(np.asarray(small), pad // 2)[:height, :width])
+
+
+def _doubled(small: NDArray[np.uint8], pad: int) -> NDArray[np.uint8]:
+    """Enlarges what is inside of `pad` (≥ 1) samples on each side, linearly; in a third of Pillow's time."""
+    near = small[pad - 1 : small.shape[0] - pad + 1, pad - 1 : small.shape[1] - pad + 1].astype(np.uint16)
+    rows, columns = near.shape[0] - 2, near.shape[1] - 2
+    wide = np.empty((rows + 2, 2 * columns), np.uint16)
+    middle = 3 * near[:, 1:-1]
+    np.add(middle, near[:, :-2], out=wide[:, 0::2])
+    np.add(middle, near[:, 2:], out=wide[:, 1::2])
+    middle = 3 * wide[1:-1] + 8
+    doubled = np.empty((2 * rows, 2 * columns), np.uint8)
+    doubled[0::2] = (middle + wide[:-2]) >> 4
+    doubled[1::2] = (middle + wide[2:]) >> 4
+    return doubled
 
 
 def _mirrored(band: Image.Image, pad: int, right: int, bottom: int) -> Image.Image:

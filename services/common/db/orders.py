@@ -18,7 +18,7 @@ _MOST_IDS = 1000
 """In one statement."""
 
 _ORDERS, _IMAGES, _DELIVERY, _LETTERS = table(Order), table(Image), table(Delivery), table(Letter)
-_INSERT_ORDER, _INSERT_IMAGES = insert(_ORDERS), insert(_IMAGES)
+_INSERT_ORDER, _INSERT_IMAGES = insert(_ORDERS).returning(*_ORDERS.c), insert(_IMAGES)
 _SHARING = select(now(), windows.orders_in_flight())
 _SNAPSHOT = select(
     *_ORDERS.c,
@@ -88,11 +88,20 @@ class Snapshot:
     """The database's time, microseconds."""
 
 
-def insert_order(session: Session, order: NewOrder, new_images: Sequence[NewImage], *, window: int) -> list[UUID]:
-    """Store an order and its images; the ids that are to be enqueued once it is committed."""
+@dataclass(frozen=True)
+class Stored:
+    """An order that was stored by a transaction, as it is once that is committed."""
+
+    snapshot: Snapshot
+    queued: Sequence[UUID]
+    """The images to be enqueued then."""
+
+
+def insert_order(session: Session, order: NewOrder, new_images: Sequence[NewImage], *, window: int) -> Stored:
+    """Store an order and its images."""
     time, sharing = session.execute(_SHARING, {"most_sharing": window}).one()
     window = fair_window(window, sharing + 1)
-    session.execute(
+    row = session.execute(
         _INSERT_ORDER,
         {
             "id": order.id,
@@ -105,7 +114,7 @@ def insert_order(session: Session, order: NewOrder, new_images: Sequence[NewImag
             "created_at": time,
             "expires_at": time + order.retention * SECOND,
         },
-    )
+    ).one()
     session.execute(
         _INSERT_IMAGES,
         [
@@ -122,9 +131,10 @@ def insert_order(session: Session, order: NewOrder, new_images: Sequence[NewImag
             for index, image in enumerate(new_images)
         ],
     )
+    requests = []
     if order.notify:
-        deliveries.insert_delivery(session, order.id, DeliveryState.WAITING)
-    return [image.id for image in new_images[:window]]
+        requests = [(deliveries.insert_delivery(session, order.id, DeliveryState.WAITING), 0)]
+    return Stored(Snapshot(_order(row), 0, requests, time), [image.id for image in new_images[:window]])
 
 
 def snapshot(session: Session, order_id: UUID) -> Snapshot:

@@ -21,7 +21,7 @@ def place(database: Database) -> Place:
         order = NewOrder(uuid4(), "test", "a@example.org", "en", BlurSpec().to_json(), notify, retention=3600)
         images = [NewImage(uuid4(), position, f"{position}.jpg", None, 10) for position in range(1, count + 1)]
         with database.write() as session:
-            queued = orders.insert_order(session, order, images, window=window)
-        return order.id, [image.id for image in images], queued
+            stored = orders.insert_order(session, order, images, window=window)
+        return order.id, [image.id for image in images], list(stored.queued)
 
     return place

@@ -48,7 +48,8 @@ class Rows:
 
 
 @pytest.fixture
-def rows() -> Rows:
+def rows(monkeypatch: pytest.MonkeyPatch) -> Rows:
+    monkeypatch.setattr(module, "SETTLE_SECONDS", 0)
     return Rows()
 
 
@@ -77,6 +78,25 @@ def test_it_reads_only_when_hinted_and_waits_between(rows: Rows, monkeypatch: py
         feed.hint(at_once=True)
         await settle()
         assert (rows.reads, feed.revision) == ([1, 2], 3)
+        feed.close()
+
+    asyncio.run(run())
+
+
+def test_an_end_is_told_with_what_came_just_before_it(rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SETTLE_SECONDS", FOREVER)
+
+    async def run() -> None:
+        feed = Feed(ORDER, rows.read)
+        feed.start(1)
+        rows.change()
+        feed.hint(at_once=False)
+        await settle()
+        assert rows.reads == []
+        rows.change()
+        feed.hint(at_once=True)
+        await asyncio.wait_for(feed.wait_newer(2), 5)
+        assert rows.reads == [1]
         feed.close()
 
     asyncio.run(run())

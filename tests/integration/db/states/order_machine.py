@@ -70,8 +70,8 @@ class OrderMachine(RuleBasedStateMachine):
         order = NewOrder(uuid4(), "test", "a@example.org", "en", BlurSpec().to_json(), notify, retention=3600)
         new = [NewImage(uuid4(), position, f"{position}.jpg", None, 10) for position in range(1, count + 1)]
         with self.database.write() as session:
-            queued = orders.insert_order(session, order, new, window=self.window)
-        self.broker.send(map(blur_image, queued))
+            stored = orders.insert_order(session, order, new, window=self.window)
+        self.broker.send(map(blur_image, stored.queued))
         self.orders.append(order.id)
         self.known |= {image.id: Known(order.id) for image in new}
 
