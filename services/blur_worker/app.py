@@ -12,6 +12,7 @@ from services.blur_worker.use_cases import BlurImage, RenewLeases
 from services.common import broker, log
 from services.common.blobs import BlobStore
 from services.common.db.engine import Database
+from services.common.errors import Unavailable
 from services.common.leases import Leases
 from services.common.messages import BLUR_QUEUE, MAIL_QUEUE
 
@@ -45,8 +46,12 @@ class _Lifecycle(Middleware):
         self._database = database
 
     def before_worker_boot(self, _broker: dramatiq.Broker, _worker: Worker) -> None:
-        self._children.warm_up()
+        # First: without leases every image that takes long would be taken back.
         self._leases.start()
+        try:
+            self._children.warm_up()
+        except Unavailable as error:
+            _log.warning("a child is started when it is needed", error=str(error))
         _log.info("ready")
 
     def after_worker_shutdown(self, _broker: dramatiq.Broker, _worker: Worker) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from services.common.errors import ImageError
 from services.common.spec import BlurSpec, Format
 
 
@@ -73,9 +74,13 @@ def _answer(task: Task, limits: ChildLimits, work: Work) -> Answer:
     _allow_processor_time(limits.seconds)
     try:
         return work(task, limits)
-    except Exception as error:
-        error.add_note(traceback.format_exc())  # the traceback itself does not travel
+    except (ImageError, MemoryError, OSError) as error:
         return error
+    except Exception as error:
+        # Not as it is: not every error can travel, nor its traceback.
+        fault = RuntimeError(repr(error))
+        fault.add_note(traceback.format_exc())
+        return fault
 
 
 def _allow_processor_time(seconds: int) -> None:

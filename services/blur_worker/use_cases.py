@@ -38,7 +38,7 @@ class BlurImage:
     leases: Leases
     scratch: Scratch
     window: int
-    """Images of an order in the queue or at work at a time."""
+    """Images in the queue or at work at a time, shared by the orders."""
 
     def __call__(self, image_id: UUID) -> None:
         """Blur an image if it is still to be done; whatever happens is in its row afterwards."""
@@ -78,7 +78,7 @@ class BlurImage:
         except ChildCrashed as error:
             return Again(f"child crashed: {error}", crashed=True)
         except Unavailable as error:
-            return Again(str(error))
+            return Again(str(error), counted=False)
         except Exception:
             _log.exception("image not finished", image=str(claim.image_id))
             return Again("unexpected error")
@@ -105,7 +105,9 @@ class BlurImage:
                 case Failure():
                     return images.finish(session, claim, outcome, window=self.window)
                 case Again():
-                    return images.release(session, claim, crashed=outcome.crashed, window=self.window)
+                    return images.release(
+                        session, claim, crashed=outcome.crashed, counted=outcome.counted, window=self.window
+                    )
 
     def _tidy(self, claim: Claim, follow_up: FollowUp | None) -> None:
         try:
@@ -144,6 +146,7 @@ class Again:
 
     why: str
     crashed: bool = False
+    counted: bool = True
 
 
 Outcome = Done | Failure | Again

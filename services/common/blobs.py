@@ -4,6 +4,7 @@ A blob is written whole or not at all. In a folder, `persist` makes it survive a
 fsync); object stores do that on their own.
 """
 
+import contextlib
 import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
@@ -157,7 +158,8 @@ class BlobStore:
         if not self._folder:
             return
         files = [self._folder / key for key in keys]
-        folders = {folder for file in files for folder in (file.parent, file.parent.parent)}
+        # With every folder above that may be new.
+        folders = {folder for file in files for folder in file.parents if folder.is_relative_to(self._folder)}
         with _translated():
             for path in (*files, *folders):
                 descriptor = os.open(path, os.O_RDONLY)
@@ -170,25 +172,35 @@ class BlobStore:
         """Remove blobs; without effect on those that are not there."""
         with _translated():
             if self._folder:
+                self._mounted()
                 for key in keys:
                     (self._folder / key).unlink(missing_ok=True)
             elif keys:
                 obstore.delete(self._store, keys)
 
     def delete_prefix(self, prefix: str) -> None:
-        """Remove all blobs below a prefix (which ends in `/`), pieces of unfinished ones too."""
+        """Remove all blobs below a prefix (which ends in `/`).
+
+        In a folder, pieces of unfinished ones too; in S3 a rule of the bucket has to (AbortIncompleteMultipartUpload).
+        """
         with _translated():
             if self._folder:
-                shutil.rmtree(self._folder / prefix, ignore_errors=True)
+                self._mounted()
+                with contextlib.suppress(FileNotFoundError):
+                    shutil.rmtree(self._folder / prefix)
                 return
             for batch in obstore.list(self._store, prefix):
                 obstore.delete(self._store, [blob["path"] for blob in batch])
 
+    def _mounted(self) -> None:
+        # A folder that is not there must not be taken for one in which there is nothing.
+        if self._folder and not self._folder.is_dir():
+            raise Unavailable("the blob folder is not there")
+
     def ping(self) -> None:
         """Reach the store or raise Unavailable."""
         with _translated():
-            if self._folder and not self._folder.is_dir():
-                raise Unavailable("the blob folder is not there")
+            self._mounted()
             if not self._folder:
                 next(iter(obstore.list(self._store, "ping/", chunk_size=1)), None)
 

@@ -72,7 +72,7 @@ class Admission:
         # Uploads may take long: they always leave room for a message.
         uploads = min(MAX_UPLOADS, (self.large.capacity - settings.largest_message) // upload_bytes)
         calls, watches = Calls("calls", MAX_CALLS), Calls("watches", settings.max_watches)
-        ids = SMALL_MESSAGE + IMAGE_ID_BYTES * settings.max_images
+        ids = min(SMALL_MESSAGE + IMAGE_ID_BYTES * settings.max_images, self.small.capacity)
         self._default = Terms(calls, self.small, SMALL_MESSAGE, SMALL_SECONDS)
         self._terms = {
             "BlurOrder": Terms(calls, self.large, settings.largest_message, LARGE_SECONDS),

@@ -33,7 +33,7 @@ class Feed:
         self._hinted = asyncio.Event()
         self._urgent = asyncio.Event()
         self._newer = asyncio.Event()
-        self._error: Exception | None = None
+        self._end: Callable[[], Exception] | None = None
         self._task: asyncio.Task[None] | None = None
 
     def start(self, revision: int) -> None:
@@ -48,9 +48,9 @@ class Feed:
         if at_once:
             self._urgent.set()
 
-    def end(self, error: Exception) -> None:
-        """Send the watchers away."""
-        self._error = error
+    def end(self, error: Callable[[], Exception]) -> None:
+        """Send the watchers away, each with an error of its own: one for all would collect all their tracebacks."""
+        self._end = error
         self._wake()
 
     def close(self) -> None:
@@ -62,8 +62,8 @@ class Feed:
         """Wait until the order is beyond a revision. Raises: NotFound, Unavailable."""
         while True:
             newer = self._newer
-            if self._error:
-                raise self._error
+            if self._end:
+                raise self._end()
             if self.revision is not None and self.revision > revision:
                 return
             await newer.wait()
@@ -84,8 +84,8 @@ class Feed:
             self._urgent.clear()
             try:
                 changed = await self._read(self._order_id, revision)
-            except NotFound as error:
-                self.end(error)
+            except NotFound:
+                self.end(lambda: NotFound("order", str(self._order_id)))
                 return
             except Unavailable as error:
                 _log.warning("a watched order was not read", error=str(error))

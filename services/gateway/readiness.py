@@ -96,14 +96,16 @@ class Readiness:
                     raise Unavailable("the server's disk is almost full")
 
     def queue(self, session: Session, count: int) -> None:
-        """See whether so many more images may wait.
+        """See whether so many more images may wait than are waiting already.
 
         Raises:
             Busy: They would be too many.
         """
         limit, waiting = self._settings.max_queued_images, backlog.open_images(session)
         if waiting + count > limit:
-            message = f"the queue is full: {waiting:,} of {limit:,} images are waiting, and the order has {count:,}"
+            message = (
+                f"the queue is full: it takes {limit:,} images, and with the order there would be {waiting + count:,}"
+            )
             raise Busy("QUEUE_FULL", "queued images", message, retry_seconds=QUEUE_RETRY_SECONDS)
 
     async def _look_in_time(self, asked: Asked, begin: Callable[[Session], None] | None) -> None:

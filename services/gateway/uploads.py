@@ -94,6 +94,8 @@ class Upload:
                 await self._intake.offload(self._heartbeat)
             except Unavailable as error:
                 _log.warning("no heartbeat of an upload", error=str(error))
+            except Exception:
+                _log.exception("no heartbeat of an upload")
 
     async def begin(self, count: int) -> None:
         """See whether the order can be taken in; and a row, before its first blob, that leads to all of them.
@@ -144,9 +146,10 @@ class Upload:
                     return orders.snapshot(session, earlier)
             if not unowned_blobs.adopt(session, self._order_id):
                 raise Unavailable("the upload took too long")
-            backlog.take_turns(session)
-            intake.readiness.queue(session, len(self._images))
             stored = orders.insert_order(session, order, self._images, window=intake.settings.order_window)
+            # Last: who adds to the backlog waits here for who did before, and should not wait for long.
+            backlog.take_turns(session)
+            intake.readiness.queue(session, 0)
         intake.broker.send(map(blur_image, stored.queued))
         return stored.snapshot
 

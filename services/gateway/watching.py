@@ -47,7 +47,7 @@ class Watching:
         """Send every watcher away and stop to listen."""
         self._stopping = True
         for feed in self._feeds.values():
-            feed.end(_stopping())
+            feed.end(_stopping)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -88,7 +88,10 @@ class Watching:
                         self._hint(message["channel"] == ENDED.encode(), message["data"])
             except (RedisError, OSError) as error:
                 _log.warning("no hints of changes, they are looked for", error=str(error))
-                await asyncio.sleep(_RECONNECT_SECONDS)
+            except Exception:
+                # Whatever it is: without this task every change would wait for the next look.
+                _log.exception("no hints of changes, they are looked for")
+            await asyncio.sleep(_RECONNECT_SECONDS)
 
     def _hint(self, ended: bool, data: bytes) -> None:
         with contextlib.suppress(ValueError):  # not one of ours

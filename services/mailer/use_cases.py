@@ -27,6 +27,7 @@ from services.mailer.senders import NotTaken, Refused, Sender
 
 _IN_MEMORY = 1 << 20
 """Letters up to this size do not touch the disk."""
+SURELY_SECONDS = 24 * 3600.0
 _log = log.get(__name__)
 
 
@@ -54,7 +55,9 @@ class SendLetter:
         begin = time.monotonic()
         with self.leases.hold(claim.owner):
             outcome = self._work(claim)
-            recorded = patiently(partial(self._record, claim, outcome))
+            # What was sent must be written down however long that takes: whoever comes after us would send it again.
+            patience = SURELY_SECONDS if isinstance(outcome, Sent) else 8.0
+            recorded = patiently(partial(self._record, claim, outcome), patience)
         if recorded:
             self._announce(claim, ended=True)
         seconds = round(time.monotonic() - begin, 4)
@@ -77,7 +80,8 @@ class SendLetter:
         except NotTaken as error:
             return Again(str(error), Reason.MAIL_UNREACHABLE)
         except MissingBlob:
-            return Never(Reason.INTERNAL, "a result is missing")
+            # A store that is not mounted looks like this too: what is not there now may be there later.
+            return Again("a result is missing")
         except Unavailable as error:
             return Again(str(error))
         except Exception:

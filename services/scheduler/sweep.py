@@ -1,5 +1,6 @@
 """Sends again what was lost, takes back what its worker will not finish, removes blobs that no order owns."""
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
@@ -13,6 +14,7 @@ from services.common.db import idempotency, images, letters, orders, outbox, tid
 from services.common.db.engine import Database
 from services.common.db.models import Image, Letter, Mailing
 from services.common.db.tidying import surplus_keys
+from services.common.errors import Unavailable
 from services.common.messages import BLUR_QUEUE, MAIL_QUEUE, blur_image, prepare_mailing, send_letter
 from services.common.orders import LATE_SECONDS, blob_prefix
 from services.common.refilling import refill_waiting
@@ -37,7 +39,7 @@ class Sweep:
     blobs: BlobStore
     broker: Broker
     window: int
-    """Images of an order in the queue or at work at a time."""
+    """Images in the queue or at work at a time, shared by the orders."""
 
     def images(self) -> None:
         """Images whose worker died, that may be tried again, or whose message is gone."""
@@ -52,7 +54,8 @@ class Sweep:
             self.broker.send([*map(blur_image, follow_up.images), *map(send_letter, follow_up.letters)])
             self.broker.announce(claim.order_id, ended=follow_up.order_ended)
             if follow_up.image_ended:
-                self.blobs.delete(*surplus_keys(claim.order_id, claim.position, follow_up.image_ended))
+                with contextlib.suppress(Unavailable):  # looked at once more, later
+                    self.blobs.delete(*surplus_keys(claim.order_id, claim.position, follow_up.image_ended))
         refill_waiting(self.database, self.broker, self.window)
         self._resend(Image, BLUR_QUEUE, blur_image)
 
@@ -84,6 +87,8 @@ class Sweep:
         """Originals, and results that are nobody's, which a worker would have removed had it not been killed."""
         with self.database.read() as session:
             ended = tidying.untidied(session, older_than=LATE_SECONDS, limit=BATCH)
+        if not ended:
+            return
         self.blobs.delete(*(key for image in ended for key in image.keys))
         with self.database.write(durable=False) as session:
             tidying.tidied(session, [image.image_id for image in ended])

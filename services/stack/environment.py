@@ -38,6 +38,7 @@ def service_environment(settings: StackSettings, places: Places, run: str) -> di
         "IMAGEBLUR_GATEWAY_ADDRESS": settings.gateway_address,
         "IMAGEBLUR_MAILBOX_PORT": str(settings.mailbox_port),
         "IMAGEBLUR_BLUR_CHILDREN": str(settings.blur_children),
+        "IMAGEBLUR_ORDER_WINDOW": str(settings.order_window or 2 * settings.blur_children),
         RUN_VARIABLE: run,
     }
     if settings.smtp_host is None:

@@ -41,6 +41,9 @@ class StackSettings(Settings):
     blur_children: int = Field(
         default_factory=_cores, ge=1, description="Processes that blur at the same time; by default one per core."
     )
+    order_window: int | None = Field(
+        default=None, ge=1, description="Images in the queue or at work at a time; by default two for each child."
+    )
     database_url: str | None = Field(
         default=None, description="A database to use instead of SQLite in the data folder."
     )

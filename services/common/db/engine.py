@@ -18,6 +18,14 @@ from services.common.errors import ConfigurationError, Unavailable
 T = TypeVar("T")
 
 _log = log.get(__name__)
+_PROMPT: Any = {
+    "connect_timeout": 5,
+    # A server that has vanished is noticed within 15 seconds; by default that takes hours.
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
 _ONE_MOMENT: Any = {"isolation_level": "REPEATABLE READ"}
 _NOT_SYNCHRONOUS = text("SET LOCAL synchronous_commit = off")
 
@@ -43,7 +51,7 @@ class Database:
                 pool_size=pool_size,
                 max_overflow=4,
                 pool_pre_ping=not self.is_sqlite,
-                connect_args={} if self.is_sqlite else {"connect_timeout": 5},
+                connect_args={} if self.is_sqlite else _PROMPT,
             )
         except (OSError, SQLAlchemyError) as error:
             raise ConfigurationError(f"IMAGEBLUR_DATABASE_URL: {error}") from None
@@ -93,19 +101,21 @@ class Database:
         self.engine.dispose()
 
 
-def patiently(write: Callable[[], T]) -> T:
-    """Do what records an outcome through a short absence of the database: what is not recorded is done again.
+def patiently(write: Callable[[], T], seconds: float = 8.0) -> T:
+    """Do what records an outcome through an absence of the database: what is not recorded is done again.
 
     Raises:
-        Unavailable: The database was away for eight seconds.
+        Unavailable: The database was away for so many seconds.
     """
-    for pause in (0.2, 0.5, 1.0, 2.0, 4.0):
+    deadline = time.monotonic() + seconds
+    while True:
         try:
             return write()
         except Unavailable as error:
+            if time.monotonic() > deadline:
+                raise
             _log.warning("outcome not recorded yet", error=str(error))
-            time.sleep(pause)
-    return write()
+            time.sleep(0.5)
 
 
 @contextmanager

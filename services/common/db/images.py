@@ -167,21 +167,28 @@ def take_back(session: Session, claimed: Claim, *, window: int) -> FollowUp | No
     return release(session, claimed, crashed=False, window=window)
 
 
-def release(session: Session, claimed: Claim, *, crashed: bool, window: int) -> FollowUp | None:
-    """Put an image back for a later attempt, or end it after too many; None if the claim was lost meanwhile."""
+def release(session: Session, claimed: Claim, *, crashed: bool, window: int, counted: bool = True) -> FollowUp | None:
+    """Put an image back for a later attempt, or end it after too many; None if the claim was lost meanwhile.
+
+    An attempt that is not `counted` was none of the image: something that it needs was away.
+    """
     crashes = claimed.crashes + crashed
     if crashes >= MAX_CRASHES:
         return finish(session, claimed, Failure(Reason.CRASHED, CRASHED), window=window)
-    if claimed.attempts >= MAX_ATTEMPTS:
+    if counted and claimed.attempts >= MAX_ATTEMPTS:
         return finish(session, claimed, Failure(Reason.INTERNAL, GAVE_UP), window=window)
     if (order := orders.lock(session, claimed.order_id)) is None:
         return None
-    values = {"crashes": crashes, "delay": int(retry_delay(claimed.attempts) * SECOND)}
+    attempts = claimed.attempts if counted else claimed.attempts - 1
+    delay = retry_delay(claimed.attempts) if counted else AWAY_SECONDS
+    values = {"crashes": crashes, "attempts": attempts, "delay": int(delay * SECOND)}
     if not _end_claim(session, claimed, order, _RELEASE, values):
         return None
     return FollowUp(images=windows.refill(session, order.id, window))
 
 
+AWAY_SECONDS = 5.0
+"""How long to wait for what an image needs."""
 CRASHED = "working on this image brought the worker down, repeatedly"
 GAVE_UP = f"the image could not be finished in {MAX_ATTEMPTS} attempts"
 

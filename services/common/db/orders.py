@@ -19,7 +19,7 @@ _MOST_IDS = 1000
 
 _ORDERS, _IMAGES, _DELIVERY, _LETTERS = table(Order), table(Image), table(Delivery), table(Letter)
 _INSERT_ORDER, _INSERT_IMAGES = insert(_ORDERS).returning(*_ORDERS.c), insert(_IMAGES)
-_SHARING = select(now(), windows.orders_in_flight())
+_SHARING = select(now(), windows.orders_in_flight(), windows.images_in_flight())
 _SNAPSHOT = select(
     *_ORDERS.c,
     now(),
@@ -99,8 +99,8 @@ class Stored:
 
 def insert_order(session: Session, order: NewOrder, new_images: Sequence[NewImage], *, window: int) -> Stored:
     """Store an order and its images."""
-    time, sharing = session.execute(_SHARING, {"most_sharing": window}).one()
-    window = fair_window(window, sharing + 1)
+    time, sharing, together = session.execute(_SHARING, {"window": window}).one()
+    window = max(fair_window(window, sharing + 1), window - together)
     row = session.execute(
         _INSERT_ORDER,
         {

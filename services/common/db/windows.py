@@ -6,7 +6,7 @@ So one photograph ordered behind five thousand is not behind five thousand. Orde
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, ScalarSelect, bindparam, func, or_, select, update
+from sqlalchemy import ColumnElement, ScalarSelect, bindparam, func, literal, or_, select, update
 from sqlalchemy.orm import Session
 
 from services.common.db.clock import now
@@ -24,14 +24,21 @@ _WAITING: ColumnElement[bool] = (
 
 
 def orders_in_flight() -> ScalarSelect[int]:
-    """How many orders have images in the queue or at work; counted up to `most_sharing`, where it is the same."""
-    some = select(_IMAGES.c.order_id).where(IN_FLIGHT).distinct().limit(bindparam("most_sharing")).subquery()
+    """How many orders have images in the queue or at work; counted up to `window`, where it is the same."""
+    some = select(_IMAGES.c.order_id).where(IN_FLIGHT).distinct().limit(bindparam("window")).subquery()
+    return select(func.count()).select_from(some).scalar_subquery()
+
+
+def images_in_flight() -> ScalarSelect[int]:
+    """How many images are in the queue or at work; counted up to `window`."""
+    some = select(_IMAGES.c.id).where(IN_FLIGHT).limit(bindparam("window")).subquery()
     return select(func.count()).select_from(some).scalar_subquery()
 
 
 _SHARES = select(
     select(func.count()).where(_IMAGES.c.order_id == bindparam("filled_id"), IN_FLIGHT).scalar_subquery(),
     orders_in_flight(),
+    images_in_flight(),
 )
 _REFILL = (
     update(_IMAGES)
@@ -50,13 +57,15 @@ _REFILL = (
 
 
 def refill(session: Session, order_id: UUID, window: int) -> list[UUID]:
-    """Move an order's next images into the queue, up to its share of `window`; the ids to enqueue.
+    """Move an order's next images into the queue: its share of `window`, or more if others leave room; their ids.
 
     The order's row must be locked by this transaction: that is what makes two refills take turns.
     """
-    in_flight, sharing = session.execute(_SHARES, {"filled_id": order_id, "most_sharing": window}).one()
+    own, sharing, together = session.execute(_SHARES, {"filled_id": order_id, "window": window}).one()
     # The order counts among those that share even when it has nothing there at this moment.
-    free = fair_window(window, max(1, sharing if in_flight else sharing + 1)) - in_flight
+    share = fair_window(window, max(1, sharing if own else sharing + 1))
+    # What the others leave of the window is not left empty.
+    free = max(share - own, window - together)
     if free <= 0:
         return []
     return list(session.scalars(_REFILL, {"filled_id": order_id, "free": free}))
@@ -66,10 +75,7 @@ def underfilled(session: Session, *, window: int, limit: int) -> Sequence[UUID]:
     """Orders with images to be done and room for them: after a retry's delay, or when others that shared have ended."""
     waiting = select(Image.id).where(Image.order_id == Order.id, _WAITING).exists()
     in_flight = select(func.count()).where(Image.order_id == Order.id, IN_FLIGHT).scalar_subquery()
-    sharing = session.scalar(select(orders_in_flight()), {"most_sharing": window}) or 0
+    sharing, together = session.execute(select(orders_in_flight(), images_in_flight()), {"window": window}).one()
+    enough = literal(together >= window) & (in_flight >= fair_window(window, max(1, sharing)))
     open_states = (OrderState.QUEUED, OrderState.RUNNING)
-    return session.scalars(
-        select(Order.id)
-        .where(Order.state.in_(open_states), waiting, in_flight < fair_window(window, max(1, sharing)))
-        .limit(limit)
-    ).all()
+    return session.scalars(select(Order.id).where(Order.state.in_(open_states), waiting, ~enough).limit(limit)).all()

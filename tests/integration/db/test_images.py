@@ -138,6 +138,17 @@ def test_killed_workers_are_not_the_image_s_fault_until_there_were_many(database
     assert state(database, order_id)[0] == "FAILED"
 
 
+def test_an_outage_is_not_the_image_s_fault(database: Database, place: Place) -> None:
+    order_id, (image_id,), _ = place(1)
+    for _ in range(MAX_ATTEMPTS + 2):
+        claimed = must_claim(database, image_id)
+        assert claimed.attempts == 1
+        with database.write() as session:
+            images.release(session, claimed, crashed=False, counted=False, window=2)
+        enqueue_again(database, order_id)
+    assert state(database, order_id)[0] == "RUNNING"
+
+
 def test_a_released_image_waits_and_the_sweep_finds_it_afterwards(database: Database, place: Place) -> None:
     order_id, (image_id,), _ = place(1)
     claimed = must_claim(database, image_id)

@@ -81,6 +81,17 @@ def test_many_orders_have_one_image_each_in_turn(database: Database, place: Plac
         assert len(finish_one(database, order).images) == 1
 
 
+def test_what_small_orders_leave_of_a_window_is_not_left_empty(database: Database, place: Place) -> None:
+    for _ in range(3):
+        place(1, window=8)
+    large, *_ = place(20, window=8)
+    assert in_flight(database, large) == 5
+    claimed = claim_first(database, large)
+    with database.write() as session:
+        assert images.finish(session, claimed, SUCCESS, window=8)
+    assert in_flight(database, large) == 5
+
+
 def test_what_an_order_leaves_is_given_to_the_others_at_once(database: Database, place: Place, queues: Broker) -> None:
     waiting, *_ = place(20, window=1)
     others = [place(1, window=WINDOW)[0] for _ in range(3)]

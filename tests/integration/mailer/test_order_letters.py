@@ -204,14 +204,17 @@ def test_nothing_is_sent_once_the_delivery_is_cancelled(
     assert delivery(database, made.order_id).state == "CANCELLED"
 
 
-def test_a_result_that_is_missing_ends_the_letter(
-    database: Database, blobs: BlobStore, send: SendLetter, smtp_sink: SmtpSink
+def test_a_result_that_is_missing_is_waited_for_but_not_for_ever(
+    database: Database, blobs: BlobStore, send: SendLetter, smtp_sink: SmtpSink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = make_order(database, blobs, [b"one"])
-    blobs.delete(result_key(made.order_id, 1))
+    made, other = (make_order(database, blobs, [b"one"]) for _ in range(2))
+    blobs.delete(result_key(made.order_id, 1), result_key(other.order_id, 1))
     send(made.letter_id)
+    assert letter(database, made.letter_id).state == "QUEUED"
+    monkeypatch.setattr("services.mailer.use_cases.MAX_LETTER_ATTEMPTS", 1)
+    send(other.letter_id)
+    assert delivery(database, other.order_id).reason == Reason.INTERNAL
     assert smtp_sink.attempts == 0
-    assert delivery(database, made.order_id).reason == Reason.INTERNAL
 
 
 FIVE: list[Result] = [bytes([number]) * 60_000 for number in range(5)]

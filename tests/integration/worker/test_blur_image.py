@@ -21,6 +21,7 @@ from services.common.db.clock import now
 from services.common.db.engine import Database
 from services.common.db.models import Image, UnownedBlobs
 from services.common.db.orders import NewImage, NewOrder
+from services.common.errors import Unavailable
 from services.common.leases import Leases
 from services.common.messages import BLUR_QUEUE, MAIL_QUEUE
 from services.common.orders import MAX_ATTEMPTS, MAX_CRASHES, result_key, source_key
@@ -192,3 +193,17 @@ def test_a_result_for_an_order_that_is_gone_is_removed(
     with database.read() as session:
         # To be removed once more, when nobody can be at work on it any longer.
         assert session.query(UnownedBlobs).one().heartbeat_at < -1
+
+
+def test_a_store_that_is_not_mounted_is_not_taken_for_an_empty_one(blobs: BlobStore, tmp_path: Path) -> None:
+    blobs.put("orders/x/source/000001", b"original")
+    away = (tmp_path / "blobs").rename(tmp_path / "away")
+    with pytest.raises(Unavailable):
+        blobs.delete("orders/x/source/000001")
+    with pytest.raises(Unavailable):
+        blobs.delete_prefix("orders/x/")
+    away.rename(tmp_path / "blobs")
+    blobs.delete_prefix("orders/x/")
+    blobs.delete_prefix("orders/x/")
+    with pytest.raises(MissingBlob):
+        blobs.get("orders/x/source/000001")
