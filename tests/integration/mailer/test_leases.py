@@ -95,3 +95,35 @@ def test_parts_and_leases_are_left_alone_once_a_letter_was_sent(
     make_mailer()(claim.letter_id)
     assert letter(database, claim.letter_id).lease_until is None
     assert len(queues.subjects("mail")) == 0
+
+
+class _Hours:
+    """A clock by which each look takes an hour."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        self.now += 3600
+        return self.now
+
+    def sleep(self, _: float) -> None:
+        """Does not."""
+
+
+def test_what_was_sent_is_recorded_however_long_the_database_is_away(
+    database: Database, blobs: BlobStore, make_mailer: MakeMailer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = make_order(database, blobs, [b"one"])
+    recording = letters.sent
+    failures = [Unavailable("the database cannot be reached")] * 12
+
+    def sent(*arguments: object, **options: object) -> bool:
+        if failures:
+            raise failures.pop()
+        return recording(*arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(letters, "sent", sent)
+    monkeypatch.setattr("services.common.db.engine.time", _Hours())
+    make_mailer()(made.letter_id)
+    assert letter(database, made.letter_id).state == "SENT"
