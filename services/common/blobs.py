@@ -4,7 +4,7 @@ A blob is written whole or not at all. In a folder, `persist` makes it survive a
 fsync); object stores do that on their own.
 """
 
-import contextlib
+import errno
 import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
@@ -186,8 +186,7 @@ class BlobStore:
         with _translated():
             if self._folder:
                 self._mounted()
-                with contextlib.suppress(FileNotFoundError):
-                    shutil.rmtree(self._folder / prefix)
+                _remove_folder(self._folder / prefix)
                 return
             for batch in obstore.list(self._store, prefix):
                 obstore.delete(self._store, [blob["path"] for blob in batch])
@@ -203,6 +202,20 @@ class BlobStore:
             self._mounted()
             if not self._folder:
                 next(iter(obstore.list(self._store, "ping/", chunk_size=1)), None)
+
+
+def _remove_folder(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    if not folder.exists():
+        return
+    try:
+        shutil.rmtree(folder)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        # Somebody writes there at this moment; whoever wants it empty comes again.
+        if error.errno != errno.ENOTEMPTY:
+            raise
 
 
 @contextmanager

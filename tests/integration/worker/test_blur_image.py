@@ -1,7 +1,9 @@
 """The worker's use case over real children, blobs, broker and database."""
 
+import contextlib
 import io
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -207,3 +209,28 @@ def test_a_store_that_is_not_mounted_is_not_taken_for_an_empty_one(blobs: BlobSt
     blobs.delete_prefix("orders/x/")
     with pytest.raises(MissingBlob):
         blobs.get("orders/x/source/000001")
+
+
+def test_blobs_are_removed_while_others_are_written_beside_them(blobs: BlobStore) -> None:
+    done = threading.Event()
+
+    def write() -> None:
+        number = 0
+        while not done.is_set():
+            number += 1
+            # Its folder may go while it writes: then the worker tries again.
+            with contextlib.suppress(MissingBlob, Unavailable):
+                blobs.put(f"orders/x/result/{number % 50:06d}", b"late")
+
+    writers = [threading.Thread(target=write) for _ in range(2)]
+    for writer in writers:
+        writer.start()
+    for _ in range(200):
+        blobs.delete_prefix("orders/x/")
+    done.set()
+    for writer in writers:
+        writer.join()
+    blobs.delete_prefix("orders/x/")
+    folder = blobs.local_path("orders/x")
+    assert folder
+    assert not folder.exists()
