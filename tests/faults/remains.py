@@ -5,7 +5,7 @@ Each check raises AssertionError with what it has found.
 
 import fcntl
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import psutil
@@ -17,6 +17,7 @@ from services.common.db import models, tidying
 from services.stack import leftovers
 from tests.faults.customer import Customer
 from tests.faults.fleet import Fleet
+from tests.support.files import files_below
 from tests.support.waiting import eventually
 
 # A killed worker's message comes back after the broker's heartbeat timeout of 20 s.
@@ -55,7 +56,7 @@ def check_rows(fleet: Fleet) -> None:
 
 def check_blobs(fleet: Fleet, loose: Collection[str] = ()) -> None:
     """Every blob has an owner, every result its blob, and no original outlives its image."""
-    there = {path.relative_to(fleet.blobs / "orders").parts: path for path in _files(fleet.blobs)}
+    there = {path.relative_to(fleet.blobs / "orders").parts: path for path in files_below(fleet.blobs)}
     with fleet.database.read() as session:
         unowned = {str(order_id) for order_id in session.scalars(select(models.UnownedBlobs.order_id))}
         open_orders = select(models.Order.id).where(models.Order.state != "EXPIRED")
@@ -103,10 +104,6 @@ def check_temporary(fleet: Fleet) -> None:
 def _passes(check: Callable[..., None], *arguments: object) -> bool:
     check(*arguments)
     return True
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    return (path for path in folder.rglob("*") if path.is_file())
 
 
 def _group(process: psutil.Process) -> int:

@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from services.common.db.engine import Database
 from services.gateway.server import serve
 from services.gateway.settings import GatewaySettings
+from tests.support.files import files_below
 from tests.support.valkey import ValkeyServer
 
 SECRET = "a secret key that is only for tests, not for use"
@@ -33,7 +34,7 @@ class Gateway:
 
     def files(self) -> list[Path]:
         """What the blob store holds."""
-        return [path for path in self.folder.rglob("*") if path.is_file()]
+        return files_below(self.folder)
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from services.scheduler.mailings import Mailings
 from services.scheduler.sweep import Sweep
 from services.scheduler.weekly import WeeklyHour
 from tests.integration.db.conftest import Place, place
+from tests.support.files import files_below
 
 __all__ = ["place"]
 
@@ -125,7 +126,7 @@ def test_an_expired_order_loses_its_blobs_and_its_address(
     assert (order.state, order.email) == ("EXPIRED", None)
     folder = blobs.local_path("orders")
     assert folder
-    assert [path for path in folder.rglob("*") if path.is_file()] == []
+    assert files_below(folder) == []
 
 
 def test_blobs_of_a_broken_upload_are_removed_and_those_of_a_live_one_kept(
@@ -199,6 +200,6 @@ def test_what_a_killed_worker_left_of_an_ended_image_is_removed(
     sweep.blobs_of_ended_images()
     folder = blobs.local_path(f"orders/{order_id}")
     assert folder
-    assert [path.parent.name for path in folder.rglob("*") if path.is_file()] == ["result"] * results_kept
+    assert [path.parent.name for path in files_below(folder)] == ["result"] * results_kept
     with database.read() as session:
         assert session.get_one(Image, image_id).tidied
