@@ -18,10 +18,12 @@ from services.common.db.engine import Database
 from services.common.errors import ConfigurationError
 from services.common.messages import BLUR_QUEUE, MAIL_QUEUE
 from services.common.tokens import Tokens
+from services.gateway.access import Access
 from services.gateway.admission import Admission
 from services.gateway.blur_servicer import MAX_CHUNK_BYTES, BlurServicer
 from services.gateway.health import Health
 from services.gateway.interceptors import Boundary
+from services.gateway.key_ring import KeyRing
 from services.gateway.offload import Offload
 from services.gateway.readiness import Readiness
 from services.gateway.settings import MIB, GatewaySettings
@@ -74,7 +76,10 @@ async def serve(settings: GatewaySettings) -> AsyncIterator[int]:
         checks = {"database": database.ping, "broker": queues.ping, "blob store": blobs.ping, "disk": readiness.disks}
         health = Health(SERVICES, checks, offload)
         admission = Admission(settings, upload_bytes=blobs.writer_bytes + 2 * MAX_CHUNK_BYTES)
-        boundary = Boundary(admission)
+        ring = KeyRing(database, offload)
+        await ring.refresh()
+        access = Access(ring, anonymous=settings.anonymous_role, reflection=settings.reflection)
+        boundary = Boundary(admission, access)
         server = aio.server(
             interceptors=[boundary],
             maximum_concurrent_rpcs=admission.most_calls + SPARE_CALLS,
@@ -99,9 +104,10 @@ async def serve(settings: GatewaySettings) -> AsyncIterator[int]:
             SubscriptionServicer(use_cases, offload, confirm=settings.confirm_subscriptions), server
         )
         health_pb2_grpc.add_HealthServicer_to_server(health.servicer, server)
-        reflection.enable_server_reflection(
-            (*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME), server
-        )
+        if settings.reflection != "off":
+            reflection.enable_server_reflection(
+                (*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME), server
+            )
         try:
             port = server.add_insecure_port(settings.gateway_address)
         except RuntimeError:
@@ -110,13 +116,14 @@ async def serve(settings: GatewaySettings) -> AsyncIterator[int]:
             ) from None
         await health.look()
         await server.start()
-        watch = asyncio.create_task(health.watch())
+        tasks = [asyncio.create_task(health.watch()), asyncio.create_task(ring.keep_fresh())]
         try:
             yield port
         finally:
-            watch.cancel()
+            for task in tasks:
+                task.cancel()
             await health.stop()
             await watching.stop()
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(server.stop(GRACE_SECONDS + LAST_WORDS_SECONDS))
-                tasks.create_task(boundary.stop(GRACE_SECONDS))
+            async with asyncio.TaskGroup() as ends:
+                ends.create_task(server.stop(GRACE_SECONDS + LAST_WORDS_SECONDS))
+                ends.create_task(boundary.stop(GRACE_SECONDS))

@@ -1,7 +1,10 @@
 """Settings of the gateway."""
 
+from typing import Literal
+
 from pydantic import Field, ValidationInfo, field_validator
 
+from services.common.keys import Role
 from services.common.settings import CommonSettings, LimitSettings, SigningSettings, is_loopback
 
 MIB = 1 << 20
@@ -10,9 +13,21 @@ MIB = 1 << 20
 class GatewaySettings(CommonSettings, LimitSettings, SigningSettings):
     """What the gateway needs to know."""
 
+    require_keys: bool = Field(
+        default=False,
+        description="Takes calls only with an API key (`authorization: Bearer KEY`; `python -m services.gateway keys "
+        "create --role admin` makes the first). Without it, whoever reaches a loopback address may do everything: set "
+        "it also where a proxy on this machine hands calls of others on.",
+    )
     allow_anonymous: bool = Field(
         default=False,
-        description="Lets the gateway listen on other than loopback addresses though anyone may then call it.",
+        description="Lets the gateway listen on other than loopback addresses though no keys are required: anyone may "
+        "then place orders. What operators do takes a key there.",
+    )
+    reflection: Literal["open", "keys", "off"] = Field(
+        default="open",
+        description="Who may ask the gateway for its interface (grpcurl does): anyone, holders of a key where keys are "
+        "required, nobody. It tells nothing that the published protos do not.",
     )
     gateway_address: str = Field(
         default="127.0.0.1:50051", description="Where the gateway listens: `host:port`, port 0 for any free one."
@@ -82,9 +97,20 @@ class GatewaySettings(CommonSettings, LimitSettings, SigningSettings):
             return value
         if not colon or not port.isdecimal():
             raise ValueError("must be host:port, such as 127.0.0.1:50051")
-        if not info.data.get("allow_anonymous") and not is_loopback(host.strip("[]")):
+        kept = info.data.get("require_keys") or info.data.get("allow_anonymous")
+        if not kept and not is_loopback(host.strip("[]")):
             raise ValueError(
                 f"{value} can be reached from other machines, and anyone could then use the service: "
-                "listen on 127.0.0.1, or set IMAGEBLUR_ALLOW_ANONYMOUS=true if that is meant"
+                "listen on 127.0.0.1, set IMAGEBLUR_REQUIRE_KEYS=true, or IMAGEBLUR_ALLOW_ANONYMOUS=true if that is "
+                "meant"
             )
         return value
+
+    @property
+    def anonymous_role(self) -> Role | None:
+        """What callers without a key may do: on this machine what its user may do, elsewhere order; or nothing."""
+        if self.require_keys:
+            return None
+        host = self.gateway_address.rpartition(":")[0].strip("[]")
+        local = self.gateway_address.startswith("unix:") or is_loopback(host)
+        return Role.ADMIN if local else Role.CLIENT
