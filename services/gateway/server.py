@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import grpc
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
@@ -28,6 +29,7 @@ from services.gateway.offload import Offload
 from services.gateway.readiness import Readiness
 from services.gateway.settings import MIB, GatewaySettings
 from services.gateway.subscription_servicer import SubscriptionServicer
+from services.gateway.tls import Certificates
 from services.gateway.uploads import Intake
 from services.gateway.use_cases import UseCases
 from services.gateway.watching import Watching
@@ -55,6 +57,7 @@ async def serve(settings: GatewaySettings) -> AsyncIterator[int]:
     Raises:
         ConfigurationError: A setting is wrong, the address is taken, or the database is at another revision.
     """
+    credentials = _credentials(settings)
     async with contextlib.AsyncExitStack() as stack:
         database = Database(settings.database_url, pool_size=settings.gateway_threads)
         stack.callback(database.close)
@@ -63,7 +66,7 @@ async def serve(settings: GatewaySettings) -> AsyncIterator[int]:
         blobs = BlobStore(settings.blob_url)
         offload = Offload(settings.gateway_threads)
         stack.callback(offload.close)
-        tokens = Tokens(settings.secret_key.get_secret_value())
+        tokens = Tokens(*settings.signing_keys)
         use_cases = UseCases(database, blobs, queues, tokens, settings.order_window)
         watching = Watching(
             settings.broker_url,
@@ -109,7 +112,7 @@ async def serve(settings: GatewaySettings) -> AsyncIterator[int]:
                 (*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME), server
             )
         try:
-            port = server.add_insecure_port(settings.gateway_address)
+            port = _listen(server, settings.gateway_address, credentials)
         except RuntimeError:
             raise ConfigurationError(
                 f"IMAGEBLUR_GATEWAY_ADDRESS: cannot listen on {settings.gateway_address}: is the port in use?"
@@ -127,3 +130,13 @@ async def serve(settings: GatewaySettings) -> AsyncIterator[int]:
             async with asyncio.TaskGroup() as ends:
                 ends.create_task(server.stop(GRACE_SECONDS + LAST_WORDS_SECONDS))
                 ends.create_task(boundary.stop(GRACE_SECONDS))
+
+
+def _listen(server: aio.Server, address: str, credentials: grpc.ServerCredentials | None) -> int:
+    return server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
+
+
+def _credentials(settings: GatewaySettings) -> grpc.ServerCredentials | None:
+    if not (settings.tls_certificate and settings.tls_key):
+        return None
+    return Certificates(settings.tls_certificate, settings.tls_key, settings.tls_client_ca).credentials()

@@ -1,8 +1,9 @@
 """Settings of the gateway."""
 
-from typing import Literal
+from pathlib import Path
+from typing import Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from services.common.keys import Role
 from services.common.settings import CommonSettings, LimitSettings, SigningSettings, is_loopback
@@ -28,6 +29,17 @@ class GatewaySettings(CommonSettings, LimitSettings, SigningSettings):
         default="open",
         description="Who may ask the gateway for its interface (grpcurl does): anyone, holders of a key where keys are "
         "required, nobody. It tells nothing that the published protos do not.",
+    )
+    tls_certificate: Path | None = Field(
+        default=None,
+        description="File with the gateway's certificate and what leads to its root (PEM). With it the gateway speaks "
+        "TLS only. New connections get what is in the files then: renewing them takes no restart.",
+    )
+    tls_key: Path | None = Field(default=None, description="File with the key of that certificate (PEM).")
+    tls_client_ca: Path | None = Field(
+        default=None,
+        description="File with the roots of clients' certificates (PEM). With it only clients that have one are let in "
+        "(mutual TLS); what they may do their API key says.",
     )
     gateway_address: str = Field(
         default="127.0.0.1:50051", description="Where the gateway listens: `host:port`, port 0 for any free one."
@@ -81,6 +93,14 @@ class GatewaySettings(CommonSettings, LimitSettings, SigningSettings):
     def largest_order(self) -> int:
         """Most images in an order that is ever taken: one above the queue's bound would be sent away for ever."""
         return min(self.max_images, self.max_queued_images)
+
+    @model_validator(mode="after")
+    def _whole_tls(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("IMAGEBLUR_TLS_CERTIFICATE and IMAGEBLUR_TLS_KEY: set both or neither")
+        if self.tls_client_ca and not self.tls_certificate:
+            raise ValueError("IMAGEBLUR_TLS_CLIENT_CA: needs IMAGEBLUR_TLS_CERTIFICATE")
+        return self
 
     @field_validator("max_bytes_in_flight")
     @classmethod

@@ -36,7 +36,7 @@ def setup() -> None:
         broker=queues,
         leases=leases,
         draft=Drafting(
-            Tokens(settings.secret_key.get_secret_value()),
+            Tokens(*settings.signing_keys),
             settings.public_url,
             archive_capacity(settings.attachment_limit_mb),
         ),

@@ -1,11 +1,17 @@
 """Asks the gateway until it serves: `python -m services.stack.health HOST:PORT` exits 0 then, 1 after a minute.
 
 A program of its own, so that the supervisor never loads gRPC: a process that did should not fork.
+
+Where the gateway speaks TLS, its certificate has to name that host. Its own file is root enough; for mutual TLS the
+variables of the command line `imageblur` say what certificate to show (IMAGEBLUR_CERT_FILE, IMAGEBLUR_CERT_KEY_FILE).
 """
 
 import asyncio
+import os
 import sys
+from pathlib import Path
 
+import grpc
 import grpc.aio
 from grpc_health.v1 import health_pb2
 
@@ -32,7 +38,13 @@ async def wait_until_serves(address: str, within: float = PATIENCE) -> bool:
     """Ask until the answer is SERVING; False when it was not in time."""
     # gRPC waits a second and more between attempts to connect; a service that starts is there sooner.
     options = [("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 100)]
-    async with grpc.aio.insecure_channel(reachable(address), options=options) as channel:
+    credentials = _credentials()
+    target = reachable(address)
+    async with (
+        grpc.aio.secure_channel(target, credentials, options=options)
+        if credentials
+        else grpc.aio.insecure_channel(target, options=options)
+    ) as channel:
         try:
             async with asyncio.timeout(within):
                 while not await serves(channel):  # noqa: ASYNC110 - another process has no event
@@ -40,6 +52,20 @@ async def wait_until_serves(address: str, within: float = PATIENCE) -> bool:
         except TimeoutError:
             return False
     return True
+
+
+def _credentials() -> grpc.ChannelCredentials | None:
+    """For a gateway with the TLS that this process' own settings describe."""
+
+    def content(*names: str) -> bytes | None:
+        path = next(filter(None, (os.environ.get(f"IMAGEBLUR_{name}") for name in names)), None)
+        return Path(path).read_bytes() if path else None
+
+    if not os.environ.get("IMAGEBLUR_TLS_CERTIFICATE"):
+        return None
+    return grpc.ssl_channel_credentials(
+        content("CA_FILE", "TLS_CERTIFICATE"), content("CERT_KEY_FILE"), content("CERT_FILE")
+    )
 
 
 if __name__ == "__main__":
