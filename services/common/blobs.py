@@ -22,7 +22,7 @@ from obstore.store import LocalStore, ObjectStore, S3Store
 from services.common.errors import ConfigurationError, ImageBlurError, Unavailable
 
 if TYPE_CHECKING:
-    from obstore import AsyncWritableFile  # not there at run time
+    from obstore import AsyncWritableFile, GetOptions  # not there at run time
 
 CHUNK = 1 << 20
 """Bytes read or written at a time where something is streamed."""
@@ -140,15 +140,20 @@ class BlobStore:
         with _translated():
             return obstore.get(self._store, key).bytes().to_bytes()
 
-    def stream(self, key: str) -> Iterator[bytes]:
-        """A blob in chunks of about 1 MiB.
+    def stream(self, key: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """A blob, or a part of it, in chunks of about 1 MiB. `length`: in bytes, above 0; None: to the end.
 
         Raises:
             MissingBlob: There is none.
-            Unavailable: The store cannot be reached.
+            Unavailable: The store cannot be reached, or the blob ends before `offset`.
         """
+        options: GetOptions = {}
+        if length is not None:
+            options["range"] = (offset, offset + length)
+        elif offset:
+            options["range"] = {"offset": offset}
         with _translated():
-            for chunk in obstore.get(self._store, key).stream(min_chunk_size=CHUNK):
+            for chunk in obstore.get(self._store, key, options=options).stream(min_chunk_size=CHUNK):
                 yield bytes(chunk)
 
     def local_path(self, key: str) -> Path | None:
