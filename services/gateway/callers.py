@@ -42,6 +42,12 @@ CALL: ContextVar[Call] = ContextVar("call")
 """Of the task that serves it."""
 
 
+def counted_as() -> str:
+    """Whose rate limits the call that is being served counts to; empty outside of one."""
+    call = CALL.get(None)
+    return call.counted_as if call else ""
+
+
 def principal() -> str:
     """Of the call that is being served."""
     return CALL.get().caller.principal

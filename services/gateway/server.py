@@ -104,7 +104,7 @@ async def serve(settings: GatewaySettings) -> AsyncIterator[int]:
         intake = Intake(settings, database, blobs, queues, offload, readiness)
         add_BlurServiceServicer_to_server(BlurServicer(intake, use_cases, watching), server)
         add_SubscriptionServiceServicer_to_server(
-            SubscriptionServicer(use_cases, offload, confirm=settings.confirm_subscriptions), server
+            SubscriptionServicer(use_cases, offload, readiness.limits, settings), server
         )
         health_pb2_grpc.add_HealthServicer_to_server(health.servicer, server)
         if settings.reflection != "off":

@@ -70,6 +70,18 @@ class GatewaySettings(CommonSettings, LimitSettings, SigningSettings):
         "IMAGEBLUR_MAX_MESSAGE_BYTES.",
     )
     max_watches: int = Field(default=5_000, ge=1, description="Most orders watched (WatchStatus) at a time.")
+    max_orders_per_minute: int = Field(
+        default=600,
+        ge=0,
+        description="Most orders that a caller (a key; without one a network address) may place in a minute, over all "
+        "gateways; 0: as many as they like. Beyond it they are told when to come again.",
+    )
+    max_subscriptions_per_hour: int = Field(
+        default=600,
+        ge=0,
+        description="Most calls of Subscribe, each of which may send a letter, that a caller may make in an hour; 0: "
+        "as many as they like. Besides, an address gets one confirmation letter an hour at most.",
+    )
     min_free_mb: int = Field(
         default=256,
         ge=0,

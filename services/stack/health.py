@@ -7,7 +7,6 @@ variables of the command line `imageblur` say what certificate to show (IMAGEBLU
 """
 
 import asyncio
-import os
 import sys
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import grpc
 import grpc.aio
 from grpc_health.v1 import health_pb2
 
+from services.common.settings import Settings
 from services.stack.address import reachable
 
 PATIENCE = 60.0
@@ -54,18 +54,20 @@ async def wait_until_serves(address: str, within: float = PATIENCE) -> bool:
     return True
 
 
+class _Tls(Settings):
+    tls_certificate: Path | None = None
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    cert_key_file: Path | None = None
+
+
 def _credentials() -> grpc.ChannelCredentials | None:
-    """For a gateway with the TLS that this process' own settings describe."""
-
-    def content(*names: str) -> bytes | None:
-        path = next(filter(None, (os.environ.get(f"IMAGEBLUR_{name}") for name in names)), None)
-        return Path(path).read_bytes() if path else None
-
-    if not os.environ.get("IMAGEBLUR_TLS_CERTIFICATE"):
+    """For a gateway that speaks TLS by the settings."""
+    tls = _Tls()
+    if tls.tls_certificate is None:
         return None
-    return grpc.ssl_channel_credentials(
-        content("CA_FILE", "TLS_CERTIFICATE"), content("CERT_KEY_FILE"), content("CERT_FILE")
-    )
+    files = (tls.ca_file or tls.tls_certificate, tls.cert_key_file, tls.cert_file)
+    return grpc.ssl_channel_credentials(*(file.read_bytes() if file else None for file in files))
 
 
 if __name__ == "__main__":
