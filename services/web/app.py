@@ -5,7 +5,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from imageblur_client.errors import ImageBlurClientError
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
@@ -14,7 +16,7 @@ from starlette.types import ASGIApp
 from services.web.assets import Assets, favicon
 from services.web.boundary import Boundary
 from services.web.downloads import Downloads
-from services.web.gateway import Gateway, open_channel
+from services.web.gateway import Gateway, open_channels
 from services.web.languages import COOKIE, NAMES
 from services.web.mailbox import Mailbox
 from services.web.mailing import Mailing
@@ -23,7 +25,7 @@ from services.web.order_form import OrderForm
 from services.web.order_pages import OrderPages
 from services.web.order_uploads import OrderUploads
 from services.web.pages import Pages
-from services.web.problems import ProblemPages
+from services.web.problems import ProblemPages, Told
 from services.web.settings import WebSettings
 
 YEAR_SECONDS = 365 * 24 * 3600
@@ -46,8 +48,8 @@ async def open_site(settings: WebSettings) -> AsyncIterator[Site]:
     """
     key = settings.gateway_key.get_secret_value() if settings.gateway_key else None
     stopping = asyncio.Event()
-    async with open_channel(settings) as channel:
-        gateway = Gateway(channel, key)
+    async with open_channels(settings) as channels:
+        gateway = Gateway(channels, key)
         pages = Pages.load(has_mailbox=settings.mailbox_dir is not None)
         form, uploads = OrderForm(gateway, pages), OrderUploads(gateway)
         orders, events = OrderPages(gateway, pages), OrderEvents(gateway, pages, stopping)
@@ -93,7 +95,7 @@ async def open_site(settings: WebSettings) -> AsyncIterator[Site]:
         problems = ProblemPages(pages)
         app = Starlette(
             routes=routes,
-            exception_handlers={Exception: problems},
+            exception_handlers=dict.fromkeys((HTTPException, ImageBlurClientError, Told, Exception), problems),
         )
         yield Site(Boundary(app, settings.hosts), stopping)
 

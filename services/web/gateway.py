@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import grpc
@@ -15,6 +16,7 @@ from imageblur_client.rpc_errors import from_rpc
 
 from services.common.errors import ConfigurationError
 from services.common.settings import is_loopback
+from services.web.sending import Sending
 from services.web.settings import WebSettings
 
 PAGE = 200
@@ -31,30 +33,51 @@ _OPTIONS: list[tuple[str, int]] = [
     ("grpc.keepalive_timeout_ms", 10_000),
 ]
 
-Uploading = aio.StreamUnaryCall[pb.StreamBlurOrderRequest, pb.StreamBlurOrderResponse]
 Downloading = AsyncIterator[pb.DownloadImagesResponse]
 
 
-def open_channel(settings: WebSettings) -> aio.Channel:
-    """The way to the gateway; connects with the first call.
+@dataclass(frozen=True)
+class Channels:
+    """The ways to the gateway: one for uploads (see `sending`), one for everything else."""
+
+    uploads: grpc.Channel
+    others: aio.Channel
+
+
+@asynccontextmanager
+async def open_channels(settings: WebSettings) -> AsyncIterator[Channels]:
+    """Both, which connect with their first calls, until the block ends.
 
     Raises:
         ConfigurationError: The file of certificates cannot be read.
     """
     url = settings.gateway_url
-    if url.startswith("unix:"):
-        return aio.insecure_channel(url, options=_OPTIONS)
-    parts = urlsplit(url)
     options = list(_OPTIONS)
-    if is_loopback(parts.hostname or ""):
-        options.append(("grpc.enable_http_proxy", 0))  # gRPC honours http_proxy even for this very machine
-    if parts.scheme == "http":
-        return aio.insecure_channel(parts.netloc, options=options)
+    credentials = None
+    target = url
+    if not url.startswith("unix:"):
+        parts = urlsplit(url)
+        target = parts.netloc
+        if is_loopback(parts.hostname or ""):
+            options.append(("grpc.enable_http_proxy", 0))  # gRPC honours http_proxy even for this very machine
+        if parts.scheme == "https":
+            credentials = grpc.ssl_channel_credentials(_roots(settings))
+    if credentials:
+        uploads = grpc.secure_channel(target, credentials, options=options)
+        others = aio.secure_channel(target, credentials, options=options)
+    else:
+        uploads = grpc.insecure_channel(target, options=options)
+        others = aio.insecure_channel(target, options=options)
+    with uploads:
+        async with others:
+            yield Channels(uploads, others)
+
+
+def _roots(settings: WebSettings) -> bytes | None:
     try:
-        roots = settings.gateway_ca_file.read_bytes() if settings.gateway_ca_file else None
+        return settings.gateway_ca_file.read_bytes() if settings.gateway_ca_file else None
     except OSError as error:
         raise ConfigurationError(f"IMAGEBLUR_GATEWAY_CA_FILE: {error}") from None
-    return aio.secure_channel(parts.netloc, grpc.ssl_channel_credentials(roots), options=options)
 
 
 @contextmanager
@@ -69,9 +92,10 @@ def translated() -> Iterator[None]:
 class Gateway:
     """What can be asked. Every method raises ImageBlurClientError."""
 
-    def __init__(self, channel: aio.Channel, key: str | None = None) -> None:
-        self._blur = BlurServiceStub(channel)
-        self._subscription = SubscriptionServiceStub(channel)
+    def __init__(self, channels: Channels, key: str | None = None) -> None:
+        self._uploads = BlurServiceStub(channels.uploads)
+        self._blur = BlurServiceStub(channels.others)
+        self._subscription = SubscriptionServiceStub(channels.others)
         self._metadata = (("authorization", f"Bearer {key}"),) if key else ()
 
     async def limits(self) -> pb.GetLimitsResponse:
@@ -86,13 +110,13 @@ class Gateway:
             await self._blur.BlurOrder(request, timeout=ANSWER_SECONDS, metadata=self._metadata)
 
     @asynccontextmanager
-    async def upload(self) -> AsyncIterator[Uploading]:
-        """A call of StreamBlurOrder; cancelled if the block ends before it."""
-        call = self._blur.StreamBlurOrder(metadata=self._metadata)
+    async def upload(self) -> AsyncIterator[Sending]:
+        """An upload; broken off if the block ends before it."""
+        sending = Sending(self._uploads, self._metadata)
         try:
-            yield call
+            yield sending
         finally:
-            call.cancel()
+            sending.cancel()
 
     async def status(self, order_id: str) -> Order:
         """How an order stands."""

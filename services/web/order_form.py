@@ -13,7 +13,7 @@ from services.web.gateway import Gateway
 from services.web.languages import choose
 from services.web.manifest import Announced, Manifest
 from services.web.multipart import BadForm, Form, read_form
-from services.web.order_uploads import CHUNK, send_order
+from services.web.order_uploads import CHUNK
 from services.web.pages import Pages
 from services.web.problems import Problem, Told
 from services.web.violations import told
@@ -61,8 +61,8 @@ class OrderForm:
         except (ValueError, KeyError, TypeError):
             raise Told(Problem(400, "bad_request")) from None
         try:
-            async with self._gateway.upload() as call:
-                order_id = await send_order(call, manifest, _contents(form))
+            async with self._gateway.upload() as sending:
+                order_id = await sending.order(manifest, _contents(form))
         except InvalidArgument as error:
             wrong = told(texts, error.violations)
             for violation in wrong:

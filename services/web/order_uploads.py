@@ -6,13 +6,12 @@ The body is the manifest's length (4 bytes, big-endian), the manifest, and the f
 import asyncio
 from collections.abc import AsyncIterator
 
-from imageblur.v1 import blur_service_pb2 as pb
 from imageblur_client.errors import ImageBlurClientError, InvalidArgument
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from services.web import manifest as manifests
-from services.web.gateway import Gateway, Uploading, translated
+from services.web.gateway import Gateway
 from services.web.languages import Texts, choose
 from services.web.pages import PRIVATE
 from services.web.pieces import Pieces
@@ -50,7 +49,8 @@ class OrderUploads:
         try:
             size = int.from_bytes(await pieces.exactly(4))
             manifest = manifests.parse(await pieces.exactly(size, most=manifests.MAX_BYTES), texts)
-            order_id = await self._send(manifest, pieces)
+            async with self._gateway.upload() as sending:
+                order_id = await sending.order(manifest, _contents(manifest, pieces))
         except ClientDisconnect:
             return Response(status_code=499)  # to nobody
         except (manifests.BadManifest, EOFError):
@@ -62,36 +62,10 @@ class OrderUploads:
         await _drain(pieces)
         return answer
 
-    async def _send(self, manifest: manifests.Manifest, pieces: Pieces) -> str:
-        async with self._gateway.upload() as call:
-            return await send_order(call, manifest, _contents(manifest, pieces))
-
 
 async def _contents(manifest: manifests.Manifest, pieces: Pieces) -> AsyncIterator[AsyncIterator[bytes]]:
     for image in manifest.images:
         yield pieces.chunks(image.size, CHUNK)
-
-
-async def send_order(
-    call: Uploading, manifest: manifests.Manifest, contents: AsyncIterator[AsyncIterator[bytes]]
-) -> str:
-    """Send an order whose files come in their turn; its id.
-
-    Raises:
-        ImageBlurClientError: It was refused, or the gateway went away.
-    """
-    with translated():
-        try:
-            await call.write(manifest.start())
-            images = iter(manifest.images)
-            async for content in contents:
-                await call.write(pb.StreamBlurOrderRequest(image=next(images).start))
-                async for chunk in content:
-                    await call.write(pb.StreamBlurOrderRequest(chunk=chunk))
-            await call.done_writing()
-        except asyncio.InvalidStateError:
-            pass  # the gateway has answered before the end: with what, the call says
-        return (await call).order.order_id
 
 
 async def _drain(pieces: Pieces) -> None:
