@@ -47,8 +47,17 @@ def _describe(error: ErrorDetails) -> str:
     return f"{name}: {'must be set' if error['type'] == 'missing' else error['msg'].removeprefix('Value error, ')}"
 
 
-class CommonSettings(Settings):
-    """What every service needs to know."""
+class LogSettings(Settings):
+    """How a service logs."""
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="Least severe level logged."
+    )
+    log_format: Literal["text", "json"] = Field(default="text", description="`text` for people, `json` for machines.")
+
+
+class CommonSettings(LogSettings):
+    """What every service that works on orders needs to know."""
 
     database_url: str = Field(
         default="sqlite:///data/imageblur.db",
@@ -70,10 +79,6 @@ class CommonSettings(Settings):
         "(each at least one): about twice the number of blur children of all workers. More lets large orders hold up "
         "small ones, fewer leaves children idle. Default: twice the cores.",
     )
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        default="INFO", description="Least severe level logged."
-    )
-    log_format: Literal["text", "json"] = Field(default="text", description="`text` for people, `json` for machines.")
 
     @field_validator("database_url")
     @classmethod

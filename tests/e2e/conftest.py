@@ -17,6 +17,7 @@ PHOTOGRAPHS = Path(str(files("skimage") / "data"))
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BackgroundStack]:
     environment = {
         "IMAGEBLUR_GATEWAY_ADDRESS": f"127.0.0.1:{free_port()}",
+        "IMAGEBLUR_WEB_ADDRESS": f"127.0.0.1:{free_port()}",
         "IMAGEBLUR_MAILBOX_PORT": str(free_port()),
         "IMAGEBLUR_SWEEP_SECONDS": "1",
     }
