@@ -4,14 +4,15 @@ A blob is written whole or not at all. In a folder, `persist` makes it survive a
 fsync); object stores do that on their own.
 """
 
+import asyncio
 import errno
 import os
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import obstore
 from obstore.exceptions import BaseError
@@ -28,6 +29,11 @@ CHUNK = 1 << 20
 
 RETRY_SECONDS = 5
 """Whoever waits for the store is told soon that it is away: by default that takes minutes."""
+
+_REMOVALS = 3
+"""How often a folder is removed in which others remove files, too, and make each other stumble."""
+
+T = TypeVar("T")
 
 
 class MissingBlob(ImageBlurError):
@@ -62,15 +68,15 @@ class _Writer:
                 return
             # One piece being filled and two on the way: memory stays flat however large the blob.
             self._writer = obstore.open_writer_async(self._store, self._key, buffer_size=self._piece, max_concurrency=2)
-            await self._writer.write(self._first)
+            await _to_its_end(self._writer.write(self._first))
             self._first = b""
-        await self._writer.write(data)
+        await _to_its_end(self._writer.write(data))
 
     async def close(self) -> None:
         if self._writer:
-            await self._writer.close()
+            await _to_its_end(self._writer.close())
         else:
-            await obstore.put_async(self._store, self._key, self._first)
+            await _to_its_end(obstore.put_async(self._store, self._key, self._first))
 
     def let_go(self) -> None:
         self._writer = None
@@ -209,10 +215,24 @@ class BlobStore:
                 next(iter(obstore.list(self._store, "ping/", chunk_size=1)), None)
 
 
+async def _to_its_end(request: Awaitable[T]) -> T:
+    """The result of a request to the store; who is cancelled waits for its end.
+
+    A thread of obstore is at it and cannot be stopped: what the caller removes in its clean-up would appear afterwards.
+    """
+    under_way = asyncio.ensure_future(request)
+    try:
+        return await asyncio.shield(under_way)
+    except asyncio.CancelledError:
+        await asyncio.wait([under_way])
+        raise
+
+
 def _remove_folder(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    if not folder.exists():
-        return
+    for _ in range(_REMOVALS):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
     try:
         shutil.rmtree(folder)
     except FileNotFoundError:

@@ -208,7 +208,7 @@ class BlurServicer(BlurServiceServicer):
 
     async def DeleteOrder(self, request: pb.DeleteOrderRequest, context: Context) -> pb.DeleteOrderResponse:
         """Delete an order."""
-        await self._offload(self._use_cases.delete, requests.parse_id(request.order_id))
+        await self._offload.to_its_end(self._use_cases.delete, requests.parse_id(request.order_id))
         return pb.DeleteOrderResponse()
 
 

@@ -1,6 +1,7 @@
 """Around every call: it is let in or not, errors become statuses, and one line of log says how it went."""
 
 import contextlib
+import inspect
 import time
 import traceback
 from collections.abc import Awaitable, Callable
@@ -16,6 +17,7 @@ from services.gateway.admission import Admission
 from services.gateway.budget import Reservation
 from services.gateway.errors import to_status
 from services.gateway.reading import Context, each_message, only_message
+from services.gateway.under_way import UnderWay
 
 _log = log.get(__name__)
 # Polled by load balancers and by the stack: a line each would bury the rest.
@@ -33,6 +35,7 @@ class Boundary(aio.ServerInterceptor):
 
     def __init__(self, admission: Admission) -> None:
         self._admission = admission
+        self._under_way = UnderWay()
 
     async def intercept_service(
         self,
@@ -41,33 +44,42 @@ class Boundary(aio.ServerInterceptor):
     ) -> Handler:
         """Wrap the handler of a call."""
         handler = await continuation(handler_call_details)
-        method = str(handler_call_details.method)
-        if handler is None or method.startswith(_QUIET):
-            return handler
-        call = _Call(method.rpartition("/")[2], handler, self._admission)
+        if handler is None:
+            return None
+        call = _Call(str(handler_call_details.method), handler, self._admission, self._under_way)
         if handler.response_streaming:
             return grpc.stream_stream_rpc_method_handler(call.streaming, None, handler.response_serializer)
         return grpc.stream_unary_rpc_method_handler(call.single, None, handler.response_serializer)
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Let no call in any more; those under way get so long, then they are told to try elsewhere.
+
+        gRPC itself would end them as CANCELLED, which tells a client that it was not meant to succeed.
+        """
+        await self._under_way.stop(grace_seconds)
 
 
 class _Call:
     """A call of one method."""
 
-    def __init__(self, method: str, handler: Any, admission: Admission) -> None:
-        self._method = method
+    def __init__(self, method: str, handler: Any, admission: Admission, under_way: UnderWay) -> None:
+        self._method = method.rpartition("/")[2]
+        self._quiet = method.startswith(_QUIET)
         self._parse = handler.request_deserializer
         self._request_streaming = handler.request_streaming
         self._behavior = handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
         self._admission = admission
-        self._terms = admission.terms(method)
+        self._terms = admission.terms(self._method)
+        self._under_way = under_way
 
     async def single(self, _requests: object, context: Context) -> Any:
         """Answer with one message."""
         begin = time.monotonic()
         try:
-            async with self._admission.admit(self._terms) as reservation:
-                # Handed on and not kept: a large message goes as soon as the method is done with it.
-                response = await self._behavior(await self._read(context, reservation), context)
+            with self._under_way.one():
+                async with self._admission.admit(self._terms) as reservation:
+                    # Handed on and not kept: a large message goes as soon as the method is done with it.
+                    response = await self._behavior(await self._read(context, reservation), context)
         except Exception as error:
             await self._fail(context, begin, error)
         self._tell("OK", begin)
@@ -77,15 +89,20 @@ class _Call:
         """Answer with a stream of messages."""
         begin = time.monotonic()
         try:
-            async with (
-                self._admission.admit(self._terms) as reservation,
-                contextlib.aclosing(self._behavior(await self._read(context, reservation), context)) as responses,
-            ):
-                async for response in responses:
-                    await context.write(response)
+            with self._under_way.one():
+                async with self._admission.admit(self._terms) as reservation:
+                    await self._respond(self._behavior(await self._read(context, reservation), context), context)
         except Exception as error:
             await self._fail(context, begin, error)
         self._tell("OK", begin)
+
+    async def _respond(self, responses: Any, context: Context) -> None:
+        if inspect.isawaitable(responses):  # it writes to the context itself
+            await responses
+            return
+        async with contextlib.aclosing(responses):
+            async for response in responses:
+                await context.write(response)
 
     async def _read(self, context: Context, reservation: Reservation) -> Any:
         if self._request_streaming:
@@ -105,4 +122,5 @@ class _Call:
         await context.abort(status.code, status.details or "", status.trailing_metadata or ())
 
     def _tell(self, code: str, begin: float) -> None:
-        _log.info("rpc", method=self._method, code=code, seconds=round(time.monotonic() - begin, 4))
+        if not self._quiet:
+            _log.info("rpc", method=self._method, code=code, seconds=round(time.monotonic() - begin, 4))

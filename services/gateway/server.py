@@ -31,10 +31,12 @@ from services.gateway.use_cases import UseCases
 from services.gateway.watching import Watching
 
 GRACE_SECONDS = 10
+LAST_WORDS_SECONDS = 2
+"""For the answers of calls that were cut short to reach their clients."""
 LOOKAHEAD_BYTES = MIB
 """More keeps distant clients faster (15 MiB/s each at 80 ms), but every call that is waiting may fill it."""
 SPARE_CALLS = 1_000
-"""For health and reflection, and for calls that are being sent away; beyond them gRPC refuses without a word."""
+"""For calls that are being sent away; beyond them gRPC refuses without a word."""
 
 SERVICES = (
     blur_service_pb2.DESCRIPTOR.services_by_name["BlurService"].full_name,
@@ -72,8 +74,9 @@ async def serve(settings: GatewaySettings) -> AsyncIterator[int]:
         checks = {"database": database.ping, "broker": queues.ping, "blob store": blobs.ping, "disk": readiness.disks}
         health = Health(SERVICES, checks, offload)
         admission = Admission(settings, upload_bytes=blobs.writer_bytes + 2 * MAX_CHUNK_BYTES)
+        boundary = Boundary(admission)
         server = aio.server(
-            interceptors=[Boundary(admission)],
+            interceptors=[boundary],
             maximum_concurrent_rpcs=admission.most_calls + SPARE_CALLS,
             options=[
                 ("grpc.max_receive_message_length", settings.largest_message),
@@ -114,4 +117,6 @@ async def serve(settings: GatewaySettings) -> AsyncIterator[int]:
             watch.cancel()
             await health.stop()
             await watching.stop()
-            await server.stop(GRACE_SECONDS)
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(server.stop(GRACE_SECONDS + LAST_WORDS_SECONDS))
+                tasks.create_task(boundary.stop(GRACE_SECONDS))

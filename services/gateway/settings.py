@@ -21,7 +21,10 @@ class GatewaySettings(CommonSettings, LimitSettings, SigningSettings):
         default=16, ge=1, description="Threads for database and blob work; calls beyond them wait their turn."
     )
     max_message_bytes: int = Field(
-        default=32 * MIB, ge=MIB, description="Largest BlurOrder message; larger orders go through StreamBlurOrder."
+        default=8 * MIB,
+        ge=MIB,
+        description="Largest BlurOrder message; larger orders go through StreamBlurOrder. gRPC knows one limit for all "
+        "methods: whatever is read may be as large, so a higher one leaves room for fewer calls at a time.",
     )
     max_image_bytes: int = Field(default=128 * MIB, ge=1, description="Largest image file.")
     max_order_bytes: int = Field(default=4096 * MIB, ge=1, description="Largest order, all its images together.")
@@ -36,7 +39,7 @@ class GatewaySettings(CommonSettings, LimitSettings, SigningSettings):
         default=256 * MIB,
         ge=64 * MIB,
         description="Most bytes of messages and uploads on their way in; the gateway's memory grows by up to about "
-        "twice as much. A call beyond it waits a moment, then is told to come again. At least twice "
+        "twice as much. A call beyond it waits a moment, then is told to come again. At least sixteen times "
         "IMAGEBLUR_MAX_MESSAGE_BYTES.",
     )
     max_watches: int = Field(default=5_000, ge=1, description="Most orders watched (WatchStatus) at a time.")
@@ -72,8 +75,8 @@ class GatewaySettings(CommonSettings, LimitSettings, SigningSettings):
     @field_validator("max_bytes_in_flight")
     @classmethod
     def _room_for_a_message(cls, value: int, info: ValidationInfo) -> int:
-        if value < 2 * info.data.get("max_message_bytes", 0):
-            raise ValueError("must be at least twice IMAGEBLUR_MAX_MESSAGE_BYTES")
+        if value < 16 * info.data.get("max_message_bytes", 0):
+            raise ValueError("must be at least sixteen times IMAGEBLUR_MAX_MESSAGE_BYTES")
         return value
 
     @field_validator("gateway_address")

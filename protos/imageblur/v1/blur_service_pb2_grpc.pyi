@@ -35,7 +35,7 @@ class BlurServiceStub:
       UNAVAILABLE: the database, the blob store or the gateway is not ready; RetryInfo says when to try again.
       RESOURCE_EXHAUSTED: too many calls of its kind are under way (reason TOO_MANY_CALLS), or too much is on its way in
         (BYTES_IN_FLIGHT); QuotaFailure says which, RetryInfo when to try again.
-      DEADLINE_EXCEEDED: the request did not arrive in time (STALLED): within 30 seconds for BlurOrder, 10 for the others.
+      DEADLINE_EXCEEDED: the request did not arrive in time (STALLED): within 30 seconds for BlurOrder, 5 for the others.
       INTERNAL: a fault of the service; its log has the details.
     """
 
@@ -131,7 +131,7 @@ class BlurServiceAsyncStub(BlurServiceStub):
       UNAVAILABLE: the database, the blob store or the gateway is not ready; RetryInfo says when to try again.
       RESOURCE_EXHAUSTED: too many calls of its kind are under way (reason TOO_MANY_CALLS), or too much is on its way in
         (BYTES_IN_FLIGHT); QuotaFailure says which, RetryInfo when to try again.
-      DEADLINE_EXCEEDED: the request did not arrive in time (STALLED): within 30 seconds for BlurOrder, 10 for the others.
+      DEADLINE_EXCEEDED: the request did not arrive in time (STALLED): within 30 seconds for BlurOrder, 5 for the others.
       INTERNAL: a fault of the service; its log has the details.
     """
 
@@ -223,7 +223,7 @@ class BlurServiceServicer(metaclass=_abc_1.ABCMeta):
       UNAVAILABLE: the database, the blob store or the gateway is not ready; RetryInfo says when to try again.
       RESOURCE_EXHAUSTED: too many calls of its kind are under way (reason TOO_MANY_CALLS), or too much is on its way in
         (BYTES_IN_FLIGHT); QuotaFailure says which, RetryInfo when to try again.
-      DEADLINE_EXCEEDED: the request did not arrive in time (STALLED): within 30 seconds for BlurOrder, 10 for the others.
+      DEADLINE_EXCEEDED: the request did not arrive in time (STALLED): within 30 seconds for BlurOrder, 5 for the others.
       INTERNAL: a fault of the service; its log has the details.
     """
 
