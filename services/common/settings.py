@@ -6,6 +6,7 @@ A service's settings are one class with a field per setting. The variable is the
 
 import ipaddress
 import os
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -105,6 +106,22 @@ class SigningSettings(Settings):
         min_length=32,
         description="Signs the tokens in letters; at least 32 characters, the same for gateway and mailer. `make run` "
         "makes one and keeps it in its data folder.",
+    )
+
+
+class MailingSettings(Settings):
+    """What scheduler and mailer need for the weekly mailing."""
+
+    mailing_text_dir: Path | None = Field(
+        default=None,
+        description="Folder with the operator's own text of the weekly letter: `en.txt`, `ru.txt` (see "
+        "docs/mailing.md). Without it the letter tells the week's numbers alone.",
+    )
+    mailing_connections: int = Field(
+        default=2,
+        ge=1,
+        description="Connections to the mail server that a mailing uses at a time, over all mailers. Other letters "
+        "have theirs besides (IMAGEBLUR_MAILER_THREADS) and never wait for it.",
     )
 
 

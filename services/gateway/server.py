@@ -62,7 +62,7 @@ async def serve(settings: GatewaySettings) -> AsyncIterator[int]:
         offload = Offload(settings.gateway_threads)
         stack.callback(offload.close)
         tokens = Tokens(settings.secret_key.get_secret_value())
-        use_cases = UseCases(database, blobs, queues, tokens, settings.order_window)
+        use_cases = UseCases(database, blobs, queues, tokens, settings.order_window, settings.mail_cooldown_seconds)
         watching = Watching(
             settings.broker_url,
             changes=lambda order_id, after: offload(use_cases.changes, order_id, after),

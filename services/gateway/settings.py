@@ -52,6 +52,11 @@ class GatewaySettings(CommonSettings, LimitSettings, SigningSettings):
     retention_days: float = Field(
         default=7, gt=0, description="How long results and address are kept after an order has finished."
     )
+    mail_cooldown_seconds: float = Field(
+        default=60,
+        ge=0,
+        description="Time between two requests to mail an order's results; whoever asks sooner is told to wait.",
+    )
     confirm_subscriptions: bool = Field(
         default=True,
         description="Asks subscribers to confirm by a letter (double opt-in) before anything else is sent.",

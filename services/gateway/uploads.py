@@ -76,7 +76,7 @@ class Upload:
                 yield image
                 image.check(size, sha256)
         spec_json = spec.to_json() if spec else None
-        self._images.append(NewImage(uuid4(), position, filename, spec_json, image.size))
+        self._images.append(NewImage(uuid4(), position, filename, spec_json, image.size, image.sha256.hex()))
         self._fingerprint.update(json.dumps([filename, spec_json, image.sha256.hex()]).encode())
 
     def _count(self, size: int) -> None:

@@ -5,10 +5,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator
 
-from services.common.settings import CommonSettings
+from services.common.settings import CommonSettings, MailingSettings
 
 
-class SchedulerSettings(CommonSettings):
+class SchedulerSettings(CommonSettings, MailingSettings):
     """What the scheduler needs to know."""
 
     mailing_day: Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"] = Field(
