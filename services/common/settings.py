@@ -60,8 +60,8 @@ class CommonSettings(Settings):
     )
     blob_url: str = Field(
         default="data/blobs",
-        description="Where originals and results are kept: a folder, or `s3://bucket/prefix` (credentials and endpoint "
-        "from the usual `AWS_` variables).",
+        description="Where originals and results are kept: a folder, or `s3://bucket/prefix`. Endpoint and region come "
+        "from the usual `AWS_` variables, and so do the credentials unless they are here: `s3://key:secret@bucket/prefix`.",
     )
     order_window: int = Field(
         default_factory=lambda: 2 * (os.cpu_count() or 1),
