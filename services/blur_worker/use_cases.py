@@ -155,7 +155,8 @@ Outcome = Done | Failure | Again
 def _told(outcome: Outcome) -> dict[str, object]:
     match outcome:
         case Done(facts):
-            return {"outcome": "SUCCEEDED", "path": facts.path, "pixels": facts.width * facts.height}
+            stages = {f"{stage}_seconds": round(seconds, 4) for stage, seconds in facts.seconds.items()}
+            return {"outcome": "SUCCEEDED", "path": facts.path, "pixels": facts.width * facts.height, **stages}
         case Failure():
             return {"outcome": "FAILED", "reason": outcome.reason.value}
         case Again():

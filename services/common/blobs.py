@@ -9,11 +9,11 @@ import contextlib
 import errno
 import os
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import obstore
@@ -24,7 +24,7 @@ from obstore.store import LocalStore, ObjectStore, S3Store
 from services.common.errors import ConfigurationError, ImageBlurError, Unavailable
 
 if TYPE_CHECKING:
-    from obstore import AsyncWritableFile  # not there at run time
+    from obstore import AsyncWritableFile, GetOptions  # not there at run time
     from obstore.store import S3Config
 
 CHUNK = 1 << 20
@@ -32,6 +32,11 @@ CHUNK = 1 << 20
 
 RETRY_SECONDS = 5
 """Whoever waits for the store is told soon that it is away: by default that takes minutes."""
+
+_REMOVALS = 3
+"""How often a folder is removed in which others remove files, too, and make each other stumble."""
+
+T = TypeVar("T")
 
 
 class MissingBlob(ImageBlurError):
@@ -66,15 +71,15 @@ class _Writer:
                 return
             # One piece being filled and two on the way: memory stays flat however large the blob.
             self._writer = obstore.open_writer_async(self._store, self._key, buffer_size=self._piece, max_concurrency=2)
-            await self._writer.write(self._first)
+            await _to_its_end(self._writer.write(self._first))
             self._first = b""
-        await self._writer.write(data)
+        await _to_its_end(self._writer.write(data))
 
     async def close(self) -> None:
         if self._writer:
-            await self._writer.close()
+            await _to_its_end(self._writer.close())
         else:
-            await obstore.put_async(self._store, self._key, self._first)
+            await _to_its_end(obstore.put_async(self._store, self._key, self._first))
 
     async def abandon(self, error: BaseException) -> None:
         # Nobody could see the pieces that S3 has, and they would be paid for until a rule of the bucket removes them.
@@ -136,8 +141,7 @@ class BlobStore:
                 yield writer
                 await writer.close()
             except BaseException as error:
-                # Shielded: a client that has gone cancels its call, and must not cancel this.
-                await asyncio.shield(writer.abandon(error))
+                await _to_its_end(writer.abandon(error))
                 raise
             finally:
                 writer.let_go()
@@ -152,15 +156,20 @@ class BlobStore:
         with _translated():
             return obstore.get(self._store, key).bytes().to_bytes()
 
-    def stream(self, key: str) -> Iterator[bytes]:
-        """A blob in chunks of about 1 MiB.
+    def stream(self, key: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """A blob, or a part of it, in chunks of about 1 MiB. `length`: in bytes, above 0; None: to the end.
 
         Raises:
             MissingBlob: There is none.
-            Unavailable: The store cannot be reached.
+            Unavailable: The store cannot be reached, or the blob ends before `offset`.
         """
+        options: GetOptions = {}
+        if length is not None:
+            options["range"] = (offset, offset + length)
+        elif offset:
+            options["range"] = {"offset": offset}
         with _translated():
-            for chunk in obstore.get(self._store, key).stream(min_chunk_size=CHUNK):
+            for chunk in obstore.get(self._store, key, options=options).stream(min_chunk_size=CHUNK):
                 yield bytes(chunk)
 
     def local_path(self, key: str) -> Path | None:
@@ -236,10 +245,24 @@ def _s3(url: str) -> S3Store:
     )
 
 
+async def _to_its_end(request: Awaitable[T]) -> T:
+    """The result of a request to the store; who is cancelled waits for its end.
+
+    A thread of obstore is at it and cannot be stopped: what the caller removes in its clean-up would appear afterwards.
+    """
+    under_way = asyncio.ensure_future(request)
+    try:
+        return await asyncio.shield(under_way)
+    except asyncio.CancelledError:
+        await asyncio.wait([under_way])
+        raise
+
+
 def _remove_folder(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    if not folder.exists():
-        return
+    for _ in range(_REMOVALS):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
     try:
         shutil.rmtree(folder)
     except FileNotFoundError:

@@ -9,6 +9,8 @@ Purpose = Literal["confirm", "unsubscribe"]
 
 CONFIRM_SECONDS = 7 * 24 * 3600
 """A confirmation token works for a week; one to unsubscribe for ever, as the law wants it."""
+ARCHIVE_SECONDS = 366 * 24 * 3600
+"""A link to an archive ends with its order; this is the most, whatever becomes of the order."""
 
 
 class BadToken(ValueError):
@@ -39,5 +41,20 @@ class Tokens:
         except (BadData, ValueError, TypeError):
             raise BadToken("is not valid, or has expired") from None
 
-    def _serializer(self, purpose: Purpose) -> URLSafeTimedSerializer:
+    def archive(self, order_id: UUID) -> str:
+        """A token that lets its holder fetch the order's archive, and do nothing else with the order."""
+        return self._serializer("archive").dumps(order_id.hex)
+
+    def read_archive(self, token: str) -> UUID:
+        """The order of an archive token.
+
+        Raises:
+            BadToken: It cannot be relied on.
+        """
+        try:
+            return UUID(self._serializer("archive").loads(token, max_age=ARCHIVE_SECONDS))
+        except (BadData, ValueError, TypeError, AttributeError):
+            raise BadToken("is not valid, or has expired") from None
+
+    def _serializer(self, purpose: Purpose | Literal["archive"]) -> URLSafeTimedSerializer:
         return URLSafeTimedSerializer(self._secret_key, salt=f"imageblur.{purpose}")

@@ -114,14 +114,14 @@ class Upload:
         if self._dry_run:
             return None
         self._committing = True
-        return await self._intake.offload(self._commit)
+        return await self._intake.offload.to_its_end(self._commit)
 
     async def abandon(self) -> None:
         """Leave nothing behind. What cannot be removed now, the sweep removes."""
         self._given_up = True
         if self._begun:
             # Shielded: a client that has gone cancels its call, and must not cancel its clean-up.
-            await asyncio.shield(self._intake.offload(self._abandon))
+            await asyncio.shield(self._intake.offload.to_its_end(self._abandon))
 
     def _commit(self) -> Snapshot:
         intake, header = self._intake, self._header

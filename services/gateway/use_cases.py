@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -10,6 +11,7 @@ from sqlalchemy.orm import Session
 from services.common.blobs import BlobStore
 from services.common.broker import Broker
 from services.common.db import deliveries, idempotency, images, orders, subscribers, unowned_blobs
+from services.common.db.clock import to_datetime
 from services.common.db.engine import Database
 from services.common.db.models import Delivery, Image, Order
 from services.common.db.orders import Snapshot
@@ -44,6 +46,14 @@ class Result:
     image: Image
     name: str
     key: str
+
+
+@dataclass(frozen=True)
+class Results:
+    """What can be handed out of an order."""
+
+    done: Sequence[Result]
+    ordered_at: datetime
 
 
 @dataclass(frozen=True)
@@ -112,7 +122,7 @@ class UseCases:
         self.broker.announce(order_id)
         return delivery, count
 
-    def results(self, order_id: UUID, image_ids: Sequence[UUID]) -> list[Result]:
+    def results(self, order_id: UUID, image_ids: Sequence[UUID]) -> Results:
         """The results that can be fetched: those asked for, or all."""
         with self.database.read() as session:
             snapshot = orders.snapshot(session, order_id)
@@ -126,8 +136,9 @@ class UseCases:
             image.id: Result(image, name, result_key(order_id, image.position))
             for image, name in zip(done, names, strict=True)
         }
+        ordered_at = to_datetime(snapshot.order.created_at)
         if not image_ids:
-            return list(results.values())
+            return Results(list(results.values()), ordered_at)
         states = {image.id: image.state for image in found}
         for image_id in image_ids:
             if image_id not in states:
@@ -135,7 +146,7 @@ class UseCases:
             if image_id not in results:
                 state = states[image_id]
                 raise FailedPrecondition("NOT_SUCCEEDED", f"images/{image_id}", f"image {image_id} is {state}")
-        return [results[image_id] for image_id in image_ids]
+        return Results([results[image_id] for image_id in image_ids], ordered_at)
 
     def cancel(self, order_id: UUID) -> Snapshot:
         """Cancel what has not ended."""

@@ -193,9 +193,11 @@ class BlurServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DownloadImages(self, request, context):
-        """The results: each file's start and chunks in turn, or one ZIP archive.
+        """The results: each file's start and chunks in turn, or one ZIP archive. A download that broke goes on from an offset
+        if the file's etag is still the same.
 
-        INVALID_ARGUMENT: order_id or an image_id is not a UUID.
+        INVALID_ARGUMENT: order_id or an image_id is not a UUID; the token was altered or is too old (BAD_TOKEN); a part
+        is asked for of several files, or one that begins after the file's end.
         NOT_FOUND: no such order, or no such image in it.
         FAILED_PRECONDITION: an image that was asked for by id is not SUCCEEDED, or the order has expired.
         """

@@ -98,9 +98,11 @@ class BlurServiceStub:
       UNAVAILABLE: also when the broker is away: no delivery was made.
     """
     DownloadImages: _grpc.UnaryStreamMultiCallable[_blur_service_pb2.DownloadImagesRequest, _blur_service_pb2.DownloadImagesResponse]
-    """The results: each file's start and chunks in turn, or one ZIP archive.
+    """The results: each file's start and chunks in turn, or one ZIP archive. A download that broke goes on from an offset
+    if the file's etag is still the same.
 
-      INVALID_ARGUMENT: order_id or an image_id is not a UUID.
+      INVALID_ARGUMENT: order_id or an image_id is not a UUID; the token was altered or is too old (BAD_TOKEN); a part
+        is asked for of several files, or one that begins after the file's end.
       NOT_FOUND: no such order, or no such image in it.
       FAILED_PRECONDITION: an image that was asked for by id is not SUCCEEDED, or the order has expired.
     """
@@ -188,9 +190,11 @@ class BlurServiceAsyncStub(BlurServiceStub):
       UNAVAILABLE: also when the broker is away: no delivery was made.
     """
     DownloadImages: _aio.UnaryStreamMultiCallable[_blur_service_pb2.DownloadImagesRequest, _blur_service_pb2.DownloadImagesResponse]  # type: ignore[assignment]
-    """The results: each file's start and chunks in turn, or one ZIP archive.
+    """The results: each file's start and chunks in turn, or one ZIP archive. A download that broke goes on from an offset
+    if the file's etag is still the same.
 
-      INVALID_ARGUMENT: order_id or an image_id is not a UUID.
+      INVALID_ARGUMENT: order_id or an image_id is not a UUID; the token was altered or is too old (BAD_TOKEN); a part
+        is asked for of several files, or one that begins after the file's end.
       NOT_FOUND: no such order, or no such image in it.
       FAILED_PRECONDITION: an image that was asked for by id is not SUCCEEDED, or the order has expired.
     """
@@ -323,9 +327,11 @@ class BlurServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _blur_service_pb2.DownloadImagesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_blur_service_pb2.DownloadImagesResponse], _abc.AsyncIterator[_blur_service_pb2.DownloadImagesResponse]]:
-        """The results: each file's start and chunks in turn, or one ZIP archive.
+        """The results: each file's start and chunks in turn, or one ZIP archive. A download that broke goes on from an offset
+        if the file's etag is still the same.
 
-          INVALID_ARGUMENT: order_id or an image_id is not a UUID.
+          INVALID_ARGUMENT: order_id or an image_id is not a UUID; the token was altered or is too old (BAD_TOKEN); a part
+            is asked for of several files, or one that begins after the file's end.
           NOT_FOUND: no such order, or no such image in it.
           FAILED_PRECONDITION: an image that was asked for by id is not SUCCEEDED, or the order has expired.
         """

@@ -4,6 +4,7 @@ from services.blur_worker.engine.effects import apply
 from services.blur_worker.engine.picture import Blurred, Frame, Limits
 from services.blur_worker.engine.reading import read
 from services.blur_worker.engine.regions import blend, mask_of, reached
+from services.blur_worker.engine.stopwatch import Stopwatch
 from services.blur_worker.engine.writing import write
 from services.common.spec import BlurSpec
 
@@ -18,12 +19,16 @@ def blur(data: bytes, spec: BlurSpec, limits: Limits) -> Blurred:
         ImageError: NOT_AN_IMAGE, UNSUPPORTED, CORRUPT or TOO_LARGE; trying again would not help.
         MemoryError: The process' limit was hit; says nothing about the image.
     """
+    watch = Stopwatch()
     picture = read(data, limits, spec.output_format, keep_metadata=spec.keep_metadata)
+    watch.lap("decode")
     target = spec.output_format or picture.format
     frames = [_blur_frame(frame, spec) for frame in picture.frames]
+    watch.lap("blur")
     first = frames[0].image
     encoded = write(picture, frames, target, spec)
-    return Blurred(encoded, target, first.width, first.height, len(frames), path="pillow")
+    watch.lap("encode")
+    return Blurred(encoded, target, first.width, first.height, len(frames), path="pixels", seconds=watch.seconds)
 
 
 def _blur_frame(frame: Frame, spec: BlurSpec) -> Frame:

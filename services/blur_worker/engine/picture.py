@@ -1,6 +1,7 @@
 """What the steps of the engine hand to each other."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from PIL import Image
 
@@ -30,7 +31,9 @@ class Blurred:
     frames: int
     """Frames or pages that were blurred."""
     path: str
-    """Which implementation made it, for logs and benchmarks."""
+    """Which implementation made it, for logs and benchmarks: `pixels` for whatever goes by way of full-size pixels."""
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """How long each stage took, in the order of the stages: decode, blur, encode."""
 
 
 @dataclass(frozen=True)
