@@ -6,7 +6,7 @@ A service's settings are one class with a field per setting. The variable is the
 
 import ipaddress
 import os
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_core import ErrorDetails
@@ -70,6 +70,11 @@ class CommonSettings(Settings):
         "(each at least one): about twice the number of blur children of all workers. More lets large orders hold up "
         "small ones, fewer leaves children idle. Default: twice the cores.",
     )
+    metrics_host: str | None = Field(
+        default=None,
+        description="Where services show metrics for Prometheus (`http://host:port/metrics`, no secrets in them, no "
+        "access control): `127.0.0.1`, or `0.0.0.0` in a network of your own. Without it they show none.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="Least severe level logged."
     )
@@ -107,6 +112,12 @@ class LimitSettings(Settings):
     """What the gateway tells and the blur worker enforces."""
 
     max_pixels: int = Field(default=120_000_000, ge=1, description="Most pixels in an image, all its frames together.")
+
+
+def metrics_port(default: int, service: str) -> Any:
+    """The setting for the port of a service's metrics."""
+    description = f"Port of the metrics of {service}, 0 for any free one; each on a machine needs its own."
+    return Field(default=default, ge=0, le=65535, description=description)
 
 
 def is_loopback(host: str) -> bool:

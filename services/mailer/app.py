@@ -5,7 +5,7 @@ import ssl
 import dramatiq
 from dramatiq import Middleware, Worker
 
-from services.common import broker, log
+from services.common import broker, log, metrics
 from services.common.blobs import BlobStore
 from services.common.db.engine import Database
 from services.common.leases import Leases
@@ -45,7 +45,7 @@ def setup() -> None:
         send_seconds=settings.smtp_timeout_seconds,
     )
     register(queues, send_letter, PrepareMailing(database, queues))
-    queues.add_middleware(_Lifecycle(leases, database))
+    queues.add_middleware(_Lifecycle(settings, leases, database))
     dramatiq.set_broker(queues)
 
 
@@ -65,12 +65,14 @@ def smtp_sender(settings: MailerSettings) -> SmtpSender:
 class _Lifecycle(Middleware):
     """Starts what the actors need before the first message, and ends it after the last."""
 
-    def __init__(self, leases: Leases, database: Database) -> None:
+    def __init__(self, settings: MailerSettings, leases: Leases, database: Database) -> None:
+        self._settings = settings
         self._leases = leases
         self._database = database
 
     def before_worker_boot(self, _broker: dramatiq.Broker, _worker: Worker) -> None:
         self._leases.start()
+        metrics.serve("mailer", self._settings.metrics_host, self._settings.mailer_metrics_port)
         _log.info("ready")
 
     def after_worker_shutdown(self, _broker: dramatiq.Broker, _worker: Worker) -> None:

@@ -9,7 +9,7 @@ import threading
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from services.common import broker, log, migrations
+from services.common import broker, log, metrics, migrations
 from services.common.blobs import BlobStore
 from services.common.db.engine import Database
 from services.common.messages import BLUR_QUEUE, MAIL_QUEUE
@@ -40,6 +40,7 @@ def main() -> None:
         print(f"mailing {mailings.order_now(datetime.now(UTC))} ordered")
         return
     sweep = Sweep(database, BlobStore(settings.blob_url), queues, settings.order_window)
+    metrics.serve("scheduler", settings.metrics_host, settings.scheduler_metrics_port)
     scheduler = schedule(sweep, mailings, sweep_seconds=settings.sweep_seconds)
 
     def stop(*_: object) -> None:
