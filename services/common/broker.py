@@ -90,6 +90,17 @@ class Broker(RedisBroker):
             raise Unavailable("the broker cannot be reached") from error
         return [key.decode().partition(".")[0] for key in keys]
 
+    def depth(self, queue: str) -> int:
+        """How many messages are in a queue, waiting or being handled.
+
+        Raises:
+            Unavailable: The broker cannot be reached.
+        """
+        try:
+            return cast("int", self.client.hlen(f"{self.namespace}:{queue}.msgs"))
+        except redis.RedisError as error:
+            raise Unavailable("the broker cannot be reached") from error
+
     def ping(self) -> None:
         """Reach the broker or raise Unavailable."""
         try:

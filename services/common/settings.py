@@ -7,7 +7,7 @@ A service's settings are one class with a field per setting. The variable is the
 import ipaddress
 import os
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_core import ErrorDetails
@@ -57,7 +57,17 @@ class LogSettings(Settings):
     log_format: Literal["text", "json"] = Field(default="text", description="`text` for people, `json` for machines.")
 
 
-class CommonSettings(LogSettings):
+class MetricsSettings(LogSettings):
+    """Where a service shows its metrics."""
+
+    metrics_host: str | None = Field(
+        default=None,
+        description="Where services show metrics for Prometheus (`http://host:port/metrics`, no secrets in them, no "
+        "access control): `127.0.0.1`, or `0.0.0.0` in a network of your own. Without it they show none.",
+    )
+
+
+class CommonSettings(MetricsSettings):
     """What every service that works on orders needs to know."""
 
     database_url: str = Field(
@@ -70,8 +80,8 @@ class CommonSettings(LogSettings):
     )
     blob_url: str = Field(
         default="data/blobs",
-        description="Where originals and results are kept: a folder, or `s3://bucket/prefix` (credentials and endpoint "
-        "from the usual `AWS_` variables).",
+        description="Where originals and results are kept: a folder, or `s3://bucket/prefix`. Endpoint and region come "
+        "from the usual `AWS_` variables, and so do the credentials unless they are here: `s3://key:secret@bucket/prefix`.",
     )
     order_window: int = Field(
         default_factory=lambda: 2 * (os.cpu_count() or 1),
@@ -129,6 +139,12 @@ class LimitSettings(Settings):
     """What the gateway tells and the blur worker enforces."""
 
     max_pixels: int = Field(default=120_000_000, ge=1, description="Most pixels in an image, all its frames together.")
+
+
+def metrics_port(default: int, service: str) -> Any:
+    """The setting for the port of a service's metrics."""
+    description = f"Port of the metrics of {service}, 0 for any free one; each on a machine needs its own."
+    return Field(default=default, ge=0, le=65535, description=description)
 
 
 def is_loopback(host: str) -> bool:

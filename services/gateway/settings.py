@@ -2,7 +2,7 @@
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from services.common.settings import CommonSettings, LimitSettings, SigningSettings, is_loopback
+from services.common.settings import CommonSettings, LimitSettings, SigningSettings, is_loopback, metrics_port
 
 MIB = 1 << 20
 
@@ -17,6 +17,7 @@ class GatewaySettings(CommonSettings, LimitSettings, SigningSettings):
     gateway_address: str = Field(
         default="127.0.0.1:50051", description="Where the gateway listens: `host:port`, port 0 for any free one."
     )
+    gateway_metrics_port: int = metrics_port(9464, "the gateway")
     gateway_threads: int = Field(
         default=16, ge=1, description="Threads for database and blob work; calls beyond them wait their turn."
     )

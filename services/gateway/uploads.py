@@ -21,6 +21,7 @@ from services.common.errors import InvalidArgument, Unavailable, Violation
 from services.common.messages import blur_image
 from services.common.orders import blob_prefix, source_key
 from services.common.spec import BlurSpec
+from services.gateway import metrics
 from services.gateway.image_upload import ImageUpload
 from services.gateway.offload import Offload
 from services.gateway.readiness import Asked, Readiness
@@ -151,6 +152,7 @@ class Upload:
             backlog.take_turns(session)
             intake.readiness.queue(session, 0)
         intake.broker.send(map(blur_image, stored.queued))
+        metrics.order_accepted(len(self._images), self._bytes)
         return stored.snapshot
 
     def _abandon(self) -> None:

@@ -6,7 +6,7 @@ import threading
 import dramatiq
 from dramatiq import Middleware, Worker
 
-from services.common import broker, log
+from services.common import broker, log, metrics
 from services.common.blobs import BlobStore
 from services.common.db.engine import Database
 from services.common.leases import Leases
@@ -67,7 +67,7 @@ def setup() -> None:
         connections=connections,
     )
     register(queues, send_letter, send_mailing)
-    queues.add_middleware(_Lifecycle(leases, database, stopping))
+    queues.add_middleware(_Lifecycle(settings, leases, database, stopping))
     dramatiq.set_broker(queues)
 
 
@@ -95,13 +95,15 @@ def smtp_sender(settings: MailerSettings) -> SmtpSender:
 class _Lifecycle(Middleware):
     """Starts what the actors need before the first message, and ends it after the last."""
 
-    def __init__(self, leases: Leases, database: Database, stopping: threading.Event) -> None:
+    def __init__(self, settings: MailerSettings, leases: Leases, database: Database, stopping: threading.Event) -> None:
+        self._settings = settings
         self._leases = leases
         self._database = database
         self._stopping = stopping
 
     def before_worker_boot(self, _broker: dramatiq.Broker, _worker: Worker) -> None:
         self._leases.start()
+        metrics.serve("mailer", self._settings.metrics_host, self._settings.mailer_metrics_port)
         _log.info("ready")
 
     def before_worker_shutdown(self, _broker: dramatiq.Broker, _worker: Worker) -> None:
