@@ -6,7 +6,8 @@ A service's settings are one class with a field per setting. The variable is the
 
 import ipaddress
 import os
-from typing import Literal, Self
+from pathlib import Path
+from typing import Any, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_core import ErrorDetails
@@ -50,8 +51,27 @@ def _describe(error: ErrorDetails) -> str:
     return f"{name}: {'must be set' if error['type'] == 'missing' else error['msg'].removeprefix('Value error, ')}"
 
 
-class CommonSettings(Settings):
-    """What every service needs to know."""
+class LogSettings(Settings):
+    """How a service logs."""
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="Least severe level logged."
+    )
+    log_format: Literal["text", "json"] = Field(default="text", description="`text` for people, `json` for machines.")
+
+
+class MetricsSettings(LogSettings):
+    """Where a service shows its metrics."""
+
+    metrics_host: str | None = Field(
+        default=None,
+        description="Where services show metrics for Prometheus (`http://host:port/metrics`, no secrets in them, no "
+        "access control): `127.0.0.1`, or `0.0.0.0` in a network of your own. Without it they show none.",
+    )
+
+
+class CommonSettings(MetricsSettings):
+    """What every service that works on orders needs to know."""
 
     database_url: str = Field(
         default="sqlite:///data/imageblur.db",
@@ -63,8 +83,8 @@ class CommonSettings(Settings):
     )
     blob_url: str = Field(
         default="data/blobs",
-        description="Where originals and results are kept: a folder, or `s3://bucket/prefix` (credentials and endpoint "
-        "from the usual `AWS_` variables).",
+        description="Where originals and results are kept: a folder, or `s3://bucket/prefix`. Endpoint and region come "
+        "from the usual `AWS_` variables, and so do the credentials unless they are here: `s3://key:secret@bucket/prefix`.",
     )
     order_window: int = Field(
         default_factory=lambda: 2 * (os.cpu_count() or 1),
@@ -73,10 +93,6 @@ class CommonSettings(Settings):
         "(each at least one): about twice the number of blur children of all workers. More lets large orders hold up "
         "small ones, fewer leaves children idle. Default: twice the cores.",
     )
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        default="INFO", description="Least severe level logged."
-    )
-    log_format: Literal["text", "json"] = Field(default="text", description="`text` for people, `json` for machines.")
 
     @field_validator("database_url")
     @classmethod
@@ -124,10 +140,32 @@ class SigningSettings(Settings):
         return value
 
 
+class MailingSettings(Settings):
+    """What scheduler and mailer need for the weekly mailing."""
+
+    mailing_text_dir: Path | None = Field(
+        default=None,
+        description="Folder with the operator's own text of the weekly letter: `en.txt`, `ru.txt` (see "
+        "docs/mailing.md). Without it the letter tells the week's numbers alone.",
+    )
+    mailing_connections: int = Field(
+        default=2,
+        ge=1,
+        description="Connections to the mail server that a mailing uses at a time, over all mailers. Other letters "
+        "have theirs besides (IMAGEBLUR_MAILER_THREADS) and never wait for it.",
+    )
+
+
 class LimitSettings(Settings):
     """What the gateway tells and the blur worker enforces."""
 
     max_pixels: int = Field(default=120_000_000, ge=1, description="Most pixels in an image, all its frames together.")
+
+
+def metrics_port(default: int, service: str) -> Any:
+    """The setting for the port of a service's metrics."""
+    description = f"Port of the metrics of {service}, 0 for any free one; each on a machine needs its own."
+    return Field(default=default, ge=0, le=65535, description=description)
 
 
 def is_loopback(host: str) -> bool:

@@ -13,7 +13,7 @@ from imageblur.v1 import blur_service_pb2, subscription_service_pb2
 from imageblur.v1.blur_service_pb2_grpc import add_BlurServiceServicer_to_server
 from imageblur.v1.subscription_service_pb2_grpc import add_SubscriptionServiceServicer_to_server
 
-from services.common import broker, migrations
+from services.common import broker, metrics, migrations
 from services.common.blobs import BlobStore
 from services.common.db.engine import Database
 from services.common.errors import ConfigurationError
@@ -59,6 +59,7 @@ async def serve(settings: GatewaySettings) -> AsyncIterator[int]:
     """
     credentials = _credentials(settings)
     async with contextlib.AsyncExitStack() as stack:
+        metrics.serve("gateway", settings.metrics_host, settings.gateway_metrics_port)
         database = Database(settings.database_url, pool_size=settings.gateway_threads)
         stack.callback(database.close)
         migrations.check(database)
@@ -67,7 +68,7 @@ async def serve(settings: GatewaySettings) -> AsyncIterator[int]:
         offload = Offload(settings.gateway_threads)
         stack.callback(offload.close)
         tokens = Tokens(*settings.signing_keys)
-        use_cases = UseCases(database, blobs, queues, tokens, settings.order_window)
+        use_cases = UseCases(database, blobs, queues, tokens, settings.order_window, settings.mail_cooldown_seconds)
         watching = Watching(
             settings.broker_url,
             changes=lambda order_id, after: offload(use_cases.changes, order_id, after),

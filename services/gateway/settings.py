@@ -6,7 +6,7 @@ from typing import Literal, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from services.common.keys import Role
-from services.common.settings import CommonSettings, LimitSettings, SigningSettings, is_loopback
+from services.common.settings import CommonSettings, LimitSettings, SigningSettings, is_loopback, metrics_port
 
 MIB = 1 << 20
 
@@ -44,6 +44,7 @@ class GatewaySettings(CommonSettings, LimitSettings, SigningSettings):
     gateway_address: str = Field(
         default="127.0.0.1:50051", description="Where the gateway listens: `host:port`, port 0 for any free one."
     )
+    gateway_metrics_port: int = metrics_port(9464, "the gateway")
     gateway_threads: int = Field(
         default=16, ge=1, description="Threads for database and blob work; calls beyond them wait their turn."
     )
@@ -90,6 +91,11 @@ class GatewaySettings(CommonSettings, LimitSettings, SigningSettings):
     )
     retention_days: float = Field(
         default=7, gt=0, description="How long results and address are kept after an order has finished."
+    )
+    mail_cooldown_seconds: float = Field(
+        default=60,
+        ge=0,
+        description="Time between two requests to mail an order's results; whoever asks sooner is told to wait.",
     )
     confirm_subscriptions: bool = Field(
         default=True,

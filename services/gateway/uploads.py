@@ -21,6 +21,7 @@ from services.common.errors import InvalidArgument, Unavailable, Violation
 from services.common.messages import blur_image
 from services.common.orders import blob_prefix, source_key
 from services.common.spec import BlurSpec
+from services.gateway import metrics
 from services.gateway.callers import counted_as
 from services.gateway.image_upload import ImageUpload
 from services.gateway.offload import Offload
@@ -77,7 +78,7 @@ class Upload:
                 yield image
                 image.check(size, sha256)
         spec_json = spec.to_json() if spec else None
-        self._images.append(NewImage(uuid4(), position, filename, spec_json, image.size))
+        self._images.append(NewImage(uuid4(), position, filename, spec_json, image.size, image.sha256.hex()))
         self._fingerprint.update(json.dumps([filename, spec_json, image.sha256.hex()]).encode())
 
     def _count(self, size: int) -> None:
@@ -152,6 +153,7 @@ class Upload:
             backlog.take_turns(session)
             intake.readiness.queue(session, 0)
         intake.broker.send(map(blur_image, stored.queued))
+        metrics.order_accepted(len(self._images), self._bytes)
         return stored.snapshot
 
     def _abandon(self) -> None:

@@ -1,4 +1,6 @@
-"""Asks the gateway until it serves: `python -m services.stack.health HOST:PORT` exits 0 then, 1 after a minute.
+"""Asks until everything serves: `python -m services.stack.health GATEWAY [WEB]` exits 0 then, 1 after a minute.
+
+Both are addresses as host:port. What the gateway needs, it looks at itself; the web pages need the gateway.
 
 A program of its own, so that the supervisor never loads gRPC: a process that did should not fork.
 
@@ -15,7 +17,7 @@ import grpc.aio
 from grpc_health.v1 import health_pb2
 
 from services.common.settings import Settings
-from services.stack.address import reachable
+from services.stack.address import reachable, split_address
 
 PATIENCE = 60.0
 
@@ -70,5 +72,33 @@ def _credentials() -> grpc.ChannelCredentials | None:
     return grpc.ssl_channel_credentials(*(file.read_bytes() if file else None for file in files))
 
 
+async def page_serves(address: str) -> bool:
+    """Whether the web pages answer now."""
+    parts = split_address(reachable(address))
+    assert parts, "pages have a port"
+    try:
+        async with asyncio.timeout(2.0):
+            reader, writer = await asyncio.open_connection(*parts)
+            writer.write(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            status = await reader.readline()
+            writer.close()
+    except (OSError, TimeoutError):
+        return False
+    return b" 200 " in status
+
+
+async def main(gateway: str, web: str | None = None) -> bool:
+    """Wait for both, a minute each."""
+    if not await wait_until_serves(gateway):
+        return False
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while web and not await page_serves(web):  # noqa: ASYNC110 - another process has no event
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        return False
+    return True
+
+
 if __name__ == "__main__":
-    sys.exit(0 if asyncio.run(wait_until_serves(sys.argv[1])) else 1)
+    sys.exit(0 if asyncio.run(main(*sys.argv[1:])) else 1)

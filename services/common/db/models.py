@@ -58,6 +58,7 @@ class Order(Base):
         CheckConstraint("succeeded + failed + cancelled <= total", name="counts"),
         _index("orders_expiry", "expires_at", where="state <> 'EXPIRED'"),
         _index("orders_open", "created_at", where="state IN ('QUEUED', 'RUNNING')"),
+        _index("orders_email", "email", where="email IS NOT NULL"),
         Index("orders_created", "created_at", "id"),
     )
 
@@ -127,11 +128,14 @@ class Image(Base):
     finished_at: Mapped[int | None]
     revision: Mapped[int] = mapped_column(default=1)
     input_bytes: Mapped[int]
+    input_sha256: Mapped[str | None]
     output_bytes: Mapped[int] = mapped_column(default=0)
     output_sha256: Mapped[str | None]
     width: Mapped[int] = mapped_column(default=0)
     height: Mapped[int] = mapped_column(default=0)
     format: Mapped[str | None]
+    engine: Mapped[str | None]
+    """What blurred it, with its version."""
     tidied: Mapped[bool] = mapped_column(default=False)
     """An image that has ended keeps no original, and unless it SUCCEEDED no result: the sweep has made sure.
 
@@ -175,6 +179,7 @@ class Delivery(Base):
     state: Mapped[str]
     reason: Mapped[str | None]
     message: Mapped[str | None]
+    """The mail server's last words, or what else happened, whatever the state."""
     requested_at: Mapped[int]
     finished_at: Mapped[int | None]
 
@@ -200,7 +205,11 @@ class Subscriber(Base):
 
 
 class Mailing(Base):
-    """A mailing to all confirmed subscribers: one per period (`2026-W48`, or `manual:<id>`)."""
+    """A mailing to all confirmed subscribers: one per period (`2026-W48`, or `manual:<id>`).
+
+    SENDING: letters are written and claimed a batch at a time, in the order of subscribers' ids. PREPARING: not used
+    any more.
+    """
 
     __tablename__ = "mailings"
     __table_args__ = (_one_of("state", "PREPARING", "SENDING", "DONE", "CANCELLED"),)
@@ -213,6 +222,14 @@ class Mailing(Base):
     due_at: Mapped[int]
     cursor_id: Mapped[UUID | None]
     """The last subscriber that has a letter."""
+    recipients: Mapped[int] = mapped_column(default=0)
+    """Confirmed subscribers when it was made."""
+    not_before: Mapped[int] = mapped_column(default=0)
+    """The mail server was in trouble: no batch before this time."""
+    troubles: Mapped[int] = mapped_column(default=0)
+    """How often in turn it was."""
+    message: Mapped[str | None]
+    """The last trouble, in words."""
     enqueued_at: Mapped[int]
     created_at: Mapped[int]
     finished_at: Mapped[int | None]
@@ -225,7 +242,7 @@ class Letter(Base):
     __table_args__ = (
         UniqueConstraint("delivery_id", "part"),
         UniqueConstraint("mailing_id", "subscriber_id"),
-        _one_of("kind", "ORDER_READY", "CONFIRM", "WEEKLY"),
+        _one_of("kind", "ORDER_READY", "CONFIRM", "WEEKLY", "GOODBYE"),
         _one_of("state", "QUEUED", "SENDING", "SENT", "FAILED", "CANCELLED"),
         CheckConstraint("(kind = 'ORDER_READY') = (delivery_id IS NOT NULL)", name="delivery"),
         CheckConstraint("(kind = 'WEEKLY') = (mailing_id IS NOT NULL)", name="mailing"),

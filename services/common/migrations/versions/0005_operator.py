@@ -1,13 +1,13 @@
 """The operator's tables: keys, audit, paused queues, workers; what a trace tells; failures that may be tried again.
 
-Revision: 0005. Revises: 0002.
+Revision: 0005. Revises: 0003.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0005"
-down_revision = "0002"
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 
