@@ -14,7 +14,7 @@ from tests.e2e.web.tour import Tour
 from tests.support.browser import chromium
 
 DEVICES = {"desktop": ViewportSize(width=1280, height=860), "phone": ViewportSize(width=390, height=844)}
-COLOURS = 128
+MOST_BYTES = 150_000
 TALLEST = 2400
 """Pixels of a page that are kept."""
 
@@ -50,7 +50,10 @@ def _context(browser: Browser, web: str, size: ViewportSize, language: str) -> B
 def _keep(shot: bytes, path: Path) -> None:
     with Image.open(io.BytesIO(shot)) as image:
         picture = image.convert("RGB").crop((0, 0, image.width, min(image.height, TALLEST)))
-        picture.quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+    for colours in (256, 128, 64):
+        picture.quantize(colours, dither=Image.Dither.NONE).save(path, optimize=True)
+        if path.stat().st_size < MOST_BYTES:
+            return
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ class Tour:
         self._photographs = [photographs / name for name in names]
         self._subscriber = f"reader-{uuid4().hex[:6]}@example.org"
         self._held: list[Route] = []
+        self._order_at_work = ""
 
     def stops(self) -> Iterator[tuple[str, str]]:
         """The name of each page, once it is there; and which part of the screen it needs: `page` or `screen`."""
@@ -105,9 +106,10 @@ class Tour:
         order = self._client.order(READER, self._photographs * 30)
         self.page.goto(f"/orders/{order.order_id}")
         expect(self.page.locator(".result.succeeded").first).to_be_visible()
-        self._client.cancel(order.order_id)
+        self._order_at_work = order.order_id
 
     def _done(self) -> None:
+        self._client.delete(self._order_at_work)
         page = self.page
         page.goto("/")
         page.set_input_files("#files", self._photographs[:4])
