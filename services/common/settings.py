@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from services.common.errors import ConfigurationError
 
 PREFIX = "IMAGEBLUR_"
+MIN_SECRET_LENGTH = 32
 
 
 class Settings(BaseSettings):
@@ -44,6 +45,8 @@ class Settings(BaseSettings):
 
 
 def _describe(error: ErrorDetails) -> str:
+    if not error["loc"]:  # of several settings together, which it names itself
+        return error["msg"].removeprefix("Value error, ")
     name = PREFIX + "_".join(map(str, error["loc"])).upper()
     return f"{name}: {'must be set' if error['type'] == 'missing' else error['msg'].removeprefix('Value error, ')}"
 
@@ -113,10 +116,28 @@ class SigningSettings(Settings):
     """What services that make or check signed tokens need."""
 
     secret_key: SecretStr = Field(
-        min_length=32,
+        min_length=MIN_SECRET_LENGTH,
         description="Signs the tokens in letters; at least 32 characters, the same for gateway and mailer. `make run` "
         "makes one and keeps it in its data folder.",
     )
+    former_secret_keys: SecretStr = Field(
+        default=SecretStr(""),
+        description="Keys that signed tokens before, separated by commas: what they signed is still taken. To change "
+        "IMAGEBLUR_SECRET_KEY, put the old one here, first at the gateways; links of letters work as long as it stays.",
+    )
+
+    @property
+    def signing_keys(self) -> list[str]:
+        """The key that signs, then those that only verify."""
+        former = self.former_secret_keys.get_secret_value().split(",")
+        return [self.secret_key.get_secret_value(), *(key.strip() for key in former if key.strip())]
+
+    @field_validator("former_secret_keys")
+    @classmethod
+    def _long_enough(cls, value: SecretStr) -> SecretStr:
+        if any(0 < len(key.strip()) < MIN_SECRET_LENGTH for key in value.get_secret_value().split(",")):
+            raise ValueError(f"each key has at least {MIN_SECRET_LENGTH} characters")
+        return value
 
 
 class MailingSettings(Settings):

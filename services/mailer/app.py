@@ -39,7 +39,7 @@ def setup() -> None:
     database = Database(settings.database_url, pool_size=settings.mailer_threads + connections + 1)
     leases = Leases(RenewLeases(database))
     stopping = threading.Event()
-    tokens = Tokens(settings.secret_key.get_secret_value())
+    tokens = Tokens(*settings.signing_keys)
     postbox = make_postbox(settings)
     sender = smtp_sender(settings)
     bucket = TokenBucket(queues.client, f"{settings.smtp_host}:{settings.smtp_port}", settings.smtp_rate, stopping)

@@ -14,7 +14,6 @@ import yaml
 from imageblur_client import Client
 from prometheus_client.parser import text_string_to_metric_families
 
-from services.stack.background import BackgroundStack
 from tests.e2e.conftest import METRICS_PORTS, PHOTOGRAPHS
 from tests.support.waiting import eventually
 
