@@ -33,7 +33,8 @@ def picture(channels: int, kind: type[np.unsignedinteger], width: int = 61, heig
     if kind is np.uint8:
         return grey.astype(np.uint8)
     noise = np.random.default_rng(2).integers(0, 256, grey.shape, np.uint16)
-    return np.add(grey * np.uint16(256), noise)
+    deep: Samples = np.add(grey * np.uint16(256), noise)
+    return deep
 
 
 def decoded(data: bytes) -> Samples:
