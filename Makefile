@@ -5,7 +5,7 @@ PYTHON ?= python3
 UV_VERSION := 0.13.8
 BIN := .venv/bin
 
-.PHONY: help run demo mailing test test-unit test-faults chaos screenshots lint format protos settings lock clean
+.PHONY: help run demo mailing operate test test-unit test-faults chaos screenshots lint format protos settings lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -18,6 +18,9 @@ demo: .venv/.installed ## Set up, blur real photographs through the whole stack,
 
 mailing: .venv/.installed ## Send the weekly mailing now, to the confirmed subscribers of make run
 	@$(BIN)/python -m services.stack mailing
+
+operate: .venv/.installed ## A command of a service of make run, such as DO="mailer check you@example.org" (docs/mailing.md)
+	@$(BIN)/python -m services.stack operate $(DO)
 
 test: .venv/.installed-dev ## Set up and run all tests
 	$(BIN)/pytest
@@ -58,7 +61,7 @@ lock: .venv/.installed-dev ## Resolve the lock files anew from pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	  --quiet --upgrade pyproject.toml --extra all --output-file requirements.lock
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-	  --quiet --upgrade pyproject.toml --extra all --group dev --constraint requirements.lock \
+	  --quiet --upgrade pyproject.toml --extra all --extra tracing --group dev --constraint requirements.lock \
 	  --output-file requirements-dev.lock
 
 clean: ## Remove the environment and caches, never data

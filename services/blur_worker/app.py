@@ -3,6 +3,7 @@
 import dramatiq
 from dramatiq import Middleware, Worker
 
+from services.blur_worker import metrics
 from services.blur_worker.actors import register
 from services.blur_worker.child import ChildLimits
 from services.blur_worker.children import Children
@@ -15,6 +16,7 @@ from services.common.db.engine import Database
 from services.common.errors import Unavailable
 from services.common.leases import Leases
 from services.common.messages import BLUR_QUEUE, MAIL_QUEUE
+from services.common.metrics import serve as serve_metrics
 
 _log = log.get("services.blur_worker")
 
@@ -32,14 +34,22 @@ def setup() -> None:
     scratch = Scratch()
     blobs = BlobStore(settings.blob_url)
     register(queues, BlurImage(database, blobs, queues, children, leases, scratch, settings.order_window))
-    queues.add_middleware(_Lifecycle(children, leases, scratch, database))
+    queues.add_middleware(_Lifecycle(settings, children, leases, scratch, database))
     dramatiq.set_broker(queues)
 
 
 class _Lifecycle(Middleware):
     """Starts what the actors need before the first message, and ends it after the last."""
 
-    def __init__(self, children: Children, leases: Leases, scratch: Scratch, database: Database) -> None:
+    def __init__(
+        self,
+        settings: BlurWorkerSettings,
+        children: Children,
+        leases: Leases,
+        scratch: Scratch,
+        database: Database,
+    ) -> None:
+        self._settings = settings
         self._children = children
         self._leases = leases
         self._scratch = scratch
@@ -52,6 +62,8 @@ class _Lifecycle(Middleware):
             self._children.warm_up()
         except Unavailable as error:
             _log.warning("a child is started when it is needed", error=str(error))
+        metrics.count_children(self._settings.blur_children, self._children.alive)
+        serve_metrics("blur_worker", self._settings.metrics_host, self._settings.blur_worker_metrics_port)
         _log.info("ready")
 
     def after_worker_shutdown(self, _broker: dramatiq.Broker, _worker: Worker) -> None:

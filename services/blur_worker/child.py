@@ -6,8 +6,8 @@ import resource
 import signal
 import sys
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -35,7 +35,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Facts:
-    """About a result: size in bytes, SHA-256 as hex, size in pixels, format, and which path of the engine made it."""
+    """About a result: size in bytes, SHA-256 as hex, size in pixels, format, the engine's path, seconds by stage."""
 
     size: int
     sha256: str
@@ -43,6 +43,7 @@ class Facts:
     height: int
     format: Format
     path: str
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 Answer = Facts | Exception
@@ -103,4 +104,5 @@ def blur_file(task: Task, limits: ChildLimits) -> Facts:
         height=blurred.height,
         format=blurred.format,
         path=blurred.path,
+        seconds=blurred.seconds,
     )

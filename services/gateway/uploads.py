@@ -21,6 +21,8 @@ from services.common.errors import InvalidArgument, Unavailable, Violation
 from services.common.messages import blur_image
 from services.common.orders import blob_prefix, source_key
 from services.common.spec import BlurSpec
+from services.gateway import metrics
+from services.gateway.callers import counted_as
 from services.gateway.image_upload import ImageUpload
 from services.gateway.offload import Offload
 from services.gateway.readiness import Asked, Readiness
@@ -76,7 +78,7 @@ class Upload:
                 yield image
                 image.check(size, sha256)
         spec_json = spec.to_json() if spec else None
-        self._images.append(NewImage(uuid4(), position, filename, spec_json, image.size))
+        self._images.append(NewImage(uuid4(), position, filename, spec_json, image.size, image.sha256.hex()))
         self._fingerprint.update(json.dumps([filename, spec_json, image.sha256.hex()]).encode())
 
     def _count(self, size: int) -> None:
@@ -104,7 +106,7 @@ class Upload:
             Unavailable: Something that it needs is away, or the disk is almost full.
             Busy: The queue is full.
         """
-        asked = Asked(count, self._principal, self._method, self._header.request_id)
+        asked = Asked(count, self._principal, self._method, self._header.request_id, counted_as())
         await self._intake.readiness.order(asked, None if self._dry_run else self._begin)
 
     async def commit(self) -> Snapshot | None:
@@ -114,14 +116,14 @@ class Upload:
         if self._dry_run:
             return None
         self._committing = True
-        return await self._intake.offload(self._commit)
+        return await self._intake.offload.to_its_end(self._commit)
 
     async def abandon(self) -> None:
         """Leave nothing behind. What cannot be removed now, the sweep removes."""
         self._given_up = True
         if self._begun:
             # Shielded: a client that has gone cancels its call, and must not cancel its clean-up.
-            await asyncio.shield(self._intake.offload(self._abandon))
+            await asyncio.shield(self._intake.offload.to_its_end(self._abandon))
 
     def _commit(self) -> Snapshot:
         intake, header = self._intake, self._header
@@ -151,6 +153,7 @@ class Upload:
             backlog.take_turns(session)
             intake.readiness.queue(session, 0)
         intake.broker.send(map(blur_image, stored.queued))
+        metrics.order_accepted(len(self._images), self._bytes)
         return stored.snapshot
 
     def _abandon(self) -> None:

@@ -3,14 +3,20 @@
 Both are addresses as host:port. What the gateway needs, it looks at itself; the web pages need the gateway.
 
 A program of its own, so that the supervisor never loads gRPC: a process that did should not fork.
+
+Where the gateway speaks TLS, its certificate has to name that host. Its own file is root enough; for mutual TLS the
+variables of the command line `imageblur` say what certificate to show (IMAGEBLUR_CERT_FILE, IMAGEBLUR_CERT_KEY_FILE).
 """
 
 import asyncio
 import sys
+from pathlib import Path
 
+import grpc
 import grpc.aio
 from grpc_health.v1 import health_pb2
 
+from services.common.settings import Settings
 from services.stack.address import reachable, split_address
 
 PATIENCE = 60.0
@@ -34,7 +40,13 @@ async def wait_until_serves(address: str, within: float = PATIENCE) -> bool:
     """Ask until the answer is SERVING; False when it was not in time."""
     # gRPC waits a second and more between attempts to connect; a service that starts is there sooner.
     options = [("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 100)]
-    async with grpc.aio.insecure_channel(reachable(address), options=options) as channel:
+    credentials = _credentials()
+    target = reachable(address)
+    async with (
+        grpc.aio.secure_channel(target, credentials, options=options)
+        if credentials
+        else grpc.aio.insecure_channel(target, options=options)
+    ) as channel:
         try:
             async with asyncio.timeout(within):
                 while not await serves(channel):  # noqa: ASYNC110 - another process has no event
@@ -70,6 +82,22 @@ async def main(gateway: str, web: str | None = None) -> bool:
     except TimeoutError:
         return False
     return True
+
+
+class _Tls(Settings):
+    tls_certificate: Path | None = None
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    cert_key_file: Path | None = None
+
+
+def _credentials() -> grpc.ChannelCredentials | None:
+    """For a gateway that speaks TLS by the settings."""
+    tls = _Tls()
+    if tls.tls_certificate is None:
+        return None
+    files = (tls.ca_file or tls.tls_certificate, tls.cert_key_file, tls.cert_file)
+    return grpc.ssl_channel_credentials(*(file.read_bytes() if file else None for file in files))
 
 
 if __name__ == "__main__":

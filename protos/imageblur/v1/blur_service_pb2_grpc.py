@@ -34,7 +34,7 @@ class BlurServiceStub:
     UNAVAILABLE: the database, the blob store or the gateway is not ready; RetryInfo says when to try again.
     RESOURCE_EXHAUSTED: too many calls of its kind are under way (reason TOO_MANY_CALLS), or too much is on its way in
     (BYTES_IN_FLIGHT); QuotaFailure says which, RetryInfo when to try again.
-    DEADLINE_EXCEEDED: the request did not arrive in time (STALLED): within 30 seconds for BlurOrder, 10 for the others.
+    DEADLINE_EXCEEDED: the request did not arrive in time (STALLED): within 30 seconds for BlurOrder, 5 for the others.
     INTERNAL: a fault of the service; its log has the details.
     """
 
@@ -105,7 +105,7 @@ class BlurServiceServicer:
     UNAVAILABLE: the database, the blob store or the gateway is not ready; RetryInfo says when to try again.
     RESOURCE_EXHAUSTED: too many calls of its kind are under way (reason TOO_MANY_CALLS), or too much is on its way in
     (BYTES_IN_FLIGHT); QuotaFailure says which, RetryInfo when to try again.
-    DEADLINE_EXCEEDED: the request did not arrive in time (STALLED): within 30 seconds for BlurOrder, 10 for the others.
+    DEADLINE_EXCEEDED: the request did not arrive in time (STALLED): within 30 seconds for BlurOrder, 5 for the others.
     INTERNAL: a fault of the service; its log has the details.
     """
 
@@ -186,6 +186,7 @@ class BlurServiceServicer:
         NOT_FOUND: no such order.
         FAILED_PRECONDITION: the order has not finished (PreconditionFailure says how far it is; when_ready waits for
         it instead), was cancelled, or has expired.
+        RESOURCE_EXHAUSTED: the results were mailed a moment ago (MAIL_COOLDOWN, RetryInfo).
         UNAVAILABLE: also when the broker is away: no delivery was made.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -296,7 +297,7 @@ class BlurService:
     UNAVAILABLE: the database, the blob store or the gateway is not ready; RetryInfo says when to try again.
     RESOURCE_EXHAUSTED: too many calls of its kind are under way (reason TOO_MANY_CALLS), or too much is on its way in
     (BYTES_IN_FLIGHT); QuotaFailure says which, RetryInfo when to try again.
-    DEADLINE_EXCEEDED: the request did not arrive in time (STALLED): within 30 seconds for BlurOrder, 10 for the others.
+    DEADLINE_EXCEEDED: the request did not arrive in time (STALLED): within 30 seconds for BlurOrder, 5 for the others.
     INTERNAL: a fault of the service; its log has the details.
     """
 

@@ -35,7 +35,7 @@ class BlurServiceStub:
       UNAVAILABLE: the database, the blob store or the gateway is not ready; RetryInfo says when to try again.
       RESOURCE_EXHAUSTED: too many calls of its kind are under way (reason TOO_MANY_CALLS), or too much is on its way in
         (BYTES_IN_FLIGHT); QuotaFailure says which, RetryInfo when to try again.
-      DEADLINE_EXCEEDED: the request did not arrive in time (STALLED): within 30 seconds for BlurOrder, 10 for the others.
+      DEADLINE_EXCEEDED: the request did not arrive in time (STALLED): within 30 seconds for BlurOrder, 5 for the others.
       INTERNAL: a fault of the service; its log has the details.
     """
 
@@ -95,6 +95,7 @@ class BlurServiceStub:
       NOT_FOUND: no such order.
       FAILED_PRECONDITION: the order has not finished (PreconditionFailure says how far it is; when_ready waits for
         it instead), was cancelled, or has expired.
+      RESOURCE_EXHAUSTED: the results were mailed a moment ago (MAIL_COOLDOWN, RetryInfo).
       UNAVAILABLE: also when the broker is away: no delivery was made.
     """
     DownloadImages: _grpc.UnaryStreamMultiCallable[_blur_service_pb2.DownloadImagesRequest, _blur_service_pb2.DownloadImagesResponse]
@@ -130,7 +131,7 @@ class BlurServiceAsyncStub(BlurServiceStub):
       UNAVAILABLE: the database, the blob store or the gateway is not ready; RetryInfo says when to try again.
       RESOURCE_EXHAUSTED: too many calls of its kind are under way (reason TOO_MANY_CALLS), or too much is on its way in
         (BYTES_IN_FLIGHT); QuotaFailure says which, RetryInfo when to try again.
-      DEADLINE_EXCEEDED: the request did not arrive in time (STALLED): within 30 seconds for BlurOrder, 10 for the others.
+      DEADLINE_EXCEEDED: the request did not arrive in time (STALLED): within 30 seconds for BlurOrder, 5 for the others.
       INTERNAL: a fault of the service; its log has the details.
     """
 
@@ -187,6 +188,7 @@ class BlurServiceAsyncStub(BlurServiceStub):
       NOT_FOUND: no such order.
       FAILED_PRECONDITION: the order has not finished (PreconditionFailure says how far it is; when_ready waits for
         it instead), was cancelled, or has expired.
+      RESOURCE_EXHAUSTED: the results were mailed a moment ago (MAIL_COOLDOWN, RetryInfo).
       UNAVAILABLE: also when the broker is away: no delivery was made.
     """
     DownloadImages: _aio.UnaryStreamMultiCallable[_blur_service_pb2.DownloadImagesRequest, _blur_service_pb2.DownloadImagesResponse]  # type: ignore[assignment]
@@ -221,7 +223,7 @@ class BlurServiceServicer(metaclass=_abc_1.ABCMeta):
       UNAVAILABLE: the database, the blob store or the gateway is not ready; RetryInfo says when to try again.
       RESOURCE_EXHAUSTED: too many calls of its kind are under way (reason TOO_MANY_CALLS), or too much is on its way in
         (BYTES_IN_FLIGHT); QuotaFailure says which, RetryInfo when to try again.
-      DEADLINE_EXCEEDED: the request did not arrive in time (STALLED): within 30 seconds for BlurOrder, 10 for the others.
+      DEADLINE_EXCEEDED: the request did not arrive in time (STALLED): within 30 seconds for BlurOrder, 5 for the others.
       INTERNAL: a fault of the service; its log has the details.
     """
 
@@ -318,6 +320,7 @@ class BlurServiceServicer(metaclass=_abc_1.ABCMeta):
           NOT_FOUND: no such order.
           FAILED_PRECONDITION: the order has not finished (PreconditionFailure says how far it is; when_ready waits for
             it instead), was cancelled, or has expired.
+          RESOURCE_EXHAUSTED: the results were mailed a moment ago (MAIL_COOLDOWN, RetryInfo).
           UNAVAILABLE: also when the broker is away: no delivery was made.
         """
 

@@ -1,10 +1,10 @@
 """What the steps of the engine hand to each other."""
 
-from dataclasses import dataclass
-
-from PIL import Image
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from services.blur_worker.engine.metadata import Metadata
+from services.blur_worker.engine.raster import Raster
 from services.common.spec import Format
 
 ANIMATED = frozenset({Format.GIF, Format.WEBP, Format.PNG, Format.AVIF})
@@ -30,15 +30,16 @@ class Blurred:
     frames: int
     """Frames or pages that were blurred."""
     path: str
-    """Which implementation made it, for logs and benchmarks."""
+    """Which implementation made it, for logs and benchmarks: `pixels` for whatever goes by way of full-size pixels."""
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """How long each stage took, in the order of the stages: decode, blur, encode."""
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One frame or page, upright and complete as displayed, its `info` empty so that nothing slips into the result."""
+    """One frame or page, upright and complete as displayed."""
 
-    image: Image.Image
-    """In mode L, LA, RGB, RGBA, I;16, CMYK or, from a JPEG for a JPEG, YCbCr."""
+    raster: Raster
     milliseconds: float = 0
 
 

@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 from PIL import Image as Picture
 from sqlalchemy import update
+from structlog.testing import capture_logs
 
 from services.blur_worker.child import ChildLimits, Facts
 from services.blur_worker.children import ChildCrashed, Children
@@ -89,6 +90,16 @@ def test_an_image_is_blurred_its_original_removed_and_the_next_one_sent(
     assert (len(queues.subjects(BLUR_QUEUE)), len(queues.subjects(MAIL_QUEUE))) == (1, 0)
     blur(second)
     assert len(queues.subjects(MAIL_QUEUE)) == 1
+
+
+def test_the_line_of_an_image_names_its_path_and_stages(blur: BlurImage, database: Database, blobs: BlobStore) -> None:
+    _, (image_id,) = place(database, blobs, jpeg())
+    with capture_logs() as lines:
+        blur(image_id)
+    (line,) = [line for line in lines if line["event"] == "image"]
+    stages = [line["decode_seconds"], line["blur_seconds"], line["encode_seconds"]]
+    assert (line["outcome"], line["path"], line["pixels"]) == ("SUCCEEDED", "pixels", 1200)
+    assert 0 <= sum(stages) <= line["seconds"]
 
 
 def test_a_repeated_message_does_nothing(blur: BlurImage, database: Database, blobs: BlobStore) -> None:
