@@ -6,6 +6,7 @@ A service's settings are one class with a field per setting. The variable is the
 
 import ipaddress
 import os
+from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -15,6 +16,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from services.common.errors import ConfigurationError
 
 PREFIX = "IMAGEBLUR_"
+SECRETS_DIR = "/run/secrets"
+"""Where containers have their secrets."""
 
 
 class Settings(BaseSettings):
@@ -36,8 +39,9 @@ class Settings(BaseSettings):
         Raises:
             ConfigurationError: One line for each variable that is wrong, naming it.
         """
+        folder = os.environ.get(PREFIX + "SECRETS_DIR") or SECRETS_DIR
         try:
-            return cls()
+            return cls(_secrets_dir=folder if Path(folder).is_dir() else None)  # type: ignore[call-arg]
         except ValidationError as error:
             raise ConfigurationError("\n".join(map(_describe, error.errors()))) from None
 
@@ -50,6 +54,11 @@ def _describe(error: ErrorDetails) -> str:
 class CommonSettings(Settings):
     """What every service needs to know."""
 
+    secrets_dir: str = Field(
+        default=SECRETS_DIR,
+        description="Folder with settings as files, each named after its variable in small letters "
+        "(`imageblur_secret_key`); for secrets of containers. The environment and `.env` come first.",
+    )
     database_url: str = Field(
         default="sqlite:///data/imageblur.db",
         description="The database: `sqlite:///` and a path, or `postgresql://user:password@host/name`.",
