@@ -54,7 +54,7 @@ def order_id(stack: BackgroundStack) -> str:
         client.confirm(token[1])
         client.unsubscribe(email=ADDRESS)
         tokens.append(token[1])
-    metadata = [("authorization", f"Bearer {MARK}")]
+    metadata = (("authorization", f"Bearer {MARK}"),)
     with grpc.insecure_channel(stack.gateway_address) as channel:
         blur, subscriptions = BlurServiceStub(channel), SubscriptionServiceStub(channel)
         calls: list[tuple[Any, Any]] = [

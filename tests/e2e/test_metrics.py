@@ -9,11 +9,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from imageblur_client import Client
 from prometheus_client.parser import text_string_to_metric_families
 
-from services.stack.background import BackgroundStack
 from tests.e2e.conftest import METRICS_PORTS, PHOTOGRAPHS
 from tests.support.waiting import eventually
 
@@ -69,8 +69,8 @@ def test_an_order_is_counted_everywhere(client: Client) -> None:
     assert value("scheduler", "imageblur_waiting_rows", what="images") == 0
 
 
-def test_dashboards_and_alerts_name_what_there_is(stack: BackgroundStack) -> None:
-    assert stack
+@pytest.mark.usefixtures("stack")
+def test_dashboards_and_alerts_name_what_there_is() -> None:
     there = {name for service in METRICS_PORTS for name in scrape(service)}
     rules = [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
     boards = [json.loads(path.read_text()) for path in (DEPLOY / "grafana/dashboards").glob("*.json")]
@@ -97,8 +97,8 @@ def test_prometheus_takes_rules_and_configuration() -> None:
     promtool = shutil.which("promtool")
     if promtool:  # Debian's prometheus brings it; their shape is looked at above
         for command in (
-            ["check", "rules", RULES],
-            ["check", "config", "--syntax-only", RULES.with_name("prometheus.yml")],
+            ["check", "rules", str(RULES)],
+            ["check", "config", "--syntax-only", str(RULES.with_name("prometheus.yml"))],
         ):
             checked = subprocess.run([promtool, *command], capture_output=True, text=True, check=False, timeout=60)
             assert checked.returncode == 0, checked.stderr + checked.stdout
