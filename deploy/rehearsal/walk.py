@@ -47,7 +47,7 @@ def workers() -> list[str]:
 
 def status(order_id: str, gateway: str) -> dict[str, Any]:
     """How the order stands."""
-    order: dict[str, Any] = grpc("imageblur.v1.BlurService/Status", {"orderId": order_id}, gateway)["order"]
+    order: dict[str, Any] = grpc("imageblur.v1.BlurService/Status", {"order_id": order_id}, gateway)["order"]
     return order
 
 
@@ -56,8 +56,8 @@ def main() -> None:
     for gateway in GATEWAYS:
         print(gateway, grpc("grpc.health.v1.Health/Check", {}, gateway))
     images = [{"filename": f"{number}.jpg", "data": photograph(number)} for number in range(IMAGES)]
-    header = {"email": "rehearsal@example.org", "notify": True, "spec": {"gaussian": {"sigmaPx": 8}}}
-    order_id = grpc("imageblur.v1.BlurService/BlurOrder", {"order": header, "images": images})["order"]["orderId"]
+    header = {"email": "rehearsal@example.org", "notify": True, "spec": {"gaussian": {"sigma_px": 8}}}
+    order_id = grpc("imageblur.v1.BlurService/BlurOrder", {"order": header, "images": images})["order"]["order_id"]
     print("accepted", order_id)
     deadline, killed = time.monotonic() + 180, False
     while True:

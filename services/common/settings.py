@@ -84,6 +84,11 @@ class CommonSettings(Settings):
         description="Where services show metrics for Prometheus (`http://host:port/metrics`, no secrets in them, no "
         "access control): `127.0.0.1`, or `0.0.0.0` in a network of your own. Without it they show none.",
     )
+    traces_endpoint: str | None = Field(
+        default=None,
+        description="Where OpenTelemetry traces go, as OTLP over gRPC: `http://host:4317`, or `https://`; needs the "
+        "extra `tracing`. Without it none are made.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="Least severe level logged."
     )
