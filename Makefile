@@ -4,6 +4,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 UV_VERSION := 0.13.8
 BIN := .venv/bin
+# Those with a Dockerfile, which installs the extra of the same name.
+SERVICES := gateway blur_worker mailer scheduler
 
 .PHONY: help run demo mailing operate test test-unit test-faults chaos screenshots lint format protos settings lock clean
 
@@ -63,6 +65,11 @@ lock: .venv/.installed-dev ## Resolve the lock files anew from pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	  --quiet --upgrade pyproject.toml --extra all --extra tracing --group dev --constraint requirements.lock \
 	  --output-file requirements-dev.lock
+	for service in $(SERVICES); do \
+	  $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	    --quiet --upgrade pyproject.toml --extra $${service//_/-} --extra tracing --constraint requirements-dev.lock \
+	    --output-file services/$$service/requirements.lock || exit 1; \
+	done
 
 clean: ## Remove the environment and caches, never data
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
