@@ -7,9 +7,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Response
 
 from services.stack.background import BackgroundStack
-from tests.support.browser import chromium
-
-PATIENCE_MS = 30_000
+from tests.support.browser import PATIENCE_MS, chromium
 
 
 @pytest.fixture(scope="package")

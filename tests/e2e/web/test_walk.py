@@ -14,7 +14,6 @@ from playwright.sync_api import Page, expect
 from services.stack.background import BackgroundStack
 from tests.e2e.conftest import PHOTOGRAPHS
 from tests.e2e.mail import letters_to, run_mailing, wait_for_letters
-from tests.e2e.web.conftest import PATIENCE_MS
 
 FILES = [PHOTOGRAPHS / name for name in ("astronaut.png", "coffee.png", "rocket.jpg")]
 
@@ -204,7 +203,7 @@ def test_with_nothing_but_a_keyboard(page: Page) -> None:
     keys.tab_to("#email")
     page.keyboard.type("keys@example.org")
     keys.press("Enter")
-    page.wait_for_url("**/orders/*", timeout=PATIENCE_MS)
+    page.wait_for_url("**/orders/*")
     expect(page.locator(".summary.succeeded")).to_be_visible()
     keys.tab_to("a.look")
     keys.press("Enter")
