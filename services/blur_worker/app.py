@@ -10,7 +10,7 @@ from services.blur_worker.children import Children
 from services.blur_worker.scratch import Scratch
 from services.blur_worker.settings import BlurWorkerSettings
 from services.blur_worker.use_cases import BlurImage, RenewLeases
-from services.common import broker, log
+from services.common import broker, log, tracing
 from services.common.blobs import BlobStore
 from services.common.db.engine import Database
 from services.common.errors import Unavailable
@@ -64,6 +64,7 @@ class _Lifecycle(Middleware):
             self._children.warm_up()
         except Unavailable as error:
             _log.warning("a child is started when it is needed", error=str(error))
+        tracing.start("blur_worker", self._settings.traces_endpoint)
         metrics.count_children(self._settings.blur_children, self._children.alive)
         serve_metrics("blur_worker", self._settings.metrics_host, self._settings.blur_worker_metrics_port)
         _log.info("ready")
@@ -73,3 +74,4 @@ class _Lifecycle(Middleware):
         self._leases.stop()
         self._scratch.close()
         self._database.close()
+        tracing.stop()

@@ -11,7 +11,7 @@ from services.blur_worker import metrics
 from services.blur_worker.child import Facts
 from services.blur_worker.children import ChildCrashed, Children
 from services.blur_worker.scratch import Scratch
-from services.common import log
+from services.common import log, tracing
 from services.common.blobs import BlobStore, MissingBlob
 from services.common.broker import Broker
 from services.common.db import images, orders, tidying, unowned_blobs
@@ -61,10 +61,12 @@ class BlurImage:
         self._tidy(claim, follow_up)
         if follow_up and follow_up.order_ended:
             refill_waiting(self.database, self.broker, self.window)
-        seconds = time.monotonic() - begin
+        seconds, told = time.monotonic() - begin, _told(outcome)
         _count(claim, outcome, seconds)
         ids = {"image": str(image_id), "order": str(claim.order_id)}
-        _log.info("image", queue=BLUR_QUEUE, **ids, seconds=round(seconds, 4), **_told(outcome))
+        _log.info("image", queue=BLUR_QUEUE, **ids, seconds=round(seconds, 4), **told)
+        ok = isinstance(outcome, Done)
+        tracing.record("blur_image", claim.order_id, seconds, ok=ok, attributes={**told, "image": str(image_id)})
 
     def _work(self, claim: Claim) -> "Outcome":
         scratch = self.scratch.ensured()

@@ -17,6 +17,8 @@ from services.common.errors import ConfigurationError
 
 PREFIX = "IMAGEBLUR_"
 MIN_SECRET_LENGTH = 32
+SECRETS_DIR = "/run/secrets"
+"""Where containers have their secrets."""
 
 
 class Settings(BaseSettings):
@@ -38,8 +40,9 @@ class Settings(BaseSettings):
         Raises:
             ConfigurationError: One line for each variable that is wrong, naming it.
         """
+        folder = os.environ.get(PREFIX + "SECRETS_DIR") or SECRETS_DIR
         try:
-            return cls()
+            return cls(_secrets_dir=folder if Path(folder).is_dir() else None)  # type: ignore[call-arg]
         except ValidationError as error:
             raise ConfigurationError("\n".join(map(_describe, error.errors()))) from None
 
@@ -52,8 +55,13 @@ def _describe(error: ErrorDetails) -> str:
 
 
 class LogSettings(Settings):
-    """How a service logs."""
+    """How a service logs, and where secrets are."""
 
+    secrets_dir: str = Field(
+        default=SECRETS_DIR,
+        description="Folder with settings as files, each named after its variable in small letters "
+        "(`imageblur_secret_key`); for secrets of containers. The environment and `.env` come first.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="Least severe level logged."
     )
@@ -61,12 +69,17 @@ class LogSettings(Settings):
 
 
 class MetricsSettings(LogSettings):
-    """Where a service shows its metrics."""
+    """Where a service shows its metrics, and sends its traces."""
 
     metrics_host: str | None = Field(
         default=None,
         description="Where services show metrics for Prometheus (`http://host:port/metrics`, no secrets in them, no "
         "access control): `127.0.0.1`, or `0.0.0.0` in a network of your own. Without it they show none.",
+    )
+    traces_endpoint: str | None = Field(
+        default=None,
+        description="Where OpenTelemetry traces go, as OTLP over gRPC: `http://host:4317`, or `https://`; needs the "
+        "extra `tracing`. Without it none are made.",
     )
 
 

@@ -4,11 +4,13 @@ import time
 from typing import Any
 from uuid import UUID
 
-from services.common import log
+from services.common import log, tracing
 from services.gateway import metrics
 
 # Polled by load balancers and by the stack: a line each would bury the rest.
 _QUIET = ("/grpc.health.", "/grpc.reflection.")
+# What happens to an order, not the looks at it.
+_TRACED = {"BlurOrder", "StreamBlurOrder", "SendImages", "DownloadImages", "CancelOrder", "DeleteOrder"}
 
 _log = log.get(__name__)
 
@@ -35,6 +37,9 @@ class Account:
         """The call has ended; `code` by its gRPC name."""
         seconds = time.monotonic() - self._begin
         metrics.rpc_ended(self._method, code, seconds)
+        if self._method in _TRACED:
+            attributes = {"rpc.method": self._method, "rpc.code": code}
+            tracing.record(self._method, self._order, seconds, ok=code == "OK", attributes=attributes)
         if not self._quiet:
             order = {"order": self._order} if self._order else {}
             _log.info("rpc", method=self._method, code=code, seconds=round(seconds, 4), **order)

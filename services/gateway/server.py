@@ -14,7 +14,7 @@ from imageblur.v1.blur_service_pb2_grpc import add_BlurServiceServicer_to_server
 from imageblur.v1.operator_service_pb2_grpc import add_OperatorServiceServicer_to_server
 from imageblur.v1.subscription_service_pb2_grpc import add_SubscriptionServiceServicer_to_server
 
-from services.common import broker, metrics, migrations
+from services.common import broker, metrics, migrations, tracing
 from services.common.blobs import BlobStore
 from services.common.db.engine import Database
 from services.common.errors import ConfigurationError
@@ -64,6 +64,8 @@ async def serve(settings: GatewaySettings) -> AsyncIterator[int]:
     """
     credentials = _credentials(settings)
     async with contextlib.AsyncExitStack() as stack:
+        tracing.start("gateway", settings.traces_endpoint)
+        stack.callback(tracing.stop)
         metrics.serve("gateway", settings.metrics_host, settings.gateway_metrics_port)
         database = Database(settings.database_url, pool_size=settings.gateway_threads)
         stack.callback(database.close)

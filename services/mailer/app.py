@@ -6,7 +6,7 @@ import threading
 import dramatiq
 from dramatiq import Middleware, Worker
 
-from services.common import broker, log, metrics
+from services.common import broker, log, metrics, tracing
 from services.common.blobs import BlobStore
 from services.common.db.engine import Database
 from services.common.leases import Leases
@@ -105,6 +105,7 @@ class _Lifecycle(Middleware):
 
     def before_worker_boot(self, _broker: dramatiq.Broker, _worker: Worker) -> None:
         self._leases.start()
+        tracing.start("mailer", self._settings.traces_endpoint)
         metrics.serve("mailer", self._settings.metrics_host, self._settings.mailer_metrics_port)
         _log.info("ready")
 
@@ -115,3 +116,4 @@ class _Lifecycle(Middleware):
     def after_worker_shutdown(self, _broker: dramatiq.Broker, _worker: Worker) -> None:
         self._leases.stop()
         self._database.close()
+        tracing.stop()

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from services.common import log
+from services.common import log, tracing
 from services.common.blobs import MissingBlob
 from services.common.broker import Broker
 from services.common.db import deliveries, letters, subscribers
@@ -69,6 +69,8 @@ class SendLetter:
         metrics.letter_done(claim.kind, str(what["outcome"]), seconds)
         ids = {"letter": str(letter_id)} | ({"order": str(claim.order_id)} if claim.order_id else {})
         _log.info("letter", queue=MAIL_QUEUE, **ids, kind=claim.kind, seconds=seconds, recorded=recorded, **what)
+        attributes = {"letter": str(letter_id), "outcome": str(what["outcome"])}
+        tracing.record("send_letter", claim.order_id, seconds, ok=what["outcome"] == "SENT", attributes=attributes)
 
     def _announce(self, claim: Claim, *, ended: bool = False) -> None:
         if claim.order_id:

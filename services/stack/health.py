@@ -56,22 +56,6 @@ async def wait_until_serves(address: str, within: float = PATIENCE) -> bool:
     return True
 
 
-class _Tls(Settings):
-    tls_certificate: Path | None = None
-    ca_file: Path | None = None
-    cert_file: Path | None = None
-    cert_key_file: Path | None = None
-
-
-def _credentials() -> grpc.ChannelCredentials | None:
-    """For a gateway that speaks TLS by the settings."""
-    tls = _Tls()
-    if tls.tls_certificate is None:
-        return None
-    files = (tls.ca_file or tls.tls_certificate, tls.cert_key_file, tls.cert_file)
-    return grpc.ssl_channel_credentials(*(file.read_bytes() if file else None for file in files))
-
-
 async def page_serves(address: str) -> bool:
     """Whether the web pages answer now."""
     parts = split_address(reachable(address))
@@ -98,6 +82,22 @@ async def main(gateway: str, web: str | None = None) -> bool:
     except TimeoutError:
         return False
     return True
+
+
+class _Tls(Settings):
+    tls_certificate: Path | None = None
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    cert_key_file: Path | None = None
+
+
+def _credentials() -> grpc.ChannelCredentials | None:
+    """For a gateway that speaks TLS by the settings."""
+    tls = _Tls()
+    if tls.tls_certificate is None:
+        return None
+    files = (tls.ca_file or tls.tls_certificate, tls.cert_key_file, tls.cert_file)
+    return grpc.ssl_channel_credentials(*(file.read_bytes() if file else None for file in files))
 
 
 if __name__ == "__main__":
