@@ -19,6 +19,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BackgroundStack]
         "IMAGEBLUR_GATEWAY_ADDRESS": f"127.0.0.1:{free_port()}",
         "IMAGEBLUR_MAILBOX_PORT": str(free_port()),
         "IMAGEBLUR_SWEEP_SECONDS": "1",
+        "IMAGEBLUR_MAIL_COOLDOWN_SECONDS": "0",
     }
     with background_stack(tmp_path_factory.mktemp("e2e") / "data", environment) as stack:
         yield stack
