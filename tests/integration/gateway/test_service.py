@@ -1,10 +1,13 @@
 """Subscriptions, health, reflection and what happens when something that is needed is away."""
 
+import functools
 import time
+from collections.abc import Callable
 from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from imageblur.v1 import subscription_service_pb2 as pb
@@ -32,17 +35,20 @@ def test_answers_and_their_time_do_not_tell_who_is_known(gateway: Gateway, datab
     gateway.subscription.Subscribe(pb.SubscribeRequest(email="known@example.org"))
     with database.write() as session:
         session.execute(update(Subscriber).where(Subscriber.email.like("known%")).values(state="CONFIRMED"))
-    answers = []
+    answers: list[tuple[str, bytes]] = []
     for name in ("known", "pending", "new", "new"):
         if answers[-1:] and name == "new":
             with database.write() as session:
                 session.execute(update(Subscriber).where(Subscriber.email.like("new%")).values(state="SUPPRESSED"))
-        for call, request in (
-            (gateway.subscription.Subscribe, pb.SubscribeRequest(email=f"{name}@example.org")),
-            (gateway.subscription.Unsubscribe, pb.UnsubscribeRequest(email=f"{name}@example.org")),
-        ):
+        address = f"{name}@example.org"
+        calls: list[Callable[[], Message]] = [
+            functools.partial(gateway.subscription.Subscribe, pb.SubscribeRequest(email=address)),
+            functools.partial(gateway.subscription.Unsubscribe, pb.UnsubscribeRequest(email=address)),
+        ]
+        for call in calls:
             begin = time.monotonic()
-            answers.append((type(request).__name__, call(request).SerializeToString()))  # type: ignore[operator]
+            answer = call()
+            answers.append((type(answer).__name__, answer.SerializeToString()))
             # Slower than what any of them takes, in steps: what differs by milliseconds is not seen.
             assert time.monotonic() - begin >= EVEN_SECONDS
     assert len(set(answers)) == 2

@@ -34,7 +34,7 @@ def weekly(
     url: str | None = None, *, orders: int = 12, images: int = 1340, failed: int = 1, text: str = "", **more: str | None
 ) -> Weekly:
     title, body = split_subject(text)
-    values: dict[str, object] = {"token": "T.o-k_en"} | more
+    values: dict[str, object] = {"token": "T.o-k_en", **more}
     return Weekly(
         orders=orders,
         images=images,

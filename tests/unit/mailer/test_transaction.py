@@ -48,11 +48,11 @@ def test_replies_are_explained(reply: str, words: str) -> None:
 
 def test_settings_that_keep_letters_from_arriving_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMAGEBLUR_SECRET_KEY", "k" * 40)
-    names = [concern.partition(":")[0].removeprefix("IMAGEBLUR_") for concern in concerns(MailerSettings())]
+    names = [concern.partition(":")[0].removeprefix("IMAGEBLUR_") for concern in concerns(MailerSettings.load())]
     assert names == ["MAIL_FROM", "DKIM_KEY_FILE", "PUBLIC_URL"]
     monkeypatch.setenv("IMAGEBLUR_SMTP_HOST", "relay.example.org")
     monkeypatch.setenv("IMAGEBLUR_MAIL_FROM", "blur@example.org")
     monkeypatch.setenv("IMAGEBLUR_PUBLIC_URL", "http://blur.example.org")
     monkeypatch.setenv("IMAGEBLUR_DKIM_KEY_FILE", "key.pem")
-    names = [concern.partition(":")[0].removeprefix("IMAGEBLUR_") for concern in concerns(MailerSettings())]
+    names = [concern.partition(":")[0].removeprefix("IMAGEBLUR_") for concern in concerns(MailerSettings.load())]
     assert names == ["SMTP_SECURITY", "PUBLIC_URL"]
