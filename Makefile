@@ -4,8 +4,10 @@ SHELL := /bin/bash
 PYTHON ?= python3
 UV_VERSION := 0.13.8
 BIN := .venv/bin
+# Those with a Dockerfile, which installs the extra of the same name.
+SERVICES := gateway blur_worker mailer scheduler
 
-.PHONY: help run demo mailing operate test test-unit test-faults chaos lint format protos settings lock clean
+.PHONY: help run demo mailing operate test test-unit test-faults chaos screenshots lint format protos settings lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -35,6 +37,9 @@ chaos: .venv/.installed-dev ## Random clients and random faults at once (SECONDS
 	$(BIN)/python -m tests.faults.chaos --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED)) \
 	  $(if $(DATABASE),--database $(DATABASE))
 
+screenshots: .venv/.installed-dev ## Every web page as a picture into docs/screenshots (needs chromium)
+	$(BIN)/python -m tests.e2e.web.screenshots docs/screenshots
+
 lint: .venv/.installed-dev ## Formatting, lints, types, import rules, protos and generated code
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -58,8 +63,13 @@ lock: .venv/.installed-dev ## Resolve the lock files anew from pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	  --quiet --upgrade pyproject.toml --extra all --output-file requirements.lock
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-	  --quiet --upgrade pyproject.toml --extra all --group dev --constraint requirements.lock \
+	  --quiet --upgrade pyproject.toml --extra all --extra tracing --group dev --constraint requirements.lock \
 	  --output-file requirements-dev.lock
+	for service in $(SERVICES); do \
+	  $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	    --quiet --upgrade pyproject.toml --extra $${service//_/-} --extra tracing --constraint requirements-dev.lock \
+	    --output-file services/$$service/requirements.lock || exit 1; \
+	done
 
 clean: ## Remove the environment and caches, never data
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

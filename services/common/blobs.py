@@ -5,6 +5,7 @@ fsync); object stores do that on their own.
 """
 
 import asyncio
+import contextlib
 import errno
 import os
 import shutil
@@ -13,6 +14,7 @@ from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 import obstore
 from obstore.exceptions import BaseError
@@ -23,6 +25,7 @@ from services.common.errors import ConfigurationError, ImageBlurError, Unavailab
 
 if TYPE_CHECKING:
     from obstore import AsyncWritableFile, GetOptions  # not there at run time
+    from obstore.store import S3Config
 
 CHUNK = 1 << 20
 """Bytes read or written at a time where something is streamed."""
@@ -50,8 +53,8 @@ class BlobWriter(Protocol):
 class _Writer:
     """Keeps the first piece until there is more: a small blob is one request.
 
-    Lets go of obstore's writer when it is told to: its file takes room on the disk, removed or not, until it is gone,
-    and an error on its way up keeps all it passed.
+    Lets go of obstore's writer at the end: its file takes room on the disk, removed or not, until it is gone, and an
+    error on its way up keeps all it passed.
     """
 
     def __init__(self, store: ObjectStore, key: str, piece: int) -> None:
@@ -78,6 +81,13 @@ class _Writer:
         else:
             await _to_its_end(obstore.put_async(self._store, self._key, self._first))
 
+    async def abandon(self, error: BaseException) -> None:
+        # Nobody could see the pieces that S3 has, and they would be paid for until a rule of the bucket removes them.
+        writer, self._writer = self._writer, None
+        if writer:
+            with contextlib.suppress(BaseError, OSError):
+                await writer.__aexit__(type(error), error, None)
+
     def let_go(self) -> None:
         self._writer = None
 
@@ -86,12 +96,15 @@ class BlobStore:
     """Blobs by key; keys are made by `services.common.orders`."""
 
     def __init__(self, url: str) -> None:
+        """`url`: a folder, or `s3://bucket/prefix`, with `key:secret@` before the bucket or the `AWS_` variables.
+
+        Raises:
+            ConfigurationError: It is neither.
+        """
         try:
             if "://" in url and not url.startswith("file://"):
                 self._folder: Path | None = None
-                self._store: ObjectStore = S3Store.from_url(
-                    url, retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=RETRY_SECONDS)}
-                )
+                self._store: ObjectStore = _s3(url)
                 self._piece = 5 * CHUNK  # the least that S3 takes
             else:
                 self._piece = CHUNK
@@ -127,6 +140,9 @@ class BlobStore:
             try:
                 yield writer
                 await writer.close()
+            except BaseException as error:
+                await _to_its_end(writer.abandon(error))
+                raise
             finally:
                 writer.let_go()
 
@@ -192,7 +208,8 @@ class BlobStore:
     def delete_prefix(self, prefix: str) -> None:
         """Remove all blobs below a prefix (which ends in `/`).
 
-        In a folder, pieces of unfinished ones too; in S3 a rule of the bucket has to (AbortIncompleteMultipartUpload).
+        In a folder, pieces of unfinished ones too. In S3 those of a process that was killed remain, unseen, until a
+        rule of the bucket removes them (AbortIncompleteMultipartUpload): `docs/operations.md`.
         """
         with _translated():
             if self._folder:
@@ -213,6 +230,19 @@ class BlobStore:
             self._mounted()
             if not self._folder:
                 next(iter(obstore.list(self._store, "ping/", chunk_size=1)), None)
+
+
+def _s3(url: str) -> S3Store:
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    credentials: S3Config = {}
+    if parts.username and parts.password:
+        credentials = {"access_key_id": unquote(parts.username), "secret_access_key": unquote(parts.password)}
+    return S3Store.from_url(
+        urlunsplit(parts._replace(netloc=host)),
+        config=credentials,
+        retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=RETRY_SECONDS)},
+    )
 
 
 async def _to_its_end(request: Awaitable[T]) -> T:

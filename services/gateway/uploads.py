@@ -21,6 +21,8 @@ from services.common.errors import InvalidArgument, Unavailable, Violation
 from services.common.messages import blur_image
 from services.common.orders import blob_prefix, source_key
 from services.common.spec import BlurSpec
+from services.gateway import metrics
+from services.gateway.callers import counted_as
 from services.gateway.image_upload import ImageUpload
 from services.gateway.offload import Offload
 from services.gateway.readiness import Asked, Readiness
@@ -104,7 +106,7 @@ class Upload:
             Unavailable: Something that it needs is away, or the disk is almost full.
             Busy: The queue is full.
         """
-        asked = Asked(count, self._principal, self._method, self._header.request_id)
+        asked = Asked(count, self._principal, self._method, self._header.request_id, counted_as())
         await self._intake.readiness.order(asked, None if self._dry_run else self._begin)
 
     async def commit(self) -> Snapshot | None:
@@ -151,6 +153,7 @@ class Upload:
             backlog.take_turns(session)
             intake.readiness.queue(session, 0)
         intake.broker.send(map(blur_image, stored.queued))
+        metrics.order_accepted(len(self._images), self._bytes)
         return stored.snapshot
 
     def _abandon(self) -> None:

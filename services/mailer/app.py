@@ -6,11 +6,12 @@ import threading
 import dramatiq
 from dramatiq import Middleware, Worker
 
-from services.common import broker, log
+from services.common import broker, log, metrics, tracing
 from services.common.blobs import BlobStore
 from services.common.db.engine import Database
 from services.common.leases import Leases
 from services.common.messages import MAIL_QUEUE, MAILING_QUEUE
+from services.common.station import Station
 from services.common.tokens import Tokens
 from services.mailer.actors import register
 from services.mailer.addresses import parse_sender
@@ -39,7 +40,7 @@ def setup() -> None:
     database = Database(settings.database_url, pool_size=settings.mailer_threads + connections + 1)
     leases = Leases(RenewLeases(database))
     stopping = threading.Event()
-    tokens = Tokens(settings.secret_key.get_secret_value())
+    tokens = Tokens(*settings.signing_keys)
     postbox = make_postbox(settings)
     sender = smtp_sender(settings)
     bucket = TokenBucket(queues.client, f"{settings.smtp_host}:{settings.smtp_port}", settings.smtp_rate, stopping)
@@ -67,7 +68,8 @@ def setup() -> None:
         connections=connections,
     )
     register(queues, send_letter, send_mailing)
-    queues.add_middleware(_Lifecycle(leases, database, stopping))
+    queues.add_middleware(_Lifecycle(settings, leases, database, stopping))
+    queues.add_middleware(Station(database, queues, {MAIL_QUEUE: settings.mailer_threads, MAILING_QUEUE: connections}))
     dramatiq.set_broker(queues)
 
 
@@ -95,13 +97,16 @@ def smtp_sender(settings: MailerSettings) -> SmtpSender:
 class _Lifecycle(Middleware):
     """Starts what the actors need before the first message, and ends it after the last."""
 
-    def __init__(self, leases: Leases, database: Database, stopping: threading.Event) -> None:
+    def __init__(self, settings: MailerSettings, leases: Leases, database: Database, stopping: threading.Event) -> None:
+        self._settings = settings
         self._leases = leases
         self._database = database
         self._stopping = stopping
 
     def before_worker_boot(self, _broker: dramatiq.Broker, _worker: Worker) -> None:
         self._leases.start()
+        tracing.start("mailer", self._settings.traces_endpoint)
+        metrics.serve("mailer", self._settings.metrics_host, self._settings.mailer_metrics_port)
         _log.info("ready")
 
     def before_worker_shutdown(self, _broker: dramatiq.Broker, _worker: Worker) -> None:
@@ -111,3 +116,4 @@ class _Lifecycle(Middleware):
     def after_worker_shutdown(self, _broker: dramatiq.Broker, _worker: Worker) -> None:
         self._leases.stop()
         self._database.close()
+        tracing.stop()

@@ -22,7 +22,7 @@ def main() -> None:
     log.configure(settings.log_level, settings.log_format)
     database = Database(settings.database_url)
     migrations.check(database)
-    draft = WeeklyDrafting(Tokens(settings.secret_key.get_secret_value()), settings.public_url)
+    draft = WeeklyDrafting(Tokens(*settings.signing_keys), settings.public_url)
     operator = Operator(database, make_postbox(settings), smtp_sender(settings), draft, settings.mailing_text_dir)
     match arguments.command:
         case "preview-mailing":

@@ -18,8 +18,9 @@ from services.common.errors import Reason, Unavailable
 from services.common.leases import LEASE_SECONDS, Leases
 from services.common.messages import MAILING_QUEUE, send_mailing
 from services.common.orders import MAX_LETTER_ATTEMPTS
+from services.mailer import metrics
 from services.mailer.contents import Draft
-from services.mailer.outcomes import Again, Later, Lost, Never, NotWanted, Outcome, Sent
+from services.mailer.outcomes import Again, Later, Lost, Never, NotWanted, Outcome, Sent, told
 from services.mailer.postbox import Postbox
 from services.mailer.retries import retry_delay
 from services.mailer.senders import NotTaken, Refused, Unreachable
@@ -67,7 +68,7 @@ class SendMailing:
         with self.leases.hold(batch.owner):
             outcomes = _Run(self, batch).send()
         seconds = round(time.monotonic() - begin, 3)
-        _log.info("batch of a mailing", mailing=str(mailing_id), seconds=seconds, **outcomes)
+        _log.info("batch of a mailing", queue=MAILING_QUEUE, mailing=str(mailing_id), seconds=seconds, **outcomes)
         if len(batch.readers) == self.batch and not self.bucket.stopping.is_set() and self._to_be_followed(mailing_id):
             self.broker.send([send_mailing(mailing_id)])
 
@@ -96,7 +97,7 @@ class _Run:
         try:
             while self._waiting and not self._stopping.is_set():
                 self._send_next()
-            if self._batch.troubles and self._outcomes["Sent"]:
+            if self._batch.troubles and self._outcomes["SENT"]:
                 self._write(mailings.going_well, self._batch.mailing_id)
         except _Trouble as trouble:
             _log.warning("mailing put off", mailing=str(self._batch.mailing_id), error=str(trouble))
@@ -117,11 +118,14 @@ class _Run:
         except Unreachable:
             return  # the mailer is stopping
         reader = self._waiting.pop()
+        begin = time.monotonic()
         outcome = self._work(reader)
+        what = str(told(outcome)["outcome"])
+        metrics.letter_done(reader.claim.kind, what, time.monotonic() - begin)
         # What was sent must be written down however long that takes: whoever comes after us would send it again.
         patience = SURELY_SECONDS if isinstance(outcome, Sent) else 8.0
         patiently(partial(self._record, reader, outcome), patience)
-        self._outcomes[type(outcome).__name__] += 1
+        self._outcomes[what] += 1
         if isinstance(outcome, Again):
             self._put_off += 1
             if outcome.of_all or self._put_off >= MOST_PUT_OFF:

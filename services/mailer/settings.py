@@ -6,13 +6,14 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
-from services.common.settings import CommonSettings, MailingSettings, SigningSettings, is_loopback
+from services.common.settings import CommonSettings, MailingSettings, SigningSettings, is_loopback, metrics_port
 from services.mailer.addresses import parse_sender
 
 
 class MailerSettings(CommonSettings, SigningSettings, MailingSettings):
     """What the mailer needs to know."""
 
+    mailer_metrics_port: int = metrics_port(9466, "the mailer")
     smtp_host: str = Field(default="127.0.0.1", description="The mail server (relay) that takes all letters.")
     smtp_port: int = Field(
         default=1025, ge=1, le=65535, description="Its port: usually 587 with STARTTLS, 465 with TLS."

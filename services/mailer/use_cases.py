@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from services.common import log
+from services.common import log, tracing
 from services.common.blobs import MissingBlob
 from services.common.broker import Broker
 from services.common.db import deliveries, letters, subscribers
@@ -17,8 +17,9 @@ from services.common.db.engine import Database, patiently
 from services.common.db.letters import Claim
 from services.common.errors import Reason, Unavailable
 from services.common.leases import LEASE_SECONDS, Leases
-from services.common.messages import send_letter
+from services.common.messages import MAIL_QUEUE, send_letter
 from services.common.orders import MAX_LETTER_ATTEMPTS
+from services.mailer import metrics
 from services.mailer.contents import Draft
 from services.mailer.outcomes import Again, Later, Lost, Never, NotWanted, Outcome, Sent, told
 from services.mailer.postbox import Postbox
@@ -53,7 +54,7 @@ class SendLetter:
         with self.database.write() as session:
             claim = letters.claim(session, letter_id, lease_seconds=LEASE_SECONDS)
         if claim is None:
-            _log.debug("not queued, nothing to do", letter=str(letter_id))
+            _log.info("letter", queue=MAIL_QUEUE, letter=str(letter_id), outcome="NOTHING_TO_DO")
             return
         self._announce(claim)
         begin = time.monotonic()
@@ -64,8 +65,12 @@ class SendLetter:
             recorded = patiently(partial(self._record, claim, outcome), patience)
         if recorded:
             self._announce(claim, ended=True)
-        seconds = round(time.monotonic() - begin, 4)
-        _log.info("letter", letter=str(letter_id), kind=claim.kind, seconds=seconds, recorded=recorded, **told(outcome))
+        seconds, what = round(time.monotonic() - begin, 4), told(outcome)
+        metrics.letter_done(claim.kind, str(what["outcome"]), seconds)
+        ids = {"letter": str(letter_id)} | ({"order": str(claim.order_id)} if claim.order_id else {})
+        _log.info("letter", queue=MAIL_QUEUE, **ids, kind=claim.kind, seconds=seconds, recorded=recorded, **what)
+        attributes = {"letter": str(letter_id), "outcome": str(what["outcome"])}
+        tracing.record("send_letter", claim.order_id, seconds, ok=what["outcome"] == "SENT", attributes=attributes)
 
     def _announce(self, claim: Claim, *, ended: bool = False) -> None:
         if claim.order_id:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from services.common import broker, log, migrations
+from services.common import broker, log, metrics, migrations
 from services.common.blobs import BlobStore
 from services.common.broker import Broker
 from services.common.db.engine import Database
@@ -59,6 +59,7 @@ def _parse() -> argparse.Namespace:
 
 def _serve(settings: SchedulerSettings, database: Database, queues: Broker, mailings: Mailings) -> None:
     sweep = Sweep(database, BlobStore(settings.blob_url), queues, settings.order_window, settings.mailing_connections)
+    metrics.serve("scheduler", settings.metrics_host, settings.scheduler_metrics_port)
     scheduler = schedule(sweep, mailings, sweep_seconds=settings.sweep_seconds)
 
     def stop(*_: object) -> None:

@@ -18,6 +18,7 @@ from services.common.errors import Unavailable
 from services.common.messages import BLUR_QUEUE, MAIL_QUEUE, MAILING_QUEUE, blur_image, send_letter, send_mailing
 from services.common.orders import LATE_SECONDS, blob_prefix
 from services.common.refilling import refill_waiting
+from services.scheduler import metrics
 
 BATCH = 1000
 """Rows taken up in one go; the next sweep takes the next ones."""
@@ -52,6 +53,7 @@ class Sweep:
                 follow_up = images.take_back(session, claim, window=self.window)
             if follow_up is None:
                 continue
+            metrics.swept("images taken back")
             _log.warning("image taken back: its worker did not finish", image=str(claim.image_id))
             self.broker.send([*map(blur_image, follow_up.images), *map(send_letter, follow_up.letters)])
             self.broker.announce(claim.order_id, ended=follow_up.order_ended)
@@ -68,7 +70,9 @@ class Sweep:
         taken_back = 0
         for claim in lapsed:
             with self.database.write() as session:
-                taken_back += letters.take_back(session, claim)
+                if letters.take_back(session, claim):
+                    metrics.swept("letters taken back")
+                    taken_back += 1
         if taken_back:
             _log.warning("letters taken back: their mailer did not finish", count=taken_back)
         with self.database.write() as session:
@@ -93,6 +97,7 @@ class Sweep:
         """Blobs of uploads that broke, and of orders that are gone."""
         with self.database.write() as session:
             given_up = unowned_blobs.give_up(session, silent_seconds=SILENT_UPLOAD_SECONDS, limit=BATCH)
+        metrics.swept("uploads and orders removed", len(given_up))
         for order_id in given_up:
             self.blobs.delete_prefix(blob_prefix(order_id))
             with self.database.write() as session:
@@ -115,6 +120,7 @@ class Sweep:
         for order_id in due:
             with self.database.write() as session:
                 if orders.expire(session, order_id):
+                    metrics.swept("orders expired")
                     unowned_blobs.disown(session, order_id)
             self.broker.announce(order_id, ended=True)
         with self.database.write() as session:
@@ -134,4 +140,5 @@ class Sweep:
         with self.database.write() as session:
             again = outbox.resend(session, model, lost)
         _log.warning("sent again: the broker had lost them", what=model.__tablename__, count=len(again))
+        metrics.swept(f"{model.__tablename__} sent again", len(again))
         self.broker.send(map(message, again))

@@ -12,12 +12,11 @@ import psutil
 import redis
 from sqlalchemy import select
 
-from services.common.blobs import BlobStore
 from services.common.db import models, tidying
 from services.stack import leftovers
 from tests.faults.customer import Customer
 from tests.faults.fleet import Fleet
-from tests.support.files import files_below
+from tests.support.blob_keys import blob_keys
 from tests.support.waiting import eventually
 
 # A killed worker's message comes back after the broker's heartbeat timeout of 20 s.
@@ -37,7 +36,7 @@ def sweep_late(fleet: Fleet) -> None:
     """What the sweep does ten minutes later for images whose worker was killed between its commit and the removal."""
     with fleet.database.read() as session:
         ended = tidying.untidied(session, older_than=0, limit=1_000_000)
-    BlobStore(str(fleet.blobs)).delete(*(key for image in ended for key in image.keys))
+    fleet.store.delete(*(key for image in ended for key in image.keys))
 
 
 def check_rows(fleet: Fleet) -> None:
@@ -56,7 +55,7 @@ def check_rows(fleet: Fleet) -> None:
 
 def check_blobs(fleet: Fleet, loose: Collection[str] = ()) -> None:
     """Every blob has an owner, every result its blob, and no original outlives its image."""
-    there = {path.relative_to(fleet.blobs / "orders").parts: path for path in files_below(fleet.blobs)}
+    there = {tuple(key.split("/")[1:]) for key in blob_keys(fleet.store)}
     with fleet.database.read() as session:
         unowned = {str(order_id) for order_id in session.scalars(select(models.UnownedBlobs.order_id))}
         open_orders = select(models.Order.id).where(models.Order.state != "EXPIRED")

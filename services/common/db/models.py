@@ -59,6 +59,7 @@ class Order(Base):
         _index("orders_expiry", "expires_at", where="state <> 'EXPIRED'"),
         _index("orders_open", "created_at", where="state IN ('QUEUED', 'RUNNING')"),
         _index("orders_email", "email", where="email IS NOT NULL"),
+        Index("orders_created", "created_at", "id"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -73,6 +74,8 @@ class Order(Base):
     failed: Mapped[int] = mapped_column(default=0)
     cancelled: Mapped[int] = mapped_column(default=0)
     revision: Mapped[int] = mapped_column(default=1)
+    upload_began_at: Mapped[int | None]
+    """When its first bytes came."""
     created_at: Mapped[int]
     started_at: Mapped[int | None]
     finished_at: Mapped[int | None]
@@ -102,6 +105,8 @@ class Image(Base):
         ),
         Index("images_revision", "order_id", "revision"),
         _index("images_untidied", "finished_at", where="NOT tidied AND finished_at IS NOT NULL"),
+        _index("images_finished", "finished_at", where="finished_at IS NOT NULL"),
+        _index("images_failed", "finished_at", where="state = 'FAILED' AND NOT dropped"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -132,7 +137,12 @@ class Image(Base):
     engine: Mapped[str | None]
     """What blurred it, with its version."""
     tidied: Mapped[bool] = mapped_column(default=False)
-    """An image that has ended keeps no original, and unless it SUCCEEDED no result: the sweep has made sure."""
+    """An image that has ended keeps no original, and unless it SUCCEEDED no result: the sweep has made sure.
+
+    One that FAILED for a reason that may pass (`orders.RETRIABLE`) keeps its original, unless it was `dropped`.
+    """
+    dropped: Mapped[bool] = mapped_column(default=False)
+    """An operator has seen the failure and will not have it tried again."""
 
 
 class UnownedBlobs(Base):
@@ -240,6 +250,8 @@ class Letter(Base):
         _index("letters_outbox", "not_before", where="state = 'QUEUED'"),
         _index("letters_leases", "lease_until", where="state = 'SENDING'"),
         _index("letters_progress", "mailing_id", "state", where="mailing_id IS NOT NULL"),
+        _index("letters_sent", "sent_at", where="sent_at IS NOT NULL"),
+        _index("letters_failed", "id", where="state = 'FAILED' AND NOT dropped"),
         Index("letters_subscriber", "subscriber_id"),
     )
 
@@ -255,8 +267,12 @@ class Letter(Base):
     attempts: Mapped[int] = mapped_column(default=0)
     not_before: Mapped[int] = mapped_column(default=0)
     enqueued_at: Mapped[int | None]
+    started_at: Mapped[int | None]
+    """When a mailer took it last."""
     smtp_reply: Mapped[str | None]
     sent_at: Mapped[int | None]
+    dropped: Mapped[bool] = mapped_column(default=False)
+    """An operator has seen the failure and will not have it tried again."""
 
 
 class IdempotencyKey(Base):
@@ -270,3 +286,70 @@ class IdempotencyKey(Base):
     fingerprint: Mapped[str]
     resource_id: Mapped[UUID]
     expires_at: Mapped[int] = mapped_column(index=True)
+
+
+class ApiKey(Base):
+    """A key that opens the gateway. Only its digest is kept; after a rotation the former one for a while, too."""
+
+    __tablename__ = "api_keys"
+    __table_args__ = (_one_of("role", "CLIENT", "VIEWER", "ADMIN"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    role: Mapped[str]
+    digest: Mapped[str] = mapped_column(unique=True)
+    hint: Mapped[str]
+    """Its first characters, to tell keys apart."""
+    former_digest: Mapped[str | None]
+    former_until: Mapped[int | None]
+    created_at: Mapped[int]
+    created_by: Mapped[str]
+    rotated_at: Mapped[int | None]
+    expires_at: Mapped[int | None]
+    revoked_at: Mapped[int | None]
+    last_used_at: Mapped[int | None]
+    """To the minute."""
+
+
+class AuditEntry(Base):
+    """What an operator did: written by the transaction that did it."""
+
+    __tablename__ = "audit_entries"
+    __table_args__ = (Index("audit_entries_time", "created_at", "id"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    created_at: Mapped[int]
+    principal: Mapped[str]
+    action: Mapped[str]
+    """The method's name, such as `PauseQueue`."""
+    subject: Mapped[str]
+    """What it was done to, such as `queues/blur`."""
+    detail: Mapped[str]
+    """As JSON: no address, no key."""
+
+
+class PausedQueue(Base):
+    """A queue whose messages workers leave alone."""
+
+    __tablename__ = "paused_queues"
+
+    queue: Mapped[str] = mapped_column(primary_key=True)
+    paused_at: Mapped[int]
+    paused_by: Mapped[str]
+
+
+class WorkerSeen(Base):
+    """A queue that a worker process serves, and when it last said so."""
+
+    __tablename__ = "workers"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    queue: Mapped[str] = mapped_column(primary_key=True)
+    host: Mapped[str]
+    pid: Mapped[int]
+    version: Mapped[str]
+    slots: Mapped[int]
+    """Messages that it handles at a time: children of a blur worker, threads of a mailer."""
+    busy: Mapped[int]
+    started_at: Mapped[int]
+    seen_at: Mapped[int]
