@@ -9,8 +9,9 @@ import grpc
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
-from imageblur.v1 import blur_service_pb2, subscription_service_pb2
+from imageblur.v1 import blur_service_pb2, operator_service_pb2, subscription_service_pb2
 from imageblur.v1.blur_service_pb2_grpc import add_BlurServiceServicer_to_server
+from imageblur.v1.operator_service_pb2_grpc import add_OperatorServiceServicer_to_server
 from imageblur.v1.subscription_service_pb2_grpc import add_SubscriptionServiceServicer_to_server
 
 from services.common import broker, metrics, migrations, tracing
@@ -26,6 +27,9 @@ from services.gateway.health import Health
 from services.gateway.interceptors import Boundary
 from services.gateway.key_ring import KeyRing
 from services.gateway.offload import Offload
+from services.gateway.operator_failures import OperatorFailures
+from services.gateway.operator_queues import OperatorQueues
+from services.gateway.operator_servicer import OperatorServicer
 from services.gateway.readiness import Readiness
 from services.gateway.settings import MIB, GatewaySettings
 from services.gateway.subscription_servicer import SubscriptionServicer
@@ -45,6 +49,7 @@ SPARE_CALLS = 1_000
 SERVICES = (
     blur_service_pb2.DESCRIPTOR.services_by_name["BlurService"].full_name,
     subscription_service_pb2.DESCRIPTOR.services_by_name["SubscriptionService"].full_name,
+    operator_service_pb2.DESCRIPTOR.services_by_name["OperatorService"].full_name,
 )
 
 
@@ -109,6 +114,13 @@ async def serve(settings: GatewaySettings) -> AsyncIterator[int]:
         add_SubscriptionServiceServicer_to_server(
             SubscriptionServicer(use_cases, offload, readiness.limits, settings), server
         )
+        operator = OperatorServicer(
+            database,
+            offload,
+            OperatorQueues(database, queues, blobs),
+            OperatorFailures(database, queues, blobs, settings.order_window),
+        )
+        add_OperatorServiceServicer_to_server(operator, server)
         health_pb2_grpc.add_HealthServicer_to_server(health.servicer, server)
         if settings.reflection != "off":
             reflection.enable_server_reflection(
