@@ -7,7 +7,7 @@ BIN := .venv/bin
 # Those with a Dockerfile, which installs the extra of the same name.
 SERVICES := gateway blur_worker mailer scheduler
 
-.PHONY: help run demo mailing test test-unit test-faults chaos lint format protos settings lock clean
+.PHONY: help run demo mailing operate test test-unit test-faults chaos lint format protos settings lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -20,6 +20,9 @@ demo: .venv/.installed ## Set up, blur real photographs through the whole stack,
 
 mailing: .venv/.installed ## Send the weekly mailing now, to the confirmed subscribers of make run
 	@$(BIN)/python -m services.stack mailing
+
+operate: .venv/.installed ## A command of a service of make run, such as DO="mailer check you@example.org" (docs/mailing.md)
+	@$(BIN)/python -m services.stack operate $(DO)
 
 test: .venv/.installed-dev ## Set up and run all tests
 	$(BIN)/pytest

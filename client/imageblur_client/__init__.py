@@ -12,6 +12,7 @@ OSError of a file that cannot be read or written.
 
 from imageblur.v1.order_pb2 import BlurSpec, Delivery, Gaussian, Image, Order, Pixelate, Region, Solid
 
+from imageblur_client.channel import Security
 from imageblur_client.client import Client
 from imageblur_client.errors import (
     AccessDenied,
@@ -43,6 +44,7 @@ __all__ = [
     "Order",
     "Pixelate",
     "Region",
+    "Security",
     "ServerUnavailable",
     "Solid",
     "TryAgain",

@@ -24,6 +24,7 @@ from services.common.messages import BLUR_QUEUE, blur_image, send_letter
 from services.common.orders import ImageState, blob_prefix, result_key, source_key
 from services.common.refilling import refill_waiting
 from services.common.spec import BlurSpec
+from services.common.version import ENGINE
 
 _log = log.get(__name__)
 
@@ -108,7 +109,7 @@ class BlurImage:
         with self.database.write() as session:
             match outcome:
                 case Done(facts):
-                    success = Success(facts.size, facts.sha256, facts.width, facts.height, facts.format)
+                    success = Success(facts.size, facts.sha256, facts.width, facts.height, facts.format, ENGINE)
                     return images.finish(session, claim, success, window=self.window)
                 case Failure():
                     return images.finish(session, claim, outcome, window=self.window)

@@ -5,7 +5,7 @@ missing. So sending never fails its caller, and no message is ever delayed or re
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import cast
 from uuid import UUID, uuid4
 
@@ -34,13 +34,17 @@ class Broker(RedisBroker):
     `heartbeat_timeout`: messages of a worker that was killed return after 8 s. A Valkey that stalls for longer takes
     live workers for dead and hands their messages out twice, which does no harm: a claim holds once.
     `maintenance_chance`: on every command, or they would return after minutes.
+    `most_held`: messages of a queue that this process holds at a time, where it is not as many as it has threads.
     """
 
-    def __init__(self, client: redis.Redis, queues: Iterable[str]) -> None:
+    def __init__(
+        self, client: redis.Redis, queues: Iterable[str], *, most_held: Mapping[str, int] | None = None
+    ) -> None:
         super().__init__(  # type: ignore[no-untyped-call]
             client=client, middleware=[], heartbeat_timeout=8_000, maintenance_chance=1_000_000
         )
         self._held: defaultdict[str, set[bytes]] = defaultdict(set)
+        self._most_held = most_held or {}
         for queue in queues:
             self.declare_queue(queue)
 
@@ -52,7 +56,8 @@ class Broker(RedisBroker):
             self.emit_after("declare_queue", queue_name)
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> PromptConsumer:
-        """A consumer of a queue that holds at most `prefetch` messages."""
+        """A consumer of a queue that holds at most `prefetch` messages, or as many as were set for the queue."""
+        prefetch = self._most_held.get(queue_name, prefetch)
         return PromptConsumer(self, queue_name, prefetch, timeout, self._held[queue_name])
 
     def send(self, messages: Iterable[Message[None]]) -> None:
@@ -112,7 +117,7 @@ class Broker(RedisBroker):
             _log.warning("not sent, the sweep will", what=what, error=str(error))
 
 
-def connect(url: str, *queues: str, hasty: bool = False) -> Broker:
+def connect(url: str, *queues: str, hasty: bool = False, most_held: Mapping[str, int] | None = None) -> Broker:
     """A broker for these queues; connects when first used.
 
     `hasty`: for those who have somebody waiting for them. They give a command a second, and one that took longer is not
@@ -132,4 +137,4 @@ def connect(url: str, *queues: str, hasty: bool = False) -> Broker:
         )
     except ValueError as error:
         raise ConfigurationError(f"IMAGEBLUR_BROKER_URL: {error}") from None
-    return Broker(client, queues)
+    return Broker(client, queues, most_held=most_held)

@@ -7,11 +7,13 @@ from dramatiq import Message
 BLUR_QUEUE = "blur"
 """Read by blur_worker."""
 MAIL_QUEUE = "mail"
-"""Read by mailer."""
+"""Read by mailer: letters that somebody waits for."""
+MAILING_QUEUE = "mailing"
+"""Read by mailer: letters to all subscribers, which must not hold up the others."""
 
 BLUR_IMAGE = "blur_image"
 SEND_LETTER = "send_letter"
-PREPARE_MAILING = "prepare_mailing"
+SEND_MAILING = "send_mailing"
 
 
 def blur_image(image_id: UUID) -> Message[None]:
@@ -24,9 +26,9 @@ def send_letter(letter_id: UUID) -> Message[None]:
     return _message(MAIL_QUEUE, SEND_LETTER, letter_id)
 
 
-def prepare_mailing(mailing_id: UUID) -> Message[None]:
-    """Write the letters of a mailing."""
-    return _message(MAIL_QUEUE, PREPARE_MAILING, mailing_id)
+def send_mailing(mailing_id: UUID) -> Message[None]:
+    """Send the next letters of a mailing."""
+    return _message(MAILING_QUEUE, SEND_MAILING, mailing_id)
 
 
 def _message(queue: str, actor: str, subject: UUID) -> Message[None]:

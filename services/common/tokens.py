@@ -18,10 +18,11 @@ class BadToken(ValueError):
 
 
 class Tokens:
-    """Makes and reads tokens under one secret key."""
+    """Makes tokens under a secret key, and reads those made under it or under former ones."""
 
-    def __init__(self, secret_key: str) -> None:
-        self._secret_key = secret_key
+    def __init__(self, secret_key: str, *former_keys: str) -> None:
+        # The serializer's order: the last one signs.
+        self._secret_keys = [*reversed(former_keys), secret_key]
 
     def make(self, purpose: Purpose, subscriber_id: UUID, version: int) -> str:
         """A token that lets its holder do this for the subscriber."""
@@ -57,4 +58,4 @@ class Tokens:
             raise BadToken("is not valid, or has expired") from None
 
     def _serializer(self, purpose: Purpose | Literal["archive"]) -> URLSafeTimedSerializer:
-        return URLSafeTimedSerializer(self._secret_key, salt=f"imageblur.{purpose}")
+        return URLSafeTimedSerializer(self._secret_keys, salt=f"imageblur.{purpose}")

@@ -17,6 +17,7 @@ from services.common.errors import InvalidArgument, TooLarge, Violation
 from services.common.orders import DeliveryState, OrderState
 from services.common.spec import BlurSpec, Format
 from services.gateway import downloads, requests
+from services.gateway.callers import principal
 from services.gateway.downloads import Downloads
 from services.gateway.responses import delivery_message, email_hint, image_message, order_message
 from services.gateway.uploads import Intake, Upload, receiving
@@ -27,7 +28,6 @@ Context = aio.ServicerContext[Any, Any]
 
 MAX_CHUNK_BYTES = 2 << 20
 DEFAULT_PAGE = 100
-PRINCIPAL = "anonymous"
 
 
 class BlurServicer(BlurServiceServicer):
@@ -73,7 +73,7 @@ class BlurServicer(BlurServiceServicer):
             violations[:0] = error.violations
         violations.check()
         del request  # or the images would be in memory twice
-        async with receiving(self._intake, PRINCIPAL, "BlurOrder", header, len(images)) as upload:
+        async with receiving(self._intake, principal(), "BlurOrder", header, len(images)) as upload:
             for index, (filename, spec, data) in enumerate(images):
                 async with upload.image(filename, spec, field=f"images[{index}]") as incoming:
                     await incoming.write(data)
@@ -93,7 +93,7 @@ class BlurServicer(BlurServiceServicer):
         header = requests.parse_header(start.order, "order")
         if not 1 <= start.image_count <= self._settings.largest_order:
             raise InvalidArgument(Violation("start.image_count", f"must be 1 to {self._settings.largest_order}"))
-        async with receiving(self._intake, PRINCIPAL, "StreamBlurOrder", header, start.image_count) as upload:
+        async with receiving(self._intake, principal(), "StreamBlurOrder", header, start.image_count) as upload:
             count = 0
             part = await anext(request_iterator, None)
             while part is not None and part.WhichOneof("part") == "image" and count < start.image_count:
@@ -182,7 +182,7 @@ class BlurServicer(BlurServiceServicer):
         delivery, letters = await self._offload(
             self._use_cases.send_images,
             requests.parse_id(request.order_id),
-            principal=PRINCIPAL,
+            principal=principal(),
             request_id=requests.parse_request_id(request.request_id),
             when_ready=request.when_ready,
         )

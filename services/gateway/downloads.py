@@ -86,14 +86,12 @@ class Downloads:
 
     def _archive(self, asked: Asked, results: Results) -> Download:
         entries = [
-            Entry(
-                result.name,
-                result.image.output_bytes,
-                lambda offset, length, key=result.key: self._blobs.stream(key, offset, length),  # type: ignore[misc]
-                digest=result.image.output_sha256 or "",
+            archive.result_entry(
+                self._blobs, result.name, result.key, result.image.output_bytes, result.image.output_sha256 or ""
             )
             for result in results.done
         ]
+        entries += [archive.receipt_entry(name, content) for name, content in results.receipt()]
         whole = StoredZip(entries, results.ordered_at, self._checksums)
         start = pb.FileStart(
             filename=archive.NAME,

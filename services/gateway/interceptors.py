@@ -13,9 +13,11 @@ from grpc_status import rpc_status
 
 from services.common import log
 from services.common.errors import ImageBlurError
+from services.gateway.access import Access
 from services.gateway.account import Account
 from services.gateway.admission import Admission
 from services.gateway.budget import Reservation
+from services.gateway.callers import CALL, Call
 from services.gateway.errors import to_status
 from services.gateway.reading import Context, each_message, only_message
 from services.gateway.under_way import UnderWay
@@ -31,8 +33,9 @@ class Boundary(aio.ServerInterceptor):
     large; on the wire the two are the same.
     """
 
-    def __init__(self, admission: Admission) -> None:
+    def __init__(self, admission: Admission, access: Access) -> None:
         self._admission = admission
+        self._access = access
         self._under_way = UnderWay()
 
     async def intercept_service(
@@ -44,7 +47,7 @@ class Boundary(aio.ServerInterceptor):
         handler = await continuation(handler_call_details)
         if handler is None:
             return None
-        call = _Call(str(handler_call_details.method), handler, self._admission, self._under_way)
+        call = _Call(handler_call_details, handler, self._admission, self._access, self._under_way)
         if handler.response_streaming:
             return grpc.stream_stream_rpc_method_handler(call.streaming, None, handler.response_serializer)
         return grpc.stream_unary_rpc_method_handler(call.single, None, handler.response_serializer)
@@ -60,7 +63,18 @@ class Boundary(aio.ServerInterceptor):
 class _Call:
     """A call of one method."""
 
-    def __init__(self, method: str, handler: Any, admission: Admission, under_way: UnderWay) -> None:
+    def __init__(
+        self,
+        details: grpc.HandlerCallDetails,
+        handler: Any,
+        admission: Admission,
+        access: Access,
+        under_way: UnderWay,
+    ) -> None:
+        method = str(details.method)
+        self._path = method
+        self._metadata = details.invocation_metadata or ()
+        self._access = access
         self._method = method.rpartition("/")[2]
         self._account = Account(method)
         self._parse = handler.request_deserializer
@@ -74,6 +88,7 @@ class _Call:
         """Answer with one message."""
         try:
             with self._under_way.one():
+                self._identify(context)
                 async with self._admission.admit(self._terms) as reservation:
                     # Handed on and not kept: a large message goes as soon as the method is done with it.
                     response = await self._behavior(await self._read(context, reservation), context)
@@ -90,6 +105,7 @@ class _Call:
         """Answer with a stream of messages."""
         try:
             with self._under_way.one():
+                self._identify(context)
                 async with self._admission.admit(self._terms) as reservation:
                     await self._respond(self._behavior(await self._read(context, reservation), context), context)
         except asyncio.CancelledError:
@@ -98,6 +114,11 @@ class _Call:
         except Exception as error:
             await self._fail(context, error)
         self._account.close("OK")
+
+    def _identify(self, context: Context) -> None:
+        # First: whom we do not know takes no place, and nothing of the message is read.
+        caller = self._access.caller(self._path, self._metadata)
+        CALL.set(Call(caller, context.peer()))
 
     async def _respond(self, responses: Any, context: Context) -> None:
         if inspect.isawaitable(responses):  # it writes to the context itself

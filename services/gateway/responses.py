@@ -67,6 +67,7 @@ def delivery_message(delivery: Delivery, letters: int) -> order_pb2.Delivery:
         state=order_pb2.DeliveryState.Value(f"DELIVERY_STATE_{delivery.state}"),
         failure=_failure(delivery.reason, delivery.message) if delivery.state == DeliveryState.FAILED else None,
         letters=letters,
+        server_words=delivery.message or "",
         request_time=_timestamp(delivery.requested_at),
         send_time=_timestamp(delivery.finished_at) if sent else None,
     )

@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import grpc
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
@@ -18,14 +19,17 @@ from services.common.db.engine import Database
 from services.common.errors import ConfigurationError
 from services.common.messages import BLUR_QUEUE, MAIL_QUEUE
 from services.common.tokens import Tokens
+from services.gateway.access import Access
 from services.gateway.admission import Admission
 from services.gateway.blur_servicer import MAX_CHUNK_BYTES, BlurServicer
 from services.gateway.health import Health
 from services.gateway.interceptors import Boundary
+from services.gateway.key_ring import KeyRing
 from services.gateway.offload import Offload
 from services.gateway.readiness import Readiness
 from services.gateway.settings import MIB, GatewaySettings
 from services.gateway.subscription_servicer import SubscriptionServicer
+from services.gateway.tls import Certificates
 from services.gateway.uploads import Intake
 from services.gateway.use_cases import UseCases
 from services.gateway.watching import Watching
@@ -53,6 +57,7 @@ async def serve(settings: GatewaySettings) -> AsyncIterator[int]:
     Raises:
         ConfigurationError: A setting is wrong, the address is taken, or the database is at another revision.
     """
+    credentials = _credentials(settings)
     async with contextlib.AsyncExitStack() as stack:
         tracing.start("gateway", settings.traces_endpoint)
         stack.callback(tracing.stop)
@@ -64,8 +69,8 @@ async def serve(settings: GatewaySettings) -> AsyncIterator[int]:
         blobs = BlobStore(settings.blob_url)
         offload = Offload(settings.gateway_threads)
         stack.callback(offload.close)
-        tokens = Tokens(settings.secret_key.get_secret_value())
-        use_cases = UseCases(database, blobs, queues, tokens, settings.order_window)
+        tokens = Tokens(*settings.signing_keys)
+        use_cases = UseCases(database, blobs, queues, tokens, settings.order_window, settings.mail_cooldown_seconds)
         watching = Watching(
             settings.broker_url,
             changes=lambda order_id, after: offload(use_cases.changes, order_id, after),
@@ -77,7 +82,10 @@ async def serve(settings: GatewaySettings) -> AsyncIterator[int]:
         checks = {"database": database.ping, "broker": queues.ping, "blob store": blobs.ping, "disk": readiness.disks}
         health = Health(SERVICES, checks, offload)
         admission = Admission(settings, upload_bytes=blobs.writer_bytes + 2 * MAX_CHUNK_BYTES)
-        boundary = Boundary(admission)
+        ring = KeyRing(database, offload)
+        await ring.refresh()
+        access = Access(ring, anonymous=settings.anonymous_role, reflection=settings.reflection)
+        boundary = Boundary(admission, access)
         server = aio.server(
             interceptors=[boundary],
             maximum_concurrent_rpcs=admission.most_calls + SPARE_CALLS,
@@ -99,27 +107,39 @@ async def serve(settings: GatewaySettings) -> AsyncIterator[int]:
         intake = Intake(settings, database, blobs, queues, offload, readiness)
         add_BlurServiceServicer_to_server(BlurServicer(intake, use_cases, watching), server)
         add_SubscriptionServiceServicer_to_server(
-            SubscriptionServicer(use_cases, offload, confirm=settings.confirm_subscriptions), server
+            SubscriptionServicer(use_cases, offload, readiness.limits, settings), server
         )
         health_pb2_grpc.add_HealthServicer_to_server(health.servicer, server)
-        reflection.enable_server_reflection(
-            (*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME), server
-        )
+        if settings.reflection != "off":
+            reflection.enable_server_reflection(
+                (*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME), server
+            )
         try:
-            port = server.add_insecure_port(settings.gateway_address)
+            port = _listen(server, settings.gateway_address, credentials)
         except RuntimeError:
             raise ConfigurationError(
                 f"IMAGEBLUR_GATEWAY_ADDRESS: cannot listen on {settings.gateway_address}: is the port in use?"
             ) from None
         await health.look()
         await server.start()
-        watch = asyncio.create_task(health.watch())
+        tasks = [asyncio.create_task(health.watch()), asyncio.create_task(ring.keep_fresh())]
         try:
             yield port
         finally:
-            watch.cancel()
+            for task in tasks:
+                task.cancel()
             await health.stop()
             await watching.stop()
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(server.stop(GRACE_SECONDS + LAST_WORDS_SECONDS))
-                tasks.create_task(boundary.stop(GRACE_SECONDS))
+            async with asyncio.TaskGroup() as ends:
+                ends.create_task(server.stop(GRACE_SECONDS + LAST_WORDS_SECONDS))
+                ends.create_task(boundary.stop(GRACE_SECONDS))
+
+
+def _listen(server: aio.Server, address: str, credentials: grpc.ServerCredentials | None) -> int:
+    return server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
+
+
+def _credentials(settings: GatewaySettings) -> grpc.ServerCredentials | None:
+    if not (settings.tls_certificate and settings.tls_key):
+        return None
+    return Certificates(settings.tls_certificate, settings.tls_key, settings.tls_client_ca).credentials()

@@ -22,6 +22,7 @@ from services.common.messages import blur_image
 from services.common.orders import blob_prefix, source_key
 from services.common.spec import BlurSpec
 from services.gateway import metrics
+from services.gateway.callers import counted_as
 from services.gateway.image_upload import ImageUpload
 from services.gateway.offload import Offload
 from services.gateway.readiness import Asked, Readiness
@@ -77,7 +78,7 @@ class Upload:
                 yield image
                 image.check(size, sha256)
         spec_json = spec.to_json() if spec else None
-        self._images.append(NewImage(uuid4(), position, filename, spec_json, image.size))
+        self._images.append(NewImage(uuid4(), position, filename, spec_json, image.size, image.sha256.hex()))
         self._fingerprint.update(json.dumps([filename, spec_json, image.sha256.hex()]).encode())
 
     def _count(self, size: int) -> None:
@@ -105,7 +106,7 @@ class Upload:
             Unavailable: Something that it needs is away, or the disk is almost full.
             Busy: The queue is full.
         """
-        asked = Asked(count, self._principal, self._method, self._header.request_id)
+        asked = Asked(count, self._principal, self._method, self._header.request_id, counted_as())
         await self._intake.readiness.order(asked, None if self._dry_run else self._begin)
 
     async def commit(self) -> Snapshot | None:

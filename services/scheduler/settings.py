@@ -5,10 +5,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator
 
-from services.common.settings import CommonSettings, metrics_port
+from services.common.settings import CommonSettings, MailingSettings, metrics_port
 
 
-class SchedulerSettings(CommonSettings):
+class SchedulerSettings(CommonSettings, MailingSettings):
     """What the scheduler needs to know."""
 
     scheduler_metrics_port: int = metrics_port(9467, "the scheduler")

@@ -10,12 +10,12 @@ from dramatiq import Message
 from services.common import log
 from services.common.blobs import BlobStore
 from services.common.broker import Broker
-from services.common.db import idempotency, images, letters, orders, outbox, tidying, unowned_blobs
+from services.common.db import idempotency, images, letters, mailings, orders, outbox, tidying, unowned_blobs
 from services.common.db.engine import Database
-from services.common.db.models import Image, Letter, Mailing
+from services.common.db.models import Image, Letter
 from services.common.db.tidying import surplus_keys
 from services.common.errors import Unavailable
-from services.common.messages import BLUR_QUEUE, MAIL_QUEUE, blur_image, prepare_mailing, send_letter
+from services.common.messages import BLUR_QUEUE, MAIL_QUEUE, MAILING_QUEUE, blur_image, send_letter, send_mailing
 from services.common.orders import LATE_SECONDS, blob_prefix
 from services.common.refilling import refill_waiting
 from services.scheduler import metrics
@@ -41,6 +41,8 @@ class Sweep:
     broker: Broker
     window: int
     """Images in the queue or at work at a time, shared by the orders."""
+    mailing_connections: int = 1
+    """Messages of a mailing that there are at a time while it has letters to send."""
 
     def images(self) -> None:
         """Images whose worker died, that may be tried again, or whose message is gone."""
@@ -62,7 +64,7 @@ class Sweep:
         self._resend(Image, BLUR_QUEUE, blur_image)
 
     def letters(self) -> None:
-        """Letters whose mailer died, that may be tried again, or whose message is gone; mailings likewise."""
+        """Letters whose mailer died, that may be tried again, or whose message is gone."""
         with self.database.read() as session:
             lapsed = outbox.lapsed_letters(session, limit=BATCH)
         for claim in lapsed:
@@ -71,11 +73,22 @@ class Sweep:
                     metrics.swept("letters taken back")
                     _log.warning("letter taken back: its mailer did not finish", letter=str(claim.letter_id))
         with self.database.write() as session:
-            letters.finish_mailings(session)
             due = outbox.due_letters(session, limit=BATCH)
         self.broker.send(map(send_letter, due))
         self._resend(Letter, MAIL_QUEUE, send_letter)
-        self._resend(Mailing, MAIL_QUEUE, prepare_mailing)
+
+    def mailings(self) -> None:
+        """Mailings with letters to send and too few messages, or none left to send."""
+        with self.database.write() as session:
+            mailings.finish(session)
+        with self.database.read() as session:
+            with_work = mailings.with_work(session)
+        if not with_work:
+            return
+        there = self.broker.subjects(MAILING_QUEUE)
+        for mailing_id in with_work:
+            missing = self.mailing_connections - there.count(str(mailing_id))
+            self.broker.send(send_mailing(mailing_id) for _ in range(missing))
 
     def blobs_without_order(self) -> None:
         """Blobs of uploads that broke, and of orders that are gone."""

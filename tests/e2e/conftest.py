@@ -26,6 +26,7 @@ def traces() -> Iterator[TraceReceiver]:
 def stack(tmp_path_factory: pytest.TempPathFactory, traces: TraceReceiver) -> Iterator[BackgroundStack]:
     environment = {
         "IMAGEBLUR_GATEWAY_ADDRESS": f"127.0.0.1:{free_port()}",
+        "IMAGEBLUR_WEB_ADDRESS": f"127.0.0.1:{free_port()}",
         "IMAGEBLUR_MAILBOX_PORT": str(free_port()),
         "IMAGEBLUR_SWEEP_SECONDS": "1",
         # What is told, and counted, is looked at in the end.

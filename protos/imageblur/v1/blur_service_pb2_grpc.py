@@ -186,6 +186,7 @@ class BlurServiceServicer:
         NOT_FOUND: no such order.
         FAILED_PRECONDITION: the order has not finished (PreconditionFailure says how far it is; when_ready waits for
         it instead), was cancelled, or has expired.
+        RESOURCE_EXHAUSTED: the results were mailed a moment ago (MAIL_COOLDOWN, RetryInfo).
         UNAVAILABLE: also when the broker is away: no delivery was made.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

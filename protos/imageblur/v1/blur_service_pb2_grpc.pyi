@@ -95,6 +95,7 @@ class BlurServiceStub:
       NOT_FOUND: no such order.
       FAILED_PRECONDITION: the order has not finished (PreconditionFailure says how far it is; when_ready waits for
         it instead), was cancelled, or has expired.
+      RESOURCE_EXHAUSTED: the results were mailed a moment ago (MAIL_COOLDOWN, RetryInfo).
       UNAVAILABLE: also when the broker is away: no delivery was made.
     """
     DownloadImages: _grpc.UnaryStreamMultiCallable[_blur_service_pb2.DownloadImagesRequest, _blur_service_pb2.DownloadImagesResponse]
@@ -187,6 +188,7 @@ class BlurServiceAsyncStub(BlurServiceStub):
       NOT_FOUND: no such order.
       FAILED_PRECONDITION: the order has not finished (PreconditionFailure says how far it is; when_ready waits for
         it instead), was cancelled, or has expired.
+      RESOURCE_EXHAUSTED: the results were mailed a moment ago (MAIL_COOLDOWN, RetryInfo).
       UNAVAILABLE: also when the broker is away: no delivery was made.
     """
     DownloadImages: _aio.UnaryStreamMultiCallable[_blur_service_pb2.DownloadImagesRequest, _blur_service_pb2.DownloadImagesResponse]  # type: ignore[assignment]
@@ -318,6 +320,7 @@ class BlurServiceServicer(metaclass=_abc_1.ABCMeta):
           NOT_FOUND: no such order.
           FAILED_PRECONDITION: the order has not finished (PreconditionFailure says how far it is; when_ready waits for
             it instead), was cancelled, or has expired.
+          RESOURCE_EXHAUSTED: the results were mailed a moment ago (MAIL_COOLDOWN, RetryInfo).
           UNAVAILABLE: also when the broker is away: no delivery was made.
         """
 

@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from PIL import Image
-
 from services.blur_worker.engine.metadata import Metadata
+from services.blur_worker.engine.raster import Raster
 from services.common.spec import Format
 
 ANIMATED = frozenset({Format.GIF, Format.WEBP, Format.PNG, Format.AVIF})
@@ -38,10 +37,9 @@ class Blurred:
 
 @dataclass(frozen=True)
 class Frame:
-    """One frame or page, upright and complete as displayed, its `info` empty so that nothing slips into the result."""
+    """One frame or page, upright and complete as displayed."""
 
-    image: Image.Image
-    """In mode L, LA, RGB, RGBA, I;16, CMYK or, from a JPEG for a JPEG, YCbCr."""
+    raster: Raster
     milliseconds: float = 0
 
 

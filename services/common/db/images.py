@@ -39,6 +39,8 @@ class Success:
     width: int
     height: int
     format: str
+    engine: str | None = None
+    """What blurred it, with its version."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,7 @@ def finish(session: Session, claimed: Claim, outcome: Success | Failure, *, wind
                 "width": outcome.width,
                 "height": outcome.height,
                 "format": outcome.format,
+                "engine": outcome.engine,
             }
         case Failure():
             values = {"state": ImageState.FAILED, "reason": outcome.reason, "message": outcome.message}

@@ -73,6 +73,8 @@ class NewImage:
     spec: str | None
     size: int
     """In bytes."""
+    sha256: str | None = None
+    """As hex."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,7 @@ def insert_order(session: Session, order: NewOrder, new_images: Sequence[NewImag
                 "state": ImageState.QUEUED,
                 "enqueued_at": time if index < window else None,
                 "input_bytes": image.size,
+                "input_sha256": image.sha256,
             }
             for index, image in enumerate(new_images)
         ],

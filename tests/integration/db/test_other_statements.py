@@ -11,7 +11,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import update
 
 from services.common import migrations
-from services.common.db import idempotency, letters, mailings, outbox, subscribers, unowned_blobs
+from services.common.db import batches, idempotency, letters, mailings, outbox, subscribers, unowned_blobs
 from services.common.db.engine import Database
 from services.common.db.idempotency import Request
 from services.common.db.models import Base, Letter, Mailing, Subscriber
@@ -110,16 +110,17 @@ def test_a_period_has_one_mailing_and_each_subscriber_one_letter(database: Datab
         mailing_id = mailings.insert_mailing(session, period="2026-W48", due_at=0, content="{}")
         assert mailing_id
         assert mailings.insert_mailing(session, period="2026-W48", due_at=0, content="{}") is None
-    batches = []
+    claimed = []
     for _ in range(9):
         with database.write() as session:
-            batch = mailings.prepare_batch(session, mailing_id, size=2)
+            batch = batches.claim(session, mailing_id, size=2, lease_seconds=60)
         if batch is None:
             break
-        batches.append(batch)
-    assert [len(batch) for batch in batches] == [2, 2, 1]
+        claimed.append(batch)
+    assert [len(batch.readers) for batch in claimed] == [2, 2, 1]
+    assert len({reader.claim.subscriber_id for batch in claimed for reader in batch.readers}) == 5
     with database.write() as session:
-        assert mailings.prepare_batch(session, mailing_id, size=2) is None
+        assert batches.claim(session, mailing_id, size=2, lease_seconds=60) is None
 
 
 def test_subscribing_and_unsubscribing_in_turn_floods_nobody(database: Database) -> None:
@@ -142,16 +143,17 @@ def test_a_mailing_whose_last_letters_end_at_once_is_ended_by_the_sweep(database
     with database.write() as session:
         mailing_id = mailings.insert_mailing(session, period="2026-W48", due_at=0, content="{}")
         assert mailing_id
-        (letter_id,) = mailings.prepare_batch(session, mailing_id, size=2) or []
+        batch = batches.claim(session, mailing_id, size=2, lease_seconds=60)
+        assert batch
     with database.write() as session:
-        mailings.prepare_batch(session, mailing_id, size=2)
-        letters.finish_mailings(session)
+        mailings.finish(session)
         assert session.get_one(Mailing, mailing_id).state == "SENDING"
     with database.write() as session:
         # As two transactions leave it that each saw the other's letter open.
-        session.execute(update(Letter).where(Letter.id == letter_id).values(state="SENT"))
+        ended = {"state": "SENT", "owner": None, "lease_until": None}
+        session.execute(update(Letter).where(Letter.id == batch.readers[0].claim.letter_id).values(**ended))
     with database.write() as session:
-        letters.finish_mailings(session)
+        mailings.finish(session)
     with database.read() as session:
         assert session.get_one(Mailing, mailing_id).state == "DONE"
 

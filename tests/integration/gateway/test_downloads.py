@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import zipfile
 from dataclasses import dataclass
 from uuid import UUID, uuid4
@@ -54,7 +55,14 @@ def test_an_archive_and_its_parts(gateway: Gateway, done: Done) -> None:
     start, whole = fetch(gateway, order_id=done.order_id, archive=True)
     assert start.size_bytes == len(whole)
     with zipfile.ZipFile(io.BytesIO(whole)) as archive:
-        assert [archive.read(name) for name in archive.namelist()] == RESULTS
+        assert archive.namelist()[2:] == ["summary.json", "summary.txt"]
+        assert [archive.read(name) for name in archive.namelist()[:2]] == RESULTS
+        receipt = json.loads(archive.read("summary.json"))
+    images = [(image["file"], image["output"]["sha256"]) for image in receipt["images"]]
+    assert images == [
+        (name, hashlib.sha256(data).hexdigest()) for name, data in zip(archive.namelist(), RESULTS, strict=False)
+    ]
+    assert all(len(image["input"]["sha256"]) == 64 for image in receipt["images"])
     # In the middle of a file, over the end of one, the directory at the end.
     for offset, length in ((1_000_000, 500_000), (4_000, 3_000), (len(whole) - 50, 0), (0, 10)):
         again, part = fetch(gateway, order_id=done.order_id, archive=True, offset=offset, length=length)

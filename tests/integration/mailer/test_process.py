@@ -13,7 +13,7 @@ from services.common import migrations
 from services.common.blobs import BlobStore
 from services.common.broker import Broker
 from services.common.db.engine import Database
-from services.common.messages import prepare_mailing, send_letter
+from services.common.messages import send_letter, send_mailing
 from tests.integration.mailer.making import letter, mailing, make_mailing, make_order, make_subscriber
 from tests.support.smtp import SmtpSink
 from tests.support.valkey import ValkeyServer
@@ -48,7 +48,7 @@ def test_it_sends_until_it_is_told_to_stop(
     mailing_id = make_mailing(made)
     with subprocess.Popen([sys.executable, "-m", "services.mailer"], env=environment, stderr=subprocess.PIPE) as mailer:
         try:
-            queues.send([send_letter(order.letter_id), prepare_mailing(mailing_id)])
+            queues.send([send_letter(order.letter_id), send_mailing(mailing_id)])
             smtp_sink.wait_received(2, within=20)
             eventually(lambda: mailing(made, mailing_id).state == "DONE")
             eventually(lambda: letter(made, order.letter_id).state == "SENT")

@@ -14,7 +14,7 @@ from services.common.db import images, orders, unowned_blobs
 from services.common.db.clock import now
 from services.common.db.engine import Database
 from services.common.db.models import Image, Installation, Mailing, Order, UnownedBlobs
-from services.common.messages import BLUR_QUEUE, MAIL_QUEUE, blur_image
+from services.common.messages import BLUR_QUEUE, MAILING_QUEUE, blur_image
 from services.common.orders import MAX_ATTEMPTS, result_key, source_key
 from services.scheduler.mailings import Mailings
 from services.scheduler.sweep import Sweep
@@ -153,7 +153,7 @@ def test_the_weekly_mailing_is_ordered_once_by_many_schedulers(database: Databas
         scheduler.order_weekly(MONDAY + timedelta(hours=hours)) for hours in (-1, 0, 1, 30) for scheduler in schedulers
     ]
     assert sum(mailing is not None for mailing in ordered) == 1
-    assert len(queues.subjects(MAIL_QUEUE)) == 1
+    assert len(queues.subjects(MAILING_QUEUE)) == 1
     with database.read() as session:
         assert session.query(Mailing).one().period == "2026-W48"
 

@@ -86,8 +86,8 @@ def test_sixteen_bits_become_eight_by_their_upper_byte(target: Format) -> None:
 def test_transparent_sixteen_bit_grey_looks_the_same() -> None:
     image = Image.fromarray(np.repeat(np.repeat(np.array([[1000, 60000]], np.uint16), 10, axis=1), 20, axis=0))
     result = opened(run(encode(image, "PNG", transparency=1000), Solid(), Region("box", 0, 0, 1, 0.1)).data)
-    assert result.getpixel((0, 19))[1] == 0
-    assert result.getpixel((19, 19)) == (234, 255)
+    assert result.getpixel((0, 19))[-1] == 0
+    assert result.getpixel((19, 19)) == (234, 234, 234, 255)
 
 
 @pytest.mark.parametrize("format_", ["JPEG", "TIFF"])
