@@ -7,4 +7,4 @@ if [ ! -s deploy/secrets/imageblur_gateway_key ]; then
   printf '%s\n' "$key" > deploy/secrets/imageblur_gateway_key
   chmod 444 deploy/secrets/imageblur_gateway_key
 fi
-${COMPOSE:-docker compose} --profile web up --detach --no-recreate web
+${COMPOSE:-docker compose} --profile web up --detach --no-deps web
