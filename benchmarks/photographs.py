@@ -82,3 +82,23 @@ def jpeg_of_size(image: Image.Image, size: int) -> bytes:
         middle = (low + high) // 2
         low, high = (middle, high) if len(jpeg(image, middle)) <= size else (low, middle)
     return jpeg(image, low)
+
+
+def png(image: Image.Image, mode: str = "RGB") -> bytes:
+    """As Pillow's default PNG; alpha, if there is one, falls off from left to right."""
+    picture = image.copy()
+    if mode == "RGBA":
+        picture.putalpha(Image.linear_gradient("L").rotate(90).resize(image.size))
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def mosaic(width: int, height: int) -> Image.Image:
+    """The largest photographs side by side: more pixels without enlarging any."""
+    whole = Image.new("RGB", (width, height))
+    tiles = [cropped(name, 5000, 2800) for name in LARGEST]
+    for number, top in enumerate(range(0, height, 2800)):
+        for column, left in enumerate(range(0, width, 5000)):
+            whole.paste(tiles[(number + column) % len(tiles)], (left, top))
+    return whole
