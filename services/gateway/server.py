@@ -93,24 +93,7 @@ async def serve(settings: GatewaySettings) -> AsyncIterator[int]:
         await ring.refresh()
         access = Access(ring, anonymous=settings.anonymous_role, reflection=settings.reflection)
         boundary = Boundary(admission, access)
-        server = aio.server(
-            interceptors=[boundary],
-            maximum_concurrent_rpcs=admission.most_calls + SPARE_CALLS,
-            options=[
-                ("grpc.max_receive_message_length", settings.largest_message),
-                ("grpc.so_reuseport", 0),
-                # So much of a call is taken in before we ask for it. By default gRPC widens that to what the line
-                # carries, and a message is in memory before there is room for it.
-                ("grpc.http2.bdp_probe", 0),
-                ("grpc.http2.lookahead_bytes", LOOKAHEAD_BYTES),
-                # A peer that has vanished is noticed within 40 seconds, and its calls end.
-                ("grpc.keepalive_time_ms", 30_000),
-                ("grpc.keepalive_timeout_ms", 10_000),
-                ("grpc.keepalive_permit_without_calls", 1),
-                # Clients may ask as often as every ten seconds whether we are there.
-                ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
-            ],
-        )
+        server = _server(settings, boundary, admission)
         intake = Intake(settings, database, blobs, queues, offload, readiness)
         add_BlurServiceServicer_to_server(BlurServicer(intake, use_cases, watching), server)
         add_SubscriptionServiceServicer_to_server(
@@ -146,6 +129,27 @@ def _operator(
         OperatorQueues(database, queues, blobs),
         OperatorFailures(database, queues, blobs, settings.order_window),
         OperatorMail(database, queues, blobs, offload),
+    )
+
+
+def _server(settings: GatewaySettings, boundary: Boundary, admission: Admission) -> aio.Server:
+    return aio.server(
+        interceptors=[boundary],
+        maximum_concurrent_rpcs=admission.most_calls + SPARE_CALLS,
+        options=[
+            ("grpc.max_receive_message_length", settings.largest_message),
+            ("grpc.so_reuseport", 0),
+            # So much of a call is taken in before we ask for it. By default gRPC widens that to what the line carries,
+            # and a message is in memory before there is room for it.
+            ("grpc.http2.bdp_probe", 0),
+            ("grpc.http2.lookahead_bytes", LOOKAHEAD_BYTES),
+            # A peer that has vanished is noticed within 40 seconds, and its calls end.
+            ("grpc.keepalive_time_ms", 30_000),
+            ("grpc.keepalive_timeout_ms", 10_000),
+            ("grpc.keepalive_permit_without_calls", 1),
+            # Clients may ask as often as every ten seconds whether we are there.
+            ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+        ],
     )
 
 
