@@ -7,7 +7,7 @@ BIN := .venv/bin
 # Those with a Dockerfile, which installs the extra of the same name.
 SERVICES := gateway blur_worker mailer scheduler web
 
-.PHONY: help run demo mailing operate test test-unit test-faults chaos lint format protos settings lock clean
+.PHONY: help run demo mailing operate test test-unit test-faults chaos screenshots lint format protos settings lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -36,6 +36,9 @@ test-faults: .venv/.installed-dev ## Kill, cut, stall and fill two of each servi
 chaos: .venv/.installed-dev ## Random clients and random faults at once (SECONDS=60 SEED= DATABASE=sqlite), then an audit
 	$(BIN)/python -m tests.faults.chaos --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED)) \
 	  $(if $(DATABASE),--database $(DATABASE))
+
+screenshots: .venv/.installed-dev ## Every web page as a picture into docs/screenshots (needs chromium)
+	$(BIN)/python -m tests.e2e.web.screenshots docs/screenshots
 
 lint: .venv/.installed-dev ## Formatting, lints, types, import rules, protos and generated code
 	$(BIN)/ruff format --check .

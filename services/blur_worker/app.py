@@ -17,6 +17,7 @@ from services.common.errors import Unavailable
 from services.common.leases import Leases
 from services.common.messages import BLUR_QUEUE, MAIL_QUEUE
 from services.common.metrics import serve as serve_metrics
+from services.common.station import Station
 
 _log = log.get("services.blur_worker")
 
@@ -35,6 +36,7 @@ def setup() -> None:
     blobs = BlobStore(settings.blob_url)
     register(queues, BlurImage(database, blobs, queues, children, leases, scratch, settings.order_window))
     queues.add_middleware(_Lifecycle(settings, children, leases, scratch, database))
+    queues.add_middleware(Station(database, queues, {BLUR_QUEUE: settings.blur_children}))
     dramatiq.set_broker(queues)
 
 

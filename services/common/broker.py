@@ -4,8 +4,9 @@ It may lose everything at any time: the rows say what is to be done, and the sch
 missing. So sending never fails its caller, and no message is ever delayed or retried by the broker.
 """
 
+import threading
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import cast
 from uuid import UUID, uuid4
 
@@ -45,6 +46,7 @@ class Broker(RedisBroker):
         )
         self._held: defaultdict[str, set[bytes]] = defaultdict(set)
         self._most_held = most_held or {}
+        self._gates: defaultdict[str, threading.Event] = defaultdict(_opened)
         for queue in queues:
             self.declare_queue(queue)
 
@@ -58,7 +60,35 @@ class Broker(RedisBroker):
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> PromptConsumer:
         """A consumer of a queue that holds at most `prefetch` messages, or as many as were set for the queue."""
         prefetch = self._most_held.get(queue_name, prefetch)
-        return PromptConsumer(self, queue_name, prefetch, timeout, self._held[queue_name])
+        return PromptConsumer(self, queue_name, prefetch, timeout, self._held[queue_name], gate=self._gates[queue_name])
+
+    def leave_alone(self, paused: Container[str]) -> None:
+        """Take no message of these queues any more, and of the others again."""
+        for queue in self.queues:
+            gate = self._gates[queue]
+            if queue in paused:
+                gate.clear()
+            else:
+                gate.set()
+
+    def depths(self, queue: str) -> tuple[int, int]:
+        """How many messages of a queue wait, and how many workers have.
+
+        Raises:
+            Unavailable: The broker cannot be reached.
+        """
+        pipeline = self.client.pipeline(transaction=False)
+        pipeline.llen(f"{self.namespace}:{queue}")
+        pipeline.hlen(f"{self.namespace}:{queue}.msgs")
+        try:
+            waiting, known = pipeline.execute()
+        except redis.RedisError as error:
+            raise Unavailable("the broker cannot be reached") from error
+        return waiting, max(0, known - waiting)
+
+    def busy(self, queue: str) -> int:
+        """How many messages of a queue this process has."""
+        return len(self._held[queue])
 
     def send(self, messages: Iterable[Message[None]]) -> None:
         """Enqueue messages in one round trip; what is lost is sent again by the sweep."""
@@ -115,6 +145,12 @@ class Broker(RedisBroker):
             pipeline.execute()
         except redis.RedisError as error:
             _log.warning("not sent, the sweep will", what=what, error=str(error))
+
+
+def _opened() -> threading.Event:
+    event = threading.Event()
+    event.set()
+    return event
 
 
 def connect(url: str, *queues: str, hasty: bool = False, most_held: Mapping[str, int] | None = None) -> Broker:

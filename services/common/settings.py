@@ -16,9 +16,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from services.common.errors import ConfigurationError
 
 PREFIX = "IMAGEBLUR_"
+MIN_SECRET_LENGTH = 32
 SECRETS_DIR = "/run/secrets"
 """Where containers have their secrets."""
-MIN_SECRET_LENGTH = 32
 
 
 class Settings(BaseSettings):
@@ -55,8 +55,13 @@ def _describe(error: ErrorDetails) -> str:
 
 
 class LogSettings(Settings):
-    """How a service logs."""
+    """How a service logs, and where secrets are."""
 
+    secrets_dir: str = Field(
+        default=SECRETS_DIR,
+        description="Folder with settings as files, each named after its variable in small letters "
+        "(`imageblur_secret_key`); for secrets of containers. The environment and `.env` come first.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="Least severe level logged."
     )
@@ -64,23 +69,23 @@ class LogSettings(Settings):
 
 
 class MetricsSettings(LogSettings):
-    """Where a service shows its metrics."""
+    """Where a service shows its metrics, and sends its traces."""
 
     metrics_host: str | None = Field(
         default=None,
         description="Where services show metrics for Prometheus (`http://host:port/metrics`, no secrets in them, no "
         "access control): `127.0.0.1`, or `0.0.0.0` in a network of your own. Without it they show none.",
     )
+    traces_endpoint: str | None = Field(
+        default=None,
+        description="Where OpenTelemetry traces go, as OTLP over gRPC: `http://host:4317`, or `https://`; needs the "
+        "extra `tracing`. Without it none are made.",
+    )
 
 
 class CommonSettings(MetricsSettings):
     """What every service that works on orders needs to know."""
 
-    secrets_dir: str = Field(
-        default=SECRETS_DIR,
-        description="Folder with settings as files, each named after its variable in small letters "
-        "(`imageblur_secret_key`); for secrets of containers. The environment and `.env` come first.",
-    )
     database_url: str = Field(
         default="sqlite:///data/imageblur.db",
         description="The database: `sqlite:///` and a path, or `postgresql://user:password@host/name`.",
@@ -100,11 +105,6 @@ class CommonSettings(MetricsSettings):
         description="How many images are in the queue or at work at a time, shared by the orders that have some there "
         "(each at least one): about twice the number of blur children of all workers. More lets large orders hold up "
         "small ones, fewer leaves children idle. Default: twice the cores.",
-    )
-    traces_endpoint: str | None = Field(
-        default=None,
-        description="Where OpenTelemetry traces go, as OTLP over gRPC: `http://host:4317`, or `https://`; needs the "
-        "extra `tracing`. Without it none are made.",
     )
 
     @field_validator("database_url")

@@ -11,6 +11,7 @@ from services.common.blobs import BlobStore
 from services.common.db.engine import Database
 from services.common.leases import Leases
 from services.common.messages import MAIL_QUEUE, MAILING_QUEUE
+from services.common.station import Station
 from services.common.tokens import Tokens
 from services.mailer.actors import register
 from services.mailer.addresses import parse_sender
@@ -68,6 +69,7 @@ def setup() -> None:
     )
     register(queues, send_letter, send_mailing)
     queues.add_middleware(_Lifecycle(settings, leases, database, stopping))
+    queues.add_middleware(Station(database, queues, {MAIL_QUEUE: settings.mailer_threads, MAILING_QUEUE: connections}))
     dramatiq.set_broker(queues)
 
 

@@ -111,7 +111,7 @@ def order_values(order: Order) -> dict[str, Any]:
         "order": order,
         "state": order_state(order),
         "open": open_(order),
-        "ended": order.counts.succeeded + order.counts.failed + order.counts.cancelled,
+        "worked": order.counts.succeeded + order.counts.failed,
         "delivery": newest[0] if newest else None,
         "delivery_state": delivery_state(newest[0]) if newest else "",
         "mailing": bool(newest) and delivery_state(newest[0]) in {"waiting", "queued", "sending"},

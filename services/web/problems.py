@@ -41,6 +41,15 @@ class Told(Exception):
 
 
 NOT_FOUND = Problem(404, "not_found")
+_BUSY = {
+    "BYTES_IN_FLIGHT": "busy",
+    "MAIL_COOLDOWN": "just_sent",
+    "QUEUE_FULL": "busy",
+    "TOO_MANY_CALLS": "busy",
+    "TOO_MANY_ORDERS": "busy",
+    "TOO_MANY_SUBSCRIPTIONS": "busy",
+}
+"""Reasons for which nothing is wrong but the moment."""
 
 
 def problem_of(error: Exception) -> Problem:  # noqa: C901 - a table
@@ -66,8 +75,7 @@ def problem_of(error: Exception) -> Problem:  # noqa: C901 - a table
             return Problem(409, "not_now")
         case TryAgain():
             retry = round(error.retry_after or RETRY_SECONDS)
-            busy = error.reason in {"QUEUE_FULL", "TOO_MANY_CALLS", "BYTES_IN_FLIGHT"}
-            return Problem(503, "busy" if busy else "away", max(1, retry))
+            return Problem(503, _BUSY.get(error.reason, "away"), max(1, retry))
         case AccessDenied():
             return Problem(503, "away")
         case _:

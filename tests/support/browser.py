@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 FLAGS = [
     "--headless",
@@ -22,6 +22,9 @@ FLAGS = [
     "--disable-dev-shm-usage",
 ]
 
+PATIENCE_MS = 45_000
+"""How long something is waited for: a machine may be busy with other things."""
+
 
 @contextmanager
 def chromium(**options: Any) -> Iterator[Browser]:
@@ -32,6 +35,7 @@ def chromium(**options: Any) -> Iterator[Browser]:
             raise RuntimeError("chromium is not installed: tools/install_browser.sh")
         pytest.skip("chromium is not installed: tools/install_browser.sh")
     with sync_playwright() as playwright:
+        expect.set_options(timeout=PATIENCE_MS)
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS, timeout=60_000, **options)
         try:
             yield browser

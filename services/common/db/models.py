@@ -250,6 +250,7 @@ class Letter(Base):
         _index("letters_outbox", "not_before", where="state = 'QUEUED'"),
         _index("letters_leases", "lease_until", where="state = 'SENDING'"),
         _index("letters_progress", "mailing_id", "state", where="mailing_id IS NOT NULL"),
+        _index("letters_sent", "sent_at", where="sent_at IS NOT NULL"),
         _index("letters_failed", "id", where="state = 'FAILED' AND NOT dropped"),
         Index("letters_subscriber", "subscriber_id"),
     )
@@ -338,12 +339,12 @@ class PausedQueue(Base):
 
 
 class WorkerSeen(Base):
-    """A worker process that serves a queue, and when it last said so."""
+    """A queue that a worker process serves, and when it last said so."""
 
     __tablename__ = "workers"
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
-    queue: Mapped[str]
+    queue: Mapped[str] = mapped_column(primary_key=True)
     host: Mapped[str]
     pid: Mapped[int]
     version: Mapped[str]

@@ -19,7 +19,7 @@ export function say(key, values = {}) {
   return text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 }
 
-const UNITS = { en: ["bytes", "kB", "MB", "GB"], ru: ["байт", "кБ", "МБ", "ГБ"] };
+const UNITS = { en: ["B", "kB", "MB", "GB"], ru: ["Б", "кБ", "МБ", "ГБ"] };
 
 export function size(bytes) {
   const language = document.documentElement.lang;

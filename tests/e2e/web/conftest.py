@@ -1,15 +1,13 @@
 """The pages of a whole stack in a real browser."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Response
 
 from services.stack.background import BackgroundStack
-from tests.support.browser import chromium
-
-PATIENCE_MS = 30_000
+from tests.support.browser import PATIENCE_MS, chromium
 
 
 @pytest.fixture(scope="package")
@@ -23,13 +21,16 @@ def browser() -> Iterator[Browser]:
 
 
 class Visitor:
-    """A person at a browser. Whatever the pages complain about, or fetch from elsewhere, fails the test at its end."""
+    """A person at a browser. Whatever the pages complain about, or fetch from elsewhere, fails the test at its end.
 
-    def __init__(self, browser: Browser, stack: BackgroundStack, **options: Any) -> None:
+    also: beginnings of addresses that are not elsewhere.
+    """
+
+    def __init__(self, browser: Browser, stack: BackgroundStack, also: Sequence[str] = (), **options: Any) -> None:
         self.context: BrowserContext = browser.new_context(base_url=stack.web, locale="en-GB", **options)
         self.context.set_default_timeout(PATIENCE_MS)
         self.complaints: list[str] = []
-        self._web = stack.web
+        self._expected = (stack.web, *also, "blob:", "data:")
         self.context.on("console", self._heard)
         self.context.on("weberror", lambda error: self.complaints.append(f"{error.error}"))
         self.context.on("response", self._fetched)
@@ -44,7 +45,7 @@ class Visitor:
             self.complaints.append(message.text)
 
     def _fetched(self, response: Response) -> None:
-        if not response.url.startswith((self._web, "blob:", "data:")):
+        if not response.url.startswith(self._expected):
             self.complaints.append(f"from elsewhere: {response.url}")
 
 

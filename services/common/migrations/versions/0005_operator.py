@@ -65,7 +65,7 @@ def upgrade() -> None:
         sa.Column("busy", sa.BigInteger(), nullable=False),
         sa.Column("started_at", sa.BigInteger(), nullable=False),
         sa.Column("seen_at", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("workers_pkey")),
+        sa.PrimaryKeyConstraint("id", "queue", name=op.f("workers_pkey")),
     )
     op.add_column("orders", sa.Column("upload_began_at", sa.BigInteger(), nullable=True))
     op.create_index("orders_created", "orders", ["created_at", "id"], unique=False)
@@ -78,12 +78,21 @@ def upgrade() -> None:
     )
     op.add_column("letters", sa.Column("started_at", sa.BigInteger(), nullable=True))
     op.add_column("letters", sa.Column("dropped", sa.Boolean(), nullable=False, server_default=sa.false()))
+    op.create_index(
+        "letters_sent",
+        "letters",
+        ["sent_at"],
+        unique=False,
+        sqlite_where=sa.text("sent_at IS NOT NULL"),
+        postgresql_where=sa.text("sent_at IS NOT NULL"),
+    )
     op.create_index("letters_failed", "letters", ["id"], unique=False, sqlite_where=_FAILED, postgresql_where=_FAILED)
 
 
 def downgrade() -> None:
     """Go back to the revision before."""
     op.drop_index("letters_failed", table_name="letters")
+    op.drop_index("letters_sent", table_name="letters")
     op.drop_column("letters", "dropped")
     op.drop_column("letters", "started_at")
     op.drop_index("images_finished", table_name="images")
