@@ -29,9 +29,7 @@ _VIEWED = {
         "ListWorkers",
         "ListOrders",
         "ListFailures",
-        "ListMailings",
-        "PreviewMailing",
-        "WatchQueues",
+        "ListAuditEntries",
     )
 }
 
