@@ -59,7 +59,8 @@ class SendMailing:
     def __call__(self, mailing_id: UUID) -> None:
         """Send the next batch, and see that another follows if there may be more."""
         lease = self.send_seconds + LEASE_SECONDS
-        with self.database.write(durable=False) as session:
+        # Durable, and with it what was recorded of the batch before.
+        with self.database.write() as session:
             batch = batches.claim(session, mailing_id, size=self.batch, lease_seconds=lease)
         if batch is None:
             return
@@ -156,7 +157,8 @@ class _Run:
 
     def _record(self, reader: Reader, outcome: Outcome) -> None:
         claim = reader.claim
-        with self._use_case.database.write() as session:
+        # Not durable: it survives whatever kills this mailer, and a power cut once the next batch is claimed.
+        with self._use_case.database.write(durable=False) as session:
             match outcome:
                 case Sent(reply):
                     letters.sent(session, claim, smtp_reply=reply)

@@ -16,7 +16,7 @@ from services.mailer.contents import Preview, Thumbnail
 
 MOST = 6
 """In a letter."""
-_SIDE = 168
+_SIDE = 156
 """Longest side as shown, in pixels; the file has twice as many, for screens that are fine."""
 _MOST_BYTES, _MOST_PIXELS = 4_000_000, 12_000_000
 """Results beyond have no thumbnail: to make one would take more than a letter is worth."""

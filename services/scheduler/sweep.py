@@ -59,7 +59,9 @@ class Sweep:
             self.broker.announce(claim.order_id, ended=follow_up.order_ended)
             if follow_up.image_ended:
                 with contextlib.suppress(Unavailable):  # looked at once more, later
-                    self.blobs.delete(*surplus_keys(claim.order_id, claim.position, follow_up.image_ended))
+                    self.blobs.delete(
+                        *surplus_keys(claim.order_id, claim.position, follow_up.image_ended, follow_up.reason)
+                    )
         refill_waiting(self.database, self.broker, self.window)
         self._resend(Image, BLUR_QUEUE, blur_image)
 
@@ -67,11 +69,14 @@ class Sweep:
         """Letters whose mailer died, that may be tried again, or whose message is gone."""
         with self.database.read() as session:
             lapsed = outbox.lapsed_letters(session, limit=BATCH)
+        taken_back = 0
         for claim in lapsed:
             with self.database.write() as session:
                 if letters.take_back(session, claim):
                     metrics.swept("letters taken back")
-                    _log.warning("letter taken back: its mailer did not finish", letter=str(claim.letter_id))
+                    taken_back += 1
+        if taken_back:
+            _log.warning("letters taken back: their mailer did not finish", count=taken_back)
         with self.database.write() as session:
             due = outbox.due_letters(session, limit=BATCH)
         self.broker.send(map(send_letter, due))

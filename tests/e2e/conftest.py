@@ -11,7 +11,7 @@ from services.stack.background import BackgroundStack, background_stack
 from services.stack.ports import free_port
 from tests.support.otlp import TraceReceiver
 
-METRICS_PORTS = {service: free_port() for service in ("gateway", "blur_worker", "mailer", "scheduler")}
+METRICS_PORTS = {service: free_port() for service in ("gateway", "blur_worker", "mailer", "scheduler", "web")}
 PHOTOGRAPHS = Path(str(files("skimage") / "data"))
 
 
@@ -29,6 +29,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, traces: TraceReceiver) -> It
         "IMAGEBLUR_WEB_ADDRESS": f"127.0.0.1:{free_port()}",
         "IMAGEBLUR_MAILBOX_PORT": str(free_port()),
         "IMAGEBLUR_SWEEP_SECONDS": "1",
+        "IMAGEBLUR_MAIL_COOLDOWN_SECONDS": "0",
         # What is told, and counted, is looked at in the end.
         "IMAGEBLUR_LOG_FORMAT": "json",
         "IMAGEBLUR_LOG_LEVEL": "DEBUG",

@@ -32,7 +32,7 @@ def test_order_status_mail_and_download(stack: BackgroundStack, tmp_path: Path) 
     assert imageblur(stack, "send", order_id).returncode == 0
     (letter,) = wait_for_letters(stack, "tour@example.org")
     archive = zipfile.ZipFile(letter / "blur_images.zip")
-    assert archive.namelist() == ["blur_rocket.jpg"]
+    assert archive.namelist() == ["blur_rocket.jpg", "summary.json", "summary.txt"]
     assert imageblur(stack, "download", order_id, "-o", tmp_path).returncode == 0
     assert (tmp_path / "blur_rocket.jpg").read_bytes() == archive.read("blur_rocket.jpg")
     with Image.open(photograph) as before, Image.open(io.BytesIO(archive.read("blur_rocket.jpg"))) as after:
@@ -57,7 +57,8 @@ def test_a_file_that_is_no_image_fails_alone_and_the_letter_says_so(stack: Backg
     assert "2 of 3" in text
     assert "text file, not an image" in text
     assert "liar" not in text
-    assert zipfile.ZipFile(letter / "blur_images.zip").namelist() == ["blur_coffee.png", "blur_rocket.jpg"]
+    names = zipfile.ZipFile(letter / "blur_images.zip").namelist()
+    assert names == ["blur_coffee.png", "blur_rocket.jpg", "summary.json", "summary.txt"]
 
 
 def test_mail_before_the_end_is_refused_with_the_progress(client: Client) -> None:

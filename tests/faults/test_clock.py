@@ -76,7 +76,8 @@ def _pids(fleet: Fleet) -> list[int]:
 
 def _mailings(fleet: Fleet) -> int:
     with fleet.database.read() as session:
-        return session.scalar(select(func.count()).select_from(Mailing)) or 0
+        weekly = Mailing.period.not_like("manual:%")
+        return session.scalar(select(func.count()).where(weekly)) or 0
 
 
 def _wait_for_letters(fleet: Fleet, subscribers: list[str], count: int) -> None:

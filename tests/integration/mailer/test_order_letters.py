@@ -364,10 +364,10 @@ def test_small_results_are_shown_in_the_letter(
     pictures = [part for part in message.walk() if part.get_content_maintype() == "image"]
     assert len(pictures) == 5, "of the first six, one cannot be shown"
     with Image.open(io.BytesIO(pictures[0].get_content())) as picture:
-        assert (picture.format, picture.size) == ("JPEG", (336, 168))
+        assert (picture.format, picture.size) == ("JPEG", (312, 156))
     html = message.get_body(("html",))
     assert html
-    assert 'width="168" height="84"' in html.get_content()
+    assert 'width="156" height="78"' in html.get_content()
     assert len(archive_of(smtp_sink.received[0].message)) == 10
 
 

@@ -34,17 +34,17 @@ def weekly(
     url: str | None = None, *, orders: int = 12, images: int = 1340, failed: int = 1, text: str = "", **more: str | None
 ) -> Weekly:
     title, body = split_subject(text)
+    values: dict[str, object] = {"token": "T.o-k_en", **more}
     return Weekly(
         orders=orders,
         images=images,
         failed=failed,
         begin=datetime(2026, 11, 16, 9, tzinfo=UTC),
         end=datetime(2026, 11, 23, 9, tzinfo=UTC),
-        token="T.o-k_en",
         url=url,
         title=title,
         text=tuple(parse(body, {"orders": str(orders)})),
-        **more,
+        **values,  # type: ignore[arg-type]
     )
 
 
