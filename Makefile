@@ -5,7 +5,7 @@ PYTHON ?= python3
 UV_VERSION := 0.13.8
 BIN := .venv/bin
 # Those with a Dockerfile, which installs the extra of the same name.
-SERVICES := gateway blur_worker mailer scheduler
+SERVICES := gateway blur_worker mailer scheduler web
 
 .PHONY: help run demo mailing operate test test-unit test-faults chaos screenshots lint format protos settings lock clean
 

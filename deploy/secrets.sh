@@ -19,4 +19,18 @@ put s3_secret "$(random)"
 put imageblur_blob_url "s3://imageblur:$(value s3_secret)@imageblur/blobs"
 put s3.json '{"identities": [{"name": "imageblur", "credentials": [{"accessKey": "imageblur", "secretKey": "'"$(value s3_secret)"'"}], "actions": ["Admin", "Read", "Write", "List", "Tagging"]}]}'
 put grafana_password "$(random)"
+
+# A root of your own and the gateways' certificate; replace them by yours: services read them anew at each connection.
+if [ ! -e secrets/tls_certificate.pem ]; then
+  names="subjectAltName=DNS:gateway,DNS:localhost,IP:127.0.0.1"
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3650 -subj "/CN=ImageBlur, a root of its own" \
+    -keyout secrets/tls_ca_key.pem -out secrets/tls_ca.pem 2>/dev/null
+  openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj "/CN=gateway" \
+    -keyout secrets/tls_key.pem -out secrets/tls_request.pem 2>/dev/null
+  printf '%s\n' "$names" > secrets/tls_names
+  openssl x509 -req -in secrets/tls_request.pem -CA secrets/tls_ca.pem -CAkey secrets/tls_ca_key.pem -days 825 \
+    -extfile secrets/tls_names -out secrets/tls_certificate.pem 2>/dev/null
+  rm secrets/tls_request.pem secrets/tls_names
+  chmod 444 secrets/tls_ca.pem secrets/tls_certificate.pem secrets/tls_key.pem
+fi
 echo "secrets are in $PWD/secrets"

@@ -1,7 +1,8 @@
 """Walks an order through a composition that is up: `.venv/bin/python -m deploy.rehearsal.walk`.
 
 Over grpcurl, as a stranger would: health, an order of many images, one blur worker killed in the middle, status until
-it ends, the mail. Reads COMPOSE (`docker compose` by default). Exits 1 where something is not as promised.
+it ends, the mail. Reads COMPOSE (`docker compose` by default), and KEY, an API key of a client. Exits 1 where something
+is not as promised.
 """
 
 import base64
@@ -21,12 +22,19 @@ COMPOSE = shlex.split(os.environ.get("COMPOSE", "docker compose"))
 GATEWAYS = ("127.0.0.1:50051", "127.0.0.1:50052")
 IMAGES = 40
 SIZE = (1600, 1200)
+SECRETS = Path(__file__).resolve().parents[1] / "secrets"
 GRPCURL = Path(sys.executable).parent / "grpcurl"
 
 
 def grpc(method: str, request: object, gateway: str = GATEWAYS[0]) -> dict[str, Any]:
     """The answer of a method."""
-    command = [GRPCURL, "-plaintext", "-max-time", "30", "-d", "@", gateway, method]
+    access: tuple[str | Path, ...] = (
+        "-cacert",
+        SECRETS / "tls_ca.pem",
+        "-H",
+        f"authorization: Bearer {os.environ['KEY']}",
+    )
+    command = [GRPCURL, *access, "-max-time", "30", "-d", "@", gateway, method]
     done = subprocess.run(command, input=json.dumps(request), capture_output=True, text=True, check=True)  # noqa: S603
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer

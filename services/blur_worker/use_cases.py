@@ -14,14 +14,14 @@ from services.blur_worker.scratch import Scratch
 from services.common import log, tracing
 from services.common.blobs import BlobStore, MissingBlob
 from services.common.broker import Broker
-from services.common.db import images, orders, unowned_blobs
+from services.common.db import images, orders, tidying, unowned_blobs
 from services.common.db.engine import Database, patiently
 from services.common.db.images import Claim, Failure, FollowUp, Success
 from services.common.db.tidying import surplus_keys
 from services.common.errors import ImageError, Unavailable
 from services.common.leases import LEASE_SECONDS, Leases
 from services.common.messages import BLUR_QUEUE, blur_image, send_letter
-from services.common.orders import ImageState, blob_prefix, result_key, source_key
+from services.common.orders import blob_prefix, result_key, source_key
 from services.common.refilling import refill_waiting
 from services.common.spec import BlurSpec
 from services.common.version import ENGINE
@@ -123,7 +123,9 @@ class BlurImage:
             if follow_up is None:
                 self._remove_what_nobody_owns(claim)
             elif follow_up.image_ended:
-                self.blobs.delete(*surplus_keys(claim.order_id, claim.position, follow_up.image_ended))
+                self.blobs.delete(
+                    *surplus_keys(claim.order_id, claim.position, follow_up.image_ended, follow_up.reason)
+                )
         except Unavailable as error:
             _log.warning("blobs not removed, the sweep will", error=str(error))
 
@@ -133,13 +135,13 @@ class BlurImage:
             gone = not orders.keeps_blobs(session, claim.order_id)
             if gone:
                 unowned_blobs.disown(session, claim.order_id)
-            state = images.state(session, claim.image_id)
+            surplus = tidying.surplus_of(session, claim.image_id)
         if gone:
             self.blobs.delete_prefix(blob_prefix(claim.order_id))
             with self.database.write() as session:
                 unowned_blobs.removed(session, claim.order_id)
-        elif state in {ImageState.CANCELLED, ImageState.FAILED}:
-            self.blobs.delete(*surplus_keys(claim.order_id, claim.position, state))
+        else:
+            self.blobs.delete(*surplus)
 
 
 @dataclass(frozen=True)

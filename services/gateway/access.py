@@ -29,9 +29,9 @@ _VIEWED = {
         "ListWorkers",
         "ListOrders",
         "ListFailures",
+        "ListAuditEntries",
         "ListMailings",
         "PreviewMailing",
-        "WatchQueues",
     )
 }
 

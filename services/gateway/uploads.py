@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -56,6 +57,7 @@ class Upload:
         self._header = header
         self._dry_run = dry_run
         self._order_id = uuid4()
+        self._began = time.monotonic()
         self._images: list[NewImage] = []
         self._bytes = 0
         self._fingerprint = hashlib.sha256(_canonical(header))
@@ -137,6 +139,7 @@ class Upload:
             spec=header.spec.to_json(),
             notify=header.notify,
             retention=int(intake.settings.retention_days * 86_400),
+            upload_seconds=time.monotonic() - self._began,
         )
         with intake.database.write() as session:
             if header.request_id:

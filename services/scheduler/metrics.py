@@ -5,7 +5,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from services.common.broker import Broker
 from services.common.db import backlog
 from services.common.db.engine import Database
-from services.common.messages import BLUR_QUEUE, MAIL_QUEUE
+from services.common.messages import BLUR_QUEUE, MAIL_QUEUE, MAILING_QUEUE
 from services.common.metrics import SECONDS
 
 _JOBS = Counter("imageblur_jobs", "Runs of jobs.", ["job", "outcome"])
@@ -37,6 +37,7 @@ def measure(database: Database, broker: Broker) -> None:
         measured = backlog.measure(session)
     for what, count in measured.waiting.items():
         _WAITING.labels(what).set(count)
-    for queue, seconds in ((BLUR_QUEUE, measured.oldest_image), (MAIL_QUEUE, measured.oldest_letter)):
-        _OLDEST.labels(queue).set(seconds)
+    for queue in (BLUR_QUEUE, MAIL_QUEUE, MAILING_QUEUE):
         _MESSAGES.labels(queue).set(broker.depth(queue))
+    _OLDEST.labels(BLUR_QUEUE).set(measured.oldest_image)
+    _OLDEST.labels(MAIL_QUEUE).set(measured.oldest_letter)

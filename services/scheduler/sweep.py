@@ -59,7 +59,9 @@ class Sweep:
             self.broker.announce(claim.order_id, ended=follow_up.order_ended)
             if follow_up.image_ended:
                 with contextlib.suppress(Unavailable):  # looked at once more, later
-                    self.blobs.delete(*surplus_keys(claim.order_id, claim.position, follow_up.image_ended))
+                    self.blobs.delete(
+                        *surplus_keys(claim.order_id, claim.position, follow_up.image_ended, follow_up.reason)
+                    )
         refill_waiting(self.database, self.broker, self.window)
         self._resend(Image, BLUR_QUEUE, blur_image)
 

@@ -69,8 +69,8 @@ def background_stack(
 
 
 @contextlib.contextmanager
-def private_stack() -> Iterator[BackgroundStack]:
-    """A stack that shares nothing with another one of yours: free ports, a temporary folder, no setting or `.env`.
+def private_stack(settings: Mapping[str, str] | None = None) -> Iterator[BackgroundStack]:
+    """A stack that shares nothing with yours: free ports, a temporary folder, no `.env`, no settings but these.
 
     This process works in that folder meanwhile, and its environment has no setting of ImageBlur afterwards.
     """
@@ -81,6 +81,7 @@ def private_stack() -> Iterator[BackgroundStack]:
         f"{PREFIX}WEB_ADDRESS": f"127.0.0.1:{free_port()}",
         f"{PREFIX}MAILBOX_PORT": str(free_port()),
     }
+    environment |= settings or {}
     before = Path.cwd()
     with tempfile.TemporaryDirectory(prefix="imageblur-") as folder:
         os.chdir(folder)

@@ -1,7 +1,6 @@
 """What the services say of an order: one line for each call and message, and nothing that a client wrote."""
 
 import json
-import re
 from typing import Any
 from uuid import uuid4
 
@@ -15,7 +14,7 @@ from imageblur_client import Client, InputFile
 
 from services.stack.background import BackgroundStack
 from tests.e2e.conftest import PHOTOGRAPHS
-from tests.e2e.mail import wait_for_letters
+from tests.e2e.mail import token_of, wait_for_letters
 from tests.support.waiting import eventually
 
 MARK = f"mark{uuid4().hex}"
@@ -49,11 +48,10 @@ def order_id(stack: BackgroundStack) -> str:
         wait_for_letters(stack, ADDRESS)
         client.subscribe(ADDRESS)
         _, confirmation = wait_for_letters(stack, ADDRESS, 2)
-        token = re.search(r"imageblur confirm (\S+)", (confirmation / "body.txt").read_text("utf-8"))
-        assert token
-        client.confirm(token[1])
+        token = token_of(confirmation, "confirm")
+        client.confirm(token)
         client.unsubscribe(email=ADDRESS)
-        tokens.append(token[1])
+        tokens.append(token)
     metadata = (("authorization", f"Bearer {MARK}"),)
     with grpc.insecure_channel(stack.gateway_address) as channel:
         blur, subscriptions = BlurServiceStub(channel), SubscriptionServiceStub(channel)
@@ -63,12 +61,13 @@ def order_id(stack: BackgroundStack) -> str:
             (blur.ListImages, pb.ListImagesRequest(order_id=order.order_id, page_token=MARK)),
             (blur.BlurOrder, pb.BlurOrderRequest(order=pb.OrderHeader(email=f"{MARK} at example.org"))),
             (subscriptions.Subscribe, SubscribeRequest(email=f"{MARK}@@example.org")),
-            (subscriptions.ConfirmSubscription, ConfirmSubscriptionRequest(token=f"{token[1]}{MARK}")),
+            (subscriptions.ConfirmSubscription, ConfirmSubscriptionRequest(token=f"{token}{MARK}")),
         ]
         for call, request in calls:
-            with pytest.raises(grpc.RpcError):
-                call(request, metadata=metadata, timeout=20)
-        blur.Status(pb.StatusRequest(order_id=order.order_id), metadata=metadata, timeout=20)
+            for wrong_key in (None, metadata):
+                with pytest.raises(grpc.RpcError):
+                    call(request, metadata=wrong_key, timeout=20)
+        blur.Status(pb.StatusRequest(order_id=order.order_id), timeout=20)
     return order.order_id
 
 

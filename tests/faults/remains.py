@@ -13,6 +13,7 @@ import redis
 from sqlalchemy import select
 
 from services.common.db import models, tidying
+from services.common.orders import RETRIABLE
 from services.stack import leftovers
 from tests.faults.customer import Customer
 from tests.faults.fleet import Fleet
@@ -60,8 +61,10 @@ def check_blobs(fleet: Fleet, loose: Collection[str] = ()) -> None:
         unowned = {str(order_id) for order_id in session.scalars(select(models.UnownedBlobs.order_id))}
         open_orders = select(models.Order.id).where(models.Order.state != "EXPIRED")
         owners = {str(order_id) for order_id in session.scalars(open_orders)}
-        rows = session.execute(select(models.Image.order_id, models.Image.position, models.Image.state))
-        states = {(str(order_id), f"{position:06d}"): state for order_id, position, state in rows}
+        rows = session.scalars(select(models.Image)).all()
+        states = {(str(row.order_id), f"{row.position:06d}"): row.state for row in rows}
+        # Those may be tried again.
+        kept = {(str(row.order_id), f"{row.position:06d}") for row in rows if row.reason in RETRIABLE}
     for order_id, kind, name in there:
         if order_id in unowned:
             continue
@@ -69,6 +72,7 @@ def check_blobs(fleet: Fleet, loose: Collection[str] = ()) -> None:
         state = states.get((order_id, name))
         assert state, f"a piece of a blob is left: {order_id}/{kind}/{name}"
         needed = kind == "result" or state in {"QUEUED", "RUNNING"} or order_id in loose
+        needed = needed or (order_id, name) in kept
         assert needed, f"the original {order_id}/{name} is left of an image that is {state}"
     for (order_id, name), state in states.items():
         if state == "SUCCEEDED" and order_id in owners:

@@ -47,6 +47,7 @@ def claim(session: Session, letter_id: UUID, *, lease_seconds: float) -> Claim |
             owner=uuid4(),
             lease_until=now() + int(lease_seconds * SECOND),
             attempts=Letter.attempts + 1,
+            started_at=now(),
         )
         .returning(Letter)
         .execution_options(synchronize_session=False)

@@ -61,6 +61,8 @@ class NewOrder:
     spec: str
     notify: bool
     retention: int
+    upload_seconds: float = 0.0
+    """How long its images took to come in."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,7 @@ def insert_order(session: Session, order: NewOrder, new_images: Sequence[NewImag
             "spec": order.spec,
             "state": OrderState.QUEUED,
             "total": len(new_images),
+            "upload_began_at": time - int(order.upload_seconds * SECOND),
             "created_at": time,
             "expires_at": time + order.retention * SECOND,
         },

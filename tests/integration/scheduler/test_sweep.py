@@ -10,7 +10,7 @@ from sqlalchemy import update
 
 from services.common.blobs import BlobStore, MissingBlob
 from services.common.broker import Broker
-from services.common.db import images, orders, unowned_blobs
+from services.common.db import failures, images, orders, unowned_blobs
 from services.common.db.clock import now
 from services.common.db.engine import Database
 from services.common.db.models import Image, Installation, Mailing, Order, UnownedBlobs
@@ -90,7 +90,7 @@ def test_an_image_of_a_dead_worker_is_taken_back_and_tried_again(
     assert orders_revision(database, order_id) == revision + 1, "an idle sweep changes nothing"
 
 
-def test_an_image_that_no_worker_finishes_ends_and_loses_its_original(
+def test_an_image_that_no_worker_finishes_ends_and_keeps_its_original_until_it_is_dropped(
     sweep: Sweep, database: Database, blobs: BlobStore, place: Place
 ) -> None:
     order_id, (image_id,), _ = place(1)
@@ -101,6 +101,13 @@ def test_an_image_that_no_worker_finishes_ends_and_loses_its_original(
     sweep.images()
     with database.read() as session:
         assert session.get_one(Image, image_id).state == "FAILED"
+    with database.write() as session:
+        session.execute(update(Image).values(finished_at=1))
+    sweep.blobs_of_ended_images()
+    assert blobs.get(source_key(order_id, 1)), "it may be tried again"
+    with database.write() as session:
+        assert failures.drop_image(session, image_id) == (order_id, 1)
+    sweep.blobs_of_ended_images()
     with pytest.raises(MissingBlob):
         blobs.get(source_key(order_id, 1))
 
