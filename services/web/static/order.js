@@ -275,6 +275,7 @@ function start(limits) {
     element("stop-upload").focus();
     try {
       await check(manifest, sending.signal);
+      progress(0, chosen.bytes);
       const address = await upload(manifest, files, { signal: sending.signal, progress });
       await goTo(address, files);
     } catch (error) {
