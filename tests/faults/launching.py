@@ -43,8 +43,8 @@ def running_fleet(
 ) -> Iterator[Fleet]:
     """Start a fleet in a folder, hand it out when all answers, stop it.
 
-    postgres: for the database, if that kind. s3: for the blobs, which are in a folder otherwise; such a fleet speaks TLS
-    and asks for keys.
+    postgres: for the database, if that kind. s3: for the blobs, which are in a folder otherwise; such a fleet speaks
+    TLS and asks for keys.
     """
     data = folder / "data"
     data.mkdir(mode=0o700)
