@@ -57,7 +57,7 @@ def read(data: bytes, limits: Limits, output_format: Format | None, *, keep_meta
     format_ = sniff(data)
     target = output_format or format_
     try:
-        with _pillow_ours(limits), _DECODERS[format_](BytesIO(data)) as image:
+        with pillow_ours(limits), _DECODERS[format_](BytesIO(data)) as image:
             check_pixels(image, limits.max_pixels)
             _refuse_raw(image)
             if format_ is target is Format.JPEG and headers.stores_ycbcr(image):
@@ -80,7 +80,7 @@ def _refuse_raw(image: ImageFile.ImageFile) -> None:
 
 
 @contextmanager
-def _pillow_ours(limits: Limits) -> Iterator[None]:
+def pillow_ours(limits: Limits) -> Iterator[None]:
     """Has Pillow follow our limit and keep its warnings to itself, for the time of one decoding.
 
     Sizes that show only along the way (a WebP's canvas, a GIF's frame larger than its screen) reach nothing but

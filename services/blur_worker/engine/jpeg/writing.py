@@ -1,0 +1,112 @@
+"""From the grids of a picture to the bytes of its blurred result."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.blur_worker.engine.jpeg import entropy, synthesis
+from services.blur_worker.engine.jpeg.axis import Axis
+from services.blur_worker.engine.jpeg.envelope import Envelope
+from services.blur_worker.engine.jpeg.grid import Grid, Picture
+from services.blur_worker.engine.jpeg.huffman import encoding_table
+from services.blur_worker.engine.jpeg.markers import ZIGZAG
+from services.blur_worker.engine.stopwatch import Stopwatch
+
+_SAMPLES_AT_ONCE = 1 << 19
+_OVERSHOOT = 1.2
+"""Samples as stored may lie a little beyond those that can be shown."""
+_EOI = b"\xff\xd9"
+
+Block = NDArray[np.float32]
+
+
+class PlaneBlur:
+    """Blurs one plane, some rows of blocks after the other."""
+
+    def __init__(self, grid: Grid, divisors: NDArray[np.uint16]) -> None:
+        table = np.zeros(64, np.float64)
+        table[ZIGZAG] = divisors
+        table = table.reshape(8, 8)
+        reach = 128 * _OVERSHOOT * np.outer(grid.y.largest, grid.x.largest)
+        seen = reach >= table / 2
+        seen[0, 0] = True
+        self.down, self.across = (int(np.max(np.nonzero(seen)[axis])) + 1 for axis in (0, 1))
+        self.columns, self.rows = grid.columns, grid.rows
+        self._x = _along(grid.x, self.across)
+        self._y = _along(grid.y, self.down)
+        self._cells = grid.cells()
+        self._inner = np.array([grid.x.together, grid.x.first, grid.x.start, grid.x.inner])
+        self._scales = np.ascontiguousarray(1 / table[: self.down, : self.across], np.float32)
+        self._done = np.zeros(1, np.int64)
+        self._ring = np.empty((grid.y.window, grid.y.kept, self.across * self.columns), np.float32)
+        self._exact = np.empty((0, 0, 0), np.float32)
+
+    @property
+    def kinds(self) -> int:
+        """Coefficients of a block that can be other than 0 in the result."""
+        return self.down * self.across
+
+    def rows_of(self, begin: int, end: int, out: NDArray[np.int16], exact: Block | None = None) -> None:
+        """Makes the next rows; `out` and `exact` are (rows, kinds, columns), `exact` not rounded."""
+        synthesis.blur_rows(
+            self._cells, self._inner, *self._x, *self._y, self._done, self._ring, begin, end,
+            self._scales, out, self._exact if exact is None else exact,
+        )  # fmt: skip
+
+    def order(self) -> Iterator[tuple[int, int]]:
+        """Place in the stream and kind of each."""
+        for place, at in enumerate(ZIGZAG.tolist()):
+            if at // 8 < self.down and at % 8 < self.across:
+                yield place, at // 8 * self.across + at % 8
+
+
+def _along(axis: Axis, wanted: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+    return axis.starts, axis.which, np.ascontiguousarray(axis.stencils[:, :wanted])
+
+
+def write(picture: Picture, envelope: Envelope, watch: Stopwatch) -> bytes:
+    """Blurs and encodes."""
+    grids = picture.grids
+    planes = [PlaneBlur(grid, divisors) for grid, divisors in zip(grids, envelope.quantization, strict=True)]
+    mcu_rows, mcu_columns = (
+        max(-(-plane.rows // grid.vertical) for plane, grid in zip(planes, grids, strict=True)),
+        max(-(-plane.columns // grid.horizontal) for plane, grid in zip(planes, grids, strict=True)),
+    )
+    blocks = sum(grid.horizontal * grid.vertical for grid in grids)
+    at_once = max(1, _SAMPLES_AT_ONCE // (64 * blocks * mcu_columns))
+    order = [list(plane.order()) for plane in planes]
+    tables = np.stack([encoding_table(each) for each in (*envelope.dc, *envelope.ac)])
+    bits, state = np.zeros(1, np.uint64), np.zeros(entropy.STATE, np.int64)
+    out = np.empty(entropy.room_for(at_once * blocks * mcu_columns), np.uint8)
+    parts = [envelope.head]
+    for begin in range(0, mcu_rows, at_once):
+        count = min(at_once, mcu_rows - begin)
+        layout, made, size = [], [], 0
+        for index, (plane, grid) in enumerate(zip(planes, grids, strict=True)):
+            first = begin * grid.vertical
+            rows = min(count * grid.vertical, plane.rows - first)
+            part = np.empty((rows, plane.kinds, plane.columns), np.int16)
+            plane.rows_of(first, first + rows, part)
+            layout.append([
+                grid.horizontal, grid.vertical, plane.columns, rows, index, len(planes) + index, size, plane.kinds,
+                sum(map(len, order[:index])),
+            ])  # fmt: skip
+            made.append(part.reshape(-1))
+            size += part.size
+        watch.lap("blur")
+        entropy.write_rows(
+            np.concatenate(made), np.array(layout), tables, np.array(sum(order, [])), count, mcu_columns, bits, state, out
+        )
+        parts.append(out[: state[entropy.WRITTEN]].tobytes())
+        state[entropy.WRITTEN] = 0
+        watch.lap("encode")
+    parts.append(_rest(int(bits[0]), int(state[entropy.COUNT])))
+    return b"".join([*parts, _EOI])
+
+
+def _rest(bits: int, count: int) -> bytes:
+    """The last bits, filled up with ones."""
+    missing = -count % 8
+    left = ((bits & ((1 << count) - 1)) << missing) | ((1 << missing) - 1)
+    return left.to_bytes((count + missing) // 8, "big").replace(b"\xff", b"\xff\x00")
