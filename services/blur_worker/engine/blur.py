@@ -1,10 +1,12 @@
 """The story of one image: read it, blur each frame where asked, write it."""
 
+from dataclasses import replace
+
 from services.blur_worker.engine.effects import apply
 from services.blur_worker.engine.jpeg.whole import blur_whole
 from services.blur_worker.engine.picture import Blurred, Frame, Limits
 from services.blur_worker.engine.reading import read
-from services.blur_worker.engine.regions import blend, mask_of, reached
+from services.blur_worker.engine.regions import blend, mask_of, reached, touched_by
 from services.blur_worker.engine.stopwatch import Stopwatch
 from services.blur_worker.engine.writing import write
 from services.common.spec import BlurSpec
@@ -34,24 +36,30 @@ def _blur_pixels(data: bytes, spec: BlurSpec, limits: Limits) -> Blurred:
     picture = read(data, limits, spec.output_format, keep_metadata=spec.keep_metadata)
     watch.lap("decode")
     target = spec.output_format or picture.format
-    frames = [_blur_frame(frame, spec) for frame in picture.frames]
+    frames = list(picture.frames)
+    picture = replace(picture, frames=())
+    for index, frame in enumerate(frames):
+        frames[index] = _blur_frame(frame, spec)  # one after the other: none is needed twice
+        del frame
     watch.lap("blur")
-    first = frames[0].image
+    width, height = frames[0].raster.size
     encoded = write(picture, frames, target, spec)
     watch.lap("encode")
-    return Blurred(encoded, target, first.width, first.height, len(frames), path="pixels", seconds=watch.seconds)
+    return Blurred(encoded, target, width, height, len(frames), path="pixels", seconds=watch.seconds)
 
 
 def _blur_frame(frame: Frame, spec: BlurSpec) -> Frame:
-    image = frame.image
+    raster = frame.raster
     if not spec.regions:
-        return Frame(apply(spec.effect, image, image.size), frame.milliseconds)
-    mask = mask_of(spec, image.size)
-    touched = mask.getbbox()
+        return replace(frame, raster=apply(spec.effect, raster, raster.size))
+    mask = mask_of(spec, raster.size)
+    touched = touched_by(mask)
     if touched is None:
         return frame
     # Only the pixels that the regions can see are computed: a face in a large photograph costs what the face costs.
-    area = reached(touched, spec.effect, image.size)
-    result = image.copy()
-    result.paste(blend(image.crop(area), apply(spec.effect, image.crop(area), image.size), mask.crop(area)), area)
-    return Frame(result, frame.milliseconds)
+    left, top, right, bottom = area = reached(touched, spec.effect, raster)
+    part = raster.cut(area)
+    samples = raster.samples.copy()
+    changed = blend(part, apply(spec.effect, part, raster.size), mask[top:bottom, left:right])
+    samples[top:bottom, left:right] = changed.samples
+    return replace(frame, raster=raster.with_samples(samples))

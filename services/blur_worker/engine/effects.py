@@ -1,68 +1,64 @@
-"""The effects, each on one whole image; modes stay what they are."""
-
-from collections.abc import Callable
+"""The effects, each on one whole raster; kind and depth stay what they are."""
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageColor
 
-from services.blur_worker.engine.gaussian import blur_band
+from services.blur_worker.engine import gaussian
+from services.blur_worker.engine.raster import Raster, Samples
 from services.common.spec import Effect, Gaussian, Pixelate, Solid
 
-Change = Callable[[Image.Image], Image.Image]
-_PREMULTIPLIED = {"RGBA": "RGBa", "LA": "La"}
+_ROWS_AT_ONCE = 128
 
 
-def apply(effect: Effect, image: Image.Image, displayed: tuple[int, int]) -> Image.Image:
-    """Gives the image wholly under the effect.
+def apply(effect: Effect, raster: Raster, displayed: tuple[int, int]) -> Raster:
+    """Gives the raster wholly under the effect.
 
     Args:
         effect: What to do.
-        image: In one of the modes of `Frame`; may be a part of the displayed image, cut at the effect's cells.
+        raster: May be a part of the displayed image, cut where `regions.reached` says.
         displayed: Width and height of the displayed image, which relative sizes refer to.
     """
     match effect:
         case Gaussian():
             sigma = effect.sigma_px(*displayed)
-            return _per_band(image, lambda band: blur_band(band, sigma))
+            return raster.with_samples(gaussian.blur(raster.samples, sigma, alpha=raster.has_alpha))
         case Pixelate():
-            cell = effect.cell_px(*displayed)
-            return _per_band(image, lambda band: _pixelate_band(band, cell))
+            return raster.with_samples(_pixelate(raster, effect.cell_px(*displayed)))
         case Solid():
-            return Image.new(image.mode, image.size, _ink(image.mode, effect.color))
+            return raster.with_samples(_filled(raster, effect.color))
 
 
-def _per_band(image: Image.Image, change: Change) -> Image.Image:
-    # Alpha weighs the colours: without it, what lies unseen under transparent pixels would bleed into the seen ones.
-    # Band by band because Pillow filters no YCbCr otherwise, and single bands are faster than packed ones.
-    if premultiplied := _PREMULTIPLIED.get(image.mode):
-        return _per_band(image.convert(premultiplied), change).convert(image.mode)
-    if len(image.getbands()) == 1:
-        return change(image)
-    return Image.merge(image.mode, [change(band) for band in image.split()])
-
-
-def _pixelate_band(band: Image.Image, cell: int) -> Image.Image:
+def _pixelate(raster: Raster, cell: int) -> Samples:
     """Each cell is the mean of its pixels; cells start at the top left, the last ones may be partial."""
-    samples = np.asarray(band)
-    rows, columns = (np.arange(0, side, cell) for side in samples.shape)
-    heights, widths = (
-        np.diff(starts, append=side) for starts, side in zip((rows, columns), samples.shape, strict=True)
-    )
-    sums = np.add.reduceat(np.add.reduceat(samples, columns, axis=1, dtype=np.uint32), rows, axis=0, dtype=np.uint64)
-    means: NDArray[np.float64] = sums / np.outer(heights, widths)
-    cells = np.rint(means).astype(samples.dtype)
-    return Image.fromarray(np.repeat(np.repeat(cells, heights, axis=0), widths, axis=1))
+    samples = raster.samples
+    height, width, _ = samples.shape
+    columns = np.arange(0, width, cell)
+    widths = np.diff(columns, append=width)
+    result = np.empty_like(samples)
+    at_once = max(_ROWS_AT_ONCE // cell, 1) * cell
+    for top in range(0, height, at_once):
+        part = samples[top : top + at_once].astype(np.uint64)
+        if raster.has_alpha:
+            part[..., :-1] *= part[..., -1:]
+        rows = np.arange(0, len(part), cell)
+        heights = np.diff(rows, append=len(part))
+        sums = np.add.reduceat(np.add.reduceat(part, columns, axis=1), rows, axis=0)
+        areas = np.outer(heights, widths)[:, :, np.newaxis]
+        means = sums / areas
+        if raster.has_alpha:
+            means[..., :-1] = sums[..., :-1] / np.maximum(sums[..., -1:], 1)
+            means[..., :-1] *= means[..., -1:] >= 0.5  # as the Gaussian: what cannot be seen has no colour
+        cells = np.rint(means).astype(samples.dtype)
+        result[top : top + at_once] = np.repeat(np.repeat(cells, heights, axis=0), widths, axis=1)
+    return result
 
 
-def _ink(mode: str, color: str) -> int | tuple[int, ...]:
-    """The colour in a mode's own terms, opaque: what is under a solid fill must not be told by its alpha either."""
-    if mode == "I;16":
-        grey = ImageColor.getcolor(color, "L")
-        assert isinstance(grey, int)
-        return grey * 257
-    if mode in {"L", "LA", "RGB", "RGBA"}:
-        return ImageColor.getcolor(color, mode)
-    ink = Image.new("RGB", (1, 1), color).convert(mode).getpixel((0, 0))
-    assert isinstance(ink, tuple)
-    return ink
+def _filled(raster: Raster, color: str) -> Samples:
+    """The colour in the raster's own terms, opaque: what is under a fill must not be told by its alpha either."""
+    if raster.mode in {"L", "LA", "RGB", "RGBA"}:
+        ink = ImageColor.getcolor(color, raster.mode)
+    else:
+        ink = Image.new("RGB", (1, 1), color).convert(raster.mode).getpixel((0, 0))  # type: ignore[assignment]
+    filled = np.empty_like(raster.samples)
+    filled[:] = np.array(ink) * (raster.top // 255)
+    return filled

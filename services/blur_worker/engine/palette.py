@@ -7,16 +7,16 @@ from PIL import Image
 _COLORS = 256
 
 
-def to_palette(image: Image.Image, kept: Image.Image | None) -> tuple[Image.Image, int | None]:
+def to_palette(image: Image.Image, kept: NDArray[np.bool_] | None) -> tuple[Image.Image, int | None]:
     """Gives a frame in mode P, and which index is transparent.
 
-    Where the frame has no more colours than fit, it stays exactly what it is. Where only `kept` (mode 1 or L, set
-    where the effect did not reach) has so few, those are exact and the changed pixels share the colours left over.
+    Where the frame has no more colours than fit, it stays exactly what it is. Where only `kept` (where the
+    effect did not reach) has so few, those are exact and the changed pixels share the colours left over.
     No dithering: it would put noise into flat fills and cells, and flicker in animations.
 
     Args:
         image: In mode RGB or RGBA; alpha from 128 counts as opaque.
-        kept: Where pixels must stay exact; None: nowhere.
+        kept: (height, width): where pixels must stay exact; None: nowhere.
     """
     room = _COLORS
     opaque = None
@@ -27,7 +27,7 @@ def to_palette(image: Image.Image, kept: Image.Image | None) -> tuple[Image.Imag
             opaque = np.asarray(alpha) > 0
             room -= 1
             colors = Image.composite(colors, Image.new("RGB", image.size), alpha)
-    indexed, table = _index(colors, None if kept is None else np.asarray(kept.convert("L")) > 0, opaque, room)
+    indexed, table = _index(colors, kept, opaque, room)
     transparent = None
     if opaque is not None:
         transparent = len(table)

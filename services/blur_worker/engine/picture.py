@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from PIL import Image
-
 from services.blur_worker.engine.metadata import Metadata
+from services.blur_worker.engine.raster import Raster
 from services.common.spec import Format
 
 ANIMATED = frozenset({Format.GIF, Format.WEBP, Format.PNG, Format.AVIF})
@@ -38,10 +37,9 @@ class Blurred:
 
 @dataclass(frozen=True)
 class Frame:
-    """One frame or page, upright and complete as displayed, its `info` empty so that nothing slips into the result."""
+    """One frame or page, upright and complete as displayed."""
 
-    image: Image.Image
-    """In mode L, LA, RGB, RGBA, I;16, CMYK or, from a JPEG for a JPEG, YCbCr."""
+    raster: Raster
     milliseconds: float = 0
 
 
@@ -54,8 +52,8 @@ class Picture:
     metadata: Metadata
     plays: int = 0
     """How often an animation is shown; 0 is for ever."""
-    full_chroma: bool = False
-    """Whether a JPEG stores its colour unsubsampled (4:4:4)."""
+    subsampling: str = "4:2:0"
+    """How a JPEG stores its colour: 4:4:4, 4:2:2 or 4:2:0."""
     lossless: bool = False
     """Whether a WebP is stored without loss."""
     compression: str = ""

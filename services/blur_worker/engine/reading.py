@@ -15,10 +15,11 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from services.blur_worker.engine import headers
+from services.blur_worker.engine import deep, headers, png
 from services.blur_worker.engine.metadata import read_metadata, read_orientation
 from services.blur_worker.engine.modes import working
 from services.blur_worker.engine.picture import ANIMATED, Frame, Limits, Picture
+from services.blur_worker.engine.raster import Raster
 from services.blur_worker.engine.sizes import check_pixels, too_large
 from services.blur_worker.engine.sniffing import sniff, unsupported
 from services.common.errors import ImageError, Reason
@@ -34,15 +35,6 @@ _DECODERS: dict[Format, type[ImageFile.ImageFile]] = {
     Format.TIFF: TiffImageFile,
     Format.BMP: BmpImageFile,
     Format.AVIF: AvifImageFile,
-}
-_TRANSPOSITIONS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
 }
 _DNG_VERSION = 0xC612
 _alone = threading.Lock()
@@ -101,6 +93,22 @@ def pillow_ours(limits: Limits) -> Iterator[None]:
 def _decode(
     data: bytes, image: ImageFile.ImageFile, format_: Format, target: Format, *, keep_metadata: bool
 ) -> Picture:
+    if format_ is Format.PNG and (header := png.header_of(data, keep_metadata=keep_metadata)):
+        frames = [_upright(png.decode(data, header), read_orientation(image), 0)]
+    else:
+        frames = _frames(data, image, format_, target)
+    return Picture(
+        format_,
+        tuple(frames),
+        read_metadata(image, keep=keep_metadata),
+        plays=headers.plays(image, format_),
+        subsampling=headers.subsampling(image),
+        lossless=format_ is Format.WEBP and headers.is_lossless_webp(data),
+        compression=str(image.info.get("compression", "")) if format_ is Format.TIFF else "",
+    )
+
+
+def _frames(data: bytes, image: ImageFile.ImageFile, format_: Format, target: Format) -> list[Frame]:
     together = format_ is target is Format.TIFF or (format_ in ANIMATED and target in ANIMATED)
     # The still picture of an APNG, where it is set apart, is for viewers that cannot animate.
     first = 1 if getattr(image, "default_image", False) and getattr(image, "n_frames", 1) > 1 else 0
@@ -109,24 +117,20 @@ def _decode(
     frames = []
     for index in range(first, stop):
         image.seek(index)
-        image.load()
-        upright = working(image)
-        if format_ is not Format.TIFF and upright.size != screen:
-            upright = upright.crop((0, 0, *screen))  # a GIF's frame beyond its screen, where Pillow grows the screen
+        raster = deep.load(data, image, index)
+        if raster is None:
+            image.load()
+            raster = working(image)
+        if format_ is not Format.TIFF and raster.size != screen:
+            raster = raster.cut((0, 0, *screen))  # a GIF's frame beyond its screen, where Pillow grows the screen
         # Pillow has turned a TIFF already.
-        turn = None if format_ is Format.TIFF else _TRANSPOSITIONS.get(read_orientation(image))
-        if turn is not None:
-            upright = upright.transpose(turn)
-        frames.append(Frame(upright, float(image.info.get("duration") or 0)))
+        orientation = 1 if format_ is Format.TIFF else read_orientation(image)
+        frames.append(_upright(raster, orientation, float(image.info.get("duration") or 0)))
     if first + 1 < stop:
         image.seek(first)
         image.load()
-    return Picture(
-        format_,
-        tuple(frames),
-        read_metadata(image, keep=keep_metadata),
-        plays=headers.plays(image, format_),
-        full_chroma=isinstance(image, JpegImageFile) and headers.has_full_chroma(image),
-        lossless=format_ is Format.WEBP and headers.is_lossless_webp(data),
-        compression=str(image.info.get("compression", "")) if format_ is Format.TIFF else "",
-    )
+    return frames
+
+
+def _upright(raster: Raster, orientation: int, milliseconds: float) -> Frame:
+    return Frame(raster.turned(orientation), milliseconds)

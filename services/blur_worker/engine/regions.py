@@ -4,19 +4,19 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from services.blur_worker.engine.gaussian import reach
+from services.blur_worker.engine.gaussian import scheme_of
+from services.blur_worker.engine.raster import Raster
 from services.common.spec import BlurSpec, Effect, Gaussian, Pixelate, Region
 
 _SLACK = 1e-3  # px; a region meant to end at a pixel's border must not take the next pixel by a rounding error
-_PREMULTIPLIED = {"RGBA": "RGBa", "LA": "La"}
 
 Area = tuple[int, int, int, int]
+Mask = NDArray[np.uint8]
 
 
-def mask_of(spec: BlurSpec, size: tuple[int, int]) -> Image.Image:
-    """Gives how much of the effect each pixel gets, in mode L.
+def mask_of(spec: BlurSpec, size: tuple[int, int]) -> Mask:
+    """Gives how much of the effect each pixel gets, 0 to 255: (height, width).
 
     Every pixel that a padded outline touches gets 255, however little it is touched: nothing may show through. The
     feather falls off linearly outside the outline. Inverted, the same mask is turned round.
@@ -24,43 +24,55 @@ def mask_of(spec: BlurSpec, size: tuple[int, int]) -> Image.Image:
     mask = np.zeros((size[1], size[0]), np.uint8)
     for region in spec.regions:
         _add(region, mask)
-    return Image.fromarray(255 - mask if spec.invert_regions else mask)
+    return 255 - mask if spec.invert_regions else mask
 
 
-def reached(touched: Area, effect: Effect, size: tuple[int, int]) -> Area:
-    """The part of an image of this size from which the effect on the touched part can be computed."""
+def touched_by(mask: Mask) -> Area | None:
+    """The smallest part that holds all that the mask touches; None: nothing."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1) if len(rows) else None
+
+
+def reached(touched: Area, effect: Effect, raster: Raster) -> Area:
+    """The part of the raster from which the effect on the touched part comes out as on the whole raster.
+
+    It begins where the grid of the effect has a corner: cells, or the pixels that are averaged into one.
+    """
     left, top, right, bottom = touched
+    grid, margin = 1, 0
     match effect:
         case Gaussian():
-            margin = reach(effect.sigma_px(*size))
-            left, top, right, bottom = left - margin, top - margin, right + margin, bottom + margin
+            how = scheme_of(effect.sigma_px(*raster.size), raster.samples.itemsize)
+            grid, margin = how.scale, how.reach
         case Pixelate():
-            cell = effect.cell_px(*size)
-            left, top, right, bottom = (
-                left // cell * cell,
-                top // cell * cell,
-                -(-right // cell * cell),
-                -(-bottom // cell * cell),
-            )
+            grid = effect.cell_px(*raster.size)
         case _:
             pass
-    return max(0, left), max(0, top), min(size[0], right), min(size[1], bottom)
+    left, top = (max(0, (start - margin) // grid * grid) for start in (left, top))
+    right, bottom = (-(-(end + margin) // grid) * grid for end in (right, bottom))
+    return left, top, min(raster.size[0], right), min(raster.size[1], bottom)
 
 
-def blend(original: Image.Image, changed: Image.Image, mask: Image.Image) -> Image.Image:
+def blend(original: Raster, changed: Raster, mask: Mask) -> Raster:
     """Lays the changed over the original where the mask says; where it says 0, the original stays to the bit."""
-    if original.mode == "I;16":
-        weights = np.asarray(mask) / 255
-        before, after = np.asarray(original), np.asarray(changed)
-        return Image.fromarray(np.rint(before * (1 - weights) + after * weights).astype(np.uint16))
-    premultiplied = _PREMULTIPLIED.get(original.mode, original.mode)
-    mixed = Image.composite(changed.convert(premultiplied), original.convert(premultiplied), mask)
-    result = original.copy()
-    result.paste(mixed.convert(original.mode), mask=mask.point([0] + [255] * 255))
-    return result
+    result = original.samples.copy()
+    np.copyto(result, changed.samples, where=(mask == 255)[:, :, np.newaxis])
+    partly = (mask > 0) & (mask < 255)
+    weights = mask[partly, np.newaxis] / 255
+    before, after = (raster.samples[partly].astype(np.float64) for raster in (original, changed))
+    if original.has_alpha:
+        opaque = before[:, -1:] * (1 - weights) + after[:, -1:] * weights
+        before[:, :-1] *= before[:, -1:] / np.maximum(opaque, 1e-9)
+        after[:, :-1] *= after[:, -1:] / np.maximum(opaque, 1e-9)
+        mixed = before * (1 - weights) + after * weights
+        mixed[:, -1:] = opaque
+    else:
+        mixed = before * (1 - weights) + after * weights
+    result[partly] = np.rint(mixed).clip(0, original.top).astype(result.dtype)
+    return original.with_samples(result)
 
 
-def _add(region: Region, mask: NDArray[np.uint8]) -> None:
+def _add(region: Region, mask: Mask) -> None:
     """Raises the mask, in place, to at least the region's."""
     height, width = mask.shape
     shorter = min(width, height)

@@ -2,7 +2,7 @@
 
 import re
 
-from PIL import Image, ImageFile
+from PIL import ImageFile
 from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH, TiffImageFile
 
 from services.common.errors import ImageError, Reason
@@ -57,12 +57,12 @@ def _error(pixels: int | None, limit: int) -> ImageError:
     return ImageError(Reason.TOO_LARGE, f"The image has {has} (all frames counted), the limit is {limit:,}")
 
 
-def check_sides(image: Image.Image, limit: int, name: str) -> None:
-    """Checks that a format can hold an image of this size.
+def check_sides(size: tuple[int, int], limit: int, name: str) -> None:
+    """Checks that a format can hold an image of this width and height.
 
     Raises:
         ImageError: TOO_LARGE.
     """
-    if max(image.size) > limit:
-        sides = f"{image.width} × {image.height}"
+    if max(size) > limit:
+        sides = f"{size[0]} × {size[1]}"
         raise ImageError(Reason.TOO_LARGE, f"The image is {sides} pixels, {name} holds at most {limit} a side")

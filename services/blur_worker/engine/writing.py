@@ -1,47 +1,66 @@
 """From blurred frames to a file."""
 
+from collections.abc import Sequence
 from io import BytesIO
 from typing import Any
 
-from PIL import Image, PngImagePlugin
+import numpy as np
+from numpy.typing import NDArray
 from PIL.ExifTags import IFD
 
-from services.blur_worker.engine.apng import encode_apng
+from services.blur_worker.engine import png
 from services.blur_worker.engine.bmp import encode_bmp
 from services.blur_worker.engine.gif import encode_gif
 from services.blur_worker.engine.metadata import Metadata, exif_for_tiff, icc_for
-from services.blur_worker.engine.modes import held
+from services.blur_worker.engine.modes import alike, held
 from services.blur_worker.engine.palette import to_palette
 from services.blur_worker.engine.picture import Frame, Picture
+from services.blur_worker.engine.raster import Raster
 from services.blur_worker.engine.regions import mask_of
 from services.blur_worker.engine.sizes import MAX_SIDE, check_sides
+from services.blur_worker.engine.tiff import encode_tiff
 from services.common.spec import BlurSpec, Format
 
 _MAX_JPEG_SEGMENT = 65_000
-# Measured on 2 megapixels of photograph: PNG's level 2 takes a quarter of the time of 6 for an eighth more bytes;
-# WebP's method 2 half of 4 for 3 %; AVIF's speed 9 a third of 8 for 4 %. One thread: the pool has a child per core.
-_PNG_LEVEL, _WEBP_METHOD, _AVIF_SPEED = 2, 2, 9
+# Measured on 2 megapixels of photograph: WebP's method 2 takes half of 4's time for 3 % more bytes; AVIF's speed 9 a
+# third of 8's for 4 %. One thread: the pool has a child per core.
+_WEBP_METHOD, _AVIF_SPEED = 2, 9
 
 
-def write(picture: Picture, frames: list[Frame], format_: Format, spec: BlurSpec) -> bytes:
+def write(picture: Picture, frames: Sequence[Frame], format_: Format, spec: BlurSpec) -> bytes:
     """Encodes blurred frames.
 
     Raises:
         ImageError: TOO_LARGE, where the format cannot hold an image of this size.
     """
-    images = _alike([held(frame.image, format_) for frame in frames], format_)
-    for image in images:
-        check_sides(image, MAX_SIDE.get(format_, 1 << 31), format_)
-    if format_ is Format.GIF:
-        kept = _untouched(spec, images[0].size) if picture.format is Format.GIF else None
-        indexed = [to_palette(image, kept) for image in images]
-        return encode_gif(indexed, [frame.milliseconds for frame in frames], picture.plays, picture.metadata.comment)
-    if format_ is Format.BMP and images[0].mode == "RGBA":
-        return encode_bmp(images[0])
-    options = _options(picture, format_, spec) | _sidecar(picture.metadata, images[0], format_, len(images))
+    rasters = [held(frame.raster, format_) for frame in frames]
+    for raster in rasters:
+        check_sides(raster.size, MAX_SIDE.get(format_, 1 << 31), format_)
+    if format_ is not Format.TIFF:
+        rasters = alike(rasters)
     times = [frame.milliseconds for frame in frames]
-    if format_ is Format.PNG and len(images) > 1:
-        return encode_apng(images, times, picture.plays, options)
+    metadata, first = picture.metadata, rasters[0]
+    match format_:
+        case Format.GIF:
+            kept = _untouched(spec, first.size) if picture.format is Format.GIF else None
+            indexed = [to_palette(raster.to_image(), kept) for raster in rasters]
+            return encode_gif(indexed, times, picture.plays, metadata.comment)
+        case Format.BMP if first.mode == "RGBA":
+            return encode_bmp(first.to_image())
+        case Format.PNG:
+            before = png.metadata_chunks(metadata, first.mode)
+            return png.encode(rasters, times, picture.plays, before)
+        case Format.TIFF if any(raster.is_deep and raster.mode != "L" for raster in rasters):
+            exif = exif_for_tiff(metadata.exif, metadata.xmp, len(rasters))
+            icc = icc_for(metadata.icc_profile, first.mode)
+            return encode_tiff(rasters, metadata.dpi, icc, exif, packed=picture.compression != "raw")
+        case _:
+            return _by_pillow(picture, rasters, times, format_, spec)
+
+
+def _by_pillow(picture: Picture, rasters: list[Raster], times: list[float], format_: Format, spec: BlurSpec) -> bytes:
+    options = _options(picture, format_, spec) | _sidecar(picture.metadata, rasters[0], format_, len(rasters))
+    images = [raster.to_image() for raster in rasters]
     if len(images) > 1:
         options |= {"save_all": True, "append_images": images[1:]}
         if format_ is not Format.TIFF:
@@ -51,24 +70,14 @@ def write(picture: Picture, frames: list[Frame], format_: Format, spec: BlurSpec
     return out.getvalue()
 
 
-def _alike(images: list[Image.Image], format_: Format) -> list[Image.Image]:
-    """Frames of an animation have one mode, that of the richest; pages are on their own."""
-    modes = {image.mode for image in images}
-    if format_ is Format.TIFF or len(modes) == 1:
-        return images
-    return [image.convert("RGBA" if modes & {"LA", "RGBA"} else "RGB") for image in images]
-
-
-def _untouched(spec: BlurSpec, size: tuple[int, int]) -> Image.Image | None:
-    return mask_of(spec, size).point([255] + [0] * 255) if spec.regions else None
+def _untouched(spec: BlurSpec, size: tuple[int, int]) -> NDArray[np.bool_] | None:
+    return mask_of(spec, size) == 0 if spec.regions else None
 
 
 def _options(picture: Picture, format_: Format, spec: BlurSpec) -> dict[str, Any]:
     match format_:
         case Format.JPEG:
-            return {"quality": spec.quality, "subsampling": "4:4:4" if picture.full_chroma else "4:2:0"}
-        case Format.PNG:
-            return {"compress_level": _PNG_LEVEL}
+            return {"quality": spec.quality, "subsampling": picture.subsampling}
         case Format.WEBP if picture.lossless:
             # Here quality is effort; exact keeps the colours of transparent pixels.
             return {"lossless": True, "exact": True, "quality": 50, "method": 0}
@@ -83,21 +92,19 @@ def _options(picture: Picture, format_: Format, spec: BlurSpec) -> dict[str, Any
             return {}
 
 
-def _sidecar(metadata: Metadata, image: Image.Image, format_: Format, pages: int) -> dict[str, Any]:
+def _sidecar(metadata: Metadata, raster: Raster, format_: Format, pages: int) -> dict[str, Any]:
     options: dict[str, Any] = {}
-    if metadata.dpi and format_ in {Format.JPEG, Format.PNG, Format.TIFF, Format.BMP}:
+    if metadata.dpi and format_ in {Format.JPEG, Format.TIFF, Format.BMP}:
         options["dpi"] = metadata.dpi
     if format_ is Format.BMP:
         return options
-    if icc := icc_for(metadata.icc_profile, image.mode):
+    if icc := icc_for(metadata.icc_profile, raster.mode):
         options["icc_profile"] = icc
     exif, xmp = metadata.exif, metadata.xmp
     if format_ is Format.TIFF:
         exif = exif_for_tiff(exif, xmp, pages)
         if exif is not None and (IFD.Exif in exif or IFD.GPSInfo in exif):
             options["compression"] = "raw"  # libtiff writes no further directories
-    elif format_ is Format.PNG:
-        options["pnginfo"] = _png_text(metadata)
     elif xmp and not (format_ is Format.JPEG and len(xmp) > _MAX_JPEG_SEGMENT):
         options["xmp"] = xmp
     if exif is not None and not (format_ is Format.JPEG and len(exif.tobytes()) > _MAX_JPEG_SEGMENT):
@@ -105,15 +112,6 @@ def _sidecar(metadata: Metadata, image: Image.Image, format_: Format, pages: int
     if format_ is Format.JPEG and metadata.comment:
         options["comment"] = metadata.comment
     return options
-
-
-def _png_text(metadata: Metadata) -> PngImagePlugin.PngInfo:
-    chunks = PngImagePlugin.PngInfo()
-    for name, value in metadata.text.items():
-        chunks.add_itxt(name, value)
-    if metadata.xmp:
-        chunks.add_itxt("XML:com.adobe.xmp", metadata.xmp.decode("utf-8", "replace"))
-    return chunks
 
 
 def _timing(milliseconds: list[float], plays: int, format_: Format) -> dict[str, Any]:

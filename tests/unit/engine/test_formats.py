@@ -24,7 +24,8 @@ SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 def test_every_format_comes_back_as_itself(format_: Format) -> None:
     result = run(encode(photo(), format_.value), Gaussian(3))
     image = opened(result.data)
-    assert (result.format, result.width, result.height, result.frames, result.path) == (format_, 96, 64, 1, "pixels")
+    path = "jpeg-synthesis" if format_ is Format.JPEG else "pixels"
+    assert (result.format, result.width, result.height, result.frames, result.path) == (format_, 96, 64, 1, path)
     assert list(result.seconds) == ["decode", "blur", "encode"]
     assert min(result.seconds.values()) > 0
     assert image.format == format_.value
@@ -86,8 +87,8 @@ def test_sixteen_bits_become_eight_by_their_upper_byte(target: Format) -> None:
 def test_transparent_sixteen_bit_grey_looks_the_same() -> None:
     image = Image.fromarray(np.repeat(np.repeat(np.array([[1000, 60000]], np.uint16), 10, axis=1), 20, axis=0))
     result = opened(run(encode(image, "PNG", transparency=1000), Solid(), Region("box", 0, 0, 1, 0.1)).data)
-    assert result.getpixel((0, 19))[1] == 0
-    assert result.getpixel((19, 19)) == (234, 255)
+    assert result.getpixel((0, 19))[-1] == 0
+    assert result.getpixel((19, 19)) == (234, 234, 234, 255)
 
 
 @pytest.mark.parametrize("format_", ["JPEG", "TIFF"])
@@ -122,7 +123,7 @@ def test_a_transparent_colour_becomes_alpha(mode: str) -> None:
     assert samples(result.getchannel("A")).mean() == 127.5
 
 
-@pytest.mark.parametrize(("given", "expected"), [(0, 0), (1, 2), (2, 2)])
+@pytest.mark.parametrize(("given", "expected"), [(0, 0), (1, 1), (2, 2)])
 def test_chroma_subsampling(given: int, expected: int) -> None:
     image = opened(run(encode(photo(), "JPEG", subsampling=given)).data)
     assert JpegImagePlugin.get_sampling(image) == expected

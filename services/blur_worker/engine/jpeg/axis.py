@@ -1,9 +1,9 @@
 """The Gaussian along one axis of a plane, as a matrix from DCT coefficients to DCT coefficients.
 
-A plane is blurred along one axis and then along the other. A block's coefficients after that are a weighted sum of those
-of the blocks around it: the inverse DCT, the Gaussian over mirrored borders and the DCT are linear, and are multiplied
-here into one small matrix, computed to the last digit. What is left out is what cannot be seen through the blur:
-coefficients of high frequency, and, for large sigmas, differences between neighbouring blocks.
+A plane is blurred along one axis and then along the other. A block's coefficients after that are a weighted sum of
+those of the blocks around it: the inverse DCT, the Gaussian over mirrored borders and the DCT are linear, and are
+multiplied here into one small matrix, computed to the last digit. What is left out is what cannot be seen through the
+blur: coefficients of high frequency, and, for large sigmas, differences between neighbouring blocks.
 """
 
 import math
@@ -49,8 +49,8 @@ _DETAILS = (
     (1.2, Detail(6, 1)),
     (1.0, Detail(7, 1)),
 )
-"""From which sigma on. At the least sigma of each, noise comes out at 50 dB or more against the exact Gaussian, the worst
-of all sinusoids at 37 dB, and a step from black to white is off by 3 levels; photographs are at 65 dB."""
+"""From which sigma on. At the least sigma of each, noise comes out at 50 dB or more against the exact Gaussian, the
+worst of all sinusoids at 37 dB, and a step from black to white is off by 3 levels; photographs are at 65 dB."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,19 @@ def axis_of(length: int, sigma: float, lead: int = 0) -> Axis:
     which[apart] = shared + np.arange(np.count_nonzero(apart))
     stencils, largest = _stencils(length, sigma, lead, detail, window, chosen, starts[chosen])
     first = inner.start * detail.together
-    return Axis(cells, detail.kept, window, starts, which, stencils, detail.together, first, max(0, inner.start - reach), len(inner), largest)
+    return Axis(
+        cells,
+        detail.kept,
+        window,
+        starts,
+        which,
+        stencils,
+        detail.together,
+        first,
+        max(0, inner.start - reach),
+        len(inner),
+        largest,
+    )
 
 
 def _stencils(

@@ -1,13 +1,13 @@
 """Writes quantized coefficients as the entropy-coded data of a baseline scan.
 
-What keeps indices in range: `room_for` says how many bytes rows may take at most; coefficients are limited to those that
-have a code; the rest are sizes of arrays.
+What keeps indices in range: `room_for` says how many bytes rows may take at most; coefficients are limited to those
+that have a code; the rest are sizes of arrays.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-from services.blur_worker.engine.jpeg.compiling import compiled
+from services.blur_worker.engine.compiling import compiled
 
 # Columns of a component's layout: blocks of a unit, blocks in a row, which tables, where its arrays begin.
 HORIZONTAL, VERTICAL, COLUMNS, ROWS, DC, AC, BASE, KINDS, ORDER = range(9)
@@ -25,9 +25,7 @@ def room_for(blocks: int) -> int:
 
 
 @compiled()
-def _flush(
-    out: NDArray[np.uint8], bits: np.uint64, count: np.uint64, written: np.int64
-) -> tuple[np.uint64, np.int64]:
+def _flush(out: NDArray[np.uint8], bits: np.uint64, count: np.uint64, written: np.int64) -> tuple[np.uint64, np.int64]:
     """Writes all whole bytes; `bits` holds the last `count` bits. What is left, and where the next byte goes."""
     while count >= np.uint64(8):
         count -= np.uint64(8)
@@ -41,7 +39,7 @@ def _flush(
 
 
 @compiled()
-def _size(value: int) -> int:
+def _size(value: np.int64) -> int:
     """How many bits a number needs, without its sign."""
     left, size = abs(value), 0
     while left:
@@ -109,9 +107,7 @@ def write_rows(
                     beyond = across >= place[COLUMNS] or y >= place[ROWS]
                     difference = np.int64(0)
                     if not beyond:
-                        value = np.int64(
-                            coefficients[place[BASE] + y * place[KINDS] * place[COLUMNS] + across]
-                        )
+                        value = np.int64(coefficients[place[BASE] + y * place[KINDS] * place[COLUMNS] + across])
                         difference = value - state[PREDICTION + component]
                         state[PREDICTION + component] = value
                     size = _size(difference)

@@ -115,9 +115,7 @@ class Grid:
         return values
 
 
-def _together(
-    values: NDArray[np.float32], axis: int, length: int, together: int, *, lead: bool
-) -> NDArray[np.float32]:
+def _together(values: NDArray[np.float32], axis: int, length: int, together: int, *, lead: bool) -> NDArray[np.float32]:
     """Takes blocks together to their mean, each by how many samples of the picture it has."""
     blocks = values.shape[axis]
     weights = np.full(blocks, 8, np.float32)

@@ -65,9 +65,7 @@ def read_sequential(data: bytes, stream: Stream, scan: Scan | None, picture: Pic
         raise UnfitError("a component is missing")
 
 
-def _read(
-    everything: NDArray[np.uint8], stream: Stream, frame: FrameHeader, scan: Scan, picture: Picture
-) -> int:
+def _read(everything: NDArray[np.uint8], stream: Stream, frame: FrameHeader, scan: Scan, picture: Picture) -> int:
     entropy = entropy_of(everything, scan, frame)
     grids = [picture.grids[index] for index in scan.components]
     if not {each.source.quantization for each in grids} <= set(stream.quantization):

@@ -8,7 +8,7 @@ component are dropped; where a block goes was computed, and checked, from the fr
 import numpy as np
 from numpy.typing import NDArray
 
-from services.blur_worker.engine.jpeg.compiling import compiled
+from services.blur_worker.engine.compiling import compiled
 from services.blur_worker.engine.jpeg.huffman import LOOK
 
 PADDING = 512
@@ -83,21 +83,21 @@ def _look(data: NDArray[np.uint8], at: np.uint64) -> np.uint64:
 
 
 @compiled()
-def _slow_symbol(table: NDArray[np.int32], bits: np.uint64) -> tuple[int, int]:
+def _slow_symbol(table: NDArray[np.int32], bits: np.uint64) -> tuple[np.int64, int]:
     """A code of any length: the symbol and how many bits; -1 if there is no such code."""
     code = np.int64(bits >> np.uint64(48))
     for length in range(1, 17):
         if code < table[(1 << LOOK) + length]:
             index = table[(1 << LOOK) + 17 + length] + (code >> (16 - length))
             return np.int64(table[(1 << LOOK) + 34 + (index & 255)]), length
-    return -1, 0
+    return np.int64(-1), 0
 
 
 @compiled()
-def _value(bits: np.uint64, size: int) -> int:
+def _value(bits: np.uint64, size: np.int64) -> np.int64:
     """The signed number in the first `size` bits, 1 to 15."""
     raw = np.int64(bits >> np.uint64(64 - size))
-    return raw if raw >> (size - 1) else raw - (1 << size) + 1
+    return raw if raw >> (size - 1) else np.int64(raw - (1 << size) + 1)
 
 
 @compiled(inline=True)
@@ -116,8 +116,8 @@ def _read_block(
     out: NDArray[np.float32],
     base: int,
     spare: int,
-    before: int,
-) -> tuple[np.uint64, np.uint64, np.uint64, int, int]:
+    before: np.int64,
+) -> tuple[np.uint64, np.uint64, np.uint64, np.int64, int]:
     """Puts a block's coefficients where they are wanted; the reader's state, the DC value, OK or what is wrong.
 
     `count` of the leading `bits` are certain, the others are the next bits too or 0; `at` is the next byte.
@@ -140,7 +140,7 @@ def _read_block(
     bits <<= used
     count -= used
     out[base] = before * factors[component, 0]
-    index = 1
+    index = np.int64(1)
     while index < 64:
         if count < np.uint64(32):
             bits |= _look(data, at) >> count
@@ -157,7 +157,7 @@ def _read_block(
             if symbol < 0 or (size == 0 and symbol not in (0, 0xF0)):
                 return bits, count, at, before, WRONG_CODE
             used = np.uint64(length + size)
-            index += 128 if symbol == 0 else symbol >> 4
+            index += np.int64(128) if symbol == 0 else symbol >> 4
             value = _value(bits << np.uint64(length), size) if size else np.int64(0)
         bits <<= used
         count -= used
@@ -244,8 +244,8 @@ def read_scan(
         OK, or what is wrong.
     """
     predictions = np.zeros(4, np.int64)
-    spare = np.int64(len(out) - SPARE)
-    piece, left = 0, np.int64(0)
+    spare = len(out) - SPARE
+    piece, left = 0, 0
     bits, count, at = np.uint64(0), np.uint64(0), np.uint64(0)
     end = np.int64(0)
     for row in range(mcu_rows):
@@ -274,9 +274,7 @@ def read_scan(
                             layout[component, RAGGED_BOTTOM] and y == rows - 1
                         )
                         base = (
-                            layout[component, BASE]
-                            + y * layout[component, PER_ROW]
-                            + x * layout[component, PER_COLUMN]
+                            layout[component, BASE] + y * layout[component, PER_ROW] + x * layout[component, PER_COLUMN]
                         )
                         aside = beyond or ragged
                         bits, count, at, before, state = _read_block(
@@ -296,7 +294,7 @@ def read_scan(
                                 )
                             out[spare:] = 0
                         if state:
-                            return np.int64(state)
+                            return state
                         if np.int64(at) * 8 - np.int64(count) > end * 8:
                             return ENDS_EARLY
                 predictions[component] = before

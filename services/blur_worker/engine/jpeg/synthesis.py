@@ -1,12 +1,13 @@
 """Makes the coefficients of the blurred picture from the kept ones of the source, some rows of blocks at a time.
 
-What keeps indices in range: all sizes come from `Axis`, whose windows lie within its cells, and from arrays made for it.
+What keeps indices in range: all sizes come from `Axis`, whose windows lie within its cells, and from arrays made for
+it.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-from services.blur_worker.engine.jpeg.compiling import compiled
+from services.blur_worker.engine.compiling import compiled
 
 LARGEST = 1023
 """A quantized coefficient beyond has no code."""
@@ -15,7 +16,7 @@ LARGEST = 1023
 TOGETHER, FIRST, START, COUNT = range(4)
 
 
-@compiled(fast_math=True)
+@compiled()
 def _add_four(
     out: NDArray[np.float32],
     one: NDArray[np.float32],
@@ -30,13 +31,13 @@ def _add_four(
         out[index] += a * one[index] + b * two[index] + c * three[index] + d * four[index]
 
 
-@compiled(fast_math=True)
+@compiled()
 def _add_one(out: NDArray[np.float32], one: NDArray[np.float32], weight: np.float32) -> None:
     for index in range(len(out)):
         out[index] += weight * one[index]
 
 
-@compiled(fast_math=True)
+@compiled()
 def _across(
     source: NDArray[np.float32],
     x: NDArray[np.int64],
@@ -88,10 +89,8 @@ def _across(
                 out[u, block] = value
 
 
-@compiled(fast_math=True)
-def _down(
-    mid: NDArray[np.float32], start: int, stencil: NDArray[np.float32], total: NDArray[np.float32]
-) -> None:
+@compiled()
+def _down(mid: NDArray[np.float32], start: int, stencil: NDArray[np.float32], total: NDArray[np.float32]) -> None:
     """Adds up rows of (window, kept, coefficients × blocks), which is a ring of the last ones."""
     kept, window = stencil.shape
     total[:] = 0
@@ -114,7 +113,7 @@ def _down(
             cell += 1
 
 
-@compiled(fast_math=True)
+@compiled()
 def _quantize(values: NDArray[np.float32], scale: np.float32, out: NDArray[np.int16]) -> None:
     for index in range(len(out)):
         value = values[index] * scale
@@ -148,13 +147,13 @@ def blur_rows(
 
     Args:
         plane: (cells down × kept down, kept across, cells across), the source's coefficients.
-        x: What is called TOGETHER to COUNT above; `x_starts`, `x_which`, `x_stencils`: as in `Axis`, cut to the coefficients wanted.
-        x_starts: See there.
+        x: What is called TOGETHER to COUNT above.
+        x_starts: As in `Axis`; likewise the others.
         x_which: See there.
-        x_stencils: See there.
+        x_stencils: See there; cut to the coefficients wanted.
         y_starts: See there.
         y_which: See there.
-        y_stencils: See there.
+        y_stencils: See there; cut likewise.
         done: How many rows of cells have been blurred across.
         mid: (window down, kept down, coefficients × blocks across): the last of those, as a ring.
         begin: First row of blocks to make.

@@ -1,6 +1,7 @@
 """From the grids of a picture to the bytes of its blurred result."""
 
 from collections.abc import Iterator
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,9 +26,7 @@ class PlaneBlur:
     """Blurs one plane, some rows of blocks after the other."""
 
     def __init__(self, grid: Grid, divisors: NDArray[np.uint16]) -> None:
-        table = np.zeros(64, np.float64)
-        table[ZIGZAG] = divisors
-        table = table.reshape(8, 8)
+        table = divisors[np.argsort(ZIGZAG)].reshape(8, 8).astype(np.float64)
         reach = 128 * _OVERSHOOT * np.outer(grid.y.largest, grid.x.largest)
         seen = reach >= table / 2
         seen[0, 0] = True
@@ -96,7 +95,15 @@ def write(picture: Picture, envelope: Envelope, watch: Stopwatch) -> bytes:
             size += part.size
         watch.lap("blur")
         entropy.write_rows(
-            np.concatenate(made), np.array(layout), tables, np.array(sum(order, [])), count, mcu_columns, bits, state, out
+            np.concatenate(made),
+            np.array(layout),
+            tables,
+            np.array(list(chain.from_iterable(order))),
+            count,
+            mcu_columns,
+            bits,
+            state,
+            out,
         )
         parts.append(out[: state[entropy.WRITTEN]].tobytes())
         state[entropy.WRITTEN] = 0

@@ -33,7 +33,7 @@ def folder(compiler: str) -> Path | None:
 
 def _digest(compiler: str) -> str:
     digest = hashlib.sha256(f"{compiler} {sys.version}".encode())
-    for path in sorted(_HERE.glob("*.py")):
+    for path in sorted(_HERE.rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 

@@ -1,0 +1,41 @@
+"""Compiled loops, for what Python is too slow for."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+try:
+    import numba
+except ImportError:
+    AVAILABLE = False
+else:
+    from services.blur_worker.engine.machine_code import folder
+
+    AVAILABLE = True
+    # Numba sees that the file of a function has changed, but not that one has whose constants or functions it uses.
+    KEPT = str(folder(numba.__version__) or "")
+    numba.config.CACHE_DIR = KEPT  # type: ignore[attr-defined]
+"""Whether loops are compiled; if not, callers do the same in numpy, or leave it to Pillow."""
+Function = TypeVar("Function", bound=Callable[..., Any])
+# All but what assumes more of numbers than that they are numbers: sums keep their order.
+_FLOATS = {"contract", "nnan", "ninf", "nsz", "arcp"}
+
+
+def compiled(*signatures: str, inline: bool = False) -> Callable[[Function], Function]:
+    """Compiles a function over arrays when it is defined, or loads what was compiled before; what it calls comes first.
+
+    Without a signature it becomes part of the functions that call it; with `inline` of their very text, which saves the
+    passing of many arguments. There is no interpreter in it, no lock and no
+    check of any index: callers see to the sizes.
+    """
+
+    def decorate(function: Function) -> Function:
+        if not AVAILABLE:
+            return function
+        njit: Any = numba.njit
+        options: dict[str, Any] = {"nogil": True, "fastmath": _FLOATS, "error_model": "numpy"}
+        if not signatures:
+            return cast("Function", njit(**options, inline="always" if inline else "never")(function))
+        # Without a folder every process compiles for itself.
+        return cast("Function", njit(list(signatures), cache=bool(KEPT), **options)(function))
+
+    return decorate
