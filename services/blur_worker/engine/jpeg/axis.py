@@ -153,6 +153,7 @@ def _wrapped_kernel(period: int, sigma: float) -> NDArray[np.float64]:
     return np.asarray(kernel / kernel.sum())
 
 
+@lru_cache(maxsize=64)
 def refit(shown: int, kept: int, *, at_end: bool) -> NDArray[np.float32]:
     """(8, 8): from a block's coefficients to those that, `kept` of them, come nearest to its `shown` samples.
 

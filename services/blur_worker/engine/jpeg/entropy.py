@@ -8,15 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.blur_worker.engine.compiling import compiled
+from services.blur_worker.engine.jpeg.huffman import NEAR
 
-# Columns of a component's layout: blocks of a unit, blocks in a row, which tables, where its arrays begin.
-HORIZONTAL, VERTICAL, COLUMNS, ROWS, DC, AC, BASE, KINDS, ORDER = range(9)
-LAYOUT = 9
+# Columns of a component's layout: blocks of a unit, rows of blocks and blocks in a row, where its arrays begin.
+HORIZONTAL, VERTICAL, COLUMNS, ROWS, BASE, KINDS, ORDER = range(7)
 # The writer's state between rows.
-BITS, COUNT, WRITTEN, PREDICTION = range(4)
+COUNT, WRITTEN, PREDICTION = range(3)
 STATE = PREDICTION + 3
 
 _LONGEST_BLOCK = 64 * 26 // 8 * 2 + 16
+# Multiplied by this, each power of two has six bits of its own at the top.
+_DE_BRUIJN = 0x03F79D71B4CB0A89
+_PLACES = np.zeros(64, np.int64)
+_PLACES[[(_DE_BRUIJN << power & (1 << 64) - 1) >> 58 for power in range(64)]] = range(64)
+_SIZES = np.array([value.bit_length() for value in range(2048)])
 
 
 def room_for(blocks: int) -> int:
@@ -24,37 +29,49 @@ def room_for(blocks: int) -> int:
     return blocks * _LONGEST_BLOCK + 64
 
 
-@compiled()
-def _flush(out: NDArray[np.uint8], bits: np.uint64, count: np.uint64, written: np.int64) -> tuple[np.uint64, np.int64]:
-    """Writes all whole bytes; `bits` holds the last `count` bits. What is left, and where the next byte goes."""
-    while count >= np.uint64(8):
-        count -= np.uint64(8)
-        byte = np.uint8((bits >> count) & np.uint64(0xFF))
-        out[written] = byte
-        written += 1
-        if byte == np.uint8(0xFF):
-            out[written] = 0
-            written += 1
+@compiled(inline=True)
+def _drain(
+    out: NDArray[np.uint8], bits: np.uint64, count: np.uint64, written: np.uint64
+) -> tuple[np.uint64, np.uint64]:
+    """Makes room for 32 bits; `bits` holds the last `count`. How many are left, and where the next byte goes."""
+    if count > np.uint64(32):
+        word = (bits >> (count - np.uint64(32))) & np.uint64(0xFFFFFFFF)
+        # Whether none of four bytes is 0xFF, which a 0 would have to follow.
+        if (~word - np.uint64(0x01010101)) & word & np.uint64(0x80808080) == np.uint64(0):
+            out[written] = np.uint8(word >> np.uint64(24))
+            out[written + np.uint64(1)] = np.uint8((word >> np.uint64(16)) & np.uint64(0xFF))
+            out[written + np.uint64(2)] = np.uint8((word >> np.uint64(8)) & np.uint64(0xFF))
+            out[written + np.uint64(3)] = np.uint8(word & np.uint64(0xFF))
+            written += np.uint64(4)
+            count -= np.uint64(32)
+        else:
+            while count >= np.uint64(8):
+                count -= np.uint64(8)
+                byte = np.uint8((bits >> count) & np.uint64(0xFF))
+                out[written] = byte
+                written += np.uint64(1)
+                if byte == np.uint8(0xFF):
+                    out[written] = np.uint8(0)
+                    written += np.uint64(1)
     return count, written
 
 
 @compiled()
-def _size(value: np.int64) -> int:
-    """How many bits a number needs, without its sign."""
-    left, size = abs(value), 0
-    while left:
-        left >>= 1
-        size += 1
-    return size
+def _mark(values: NDArray[np.int16], place: int, marks: NDArray[np.uint64]) -> None:
+    """Marks the blocks in a row that have something at this place."""
+    for index in range(len(values)):
+        marks[index] |= np.uint64(values[index] != 0) << np.uint64(place)
 
 
 @compiled(
-    "void(int16[::1], int64[:, ::1], uint32[:, ::1], int64[:, ::1], int64, int64, uint64[::1], int64[::1], uint8[::1])"
+    "void(int16[::1], int64[:, ::1], uint64[:, ::1], uint64[:, ::1], int64[:, ::1], int64, int64, uint64[::1],"
+    " int64[::1], uint8[::1])"
 )
 def write_rows(
     coefficients: NDArray[np.int16],
     layout: NDArray[np.int64],
-    tables: NDArray[np.uint32],
+    dc: NDArray[np.uint64],
+    ac: NDArray[np.uint64],
     order: NDArray[np.int64],
     mcu_rows: int,
     mcu_columns: int,
@@ -67,85 +84,98 @@ def write_rows(
     Args:
         coefficients: For each component (rows of blocks, kinds, columns of blocks), one after the other.
         layout: A row for each component. Blocks beyond its own are written as flat continuations.
-        tables: As `encoding_table` gives them.
-        order: For each component (kinds, place in the stream and kind) in turn, by place.
+        dc: For each component the codes, see `encoding_table`.
+        ac: See `dc`.
+        order: For each component (place in the stream, kind) in turn, by place.
         mcu_rows: Rows to write.
         mcu_columns: Units in a row.
         bits_state: Bits not yet written.
         state: COUNT of them, bytes WRITTEN so far, the PREDICTION of each component.
         out: Takes the bytes; has room.
     """
-    bits, count, written = bits_state[0], np.uint64(state[COUNT]), state[WRITTEN]
-    seen = np.zeros((len(layout), 4, 64, 2), np.int64)
-    seen_count = np.zeros((len(layout), 4), np.int64)
+    bits, count, written = bits_state[0], np.uint64(state[COUNT]), np.uint64(state[WRITTEN])
+    components = len(layout)
+    widest = 0
+    for component in range(components):
+        widest = max(widest, layout[component, COLUMNS])
+    marks = np.zeros((components, 4, widest), np.uint64)
+    begins = np.zeros((components, 64), np.int64)
+    for component in range(components):
+        for index in range(layout[component, KINDS]):
+            place, kind = order[layout[component, ORDER] + index, 0], order[layout[component, ORDER] + index, 1]
+            begins[component, place] = layout[component, BASE] + kind * layout[component, COLUMNS]
     for row in range(mcu_rows):
-        # Most kinds are 0 in the whole row of a blurred picture.
-        for component in range(len(layout)):
-            place = layout[component]
-            for inner in range(place[VERTICAL]):
-                y = min(row * place[VERTICAL] + inner, place[ROWS] - 1)
-                used = 0
-                for index in range(1, place[KINDS]):
-                    kind = order[place[ORDER] + index, 1]
-                    base = place[BASE] + (y * place[KINDS] + kind) * place[COLUMNS]
-                    any_bits = np.int16(0)
-                    for value in coefficients[base : base + place[COLUMNS]]:
-                        any_bits |= value
-                    if any_bits:
-                        seen[component, inner, used, 0] = order[place[ORDER] + index, 0]
-                        seen[component, inner, used, 1] = base
-                        used += 1
-                seen_count[component, inner] = used
+        for component in range(components):
+            columns, kinds = layout[component, COLUMNS], layout[component, KINDS]
+            for inner in range(layout[component, VERTICAL]):
+                y = row * layout[component, VERTICAL] + inner
+                marks[component, inner] = 0
+                for index in range(1, kinds if y < layout[component, ROWS] else 0):
+                    place = order[layout[component, ORDER] + index, 0]
+                    begin = begins[component, place] + y * kinds * columns
+                    _mark(coefficients[begin : begin + columns], place, marks[component, inner])
         for column in range(mcu_columns):
-            for component in range(len(layout)):
-                place = layout[component]
-                dc, ac = tables[place[DC]], tables[place[AC]]
-                for inner in range(place[HORIZONTAL] * place[VERTICAL]):
-                    across = column * place[HORIZONTAL] + inner % place[HORIZONTAL]
-                    line = inner // place[HORIZONTAL]
-                    y = row * place[VERTICAL] + line
-                    beyond = across >= place[COLUMNS] or y >= place[ROWS]
-                    difference = np.int64(0)
-                    if not beyond:
-                        value = np.int64(coefficients[place[BASE] + y * place[KINDS] * place[COLUMNS] + across])
-                        difference = value - state[PREDICTION + component]
-                        state[PREDICTION + component] = value
-                    size = _size(difference)
-                    code = dc[size]
-                    low = np.uint64(difference if difference >= 0 else difference + (1 << size) - 1)
-                    bits = (bits << np.uint64(code & 0xFF)) | np.uint64(code >> 8)
-                    bits = (bits << np.uint64(size)) | low
-                    count += np.uint64(code & 0xFF) + np.uint64(size)
-                    before = 0
-                    if not beyond:
-                        for index in range(seen_count[component, line]):
-                            value = np.int64(coefficients[seen[component, line, index, 1] + across])
-                            if value == 0:
-                                continue
-                            at = seen[component, line, index, 0]
-                            run = at - before - 1
-                            before = at
-                            if count > np.uint64(16):
-                                count, written = _flush(out, bits, count, written)
-                            while run > 15:
-                                code = ac[0xF0]
-                                bits = (bits << np.uint64(code & 0xFF)) | np.uint64(code >> 8)
-                                count += np.uint64(code & 0xFF)
-                                if count > np.uint64(16):
-                                    count, written = _flush(out, bits, count, written)
-                                run -= 16
-                            size = _size(value)
-                            code = ac[run << 4 | size]
-                            low = np.uint64(value if value >= 0 else value + (1 << size) - 1)
-                            bits = (bits << np.uint64(code & 0xFF)) | np.uint64(code >> 8)
-                            bits = (bits << np.uint64(size)) | low
-                            count += np.uint64(code & 0xFF) + np.uint64(size)
-                    if before < 63:
-                        code = ac[0]
-                        bits = (bits << np.uint64(code & 0xFF)) | np.uint64(code >> 8)
-                        count += np.uint64(code & 0xFF)
-                    if count > np.uint64(16):
-                        count, written = _flush(out, bits, count, written)
+            for component in range(components):
+                columns, rows, kinds = (
+                    layout[component, COLUMNS],
+                    layout[component, ROWS],
+                    layout[component, KINDS],
+                )
+                across, down = layout[component, HORIZONTAL], layout[component, VERTICAL]
+                prediction = state[PREDICTION + component]
+                for line in range(down):
+                    y = row * down + line
+                    for inner in range(across):
+                        x = column * across + inner
+                        difference, left, offset = np.int64(0), np.uint64(0), np.int64(0)
+                        if x < columns and y < rows:
+                            offset = y * kinds * columns + x
+                            value = np.int64(coefficients[np.uint64(layout[component, BASE] + offset)])
+                            difference = value - prediction
+                            prediction = value
+                            left = marks[component, line, x]
+                        count, written = _drain(out, bits, count, written)
+                        size = np.uint64(_SIZES[abs(difference)])
+                        code = dc[component, size]
+                        bits = (bits << (code & np.uint64(0xFF))) | (code >> np.uint64(8))
+                        low = np.uint64(difference + (difference >> 63)) & ((np.uint64(1) << size) - np.uint64(1))
+                        bits = (bits << size) | low
+                        count += (code & np.uint64(0xFF)) + size
+                        before = np.uint64(0)
+                        while left:
+                            lowest = left & (~left + np.uint64(1))
+                            left ^= lowest
+                            place = np.uint64(_PLACES[(lowest * np.uint64(_DE_BRUIJN)) >> np.uint64(58)])
+                            run = place - before - np.uint64(1)
+                            before = place
+                            value = np.int64(coefficients[np.uint64(begins[np.uint64(component), place] + offset)])
+                            count, written = _drain(out, bits, count, written)
+                            while run > np.uint64(15):
+                                code = ac[component, 0xF0]
+                                bits = (bits << (code & np.uint64(0xFF))) | (code >> np.uint64(8))
+                                count += code & np.uint64(0xFF)
+                                count, written = _drain(out, bits, count, written)
+                                run -= np.uint64(16)
+                            if -NEAR <= value < NEAR:
+                                # Symbol and value in one.
+                                code = ac[
+                                    component, np.uint64(256) + run * np.uint64(2 * NEAR) + np.uint64(value + NEAR)
+                                ]
+                                bits = (bits << (code & np.uint64(0xFF))) | (code >> np.uint64(8))
+                                count += code & np.uint64(0xFF)
+                            else:
+                                size = np.uint64(_SIZES[abs(value)])
+                                code = ac[component, (run << np.uint64(4)) | size]
+                                low = np.uint64(value + (value >> 63)) & ((np.uint64(1) << size) - np.uint64(1))
+                                bits = (bits << (code & np.uint64(0xFF))) | (code >> np.uint64(8))
+                                bits = (bits << size) | low
+                                count += (code & np.uint64(0xFF)) + size
+                        if before < np.uint64(63):
+                            count, written = _drain(out, bits, count, written)
+                            code = ac[component, 0]
+                            bits = (bits << (code & np.uint64(0xFF))) | (code >> np.uint64(8))
+                            count += code & np.uint64(0xFF)
+                state[PREDICTION + component] = prediction
     bits_state[0] = bits
     state[COUNT] = np.int64(count)
-    state[WRITTEN] = written
+    state[WRITTEN] = np.int64(written)

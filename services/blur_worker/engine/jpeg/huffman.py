@@ -9,6 +9,8 @@ from services.blur_worker.engine.jpeg.markers import HuffmanTable, UnfitError
 
 LOOK = 10
 """Bits looked at first: nearly every code, most with the bits of their value, is no longer than that."""
+NEAR = 32
+"""Values from -NEAR to NEAR - 1 are written in one go with their symbols."""
 END = 128
 """As a run: the block ends here."""
 TABLE = (1 << LOOK) + 2 * 17 + 256
@@ -66,9 +68,12 @@ def _fill(packed: NDArray[np.int32], code: int, length: int, symbol: int, *, dc:
 
 
 @lru_cache(maxsize=64)
-def encoding_table(table: HuffmanTable) -> NDArray[np.uint32]:
-    """Gives `code << 8 | length` for each of 256 symbols; 0 for those that have no code."""
-    codes = np.zeros(256, np.uint32)
+def encoding_table(table: HuffmanTable) -> NDArray[np.uint64]:
+    """Gives `code << 8 | length` for each of 256 symbols, then for each run of 0 to 15 and each value within `NEAR`.
+
+    Those have the bits of the value behind the code. What has no code is 0.
+    """
+    codes = np.zeros(256, np.uint64)
     code = index = 0
     for length, count in enumerate(table.counts, 1):
         for symbol in table.symbols[index : index + count]:
@@ -76,4 +81,11 @@ def encoding_table(table: HuffmanTable) -> NDArray[np.uint32]:
             code += 1
         index += count
         code <<= 1
-    return codes
+    values = range(-NEAR, NEAR)
+    sizes = np.array([abs(value).bit_length() for value in values], np.uint64)
+    low = np.array([(value if value > 0 else value - 1) & ((1 << abs(value).bit_length()) - 1) for value in values])
+    symbols = codes[(np.arange(16, dtype=np.uint64)[:, np.newaxis] << np.uint64(4)) | sizes]
+    with_value = ((symbols >> np.uint64(8) << sizes | low.astype(np.uint64)) << np.uint64(8)) | (
+        (symbols & np.uint64(0xFF)) + sizes
+    )
+    return np.concatenate([codes, with_value.ravel()])

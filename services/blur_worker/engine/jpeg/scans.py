@@ -122,10 +122,9 @@ def _read_block(
 
     `count` of the leading `bits` are certain, the others are the next bits too or 0; `at` is the next byte.
     """
-    if count < np.uint64(32):
-        bits |= _look(data, at) >> count
-        at += (np.uint64(63) - count) >> np.uint64(3)
-        count |= np.uint64(56)
+    bits |= _look(data, at) >> count
+    at += (np.uint64(63) - count) >> np.uint64(3)
+    count |= np.uint64(56)
     entry = np.int64(tables[dc, np.int64(bits >> np.uint64(64 - LOOK))])
     if entry:
         used = np.uint64(entry & 0xFF)
@@ -139,19 +138,27 @@ def _read_block(
             before += _value(bits << np.uint64(length), size)
     bits <<= used
     count -= used
-    out[base] = before * factors[component, 0]
+    out[np.uint64(base)] = before * factors[component, 0]
     index = np.int64(1)
+    # Of 56 bits the table takes at most ten at a time; anything else is looked at with all of them.
+    fresh = 0
     while index < 64:
-        if count < np.uint64(32):
+        if fresh == 0:
             bits |= _look(data, at) >> count
             at += (np.uint64(63) - count) >> np.uint64(3)
             count |= np.uint64(56)
+            fresh = 4
+        fresh -= 1
         entry = np.int64(tables[ac, np.int64(bits >> np.uint64(64 - LOOK))])
         if entry:
             used = np.uint64(entry & 0xFF)
             index += (entry >> 8) & 0xFF
             value = entry >> 16
         else:
+            bits |= _look(data, at) >> count
+            at += (np.uint64(63) - count) >> np.uint64(3)
+            count |= np.uint64(56)
+            fresh = 0
             symbol, length = _slow_symbol(tables[ac], bits)
             size = symbol & 15
             if symbol < 0 or (size == 0 and symbol not in (0, 0xF0)):
@@ -163,9 +170,10 @@ def _read_block(
         count -= used
         if index > 63:
             break
-        target = targets[row, index]
+        target = targets[np.uint64(row), np.uint64(index)]
         # Without a branch, which would be guessed wrong too often.
-        out[base + target if target >= 0 else spare + 71] = value * factors[component, index]
+        place = base + target if target >= 0 else spare + 71
+        out[np.uint64(place)] = value * factors[np.uint64(component), np.uint64(index)]
         index += 1
     # The end of a block takes the index beyond 127; a run that leaves the block does not.
     return bits, count, at, before, OK if index == 64 or index > 127 else TOO_MUCH

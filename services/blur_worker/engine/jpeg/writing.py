@@ -14,7 +14,7 @@ from services.blur_worker.engine.jpeg.huffman import encoding_table
 from services.blur_worker.engine.jpeg.markers import ZIGZAG
 from services.blur_worker.engine.stopwatch import Stopwatch
 
-_SAMPLES_AT_ONCE = 1 << 19
+_BLOCKS_AT_ONCE = 1 << 13
 _OVERSHOOT = 1.2
 """Samples as stored may lie a little beyond those that can be shown."""
 _EOI = b"\xff\xd9"
@@ -68,43 +68,31 @@ def write(picture: Picture, envelope: Envelope, watch: Stopwatch) -> bytes:
     """Blurs and encodes."""
     grids = picture.grids
     planes = [PlaneBlur(grid, divisors) for grid, divisors in zip(grids, envelope.quantization, strict=True)]
-    mcu_rows, mcu_columns = (
-        max(-(-plane.rows // grid.vertical) for plane, grid in zip(planes, grids, strict=True)),
-        max(-(-plane.columns // grid.horizontal) for plane, grid in zip(planes, grids, strict=True)),
-    )
-    blocks = sum(grid.horizontal * grid.vertical for grid in grids)
-    at_once = max(1, _SAMPLES_AT_ONCE // (64 * blocks * mcu_columns))
-    order = [list(plane.order()) for plane in planes]
-    tables = np.stack([encoding_table(each) for each in (*envelope.dc, *envelope.ac)])
+    mcu_rows = max(-(-plane.rows // grid.vertical) for plane, grid in zip(planes, grids, strict=True))
+    mcu_columns = max(-(-plane.columns // grid.horizontal) for plane, grid in zip(planes, grids, strict=True))
+    blocks = mcu_columns * sum(grid.horizontal * grid.vertical for grid in grids)
+    at_once = min(mcu_rows, max(1, _BLOCKS_AT_ONCE // blocks))
+    sizes = [at_once * grid.vertical * plane.kinds * plane.columns for plane, grid in zip(planes, grids, strict=True)]
+    begins = np.cumsum([0, *sizes]).tolist()
+    made = np.empty(begins[-1], np.int16)
+    orders = [list(plane.order()) for plane in planes]
+    order = np.array(list(chain.from_iterable(orders)))
+    dc, ac = (np.stack([encoding_table(each) for each in tables]) for tables in (envelope.dc, envelope.ac))
     bits, state = np.zeros(1, np.uint64), np.zeros(entropy.STATE, np.int64)
-    out = np.empty(entropy.room_for(at_once * blocks * mcu_columns), np.uint8)
+    out = np.empty(entropy.room_for(at_once * blocks), np.uint8)
     parts = [envelope.head]
     for begin in range(0, mcu_rows, at_once):
         count = min(at_once, mcu_rows - begin)
-        layout, made, size = [], [], 0
-        for index, (plane, grid) in enumerate(zip(planes, grids, strict=True)):
+        layout, first_kind = [], 0
+        for plane, grid, base in zip(planes, grids, begins, strict=False):
             first = begin * grid.vertical
             rows = min(count * grid.vertical, plane.rows - first)
-            part = np.empty((rows, plane.kinds, plane.columns), np.int16)
+            part = made[base : base + rows * plane.kinds * plane.columns].reshape(rows, plane.kinds, plane.columns)
             plane.rows_of(first, first + rows, part)
-            layout.append([
-                grid.horizontal, grid.vertical, plane.columns, rows, index, len(planes) + index, size, plane.kinds,
-                sum(map(len, order[:index])),
-            ])  # fmt: skip
-            made.append(part.reshape(-1))
-            size += part.size
+            layout.append([grid.horizontal, grid.vertical, plane.columns, rows, base, plane.kinds, first_kind])
+            first_kind += plane.kinds
         watch.lap("blur")
-        entropy.write_rows(
-            np.concatenate(made),
-            np.array(layout),
-            tables,
-            np.array(list(chain.from_iterable(order))),
-            count,
-            mcu_columns,
-            bits,
-            state,
-            out,
-        )
+        entropy.write_rows(made, np.array(layout), dc, ac, order, count, mcu_columns, bits, state, out)
         parts.append(out[: state[entropy.WRITTEN]].tobytes())
         state[entropy.WRITTEN] = 0
         watch.lap("encode")
