@@ -40,7 +40,9 @@ def synthesized(data: bytes, sigma: float, orientation: int = 1, divisor: int = 
         exact = np.empty(rounded.shape, np.float32)
         blur.rows_of(0, blur.rows, rounded, exact)
         blocks = np.zeros((blur.rows, 8, 8, blur.columns))
-        blocks[:, : blur.down, : blur.across] = exact.reshape(blur.rows, blur.down, blur.across, blur.columns)
+        kinds = [(v, u) for v, wide in enumerate(blur.wide) for u in range(wide)]
+        for kind, (v, u) in enumerate(kinds):
+            blocks[:, v, u] = exact[:, kind]
         samples = np.einsum("rvuc,vy,ux->rycx", blocks, DCT, DCT).reshape(blur.rows * 8, blur.columns * 8) + 128
         planes.append(samples[: grid.height, : grid.width])
     return planes

@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 _REACH = 3.2
 """Standard deviations after which a Gaussian is cut off."""
 
+_AT_A_TIME = 4
+"""Taps that the loops add up at a time; what is missing has no weight."""
+
 _rows = np.arange(8)[:, np.newaxis]
 BASIS = np.cos((2 * np.arange(8) + 1) * _rows * np.pi / 16) / np.where(_rows, 2, math.sqrt(8))
 """(8, 8): the DCT of eight samples is BASIS @ samples, and samples are coefficients @ BASIS."""
@@ -65,7 +68,9 @@ class Axis:
     starts: NDArray[np.int64]
     which: NDArray[np.int64]
     stencils: NDArray[np.float32]
-    """(n, 8, kept, window); the first `together` are for the blocks far from the borders."""
+    """(n, 8, taps): a weight for each of `kept` coefficients of each cell of the window; the first `together` are for the blocks far from the borders."""
+    taps: NDArray[np.int64]
+    """(2, taps): which coefficient, and which cell of the window."""
     together: int
     first: int
     """The first block of the output that has one of those; `inner` cells' worth of them have."""
@@ -106,7 +111,8 @@ def axis_of(length: int, sigma: float, lead: int = 0) -> Axis:
         which[~apart] = np.nonzero(~apart)[0] % shared
     which[apart] = shared + np.arange(np.count_nonzero(apart))
     stencils, largest = _stencils(length, sigma, lead, detail, window, chosen, starts[chosen])
-    first = inner.start * detail.together
+    cell, coefficient = np.divmod(np.arange(stencils.shape[2]), detail.kept)
+    beyond = cell >= window
     return Axis(
         cells,
         detail.kept,
@@ -114,8 +120,9 @@ def axis_of(length: int, sigma: float, lead: int = 0) -> Axis:
         starts,
         which,
         stencils,
+        np.stack([np.where(beyond, 0, coefficient), np.where(beyond, 0, cell)]),
         detail.together,
-        first,
+        inner.start * detail.together,
         max(0, inner.start - reach),
         len(inner),
         largest,
@@ -140,7 +147,8 @@ def _stencils(
     weights /= weights.sum(axis=2, keepdims=True)
     basis = BASIS[: detail.kept] if detail.together == 1 else np.full((1, size), math.sqrt(1 / 8))
     per_cell = weights.reshape(len(outputs), 8, window, size) @ basis.T
-    stencils = np.einsum("uq,eqck->eukc", BASIS, per_cell)
+    stencils = np.einsum("uq,eqck->euck", BASIS, per_cell).reshape(len(outputs), 8, -1)
+    stencils = np.pad(stencils, ((0, 0), (0, 0), (0, -stencils.shape[2] % _AT_A_TIME)))
     largest = np.abs(BASIS @ weights).sum(axis=2).max(axis=0)
     return np.ascontiguousarray(stencils, np.float32), largest
 

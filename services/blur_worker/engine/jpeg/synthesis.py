@@ -24,17 +24,34 @@ def _add_four(
     three: NDArray[np.float32],
     four: NDArray[np.float32],
     weights: NDArray[np.float32],
+    begin: int,
 ) -> None:
-    # Four at a time: reading and writing `out` for each row would take longer than the sums.
-    a, b, c, d = weights[0], weights[1], weights[2], weights[3]
+    # Several at a time: reading and writing `out` for each row would take longer than the sums.
+    a, b, c, d = weights[begin], weights[begin + 1], weights[begin + 2], weights[begin + 3]
     for index in range(len(out)):
         out[index] += a * one[index] + b * two[index] + c * three[index] + d * four[index]
 
 
 @compiled()
-def _add_one(out: NDArray[np.float32], one: NDArray[np.float32], weight: np.float32) -> None:
+def _add_eight(
+    out: NDArray[np.float32],
+    one: NDArray[np.float32],
+    two: NDArray[np.float32],
+    three: NDArray[np.float32],
+    four: NDArray[np.float32],
+    five: NDArray[np.float32],
+    six: NDArray[np.float32],
+    seven: NDArray[np.float32],
+    eight: NDArray[np.float32],
+    weights: NDArray[np.float32],
+    begin: int,
+) -> None:
+    a, b, c, d = weights[begin], weights[begin + 1], weights[begin + 2], weights[begin + 3]
+    e, f, g, h = weights[begin + 4], weights[begin + 5], weights[begin + 6], weights[begin + 7]
     for index in range(len(out)):
-        out[index] += weight * one[index]
+        out[index] += (a * one[index] + b * two[index] + c * three[index] + d * four[index]) + (
+            e * five[index] + f * six[index] + g * seven[index] + h * eight[index]
+        )
 
 
 @compiled()
@@ -44,73 +61,95 @@ def _across(
     starts: NDArray[np.int64],
     which: NDArray[np.int64],
     stencils: NDArray[np.float32],
+    taps: NDArray[np.int64],
     sums: NDArray[np.float32],
     out: NDArray[np.float32],
 ) -> None:
     """Blurs one row (kept, cells) along itself into (coefficients, blocks)."""
     together, first, start, count = x[TOGETHER], x[FIRST], x[START], x[COUNT]
-    kept, window = stencils.shape[2], stencils.shape[3]
     last = first + count * together
+    rows, at = taps[0], start + taps[1]
     for u in range(out.shape[0]):
         # Far from the borders all blocks have one stencil, and rows are added instead of blocks.
         for phase in range(together if count > 0 else 0):
+            weights = stencils[phase, u]
             total = sums[:count]
             total[:] = 0
-            for k in range(kept):
-                weights = stencils[phase, u, k]
-                cell = 0
-                while cell + 4 <= window:
-                    at = start + cell
-                    _add_four(
-                        total,
-                        source[k, at : at + count],
-                        source[k, at + 1 : at + 1 + count],
-                        source[k, at + 2 : at + 2 + count],
-                        source[k, at + 3 : at + 3 + count],
-                        weights[cell : cell + 4],
-                    )
-                    cell += 4
-                while cell < window:
-                    _add_one(total, source[k, start + cell : start + cell + count], weights[cell])
-                    cell += 1
-            if together == 1:
-                out[u, first:last] = total
-            else:
-                for index in range(count):
-                    out[u, first + index * together + phase] = total[index]
+            tap = 0
+            while tap + 8 <= len(weights):
+                _add_eight(
+                    total,
+                    source[rows[tap], at[tap] : at[tap] + count],
+                    source[rows[tap + 1], at[tap + 1] : at[tap + 1] + count],
+                    source[rows[tap + 2], at[tap + 2] : at[tap + 2] + count],
+                    source[rows[tap + 3], at[tap + 3] : at[tap + 3] + count],
+                    source[rows[tap + 4], at[tap + 4] : at[tap + 4] + count],
+                    source[rows[tap + 5], at[tap + 5] : at[tap + 5] + count],
+                    source[rows[tap + 6], at[tap + 6] : at[tap + 6] + count],
+                    source[rows[tap + 7], at[tap + 7] : at[tap + 7] + count],
+                    weights,
+                    tap,
+                )
+                tap += 8
+            if tap < len(weights):
+                _add_four(
+                    total,
+                    source[rows[tap], at[tap] : at[tap] + count],
+                    source[rows[tap + 1], at[tap + 1] : at[tap + 1] + count],
+                    source[rows[tap + 2], at[tap + 2] : at[tap + 2] + count],
+                    source[rows[tap + 3], at[tap + 3] : at[tap + 3] + count],
+                    weights,
+                    tap,
+                )
+            for index in range(count):
+                out[u, first + index * together + phase] = total[index]
         for block in range(out.shape[1]):
-            if block < first or block >= last or count == 0:
+            if block < first or block >= last:
+                weights = stencils[which[block], u]
                 value = np.float32(0)
-                for k in range(kept):
-                    weights = stencils[which[block], u, k]
-                    seen = source[k, starts[block] : starts[block] + window]
-                    for cell in range(window):
-                        value += weights[cell] * seen[cell]
+                for tap in range(len(weights)):
+                    value += weights[tap] * source[taps[0, tap], starts[block] + taps[1, tap]]
                 out[u, block] = value
 
 
 @compiled()
-def _down(mid: NDArray[np.float32], start: int, stencil: NDArray[np.float32], total: NDArray[np.float32]) -> None:
+def _down(
+    mid: NDArray[np.float32],
+    start: int,
+    weights: NDArray[np.float32],
+    taps: NDArray[np.int64],
+    total: NDArray[np.float32],
+) -> None:
     """Adds up rows of (window, kept, coefficients × blocks), which is a ring of the last ones."""
-    kept, window = stencil.shape
+    count, window = len(total), len(mid)
+    rows, at = taps[0], (start + taps[1]) % window
     total[:] = 0
-    for k in range(kept):
-        weights = stencil[k]
-        cell = 0
-        while cell + 4 <= window:
-            at = start + cell
-            _add_four(
-                total,
-                mid[at % window, k],
-                mid[(at + 1) % window, k],
-                mid[(at + 2) % window, k],
-                mid[(at + 3) % window, k],
-                weights[cell : cell + 4],
-            )
-            cell += 4
-        while cell < window:
-            _add_one(total, mid[(start + cell) % window, k], weights[cell])
-            cell += 1
+    tap = 0
+    while tap + 8 <= len(weights):
+        _add_eight(
+            total,
+            mid[at[tap], rows[tap], :count],
+            mid[at[tap + 1], rows[tap + 1], :count],
+            mid[at[tap + 2], rows[tap + 2], :count],
+            mid[at[tap + 3], rows[tap + 3], :count],
+            mid[at[tap + 4], rows[tap + 4], :count],
+            mid[at[tap + 5], rows[tap + 5], :count],
+            mid[at[tap + 6], rows[tap + 6], :count],
+            mid[at[tap + 7], rows[tap + 7], :count],
+            weights,
+            tap,
+        )
+        tap += 8
+    if tap < len(weights):
+        _add_four(
+            total,
+            mid[at[tap], rows[tap], :count],
+            mid[at[tap + 1], rows[tap + 1], :count],
+            mid[at[tap + 2], rows[tap + 2], :count],
+            mid[at[tap + 3], rows[tap + 3], :count],
+            weights,
+            tap,
+        )
 
 
 @compiled()
@@ -122,9 +161,9 @@ def _quantize(values: NDArray[np.float32], scale: np.float32, out: NDArray[np.in
 
 
 @compiled(
-    "void(float32[:, :, ::1], int64[::1], int64[::1], int64[::1], float32[:, :, :, ::1], int64[::1], int64[::1],"
-    " float32[:, :, :, ::1], int64[::1], float32[:, :, ::1], int64, int64, float32[:, ::1], int16[:, :, ::1],"
-    " float32[:, :, ::1])"
+    "void(float32[:, :, ::1], int64[::1], int64[::1], int64[::1], float32[:, :, ::1], int64[:, ::1], int64[::1],"
+    " int64[::1], float32[:, :, ::1], int64[:, ::1], int64[::1], float32[:, :, ::1], int64, int64, int64[::1],"
+    " float32[:, ::1], int16[:, :, ::1], float32[:, :, ::1])"
 )
 def blur_rows(
     plane: NDArray[np.float32],
@@ -132,13 +171,16 @@ def blur_rows(
     x_starts: NDArray[np.int64],
     x_which: NDArray[np.int64],
     x_stencils: NDArray[np.float32],
+    x_taps: NDArray[np.int64],
     y_starts: NDArray[np.int64],
     y_which: NDArray[np.int64],
     y_stencils: NDArray[np.float32],
+    y_taps: NDArray[np.int64],
     done: NDArray[np.int64],
     mid: NDArray[np.float32],
     begin: int,
     end: int,
+    wide: NDArray[np.int64],
     scales: NDArray[np.float32],
     quantized: NDArray[np.int16],
     exact: NDArray[np.float32],
@@ -150,33 +192,37 @@ def blur_rows(
         x: What is called TOGETHER to COUNT above.
         x_starts: As in `Axis`; likewise the others.
         x_which: See there.
-        x_stencils: See there; cut to the coefficients wanted.
+        x_stencils: See there.
+        x_taps: See there.
         y_starts: See there.
         y_which: See there.
-        y_stencils: See there; cut likewise.
+        y_stencils: See there.
+        y_taps: See there.
         done: How many rows of cells have been blurred across.
-        mid: (window down, kept down, coefficients × blocks across): the last of those, as a ring.
+        mid: (window down, kept down, most coefficients wanted across × blocks): the last of those, as a ring.
         begin: First row of blocks to make.
         end: The one after the last.
-        scales: (coefficients down, coefficients across): what a coefficient is multiplied by before it is rounded.
+        wide: How many coefficients are wanted across, for each down.
+        scales: (8, 8): what a coefficient is multiplied by before it is rounded.
         quantized: (end - begin, coefficients, blocks across): the result.
         exact: The same before rounding, or empty.
     """
-    down, wide = scales.shape
     blocks = quantized.shape[2]
-    window, y_kept = mid.shape[:2]
+    window, y_kept, across = mid.shape
     sums = np.empty(plane.shape[2], np.float32)
-    total = np.empty(wide * blocks, np.float32)
+    total = np.empty(across, np.float32)
     for row in range(begin, end):
         while done[0] < y_starts[row] + window:
             for v in range(y_kept):
-                out = mid[done[0] % window, v].reshape((wide, blocks))
-                _across(plane[done[0] * y_kept + v], x, x_starts, x_which, x_stencils, sums, out)
+                out = mid[done[0] % window, v].reshape((across // blocks, blocks))
+                _across(plane[done[0] * y_kept + v], x, x_starts, x_which, x_stencils, x_taps, sums, out)
             done[0] += 1
-        for v in range(down):
-            _down(mid, y_starts[row], y_stencils[y_which[row], v], total)
-            for u in range(wide):
+        kind = 0
+        for v in range(len(wide)):
+            _down(mid, y_starts[row], y_stencils[y_which[row], v], y_taps, total[: wide[v] * blocks])
+            for u in range(wide[v]):
                 values = total[u * blocks : (u + 1) * blocks]
-                _quantize(values, scales[v, u], quantized[row - begin, v * wide + u])
+                _quantize(values, scales[v, u], quantized[row - begin, kind])
                 if exact.size:
-                    exact[row - begin, v * wide + u] = values
+                    exact[row - begin, kind] = values
+                kind += 1

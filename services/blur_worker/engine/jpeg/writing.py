@@ -1,13 +1,9 @@
 """From the grids of a picture to the bytes of its blurred result."""
 
-from collections.abc import Iterator
-from itertools import chain
-
 import numpy as np
 from numpy.typing import NDArray
 
 from services.blur_worker.engine.jpeg import entropy, synthesis
-from services.blur_worker.engine.jpeg.axis import Axis
 from services.blur_worker.engine.jpeg.envelope import Envelope
 from services.blur_worker.engine.jpeg.grid import Grid, Picture
 from services.blur_worker.engine.jpeg.huffman import encoding_table
@@ -27,41 +23,40 @@ class PlaneBlur:
 
     def __init__(self, grid: Grid, divisors: NDArray[np.uint16]) -> None:
         table = divisors[np.argsort(ZIGZAG)].reshape(8, 8).astype(np.float64)
-        reach = 128 * _OVERSHOOT * np.outer(grid.y.largest, grid.x.largest)
-        seen = reach >= table / 2
+        largest = 128 * _OVERSHOOT * np.outer(grid.y.largest, grid.x.largest)
+        # What would be rounded to 0 in any picture need not be computed.
+        seen = np.logical_or.accumulate((largest >= table / 2)[:, ::-1], axis=1)[:, ::-1]
         seen[0, 0] = True
-        self.down, self.across = (int(np.max(np.nonzero(seen)[axis])) + 1 for axis in (0, 1))
+        self.wide = seen[: int(np.max(np.nonzero(seen[:, 0]))) + 1].sum(axis=1)
+        """How many coefficients of each row of a block may be other than 0 in the result."""
         self.columns, self.rows = grid.columns, grid.rows
-        self._x = _along(grid.x, self.across)
-        self._y = _along(grid.y, self.down)
+        self._x = (grid.x.starts, grid.x.which, grid.x.stencils, grid.x.taps)
+        self._y = (grid.y.starts, grid.y.which, grid.y.stencils, grid.y.taps)
         self._cells = grid.cells()
         self._inner = np.array([grid.x.together, grid.x.first, grid.x.start, grid.x.inner])
-        self._scales = np.ascontiguousarray(1 / table[: self.down, : self.across], np.float32)
+        self._scales = np.ascontiguousarray(1 / table, np.float32)
         self._done = np.zeros(1, np.int64)
-        self._ring = np.empty((grid.y.window, grid.y.kept, self.across * self.columns), np.float32)
+        self._ring = np.empty((grid.y.window, grid.y.kept, int(self.wide.max()) * self.columns), np.float32)
         self._exact = np.empty((0, 0, 0), np.float32)
 
     @property
     def kinds(self) -> int:
-        """Coefficients of a block that can be other than 0 in the result."""
-        return self.down * self.across
+        """All of those together."""
+        return int(self.wide.sum())
 
     def rows_of(self, begin: int, end: int, out: NDArray[np.int16], exact: Block | None = None) -> None:
         """Makes the next rows; `out` and `exact` are (rows, kinds, columns), `exact` not rounded."""
         synthesis.blur_rows(
-            self._cells, self._inner, *self._x, *self._y, self._done, self._ring, begin, end,
-            self._scales, out, self._exact if exact is None else exact,
+            self._cells, self._inner, *self._x, *self._y, self._done, self._ring, begin, end, self.wide, self._scales, out, self._exact if exact is None else exact,
         )  # fmt: skip
 
-    def order(self) -> Iterator[tuple[int, int]]:
+    def order(self) -> list[tuple[int, int]]:
         """Place in the stream and kind of each."""
-        for place, at in enumerate(ZIGZAG.tolist()):
-            if at // 8 < self.down and at % 8 < self.across:
-                yield place, at // 8 * self.across + at % 8
-
-
-def _along(axis: Axis, wanted: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-    return axis.starts, axis.which, np.ascontiguousarray(axis.stencils[:, :wanted])
+        kinds = {
+            (v, u): number
+            for number, (v, u) in enumerate((v, u) for v, wide in enumerate(self.wide) for u in range(wide))
+        }
+        return [(place, kinds[at]) for place, at in enumerate(divmod(at, 8) for at in ZIGZAG.tolist()) if at in kinds]
 
 
 def write(picture: Picture, envelope: Envelope, watch: Stopwatch) -> bytes:
@@ -75,8 +70,7 @@ def write(picture: Picture, envelope: Envelope, watch: Stopwatch) -> bytes:
     sizes = [at_once * grid.vertical * plane.kinds * plane.columns for plane, grid in zip(planes, grids, strict=True)]
     begins = np.cumsum([0, *sizes]).tolist()
     made = np.empty(begins[-1], np.int16)
-    orders = [list(plane.order()) for plane in planes]
-    order = np.array(list(chain.from_iterable(orders)))
+    order = np.array([each for plane in planes for each in plane.order()])
     dc, ac = (np.stack([encoding_table(each) for each in tables]) for tables in (envelope.dc, envelope.ac))
     bits, state = np.zeros(1, np.uint64), np.zeros(entropy.STATE, np.int64)
     out = np.empty(entropy.room_for(at_once * blocks), np.uint8)
