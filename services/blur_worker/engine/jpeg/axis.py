@@ -47,10 +47,9 @@ _DETAILS = (
     (20.0, Detail(1, 1)),
     (5.0, Detail(2, 1)),
     (3.0, Detail(3, 1)),
-    (2.1, Detail(4, 1)),
+    (2.0, Detail(4, 1)),
     (1.5, Detail(5, 1)),
-    (1.2, Detail(6, 1)),
-    (1.0, Detail(7, 1)),
+    (1.0, Detail(6, 1)),
 )
 """From which sigma on. At the least sigma of each, noise comes out at 50 dB or more against the exact Gaussian, the
 worst of all sinusoids at 37 dB, and a step from black to white is off by 3 levels; photographs are at 65 dB."""

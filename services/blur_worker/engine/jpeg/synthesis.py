@@ -73,7 +73,7 @@ def _across(
         # Far from the borders all blocks have one stencil, and rows are added instead of blocks.
         for phase in range(together if count > 0 else 0):
             weights = stencils[phase, u]
-            total = sums[:count]
+            total = out[u, first:last] if together == 1 else sums[:count]
             total[:] = 0
             tap = 0
             while tap + 8 <= len(weights):
@@ -101,15 +101,23 @@ def _across(
                     weights,
                     tap,
                 )
-            for index in range(count):
-                out[u, first + index * together + phase] = total[index]
-        for block in range(out.shape[1]):
-            if block < first or block >= last:
+            if together > 1:
+                for index in range(count):
+                    out[u, first + index * together + phase] = total[index]
+    for block in range(out.shape[1]):
+        if block < first or block >= last:
+            seen = sums[: len(rows)]
+            for tap in range(len(rows)):
+                seen[tap] = source[rows[tap], starts[block] + taps[1, tap]]
+            for u in range(out.shape[0]):
                 weights = stencils[which[block], u]
-                value = np.float32(0)
-                for tap in range(len(weights)):
-                    value += weights[tap] * source[taps[0, tap], starts[block] + taps[1, tap]]
-                out[u, block] = value
+                a, b, c, d = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
+                for tap in range(0, len(weights), 4):
+                    a += weights[tap] * seen[tap]
+                    b += weights[tap + 1] * seen[tap + 1]
+                    c += weights[tap + 2] * seen[tap + 2]
+                    d += weights[tap + 3] * seen[tap + 3]
+                out[u, block] = (a + b) + (c + d)
 
 
 @compiled()
@@ -209,7 +217,7 @@ def blur_rows(
     """
     blocks = quantized.shape[2]
     window, y_kept, across = mid.shape
-    sums = np.empty(plane.shape[2], np.float32)
+    sums = np.empty(max(plane.shape[2], x_taps.shape[1]), np.float32)
     total = np.empty(across, np.float32)
     for row in range(begin, end):
         while done[0] < y_starts[row] + window:
