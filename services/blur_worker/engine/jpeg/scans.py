@@ -23,6 +23,20 @@ SPARE = 72
 """Numbers behind those of the planes, in which blocks are worked on."""
 
 
+@compiled()
+def _look(data: NDArray[np.uint8], at: np.uint64) -> np.uint64:
+    """The next eight bytes, the first one highest."""
+    word = np.uint64(data[at]) << np.uint64(56)
+    word |= np.uint64(data[at + np.uint64(1)]) << np.uint64(48)
+    word |= np.uint64(data[at + np.uint64(2)]) << np.uint64(40)
+    word |= np.uint64(data[at + np.uint64(3)]) << np.uint64(32)
+    word |= np.uint64(data[at + np.uint64(4)]) << np.uint64(24)
+    word |= np.uint64(data[at + np.uint64(5)]) << np.uint64(16)
+    word |= np.uint64(data[at + np.uint64(6)]) << np.uint64(8)
+    word |= np.uint64(data[at + np.uint64(7)])
+    return word
+
+
 @compiled("Tuple((int64, int64, int64))(Array(uint8, 1, 'C', readonly=True), int64, uint8[::1], int64[::1])")
 def unstuff(
     data: NDArray[np.uint8], start: int, out: NDArray[np.uint8], bounds: NDArray[np.int64]
@@ -41,6 +55,16 @@ def unstuff(
     size, at, written, pieces = len(data), start, 0, 1
     bounds[0] = 0
     while at < size:
+        if at + 8 <= size:
+            word = _look(data, np.uint64(at))
+            # Whether none of eight bytes is 0xFF.
+            if (~word - np.uint64(0x0101010101010101)) & word & np.uint64(0x8080808080808080) == np.uint64(0):
+                to = np.uint64(written)
+                for index in range(8):
+                    out[to + np.uint64(index)] = np.uint8((word >> np.uint64(56 - 8 * index)) & np.uint64(0xFF))
+                written += 8
+                at += 8
+                continue
         byte = data[at]
         if byte != 0xFF:
             out[written] = byte
@@ -66,20 +90,6 @@ def unstuff(
             bounds[pieces] = written
             return at, written, pieces
     return -1, written, pieces
-
-
-@compiled()
-def _look(data: NDArray[np.uint8], at: np.uint64) -> np.uint64:
-    """The next eight bytes, the first one highest."""
-    word = np.uint64(data[at]) << np.uint64(56)
-    word |= np.uint64(data[at + np.uint64(1)]) << np.uint64(48)
-    word |= np.uint64(data[at + np.uint64(2)]) << np.uint64(40)
-    word |= np.uint64(data[at + np.uint64(3)]) << np.uint64(32)
-    word |= np.uint64(data[at + np.uint64(4)]) << np.uint64(24)
-    word |= np.uint64(data[at + np.uint64(5)]) << np.uint64(16)
-    word |= np.uint64(data[at + np.uint64(6)]) << np.uint64(8)
-    word |= np.uint64(data[at + np.uint64(7)])
-    return word
 
 
 @compiled()
