@@ -71,6 +71,7 @@ clean: ## Remove the environment and caches, never data
 .venv/.installed: .venv/.uv requirements.lock pyproject.toml
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@$(BIN)/python -c 'import services.blur_worker.engine' # compiles its loops, which otherwise the first start does
 	@touch $@
 
 .venv/.installed-dev: .venv/.installed requirements-dev.lock

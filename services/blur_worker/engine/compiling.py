@@ -8,12 +8,12 @@ try:
 except ImportError:
     AVAILABLE = False
 else:
-    from services.blur_worker.engine.machine_code import folder
+    from services.blur_worker.engine.machine_code import alone, folder
 
     AVAILABLE = True
     # Numba sees that the file of a function has changed, but not that one has whose constants or functions it uses.
-    KEPT = str(folder(numba.__version__) or "")
-    numba.config.CACHE_DIR = KEPT  # type: ignore[attr-defined]
+    _kept = folder(numba.__version__)
+    numba.config.CACHE_DIR = str(_kept or "")  # type: ignore[attr-defined]
 """Whether loops are compiled; if not, callers do the same in numpy, or leave it to Pillow."""
 Function = TypeVar("Function", bound=Callable[..., Any])
 # All but what assumes more of numbers than that they are numbers: sums keep their order.
@@ -36,6 +36,7 @@ def compiled(*signatures: str, inline: bool = False) -> Callable[[Function], Fun
         if not signatures:
             return cast("Function", njit(**options, inline="always" if inline else "never")(function))
         # Without a folder every process compiles for itself.
-        return cast("Function", njit(list(signatures), cache=bool(KEPT), **options)(function))
+        with alone(_kept):
+            return cast("Function", njit(list(signatures), cache=_kept is not None, **options)(function))
 
     return decorate

@@ -1,10 +1,13 @@
 """Where compiled code is kept from one process to the next."""
 
+import fcntl
 import hashlib
 import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _HERE = Path(__file__).parent
@@ -29,6 +32,17 @@ def folder(compiler: str) -> Path | None:
     if beside.is_dir():
         shutil.copytree(beside, own, dirs_exist_ok=True)
     return own
+
+
+@contextmanager
+def alone(kept: Path | None) -> Iterator[None]:
+    """Waits until no other process compiles for this folder: of many children that start at once, one does the work."""
+    if kept is None:
+        yield
+        return
+    with (kept / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _digest(compiler: str) -> str:

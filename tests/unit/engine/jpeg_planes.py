@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
+from services.blur_worker.engine.jpeg.blurring import PlaneBlur
 from services.blur_worker.engine.jpeg.grid import plan
 from services.blur_worker.engine.jpeg.markers import FrameHeader, Stream
 from services.blur_worker.engine.jpeg.reading import read_sequential
-from services.blur_worker.engine.jpeg.writing import PlaneBlur
 
 Plane = NDArray[np.float64]
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 _REACH = 3.2
 """Standard deviations after which a Gaussian is cut off."""
 
+_LEAST_SIGMA = 1e-3
 _AT_A_TIME = 4
 """Taps that the loops add up at a time; what is missing has no weight."""
 
@@ -67,7 +68,8 @@ class Axis:
     starts: NDArray[np.int64]
     which: NDArray[np.int64]
     stencils: NDArray[np.float32]
-    """(n, 8, taps): a weight for each of `kept` coefficients of each cell of the window; the first `together` are for the blocks far from the borders."""
+    """(n, 8, taps): a weight for each of `kept` coefficients of each cell of the window; the first `together` are for
+    the blocks far from the borders."""
     taps: NDArray[np.int64]
     """(2, taps): which coefficient, and which cell of the window."""
     together: int
@@ -86,9 +88,10 @@ def axis_of(length: int, sigma: float, lead: int = 0) -> Axis:
 
     Args:
         length: Samples.
-        sigma: Standard deviation in samples, > 0.
+        sigma: Standard deviation in samples; at 0 nothing is changed.
         lead: Samples by which the first block of the input begins before the picture does, 0 to 7.
     """
+    sigma = max(sigma, _LEAST_SIGMA)
     detail = detail_for(sigma)
     size = 8 * detail.together
     cells = -(-(length + lead) // size)

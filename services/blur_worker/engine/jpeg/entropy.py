@@ -16,6 +16,8 @@ HORIZONTAL, VERTICAL, COLUMNS, ROWS, BASE, KINDS, ORDER = range(7)
 COUNT, WRITTEN, PREDICTION = range(3)
 STATE = PREDICTION + 3
 
+LARGEST = 1023
+"""A quantized coefficient beyond has no code."""
 _LONGEST_BLOCK = 64 * 26 // 8 * 2 + 16
 # Multiplied by this, each power of two has six bits of its own at the top.
 _DE_BRUIJN = 0x03F79D71B4CB0A89

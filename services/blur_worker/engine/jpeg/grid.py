@@ -1,7 +1,7 @@
 """The small picture that is blurred in the place of the large one: the kept coefficients of each plane, upright."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +51,8 @@ class Grid:
     """(blocks down × kept down, kept across, blocks across), a part of the array of all planes."""
     offset: int
     """Where in that array it begins."""
+    as_stored: bool = False
+    """Whether all is kept as it stands in the file, not yet multiplied, with what goes beyond the picture."""
 
     @property
     def columns(self) -> int:
@@ -76,7 +78,8 @@ class Grid:
             row[scans.BASE] += (self.rows - 1) * y
             y = -y
         row[scans.PER_COLUMN], row[scans.PER_ROW] = (y, x) if self.turn.transposed else (x, y)
-        row[scans.RAGGED_RIGHT], row[scans.RAGGED_BOTTOM] = self.source.width % 8, self.source.height % 8
+        if not self.as_stored:
+            row[scans.RAGGED_RIGHT], row[scans.RAGGED_BOTTOM] = self.source.width % 8, self.source.height % 8
         return row
 
     def targets(self) -> NDArray[np.int64]:
@@ -91,6 +94,8 @@ class Grid:
 
     def factors(self, divisors: NDArray[np.uint16]) -> NDArray[np.float32]:
         """What each coefficient is multiplied by, in the order of the stream: flipped, every other one is negative."""
+        if self.as_stored:
+            return np.ones(64, np.float32)
         u, v = self._upright()
         odd = u * self.turn.flipped_x + v * self.turn.flipped_y
         return np.where(odd % 2, -1, 1).astype(np.float32) * divisors
@@ -134,6 +139,12 @@ class Picture:
     grids: tuple[Grid, ...]
     values: NDArray[np.float32]
     """Those of all grids, one after the other; then `scans.SPARE` more."""
+
+
+def plan_as_stored(frame: FrameHeader) -> Picture:
+    """Makes room for all that a picture stores: a grid's values are (rows × 8, 8, columns)."""
+    picture = plan(frame, 0, 1)
+    return replace(picture, grids=tuple(replace(grid, as_stored=True) for grid in picture.grids))
 
 
 def plan(frame: FrameHeader, sigma: float, orientation: int) -> Picture:

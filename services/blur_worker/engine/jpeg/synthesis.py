@@ -8,9 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.blur_worker.engine.compiling import compiled
-
-LARGEST = 1023
-"""A quantized coefficient beyond has no code."""
+from services.blur_worker.engine.jpeg.entropy import LARGEST
 
 # What a blur along the rows needs to know beside its arrays.
 TOGETHER, FIRST, START, COUNT = range(4)
