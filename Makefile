@@ -5,7 +5,7 @@ PYTHON ?= python3
 UV_VERSION := 0.13.8
 BIN := .venv/bin
 
-.PHONY: help run demo mailing test test-unit test-faults chaos lint format protos settings lock clean
+.PHONY: help run demo mailing test test-unit test-faults test-indices chaos lint format protos settings lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -27,6 +27,9 @@ test-unit: .venv/.installed-dev ## Only the tests without input or output: secon
 
 test-faults: .venv/.installed-dev ## Kill, cut, stall and fill two of each service while they work: minutes
 	$(BIN)/pytest tests/faults $(if $(REPORT),--faults-report $(REPORT))
+
+test-indices: .venv/.installed-dev ## The compiled loops of JPEG with every index checked, on damaged files: minutes
+	NUMBA_BOUNDSCHECK=1 $(BIN)/python -m tests.unit.engine.every_index $(or $(COUNT),1000)
 
 chaos: .venv/.installed-dev ## Random clients and random faults at once (SECONDS=60 SEED= DATABASE=sqlite), then an audit
 	$(BIN)/python -m tests.faults.chaos --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED)) \

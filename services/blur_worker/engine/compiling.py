@@ -12,7 +12,8 @@ else:
 
     AVAILABLE = True
     # Numba sees that the file of a function has changed, but not that one has whose constants or functions it uses.
-    _kept = folder(numba.__version__)
+    # Code with checks of indices (`make test-indices`) is not to be mixed up with the other.
+    _kept = None if numba.config.BOUNDSCHECK else folder(numba.__version__)  # type: ignore[attr-defined]
     numba.config.CACHE_DIR = str(_kept or "")  # type: ignore[attr-defined]
 """Whether loops are compiled; if not, callers do the same in numpy, or leave it to Pillow."""
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -24,8 +25,8 @@ def compiled(*signatures: str, inline: bool = False) -> Callable[[Function], Fun
     """Compiles a function over arrays when it is defined, or loads what was compiled before; what it calls comes first.
 
     Without a signature it becomes part of the functions that call it; with `inline` of their very text, which saves the
-    passing of many arguments. There is no interpreter in it, no lock and no
-    check of any index: callers see to the sizes.
+    passing of many arguments. There is no interpreter in it, no lock and no check of any index: callers see to the
+    sizes.
     """
 
     def decorate(function: Function) -> Function:
