@@ -4,8 +4,11 @@ SHELL := /bin/bash
 PYTHON ?= python3
 UV_VERSION := 0.13.8
 BIN := .venv/bin
+# Those with a Dockerfile, which installs the extra of the same name.
+SERVICES := gateway blur_worker mailer scheduler web
 
-.PHONY: help run demo mailing test test-unit test-faults test-indices chaos lint format protos settings lock clean
+.PHONY: help run demo mailing operate test test-unit test-faults test-indices chaos screenshots lint format protos settings lock \
+  clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -18,6 +21,9 @@ demo: .venv/.installed ## Set up, blur real photographs through the whole stack,
 
 mailing: .venv/.installed ## Send the weekly mailing now, to the confirmed subscribers of make run
 	@$(BIN)/python -m services.stack mailing
+
+operate: .venv/.installed ## A command of a service of make run, such as DO="mailer check you@example.org" (docs/mailing.md)
+	@$(BIN)/python -m services.stack operate $(DO)
 
 test: .venv/.installed-dev ## Set up and run all tests
 	$(BIN)/pytest
@@ -34,6 +40,9 @@ test-indices: .venv/.installed-dev ## The compiled loops of JPEG with every inde
 chaos: .venv/.installed-dev ## Random clients and random faults at once (SECONDS=60 SEED= DATABASE=sqlite), then an audit
 	$(BIN)/python -m tests.faults.chaos --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED)) \
 	  $(if $(DATABASE),--database $(DATABASE))
+
+screenshots: .venv/.installed-dev ## Every web page as a picture into docs/screenshots (needs chromium)
+	$(BIN)/python -m tests.e2e.web.screenshots docs/screenshots
 
 lint: .venv/.installed-dev ## Formatting, lints, types, import rules, protos and generated code
 	$(BIN)/ruff format --check .
@@ -58,8 +67,13 @@ lock: .venv/.installed-dev ## Resolve the lock files anew from pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	  --quiet --upgrade pyproject.toml --extra all --output-file requirements.lock
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-	  --quiet --upgrade pyproject.toml --extra all --group dev --constraint requirements.lock \
+	  --quiet --upgrade pyproject.toml --extra all --extra tracing --group dev --constraint requirements.lock \
 	  --output-file requirements-dev.lock
+	for service in $(SERVICES); do \
+	  $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	    --quiet --upgrade pyproject.toml --extra $${service//_/-} --extra tracing --constraint requirements-dev.lock \
+	    --output-file services/$$service/requirements.lock || exit 1; \
+	done
 
 clean: ## Remove the environment and caches, never data
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

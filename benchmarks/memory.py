@@ -3,10 +3,12 @@
 import io
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib.resources import files
+from typing import Any
 
 import grpc
 import psutil
@@ -63,13 +65,14 @@ def main() -> None:
         with told(gateway, f"order of {size:.2f} GiB streamed, accepted"):
             order = client.order("large@example.org", [InputFile(large, name="a.bmp")] * count)
         client.delete(order.order_id)
-        for count in (8, 24):
+        for count in (8, 64):
             messages(count, stack.gateway_address, gateway, large)
+        oversized(stack.gateway_address, gateway)
 
 
 def messages(count: int, address: str, gateway: psutil.Process, picture: bytes) -> None:
     """So many BlurOrder calls at once, each near the largest that is taken; the pictures are noise to the workers."""
-    image = blur.InputImage(filename="a.bmp", data=picture[: 15 * MIB])
+    image = blur.InputImage(filename="a.bmp", data=picture[: 15 * MIB // 4])
     request = blur.BlurOrderRequest(order=blur.OrderHeader(email="many@example.org"), images=[image, image])
     with grpc.insecure_channel(address) as channel, ThreadPoolExecutor(count) as threads:
         service = BlurServiceStub(channel)
@@ -80,6 +83,17 @@ def messages(count: int, address: str, gateway: psutil.Process, picture: bytes) 
         for answer, error in zip(answers, errors, strict=True):
             if not error:
                 service.DeleteOrder(blur.DeleteOrderRequest(order_id=answer.result().order.order_id))
+
+
+def oversized(address: str, gateway: psutil.Process) -> None:
+    """As many calls of methods that take small messages only, each with one as large as gRPC lets through."""
+    with grpc.insecure_channel(address) as channel, ThreadPoolExecutor(64) as threads:
+        for method in ("imageblur.v1.BlurService/Status", "grpc.health.v1.Health/Check"):
+            call: Any = channel.stream_unary(f"/{method}")
+            with told(gateway, f"64 messages of 9 MiB at once for {method}"):
+                answers = [threads.submit(call, iter([bytes(9 * MIB)])) for _ in range(64)]
+                errors: list[Any] = [answer.exception() for answer in answers]
+            print(f"  {Counter(error.code().name for error in errors)}")
 
 
 if __name__ == "__main__":

@@ -13,16 +13,8 @@ from imageblur.v1.blur_service_pb2_grpc import BlurServiceStub
 
 from benchmarks.orders import spread, timed_order
 from benchmarks.photographs import square_jpeg
+from benchmarks.processor import processor_seconds
 from services.stack.background import private_stack
-
-
-def processor_seconds(root: psutil.Process) -> float:
-    """Of a stack with all its services, children and Valkey, since they began."""
-    total = 0.0
-    for process in (root, *root.children(recursive=True)):
-        times = process.cpu_times()
-        total += times.user + times.system
-    return total
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from services.common import broker, migrations
 from services.common.blobs import BlobStore
 from services.common.broker import Broker
 from services.common.db.engine import Database
-from services.common.messages import BLUR_QUEUE, MAIL_QUEUE
+from services.common.messages import BLUR_QUEUE, MAIL_QUEUE, MAILING_QUEUE
 from tests.support.valkey import ValkeyServer
 
 pytest_plugins = ["tests.support.fixtures"]
@@ -47,9 +47,9 @@ def valkey(valkey_server: ValkeyServer) -> Iterator[redis.Redis]:
 
 @pytest.fixture
 def queues(valkey: redis.Redis, valkey_server: ValkeyServer) -> Iterator[Broker]:
-    """The broker, with both queues empty."""
+    """The broker, with all queues empty."""
     assert not valkey.dbsize()
-    queues = broker.connect(valkey_server.url, BLUR_QUEUE, MAIL_QUEUE)
+    queues = broker.connect(valkey_server.url, BLUR_QUEUE, MAIL_QUEUE, MAILING_QUEUE)
     yield queues
     queues.client.close()
 

@@ -14,6 +14,7 @@ from services.gateway.settings import GatewaySettings
 from services.mailer.settings import MailerSettings
 from services.scheduler.settings import SchedulerSettings
 from services.stack.settings import StackSettings
+from services.web.settings import WebSettings
 
 ROOT = Path(__file__).resolve().parent.parent
 SECTIONS: tuple[tuple[str, type[BaseSettings]], ...] = (
@@ -22,6 +23,7 @@ SECTIONS: tuple[tuple[str, type[BaseSettings]], ...] = (
     ("Blur worker", BlurWorkerSettings),
     ("Mailer", MailerSettings),
     ("Scheduler", SchedulerSettings),
+    ("Web pages", WebSettings),
     ("One-machine stack (`make run`)", StackSettings),
 )
 

@@ -12,6 +12,7 @@ OSError of a file that cannot be read or written.
 
 from imageblur.v1.order_pb2 import BlurSpec, Delivery, Gaussian, Image, Order, Pixelate, Region, Solid
 
+from imageblur_client.channel import Security
 from imageblur_client.client import Client
 from imageblur_client.errors import (
     AccessDenied,
@@ -24,6 +25,7 @@ from imageblur_client.errors import (
     TryAgain,
     Violation,
 )
+from imageblur_client.operator import Operator
 from imageblur_client.regions import box, ellipse
 from imageblur_client.upload import InputFile
 
@@ -40,9 +42,11 @@ __all__ = [
     "InputFile",
     "InvalidArgument",
     "NotFound",
+    "Operator",
     "Order",
     "Pixelate",
     "Region",
+    "Security",
     "ServerUnavailable",
     "Solid",
     "TryAgain",

@@ -14,7 +14,7 @@ from imageblur.v1.blur_service_pb2_grpc import BlurServiceStub
 from imageblur.v1.order_pb2 import BlurSpec, Delivery, Image, ImageState, Order
 from imageblur.v1.subscription_service_pb2_grpc import SubscriptionServiceStub
 
-from imageblur_client.channel import DEFAULT_SERVER, address, open_channel
+from imageblur_client.channel import DEFAULT_SERVER, NOTHING, Security, address, open_channel
 from imageblur_client.download import save_archive, save_files
 from imageblur_client.rpc_errors import translated
 from imageblur_client.upload import AnyFile, Progress, Source, Upload
@@ -28,15 +28,18 @@ class Client:
 
     timeout: seconds a call may take, for an upload, a download or a watch the whole of it; None: 30 for what is
     answered at once, no limit for those.
+    security: an API key and TLS, where the server wants them.
 
     Every method raises ImageBlurClientError.
     """
 
-    def __init__(self, server: str = DEFAULT_SERVER, *, timeout: float | None = None) -> None:
+    def __init__(
+        self, server: str = DEFAULT_SERVER, *, timeout: float | None = None, security: Security = NOTHING
+    ) -> None:
         self.server = address(server)
         self._long = timeout
         self._short = _ANSWER_SECONDS if timeout is None else timeout
-        self._channel = open_channel(self.server)
+        self._channel = open_channel(self.server, security)
         self._blur = BlurServiceStub(self._channel)
         self._subscription = SubscriptionServiceStub(self._channel)
 

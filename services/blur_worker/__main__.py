@@ -12,8 +12,9 @@ def main() -> None:
     migrations.check_url(settings.database_url)
     worker.serve(
         "services.blur_worker.app:setup",
-        queue=BLUR_QUEUE,
+        queues=[BLUR_QUEUE],
         threads=settings.blur_children,
+        prefetch=settings.blur_children,
         drain_seconds=settings.blur_seconds + 2,
     )
 

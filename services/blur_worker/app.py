@@ -3,18 +3,21 @@
 import dramatiq
 from dramatiq import Middleware, Worker
 
+from services.blur_worker import metrics
 from services.blur_worker.actors import register
 from services.blur_worker.child import ChildLimits
 from services.blur_worker.children import Children
 from services.blur_worker.scratch import Scratch
 from services.blur_worker.settings import BlurWorkerSettings
 from services.blur_worker.use_cases import BlurImage, RenewLeases
-from services.common import broker, log
+from services.common import broker, log, tracing
 from services.common.blobs import BlobStore
 from services.common.db.engine import Database
 from services.common.errors import Unavailable
 from services.common.leases import Leases
 from services.common.messages import BLUR_QUEUE, MAIL_QUEUE
+from services.common.metrics import serve as serve_metrics
+from services.common.station import Station
 
 _log = log.get("services.blur_worker")
 
@@ -32,14 +35,23 @@ def setup() -> None:
     scratch = Scratch()
     blobs = BlobStore(settings.blob_url)
     register(queues, BlurImage(database, blobs, queues, children, leases, scratch, settings.order_window))
-    queues.add_middleware(_Lifecycle(children, leases, scratch, database))
+    queues.add_middleware(_Lifecycle(settings, children, leases, scratch, database))
+    queues.add_middleware(Station(database, queues, {BLUR_QUEUE: settings.blur_children}))
     dramatiq.set_broker(queues)
 
 
 class _Lifecycle(Middleware):
     """Starts what the actors need before the first message, and ends it after the last."""
 
-    def __init__(self, children: Children, leases: Leases, scratch: Scratch, database: Database) -> None:
+    def __init__(
+        self,
+        settings: BlurWorkerSettings,
+        children: Children,
+        leases: Leases,
+        scratch: Scratch,
+        database: Database,
+    ) -> None:
+        self._settings = settings
         self._children = children
         self._leases = leases
         self._scratch = scratch
@@ -52,6 +64,9 @@ class _Lifecycle(Middleware):
             self._children.warm_up()
         except Unavailable as error:
             _log.warning("a child is started when it is needed", error=str(error))
+        tracing.start("blur_worker", self._settings.traces_endpoint)
+        metrics.count_children(self._settings.blur_children, self._children.alive)
+        serve_metrics("blur_worker", self._settings.metrics_host, self._settings.blur_worker_metrics_port)
         _log.info("ready")
 
     def after_worker_shutdown(self, _broker: dramatiq.Broker, _worker: Worker) -> None:
@@ -59,3 +74,4 @@ class _Lifecycle(Middleware):
         self._leases.stop()
         self._scratch.close()
         self._database.close()
+        tracing.stop()

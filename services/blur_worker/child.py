@@ -5,6 +5,7 @@ import hashlib
 import resource
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -35,7 +36,10 @@ class Task:
 
 @dataclass(frozen=True)
 class Facts:
-    """About a result: size in bytes, SHA-256 as hex, size in pixels, format, the engine's path, seconds by stage."""
+    """About a result: size in bytes, SHA-256 as hex, size in pixels, format, the engine's path, seconds by stage.
+
+    The stage `processor` is what the engine took of it.
+    """
 
     size: int
     sha256: str
@@ -95,7 +99,10 @@ def blur_file(task: Task, limits: ChildLimits) -> Facts:
     """The work itself. Raises: ImageError, MemoryError, OSError."""
     from services.blur_worker.engine import Limits, blur  # noqa: PLC0415 - never in the parent
 
-    blurred = blur(task.source.read_bytes(), task.spec, Limits(max_pixels=limits.max_pixels))
+    source = task.source.read_bytes()
+    begin = time.thread_time()
+    blurred = blur(source, task.spec, Limits(max_pixels=limits.max_pixels))
+    processor = time.thread_time() - begin
     task.target.write_bytes(blurred.data)
     return Facts(
         size=len(blurred.data),
@@ -104,5 +111,5 @@ def blur_file(task: Task, limits: ChildLimits) -> Facts:
         height=blurred.height,
         format=blurred.format,
         path=blurred.path,
-        seconds=blurred.seconds,
+        seconds={**blurred.seconds, "processor": processor},
     )

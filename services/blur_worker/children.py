@@ -6,7 +6,7 @@ import queue
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
@@ -44,6 +44,10 @@ class Children:
         with ThreadPoolExecutor(len(self._children)) as pool:
             list(pool.map(_Child.start, self._children))
 
+    def alive(self) -> int:
+        """How many of the processes live."""
+        return sum(each.alive for each in self._children)
+
     def blur(self, source: Path, target: Path, spec: BlurSpec, begun: Callable[[], None] = lambda: None) -> Facts:
         """Blur the file `source` into the file `target`; `begun` is called while the child is already at work.
 
@@ -73,6 +77,13 @@ class _Child:
         self._work = work
         self._process: SpawnProcess | None = None
         self._pipe: Connection | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process lives."""
+        process = self._process
+        # Not `is_alive`, which would collect it: that is for the thread that works with it.
+        return process is not None and not wait([process.sentinel], 0)
 
     def start(self) -> Connection:
         """Start the process unless it lives. Raises: Unavailable."""

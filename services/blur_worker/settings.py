@@ -4,7 +4,7 @@ import os
 
 from pydantic import Field
 
-from services.common.settings import CommonSettings, LimitSettings
+from services.common.settings import CommonSettings, LimitSettings, metrics_port
 
 
 class BlurWorkerSettings(CommonSettings, LimitSettings):
@@ -15,6 +15,7 @@ class BlurWorkerSettings(CommonSettings, LimitSettings):
         ge=1,
         description="How many images this worker blurs at a time, each in a process of its own. Default: the cores.",
     )
+    blur_worker_metrics_port: int = metrics_port(9465, "the blur worker")
     blur_seconds: int = Field(
         default=60, ge=1, le=500, description="Longest time that an image may take before it is given up."
     )

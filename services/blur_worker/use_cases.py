@@ -7,22 +7,24 @@ from functools import partial
 from pathlib import Path
 from uuid import UUID
 
+from services.blur_worker import metrics
 from services.blur_worker.child import Facts
 from services.blur_worker.children import ChildCrashed, Children
 from services.blur_worker.scratch import Scratch
-from services.common import log
+from services.common import log, tracing
 from services.common.blobs import BlobStore, MissingBlob
 from services.common.broker import Broker
-from services.common.db import images, orders, unowned_blobs
+from services.common.db import images, orders, tidying, unowned_blobs
 from services.common.db.engine import Database, patiently
 from services.common.db.images import Claim, Failure, FollowUp, Success
 from services.common.db.tidying import surplus_keys
 from services.common.errors import ImageError, Unavailable
 from services.common.leases import LEASE_SECONDS, Leases
-from services.common.messages import blur_image, send_letter
-from services.common.orders import ImageState, blob_prefix, result_key, source_key
+from services.common.messages import BLUR_QUEUE, blur_image, send_letter
+from services.common.orders import blob_prefix, result_key, source_key
 from services.common.refilling import refill_waiting
 from services.common.spec import BlurSpec
+from services.common.version import ENGINE
 
 _log = log.get(__name__)
 
@@ -46,19 +48,25 @@ class BlurImage:
         with self.database.write(durable=False) as session:
             claim = images.claim(session, image_id, lease_seconds=LEASE_SECONDS)
         if claim is None:
-            _log.debug("not queued, nothing to do", image=str(image_id))
+            _log.info("image", queue=BLUR_QUEUE, image=str(image_id), outcome="NOTHING_TO_DO")
             return
         begin = time.monotonic()
         with self.leases.hold(claim.owner):
             outcome = self._work(claim)
-            follow_up = patiently(partial(self._record, claim, outcome))
+            with metrics.stage("record"):
+                follow_up = patiently(partial(self._record, claim, outcome))
         if follow_up:
             self.broker.announce(claim.order_id, ended=follow_up.order_ended)
             self.broker.send([*map(blur_image, follow_up.images), *map(send_letter, follow_up.letters)])
         self._tidy(claim, follow_up)
         if follow_up and follow_up.order_ended:
             refill_waiting(self.database, self.broker, self.window)
-        _log.info("image", image=str(image_id), seconds=round(time.monotonic() - begin, 4), **_told(outcome))
+        seconds, told = time.monotonic() - begin, _told(outcome)
+        _count(claim, outcome, seconds)
+        ids = {"image": str(image_id), "order": str(claim.order_id)}
+        _log.info("image", queue=BLUR_QUEUE, **ids, seconds=round(seconds, 4), **told)
+        ok = isinstance(outcome, Done)
+        tracing.record("blur_image", claim.order_id, seconds, ok=ok, attributes={**told, "image": str(image_id)})
 
     def _work(self, claim: Claim) -> "Outcome":
         scratch = self.scratch.ensured()
@@ -67,8 +75,9 @@ class BlurImage:
             running = partial(self.broker.announce, claim.order_id)
             facts = self.children.blur(self._source(claim, fetched), target, BlurSpec.from_json(claim.spec), running)
             key = result_key(claim.order_id, claim.position)
-            self.blobs.put(key, target)
-            self.blobs.persist(key)
+            with metrics.stage("store"):
+                self.blobs.put(key, target)
+                self.blobs.persist(key)
         except ImageError as error:
             return Failure(error.reason, error.message)
         except (MissingBlob, FileNotFoundError) as error:
@@ -91,7 +100,7 @@ class BlurImage:
         key = source_key(claim.order_id, claim.position)
         if local := self.blobs.local_path(key):
             return local
-        with fetched.open("wb") as file:
+        with metrics.stage("fetch"), fetched.open("wb") as file:
             for chunk in self.blobs.stream(key):
                 file.write(chunk)
         return fetched
@@ -100,7 +109,7 @@ class BlurImage:
         with self.database.write() as session:
             match outcome:
                 case Done(facts):
-                    success = Success(facts.size, facts.sha256, facts.width, facts.height, facts.format)
+                    success = Success(facts.size, facts.sha256, facts.width, facts.height, facts.format, ENGINE)
                     return images.finish(session, claim, success, window=self.window)
                 case Failure():
                     return images.finish(session, claim, outcome, window=self.window)
@@ -114,7 +123,9 @@ class BlurImage:
             if follow_up is None:
                 self._remove_what_nobody_owns(claim)
             elif follow_up.image_ended:
-                self.blobs.delete(*surplus_keys(claim.order_id, claim.position, follow_up.image_ended))
+                self.blobs.delete(
+                    *surplus_keys(claim.order_id, claim.position, follow_up.image_ended, follow_up.reason)
+                )
         except Unavailable as error:
             _log.warning("blobs not removed, the sweep will", error=str(error))
 
@@ -124,13 +135,13 @@ class BlurImage:
             gone = not orders.keeps_blobs(session, claim.order_id)
             if gone:
                 unowned_blobs.disown(session, claim.order_id)
-            state = images.state(session, claim.image_id)
+            surplus = tidying.surplus_of(session, claim.image_id)
         if gone:
             self.blobs.delete_prefix(blob_prefix(claim.order_id))
             with self.database.write() as session:
                 unowned_blobs.removed(session, claim.order_id)
-        elif state in {ImageState.CANCELLED, ImageState.FAILED}:
-            self.blobs.delete(*surplus_keys(claim.order_id, claim.position, state))
+        else:
+            self.blobs.delete(*surplus)
 
 
 @dataclass(frozen=True)
@@ -150,6 +161,19 @@ class Again:
 
 
 Outcome = Done | Failure | Again
+
+
+def _count(claim: Claim, outcome: Outcome, seconds: float) -> None:
+    effect = type(BlurSpec.from_json(claim.spec).effect).__name__.lower()
+    match outcome:
+        case Done(facts):
+            metrics.image_done("SUCCEEDED", effect, facts.path, seconds)
+            for stage, took in facts.seconds.items():
+                metrics.stage_done(stage, took)
+        case Failure():
+            metrics.image_done("FAILED", effect, "", seconds, outcome.reason.value)
+        case Again():
+            metrics.image_done("AGAIN", effect, "", seconds)
 
 
 def _told(outcome: Outcome) -> dict[str, object]:

@@ -1,21 +1,32 @@
-"""The archive of an order's results: a ZIP made on the fly, stored rather than deflated, never whole in memory."""
+"""What goes into the archive of an order's results (a StoredZip): results as they are, and the receipt."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from hashlib import sha256
+from typing import Protocol
 
-from zipstream import ZIP_STORED, ZipStream
+from services.common.stored_zip import Entry
 
 NAME = "blur_images.zip"
 MEDIA_TYPE = "application/zip"
 
 
-def stream_archive(files: Iterable[tuple[str, Iterable[bytes]]]) -> Iterator[bytes]:
-    """The archive's bytes; each file is a name and its content, which is read when its turn comes.
+class Blobs(Protocol):
+    """Where results are."""
 
-    Images are compressed already: deflating them again would cost time and save nothing.
-    """
-    archive = ZipStream(compress_type=ZIP_STORED)
-    for name, content in files:
-        archive.add(content, arcname=name)
-        # Handed out file by file, so that no more than one source is open at a time.
-        yield from archive.all_files()
-    yield from archive.finalize()
+    def stream(self, key: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """A blob, or a part of it."""
+
+
+def result_entry(blobs: Blobs, name: str, key: str, size: int, digest: str) -> Entry:
+    """A result in the archive; it is read when its turn comes."""
+    return Entry(name, size, lambda offset, length: blobs.stream(key, offset, length), digest=digest)
+
+
+def receipt_entry(name: str, content: bytes) -> Entry:
+    """A file about the results."""
+    return Entry(
+        name,
+        len(content),
+        lambda offset, length: iter((content[offset : offset + length],)),
+        digest=sha256(content).hexdigest(),
+    )

@@ -4,14 +4,17 @@ A blob is written whole or not at all. In a folder, `persist` makes it survive a
 fsync); object stores do that on their own.
 """
 
+import asyncio
+import contextlib
 import errno
 import os
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 import obstore
 from obstore.exceptions import BaseError
@@ -21,13 +24,19 @@ from obstore.store import LocalStore, ObjectStore, S3Store
 from services.common.errors import ConfigurationError, ImageBlurError, Unavailable
 
 if TYPE_CHECKING:
-    from obstore import AsyncWritableFile  # not there at run time
+    from obstore import AsyncWritableFile, GetOptions  # not there at run time
+    from obstore.store import S3Config
 
 CHUNK = 1 << 20
 """Bytes read or written at a time where something is streamed."""
 
 RETRY_SECONDS = 5
 """Whoever waits for the store is told soon that it is away: by default that takes minutes."""
+
+_REMOVALS = 3
+"""How often a folder is removed in which others remove files, too, and make each other stumble."""
+
+T = TypeVar("T")
 
 
 class MissingBlob(ImageBlurError):
@@ -44,8 +53,8 @@ class BlobWriter(Protocol):
 class _Writer:
     """Keeps the first piece until there is more: a small blob is one request.
 
-    Lets go of obstore's writer when it is told to: its file takes room on the disk, removed or not, until it is gone,
-    and an error on its way up keeps all it passed.
+    Lets go of obstore's writer at the end: its file takes room on the disk, removed or not, until it is gone, and an
+    error on its way up keeps all it passed.
     """
 
     def __init__(self, store: ObjectStore, key: str, piece: int) -> None:
@@ -62,15 +71,22 @@ class _Writer:
                 return
             # One piece being filled and two on the way: memory stays flat however large the blob.
             self._writer = obstore.open_writer_async(self._store, self._key, buffer_size=self._piece, max_concurrency=2)
-            await self._writer.write(self._first)
+            await _to_its_end(self._writer.write(self._first))
             self._first = b""
-        await self._writer.write(data)
+        await _to_its_end(self._writer.write(data))
 
     async def close(self) -> None:
         if self._writer:
-            await self._writer.close()
+            await _to_its_end(self._writer.close())
         else:
-            await obstore.put_async(self._store, self._key, self._first)
+            await _to_its_end(obstore.put_async(self._store, self._key, self._first))
+
+    async def abandon(self, error: BaseException) -> None:
+        # Nobody could see the pieces that S3 has, and they would be paid for until a rule of the bucket removes them.
+        writer, self._writer = self._writer, None
+        if writer:
+            with contextlib.suppress(BaseError, OSError):
+                await writer.__aexit__(type(error), error, None)
 
     def let_go(self) -> None:
         self._writer = None
@@ -80,12 +96,15 @@ class BlobStore:
     """Blobs by key; keys are made by `services.common.orders`."""
 
     def __init__(self, url: str) -> None:
+        """`url`: a folder, or `s3://bucket/prefix`, with `key:secret@` before the bucket or the `AWS_` variables.
+
+        Raises:
+            ConfigurationError: It is neither.
+        """
         try:
             if "://" in url and not url.startswith("file://"):
                 self._folder: Path | None = None
-                self._store: ObjectStore = S3Store.from_url(
-                    url, retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=RETRY_SECONDS)}
-                )
+                self._store: ObjectStore = _s3(url)
                 self._piece = 5 * CHUNK  # the least that S3 takes
             else:
                 self._piece = CHUNK
@@ -121,6 +140,9 @@ class BlobStore:
             try:
                 yield writer
                 await writer.close()
+            except BaseException as error:
+                await _to_its_end(writer.abandon(error))
+                raise
             finally:
                 writer.let_go()
 
@@ -134,15 +156,20 @@ class BlobStore:
         with _translated():
             return obstore.get(self._store, key).bytes().to_bytes()
 
-    def stream(self, key: str) -> Iterator[bytes]:
-        """A blob in chunks of about 1 MiB.
+    def stream(self, key: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """A blob, or a part of it, in chunks of about 1 MiB. `length`: in bytes, above 0; None: to the end.
 
         Raises:
             MissingBlob: There is none.
-            Unavailable: The store cannot be reached.
+            Unavailable: The store cannot be reached, or the blob ends before `offset`.
         """
+        options: GetOptions = {}
+        if length is not None:
+            options["range"] = (offset, offset + length)
+        elif offset:
+            options["range"] = {"offset": offset}
         with _translated():
-            for chunk in obstore.get(self._store, key).stream(min_chunk_size=CHUNK):
+            for chunk in obstore.get(self._store, key, options=options).stream(min_chunk_size=CHUNK):
                 yield bytes(chunk)
 
     def local_path(self, key: str) -> Path | None:
@@ -181,7 +208,8 @@ class BlobStore:
     def delete_prefix(self, prefix: str) -> None:
         """Remove all blobs below a prefix (which ends in `/`).
 
-        In a folder, pieces of unfinished ones too; in S3 a rule of the bucket has to (AbortIncompleteMultipartUpload).
+        In a folder, pieces of unfinished ones too. In S3 those of a process that was killed remain, unseen, until a
+        rule of the bucket removes them (AbortIncompleteMultipartUpload): `docs/operations.md`.
         """
         with _translated():
             if self._folder:
@@ -204,10 +232,37 @@ class BlobStore:
                 next(iter(obstore.list(self._store, "ping/", chunk_size=1)), None)
 
 
+def _s3(url: str) -> S3Store:
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    credentials: S3Config = {}
+    if parts.username and parts.password:
+        credentials = {"access_key_id": unquote(parts.username), "secret_access_key": unquote(parts.password)}
+    return S3Store.from_url(
+        urlunsplit(parts._replace(netloc=host)),
+        config=credentials,
+        retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=RETRY_SECONDS)},
+    )
+
+
+async def _to_its_end(request: Awaitable[T]) -> T:
+    """The result of a request to the store; who is cancelled waits for its end.
+
+    A thread of obstore is at it and cannot be stopped: what the caller removes in its clean-up would appear afterwards.
+    """
+    under_way = asyncio.ensure_future(request)
+    try:
+        return await asyncio.shield(under_way)
+    except asyncio.CancelledError:
+        await asyncio.wait([under_way])
+        raise
+
+
 def _remove_folder(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    if not folder.exists():
-        return
+    for _ in range(_REMOVALS):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
     try:
         shutil.rmtree(folder)
     except FileNotFoundError:

@@ -4,8 +4,9 @@ It may lose everything at any time: the rows say what is to be done, and the sch
 missing. So sending never fails its caller, and no message is ever delayed or retried by the broker.
 """
 
+import threading
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Mapping
 from typing import cast
 from uuid import UUID, uuid4
 
@@ -34,13 +35,18 @@ class Broker(RedisBroker):
     `heartbeat_timeout`: messages of a worker that was killed return after 8 s. A Valkey that stalls for longer takes
     live workers for dead and hands their messages out twice, which does no harm: a claim holds once.
     `maintenance_chance`: on every command, or they would return after minutes.
+    `most_held`: messages of a queue that this process holds at a time, where it is not as many as it has threads.
     """
 
-    def __init__(self, client: redis.Redis, queues: Iterable[str]) -> None:
+    def __init__(
+        self, client: redis.Redis, queues: Iterable[str], *, most_held: Mapping[str, int] | None = None
+    ) -> None:
         super().__init__(  # type: ignore[no-untyped-call]
             client=client, middleware=[], heartbeat_timeout=8_000, maintenance_chance=1_000_000
         )
         self._held: defaultdict[str, set[bytes]] = defaultdict(set)
+        self._most_held = most_held or {}
+        self._gates: defaultdict[str, threading.Event] = defaultdict(_opened)
         for queue in queues:
             self.declare_queue(queue)
 
@@ -52,8 +58,37 @@ class Broker(RedisBroker):
             self.emit_after("declare_queue", queue_name)
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> PromptConsumer:
-        """A consumer of a queue that holds at most `prefetch` messages."""
-        return PromptConsumer(self, queue_name, prefetch, timeout, self._held[queue_name])
+        """A consumer of a queue that holds at most `prefetch` messages, or as many as were set for the queue."""
+        prefetch = self._most_held.get(queue_name, prefetch)
+        return PromptConsumer(self, queue_name, prefetch, timeout, self._held[queue_name], gate=self._gates[queue_name])
+
+    def leave_alone(self, paused: Container[str]) -> None:
+        """Take no message of these queues any more, and of the others again."""
+        for queue in self.queues:
+            gate = self._gates[queue]
+            if queue in paused:
+                gate.clear()
+            else:
+                gate.set()
+
+    def depths(self, queue: str) -> tuple[int, int]:
+        """How many messages of a queue wait, and how many workers have.
+
+        Raises:
+            Unavailable: The broker cannot be reached.
+        """
+        pipeline = self.client.pipeline(transaction=False)
+        pipeline.llen(f"{self.namespace}:{queue}")
+        pipeline.hlen(f"{self.namespace}:{queue}.msgs")
+        try:
+            waiting, known = pipeline.execute()
+        except redis.RedisError as error:
+            raise Unavailable("the broker cannot be reached") from error
+        return waiting, max(0, known - waiting)
+
+    def busy(self, queue: str) -> int:
+        """How many messages of a queue this process has."""
+        return len(self._held[queue])
 
     def send(self, messages: Iterable[Message[None]]) -> None:
         """Enqueue messages in one round trip; what is lost is sent again by the sweep."""
@@ -85,6 +120,17 @@ class Broker(RedisBroker):
             raise Unavailable("the broker cannot be reached") from error
         return [key.decode().partition(".")[0] for key in keys]
 
+    def depth(self, queue: str) -> int:
+        """How many messages are in a queue, waiting or being handled.
+
+        Raises:
+            Unavailable: The broker cannot be reached.
+        """
+        try:
+            return cast("int", self.client.hlen(f"{self.namespace}:{queue}.msgs"))
+        except redis.RedisError as error:
+            raise Unavailable("the broker cannot be reached") from error
+
     def ping(self) -> None:
         """Reach the broker or raise Unavailable."""
         try:
@@ -101,7 +147,13 @@ class Broker(RedisBroker):
             _log.warning("not sent, the sweep will", what=what, error=str(error))
 
 
-def connect(url: str, *queues: str, hasty: bool = False) -> Broker:
+def _opened() -> threading.Event:
+    event = threading.Event()
+    event.set()
+    return event
+
+
+def connect(url: str, *queues: str, hasty: bool = False, most_held: Mapping[str, int] | None = None) -> Broker:
     """A broker for these queues; connects when first used.
 
     `hasty`: for those who have somebody waiting for them. They give a command a second, and one that took longer is not
@@ -121,4 +173,4 @@ def connect(url: str, *queues: str, hasty: bool = False) -> Broker:
         )
     except ValueError as error:
         raise ConfigurationError(f"IMAGEBLUR_BROKER_URL: {error}") from None
-    return Broker(client, queues)
+    return Broker(client, queues, most_held=most_held)

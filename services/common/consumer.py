@@ -29,12 +29,23 @@ class PromptConsumer(_RedisConsumer):
     process, but not in `held`, the keys of messages that did arrive.
     """
 
-    def __init__(self, broker: RedisBroker, queue_name: str, prefetch: int, timeout: int, held: set[bytes]) -> None:
+    def __init__(
+        self,
+        broker: RedisBroker,
+        queue_name: str,
+        prefetch: int,
+        timeout: int,
+        held: set[bytes],
+        *,
+        gate: threading.Event,
+    ) -> None:
         super().__init__(broker, queue_name, prefetch, timeout)  # type: ignore[no-untyped-call]
         self._key = f"{broker.namespace}:{queue_name}"
         self._acks_key = f"{broker.namespace}:__acks__.{broker.broker_id}.{queue_name}"
         # The broker's, since a consumer is made anew after a lost connection while its messages are still handled.
         self._held = held
+        # Set while messages may be taken: an operator can have the queue left alone.
+        self._gate = gate
         self._one_is_done = threading.Event()
         self._audited_at = float("-inf")
 
@@ -73,6 +84,10 @@ class PromptConsumer(_RedisConsumer):
 
     def _fetch(self) -> list[bytes]:
         self._one_is_done.clear()
+        if not self._gate.is_set():
+            if not self._gate.wait(WAIT_SECONDS):
+                self._take(0)  # a sign of life
+            return []
         free = self.prefetch - self.outstanding_message_count
         if free <= 0:
             if not self._one_is_done.wait(WAIT_SECONDS):
@@ -80,7 +95,8 @@ class PromptConsumer(_RedisConsumer):
             return []
         messages = self._take(free)
         if not messages and self.broker.client.blmove(self._key, self._key, WAIT_SECONDS, "LEFT", "LEFT"):
-            messages = self._take(free)
+            # It may have been paused meanwhile: then the message stays where it is.
+            messages = self._take(free if self._gate.is_set() else 0)
         return messages
 
     def _take(self, count: int) -> list[bytes]:

@@ -6,6 +6,8 @@
     ├── FailedPrecondition     the request is fine, the state of the thing is not
     ├── TooLarge               over a limit of this server that another way in may not have
     ├── Busy                   there is as much to do as the service takes on for now
+    ├── Unauthenticated        nobody knows who is asking
+    ├── PermissionDenied       it is known who is asking, and that they may not
     ├── Stalled                what the caller was about to send did not come in time
     ├── Unavailable            something that the service needs is away for now
     ├── ConfigurationError     a setting is wrong; the service does not start
@@ -74,8 +76,26 @@ class Busy(ImageBlurError):
         self.retry_seconds = retry_seconds
 
 
+class Unauthenticated(ImageBlurError):
+    """There is no key with the call, or none that is valid."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class PermissionDenied(ImageBlurError):
+    """The key is valid, but its role is not one that may do this."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
 class Stalled(ImageBlurError):
     """What the caller was about to send did not come in time."""
+
+    reason = "STALLED"
 
 
 class Unavailable(ImageBlurError):

@@ -15,17 +15,16 @@ def configure(level: str, log_format: str) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        # Neither local variables nor the values of a row: there are addresses and tokens among both.
+        structlog.processors.format_exc_info,
+        _without_values,
     ]
     renderer: structlog.typing.Processor
     if log_format == "json":
-        shared.append(structlog.processors.format_exc_info)
         renderer = structlog.processors.JSONRenderer()
     else:
         renderer = structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(),
-            pad_event_to=0,
-            # The default one shows local variables, and with them addresses and tokens.
-            exception_formatter=structlog.dev.plain_traceback,
+            colors=sys.stderr.isatty(), pad_event_to=0, exception_formatter=structlog.dev.plain_traceback
         )
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -46,6 +45,14 @@ def configure(level: str, log_format: str) -> None:
     # These tell of every job, message and statement at INFO; the services log what matters of them.
     for chatty in ("apscheduler", "alembic", "dramatiq"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLevelName(level)))
+
+
+def _without_values(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """PostgreSQL's details quote rows: `DETAIL:  Key (email)=(ann@example.org) already exists.`."""
+    if trace := event.get("exception"):
+        lines = str(trace).splitlines()
+        event["exception"] = "\n".join(line for line in lines if not line.lstrip().startswith(("DETAIL:", "CONTEXT:")))
+    return event
 
 
 def get(name: str) -> structlog.stdlib.BoundLogger:

@@ -2,12 +2,20 @@
 
 from enum import StrEnum
 
+from services.common.errors import Reason
+
 MAX_ATTEMPTS = 10
 """Claims of an image before it is given up, whatever ended them: killed workers are not the image's fault."""
 MAX_LETTER_ATTEMPTS = 20
 """About five hours: a mail server that is down for maintenance, or that makes strangers wait (greylisting)."""
 MAX_CRASHES = 3
 """Deaths of the child that worked on an image before the image is held responsible."""
+
+RETRIABLE = frozenset({Reason.TIMED_OUT, Reason.CRASHED, Reason.INTERNAL})
+"""Why an image failed that may be blurred another time: under less load, with more memory, by a mended version.
+
+Its original is kept for that until the order expires, or an operator drops the failure. Other reasons lie in the file.
+"""
 
 LATE_SECONDS = 600
 """When no worker is left that had an image when the image ended otherwise; an attempt takes 500 seconds at most."""

@@ -2,16 +2,17 @@
 
 import os
 import sys
+from collections.abc import Sequence
 
 
-def serve(setup: str, *, queue: str, threads: int, drain_seconds: int) -> None:
+def serve(setup: str, *, queues: Sequence[str], threads: int, prefetch: int, drain_seconds: int) -> None:
     """Run until SIGTERM, then exit; `setup` is `module:function`, called in the worker process.
 
-    As many messages are taken from the queue as there are threads, so that none waits behind a busy worker while
-    another is idle.
+    Of each queue at most `prefetch` messages are held, waiting ones included: no more than there are threads for, so
+    that none waits behind a busy worker while another is idle.
     """
     # Read when dramatiq.worker is imported.
-    os.environ["dramatiq_queue_prefetch"] = str(threads)  # noqa: SIM112
+    os.environ["dramatiq_queue_prefetch"] = str(prefetch)  # noqa: SIM112
     # After a lost connection; the default of three seconds would be most of a recovery.
     os.environ["dramatiq_restart_delay"] = "500"  # noqa: SIM112
     from dramatiq import cli  # noqa: PLC0415
@@ -22,9 +23,10 @@ def serve(setup: str, *, queue: str, threads: int, drain_seconds: int) -> None:
             setup,
             "--processes=1",
             f"--threads={threads}",
-            f"--queues={queue}",
             f"--worker-shutdown-timeout={drain_seconds * 1000}",
             "--skip-logging",
+            "--queues",
+            *queues,
         ]
     )
     sys.exit(cli.main(arguments))  # type: ignore[no-untyped-call]

@@ -12,15 +12,22 @@ MAX_CALLS = 256
 """Calls that are answered at once: many times what the threads behind them work on."""
 MAX_UPLOADS = 32
 MAX_DOWNLOADS = 64
+MAX_PROBES = 64
+"""Health checks and reflections, each."""
 RETRY_SECONDS = 2.0
 
 SMALL_MESSAGE = 64 << 10
 """Largest message of a method that brings no images."""
 IMAGE_ID_BYTES = 40
 """An image's id in a message."""
-SMALL_SECONDS = 10.0
+SMALL_SECONDS = 5.0
 """A message has to arrive within so many seconds; a client sends a small one along with the call."""
+START_SECONDS = 10.0
 LARGE_SECONDS = 30.0
+IDLE_SECONDS = 60.0
+"""An upload is given up when nothing comes for so long."""
+SMALL_IDLE_SECONDS = 2.0
+"""Clients of reflection ask at once what they want to know; some then keep its stream open for as long as they run."""
 
 
 class Calls:
@@ -55,30 +62,50 @@ class Terms:
     calls: Calls
     budget: Budget
     room: int
-    """Bytes to reserve: the largest that its message may have, or what an upload buffers."""
+    """Bytes to reserve: what gRPC may read before we see how large a message is, or more that an upload buffers."""
+    largest: int
+    """Largest message that the method takes."""
     seconds: float
     """Its (first) message has to arrive within so many."""
+    idle_seconds: float
+    """A stream is given up when its next message does not come for so long."""
 
 
 class Admission:
     """Lets calls in or sends them away.
 
-    An eighth of the bytes is for small messages: however slowly large ones crawl in, an order can be asked for.
+    gRPC has one limit for the messages of all methods, and reads them whole: until one is there, each may be as large.
+    So whatever must not be held up by others has bytes of its own: however slowly large messages crawl in, an order can
+    be asked for, and however many ask, load balancers are told that the server is well.
     """
 
     def __init__(self, settings: GatewaySettings, *, upload_bytes: int) -> None:
-        self.small = Budget(settings.max_bytes_in_flight // 8)
-        self.large = Budget(settings.max_bytes_in_flight - self.small.capacity)
+        message = settings.largest_message
+        self.health, self.reflection = Budget(2 * message), Budget(4 * message)
+        self.small = Budget(settings.max_bytes_in_flight // 4)
+        self.large = Budget(
+            settings.max_bytes_in_flight - sum(b.capacity for b in (self.health, self.reflection, self.small))
+        )
+        upload = max(upload_bytes, message)
+        ids = min(SMALL_MESSAGE + IMAGE_ID_BYTES * settings.max_images, message)
         # Uploads may take long: they always leave room for a message.
-        uploads = min(MAX_UPLOADS, (self.large.capacity - settings.largest_message) // upload_bytes)
-        calls, watches = Calls("calls", MAX_CALLS), Calls("watches", settings.max_watches)
-        ids = min(SMALL_MESSAGE + IMAGE_ID_BYTES * settings.max_images, self.small.capacity)
-        self._default = Terms(calls, self.small, SMALL_MESSAGE, SMALL_SECONDS)
+        uploads = min(MAX_UPLOADS, (self.large.capacity - message) // upload)
+
+        def small(calls: Calls, budget: Budget, largest: int = SMALL_MESSAGE) -> Terms:
+            return Terms(calls, budget, message, largest, SMALL_SECONDS, SMALL_IDLE_SECONDS)
+
+        calls = Calls("calls", MAX_CALLS)
+        self._default = small(calls, self.small)
         self._terms = {
-            "BlurOrder": Terms(calls, self.large, settings.largest_message, LARGE_SECONDS),
-            "StreamBlurOrder": Terms(Calls("uploads", uploads), self.large, upload_bytes, SMALL_SECONDS),
-            "WatchStatus": Terms(watches, self.small, SMALL_MESSAGE, SMALL_SECONDS),
-            "DownloadImages": Terms(Calls("downloads", MAX_DOWNLOADS), self.small, ids, SMALL_SECONDS),
+            "BlurOrder": Terms(calls, self.large, message, message, LARGE_SECONDS, IDLE_SECONDS),
+            "StreamBlurOrder": Terms(
+                Calls("uploads", uploads), self.large, upload, message, START_SECONDS, IDLE_SECONDS
+            ),
+            "WatchStatus": small(Calls("watches", settings.max_watches), self.small),
+            "DownloadImages": small(Calls("downloads", MAX_DOWNLOADS), self.small, ids),
+            "Check": small(Calls("health checks", MAX_PROBES), self.health),
+            "Watch": small(Calls("watches of health", MAX_PROBES), self.health),
+            "ServerReflectionInfo": small(Calls("reflections", MAX_PROBES), self.reflection),
         }
 
     @property

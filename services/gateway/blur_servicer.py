@@ -11,23 +11,23 @@ from imageblur.v1 import blur_service_pb2 as pb
 from imageblur.v1 import order_pb2
 from imageblur.v1.blur_service_pb2_grpc import BlurServiceServicer
 
-from services.common import archive
 from services.common.db.models import Image
 from services.common.db.orders import Snapshot
 from services.common.errors import InvalidArgument, TooLarge, Violation
 from services.common.orders import DeliveryState, OrderState
 from services.common.spec import BlurSpec, Format
-from services.gateway import requests
+from services.gateway import downloads, requests
+from services.gateway.callers import principal
+from services.gateway.downloads import Downloads
 from services.gateway.responses import delivery_message, email_hint, image_message, order_message
 from services.gateway.uploads import Intake, Upload, receiving
-from services.gateway.use_cases import MAX_PAGE, Changed, Result, UseCases
+from services.gateway.use_cases import MAX_PAGE, Changed, UseCases
 from services.gateway.watching import Watching
 
 Context = aio.ServicerContext[Any, Any]
 
 MAX_CHUNK_BYTES = 2 << 20
 DEFAULT_PAGE = 100
-PRINCIPAL = "anonymous"
 
 
 class BlurServicer(BlurServiceServicer):
@@ -39,6 +39,7 @@ class BlurServicer(BlurServiceServicer):
         self._offload = intake.offload
         self._use_cases = use_cases
         self._watching = watching
+        self._downloads = Downloads(intake.blobs)
 
     async def GetLimits(self, request: pb.GetLimitsRequest, context: Context) -> pb.GetLimitsResponse:
         """What this server takes."""
@@ -72,7 +73,7 @@ class BlurServicer(BlurServiceServicer):
             violations[:0] = error.violations
         violations.check()
         del request  # or the images would be in memory twice
-        async with receiving(self._intake, PRINCIPAL, "BlurOrder", header, len(images)) as upload:
+        async with receiving(self._intake, principal(), "BlurOrder", header, len(images)) as upload:
             for index, (filename, spec, data) in enumerate(images):
                 async with upload.image(filename, spec, field=f"images[{index}]") as incoming:
                     await incoming.write(data)
@@ -92,7 +93,7 @@ class BlurServicer(BlurServiceServicer):
         header = requests.parse_header(start.order, "order")
         if not 1 <= start.image_count <= self._settings.largest_order:
             raise InvalidArgument(Violation("start.image_count", f"must be 1 to {self._settings.largest_order}"))
-        async with receiving(self._intake, PRINCIPAL, "StreamBlurOrder", header, start.image_count) as upload:
+        async with receiving(self._intake, principal(), "StreamBlurOrder", header, start.image_count) as upload:
             count = 0
             part = await anext(request_iterator, None)
             while part is not None and part.WhichOneof("part") == "image" and count < start.image_count:
@@ -181,7 +182,7 @@ class BlurServicer(BlurServiceServicer):
         delivery, letters = await self._offload(
             self._use_cases.send_images,
             requests.parse_id(request.order_id),
-            principal=PRINCIPAL,
+            principal=principal(),
             request_id=requests.parse_request_id(request.request_id),
             when_ready=request.when_ready,
         )
@@ -193,19 +194,11 @@ class BlurServicer(BlurServiceServicer):
         context: Context,
     ) -> AsyncIterator[pb.DownloadImagesResponse]:
         """The results, file by file or as an archive."""
-        order_id = requests.parse_id(request.order_id)
-        ids = [requests.parse_id(text, f"image_ids[{index}]") for index, text in enumerate(request.image_ids)]
-        results = await self._offload(self._use_cases.results, order_id, ids)
-        blobs = self._intake.blobs
-        if request.archive:
-            yield pb.DownloadImagesResponse(file=pb.FileStart(filename=archive.NAME, media_type=archive.MEDIA_TYPE))
-            content = archive.stream_archive((result.name, blobs.stream(result.key)) for result in results)
-            async for chunk in self._offload.iterate(content):
-                yield pb.DownloadImagesResponse(chunk=chunk)
-            return
-        for result in results:
-            yield pb.DownloadImagesResponse(file=_file_start(result))
-            async for chunk in self._offload.iterate(blobs.stream(result.key)):
+        asked = downloads.parse(request, self._use_cases.tokens)
+        results = await self._offload(self._use_cases.results, asked.order_id, asked.image_ids)
+        async for file in self._offload.iterate(self._downloads.files(asked, results)):
+            yield pb.DownloadImagesResponse(file=file.start)
+            async for chunk in self._offload.iterate(file.content):
                 yield pb.DownloadImagesResponse(chunk=chunk)
 
     async def CancelOrder(self, request: pb.CancelOrderRequest, context: Context) -> pb.CancelOrderResponse:
@@ -215,7 +208,7 @@ class BlurServicer(BlurServiceServicer):
 
     async def DeleteOrder(self, request: pb.DeleteOrderRequest, context: Context) -> pb.DeleteOrderResponse:
         """Delete an order."""
-        await self._offload(self._use_cases.delete, requests.parse_id(request.order_id))
+        await self._offload.to_its_end(self._use_cases.delete, requests.parse_id(request.order_id))
         return pb.DeleteOrderResponse()
 
 
@@ -247,13 +240,3 @@ def _next_page(images: Sequence[Image], limit: int) -> str:
 def _at_rest(changed: Changed) -> bool:
     mailing = any(DeliveryState(delivery.state).open for delivery, _ in changed.snapshot.deliveries)
     return not OrderState(changed.snapshot.order.state).open and not mailing
-
-
-def _file_start(result: Result) -> pb.FileStart:
-    return pb.FileStart(
-        image_id=str(result.image.id),
-        filename=result.name,
-        media_type=Format(result.image.format or "").media_type,
-        size_bytes=result.image.output_bytes,
-        sha256=bytes.fromhex(result.image.output_sha256 or ""),
-    )

@@ -20,8 +20,10 @@ from services.common.errors import (
     ImageBlurError,
     InvalidArgument,
     NotFound,
+    PermissionDenied,
     Stalled,
     TooLarge,
+    Unauthenticated,
     Unavailable,
     Violation,
 )
@@ -31,6 +33,11 @@ RETRY_SECONDS = 2
 # Beyond 8 KiB of metadata clients see another error than the one that was sent.
 MAX_VIOLATIONS = 20
 MAX_DETAIL_BYTES = 4096
+_PLAIN = {
+    Unauthenticated: code_pb2.UNAUTHENTICATED,
+    PermissionDenied: code_pb2.PERMISSION_DENIED,
+    Stalled: code_pb2.DEADLINE_EXCEEDED,
+}
 
 
 def to_status(error: Exception) -> status_pb2.Status:
@@ -76,8 +83,8 @@ def to_status(error: Exception) -> status_pb2.Status:
                 QuotaFailure(violations=[QuotaFailure.Violation(subject=error.subject, description=str(error))]),
                 _retry(error.retry_seconds),
             )
-        case Stalled():
-            return _status(code_pb2.DEADLINE_EXCEEDED, str(error), "STALLED")
+        case Unauthenticated() | PermissionDenied() | Stalled():
+            return _status(_PLAIN[type(error)], str(error), error.reason)
         case Unavailable():
             return _status(
                 code_pb2.UNAVAILABLE,

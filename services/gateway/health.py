@@ -7,6 +7,7 @@ from grpc_health.v1.health import aio as health
 from grpc_health.v1.health_pb2 import HealthCheckResponse
 
 from services.common import log
+from services.gateway import metrics
 from services.gateway.offload import Offload
 
 INTERVAL_SECONDS = 2
@@ -34,6 +35,8 @@ class Health:
     async def look(self) -> None:
         """Look once at everything, and tell what has changed."""
         failing = {name for name in self._checks if not await self._ok(name)}
+        for name in self._checks:
+            metrics.need_seen(name, up=name not in failing)
         for name in failing - self._failing:
             _log.error("cannot be reached, not serving", what=name)
         for name in self._failing - failing:

@@ -1,7 +1,8 @@
 """Around every call: it is let in or not, errors become statuses, and one line of log says how it went."""
 
+import asyncio
 import contextlib
-import time
+import inspect
 import traceback
 from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn, TypeAlias
@@ -12,15 +13,16 @@ from grpc_status import rpc_status
 
 from services.common import log
 from services.common.errors import ImageBlurError
+from services.gateway.access import Access
+from services.gateway.account import Account
 from services.gateway.admission import Admission
 from services.gateway.budget import Reservation
+from services.gateway.callers import CALL, Call
 from services.gateway.errors import to_status
 from services.gateway.reading import Context, each_message, only_message
+from services.gateway.under_way import UnderWay
 
 _log = log.get(__name__)
-# Polled by load balancers and by the stack: a line each would bury the rest.
-_QUIET = ("/grpc.health.", "/grpc.reflection.")
-
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"  # generic only in its stubs
 
 
@@ -31,8 +33,10 @@ class Boundary(aio.ServerInterceptor):
     large; on the wire the two are the same.
     """
 
-    def __init__(self, admission: Admission) -> None:
+    def __init__(self, admission: Admission, access: Access) -> None:
         self._admission = admission
+        self._access = access
+        self._under_way = UnderWay()
 
     async def intercept_service(
         self,
@@ -41,68 +45,104 @@ class Boundary(aio.ServerInterceptor):
     ) -> Handler:
         """Wrap the handler of a call."""
         handler = await continuation(handler_call_details)
-        method = str(handler_call_details.method)
-        if handler is None or method.startswith(_QUIET):
-            return handler
-        call = _Call(method.rpartition("/")[2], handler, self._admission)
+        if handler is None:
+            return None
+        call = _Call(handler_call_details, handler, self._admission, self._access, self._under_way)
         if handler.response_streaming:
             return grpc.stream_stream_rpc_method_handler(call.streaming, None, handler.response_serializer)
         return grpc.stream_unary_rpc_method_handler(call.single, None, handler.response_serializer)
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Let no call in any more; those under way get so long, then they are told to try elsewhere.
+
+        gRPC itself would end them as CANCELLED, which tells a client that it was not meant to succeed.
+        """
+        await self._under_way.stop(grace_seconds)
 
 
 class _Call:
     """A call of one method."""
 
-    def __init__(self, method: str, handler: Any, admission: Admission) -> None:
-        self._method = method
+    def __init__(
+        self,
+        details: grpc.HandlerCallDetails,
+        handler: Any,
+        admission: Admission,
+        access: Access,
+        under_way: UnderWay,
+    ) -> None:
+        method = str(details.method)
+        self._path = method
+        self._metadata = details.invocation_metadata or ()
+        self._access = access
+        self._method = method.rpartition("/")[2]
+        self._account = Account(method)
         self._parse = handler.request_deserializer
         self._request_streaming = handler.request_streaming
         self._behavior = handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
         self._admission = admission
-        self._terms = admission.terms(method)
+        self._terms = admission.terms(self._method)
+        self._under_way = under_way
 
     async def single(self, _requests: object, context: Context) -> Any:
         """Answer with one message."""
-        begin = time.monotonic()
         try:
-            async with self._admission.admit(self._terms) as reservation:
-                # Handed on and not kept: a large message goes as soon as the method is done with it.
-                response = await self._behavior(await self._read(context, reservation), context)
+            with self._under_way.one():
+                self._identify(context)
+                async with self._admission.admit(self._terms) as reservation:
+                    # Handed on and not kept: a large message goes as soon as the method is done with it.
+                    response = await self._behavior(await self._read(context, reservation), context)
+        except asyncio.CancelledError:
+            self._account.close("CANCELLED")
+            raise
         except Exception as error:
-            await self._fail(context, begin, error)
-        self._tell("OK", begin)
+            await self._fail(context, error)
+        self._account.saw(response)
+        self._account.close("OK")
         return response
 
     async def streaming(self, _requests: object, context: Context) -> None:
         """Answer with a stream of messages."""
-        begin = time.monotonic()
         try:
-            async with (
-                self._admission.admit(self._terms) as reservation,
-                contextlib.aclosing(self._behavior(await self._read(context, reservation), context)) as responses,
-            ):
-                async for response in responses:
-                    await context.write(response)
+            with self._under_way.one():
+                self._identify(context)
+                async with self._admission.admit(self._terms) as reservation:
+                    await self._respond(self._behavior(await self._read(context, reservation), context), context)
+        except asyncio.CancelledError:
+            self._account.close("CANCELLED")
+            raise
         except Exception as error:
-            await self._fail(context, begin, error)
-        self._tell("OK", begin)
+            await self._fail(context, error)
+        self._account.close("OK")
+
+    def _identify(self, context: Context) -> None:
+        # First: whom we do not know takes no place, and nothing of the message is read.
+        caller = self._access.caller(self._path, self._metadata)
+        CALL.set(Call(caller, context.peer()))
+
+    async def _respond(self, responses: Any, context: Context) -> None:
+        if inspect.isawaitable(responses):  # it writes to the context itself
+            await responses
+            return
+        async with contextlib.aclosing(responses):
+            async for response in responses:
+                await context.write(response)
 
     async def _read(self, context: Context, reservation: Reservation) -> Any:
         if self._request_streaming:
             return each_message(context, self._parse, self._terms)
-        return await only_message(context, self._parse, self._terms, reservation)
+        message = await only_message(context, self._parse, self._terms, reservation)
+        self._account.saw(message)
+        return message
 
-    async def _fail(self, context: Context, begin: float, error: Exception) -> NoReturn:
+    async def _fail(self, context: Context, error: Exception) -> NoReturn:
         if isinstance(error, aio.AbortError):
+            self._account.close("ABORTED")
             raise error
         status = rpc_status.to_status(to_status(error))
-        if isinstance(error, ImageBlurError):
-            self._tell(status.code.name, begin)
-        else:
+        self._account.close(status.code.name)
+        if not isinstance(error, ImageBlurError):
             _log.error("rpc failed", method=self._method, exc_info=error)
         # What the call held, a large message at worst, goes with it, and not when garbage is collected one day.
         traceback.clear_frames(error.__traceback__)
         await context.abort(status.code, status.details or "", status.trailing_metadata or ())
-
-    def _tell(self, code: str, begin: float) -> None:
-        _log.info("rpc", method=self._method, code=code, seconds=round(time.monotonic() - begin, 4))

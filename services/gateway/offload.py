@@ -6,6 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import ParamSpec, TypeVar
 
+from services.common.errors import Unavailable
+
+ANSWER_SECONDS = 10.0
+"""A database that has not answered for so long does not answer: drivers notice that in minutes, if at all."""
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -17,7 +22,19 @@ class Offload:
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="gateway")
 
     async def __call__(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """The result of a blocking function."""
+        """The result of a blocking function.
+
+        Raises:
+            Unavailable: It took too long. Nobody waits for it any more, but what it does may still be done.
+        """
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await self.to_its_end(function, *args, **kwargs)
+        except TimeoutError:
+            raise Unavailable("the database or the blob store does not answer") from None
+
+    async def to_its_end(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """The result of a blocking function, however long it takes."""
         return await asyncio.get_running_loop().run_in_executor(self._executor, partial(function, *args, **kwargs))
 
     async def iterate(self, items: Iterator[R]) -> AsyncIterator[R]:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -19,6 +19,7 @@ from services.common.db import backlog, idempotency
 from services.common.db.engine import Database
 from services.common.errors import Busy, Unavailable
 from services.gateway.offload import Offload
+from services.gateway.rate_limits import Rate, RateLimits
 from services.gateway.settings import MIB, GatewaySettings
 
 BROKER_SECONDS = 1.5
@@ -35,6 +36,8 @@ class Asked:
     principal: str
     method: str
     request_id: UUID | None
+    counted_as: str = ""
+    """Whose rate it counts to; empty: nobody's."""
 
 
 class Readiness:
@@ -53,6 +56,8 @@ class Readiness:
             socket_connect_timeout=BROKER_SECONDS,
             retry=Retry(NoBackoff(), 1, supported_errors=(aioredis.ConnectionError,)),
         )
+        self.limits = RateLimits(self._client)
+        self._rate = Rate("orders", settings.max_orders_per_minute, 60)
         self._ping: asyncio.Task[None] | None = None
 
     async def close(self) -> None:
@@ -75,10 +80,11 @@ class Readiness:
 
         Raises:
             Unavailable: Something that it needs is away, or the disk is almost full.
-            Busy: The queue is full.
+            Busy: The queue is full, or the caller places more orders than they may.
         """
+        self.limits.check(self._rate, asked.counted_as)
         # At once; and to the end both, so that whoever cleans up after one of them finds what the other has begun.
-        outcomes = await asyncio.gather(self.broker(), self._look_in_time(asked, begin), return_exceptions=True)
+        outcomes = await asyncio.gather(self._count(asked), self._look_in_time(asked, begin), return_exceptions=True)
         for outcome in outcomes:
             if outcome is not None:
                 raise outcome
@@ -108,6 +114,14 @@ class Readiness:
             )
             raise Busy("QUEUE_FULL", "queued images", message, retry_seconds=QUEUE_RETRY_SECONDS)
 
+    async def _count(self, asked: Asked) -> None:
+        if not self._rate.count or not asked.counted_as:
+            await self.broker()
+            return
+        with _reaching_broker():
+            async with asyncio.timeout(BROKER_SECONDS):
+                await self.limits.count(self._rate, asked.counted_as)
+
     async def _look_in_time(self, asked: Asked, begin: Callable[[Session], None] | None) -> None:
         try:
             async with asyncio.timeout(CHECK_SECONDS):
@@ -126,8 +140,14 @@ class Readiness:
                 begin(session)
 
     async def _reach_broker(self) -> None:
-        try:
+        with _reaching_broker():
             async with asyncio.timeout(BROKER_SECONDS):
                 await self._client.ping()
-        except (RedisError, OSError) as error:  # a TimeoutError is an OSError
-            raise Unavailable("the broker cannot be reached") from error
+
+
+@contextlib.contextmanager
+def _reaching_broker() -> Iterator[None]:
+    try:
+        yield
+    except (RedisError, OSError) as error:  # a TimeoutError is an OSError
+        raise Unavailable("the broker cannot be reached") from error

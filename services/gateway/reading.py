@@ -13,9 +13,6 @@ from services.gateway.budget import Reservation
 
 Context = aio.ServicerContext[Any, Any]
 
-IDLE_SECONDS = 60.0
-"""A stream is given up when nothing comes for so long."""
-
 
 async def only_message(context: Context, parse: Any, terms: Terms, reservation: Reservation) -> Any:
     """The one message of a call; its reservation shrinks to what it takes.
@@ -33,9 +30,7 @@ async def only_message(context: Context, parse: Any, terms: Terms, reservation: 
                 raise _wrong("must be the only one of its call")
     except TimeoutError:
         raise Stalled(f"the message did not arrive within {terms.seconds:g} seconds") from None
-    if len(message) > terms.room:
-        raise _wrong(f"is larger than {terms.room} bytes")
-    reservation.shrink(len(message))
+    reservation.shrink(_measured(message, terms))
     return _parsed(message, parse)
 
 
@@ -43,7 +38,7 @@ async def each_message(context: Context, parse: Any, terms: Terms) -> AsyncItera
     """The messages of a stream.
 
     Raises:
-        InvalidArgument: One cannot be parsed.
+        InvalidArgument: One is too large or cannot be parsed.
         Stalled: The first, or the next, did not come in time.
     """
     seconds = terms.seconds
@@ -55,8 +50,15 @@ async def each_message(context: Context, parse: Any, terms: Terms) -> AsyncItera
             raise Stalled(f"nothing came for {seconds:g} seconds") from None
         if message is aio.EOF:
             return
+        _measured(message, terms)
         yield _parsed(message, parse)
-        seconds = IDLE_SECONDS
+        seconds = terms.idle_seconds
+
+
+def _measured(message: bytes, terms: Terms) -> int:
+    if len(message) > terms.largest:
+        raise _wrong(f"is larger than {terms.largest} bytes")
+    return len(message)
 
 
 def _parsed(message: bytes, parse: Any) -> Any:

@@ -1,5 +1,7 @@
 """What clients are answered, from rows."""
 
+from typing import overload
+
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from imageblur.v1 import order_pb2
@@ -26,9 +28,9 @@ def order_message(snapshot: Snapshot) -> order_pb2.Order:
             failed=order.failed,
             cancelled=order.cancelled,
         ),
-        create_time=_timestamp(order.created_at),
-        finish_time=_timestamp(order.finished_at),
-        expire_time=_timestamp(order.expires_at),
+        create_time=timestamp(order.created_at),
+        finish_time=timestamp(order.finished_at),
+        expire_time=timestamp(order.expires_at),
         deliveries=[delivery_message(delivery, letters) for delivery, letters in snapshot.deliveries],
         revision=order.revision,
         email_hint=email_hint(order.email) if order.email else "",
@@ -53,8 +55,8 @@ def image_message(image: Image) -> order_pb2.Image:
         height=image.height,
         media_type=Format(image.format).media_type if image.format else "",
         output_sha256=bytes.fromhex(image.output_sha256 or ""),
-        start_time=_timestamp(image.started_at),
-        finish_time=_timestamp(image.finished_at),
+        start_time=timestamp(image.started_at),
+        finish_time=timestamp(image.finished_at),
         attempts=image.attempts,
     )
 
@@ -67,8 +69,9 @@ def delivery_message(delivery: Delivery, letters: int) -> order_pb2.Delivery:
         state=order_pb2.DeliveryState.Value(f"DELIVERY_STATE_{delivery.state}"),
         failure=_failure(delivery.reason, delivery.message) if delivery.state == DeliveryState.FAILED else None,
         letters=letters,
-        request_time=_timestamp(delivery.requested_at),
-        send_time=_timestamp(delivery.finished_at) if sent else None,
+        server_words=delivery.message or "",
+        request_time=timestamp(delivery.requested_at),
+        send_time=timestamp(delivery.finished_at) if sent else None,
     )
 
 
@@ -84,7 +87,12 @@ def _failure(reason: str | None, message: str | None) -> order_pb2.Failure | Non
     return order_pb2.Failure(reason=order_pb2.FailureReason.Value(f"FAILURE_REASON_{reason}"), message=message or "")
 
 
-def _timestamp(microseconds: int | None) -> Timestamp | None:
+@overload
+def timestamp(microseconds: int) -> Timestamp: ...
+@overload
+def timestamp(microseconds: int | None) -> Timestamp | None: ...
+def timestamp(microseconds: int | None) -> Timestamp | None:
+    """A time of the database's clock."""
     if microseconds is None:
         return None
     return Timestamp(seconds=microseconds // SECOND, nanos=microseconds % SECOND * 1000)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from services.common.errors import InvalidArgument, Unavailable, Violation
 from services.common.messages import blur_image
 from services.common.orders import blob_prefix, source_key
 from services.common.spec import BlurSpec
+from services.gateway import metrics
+from services.gateway.callers import counted_as
 from services.gateway.image_upload import ImageUpload
 from services.gateway.offload import Offload
 from services.gateway.readiness import Asked, Readiness
@@ -54,6 +57,7 @@ class Upload:
         self._header = header
         self._dry_run = dry_run
         self._order_id = uuid4()
+        self._began = time.monotonic()
         self._images: list[NewImage] = []
         self._bytes = 0
         self._fingerprint = hashlib.sha256(_canonical(header))
@@ -76,7 +80,7 @@ class Upload:
                 yield image
                 image.check(size, sha256)
         spec_json = spec.to_json() if spec else None
-        self._images.append(NewImage(uuid4(), position, filename, spec_json, image.size))
+        self._images.append(NewImage(uuid4(), position, filename, spec_json, image.size, image.sha256.hex()))
         self._fingerprint.update(json.dumps([filename, spec_json, image.sha256.hex()]).encode())
 
     def _count(self, size: int) -> None:
@@ -104,7 +108,7 @@ class Upload:
             Unavailable: Something that it needs is away, or the disk is almost full.
             Busy: The queue is full.
         """
-        asked = Asked(count, self._principal, self._method, self._header.request_id)
+        asked = Asked(count, self._principal, self._method, self._header.request_id, counted_as())
         await self._intake.readiness.order(asked, None if self._dry_run else self._begin)
 
     async def commit(self) -> Snapshot | None:
@@ -114,14 +118,14 @@ class Upload:
         if self._dry_run:
             return None
         self._committing = True
-        return await self._intake.offload(self._commit)
+        return await self._intake.offload.to_its_end(self._commit)
 
     async def abandon(self) -> None:
         """Leave nothing behind. What cannot be removed now, the sweep removes."""
         self._given_up = True
         if self._begun:
             # Shielded: a client that has gone cancels its call, and must not cancel its clean-up.
-            await asyncio.shield(self._intake.offload(self._abandon))
+            await asyncio.shield(self._intake.offload.to_its_end(self._abandon))
 
     def _commit(self) -> Snapshot:
         intake, header = self._intake, self._header
@@ -135,6 +139,7 @@ class Upload:
             spec=header.spec.to_json(),
             notify=header.notify,
             retention=int(intake.settings.retention_days * 86_400),
+            upload_seconds=time.monotonic() - self._began,
         )
         with intake.database.write() as session:
             if header.request_id:
@@ -151,6 +156,7 @@ class Upload:
             backlog.take_turns(session)
             intake.readiness.queue(session, 0)
         intake.broker.send(map(blur_image, stored.queued))
+        metrics.order_accepted(len(self._images), self._bytes)
         return stored.snapshot
 
     def _abandon(self) -> None:

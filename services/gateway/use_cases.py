@@ -1,19 +1,23 @@
 """What the gateway does besides taking orders in: plain functions over the database, the blobs and the broker."""
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from services.common import receipt
 from services.common.blobs import BlobStore
 from services.common.broker import Broker
 from services.common.db import deliveries, idempotency, images, orders, subscribers, unowned_blobs
+from services.common.db.clock import to_datetime
 from services.common.db.engine import Database
 from services.common.db.models import Delivery, Image, Order
 from services.common.db.orders import Snapshot
-from services.common.errors import FailedPrecondition, InvalidArgument, NotFound, Violation
+from services.common.errors import Busy, FailedPrecondition, InvalidArgument, NotFound, Violation
 from services.common.messages import send_letter
 from services.common.names import result_names
 from services.common.orders import DeliveryState, ImageState, OrderState, blob_prefix, result_key
@@ -47,6 +51,26 @@ class Result:
 
 
 @dataclass(frozen=True)
+class Results:
+    """What can be handed out of an order."""
+
+    done: Sequence[Result]
+    order: Order
+    failed: Sequence[Image] = ()
+    """Images that have no result, where all were asked for."""
+
+    @property
+    def ordered_at(self) -> datetime:
+        """When the order was placed."""
+        return to_datetime(self.order.created_at)
+
+    def receipt(self) -> list[tuple[str, bytes]]:
+        """What was done to the images: the names and bytes of two files."""
+        lines = [receipt.line(self.order, result.image, result.name) for result in self.done]
+        return receipt.files(self.order, lines + [receipt.line(self.order, image, None) for image in self.failed])
+
+
+@dataclass(frozen=True)
 class UseCases:
     """The use cases, over what they need."""
 
@@ -56,6 +80,8 @@ class UseCases:
     tokens: Tokens
     window: int
     """Images in the queue or at work at a time, shared by the orders."""
+    mail_cooldown: float = 0.0
+    """Seconds between two requests for an order's results by mail."""
 
     def status(self, order_id: UUID) -> Snapshot:
         """How an order stands."""
@@ -104,7 +130,10 @@ class UseCases:
                     if delivery is None:
                         raise NotFound("delivery", str(earlier))
                     return delivery, deliveries.letter_count(session, delivery.id)
-            delivery = deliveries.find_open(session, order_id) or _ask(session, order, letters, when_ready=when_ready)
+            delivery = deliveries.find_open(session, order_id)
+            if delivery is None:
+                self._refuse_too_soon(session, order_id)
+                delivery = _ask(session, order, letters, when_ready=when_ready)
             if request_id:
                 idempotency.remember(session, request, delivery.id)
             count = deliveries.letter_count(session, delivery.id)
@@ -112,7 +141,18 @@ class UseCases:
         self.broker.announce(order_id)
         return delivery, count
 
-    def results(self, order_id: UUID, image_ids: Sequence[UUID]) -> list[Result]:
+    def _refuse_too_soon(self, session: Session, order_id: UUID) -> None:
+        """Whoever knows an order can ask for its mail, again and again: its reader must not be flooded."""
+        wait = deliveries.seconds_until_next(session, order_id, cooldown=self.mail_cooldown)
+        if wait > 0:
+            raise Busy(
+                "MAIL_COOLDOWN",
+                f"orders/{order_id}",
+                f"the results were mailed a moment ago: ask again in {math.ceil(wait)} seconds",
+                retry_seconds=wait,
+            )
+
+    def results(self, order_id: UUID, image_ids: Sequence[UUID]) -> Results:
         """The results that can be fetched: those asked for, or all."""
         with self.database.read() as session:
             snapshot = orders.snapshot(session, order_id)
@@ -127,7 +167,8 @@ class UseCases:
             for image, name in zip(done, names, strict=True)
         }
         if not image_ids:
-            return list(results.values())
+            failed = [image for image in found if image.state == ImageState.FAILED]
+            return Results(list(results.values()), snapshot.order, failed)
         states = {image.id: image.state for image in found}
         for image_id in image_ids:
             if image_id not in states:
@@ -135,7 +176,7 @@ class UseCases:
             if image_id not in results:
                 state = states[image_id]
                 raise FailedPrecondition("NOT_SUCCEEDED", f"images/{image_id}", f"image {image_id} is {state}")
-        return [results[image_id] for image_id in image_ids]
+        return Results([results[image_id] for image_id in image_ids], snapshot.order)
 
     def cancel(self, order_id: UUID) -> Snapshot:
         """Cancel what has not ended."""
@@ -178,7 +219,9 @@ class UseCases:
     def unsubscribe_address(self, email_key: str) -> None:
         """End a subscription by address."""
         with self.database.write() as session:
-            subscribers.unsubscribe(session, email_key=email_key)
+            goodbye = subscribers.unsubscribe(session, email_key=email_key)
+        if goodbye:
+            self.broker.send([send_letter(goodbye)])
 
     def unsubscribe_token(self, token: str) -> None:
         """End a subscription by the token of a letter."""

@@ -1,18 +1,27 @@
-"""`python -m services.mailer`: send letters until SIGTERM."""
+"""`python -m services.mailer`: send letters until SIGTERM; with a command, what it says, then end."""
+
+import sys
 
 from services.common import migrations, startup, worker
-from services.common.messages import MAIL_QUEUE
+from services.common.messages import MAIL_QUEUE, MAILING_QUEUE
 from services.mailer.settings import MailerSettings
 
 
 def main() -> None:
-    """Check the settings and the database, then serve."""
+    """Check the settings and the database, then serve, or do what the command says."""
+    if len(sys.argv) > 1:
+        from services.mailer.commands import main as command  # noqa: PLC0415 - what serves needs none of it
+
+        command()
+        return
     settings = MailerSettings.load()
     migrations.check_url(settings.database_url)
     worker.serve(
         "services.mailer.app:setup",
-        queue=MAIL_QUEUE,
-        threads=settings.mailer_threads,
+        queues=[MAIL_QUEUE, MAILING_QUEUE],
+        # Of each queue no more is held than it has threads: a mailing never takes one of the others'.
+        threads=settings.mailer_threads + settings.mailing_connections,
+        prefetch=settings.mailer_threads,
         drain_seconds=settings.smtp_timeout_seconds + 5,
     )
 

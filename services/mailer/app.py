@@ -1,25 +1,35 @@
 """Wires the mailer: `dramatiq services.mailer.app:setup` calls `setup` in the worker process."""
 
 import ssl
+import threading
 
 import dramatiq
 from dramatiq import Middleware, Worker
 
-from services.common import broker, log
+from services.common import broker, log, metrics, tracing
 from services.common.blobs import BlobStore
 from services.common.db.engine import Database
 from services.common.leases import Leases
-from services.common.messages import MAIL_QUEUE
+from services.common.messages import MAIL_QUEUE, MAILING_QUEUE
+from services.common.station import Station
 from services.common.tokens import Tokens
 from services.mailer.actors import register
 from services.mailer.addresses import parse_sender
+from services.mailer.dkim import Signer
 from services.mailer.drafting import Drafting
+from services.mailer.errands import RunErrand
+from services.mailer.explaining import concerns
+from services.mailer.mailing import SendMailing
+from services.mailer.message import Stationery
+from services.mailer.operator import Operator
 from services.mailer.parts import archive_capacity
 from services.mailer.postbox import Postbox
 from services.mailer.render import Renderer
 from services.mailer.settings import MailerSettings
-from services.mailer.smtp import SmtpSender
-from services.mailer.use_cases import PrepareMailing, RenewLeases, SendLetter
+from services.mailer.smtp import SmtpLine, SmtpSender
+from services.mailer.subscriber_letters import WeeklyDrafting
+from services.mailer.token_bucket import TokenBucket
+from services.mailer.use_cases import RenewLeases, SendLetter
 
 _log = log.get("services.mailer")
 
@@ -28,25 +38,54 @@ def setup() -> None:
     """Make broker, actors and what they need; nothing connects or starts before the worker boots."""
     settings = MailerSettings.load()
     log.configure(settings.log_level, settings.log_format)
-    queues = broker.connect(settings.broker_url, MAIL_QUEUE)
-    database = Database(settings.database_url, pool_size=settings.mailer_threads + 1)
+    connections = settings.mailing_connections
+    queues = broker.connect(settings.broker_url, MAIL_QUEUE, MAILING_QUEUE, most_held={MAILING_QUEUE: connections})
+    database = Database(settings.database_url, pool_size=settings.mailer_threads + connections + 1)
     leases = Leases(RenewLeases(database))
+    stopping = threading.Event()
+    tokens = Tokens(*settings.signing_keys)
+    postbox = make_postbox(settings)
+    sender = smtp_sender(settings)
+    bucket = TokenBucket(queues.client, f"{settings.smtp_host}:{settings.smtp_port}", settings.smtp_rate, stopping)
+    capacity = archive_capacity(settings.attachment_limit_mb)
     send_letter = SendLetter(
         database=database,
         broker=queues,
         leases=leases,
-        draft=Drafting(
-            Tokens(settings.secret_key.get_secret_value()),
-            settings.public_url,
-            archive_capacity(settings.attachment_limit_mb),
-        ),
-        postbox=Postbox(BlobStore(settings.blob_url), Renderer(), parse_sender(settings.mail_from)),
-        sender=smtp_sender(settings),
+        draft=Drafting(tokens, settings.public_url, capacity),
+        postbox=postbox,
+        sender=sender,
+        bucket=bucket,
         send_seconds=settings.smtp_timeout_seconds,
+        letters_per_hour=settings.letters_per_hour,
     )
-    register(queues, send_letter, PrepareMailing(database, queues))
-    queues.add_middleware(_Lifecycle(leases, database))
+    send_mailing = SendMailing(
+        database=database,
+        broker=queues,
+        leases=leases,
+        draft=WeeklyDrafting(tokens, settings.public_url),
+        postbox=postbox,
+        connect=lambda: SmtpLine(sender),
+        bucket=bucket,
+        send_seconds=settings.smtp_timeout_seconds,
+        connections=connections,
+    )
+    operator = Operator(
+        database, postbox, sender, WeeklyDrafting(tokens, settings.public_url), settings.mailing_text_dir
+    )
+    run_errand = RunErrand(database, queues, operator, lambda: list(concerns(settings)), connections)
+    register(queues, send_letter, send_mailing, run_errand)
+    queues.add_middleware(_Lifecycle(settings, leases, database, stopping))
+    queues.add_middleware(Station(database, queues, {MAIL_QUEUE: settings.mailer_threads, MAILING_QUEUE: connections}))
     dramatiq.set_broker(queues)
+
+
+def make_postbox(settings: MailerSettings) -> Postbox:
+    """What writes letters, as it is set."""
+    sender = parse_sender(settings.mail_from)
+    signer = Signer.load(settings.dkim_key_file, settings.dkim_selector, sender.domain)
+    reply_to = parse_sender(settings.mail_reply_to) if settings.mail_reply_to else None
+    return Postbox(BlobStore(settings.blob_url), Renderer(), Stationery(sender, reply_to, signer))
 
 
 def smtp_sender(settings: MailerSettings) -> SmtpSender:
@@ -65,14 +104,23 @@ def smtp_sender(settings: MailerSettings) -> SmtpSender:
 class _Lifecycle(Middleware):
     """Starts what the actors need before the first message, and ends it after the last."""
 
-    def __init__(self, leases: Leases, database: Database) -> None:
+    def __init__(self, settings: MailerSettings, leases: Leases, database: Database, stopping: threading.Event) -> None:
+        self._settings = settings
         self._leases = leases
         self._database = database
+        self._stopping = stopping
 
     def before_worker_boot(self, _broker: dramatiq.Broker, _worker: Worker) -> None:
         self._leases.start()
+        tracing.start("mailer", self._settings.traces_endpoint)
+        metrics.serve("mailer", self._settings.metrics_host, self._settings.mailer_metrics_port)
         _log.info("ready")
+
+    def before_worker_shutdown(self, _broker: dramatiq.Broker, _worker: Worker) -> None:
+        # A mailing at work gives back what it has not begun.
+        self._stopping.set()
 
     def after_worker_shutdown(self, _broker: dramatiq.Broker, _worker: Worker) -> None:
         self._leases.stop()
         self._database.close()
+        tracing.stop()

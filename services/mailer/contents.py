@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from services.common.errors import Reason
+from services.mailer.markup import Block
 
 MAX_LISTED_FAILURES = 100
 
@@ -17,6 +18,19 @@ class FailedImage:
     position: int
     reason: Reason
     message: str
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """A small picture of a result inside the letter; sizes in pixels as shown."""
+
+    position: int
+    cid: str
+    """Its Content-ID, without brackets."""
+    width: int
+    height: int
+    data: bytes
+    """A JPEG file."""
 
 
 @dataclass(frozen=True)
@@ -37,23 +51,37 @@ class OrderReady:
     first: int
     last: int
     """Positions of the first and the last image in this part."""
+    order_url: str | None = None
+    """The page of the order."""
+    archive_url: str | None = None
+    """Where results that are too large to attach are fetched."""
+    thumbnails: Sequence[Thumbnail] = ()
 
 
 @dataclass(frozen=True)
 class Confirm:
     """Asks a subscriber to confirm."""
 
-    template: ClassVar = "confirm"
+    template: ClassVar = "confirm_subscription"
 
     token: str
     url: str | None
 
 
 @dataclass(frozen=True)
+class Goodbye:
+    """Tells a subscriber that nothing more comes."""
+
+    template: ClassVar = "goodbye"
+
+    home_url: str | None
+
+
+@dataclass(frozen=True)
 class Weekly:
     """What the service did in a week."""
 
-    template: ClassVar = "weekly"
+    template: ClassVar = "weekly_mailing"
 
     orders: int
     images: int
@@ -63,16 +91,38 @@ class Weekly:
     token: str
     url: str | None
     """To unsubscribe."""
+    home_url: str | None = None
+    title: str | None = None
+    """The operator's subject."""
+    text: tuple[Block, ...] = ()
+    """The operator's own."""
 
 
-Content = OrderReady | Confirm | Weekly
+@dataclass(frozen=True)
+class Check:
+    """Tells an operator that letters arrive."""
+
+    template: ClassVar = "check"
+
+
+Content = OrderReady | Confirm | Goodbye | Weekly | Check
 
 
 @dataclass(frozen=True)
 class File:
-    """A result to attach: its name in the archive and its blob."""
+    """A result to attach: its name in the archive and its blob; its size in bytes and its SHA-256 as hex."""
 
     name: str
+    key: str
+    size: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A result that a thumbnail can be made of."""
+
+    position: int
     key: str
 
 
@@ -84,4 +134,8 @@ class Draft:
     locale: str
     content: Content
     files: Sequence[File] = ()
+    receipt: Sequence[tuple[str, bytes]] = ()
+    """Files about the results, names and bytes, that follow them in the archive."""
+    ordered_at: datetime | None = None
+    previews: Sequence[Preview] = ()
     parts: int = 1

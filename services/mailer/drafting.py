@@ -7,8 +7,8 @@ from sqlalchemy.orm import Session
 from services.common.db.letters import Claim
 from services.common.tokens import Tokens
 from services.mailer.contents import Draft
-from services.mailer.order_letters import draft_order_letter
-from services.mailer.subscriber_letters import draft_confirmation, draft_weekly
+from services.mailer.order_letters import Links, draft_order_letter
+from services.mailer.subscriber_letters import draft_confirmation, draft_goodbye
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,11 @@ class Drafting:
         """The letter's draft; None if it is not wanted any more."""
         match claim.kind:
             case "ORDER_READY":
-                return draft_order_letter(session, claim, capacity=self.capacity)
+                links = Links(self.tokens, self.public_url)
+                return draft_order_letter(session, claim, capacity=self.capacity, links=links)
             case "CONFIRM":
                 return draft_confirmation(session, claim, tokens=self.tokens, public_url=self.public_url)
-            case "WEEKLY":
-                return draft_weekly(session, claim, tokens=self.tokens, public_url=self.public_url)
+            case "GOODBYE":
+                return draft_goodbye(session, claim, public_url=self.public_url)
             case kind:
                 raise ValueError(f"no letter of kind {kind}")

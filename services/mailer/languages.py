@@ -28,7 +28,11 @@ class Language:
 
     def count(self, number: int, *forms: str) -> str:
         """The number with the noun in the form that goes with it."""
-        return f"{self.number(number)} {forms[self.plural(number)]}"
+        return f"{self.number(number)} {self.form(number, *forms)}"
+
+    def form(self, number: int, *forms: str) -> str:
+        """The form of a noun that goes with the number."""
+        return forms[self.plural(number)]
 
     def day(self, time: datetime) -> str:
         """Day, month, year."""

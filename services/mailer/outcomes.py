@@ -18,6 +18,8 @@ class Never:
 
     reason: Reason
     message: str
+    bounced: bool = False
+    """Because there is no such mailbox."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ class Again:
 
     message: str
     reason: Reason = Reason.INTERNAL
+    of_all: bool = False
+    """Nor would any other letter be."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,14 @@ class Lost:
     """The claim was lost before anything was sent: the letter is another's, or was cancelled."""
 
 
-Outcome = Sent | Never | Again | NotWanted | Lost
+@dataclass(frozen=True)
+class Later:
+    """It was not tried: its reader has had enough letters for now."""
+
+    seconds: float
+
+
+Outcome = Sent | Never | Again | Later | NotWanted | Lost
 
 
 def told(outcome: Outcome) -> dict[str, object]:
@@ -46,10 +57,12 @@ def told(outcome: Outcome) -> dict[str, object]:
     match outcome:
         case Sent(reply):
             return {"outcome": "SENT", "code": reply[:3]}
-        case Never(reason, message):
+        case Never(reason, message, _):
             return {"outcome": "FAILED", "reason": reason.value, "code": _code(message)}
         case Again(message, reason):
             return {"outcome": "AGAIN", "reason": reason.value, "code": _code(message)}
+        case Later(seconds):
+            return {"outcome": "LATER", "delay": round(seconds)}
         case NotWanted():
             return {"outcome": "CANCELLED"}
         case Lost():

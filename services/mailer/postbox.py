@@ -1,18 +1,20 @@
 """From a draft to what is sent: words, message and archive."""
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from email.headerregistry import Address
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import IO
 from uuid import UUID
 
-from services.common.archive import stream_archive
+from services.common import archive
 from services.common.blobs import BlobStore
+from services.common.stored_zip import StoredZip
 from services.mailer import message
 from services.mailer.addresses import parse_recipient
-from services.mailer.contents import Content, Draft, File, Weekly
+from services.mailer.contents import Content, Draft, OrderReady, Weekly
+from services.mailer.message import Stationery
 from services.mailer.render import Rendered
 from services.mailer.senders import Envelope, Refused
+from services.mailer.thumbnails import Thumbnails
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class Postbox:
 
     blobs: BlobStore
     render: Callable[[Content, str], Rendered]
-    sender: Address
+    stationery: Stationery
 
     def write(self, letter_id: UUID, draft: Draft, target: IO[bytes]) -> Envelope:
         """Write a letter into a file, ready to be sent from it.
@@ -34,15 +36,23 @@ class Postbox:
         try:
             recipient = parse_recipient(draft.to)
         except ValueError:
-            raise Refused("the address is not one that mail can be sent to") from None
-        words = self.render(draft.content, draft.locale)
-        built = message.build(letter_id, self.sender, recipient, words)
-        if isinstance(draft.content, Weekly):
-            message.add_list_headers(built, draft.content, self.sender)
-        archive = stream_archive(self._contents(draft.files)) if draft.files else None
-        size = message.write(built, archive, target)
+            raise Refused("the address is not one that mail can be sent to", bounced=True) from None
+        sender, content = self.stationery.sender, draft.content
+        thumbnails = Thumbnails(self.blobs)(draft.previews, letter_id, sender.domain)
+        if isinstance(content, OrderReady):
+            content = replace(content, thumbnails=thumbnails)
+        built = message.build(letter_id, self.stationery, recipient, self.render(content, draft.locale), thumbnails)
+        if isinstance(content, Weekly):
+            message.add_list_headers(built, content, self.stationery)
+        signature, size = message.write(built, self._archive(draft), target, self.stationery.signer)
         target.seek(0)
-        return Envelope(self.sender.addr_spec, recipient.spec, recipient.utf8, target, size)
+        return Envelope(sender.addr_spec, recipient.spec, recipient.utf8, target, size, signature)
 
-    def _contents(self, files: Iterable[File]) -> Iterator[tuple[str, Iterable[bytes]]]:
-        return ((file.name, self.blobs.stream(file.key)) for file in files)
+    def _archive(self, draft: Draft) -> Iterator[bytes] | None:
+        if not draft.files or not draft.ordered_at:
+            return None
+        entries = [
+            archive.result_entry(self.blobs, file.name, file.key, file.size, file.digest) for file in draft.files
+        ]
+        entries += [archive.receipt_entry(name, content) for name, content in draft.receipt]
+        return StoredZip(entries, draft.ordered_at).read()

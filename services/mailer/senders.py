@@ -19,14 +19,27 @@ class Envelope:
     """The recipient or a header is not ASCII."""
     content: IO[bytes]
     size: int
+    head: bytes = b""
+    """What goes before the content: its signature."""
 
 
 class Refused(ImageBlurError):
-    """This recipient will not get this letter, however often it is tried; the text is the server's."""
+    """This recipient will not get this letter, however often it is tried; the text is the server's.
+
+    bounced: because there is no such mailbox, which is so for every letter.
+    """
+
+    def __init__(self, words: str, *, bounced: bool = False) -> None:
+        super().__init__(words)
+        self.bounced = bounced
 
 
 class NotTaken(ImageBlurError):
-    """The letter was not taken for now; the text is the server's, or tells what the connection died of."""
+    """The letter was not taken for now; the text is the server's."""
+
+
+class Unreachable(NotTaken):
+    """No letter is taken for now; the text is the server's, or tells what the connection died of."""
 
 
 class Sender(Protocol):

@@ -1,17 +1,19 @@
 """Settings of the mailer."""
 
+from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
-from services.common.settings import CommonSettings, SigningSettings, is_loopback
+from services.common.settings import CommonSettings, MailingSettings, SigningSettings, is_loopback, metrics_port
 from services.mailer.addresses import parse_sender
 
 
-class MailerSettings(CommonSettings, SigningSettings):
+class MailerSettings(CommonSettings, SigningSettings, MailingSettings):
     """What the mailer needs to know."""
 
+    mailer_metrics_port: int = metrics_port(9466, "the mailer")
     smtp_host: str = Field(default="127.0.0.1", description="The mail server (relay) that takes all letters.")
     smtp_port: int = Field(
         default=1025, ge=1, le=65535, description="Its port: usually 587 with STARTTLS, 465 with TLS."
@@ -30,22 +32,47 @@ class MailerSettings(CommonSettings, SigningSettings):
         ge=1,
         description="Longest time that handing over one letter may take, from connecting to the last reply.",
     )
+    smtp_rate: float | None = Field(
+        default=None,
+        gt=0,
+        description="Most letters a second that the mail server is given, by all mailers together; order letters and "
+        "confirmations may run ahead by two seconds' worth, and pass a mailing. Default: no limit.",
+    )
     mail_from: str = Field(
         default="ImageBlur <imageblur@localhost>",
         description="Sender of all letters, as `Name <address>`; its domain also ends their Message-IDs.",
+    )
+    mail_reply_to: str | None = Field(
+        default=None, description="Where answers to letters go, as an address; without it to IMAGEBLUR_MAIL_FROM."
+    )
+    dkim_key_file: Path | None = Field(
+        default=None,
+        description="PEM file with the RSA key that signs letters (DKIM), for the domain of IMAGEBLUR_MAIL_FROM; see "
+        "docs/deliverability.md. Without it the relay has to sign.",
+    )
+    dkim_selector: str = Field(
+        default="imageblur", pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$", description="Selector of that key."
     )
     attachment_limit_mb: float = Field(
         default=18,
         gt=0,
         description="Largest attachment, in millions of bytes as they travel (a third more than the archive has). "
-        "Larger archives are spread over up to 5 letters.",
+        "Larger archives are linked to where IMAGEBLUR_PUBLIC_URL is set, else spread over up to 5 letters.",
     )
     public_url: str | None = Field(
         default=None,
         description="Where the web pages are reached from outside, such as `https://blur.example.org`: letters then "
-        "carry links to confirm and to unsubscribe. Without it they name the commands.",
+        "carry links to the order, to large archives, to confirm and to unsubscribe. Without it they name commands.",
     )
-    mailer_threads: int = Field(default=4, ge=1, description="How many letters this mailer sends at a time.")
+    letters_per_hour: int = Field(
+        default=60,
+        ge=1,
+        description="Most letters about orders to one address in an hour; more wait their turn, so that nobody can be "
+        "flooded by orders in their name.",
+    )
+    mailer_threads: int = Field(
+        default=4, ge=1, description="How many letters this mailer sends at a time, those of a mailing not counted."
+    )
 
     @field_validator("smtp_user")
     @classmethod
@@ -68,6 +95,13 @@ class MailerSettings(CommonSettings, SigningSettings):
     @classmethod
     def _one_address(cls, value: str) -> str:
         parse_sender(value)
+        return value
+
+    @field_validator("mail_reply_to")
+    @classmethod
+    def _one_reply_address(cls, value: str | None) -> str | None:
+        if value is not None:
+            parse_sender(value)
         return value
 
     @field_validator("public_url")

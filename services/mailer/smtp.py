@@ -1,20 +1,21 @@
-"""Hands letters to a mail server over SMTP."""
+"""Hands letters to a mail server over SMTP: each over a connection of its own, or many over one."""
 
 import contextlib
 import functools
 import smtplib
 import ssl
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import IO, Literal
+from typing import Literal, NoReturn
 
 from pydantic import SecretStr
 
-from services.mailer.deadline import Deadline, TimedSMTP, TimedTlsSMTP
-from services.mailer.senders import Envelope, NotTaken, Refused, tidy
+from services.mailer.deadline import Deadline, TimedSMTP, TimedTlsSMTP, Told
+from services.mailer.senders import Envelope, NotTaken, Refused, Unreachable, tidy
+from services.mailer.transaction import describe, hand_over, offer
 
 _GOODBYE_SECONDS = 2.0
-_PIECE = 1 << 16
+LETTERS_PER_CONNECTION = 100
+"""Then it is opened anew: servers end connections that have carried too many, each at a number of its own."""
 
 
 @dataclass(frozen=True)
@@ -29,28 +30,25 @@ class SmtpSender:
     password: SecretStr | None
     timeout: float
     """Seconds for a letter, from connecting to the last reply."""
+    told: Told | None = None
+    """Is told each line of what is said."""
 
     def send(self, envelope: Envelope) -> str:
         """Hand a letter over; see Sender."""
-        client: TimedSMTP | None = None
+        line = SmtpLine(self)
         try:
-            client = self._open(Deadline(self.timeout))
-            return tidy(_transact(client, envelope), envelope.recipient)
-        except (Refused, NotTaken) as error:
-            raise type(error)(tidy(str(error), envelope.recipient)) from None
-        except (smtplib.SMTPException, OSError) as error:
-            raise NotTaken(tidy(_describe(error), envelope.recipient)) from error
+            return line.send(envelope)
         finally:
-            if client:
-                _part(client)
+            line.close()
 
-    def _open(self, deadline: Deadline) -> TimedSMTP:
+    def open(self, deadline: Deadline) -> TimedSMTP:
         """A connection, encrypted and logged in as set. Whatever fails here is not the recipient's fault."""
         if self.security == "tls":
-            return self._log_in(
-                TimedTlsSMTP(self.host, self.port, own_name=_own_name(), deadline=deadline, context=self.tls)
+            client: TimedSMTP = TimedTlsSMTP(
+                self.host, self.port, own_name=_own_name(), deadline=deadline, told=self.told, context=self.tls
             )
-        client = TimedSMTP(self.host, self.port, own_name=_own_name(), deadline=deadline)
+        else:
+            client = TimedSMTP(self.host, self.port, own_name=_own_name(), deadline=deadline, told=self.told)
         return self._log_in(client)
 
     def _log_in(self, client: TimedSMTP) -> TimedSMTP:
@@ -67,41 +65,65 @@ class SmtpSender:
         return client
 
 
-def _transact(client: TimedSMTP, envelope: Envelope) -> str:
-    options = [f"SIZE={envelope.size}"] if client.has_extn("size") else []
-    if envelope.utf8:
-        if not client.has_extn("smtputf8"):
-            raise Refused("the mail server takes no addresses with other than ASCII characters")
-        options += ["SMTPUTF8", "BODY=8BITMIME"]
-    # A sender that is refused is the operator's to put right; only a size is about this letter.
-    _judge(client.mail(envelope.sender, options), permanent=(552,))
-    _judge(client.rcpt(envelope.recipient), permanent=range(500, 600))
-    _judge(client.docmd("DATA"), permanent=range(500, 600), wanted=range(354, 355))
-    for piece in _pieces(envelope.content):
-        client.send(piece)
-    client.send(b".\r\n")
-    return _judge(client.getreply(), permanent=range(500, 600))
+class SmtpLine:
+    """A connection that is opened when first used, kept for the next letter, and opened anew after trouble.
+
+    For one thread at a time.
+    """
+
+    def __init__(self, server: SmtpSender) -> None:
+        self._server = server
+        self._client: TimedSMTP | None = None
+        self._carried = 0
+
+    def send(self, envelope: Envelope) -> str:
+        """Hand a letter over; see Sender."""
+        if self._carried >= LETTERS_PER_CONNECTION:
+            self.close()
+        try:
+            client, offered = self._offer(envelope)
+            self._carried += 1
+            return tidy(hand_over(client, envelope, offered), envelope.recipient)
+        except (Refused, NotTaken) as error:
+            self._reset(keep=not isinstance(error, Unreachable))
+            _raise_tidied(error, envelope.recipient)
+        except (smtplib.SMTPException, OSError) as error:
+            self.close()
+            raise Unreachable(tidy(describe(error), envelope.recipient)) from error
+
+    def close(self) -> None:
+        """Part from the server, if there is a connection."""
+        if self._client:
+            _part(self._client)
+        self._client, self._carried = None, 0
+
+    def _offer(self, envelope: Envelope) -> tuple[TimedSMTP, tuple[int, bytes]]:
+        deadline = Deadline(self._server.timeout)
+        if self._client:
+            # The server may have ended the connection meanwhile; nothing was handed over yet, so that is no harm.
+            self._client.deadline = deadline
+            with contextlib.suppress(smtplib.SMTPServerDisconnected, ConnectionError):
+                offered = offer(self._client, envelope)
+                if offered[0] != 421:
+                    return self._client, offered
+            self.close()
+        self._client = self._server.open(deadline)
+        return self._client, offer(self._client, envelope)
+
+    def _reset(self, *, keep: bool) -> None:
+        """After a letter that was not taken, the connection is good for the next one once that one is forgotten."""
+        if keep and self._client:
+            with contextlib.suppress(smtplib.SMTPException, OSError):
+                if self._client.rset()[0] == 250:
+                    return
+        self.close()
 
 
-def _judge(reply: tuple[int, bytes], *, permanent: range | tuple[int, ...], wanted: range = range(200, 300)) -> str:
-    code, said = reply
-    words = f"{code} {said.decode('utf-8', 'replace')}"
-    if code in wanted:
-        return words
-    raise (Refused if code in permanent else NotTaken)(words)
-
-
-def _pieces(content: IO[bytes]) -> Iterator[bytes]:
-    """The message with the dots doubled that begin a line, since a dot on its own would end it."""
-    lines: list[bytes] = []
-    size = 0
-    for line in content:
-        lines.append(b"." + line if line.startswith(b".") else line)
-        size += len(line)
-        if size >= _PIECE:
-            yield b"".join(lines)
-            lines, size = [], 0
-    yield b"".join(lines)
+def _raise_tidied(error: Refused | NotTaken, recipient: str) -> NoReturn:
+    words = tidy(str(error), recipient)
+    if isinstance(error, Refused):
+        raise Refused(words, bounced=error.bounced) from None
+    raise type(error)(words) from None
 
 
 def _part(client: TimedSMTP) -> None:
@@ -111,16 +133,6 @@ def _part(client: TimedSMTP) -> None:
         client.quit()
     with contextlib.suppress(OSError):
         client.close()
-
-
-def _describe(error: Exception) -> str:
-    match error:
-        case smtplib.SMTPResponseException():
-            said = error.smtp_error
-            words = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
-            return f"{error.smtp_code} {words}"
-        case _:
-            return str(error) or type(error).__name__
 
 
 @functools.cache

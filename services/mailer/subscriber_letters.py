@@ -1,16 +1,21 @@
-"""Drafts letters to subscribers from rows."""
+"""Drafts letters to subscribers."""
 
-import json
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy.orm import Session
 
 from services.common.db import subscribers
+from services.common.db.batches import Batch, Reader
 from services.common.db.letters import Claim
-from services.common.db.models import Mailing
 from services.common.tokens import Tokens
-from services.mailer.contents import Confirm, Draft, Weekly
+from services.common.weekly import thaw
+from services.mailer import markup
+from services.mailer.contents import Confirm, Draft, Goodbye, Weekly
+from services.mailer.languages import DEFAULT, LANGUAGES
 
 
 def draft_confirmation(session: Session, claim: Claim, *, tokens: Tokens, public_url: str | None) -> Draft | None:
@@ -22,30 +27,49 @@ def draft_confirmation(session: Session, claim: Claim, *, tokens: Tokens, public
     return Draft(subscriber.email, subscriber.locale, Confirm(token, _link(public_url, "confirm", token)))
 
 
-def draft_weekly(session: Session, claim: Claim, *, tokens: Tokens, public_url: str | None) -> Draft | None:
-    """A letter of a mailing; None if its reader has unsubscribed or the mailing was cancelled."""
+def draft_goodbye(session: Session, claim: Claim, *, public_url: str | None) -> Draft | None:
+    """A letter that says that nothing more comes; None if its reader has subscribed again."""
     subscriber = claim.subscriber_id and subscribers.get(session, claim.subscriber_id)
-    mailing = session.get(Mailing, claim.mailing_id)
-    if not subscriber or subscriber.state != "CONFIRMED" or mailing is None or mailing.state == "CANCELLED":
+    if not subscriber or subscriber.state != "UNSUBSCRIBED":
         return None
-    numbers = json.loads(mailing.content)
-    token = tokens.make("unsubscribe", subscriber.id, subscriber.token_version)
-    content = Weekly(
-        orders=int(numbers["orders"]),
-        images=int(numbers["images"]),
-        failed=int(numbers["failed"]),
-        begin=_moment(numbers["from"]),
-        end=_moment(numbers["to"]),
-        token=token,
-        url=_link(public_url, "unsubscribe", token),
-    )
-    return Draft(subscriber.email, subscriber.locale, content)
+    return Draft(subscriber.email, subscriber.locale, Goodbye(public_url))
+
+
+@dataclass(frozen=True)
+class WeeklyDrafting:
+    """Drafts the letters of mailings."""
+
+    tokens: Tokens
+    public_url: str | None
+    _cached: Any = field(default_factory=lambda: lru_cache(16)(weekly_words))
+
+    def __call__(self, batch: Batch, reader: Reader) -> Draft:
+        """The letter to a reader of a mailing."""
+        assert reader.claim.subscriber_id
+        token = self.tokens.make("unsubscribe", reader.claim.subscriber_id, reader.token_version)
+        content = Weekly(
+            **self._cached(batch.content, reader.locale),
+            token=token,
+            url=_link(self.public_url, "unsubscribe", token),
+            home_url=self.public_url,
+        )
+        return Draft(reader.email, reader.locale, content)
+
+
+def weekly_words(content: str, locale: str) -> Mapping[str, Any]:
+    """What a mailing says to all readers of a language: fields of Weekly.
+
+    Where the operator has no text in that language, there is the one in English, or in whatever language there is.
+    """
+    values = thaw(content)
+    texts: Mapping[str, str] = values.pop("text")
+    language = LANGUAGES.get(locale, LANGUAGES[DEFAULT])
+    chosen = next(iter([texts[name] for name in (locale, DEFAULT, *texts) if name in texts]), "")
+    title, text = markup.split_subject(chosen)
+    words = {name: language.number(values[name]) for name in ("orders", "images", "failed")}
+    words |= {name: language.day(values[name]) for name in ("begin", "end")}
+    return {**values, "title": title, "text": tuple(markup.parse(text, words))}
 
 
 def _link(public_url: str | None, page: str, token: str) -> str | None:
     return f"{public_url}/{page}?token={quote(token, safe='')}" if public_url else None
-
-
-def _moment(text: str) -> datetime:
-    time = datetime.fromisoformat(text)
-    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)

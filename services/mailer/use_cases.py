@@ -1,4 +1,4 @@
-"""What the mailer does: take a letter, send it, tell what became of it; and write the letters of a mailing."""
+"""What the mailer does with a letter that somebody waits for: take it, send it, tell what became of it."""
 
 import tempfile
 import time
@@ -9,21 +9,23 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from services.common import log
+from services.common import log, tracing
 from services.common.blobs import MissingBlob
 from services.common.broker import Broker
-from services.common.db import deliveries, letters, mailings
+from services.common.db import deliveries, letters, subscribers
 from services.common.db.engine import Database, patiently
 from services.common.db.letters import Claim
 from services.common.errors import Reason, Unavailable
 from services.common.leases import LEASE_SECONDS, Leases
-from services.common.messages import send_letter
+from services.common.messages import MAIL_QUEUE, send_letter
 from services.common.orders import MAX_LETTER_ATTEMPTS
+from services.mailer import metrics
 from services.mailer.contents import Draft
-from services.mailer.outcomes import Again, Lost, Never, NotWanted, Outcome, Sent, told
+from services.mailer.outcomes import Again, Later, Lost, Never, NotWanted, Outcome, Sent, told
 from services.mailer.postbox import Postbox
 from services.mailer.retries import retry_delay
 from services.mailer.senders import NotTaken, Refused, Sender
+from services.mailer.token_bucket import TokenBucket
 
 _IN_MEMORY = 1 << 20
 """Letters up to this size do not touch the disk."""
@@ -41,15 +43,18 @@ class SendLetter:
     draft: Callable[[Session, Claim], Draft | None]
     postbox: Postbox
     sender: Sender
+    bucket: TokenBucket
     send_seconds: float
     """Longest that the sender may take."""
+    letters_per_hour: int = 1_000_000
+    """Most letters about orders to one address."""
 
     def __call__(self, letter_id: UUID) -> None:
         """Send a letter if it is still to be sent; whatever happens is in its row afterwards."""
         with self.database.write() as session:
             claim = letters.claim(session, letter_id, lease_seconds=LEASE_SECONDS)
         if claim is None:
-            _log.debug("not queued, nothing to do", letter=str(letter_id))
+            _log.info("letter", queue=MAIL_QUEUE, letter=str(letter_id), outcome="NOTHING_TO_DO")
             return
         self._announce(claim)
         begin = time.monotonic()
@@ -60,8 +65,12 @@ class SendLetter:
             recorded = patiently(partial(self._record, claim, outcome), patience)
         if recorded:
             self._announce(claim, ended=True)
-        seconds = round(time.monotonic() - begin, 4)
-        _log.info("letter", letter=str(letter_id), kind=claim.kind, seconds=seconds, recorded=recorded, **told(outcome))
+        seconds, what = round(time.monotonic() - begin, 4), told(outcome)
+        metrics.letter_done(claim.kind, str(what["outcome"]), seconds)
+        ids = {"letter": str(letter_id)} | ({"order": str(claim.order_id)} if claim.order_id else {})
+        _log.info("letter", queue=MAIL_QUEUE, **ids, kind=claim.kind, seconds=seconds, recorded=recorded, **what)
+        attributes = {"letter": str(letter_id), "outcome": str(what["outcome"])}
+        tracing.record("send_letter", claim.order_id, seconds, ok=what["outcome"] == "SENT", attributes=attributes)
 
     def _announce(self, claim: Claim, *, ended: bool = False) -> None:
         if claim.order_id:
@@ -71,12 +80,14 @@ class SendLetter:
         try:
             with self.database.read() as session:
                 draft = self.draft(session, claim)
-            if draft is None:
-                return NotWanted()
+                if draft is None:
+                    return NotWanted()
+                if claim.order_id and (wait := self._wait_for(session, draft.to)):
+                    return Later(wait)
             self._provide_parts(claim, draft.parts)
             return self._send(claim, draft)
         except Refused as error:
-            return Never(Reason.MAIL_REFUSED, str(error))
+            return Never(Reason.MAIL_REFUSED, str(error), bounced=error.bounced)
         except NotTaken as error:
             return Again(str(error), Reason.MAIL_UNREACHABLE)
         except MissingBlob:
@@ -87,6 +98,10 @@ class SendLetter:
         except Exception:
             _log.exception("letter not sent", letter=str(claim.letter_id))
             return Again("unexpected error")
+
+    def _wait_for(self, session: Session, address: str) -> float:
+        """Seconds until an address may have another letter about an order."""
+        return deliveries.sent_lately(session, address, most=self.letters_per_hour, seconds=3600)
 
     def _provide_parts(self, claim: Claim, parts: int) -> None:
         """See that all letters of a delivery exist before one of them is sent, or the delivery would end with it."""
@@ -102,6 +117,7 @@ class SendLetter:
     def _send(self, claim: Claim, draft: Draft) -> Outcome:
         with tempfile.SpooledTemporaryFile(_IN_MEMORY) as file:
             envelope = self.postbox.write(claim.letter_id, draft, file)
+            self.bucket.wait(bulk=False)
             # From here on the lease outlasts the sender's deadline, even if it cannot be renewed: nobody else sends the
             # letter while this one may still go out.
             with self.database.write() as session:
@@ -117,30 +133,18 @@ class SendLetter:
                     return letters.cancelled(session, claim)
                 case Lost():
                     return False
-                case Never(reason, message):
+                case Later(seconds):
+                    message = "its address has had as many letters as it may have in an hour"
+                    return letters.postpone(session, claim, delay=seconds, message=message)
+                case Never(reason, message, bounced):
+                    # Of the list: an order's letter says nothing about it, nor does the list stop an order's letter.
+                    if bounced and claim.subscriber_id:
+                        subscribers.suppress(session, claim.subscriber_id, message)
                     return letters.failed(session, claim, reason, message)
                 case Again(message, reason) if claim.attempts >= MAX_LETTER_ATTEMPTS:
                     return letters.failed(session, claim, reason, message)
                 case Again(message):
                     return letters.release(session, claim, delay=retry_delay(claim.attempts), message=message)
-
-
-@dataclass(frozen=True)
-class PrepareMailing:
-    """Writes the letters of a mailing, so many subscribers at a time."""
-
-    database: Database
-    broker: Broker
-    batch: int = 500
-
-    def __call__(self, mailing_id: UUID) -> None:
-        """Write the letters that are missing; two mailers that do it at once take turns."""
-        while (batch := self._next(mailing_id)) is not None:
-            self.broker.send(map(send_letter, batch))
-
-    def _next(self, mailing_id: UUID) -> list[UUID] | None:
-        with self.database.write() as session:
-            return mailings.prepare_batch(session, mailing_id, size=self.batch)
 
 
 @dataclass(frozen=True)

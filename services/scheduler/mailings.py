@@ -1,21 +1,20 @@
 """Orders the weekly mailing when it is due, and a mailing by hand when an operator asks for it."""
 
-import json
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
+from pathlib import Path
 from uuid import UUID, uuid4
-
-from sqlalchemy.orm import Session
 
 from services.common import log
 from services.common.broker import Broker
 from services.common.db import mailings
 from services.common.db.clock import from_datetime, to_datetime
 from services.common.db.engine import Database
-from services.common.messages import prepare_mailing
+from services.common.db.mailings import Progress
+from services.common.errors import NotFound
+from services.common.messages import send_mailing
+from services.common.weekly import freeze
 from services.scheduler.weekly import WeeklyHour
-
-WEEK = timedelta(days=7)
 
 _log = log.get(__name__)
 
@@ -27,9 +26,16 @@ class Mailings:
     database: Database
     broker: Broker
     weekly_hour: WeeklyHour
+    texts: Path | None = None
+    """Folder with the operator's text."""
+    connections: int = 1
 
     def order_weekly(self, now: datetime) -> UUID | None:
-        """Order the weekly mailing if it is due at `now` and its week has none; its id."""
+        """Order the weekly mailing if it is due at `now` and its week has none; its id.
+
+        Raises:
+            ConfigurationError: The operator's text cannot be read; to be tried again.
+        """
         with self.database.read() as session:
             installed = to_datetime(mailings.installed_at(session))
             due = self.weekly_hour.latest_due(now, not_before=installed)
@@ -38,21 +44,35 @@ class Mailings:
         return self._order(due.period, due.at)
 
     def order_now(self, now: datetime) -> UUID | None:
-        """Order a mailing by hand, whatever the hour; its id."""
+        """Order a mailing by hand, whatever the hour; its id.
+
+        Raises:
+            ConfigurationError: The operator's text cannot be read.
+        """
         return self._order(f"manual:{uuid4()}", now)
+
+    def progress(self) -> list[Progress]:
+        """The newest mailings and how they stand."""
+        with self.database.read() as session:
+            return mailings.progress(session)
+
+    def cancel(self, mailing_id: UUID) -> None:
+        """Send no more of a mailing.
+
+        Raises:
+            NotFound: There is none that is being sent.
+        """
+        with self.database.write() as session:
+            cancelled = mailings.cancel(session, mailing_id)
+        if not cancelled:
+            raise NotFound("mailing under way", str(mailing_id))
+        _log.info("mailing cancelled", mailing=str(mailing_id))
 
     def _order(self, period: str, due_at: datetime) -> UUID | None:
         with self.database.write() as session:
-            mailing_id = mailings.insert_mailing(
-                session, period=period, due_at=from_datetime(due_at), content=_content(session, due_at)
-            )
+            content = freeze(session, due_at, self.texts)
+            mailing_id = mailings.insert_mailing(session, period=period, due_at=from_datetime(due_at), content=content)
         if mailing_id:
-            self.broker.send([prepare_mailing(mailing_id)])
+            self.broker.send(send_mailing(mailing_id) for _ in range(self.connections))
             _log.info("mailing ordered", period=period)
         return mailing_id
-
-
-def _content(session: Session, until: datetime) -> str:
-    since = until - WEEK
-    numbers = mailings.numbers_since(session, from_datetime(since))
-    return json.dumps({**numbers, "from": since.isoformat(), "to": until.isoformat()})

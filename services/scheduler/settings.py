@@ -5,12 +5,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator
 
-from services.common.settings import CommonSettings
+from services.common.settings import CommonSettings, MailingSettings, metrics_port
 
 
-class SchedulerSettings(CommonSettings):
+class SchedulerSettings(CommonSettings, MailingSettings):
     """What the scheduler needs to know."""
 
+    scheduler_metrics_port: int = metrics_port(9467, "the scheduler")
     mailing_day: Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"] = Field(
         default="mon", description="Day of the weekly mailing."
     )

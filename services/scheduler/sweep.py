@@ -10,14 +10,15 @@ from dramatiq import Message
 from services.common import log
 from services.common.blobs import BlobStore
 from services.common.broker import Broker
-from services.common.db import idempotency, images, letters, orders, outbox, tidying, unowned_blobs
+from services.common.db import idempotency, images, letters, mailings, orders, outbox, tidying, unowned_blobs
 from services.common.db.engine import Database
-from services.common.db.models import Image, Letter, Mailing
+from services.common.db.models import Image, Letter
 from services.common.db.tidying import surplus_keys
 from services.common.errors import Unavailable
-from services.common.messages import BLUR_QUEUE, MAIL_QUEUE, blur_image, prepare_mailing, send_letter
+from services.common.messages import BLUR_QUEUE, MAIL_QUEUE, MAILING_QUEUE, blur_image, send_letter, send_mailing
 from services.common.orders import LATE_SECONDS, blob_prefix
 from services.common.refilling import refill_waiting
+from services.scheduler import metrics
 
 BATCH = 1000
 """Rows taken up in one go; the next sweep takes the next ones."""
@@ -40,6 +41,8 @@ class Sweep:
     broker: Broker
     window: int
     """Images in the queue or at work at a time, shared by the orders."""
+    mailing_connections: int = 1
+    """Messages of a mailing that there are at a time while it has letters to send."""
 
     def images(self) -> None:
         """Images whose worker died, that may be tried again, or whose message is gone."""
@@ -50,34 +53,53 @@ class Sweep:
                 follow_up = images.take_back(session, claim, window=self.window)
             if follow_up is None:
                 continue
+            metrics.swept("images taken back")
             _log.warning("image taken back: its worker did not finish", image=str(claim.image_id))
             self.broker.send([*map(blur_image, follow_up.images), *map(send_letter, follow_up.letters)])
             self.broker.announce(claim.order_id, ended=follow_up.order_ended)
             if follow_up.image_ended:
                 with contextlib.suppress(Unavailable):  # looked at once more, later
-                    self.blobs.delete(*surplus_keys(claim.order_id, claim.position, follow_up.image_ended))
+                    self.blobs.delete(
+                        *surplus_keys(claim.order_id, claim.position, follow_up.image_ended, follow_up.reason)
+                    )
         refill_waiting(self.database, self.broker, self.window)
         self._resend(Image, BLUR_QUEUE, blur_image)
 
     def letters(self) -> None:
-        """Letters whose mailer died, that may be tried again, or whose message is gone; mailings likewise."""
+        """Letters whose mailer died, that may be tried again, or whose message is gone."""
         with self.database.read() as session:
             lapsed = outbox.lapsed_letters(session, limit=BATCH)
+        taken_back = 0
         for claim in lapsed:
             with self.database.write() as session:
                 if letters.take_back(session, claim):
-                    _log.warning("letter taken back: its mailer did not finish", letter=str(claim.letter_id))
+                    metrics.swept("letters taken back")
+                    taken_back += 1
+        if taken_back:
+            _log.warning("letters taken back: their mailer did not finish", count=taken_back)
         with self.database.write() as session:
-            letters.finish_mailings(session)
             due = outbox.due_letters(session, limit=BATCH)
         self.broker.send(map(send_letter, due))
         self._resend(Letter, MAIL_QUEUE, send_letter)
-        self._resend(Mailing, MAIL_QUEUE, prepare_mailing)
+
+    def mailings(self) -> None:
+        """Mailings with letters to send and too few messages, or none left to send."""
+        with self.database.write() as session:
+            mailings.finish(session)
+        with self.database.read() as session:
+            with_work = mailings.with_work(session)
+        if not with_work:
+            return
+        there = self.broker.subjects(MAILING_QUEUE)
+        for mailing_id in with_work:
+            missing = self.mailing_connections - there.count(str(mailing_id))
+            self.broker.send(send_mailing(mailing_id) for _ in range(missing))
 
     def blobs_without_order(self) -> None:
         """Blobs of uploads that broke, and of orders that are gone."""
         with self.database.write() as session:
             given_up = unowned_blobs.give_up(session, silent_seconds=SILENT_UPLOAD_SECONDS, limit=BATCH)
+        metrics.swept("uploads and orders removed", len(given_up))
         for order_id in given_up:
             self.blobs.delete_prefix(blob_prefix(order_id))
             with self.database.write() as session:
@@ -100,6 +122,7 @@ class Sweep:
         for order_id in due:
             with self.database.write() as session:
                 if orders.expire(session, order_id):
+                    metrics.swept("orders expired")
                     unowned_blobs.disown(session, order_id)
             self.broker.announce(order_id, ended=True)
         with self.database.write() as session:
@@ -119,4 +142,5 @@ class Sweep:
         with self.database.write() as session:
             again = outbox.resend(session, model, lost)
         _log.warning("sent again: the broker had lost them", what=model.__tablename__, count=len(again))
+        metrics.swept(f"{model.__tablename__} sent again", len(again))
         self.broker.send(map(message, again))

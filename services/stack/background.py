@@ -29,6 +29,8 @@ class BackgroundStack:
     process: subprocess.Popen[bytes]
     places: Places
     gateway_address: str
+    web: str
+    """Address of the web pages, as a URL."""
     startup_seconds: float
     log: Path
 
@@ -61,20 +63,25 @@ def background_stack(
         )
     try:
         facts = _wait_ready(process, places, log, ready_within)
-        yield BackgroundStack(process, places, facts["gateway_address"], facts["startup_seconds"], log)
+        yield BackgroundStack(process, places, facts["gateway_address"], facts["web"], facts["startup_seconds"], log)
     finally:
         _end(process)
 
 
 @contextlib.contextmanager
-def private_stack() -> Iterator[BackgroundStack]:
-    """A stack that shares nothing with another one of yours: free ports, a temporary folder, no setting or `.env`.
+def private_stack(settings: Mapping[str, str] | None = None) -> Iterator[BackgroundStack]:
+    """A stack that shares nothing with yours: free ports, a temporary folder, no `.env`, no settings but these.
 
     This process works in that folder meanwhile, and its environment has no setting of ImageBlur afterwards.
     """
     for name in [name for name in os.environ if name.startswith(PREFIX)]:
         del os.environ[name]
-    environment = {f"{PREFIX}GATEWAY_ADDRESS": f"127.0.0.1:{free_port()}", f"{PREFIX}MAILBOX_PORT": str(free_port())}
+    environment = {
+        f"{PREFIX}GATEWAY_ADDRESS": f"127.0.0.1:{free_port()}",
+        f"{PREFIX}WEB_ADDRESS": f"127.0.0.1:{free_port()}",
+        f"{PREFIX}MAILBOX_PORT": str(free_port()),
+    }
+    environment |= settings or {}
     before = Path.cwd()
     with tempfile.TemporaryDirectory(prefix="imageblur-") as folder:
         os.chdir(folder)

@@ -4,6 +4,8 @@ import os
 import secrets
 from urllib.parse import quote
 
+from services.common.settings import is_loopback
+from services.stack.address import reachable, split_address
 from services.stack.leftovers import RUN_VARIABLE
 from services.stack.places import Places
 from services.stack.settings import StackSettings
@@ -27,6 +29,24 @@ def secret_key(places: Places) -> str:
     return places.secret_key.read_text(encoding="ascii").strip()
 
 
+def gateway_url(settings: StackSettings) -> str:
+    """Where the web pages find the gateway."""
+    address = reachable(settings.gateway_address)
+    return address if address.startswith("unix:") else f"http://{address}"
+
+
+def web_url(settings: StackSettings) -> str:
+    """Where the web pages are, for a browser on this machine."""
+    return f"http://{reachable(settings.web_address)}"
+
+
+def web_host(settings: StackSettings) -> str:
+    """The host that the web pages listen on."""
+    parts = split_address(settings.web_address)
+    assert parts, "it has a port"
+    return parts[0]
+
+
 def service_environment(settings: StackSettings, places: Places, run: str) -> dict[str, str]:
     """The whole environment of a service."""
     own = {
@@ -36,6 +56,8 @@ def service_environment(settings: StackSettings, places: Places, run: str) -> di
         "IMAGEBLUR_BLOB_URL": settings.blob_url or str(places.blobs),
         "IMAGEBLUR_SECRET_KEY": settings.secret_key.get_secret_value() if settings.secret_key else secret_key(places),
         "IMAGEBLUR_GATEWAY_ADDRESS": settings.gateway_address,
+        "IMAGEBLUR_WEB_ADDRESS": settings.web_address,
+        "IMAGEBLUR_GATEWAY_URL": os.environ.get("IMAGEBLUR_GATEWAY_URL") or gateway_url(settings),
         "IMAGEBLUR_MAILBOX_PORT": str(settings.mailbox_port),
         "IMAGEBLUR_BLUR_CHILDREN": str(settings.blur_children),
         "IMAGEBLUR_ORDER_WINDOW": str(settings.order_window or 2 * settings.blur_children),
@@ -43,6 +65,10 @@ def service_environment(settings: StackSettings, places: Places, run: str) -> di
     }
     if settings.smtp_host is None:
         own |= {"IMAGEBLUR_SMTP_HOST": "127.0.0.1", "IMAGEBLUR_SMTP_PORT": str(settings.mailbox_port)}
+        # Into letters that leave this machine, an address that only works here must not get.
+        own |= {"IMAGEBLUR_PUBLIC_URL": settings.public_url or web_url(settings)}
+        if is_loopback(web_host(settings)):
+            own |= {"IMAGEBLUR_MAILBOX_DIR": str(places.mailbox)}
     else:
         own |= {"IMAGEBLUR_SMTP_HOST": settings.smtp_host}
     return os.environ | own | _bytecode(places)

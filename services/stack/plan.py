@@ -43,12 +43,18 @@ def default_plan(settings: StackSettings, places: Places) -> Plan:
         Program("blur_worker", python_module("services.blur_worker"), stop_stage=2, grace=WORKER_GRACE),
         Program("mailer", python_module("services.mailer"), stop_stage=2, grace=WORKER_GRACE),
         Program("scheduler", python_module("services.scheduler"), stop_stage=1, grace=20.0),
+        # Before the gateway, which its calls go to.
+        Program("web", python_module("services.web"), stop_stage=-1, grace=15.0),
     ]
     endpoints = []
-    if address := split_address(settings.gateway_address):
-        host, port = address
-        written = f"[{host}]" if ":" in host else host
-        endpoints.append(ports.Endpoint(host, port, "IMAGEBLUR_GATEWAY_ADDRESS", written + ":{port}"))
+    for setting, address in (
+        ("IMAGEBLUR_WEB_ADDRESS", settings.web_address),
+        ("IMAGEBLUR_GATEWAY_ADDRESS", settings.gateway_address),
+    ):
+        if parts := split_address(address):
+            host, port = parts
+            written = f"[{host}]" if ":" in host else host
+            endpoints.append(ports.Endpoint(host, port, setting, written + ":{port}"))
     if settings.smtp_host is None:
         services.append(Program("mailbox", python_module("services.stack.mailbox"), stop_stage=3, grace=10.0))
         endpoints.append(ports.Endpoint("127.0.0.1", settings.mailbox_port, "IMAGEBLUR_MAILBOX_PORT"))
@@ -56,6 +62,6 @@ def default_plan(settings: StackSettings, places: Places) -> Plan:
         broker=None if settings.broker_url else valkey.program(places),
         prepare=Program("database", python_module("services.common.migrations")),
         services=tuple(services),
-        probe=Program("health", python_module("services.stack.health", settings.gateway_address)),
+        probe=Program("health", python_module("services.stack.health", settings.gateway_address, settings.web_address)),
         endpoints=tuple(endpoints),
     )

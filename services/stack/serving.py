@@ -5,6 +5,7 @@ import contextlib
 import signal
 
 from services.stack.address import reachable
+from services.stack.environment import web_url
 from services.stack.errors import StackError
 from services.stack.plan import Plan
 from services.stack.settings import StackSettings
@@ -19,7 +20,10 @@ def banner(stack: Stack) -> str:
     default = settings.gateway_address == StackSettings.model_fields["gateway_address"].default
     server = "" if default else f"--server {reachable(settings.gateway_address)} "
     return f"""
-ImageBlur is ready after {stack.startup_seconds:.1f} s.
+ImageBlur is ready after {stack.startup_seconds:.1f} s:
+
+  {web_url(settings)}
+
   gateway   {settings.gateway_address} (gRPC)
   mailbox   {mailbox}
   data      {places.data}

@@ -22,6 +22,12 @@ def _checked_address(address: str) -> str:
     return address
 
 
+def _checked_web_address(address: str) -> str:
+    if split_address(address) is None:
+        raise ValueError("must be host:port, such as 127.0.0.1:8080")
+    return address
+
+
 def _checked_folder(folder: Path) -> Path:
     if any(character in str(folder) for character in "?#"):  # they would end the path inside a database URL
         raise ValueError("must not contain ? or #")
@@ -36,6 +42,12 @@ class StackSettings(Settings):
     )
     gateway_address: Annotated[str, AfterValidator(_checked_address)] = Field(
         default="127.0.0.1:50051", description="Where the gateway listens, as host:port."
+    )
+    web_address: Annotated[str, AfterValidator(_checked_web_address)] = Field(
+        default="127.0.0.1:8080", description="Where the web pages are served, as host:port."
+    )
+    public_url: str | None = Field(
+        default=None, description="Where the web pages are reached from outside; by default at their own address."
     )
     mailbox_port: int = Field(default=1025, ge=1, le=65535, description="Port of the local SMTP mailbox, on loopback.")
     blur_children: int = Field(

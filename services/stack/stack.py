@@ -8,7 +8,7 @@ import secrets
 import time
 
 from services.stack import leftovers, ports, valkey
-from services.stack.environment import service_environment
+from services.stack.environment import service_environment, web_url
 from services.stack.errors import SettingError, StackError
 from services.stack.leftovers import Ledger
 from services.stack.lock import FolderLock
@@ -140,6 +140,7 @@ class Stack:
         facts = {
             "pid": os.getpid(),
             "gateway_address": self.settings.gateway_address,
+            "web": web_url(self.settings),
             "data": str(self.places.data),
             "mailbox": None if self.settings.smtp_host else str(self.places.mailbox),
             "startup_seconds": round(self.startup_seconds, 2),

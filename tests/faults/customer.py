@@ -25,8 +25,6 @@ T = TypeVar("T")
 
 AGAIN = {
     grpc.StatusCode.UNAVAILABLE,
-    # By a gateway that is told to stop and cannot finish the call within ten seconds.
-    grpc.StatusCode.CANCELLED,
     grpc.StatusCode.RESOURCE_EXHAUSTED,
     grpc.StatusCode.ABORTED,
     grpc.StatusCode.DEADLINE_EXCEEDED,

@@ -1,6 +1,6 @@
 """The whole system as it runs when it has grown: two of each service, on one machine, under the product's supervision.
 
-Broker, PostgreSQL and SMTP are reached through proxies; every service may be held at a stage of its work.
+Broker, PostgreSQL and SMTP are reached through proxies, S3 is not; every service may be held at a stage of its work.
 """
 
 import os
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 
+from services.common.blobs import BlobStore
 from services.common.db.engine import Database
 from services.stack import leftovers
 from services.stack.background import BackgroundStack
@@ -29,7 +30,7 @@ class Fleet:
     """What runs, and what it runs on."""
 
     kind: str
-    """`sqlite` or `postgresql`."""
+    """`sqlite`, `postgresql` or `grown`: PostgreSQL and S3."""
     stack: BackgroundStack
     stages: Stages
     gateways: tuple[str, str]
@@ -44,11 +45,12 @@ class Fleet:
     sink: SmtpSink
     database: Database
     """The database itself, not through the proxy."""
+    store: BlobStore
     small_disk: bool
 
     @property
     def blobs(self) -> Path:
-        """The blob folder."""
+        """The blob folder, if blobs are in one."""
         return self.stack.places.blobs
 
     @property

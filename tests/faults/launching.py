@@ -8,7 +8,9 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from unittest.mock import patch
 
+from services.common.blobs import BlobStore
 from services.common.db.engine import Database
 from services.stack.background import background_stack
 from services.stack.ports import free_port
@@ -18,6 +20,7 @@ from tests.faults.proxy import Proxy
 from tests.faults.stages import FOLDER, Stages
 from tests.support import guard
 from tests.support.postgres import PostgresServer
+from tests.support.s3 import S3Server
 from tests.support.smtp import SmtpSink
 from tests.support.valkey import start_valkey
 
@@ -29,8 +32,13 @@ MIN_FREE_MIB = 16
 
 
 @contextlib.contextmanager
-def running_fleet(kind: str, folder: Path, postgres: PostgresServer | None) -> Iterator[Fleet]:
-    """Start a fleet in a folder, hand it out when all answers, stop it. postgres: for the database, if that kind."""
+def running_fleet(
+    kind: str, folder: Path, postgres: PostgresServer | None, s3: S3Server | None = None
+) -> Iterator[Fleet]:
+    """Start a fleet in a folder, hand it out when all answers, stop it.
+
+    postgres: for the database, if that kind. s3: for the blobs, which are in a folder otherwise.
+    """
     data = folder / "data"
     data.mkdir(mode=0o700)
     with contextlib.ExitStack() as ends:
@@ -72,6 +80,10 @@ def running_fleet(kind: str, folder: Path, postgres: PostgresServer | None) -> I
             "PYTHONPYCACHEPREFIX": str(folder.parent / "bytecode"),
             FOLDER: str(stages.folder),
         }
+        if s3:
+            environment |= {"IMAGEBLUR_BLOB_URL": s3.address(), **s3.environment}
+        with patch.dict(os.environ, s3.environment if s3 else {}):
+            store = BlobStore(environment.get("IMAGEBLUR_BLOB_URL", str(data / "blobs")))
         plan = folder / "plan.json"
         plan.write_text(json.dumps(_plan(gateways, worker_broker.port)))
         command = (sys.executable, "-m", "tests.faults.supervised", str(plan))
@@ -92,6 +104,7 @@ def running_fleet(kind: str, folder: Path, postgres: PostgresServer | None) -> I
             valkey_folder=folder / "valkey",
             sink=sink,
             database=database,
+            store=store,
             small_disk=small_disk,
         )
         for line in (broker, worker_broker, smtp, between):

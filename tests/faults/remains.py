@@ -12,12 +12,12 @@ import psutil
 import redis
 from sqlalchemy import select
 
-from services.common.blobs import BlobStore
 from services.common.db import models, tidying
+from services.common.orders import RETRIABLE
 from services.stack import leftovers
 from tests.faults.customer import Customer
 from tests.faults.fleet import Fleet
-from tests.support.files import files_below
+from tests.support.blob_keys import blob_keys
 from tests.support.waiting import eventually
 
 # A killed worker's message comes back after the broker's heartbeat timeout of 20 s.
@@ -37,7 +37,7 @@ def sweep_late(fleet: Fleet) -> None:
     """What the sweep does ten minutes later for images whose worker was killed between its commit and the removal."""
     with fleet.database.read() as session:
         ended = tidying.untidied(session, older_than=0, limit=1_000_000)
-    BlobStore(str(fleet.blobs)).delete(*(key for image in ended for key in image.keys))
+    fleet.store.delete(*(key for image in ended for key in image.keys))
 
 
 def check_rows(fleet: Fleet) -> None:
@@ -56,13 +56,15 @@ def check_rows(fleet: Fleet) -> None:
 
 def check_blobs(fleet: Fleet, loose: Collection[str] = ()) -> None:
     """Every blob has an owner, every result its blob, and no original outlives its image."""
-    there = {path.relative_to(fleet.blobs / "orders").parts: path for path in files_below(fleet.blobs)}
+    there = {tuple(key.split("/")[1:]) for key in blob_keys(fleet.store)}
     with fleet.database.read() as session:
         unowned = {str(order_id) for order_id in session.scalars(select(models.UnownedBlobs.order_id))}
         open_orders = select(models.Order.id).where(models.Order.state != "EXPIRED")
         owners = {str(order_id) for order_id in session.scalars(open_orders)}
-        rows = session.execute(select(models.Image.order_id, models.Image.position, models.Image.state))
-        states = {(str(order_id), f"{position:06d}"): state for order_id, position, state in rows}
+        rows = session.scalars(select(models.Image)).all()
+        states = {(str(row.order_id), f"{row.position:06d}"): row.state for row in rows}
+        # Those may be tried again.
+        kept = {(str(row.order_id), f"{row.position:06d}") for row in rows if row.reason in RETRIABLE}
     for order_id, kind, name in there:
         if order_id in unowned:
             continue
@@ -70,6 +72,7 @@ def check_blobs(fleet: Fleet, loose: Collection[str] = ()) -> None:
         state = states.get((order_id, name))
         assert state, f"a piece of a blob is left: {order_id}/{kind}/{name}"
         needed = kind == "result" or state in {"QUEUED", "RUNNING"} or order_id in loose
+        needed = needed or (order_id, name) in kept
         assert needed, f"the original {order_id}/{name} is left of an image that is {state}"
     for (order_id, name), state in states.items():
         if state == "SUCCEEDED" and order_id in owners:

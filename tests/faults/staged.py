@@ -35,12 +35,12 @@ def blur_worker() -> None:
 
 
 def mailer() -> None:
-    from services.mailer.smtp import SmtpSender
+    from services.mailer.smtp import SmtpLine
     from services.mailer.use_cases import SendLetter
 
     _before(SendLetter, "_work", "mailer-claimed")
-    _after(SmtpSender, "send", "mailer-sent")
-    _before(SmtpSender, "send", "mailer-smtp")
+    _after(SmtpLine, "send", "mailer-sent")
+    _before(SmtpLine, "send", "mailer-smtp")
 
 
 def scheduler() -> None:

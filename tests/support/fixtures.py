@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.postgres import PostgresServer, PostgresUnavailable, start_postgres
+from tests.support.s3 import S3Server, S3Unavailable, start_s3
 from tests.support.smtp import SmtpSink
 from tests.support.valkey import ValkeyServer, start_valkey
 
@@ -29,6 +30,19 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgr
         pytest.skip(f"PostgreSQL does not start here: {error}")
     yield server
     server.close()
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """One S3 server for all tests; each takes a prefix of its own."""
+    try:
+        server = start_s3(tmp_path_factory.mktemp("s3"))
+    except S3Unavailable as error:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(f"the S3 server does not start here: {error}")
+    yield server
+    server.kill()
 
 
 @pytest.fixture

@@ -56,6 +56,8 @@ class SmtpSink:
         self._answers: defaultdict[str, list[str | None]] = defaultdict(list)
         self._refused: dict[str, str] = {}
         self._attempts = 0
+        self.connections = 0
+        """How many there were."""
         self._listener: _Listener | None = None
         self._port = 0
 
@@ -169,6 +171,14 @@ class _Handler:
 
     def __init__(self, sink: SmtpSink) -> None:
         self._sink = sink
+
+    async def handle_EHLO(  # noqa: N802 - aiosmtpd's name
+        self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]
+    ) -> list[str]:
+        del server, envelope
+        session.host_name = hostname
+        self._sink.connections += 1
+        return responses
 
     async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]

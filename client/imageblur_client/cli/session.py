@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from imageblur_client.channel import Security
 from imageblur_client.client import Client
 
 
@@ -14,10 +15,11 @@ class Session:
 
     server: str
     timeout: float | None
+    security: Security
 
     def client(self) -> Client:
         """To be used with `with`."""
-        return Client(self.server, timeout=self.timeout)
+        return Client(self.server, timeout=self.timeout, security=self.security)
 
 
 def client_of(ctx: typer.Context) -> Client:

@@ -622,10 +622,19 @@ class DownloadImagesRequest(_message.Message):
     ORDER_ID_FIELD_NUMBER: _builtins.int
     IMAGE_IDS_FIELD_NUMBER: _builtins.int
     ARCHIVE_FIELD_NUMBER: _builtins.int
+    TOKEN_FIELD_NUMBER: _builtins.int
+    OFFSET_FIELD_NUMBER: _builtins.int
+    LENGTH_FIELD_NUMBER: _builtins.int
     order_id: _builtins.str
     """The order."""
     archive: _builtins.bool
     """True: as one ZIP archive."""
+    token: _builtins.str
+    """Instead of order_id: the token of a letter's link to the order's archive, which is what is answered."""
+    offset: _builtins.int
+    """First byte to send of the one file asked for (an archive, or one image)."""
+    length: _builtins.int
+    """Most bytes to send of it; 0: all from offset on."""
     @_builtins.property
     def image_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Which images; empty: all that succeeded."""
@@ -636,10 +645,13 @@ class DownloadImagesRequest(_message.Message):
         order_id: _builtins.str = ...,
         image_ids: _abc.Iterable[_builtins.str] | None = ...,
         archive: _builtins.bool = ...,
+        token: _builtins.str = ...,
+        offset: _builtins.int = ...,
+        length: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["archive", b"archive", "image_ids", b"image_ids", "order_id", b"order_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["archive", b"archive", "image_ids", b"image_ids", "length", b"length", "offset", b"offset", "order_id", b"order_id", "token", b"token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -686,6 +698,7 @@ class FileStart(_message.Message):
     MEDIA_TYPE_FIELD_NUMBER: _builtins.int
     SIZE_BYTES_FIELD_NUMBER: _builtins.int
     SHA256_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
     image_id: _builtins.str
     """The image; empty for an archive."""
     filename: _builtins.str
@@ -693,9 +706,11 @@ class FileStart(_message.Message):
     media_type: _builtins.str
     """Its media type."""
     size_bytes: _builtins.int
-    """Its size in bytes."""
+    """Its size in bytes: of all of it, also where only a part is sent."""
     sha256: _builtins.bytes
     """Its SHA-256, 32 bytes; empty for an archive."""
+    etag: _builtins.str
+    """Differs between files that differ: parts of files with the same etag belong together."""
     def __init__(
         self,
         *,
@@ -704,10 +719,11 @@ class FileStart(_message.Message):
         media_type: _builtins.str = ...,
         size_bytes: _builtins.int | None = ...,
         sha256: _builtins.bytes = ...,
+        etag: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_size_bytes", b"_size_bytes", "size_bytes", b"size_bytes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_size_bytes", b"_size_bytes", "filename", b"filename", "image_id", b"image_id", "media_type", b"media_type", "sha256", b"sha256", "size_bytes", b"size_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_size_bytes", b"_size_bytes", "etag", b"etag", "filename", b"filename", "image_id", b"image_id", "media_type", b"media_type", "sha256", b"sha256", "size_bytes", b"size_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__size_bytes: _TypeAlias = _typing.Literal["size_bytes"]  # noqa: Y015
     _WhichOneofArgType__size_bytes: _TypeAlias = _typing.Literal["_size_bytes", b"_size_bytes"]  # noqa: Y015

@@ -35,7 +35,7 @@ class BlurServiceStub:
       UNAVAILABLE: the database, the blob store or the gateway is not ready; RetryInfo says when to try again.
       RESOURCE_EXHAUSTED: too many calls of its kind are under way (reason TOO_MANY_CALLS), or too much is on its way in
         (BYTES_IN_FLIGHT); QuotaFailure says which, RetryInfo when to try again.
-      DEADLINE_EXCEEDED: the request did not arrive in time (STALLED): within 30 seconds for BlurOrder, 10 for the others.
+      DEADLINE_EXCEEDED: the request did not arrive in time (STALLED): within 30 seconds for BlurOrder, 5 for the others.
       INTERNAL: a fault of the service; its log has the details.
     """
 
@@ -95,12 +95,15 @@ class BlurServiceStub:
       NOT_FOUND: no such order.
       FAILED_PRECONDITION: the order has not finished (PreconditionFailure says how far it is; when_ready waits for
         it instead), was cancelled, or has expired.
+      RESOURCE_EXHAUSTED: the results were mailed a moment ago (MAIL_COOLDOWN, RetryInfo).
       UNAVAILABLE: also when the broker is away: no delivery was made.
     """
     DownloadImages: _grpc.UnaryStreamMultiCallable[_blur_service_pb2.DownloadImagesRequest, _blur_service_pb2.DownloadImagesResponse]
-    """The results: each file's start and chunks in turn, or one ZIP archive.
+    """The results: each file's start and chunks in turn, or one ZIP archive. A download that broke goes on from an offset
+    if the file's etag is still the same.
 
-      INVALID_ARGUMENT: order_id or an image_id is not a UUID.
+      INVALID_ARGUMENT: order_id or an image_id is not a UUID; the token was altered or is too old (BAD_TOKEN); a part
+        is asked for of several files, or one that begins after the file's end.
       NOT_FOUND: no such order, or no such image in it.
       FAILED_PRECONDITION: an image that was asked for by id is not SUCCEEDED, or the order has expired.
     """
@@ -128,7 +131,7 @@ class BlurServiceAsyncStub(BlurServiceStub):
       UNAVAILABLE: the database, the blob store or the gateway is not ready; RetryInfo says when to try again.
       RESOURCE_EXHAUSTED: too many calls of its kind are under way (reason TOO_MANY_CALLS), or too much is on its way in
         (BYTES_IN_FLIGHT); QuotaFailure says which, RetryInfo when to try again.
-      DEADLINE_EXCEEDED: the request did not arrive in time (STALLED): within 30 seconds for BlurOrder, 10 for the others.
+      DEADLINE_EXCEEDED: the request did not arrive in time (STALLED): within 30 seconds for BlurOrder, 5 for the others.
       INTERNAL: a fault of the service; its log has the details.
     """
 
@@ -185,12 +188,15 @@ class BlurServiceAsyncStub(BlurServiceStub):
       NOT_FOUND: no such order.
       FAILED_PRECONDITION: the order has not finished (PreconditionFailure says how far it is; when_ready waits for
         it instead), was cancelled, or has expired.
+      RESOURCE_EXHAUSTED: the results were mailed a moment ago (MAIL_COOLDOWN, RetryInfo).
       UNAVAILABLE: also when the broker is away: no delivery was made.
     """
     DownloadImages: _aio.UnaryStreamMultiCallable[_blur_service_pb2.DownloadImagesRequest, _blur_service_pb2.DownloadImagesResponse]  # type: ignore[assignment]
-    """The results: each file's start and chunks in turn, or one ZIP archive.
+    """The results: each file's start and chunks in turn, or one ZIP archive. A download that broke goes on from an offset
+    if the file's etag is still the same.
 
-      INVALID_ARGUMENT: order_id or an image_id is not a UUID.
+      INVALID_ARGUMENT: order_id or an image_id is not a UUID; the token was altered or is too old (BAD_TOKEN); a part
+        is asked for of several files, or one that begins after the file's end.
       NOT_FOUND: no such order, or no such image in it.
       FAILED_PRECONDITION: an image that was asked for by id is not SUCCEEDED, or the order has expired.
     """
@@ -217,7 +223,7 @@ class BlurServiceServicer(metaclass=_abc_1.ABCMeta):
       UNAVAILABLE: the database, the blob store or the gateway is not ready; RetryInfo says when to try again.
       RESOURCE_EXHAUSTED: too many calls of its kind are under way (reason TOO_MANY_CALLS), or too much is on its way in
         (BYTES_IN_FLIGHT); QuotaFailure says which, RetryInfo when to try again.
-      DEADLINE_EXCEEDED: the request did not arrive in time (STALLED): within 30 seconds for BlurOrder, 10 for the others.
+      DEADLINE_EXCEEDED: the request did not arrive in time (STALLED): within 30 seconds for BlurOrder, 5 for the others.
       INTERNAL: a fault of the service; its log has the details.
     """
 
@@ -314,6 +320,7 @@ class BlurServiceServicer(metaclass=_abc_1.ABCMeta):
           NOT_FOUND: no such order.
           FAILED_PRECONDITION: the order has not finished (PreconditionFailure says how far it is; when_ready waits for
             it instead), was cancelled, or has expired.
+          RESOURCE_EXHAUSTED: the results were mailed a moment ago (MAIL_COOLDOWN, RetryInfo).
           UNAVAILABLE: also when the broker is away: no delivery was made.
         """
 
@@ -323,9 +330,11 @@ class BlurServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _blur_service_pb2.DownloadImagesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_blur_service_pb2.DownloadImagesResponse], _abc.AsyncIterator[_blur_service_pb2.DownloadImagesResponse]]:
-        """The results: each file's start and chunks in turn, or one ZIP archive.
+        """The results: each file's start and chunks in turn, or one ZIP archive. A download that broke goes on from an offset
+        if the file's etag is still the same.
 
-          INVALID_ARGUMENT: order_id or an image_id is not a UUID.
+          INVALID_ARGUMENT: order_id or an image_id is not a UUID; the token was altered or is too old (BAD_TOKEN); a part
+            is asked for of several files, or one that begins after the file's end.
           NOT_FOUND: no such order, or no such image in it.
           FAILED_PRECONDITION: an image that was asked for by id is not SUCCEEDED, or the order has expired.
         """

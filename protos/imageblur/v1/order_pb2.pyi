@@ -686,12 +686,15 @@ class Delivery(_message.Message):
     LETTERS_FIELD_NUMBER: _builtins.int
     REQUEST_TIME_FIELD_NUMBER: _builtins.int
     SEND_TIME_FIELD_NUMBER: _builtins.int
+    SERVER_WORDS_FIELD_NUMBER: _builtins.int
     delivery_id: _builtins.str
     """A random UUID."""
     state: Global___DeliveryState.ValueType
     """Where the delivery stands."""
     letters: _builtins.int
     """Number of letters it takes; 0 until that is known."""
+    server_words: _builtins.str
+    """What the mail server said last, whether it took a letter, put it off or refused it; or why none was handed to it."""
     @_builtins.property
     def failure(self) -> Global___Failure:
         """Why it failed, in the mail server's words where it spoke; only with DELIVERY_STATE_FAILED."""
@@ -713,10 +716,11 @@ class Delivery(_message.Message):
         letters: _builtins.int = ...,
         request_time: _timestamp_pb2.Timestamp | None = ...,
         send_time: _timestamp_pb2.Timestamp | None = ...,
+        server_words: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "request_time", b"request_time", "send_time", b"send_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["delivery_id", b"delivery_id", "failure", b"failure", "letters", b"letters", "request_time", b"request_time", "send_time", b"send_time", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delivery_id", b"delivery_id", "failure", b"failure", "letters", b"letters", "request_time", b"request_time", "send_time", b"send_time", "server_words", b"server_words", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

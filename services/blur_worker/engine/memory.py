@@ -3,7 +3,7 @@
 from PIL import _imaging
 
 _BLOCKS = 32
-_SMALL_PIXELS = 1 << 20
+_SMALL_PIXELS = 1 << 22
 
 
 def keep() -> None:

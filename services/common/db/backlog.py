@@ -1,9 +1,13 @@
 """Statements about how much there is to do."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from services.common.db.models import Order, table
+from services.common.db.clock import SECOND, now
+from services.common.db.models import Image, Letter, Order, table
 from services.common.orders import OrderState
 
 _LOCK = 7_021_994
@@ -28,3 +32,37 @@ def take_turns(session: Session) -> None:
     """
     if session.get_bind().dialect.name == "postgresql":
         session.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+
+
+@dataclass(frozen=True)
+class Measured:
+    """How much there is to do, as at one moment."""
+
+    waiting: Mapping[str, int]
+    """What has not ended: `images`, `orders`, `letters`."""
+    oldest_image: float
+    """Seconds since the oldest message about an image, not claimed yet, was sent; 0 without one."""
+    oldest_letter: float
+
+
+def measure(session: Session) -> Measured:
+    """Count what is to be done; on indexes of just that, whatever else there is."""
+    orders = select(func.count()).select_from(Order).where(text("state IN ('QUEUED', 'RUNNING')"))
+    letters = select(func.count()).select_from(Letter).where(text("state IN ('QUEUED', 'SENDING')"))
+    oldest = [
+        # Written as in the index; of letters, those of which a message is under way.
+        select(func.coalesce((now() - func.min(model.enqueued_at)), 0)).where(
+            text("state = 'QUEUED' AND enqueued_at IS NOT NULL")
+        )
+        for model in (Image, Letter)
+    ]
+    image, letter = (max(0.0, (session.scalar(query) or 0) / SECOND) for query in oldest)
+    return Measured(
+        {
+            "images": open_images(session),
+            "orders": session.scalar(orders) or 0,
+            "letters": session.scalar(letters) or 0,
+        },
+        image,
+        letter,
+    )

@@ -5,8 +5,8 @@ from uuid import UUID, uuid4
 from sqlalchemy import Update, bindparam, exists, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from services.common.db.clock import now
-from services.common.db.models import Delivery, Letter, table
+from services.common.db.clock import SECOND, now
+from services.common.db.models import Delivery, Letter, Order, table
 from services.common.orders import DeliveryState
 
 _DELIVERIES = table(Delivery)
@@ -30,6 +30,36 @@ def insert_delivery(session: Session, order_id: UUID, state: DeliveryState) -> D
 def find_open(session: Session, order_id: UUID) -> Delivery | None:
     """The order's open delivery, if it has one."""
     return session.scalar(select(Delivery).where(Delivery.order_id == order_id, Delivery.state.in_(OPEN)))
+
+
+def seconds_until_next(session: Session, order_id: UUID, *, cooldown: float) -> float:
+    """Seconds until the order's results may be mailed once more; 0 or less: now.
+
+    A delivery that failed does not count: nobody got it, and its reader may have put things right.
+    """
+    last = session.scalar(
+        select(func.max(Delivery.requested_at)).where(
+            Delivery.order_id == order_id, Delivery.state.not_in((DeliveryState.FAILED, DeliveryState.CANCELLED))
+        )
+    )
+    return 0.0 if last is None else (last - (session.scalar(select(now())) or 0)) / SECOND + cooldown
+
+
+def sent_lately(session: Session, email: str, *, most: int, seconds: float) -> float:
+    """Seconds until an address has had fewer than `most` letters about orders in so many seconds; 0: it has."""
+    time = session.scalar(select(now())) or 0
+    since = time - int(seconds * SECOND)
+    sent = (
+        select(Letter.sent_at)
+        .join(Delivery, Delivery.id == Letter.delivery_id)
+        .join(Order, Order.id == Delivery.order_id)
+        .where(Order.email == email, Letter.sent_at > since)
+        .order_by(Letter.sent_at.desc())
+        .limit(most)
+    )
+    times = session.scalars(sent).all()
+    # The oldest of the last `most` has to be so long ago.
+    return 0.0 if len(times) < most else ((times[-1] or 0) - since) / SECOND
 
 
 def insert_letter(session: Session, delivery_id: UUID, part: int = 1) -> UUID:
@@ -70,6 +100,11 @@ def cancel_open(session: Session, order_id: UUID) -> None:
             .values(state="CANCELLED", owner=None, lease_until=None)
             .execution_options(synchronize_session=False)
         )
+
+
+def told(session: Session, delivery_id: UUID, message: str) -> None:
+    """What the mail server has said, of a delivery that has not failed."""
+    session.execute(_set(delivery_id, message=message).where(Delivery.reason.is_(None)))
 
 
 def letter_ended(session: Session, delivery_id: UUID, *, reason: str | None = None, message: str | None = None) -> None:

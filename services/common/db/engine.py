@@ -51,6 +51,7 @@ class Database:
                 pool_size=pool_size,
                 max_overflow=4,
                 pool_pre_ping=not self.is_sqlite,
+                hide_parameters=True,  # errors are logged, and there are addresses among the values
                 connect_args={} if self.is_sqlite else _PROMPT,
             )
         except (OSError, SQLAlchemyError) as error:

@@ -39,6 +39,8 @@ class Success:
     width: int
     height: int
     format: str
+    engine: str | None = None
+    """What blurred it, with its version."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ class FollowUp:
     letters: Sequence[UUID] = ()
     image_ended: ImageState | None = None
     """How the image ended, if it has."""
+    reason: Reason | None = None
+    """Why it failed, if it did."""
     order_ended: bool = False
 
 
@@ -140,6 +144,7 @@ def finish(session: Session, claimed: Claim, outcome: Success | Failure, *, wind
                 "width": outcome.width,
                 "height": outcome.height,
                 "format": outcome.format,
+                "engine": outcome.engine,
             }
         case Failure():
             values = {"state": ImageState.FAILED, "reason": outcome.reason, "message": outcome.message}
@@ -148,9 +153,10 @@ def finish(session: Session, claimed: Claim, outcome: Success | Failure, *, wind
     succeeded = isinstance(outcome, Success)
     letters = orders.count_ended(session, order, succeeded=int(succeeded), failed=int(not succeeded))
     ended = ImageState.SUCCEEDED if succeeded else ImageState.FAILED
+    reason = outcome.reason if isinstance(outcome, Failure) else None
     if letters is None:
-        return FollowUp(images=windows.refill(session, order.id, window), image_ended=ended)
-    return FollowUp(letters=letters, image_ended=ended, order_ended=True)
+        return FollowUp(images=windows.refill(session, order.id, window), image_ended=ended, reason=reason)
+    return FollowUp(letters=letters, image_ended=ended, reason=reason, order_ended=True)
 
 
 def take_back(session: Session, claimed: Claim, *, window: int) -> FollowUp | None:
@@ -201,11 +207,6 @@ def _end_claim(session: Session, claimed: Claim, order: Order, how: Update, valu
         return True
     session.rollback()
     return False
-
-
-def state(session: Session, image_id: UUID) -> str | None:
-    """State of an image; None if there is no such image any more."""
-    return session.scalar(select(Image.state).where(Image.id == image_id))
 
 
 def changed_since(session: Session, order_id: UUID, revision: int) -> list[Image]:

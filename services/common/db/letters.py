@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Literal, cast
 from uuid import UUID, uuid4
 
-from sqlalchemy import CursorResult, exists, insert, select, update
+from sqlalchemy import CursorResult, insert, select, update
 from sqlalchemy.orm import Session
 
 from services.common.db import deliveries, orders
 from services.common.db.clock import SECOND, now
-from services.common.db.models import Delivery, Letter, Mailing
+from services.common.db.models import Delivery, Letter
 from services.common.errors import Reason
 from services.common.orders import MAX_LETTER_ATTEMPTS
 
@@ -47,6 +47,7 @@ def claim(session: Session, letter_id: UUID, *, lease_seconds: float) -> Claim |
             owner=uuid4(),
             lease_until=now() + int(lease_seconds * SECOND),
             attempts=Letter.attempts + 1,
+            started_at=now(),
         )
         .returning(Letter)
         .execution_options(synchronize_session=False)
@@ -121,7 +122,7 @@ def insert_parts(session: Session, claimed: Claim, parts: int) -> list[UUID]:
 
 def sent(session: Session, claimed: Claim, *, smtp_reply: str) -> bool:
     """The server took the letter; False if the claim was lost meanwhile."""
-    return _end(session, claimed, {"state": "SENT", "smtp_reply": smtp_reply, "sent_at": now()})
+    return _end(session, claimed, {"state": "SENT", "smtp_reply": smtp_reply, "sent_at": now()}, told=smtp_reply)
 
 
 def failed(session: Session, claimed: Claim, reason: Reason, message: str) -> bool:
@@ -138,7 +139,14 @@ def release(session: Session, claimed: Claim, *, delay: float, message: str) -> 
     """Put a letter back for another attempt in `delay` seconds; False if the claim was lost meanwhile."""
     not_before = now() + int(delay * SECOND)
     values = {"state": "QUEUED", "not_before": not_before, "enqueued_at": None, "smtp_reply": message}
-    return _end(session, claimed, values)
+    return _end(session, claimed, values, told=message)
+
+
+def postpone(session: Session, claimed: Claim, *, delay: float, message: str) -> bool:
+    """Put a letter back that was not tried; the attempt does not count. False if the claim was lost meanwhile."""
+    not_before = now() + int(delay * SECOND)
+    values = {"state": "QUEUED", "not_before": not_before, "enqueued_at": None, "attempts": Letter.attempts - 1}
+    return _end(session, claimed, values, told=message)
 
 
 def take_back(session: Session, claimed: Claim) -> bool:
@@ -165,6 +173,7 @@ def _end(
     *,
     reason: Reason | None = None,
     message: str | None = None,
+    told: str | None = None,
 ) -> bool:
     if claimed.order_id:
         orders.lock(session, claimed.order_id)
@@ -177,52 +186,20 @@ def _end(
     if cast("CursorResult[tuple[()]]", result).rowcount != 1:
         session.rollback()
         return False
+    if claimed.delivery_id and told:
+        deliveries.told(session, claimed.delivery_id, told)
     if claimed.delivery_id:
         deliveries.letter_ended(session, claimed.delivery_id, reason=reason, message=message)
     return True
 
 
-def finish_mailings(session: Session) -> None:
-    """End mailings whose letters have all ended.
-
-    For the sweep: of two letters that end at the same moment, each transaction sees the other's still open.
-    """
-    still_open = exists().where(Letter.mailing_id == Mailing.id, Letter.state.in_(("QUEUED", "SENDING")))
-    session.execute(
-        update(Mailing)
-        .where(Mailing.state == "SENDING", ~still_open)
-        .values(state="DONE", finished_at=now())
-        .execution_options(synchronize_session=False)
-    )
-
-
-def insert_confirmation(session: Session, subscriber_id: UUID) -> UUID:
-    """A letter that asks a subscriber to confirm, to be enqueued after the commit; its id."""
+def insert_for_subscriber(session: Session, subscriber_id: UUID, kind: Literal["CONFIRM", "GOODBYE"]) -> UUID:
+    """A letter that asks a subscriber to confirm, or says goodbye, to be enqueued after the commit; its id."""
     letter_id = uuid4()
     session.execute(
-        insert(Letter).values(
-            id=letter_id, kind="CONFIRM", subscriber_id=subscriber_id, state="QUEUED", enqueued_at=now()
-        )
+        insert(Letter).values(id=letter_id, kind=kind, subscriber_id=subscriber_id, state="QUEUED", enqueued_at=now())
     )
     return letter_id
-
-
-def insert_weekly(session: Session, mailing_id: UUID, subscriber_ids: Sequence[UUID]) -> list[UUID]:
-    """A letter of a mailing for each subscriber, to be enqueued after the commit; their ids."""
-    time = session.scalar(select(now()))
-    rows = [
-        {
-            "id": uuid4(),
-            "kind": "WEEKLY",
-            "mailing_id": mailing_id,
-            "subscriber_id": subscriber_id,
-            "state": "QUEUED",
-            "enqueued_at": time,
-        }
-        for subscriber_id in subscriber_ids
-    ]
-    session.execute(insert(Letter), rows)
-    return [cast("UUID", row["id"]) for row in rows]
 
 
 def _order_of(session: Session, letter_id: UUID) -> UUID | None:

@@ -1,15 +1,27 @@
 """Statements about mailings to all subscribers."""
 
+from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from uuid import UUID, uuid4
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, exists, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from services.common.db import letters
-from services.common.db.clock import now
-from services.common.db.models import Installation, Mailing, Order, Subscriber
+from services.common.db.clock import SECOND, now
+from services.common.db.models import Installation, Letter, Mailing, Order, Subscriber
+
+LONGEST_PAUSE = 300.0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How a mailing stands."""
+
+    mailing: Mailing
+    letters: dict[str, int]
+    """By state. Letters are written as they are sent: until the mailing is DONE some subscribers have none yet."""
 
 
 def installed_at(session: Session) -> int:
@@ -18,13 +30,15 @@ def installed_at(session: Session) -> int:
 
 
 def insert_mailing(session: Session, *, period: str, due_at: int, content: str) -> UUID | None:
-    """A mailing to be prepared; None if its period has one: the unique period decides who sends it."""
+    """A mailing to be sent; None if its period has one: the unique period decides who sends it."""
+    confirmed = select(func.count()).where(Subscriber.state == "CONFIRMED")
     mailing = Mailing(
         id=uuid4(),
         period=period,
-        state="PREPARING",
+        state="SENDING",
         content=content,
         due_at=due_at,
+        recipients=session.scalar(confirmed) or 0,
         created_at=session.scalar(select(now())),
         enqueued_at=session.scalar(select(now())),
     )
@@ -41,27 +55,72 @@ def exists_for(session: Session, period: str) -> bool:
     return session.scalar(select(Mailing.id).where(Mailing.period == period)) is not None
 
 
-def prepare_batch(session: Session, mailing_id: UUID, *, size: int) -> list[UUID] | None:
-    """Write the letters for the next subscribers; their ids, or None once the mailing is prepared."""
-    # The update locks the row: two mailers that were given the same mailing take turns, batch by batch.
-    mailing = session.scalar(
+def put_off(session: Session, mailing_id: UUID, message: str) -> None:
+    """The mail server is in trouble: no batch for a while, which gets longer each time: 2, 4, 8, … at most 300 s."""
+    mailing = session.get(Mailing, mailing_id, with_for_update=True)
+    if mailing is None:
+        return
+    mailing.troubles += 1
+    pause = min(LONGEST_PAUSE, 2.0 ** min(mailing.troubles, 10))
+    mailing.not_before = (session.scalar(select(now())) or 0) + int(pause * SECOND)
+    mailing.message = message
+
+
+def going_well(session: Session, mailing_id: UUID) -> None:
+    """The mail server takes letters again."""
+    session.execute(update(Mailing).where(Mailing.id == mailing_id).values(troubles=0, not_before=0, message=None))
+
+
+def cancel(session: Session, mailing_id: UUID) -> bool:
+    """Send no more of a mailing; False if it has ended already. A letter on its way may still arrive."""
+    cancelled = session.scalar(
         update(Mailing)
-        .where(Mailing.id == mailing_id, Mailing.state == "PREPARING")
-        .values(enqueued_at=now())
-        .returning(Mailing)
+        .where(Mailing.id == mailing_id, Mailing.state == "SENDING")
+        .values(state="CANCELLED", finished_at=now())
+        .returning(Mailing.id)
         .execution_options(synchronize_session=False)
     )
-    if mailing is None:
-        return None
-    query = select(Subscriber.id).where(Subscriber.state == "CONFIRMED").order_by(Subscriber.id).limit(size)
-    if mailing.cursor_id:
-        query = query.where(Subscriber.id > mailing.cursor_id)
-    subscribers: Sequence[UUID] = session.scalars(query).all()
-    if not subscribers:
-        mailing.state = "SENDING"
-        return None
-    mailing.cursor_id = subscribers[-1]
-    return letters.insert_weekly(session, mailing_id, subscribers)
+    if cancelled:
+        _cancel_letters(session)
+    return cancelled is not None
+
+
+def progress(session: Session, *, limit: int = 20) -> list[Progress]:
+    """The newest mailings and how they stand."""
+    found = session.scalars(select(Mailing).order_by(Mailing.created_at.desc()).limit(limit)).all()
+    counts: defaultdict[UUID, dict[str, int]] = defaultdict(dict)
+    rows = session.execute(
+        select(Letter.mailing_id, Letter.state, func.count())
+        .where(Letter.mailing_id.in_([mailing.id for mailing in found]))
+        .group_by(Letter.mailing_id, Letter.state)
+    )
+    for mailing_id, state, count in rows:
+        assert mailing_id
+        counts[mailing_id][state] = count
+    return [Progress(mailing, counts[mailing.id]) for mailing in found]
+
+
+def with_work(session: Session) -> Sequence[UUID]:
+    """Mailings of which letters could be sent now."""
+    due = exists().where(Letter.mailing_id == Mailing.id, Letter.state == "QUEUED", Letter.not_before <= now())
+    return session.scalars(
+        select(Mailing.id).where(Mailing.state == "SENDING", Mailing.not_before <= now(), or_(due, _unwritten()))
+    ).all()
+
+
+def finish(session: Session) -> None:
+    """End mailings whose letters have all been written and have ended.
+
+    For the sweep: of two letters that end at the same moment, each transaction sees the other's still open.
+    """
+    still_open = exists().where(Letter.mailing_id == Mailing.id, Letter.state.in_(("QUEUED", "SENDING")))
+    session.execute(
+        update(Mailing)
+        .where(Mailing.state == "SENDING", ~still_open, ~_unwritten())
+        .values(state="DONE", finished_at=now())
+        .execution_options(synchronize_session=False)
+    )
+    _cancel_letters(session)
 
 
 def numbers_since(session: Session, since: int) -> dict[str, int]:
@@ -74,3 +133,20 @@ def numbers_since(session: Session, since: int) -> dict[str, int]:
         ).where(Order.finished_at >= since)
     ).one()
     return dict(zip(("orders", "images", "failed"), map(int, row), strict=True))
+
+
+def _unwritten() -> ColumnElement[bool]:
+    """Whether subscribers are left that have no letter of the mailing yet."""
+    beyond = or_(Mailing.cursor_id.is_(None), Subscriber.id > Mailing.cursor_id)
+    return exists().where(Subscriber.state == "CONFIRMED", beyond)
+
+
+def _cancel_letters(session: Session) -> None:
+    """Those that wait of cancelled mailings: also what a mailer put back that was at work on them."""
+    cancelled = select(Mailing.id).where(Mailing.state == "CANCELLED")
+    session.execute(
+        update(Letter)
+        .where(Letter.state == "QUEUED", Letter.mailing_id.in_(cancelled))
+        .values(state="CANCELLED")
+        .execution_options(synchronize_session=False)
+    )

@@ -58,6 +58,8 @@ class Order(Base):
         CheckConstraint("succeeded + failed + cancelled <= total", name="counts"),
         _index("orders_expiry", "expires_at", where="state <> 'EXPIRED'"),
         _index("orders_open", "created_at", where="state IN ('QUEUED', 'RUNNING')"),
+        _index("orders_email", "email", where="email IS NOT NULL"),
+        Index("orders_created", "created_at", "id"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -72,6 +74,8 @@ class Order(Base):
     failed: Mapped[int] = mapped_column(default=0)
     cancelled: Mapped[int] = mapped_column(default=0)
     revision: Mapped[int] = mapped_column(default=1)
+    upload_began_at: Mapped[int | None]
+    """When its first bytes came."""
     created_at: Mapped[int]
     started_at: Mapped[int | None]
     finished_at: Mapped[int | None]
@@ -101,6 +105,8 @@ class Image(Base):
         ),
         Index("images_revision", "order_id", "revision"),
         _index("images_untidied", "finished_at", where="NOT tidied AND finished_at IS NOT NULL"),
+        _index("images_finished", "finished_at", where="finished_at IS NOT NULL"),
+        _index("images_failed", "finished_at", where="state = 'FAILED' AND NOT dropped"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -122,13 +128,21 @@ class Image(Base):
     finished_at: Mapped[int | None]
     revision: Mapped[int] = mapped_column(default=1)
     input_bytes: Mapped[int]
+    input_sha256: Mapped[str | None]
     output_bytes: Mapped[int] = mapped_column(default=0)
     output_sha256: Mapped[str | None]
     width: Mapped[int] = mapped_column(default=0)
     height: Mapped[int] = mapped_column(default=0)
     format: Mapped[str | None]
+    engine: Mapped[str | None]
+    """What blurred it, with its version."""
     tidied: Mapped[bool] = mapped_column(default=False)
-    """An image that has ended keeps no original, and unless it SUCCEEDED no result: the sweep has made sure."""
+    """An image that has ended keeps no original, and unless it SUCCEEDED no result: the sweep has made sure.
+
+    One that FAILED for a reason that may pass (`orders.RETRIABLE`) keeps its original, unless it was `dropped`.
+    """
+    dropped: Mapped[bool] = mapped_column(default=False)
+    """An operator has seen the failure and will not have it tried again."""
 
 
 class UnownedBlobs(Base):
@@ -165,6 +179,7 @@ class Delivery(Base):
     state: Mapped[str]
     reason: Mapped[str | None]
     message: Mapped[str | None]
+    """The mail server's last words, or what else happened, whatever the state."""
     requested_at: Mapped[int]
     finished_at: Mapped[int | None]
 
@@ -190,7 +205,11 @@ class Subscriber(Base):
 
 
 class Mailing(Base):
-    """A mailing to all confirmed subscribers: one per period (`2026-W48`, or `manual:<id>`)."""
+    """A mailing to all confirmed subscribers: one per period (`2026-W48`, or `manual:<id>`).
+
+    SENDING: letters are written and claimed a batch at a time, in the order of subscribers' ids. PREPARING: not used
+    any more.
+    """
 
     __tablename__ = "mailings"
     __table_args__ = (_one_of("state", "PREPARING", "SENDING", "DONE", "CANCELLED"),)
@@ -203,6 +222,14 @@ class Mailing(Base):
     due_at: Mapped[int]
     cursor_id: Mapped[UUID | None]
     """The last subscriber that has a letter."""
+    recipients: Mapped[int] = mapped_column(default=0)
+    """Confirmed subscribers when it was made."""
+    not_before: Mapped[int] = mapped_column(default=0)
+    """The mail server was in trouble: no batch before this time."""
+    troubles: Mapped[int] = mapped_column(default=0)
+    """How often in turn it was."""
+    message: Mapped[str | None]
+    """The last trouble, in words."""
     enqueued_at: Mapped[int]
     created_at: Mapped[int]
     finished_at: Mapped[int | None]
@@ -215,7 +242,7 @@ class Letter(Base):
     __table_args__ = (
         UniqueConstraint("delivery_id", "part"),
         UniqueConstraint("mailing_id", "subscriber_id"),
-        _one_of("kind", "ORDER_READY", "CONFIRM", "WEEKLY"),
+        _one_of("kind", "ORDER_READY", "CONFIRM", "WEEKLY", "GOODBYE"),
         _one_of("state", "QUEUED", "SENDING", "SENT", "FAILED", "CANCELLED"),
         CheckConstraint("(kind = 'ORDER_READY') = (delivery_id IS NOT NULL)", name="delivery"),
         CheckConstraint("(kind = 'WEEKLY') = (mailing_id IS NOT NULL)", name="mailing"),
@@ -223,6 +250,8 @@ class Letter(Base):
         _index("letters_outbox", "not_before", where="state = 'QUEUED'"),
         _index("letters_leases", "lease_until", where="state = 'SENDING'"),
         _index("letters_progress", "mailing_id", "state", where="mailing_id IS NOT NULL"),
+        _index("letters_sent", "sent_at", where="sent_at IS NOT NULL"),
+        _index("letters_failed", "id", where="state = 'FAILED' AND NOT dropped"),
         Index("letters_subscriber", "subscriber_id"),
     )
 
@@ -238,8 +267,12 @@ class Letter(Base):
     attempts: Mapped[int] = mapped_column(default=0)
     not_before: Mapped[int] = mapped_column(default=0)
     enqueued_at: Mapped[int | None]
+    started_at: Mapped[int | None]
+    """When a mailer took it last."""
     smtp_reply: Mapped[str | None]
     sent_at: Mapped[int | None]
+    dropped: Mapped[bool] = mapped_column(default=False)
+    """An operator has seen the failure and will not have it tried again."""
 
 
 class IdempotencyKey(Base):
@@ -253,3 +286,87 @@ class IdempotencyKey(Base):
     fingerprint: Mapped[str]
     resource_id: Mapped[UUID]
     expires_at: Mapped[int] = mapped_column(index=True)
+
+
+class ApiKey(Base):
+    """A key that opens the gateway. Only its digest is kept; after a rotation the former one for a while, too."""
+
+    __tablename__ = "api_keys"
+    __table_args__ = (_one_of("role", "CLIENT", "VIEWER", "ADMIN"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    role: Mapped[str]
+    digest: Mapped[str] = mapped_column(unique=True)
+    hint: Mapped[str]
+    """Its first characters, to tell keys apart."""
+    former_digest: Mapped[str | None]
+    former_until: Mapped[int | None]
+    created_at: Mapped[int]
+    created_by: Mapped[str]
+    rotated_at: Mapped[int | None]
+    expires_at: Mapped[int | None]
+    revoked_at: Mapped[int | None]
+    last_used_at: Mapped[int | None]
+    """To the minute."""
+
+
+class AuditEntry(Base):
+    """What an operator did: written by the transaction that did it."""
+
+    __tablename__ = "audit_entries"
+    __table_args__ = (Index("audit_entries_time", "created_at", "id"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    created_at: Mapped[int]
+    principal: Mapped[str]
+    action: Mapped[str]
+    """The method's name, such as `PauseQueue`."""
+    subject: Mapped[str]
+    """What it was done to, such as `queues/blur`."""
+    detail: Mapped[str]
+    """As JSON: no address, no key."""
+
+
+class PausedQueue(Base):
+    """A queue whose messages workers leave alone."""
+
+    __tablename__ = "paused_queues"
+
+    queue: Mapped[str] = mapped_column(primary_key=True)
+    paused_at: Mapped[int]
+    paused_by: Mapped[str]
+
+
+class WorkerSeen(Base):
+    """A queue that a worker process serves, and when it last said so."""
+
+    __tablename__ = "workers"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    queue: Mapped[str] = mapped_column(primary_key=True)
+    host: Mapped[str]
+    pid: Mapped[int]
+    version: Mapped[str]
+    slots: Mapped[int]
+    """Messages that it handles at a time: children of a blur worker, threads of a mailer."""
+    busy: Mapped[int]
+    started_at: Mapped[int]
+    seen_at: Mapped[int]
+
+
+class Errand(Base):
+    """Something that an operator asks of the mailers and waits for; gone once the answer was fetched."""
+
+    __tablename__ = "errands"
+    __table_args__ = (_one_of("state", "QUEUED", "RUNNING", "DONE", "REFUSED"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    """See `messages.ErrandKind`."""
+    request: Mapped[str]
+    """As JSON."""
+    state: Mapped[str]
+    answer: Mapped[str | None]
+    """As JSON; of one that was refused, the words why."""
+    created_at: Mapped[int]

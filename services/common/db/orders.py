@@ -61,6 +61,8 @@ class NewOrder:
     spec: str
     notify: bool
     retention: int
+    upload_seconds: float = 0.0
+    """How long its images took to come in."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,8 @@ class NewImage:
     spec: str | None
     size: int
     """In bytes."""
+    sha256: str | None = None
+    """As hex."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,7 @@ def insert_order(session: Session, order: NewOrder, new_images: Sequence[NewImag
             "spec": order.spec,
             "state": OrderState.QUEUED,
             "total": len(new_images),
+            "upload_began_at": time - int(order.upload_seconds * SECOND),
             "created_at": time,
             "expires_at": time + order.retention * SECOND,
         },
@@ -127,6 +132,7 @@ def insert_order(session: Session, order: NewOrder, new_images: Sequence[NewImag
                 "state": ImageState.QUEUED,
                 "enqueued_at": time if index < window else None,
                 "input_bytes": image.size,
+                "input_sha256": image.sha256,
             }
             for index, image in enumerate(new_images)
         ],

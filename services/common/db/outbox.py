@@ -7,7 +7,7 @@ Statements about rows of many orders lock none of the orders. So they pass over 
 which are in good hands: to wait for one while holding others is how PostgreSQL would come to a deadlock.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy import Select, select, update
@@ -16,12 +16,11 @@ from sqlalchemy.orm import Session
 from services.common.db.clock import SECOND, now
 from services.common.db.images import Claim
 from services.common.db.letters import Claim as LetterClaim
-from services.common.db.models import Delivery, Image, Letter, Mailing, Order
+from services.common.db.models import Delivery, Image, Letter, Order
 from services.common.orders import ImageState
 
-Sent = type[Image] | type[Letter] | type[Mailing]
-_SENT: Mapping[Sent, str] = {Image: "QUEUED", Letter: "QUEUED", Mailing: "PREPARING"}
-"""States in which rows with `enqueued_at` have a message."""
+Sent = type[Image] | type[Letter]
+"""Rows that have a message while they are QUEUED and have an `enqueued_at`."""
 
 
 def lapsed_images(session: Session, *, limit: int) -> list[Claim]:
@@ -55,10 +54,18 @@ def lapsed_letters(session: Session, *, limit: int) -> list[LetterClaim]:
 
 
 def due_letters(session: Session, *, limit: int) -> Sequence[UUID]:
-    """Letters that wait for another attempt and may have it now; they count as sent to the broker."""
+    """Letters that wait for another attempt and may have it now; they count as sent to the broker.
+
+    Not those of mailings, which are claimed in batches.
+    """
     due = (
         select(Letter.id)
-        .where(Letter.state == "QUEUED", Letter.enqueued_at.is_(None), Letter.not_before <= now())
+        .where(
+            Letter.state == "QUEUED",
+            Letter.mailing_id.is_(None),
+            Letter.enqueued_at.is_(None),
+            Letter.not_before <= now(),
+        )
         .limit(limit)
     )
     return _sent_now(session, Letter, due)
@@ -68,7 +75,7 @@ def unclaimed(session: Session, model: Sent, *, older_than: float, limit: int) -
     """What was sent to the broker so many seconds ago and not claimed since, the oldest first."""
     return session.scalars(
         select(model.id)
-        .where(model.state == _SENT[model], model.enqueued_at < now() - int(older_than * SECOND))
+        .where(model.state == "QUEUED", model.enqueued_at < now() - int(older_than * SECOND))
         .order_by(model.enqueued_at)
         .limit(limit)
     ).all()
@@ -76,7 +83,7 @@ def unclaimed(session: Session, model: Sent, *, older_than: float, limit: int) -
 
 def resend(session: Session, model: Sent, ids: Sequence[UUID]) -> Sequence[UUID]:
     """Those of them that still wait to be claimed; they count as sent to the broker now."""
-    waiting = select(model.id).where(model.id.in_(ids), model.state == _SENT[model], model.enqueued_at.is_not(None))
+    waiting = select(model.id).where(model.id.in_(ids), model.state == "QUEUED", model.enqueued_at.is_not(None))
     return _sent_now(session, model, waiting)
 
 

@@ -17,7 +17,8 @@ CONFIRMATION_INTERVAL = 3600 * SECOND
 def subscribe(session: Session, *, email: str, email_key: str, locale: str, confirm: bool) -> UUID | None:
     """Subscribe an address; the confirmation letter to enqueue, if one is due.
 
-    Without `confirm` the address is subscribed at once. One that is confirmed stays so.
+    Without `confirm` the address is subscribed at once. One that is confirmed stays so; one that is suppressed too,
+    until an operator lifts that: whoever asks need not be its owner, and its server said that it does not exist.
     """
     dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
     values = {"id": uuid4(), "email_key": email_key, "email": email, "locale": locale, "state": "PENDING"}
@@ -26,6 +27,8 @@ def subscribe(session: Session, *, email: str, email_key: str, locale: str, conf
     subscriber = session.scalars(select(Subscriber).where(Subscriber.email_key == email_key).with_for_update()).one()
     if subscriber.state == "CONFIRMED":
         subscriber.locale = locale
+        return None
+    if subscriber.state == "SUPPRESSED":
         return None
     subscriber.email, subscriber.locale, subscriber.reason = email, locale, None
     time = session.scalar(select(now()))
@@ -38,7 +41,7 @@ def subscribe(session: Session, *, email: str, email_key: str, locale: str, conf
         return None
     subscriber.confirm_sent_at = time
     session.flush()
-    return letters.insert_confirmation(session, subscriber.id)
+    return letters.insert_for_subscriber(session, subscriber.id, "CONFIRM")
 
 
 def confirm(session: Session, subscriber_id: UUID, token_version: int) -> bool:
@@ -60,21 +63,48 @@ def confirm(session: Session, subscriber_id: UUID, token_version: int) -> bool:
     return confirmed is not None
 
 
-def unsubscribe(session: Session, *, email_key: str | None = None, subscriber_id: UUID | None = None) -> None:
-    """End a subscription; tokens of confirmation letters sent before lose their force. Unknown: no effect."""
+def unsubscribe(session: Session, *, email_key: str | None = None, subscriber_id: UUID | None = None) -> UUID | None:
+    """End a subscription; tokens of confirmation letters sent before lose their force. Unknown: no effect.
+
+    Returns:
+        The goodbye letter to enqueue, if one is due: where a confirmed address was given as such, which anyone can do,
+        so its owner should know. Whoever comes with the token of a letter is its owner, and was answered.
+    """
     who = Subscriber.email_key == email_key if email_key else Subscriber.id == subscriber_id
+    subscriber = session.scalar(select(Subscriber).where(who).with_for_update())
+    if subscriber is None or subscriber.state not in {"PENDING", "CONFIRMED"}:
+        return None
+    was_confirmed = subscriber.state == "CONFIRMED"
+    subscriber.state = "UNSUBSCRIBED"
+    subscriber.token_version += 1
+    if was_confirmed:
+        # Anyone may unsubscribe any address: were it forgotten when one that never confirmed last got a letter, to
+        # subscribe and unsubscribe it in turn would flood it.
+        subscriber.confirm_sent_at = None
+    session.flush()
+    return letters.insert_for_subscriber(session, subscriber.id, "GOODBYE") if was_confirmed and email_key else None
+
+
+def suppress(session: Session, subscriber_id: UUID, reason: str) -> None:
+    """The mail server says that there is no such mailbox: no letter of the mailing goes there any more."""
     session.execute(
         update(Subscriber)
-        .where(who, Subscriber.state.in_(("PENDING", "CONFIRMED")))
-        .values(
-            state="UNSUBSCRIBED",
-            token_version=Subscriber.token_version + 1,
-            # Anyone may unsubscribe any address: were it forgotten when one that never confirmed last got a letter, to
-            # subscribe and unsubscribe it in turn would flood it.
-            confirm_sent_at=case((Subscriber.state == "CONFIRMED", None), else_=Subscriber.confirm_sent_at),
-        )
+        .where(Subscriber.id == subscriber_id, Subscriber.state != "SUPPRESSED")
+        .values(state="SUPPRESSED", reason=reason, token_version=Subscriber.token_version + 1)
         .execution_options(synchronize_session=False)
     )
+
+
+def lift(session: Session, email_key: str) -> bool:
+    """Let an address that was suppressed subscribe again; False if it was not."""
+    lifted = session.scalar(
+        update(Subscriber)
+        .where(Subscriber.email_key == email_key, Subscriber.state == "SUPPRESSED")
+        .values(state="UNSUBSCRIBED", reason=None, confirm_sent_at=None)
+        .returning(Subscriber.id)
+        .execution_options(synchronize_session=False)
+    )
+    return lifted is not None
 
 
 def get(session: Session, subscriber_id: UUID) -> Subscriber | None:

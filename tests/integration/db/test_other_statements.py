@@ -5,13 +5,15 @@ from importlib.resources import files
 from uuid import UUID, uuid4
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import update
+from sqlalchemy import text, update
 
 from services.common import migrations
-from services.common.db import idempotency, letters, mailings, outbox, subscribers, unowned_blobs
+from services.common.db import batches, idempotency, letters, mailings, outbox, subscribers, unowned_blobs
 from services.common.db.engine import Database
 from services.common.db.idempotency import Request
 from services.common.db.models import Base, Letter, Mailing, Subscriber
@@ -33,6 +35,49 @@ def test_a_database_at_another_revision_is_refused_by_name(database_url: str) ->
     database = Database(database_url)
     with pytest.raises(ConfigurationError, match="IMAGEBLUR_DATABASE_URL: the database is at revision none"):
         migrations.check(database)
+    database.close()
+
+
+def test_an_upgrade_keeps_letters_and_goes_on_with_a_mailing_that_was_being_prepared(database_url: str) -> None:
+    database = Database(database_url)
+    with database.engine.connect() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(files(migrations)))
+        config.set_main_option("path_separator", "os")
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0002")
+        mailing, first, second, letter = (uuid4().hex for _ in range(4))
+        for subscriber in (first, second):
+            connection.execute(
+                text(
+                    "INSERT INTO subscribers (id, email_key, email, locale, state, token_version)"
+                    f" VALUES ('{subscriber}', '{subscriber}', '{subscriber}@example.org', 'en', 'CONFIRMED', 1)"
+                )
+            )
+        cursor = min(first, second)
+        connection.execute(
+            text(
+                "INSERT INTO mailings (id, period, state, content, due_at, cursor_id, enqueued_at, created_at)"
+                f" VALUES ('{mailing}', '2026-W47', 'PREPARING', '{{}}', 1, '{cursor}', 1, 1)"
+            )
+        )
+        connection.execute(
+            text(
+                "INSERT INTO letters"
+                " (id, kind, part, mailing_id, subscriber_id, state, attempts, not_before, enqueued_at)"
+                f" VALUES ('{letter}', 'WEEKLY', 1, '{mailing}', '{cursor}', 'QUEUED', 0, 0, 1)"
+            )
+        )
+        connection.commit()
+        command.upgrade(config, "head")
+        connection.commit()
+    with database.write() as session:
+        batch = batches.claim(session, UUID(mailing), size=9, lease_seconds=60)
+    assert batch
+    assert {reader.claim.letter_id.hex == letter for reader in batch.readers} == {True, False}
+    assert {reader.claim.subscriber_id for reader in batch.readers} == {UUID(first), UUID(second)}
+    with database.write() as session:
+        assert not outbox.due_letters(session, limit=9)
     database.close()
 
 
@@ -110,16 +155,17 @@ def test_a_period_has_one_mailing_and_each_subscriber_one_letter(database: Datab
         mailing_id = mailings.insert_mailing(session, period="2026-W48", due_at=0, content="{}")
         assert mailing_id
         assert mailings.insert_mailing(session, period="2026-W48", due_at=0, content="{}") is None
-    batches = []
+    claimed = []
     for _ in range(9):
         with database.write() as session:
-            batch = mailings.prepare_batch(session, mailing_id, size=2)
+            batch = batches.claim(session, mailing_id, size=2, lease_seconds=60)
         if batch is None:
             break
-        batches.append(batch)
-    assert [len(batch) for batch in batches] == [2, 2, 1]
+        claimed.append(batch)
+    assert [len(batch.readers) for batch in claimed] == [2, 2, 1]
+    assert len({reader.claim.subscriber_id for batch in claimed for reader in batch.readers}) == 5
     with database.write() as session:
-        assert mailings.prepare_batch(session, mailing_id, size=2) is None
+        assert batches.claim(session, mailing_id, size=2, lease_seconds=60) is None
 
 
 def test_subscribing_and_unsubscribing_in_turn_floods_nobody(database: Database) -> None:
@@ -142,16 +188,17 @@ def test_a_mailing_whose_last_letters_end_at_once_is_ended_by_the_sweep(database
     with database.write() as session:
         mailing_id = mailings.insert_mailing(session, period="2026-W48", due_at=0, content="{}")
         assert mailing_id
-        (letter_id,) = mailings.prepare_batch(session, mailing_id, size=2) or []
+        batch = batches.claim(session, mailing_id, size=2, lease_seconds=60)
+        assert batch
     with database.write() as session:
-        mailings.prepare_batch(session, mailing_id, size=2)
-        letters.finish_mailings(session)
+        mailings.finish(session)
         assert session.get_one(Mailing, mailing_id).state == "SENDING"
     with database.write() as session:
         # As two transactions leave it that each saw the other's letter open.
-        session.execute(update(Letter).where(Letter.id == letter_id).values(state="SENT"))
+        ended = {"state": "SENT", "owner": None, "lease_until": None}
+        session.execute(update(Letter).where(Letter.id == batch.readers[0].claim.letter_id).values(**ended))
     with database.write() as session:
-        letters.finish_mailings(session)
+        mailings.finish(session)
     with database.read() as session:
         assert session.get_one(Mailing, mailing_id).state == "DONE"
 

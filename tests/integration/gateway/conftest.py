@@ -72,15 +72,27 @@ def running(settings: GatewaySettings) -> Iterator[Gateway]:
     loop = asyncio.new_event_loop()
     stop = asyncio.Event()
 
+    failure: Exception | None = None
+
     async def run() -> None:
-        nonlocal port
-        async with serve(settings) as port:
+        nonlocal port, failure
+        try:
+            async with serve(settings) as port:
+                ready.set()
+                await stop.wait()
+        except Exception as error:
+            if ready.is_set():
+                raise
+            failure = error
             ready.set()
-            await stop.wait()
 
     thread = threading.Thread(target=loop.run_until_complete, args=(run(),))
     thread.start()
     assert ready.wait(10)
+    if failure:
+        thread.join()
+        loop.close()
+        raise failure
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         blur, subscription = BlurServiceStub(channel), SubscriptionServiceStub(channel)
         try:

@@ -15,11 +15,13 @@ import grpc
 import pytest
 from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from imageblur.v1 import blur_service_pb2 as pb
 
 from services.common.db.engine import Database
-from services.gateway import admission, blur_servicer, budget, reading
+from services.gateway import admission, blur_servicer, budget
+from services.gateway.admission import Calls
 from services.gateway.budget import Budget
 from services.gateway.settings import MIB, GatewaySettings
 from tests.integration.gateway.conftest import Gateway, running
@@ -28,6 +30,9 @@ from tests.support.http2 import CrawlingCall
 from tests.support.waiting import eventually
 
 SERVICE = "/imageblur.v1.BlurService/"
+HEALTH = "/grpc.health.v1.Health/"
+REFLECTION = "/grpc.reflection.v1alpha.ServerReflection/"
+LARGEST = 4 * MIB + MIB // 2
 ANY = pb.StatusRequest(order_id=str(uuid4())).SerializeToString()
 
 
@@ -39,20 +44,20 @@ def database_url(tmp_path: Path) -> str:
 
 @pytest.fixture
 def roomy(settings: GatewaySettings) -> GatewaySettings:
-    """Room for three large messages (of at most 18 MiB as gRPC sees it) at a time, not for four."""
+    """Room for three large messages (of at most 4.5 MiB as gRPC sees it) at a time, not for four."""
     return settings.model_copy(
         update={
-            "max_message_bytes": 16 * MIB,
-            "max_image_bytes": 16 * MIB,
-            "max_order_bytes": 16 * MIB,
-            "max_bytes_in_flight": 64 * MIB,
+            "max_message_bytes": 4 * MIB,
+            "max_image_bytes": 4 * MIB,
+            "max_order_bytes": 4 * MIB,
+            "max_bytes_in_flight": 56 * MIB,
         }
     )
 
 
 @pytest.fixture
 def budgets(monkeypatch: pytest.MonkeyPatch) -> list["Watched"]:
-    """The budgets of the gateways that are started: first the small, then the large."""
+    """The budgets of the gateways that are started: for health, reflection, small messages and large ones."""
     made: list[Watched] = []
 
     def make(capacity: int) -> Watched:
@@ -94,6 +99,14 @@ def reason(error: grpc.RpcError) -> str:
     return str(details(error, error_details_pb2.ErrorInfo).reason)  # type: ignore[attr-defined]
 
 
+def health(gateway: Gateway) -> Any:
+    return health_pb2_grpc.HealthStub(gateway.channel)
+
+
+def assert_given_back(budgets: list[Watched]) -> None:
+    eventually(lambda: not any(budget.reserved for budget in budgets))
+
+
 def large(size: int) -> pb.BlurOrderRequest:
     return pb.BlurOrderRequest(order=HEADER, images=[pb.InputImage(filename="a.jpg", data=bytes(size))])
 
@@ -125,6 +138,13 @@ def test_each_class_has_its_limit(
     settings: GatewaySettings, monkeypatch: pytest.MonkeyPatch, limit: str, method: str, subject: str
 ) -> None:
     monkeypatch.setattr(admission, limit, 2)
+    classes: list[admission.Calls] = []
+
+    def make(name: str, limit: int) -> Calls:
+        classes.append(Calls(name, limit))
+        return classes[-1]
+
+    monkeypatch.setattr(admission, "Calls", make)
     with running(settings) as gateway:
         call: Any = gateway.channel.stream_unary(SERVICE + method)
 
@@ -134,7 +154,8 @@ def test_each_class_has_its_limit(
             return caught.value
 
         with half_open(gateway, method), half_open(gateway, method):
-            eventually(lambda: answer().code() is grpc.StatusCode.RESOURCE_EXHAUSTED)
+            # Not by asking: an answer on its way takes a place, too.
+            eventually(lambda: [calls.running for calls in classes if calls.name == subject] == [2])
             error = answer()
             assert reason(error) == "TOO_MANY_CALLS"
             quota = details(error, error_details_pb2.QuotaFailure)
@@ -143,8 +164,7 @@ def test_each_class_has_its_limit(
             # The other classes, health and reflection go on.
             if method != "Status" and subject != "calls":
                 refused(grpc.StatusCode.NOT_FOUND, gateway.blur.Status, pb.StatusRequest(order_id=str(uuid4())))
-            health = health_pb2_grpc.HealthStub(gateway.channel)
-            assert health.Check(health_pb2.HealthCheckRequest()).status  # type: ignore[attr-defined]
+            assert health(gateway).Check(health_pb2.HealthCheckRequest()).status
             assert ProtoReflectionDescriptorDatabase(gateway.channel).get_services()
         eventually(lambda: answer().code() is not grpc.StatusCode.RESOURCE_EXHAUSTED)
 
@@ -170,16 +190,87 @@ def test_watches_have_their_limit_and_give_their_places_back(settings: GatewaySe
 
 def test_large_messages_never_take_more_than_their_budget(roomy: GatewaySettings, budgets: list[Watched]) -> None:
     with running(roomy) as gateway, ThreadPoolExecutor(8) as threads:
-        request = large(16 * MIB - 1000)
+        request = large(4 * MIB - 1000)
         answers = [threads.submit(gateway.blur.BlurOrder, request) for _ in range(8)]
         errors = [answer.exception() for answer in answers]
         assert {error.code() for error in errors if isinstance(error, grpc.RpcError)} <= {
             grpc.StatusCode.RESOURCE_EXHAUSTED
         }
         assert None in errors
-        small, budget_of_large = budgets
-        assert 2 * 18 * MIB <= budget_of_large.peak <= budget_of_large.capacity == 56 * MIB
-        eventually(lambda: small.reserved == budget_of_large.reserved == 0)
+        budget_of_large = budgets[-1]
+        assert 2 * LARGEST <= budget_of_large.peak <= budget_of_large.capacity == 15 * MIB
+        assert_given_back(budgets)
+
+
+def flood(gateway: Gateway, method: str, size: int) -> list[grpc.RpcError]:
+    """Answers to 16 calls at once, each with a message of so many bytes."""
+    call: Any = gateway.channel.stream_unary(method)
+    with ThreadPoolExecutor(16) as threads:
+        answers = [threads.submit(call, iter([bytes(size)]), timeout=60) for _ in range(16)]
+        errors = [answer.exception() for answer in answers]
+    assert all(isinstance(error, grpc.RpcError) for error in errors)
+    return errors  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(
+    ("method", "index"),
+    [
+        (f"{HEALTH}Check", 0),
+        (f"{HEALTH}Watch", 0),
+        (f"{REFLECTION}ServerReflectionInfo", 1),
+        (f"{SERVICE}Status", 2),
+        (f"{SERVICE}WatchStatus", 2),
+        (f"{SERVICE}DownloadImages", 2),
+        (f"{SERVICE}StreamBlurOrder", 3),
+    ],
+)
+def test_what_breaks_the_word_of_a_small_method_is_counted_as_the_large_message_it_is(
+    roomy: GatewaySettings, budgets: list[Watched], method: str, index: int
+) -> None:
+    with running(roomy) as gateway:
+        errors = flood(gateway, method, 4 * MIB)
+        expected = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED}
+        assert grpc.StatusCode.INVALID_ARGUMENT in {error.code() for error in errors} <= expected
+        assert LARGEST <= budgets[index].peak <= budgets[index].capacity
+        assert [other.peak for other in budgets if other is not budgets[index]] == [0, 0, 0]
+        assert_given_back(budgets)
+        assert health(gateway).Check(health_pb2.HealthCheckRequest()).status
+
+
+def test_health_is_told_while_everything_else_is_held_up(roomy: GatewaySettings, budgets: list[Watched]) -> None:
+    with running(roomy) as gateway, ExitStack() as stack:
+        for method in ("Status",) * 3 + ("BlurOrder",) * 3:
+            stack.enter_context(half_open(gateway, method))
+        eventually(lambda: budgets[2].reserved == budgets[3].reserved == 3 * LARGEST)
+        assert health(gateway).Check(health_pb2.HealthCheckRequest(), timeout=2).status
+        with pytest.raises(grpc.RpcError) as caught:
+            health(gateway).Check(health_pb2.HealthCheckRequest(service="nobody"))
+        assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+        watch = health(gateway).Watch(health_pb2.HealthCheckRequest())
+        assert next(watch).status
+        watch.cancel()
+        assert ProtoReflectionDescriptorDatabase(gateway.channel).get_services()
+
+
+def test_a_reflection_that_asks_nothing_more_is_ended(
+    roomy: GatewaySettings, budgets: list[Watched], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admission, "SMALL_IDLE_SECONDS", 0.5)
+    asked = threading.Event()
+
+    def ask() -> Iterator[reflection_pb2.ServerReflectionRequest]:
+        yield reflection_pb2.ServerReflectionRequest(list_services="")
+        asked.wait()
+
+    with running(roomy) as gateway:
+        stub: Any = reflection_pb2_grpc.ServerReflectionStub(gateway.channel)
+        answers = stub.ServerReflectionInfo(ask())
+        assert next(answers).list_services_response.service
+        with pytest.raises(grpc.RpcError) as caught:
+            next(answers)
+        assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        asked.set()
+        assert_given_back(budgets)
 
 
 def test_crawling_messages_hold_up_large_ones_only_and_not_for_long(
@@ -188,9 +279,9 @@ def test_crawling_messages_hold_up_large_ones_only_and_not_for_long(
     monkeypatch.setattr(budget, "PATIENCE_SECONDS", 0.3)
     monkeypatch.setattr(admission, "LARGE_SECONDS", 4.0)
     with running(roomy) as gateway, ExitStack() as stack:
-        crawling = [stack.enter_context(CrawlingCall(gateway.port, f"{SERVICE}BlurOrder", 16 * MIB)) for _ in range(2)]
+        crawling = [stack.enter_context(CrawlingCall(gateway.port, f"{SERVICE}BlurOrder", 4 * MIB)) for _ in range(2)]
         stalled = stack.enter_context(half_open(gateway, "BlurOrder"))
-        eventually(lambda: budgets[1].reserved == 3 * 18 * MIB)
+        eventually(lambda: budgets[-1].reserved == 3 * LARGEST)
         for _ in range(20):
             for call in crawling:
                 call.crawl()
@@ -204,7 +295,7 @@ def test_crawling_messages_hold_up_large_ones_only_and_not_for_long(
         assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
         assert "did not arrive within 4 seconds" in (error.details() or "")
         assert reason(error) == "STALLED"
-        eventually(lambda: budgets[1].reserved == 0)
+        eventually(lambda: budgets[-1].reserved == 0)
         assert gateway.blur.BlurOrder(large(1000)).order.order_id
 
 
@@ -234,36 +325,37 @@ def test_a_message_that_is_refused_goes_with_its_call(gateway: Gateway, monkeypa
 def test_a_call_that_goes_away_gives_back_what_it_held(roomy: GatewaySettings, budgets: list[Watched]) -> None:
     with running(roomy) as gateway:
         with half_open(gateway, "BlurOrder"), half_open(gateway, "StreamBlurOrder"), half_open(gateway, "Status"):
-            eventually(lambda: all(budget.reserved for budget in budgets))
-        eventually(lambda: not any(budget.reserved for budget in budgets))
+            eventually(lambda: all(budget.reserved for budget in budgets[2:]))
+        assert_given_back(budgets)
 
 
 def test_a_stalled_upload_is_ended_and_leaves_nothing(
-    gateway: Gateway, database: Database, monkeypatch: pytest.MonkeyPatch
+    settings: GatewaySettings, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "IDLE_SECONDS", 0.5)
+    monkeypatch.setattr(admission, "IDLE_SECONDS", 0.5)
     start = pb.StreamBlurOrderRequest(start=pb.OrderStart(order=HEADER, image_count=1))
     image = pb.StreamBlurOrderRequest(image=pb.ImageStart(filename="a.jpg"))
     chunk = pb.StreamBlurOrderRequest(chunk=b"half of it")
     messages = [part.SerializeToString() for part in (start, image, chunk)]
-    with half_open(gateway, "StreamBlurOrder", *messages) as end:
-        error = end()
-    assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-    assert "nothing came for 0.5 seconds" in (error.details() or "")
-    assert_nothing_left(gateway, database)
+    with running(settings) as gateway:
+        with half_open(gateway, "StreamBlurOrder", *messages) as end:
+            error = end()
+        assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        assert "nothing came for 0.5 seconds" in (error.details() or "")
+        assert_nothing_left(gateway, database)
 
 
 def test_an_upload_has_to_begin_soon(settings: GatewaySettings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(admission, "SMALL_SECONDS", 0.5)
+    monkeypatch.setattr(admission, "START_SECONDS", 0.5)
     with running(settings) as gateway, half_open(gateway, "StreamBlurOrder") as end:
         assert end().code() is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
 def test_uploads_leave_room_for_a_message(settings: GatewaySettings) -> None:
-    for budget_bytes, uploads in ((256 * MIB, 26), (64 * MIB, 2)):
-        limits = settings.model_copy(
-            update={"max_message_bytes": 32 * MIB, "max_bytes_in_flight": budget_bytes, "max_watches": 7}
-        )
-        let_in = admission.Admission(limits, upload_bytes=7 * MIB)
+    for message_bytes, budget_bytes, uploads in ((8 * MIB, 256 * MIB, 14), (4 * MIB, 64 * MIB, 2)):
+        update = {"max_message_bytes": message_bytes, "max_bytes_in_flight": budget_bytes, "max_watches": 7}
+        let_in = admission.Admission(settings.model_copy(update=update), upload_bytes=7 * MIB)
         assert let_in.terms("StreamBlurOrder").calls.limit == uploads
-        assert let_in.most_calls == admission.MAX_CALLS + admission.MAX_DOWNLOADS + 7 + uploads
+        assert let_in.most_calls == (
+            admission.MAX_CALLS + admission.MAX_DOWNLOADS + 3 * admission.MAX_PROBES + 7 + uploads
+        )

@@ -54,6 +54,7 @@ def on_disk(settings: GatewaySettings, disk: Path) -> GatewaySettings:
             "blob_url": str(disk / "blobs"),
             "min_free_mb": 0,
             "max_message_bytes": 32 * MIB,
+            "max_bytes_in_flight": 512 * MIB,
             "max_image_bytes": 60 * MIB,
             "max_order_bytes": 60 * MIB,
             "max_images": 10_000,

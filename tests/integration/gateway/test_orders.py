@@ -15,7 +15,7 @@ from imageblur.v1 import order_pb2
 from sqlalchemy import func, select, update
 
 from services.common.db.engine import Database
-from services.common.db.models import Image, Letter, Order, UnownedBlobs
+from services.common.db.models import Delivery, Image, Letter, Order, UnownedBlobs
 from tests.integration.gateway.conftest import Gateway
 from tests.support.waiting import eventually
 
@@ -239,6 +239,33 @@ def test_mail_of_a_finished_order_is_queued(gateway: Gateway, database: Database
     first, second = gateway.blur.SendImages(request).delivery, gateway.blur.SendImages(request).delivery
     assert (first.state, first.letters, second) == (order_pb2.DELIVERY_STATE_QUEUED, 1, first)
     assert valkey.llen("dramatiq:mail") == 1
+
+
+def test_mail_asked_for_again_at_once_is_told_to_wait(gateway: Gateway, database: Database) -> None:
+    accepted = order(gateway)
+    with database.write() as session:
+        session.execute(update(Order).values(state="SUCCEEDED", succeeded=2))
+    request = pb.SendImagesRequest(order_id=accepted.order_id, request_id=str(uuid4()))
+    first = gateway.blur.SendImages(request).delivery
+    words = "250 2.0.0 queued as 4F1"
+    with database.write() as session:
+        session.execute(update(Delivery).values(state="SENT", message=words, finished_at=1))
+    again = pb.SendImagesRequest(order_id=accepted.order_id)
+    error = refused(grpc.StatusCode.RESOURCE_EXHAUSTED, gateway.blur.SendImages, again)
+    info = details(error, error_details_pb2.ErrorInfo)
+    assert info.reason == "MAIL_COOLDOWN"  # type: ignore[attr-defined]
+    retry = details(error, error_details_pb2.RetryInfo).retry_delay  # type: ignore[attr-defined]
+    assert 0 < retry.seconds <= 60
+    repeat = gateway.blur.SendImages(request).delivery
+    assert (repeat.delivery_id, repeat.server_words) == (first.delivery_id, words), "a repeat is answered, and told"
+    with database.write() as session:
+        session.execute(update(Delivery).values(state="FAILED", reason="MAIL_REFUSED"))
+    gateway.blur.SendImages(again)
+    with database.write() as session:
+        session.execute(
+            update(Delivery).values(state="SENT", finished_at=1, requested_at=Delivery.requested_at - 61_000_000)
+        )
+    gateway.blur.SendImages(again)
 
 
 def test_pages_of_images(gateway: Gateway) -> None:

@@ -1,19 +1,24 @@
 """Subscriptions, health, reflection and what happens when something that is needed is away."""
 
+import functools
+import time
+from collections.abc import Callable
 from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from imageblur.v1 import subscription_service_pb2 as pb
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from services.common.db.engine import Database
 from services.common.db.models import Letter, Subscriber
 from services.common.errors import ConfigurationError
 from services.common.tokens import Tokens
 from services.gateway.settings import GatewaySettings
+from services.gateway.subscription_servicer import EVEN_SECONDS
 from tests.integration.gateway.conftest import SECRET, Gateway
 from tests.integration.gateway.test_orders import fields, refused
 from tests.support.valkey import ValkeyServer
@@ -23,6 +28,40 @@ from tests.support.waiting import eventually
 def subscriber(database: Database) -> Subscriber:
     with database.read() as session:
         return session.scalars(select(Subscriber)).one()
+
+
+def test_answers_and_their_time_do_not_tell_who_is_known(gateway: Gateway, database: Database) -> None:
+    gateway.subscription.Subscribe(pb.SubscribeRequest(email="pending@example.org"))
+    gateway.subscription.Subscribe(pb.SubscribeRequest(email="known@example.org"))
+    with database.write() as session:
+        session.execute(update(Subscriber).where(Subscriber.email.like("known%")).values(state="CONFIRMED"))
+    answers: list[tuple[str, bytes]] = []
+    for name in ("known", "pending", "new", "new"):
+        if answers[-1:] and name == "new":
+            with database.write() as session:
+                session.execute(update(Subscriber).where(Subscriber.email.like("new%")).values(state="SUPPRESSED"))
+        address = f"{name}@example.org"
+        calls: list[Callable[[], Message]] = [
+            functools.partial(gateway.subscription.Subscribe, pb.SubscribeRequest(email=address)),
+            functools.partial(gateway.subscription.Unsubscribe, pb.UnsubscribeRequest(email=address)),
+        ]
+        for call in calls:
+            begin = time.monotonic()
+            answer = call()
+            answers.append((type(answer).__name__, answer.SerializeToString()))
+            # Slower than what any of them takes, in steps: what differs by milliseconds is not seen.
+            assert time.monotonic() - begin >= EVEN_SECONDS
+    assert len(set(answers)) == 2
+
+
+def test_who_is_unsubscribed_by_address_is_told_once(gateway: Gateway, database: Database) -> None:
+    gateway.subscription.Subscribe(pb.SubscribeRequest(email="ann@example.org"))
+    with database.write() as session:
+        session.execute(update(Subscriber).values(state="CONFIRMED"))
+    for _ in range(2):
+        gateway.subscription.Unsubscribe(pb.UnsubscribeRequest(email="ann@example.org"))
+    with database.read() as session:
+        assert sorted(session.scalars(select(Letter.kind))) == ["CONFIRM", "GOODBYE"]
 
 
 def test_subscribe_confirm_unsubscribe(gateway: Gateway, database: Database) -> None:

@@ -3,18 +3,20 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from uuid import UUID, uuid4
 
 from sqlalchemy import insert, select, update
 
 from services.common.blobs import BlobStore
-from services.common.db import images, letters, mailings, orders, outbox, subscribers
+from services.common.db import images, mailings, orders, outbox, subscribers
 from services.common.db.engine import Database
 from services.common.db.images import Failure, Success
 from services.common.db.models import Delivery, Image, Letter, Mailing, Subscriber
 from services.common.db.orders import NewImage, NewOrder
 from services.common.errors import ImageError, Reason
 from services.common.orders import result_key
+from services.common.spec import BlurSpec
 
 Result = bytes | ImageError
 """What becomes of an image."""
@@ -38,9 +40,9 @@ def make_order(
     email: str = "ann@example.org",
     locale: str = "en",
 ) -> Made:
-    order = NewOrder(uuid4(), "anonymous", email, locale, "{}", notify=True, retention=7 * 24 * 3600)
+    order = NewOrder(uuid4(), "anonymous", email, locale, BlurSpec().to_json(), notify=True, retention=7 * 24 * 3600)
     names = filenames or [f"secret {position}.png" for position in range(1, len(results) + 1)]
-    new = [NewImage(uuid4(), position, name, None, 1) for position, name in enumerate(names, 1)]
+    new = [NewImage(uuid4(), position, name, None, 1, "ab" * 32) for position, name in enumerate(names, 1)]
     letters: Sequence[UUID] = ()
     with database.write() as session:
         orders.insert_order(session, order, new, window=len(new))
@@ -53,7 +55,7 @@ def make_order(
                 outcome = Failure(result.reason, result.message)
             else:
                 blobs.put(result_key(order.id, image.position), result)
-                outcome = Success(len(result), "0" * 64, 8, 8, "PNG")
+                outcome = Success(len(result), sha256(result).hexdigest(), 8, 8, "PNG", "imageblur 1.2.3")
             follow_up = images.finish(session, claim, outcome, window=1)
             assert follow_up
             letters = follow_up.letters
@@ -86,8 +88,8 @@ def make_subscribers(database: Database, count: int) -> None:
         )
 
 
-def make_mailing(database: Database) -> UUID:
-    content = {"orders": 12, "images": 340, "failed": 1}
+def make_mailing(database: Database, text: dict[str, str] | None = None) -> UUID:
+    content: dict[str, object] = {"orders": 12, "images": 340, "failed": 1, "text": text or {}}
     content_json = json.dumps(content | {"from": "2026-11-16T09:00:00+00:00", "to": "2026-11-23T09:00:00+00:00"})
     with database.write() as session:
         mailing_id = mailings.insert_mailing(session, period=f"manual:{uuid4()}", due_at=1, content=content_json)
@@ -120,7 +122,7 @@ def delivery(database: Database, order_id: UUID) -> Delivery:
 def mailing(database: Database, mailing_id: UUID) -> Mailing:
     """The mailing as it is after a sweep, which is what ends mailings."""
     with database.write() as session:
-        letters.finish_mailings(session)
+        mailings.finish(session)
         return session.scalars(select(Mailing).where(Mailing.id == mailing_id)).one()
 
 

@@ -1,18 +1,25 @@
 import io
+import json
 import zipfile
 from email.message import EmailMessage
+from hashlib import sha256
+from typing import Any
 
 import pytest
+from PIL import Image
+from sqlalchemy import update
 
 from services.common.blobs import BlobStore
 from services.common.broker import CHANGED, ENDED, Broker
-from services.common.db import deliveries, orders
+from services.common.db import deliveries, orders, outbox
 from services.common.db.engine import Database
+from services.common.db.models import Letter
 from services.common.errors import Reason
 from services.common.messages import MAIL_QUEUE
 from services.common.names import result_names
 from services.common.orders import result_key
 from services.common.spec import Format
+from services.common.tokens import Tokens
 from services.mailer.use_cases import SendLetter
 from services.stack.ports import free_port
 from tests.integration.mailer.conftest import ON_BOTH, MakeMailer
@@ -27,6 +34,7 @@ from tests.integration.mailer.making import (
     letters_of,
     make_order,
 )
+from tests.support.letter_lint import lint
 from tests.support.smtp import SmtpSink
 
 
@@ -36,7 +44,13 @@ def archive_of(message: EmailMessage) -> dict[str, bytes]:
     with zipfile.ZipFile(io.BytesIO(attachment.get_content())) as archive:
         assert archive.testzip() is None
         assert all(entry.compress_type == zipfile.ZIP_STORED for entry in archive.infolist())
-        return {name: archive.read(name) for name in archive.namelist()}
+        return {name: archive.read(name) for name in archive.namelist() if name.startswith("blur_")}
+
+
+def receipt_of(message: EmailMessage) -> tuple[dict[str, Any], str]:
+    (attachment,) = message.iter_attachments()
+    with zipfile.ZipFile(io.BytesIO(attachment.get_content())) as archive:
+        return json.loads(archive.read("summary.json")), archive.read("summary.txt").decode()
 
 
 def words_of(message: EmailMessage) -> str:
@@ -314,3 +328,100 @@ def test_a_part_that_is_needed_no_more_is_cancelled(
     rows = letters_of(database, delivery_id=delivery(database, made.order_id).id)
     assert [row.state for row in rows] == ["SENT", "CANCELLED", "CANCELLED"]
     assert delivery(database, made.order_id).state == "SENT"
+
+
+@ON_BOTH
+def test_the_archive_has_a_receipt(database: Database, blobs: BlobStore, send: SendLetter, smtp_sink: SmtpSink) -> None:
+    names = ["../../x.png", "a\x1b[31m.png", "b.png"]
+    made = make_order(database, blobs, [b"one", CORRUPT, b"two"], filenames=names)
+    send(made.letter_id)
+    as_json, as_text = receipt_of(smtp_sink.received[0].message)
+    assert as_json["order_id"] == str(made.order_id)
+    one, two, failed = as_json["images"]
+    assert [image["position"] for image in (one, two, failed)] == [1, 3, 2]
+    assert one["file"] == "blur_x.png"
+    assert one["original_name"] == "../../x.png"
+    assert one["effect"] == {"kind": "gaussian", "sigma": 5.0, "relative": False}
+    assert (one["regions"], one["irreversible"]) == ([], False)
+    assert one["input"] == {"bytes": 1, "sha256": "ab" * 32}
+    assert one["output"]["sha256"] == sha256(b"one").hexdigest()
+    assert one["engine"] == "imageblur 1.2.3"
+    assert (failed["state"], failed["reason"], failed["file"]) == ("FAILED", "CORRUPT", None)
+    assert "1. blur_x.png\n   from     ../../x.png, 1 bytes\n" in as_text
+    assert "Gaussian blur, sigma 5 px" in as_text
+    assert "failed   CORRUPT: The PNG file is damaged" in as_text
+    assert "\x1b" not in as_text
+
+
+def test_small_results_are_shown_in_the_letter(
+    database: Database, blobs: BlobStore, send: SendLetter, smtp_sink: SmtpSink
+) -> None:
+    target = io.BytesIO()
+    Image.new("RGBA", (600, 300), (200, 30, 30, 128)).save(target, "PNG")
+    made = make_order(database, blobs, [target.getvalue(), b"no picture", *[target.getvalue()] * 8])
+    send(made.letter_id)
+    message = lint(smtp_sink.received[0].content)
+    pictures = [part for part in message.walk() if part.get_content_maintype() == "image"]
+    assert len(pictures) == 5, "of the first six, one cannot be shown"
+    with Image.open(io.BytesIO(pictures[0].get_content())) as picture:
+        assert (picture.format, picture.size) == ("JPEG", (312, 156))
+    html = message.get_body(("html",))
+    assert html
+    assert 'width="156" height="78"' in html.get_content()
+    assert len(archive_of(smtp_sink.received[0].message)) == 10
+
+
+def test_what_is_too_large_is_linked_to_where_there_are_pages(
+    database: Database, blobs: BlobStore, make_mailer: MakeMailer, tokens: Tokens, smtp_sink: SmtpSink
+) -> None:
+    made = make_order(database, blobs, FIVE)
+    make_mailer(limit_mb=0.18, public_url="https://blur.example.org")(made.letter_id)
+    (received,) = smtp_sink.received
+    message = lint(received.content)
+    assert not list(message.iter_attachments())
+    link = words_of(message).partition("https://blur.example.org/archive?token=")[2].split()[0]
+    assert tokens.read_archive(link) == made.order_id
+    assert f"https://blur.example.org/orders/{made.order_id}" in words_of(message)
+    assert delivery(database, made.order_id).state == "SENT"
+
+
+@ON_BOTH
+def test_the_servers_words_are_told_whatever_they_are(
+    database: Database, blobs: BlobStore, send: SendLetter, smtp_sink: SmtpSink
+) -> None:
+    made = make_order(database, blobs, [b"one"])
+    smtp_sink.reply_to_data("451 4.3.0 try later")
+    send(made.letter_id)
+    assert (delivery(database, made.order_id).state, delivery(database, made.order_id).message) == (
+        "SENDING",
+        "451 4.3.0 try later",
+    )
+    enqueue_again(database)
+    send(made.letter_id)
+    assert (delivery(database, made.order_id).state, delivery(database, made.order_id).message) == (
+        "SENT",
+        "250 2.0.0 kept",
+    )
+
+
+@ON_BOTH
+def test_an_address_gets_so_many_letters_an_hour_and_the_others_later(
+    database: Database, blobs: BlobStore, make_mailer: MakeMailer, smtp_sink: SmtpSink
+) -> None:
+    send = make_mailer(letters_per_hour=2)
+    made = [make_order(database, blobs, [b"one"], email="victim@example.org") for _ in range(4)]
+    other = make_order(database, blobs, [b"one"], email="other@example.org")
+    for order in [*made, other]:
+        send(order.letter_id)
+    assert len(smtp_sink.to("victim@example.org")) == 2
+    assert len(smtp_sink.to("other@example.org")) == 1
+    waiting = [letter(database, order.letter_id) for order in made[2:]]
+    assert [(row.state, row.attempts) for row in waiting] == [("QUEUED", 0)] * 2
+    assert "as many letters" in (delivery(database, made[2].order_id).message or "")
+    with database.write() as session:
+        assert not outbox.due_letters(session, limit=9), "an hour has not passed"
+        session.execute(update(Letter).where(Letter.state == "SENT").values(sent_at=1))
+    enqueue_again(database)
+    for order in made:
+        send(order.letter_id)
+    assert len(smtp_sink.to("victim@example.org")) == 4

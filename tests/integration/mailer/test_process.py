@@ -13,9 +13,9 @@ from services.common import migrations
 from services.common.blobs import BlobStore
 from services.common.broker import Broker
 from services.common.db.engine import Database
-from services.common.messages import prepare_mailing, send_letter
-from tests.integration.mailer.making import letter, mailing, make_mailing, make_order, make_subscriber
-from tests.support.smtp import SmtpSink
+from services.common.messages import send_letter, send_mailing
+from tests.integration.mailer.making import letter, mailing, make_mailing, make_order, make_subscriber, make_subscribers
+from tests.support.smtp import HANG, SmtpSink
 from tests.support.valkey import ValkeyServer
 from tests.support.waiting import eventually
 
@@ -48,7 +48,7 @@ def test_it_sends_until_it_is_told_to_stop(
     mailing_id = make_mailing(made)
     with subprocess.Popen([sys.executable, "-m", "services.mailer"], env=environment, stderr=subprocess.PIPE) as mailer:
         try:
-            queues.send([send_letter(order.letter_id), prepare_mailing(mailing_id)])
+            queues.send([send_letter(order.letter_id), send_mailing(mailing_id)])
             smtp_sink.wait_received(2, within=20)
             eventually(lambda: mailing(made, mailing_id).state == "DONE")
             eventually(lambda: letter(made, order.letter_id).state == "SENT")
@@ -59,6 +59,27 @@ def test_it_sends_until_it_is_told_to_stop(
     assert mailer.returncode == 0
     assert b"ready" in said
     assert b"@example.org" not in said, "addresses do not belong into logs"
+
+
+def test_an_order_letter_does_not_wait_for_a_mailing_that_hangs(
+    made: Database, blobs: BlobStore, queues: Broker, environment: dict[str, str], smtp_sink: SmtpSink
+) -> None:
+    make_subscribers(made, 40)
+    for number in range(40):
+        smtp_sink.reply_to(f"s{number}@example.org", HANG)
+    mailing_id = make_mailing(made)
+    order = make_order(made, blobs, [b"one"])
+    environment |= {"IMAGEBLUR_SMTP_TIMEOUT_SECONDS": "60", "IMAGEBLUR_MAILER_THREADS": "1"}
+    with subprocess.Popen([sys.executable, "-m", "services.mailer"], env=environment, stderr=subprocess.PIPE) as mailer:
+        try:
+            # More messages than the mailer has threads for mailings: they must not take the one for other letters.
+            queues.send([send_mailing(mailing_id)] * 4)
+            eventually(lambda: smtp_sink.attempts == 2, within=30)
+            queues.send([send_letter(order.letter_id)])
+            eventually(lambda: smtp_sink.to("ann@example.org"), within=20)
+            assert smtp_sink.attempts == 3, "a mailing has as many connections as are set"
+        finally:
+            mailer.kill()
 
 
 def test_it_does_not_start_on_a_database_of_another_version(environment: dict[str, str]) -> None:

@@ -10,11 +10,11 @@ from sqlalchemy import update
 
 from services.common.blobs import BlobStore, MissingBlob
 from services.common.broker import Broker
-from services.common.db import images, orders, unowned_blobs
+from services.common.db import failures, images, orders, unowned_blobs
 from services.common.db.clock import now
 from services.common.db.engine import Database
 from services.common.db.models import Image, Installation, Mailing, Order, UnownedBlobs
-from services.common.messages import BLUR_QUEUE, MAIL_QUEUE, blur_image
+from services.common.messages import BLUR_QUEUE, MAILING_QUEUE, blur_image
 from services.common.orders import MAX_ATTEMPTS, result_key, source_key
 from services.scheduler.mailings import Mailings
 from services.scheduler.sweep import Sweep
@@ -90,7 +90,7 @@ def test_an_image_of_a_dead_worker_is_taken_back_and_tried_again(
     assert orders_revision(database, order_id) == revision + 1, "an idle sweep changes nothing"
 
 
-def test_an_image_that_no_worker_finishes_ends_and_loses_its_original(
+def test_an_image_that_no_worker_finishes_ends_and_keeps_its_original_until_it_is_dropped(
     sweep: Sweep, database: Database, blobs: BlobStore, place: Place
 ) -> None:
     order_id, (image_id,), _ = place(1)
@@ -101,6 +101,13 @@ def test_an_image_that_no_worker_finishes_ends_and_loses_its_original(
     sweep.images()
     with database.read() as session:
         assert session.get_one(Image, image_id).state == "FAILED"
+    with database.write() as session:
+        session.execute(update(Image).values(finished_at=1))
+    sweep.blobs_of_ended_images()
+    assert blobs.get(source_key(order_id, 1)), "it may be tried again"
+    with database.write() as session:
+        assert failures.drop_image(session, image_id) == (order_id, 1)
+    sweep.blobs_of_ended_images()
     with pytest.raises(MissingBlob):
         blobs.get(source_key(order_id, 1))
 
@@ -153,7 +160,7 @@ def test_the_weekly_mailing_is_ordered_once_by_many_schedulers(database: Databas
         scheduler.order_weekly(MONDAY + timedelta(hours=hours)) for hours in (-1, 0, 1, 30) for scheduler in schedulers
     ]
     assert sum(mailing is not None for mailing in ordered) == 1
-    assert len(queues.subjects(MAIL_QUEUE)) == 1
+    assert len(queues.subjects(MAILING_QUEUE)) == 1
     with database.read() as session:
         assert session.query(Mailing).one().period == "2026-W48"
 

@@ -9,6 +9,7 @@ from services.blur_worker.app import _Lifecycle
 from services.blur_worker.child import ChildLimits
 from services.blur_worker.children import Children
 from services.blur_worker.scratch import Scratch
+from services.blur_worker.settings import BlurWorkerSettings
 from services.blur_worker.use_cases import RenewLeases
 from services.common.broker import Broker
 from services.common.db.engine import Database
@@ -26,7 +27,8 @@ def test_a_worker_whose_children_start_slowly_keeps_its_leases(
     leases = Leases(RenewLeases(database))
     children = Children(1, ChildLimits(seconds=20, memory=2048, max_pixels=1000))
     scratch = Scratch(tmp_path)
-    lifecycle = _Lifecycle(children, leases, scratch, database)
+    settings = BlurWorkerSettings()
+    lifecycle = _Lifecycle(settings, children, leases, scratch, database)
     worker = dramatiq.Worker(queues)
     lifecycle.before_worker_boot(queues, worker)
     assert leases._thread.is_alive()

@@ -19,7 +19,7 @@ from services.blur_worker.scratch import Scratch
 from services.blur_worker.use_cases import BlurImage, RenewLeases
 from services.common.blobs import BlobStore, MissingBlob
 from services.common.broker import Broker
-from services.common.db import orders
+from services.common.db import failures, orders
 from services.common.db.clock import now
 from services.common.db.engine import Database
 from services.common.db.models import Image, UnownedBlobs
@@ -159,7 +159,7 @@ def test_an_original_that_is_not_there_is_tried_again_but_not_for_ever(
     assert (row.state, row.reason, row.attempts) == ("FAILED", "INTERNAL", MAX_ATTEMPTS)
 
 
-def test_an_image_that_is_given_up_loses_its_original_too(
+def test_an_image_that_was_given_up_keeps_its_original_and_can_be_tried_again(
     blur: BlurImage, database: Database, blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def crash(*_: object) -> Facts:
@@ -172,8 +172,45 @@ def test_an_image_that_is_given_up_loses_its_original_too(
         enqueue_again(database)
         blur(image_id)
     assert (image(database, image_id).state, image(database, image_id).reason) == ("FAILED", "CRASHED")
+    assert blobs.get(source_key(order_id, 1)), "an operator may have it tried again"
+    monkeypatch.undo()
+    with database.write() as session:
+        failures.retry_image(session, image_id)
+    enqueue_again(database)
+    blur(image_id)
+    row = image(database, image_id)
+    assert (row.state, row.reason, row.attempts, row.crashes) == ("SUCCEEDED", None, 1, 0)
     with pytest.raises(MissingBlob):
         blobs.get(source_key(order_id, 1))
+
+
+def test_an_image_that_will_never_be_blurred_loses_its_original(
+    blur: BlurImage, database: Database, blobs: BlobStore
+) -> None:
+    order_id, (image_id,) = place(database, blobs, b"dear diary")
+    blur(image_id)
+    assert (image(database, image_id).state, image(database, image_id).reason) == ("FAILED", "NOT_AN_IMAGE")
+    with pytest.raises(MissingBlob):
+        blobs.get(source_key(order_id, 1))
+
+
+def test_a_worker_that_comes_late_leaves_the_original_of_a_failure(
+    blur: BlurImage, database: Database, blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order_id, (image_id,) = place(database, blobs, jpeg())
+
+    def overtaken(*_: object) -> Facts:
+        with database.write() as session:
+            session.execute(
+                update(Image).values(
+                    state="FAILED", reason="TIMED_OUT", owner=None, lease_until=None, finished_at=1, attempts=10
+                )
+            )
+        raise ChildCrashed("exit code -11")
+
+    monkeypatch.setattr(blur.children, "blur", overtaken)
+    blur(image_id)
+    assert blobs.get(source_key(order_id, 1))
 
 
 def test_a_scratch_folder_that_was_tidied_away_costs_nothing(

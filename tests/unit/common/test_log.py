@@ -29,3 +29,14 @@ def test_a_trace_shows_no_variables(log_format: str, capsys: pytest.CaptureFixtu
     shown = capsys.readouterr().err
     assert "ZeroDivisionError" in shown
     assert address not in shown
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_a_trace_shows_no_row(log_format: str, capsys: pytest.CaptureFixture[str]) -> None:
+    log.configure("INFO", log_format)
+    error = ValueError("duplicate key\nDETAIL:  Key (email)=(ann@example.org) already exists.\nafter it")
+    log.get("test").error("failed", exc_info=error)
+    shown = capsys.readouterr().err
+    assert "duplicate key" in shown
+    assert "after it" in shown
+    assert "ann@" not in shown

@@ -121,6 +121,18 @@ def test_a_token_works_for_its_purpose_alone() -> None:
             reader.read(purpose, text)  # type: ignore[arg-type]
 
 
+def test_tokens_outlive_a_change_of_the_secret_key() -> None:
+    old, new, subscriber = "a" * 32, "b" * 32, uuid4()
+    before = Tokens(old).make("unsubscribe", subscriber, 1)
+    changed = Tokens(new, "c" * 32, old)
+    assert changed.read("unsubscribe", before) == (subscriber, 1)
+    after = changed.make("unsubscribe", subscriber, 1)
+    assert Tokens(new).read("unsubscribe", after) == (subscriber, 1)
+    for reader in (Tokens(old), Tokens("c" * 32)):
+        with pytest.raises(BadToken):
+            reader.read("unsubscribe", after)
+
+
 def test_wrong_settings_are_named_one_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMAGEBLUR_DATABASE_URL", "mysql://x")
     monkeypatch.setenv("IMAGEBLUR_ORDER_WINDOW", "0")

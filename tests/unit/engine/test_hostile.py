@@ -235,3 +235,29 @@ def test_a_result_that_its_format_cannot_hold() -> None:
     assert "16383" in str(error)
     out = BytesIO(run(data, output_format=Format.JPEG).data)
     assert Image.open(out).size == (17_000, 2)
+
+
+def test_a_hundred_thousand_frames_are_too_many() -> None:
+    first = Image.new("P", (40, 40))
+    second = first.copy()
+    second.putpixel((7, 7), 1)
+    data = encode(first, "GIF", save_all=True, append_images=[second], optimize=False, duration=[10, 20])
+    begin = data.index(b"\x21\xf9\x04", data.index(b"\x21\xf9\x04") + 1)
+    bomb = data[:begin] + data[begin:-1] * 100_000 + b";"
+    assert len(bomb) < 8_000_000
+    error = refused(bomb)
+    assert error.reason is Reason.TOO_LARGE
+    assert "160,001,600 pixels" in str(error) or "frames" in str(error)
+
+
+@pytest.mark.parametrize("format_", [Format.PNG, Format.TIFF])
+def test_a_small_file_that_truly_unfolds_to_a_gigapixel(format_: Format) -> None:
+    flat = Image.new("1", (32_000, 32_000))
+    data = encode(flat, format_.value, **({"compression": "group4"} if format_ is Format.TIFF else {}))
+    assert len(data) < 300_000
+    tracemalloc.start()
+    error = refused(data)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5_000_000
+    assert error.reason is Reason.TOO_LARGE

@@ -3,7 +3,8 @@
 from datetime import UTC, datetime
 
 from services.common.errors import Reason
-from services.mailer.contents import Confirm, FailedImage, OrderReady, Weekly
+from services.mailer.contents import Confirm, FailedImage, Goodbye, OrderReady, Weekly
+from services.mailer.markup import parse, split_subject
 
 ORDER_ID = "3f2b8a52-5f4e-4d4b-9f63-8f7d2f1c9a10"
 URL = "https://blur.example.org/unsubscribe?token=" + "aB-_9." * 20
@@ -29,11 +30,23 @@ def confirm(url: str | None = None) -> Confirm:
     return Confirm(token="T.o-k_en", url=url)
 
 
-def weekly(url: str | None = None, **numbers: int) -> Weekly:
+def weekly(
+    url: str | None = None, *, orders: int = 12, images: int = 1340, failed: int = 1, text: str = "", **more: str | None
+) -> Weekly:
+    title, body = split_subject(text)
+    values: dict[str, object] = {"token": "T.o-k_en", **more}
     return Weekly(
-        **({"orders": 12, "images": 1340, "failed": 1} | numbers),
+        orders=orders,
+        images=images,
+        failed=failed,
         begin=datetime(2026, 11, 16, 9, tzinfo=UTC),
         end=datetime(2026, 11, 23, 9, tzinfo=UTC),
-        token="T.o-k_en",
         url=url,
+        title=title,
+        text=tuple(parse(body, {"orders": str(orders)})),
+        **values,  # type: ignore[arg-type]
     )
+
+
+def goodbye(home_url: str | None = None) -> Goodbye:
+    return Goodbye(home_url)

@@ -3,7 +3,7 @@ from hypothesis import strategies as st
 
 from services.mailer.parts import _END_BYTES, _ENTRY_BYTES, MAX_PARTS, archive_capacity, plan_parts
 
-sizes_and_capacity = st.tuples(st.lists(st.integers(0, 5000), max_size=40), st.integers(1000, 60_000))
+sizes_and_capacity = st.tuples(st.lists(st.integers(0, 5000), max_size=40), st.integers(4000, 60_000))
 
 
 def archive_bytes(sizes: list[int], part: range) -> int:
@@ -45,12 +45,23 @@ def test_nothing_needs_no_part() -> None:
 
 
 def test_one_image_over_the_limit_means_no_parts() -> None:
-    assert plan_parts([10, 10_000, 10], 5_000) is None
+    assert plan_parts([10, 10_000, 10], 8_000) is None
 
 
 def test_six_letters_are_too_many() -> None:
-    assert plan_parts([4_000] * 5, 5_000) == [range(index, index + 1) for index in range(5)]
-    assert plan_parts([4_000] * 6, 5_000) is None
+    assert plan_parts([4_000] * 5, 8_000) == [range(index, index + 1) for index in range(5)]
+    assert plan_parts([4_000] * 6, 8_000) is None
+
+
+def test_with_a_page_to_download_from_there_is_one_letter_or_none() -> None:
+    assert plan_parts([4_000], 8_000, most=1) == [range(1)]
+    assert plan_parts([4_000] * 2, 8_000, most=1) is None
+
+
+def test_what_the_first_part_carries_besides_is_counted() -> None:
+    assert plan_parts([1_000] * 4, 10_000) == [range(4)]
+    assert plan_parts([1_000] * 4, 10_000, extra=4_000) == [range(2), range(2, 4)]
+    assert plan_parts([1_000], 10_000, extra=9_000) is None
 
 
 def test_the_limit_counts_what_travels() -> None:

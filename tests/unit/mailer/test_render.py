@@ -1,5 +1,4 @@
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,8 @@ from services.mailer import render
 from services.mailer.contents import Content, FailedImage
 from services.mailer.languages import LANGUAGES
 from services.mailer.render import Renderer
-from tests.unit.mailer.letters import ORDER_ID, URL, confirm, order_ready, weekly
+from tests.support.letter_lint import Page
+from tests.unit.mailer.letters import ORDER_ID, URL, confirm, goodbye, order_ready, weekly
 
 RENDER = Renderer()
 ALL: list[Content] = [
@@ -20,40 +20,21 @@ ALL: list[Content] = [
     order_ready(succeeded=3, failures=[]),
     order_ready(total=1, succeeded=1, failures=[]),
     order_ready(unlisted_failures=4000),
+    order_ready(
+        parts=0, archive_url="https://blur.example.org/archive?token=T", order_url=f"https://a.b/orders/{ORDER_ID}"
+    ),
     confirm(),
     confirm(URL),
+    goodbye(),
+    goodbye("https://blur.example.org"),
     weekly(),
     weekly(URL),
     weekly(orders=0, images=0, failed=0),
 ]
 
 
-class _Balanced(HTMLParser):
-    """Text of a page; fails on tags that are not closed in their order."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.text = ""
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        del attrs
-        if tag not in {"meta", "br"}:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-
 def text_of(html: str) -> str:
-    parser = _Balanced()
-    parser.feed(html)
-    parser.close()
-    assert not parser.open
-    return " ".join(parser.text.split())
+    return Page(html).text
 
 
 @pytest.mark.parametrize("locale", ["en", "ru"])
@@ -72,7 +53,7 @@ def test_every_letter_is_whole_in_every_language(content: Content, locale: str) 
         assert bool(re.search("[а-яё]", text)) == (locale == "ru")
 
 
-@pytest.mark.parametrize("letter", ["order_ready", "confirm", "weekly"])
+@pytest.mark.parametrize("letter", ["order_ready", "confirm_subscription", "weekly_mailing", "goodbye"])
 def test_both_languages_have_the_same_templates(letter: str) -> None:
     folder = Path(render.__file__).parent / "templates" / letter
     assert {path.name for path in folder.iterdir()} == set(LANGUAGES)
@@ -158,7 +139,7 @@ def test_a_confirmation_names_the_command_and_the_link() -> None:
 def test_a_weekly_letter_tells_the_numbers_and_how_to_end_it() -> None:
     words = RENDER(weekly(), "en")
     assert words.subject == "ImageBlur this week: 12 orders, 1,340 images"
-    assert "from 16 November 2026 to 23 November 2026" in words.text
+    assert "From 16 November 2026 to 23 November 2026" in words.text
     assert "1 image could not be blurred" in words.text
     assert "imageblur unsubscribe --token T.o-k_en" in words.text
     assert "http" not in words.text

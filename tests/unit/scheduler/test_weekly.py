@@ -47,3 +47,44 @@ def test_the_week_is_the_iso_week_at_the_turn_of_the_year() -> None:
     found = WeeklyHour("fri", 12, ZoneInfo("UTC")).latest_due(datetime(2027, 1, 1, 13, tzinfo=UTC), not_before=LONG_AGO)
     assert found
     assert found.period == "2026-W53"
+
+
+@pytest.mark.parametrize(
+    "zone", ["UTC", "Europe/Moscow", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Pacific/Apia"]
+)
+@pytest.mark.parametrize(("day", "hour"), [("mon", 12), ("sun", 2), ("sun", 1), ("mon", 0)])
+def test_each_week_has_its_mailing_once_at_its_hour_whatever_the_clocks_do(zone: str, day: str, hour: int) -> None:
+    # Looked at each hour through two years of summer time and back, by schedulers that are always there.
+    weekly = WeeklyHour(day, hour, ZoneInfo(zone))
+    begin = datetime(2025, 12, 24, tzinfo=UTC)
+    found: dict[str, datetime] = {}
+    for hours in range(104 * 7 * 24):
+        now = begin + timedelta(hours=hours)
+        due = weekly.latest_due(now, not_before=begin)
+        if due and due.period not in found:
+            found[due.period] = due.at
+            assert now - due.at < timedelta(hours=1), "late"
+    assert len(found) == 104
+    local = [at.astimezone(ZoneInfo(zone)) for at in found.values()]
+    assert {at.strftime("%a").lower() for at in local} == {day}
+    # An hour that a change of clocks leaves out is replaced by the one after, or what is left of it.
+    assert sum(at.hour != hour for at in local) <= 2
+    assert {at.hour for at in local} <= {hour, hour + 1}
+
+
+def test_a_week_after_a_change_of_clocks_is_not_late() -> None:
+    # As with APScheduler's trigger: at midnight in Berlin, of the day after summer time has begun, a day late.
+    weekly = WeeklyHour("mon", 0, ZoneInfo("Europe/Berlin"))
+    found = weekly.latest_due(datetime(2026, 3, 29, 22, tzinfo=UTC), not_before=LONG_AGO)
+    assert found
+    assert found.at == datetime(2026, 3, 29, 22, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin"])
+def test_who_was_away_over_the_hour_catches_up_with_one_mailing(zone: str) -> None:
+    weekly = WeeklyHour("mon", 12, ZoneInfo(zone))
+    # Away for five weeks, back a day after a Monday: the last one is sent, those before are not.
+    back = datetime(2026, 11, 24, 9, tzinfo=UTC)
+    found = weekly.latest_due(back, not_before=back - timedelta(weeks=30))
+    assert found
+    assert found.period == "2026-W48"

@@ -88,8 +88,8 @@ def test_what_is_set_is_respected(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     assert not places.secret_key.exists()
     plan = default_plan(settings, places)
     assert plan.broker is None
-    assert [service.name for service in plan.services] == ["gateway", "blur_worker", "mailer", "scheduler"]
-    assert [endpoint.port for endpoint in plan.endpoints] == [50051]
+    assert [service.name for service in plan.services] == ["gateway", "blur_worker", "mailer", "scheduler", "web"]
+    assert [endpoint.port for endpoint in plan.endpoints] == [8080, 50051]
 
 
 @pytest.mark.parametrize(
@@ -137,6 +137,7 @@ def test_services_stop_before_what_they_need(tmp_path: Path) -> None:
     assert plan.broker is not None
     stages = {program.name: program.stop_stage for program in (*plan.services, plan.broker)}
     assert sorted(stages, key=lambda name: stages[name]) == [
+        "web",
         "gateway",
         "scheduler",
         "blur_worker",

@@ -17,7 +17,7 @@ def blur(source: Samples, scheme: Scheme, *, alpha: bool) -> Samples:
     """As `gaussian.blur`."""
     height, width, channels = source.shape
     scale = scheme.scale
-    target = np.empty_like(source)
+    target = np.empty_like(source, order="C")
     positions = (np.arange(width) + 0.5) / scale - 0.5 + scheme.border
     left = np.floor(positions)
     lefts = (left[:, np.newaxis] * channels + np.arange(channels)).ravel().astype(np.int64)

@@ -15,7 +15,7 @@ def blur(source: Samples, scheme: Scheme, *, alpha: bool) -> Samples:
     height, width, channels = source.shape
     rows = scheme.pixels(height)
     small_height = scheme.reduced(height)
-    target = np.empty_like(source)
+    target = np.empty_like(source, order="C")
     at_once = max(4, 2 * scheme.radius, _SAMPLES_AT_ONCE // (scheme.scale * width * channels))
     for first in range(0, small_height, at_once):
         # One row more than is its own: between each two lie `scale` rows of the result.

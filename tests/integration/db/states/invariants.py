@@ -31,9 +31,10 @@ LETTER: Arrows = {
     **{ended: set() for ended in ("SENT", "FAILED", "CANCELLED")},
 }
 SUBSCRIBER: Arrows = {
-    "PENDING": {"CONFIRMED", "UNSUBSCRIBED"},
-    "CONFIRMED": {"UNSUBSCRIBED"},
-    "UNSUBSCRIBED": {"PENDING", "CONFIRMED"},
+    "PENDING": {"CONFIRMED", "UNSUBSCRIBED", "SUPPRESSED"},
+    "CONFIRMED": {"UNSUBSCRIBED", "SUPPRESSED"},
+    "UNSUBSCRIBED": {"PENDING", "CONFIRMED", "SUPPRESSED"},
+    "SUPPRESSED": {"UNSUBSCRIBED"},
 }
 _UNSEEN = {"owner", "lease_until", "enqueued_at", "not_before", "crashes", "revision"}
 """Columns of which no client is told."""

@@ -34,9 +34,9 @@ class SubscriberMachine(RuleBasedStateMachine):
     def subscribe(self, address: str, confirm: bool) -> None:
         with self.database.write() as session:
             letter_id = subscribers.subscribe(session, email=address, email_key=address, locale="en", confirm=confirm)
-        was_confirmed = self.states.get(address) == "CONFIRMED"
-        assert (letter_id is not None) == (confirm and not was_confirmed and address not in self.asked)
-        if not was_confirmed:
+        stays = self.states.get(address) in {"CONFIRMED", "SUPPRESSED"}
+        assert (letter_id is not None) == (confirm and not stays and address not in self.asked)
+        if not stays:
             self.states[address] = "PENDING" if confirm else "CONFIRMED"
         if letter_id:
             self.asked.add(address)
@@ -59,15 +59,33 @@ class SubscriberMachine(RuleBasedStateMachine):
 
     @rule(address=addresses)
     def unsubscribe(self, address: str) -> None:
+        state = self.states.get(address)
         with self.database.write() as session:
-            subscribers.unsubscribe(session, email_key=address)
-        if self.states.get(address) == "CONFIRMED":
+            goodbye = subscribers.unsubscribe(session, email_key=address)
+        assert (goodbye is not None) == (state == "CONFIRMED"), "a goodbye for each subscription that was ended"
+        if state == "CONFIRMED":
             self.asked.discard(address)
-        if address in self.states:
+        if state in {"PENDING", "CONFIRMED"}:
             self.states[address] = "UNSUBSCRIBED"
         with self.database.write() as session:
             for of, subscriber_id, version in self.tokens:
                 assert of != address or not subscribers.confirm(session, subscriber_id, version), "an old token works"
+
+    @precondition(lambda self: self.rows.subscribers)
+    @rule(index=which)
+    def bounces(self, index: int) -> None:
+        row = nth(sorted(self.rows.subscribers.values(), key=lambda row: str(row.email)), index)
+        with self.database.write() as session:
+            subscribers.suppress(session, row.id, "550 5.1.1 no such user")
+        self.states[row.email] = "SUPPRESSED"
+
+    @rule(address=addresses)
+    def lift(self, address: str) -> None:
+        with self.database.write() as session:
+            assert subscribers.lift(session, address) == (self.states.get(address) == "SUPPRESSED")
+        if self.states.get(address) == "SUPPRESSED":
+            self.states[address] = "UNSUBSCRIBED"
+            self.asked.discard(address)
 
     @rule()
     def an_hour_passes(self) -> None:

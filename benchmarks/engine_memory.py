@@ -1,0 +1,48 @@
+"""What one image takes in memory above an idle child that has the engine loaded."""
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import psutil
+
+MIB = 1 << 20
+
+
+def above_idle(data: bytes, sigma: float) -> float:
+    """Peak resident MiB above idle, in a process of its own."""
+    with tempfile.NamedTemporaryFile() as file:
+        Path(file.name).write_bytes(data)
+        command = [sys.executable, "-m", "benchmarks.engine_memory", file.name, str(sigma)]
+        answer = subprocess.run(command, check=True, capture_output=True, text=True)
+    result: float = json.loads(answer.stdout)
+    return result
+
+
+def _peak() -> int:
+    """The most that was resident since `_forget`."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.partition("VmHWM:")[2].split()[0]) << 10
+
+
+def _forget() -> None:
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
+def main() -> None:
+    """In the process of its own (Linux)."""
+    from services.blur_worker.engine import Limits, blur, memory  # noqa: PLC0415 - what is idle has it loaded
+    from services.common.spec import BlurSpec, Gaussian  # noqa: PLC0415
+
+    memory.keep()
+    data = Path(sys.argv[1])
+    idle = psutil.Process().memory_info().rss
+    _forget()
+    blur(data.read_bytes(), BlurSpec(Gaussian(float(sys.argv[2]))), Limits(max_pixels=200_000_000))
+    print(json.dumps((_peak() - idle) / MIB))
+
+
+if __name__ == "__main__":
+    main()

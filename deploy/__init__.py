@@ -1,0 +1,1 @@
+"""What runs and watches ImageBlur on servers."""

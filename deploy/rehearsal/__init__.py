@@ -1,0 +1,1 @@
+"""Brings the composition up on a machine of its own, and walks an order through it."""

@@ -1,0 +1,2 @@
+FROM imageblur-rehearsal/servers
+CMD ["valkey-server"]

@@ -1,0 +1,96 @@
+"""Walks an order through a composition that is up: `.venv/bin/python -m deploy.rehearsal.walk`.
+
+Over grpcurl, as a stranger would: health, an order of many images, one blur worker killed in the middle, status until
+it ends, the mail. Reads COMPOSE (`docker compose` by default), and KEY, an API key of a client. Exits 1 where something
+is not as promised.
+"""
+
+import base64
+import io
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+COMPOSE = shlex.split(os.environ.get("COMPOSE", "docker compose"))
+GATEWAYS = ("127.0.0.1:50051", "127.0.0.1:50052")
+IMAGES = 40
+SIZE = (1600, 1200)
+SECRETS = Path(__file__).resolve().parents[1] / "secrets"
+GRPCURL = Path(sys.executable).parent / "grpcurl"
+
+
+def grpc(method: str, request: object, gateway: str = GATEWAYS[0]) -> dict[str, Any]:
+    """The answer of a method."""
+    access: tuple[str | Path, ...] = (
+        "-cacert",
+        SECRETS / "tls_ca.pem",
+        "-H",
+        f"authorization: Bearer {os.environ['KEY']}",
+    )
+    command = [GRPCURL, *access, "-max-time", "30", "-d", "@", gateway, method]
+    done = subprocess.run(command, input=json.dumps(request), capture_output=True, text=True, check=True)  # noqa: S603
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def photograph(number: int) -> str:
+    """A JPEG as grpcurl takes bytes."""
+    buffer = io.BytesIO()
+    Image.effect_mandelbrot(SIZE, (-2.0 + number / 100, -1.2, 0.6, 1.2), 60).save(buffer, "JPEG", quality=70)
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def workers() -> list[str]:
+    """The containers of the blur workers."""
+    listed = subprocess.run([*COMPOSE, "ps", "-q", "blur_worker"], capture_output=True, text=True, check=True)  # noqa: S603
+    return listed.stdout.split()
+
+
+def status(order_id: str, gateway: str) -> dict[str, Any]:
+    """How the order stands."""
+    order: dict[str, Any] = grpc("imageblur.v1.BlurService/Status", {"order_id": order_id}, gateway)["order"]
+    return order
+
+
+def main() -> None:
+    """Walk, and tell each step."""
+    for gateway in GATEWAYS:
+        print(gateway, grpc("grpc.health.v1.Health/Check", {}, gateway))
+    images = [{"filename": f"{number}.jpg", "data": photograph(number)} for number in range(IMAGES)]
+    header = {"email": "rehearsal@example.org", "notify": True, "spec": {"gaussian": {"sigma_px": 8}}}
+    order_id = grpc("imageblur.v1.BlurService/BlurOrder", {"order": header, "images": images})["order"]["order_id"]
+    print("accepted", order_id)
+    deadline, killed = time.monotonic() + 180, False
+    while True:
+        order = status(order_id, GATEWAYS[1])
+        done = int(order["counts"].get("succeeded", 0))
+        if not killed and 0 < done < IMAGES - 4:
+            victim = workers()[0]
+            subprocess.run(["docker", "kill", "--signal", "KILL", victim], check=True, stdout=subprocess.DEVNULL)  # noqa: S603, S607
+            killed = True
+            print(f"killed {victim[:12]} after {done} of {IMAGES} images")
+        if order["state"] not in {"ORDER_STATE_QUEUED", "ORDER_STATE_RUNNING"}:
+            break
+        if time.monotonic() > deadline:
+            sys.exit(f"not in time: {order}")
+        time.sleep(0.1)
+    print(order["state"], order["counts"])
+    while order["deliveries"][0]["state"] not in {"DELIVERY_STATE_SENT", "DELIVERY_STATE_FAILED"}:
+        if time.monotonic() > deadline:
+            sys.exit(f"no mail in time: {order['deliveries']}")
+        time.sleep(0.2)
+        order = status(order_id, GATEWAYS[0])
+    print("mail:", order["deliveries"][0]["state"])
+    if not killed or done != IMAGES or order["deliveries"][0]["state"] != "DELIVERY_STATE_SENT":
+        sys.exit("not as promised")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Makes the secrets of compose.yaml, once: passwords and keys at random, in deploy/secrets. What is there stays.
+# The folder is yours alone; the files are readable, since the containers' users, which are not you, have to read them.
+set -euo pipefail
+cd "$(dirname "$0")"
+umask 077
+mkdir -p secrets
+random() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
+put() { [ -e "secrets/$1" ] || { printf '%s\n' "$2" > "secrets/$1"; chmod 444 "secrets/$1"; }; }
+value() { tr -d '\n' < "secrets/$1"; }
+
+put imageblur_secret_key "$(random)$(random)"
+put postgres_password "$(random)"
+put imageblur_database_url "postgresql://imageblur:$(value postgres_password)@postgres/imageblur"
+put valkey_password "$(random)"
+put imageblur_broker_url "redis://:$(value valkey_password)@valkey:6379/0"
+put valkey.conf "requirepass $(value valkey_password)"
+put s3_secret "$(random)"
+put imageblur_blob_url "s3://imageblur:$(value s3_secret)@imageblur/blobs"
+put s3.json '{"identities": [{"name": "imageblur", "credentials": [{"accessKey": "imageblur", "secretKey": "'"$(value s3_secret)"'"}], "actions": ["Admin", "Read", "Write", "List", "Tagging"]}]}'
+put grafana_password "$(random)"
+
+# A root of your own and the gateways' certificate; replace them by yours: services read them anew at each connection.
+if [ ! -e secrets/tls_certificate.pem ]; then
+  names="subjectAltName=DNS:gateway,DNS:localhost,IP:127.0.0.1"
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3650 -subj "/CN=ImageBlur, a root of its own" \
+    -keyout secrets/tls_ca_key.pem -out secrets/tls_ca.pem 2>/dev/null
+  openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj "/CN=gateway" \
+    -keyout secrets/tls_key.pem -out secrets/tls_request.pem 2>/dev/null
+  printf '%s\n' "$names" > secrets/tls_names
+  openssl x509 -req -in secrets/tls_request.pem -CA secrets/tls_ca.pem -CAkey secrets/tls_ca_key.pem -days 825 \
+    -extfile secrets/tls_names -out secrets/tls_certificate.pem 2>/dev/null
+  rm secrets/tls_request.pem secrets/tls_names
+  chmod 444 secrets/tls_ca.pem secrets/tls_certificate.pem secrets/tls_key.pem
+fi
+echo "secrets are in $PWD/secrets"

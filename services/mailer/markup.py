@@ -1,0 +1,82 @@
+"""The operator's text of the weekly letter: paragraphs, `# headings`, `- items`, bare links; numbers as `$orders`.
+
+So little that nothing can be got wrong in it: it is neither a program nor HTML.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from string import Template
+from typing import Literal
+
+_LINK = re.compile(r"https?://[^\s<>\"]*[^\s<>\".,;:!?)\]]")
+_SUBJECT = re.compile(r"\A\s*Subject:[ \t]*(?P<subject>[^\n]*)\n?", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Span:
+    """Words, or a link."""
+
+    text: str
+    link: bool = False
+
+
+@dataclass(frozen=True)
+class Block:
+    """A piece of the text: one line of spans, or several in a list."""
+
+    kind: Literal["heading", "paragraph", "items"]
+    lines: tuple[tuple[Span, ...], ...]
+
+
+def split_subject(text: str) -> tuple[str | None, str]:
+    """The subject of a text whose first line is `Subject: …`, and the rest."""
+    match = _SUBJECT.match(text)
+    if match is None:
+        return None, text
+    return " ".join(match["subject"].split()) or None, text[match.end() :]
+
+
+def parse(text: str, words: Mapping[str, str]) -> list[Block]:
+    """The blocks of a text, in which `$name` stands for a word; an unknown `$name` stays as it is."""
+    filled = Template(text.replace("\r\n", "\n")).safe_substitute(words)
+    return [block for piece in re.split(r"\n[ \t]*\n", filled) for block in _blocks(piece.split("\n"))]
+
+
+def _blocks(lines: Sequence[str]) -> list[Block]:
+    blocks: list[Block] = []
+    prose: list[str] = []
+    items: list[tuple[Span, ...]] = []
+
+    def close() -> None:
+        if prose:
+            blocks.append(Block("paragraph", (_spans(" ".join(prose)),)))
+        if items:
+            blocks.append(Block("items", tuple(items)))
+        prose.clear()
+        items.clear()
+
+    for line in map(str.strip, lines):
+        if line.startswith("# "):
+            close()
+            blocks.append(Block("heading", (_spans(line[2:].strip()),)))
+        elif line.startswith("- "):
+            if prose:
+                close()
+            items.append(_spans(line[2:].strip()))
+        elif line:
+            if items:
+                close()
+            prose.append(line)
+    close()
+    return blocks
+
+
+def _spans(line: str) -> tuple[Span, ...]:
+    spans: list[Span] = []
+    end = 0
+    for match in _LINK.finditer(line):
+        spans += [Span(line[end : match.start()])] if match.start() > end else []
+        spans.append(Span(match.group(), link=True))
+        end = match.end()
+    return (*spans, Span(line[end:])) if end < len(line) else tuple(spans)

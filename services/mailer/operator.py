@@ -1,0 +1,91 @@
+"""What an operator may do with letters: look at the mailing, send it to one address, check the mail server.
+
+Nothing here is kept in the database; what is sent goes past the queue.
+"""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID, uuid4
+
+from services.common.db.batches import Batch, Reader
+from services.common.db.engine import Database
+from services.common.db.letters import Claim
+from services.common.weekly import freeze
+from services.mailer.contents import Check, Draft
+from services.mailer.explaining import explain
+from services.mailer.postbox import Postbox
+from services.mailer.render import Rendered
+from services.mailer.senders import Envelope, NotTaken, Refused
+from services.mailer.smtp import SmtpSender
+from services.mailer.subscriber_letters import WeeklyDrafting
+
+NOBODY = UUID(int=0)
+"""Whose token of a preview it is: its link works, and unsubscribes nobody."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What came of a check: the conversation, each line explained, and the outcome."""
+
+    conversation: Sequence[str]
+    taken: bool
+    outcome: str
+
+
+@dataclass(frozen=True)
+class Operator:
+    """The use cases, over what they need."""
+
+    database: Database
+    postbox: Postbox
+    sender: SmtpSender
+    draft: WeeklyDrafting
+    texts: Path | None
+    """Folder with the operator's text."""
+
+    def preview_mailing(self, locale: str) -> Rendered:
+        """The mailing's letter as it would be if it were ordered now.
+
+        Raises:
+            ConfigurationError: The operator's text cannot be read.
+        """
+        return self.postbox.render(self._draft_mailing("preview@localhost", locale).content, locale)
+
+    def test_mailing(self, address: str, locale: str) -> Checked:
+        """Send that letter to one address.
+
+        Raises:
+            ConfigurationError: The operator's text cannot be read.
+        """
+        return self._send(self._draft_mailing(address, locale))
+
+    def check(self, address: str, locale: str) -> Checked:
+        """Send a short letter to an address."""
+        return self._send(Draft(address, locale, Check()))
+
+    def _draft_mailing(self, address: str, locale: str) -> Draft:
+        with self.database.read() as session:
+            content = freeze(session, datetime.now(UTC), self.texts)
+        claim = Claim(uuid4(), "WEEKLY", 1, None, None, NOBODY, NOBODY, NOBODY, 1)
+        return self.draft(Batch(NOBODY, NOBODY, content, 0, ()), Reader(claim, address, locale, 0))
+
+    def _send(self, draft: Draft) -> Checked:
+        conversation: list[str] = []
+
+        def told(speaker: str, line: str) -> None:
+            words = line.replace(draft.to, "(address)")
+            conversation.append(f"    {words}  -- {explain(line)}" if speaker == "server" else f"> {words}")
+
+        sender = replace(self.sender, told=told)
+        try:
+            with tempfile.SpooledTemporaryFile(1 << 20) as file:
+                reply = sender.send(self._write(draft, file))
+        except (Refused, NotTaken) as error:
+            return Checked(conversation, taken=False, outcome=str(error))
+        return Checked(conversation, taken=True, outcome=reply)
+
+    def _write(self, draft: Draft, file: "tempfile.SpooledTemporaryFile[bytes]") -> Envelope:
+        return self.postbox.write(uuid4(), draft, file)

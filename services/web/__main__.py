@@ -1,0 +1,19 @@
+"""`python -m services.web`: serve the pages until SIGTERM or SIGINT."""
+
+import asyncio
+
+from services.common import log
+from services.common.startup import run
+from services.web import serving
+from services.web.settings import WebSettings
+
+
+def main() -> None:
+    """Read the settings and serve."""
+    settings = WebSettings.load()
+    log.configure(settings.log_level, settings.log_format)
+    asyncio.run(serving.run(settings))
+
+
+if __name__ == "__main__":
+    run(main)

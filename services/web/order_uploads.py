@@ -1,0 +1,88 @@
+"""Orders from the page's script: one request, whose body goes on to the gateway as it comes.
+
+The body is the manifest's length (4 bytes, big-endian), the manifest, and the files one after the other.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from imageblur_client.errors import ImageBlurClientError, InvalidArgument
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+
+from services.web import manifest as manifests
+from services.web.gateway import Gateway
+from services.web.languages import Texts, choose
+from services.web.pages import PRIVATE
+from services.web.pieces import Pieces
+from services.web.problems import Problem, as_json, problem_of
+from services.web.violations import told
+
+CHUNK = 512 << 10
+"""Bytes of a message to the gateway."""
+DRAIN_SECONDS = 10.0
+"""How long the rest of a refused upload is taken in: a browser that is cut off while it sends reads no answer."""
+
+
+class OrderUploads:
+    """Takes orders in from scripts."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    async def check(self, request: Request) -> Response:
+        """Whether an order would be taken, by its manifest alone."""
+        texts = choose(request)
+        try:
+            text = await Pieces(request.stream()).exactly_all(manifests.MAX_BYTES)
+            await self._gateway.check(manifests.parse(text, texts).dry_run())
+        except (manifests.BadManifest, EOFError):
+            return _refused(texts, Problem(400, "bad_request"))
+        except ImageBlurClientError as error:
+            return _failed(texts, error)
+        return JSONResponse({}, headers=PRIVATE)
+
+    async def upload(self, request: Request) -> Response:
+        """Take an order in; answers where it can be looked at."""
+        texts = choose(request)
+        pieces = Pieces(request.stream())
+        try:
+            size = int.from_bytes(await pieces.exactly(4))
+            manifest = manifests.parse(await pieces.exactly(size, most=manifests.MAX_BYTES), texts)
+            async with self._gateway.upload() as sending:
+                order_id = await sending.order(manifest, _contents(manifest, pieces))
+        except ClientDisconnect:
+            return Response(status_code=499)  # to nobody
+        except (manifests.BadManifest, EOFError):
+            answer = _refused(texts, Problem(400, "bad_request"))
+        except ImageBlurClientError as error:
+            answer = _failed(texts, error)
+        else:
+            return JSONResponse({"order": f"/orders/{order_id}"}, 201, PRIVATE)
+        await _drain(pieces)
+        return answer
+
+
+async def _contents(manifest: manifests.Manifest, pieces: Pieces) -> AsyncIterator[AsyncIterator[bytes]]:
+    for image in manifest.images:
+        yield pieces.chunks(image.size, CHUNK)
+
+
+async def _drain(pieces: Pieces) -> None:
+    try:
+        async with asyncio.timeout(DRAIN_SECONDS):
+            await pieces.discard()
+    except (TimeoutError, ClientDisconnect):
+        return
+
+
+def _failed(texts: Texts, error: ImageBlurClientError) -> Response:
+    if isinstance(error, InvalidArgument) and error.violations:
+        body = as_json(texts, Problem(400, "refused")) | {"violations": told(texts, error.violations)}
+        return JSONResponse(body, 400, PRIVATE)
+    return _refused(texts, problem_of(error))
+
+
+def _refused(texts: Texts, problem: Problem) -> Response:
+    headers = {"Retry-After": str(problem.retry_after)} if problem.retry_after else {}
+    return JSONResponse(as_json(texts, problem), problem.status, headers | PRIVATE)

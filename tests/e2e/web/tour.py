@@ -1,0 +1,188 @@
+"""Every page there is, one after the other, for whoever wants to look at all of them."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from uuid import UUID, uuid4
+
+from imageblur_client import Client, InputFile
+from playwright.sync_api import FilePayload, Page, Route, expect
+
+from services.stack.background import BackgroundStack
+from services.stack.ports import free_port
+from services.web.settings import WebSettings
+from tests.e2e.mail import link_of, run_mailing, wait_for_letters
+from tests.e2e.web.serving import pages_without_gateway
+
+READER = "anna@example.org"
+
+
+class Tour:
+    """Leads a tab from page to page."""
+
+    def __init__(self, page: Page, stack: BackgroundStack, client: Client, photographs: Path) -> None:
+        self.page = page
+        self._stack = stack
+        self._client = client
+        names = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg", "hubble_deep_field.jpg")
+        self._photographs = [photographs / name for name in names]
+        self._subscriber = f"reader-{uuid4().hex[:6]}@example.org"
+        self._held: list[Route] = []
+        self._order_at_work = ""
+
+    def stops(self) -> Iterator[tuple[str, str]]:
+        """The name of each page, once it is there; and which part of the screen it needs: `page` or `screen`."""
+        for visit in (
+            self._empty_mailbox,
+            self._empty_order,
+            self._order,
+            self._refused,
+            self._uploading,
+            self._running,
+            self._done,
+            self._compare,
+            self._deleting,
+            self._mailing,
+            self._subscribed,
+            self._confirm,
+            self._unsubscribe,
+            self._mailbox,
+            self._letter,
+            self._not_found,
+            self._expired,
+        ):
+            visit()
+            name = visit.__name__.strip("_").replace("_", "-")
+            yield name, "screen" if name in {"compare", "running"} else "page"
+        with pages_without_gateway(WebSettings(web_address=f"127.0.0.1:{free_port()}")) as address:
+            self.page.goto(address)
+            yield "away", "page"
+
+    def _empty_mailbox(self) -> None:
+        self.page.goto("/mailbox")
+
+    def _empty_order(self) -> None:
+        self.page.goto("/")
+
+    def _order(self) -> None:
+        page = self.page
+        page.goto("/")
+        page.set_input_files("#files", self._photographs)
+        expect(page.locator(".strip img")).to_have_count(len(self._photographs))
+        page.click("#shape-ellipse")
+        self._draw((0.335, 0.04), (0.55, 0.4))
+        page.locator("#scope label").last.click()
+        page.check("[name=effect][value=pixelate]", force=True)
+        page.locator("#strength").fill("3")
+        page.fill("#email", READER)
+        page.mouse.move(5, 5)
+
+    def _refused(self) -> None:
+        page = self.page
+        page.goto("/")
+        page.set_input_files("#files", [self._photographs[1]])
+        page.set_input_files("#files", FilePayload(name="notes.txt", mimeType="text/plain", buffer=b"x"))
+        expect(page.locator(".strip img")).to_have_count(1)
+        page.fill("#email", READER)
+        page.click("#submit")
+        expect(page.locator("#refused")).to_be_visible()
+
+    def _uploading(self) -> None:
+        page = self.page
+        page.goto("/")
+        page.set_input_files("#files", self._photographs[:3])
+        expect(page.locator(".strip img")).to_have_count(3)
+        page.fill("#email", READER)
+        page.route("**/api/orders", lambda route: self._held.append(route))  # noqa: PLW0108 - it wants a function
+        page.click("#submit")
+        expect(page.locator("#upload-text")).to_contain_text("Uploading")
+
+    def _running(self) -> None:
+        for route in self._held:
+            route.abort()
+        self.page.unroute_all()
+        order = self._client.order(READER, self._photographs * 30)
+        self.page.goto(f"/orders/{order.order_id}")
+        expect(self.page.locator(".result.succeeded").first).to_be_visible()
+        self._order_at_work = order.order_id
+
+    def _done(self) -> None:
+        self._client.delete(self._order_at_work)
+        page = self.page
+        page.goto("/")
+        page.set_input_files("#files", self._photographs[:4])
+        page.set_input_files("#files", FilePayload(name="broken.jpg", mimeType="image/jpeg", buffer=b"no image"))
+        expect(page.locator(".strip img")).to_have_count(4)
+        page.click("#shape-ellipse")
+        self._draw((0.335, 0.04), (0.55, 0.4))
+        page.fill("#email", READER)
+        page.click("#submit")
+        page.wait_for_url("**/orders/*")
+        expect(page.locator(".summary.partially_failed .delivery.sent")).to_be_visible()
+        page.wait_for_function("[...document.querySelectorAll('.thumb img')].every(image => image.complete)")
+
+    def _compare(self) -> None:
+        self.page.locator("a.look").first.click()
+        expect(self.page.locator("#compare-before")).to_be_visible()
+        self.page.wait_for_function("document.getElementById('compare-before').complete")
+
+    def _deleting(self) -> None:
+        self.page.keyboard.press("Escape")
+        self.page.click("#delete")
+
+    def _mailing(self) -> None:
+        self.page.goto("/mailing")
+
+    def _subscribed(self) -> None:
+        self.page.locator("form[action='/mailing/subscribe'] [type=email]").fill(self._subscriber)
+        self.page.locator("form[action='/mailing/subscribe'] button").click()
+        expect(self.page.locator(".mark.good")).to_be_visible()
+
+    def _confirm(self) -> None:
+        (letter,) = wait_for_letters(self._stack, self._subscriber)
+        self.page.goto(link_of(letter, "confirm"))
+
+    def _unsubscribe(self) -> None:
+        self.page.locator("main button").click()
+        expect(self.page.locator(".mark.good")).to_be_visible()
+        run_mailing(self._stack)
+        _, weekly = wait_for_letters(self._stack, self._subscriber, 2)
+        self.page.goto(link_of(weekly, "unsubscribe"))
+
+    def _mailbox(self) -> None:
+        self.page.goto("/mailbox")
+
+    def _letter(self) -> None:
+        self.page.locator(".letters a", has_text=READER).first.click()
+        letter = self.page.frame_locator("iframe")
+        expect(letter.locator("body")).to_be_visible()
+        for picture in letter.locator("img").all():
+            expect(picture).to_have_js_property("complete", value=True)
+
+    def _not_found(self) -> None:
+        self.page.goto("/orders/00000000-0000-4000-8000-000000000000")
+
+    def _expired(self) -> None:
+        order = self._client.order(READER, [InputFile(b"no image", name="x.jpg")])
+        for _ in self._client.watch(order.order_id):
+            pass
+        with closing(sqlite3.connect(self._stack.places.database, timeout=10)) as database, database:
+            # What the scheduler does a week later.
+            change = "UPDATE orders SET state = 'EXPIRED', email = NULL WHERE id = ?"
+            database.execute(change, (UUID(order.order_id).hex,))
+        self.page.goto(f"/orders/{order.order_id}")
+
+    def _draw(self, begin: tuple[float, float], end: tuple[float, float]) -> None:
+        page = self.page
+        if page.locator("#draw").get_attribute("aria-pressed") == "false":
+            page.click("#draw")
+        page.locator("#overlay").scroll_into_view_if_needed()
+        box = page.locator("#overlay").bounding_box()
+        assert box
+        x, y, width, height = box["x"], box["y"], box["width"], box["height"]
+        page.mouse.move(x + begin[0] * width, y + begin[1] * height)
+        page.mouse.down()
+        page.mouse.move(x + end[0] * width, y + end[1] * height, steps=4)
+        page.mouse.up()
+        expect(page.locator(".region")).to_have_count(1)

@@ -1,0 +1,80 @@
+"""The grown form: PostgreSQL, S3 and two of everything. A few of the kills and outages, where S3 makes a difference."""
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.faults import audit, remains
+from tests.faults.customer import Customer
+from tests.faults.fleet import Fleet, kill_service
+from tests.faults.launching import running_fleet
+from tests.faults.report import Line
+from tests.faults.samples import many
+from tests.faults.strikes import Kill, held, strike
+from tests.support.postgres import PostgresServer
+from tests.support.s3 import S3Server
+from tests.support.waiting import eventually
+
+KILLS = [
+    Kill("gateway", "upload", "upload"),
+    Kill("gateway", "before the commit", "gateway-commit"),
+    # Not while a child works on a file: that one is not named after its order, as it is in a folder.
+    Kill("blur_worker", "storing", "worker-storing"),
+    Kill("blur_worker", "stored, before the finish", "worker-finish"),
+    Kill("mailer", "after the server's 250, before the commit", "mailer-sent", repeats=1),
+]
+
+
+@pytest.fixture(scope="module")
+def fleet(
+    tmp_path_factory: pytest.TempPathFactory, postgres_server: PostgresServer, s3_server: S3Server
+) -> Iterator[Fleet]:
+    """Two of each service on PostgreSQL and S3."""
+    with running_fleet("grown", tmp_path_factory.mktemp("grown"), postgres_server, s3_server) as fleet:
+        yield fleet
+
+
+@pytest.fixture(scope="module")
+def customer(fleet: Fleet) -> Iterator[Customer]:
+    """Its clients."""
+    with Customer(fleet.gateways) as customer:
+        _, images = audit.ended(customer, customer.order())
+        customer.reference.update({image.filename: image.output_sha256.hex() for image in images})
+        yield customer
+
+
+def test_kills_lose_nothing(fleet: Fleet, customer: Customer, tell: Callable[[Line], None]) -> None:
+    struck = [(kill, strike(fleet, customer, kill)) for kill in KILLS]
+    for kill, hit in struck:
+        settled = audit.settle(fleet, customer, hit.accepted, repeats=kill.repeats)
+        seconds = max(0.0, settled.at - hit.at)
+        tell(Line(f"kill -9 {kill.victim}", kill.stage, fleet.kind, hit.seen, seconds, repeats=settled.repeats))
+    remains.calm(fleet, customer)
+
+
+def test_an_order_waits_for_a_store_that_is_away(
+    fleet: Fleet, customer: Customer, s3_server: S3Server, tell: Callable[[Line], None]
+) -> None:
+    accepted, _ = held(fleet, customer, "worker-storing")
+    s3_server.kill()
+    at = time.time()
+    fleet.stages.disarm("worker-storing")
+    try:
+        # Uploads are sent away, and accepted when the store is back.
+        later = customer.order_soon()
+        eventually(lambda: any("blob store" in words for words in customer.refusals), within=40)
+    finally:
+        s3_server.start()
+    for order in (accepted, later.result(90)):
+        settled = audit.settle(fleet, customer, order)
+    tell(Line("S3 killed and started again", "storing", fleet.kind, "1 RUNNING", settled.at - at))
+    remains.calm(fleet, customer)
+
+
+def test_a_worker_killed_in_the_midst_of_many_loses_none(fleet: Fleet, customer: Customer) -> None:
+    accepted = customer.order(many(24))
+    eventually(lambda: customer.status(accepted.order_id)[0].counts.succeeded > 2)
+    kill_service(fleet.one("blur_worker"))
+    audit.settle(fleet, customer, accepted)
+    remains.calm(fleet, customer)

@@ -1,0 +1,89 @@
+"""A weekly mailing to many, whose mailer and scheduler are killed; and a letter that does not wait for it."""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+from sqlalchemy import delete, insert
+
+from services.common.db import mailings
+from services.common.db.models import Mailing, Subscriber
+from services.common.weekly import freeze
+from tests.faults import audit, remains
+from tests.faults.customer import Customer
+from tests.faults.fleet import Fleet, kill_service
+from tests.faults.report import Line
+from tests.support.waiting import eventually
+
+READERS = 150
+
+
+def test_every_reader_is_reached_and_orders_pass(
+    fleet: Fleet, customer: Customer, tell: Callable[[Line], None]
+) -> None:
+    readers = [f"mailing{number}.{fleet.kind}@example.org" for number in range(READERS)]
+    subscriber_ids = _subscribe(fleet, readers)
+    at = time.time()
+    fleet.stages.arm("mailer-sent")
+    mailing_id = _order(fleet)
+    # After the server's 250, before the commit: the one moment at which a kill may repeat a letter.
+    reached = fleet.stages.wait_reached("mailer-sent")
+    kill_service(reached.pid)
+    fleet.stages.disarm("mailer-sent")
+    kill_service(fleet.one("scheduler"))
+    # While the rest of the killed mailer's batch waits for its leases to run out, an order is blurred and mailed.
+    settled = audit.settle(fleet, customer, customer.order())
+    eventually(lambda: all(fleet.sink.to(reader) for reader in readers), within=60)
+    eventually(lambda: _state(fleet, mailing_id) == "DONE", within=30)
+    letters = {reader: fleet.sink.to(reader) for reader in readers}
+    repeats = sum(len(got) - 1 for got in letters.values())
+    assert repeats <= 1
+    for got in letters.values():
+        assert len({str(letter.message["Message-ID"]) for letter in got}) == 1
+    assert Counter(map(len, letters.values())).total() == READERS
+    _unsubscribe(fleet, subscriber_ids)
+    remains.calm(fleet, customer)
+    seen = f"{READERS} of {READERS} reached, an order's letter meanwhile"
+    tell(
+        Line(
+            "kill -9 mailer and scheduler",
+            "weekly mailing, after a 250, before its commit",
+            fleet.kind,
+            seen,
+            settled.at - at,
+            repeats=repeats,
+        )
+    )
+
+
+def _subscribe(fleet: Fleet, addresses: list[str]) -> list[UUID]:
+    ids = [uuid4() for _ in addresses]
+    rows = [
+        {"id": id_, "email_key": address, "email": address, "locale": "en", "state": "CONFIRMED"}
+        for id_, address in zip(ids, addresses, strict=True)
+    ]
+    with fleet.database.write() as session:
+        session.execute(insert(Subscriber), rows)
+    return ids
+
+
+def _order(fleet: Fleet) -> UUID:
+    """A mailing whose message was lost: the sweep sends it."""
+    with fleet.database.write() as session:
+        content = freeze(session, datetime.now(UTC), None)
+        mailing_id = mailings.insert_mailing(session, period=f"manual:{uuid4()}", due_at=1, content=content)
+    assert mailing_id
+    return mailing_id
+
+
+def _state(fleet: Fleet, mailing_id: UUID) -> str:
+    with fleet.database.read() as session:
+        return session.get_one(Mailing, mailing_id).state
+
+
+def _unsubscribe(fleet: Fleet, subscriber_ids: list[UUID]) -> None:
+    """Other tests have mailings of their own; letters go with their readers."""
+    with fleet.database.write() as session:
+        session.execute(delete(Subscriber).where(Subscriber.id.in_(subscriber_ids)))

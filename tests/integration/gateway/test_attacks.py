@@ -1,0 +1,138 @@
+"""What strangers may try at the gateway: see the table in SECURITY.md."""
+
+import asyncio
+import itertools
+import uuid
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.descriptor_pool import Default
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+from grpc import aio
+from grpc_health.v1 import health_pb2
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from imageblur.v1 import blur_service_pb2 as pb
+from imageblur.v1.blur_service_pb2_grpc import BlurServiceStub
+
+from services.gateway.admission import MAX_UPLOADS
+from services.gateway.server import SERVICES
+from tests.integration.gateway.conftest import Gateway
+from tests.integration.gateway.test_orders import order
+from tests.support.messages import messages
+
+METHODS: list[MethodDescriptor] = [
+    method for service in SERVICES for method in Default().FindServiceByName(service).methods
+]
+FAULTS = {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.CANCELLED}
+SECONDS = 5.0
+OPEN_STREAMS = 1_000
+
+_fuzz = settings(
+    max_examples=25,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+
+def call(gateway: Gateway, method: MethodDescriptor, requests: list[Message]) -> grpc.StatusCode:
+    """Call a method with as many messages as there are; its code. A stream of answers is left after a few."""
+    path = f"/{method.containing_service.full_name}/{method.name}"
+    parse = GetMessageClass(method.output_type).FromString
+    multicallable: Any = gateway.channel.stream_stream(
+        path, request_serializer=lambda message: message.SerializeToString(), response_deserializer=parse
+    )
+    answers = multicallable(iter(requests), timeout=SECONDS)
+    try:
+        for _ in itertools.islice(answers, 5):
+            if method.server_streaming:
+                break
+        else:
+            return grpc.StatusCode.OK
+    except grpc.RpcError as error:
+        code: grpc.StatusCode = error.code()
+        return code
+    answers.cancel()
+    return grpc.StatusCode.OK
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
+def test_no_message_is_a_fault_of_ours(gateway: Gateway, method: MethodDescriptor) -> None:
+    order_id = order(gateway).order_id
+    known: dict[str, st.SearchStrategy[Any]] = {
+        "order_id": st.sampled_from([order_id, str(uuid.uuid4())]),
+        "email": st.just("someone@example.org"),
+        "image_count": st.integers(1, 2),
+        "request_id": st.uuids().map(str),
+        "image_ids": st.uuids().map(str),
+    }
+    one = messages(method.input_type, known)
+
+    @_fuzz
+    @given(st.lists(one, max_size=4) if method.client_streaming else st.lists(one, min_size=1, max_size=1))
+    def attack(requests: list[Message]) -> None:
+        assert call(gateway, method, requests) not in FAULTS
+
+    attack()
+    assert order(gateway).order_id, "the gateway does not take orders any more"
+
+
+def test_half_open_streams_hold_up_nobody(gateway: Gateway) -> None:
+    address = f"127.0.0.1:{gateway.port}"
+    known = order(gateway).order_id
+
+    async def attack() -> list[grpc.StatusCode]:
+        async with aio.insecure_channel(address) as attacker, aio.insecure_channel(address) as victim:
+            begin = attacker.stream_unary(
+                "/imageblur.v1.BlurService/StreamBlurOrder", request_serializer=bytes, response_deserializer=bytes
+            )
+            calls = [begin() for _ in range(OPEN_STREAMS)]
+            refused = asyncio.gather(*(each.code() for each in calls[MAX_UPLOADS:]))
+            await asyncio.wait_for(calls[-1].code(), 60)
+            status = await BlurServiceStub(victim).Status(pb.StatusRequest(order_id=known), timeout=20)
+            assert status.order.order_id == known
+            check = victim.unary_unary(
+                "/grpc.health.v1.Health/Check",
+                request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+                response_deserializer=health_pb2.HealthCheckResponse.FromString,
+            )
+            health = await check(health_pb2.HealthCheckRequest(), timeout=20)
+            assert health.status == health_pb2.HealthCheckResponse.SERVING
+            codes = await asyncio.wait_for(refused, 60)
+            for each in calls:
+                each.cancel()
+            return codes
+
+    codes = asyncio.run(attack())
+    assert set(codes) == {grpc.StatusCode.RESOURCE_EXHAUSTED}
+    # The places are free again.
+    header = pb.OrderHeader(email="later@example.org")
+    parts = [
+        pb.StreamBlurOrderRequest(start=pb.OrderStart(order=header, image_count=1)),
+        pb.StreamBlurOrderRequest(image=pb.ImageStart(filename="a.jpg")),
+        pb.StreamBlurOrderRequest(chunk=b"data"),
+    ]
+    assert gateway.blur.StreamBlurOrder(iter(parts), timeout=30).order.order_id
+
+
+def test_an_id_tells_nothing_about_another(gateway: Gateway) -> None:
+    ids = [uuid.UUID(order(gateway).order_id) for _ in range(20)]
+    assert len({i.int >> 96 for i in ids}) == len(ids), "they begin alike"
+    assert {i.version for i in ids} == {4}
+
+
+def test_a_deleted_order_cannot_be_told_from_one_that_never_was(gateway: Gateway) -> None:
+    gone = order(gateway).order_id
+    gateway.blur.DeleteOrder(pb.DeleteOrderRequest(order_id=gone))
+    stranger = str(uuid.uuid4())
+    answers = []
+    for order_id in (gone, stranger):
+        with pytest.raises(grpc.RpcError) as caught:
+            gateway.blur.Status(pb.StatusRequest(order_id=order_id))
+        answers.append((caught.value.code(), str(caught.value.details()).replace(order_id, "ID")))
+    assert answers[0] == answers[1]
+    assert answers[0][0] == grpc.StatusCode.NOT_FOUND

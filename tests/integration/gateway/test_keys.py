@@ -1,0 +1,346 @@
+"""Keys: each wrong one gets its code, before anything of the call is read; what is changed holds everywhere, soon."""
+
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+from uuid import UUID, uuid4
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+from imageblur.v1 import blur_service_pb2 as pb
+from imageblur.v1 import subscription_service_pb2
+from sqlalchemy import select, update
+
+from services.common import keys, log
+from services.common.db import api_keys
+from services.common.db.audit import Deed
+from services.common.db.engine import Database
+from services.common.db.models import ApiKey, AuditEntry, IdempotencyKey
+from services.common.keys import Role
+from services.gateway import access, key_ring, keys_command
+from services.gateway.settings import GatewaySettings
+from tests.integration.gateway.conftest import Gateway, running
+from tests.integration.gateway.test_orders import HEADER, PICTURE, details, refused
+from tests.support.waiting import eventually
+
+TEST = Deed("test", "Test")
+LIMITS = pb.GetLimitsRequest()
+UNKNOWN_ORDER = pb.StatusRequest(order_id=str(uuid4()))
+Make = Callable[..., str]
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(key_ring, "REFRESH_SECONDS", 0.05)
+
+
+@pytest.fixture
+def locked(settings: GatewaySettings) -> Iterator[Gateway]:
+    with running(settings.model_copy(update={"require_keys": True})) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def make(database: Database) -> Make:
+    """Makes a key, which gateways know of after their next look."""
+
+    def make(role: Role = Role.CLIENT, seconds: int | None = None) -> str:
+        with database.write() as session:
+            return api_keys.create(session, TEST, name="a test's", role=role, seconds=seconds).key
+
+    return make
+
+
+def bearer(key: str) -> tuple[tuple[str, str], ...]:
+    return (("authorization", f"Bearer {key}"),)
+
+
+def with_key(call: Any, key: str) -> Callable[[Any], Any]:
+    return lambda request: call(request, metadata=bearer(key))
+
+
+def known(gateway: Gateway, key: str) -> None:
+    """Wait until a key opens the gateway."""
+
+    def opens() -> bool:
+        return refused_now(with_key(gateway.blur.GetLimits, key)) is None
+
+    eventually(opens)
+
+
+def reason(error: grpc.RpcError) -> str:
+    info = details(error, error_details_pb2.ErrorInfo)
+    assert info.domain == "imageblur"  # type: ignore[attr-defined]
+    return str(info.reason)  # type: ignore[attr-defined]
+
+
+def key_id(database: Database, key: str) -> UUID:
+    with database.read() as session:
+        return session.scalars(select(ApiKey.id).where(ApiKey.digest == keys.digest(key))).one()
+
+
+def test_without_a_key_nothing_is_answered_but_health_and_reflection(locked: Gateway) -> None:
+    for call, request in (
+        (locked.blur.GetLimits, LIMITS),
+        (locked.blur.Status, UNKNOWN_ORDER),
+        (locked.subscription.Subscribe, subscription_service_pb2.SubscribeRequest(email="a@example.org")),
+    ):
+        error = refused(grpc.StatusCode.UNAUTHENTICATED, call, request)
+        assert reason(error) == "KEY_REQUIRED"
+    health = health_pb2_grpc.HealthStub(locked.channel)
+    serving = health_pb2.HealthCheckResponse.SERVING
+    assert health.Check(health_pb2.HealthCheckRequest()).status == serving  # type: ignore[attr-defined]
+    assert "imageblur.v1.BlurService" in ProtoReflectionDescriptorDatabase(locked.channel).get_services()
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        "Bearer ",
+        "Bearer x",
+        "Basic aW1hZ2VibHVyOng=",
+        f"Bearer {keys.new_key()}",
+        "Bearer " + "k" * 7000,
+        "",
+        "Bearer  ' OR 1=1",
+    ],
+)
+def test_what_is_no_key_opens_nothing(locked: Gateway, authorization: str) -> None:
+    def call(request: pb.GetLimitsRequest) -> object:
+        return locked.blur.GetLimits(request, metadata=(("authorization", authorization),))
+
+    assert reason(refused(grpc.StatusCode.UNAUTHENTICATED, call, LIMITS)) == "KEY_NOT_VALID"
+
+
+def test_two_keys_at_once_open_nothing(locked: Gateway, make: Make) -> None:
+    key = make()
+    known(locked, key)
+
+    def call(request: pb.GetLimitsRequest) -> object:
+        return locked.blur.GetLimits(request, metadata=bearer("another") + bearer(key))
+
+    assert reason(refused(grpc.StatusCode.UNAUTHENTICATED, call, LIMITS)) == "KEY_NOT_VALID"
+
+
+def test_a_key_opens_and_a_revoked_one_soon_does_not_on_any_gateway(
+    settings: GatewaySettings, locked: Gateway, make: Make, database: Database
+) -> None:
+    key = make()
+    with running(settings.model_copy(update={"require_keys": True})) as other:
+        for gateway in (locked, other):
+            known(gateway, key)
+        with database.write() as session:
+            api_keys.revoke(session, TEST, key_id_of(session, key))
+        for gateway in (locked, other):
+            call = with_key(gateway.blur.GetLimits, key)
+            error = eventually(partial(refused_now, call))
+            assert error
+            assert reason(error) == "KEY_NOT_VALID"
+
+
+def key_id_of(session: Any, key: str) -> UUID:
+    found: UUID = session.scalars(select(ApiKey.id).where(ApiKey.digest == keys.digest(key))).one()
+    return found
+
+
+def refused_now(call: Callable[[Any], Any]) -> grpc.RpcError | None:
+    try:
+        call(LIMITS)
+    except grpc.RpcError as error:
+        return error
+    return None
+
+
+def test_an_expired_key_opens_nothing(
+    locked: Gateway, make: Make, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = make(seconds=3600)
+    known(locked, key)
+    # It is not read again before its time is over: the gateway has to know by itself.
+    with database.write() as session:
+        session.execute(update(ApiKey).values(expires_at=api_keys._time(session) + 3_000_000))
+    monkeypatch.setattr(key_ring, "REFRESH_SECONDS", 3600.0)
+    error = eventually(lambda: refused_now(with_key(locked.blur.GetLimits, key)))
+    assert error
+    assert reason(error) == "KEY_NOT_VALID"
+
+
+def test_a_rotated_key_is_the_same_caller_and_the_former_one_ends(
+    locked: Gateway, make: Make, database: Database
+) -> None:
+    former = make()
+    known(locked, former)
+    request = pb.BlurOrderRequest(
+        order=pb.OrderHeader(email="ann@example.org", request_id=str(uuid4())), images=[PICTURE]
+    )
+    first = locked.blur.BlurOrder(request, metadata=bearer(former)).order.order_id
+    identity = key_id(database, former)
+    with database.write() as session:
+        new = api_keys.rotate(session, TEST, identity, keep_seconds=3600).key
+    known(locked, new)
+    for key in (former, new):
+        assert locked.blur.BlurOrder(request, metadata=bearer(key)).order.order_id == first
+    with database.read() as session:
+        assert session.scalars(select(IdempotencyKey.principal)).all() == [f"key:{identity}"]
+    with database.write() as session:
+        newest = api_keys.rotate(session, TEST, identity, keep_seconds=0).key
+    known(locked, newest)
+    for key in (former, new):
+        assert reason(refused(grpc.StatusCode.UNAUTHENTICATED, with_key(locked.blur.GetLimits, key), LIMITS)) == (
+            "KEY_NOT_VALID"
+        )
+
+
+def test_request_ids_of_two_keys_do_not_meet(locked: Gateway, make: Make) -> None:
+    one, two = make(), make()
+    request = pb.BlurOrderRequest(order=HEADER, images=[PICTURE])
+    request.order.request_id = str(uuid4())
+    orders = set()
+    for key in (one, two):
+        known(locked, key)
+        orders.add(locked.blur.BlurOrder(request, metadata=bearer(key)).order.order_id)
+    assert len(orders) == 2
+
+
+def test_a_viewer_looks_and_changes_nothing(locked: Gateway, make: Make) -> None:
+    admin, viewer = make(Role.ADMIN), make(Role.VIEWER)
+    for key in (admin, viewer):
+        known(locked, key)
+    placed = locked.blur.BlurOrder(pb.BlurOrderRequest(order=HEADER, images=[PICTURE]), metadata=bearer(admin)).order
+    asked = pb.StatusRequest(order_id=placed.order_id)
+    assert locked.blur.Status(asked, metadata=bearer(viewer)).order.counts.total == 1
+    for call, request in (
+        (locked.blur.BlurOrder, pb.BlurOrderRequest(order=HEADER, images=[PICTURE])),
+        (locked.blur.DeleteOrder, pb.DeleteOrderRequest(order_id=placed.order_id)),
+        (locked.blur.CancelOrder, pb.CancelOrderRequest(order_id=placed.order_id)),
+        (locked.blur.SendImages, pb.SendImagesRequest(order_id=placed.order_id)),
+        (locked.subscription.Unsubscribe, subscription_service_pb2.UnsubscribeRequest(email="a@example.org")),
+    ):
+        error = refused(grpc.StatusCode.PERMISSION_DENIED, with_key(call, viewer), request)
+        assert reason(error) == "ROLE_NOT_ALLOWED"
+
+    def download(request: pb.DownloadImagesRequest) -> object:
+        return list(locked.blur.DownloadImages(request, metadata=bearer(viewer)))
+
+    refused(grpc.StatusCode.PERMISSION_DENIED, download, pb.DownloadImagesRequest(order_id=placed.order_id))
+    assert locked.blur.Status(asked, metadata=bearer(viewer)).order.order_id == placed.order_id
+
+
+def test_methods_that_no_table_names_are_for_administrators() -> None:
+    assert access.roles("/imageblur.v1.OperatorService/SomethingNew") == {Role.ADMIN}
+    assert access.roles("/another.Service/Method") == {Role.ADMIN}
+
+
+def test_nothing_of_a_stranger_s_message_is_read(locked: Gateway) -> None:
+    sent = 0
+
+    def images() -> Iterator[pb.StreamBlurOrderRequest]:
+        nonlocal sent
+        yield pb.StreamBlurOrderRequest(start=pb.OrderStart(order=HEADER, image_count=1))
+        yield pb.StreamBlurOrderRequest(image=pb.ImageStart(filename="a.jpg"))
+        for _ in range(500):
+            sent += 1
+            yield pb.StreamBlurOrderRequest(chunk=bytes(1 << 20))
+
+    error = refused(grpc.StatusCode.UNAUTHENTICATED, locked.blur.StreamBlurOrder, images())
+    assert reason(error) == "KEY_REQUIRED"
+    assert sent < 100
+    assert locked.files() == []
+
+
+def test_a_wrong_key_is_refused_where_none_is_needed(gateway: Gateway) -> None:
+    gateway.blur.GetLimits(LIMITS)
+    call = with_key(gateway.blur.GetLimits, keys.new_key())
+    assert reason(refused(grpc.StatusCode.UNAUTHENTICATED, call, LIMITS)) == "KEY_NOT_VALID"
+
+
+def test_keys_are_in_no_log_and_in_no_row(
+    locked: Gateway, make: Make, database: Database, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    good, bad = make(), keys.new_key()
+    with caplog.at_level(logging.DEBUG):
+        known(locked, good)
+        refused(grpc.StatusCode.UNAUTHENTICATED, with_key(locked.blur.GetLimits, bad), LIMITS)
+        refused(grpc.StatusCode.NOT_FOUND, with_key(locked.blur.Status, good), UNKNOWN_ORDER)
+    told = capfd.readouterr()
+    said = caplog.text + told.out + told.err
+    assert "GetLimits" in said
+    with database.read() as session:
+        rows = repr([vars(row) for row in (*session.scalars(select(ApiKey)), *session.scalars(select(AuditEntry)))])
+    for key in (good, bad):
+        secret = key[keys.HINT_LENGTH :]
+        assert secret not in said
+        assert secret not in rows
+
+
+def test_the_last_use_is_written_down(locked: Gateway, make: Make, database: Database) -> None:
+    key = make()
+    known(locked, key)
+
+    def used() -> int | None:
+        with database.read() as session:
+            return session.scalar(select(ApiKey.last_used_at))
+
+    eventually(used)
+
+
+def test_reflection_is_for_whom_a_setting_says(settings: GatewaySettings, make: Make) -> None:
+    with running(settings.model_copy(update={"require_keys": True, "reflection": "keys"})) as gateway:
+        with pytest.raises(grpc.RpcError) as caught:
+            ProtoReflectionDescriptorDatabase(gateway.channel).get_services()
+        assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
+        known(gateway, make())
+    with running(settings.model_copy(update={"reflection": "off"})) as gateway:
+        with pytest.raises(grpc.RpcError) as caught:
+            ProtoReflectionDescriptorDatabase(gateway.channel).get_services()
+        assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_the_first_key_is_made_without_a_server(locked: Gateway, database_url: str) -> None:
+    made = subprocess.run(
+        [sys.executable, "-m", "services.gateway", "keys", "create", "--role", "admin"],
+        env=os.environ | {"IMAGEBLUR_DATABASE_URL": database_url},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert made.returncode == 0, made.stderr
+    key = made.stdout.strip()
+    assert key not in made.stderr
+    known(locked, key)
+
+
+def test_keys_are_listed_rotated_and_revoked_without_a_server(
+    locked: Gateway, database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("IMAGEBLUR_DATABASE_URL", database_url)
+    monkeypatch.setattr(log, "configure", lambda *_: None)
+
+    def run(*arguments: str) -> str:
+        capsys.readouterr()  # what the gateway logs meanwhile
+        keys_command.main(["keys", *arguments])
+        said = capsys.readouterr().out.splitlines()
+        return "\n".join(line for line in said if "[info" not in line)
+
+    key = run("create", "--role", "admin", "--name", "Ada")
+    listed = run("list")
+    assert "Ada" in listed
+    assert "admin" in listed
+    assert key not in listed
+    identity = listed.split()[0]
+    rotated = run("rotate", identity)
+    known(locked, rotated)
+    assert run("revoke", identity) == ""
+    assert run("list") == ""
+    assert "revoked" in run("list", "--all")
+    eventually(lambda: refused_now(with_key(locked.blur.GetLimits, rotated)))
+    with pytest.raises(SystemExit, match="there is no API key"):
+        run("revoke", str(uuid4()))

@@ -1,0 +1,144 @@
+"""Rate limits: counted once for all gateways, for each caller apart, with the time after which to come again."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+import redis
+from google.rpc import error_details_pb2
+from imageblur.v1 import blur_service_pb2 as pb
+from imageblur.v1 import subscription_service_pb2
+from redis import asyncio as aioredis
+from sqlalchemy import func, select
+
+from services.common.db import api_keys
+from services.common.db.audit import Deed
+from services.common.db.engine import Database
+from services.common.db.models import Order
+from services.common.errors import Busy
+from services.common.keys import Role
+from services.gateway import key_ring
+from services.gateway.callers import Call, Caller
+from services.gateway.rate_limits import Rate, RateLimits
+from services.gateway.settings import GatewaySettings
+from tests.integration.gateway.conftest import Gateway, running
+from tests.integration.gateway.test_keys import bearer, known, reason
+from tests.integration.gateway.test_orders import HEADER, PICTURE, assert_nothing_left, details, refused
+from tests.support.valkey import ValkeyServer
+
+ORDER = pb.BlurOrderRequest(order=HEADER, images=[PICTURE])
+
+
+@pytest.fixture
+def database_url(tmp_path: Path) -> str:
+    """Nothing is counted in the database."""
+    return f"sqlite:///{tmp_path}/imageblur.db"
+
+
+@pytest.fixture
+def limited(settings: GatewaySettings) -> GatewaySettings:
+    """Three orders and two subscriptions, which come back slowly."""
+    return settings.model_copy(update={"max_orders_per_minute": 3, "max_subscriptions_per_hour": 2})
+
+
+@pytest.fixture
+def gateways(limited: GatewaySettings) -> Iterator[tuple[Gateway, Gateway]]:
+    with running(limited) as one, running(limited) as two:
+        yield one, two
+
+
+def retry_seconds(error: grpc.RpcError) -> float:
+    retry: Any = details(error, error_details_pb2.RetryInfo)
+    return float(retry.retry_delay.ToTimedelta().total_seconds())
+
+
+def test_two_gateways_count_together_and_say_when_to_come_again(
+    gateways: tuple[Gateway, Gateway], database: Database
+) -> None:
+    one, two = gateways
+    for gateway in (one, two, one):
+        gateway.blur.BlurOrder(ORDER)
+    files = one.files()
+    for gateway in (two, one, two, one):
+        error = refused(grpc.StatusCode.RESOURCE_EXHAUSTED, gateway.blur.BlurOrder, ORDER)
+        assert reason(error) == "RATE_LIMITED"
+        assert 0 < retry_seconds(error) <= 20
+    with database.read() as session:
+        assert session.scalar(select(func.count()).select_from(Order)) == 3
+    assert one.files() == files
+
+
+def test_a_refused_order_leaves_nothing(
+    gateways: tuple[Gateway, Gateway], database: Database, valkey: redis.Redis
+) -> None:
+    valkey.set("imageblur:rate:orders:ipv4:127.0.0.1", 2**52)
+    refused(grpc.StatusCode.RESOURCE_EXHAUSTED, gateways[0].blur.BlurOrder, ORDER)
+    assert_nothing_left(gateways[0], database)
+
+
+def test_keys_are_counted_apart(limited: GatewaySettings, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(key_ring, "REFRESH_SECONDS", 0.05)
+    with running(limited.model_copy(update={"require_keys": True})) as gateway:
+        for _ in range(2):
+            with database.write() as session:
+                key = api_keys.create(session, Deed("test", "Test"), name="", role=Role.CLIENT, seconds=None).key
+            known(gateway, key)
+            for _ in range(3):
+                gateway.blur.BlurOrder(ORDER, metadata=bearer(key))
+            with pytest.raises(grpc.RpcError) as caught:
+                gateway.blur.BlurOrder(ORDER, metadata=bearer(key))
+            assert reason(caught.value) == "RATE_LIMITED"
+
+
+def test_subscriptions_are_counted_whatever_the_address(gateways: tuple[Gateway, Gateway]) -> None:
+    one, two = gateways
+    for number, gateway in enumerate((one, two)):
+        gateway.subscription.Subscribe(subscription_service_pb2.SubscribeRequest(email=f"{number}@example.org"))
+    request = subscription_service_pb2.SubscribeRequest(email="third@example.org")
+    error = refused(grpc.StatusCode.RESOURCE_EXHAUSTED, one.subscription.Subscribe, request)
+    assert retry_seconds(error) > 60
+    one.blur.BlurOrder(ORDER)  # is counted apart
+
+
+def test_subscribing_works_without_the_broker(gateways: tuple[Gateway, Gateway], valkey_server: ValkeyServer) -> None:
+    valkey_server.stop()
+    try:
+        request = subscription_service_pb2.SubscribeRequest(email="a@example.org")
+        for _ in range(3):
+            assert gateways[0].subscription.Subscribe(request).confirmation_required
+    finally:
+        valkey_server.start()
+
+
+def test_a_bucket_fills_again(valkey: redis.Redis, valkey_server: ValkeyServer) -> None:
+    async def drive() -> float:
+        async with aioredis.Redis.from_url(valkey_server.url) as client:
+            limits, rate = RateLimits(client), Rate("tests", 2, 0.5)
+            await limits.count(rate, "ann")
+            await limits.count(rate, "ann")
+            with pytest.raises(Busy) as caught:
+                await limits.count(rate, "ann")
+            with pytest.raises(Busy):
+                limits.check(rate, "ann")
+            limits.check(rate, "bob")
+            await limits.count(rate, "bob")
+            await asyncio.sleep(caught.value.retry_seconds)  # as a client does that keeps to it
+            limits.check(rate, "ann")
+            await limits.count(rate, "ann")
+            return caught.value.retry_seconds
+
+    assert 0 < asyncio.run(drive()) <= 0.25
+    assert 0 < valkey.pttl("imageblur:rate:tests:ann") <= 500
+
+
+def test_callers_without_a_key_are_counted_by_host() -> None:
+    anonymous = Caller(Role.CLIENT)
+    for peer, counted in (
+        ("ipv4:192.0.2.1:50000", "ipv4:192.0.2.1"),
+        ("ipv6:%5B2001:db8::1%5D:50000", "ipv6:%5B2001:db8::1%5D"),
+        ("unix:", "unix"),
+    ):
+        assert Call(anonymous, peer).counted_as == counted

@@ -1,0 +1,79 @@
+"""A gateway that stops: what it can finish it finishes, everybody else is told to try again."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from imageblur.v1 import blur_service_pb2 as pb
+
+from services.common.db.engine import Database
+from services.common.db.models import UnownedBlobs
+from services.gateway import server
+from services.gateway.settings import GatewaySettings
+from tests.integration.gateway.conftest import running
+from tests.integration.gateway.test_orders import HEADER, assert_nothing_left
+from tests.support.waiting import eventually
+
+
+@pytest.fixture
+def database_url(tmp_path: Path) -> str:
+    """How it stops does not depend on the database."""
+    return f"sqlite:///{tmp_path}/imageblur.db"
+
+
+def test_calls_that_cannot_be_finished_are_answered_unavailable(
+    settings: GatewaySettings, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "GRACE_SECONDS", 0.5)
+    never = threading.Event()
+
+    def uploads() -> list[UnownedBlobs]:
+        with database.read() as session:
+            return session.query(UnownedBlobs).all()
+
+    def half() -> Iterator[pb.StreamBlurOrderRequest]:
+        yield pb.StreamBlurOrderRequest(start=pb.OrderStart(order=HEADER, image_count=1))
+        yield pb.StreamBlurOrderRequest(image=pb.ImageStart(filename="a.jpg"))
+        yield pb.StreamBlurOrderRequest(chunk=bytes(1000))
+        never.wait()
+
+    told: list[int] = []
+
+    def watch(stub: Any) -> None:
+        told.extend(answer.status for answer in stub.Watch(health_pb2.HealthCheckRequest()))
+
+    with ThreadPoolExecutor() as threads, running(settings) as gateway:
+        blur: Any = gateway.blur
+        upload = blur.StreamBlurOrder.future(half())
+        health = threads.submit(watch, health_pb2_grpc.HealthStub(gateway.channel))
+        eventually(lambda: uploads() and told)
+    never.set()
+    assert told == [health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING]
+    for call in (upload, health):
+        error: Any = call.exception(timeout=5)
+        assert (error.code(), error.details()) == (grpc.StatusCode.UNAVAILABLE, "the server is stopping; try again")
+    assert_nothing_left(gateway, database)
+
+
+def test_calls_under_way_are_finished(settings: GatewaySettings) -> None:
+    half_sent, stopping = threading.Event(), threading.Event()
+    request = pb.StatusRequest(order_id=str(uuid4())).SerializeToString()
+
+    def slowly() -> Iterator[bytes]:
+        half_sent.set()
+        stopping.wait()
+        yield request
+
+    with running(settings) as gateway:
+        status: Any = gateway.channel.stream_unary("/imageblur.v1.BlurService/Status")
+        call = status.future(slowly())
+        half_sent.wait()
+        threading.Timer(1, stopping.set).start()
+    error = call.exception(timeout=5)
+    assert error.code() is grpc.StatusCode.NOT_FOUND

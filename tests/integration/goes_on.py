@@ -1,0 +1,56 @@
+"""A worker and a sweep without processes around them: what a service would do, one step at a time."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import UUID
+
+from sqlalchemy import update
+
+from services.blur_worker.child import ChildLimits
+from services.blur_worker.children import Children
+from services.blur_worker.scratch import Scratch
+from services.blur_worker.use_cases import BlurImage, RenewLeases
+from services.common.blobs import BlobStore
+from services.common.broker import Broker
+from services.common.db.engine import Database
+from services.common.db.models import Image
+from services.common.leases import Leases
+from services.common.messages import BLUR_QUEUE
+from services.scheduler.sweep import Sweep
+
+WINDOW = 2
+
+
+@contextmanager
+def worker(database: Database, blobs: BlobStore, queues: Broker, folder: Path) -> Iterator[BlurImage]:
+    """A blur worker with one child."""
+    children = Children(1, ChildLimits(seconds=60, memory=2048, max_pixels=1_000_000))
+    leases = Leases(RenewLeases(database))
+    leases.start()
+    scratch = Scratch(folder)
+    try:
+        yield BlurImage(database, blobs, queues, children, leases, scratch, WINDOW)
+    finally:
+        children.close()
+        leases.stop()
+        scratch.close()
+
+
+def work_off(blur: BlurImage) -> None:
+    """Let time pass for what waits, sweep, and do what is in the queue, until there is nothing."""
+    sweep = Sweep(blur.database, blur.blobs, blur.broker, window=WINDOW)
+    done: set[str] = set()
+    while True:
+        with blur.database.write() as session:
+            session.execute(update(Image).where(Image.enqueued_at.is_not(None)).values(enqueued_at=1))
+            session.execute(update(Image).where(Image.lease_until.is_not(None)).values(lease_until=1))
+            session.execute(update(Image).where(Image.not_before.is_not(None)).values(not_before=1))
+        sweep.images()
+        new = set(blur.broker.subjects(BLUR_QUEUE)) - done
+        if not new:
+            return
+        for image_id in new:
+            blur(UUID(image_id))
+        # Nobody acknowledges here; a message about what is done does no harm.
+        done |= new

@@ -1,0 +1,154 @@
+"""Signatures over letters that are hashed as they are written, as the library's verifier sees the whole."""
+
+import base64
+import io
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from uuid import UUID
+
+import dkim
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.common.broker import Broker
+from services.common.db.engine import Database
+from services.common.errors import ConfigurationError
+from services.mailer import message
+from services.mailer.addresses import parse_recipient, parse_sender
+from services.mailer.contents import Content, Weekly
+from services.mailer.dkim import BodyHash, Signer
+from services.mailer.message import Stationery
+from services.mailer.render import Renderer
+from tests.integration.mailer.conftest import MakeBulkMailer
+from tests.integration.mailer.making import make_mailing, make_subscriber
+from tests.support.letter_lint import lint
+from tests.support.smtp import SmtpSink
+from tests.unit.mailer.letters import URL, weekly
+from tests.unit.mailer.test_render import ALL
+
+LETTER = UUID("7f6f0a0e-53a1-4a6c-8a40-8d2c9c1cf0aa")
+RENDER = Renderer()
+
+
+@pytest.fixture(scope="module")
+def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An RSA key, by openssl as the documentation says."""
+    if shutil.which("openssl") is None and os.environ.get("CI") != "true":
+        pytest.skip("there is no openssl to make a key with")
+    path = tmp_path_factory.mktemp("dkim") / "key.pem"
+    _openssl("genrsa", "-traditional", "-out", str(path), "2048")
+    return path
+
+
+@pytest.fixture(scope="module")
+def stationery(key: Path) -> Stationery:
+    sender = parse_sender("Размытие <blur@mail.example.org>")
+    return Stationery(sender, parse_sender("help@example.org"), Signer.load(key, "s2026", sender.domain))
+
+
+@pytest.fixture(scope="module")
+def record(key: Path) -> bytes:
+    """What DNS answers."""
+    public = _openssl("rsa", "-in", str(key), "-pubout", "-outform", "DER")
+    return b"v=DKIM1; k=rsa; p=" + base64.b64encode(public)
+
+
+def _openssl(*arguments: str) -> bytes:
+    return subprocess.run(["openssl", *arguments], check=True, capture_output=True).stdout
+
+
+def written(content: Content, stationery: Stationery, *, to: str = "ann@example.org", archive: bytes = b"") -> bytes:
+    built = message.build(LETTER, stationery, parse_recipient(to), RENDER(content, "ru"))
+    if isinstance(content, Weekly):
+        message.add_list_headers(built, content, stationery)
+    target = io.BytesIO()
+    attachment = [archive[:10], archive[10:]] if archive else None
+    signature, size = message.write(built, attachment, target, stationery.signer)
+    assert size == len(signature + target.getvalue())
+    return signature + target.getvalue()
+
+
+def verifies(raw: bytes, record: bytes) -> bool:
+    asked: list[bytes] = []
+
+    def answer(name: bytes, timeout: float = 5) -> bytes:
+        del timeout
+        asked.append(name)
+        return record
+
+    valid = dkim.verify(raw, dnsfunc=answer)
+    assert asked == [b"s2026._domainkey.mail.example.org."]
+    return bool(valid)
+
+
+@pytest.mark.parametrize("content", ALL, ids=lambda content: content.template)
+def test_every_letter_verifies(content: Content, stationery: Stationery, record: bytes) -> None:
+    raw = written(content, stationery, archive=b"zip" * 1000)
+    assert lint(raw)["Reply-To"] == "help@example.org"
+    assert verifies(raw, record)
+
+
+def test_a_letter_in_utf8_verifies(stationery: Stationery, record: bytes) -> None:
+    assert verifies(written(weekly(URL), stationery, to="анна@почта.рф"), record)
+
+
+def test_both_unsubscribe_headers_are_inside_the_signature(stationery: Stationery, record: bytes) -> None:
+    raw = written(weekly(URL), stationery)
+    parsed = lint(raw)
+    assert parsed["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    signed = re.sub(r"\s", "", re.search(r"h=([^;]*);", str(parsed["DKIM-Signature"]))[1]).split(":")  # type: ignore[index]
+    assert {"list-unsubscribe", "list-unsubscribe-post", "from", "to", "subject", "date", "message-id"} <= set(signed)
+    for before, after in ((URL.encode(), URL.encode()[:-1] + b"x"), (b"=One-Click", b"=One-Clack")):
+        assert not verifies(raw.replace(before, after, 1), record)
+
+
+def test_what_is_changed_or_added_on_the_way_does_not_verify(stationery: Stationery, record: bytes) -> None:
+    raw = written(weekly(URL), stationery)
+    assert not verifies(raw.replace(b"\r\n\r\n", b"\r\n\r\nx", 1), record)
+    for name in (b"Subject", b"From", b"Reply-To", b"To"):
+        assert not verifies(name + b": other@example.org\r\n" + raw, record), name
+
+
+@settings(max_examples=50)
+@given(st.lists(st.sampled_from([b"a", b"\r\n", b"\r", b"\n", b" ", b"", b"bc\r\n"])))
+def test_a_body_is_hashed_the_same_whatever_its_pieces(pieces: list[bytes]) -> None:
+    whole, split = BodyHash(), BodyHash()
+    whole.update(b"".join(pieces))
+    for piece in pieces:
+        split.update(piece)
+    assert whole.digest() == split.digest()
+
+
+def test_a_mailing_is_signed_as_it_arrives(
+    database: Database,
+    queues: Broker,
+    make_bulk_mailer: MakeBulkMailer,
+    smtp_sink: SmtpSink,
+    signed: tuple[Stationery, bytes],
+) -> None:
+    del queues
+    stationery, record = signed
+    make_subscriber(database, "eve@example.org")
+    make_bulk_mailer(public_url="https://blur.example.org", stationery=stationery)(make_mailing(database))
+    (received,) = smtp_sink.received
+    assert lint(received.content)["List-Unsubscribe-Post"]
+    assert verifies(received.content, record)
+
+
+@pytest.fixture
+def signed(stationery: Stationery, record: bytes) -> tuple[Stationery, bytes]:
+    return stationery, record
+
+
+def test_a_key_that_cannot_be_used_is_said_at_the_start(tmp_path: Path) -> None:
+    path = tmp_path / "key.pem"
+    with pytest.raises(ConfigurationError, match=r"IMAGEBLUR_DKIM_KEY_FILE: .* cannot be read"):
+        Signer.load(path, "s", "example.org")
+    path.write_text("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")
+    with pytest.raises(ConfigurationError, match=r"IMAGEBLUR_DKIM_KEY_FILE: .*openssl genrsa -traditional"):
+        Signer.load(path, "s", "example.org")
+    assert Signer.load(None, "s", "example.org") is None

@@ -1,0 +1,128 @@
+"""A gateway and a worker over S3: an order through both, and what a broken upload leaves."""
+
+import io
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID
+
+import grpc
+import pytest
+import redis
+from imageblur.v1 import blur_service_pb2 as pb
+from imageblur.v1 import order_pb2
+from PIL import Image as Picture
+from pydantic import SecretStr
+from sqlalchemy import func, select
+
+from services.blur_worker.child import ChildLimits
+from services.blur_worker.children import Children
+from services.blur_worker.scratch import Scratch
+from services.blur_worker.use_cases import BlurImage, RenewLeases
+from services.common.blobs import BlobStore, MissingBlob
+from services.common.broker import Broker
+from services.common.db.engine import Database
+from services.common.db.models import Image, UnownedBlobs
+from services.common.leases import Leases
+from services.common.orders import source_key
+from services.gateway.settings import GatewaySettings
+from tests.integration.gateway.conftest import SECRET, Gateway, running
+from tests.support.blob_keys import blob_keys
+from tests.support.s3 import S3Server
+from tests.support.valkey import ValkeyServer
+from tests.support.waiting import eventually
+
+HEADER = pb.OrderHeader(email="s3@example.org")
+CHUNK = b"\0" * (1 << 20)
+
+pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+
+
+@pytest.fixture
+def gateway(
+    database: Database,  # noqa: ARG001 - brought to the newest revision
+    database_url: str,
+    valkey: redis.Redis,  # noqa: ARG001 - emptied
+    valkey_server: ValkeyServer,
+    s3_url: str,
+) -> Iterator[Gateway]:
+    settings = GatewaySettings(
+        database_url=database_url,
+        broker_url=valkey_server.url,
+        blob_url=s3_url,
+        secret_key=SecretStr(SECRET),
+        gateway_address="127.0.0.1:0",
+    )
+    with running(settings) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def blur(database: Database, queues: Broker, store: BlobStore, tmp_path: Path) -> Iterator[BlurImage]:
+    children = Children(1, ChildLimits(seconds=60, memory=2048, max_pixels=1_000_000))
+    children.warm_up()
+    leases = Leases(RenewLeases(database))
+    leases.start()
+    scratch = Scratch(tmp_path)
+    yield BlurImage(database, store, queues, children, leases, scratch, window=1)
+    assert [path.name for path in scratch.path.iterdir()] == ["lock"]
+    children.close()
+    leases.stop()
+    scratch.close()
+
+
+def photograph() -> bytes:
+    buffer = io.BytesIO()
+    Picture.effect_noise((640, 480), 60).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_an_order_goes_through(gateway: Gateway, blur: BlurImage, store: BlobStore, database: Database) -> None:
+    photo = photograph()
+    order = gateway.blur.BlurOrder(
+        pb.BlurOrderRequest(order=HEADER, images=[pb.InputImage(filename="a.png", data=photo)])
+    ).order
+    key = source_key(UUID(order.order_id), 1)
+    assert store.get(key) == photo
+    with database.read() as session:
+        image_id = session.scalars(select(Image.id)).one()
+    blur(image_id)
+    status = gateway.blur.Status(pb.StatusRequest(order_id=order.order_id)).order
+    assert status.state == order_pb2.ORDER_STATE_SUCCEEDED
+    parts = gateway.blur.DownloadImages(pb.DownloadImagesRequest(order_id=order.order_id))
+    result = b"".join(part.chunk for part in parts)
+    with Picture.open(io.BytesIO(result)) as picture:
+        assert picture.size == (640, 480)
+    with pytest.raises(MissingBlob):  # originals go when their image ends
+        store.get(key)
+    gateway.blur.DeleteOrder(pb.DeleteOrderRequest(order_id=order.order_id))
+    with pytest.raises(MissingBlob):
+        store.get(key.replace("source", "result"))
+
+
+def test_an_upload_that_breaks_leaves_nothing_in_the_bucket(
+    gateway: Gateway, store: BlobStore, database: Database, s3_server: S3Server
+) -> None:
+    broken = threading.Event()
+
+    def parts() -> Iterator[pb.StreamBlurOrderRequest]:
+        yield pb.StreamBlurOrderRequest(start=pb.OrderStart(order=HEADER, image_count=2))
+        for name in ("small.jpg", "large.jpg"):
+            yield pb.StreamBlurOrderRequest(image=pb.ImageStart(filename=name))
+            for _ in range(1 if name == "small.jpg" else 13):
+                yield pb.StreamBlurOrderRequest(chunk=CHUNK)
+        broken.wait(60)
+
+    call = gateway.blur.StreamBlurOrder.future(parts())
+    eventually(lambda: len(s3_server.unfinished_uploads()) == 1, within=30)
+    call.cancel()
+    broken.set()
+    with pytest.raises(grpc.FutureCancelledError):
+        call.result()
+
+    def nothing_is_left() -> bool:
+        with database.read() as session:
+            rows = session.scalar(select(func.count()).select_from(UnownedBlobs))
+        return not rows and not s3_server.unfinished_uploads() and not blob_keys(store)
+
+    eventually(nothing_is_left, within=30)

@@ -1,0 +1,101 @@
+"""Versions side by side over a migration: what docs/operations.md promises of an upgrade."""
+
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from alembic import command
+from alembic.config import Config
+from imageblur.v1 import blur_service_pb2 as pb
+from imageblur.v1 import order_pb2
+from sqlalchemy import MetaData, Table, insert, text
+
+from services.common import migrations
+from services.common.blobs import BlobStore
+from services.common.broker import Broker
+from services.common.db.engine import Database
+from services.common.errors import ConfigurationError
+from services.common.orders import source_key
+from services.common.spec import BlurSpec
+from services.gateway.settings import GatewaySettings
+from tests.integration.gateway.conftest import running, settings
+from tests.integration.goes_on import work_off, worker
+from tests.integration.test_backup import PHOTO, place, roomy
+
+__all__ = ["roomy", "settings"]
+
+NEXT = "9999"
+# What migrations may do, by the rule: add. Columns with a default or none, tables, indexes.
+ADDITIONS = (
+    "ALTER TABLE orders ADD COLUMN of_the_next_version VARCHAR",
+    "ALTER TABLE images ADD COLUMN of_the_next_version INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE letters ADD COLUMN of_the_next_version INTEGER NOT NULL DEFAULT 0",
+    "CREATE TABLE things_of_the_next_version (id INTEGER PRIMARY KEY)",
+    "CREATE INDEX orders_of_the_next_version ON orders (of_the_next_version)",
+    f"UPDATE alembic_version SET version_num = '{NEXT}'",
+)
+
+
+def test_this_version_works_on_while_the_next_one_migrates(
+    roomy: GatewaySettings, blobs: BlobStore, queues: Broker, tmp_path: Path
+) -> None:
+    database = Database(roomy.database_url)
+    with running(roomy) as gateway, worker(database, blobs, queues, tmp_path) as blur:
+        before = place(gateway, 2)
+        with database.write() as session:
+            for statement in ADDITIONS:
+                session.execute(text(statement))
+        after = place(gateway, 2)
+        work_off(blur)
+        for order_id in (before, after):
+            order = gateway.blur.Status(pb.StatusRequest(order_id=order_id)).order
+            assert order.state == order_pb2.ORDER_STATE_SUCCEEDED
+        with pytest.raises(ConfigurationError, match=f"revision {NEXT}"):
+            migrations.check(database)
+    database.close()
+
+
+@pytest.mark.parametrize("revision", ["0001", "0003"])
+def test_orders_of_an_earlier_revision_go_on(
+    database_url: str, blobs: BlobStore, queues: Broker, tmp_path: Path, revision: str
+) -> None:
+    database = Database(database_url)
+    _upgrade(database, revision)
+    with pytest.raises(ConfigurationError, match=f"at revision {revision}"):
+        migrations.check(database)
+    order_id = uuid4()
+    blobs.put(source_key(order_id, 1), PHOTO)
+    order = {"id": order_id, "email": "old@example.org", "locale": "en", "spec": BlurSpec().to_json(), "total": 1}
+    _insert(database, "orders", **order, state="QUEUED", principal="anonymous", revision=1, expires_at=1 << 52)
+    image = {"id": uuid4(), "order_id": order_id, "position": 1, "filename": "old.png", "input_bytes": len(PHOTO)}
+    _insert(database, "images", **image, state="QUEUED", enqueued_at=1, revision=1)
+    migrations.upgrade(database)
+    migrations.check(database)
+    with worker(database, blobs, queues, tmp_path) as blur:
+        work_off(blur)
+    with database.read() as session:
+        assert session.execute(text("SELECT state FROM orders")).scalar() == "SUCCEEDED"
+    database.close()
+
+
+def _upgrade(database: Database, revision: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    config.set_main_option("path_separator", "os")
+    with database.engine.connect() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+        connection.commit()
+
+
+def _insert(database: Database, name: str, **values: Any) -> None:
+    """A row as that revision had it; counts and times that are not given are 0."""
+    table = Table(name, MetaData(), autoload_with=database.engine)
+    if database.is_sqlite:  # which has no type for them
+        values = {column: value.hex if isinstance(value, UUID) else value for column, value in values.items()}
+    rest = {column.name: 0 for column in table.columns if not column.nullable and column.name not in values}
+    if "tidied" in rest:
+        rest["tidied"] = False
+    with database.write() as session:
+        session.execute(insert(table).values(**values, **rest))

@@ -1,0 +1,96 @@
+"""The pages on a free port, over a real gateway; no workers. What they are asked is sent as bytes on a socket."""
+
+import asyncio
+import http.client
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from services.web.serving import serve
+from services.web.settings import WebSettings
+from tests.integration.gateway.conftest import Gateway, gateway, settings
+
+__all__ = ["gateway", "settings"]  # fixtures of the gateway's own tests
+
+
+@pytest.fixture
+def database_url(tmp_path: Path) -> str:
+    """SQLite is enough: the pages know of no database."""
+    return f"sqlite:///{tmp_path}/imageblur.db"
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+
+@dataclass
+class Web:
+    port: int
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def ask(self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> Answer:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request(method, path, body, headers or {})
+            response = connection.getresponse()
+            return Answer(
+                response.status, {name.lower(): value for name, value in response.getheaders()}, response.read()
+            )
+        finally:
+            connection.close()
+
+    def get(self, path: str, **headers: str) -> Answer:
+        return self.ask("GET", path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+
+
+@contextmanager
+def serving(settings: WebSettings) -> Iterator[Web]:
+    """The pages with these settings."""
+    ready = threading.Event()
+    loop = asyncio.new_event_loop()
+    stop = asyncio.Event()
+    ports: list[int] = []
+
+    async def run() -> None:
+        async with serve(settings) as port:
+            ports.append(port)
+            ready.set()
+            await stop.wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(run(),))
+    thread.start()
+    assert ready.wait(20)
+    try:
+        yield Web(ports[0])
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(20)
+        assert not thread.is_alive(), "it does not stop"
+        loop.close()
+
+
+@pytest.fixture
+def mailbox(tmp_path: Path) -> Path:
+    folder = tmp_path / "mailbox"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def web(gateway: Gateway, mailbox: Path) -> Iterator[Web]:
+    settings = WebSettings(
+        web_address="127.0.0.1:0", gateway_url=f"http://127.0.0.1:{gateway.port}", mailbox_dir=mailbox
+    )
+    with serving(settings) as web:
+        yield web

@@ -1,0 +1,284 @@
+"""Pages of orders, their events, downloads in parts, the mailing, the mailbox: over HTTP."""
+
+import hashlib
+import io
+import json
+import socket
+import time
+import zipfile
+from email.message import EmailMessage
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+from imageblur.v1 import blur_service_pb2 as pb
+from sqlalchemy import update
+
+from services.common.blobs import BlobStore
+from services.common.db.engine import Database
+from services.common.db.models import Image, Order
+from services.common.orders import result_key
+from services.common.tokens import Tokens
+from services.web.settings import WebSettings
+from tests.integration.gateway.conftest import SECRET, Gateway
+from tests.integration.gateway.test_orders import order
+from tests.integration.web.conftest import Web, serving
+from tests.support.waiting import eventually
+
+RESULT = bytes(range(256)) * 9000
+
+
+@pytest.fixture
+def done(gateway: Gateway, database: Database) -> str:
+    """The id of an order whose two images are blurred."""
+    order_id = order(gateway).order_id
+    blobs = BlobStore(str(gateway.folder))
+    values = {"state": "SUCCEEDED", "output_bytes": len(RESULT), "format": "JPEG", "width": 3, "height": 4}
+    with database.write() as session:
+        session.execute(update(Image).values(output_sha256=hashlib.sha256(RESULT).hexdigest(), **values))
+        session.execute(update(Order).values(state="SUCCEEDED", succeeded=2))
+    for position in (1, 2):
+        blobs.put(result_key(order_id, position), RESULT)
+    return order_id
+
+
+def test_the_page_of_an_order_is_a_secret(web: Web, done: str) -> None:
+    page = web.get(f"/orders/{done}")
+    assert page.status == 200
+    assert page.headers["cache-control"] == "no-store"
+    assert page.headers["referrer-policy"] == "no-referrer"
+    assert "ann@example.org" not in page.text
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        (f"/orders/{uuid4()}", 404),
+        ("/orders/42", 404),
+        (f"/orders/{uuid4()}/events", 404),
+        (f"/orders/{uuid4()}/archive", 404),
+        (f"/orders/{uuid4()}/images/{uuid4()}", 404),
+        (f"/orders/{uuid4()}/images/x", 404),
+        ("/orders?number=x", 404),
+        ("/archive?token=x", 400),
+        ("/archive", 400),
+        ("/confirm", 400),
+        ("/mailbox/../../x", 404),
+        ("/mailbox/0001-x", 404),
+        ("/nothing", 404),
+        ("/static/x/page.py", 404),
+    ],
+)
+def test_what_is_not_there(web: Web, path: str, status: int) -> None:
+    answer = web.get(path, Accept="text/html")
+    assert answer.status == status
+    assert "<html" in answer.text or path.startswith("/static")
+
+
+def test_an_order_is_found_by_its_number(web: Web, done: str) -> None:
+    answer = web.get(f"/orders?number=%20{done.upper()}%20")
+    assert (answer.status, answer.headers["location"]) == (303, f"/orders/{done}")
+
+
+def test_downloads_whole_and_in_parts(web: Web, gateway: Gateway, done: str) -> None:
+    image_id = gateway.blur.ListImages(pb.ListImagesRequest(order_id=done)).images[0].image_id
+    address = f"/orders/{done}/images/{image_id}"
+    whole = web.get(address)
+    assert (whole.status, whole.body, whole.headers["content-type"]) == (200, RESULT, "image/jpeg")
+    assert whole.headers["content-disposition"].startswith("inline; ")
+    assert web.get(address + "?download").headers["content-disposition"].startswith("attachment; ")
+    assert "sandbox" in whole.headers["content-security-policy"]
+    etag = whole.headers["etag"]
+    for asked, first, last in (
+        ("0-9", 0, 9),
+        ("2000000-", 2_000_000, len(RESULT) - 1),
+        ("-5", len(RESULT) - 5, len(RESULT) - 1),
+    ):
+        part = web.get(address, Range=f"bytes={asked}", If_Range=etag)
+        assert (part.status, part.body) == (206, RESULT[first : last + 1])
+        assert part.headers["content-range"] == f"bytes {first}-{last}/{len(RESULT)}"
+        assert int(part.headers["content-length"]) == len(part.body)
+    assert web.get(address, Range="bytes=0-9", If_Range='"another"').body == RESULT
+    beyond = web.get(address, Range=f"bytes={len(RESULT)}-")
+    assert (beyond.status, beyond.headers["content-range"]) == (416, f"bytes */{len(RESULT)}")
+    assert web.get(address, If_None_Match=etag).status == 304
+    head = web.ask("HEAD", address)
+    assert (head.status, head.headers["content-length"], head.body) == (200, str(len(RESULT)), b"")
+
+
+def test_a_letters_link_downloads_many_times_until_the_order_expires(web: Web, database: Database, done: str) -> None:
+    address = f"/archive?token={Tokens(SECRET).archive(UUID(done))}"
+    whole = web.get(address)
+    with zipfile.ZipFile(io.BytesIO(whole.body)) as archive:
+        assert archive.testzip() is None
+    assert whole.headers["content-disposition"].startswith('attachment; filename="blur_images.zip"')
+    rest = web.get(address, Range="bytes=3000000-", If_Range=whole.headers["etag"])
+    assert (rest.status, rest.body) == (206, whole.body[3_000_000:])
+    with database.write() as session:
+        session.execute(update(Order).values(state="EXPIRED", email=None))
+    expired = web.get(address, Accept="text/html")
+    assert expired.status == 410
+    assert "expired" in expired.text
+
+
+def events(text: str) -> list[tuple[str, dict[str, object]]]:
+    found = []
+    for block in text.split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.splitlines() if ": " in line and not line.startswith(":"))
+        if "event" in fields:
+            found.append((fields["id"], json.loads(fields["data"])))
+    return found
+
+
+def test_events_tell_what_changes_until_nothing_does(web: Web, gateway: Gateway) -> None:
+    order_id = order(gateway).order_id
+    with socket.create_connection(("127.0.0.1", web.port), timeout=20) as connection:
+        request = (
+            f"GET /orders/{order_id}/events?first=2&last=2 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        )
+        connection.sendall(request.encode())
+        received = b""
+        while b"event: change" not in received:
+            received += connection.recv(65536)
+        gateway.blur.CancelOrder(pb.CancelOrderRequest(order_id=order_id))
+        while piece := connection.recv(65536):
+            received += piece
+    assert b"content-type: text/event-stream" in received
+    body = received.partition(b"\r\n\r\n")[2]
+    # Chunked: lines of sizes between pieces.
+    text = "\n".join(line for line in body.decode().replace("\r\n", "\n").split("\n") if not _is_size(line))
+    (_, first), *_, (revision, last) = events(text)
+    assert (first["state"], last["state"], last["rest"]) == ("queued", "cancelled", True)
+    assert list(first["images"]) == ["2"], "only the images that the page shows"  # type: ignore[call-overload]
+    assert "Cancelled" in str(last["summary"])
+    again = web.get(f"/orders/{order_id}/events?first=1&last=9", Last_Event_ID=revision)
+    ((_, nothing_new),) = events(again.text)
+    assert nothing_new["images"] == {}
+
+
+def _is_size(line: str) -> bool:
+    return bool(line) and len(line) < 6 and all(c in "0123456789abcdef" for c in line)
+
+
+def test_it_stops_within_seconds_though_somebody_watches(gateway: Gateway) -> None:
+    order_id = order(gateway).order_id
+    settings = WebSettings(web_address="127.0.0.1:0", gateway_url=f"http://127.0.0.1:{gateway.port}")
+    with serving(settings) as web:
+        connection = socket.create_connection(("127.0.0.1", web.port), timeout=20)
+        connection.sendall(f"GET /orders/{order_id}/events HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        received = b""
+        while b"event: change" not in received:
+            received += connection.recv(65536)
+        begin = time.monotonic()
+    assert time.monotonic() - begin < 6
+    connection.close()
+
+
+def test_without_the_gateway_every_page_says_so(gateway: Gateway) -> None:
+    with serving(WebSettings(web_address="127.0.0.1:0", gateway_url="http://127.0.0.1:1")) as web:
+        for path in ("/", f"/orders/{uuid4()}", "/archive?token=x"):
+            answer = web.get(path, Accept="text/html")
+            assert answer.status == 503
+            assert "away for a moment" in answer.text
+            assert answer.headers["retry-after"]
+        assert web.get("/health").status == 503
+        assert web.get("/mailing").status == 200
+    assert gateway.port
+
+
+def test_actions_on_an_order(web: Web, gateway: Gateway) -> None:
+    order_id = order(gateway).order_id
+    for action in ("send", "send", "cancel", "cancel"):
+        answer = web.ask("POST", f"/orders/{order_id}/{action}", b"")
+        assert (answer.status, answer.headers["location"]) == (303, f"/orders/{order_id}")
+    assert "Cancelled" in web.get(f"/orders/{order_id}").text
+    late = web.ask("POST", f"/orders/{order_id}/send", b"", {"Accept": "text/html"})
+    assert late.status == 409
+    assert "is deleted" in web.ask("POST", f"/orders/{order_id}/delete", b"").text
+    assert web.get(f"/orders/{order_id}").status == 404
+
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+def test_a_look_at_a_letters_link_changes_nothing_and_its_button_does(web: Web, gateway: Gateway) -> None:
+    token = Tokens(SECRET).make("unsubscribe", uuid4(), 1)
+    page = web.get(f"/unsubscribe?token={token}")
+    assert "<form" in page.text
+    one_click = web.ask("POST", f"/unsubscribe?token={token}", b"List-Unsubscribe=One-Click", FORM)
+    assert one_click.status == 200
+    foreign = {"Origin": "https://mail.example", "Sec-Fetch-Site": "cross-site"}
+    assert web.ask("POST", f"/unsubscribe?token={token}", b"List-Unsubscribe=One-Click", FORM | foreign).status == 200
+    assert web.ask("POST", "/unsubscribe?token=x", b"", FORM | {"Accept": "text/html"}).status == 400
+    assert gateway.port
+
+
+def test_subscribing_tells_nothing_of_who_is_known(web: Web) -> None:
+    answers = [web.ask("POST", "/mailing/subscribe", b"email=ann%40example.org", FORM) for _ in range(2)]
+    assert answers[0].body == answers[1].body
+    assert "Look into your mail" in answers[0].text
+    known, unknown = (
+        web.ask("POST", "/mailing/unsubscribe", f"email={name}%40example.org".encode(), FORM) for name in ("ann", "bob")
+    )
+    assert known.body == unknown.body
+    assert web.ask("POST", "/mailing/subscribe", b"email=nobody", FORM).status == 400
+
+
+def test_the_language_is_chosen_by_a_form_that_leads_back_here(web: Web) -> None:
+    for back, target in (("%2Fmailing", "/mailing"), ("https%3A%2F%2Fevil.example", "/"), ("%2F%2Fevil.example", "/")):
+        answer = web.ask("POST", "/language", f"language=ru&back={back}".encode(), FORM)
+        assert (answer.status, answer.headers["location"]) == (303, target)
+    page = web.get("/mailing", Cookie=answer.headers["set-cookie"].partition(";")[0])
+    assert '<html lang="ru">' in page.text
+
+
+def letter(mailbox: Path, name: str, html: str) -> None:
+    message = EmailMessage()
+    message["Subject"], message["From"], message["To"] = "Grüße <b>", "a@example.org", "b@example.org"
+    message.set_content("the text <script>")
+    message.add_alternative(html, subtype="html")
+    message.get_payload()[1].add_related(b"PNG", "image", "png", cid="<thumb>")  # type: ignore[index,union-attr]
+    message.add_attachment(b"<script>evil</script>", "text", "html", filename="../e vil.html")
+    folder = mailbox / name
+    folder.mkdir()
+    (folder / "letter.eml").write_bytes(message.as_bytes())
+    (folder / "envelope.json").write_text(json.dumps({"to": ["b@example.org"], "time": "2026-11-24T11:00:00+00:00"}))
+
+
+def test_letters_are_shown_and_cannot_do_anything(web: Web, mailbox: Path) -> None:
+    assert "No letters yet" in web.get("/mailbox").text
+    letter(mailbox, "0001-hello", '<p>Hi <img src="cid:thumb"><a href="https://example.org">x</a><script>1</script>')
+    letter(mailbox, "0012-later", "<p>Later")
+    listed = web.get("/mailbox").text
+    assert listed.index("0012-later") < listed.index("0001-hello")
+    shown = web.get("/mailbox/0001-hello").text
+    assert "Grüße &lt;b&gt;" in shown
+    assert "the text &lt;script&gt;" in shown
+    assert 'sandbox="allow-top-navigation-by-user-activation"' in shown
+    html = web.get("/mailbox/0001-hello/html")
+    policy = html.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "sandbox allow-top-navigation-by-user-activation" in policy
+    assert "script" not in policy
+    assert '<img src="data:image/png;base64,UE5H">' in html.text
+    assert web.get("/mailbox/0001-hello/parts/2").body == b"PNG"
+    attachment = web.get("/mailbox/0001-hello/parts/3")
+    assert attachment.headers["content-type"] == "application/octet-stream"
+    assert attachment.headers["content-disposition"].startswith("attachment;")
+    assert "sandbox" in attachment.headers["content-security-policy"]
+
+
+def test_a_mailbox_is_there_only_where_it_is_set(gateway: Gateway) -> None:
+    settings = WebSettings(web_address="127.0.0.1:0", gateway_url=f"http://127.0.0.1:{gateway.port}")
+    with serving(settings) as web:
+        assert web.get("/mailbox").status == 404
+        assert "/mailbox" not in web.get("/").text
+
+
+def test_files_of_the_pages_may_be_kept_for_ever(web: Web) -> None:
+    page = web.get("/").text
+    address = page.partition('stylesheet" href="')[2].partition('"')[0]
+    style = web.get(address)
+    assert style.headers["content-type"] == "text/css; charset=utf-8"
+    assert "immutable" in style.headers["cache-control"]
+    assert eventually(lambda: web.get("/health").status == 200)

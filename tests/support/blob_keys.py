@@ -1,0 +1,13 @@
+"""What a blob store holds, pieces of unfinished blobs included if it is a folder."""
+
+import obstore
+
+from services.common.blobs import BlobStore
+from tests.support.files import files_below
+
+
+def blob_keys(store: BlobStore) -> list[str]:
+    """All keys, sorted."""
+    if store.folder:
+        return [path.relative_to(store.folder).as_posix() for path in files_below(store.folder)]
+    return sorted(blob["path"] for batch in obstore.list(store._store) for blob in batch)

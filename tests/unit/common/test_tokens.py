@@ -1,0 +1,38 @@
+from uuid import uuid4
+
+import pytest
+
+from services.common import tokens as module
+from services.common.tokens import BadToken, Tokens
+
+SECRET = "a secret key that is only for tests, not for use"
+
+
+def test_an_archive_token_is_for_one_order_and_nothing_else() -> None:
+    tokens, order_id = Tokens(SECRET), uuid4()
+    token = tokens.archive(order_id)
+    assert tokens.read_archive(token) == order_id
+    for purpose in ("confirm", "unsubscribe"):
+        with pytest.raises(BadToken):
+            tokens.read(purpose, token)
+
+
+@pytest.mark.parametrize("change", [lambda t: t[:-1], lambda t: "A" + t, lambda t: t[:0], lambda t: t[::-1]])
+def test_an_altered_one_is_not_relied_on(change: object) -> None:
+    tokens = Tokens(SECRET)
+    with pytest.raises(BadToken):
+        tokens.read_archive(change(tokens.archive(uuid4())))  # type: ignore[operator]
+
+
+def test_tokens_of_another_key_or_purpose() -> None:
+    tokens = Tokens(SECRET)
+    for other in (Tokens(SECRET + "!").archive(uuid4()), tokens.make("unsubscribe", uuid4(), 1)):
+        with pytest.raises(BadToken):
+            tokens.read_archive(other)
+
+
+def test_it_ends_some_day_whatever_becomes_of_the_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    token = Tokens(SECRET).archive(uuid4())
+    monkeypatch.setattr(module, "ARCHIVE_SECONDS", -1)
+    with pytest.raises(BadToken):
+        Tokens(SECRET).read_archive(token)

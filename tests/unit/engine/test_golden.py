@@ -1,0 +1,155 @@
+"""Effects against what is right: every size, sigma, kind of pixels and implementation, before any encoding."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from services.blur_worker.engine.gaussian import blur, compiled, plain, scheme_of
+from services.blur_worker.engine.raster import Samples
+from services.blur_worker.engine.regions import mask_of
+from services.common.spec import BlurSpec, Effect, Gaussian, Pixelate, Region, Solid
+from tests.unit.engine import reference
+from tests.unit.engine.samples import encode, opened, photo, run, samples, whole_photo
+
+SIZES = [(1, 1), (1, 9), (13, 1), (2, 3), (7, 5), (16, 16), (33, 17), (64, 48), (101, 67)]
+SIGMAS = [0.3, 1, 2, 3.3, 4.9, 5, 7.7, 9.9, 10, 19.9, 20, 41, 100, 333]
+BOTH = pytest.mark.parametrize("implementation", [compiled.blur, plain.blur], ids=["compiled", "plain"])
+Implementation = Callable[..., Samples]
+
+
+def error_of(got: NDArray[np.unsignedinteger], expected: NDArray[np.float64]) -> tuple[float, float]:
+    """PSNR and largest error."""
+    exact = got.astype(np.float64)
+    return reference.psnr(exact, expected), float(np.abs(exact - expected).max())
+
+
+@BOTH
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_a_photograph_of_any_size_at_any_sigma(size: tuple[int, int], implementation: Implementation) -> None:
+    pixels = np.asarray(photo(*size))
+    for sigma in SIGMAS:
+        got = implementation(pixels, scheme_of(sigma, 1), alpha=False)
+        quality, worst = error_of(got, reference.gaussian(pixels.astype(np.float64), sigma))
+        assert quality >= 48, sigma
+        assert worst <= 1.5, sigma
+
+
+@pytest.mark.parametrize("sigma", [2, 5, 10, 40, 100])
+def test_a_whole_photograph(sigma: float) -> None:
+    pixels = np.asarray(whole_photo())
+    got = blur(pixels, sigma, alpha=False)
+    expected = reference.gaussian(pixels.astype(np.float64), sigma)
+    quality, worst = error_of(got, expected)
+    assert quality >= 57
+    assert worst <= 2
+    assert reference.ssim(got.astype(np.float64), expected) >= 0.998
+
+
+def noise() -> Image.Image:
+    return Image.fromarray(np.random.default_rng(4).integers(0, 256, (149, 151), np.uint8))
+
+
+def black_and_white_noise() -> Image.Image:
+    return Image.fromarray((np.random.default_rng(4).integers(0, 2, (149, 151)) * 255).astype(np.uint8))
+
+
+def zone_plate() -> Image.Image:
+    y, x = np.mgrid[0:149, 0:151]
+    return Image.fromarray((127.5 + 127.5 * np.cos((x**2 + y**2) * np.pi / 300)).astype(np.uint8))
+
+
+def checkerboard(cell: int) -> Image.Image:
+    y, x = np.mgrid[0:149, 0:151]
+    return Image.fromarray(((x // cell + y // cell) % 2 * 255).astype(np.uint8))
+
+
+def text() -> Image.Image:
+    image = Image.new("L", (151, 149), 255)
+    draw = ImageDraw.Draw(image)
+    for line in range(0, 149, 11):
+        draw.text((1, line), "Sphinx of black quartz, judge my vow", fill=0)
+    return image
+
+
+WORST = [noise(), black_and_white_noise(), zone_plate(), *map(checkerboard, (1, 2, 3, 4, 5, 8, 16, 20)), text()]
+NAMES = ["noise", "two-levels", "zone-plate", *(f"cells-of-{cell}" for cell in (1, 2, 3, 4, 5, 8, 16, 20)), "text"]
+
+
+@BOTH
+@pytest.mark.parametrize("image", WORST, ids=NAMES)
+def test_the_worst_that_can_come(image: Image.Image, implementation: Implementation) -> None:
+    pixels = np.asarray(image)[:, :, np.newaxis]
+    for sigma in (2, 4.9, 5, 7, 9.9, 10, 14, 20, 40, 80):
+        got = implementation(pixels, scheme_of(sigma, 1), alpha=False)
+        quality, worst = error_of(got, reference.gaussian(pixels.astype(np.float64), sigma))
+        assert quality >= 46, sigma
+        assert worst <= 7, sigma
+
+
+@BOTH
+@pytest.mark.parametrize("size", [(1, 1), (31, 1), (37, 29), (90, 62)], ids=str)
+def test_colours_under_alpha(size: tuple[int, int], implementation: Implementation) -> None:
+    width, height = size
+    alpha = np.random.default_rng(7).integers(0, 256, (height, width, 1), np.uint8)
+    alpha[: height // 3] = 0
+    pixels = np.concatenate([np.asarray(photo(*size)), alpha], axis=2)
+    for sigma in (1, 5, 12, 60):
+        got = implementation(pixels, scheme_of(sigma, 1), alpha=True).astype(np.float64)
+        expected = reference.gaussian_under_alpha(pixels.astype(np.float64), sigma)
+        assert np.abs(got[..., 3] - expected[..., 3]).max() <= 4
+        seen = expected[..., 3] >= 8
+        assert np.abs(got - expected)[seen].max(initial=0) <= 4
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_sixteen_bits_are_exact_to_a_quarter_of_eight(channels: int) -> None:
+    fine = np.random.default_rng(5).integers(0, 257, (67, 101, channels))
+    pixels = (np.resize(np.asarray(photo(101, 67)), fine.shape) * 256.0 + fine).clip(0, 65535).astype(np.uint16)
+    for sigma in (0.5, 2, 6, 12, 50):
+        got = blur(pixels, sigma, alpha=False).astype(np.float64)
+        assert np.abs(got - reference.gaussian(pixels.astype(np.float64), sigma)).max() <= 64
+
+
+REGIONS = {
+    "whole": (),
+    "box": (Region("box", 0.25, 0.25, 0.5, 0.5),),
+    "ellipse": (Region("ellipse", 0.1, 0.2, 0.6, 0.5),),
+    "feathered": (Region("box", 0.5, 0, 0.5, 0.5, padding=0.05, feather=0.2), Region("ellipse", 0, 0.5, 0.3, 0.5)),
+}
+
+
+@pytest.mark.parametrize("inverted", [False, True])
+@pytest.mark.parametrize("where", REGIONS)
+@pytest.mark.parametrize(
+    "effect", [Gaussian(2), Gaussian(6), Gaussian(0.2, relative=True), Pixelate(7), Solid("#0a64c8")]
+)
+@pytest.mark.parametrize(("mode", "size"), [("L", (80, 56)), ("RGB", (97, 61)), ("RGBA", (64, 80))])
+def test_through_a_file(mode: str, size: tuple[int, int], effect: Effect, where: str, inverted: bool) -> None:
+    if inverted and where == "whole":
+        pytest.skip("there is nothing to invert")
+    image = photo(*size).convert(mode)
+    before = samples(image).reshape(size[1], size[0], -1)
+    regions = REGIONS[where]
+    result = opened(run(encode(image, "PNG"), effect, *regions, invert_regions=inverted).data)
+    after = samples(result).reshape(before.shape)
+    mask = mask_of(BlurSpec(effect, regions, invert_regions=inverted), size) if regions else np.full(size[::-1], 255)
+    weights = mask[:, :, np.newaxis] / 255
+    expected = before * (1 - weights) + changed(before, effect, size) * weights
+    assert np.abs(after - expected).max() <= 4
+    assert (after == before)[np.broadcast_to(weights == 0, after.shape)].all()
+
+
+def changed(before: NDArray[np.float64], effect: Effect, size: tuple[int, int]) -> NDArray[np.float64]:
+    match effect:
+        case Gaussian():
+            return reference.gaussian(before, effect.sigma_px(*size))
+        case Pixelate():
+            return reference.pixelated(before, int(effect.cell))
+        case Solid():
+            ink = np.array([*effect.rgb, 255][: before.shape[2]], np.float64)
+            return np.zeros_like(before) + (
+                ink if len(ink) > 1 else samples(Image.new("RGB", (1, 1), effect.rgb).convert("L"))
+            )

@@ -1,0 +1,114 @@
+"""What holds for every picture, whatever is on it."""
+
+from typing import Literal
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from services.blur_worker.engine.effects import apply
+from services.blur_worker.engine.gaussian import blur
+from services.blur_worker.engine.raster import Raster, Samples
+from services.common.spec import BlurSpec, Effect, Gaussian, Pixelate, Region, Solid
+from tests.unit.engine.samples import LIMITS, encode, opened, samples
+
+SIGMAS = st.floats(0.05, 120)
+KINDS = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+EFFECTS = st.one_of(
+    SIGMAS.map(Gaussian),
+    st.integers(2, 50).map(Pixelate),
+    st.just(Solid("#203040")),
+    st.floats(0.01, 1).map(lambda s: Gaussian(s, True)),
+)
+FRACTIONS = st.floats(0, 0.9)
+
+
+def pixels(channels: tuple[int, ...] = (1, 3), kind: type[np.unsignedinteger] = np.uint8) -> st.SearchStrategy[Samples]:
+    shapes = st.tuples(st.integers(1, 48), st.integers(1, 48), st.sampled_from(channels))
+    return shapes.flatmap(lambda shape: hnp.arrays(kind, shape))
+
+
+@st.composite
+def regions(draw: st.DrawFn) -> tuple[Region, ...]:
+    found = []
+    for _ in range(draw(st.integers(1, 3))):
+        left, top = draw(FRACTIONS), draw(FRACTIONS)
+        width, height = draw(st.floats(0.01, 1 - left)), draw(st.floats(0.01, 1 - top))
+        shape: Literal["box", "ellipse"] = "box" if draw(st.booleans()) else "ellipse"
+        found.append(
+            Region(shape, left, top, width, height, draw(st.sampled_from([0, 0.05])), draw(st.sampled_from([0, 0.1])))
+        )
+    return tuple(found)
+
+
+@given(st.integers(1, 60), st.integers(1, 60), st.integers(0, 255), SIGMAS)
+def test_a_constant_stays_constant(width: int, height: int, value: int, sigma: float) -> None:
+    flat = np.full((height, width, 3), value, np.uint8)
+    assert (blur(flat, sigma, alpha=False) == value).all()
+    assert (blur(flat.astype(np.uint16) * 257, sigma, alpha=False) == value * 257).all()
+
+
+@given(pixels(), SIGMAS)
+def test_the_range_is_kept(before: Samples, sigma: float) -> None:
+    after = blur(before, sigma, alpha=False)
+    assert (after.min(axis=(0, 1)) >= before.min(axis=(0, 1))).all()
+    assert (after.max(axis=(0, 1)) <= before.max(axis=(0, 1))).all()
+
+
+@given(pixels(), SIGMAS)
+def test_turning_and_flipping_commute(before: Samples, sigma: float) -> None:
+    after = blur(before, sigma, alpha=False).astype(int)
+    transposed = blur(before.transpose(1, 0, 2), sigma, alpha=False).astype(int)
+    assert np.abs(transposed.transpose(1, 0, 2) - after).max() <= 1
+    # Reduced pictures begin at the left and at the top: what is flipped is averaged in other groups.
+    for flip in (np.s_[::-1], np.s_[:, ::-1], np.s_[::-1, ::-1]):
+        flipped = blur(before[flip], sigma, alpha=False).astype(int)[flip]
+        assert np.abs(flipped - after).max() <= 7
+        assert np.abs(flipped - after).mean() <= 1.5
+
+
+@given(pixels((2, 4)), SIGMAS)
+def test_what_is_transparent_has_no_say(before: Samples, sigma: float) -> None:
+    other = before.copy()
+    other[..., :-1][before[..., -1] == 0] ^= 0xFF
+    assert (blur(before, sigma, alpha=True) == blur(other, sigma, alpha=True)).all()
+
+
+@given(pixels((1, 2, 3, 4)), EFFECTS)
+def test_an_effect_keeps_kind_and_size(before: Samples, effect: Effect) -> None:
+    raster = Raster(KINDS[before.shape[2]], before)
+    after = apply(effect, raster, raster.size)
+    assert after.mode == raster.mode
+    assert (after.samples.shape, after.samples.dtype) == (before.shape, before.dtype)
+
+
+@settings(max_examples=60)
+@given(pixels((1, 2, 3, 4)), EFFECTS, regions(), st.booleans())
+def test_regions_leave_the_rest_alone(
+    before: Samples, effect: Effect, where: tuple[Region, ...], inverted: bool
+) -> None:
+    from services.blur_worker.engine import blur as blur_file
+    from services.blur_worker.engine.regions import mask_of
+
+    image = Raster(KINDS[before.shape[2]], before).to_image()
+    spec = BlurSpec(effect, where, invert_regions=inverted)
+    after = samples(opened(blur_file(encode(image, "PNG"), spec, LIMITS).data)).reshape(before.shape)
+    alone = mask_of(spec, image.size) == 0
+    assert (after[alone] == before[alone]).all()
+
+
+@given(pixels((1, 3)), st.integers(2, 40), regions())
+def test_a_part_is_what_it_is_in_the_whole(before: Samples, cell: int, where: tuple[Region, ...]) -> None:
+    from services.blur_worker.engine.regions import mask_of, reached, touched_by
+
+    raster = Raster(KINDS[before.shape[2]], before)
+    for effect in (Pixelate(cell), Gaussian(cell / 3)):
+        touched = touched_by(mask_of(BlurSpec(effect, where), raster.size))
+        assert touched
+        area = reached(touched, effect, raster)
+        part = apply(effect, raster.cut(area), raster.size).samples
+        whole = apply(effect, raster, raster.size).samples
+        left, top, right, bottom = touched
+        inside = part[top - area[1] : bottom - area[1], left - area[0] : right - area[0]]
+        assert (inside == whole[top:bottom, left:right]).all()
