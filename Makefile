@@ -7,7 +7,8 @@ BIN := .venv/bin
 # Those with a Dockerfile, which installs the extra of the same name.
 SERVICES := gateway blur_worker mailer scheduler web
 
-.PHONY: help run demo mailing operate test test-unit test-faults chaos screenshots lint format protos settings lock clean
+.PHONY: help run demo mailing operate test test-unit test-faults test-indices chaos screenshots lint format protos settings lock \
+  clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -32,6 +33,9 @@ test-unit: .venv/.installed-dev ## Only the tests without input or output: secon
 
 test-faults: .venv/.installed-dev ## Kill, cut, stall and fill two of each service while they work: minutes
 	$(BIN)/pytest tests/faults $(if $(REPORT),--faults-report $(REPORT))
+
+test-indices: .venv/.installed-dev ## The compiled loops of JPEG with every index checked, on damaged files: minutes
+	NUMBA_BOUNDSCHECK=1 $(BIN)/python -m tests.unit.engine.every_index $(or $(COUNT),1000)
 
 chaos: .venv/.installed-dev ## Random clients and random faults at once (SECONDS=60 SEED= DATABASE=sqlite), then an audit
 	$(BIN)/python -m tests.faults.chaos --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED)) \
@@ -84,6 +88,7 @@ clean: ## Remove the environment and caches, never data
 .venv/.installed: .venv/.uv requirements.lock pyproject.toml
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@$(BIN)/python -c 'import services.blur_worker.engine' # compiles its loops, which otherwise the first start does
 	@touch $@
 
 .venv/.installed-dev: .venv/.installed requirements-dev.lock
