@@ -5,7 +5,7 @@ PYTHON ?= python3
 UV_VERSION := 0.13.8
 BIN := .venv/bin
 
-.PHONY: help run demo mailing operate test test-unit test-faults chaos lint format protos settings lock clean
+.PHONY: help run demo mailing operate test test-unit test-faults chaos bench pictures fuzz lint format protos settings lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -35,6 +35,16 @@ chaos: .venv/.installed-dev ## Random clients and random faults at once (SECONDS
 	$(BIN)/python -m tests.faults.chaos --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED)) \
 	  $(if $(DATABASE),--database $(DATABASE))
 
+bench: .venv/.installed-bench ## The engine against Pillow, libvips, OpenCV; the stack against the engine (half an hour)
+	$(BIN)/python -m benchmarks.engine --write $(if $(ROUNDS),--rounds $(ROUNDS))
+	$(BIN)/python -m benchmarks.stack
+
+pictures: .venv/.installed-dev ## Draw the documents' pictures of effects anew
+	$(BIN)/python -m tools.draw_before_after
+
+fuzz: .venv/.installed-dev ## Feed the engine damaged files (SECONDS=60 SEED=)
+	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED))
+
 lint: .venv/.installed-dev ## Formatting, lints, types, import rules, protos and generated code
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -60,6 +70,9 @@ lock: .venv/.installed-dev ## Resolve the lock files anew from pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	  --quiet --upgrade pyproject.toml --extra all --extra tracing --group dev --constraint requirements.lock \
 	  --output-file requirements-dev.lock
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	  --quiet --upgrade pyproject.toml --extra benchmarks --group dev --constraint requirements-dev.lock \
+	  --output-file requirements-bench.lock
 
 clean: ## Remove the environment and caches, never data
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
@@ -74,6 +87,10 @@ clean: ## Remove the environment and caches, never data
 .venv/.installed: .venv/.uv requirements.lock pyproject.toml
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+.venv/.installed-bench: .venv/.installed-dev requirements-bench.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-bench.lock
 	@touch $@
 
 .venv/.installed-dev: .venv/.installed requirements-dev.lock
