@@ -41,7 +41,7 @@ from services.gateway.use_cases import UseCases
 from services.gateway.watching import Watching
 
 GRACE_SECONDS = 10
-LAST_WORDS_SECONDS = 2
+LAST_WORDS_SECONDS = 5
 """For the answers of calls that were cut short to reach their clients."""
 LOOKAHEAD_BYTES = MIB
 """More keeps distant clients faster (15 MiB/s each at 80 ms), but every call that is waiting may fill it."""

@@ -20,6 +20,7 @@ from services.web.gateway import Gateway, open_channels
 from services.web.languages import COOKIE, NAMES
 from services.web.mailbox import Mailbox
 from services.web.mailing import Mailing
+from services.web.metrics import Counted
 from services.web.order_events import OrderEvents
 from services.web.order_form import OrderForm
 from services.web.order_pages import OrderPages
@@ -97,7 +98,7 @@ async def open_site(settings: WebSettings) -> AsyncIterator[Site]:
             routes=routes,
             exception_handlers=dict.fromkeys((HTTPException, ImageBlurClientError, Told, Exception), problems),
         )
-        yield Site(Boundary(app, settings.hosts), stopping)
+        yield Site(Counted(Boundary(app, settings.hosts)), stopping)
 
 
 async def _choose_language(request: Request) -> Response:
