@@ -105,6 +105,9 @@ class OperatorFailures:
                 retried = failures.retry_letter(session, failure_id)
             else:
                 retried = failures.retry_image(session, failure_id)
+                # Of what failed before originals were kept there is none.
+                if retried.order_id and not self.blobs.exists(source_key(retried.order_id, retried.position)):
+                    raise NotRetriable("the original is gone")
             audit.record(session, deed, _subject(kind, failure_id))
         return retried
 

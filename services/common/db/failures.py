@@ -42,6 +42,8 @@ class Retried:
     order_id: UUID | None
     """Whose images are to be moved into the queue."""
     letter_id: UUID | None
+    position: int = 0
+    """The image's place in its order."""
 
 
 class NotRetriable(Exception):
@@ -156,7 +158,7 @@ def retry_image(session: Session, image_id: UUID) -> Retried:
         .execution_options(synchronize_session=False)
     )
     session.flush()
-    return Retried(order.id, None)
+    return Retried(order.id, None, image.position)
 
 
 def retry_letter(session: Session, letter_id: UUID) -> Retried:

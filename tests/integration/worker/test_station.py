@@ -74,16 +74,14 @@ def test_what_was_paused_before_its_start_a_worker_does_not_begin_with(
     assert queues.depths(BLUR_QUEUE) == (1, 0)
 
 
-def test_a_worker_that_cannot_know_takes_nothing(
-    database: Database, queues: Broker, worker: dramatiq.Worker, handled: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_worker_that_cannot_know_takes_nothing(queues: Broker, worker: dramatiq.Worker, handled: list[str]) -> None:
     asked = threading.Event()
 
     def away(_: object) -> set[str]:
         asked.set()
         raise Unavailable("the database cannot be reached")
 
-    with monkeypatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(steering, "paused_names", away)
         queues.send([blur_image(uuid4())])
         worker.start()
