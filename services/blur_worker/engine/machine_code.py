@@ -29,8 +29,9 @@ def folder(compiler: str) -> Path | None:
     own = Path(tempfile.gettempdir()) / f"imageblur-{name}-{os.getuid()}"
     if not _usable(own):
         return None
-    if beside.is_dir():
-        shutil.copytree(beside, own, dirs_exist_ok=True)
+    with alone(own):
+        if beside.is_dir() and not any(path.is_dir() for path in own.iterdir()):
+            shutil.copytree(beside, own, dirs_exist_ok=True)
     return own
 
 
