@@ -25,6 +25,7 @@ def test_code_is_kept_beside_its_sources_until_they_change(package: Path) -> Non
     assert first == machine_code.folder("1")
     assert first
     assert first.parent == package / "__pycache__"
+    os.utime(first, (0, 0))
     (package / "loops.py").write_text("LOOK = 11")
     second = machine_code.folder("1")
     assert second not in {None, first}
