@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,24 @@ def test_images_are_plain_and_run_as_nobody(name: str) -> None:
     needs = set(re.findall(r"^([a-z0-9-]+)==", lock, re.MULTILINE))
     foreign = {"dramatiq", "sqlalchemy"} if name == "web" else {"uvicorn"}
     assert not needs & (foreign | {"pytest", "scikit-image"})
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_lock_has_all_that_its_service_needs(name: str) -> None:
+    lock = (ROOT / f"services/{name}/requirements.lock").read_text("utf-8")
+    locked = set(re.findall(r"^([a-z0-9-]+)==", lock, re.MULTILINE))
+    assert _needs(name.replace("_", "-")) <= locked, "run 'make lock'"
+
+
+def _needs(extra: str) -> set[str]:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    names: set[str] = set()
+    for requirement in extras[extra]:
+        if within := re.match(r"imageblur\[([\w,-]+)\]", requirement):
+            names = names.union(*map(_needs, within[1].split(",")))
+        elif found := re.match(r"[\w-]+", requirement):
+            names.add(found[0].lower().replace("_", "-"))
+    return names
 
 
 @pytest.mark.skipif(not shutil.which("openssl") and os.environ.get("CI") != "true", reason="there is no openssl")
