@@ -96,19 +96,17 @@ class OrderForm:
             "order.html",
             status=400 if violations else 200,
             limits=limits,
-            days=round(limits.retention.seconds / 86_400, 1),
+            days=max(1, round(limits.retention.seconds / 86_400)),
             formats=[ImageFormat.Name(number).removeprefix("IMAGE_FORMAT_") for number in limits.formats],
             values=_NOTHING | {"notify": ""} | dict(values) if violations else values,
             violations=violations or [],
             outputs=manifests.FORMATS,
             least=manifests.LEAST_STRENGTH,
-            most=manifests.MOST_STRENGTH,
             facts={
                 "max_images": limits.max_images,
                 "max_image_bytes": limits.max_image_bytes,
                 "max_order_bytes": limits.max_order_bytes,
-                "language": texts.language,
-                "words": {key: words for key, words in texts.words.items() if key.startswith("js_")},
+                "words": texts.for_scripts(),
             },
         )
 

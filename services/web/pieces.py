@@ -77,9 +77,3 @@ class Pieces:
                 taken = bytes(gathered)
             size -= len(taken)
             yield taken
-
-    async def discard(self) -> None:
-        """Take in all that is left, and keep nothing."""
-        self._rest = memoryview(b"")
-        async for _ in self._stream:
-            pass

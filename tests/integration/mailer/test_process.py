@@ -49,7 +49,7 @@ def test_it_sends_until_it_is_told_to_stop(
     with subprocess.Popen([sys.executable, "-m", "services.mailer"], env=environment, stderr=subprocess.PIPE) as mailer:
         try:
             queues.send([send_letter(order.letter_id), send_mailing(mailing_id)])
-            smtp_sink.wait_received(2, within=20)
+            smtp_sink.wait_received(2, within=60)
             eventually(lambda: mailing(made, mailing_id).state == "DONE")
             eventually(lambda: letter(made, order.letter_id).state == "SENT")
             mailer.send_signal(signal.SIGTERM)
@@ -74,9 +74,9 @@ def test_an_order_letter_does_not_wait_for_a_mailing_that_hangs(
         try:
             # More messages than the mailer has threads for mailings: they must not take the one for other letters.
             queues.send([send_mailing(mailing_id)] * 4)
-            eventually(lambda: smtp_sink.attempts == 2, within=30)
+            eventually(lambda: smtp_sink.attempts == 2, within=60)
             queues.send([send_letter(order.letter_id)])
-            eventually(lambda: smtp_sink.to("ann@example.org"), within=20)
+            eventually(lambda: smtp_sink.to("ann@example.org"), within=30)
             assert smtp_sink.attempts == 3, "a mailing has as many connections as are set"
         finally:
             mailer.kill()

@@ -74,7 +74,7 @@ def test_what_is_refused_is_told_beside_the_file_and_in_the_readers_language(web
 
 
 def test_a_refusal_in_the_middle_of_a_large_upload_can_be_read(web: Web, gateway: Gateway) -> None:
-    large = b"x" * 1_900_000  # more than the gateway of this test takes of an image, and than sockets hold
+    large = b"x" * 30_000_000  # more than the gateway of this test takes of an image, and than sockets hold
     order = manifest(images=[{"name": "a.jpg", "size": len(large)}, {"name": "b.jpg", "size": 1}])
     answer = upload(web, framed(order, large, b"x"))
     assert answer.status == 400
@@ -155,6 +155,5 @@ def test_a_browser_that_falls_silent_is_not_waited_for(
     with socket.create_connection(("127.0.0.1", web.port), timeout=20) as connection:
         head = f"POST /api/orders HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
         connection.sendall(head.encode() + body[:1000])
-        monkeypatch.setattr("services.web.order_uploads.DRAIN_SECONDS", 0.2)
         assert b" 400 " in connection.recv(1000).splitlines()[0]
     eventually(lambda: not gateway.files())
