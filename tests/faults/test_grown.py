@@ -1,4 +1,4 @@
-"""The grown form: PostgreSQL, S3, TLS, keys, two of everything. A few kills and outages, where S3 makes a difference."""
+"""The grown form: PostgreSQL, S3, TLS, keys, two of all. A few kills and outages, where S3 makes a difference."""
 
 import contextlib
 import time
