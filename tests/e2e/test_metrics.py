@@ -23,10 +23,18 @@ RULES = DEPLOY / "prometheus/alerts.yml"
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
+def page(service: str) -> str:
+    """What it shows; nothing while it starts again, after other tests have killed it."""
+    try:
+        with _direct.open(f"http://127.0.0.1:{METRICS_PORTS[service]}/metrics", timeout=10) as answer:
+            return str(answer.read().decode())
+    except OSError:
+        return ""
+
+
 def scrape(service: str) -> dict[str, list[Any]]:
     """The samples of a service by name."""
-    with _direct.open(f"http://127.0.0.1:{METRICS_PORTS[service]}/metrics", timeout=10) as answer:
-        text = answer.read().decode()
+    text = eventually(lambda: page(service), within=60, every=0.2)
     samples: dict[str, list[Any]] = {}
     for family in text_string_to_metric_families(text):
         if not family.samples:  # one that counts by label, and has counted nothing yet
