@@ -115,7 +115,9 @@ def test_half_open_streams_hold_up_nobody(gateway: Gateway) -> None:
             return codes
 
     codes = asyncio.run(attack())
-    assert set(codes) == {grpc.StatusCode.RESOURCE_EXHAUSTED}
+    # Some may have got the place of one that was ended because nothing came.
+    assert grpc.StatusCode.RESOURCE_EXHAUSTED in codes
+    assert set(codes) <= {grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.DEADLINE_EXCEEDED}
     # The places are free again.
     header = pb.OrderHeader(email="later@example.org")
     parts = [
