@@ -25,6 +25,7 @@ from imageblur_client.errors import (
     TryAgain,
     Violation,
 )
+from imageblur_client.operator import Operator
 from imageblur_client.regions import box, ellipse
 from imageblur_client.upload import InputFile
 
@@ -41,6 +42,7 @@ __all__ = [
     "InputFile",
     "InvalidArgument",
     "NotFound",
+    "Operator",
     "Order",
     "Pixelate",
     "Region",

@@ -30,6 +30,8 @@ _VIEWED = {
         "ListOrders",
         "ListFailures",
         "ListAuditEntries",
+        "ListMailings",
+        "PreviewMailing",
     )
 }
 

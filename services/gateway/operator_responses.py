@@ -10,6 +10,7 @@ from google.protobuf.duration_pb2 import Duration
 from imageblur.v1 import operator_pb2, order_pb2
 
 from services.common.db.clock import SECOND
+from services.common.db.mailings import Progress
 from services.common.db.models import ApiKey, AuditEntry, PausedQueue, WorkerSeen
 from services.common.db.orders import Snapshot
 from services.common.db.queue_depths import Depth
@@ -122,6 +123,28 @@ def percentile(values: Sequence[int], share: int) -> int:
 def duration(microseconds: int) -> Duration:
     """A length of time."""
     return Duration(seconds=microseconds // SECOND, nanos=microseconds % SECOND * 1000)
+
+
+def mailing_message(progress: Progress) -> operator_pb2.Mailing:
+    """A mailing as it stands."""
+    mailing, letters = progress.mailing, progress.letters
+    # PREPARING was a state of former versions.
+    state = "SENDING" if mailing.state == "PREPARING" else mailing.state
+    return operator_pb2.Mailing(
+        mailing_id=str(mailing.id),
+        period=mailing.period,
+        state=operator_pb2.MailingState.Value(f"MAILING_STATE_{state}"),
+        recipients=mailing.recipients,
+        trouble=redacted(mailing.message),
+        due_time=timestamp(mailing.due_at),
+        create_time=timestamp(mailing.created_at),
+        finish_time=timestamp(mailing.finished_at),
+        queued=letters.get("QUEUED", 0),
+        sending=letters.get("SENDING", 0),
+        sent=letters.get("SENT", 0),
+        failed=letters.get("FAILED", 0),
+        cancelled=letters.get("CANCELLED", 0),
+    )
 
 
 def key_message(row: ApiKey) -> operator_pb2.ApiKey:

@@ -16,6 +16,7 @@ from imageblur.v1.subscription_service_pb2_grpc import add_SubscriptionServiceSe
 
 from services.common import broker, metrics, migrations, tracing
 from services.common.blobs import BlobStore
+from services.common.broker import Broker
 from services.common.db.engine import Database
 from services.common.errors import ConfigurationError
 from services.common.messages import BLUR_QUEUE, MAIL_QUEUE
@@ -28,6 +29,7 @@ from services.gateway.interceptors import Boundary
 from services.gateway.key_ring import KeyRing
 from services.gateway.offload import Offload
 from services.gateway.operator_failures import OperatorFailures
+from services.gateway.operator_mail import OperatorMail
 from services.gateway.operator_queues import OperatorQueues
 from services.gateway.operator_servicer import OperatorServicer
 from services.gateway.readiness import Readiness
@@ -97,18 +99,11 @@ async def serve(settings: GatewaySettings) -> AsyncIterator[int]:
         add_SubscriptionServiceServicer_to_server(
             SubscriptionServicer(use_cases, offload, readiness.limits, settings), server
         )
-        operator = OperatorServicer(
-            database,
-            offload,
-            OperatorQueues(database, queues, blobs),
-            OperatorFailures(database, queues, blobs, settings.order_window),
-        )
-        add_OperatorServiceServicer_to_server(operator, server)
+        add_OperatorServiceServicer_to_server(_operator(settings, database, queues, blobs, offload), server)
         health_pb2_grpc.add_HealthServicer_to_server(health.servicer, server)
         if settings.reflection != "off":
-            reflection.enable_server_reflection(
-                (*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME), server
-            )
+            health_name = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+            reflection.enable_server_reflection((*SERVICES, health_name, reflection.SERVICE_NAME), server)
         port = _listen(server, settings.gateway_address, credentials)
         await health.look()
         await server.start()
@@ -123,6 +118,18 @@ async def serve(settings: GatewaySettings) -> AsyncIterator[int]:
             async with asyncio.TaskGroup() as ends:
                 ends.create_task(server.stop(GRACE_SECONDS + LAST_WORDS_SECONDS))
                 ends.create_task(boundary.stop(GRACE_SECONDS))
+
+
+def _operator(
+    settings: GatewaySettings, database: Database, queues: Broker, blobs: BlobStore, offload: Offload
+) -> OperatorServicer:
+    return OperatorServicer(
+        database,
+        offload,
+        OperatorQueues(database, queues, blobs),
+        OperatorFailures(database, queues, blobs, settings.order_window),
+        OperatorMail(database, queues, blobs, offload),
+    )
 
 
 def _server(settings: GatewaySettings, boundary: Boundary, admission: Admission) -> aio.Server:

@@ -7,12 +7,17 @@ import dramatiq
 
 from services.common import log
 from services.common.broker import Broker
-from services.common.messages import MAIL_QUEUE, MAILING_QUEUE, SEND_LETTER, SEND_MAILING
+from services.common.messages import MAIL_QUEUE, MAILING_QUEUE, RUN_ERRAND, SEND_LETTER, SEND_MAILING
 
 _log = log.get(__name__)
 
 
-def register(broker: Broker, send_letter: Callable[[UUID], None], send_mailing: Callable[[UUID], None]) -> None:
+def register(
+    broker: Broker,
+    send_letter: Callable[[UUID], None],
+    send_mailing: Callable[[UUID], None],
+    run_errand: Callable[[UUID], None],
+) -> None:
     """Let the broker's messages call the use cases."""
 
     @dramatiq.actor(broker=broker, queue_name=MAIL_QUEUE, actor_name=SEND_LETTER)
@@ -28,3 +33,10 @@ def register(broker: Broker, send_letter: Callable[[UUID], None], send_mailing: 
             send_mailing(UUID(mailing_id))
         except Exception:
             _log.exception("left to the sweep", mailing=mailing_id)
+
+    @dramatiq.actor(broker=broker, queue_name=MAIL_QUEUE, actor_name=RUN_ERRAND)
+    def _run_errand(errand_id: str) -> None:
+        try:
+            run_errand(UUID(errand_id))
+        except Exception:
+            _log.exception("errand given up", errand=errand_id)

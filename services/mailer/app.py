@@ -17,8 +17,11 @@ from services.mailer.actors import register
 from services.mailer.addresses import parse_sender
 from services.mailer.dkim import Signer
 from services.mailer.drafting import Drafting
+from services.mailer.errands import RunErrand
+from services.mailer.explaining import concerns
 from services.mailer.mailing import SendMailing
 from services.mailer.message import Stationery
+from services.mailer.operator import Operator
 from services.mailer.parts import archive_capacity
 from services.mailer.postbox import Postbox
 from services.mailer.render import Renderer
@@ -67,7 +70,11 @@ def setup() -> None:
         send_seconds=settings.smtp_timeout_seconds,
         connections=connections,
     )
-    register(queues, send_letter, send_mailing)
+    operator = Operator(
+        database, postbox, sender, WeeklyDrafting(tokens, settings.public_url), settings.mailing_text_dir
+    )
+    run_errand = RunErrand(database, queues, operator, lambda: list(concerns(settings)), connections)
+    register(queues, send_letter, send_mailing, run_errand)
     queues.add_middleware(_Lifecycle(settings, leases, database, stopping))
     queues.add_middleware(Station(database, queues, {MAIL_QUEUE: settings.mailer_threads, MAILING_QUEUE: connections}))
     dramatiq.set_broker(queues)

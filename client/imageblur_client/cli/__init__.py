@@ -5,7 +5,8 @@ Results go to stdout, progress and errors to stderr. Exit codes, the same for ev
     0    all went well
     1    the order finished, but not every image was blurred, or the mail failed
     2    the command line is wrong, or a file to send is not there
-    3    the server refused what was asked: an argument is wrong, or the order is not in the state for it
+    3    the server refused what was asked: an argument is wrong, the order is not in the state for it, or the key may
+         not
     4    there is no such order
     5    the server cannot be reached or is busy: try again later
     6    anything else

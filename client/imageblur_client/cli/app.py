@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from imageblur_client.channel import DEFAULT_SERVER, Security
+from imageblur_client.cli.admin import app as admin
 from imageblur_client.cli.delivery import download, send
 from imageblur_client.cli.failures import CommandGroup
 from imageblur_client.cli.lifecycle import cancel, delete, limits
@@ -22,8 +23,8 @@ Exit codes:
   0    all went well
   1    the order finished, but not every image was blurred, or the mail failed
   2    the command line is wrong, or a file to send is not there
-  3    the server refused what was asked: an argument is wrong, or the order
-       is not in the state for it
+  3    the server refused what was asked: an argument is wrong, the order is
+       not in the state for it, or the key may not
   4    there is no such order
   5    the server cannot be reached or is busy: try again later
   6    anything else
@@ -109,3 +110,4 @@ def common(  # noqa: PLR0917 - typer calls it by name
 
 for command in (order, status, watch, send, download, cancel, delete, limits, subscribe, confirm, unsubscribe):
     app.command()(command)
+app.add_typer(admin, name="admin")

@@ -8,7 +8,14 @@ import typer
 import typer.core
 
 from imageblur_client.cli.text import plain, seconds
-from imageblur_client.errors import FailedPrecondition, ImageBlurClientError, InvalidArgument, NotFound, TryAgain
+from imageblur_client.errors import (
+    AccessDenied,
+    FailedPrecondition,
+    ImageBlurClientError,
+    InvalidArgument,
+    NotFound,
+    TryAgain,
+)
 
 
 class ExitCode(enum.IntEnum):
@@ -27,6 +34,7 @@ class ExitCode(enum.IntEnum):
 _BY_ERROR: tuple[tuple[type[ImageBlurClientError], ExitCode], ...] = (
     (InvalidArgument, ExitCode.REFUSED),
     (FailedPrecondition, ExitCode.REFUSED),
+    (AccessDenied, ExitCode.REFUSED),
     (NotFound, ExitCode.NOT_FOUND),
     (TryAgain, ExitCode.TRY_AGAIN),
 )

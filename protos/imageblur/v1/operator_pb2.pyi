@@ -114,6 +114,34 @@ API_KEY_ROLE_ADMIN: ApiKeyRole.ValueType  # 3
 """Everything."""
 Global___ApiKeyRole: _TypeAlias = ApiKeyRole  # noqa: Y015
 
+class _MailingState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _MailingStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MailingState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MAILING_STATE_UNSPECIFIED: _MailingState.ValueType  # 0
+    """Never sent."""
+    MAILING_STATE_SENDING: _MailingState.ValueType  # 1
+    """Its letters are being sent."""
+    MAILING_STATE_DONE: _MailingState.ValueType  # 2
+    """All its letters have ended."""
+    MAILING_STATE_CANCELLED: _MailingState.ValueType  # 3
+    """No more of it is sent."""
+
+class MailingState(_MailingState, metaclass=_MailingStateEnumTypeWrapper):
+    """States of a mailing."""
+
+MAILING_STATE_UNSPECIFIED: MailingState.ValueType  # 0
+"""Never sent."""
+MAILING_STATE_SENDING: MailingState.ValueType  # 1
+"""Its letters are being sent."""
+MAILING_STATE_DONE: MailingState.ValueType  # 2
+"""All its letters have ended."""
+MAILING_STATE_CANCELLED: MailingState.ValueType  # 3
+"""No more of it is sent."""
+Global___MailingState: _TypeAlias = MailingState  # noqa: Y015
+
 @_typing.final
 class Queue(_message.Message):
     """A queue of work. All fields are output only."""
@@ -691,3 +719,79 @@ class AuditEntry(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AuditEntry: _TypeAlias = AuditEntry  # noqa: Y015
+
+@_typing.final
+class Mailing(_message.Message):
+    """A mailing to all confirmed subscribers. All fields are output only."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MAILING_ID_FIELD_NUMBER: _builtins.int
+    PERIOD_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    RECIPIENTS_FIELD_NUMBER: _builtins.int
+    QUEUED_FIELD_NUMBER: _builtins.int
+    SENDING_FIELD_NUMBER: _builtins.int
+    SENT_FIELD_NUMBER: _builtins.int
+    FAILED_FIELD_NUMBER: _builtins.int
+    CANCELLED_FIELD_NUMBER: _builtins.int
+    TROUBLE_FIELD_NUMBER: _builtins.int
+    DUE_TIME_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    FINISH_TIME_FIELD_NUMBER: _builtins.int
+    mailing_id: _builtins.str
+    """A random UUID."""
+    period: _builtins.str
+    """The ISO week that it belongs to, such as "2026-W48", or "manual:" and an id."""
+    state: Global___MailingState.ValueType
+    """Where it stands."""
+    recipients: _builtins.int
+    """Subscribers that were confirmed when it was made."""
+    queued: _builtins.int
+    """Letters that wait; those that are still to be written are not among them."""
+    sending: _builtins.int
+    """Letters that are with the mailer."""
+    sent: _builtins.int
+    """Letters that the mail server took."""
+    failed: _builtins.int
+    """Letters that were given up."""
+    cancelled: _builtins.int
+    """Letters that were not wanted any more."""
+    trouble: _builtins.str
+    """The mail server's last trouble, in words, addresses hidden; empty when it goes well."""
+    @_builtins.property
+    def due_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was due."""
+
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was made."""
+
+    @_builtins.property
+    def finish_time(self) -> _timestamp_pb2.Timestamp:
+        """When it ended; unset before."""
+
+    def __init__(
+        self,
+        *,
+        mailing_id: _builtins.str = ...,
+        period: _builtins.str = ...,
+        state: Global___MailingState.ValueType = ...,
+        recipients: _builtins.int = ...,
+        queued: _builtins.int = ...,
+        sending: _builtins.int = ...,
+        sent: _builtins.int = ...,
+        failed: _builtins.int = ...,
+        cancelled: _builtins.int = ...,
+        trouble: _builtins.str = ...,
+        due_time: _timestamp_pb2.Timestamp | None = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        finish_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "due_time", b"due_time", "finish_time", b"finish_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancelled", b"cancelled", "create_time", b"create_time", "due_time", b"due_time", "failed", b"failed", "finish_time", b"finish_time", "mailing_id", b"mailing_id", "period", b"period", "queued", b"queued", "recipients", b"recipients", "sending", b"sending", "sent", b"sent", "state", b"state", "trouble", b"trouble"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Mailing: _TypeAlias = Mailing  # noqa: Y015

@@ -98,6 +98,46 @@ class OperatorServiceStub:
                 request_serializer=imageblur_dot_v1_dot_operator__service__pb2.GetStatisticsRequest.SerializeToString,
                 response_deserializer=imageblur_dot_v1_dot_operator__service__pb2.GetStatisticsResponse.FromString,
                 _registered_method=True)
+        self.ListMailings = channel.unary_unary(
+                '/imageblur.v1.OperatorService/ListMailings',
+                request_serializer=imageblur_dot_v1_dot_operator__service__pb2.ListMailingsRequest.SerializeToString,
+                response_deserializer=imageblur_dot_v1_dot_operator__service__pb2.ListMailingsResponse.FromString,
+                _registered_method=True)
+        self.RunMailing = channel.unary_unary(
+                '/imageblur.v1.OperatorService/RunMailing',
+                request_serializer=imageblur_dot_v1_dot_operator__service__pb2.RunMailingRequest.SerializeToString,
+                response_deserializer=imageblur_dot_v1_dot_operator__service__pb2.RunMailingResponse.FromString,
+                _registered_method=True)
+        self.CancelMailing = channel.unary_unary(
+                '/imageblur.v1.OperatorService/CancelMailing',
+                request_serializer=imageblur_dot_v1_dot_operator__service__pb2.CancelMailingRequest.SerializeToString,
+                response_deserializer=imageblur_dot_v1_dot_operator__service__pb2.CancelMailingResponse.FromString,
+                _registered_method=True)
+        self.PreviewMailing = channel.unary_unary(
+                '/imageblur.v1.OperatorService/PreviewMailing',
+                request_serializer=imageblur_dot_v1_dot_operator__service__pb2.PreviewMailingRequest.SerializeToString,
+                response_deserializer=imageblur_dot_v1_dot_operator__service__pb2.PreviewMailingResponse.FromString,
+                _registered_method=True)
+        self.SendTestMailing = channel.unary_unary(
+                '/imageblur.v1.OperatorService/SendTestMailing',
+                request_serializer=imageblur_dot_v1_dot_operator__service__pb2.SendTestMailingRequest.SerializeToString,
+                response_deserializer=imageblur_dot_v1_dot_operator__service__pb2.SendTestMailingResponse.FromString,
+                _registered_method=True)
+        self.CheckMail = channel.unary_unary(
+                '/imageblur.v1.OperatorService/CheckMail',
+                request_serializer=imageblur_dot_v1_dot_operator__service__pb2.CheckMailRequest.SerializeToString,
+                response_deserializer=imageblur_dot_v1_dot_operator__service__pb2.CheckMailResponse.FromString,
+                _registered_method=True)
+        self.ExportPersonalData = channel.unary_unary(
+                '/imageblur.v1.OperatorService/ExportPersonalData',
+                request_serializer=imageblur_dot_v1_dot_operator__service__pb2.ExportPersonalDataRequest.SerializeToString,
+                response_deserializer=imageblur_dot_v1_dot_operator__service__pb2.ExportPersonalDataResponse.FromString,
+                _registered_method=True)
+        self.ErasePersonalData = channel.unary_unary(
+                '/imageblur.v1.OperatorService/ErasePersonalData',
+                request_serializer=imageblur_dot_v1_dot_operator__service__pb2.ErasePersonalDataRequest.SerializeToString,
+                response_deserializer=imageblur_dot_v1_dot_operator__service__pb2.ErasePersonalDataResponse.FromString,
+                _registered_method=True)
         self.CreateApiKey = channel.unary_unary(
                 '/imageblur.v1.OperatorService/CreateApiKey',
                 request_serializer=imageblur_dot_v1_dot_operator__service__pb2.CreateApiKeyRequest.SerializeToString,
@@ -239,6 +279,81 @@ class OperatorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListMailings(self, request, context):
+        """Mailings, the newest first, at most 100. For viewers.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RunMailing(self, request, context):
+        """Sends a mailing to all confirmed subscribers now, whatever the hour. A mailer does it, as all else about letters:
+
+        FAILED_PRECONDITION: the operator's text cannot be read (MAILER_REFUSED), or the queue "mail" is paused (PAUSED).
+        UNAVAILABLE: no mailer took it up within 20 seconds: nothing was sent.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelMailing(self, request, context):
+        """Sends no more of a mailing; letters on their way may still arrive.
+
+        INVALID_ARGUMENT: mailing_id is not a UUID.
+        NOT_FOUND: there is no such mailing under way.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PreviewMailing(self, request, context):
+        """The mailing's letter as it would be now. For viewers.
+
+        FAILED_PRECONDITION, UNAVAILABLE: as RunMailing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SendTestMailing(self, request, context):
+        """Sends that letter to one address, and tells what the mail server said.
+
+        INVALID_ARGUMENT: the address is malformed.
+        FAILED_PRECONDITION, UNAVAILABLE: as RunMailing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CheckMail(self, request, context):
+        """Sends a short letter to an address, and explains what the mail server said, line by line.
+
+        INVALID_ARGUMENT: the address is malformed.
+        FAILED_PRECONDITION, UNAVAILABLE: as RunMailing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportPersonalData(self, request, context):
+        """All that is kept of an address, but for images' bytes.
+
+        INVALID_ARGUMENT: the address is malformed.
+        RESOURCE_EXHAUSTED: it is more than a message holds (TOO_LARGE): python -m services.common.people export.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ErasePersonalData(self, request, context):
+        """Deletes an address's subscription and orders, with all images and results. Repeating it changes nothing.
+
+        INVALID_ARGUMENT: the address is malformed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CreateApiKey(self, request, context):
         """Makes an API key and shows it, once.
 
@@ -341,6 +456,46 @@ def add_OperatorServiceServicer_to_server(servicer, server):
                     servicer.GetStatistics,
                     request_deserializer=imageblur_dot_v1_dot_operator__service__pb2.GetStatisticsRequest.FromString,
                     response_serializer=imageblur_dot_v1_dot_operator__service__pb2.GetStatisticsResponse.SerializeToString,
+            ),
+            'ListMailings': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListMailings,
+                    request_deserializer=imageblur_dot_v1_dot_operator__service__pb2.ListMailingsRequest.FromString,
+                    response_serializer=imageblur_dot_v1_dot_operator__service__pb2.ListMailingsResponse.SerializeToString,
+            ),
+            'RunMailing': grpc.unary_unary_rpc_method_handler(
+                    servicer.RunMailing,
+                    request_deserializer=imageblur_dot_v1_dot_operator__service__pb2.RunMailingRequest.FromString,
+                    response_serializer=imageblur_dot_v1_dot_operator__service__pb2.RunMailingResponse.SerializeToString,
+            ),
+            'CancelMailing': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelMailing,
+                    request_deserializer=imageblur_dot_v1_dot_operator__service__pb2.CancelMailingRequest.FromString,
+                    response_serializer=imageblur_dot_v1_dot_operator__service__pb2.CancelMailingResponse.SerializeToString,
+            ),
+            'PreviewMailing': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreviewMailing,
+                    request_deserializer=imageblur_dot_v1_dot_operator__service__pb2.PreviewMailingRequest.FromString,
+                    response_serializer=imageblur_dot_v1_dot_operator__service__pb2.PreviewMailingResponse.SerializeToString,
+            ),
+            'SendTestMailing': grpc.unary_unary_rpc_method_handler(
+                    servicer.SendTestMailing,
+                    request_deserializer=imageblur_dot_v1_dot_operator__service__pb2.SendTestMailingRequest.FromString,
+                    response_serializer=imageblur_dot_v1_dot_operator__service__pb2.SendTestMailingResponse.SerializeToString,
+            ),
+            'CheckMail': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckMail,
+                    request_deserializer=imageblur_dot_v1_dot_operator__service__pb2.CheckMailRequest.FromString,
+                    response_serializer=imageblur_dot_v1_dot_operator__service__pb2.CheckMailResponse.SerializeToString,
+            ),
+            'ExportPersonalData': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExportPersonalData,
+                    request_deserializer=imageblur_dot_v1_dot_operator__service__pb2.ExportPersonalDataRequest.FromString,
+                    response_serializer=imageblur_dot_v1_dot_operator__service__pb2.ExportPersonalDataResponse.SerializeToString,
+            ),
+            'ErasePersonalData': grpc.unary_unary_rpc_method_handler(
+                    servicer.ErasePersonalData,
+                    request_deserializer=imageblur_dot_v1_dot_operator__service__pb2.ErasePersonalDataRequest.FromString,
+                    response_serializer=imageblur_dot_v1_dot_operator__service__pb2.ErasePersonalDataResponse.SerializeToString,
             ),
             'CreateApiKey': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateApiKey,
@@ -674,6 +829,222 @@ class OperatorService:
             '/imageblur.v1.OperatorService/GetStatistics',
             imageblur_dot_v1_dot_operator__service__pb2.GetStatisticsRequest.SerializeToString,
             imageblur_dot_v1_dot_operator__service__pb2.GetStatisticsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListMailings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imageblur.v1.OperatorService/ListMailings',
+            imageblur_dot_v1_dot_operator__service__pb2.ListMailingsRequest.SerializeToString,
+            imageblur_dot_v1_dot_operator__service__pb2.ListMailingsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RunMailing(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imageblur.v1.OperatorService/RunMailing',
+            imageblur_dot_v1_dot_operator__service__pb2.RunMailingRequest.SerializeToString,
+            imageblur_dot_v1_dot_operator__service__pb2.RunMailingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelMailing(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imageblur.v1.OperatorService/CancelMailing',
+            imageblur_dot_v1_dot_operator__service__pb2.CancelMailingRequest.SerializeToString,
+            imageblur_dot_v1_dot_operator__service__pb2.CancelMailingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PreviewMailing(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imageblur.v1.OperatorService/PreviewMailing',
+            imageblur_dot_v1_dot_operator__service__pb2.PreviewMailingRequest.SerializeToString,
+            imageblur_dot_v1_dot_operator__service__pb2.PreviewMailingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SendTestMailing(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imageblur.v1.OperatorService/SendTestMailing',
+            imageblur_dot_v1_dot_operator__service__pb2.SendTestMailingRequest.SerializeToString,
+            imageblur_dot_v1_dot_operator__service__pb2.SendTestMailingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckMail(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imageblur.v1.OperatorService/CheckMail',
+            imageblur_dot_v1_dot_operator__service__pb2.CheckMailRequest.SerializeToString,
+            imageblur_dot_v1_dot_operator__service__pb2.CheckMailResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportPersonalData(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imageblur.v1.OperatorService/ExportPersonalData',
+            imageblur_dot_v1_dot_operator__service__pb2.ExportPersonalDataRequest.SerializeToString,
+            imageblur_dot_v1_dot_operator__service__pb2.ExportPersonalDataResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ErasePersonalData(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imageblur.v1.OperatorService/ErasePersonalData',
+            imageblur_dot_v1_dot_operator__service__pb2.ErasePersonalDataRequest.SerializeToString,
+            imageblur_dot_v1_dot_operator__service__pb2.ErasePersonalDataResponse.FromString,
             options,
             channel_credentials,
             insecure,

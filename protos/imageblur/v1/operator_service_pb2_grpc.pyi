@@ -98,6 +98,48 @@ class OperatorServiceStub:
 
       INVALID_ARGUMENT: span or step is not positive, or the span has more than 500 steps.
     """
+    ListMailings: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.ListMailingsRequest, _operator_service_pb2.ListMailingsResponse]
+    """Mailings, the newest first, at most 100. For viewers."""
+    RunMailing: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.RunMailingRequest, _operator_service_pb2.RunMailingResponse]
+    """Sends a mailing to all confirmed subscribers now, whatever the hour. A mailer does it, as all else about letters:
+
+      FAILED_PRECONDITION: the operator's text cannot be read (MAILER_REFUSED), or the queue "mail" is paused (PAUSED).
+      UNAVAILABLE: no mailer took it up within 20 seconds: nothing was sent.
+    """
+    CancelMailing: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.CancelMailingRequest, _operator_service_pb2.CancelMailingResponse]
+    """Sends no more of a mailing; letters on their way may still arrive.
+
+      INVALID_ARGUMENT: mailing_id is not a UUID.
+      NOT_FOUND: there is no such mailing under way.
+    """
+    PreviewMailing: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.PreviewMailingRequest, _operator_service_pb2.PreviewMailingResponse]
+    """The mailing's letter as it would be now. For viewers.
+
+      FAILED_PRECONDITION, UNAVAILABLE: as RunMailing.
+    """
+    SendTestMailing: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.SendTestMailingRequest, _operator_service_pb2.SendTestMailingResponse]
+    """Sends that letter to one address, and tells what the mail server said.
+
+      INVALID_ARGUMENT: the address is malformed.
+      FAILED_PRECONDITION, UNAVAILABLE: as RunMailing.
+    """
+    CheckMail: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.CheckMailRequest, _operator_service_pb2.CheckMailResponse]
+    """Sends a short letter to an address, and explains what the mail server said, line by line.
+
+      INVALID_ARGUMENT: the address is malformed.
+      FAILED_PRECONDITION, UNAVAILABLE: as RunMailing.
+    """
+    ExportPersonalData: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.ExportPersonalDataRequest, _operator_service_pb2.ExportPersonalDataResponse]
+    """All that is kept of an address, but for images' bytes.
+
+      INVALID_ARGUMENT: the address is malformed.
+      RESOURCE_EXHAUSTED: it is more than a message holds (TOO_LARGE): python -m services.common.people export.
+    """
+    ErasePersonalData: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.ErasePersonalDataRequest, _operator_service_pb2.ErasePersonalDataResponse]
+    """Deletes an address's subscription and orders, with all images and results. Repeating it changes nothing.
+
+      INVALID_ARGUMENT: the address is malformed.
+    """
     CreateApiKey: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.CreateApiKeyRequest, _operator_service_pb2.CreateApiKeyResponse]
     """Makes an API key and shows it, once.
 
@@ -191,6 +233,48 @@ class OperatorServiceAsyncStub(OperatorServiceStub):
     """Rates and times over a span up to now. For viewers.
 
       INVALID_ARGUMENT: span or step is not positive, or the span has more than 500 steps.
+    """
+    ListMailings: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.ListMailingsRequest, _operator_service_pb2.ListMailingsResponse]  # type: ignore[assignment]
+    """Mailings, the newest first, at most 100. For viewers."""
+    RunMailing: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.RunMailingRequest, _operator_service_pb2.RunMailingResponse]  # type: ignore[assignment]
+    """Sends a mailing to all confirmed subscribers now, whatever the hour. A mailer does it, as all else about letters:
+
+      FAILED_PRECONDITION: the operator's text cannot be read (MAILER_REFUSED), or the queue "mail" is paused (PAUSED).
+      UNAVAILABLE: no mailer took it up within 20 seconds: nothing was sent.
+    """
+    CancelMailing: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.CancelMailingRequest, _operator_service_pb2.CancelMailingResponse]  # type: ignore[assignment]
+    """Sends no more of a mailing; letters on their way may still arrive.
+
+      INVALID_ARGUMENT: mailing_id is not a UUID.
+      NOT_FOUND: there is no such mailing under way.
+    """
+    PreviewMailing: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.PreviewMailingRequest, _operator_service_pb2.PreviewMailingResponse]  # type: ignore[assignment]
+    """The mailing's letter as it would be now. For viewers.
+
+      FAILED_PRECONDITION, UNAVAILABLE: as RunMailing.
+    """
+    SendTestMailing: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.SendTestMailingRequest, _operator_service_pb2.SendTestMailingResponse]  # type: ignore[assignment]
+    """Sends that letter to one address, and tells what the mail server said.
+
+      INVALID_ARGUMENT: the address is malformed.
+      FAILED_PRECONDITION, UNAVAILABLE: as RunMailing.
+    """
+    CheckMail: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.CheckMailRequest, _operator_service_pb2.CheckMailResponse]  # type: ignore[assignment]
+    """Sends a short letter to an address, and explains what the mail server said, line by line.
+
+      INVALID_ARGUMENT: the address is malformed.
+      FAILED_PRECONDITION, UNAVAILABLE: as RunMailing.
+    """
+    ExportPersonalData: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.ExportPersonalDataRequest, _operator_service_pb2.ExportPersonalDataResponse]  # type: ignore[assignment]
+    """All that is kept of an address, but for images' bytes.
+
+      INVALID_ARGUMENT: the address is malformed.
+      RESOURCE_EXHAUSTED: it is more than a message holds (TOO_LARGE): python -m services.common.people export.
+    """
+    ErasePersonalData: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.ErasePersonalDataRequest, _operator_service_pb2.ErasePersonalDataResponse]  # type: ignore[assignment]
+    """Deletes an address's subscription and orders, with all images and results. Repeating it changes nothing.
+
+      INVALID_ARGUMENT: the address is malformed.
     """
     CreateApiKey: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.CreateApiKeyRequest, _operator_service_pb2.CreateApiKeyResponse]  # type: ignore[assignment]
     """Makes an API key and shows it, once.
@@ -348,6 +432,96 @@ class OperatorServiceServicer(metaclass=_abc_1.ABCMeta):
         """Rates and times over a span up to now. For viewers.
 
           INVALID_ARGUMENT: span or step is not positive, or the span has more than 500 steps.
+        """
+
+    @_abc_1.abstractmethod
+    def ListMailings(
+        self,
+        request: _operator_service_pb2.ListMailingsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operator_service_pb2.ListMailingsResponse, _abc.Awaitable[_operator_service_pb2.ListMailingsResponse]]:
+        """Mailings, the newest first, at most 100. For viewers."""
+
+    @_abc_1.abstractmethod
+    def RunMailing(
+        self,
+        request: _operator_service_pb2.RunMailingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operator_service_pb2.RunMailingResponse, _abc.Awaitable[_operator_service_pb2.RunMailingResponse]]:
+        """Sends a mailing to all confirmed subscribers now, whatever the hour. A mailer does it, as all else about letters:
+
+          FAILED_PRECONDITION: the operator's text cannot be read (MAILER_REFUSED), or the queue "mail" is paused (PAUSED).
+          UNAVAILABLE: no mailer took it up within 20 seconds: nothing was sent.
+        """
+
+    @_abc_1.abstractmethod
+    def CancelMailing(
+        self,
+        request: _operator_service_pb2.CancelMailingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operator_service_pb2.CancelMailingResponse, _abc.Awaitable[_operator_service_pb2.CancelMailingResponse]]:
+        """Sends no more of a mailing; letters on their way may still arrive.
+
+          INVALID_ARGUMENT: mailing_id is not a UUID.
+          NOT_FOUND: there is no such mailing under way.
+        """
+
+    @_abc_1.abstractmethod
+    def PreviewMailing(
+        self,
+        request: _operator_service_pb2.PreviewMailingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operator_service_pb2.PreviewMailingResponse, _abc.Awaitable[_operator_service_pb2.PreviewMailingResponse]]:
+        """The mailing's letter as it would be now. For viewers.
+
+          FAILED_PRECONDITION, UNAVAILABLE: as RunMailing.
+        """
+
+    @_abc_1.abstractmethod
+    def SendTestMailing(
+        self,
+        request: _operator_service_pb2.SendTestMailingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operator_service_pb2.SendTestMailingResponse, _abc.Awaitable[_operator_service_pb2.SendTestMailingResponse]]:
+        """Sends that letter to one address, and tells what the mail server said.
+
+          INVALID_ARGUMENT: the address is malformed.
+          FAILED_PRECONDITION, UNAVAILABLE: as RunMailing.
+        """
+
+    @_abc_1.abstractmethod
+    def CheckMail(
+        self,
+        request: _operator_service_pb2.CheckMailRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operator_service_pb2.CheckMailResponse, _abc.Awaitable[_operator_service_pb2.CheckMailResponse]]:
+        """Sends a short letter to an address, and explains what the mail server said, line by line.
+
+          INVALID_ARGUMENT: the address is malformed.
+          FAILED_PRECONDITION, UNAVAILABLE: as RunMailing.
+        """
+
+    @_abc_1.abstractmethod
+    def ExportPersonalData(
+        self,
+        request: _operator_service_pb2.ExportPersonalDataRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operator_service_pb2.ExportPersonalDataResponse, _abc.Awaitable[_operator_service_pb2.ExportPersonalDataResponse]]:
+        """All that is kept of an address, but for images' bytes.
+
+          INVALID_ARGUMENT: the address is malformed.
+          RESOURCE_EXHAUSTED: it is more than a message holds (TOO_LARGE): python -m services.common.people export.
+        """
+
+    @_abc_1.abstractmethod
+    def ErasePersonalData(
+        self,
+        request: _operator_service_pb2.ErasePersonalDataRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operator_service_pb2.ErasePersonalDataResponse, _abc.Awaitable[_operator_service_pb2.ErasePersonalDataResponse]]:
+        """Deletes an address's subscription and orders, with all images and results. Repeating it changes nothing.
+
+          INVALID_ARGUMENT: the address is malformed.
         """
 
     @_abc_1.abstractmethod

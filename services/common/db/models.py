@@ -353,3 +353,20 @@ class WorkerSeen(Base):
     busy: Mapped[int]
     started_at: Mapped[int]
     seen_at: Mapped[int]
+
+
+class Errand(Base):
+    """Something that an operator asks of the mailers and waits for; gone once the answer was fetched."""
+
+    __tablename__ = "errands"
+    __table_args__ = (_one_of("state", "QUEUED", "RUNNING", "DONE", "REFUSED"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    """See `messages.ErrandKind`."""
+    request: Mapped[str]
+    """As JSON."""
+    state: Mapped[str]
+    answer: Mapped[str | None]
+    """As JSON; of one that was refused, the words why."""
+    created_at: Mapped[int]

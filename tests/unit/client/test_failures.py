@@ -50,7 +50,7 @@ def test_one_line_for_everything_else() -> None:
         (NotFound("x"), 4),
         (TryAgain("x"), 5),
         (ServerUnavailable("x"), 5),
-        (AccessDenied("x"), 6),
+        (AccessDenied("x"), 3),
         (BrokenDownload("x"), 6),
         (ImageBlurClientError("x"), 6),
     ],
@@ -75,9 +75,11 @@ def test_every_exit_code_is_documented_in_the_help_and_in_the_package() -> None:
 def test_every_command_and_option_has_help() -> None:
     group = typer.main.get_command(app)
     assert isinstance(group, typer.core.TyperGroup)
-    commands = [group, *group.commands.values()]
+    admin = group.commands["admin"]
+    assert isinstance(admin, typer.core.TyperGroup)
+    commands = [group, *group.commands.values(), *admin.commands.values()]
 
-    assert len(commands) == 12
+    assert len(commands) == 13 + 24
     assert [command.name for command in commands if not command.help] == []
     assert [parameter.name for command in commands for parameter in command.params if not vars(parameter)["help"]] == []
 

@@ -1,0 +1,36 @@
+"""`imageblur admin …`: the operator's commands."""
+
+import typer
+
+from imageblur_client.cli.admin.failures import drop, failures, retry
+from imageblur_client.cli.admin.keys import audit, create_key, keys, revoke_key, rotate_key
+from imageblur_client.cli.admin.mail import (
+    cancel_mailing,
+    check_mail,
+    erase,
+    export,
+    mailings,
+    preview_mailing,
+    run_mailing,
+    try_mailing,
+)
+from imageblur_client.cli.admin.orders import orders, stats, trace
+from imageblur_client.cli.admin.queues import pause, purge, queues, resume, workers
+
+app = typer.Typer(
+    help="For operators: look at the service, steer it, mend what failed, hand out keys.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+for command in (
+    *(queues, pause, resume, purge, workers),
+    *(orders, trace, stats),
+    *(failures, retry, drop),
+    *(mailings, run_mailing, cancel_mailing, preview_mailing, try_mailing, check_mail),
+    *(export, erase),
+    *(keys, create_key, rotate_key, revoke_key, audit),
+):
+    app.command()(command)
+
+__all__ = ["app"]

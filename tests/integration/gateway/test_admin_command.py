@@ -1,0 +1,138 @@
+"""`imageblur admin` against a real gateway that wants keys."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from imageblur.v1 import blur_service_pb2 as blur
+from imageblur_client.cli import app
+from imageblur_client.cli.failures import ExitCode
+from structlog.testing import capture_logs
+from typer.testing import CliRunner, Result
+
+from services.common.db.engine import Database
+from services.common.keys import Role
+from services.gateway import key_ring
+from services.gateway.settings import GatewaySettings
+from tests.integration.gateway.conftest import Gateway, running
+from tests.integration.gateway.test_keys import bearer, known, make
+from tests.integration.gateway.test_operator import UNLUCKY, work
+from tests.integration.gateway.test_orders import HEADER, PICTURE
+
+__all__ = ["make"]
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def database_url(tmp_path: Path) -> str:
+    """What is printed does not depend on the database."""
+    return f"sqlite:///{tmp_path}/imageblur.db"
+
+
+@pytest.fixture
+def gateway(settings: GatewaySettings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateway]:
+    monkeypatch.setattr(key_ring, "REFRESH_SECONDS", 0.05)
+    # What the gateway logs would be in what the commands print.
+    with capture_logs(), running(settings.model_copy(update={"require_keys": True})) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def run(gateway: Gateway, make: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs `imageblur admin …` with a key of a role, an administrator's by default."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: str, role: Role = Role.ADMIN) -> Result:
+        file = tmp_path / f"{role}.key"
+        if not file.exists():
+            file.write_text(make(role) + "\n", "ascii")
+            known(gateway, file.read_text("ascii").strip())
+        common = ["--server", f"127.0.0.1:{gateway.port}", "--key-file", str(file), "admin"]
+        return CliRunner().invoke(app, [*common, *arguments])
+
+    return run
+
+
+@pytest.fixture
+def order_id(gateway: Gateway, run: Run, tmp_path: Path, database: Database) -> str:
+    """An order whose only image has failed."""
+    run("queues")
+    key = (tmp_path / "ADMIN.key").read_text("ascii").strip()
+    placed = gateway.blur.BlurOrder(blur.BlurOrderRequest(order=HEADER, images=[PICTURE]), metadata=bearer(key)).order
+    request = blur.StatusRequest(order_id=placed.order_id, view=blur.ORDER_VIEW_FULL)
+    (image,) = gateway.blur.Status(request, metadata=bearer(key)).images
+    work(database, image.image_id, UNLUCKY)
+    return placed.order_id
+
+
+def test_queues_are_shown_paused_and_resumed(run: Run) -> None:
+    assert run("pause", "blur").exit_code == ExitCode.OK
+    shown = run("queues").stdout
+    assert "blur     paused by key:" in shown
+    assert [json.loads(line)["name"] for line in run("queues", "--json").stdout.splitlines()] == [
+        "blur",
+        "mail",
+        "mailing",
+    ]
+    assert run("resume", "blur").exit_code == ExitCode.OK
+    assert "paused" not in run("queues").stdout
+    assert run("pause", "nonsense").exit_code == ExitCode.NOT_FOUND
+    assert run("purge", "blur", "--yes").stdout == "Cancelled: 0 orders.\n"
+    assert run("purge", "blur").exit_code == 1, "nobody has said yes"
+    assert run("workers").stdout == "none\n"
+
+
+def test_an_order_is_found_and_traced(run: Run, order_id: str) -> None:
+    assert order_id in run("orders", "--state", "failed", "--email", "ann@example.org").stdout
+    assert run("orders", "--state", "succeeded").stdout == "none\n"
+    assert run("orders", "--state", "nonsense").exit_code == ExitCode.USAGE
+    traced = run("trace", order_id).stdout
+    assert [line.split("  ")[0] for line in traced.splitlines()] == ["step", "upload", "order", "image waits", "image"]
+    assert UNLUCKY.message in traced
+    assert "wait p50" in run("stats", "--minutes", "10").stdout
+
+
+def test_a_failure_is_listed_retried_and_dropped(run: Run, order_id: str, database: Database) -> None:
+    listed = run("failures", "--reason", "timed-out", "--order", order_id).stdout
+    assert UNLUCKY.message in listed
+    assert "1 image: timed out" in listed
+    assert run("failures", "--kind", "letter").stdout == "none\n"
+    (failure,) = [json.loads(line) for line in run("failures", "--json").stdout.splitlines()]
+    assert run("retry", failure["failure_id"]).stdout == "1 failure tried again.\n"
+    assert run("retry").exit_code == ExitCode.REFUSED
+    assert "has not failed" in run("retry", failure["failure_id"]).stderr
+    work(database, failure["failure_id"], UNLUCKY)
+    assert run("drop", "--all", "--yes").stdout == "1 failure dropped.\n"
+    assert run("failures").stdout == "none\n"
+
+
+def test_keys_are_made_rotated_revoked_and_audited(run: Run, gateway: Gateway) -> None:
+    made = run("create-key", "--role", "client", "--name", "Ada", "--days", "7")
+    key = made.stdout.strip()
+    known(gateway, key)
+    identity = made.stderr.split()[2].rstrip(";")
+    assert "Ada" in run("keys").stdout
+    assert run("create-key", "--role", "nonsense").exit_code == ExitCode.USAGE
+    rotated = run("rotate-key", identity).stdout.strip()
+    known(gateway, rotated)
+    assert run("revoke-key", identity).exit_code == ExitCode.OK
+    assert "Ada" not in run("keys").stdout
+    assert "Ada" in run("keys", "--all").stdout
+    audited = run("audit").stdout
+    assert [line.split()[4] for line in audited.splitlines()[1:4]] == ["RevokeApiKey", "RotateApiKey", "CreateApiKey"]
+    assert not any(secret in audited + run("keys", "--all").stdout for secret in (key, rotated))
+
+
+def test_a_viewer_is_refused_with_a_sentence(run: Run) -> None:
+    refused = run("pause", "blur", role=Role.VIEWER)
+    assert refused.exit_code == ExitCode.REFUSED
+    assert "takes the role ADMIN" in refused.stderr
+    assert run("queues", role=Role.VIEWER).exit_code == ExitCode.OK
+
+
+def test_what_is_kept_of_a_person_is_printed_and_erased(run: Run, order_id: str) -> None:
+    assert order_id in run("export", "ann@example.org").stdout
+    assert "1 order deleted" in run("erase", "ann@example.org", "--yes").stdout
+    assert order_id not in run("export", "ann@example.org").stdout
