@@ -37,8 +37,8 @@ chaos: .venv/.installed-dev ## Random clients and random faults at once (SECONDS
 	$(BIN)/python -m tests.faults.chaos --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED)) \
 	  $(if $(DATABASE),--database $(DATABASE))
 
-screenshots: .venv/.installed-dev ## Every web page as a picture into docs/screenshots (needs chromium)
-	$(BIN)/python -m tests.e2e.web.screenshots docs/screenshots
+screenshots: .venv/.installed-dev ## Every web page as a picture into docs/screenshots (needs chromium; PAGES=operator)
+	$(BIN)/python -m tests.e2e.web.screenshots docs/screenshots $(if $(PAGES),--pages $(PAGES))
 
 lint: .venv/.installed-dev ## Formatting, lints, types, import rules, protos and generated code
 	$(BIN)/ruff format --check .

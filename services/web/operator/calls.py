@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import grpc
 from grpc import aio
 from imageblur.v1 import operator_service_pb2 as pb
-from imageblur.v1.operator_service_pb2_grpc import OperatorServiceAsyncStub, OperatorServiceStub
+from imageblur.v1.operator_service_pb2_grpc import OperatorServiceStub
 from imageblur_client.errors import AccessDenied
 
 from services.web.gateway import translated
@@ -21,7 +21,7 @@ class Calls:
     """Calls with one key, or with none."""
 
     def __init__(self, channel: aio.Channel, key: str | None) -> None:
-        self.stub: OperatorServiceAsyncStub = OperatorServiceStub(channel)
+        self.stub = OperatorServiceStub(channel)
         self._metadata = (("authorization", f"Bearer {key}"),) if key else ()
 
     async def __call__(
