@@ -7,7 +7,8 @@ BIN := .venv/bin
 # Those with a Dockerfile, which installs the extra of the same name.
 SERVICES := gateway blur_worker mailer scheduler web
 
-.PHONY: help run demo mailing operate test test-unit test-faults chaos screenshots lint format protos settings lock clean
+.PHONY: help run demo mailing operate test test-unit test-faults test-indices chaos bench pictures screenshots fuzz lint format \
+  protos settings lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -33,12 +34,25 @@ test-unit: .venv/.installed-dev ## Only the tests without input or output: secon
 test-faults: .venv/.installed-dev ## Kill, cut, stall and fill two of each service while they work: minutes
 	$(BIN)/pytest tests/faults $(if $(REPORT),--faults-report $(REPORT))
 
+test-indices: .venv/.installed-dev ## The compiled loops of JPEG with every index checked, on damaged files: minutes
+	NUMBA_BOUNDSCHECK=1 $(BIN)/python -m tests.unit.engine.every_index $(or $(COUNT),1000)
+
 chaos: .venv/.installed-dev ## Random clients and random faults at once (SECONDS=60 SEED= DATABASE=sqlite), then an audit
 	$(BIN)/python -m tests.faults.chaos --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED)) \
 	  $(if $(DATABASE),--database $(DATABASE))
 
 screenshots: .venv/.installed-dev ## Every web page as a picture into docs/screenshots (needs chromium; PAGES=operator)
 	$(BIN)/python -m tests.e2e.web.screenshots docs/screenshots $(if $(PAGES),--pages $(PAGES))
+
+bench: .venv/.installed-bench ## The engine against Pillow, libvips, OpenCV; the stack against the engine (half an hour)
+	$(BIN)/python -m benchmarks.engine --write $(if $(ROUNDS),--rounds $(ROUNDS))
+	$(BIN)/python -m benchmarks.stack
+
+pictures: .venv/.installed-dev ## Draw the documents' pictures of effects anew
+	$(BIN)/python -m tools.draw_before_after
+
+fuzz: .venv/.installed-dev ## Feed the engine damaged files (SECONDS=60 SEED=)
+	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED))
 
 lint: .venv/.installed-dev ## Formatting, lints, types, import rules, protos and generated code
 	$(BIN)/ruff format --check .
@@ -70,6 +84,9 @@ lock: .venv/.installed-dev ## Resolve the lock files anew from pyproject.toml
 	    --quiet --upgrade pyproject.toml --extra $${service//_/-} --extra tracing --constraint requirements-dev.lock \
 	    --output-file services/$$service/requirements.lock || exit 1; \
 	done
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	  --quiet --upgrade pyproject.toml --extra benchmarks --group dev --constraint requirements-dev.lock \
+	  --output-file requirements-bench.lock
 
 clean: ## Remove the environment and caches, never data
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
@@ -84,6 +101,11 @@ clean: ## Remove the environment and caches, never data
 .venv/.installed: .venv/.uv requirements.lock pyproject.toml
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@$(BIN)/python -c 'import services.blur_worker.engine' # compiles its loops, which otherwise the first start does
+	@touch $@
+
+.venv/.installed-bench: .venv/.installed-dev requirements-bench.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-bench.lock
 	@touch $@
 
 .venv/.installed-dev: .venv/.installed requirements-dev.lock

@@ -1,7 +1,7 @@
-"""`python -m benchmarks.engine`: the engine against Pillow, libvips and OpenCV, on real photographs that are never enlarged.
+"""`python -m benchmarks.engine`: the engine against Pillow, libvips and OpenCV, on real photographs, never enlarged.
 
-Processor time of one pinned core, from bytes to bytes, same quality and subsampling, the ways in turn, a photograph a round.
-What is timed is what is checked for accuracy. `--write` puts tables and plots into docs/performance.md.
+Processor time of one pinned core, from bytes to bytes, same quality and subsampling; the ways in turn, each round with
+another photograph. What is timed is what is checked for accuracy. `--write` puts it all into docs/performance.md.
 """
 
 import argparse

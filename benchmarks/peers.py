@@ -58,10 +58,10 @@ def by_opencv(data: bytes, sigma: float) -> bytes:
     assert pixels is not None
     blurred = cv2.GaussianBlur(pixels, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
     if data.startswith(b"\x89PNG"):
-        return cv2.imencode(".png", blurred)[1].tobytes()
+        return bytes(cv2.imencode(".png", blurred)[1])
     sampling = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420
     options = [cv2.IMWRITE_JPEG_QUALITY, QUALITY, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, sampling]
-    return cv2.imencode(".jpg", blurred, options)[1].tobytes()
+    return bytes(cv2.imencode(".jpg", blurred, options)[1])
 
 
 PEERS: Mapping[str, Blur] = {

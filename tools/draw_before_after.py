@@ -1,35 +1,58 @@
-"""Draw the README's picture: a photograph in the public domain, before and after, by the engine itself."""
+"""Draw the documents' pictures: a photograph in the public domain, before and after, by the engine itself."""
 
 import io
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
 from PIL import Image
 
 from services.blur_worker.engine import Limits, blur
-from services.common.spec import BlurSpec, Gaussian, Pixelate, Region, Solid
+from services.common.spec import BlurSpec, Effect, Gaussian, Pixelate, Region, Solid
 
-TARGET = Path(__file__).resolve().parent.parent / "docs" / "images" / "before-after.jpg"
+IMAGES = Path(__file__).resolve().parent.parent / "docs" / "images"
 FACE = Region("ellipse", left=0.335, top=0.09, width=0.21, height=0.29, feather=0.02)
-SPECS = (
+STRIP = (
     BlurSpec(effect=Gaussian(10)),
     BlurSpec(effect=Gaussian(14), regions=(FACE,)),
     BlurSpec(effect=Pixelate(18), regions=(FACE,)),
     BlurSpec(effect=Solid("#1d2b3a"), regions=(FACE,)),
 )
+EFFECTS: tuple[Effect, ...] = (Gaussian(5), Gaussian(20), Pixelate(16), Pixelate(0.08, relative=True), Solid("#1d2b3a"))
+PLACES = (
+    BlurSpec(),
+    BlurSpec(regions=(Region("box", 0.3, 0.05, 0.28, 0.36),)),
+    BlurSpec(regions=(replace(FACE, padding=0.03, feather=0.12),)),
+    BlurSpec(regions=(replace(FACE, padding=0.03, feather=0.12),), invert_regions=True),
+)
+GAP = 8
 
 
 def main() -> None:
-    """Write the picture: the photograph, then each spec's result, side by side."""
-    data = (files("skimage") / "data" / "astronaut.png").read_bytes()
-    pictures = [data, *(blur(data, spec, Limits(max_pixels=10_000_000)).data for spec in SPECS)]
-    side = 320
-    strip = Image.new("RGB", (side * len(pictures) + 8 * (len(pictures) - 1), side), "white")
-    for index, picture in enumerate(pictures):
-        with Image.open(io.BytesIO(picture)) as image:
-            strip.paste(image.convert("RGB").resize((side, side), Image.Resampling.LANCZOS), (index * (side + 8), 0))
-    TARGET.parent.mkdir(parents=True, exist_ok=True)
-    strip.save(TARGET, quality=88)
+    """Write the README's strip, and a sheet of all effects: before, whole, a box, a feathered ellipse, all but that."""
+    photograph = (files("skimage") / "data" / "astronaut.png").read_bytes()
+    _sheet([[photograph, *(_blurred(photograph, spec) for spec in STRIP)]], side=320).save(
+        IMAGES / "before-after.jpg", quality=88
+    )
+    rows = [
+        [photograph, *(_blurred(photograph, replace(place, effect=effect)) for place in PLACES)] for effect in EFFECTS
+    ]
+    _sheet(rows, side=232).save(IMAGES / "effects.jpg", quality=86)
+
+
+def _blurred(photograph: bytes, spec: BlurSpec) -> bytes:
+    return blur(photograph, spec, Limits(max_pixels=10_000_000)).data
+
+
+def _sheet(rows: list[list[bytes]], side: int) -> Image.Image:
+    step = side + GAP
+    sheet = Image.new("RGB", (step * len(rows[0]) - GAP, step * len(rows) - GAP), "white")
+    for row, pictures in enumerate(rows):
+        for column, picture in enumerate(pictures):
+            with Image.open(io.BytesIO(picture)) as image:
+                small = image.convert("RGB").resize((side, side), Image.Resampling.LANCZOS)
+                sheet.paste(small, (column * step, row * step))
+    return sheet
 
 
 if __name__ == "__main__":

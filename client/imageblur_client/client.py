@@ -16,6 +16,7 @@ from imageblur.v1.subscription_service_pb2_grpc import SubscriptionServiceStub
 
 from imageblur_client.channel import DEFAULT_SERVER, NOTHING, Security, address, open_channel
 from imageblur_client.download import save_archive, save_files
+from imageblur_client.resume import whole_archive
 from imageblur_client.rpc_errors import translated
 from imageblur_client.upload import AnyFile, Progress, Source, Upload
 from imageblur_client.watch import RETRIES, Watch
@@ -154,9 +155,14 @@ class Client:
         replace: bool = False,
         on_bytes: Callable[[int], None] | None = None,
     ) -> Path:
-        """Writes the results as one ZIP archive; otherwise as `download`."""
-        with self._results(blur.DownloadImagesRequest(order_id=order_id, archive=True)) as parts:
-            return save_archive(parts, Path(path), replace=replace, on_bytes=on_bytes)
+        """Writes the results as one ZIP archive; goes on where it broke off. Otherwise as `download`."""
+        request = blur.DownloadImagesRequest(order_id=order_id, archive=True)
+        parts = whole_archive(self._parts, request)
+        return save_archive(parts, Path(path), replace=replace, on_bytes=on_bytes)
+
+    def _parts(self, request: blur.DownloadImagesRequest) -> Iterator[blur.DownloadImagesResponse]:
+        with self._results(request) as parts:
+            yield from parts
 
     @contextmanager
     def _results(self, request: blur.DownloadImagesRequest) -> Iterator[Iterator[blur.DownloadImagesResponse]]:

@@ -28,7 +28,12 @@ GRPCURL = Path(sys.executable).parent / "grpcurl"
 
 def grpc(method: str, request: object, gateway: str = GATEWAYS[0]) -> dict[str, Any]:
     """The answer of a method."""
-    access = ("-cacert", SECRETS / "tls_ca.pem", "-H", f"authorization: Bearer {os.environ['KEY']}")
+    access: tuple[str | Path, ...] = (
+        "-cacert",
+        SECRETS / "tls_ca.pem",
+        "-H",
+        f"authorization: Bearer {os.environ['KEY']}",
+    )
     command = [GRPCURL, *access, "-max-time", "30", "-d", "@", gateway, method]
     done = subprocess.run(command, input=json.dumps(request), capture_output=True, text=True, check=True)  # noqa: S603
     answer: dict[str, Any] = json.loads(done.stdout)

@@ -17,8 +17,8 @@ from services.common.spec import BlurSpec
 
 TRIES = 3
 """Children tried for an image before it is put back."""
-START_SECONDS = 60
-"""How long a child may take to load the engine, on a machine that is busy."""
+START_SECONDS = 180
+"""How long a child may take to load the engine, on a machine that is busy, and the first time to compile it."""
 STOP_SECONDS = 10
 """How long a killed child may take to be gone."""
 

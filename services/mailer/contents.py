@@ -94,7 +94,7 @@ class Weekly:
     home_url: str | None = None
     title: str | None = None
     """The operator's subject."""
-    text: Sequence[Block] = ()
+    text: tuple[Block, ...] = ()
     """The operator's own."""
 
 

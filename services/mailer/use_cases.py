@@ -80,13 +80,10 @@ class SendLetter:
         try:
             with self.database.read() as session:
                 draft = self.draft(session, claim)
-                wait = (
-                    deliveries.sent_lately(session, draft.to, most=self.letters_per_hour, seconds=3600) if draft else 0
-                )
-            if draft is None:
-                return NotWanted()
-            if wait and claim.order_id:
-                return Later(wait)
+                if draft is None:
+                    return NotWanted()
+                if claim.order_id and (wait := self._wait_for(session, draft.to)):
+                    return Later(wait)
             self._provide_parts(claim, draft.parts)
             return self._send(claim, draft)
         except Refused as error:
@@ -101,6 +98,10 @@ class SendLetter:
         except Exception:
             _log.exception("letter not sent", letter=str(claim.letter_id))
             return Again("unexpected error")
+
+    def _wait_for(self, session: Session, address: str) -> float:
+        """Seconds until an address may have another letter about an order."""
+        return deliveries.sent_lately(session, address, most=self.letters_per_hour, seconds=3600)
 
     def _provide_parts(self, claim: Claim, parts: int) -> None:
         """See that all letters of a delivery exist before one of them is sent, or the delivery would end with it."""

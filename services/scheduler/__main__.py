@@ -2,6 +2,7 @@
 
 import argparse
 import signal
+import sys
 import threading
 from datetime import UTC, datetime
 from uuid import UUID
@@ -11,6 +12,7 @@ from services.common import broker, log, metrics, migrations
 from services.common.blobs import BlobStore
 from services.common.broker import Broker
 from services.common.db.engine import Database
+from services.common.errors import NotFound
 from services.common.messages import BLUR_QUEUE, MAIL_QUEUE, MAILING_QUEUE
 from services.common.startup import run
 from services.scheduler.jobs import schedule
@@ -39,7 +41,10 @@ def main() -> None:
         case "mailings":
             print(describe(mailings.progress()))
         case "cancel-mailing":
-            mailings.cancel(arguments.mailing)
+            try:
+                mailings.cancel(arguments.mailing)
+            except NotFound as error:
+                sys.exit(str(error))
             print(f"mailing {arguments.mailing} cancelled: letters on their way may still arrive")
         case _:
             _serve(settings, database, queues, mailings)

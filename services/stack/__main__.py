@@ -6,6 +6,7 @@
 
 import argparse
 import asyncio
+import json
 import os
 import sys
 
@@ -52,7 +53,8 @@ def _operate(settings: StackSettings, module: str, *command: str) -> None:
     places = Places(settings.data_dir.absolute())
     if not places.ready.exists():
         raise StackError(f"no stack is running in {places.data}: start it with make run")
-    environment = service_environment(settings, places, run="")
+    told = json.loads(places.ready.read_text(encoding="utf-8")).get("told", {})
+    environment = service_environment(settings.model_copy(update=told), places, run="")
     arguments = python_module(module, *command)
     os.execve(arguments[0], list(arguments), environment)  # noqa: S606 - our own module
 

@@ -35,7 +35,8 @@ def main() -> None:
         letter = _wait_for_letter(stack.places.mailbox)
         _show(console, letter)
         _write_pictures(photographs, letter / "blur_images.zip", output)
-    console.print(f"\nBefore and after: [bold]{output}[/]\nEverything is stopped again. Now yours: make run")
+    console.print(f"\nBefore and after: [bold]{output}[/]\nEverything is stopped again.")
+    console.print("Now yours, with a page to drop your own on: make run")
 
 
 def _photographs() -> list[Path]:

@@ -20,6 +20,9 @@ from services.stack.settings import StackSettings
 from services.stack.supervisor import Supervisor, describe_end
 from services.stack.warden import Warden
 
+TOLD = ("gateway_address", "web_address", "mailbox_port")
+"""Settings that commands on a running stack have from it, not from their own environment."""
+
 
 class Stack:
     """Everything that serves one data folder. After `start`, whatever came of it, call `stop`."""
@@ -142,6 +145,8 @@ class Stack:
             "gateway_address": self.settings.gateway_address,
             "web": web_url(self.settings),
             "data": str(self.places.data),
+            # Where a command finds what was told to this stack alone, by its environment.
+            "told": {name: getattr(self.settings, name) for name in TOLD},
             "mailbox": None if self.settings.smtp_host else str(self.places.mailbox),
             "startup_seconds": round(self.startup_seconds, 2),
         }

@@ -20,6 +20,7 @@ from services.web.gateway import Gateway, open_channels
 from services.web.languages import COOKIE, NAMES
 from services.web.mailbox import Mailbox
 from services.web.mailing import Mailing
+from services.web.metrics import Counted
 from services.web.operator.routes import operator_routes
 from services.web.order_events import OrderEvents
 from services.web.order_form import OrderForm
@@ -103,7 +104,7 @@ async def open_site(settings: WebSettings) -> AsyncIterator[Site]:
             routes=routes,
             exception_handlers=dict.fromkeys((HTTPException, ImageBlurClientError, Told, Exception), problems),
         )
-        yield Site(Boundary(app, settings.hosts), stopping)
+        yield Site(Counted(Boundary(app, settings.hosts)), stopping)
 
 
 async def _choose_language(request: Request) -> Response:

@@ -34,6 +34,10 @@ class Texts:
             text = text[plural_form(self.language, number)]
         return text.format(**values) if values else text
 
+    def for_scripts(self) -> dict[str, str | Mapping[str, str]]:
+        """The texts that the pages' scripts use."""
+        return {key: words for key, words in self.words.items() if key.startswith("js_")}
+
     def get(self, key: str, otherwise: str) -> str:
         """A text, or other words where there is none of that key."""
         return self(key) if key in self.words else otherwise

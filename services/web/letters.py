@@ -4,6 +4,7 @@ import email
 import email.policy
 import json
 import re
+from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email.message import EmailMessage, MIMEPart
@@ -13,6 +14,7 @@ from typing import Any
 
 _NAME = re.compile(r"\d{4,}-[^/\\\0]{1,100}")
 MOST_LISTED = 100
+PICTURES = {"image/png", "image/jpeg", "image/gif", "image/webp"}
 
 
 @dataclass(frozen=True)
@@ -93,10 +95,12 @@ class Letter:
         """A part by its number."""
         return dict(self.parts()).get(number)
 
-    def by_content_id(self) -> dict[str, int]:
-        """Numbers of the parts that the HTML refers to (`cid:`)."""
+    def pictures(self) -> dict[str, str]:
+        """The pictures that the HTML shows, as `data:` addresses by what it calls them (`cid:`)."""
         return {
-            str(part["Content-ID"]).strip().strip("<>"): number for number, part in self.parts() if part["Content-ID"]
+            str(part["Content-ID"]).strip().strip("<>"): f"data:{kind};base64,{b64encode(content(part)).decode()}"
+            for _, part in self.parts()
+            if part["Content-ID"] and (kind := part.get_content_type()) in PICTURES
         }
 
 

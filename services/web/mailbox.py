@@ -8,18 +8,17 @@ import anyio.to_thread
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from services.web.letters import Letter, LetterFolder, content
+from services.web.letters import PICTURES, Letter, LetterFolder, content
 from services.web.pages import PRIVATE, Pages
 from services.web.problems import NOT_FOUND, Told
 
 # Its own styles and pictures, and links to follow; nothing else, whatever a letter holds.
 _LETTER_POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; frame-ancestors 'self'; base-uri 'none'; "
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'; base-uri 'none'; "
     "sandbox allow-top-navigation-by-user-activation"
 )
 _FILE_POLICY = "default-src 'none'; sandbox"
 _LINK = re.compile(r"<a\s", re.IGNORECASE)
-_SHOWN = {"image/png", "image/jpeg", "image/gif", "image/webp"}
 
 
 class Mailbox:
@@ -45,11 +44,12 @@ class Mailbox:
     async def html(self, request: Request) -> Response:
         """A letter's HTML, for the frame that shows it."""
         letter = await self._find(request)
-        html = await anyio.to_thread.run_sync(lambda: letter.html)
+        html, pictures = await anyio.to_thread.run_sync(lambda: (letter.html, letter.pictures()))
         if html is None:
             raise Told(NOT_FOUND)
-        for name, number in letter.by_content_id().items():
-            html = html.replace(f"cid:{name}", f"/mailbox/{quote(letter.name)}/parts/{number}")
+        # Not by an address of this site: the frame is a stranger to it, and gets nothing.
+        for name, picture in pictures.items():
+            html = html.replace(f"cid:{name}", picture)
         # A link leaves the frame, which no page lets itself be shown in.
         html = _LINK.sub('<a target="_top" ', html)
         return HTMLResponse(html, headers=PRIVATE | {"Content-Security-Policy": _LETTER_POLICY})
@@ -62,7 +62,7 @@ class Mailbox:
             raise Told(NOT_FOUND)
         kind = part.get_content_type()
         name = quote(part.get_filename() or "part", safe="")
-        shown = kind in _SHOWN
+        shown = kind in PICTURES
         headers = PRIVATE | {
             "Content-Disposition": f"{'inline' if shown else 'attachment'}; filename*=UTF-8''{name}",
             "Content-Security-Policy": _FILE_POLICY,

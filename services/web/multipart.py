@@ -15,6 +15,8 @@ from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
+from services.web.pieces import Pieces
+
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks  # not there at run time
 
@@ -81,13 +83,14 @@ async def read_form(request: Request, *, max_bytes: int, max_files: int) -> Form
     try:
         reader = _Reader(form, max_bytes, max_files)
         parser = MultipartParser(options[b"boundary"], reader.callbacks())
-        async for piece in request.stream():
+        pieces = Pieces(request.stream())
+        while piece := await pieces.some(_BUFFER):
             parser.write(piece)
             if len(reader.waiting) >= _BUFFER:
                 await anyio.to_thread.run_sync(reader.flush)
         parser.finalize()
         await anyio.to_thread.run_sync(reader.flush)
-    except MultipartParseError as error:
+    except (MultipartParseError, EOFError) as error:
         form.content.close()
         raise BadForm(str(error)) from None
     except BaseException:

@@ -15,9 +15,11 @@ from services.web.manifest import Announced, Manifest
 from services.web.multipart import BadForm, Form, read_form
 from services.web.order_uploads import CHUNK
 from services.web.pages import Pages
-from services.web.problems import Problem, Told
+from services.web.problems import RETRY_SECONDS, Problem, Told
 from services.web.violations import told
 
+MOST_FORMS = 4
+"""Taken in at a time: each may take as much of the disk as the largest order has."""
 _NOTHING: dict[str, str] = {
     "email": "",
     "notify": "on",
@@ -34,6 +36,7 @@ class OrderForm:
     def __init__(self, gateway: Gateway, pages: Pages) -> None:
         self._gateway = gateway
         self._pages = pages
+        self._forms = 0
 
     async def show(self, request: Request) -> Response:
         """The empty form."""
@@ -42,6 +45,15 @@ class OrderForm:
     async def place(self, request: Request) -> Response:
         """Place the order that the form holds, or show the form again with what is wrong."""
         limits = await self._gateway.limits()
+        if self._forms >= MOST_FORMS:
+            raise Told(Problem(503, "busy", RETRY_SECONDS))
+        self._forms += 1
+        try:
+            return await self._take(request, limits)
+        finally:
+            self._forms -= 1
+
+    async def _take(self, request: Request, limits: pb.GetLimitsResponse) -> Response:
         try:
             form = await read_form(request, max_bytes=limits.max_order_bytes, max_files=limits.max_images)
         except ClientDisconnect:
@@ -84,19 +96,17 @@ class OrderForm:
             "order.html",
             status=400 if violations else 200,
             limits=limits,
-            days=round(limits.retention.seconds / 86_400, 1),
+            days=max(1, round(limits.retention.seconds / 86_400)),
             formats=[ImageFormat.Name(number).removeprefix("IMAGE_FORMAT_") for number in limits.formats],
             values=_NOTHING | {"notify": ""} | dict(values) if violations else values,
             violations=violations or [],
             outputs=manifests.FORMATS,
             least=manifests.LEAST_STRENGTH,
-            most=manifests.MOST_STRENGTH,
             facts={
                 "max_images": limits.max_images,
                 "max_image_bytes": limits.max_image_bytes,
                 "max_order_bytes": limits.max_order_bytes,
-                "language": texts.language,
-                "words": {key: words for key, words in texts.words.items() if key.startswith("js_")},
+                "words": texts.for_scripts(),
             },
         )
 

@@ -53,10 +53,7 @@ class OrderPages:
             next_page=page.next_page_token,
             is_first=not token,
             live=not at_rest(order),
-            facts={
-                "words": {key: words for key, words in texts.words.items() if key.startswith("js_")},
-                "language": texts.language,
-            },
+            facts={"words": texts.for_scripts()},
             **order_values(order),
         )
 

@@ -1,6 +1,10 @@
 """A request's body, taken in by need: so many bytes, then so many more; never more than a piece is held."""
 
+import asyncio
 from collections.abc import AsyncIterator
+
+STALL_SECONDS = 90.0
+"""How long a browser may be silent in the middle of a body; the gateway waits for 60."""
 
 
 class Pieces:
@@ -15,9 +19,14 @@ class Pieces:
 
         Raises:
             ClientDisconnect: The client has gone away.
+            EOFError: It has been silent for too long.
         """
         while not self._rest:
-            piece = await anext(self._stream, None)
+            try:
+                async with asyncio.timeout(STALL_SECONDS):
+                    piece = await anext(self._stream, None)
+            except TimeoutError:
+                raise EOFError("silent for too long") from None
             if piece is None:
                 return b""
             self._rest = memoryview(piece)
@@ -68,9 +77,3 @@ class Pieces:
                 taken = bytes(gathered)
             size -= len(taken)
             yield taken
-
-    async def discard(self) -> None:
-        """Take in all that is left, and keep nothing."""
-        self._rest = memoryview(b"")
-        async for _ in self._stream:
-            pass

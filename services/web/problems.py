@@ -45,9 +45,8 @@ _BUSY = {
     "BYTES_IN_FLIGHT": "busy",
     "MAIL_COOLDOWN": "just_sent",
     "QUEUE_FULL": "busy",
+    "RATE_LIMITED": "busy",
     "TOO_MANY_CALLS": "busy",
-    "TOO_MANY_ORDERS": "busy",
-    "TOO_MANY_SUBSCRIPTIONS": "busy",
 }
 """Reasons for which nothing is wrong but the moment."""
 

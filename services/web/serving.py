@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import uvicorn
 
-from services.common import log
+from services.common import log, metrics
 from services.common.errors import ConfigurationError
 from services.web.app import open_site
 from services.web.settings import WebSettings
@@ -56,6 +56,7 @@ async def run(settings: WebSettings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    metrics.serve("web", settings.metrics_host, settings.web_metrics_port)
     async with serve(settings) as port:
         _log.info("serving", address=settings.web_address, port=port)
         await stop.wait()

@@ -6,10 +6,10 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from services.common.settings import LogSettings, is_loopback
+from services.common.settings import MetricsSettings, is_loopback, metrics_port
 
 
-class WebSettings(LogSettings):
+class WebSettings(MetricsSettings):
     """What the web pages need to know."""
 
     allow_anonymous: bool = Field(
@@ -19,6 +19,7 @@ class WebSettings(LogSettings):
     web_address: str = Field(
         default="127.0.0.1:8080", description="Where the web pages are served: `host:port`, port 0 for any free one."
     )
+    web_metrics_port: int = metrics_port(9468, "the web pages")
     gateway_url: str = Field(
         default="http://127.0.0.1:50051",
         description="The gateway that the web pages call: `http://host:port`, `https://host:port` with TLS, or "

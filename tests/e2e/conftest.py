@@ -11,7 +11,7 @@ from services.stack.background import BackgroundStack, background_stack
 from services.stack.ports import free_port
 from tests.support.otlp import TraceReceiver
 
-METRICS_PORTS = {service: free_port() for service in ("gateway", "blur_worker", "mailer", "scheduler")}
+METRICS_PORTS = {service: free_port() for service in ("gateway", "blur_worker", "mailer", "scheduler", "web")}
 PHOTOGRAPHS = Path(str(files("skimage") / "data"))
 
 

@@ -14,6 +14,7 @@ import yaml
 from imageblur_client import Client
 from prometheus_client.parser import text_string_to_metric_families
 
+from services.stack.background import BackgroundStack
 from tests.e2e.conftest import METRICS_PORTS, PHOTOGRAPHS
 from tests.support.waiting import eventually
 
@@ -83,6 +84,12 @@ def test_dashboards_and_alerts_name_what_there_is() -> None:
 
 def _names(expr: str) -> Iterable[str]:
     return re.findall(r"\bimageblur_\w+", expr)
+
+
+def test_pages_are_counted_without_their_paths(stack: BackgroundStack) -> None:
+    _direct.open(f"{stack.web}/", timeout=20).close()
+    assert value("web", "imageblur_pages_total", method="GET", status="200") >= 1
+    assert {key for sample in scrape("web")["imageblur_pages_total"] for key in sample.labels} == {"method", "status"}
 
 
 def test_alerts_are_explained() -> None:

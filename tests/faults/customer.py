@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from uuid import uuid4
@@ -17,6 +18,8 @@ from imageblur.v1.blur_service_pb2_grpc import BlurServiceStub
 from imageblur.v1.order_pb2 import Image, Order
 from imageblur.v1.subscription_service_pb2 import SubscribeRequest
 from imageblur.v1.subscription_service_pb2_grpc import SubscriptionServiceStub
+from imageblur_client.channel import NOTHING, Security
+from imageblur_client.key_interceptor import WithKey
 
 from tests.faults.samples import SAMPLES
 from tests.support.waiting import eventually
@@ -62,9 +65,10 @@ class Customer:
     """Orders of which an original may be left: a worker was killed between its commit and the removal."""
     reference: dict[str, str] = field(default_factory=dict)
     """SHA-256 of what each file gave before any fault, by its name."""
+    security: Security = NOTHING
 
     def __post_init__(self) -> None:
-        self._channels = [grpc.insecure_channel(address, options=_OPTIONS) for address in self.gateways]
+        self._channels = [_channel(address, self.security) for address in self.gateways]
         self.stubs = [BlurServiceStub(channel) for channel in self._channels]
         self.subscriptions = [SubscriptionServiceStub(channel) for channel in self._channels]
         self._turns = itertools.cycle(range(len(self.gateways)))
@@ -149,6 +153,13 @@ class Customer:
 
         eventually(attempt, within, every=0.1)
         return answers[0]
+
+
+def _channel(address: str, security: Security) -> grpc.Channel:
+    if not (security.ca_file and security.key):
+        return grpc.insecure_channel(address, options=_OPTIONS)
+    roots = grpc.ssl_channel_credentials(Path(security.ca_file).read_bytes())
+    return grpc.intercept_channel(grpc.secure_channel(address, roots, options=_OPTIONS), WithKey(security.key))
 
 
 def _parts(

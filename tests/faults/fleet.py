@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from imageblur_client.channel import Security
 
 from services.common.blobs import BlobStore
 from services.common.db.engine import Database
@@ -47,6 +48,8 @@ class Fleet:
     """The database itself, not through the proxy."""
     store: BlobStore
     small_disk: bool
+    security: Security
+    """What customers show, and whom they believe."""
 
     @property
     def blobs(self) -> Path:

@@ -10,8 +10,13 @@ from dataclasses import asdict
 from pathlib import Path
 from unittest.mock import patch
 
+from imageblur_client.channel import NOTHING, Security
+
 from services.common.blobs import BlobStore
+from services.common.db import api_keys
+from services.common.db.audit import Deed
 from services.common.db.engine import Database
+from services.common.keys import Role
 from services.stack.background import background_stack
 from services.stack.ports import free_port
 from services.stack.process import Program, python_module
@@ -19,6 +24,7 @@ from tests.faults.fleet import SERVICES, Fleet
 from tests.faults.proxy import Proxy
 from tests.faults.stages import FOLDER, Stages
 from tests.support import guard
+from tests.support.certificates import Authority
 from tests.support.postgres import PostgresServer
 from tests.support.s3 import S3Server
 from tests.support.smtp import SmtpSink
@@ -37,7 +43,8 @@ def running_fleet(
 ) -> Iterator[Fleet]:
     """Start a fleet in a folder, hand it out when all answers, stop it.
 
-    postgres: for the database, if that kind. s3: for the blobs, which are in a folder otherwise.
+    postgres: for the database, if that kind. s3: for the blobs, which are in a folder otherwise; such a fleet speaks
+    TLS and asks for keys.
     """
     data = folder / "data"
     data.mkdir(mode=0o700)
@@ -80,8 +87,9 @@ def running_fleet(
             "PYTHONPYCACHEPREFIX": str(folder.parent / "bytecode"),
             FOLDER: str(stages.folder),
         }
-        if s3:
-            environment |= {"IMAGEBLUR_BLOB_URL": s3.address(), **s3.environment}
+        authority = Authority(folder / "authority") if s3 else None
+        if s3 and authority:
+            environment |= {"IMAGEBLUR_BLOB_URL": s3.address(), **s3.environment, **_locked(authority)}
         with patch.dict(os.environ, s3.environment if s3 else {}):
             store = BlobStore(environment.get("IMAGEBLUR_BLOB_URL", str(data / "blobs")))
         plan = folder / "plan.json"
@@ -106,11 +114,27 @@ def running_fleet(
             database=database,
             store=store,
             small_disk=small_disk,
+            security=Security(key=_make_key(database), ca_file=authority.roots) if authority else NOTHING,
         )
         for line in (broker, worker_broker, smtp, between):
             if line:
                 line.heal()
         assert stack.stop() == 0, stack.log.read_text()[-4000:]
+
+
+def _locked(authority: Authority) -> dict[str, str]:
+    certificate, key = authority.issue("server", "127.0.0.1")
+    return {
+        "IMAGEBLUR_REQUIRE_KEYS": "true",
+        "IMAGEBLUR_TLS_CERTIFICATE": str(certificate),
+        "IMAGEBLUR_TLS_KEY": str(key),
+        "IMAGEBLUR_CA_FILE": str(authority.roots),
+    }
+
+
+def _make_key(database: Database) -> str:
+    with database.write() as session:
+        return api_keys.create(session, Deed("test", "Test"), name="customers", role=Role.CLIENT, seconds=None).key
 
 
 def _plan(gateways: tuple[str, str], worker_broker: int) -> dict[str, object]:

@@ -1,9 +1,14 @@
-"""The grown form: PostgreSQL, S3 and two of everything. A few of the kills and outages, where S3 makes a difference."""
+"""The grown form: PostgreSQL, S3, TLS, keys, two of all. A few kills and outages, where S3 makes a difference."""
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
+import grpc
 import pytest
+from imageblur.v1 import blur_service_pb2 as pb
+from imageblur_client import Security
 
 from tests.faults import audit, remains
 from tests.faults.customer import Customer
@@ -38,10 +43,26 @@ def fleet(
 @pytest.fixture(scope="module")
 def customer(fleet: Fleet) -> Iterator[Customer]:
     """Its clients."""
-    with Customer(fleet.gateways) as customer:
+    with Customer(fleet.gateways, security=fleet.security) as customer:
+        eventually(lambda: _knows_the_key(customer))
         _, images = audit.ended(customer, customer.order())
         customer.reference.update({image.filename: image.output_sha256.hex() for image in images})
         yield customer
+
+
+def _knows_the_key(customer: Customer) -> bool:
+    """Whether both gateways have learnt of a key that was made a moment ago."""
+    with contextlib.suppress(grpc.RpcError):
+        return all(stub.GetLimits(pb.GetLimitsRequest(), timeout=5).max_images for stub in customer.stubs)
+    return False
+
+
+def test_without_the_key_nobody_is_served(fleet: Fleet) -> None:
+    for security in (replace(fleet.security, key="ib_wrong"), Security()):
+        with Customer(fleet.gateways, security=security) as stranger, pytest.raises(grpc.RpcError) as caught:
+            stranger.stubs[0].GetLimits(pb.GetLimitsRequest(), timeout=10)
+        codes = {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.UNAVAILABLE}  # the latter without TLS
+        assert caught.value.code() in codes
 
 
 def test_kills_lose_nothing(fleet: Fleet, customer: Customer, tell: Callable[[Line], None]) -> None:

@@ -23,6 +23,7 @@ READERS = 150
 def test_every_reader_is_reached_and_orders_pass(
     fleet: Fleet, customer: Customer, tell: Callable[[Line], None]
 ) -> None:
+    remains.calm(fleet, customer)  # no other letter is on its way that could be the one that is hit
     readers = [f"mailing{number}.{fleet.kind}@example.org" for number in range(READERS)]
     subscriber_ids = _subscribe(fleet, readers)
     at = time.time()
@@ -39,7 +40,8 @@ def test_every_reader_is_reached_and_orders_pass(
     eventually(lambda: _state(fleet, mailing_id) == "DONE", within=30)
     letters = {reader: fleet.sink.to(reader) for reader in readers}
     repeats = sum(len(got) - 1 for got in letters.values())
-    assert repeats <= 1
+    # One for each connection that was between the two, of which one was held there.
+    assert 1 <= repeats <= 2
     for got in letters.values():
         assert len({str(letter.message["Message-ID"]) for letter in got}) == 1
     assert Counter(map(len, letters.values())).total() == READERS

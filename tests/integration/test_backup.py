@@ -65,10 +65,11 @@ def copy_database(url: str, to: str, folder: Path) -> None:
         return
     plain, plain_to = (address.replace("+psycopg", "") for address in (url, to))
     binaries, dump = postgres._binaries(), folder / "database.dump"
-    for command in (
+    commands: list[list[str | Path]] = [
         [binaries / "pg_dump", "--format=custom", f"--file={dump}", plain],
         [binaries / "pg_restore", "--exit-on-error", f"--dbname={plain_to}", dump],
-    ):
+    ]
+    for command in commands:
         subprocess.run(command, check=True, timeout=60)
 
 

@@ -10,7 +10,7 @@ class Authority:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
-        self._folder = folder
+        self.folder = folder
         self._authority = trustme.CA()
         self.roots = folder / "roots.pem"
         self._authority.cert_pem.write_to_path(str(self.roots))
@@ -18,7 +18,7 @@ class Authority:
     def issue(self, name: str, *identities: str) -> tuple[Path, Path]:
         """Certificate and key for these host names or addresses, in files that are replaced if they are there."""
         signed = self._authority.issue_cert(*identities)
-        certificate, key = self._folder / f"{name}.pem", self._folder / f"{name}.key"
+        certificate, key = self.folder / f"{name}.pem", self.folder / f"{name}.key"
         certificate.write_bytes(b"".join(blob.bytes() for blob in signed.cert_chain_pems))
         key.write_bytes(signed.private_key_pem.bytes())
         return certificate, key

@@ -2,13 +2,17 @@
 
 from dataclasses import replace
 
-from services.blur_worker.engine.effects import apply
-from services.blur_worker.engine.picture import Blurred, Frame, Limits
+from services.blur_worker.engine.frames import blur_frame
+from services.blur_worker.engine.jpeg.splice import blur_regions
+from services.blur_worker.engine.jpeg.whole import blur_whole
+from services.blur_worker.engine.picture import Blurred, Limits
 from services.blur_worker.engine.reading import read
-from services.blur_worker.engine.regions import blend, mask_of, reached, touched_by
 from services.blur_worker.engine.stopwatch import Stopwatch
 from services.blur_worker.engine.writing import write
 from services.common.spec import BlurSpec
+
+_SPECIAL = (blur_whole, blur_regions)
+"""Paths for certain files and specs; each gives None for what it is not made for, which is then done as pixels."""
 
 
 def blur(data: bytes, spec: BlurSpec, limits: Limits) -> Blurred:
@@ -21,6 +25,13 @@ def blur(data: bytes, spec: BlurSpec, limits: Limits) -> Blurred:
         ImageError: NOT_AN_IMAGE, UNSUPPORTED, CORRUPT or TOO_LARGE; trying again would not help.
         MemoryError: The process' limit was hit; says nothing about the image.
     """
+    for path in _SPECIAL:
+        if blurred := path(data, spec, limits):
+            return blurred
+    return _blur_pixels(data, spec, limits)
+
+
+def _blur_pixels(data: bytes, spec: BlurSpec, limits: Limits) -> Blurred:
     watch = Stopwatch()
     picture = read(data, limits, spec.output_format, keep_metadata=spec.keep_metadata)
     watch.lap("decode")
@@ -28,27 +39,10 @@ def blur(data: bytes, spec: BlurSpec, limits: Limits) -> Blurred:
     frames = list(picture.frames)
     picture = replace(picture, frames=())
     for index, frame in enumerate(frames):
-        frames[index] = _blur_frame(frame, spec)  # one after the other: none is needed twice
+        frames[index] = blur_frame(frame, spec)  # one after the other: none is needed twice
         del frame
     watch.lap("blur")
     width, height = frames[0].raster.size
     encoded = write(picture, frames, target, spec)
     watch.lap("encode")
     return Blurred(encoded, target, width, height, len(frames), path="pixels", seconds=watch.seconds)
-
-
-def _blur_frame(frame: Frame, spec: BlurSpec) -> Frame:
-    raster = frame.raster
-    if not spec.regions:
-        return replace(frame, raster=apply(spec.effect, raster, raster.size))
-    mask = mask_of(spec, raster.size)
-    touched = touched_by(mask)
-    if touched is None:
-        return frame
-    # Only the pixels that the regions can see are computed: a face in a large photograph costs what the face costs.
-    left, top, right, bottom = area = reached(touched, spec.effect, raster)
-    part = raster.cut(area)
-    samples = raster.samples.copy()
-    changed = blend(part, apply(spec.effect, part, raster.size), mask[top:bottom, left:right])
-    samples[top:bottom, left:right] = changed.samples
-    return replace(frame, raster=raster.with_samples(samples))

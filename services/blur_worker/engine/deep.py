@@ -7,11 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 from PIL.PngImagePlugin import PngImageFile
-from PIL.TiffImagePlugin import TiffImageFile
+from PIL.TiffImagePlugin import BITSPERSAMPLE, COMPRESSION, PLANAR_CONFIGURATION, TiffImageFile
 
 from services.blur_worker.engine.modes import with_key
 from services.blur_worker.engine.raster import Raster
+from services.blur_worker.engine.sniffing import unsupported
 
+_SEPARATE, _PLAIN = 2, 1
 _SWAPPED = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
 """The byte order that takes the lower byte of a sample for the upper one: by the last letter of a layout's name."""
 
@@ -23,10 +25,16 @@ def load(data: bytes, image: ImageFile.ImageFile, index: int) -> Raster | None:
         data: The file.
         image: Not yet loaded; afterwards loaded.
         index: Of the frame.
+
+    Raises:
+        ImageError: UNSUPPORTED.
     """
     if not isinstance(image, PngImageFile | TiffImageFile) or not image.tile:
         return None
     if isinstance(image, PngImageFile) and image.is_animated:
+        return None
+    if isinstance(image, TiffImageFile) and image.tag_v2.get(PLANAR_CONFIGURATION) == _SEPARATE:
+        _check_planes(image)
         return None
     layout = _layout(image)
     if layout == "LA;16B":
@@ -42,6 +50,12 @@ def load(data: bytes, image: ImageFile.ImageFile, index: int) -> Raster | None:
     raster = Raster(image.mode, _loaded(image) * np.uint16(256) + lower)
     key = image.info.get("transparency")
     return with_key(raster, key) if isinstance(key, tuple) and raster.mode == "RGB" else raster
+
+
+def _check_planes(image: TiffImageFile) -> None:
+    """Leaves a picture in separate planes to Pillow, which gives 8 bits of 16 if they are packed, and noise if not."""
+    if set(image.tag_v2.get(BITSPERSAMPLE, ())) == {16} and image.tag_v2.get(COMPRESSION, _PLAIN) == _PLAIN:
+        raise unsupported("TIFF with colours of 16 bits in separate planes, not packed")
 
 
 def _layout(image: ImageFile.ImageFile) -> str:

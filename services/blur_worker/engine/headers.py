@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from PIL import ImageFile
-from PIL.JpegImagePlugin import JpegImageFile
+from PIL.JpegImagePlugin import JpegImageFile, get_sampling
 
 from services.common.spec import Format
 
@@ -19,9 +19,11 @@ def stores_ycbcr(image: ImageFile.ImageFile) -> bool:
     return bytes(component[0] for component in image.layer) != b"RGB"
 
 
-def has_full_chroma(image: JpegImageFile) -> bool:
-    """Whether a JPEG in colour is 4:4:4: every component sampled alike."""
-    return image.layers == 3 and len({component[1:3] for component in image.layer}) == 1
+def subsampling(image: ImageFile.ImageFile) -> str:
+    """How a JPEG in colour stores it: 4:4:4, 4:2:2, or 4:2:0 for that and all that Pillow cannot write."""
+    if not isinstance(image, JpegImageFile) or image.layers != 3:
+        return "4:2:0"
+    return {0: "4:4:4", 1: "4:2:2"}.get(get_sampling(image), "4:2:0")
 
 
 def plays(image: ImageFile.ImageFile, format_: Format) -> int:

@@ -52,8 +52,8 @@ class Picture:
     metadata: Metadata
     plays: int = 0
     """How often an animation is shown; 0 is for ever."""
-    full_chroma: bool = False
-    """Whether a JPEG stores its colour unsubsampled (4:4:4)."""
+    subsampling: str = "4:2:0"
+    """How a JPEG stores its colour: 4:4:4, 4:2:2 or 4:2:0."""
     lossless: bool = False
     """Whether a WebP is stored without loss."""
     compression: str = ""

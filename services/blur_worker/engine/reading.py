@@ -49,7 +49,7 @@ def read(data: bytes, limits: Limits, output_format: Format | None, *, keep_meta
     format_ = sniff(data)
     target = output_format or format_
     try:
-        with _pillow_ours(limits), _DECODERS[format_](BytesIO(data)) as image:
+        with pillow_ours(limits), _DECODERS[format_](BytesIO(data)) as image:
             check_pixels(image, limits.max_pixels)
             _refuse_raw(image)
             if format_ is target is Format.JPEG and headers.stores_ycbcr(image):
@@ -72,7 +72,7 @@ def _refuse_raw(image: ImageFile.ImageFile) -> None:
 
 
 @contextmanager
-def _pillow_ours(limits: Limits) -> Iterator[None]:
+def pillow_ours(limits: Limits) -> Iterator[None]:
     """Has Pillow follow our limit and keep its warnings to itself, for the time of one decoding.
 
     Sizes that show only along the way (a WebP's canvas, a GIF's frame larger than its screen) reach nothing but
@@ -102,7 +102,7 @@ def _decode(
         tuple(frames),
         read_metadata(image, keep=keep_metadata),
         plays=headers.plays(image, format_),
-        full_chroma=isinstance(image, JpegImageFile) and headers.has_full_chroma(image),
+        subsampling=headers.subsampling(image),
         lossless=format_ is Format.WEBP and headers.is_lossless_webp(data),
         compression=str(image.info.get("compression", "")) if format_ is Format.TIFF else "",
     )

@@ -1,10 +1,10 @@
 // The order's page: files in, effects and regions chosen, everything sent, and on to the order's own page.
 
 import { Chosen } from "./chosen.js";
-import { localise } from "./page.js";
+import { takeFiles } from "./intake.js";
 import { Preview } from "./preview.js";
 import { RegionEditor } from "./regions.js";
-import { startStatus } from "./status.js";
+import { goTo } from "./turning.js";
 import { Broken, Refused, check, newId, upload } from "./upload.js";
 import { announce, readFacts, say, size } from "./words.js";
 
@@ -107,38 +107,7 @@ function start(limits) {
     if (left) complain(say("too_many", { n: limits.max_images }));
   }
 
-  element("files").required = false;
-  element("files").addEventListener("change", (event) => {
-    add([...event.target.files]);
-    event.target.value = ""; // so that the same file can be chosen again
-  });
-  const carriesFiles = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
-  let depth = 0;
-  document.addEventListener("dragenter", (event) => {
-    if (!carriesFiles(event)) return;
-    depth += 1;
-    drop.classList.add("over");
-  });
-  document.addEventListener("dragleave", (event) => {
-    if (carriesFiles(event) && (depth -= 1) <= 0) drop.classList.remove("over");
-  });
-  document.addEventListener("dragover", (event) => {
-    if (carriesFiles(event)) event.preventDefault();
-  });
-  document.addEventListener("drop", (event) => {
-    depth = 0;
-    drop.classList.remove("over");
-    if (!carriesFiles(event)) return;
-    event.preventDefault();
-    if (document.contains(form)) add([...event.dataTransfer.files]);
-  });
-  document.addEventListener("paste", (event) => {
-    const files = [...(event.clipboardData?.files ?? [])];
-    if (files.length && document.contains(form)) {
-      event.preventDefault();
-      add(files);
-    }
-  });
+  takeFiles({ form, drop, add });
 
   element("panel").addEventListener("input", (event) => {
     if (["effect", "strength", "color"].includes(event.target.name)) readPanel();
@@ -275,6 +244,7 @@ function start(limits) {
     element("stop-upload").focus();
     try {
       await check(manifest, sending.signal);
+      progress(0, chosen.bytes);
       const address = await upload(manifest, files, { signal: sending.signal, progress });
       await goTo(address, files);
     } catch (error) {
@@ -288,28 +258,4 @@ function start(limits) {
     }
   });
   element("stop-upload").addEventListener("click", () => sending?.abort());
-}
-
-// The order's page in place of this one: the files stay at hand, for the comparison of before and after.
-async function goTo(address, files) {
-  const response = await fetch(address, { headers: { Accept: "text/html" } });
-  if (!response.ok) {
-    location.assign(address);
-    return;
-  }
-  const page = new DOMParser().parseFromString(await response.text(), "text/html");
-  document.querySelector("main").replaceWith(document.adoptNode(page.querySelector("main")));
-  document.title = page.title;
-  const policy = document.createElement("meta");
-  policy.name = "referrer";
-  policy.content = "no-referrer";
-  document.head.append(policy);
-  history.pushState(null, "", address);
-  addEventListener("popstate", () => location.reload());
-  for (const link of document.querySelectorAll(".top [aria-current=page]")) link.removeAttribute("aria-current");
-  document.querySelector(".languages [name=back]").value = address;
-  localise(document);
-  scrollTo(0, 0);
-  document.getElementById("content").focus();
-  startStatus(files);
 }

@@ -18,10 +18,15 @@ export class Preview {
   async load(file) {
     this.original = this.effect = null;
     this.key = "";
+    this.file = file;
     let bitmap;
     try {
       bitmap = await createImageBitmap(file, { imageOrientation: "from-image" });
     } catch {
+      return false;
+    }
+    if (this.file !== file) {
+      bitmap.close(); // another one was chosen meanwhile
       return false;
     }
     this.size = { width: bitmap.width, height: bitmap.height };

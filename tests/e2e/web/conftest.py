@@ -27,7 +27,7 @@ class Visitor:
     """
 
     def __init__(self, browser: Browser, stack: BackgroundStack, also: Sequence[str] = (), **options: Any) -> None:
-        self.context: BrowserContext = browser.new_context(base_url=stack.web, locale="en-GB", **options)
+        self.context: BrowserContext = browser.new_context(base_url=stack.web, **({"locale": "en-GB"} | options))
         self.context.set_default_timeout(PATIENCE_MS)
         self.complaints: list[str] = []
         self._expected = (stack.web, *also, "blob:", "data:")

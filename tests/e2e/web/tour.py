@@ -96,8 +96,7 @@ class Tour:
         page.fill("#email", READER)
         page.route("**/api/orders", lambda route: self._held.append(route))  # noqa: PLW0108 - it wants a function
         page.click("#submit")
-        expect(page.locator("#upload-bar")).to_be_visible()
-        page.wait_for_function("document.getElementById('upload-text').textContent.length > 0")
+        expect(page.locator("#upload-text")).to_contain_text("Uploading")
 
     def _running(self) -> None:
         for route in self._held:
@@ -156,7 +155,10 @@ class Tour:
 
     def _letter(self) -> None:
         self.page.locator(".letters a", has_text=READER).first.click()
-        expect(self.page.frame_locator("iframe").locator("body")).to_be_visible()
+        letter = self.page.frame_locator("iframe")
+        expect(letter.locator("body")).to_be_visible()
+        for picture in letter.locator("img").all():
+            expect(picture).to_have_js_property("complete", value=True)
 
     def _not_found(self) -> None:
         self.page.goto("/orders/00000000-0000-4000-8000-000000000000")

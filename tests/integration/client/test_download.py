@@ -155,6 +155,34 @@ def test_an_archive_goes_where_it_is_told(server: ScriptedServer, client: Client
     assert server.requests["DownloadImages"] == [[DownloadImagesRequest(order_id=ORDER_ID, archive=True)]]
 
 
+def _start(etag: str, size: int) -> DownloadImagesResponse:
+    return DownloadImagesResponse(file=FileStart(filename="x.zip", etag=etag, size_bytes=size))
+
+
+def test_an_archive_goes_on_where_it_broke_off(server: ScriptedServer, client: Client, tmp_path: Path) -> None:
+    server.on("DownloadImages", _start("v1", 6), DownloadImagesResponse(chunk=b"PK12"), unavailable(0.1))
+    server.on("DownloadImages", unavailable(0.1))
+    server.on("DownloadImages", _start("v1", 6), DownloadImagesResponse(chunk=b"34"), unavailable(0.1))
+
+    client.download_archive(ORDER_ID, tmp_path / "mine.zip")
+
+    assert _tree(tmp_path) == {"mine.zip": b"PK1234"}
+    offsets = [request.offset for (request,) in server.requests["DownloadImages"]]  # type: ignore[attr-defined]
+    assert offsets == [0, 4, 4]
+
+
+def test_an_archive_that_has_changed_meanwhile_is_not_patched_together(
+    server: ScriptedServer, client: Client, tmp_path: Path
+) -> None:
+    server.on("DownloadImages", _start("v1", 6), DownloadImagesResponse(chunk=b"PK12"), unavailable(0.1))
+    server.on("DownloadImages", _start("v2", 8), DownloadImagesResponse(chunk=b"3456"))
+
+    with pytest.raises(BrokenDownload, match="has changed"):
+        client.download_archive(ORDER_ID, tmp_path / "mine.zip")
+
+    assert _tree(tmp_path) == {}
+
+
 def test_an_archive_that_breaks_off_leaves_nothing(server: ScriptedServer, client: Client, tmp_path: Path) -> None:
     start = DownloadImagesResponse(file=FileStart(filename="x.zip"))
     server.on("DownloadImages", start, DownloadImagesResponse(chunk=b"PK"), unavailable(1))

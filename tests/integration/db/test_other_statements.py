@@ -5,10 +5,12 @@ from importlib.resources import files
 from uuid import UUID, uuid4
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import update
+from sqlalchemy import text, update
 
 from services.common import migrations
 from services.common.db import batches, idempotency, letters, mailings, outbox, subscribers, unowned_blobs
@@ -33,6 +35,49 @@ def test_a_database_at_another_revision_is_refused_by_name(database_url: str) ->
     database = Database(database_url)
     with pytest.raises(ConfigurationError, match="IMAGEBLUR_DATABASE_URL: the database is at revision none"):
         migrations.check(database)
+    database.close()
+
+
+def test_an_upgrade_keeps_letters_and_goes_on_with_a_mailing_that_was_being_prepared(database_url: str) -> None:
+    database = Database(database_url)
+    with database.engine.connect() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(files(migrations)))
+        config.set_main_option("path_separator", "os")
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0002")
+        mailing, first, second, letter = (uuid4().hex for _ in range(4))
+        for subscriber in (first, second):
+            connection.execute(
+                text(
+                    "INSERT INTO subscribers (id, email_key, email, locale, state, token_version)"
+                    f" VALUES ('{subscriber}', '{subscriber}', '{subscriber}@example.org', 'en', 'CONFIRMED', 1)"
+                )
+            )
+        cursor = min(first, second)
+        connection.execute(
+            text(
+                "INSERT INTO mailings (id, period, state, content, due_at, cursor_id, enqueued_at, created_at)"
+                f" VALUES ('{mailing}', '2026-W47', 'PREPARING', '{{}}', 1, '{cursor}', 1, 1)"
+            )
+        )
+        connection.execute(
+            text(
+                "INSERT INTO letters"
+                " (id, kind, part, mailing_id, subscriber_id, state, attempts, not_before, enqueued_at)"
+                f" VALUES ('{letter}', 'WEEKLY', 1, '{mailing}', '{cursor}', 'QUEUED', 0, 0, 1)"
+            )
+        )
+        connection.commit()
+        command.upgrade(config, "head")
+        connection.commit()
+    with database.write() as session:
+        batch = batches.claim(session, UUID(mailing), size=9, lease_seconds=60)
+    assert batch
+    assert {reader.claim.letter_id.hex == letter for reader in batch.readers} == {True, False}
+    assert {reader.claim.subscriber_id for reader in batch.readers} == {UUID(first), UUID(second)}
+    with database.write() as session:
+        assert not outbox.due_letters(session, limit=9)
     database.close()
 
 

@@ -14,8 +14,8 @@ from services.common.blobs import BlobStore
 from services.common.broker import Broker
 from services.common.db.engine import Database
 from services.common.messages import send_letter, send_mailing
-from tests.integration.mailer.making import letter, mailing, make_mailing, make_order, make_subscriber
-from tests.support.smtp import SmtpSink
+from tests.integration.mailer.making import letter, mailing, make_mailing, make_order, make_subscriber, make_subscribers
+from tests.support.smtp import HANG, SmtpSink
 from tests.support.valkey import ValkeyServer
 from tests.support.waiting import eventually
 
@@ -49,7 +49,7 @@ def test_it_sends_until_it_is_told_to_stop(
     with subprocess.Popen([sys.executable, "-m", "services.mailer"], env=environment, stderr=subprocess.PIPE) as mailer:
         try:
             queues.send([send_letter(order.letter_id), send_mailing(mailing_id)])
-            smtp_sink.wait_received(2, within=20)
+            smtp_sink.wait_received(2, within=60)
             eventually(lambda: mailing(made, mailing_id).state == "DONE")
             eventually(lambda: letter(made, order.letter_id).state == "SENT")
             mailer.send_signal(signal.SIGTERM)
@@ -59,6 +59,27 @@ def test_it_sends_until_it_is_told_to_stop(
     assert mailer.returncode == 0
     assert b"ready" in said
     assert b"@example.org" not in said, "addresses do not belong into logs"
+
+
+def test_an_order_letter_does_not_wait_for_a_mailing_that_hangs(
+    made: Database, blobs: BlobStore, queues: Broker, environment: dict[str, str], smtp_sink: SmtpSink
+) -> None:
+    make_subscribers(made, 40)
+    for number in range(40):
+        smtp_sink.reply_to(f"s{number}@example.org", HANG)
+    mailing_id = make_mailing(made)
+    order = make_order(made, blobs, [b"one"])
+    environment |= {"IMAGEBLUR_SMTP_TIMEOUT_SECONDS": "60", "IMAGEBLUR_MAILER_THREADS": "1"}
+    with subprocess.Popen([sys.executable, "-m", "services.mailer"], env=environment, stderr=subprocess.PIPE) as mailer:
+        try:
+            # More messages than the mailer has threads for mailings: they must not take the one for other letters.
+            queues.send([send_mailing(mailing_id)] * 4)
+            eventually(lambda: smtp_sink.attempts == 2, within=60)
+            queues.send([send_letter(order.letter_id)])
+            eventually(lambda: smtp_sink.to("ann@example.org"), within=30)
+            assert smtp_sink.attempts == 3, "a mailing has as many connections as are set"
+        finally:
+            mailer.kill()
 
 
 def test_it_does_not_start_on_a_database_of_another_version(environment: dict[str, str]) -> None:

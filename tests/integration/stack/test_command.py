@@ -12,7 +12,7 @@ import pytest
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from services.stack.background import background_stack
-from services.stack.health import wait_until_serves
+from services.stack.health import page_serves, wait_until_serves
 from services.stack.process import Program
 
 
@@ -44,6 +44,23 @@ def test_health_waits_until_the_server_serves() -> None:
         answers.append(await waiting)
         await server.stop(None)
         return [*answers, await wait_until_serves(f"127.0.0.1:{port}", within=0.2)]
+
+    assert asyncio.run(run()) == [False, True, False]
+
+
+def test_health_waits_for_the_pages_too() -> None:
+    answers = [b"HTTP/1.1 503 Service Unavailable\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n"]
+
+    async def answer(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(answers.pop(0))
+        writer.close()
+
+    async def run() -> list[bool]:
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        async with server:
+            served = [await page_serves(f"0.0.0.0:{port}") for _ in range(2)]
+        return [*served, await page_serves(f"127.0.0.1:{port}")]
 
     assert asyncio.run(run()) == [False, True, False]
 

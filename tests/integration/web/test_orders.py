@@ -74,7 +74,7 @@ def test_what_is_refused_is_told_beside_the_file_and_in_the_readers_language(web
 
 
 def test_a_refusal_in_the_middle_of_a_large_upload_can_be_read(web: Web, gateway: Gateway) -> None:
-    large = b"x" * 1_900_000  # more than the gateway of this test takes of an image, and than sockets hold
+    large = b"x" * 30_000_000  # more than the gateway of this test takes of an image, and than sockets hold
     order = manifest(images=[{"name": "a.jpg", "size": len(large)}, {"name": "b.jpg", "size": 1}])
     answer = upload(web, framed(order, large, b"x"))
     assert answer.status == 400
@@ -134,3 +134,26 @@ def test_a_plain_form_that_is_wrong_says_what(
     answer = web.ask("POST", "/orders", body, headers)
     assert answer.status == status
     assert says in answer.text
+
+
+def test_only_so_many_forms_lie_on_the_disk_at_a_time(
+    web: Web, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body, headers = form(("a.jpg", b"x"), email="ann@example.org")
+    monkeypatch.setattr("services.web.order_form.MOST_FORMS", 0)
+    assert web.ask("POST", "/orders", body, headers | {"Accept": "text/html"}).status == 503
+    monkeypatch.undo()
+    assert web.ask("POST", "/orders", body, headers).status == 303
+    assert gateway.files()
+
+
+def test_a_browser_that_falls_silent_is_not_waited_for(
+    web: Web, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.web.pieces.STALL_SECONDS", 0.2)
+    body = framed(manifest(), *FILES)
+    with socket.create_connection(("127.0.0.1", web.port), timeout=20) as connection:
+        head = f"POST /api/orders HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
+        connection.sendall(head.encode() + body[:1000])
+        assert b" 400 " in connection.recv(1000).splitlines()[0]
+    eventually(lambda: not gateway.files())

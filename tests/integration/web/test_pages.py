@@ -260,7 +260,7 @@ def test_letters_are_shown_and_cannot_do_anything(web: Web, mailbox: Path) -> No
     assert "default-src 'none'" in policy
     assert "sandbox allow-top-navigation-by-user-activation" in policy
     assert "script" not in policy
-    assert "/mailbox/0001-hello/parts/2" in html.text
+    assert '<img src="data:image/png;base64,UE5H">' in html.text
     assert web.get("/mailbox/0001-hello/parts/2").body == b"PNG"
     attachment = web.get("/mailbox/0001-hello/parts/3")
     assert attachment.headers["content-type"] == "application/octet-stream"

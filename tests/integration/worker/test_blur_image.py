@@ -98,7 +98,7 @@ def test_the_line_of_an_image_names_its_path_and_stages(blur: BlurImage, databas
         blur(image_id)
     (line,) = [line for line in lines if line["event"] == "image"]
     stages = [line["decode_seconds"], line["blur_seconds"], line["encode_seconds"]]
-    assert (line["outcome"], line["path"], line["pixels"]) == ("SUCCEEDED", "pixels", 1200)
+    assert (line["outcome"], line["path"], line["pixels"]) == ("SUCCEEDED", "jpeg-synthesis", 1200)
     assert 0 <= sum(stages) <= line["seconds"]
 
 

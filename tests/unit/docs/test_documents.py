@@ -20,7 +20,7 @@ def test_every_setting_says_what_it_is() -> None:
     assert undescribed == []
 
 
-@pytest.mark.parametrize("document", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize("document", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md"])
 def test_links_lead_somewhere(document: str) -> None:
     text = (ROOT / document).read_text("utf-8")
     links = [link for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text) if "://" not in link]
@@ -32,3 +32,10 @@ def test_commands_of_the_readme_exist() -> None:
     named = set(re.findall(r"(?:`|^)make ([a-z][a-z-]*)", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE))
     assert {"run", "test", "demo"} <= named
     assert named <= targets
+
+
+def test_each_attack_has_its_test() -> None:
+    named = set(re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (ROOT / "SECURITY.md").read_text("utf-8")))
+    assert len(named) > 30
+    missing = [n for n in named if not re.search(rf"^def {n[1]}\(", (ROOT / n[0]).read_text("utf-8"), re.MULTILINE)]
+    assert missing == []

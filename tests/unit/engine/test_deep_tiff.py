@@ -8,6 +8,7 @@ import pytest
 import tifffile
 
 from services.blur_worker.engine.raster import Samples
+from services.common.errors import ImageError
 from services.common.spec import Format, Gaussian, Solid
 from tests.unit.engine.png_maker import make_png
 from tests.unit.engine.samples import LEFT_HALF, opened, photo_16, run, samples
@@ -61,6 +62,20 @@ def test_resolution_and_what_is_asked_for_is_kept() -> None:
         assert opened(result).info["dpi"] == (300, 300)
     assert b"photograph" not in plain
     assert opened(kept).tag_v2[270] == "A photograph"
+
+
+def test_separate_planes_are_never_turned_into_noise() -> None:
+    before = fine(3)
+    for compression in ("zlib", None):
+        out = BytesIO()
+        planes = np.moveaxis(before, 2, 0)
+        tifffile.imwrite(out, planes, photometric="rgb", planarconfig="separate", compression=compression)
+        if compression:
+            (after,) = pages_of(run(out.getvalue(), Gaussian(2), LEFT_HALF).data)
+            assert (after[:, 30:] == before[:, 30:] >> 8).all()
+        else:
+            with pytest.raises(ImageError, match="separate planes"):
+                run(out.getvalue())
 
 
 @pytest.mark.parametrize("channels", [2, 3, 4])

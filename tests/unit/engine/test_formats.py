@@ -24,7 +24,8 @@ SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 def test_every_format_comes_back_as_itself(format_: Format) -> None:
     result = run(encode(photo(), format_.value), Gaussian(3))
     image = opened(result.data)
-    assert (result.format, result.width, result.height, result.frames, result.path) == (format_, 96, 64, 1, "pixels")
+    path = "jpeg-synthesis" if format_ is Format.JPEG else "pixels"
+    assert (result.format, result.width, result.height, result.frames, result.path) == (format_, 96, 64, 1, path)
     assert list(result.seconds) == ["decode", "blur", "encode"]
     assert min(result.seconds.values()) > 0
     assert image.format == format_.value
@@ -122,7 +123,7 @@ def test_a_transparent_colour_becomes_alpha(mode: str) -> None:
     assert samples(result.getchannel("A")).mean() == 127.5
 
 
-@pytest.mark.parametrize(("given", "expected"), [(0, 0), (1, 2), (2, 2)])
+@pytest.mark.parametrize(("given", "expected"), [(0, 0), (1, 1), (2, 2)])
 def test_chroma_subsampling(given: int, expected: int) -> None:
     image = opened(run(encode(photo(), "JPEG", subsampling=given)).data)
     assert JpegImagePlugin.get_sampling(image) == expected

@@ -1,3 +1,4 @@
+import random
 import struct
 import time
 import tracemalloc
@@ -12,6 +13,7 @@ from services.blur_worker.engine import Limits
 from services.blur_worker.engine.picture import ANIMATED
 from services.common.errors import ImageError, Reason
 from services.common.spec import Format, Gaussian, Solid
+from tests import fuzz
 from tests.unit.engine.samples import FORMATS, encode, moving, photo, run
 
 
@@ -261,3 +263,16 @@ def test_a_small_file_that_truly_unfolds_to_a_gigapixel(format_: Format) -> None
     tracemalloc.stop()
     assert peak < 5_000_000
     assert error.reason is Reason.TOO_LARGE
+
+
+def test_damage_of_every_kind_is_an_answer() -> None:
+    chance, sound = random.Random(7), fuzz.seeds()
+    outcomes = set()
+    for _ in range(150):
+        data = fuzz.damaged(chance.choice(sound), chance)
+        try:
+            run(data, chance.choice(fuzz.EFFECTS), limits=Limits(max_pixels=100_000))
+            outcomes.add("blurred")
+        except ImageError as error:
+            outcomes.add(error.reason)
+    assert {"blurred", Reason.CORRUPT} <= outcomes

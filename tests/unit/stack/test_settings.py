@@ -132,6 +132,27 @@ def test_a_folder_too_deep_for_a_socket_gets_a_private_one(tmp_path: Path) -> No
     assert not places.valkey_socket.parent.exists()
 
 
+@pytest.mark.parametrize(
+    ("settings", "public_url", "mailbox"),
+    [
+        ({}, "http://127.0.0.1:8080", True),
+        ({"web_address": "0.0.0.0:80"}, "http://127.0.0.1:80", False),
+        ({"public_url": "https://blur.example.org"}, "https://blur.example.org", True),
+        # Letters that leave this machine carry no address that only works here.
+        ({"smtp_host": "relay.example.org"}, None, False),
+    ],
+)
+def test_letters_lead_to_the_pages_and_the_mailbox_is_for_this_machine(
+    tmp_path: Path, settings: dict[str, str], public_url: str | None, mailbox: bool
+) -> None:
+    places = Places(tmp_path)
+    places.make()
+    environment = service_environment(StackSettings(**settings), places, "token")  # type: ignore[arg-type]
+    assert environment.get("IMAGEBLUR_PUBLIC_URL") == public_url
+    assert environment.get("IMAGEBLUR_MAILBOX_DIR") == (str(places.mailbox) if mailbox else None)
+    assert environment["IMAGEBLUR_GATEWAY_URL"] == "http://127.0.0.1:50051"
+
+
 def test_services_stop_before_what_they_need(tmp_path: Path) -> None:
     plan = default_plan(StackSettings(), Places(tmp_path))
     assert plan.broker is not None

@@ -1,0 +1,175 @@
+"""The Gaussian along one axis of a plane, as a matrix from DCT coefficients to DCT coefficients.
+
+A plane is blurred along one axis and then along the other. A block's coefficients after that are a weighted sum of
+those of the blocks around it: the inverse DCT, the Gaussian over mirrored borders and the DCT are linear, and are
+multiplied here into one small matrix, computed to the last digit. What is left out is what cannot be seen through the
+blur: coefficients of high frequency, and, for large sigmas, differences between neighbouring blocks.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+_REACH = 3.2
+"""Standard deviations after which a Gaussian is cut off."""
+
+_LEAST_SIGMA = 1e-3
+_AT_A_TIME = 4
+"""Taps that the loops add up at a time; what is missing has no weight."""
+
+_rows = np.arange(8)[:, np.newaxis]
+BASIS = np.cos((2 * np.arange(8) + 1) * _rows * np.pi / 16) / np.where(_rows, 2, math.sqrt(8))
+"""(8, 8): the DCT of eight samples is BASIS @ samples, and samples are coefficients @ BASIS."""
+
+
+@dataclass(frozen=True)
+class Detail:
+    """How finely a plane must be known: `kept` coefficients of each block, or one of each `together` blocks."""
+
+    kept: int
+    together: int
+
+
+def detail_for(sigma: float) -> Detail:
+    """What a blur by so many samples leaves of a plane."""
+    for least, detail in _DETAILS:
+        if sigma >= least:
+            return detail
+    return Detail(8, 1)
+
+
+_DETAILS = (
+    (160.0, Detail(1, 8)),
+    (80.0, Detail(1, 4)),
+    (40.0, Detail(1, 2)),
+    (20.0, Detail(1, 1)),
+    (5.0, Detail(2, 1)),
+    (3.0, Detail(3, 1)),
+    (2.0, Detail(4, 1)),
+    (1.5, Detail(5, 1)),
+    (1.0, Detail(6, 1)),
+)
+"""From which sigma on. At the least sigma of each, noise comes out at 50 dB or more against the exact Gaussian, the
+worst of all sinusoids at 37 dB, and a step from black to white is off by 3 levels; photographs are at 65 dB."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Each output block is `stencils[which]` times the coefficients of the cells from `start` to `start + window`."""
+
+    cells: int
+    """Blocks of the input, or groups of them."""
+    kept: int
+    window: int
+    """Cells that a stencil looks at."""
+    starts: NDArray[np.int64]
+    which: NDArray[np.int64]
+    stencils: NDArray[np.float32]
+    """(n, 8, taps): a weight for each of `kept` coefficients of each cell of the window; the first `together` are for
+    the blocks far from the borders."""
+    taps: NDArray[np.int64]
+    """(2, taps): which coefficient, and which cell of the window."""
+    together: int
+    first: int
+    """The first block of the output that has one of those; `inner` cells' worth of them have."""
+    start: int
+    """Where the window of the first of them begins."""
+    inner: int
+    largest: NDArray[np.float64]
+    """(8,): no coefficient of samples within ±1 is larger after the blur."""
+
+
+@lru_cache(maxsize=64)
+def axis_of(length: int, sigma: float, lead: int = 0) -> Axis:
+    """Gives the blur along an axis of so many samples.
+
+    Args:
+        length: Samples.
+        sigma: Standard deviation in samples; at 0 nothing is changed.
+        lead: Samples by which the first block of the input begins before the picture does, 0 to 7.
+    """
+    sigma = max(sigma, _LEAST_SIGMA)
+    detail = detail_for(sigma)
+    size = 8 * detail.together
+    cells = -(-(length + lead) // size)
+    outputs = -(-length // 8)
+    reach = math.ceil(_REACH * sigma / size)
+    window = min(cells, 2 * reach + 1 + (lead > 0))
+    middle = np.minimum((np.arange(outputs) * 8) // size, cells - 1)
+    starts = (middle - reach).clip(0, cells - window)
+    inner = range(min(reach + 1, cells), max(0, cells - reach - 2 - (lead > 0)))
+    if len(inner) == 0 or inner.start >= inner.stop:
+        inner = range(0)
+    apart = np.array([index not in inner for index in middle], bool)
+    chosen = np.nonzero(apart)[0]
+    which = np.zeros(outputs, np.int64)
+    shared = 0
+    if inner:
+        shared = detail.together
+        chosen = np.concatenate([inner.start * shared + np.arange(shared), chosen])
+        which[~apart] = np.nonzero(~apart)[0] % shared
+    which[apart] = shared + np.arange(np.count_nonzero(apart))
+    stencils, largest = _stencils(length, sigma, lead, detail, window, chosen, starts[chosen])
+    cell, coefficient = np.divmod(np.arange(stencils.shape[2]), detail.kept)
+    beyond = cell >= window
+    return Axis(
+        cells,
+        detail.kept,
+        window,
+        starts,
+        which,
+        stencils,
+        np.stack([np.where(beyond, 0, coefficient), np.where(beyond, 0, cell)]),
+        detail.together,
+        inner.start * detail.together,
+        max(0, inner.start - reach),
+        len(inner),
+        largest,
+    )
+
+
+def _stencils(
+    length: int,
+    sigma: float,
+    lead: int,
+    detail: Detail,
+    window: int,
+    outputs: NDArray[np.int64],
+    starts: NDArray[np.int64],
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    size = 8 * detail.together
+    kernel = _wrapped_kernel(2 * length, sigma)
+    to = outputs[:, np.newaxis, np.newaxis] * 8 + np.arange(8)[np.newaxis, :, np.newaxis]
+    of = (starts * size - lead)[:, np.newaxis, np.newaxis] + np.arange(window * size)[np.newaxis, np.newaxis, :]
+    weights = kernel[(to - of) % (2 * length)] + kernel[(to + of + 1) % (2 * length)]
+    weights *= (of >= 0) & (of < length)
+    weights /= weights.sum(axis=2, keepdims=True)
+    basis = BASIS[: detail.kept] if detail.together == 1 else np.full((1, size), math.sqrt(1 / 8))
+    per_cell = weights.reshape(len(outputs), 8, window, size) @ basis.T
+    stencils = np.einsum("uq,eqck->euck", BASIS, per_cell).reshape(len(outputs), 8, -1)
+    stencils = np.pad(stencils, ((0, 0), (0, 0), (0, -stencils.shape[2] % _AT_A_TIME)))
+    largest = np.abs(BASIS @ weights).sum(axis=2).max(axis=0)
+    return np.ascontiguousarray(stencils, np.float32), largest
+
+
+def _wrapped_kernel(period: int, sigma: float) -> NDArray[np.float64]:
+    """Samples of the Gaussian around 0, what lies outside the period folded back in; the sum is 1."""
+    end = math.ceil(6 * sigma)
+    weights = np.exp(-0.5 * (np.arange(-end, end + 1) / sigma) ** 2)
+    kernel = np.bincount(np.arange(-end, end + 1) % period, weights=weights, minlength=period)
+    return np.asarray(kernel / kernel.sum())
+
+
+@lru_cache(maxsize=64)
+def refit(shown: int, kept: int, *, at_end: bool) -> NDArray[np.float32]:
+    """(8, 8): from a block's coefficients to those that, `kept` of them, come nearest to its `shown` samples.
+
+    What an encoder has put beyond the border of the picture is not part of it.
+    """
+    here = BASIS[:, :shown] if at_end else BASIS[:, 8 - shown :]
+    fit = np.zeros((8, 8))
+    fit[:kept] = np.linalg.pinv(here[:kept].T) @ here.T
+    return fit.astype(np.float32)

@@ -1,0 +1,73 @@
+"""What both paths of a JPEG begin and end with."""
+
+from dataclasses import dataclass
+from io import BytesIO
+
+from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
+
+from services.blur_worker.engine import headers
+from services.blur_worker.engine.jpeg.markers import FrameHeader, Scan, Stream, UnfitError
+from services.blur_worker.engine.metadata import Metadata, read_metadata, read_orientation
+from services.blur_worker.engine.picture import Frame, Limits, Picture
+from services.blur_worker.engine.raster import raster_of
+from services.blur_worker.engine.reading import pillow_ours
+from services.blur_worker.engine.sizes import MAX_SIDE, check_pixels
+from services.blur_worker.engine.writing import write
+from services.common.errors import ImageError
+from services.common.spec import BlurSpec, Format
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A sequential JPEG in grey or YCbCr, not yet read."""
+
+    data: bytes
+    stream: Stream
+    scan: Scan
+    """The first one."""
+    frame: FrameHeader
+    metadata: Metadata
+    orientation: int
+
+    @property
+    def displayed(self) -> tuple[int, int]:
+        """Width and height, upright."""
+        size = self.frame.width, self.frame.height
+        return (size[1], size[0]) if self.orientation > 4 else size
+
+    def small_result(self, spec: BlurSpec) -> bytes:
+        """A JPEG of 8×8 pixels with the metadata that the result is to have, written as any other."""
+        small = Frame(raster_of(Image.new("YCbCr" if len(self.frame.components) == 3 else "L", (8, 8))))
+        return write(Picture(Format.JPEG, (small,), self.metadata), [small], Format.JPEG, spec)
+
+
+def open_jpeg(data: bytes, limits: Limits, *, keep_metadata: bool) -> Opened:
+    """Looks at the headers.
+
+    Raises:
+        ImageError: TOO_LARGE.
+        UnfitError: It is something else, or unusual, or damaged.
+    """
+    stream = Stream(data)
+    scan = stream.next_scan(2)
+    frame = stream.frame
+    if scan is None or frame is None or frame.progressive or max(frame.width, frame.height) > MAX_SIDE[Format.JPEG]:
+        raise UnfitError("not a sequential JPEG")
+    try:
+        with pillow_ours(limits), JpegImageFile(BytesIO(data)) as image:
+            check_pixels(image, limits.max_pixels)
+            _check_alike(image, frame)
+            metadata = read_metadata(image, keep=keep_metadata)
+            return Opened(data, stream, scan, frame, metadata, read_orientation(image))
+    except (ImageError, MemoryError, UnfitError):
+        raise
+    except Exception as error:
+        raise UnfitError("Pillow does not read it") from error
+
+
+def _check_alike(image: JpegImageFile, frame: FrameHeader) -> None:
+    if image.size != (frame.width, frame.height):
+        raise UnfitError("a frame that Pillow sees differently")
+    if len(frame.components) == 3 and not headers.stores_ycbcr(image):
+        raise UnfitError("colours other than YCbCr")

@@ -1,0 +1,321 @@
+"""Reads the entropy-coded data of sequential scans: blocks of coefficients, of which only what is asked for is kept.
+
+What keeps indices in range: the bytes are followed by `PADDING` zeros, a block takes at most 64 × 31 bits, and after
+each block the position is compared with the end; table indices are masked or come from ten bits; blocks outside the
+component are dropped; where a block goes was computed, and checked, from the frame header.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.blur_worker.engine.compiling import compiled
+from services.blur_worker.engine.jpeg.huffman import LOOK
+
+PADDING = 512
+"""Bytes beyond the data that may be read."""
+OK, ENDS_EARLY, WRONG_CODE, WRONG_RESTART, TOO_MUCH = range(5)
+"""What reading a scan comes to."""
+
+# Columns of a component's layout.
+HORIZONTAL, VERTICAL, COLUMNS, ROWS, DC, AC, BASE, PER_ROW, PER_COLUMN, RAGGED_RIGHT, RAGGED_BOTTOM = range(11)
+LAYOUT = 11
+SPARE = 72
+"""Numbers behind those of the planes, in which blocks are worked on."""
+
+
+@compiled()
+def _look(data: NDArray[np.uint8], at: np.uint64) -> np.uint64:
+    """The next eight bytes, the first one highest."""
+    word = np.uint64(data[at]) << np.uint64(56)
+    word |= np.uint64(data[at + np.uint64(1)]) << np.uint64(48)
+    word |= np.uint64(data[at + np.uint64(2)]) << np.uint64(40)
+    word |= np.uint64(data[at + np.uint64(3)]) << np.uint64(32)
+    word |= np.uint64(data[at + np.uint64(4)]) << np.uint64(24)
+    word |= np.uint64(data[at + np.uint64(5)]) << np.uint64(16)
+    word |= np.uint64(data[at + np.uint64(6)]) << np.uint64(8)
+    word |= np.uint64(data[at + np.uint64(7)])
+    return word
+
+
+@compiled("Tuple((int64, int64, int64))(Array(uint8, 1, 'C', readonly=True), int64, uint8[::1], int64[::1])")
+def unstuff(
+    data: NDArray[np.uint8], start: int, out: NDArray[np.uint8], bounds: NDArray[np.int64]
+) -> tuple[int, int, int]:
+    """Copies a scan's data without the zeros stuffed after 0xFF, in pieces between restart markers.
+
+    Args:
+        data: The file.
+        start: Where the data of the scan begin, at most the size of the file.
+        out: Takes the bytes; as long as what is left of the file.
+        bounds: Takes where each piece begins in `out`, and where the last one ends.
+
+    Returns:
+        Where the next marker is, -1 if there is none; how many bytes; how many pieces, -1 if markers are out of turn.
+    """
+    size, at, written, pieces = len(data), start, 0, 1
+    bounds[0] = 0
+    while at < size:
+        if at + 8 <= size:
+            word = _look(data, np.uint64(at))
+            # Whether none of eight bytes is 0xFF.
+            if (~word - np.uint64(0x0101010101010101)) & word & np.uint64(0x8080808080808080) == np.uint64(0):
+                to = np.uint64(written)
+                for index in range(8):
+                    out[to + np.uint64(index)] = np.uint8((word >> np.uint64(56 - 8 * index)) & np.uint64(0xFF))
+                written += 8
+                at += 8
+                continue
+        byte = data[at]
+        if byte != 0xFF:
+            out[written] = byte
+            written += 1
+            at += 1
+            continue
+        if at + 1 >= size:
+            return -1, written, pieces
+        after = data[at + 1]
+        if after == 0:
+            out[written] = byte
+            written += 1
+            at += 2
+        elif 0xD0 <= after <= 0xD7:
+            if pieces + 1 >= len(bounds) or after - 0xD0 != (pieces - 1) % 8:
+                return at, written, -1
+            bounds[pieces] = written
+            pieces += 1
+            at += 2
+        elif after == 0xFF:
+            at += 1
+        else:
+            bounds[pieces] = written
+            return at, written, pieces
+    return -1, written, pieces
+
+
+@compiled()
+def _slow_symbol(table: NDArray[np.int32], bits: np.uint64) -> tuple[np.int64, int]:
+    """A code of any length: the symbol and how many bits; -1 if there is no such code."""
+    code = np.int64(bits >> np.uint64(48))
+    for length in range(1, 17):
+        if code < table[(1 << LOOK) + length]:
+            index = table[(1 << LOOK) + 17 + length] + (code >> (16 - length))
+            return np.int64(table[(1 << LOOK) + 34 + (index & 255)]), length
+    return np.int64(-1), 0
+
+
+@compiled()
+def _value(bits: np.uint64, size: np.int64) -> np.int64:
+    """The signed number in the first `size` bits, 1 to 15."""
+    raw = np.int64(bits >> np.uint64(64 - size))
+    return raw if raw >> (size - 1) else np.int64(raw - (1 << size) + 1)
+
+
+@compiled(inline=True)
+def _read_block(
+    data: NDArray[np.uint8],
+    bits: np.uint64,
+    count: np.uint64,
+    at: np.uint64,
+    tables: NDArray[np.int32],
+    dc: int,
+    ac: int,
+    factors: NDArray[np.float32],
+    component: int,
+    targets: NDArray[np.int64],
+    row: int,
+    out: NDArray[np.float32],
+    base: int,
+    spare: int,
+    before: np.int64,
+) -> tuple[np.uint64, np.uint64, np.uint64, np.int64, int]:
+    """Puts a block's coefficients where they are wanted; the reader's state, the DC value, OK or what is wrong.
+
+    `count` of the leading `bits` are certain, the others are the next bits too or 0; `at` is the next byte.
+    """
+    bits |= _look(data, at) >> count
+    at += (np.uint64(63) - count) >> np.uint64(3)
+    count |= np.uint64(56)
+    entry = np.int64(tables[dc, np.int64(bits >> np.uint64(64 - LOOK))])
+    if entry:
+        used = np.uint64(entry & 0xFF)
+        before += entry >> 16
+    else:
+        size, length = _slow_symbol(tables[dc], bits)
+        if size < 0:
+            return bits, count, at, before, WRONG_CODE
+        used = np.uint64(length + size)
+        if size:
+            before += _value(bits << np.uint64(length), size)
+    bits <<= used
+    count -= used
+    out[np.uint64(base)] = before * factors[component, 0]
+    index = np.int64(1)
+    # Of 56 bits the table takes at most ten at a time; anything else is looked at with all of them.
+    fresh = 0
+    while index < 64:
+        if fresh == 0:
+            bits |= _look(data, at) >> count
+            at += (np.uint64(63) - count) >> np.uint64(3)
+            count |= np.uint64(56)
+            fresh = 4
+        fresh -= 1
+        entry = np.int64(tables[ac, np.int64(bits >> np.uint64(64 - LOOK))])
+        if entry:
+            used = np.uint64(entry & 0xFF)
+            index += (entry >> 8) & 0xFF
+            value = entry >> 16
+        else:
+            bits |= _look(data, at) >> count
+            at += (np.uint64(63) - count) >> np.uint64(3)
+            count |= np.uint64(56)
+            fresh = 0
+            symbol, length = _slow_symbol(tables[ac], bits)
+            size = symbol & 15
+            if symbol < 0 or (size == 0 and symbol not in (0, 0xF0)):
+                return bits, count, at, before, WRONG_CODE
+            used = np.uint64(length + size)
+            index += np.int64(128) if symbol == 0 else symbol >> 4
+            value = _value(bits << np.uint64(length), size) if size else np.int64(0)
+        bits <<= used
+        count -= used
+        if index > 63:
+            break
+        target = targets[np.uint64(row), np.uint64(index)]
+        # Without a branch, which would be guessed wrong too often.
+        place = base + target if target >= 0 else spare + 71
+        out[np.uint64(place)] = value * factors[np.uint64(component), np.uint64(index)]
+        index += 1
+    # The end of a block takes the index beyond 127; a run that leaves the block does not.
+    return bits, count, at, before, OK if index == 64 or index > 127 else TOO_MUCH
+
+
+@compiled()
+def _refit(
+    block: NDArray[np.float32],
+    across: NDArray[np.float32],
+    down: NDArray[np.float32],
+    targets: NDArray[np.int64],
+    places: NDArray[np.uint8],
+    out: NDArray[np.float32],
+    base: int,
+) -> None:
+    """Puts the coefficients of a block of 8×8 that goes beyond the picture, fitted to what is in it, where wanted."""
+    for v in range(8):
+        for u in range(8):
+            total = np.float32(0)
+            for index in range(8):
+                total += across[u * 8 + index] * block[v * 8 + index]
+            block[64 + u] = total
+        block[v * 8 : v * 8 + 8] = block[64:]
+    for u in range(8):
+        for v in range(8):
+            total = np.float32(0)
+            for index in range(8):
+                total += down[v * 8 + index] * block[index * 8 + u]
+            block[64 + v] = total
+        for v in range(8):
+            block[v * 8 + u] = block[64 + v]
+    for index in range(64):
+        if targets[index] >= 0:
+            out[base + targets[index]] = block[places[index]]
+
+
+@compiled(
+    "int64(uint8[::1], int64[::1], int64, int64, int64, int64[:, ::1], int32[:, ::1], float32[:, ::1],"
+    " float32[:, ::1], float32[:, ::1], int64[:, ::1], uint8[::1], float32[::1])"
+)
+def read_scan(
+    data: NDArray[np.uint8],
+    bounds: NDArray[np.int64],
+    interval: int,
+    mcu_rows: int,
+    mcu_columns: int,
+    layout: NDArray[np.int64],
+    tables: NDArray[np.int32],
+    factors: NDArray[np.float32],
+    across: NDArray[np.float32],
+    down: NDArray[np.float32],
+    targets: NDArray[np.int64],
+    places: NDArray[np.uint8],
+    out: NDArray[np.float32],
+) -> int:
+    """Reads a sequential scan, and keeps the lowest coefficients of each block.
+
+    Args:
+        data: Its bytes as `unstuff` left them, then `PADDING` zeros.
+        bounds: Begin of each piece, and end of the last one.
+        interval: Units in each piece; those of the whole scan where there are no restarts.
+        mcu_rows: Rows of units; of one block each, if there is a single component.
+        mcu_columns: Units in a row.
+        layout: A row for each component of the scan.
+        tables: DC and AC tables, to which `layout` refers.
+        factors: For each component what to multiply its coefficients by, in the order of the stream.
+        across: For each component (8, 8), row by row: what its last column of blocks is multiplied by, where `layout`
+            says so; the last one changes nothing.
+        down: The same for the last row.
+        targets: For each component where to put each coefficient, in the order of the stream, seen from where the
+            block begins; below 0, it is not wanted. The first one is 0. The last row are `ZIGZAG` themselves.
+        places: `ZIGZAG`.
+        out: Takes the coefficients, all 0 so far; the last `SPARE` are for blocks under way.
+
+    Returns:
+        OK, or what is wrong.
+    """
+    predictions = np.zeros(4, np.int64)
+    spare = len(out) - SPARE
+    piece, left = 0, 0
+    bits, count, at = np.uint64(0), np.uint64(0), np.uint64(0)
+    end = np.int64(0)
+    for row in range(mcu_rows):
+        for column in range(mcu_columns):
+            if left == 0:
+                if piece and np.int64(at) * 8 - np.int64(count) + 7 < end * 8:
+                    return TOO_MUCH
+                if piece + 1 >= len(bounds):
+                    return WRONG_RESTART
+                bits, count, at = np.uint64(0), np.uint64(0), np.uint64(bounds[piece])
+                end = bounds[piece + 1]
+                predictions[:] = 0
+                left = interval
+                piece += 1
+            left -= 1
+            for component in range(len(layout)):
+                dc, ac = layout[component, DC], layout[component, AC]
+                columns, rows = layout[component, COLUMNS], layout[component, ROWS]
+                before = predictions[component]
+                for down_in in range(layout[component, VERTICAL]):
+                    y = row * layout[component, VERTICAL] + down_in
+                    for across_in in range(layout[component, HORIZONTAL]):
+                        x = column * layout[component, HORIZONTAL] + across_in
+                        beyond = y >= rows or x >= columns
+                        ragged = (layout[component, RAGGED_RIGHT] and x == columns - 1) or (
+                            layout[component, RAGGED_BOTTOM] and y == rows - 1
+                        )
+                        base = (
+                            layout[component, BASE] + y * layout[component, PER_ROW] + x * layout[component, PER_COLUMN]
+                        )
+                        aside = beyond or ragged
+                        bits, count, at, before, state = _read_block(
+                            data, bits, count, at, tables, dc, ac, factors, component, targets,
+                            len(layout) if aside else component, out, spare if aside else base, spare, before,
+                        )  # fmt: skip
+                        if aside:
+                            if ragged and not beyond:
+                                _refit(
+                                    out[spare:],
+                                    across[component if x == columns - 1 else len(layout)],
+                                    down[component if y == rows - 1 else len(layout)],
+                                    targets[component],
+                                    places,
+                                    out,
+                                    base,
+                                )
+                            out[spare:] = 0
+                        if state:
+                            return state
+                        if np.int64(at) * 8 - np.int64(count) > end * 8:
+                            return ENDS_EARLY
+                predictions[component] = before
+    if np.int64(at) * 8 - np.int64(count) + 7 < end * 8:
+        return TOO_MUCH
+    return OK if piece + 1 == len(bounds) else WRONG_RESTART

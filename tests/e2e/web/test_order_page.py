@@ -1,0 +1,131 @@
+"""The order's page with scripts: ways in for files, what is refused, an effect of one image's own, languages."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+from playwright.sync_api import FilePayload, Page, Request, Route, expect
+
+from tests.e2e.conftest import PHOTOGRAPHS
+
+# A file made in the page, handed over as a browser does when one is dropped or pasted.
+HAND_OVER = """
+async ([kind, name]) => {
+  const canvas = document.createElement("canvas");
+  const blob = await new Promise((done) => canvas.toBlob(done, "image/png"));
+  const data = new DataTransfer();
+  data.items.add(new File([blob], name, { type: "image/png" }));
+  const event = kind === "paste"
+    ? new ClipboardEvent("paste", { clipboardData: data, bubbles: true })
+    : new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true });
+  document.body.dispatchEvent(event);
+}
+"""
+
+
+@pytest.mark.parametrize("kind", ["drop", "paste"])
+def test_images_can_be_dropped_and_pasted(page: Page, kind: str) -> None:
+    page.goto("/")
+    page.evaluate(HAND_OVER, [kind, "given.png"])
+    expect(page.locator(".strip .name")).to_have_text(["given.png"])
+    expect(page.locator("#preview")).to_be_visible()
+
+
+def test_what_is_refused_stands_beside_the_file_and_the_rest_stays(page: Page) -> None:
+    page.goto("/")
+    page.set_input_files("#files", [PHOTOGRAPHS / "rocket.jpg"])
+    page.set_input_files("#files", FilePayload(name="notes.txt", mimeType="text/plain", buffer=b"x"))
+    page.set_input_files("#files", FilePayload(name=f"{'n' * 256}.png", mimeType="image/png", buffer=b"x"))
+    page.fill("#email", "nobody@nowhere")  # enough of an address for the browser
+    page.click("#submit")
+    expect(page.locator("#refused")).to_contain_text("notes.txt: Not an image")
+    page.get_by_role("button", name="Remove notes.txt").click()
+    page.click("#submit")
+    # The gateway's own judgement of the rest.
+    expect(page.locator(".strip li.bad .wrong")).to_have_text("The name of this file is too long.")
+    expect(page.locator("#email-wrong")).to_have_text("This is not an e-mail address.")
+    expect(page.locator("#email")).to_be_focused()
+    expect(page.locator(".strip li")).to_have_count(2)
+    page.locator(".strip li.bad .remove").click()
+    page.fill("#email", "somebody@example.org")
+    page.click("#submit")
+    page.wait_for_url("**/orders/*")
+    expect(page.locator(".summary.succeeded")).to_be_visible()
+
+
+def test_a_limit_is_told_before_anything_is_sent(page: Page) -> None:
+    def lower(route: Route) -> None:
+        answer = route.fetch()
+        facts = re.sub(r'"max_image_bytes": \d+', '"max_image_bytes": 200000', answer.text())
+        route.fulfill(response=answer, body=facts)
+
+    page.route("**/", lower)
+    page.goto("/")
+    page.set_input_files("#files", [PHOTOGRAPHS / "rocket.jpg", PHOTOGRAPHS / "coffee.png"])
+    expect(page.locator(".strip li.bad .name")).to_have_text(["coffee.png"])
+    expect(page.locator(".strip li.bad .wrong")).to_have_text("Larger than the 200 kB that this server takes.")
+
+
+def test_an_image_can_have_an_effect_and_regions_of_its_own(page: Page) -> None:
+    sent: list[dict[str, Any]] = []
+
+    def look(request: Request) -> None:
+        if request.url.endswith("/check"):
+            sent.append(json.loads(request.post_data or ""))
+
+    page.on("request", look)
+    page.goto("/")
+    page.set_input_files("#files", [PHOTOGRAPHS / "rocket.jpg", PHOTOGRAPHS / "coffee.png"])
+    expect(page.locator(".strip img")).to_have_count(2)
+    before = page.evaluate("document.getElementById('preview').toDataURL()")
+    page.locator("#strength").fill("9")
+    page.wait_for_function("before => document.getElementById('preview').toDataURL() !== before", arg=before)
+    page.get_by_role("button", name="Choose coffee.png").click()
+    page.locator("#scope label").last.click()
+    page.check("[name=effect][value=solid]", force=True)
+    page.click("#add-region")
+    page.get_by_label("Left %").fill("10")
+    page.get_by_label("Left %").press("Enter")
+    page.check("#outside")
+    page.get_by_role("button", name="Choose rocket.jpg").click()
+    expect(page.locator("[name=effect][value=gaussian]")).to_be_checked()
+    page.fill("#email", "own@example.org")
+    page.click("#submit")
+    page.wait_for_url("**/orders/*")
+    (manifest,) = sent
+    assert (manifest["spec"]["effect"], manifest["spec"]["strength"]) == ("gaussian", 9)
+    first, second = (image["spec"] for image in manifest["images"])
+    assert first is None
+    assert (second["effect"], second["outside"]) == ("solid", True)
+    assert second["regions"][0]["left"] == pytest.approx(0.1)
+    expect(page.locator(".summary.succeeded")).to_be_visible()
+
+
+def test_an_upload_can_be_stopped_and_begun_again(page: Page) -> None:
+    held: list[Route] = []
+    page.route("**/api/orders", lambda route: held.append(route))  # noqa: PLW0108 - it wants a function
+    page.goto("/")
+    page.set_input_files("#files", [PHOTOGRAPHS / "rocket.jpg"])
+    page.fill("#email", "patient@example.org")
+    page.click("#submit")
+    expect(page.locator("#upload-text")).to_contain_text("Uploading")
+    page.click("#stop-upload")
+    expect(page.locator("#refused")).to_contain_text("The upload was stopped")
+    page.unroute("**/api/orders")
+    page.click("#submit")
+    page.wait_for_url("**/orders/*")
+
+
+def test_in_russian_until_somebody_chooses_otherwise(visit: Any) -> None:
+    page: Page = visit(locale="ru-RU").page()
+    page.goto("/")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Размыть изображения")
+    page.set_input_files("#files", [PHOTOGRAPHS / name for name in ("rocket.jpg", "coffee.png")])
+    expect(page.locator("#submit")).to_have_text("Размыть 2 изображения")
+    page.goto("/mailing")
+    page.get_by_role("button", name="English").click()
+    page.wait_for_url("**/mailing")
+    expect(page.locator("html")).to_have_attribute("lang", "en")
+    page.goto("/orders/00000000-0000-4000-8000-000000000000")
+    expect(page.get_by_role("heading", level=1)).to_have_text("There is no such order")

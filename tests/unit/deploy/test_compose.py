@@ -1,0 +1,88 @@
+"""The composition keeps its rules: what each of our containers may, and has to, do."""
+
+import os
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[3]
+COMPOSITION: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))
+SERVICES: dict[str, dict[str, Any]] = COMPOSITION["services"]
+OURS = sorted(path.parent.name for path in (ROOT / "services").glob("*/Dockerfile"))
+
+
+def test_every_service_has_its_image() -> None:
+    assert OURS == ["blur_worker", "gateway", "mailer", "scheduler", "web"]
+    assert {SERVICES[name]["build"]["dockerfile"] for name in OURS} == {f"services/{name}/Dockerfile" for name in OURS}
+
+
+@pytest.mark.parametrize("name", [*OURS, "migrate"])
+def test_our_containers_may_little(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_container_has_limits(name: str) -> None:
+    assert {"mem_limit", "cpus", "networks"} <= SERVICES[name].keys()
+    for port in SERVICES[name].get("ports", ()):
+        assert port.startswith(("127.0.0.1:", "${GATEWAY_HOST:-127.0.0.1}:")), "open to everyone by default"
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_images_are_plain_and_run_as_nobody(name: str) -> None:
+    text = (ROOT / f"services/{name}/Dockerfile").read_text("utf-8")
+    assert not re.search(r"# *syntax=|--link|--mount|<<", text)
+    assert re.search(r"^USER 10001$", text, re.MULTILINE)
+    assert "HEALTHCHECK" in text
+    assert "--require-hashes" in text
+    lock = (ROOT / f"services/{name}/requirements.lock").read_text("utf-8")
+    assert "://" not in lock
+    needs = set(re.findall(r"^([a-z0-9-]+)==", lock, re.MULTILINE))
+    foreign = {"dramatiq", "sqlalchemy"} if name == "web" else {"uvicorn"}
+    assert not needs & (foreign | {"pytest", "scikit-image"})
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_lock_has_all_that_its_service_needs(name: str) -> None:
+    lock = (ROOT / f"services/{name}/requirements.lock").read_text("utf-8")
+    locked = set(re.findall(r"^([a-z0-9-]+)==", lock, re.MULTILINE))
+    assert _needs(name.replace("_", "-")) <= locked, "run 'make lock'"
+
+
+def _needs(extra: str) -> set[str]:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    names: set[str] = set()
+    for requirement in extras[extra]:
+        if within := re.match(r"imageblur\[([\w,-]+)\]", requirement):
+            names = names.union(*map(_needs, within[1].split(",")))
+        elif found := re.match(r"[\w-]+", requirement):
+            names.add(found[0].lower().replace("_", "-"))
+    return names
+
+
+@pytest.mark.skipif(not shutil.which("openssl") and os.environ.get("CI") != "true", reason="there is no openssl")
+def test_every_secret_is_made_and_none_is_in_the_composition(tmp_path: Path) -> None:
+    (tmp_path / "secrets.sh").write_bytes((ROOT / "deploy/secrets.sh").read_bytes())
+    for _ in range(2):  # the second time changes nothing
+        subprocess.run(["bash", tmp_path / "secrets.sh"], check=True, capture_output=True, timeout=60)
+        made = {path.name: path.read_bytes() for path in (tmp_path / "secrets").iterdir()}
+    assert (tmp_path / "secrets").stat().st_mode & 0o077 == 0
+    named = {Path(secret["file"]).name for secret in COMPOSITION["secrets"].values()}
+    assert named - made.keys() == {"imageblur_gateway_key"}  # deploy/web.sh makes it, when there is a gateway
+    password = made["postgres_password"].strip()
+    assert password in made["imageblur_database_url"]
+    assert made["s3_secret"].strip() in made["imageblur_blob_url"]
+    assert made["s3_secret"].strip() in made["s3.json"]
+    assert made["valkey_password"].strip() in made["imageblur_broker_url"]
+    assert len(password) == 48
+    used = {secret for service in SERVICES.values() for secret in service.get("secrets", ())}
+    assert used == COMPOSITION["secrets"].keys()

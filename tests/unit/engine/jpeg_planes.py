@@ -1,0 +1,83 @@
+"""The planes of a JPEG before and after the blur, read by ways other than the one that is tested."""
+
+from io import BytesIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
+
+from services.blur_worker.engine.jpeg.blurring import PlaneBlur
+from services.blur_worker.engine.jpeg.grid import plan
+from services.blur_worker.engine.jpeg.markers import FrameHeader, Stream
+from services.blur_worker.engine.jpeg.reading import read_sequential
+
+Plane = NDArray[np.float64]
+
+_frequency, _position = np.mgrid[0:8, 0:8]
+DCT = np.cos((2 * _position + 1) * _frequency * np.pi / 16) * np.where(_frequency, 0.5, np.sqrt(1 / 8))
+"""(frequency, position)"""
+
+
+def header(data: bytes) -> FrameHeader:
+    stream = Stream(data)
+    stream.next_scan(2)
+    assert stream.frame
+    return stream.frame
+
+
+def synthesized(data: bytes, sigma: float, orientation: int = 1, divisor: int = 1) -> list[Plane]:
+    """What the blur makes of each plane before it is rounded, from the very coefficients that would be rounded."""
+    stream = Stream(data)
+    scan = stream.next_scan(2)
+    assert stream.frame
+    picture = plan(stream.frame, sigma, orientation)
+    read_sequential(data, stream, scan, picture)
+    planes = []
+    for grid in picture.grids:
+        blur = PlaneBlur(grid, np.full(64, divisor, np.uint16))
+        rounded = np.empty((blur.rows, blur.kinds, blur.columns), np.int16)
+        exact = np.empty(rounded.shape, np.float32)
+        blur.rows_of(0, blur.rows, rounded, exact)
+        blocks = np.zeros((blur.rows, 8, 8, blur.columns))
+        kinds = [(v, u) for v, wide in enumerate(blur.wide) for u in range(wide)]
+        for kind, (v, u) in enumerate(kinds):
+            blocks[:, v, u] = exact[:, kind]
+        samples = np.einsum("rvuc,vy,ux->rycx", blocks, DCT, DCT).reshape(blur.rows * 8, blur.columns * 8) + 128
+        planes.append(samples[: grid.height, : grid.width])
+    return planes
+
+
+def stored(data: bytes) -> Plane:
+    """Luma as libjpeg decodes it: stored samples, rounded and clamped."""
+    with JpegImageFile(BytesIO(data)) as image:
+        image.draft("YCbCr", None)
+        image.load()
+        return np.asarray(image.getchannel(0)).astype(np.float64)
+
+
+def gaussian(plane: Plane, sigma: float) -> Plane:
+    """In float64, by cosine transform: mirrored for ever."""
+    for _ in range(2):
+        length = plane.shape[1]
+        offsets = np.arange(-int(8 * sigma) - 8, int(8 * sigma) + 9)
+        taps = np.exp(-0.5 * (offsets / sigma) ** 2)
+        kernel = np.bincount(offsets % (2 * length), weights=taps / taps.sum(), minlength=2 * length)
+        both = np.concatenate([plane, plane[:, ::-1]], axis=1)
+        plane = np.fft.irfft(np.fft.rfft(both) * np.fft.rfft(kernel).real, 2 * length)[:, :length].T
+    return plane
+
+
+def turned(plane: Plane, orientation: int) -> Plane:
+    """As EXIF says that it is to be displayed."""
+    image = Image.fromarray(plane.astype(np.float32))
+    turn = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_270,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_90,
+    }.get(orientation)
+    return np.asarray(image.transpose(turn) if turn is not None else image).astype(np.float64)

@@ -1,0 +1,116 @@
+"""Regions of a JPEG: what they do not touch is, to the bit, what it was."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from services.blur_worker.engine.jpeg.grid import plan_as_stored
+from services.blur_worker.engine.jpeg.markers import Stream
+from services.blur_worker.engine.jpeg.reading import read_sequential
+from services.common.spec import Effect, Gaussian, Pixelate, Region, Solid
+from tests.unit.engine.jpeg_planes import stored
+from tests.unit.engine.samples import LEFT_HALF, MIDDLE, encode, opened, photo, psnr, run, samples, whole_photo
+
+EFFECTS = [Gaussian(5), Pixelate(8), Solid("#00ff00")]
+FILES: list[dict[str, Any]] = [
+    {"subsampling": "4:4:4", "quality": 100},
+    {"subsampling": "4:2:2", "quality": 60},
+    {"subsampling": "4:2:0", "optimize": True},
+    {"subsampling": "4:2:0", "restart_marker_blocks": 5},
+]
+
+
+def coefficients(data: bytes) -> list[NDArray[np.float32]]:
+    """(rows, 64, columns) of each component."""
+    stream = Stream(data)
+    scan = stream.next_scan(2)
+    assert stream.frame
+    picture = plan_as_stored(stream.frame)
+    read_sequential(data, stream, scan, picture)
+    return [grid.values.reshape(grid.rows, 64, grid.columns) for grid in picture.grids]
+
+
+@pytest.mark.parametrize("options", FILES)
+@pytest.mark.parametrize("effect", EFFECTS)
+@pytest.mark.parametrize("size", [(96, 64), (99, 61)])
+def test_blocks_that_are_not_touched_stay(options: dict[str, Any], effect: Effect, size: tuple[int, int]) -> None:
+    data = encode(photo(*size), "JPEG", **options)
+    result = run(data, effect, Region("box", 0.5, 0.5, 0.2, 0.2))
+    assert (result.path, result.width, result.height) == ("jpeg-splice", *size)
+    left, top = int(0.5 * size[0]), int(0.5 * size[1])
+    for before, after in zip(coefficients(data), coefficients(result.data), strict=True):
+        side = 8 * round(size[0] / before.shape[2] / 8)
+        changed = (before != after).any(axis=1)
+        assert changed.any()
+        assert not changed[: top // side].any()
+        assert not changed[:, : left // side].any()
+    # libjpeg draws chroma out of neighbouring samples too: a pixel beyond the blocks may see what they are now.
+    one, other = (np.asarray(opened(each)).astype(int) for each in (data, result.data))
+    assert (one[: top // 16 * 16 - 1] == other[: top // 16 * 16 - 1]).all()
+    assert (one[:, : left // 16 * 16 - 1] == other[:, : left // 16 * 16 - 1]).all()
+    luma = stored(data) != stored(result.data)
+    assert not luma[: top // 8 * 8].any()
+    assert not luma[:, : left // 8 * 8].any()
+
+
+@pytest.mark.parametrize("effect", EFFECTS)
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_inside_it_looks_like_the_effect(effect: Effect, mode: str) -> None:
+    image = photo().convert(mode)
+    data = encode(image, "JPEG", quality=95)
+    inside = samples(opened(run(data, effect, MIDDLE).data))[16:48, 24:72]
+    whole = samples(opened(run(data, effect, quality=95).data))[16:48, 24:72]
+    # Colours of the outside reach in by a sample of chroma.
+    assert psnr(inside[4:-4, 4:-4], whole[4:-4, 4:-4]) > 38
+
+
+def test_inverted_and_soft_regions() -> None:
+    data = encode(whole_photo(), "JPEG", quality=92)
+    region = Region("ellipse", 0.3, 0.1, 0.3, 0.4, feather=0.05)
+    result = run(data, Gaussian(8), region, invert_regions=True)
+    assert result.path == "jpeg-splice"
+    before, after = samples(opened(data)), samples(opened(result.data))
+    assert (before[128:208, 200:256] == after[128:208, 200:256]).all()
+    assert psnr(before[400:], after[400:]) < 32
+
+
+def test_regions_that_touch_nothing_visible_change_nothing() -> None:
+    data = encode(photo(), "JPEG")
+    result = run(data, Gaussian(5), Region("box", 0, 0, 1, 1), invert_regions=True)
+    assert all((one == other).all() for one, other in zip(coefficients(data), coefficients(result.data), strict=True))
+
+
+@pytest.mark.parametrize("quality", [75, 100])
+def test_a_filled_block_tells_nothing_of_what_it_hid(quality: int) -> None:
+    dark, bright = photo().point([value // 2 for value in range(256)] * 3), photo().point([200] * 768)
+    one, other = (
+        coefficients(run(encode(image, "JPEG", quality=quality), Solid("#336699"), Region("box", 0, 0, 0.5, 1)).data)
+        for image in (dark, bright)
+    )
+    for first, second in zip(one, other, strict=True):
+        assert (first[:, :, : first.shape[2] // 2] == second[:, :, : first.shape[2] // 2]).all()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"progressive": True},
+        {"keep_rgb": True},
+        {"exif": b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"},
+    ],
+)
+def test_files_that_go_another_way(options: dict[str, Any]) -> None:
+    data = encode(photo(), "JPEG", **options)
+    assert run(data, Gaussian(5), LEFT_HALF).path == "pixels"
+
+
+def test_black_at_the_highest_quality_has_its_code() -> None:
+    image = Image.new("L", (64, 64))
+    image.paste(255, (8, 8, 24, 64))
+    data = encode(image, "JPEG", quality=100)
+    result = run(data, Solid("#808080"), Region("box", 0.5, 0, 0.5, 1))
+    assert result.path == "jpeg-splice"
+    assert (stored(result.data)[:, :32] == stored(data)[:, :32]).all()
