@@ -10,7 +10,6 @@ from markupsafe import Markup
 
 WIDTH, HEIGHT = 600.0, 120.0
 """Units of the picture, which is stretched to the room that it has."""
-_HEADROOM = 1.08
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ def top(series: Sequence[Series], *, stacked: bool) -> float:
 
 def bars(*series: Series) -> Markup:
     """A column for each step, the series one upon the other."""
-    scale = HEIGHT / (top(series, stacked=True) * _HEADROOM or 1)
+    scale = HEIGHT / (top(series, stacked=True) or 1)
     count = len(series[0].values)
     step = WIDTH / max(1, count)
     drawn = []
@@ -49,8 +48,8 @@ def bars(*series: Series) -> Markup:
 
 
 def lines(*series: Series) -> Markup:
-    """A line for each series; it is broken where there are no values, and one by itself is a dot."""
-    scale = HEIGHT / (top(series, stacked=False) * _HEADROOM or 1)
+    """A line for each series; it is broken where there are no values, and one by itself is a stroke."""
+    scale = HEIGHT / (top(series, stacked=False) or 1)
     drawn = []
     for one in series:
         step = WIDTH / max(1, len(one.values))
@@ -65,8 +64,8 @@ def _strokes(values: Sequence[float | None], step: float, scale: float) -> Itera
     for index, value in enumerate(values):
         if value is not None:
             x, y = (index + 0.5) * step, HEIGHT - value * scale
-            # So short a line is a dot, its ends being round.
-            yield f"L{x:.1f} {y:.1f}" if drawing else f"M{x:.1f} {y:.1f}h0.01"
+            # Begun with a stroke of its own, so that one by itself is seen.
+            yield f"L{x:.1f} {y:.1f}" if drawing else f"M{x - step / 3:.1f} {y:.1f}H{x:.1f}"
         drawing = value is not None
 
 

@@ -10,6 +10,7 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
 
+from services.common.orders import RETRIABLE
 from services.web.mailing import read_fields
 from services.web.operator.gate import Gate, Operator, done
 
@@ -25,6 +26,11 @@ class Group:
     group: operator_pb2.FailureGroup
     kind: str
     reason: str
+
+    @property
+    def retriable(self) -> bool:
+        """Whether trying again may help: of images that depends on the reason, which else lies in the file."""
+        return self.kind == "letter" or self.reason.upper() in RETRIABLE
 
 
 class Failures:

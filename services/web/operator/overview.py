@@ -110,7 +110,7 @@ def _plots(points: Sequence[_Point]) -> list[Plot]:
         _plot("images", counted("good", lambda p: p.images_succeeded), counted("bad", lambda p: p.images_failed)),
         _plot("wait", timed("p50", "wait_p50"), timed("p95", "wait_p95"), in_seconds=True),
         _plot("work", timed("p50", "work_p50"), timed("p95", "work_p95"), in_seconds=True),
-        _plot("accepted", counted("orders", lambda p: p.orders), counted("letters", lambda p: p.letters_sent)),
+        _plot("accepted", counted("accepted", lambda p: p.orders), counted("mailed", lambda p: p.letters_sent)),
     ]
 
 
