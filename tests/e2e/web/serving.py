@@ -37,7 +37,7 @@ def pages_for_others(settings: WebSettings) -> Iterator[str]:
 
 @contextmanager
 def _served(values: Mapping[str, str]) -> Iterator[str]:
-    environment = os.environ | {"IMAGEBLUR_MAILBOX_DIR": ""} | values
+    environment = os.environ | {"IMAGEBLUR_MAILBOX_DIR": "", **values}
     process = subprocess.Popen([sys.executable, "-m", "services.web"], env=environment, stderr=subprocess.DEVNULL)
     address = f"http://{values['IMAGEBLUR_WEB_ADDRESS']}/"
     try:
