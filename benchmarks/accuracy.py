@@ -22,9 +22,14 @@ class Error:
 
 
 def error_of(source: bytes, blurred: bytes, sigma: float) -> Error:
-    """Against the Gaussian in float64 of the source's decoded samples; the upper left part, its edges included."""
+    """Against the Gaussian in float64 of the source's decoded samples; the upper left part, its edges included.
+
+    Where nothing is to be seen, colours do not count.
+    """
     expected = _exact(source, sigma)
     difference = _pixels(blurred, _SIDE)[: len(expected), : expected.shape[1]] - expected
+    if expected.shape[2] == 4:
+        difference[expected[..., 3] < 0.5, :3] = 0
     return Error(10 * math.log10(255**2 / float(np.mean(difference**2))), float(np.abs(difference).max()))
 
 

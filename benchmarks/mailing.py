@@ -223,7 +223,9 @@ def _watch(
         if len(peaks) % 30 == 0:
             print(f"  {time.monotonic() - begin:5.0f} s: {len(Sink.arrived) - len(asked):,} reached", flush=True)
     seconds = time.monotonic() - begin
-    time.sleep(3)
+    deadline = time.monotonic() + 60
+    while not Sink.arrived.keys() >= asked.keys() and time.monotonic() < deadline:
+        time.sleep(0.1)
     return _report(fleet, asked, peaks, count, seconds)
 
 

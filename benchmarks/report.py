@@ -16,10 +16,12 @@ class Bar:
     measured: float
     least: float
     aim: float
+    at_most: bool = False
+    """Whether less is better."""
 
     def row(self) -> list[str]:
-        """Of the table of bars; less is better where the aim is below the least."""
-        sign = 1 if self.aim >= self.least else -1
+        """Of the table of bars."""
+        sign = -1 if self.at_most else 1
         verdict = next(
             (
                 text

@@ -3,7 +3,7 @@
 import ipaddress
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
@@ -32,7 +32,7 @@ class Security:
     plaintext_key: True: send the key to another machine without TLS, too: only in a network that is one's own.
     """
 
-    key: str | None = None
+    key: str | None = field(default=None, repr=False)
     tls: bool | None = None
     ca_file: str | os.PathLike[str] | None = None
     certificate_file: str | os.PathLike[str] | None = None

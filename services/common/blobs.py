@@ -172,6 +172,20 @@ class BlobStore:
             for chunk in obstore.get(self._store, key, options=options).stream(min_chunk_size=CHUNK):
                 yield bytes(chunk)
 
+    def exists(self, key: str) -> bool:
+        """Whether there is a blob.
+
+        Raises:
+            Unavailable: The store cannot be reached.
+        """
+        try:
+            with _translated():
+                self._mounted()
+                obstore.head(self._store, key)
+        except MissingBlob:
+            return False
+        return True
+
     def local_path(self, key: str) -> Path | None:
         """The blob's file, if the store is a folder."""
         return self._folder / key if self._folder else None

@@ -4,6 +4,7 @@ An address stands in orders and among subscribers, and nowhere else.
 """
 
 import argparse
+import contextlib
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,7 @@ from services.common.db import orders, subscribers, unowned_blobs
 from services.common.db.clock import to_datetime
 from services.common.db.engine import Database
 from services.common.db.models import Base, Delivery, Image, Letter, Order, Subscriber
+from services.common.errors import NotFound
 from services.common.orders import blob_prefix
 from services.common.settings import CommonSettings
 from services.common.startup import run
@@ -40,17 +42,9 @@ class People:
         """All that is kept of an address: subscription, orders, images, deliveries, letters; no image's bytes."""
         with self.database.read() as session:
             subscriber = session.scalar(select(Subscriber).where(Subscriber.email_key == address.casefold()))
-            letters = (
-                [
-                    _values(letter)
-                    for letter in session.scalars(select(Letter).where(Letter.subscriber_id == subscriber.id))
-                ]
-                if subscriber
-                else []
-            )
             return {
                 "address": address,
-                "subscription": {**_values(subscriber), "letters": letters} if subscriber else None,
+                "subscription": _subscription(session, subscriber) if subscriber else None,
                 "orders": [_order(session, order_id) for order_id in _orders_of(session, address)],
             }
 
@@ -61,7 +55,7 @@ class People:
             found = _orders_of(session, address)
         for order_id in found:
             # As when its owner deletes it, one by one: what is interrupted leaves a row that leads to the blobs.
-            with self.database.write() as session:
+            with contextlib.suppress(NotFound), self.database.write() as session:
                 orders.delete_order(session, order_id)
                 unowned_blobs.disown(session, order_id)
             self.blobs.delete_prefix(blob_prefix(order_id))
@@ -80,6 +74,11 @@ def _orders_of(session: Session, address: str) -> Sequence[UUID]:
     same = func.lower(Order.email) == func.lower(address)
     exactly = Order.email.in_({address, address.casefold()})
     return session.scalars(select(Order.id).where(same | exactly).order_by(Order.created_at)).all()
+
+
+def _subscription(session: Session, subscriber: Subscriber) -> dict[str, Any]:
+    letters = session.scalars(select(Letter).where(Letter.subscriber_id == subscriber.id))
+    return {**_values(subscriber), "letters": [_values(letter) for letter in letters]}
 
 
 def _order(session: Session, order_id: UUID) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from services.common.errors import ConfigurationError
 
@@ -41,8 +41,12 @@ class Settings(BaseSettings):
             ConfigurationError: One line for each variable that is wrong, naming it.
         """
         folder = os.environ.get(PREFIX + "SECRETS_DIR") or SECRETS_DIR
+        # Others may have secrets of theirs in the usual folder, which are none of our business.
+        ours = Path(folder).is_dir() and os.access(folder, os.R_OK | os.X_OK)
         try:
-            return cls(_secrets_dir=folder if Path(folder).is_dir() else None)  # type: ignore[call-arg]
+            return cls(_secrets_dir=folder if ours else None)  # type: ignore[call-arg]
+        except SettingsError as error:
+            raise ConfigurationError(f"{PREFIX}SECRETS_DIR: {error.__cause__ or error}") from None
         except ValidationError as error:
             raise ConfigurationError("\n".join(map(_describe, error.errors()))) from None
 

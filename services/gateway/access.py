@@ -62,6 +62,7 @@ class Access:
         Raises:
             Unauthenticated: A key is needed, or the one that came opens nothing.
             PermissionDenied: The caller is known and may not call this.
+            Unavailable: A key came, and keys cannot be checked now.
         """
         if method.startswith(self._free):
             return Caller(Role.CLIENT)

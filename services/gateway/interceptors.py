@@ -137,7 +137,10 @@ class _Call:
 
     async def _fail(self, context: Context, error: Exception) -> NoReturn:
         if isinstance(error, aio.AbortError):
-            self._account.close("ABORTED")
+            # Health and reflection answer so by themselves. The code may be a number, whatever the stubs say.
+            code: Any = context.code()
+            names = (known.name for known in grpc.StatusCode if code in {known, known.value[0]})
+            self._account.close(next(names, "UNKNOWN"))
             raise error
         status = rpc_status.to_status(to_status(error))
         self._account.close(status.code.name)

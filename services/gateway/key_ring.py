@@ -12,13 +12,13 @@ from services.common import keys, log
 from services.common.db import api_keys
 from services.common.db.api_keys import Live
 from services.common.db.engine import Database
-from services.common.errors import ImageBlurError
+from services.common.errors import ImageBlurError, Unavailable
 from services.gateway.callers import Caller
 from services.gateway.offload import Offload
 
 REFRESH_SECONDS = 2.0
 TRUST_SECONDS = 30.0
-"""How long keys are relied on while the database is away. Nothing can be done then anyway, but to watch."""
+"""How long keys are relied on while the database is away; longer, and nobody knows which were revoked."""
 USED_SECONDS = 60.0
 """How exactly it is known when a key was used last."""
 
@@ -39,14 +39,20 @@ class KeyRing:
         self._told: dict[UUID, float] = {}
 
     def find(self, key: str) -> Caller | None:
-        """Whose key this is; None if it opens nothing, whether it is unknown, was revoked or has expired."""
+        """Whose key this is; None if it opens nothing, whether it is unknown, was revoked or has expired.
+
+        Raises:
+            Unavailable: The keys could not be read for too long, so nothing can be said of any.
+        """
+        now = time.monotonic()
+        if now > self._read_at + TRUST_SECONDS:
+            raise Unavailable("API keys cannot be checked: the database cannot be reached")
         digest = keys.digest(key)
         live, ends = self._found.get(digest, (None, float("inf")))
         # The same steps whatever the answer. (The look-up tells nothing: who does not know a key cannot choose what its
         # digest begins with.)
         same = hmac.compare_digest(live.digest if live else _NOBODY, digest)
-        now = time.monotonic()
-        if not same or live is None or now >= ends or now > self._read_at + TRUST_SECONDS:
+        if not same or live is None or now >= ends:
             return None
         self._used.add(live.key_id)
         return Caller(live.role, live.key_id)

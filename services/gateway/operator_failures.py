@@ -7,10 +7,11 @@ from uuid import UUID
 from services.common import log
 from services.common.blobs import BlobStore
 from services.common.broker import Broker
-from services.common.db import audit, failures, orders, windows
+from services.common.db import audit, failures, orders, second_chances, windows
 from services.common.db.audit import Deed
 from services.common.db.engine import Database
-from services.common.db.failures import Filter, Kind, NotRetriable, Retried
+from services.common.db.failures import Filter, Kind
+from services.common.db.second_chances import NotRetriable, Retried
 from services.common.errors import Unavailable
 from services.common.messages import blur_image, send_letter
 from services.common.orders import source_key
@@ -71,12 +72,12 @@ class OperatorFailures:
         for failure_id, kind in meant:
             with self.database.write() as session:
                 if kind == "IMAGE":
-                    image = failures.drop_image(session, failure_id)
+                    image = second_chances.drop_image(session, failure_id)
                     dropped = image is not None
                     if image:
                         originals.append(source_key(*image))
                 else:
-                    dropped = failures.drop_letter(session, failure_id)
+                    dropped = second_chances.drop_letter(session, failure_id)
                 if dropped:
                     done += 1
                     audit.record(session, deed, _subject(kind, failure_id))
@@ -102,9 +103,12 @@ class OperatorFailures:
             raise NotRetriable("there is no such failure")
         with self.database.write() as session:
             if kind == "LETTER":
-                retried = failures.retry_letter(session, failure_id)
+                retried = second_chances.retry_letter(session, failure_id)
             else:
-                retried = failures.retry_image(session, failure_id)
+                retried = second_chances.retry_image(session, failure_id)
+                # Of what failed before originals were kept there is none.
+                if retried.order_id and not self.blobs.exists(source_key(retried.order_id, retried.position)):
+                    raise NotRetriable("the original is gone")
             audit.record(session, deed, _subject(kind, failure_id))
         return retried
 

@@ -10,7 +10,7 @@ from dramatiq import Message
 from services.common import log
 from services.common.blobs import BlobStore
 from services.common.broker import Broker
-from services.common.db import idempotency, images, letters, mailings, orders, outbox, tidying, unowned_blobs
+from services.common.db import errands, idempotency, images, letters, mailings, orders, outbox, tidying, unowned_blobs
 from services.common.db.engine import Database
 from services.common.db.models import Image, Letter
 from services.common.db.tidying import surplus_keys
@@ -116,7 +116,7 @@ class Sweep:
             tidying.tidied(session, [image.image_id for image in ended])
 
     def expired(self) -> None:
-        """Orders past their time: address and blobs are forgotten; and request ids past theirs."""
+        """Orders past their time: address and blobs are forgotten; and request ids and errands past theirs."""
         with self.database.read() as session:
             due = orders.due_to_expire(session, limit=BATCH)
         for order_id in due:
@@ -127,6 +127,7 @@ class Sweep:
             self.broker.announce(order_id, ended=True)
         with self.database.write() as session:
             idempotency.forget_expired(session)
+            errands.forget_old(session)
         self.blobs_without_order()
 
     def _resend(self, model: outbox.Sent, queue: str, message: Callable[[UUID], Message[None]]) -> None:

@@ -54,7 +54,10 @@ def _key(file: Path | None) -> str | None:
     # Not an option: the command lines of a machine are there for all its users to see.
     if file is None:
         return os.environ.get("IMAGEBLUR_API_KEY") or None
-    return file.read_text(encoding="ascii").strip()
+    key = file.read_text(encoding="utf-8", errors="replace").strip()
+    if not key.isascii() or not key.isprintable():
+        raise typer.BadParameter(f"{file} does not hold an API key", param_hint="--key-file")
+    return key
 
 
 @app.callback()

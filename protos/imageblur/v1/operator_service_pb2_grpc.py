@@ -290,7 +290,8 @@ class OperatorServiceServicer:
         """Sends a mailing to all confirmed subscribers now, whatever the hour. A mailer does it, as all else about letters:
 
         FAILED_PRECONDITION: the operator's text cannot be read (MAILER_REFUSED), or the queue "mail" is paused (PAUSED).
-        UNAVAILABLE: no mailer took it up within 20 seconds: nothing was sent.
+        UNAVAILABLE: no mailer took it up within 20 seconds, and none will; or one did and does not answer: ListMailings
+        tells what came of it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -104,7 +104,8 @@ class OperatorServiceStub:
     """Sends a mailing to all confirmed subscribers now, whatever the hour. A mailer does it, as all else about letters:
 
       FAILED_PRECONDITION: the operator's text cannot be read (MAILER_REFUSED), or the queue "mail" is paused (PAUSED).
-      UNAVAILABLE: no mailer took it up within 20 seconds: nothing was sent.
+      UNAVAILABLE: no mailer took it up within 20 seconds, and none will; or one did and does not answer: ListMailings
+        tells what came of it.
     """
     CancelMailing: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.CancelMailingRequest, _operator_service_pb2.CancelMailingResponse]
     """Sends no more of a mailing; letters on their way may still arrive.
@@ -240,7 +241,8 @@ class OperatorServiceAsyncStub(OperatorServiceStub):
     """Sends a mailing to all confirmed subscribers now, whatever the hour. A mailer does it, as all else about letters:
 
       FAILED_PRECONDITION: the operator's text cannot be read (MAILER_REFUSED), or the queue "mail" is paused (PAUSED).
-      UNAVAILABLE: no mailer took it up within 20 seconds: nothing was sent.
+      UNAVAILABLE: no mailer took it up within 20 seconds, and none will; or one did and does not answer: ListMailings
+        tells what came of it.
     """
     CancelMailing: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.CancelMailingRequest, _operator_service_pb2.CancelMailingResponse]  # type: ignore[assignment]
     """Sends no more of a mailing; letters on their way may still arrive.
@@ -451,7 +453,8 @@ class OperatorServiceServicer(metaclass=_abc_1.ABCMeta):
         """Sends a mailing to all confirmed subscribers now, whatever the hour. A mailer does it, as all else about letters:
 
           FAILED_PRECONDITION: the operator's text cannot be read (MAILER_REFUSED), or the queue "mail" is paused (PAUSED).
-          UNAVAILABLE: no mailer took it up within 20 seconds: nothing was sent.
+          UNAVAILABLE: no mailer took it up within 20 seconds, and none will; or one did and does not answer: ListMailings
+            tells what came of it.
         """
 
     @_abc_1.abstractmethod

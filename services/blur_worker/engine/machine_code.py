@@ -6,12 +6,14 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 _HERE = Path(__file__).parent
 _KIND = "machine-code-"
+_DAY = 86_400
 
 
 def folder(compiler: str) -> Path | None:
@@ -24,13 +26,14 @@ def folder(compiler: str) -> Path | None:
     name = _KIND + _digest(compiler)
     beside = _HERE / "__pycache__" / name
     if _usable(beside):
-        _remove_others(beside)
+        _remove_older(beside)
         return beside
     own = Path(tempfile.gettempdir()) / f"imageblur-{name}-{os.getuid()}"
     if not _usable(own):
         return None
-    if beside.is_dir():
-        shutil.copytree(beside, own, dirs_exist_ok=True)
+    with alone(own):
+        if beside.is_dir() and not any(path.is_dir() for path in own.iterdir()):
+            shutil.copytree(beside, own, dirs_exist_ok=True)
     return own
 
 
@@ -65,7 +68,8 @@ def _usable(path: Path) -> bool:
         return False
 
 
-def _remove_others(current: Path) -> None:
+def _remove_older(current: Path) -> None:
     for other in current.parent.glob(_KIND + "*"):
-        if other != current:
+        # Not at once: processes of another version may be at work, or about to start.
+        if other != current and time.time() - other.stat().st_mtime > _DAY:
             shutil.rmtree(other, ignore_errors=True)

@@ -35,11 +35,15 @@ class Answer:
 
 def ask(session: Session, kind: ErrandKind, request: Mapping[str, Any]) -> UUID:
     """Write down an errand, to be enqueued after the commit; its id."""
-    session.execute(delete(Errand).where(Errand.created_at < now() - FORGOTTEN_SECONDS * SECOND))
     errand_id = uuid4()
     values = {"id": errand_id, "kind": kind, "request": json.dumps(request), "state": "QUEUED"}
     session.execute(insert(Errand).values(**values, created_at=now()))
     return errand_id
+
+
+def forget_old(session: Session) -> None:
+    """Drop errands whose askers have gone without withdrawing them."""
+    session.execute(delete(Errand).where(Errand.created_at < now() - FORGOTTEN_SECONDS * SECOND))
 
 
 def take(session: Session, errand_id: UUID) -> Task | None:

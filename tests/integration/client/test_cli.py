@@ -237,7 +237,7 @@ def test_each_violation_is_a_line(server: ScriptedServer, run: Run, photo: Path)
         (grpc.StatusCode.ABORTED, 5),
         (grpc.StatusCode.RESOURCE_EXHAUSTED, 5),
         (grpc.StatusCode.INTERNAL, 6),
-        (grpc.StatusCode.PERMISSION_DENIED, 6),
+        (grpc.StatusCode.PERMISSION_DENIED, 3),
     ],
 )
 def test_errors_are_one_line_and_an_exit_code(

@@ -13,11 +13,13 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text, update
 
 from services.common import migrations
-from services.common.db import batches, idempotency, letters, mailings, outbox, subscribers, unowned_blobs
+from services.common.db import batches, errands, idempotency, letters, mailings, outbox, subscribers, unowned_blobs
 from services.common.db.engine import Database
+from services.common.db.errands import Answer
 from services.common.db.idempotency import Request
-from services.common.db.models import Base, Letter, Mailing, Subscriber
+from services.common.db.models import Base, Errand, Letter, Mailing, Subscriber
 from services.common.errors import ConfigurationError, InvalidArgument
+from services.common.messages import ErrandKind
 from services.common.orders import MAX_LETTER_ATTEMPTS
 
 
@@ -218,3 +220,23 @@ def test_a_letter_that_kills_its_mailers_is_given_up(database: Database) -> None
             outbox.due_letters(session, limit=9)
     with database.read() as session:
         assert session.get_one(Letter, letter_id).state == "FAILED"
+
+
+def test_an_errand_is_taken_once_and_forgotten_when_nobody_waits(database: Database) -> None:
+    with database.write() as session:
+        asked, withdrawn, old = (errands.ask(session, ErrandKind.CHECK_MAIL, {"address": "a"}) for _ in range(3))
+        session.execute(update(Errand).where(Errand.id == old).values(created_at=1))
+    with database.write() as session:
+        assert errands.withdraw(session, withdrawn)
+        assert errands.take(session, withdrawn) is None
+        task = errands.take(session, asked)
+        assert task
+        assert (task.kind, task.request) == (ErrandKind.CHECK_MAIL, {"address": "a"})
+        assert errands.take(session, asked) is None
+        assert errands.fetch(session, asked) == (True, None)
+        errands.answer(session, asked, {"taken": True})
+        assert errands.fetch(session, asked) == (True, Answer(False, {"taken": True}))
+        errands.forget_old(session)
+        assert errands.fetch(session, old) == (False, None)
+        assert not errands.withdraw(session, asked), "it was begun"
+        assert session.query(Errand).count() == 0

@@ -255,6 +255,17 @@ def test_nothing_of_a_stranger_s_message_is_read(locked: Gateway) -> None:
     assert locked.files() == []
 
 
+def test_while_keys_cannot_be_read_nobody_is_called_a_stranger(
+    locked: Gateway, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = make()
+    known(locked, key)
+    monkeypatch.setattr(key_ring, "TRUST_SECONDS", -3600.0)
+    for sent in (key, keys.new_key()):
+        refused(grpc.StatusCode.UNAVAILABLE, with_key(locked.blur.GetLimits, sent), LIMITS)
+    assert reason(refused(grpc.StatusCode.UNAUTHENTICATED, locked.blur.GetLimits, LIMITS)) == "KEY_REQUIRED"
+
+
 def test_a_wrong_key_is_refused_where_none_is_needed(gateway: Gateway) -> None:
     gateway.blur.GetLimits(LIMITS)
     call = with_key(gateway.blur.GetLimits, keys.new_key())

@@ -347,6 +347,18 @@ def test_a_retried_image_really_runs_again(
     assert audited(database) == [("anonymous", "RetryFailures", f"images/{unlucky}")]
 
 
+def test_an_image_without_its_original_is_not_retried(
+    gateway: Gateway, operator: OperatorServiceStub, database: Database
+) -> None:
+    order_id = ended(gateway, database, UNLUCKY)
+    for path in gateway.files():
+        path.unlink()
+    outcome = operator.RetryFailures(pb.RetryFailuresRequest(all=True))
+    assert (outcome.retried, [skipped.message for skipped in outcome.skipped]) == (0, ["the original is gone"])
+    assert status(gateway, order_id).state == order_pb2.ORDER_STATE_FAILED
+    assert audited(database) == []
+
+
 def test_an_image_of_an_order_that_goes_on_may_be_retried(
     gateway: Gateway, operator: OperatorServiceStub, database: Database
 ) -> None:

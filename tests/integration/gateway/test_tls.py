@@ -140,6 +140,10 @@ def test_a_key_does_not_travel_in_plaintext_unless_that_is_meant() -> None:
     Client("127.0.0.1:50051", security=Security(key="k")).close()
 
 
+def test_a_key_is_not_shown_by_accident() -> None:
+    assert "secret" not in repr(Security(key="secret"))
+
+
 def test_former_secret_keys_are_as_long_as_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMAGEBLUR_SECRET_KEY", SECRET)
     monkeypatch.setenv("IMAGEBLUR_FORMER_SECRET_KEYS", f"{'a' * 32}, {'b' * 40}")

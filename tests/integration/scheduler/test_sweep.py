@@ -10,7 +10,7 @@ from sqlalchemy import update
 
 from services.common.blobs import BlobStore, MissingBlob
 from services.common.broker import Broker
-from services.common.db import failures, images, orders, unowned_blobs
+from services.common.db import images, orders, second_chances, unowned_blobs
 from services.common.db.clock import now
 from services.common.db.engine import Database
 from services.common.db.models import Image, Installation, Mailing, Order, UnownedBlobs
@@ -106,7 +106,7 @@ def test_an_image_that_no_worker_finishes_ends_and_keeps_its_original_until_it_i
     sweep.blobs_of_ended_images()
     assert blobs.get(source_key(order_id, 1)), "it may be tried again"
     with database.write() as session:
-        assert failures.drop_image(session, image_id) == (order_id, 1)
+        assert second_chances.drop_image(session, image_id) == (order_id, 1)
     sweep.blobs_of_ended_images()
     with pytest.raises(MissingBlob):
         blobs.get(source_key(order_id, 1))

@@ -19,7 +19,7 @@ from services.blur_worker.scratch import Scratch
 from services.blur_worker.use_cases import BlurImage, RenewLeases
 from services.common.blobs import BlobStore, MissingBlob
 from services.common.broker import Broker
-from services.common.db import failures, orders
+from services.common.db import orders, second_chances
 from services.common.db.clock import now
 from services.common.db.engine import Database
 from services.common.db.models import Image, UnownedBlobs
@@ -175,7 +175,7 @@ def test_an_image_that_was_given_up_keeps_its_original_and_can_be_tried_again(
     assert blobs.get(source_key(order_id, 1)), "an operator may have it tried again"
     monkeypatch.undo()
     with database.write() as session:
-        failures.retry_image(session, image_id)
+        second_chances.retry_image(session, image_id)
     enqueue_again(database)
     blur(image_id)
     row = image(database, image_id)

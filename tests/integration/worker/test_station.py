@@ -1,5 +1,6 @@
 """A worker leaves a paused queue alone, and says that it lives."""
 
+import threading
 from collections.abc import Iterator
 from uuid import uuid4
 
@@ -13,6 +14,7 @@ from services.common.broker import Broker
 from services.common.db import steering
 from services.common.db.engine import Database
 from services.common.db.models import WorkerSeen
+from services.common.errors import Unavailable
 from services.common.messages import BLUR_QUEUE, MAIL_QUEUE, blur_image, send_letter
 from services.common.station import Station
 from tests.support.waiting import eventually
@@ -58,6 +60,35 @@ def test_a_paused_queue_is_left_alone_and_others_are_not(
     assert queues.depths(BLUR_QUEUE) == (1, 0)
     resume(database)
     eventually(lambda: handled == [str(letter), str(image)])
+
+
+def test_what_was_paused_before_its_start_a_worker_does_not_begin_with(
+    database: Database, queues: Broker, worker: dramatiq.Worker, handled: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(station, "LOOK_SECONDS", 3600.0)  # it looks once, before the first message is taken
+    pause(database)
+    image, letter = uuid4(), uuid4()
+    queues.send([blur_image(image), send_letter(letter)])
+    worker.start()
+    eventually(lambda: handled == [str(letter)])
+    assert queues.depths(BLUR_QUEUE) == (1, 0)
+
+
+def test_a_worker_that_cannot_know_takes_nothing(queues: Broker, worker: dramatiq.Worker, handled: list[str]) -> None:
+    asked = threading.Event()
+
+    def away(_: object) -> set[str]:
+        asked.set()
+        raise Unavailable("the database cannot be reached")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(steering, "paused_names", away)
+        queues.send([blur_image(uuid4())])
+        worker.start()
+        assert asked.wait(10)
+        assert not queues._gates[BLUR_QUEUE].is_set()
+        assert handled == []
+    eventually(lambda: handled)
 
 
 def test_a_consumer_that_waits_for_a_message_leaves_it_when_it_was_paused_meanwhile(

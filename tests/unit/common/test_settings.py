@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from services.common.errors import ConfigurationError
 from services.gateway.settings import GatewaySettings
 
 
@@ -25,6 +26,15 @@ def test_a_file_is_a_setting() -> None:
 def test_the_environment_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMAGEBLUR_DATABASE_URL", "sqlite:///other.db")
     assert GatewaySettings.load().database_url == "sqlite:///other.db"
+
+
+def test_a_file_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreadable(self: Path, *_: object, **__: object) -> str:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "read_text", unreadable)  # root may read everything
+    with pytest.raises(ConfigurationError, match=r"SECRETS_DIR: .*Permission denied.*imageblur_\w+"):
+        GatewaySettings.load()
 
 
 def test_a_folder_that_is_not_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,9 @@
 """The path that never makes pixels, against the float64 Gaussian of the samples that libjpeg decodes."""
 
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -147,3 +150,20 @@ def test_the_path_of_pixels_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> N
                 slow = run(data, Gaussian(sigma), quality=95)
             assert (fast.path, slow.path) == ("jpeg-synthesis", "pixels")
             assert psnr(samples(opened(fast.data)), samples(opened(slow.data))) > 42
+
+
+def test_where_numba_is_not_installed(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(encode(photo(), "JPEG", quality=92))
+    program = (
+        "import sys; from pathlib import Path; sys.modules['numba'] = None\n"
+        "from services.blur_worker.engine import Limits, blur; from services.common.spec import BlurSpec, Region\n"
+        "data = Path(sys.argv[1], 'a.jpg').read_bytes()\n"
+        "whole = blur(data, BlurSpec(), Limits(10**6))\n"
+        "part = blur(data, BlurSpec(regions=(Region('box', 0, 0, 0.5, 1),)), Limits(10**6))\n"
+        "Path(sys.argv[1], 'b.jpg').write_bytes(whole.data); print(whole.path, part.path)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert done.stdout == "pixels pixels\n"
+    with_it = run((tmp_path / "a.jpg").read_bytes(), Gaussian())
+    assert with_it.path == "jpeg-synthesis"
+    assert psnr(samples(opened((tmp_path / "b.jpg").read_bytes())), samples(opened(with_it.data))) > 42

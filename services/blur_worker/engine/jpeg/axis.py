@@ -52,8 +52,8 @@ _DETAILS = (
     (1.5, Detail(5, 1)),
     (1.0, Detail(6, 1)),
 )
-"""From which sigma on. At the least sigma of each, noise comes out at 50 dB or more against the exact Gaussian, the
-worst of all sinusoids at 37 dB, and a step from black to white is off by 3 levels; photographs are at 65 dB."""
+"""From which sigma on. Against the exact Gaussian photographs come out at 63 dB or more with errors of 2 levels, noise
+and zone plates from sigma 2 on at 49 dB (at 1: 42), and the worst of all sinusoids at 37 dB (at 1: 34)."""
 
 
 @dataclass(frozen=True)

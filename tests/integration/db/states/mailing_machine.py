@@ -100,6 +100,16 @@ class MailingMachine(RuleBasedStateMachine):
         with self.database.write() as session:
             subscribers.unsubscribe(session, subscriber_id=nth(readers, index).id)
 
+    @precondition(lambda self: self.held)
+    @rule(index=which)
+    def unsubscribe_whose_letter_is_next(self, index: int) -> None:
+        """What takes long to come about by chance."""
+        index %= len(self.held)
+        with self.database.write() as session:
+            subscribers.unsubscribe(session, subscriber_id=self.held[index][1].claim.subscriber_id)
+        self.all_is_well()
+        self.send(index, "sent")
+
     @rule()
     def the_server_is_in_trouble(self) -> None:
         with self.database.write() as session:
