@@ -28,7 +28,7 @@ class Mailings:
         calls = operator.calls
         found = await calls(calls.stub.ListMailings, pb.ListMailingsRequest())
         mailings = [(mailing, _state(mailing)) for mailing in found.mailings]
-        return self._gate.page(request, operator, "mailings.html", mailings=mailings, refreshes=True)
+        return self._gate.page(request, operator, "mailings.html", mailings=mailings)
 
     async def run(self, _request: Request, operator: Operator) -> Response:
         """Send one now."""

@@ -68,7 +68,6 @@ class Orders:
             state=order_state(trace.order.order),
             steps=_laid_out(trace.steps),
             left_out=trace.images_left_out,
-            refreshes=True,
         )
 
     async def _page(

@@ -10,6 +10,7 @@ from services.web.operator.keys import Keys
 from services.web.operator.mailings import Mailings
 from services.web.operator.orders import Orders
 from services.web.operator.overview import Overview
+from services.web.operator.signing_in import SigningIn
 from services.web.pages import Pages
 from services.web.settings import WebSettings
 
@@ -17,6 +18,7 @@ from services.web.settings import WebSettings
 def operator_routes(channel: aio.Channel, pages: Pages, settings: WebSettings) -> list[Route]:
     """All of them; but for the one that asks for a key, none answers anybody else."""
     gate = Gate(channel, pages, settings)
+    signing_in = SigningIn(gate, channel, settings)
     overview, orders, failures = Overview(gate), Orders(gate), Failures(gate)
     mailings, keys, audit = Mailings(gate), Keys(gate), Audit(gate)
 
@@ -27,8 +29,8 @@ def operator_routes(channel: aio.Channel, pages: Pages, settings: WebSettings) -
         return Route(HOME + path, gate.admit(handler), methods=["POST"])
 
     return [
-        Route(SIGN_IN, gate.sign_in, methods=["GET", "POST"]),
-        act("/sign-out", gate.sign_out),
+        Route(SIGN_IN, signing_in.sign_in, methods=["GET", "POST"]),
+        act("/sign-out", signing_in.sign_out),
         look("", overview.show),
         act("/queues/{queue}/{action}", overview.act),
         look("/orders", orders.list),

@@ -66,7 +66,7 @@ def web_settings(gateway: Gateway, **values: object) -> WebSettings:
 
 @pytest.fixture
 def guarded(locked: Gateway) -> Iterator[Web]:
-    """Pages that are reached from outside; their own key may do everything, and is nobody's."""
+    """Pages that are reached from outside."""
     settings = web_settings(locked, public_url="https://blur.example.org", operator_pages=True)
     with serving(settings) as web:
         yield web
@@ -249,7 +249,10 @@ def test_a_new_key_is_shown_once(guarded: Web, make: Make) -> None:
     assert "batch" in listed
     assert found[1] not in listed
     assert Browser(guarded).sign_in(found[1]).status in {303, 403}
-    assert browser.post("/keys", browser.form_token("/keys"), name="x", role="client", days="0").status == 400
+    refused = browser.post("/keys", browser.form_token("/keys"), name="x", role="client", days="0")
+    assert refused.status == 400
+    # A change of language leads to a page that can be asked for.
+    assert 'name="back" value="/operator"' in refused.text
 
 
 def test_orders_are_found_and_no_address_is_in_one(guarded: Web, make: Make, locked: Gateway) -> None:
