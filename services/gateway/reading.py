@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 from grpc import aio
 
 from services.common.errors import InvalidArgument, Stalled, Violation
-from services.gateway.admission import Terms
+from services.gateway.admission import SMALL_MESSAGE, Terms
 from services.gateway.budget import Reservation
 
 Context = aio.ServicerContext[Any, Any]
@@ -31,7 +31,11 @@ async def only_message(context: Context, parse: Any, terms: Terms, reservation: 
     except TimeoutError:
         raise Stalled(f"the message did not arrive within {terms.seconds:g} seconds") from None
     reservation.shrink(_measured(message, terms))
-    return _parsed(message, parse)
+    request = _parsed(message, parse)
+    # Methods that bring images look at each of their texts themselves.
+    if terms.largest <= SMALL_MESSAGE and b"\0" in message:
+        _check_texts(request)
+    return request
 
 
 async def each_message(context: Context, parse: Any, terms: Terms) -> AsyncIterator[Any]:
@@ -66,6 +70,17 @@ def _parsed(message: bytes, parse: Any) -> Any:
         return parse(message)
     except DecodeError:
         raise _wrong("cannot be parsed as this method's request") from None
+
+
+def _check_texts(message: Message, path: str = "") -> None:
+    """No text holds a NUL: it is in none that anybody means, and PostgreSQL can neither store it nor look for it."""
+    for field, value in message.ListFields():
+        for index, item in enumerate(value) if field.is_repeated else ((None, value),):
+            name = path + field.name + ("" if index is None else f"[{index}]")
+            if isinstance(item, Message):
+                _check_texts(item, f"{name}.")
+            elif isinstance(item, str) and "\0" in item:
+                raise InvalidArgument(Violation(name, "must not contain NUL"))
 
 
 def _wrong(description: str) -> InvalidArgument:
