@@ -41,8 +41,8 @@ chaos: .venv/.installed-dev ## Random clients and random faults at once (SECONDS
 	$(BIN)/python -m tests.faults.chaos --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED)) \
 	  $(if $(DATABASE),--database $(DATABASE))
 
-screenshots: .venv/.installed-dev ## Every web page as a picture into docs/screenshots (needs chromium)
-	$(BIN)/python -m tests.e2e.web.screenshots docs/screenshots
+screenshots: .venv/.installed-dev ## Every web page as a picture into docs/screenshots (needs chromium; PAGES=operator)
+	$(BIN)/python -m tests.e2e.web.screenshots docs/screenshots $(if $(PAGES),--pages $(PAGES))
 
 bench: .venv/.installed-bench ## The engine against Pillow, libvips, OpenCV; the stack against the engine (half an hour)
 	$(BIN)/python -m benchmarks.engine --write $(if $(ROUNDS),--rounds $(ROUNDS))

@@ -21,6 +21,7 @@ from services.web.languages import COOKIE, NAMES
 from services.web.mailbox import Mailbox
 from services.web.mailing import Mailing
 from services.web.metrics import Counted
+from services.web.operator.routes import operator_routes
 from services.web.order_events import OrderEvents
 from services.web.order_form import OrderForm
 from services.web.order_pages import OrderPages
@@ -51,7 +52,10 @@ async def open_site(settings: WebSettings) -> AsyncIterator[Site]:
     stopping = asyncio.Event()
     async with open_channels(settings) as channels:
         gateway = Gateway(channels, key)
-        pages = Pages.load(has_mailbox=settings.mailbox_dir is not None)
+        pages = Pages.load(
+            has_mailbox=settings.mailbox_dir is not None,
+            links_operator=settings.serves_operators and settings.is_local,
+        )
         form, uploads = OrderForm(gateway, pages), OrderUploads(gateway)
         orders, events = OrderPages(gateway, pages), OrderEvents(gateway, pages, stopping)
         downloads, mailing = Downloads(gateway, pages), Mailing(gateway, pages)
@@ -93,6 +97,8 @@ async def open_site(settings: WebSettings) -> AsyncIterator[Site]:
                 Route("/mailbox/{letter}/html", mailbox.html),
                 Route("/mailbox/{letter}/parts/{number:int}", mailbox.part),
             ]
+        if settings.serves_operators:
+            routes += operator_routes(channels.others, pages, settings)
         problems = ProblemPages(pages)
         app = Starlette(
             routes=routes,

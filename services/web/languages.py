@@ -54,9 +54,10 @@ def plural_form(language: str, number: int) -> str:
 
 @cache
 def texts(language: str) -> Texts:
-    """The texts of a language."""
+    """The texts of a language; those of the operator's pages begin with `operator_`."""
     words = tomllib.loads((_FOLDER / f"{language}.toml").read_text("utf-8"))
-    return Texts(language, words)
+    operator = words.pop("operator")
+    return Texts(language, words | {f"operator_{key}": text for key, text in operator.items()})
 
 
 def choose(request: Request) -> Texts:

@@ -35,10 +35,14 @@ class Pages:
 
     environment: Environment
     has_mailbox: bool
+    links_operator: bool
 
     @classmethod
-    def load(cls, *, has_mailbox: bool) -> "Pages":
-        """The templates of this package."""
+    def load(cls, *, has_mailbox: bool, links_operator: bool) -> "Pages":
+        """The templates of this package.
+
+        links_operator: whether all pages tell of the operator's, which is nobody's business but on this machine.
+        """
         environment = Environment(
             loader=FileSystemLoader(FOLDER / "templates"),
             autoescape=True,
@@ -47,7 +51,7 @@ class Pages:
             lstrip_blocks=True,
         )
         environment.globals["static"] = f"/static/{_version()}"
-        return cls(environment, has_mailbox)
+        return cls(environment, has_mailbox, links_operator)
 
     def page(
         self,
@@ -74,6 +78,7 @@ class Pages:
             "here": request.url.path,
             "address": request.url.path + (f"?{request.url.query}" if request.url.query else ""),
             "has_mailbox": self.has_mailbox,
+            "links_operator": self.links_operator,
             **_words(texts),
         }
 

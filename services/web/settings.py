@@ -42,11 +42,29 @@ class WebSettings(MetricsSettings):
         "all, so it is there on loopback only.",
     )
 
+    operator_pages: bool | None = Field(
+        default=None,
+        description="Whether `/operator` is there, for operators with an API key. Default: while the pages can be "
+        "reached from this machine alone, by `IMAGEBLUR_WEB_ADDRESS` and `IMAGEBLUR_PUBLIC_URL`; there a gateway that "
+        "asks for no keys makes them unnecessary.",
+    )
+
     @property
     def host_and_port(self) -> tuple[str, int]:
         """Where to listen."""
         host, _, port = self.web_address.rpartition(":")
         return host.strip("[]"), int(port)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine is meant to reach the pages."""
+        public = urlsplit(self.public_url).hostname if self.public_url else None
+        return is_loopback(self.host_and_port[0]) and (public is None or is_loopback(public))
+
+    @property
+    def serves_operators(self) -> bool:
+        """Whether the operator's pages are there."""
+        return self.is_local if self.operator_pages is None else self.operator_pages
 
     @property
     def hosts(self) -> frozenset[str] | None:

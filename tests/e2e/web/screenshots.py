@@ -1,15 +1,20 @@
-"""`make screenshots`: every page of a stack of its own, light and dark, on a desktop and on a phone."""
+"""`make screenshots`: every page of a stack of its own, light and dark, on a desktop and on a phone.
+
+PAGES=operator: those of the operator alone; PAGES=people: the others.
+"""
 
 import argparse
 import io
+from collections.abc import Iterator
 from pathlib import Path
 
 from imageblur_client import Client
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, ViewportSize
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize
 
-from services.stack.background import private_stack
+from services.stack.background import BackgroundStack, private_stack
 from tests.e2e.conftest import PHOTOGRAPHS
+from tests.e2e.web.operator_tour import OperatorTour
 from tests.e2e.web.tour import Tour
 from tests.support.browser import chromium
 
@@ -24,7 +29,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--language", default="en")
-    folder, language = vars(parser.parse_args()).values()
+    parser.add_argument("--pages", choices=["all", "people", "operator"], default="all")
+    folder, language, pages = vars(parser.parse_args()).values()
     folder = folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
     for device, size in DEVICES.items():
@@ -33,13 +39,21 @@ def main() -> None:
             context = _context(browser, stack.web, size, language)
             page = context.new_page()
             context.set_default_timeout(60_000)
-            for name, extent in Tour(page, stack, client, PHOTOGRAPHS).stops():
+            for name, extent in _stops(page, stack, client, pages):
                 for scheme in ("light", "dark"):
                     page.emulate_media(color_scheme=scheme)
                     shot = page.screenshot(full_page=extent == "page", animations="disabled")
                     _keep(shot, folder / f"{name}-{device}-{scheme}.png")
             context.close()
         print(f"{device}: done")
+
+
+def _stops(page: Page, stack: BackgroundStack, client: Client, pages: str) -> Iterator[tuple[str, str]]:
+    if pages != "operator":
+        yield from Tour(page, stack, client, PHOTOGRAPHS).stops()
+    if pages != "people":
+        for name in OperatorTour(page, stack, client, PHOTOGRAPHS).stops():
+            yield name, "page"
 
 
 def _context(browser: Browser, web: str, size: ViewportSize, language: str) -> BrowserContext:

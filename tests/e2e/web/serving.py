@@ -5,7 +5,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from services.web.settings import WebSettings
@@ -15,13 +15,31 @@ from tests.support.waiting import eventually
 @contextmanager
 def pages_without_gateway(settings: WebSettings) -> Iterator[str]:
     """The pages when what they need is away; their address."""
-    environment = os.environ | {
+    with _served(
+        {"IMAGEBLUR_WEB_ADDRESS": settings.web_address, "IMAGEBLUR_GATEWAY_URL": "http://127.0.0.1:1"}
+    ) as address:
+        yield address
+
+
+@contextmanager
+def pages_for_others(settings: WebSettings) -> Iterator[str]:
+    """The pages as they are where not only this machine reaches them; their address."""
+    assert settings.public_url
+    environment = {
         "IMAGEBLUR_WEB_ADDRESS": settings.web_address,
-        "IMAGEBLUR_GATEWAY_URL": "http://127.0.0.1:1",
-        "IMAGEBLUR_MAILBOX_DIR": "",
+        "IMAGEBLUR_GATEWAY_URL": settings.gateway_url,
+        "IMAGEBLUR_PUBLIC_URL": settings.public_url,
+        "IMAGEBLUR_OPERATOR_PAGES": str(settings.serves_operators).lower(),
     }
+    with _served(environment) as address:
+        yield address
+
+
+@contextmanager
+def _served(values: Mapping[str, str]) -> Iterator[str]:
+    environment = os.environ | {"IMAGEBLUR_MAILBOX_DIR": "", **values}
     process = subprocess.Popen([sys.executable, "-m", "services.web"], env=environment, stderr=subprocess.DEVNULL)
-    address = f"http://{settings.web_address}/"
+    address = f"http://{values['IMAGEBLUR_WEB_ADDRESS']}/"
     try:
         eventually(lambda: _answers(address), within=30)
         yield address

@@ -1,0 +1,132 @@
+"""Every page of the operator's, one after the other, with something to see on each."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+from imageblur.v1 import operator_pb2
+from imageblur.v1 import operator_service_pb2 as pb
+from imageblur.v1.operator_service_pb2_grpc import OperatorServiceStub
+from imageblur_client import Client, InputFile
+from playwright.sync_api import Page, expect
+
+from services.stack.background import BackgroundStack
+from tests.e2e.mail import run_mailing, wait_for_letters
+from tests.e2e.web.giving_up import give_up
+from tests.support.waiting import eventually
+
+OWNER = "anna@example.org"
+
+
+class OperatorTour:
+    """Leads a tab from page to page."""
+
+    def __init__(self, page: Page, stack: BackgroundStack, client: Client, photographs: Path) -> None:
+        self.page = page
+        self._stack = stack
+        self._client = client
+        self._photographs = [photographs / name for name in ("astronaut.png", "chelsea.png", "coffee.png")]
+        self._order = ""
+
+    def stops(self) -> Iterator[str]:
+        """The name of each page, once it is there."""
+        with grpc.insecure_channel(self._stack.gateway_address) as channel:
+            self._fill(OperatorServiceStub(channel))
+            viewer = OperatorServiceStub(channel).CreateApiKey(
+                pb.CreateApiKeyRequest(name="wall display", role=operator_pb2.API_KEY_ROLE_VIEWER)
+            )
+        for visit in (
+            self._overview,
+            self._purging,
+            self._orders,
+            self._order_trace,
+            self._failures,
+            self._mailings,
+            self._preview,
+            self._mail_server,
+            self._keys,
+            self._new_key,
+            self._audit,
+            self._sign_in,
+        ):
+            visit()
+            yield f"operator-{visit.__name__.strip('_').replace('_', '-')}"
+        eventually(lambda: opens(self.page, viewer.key), within=30)
+        yield "operator-viewer"
+        self.page.goto("/operator/keys")
+        yield "operator-refused"
+
+    def _fill(self, operator: OperatorServiceStub) -> None:
+        """An order that is done and mailed, one with files that are no images, one that crashed; a mailing."""
+        broken = [InputFile(b"no image", name=f"{number}.jpg") for number in range(3)]
+        orders: list[list[Path | InputFile]] = [
+            [*self._photographs * 4],
+            [self._photographs[0], *broken],
+            [*self._photographs],
+        ]
+        for files in orders:
+            order = self._client.order(OWNER, files, notify=True)
+            for _ in self._client.watch(order.order_id):
+                pass
+        self._order = order.order_id
+        give_up(self._stack, self._client, operator, "bert@example.org")
+        wait_for_letters(self._stack, OWNER, 3)
+        run_mailing(self._stack)
+
+    def _overview(self) -> None:
+        self.page.goto("/operator")
+        expect(self.page.locator(".queue")).to_have_count(3)
+
+    def _purging(self) -> None:
+        self.page.locator("#queue-blur summary").click()
+        expect(self.page.locator("#queue-blur .popover")).to_be_visible()
+
+    def _orders(self) -> None:
+        self.page.goto("/operator/orders")
+
+    def _order_trace(self) -> None:
+        self.page.goto(f"/operator/orders/{self._order}")
+
+    def _failures(self) -> None:
+        self.page.goto("/operator/failures")
+
+    def _mailings(self) -> None:
+        self.page.goto("/operator/mailings")
+
+    def _preview(self) -> None:
+        self.page.get_by_role("link", name="Preview").click()
+        expect(self.page.frame_locator("iframe").locator("body")).not_to_be_empty()
+
+    def _mail_server(self) -> None:
+        self.page.goto("/operator/mailings")
+        self.page.fill("#email", OWNER)
+        self.page.get_by_role("button", name="Check the mail server").click()
+        expect(self.page.locator("main pre")).to_be_visible()
+
+    def _keys(self) -> None:
+        self.page.goto("/operator/keys")
+
+    def _new_key(self) -> None:
+        self.page.fill("#name", "batch import")
+        self.page.get_by_role("button", name="Create").click()
+        expect(self.page.locator("#new-key")).to_be_visible()
+
+    def _audit(self) -> None:
+        self.page.goto("/operator/audit")
+
+    def _sign_in(self) -> None:
+        self.page.goto("/operator/sign-in")
+
+
+def sign_in(page: Page, key: str, address: str = "/") -> None:
+    """Show a key at the page that asks for one."""
+    page.goto(f"{address}operator/sign-in")
+    page.fill("#key", key)
+    page.locator("main button").click()
+
+
+def opens(page: Page, key: str, address: str = "/") -> bool:
+    """Sign in; False where the gateway does not know the key, made a moment ago, yet."""
+    sign_in(page, key, address)
+    page.wait_for_load_state()
+    return not page.url.endswith("/sign-in")

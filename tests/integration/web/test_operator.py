@@ -1,0 +1,295 @@
+"""Who gets to the operator's pages, and what is kept from all others: over HTTP, against a gateway with keys."""
+
+import logging
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from urllib.parse import urlencode
+from uuid import UUID
+
+import pytest
+from imageblur.v1 import blur_service_pb2
+from pydantic import SecretStr
+from sqlalchemy import select
+
+from services.common.db import api_keys
+from services.common.db.audit import Deed
+from services.common.db.engine import Database
+from services.common.db.models import PausedQueue
+from services.common.keys import HINT_LENGTH, Role
+from services.gateway import key_ring
+from services.gateway.settings import GatewaySettings
+from services.web.settings import WebSettings
+from tests.integration.gateway.conftest import Gateway, running
+from tests.integration.gateway.test_keys import known
+from tests.integration.gateway.test_orders import HEADER, PICTURE
+from tests.integration.web.conftest import Answer, Web, serving
+from tests.support.waiting import eventually
+
+TEST = Deed("test", "Test")
+PAGES = ("", "/orders", "/failures", "/mailings", "/keys", "/audit", "/mailings/preview/html", "/orders/x")
+SIGN_IN = "/operator/sign-in"
+Make = Callable[[Role], tuple[UUID, str]]
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(key_ring, "REFRESH_SECONDS", 0.05)
+
+
+@pytest.fixture
+def locked(settings: GatewaySettings) -> Iterator[Gateway]:
+    with running(settings.model_copy(update={"require_keys": True})) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def make(database: Database, locked: Gateway) -> Make:
+    """Makes a key that the gateway knows of."""
+
+    def make(role: Role) -> tuple[UUID, str]:
+        with database.write() as session:
+            made = api_keys.create(session, TEST, name="a test's", role=role, seconds=None)
+        known(locked, made.key)
+        return made.row.id, made.key
+
+    return make
+
+
+def web_settings(gateway: Gateway, **values: object) -> WebSettings:
+    return WebSettings(
+        web_address="127.0.0.1:0",
+        gateway_url=f"http://127.0.0.1:{gateway.port}",
+        **values,  # type: ignore[arg-type]
+    )
+
+
+@pytest.fixture
+def guarded(locked: Gateway) -> Iterator[Web]:
+    """Pages that are reached from outside."""
+    settings = web_settings(locked, public_url="https://blur.example.org", operator_pages=True)
+    with serving(settings) as web:
+        yield web
+
+
+@dataclass
+class Browser:
+    """Keeps a cookie."""
+
+    web: Web
+    cookie: str = ""
+
+    def get(self, path: str) -> Answer:
+        return self.web.ask("GET", f"/operator{path}", headers={"Cookie": self.cookie, "Accept": "text/html"})
+
+    def post(self, path: str, token: str | None = None, **fields: str) -> Answer:
+        sent = fields | ({} if token is None else {"form_token": token})
+        headers = {
+            "Cookie": self.cookie,
+            "Accept": "text/html",
+            "Content-Type": "application/x-www-form-urlencoded",
+        }
+        return self.web.ask("POST", f"/operator{path}", urlencode(sent).encode(), headers)
+
+    def form_token(self, path: str = "/sign-in") -> str:
+        found = re.search(r'name="form_token" value="(\w+)"', self.get(path).text)
+        assert found
+        return found[1]
+
+    def sign_in(self, key: str) -> Answer:
+        answer = self.post("/sign-in", self.form_token(), key=key)
+        self.cookie = answer.headers.get("set-cookie", "").partition(";")[0]
+        return answer
+
+
+def paused(database: Database) -> bool:
+    with database.read() as session:
+        return session.scalar(select(PausedQueue)) is not None
+
+
+def test_a_stranger_sees_a_page_that_asks_for_a_key_and_nothing_else(guarded: Web) -> None:
+    for page in PAGES:
+        answer = Browser(guarded).get(page)
+        assert (answer.status, answer.headers["location"], answer.body) == (303, SIGN_IN, b""), page
+    page = Browser(guarded).get("/sign-in").text
+    assert not re.search("Overview|Failures|Audit|blur worker", page)
+    # Nor do the pages for everybody tell of these.
+    assert "operator" not in guarded.get("/", Accept="text/html").text
+
+
+def test_where_others_reach_them_the_pages_are_off(locked: Gateway) -> None:
+    with serving(web_settings(locked, public_url="https://blur.example.org")) as web:
+        for page in (*PAGES, "/sign-in"):
+            assert Browser(web).get(page).status == 404
+
+
+def test_the_pages_own_key_opens_them_for_nobody(locked: Gateway, make: Make) -> None:
+    _, key = make(Role.ADMIN)
+    with serving(web_settings(locked, gateway_key=SecretStr(key))) as web:
+        assert Browser(web).get("").headers["location"] == SIGN_IN
+
+
+def test_the_user_of_the_machine_needs_no_key_but_whoever_comes_through_a_proxy_does(web: Web) -> None:
+    assert web.get("/operator", Accept="text/html").status == 200
+    for header in ("X-Forwarded-For", "Forwarded", "Via", "X-Real-IP"):
+        assert web.ask("GET", "/operator", headers={header: "192.0.2.1"}).status == 303
+
+
+def test_a_key_outside_loopback_is_needed_though_the_gateway_asks_for_none(gateway: Gateway) -> None:
+    with serving(web_settings(gateway, public_url="https://blur.example.org", operator_pages=True)) as web:
+        assert Browser(web).get("").status == 303
+
+
+@pytest.mark.parametrize("key", ["", "x", "ключ", "a\r\nb: c", "ib_" + "x" * 43])
+def test_a_wrong_key_opens_nothing(guarded: Web, key: str) -> None:
+    answer = Browser(guarded).sign_in(key)
+    assert answer.status == 403
+    assert "set-cookie" not in answer.headers
+
+
+def test_a_key_that_may_only_order_opens_nothing(guarded: Web, make: Make) -> None:
+    answer = Browser(guarded).sign_in(make(Role.CLIENT)[1])
+    assert answer.status == 403
+    assert "set-cookie" not in answer.headers
+
+
+def test_the_cookie_is_kept_from_scripts_other_sites_and_open_lines_and_is_not_the_key(
+    guarded: Web, make: Make
+) -> None:
+    _, key = make(Role.ADMIN)
+    cookie = Browser(guarded).sign_in(key).headers["set-cookie"]
+    attributes = {part.strip().lower() for part in cookie.split(";")[1:]}
+    assert {"httponly", "samesite=strict", "secure", "path=/operator"} <= attributes
+    assert key not in cookie
+    assert key[:12] not in cookie
+
+
+def test_an_administrator_acts(guarded: Web, make: Make, database: Database) -> None:
+    browser = Browser(guarded)
+    assert browser.sign_in(make(Role.ADMIN)[1]).headers["location"] == "/operator"
+    assert browser.get("").status == 200
+    answer = browser.post("/queues/blur/pause", browser.form_token(""))
+    assert answer.headers["location"] == "/operator?done=paused"
+    assert paused(database)
+    browser.post("/queues/blur/resume", browser.form_token(""))
+    assert not paused(database)
+    assert browser.post("/queues/none/pause", browser.form_token("")).status == 404
+
+
+def test_forms_of_other_pages_change_nothing(guarded: Web, make: Make, database: Database) -> None:
+    ours, theirs = Browser(guarded), Browser(guarded)
+    stranger = ours.form_token()
+    ours.sign_in(make(Role.ADMIN)[1])
+    theirs.sign_in(make(Role.ADMIN)[1])
+    for token in (None, "", "x", "ж", stranger, theirs.form_token("")):
+        assert ours.post("/queues/blur/pause", token).status == 403, token
+    headers = {"Cookie": ours.cookie, "Sec-Fetch-Site": "cross-site"}
+    assert guarded.ask("POST", "/operator/queues/blur/pause", b"", headers).status == 403
+    assert not paused(database)
+    assert ours.get("/queues/blur/pause").status == 405
+
+
+def test_a_viewer_looks_and_does_not_act(guarded: Web, make: Make, database: Database) -> None:
+    browser = Browser(guarded)
+    browser.sign_in(make(Role.VIEWER)[1])
+    for page in ("", "/orders", "/failures", "/mailings", "/audit"):
+        answer = browser.get(page)
+        assert answer.status == 200, page
+        assert set(re.findall(r'method="post" action="([^"]+)"', answer.text)) <= {
+            "/language",
+            "/operator/sign-out",
+            "/operator/orders",
+        }
+    assert browser.get("/keys").status == 403
+    token = browser.form_token("")
+    nobody = "00000000-0000-4000-8000-000000000000"
+    for path, fields in (
+        ("/queues/blur/pause", {}),
+        ("/queues/mail/purge", {}),
+        ("/failures/retry", {"all": "yes"}),
+        ("/failures/drop", {"one": nobody}),
+        ("/mailings/run", {}),
+        ("/mailings/test", {"email": "a@example.org"}),
+        ("/mailings/check", {"email": "a@example.org"}),
+        (f"/mailings/{nobody}/cancel", {}),
+        ("/keys", {"name": "mine", "role": "admin"}),
+        (f"/keys/{nobody}/rotate", {}),
+        (f"/keys/{nobody}/revoke", {}),
+        ("/orders", {"search": "ann@example.org"}),
+    ):
+        assert browser.post(path, token, **fields).status == 403, path
+    assert not paused(database)
+
+
+def test_a_revoked_key_opens_no_more(guarded: Web, make: Make, database: Database) -> None:
+    key_id, key = make(Role.ADMIN)
+    browser = Browser(guarded)
+    browser.sign_in(key)
+    assert browser.get("").status == 200
+    with database.write() as session:
+        api_keys.revoke(session, TEST, key_id)
+    eventually(lambda: browser.get("").status == 303)
+
+
+def test_signing_out_ends_the_session_here_and_not_in_the_browser_alone(guarded: Web, make: Make) -> None:
+    browser = Browser(guarded)
+    browser.sign_in(make(Role.ADMIN)[1])
+    browser.post("/sign-out", browser.form_token(""))
+    assert browser.get("").headers["location"] == SIGN_IN
+
+
+def test_a_new_key_is_shown_once(guarded: Web, make: Make) -> None:
+    browser = Browser(guarded)
+    browser.sign_in(make(Role.ADMIN)[1])
+    answer = browser.post("/keys", browser.form_token("/keys"), name="batch", role="viewer", days="3")
+    assert answer.headers["cache-control"] == "no-store"
+    found = re.search(r'id="new-key">([^<]+)<', answer.text)
+    assert found
+    listed = browser.get("/keys").text
+    assert "batch" in listed
+    assert found[1] not in listed
+    assert Browser(guarded).sign_in(found[1]).status in {303, 403}
+    refused = browser.post("/keys", browser.form_token("/keys"), name="x", role="client", days="0")
+    assert refused.status == 400
+    # A change of language leads to a page that can be asked for.
+    assert 'name="back" value="/operator"' in refused.text
+
+
+def test_orders_are_found_and_no_address_is_in_one(guarded: Web, make: Make, locked: Gateway) -> None:
+    _, key = make(Role.ADMIN)
+    metadata = (("authorization", f"Bearer {key}"),)
+    request = blur_service_pb2.BlurOrderRequest(order=HEADER, images=[PICTURE])
+    order_id = locked.blur.BlurOrder(request, metadata=metadata).order.order_id
+    browser = Browser(guarded)
+    browser.sign_in(key)
+    token = browser.form_token("")
+    found = browser.post("/orders", token, search=f" {order_id.upper()} ")
+    assert found.headers["location"] == f"/operator/orders/{order_id}"
+    for answer in (
+        browser.post("/orders", token, search="ann@example.org"),
+        browser.get("/orders?state=queued"),
+        browser.get(f"/orders/{order_id}"),
+    ):
+        assert answer.status == 200
+        assert order_id in answer.text
+        assert answer.text.count("ann@example.org") == answer.text.count('value="ann@example.org"')
+    assert order_id not in browser.post("/orders", token, search="bert@example.org").text
+    assert order_id not in browser.get("/orders?state=failed").text
+    assert browser.get("/orders/x").status == 400
+
+
+def test_no_key_and_no_token_gets_into_the_log(
+    guarded: Web, make: Make, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    _, key = make(Role.ADMIN)
+    browser = Browser(guarded)
+    with caplog.at_level(logging.DEBUG):
+        browser.sign_in(key)
+        browser.get("")
+        browser.post("/queues/blur/pause", "x")
+        Browser(guarded).sign_in(f"{key}x")
+    told = capfd.readouterr()
+    said = caplog.text + told.out + told.err
+    assert "sign-in refused" in said
+    assert key[HINT_LENGTH:] not in said
+    assert browser.cookie.partition("=")[2] not in said
