@@ -117,7 +117,8 @@ def test_without_scripts(visit: Any, stack: BackgroundStack) -> None:
     for _ in range(60):
         if page.locator(".summary.succeeded .delivery.sent").count():
             break
-        page.get_by_role("link", name="Reload").click()
+        with page.expect_navigation():
+            page.get_by_role("link", name="Reload").click()
     expect(page.locator(".result.succeeded")).to_have_count(3)
     with page.expect_download() as download:
         page.get_by_role("link", name="Download all 3").click()
