@@ -51,8 +51,9 @@ bench: .venv/.installed-bench ## The engine against Pillow, libvips, OpenCV; the
 pictures: .venv/.installed-dev ## Draw the documents' pictures of effects anew
 	$(BIN)/python -m tools.draw_before_after
 
-fuzz: .venv/.installed-dev ## Feed the engine damaged files (SECONDS=60 SEED=)
+fuzz: .venv/.installed-bench ## Feed the engine damaged files, then what a coverage-guided fuzzer makes up (SECONDS=60 SEED=)
 	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED))
+	$(BIN)/python -m tests.guided_fuzz --seconds $(or $(SECONDS),60)
 
 lint: .venv/.installed-dev ## Formatting, lints, types, import rules, protos and generated code
 	$(BIN)/ruff format --check .
