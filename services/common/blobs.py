@@ -265,11 +265,15 @@ async def _to_its_end(request: Awaitable[T]) -> T:
     A thread of obstore is at it and cannot be stopped: what the caller removes in its clean-up would appear afterwards.
     """
     under_way = asyncio.ensure_future(request)
+    del request
     try:
         return await asyncio.shield(under_way)
     except asyncio.CancelledError:
         await asyncio.wait([under_way])
         raise
+    finally:
+        # An error on its way up keeps this frame, and that the writer with its file.
+        del under_way
 
 
 def _remove_folder(folder: Path) -> None:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from imageblur_client.errors import ImageBlurClientError
+from imageblur_client.errors import AccessDenied, ImageBlurClientError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
+from services.common import log
 from services.web.assets import Assets, favicon
 from services.web.boundary import Boundary
 from services.web.downloads import Downloads
@@ -29,6 +30,8 @@ from services.web.order_uploads import OrderUploads
 from services.web.pages import Pages
 from services.web.problems import ProblemPages, Told
 from services.web.settings import WebSettings
+
+_log = log.get(__name__)
 
 YEAR_SECONDS = 365 * 24 * 3600
 
@@ -62,7 +65,12 @@ async def open_site(settings: WebSettings) -> AsyncIterator[Site]:
 
         async def health(_request: Request) -> Response:
             """Whether the pages can be used, which is whether the gateway answers."""
-            await gateway.limits()
+            try:
+                await gateway.limits()
+            except AccessDenied as error:
+                # It answers, and starting these pages again would not change what.
+                _log.error("the gateway wants another key than IMAGEBLUR_GATEWAY_KEY", error=str(error))
+                return JSONResponse({"status": "refused by the gateway"})
             return JSONResponse({"status": "serving"})
 
         routes = [
