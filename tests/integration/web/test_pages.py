@@ -19,8 +19,9 @@ from services.common.db.engine import Database
 from services.common.db.models import Image, Order
 from services.common.orders import result_key
 from services.common.tokens import Tokens
+from services.gateway.settings import GatewaySettings
 from services.web.settings import WebSettings
-from tests.integration.gateway.conftest import SECRET, Gateway
+from tests.integration.gateway.conftest import SECRET, Gateway, running
 from tests.integration.gateway.test_orders import order
 from tests.integration.web.conftest import Web, serving
 from tests.support.waiting import eventually
@@ -282,3 +283,13 @@ def test_files_of_the_pages_may_be_kept_for_ever(web: Web) -> None:
     assert style.headers["content-type"] == "text/css; charset=utf-8"
     assert "immutable" in style.headers["cache-control"]
     assert eventually(lambda: web.get("/health").status == 200)
+
+
+def test_pages_without_the_key_that_is_asked_for_are_there_and_say_so(settings: GatewaySettings) -> None:
+    with (
+        running(settings.model_copy(update={"require_keys": True})) as gateway,
+        serving(WebSettings(web_address="127.0.0.1:0", gateway_url=f"http://127.0.0.1:{gateway.port}")) as web,
+    ):
+        answer = web.get("/health")
+        assert (answer.status, "refused by the gateway" in answer.text) == (200, True)
+        assert web.get("/").status == 503
