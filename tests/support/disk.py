@@ -1,5 +1,6 @@
 """A small disk that can be filled: a tmpfs, which only root may mount."""
 
+import errno
 import os
 import subprocess
 from collections.abc import Iterator
@@ -27,9 +28,16 @@ def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
 
 
 def fill(folder: Path, *, leaving: int) -> Path:
-    """A file that takes the room on a disk, but for so many bytes."""
+    """A file that takes the room on a disk, but for so many bytes; others may take some of it meanwhile."""
     path = folder / "filling"
-    room = os.statvfs(folder)
     with path.open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, room.f_bavail * room.f_frsize - leaving)
-    return path
+        while True:
+            file.truncate(0)
+            room = os.statvfs(folder)
+            try:
+                os.posix_fallocate(file.fileno(), 0, max(1, room.f_bavail * room.f_frsize - leaving))
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+            else:
+                return path
