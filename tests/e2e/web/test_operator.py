@@ -84,8 +84,8 @@ def test_a_queue_is_paused_and_resumed_while_the_page_tells_how_it_goes(
 
 
 def test_a_mailing_is_previewed_tried_and_run(page: Page, stack: BackgroundStack, client: Client) -> None:
-    client.subscribe("reader@example.org")
-    client.confirm(token_of(wait_for_letters(stack, "reader@example.org")[0], "confirm"))
+    client.subscribe("steered@example.org")
+    client.confirm(token_of(wait_for_letters(stack, "steered@example.org")[0], "confirm"))
     page.goto("/operator/mailings")
     page.get_by_role("link", name="Preview").click()
     expect(page.frame_locator("iframe").locator("h1")).to_be_visible()
@@ -103,7 +103,7 @@ def test_a_mailing_is_previewed_tried_and_run(page: Page, stack: BackgroundStack
     page.get_by_text("Run now", exact=True).click()
     page.get_by_role("button", name="Send to all").click()
     expect(page.get_by_role("status")).to_have_text("The mailing is being sent.")
-    wait_for_letters(stack, "reader@example.org", 2)
+    wait_for_letters(stack, "steered@example.org", 2)
     # The page is refreshed by itself.
     expect(page.locator(".mailings .flag").first).to_have_text("Done")
 
