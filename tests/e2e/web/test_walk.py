@@ -181,6 +181,7 @@ def test_with_nothing_but_a_keyboard(page: Page) -> None:
     keys.tab_to(".skip")
     keys.tab_to("#files")
     with page.expect_file_chooser() as chooser:
+        page.evaluate("0")  # The browser takes keys by another way, on which Enter may overtake the interception.
         keys.press("Enter")
     chooser.value.set_files(FILES[:1])
     expect(page.locator(".strip img")).to_have_count(1)
