@@ -13,12 +13,12 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from services.blur_worker.engine.jpeg.sharing import Shared, share
+
 _REACH = 3.2
 """Standard deviations after which a Gaussian is cut off."""
 
 _LEAST_SIGMA = 1e-3
-_AT_A_TIME = 4
-"""Taps that the loops add up at a time; what is missing has no weight."""
 
 _rows = np.arange(8)[:, np.newaxis]
 BASIS = np.cos((2 * np.arange(8) + 1) * _rows * np.pi / 16) / np.where(_rows, 2, math.sqrt(8))
@@ -58,7 +58,7 @@ and zone plates from sigma 2 on at 49 dB (at 1: 42), and the worst of all sinuso
 
 @dataclass(frozen=True)
 class Axis:
-    """Each output block is `stencils[which]` times the coefficients of the cells from `start` to `start + window`."""
+    """Each output block is a stencil times the coefficients of the cells of a window, which begins at one of `starts`."""
 
     cells: int
     """Blocks of the input, or groups of them."""
@@ -67,14 +67,14 @@ class Axis:
     """Cells that a stencil looks at."""
     starts: NDArray[np.int64]
     which: NDArray[np.int64]
+    """Which of `stencils` a block near the borders has."""
     stencils: NDArray[np.float32]
-    """(n, 8, taps): a weight for each of `kept` coefficients of each cell of the window; the first `together` are for
-    the blocks far from the borders."""
-    taps: NDArray[np.int64]
-    """(2, taps): which coefficient, and which cell of the window."""
+    """(n, 8, window × kept): a weight for each kept coefficient of each cell of the window."""
+    shared: Shared
+    """What the blocks far from the borders have instead; as many for each cell as blocks are taken `together`."""
     together: int
     first: int
-    """The first block of the output that has one of those; `inner` cells' worth of them have."""
+    """The first block of the output that is far from the borders; `inner` cells' worth of them are."""
     start: int
     """Where the window of the first of them begins."""
     inner: int
@@ -104,27 +104,22 @@ def axis_of(length: int, sigma: float, lead: int = 0) -> Axis:
     if len(inner) == 0 or inner.start >= inner.stop:
         inner = range(0)
     apart = np.array([index not in inner for index in middle], bool)
-    chosen = np.nonzero(apart)[0]
-    which = np.zeros(outputs, np.int64)
-    shared = 0
-    if inner:
-        shared = detail.together
-        chosen = np.concatenate([inner.start * shared + np.arange(shared), chosen])
-        which[~apart] = np.nonzero(~apart)[0] % shared
-    which[apart] = shared + np.arange(np.count_nonzero(apart))
+    first = inner.start * detail.together
+    chosen = np.concatenate([np.arange(first, first + (detail.together if inner else 0)), np.nonzero(apart)[0]])
     stencils, largest = _stencils(length, sigma, lead, detail, window, chosen, starts[chosen])
-    cell, coefficient = np.divmod(np.arange(stencils.shape[2]), detail.kept)
-    beyond = cell >= window
+    shared = len(chosen) - np.count_nonzero(apart)
+    which = np.zeros(outputs, np.int64)
+    which[apart] = np.arange(np.count_nonzero(apart))
     return Axis(
         cells,
         detail.kept,
         window,
         starts,
         which,
-        stencils,
-        np.stack([np.where(beyond, 0, coefficient), np.where(beyond, 0, cell)]),
+        stencils[shared:],
+        share(stencils[:shared], window, detail.kept, symmetric=detail.together == 1 and lead == 0),
         detail.together,
-        inner.start * detail.together,
+        first,
         max(0, inner.start - reach),
         len(inner),
         largest,
@@ -150,7 +145,6 @@ def _stencils(
     basis = BASIS[: detail.kept] if detail.together == 1 else np.full((1, size), math.sqrt(1 / 8))
     per_cell = weights.reshape(len(outputs), 8, window, size) @ basis.T
     stencils = np.einsum("uq,eqck->euck", BASIS, per_cell).reshape(len(outputs), 8, -1)
-    stencils = np.pad(stencils, ((0, 0), (0, 0), (0, -stencils.shape[2] % _AT_A_TIME)))
     largest = np.abs(BASIS @ weights).sum(axis=2).max(axis=0)
     return np.ascontiguousarray(stencils, np.float32), largest
 

@@ -1,5 +1,6 @@
 """Huffman tables as the compiled loops use them."""
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -9,13 +10,19 @@ from services.blur_worker.engine.jpeg.markers import HuffmanTable, UnfitError
 
 LOOK = 10
 """Bits looked at first: nearly every code, most with the bits of their value, is no longer than that."""
+FAR = 13
+"""Bits looked at where values do not matter: with so many, the tables of a picture stay in the processor's first cache."""
 NEAR = 32
 """Values from -NEAR to NEAR - 1 are written in one go with their symbols."""
 END = 128
 """As a run: the block ends here."""
-TABLE = (1 << LOOK) + 2 * 17 + 256
-"""Entries of a table: what to do for each `LOOK` bits, then per length the limit of its codes and where the symbols of
-that length begin, then the symbols."""
+SYMBOLS = 1 << LOOK
+LIMITS = 2 << LOOK
+STARTS = LIMITS + 17
+ORDER = STARTS + 17
+TABLE = ORDER + 256
+"""Entries of a table: what to do for each `LOOK` bits; from `SYMBOLS` on which symbol they begin with; then, per length,
+the limit of its codes and where the symbols of that length begin in their `ORDER`."""
 
 
 @lru_cache(maxsize=64)
@@ -23,8 +30,9 @@ def decoding_table(table: HuffmanTable | None, *, dc: bool) -> NDArray[np.int32]
     """Gives a table of `TABLE` entries for `scans`.
 
     An entry of the first part is `value << 16 | run << 8 | bits`: skip `run` coefficients, then comes `value`, and all
-    that took so many `bits`; 0 where more bits must be looked at. Every code belongs to one symbol, so what the rest
-    of the bits are does not matter.
+    that took so many `bits`; 0 where more bits must be looked at. One of the second part is `symbol << 8 | bits`, without
+    the value; 0 if that code is longer. Every code belongs to one symbol, so what the rest of the bits are does not
+    matter.
 
     Raises:
         UnfitError: No such table, or a DC symbol that means nothing.
@@ -34,37 +42,71 @@ def decoding_table(table: HuffmanTable | None, *, dc: bool) -> NDArray[np.int32]
     if dc and max(table.symbols) > 15:
         raise UnfitError("a wrong DC table")
     packed = np.zeros(TABLE, np.int32)
-    limits, starts = packed[1 << LOOK :][:17], packed[(1 << LOOK) + 17 :][:17]
-    packed[(1 << LOOK) + 34 :][: len(table.symbols)] = list(table.symbols)
+    first = _first_of(table, LOOK, dc=dc)
+    packed[:SYMBOLS] = np.where(first.bits > 0, first.values << 16 | first.runs << 8 | first.bits, 0)
+    packed[SYMBOLS:LIMITS] = first.symbols << 8 | first.lengths
+    packed[ORDER:][: len(table.symbols)] = list(table.symbols)
     code = index = 0
     for length, count in enumerate(table.counts, 1):
-        starts[length] = index - code
-        for symbol in table.symbols[index : index + count]:
-            if length <= LOOK:
-                _fill(packed, code, length, symbol, dc=dc)
-            code += 1
-        index += count
-        limits[length] = code << (16 - length)
+        packed[STARTS + length] = index - code
+        code, index = code + count, index + count
+        packed[LIMITS + length] = code << (16 - length)
         code <<= 1
     return packed
 
 
-def _fill(packed: NDArray[np.int32], code: int, length: int, symbol: int, *, dc: bool) -> None:
-    run, size = (0, symbol) if dc else (symbol >> 4, symbol & 15)
-    begin, spare = code << (LOOK - length), LOOK - length
-    if size > spare:
-        return
-    if size == 0:
-        if not dc and run != 15:
-            if run:
-                return  # End of several blocks, which only progressive scans have.
-            run = END
-        packed[begin : begin + (1 << spare)] = run << 8 | length
-        return
-    values = np.arange(1 << size, dtype=np.int32)
-    values = np.where(values >> (size - 1), values, values - (1 << size) + 1)
-    entries = values << 16 | run << 8 | (length + size)
-    packed[begin : begin + (1 << spare)] = np.repeat(entries, 1 << (spare - size))
+@lru_cache(maxsize=64)
+def skipping_table(table: HuffmanTable) -> NDArray[np.uint16]:
+    """Gives for each `FAR` bits how far those lead that only want to know where the block ends.
+
+    An entry is `advance << 4 | bits`, over as many AC symbols as fit: `advance` coefficients, 63 at most, and `END` more
+    if the block ends there; 0 where more bits must be looked at.
+    """
+    first = _first_of(table, FAR, dc=False)
+    steps = np.where(first.runs < END, first.runs + 1, 0)
+    patterns = np.arange(1 << FAR)
+    bits, advance, ended = np.zeros_like(patterns), np.zeros_like(patterns), np.zeros(1 << FAR, bool)
+    for _ in range(FAR):
+        rest = (patterns << bits) & ((1 << FAR) - 1)
+        fits = ~ended & (first.bits[rest] > 0) & (bits + first.bits[rest] <= FAR) & (advance + steps[rest] < 64)
+        if not fits.any():
+            break
+        ended |= fits & (first.runs[rest] == END)
+        advance += np.where(fits, steps[rest], 0)
+        bits += np.where(fits, first.bits[rest], 0)
+    return ((advance + END * ended) << 4 | bits).astype(np.uint16)
+
+
+@dataclass(frozen=True)
+class _First:
+    """What stands at the beginning of each pattern of bits."""
+
+    symbols: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    """Of their codes; 0 where those are longer than the pattern."""
+    bits: NDArray[np.int64]
+    """Of the code and the value behind it; 0 where they are more than there are, or mean nothing."""
+    runs: NDArray[np.int64]
+    values: NDArray[np.int64]
+
+
+def _first_of(table: HuffmanTable, look: int, *, dc: bool) -> _First:
+    lengths = np.repeat(np.arange(1, 17), table.counts)
+    short = lengths <= look
+    # Codes stand in the order of their bits, without gaps.
+    of = np.repeat(np.arange(np.count_nonzero(short)), 1 << (look - lengths[short]))[: 1 << look]
+    missing = (1 << look) - len(of)
+    symbols = np.pad(np.frombuffer(table.symbols, np.uint8).astype(np.int64)[of], (0, missing))
+    lengths = np.pad(lengths[of], (0, missing))
+    runs, sizes = (np.zeros_like(symbols), symbols) if dc else (symbols >> 4, symbols & 15)
+    bits = lengths + sizes
+    # Without a value: the end of the block, or sixteen zeros; other runs are what only progressive scans have.
+    empty = (sizes == 0) & (not dc)
+    fits = (lengths > 0) & (bits <= look) & ~(empty & (runs > 0) & (runs < 15))
+    raw = (np.arange(1 << look) >> np.maximum(look - bits, 0)) & ((1 << sizes) - 1)
+    values = np.where((sizes > 0) & (raw >> np.maximum(sizes - 1, 0) == 0), raw - (1 << sizes) + 1, raw)
+    runs = np.where(empty & (runs == 0), END, runs)
+    return _First(symbols, lengths, np.where(fits, bits, 0), runs, np.where(sizes > 0, values, 0))
 
 
 @lru_cache(maxsize=64)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from services.blur_worker.engine.jpeg import scans
 from services.blur_worker.engine.jpeg.grid import Picture
-from services.blur_worker.engine.jpeg.huffman import decoding_table
+from services.blur_worker.engine.jpeg.huffman import decoding_table, skipping_table
 from services.blur_worker.engine.jpeg.markers import ZIGZAG, FrameHeader, Scan, Stream, UnfitError
 
 
@@ -72,6 +72,8 @@ def _read(everything: NDArray[np.uint8], stream: Stream, frame: FrameHeader, sca
         raise UnfitError("a quantization table is missing")
     alone, count = len(grids) == 1, len(grids)
     tables = [decoding_table(each, dc=True) for each in scan.dc] + [decoding_table(each, dc=False) for each in scan.ac]
+    skips = [skipping_table(each) for each in scan.ac if each]
+    targets = np.stack([*(each.targets() for each in grids), ZIGZAG.astype(np.int64)])
     across, down = zip(*(each.refits() for each in grids), strict=True)
     rows, columns = units(frame, scan)
     state = scans.read_scan(
@@ -82,11 +84,14 @@ def _read(everything: NDArray[np.uint8], stream: Stream, frame: FrameHeader, sca
         columns,
         np.array([each.layout(index, count + index, alone=alone) for index, each in enumerate(grids)]),
         np.stack(tables),
+        np.stack(skips * 2),
         np.stack([each.factors(stream.quantization[each.source.quantization]) for each in grids]),
         _flat(across),
         _flat(down),
-        np.stack([*(each.targets() for each in grids), ZIGZAG.astype(np.int64)]),
+        targets,
+        64 - np.argmax(targets[:, ::-1] >= 0, axis=1) - 1,
         ZIGZAG,
+        np.zeros(count, np.int64),
         picture.values,
     )
     if state != scans.OK:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.blur_worker.engine.compiling import compiled
-from services.blur_worker.engine.jpeg.huffman import LOOK
+from services.blur_worker.engine.jpeg.huffman import FAR, LIMITS, LOOK, ORDER, STARTS, SYMBOLS
 
 PADDING = 512
 """Bytes beyond the data that may be read."""
@@ -23,7 +23,7 @@ SPARE = 72
 """Numbers behind those of the planes, in which blocks are worked on."""
 
 
-@compiled()
+@compiled(uncounted=True)
 def _look(data: NDArray[np.uint8], at: np.uint64) -> np.uint64:
     """The next eight bytes, the first one highest."""
     word = np.uint64(data[at]) << np.uint64(56)
@@ -37,7 +37,7 @@ def _look(data: NDArray[np.uint8], at: np.uint64) -> np.uint64:
     return word
 
 
-@compiled("Tuple((int64, int64, int64))(Array(uint8, 1, 'C', readonly=True), int64, uint8[::1], int64[::1])")
+@compiled("Tuple((int64, int64, int64))(Array(uint8, 1, 'C', readonly=True), int64, uint8[::1], int64[::1])", uncounted=True)
 def unstuff(
     data: NDArray[np.uint8], start: int, out: NDArray[np.uint8], bounds: NDArray[np.int64]
 ) -> tuple[int, int, int]:
@@ -92,33 +92,38 @@ def unstuff(
     return -1, written, pieces
 
 
-@compiled()
-def _slow_symbol(table: NDArray[np.int32], bits: np.uint64) -> tuple[np.int64, int]:
+@compiled(uncounted=True)
+def _slow_symbol(tables: NDArray[np.int32], index: int, bits: np.uint64) -> tuple[np.int64, np.int64]:
     """A code of any length: the symbol and how many bits; -1 if there is no such code."""
+    entry = np.int64(tables[index, SYMBOLS + np.int64(bits >> np.uint64(64 - LOOK))])
+    if entry:
+        return entry >> 8, entry & 0xFF
     code = np.int64(bits >> np.uint64(48))
-    for length in range(1, 17):
-        if code < table[(1 << LOOK) + length]:
-            index = table[(1 << LOOK) + 17 + length] + (code >> (16 - length))
-            return np.int64(table[(1 << LOOK) + 34 + (index & 255)]), length
-    return np.int64(-1), 0
+    for length in range(LOOK + 1, 17):
+        if code < tables[index, LIMITS + length]:
+            place = tables[index, STARTS + length] + (code >> (16 - length))
+            return np.int64(tables[index, ORDER + (place & 255)]), np.int64(length)
+    return np.int64(-1), np.int64(0)
 
 
-@compiled()
+@compiled(uncounted=True)
 def _value(bits: np.uint64, size: np.int64) -> np.int64:
     """The signed number in the first `size` bits, 1 to 15."""
     raw = np.int64(bits >> np.uint64(64 - size))
     return raw if raw >> (size - 1) else np.int64(raw - (1 << size) + 1)
 
 
-@compiled(inline=True)
+@compiled(inline=True, uncounted=True)
 def _read_block(
     data: NDArray[np.uint8],
     bits: np.uint64,
     count: np.uint64,
     at: np.uint64,
     tables: NDArray[np.int32],
+    skips: NDArray[np.uint16],
     dc: int,
     ac: int,
+    last: np.int64,
     factors: NDArray[np.float32],
     component: int,
     targets: NDArray[np.int64],
@@ -130,6 +135,8 @@ def _read_block(
 ) -> tuple[np.uint64, np.uint64, np.uint64, np.int64, int]:
     """Puts a block's coefficients where they are wanted; the reader's state, the DC value, OK or what is wrong.
 
+    Beyond the `last` that is wanted only the end of the block is looked for.
+
     `count` of the leading `bits` are certain, the others are the next bits too or 0; `at` is the next byte.
     """
     bits |= _look(data, at) >> count
@@ -140,7 +147,7 @@ def _read_block(
         used = np.uint64(entry & 0xFF)
         before += entry >> 16
     else:
-        size, length = _slow_symbol(tables[dc], bits)
+        size, length = _slow_symbol(tables, dc, bits)
         if size < 0:
             return bits, count, at, before, WRONG_CODE
         used = np.uint64(length + size)
@@ -150,7 +157,7 @@ def _read_block(
     count -= used
     out[np.uint64(base)] = before * factors[component, 0]
     index = np.int64(1)
-    # Of 56 bits the table takes at most ten at a time; anything else is looked at with all of them.
+    # Of 56 bits the tables take at most thirteen at a time; anything else is looked at with all of them.
     fresh = 0
     while index < 64:
         if fresh == 0:
@@ -159,6 +166,15 @@ def _read_block(
             count |= np.uint64(56)
             fresh = 4
         fresh -= 1
+        if index > last:
+            skip = np.int64(skips[ac, np.int64(bits >> np.uint64(64 - FAR))])
+            # What leaves the block belongs to the next one.
+            if skip and index + (skip >> 4 & 63) < 64:
+                used = np.uint64(skip & 15)
+                index += skip >> 4
+                bits <<= used
+                count -= used
+                continue
         entry = np.int64(tables[ac, np.int64(bits >> np.uint64(64 - LOOK))])
         if entry:
             used = np.uint64(entry & 0xFF)
@@ -169,7 +185,7 @@ def _read_block(
             at += (np.uint64(63) - count) >> np.uint64(3)
             count |= np.uint64(56)
             fresh = 0
-            symbol, length = _slow_symbol(tables[ac], bits)
+            symbol, length = _slow_symbol(tables, ac, bits)
             size = symbol & 15
             if symbol < 0 or (size == 0 and symbol not in (0, 0xF0)):
                 return bits, count, at, before, WRONG_CODE
@@ -189,40 +205,48 @@ def _read_block(
     return bits, count, at, before, OK if index == 64 or index > 127 else TOO_MUCH
 
 
-@compiled()
+@compiled(uncounted=True)
 def _refit(
-    block: NDArray[np.float32],
-    across: NDArray[np.float32],
-    down: NDArray[np.float32],
-    targets: NDArray[np.int64],
-    places: NDArray[np.uint8],
     out: NDArray[np.float32],
+    spare: int,
+    across: NDArray[np.float32],
+    which_across: int,
+    down: NDArray[np.float32],
+    which_down: int,
+    targets: NDArray[np.int64],
+    component: int,
+    places: NDArray[np.uint8],
     base: int,
 ) -> None:
-    """Puts the coefficients of a block of 8×8 that goes beyond the picture, fitted to what is in it, where wanted."""
+    """Puts the coefficients of a block that goes beyond the picture, fitted to what is in it, where they are wanted.
+
+    The block's 8×8 are those of `out` from `spare` on; behind them is room for eight more.
+    """
     for v in range(8):
         for u in range(8):
             total = np.float32(0)
             for index in range(8):
-                total += across[u * 8 + index] * block[v * 8 + index]
-            block[64 + u] = total
-        block[v * 8 : v * 8 + 8] = block[64:]
+                total += across[which_across, u * 8 + index] * out[spare + v * 8 + index]
+            out[spare + 64 + u] = total
+        for u in range(8):
+            out[spare + v * 8 + u] = out[spare + 64 + u]
     for u in range(8):
         for v in range(8):
             total = np.float32(0)
             for index in range(8):
-                total += down[v * 8 + index] * block[index * 8 + u]
-            block[64 + v] = total
+                total += down[which_down, v * 8 + index] * out[spare + index * 8 + u]
+            out[spare + 64 + v] = total
         for v in range(8):
-            block[v * 8 + u] = block[64 + v]
+            out[spare + v * 8 + u] = out[spare + 64 + v]
     for index in range(64):
-        if targets[index] >= 0:
-            out[base + targets[index]] = block[places[index]]
+        if targets[component, index] >= 0:
+            out[base + targets[component, index]] = out[spare + places[index]]
 
 
 @compiled(
-    "int64(uint8[::1], int64[::1], int64, int64, int64, int64[:, ::1], int32[:, ::1], float32[:, ::1],"
-    " float32[:, ::1], float32[:, ::1], int64[:, ::1], uint8[::1], float32[::1])"
+    "int64(uint8[::1], int64[::1], int64, int64, int64, int64[:, ::1], int32[:, ::1], uint16[:, ::1], float32[:, ::1],"
+    " float32[:, ::1], float32[:, ::1], int64[:, ::1], int64[::1], uint8[::1], int64[::1], float32[::1])",
+    uncounted=True,
 )
 def read_scan(
     data: NDArray[np.uint8],
@@ -232,11 +256,14 @@ def read_scan(
     mcu_columns: int,
     layout: NDArray[np.int64],
     tables: NDArray[np.int32],
+    skips: NDArray[np.uint16],
     factors: NDArray[np.float32],
     across: NDArray[np.float32],
     down: NDArray[np.float32],
     targets: NDArray[np.int64],
+    last: NDArray[np.int64],
     places: NDArray[np.uint8],
+    predictions: NDArray[np.int64],
     out: NDArray[np.float32],
 ) -> int:
     """Reads a sequential scan, and keeps the lowest coefficients of each block.
@@ -249,19 +276,21 @@ def read_scan(
         mcu_columns: Units in a row.
         layout: A row for each component of the scan.
         tables: DC and AC tables, to which `layout` refers.
+        skips: For each of them, if it is one of AC, what is to be skipped: see `skipping_table`.
         factors: For each component what to multiply its coefficients by, in the order of the stream.
         across: For each component (8, 8), row by row: what its last column of blocks is multiplied by, where `layout`
             says so; the last one changes nothing.
         down: The same for the last row.
         targets: For each component where to put each coefficient, in the order of the stream, seen from where the
             block begins; below 0, it is not wanted. The first one is 0. The last row are `ZIGZAG` themselves.
+        last: For each row of `targets` the last place in the stream that is wanted.
         places: `ZIGZAG`.
+        predictions: Room for a number for each component.
         out: Takes the coefficients, all 0 so far; the last `SPARE` are for blocks under way.
 
     Returns:
         OK, or what is wrong.
     """
-    predictions = np.zeros(4, np.int64)
     spare = len(out) - SPARE
     piece, left = 0, 0
     bits, count, at = np.uint64(0), np.uint64(0), np.uint64(0)
@@ -275,7 +304,8 @@ def read_scan(
                     return WRONG_RESTART
                 bits, count, at = np.uint64(0), np.uint64(0), np.uint64(bounds[piece])
                 end = bounds[piece + 1]
-                predictions[:] = 0
+                for component in range(len(layout)):
+                    predictions[component] = 0
                 left = interval
                 piece += 1
             left -= 1
@@ -295,22 +325,21 @@ def read_scan(
                             layout[component, BASE] + y * layout[component, PER_ROW] + x * layout[component, PER_COLUMN]
                         )
                         aside = beyond or ragged
+                        kind = len(layout) if aside else component
                         bits, count, at, before, state = _read_block(
-                            data, bits, count, at, tables, dc, ac, factors, component, targets,
-                            len(layout) if aside else component, out, spare if aside else base, spare, before,
+                            data, bits, count, at, tables, skips, dc, ac, last[kind], factors, component, targets,
+                            kind, out, spare if aside else base, spare, before,
                         )  # fmt: skip
                         if aside:
                             if ragged and not beyond:
                                 _refit(
-                                    out[spare:],
-                                    across[component if x == columns - 1 else len(layout)],
-                                    down[component if y == rows - 1 else len(layout)],
-                                    targets[component],
-                                    places,
-                                    out,
-                                    base,
-                                )
-                            out[spare:] = 0
+                                    out, spare,
+                                    across, component if x == columns - 1 else len(layout),
+                                    down, component if y == rows - 1 else len(layout),
+                                    targets, component, places, base,
+                                )  # fmt: skip
+                            for index in range(SPARE):
+                                out[spare + index] = 0
                         if state:
                             return state
                         if np.int64(at) * 8 - np.int64(count) > end * 8:
