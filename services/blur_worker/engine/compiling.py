@@ -28,8 +28,9 @@ def compiled(*signatures: str, inline: bool = False, uncounted: bool = False) ->
     passing of many arguments. There is no interpreter in it, no lock and no check of any index: callers see to the
     sizes.
 
-    With `uncounted` it may make no arrays and take no parts of any, only numbers out of those it is given. Loops that do
-    a little for each block are twice as fast then: who uses an array is counted atomically otherwise, each time.
+    With `uncounted` it may make no arrays and take no parts of any, only numbers out of those it is given. Loops that
+    do a little for each block are up to twice as fast then: otherwise who uses an array is counted, atomically, each
+    time.
     """
 
     def decorate(function: Function) -> Function:

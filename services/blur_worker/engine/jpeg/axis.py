@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from services.blur_worker.engine.jpeg.sharing import Shared, share
+from services.blur_worker.engine.jpeg.sharing import Shared, padded, plain_parts, share
 
 _REACH = 3.2
 """Standard deviations after which a Gaussian is cut off."""
@@ -58,7 +58,7 @@ and zone plates from sigma 2 on at 49 dB (at 1: 42), and the worst of all sinuso
 
 @dataclass(frozen=True)
 class Axis:
-    """Each output block is a stencil times the coefficients of the cells of a window, which begins at one of `starts`."""
+    """Each output block is a stencil times the coefficients of a window of cells, which begins at one of `starts`."""
 
     cells: int
     """Blocks of the input, or groups of them."""
@@ -67,9 +67,13 @@ class Axis:
     """Cells that a stencil looks at."""
     starts: NDArray[np.int64]
     which: NDArray[np.int64]
-    """Which of `stencils` a block near the borders has."""
-    stencils: NDArray[np.float32]
-    """(n, 8, window × kept): a weight for each kept coefficient of each cell of the window."""
+    """Which stencil a block near the borders has."""
+    by_tap: NDArray[np.float32]
+    """(n, window × kept, 8): those stencils, a weight for each kept coefficient of each cell of the window."""
+    by_coefficient: NDArray[np.float32]
+    """(n, 8, at least window × kept): the same, `padded`."""
+    plain: NDArray[np.int64]
+    """(window × kept, 4): what is weighed, see `plain_parts`."""
     shared: Shared
     """What the blocks far from the borders have instead; as many for each cell as blocks are taken `together`."""
     together: int
@@ -116,7 +120,9 @@ def axis_of(length: int, sigma: float, lead: int = 0) -> Axis:
         window,
         starts,
         which,
-        stencils[shared:],
+        np.ascontiguousarray(stencils[shared:].transpose(0, 2, 1)),
+        padded(stencils[shared:]),
+        plain_parts(window, detail.kept),
         share(stencils[:shared], window, detail.kept, symmetric=detail.together == 1 and lead == 0),
         detail.together,
         first,

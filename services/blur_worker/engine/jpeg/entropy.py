@@ -31,7 +31,7 @@ def room_for(blocks: int) -> int:
     return blocks * _LONGEST_BLOCK + 64
 
 
-@compiled(inline=True)
+@compiled(inline=True, uncounted=True)
 def _drain(
     out: NDArray[np.uint8], bits: np.uint64, count: np.uint64, written: np.uint64
 ) -> tuple[np.uint64, np.uint64]:
@@ -58,16 +58,20 @@ def _drain(
     return count, written
 
 
-@compiled()
-def _mark(values: NDArray[np.int16], place: int, marks: NDArray[np.uint64]) -> None:
+@compiled(uncounted=True)
+def _mark(
+    coefficients: NDArray[np.int16], begin: np.uint64, count: int, place: int, marks: NDArray[np.uint64], at: np.uint64
+) -> None:
     """Marks the blocks in a row that have something at this place."""
-    for index in range(len(values)):
-        marks[index] |= np.uint64(values[index] != 0) << np.uint64(place)
+    for index in range(count):
+        something = np.uint64(coefficients[begin + np.uint64(index)] != 0)
+        marks[at + np.uint64(index)] |= something << np.uint64(place)
 
 
 @compiled(
     "void(int16[::1], int64[:, ::1], uint64[:, ::1], uint64[:, ::1], int64[:, ::1], int64, int64, uint64[::1],"
-    " int64[::1], uint8[::1])"
+    " int64[::1], uint64[:, ::1], uint64[::1], uint8[::1])",
+    uncounted=True,
 )
 def write_rows(
     coefficients: NDArray[np.int16],
@@ -79,6 +83,8 @@ def write_rows(
     mcu_columns: int,
     bits_state: NDArray[np.uint64],
     state: NDArray[np.int64],
+    begins: NDArray[np.uint64],
+    marks: NDArray[np.uint64],
     out: NDArray[np.uint8],
 ) -> None:
     """Writes rows of interleaved units.
@@ -93,30 +99,31 @@ def write_rows(
         mcu_columns: Units in a row.
         bits_state: Bits not yet written.
         state: COUNT of them, bytes WRITTEN so far, the PREDICTION of each component.
+        begins: (components, 64): room for where the coefficients of each place begin.
+        marks: Room for as many as there are blocks in a row of units.
         out: Takes the bytes; has room.
     """
     bits, count, written = bits_state[0], np.uint64(state[COUNT]), np.uint64(state[WRITTEN])
     components = len(layout)
-    widest = 0
-    for component in range(components):
-        widest = max(widest, layout[component, COLUMNS])
-    marks = np.zeros((components, 4, widest), np.uint64)
-    begins = np.zeros((components, 64), np.int64)
     for component in range(components):
         for index in range(layout[component, KINDS]):
             place, kind = order[layout[component, ORDER] + index, 0], order[layout[component, ORDER] + index, 1]
             begins[component, place] = layout[component, BASE] + kind * layout[component, COLUMNS]
     for row in range(mcu_rows):
+        marked = 0
         for component in range(components):
             columns, kinds = layout[component, COLUMNS], layout[component, KINDS]
             for inner in range(layout[component, VERTICAL]):
                 y = row * layout[component, VERTICAL] + inner
-                marks[component, inner] = 0
+                for index in range(columns):
+                    marks[marked + index] = 0
                 for index in range(1, kinds if y < layout[component, ROWS] else 0):
                     place = order[layout[component, ORDER] + index, 0]
-                    begin = begins[component, place] + y * kinds * columns
-                    _mark(coefficients[begin : begin + columns], place, marks[component, inner])
+                    begin = begins[component, place] + np.uint64(y * kinds * columns)
+                    _mark(coefficients, begin, columns, place, marks, np.uint64(marked))
+                marked += columns
         for column in range(mcu_columns):
+            marked = 0
             for component in range(components):
                 columns, rows, kinds = (
                     layout[component, COLUMNS],
@@ -129,13 +136,13 @@ def write_rows(
                     y = row * down + line
                     for inner in range(across):
                         x = column * across + inner
-                        difference, left, offset = np.int64(0), np.uint64(0), np.int64(0)
+                        difference, left, offset = np.int64(0), np.uint64(0), np.uint64(0)
                         if x < columns and y < rows:
-                            offset = y * kinds * columns + x
-                            value = np.int64(coefficients[np.uint64(layout[component, BASE] + offset)])
+                            offset = np.uint64(y * kinds * columns + x)
+                            value = np.int64(coefficients[np.uint64(layout[component, BASE]) + offset])
                             difference = value - prediction
                             prediction = value
-                            left = marks[component, line, x]
+                            left = marks[np.uint64(marked + x)]
                         count, written = _drain(out, bits, count, written)
                         size = np.uint64(_SIZES[abs(difference)])
                         code = dc[component, size]
@@ -150,7 +157,7 @@ def write_rows(
                             place = np.uint64(_PLACES[(lowest * np.uint64(_DE_BRUIJN)) >> np.uint64(58)])
                             run = place - before - np.uint64(1)
                             before = place
-                            value = np.int64(coefficients[np.uint64(begins[np.uint64(component), place] + offset)])
+                            value = np.int64(coefficients[begins[np.uint64(component), place] + offset])
                             count, written = _drain(out, bits, count, written)
                             while run > np.uint64(15):
                                 code = ac[component, 0xF0]
@@ -177,6 +184,7 @@ def write_rows(
                             code = ac[component, 0]
                             bits = (bits << (code & np.uint64(0xFF))) | (code >> np.uint64(8))
                             count += code & np.uint64(0xFF)
+                    marked += columns
                 state[PREDICTION + component] = prediction
     bits_state[0] = bits
     state[COUNT] = np.int64(count)

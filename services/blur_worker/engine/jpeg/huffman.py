@@ -11,7 +11,7 @@ from services.blur_worker.engine.jpeg.markers import HuffmanTable, UnfitError
 LOOK = 10
 """Bits looked at first: nearly every code, most with the bits of their value, is no longer than that."""
 FAR = 13
-"""Bits looked at where values do not matter: with so many, the tables of a picture stay in the processor's first cache."""
+"""Bits looked at where values do not matter: more, and a picture's tables leave the processor's first cache."""
 NEAR = 32
 """Values from -NEAR to NEAR - 1 are written in one go with their symbols."""
 END = 128
@@ -21,8 +21,8 @@ LIMITS = 2 << LOOK
 STARTS = LIMITS + 17
 ORDER = STARTS + 17
 TABLE = ORDER + 256
-"""Entries of a table: what to do for each `LOOK` bits; from `SYMBOLS` on which symbol they begin with; then, per length,
-the limit of its codes and where the symbols of that length begin in their `ORDER`."""
+"""Entries of a table: what to do for each `LOOK` bits; from `SYMBOLS` on which symbol they begin with; then, per
+length, the limit of its codes and where the symbols of that length begin in their `ORDER`."""
 
 
 @lru_cache(maxsize=64)
@@ -30,9 +30,9 @@ def decoding_table(table: HuffmanTable | None, *, dc: bool) -> NDArray[np.int32]
     """Gives a table of `TABLE` entries for `scans`.
 
     An entry of the first part is `value << 16 | run << 8 | bits`: skip `run` coefficients, then comes `value`, and all
-    that took so many `bits`; 0 where more bits must be looked at. One of the second part is `symbol << 8 | bits`, without
-    the value; 0 if that code is longer. Every code belongs to one symbol, so what the rest of the bits are does not
-    matter.
+    that took so many `bits`; 0 where more bits must be looked at. One of the second part is `symbol << 8 | bits`,
+    without the value; 0 if that code is longer. Every code belongs to one symbol, so what the rest of the bits are does
+    not matter.
 
     Raises:
         UnfitError: No such table, or a DC symbol that means nothing.
@@ -59,8 +59,8 @@ def decoding_table(table: HuffmanTable | None, *, dc: bool) -> NDArray[np.int32]
 def skipping_table(table: HuffmanTable) -> NDArray[np.uint16]:
     """Gives for each `FAR` bits how far those lead that only want to know where the block ends.
 
-    An entry is `advance << 4 | bits`, over as many AC symbols as fit: `advance` coefficients, 63 at most, and `END` more
-    if the block ends there; 0 where more bits must be looked at.
+    An entry is `advance << 4 | bits`, over as many AC symbols as fit: `advance` coefficients, 63 at most, and `END`
+    more if the block ends there; 0 where more bits must be looked at.
     """
     first = _first_of(table, FAR, dc=False)
     steps = np.where(first.runs < END, first.runs + 1, 0)
@@ -74,7 +74,7 @@ def skipping_table(table: HuffmanTable) -> NDArray[np.uint16]:
         ended |= fits & (first.runs[rest] == END)
         advance += np.where(fits, steps[rest], 0)
         bits += np.where(fits, first.bits[rest], 0)
-    return ((advance + END * ended) << 4 | bits).astype(np.uint16)
+    return np.asarray((advance + END * ended) << 4 | bits, np.uint16)
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,9 @@ def _look(data: NDArray[np.uint8], at: np.uint64) -> np.uint64:
     return word
 
 
-@compiled("Tuple((int64, int64, int64))(Array(uint8, 1, 'C', readonly=True), int64, uint8[::1], int64[::1])", uncounted=True)
+@compiled(
+    "Tuple((int64, int64, int64))(Array(uint8, 1, 'C', readonly=True), int64, uint8[::1], int64[::1])", uncounted=True
+)
 def unstuff(
     data: NDArray[np.uint8], start: int, out: NDArray[np.uint8], bounds: NDArray[np.int64]
 ) -> tuple[int, int, int]:

@@ -32,8 +32,7 @@ class Shared:
 def share(stencils: NDArray[np.float32], window: int, kept: int, *, symmetric: bool) -> Shared:
     """Takes (n, 8, window × kept) apart: halved if they are `symmetric`, else as they are."""
     if not (symmetric and len(stencils)):
-        parts = plain_parts(window, kept)
-        return Shared(np.stack([parts, parts]), padded(stencils), alike=True)
+        return Shared(np.stack([plain_parts(window, kept)] * 2), padded(stencils), alike=True)
     middle = window // 2
     parts_of, weights_of = [], []
     for parity in range(2):
@@ -48,8 +47,8 @@ def share(stencils: NDArray[np.float32], window: int, kept: int, *, symmetric: b
     joined = np.zeros((len(stencils), 8, most), np.float32)
     for parity, weights in enumerate(weights_of):
         joined[:, parity::2, : weights.shape[2]] = weights
-    parts = np.stack([np.concatenate([parts, parts[: most - len(parts)]]) for parts in parts_of])
-    return Shared(parts, padded(joined), alike=False)
+    filled = np.stack([np.concatenate([parts, parts[: most - len(parts)]]) for parts in parts_of])
+    return Shared(filled, padded(joined), alike=False)
 
 
 def plain_parts(window: int, kept: int) -> NDArray[np.int64]:

@@ -27,10 +27,8 @@ class Plane(Protocol):
     columns: int
     """Blocks in a row."""
     rows: int
-
-    @property
-    def kinds(self) -> int:
-        """Coefficients of a block that are not always 0."""
+    kinds: int
+    """Coefficients of a block that are not always 0."""
 
     def order(self) -> Kinds:
         """Those, by place."""
@@ -51,6 +49,8 @@ def write(planes: Sequence[Plane], envelope: Envelope, watch: Stopwatch) -> byte
     order = np.array([each for plane in planes for each in plane.order()])
     dc, ac = (np.stack([encoding_table(each) for each in tables]) for tables in (envelope.dc, envelope.ac))
     bits, state = np.zeros(1, np.uint64), np.zeros(entropy.STATE, np.int64)
+    begins_of_places = np.zeros((len(planes), 64), np.uint64)
+    marks = np.empty(sum(plane.vertical * plane.columns for plane in planes), np.uint64)
     out = np.empty(entropy.room_for(at_once * blocks), np.uint8)
     parts = [envelope.head]
     for begin in range(0, mcu_rows, at_once):
@@ -64,7 +64,9 @@ def write(planes: Sequence[Plane], envelope: Envelope, watch: Stopwatch) -> byte
             layout.append([plane.horizontal, plane.vertical, plane.columns, rows, base, plane.kinds, first_kind])
             first_kind += plane.kinds
         watch.lap("blur")
-        entropy.write_rows(made, np.array(layout), dc, ac, order, count, mcu_columns, bits, state, out)
+        entropy.write_rows(
+            made, np.array(layout), dc, ac, order, count, mcu_columns, bits, state, begins_of_places, marks, out
+        )
         parts.append(out[: state[entropy.WRITTEN]].tobytes())
         state[entropy.WRITTEN] = 0
         watch.lap("encode")

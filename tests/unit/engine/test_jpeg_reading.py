@@ -1,0 +1,87 @@
+"""What is left out while a JPEG is read changes nothing of what is kept."""
+
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
+
+from services.blur_worker.engine.jpeg.grid import Picture, plan, plan_as_stored
+from services.blur_worker.engine.jpeg.huffman import END, FAR, skipping_table
+from services.blur_worker.engine.jpeg.markers import HuffmanTable, Stream
+from services.blur_worker.engine.jpeg.reading import read_sequential
+from tests.unit.engine.jpeg_planes import header
+from tests.unit.engine.samples import encode, whole_photo
+
+
+def noise() -> Image.Image:
+    """At quality 100 nearly every block has a last coefficient, so that no end of block is written."""
+    return Image.fromarray(np.random.default_rng(5).integers(0, 256, (64, 64, 3), np.uint8))
+
+
+def read_into(picture: Picture, data: bytes) -> Picture:
+    stream = Stream(data)
+    read_sequential(data, stream, stream.next_scan(2), picture)
+    return picture
+
+
+@pytest.mark.parametrize("sigma", [1.2, 2, 3, 6, 30])
+@pytest.mark.parametrize("optimize", [False, True])
+@pytest.mark.parametrize("quality", [20, 90, 100])
+def test_kept_coefficients_are_those_that_are_stored(quality: int, sigma: float, *, optimize: bool) -> None:
+    for image in (whole_photo().crop((0, 0, 256, 128)), noise()):
+        data = encode(image, "JPEG", quality=quality, optimize=optimize, subsampling="4:4:4")
+        kept, stored = read_into(plan(header(data), sigma, 1), data), read_into(plan_as_stored(header(data)), data)
+        for few, everything in zip(kept.grids, stored.grids, strict=True):
+            across, down = few.x.kept, few.y.kept
+            of_all = everything.values.reshape(few.rows, 8, 8, few.columns)[:, :down, :across]
+            of_few = few.values.reshape(few.rows, down, across, few.columns)
+            table = dequantizers(data, few.source.quantization)[:down, :across, np.newaxis]
+            np.testing.assert_array_equal(of_few, of_all * table)
+
+
+def dequantizers(data: bytes, index: int) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    """(8, 8), rows of frequencies."""
+    with JpegImageFile(BytesIO(data)) as image:
+        return np.array(image.quantization[index], np.float32).reshape(8, 8)
+
+
+def test_skipping_takes_whole_symbols_only() -> None:
+    stream = Stream(encode(whole_photo(), "JPEG", optimize=True))
+    scan = stream.next_scan(2)
+    assert scan is not None
+    for table in scan.ac:
+        assert table is not None
+        codes = codes_of(table)
+        for pattern, entry in enumerate(skipping_table(table).tolist()):
+            assert entry == walked(f"{pattern:0{FAR}b}", codes), f"{pattern:0{FAR}b}"
+
+
+def codes_of(table: HuffmanTable) -> dict[str, int]:
+    """Each code, in bits, and its symbol."""
+    codes, code, index = {}, 0, 0
+    for length, count in enumerate(table.counts, 1):
+        for symbol in table.symbols[index : index + count]:
+            codes[f"{code:0{length}b}"] = symbol
+            code += 1
+        index += count
+        code <<= 1
+    return codes
+
+
+def walked(bits: str, codes: dict[str, int]) -> int:
+    """What an entry should be, symbol by symbol."""
+    at = advance = ended = 0
+    while not ended:
+        length = next((length for length in range(1, FAR + 1) if bits[at : at + length] in codes), None)
+        if length is None or at + length > FAR:
+            break
+        symbol = codes[bits[at : at + length]]
+        if at + length + (symbol & 15) > FAR:
+            break
+        if symbol and advance + (symbol >> 4) + 1 > 63:
+            break
+        at += length + (symbol & 15)
+        advance, ended = (advance + (symbol >> 4) + 1, 0) if symbol else (advance, END)
+    return (advance + ended) << 4 | at

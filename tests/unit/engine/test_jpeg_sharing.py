@@ -1,0 +1,37 @@
+"""Blocks far from the borders come out as if every coefficient were weighed on its own."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from services.blur_worker.engine.jpeg.sharing import COEFFICIENT, FAR, NEAR, SIGN, Shared, share
+
+
+def mirrored_stencil(window: int, kept: int) -> NDArray[np.float32]:
+    """(1, 8, window × kept), random but for what a Gaussian and the DCT have in common on both sides."""
+    weights = np.random.default_rng(3).normal(size=(8, window, kept))
+    signs = np.where(np.add.outer(np.arange(8), np.arange(kept)) % 2, -1, 1)
+    weights += weights[:, ::-1] * signs[:, np.newaxis]
+    return weights.reshape(1, 8, -1).astype(np.float32)
+
+
+def applied(shared: Shared, cells: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The eight coefficients that come of (window, kept)."""
+    result = np.zeros(8)
+    for u in range(8):
+        for part, weight in zip(shared.parts[u % 2], shared.weights[0, u], strict=False):
+            k = part[COEFFICIENT]
+            result[u] += weight * (cells[part[NEAR], k] + part[SIGN] * cells[part[FAR], k])
+    return result
+
+
+@pytest.mark.parametrize("kept", [1, 2, 3, 4, 6, 8])
+@pytest.mark.parametrize("window", [3, 5, 17])
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_the_same_with_half_the_weights(window: int, kept: int, *, symmetric: bool) -> None:
+    stencil = mirrored_stencil(window, kept)
+    shared = share(stencil, window, kept, symmetric=symmetric)
+    cells = np.random.default_rng(4).normal(size=(window, kept))
+    np.testing.assert_allclose(applied(shared, cells), stencil[0] @ cells.ravel(), rtol=1e-5, atol=1e-5)
+    assert shared.weights.shape[2] % 4 in {0, 1}
+    assert shared.parts.shape[1] <= (window * kept / 2 + 1 if symmetric else window * kept)
