@@ -3,6 +3,7 @@
 Imported only after `one_core`: libvips reads its number of threads once.
 """
 
+import functools
 import io
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -27,7 +28,24 @@ def by_engine(data: bytes, sigma: float) -> bytes:
 
 def engine_facts(data: bytes, sigma: float) -> Blurred:
     """The same, with what is told about it."""
-    return blur(data, BlurSpec(Gaussian(sigma), quality=QUALITY), _LIMITS)
+    return blur(data, BlurSpec(Gaussian(sigma), quality=_quality_of_like_size(data, sigma)), _LIMITS)
+
+
+@functools.cache
+def _quality_of_like_size(data: bytes, sigma: float) -> int:
+    """The quality at which the engine's JPEG has as many bytes as Pillow's.
+
+    At the same quality it has up to a fifth less, since it is rounded once and has no noise of a decoder in it. To
+    write less would be an advantage in time too, so it is given as much to write.
+    """
+    if not data.startswith(b"\xff\xd8"):
+        return QUALITY
+    size = len(by_pillow(data, sigma))
+    sizes = {
+        quality: len(blur(data, BlurSpec(Gaussian(sigma), quality=quality), _LIMITS).data)
+        for quality in range(QUALITY, QUALITY + 6)
+    }
+    return min(sizes, key=lambda quality: abs(sizes[quality] - size))
 
 
 def by_pillow(data: bytes, sigma: float) -> bytes:
