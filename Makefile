@@ -46,7 +46,7 @@ screenshots: .venv/.installed-dev ## Every web page as a picture into docs/scree
 
 bench: .venv/.installed-bench ## The engine against Pillow, libvips, OpenCV; the stack against the engine (half an hour)
 	$(BIN)/python -m benchmarks.engine --write $(if $(ROUNDS),--rounds $(ROUNDS))
-	$(BIN)/python -m benchmarks.stack
+	$(BIN)/python -m benchmarks.stack --write
 
 pictures: .venv/.installed-dev ## Draw the documents' pictures of effects anew
 	$(BIN)/python -m tools.draw_before_after

@@ -18,10 +18,10 @@ import cv2  # noqa: E402
 import PIL  # noqa: E402
 import pyvips  # noqa: E402
 
-from benchmarks import peers, photographs, plots  # noqa: E402
+from benchmarks import peers, photographs, plots, report  # noqa: E402
 from benchmarks.accuracy import Error, error_of  # noqa: E402
 from benchmarks.engine_memory import above_idle  # noqa: E402
-from benchmarks.report import Bar, table, write  # noqa: E402
+from benchmarks.report import Bar, table  # noqa: E402
 
 SIGMAS = (2.0, 5.0, 10.0, 20.0, 50.0)
 SIZES = {"2 MP": (1640, 1200), "12 MP": (4200, 2860)}
@@ -158,13 +158,11 @@ def main() -> None:
             Bar(f"PNG 2 MP {mode}, sigma 5: dB against the exact Gaussian", rows[0].errors["engine"].psnr, *PNG_ERRORS)
         )
     bars += memory_bars()
-    parts.append(
-        "### Bars\n\n" + table(["what", "measured", "at least (or most)", "aim", ""], [bar.row() for bar in bars])
-    )
+    parts.append(report.bars(bars))
     text = "\n".join(parts)
     print(text)
     if arguments.write:
-        write(text)
+        report.write("engine", text)
 
 
 def _about(rounds: int) -> str:

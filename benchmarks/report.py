@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
-BEGIN, END = "<!-- written by make bench -->", "<!-- until here -->"
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class Bar:
             ),
             "**not met**",
         )
-        return [self.what, f"{self.measured:.2f}", f"{self.least:g}", f"{self.aim:g}", verdict]
+        return [self.what, f"{self.measured:.3g}", f"{self.least:g}", f"{self.aim:g}", verdict]
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -39,9 +38,16 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
-def write(text: str, document: Path = DOCUMENT) -> None:
-    """Replace what is between the marks in the document, or add it at the end."""
+def write(part: str, text: str, document: Path = DOCUMENT) -> None:
+    """Replace a part of the document, which is between two marks, or add it at the end."""
+    begin, end = f"<!-- {part}: written by make bench -->", f"<!-- end of {part} -->"
     before = document.read_text(encoding="utf-8")
-    head, _, rest = before.partition(BEGIN)
-    tail = rest.partition(END)[2]
-    document.write_text(f"{head.rstrip()}\n\n{BEGIN}\n\n{text.strip()}\n\n{END}\n{tail.lstrip()}", encoding="utf-8")
+    head, _, rest = before.partition(begin)
+    tail = rest.partition(end)[2]
+    parts = [head.strip(), begin, text.strip(), end, tail.strip()]
+    document.write_text("\n\n".join(part for part in parts if part) + "\n", encoding="utf-8")
+
+
+def bars(each: Iterable[Bar]) -> str:
+    """Their table."""
+    return "### Bars\n\n" + table(["what", "measured", "at least (or most)", "aim", ""], [bar.row() for bar in each])

@@ -12,13 +12,16 @@ import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from statistics import median
 
 import psutil
 from imageblur_client import Client
 from PIL import Image, ImageFilter
 
+from benchmarks import report
 from benchmarks.photographs import LARGE, cropped, install, jpeg_of_size
 from benchmarks.processor import processor_seconds_by_name, seconds_of
+from benchmarks.report import Bar
 from services.blur_worker.engine import Limits, blur
 from services.common.settings import PREFIX
 from services.common.spec import BlurSpec, Gaussian
@@ -81,36 +84,101 @@ def engine_seconds(log: Path) -> float:
     return total
 
 
+@dataclass(frozen=True)
+class Round:
+    """What is measured in turn, in milliseconds of processor time for an image."""
+
+    pillow: float
+    engine: float
+    """Alone."""
+    order: Run
+    images: int
+    possible: float
+    """Images a second if all cores did nothing but blur, as fast as one alone does."""
+
+    @property
+    def outside(self) -> dict[str, float]:
+        """By kind of process, what is not the engine."""
+        each = {name: seconds for name, seconds in self.order.processor.items() if seconds > 0}
+        each["children"] = each.get("children", 0) - self.order.engine
+        return {name: 1000 * seconds / self.images for name, seconds in sorted(each.items())}
+
+    @property
+    def share(self) -> float:
+        """Of Pillow's time."""
+        return sum(self.outside.values()) / self.pillow
+
+    @property
+    def rate(self) -> float:
+        """Of what is possible."""
+        return self.images / self.order.seconds / self.possible
+
+    def row(self) -> list[str]:
+        """Of the table."""
+        inside = 1000 * self.order.engine / self.images
+        return [
+            *(f"{value:.1f}" for value in (self.pillow, self.engine, inside)),
+            f"{sum(self.outside.values()):.2f}",
+            ", ".join(f"{name} {value:.2f}" for name, value in self.outside.items()),
+            f"{100 * self.share:.1f} %",
+            f"{self.images / self.order.seconds:.1f}",
+            f"{self.rate:.2f} of {self.possible:.1f}",
+        ]
+
+
+HEAD = [
+    "Pillow",
+    "engine alone",
+    "engine in the stack",
+    "outside the engine",
+    "of these",
+    "of Pillow's",
+    "images/s",
+    "of all cores with the engine alone",
+]
+
+
+def measure(photographs: list[bytes], count: int) -> Round:
+    """All of it once."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    pillow = sum(seconds_of(partial(by_pillow, data), 1) for data in photographs) / len(photographs)
+    begin = time.monotonic()
+    engine = sum(seconds_of(partial(by_engine, data), 3) for data in photographs) / len(photographs)
+    alone = 3 * len(photographs) / (time.monotonic() - begin)
+    return Round(1000 * pillow, 1000 * engine, run(photographs, count), count, cores * alone)
+
+
 def main() -> None:
-    """Measure and print."""
+    """Measure, print, and write if asked."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--write", action="store_true", help="put it into docs/performance.md")
     arguments = parser.parse_args()
     install()
     photographs = [jpeg_of_size(cropped(name, *SIDES), BYTES) for name in NAMES]
-    print(f"{len(photographs)} photographs, {sum(map(len, photographs)) / len(photographs) / 1000:.0f} kB on average")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     for data in photographs:
         by_engine(data)
-    for _ in range(arguments.rounds):
-        pillow = sum(seconds_of(partial(by_pillow, data), 1) for data in photographs) / len(photographs)
-        begin = time.monotonic()
-        engine = sum(seconds_of(partial(by_engine, data), 3) for data in photographs) / len(photographs)
-        alone = 3 * len(photographs) / (time.monotonic() - begin)
-        order = run(photographs, arguments.images)
-        outside = (sum(order.processor.values()) - order.engine) / arguments.images
-        rate = arguments.images / order.seconds
-        print(
-            f"Pillow {1000 * pillow:.1f} ms, engine alone {1000 * engine:.1f} ms, in the stack"
-            f" {1000 * order.engine / arguments.images:.1f} ms; outside the engine {1000 * outside:.2f} ms, which is"
-            f" {100 * outside / pillow:.1f} % of Pillow's (bar 5); {rate:.1f} images/s, which is"
-            f" {rate / (cores * alone):.2f} of {cores} × {alone:.1f} (bar 0.7)"
-        )
-        each = {name: seconds for name, seconds in order.processor.items() if seconds > 0}
-        each["children"] = each.get("children", 0) - order.engine
-        told = ", ".join(f"{name} {1000 * seconds / arguments.images:.2f}" for name, seconds in sorted(each.items()))
-        print(f"  ms an image outside the engine: {told}")
+    rounds = [measure(photographs, arguments.images) for _ in range(arguments.rounds)]
+    bars = [
+        Bar(
+            "processor time outside the engine, of Pillow's",
+            median(each.share for each in rounds),
+            0.05,
+            0.025,
+            at_most=True,
+        ),
+        Bar("images/s, of all cores with the engine alone", median(each.rate for each in rounds), 0.7, 0.85),
+    ]
+    kilobytes = sum(map(len, photographs)) / len(photographs) / 1000
+    text = (
+        f"## The stack\n\n{__doc__}\n{len(photographs)} photographs of {kilobytes:.0f} kB on average; milliseconds of"
+        f" processor time for an image, each row a round.\n\n{report.table(HEAD, [each.row() for each in rounds])}\n"
+        f"{report.bars(bars)}"
+    )
+    print(text)
+    if arguments.write:
+        report.write("stack", text)
 
 
 if __name__ == "__main__":
