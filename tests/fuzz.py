@@ -34,7 +34,11 @@ def seeds() -> list[bytes]:
     found += [encode(image, format_.value, **many) for format_ in (Format.GIF, Format.WEBP, Format.PNG, Format.TIFF)]
     found += [
         encode(image, "JPEG", **options)
-        for options in ({"progressive": True}, {"subsampling": 0, "restart_marker_rows": 1})
+        for options in (
+            {"progressive": True},
+            {"progressive": True, "subsampling": 0, "restart_marker_rows": 1},
+            {"subsampling": 0, "restart_marker_rows": 1},
+        )
     ]
     found += [encode(image.convert(mode), "PNG") for mode in ("1", "L", "LA", "P", "RGBA")]
     found += [encode(photo_16(), "PNG"), encode(photo_16(), "TIFF"), encode(image.convert("CMYK"), "JPEG")]

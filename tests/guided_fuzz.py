@@ -16,7 +16,16 @@ import atheris
 # Numba compiles these from their bytecode, which must be as Python made it.
 COMPILED = [
     f"services.blur_worker.engine.{name}"
-    for name in ("gaussian.compiled", "jpeg.entropy", "jpeg.scans", "jpeg.synthesis", "png.filters")
+    for name in (
+        "gaussian.compiled",
+        "jpeg.ac_scans",
+        "jpeg.codes",
+        "jpeg.dc_scans",
+        "jpeg.entropy",
+        "jpeg.scans",
+        "jpeg.synthesis",
+        "png.filters",
+    )
 ]
 with atheris.instrument_imports(include=["services.blur_worker.engine", "PIL"], exclude=COMPILED):
     from services.blur_worker.engine import Limits, blur

@@ -15,6 +15,7 @@ from services.blur_worker.engine.jpeg.splice import blur_regions
 from services.blur_worker.engine.jpeg.whole import blur_whole
 from services.common.errors import ImageError
 from services.common.spec import BlurSpec, Gaussian, Solid
+from tests.unit.engine.progressive_maker import make_progressive, simple
 from tests.unit.engine.samples import LEFT_HALF, encode, photo
 
 SEEDS = [
@@ -22,6 +23,9 @@ SEEDS = [
     encode(photo(61, 43), "JPEG", subsampling="4:2:2", restart_marker_blocks=2, optimize=True),
     encode(photo(400, 24), "JPEG", subsampling="4:4:4", quality=30),
     encode(photo(40, 240).convert("L"), "JPEG", quality=97),
+    *(encode(photo(61, 43), "JPEG", progressive=True, restart_marker_blocks=each) for each in (0, 4)),
+    encode(photo(200, 40).convert("L"), "JPEG", progressive=True, quality=97),
+    make_progressive(encode(photo(64, 48), "JPEG"), simple(3), length=13),
 ]
 SPECS = [BlurSpec(Gaussian(sigma)) for sigma in (0.5, 2, 5, 20, 100)]
 REGION = BlurSpec(Solid(), regions=(LEFT_HALF,))
@@ -30,7 +34,8 @@ REGION = BlurSpec(Solid(), regions=(LEFT_HALF,))
 def damaged(rng: random.Random) -> bytes:
     """A file with up to a dozen bytes changed, most often in the entropy-coded data."""
     data = bytearray(rng.choice(SEEDS))
-    begin = 2 if rng.random() < 0.4 else data.index(b"\xff\xda") + 14
+    scans = [at for at in range(len(data)) if data[at : at + 2] == b"\xff\xda"]
+    begin = 2 if rng.random() < 0.4 else rng.choice(scans) + 14
     for _ in range(rng.randint(0, 12)):
         data[rng.randrange(begin, len(data) - 2)] = rng.randrange(256)
     return bytes(data)

@@ -1,6 +1,8 @@
 """Bytes that lie to the compiled loops, in which nothing checks an index."""
 
 import contextlib
+import itertools
+import re
 import struct
 
 import pytest
@@ -11,15 +13,17 @@ from services.blur_worker.engine import Limits, blur
 from services.blur_worker.engine.jpeg.splice import blur_regions
 from services.blur_worker.engine.jpeg.whole import blur_whole
 from services.common.errors import ImageError
-from services.common.spec import BlurSpec, Gaussian, Solid
-from tests.unit.engine.samples import LEFT_HALF, encode, photo, whole_photo
+from services.common.spec import BlurSpec, Gaussian, Region, Solid
+from tests.unit.engine.samples import LEFT_HALF, encode, opened, photo, samples, whole_photo
 
+NOTHING = BlurSpec(Solid(), regions=(Region("box", 0, 0, 1, 1),), invert_regions=True)
 WHOLE, REGION = BlurSpec(Gaussian(4)), BlurSpec(Solid(), regions=(LEFT_HALF,))
 SEEDS = [
     encode(photo(61, 43), "JPEG", subsampling="4:2:0", quality=85),
     encode(photo(61, 43), "JPEG", subsampling="4:2:2", restart_marker_blocks=2, optimize=True),
     encode(photo(40, 24).convert("L"), "JPEG", quality=97),
     encode(photo(33, 17), "JPEG", subsampling="4:4:4", progressive=True),
+    encode(photo(61, 43), "JPEG", subsampling="4:2:0", progressive=True, restart_marker_blocks=3),
 ]
 
 
@@ -50,6 +54,28 @@ def test_any_entropy_coded_data(seed: bytes, noise: bytes, restart: int) -> None
     start = at + 2 + int.from_bytes(seed[at + 2 : at + 4], "big")
     interval = b"\xff\xdd\x00\x04" + struct.pack(">H", restart)
     survives(seed[:at] + interval + seed[at:start] + noise + b"\xff\xd9")
+
+
+@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    seed=st.sampled_from(SEEDS[3:]),
+    scan=st.integers(0, 9),
+    start=st.floats(0, 1),
+    noise=st.binary(max_size=300),
+    restart=st.integers(0, 40),
+)
+def test_any_data_of_a_progressive_scan(seed: bytes, scan: int, start: float, noise: bytes, restart: int) -> None:
+    *_, begin = itertools.islice(re.finditer(rb"\xff\xda", seed), scan + 1)
+    at = begin.end() + int.from_bytes(seed[begin.end() : begin.end() + 2], "big")
+    end = seed.index(b"\xff", at)
+    at += int(start * (end - at))
+    interval = b"\xff\xdd\x00\x04" + struct.pack(">H", restart) if restart else b""
+    data = seed[: begin.start()] + interval + seed[begin.start() : at] + noise.replace(b"\xff", b"\xff\0") + seed[end:]
+    survives(data)
+    # What is taken all the same is what libjpeg makes of it.
+    with contextlib.suppress(ImageError):
+        if same := blur_regions(data, NOTHING, Limits(1_000_000)):
+            assert (samples(opened(same.data)) == samples(opened(data))).all()
 
 
 @settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.too_slow])

@@ -97,7 +97,6 @@ def test_a_filled_block_tells_nothing_of_what_it_hid(quality: int) -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        {"progressive": True},
         {"keep_rgb": True},
         {"exif": b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"},
     ],

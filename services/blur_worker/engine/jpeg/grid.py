@@ -51,6 +51,8 @@ class Grid:
     """(blocks down × kept down, kept across, blocks across), a part of the array of all planes."""
     offset: int
     """Where in that array it begins."""
+    aside: int = 0
+    """Where in that array a progressive JPEG's blocks are gathered that the border cuts through."""
     as_stored: bool = False
     """Whether all is kept as it stands in the file, not yet multiplied, with what goes beyond the picture."""
 
@@ -138,7 +140,7 @@ class Picture:
 
     grids: tuple[Grid, ...]
     values: NDArray[np.float32]
-    """Those of all grids, one after the other; then `scans.SPARE` more."""
+    """Those of all grids, one after the other; if progressive, what is `aside`; then `scans.SPARE` more."""
 
 
 def plan_as_stored(frame: FrameHeader) -> Picture:
@@ -162,10 +164,12 @@ def plan(frame: FrameHeader, sigma: float, orientation: int) -> Picture:
         down = axis_of(y[0], y[2], -y[0] % 8 if turn.flipped_y else 0)
         shapes.append((each, x, y, across, down, (-(-y[0] // 8) * down.kept, across.kept, -(-x[0] // 8))))
     ends = np.cumsum([math.prod(shape) for *_, shape in shapes]).tolist()
-    values = np.zeros(ends[-1] + scans.SPARE, np.float32)
+    beside = [(each.rows + each.columns) * scans.SPARE * frame.progressive for each in frame.components]
+    asides = np.cumsum([ends[-1], *beside]).tolist()
+    values = np.zeros(asides[-1] + scans.SPARE, np.float32)
     grids = []
-    for (each, x, y, across, down, shape), end in zip(shapes, ends, strict=True):
+    for (each, x, y, across, down, shape), end, aside in zip(shapes, ends, asides, strict=False):
         offset = end - math.prod(shape)
         part = values[offset:end].reshape(shape)
-        grids.append(Grid(each, turn, x[0], y[0], x[1], y[1], across, down, part, offset))
+        grids.append(Grid(each, turn, x[0], y[0], x[1], y[1], across, down, part, offset, aside))
     return Picture(tuple(grids), values)

@@ -102,6 +102,8 @@ class Stream:
     frame: FrameHeader | None = None
     quantization: dict[int, NDArray[np.uint16]] = field(default_factory=dict)
     """64 divisors each, in the order of the stream."""
+    divisors: dict[int, NDArray[np.uint16]] = field(default_factory=dict)
+    """Those of each component, as they were when its first scan began."""
     frame_at: int = 0
     """Where the marker of the frame header is."""
     _dc: dict[int, HuffmanTable] = field(default_factory=dict)
@@ -195,8 +197,8 @@ class Stream:
             symbols = body[17 : 17 + sum(counts)]
             if len(counts) != 16 or kind > 1 or number > 3 or not 0 < sum(counts) == len(symbols) <= 256:
                 raise UnfitError("a wrong Huffman table")
-            if sum(count << (15 - index) for index, count in enumerate(counts)) > 1 << 16:
-                raise UnfitError("more codes than there can be")
+            if sum(count << (15 - index) for index, count in enumerate(counts)) >= 1 << 16:
+                raise UnfitError("more codes than there can be")  # that of ones alone is none, says libjpeg too
             (self._ac if kind else self._dc)[number] = HuffmanTable(counts, symbols)
             body = body[17 + len(symbols) :]
 
@@ -221,6 +223,11 @@ class Stream:
             bits & 15,
         )
         _check_band(scan, progressive=self.frame.progressive)
+        for index in chosen:
+            table = self.quantization.get(self.frame.components[index].quantization)
+            if table is None:
+                raise UnfitError("a quantization table is missing")
+            self.divisors.setdefault(index, table)
         return scan
 
 

@@ -7,7 +7,10 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 from services.blur_worker.engine import headers
+from services.blur_worker.engine.jpeg.grid import Picture as Planes
 from services.blur_worker.engine.jpeg.markers import FrameHeader, Scan, Stream, UnfitError
+from services.blur_worker.engine.jpeg.progressive import read_progressive
+from services.blur_worker.engine.jpeg.reading import read_sequential
 from services.blur_worker.engine.metadata import Metadata, read_metadata, read_orientation
 from services.blur_worker.engine.picture import Frame, Limits, Picture
 from services.blur_worker.engine.raster import raster_of
@@ -20,7 +23,7 @@ from services.common.spec import BlurSpec, Format
 
 @dataclass(frozen=True)
 class Opened:
-    """A sequential JPEG in grey or YCbCr, not yet read."""
+    """A JPEG in grey or YCbCr, not yet read."""
 
     data: bytes
     stream: Stream
@@ -35,6 +38,15 @@ class Opened:
         """Width and height, upright."""
         size = self.frame.width, self.frame.height
         return (size[1], size[0]) if self.orientation > 4 else size
+
+    def read_into(self, planes: Planes) -> None:
+        """Reads as much of the coefficients as the planes have room for.
+
+        Raises:
+            UnfitError: Something is not as it should be.
+        """
+        read = read_progressive if self.frame.progressive else read_sequential
+        read(self.data, self.stream, self.scan, planes)
 
     def small_result(self, spec: BlurSpec) -> bytes:
         """A JPEG of 8×8 pixels with the metadata that the result is to have, written as any other."""
@@ -52,8 +64,8 @@ def open_jpeg(data: bytes, limits: Limits, *, keep_metadata: bool) -> Opened:
     stream = Stream(data)
     scan = stream.next_scan(2)
     frame = stream.frame
-    if scan is None or frame is None or frame.progressive or max(frame.width, frame.height) > MAX_SIDE[Format.JPEG]:
-        raise UnfitError("not a sequential JPEG")
+    if scan is None or frame is None or max(frame.width, frame.height) > MAX_SIDE[Format.JPEG]:
+        raise UnfitError("not a picture of this kind")
     try:
         with pillow_ours(limits), JpegImageFile(BytesIO(data)) as image:
             check_pixels(image, limits.max_pixels)

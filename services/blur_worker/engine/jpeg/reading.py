@@ -68,8 +68,6 @@ def read_sequential(data: bytes, stream: Stream, scan: Scan | None, picture: Pic
 def _read(everything: NDArray[np.uint8], stream: Stream, frame: FrameHeader, scan: Scan, picture: Picture) -> int:
     entropy = entropy_of(everything, scan, frame)
     grids = [picture.grids[index] for index in scan.components]
-    if not {each.source.quantization for each in grids} <= set(stream.quantization):
-        raise UnfitError("a quantization table is missing")
     alone, count = len(grids) == 1, len(grids)
     tables = [decoding_table(each, dc=True) for each in scan.dc] + [decoding_table(each, dc=False) for each in scan.ac]
     skips = [skipping_table(each) for each in scan.ac if each]
@@ -85,7 +83,7 @@ def _read(everything: NDArray[np.uint8], stream: Stream, frame: FrameHeader, sca
         np.array([each.layout(index, count + index, alone=alone) for index, each in enumerate(grids)]),
         np.stack(tables),
         np.stack(skips * 2),
-        np.stack([each.factors(stream.quantization[each.source.quantization]) for each in grids]),
+        np.stack([picture.grids[index].factors(stream.divisors[index]) for index in scan.components]),
         _flat(across),
         _flat(down),
         targets,

@@ -13,7 +13,6 @@ from services.blur_worker.engine.jpeg.envelope import envelope, keeping
 from services.blur_worker.engine.jpeg.grid import Grid, plan_as_stored
 from services.blur_worker.engine.jpeg.markers import ZIGZAG, UnfitError
 from services.blur_worker.engine.jpeg.opening import open_jpeg
-from services.blur_worker.engine.jpeg.reading import read_sequential
 from services.blur_worker.engine.jpeg.writing import Kinds, write
 from services.blur_worker.engine.picture import Blurred, Limits
 from services.blur_worker.engine.reading import read
@@ -70,10 +69,10 @@ def _splice(data: bytes, spec: BlurSpec, limits: Limits) -> Blurred:
     if opened.orientation != 1:
         raise UnfitError("a picture to be turned")
     stored = plan_as_stored(opened.frame)
-    read_sequential(data, opened.stream, opened.scan, stored)
+    opened.read_into(stored)
     if any(_without_code(grid.values.reshape(grid.rows, 64, grid.columns)) for grid in stored.grids):
         raise UnfitError("coefficients that have no code")
-    tables = tuple(opened.stream.quantization[grid.source.quantization] for grid in stored.grids)
+    tables = tuple(opened.stream.divisors[index] for index in range(len(stored.grids)))
     sampling = tuple((grid.horizontal, grid.vertical) for grid in stored.grids)
     small = opened.small_result(spec)
     head = keeping(small, envelope(small, *opened.displayed, sampling), tables)

@@ -6,7 +6,6 @@ from services.blur_worker.engine.jpeg.envelope import envelope
 from services.blur_worker.engine.jpeg.grid import plan
 from services.blur_worker.engine.jpeg.markers import UnfitError
 from services.blur_worker.engine.jpeg.opening import open_jpeg
-from services.blur_worker.engine.jpeg.reading import read_sequential
 from services.blur_worker.engine.jpeg.writing import write
 from services.blur_worker.engine.picture import Blurred, Limits
 from services.blur_worker.engine.stopwatch import Stopwatch
@@ -34,7 +33,7 @@ def _blur(data: bytes, spec: BlurSpec, effect: Gaussian, limits: Limits) -> Blur
     watch = Stopwatch()
     opened = open_jpeg(data, limits, keep_metadata=spec.keep_metadata)
     picture = plan(opened.frame, effect.sigma_px(*opened.displayed), opened.orientation)
-    read_sequential(data, opened.stream, opened.scan, picture)
+    opened.read_into(picture)
     watch.lap("decode")
     sampling = tuple((grid.horizontal, grid.vertical) for grid in picture.grids)
     head = envelope(opened.small_result(spec), *opened.displayed, sampling)
