@@ -9,6 +9,7 @@ import random
 import sys
 
 import numba
+from PIL import Image
 
 from services.blur_worker.engine import Limits
 from services.blur_worker.engine.jpeg.splice import blur_regions
@@ -18,6 +19,14 @@ from services.common.spec import BlurSpec, Gaussian, Solid
 from tests.unit.engine.progressive_maker import make_progressive, simple
 from tests.unit.engine.samples import LEFT_HALF, encode, photo
 
+
+def turned_by(orientation: int) -> Image.Exif:
+    """EXIF that says so."""
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    return exif
+
+
 SEEDS = [
     encode(photo(61, 43), "JPEG", subsampling="4:2:0", quality=85),
     encode(photo(61, 43), "JPEG", subsampling="4:2:2", restart_marker_blocks=2, optimize=True),
@@ -25,6 +34,10 @@ SEEDS = [
     encode(photo(40, 240).convert("L"), "JPEG", quality=97),
     *(encode(photo(61, 43), "JPEG", progressive=True, restart_marker_blocks=each) for each in (0, 4)),
     encode(photo(200, 40).convert("L"), "JPEG", progressive=True, quality=97),
+    *(
+        encode(photo(64, 48), "JPEG", progressive=progressive, exif=exif)
+        for progressive, exif in ((False, turned_by(6)), (True, turned_by(3)), (True, turned_by(8)))
+    ),
     make_progressive(encode(photo(64, 48), "JPEG"), simple(3), length=13),
 ]
 SPECS = [BlurSpec(Gaussian(sigma)) for sigma in (0.5, 2, 5, 20, 100)]

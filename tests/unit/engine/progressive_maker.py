@@ -68,7 +68,7 @@ def make_progressive(data: bytes, script: Script, *, interval: int = 0, length: 
     frame = stream.frame
     assert scan
     assert frame
-    picture = plan_as_stored(frame)
+    picture = plan_as_stored(frame, 1)
     read_sequential(data, stream, scan, picture)
     blocks = [
         grid.values.reshape(grid.rows, 64, grid.columns).astype(np.int64)[:, ZIGZAG].transpose(0, 2, 1)

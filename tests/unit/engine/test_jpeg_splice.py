@@ -10,8 +10,9 @@ from PIL import Image
 from services.blur_worker.engine.jpeg.grid import plan_as_stored
 from services.blur_worker.engine.jpeg.markers import Stream
 from services.blur_worker.engine.jpeg.reading import read_sequential
-from services.common.spec import Effect, Gaussian, Pixelate, Region, Solid
-from tests.unit.engine.jpeg_planes import stored
+from services.blur_worker.engine.regions import mask_of
+from services.common.spec import BlurSpec, Effect, Gaussian, Pixelate, Region, Solid
+from tests.unit.engine.jpeg_planes import stored, turned
 from tests.unit.engine.samples import LEFT_HALF, MIDDLE, encode, opened, photo, psnr, run, samples, whole_photo
 
 EFFECTS = [Gaussian(5), Pixelate(8), Solid("#00ff00")]
@@ -28,7 +29,7 @@ def coefficients(data: bytes) -> list[NDArray[np.float32]]:
     stream = Stream(data)
     scan = stream.next_scan(2)
     assert stream.frame
-    picture = plan_as_stored(stream.frame)
+    picture = plan_as_stored(stream.frame, 1)
     read_sequential(data, stream, scan, picture)
     return [grid.values.reshape(grid.rows, 64, grid.columns) for grid in picture.grids]
 
@@ -94,15 +95,77 @@ def test_a_filled_block_tells_nothing_of_what_it_hid(quality: int) -> None:
         assert (first[:, :, : first.shape[2] // 2] == second[:, :, : first.shape[2] // 2]).all()
 
 
+def with_orientation(data: bytes, orientation: int) -> bytes:
+    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0" + bytes([orientation]) + bytes(6)
+    return data[:2] + b"\xff\xe1" + (2 + len(exif)).to_bytes(2, "big") + exif + data[2:]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_turned_and_turned_back_nothing_has_changed(orientation: int, subsampling: str, progressive: bool) -> None:
+    # With quantization tables that are other ones when transposed.
+    tables = [list(range(1 + start, 65 + start)) for start in (0, 30)]
+    data = encode(photo(96, 64), "JPEG", qtables=tables, subsampling=subsampling, progressive=progressive)
+    nothing = Region("box", 0, 0, 1, 1)
+    upright = run(with_orientation(data, orientation), Solid(), nothing, invert_regions=True)
+    assert (upright.path, upright.width, upright.height) == (
+        "jpeg-splice",
+        *((96, 64) if orientation < 5 else (64, 96)),
+    )
+    # libjpeg rounds differently in a block that lies otherwise.
+    assert np.abs(stored(upright.data) - turned(stored(data), orientation)).max() <= 1
+    back = {6: 8, 8: 6}.get(orientation, orientation)
+    again = run(with_orientation(upright.data, back), Solid(), nothing, invert_regions=True)
+    assert again.path == "jpeg-splice"
+    assert (samples(opened(again.data)) == samples(opened(data))).all()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("effect", EFFECTS)
+def test_regions_are_those_of_the_upright_picture(orientation: int, effect: Effect) -> None:
+    data = encode(photo(96, 64), "JPEG", quality=95)
+    region = Region("ellipse", 0.1, 0.5, 0.6, 0.4, feather=0.1)
+    result = run(with_orientation(data, orientation), effect, region)
+    assert result.path == "jpeg-splice"
+    before, after = turned(stored(data), orientation), stored(result.data)
+    mask = mask_of(BlurSpec(effect, (region,)), (result.width, result.height))
+    touched = np.kron(mask.reshape(len(mask) // 8, 8, -1, 8).any(axis=(1, 3)), np.ones((8, 8)))
+    assert np.abs(after - before)[touched == 0].max() <= 1
+    # The same picture, upright from the beginning.
+    usual = encode(Image.fromarray(before.astype(np.uint8)), "JPEG", quality=98)
+    expected = stored(run(usual, effect, region).data) if not isinstance(effect, Solid) else np.full(before.shape, 150)
+    assert psnr(after[mask == 255], expected[mask == 255]) > 40
+
+
 @pytest.mark.parametrize(
-    "options",
+    ("size", "orientation", "path"),
     [
-        {"keep_rgb": True},
-        {"exif": b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"},
+        ((97, 61), 1, "jpeg-splice"),
+        ((97, 61), 5, "jpeg-splice"),
+        ((97, 64), 4, "jpeg-splice"),
+        ((97, 64), 6, "jpeg-splice"),
+        ((96, 61), 2, "jpeg-splice"),
+        ((96, 61), 8, "jpeg-splice"),
+        ((97, 64), 2, "pixels"),
+        ((96, 61), 3, "pixels"),
+        ((104, 64), 3, "pixels"),
+        ((96, 61), 6, "pixels"),
+        ((97, 64), 8, "pixels"),
     ],
 )
-def test_files_that_go_another_way(options: dict[str, Any]) -> None:
-    data = encode(photo(), "JPEG", **options)
+def test_turned_only_where_no_block_is_cut_through(size: tuple[int, int], orientation: int, path: str) -> None:
+    data = with_orientation(encode(photo(*size), "JPEG", subsampling="4:2:0"), orientation)
+    result = run(data, Solid("#00ff00"), LEFT_HALF)
+    assert (result.path, result.width, result.height) == (path, *(size if orientation < 5 else size[::-1]))
+    right = stored(result.data)[:, 16 + result.width // 2 :]
+    assert np.abs(right - turned(stored(data), orientation)[:, 16 + result.width // 2 :]).max() <= (
+        1 if path != "pixels" else 12
+    )
+
+
+def test_files_that_go_another_way() -> None:
+    data = encode(photo(), "JPEG", keep_rgb=True)
     assert run(data, Gaussian(5), LEFT_HALF).path == "pixels"
 
 

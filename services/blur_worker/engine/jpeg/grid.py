@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from services.blur_worker.engine.jpeg import scans
 from services.blur_worker.engine.jpeg.axis import Axis, axis_of, refit
-from services.blur_worker.engine.jpeg.markers import ZIGZAG, Component, FrameHeader
+from services.blur_worker.engine.jpeg.markers import ZIGZAG, Component, FrameHeader, UnfitError
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Grid:
     aside: int = 0
     """Where in that array a progressive JPEG's blocks are gathered that the border cuts through."""
     as_stored: bool = False
-    """Whether all is kept as it stands in the file, not yet multiplied, with what goes beyond the picture."""
+    """Whether all is kept that stands in the file, not yet multiplied, with what goes beyond the picture."""
 
     @property
     def columns(self) -> int:
@@ -96,11 +96,17 @@ class Grid:
 
     def factors(self, divisors: NDArray[np.uint16]) -> NDArray[np.float32]:
         """What each coefficient is multiplied by, in the order of the stream: flipped, every other one is negative."""
-        if self.as_stored:
-            return np.ones(64, np.float32)
         u, v = self._upright()
         odd = u * self.turn.flipped_x + v * self.turn.flipped_y
-        return np.where(odd % 2, -1, 1).astype(np.float32) * divisors
+        signs = np.where(odd % 2, -1, 1).astype(np.float32)
+        return signs if self.as_stored else signs * divisors
+
+    def upright_divisors(self, divisors: NDArray[np.uint16]) -> NDArray[np.uint16]:
+        """Those of the upright plane, in the order of the stream."""
+        u, v = self._upright()
+        turned = np.empty_like(divisors)
+        turned[np.argsort(ZIGZAG)[8 * v + u]] = divisors
+        return turned
 
     def refits(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """For the source's last column of blocks and for its last row, see `refit`."""
@@ -143,9 +149,20 @@ class Picture:
     """Those of all grids, one after the other; if progressive, what is `aside`; then `scans.SPARE` more."""
 
 
-def plan_as_stored(frame: FrameHeader) -> Picture:
-    """Makes room for all that a picture stores: a grid's values are (rows × 8, 8, columns)."""
-    picture = plan(frame, 0, 1)
+def plan_as_stored(frame: FrameHeader, orientation: int) -> Picture:
+    """Makes room for all that a picture stores, upright: a grid's values are (rows × 8, 8, columns).
+
+    Raises:
+        UnfitError: It cannot be turned without loss: the border cuts through blocks that would come first.
+    """
+    turn = TURNS[orientation]
+    beyond_x = frame.width % (8 * max(each.horizontal for each in frame.components))
+    beyond_y = frame.height % (8 * max(each.vertical for each in frame.components))
+    if turn.transposed:
+        beyond_x, beyond_y = beyond_y, beyond_x
+    if (turn.flipped_x and beyond_x) or (turn.flipped_y and beyond_y):
+        raise UnfitError("a picture that cannot be turned without loss")
+    picture = plan(frame, 0, orientation)
     return replace(picture, grids=tuple(replace(grid, as_stored=True) for grid in picture.grids))
 
 

@@ -27,8 +27,8 @@ def blur_regions(data: bytes, spec: BlurSpec, limits: Limits) -> Blurred | None:
     """Puts the effect into the blocks that regions touch; None if the file or the wish is not one for this path.
 
     Those blocks are encoded anew from their pixels, with the file's own divisors: nothing of what was there before is
-    in them. The spec's quality says nothing here, since it would change the others. Turned pictures go another way:
-    blocks that are cut through by the border cannot be turned without loss.
+    in them. The spec's quality says nothing here, since it would change the others. A picture is turned upright by
+    turning its blocks.
 
     Raises:
         ImageError: See `blur`.
@@ -66,13 +66,11 @@ class _StoredPlane:
 def _splice(data: bytes, spec: BlurSpec, limits: Limits) -> Blurred:
     watch = Stopwatch()
     opened = open_jpeg(data, limits, keep_metadata=spec.keep_metadata)
-    if opened.orientation != 1:
-        raise UnfitError("a picture to be turned")
-    stored = plan_as_stored(opened.frame)
+    stored = plan_as_stored(opened.frame, opened.orientation)
     opened.read_into(stored)
     if any(_without_code(grid.values.reshape(grid.rows, 64, grid.columns)) for grid in stored.grids):
         raise UnfitError("coefficients that have no code")
-    tables = tuple(opened.stream.divisors[index] for index in range(len(stored.grids)))
+    tables = tuple(grid.upright_divisors(opened.stream.divisors[index]) for index, grid in enumerate(stored.grids))
     sampling = tuple((grid.horizontal, grid.vertical) for grid in stored.grids)
     small = opened.small_result(spec)
     head = keeping(small, envelope(small, *opened.displayed, sampling), tables)
