@@ -256,7 +256,9 @@ class BlurSpec(_message.Message):
     output_format: Global___ImageFormat.ValueType
     """Format of the result; unspecified: the input's."""
     quality: _builtins.int
-    """Encoder quality, 1 to 100, for JPEG, WebP and AVIF; unset: 90."""
+    """Encoder quality, 1 to 100, for JPEG, WebP and AVIF; unset: 90. A JPEG that stays one, and of which only regions
+    change, keeps its own wherever the rest of it can stay as it is stored (docs/effects.md): this would change all.
+    """
     keep_metadata: _builtins.bool
     """True: EXIF and XMP are kept, save thumbnails and the orientation, which is always applied to the pixels. The
     colour profile is kept in any case.
