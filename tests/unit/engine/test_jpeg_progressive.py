@@ -24,7 +24,7 @@ KINDS: list[tuple[str, dict[str, Any]]] = [
     ("RGB", {"subsampling": "4:2:0", "restart_marker_blocks": 3}),
 ]
 SIZES = [(1, 1), (1, 9), (8, 8), (9, 9), (7, 3), (16, 16), (17, 33), (64, 96), (100, 1), (131, 70)]
-WHOLE = [Gaussian(sigma) for sigma in (0.5, 4, 20, 100)]
+WHOLE = [Gaussian(sigma) for sigma in (0.5, 6, 20, 100)]
 Y, CB, CR = (0,), (1,), (2,)
 SCRIPTS: dict[str, Script] = {
     "as libjpeg": simple(3),

@@ -213,8 +213,10 @@ def read_refinement(
                 continue
             which, base = np.int64(is_aside(layout, y, x)), place_of(layout, y, x)
             own, found = wanted[which], np.uint64(0)
+            word, ready = np.uint64(0), np.int64(0)
             while blocks == 0 and known | zeros:
-                word = _look(data, at >> np.uint64(3)) << (at & np.uint64(7))
+                if ready < 31:
+                    word, ready = _look(data, at >> np.uint64(3)) << (at & np.uint64(7)), np.int64(57)
                 entry = np.int64(table[word >> np.uint64(64 - LOOK)])
                 if entry == 0:
                     entry = long_code(table, word)
@@ -244,7 +246,8 @@ def read_refinement(
                 passed = known & (new - _ONE)
                 if passed & own:
                     _correct(data, at, passed, own, unit, factors, targets, which, base, out)
-                at += _count(passed)
+                bits = _count(passed)
+                at += bits
                 known ^= passed
                 if size:
                     found |= new
@@ -252,6 +255,8 @@ def read_refinement(
                         index = _count(new - _ONE)
                         sign = np.float32(2 * bits_behind(word, used, np.int64(1)) - 1)
                         out[base + targets[which, index]] = sign * unit * factors[index]
+                word <<= used + bits  # by 64 or more: then none are ready
+                ready -= np.int64(used + bits)
             if blocks:
                 if known & own:
                     _correct(data, at, known, own, unit, factors, targets, which, base, out)
