@@ -19,9 +19,11 @@ COMPILED = [
     for name in (
         "gaussian.compiled",
         "jpeg.ac_scans",
+        "jpeg.aside",
         "jpeg.codes",
         "jpeg.dc_scans",
         "jpeg.entropy",
+        "jpeg.refinement",
         "jpeg.scans",
         "jpeg.synthesis",
         "png.filters",

@@ -7,7 +7,8 @@ bytes a block: whether it is 0. Blocks that the border cuts through are kept who
 import numpy as np
 from numpy.typing import NDArray
 
-from services.blur_worker.engine.jpeg import ac_scans, dc_scans, scans
+from services.blur_worker.engine.jpeg import ac_scans, dc_scans, refinement, scans
+from services.blur_worker.engine.jpeg.aside import fit_aside
 from services.blur_worker.engine.jpeg.codes import TABLE, code_table
 from services.blur_worker.engine.jpeg.grid import Grid, Picture
 from services.blur_worker.engine.jpeg.markers import ZIGZAG, FrameHeader, Scan, Stream, UnfitError
@@ -35,7 +36,7 @@ def read_progressive(data: bytes, stream: Stream, scan: Scan | None, picture: Pi
         if state != scans.OK:
             raise UnfitError(f"entropy-coded data that are wrong ({state})")
     for plane in planes:
-        dc_scans.fit_aside(plane.layout, *plane.grid.refits(), plane.targets, picture.values)
+        fit_aside(plane.layout, *plane.grid.refits(), plane.targets, picture.values)
 
 
 class _Plane:
@@ -58,7 +59,7 @@ def _read(
     rows, columns = units(frame, scan)
     interval = scan.restart_interval or rows * columns
     if scan.first:
-        loop = ac_scans.read_refinement if scan.high else ac_scans.read_first
+        loop = refinement.read_refinement if scan.high else ac_scans.read_first
         return loop(
             entropy.data, entropy.bounds, interval, planes[0].layout, code_table(scan.ac[0]), scan.first, scan.last,
             scan.low, planes[0].factors, planes[0].targets, planes[0].present, out,
