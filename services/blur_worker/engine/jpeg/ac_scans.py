@@ -16,7 +16,8 @@ from services.blur_worker.engine.jpeg.scans import _look
 
 @compiled(
     "int64(uint8[::1], int64[::1], int64, int64[::1], int32[::1], int64, int64, int64, float32[::1], int64[:, ::1],"
-    " uint64[::1], float32[::1])"
+    " uint64[::1], float32[::1])",
+    uncounted=True,
 )
 def read_first(
     data: NDArray[np.uint8],

@@ -17,14 +17,14 @@ last column of blocks by row, then those of the last row by column."""
 EACH = scans.SPARE
 
 
-@compiled(inline=True)
+@compiled(inline=True, uncounted=True)
 def is_aside(layout: NDArray[np.int64], y: int, x: int) -> bool:
     """Whether the block is one of those that the border cuts through."""
     right = layout[scans.RAGGED_RIGHT] != 0 and x == layout[scans.COLUMNS] - 1
     return bool(right or (layout[scans.RAGGED_BOTTOM] != 0 and y == layout[scans.ROWS] - 1))
 
 
-@compiled(inline=True)
+@compiled(inline=True, uncounted=True)
 def place_of(layout: NDArray[np.int64], y: int, x: int) -> int:
     """Where a block of the plane begins."""
     if is_aside(layout, y, x):

@@ -32,7 +32,7 @@ def code_table(table: HuffmanTable | None, *, dc: bool = False) -> NDArray[np.in
     return packed
 
 
-@compiled()
+@compiled(uncounted=True)
 def _with_bits(symbol: np.int64 | int, length: int) -> np.int64 | int:
     """`symbol << 8 | bits`, with those of the value, or of the number of blocks, behind the code."""
     run, size = symbol >> 4, symbol & 15
@@ -57,7 +57,7 @@ def _fill(counts: NDArray[np.int64], symbols: NDArray[np.int32], packed: NDArray
         code <<= 1
 
 
-@compiled()
+@compiled(uncounted=True)
 def long_code(table: NDArray[np.int32], bits: np.uint64) -> np.int64:
     """The same as an entry for a code of any length; -1 if there is no such code."""
     code = np.int64(bits >> np.uint64(48))
@@ -68,13 +68,13 @@ def long_code(table: NDArray[np.int32], bits: np.uint64) -> np.int64:
     return np.int64(-1)
 
 
-@compiled()
+@compiled(uncounted=True)
 def bits_behind(word: np.uint64, used: np.uint64, size: np.int64) -> np.int64:
     """The last `size` (1 to 15) of the first `used` bits, which are at most 57."""
     return np.int64((word >> (np.uint64(64) - used)) & ((np.uint64(1) << np.uint64(size)) - np.uint64(1)))
 
 
-@compiled()
+@compiled(uncounted=True)
 def signed(raw: np.int64, size: np.int64) -> np.int64:
     """The number that those bits stand for."""
     return raw if raw >> (size - 1) else np.int64(raw - (1 << size) + 1)

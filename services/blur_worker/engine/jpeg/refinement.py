@@ -15,7 +15,7 @@ from services.blur_worker.engine.jpeg.scans import _look
 _ONE = np.uint64(1)
 
 
-@compiled()
+@compiled(uncounted=True)
 def _count(bits: np.uint64) -> np.uint64:
     """How many are set: in this form it becomes one instruction."""
     bits -= (bits >> _ONE) & np.uint64(0x5555555555555555)
@@ -24,7 +24,7 @@ def _count(bits: np.uint64) -> np.uint64:
     return (bits * np.uint64(0x0101010101010101)) >> np.uint64(56)
 
 
-@compiled(inline=True)
+@compiled(inline=True, uncounted=True)
 def _correct(
     data: NDArray[np.uint8],
     at: np.uint64,
@@ -52,7 +52,8 @@ def _correct(
 
 @compiled(
     "int64(uint8[::1], int64[::1], int64, int64[::1], int32[::1], int64, int64, int64, float32[::1], int64[:, ::1],"
-    " uint64[::1], float32[::1])"
+    " uint64[::1], float32[::1])",
+    uncounted=True,
 )
 def read_refinement(
     data: NDArray[np.uint8],
@@ -91,10 +92,10 @@ def read_refinement(
     at, end = np.uint64(0), np.uint64(0)
     band = ((_ONE << np.uint64(last - first)) * np.uint64(2) - _ONE) << np.uint64(first)
     unit = np.float32(1 << low)
-    wanted = np.zeros(2, np.uint64)
+    inside, cut = np.uint64(0), np.uint64(0)
     for place in range(64):
-        for kind in range(2):
-            wanted[kind] |= np.uint64(targets[kind, place] >= 0) << np.uint64(place)
+        inside |= np.uint64(targets[0, place] >= 0) << np.uint64(place)
+        cut |= np.uint64(targets[1, place] >= 0) << np.uint64(place)
     for y in range(layout[scans.ROWS]):
         for x in range(layout[scans.COLUMNS]):
             if left == 0:
@@ -114,7 +115,7 @@ def read_refinement(
                 blocks -= 1
                 continue
             which, base = np.int64(is_aside(layout, y, x)), place_of(layout, y, x)
-            own, found = wanted[which], np.uint64(0)
+            own, found = cut if which else inside, np.uint64(0)
             word, ready = np.uint64(0), np.int64(0)
             while blocks == 0 and known | zeros:
                 if ready < 31:
