@@ -1,4 +1,4 @@
-"""`make test-indices`: the compiled loops of JPEG with a check of every index, on damaged files.
+"""`make test-indices`: the compiled loops with a check of every index: JPEG on damaged files, PNG on awkward bytes.
 
 An index beyond an array is an IndexError here, instead of whatever it would be. Compiles everything anew for it, which
 takes a minute; so it is not part of the tests.
@@ -9,6 +9,8 @@ import random
 import sys
 
 import numba
+import numpy as np
+from numpy.typing import NDArray
 
 from services.blur_worker.engine import Limits
 from services.blur_worker.engine.jpeg.splice import blur_regions
@@ -16,6 +18,7 @@ from services.blur_worker.engine.jpeg.whole import blur_whole
 from services.common.errors import ImageError
 from services.common.spec import BlurSpec, Gaussian, Solid
 from tests.unit.engine.samples import LEFT_HALF, encode, photo
+from tests.unit.engine.test_png_packing import PART, packed, unpacked
 
 SEEDS = [
     encode(photo(61, 43), "JPEG", subsampling="4:2:0", quality=85),
@@ -36,6 +39,13 @@ def damaged(rng: random.Random) -> bytes:
     return bytes(data)
 
 
+def awkward(rng: random.Random) -> NDArray[np.uint8]:
+    """Runs, repetitions and noise, in any order."""
+    pieces = [rng.randbytes(rng.randint(1, 600)) * rng.choice([1, 1, 2, 300]) for _ in range(rng.randint(1, 9))]
+    pieces += [bytes([rng.randrange(256)]) * rng.randint(1, 3000) for _ in range(9)]
+    return np.array(bytearray(b"".join(rng.choices(pieces, k=20))), np.uint8)
+
+
 def main(count: int) -> None:
     """Try so many files on every path."""
     assert numba.config.BOUNDSCHECK, "NUMBA_BOUNDSCHECK=1 is missing"  # type: ignore[attr-defined]
@@ -45,6 +55,9 @@ def main(count: int) -> None:
         with contextlib.suppress(ImageError):
             blurred += sum(blur_whole(data, spec, Limits(1_000_000)) is not None for spec in SPECS)
             blurred += blur_regions(data, REGION, Limits(1_000_000)) is not None
+    for _ in range(count // 10):
+        pieces = awkward(rng)
+        assert unpacked(packed(pieces, rng.choice([1, 100, 5000, PART]))) == pieces.tobytes()
     print(f"{count} files, {blurred} results, no index beyond its array")
 
 
