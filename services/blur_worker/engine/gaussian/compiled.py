@@ -1,4 +1,4 @@
-"""The Gaussian of 8-bit samples in compiled loops: no more than a few rows exist beside source and target."""
+"""The Gaussian in compiled loops, for 8 bits and for 16: only a few rows exist beside source and target."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,9 +8,10 @@ from services.blur_worker.engine.gaussian.scheme import Scheme
 from services.blur_worker.engine.raster import Samples
 
 _Row = NDArray[np.float32]
-_SIGNATURE = (
-    "void(u1[:, ::1], u1[:, ::1], Tuple((i8, b1, i8, i8, i8)), f4[::1], i8[::1], i8[::1], i8[::1], f4[::1], f4)"
-)
+_SIGNATURES = [
+    f"void({of}[:, ::1], {of}[:, ::1], Tuple((i8, b1, i8, i8, i8)), f4[::1], i8[::1], i8[::1], i8[::1], f4[::1], f4)"
+    for of in ("u1", "u2")
+]
 
 
 def blur(source: Samples, scheme: Scheme, *, alpha: bool) -> Samples:
@@ -153,7 +154,7 @@ def _store(
             out[index] = min(max(color + half, zero), top)
 
 
-@compiled(_SIGNATURE)
+@compiled(*_SIGNATURES)
 def _blur_rows(
     source: Samples,
     target: Samples,
