@@ -18,7 +18,7 @@ from services.blur_worker.engine.jpeg.whole import blur_whole
 from services.common.errors import ImageError
 from services.common.spec import BlurSpec, Gaussian, Solid
 from tests.unit.engine.samples import LEFT_HALF, encode, photo
-from tests.unit.engine.test_png_packing import PART, packed, unpacked
+from tests.unit.engine.test_deflate import PART, packed, unpacked
 
 SEEDS = [
     encode(photo(61, 43), "JPEG", subsampling="4:2:0", quality=85),

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.blur_worker.engine.compiling import compiled
-from services.blur_worker.engine.png.codes import (
+from services.blur_worker.engine.deflate.codes import (
     DISTANCES,
     END,
     LENGTHS,
@@ -19,7 +19,7 @@ from services.blur_worker.engine.png.codes import (
     codes_of,
     lengths_of,
 )
-from services.blur_worker.engine.png.matches import (
+from services.blur_worker.engine.deflate.matches import (
     COSTS,
     DISTANCE_CODE,
     DISTANCE_EXTRA,

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from isal import isal_zlib
 from numpy.typing import NDArray
 
-from services.blur_worker.engine.png import packing
-from services.blur_worker.engine.png.codes import codes_of, lengths_of
-from services.blur_worker.engine.png.matches import DISTANCE_CODE, LENGTH_CODE
+from services.blur_worker.engine.deflate import packing
+from services.blur_worker.engine.deflate.codes import codes_of, lengths_of
+from services.blur_worker.engine.deflate.matches import DISTANCE_CODE, LENGTH_CODE
 
 Bytes = NDArray[np.uint8]
 PART = packing.BLOCK_BYTES + 70_001

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.blur_worker.engine.compiling import compiled
-from services.blur_worker.engine.png.codes import DISTANCES, END, Counts
+from services.blur_worker.engine.deflate.codes import DISTANCES, END, Counts
 
 Bytes = NDArray[np.uint8]
 Tokens = NDArray[np.uint32]
