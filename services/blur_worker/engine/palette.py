@@ -41,15 +41,17 @@ def to_palette(image: Image.Image, kept: NDArray[np.bool_] | None) -> tuple[Imag
 def _index(
     colors: Image.Image, kept: NDArray[np.bool_] | None, opaque: NDArray[np.bool_] | None, room: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    samples = np.asarray(colors)
-    packed = samples.astype(np.uint32) @ np.array([65536, 256, 1], np.uint32)
     if colors.getcolors(room) is not None:
+        packed = _packed(colors)
         table = np.unique(packed)
         return np.searchsorted(table, packed).astype(np.uint8), _unpack(table)
     if kept is not None:
+        packed = _packed(colors)
         exact = np.unique(packed[kept if opaque is None else kept & opaque])
         if 0 < len(exact) <= room:
             return _index_around(colors, packed, kept, exact, room)
+    # Nine tenths of a GIF's time. The octree takes a twentieth of it, but of pictures of few hues, as wide blurs are,
+    # it makes visible steps: 38 dB where this gives 45 to 54.
     reduced = colors.quantize(room, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     return np.array(reduced), _table_of(reduced)
 
@@ -68,6 +70,10 @@ def _index_around(
     indexed = np.array(colors.quantize(palette=whole, dither=Image.Dither.NONE))
     indexed[kept] = np.searchsorted(exact, packed[kept]).clip(0, len(exact) - 1)
     return indexed, table
+
+
+def _packed(colors: Image.Image) -> NDArray[np.uint32]:
+    return np.asarray(colors).astype(np.uint32) @ np.array([65536, 256, 1], np.uint32)
 
 
 def _unpack(packed: NDArray[np.uint32]) -> NDArray[np.uint8]:

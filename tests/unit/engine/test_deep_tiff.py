@@ -6,8 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
+from PIL.ExifTags import IFD
 
-from services.blur_worker.engine.raster import Samples
+from services.blur_worker.engine.raster import Raster, Samples
+from services.blur_worker.engine.tiff import encode_tiff
 from services.common.errors import ImageError
 from services.common.spec import Format, Gaussian, Solid
 from tests.unit.engine.png_maker import make_png
@@ -62,6 +65,16 @@ def test_resolution_and_what_is_asked_for_is_kept() -> None:
         assert opened(result).info["dpi"] == (300, 300)
     assert b"photograph" not in plain
     assert opened(kept).tag_v2[270] == "A photograph"
+
+
+def test_a_packed_page_has_its_further_directories() -> None:
+    exif = Image.Exif()
+    exif[270] = "A photograph"
+    exif[IFD.Exif] = {0x920A: 50.0}
+    data = encode_tiff([Raster("RGB", fine(3))], None, None, exif, packed=True)
+    kept = opened(data).getexif()
+    assert kept[270] == "A photograph"
+    assert kept.get_ifd(IFD.Exif)[0x920A] == 50
 
 
 def test_separate_planes_are_never_turned_into_noise() -> None:

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from PIL import Image, ImageCms, JpegImagePlugin
+from PIL.TiffImagePlugin import PREDICTOR
 
 from services.common.spec import Format, Gaussian, Region, Solid
 from tests.unit.engine.samples import (
@@ -15,6 +16,7 @@ from tests.unit.engine.samples import (
     run,
     run_on,
     samples,
+    whole_photo,
 )
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -158,6 +160,23 @@ def test_tiff_compressions(compression: str) -> None:
     image = photo().convert("1") if compression == "group4" else photo()
     result = opened(run(encode(image, "TIFF", compression=compression)).data)
     assert result.info["compression"] == ("tiff_lzw" if compression in {"jpeg", "group4"} else compression)
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "CMYK", "I;16"])
+@pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate"])
+def test_a_packed_tiff_holds_differences_of_every_kind_of_pixel(mode: str, compression: str) -> None:
+    image = photo_16() if mode == "I;16" else photo().convert(mode)
+    result = opened(run(encode(image, "TIFF", compression=compression), Gaussian(2), LEFT_HALF).data)
+    assert (result.mode, result.info["compression"], result.tag_v2[PREDICTOR]) == (mode, compression, 2)
+    assert (samples(result)[:, 48:] == samples(image)[:, 48:]).all()
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+def test_a_packed_tiff_is_smaller_than_pillows(mode: str) -> None:
+    for compression in ("tiff_lzw", "tiff_adobe_deflate"):
+        result = run(encode(whole_photo().convert(mode), "TIFF", compression=compression), Gaussian(5))
+        again = encode(Image.fromarray(np.asarray(opened(result.data))), "TIFF", compression=compression)
+        assert len(result.data) < 0.8 * len(again)
 
 
 @pytest.mark.parametrize("format_", [Format.JPEG, Format.PNG, Format.WEBP, Format.TIFF, Format.AVIF])

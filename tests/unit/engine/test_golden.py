@@ -104,13 +104,49 @@ def test_colours_under_alpha(size: tuple[int, int], implementation: Implementati
         assert np.abs(got - expected)[seen].max(initial=0) <= 4
 
 
-@pytest.mark.parametrize("channels", [1, 3, 4])
-def test_sixteen_bits_are_exact_to_a_quarter_of_eight(channels: int) -> None:
+def deep(channels: int) -> NDArray[np.uint16]:
     fine = np.random.default_rng(5).integers(0, 257, (67, 101, channels))
-    pixels = (np.resize(np.asarray(photo(101, 67)), fine.shape) * 256.0 + fine).clip(0, 65535).astype(np.uint16)
-    for sigma in (0.5, 2, 6, 12, 50):
-        got = blur(pixels, sigma, alpha=False).astype(np.float64)
-        assert np.abs(got - reference.gaussian(pixels.astype(np.float64), sigma)).max() <= 64
+    return (np.resize(np.asarray(photo(101, 67)), fine.shape) * 256.0 + fine).clip(0, 65535).astype(np.uint16)
+
+
+@BOTH
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_sixteen_bits_are_exact_to_a_quarter_of_eight(channels: int, implementation: Implementation) -> None:
+    pixels = deep(channels)
+    for sigma in (0.5, 2, 6, 9.9, 12, 50):
+        got = implementation(pixels, scheme_of(sigma, 2), alpha=False).astype(np.float64)
+        worst = np.abs(got - reference.gaussian(pixels.astype(np.float64), sigma)).max()
+        assert worst <= (2 if sigma < 10 else 64), sigma
+
+
+@BOTH
+def test_sixteen_bits_under_alpha(implementation: Implementation) -> None:
+    pixels = deep(4)
+    pixels[:20, :, 3] = 0
+    for sigma in (1, 5, 12, 60):
+        got = implementation(pixels, scheme_of(sigma, 2), alpha=True).astype(np.float64)
+        expected = reference.gaussian_under_alpha(pixels.astype(np.float64), sigma, 65535)
+        assert np.abs(got[..., 3] - expected[..., 3]).max() <= 256, sigma
+        seen = expected[..., 3] >= 8 * 257
+        assert np.abs(got - expected)[seen].max() <= 256, sigma
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_both_implementations_give_the_same(kind: type[np.unsignedinteger]) -> None:
+    for channels, alpha in ((1, False), (3, False), (4, True)):
+        pixels = (deep(channels) // (257 if kind is np.uint8 else 1)).astype(kind)
+        for sigma in (2, 12):
+            scheme = scheme_of(sigma, pixels.itemsize)
+            one, other = (each(pixels, scheme, alpha=alpha).astype(int) for each in (compiled.blur, plain.blur))
+            assert np.abs(one - other).max() <= 1
+
+
+def test_sixteen_bits_are_blurred_in_compiled_loops(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object, **__: object) -> Samples:
+        raise AssertionError("the slow way")
+
+    monkeypatch.setattr(plain, "blur", never)
+    assert blur(deep(3), 5, alpha=False).dtype == np.uint16
 
 
 REGIONS = {

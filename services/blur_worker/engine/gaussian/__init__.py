@@ -20,6 +20,5 @@ def blur(samples: Samples, sigma: float, *, alpha: bool) -> Samples:
             the seen ones. Where the result is quite transparent its colours are 0.
     """
     alpha = alpha and bool((samples[..., -1] != np.iinfo(samples.dtype).max).any())
-    # 16 bits are rare: for them it is not worth compiling everything twice, which takes seconds.
-    how = compiled.blur if compiling.AVAILABLE and samples.itemsize == 1 else plain.blur
+    how = compiled.blur if compiling.AVAILABLE else plain.blur
     return how(samples, scheme_of(sigma, samples.itemsize), alpha=alpha)

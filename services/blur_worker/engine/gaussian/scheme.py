@@ -7,8 +7,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-_TAILS = {1: 4.0, 2: 5.0}
-"""By bytes of a sample: after how many standard deviations the kernel ends; what is cut off weighs 6e-5 and 6e-7."""
+_TAILS = {1: 4.0, 2: 4.5}
+"""By bytes of a sample: after how many standard deviations the kernel ends; what is cut off weighs 6e-5 and 7e-6."""
 _LEAST_SMALL_SIGMA = {1: 2.5, 2: 5.0}
 """By bytes of a sample: how wide, in samples of the reduced picture, the blur must remain for reducing to lose nothing.
 

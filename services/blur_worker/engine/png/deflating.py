@@ -1,15 +1,15 @@
-"""Packs the pixels of a PNG: a filter chosen for each row, then runs of one byte and Huffman codes.
+"""Packs the pixels of a PNG: a filter chosen for each row, then deflate.
 
-What a blur leaves is rows of tiny differences. To look for anything longer than runs takes three to ten times as
-long, for 5 to 20 % fewer bytes.
+Choosing filters by the entropy of their differences was measured too: 2 % fewer bytes of colours, none of colours with
+alpha, a tenth more time.
 """
 
 from collections.abc import Iterator
 
 import numpy as np
-from zlib_ng import zlib_ng
 
 from services.blur_worker.engine import compiling
+from services.blur_worker.engine.deflate import stream_for
 from services.blur_worker.engine.png.filters import UP, Rows, filter_rows
 from services.blur_worker.engine.raster import Samples
 
@@ -22,19 +22,18 @@ def deflated(samples: Samples) -> Iterator[bytes]:
     height, width, channels = samples.shape
     rows = samples.reshape(height, width * channels).view(np.uint8)
     step, length = channels * samples.itemsize, rows.shape[1]
-    stream = zlib_ng.compressobj(1, zlib_ng.DEFLATED, 15, 9, zlib_ng.Z_RLE)
     at_once = max(1, _BYTES_AT_ONCE // length)
-    filtered = np.empty((at_once, 1 + length), np.uint8)
+    filtered = np.empty((min(at_once, height), 1 + length), np.uint8)
     above = np.zeros(length, np.uint8)
     choose = filter_rows if compiling.AVAILABLE else _subtract_above
+    stream = stream_for(height * (1 + length), filtered.size, samples.itemsize)
     for first in range(0, height, at_once):
         part = rows[first : first + at_once]
         out = filtered[: len(part)]
         choose(above, part, step, out)
         above = part[-1]
-        if packed := stream.compress(out.data):
+        if packed := stream(out.reshape(-1), first + at_once >= height):
             yield packed
-    yield stream.flush()
 
 
 def _subtract_above(above: Rows, rows: Rows, _step: int, out: Rows) -> None:
