@@ -34,7 +34,7 @@ test-unit: .venv/.installed-dev ## Only the tests without input or output: secon
 test-faults: .venv/.installed-dev ## Kill, cut, stall and fill two of each service while they work: minutes
 	$(BIN)/pytest tests/faults $(if $(REPORT),--faults-report $(REPORT))
 
-test-indices: .venv/.installed-dev ## The compiled loops with every index checked, on damaged files: minutes
+test-indices: .venv/.installed-dev ## The compiled loops of JPEG with every index checked, on damaged files: minutes
 	NUMBA_BOUNDSCHECK=1 $(BIN)/python -m tests.unit.engine.every_index $(or $(COUNT),1000)
 
 chaos: .venv/.installed-dev ## Random clients and random faults at once (SECONDS=60 SEED= DATABASE=sqlite), then an audit

@@ -9,8 +9,7 @@ from PIL import Image, TiffImagePlugin
 from PIL.TiffImagePlugin import IFDRational, ImageFileDirectory_v2
 
 from services.blur_worker.engine.deflate import stream_for
-from services.blur_worker.engine.deflate.matches import Bytes
-from services.blur_worker.engine.raster import Raster
+from services.blur_worker.engine.raster import Raster, Samples
 
 _HEADER = b"II*\0\0\0\0\0"
 _NEXT_DIRECTORY = 4  # where a header has its place
@@ -62,13 +61,14 @@ def _strips(raster: Raster, rows: int, *, packed: bool) -> list[bytes]:
         strip = raster.samples[top : top + rows]
         if packed:
             strip = np.concatenate([strip[:, :1], strip[:, 1:] - strip[:, :-1]], axis=1)
-        content = np.ascontiguousarray(strip, strip.dtype.newbyteorder("<")).view(np.uint8).reshape(-1)
-        strips.append(_deflated(content, strip.itemsize) if packed else content.tobytes())
+        content = np.ascontiguousarray(strip, strip.dtype.newbyteorder("<"))
+        strips.append(_deflated(content) if packed else content.tobytes())
     return strips
 
 
-def _deflated(content: Bytes, sample_bytes: int) -> bytes:
-    return stream_for(len(content), len(content), sample_bytes)(content, True)
+def _deflated(content: Samples) -> bytes:
+    stream = stream_for(content.itemsize)
+    return stream.compress(content.data) + stream.flush()
 
 
 def _tags(raster: Raster, *, packed: bool) -> ImageFileDirectory_v2:

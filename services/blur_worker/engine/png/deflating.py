@@ -26,14 +26,15 @@ def deflated(samples: Samples) -> Iterator[bytes]:
     filtered = np.empty((min(at_once, height), 1 + length), np.uint8)
     above = np.zeros(length, np.uint8)
     choose = filter_rows if compiling.AVAILABLE else _subtract_above
-    stream = stream_for(height * (1 + length), filtered.size, samples.itemsize)
+    stream = stream_for(samples.itemsize)
     for first in range(0, height, at_once):
         part = rows[first : first + at_once]
         out = filtered[: len(part)]
         choose(above, part, step, out)
         above = part[-1]
-        if packed := stream(out.reshape(-1), first + at_once >= height):
+        if packed := stream.compress(out.data):
             yield packed
+    yield stream.flush()
 
 
 def _subtract_above(above: Rows, rows: Rows, _step: int, out: Rows) -> None:
