@@ -13,8 +13,9 @@ def main() -> None:
     worker.serve(
         "services.blur_worker.app:setup",
         queues=[BLUR_QUEUE],
-        threads=settings.blur_children,
-        prefetch=settings.blur_children,
+        # One more than children: while it records what it has blurred, its child has another image.
+        threads=settings.blur_children + 1,
+        prefetch=settings.blur_children + 1,
         drain_seconds=settings.blur_seconds + 2,
     )
 

@@ -27,7 +27,7 @@ def setup() -> None:
     settings = BlurWorkerSettings.load()
     log.configure(settings.log_level, settings.log_format)
     queues = broker.connect(settings.broker_url, BLUR_QUEUE, MAIL_QUEUE)
-    database = Database(settings.database_url, pool_size=settings.blur_children + 1)
+    database = Database(settings.database_url, pool_size=settings.blur_children + 2)
     children = Children(
         settings.blur_children, ChildLimits(settings.blur_seconds, settings.blur_memory_mb, settings.max_pixels)
     )

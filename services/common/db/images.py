@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from services.common.db import orders, windows
 from services.common.db.clock import SECOND, now
-from services.common.db.models import Image, Order, table
+from services.common.db.models import Image, Order, table, written
 from services.common.errors import Reason
 from services.common.orders import MAX_ATTEMPTS, MAX_CRASHES, ImageState, retry_delay
 
@@ -62,18 +62,15 @@ class FollowUp:
     reason: Reason | None = None
     """Why it failed, if it did."""
     order_ended: bool = False
+    claim: Claim | None = None
+    """The order's next image, for whoever has ended this one."""
 
 
 _IMAGES = table(Image)
-_SENT = (
-    _IMAGES.c.id == bindparam("image_id"),
-    _IMAGES.c.state == ImageState.QUEUED,
-    _IMAGES.c.enqueued_at.is_not(None),
-)
-_ORDER_OF_SENT = select(_IMAGES.c.order_id).where(*_SENT)
+_ORDER_OF_SENT = select(_IMAGES.c.order_id).where(_IMAGES.c.id == bindparam("image_id"), windows.SENT)
 _CLAIM = (
     update(_IMAGES)
-    .where(*_SENT)
+    .where(_IMAGES.c.id == bindparam("image_id"), windows.SENT)
     .values(
         state=ImageState.RUNNING,
         lease_until=now() + bindparam("lease"),
@@ -82,11 +79,21 @@ _CLAIM = (
     )
     .returning(_IMAGES.c.position, _IMAGES.c.spec, _IMAGES.c.attempts, _IMAGES.c.crashes)
 )
+_OTHERS = _IMAGES.alias("others")
+_CLAIM_IF_NOBODY_WAITS = _CLAIM.where(
+    ~select(_OTHERS.c.id)
+    .where(
+        _OTHERS.c.state == written(ImageState.QUEUED),
+        _OTHERS.c.enqueued_at.is_not(None),
+        _OTHERS.c.order_id != bindparam("own_id"),
+    )
+    .exists()
+)
 _END_CLAIM = (
     update(_IMAGES)
     .where(
         _IMAGES.c.id == bindparam("image_id"),
-        _IMAGES.c.state == ImageState.RUNNING,
+        _IMAGES.c.state == written(ImageState.RUNNING),
         _IMAGES.c.owner == bindparam("claimed_by"),
     )
     .values(owner=None, lease_until=None)
@@ -109,11 +116,18 @@ def claim(session: Session, image_id: UUID, *, lease_seconds: float) -> Claim | 
     order = order_id and orders.lock_and_start(session, order_id)
     if not order:
         return None
-    owner, lease = uuid4(), int(lease_seconds * SECOND)
-    values = {"image_id": image_id, "owner": owner, "lease": lease, "revision": order.revision}
-    row = session.execute(_CLAIM, values).one_or_none()
-    if row is None:
+    claimed = _claim(session, image_id, order, _CLAIM, {"lease": int(lease_seconds * SECOND)})
+    if claimed is None:
         session.rollback()
+    return claimed
+
+
+def _claim(session: Session, image_id: UUID, order: Order, how: Update, values: Mapping[str, object]) -> Claim | None:
+    owner = uuid4()
+    row = session.execute(
+        how, {"image_id": image_id, "owner": owner, "revision": order.revision, **values}
+    ).one_or_none()
+    if row is None:
         return None
     return Claim(image_id, order.id, row.position, row.spec or order.spec, owner, row.attempts, row.crashes)
 
@@ -130,8 +144,13 @@ def renew(session: Session, owners: Sequence[UUID], *, lease_seconds: float) -> 
     )
 
 
-def finish(session: Session, claimed: Claim, outcome: Success | Failure, *, window: int) -> FollowUp | None:
-    """End an image, and with its last one the order; None if the claim was lost meanwhile: then nothing changes."""
+def finish(
+    session: Session, claimed: Claim, outcome: Success | Failure, *, window: int, next_lease: float | None = None
+) -> FollowUp | None:
+    """End an image, and with its last one the order; None if the claim was lost meanwhile: then nothing changes.
+
+    With `next_lease`, in seconds, the order's next image is claimed at once, unless another order's waits in the queue.
+    """
     if (order := orders.lock(session, claimed.order_id)) is None:
         return None
     values: dict[str, object]
@@ -154,9 +173,14 @@ def finish(session: Session, claimed: Claim, outcome: Success | Failure, *, wind
     letters = orders.count_ended(session, order, succeeded=int(succeeded), failed=int(not succeeded))
     ended = ImageState.SUCCEEDED if succeeded else ImageState.FAILED
     reason = outcome.reason if isinstance(outcome, Failure) else None
-    if letters is None:
-        return FollowUp(images=windows.refill(session, order.id, window), image_ended=ended, reason=reason)
-    return FollowUp(letters=letters, image_ended=ended, reason=reason, order_ended=True)
+    if letters is not None:
+        return FollowUp(letters=letters, image_ended=ended, reason=reason, order_ended=True)
+    queued = windows.refill(session, order.id, window)
+    following = None
+    if queued and next_lease is not None:
+        values = {"lease": int(next_lease * SECOND), "own_id": order.id}
+        following = _claim(session, queued[0], order, _CLAIM_IF_NOBODY_WAITS, values)
+    return FollowUp(images=queued[1:] if following else queued, claim=following, image_ended=ended, reason=reason)
 
 
 def take_back(session: Session, claimed: Claim, *, window: int) -> FollowUp | None:

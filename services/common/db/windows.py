@@ -10,17 +10,14 @@ from sqlalchemy import ColumnElement, ScalarSelect, bindparam, func, literal, or
 from sqlalchemy.orm import Session
 
 from services.common.db.clock import now
-from services.common.db.models import Image, Order, table
+from services.common.db.models import Image, Order, table, written
 from services.common.orders import ImageState, OrderState, fair_window
 
 _IMAGES = table(Image)
-IN_FLIGHT: ColumnElement[bool] = or_(
-    _IMAGES.c.state == ImageState.RUNNING,
-    (_IMAGES.c.state == ImageState.QUEUED) & _IMAGES.c.enqueued_at.is_not(None),
-)
-_WAITING: ColumnElement[bool] = (
-    (_IMAGES.c.state == ImageState.QUEUED) & _IMAGES.c.enqueued_at.is_(None) & (_IMAGES.c.not_before <= now())
-)
+_QUEUED = _IMAGES.c.state == written(ImageState.QUEUED)
+SENT: ColumnElement[bool] = _QUEUED & _IMAGES.c.enqueued_at.is_not(None)
+IN_FLIGHT: ColumnElement[bool] = or_(_IMAGES.c.state == written(ImageState.RUNNING), SENT)
+_WAITING: ColumnElement[bool] = _QUEUED & _IMAGES.c.enqueued_at.is_(None) & (_IMAGES.c.not_before <= now())
 
 
 def orders_in_flight() -> ScalarSelect[int]:
