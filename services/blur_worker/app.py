@@ -32,8 +32,9 @@ def setup() -> None:
         settings.blur_children, ChildLimits(settings.blur_seconds, settings.blur_memory_mb, settings.max_pixels)
     )
     leases = Leases(RenewLeases(database))
-    scratch = Scratch()
     blobs = BlobStore(settings.blob_url)
+    # On the blobs' disk: a result becomes a blob by being moved.
+    scratch = Scratch(blobs.folder)
     register(queues, BlurImage(database, blobs, queues, children, leases, scratch, settings.order_window))
     queues.add_middleware(_Lifecycle(settings, children, leases, scratch, database))
     queues.add_middleware(Station(database, queues, {BLUR_QUEUE: settings.blur_children}))

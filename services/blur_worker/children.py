@@ -1,6 +1,7 @@
 """The processes in which images are decoded and blurred: one that crashes or hangs takes nothing else with it."""
 
 import contextlib
+import errno
 import multiprocessing
 import queue
 import time
@@ -54,7 +55,7 @@ class Children:
         Raises:
             ImageError: The image cannot be blurred.
             ChildCrashed: The child died of it.
-            Unavailable: No child could be kept alive.
+            Unavailable: No child could be kept alive, or there is no room for the result.
             OSError: A file cannot be read or written.
         """
         each = self._idle.get()
@@ -132,6 +133,8 @@ class _Child:
                 # What it has allocated may be in pieces: begin anew.
                 self.stop()
                 raise ImageError(Reason.TOO_LARGE, "the image needs more memory than an image may take")
+            case OSError(errno=errno.ENOSPC | errno.EDQUOT):
+                raise Unavailable("the disk is full")
             case Exception():
                 raise answer
             case facts:

@@ -4,10 +4,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from uuid import UUID
 
-from services.blur_worker import metrics
+from services.blur_worker import files, metrics
 from services.blur_worker.children import ChildCrashed, Children
 from services.blur_worker.outcomes import Again, Done, Outcome, count, told
 from services.blur_worker.scratch import Scratch
@@ -86,14 +85,13 @@ class BlurImage:
         return following
 
     def _work(self, claim: Claim, begun: Callable[[], None]) -> Outcome:
-        scratch = self.scratch.ensured()
-        target, fetched = scratch / f"{claim.owner}.result", scratch / f"{claim.owner}.source"
+        source, result = source_key(claim.order_id, claim.position), result_key(claim.order_id, claim.position)
         try:
-            facts = self.children.blur(self._source(claim, fetched), target, BlurSpec.from_json(claim.spec), begun)
-            key = result_key(claim.order_id, claim.position)
-            with metrics.stage("store"):
-                self.blobs.put(key, target)
-                self.blobs.persist(key)
+            with files.lent(self.blobs, self.scratch, source, claim.owner) as (original, target):
+                facts = self.children.blur(original, target, BlurSpec.from_json(claim.spec), begun)
+                with metrics.stage("store"):
+                    self.blobs.store_file(result, target)
+                    self.blobs.persist(result)
         except ImageError as error:
             return Failure(error.reason, error.message)
         except (MissingBlob, FileNotFoundError) as error:
@@ -107,19 +105,7 @@ class BlurImage:
         except Exception:
             _log.exception("image not finished", image=str(claim.image_id))
             return Again("unexpected error")
-        finally:
-            target.unlink(missing_ok=True)
-            fetched.unlink(missing_ok=True)
         return Done(facts)
-
-    def _source(self, claim: Claim, fetched: Path) -> Path:
-        key = source_key(claim.order_id, claim.position)
-        if local := self.blobs.local_path(key):
-            return local
-        with metrics.stage("fetch"), fetched.open("wb") as file:
-            for chunk in self.blobs.stream(key):
-                file.write(chunk)
-        return fetched
 
     def _record(self, claim: Claim, outcome: Outcome, turn: Turn) -> FollowUp | None:
         next_lease = LEASE_SECONDS if turn.goes_on else None

@@ -33,6 +33,9 @@ CHUNK = 1 << 20
 RETRY_SECONDS = 5
 """Whoever waits for the store is told soon that it is away: by default that takes minutes."""
 
+_MOST_LASTING = 10_000
+"""Folders that are remembered."""
+
 _REMOVALS = 3
 """How often a folder is removed in which others remove files, too, and make each other stumble."""
 
@@ -101,6 +104,7 @@ class BlobStore:
         Raises:
             ConfigurationError: It is neither.
         """
+        self._lasting: set[str] = set()
         try:
             if "://" in url and not url.startswith("file://"):
                 self._folder: Path | None = None
@@ -123,14 +127,30 @@ class BlobStore:
         """What a writer holds in memory at most."""
         return 3 * self._piece
 
-    def put(self, key: str, data: bytes | Path) -> None:
-        """Store a blob from memory or from a file.
+    def put(self, key: str, data: bytes) -> None:
+        """Store a blob from memory.
 
         Raises:
             Unavailable: The store cannot be reached or is full.
         """
         with _translated():
             obstore.put(self._store, key, data)
+
+    def store_file(self, key: str, file: Path) -> None:
+        """Store a blob from a file; if the store is a folder, the file is moved there, and must be on the same disk.
+
+        Raises:
+            MissingBlob: The file is not there.
+            Unavailable: The store cannot be reached or is full.
+        """
+        with _translated():
+            if not self._folder:
+                obstore.put(self._store, key, file)
+                return
+            self._mounted()
+            blob = self._folder / key
+            blob.parent.mkdir(parents=True, exist_ok=True)
+            file.replace(blob)
 
     @asynccontextmanager
     async def writer(self, key: str) -> AsyncIterator[BlobWriter]:
@@ -198,16 +218,19 @@ class BlobStore:
         """
         if not self._folder:
             return
-        files = [self._folder / key for key in keys]
-        # With every folder above that may be new.
-        folders = {folder for file in files for folder in file.parents if folder.is_relative_to(self._folder)}
+        folders = {_folder_of(key) for key in keys}
+        # Above them what may be new; what this process has seen to once is not.
+        above = {ancestor for folder in folders for ancestor in _above(folder)} - self._lasting
         with _translated():
-            for path in (*files, *folders):
-                descriptor = os.open(path, os.O_RDONLY)
+            for path in (*keys, *folders, *above):
+                descriptor = os.open(self._folder / path, os.O_RDONLY)
                 try:
                     os.fsync(descriptor)
                 finally:
                     os.close(descriptor)
+        if len(self._lasting) > _MOST_LASTING:
+            self._lasting.clear()
+        self._lasting |= above
 
     def delete(self, *keys: str) -> None:
         """Remove blobs; without effect on those that are not there."""
@@ -274,6 +297,17 @@ async def _to_its_end(request: Awaitable[T]) -> T:
     finally:
         # An error on its way up keeps this frame, and that the writer with its file.
         del under_way
+
+
+def _folder_of(key: str) -> str:
+    return key.rpartition("/")[0]
+
+
+def _above(folder: str) -> Iterator[str]:
+    """The folders above a folder, up to the store's own."""
+    while folder:
+        folder = _folder_of(folder)
+        yield folder
 
 
 def _remove_folder(folder: Path) -> None:

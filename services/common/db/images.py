@@ -68,27 +68,22 @@ class FollowUp:
 
 _IMAGES = table(Image)
 _ORDER_OF_SENT = select(_IMAGES.c.order_id).where(_IMAGES.c.id == bindparam("image_id"), windows.SENT)
-_CLAIM = (
+_TAKE = (
     update(_IMAGES)
-    .where(_IMAGES.c.id == bindparam("image_id"), windows.SENT)
     .values(
         state=ImageState.RUNNING,
+        owner=bindparam("claimed_by"),
         lease_until=now() + bindparam("lease"),
         attempts=_IMAGES.c.attempts + 1,
         started_at=now(),
+        revision=bindparam("seen_as"),
     )
-    .returning(_IMAGES.c.position, _IMAGES.c.spec, _IMAGES.c.attempts, _IMAGES.c.crashes)
+    .returning(_IMAGES.c.id, _IMAGES.c.position, _IMAGES.c.spec, _IMAGES.c.attempts, _IMAGES.c.crashes)
 )
-_OTHERS = _IMAGES.alias("others")
-_CLAIM_IF_NOBODY_WAITS = _CLAIM.where(
-    ~select(_OTHERS.c.id)
-    .where(
-        _OTHERS.c.state == written(ImageState.QUEUED),
-        _OTHERS.c.enqueued_at.is_not(None),
-        _OTHERS.c.order_id != bindparam("own_id"),
-    )
-    .exists()
-)
+_CLAIM = _TAKE.where(_IMAGES.c.id == bindparam("image_id"), windows.SENT)
+_CLAIM_NEXT = _TAKE.where(
+    _IMAGES.c.id == windows.first_waiting(bindparam("own_id")), ~windows.others_sent(bindparam("own_id"))
+).values(enqueued_at=now())
 _END_CLAIM = (
     update(_IMAGES)
     .where(
@@ -116,20 +111,20 @@ def claim(session: Session, image_id: UUID, *, lease_seconds: float) -> Claim | 
     order = order_id and orders.lock_and_start(session, order_id)
     if not order:
         return None
-    claimed = _claim(session, image_id, order, _CLAIM, {"lease": int(lease_seconds * SECOND)})
+    claimed = _claim(session, order, _CLAIM, {"image_id": image_id}, lease_seconds)
     if claimed is None:
         session.rollback()
     return claimed
 
 
-def _claim(session: Session, image_id: UUID, order: Order, how: Update, values: Mapping[str, object]) -> Claim | None:
-    owner = uuid4()
-    row = session.execute(
-        how, {"image_id": image_id, "owner": owner, "revision": order.revision, **values}
-    ).one_or_none()
+def _claim(
+    session: Session, order: Order, how: Update, which: Mapping[str, object], lease_seconds: float
+) -> Claim | None:
+    owner, lease = uuid4(), int(lease_seconds * SECOND)
+    row = session.execute(how, {"claimed_by": owner, "lease": lease, "seen_as": order.revision, **which}).one_or_none()
     if row is None:
         return None
-    return Claim(image_id, order.id, row.position, row.spec or order.spec, owner, row.attempts, row.crashes)
+    return Claim(row.id, order.id, row.position, row.spec or order.spec, owner, row.attempts, row.crashes)
 
 
 def renew(session: Session, owners: Sequence[UUID], *, lease_seconds: float) -> None:
@@ -175,12 +170,12 @@ def finish(
     reason = outcome.reason if isinstance(outcome, Failure) else None
     if letters is not None:
         return FollowUp(letters=letters, image_ended=ended, reason=reason, order_ended=True)
-    queued = windows.refill(session, order.id, window)
-    following = None
-    if queued and next_lease is not None:
-        values = {"lease": int(next_lease * SECOND), "own_id": order.id}
-        following = _claim(session, queued[0], order, _CLAIM_IF_NOBODY_WAITS, values)
-    return FollowUp(images=queued[1:] if following else queued, claim=following, image_ended=ended, reason=reason)
+    if next_lease is not None:
+        # In the place of the one that has ended; what else there may be room for enters with the turn's last.
+        following = _claim(session, order, _CLAIM_NEXT, {"own_id": order.id}, next_lease)
+        if following:
+            return FollowUp(claim=following, image_ended=ended, reason=reason)
+    return FollowUp(images=windows.refill(session, order.id, window), image_ended=ended, reason=reason)
 
 
 def take_back(session: Session, claimed: Claim, *, window: int) -> FollowUp | None:

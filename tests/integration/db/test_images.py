@@ -70,7 +70,7 @@ def test_the_next_image_is_claimed_with_the_end_of_one_unless_another_order_wait
 
     follow_up = finish_and_go_on(must_claim(database, ids[0]))
     assert follow_up.claim, "its own second image, which waits in the queue, is not another order's"
-    assert (follow_up.claim.image_id, follow_up.claim.attempts, follow_up.images) == (ids[2], 1, [])
+    assert (follow_up.claim.image_id, follow_up.claim.attempts, follow_up.images) == (ids[2], 1, ())
     assert state(database, order_id) == ("RUNNING", 1, 1, 0)
     assert claim(database, ids[2]) is None, "it is taken"
     other, other_ids, _ = place(1, window=1)

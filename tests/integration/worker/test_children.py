@@ -1,6 +1,7 @@
 """Children that crash, hang or grow: the worker lives on, and the next image is blurred."""
 
 import ctypes
+import errno
 import io
 import multiprocessing
 import os
@@ -15,7 +16,7 @@ from PIL import Image
 
 from services.blur_worker.child import ChildLimits, Facts, Task
 from services.blur_worker.children import ChildCrashed, Children
-from services.common.errors import ImageError, Reason
+from services.common.errors import ImageError, Reason, Unavailable
 from services.common.spec import BlurSpec, Format
 from tests.support.waiting import eventually
 
@@ -40,6 +41,8 @@ def _misbehave(task: Task, _: ChildLimits) -> Facts:
             time.sleep(60)
         case b"grow":
             bytearray(2 << 30)
+        case b"fill":
+            raise OSError(errno.ENOSPC, "no space left on device")
     return FINE
 
 
@@ -51,6 +54,12 @@ def blur(children: Children, tmp_path: Path, data: bytes) -> Facts:
 def test_a_crash_is_told_apart_and_the_child_replaced(children: Children, tmp_path: Path) -> None:
     with pytest.raises(ChildCrashed):
         blur(children, tmp_path, b"segfault")
+    assert blur(children, tmp_path, b"") == FINE
+
+
+def test_a_disk_that_is_full_is_none_of_the_image_s_fault(children: Children, tmp_path: Path) -> None:
+    with pytest.raises(Unavailable):
+        blur(children, tmp_path, b"fill")
     assert blur(children, tmp_path, b"") == FINE
 
 
