@@ -7,6 +7,7 @@ from services.blur_worker import metrics
 from services.blur_worker.actors import register
 from services.blur_worker.child import ChildLimits
 from services.blur_worker.children import Children
+from services.blur_worker.hints import Hints
 from services.blur_worker.scratch import Scratch
 from services.blur_worker.settings import BlurWorkerSettings
 from services.blur_worker.use_cases import BlurImage, RenewLeases
@@ -35,8 +36,13 @@ def setup() -> None:
     blobs = BlobStore(settings.blob_url)
     # On the blobs' disk: a result becomes a blob by being moved.
     scratch = Scratch(blobs.folder)
-    register(queues, BlurImage(database, blobs, queues, children, leases, scratch, settings.order_window))
+    hints = Hints(queues.announce)
+    blur_image = BlurImage(
+        database, blobs, queues, children, leases, scratch, window=settings.order_window, changed=hints.changed
+    )
+    register(queues, blur_image)
     queues.add_middleware(_Lifecycle(settings, children, leases, scratch, database))
+    queues.add_middleware(hints)
     queues.add_middleware(Station(database, queues, {BLUR_QUEUE: settings.blur_children}))
     dramatiq.set_broker(queues)
 

@@ -41,6 +41,8 @@ class BlurImage:
     scratch: Scratch
     window: int
     """Images in the queue or at work at a time, shared by the orders."""
+    changed: Callable[[UUID], None]
+    """Told which order has changed, soon or at once."""
 
     def __call__(self, image_id: UUID) -> None:
         """Blur an image if it is still to be done, and its order's next ones while the turn lasts.
@@ -54,7 +56,7 @@ class BlurImage:
             _log.info("image", queue=BLUR_QUEUE, image=str(image_id), outcome="NOTHING_TO_DO")
             return
         # Later ones are announced with the end of the one before.
-        running = partial(self.broker.announce, claim.order_id)
+        running = partial(self.changed, claim.order_id)
         with Turn(self.leases) as turn:
             turn.hold(claim)
             following = self._see_through(claim, turn, running)
@@ -71,7 +73,10 @@ class BlurImage:
         if following:
             turn.hold(following)
         if follow_up:
-            self.broker.announce(claim.order_id, ended=follow_up.order_ended)
+            if follow_up.order_ended:
+                self.broker.announce(claim.order_id, ended=True)
+            else:
+                self.changed(claim.order_id)
             self.broker.send([*map(blur_image, follow_up.images), *map(send_letter, follow_up.letters)])
         self._tidy(claim, follow_up)
         if follow_up and follow_up.order_ended:

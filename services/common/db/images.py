@@ -95,9 +95,9 @@ _END_CLAIM = (
 )
 _FINISH = _END_CLAIM.values(finished_at=now())
 _CHANGED = (
-    select(Image)
-    .where(Image.order_id == bindparam("shown_id"), Image.revision > bindparam("seen"))
-    .order_by(Image.position)
+    select(*_IMAGES.c)
+    .where(_IMAGES.c.order_id == bindparam("shown_id"), _IMAGES.c.revision > bindparam("seen"))
+    .order_by(_IMAGES.c.position)
 )
 _RELEASE = _END_CLAIM.values(state=ImageState.QUEUED, enqueued_at=None, not_before=now() + bindparam("delay"))
 
@@ -229,8 +229,8 @@ def _end_claim(session: Session, claimed: Claim, order: Order, how: Update, valu
 
 
 def changed_since(session: Session, order_id: UUID, revision: int) -> list[Image]:
-    """Images that changed after `revision`, by position."""
-    return list(session.scalars(_CHANGED, {"shown_id": order_id, "seen": revision}))
+    """Images that changed after `revision`, by position; to be read only, rows as they came: see `orders.lock`."""
+    return cast("list[Image]", session.execute(_CHANGED, {"shown_id": order_id, "seen": revision}).all())
 
 
 def page(

@@ -1,6 +1,7 @@
 """The worker's use case over real children, blobs, broker and database."""
 
 import contextlib
+import dataclasses
 import io
 import shutil
 import threading
@@ -50,7 +51,7 @@ def blur(
     scratch = Scratch(tmp_path / "scratch")
     leases = Leases(RenewLeases(database))
     leases.start()
-    yield BlurImage(database, blobs, queues, children, leases, scratch, window=1)
+    yield BlurImage(database, blobs, queues, children, leases, scratch, window=1, changed=queues.announce)
     assert [path.name for path in scratch.path.iterdir()] == ["lock"]
     leases.stop()
     scratch.close()
@@ -117,7 +118,7 @@ def test_the_lease_of_what_a_turn_goes_on_with_is_kept(
 ) -> None:
     held: list[set[UUID]] = []
     monkeypatch.setattr(turn, "TURN_SECONDS", 600)
-    monkeypatch.setattr(Broker, "announce", lambda *_, **__: held.append(set(blur.leases._held)))
+    told = dataclasses.replace(blur, changed=lambda _: held.append(set(blur.leases._held)))
     _, ids = place(database, blobs, jpeg(), jpeg())
     real = blur.leases.hold
 
@@ -127,8 +128,8 @@ def test_the_lease_of_what_a_turn_goes_on_with_is_kept(
 
     claimed: list[UUID] = []
     monkeypatch.setattr(blur.leases, "hold", hold)
-    blur(ids[0])
-    begun, first_ended, _ = held
+    told(ids[0])
+    begun, first_ended = held
     assert begun == {claimed[0]}
     assert claimed[1] in first_ended, "before anything that may take long"
     assert not blur.leases._held
