@@ -20,6 +20,8 @@ TRIES = 3
 """Children tried for an image before it is put back."""
 START_SECONDS = 180
 """How long a child may take to load the engine, on a machine that is busy, and the first time to compile it."""
+PATIENCE_SECONDS = 10
+"""How long an image waits for a child: the others may be long at work, and another worker idle."""
 STOP_SECONDS = 10
 """How long a killed child may take to be gone."""
 
@@ -55,10 +57,13 @@ class Children:
         Raises:
             ImageError: The image cannot be blurred.
             ChildCrashed: The child died of it.
-            Unavailable: No child could be kept alive, or there is no room for the result.
+            Unavailable: No child became free or could be kept alive, or there is no room for the result.
             OSError: A file cannot be read or written.
         """
-        each = self._idle.get()
+        try:
+            each = self._idle.get(timeout=PATIENCE_SECONDS)
+        except queue.Empty:
+            raise Unavailable("no child became free") from None
         try:
             return each.work_on(Task(source, target, spec), begun)
         finally:
