@@ -4,6 +4,7 @@
 def main() -> None:
     """Check the settings and the database, then serve."""
     # Imported here: each child process imports this module anew, and needs none of it.
+    from services.blur_worker.children import PATIENCE_SECONDS  # noqa: PLC0415
     from services.blur_worker.settings import BlurWorkerSettings  # noqa: PLC0415
     from services.common import migrations, worker  # noqa: PLC0415
     from services.common.messages import BLUR_QUEUE  # noqa: PLC0415
@@ -13,9 +14,10 @@ def main() -> None:
     worker.serve(
         "services.blur_worker.app:setup",
         queues=[BLUR_QUEUE],
-        threads=settings.blur_children,
-        prefetch=settings.blur_children,
-        drain_seconds=settings.blur_seconds + 2,
+        # One more than children: while it records what it has blurred, its child has another image.
+        threads=settings.blur_children + 1,
+        prefetch=settings.blur_children + 1,
+        drain_seconds=PATIENCE_SECONDS + settings.blur_seconds + 2,
     )
 
 

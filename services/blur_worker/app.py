@@ -7,6 +7,7 @@ from services.blur_worker import metrics
 from services.blur_worker.actors import register
 from services.blur_worker.child import ChildLimits
 from services.blur_worker.children import Children
+from services.blur_worker.hints import Hints
 from services.blur_worker.scratch import Scratch
 from services.blur_worker.settings import BlurWorkerSettings
 from services.blur_worker.use_cases import BlurImage, RenewLeases
@@ -27,15 +28,21 @@ def setup() -> None:
     settings = BlurWorkerSettings.load()
     log.configure(settings.log_level, settings.log_format)
     queues = broker.connect(settings.broker_url, BLUR_QUEUE, MAIL_QUEUE)
-    database = Database(settings.database_url, pool_size=settings.blur_children + 1)
+    database = Database(settings.database_url, pool_size=settings.blur_children + 2)
     children = Children(
         settings.blur_children, ChildLimits(settings.blur_seconds, settings.blur_memory_mb, settings.max_pixels)
     )
     leases = Leases(RenewLeases(database))
-    scratch = Scratch()
     blobs = BlobStore(settings.blob_url)
-    register(queues, BlurImage(database, blobs, queues, children, leases, scratch, settings.order_window))
+    # On the blobs' disk: a result becomes a blob by being moved.
+    scratch = Scratch(blobs.folder)
+    hints = Hints(queues.announce)
+    blur_image = BlurImage(
+        database, blobs, queues, children, leases, scratch, window=settings.order_window, changed=hints.changed
+    )
+    register(queues, blur_image)
     queues.add_middleware(_Lifecycle(settings, children, leases, scratch, database))
+    queues.add_middleware(hints)
     queues.add_middleware(Station(database, queues, {BLUR_QUEUE: settings.blur_children}))
     dramatiq.set_broker(queues)
 

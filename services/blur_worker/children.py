@@ -1,6 +1,7 @@
 """The processes in which images are decoded and blurred: one that crashes or hangs takes nothing else with it."""
 
 import contextlib
+import errno
 import multiprocessing
 import queue
 import time
@@ -19,6 +20,8 @@ TRIES = 3
 """Children tried for an image before it is put back."""
 START_SECONDS = 180
 """How long a child may take to load the engine, on a machine that is busy, and the first time to compile it."""
+PATIENCE_SECONDS = 10
+"""How long an image waits for a child: the others may be long at work, and another worker idle."""
 STOP_SECONDS = 10
 """How long a killed child may take to be gone."""
 
@@ -54,10 +57,13 @@ class Children:
         Raises:
             ImageError: The image cannot be blurred.
             ChildCrashed: The child died of it.
-            Unavailable: No child could be kept alive.
+            Unavailable: No child became free or could be kept alive, or there is no room for the result.
             OSError: A file cannot be read or written.
         """
-        each = self._idle.get()
+        try:
+            each = self._idle.get(timeout=PATIENCE_SECONDS)
+        except queue.Empty:
+            raise Unavailable("no child became free") from None
         try:
             return each.work_on(Task(source, target, spec), begun)
         finally:
@@ -132,6 +138,8 @@ class _Child:
                 # What it has allocated may be in pieces: begin anew.
                 self.stop()
                 raise ImageError(Reason.TOO_LARGE, "the image needs more memory than an image may take")
+            case OSError(errno=errno.ENOSPC | errno.EDQUOT):
+                raise Unavailable("the disk is full")
             case Exception():
                 raise answer
             case facts:

@@ -1,16 +1,16 @@
 """What the blur worker does: take an image, blur it, tell what became of it."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from uuid import UUID
 
-from services.blur_worker import metrics
-from services.blur_worker.child import Facts
+from services.blur_worker import files, metrics
 from services.blur_worker.children import ChildCrashed, Children
+from services.blur_worker.outcomes import Again, Done, Outcome, count, told
 from services.blur_worker.scratch import Scratch
+from services.blur_worker.turn import Turn
 from services.common import log, tracing
 from services.common.blobs import BlobStore, MissingBlob
 from services.common.broker import Broker
@@ -41,43 +41,62 @@ class BlurImage:
     scratch: Scratch
     window: int
     """Images in the queue or at work at a time, shared by the orders."""
+    changed: Callable[[UUID], None]
+    """Told which order has changed, soon or at once."""
 
     def __call__(self, image_id: UUID) -> None:
-        """Blur an image if it is still to be done; whatever happens is in its row afterwards."""
+        """Blur an image if it is still to be done, and its order's next ones while the turn lasts.
+
+        Whatever happens is in their rows afterwards.
+        """
         # Not durable: a claim that a power cut undoes is a claim that nobody works on.
         with self.database.write(durable=False) as session:
             claim = images.claim(session, image_id, lease_seconds=LEASE_SECONDS)
         if claim is None:
             _log.info("image", queue=BLUR_QUEUE, image=str(image_id), outcome="NOTHING_TO_DO")
             return
+        # Later ones are announced with the end of the one before.
+        running = partial(self.changed, claim.order_id)
+        with Turn(self.leases) as turn:
+            turn.hold(claim)
+            following = self._see_through(claim, turn, running)
+            while following:
+                following = self._see_through(following, turn)
+
+    def _see_through(self, claim: Claim, turn: Turn, begun: Callable[[], None] = lambda: None) -> Claim | None:
+        """Do all that is to be done for a claimed image; the one that comes next in the turn, claimed too."""
         begin = time.monotonic()
-        with self.leases.hold(claim.owner):
-            outcome = self._work(claim)
-            with metrics.stage("record"):
-                follow_up = patiently(partial(self._record, claim, outcome))
+        outcome = self._work(claim, begun)
+        with metrics.stage("record"):
+            follow_up = patiently(partial(self._record, claim, outcome, turn))
+        following = follow_up.claim if follow_up else None
+        if following:
+            turn.hold(following)
         if follow_up:
-            self.broker.announce(claim.order_id, ended=follow_up.order_ended)
+            if follow_up.order_ended:
+                self.broker.announce(claim.order_id, ended=True)
+            else:
+                self.changed(claim.order_id)
             self.broker.send([*map(blur_image, follow_up.images), *map(send_letter, follow_up.letters)])
         self._tidy(claim, follow_up)
         if follow_up and follow_up.order_ended:
             refill_waiting(self.database, self.broker, self.window)
-        seconds, told = time.monotonic() - begin, _told(outcome)
-        _count(claim, outcome, seconds)
-        ids = {"image": str(image_id), "order": str(claim.order_id)}
-        _log.info("image", queue=BLUR_QUEUE, **ids, seconds=round(seconds, 4), **told)
+        seconds, facts = time.monotonic() - begin, told(outcome)
+        count(BlurSpec.from_json(claim.spec), outcome, seconds)
+        ids = {"image": str(claim.image_id), "order": str(claim.order_id)}
+        _log.info("image", queue=BLUR_QUEUE, **ids, seconds=round(seconds, 4), **facts)
         ok = isinstance(outcome, Done)
-        tracing.record("blur_image", claim.order_id, seconds, ok=ok, attributes={**told, "image": str(image_id)})
+        tracing.record("blur_image", claim.order_id, seconds, ok=ok, attributes={**facts, "image": ids["image"]})
+        return following
 
-    def _work(self, claim: Claim) -> "Outcome":
-        scratch = self.scratch.ensured()
-        target, fetched = scratch / f"{claim.owner}.result", scratch / f"{claim.owner}.source"
+    def _work(self, claim: Claim, begun: Callable[[], None]) -> Outcome:
+        source, result = source_key(claim.order_id, claim.position), result_key(claim.order_id, claim.position)
         try:
-            running = partial(self.broker.announce, claim.order_id)
-            facts = self.children.blur(self._source(claim, fetched), target, BlurSpec.from_json(claim.spec), running)
-            key = result_key(claim.order_id, claim.position)
-            with metrics.stage("store"):
-                self.blobs.put(key, target)
-                self.blobs.persist(key)
+            with files.lent(self.blobs, self.scratch, source, claim.owner) as (original, target):
+                facts = self.children.blur(original, target, BlurSpec.from_json(claim.spec), begun)
+                with metrics.stage("store"):
+                    self.blobs.store_file(result, target)
+                    self.blobs.persist(result)
         except ImageError as error:
             return Failure(error.reason, error.message)
         except (MissingBlob, FileNotFoundError) as error:
@@ -91,28 +110,17 @@ class BlurImage:
         except Exception:
             _log.exception("image not finished", image=str(claim.image_id))
             return Again("unexpected error")
-        finally:
-            target.unlink(missing_ok=True)
-            fetched.unlink(missing_ok=True)
         return Done(facts)
 
-    def _source(self, claim: Claim, fetched: Path) -> Path:
-        key = source_key(claim.order_id, claim.position)
-        if local := self.blobs.local_path(key):
-            return local
-        with metrics.stage("fetch"), fetched.open("wb") as file:
-            for chunk in self.blobs.stream(key):
-                file.write(chunk)
-        return fetched
-
-    def _record(self, claim: Claim, outcome: "Outcome") -> FollowUp | None:
+    def _record(self, claim: Claim, outcome: Outcome, turn: Turn) -> FollowUp | None:
+        next_lease = LEASE_SECONDS if turn.goes_on else None
         with self.database.write() as session:
             match outcome:
                 case Done(facts):
                     success = Success(facts.size, facts.sha256, facts.width, facts.height, facts.format, ENGINE)
-                    return images.finish(session, claim, success, window=self.window)
+                    return images.finish(session, claim, success, window=self.window, next_lease=next_lease)
                 case Failure():
-                    return images.finish(session, claim, outcome, window=self.window)
+                    return images.finish(session, claim, outcome, window=self.window, next_lease=next_lease)
                 case Again():
                     return images.release(
                         session, claim, crashed=outcome.crashed, counted=outcome.counted, window=self.window
@@ -142,49 +150,6 @@ class BlurImage:
                 unowned_blobs.removed(session, claim.order_id)
         else:
             self.blobs.delete(*surplus)
-
-
-@dataclass(frozen=True)
-class Done:
-    """Blurred and stored."""
-
-    facts: Facts
-
-
-@dataclass(frozen=True)
-class Again:
-    """Not the image's fault, or perhaps not: to be tried again."""
-
-    why: str
-    crashed: bool = False
-    counted: bool = True
-
-
-Outcome = Done | Failure | Again
-
-
-def _count(claim: Claim, outcome: Outcome, seconds: float) -> None:
-    effect = type(BlurSpec.from_json(claim.spec).effect).__name__.lower()
-    match outcome:
-        case Done(facts):
-            metrics.image_done("SUCCEEDED", effect, facts.path, seconds)
-            for stage, took in facts.seconds.items():
-                metrics.stage_done(stage, took)
-        case Failure():
-            metrics.image_done("FAILED", effect, "", seconds, outcome.reason.value)
-        case Again():
-            metrics.image_done("AGAIN", effect, "", seconds)
-
-
-def _told(outcome: Outcome) -> dict[str, object]:
-    match outcome:
-        case Done(facts):
-            stages = {f"{stage}_seconds": round(seconds, 4) for stage, seconds in facts.seconds.items()}
-            return {"outcome": "SUCCEEDED", "path": facts.path, "pixels": facts.width * facts.height, **stages}
-        case Failure():
-            return {"outcome": "FAILED", "reason": outcome.reason.value}
-        case Again():
-            return {"outcome": "AGAIN", "why": outcome.why}
 
 
 @dataclass(frozen=True)

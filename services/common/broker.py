@@ -102,10 +102,11 @@ class Broker(RedisBroker):
             self.scripts["dispatch"](keys=[self.namespace], args=arguments, client=pipeline)
         self._execute(pipeline, "messages")
 
-    def announce(self, order_id: UUID, *, ended: bool = False) -> None:
-        """Tell watchers that an order has changed, or ended, which they tell at once; a lost hint costs a moment."""
+    def announce(self, *order_ids: UUID, ended: bool = False) -> None:
+        """Tell watchers that orders have changed, or ended, which they tell at once; a lost hint costs a moment."""
         pipeline = self.client.pipeline(transaction=False)
-        pipeline.publish(ENDED if ended else CHANGED, order_id.bytes)
+        for order_id in order_ids:
+            pipeline.publish(ENDED if ended else CHANGED, order_id.bytes)
         self._execute(pipeline, "announcement")
 
     def subjects(self, queue: str) -> list[str]:

@@ -17,6 +17,8 @@ from dramatiq.errors import ConnectionClosed
 
 WAIT_SECONDS = 1.0
 """Longest wait at a time: a waiting consumer must see that it is to stop, and tell the broker that it is alive."""
+MOMENT_SECONDS = 0.005
+"""So long the last message that may be held is left to others that hold fewer."""
 AUDIT_SECONDS = 5.0
 """How often the broker's list of what this process holds is compared with what it does hold."""
 
@@ -93,11 +95,18 @@ class PromptConsumer(_RedisConsumer):
             if not self._one_is_done.wait(WAIT_SECONDS):
                 self._take(0)  # takes nothing, but is a sign of life
             return []
-        messages = self._take(free)
+        messages = self._take_politely(free)
         if not messages and self.broker.client.blmove(self._key, self._key, WAIT_SECONDS, "LEFT", "LEFT"):
             # It may have been paused meanwhile: then the message stays where it is.
-            messages = self._take(free if self._gate.is_set() else 0)
+            messages = self._take_politely(free) if self._gate.is_set() else self._take(0)
         return messages
+
+    def _take_politely(self, free: int) -> list[bytes]:
+        if free > 1:
+            return self._take(free - 1)
+        if self.prefetch > 1:
+            self._one_is_done.wait(MOMENT_SECONDS)
+        return self._take(free)
 
     def _take(self, count: int) -> list[bytes]:
         # A message without its data was purged between the two.

@@ -1,5 +1,6 @@
 """How to blur: the effect, where it goes, and how the result is encoded. Checked when made, kept as JSON in rows."""
 
+import functools
 import json
 import re
 from dataclasses import asdict, dataclass, field
@@ -148,6 +149,7 @@ class BlurSpec:
         return json.dumps(asdict(self) | {"effect": {"kind": kind} | asdict(self.effect)}, separators=(",", ":"))
 
     @classmethod
+    @functools.lru_cache(maxsize=128)  # an order's images share one
     def from_json(cls, text: str) -> "BlurSpec":
         """The spec that `to_json` wrote."""
         values: dict[str, Any] = json.loads(text)

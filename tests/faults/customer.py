@@ -62,7 +62,7 @@ class Customer:
     refusals: list[str] = field(default_factory=list)
     """Answers that told to try again."""
     loose: set[str] = field(default_factory=set)
-    """Orders of which an original may be left: a worker was killed between its commit and the removal."""
+    """Orders of which an original may be left: a worker, or the store, was killed between a commit and the removal."""
     reference: dict[str, str] = field(default_factory=dict)
     """SHA-256 of what each file gave before any fault, by its name."""
     security: Security = NOTHING

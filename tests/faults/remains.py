@@ -17,7 +17,7 @@ from services.common.orders import RETRIABLE
 from services.stack import leftovers
 from tests.faults.customer import Customer
 from tests.faults.fleet import Fleet
-from tests.support.blob_keys import blob_keys
+from tests.support.blob_keys import SCRATCH, blob_keys
 from tests.support.waiting import eventually
 
 # A killed worker's message comes back after the broker's heartbeat timeout of 20 s.
@@ -98,8 +98,9 @@ def check_processes(fleet: Fleet) -> None:
 
 def check_temporary(fleet: Fleet) -> None:
     """No temporary file of a dead process is left, and no live one keeps any while it has nothing to do."""
-    for path in fleet.temporary.iterdir():
-        assert path.name.startswith("imageblur-scratch-"), f"what is {path.name}?"
+    beside_blobs = fleet.store.folder.glob(f"{SCRATCH}*") if fleet.store.folder else ()
+    for path in (*fleet.temporary.iterdir(), *beside_blobs):
+        assert path.name.startswith(SCRATCH), f"what is {path.name}?"
         assert [file.name for file in path.iterdir()] == ["lock"], f"files are left in {path.name}"
         assert _locked(path / "lock"), f"{path.name} is nobody's"
 

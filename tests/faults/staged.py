@@ -29,7 +29,7 @@ def blur_worker() -> None:
 
     _before(BlurImage, "__call__", "worker-fetched")
     _before(children.Children, "blur", "worker-claimed")
-    _before(BlobStore, "put", "worker-storing")
+    _before(BlobStore, "store_file", "worker-storing")
     _before(BlurImage, "_record", "worker-finish")
     _before(BlurImage, "_tidy", "worker-tidy")
 

@@ -67,6 +67,7 @@ def test_without_the_key_nobody_is_served(fleet: Fleet) -> None:
 
 def test_kills_lose_nothing(fleet: Fleet, customer: Customer, tell: Callable[[Line], None]) -> None:
     struck = [(kill, strike(fleet, customer, kill)) for kill in KILLS]
+    customer.loose |= {hit.accepted.order_id for kill, hit in struck if kill.victim == "blur_worker"}
     for kill, hit in struck:
         settled = audit.settle(fleet, customer, hit.accepted, repeats=kill.repeats)
         seconds = max(0.0, settled.at - hit.at)
@@ -88,6 +89,8 @@ def test_an_order_waits_for_a_store_that_is_away(
     finally:
         s3_server.start()
     for order in (accepted, later.result(90)):
+        # An original whose image was recorded as the store went is left to the sweep.
+        customer.loose.add(order.order_id)
         settled = audit.settle(fleet, customer, order)
     tell(Line("S3 killed and started again", "storing", fleet.kind, "1 RUNNING", settled.at - at))
     remains.calm(fleet, customer)
@@ -97,5 +100,6 @@ def test_a_worker_killed_in_the_midst_of_many_loses_none(fleet: Fleet, customer:
     accepted = customer.order(many(24))
     eventually(lambda: customer.status(accepted.order_id)[0].counts.succeeded > 2)
     kill_service(fleet.one("blur_worker"))
+    customer.loose.add(accepted.order_id)
     audit.settle(fleet, customer, accepted)
     remains.calm(fleet, customer)

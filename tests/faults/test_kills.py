@@ -63,5 +63,5 @@ def test_nothing_is_lost(
 
 def test_nothing_is_left(fleet: Fleet, customer: Customer, struck: Mapping[Kill, Struck]) -> None:
     # A worker that is killed between its commit and the removal leaves the original to the order's expiry.
-    customer.loose |= {hit.accepted.order_id for kill, hit in struck.items() if kill.hold == "worker-tidy"}
+    customer.loose |= {hit.accepted.order_id for kill, hit in struck.items() if kill.victim == "blur_worker"}
     remains.calm(fleet, customer)

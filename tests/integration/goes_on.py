@@ -30,7 +30,7 @@ def worker(database: Database, blobs: BlobStore, queues: Broker, folder: Path) -
     leases.start()
     scratch = Scratch(folder)
     try:
-        yield BlurImage(database, blobs, queues, children, leases, scratch, WINDOW)
+        yield BlurImage(database, blobs, queues, children, leases, scratch, WINDOW, queues.announce)
     finally:
         children.close()
         leases.stop()

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from services.common.db import orders, windows
 from services.common.db.clock import SECOND, now
-from services.common.db.models import Image, Order, table
+from services.common.db.models import Image, Order, table, written
 from services.common.errors import Reason
 from services.common.orders import MAX_ATTEMPTS, MAX_CRASHES, ImageState, retry_delay
 
@@ -62,40 +62,42 @@ class FollowUp:
     reason: Reason | None = None
     """Why it failed, if it did."""
     order_ended: bool = False
+    claim: Claim | None = None
+    """The order's next image, for whoever has ended this one."""
 
 
 _IMAGES = table(Image)
-_SENT = (
-    _IMAGES.c.id == bindparam("image_id"),
-    _IMAGES.c.state == ImageState.QUEUED,
-    _IMAGES.c.enqueued_at.is_not(None),
-)
-_ORDER_OF_SENT = select(_IMAGES.c.order_id).where(*_SENT)
-_CLAIM = (
+_ORDER_OF_SENT = select(_IMAGES.c.order_id).where(_IMAGES.c.id == bindparam("image_id"), windows.SENT)
+_TAKE = (
     update(_IMAGES)
-    .where(*_SENT)
     .values(
         state=ImageState.RUNNING,
+        owner=bindparam("claimed_by"),
         lease_until=now() + bindparam("lease"),
         attempts=_IMAGES.c.attempts + 1,
         started_at=now(),
+        revision=bindparam("seen_as"),
     )
-    .returning(_IMAGES.c.position, _IMAGES.c.spec, _IMAGES.c.attempts, _IMAGES.c.crashes)
+    .returning(_IMAGES.c.id, _IMAGES.c.position, _IMAGES.c.spec, _IMAGES.c.attempts, _IMAGES.c.crashes)
 )
+_CLAIM = _TAKE.where(_IMAGES.c.id == bindparam("image_id"), windows.SENT)
+_CLAIM_NEXT = _TAKE.where(
+    _IMAGES.c.id == windows.first_waiting(bindparam("own_id")), ~windows.others_sent(bindparam("own_id"))
+).values(enqueued_at=now())
 _END_CLAIM = (
     update(_IMAGES)
     .where(
         _IMAGES.c.id == bindparam("image_id"),
-        _IMAGES.c.state == ImageState.RUNNING,
+        _IMAGES.c.state == written(ImageState.RUNNING),
         _IMAGES.c.owner == bindparam("claimed_by"),
     )
     .values(owner=None, lease_until=None)
 )
 _FINISH = _END_CLAIM.values(finished_at=now())
 _CHANGED = (
-    select(Image)
-    .where(Image.order_id == bindparam("shown_id"), Image.revision > bindparam("seen"))
-    .order_by(Image.position)
+    select(*_IMAGES.c)
+    .where(_IMAGES.c.order_id == bindparam("shown_id"), _IMAGES.c.revision > bindparam("seen"))
+    .order_by(_IMAGES.c.position)
 )
 _RELEASE = _END_CLAIM.values(state=ImageState.QUEUED, enqueued_at=None, not_before=now() + bindparam("delay"))
 
@@ -109,13 +111,20 @@ def claim(session: Session, image_id: UUID, *, lease_seconds: float) -> Claim | 
     order = order_id and orders.lock_and_start(session, order_id)
     if not order:
         return None
-    owner, lease = uuid4(), int(lease_seconds * SECOND)
-    values = {"image_id": image_id, "owner": owner, "lease": lease, "revision": order.revision}
-    row = session.execute(_CLAIM, values).one_or_none()
-    if row is None:
+    claimed = _claim(session, order, _CLAIM, {"image_id": image_id}, lease_seconds)
+    if claimed is None:
         session.rollback()
+    return claimed
+
+
+def _claim(
+    session: Session, order: Order, how: Update, which: Mapping[str, object], lease_seconds: float
+) -> Claim | None:
+    owner, lease = uuid4(), int(lease_seconds * SECOND)
+    row = session.execute(how, {"claimed_by": owner, "lease": lease, "seen_as": order.revision, **which}).one_or_none()
+    if row is None:
         return None
-    return Claim(image_id, order.id, row.position, row.spec or order.spec, owner, row.attempts, row.crashes)
+    return Claim(row.id, order.id, row.position, row.spec or order.spec, owner, row.attempts, row.crashes)
 
 
 def renew(session: Session, owners: Sequence[UUID], *, lease_seconds: float) -> None:
@@ -130,8 +139,13 @@ def renew(session: Session, owners: Sequence[UUID], *, lease_seconds: float) -> 
     )
 
 
-def finish(session: Session, claimed: Claim, outcome: Success | Failure, *, window: int) -> FollowUp | None:
-    """End an image, and with its last one the order; None if the claim was lost meanwhile: then nothing changes."""
+def finish(
+    session: Session, claimed: Claim, outcome: Success | Failure, *, window: int, next_lease: float | None = None
+) -> FollowUp | None:
+    """End an image, and with its last one the order; None if the claim was lost meanwhile: then nothing changes.
+
+    With `next_lease`, in seconds, the order's next image is claimed at once, unless another order's waits in the queue.
+    """
     if (order := orders.lock(session, claimed.order_id)) is None:
         return None
     values: dict[str, object]
@@ -154,9 +168,14 @@ def finish(session: Session, claimed: Claim, outcome: Success | Failure, *, wind
     letters = orders.count_ended(session, order, succeeded=int(succeeded), failed=int(not succeeded))
     ended = ImageState.SUCCEEDED if succeeded else ImageState.FAILED
     reason = outcome.reason if isinstance(outcome, Failure) else None
-    if letters is None:
-        return FollowUp(images=windows.refill(session, order.id, window), image_ended=ended, reason=reason)
-    return FollowUp(letters=letters, image_ended=ended, reason=reason, order_ended=True)
+    if letters is not None:
+        return FollowUp(letters=letters, image_ended=ended, reason=reason, order_ended=True)
+    if next_lease is not None:
+        # In the place of the one that has ended; what else there may be room for enters with the turn's last.
+        following = _claim(session, order, _CLAIM_NEXT, {"own_id": order.id}, next_lease)
+        if following:
+            return FollowUp(claim=following, image_ended=ended, reason=reason)
+    return FollowUp(images=windows.refill(session, order.id, window), image_ended=ended, reason=reason)
 
 
 def take_back(session: Session, claimed: Claim, *, window: int) -> FollowUp | None:
@@ -210,8 +229,8 @@ def _end_claim(session: Session, claimed: Claim, order: Order, how: Update, valu
 
 
 def changed_since(session: Session, order_id: UUID, revision: int) -> list[Image]:
-    """Images that changed after `revision`, by position."""
-    return list(session.scalars(_CHANGED, {"shown_id": order_id, "seen": revision}))
+    """Images that changed after `revision`, by position; to be read only, rows as they came: see `orders.lock`."""
+    return cast("list[Image]", session.execute(_CHANGED, {"shown_id": order_id, "seen": revision}).all())
 
 
 def page(

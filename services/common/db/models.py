@@ -1,8 +1,21 @@
 """The tables. Times are microseconds since 1970 (UTC) from the database's clock (`clock.now`)."""
 
+from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, MetaData, Table, UniqueConstraint, Uuid, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ColumnElement,
+    ForeignKey,
+    Index,
+    MetaData,
+    Table,
+    UniqueConstraint,
+    Uuid,
+    literal_column,
+    text,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -29,6 +42,14 @@ def table(model: type[Base]) -> Table:
     """
     assert isinstance(model.__table__, Table)
     return model.__table__
+
+
+def written(state: StrEnum) -> ColumnElement[str]:
+    """A state as a part of the statement's text, for what runs for every image.
+
+    SQLite prepares a statement anew, each time, where a partial index may depend on a value that is bound.
+    """
+    return literal_column(f"'{state.value}'")
 
 
 def _one_of(column: str, *values: str) -> CheckConstraint:

@@ -6,21 +6,31 @@ So one photograph ordered behind five thousand is not behind five thousand. Orde
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, ScalarSelect, bindparam, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, Exists, ScalarSelect, bindparam, func, literal, or_, select, update
 from sqlalchemy.orm import Session
 
 from services.common.db.clock import now
-from services.common.db.models import Image, Order, table
+from services.common.db.models import Image, Order, table, written
 from services.common.orders import ImageState, OrderState, fair_window
 
 _IMAGES = table(Image)
-IN_FLIGHT: ColumnElement[bool] = or_(
-    _IMAGES.c.state == ImageState.RUNNING,
-    (_IMAGES.c.state == ImageState.QUEUED) & _IMAGES.c.enqueued_at.is_not(None),
-)
-_WAITING: ColumnElement[bool] = (
-    (_IMAGES.c.state == ImageState.QUEUED) & _IMAGES.c.enqueued_at.is_(None) & (_IMAGES.c.not_before <= now())
-)
+_QUEUED = _IMAGES.c.state == written(ImageState.QUEUED)
+SENT: ColumnElement[bool] = _QUEUED & _IMAGES.c.enqueued_at.is_not(None)
+IN_FLIGHT: ColumnElement[bool] = or_(_IMAGES.c.state == written(ImageState.RUNNING), SENT)
+_WAITING: ColumnElement[bool] = _QUEUED & _IMAGES.c.enqueued_at.is_(None) & (_IMAGES.c.not_before <= now())
+
+
+def first_waiting(order_id: ColumnElement[UUID]) -> ScalarSelect[UUID]:
+    """The next of an order's images that is not in the queue yet."""
+    waiting = select(_IMAGES.c.id).where(_IMAGES.c.order_id == order_id, _WAITING)
+    return waiting.order_by(_IMAGES.c.position).limit(1).scalar_subquery()
+
+
+def others_sent(order_id: ColumnElement[UUID]) -> Exists:
+    """Whether an image of another order waits in the queue."""
+    others = _IMAGES.alias("others")
+    sent = (others.c.state == written(ImageState.QUEUED)) & others.c.enqueued_at.is_not(None)
+    return select(others.c.id).where(sent, others.c.order_id != order_id).exists()
 
 
 def orders_in_flight() -> ScalarSelect[int]:

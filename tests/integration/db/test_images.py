@@ -57,6 +57,32 @@ def test_only_a_window_is_enqueued_and_it_moves_on(database: Database, place: Pl
     assert state(database, order_id) == ("RUNNING", 0, 1, 0)
 
 
+def test_the_next_image_is_claimed_with_the_end_of_one_unless_another_order_waits(
+    database: Database, place: Place
+) -> None:
+    order_id, ids, _ = place(4, window=2)
+
+    def finish_and_go_on(claimed: Claim) -> FollowUp:
+        with database.write() as session:
+            follow_up = images.finish(session, claimed, SUCCESS, window=2, next_lease=60)
+            assert follow_up
+            return follow_up
+
+    follow_up = finish_and_go_on(must_claim(database, ids[0]))
+    assert follow_up.claim, "its own second image, which waits in the queue, is not another order's"
+    assert (follow_up.claim.image_id, follow_up.claim.attempts, follow_up.images) == (ids[2], 1, ())
+    assert state(database, order_id) == ("RUNNING", 1, 1, 0)
+    assert claim(database, ids[2]) is None, "it is taken"
+    other, other_ids, _ = place(1, window=1)
+    assert finish_and_go_on(follow_up.claim).images == [], "the other has its share"
+    follow_up = finish_and_go_on(must_claim(database, ids[1]))
+    assert (follow_up.claim, follow_up.images) == (None, [ids[3]])
+    theirs = must_claim(database, other_ids[0])
+    assert finish_and_go_on(must_claim(database, ids[3])).claim is None, "all are sent"
+    assert finish_and_go_on(theirs).order_ended
+    assert state(database, other)[0] == "SUCCEEDED"
+
+
 def test_an_image_is_claimed_once_by_many_at_a_time(database: Database, place: Place) -> None:
     _, ids, _ = place(1)
     with ThreadPoolExecutor(8) as pool:

@@ -40,7 +40,7 @@ def test_what_is_written_in_pieces_comes_back(store: BlobStore, pieces: int) -> 
 def test_a_file_comes_back(store: BlobStore, tmp_path: Path) -> None:
     data = os.urandom(LARGE * CHUNK)
     (tmp_path / "result").write_bytes(data)
-    store.put("orders/a/1", tmp_path / "result")
+    store.store_file("orders/a/1", tmp_path / "result")
     store.persist("orders/a/1")  # S3 has done it already
     assert store.get("orders/a/1") == data
     assert store.local_path("orders/a/1") is None

@@ -64,7 +64,7 @@ def blur(database: Database, queues: Broker, store: BlobStore, tmp_path: Path) -
     leases = Leases(RenewLeases(database))
     leases.start()
     scratch = Scratch(tmp_path)
-    yield BlurImage(database, store, queues, children, leases, scratch, window=1)
+    yield BlurImage(database, store, queues, children, leases, scratch, window=1, changed=queues.announce)
     assert [path.name for path in scratch.path.iterdir()] == ["lock"]
     children.close()
     leases.stop()

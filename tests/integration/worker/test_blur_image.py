@@ -1,6 +1,7 @@
 """The worker's use case over real children, blobs, broker and database."""
 
 import contextlib
+import dataclasses
 import io
 import shutil
 import threading
@@ -13,6 +14,7 @@ from PIL import Image as Picture
 from sqlalchemy import update
 from structlog.testing import capture_logs
 
+from services.blur_worker import turn
 from services.blur_worker.child import ChildLimits, Facts
 from services.blur_worker.children import ChildCrashed, Children
 from services.blur_worker.scratch import Scratch
@@ -49,7 +51,7 @@ def blur(
     scratch = Scratch(tmp_path / "scratch")
     leases = Leases(RenewLeases(database))
     leases.start()
-    yield BlurImage(database, blobs, queues, children, leases, scratch, window=1)
+    yield BlurImage(database, blobs, queues, children, leases, scratch, window=1, changed=queues.announce)
     assert [path.name for path in scratch.path.iterdir()] == ["lock"]
     leases.stop()
     scratch.close()
@@ -77,9 +79,10 @@ def image(database: Database, image_id: UUID) -> Image:
         return session.get_one(Image, image_id)
 
 
-def test_an_image_is_blurred_its_original_removed_and_the_next_one_sent(
-    blur: BlurImage, database: Database, blobs: BlobStore, queues: Broker
+def test_an_image_is_blurred_its_original_removed_and_after_the_turn_the_next_one_sent(
+    blur: BlurImage, database: Database, blobs: BlobStore, queues: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(turn, "TURN_SECONDS", 0)
     order_id, (first, second) = place(database, blobs, jpeg(), jpeg(), notify=True)
     blur(first)
     row = image(database, first)
@@ -90,6 +93,46 @@ def test_an_image_is_blurred_its_original_removed_and_the_next_one_sent(
     assert (len(queues.subjects(BLUR_QUEUE)), len(queues.subjects(MAIL_QUEUE))) == (1, 0)
     blur(second)
     assert len(queues.subjects(MAIL_QUEUE)) == 1
+
+
+def test_a_turn_goes_on_with_the_order_while_no_other_waits(
+    blur: BlurImage, database: Database, blobs: BlobStore, queues: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turn, "TURN_SECONDS", 600)
+    order_id, ids = place(database, blobs, jpeg(), b"no image", jpeg())
+    blur(ids[0])
+    assert [image(database, image_id).state for image_id in ids] == ["SUCCEEDED", "FAILED", "SUCCEEDED"]
+    assert image(database, ids[2]).attempts == 1
+    assert not queues.subjects(BLUR_QUEUE)
+    with database.read() as session:
+        assert orders.snapshot(session, order_id).order.state == "PARTIALLY_FAILED"
+    _, ids = place(database, blobs, jpeg(), jpeg())
+    place(database, blobs, jpeg())
+    blur(ids[0])
+    assert [image(database, image_id).state for image_id in ids] == ["SUCCEEDED", "QUEUED"]
+    assert queues.subjects(BLUR_QUEUE) == [str(ids[1])], "behind the other order's, which was sent before"
+
+
+def test_the_lease_of_what_a_turn_goes_on_with_is_kept(
+    blur: BlurImage, database: Database, blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[set[UUID]] = []
+    monkeypatch.setattr(turn, "TURN_SECONDS", 600)
+    told = dataclasses.replace(blur, changed=lambda _: held.append(set(blur.leases._held)))
+    _, ids = place(database, blobs, jpeg(), jpeg())
+    real = blur.leases.hold
+
+    def hold(owner: UUID) -> contextlib.AbstractContextManager[None]:
+        claimed.append(owner)
+        return real(owner)
+
+    claimed: list[UUID] = []
+    monkeypatch.setattr(blur.leases, "hold", hold)
+    told(ids[0])
+    begun, first_ended = held
+    assert begun == {claimed[0]}
+    assert claimed[1] in first_ended, "before anything that may take long"
+    assert not blur.leases._held
 
 
 def test_the_line_of_an_image_names_its_path_and_stages(blur: BlurImage, database: Database, blobs: BlobStore) -> None:

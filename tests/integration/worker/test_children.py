@@ -1,9 +1,11 @@
 """Children that crash, hang or grow: the worker lives on, and the next image is blurred."""
 
 import ctypes
+import errno
 import io
 import multiprocessing
 import os
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +17,7 @@ from PIL import Image
 
 from services.blur_worker.child import ChildLimits, Facts, Task
 from services.blur_worker.children import ChildCrashed, Children
-from services.common.errors import ImageError, Reason
+from services.common.errors import ImageError, Reason, Unavailable
 from services.common.spec import BlurSpec, Format
 from tests.support.waiting import eventually
 
@@ -40,6 +42,8 @@ def _misbehave(task: Task, _: ChildLimits) -> Facts:
             time.sleep(60)
         case b"grow":
             bytearray(2 << 30)
+        case b"fill":
+            raise OSError(errno.ENOSPC, "no space left on device")
     return FINE
 
 
@@ -51,6 +55,27 @@ def blur(children: Children, tmp_path: Path, data: bytes) -> Facts:
 def test_a_crash_is_told_apart_and_the_child_replaced(children: Children, tmp_path: Path) -> None:
     with pytest.raises(ChildCrashed):
         blur(children, tmp_path, b"segfault")
+    assert blur(children, tmp_path, b"") == FINE
+
+
+def test_a_disk_that_is_full_is_none_of_the_image_s_fault(children: Children, tmp_path: Path) -> None:
+    with pytest.raises(Unavailable):
+        blur(children, tmp_path, b"fill")
+    assert blur(children, tmp_path, b"") == FINE
+
+
+def test_an_image_does_not_wait_for_long_for_children_that_are_busy(
+    children: Children, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "hang").write_bytes(b"hang")
+    begun = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        busy = pool.submit(children.blur, tmp_path / "hang", tmp_path / "target", BlurSpec(), begun.set)
+        assert begun.wait(30)
+        monkeypatch.setattr("services.blur_worker.children.PATIENCE_SECONDS", 0.1)
+        with pytest.raises(Unavailable):
+            blur(children, tmp_path, b"")
+        assert isinstance(busy.exception(timeout=30), ImageError)
     assert blur(children, tmp_path, b"") == FINE
 
 

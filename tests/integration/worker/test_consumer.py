@@ -67,6 +67,21 @@ def test_no_more_than_the_prefetch_is_held_and_an_ack_frees_a_place(queues: Brok
     assert next(consumer)
 
 
+def test_the_last_that_may_be_held_is_left_to_others_for_a_moment(queues: Broker, valkey_server: ValkeyServer) -> None:
+    queues.send(blur_image(uuid4()) for _ in range(4))
+    busy = queues.consume(BLUR_QUEUE, prefetch=3)
+    held = [next(busy), next(busy)]
+    assert all(held)
+    assert queues.client.llen(f"dramatiq:{BLUR_QUEUE}") == 2, "though three might be held"
+    other = broker.connect(valkey_server.url, BLUR_QUEUE)
+    idle = other.consume(BLUR_QUEUE, prefetch=3)
+    assert all([next(idle), next(idle)])
+    assert next(busy) is None
+    queues.send([blur_image(uuid4())])
+    assert next(busy), "when nobody else takes it"
+    other.client.close()
+
+
 def test_messages_that_never_arrived_are_requeued_and_those_in_hand_are_not(queues: Broker) -> None:
     queues.send(blur_image(uuid4()) for _ in range(2))
     in_hand = next(queues.consume(BLUR_QUEUE, prefetch=1))

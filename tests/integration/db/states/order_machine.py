@@ -90,15 +90,23 @@ class OrderMachine(RuleBasedStateMachine):
         self._claim(nth(list(self.known), index))
 
     @precondition(lambda self: self.claims)
-    @rule(index=which, success=st.booleans())
-    def finish(self, index: int, success: bool) -> None:
+    @rule(index=which, success=st.booleans(), goes_on=st.booleans())
+    def finish(self, index: int, success: bool, goes_on: bool = False) -> None:
         claim = nth(self.claims, index)
         known = self._held(claim)
+        outcome, lease = SUCCESS if success else FAILURE, LEASE if goes_on else None
+        others = [row for row in self.rows.images.values() if row.order_id != claim.order_id]
+        others_wait = any(row.state == "QUEUED" and in_flight(row) for row in others)
         with self.database.write() as session:
-            follow_up = images.finish(session, claim, SUCCESS if success else FAILURE, window=self.window)
+            follow_up = images.finish(session, claim, outcome, window=self.window, next_lease=lease)
         self._follow(known, follow_up)
         if known:
             known.ended("SUCCEEDED" if success else "FAILED")
+        if follow_up and follow_up.claim:
+            assert goes_on, "an image is claimed for nobody"
+            assert not others_wait, "an order goes on while another one waits"
+            self.known[follow_up.claim.image_id].claimed(follow_up.claim.owner)
+            self.claims.append(follow_up.claim)
 
     @precondition(lambda self: self.claims)
     @rule(index=which, crashed=st.booleans())

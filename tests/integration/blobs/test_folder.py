@@ -1,0 +1,52 @@
+"""Blobs in a folder: files that are moved in, and what is told to the disk."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from services.common.blobs import BlobStore, MissingBlob
+from services.common.errors import Unavailable
+
+KEY = "orders/x/result/000001"
+
+
+def test_a_file_is_moved_in_whole(blobs: BlobStore, tmp_path: Path) -> None:
+    file = tmp_path / "result"
+    file.write_bytes(b"result")
+    inode = file.stat().st_ino
+    blobs.store_file(KEY, file)
+    stored = blobs.local_path(KEY)
+    assert stored
+    assert (stored.read_bytes(), stored.stat().st_ino) == (b"result", inode), "it was moved, not copied"
+    with pytest.raises(MissingBlob):
+        blobs.store_file(KEY, file)
+
+
+def test_no_file_is_moved_to_where_a_store_is_not_mounted(blobs: BlobStore, tmp_path: Path) -> None:
+    (tmp_path / "result").write_bytes(b"result")
+    (tmp_path / "blobs").rename(tmp_path / "away")
+    with pytest.raises(Unavailable):
+        blobs.store_file(KEY, tmp_path / "result")
+    assert not (tmp_path / "blobs").exists()
+
+
+def test_files_and_their_folder_are_synced_each_time_and_what_is_above_once(
+    blobs: BlobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    monkeypatch.setattr(
+        os, "fsync", lambda descriptor: synced.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+    )
+
+    def persisted(*keys: str) -> list[str]:
+        synced.clear()
+        for key in keys:
+            blobs.put(key, b"1")
+        blobs.persist(*keys)
+        return sorted(str(Path(path).relative_to(tmp_path)) for path in synced)
+
+    above = ["blobs", "blobs/orders", "blobs/orders/x"]
+    assert persisted(KEY) == [*above, "blobs/orders/x/result", f"blobs/{KEY}"]
+    assert persisted(KEY) == ["blobs/orders/x/result", f"blobs/{KEY}"]
+    assert "blobs/orders/y" in persisted("orders/y/result/000001"), "another order's may be new"
