@@ -29,6 +29,8 @@ from services.stack.background import private_stack
 
 SIDES, BYTES, SIGMA = (1920, 1280), 250_000, 5
 NAMES = [name for name in LARGE if name != "RainDrops"]  # that one is 1,200 pixels high
+TIMES_PILLOW = 6
+"""How many times as fast as Pillow the engine has to be at that sigma."""
 LIMITS = Limits(max_pixels=120_000_000)
 
 
@@ -95,6 +97,8 @@ class Round:
     images: int
     possible: float
     """Images a second if all cores did nothing but blur, as fast as one alone does."""
+    asked: float
+    """The same of an engine that is just as fast as it has to be: `TIMES_PILLOW`."""
 
     @property
     def outside(self) -> dict[str, float]:
@@ -110,8 +114,8 @@ class Round:
 
     @property
     def rate(self) -> float:
-        """Of what is possible."""
-        return self.images / self.order.seconds / self.possible
+        """Images a second."""
+        return self.images / self.order.seconds
 
     def row(self) -> list[str]:
         """Of the table."""
@@ -121,8 +125,9 @@ class Round:
             f"{sum(self.outside.values()):.2f}",
             ", ".join(f"{name} {value:.2f}" for name, value in self.outside.items()),
             f"{100 * self.share:.1f} %",
-            f"{self.images / self.order.seconds:.1f}",
-            f"{self.rate:.2f} of {self.possible:.1f}",
+            f"{self.rate:.1f}",
+            f"{self.rate / self.possible:.2f} of {self.possible:.0f}",
+            f"{self.rate / self.asked:.2f} of {self.asked:.0f}",
         ]
 
 
@@ -135,6 +140,7 @@ HEAD = [
     "of Pillow's",
     "images/s",
     "of all cores with the engine alone",
+    "of all cores with an engine at its bar",
 ]
 
 
@@ -145,7 +151,8 @@ def measure(photographs: list[bytes], count: int) -> Round:
     begin = time.monotonic()
     engine = sum(seconds_of(partial(by_engine, data), 3) for data in photographs) / len(photographs)
     alone = 3 * len(photographs) / (time.monotonic() - begin)
-    return Round(1000 * pillow, 1000 * engine, run(photographs, count), count, cores * alone)
+    asked = cores * TIMES_PILLOW / pillow
+    return Round(1000 * pillow, 1000 * engine, run(photographs, count), count, cores * alone, asked)
 
 
 def main() -> None:
@@ -160,15 +167,16 @@ def main() -> None:
     for data in photographs:
         by_engine(data)
     rounds = [measure(photographs, arguments.images) for _ in range(arguments.rounds)]
+    share, of_possible, of_asked = (
+        median(values)
+        for values in zip(
+            *((each.share, each.rate / each.possible, each.rate / each.asked) for each in rounds), strict=True
+        )
+    )
     bars = [
-        Bar(
-            "processor time outside the engine, of Pillow's",
-            median(each.share for each in rounds),
-            0.05,
-            0.025,
-            at_most=True,
-        ),
-        Bar("images/s, of all cores with the engine alone", median(each.rate for each in rounds), 0.7, 0.85),
+        Bar("processor time outside the engine, of Pillow's", share, 0.05, 0.025, at_most=True),
+        Bar("images/s, of all cores with the engine alone", of_possible, 0.7, 0.85),
+        Bar("images/s, of all cores with an engine at its bar", of_asked, 0.7, 0.85),
     ]
     kilobytes = sum(map(len, photographs)) / len(photographs) / 1000
     text = (

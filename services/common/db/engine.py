@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import create_engine, event, make_url, text
+from sqlalchemy import Connection, create_engine, event, make_url, text
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
@@ -27,6 +27,8 @@ _PROMPT: Any = {
     "tcp_user_timeout": 10_000,
 }
 _ONE_MOMENT: Any = {"isolation_level": "REPEATABLE READ"}
+_FULL: Any = {"imageblur_write": "FULL"}
+_NORMAL: Any = {"imageblur_write": "NORMAL"}
 _NOT_SYNCHRONOUS = text("SET LOCAL synchronous_commit = off")
 
 
@@ -63,8 +65,6 @@ class Database:
         """Where the database is, if it is on this machine's disk."""
         # On PostgreSQL each statement would otherwise see what was committed since the one before.
         self._reader = self.engine if self.is_sqlite else self.engine.execution_options(**_ONE_MOMENT)
-        self._durable = self.engine.execution_options(imageblur_write="FULL")
-        self._quick = self.engine.execution_options(imageblur_write="NORMAL")
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -86,8 +86,9 @@ class Database:
         Raises:
             Unavailable: The database cannot be reached or is locked for too long.
         """
-        engine = self._durable if durable else self._quick
-        with translate_errors(), Session(engine, expire_on_commit=False) as session, session.begin():
+        with translate_errors(), Session(self.engine, expire_on_commit=False) as session, session.begin():
+            # Of the connection: an engine with options of its own would look for listeners at every step.
+            session.connection(execution_options=_FULL if durable else _NORMAL)
             if not durable and not self.is_sqlite:
                 session.execute(_NOT_SYNCHRONOUS)
             yield session
@@ -124,7 +125,7 @@ def translate_errors() -> Iterator[None]:
     """Turn "cannot be reached" and "locked" into Unavailable; other errors of the database are faults of ours."""
     try:
         yield
-    except (OperationalError, InterfaceError, InternalError, PoolTimeout) as error:
+    except (OperationalError, InterfaceError, InternalError, PoolTimeout, sqlite3.OperationalError) as error:
         raise Unavailable("the database cannot be reached") from error
 
 
@@ -134,8 +135,10 @@ def _configure_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
         connection.execute(f"PRAGMA {pragma}")
 
 
-def _begin_sqlite(connection: Any) -> None:
+def _begin_sqlite(connection: Connection) -> None:
     synchronous = connection.get_execution_options().get("imageblur_write")
+    # Past SQLAlchemy, to which it would be two statements more in each transaction.
+    execute = connection.connection.driver_connection.execute  # type: ignore[union-attr]
     if synchronous:
-        connection.exec_driver_sql(f"PRAGMA synchronous={synchronous}")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if synchronous else "BEGIN")
+        execute(f"PRAGMA synchronous={synchronous}")
+    execute("BEGIN IMMEDIATE" if synchronous else "BEGIN")
