@@ -68,8 +68,9 @@ def test_without_the_key_nobody_is_served(fleet: Fleet) -> None:
 def test_kills_lose_nothing(fleet: Fleet, customer: Customer, tell: Callable[[Line], None]) -> None:
     struck = [(kill, strike(fleet, customer, kill)) for kill in KILLS]
     customer.loose |= {hit.accepted.order_id for kill, hit in struck if kill.victim == "blur_worker"}
+    mailers_killed = [hit.at for kill, hit in struck if kill.victim == "mailer"]
     for kill, hit in struck:
-        settled = audit.settle(fleet, customer, hit.accepted, repeats=kill.repeats)
+        settled = audit.settle(fleet, customer, hit.accepted, repeats=kill.repeats, mailers_killed=mailers_killed)
         seconds = max(0.0, settled.at - hit.at)
         tell(Line(f"kill -9 {kill.victim}", kill.stage, fleet.kind, hit.seen, seconds, repeats=settled.repeats))
     remains.calm(fleet, customer)

@@ -48,7 +48,8 @@ def test_nothing_is_lost(
     tell: Callable[[Line], None],
 ) -> None:
     hit = struck[kill]
-    settled = audit.settle(fleet, customer, hit.accepted, repeats=kill.repeats)
+    mailers_killed = [other.at for kill, other in struck.items() if kill.victim == "mailer"]
+    settled = audit.settle(fleet, customer, hit.accepted, repeats=kill.repeats, mailers_killed=mailers_killed)
     tell(
         Line(
             f"kill -9 {kill.victim}",
