@@ -11,7 +11,7 @@ from services.blur_worker.engine.compiling import compiled
 from services.blur_worker.engine.jpeg import scans
 from services.blur_worker.engine.jpeg.aside import is_aside, place_of
 from services.blur_worker.engine.jpeg.codes import LOOK, bits_behind, long_code, signed
-from services.blur_worker.engine.jpeg.scans import _look
+from services.blur_worker.engine.jpeg.stuffing import look
 
 
 @compiled(
@@ -73,7 +73,7 @@ def read_first(
             word, ready = np.uint64(0), np.int64(0)
             while index <= last:
                 if ready < 31:
-                    word, ready = _look(data, at >> np.uint64(3)) << (at & np.uint64(7)), np.int64(57)
+                    word, ready = look(data, at >> np.uint64(3)) << (at & np.uint64(7)), np.int64(57)
                 entry = np.int64(table[word >> np.uint64(64 - LOOK)])
                 if entry == 0:
                     entry = long_code(table, word)

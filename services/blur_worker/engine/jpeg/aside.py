@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from services.blur_worker.engine.compiling import compiled
 from services.blur_worker.engine.jpeg import scans
 from services.blur_worker.engine.jpeg.markers import ZIGZAG
-from services.blur_worker.engine.jpeg.scans import _refit
+from services.blur_worker.engine.jpeg.refitting import refit_block
 
 ASIDE = scans.LAYOUT
 """One more column of a layout: where the blocks are that the border cuts through, `EACH` numbers each; those of the
@@ -47,7 +47,7 @@ def _fit(
         for x in range(0 if y == rows - 1 else columns - 1, columns):
             if is_aside(layout, y, x):
                 base = layout[scans.BASE] + y * layout[scans.PER_ROW] + x * layout[scans.PER_COLUMN]
-                _refit(
+                refit_block(
                     out, place_of(layout, y, x),
                     across, 0 if x == columns - 1 else 1,
                     down, 0 if y == rows - 1 else 1,

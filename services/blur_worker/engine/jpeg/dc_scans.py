@@ -10,7 +10,7 @@ from services.blur_worker.engine.compiling import compiled
 from services.blur_worker.engine.jpeg import scans
 from services.blur_worker.engine.jpeg.aside import place_of
 from services.blur_worker.engine.jpeg.codes import LOOK, bits_behind, long_code, signed
-from services.blur_worker.engine.jpeg.scans import _look
+from services.blur_worker.engine.jpeg.stuffing import look
 
 LARGEST = 32767
 """No coefficient is larger, or libjpeg would not know it either."""
@@ -72,7 +72,7 @@ def read_dc(
                     y = row * own[scans.VERTICAL] + down
                     for across in range(own[scans.HORIZONTAL]):
                         x = column * own[scans.HORIZONTAL] + across
-                        word = _look(data, at >> np.uint64(3)) << (at & np.uint64(7))
+                        word = look(data, at >> np.uint64(3)) << (at & np.uint64(7))
                         value = np.int64(0)
                         if refines:
                             value = np.int64(word >> np.uint64(63))

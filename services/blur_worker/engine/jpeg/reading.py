@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from services.blur_worker.engine.jpeg import scans
+from services.blur_worker.engine.jpeg import scans, stuffing
 from services.blur_worker.engine.jpeg.grid import Picture
 from services.blur_worker.engine.jpeg.huffman import decoding_table, skipping_table
 from services.blur_worker.engine.jpeg.markers import ZIGZAG, FrameHeader, Scan, Stream, UnfitError
@@ -13,7 +13,7 @@ from services.blur_worker.engine.jpeg.markers import ZIGZAG, FrameHeader, Scan, 
 
 @dataclass(frozen=True)
 class Entropy:
-    """The entropy-coded data of a scan: see `scans.unstuff`."""
+    """The entropy-coded data of a scan: see `stuffing.unstuff`."""
 
     data: NDArray[np.uint8]
     bounds: NDArray[np.int64]
@@ -37,12 +37,12 @@ def entropy_of(data: NDArray[np.uint8], scan: Scan, frame: FrameHeader) -> Entro
     """
     rows, columns = units(frame, scan)
     pieces = -(-rows * columns // scan.restart_interval) if scan.restart_interval else 1
-    out = np.empty(len(data) - scan.start + scans.PADDING, np.uint8)
+    out = np.empty(len(data) - scan.start + stuffing.PADDING, np.uint8)
     bounds = np.zeros(pieces + 1, np.int64)
-    end, size, found = scans.unstuff(data, scan.start, out, bounds)
+    end, size, found = stuffing.unstuff(data, scan.start, out, bounds)
     if end < 0 or found != pieces:
         raise UnfitError("a scan that does not end as it should")
-    out[size : size + scans.PADDING] = 0
+    out[size : size + stuffing.PADDING] = 0
     return Entropy(out, bounds, end)
 
 

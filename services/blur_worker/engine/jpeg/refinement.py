@@ -10,7 +10,7 @@ from services.blur_worker.engine.compiling import compiled
 from services.blur_worker.engine.jpeg import scans
 from services.blur_worker.engine.jpeg.aside import is_aside, place_of
 from services.blur_worker.engine.jpeg.codes import LOOK, bits_behind, long_code
-from services.blur_worker.engine.jpeg.scans import _look
+from services.blur_worker.engine.jpeg.stuffing import look
 
 _ONE = np.uint64(1)
 
@@ -119,7 +119,7 @@ def read_refinement(
             word, ready = np.uint64(0), np.int64(0)
             while blocks == 0 and known | zeros:
                 if ready < 31:
-                    word, ready = _look(data, at >> np.uint64(3)) << (at & np.uint64(7)), np.int64(57)
+                    word, ready = look(data, at >> np.uint64(3)) << (at & np.uint64(7)), np.int64(57)
                 entry = np.int64(table[word >> np.uint64(64 - LOOK)])
                 if entry == 0:
                     entry = long_code(table, word)

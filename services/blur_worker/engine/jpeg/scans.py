@@ -1,8 +1,8 @@
 """Reads the entropy-coded data of sequential scans: blocks of coefficients, of which only what is asked for is kept.
 
-What keeps indices in range: the bytes are followed by `PADDING` zeros, a block takes at most 64 × 31 bits, and after
-each block the position is compared with the end; table indices are masked or come from ten bits; blocks outside the
-component are dropped; where a block goes was computed, and checked, from the frame header.
+What keeps indices in range: the bytes are followed by `stuffing.PADDING` zeros, a block takes at most 64 × 31 bits,
+and after each block the position is compared with the end; table indices are masked or come from ten bits; blocks
+outside the component are dropped; where a block goes was computed, and checked, from the frame header.
 """
 
 import numpy as np
@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from services.blur_worker.engine.compiling import compiled
 from services.blur_worker.engine.jpeg.huffman import FAR, LIMITS, LOOK, ORDER, STARTS, SYMBOLS
+from services.blur_worker.engine.jpeg.refitting import refit_block
+from services.blur_worker.engine.jpeg.stuffing import look
 
-PADDING = 512
-"""Bytes beyond the data that may be read."""
 OK, ENDS_EARLY, WRONG_CODE, WRONG_RESTART, TOO_MUCH = range(5)
 """What reading a scan comes to."""
 
@@ -21,77 +21,6 @@ HORIZONTAL, VERTICAL, COLUMNS, ROWS, DC, AC, BASE, PER_ROW, PER_COLUMN, RAGGED_R
 LAYOUT = 11
 SPARE = 72
 """Numbers behind those of the planes, in which blocks are worked on."""
-
-
-@compiled(uncounted=True)
-def _look(data: NDArray[np.uint8], at: np.uint64) -> np.uint64:
-    """The next eight bytes, the first one highest."""
-    word = np.uint64(data[at]) << np.uint64(56)
-    word |= np.uint64(data[at + np.uint64(1)]) << np.uint64(48)
-    word |= np.uint64(data[at + np.uint64(2)]) << np.uint64(40)
-    word |= np.uint64(data[at + np.uint64(3)]) << np.uint64(32)
-    word |= np.uint64(data[at + np.uint64(4)]) << np.uint64(24)
-    word |= np.uint64(data[at + np.uint64(5)]) << np.uint64(16)
-    word |= np.uint64(data[at + np.uint64(6)]) << np.uint64(8)
-    word |= np.uint64(data[at + np.uint64(7)])
-    return word
-
-
-@compiled(
-    "Tuple((int64, int64, int64))(Array(uint8, 1, 'C', readonly=True), int64, uint8[::1], int64[::1])", uncounted=True
-)
-def unstuff(
-    data: NDArray[np.uint8], start: int, out: NDArray[np.uint8], bounds: NDArray[np.int64]
-) -> tuple[int, int, int]:
-    """Copies a scan's data without the zeros stuffed after 0xFF, in pieces between restart markers.
-
-    Args:
-        data: The file.
-        start: Where the data of the scan begin, at most the size of the file.
-        out: Takes the bytes; as long as what is left of the file.
-        bounds: Takes where each piece begins in `out`, and where the last one ends.
-
-    Returns:
-        Where the next marker is, -1 if there is none; how many bytes; how many pieces, -1 if markers are out of turn.
-    """
-    size, at, written, pieces = len(data), start, 0, 1
-    bounds[0] = 0
-    while at < size:
-        if at + 8 <= size:
-            word = _look(data, np.uint64(at))
-            # Whether none of eight bytes is 0xFF.
-            if (~word - np.uint64(0x0101010101010101)) & word & np.uint64(0x8080808080808080) == np.uint64(0):
-                to = np.uint64(written)
-                for index in range(8):
-                    out[to + np.uint64(index)] = np.uint8((word >> np.uint64(56 - 8 * index)) & np.uint64(0xFF))
-                written += 8
-                at += 8
-                continue
-        byte = data[at]
-        if byte != 0xFF:
-            out[written] = byte
-            written += 1
-            at += 1
-            continue
-        if at + 1 >= size:
-            return -1, written, pieces
-        after = data[at + 1]
-        if after == 0:
-            out[written] = byte
-            written += 1
-            at += 2
-        elif 0xD0 <= after <= 0xD7:
-            if pieces + 1 >= len(bounds) or after - 0xD0 != (pieces - 1) % 8:
-                return at, written, -1
-            bounds[pieces] = written
-            pieces += 1
-            at += 2
-        elif after == 0xFF:
-            at += 1
-        else:
-            bounds[pieces] = written
-            return at, written, pieces
-    return -1, written, pieces
 
 
 @compiled(uncounted=True)
@@ -141,7 +70,7 @@ def _read_block(
 
     `count` of the leading `bits` are certain, the others are the next bits too or 0; `at` is the next byte.
     """
-    bits |= _look(data, at) >> count
+    bits |= look(data, at) >> count
     at += (np.uint64(63) - count) >> np.uint64(3)
     count |= np.uint64(56)
     entry = np.int64(tables[dc, np.int64(bits >> np.uint64(64 - LOOK))])
@@ -163,7 +92,7 @@ def _read_block(
     fresh = 0
     while index < 64:
         if fresh == 0:
-            bits |= _look(data, at) >> count
+            bits |= look(data, at) >> count
             at += (np.uint64(63) - count) >> np.uint64(3)
             count |= np.uint64(56)
             fresh = 4
@@ -183,7 +112,7 @@ def _read_block(
             index += (entry >> 8) & 0xFF
             value = entry >> 16
         else:
-            bits |= _look(data, at) >> count
+            bits |= look(data, at) >> count
             at += (np.uint64(63) - count) >> np.uint64(3)
             count |= np.uint64(56)
             fresh = 0
@@ -205,44 +134,6 @@ def _read_block(
         index += 1
     # The end of a block takes the index beyond 127; a run that leaves the block does not.
     return bits, count, at, before, OK if index == 64 or index > 127 else TOO_MUCH
-
-
-@compiled(uncounted=True)
-def _refit(
-    out: NDArray[np.float32],
-    spare: int,
-    across: NDArray[np.float32],
-    which_across: int,
-    down: NDArray[np.float32],
-    which_down: int,
-    targets: NDArray[np.int64],
-    component: int,
-    places: NDArray[np.uint8],
-    base: int,
-) -> None:
-    """Puts the coefficients of a block that goes beyond the picture, fitted to what is in it, where they are wanted.
-
-    The block's 8×8 are those of `out` from `spare` on; behind them is room for eight more.
-    """
-    for v in range(8):
-        for u in range(8):
-            total = np.float32(0)
-            for index in range(8):
-                total += across[which_across, u * 8 + index] * out[spare + v * 8 + index]
-            out[spare + 64 + u] = total
-        for u in range(8):
-            out[spare + v * 8 + u] = out[spare + 64 + u]
-    for u in range(8):
-        for v in range(8):
-            total = np.float32(0)
-            for index in range(8):
-                total += down[which_down, v * 8 + index] * out[spare + index * 8 + u]
-            out[spare + 64 + v] = total
-        for v in range(8):
-            out[spare + v * 8 + u] = out[spare + 64 + v]
-    for index in range(64):
-        if targets[component, index] >= 0:
-            out[base + targets[component, index]] = out[spare + places[index]]
 
 
 @compiled(
@@ -271,7 +162,7 @@ def read_scan(
     """Reads a sequential scan, and keeps the lowest coefficients of each block.
 
     Args:
-        data: Its bytes as `unstuff` left them, then `PADDING` zeros.
+        data: Its bytes as `stuffing.unstuff` left them, then `stuffing.PADDING` zeros.
         bounds: Begin of each piece, and end of the last one.
         interval: Units in each piece; those of the whole scan where there are no restarts.
         mcu_rows: Rows of units; of one block each, if there is a single component.
@@ -334,7 +225,7 @@ def read_scan(
                         )  # fmt: skip
                         if aside:
                             if ragged and not beyond:
-                                _refit(
+                                refit_block(
                                     out, spare,
                                     across, component if x == columns - 1 else len(layout),
                                     down, component if y == rows - 1 else len(layout),
