@@ -69,15 +69,16 @@ def test_a_queue_is_paused_and_resumed_while_the_page_tells_how_it_goes(
         queue.get_by_role("button", name="Pause").click()
         expect(page.get_by_role("status")).to_contain_text("paused")
         expect(queue.locator(".flag")).to_have_text("Paused")
-        # The worker hears of it within half a second; what it took before, it finished. The page tells by itself.
-        order = client.order("paused@example.org", [PHOTOGRAPHS / "rocket.jpg"] * 40)
+        # The worker hears of it within half a second, and ends its turn; there is work for more than a second. The page
+        # tells by itself.
+        order = client.order("paused@example.org", [PHOTOGRAPHS / "rocket.jpg"] * 400)
         expect(queue.locator("dd").first).not_to_have_text("0")
         queue.get_by_role("button", name="Resume").click()
         expect(queue.locator(".flag")).to_have_text("At work")
     finally:
         operator.ResumeQueue(pb.ResumeQueueRequest(queue="blur"))
     (*_, last) = client.watch(order.order_id)
-    assert last.order.counts.succeeded == 40
+    assert last.order.counts.succeeded == 400
     expect(queue.locator("dd").first).to_have_text("0")
     actions = [entry.action for entry in operator.ListAuditEntries(pb.ListAuditEntriesRequest(page_size=5)).entries]
     assert {"PauseQueue", "ResumeQueue"} <= set(actions)
