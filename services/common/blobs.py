@@ -39,7 +39,7 @@ _FEW = 8
 _SYNCS = 8
 
 _MOST_LASTING = 10_000
-"""Folders that are remembered."""
+"""Folders that are remembered to have been synced with the one above."""
 
 _REMOVALS = 3
 """How often a folder is removed in which others remove files, too, and make each other stumble."""
@@ -224,13 +224,18 @@ class BlobStore:
         if not self._folder:
             return
         folders = {_folder_of(key) for key in keys}
-        # Above them what may be new; what this process has seen to once is not.
-        above = {ancestor for folder in folders for ancestor in _above(folder)} - self._lasting
+        # A folder that may be new is an entry in the one above, which has to last too.
+        new, above = set[str](), set[str]()
+        for folder in folders:
+            while folder and folder not in self._lasting:
+                new.add(folder)
+                folder = _folder_of(folder)  # noqa: PLW2901 - on the way up
+                above.add(folder)
         with _translated():
-            _sync([self._folder / path for path in (*keys, *folders, *above)])
+            _sync([self._folder / path for path in (*keys, *(folders | above))])
         if len(self._lasting) > _MOST_LASTING:
             self._lasting.clear()
-        self._lasting |= above
+        self._lasting |= new
 
     def delete(self, *keys: str) -> None:
         """Remove blobs; without effect on those that are not there."""
@@ -319,13 +324,6 @@ def _sync_one(path: Path) -> None:
 
 def _folder_of(key: str) -> str:
     return key.rpartition("/")[0]
-
-
-def _above(folder: str) -> Iterator[str]:
-    """The folders above a folder, up to the store's own."""
-    while folder:
-        folder = _folder_of(folder)
-        yield folder
 
 
 def _remove_folder(folder: Path) -> None:

@@ -31,7 +31,7 @@ def test_no_file_is_moved_to_where_a_store_is_not_mounted(blobs: BlobStore, tmp_
     assert not (tmp_path / "blobs").exists()
 
 
-def test_files_and_their_folder_are_synced_each_time_and_what_is_above_once(
+def test_files_and_their_folder_are_synced_each_time_and_what_is_above_a_new_folder_once(
     blobs: BlobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[str] = []
@@ -49,4 +49,7 @@ def test_files_and_their_folder_are_synced_each_time_and_what_is_above_once(
     above = ["blobs", "blobs/orders", "blobs/orders/x"]
     assert persisted(KEY) == [*above, "blobs/orders/x/result", f"blobs/{KEY}"]
     assert persisted(KEY) == ["blobs/orders/x/result", f"blobs/{KEY}"]
-    assert "blobs/orders/y" in persisted("orders/y/result/000001"), "another order's may be new"
+    # Another order's folder is an entry in one that has been synced before.
+    new = ["blobs/orders", "blobs/orders/y", "blobs/orders/y/result", "blobs/orders/y/result/000001"]
+    assert persisted("orders/y/result/000001") == new
+    assert persisted("orders/y/result/000002") == ["blobs/orders/y/result", "blobs/orders/y/result/000002"]
