@@ -34,7 +34,7 @@ def _forget() -> None:
 def main() -> None:
     """In the process of its own (Linux)."""
     from services.blur_worker.engine import Limits, blur, memory  # noqa: PLC0415 - what is idle has it loaded
-    from services.common.spec import BlurSpec, Gaussian  # noqa: PLC0415
+    from services.common.domain.spec import BlurSpec, Gaussian  # noqa: PLC0415
 
     memory.keep()
     data = Path(sys.argv[1])

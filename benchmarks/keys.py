@@ -20,8 +20,8 @@ from imageblur.v1 import operator_service_pb2 as operator_pb
 from imageblur.v1.blur_service_pb2_grpc import BlurServiceStub
 from imageblur.v1.operator_service_pb2_grpc import OperatorServiceStub
 
-from services.common.keys import new_key
-from services.common.settings import PREFIX
+from services.common.domain.api_keys import new_key
+from services.common.infra.settings import PREFIX
 from services.stack.background import BackgroundStack, private_stack
 
 Metadata = tuple[tuple[str, str], ...]

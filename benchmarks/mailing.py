@@ -27,11 +27,12 @@ from uuid import uuid4
 import psutil
 from sqlalchemy import insert, select
 
-from services.common import broker, migrations
-from services.common.db import subscribers
+from services.common import migrations
 from services.common.db.engine import Database
+from services.common.db.mail import subscribers
 from services.common.db.models import Mailing, Subscriber
-from services.common.messages import MAIL_QUEUE, MAILING_QUEUE, send_letter
+from services.common.infra import broker
+from services.common.infra.messages import MAIL_QUEUE, MAILING_QUEUE, send_letter
 from tests.support.valkey import start_valkey
 
 MIB = 1 << 20

@@ -14,7 +14,7 @@ import pyvips
 from PIL import Image, ImageFilter
 
 from services.blur_worker.engine import Blurred, Limits, blur
-from services.common.spec import BlurSpec, Gaussian
+from services.common.domain.spec import BlurSpec, Gaussian
 
 Blur = Callable[[bytes, float], bytes]
 QUALITY = 90

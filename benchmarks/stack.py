@@ -23,8 +23,8 @@ from benchmarks.photographs import LARGE, cropped, install, jpeg_of_size
 from benchmarks.processor import processor_seconds_by_name, seconds_of
 from benchmarks.report import Bar
 from services.blur_worker.engine import Limits, blur
-from services.common.settings import PREFIX
-from services.common.spec import BlurSpec, Gaussian
+from services.common.domain.spec import BlurSpec, Gaussian
+from services.common.infra.settings import PREFIX
 from services.stack.background import private_stack
 
 SIDES, BYTES, SIGMA = (1920, 1280), 250_000, 5

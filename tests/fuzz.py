@@ -16,8 +16,8 @@ from pathlib import Path
 from services.blur_worker.child import ChildLimits
 from services.blur_worker.children import Children
 from services.blur_worker.engine.png.chunks import SIGNATURE, chunk, chunks
-from services.common.errors import ImageError
-from services.common.spec import BlurSpec, Effect, Format, Gaussian, Pixelate, Region, Solid
+from services.common.domain.errors import ImageError
+from services.common.domain.spec import BlurSpec, Effect, Format, Gaussian, Pixelate, Region, Solid
 from tests.unit.engine.png_maker import make_png
 from tests.unit.engine.samples import encode, moving, photo, photo_16, samples
 

@@ -31,8 +31,8 @@ COMPILED = [
 ]
 with atheris.instrument_imports(include=["services.blur_worker.engine", "PIL"], exclude=COMPILED):
     from services.blur_worker.engine import Limits, blur
-    from services.common.errors import ImageError
-    from services.common.spec import BlurSpec, Format
+    from services.common.domain.errors import ImageError
+    from services.common.domain.spec import BlurSpec, Format
     from tests.fuzz import EFFECTS, REGION, seeds
 
 LIMITS = Limits(max_pixels=500_000)

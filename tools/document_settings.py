@@ -9,7 +9,7 @@ from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
 from services.blur_worker.settings import BlurWorkerSettings
-from services.common.settings import PREFIX, CommonSettings
+from services.common.infra.settings import PREFIX, CommonSettings
 from services.gateway.settings import GatewaySettings
 from services.mailer.settings import MailerSettings
 from services.scheduler.settings import SchedulerSettings

@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 from services.blur_worker.engine import Limits, blur
-from services.common.spec import BlurSpec, Effect, Gaussian, Pixelate, Region, Solid
+from services.common.domain.spec import BlurSpec, Effect, Gaussian, Pixelate, Region, Solid
 
 IMAGES = Path(__file__).resolve().parent.parent / "docs" / "images"
 FACE = Region("ellipse", left=0.335, top=0.09, width=0.21, height=0.29, feather=0.02)

@@ -16,11 +16,11 @@ from uuid import UUID
 from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
-from services.common.errors import Reason
-from services.mailer import thumbnails
-from services.mailer.contents import Confirm, Content, FailedImage, Goodbye, OrderReady, Preview, Weekly
-from services.mailer.markup import parse, split_subject
-from services.mailer.render import Renderer
+from services.common.domain.errors import Reason
+from services.mailer.content import thumbnails
+from services.mailer.content.markup import parse, split_subject
+from services.mailer.content.models import Confirm, Content, FailedImage, Goodbye, OrderReady, Preview, Weekly
+from services.mailer.content.render import Renderer
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "letters"
 ORDER = UUID("3f2b8a52-5f4e-4d4b-9f63-8f7d2f1c9a10")

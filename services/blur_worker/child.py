@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from services.common.errors import ImageError
-from services.common.spec import BlurSpec, Format
+from services.common.domain.errors import ImageError
+from services.common.domain.spec import BlurSpec, Format
 
 
 @dataclass(frozen=True)

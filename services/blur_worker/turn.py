@@ -10,8 +10,8 @@ import time
 from types import TracebackType
 from typing import Self
 
-from services.common.db.images import Claim
-from services.common.leases import Leases
+from services.common.db.orders.images import Claim
+from services.common.infra.leases import Leases
 
 TURN_SECONDS = 0.25
 """So long a worker goes on to the order's next image by itself."""

@@ -11,20 +11,20 @@ from services.blur_worker.children import ChildCrashed, Children
 from services.blur_worker.outcomes import Again, Done, Outcome, count, told
 from services.blur_worker.scratch import Scratch
 from services.blur_worker.turn import Turn
-from services.common import log, tracing
-from services.common.blobs import BlobStore, MissingBlob
-from services.common.broker import Broker
-from services.common.db import images, orders, tidying, unowned_blobs
 from services.common.db.engine import Database, patiently
-from services.common.db.images import Claim, Failure, FollowUp, Success
-from services.common.db.tidying import surplus_keys
-from services.common.errors import ImageError, Unavailable
-from services.common.leases import LEASE_SECONDS, Leases
-from services.common.messages import BLUR_QUEUE, blur_image, send_letter
-from services.common.orders import blob_prefix, result_key, source_key
+from services.common.db.orders import blob_cleanup, images, orders, unowned_blobs
+from services.common.db.orders.blob_cleanup import surplus_keys
+from services.common.db.orders.images import Claim, Failure, FollowUp, Success
+from services.common.domain.errors import ImageError, Unavailable
+from services.common.domain.orders import blob_prefix, result_key, source_key
+from services.common.domain.spec import BlurSpec
+from services.common.infra import log, tracing
+from services.common.infra.blobs import BlobStore, MissingBlob
+from services.common.infra.broker import Broker
+from services.common.infra.leases import LEASE_SECONDS, Leases
+from services.common.infra.messages import BLUR_QUEUE, blur_image, send_letter
+from services.common.infra.version import ENGINE
 from services.common.refilling import refill_waiting
-from services.common.spec import BlurSpec
-from services.common.version import ENGINE
 
 _log = log.get(__name__)
 
@@ -143,7 +143,7 @@ class BlurImage:
             gone = not orders.keeps_blobs(session, claim.order_id)
             if gone:
                 unowned_blobs.disown(session, claim.order_id)
-            surplus = tidying.surplus_of(session, claim.image_id)
+            surplus = blob_cleanup.surplus_of(session, claim.image_id)
         if gone:
             self.blobs.delete_prefix(blob_prefix(claim.order_id))
             with self.database.write() as session:

@@ -15,16 +15,18 @@ from uuid import UUID
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from services.common import log, migrations
-from services.common.blobs import BlobStore
-from services.common.db import orders, subscribers, unowned_blobs
+from services.common import migrations
 from services.common.db.clock import to_datetime
 from services.common.db.engine import Database
+from services.common.db.mail import subscribers
 from services.common.db.models import Base, Delivery, Image, Letter, Order, Subscriber
-from services.common.errors import NotFound
-from services.common.orders import blob_prefix
-from services.common.settings import CommonSettings
-from services.common.startup import run
+from services.common.db.orders import orders, unowned_blobs
+from services.common.domain.errors import NotFound
+from services.common.domain.orders import blob_prefix
+from services.common.infra import log
+from services.common.infra.blobs import BlobStore
+from services.common.infra.settings import CommonSettings
+from services.common.infra.startup import run
 
 _TIMES = ("_at", "lease_until", "not_before")
 _INNER = {"owner", "lease_until", "enqueued_at", "not_before", "revision", "tidied", "principal", "token_version"}

@@ -1,9 +1,9 @@
 """Gives waiting orders their share of the window: after a retry's delay, or when others that had a share have ended."""
 
-from services.common.broker import Broker
-from services.common.db import orders, windows
 from services.common.db.engine import Database
-from services.common.messages import blur_image
+from services.common.db.orders import orders, windows
+from services.common.infra.broker import Broker
+from services.common.infra.messages import blur_image
 
 BATCH = 1000
 """Orders taken up in one go; the next sweep takes the next ones."""

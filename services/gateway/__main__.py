@@ -8,8 +8,8 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from services.common import log
-from services.common.startup import run
+from services.common.infra import log
+from services.common.infra.startup import run
 
 if TYPE_CHECKING:
     from services.gateway.settings import GatewaySettings

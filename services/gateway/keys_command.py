@@ -4,16 +4,17 @@ import argparse
 import sys
 from uuid import UUID
 
-from services.common import log, migrations
-from services.common.db import api_keys
-from services.common.db.api_keys import Made
-from services.common.db.audit import Deed
+from services.common import migrations
+from services.common.db.access import api_keys
+from services.common.db.access.api_keys import Made
+from services.common.db.access.audit import Deed
 from services.common.db.clock import to_datetime
 from services.common.db.engine import Database
 from services.common.db.models import ApiKey
-from services.common.errors import FailedPrecondition, NotFound, Unavailable
-from services.common.keys import Role
-from services.common.settings import CommonSettings
+from services.common.domain.api_keys import Role
+from services.common.domain.errors import FailedPrecondition, NotFound, Unavailable
+from services.common.infra import log
+from services.common.infra.settings import CommonSettings
 
 _DAY, _HOUR = 86_400, 3600
 

@@ -2,7 +2,7 @@
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from services.common.metrics import SECONDS
+from services.common.infra.metrics import SECONDS
 
 _RPCS = Counter("imageblur_rpcs", "Calls that have ended.", ["method", "code"])
 _RPC_SECONDS = Histogram("imageblur_rpc_seconds", "How long calls took.", ["method"], buckets=SECONDS)

@@ -14,31 +14,32 @@ from imageblur.v1.blur_service_pb2_grpc import add_BlurServiceServicer_to_server
 from imageblur.v1.operator_service_pb2_grpc import add_OperatorServiceServicer_to_server
 from imageblur.v1.subscription_service_pb2_grpc import add_SubscriptionServiceServicer_to_server
 
-from services.common import broker, metrics, migrations, tracing
-from services.common.blobs import BlobStore
-from services.common.broker import Broker
+from services.common import migrations
 from services.common.db.engine import Database
-from services.common.errors import ConfigurationError
-from services.common.messages import BLUR_QUEUE, MAIL_QUEUE
-from services.common.tokens import Tokens
-from services.gateway.access import Access
-from services.gateway.admission import Admission
-from services.gateway.blur_servicer import MAX_CHUNK_BYTES, BlurServicer
-from services.gateway.health import Health
-from services.gateway.interceptors import Boundary
-from services.gateway.key_ring import KeyRing
-from services.gateway.offload import Offload
-from services.gateway.operator_failures import OperatorFailures
-from services.gateway.operator_mail import OperatorMail
-from services.gateway.operator_queues import OperatorQueues
-from services.gateway.operator_servicer import OperatorServicer
-from services.gateway.readiness import Readiness
+from services.common.domain.errors import ConfigurationError
+from services.common.infra import broker, metrics, tracing
+from services.common.infra.blobs import BlobStore
+from services.common.infra.broker import Broker
+from services.common.infra.messages import BLUR_QUEUE, MAIL_QUEUE
+from services.common.infra.tokens import Tokens
+from services.gateway.operator.failures import OperatorFailures
+from services.gateway.operator.mail import OperatorMail
+from services.gateway.operator.queues import OperatorQueues
+from services.gateway.operator.servicer import OperatorServicer
+from services.gateway.orders.readiness import Readiness
+from services.gateway.orders.servicer import MAX_CHUNK_BYTES, BlurServicer
+from services.gateway.orders.uploads import Intake
+from services.gateway.orders.use_cases import UseCases
+from services.gateway.orders.watch_hub import Watching
+from services.gateway.rpc.access import Access
+from services.gateway.rpc.admission import Admission
+from services.gateway.rpc.health import Health
+from services.gateway.rpc.interceptors import Boundary
+from services.gateway.rpc.key_cache import KeyRing
+from services.gateway.rpc.thread_pool import Offload
+from services.gateway.rpc.tls import Certificates
 from services.gateway.settings import MIB, GatewaySettings
-from services.gateway.subscription_servicer import SubscriptionServicer
-from services.gateway.tls import Certificates
-from services.gateway.uploads import Intake
-from services.gateway.use_cases import UseCases
-from services.gateway.watching import Watching
+from services.gateway.subscriptions.servicer import SubscriptionServicer
 
 GRACE_SECONDS = 10
 LAST_WORDS_SECONDS = 5

@@ -5,8 +5,8 @@ from typing import Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from services.common.keys import Role
-from services.common.settings import CommonSettings, LimitSettings, SigningSettings, is_loopback, metrics_port
+from services.common.domain.api_keys import Role
+from services.common.infra.settings import CommonSettings, LimitSettings, SigningSettings, is_loopback, metrics_port
 
 MIB = 1 << 20
 

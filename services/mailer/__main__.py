@@ -2,8 +2,9 @@
 
 import sys
 
-from services.common import migrations, startup, worker
-from services.common.messages import MAIL_QUEUE, MAILING_QUEUE
+from services.common import migrations
+from services.common.infra import dramatiq_worker, startup
+from services.common.infra.messages import MAIL_QUEUE, MAILING_QUEUE
 from services.mailer.settings import MailerSettings
 
 
@@ -16,7 +17,7 @@ def main() -> None:
         return
     settings = MailerSettings.load()
     migrations.check_url(settings.database_url)
-    worker.serve(
+    dramatiq_worker.serve(
         "services.mailer.app:setup",
         queues=[MAIL_QUEUE, MAILING_QUEUE],
         # Of each queue no more is held than it has threads: a mailing never takes one of the others'.

@@ -5,9 +5,9 @@ from uuid import UUID
 
 import dramatiq
 
-from services.common import log
-from services.common.broker import Broker
-from services.common.messages import MAIL_QUEUE, MAILING_QUEUE, RUN_ERRAND, SEND_LETTER, SEND_MAILING
+from services.common.infra import log
+from services.common.infra.broker import Broker
+from services.common.infra.messages import MAIL_QUEUE, MAILING_QUEUE, RUN_ERRAND, SEND_LETTER, SEND_MAILING
 
 _log = log.get(__name__)
 

@@ -6,29 +6,29 @@ import threading
 import dramatiq
 from dramatiq import Middleware, Worker
 
-from services.common import broker, log, metrics, tracing
-from services.common.blobs import BlobStore
 from services.common.db.engine import Database
-from services.common.leases import Leases
-from services.common.messages import MAIL_QUEUE, MAILING_QUEUE
-from services.common.station import Station
-from services.common.tokens import Tokens
+from services.common.infra import broker, log, metrics, tracing
+from services.common.infra.blobs import BlobStore
+from services.common.infra.leases import Leases
+from services.common.infra.messages import MAIL_QUEUE, MAILING_QUEUE
+from services.common.infra.tokens import Tokens
+from services.common.infra.worker_control import Station
 from services.mailer.actors import register
-from services.mailer.addresses import parse_sender
-from services.mailer.dkim import Signer
-from services.mailer.drafting import Drafting
-from services.mailer.errands import RunErrand
-from services.mailer.explaining import concerns
+from services.mailer.content.drafting import Drafting
+from services.mailer.content.parts import archive_capacity
+from services.mailer.content.render import Renderer
+from services.mailer.content.subscriber_emails import WeeklyDrafting
 from services.mailer.mailing import SendMailing
-from services.mailer.message import Stationery
+from services.mailer.mime.addresses import parse_sender
+from services.mailer.mime.composer import Postbox
+from services.mailer.mime.dkim import Signer
+from services.mailer.mime.message import Stationery
 from services.mailer.operator import Operator
-from services.mailer.parts import archive_capacity
-from services.mailer.postbox import Postbox
-from services.mailer.render import Renderer
+from services.mailer.operator_jobs import RunErrand
 from services.mailer.settings import MailerSettings
-from services.mailer.smtp import SmtpLine, SmtpSender
-from services.mailer.subscriber_letters import WeeklyDrafting
-from services.mailer.token_bucket import TokenBucket
+from services.mailer.smtp.rate_limit import TokenBucket
+from services.mailer.smtp.reply_explanations import concerns
+from services.mailer.smtp.smtp_sender import SmtpLine, SmtpSender
 from services.mailer.use_cases import RenewLeases, SendLetter
 
 _log = log.get("services.mailer")

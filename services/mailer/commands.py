@@ -4,15 +4,16 @@ import argparse
 import sys
 from pathlib import Path
 
-from services.common import log, migrations
+from services.common import migrations
 from services.common.db.engine import Database
-from services.common.tokens import Tokens
+from services.common.infra import log
+from services.common.infra.tokens import Tokens
 from services.mailer.app import make_postbox, smtp_sender
-from services.mailer.explaining import concerns
-from services.mailer.languages import LANGUAGES
+from services.mailer.content.languages import LANGUAGES
+from services.mailer.content.subscriber_emails import WeeklyDrafting
 from services.mailer.operator import Checked, Operator
 from services.mailer.settings import MailerSettings
-from services.mailer.subscriber_letters import WeeklyDrafting
+from services.mailer.smtp.reply_explanations import concerns
 
 
 def main() -> None:

@@ -9,23 +9,23 @@ from functools import partial
 from threading import Event
 from uuid import UUID
 
-from services.common import log
-from services.common.broker import Broker
-from services.common.db import batches, letters, mailings, subscribers
-from services.common.db.batches import Batch, Go, Reader
 from services.common.db.engine import Database, patiently
-from services.common.errors import Reason, Unavailable
-from services.common.leases import LEASE_SECONDS, Leases
-from services.common.messages import MAILING_QUEUE, send_mailing
-from services.common.orders import MAX_LETTER_ATTEMPTS
+from services.common.db.mail import batches, emails, mailings, subscribers
+from services.common.db.mail.batches import Batch, Go, Reader
+from services.common.domain.errors import Reason, Unavailable
+from services.common.domain.orders import MAX_LETTER_ATTEMPTS
+from services.common.infra import log
+from services.common.infra.broker import Broker
+from services.common.infra.leases import LEASE_SECONDS, Leases
+from services.common.infra.messages import MAILING_QUEUE, send_mailing
 from services.mailer import metrics
-from services.mailer.contents import Draft
+from services.mailer.content.models import Draft
+from services.mailer.mime.composer import Postbox
 from services.mailer.outcomes import Again, Later, Lost, Never, NotWanted, Outcome, Sent, told
-from services.mailer.postbox import Postbox
 from services.mailer.retries import retry_delay
-from services.mailer.senders import NotTaken, Refused, Unreachable
-from services.mailer.smtp import SmtpLine
-from services.mailer.token_bucket import TokenBucket
+from services.mailer.smtp.rate_limit import TokenBucket
+from services.mailer.smtp.sender import NotTaken, Refused, Unreachable
+from services.mailer.smtp.smtp_sender import SmtpLine
 from services.mailer.use_cases import SURELY_SECONDS
 
 BATCH = 50
@@ -161,15 +161,15 @@ class _Run:
         with self._use_case.database.write(durable=False) as session:
             match outcome:
                 case Sent(reply):
-                    letters.sent(session, claim, smtp_reply=reply)
+                    emails.sent(session, claim, smtp_reply=reply)
                 case Never(reason, message, bounced):
                     if bounced and claim.subscriber_id:
                         subscribers.suppress(session, claim.subscriber_id, message)
-                    letters.failed(session, claim, reason, message)
+                    emails.failed(session, claim, reason, message)
                 case Again(message, reason) if claim.attempts >= MAX_LETTER_ATTEMPTS:
-                    letters.failed(session, claim, reason, message)
+                    emails.failed(session, claim, reason, message)
                 case Again(message):
-                    letters.release(session, claim, delay=retry_delay(claim.attempts), message=message)
+                    emails.release(session, claim, delay=retry_delay(claim.attempts), message=message)
                 case NotWanted() | Later() | Lost():
                     pass  # ended already
 

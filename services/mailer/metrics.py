@@ -2,7 +2,7 @@
 
 from prometheus_client import Counter, Histogram
 
-from services.common.metrics import SECONDS
+from services.common.infra.metrics import SECONDS
 
 _LETTERS = Counter("imageblur_letters", "Attempts at letters by what came of them.", ["kind", "outcome"])
 _LETTER_SECONDS = Histogram("imageblur_letter_seconds", "From a letter's claim to its outcome.", buckets=SECONDS)

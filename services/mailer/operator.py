@@ -10,17 +10,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID, uuid4
 
-from services.common.db.batches import Batch, Reader
 from services.common.db.engine import Database
-from services.common.db.letters import Claim
-from services.common.weekly import freeze
-from services.mailer.contents import Check, Draft
-from services.mailer.explaining import explain
-from services.mailer.postbox import Postbox
-from services.mailer.render import Rendered
-from services.mailer.senders import Envelope, NotTaken, Refused
-from services.mailer.smtp import SmtpSender
-from services.mailer.subscriber_letters import WeeklyDrafting
+from services.common.db.mail.batches import Batch, Reader
+from services.common.db.mail.emails import Claim
+from services.common.newsletter import freeze
+from services.mailer.content.models import Check, Draft
+from services.mailer.content.render import Rendered
+from services.mailer.content.subscriber_emails import WeeklyDrafting
+from services.mailer.mime.composer import Postbox
+from services.mailer.smtp.reply_explanations import explain
+from services.mailer.smtp.sender import Envelope, NotTaken, Refused
+from services.mailer.smtp.smtp_sender import SmtpSender
 
 NOBODY = UUID(int=0)
 """Whose token of a preview it is: its link works, and unsubscribes nobody."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from services.common.errors import Reason
+from services.common.domain.errors import Reason
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
-from services.common.settings import CommonSettings, MailingSettings, SigningSettings, is_loopback, metrics_port
-from services.mailer.addresses import parse_sender
+from services.common.infra.settings import CommonSettings, MailingSettings, SigningSettings, is_loopback, metrics_port
+from services.mailer.mime.addresses import parse_sender
 
 
 class MailerSettings(CommonSettings, SigningSettings, MailingSettings):

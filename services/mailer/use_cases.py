@@ -9,23 +9,23 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from services.common import log, tracing
-from services.common.blobs import MissingBlob
-from services.common.broker import Broker
-from services.common.db import deliveries, letters, subscribers
 from services.common.db.engine import Database, patiently
-from services.common.db.letters import Claim
-from services.common.errors import Reason, Unavailable
-from services.common.leases import LEASE_SECONDS, Leases
-from services.common.messages import MAIL_QUEUE, send_letter
-from services.common.orders import MAX_LETTER_ATTEMPTS
+from services.common.db.mail import deliveries, emails, subscribers
+from services.common.db.mail.emails import Claim
+from services.common.domain.errors import Reason, Unavailable
+from services.common.domain.orders import MAX_LETTER_ATTEMPTS
+from services.common.infra import log, tracing
+from services.common.infra.blobs import MissingBlob
+from services.common.infra.broker import Broker
+from services.common.infra.leases import LEASE_SECONDS, Leases
+from services.common.infra.messages import MAIL_QUEUE, send_letter
 from services.mailer import metrics
-from services.mailer.contents import Draft
+from services.mailer.content.models import Draft
+from services.mailer.mime.composer import Postbox
 from services.mailer.outcomes import Again, Later, Lost, Never, NotWanted, Outcome, Sent, told
-from services.mailer.postbox import Postbox
 from services.mailer.retries import retry_delay
-from services.mailer.senders import NotTaken, Refused, Sender
-from services.mailer.token_bucket import TokenBucket
+from services.mailer.smtp.rate_limit import TokenBucket
+from services.mailer.smtp.sender import NotTaken, Refused, Sender
 
 _IN_MEMORY = 1 << 20
 """Letters up to this size do not touch the disk."""
@@ -52,7 +52,7 @@ class SendLetter:
     def __call__(self, letter_id: UUID) -> None:
         """Send a letter if it is still to be sent; whatever happens is in its row afterwards."""
         with self.database.write() as session:
-            claim = letters.claim(session, letter_id, lease_seconds=LEASE_SECONDS)
+            claim = emails.claim(session, letter_id, lease_seconds=LEASE_SECONDS)
         if claim is None:
             _log.info("letter", queue=MAIL_QUEUE, letter=str(letter_id), outcome="NOTHING_TO_DO")
             return
@@ -111,7 +111,7 @@ class SendLetter:
             if deliveries.letter_count(session, claim.delivery_id) >= parts:
                 return
         with self.database.write() as session:
-            new = letters.insert_parts(session, claim, parts)
+            new = emails.insert_parts(session, claim, parts)
         self.broker.send(map(send_letter, new))
 
     def _send(self, claim: Claim, draft: Draft) -> Outcome:
@@ -121,30 +121,30 @@ class SendLetter:
             # From here on the lease outlasts the sender's deadline, even if it cannot be renewed: nobody else sends the
             # letter while this one may still go out.
             with self.database.write() as session:
-                held = letters.extend(session, claim, lease_seconds=self.send_seconds + LEASE_SECONDS)
+                held = emails.extend(session, claim, lease_seconds=self.send_seconds + LEASE_SECONDS)
             return Sent(self.sender.send(envelope)) if held else Lost()
 
     def _record(self, claim: Claim, outcome: Outcome) -> bool:
         with self.database.write() as session:
             match outcome:
                 case Sent(reply):
-                    return letters.sent(session, claim, smtp_reply=reply)
+                    return emails.sent(session, claim, smtp_reply=reply)
                 case NotWanted():
-                    return letters.cancelled(session, claim)
+                    return emails.cancelled(session, claim)
                 case Lost():
                     return False
                 case Later(seconds):
                     message = "its address has had as many letters as it may have in an hour"
-                    return letters.postpone(session, claim, delay=seconds, message=message)
+                    return emails.postpone(session, claim, delay=seconds, message=message)
                 case Never(reason, message, bounced):
                     # Of the list: an order's letter says nothing about it, nor does the list stop an order's letter.
                     if bounced and claim.subscriber_id:
                         subscribers.suppress(session, claim.subscriber_id, message)
-                    return letters.failed(session, claim, reason, message)
+                    return emails.failed(session, claim, reason, message)
                 case Again(message, reason) if claim.attempts >= MAX_LETTER_ATTEMPTS:
-                    return letters.failed(session, claim, reason, message)
+                    return emails.failed(session, claim, reason, message)
                 case Again(message):
-                    return letters.release(session, claim, delay=retry_delay(claim.attempts), message=message)
+                    return emails.release(session, claim, delay=retry_delay(claim.attempts), message=message)
 
 
 @dataclass(frozen=True)
@@ -156,4 +156,4 @@ class RenewLeases:
     def __call__(self, owners: Sequence[UUID]) -> None:
         """Extend the leases of these owners."""
         with self.database.write() as session:
-            letters.renew(session, owners, lease_seconds=LEASE_SECONDS)
+            emails.renew(session, owners, lease_seconds=LEASE_SECONDS)

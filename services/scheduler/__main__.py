@@ -8,19 +8,20 @@ from datetime import UTC, datetime
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from services.common import broker, log, metrics, migrations
-from services.common.blobs import BlobStore
-from services.common.broker import Broker
+from services.common import migrations
 from services.common.db.engine import Database
-from services.common.errors import NotFound
-from services.common.messages import BLUR_QUEUE, MAIL_QUEUE, MAILING_QUEUE
-from services.common.startup import run
+from services.common.domain.errors import NotFound
+from services.common.infra import broker, log, metrics
+from services.common.infra.blobs import BlobStore
+from services.common.infra.broker import Broker
+from services.common.infra.messages import BLUR_QUEUE, MAIL_QUEUE, MAILING_QUEUE
+from services.common.infra.startup import run
 from services.scheduler.jobs import schedule
+from services.scheduler.mailing_table import describe
 from services.scheduler.mailings import Mailings
 from services.scheduler.settings import SchedulerSettings
 from services.scheduler.sweep import Sweep
-from services.scheduler.table import describe
-from services.scheduler.weekly import WeeklyHour
+from services.scheduler.weekly_schedule import WeeklyHour
 
 _log = log.get("services.scheduler")
 

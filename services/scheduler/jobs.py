@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 from apscheduler.schedulers.blocking import BlockingScheduler
 
-from services.common import log
-from services.common.errors import ImageBlurError
+from services.common.domain.errors import ImageBlurError
+from services.common.infra import log
 from services.scheduler import metrics
 from services.scheduler.mailings import Mailings
 from services.scheduler.sweep import Sweep

@@ -5,16 +5,16 @@ from datetime import datetime
 from pathlib import Path
 from uuid import UUID, uuid4
 
-from services.common import log
-from services.common.broker import Broker
-from services.common.db import mailings
 from services.common.db.clock import from_datetime, to_datetime
 from services.common.db.engine import Database
-from services.common.db.mailings import Progress
-from services.common.errors import NotFound
-from services.common.messages import send_mailing
-from services.common.weekly import freeze
-from services.scheduler.weekly import WeeklyHour
+from services.common.db.mail import mailings
+from services.common.db.mail.mailings import Progress
+from services.common.domain.errors import NotFound
+from services.common.infra import log
+from services.common.infra.broker import Broker
+from services.common.infra.messages import send_mailing
+from services.common.newsletter import freeze
+from services.scheduler.weekly_schedule import WeeklyHour
 
 _log = log.get(__name__)
 

@@ -2,11 +2,11 @@
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from services.common.broker import Broker
-from services.common.db import backlog
 from services.common.db.engine import Database
-from services.common.messages import BLUR_QUEUE, MAIL_QUEUE, MAILING_QUEUE
-from services.common.metrics import SECONDS
+from services.common.db.queues import backlog
+from services.common.infra.broker import Broker
+from services.common.infra.messages import BLUR_QUEUE, MAIL_QUEUE, MAILING_QUEUE
+from services.common.infra.metrics import SECONDS
 
 _JOBS = Counter("imageblur_jobs", "Runs of jobs.", ["job", "outcome"])
 _JOB_SECONDS = Histogram("imageblur_job_seconds", "How long jobs took.", ["job"], buckets=SECONDS)

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator
 
-from services.common.settings import CommonSettings, MailingSettings, metrics_port
+from services.common.infra.settings import CommonSettings, MailingSettings, metrics_port
 
 
 class SchedulerSettings(CommonSettings, MailingSettings):

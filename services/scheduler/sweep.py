@@ -7,16 +7,18 @@ from uuid import UUID
 
 from dramatiq import Message
 
-from services.common import log
-from services.common.blobs import BlobStore
-from services.common.broker import Broker
-from services.common.db import errands, idempotency, images, letters, mailings, orders, outbox, tidying, unowned_blobs
 from services.common.db.engine import Database
+from services.common.db.mail import emails, mailings, operator_jobs
 from services.common.db.models import Image, Letter
-from services.common.db.tidying import surplus_keys
-from services.common.errors import Unavailable
-from services.common.messages import BLUR_QUEUE, MAIL_QUEUE, MAILING_QUEUE, blur_image, send_letter, send_mailing
-from services.common.orders import LATE_SECONDS, blob_prefix
+from services.common.db.orders import blob_cleanup, idempotency, images, orders, unowned_blobs
+from services.common.db.orders.blob_cleanup import surplus_keys
+from services.common.db.queues import outbox
+from services.common.domain.errors import Unavailable
+from services.common.domain.orders import LATE_SECONDS, blob_prefix
+from services.common.infra import log
+from services.common.infra.blobs import BlobStore
+from services.common.infra.broker import Broker
+from services.common.infra.messages import BLUR_QUEUE, MAIL_QUEUE, MAILING_QUEUE, blur_image, send_letter, send_mailing
 from services.common.refilling import refill_waiting
 from services.scheduler import metrics
 
@@ -72,7 +74,7 @@ class Sweep:
         taken_back = 0
         for claim in lapsed:
             with self.database.write() as session:
-                if letters.take_back(session, claim):
+                if emails.take_back(session, claim):
                     metrics.swept("letters taken back")
                     taken_back += 1
         if taken_back:
@@ -108,12 +110,12 @@ class Sweep:
     def blobs_of_ended_images(self) -> None:
         """Originals, and results that are nobody's, which a worker would have removed had it not been killed."""
         with self.database.read() as session:
-            ended = tidying.untidied(session, older_than=LATE_SECONDS, limit=BATCH)
+            ended = blob_cleanup.untidied(session, older_than=LATE_SECONDS, limit=BATCH)
         if not ended:
             return
         self.blobs.delete(*(key for image in ended for key in image.keys))
         with self.database.write(durable=False) as session:
-            tidying.tidied(session, [image.image_id for image in ended])
+            blob_cleanup.tidied(session, [image.image_id for image in ended])
 
     def expired(self) -> None:
         """Orders past their time: address and blobs are forgotten; and request ids and errands past theirs."""
@@ -127,7 +129,7 @@ class Sweep:
             self.broker.announce(order_id, ended=True)
         with self.database.write() as session:
             idempotency.forget_expired(session)
-            errands.forget_old(session)
+            operator_jobs.forget_old(session)
         self.blobs_without_order()
 
     def _resend(self, model: outbox.Sent, queue: str, message: Callable[[UUID], Message[None]]) -> None:

@@ -10,10 +10,10 @@ import json
 import os
 import sys
 
-from services.common.startup import run
+from services.common.infra.startup import run
+from services.stack.data_folder import Places
 from services.stack.environment import service_environment
 from services.stack.errors import StackError
-from services.stack.places import Places
 from services.stack.process import python_module
 from services.stack.serving import serve
 from services.stack.settings import StackSettings

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from services.common.settings import PREFIX
-from services.stack.places import Places
+from services.common.infra.settings import PREFIX
+from services.stack.data_folder import Places
 from services.stack.ports import free_port
 from services.stack.process import python_module
 

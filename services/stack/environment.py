@@ -4,10 +4,10 @@ import os
 import secrets
 from urllib.parse import quote
 
-from services.common.settings import is_loopback
+from services.common.infra.settings import is_loopback
 from services.stack.address import reachable, split_address
+from services.stack.data_folder import Places
 from services.stack.leftovers import RUN_VARIABLE
-from services.stack.places import Places
 from services.stack.settings import StackSettings
 
 

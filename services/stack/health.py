@@ -16,7 +16,7 @@ import grpc
 import grpc.aio
 from grpc_health.v1 import health_pb2
 
-from services.common.settings import Settings
+from services.common.infra.settings import Settings
 from services.stack.address import reachable, split_address
 
 PATIENCE = 60.0

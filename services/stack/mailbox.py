@@ -6,10 +6,10 @@ import sys
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from services.common.startup import run
-from services.stack.letters import Letterbox
-from services.stack.places import Places
+from services.common.infra.startup import run
+from services.stack.data_folder import Places
 from services.stack.settings import StackSettings
+from services.stack.stored_emails import Letterbox
 
 LARGEST_LETTER = 64 * 1024 * 1024
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from services.stack import ports, valkey
 from services.stack.address import split_address
-from services.stack.places import Places
+from services.stack.data_folder import Places
 from services.stack.ports import Endpoint
 from services.stack.process import Program, python_module
 from services.stack.settings import StackSettings

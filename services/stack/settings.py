@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from services.common.settings import Settings
+from services.common.infra.settings import Settings
 from services.stack.address import split_address
 
 

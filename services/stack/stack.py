@@ -8,12 +8,12 @@ import secrets
 import time
 
 from services.stack import leftovers, ports, valkey
+from services.stack.data_folder import Places
 from services.stack.environment import service_environment, web_url
 from services.stack.errors import SettingError, StackError
 from services.stack.leftovers import Ledger
 from services.stack.lock import FolderLock
 from services.stack.output import Output
-from services.stack.places import Places
 from services.stack.plan import Plan, default_plan
 from services.stack.process import Program
 from services.stack.settings import StackSettings

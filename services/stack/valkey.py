@@ -6,8 +6,8 @@ import os
 import platform
 from pathlib import Path
 
+from services.stack.data_folder import Places
 from services.stack.errors import StackError
-from services.stack.places import Places
 from services.stack.process import Program
 
 STOP_STAGE = 9

@@ -2,9 +2,9 @@
 
 import asyncio
 
-from services.common import log
-from services.common.startup import run
-from services.web import serving
+from services.common.infra import log
+from services.common.infra.startup import run
+from services.web.http import server
 from services.web.settings import WebSettings
 
 
@@ -12,7 +12,7 @@ def main() -> None:
     """Read the settings and serve."""
     settings = WebSettings.load()
     log.configure(settings.log_level, settings.log_format)
-    asyncio.run(serving.run(settings))
+    asyncio.run(server.run(settings))
 
 
 if __name__ == "__main__":

@@ -13,22 +13,22 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
-from services.common import log
-from services.web.assets import Assets, favicon
-from services.web.boundary import Boundary
-from services.web.downloads import Downloads
+from services.common.infra import log
 from services.web.gateway import Gateway, open_channels
-from services.web.languages import COOKIE, NAMES
-from services.web.mailbox import Mailbox
-from services.web.mailing import Mailing
+from services.web.http.assets import Assets, favicon
+from services.web.http.boundary import Boundary
+from services.web.http.languages import COOKIE, NAMES
+from services.web.http.problems import ProblemPages, Told
+from services.web.http.templates import Pages
+from services.web.mailbox.pages import Mailbox
 from services.web.metrics import Counted
+from services.web.newsletter.pages import Mailing
 from services.web.operator.routes import operator_routes
-from services.web.order_events import OrderEvents
-from services.web.order_form import OrderForm
-from services.web.order_pages import OrderPages
-from services.web.order_uploads import OrderUploads
-from services.web.pages import Pages
-from services.web.problems import ProblemPages, Told
+from services.web.orders.downloads import Downloads
+from services.web.orders.events import OrderEvents
+from services.web.orders.form import OrderForm
+from services.web.orders.pages import OrderPages
+from services.web.orders.uploads import OrderUploads
 from services.web.settings import WebSettings
 
 _log = log.get(__name__)

@@ -14,9 +14,9 @@ from imageblur.v1.order_pb2 import Delivery, Order
 from imageblur.v1.subscription_service_pb2_grpc import SubscriptionServiceStub
 from imageblur_client.rpc_errors import from_rpc
 
-from services.common.errors import ConfigurationError
-from services.common.settings import is_loopback
-from services.web.sending import Sending
+from services.common.domain.errors import ConfigurationError
+from services.common.infra.settings import is_loopback
+from services.web.orders.gateway_upload import Sending
 from services.web.settings import WebSettings
 
 PAGE = 200

@@ -5,7 +5,7 @@ import time
 from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.common.metrics import SECONDS
+from services.common.infra.metrics import SECONDS
 
 _METHODS = {"GET", "HEAD", "POST"}
 _PAGES = Counter("imageblur_pages", "Requests for pages that were answered.", ["method", "status"])

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from services.common.settings import MetricsSettings, is_loopback, metrics_port
+from services.common.infra.settings import MetricsSettings, is_loopback, metrics_port
 
 
 class WebSettings(MetricsSettings):

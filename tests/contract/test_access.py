@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from imageblur.v1 import blur_service_pb2, operator_service_pb2, subscription_service_pb2
 
-from services.common.keys import Role
-from services.gateway import access
+from services.common.domain.api_keys import Role
+from services.gateway.rpc import access
 
 PROTOS = Path(__file__).parents[2] / "protos" / "imageblur" / "v1"
 METHODS = [

@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 from imageblur_client.channel import Security
 
-from services.common.blobs import BlobStore
 from services.common.db.engine import Database
+from services.common.infra.blobs import BlobStore
 from services.stack import leftovers
 from services.stack.background import BackgroundStack
 from services.stack.leftovers import Record

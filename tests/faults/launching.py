@@ -12,11 +12,11 @@ from unittest.mock import patch
 
 from imageblur_client.channel import NOTHING, Security
 
-from services.common.blobs import BlobStore
-from services.common.db import api_keys
-from services.common.db.audit import Deed
+from services.common.db.access import api_keys
+from services.common.db.access.audit import Deed
 from services.common.db.engine import Database
-from services.common.keys import Role
+from services.common.domain.api_keys import Role
+from services.common.infra.blobs import BlobStore
 from services.stack.background import background_stack
 from services.stack.ports import free_port
 from services.stack.process import Program, python_module

@@ -16,7 +16,7 @@ from tests.faults.stages import number, reach
 
 
 def gateway() -> None:
-    from services.gateway.uploads import Upload
+    from services.gateway.orders.uploads import Upload
 
     _before(Upload, "_commit", "gateway-commit")
     _before_sending("gateway")
@@ -25,7 +25,7 @@ def gateway() -> None:
 def blur_worker() -> None:
     from services.blur_worker import children
     from services.blur_worker.use_cases import BlurImage
-    from services.common.blobs import BlobStore
+    from services.common.infra.blobs import BlobStore
 
     _before(BlurImage, "__call__", "worker-fetched")
     _before(children.Children, "blur", "worker-claimed")
@@ -35,7 +35,7 @@ def blur_worker() -> None:
 
 
 def mailer() -> None:
-    from services.mailer.smtp import SmtpLine
+    from services.mailer.smtp.smtp_sender import SmtpLine
     from services.mailer.use_cases import SendLetter
 
     _before(SendLetter, "_work", "mailer-claimed")
@@ -101,7 +101,7 @@ def _after(owner: Any, name: str, stage: str) -> None:
 
 def _before_sending(service: str) -> None:
     """The moment after a commit and before its messages: `scheduler-blur_image` and the like."""
-    from services.common.broker import Broker
+    from services.common.infra.broker import Broker
 
     send = Broker.send
 
@@ -115,12 +115,12 @@ def _before_sending(service: str) -> None:
 
 
 def main() -> None:
-    from services.common import startup, worker
+    from services.common.infra import dramatiq_worker, startup
 
     service = sys.argv.pop(1)
     if service in {"blur_worker", "mailer"}:
-        serve = worker.serve
-        worker.serve = lambda _setup, **options: serve(f"{__spec__.name}:set_up_{service}", **options)
+        serve = dramatiq_worker.serve
+        dramatiq_worker.serve = lambda _setup, **options: serve(f"{__spec__.name}:set_up_{service}", **options)
     else:
         globals()[service]()
     startup.run(importlib.import_module(f"services.{service}.__main__").main)

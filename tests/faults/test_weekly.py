@@ -8,9 +8,9 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import delete, insert
 
-from services.common.db import mailings
+from services.common.db.mail import mailings
 from services.common.db.models import Mailing, Subscriber
-from services.common.weekly import freeze
+from services.common.newsletter import freeze
 from tests.faults import audit, remains
 from tests.faults.customer import Customer
 from tests.faults.fleet import Fleet, kill_service

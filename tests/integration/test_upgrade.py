@@ -12,12 +12,12 @@ from imageblur.v1 import order_pb2
 from sqlalchemy import MetaData, Table, insert, text
 
 from services.common import migrations
-from services.common.blobs import BlobStore
-from services.common.broker import Broker
 from services.common.db.engine import Database
-from services.common.errors import ConfigurationError
-from services.common.orders import source_key
-from services.common.spec import BlurSpec
+from services.common.domain.errors import ConfigurationError
+from services.common.domain.orders import source_key
+from services.common.domain.spec import BlurSpec
+from services.common.infra.blobs import BlobStore
+from services.common.infra.broker import Broker
 from services.gateway.settings import GatewaySettings
 from tests.integration.gateway.conftest import running, settings
 from tests.integration.goes_on import work_off, worker

@@ -9,7 +9,7 @@ from services.blur_worker.engine.picture import Blurred, Limits
 from services.blur_worker.engine.reading import read
 from services.blur_worker.engine.stopwatch import Stopwatch
 from services.blur_worker.engine.writing import write
-from services.common.spec import BlurSpec
+from services.common.domain.spec import BlurSpec
 
 _SPECIAL = (blur_whole, blur_regions)
 """Paths for certain files and specs; each gives None for what it is not made for, which is then done as pixels."""

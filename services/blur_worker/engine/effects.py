@@ -5,7 +5,7 @@ from PIL import Image, ImageColor
 
 from services.blur_worker.engine import gaussian
 from services.blur_worker.engine.raster import Raster, Samples
-from services.common.spec import Effect, Gaussian, Pixelate, Solid
+from services.common.domain.spec import Effect, Gaussian, Pixelate, Solid
 
 _ROWS_AT_ONCE = 128
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from services.blur_worker.engine.effects import apply
 from services.blur_worker.engine.picture import Frame
 from services.blur_worker.engine.regions import blend, mask_of, reached, touched_by
-from services.common.spec import BlurSpec
+from services.common.domain.spec import BlurSpec
 
 
 def blur_frame(frame: Frame, spec: BlurSpec) -> Frame:

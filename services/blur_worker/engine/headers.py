@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from PIL import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile, get_sampling
 
-from services.common.spec import Format
+from services.common.domain.spec import Format
 
 
 def stores_ycbcr(image: ImageFile.ImageFile) -> bool:

@@ -4,8 +4,8 @@ import numpy as np
 from PIL import Image
 
 from services.blur_worker.engine.raster import Raster, raster_of
-from services.common.errors import ImageError, Reason
-from services.common.spec import Format
+from services.common.domain.errors import ImageError, Reason
+from services.common.domain.spec import Format
 
 _WORKING = {
     "L": "L", "LA": "LA", "RGB": "RGB", "RGBA": "RGBA", "CMYK": "CMYK", "I;16": "I;16", "YCbCr": "YCbCr",

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from services.blur_worker.engine.metadata import Metadata
 from services.blur_worker.engine.raster import Raster
-from services.common.spec import Format
+from services.common.domain.spec import Format
 
 ANIMATED = frozenset({Format.GIF, Format.WEBP, Format.PNG, Format.AVIF})
 """Formats that hold frames in time; TIFF holds pages, which is something else."""

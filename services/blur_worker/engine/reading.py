@@ -22,8 +22,8 @@ from services.blur_worker.engine.picture import ANIMATED, Frame, Limits, Picture
 from services.blur_worker.engine.raster import Raster
 from services.blur_worker.engine.sizes import check_pixels, too_large
 from services.blur_worker.engine.sniffing import sniff, unsupported
-from services.common.errors import ImageError, Reason
-from services.common.spec import Format
+from services.common.domain.errors import ImageError, Reason
+from services.common.domain.spec import Format
 
 # The classes themselves instead of Image.open: nothing but these seven ever sees a byte, and a phone's JPEG with
 # further pictures behind the main one (MPO) is read as the JPEG that it is.

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from services.blur_worker.engine.gaussian import scheme_of
 from services.blur_worker.engine.raster import Raster
-from services.common.spec import BlurSpec, Effect, Gaussian, Pixelate, Region
+from services.common.domain.spec import BlurSpec, Effect, Gaussian, Pixelate, Region
 
 _SLACK = 1e-3  # px; a region meant to end at a pixel's border must not take the next pixel by a rounding error
 

@@ -5,8 +5,8 @@ import re
 from PIL import ImageFile
 from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH, TiffImageFile
 
-from services.common.errors import ImageError, Reason
-from services.common.spec import Format
+from services.common.domain.errors import ImageError, Reason
+from services.common.domain.spec import Format
 
 MAX_SIDE = {Format.JPEG: 65_500, Format.WEBP: 16_383, Format.GIF: 65_535, Format.AVIF: 65_536}
 """What a format can hold, in pixels."""

@@ -3,8 +3,8 @@
 import codecs
 import re
 
-from services.common.errors import ImageError, Reason
-from services.common.spec import Format
+from services.common.domain.errors import ImageError, Reason
+from services.common.domain.spec import Format
 
 _ENABLED = (
     (b"\xff\xd8\xff", Format.JPEG),

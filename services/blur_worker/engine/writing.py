@@ -21,7 +21,7 @@ from services.blur_worker.engine.raster import Raster
 from services.blur_worker.engine.regions import mask_of
 from services.blur_worker.engine.sizes import MAX_SIDE, check_sides
 from services.blur_worker.engine.tiff import encode_tiff
-from services.common.spec import BlurSpec, Format
+from services.common.domain.spec import BlurSpec, Format
 
 _MAX_JPEG_SEGMENT = 65_000
 # Measured on blurred photographs of 2 megapixels, sigma 2, 5 and 20, at quality 90.

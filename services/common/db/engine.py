@@ -12,8 +12,8 @@ from sqlalchemy.exc import InterfaceError, InternalError, OperationalError, SQLA
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
-from services.common import log
-from services.common.errors import ConfigurationError, Unavailable
+from services.common.domain.errors import ConfigurationError, Unavailable
+from services.common.infra import log
 
 T = TypeVar("T")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from sqlalchemy import inspect, text
 
 from services.common.db.engine import Database
-from services.common.errors import ConfigurationError
+from services.common.domain.errors import ConfigurationError
 
 HEAD = "0006"
 """The newest revision; every service compares the database with it at its start, without loading Alembic for that."""

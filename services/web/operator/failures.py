@@ -10,8 +10,8 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
 
-from services.common.orders import RETRIABLE
-from services.web.mailing import read_fields
+from services.common.domain.orders import RETRIABLE
+from services.web.newsletter.pages import read_fields
 from services.web.operator.gate import Gate, Operator, done
 
 PAGE = 50

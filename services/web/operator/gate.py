@@ -12,13 +12,13 @@ from imageblur_client.errors import AccessDenied, FailedPrecondition, InvalidArg
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from services.web.languages import choose
-from services.web.mailing import read_fields
+from services.web.http.languages import choose
+from services.web.http.problems import NOT_FOUND, Problem, Told
+from services.web.http.templates import Pages
+from services.web.newsletter.pages import read_fields
 from services.web.operator.calls import Calls
-from services.web.operator.lasting import lasting
+from services.web.operator.durations import lasting
 from services.web.operator.sessions import Sessions
-from services.web.pages import Pages
-from services.web.problems import NOT_FOUND, Problem, Told
 from services.web.settings import WebSettings
 
 COOKIE = "operator"

@@ -6,7 +6,7 @@ from imageblur.v1 import operator_service_pb2 as pb
 from starlette.requests import Request
 from starlette.responses import Response
 
-from services.web.mailing import read_fields
+from services.web.newsletter.pages import read_fields
 from services.web.operator.gate import Gate, Operator, done
 
 PAGE = 100

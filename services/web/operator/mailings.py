@@ -5,8 +5,8 @@ from imageblur.v1 import operator_service_pb2 as pb
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from services.web.languages import NAMES, choose
-from services.web.mailing import read_fields
+from services.web.http.languages import NAMES, choose
+from services.web.newsletter.pages import read_fields
 from services.web.operator.calls import ERRAND_SECONDS
 from services.web.operator.gate import Gate, Operator, done
 

@@ -10,9 +10,9 @@ from imageblur.v1 import operator_service_pb2 as pb
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from services.web.mailing import read_fields
+from services.web.newsletter.pages import read_fields
 from services.web.operator.gate import HOME, Gate, Operator
-from services.web.order_view import order_state
+from services.web.orders.view import order_state
 
 PAGE = 50
 STATES = ("queued", "running", "succeeded", "partially_failed", "failed", "cancelled", "expired")

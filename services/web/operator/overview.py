@@ -12,10 +12,10 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 
+from services.web.http.problems import NOT_FOUND, Told
 from services.web.operator import charts
 from services.web.operator.charts import Series
 from services.web.operator.gate import Gate, Operator, done
-from services.web.problems import NOT_FOUND, Told
 
 SPANS = {"1h": 3600, "6h": 6 * 3600, "24h": 24 * 3600, "7d": 7 * 24 * 3600}
 _STEPS = 60

@@ -3,6 +3,7 @@
 from grpc import aio
 from starlette.routing import Route
 
+from services.web.http.templates import Pages
 from services.web.operator.audit import Audit
 from services.web.operator.failures import Failures
 from services.web.operator.gate import HOME, SIGN_IN, Gate, Handler
@@ -10,8 +11,7 @@ from services.web.operator.keys import Keys
 from services.web.operator.mailings import Mailings
 from services.web.operator.orders import Orders
 from services.web.operator.overview import Overview
-from services.web.operator.signing_in import SigningIn
-from services.web.pages import Pages
+from services.web.operator.sign_in import SigningIn
 from services.web.settings import WebSettings
 
 

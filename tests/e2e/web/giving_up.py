@@ -7,11 +7,11 @@ from imageblur.v1.operator_service_pb2_grpc import OperatorServiceStub
 from imageblur_client import Client
 from sqlalchemy import select
 
-from services.common.db import images
 from services.common.db.engine import Database
-from services.common.db.images import Failure
 from services.common.db.models import Image
-from services.common.errors import Reason
+from services.common.db.orders import images
+from services.common.db.orders.images import Failure
+from services.common.domain.errors import Reason
 from services.stack.background import BackgroundStack
 from tests.e2e.conftest import PHOTOGRAPHS
 from tests.support.waiting import eventually

@@ -5,10 +5,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from services.common.db import orders
 from services.common.db.engine import Database
-from services.common.db.orders import NewImage, NewOrder
-from services.common.spec import BlurSpec
+from services.common.db.orders import orders
+from services.common.db.orders.orders import NewImage, NewOrder
+from services.common.domain.spec import BlurSpec
 
 Place = Callable[..., tuple[UUID, list[UUID], list[UUID]]]
 

@@ -6,12 +6,14 @@ from uuid import UUID
 import pytest
 from sqlalchemy import update
 
-from services.common.db import deliveries, images, letters, orders, outbox, windows
 from services.common.db.engine import Database
-from services.common.db.images import Claim, Failure, FollowUp, Success
+from services.common.db.mail import deliveries, emails
 from services.common.db.models import Image
-from services.common.errors import Reason
-from services.common.orders import MAX_ATTEMPTS, MAX_CRASHES
+from services.common.db.orders import images, orders, windows
+from services.common.db.orders.images import Claim, Failure, FollowUp, Success
+from services.common.db.queues import outbox
+from services.common.domain.errors import Reason
+from services.common.domain.orders import MAX_ATTEMPTS, MAX_CRASHES
 from tests.integration.db.conftest import Place
 
 SUCCESS = Success(size=7, sha256="00" * 32, width=1, height=2, format="JPEG")
@@ -256,22 +258,22 @@ def test_a_delivery_ends_with_its_last_letter(database: Database, place: Place) 
     assert follow_up
     (letter_id,) = follow_up.letters
     with database.write() as session:
-        first = letters.claim(session, letter_id, lease_seconds=60)
+        first = emails.claim(session, letter_id, lease_seconds=60)
     assert first
     assert first.delivery_id
     with database.write() as session:
-        assert letters.claim(session, letter_id, lease_seconds=60) is None
+        assert emails.claim(session, letter_id, lease_seconds=60) is None
     with database.write() as session:
         second_id = deliveries.insert_letter(session, first.delivery_id, part=2)
-        assert letters.sent(session, first, smtp_reply="250 ok")
+        assert emails.sent(session, first, smtp_reply="250 ok")
     with database.write() as session:
-        second = letters.claim(session, second_id, lease_seconds=60)
+        second = emails.claim(session, second_id, lease_seconds=60)
     assert second
     with database.read() as session:
         ((delivery, count),) = orders.snapshot(session, order_id).deliveries
     assert (delivery.state, count) == ("SENDING", 2)
     with database.write() as session:
-        assert letters.failed(session, second, Reason.MAIL_REFUSED, "550 no such user")
+        assert emails.failed(session, second, Reason.MAIL_REFUSED, "550 no such user")
     with database.read() as session:
         ((delivery, _),) = orders.snapshot(session, order_id).deliveries
     assert (delivery.state, delivery.reason, delivery.message) == ("FAILED", "MAIL_REFUSED", "550 no such user")

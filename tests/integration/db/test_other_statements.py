@@ -13,14 +13,16 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text, update
 
 from services.common import migrations
-from services.common.db import batches, errands, idempotency, letters, mailings, outbox, subscribers, unowned_blobs
 from services.common.db.engine import Database
-from services.common.db.errands import Answer
-from services.common.db.idempotency import Request
+from services.common.db.mail import batches, emails, mailings, operator_jobs, subscribers
+from services.common.db.mail.operator_jobs import Answer
 from services.common.db.models import Base, Errand, Letter, Mailing, Subscriber
-from services.common.errors import ConfigurationError, InvalidArgument
-from services.common.messages import ErrandKind
-from services.common.orders import MAX_LETTER_ATTEMPTS
+from services.common.db.orders import idempotency, unowned_blobs
+from services.common.db.orders.idempotency import Request
+from services.common.db.queues import outbox
+from services.common.domain.errors import ConfigurationError, InvalidArgument
+from services.common.domain.orders import MAX_LETTER_ATTEMPTS
+from services.common.infra.messages import ErrandKind
 
 
 def test_migrations_make_the_tables_of_the_models(database: Database) -> None:
@@ -210,12 +212,12 @@ def test_a_letter_that_kills_its_mailers_is_given_up(database: Database) -> None
     assert isinstance(letter_id, UUID)
     for _ in range(MAX_LETTER_ATTEMPTS):
         with database.write() as session:
-            claimed = letters.claim(session, letter_id, lease_seconds=-1)
+            claimed = emails.claim(session, letter_id, lease_seconds=-1)
         assert claimed
         with database.write() as session:
-            assert letters.take_back(session, claimed)
+            assert emails.take_back(session, claimed)
         with database.write() as session:
-            assert letters.claim(session, letter_id, lease_seconds=60) is None, "a repeated message comes too early"
+            assert emails.claim(session, letter_id, lease_seconds=60) is None, "a repeated message comes too early"
         with database.write() as session:
             outbox.due_letters(session, limit=9)
     with database.read() as session:
@@ -224,19 +226,19 @@ def test_a_letter_that_kills_its_mailers_is_given_up(database: Database) -> None
 
 def test_an_errand_is_taken_once_and_forgotten_when_nobody_waits(database: Database) -> None:
     with database.write() as session:
-        asked, withdrawn, old = (errands.ask(session, ErrandKind.CHECK_MAIL, {"address": "a"}) for _ in range(3))
+        asked, withdrawn, old = (operator_jobs.ask(session, ErrandKind.CHECK_MAIL, {"address": "a"}) for _ in range(3))
         session.execute(update(Errand).where(Errand.id == old).values(created_at=1))
     with database.write() as session:
-        assert errands.withdraw(session, withdrawn)
-        assert errands.take(session, withdrawn) is None
-        task = errands.take(session, asked)
+        assert operator_jobs.withdraw(session, withdrawn)
+        assert operator_jobs.take(session, withdrawn) is None
+        task = operator_jobs.take(session, asked)
         assert task
         assert (task.kind, task.request) == (ErrandKind.CHECK_MAIL, {"address": "a"})
-        assert errands.take(session, asked) is None
-        assert errands.fetch(session, asked) == (True, None)
-        errands.answer(session, asked, {"taken": True})
-        assert errands.fetch(session, asked) == (True, Answer(False, {"taken": True}))
-        errands.forget_old(session)
-        assert errands.fetch(session, old) == (False, None)
-        assert not errands.withdraw(session, asked), "it was begun"
+        assert operator_jobs.take(session, asked) is None
+        assert operator_jobs.fetch(session, asked) == (True, None)
+        operator_jobs.answer(session, asked, {"taken": True})
+        assert operator_jobs.fetch(session, asked) == (True, Answer(False, {"taken": True}))
+        operator_jobs.forget_old(session)
+        assert operator_jobs.fetch(session, old) == (False, None)
+        assert not operator_jobs.withdraw(session, asked), "it was begun"
         assert session.query(Errand).count() == 0

@@ -5,9 +5,9 @@ import threading
 import pytest
 from sqlalchemy import text
 
-from services.common.db import orders
 from services.common.db.engine import Database, patiently
-from services.common.errors import Unavailable
+from services.common.db.orders import orders
+from services.common.domain.errors import Unavailable
 from tests.integration.db.conftest import Place
 
 

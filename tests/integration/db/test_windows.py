@@ -5,13 +5,13 @@ from uuid import UUID
 import pytest
 from sqlalchemy import func, select, update
 
-from services.common.broker import Broker
-from services.common.db import images, orders, windows
 from services.common.db.engine import Database
-from services.common.db.images import Claim, FollowUp, Success
 from services.common.db.models import Image
-from services.common.messages import BLUR_QUEUE
-from services.common.orders import fair_window
+from services.common.db.orders import images, orders, windows
+from services.common.db.orders.images import Claim, FollowUp, Success
+from services.common.domain.orders import fair_window
+from services.common.infra.broker import Broker
+from services.common.infra.messages import BLUR_QUEUE
 from services.common.refilling import refill_waiting
 from tests.integration.db.conftest import Place
 

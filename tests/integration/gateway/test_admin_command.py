@@ -12,8 +12,8 @@ from structlog.testing import capture_logs
 from typer.testing import CliRunner, Result
 
 from services.common.db.engine import Database
-from services.common.keys import Role
-from services.gateway import key_ring
+from services.common.domain.api_keys import Role
+from services.gateway.rpc import key_cache
 from services.gateway.settings import GatewaySettings
 from tests.integration.gateway.conftest import Gateway, running
 from tests.integration.gateway.test_keys import bearer, known, make
@@ -33,7 +33,7 @@ def database_url(tmp_path: Path) -> str:
 
 @pytest.fixture
 def gateway(settings: GatewaySettings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateway]:
-    monkeypatch.setattr(key_ring, "REFRESH_SECONDS", 0.05)
+    monkeypatch.setattr(key_cache, "REFRESH_SECONDS", 0.05)
     # What the gateway logs would be in what the commands print.
     with capture_logs(), running(settings.model_copy(update={"require_keys": True})) as gateway:
         yield gateway

@@ -20,9 +20,10 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 from imageblur.v1 import blur_service_pb2 as pb
 
 from services.common.db.engine import Database
-from services.gateway import admission, blur_servicer, budget
-from services.gateway.admission import Calls
-from services.gateway.budget import Budget
+from services.gateway.orders import servicer
+from services.gateway.rpc import admission, byte_budget
+from services.gateway.rpc.admission import Calls
+from services.gateway.rpc.byte_budget import Budget
 from services.gateway.settings import MIB, GatewaySettings
 from tests.integration.gateway.conftest import Gateway, running
 from tests.integration.gateway.test_orders import HEADER, assert_nothing_left, details, fields, order, refused
@@ -276,7 +277,7 @@ def test_a_reflection_that_asks_nothing_more_is_ended(
 def test_crawling_messages_hold_up_large_ones_only_and_not_for_long(
     roomy: GatewaySettings, budgets: list[Watched], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(budget, "PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr(byte_budget, "PATIENCE_SECONDS", 0.3)
     monkeypatch.setattr(admission, "LARGE_SECONDS", 4.0)
     with running(roomy) as gateway, ExitStack() as stack:
         crawling = [stack.enter_context(CrawlingCall(gateway.port, f"{SERVICE}BlurOrder", 4 * MIB)) for _ in range(2)]
@@ -304,14 +305,14 @@ def test_a_message_that_is_refused_goes_with_its_call(gateway: Gateway, monkeypa
         """A list that can be watched."""
 
     taken: list[weakref.ref[Taken]] = []
-    take_images = blur_servicer._take_images
+    take_images = servicer._take_images
 
     def watched(*arguments: Any) -> Taken:
         images = Taken(take_images(*arguments))
         taken.append(weakref.ref(images))
         return images
 
-    monkeypatch.setattr(blur_servicer, "_take_images", watched)
+    monkeypatch.setattr(servicer, "_take_images", watched)
     request = large(1000)
     request.order.email = "nobody"
     gc.disable()

@@ -18,13 +18,14 @@ from imageblur.v1 import blur_service_pb2 as pb
 from imageblur.v1 import subscription_service_pb2
 from sqlalchemy import select, update
 
-from services.common import keys, log
-from services.common.db import api_keys
-from services.common.db.audit import Deed
+from services.common.db.access import api_keys
+from services.common.db.access.audit import Deed
 from services.common.db.engine import Database
 from services.common.db.models import ApiKey, AuditEntry, IdempotencyKey
-from services.common.keys import Role
-from services.gateway import access, key_ring, keys_command
+from services.common.domain.api_keys import HINT_LENGTH, Role, digest, new_key
+from services.common.infra import log
+from services.gateway import keys_command
+from services.gateway.rpc import access, key_cache
 from services.gateway.settings import GatewaySettings
 from tests.integration.gateway.conftest import Gateway, running
 from tests.integration.gateway.test_orders import HEADER, PICTURE, details, refused
@@ -38,7 +39,7 @@ Make = Callable[..., str]
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(key_ring, "REFRESH_SECONDS", 0.05)
+    monkeypatch.setattr(key_cache, "REFRESH_SECONDS", 0.05)
 
 
 @pytest.fixture
@@ -83,7 +84,7 @@ def reason(error: grpc.RpcError) -> str:
 
 def key_id(database: Database, key: str) -> UUID:
     with database.read() as session:
-        return session.scalars(select(ApiKey.id).where(ApiKey.digest == keys.digest(key))).one()
+        return session.scalars(select(ApiKey.id).where(ApiKey.digest == digest(key))).one()
 
 
 def test_without_a_key_nothing_is_answered_but_health_and_reflection(locked: Gateway) -> None:
@@ -106,7 +107,7 @@ def test_without_a_key_nothing_is_answered_but_health_and_reflection(locked: Gat
         "Bearer ",
         "Bearer x",
         "Basic aW1hZ2VibHVyOng=",
-        f"Bearer {keys.new_key()}",
+        f"Bearer {new_key()}",
         "Bearer " + "k" * 7000,
         "",
         "Bearer  ' OR 1=1",
@@ -146,7 +147,7 @@ def test_a_key_opens_and_a_revoked_one_soon_does_not_on_any_gateway(
 
 
 def key_id_of(session: Any, key: str) -> UUID:
-    found: UUID = session.scalars(select(ApiKey.id).where(ApiKey.digest == keys.digest(key))).one()
+    found: UUID = session.scalars(select(ApiKey.id).where(ApiKey.digest == digest(key))).one()
     return found
 
 
@@ -166,7 +167,7 @@ def test_an_expired_key_opens_nothing(
     # It is not read again before its time is over: the gateway has to know by itself.
     with database.write() as session:
         session.execute(update(ApiKey).values(expires_at=api_keys._time(session) + 3_000_000))
-    monkeypatch.setattr(key_ring, "REFRESH_SECONDS", 3600.0)
+    monkeypatch.setattr(key_cache, "REFRESH_SECONDS", 3600.0)
     error = eventually(lambda: refused_now(with_key(locked.blur.GetLimits, key)))
     assert error
     assert reason(error) == "KEY_NOT_VALID"
@@ -260,22 +261,22 @@ def test_while_keys_cannot_be_read_nobody_is_called_a_stranger(
 ) -> None:
     key = make()
     known(locked, key)
-    monkeypatch.setattr(key_ring, "TRUST_SECONDS", -3600.0)
-    for sent in (key, keys.new_key()):
+    monkeypatch.setattr(key_cache, "TRUST_SECONDS", -3600.0)
+    for sent in (key, new_key()):
         refused(grpc.StatusCode.UNAVAILABLE, with_key(locked.blur.GetLimits, sent), LIMITS)
     assert reason(refused(grpc.StatusCode.UNAUTHENTICATED, locked.blur.GetLimits, LIMITS)) == "KEY_REQUIRED"
 
 
 def test_a_wrong_key_is_refused_where_none_is_needed(gateway: Gateway) -> None:
     gateway.blur.GetLimits(LIMITS)
-    call = with_key(gateway.blur.GetLimits, keys.new_key())
+    call = with_key(gateway.blur.GetLimits, new_key())
     assert reason(refused(grpc.StatusCode.UNAUTHENTICATED, call, LIMITS)) == "KEY_NOT_VALID"
 
 
 def test_keys_are_in_no_log_and_in_no_row(
     locked: Gateway, make: Make, database: Database, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    good, bad = make(), keys.new_key()
+    good, bad = make(), new_key()
     with caplog.at_level(logging.DEBUG):
         known(locked, good)
         refused(grpc.StatusCode.UNAUTHENTICATED, with_key(locked.blur.GetLimits, bad), LIMITS)
@@ -286,7 +287,7 @@ def test_keys_are_in_no_log_and_in_no_row(
     with database.read() as session:
         rows = repr([vars(row) for row in (*session.scalars(select(ApiKey)), *session.scalars(select(AuditEntry)))])
     for key in (good, bad):
-        secret = key[keys.HINT_LENGTH :]
+        secret = key[HINT_LENGTH:]
         assert secret not in said
         assert secret not in rows
 

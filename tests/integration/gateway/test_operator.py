@@ -15,15 +15,18 @@ from imageblur.v1 import operator_service_pb2 as pb
 from imageblur.v1.operator_service_pb2_grpc import OperatorServiceStub
 from sqlalchemy import select, update
 
-from services.common.db import audit, deliveries, images, letters, orders, steering
-from services.common.db.audit import Deed
+from services.common.db.access import audit
+from services.common.db.access.audit import Deed
 from services.common.db.engine import Database
-from services.common.db.images import Failure, Success
+from services.common.db.mail import deliveries, emails
 from services.common.db.models import AuditEntry, Delivery, Image, Letter, Order, Subscriber
-from services.common.errors import Reason
-from services.common.keys import Role
-from services.common.orders import DeliveryState
-from services.gateway import key_ring
+from services.common.db.orders import images, orders
+from services.common.db.orders.images import Failure, Success
+from services.common.db.queues import workers
+from services.common.domain.api_keys import Role
+from services.common.domain.errors import Reason
+from services.common.domain.orders import DeliveryState
+from services.gateway.rpc import key_cache
 from services.gateway.settings import GatewaySettings
 from tests.integration.gateway.conftest import Gateway, running
 from tests.integration.gateway.test_keys import bearer, known, make, reason, with_key
@@ -242,10 +245,10 @@ def test_a_trace_leads_from_the_upload_to_the_letter(
     with database.read() as session:
         letter_id = session.scalars(select(Letter.id)).one()
     with database.write() as session:
-        claim = letters.claim(session, letter_id, lease_seconds=60)
+        claim = emails.claim(session, letter_id, lease_seconds=60)
     assert claim
     with database.write() as session:
-        assert letters.sent(session, claim, smtp_reply="250 queued for ann@example.org")
+        assert emails.sent(session, claim, smtp_reply="250 queued for ann@example.org")
     trace = operator.GetOrderTrace(pb.GetOrderTraceRequest(order_id=order_id))
     kinds = [operator_pb2.TraceKind.Name(step.kind).removeprefix("TRACE_KIND_") for step in trace.steps]
     assert sorted(kinds) == sorted(
@@ -312,11 +315,11 @@ def refuse_mail(gateway: Gateway, database: Database, order_id: str) -> UUID:
     with database.read() as session:
         letter_id = session.scalars(select(Letter.id).where(Letter.state == "QUEUED")).one()
     with database.write() as session:
-        claim = letters.claim(session, letter_id, lease_seconds=60)
+        claim = emails.claim(session, letter_id, lease_seconds=60)
     assert claim
     with database.write() as session:
         words = "550 5.1.1 <ann@example.org>: no such user"
-        assert letters.failed(session, claim, Reason.MAIL_REFUSED, words)
+        assert emails.failed(session, claim, Reason.MAIL_REFUSED, words)
     return letter_id
 
 
@@ -396,9 +399,9 @@ def test_a_retried_letter_goes_out_and_its_delivery_with_it(
     assert status(gateway, order_id).deliveries[0].state == order_pb2.DELIVERY_STATE_SENDING
     assert valkey.llen("dramatiq:mail") == 1
     with database.write() as session:
-        claim = letters.claim(session, letter_id, lease_seconds=60)
+        claim = emails.claim(session, letter_id, lease_seconds=60)
         assert claim
-        assert letters.sent(session, claim, smtp_reply="250 ok")
+        assert emails.sent(session, claim, smtp_reply="250 ok")
     delivery = status(gateway, order_id).deliveries[0]
     assert (delivery.state, delivery.failure.message) == (order_pb2.DELIVERY_STATE_SENT, "")
     assert operator.RetryFailures(pb.RetryFailuresRequest(failure_ids=[str(letter_id)])).retried == 0
@@ -506,7 +509,7 @@ def test_a_viewer_looks_and_an_administrator_acts(
     database: Database,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(key_ring, "REFRESH_SECONDS", 0.05)
+    monkeypatch.setattr(key_cache, "REFRESH_SECONDS", 0.05)
     looks: list[tuple[str, Any]] = [
         ("ListQueues", pb.ListQueuesRequest()),
         ("ListWorkers", pb.ListWorkersRequest()),
@@ -567,7 +570,7 @@ def test_without_keys_on_another_address_strangers_are_no_operators(settings: Ga
 def test_what_was_not_done_is_not_recorded(database: Database) -> None:
     def fail() -> None:
         with database.write() as session:
-            assert steering.pause(session, "blur", "x")
+            assert workers.pause(session, "blur", "x")
             audit.record(session, Deed("x", "PauseQueue"), "queues/blur")
             raise RuntimeError
 

@@ -14,15 +14,15 @@ from imageblur.v1 import subscription_service_pb2
 from redis import asyncio as aioredis
 from sqlalchemy import func, select
 
-from services.common.db import api_keys
-from services.common.db.audit import Deed
+from services.common.db.access import api_keys
+from services.common.db.access.audit import Deed
 from services.common.db.engine import Database
 from services.common.db.models import Order
-from services.common.errors import Busy
-from services.common.keys import Role
-from services.gateway import key_ring
-from services.gateway.callers import Call, Caller
-from services.gateway.rate_limits import Rate, RateLimits
+from services.common.domain.api_keys import Role
+from services.common.domain.errors import Busy
+from services.gateway.rpc import key_cache
+from services.gateway.rpc.callers import Call, Caller
+from services.gateway.rpc.rate_limits import Rate, RateLimits
 from services.gateway.settings import GatewaySettings
 from tests.integration.gateway.conftest import Gateway, running
 from tests.integration.gateway.test_keys import bearer, known, reason
@@ -80,7 +80,7 @@ def test_a_refused_order_leaves_nothing(
 
 
 def test_keys_are_counted_apart(limited: GatewaySettings, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(key_ring, "REFRESH_SECONDS", 0.05)
+    monkeypatch.setattr(key_cache, "REFRESH_SECONDS", 0.05)
     with running(limited.model_copy(update={"require_keys": True})) as gateway:
         for _ in range(2):
             with database.write() as session:

@@ -20,12 +20,12 @@ from imageblur.v1 import blur_service_pb2 as pb
 from imageblur_client import Client, TryAgain
 from sqlalchemy import event, func, select
 
-from services.common.blobs import BlobStore
-from services.common.db import backlog
 from services.common.db.engine import Database
 from services.common.db.models import Image, Order, UnownedBlobs
-from services.common.errors import Unavailable
-from services.gateway import offload
+from services.common.db.queues import backlog
+from services.common.domain.errors import Unavailable
+from services.common.infra.blobs import BlobStore
+from services.gateway.rpc import thread_pool
 from services.gateway.settings import GatewaySettings
 from tests.integration.gateway.conftest import Gateway, running
 from tests.integration.gateway.test_admission import reason
@@ -262,7 +262,7 @@ def test_without_a_database_nothing_is_accepted(
 def test_a_database_that_stalls_is_noticed_soon(
     gateway: Gateway, database: Database, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(offload, "ANSWER_SECONDS", 1)
+    monkeypatch.setattr(thread_pool, "ANSWER_SECONDS", 1)
     processes = [psutil.Process(postgres_server.pid)]
     processes += processes[0].children(recursive=True)
     for process in processes:

@@ -15,10 +15,10 @@ from sqlalchemy import func, select, update
 
 from services.common.db.engine import Database
 from services.common.db.models import Letter, Subscriber
-from services.common.errors import ConfigurationError
-from services.common.tokens import Tokens
+from services.common.domain.errors import ConfigurationError
+from services.common.infra.tokens import Tokens
 from services.gateway.settings import GatewaySettings
-from services.gateway.subscription_servicer import EVEN_SECONDS
+from services.gateway.subscriptions.servicer import EVEN_SECONDS
 from tests.integration.gateway.conftest import SECRET, Gateway
 from tests.integration.gateway.test_orders import fields, refused
 from tests.support.valkey import ValkeyServer

@@ -10,12 +10,12 @@ import pytest
 from imageblur_client import Client, ImageBlurClientError, InputFile, Security, ServerUnavailable
 from pydantic import SecretStr
 
-from services.common.db import api_keys
-from services.common.db.audit import Deed
+from services.common.db.access import api_keys
+from services.common.db.access.audit import Deed
 from services.common.db.engine import Database
-from services.common.errors import ConfigurationError
-from services.common.keys import Role
-from services.gateway import key_ring
+from services.common.domain.api_keys import Role
+from services.common.domain.errors import ConfigurationError
+from services.gateway.rpc import key_cache
 from services.gateway.settings import GatewaySettings
 from tests.integration.gateway.conftest import SECRET, running
 from tests.support.certificates import Authority
@@ -49,7 +49,7 @@ def serving(settings: GatewaySettings, authority: Authority, *, mutual: bool = F
 def test_an_order_goes_over_tls_with_a_key(
     settings: GatewaySettings, authority: Authority, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(key_ring, "REFRESH_SECONDS", 0.05)
+    monkeypatch.setattr(key_cache, "REFRESH_SECONDS", 0.05)
     with database.write() as session:
         key = api_keys.create(session, Deed("test", "Test"), name="", role=Role.CLIENT, seconds=None).key
     with serving(settings.model_copy(update={"require_keys": True}), authority) as address:

@@ -12,20 +12,20 @@ from imageblur.v1 import blur_service_pb2 as pb
 from pydantic import SecretStr
 from sqlalchemy import func, select
 
-from services.common.blobs import BlobStore
-from services.common.broker import Broker
-from services.common.db import unowned_blobs
 from services.common.db.engine import Database
 from services.common.db.models import Order, UnownedBlobs
-from services.common.errors import Unavailable
-from services.common.orders import source_key
-from services.common.spec import BlurSpec
-from services.gateway import uploads
-from services.gateway.offload import Offload
-from services.gateway.readiness import Readiness
-from services.gateway.requests import Header
+from services.common.db.orders import unowned_blobs
+from services.common.domain.errors import Unavailable
+from services.common.domain.orders import source_key
+from services.common.domain.spec import BlurSpec
+from services.common.infra.blobs import BlobStore
+from services.common.infra.broker import Broker
+from services.gateway.orders import uploads
+from services.gateway.orders.readiness import Readiness
+from services.gateway.orders.requests import Header
+from services.gateway.orders.uploads import Intake, Upload, receiving
+from services.gateway.rpc.thread_pool import Offload
 from services.gateway.settings import GatewaySettings
-from services.gateway.uploads import Intake, Upload, receiving
 from tests.integration.gateway.conftest import SECRET, Gateway
 from tests.integration.gateway.test_orders import HEADER, fields, refused
 from tests.support.valkey import ValkeyServer

@@ -8,10 +8,10 @@ import grpc
 import pytest
 from imageblur.v1 import blur_service_pb2 as pb
 
-from services.common.broker import Broker
-from services.common.db import orders
 from services.common.db.engine import Database
-from services.gateway.use_cases import UseCases
+from services.common.db.orders import orders
+from services.common.infra.broker import Broker
+from services.gateway.orders.use_cases import UseCases
 from tests.integration.gateway.conftest import Gateway
 from tests.integration.gateway.test_orders import order
 from tests.support.valkey import ValkeyServer

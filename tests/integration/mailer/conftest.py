@@ -5,22 +5,22 @@ from pathlib import Path
 
 import pytest
 
-from services.common.blobs import BlobStore
-from services.common.broker import Broker
 from services.common.db.engine import Database
-from services.common.leases import Leases
-from services.common.tokens import Tokens
-from services.mailer.addresses import parse_sender
-from services.mailer.drafting import Drafting
+from services.common.infra.blobs import BlobStore
+from services.common.infra.broker import Broker
+from services.common.infra.leases import Leases
+from services.common.infra.tokens import Tokens
+from services.mailer.content.drafting import Drafting
+from services.mailer.content.parts import archive_capacity
+from services.mailer.content.render import Renderer
+from services.mailer.content.subscriber_emails import WeeklyDrafting
 from services.mailer.mailing import SendMailing
-from services.mailer.message import Stationery
-from services.mailer.parts import archive_capacity
-from services.mailer.postbox import Postbox
-from services.mailer.render import Renderer
-from services.mailer.senders import Sender
-from services.mailer.smtp import SmtpLine, SmtpSender
-from services.mailer.subscriber_letters import WeeklyDrafting
-from services.mailer.token_bucket import TokenBucket
+from services.mailer.mime.addresses import parse_sender
+from services.mailer.mime.composer import Postbox
+from services.mailer.mime.message import Stationery
+from services.mailer.smtp.rate_limit import TokenBucket
+from services.mailer.smtp.sender import Sender
+from services.mailer.smtp.smtp_sender import SmtpLine, SmtpSender
 from services.mailer.use_cases import RenewLeases, SendLetter
 from tests.support.postgres import PostgresServer
 from tests.support.smtp import SmtpSink

@@ -8,15 +8,17 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import insert, select, update
 
-from services.common.blobs import BlobStore
-from services.common.db import images, mailings, orders, outbox, subscribers
 from services.common.db.engine import Database
-from services.common.db.images import Failure, Success
+from services.common.db.mail import mailings, subscribers
 from services.common.db.models import Delivery, Image, Letter, Mailing, Subscriber
-from services.common.db.orders import NewImage, NewOrder
-from services.common.errors import ImageError, Reason
-from services.common.orders import result_key
-from services.common.spec import BlurSpec
+from services.common.db.orders import images, orders
+from services.common.db.orders.images import Failure, Success
+from services.common.db.orders.orders import NewImage, NewOrder
+from services.common.db.queues import outbox
+from services.common.domain.errors import ImageError, Reason
+from services.common.domain.orders import result_key
+from services.common.domain.spec import BlurSpec
+from services.common.infra.blobs import BlobStore
 
 Result = bytes | ImageError
 """What becomes of an image."""

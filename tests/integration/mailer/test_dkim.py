@@ -14,15 +14,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.common.broker import Broker
 from services.common.db.engine import Database
-from services.common.errors import ConfigurationError
-from services.mailer import message
-from services.mailer.addresses import parse_recipient, parse_sender
-from services.mailer.contents import Content, Weekly
-from services.mailer.dkim import BodyHash, Signer
-from services.mailer.message import Stationery
-from services.mailer.render import Renderer
+from services.common.domain.errors import ConfigurationError
+from services.common.infra.broker import Broker
+from services.mailer.content.models import Content, Weekly
+from services.mailer.content.render import Renderer
+from services.mailer.mime import message
+from services.mailer.mime.addresses import parse_recipient, parse_sender
+from services.mailer.mime.dkim import BodyHash, Signer
+from services.mailer.mime.message import Stationery
 from tests.integration.mailer.conftest import MakeBulkMailer
 from tests.integration.mailer.making import make_mailing, make_subscriber
 from tests.support.letter_lint import lint

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword, Session
+from aiosmtpd.smtp import Envelope as Received
 from pydantic import SecretStr
 
-from services.mailer import senders
-from services.mailer.senders import NotTaken
-from services.mailer.smtp import SmtpSender
+from services.mailer.smtp.sender import Envelope, NotTaken
+from services.mailer.smtp.smtp_sender import SmtpSender
 from tests.support.smtp import _Listener
 
 
@@ -46,12 +46,12 @@ class Relay:
         options = {"tls_context": context, "require_starttls": True, "auth_required": True} if starttls else tls
         self.listener = _Listener(self, hostname="127.0.0.1", port=0, authenticator=self._check, **options)
 
-    def _check(self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: object) -> AuthResult:
+    def _check(self, server: SMTP, session: Session, envelope: Received, mechanism: str, data: object) -> AuthResult:
         del server, envelope, mechanism
         self.over_tls.append(session.ssl is not None)
         return AuthResult(success=data == LoginPassword(b"me", b"open sesame"), handled=False)
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Received) -> str:  # noqa: N802
         del server, session
         assert isinstance(envelope.content, bytes)
         self.taken.append(envelope.content)
@@ -80,12 +80,12 @@ def sender(relay: Relay, certificate: Path | None, *, tls: bool, password: str =
     return SmtpSender("127.0.0.1", port, "tls" if tls else "starttls", context, "me", SecretStr(password), 10)
 
 
-def envelope() -> senders.Envelope:
+def envelope() -> Envelope:
     content = b"Subject: x\r\n\r\n" + b"y" * 70 + b"\r\n" + b"z" * 100_000
     content = (
         content[:80] + b"\r\n".join(content[start : start + 70] for start in range(80, len(content), 70)) + b"\r\n"
     )
-    return senders.Envelope("blur@example.org", "ann@example.org", utf8=False, content=io.BytesIO(content), size=1)
+    return Envelope("blur@example.org", "ann@example.org", utf8=False, content=io.BytesIO(content), size=1)
 
 
 def test_starttls_and_login(starttls_relay: Relay, certificate: Path) -> None:

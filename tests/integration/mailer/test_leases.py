@@ -3,15 +3,15 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import select, update
 
-from services.common.blobs import BlobStore
-from services.common.broker import Broker
-from services.common.db import letters
 from services.common.db.clock import SECOND, now
 from services.common.db.engine import Database
-from services.common.db.letters import Claim
+from services.common.db.mail import emails
+from services.common.db.mail.emails import Claim
 from services.common.db.models import Letter
-from services.common.errors import Unavailable
-from services.mailer.senders import Envelope
+from services.common.domain.errors import Unavailable
+from services.common.infra.blobs import BlobStore
+from services.common.infra.broker import Broker
+from services.mailer.smtp.sender import Envelope
 from services.mailer.use_cases import RenewLeases
 from tests.integration.mailer.conftest import ON_BOTH, MakeMailer
 from tests.integration.mailer.making import letter, letters_of, make_order
@@ -20,7 +20,7 @@ from tests.integration.mailer.making import letter, letters_of, make_order
 def claimed(database: Database, blobs: BlobStore, *, lease_seconds: float) -> Claim:
     made = make_order(database, blobs, [b"one"])
     with database.write() as session:
-        claim = letters.claim(session, made.letter_id, lease_seconds=lease_seconds)
+        claim = emails.claim(session, made.letter_id, lease_seconds=lease_seconds)
     assert claim
     return claim
 
@@ -46,8 +46,8 @@ def test_a_lost_lease_is_not_extended(database: Database, blobs: BlobStore) -> N
     with database.write() as session:
         session.execute(update(Letter).values(owner=uuid4()))
     with database.write() as session:
-        assert not letters.extend(session, claim, lease_seconds=60)
-        assert letters.insert_parts(session, claim, 3) == []
+        assert not emails.extend(session, claim, lease_seconds=60)
+        assert emails.insert_parts(session, claim, 3) == []
     assert len(letters_of(database, delivery_id=claim.delivery_id)) == 1
 
 
@@ -72,7 +72,7 @@ def test_a_short_absence_of_the_database_does_not_repeat_a_letter(
     database: Database, blobs: BlobStore, make_mailer: MakeMailer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = make_order(database, blobs, [b"one"])
-    recording = letters.sent
+    recording = emails.sent
     failures = [Unavailable("the database cannot be reached")] * 2
 
     def sent(*arguments: object, **options: object) -> bool:
@@ -80,7 +80,7 @@ def test_a_short_absence_of_the_database_does_not_repeat_a_letter(
             raise failures.pop()
         return recording(*arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(letters, "sent", sent)
+    monkeypatch.setattr(emails, "sent", sent)
     make_mailer()(made.letter_id)
     assert letter(database, made.letter_id).state == "SENT"
 
@@ -90,7 +90,7 @@ def test_parts_and_leases_are_left_alone_once_a_letter_was_sent(
 ) -> None:
     claim = claimed(database, blobs, lease_seconds=60)
     with database.write() as session:
-        assert letters.sent(session, claim, smtp_reply="250 kept")
+        assert emails.sent(session, claim, smtp_reply="250 kept")
     RenewLeases(database)([claim.owner])
     make_mailer()(claim.letter_id)
     assert letter(database, claim.letter_id).lease_until is None
@@ -115,7 +115,7 @@ def test_what_was_sent_is_recorded_however_long_the_database_is_away(
     database: Database, blobs: BlobStore, make_mailer: MakeMailer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = make_order(database, blobs, [b"one"])
-    recording = letters.sent
+    recording = emails.sent
     failures = [Unavailable("the database cannot be reached")] * 12
 
     def sent(*arguments: object, **options: object) -> bool:
@@ -123,7 +123,7 @@ def test_what_was_sent_is_recorded_however_long_the_database_is_away(
             raise failures.pop()
         return recording(*arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(letters, "sent", sent)
+    monkeypatch.setattr(emails, "sent", sent)
     monkeypatch.setattr("services.common.db.engine.time", _Hours())
     make_mailer()(made.letter_id)
     assert letter(database, made.letter_id).state == "SENT"

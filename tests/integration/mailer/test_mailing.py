@@ -11,22 +11,22 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import select, update
 
-from services.common.blobs import BlobStore
-from services.common.broker import Broker
-from services.common.db import batches, mailings, subscribers
 from services.common.db.engine import Database
+from services.common.db.mail import batches, mailings, subscribers
 from services.common.db.models import Letter, Mailing, Subscriber
-from services.common.errors import ConfigurationError, NotFound
-from services.common.messages import MAIL_QUEUE, MAILING_QUEUE
-from services.common.tokens import Tokens
+from services.common.domain.errors import ConfigurationError, NotFound
+from services.common.infra.blobs import BlobStore
+from services.common.infra.broker import Broker
+from services.common.infra.messages import MAIL_QUEUE, MAILING_QUEUE
+from services.common.infra.tokens import Tokens
 from services.mailer.mailing import SendMailing
-from services.mailer.senders import Envelope
-from services.mailer.smtp import SmtpLine
-from services.mailer.token_bucket import TokenBucket
+from services.mailer.smtp.rate_limit import TokenBucket
+from services.mailer.smtp.sender import Envelope
+from services.mailer.smtp.smtp_sender import SmtpLine
+from services.scheduler.mailing_table import describe
 from services.scheduler.mailings import Mailings
 from services.scheduler.sweep import Sweep
-from services.scheduler.table import describe
-from services.scheduler.weekly import WeeklyHour
+from services.scheduler.weekly_schedule import WeeklyHour
 from tests.integration.mailer.conftest import ON_BOTH, MakeBulkMailer
 from tests.integration.mailer.making import letters_of, mailing, make_mailing, make_subscriber, make_subscribers
 from tests.support.letter_lint import lint

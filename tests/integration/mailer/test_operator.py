@@ -10,11 +10,11 @@ import pytest
 from sqlalchemy import select
 
 from services.common import migrations
-from services.common.blobs import BlobStore, MissingBlob
-from services.common.db import subscribers
 from services.common.db.engine import Database
+from services.common.db.mail import subscribers
 from services.common.db.models import Letter, Order, Subscriber
-from services.common.orders import result_key
+from services.common.domain.orders import result_key
+from services.common.infra.blobs import BlobStore, MissingBlob
 from services.common.people import People
 from tests.integration.mailer.conftest import ON_BOTH
 from tests.integration.mailer.making import make_order, make_subscriber

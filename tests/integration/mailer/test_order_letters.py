@@ -9,17 +9,19 @@ import pytest
 from PIL import Image
 from sqlalchemy import update
 
-from services.common.blobs import BlobStore
-from services.common.broker import CHANGED, ENDED, Broker
-from services.common.db import deliveries, orders, outbox
+from services.common.archive.result_names import result_names
 from services.common.db.engine import Database
+from services.common.db.mail import deliveries
 from services.common.db.models import Letter
-from services.common.errors import Reason
-from services.common.messages import MAIL_QUEUE
-from services.common.names import result_names
-from services.common.orders import result_key
-from services.common.spec import Format
-from services.common.tokens import Tokens
+from services.common.db.orders import orders
+from services.common.db.queues import outbox
+from services.common.domain.errors import Reason
+from services.common.domain.orders import result_key
+from services.common.domain.spec import Format
+from services.common.infra.blobs import BlobStore
+from services.common.infra.broker import CHANGED, ENDED, Broker
+from services.common.infra.messages import MAIL_QUEUE
+from services.common.infra.tokens import Tokens
 from services.mailer.use_cases import SendLetter
 from services.stack.ports import free_port
 from tests.integration.mailer.conftest import ON_BOTH, MakeMailer

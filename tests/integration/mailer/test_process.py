@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from services.common import migrations
-from services.common.blobs import BlobStore
-from services.common.broker import Broker
 from services.common.db.engine import Database
-from services.common.messages import send_letter, send_mailing
+from services.common.infra.blobs import BlobStore
+from services.common.infra.broker import Broker
+from services.common.infra.messages import send_letter, send_mailing
 from services.mailer.mailing import BATCH
 from tests.integration.mailer.making import letter, mailing, make_mailing, make_order, make_subscriber, make_subscribers
 from tests.support.smtp import HANG, SmtpSink

@@ -2,10 +2,10 @@ from uuid import UUID
 
 import pytest
 
-from services.common.blobs import BlobStore
-from services.common.db import subscribers
 from services.common.db.engine import Database
-from services.common.tokens import Tokens
+from services.common.db.mail import subscribers
+from services.common.infra.blobs import BlobStore
+from services.common.infra.tokens import Tokens
 from services.mailer.use_cases import SendLetter
 from tests.integration.mailer.conftest import ON_BOTH, MakeMailer
 from tests.integration.mailer.making import letter, letters_of, make_order, make_subscriber

@@ -8,17 +8,18 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import update
 
-from services.common.blobs import BlobStore, MissingBlob
-from services.common.broker import Broker
-from services.common.db import images, orders, second_chances, unowned_blobs
 from services.common.db.clock import now
 from services.common.db.engine import Database
 from services.common.db.models import Image, Installation, Mailing, Order, UnownedBlobs
-from services.common.messages import BLUR_QUEUE, MAILING_QUEUE, blur_image
-from services.common.orders import MAX_ATTEMPTS, result_key, source_key
+from services.common.db.orders import images, orders, unowned_blobs
+from services.common.db.queues import retries
+from services.common.domain.orders import MAX_ATTEMPTS, result_key, source_key
+from services.common.infra.blobs import BlobStore, MissingBlob
+from services.common.infra.broker import Broker
+from services.common.infra.messages import BLUR_QUEUE, MAILING_QUEUE, blur_image
 from services.scheduler.mailings import Mailings
 from services.scheduler.sweep import Sweep
-from services.scheduler.weekly import WeeklyHour
+from services.scheduler.weekly_schedule import WeeklyHour
 from tests.integration.db.conftest import Place, place
 from tests.support.files import files_below
 
@@ -106,7 +107,7 @@ def test_an_image_that_no_worker_finishes_ends_and_keeps_its_original_until_it_i
     sweep.blobs_of_ended_images()
     assert blobs.get(source_key(order_id, 1)), "it may be tried again"
     with database.write() as session:
-        assert second_chances.drop_image(session, image_id) == (order_id, 1)
+        assert retries.drop_image(session, image_id) == (order_id, 1)
     sweep.blobs_of_ended_images()
     with pytest.raises(MissingBlob):
         blobs.get(source_key(order_id, 1))

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from services.stack import valkey
-from services.stack.places import Places
+from services.stack.data_folder import Places
 from services.stack.plan import Plan
 from services.stack.ports import Endpoint
 from services.stack.process import Program

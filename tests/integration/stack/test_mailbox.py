@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from services.stack.letters import Letterbox
 from services.stack.mailbox import start_mailbox
+from services.stack.stored_emails import Letterbox
 
 
 def deliver(letterbox: Letterbox, content: bytes, *recipients: str, options: tuple[str, ...] = ()) -> None:

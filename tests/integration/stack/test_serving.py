@@ -17,9 +17,9 @@ import psutil
 import pytest
 import redis
 
+from services.stack.data_folder import Places
 from services.stack.environment import broker_url
 from services.stack.groups import lives
-from services.stack.places import Places
 from services.stack.process import Program
 from tests.support.waiting import eventually
 

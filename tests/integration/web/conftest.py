@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from services.web.serving import serve
+from services.web.http.server import serve
 from services.web.settings import WebSettings
 from tests.integration.gateway.conftest import Gateway, gateway, settings
 

@@ -12,12 +12,12 @@ from imageblur.v1 import blur_service_pb2
 from pydantic import SecretStr
 from sqlalchemy import select
 
-from services.common.db import api_keys
-from services.common.db.audit import Deed
+from services.common.db.access import api_keys
+from services.common.db.access.audit import Deed
 from services.common.db.engine import Database
 from services.common.db.models import PausedQueue
-from services.common.keys import HINT_LENGTH, Role
-from services.gateway import key_ring
+from services.common.domain.api_keys import HINT_LENGTH, Role
+from services.gateway.rpc import key_cache
 from services.gateway.settings import GatewaySettings
 from services.web.settings import WebSettings
 from tests.integration.gateway.conftest import Gateway, running
@@ -34,7 +34,7 @@ Make = Callable[[Role], tuple[UUID, str]]
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(key_ring, "REFRESH_SECONDS", 0.05)
+    monkeypatch.setattr(key_cache, "REFRESH_SECONDS", 0.05)
 
 
 @pytest.fixture

@@ -140,7 +140,7 @@ def test_only_so_many_forms_lie_on_the_disk_at_a_time(
     web: Web, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     body, headers = form(("a.jpg", b"x"), email="ann@example.org")
-    monkeypatch.setattr("services.web.order_form.MOST_FORMS", 0)
+    monkeypatch.setattr("services.web.orders.form.MOST_FORMS", 0)
     assert web.ask("POST", "/orders", body, headers | {"Accept": "text/html"}).status == 503
     monkeypatch.undo()
     assert web.ask("POST", "/orders", body, headers).status == 303
@@ -150,7 +150,7 @@ def test_only_so_many_forms_lie_on_the_disk_at_a_time(
 def test_a_browser_that_falls_silent_is_not_waited_for(
     web: Web, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.web.pieces.STALL_SECONDS", 0.2)
+    monkeypatch.setattr("services.web.orders.body.STALL_SECONDS", 0.2)
     body = framed(manifest(), *FILES)
     with socket.create_connection(("127.0.0.1", web.port), timeout=20) as connection:
         head = f"POST /api/orders HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"

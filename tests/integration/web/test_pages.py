@@ -14,11 +14,11 @@ import pytest
 from imageblur.v1 import blur_service_pb2 as pb
 from sqlalchemy import update
 
-from services.common.blobs import BlobStore
 from services.common.db.engine import Database
 from services.common.db.models import Image, Order
-from services.common.orders import result_key
-from services.common.tokens import Tokens
+from services.common.domain.orders import result_key
+from services.common.infra.blobs import BlobStore
+from services.common.infra.tokens import Tokens
 from services.gateway.settings import GatewaySettings
 from services.web.settings import WebSettings
 from tests.integration.gateway.conftest import SECRET, Gateway, running

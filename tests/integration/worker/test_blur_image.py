@@ -19,18 +19,19 @@ from services.blur_worker.child import ChildLimits, Facts
 from services.blur_worker.children import ChildCrashed, Children
 from services.blur_worker.scratch import Scratch
 from services.blur_worker.use_cases import BlurImage, RenewLeases
-from services.common.blobs import BlobStore, MissingBlob
-from services.common.broker import Broker
-from services.common.db import orders, second_chances
 from services.common.db.clock import now
 from services.common.db.engine import Database
 from services.common.db.models import Image, UnownedBlobs
-from services.common.db.orders import NewImage, NewOrder
-from services.common.errors import Unavailable
-from services.common.leases import Leases
-from services.common.messages import BLUR_QUEUE, MAIL_QUEUE
-from services.common.orders import MAX_ATTEMPTS, MAX_CRASHES, result_key, source_key
-from services.common.spec import BlurSpec
+from services.common.db.orders import orders
+from services.common.db.orders.orders import NewImage, NewOrder
+from services.common.db.queues import retries
+from services.common.domain.errors import Unavailable
+from services.common.domain.orders import MAX_ATTEMPTS, MAX_CRASHES, result_key, source_key
+from services.common.domain.spec import BlurSpec
+from services.common.infra.blobs import BlobStore, MissingBlob
+from services.common.infra.broker import Broker
+from services.common.infra.leases import Leases
+from services.common.infra.messages import BLUR_QUEUE, MAIL_QUEUE
 
 Begun = Callable[[], None]
 
@@ -218,7 +219,7 @@ def test_an_image_that_was_given_up_keeps_its_original_and_can_be_tried_again(
     assert blobs.get(source_key(order_id, 1)), "an operator may have it tried again"
     monkeypatch.undo()
     with database.write() as session:
-        second_chances.retry_image(session, image_id)
+        retries.retry_image(session, image_id)
     enqueue_again(database)
     blur(image_id)
     row = image(database, image_id)

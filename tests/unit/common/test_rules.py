@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.common.errors import ConfigurationError
-from services.common.names import result_names
-from services.common.orders import OrderState, retry_delay, state_when_done
-from services.common.settings import CommonSettings
-from services.common.spec import BlurSpec, Format, Gaussian, InvalidSpec, Pixelate, Region, Solid
-from services.common.tokens import BadToken, Tokens
+from services.common.archive.result_names import result_names
+from services.common.domain.errors import ConfigurationError
+from services.common.domain.orders import OrderState, retry_delay, state_when_done
+from services.common.domain.spec import BlurSpec, Format, Gaussian, InvalidSpec, Pixelate, Region, Solid
+from services.common.infra.settings import CommonSettings
+from services.common.infra.tokens import BadToken, Tokens
 
 REGION = Region("box", 0.1, 0.2, 0.3, 0.4, padding=0.01, feather=0.02)
 

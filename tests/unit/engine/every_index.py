@@ -14,8 +14,8 @@ from PIL import Image
 from services.blur_worker.engine import Limits
 from services.blur_worker.engine.jpeg.splice import blur_regions
 from services.blur_worker.engine.jpeg.whole import blur_whole
-from services.common.errors import ImageError
-from services.common.spec import BlurSpec, Gaussian, Solid
+from services.common.domain.errors import ImageError
+from services.common.domain.spec import BlurSpec, Gaussian, Solid
 from tests.unit.engine.progressive_maker import make_progressive, simple
 from tests.unit.engine.samples import LEFT_HALF, encode, photo
 

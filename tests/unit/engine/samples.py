@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from services.blur_worker.engine import Blurred, Limits, blur
-from services.common.spec import BlurSpec, Effect, Format, Gaussian, Region
+from services.common.domain.spec import BlurSpec, Effect, Format, Gaussian, Region
 
 LIMITS = Limits(max_pixels=10_000_000)
 LEFT_HALF = Region("box", 0, 0, 0.5, 1)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
-from services.common.spec import Format, Gaussian, Region, Solid
+from services.common.domain.spec import Format, Gaussian, Region, Solid
 from tests.unit.engine.samples import LEFT_HALF, encode, moving, opened, photo, psnr, run, run_on, samples
 
 ANIMATED = [Format.GIF, Format.WEBP, Format.PNG, Format.AVIF]

@@ -11,8 +11,8 @@ from PIL.ExifTags import IFD
 
 from services.blur_worker.engine.raster import Raster, Samples
 from services.blur_worker.engine.tiff import encode_tiff
-from services.common.errors import ImageError
-from services.common.spec import Format, Gaussian, Solid
+from services.common.domain.errors import ImageError
+from services.common.domain.spec import Format, Gaussian, Solid
 from tests.unit.engine.png_maker import make_png
 from tests.unit.engine.samples import LEFT_HALF, opened, photo_16, run, samples
 

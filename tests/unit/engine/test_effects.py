@@ -3,7 +3,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from services.common.spec import Effect, Gaussian, Pixelate, Region, Solid
+from services.common.domain.spec import Effect, Gaussian, Pixelate, Region, Solid
 from tests.unit.engine.samples import MIDDLE, encode, opened, photo, photo_16, psnr, run, run_on, samples, whole_photo
 
 

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image, ImageCms, JpegImagePlugin
 from PIL.TiffImagePlugin import PREDICTOR
 
-from services.common.spec import Format, Gaussian, Region, Solid
+from services.common.domain.spec import Format, Gaussian, Region, Solid
 from tests.unit.engine.samples import (
     FORMATS,
     LEFT_HALF,

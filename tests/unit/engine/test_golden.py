@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from services.blur_worker.engine.gaussian import blur, compiled, plain, scheme_of
 from services.blur_worker.engine.raster import Samples
 from services.blur_worker.engine.regions import mask_of
-from services.common.spec import BlurSpec, Effect, Gaussian, Pixelate, Region, Solid
+from services.common.domain.spec import BlurSpec, Effect, Gaussian, Pixelate, Region, Solid
 from tests.unit.engine import reference
 from tests.unit.engine.samples import encode, opened, photo, run, samples, whole_photo
 

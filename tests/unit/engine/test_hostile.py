@@ -11,8 +11,8 @@ from PIL import Image, ImageFile
 
 from services.blur_worker.engine import Limits
 from services.blur_worker.engine.picture import ANIMATED
-from services.common.errors import ImageError, Reason
-from services.common.spec import Format, Gaussian, Solid
+from services.common.domain.errors import ImageError, Reason
+from services.common.domain.spec import Format, Gaussian, Solid
 from tests import fuzz
 from tests.unit.engine.samples import FORMATS, encode, moving, photo, run
 

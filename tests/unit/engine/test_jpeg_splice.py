@@ -11,7 +11,7 @@ from services.blur_worker.engine.jpeg.grid import plan_as_stored
 from services.blur_worker.engine.jpeg.markers import Stream
 from services.blur_worker.engine.jpeg.reading import read_sequential
 from services.blur_worker.engine.regions import mask_of
-from services.common.spec import BlurSpec, Effect, Gaussian, Pixelate, Region, Solid
+from services.common.domain.spec import BlurSpec, Effect, Gaussian, Pixelate, Region, Solid
 from tests.unit.engine.jpeg_planes import stored, turned
 from tests.unit.engine.samples import LEFT_HALF, MIDDLE, encode, opened, photo, psnr, run, samples, whole_photo
 

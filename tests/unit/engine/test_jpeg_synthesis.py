@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from services.blur_worker.engine import compiling
-from services.common.spec import Gaussian
+from services.common.domain.spec import Gaussian
 from tests.unit.engine.jpeg_planes import gaussian, header, stored, synthesized, turned
 from tests.unit.engine.samples import encode, opened, photo, psnr, run, samples, whole_photo
 

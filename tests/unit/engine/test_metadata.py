@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, PngImagePlugin, TiffImagePlugin
 from PIL.ExifTags import IFD
 
-from services.common.spec import Format, Gaussian
+from services.common.domain.spec import Format, Gaussian
 from tests.unit.engine.samples import FORMATS, MIDDLE, encode, moving, opened, photo, run
 
 MARK = b"SECRET-MARK"

@@ -1,7 +1,7 @@
 import pytest
 from PIL import Image, ImageOps
 
-from services.common.spec import Format, Region, Solid
+from services.common.domain.spec import Format, Region, Solid
 from tests.unit.engine.samples import encode, moving, opened, photo, psnr, run, samples
 
 

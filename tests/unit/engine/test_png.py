@@ -12,8 +12,8 @@ from PIL import Image
 from services.blur_worker.engine import compiling, png
 from services.blur_worker.engine.png.chunks import chunks
 from services.blur_worker.engine.raster import Raster, Samples
-from services.common.errors import ImageError, Reason
-from services.common.spec import Format, Gaussian, Solid
+from services.common.domain.errors import ImageError, Reason
+from services.common.domain.spec import Format, Gaussian, Solid
 from tests.unit.engine.png_maker import chunk, make_png
 from tests.unit.engine.samples import LEFT_HALF, encode, opened, photo, run, samples, whole_photo
 

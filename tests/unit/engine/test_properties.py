@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from services.blur_worker.engine.effects import apply
 from services.blur_worker.engine.gaussian import blur
 from services.blur_worker.engine.raster import Raster, Samples
-from services.common.spec import BlurSpec, Effect, Gaussian, Pixelate, Region, Solid
+from services.common.domain.spec import BlurSpec, Effect, Gaussian, Pixelate, Region, Solid
 from tests.unit.engine.samples import LIMITS, encode, opened, samples
 
 SIGMAS = st.floats(0.05, 120)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from services.common.spec import Effect, Format, Gaussian, Pixelate, Region, Solid
+from services.common.domain.spec import Effect, Format, Gaussian, Pixelate, Region, Solid
 from tests.unit.engine.samples import LEFT_HALF, MIDDLE, encode, opened, photo, photo_16, psnr, run, run_on, samples
 
 EFFECTS = [Gaussian(5), Pixelate(8), Solid("#00ff00")]

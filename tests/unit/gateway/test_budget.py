@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from services.common.errors import Busy
-from services.gateway import budget
-from services.gateway.budget import Budget
+from services.common.domain.errors import Busy
+from services.gateway.rpc import byte_budget
+from services.gateway.rpc.byte_budget import Budget
 
 
 async def hold(limit: Budget, size: int, until: asyncio.Event, order: list[int] | None = None) -> None:
@@ -55,14 +55,14 @@ def test_what_a_message_does_not_need_is_given_back() -> None:
 
 
 def test_a_call_without_room_is_sent_away_and_those_behind_it_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(budget, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(byte_budget, "PATIENCE_SECONDS", 0.05)
 
     async def run() -> None:
         limit, done = Budget(10), asyncio.Event()
         async with limit.reserve(5):
             large = asyncio.create_task(hold(limit, 6, done))
             await settle()
-            monkeypatch.setattr(budget, "PATIENCE_SECONDS", 10)
+            monkeypatch.setattr(byte_budget, "PATIENCE_SECONDS", 10)
             small = asyncio.create_task(hold(limit, 5, done))
             with pytest.raises(Busy) as caught:
                 await large

@@ -7,11 +7,11 @@ from uuid import UUID, uuid4
 import pytest
 
 from services.common.db.models import Image, Order
-from services.common.db.orders import Snapshot
-from services.common.errors import NotFound, Unavailable
-from services.gateway import feed as module
-from services.gateway.feed import KEPT_CHANGES, Feed
-from services.gateway.use_cases import Changed
+from services.common.db.orders.orders import Snapshot
+from services.common.domain.errors import NotFound, Unavailable
+from services.gateway.orders import feed as module
+from services.gateway.orders.feed import KEPT_CHANGES, Feed
+from services.gateway.orders.use_cases import Changed
 
 ORDER = uuid4()
 FOREVER = 3600.0

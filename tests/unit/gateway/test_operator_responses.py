@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.gateway.operator_responses import percentile, redacted
+from services.gateway.operator.responses import percentile, redacted
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,9 @@
 
 from datetime import UTC, datetime
 
-from services.common.errors import Reason
-from services.mailer.contents import Confirm, FailedImage, Goodbye, OrderReady, Weekly
-from services.mailer.markup import parse, split_subject
+from services.common.domain.errors import Reason
+from services.mailer.content.markup import parse, split_subject
+from services.mailer.content.models import Confirm, FailedImage, Goodbye, OrderReady, Weekly
 
 ORDER_ID = "3f2b8a52-5f4e-4d4b-9f63-8f7d2f1c9a10"
 URL = "https://blur.example.org/unsubscribe?token=" + "aB-_9." * 20

@@ -3,7 +3,7 @@
 import pytest
 from email_validator import validate_email
 
-from services.mailer.addresses import parse_recipient
+from services.mailer.mime.addresses import parse_recipient
 
 
 @pytest.mark.parametrize("domain", ["straße.de", "пример.рф", "βόλος.com", "example.org", "BÜCHER.example.com"])

@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.mailer.markup import Block, Span, parse, split_subject
-from services.mailer.render import Renderer
-from services.mailer.subscriber_letters import weekly_words
+from services.mailer.content.markup import Block, Span, parse, split_subject
+from services.mailer.content.render import Renderer
+from services.mailer.content.subscriber_emails import weekly_words
 from tests.unit.mailer.letters import URL, weekly
 
 CONTENT = (

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.mailer import message
-from services.mailer.addresses import parse_recipient, parse_sender
-from services.mailer.contents import Content, Weekly
-from services.mailer.message import Stationery
-from services.mailer.render import Renderer
+from services.mailer.content.models import Content, Weekly
+from services.mailer.content.render import Renderer
+from services.mailer.mime import message
+from services.mailer.mime.addresses import parse_recipient, parse_sender
+from services.mailer.mime.message import Stationery
 from tests.support.letter_lint import lint
 from tests.unit.mailer.letters import URL, confirm, order_ready, weekly
 from tests.unit.mailer.test_render import ALL

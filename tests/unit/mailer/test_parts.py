@@ -3,7 +3,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.mailer.parts import _END_BYTES, _ENTRY_BYTES, MAX_PARTS, archive_capacity, plan_parts
+from services.mailer.content.parts import _END_BYTES, _ENTRY_BYTES, MAX_PARTS, archive_capacity, plan_parts
 
 sizes_and_capacity = st.tuples(st.lists(st.integers(0, 5000), max_size=40), st.integers(4000, 60_000))
 

@@ -3,11 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from services.common.errors import Reason
-from services.mailer import render
-from services.mailer.contents import Content, FailedImage
-from services.mailer.languages import LANGUAGES
-from services.mailer.render import Renderer
+from services.common.domain.errors import Reason
+from services.mailer.content import render
+from services.mailer.content.languages import LANGUAGES
+from services.mailer.content.models import Content, FailedImage
+from services.mailer.content.render import Renderer
 from tests.support.letter_lint import Page
 from tests.unit.mailer.letters import ORDER_ID, URL, confirm, goodbye, order_ready, weekly
 

@@ -1,6 +1,6 @@
 import pytest
 
-from services.common.errors import ConfigurationError
+from services.common.domain.errors import ConfigurationError
 from services.mailer.settings import MailerSettings
 
 

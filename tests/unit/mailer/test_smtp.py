@@ -10,10 +10,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from services.common.orders import MAX_LETTER_ATTEMPTS
+from services.common.domain.orders import MAX_LETTER_ATTEMPTS
 from services.mailer.retries import retry_delay
-from services.mailer.senders import Envelope, NotTaken, Refused, tidy
-from services.mailer.smtp import SmtpSender
+from services.mailer.smtp.sender import Envelope, NotTaken, Refused, tidy
+from services.mailer.smtp.smtp_sender import SmtpSender
 
 GOOD = {
     "CONNECT": "220 ready",

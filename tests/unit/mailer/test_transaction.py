@@ -1,8 +1,8 @@
 import pytest
 
-from services.mailer.explaining import concerns, explain
 from services.mailer.settings import MailerSettings
-from services.mailer.transaction import _no_such_mailbox
+from services.mailer.smtp.reply_explanations import concerns, explain
+from services.mailer.smtp.transaction import _no_such_mailbox
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.stack.letters import OWN_NAMES, safe_name, slug
+from services.stack.stored_emails import OWN_NAMES, safe_name, slug
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,10 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from services.common.errors import ConfigurationError
+from services.common.domain.errors import ConfigurationError
 from services.stack.address import reachable, split_address
+from services.stack.data_folder import Places
 from services.stack.environment import service_environment
-from services.stack.places import Places
 from services.stack.plan import default_plan
 from services.stack.settings import StackSettings
 

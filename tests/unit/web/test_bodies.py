@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
-from services.web import multipart
-from services.web.multipart import BadForm, Form, read_form
-from services.web.pieces import Pieces
+from services.web.orders import multipart
+from services.web.orders.body import Pieces
+from services.web.orders.multipart import BadForm, Form, read_form
 
 
 async def stream(*pieces: bytes) -> AsyncIterator[bytes]:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from starlette.responses import PlainTextResponse
 
-from services.web.boundary import Boundary
+from services.web.http.boundary import Boundary
 
 HOSTS = frozenset({"localhost", "127.0.0.1", "::1", "blur.example.org"})
 

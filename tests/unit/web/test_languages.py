@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from starlette.requests import Request
 
-from services.web.languages import NAMES, choose, plural_form, texts
+from services.web.http.languages import NAMES, choose, plural_form, texts
 
 WEB = Path(__file__).parents[3] / "services" / "web"
 

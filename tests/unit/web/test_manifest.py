@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from imageblur.v1 import order_pb2
 
-from services.web.languages import texts
-from services.web.manifest import BadManifest, parse, spec_of
+from services.web.http.languages import texts
+from services.web.orders.manifest import BadManifest, parse, spec_of
 
 
 def manifest(**changes: Any) -> bytes:

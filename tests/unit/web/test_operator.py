@@ -4,10 +4,10 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from services.web.languages import texts
+from services.web.http.languages import texts
 from services.web.operator import sessions
 from services.web.operator.charts import HEIGHT, Series, bars, lines
-from services.web.operator.lasting import lasting
+from services.web.operator.durations import lasting
 from services.web.operator.sessions import Sessions
 from services.web.settings import WebSettings
 

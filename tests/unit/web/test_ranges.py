@@ -1,6 +1,6 @@
 import pytest
 
-from services.web.downloads import Part, parse_range
+from services.web.orders.downloads import Part, parse_range
 
 
 @pytest.mark.parametrize(

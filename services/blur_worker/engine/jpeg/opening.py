@@ -17,8 +17,8 @@ from services.blur_worker.engine.raster import raster_of
 from services.blur_worker.engine.reading import pillow_ours
 from services.blur_worker.engine.sizes import MAX_SIDE, check_pixels
 from services.blur_worker.engine.writing import write
-from services.common.errors import ImageError
-from services.common.spec import BlurSpec, Format
+from services.common.domain.errors import ImageError
+from services.common.domain.spec import BlurSpec, Format
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from services.blur_worker.engine.picture import Blurred, Limits
 from services.blur_worker.engine.reading import read
 from services.blur_worker.engine.regions import mask_of
 from services.blur_worker.engine.stopwatch import Stopwatch
-from services.common.spec import BlurSpec, Format
+from services.common.domain.spec import BlurSpec, Format
 
 NAME = "jpeg-splice"
 

@@ -9,7 +9,7 @@ from services.blur_worker.engine.jpeg.opening import open_jpeg
 from services.blur_worker.engine.jpeg.writing import write
 from services.blur_worker.engine.picture import Blurred, Limits
 from services.blur_worker.engine.stopwatch import Stopwatch
-from services.common.spec import BlurSpec, Format, Gaussian
+from services.common.domain.spec import BlurSpec, Format, Gaussian
 
 NAME = "jpeg-synthesis"
 

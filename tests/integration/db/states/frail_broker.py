@@ -5,11 +5,11 @@ from uuid import UUID
 
 from dramatiq import Message
 
-from services.common.messages import BLUR_QUEUE, MAIL_QUEUE, MAILING_QUEUE
+from services.common.infra.messages import BLUR_QUEUE, MAIL_QUEUE, MAILING_QUEUE
 
 
 class FrailBroker:
-    """What senders use of `services.common.broker.Broker`."""
+    """What senders use of `services.common.infra.broker.Broker`."""
 
     def __init__(self) -> None:
         self.queues: dict[str, list[UUID]] = {BLUR_QUEUE: [], MAIL_QUEUE: [], MAILING_QUEUE: []}

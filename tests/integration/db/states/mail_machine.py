@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 from sqlalchemy import update
 
-from services.common.blobs import BlobStore
-from services.common.db import letters
 from services.common.db.engine import Database
-from services.common.db.letters import Claim
+from services.common.db.mail import emails
+from services.common.db.mail.emails import Claim
 from services.common.db.models import Letter
-from services.common.errors import FailedPrecondition, InvalidArgument, NotFound, Reason
+from services.common.domain.errors import FailedPrecondition, InvalidArgument, NotFound, Reason
+from services.common.infra.blobs import BlobStore
 from tests.integration.db.states.invariants import DELIVERY, LETTER, ORDER, open_in
 from tests.integration.db.states.order_machine import LEASE, PAST, OrderMachine
 from tests.integration.db.states.picking import nth, which
@@ -89,14 +89,14 @@ class MailMachine(OrderMachine):
         with self.database.write() as session:
             match outcome:
                 case "sent":
-                    recorded = letters.sent(session, claim, smtp_reply="250 ok")
+                    recorded = emails.sent(session, claim, smtp_reply="250 ok")
                     self.sent[claim.letter_id] += recorded
                 case "failed":
-                    recorded = letters.failed(session, claim, Reason.MAIL_REFUSED, "550 no such user")
+                    recorded = emails.failed(session, claim, Reason.MAIL_REFUSED, "550 no such user")
                 case "cancelled":
-                    recorded = letters.cancelled(session, claim)
+                    recorded = emails.cancelled(session, claim)
                 case _:
-                    recorded = letters.release(session, claim, delay=LEASE, message="451 later")
+                    recorded = emails.release(session, claim, delay=LEASE, message="451 later")
         assert recorded == held
         assert recorded or read_rows(self.database) == self.rows, "a stale claim has changed something"
 
@@ -106,7 +106,7 @@ class MailMachine(OrderMachine):
         claim = nth(self.letter_claims, index)
         held = self._holds(claim)
         with self.database.write() as session:
-            new = letters.insert_parts(session, claim, parts)
+            new = emails.insert_parts(session, claim, parts)
         for letter_id in new:
             self.broker.letters.append(letter_id)
         assert held or read_rows(self.database) == self.rows, "a stale claim has changed something"
@@ -137,7 +137,7 @@ class MailMachine(OrderMachine):
         claim = nth(self.letter_claims, index)
         held = self._holds(claim)
         with self.database.write() as session:
-            assert letters.extend(session, claim, lease_seconds=LEASE) == held
+            assert emails.extend(session, claim, lease_seconds=LEASE) == held
         assert held or read_rows(self.database) == self.rows, "a stale claim has changed something"
 
     @precondition(lambda self: self.letter_claims)
@@ -146,7 +146,7 @@ class MailMachine(OrderMachine):
         claim = nth(self.letter_claims, index)
         lapsed = self._holds(claim) and self.rows.letters[claim.letter_id].lease_until == PAST
         with self.database.write() as session:
-            assert letters.take_back(session, claim) == lapsed
+            assert emails.take_back(session, claim) == lapsed
         assert lapsed or read_rows(self.database) == self.rows, "a live claim was taken back"
 
     @rule()
@@ -175,12 +175,12 @@ class MailMachine(OrderMachine):
         row = self.rows.letters.get(letter_id)
         sent = row is not None and row.state == "QUEUED" and row.enqueued_at is not None
         with self.database.write() as session:
-            claim = letters.claim(session, letter_id, lease_seconds=LEASE)
+            claim = emails.claim(session, letter_id, lease_seconds=LEASE)
         assert (claim is not None) == sent
         if claim:
             for late in [earlier for earlier in self.letter_claims if earlier.letter_id == letter_id]:
                 with self.database.write() as session:
-                    assert not letters.sent(session, late, smtp_reply="250 ok"), "a lost claim is recorded"
+                    assert not emails.sent(session, late, smtp_reply="250 ok"), "a lost claim is recorded"
             self.letter_claims.append(claim)
 
     def _holds(self, claim: Claim) -> bool:

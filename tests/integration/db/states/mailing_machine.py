@@ -6,11 +6,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from sqlalchemy import update
 
-from services.common.db import batches, letters, mailings, outbox, subscribers
-from services.common.db.batches import Batch, Go, Reader
 from services.common.db.engine import Database
+from services.common.db.mail import batches, emails, mailings, subscribers
+from services.common.db.mail.batches import Batch, Go, Reader
 from services.common.db.models import Letter, Mailing
-from services.common.errors import Reason
+from services.common.db.queues import outbox
+from services.common.domain.errors import Reason
 from tests.integration.db.states.invariants import LETTER, check_step
 from tests.integration.db.states.picking import nth, which
 from tests.integration.db.states.rows import Row, empty, read_rows
@@ -67,14 +68,14 @@ class MailingMachine(RuleBasedStateMachine):
         with self.database.write() as session:
             match outcome:
                 case "sent":
-                    assert letters.sent(session, reader.claim, smtp_reply="250 ok")
+                    assert emails.sent(session, reader.claim, smtp_reply="250 ok")
                     self.handed.add(reader.claim.letter_id)
                 case "bounced":
                     assert reader.claim.subscriber_id
                     subscribers.suppress(session, reader.claim.subscriber_id, "550 5.1.1 no such user")
-                    assert letters.failed(session, reader.claim, Reason.MAIL_REFUSED, "550 5.1.1 no such user")
+                    assert emails.failed(session, reader.claim, Reason.MAIL_REFUSED, "550 5.1.1 no such user")
                 case "released":
-                    assert letters.release(session, reader.claim, delay=0, message="451 later")
+                    assert emails.release(session, reader.claim, delay=0, message="451 later")
                 case _:
                     self.handed.add(reader.claim.letter_id)
 
@@ -132,7 +133,7 @@ class MailingMachine(RuleBasedStateMachine):
             lapsed = outbox.lapsed_letters(session, limit=99)
         for claim in lapsed:
             with self.database.write() as session:
-                letters.take_back(session, claim)
+                emails.take_back(session, claim)
         with self.database.write() as session:
             assert not outbox.due_letters(session, limit=99), "letters of mailings have no messages of their own"
             mailings.finish(session)

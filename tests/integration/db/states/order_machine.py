@@ -8,19 +8,19 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from sqlalchemy import update
 
-from services.common.blobs import BlobStore
-from services.common.broker import Broker
-from services.common.db import images, orders
 from services.common.db.engine import Database
-from services.common.db.images import Claim, Failure, Success
 from services.common.db.models import Image, Letter, Order
-from services.common.db.orders import NewImage, NewOrder
-from services.common.errors import Reason
-from services.common.messages import blur_image, send_letter
-from services.common.orders import MAX_ATTEMPTS
-from services.common.spec import BlurSpec
-from services.common.tokens import Tokens
-from services.gateway.use_cases import UseCases
+from services.common.db.orders import images, orders
+from services.common.db.orders.images import Claim, Failure, Success
+from services.common.db.orders.orders import NewImage, NewOrder
+from services.common.domain.errors import Reason
+from services.common.domain.orders import MAX_ATTEMPTS
+from services.common.domain.spec import BlurSpec
+from services.common.infra.blobs import BlobStore
+from services.common.infra.broker import Broker
+from services.common.infra.messages import blur_image, send_letter
+from services.common.infra.tokens import Tokens
+from services.gateway.orders.use_cases import UseCases
 from services.scheduler.sweep import Sweep
 from tests.integration.db.states.frail_broker import FrailBroker
 from tests.integration.db.states.invariants import IMAGE as IMAGE_ARROWS

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from sqlalchemy import update
 
-from services.common.db import subscribers
 from services.common.db.engine import Database
+from services.common.db.mail import subscribers
 from services.common.db.models import Subscriber
 from tests.integration.db.states.invariants import check_step
 from tests.integration.db.states.picking import nth, which

@@ -12,10 +12,12 @@ import pytest
 from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
-from services.common.db import deliveries, images, letters, orders, outbox, unowned_blobs, windows
 from services.common.db.engine import Database
+from services.common.db.mail import deliveries, emails
 from services.common.db.models import Image, Letter
-from services.common.orders import DeliveryState, OrderState
+from services.common.db.orders import images, orders, unowned_blobs, windows
+from services.common.db.queues import outbox
+from services.common.domain.orders import DeliveryState, OrderState
 from tests.integration.db.conftest import Place
 from tests.integration.db.states.invariants import DELIVERY, IMAGE, LETTER, check_moment, open_in
 from tests.integration.db.states.order_machine import FAILURE, SUCCESS
@@ -71,16 +73,16 @@ class Crowd:
             return
         letter_id = chance.choice(ids)
         with self.database.write() as session:
-            claim = letters.claim(session, letter_id, lease_seconds=chance.choice([HASTY, 60]))
+            claim = emails.claim(session, letter_id, lease_seconds=chance.choice([HASTY, 60]))
         if claim is None:
             return
         with self.database.write() as session:
-            letters.insert_parts(session, claim, 3)
+            emails.insert_parts(session, claim, 3)
         with self.database.write() as session:
             if chance.random() < 0.3:
-                letters.release(session, claim, delay=0, message="451 later")
+                emails.release(session, claim, delay=0, message="451 later")
                 return
-            sent = letters.sent(session, claim, smtp_reply="250 ok")
+            sent = emails.sent(session, claim, smtp_reply="250 ok")
         self._count(self.letters_sent, letter_id, sent)
 
     def sweep(self, _chance: random.Random) -> None:
@@ -91,7 +93,7 @@ class Crowd:
         for claim in lapsed:
             self._write(partial(images.take_back, claimed=claim, window=WINDOW))
         for letter in lapsed_letters:
-            self._write(partial(letters.take_back, claimed=letter))
+            self._write(partial(emails.take_back, claimed=letter))
         for order_id in underfilled:
             with self.database.write() as session:
                 if orders.lock(session, order_id):
@@ -123,7 +125,7 @@ class Crowd:
             owners = session.scalars(select(Image.owner).where(Image.owner.is_not(None))).all()
             senders = session.scalars(select(Letter.owner).where(Letter.owner.is_not(None))).all()
         self._write(lambda session: images.renew(session, [owner for owner in owners if owner], lease_seconds=HASTY))
-        self._write(lambda session: letters.renew(session, [owner for owner in senders if owner], lease_seconds=HASTY))
+        self._write(lambda session: emails.renew(session, [owner for owner in senders if owner], lease_seconds=HASTY))
 
     def _write(self, statement: Callable[[Session], object]) -> None:
         with self.database.write() as session:

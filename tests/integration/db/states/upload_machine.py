@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from sqlalchemy import select, update
 
-from services.common.db import idempotency, unowned_blobs
 from services.common.db.engine import Database
-from services.common.db.idempotency import Request
 from services.common.db.models import UnownedBlobs
-from services.common.errors import InvalidArgument
+from services.common.db.orders import idempotency, unowned_blobs
+from services.common.db.orders.idempotency import Request
+from services.common.domain.errors import InvalidArgument
 from tests.integration.db.states.picking import nth, which
 from tests.integration.db.states.rows import empty
 

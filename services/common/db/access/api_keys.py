@@ -1,0 +1,145 @@
+"""Statements about API keys. Each change is written into the audit by its transaction."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+from sqlalchemy import case, or_, select, update
+from sqlalchemy.orm import Session
+
+from services.common.db.access import audit
+from services.common.db.access.audit import Deed
+from services.common.db.clock import SECOND, now
+from services.common.db.models import ApiKey, table
+from services.common.domain import api_keys
+from services.common.domain.api_keys import Role
+from services.common.domain.errors import FailedPrecondition, NotFound
+
+_KEYS = table(ApiKey)
+_LIVE = select(
+    _KEYS.c.id,
+    _KEYS.c.role,
+    _KEYS.c.digest,
+    _KEYS.c.expires_at,
+    _KEYS.c.former_digest,
+    _KEYS.c.former_until,
+    now().label("read_at"),
+).where(_KEYS.c.revoked_at.is_(None), or_(_KEYS.c.expires_at.is_(None), _KEYS.c.expires_at > now()))
+
+
+@dataclass(frozen=True)
+class Live:
+    """A digest that opens the gateway."""
+
+    key_id: UUID
+    role: Role
+    digest: str
+    seconds: float | None
+    """For so long from now; None: until it is revoked."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """A key that was made: the only time that it is known."""
+
+    row: ApiKey
+    key: str
+
+
+def create(session: Session, deed: Deed, *, name: str, role: Role, seconds: int | None) -> Made:
+    """Make a key that works for so many seconds, or until it is revoked."""
+    key = api_keys.new_key()
+    time = _time(session)
+    row = ApiKey(
+        id=uuid4(),
+        name=name,
+        role=role,
+        digest=api_keys.digest(key),
+        hint=api_keys.hint(key),
+        created_at=time,
+        created_by=deed.principal,
+        expires_at=None if seconds is None else time + seconds * SECOND,
+    )
+    session.add(row)
+    audit.record(session, deed, f"apiKeys/{row.id}", role=role, expires=seconds is not None)
+    session.flush()
+    return Made(row, key)
+
+
+def rotate(session: Session, deed: Deed, key_id: UUID, *, keep_seconds: int) -> Made:
+    """Replace what opens the gateway, and keep the identity: limits and repeated requests go on as the same one's.
+
+    The former key still works for `keep_seconds`.
+
+    Raises:
+        NotFound: There is no such key.
+        FailedPrecondition: It was revoked or has expired.
+    """
+    row, time = _locked(session, key_id), _time(session)
+    if row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= time):
+        raise FailedPrecondition("KEY_ENDED", f"apiKeys/{key_id}", "the key was revoked or has expired: make a new one")
+    key = api_keys.new_key()
+    row.former_digest, row.former_until = (row.digest, time + keep_seconds * SECOND) if keep_seconds else (None, None)
+    row.digest, row.hint, row.rotated_at = api_keys.digest(key), api_keys.hint(key), time
+    audit.record(session, deed, f"apiKeys/{key_id}", keep_seconds=keep_seconds)
+    session.flush()
+    return Made(row, key)
+
+
+def revoke(session: Session, deed: Deed, key_id: UUID) -> ApiKey:
+    """End a key; without effect on one that was revoked before.
+
+    Raises:
+        NotFound: There is no such key.
+    """
+    row = _locked(session, key_id)
+    if row.revoked_at is None:
+        row.revoked_at = _time(session)
+        row.former_digest = row.former_until = None
+        audit.record(session, deed, f"apiKeys/{key_id}")
+    session.flush()
+    return row
+
+
+def listed(session: Session, *, after: UUID | None, limit: int, ended: bool) -> Sequence[ApiKey]:
+    """Keys by id; with `ended`, those that were revoked or have expired, too."""
+    query = select(ApiKey).order_by(ApiKey.id).limit(limit)
+    if after:
+        query = query.where(ApiKey.id > after)
+    if not ended:
+        query = query.where(ApiKey.revoked_at.is_(None), or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > now()))
+    return session.scalars(query).all()
+
+
+def live(session: Session) -> list[Live]:
+    """All digests that open the gateway now."""
+    found = []
+    for row in session.execute(_LIVE):
+        seconds = None if row.expires_at is None else (row.expires_at - row.read_at) / SECOND
+        found.append(Live(row.id, Role(row.role), row.digest, seconds))
+        if row.former_digest and row.former_until > row.read_at:
+            former = (row.former_until - row.read_at) / SECOND
+            found.append(Live(row.id, Role(row.role), row.former_digest, min(former, seconds or former)))
+    return found
+
+
+def used(session: Session, key_ids: Iterable[UUID]) -> None:
+    """These were used just now."""
+    session.execute(
+        update(ApiKey)
+        .where(ApiKey.id.in_(list(key_ids)))
+        # Of two gateways one may be late.
+        .values(last_used_at=case((ApiKey.last_used_at > now(), ApiKey.last_used_at), else_=now()))
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _locked(session: Session, key_id: UUID) -> ApiKey:
+    row = session.get(ApiKey, key_id, with_for_update=True)
+    if row is None:
+        raise NotFound("API key", str(key_id))
+    return row
+
+
+def _time(session: Session) -> int:
+    return session.scalar(select(now())) or 0

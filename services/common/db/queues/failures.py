@@ -1,0 +1,118 @@
+"""Statements about images and letters that were given up: which there are, and how many for each reason."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+from uuid import UUID
+
+from sqlalchemy import Row, Select, case, func, literal, select, tuple_, union_all
+from sqlalchemy.orm import Session
+
+from services.common.db.models import Delivery, Image, Letter
+from services.common.domain.errors import Reason
+from services.common.domain.orders import RETRIABLE, ImageState
+
+Kind = Literal["IMAGE", "LETTER"]
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which failures; None does not narrow."""
+
+    kind: Kind | None = None
+    reason: Reason | None = None
+    order_id: UUID | None = None
+
+
+@dataclass(frozen=True)
+class Place:
+    """After which failure a page begins."""
+
+    kind: Kind
+    time: int
+    id: UUID
+
+
+# A letter keeps the mail server's words, whose first digit says whether it refused it for good.
+_LETTER_REASON = func.coalesce(
+    Delivery.reason,
+    case((Letter.smtp_reply.like("5%"), Reason.MAIL_REFUSED.value), else_=Reason.MAIL_UNREACHABLE.value),
+)
+_OF_IMAGES = select(
+    literal("IMAGE").label("kind"),
+    Image.id.label("id"),
+    Image.order_id.label("order_id"),
+    Image.position.label("position"),
+    Image.reason.label("reason"),
+    Image.message.label("message"),
+    Image.attempts.label("attempts"),
+    func.coalesce(Image.finished_at, 0).label("time"),
+    case((Image.reason.in_(RETRIABLE), 1), else_=0).label("retriable"),
+).where(Image.state == ImageState.FAILED, ~Image.dropped)
+_OF_LETTERS = (
+    select(
+        literal("LETTER").label("kind"),
+        Letter.id.label("id"),
+        Delivery.order_id.label("order_id"),
+        Letter.part.label("position"),
+        _LETTER_REASON.label("reason"),
+        Letter.smtp_reply.label("message"),
+        Letter.attempts.label("attempts"),
+        func.coalesce(Letter.started_at, Letter.enqueued_at, 0).label("time"),
+        case((Letter.mailing_id.is_(None), 1), else_=0).label("retriable"),
+    )
+    .outerjoin(Delivery, Delivery.id == Letter.delivery_id)
+    .where(Letter.state == "FAILED", ~Letter.dropped)
+)
+
+
+def page(session: Session, which: Filter, *, after: Place | None, limit: int) -> list[Row[tuple[object, ...]]]:
+    """Failures, images first, the newest first of each."""
+    found: list[Row[tuple[object, ...]]] = []
+    for kind, query in _narrowed(which).items():
+        inner = query.subquery()
+        columns = inner.c
+        ordered = select(*columns).order_by(columns.time.desc(), columns.id.desc()).limit(limit - len(found))
+        if after and after.kind == kind:
+            ordered = ordered.where(tuple_(columns.time, columns.id) < (after.time, after.id))
+        if len(found) < limit and not (after and after.kind == "LETTER" and kind == "IMAGE"):
+            found.extend(session.execute(ordered))
+    return found
+
+
+def groups(session: Session, which: Filter) -> Sequence[Row[tuple[str, str, int, str | None]]]:
+    """How many there are of each kind and reason, with the words of one of them; the most frequent first."""
+    all_of_them = union_all(*_narrowed(which).values()).subquery()
+    columns = all_of_them.c
+    query = select(
+        columns.kind, columns.reason, func.count().label("count"), func.max(columns.message).label("message")
+    )
+    return session.execute(query.group_by(columns.kind, columns.reason).order_by(func.count().desc())).all()
+
+
+def ids(session: Session, which: Filter, *, retriable: bool, limit: int) -> tuple[list[tuple[Kind, UUID]], int]:
+    """The first of those that the filter lets through, and how many there are in all."""
+    all_of_them = union_all(*_narrowed(which).values()).subquery()
+    query = select(all_of_them.c.kind, all_of_them.c.id)
+    if retriable:
+        query = query.where(all_of_them.c.retriable == 1)
+    total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
+    return [(row.kind, row.id) for row in session.execute(query.limit(limit))], total
+
+
+def kinds(session: Session, failure_ids: Sequence[UUID]) -> dict[UUID, Kind]:
+    """Which of these are images, and which letters."""
+    found: dict[UUID, Kind] = dict.fromkeys(session.scalars(select(Image.id).where(Image.id.in_(failure_ids))), "IMAGE")
+    return found | dict.fromkeys(session.scalars(select(Letter.id).where(Letter.id.in_(failure_ids))), "LETTER")
+
+
+def _narrowed(which: Filter) -> dict[Kind, Select[Any]]:
+    images, letters = _OF_IMAGES, _OF_LETTERS
+    if which.reason:
+        images = images.where(Image.reason == which.reason)
+        letters = letters.where(_LETTER_REASON.in_([which.reason]))
+    if which.order_id:
+        images = images.where(Image.order_id == which.order_id)
+        letters = letters.where(Delivery.order_id == which.order_id)
+    queries: dict[Kind, Select[Any]] = {"IMAGE": images, "LETTER": letters}
+    return {kind: query for kind, query in queries.items() if which.kind in {None, kind}}

@@ -1,0 +1,130 @@
+"""Statements about images and letters that were given up: tried again, or dropped for good."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from services.common.db.clock import now
+from services.common.db.mail import deliveries
+from services.common.db.models import Delivery, Image, Letter, Order
+from services.common.db.orders import orders
+from services.common.domain.orders import RETRIABLE, ImageState, OrderState
+
+
+@dataclass(frozen=True)
+class Retried:
+    """What is tried again, and what is to be done once the transaction is committed."""
+
+    order_id: UUID | None
+    """Whose images are to be moved into the queue."""
+    letter_id: UUID | None
+    position: int = 0
+    """The image's place in its order."""
+
+
+class NotRetriable(Exception):
+    """A failure cannot be tried again; the text says why."""
+
+
+def retry_image(session: Session, image_id: UUID) -> Retried:
+    """Queue a failed image again, as if nothing had happened to it; its order runs again.
+
+    Raises:
+        NotRetriable: It has not failed, its original is gone, or its order has ended for good.
+    """
+    order_id = session.scalar(select(Image.order_id).where(Image.id == image_id))
+    order = order_id and orders.lock(session, order_id)
+    if not order:
+        raise NotRetriable("there is no such image")
+    image = session.get(Image, image_id, populate_existing=True)
+    if image is None or image.state != ImageState.FAILED:
+        raise NotRetriable("the image has not failed")
+    if image.dropped or image.reason not in RETRIABLE:
+        raise NotRetriable("the original was not kept: trying again would not help")
+    if order.state in {OrderState.CANCELLED, OrderState.EXPIRED}:
+        raise NotRetriable(f"the order is {order.state}")
+    image.state, image.reason, image.message = ImageState.QUEUED, None, None
+    image.attempts = image.crashes = image.not_before = 0
+    image.enqueued_at = image.started_at = image.finished_at = None
+    image.tidied, image.revision = False, order.revision
+    # An order that has ended is kept for a time from its end; its next end sets that anew, by what it was at first.
+    kept = order.expires_at - order.finished_at if order.finished_at else None
+    session.execute(
+        update(Order)
+        .where(Order.id == order.id)
+        .values(
+            state=OrderState.RUNNING,
+            failed=Order.failed - 1,
+            finished_at=None,
+            expires_at=Order.expires_at if kept is None else Order.created_at + kept,
+        )
+        .execution_options(synchronize_session=False)
+    )
+    session.flush()
+    return Retried(order.id, None, image.position)
+
+
+def retry_letter(session: Session, letter_id: UUID) -> Retried:
+    """Queue a failed letter again.
+
+    Raises:
+        NotRetriable: It has not failed, or nobody waits for it any more.
+    """
+    letter = session.get(Letter, letter_id)
+    if letter is None:
+        raise NotRetriable("there is no such letter")
+    if letter.delivery_id:
+        _reopen(session, letter.delivery_id)
+    letter = session.get(Letter, letter_id, populate_existing=True, with_for_update=True)
+    if letter is None or letter.state != "FAILED" or letter.dropped:
+        raise NotRetriable("the letter has not failed, or its failure was dropped")
+    if letter.mailing_id:
+        raise NotRetriable("letters of a mailing go out with it or not at all: the next one comes")
+    letter.state, letter.attempts, letter.not_before = "QUEUED", 0, 0
+    letter.enqueued_at = session.scalar(select(now()))
+    session.flush()
+    return Retried(None, letter_id)
+
+
+def _reopen(session: Session, delivery_id: UUID) -> None:
+    order_id = session.scalar(select(Delivery.order_id).where(Delivery.id == delivery_id))
+    order = order_id and orders.lock(session, order_id)
+    if not order or order.state == OrderState.EXPIRED:
+        raise NotRetriable("the order is gone or has expired")
+    being_mailed = deliveries.find_open(session, order.id)
+    if being_mailed and being_mailed.id != delivery_id:
+        raise NotRetriable("the order is being mailed already")
+    reopened = (
+        update(Delivery)
+        .where(Delivery.id == delivery_id, Delivery.state == "FAILED")
+        .values(state="SENDING", finished_at=None)
+        .execution_options(synchronize_session=False)
+    )
+    session.execute(reopened)
+
+
+def drop_image(session: Session, image_id: UUID) -> tuple[UUID, int] | None:
+    """Give a failed image up for good; order and position of the original to remove, None if there was no failure."""
+    row = session.execute(
+        update(Image)
+        .where(Image.id == image_id, Image.state == ImageState.FAILED, ~Image.dropped)
+        # The sweep looks at it once more, should the original not be removed now.
+        .values(dropped=True, tidied=False)
+        .returning(Image.order_id, Image.position)
+        .execution_options(synchronize_session=False)
+    ).one_or_none()
+    return (row.order_id, row.position) if row else None
+
+
+def drop_letter(session: Session, letter_id: UUID) -> bool:
+    """Give a failed letter up for good; False if there was no failure."""
+    dropped = session.scalar(
+        update(Letter)
+        .where(Letter.id == letter_id, Letter.state == "FAILED", ~Letter.dropped)
+        .values(dropped=True)
+        .returning(Letter.id)
+        .execution_options(synchronize_session=False)
+    )
+    return dropped is not None

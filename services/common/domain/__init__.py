@@ -1,0 +1,1 @@
+"""Rules and values of the product: no I/O, no libraries."""

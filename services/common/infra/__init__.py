@@ -1,0 +1,1 @@
+"""Adapters and process plumbing that every service uses: broker, blob store, settings, logs, metrics."""

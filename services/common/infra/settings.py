@@ -1,0 +1,195 @@
+"""Settings from the environment and `.env`: what all services share, and how each loads its own.
+
+A service's settings are one class with a field per setting. The variable is the field's name in capitals behind
+`IMAGEBLUR_`; the field's description is what the documentation says of it.
+"""
+
+import ipaddress
+import os
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+
+from services.common.domain.errors import ConfigurationError
+
+PREFIX = "IMAGEBLUR_"
+MIN_SECRET_LENGTH = 32
+SECRETS_DIR = "/run/secrets"
+"""Where containers have their secrets."""
+
+
+class Settings(BaseSettings):
+    """Base of every settings class."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    @classmethod
+    def load(cls) -> Self:
+        """The settings as set.
+
+        Raises:
+            ConfigurationError: One line for each variable that is wrong, naming it.
+        """
+        folder = os.environ.get(PREFIX + "SECRETS_DIR") or SECRETS_DIR
+        # Others may have secrets of theirs in the usual folder, which are none of our business.
+        ours = Path(folder).is_dir() and os.access(folder, os.R_OK | os.X_OK)
+        try:
+            return cls(_secrets_dir=folder if ours else None)  # type: ignore[call-arg]
+        except SettingsError as error:
+            raise ConfigurationError(f"{PREFIX}SECRETS_DIR: {error.__cause__ or error}") from None
+        except ValidationError as error:
+            raise ConfigurationError("\n".join(map(_describe, error.errors()))) from None
+
+
+def _describe(error: ErrorDetails) -> str:
+    if not error["loc"]:  # of several settings together, which it names itself
+        return error["msg"].removeprefix("Value error, ")
+    name = PREFIX + "_".join(map(str, error["loc"])).upper()
+    return f"{name}: {'must be set' if error['type'] == 'missing' else error['msg'].removeprefix('Value error, ')}"
+
+
+class LogSettings(Settings):
+    """How a service logs, and where secrets are."""
+
+    secrets_dir: str = Field(
+        default=SECRETS_DIR,
+        description="Folder with settings as files, each named after its variable in small letters "
+        "(`imageblur_secret_key`); for secrets of containers. The environment and `.env` come first.",
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="Least severe level logged."
+    )
+    log_format: Literal["text", "json"] = Field(default="text", description="`text` for people, `json` for machines.")
+
+
+class MetricsSettings(LogSettings):
+    """Where a service shows its metrics, and sends its traces."""
+
+    metrics_host: str | None = Field(
+        default=None,
+        description="Where services show metrics for Prometheus (`http://host:port/metrics`, no secrets in them, no "
+        "access control): `127.0.0.1`, or `0.0.0.0` in a network of your own. Without it they show none.",
+    )
+    traces_endpoint: str | None = Field(
+        default=None,
+        description="Where OpenTelemetry traces go, as OTLP over gRPC: `http://host:4317`, or `https://`; needs the "
+        "extra `tracing`. Without it none are made.",
+    )
+
+
+class CommonSettings(MetricsSettings):
+    """What every service that works on orders needs to know."""
+
+    database_url: str = Field(
+        default="sqlite:///data/imageblur.db",
+        description="The database: `sqlite:///` and a path, or `postgresql://user:password@host/name`.",
+    )
+    broker_url: str = Field(
+        default="redis://127.0.0.1:6379/0",
+        description="Valkey or Redis, as `redis://`, `rediss://` or `unix://`. Needs a database of its own.",
+    )
+    blob_url: str = Field(
+        default="data/blobs",
+        description="Where originals and results are kept: a folder, or `s3://bucket/prefix`. Endpoint and region come "
+        "from the usual `AWS_` variables, and so do the credentials unless they are here: `s3://key:secret@bucket/prefix`.",
+    )
+    order_window: int = Field(
+        default_factory=lambda: 2 * (os.cpu_count() or 1),
+        ge=1,
+        description="How many images are in the queue or at work at a time, shared by the orders that have some there "
+        "(each at least one): about twice the number of blur children of all workers. More lets large orders hold up "
+        "small ones, fewer leaves children idle. Default: twice the cores.",
+    )
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, value: str) -> str:
+        if value.startswith("sqlite:///"):
+            return value
+        for scheme in ("postgresql+psycopg://", "postgresql://", "postgres://"):
+            if value.startswith(scheme):
+                return "postgresql+psycopg://" + value.removeprefix(scheme)
+        raise ValueError("must start with sqlite:/// or postgresql://")
+
+    @field_validator("broker_url")
+    @classmethod
+    def _known_broker(cls, value: str) -> str:
+        if not value.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("must start with redis://, rediss:// or unix://")
+        return value
+
+
+class SigningSettings(Settings):
+    """What services that make or check signed tokens need."""
+
+    secret_key: SecretStr = Field(
+        min_length=MIN_SECRET_LENGTH,
+        description="Signs the tokens in letters; at least 32 characters, the same for gateway and mailer. `make run` "
+        "makes one and keeps it in its data folder.",
+    )
+    former_secret_keys: SecretStr = Field(
+        default=SecretStr(""),
+        description="Keys that signed tokens before, separated by commas: what they signed is still taken. To change "
+        "IMAGEBLUR_SECRET_KEY, put the old one here, first at the gateways; links of letters work as long as it stays.",
+    )
+
+    @property
+    def signing_keys(self) -> list[str]:
+        """The key that signs, then those that only verify."""
+        former = self.former_secret_keys.get_secret_value().split(",")
+        return [self.secret_key.get_secret_value(), *(key.strip() for key in former if key.strip())]
+
+    @field_validator("former_secret_keys")
+    @classmethod
+    def _long_enough(cls, value: SecretStr) -> SecretStr:
+        if any(0 < len(key.strip()) < MIN_SECRET_LENGTH for key in value.get_secret_value().split(",")):
+            raise ValueError(f"each key has at least {MIN_SECRET_LENGTH} characters")
+        return value
+
+
+class MailingSettings(Settings):
+    """What scheduler and mailer need for the weekly mailing."""
+
+    mailing_text_dir: Path | None = Field(
+        default=None,
+        description="Folder with the operator's own text of the weekly letter: `en.txt`, `ru.txt` (see "
+        "docs/mailing.md). Without it the letter tells the week's numbers alone.",
+    )
+    mailing_connections: int = Field(
+        default=2,
+        ge=1,
+        description="Connections to the mail server that a mailing uses at a time, over all mailers. Other letters "
+        "have theirs besides (IMAGEBLUR_MAILER_THREADS) and never wait for it.",
+    )
+
+
+class LimitSettings(Settings):
+    """What the gateway tells and the blur worker enforces."""
+
+    max_pixels: int = Field(default=120_000_000, ge=1, description="Most pixels in an image, all its frames together.")
+
+
+def metrics_port(default: int, service: str) -> Any:
+    """The setting for the port of a service's metrics."""
+    description = f"Port of the metrics of {service}, 0 for any free one; each on a machine needs its own."
+    return Field(default=default, ge=0, le=65535, description=description)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, by name or address, is this machine for itself alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,1 @@
+"""OperatorService: queues, failures, mailings, keys, audit."""

@@ -1,0 +1,1 @@
+"""BlurService: orders in, progress and results out."""

@@ -1,0 +1,1 @@
+"""SubscriptionService: the newsletter."""

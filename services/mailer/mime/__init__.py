@@ -1,0 +1,1 @@
+"""The message that travels: MIME parts, addresses, DKIM, archive."""

@@ -1,0 +1,80 @@
+"""What operators ask of the mailers and wait for: done once, and answered in the errand's row."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from services.common.db.clock import from_datetime
+from services.common.db.engine import Database
+from services.common.db.mail import mailings, operator_jobs
+from services.common.db.mail.operator_jobs import Task
+from services.common.domain.errors import ConfigurationError
+from services.common.infra import log
+from services.common.infra.broker import Broker
+from services.common.infra.messages import ErrandKind, send_mailing
+from services.common.newsletter import freeze
+from services.mailer.operator import Checked, Operator
+
+_log = log.get(__name__)
+
+
+@dataclass(frozen=True)
+class RunErrand:
+    """The use case, over what it needs."""
+
+    database: Database
+    broker: Broker
+    operator: Operator
+    concerns: Callable[[], list[str]]
+    """What in the settings may keep letters from arriving."""
+    connections: int
+    """Messages that a mailing begins with."""
+
+    def __call__(self, errand_id: UUID) -> None:
+        """Do it if somebody still waits for it; a second message for it does nothing."""
+        with self.database.write(durable=False) as session:
+            task = operator_jobs.take(session, errand_id)
+        if task is None:
+            return
+        refused = False
+        try:
+            answer = self._do(task)
+        except ConfigurationError as error:
+            refused, answer = True, {"message": str(error)}
+        except Exception:
+            # Whoever waits is told, and the log knows what it was.
+            _log.exception("errand not done", errand=str(errand_id))
+            refused, answer = True, {"message": "a fault of the mailer; its log says more"}
+        with self.database.write(durable=False) as session:
+            operator_jobs.answer(session, errand_id, answer, refused=refused)
+        _log.info("errand", errand=str(errand_id), kind=task.kind.value, refused=refused)
+
+    def _do(self, task: Task) -> Mapping[str, Any]:
+        address, locale = str(task.request.get("address", "")), str(task.request.get("locale", "en"))
+        match task.kind:
+            case ErrandKind.RUN_MAILING:
+                return {"mailing_id": str(self._run_mailing())}
+            case ErrandKind.PREVIEW_MAILING:
+                words = self.operator.preview_mailing(locale)
+                return {"subject": words.subject, "text": words.text, "html": words.html}
+            case ErrandKind.TEST_MAILING:
+                return _checked(self.operator.test_mailing(address, locale))
+            case ErrandKind.CHECK_MAIL:
+                return {**_checked(self.operator.check(address, locale)), "concerns": self.concerns()}
+
+    def _run_mailing(self) -> UUID:
+        until = datetime.now(UTC)
+        with self.database.write() as session:
+            content = freeze(session, until, self.operator.texts)
+            mailing_id = mailings.insert_mailing(
+                session, period=f"manual:{uuid4()}", due_at=from_datetime(until), content=content
+            )
+        assert mailing_id, "nobody else has this period"
+        self.broker.send(send_mailing(mailing_id) for _ in range(self.connections))
+        return mailing_id
+
+
+def _checked(checked: Checked) -> dict[str, Any]:
+    return {"taken": checked.taken, "outcome": checked.outcome, "conversation": list(checked.conversation)}

@@ -1,0 +1,1 @@
+"""Sends messages over SMTP: connections, deadlines, rate limit, replies."""

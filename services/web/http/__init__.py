@@ -1,0 +1,1 @@
+"""What surrounds every page: security headers, problems, templates, languages, server."""

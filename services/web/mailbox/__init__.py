@@ -1,0 +1,1 @@
+"""The pages of the one-machine stack's mailbox."""
