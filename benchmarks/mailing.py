@@ -1,6 +1,6 @@
 """`python -m benchmarks.mailing [--subscribers N]`: a mailing, with mailers and schedulers killed at random.
 
-Two mailers and two schedulers as processes, an SMTP server in this one. Every subscriber must get the letter; a repeat
+Two mailers and two schedulers as processes, an SMTP server in this one. Every subscriber must get the e-mail; a repeat
 is allowed for each connection that a killed mailer had, and carries the same Message-ID. Confirmations, which somebody
 waits for, are asked for meanwhile, and timed.
 """
@@ -32,7 +32,7 @@ from services.common.db.engine import Database
 from services.common.db.mail import subscribers
 from services.common.db.models import Mailing, Subscriber
 from services.common.infra import broker
-from services.common.infra.messages import MAIL_QUEUE, MAILING_QUEUE, send_letter
+from services.common.infra.messages import MAIL_QUEUE, MAILING_QUEUE, send_email
 from tests.support.valkey import start_valkey
 
 MIB = 1 << 20
@@ -41,9 +41,9 @@ _MESSAGE_ID = re.compile(rb"^Message-ID:\s*<([^>]+)>", re.IGNORECASE | re.MULTIL
 
 
 class Sink(asyncio.Protocol):
-    """As little of an SMTP server as takes letters, and remembers who got which."""
+    """As little of an SMTP server as takes e-mails, and remembers who got which."""
 
-    letters: ClassVar[defaultdict[str, Counter[bytes]]] = defaultdict(Counter)
+    emails: ClassVar[defaultdict[str, Counter[bytes]]] = defaultdict(Counter)
     arrived: ClassVar[dict[str, float]] = {}
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -72,11 +72,11 @@ class Sink(asyncio.Protocol):
             return b"354 go on\r\n"
         return b"250-sink\r\n250 SIZE\r\n" if command == b"EHLO" else b"250 ok\r\n"
 
-    def _take(self, letter: bytes) -> bytes:
+    def _take(self, email: bytes) -> bytes:
         self._in_data = False
-        match = _MESSAGE_ID.search(letter)
+        match = _MESSAGE_ID.search(email)
         assert match
-        self.letters[self._recipient][match[1]] += 1
+        self.emails[self._recipient][match[1]] += 1
         self.arrived.setdefault(self._recipient, time.monotonic())
         return b"250 kept\r\n"
 
@@ -158,13 +158,13 @@ def subscribe(database: Database, count: int) -> None:
 
 
 def confirm(database: Database, queues: broker.Broker, number: int) -> float:
-    """Ask for a letter that somebody waits for; when."""
+    """Ask for an e-mail that somebody waits for; when."""
     address = f"waiting{number}@example.org"
     with database.write() as session:
-        letter = subscribers.subscribe(session, email=address, email_key=address, locale="en", confirm=True)
-    assert letter
+        email = subscribers.subscribe(session, email=address, email_key=address, locale="en", confirm=True)
+    assert email
     begin = time.monotonic()
-    queues.send([send_letter(letter)])
+    queues.send([send_email(email)])
     return begin
 
 
@@ -231,13 +231,13 @@ def _watch(
 
 
 def _report(fleet: Fleet, asked: dict[str, float], peaks: list[float], count: int, seconds: float) -> bool:
-    mailing = {address: letters for address, letters in Sink.letters.items() if address.startswith("s")}
-    repeats = sum(letters.total() - 1 for letters in mailing.values())
-    different = sum(len(letters) > 1 for letters in mailing.values())
+    mailing = {address: emails for address, emails in Sink.emails.items() if address.startswith("s")}
+    repeats = sum(emails.total() - 1 for emails in mailing.values())
+    different = sum(len(emails) > 1 for emails in mailing.values())
     allowed = fleet.killed["mailer"] * CONNECTIONS
     waits = sorted(Sink.arrived[address] - at for address, at in asked.items() if address in Sink.arrived)
     quarter = max(1, len(peaks) // 4)
-    print(f"{count:,} subscribers, {len(mailing):,} reached in {seconds:.0f} s: {count / seconds:.0f} letters/s")
+    print(f"{count:,} subscribers, {len(mailing):,} reached in {seconds:.0f} s: {count / seconds:.0f} emails/s")
     print(f"killed: {fleet.killed['mailer']} mailers, {fleet.killed['scheduler']} schedulers")
     print(f"repeats: {repeats} (allowed {allowed}), with another Message-ID: {different}")
     print(

@@ -184,19 +184,19 @@ class Client:
             self._blur.DeleteOrder(blur.DeleteOrderRequest(order_id=order_id), timeout=self._short)
 
     def subscribe(self, email: str, *, locale: str = "") -> bool:
-        """Subscribes to the weekly mailing; True: the address's owner has to confirm by the letter's token."""
+        """Subscribes to the weekly mailing; True: the address's owner has to confirm by the e-mail's token."""
         request = subscription.SubscribeRequest(email=email, locale=locale)
         with translated(self.server):
             return self._subscription.Subscribe(request, timeout=self._short).confirmation_required
 
     def confirm(self, token: str) -> None:
-        """Confirms a subscription with the token from the letter."""
+        """Confirms a subscription with the token from the e-mail."""
         request = subscription.ConfirmSubscriptionRequest(token=token)
         with translated(self.server):
             self._subscription.ConfirmSubscription(request, timeout=self._short)
 
     def unsubscribe(self, *, email: str | None = None, token: str | None = None) -> None:
-        """Ends a subscription, by address or by the token of any weekly letter: one of the two."""
+        """Ends a subscription, by address or by the token of any newsletter: one of the two."""
         if email is not None and token is None:
             request = subscription.UnsubscribeRequest(email=email)
         elif token is not None and email is None:

@@ -22,7 +22,7 @@ from services.common.infra import log, tracing
 from services.common.infra.blobs import BlobStore, MissingBlob
 from services.common.infra.broker import Broker
 from services.common.infra.leases import LEASE_SECONDS, Leases
-from services.common.infra.messages import BLUR_QUEUE, blur_image, send_letter
+from services.common.infra.messages import BLUR_QUEUE, blur_image, send_email
 from services.common.infra.version import ENGINE
 from services.common.refilling import refill_waiting
 
@@ -77,7 +77,7 @@ class BlurImage:
                 self.broker.announce(claim.order_id, ended=True)
             else:
                 self.changed(claim.order_id)
-            self.broker.send([*map(blur_image, follow_up.images), *map(send_letter, follow_up.letters)])
+            self.broker.send([*map(blur_image, follow_up.images), *map(send_email, follow_up.emails)])
         self._tidy(claim, follow_up)
         if follow_up and follow_up.order_ended:
             refill_waiting(self.database, self.broker, self.window)

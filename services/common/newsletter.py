@@ -1,4 +1,4 @@
-"""What the weekly letter tells: the week's numbers and the operator's text, as they are when the mailing is made."""
+"""What the newsletter tells: the week's numbers and the operator's text, as they are when the mailing is made."""
 
 import json
 from datetime import UTC, datetime, timedelta

@@ -19,7 +19,7 @@ from services.common import migrations
 from services.common.db.clock import to_datetime
 from services.common.db.engine import Database
 from services.common.db.mail import subscribers
-from services.common.db.models import Base, Delivery, Image, Letter, Order, Subscriber
+from services.common.db.models import Base, Delivery, Email, Image, Order, Subscriber
 from services.common.db.orders import orders, unowned_blobs
 from services.common.domain.errors import NotFound
 from services.common.domain.orders import blob_prefix
@@ -41,7 +41,7 @@ class People:
     blobs: BlobStore
 
     def export(self, address: str) -> dict[str, Any]:
-        """All that is kept of an address: subscription, orders, images, deliveries, letters; no image's bytes."""
+        """All that is kept of an address: subscription, orders, images, deliveries, e-mails; no image's bytes."""
         with self.database.read() as session:
             subscriber = session.scalar(select(Subscriber).where(Subscriber.email_key == address.casefold()))
             return {
@@ -79,13 +79,13 @@ def _orders_of(session: Session, address: str) -> Sequence[UUID]:
 
 
 def _subscription(session: Session, subscriber: Subscriber) -> dict[str, Any]:
-    letters = session.scalars(select(Letter).where(Letter.subscriber_id == subscriber.id))
-    return {**_values(subscriber), "letters": [_values(letter) for letter in letters]}
+    emails = session.scalars(select(Email).where(Email.subscriber_id == subscriber.id))
+    return {**_values(subscriber), "emails": [_values(email) for email in emails]}
 
 
 def _order(session: Session, order_id: UUID) -> dict[str, Any]:
     deliveries = session.scalars(select(Delivery).where(Delivery.order_id == order_id)).all()
-    letters = select(Letter).where(Letter.delivery_id.in_([delivery.id for delivery in deliveries]))
+    emails = select(Email).where(Email.delivery_id.in_([delivery.id for delivery in deliveries]))
     return {
         **_values(session.get_one(Order, order_id)),
         "images": [
@@ -93,7 +93,7 @@ def _order(session: Session, order_id: UUID) -> dict[str, Any]:
             for image in session.scalars(select(Image).where(Image.order_id == order_id).order_by(Image.position))
         ],
         "deliveries": [_values(delivery) for delivery in deliveries],
-        "letters": [_values(letter) for letter in session.scalars(letters)],
+        "emails": [_values(email) for email in session.scalars(emails)],
     }
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from services.common import migrations
 from services.common.db.access import api_keys
 from services.common.db.access.api_keys import Made
-from services.common.db.access.audit import Deed
+from services.common.db.access.audit import AuditContext
 from services.common.db.clock import to_datetime
 from services.common.db.engine import Database
 from services.common.db.models import ApiKey
@@ -57,14 +57,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _do(database: Database, asked: argparse.Namespace) -> None:
-    deed = {"create": "CreateApiKey", "rotate": "RotateApiKey", "revoke": "RevokeApiKey"}
+    audit_context = {"create": "CreateApiKey", "rotate": "RotateApiKey", "revoke": "RevokeApiKey"}
     if asked.command == "list":
         with database.read() as session:
             for row in api_keys.listed(session, after=None, limit=10_000, ended=asked.all):
                 print(_line(row))
         return
     with database.write() as session:
-        who = Deed("command line", deed[asked.command])
+        who = AuditContext("command line", audit_context[asked.command])
         made: Made | None = None
         match asked.command:
             case "create":

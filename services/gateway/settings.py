@@ -80,8 +80,8 @@ class GatewaySettings(CommonSettings, LimitSettings, SigningSettings):
     max_subscriptions_per_hour: int = Field(
         default=600,
         ge=0,
-        description="Most calls of Subscribe, each of which may send a letter, that a caller may make in an hour; 0: "
-        "as many as they like. Besides, an address gets one confirmation letter an hour at most.",
+        description="Most calls of Subscribe, each of which may send an e-mail, that a caller may make in an hour; 0: "
+        "as many as they like. Besides, an address gets one confirmation e-mail an hour at most.",
     )
     min_free_mb: int = Field(
         default=256,
@@ -99,7 +99,7 @@ class GatewaySettings(CommonSettings, LimitSettings, SigningSettings):
     )
     confirm_subscriptions: bool = Field(
         default=True,
-        description="Asks subscribers to confirm by a letter (double opt-in) before anything else is sent.",
+        description="Asks subscribers to confirm by an e-mail (double opt-in) before anything else is sent.",
     )
 
     @property

@@ -1,4 +1,4 @@
-"""`python -m services.mailer`: send letters until SIGTERM; with a command, what it says, then end."""
+"""`python -m services.mailer`: send e-mails until SIGTERM; with a command, what it says, then end."""
 
 import sys
 

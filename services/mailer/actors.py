@@ -7,25 +7,25 @@ import dramatiq
 
 from services.common.infra import log
 from services.common.infra.broker import Broker
-from services.common.infra.messages import MAIL_QUEUE, MAILING_QUEUE, RUN_ERRAND, SEND_LETTER, SEND_MAILING
+from services.common.infra.messages import MAIL_QUEUE, MAILING_QUEUE, RUN_OPERATOR_JOB, SEND_EMAIL, SEND_MAILING
 
 _log = log.get(__name__)
 
 
 def register(
     broker: Broker,
-    send_letter: Callable[[UUID], None],
+    send_email: Callable[[UUID], None],
     send_mailing: Callable[[UUID], None],
-    run_errand: Callable[[UUID], None],
+    run_operator_job: Callable[[UUID], None],
 ) -> None:
     """Let the broker's messages call the use cases."""
 
-    @dramatiq.actor(broker=broker, queue_name=MAIL_QUEUE, actor_name=SEND_LETTER)
-    def _send_letter(letter_id: str) -> None:
+    @dramatiq.actor(broker=broker, queue_name=MAIL_QUEUE, actor_name=SEND_EMAIL)
+    def _send_email(email_id: str) -> None:
         try:
-            send_letter(UUID(letter_id))
+            send_email(UUID(email_id))
         except Exception:
-            _log.exception("left to the sweep", letter=letter_id)
+            _log.exception("left to the sweep", email=email_id)
 
     @dramatiq.actor(broker=broker, queue_name=MAILING_QUEUE, actor_name=SEND_MAILING)
     def _send_mailing(mailing_id: str) -> None:
@@ -34,9 +34,9 @@ def register(
         except Exception:
             _log.exception("left to the sweep", mailing=mailing_id)
 
-    @dramatiq.actor(broker=broker, queue_name=MAIL_QUEUE, actor_name=RUN_ERRAND)
-    def _run_errand(errand_id: str) -> None:
+    @dramatiq.actor(broker=broker, queue_name=MAIL_QUEUE, actor_name=RUN_OPERATOR_JOB)
+    def _run_operator_job(operator_job_id: str) -> None:
         try:
-            run_errand(UUID(errand_id))
+            run_operator_job(UUID(operator_job_id))
         except Exception:
-            _log.exception("errand given up", errand=errand_id)
+            _log.exception("operator job given up", operator_job=operator_job_id)

@@ -24,12 +24,12 @@ from services.mailer.mime.composer import Postbox
 from services.mailer.mime.dkim import Signer
 from services.mailer.mime.message import Stationery
 from services.mailer.operator import Operator
-from services.mailer.operator_jobs import RunErrand
+from services.mailer.operator_jobs import RunOperatorJob
 from services.mailer.settings import MailerSettings
 from services.mailer.smtp.rate_limit import TokenBucket
 from services.mailer.smtp.reply_explanations import concerns
 from services.mailer.smtp.smtp_sender import SmtpLine, SmtpSender
-from services.mailer.use_cases import RenewLeases, SendLetter
+from services.mailer.use_cases import RenewLeases, SendEmail
 
 _log = log.get("services.mailer")
 
@@ -48,7 +48,7 @@ def setup() -> None:
     sender = smtp_sender(settings)
     bucket = TokenBucket(queues.client, f"{settings.smtp_host}:{settings.smtp_port}", settings.smtp_rate, stopping)
     capacity = archive_capacity(settings.attachment_limit_mb)
-    send_letter = SendLetter(
+    send_email = SendEmail(
         database=database,
         broker=queues,
         leases=leases,
@@ -57,7 +57,7 @@ def setup() -> None:
         sender=sender,
         bucket=bucket,
         send_seconds=settings.smtp_timeout_seconds,
-        letters_per_hour=settings.letters_per_hour,
+        emails_per_hour=settings.emails_per_hour,
     )
     send_mailing = SendMailing(
         database=database,
@@ -73,15 +73,15 @@ def setup() -> None:
     operator = Operator(
         database, postbox, sender, WeeklyDrafting(tokens, settings.public_url), settings.mailing_text_dir
     )
-    run_errand = RunErrand(database, queues, operator, lambda: list(concerns(settings)), connections)
-    register(queues, send_letter, send_mailing, run_errand)
+    run_operator_job = RunOperatorJob(database, queues, operator, lambda: list(concerns(settings)), connections)
+    register(queues, send_email, send_mailing, run_operator_job)
     queues.add_middleware(_Lifecycle(settings, leases, database, stopping))
     queues.add_middleware(Station(database, queues, {MAIL_QUEUE: settings.mailer_threads, MAILING_QUEUE: connections}))
     dramatiq.set_broker(queues)
 
 
 def make_postbox(settings: MailerSettings) -> Postbox:
-    """What writes letters, as it is set."""
+    """What writes e-mails, as it is set."""
     sender = parse_sender(settings.mail_from)
     signer = Signer.load(settings.dkim_key_file, settings.dkim_selector, sender.domain)
     reply_to = parse_sender(settings.mail_reply_to) if settings.mail_reply_to else None

@@ -17,7 +17,7 @@ from services.mailer.smtp.reply_explanations import concerns
 
 
 def main() -> None:
-    """Do what the command says; exits with 1 where a letter was not taken."""
+    """Do what the command says; exits with 1 where an e-mail was not taken."""
     arguments = _parse()
     settings = MailerSettings.load()
     log.configure(settings.log_level, settings.log_format)
@@ -46,7 +46,7 @@ def _parse() -> argparse.Namespace:
     preview.add_argument("folder", type=Path)
     for name, words in (
         ("test-mailing", "send the mailing to one address"),
-        ("check", "send a letter, explain replies"),
+        ("check", "send an e-mail, explain replies"),
     ):
         command = commands.add_parser(name, help=words)
         command.add_argument("address")

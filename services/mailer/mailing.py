@@ -13,7 +13,7 @@ from services.common.db.engine import Database, patiently
 from services.common.db.mail import batches, emails, mailings, subscribers
 from services.common.db.mail.batches import Batch, Go, Reader
 from services.common.domain.errors import Reason, Unavailable
-from services.common.domain.orders import MAX_LETTER_ATTEMPTS
+from services.common.domain.orders import MAX_EMAIL_ATTEMPTS
 from services.common.infra import log
 from services.common.infra.broker import Broker
 from services.common.infra.leases import LEASE_SECONDS, Leases
@@ -30,13 +30,13 @@ from services.mailer.use_cases import SURELY_SECONDS
 
 BATCH = 50
 MOST_PUT_OFF = 5
-"""So many letters in turn that are not taken now: it is not their recipients, it is us."""
+"""So many e-mails in turn that are not taken now: it is not their recipients, it is us."""
 
 _log = log.get(__name__)
 
 
 class _Trouble(Exception):
-    """The mail server takes no letters of the mailing for now; the text says why."""
+    """The mail server takes no e-mails of the mailing for now; the text says why."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class SendMailing:
     connect: Callable[[], SmtpLine]
     bucket: TokenBucket
     send_seconds: float
-    """Longest that a letter may take."""
+    """Longest that an e-mail may take."""
     connections: int
     """Messages of a mailing, and so connections, that there are at most."""
     batch: int = BATCH
@@ -89,7 +89,7 @@ class _Run:
         self._line = use_case.connect()
         self._waiting = list(reversed(batch.readers))
         self._put_off = 0
-        """Letters in turn that were not taken now."""
+        """E-mails in turn that were not taken now."""
         self._outcomes: Counter[str] = Counter()
 
     def send(self) -> Counter[str]:
@@ -121,7 +121,7 @@ class _Run:
         begin = time.monotonic()
         outcome = self._work(reader)
         what = str(told(outcome)["outcome"])
-        metrics.letter_done(reader.claim.kind, what, time.monotonic() - begin)
+        metrics.email_done(reader.claim.kind, what, time.monotonic() - begin)
         # What was sent must be written down however long that takes: whoever comes after us would send it again.
         patience = SURELY_SECONDS if isinstance(outcome, Sent) else 8.0
         patiently(partial(self._record, reader, outcome), patience)
@@ -137,13 +137,13 @@ class _Run:
         use_case = self._use_case
         try:
             # From here on the lease outlasts the sender's deadline, even if it cannot be renewed: nobody else sends the
-            # letter while this one may still go out.
+            # e-mail while this one may still go out.
             with use_case.database.write(durable=False) as session:
                 go = batches.begin(session, reader.claim, lease_seconds=use_case.send_seconds + LEASE_SECONDS)
             if go is not Go.SEND:
                 return NotWanted() if go is Go.NOT_WANTED else Lost()
             with tempfile.SpooledTemporaryFile(1 << 20) as file:
-                envelope = use_case.postbox.write(reader.claim.letter_id, use_case.draft(self._batch, reader), file)
+                envelope = use_case.postbox.write(reader.claim.email_id, use_case.draft(self._batch, reader), file)
                 return Sent(self._line.send(envelope))
         except Refused as error:
             return Never(Reason.MAIL_REFUSED, str(error), bounced=error.bounced)
@@ -152,7 +152,7 @@ class _Run:
         except Unavailable as error:
             return Again(str(error))
         except Exception:
-            _log.exception("letter not sent", letter=str(reader.claim.letter_id))
+            _log.exception("e-mail not sent", email=str(reader.claim.email_id))
             return Again("unexpected error")
 
     def _record(self, reader: Reader, outcome: Outcome) -> None:
@@ -166,7 +166,7 @@ class _Run:
                     if bounced and claim.subscriber_id:
                         subscribers.suppress(session, claim.subscriber_id, message)
                     emails.failed(session, claim, reason, message)
-                case Again(message, reason) if claim.attempts >= MAX_LETTER_ATTEMPTS:
+                case Again(message, reason) if claim.attempts >= MAX_EMAIL_ATTEMPTS:
                     emails.failed(session, claim, reason, message)
                 case Again(message):
                     emails.release(session, claim, delay=retry_delay(claim.attempts), message=message)

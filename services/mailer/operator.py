@@ -1,4 +1,4 @@
-"""What an operator may do with letters: look at the mailing, send it to one address, check the mail server.
+"""What an operator may do with e-mails: look at the mailing, send it to one address, check the mail server.
 
 Nothing here is kept in the database; what is sent goes past the queue.
 """
@@ -47,7 +47,7 @@ class Operator:
     """Folder with the operator's text."""
 
     def preview_mailing(self, locale: str) -> Rendered:
-        """The mailing's letter as it would be if it were ordered now.
+        """The mailing's e-mail as it would be if it were ordered now.
 
         Raises:
             ConfigurationError: The operator's text cannot be read.
@@ -55,7 +55,7 @@ class Operator:
         return self.postbox.render(self._draft_mailing("preview@localhost", locale).content, locale)
 
     def test_mailing(self, address: str, locale: str) -> Checked:
-        """Send that letter to one address.
+        """Send that e-mail to one address.
 
         Raises:
             ConfigurationError: The operator's text cannot be read.
@@ -63,7 +63,7 @@ class Operator:
         return self._send(self._draft_mailing(address, locale))
 
     def check(self, address: str, locale: str) -> Checked:
-        """Send a short letter to an address."""
+        """Send a short e-mail to an address."""
         return self._send(Draft(address, locale, Check()))
 
     def _draft_mailing(self, address: str, locale: str) -> Draft:

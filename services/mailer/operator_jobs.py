@@ -1,4 +1,4 @@
-"""What operators ask of the mailers and wait for: done once, and answered in the errand's row."""
+"""What operators ask of the mailers and wait for: done once, and answered in the operator job's row."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from services.common.db.mail.operator_jobs import Task
 from services.common.domain.errors import ConfigurationError
 from services.common.infra import log
 from services.common.infra.broker import Broker
-from services.common.infra.messages import ErrandKind, send_mailing
+from services.common.infra.messages import OperatorJobKind, send_mailing
 from services.common.newsletter import freeze
 from services.mailer.operator import Checked, Operator
 
@@ -21,21 +21,21 @@ _log = log.get(__name__)
 
 
 @dataclass(frozen=True)
-class RunErrand:
+class RunOperatorJob:
     """The use case, over what it needs."""
 
     database: Database
     broker: Broker
     operator: Operator
     concerns: Callable[[], list[str]]
-    """What in the settings may keep letters from arriving."""
+    """What in the settings may keep e-mails from arriving."""
     connections: int
     """Messages that a mailing begins with."""
 
-    def __call__(self, errand_id: UUID) -> None:
+    def __call__(self, operator_job_id: UUID) -> None:
         """Do it if somebody still waits for it; a second message for it does nothing."""
         with self.database.write(durable=False) as session:
-            task = operator_jobs.take(session, errand_id)
+            task = operator_jobs.take(session, operator_job_id)
         if task is None:
             return
         refused = False
@@ -45,23 +45,23 @@ class RunErrand:
             refused, answer = True, {"message": str(error)}
         except Exception:
             # Whoever waits is told, and the log knows what it was.
-            _log.exception("errand not done", errand=str(errand_id))
+            _log.exception("operator job not done", operator_job=str(operator_job_id))
             refused, answer = True, {"message": "a fault of the mailer; its log says more"}
         with self.database.write(durable=False) as session:
-            operator_jobs.answer(session, errand_id, answer, refused=refused)
-        _log.info("errand", errand=str(errand_id), kind=task.kind.value, refused=refused)
+            operator_jobs.answer(session, operator_job_id, answer, refused=refused)
+        _log.info("operator_job", operator_job=str(operator_job_id), kind=task.kind.value, refused=refused)
 
     def _do(self, task: Task) -> Mapping[str, Any]:
         address, locale = str(task.request.get("address", "")), str(task.request.get("locale", "en"))
         match task.kind:
-            case ErrandKind.RUN_MAILING:
+            case OperatorJobKind.RUN_MAILING:
                 return {"mailing_id": str(self._run_mailing())}
-            case ErrandKind.PREVIEW_MAILING:
+            case OperatorJobKind.PREVIEW_MAILING:
                 words = self.operator.preview_mailing(locale)
                 return {"subject": words.subject, "text": words.text, "html": words.html}
-            case ErrandKind.TEST_MAILING:
+            case OperatorJobKind.TEST_MAILING:
                 return _checked(self.operator.test_mailing(address, locale))
-            case ErrandKind.CHECK_MAIL:
+            case OperatorJobKind.CHECK_MAIL:
                 return {**_checked(self.operator.check(address, locale)), "concerns": self.concerns()}
 
     def _run_mailing(self) -> UUID:

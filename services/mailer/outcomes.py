@@ -1,4 +1,4 @@
-"""What may come of an attempt to send a letter."""
+"""What may come of an attempt to send an e-mail."""
 
 from dataclasses import dataclass
 
@@ -29,7 +29,7 @@ class Again:
     message: str
     reason: Reason = Reason.INTERNAL
     of_all: bool = False
-    """Nor would any other letter be."""
+    """Nor would any other e-mail be."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,12 @@ class NotWanted:
 
 @dataclass(frozen=True)
 class Lost:
-    """The claim was lost before anything was sent: the letter is another's, or was cancelled."""
+    """The claim was lost before anything was sent: the e-mail is another's, or was cancelled."""
 
 
 @dataclass(frozen=True)
 class Later:
-    """It was not tried: its reader has had enough letters for now."""
+    """It was not tried: its reader has had enough e-mails for now."""
 
     seconds: float
 

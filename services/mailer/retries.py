@@ -1,4 +1,4 @@
-"""When a letter is tried again."""
+"""When an e-mail is tried again."""
 
 _MAX_DELAY = 1800.0
 

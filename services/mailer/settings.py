@@ -14,7 +14,7 @@ class MailerSettings(CommonSettings, SigningSettings, MailingSettings):
     """What the mailer needs to know."""
 
     mailer_metrics_port: int = metrics_port(9466, "the mailer")
-    smtp_host: str = Field(default="127.0.0.1", description="The mail server (relay) that takes all letters.")
+    smtp_host: str = Field(default="127.0.0.1", description="The mail server (relay) that takes all e-mails.")
     smtp_port: int = Field(
         default=1025, ge=1, le=65535, description="Its port: usually 587 with STARTTLS, 465 with TLS."
     )
@@ -30,24 +30,24 @@ class MailerSettings(CommonSettings, SigningSettings, MailingSettings):
     smtp_timeout_seconds: int = Field(
         default=60,
         ge=1,
-        description="Longest time that handing over one letter may take, from connecting to the last reply.",
+        description="Longest time that handing over one e-mail may take, from connecting to the last reply.",
     )
     smtp_rate: float | None = Field(
         default=None,
         gt=0,
-        description="Most letters a second that the mail server is given, by all mailers together; order letters and "
+        description="Most e-mails a second that the mail server is given, by all mailers together; order e-mails and "
         "confirmations may run ahead by two seconds' worth, and pass a mailing. Default: no limit.",
     )
     mail_from: str = Field(
         default="ImageBlur <imageblur@localhost>",
-        description="Sender of all letters, as `Name <address>`; its domain also ends their Message-IDs.",
+        description="Sender of all e-mails, as `Name <address>`; its domain also ends their Message-IDs.",
     )
     mail_reply_to: str | None = Field(
-        default=None, description="Where answers to letters go, as an address; without it to IMAGEBLUR_MAIL_FROM."
+        default=None, description="Where answers to e-mails go, as an address; without it to IMAGEBLUR_MAIL_FROM."
     )
     dkim_key_file: Path | None = Field(
         default=None,
-        description="PEM file with the RSA key that signs letters (DKIM), for the domain of IMAGEBLUR_MAIL_FROM; see "
+        description="PEM file with the RSA key that signs e-mails (DKIM), for the domain of IMAGEBLUR_MAIL_FROM; see "
         "docs/deliverability.md. Without it the relay has to sign.",
     )
     dkim_selector: str = Field(
@@ -57,21 +57,21 @@ class MailerSettings(CommonSettings, SigningSettings, MailingSettings):
         default=18,
         gt=0,
         description="Largest attachment, in millions of bytes as they travel (a third more than the archive has). "
-        "Larger archives are linked to where IMAGEBLUR_PUBLIC_URL is set, else spread over up to 5 letters.",
+        "Larger archives are linked to where IMAGEBLUR_PUBLIC_URL is set, else spread over up to 5 e-mails.",
     )
     public_url: str | None = Field(
         default=None,
-        description="Where the web pages are reached from outside, such as `https://blur.example.org`: letters then "
+        description="Where the web pages are reached from outside, such as `https://blur.example.org`: e-mails then "
         "carry links to the order, to large archives, to confirm and to unsubscribe. Without it they name commands.",
     )
-    letters_per_hour: int = Field(
+    emails_per_hour: int = Field(
         default=60,
         ge=1,
-        description="Most letters about orders to one address in an hour; more wait their turn, so that nobody can be "
+        description="Most e-mails about orders to one address in an hour; more wait their turn, so that nobody can be "
         "flooded by orders in their name.",
     )
     mailer_threads: int = Field(
-        default=4, ge=1, description="How many letters this mailer sends at a time, those of a mailing not counted."
+        default=4, ge=1, description="How many e-mails this mailer sends at a time, those of a mailing not counted."
     )
 
     @field_validator("smtp_user")

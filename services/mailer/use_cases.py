@@ -1,4 +1,4 @@
-"""What the mailer does with a letter that somebody waits for: take it, send it, tell what became of it."""
+"""What the mailer does with an e-mail that somebody waits for: take it, send it, tell what became of it."""
 
 import tempfile
 import time
@@ -13,12 +13,12 @@ from services.common.db.engine import Database, patiently
 from services.common.db.mail import deliveries, emails, subscribers
 from services.common.db.mail.emails import Claim
 from services.common.domain.errors import Reason, Unavailable
-from services.common.domain.orders import MAX_LETTER_ATTEMPTS
+from services.common.domain.orders import MAX_EMAIL_ATTEMPTS
 from services.common.infra import log, tracing
 from services.common.infra.blobs import MissingBlob
 from services.common.infra.broker import Broker
 from services.common.infra.leases import LEASE_SECONDS, Leases
-from services.common.infra.messages import MAIL_QUEUE, send_letter
+from services.common.infra.messages import MAIL_QUEUE, send_email
 from services.mailer import metrics
 from services.mailer.content.models import Draft
 from services.mailer.mime.composer import Postbox
@@ -28,13 +28,13 @@ from services.mailer.smtp.rate_limit import TokenBucket
 from services.mailer.smtp.sender import NotTaken, Refused, Sender
 
 _IN_MEMORY = 1 << 20
-"""Letters up to this size do not touch the disk."""
+"""E-mails up to this size do not touch the disk."""
 SURELY_SECONDS = 24 * 3600.0
 _log = log.get(__name__)
 
 
 @dataclass(frozen=True)
-class SendLetter:
+class SendEmail:
     """The use case, over what it needs."""
 
     database: Database
@@ -46,15 +46,15 @@ class SendLetter:
     bucket: TokenBucket
     send_seconds: float
     """Longest that the sender may take."""
-    letters_per_hour: int = 1_000_000
-    """Most letters about orders to one address."""
+    emails_per_hour: int = 1_000_000
+    """Most e-mails about orders to one address."""
 
-    def __call__(self, letter_id: UUID) -> None:
-        """Send a letter if it is still to be sent; whatever happens is in its row afterwards."""
+    def __call__(self, email_id: UUID) -> None:
+        """Send an e-mail if it is still to be sent; whatever happens is in its row afterwards."""
         with self.database.write() as session:
-            claim = emails.claim(session, letter_id, lease_seconds=LEASE_SECONDS)
+            claim = emails.claim(session, email_id, lease_seconds=LEASE_SECONDS)
         if claim is None:
-            _log.info("letter", queue=MAIL_QUEUE, letter=str(letter_id), outcome="NOTHING_TO_DO")
+            _log.info("email", queue=MAIL_QUEUE, email=str(email_id), outcome="NOTHING_TO_DO")
             return
         self._announce(claim)
         begin = time.monotonic()
@@ -66,11 +66,11 @@ class SendLetter:
         if recorded:
             self._announce(claim, ended=True)
         seconds, what = round(time.monotonic() - begin, 4), told(outcome)
-        metrics.letter_done(claim.kind, str(what["outcome"]), seconds)
-        ids = {"letter": str(letter_id)} | ({"order": str(claim.order_id)} if claim.order_id else {})
-        _log.info("letter", queue=MAIL_QUEUE, **ids, kind=claim.kind, seconds=seconds, recorded=recorded, **what)
-        attributes = {"letter": str(letter_id), "outcome": str(what["outcome"])}
-        tracing.record("send_letter", claim.order_id, seconds, ok=what["outcome"] == "SENT", attributes=attributes)
+        metrics.email_done(claim.kind, str(what["outcome"]), seconds)
+        ids = {"email": str(email_id)} | ({"order": str(claim.order_id)} if claim.order_id else {})
+        _log.info("email", queue=MAIL_QUEUE, **ids, kind=claim.kind, seconds=seconds, recorded=recorded, **what)
+        attributes = {"email": str(email_id), "outcome": str(what["outcome"])}
+        tracing.record("send_email", claim.order_id, seconds, ok=what["outcome"] == "SENT", attributes=attributes)
 
     def _announce(self, claim: Claim, *, ended: bool = False) -> None:
         if claim.order_id:
@@ -96,30 +96,30 @@ class SendLetter:
         except Unavailable as error:
             return Again(str(error))
         except Exception:
-            _log.exception("letter not sent", letter=str(claim.letter_id))
+            _log.exception("e-mail not sent", email=str(claim.email_id))
             return Again("unexpected error")
 
     def _wait_for(self, session: Session, address: str) -> float:
-        """Seconds until an address may have another letter about an order."""
-        return deliveries.sent_lately(session, address, most=self.letters_per_hour, seconds=3600)
+        """Seconds until an address may have another e-mail about an order."""
+        return deliveries.sent_lately(session, address, most=self.emails_per_hour, seconds=3600)
 
     def _provide_parts(self, claim: Claim, parts: int) -> None:
-        """See that all letters of a delivery exist before one of them is sent, or the delivery would end with it."""
+        """See that all e-mails of a delivery exist before one of them is sent, or the delivery would end with it."""
         if parts == 1 or not claim.delivery_id:
             return
         with self.database.read() as session:
-            if deliveries.letter_count(session, claim.delivery_id) >= parts:
+            if deliveries.email_count(session, claim.delivery_id) >= parts:
                 return
         with self.database.write() as session:
             new = emails.insert_parts(session, claim, parts)
-        self.broker.send(map(send_letter, new))
+        self.broker.send(map(send_email, new))
 
     def _send(self, claim: Claim, draft: Draft) -> Outcome:
         with tempfile.SpooledTemporaryFile(_IN_MEMORY) as file:
-            envelope = self.postbox.write(claim.letter_id, draft, file)
+            envelope = self.postbox.write(claim.email_id, draft, file)
             self.bucket.wait(bulk=False)
             # From here on the lease outlasts the sender's deadline, even if it cannot be renewed: nobody else sends the
-            # letter while this one may still go out.
+            # e-mail while this one may still go out.
             with self.database.write() as session:
                 held = emails.extend(session, claim, lease_seconds=self.send_seconds + LEASE_SECONDS)
             return Sent(self.sender.send(envelope)) if held else Lost()
@@ -134,14 +134,14 @@ class SendLetter:
                 case Lost():
                     return False
                 case Later(seconds):
-                    message = "its address has had as many letters as it may have in an hour"
+                    message = "its address has had as many e-mails as it may have in an hour"
                     return emails.postpone(session, claim, delay=seconds, message=message)
                 case Never(reason, message, bounced):
-                    # Of the list: an order's letter says nothing about it, nor does the list stop an order's letter.
+                    # Of the list: an order's e-mail says nothing about it, nor does the list stop an order's e-mail.
                     if bounced and claim.subscriber_id:
                         subscribers.suppress(session, claim.subscriber_id, message)
                     return emails.failed(session, claim, reason, message)
-                case Again(message, reason) if claim.attempts >= MAX_LETTER_ATTEMPTS:
+                case Again(message, reason) if claim.attempts >= MAX_EMAIL_ATTEMPTS:
                     return emails.failed(session, claim, reason, message)
                 case Again(message):
                     return emails.release(session, claim, delay=retry_delay(claim.attempts), message=message)

@@ -46,7 +46,7 @@ def main() -> None:
                 mailings.cancel(arguments.mailing)
             except NotFound as error:
                 sys.exit(str(error))
-            print(f"mailing {arguments.mailing} cancelled: letters on their way may still arrive")
+            print(f"mailing {arguments.mailing} cancelled: e-mails on their way may still arrive")
         case _:
             _serve(settings, database, queues, mailings)
     database.close()

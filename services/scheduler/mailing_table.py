@@ -12,12 +12,12 @@ def describe(mailings: Sequence[Progress]) -> str:
 
 
 def _line(progress: Progress) -> str:
-    mailing, letters = progress.mailing, progress.letters
-    ended = sum(letters.get(state, 0) for state in ("SENT", "FAILED", "CANCELLED"))
+    mailing, emails = progress.mailing, progress.emails
+    ended = sum(emails.get(state, 0) for state in ("SENT", "FAILED", "CANCELLED"))
     parts = [
         f"{mailing.id}  {mailing.period}  {mailing.state}",
         f"{ended:,} of {max(mailing.recipients, ended):,}",
-        f"{letters.get('SENT', 0):,} sent, {letters.get('FAILED', 0):,} refused, {letters.get('QUEUED', 0):,} waiting",
+        f"{emails.get('SENT', 0):,} sent, {emails.get('FAILED', 0):,} refused, {emails.get('QUEUED', 0):,} waiting",
         f"since {to_datetime(mailing.created_at):%Y-%m-%d %H:%M:%S} UTC",
     ]
     if mailing.finished_at:

@@ -13,7 +13,7 @@ _JOB_SECONDS = Histogram("imageblur_job_seconds", "How long jobs took.", ["job"]
 _SWEPT = Counter("imageblur_swept", "What the sweep took back, sent again or removed.", ["what"])
 _MESSAGES = Gauge("imageblur_queue_messages", "Messages in a queue, waiting or being handled.", ["queue"])
 _OLDEST = Gauge("imageblur_queue_oldest_seconds", "Age of the oldest row sent to a queue and not claimed.", ["queue"])
-_WAITING = Gauge("imageblur_waiting_rows", "Rows that have not ended: images, orders, letters.", ["what"])
+_WAITING = Gauge("imageblur_waiting_rows", "Rows that have not ended: images, orders, e-mails.", ["what"])
 
 
 def job_done(job: str, outcome: str, seconds: float) -> None:
@@ -40,4 +40,4 @@ def measure(database: Database, broker: Broker) -> None:
     for queue in (BLUR_QUEUE, MAIL_QUEUE, MAILING_QUEUE):
         _MESSAGES.labels(queue).set(broker.depth(queue))
     _OLDEST.labels(BLUR_QUEUE).set(measured.oldest_image)
-    _OLDEST.labels(MAIL_QUEUE).set(measured.oldest_letter)
+    _OLDEST.labels(MAIL_QUEUE).set(measured.oldest_email)

@@ -9,7 +9,7 @@ from dramatiq import Message
 
 from services.common.db.engine import Database
 from services.common.db.mail import emails, mailings, operator_jobs
-from services.common.db.models import Image, Letter
+from services.common.db.models import Email, Image
 from services.common.db.orders import blob_cleanup, idempotency, images, orders, unowned_blobs
 from services.common.db.orders.blob_cleanup import surplus_keys
 from services.common.db.queues import outbox
@@ -18,7 +18,7 @@ from services.common.domain.orders import LATE_SECONDS, blob_prefix
 from services.common.infra import log
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
-from services.common.infra.messages import BLUR_QUEUE, MAIL_QUEUE, MAILING_QUEUE, blur_image, send_letter, send_mailing
+from services.common.infra.messages import BLUR_QUEUE, MAIL_QUEUE, MAILING_QUEUE, blur_image, send_email, send_mailing
 from services.common.refilling import refill_waiting
 from services.scheduler import metrics
 
@@ -44,7 +44,7 @@ class Sweep:
     window: int
     """Images in the queue or at work at a time, shared by the orders."""
     mailing_connections: int = 1
-    """Messages of a mailing that there are at a time while it has letters to send."""
+    """Messages of a mailing that there are at a time while it has e-mails to send."""
 
     def images(self) -> None:
         """Images whose worker died, that may be tried again, or whose message is gone."""
@@ -57,7 +57,7 @@ class Sweep:
                 continue
             metrics.swept("images taken back")
             _log.warning("image taken back: its worker did not finish", image=str(claim.image_id))
-            self.broker.send([*map(blur_image, follow_up.images), *map(send_letter, follow_up.letters)])
+            self.broker.send([*map(blur_image, follow_up.images), *map(send_email, follow_up.emails)])
             self.broker.announce(claim.order_id, ended=follow_up.order_ended)
             if follow_up.image_ended:
                 with contextlib.suppress(Unavailable):  # looked at once more, later
@@ -67,25 +67,25 @@ class Sweep:
         refill_waiting(self.database, self.broker, self.window)
         self._resend(Image, BLUR_QUEUE, blur_image)
 
-    def letters(self) -> None:
-        """Letters whose mailer died, that may be tried again, or whose message is gone."""
+    def emails(self) -> None:
+        """E-mails whose mailer died, that may be tried again, or whose message is gone."""
         with self.database.read() as session:
-            lapsed = outbox.lapsed_letters(session, limit=BATCH)
+            lapsed = outbox.lapsed_emails(session, limit=BATCH)
         taken_back = 0
         for claim in lapsed:
             with self.database.write() as session:
                 if emails.take_back(session, claim):
-                    metrics.swept("letters taken back")
+                    metrics.swept("e-mails taken back")
                     taken_back += 1
         if taken_back:
-            _log.warning("letters taken back: their mailer did not finish", count=taken_back)
+            _log.warning("e-mails taken back: their mailer did not finish", count=taken_back)
         with self.database.write() as session:
-            due = outbox.due_letters(session, limit=BATCH)
-        self.broker.send(map(send_letter, due))
-        self._resend(Letter, MAIL_QUEUE, send_letter)
+            due = outbox.due_emails(session, limit=BATCH)
+        self.broker.send(map(send_email, due))
+        self._resend(Email, MAIL_QUEUE, send_email)
 
     def mailings(self) -> None:
-        """Mailings with letters to send and too few messages, or none left to send."""
+        """Mailings with e-mails to send and too few messages, or none left to send."""
         with self.database.write() as session:
             mailings.finish(session)
         with self.database.read() as session:
@@ -118,7 +118,7 @@ class Sweep:
             blob_cleanup.tidied(session, [image.image_id for image in ended])
 
     def expired(self) -> None:
-        """Orders past their time: address and blobs are forgotten; and request ids and errands past theirs."""
+        """Orders past their time: address and blobs are forgotten; and request ids and operator jobs past theirs."""
         with self.database.read() as session:
             due = orders.due_to_expire(session, limit=BATCH)
         for order_id in due:

@@ -49,7 +49,7 @@ class Places:
 
     @property
     def mailbox(self) -> Path:
-        """Letters that the local mailbox took."""
+        """E-mails that the local mailbox took."""
         return self.data / "mailbox"
 
     @property

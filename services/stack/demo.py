@@ -32,9 +32,9 @@ def main() -> None:
         with Client(stack.gateway_address) as client:
             order = _order(console, client, photographs)
             client.send(order.order_id)
-        letter = _wait_for_letter(stack.places.mailbox)
-        _show(console, letter)
-        _write_pictures(photographs, letter / "blur_images.zip", output)
+        email = _wait_for_email(stack.places.mailbox)
+        _show(console, email)
+        _write_pictures(photographs, email / "blur_images.zip", output)
     console.print(f"\nBefore and after: [bold]{output}[/]\nEverything is stopped again.")
     console.print("Now yours, with a page to drop your own on: make run")
 
@@ -69,24 +69,24 @@ def _order(console: Console, client: Client, photographs: list[Path]) -> Order:
     return order
 
 
-def _wait_for_letter(mailbox: Path) -> Path:
+def _wait_for_email(mailbox: Path) -> Path:
     deadline = time.monotonic() + MAIL_SECONDS
     while time.monotonic() < deadline:
-        for letter in sorted(mailbox.glob("[0-9]*")):
-            return letter
+        for email in sorted(mailbox.glob("[0-9]*")):
+            return email
         time.sleep(0.05)
-    sys.exit(f"no letter came within {MAIL_SECONDS:.0f} s")
+    sys.exit(f"no e-mail came within {MAIL_SECONDS:.0f} s")
 
 
-def _show(console: Console, letter: Path) -> None:
-    message = message_from_bytes((letter / "letter.eml").read_bytes(), policy=policy.default)
-    console.print("\nThe letter that came:\n")
+def _show(console: Console, email: Path) -> None:
+    message = message_from_bytes((email / "email.eml").read_bytes(), policy=policy.default)
+    console.print("\nThe e-mail that came:\n")
     for header in ("From", "To", "Subject", "Date"):
         console.print(f"  {header}: {message[header]}", markup=False)
-    text = (letter / "body.txt").read_text("utf-8").strip()
+    text = (email / "body.txt").read_text("utf-8").strip()
     console.print("\n" + "\n".join(f"  {line}" for line in text.splitlines()), markup=False)
-    with zipfile.ZipFile(letter / "blur_images.zip") as archive:
-        console.print(f"\n  Attached: blur_images.zip, {(letter / 'blur_images.zip').stat().st_size:,} bytes")
+    with zipfile.ZipFile(email / "blur_images.zip") as archive:
+        console.print(f"\n  Attached: blur_images.zip, {(email / 'blur_images.zip').stat().st_size:,} bytes")
         for entry in archive.infolist():
             console.print(f"    {entry.file_size:>9,}  {entry.filename}", markup=False)
 

@@ -65,7 +65,7 @@ def service_environment(settings: StackSettings, places: Places, run: str) -> di
     }
     if settings.smtp_host is None:
         own |= {"IMAGEBLUR_SMTP_HOST": "127.0.0.1", "IMAGEBLUR_SMTP_PORT": str(settings.mailbox_port)}
-        # Into letters that leave this machine, an address that only works here must not get.
+        # Into e-mails that leave this machine, an address that only works here must not get.
         own |= {"IMAGEBLUR_PUBLIC_URL": settings.public_url or web_url(settings)}
         if is_loopback(web_host(settings)):
             own |= {"IMAGEBLUR_MAILBOX_DIR": str(places.mailbox)}

@@ -9,42 +9,42 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from services.common.infra.startup import run
 from services.stack.data_folder import Places
 from services.stack.settings import StackSettings
-from services.stack.stored_emails import Letterbox
+from services.stack.stored_emails import Emailbox
 
-LARGEST_LETTER = 64 * 1024 * 1024
+LARGEST_EMAIL = 64 * 1024 * 1024
 
 
 class Keeper:
-    """Keeps every letter, one after the other, and answers when it is there to be read."""
+    """Keeps every e-mail, one after the other, and answers when it is there to be read."""
 
-    def __init__(self, letterbox: Letterbox) -> None:
-        self._letterbox = letterbox
+    def __init__(self, emailbox: Emailbox) -> None:
+        self._emailbox = emailbox
         self._turn = asyncio.Lock()
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: ARG002, N802
-        """Keep a letter; the name is aiosmtpd's."""
+        """Keep an e-mail; the name is aiosmtpd's."""
         content = envelope.content
         assert isinstance(content, bytes), "the server does not decode"
         recipients = [str(recipient) for recipient in envelope.rcpt_tos]
         try:
             async with self._turn:
-                letter = await asyncio.to_thread(self._letterbox.store, envelope.mail_from or "", recipients, content)
+                email = await asyncio.to_thread(self._emailbox.store, envelope.mail_from or "", recipients, content)
         except OSError as error:
-            print(f"a letter could not be kept: {error}")
+            print(f"an e-mail could not be kept: {error}")
             return "452 4.3.1 the mailbox cannot keep it now"
         # A local mailbox for looking into: here, unlike anywhere else, addresses are shown.
-        print(f"To: {', '.join(recipients)}  Subject: {letter.subject}  {letter.folder}")
+        print(f"To: {', '.join(recipients)}  Subject: {email.subject}  {email.folder}")
         return "250 2.0.0 kept"
 
 
-async def start_mailbox(letterbox: Letterbox, port: int) -> asyncio.Server:
+async def start_mailbox(emailbox: Emailbox, port: int) -> asyncio.Server:
     """Listen on loopback; port 0 takes any free one. Raises: OSError."""
-    keeper = Keeper(letterbox)
+    keeper = Keeper(emailbox)
 
     def connection() -> SMTP:
         return SMTP(
             keeper,
-            data_size_limit=LARGEST_LETTER,
+            data_size_limit=LARGEST_EMAIL,
             enable_SMTPUTF8=True,
             hostname="localhost",
             ident="ImageBlur mailbox",
@@ -54,13 +54,13 @@ async def start_mailbox(letterbox: Letterbox, port: int) -> asyncio.Server:
 
 
 async def serve(settings: StackSettings) -> None:
-    """Take letters until SIGTERM or Ctrl-C."""
+    """Take e-mails until SIGTERM or Ctrl-C."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     folder = Places(settings.data_dir.absolute()).mailbox
-    server = await start_mailbox(Letterbox(folder), settings.mailbox_port)
-    print(f"listening on 127.0.0.1:{settings.mailbox_port}, keeping letters in {folder}")
+    server = await start_mailbox(Emailbox(folder), settings.mailbox_port)
+    print(f"listening on 127.0.0.1:{settings.mailbox_port}, keeping e-mails in {folder}")
     await stop.wait()
     server.close()
 

@@ -9,7 +9,7 @@ from services.stack.ports import Endpoint
 from services.stack.process import Program, python_module
 from services.stack.settings import StackSettings
 
-# A worker finishes the image or the letter it is at: the longest task and a little more.
+# A worker finishes the image or the e-mail it is at: the longest task and a little more.
 WORKER_GRACE = 75.0
 
 

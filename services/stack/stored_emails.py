@@ -1,4 +1,4 @@
-"""A letter as a folder that one can look into."""
+"""An e-mail as a folder that one can look into."""
 
 import email
 import email.message
@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from email.message import EmailMessage, MIMEPart
 from pathlib import Path
 
-OWN_NAMES = ("letter.eml", "envelope.json", "body.txt", "body.html")
+OWN_NAMES = ("email.eml", "envelope.json", "body.txt", "body.html")
 
 
 def safe_name(wish: str, taken: set[str]) -> str:
@@ -35,21 +35,21 @@ def safe_name(wish: str, taken: set[str]) -> str:
 
 
 def slug(subject: str) -> str:
-    """A subject as part of a folder's name; letters of any script stay."""
+    """A subject as part of a folder's name; e-mails of any script stay."""
     words = "".join(c if c.isalnum() else " " for c in unicodedata.normalize("NFC", subject).lower()).split()
-    return "-".join(words)[:40].strip("-") or "letter"
+    return "-".join(words)[:40].strip("-") or "email"
 
 
 @dataclass(frozen=True)
-class StoredLetter:
-    """Where a letter is, and what it says of itself."""
+class StoredEmail:
+    """Where an e-mail is, and what it says of itself."""
 
     folder: Path
     subject: str
 
 
-class Letterbox:
-    """A folder of letters, numbered in the order of their coming."""
+class Emailbox:
+    """A folder of e-mails, numbered in the order of their coming."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -59,8 +59,8 @@ class Letterbox:
         numbers = (path.name.partition("-")[0] for path in folder.iterdir())
         self._last = max((int(number) for number in numbers if number.isascii() and number.isdigit()), default=0)
 
-    def store(self, sender: str, recipients: Sequence[str], content: bytes) -> StoredLetter:
-        """Keep a letter; its folder appears whole or not at all. Raises: OSError."""
+    def store(self, sender: str, recipients: Sequence[str], content: bytes) -> StoredEmail:
+        """Keep an e-mail; its folder appears whole or not at all. Raises: OSError."""
         self._last += 1
         unfinished = self._folder / f".incoming-{self._last:04}"
         unfinished.mkdir(mode=0o700)
@@ -71,11 +71,11 @@ class Letterbox:
         except BaseException:
             shutil.rmtree(unfinished, ignore_errors=True)
             raise
-        return StoredLetter(folder, subject)
+        return StoredEmail(folder, subject)
 
 
 def _write(folder: Path, sender: str, recipients: Sequence[str], content: bytes) -> str:
-    (folder / "letter.eml").write_bytes(content)
+    (folder / "email.eml").write_bytes(content)
     envelope = {"from": sender, "to": list(recipients), "time": datetime.now(UTC).isoformat(timespec="milliseconds")}
     (folder / "envelope.json").write_text(json.dumps(envelope, ensure_ascii=False, indent=1), encoding="utf-8")
     try:
@@ -83,7 +83,7 @@ def _write(folder: Path, sender: str, recipients: Sequence[str], content: bytes)
         subject = str(message["Subject"] or "")
         _write_parts(folder, message)
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        return "unreadable"  # the parser's ways to fail on nonsense; the letter itself is kept as it came
+        return "unreadable"  # the parser's ways to fail on nonsense; the e-mail itself is kept as it came
     return " ".join(subject.split())
 
 
@@ -108,7 +108,7 @@ def _leaves(message: MIMEPart) -> Iterator[MIMEPart]:
 
 
 def _content(part: MIMEPart) -> bytes:
-    if part.is_multipart():  # a letter inside the letter
+    if part.is_multipart():  # an e-mail inside the e-mail
         return b"".join(inner.as_bytes() for inner in part.iter_parts())
     payload = part.get_payload(decode=True)
     return payload if isinstance(payload, bytes) else b""

@@ -101,9 +101,9 @@ async def open_site(settings: WebSettings) -> AsyncIterator[Site]:
             mailbox = Mailbox(settings.mailbox_dir, pages)
             routes += [
                 Route("/mailbox", mailbox.list),
-                Route("/mailbox/{letter}", mailbox.show),
-                Route("/mailbox/{letter}/html", mailbox.html),
-                Route("/mailbox/{letter}/parts/{number:int}", mailbox.part),
+                Route("/mailbox/{email}", mailbox.show),
+                Route("/mailbox/{email}/html", mailbox.html),
+                Route("/mailbox/{email}/parts/{number:int}", mailbox.part),
             ]
         if settings.serves_operators:
             routes += operator_routes(channels.others, pages, settings)

@@ -38,7 +38,7 @@ class WebSettings(MetricsSettings):
     )
     mailbox_dir: Path | None = Field(
         default=None,
-        description="Folder of letters that `/mailbox` shows; `make run` sets it. Whoever reaches that page reads them "
+        description="Folder of e-mails that `/mailbox` shows; `make run` sets it. Whoever reaches that page reads them "
         "all, so it is there on loopback only.",
     )
 
@@ -109,6 +109,6 @@ class WebSettings(MetricsSettings):
         if self.mailbox_dir:
             raise ValueError(
                 f"IMAGEBLUR_MAILBOX_DIR: {self.web_address} can be reached from other machines, and anyone could then "
-                "read all letters"
+                "read all e-mails"
             )
         return self

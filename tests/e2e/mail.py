@@ -1,4 +1,4 @@
-"""Letters at the mailbox."""
+"""E-mails at the mailbox."""
 
 import os
 import re
@@ -11,34 +11,34 @@ from services.stack.background import BackgroundStack
 from tests.support.waiting import eventually
 
 
-def letters_to(stack: BackgroundStack, address: str) -> list[Path]:
-    """The letters that came for an address, oldest first."""
+def emails_to(stack: BackgroundStack, address: str) -> list[Path]:
+    """The e-mails that came for an address, oldest first."""
     folders = sorted(stack.places.mailbox.glob("[0-9]*"))
     return [folder for folder in folders if f'"{address}"' in (folder / "envelope.json").read_text("utf-8")]
 
 
-def wait_for_letters(stack: BackgroundStack, address: str, count: int = 1) -> list[Path]:
-    """The letters for an address once there are so many."""
+def wait_for_emails(stack: BackgroundStack, address: str, count: int = 1) -> list[Path]:
+    """The e-mails for an address once there are so many."""
 
     def there() -> list[Path] | None:
-        letters = letters_to(stack, address)
-        return letters if len(letters) >= count else None
+        emails = emails_to(stack, address)
+        return emails if len(emails) >= count else None
 
-    letters = eventually(there, within=30)
-    assert letters
-    return letters
+    emails = eventually(there, within=30)
+    assert emails
+    return emails
 
 
-def link_of(letter: Path, page: str) -> str:
-    """The link to a page in a letter's text."""
-    link = re.search(rf"http://\S+/{page}\?token=\S+", (letter / "body.txt").read_text("utf-8"))
+def link_of(email: Path, page: str) -> str:
+    """The link to a page in an e-mail's text."""
+    link = re.search(rf"http://\S+/{page}\?token=\S+", (email / "body.txt").read_text("utf-8"))
     assert link
     return link[0]
 
 
-def token_of(letter: Path, page: str) -> str:
+def token_of(email: Path, page: str) -> str:
     """The token in that link."""
-    return unquote(link_of(letter, page).partition("token=")[2])
+    return unquote(link_of(email, page).partition("token=")[2])
 
 
 def run_mailing(stack: BackgroundStack) -> None:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 from services.stack.background import BackgroundStack
-from tests.e2e.mail import letters_to, run_mailing, wait_for_letters
+from tests.e2e.mail import emails_to, run_mailing, wait_for_emails
 
 
 def operate(stack: BackgroundStack, *command: str) -> subprocess.CompletedProcess[str]:
@@ -20,7 +20,7 @@ def test_the_mail_server_is_checked_and_a_mailing_tried(stack: BackgroundStack) 
     assert checked.returncode == 0, checked.stderr
     assert "taken: 250 2.0.0 kept" in checked.stdout
     assert operate(stack, "mailer", "test-mailing", "operator@example.org", "--locale", "ru").returncode == 0
-    first, second = wait_for_letters(stack, "operator@example.org", 2)
+    first, second = wait_for_emails(stack, "operator@example.org", 2)
     assert "imageblur-can-send-mail" in first.name
     assert "ImageBlur за неделю" in (second / "body.txt").read_text("utf-8")
 
@@ -41,4 +41,4 @@ def test_mailings_are_looked_at_and_what_is_wrong_is_said(stack: BackgroundStack
 def test_a_persons_data_is_handed_out(stack: BackgroundStack) -> None:
     exported = operate(stack, "people", "export", "nobody@example.org")
     assert json.loads(exported.stdout) == {"address": "nobody@example.org", "subscription": None, "orders": []}
-    assert not letters_to(stack, "nobody@example.org")
+    assert not emails_to(stack, "nobody@example.org")

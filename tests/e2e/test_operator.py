@@ -13,7 +13,7 @@ from imageblur_client import Client
 
 from services.stack.background import BackgroundStack
 from tests.e2e.conftest import PHOTOGRAPHS
-from tests.e2e.mail import wait_for_letters
+from tests.e2e.mail import wait_for_emails
 from tests.support.waiting import eventually
 
 
@@ -61,17 +61,15 @@ def seen(operator: OperatorServiceStub) -> int:
     return max(worker.seen_time.ToNanoseconds() for worker in workers(operator))
 
 
-def test_an_order_is_traced_to_its_letter(
-    stack: BackgroundStack, client: Client, operator: OperatorServiceStub
-) -> None:
+def test_an_order_is_traced_to_its_email(stack: BackgroundStack, client: Client, operator: OperatorServiceStub) -> None:
     order = client.order("trace@example.org", [PHOTOGRAPHS / "rocket.jpg"], notify=True)
-    wait_for_letters(stack, "trace@example.org")
+    wait_for_emails(stack, "trace@example.org")
     eventually(
         lambda: client.status(order.order_id).order.deliveries[0].state == order_pb2.DELIVERY_STATE_SENT, within=20
     )
     steps = operator.GetOrderTrace(pb.GetOrderTraceRequest(order_id=order.order_id)).steps
     kinds = [operator_pb2.TraceKind.Name(step.kind).removeprefix("TRACE_KIND_") for step in steps]
-    assert sorted(kinds) == ["DELIVERY", "IMAGE", "IMAGE_WAITS", "LETTER", "ORDER", "UPLOAD"]
+    assert sorted(kinds) == ["DELIVERY", "IMAGE", "IMAGE_WAITS", "EMAIL", "ORDER", "UPLOAD"]
     assert all(step.HasField("end_time") for step in steps)
 
 
@@ -83,7 +81,7 @@ def test_a_mailing_is_previewed_tried_run_and_listed(stack: BackgroundStack, ope
     tried = operator.SendTestMailing(pb.SendTestMailingRequest(email="try@example.org"))
     assert tried.taken, tried.outcome
     assert not any("try@example.org" in line for line in tried.conversation)
-    wait_for_letters(stack, "try@example.org")
+    wait_for_emails(stack, "try@example.org")
     checked = operator.CheckMail(pb.CheckMailRequest(email="check@example.org"))
     assert checked.taken
     assert any("250" in line for line in checked.conversation)

@@ -47,7 +47,7 @@ class Accepted:
     address: str
     images: tuple[str, ...]
     """Names of its files."""
-    letters: int
+    emails: int
     """Deliveries asked for."""
     at: float
     """When the answer came."""

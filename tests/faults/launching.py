@@ -13,7 +13,7 @@ from unittest.mock import patch
 from imageblur_client.channel import NOTHING, Security
 
 from services.common.db.access import api_keys
-from services.common.db.access.audit import Deed
+from services.common.db.access.audit import AuditContext
 from services.common.db.engine import Database
 from services.common.domain.api_keys import Role
 from services.common.infra.blobs import BlobStore
@@ -134,7 +134,9 @@ def _locked(authority: Authority) -> dict[str, str]:
 
 def _make_key(database: Database) -> str:
     with database.write() as session:
-        return api_keys.create(session, Deed("test", "Test"), name="customers", role=Role.CLIENT, seconds=None).key
+        return api_keys.create(
+            session, AuditContext("test", "Test"), name="customers", role=Role.CLIENT, seconds=None
+        ).key
 
 
 def _plan(gateways: tuple[str, str], worker_broker: int) -> dict[str, object]:

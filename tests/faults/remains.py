@@ -48,7 +48,7 @@ def check_rows(fleet: Fleet) -> None:
             (models.Order, models.Order.state, ("QUEUED", "RUNNING")),
             (models.Image, models.Image.state, ("QUEUED", "RUNNING")),
             (models.Delivery, models.Delivery.state, ("WAITING", "QUEUED", "SENDING")),
-            (models.Letter, models.Letter.state, ("QUEUED", "SENDING")),
+            (models.Email, models.Email.state, ("QUEUED", "SENDING")),
             (models.Mailing, models.Mailing.state, ("PREPARING", "SENDING")),
         ):
             found = session.execute(select(table.id, column).where(column.in_(rest))).all()

@@ -36,9 +36,9 @@ def blur_worker() -> None:
 
 def mailer() -> None:
     from services.mailer.smtp.smtp_sender import SmtpLine
-    from services.mailer.use_cases import SendLetter
+    from services.mailer.use_cases import SendEmail
 
-    _before(SendLetter, "_work", "mailer-claimed")
+    _before(SendEmail, "_work", "mailer-claimed")
     _after(SmtpLine, "send", "mailer-sent")
     _before(SmtpLine, "send", "mailer-smtp")
 

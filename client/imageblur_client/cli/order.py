@@ -68,7 +68,7 @@ def order(
         bool, typer.Option("--keep-metadata", help="Keep EXIF and XMP (never thumbnails).")
     ] = False,
     notify: Annotated[bool, typer.Option("--notify", help="Mail the results when the order has finished.")] = False,
-    locale: Annotated[str, typer.Option(metavar="LANG", help="Language of letters, such as en or ru.")] = "",
+    locale: Annotated[str, typer.Option(metavar="LANG", help="Language of e-mails, such as en or ru.")] = "",
     recurse: Annotated[bool, typer.Option("-r", "--recursive", help="Take the images in folders, too.")] = False,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Wait until it has finished, showing progress.")] = False,
     send: Annotated[

@@ -55,14 +55,14 @@ def counts(of: Counts) -> str:
 
 
 def delivery_words(delivery: Delivery, to: str = "") -> str:
-    """`sent to a***@example.org in 2 letters`."""
+    """`sent to a***@example.org in 2 e-mails`."""
     words = {
         DeliveryState.DELIVERY_STATE_WAITING: "to be sent when the order has finished",
         DeliveryState.DELIVERY_STATE_QUEUED: "about to be sent",
         DeliveryState.DELIVERY_STATE_SENDING: "being sent",
     }.get(delivery.state) or word(DeliveryState.DESCRIPTOR, delivery.state)
     words += f" to {plain(to)}" if to else ""
-    words += f" in {count(delivery.letters, 'letter')}" if delivery.letters else ""
+    words += f" in {count(delivery.emails, 'e-mail')}" if delivery.emails else ""
     return f"{words}: {plain(delivery.failure.message)}" if delivery.failure.message else words
 
 

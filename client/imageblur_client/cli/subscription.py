@@ -12,17 +12,17 @@ _Email = Annotated[str, typer.Argument(metavar="E", help="The address.", show_de
 def subscribe(
     ctx: typer.Context,
     email: _Email,
-    locale: Annotated[str, typer.Option(metavar="LANG", help="Language of letters, such as en or ru.")] = "",
+    locale: Annotated[str, typer.Option(metavar="LANG", help="Language of e-mails, such as en or ru.")] = "",
 ) -> None:
-    """Subscribe an address to the weekly letter about the service."""
+    """Subscribe an address to the newsletter about the service."""
     with client_of(ctx) as client:
         to_confirm = client.subscribe(email, locale=locale)
-    typer.echo("Look into the mailbox: a letter tells how to confirm." if to_confirm else "The address is subscribed.")
+    typer.echo("Look into the mailbox: an e-mail tells how to confirm." if to_confirm else "The address is subscribed.")
 
 
 def confirm(
     ctx: typer.Context,
-    token: Annotated[str, typer.Argument(metavar="TOKEN", help="From the letter.", show_default=False)],
+    token: Annotated[str, typer.Argument(metavar="TOKEN", help="From the e-mail.", show_default=False)],
 ) -> None:
     """Confirm a subscription."""
     with client_of(ctx) as client:
@@ -33,9 +33,7 @@ def confirm(
 def unsubscribe(
     ctx: typer.Context,
     email: Annotated[str | None, typer.Argument(metavar="E", help="The address.", show_default=False)] = None,
-    token: Annotated[
-        str | None, typer.Option(metavar="T", help="From any weekly letter, instead of the address.")
-    ] = None,
+    token: Annotated[str | None, typer.Option(metavar="T", help="From any newsletter, instead of the address.")] = None,
 ) -> None:
     """End a subscription."""
     if (email is None) == (token is None):

@@ -137,7 +137,7 @@ class OrderHeader(_message.Message):
     request_id: _builtins.str
     """A UUID made by the client: repeating the call with it answers the first order and makes no new one; empty: none."""
     locale: _builtins.str
-    """Language of letters as BCP 47, such as "en" or "ru-RU"; empty or not available: English."""
+    """Language of e-mails as BCP 47, such as "en" or "ru-RU"; empty or not available: English."""
     notify: _builtins.bool
     """True: mail the results when the order has finished."""
     validate_only: _builtins.bool
@@ -630,7 +630,7 @@ class DownloadImagesRequest(_message.Message):
     archive: _builtins.bool
     """True: as one ZIP archive."""
     token: _builtins.str
-    """Instead of order_id: the token of a letter's link to the order's archive, which is what is answered."""
+    """Instead of order_id: the token of an e-mail's link to the order's archive, which is what is answered."""
     offset: _builtins.int
     """First byte to send of the one file asked for (an archive, or one image)."""
     length: _builtins.int

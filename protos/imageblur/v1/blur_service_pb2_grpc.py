@@ -167,7 +167,7 @@ class BlurServiceServicer:
     def WatchStatus(self, request, context):
         """How an order stands, then each change until it has finished and nothing is being mailed. The first message has
         every image (or those changed after after_revision), the following ones those that changed. Changes in quick
-        succession come as one, at most ten messages a second; the end of the order or of a letter is told at once. A
+        succession come as one, at most ten messages a second; the end of the order or of an e-mail is told at once. A
         message holds at most 1,000 images; more come in further messages at once, and only the last of them has the new
         revision.
 

@@ -80,7 +80,7 @@ class BlurServiceStub:
     WatchStatus: _grpc.UnaryStreamMultiCallable[_blur_service_pb2.WatchStatusRequest, _blur_service_pb2.WatchStatusResponse]
     """How an order stands, then each change until it has finished and nothing is being mailed. The first message has
     every image (or those changed after after_revision), the following ones those that changed. Changes in quick
-    succession come as one, at most ten messages a second; the end of the order or of a letter is told at once. A
+    succession come as one, at most ten messages a second; the end of the order or of an e-mail is told at once. A
     message holds at most 1,000 images; more come in further messages at once, and only the last of them has the new
     revision.
 
@@ -173,7 +173,7 @@ class BlurServiceAsyncStub(BlurServiceStub):
     WatchStatus: _aio.UnaryStreamMultiCallable[_blur_service_pb2.WatchStatusRequest, _blur_service_pb2.WatchStatusResponse]  # type: ignore[assignment]
     """How an order stands, then each change until it has finished and nothing is being mailed. The first message has
     every image (or those changed after after_revision), the following ones those that changed. Changes in quick
-    succession come as one, at most ten messages a second; the end of the order or of a letter is told at once. A
+    succession come as one, at most ten messages a second; the end of the order or of an e-mail is told at once. A
     message holds at most 1,000 images; more come in further messages at once, and only the last of them has the new
     revision.
 
@@ -299,7 +299,7 @@ class BlurServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_blur_service_pb2.WatchStatusResponse], _abc.AsyncIterator[_blur_service_pb2.WatchStatusResponse]]:
         """How an order stands, then each change until it has finished and nothing is being mailed. The first message has
         every image (or those changed after after_revision), the following ones those that changed. Changes in quick
-        succession come as one, at most ten messages a second; the end of the order or of a letter is told at once. A
+        succession come as one, at most ten messages a second; the end of the order or of an e-mail is told at once. A
         message holds at most 1,000 images; more come in further messages at once, and only the last of them has the new
         revision.
 

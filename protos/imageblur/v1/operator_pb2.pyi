@@ -39,9 +39,9 @@ class _TraceKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TraceKind.V
     TRACE_KIND_IMAGE: _TraceKind.ValueType  # 4
     """The image's last attempt."""
     TRACE_KIND_DELIVERY: _TraceKind.ValueType  # 5
-    """From the request for mail to the end of its last letter."""
-    TRACE_KIND_LETTER: _TraceKind.ValueType  # 6
-    """From when a mailer took the letter for its last attempt until the mail server had it."""
+    """From the request for mail to the end of its last e-mail."""
+    TRACE_KIND_EMAIL: _TraceKind.ValueType  # 6
+    """From when a mailer took the e-mail for its last attempt until the mail server had it."""
 
 class TraceKind(_TraceKind, metaclass=_TraceKindEnumTypeWrapper):
     """Steps of an order's way."""
@@ -57,9 +57,9 @@ TRACE_KIND_IMAGE_WAITS: TraceKind.ValueType  # 3
 TRACE_KIND_IMAGE: TraceKind.ValueType  # 4
 """The image's last attempt."""
 TRACE_KIND_DELIVERY: TraceKind.ValueType  # 5
-"""From the request for mail to the end of its last letter."""
-TRACE_KIND_LETTER: TraceKind.ValueType  # 6
-"""From when a mailer took the letter for its last attempt until the mail server had it."""
+"""From the request for mail to the end of its last e-mail."""
+TRACE_KIND_EMAIL: TraceKind.ValueType  # 6
+"""From when a mailer took the e-mail for its last attempt until the mail server had it."""
 Global___TraceKind: _TypeAlias = TraceKind  # noqa: Y015
 
 class _FailureKind:
@@ -72,8 +72,8 @@ class _FailureKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FailureKi
     """As a filter: all; never sent."""
     FAILURE_KIND_IMAGE: _FailureKind.ValueType  # 1
     """An image."""
-    FAILURE_KIND_LETTER: _FailureKind.ValueType  # 2
-    """A letter."""
+    FAILURE_KIND_EMAIL: _FailureKind.ValueType  # 2
+    """An e-mail."""
 
 class FailureKind(_FailureKind, metaclass=_FailureKindEnumTypeWrapper):
     """What failed."""
@@ -82,8 +82,8 @@ FAILURE_KIND_UNSPECIFIED: FailureKind.ValueType  # 0
 """As a filter: all; never sent."""
 FAILURE_KIND_IMAGE: FailureKind.ValueType  # 1
 """An image."""
-FAILURE_KIND_LETTER: FailureKind.ValueType  # 2
-"""A letter."""
+FAILURE_KIND_EMAIL: FailureKind.ValueType  # 2
+"""An e-mail."""
 Global___FailureKind: _TypeAlias = FailureKind  # noqa: Y015
 
 class _ApiKeyRole:
@@ -123,9 +123,9 @@ class _MailingStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MailingS
     MAILING_STATE_UNSPECIFIED: _MailingState.ValueType  # 0
     """Never sent."""
     MAILING_STATE_SENDING: _MailingState.ValueType  # 1
-    """Its letters are being sent."""
+    """Its e-mails are being sent."""
     MAILING_STATE_DONE: _MailingState.ValueType  # 2
-    """All its letters have ended."""
+    """All its e-mails have ended."""
     MAILING_STATE_CANCELLED: _MailingState.ValueType  # 3
     """No more of it is sent."""
 
@@ -135,9 +135,9 @@ class MailingState(_MailingState, metaclass=_MailingStateEnumTypeWrapper):
 MAILING_STATE_UNSPECIFIED: MailingState.ValueType  # 0
 """Never sent."""
 MAILING_STATE_SENDING: MailingState.ValueType  # 1
-"""Its letters are being sent."""
+"""Its e-mails are being sent."""
 MAILING_STATE_DONE: MailingState.ValueType  # 2
-"""All its letters have ended."""
+"""All its e-mails have ended."""
 MAILING_STATE_CANCELLED: MailingState.ValueType  # 3
 """No more of it is sent."""
 Global___MailingState: _TypeAlias = MailingState  # noqa: Y015
@@ -169,13 +169,13 @@ class Queue(_message.Message):
     in_flight: _builtins.int
     """Messages that workers have. -1: the broker cannot be asked."""
     waiting: _builtins.int
-    """Images or letters that are to be done: those with a message, those whose turn comes later, those that wait for
+    """Images or e-mails that are to be done: those with a message, those whose turn comes later, those that wait for
     another attempt.
     """
     running: _builtins.int
-    """Images or letters being worked on."""
+    """Images or e-mails being worked on."""
     failed: _builtins.int
-    """Images or letters that were given up, and that no operator has dropped."""
+    """Images or e-mails that were given up, and that no operator has dropped."""
     @_builtins.property
     def pause_time(self) -> _timestamp_pb2.Timestamp:
         """Since when; unset while it is not paused."""
@@ -358,9 +358,9 @@ class TraceStep(_message.Message):
     kind: Global___TraceKind.ValueType
     """What happened."""
     id: _builtins.str
-    """The image's, delivery's or letter's id; empty for steps of the order itself."""
+    """The image's, delivery's or e-mail's id; empty for steps of the order itself."""
     position: _builtins.int
-    """The image's place in the order, or the letter's part of the delivery, from 1."""
+    """The image's place in the order, or the e-mail's part of the delivery, from 1."""
     state: _builtins.str
     """State of what it is about, such as "SUCCEEDED"."""
     attempts: _builtins.int
@@ -402,7 +402,7 @@ Global___TraceStep: _TypeAlias = TraceStep  # noqa: Y015
 
 @_typing.final
 class FailureEntry(_message.Message):
-    """An image or a letter that was given up. All fields are output only."""
+    """An image or an e-mail that was given up. All fields are output only."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -415,13 +415,13 @@ class FailureEntry(_message.Message):
     FAIL_TIME_FIELD_NUMBER: _builtins.int
     RETRIABLE_FIELD_NUMBER: _builtins.int
     failure_id: _builtins.str
-    """The image's or the letter's id."""
+    """The image's or the e-mail's id."""
     kind: Global___FailureKind.ValueType
     """What failed."""
     order_id: _builtins.str
-    """The order; empty for letters that are about none."""
+    """The order; empty for e-mails that are about none."""
     position: _builtins.int
-    """The image's place in the order, or the letter's part of the delivery, from 1."""
+    """The image's place in the order, or the e-mail's part of the delivery, from 1."""
     attempts: _builtins.int
     """How often it was tried."""
     retriable: _builtins.bool
@@ -432,7 +432,7 @@ class FailureEntry(_message.Message):
 
     @_builtins.property
     def fail_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was given up; of a letter, when it was tried last."""
+        """When it was given up; of an e-mail, when it was tried last."""
 
     def __init__(
         self,
@@ -527,7 +527,7 @@ class SkippedFailure(_message.Message):
     FAILURE_ID_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     failure_id: _builtins.str
-    """The image's or the letter's id."""
+    """The image's or the e-mail's id."""
     message: _builtins.str
     """Why, as a sentence."""
     def __init__(
@@ -554,7 +554,7 @@ class StatisticsPoint(_message.Message):
     ORDERS_FIELD_NUMBER: _builtins.int
     IMAGES_SUCCEEDED_FIELD_NUMBER: _builtins.int
     IMAGES_FAILED_FIELD_NUMBER: _builtins.int
-    LETTERS_SENT_FIELD_NUMBER: _builtins.int
+    EMAILS_SENT_FIELD_NUMBER: _builtins.int
     WAIT_P50_FIELD_NUMBER: _builtins.int
     WAIT_P95_FIELD_NUMBER: _builtins.int
     WORK_P50_FIELD_NUMBER: _builtins.int
@@ -565,8 +565,8 @@ class StatisticsPoint(_message.Message):
     """Images that were blurred."""
     images_failed: _builtins.int
     """Images that were given up."""
-    letters_sent: _builtins.int
-    """Letters that the mail server took."""
+    emails_sent: _builtins.int
+    """E-mails that the mail server took."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """Its beginning."""
@@ -594,7 +594,7 @@ class StatisticsPoint(_message.Message):
         orders: _builtins.int = ...,
         images_succeeded: _builtins.int = ...,
         images_failed: _builtins.int = ...,
-        letters_sent: _builtins.int = ...,
+        emails_sent: _builtins.int = ...,
         wait_p50: _duration_pb2.Duration | None = ...,
         wait_p95: _duration_pb2.Duration | None = ...,
         work_p50: _duration_pb2.Duration | None = ...,
@@ -602,7 +602,7 @@ class StatisticsPoint(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["start_time", b"start_time", "wait_p50", b"wait_p50", "wait_p95", b"wait_p95", "work_p50", b"work_p50", "work_p95", b"work_p95"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["images_failed", b"images_failed", "images_succeeded", b"images_succeeded", "letters_sent", b"letters_sent", "orders", b"orders", "start_time", b"start_time", "wait_p50", b"wait_p50", "wait_p95", b"wait_p95", "work_p50", b"work_p50", "work_p95", b"work_p95"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["emails_sent", b"emails_sent", "images_failed", b"images_failed", "images_succeeded", b"images_succeeded", "orders", b"orders", "start_time", b"start_time", "wait_p50", b"wait_p50", "wait_p95", b"wait_p95", "work_p50", b"work_p50", "work_p95", b"work_p95"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -748,15 +748,15 @@ class Mailing(_message.Message):
     recipients: _builtins.int
     """Subscribers that were confirmed when it was made."""
     queued: _builtins.int
-    """Letters that wait; those that are still to be written are not among them."""
+    """E-mails that wait; those that are still to be written are not among them."""
     sending: _builtins.int
-    """Letters that are with the mailer."""
+    """E-mails that are with the mailer."""
     sent: _builtins.int
-    """Letters that the mail server took."""
+    """E-mails that the mail server took."""
     failed: _builtins.int
-    """Letters that were given up."""
+    """E-mails that were given up."""
     cancelled: _builtins.int
-    """Letters that were not wanted any more."""
+    """E-mails that were not wanted any more."""
     trouble: _builtins.str
     """The mail server's last trouble, in words, addresses hidden; empty when it goes well."""
     @_builtins.property

@@ -1012,7 +1012,7 @@ Global___CancelMailingResponse: _TypeAlias = CancelMailingResponse  # noqa: Y015
 
 @_typing.final
 class PreviewMailingRequest(_message.Message):
-    """Asks for the mailing's letter."""
+    """Asks for the mailing's e-mail."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1034,7 +1034,7 @@ Global___PreviewMailingRequest: _TypeAlias = PreviewMailingRequest  # noqa: Y015
 
 @_typing.final
 class PreviewMailingResponse(_message.Message):
-    """The mailing's letter."""
+    """The mailing's e-mail."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1064,7 +1064,7 @@ Global___PreviewMailingResponse: _TypeAlias = PreviewMailingResponse  # noqa: Y0
 
 @_typing.final
 class SendTestMailingRequest(_message.Message):
-    """Asks to send the mailing's letter to one address."""
+    """Asks to send the mailing's e-mail to one address."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1098,7 +1098,7 @@ class SendTestMailingResponse(_message.Message):
     OUTCOME_FIELD_NUMBER: _builtins.int
     CONVERSATION_FIELD_NUMBER: _builtins.int
     taken: _builtins.bool
-    """Whether it took the letter."""
+    """Whether it took the e-mail."""
     outcome: _builtins.str
     """Its last words, or what else happened."""
     @_builtins.property
@@ -1129,7 +1129,7 @@ class CheckMailRequest(_message.Message):
     EMAIL_FIELD_NUMBER: _builtins.int
     LOCALE_FIELD_NUMBER: _builtins.int
     email: _builtins.str
-    """Where to send a letter."""
+    """Where to send an e-mail."""
     locale: _builtins.str
     """Language as BCP 47, such as "en" or "ru-RU"; empty or not available: English."""
     def __init__(
@@ -1157,7 +1157,7 @@ class CheckMailResponse(_message.Message):
     CONVERSATION_FIELD_NUMBER: _builtins.int
     CONCERNS_FIELD_NUMBER: _builtins.int
     taken: _builtins.bool
-    """Whether it took the letter."""
+    """Whether it took the e-mail."""
     outcome: _builtins.str
     """Its last words, or what else happened."""
     @_builtins.property
@@ -1166,7 +1166,7 @@ class CheckMailResponse(_message.Message):
 
     @_builtins.property
     def concerns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What in the settings may keep letters from arriving."""
+        """What in the settings may keep e-mails from arriving."""
 
     def __init__(
         self,

@@ -231,7 +231,7 @@ class OperatorServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetOrderTrace(self, request, context):
-        """An order's way from the upload to the letter, step by step in the order of time. For viewers.
+        """An order's way from the upload to the e-mail, step by step in the order of time. For viewers.
 
         INVALID_ARGUMENT: order_id is not a UUID.
         NOT_FOUND: no such order.
@@ -241,7 +241,7 @@ class OperatorServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListFailures(self, request, context):
-        """Images and letters that were given up: images first, the newest first, with how many there are for each reason. For
+        """Images and e-mails that were given up: images first, the newest first, with how many there are for each reason. For
         viewers.
 
         INVALID_ARGUMENT: a filter is malformed.
@@ -251,7 +251,7 @@ class OperatorServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RetryFailures(self, request, context):
-        """Has failed images and letters tried again, with all their attempts before them. An order whose image is tried again
+        """Has failed images and e-mails tried again, with all their attempts before them. An order whose image is tried again
         is RUNNING again; its results are not mailed again by themselves. At most 1,000 in one call.
 
         INVALID_ARGUMENT: neither ids nor all, both, more than 1,000 ids, or one that is not a UUID.
@@ -287,7 +287,7 @@ class OperatorServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RunMailing(self, request, context):
-        """Sends a mailing to all confirmed subscribers now, whatever the hour. A mailer does it, as all else about letters:
+        """Sends a mailing to all confirmed subscribers now, whatever the hour. A mailer does it, as all else about e-mails:
 
         FAILED_PRECONDITION: the operator's text cannot be read (MAILER_REFUSED), or the queue "mail" is paused (PAUSED).
         UNAVAILABLE: no mailer took it up within 20 seconds, and none will; or one did and does not answer: ListMailings
@@ -298,7 +298,7 @@ class OperatorServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CancelMailing(self, request, context):
-        """Sends no more of a mailing; letters on their way may still arrive.
+        """Sends no more of a mailing; e-mails on their way may still arrive.
 
         INVALID_ARGUMENT: mailing_id is not a UUID.
         NOT_FOUND: there is no such mailing under way.
@@ -308,7 +308,7 @@ class OperatorServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PreviewMailing(self, request, context):
-        """The mailing's letter as it would be now. For viewers.
+        """The mailing's e-mail as it would be now. For viewers.
 
         FAILED_PRECONDITION, UNAVAILABLE: as RunMailing.
         """
@@ -317,7 +317,7 @@ class OperatorServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SendTestMailing(self, request, context):
-        """Sends that letter to one address, and tells what the mail server said.
+        """Sends that e-mail to one address, and tells what the mail server said.
 
         INVALID_ARGUMENT: the address is malformed.
         FAILED_PRECONDITION, UNAVAILABLE: as RunMailing.
@@ -327,7 +327,7 @@ class OperatorServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CheckMail(self, request, context):
-        """Sends a short letter to an address, and explains what the mail server said, line by line.
+        """Sends a short e-mail to an address, and explains what the mail server said, line by line.
 
         INVALID_ARGUMENT: the address is malformed.
         FAILED_PRECONDITION, UNAVAILABLE: as RunMailing.

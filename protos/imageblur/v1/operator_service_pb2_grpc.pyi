@@ -70,19 +70,19 @@ class OperatorServiceStub:
       PERMISSION_DENIED: a viewer asked for an address.
     """
     GetOrderTrace: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.GetOrderTraceRequest, _operator_service_pb2.GetOrderTraceResponse]
-    """An order's way from the upload to the letter, step by step in the order of time. For viewers.
+    """An order's way from the upload to the e-mail, step by step in the order of time. For viewers.
 
       INVALID_ARGUMENT: order_id is not a UUID.
       NOT_FOUND: no such order.
     """
     ListFailures: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.ListFailuresRequest, _operator_service_pb2.ListFailuresResponse]
-    """Images and letters that were given up: images first, the newest first, with how many there are for each reason. For
+    """Images and e-mails that were given up: images first, the newest first, with how many there are for each reason. For
     viewers.
 
       INVALID_ARGUMENT: a filter is malformed.
     """
     RetryFailures: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.RetryFailuresRequest, _operator_service_pb2.RetryFailuresResponse]
-    """Has failed images and letters tried again, with all their attempts before them. An order whose image is tried again
+    """Has failed images and e-mails tried again, with all their attempts before them. An order whose image is tried again
     is RUNNING again; its results are not mailed again by themselves. At most 1,000 in one call.
 
       INVALID_ARGUMENT: neither ids nor all, both, more than 1,000 ids, or one that is not a UUID.
@@ -101,31 +101,31 @@ class OperatorServiceStub:
     ListMailings: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.ListMailingsRequest, _operator_service_pb2.ListMailingsResponse]
     """Mailings, the newest first, at most 100. For viewers."""
     RunMailing: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.RunMailingRequest, _operator_service_pb2.RunMailingResponse]
-    """Sends a mailing to all confirmed subscribers now, whatever the hour. A mailer does it, as all else about letters:
+    """Sends a mailing to all confirmed subscribers now, whatever the hour. A mailer does it, as all else about e-mails:
 
       FAILED_PRECONDITION: the operator's text cannot be read (MAILER_REFUSED), or the queue "mail" is paused (PAUSED).
       UNAVAILABLE: no mailer took it up within 20 seconds, and none will; or one did and does not answer: ListMailings
         tells what came of it.
     """
     CancelMailing: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.CancelMailingRequest, _operator_service_pb2.CancelMailingResponse]
-    """Sends no more of a mailing; letters on their way may still arrive.
+    """Sends no more of a mailing; e-mails on their way may still arrive.
 
       INVALID_ARGUMENT: mailing_id is not a UUID.
       NOT_FOUND: there is no such mailing under way.
     """
     PreviewMailing: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.PreviewMailingRequest, _operator_service_pb2.PreviewMailingResponse]
-    """The mailing's letter as it would be now. For viewers.
+    """The mailing's e-mail as it would be now. For viewers.
 
       FAILED_PRECONDITION, UNAVAILABLE: as RunMailing.
     """
     SendTestMailing: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.SendTestMailingRequest, _operator_service_pb2.SendTestMailingResponse]
-    """Sends that letter to one address, and tells what the mail server said.
+    """Sends that e-mail to one address, and tells what the mail server said.
 
       INVALID_ARGUMENT: the address is malformed.
       FAILED_PRECONDITION, UNAVAILABLE: as RunMailing.
     """
     CheckMail: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.CheckMailRequest, _operator_service_pb2.CheckMailResponse]
-    """Sends a short letter to an address, and explains what the mail server said, line by line.
+    """Sends a short e-mail to an address, and explains what the mail server said, line by line.
 
       INVALID_ARGUMENT: the address is malformed.
       FAILED_PRECONDITION, UNAVAILABLE: as RunMailing.
@@ -207,19 +207,19 @@ class OperatorServiceAsyncStub(OperatorServiceStub):
       PERMISSION_DENIED: a viewer asked for an address.
     """
     GetOrderTrace: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.GetOrderTraceRequest, _operator_service_pb2.GetOrderTraceResponse]  # type: ignore[assignment]
-    """An order's way from the upload to the letter, step by step in the order of time. For viewers.
+    """An order's way from the upload to the e-mail, step by step in the order of time. For viewers.
 
       INVALID_ARGUMENT: order_id is not a UUID.
       NOT_FOUND: no such order.
     """
     ListFailures: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.ListFailuresRequest, _operator_service_pb2.ListFailuresResponse]  # type: ignore[assignment]
-    """Images and letters that were given up: images first, the newest first, with how many there are for each reason. For
+    """Images and e-mails that were given up: images first, the newest first, with how many there are for each reason. For
     viewers.
 
       INVALID_ARGUMENT: a filter is malformed.
     """
     RetryFailures: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.RetryFailuresRequest, _operator_service_pb2.RetryFailuresResponse]  # type: ignore[assignment]
-    """Has failed images and letters tried again, with all their attempts before them. An order whose image is tried again
+    """Has failed images and e-mails tried again, with all their attempts before them. An order whose image is tried again
     is RUNNING again; its results are not mailed again by themselves. At most 1,000 in one call.
 
       INVALID_ARGUMENT: neither ids nor all, both, more than 1,000 ids, or one that is not a UUID.
@@ -238,31 +238,31 @@ class OperatorServiceAsyncStub(OperatorServiceStub):
     ListMailings: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.ListMailingsRequest, _operator_service_pb2.ListMailingsResponse]  # type: ignore[assignment]
     """Mailings, the newest first, at most 100. For viewers."""
     RunMailing: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.RunMailingRequest, _operator_service_pb2.RunMailingResponse]  # type: ignore[assignment]
-    """Sends a mailing to all confirmed subscribers now, whatever the hour. A mailer does it, as all else about letters:
+    """Sends a mailing to all confirmed subscribers now, whatever the hour. A mailer does it, as all else about e-mails:
 
       FAILED_PRECONDITION: the operator's text cannot be read (MAILER_REFUSED), or the queue "mail" is paused (PAUSED).
       UNAVAILABLE: no mailer took it up within 20 seconds, and none will; or one did and does not answer: ListMailings
         tells what came of it.
     """
     CancelMailing: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.CancelMailingRequest, _operator_service_pb2.CancelMailingResponse]  # type: ignore[assignment]
-    """Sends no more of a mailing; letters on their way may still arrive.
+    """Sends no more of a mailing; e-mails on their way may still arrive.
 
       INVALID_ARGUMENT: mailing_id is not a UUID.
       NOT_FOUND: there is no such mailing under way.
     """
     PreviewMailing: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.PreviewMailingRequest, _operator_service_pb2.PreviewMailingResponse]  # type: ignore[assignment]
-    """The mailing's letter as it would be now. For viewers.
+    """The mailing's e-mail as it would be now. For viewers.
 
       FAILED_PRECONDITION, UNAVAILABLE: as RunMailing.
     """
     SendTestMailing: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.SendTestMailingRequest, _operator_service_pb2.SendTestMailingResponse]  # type: ignore[assignment]
-    """Sends that letter to one address, and tells what the mail server said.
+    """Sends that e-mail to one address, and tells what the mail server said.
 
       INVALID_ARGUMENT: the address is malformed.
       FAILED_PRECONDITION, UNAVAILABLE: as RunMailing.
     """
     CheckMail: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.CheckMailRequest, _operator_service_pb2.CheckMailResponse]  # type: ignore[assignment]
-    """Sends a short letter to an address, and explains what the mail server said, line by line.
+    """Sends a short e-mail to an address, and explains what the mail server said, line by line.
 
       INVALID_ARGUMENT: the address is malformed.
       FAILED_PRECONDITION, UNAVAILABLE: as RunMailing.
@@ -383,7 +383,7 @@ class OperatorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _operator_service_pb2.GetOrderTraceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operator_service_pb2.GetOrderTraceResponse, _abc.Awaitable[_operator_service_pb2.GetOrderTraceResponse]]:
-        """An order's way from the upload to the letter, step by step in the order of time. For viewers.
+        """An order's way from the upload to the e-mail, step by step in the order of time. For viewers.
 
           INVALID_ARGUMENT: order_id is not a UUID.
           NOT_FOUND: no such order.
@@ -395,7 +395,7 @@ class OperatorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _operator_service_pb2.ListFailuresRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operator_service_pb2.ListFailuresResponse, _abc.Awaitable[_operator_service_pb2.ListFailuresResponse]]:
-        """Images and letters that were given up: images first, the newest first, with how many there are for each reason. For
+        """Images and e-mails that were given up: images first, the newest first, with how many there are for each reason. For
         viewers.
 
           INVALID_ARGUMENT: a filter is malformed.
@@ -407,7 +407,7 @@ class OperatorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _operator_service_pb2.RetryFailuresRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operator_service_pb2.RetryFailuresResponse, _abc.Awaitable[_operator_service_pb2.RetryFailuresResponse]]:
-        """Has failed images and letters tried again, with all their attempts before them. An order whose image is tried again
+        """Has failed images and e-mails tried again, with all their attempts before them. An order whose image is tried again
         is RUNNING again; its results are not mailed again by themselves. At most 1,000 in one call.
 
           INVALID_ARGUMENT: neither ids nor all, both, more than 1,000 ids, or one that is not a UUID.
@@ -450,7 +450,7 @@ class OperatorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _operator_service_pb2.RunMailingRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operator_service_pb2.RunMailingResponse, _abc.Awaitable[_operator_service_pb2.RunMailingResponse]]:
-        """Sends a mailing to all confirmed subscribers now, whatever the hour. A mailer does it, as all else about letters:
+        """Sends a mailing to all confirmed subscribers now, whatever the hour. A mailer does it, as all else about e-mails:
 
           FAILED_PRECONDITION: the operator's text cannot be read (MAILER_REFUSED), or the queue "mail" is paused (PAUSED).
           UNAVAILABLE: no mailer took it up within 20 seconds, and none will; or one did and does not answer: ListMailings
@@ -463,7 +463,7 @@ class OperatorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _operator_service_pb2.CancelMailingRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operator_service_pb2.CancelMailingResponse, _abc.Awaitable[_operator_service_pb2.CancelMailingResponse]]:
-        """Sends no more of a mailing; letters on their way may still arrive.
+        """Sends no more of a mailing; e-mails on their way may still arrive.
 
           INVALID_ARGUMENT: mailing_id is not a UUID.
           NOT_FOUND: there is no such mailing under way.
@@ -475,7 +475,7 @@ class OperatorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _operator_service_pb2.PreviewMailingRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operator_service_pb2.PreviewMailingResponse, _abc.Awaitable[_operator_service_pb2.PreviewMailingResponse]]:
-        """The mailing's letter as it would be now. For viewers.
+        """The mailing's e-mail as it would be now. For viewers.
 
           FAILED_PRECONDITION, UNAVAILABLE: as RunMailing.
         """
@@ -486,7 +486,7 @@ class OperatorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _operator_service_pb2.SendTestMailingRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operator_service_pb2.SendTestMailingResponse, _abc.Awaitable[_operator_service_pb2.SendTestMailingResponse]]:
-        """Sends that letter to one address, and tells what the mail server said.
+        """Sends that e-mail to one address, and tells what the mail server said.
 
           INVALID_ARGUMENT: the address is malformed.
           FAILED_PRECONDITION, UNAVAILABLE: as RunMailing.
@@ -498,7 +498,7 @@ class OperatorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _operator_service_pb2.CheckMailRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operator_service_pb2.CheckMailResponse, _abc.Awaitable[_operator_service_pb2.CheckMailResponse]]:
-        """Sends a short letter to an address, and explains what the mail server said, line by line.
+        """Sends a short e-mail to an address, and explains what the mail server said, line by line.
 
           INVALID_ARGUMENT: the address is malformed.
           FAILED_PRECONDITION, UNAVAILABLE: as RunMailing.

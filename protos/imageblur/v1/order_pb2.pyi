@@ -116,7 +116,7 @@ class _DeliveryStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Deliver
     DELIVERY_STATE_SENDING: _DeliveryState.ValueType  # 3
     """With the mailer."""
     DELIVERY_STATE_SENT: _DeliveryState.ValueType  # 4
-    """The mail server took every letter."""
+    """The mail server took every e-mail."""
     DELIVERY_STATE_FAILED: _DeliveryState.ValueType  # 5
     """Given up; the failure says why."""
     DELIVERY_STATE_CANCELLED: _DeliveryState.ValueType  # 6
@@ -134,7 +134,7 @@ DELIVERY_STATE_QUEUED: DeliveryState.ValueType  # 2
 DELIVERY_STATE_SENDING: DeliveryState.ValueType  # 3
 """With the mailer."""
 DELIVERY_STATE_SENT: DeliveryState.ValueType  # 4
-"""The mail server took every letter."""
+"""The mail server took every e-mail."""
 DELIVERY_STATE_FAILED: DeliveryState.ValueType  # 5
 """Given up; the failure says why."""
 DELIVERY_STATE_CANCELLED: DeliveryState.ValueType  # 6
@@ -162,11 +162,11 @@ class _FailureReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Failure
     FAILURE_REASON_CRASHED: _FailureReason.ValueType  # 6
     """It brought the process that worked on it down, repeatedly."""
     FAILURE_REASON_MAIL_REFUSED: _FailureReason.ValueType  # 7
-    """The mail server refused the letter for good."""
+    """The mail server refused the e-mail for good."""
     FAILURE_REASON_INTERNAL: _FailureReason.ValueType  # 8
     """A fault of the service."""
     FAILURE_REASON_MAIL_UNREACHABLE: _FailureReason.ValueType  # 9
-    """The mail server could not be reached, or put the letter off, for too long."""
+    """The mail server could not be reached, or put the e-mail off, for too long."""
 
 class FailureReason(_FailureReason, metaclass=_FailureReasonEnumTypeWrapper):
     """Reasons of a failure."""
@@ -186,11 +186,11 @@ FAILURE_REASON_TIMED_OUT: FailureReason.ValueType  # 5
 FAILURE_REASON_CRASHED: FailureReason.ValueType  # 6
 """It brought the process that worked on it down, repeatedly."""
 FAILURE_REASON_MAIL_REFUSED: FailureReason.ValueType  # 7
-"""The mail server refused the letter for good."""
+"""The mail server refused the e-mail for good."""
 FAILURE_REASON_INTERNAL: FailureReason.ValueType  # 8
 """A fault of the service."""
 FAILURE_REASON_MAIL_UNREACHABLE: FailureReason.ValueType  # 9
-"""The mail server could not be reached, or put the letter off, for too long."""
+"""The mail server could not be reached, or put the e-mail off, for too long."""
 Global___FailureReason: _TypeAlias = FailureReason  # noqa: Y015
 
 class _ImageFormat:
@@ -685,7 +685,7 @@ class Delivery(_message.Message):
     DELIVERY_ID_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     FAILURE_FIELD_NUMBER: _builtins.int
-    LETTERS_FIELD_NUMBER: _builtins.int
+    EMAILS_FIELD_NUMBER: _builtins.int
     REQUEST_TIME_FIELD_NUMBER: _builtins.int
     SEND_TIME_FIELD_NUMBER: _builtins.int
     SERVER_WORDS_FIELD_NUMBER: _builtins.int
@@ -693,10 +693,10 @@ class Delivery(_message.Message):
     """A random UUID."""
     state: Global___DeliveryState.ValueType
     """Where the delivery stands."""
-    letters: _builtins.int
-    """Number of letters it takes; 0 until that is known."""
+    emails: _builtins.int
+    """Number of e-mails it takes; 0 until that is known."""
     server_words: _builtins.str
-    """What the mail server said last, whether it took a letter, put it off or refused it; or why none was handed to it."""
+    """What the mail server said last, whether it took an e-mail, put it off or refused it; or why none was handed to it."""
     @_builtins.property
     def failure(self) -> Global___Failure:
         """Why it failed, in the mail server's words where it spoke; only with DELIVERY_STATE_FAILED."""
@@ -707,7 +707,7 @@ class Delivery(_message.Message):
 
     @_builtins.property
     def send_time(self) -> _timestamp_pb2.Timestamp:
-        """When the mail server took the last letter; unset before."""
+        """When the mail server took the last e-mail; unset before."""
 
     def __init__(
         self,
@@ -715,14 +715,14 @@ class Delivery(_message.Message):
         delivery_id: _builtins.str = ...,
         state: Global___DeliveryState.ValueType = ...,
         failure: Global___Failure | None = ...,
-        letters: _builtins.int = ...,
+        emails: _builtins.int = ...,
         request_time: _timestamp_pb2.Timestamp | None = ...,
         send_time: _timestamp_pb2.Timestamp | None = ...,
         server_words: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "request_time", b"request_time", "send_time", b"send_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["delivery_id", b"delivery_id", "failure", b"failure", "letters", b"letters", "request_time", b"request_time", "send_time", b"send_time", "server_words", b"server_words", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delivery_id", b"delivery_id", "emails", b"emails", "failure", b"failure", "request_time", b"request_time", "send_time", b"send_time", "server_words", b"server_words", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -27,7 +27,7 @@ class SubscribeRequest(_message.Message):
     email: _builtins.str
     """The address."""
     locale: _builtins.str
-    """Language of letters as BCP 47, such as "en" or "ru-RU"; empty or not available: English."""
+    """Language of e-mails as BCP 47, such as "en" or "ru-RU"; empty or not available: English."""
     def __init__(
         self,
         *,
@@ -50,7 +50,7 @@ class SubscribeResponse(_message.Message):
 
     CONFIRMATION_REQUIRED_FIELD_NUMBER: _builtins.int
     confirmation_required: _builtins.bool
-    """Whether this server asks for confirmation by a letter: its setting, not the address's state."""
+    """Whether this server asks for confirmation by an e-mail: its setting, not the address's state."""
     def __init__(
         self,
         *,
@@ -72,7 +72,7 @@ class ConfirmSubscriptionRequest(_message.Message):
 
     TOKEN_FIELD_NUMBER: _builtins.int
     token: _builtins.str
-    """The token from the letter."""
+    """The token from the e-mail."""
     def __init__(
         self,
         *,
@@ -114,7 +114,7 @@ class UnsubscribeRequest(_message.Message):
     email: _builtins.str
     """The address."""
     token: _builtins.str
-    """The token from a letter."""
+    """The token from an e-mail."""
     def __init__(
         self,
         *,

@@ -61,7 +61,7 @@ class SubscriptionServiceServicer:
     """
 
     def Subscribe(self, request, context):
-        """Subscribes an address. Unless the server is set otherwise, a letter with a token asks its owner to confirm, at
+        """Subscribes an address. Unless the server is set otherwise, an e-mail with a token asks its owner to confirm, at
         most once an hour.
 
         INVALID_ARGUMENT: email or locale is malformed (BadRequest).
@@ -71,7 +71,7 @@ class SubscriptionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ConfirmSubscription(self, request, context):
-        """Confirms a subscription with the token from the letter. Repeating it changes nothing.
+        """Confirms a subscription with the token from the e-mail. Repeating it changes nothing.
 
         INVALID_ARGUMENT: the token is malformed, was altered, has expired or was superseded (BadRequest).
         """
@@ -80,7 +80,7 @@ class SubscriptionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Unsubscribe(self, request, context):
-        """Ends a subscription by address, or by the token from any weekly letter. Repeating it changes nothing.
+        """Ends a subscription by address, or by the token from any newsletter. Repeating it changes nothing.
 
         INVALID_ARGUMENT: neither is given, the address is malformed, or the token was altered (BadRequest).
         """

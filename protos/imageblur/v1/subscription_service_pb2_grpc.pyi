@@ -37,18 +37,18 @@ class SubscriptionServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> SubscriptionServiceAsyncStub: ...
     Subscribe: _grpc.UnaryUnaryMultiCallable[_subscription_service_pb2.SubscribeRequest, _subscription_service_pb2.SubscribeResponse]
-    """Subscribes an address. Unless the server is set otherwise, a letter with a token asks its owner to confirm, at
+    """Subscribes an address. Unless the server is set otherwise, an e-mail with a token asks its owner to confirm, at
     most once an hour.
 
       INVALID_ARGUMENT: email or locale is malformed (BadRequest).
     """
     ConfirmSubscription: _grpc.UnaryUnaryMultiCallable[_subscription_service_pb2.ConfirmSubscriptionRequest, _subscription_service_pb2.ConfirmSubscriptionResponse]
-    """Confirms a subscription with the token from the letter. Repeating it changes nothing.
+    """Confirms a subscription with the token from the e-mail. Repeating it changes nothing.
 
       INVALID_ARGUMENT: the token is malformed, was altered, has expired or was superseded (BadRequest).
     """
     Unsubscribe: _grpc.UnaryUnaryMultiCallable[_subscription_service_pb2.UnsubscribeRequest, _subscription_service_pb2.UnsubscribeResponse]
-    """Ends a subscription by address, or by the token from any weekly letter. Repeating it changes nothing.
+    """Ends a subscription by address, or by the token from any newsletter. Repeating it changes nothing.
 
       INVALID_ARGUMENT: neither is given, the address is malformed, or the token was altered (BadRequest).
     """
@@ -62,18 +62,18 @@ class SubscriptionServiceAsyncStub(SubscriptionServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Subscribe: _aio.UnaryUnaryMultiCallable[_subscription_service_pb2.SubscribeRequest, _subscription_service_pb2.SubscribeResponse]  # type: ignore[assignment]
-    """Subscribes an address. Unless the server is set otherwise, a letter with a token asks its owner to confirm, at
+    """Subscribes an address. Unless the server is set otherwise, an e-mail with a token asks its owner to confirm, at
     most once an hour.
 
       INVALID_ARGUMENT: email or locale is malformed (BadRequest).
     """
     ConfirmSubscription: _aio.UnaryUnaryMultiCallable[_subscription_service_pb2.ConfirmSubscriptionRequest, _subscription_service_pb2.ConfirmSubscriptionResponse]  # type: ignore[assignment]
-    """Confirms a subscription with the token from the letter. Repeating it changes nothing.
+    """Confirms a subscription with the token from the e-mail. Repeating it changes nothing.
 
       INVALID_ARGUMENT: the token is malformed, was altered, has expired or was superseded (BadRequest).
     """
     Unsubscribe: _aio.UnaryUnaryMultiCallable[_subscription_service_pb2.UnsubscribeRequest, _subscription_service_pb2.UnsubscribeResponse]  # type: ignore[assignment]
-    """Ends a subscription by address, or by the token from any weekly letter. Repeating it changes nothing.
+    """Ends a subscription by address, or by the token from any newsletter. Repeating it changes nothing.
 
       INVALID_ARGUMENT: neither is given, the address is malformed, or the token was altered (BadRequest).
     """
@@ -90,7 +90,7 @@ class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _subscription_service_pb2.SubscribeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_subscription_service_pb2.SubscribeResponse, _abc.Awaitable[_subscription_service_pb2.SubscribeResponse]]:
-        """Subscribes an address. Unless the server is set otherwise, a letter with a token asks its owner to confirm, at
+        """Subscribes an address. Unless the server is set otherwise, an e-mail with a token asks its owner to confirm, at
         most once an hour.
 
           INVALID_ARGUMENT: email or locale is malformed (BadRequest).
@@ -102,7 +102,7 @@ class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _subscription_service_pb2.ConfirmSubscriptionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_subscription_service_pb2.ConfirmSubscriptionResponse, _abc.Awaitable[_subscription_service_pb2.ConfirmSubscriptionResponse]]:
-        """Confirms a subscription with the token from the letter. Repeating it changes nothing.
+        """Confirms a subscription with the token from the e-mail. Repeating it changes nothing.
 
           INVALID_ARGUMENT: the token is malformed, was altered, has expired or was superseded (BadRequest).
         """
@@ -113,7 +113,7 @@ class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _subscription_service_pb2.UnsubscribeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_subscription_service_pb2.UnsubscribeResponse, _abc.Awaitable[_subscription_service_pb2.UnsubscribeResponse]]:
-        """Ends a subscription by address, or by the token from any weekly letter. Repeating it changes nothing.
+        """Ends a subscription by address, or by the token from any newsletter. Repeating it changes nothing.
 
           INVALID_ARGUMENT: neither is given, the address is malformed, or the token was altered (BadRequest).
         """

@@ -206,7 +206,7 @@ class Delivery(Base):
 
 
 class Subscriber(Base):
-    """An address of the weekly mailing. `token_version` voids the tokens of letters sent before it grew."""
+    """An address of the weekly mailing. `token_version` voids the tokens of e-mails sent before it grew."""
 
     __tablename__ = "subscribers"
     __table_args__ = (
@@ -228,7 +228,7 @@ class Subscriber(Base):
 class Mailing(Base):
     """A mailing to all confirmed subscribers: one per period (`2026-W48`, or `manual:<id>`).
 
-    SENDING: letters are written and claimed a batch at a time, in the order of subscribers' ids. PREPARING: not used
+    SENDING: e-mails are written and claimed a batch at a time, in the order of subscribers' ids. PREPARING: not used
     any more.
     """
 
@@ -239,10 +239,10 @@ class Mailing(Base):
     period: Mapped[str] = mapped_column(unique=True)
     state: Mapped[str]
     content: Mapped[str]
-    """What the letter tells, as JSON, frozen when the mailing was made."""
+    """What the e-mail tells, as JSON, frozen when the mailing was made."""
     due_at: Mapped[int]
     cursor_id: Mapped[UUID | None]
-    """The last subscriber that has a letter."""
+    """The last subscriber that has an e-mail."""
     recipients: Mapped[int] = mapped_column(default=0)
     """Confirmed subscribers when it was made."""
     not_before: Mapped[int] = mapped_column(default=0)
@@ -256,10 +256,10 @@ class Mailing(Base):
     finished_at: Mapped[int | None]
 
 
-class Letter(Base):
+class Email(Base):
     """One SMTP message: of a delivery, a confirmation or a mailing. SENDING: `owner` may send until `lease_until`."""
 
-    __tablename__ = "letters"
+    __tablename__ = "emails"
     __table_args__ = (
         UniqueConstraint("delivery_id", "part"),
         UniqueConstraint("mailing_id", "subscriber_id"),
@@ -268,12 +268,12 @@ class Letter(Base):
         CheckConstraint("(kind = 'ORDER_READY') = (delivery_id IS NOT NULL)", name="delivery"),
         CheckConstraint("(kind = 'WEEKLY') = (mailing_id IS NOT NULL)", name="mailing"),
         CheckConstraint("(state = 'SENDING') = (owner IS NOT NULL AND lease_until IS NOT NULL)", name="owner"),
-        _index("letters_outbox", "not_before", where="state = 'QUEUED'"),
-        _index("letters_leases", "lease_until", where="state = 'SENDING'"),
-        _index("letters_progress", "mailing_id", "state", where="mailing_id IS NOT NULL"),
-        _index("letters_sent", "sent_at", where="sent_at IS NOT NULL"),
-        _index("letters_failed", "id", where="state = 'FAILED' AND NOT dropped"),
-        Index("letters_subscriber", "subscriber_id"),
+        _index("emails_outbox", "not_before", where="state = 'QUEUED'"),
+        _index("emails_leases", "lease_until", where="state = 'SENDING'"),
+        _index("emails_progress", "mailing_id", "state", where="mailing_id IS NOT NULL"),
+        _index("emails_sent", "sent_at", where="sent_at IS NOT NULL"),
+        _index("emails_failed", "id", where="state = 'FAILED' AND NOT dropped"),
+        Index("emails_subscriber", "subscriber_id"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -376,15 +376,15 @@ class WorkerSeen(Base):
     seen_at: Mapped[int]
 
 
-class Errand(Base):
+class OperatorJob(Base):
     """Something that an operator asks of the mailers and waits for; gone once the answer was fetched."""
 
-    __tablename__ = "errands"
+    __tablename__ = "operator_jobs"
     __table_args__ = (_one_of("state", "QUEUED", "RUNNING", "DONE", "REFUSED"),)
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     kind: Mapped[str]
-    """See `messages.ErrandKind`."""
+    """See `messages.OperatorJobKind`."""
     request: Mapped[str]
     """As JSON."""
     state: Mapped[str]

@@ -6,7 +6,7 @@ from services.common.domain.errors import Reason
 
 MAX_ATTEMPTS = 10
 """Claims of an image before it is given up, whatever ended them: killed workers are not the image's fault."""
-MAX_LETTER_ATTEMPTS = 20
+MAX_EMAIL_ATTEMPTS = 20
 """About five hours: a mail server that is down for maintenance, or that makes strangers wait (greylisting)."""
 MAX_CRASHES = 3
 """Deaths of the child that worked on an image before the image is held responsible."""
@@ -60,7 +60,7 @@ class DeliveryState(StrEnum):
 
     @property
     def open(self) -> bool:
-        """Whether letters of the delivery may still be sent."""
+        """Whether e-mails of the delivery may still be sent."""
         return self in {DeliveryState.WAITING, DeliveryState.QUEUED, DeliveryState.SENDING}
 
 

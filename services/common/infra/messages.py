@@ -8,17 +8,17 @@ from dramatiq import Message
 BLUR_QUEUE = "blur"
 """Read by blur_worker."""
 MAIL_QUEUE = "mail"
-"""Read by mailer: letters that somebody waits for."""
+"""Read by mailer: e-mails that somebody waits for."""
 MAILING_QUEUE = "mailing"
-"""Read by mailer: letters to all subscribers, which must not hold up the others."""
+"""Read by mailer: e-mails to all subscribers, which must not hold up the others."""
 
 BLUR_IMAGE = "blur_image"
-SEND_LETTER = "send_letter"
+SEND_EMAIL = "send_email"
 SEND_MAILING = "send_mailing"
-RUN_ERRAND = "run_errand"
+RUN_OPERATOR_JOB = "run_operator_job"
 
 
-class ErrandKind(StrEnum):
+class OperatorJobKind(StrEnum):
     """What an operator may ask of the mailers; requests and answers are JSON objects with these members."""
 
     RUN_MAILING = "RUN_MAILING"
@@ -36,19 +36,19 @@ def blur_image(image_id: UUID) -> Message[None]:
     return _message(BLUR_QUEUE, BLUR_IMAGE, image_id)
 
 
-def send_letter(letter_id: UUID) -> Message[None]:
-    """Send a letter."""
-    return _message(MAIL_QUEUE, SEND_LETTER, letter_id)
+def send_email(email_id: UUID) -> Message[None]:
+    """Send an e-mail."""
+    return _message(MAIL_QUEUE, SEND_EMAIL, email_id)
 
 
 def send_mailing(mailing_id: UUID) -> Message[None]:
-    """Send the next letters of a mailing."""
+    """Send the next e-mails of a mailing."""
     return _message(MAILING_QUEUE, SEND_MAILING, mailing_id)
 
 
-def run_errand(errand_id: UUID) -> Message[None]:
+def run_operator_job(operator_job_id: UUID) -> Message[None]:
     """Do what an operator waits for."""
-    return _message(MAIL_QUEUE, RUN_ERRAND, errand_id)
+    return _message(MAIL_QUEUE, RUN_OPERATOR_JOB, operator_job_id)
 
 
 def _message(queue: str, actor: str, subject: UUID) -> Message[None]:

@@ -134,13 +134,13 @@ class SigningSettings(Settings):
 
     secret_key: SecretStr = Field(
         min_length=MIN_SECRET_LENGTH,
-        description="Signs the tokens in letters; at least 32 characters, the same for gateway and mailer. `make run` "
+        description="Signs the tokens in e-mails; at least 32 characters, the same for gateway and mailer. `make run` "
         "makes one and keeps it in its data folder.",
     )
     former_secret_keys: SecretStr = Field(
         default=SecretStr(""),
         description="Keys that signed tokens before, separated by commas: what they signed is still taken. To change "
-        "IMAGEBLUR_SECRET_KEY, put the old one here, first at the gateways; links of letters work as long as it stays.",
+        "IMAGEBLUR_SECRET_KEY, put the old one here, first at the gateways; links of e-mails work as long as it stays.",
     )
 
     @property
@@ -162,13 +162,13 @@ class MailingSettings(Settings):
 
     mailing_text_dir: Path | None = Field(
         default=None,
-        description="Folder with the operator's own text of the weekly letter: `en.txt`, `ru.txt` (see "
-        "docs/mailing.md). Without it the letter tells the week's numbers alone.",
+        description="Folder with the operator's own text of the newsletter: `en.txt`, `ru.txt` (see "
+        "docs/mailing.md). Without it the e-mail tells the week's numbers alone.",
     )
     mailing_connections: int = Field(
         default=2,
         ge=1,
-        description="Connections to the mail server that a mailing uses at a time, over all mailers. Other letters "
+        description="Connections to the mail server that a mailing uses at a time, over all mailers. Other e-mails "
         "have theirs besides (IMAGEBLUR_MAILER_THREADS) and never wait for it.",
     )
 

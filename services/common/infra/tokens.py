@@ -1,4 +1,4 @@
-"""Signed tokens for links in letters: they say who may do what, and cannot be made by others."""
+"""Signed tokens for links in e-mails: they say who may do what, and cannot be made by others."""
 
 from typing import Literal
 from uuid import UUID

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from grpc import aio
 from sqlalchemy.orm import Session
 
-from services.common.db.access.audit import Deed
+from services.common.db.access.audit import AuditContext
 from services.common.db.engine import Database
 from services.gateway.rpc.callers import principal
 from services.gateway.rpc.thread_pool import Offload
@@ -15,9 +15,9 @@ Context = aio.ServicerContext[Any, Any]
 T = TypeVar("T")
 
 
-def deed(action: str) -> Deed:
+def audit_context(action: str) -> AuditContext:
     """What the caller is about to do."""
-    return Deed(principal(), action)
+    return AuditContext(principal(), action)
 
 
 class OperatorCalls:

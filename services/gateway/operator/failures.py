@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from services.common.db.access import audit
-from services.common.db.access.audit import Deed
+from services.common.db.access.audit import AuditContext
 from services.common.db.engine import Database
 from services.common.db.orders import orders, windows
 from services.common.db.queues import failures, retries
@@ -16,7 +16,7 @@ from services.common.domain.orders import source_key
 from services.common.infra import log
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
-from services.common.infra.messages import blur_image, send_letter
+from services.common.infra.messages import blur_image, send_email
 
 BATCH = 1000
 """Failures taken up by one call."""
@@ -45,7 +45,7 @@ class OperatorFailures:
     window: int
     """Images in the queue or at work at a time, shared by the orders."""
 
-    def retry(self, deed: Deed, ids: Sequence[UUID] | None, which: Filter) -> Outcome:
+    def retry(self, audit_context: AuditContext, ids: Sequence[UUID] | None, which: Filter) -> Outcome:
         """Have failures tried again: these, or all that the filter lets through."""
         meant, left = self._meant(ids, which, retriable=True)
         skipped: list[tuple[UUID, str]] = []
@@ -53,20 +53,20 @@ class OperatorFailures:
         done = 0
         for failure_id, kind in meant:
             try:
-                retried = self._retry_one(deed, failure_id, kind)
+                retried = self._retry_one(audit_context, failure_id, kind)
             except NotRetriable as error:
                 skipped.append((failure_id, str(error)))
                 continue
             done += 1
             if retried.order_id:
                 again.add(retried.order_id)
-            if retried.letter_id:
-                self.broker.send([send_letter(retried.letter_id)])
+            if retried.email_id:
+                self.broker.send([send_email(retried.email_id)])
         for order_id in again:
             self._enqueue(order_id)
         return Outcome(done, skipped[:MOST_SKIPPED], left)
 
-    def drop(self, deed: Deed, ids: Sequence[UUID] | None, which: Filter) -> Outcome:
+    def drop(self, audit_context: AuditContext, ids: Sequence[UUID] | None, which: Filter) -> Outcome:
         """Strike failures off the list, and remove the originals that were kept for them."""
         meant, left = self._meant(ids, which, retriable=False)
         originals = []
@@ -79,10 +79,10 @@ class OperatorFailures:
                     if image:
                         originals.append(source_key(*image))
                 else:
-                    dropped = retries.drop_letter(session, failure_id)
+                    dropped = retries.drop_email(session, failure_id)
                 if dropped:
                     done += 1
-                    audit.record(session, deed, _subject(kind, failure_id))
+                    audit.record(session, audit_context, _subject(kind, failure_id))
         try:
             self.blobs.delete(*originals)
         except Unavailable as error:
@@ -100,18 +100,18 @@ class OperatorFailures:
             found, total = failures.ids(session, which, retriable=retriable, limit=BATCH)
             return [(failure_id, kind) for kind, failure_id in found], total - len(found)
 
-    def _retry_one(self, deed: Deed, failure_id: UUID, kind: Kind | None) -> Retried:
+    def _retry_one(self, audit_context: AuditContext, failure_id: UUID, kind: Kind | None) -> Retried:
         if kind is None:
             raise NotRetriable("there is no such failure")
         with self.database.write() as session:
-            if kind == "LETTER":
-                retried = retries.retry_letter(session, failure_id)
+            if kind == "EMAIL":
+                retried = retries.retry_email(session, failure_id)
             else:
                 retried = retries.retry_image(session, failure_id)
                 # Of what failed before originals were kept there is none.
                 if retried.order_id and not self.blobs.exists(source_key(retried.order_id, retried.position)):
                     raise NotRetriable("the original is gone")
-            audit.record(session, deed, _subject(kind, failure_id))
+            audit.record(session, audit_context, _subject(kind, failure_id))
         return retried
 
     def _enqueue(self, order_id: UUID) -> None:
@@ -122,4 +122,4 @@ class OperatorFailures:
 
 
 def _subject(kind: Kind | None, failure_id: UUID) -> str:
-    return f"{'images' if kind == 'IMAGE' else 'letters'}/{failure_id}"
+    return f"{'images' if kind == 'IMAGE' else 'emails'}/{failure_id}"

@@ -4,7 +4,7 @@ from imageblur.v1 import operator_service_pb2 as pb
 
 from services.common.db.access import api_keys, audit
 from services.gateway.operator import requests, responses
-from services.gateway.operator.calls import Context, OperatorCalls, deed
+from services.gateway.operator.calls import Context, OperatorCalls, audit_context
 from services.gateway.orders.requests import parse_id
 from services.gateway.rpc import paging
 
@@ -18,7 +18,7 @@ class KeyCalls(OperatorCalls):
         seconds = (
             requests.parse_seconds(request.lifetime, "lifetime", least=1) if request.HasField("lifetime") else None
         )
-        who = deed("CreateApiKey")
+        who = audit_context("CreateApiKey")
         made = await self.write(lambda session: api_keys.create(session, who, name=name, role=role, seconds=seconds))
         return pb.CreateApiKeyResponse(api_key=responses.key_message(made.row), key=made.key)
 
@@ -37,14 +37,14 @@ class KeyCalls(OperatorCalls):
         """Replace a key."""
         key_id = parse_id(request.api_key_id, "api_key_id")
         keep = requests.parse_seconds(request.keep_former, "keep_former", least=0, most=requests.MOST_KEPT_SECONDS)
-        who = deed("RotateApiKey")
+        who = audit_context("RotateApiKey")
         made = await self.write(lambda session: api_keys.rotate(session, who, key_id, keep_seconds=keep))
         return pb.RotateApiKeyResponse(api_key=responses.key_message(made.row), key=made.key)
 
     async def RevokeApiKey(self, request: pb.RevokeApiKeyRequest, context: Context) -> pb.RevokeApiKeyResponse:
         """End a key."""
         key_id = parse_id(request.api_key_id, "api_key_id")
-        who = deed("RevokeApiKey")
+        who = audit_context("RevokeApiKey")
         row = await self.write(lambda session: api_keys.revoke(session, who, key_id))
         return pb.RevokeApiKeyResponse(api_key=responses.key_message(row))
 

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from services.common.db.access import audit
-from services.common.db.access.audit import Deed
+from services.common.db.access.audit import AuditContext
 from services.common.db.engine import Database
 from services.common.db.mail import mailings, operator_jobs
 from services.common.db.mail.mailings import Progress
@@ -18,12 +18,12 @@ from services.common.db.queues import workers
 from services.common.domain.errors import FailedPrecondition, NotFound, TooLarge, Unavailable
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
-from services.common.infra.messages import MAIL_QUEUE, ErrandKind, run_errand
+from services.common.infra.messages import MAIL_QUEUE, OperatorJobKind, run_operator_job
 from services.common.people import People
 from services.gateway.rpc.thread_pool import Offload
 
 PATIENCE_SECONDS = 20.0
-"""How long a mailer has to take an errand up."""
+"""How long a mailer has to take an operator job up."""
 LONGEST_SECONDS = 90.0
 """And until it has an answer: as long as SMTP may take."""
 POLL_SECONDS = 0.1
@@ -40,25 +40,27 @@ class OperatorMail:
     blobs: BlobStore
     offload: Offload
 
-    async def errand(self, deed: Deed | None, kind: ErrandKind, **request: str) -> Mapping[str, Any]:
-        """Ask something of the mailers; their answer. Without a deed nothing is written into the audit.
+    async def operator_job(
+        self, audit_context: AuditContext | None, kind: OperatorJobKind, **request: str
+    ) -> Mapping[str, Any]:
+        """Ask something of the mailers; their answer. Without a audit entry nothing is written into the audit.
 
         Raises:
             FailedPrecondition: They refuse it, or their queue is paused.
             Unavailable: None answers in time.
         """
-        errand_id = await self.offload(self._ask, deed, kind, request)
+        operator_job_id = await self.offload(self._ask, audit_context, kind, request)
         begin = time.monotonic()
         taken = False
         try:
             while time.monotonic() < begin + (LONGEST_SECONDS if taken else PATIENCE_SECONDS):
                 await asyncio.sleep(POLL_SECONDS)
-                taken, answer = await self.offload(self._look, errand_id)
+                taken, answer = await self.offload(self._look, operator_job_id)
                 if answer:
                     return _answered(answer)
         finally:
             # Whatever happens: it may name an address, and nobody is to begin it when nobody waits any more.
-            not_begun = await asyncio.shield(self.offload(self._withdraw, errand_id))
+            not_begun = await asyncio.shield(self.offload(self._withdraw, operator_job_id))
         raise Unavailable("no mailer takes it up" if not_begun else "a mailer has taken it up and does not answer")
 
     def mailings(self, limit: int) -> list[Progress]:
@@ -66,7 +68,7 @@ class OperatorMail:
         with self.database.read() as session:
             return mailings.progress(session, limit=limit)
 
-    def cancel(self, deed: Deed, mailing_id: UUID) -> None:
+    def cancel(self, audit_context: AuditContext, mailing_id: UUID) -> None:
         """Send no more of a mailing.
 
         Raises:
@@ -75,9 +77,9 @@ class OperatorMail:
         with self.database.write() as session:
             if not mailings.cancel(session, mailing_id):
                 raise NotFound("mailing under way", str(mailing_id))
-            audit.record(session, deed, f"mailings/{mailing_id}")
+            audit.record(session, audit_context, f"mailings/{mailing_id}")
 
-    def export(self, deed: Deed, address: str) -> str:
+    def export(self, audit_context: AuditContext, address: str) -> str:
         """All that is kept of an address, as JSON.
 
         Raises:
@@ -86,36 +88,36 @@ class OperatorMail:
         text = json.dumps(People(self.database, self.blobs).export(address), ensure_ascii=False)
         if len(text.encode()) > LARGEST_EXPORT:
             raise TooLarge("it is more than a message holds: python -m services.common.people export writes all of it")
-        self._record(deed)
+        self._record(audit_context)
         return text
 
-    def erase(self, deed: Deed, address: str) -> int:
+    def erase(self, audit_context: AuditContext, address: str) -> int:
         """Delete what is kept of an address; how many orders there were."""
-        self._record(deed)
+        self._record(audit_context)
         return People(self.database, self.blobs).erase(address)
 
-    def _record(self, deed: Deed) -> None:
+    def _record(self, audit_context: AuditContext) -> None:
         # Of whom is not said: the audit would be the last place to know the address.
         with self.database.write() as session:
-            audit.record(session, deed, "people")
+            audit.record(session, audit_context, "people")
 
-    def _ask(self, deed: Deed | None, kind: ErrandKind, request: Mapping[str, str]) -> UUID:
+    def _ask(self, audit_context: AuditContext | None, kind: OperatorJobKind, request: Mapping[str, str]) -> UUID:
         with self.database.write() as session:
             if MAIL_QUEUE in workers.paused_names(session):
                 raise FailedPrecondition("PAUSED", f"queues/{MAIL_QUEUE}", "the queue mail is paused: resume it first")
-            errand_id = operator_jobs.ask(session, kind, request)
-            if deed:
-                audit.record(session, deed, "mail")
-        self.broker.send([run_errand(errand_id)])
-        return errand_id
+            operator_job_id = operator_jobs.ask(session, kind, request)
+            if audit_context:
+                audit.record(session, audit_context, "mail")
+        self.broker.send([run_operator_job(operator_job_id)])
+        return operator_job_id
 
-    def _look(self, errand_id: UUID) -> tuple[bool, Answer | None]:
+    def _look(self, operator_job_id: UUID) -> tuple[bool, Answer | None]:
         with self.database.read() as session:
-            return operator_jobs.fetch(session, errand_id)
+            return operator_jobs.fetch(session, operator_job_id)
 
-    def _withdraw(self, errand_id: UUID) -> bool:
+    def _withdraw(self, operator_job_id: UUID) -> bool:
         with self.database.write(durable=False) as session:
-            return operator_jobs.withdraw(session, errand_id)
+            return operator_jobs.withdraw(session, operator_job_id)
 
 
 def _answered(answer: Answer) -> Mapping[str, Any]:

@@ -8,10 +8,10 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from services.common.db.access import audit
-from services.common.db.access.audit import Deed
+from services.common.db.access.audit import AuditContext
 from services.common.db.engine import Database
 from services.common.db.mail import deliveries, mailings
-from services.common.db.models import Delivery, Letter, Mailing, Order, PausedQueue, Subscriber, WorkerSeen
+from services.common.db.models import Delivery, Email, Mailing, Order, PausedQueue, Subscriber, WorkerSeen
 from services.common.db.orders import orders
 from services.common.db.queues import depths, workers
 from services.common.db.queues.depths import QUEUES, Depth
@@ -51,7 +51,7 @@ class OperatorQueues:
             depths = {name: depths.depth(session, name) for name in QUEUES}
         return [self._seen(name, depths[name], pauses) for name in QUEUES]
 
-    def pause(self, deed: Deed, queue: str) -> QueueSeen:
+    def pause(self, audit_context: AuditContext, queue: str) -> QueueSeen:
         """Have workers leave a queue alone.
 
         Raises:
@@ -59,11 +59,11 @@ class OperatorQueues:
         """
         _check(queue)
         with self.database.write() as session:
-            if workers.pause(session, queue, deed.principal):
-                audit.record(session, deed, f"queues/{queue}")
+            if workers.pause(session, queue, audit_context.principal):
+                audit.record(session, audit_context, f"queues/{queue}")
         return self._one(queue)
 
-    def resume(self, deed: Deed, queue: str) -> QueueSeen:
+    def resume(self, audit_context: AuditContext, queue: str) -> QueueSeen:
         """End a pause.
 
         Raises:
@@ -72,10 +72,10 @@ class OperatorQueues:
         _check(queue)
         with self.database.write() as session:
             if workers.resume(session, queue):
-                audit.record(session, deed, f"queues/{queue}")
+                audit.record(session, audit_context, f"queues/{queue}")
         return self._one(queue)
 
-    def purge(self, deed: Deed, queue: str) -> int:
+    def purge(self, audit_context: AuditContext, queue: str) -> int:
         """Cancel whatever a queue is to do; how many orders, deliveries, confirmations and mailings that were.
 
         Raises:
@@ -84,7 +84,7 @@ class OperatorQueues:
         _check(queue)
         # Before the work, which is many transactions: what is interrupted was begun by somebody all the same.
         with self.database.write() as session:
-            audit.record(session, deed, f"queues/{queue}")
+            audit.record(session, audit_context, f"queues/{queue}")
         if queue == BLUR_QUEUE:
             return self._cancel_orders()
         return self._cancel_mail() if queue == MAIL_QUEUE else self._cancel_mailings()
@@ -155,10 +155,10 @@ def _check(queue: str) -> None:
 def _cancel_confirmations(session: Session) -> int:
     cancelled: list[UUID | None] = list(
         session.scalars(
-            update(Letter)
-            .where(Letter.state == "QUEUED", Letter.delivery_id.is_(None), Letter.mailing_id.is_(None))
+            update(Email)
+            .where(Email.state == "QUEUED", Email.delivery_id.is_(None), Email.mailing_id.is_(None))
             .values(state="CANCELLED")
-            .returning(Letter.subscriber_id)
+            .returning(Email.subscriber_id)
             .execution_options(synchronize_session=False)
         )
     )

@@ -106,7 +106,7 @@ def point_message(point: Point) -> operator_pb2.StatisticsPoint:
         orders=point.orders,
         images_succeeded=point.succeeded,
         images_failed=point.failed,
-        letters_sent=point.letters,
+        emails_sent=point.emails,
     )
     for name, values in (("wait", point.waits), ("work", point.works)):
         for share in (50, 95):
@@ -127,7 +127,7 @@ def duration(microseconds: int) -> Duration:
 
 def mailing_message(progress: Progress) -> operator_pb2.Mailing:
     """A mailing as it stands."""
-    mailing, letters = progress.mailing, progress.letters
+    mailing, emails = progress.mailing, progress.emails
     # PREPARING was a state of former versions.
     state = "SENDING" if mailing.state == "PREPARING" else mailing.state
     return operator_pb2.Mailing(
@@ -139,11 +139,11 @@ def mailing_message(progress: Progress) -> operator_pb2.Mailing:
         due_time=timestamp(mailing.due_at),
         create_time=timestamp(mailing.created_at),
         finish_time=timestamp(mailing.finished_at),
-        queued=letters.get("QUEUED", 0),
-        sending=letters.get("SENDING", 0),
-        sent=letters.get("SENT", 0),
-        failed=letters.get("FAILED", 0),
-        cancelled=letters.get("CANCELLED", 0),
+        queued=emails.get("QUEUED", 0),
+        sending=emails.get("SENDING", 0),
+        sent=emails.get("SENT", 0),
+        failed=emails.get("FAILED", 0),
+        cancelled=emails.get("CANCELLED", 0),
     )
 
 

@@ -13,7 +13,7 @@ from services.common.db.queues import failures, statistics
 from services.common.db.queues.failures import Place
 from services.common.domain.errors import InvalidArgument, Violation
 from services.gateway.operator import requests, responses, traces
-from services.gateway.operator.calls import Context, deed
+from services.gateway.operator.calls import Context, audit_context
 from services.gateway.operator.failures import OperatorFailures
 from services.gateway.operator.keys_servicer import KeyCalls
 from services.gateway.operator.mail import OperatorMail
@@ -47,17 +47,17 @@ class OperatorServicer(KeyCalls, MailCalls, OperatorServiceServicer):
 
     async def PauseQueue(self, request: pb.PauseQueueRequest, context: Context) -> pb.PauseQueueResponse:
         """Have workers leave a queue alone."""
-        seen = await self.offload(self._queues.pause, deed("PauseQueue"), request.queue)
+        seen = await self.offload(self._queues.pause, audit_context("PauseQueue"), request.queue)
         return pb.PauseQueueResponse(queue=_queue(seen))
 
     async def ResumeQueue(self, request: pb.ResumeQueueRequest, context: Context) -> pb.ResumeQueueResponse:
         """End a pause."""
-        seen = await self.offload(self._queues.resume, deed("ResumeQueue"), request.queue)
+        seen = await self.offload(self._queues.resume, audit_context("ResumeQueue"), request.queue)
         return pb.ResumeQueueResponse(queue=_queue(seen))
 
     async def PurgeQueue(self, request: pb.PurgeQueueRequest, context: Context) -> pb.PurgeQueueResponse:
         """Cancel what a queue is to do."""
-        count = await self.offload(self._queues.purge, deed("PurgeQueue"), request.queue)
+        count = await self.offload(self._queues.purge, audit_context("PurgeQueue"), request.queue)
         return pb.PurgeQueueResponse(cancelled=count)
 
     async def ListWorkers(self, request: pb.ListWorkersRequest, context: Context) -> pb.ListWorkersResponse:
@@ -105,7 +105,7 @@ class OperatorServicer(KeyCalls, MailCalls, OperatorServiceServicer):
         """Have failures tried again."""
         ids = requests.parse_failure_ids(request.failure_ids, request.all)
         which = requests.parse_failure_filter(request.filter)
-        outcome = await self.offload(self._failures.retry, deed("RetryFailures"), ids, which)
+        outcome = await self.offload(self._failures.retry, audit_context("RetryFailures"), ids, which)
         return pb.RetryFailuresResponse(
             retried=outcome.done,
             skipped=map(responses.skipped_message, outcome.skipped),
@@ -116,7 +116,7 @@ class OperatorServicer(KeyCalls, MailCalls, OperatorServiceServicer):
         """Strike failures off."""
         ids = requests.parse_failure_ids(request.failure_ids, request.all)
         which = requests.parse_failure_filter(request.filter)
-        outcome = await self.offload(self._failures.drop, deed("DropFailures"), ids, which)
+        outcome = await self.offload(self._failures.drop, audit_context("DropFailures"), ids, which)
         return pb.DropFailuresResponse(dropped=outcome.done, remaining=outcome.remaining)
 
     async def GetStatistics(self, request: pb.GetStatisticsRequest, context: Context) -> pb.GetStatisticsResponse:
@@ -137,6 +137,6 @@ def _place(token: str) -> Place | None:
     parts = paging.parse_token(token, str, int, UUID)
     if parts is None:
         return None
-    if parts[0] not in {"IMAGE", "LETTER"}:
+    if parts[0] not in {"IMAGE", "EMAIL"}:
         raise InvalidArgument(Violation("page_token", "is not one that was handed out"))
     return Place(*parts)

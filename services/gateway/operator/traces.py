@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from imageblur.v1 import operator_pb2 as pb
 
-from services.common.db.models import Delivery, Image, Letter
+from services.common.db.models import Delivery, Email, Image
 from services.common.db.orders.order_lists import Way
 from services.gateway.operator.responses import duration, redacted
 from services.gateway.orders.responses import timestamp
@@ -26,9 +26,9 @@ def _steps(way: Way) -> Iterator[pb.TraceStep]:
         yield from _of_image(image, order.created_at, now)
     for delivery in way.deliveries:
         yield _of_delivery(delivery, now)
-    for letter in way.letters:
-        if letter.started_at is not None:
-            yield _of_letter(letter, now)
+    for email in way.emails:
+        if email.started_at is not None:
+            yield _of_email(email, now)
 
 
 def _of_image(image: Image, created_at: int, now: int) -> Iterator[pb.TraceStep]:
@@ -57,19 +57,19 @@ def _of_delivery(delivery: Delivery, now: int) -> pb.TraceStep:
     return _timed(step, delivery.requested_at, delivery.finished_at, now)
 
 
-def _of_letter(letter: Letter, now: int) -> pb.TraceStep:
-    assert letter.started_at is not None
+def _of_email(email: Email, now: int) -> pb.TraceStep:
+    assert email.started_at is not None
     step = pb.TraceStep(
-        kind=pb.TRACE_KIND_LETTER,
-        id=str(letter.id),
-        position=letter.part,
-        state=letter.state,
-        attempts=letter.attempts,
-        message=redacted(letter.smtp_reply),
+        kind=pb.TRACE_KIND_EMAIL,
+        id=str(email.id),
+        position=email.part,
+        state=email.state,
+        attempts=email.attempts,
+        message=redacted(email.smtp_reply),
     )
     # Of one that failed it is known when it was tried last, not when that ended.
-    end = letter.sent_at if letter.state in {"SENT", "SENDING"} else letter.started_at
-    return _timed(step, letter.started_at, end, now)
+    end = email.sent_at if email.state in {"SENT", "SENDING"} else email.started_at
+    return _timed(step, email.started_at, end, now)
 
 
 def _timed(step: pb.TraceStep, begin: int, end: int | None, now: int) -> pb.TraceStep:

@@ -11,7 +11,7 @@ from services.common.infra import log
 from services.gateway.orders.use_cases import Changed
 
 SETTLE_SECONDS = 0.02
-"""So long a change waits for what may follow it in a moment; the end of an order, a letter or a life does not."""
+"""So long a change waits for what may follow it in a moment; the end of an order, an e-mail or a life does not."""
 GAP_SECONDS = 0.08
 """And so long the next one waits after it: together at most ten readings a second."""
 KEPT_CHANGES = 16

@@ -99,7 +99,7 @@ def parse_request_id(text: str) -> UUID | None:
 
 
 def parse_locale(text: str) -> str:
-    """The language that letters are written in: what is asked for if there are letters in it, else English."""
+    """The language that e-mails are written in: what is asked for if there are e-mails in it, else English."""
     language = text.replace("_", "-").partition("-")[0].lower()
     return language if language in LOCALES else LOCALES[0]
 

@@ -31,7 +31,7 @@ def order_message(snapshot: Snapshot) -> order_pb2.Order:
         create_time=timestamp(order.created_at),
         finish_time=timestamp(order.finished_at),
         expire_time=timestamp(order.expires_at),
-        deliveries=[delivery_message(delivery, letters) for delivery, letters in snapshot.deliveries],
+        deliveries=[delivery_message(delivery, emails) for delivery, emails in snapshot.deliveries],
         revision=order.revision,
         email_hint=email_hint(order.email) if order.email else "",
     )
@@ -61,14 +61,14 @@ def image_message(image: Image) -> order_pb2.Image:
     )
 
 
-def delivery_message(delivery: Delivery, letters: int) -> order_pb2.Delivery:
+def delivery_message(delivery: Delivery, emails: int) -> order_pb2.Delivery:
     """A request for mail as it stands."""
     sent = delivery.state == DeliveryState.SENT
     return order_pb2.Delivery(
         delivery_id=str(delivery.id),
         state=order_pb2.DeliveryState.Value(f"DELIVERY_STATE_{delivery.state}"),
         failure=_failure(delivery.reason, delivery.message) if delivery.state == DeliveryState.FAILED else None,
-        letters=letters,
+        emails=emails,
         server_words=delivery.message or "",
         request_time=timestamp(delivery.requested_at),
         send_time=timestamp(delivery.finished_at) if sent else None,

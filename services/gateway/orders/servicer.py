@@ -179,14 +179,14 @@ class BlurServicer(BlurServiceServicer):
     async def SendImages(self, request: pb.SendImagesRequest, context: Context) -> pb.SendImagesResponse:
         """Mail the results."""
         await self._intake.readiness.broker()
-        delivery, letters = await self._offload(
+        delivery, emails = await self._offload(
             self._use_cases.send_images,
             requests.parse_id(request.order_id),
             principal=principal(),
             request_id=requests.parse_request_id(request.request_id),
             when_ready=request.when_ready,
         )
-        return pb.SendImagesResponse(delivery=delivery_message(delivery, letters))
+        return pb.SendImagesResponse(delivery=delivery_message(delivery, emails))
 
     async def DownloadImages(
         self,

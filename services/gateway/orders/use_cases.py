@@ -22,7 +22,7 @@ from services.common.domain.orders import DeliveryState, ImageState, OrderState,
 from services.common.domain.spec import Format
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
-from services.common.infra.messages import send_letter
+from services.common.infra.messages import send_email
 from services.common.infra.tokens import BadToken, Tokens
 from services.common.refilling import refill_waiting
 
@@ -117,8 +117,8 @@ class UseCases:
     def send_images(
         self, order_id: UUID, *, principal: str, request_id: UUID | None, when_ready: bool
     ) -> tuple[Delivery, int]:
-        """Ask for the results by mail; the delivery and its number of letters so far."""
-        letters: list[UUID] = []
+        """Ask for the results by mail; the delivery and its number of e-mails so far."""
+        emails: list[UUID] = []
         with self.database.write() as session:
             order = orders.lock(session, order_id)
             if order is None:
@@ -130,15 +130,15 @@ class UseCases:
                     delivery = session.get(Delivery, earlier)
                     if delivery is None:
                         raise NotFound("delivery", str(earlier))
-                    return delivery, deliveries.letter_count(session, delivery.id)
+                    return delivery, deliveries.email_count(session, delivery.id)
             delivery = deliveries.find_open(session, order_id)
             if delivery is None:
                 self._refuse_too_soon(session, order_id)
-                delivery = _ask(session, order, letters, when_ready=when_ready)
+                delivery = _ask(session, order, emails, when_ready=when_ready)
             if request_id:
                 idempotency.remember(session, request, delivery.id)
-            count = deliveries.letter_count(session, delivery.id)
-        self.broker.send(map(send_letter, letters))
+            count = deliveries.email_count(session, delivery.id)
+        self.broker.send(map(send_email, emails))
         self.broker.announce(order_id)
         return delivery, count
 
@@ -202,12 +202,14 @@ class UseCases:
     def subscribe(self, *, email: str, email_key: str, locale: str, confirm: bool) -> None:
         """Subscribe an address, or ask its owner to confirm."""
         with self.database.write() as session:
-            letter = subscribers.subscribe(session, email=email, email_key=email_key, locale=locale, confirm=confirm)
-        if letter:
-            self.broker.send([send_letter(letter)])
+            confirmation = subscribers.subscribe(
+                session, email=email, email_key=email_key, locale=locale, confirm=confirm
+            )
+        if confirmation:
+            self.broker.send([send_email(confirmation)])
 
     def confirm_subscription(self, token: str) -> None:
-        """Confirm with the token of a letter."""
+        """Confirm with the token of an e-mail."""
         try:
             subscriber_id, version = self.tokens.read("confirm", token)
         except BadToken as error:
@@ -222,10 +224,10 @@ class UseCases:
         with self.database.write() as session:
             goodbye = subscribers.unsubscribe(session, email_key=email_key)
         if goodbye:
-            self.broker.send([send_letter(goodbye)])
+            self.broker.send([send_email(goodbye)])
 
     def unsubscribe_token(self, token: str) -> None:
-        """End a subscription by the token of a letter."""
+        """End a subscription by the token of an e-mail."""
         try:
             subscriber_id, _ = self.tokens.read("unsubscribe", token)
         except BadToken as error:
@@ -234,8 +236,8 @@ class UseCases:
             subscribers.unsubscribe(session, subscriber_id=subscriber_id)
 
 
-def _ask(session: Session, order: Order, letters: list[UUID], *, when_ready: bool) -> Delivery:
-    """A new delivery of a locked order; its letter, if one can go now, is added to `letters`."""
+def _ask(session: Session, order: Order, emails: list[UUID], *, when_ready: bool) -> Delivery:
+    """A new delivery of a locked order; its e-mail, if one can go now, is added to `emails`."""
     state = OrderState(order.state)
     subject = f"orders/{order.id}"
     if state is OrderState.EXPIRED:
@@ -244,7 +246,7 @@ def _ask(session: Session, order: Order, letters: list[UUID], *, when_ready: boo
         raise FailedPrecondition("CANCELLED", subject, "the order was cancelled")
     if not state.open:
         delivery = deliveries.insert_delivery(session, order.id, DeliveryState.QUEUED)
-        letters.append(deliveries.insert_letter(session, delivery.id))
+        emails.append(deliveries.insert_email(session, delivery.id))
         return delivery
     if when_ready:
         return deliveries.insert_delivery(session, order.id, DeliveryState.WAITING)

@@ -23,7 +23,7 @@ from services.gateway.settings import GatewaySettings
 _log = log.get(__name__)
 Context = aio.ServicerContext[Any, Any]
 EVEN_SECONDS = 0.1
-"""Answers come after so long, or a multiple of it: to write a letter takes a few milliseconds more than not to."""
+"""Answers come after so long, or a multiple of it: to write an e-mail takes a few milliseconds more than not to."""
 
 
 class SubscriptionServicer(SubscriptionServiceServicer):
@@ -52,13 +52,13 @@ class SubscriptionServicer(SubscriptionServiceServicer):
         try:
             await self._limits.count(self._rate, counted_as())
         except RedisError as error:
-            # Open: a letter an hour for each address is what the database itself sees to.
+            # Open: an e-mail an hour for each address is what the database itself sees to.
             _log.warning("subscriptions not counted", error=str(error))
 
     async def ConfirmSubscription(
         self, request: pb.ConfirmSubscriptionRequest, context: Context
     ) -> pb.ConfirmSubscriptionResponse:
-        """Confirm with the token of a letter."""
+        """Confirm with the token of an e-mail."""
         if not request.token:
             raise InvalidArgument(Violation("token", "is required"))
         await self._offload(self._use_cases.confirm_subscription, request.token)

@@ -1,4 +1,4 @@
-"""Drafts a claimed letter, whatever its kind."""
+"""Drafts a claimed e-mail, whatever its kind."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 from services.common.db.mail.emails import Claim
 from services.common.infra.tokens import Tokens
 from services.mailer.content.models import Draft
-from services.mailer.content.order_emails import Links, draft_order_letter
+from services.mailer.content.order_emails import Links, draft_order_email
 from services.mailer.content.subscriber_emails import draft_confirmation, draft_goodbye
 
 
@@ -21,14 +21,14 @@ class Drafting:
     """Bytes of the largest archive that is attached."""
 
     def __call__(self, session: Session, claim: Claim) -> Draft | None:
-        """The letter's draft; None if it is not wanted any more."""
+        """The e-mail's draft; None if it is not wanted any more."""
         match claim.kind:
             case "ORDER_READY":
                 links = Links(self.tokens, self.public_url)
-                return draft_order_letter(session, claim, capacity=self.capacity, links=links)
+                return draft_order_email(session, claim, capacity=self.capacity, links=links)
             case "CONFIRM":
                 return draft_confirmation(session, claim, tokens=self.tokens, public_url=self.public_url)
             case "GOODBYE":
                 return draft_goodbye(session, claim, public_url=self.public_url)
             case kind:
-                raise ValueError(f"no letter of kind {kind}")
+                raise ValueError(f"no e-mail of kind {kind}")

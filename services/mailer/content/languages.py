@@ -1,4 +1,4 @@
-"""The languages of letters: numbers, dates, plurals, and why images fail."""
+"""The languages of e-mails: numbers, dates, plurals, and why images fail."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

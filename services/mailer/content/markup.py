@@ -1,4 +1,4 @@
-"""The operator's text of the weekly letter: paragraphs, `# headings`, `- items`, bare links; numbers as `$orders`.
+"""The operator's text of the newsletter: paragraphs, `# headings`, `- items`, bare links; numbers as `$orders`.
 
 So little that nothing can be got wrong in it: it is neither a program nor HTML.
 """

@@ -1,4 +1,4 @@
-"""What letters say, before it is put into words. Nothing in here was written by users."""
+"""What e-mails say, before it is put into words. Nothing in here was written by users."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class FailedImage:
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """A small picture of a result inside the letter; sizes in pixels as shown."""
+    """A small picture of a result inside the e-mail; sizes in pixels as shown."""
 
     position: int
     cid: str
@@ -47,7 +47,7 @@ class OrderReady:
     expires_at: datetime
     part: int
     parts: int
-    """0: too large for letters, or nothing to attach."""
+    """0: too large for e-mails, or nothing to attach."""
     first: int
     last: int
     """Positions of the first and the last image in this part."""
@@ -100,7 +100,7 @@ class Weekly:
 
 @dataclass(frozen=True)
 class Check:
-    """Tells an operator that letters arrive."""
+    """Tells an operator that e-mails arrive."""
 
     template: ClassVar = "check"
 
@@ -128,7 +128,7 @@ class Preview:
 
 @dataclass(frozen=True)
 class Draft:
-    """A letter that is to be written. `parts`: letters that its delivery takes."""
+    """An e-mail that is to be written. `parts`: e-mails that its delivery takes."""
 
     to: str
     locale: str

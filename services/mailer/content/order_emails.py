@@ -1,4 +1,4 @@
-"""Drafts letters about orders from rows."""
+"""Drafts e-mails about orders from rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from services.mailer.content.parts import MAX_PARTS, plan_parts
 
 @dataclass(frozen=True)
 class Links:
-    """What letters about orders link to."""
+    """What e-mails about orders link to."""
 
     tokens: Tokens
     public_url: str | None
@@ -37,8 +37,8 @@ class Links:
         return f"{self.public_url}/archive?token={self.tokens.archive(order_id)}" if self.public_url else None
 
 
-def draft_order_letter(session: Session, claim: Claim, *, capacity: int, links: Links) -> Draft | None:
-    """The claimed part of an order's letter; None if it is not wanted any more."""
+def draft_order_email(session: Session, claim: Claim, *, capacity: int, links: Links) -> Draft | None:
+    """The claimed part of an order's e-mail; None if it is not wanted any more."""
     order = session.get(Order, claim.order_id)
     if order is None or order.email is None or order.state in {OrderState.EXPIRED, OrderState.CANCELLED}:
         return None
@@ -50,7 +50,7 @@ def draft_order_letter(session: Session, claim: Claim, *, capacity: int, links: 
     lines = [summary.line(order, image, name) for image, name in zip(done, names, strict=True)]
     failed_lines = [summary.line(order, image, None) for image in failed]
     sizes = [image.output_bytes + line.size for image, line in zip(done, lines, strict=True)]
-    # With a page to fetch a large archive from, one letter is enough.
+    # With a page to fetch a large archive from, one e-mail is enough.
     most = 1 if links.public_url else MAX_PARTS
     plan = plan_parts(sizes, capacity, most=most, extra=sum(line.size for line in failed_lines)) or []
     if claim.part > max(1, len(plan)):

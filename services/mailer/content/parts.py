@@ -1,4 +1,4 @@
-"""How results are spread over letters: a pure function, so that every mailer comes to the same parts."""
+"""How results are spread over e-mails: a pure function, so that every mailer comes to the same parts."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ def archive_capacity(limit_mb: float) -> int:
 
 
 def plan_parts(sizes: Sequence[int], capacity: int, *, most: int = MAX_PARTS, extra: int = 0) -> list[range] | None:
-    """Parts as ranges of indices, in order and each as full as it gets; None: they do not fit into so many letters.
+    """Parts as ranges of indices, in order and each as full as it gets; None: they do not fit into so many e-mails.
 
     sizes: bytes of each result with its lines in the receipt, by position. capacity: bytes of an archive. extra: bytes
     that the first part needs besides.

@@ -1,4 +1,4 @@
-"""Puts letters into words: `templates/<letter>/<language>/{subject.txt,body.txt,body.html}`."""
+"""Puts e-mails into words: `templates/<email>/<language>/{subject.txt,body.txt,body.html}`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -20,7 +20,7 @@ _TOKEN, _URL = "0TOKEN0of0the0reader0", "https://url.of.the.reader.invalid/"
 
 @dataclass(frozen=True)
 class Rendered:
-    """A letter in words."""
+    """An e-mail in words."""
 
     subject: str
     text: str
@@ -37,11 +37,11 @@ class Renderer:
         self._for_all = lru_cache(16)(self._render)
 
     def __call__(self, content: Content, locale: str) -> Rendered:
-        """A letter in the reader's language, or in English."""
+        """An e-mail in the reader's language, or in English."""
         language = locale if locale in LANGUAGES else DEFAULT
         if not isinstance(content, Weekly):
             return self._render(content, language)
-        # The letters of a mailing differ in one token: the rest is rendered once.
+        # The e-mails of a mailing differ in one token: the rest is rendered once.
         same = self._for_all(replace(content, token=_TOKEN, url=content.url and _URL), language)
         text, html = (
             part.replace(_TOKEN, content.token).replace(_URL, content.url or "") for part in (same.text, same.html)

@@ -1,4 +1,4 @@
-"""Drafts letters to subscribers."""
+"""Drafts e-mails to subscribers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ from services.mailer.content.models import Confirm, Draft, Goodbye, Weekly
 
 
 def draft_confirmation(session: Session, claim: Claim, *, tokens: Tokens, public_url: str | None) -> Draft | None:
-    """A letter that asks to confirm; None if there is nothing to confirm any more."""
+    """An e-mail that asks to confirm; None if there is nothing to confirm any more."""
     subscriber = claim.subscriber_id and subscribers.get(session, claim.subscriber_id)
     if not subscriber or subscriber.state != "PENDING":
         return None
@@ -28,7 +28,7 @@ def draft_confirmation(session: Session, claim: Claim, *, tokens: Tokens, public
 
 
 def draft_goodbye(session: Session, claim: Claim, *, public_url: str | None) -> Draft | None:
-    """A letter that says that nothing more comes; None if its reader has subscribed again."""
+    """An e-mail that says that nothing more comes; None if its reader has subscribed again."""
     subscriber = claim.subscriber_id and subscribers.get(session, claim.subscriber_id)
     if not subscriber or subscriber.state != "UNSUBSCRIBED":
         return None
@@ -37,14 +37,14 @@ def draft_goodbye(session: Session, claim: Claim, *, public_url: str | None) -> 
 
 @dataclass(frozen=True)
 class WeeklyDrafting:
-    """Drafts the letters of mailings."""
+    """Drafts the e-mails of mailings."""
 
     tokens: Tokens
     public_url: str | None
     _cached: Any = field(default_factory=lambda: lru_cache(16)(weekly_words))
 
     def __call__(self, batch: Batch, reader: Reader) -> Draft:
-        """The letter to a reader of a mailing."""
+        """The e-mail to a reader of a mailing."""
         assert reader.claim.subscriber_id
         token = self.tokens.make("unsubscribe", reader.claim.subscriber_id, reader.token_version)
         content = Weekly(

@@ -1,4 +1,4 @@
-"""Small pictures of results, to be shown inside a letter. Results alone: nothing that was not blurred is ever read."""
+"""Small pictures of results, to be shown inside an e-mail. Results alone: nothing that was not blurred is ever read."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ from services.common.infra import log
 from services.mailer.content.models import Preview, Thumbnail
 
 MOST = 6
-"""In a letter."""
+"""In an e-mail."""
 _SIDE = 156
 """Longest side as shown, in pixels; the file has twice as many, for screens that are fine."""
 _MOST_BYTES, _MOST_PIXELS = 4_000_000, 12_000_000
-"""Results beyond have no thumbnail: to make one would take more than a letter is worth."""
+"""Results beyond have no thumbnail: to make one would take more than an e-mail is worth."""
 _FORMATS = (Format.JPEG, Format.PNG, Format.WEBP)
 _BACKGROUND = (255, 255, 255)
 
@@ -45,8 +45,8 @@ class Thumbnails:
 
     blobs: Blobs
 
-    def __call__(self, previews: Iterable[Preview], letter_id: UUID, domain: str) -> list[Thumbnail]:
-        """The thumbnails of a letter; a result of which none can be made is left out.
+    def __call__(self, previews: Iterable[Preview], email_id: UUID, domain: str) -> list[Thumbnail]:
+        """The thumbnails of an e-mail; a result of which none can be made is left out.
 
         Raises:
             MissingBlob: A result is gone.
@@ -57,10 +57,10 @@ class Thumbnails:
             data = self.blobs.get(preview.key)
             try:
                 picture = _small(data)
-            except Exception as error:  # whatever a picture may do: the letter goes without it
+            except Exception as error:  # whatever a picture may do: the e-mail goes without it
                 _log.warning("no thumbnail", error=type(error).__name__)
                 continue
-            made.append(_thumbnail(picture, preview.position, f"image-{preview.position}.{letter_id}@{domain}"))
+            made.append(_thumbnail(picture, preview.position, f"image-{preview.position}.{email_id}@{domain}"))
         return made
 
 

@@ -1,4 +1,4 @@
-"""Addresses as letters need them: safe in headers, and with a domain that every mail server understands."""
+"""Addresses as e-mails need them: safe in headers, and with a domain that every mail server understands."""
 
 import re
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _DOMAIN = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 
 @dataclass(frozen=True)
 class Recipient:
-    """Who gets a letter. `utf8`: only servers with SMTPUTF8 can take it, the part before the @ is not ASCII."""
+    """Who gets an e-mail. `utf8`: only servers with SMTPUTF8 can take it, the part before the @ is not ASCII."""
 
     address: Address
     utf8: bool
@@ -43,7 +43,7 @@ def parse_recipient(text: str) -> Recipient:
 
 
 def parse_sender(text: str) -> Address:
-    """The sender of all letters, from `Name <address>`.
+    """The sender of all e-mails, from `Name <address>`.
 
     Raises:
         ValueError: It is not one address in ASCII.

@@ -19,14 +19,14 @@ from services.mailer.smtp.sender import Envelope, Refused
 
 @dataclass(frozen=True)
 class Postbox:
-    """Writes letters."""
+    """Writes e-mails."""
 
     blobs: BlobStore
     render: Callable[[Content, str], Rendered]
     stationery: Stationery
 
-    def write(self, letter_id: UUID, draft: Draft, target: IO[bytes]) -> Envelope:
-        """Write a letter into a file, ready to be sent from it.
+    def write(self, email_id: UUID, draft: Draft, target: IO[bytes]) -> Envelope:
+        """Write an e-mail into a file, ready to be sent from it.
 
         Raises:
             Refused: The address is not one.
@@ -38,10 +38,10 @@ class Postbox:
         except ValueError:
             raise Refused("the address is not one that mail can be sent to", bounced=True) from None
         sender, content = self.stationery.sender, draft.content
-        thumbnails = Thumbnails(self.blobs)(draft.previews, letter_id, sender.domain)
+        thumbnails = Thumbnails(self.blobs)(draft.previews, email_id, sender.domain)
         if isinstance(content, OrderReady):
             content = replace(content, thumbnails=thumbnails)
-        built = message.build(letter_id, self.stationery, recipient, self.render(content, draft.locale), thumbnails)
+        built = message.build(email_id, self.stationery, recipient, self.render(content, draft.locale), thumbnails)
         if isinstance(content, Weekly):
             message.add_list_headers(built, content, self.stationery)
         signature, size = message.write(built, self._archive(draft), target, self.stationery.signer)

@@ -1,4 +1,4 @@
-"""Signs letters (DKIM, RFC 6376), whose bodies may be too large to be held in memory."""
+"""Signs e-mails (DKIM, RFC 6376), whose bodies may be too large to be held in memory."""
 
 import base64
 import hashlib

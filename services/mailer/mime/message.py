@@ -39,7 +39,7 @@ _POLICY = SMTP.clone(cte_type="7bit", header_factory=_headers)
 
 @dataclass(frozen=True)
 class Stationery:
-    """What all letters have in common."""
+    """What all e-mails have in common."""
 
     sender: Address
     reply_to: Address | None = None
@@ -47,13 +47,13 @@ class Stationery:
 
 
 def build(
-    letter_id: UUID,
+    email_id: UUID,
     stationery: Stationery,
     recipient: Recipient,
     words: Rendered,
     thumbnails: Iterable[Thumbnail] = (),
 ) -> EmailMessage:
-    """A letter without its archive; the same letter has the same Message-ID whenever it is built."""
+    """An e-mail without its archive; the same e-mail has the same Message-ID whenever it is built."""
     message = EmailMessage(_POLICY.clone(utf8=recipient.utf8))
     message["From"] = stationery.sender
     message["To"] = recipient.address
@@ -61,7 +61,7 @@ def build(
         message["Reply-To"] = stationery.reply_to
     message["Subject"] = words.subject
     message["Date"] = datetime.now(UTC)
-    message["Message-ID"] = f"<{letter_id}@{stationery.sender.domain}>"
+    message["Message-ID"] = f"<{email_id}@{stationery.sender.domain}>"
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(words.text)
     message.add_alternative(words.html, subtype="html")

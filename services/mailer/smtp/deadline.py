@@ -47,7 +47,7 @@ class TimedSMTP(smtplib.SMTP):
         super().__init__(host, port, local_hostname=own_name, timeout=timeout, **options)
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
-        # A letter's last piece is small, and would wait 40 ms for the server to confirm the one before it.
+        # An e-mail's last piece is small, and would wait 40 ms for the server to confirm the one before it.
         connection = super()._get_socket(host, port, timeout)  # type: ignore[misc] # typeshed does not know it
         assert isinstance(connection, socket.socket)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -1,4 +1,4 @@
-"""Spreads letters over time, for all mailers together: so many a second for the mail server that is set."""
+"""Spreads e-mails over time, for all mailers together: so many a second for the mail server that is set."""
 
 import threading
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from services.mailer.smtp.sender import Unreachable
 
 _LOOK_SECONDS = 1.0
 """Longest sleep at a time: others may have stopped taking tokens, and the mailer may be told to stop."""
-# The moment at which the bucket is full again (GCRA); by the clock of the broker, which all mailers share. A letter may
+# When the bucket is full again (GCRA), by the clock of the broker, which all mailers share. An e-mail may
 # go if that moment is no further off than its `tolerance`.
 _TAKE = """
 local time = redis.call('TIME')
@@ -24,14 +24,14 @@ redis.call('SET', KEYS[1], string.format('%.0f', full), 'PX', math.ceil((full - 
 return 0
 """
 BURST_SECONDS = 2
-"""Letters that somebody waits for may be so far ahead of the rate; those of a mailing never, and so let them pass."""
+"""E-mails that somebody waits for may be so far ahead of the rate; those of a mailing never, and so let them pass."""
 
 _log = log.get(__name__)
 
 
 @dataclass(frozen=True)
 class TokenBucket:
-    """A bucket for one mail server. `rate`: letters a second; None: no limit."""
+    """A bucket for one mail server. `rate`: e-mails a second; None: no limit."""
 
     client: redis.Redis
     server: str
@@ -39,7 +39,7 @@ class TokenBucket:
     stopping: threading.Event
 
     def wait(self, *, bulk: bool) -> None:
-        """Wait until a letter may go.
+        """Wait until an e-mail may go.
 
         Raises:
             Unreachable: The mailer is told to stop, and nothing was taken.

@@ -1,4 +1,4 @@
-"""What a letter is handed to, and what may come of it."""
+"""What an e-mail is handed to, and what may come of it."""
 
 import re
 from dataclasses import dataclass
@@ -24,9 +24,9 @@ class Envelope:
 
 
 class Refused(ImageBlurError):
-    """This recipient will not get this letter, however often it is tried; the text is the server's.
+    """This recipient will not get this e-mail, however often it is tried; the text is the server's.
 
-    bounced: because there is no such mailbox, which is so for every letter.
+    bounced: because there is no such mailbox, which is so for every e-mail.
     """
 
     def __init__(self, words: str, *, bounced: bool = False) -> None:
@@ -35,18 +35,18 @@ class Refused(ImageBlurError):
 
 
 class NotTaken(ImageBlurError):
-    """The letter was not taken for now; the text is the server's."""
+    """The e-mail was not taken for now; the text is the server's."""
 
 
 class Unreachable(NotTaken):
-    """No letter is taken for now; the text is the server's, or tells what the connection died of."""
+    """No e-mail is taken for now; the text is the server's, or tells what the connection died of."""
 
 
 class Sender(Protocol):
-    """Takes letters."""
+    """Takes e-mails."""
 
     def send(self, envelope: Envelope) -> str:
-        """Hand a letter over; what the server said when it took it.
+        """Hand an e-mail over; what the server said when it took it.
 
         Raises:
             Refused: It will never take it.

@@ -1,4 +1,4 @@
-"""Hands letters to a mail server over SMTP: each over a connection of its own, or many over one."""
+"""Hands e-mails to a mail server over SMTP: each over a connection of its own, or many over one."""
 
 import contextlib
 import functools
@@ -14,13 +14,13 @@ from services.mailer.smtp.sender import Envelope, NotTaken, Refused, Unreachable
 from services.mailer.smtp.transaction import describe, hand_over, offer
 
 _GOODBYE_SECONDS = 2.0
-LETTERS_PER_CONNECTION = 100
+EMAILS_PER_CONNECTION = 100
 """Then it is opened anew: servers end connections that have carried too many, each at a number of its own."""
 
 
 @dataclass(frozen=True)
 class SmtpSender:
-    """A mail server and how to talk to it; each letter has a connection of its own."""
+    """A mail server and how to talk to it; each e-mail has a connection of its own."""
 
     host: str
     port: int
@@ -29,12 +29,12 @@ class SmtpSender:
     user: str | None
     password: SecretStr | None
     timeout: float
-    """Seconds for a letter, from connecting to the last reply."""
+    """Seconds for an e-mail, from connecting to the last reply."""
     told: Told | None = None
     """Is told each line of what is said."""
 
     def send(self, envelope: Envelope) -> str:
-        """Hand a letter over; see Sender."""
+        """Hand an e-mail over; see Sender."""
         line = SmtpLine(self)
         try:
             return line.send(envelope)
@@ -66,7 +66,7 @@ class SmtpSender:
 
 
 class SmtpLine:
-    """A connection that is opened when first used, kept for the next letter, and opened anew after trouble.
+    """A connection that is opened when first used, kept for the next e-mail, and opened anew after trouble.
 
     For one thread at a time.
     """
@@ -77,8 +77,8 @@ class SmtpLine:
         self._carried = 0
 
     def send(self, envelope: Envelope) -> str:
-        """Hand a letter over; see Sender."""
-        if self._carried >= LETTERS_PER_CONNECTION:
+        """Hand an e-mail over; see Sender."""
+        if self._carried >= EMAILS_PER_CONNECTION:
             self.close()
         try:
             client, offered = self._offer(envelope)
@@ -111,7 +111,7 @@ class SmtpLine:
         return self._client, offer(self._client, envelope)
 
     def _reset(self, *, keep: bool) -> None:
-        """After a letter that was not taken, the connection is good for the next one once that one is forgotten."""
+        """After an e-mail that was not taken, the connection is good for the next one once that one is forgotten."""
         if keep and self._client:
             with contextlib.suppress(smtplib.SMTPException, OSError):
                 if self._client.rset()[0] == 250:
@@ -127,7 +127,7 @@ def _raise_tidied(error: Refused | NotTaken, recipient: str) -> NoReturn:
 
 
 def _part(client: TimedSMTP) -> None:
-    """Say goodbye; what goes wrong here changes nothing, least of all whether the letter was taken."""
+    """Say goodbye; what goes wrong here changes nothing, least of all whether the e-mail was taken."""
     with contextlib.suppress(smtplib.SMTPException, OSError, ValueError):
         client.deadline = Deadline(_GOODBYE_SECONDS)
         client.quit()
@@ -137,5 +137,5 @@ def _part(client: TimedSMTP) -> None:
 
 @functools.cache
 def _own_name() -> str:
-    """Our name for EHLO, as smtplib finds it; the name service is asked once, not for every letter."""
+    """Our name for EHLO, as smtplib finds it; the name service is asked once, not for every e-mail."""
     return smtplib.SMTP().local_hostname

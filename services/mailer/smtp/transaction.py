@@ -1,4 +1,4 @@
-"""Hands one letter over on an open connection, and judges what the server answers."""
+"""Hands one e-mail over on an open connection, and judges what the server answers."""
 
 import re
 import smtplib
@@ -26,14 +26,14 @@ def offer(client: TimedSMTP, envelope: Envelope) -> tuple[int, bytes]:
 
 
 def hand_over(client: TimedSMTP, envelope: Envelope, offered: tuple[int, bytes]) -> str:
-    """The rest of the transaction; the server's words when it has taken the letter.
+    """The rest of the transaction; the server's words when it has taken the e-mail.
 
     Raises:
         Refused: It will never take it.
         NotTaken: It did not take it now.
         Unreachable: It takes none now.
     """
-    # A sender that is refused is the operator's to put right; only a size is about this letter.
+    # A sender that is refused is the operator's to put right; only a size is about this e-mail.
     _judge(offered, permanent=(552,), otherwise=Unreachable)
     reply = client.rcpt(envelope.recipient)
     _judge(reply, permanent=_PERMANENT, bounced=_no_such_mailbox(reply, of_recipient=True))

@@ -21,7 +21,7 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 _SAFE = {"GET", "HEAD", "OPTIONS"}
-# Who can send these knows an order's id or a letter's token, which no other site does. Their pages send no referrer
+# Who can send these knows an order's id or an e-mail's token, which no other site does. Their pages send no referrer
 # and therefore no origin either; and mail providers post to the last one on behalf of their readers (RFC 8058).
 _HOLDERS = re.compile(r"/orders/[^/]+/[a-z]+|/confirm|/unsubscribe")
 

@@ -1,4 +1,4 @@
-"""Letters in a folder of the one-machine stack's mailbox: what was sent, as a mail program would show it."""
+"""E-mails in a folder of the one-machine stack's mailbox: what was sent, as a mail program would show it."""
 
 import email
 import email.policy
@@ -19,15 +19,15 @@ PICTURES = {"image/png", "image/jpeg", "image/gif", "image/webp"}
 
 @dataclass(frozen=True)
 class Attachment:
-    """A part of a letter that is a file: its number among all parts."""
+    """A part of an e-mail that is a file: its number among all parts."""
 
     number: int
     name: str
     size: int
 
 
-class Letter:
-    """A letter in its folder."""
+class Email:
+    """An e-mail in its folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -36,13 +36,13 @@ class Letter:
 
     @cached_property
     def message(self) -> EmailMessage:
-        """The letter itself."""
-        return email.message_from_bytes((self._folder / "letter.eml").read_bytes(), policy=email.policy.default)
+        """The e-mail itself."""
+        return email.message_from_bytes((self._folder / "email.eml").read_bytes(), policy=email.policy.default)
 
     @cached_property
     def headers(self) -> EmailMessage:
-        """The letter's headers alone, however large the letter is."""
-        with (self._folder / "letter.eml").open("rb") as file:
+        """The e-mail's headers alone, however large the e-mail is."""
+        with (self._folder / "email.eml").open("rb") as file:
             head = file.read(64 << 10).partition(b"\r\n\r\n")[0]
         return email.message_from_bytes(head, policy=email.policy.default)
 
@@ -104,23 +104,23 @@ class Letter:
         }
 
 
-class LetterFolder:
-    """All letters."""
+class EmailFolder:
+    """All e-mails."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def newest(self) -> list[Letter]:
+    def newest(self) -> list[Email]:
         """The newest first, so many."""
         names = sorted((path.name for path in self._folder.iterdir() if _NAME.fullmatch(path.name)), key=_number)
-        return [letter for name in names[: -MOST_LISTED - 1 : -1] if (letter := self.find(name))]
+        return [email for name in names[: -MOST_LISTED - 1 : -1] if (email := self.find(name))]
 
-    def find(self, name: str) -> Letter | None:
-        """A letter by its folder's name."""
+    def find(self, name: str) -> Email | None:
+        """An e-mail by its folder's name."""
         if not _NAME.fullmatch(name):
             return None
         try:
-            return Letter(self._folder / name)
+            return Email(self._folder / name)
         except (OSError, ValueError):
             return None
 

@@ -47,7 +47,7 @@ class Mailing:
         return self._done(request, "unsubscribed")
 
     async def confirm(self, request: Request) -> Response:
-        """A letter's link to confirm: the page, or what its button does."""
+        """An e-mail's link to confirm: the page, or what its button does."""
         token = _token(request)
         if request.method == "GET":
             return self._pages.page(request, "confirm.html", headers=PRIVATE, action="confirm", token=token)
@@ -55,7 +55,7 @@ class Mailing:
         return self._done(request, "confirmed")
 
     async def unsubscribe(self, request: Request) -> Response:
-        """A letter's link to unsubscribe: the page, what its button does, or one click at a mail program (RFC 8058)."""
+        """The unsubscribe link of an e-mail: the page, its button, or one click in a mail program (RFC 8058)."""
         token = _token(request)
         if request.method == "GET":
             return self._pages.page(request, "confirm.html", headers=PRIVATE, action="unsubscribe", token=token)

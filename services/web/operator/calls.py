@@ -12,7 +12,7 @@ from imageblur_client.errors import AccessDenied
 from services.web.gateway import translated
 
 ANSWER_SECONDS = 15.0
-ERRAND_SECONDS = 60.0
+OPERATOR_JOB_SECONDS = 60.0
 """For what a mailer does: it is given 20 seconds to take it up, and then talks to the mail server."""
 _Answer = TypeVar("_Answer")
 

@@ -1,4 +1,4 @@
-"""Images and letters that were given up: by reason, to be tried again or dropped, one, some or all."""
+"""Images and e-mails that were given up: by reason, to be tried again or dropped, one, some or all."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Group:
     @property
     def retriable(self) -> bool:
         """Whether trying again may help: of images that depends on the reason, which else lies in the file."""
-        return self.kind == "letter" or self.reason.upper() in RETRIABLE
+        return self.kind == "email" or self.reason.upper() in RETRIABLE
 
 
 class Failures:
@@ -101,7 +101,7 @@ def _ids(fields: FormData) -> list[str]:
 def _filter(values: Mapping[str, object]) -> operator_pb2.FailureFilter:
     which = operator_pb2.FailureFilter(order_id=str(values.get("order", "")))
     kind, reason = (str(values.get(name, "")).upper() for name in ("kind", "reason"))
-    if kind in {"IMAGE", "LETTER"}:
+    if kind in {"IMAGE", "EMAIL"}:
         which.kind = operator_pb2.FailureKind.Value(f"FAILURE_KIND_{kind}")
     if f"FAILURE_REASON_{reason}" in order_pb2.FailureReason.keys():  # noqa: SIM118 - it is no mapping
         which.reason = order_pb2.FailureReason.Value(f"FAILURE_REASON_{reason}")

@@ -1,4 +1,4 @@
-"""Mailings: how far they are, the letter as it would be now, a test, run, cancel; and a check of the mail server."""
+"""Mailings: how far they are, the e-mail as it would be now, a test, run, cancel; and a check of the mail server."""
 
 from imageblur.v1 import operator_pb2
 from imageblur.v1 import operator_service_pb2 as pb
@@ -7,11 +7,11 @@ from starlette.responses import HTMLResponse, Response
 
 from services.web.http.languages import NAMES, choose
 from services.web.newsletter.pages import read_fields
-from services.web.operator.calls import ERRAND_SECONDS
+from services.web.operator.calls import OPERATOR_JOB_SECONDS
 from services.web.operator.gate import Gate, Operator, done
 
 # Its own styles and nothing else: no picture of others that would tell them who looks at it, no script, no way out.
-_LETTER_POLICY = (
+_EMAIL_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'; base-uri 'none'; "
     "form-action 'none'; sandbox"
 )
@@ -33,7 +33,7 @@ class Mailings:
     async def run(self, _request: Request, operator: Operator) -> Response:
         """Send one now."""
         calls = operator.calls
-        await calls(calls.stub.RunMailing, pb.RunMailingRequest(), within=ERRAND_SECONDS)
+        await calls(calls.stub.RunMailing, pb.RunMailingRequest(), within=OPERATOR_JOB_SECONDS)
         return done("/mailings", "mailing_runs")
 
     async def cancel(self, request: Request, operator: Operator) -> Response:
@@ -44,37 +44,35 @@ class Mailings:
         return done("/mailings", "mailing_cancelled")
 
     async def preview(self, request: Request, operator: Operator) -> Response:
-        """The letter as it would be now: its subject, its text, and a frame for its HTML."""
+        """The e-mail as it would be now: its subject, its text, and a frame for its HTML."""
         locale = _locale(request)
-        letter = await self._letter(operator, locale)
-        return self._gate.page(request, operator, "preview.html", letter=letter, locale=locale)
+        email = await self._email(operator, locale)
+        return self._gate.page(request, operator, "preview.html", email=email, locale=locale)
 
     async def html(self, request: Request, operator: Operator) -> Response:
         """Its HTML, for that frame."""
-        letter = await self._letter(operator, _locale(request))
-        return HTMLResponse(
-            letter.html, headers={"Cache-Control": "no-store", "Content-Security-Policy": _LETTER_POLICY}
-        )
+        email = await self._email(operator, _locale(request))
+        return HTMLResponse(email.html, headers={"Cache-Control": "no-store", "Content-Security-Policy": _EMAIL_POLICY})
 
     async def test(self, request: Request, operator: Operator) -> Response:
-        """Send the letter to one address."""
+        """Send the e-mail to one address."""
         calls, email, locale = operator.calls, *await _recipient(request)
         wanted = pb.SendTestMailingRequest(email=email, locale=locale)
-        answer = await calls(calls.stub.SendTestMailing, wanted, within=ERRAND_SECONDS)
+        answer = await calls(calls.stub.SendTestMailing, wanted, within=OPERATOR_JOB_SECONDS)
         return self._gate.page(request, operator, "mail_server.html", answer=answer, concerns=())
 
     async def check(self, request: Request, operator: Operator) -> Response:
-        """Send a short letter to one address, and explain what the mail server says."""
+        """Send a short e-mail to one address, and explain what the mail server says."""
         calls, email, locale = operator.calls, *await _recipient(request)
         wanted = pb.CheckMailRequest(email=email, locale=locale)
-        answer = await calls(calls.stub.CheckMail, wanted, within=ERRAND_SECONDS)
+        answer = await calls(calls.stub.CheckMail, wanted, within=OPERATOR_JOB_SECONDS)
         return self._gate.page(request, operator, "mail_server.html", answer=answer, concerns=answer.concerns)
 
     @staticmethod
-    async def _letter(operator: Operator, locale: str) -> pb.PreviewMailingResponse:
+    async def _email(operator: Operator, locale: str) -> pb.PreviewMailingResponse:
         calls = operator.calls
         wanted = pb.PreviewMailingRequest(locale=locale)
-        return await calls(calls.stub.PreviewMailing, wanted, within=ERRAND_SECONDS)
+        return await calls(calls.stub.PreviewMailing, wanted, within=OPERATOR_JOB_SECONDS)
 
 
 async def _recipient(request: Request) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""Orders: a list to filter and to search, and the way of each from the upload to the letter."""
+"""Orders: a list to filter and to search, and the way of each from the upload to the e-mail."""
 
 import re
 from collections.abc import Sequence

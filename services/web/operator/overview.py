@@ -95,7 +95,7 @@ def _totals(points: Sequence[_Point]) -> dict[str, int]:
         "orders": sum(point.orders for point in points),
         "succeeded": sum(point.images_succeeded for point in points),
         "failed": sum(point.images_failed for point in points),
-        "letters": sum(point.letters_sent for point in points),
+        "emails": sum(point.emails_sent for point in points),
     }
 
 
@@ -110,7 +110,7 @@ def _plots(points: Sequence[_Point]) -> list[Plot]:
         _plot("images", counted("good", lambda p: p.images_succeeded), counted("bad", lambda p: p.images_failed)),
         _plot("wait", timed("p50", "wait_p50"), timed("p95", "wait_p95"), in_seconds=True),
         _plot("work", timed("p50", "work_p50"), timed("p95", "work_p95"), in_seconds=True),
-        _plot("accepted", counted("accepted", lambda p: p.orders), counted("mailed", lambda p: p.letters_sent)),
+        _plot("accepted", counted("accepted", lambda p: p.orders), counted("mailed", lambda p: p.emails_sent)),
     ]
 
 

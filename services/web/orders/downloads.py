@@ -60,7 +60,7 @@ class Downloads:
         return await self._answer(request, asked, attachment=True)
 
     async def linked_archive(self, request: Request) -> Response:
-        """The archive that a letter links to."""
+        """The archive that an e-mail links to."""
         token = request.query_params.get("token", "")
         if not token:
             raise Told(Problem(400, "bad_token"))

@@ -11,7 +11,7 @@ from imageblur_client import Client, InputFile
 from playwright.sync_api import Page, expect
 
 from services.stack.background import BackgroundStack
-from tests.e2e.mail import run_mailing, wait_for_letters
+from tests.e2e.mail import run_mailing, wait_for_emails
 from tests.e2e.web.giving_up import give_up
 from tests.support.waiting import eventually
 
@@ -70,7 +70,7 @@ class OperatorTour:
                 pass
         self._order = order.order_id
         give_up(self._stack, self._client, operator, "bert@example.org")
-        wait_for_letters(self._stack, OWNER, 3)
+        wait_for_emails(self._stack, OWNER, 3)
         run_mailing(self._stack)
 
     def _overview(self) -> None:

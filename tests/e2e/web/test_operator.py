@@ -16,7 +16,7 @@ from services.stack.background import BackgroundStack
 from services.stack.ports import free_port
 from services.web.settings import WebSettings
 from tests.e2e.conftest import PHOTOGRAPHS
-from tests.e2e.mail import token_of, wait_for_letters
+from tests.e2e.mail import token_of, wait_for_emails
 from tests.e2e.web.giving_up import give_up
 from tests.e2e.web.operator_tour import OperatorTour, opens, sign_in
 from tests.e2e.web.serving import pages_for_others
@@ -86,7 +86,7 @@ def test_a_queue_is_paused_and_resumed_while_the_page_tells_how_it_goes(
 
 def test_a_mailing_is_previewed_tried_and_run(page: Page, stack: BackgroundStack, client: Client) -> None:
     client.subscribe("steered@example.org")
-    client.confirm(token_of(wait_for_letters(stack, "steered@example.org")[0], "confirm"))
+    client.confirm(token_of(wait_for_emails(stack, "steered@example.org")[0], "confirm"))
     page.goto("/operator/mailings")
     page.get_by_role("link", name="Preview").click()
     expect(page.frame_locator("iframe").locator("h1")).to_be_visible()
@@ -98,13 +98,13 @@ def test_a_mailing_is_previewed_tried_and_run(page: Page, stack: BackgroundStack
     page.get_by_role("button", name="Send a test").click()
     expect(page.locator(".flag.good")).to_have_text("Taken")
     assert "proof@example.org" not in page.content()
-    wait_for_letters(stack, "proof@example.org")
+    wait_for_emails(stack, "proof@example.org")
 
     page.goto("/operator/mailings")
     page.get_by_text("Run now", exact=True).click()
     page.get_by_role("button", name="Send to all").click()
     expect(page.get_by_role("status")).to_have_text("The mailing is being sent.")
-    wait_for_letters(stack, "steered@example.org", 2)
+    wait_for_emails(stack, "steered@example.org", 2)
     # The page is refreshed by itself.
     expect(page.locator(".mailings .flag").first).to_have_text("Done")
 

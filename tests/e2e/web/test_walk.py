@@ -13,14 +13,14 @@ from playwright.sync_api import Page, expect
 
 from services.stack.background import BackgroundStack
 from tests.e2e.conftest import PHOTOGRAPHS
-from tests.e2e.mail import letters_to, run_mailing, wait_for_letters
+from tests.e2e.mail import emails_to, run_mailing, wait_for_emails
 
 FILES = [PHOTOGRAPHS / name for name in ("astronaut.png", "coffee.png", "rocket.jpg")]
 
 
-def open_letter(page: Page, stack: BackgroundStack, address: str, count: int = 1) -> Any:
-    """The newest of so many letters to an address, in the mailbox; the frame with its HTML."""
-    wait_for_letters(stack, address, count)
+def open_email(page: Page, stack: BackgroundStack, address: str, count: int = 1) -> Any:
+    """The newest of so many e-mails to an address, in the mailbox; the frame with its HTML."""
+    wait_for_emails(stack, address, count)
     page.goto("/mailbox")
     page.get_by_role("link", name=address).first.click()
     frame = page.frame_locator("iframe")
@@ -72,35 +72,35 @@ def test_the_whole_scenario(page: Page, stack: BackgroundStack) -> None:
         assert archive.testzip() is None
         assert sum(name.startswith("blur_") for name in archive.namelist()) == 3
 
-    # The mail, which the page tells of without being loaded again; the letter in the mailbox.
+    # The mail, which the page tells of without being loaded again; the e-mail in the mailbox.
     page.get_by_role("button", name="Send to my e-mail").click()
     expect(page.locator(".delivery.sent")).to_be_visible()
-    open_letter(page, stack, "walker@example.org")
+    open_email(page, stack, "walker@example.org")
     with page.expect_download() as download:
         page.get_by_role("link", name="blur_images.zip").click()
     assert zipfile.is_zipfile(download.value.path())
 
 
-def test_subscribe_confirm_weekly_letter_unsubscribe(page: Page, stack: BackgroundStack, client: Client) -> None:
+def test_subscribe_confirm_newsletter_unsubscribe(page: Page, stack: BackgroundStack, client: Client) -> None:
     page.goto("/mailing")
     page.get_by_role("region").or_(page.locator("form[action='/mailing/subscribe']")).get_by_label("E-mail").fill(
         "reader@example.org"
     )
     page.get_by_role("button", name="Subscribe", exact=True).click()
     expect(page.get_by_role("heading", name="Look into your mail")).to_be_visible()
-    letter = open_letter(page, stack, "reader@example.org")
-    letter.locator("a[href*='/confirm?']").first.click()
+    email = open_email(page, stack, "reader@example.org")
+    email.locator("a[href*='/confirm?']").first.click()
     expect(page.get_by_role("heading", name="Confirm your subscription")).to_be_visible()
-    # Looking at that page has subscribed nobody yet; a later letter to somebody else shows that the mailing is over.
+    # Looking at that page has subscribed nobody yet; a later e-mail to somebody else shows that the mailing is over.
     run_mailing(stack)
     client.subscribe("later@example.org")
-    wait_for_letters(stack, "later@example.org")
-    assert len(letters_to(stack, "reader@example.org")) == 1
+    wait_for_emails(stack, "later@example.org")
+    assert len(emails_to(stack, "reader@example.org")) == 1
     page.get_by_role("button", name="Yes, subscribe me").click()
     expect(page.get_by_role("heading", name="You are subscribed")).to_be_visible()
     run_mailing(stack)
-    letter = open_letter(page, stack, "reader@example.org", 2)
-    letter.locator("a[href*='/unsubscribe?']").first.click()
+    email = open_email(page, stack, "reader@example.org", 2)
+    email.locator("a[href*='/unsubscribe?']").first.click()
     page.get_by_role("button", name="Unsubscribe", exact=True).click()
     expect(page.get_by_role("heading", name="You are unsubscribed")).to_be_visible()
 
@@ -128,7 +128,7 @@ def test_without_scripts(visit: Any, stack: BackgroundStack) -> None:
             "blur_coffee.png",
             "blur_rocket.jpg",
         ]
-    open_letter(page, stack, "plain@example.org")
+    open_email(page, stack, "plain@example.org")
     page.go_back()
     page.go_back()
     page.get_by_text("Delete now").click()
@@ -137,8 +137,8 @@ def test_without_scripts(visit: Any, stack: BackgroundStack) -> None:
     page.goto("/mailing")
     page.locator("form[action='/mailing/subscribe'] [type=email]").fill("plain@example.org")
     page.get_by_role("button", name="Subscribe", exact=True).click()
-    letter = open_letter(page, stack, "plain@example.org", 2)
-    letter.locator("a[href*='/confirm?']").first.click()
+    email = open_email(page, stack, "plain@example.org", 2)
+    email.locator("a[href*='/confirm?']").first.click()
     page.get_by_role("button", name="Yes, subscribe me").click()
     expect(page.get_by_role("heading", name="You are subscribed")).to_be_visible()
 

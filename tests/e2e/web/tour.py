@@ -12,7 +12,7 @@ from playwright.sync_api import FilePayload, Page, Route, expect
 from services.stack.background import BackgroundStack
 from services.stack.ports import free_port
 from services.web.settings import WebSettings
-from tests.e2e.mail import link_of, run_mailing, wait_for_letters
+from tests.e2e.mail import link_of, run_mailing, wait_for_emails
 from tests.e2e.web.serving import pages_without_gateway
 
 READER = "anna@example.org"
@@ -48,7 +48,7 @@ class Tour:
             self._confirm,
             self._unsubscribe,
             self._mailbox,
-            self._letter,
+            self._email,
             self._not_found,
             self._expired,
         ):
@@ -140,24 +140,24 @@ class Tour:
         expect(self.page.locator(".mark.good")).to_be_visible()
 
     def _confirm(self) -> None:
-        (letter,) = wait_for_letters(self._stack, self._subscriber)
-        self.page.goto(link_of(letter, "confirm"))
+        (email,) = wait_for_emails(self._stack, self._subscriber)
+        self.page.goto(link_of(email, "confirm"))
 
     def _unsubscribe(self) -> None:
         self.page.locator("main button").click()
         expect(self.page.locator(".mark.good")).to_be_visible()
         run_mailing(self._stack)
-        _, weekly = wait_for_letters(self._stack, self._subscriber, 2)
+        _, weekly = wait_for_emails(self._stack, self._subscriber, 2)
         self.page.goto(link_of(weekly, "unsubscribe"))
 
     def _mailbox(self) -> None:
         self.page.goto("/mailbox")
 
-    def _letter(self) -> None:
-        self.page.locator(".letters a", has_text=READER).first.click()
-        letter = self.page.frame_locator("iframe")
-        expect(letter.locator("body")).to_be_visible()
-        for picture in letter.locator("img").all():
+    def _email(self) -> None:
+        self.page.locator(".emails a", has_text=READER).first.click()
+        email = self.page.frame_locator("iframe")
+        expect(email.locator("body")).to_be_visible()
+        for picture in email.locator("img").all():
             expect(picture).to_have_js_property("complete", value=True)
 
     def _not_found(self) -> None:

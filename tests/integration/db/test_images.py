@@ -98,7 +98,7 @@ def test_images_finished_at_once_are_all_counted_and_one_ends_the_order(database
     with ThreadPoolExecutor(8) as pool:
         follow_ups = list(pool.map(lambda claimed: finish(database, claimed), claims))
     assert state(database, order_id) == ("SUCCEEDED", 0, 8, 0)
-    assert sum(len(follow_up.letters) for follow_up in follow_ups if follow_up) == 1
+    assert sum(len(follow_up.emails) for follow_up in follow_ups if follow_up) == 1
 
 
 def test_a_lost_claim_changes_nothing(database: Database, place: Place) -> None:
@@ -252,19 +252,19 @@ def test_expiry_counts_from_the_end_and_forgets_the_address(database: Database, 
     assert (order.state, order.email) == ("EXPIRED", None)
 
 
-def test_a_delivery_ends_with_its_last_letter(database: Database, place: Place) -> None:
+def test_a_delivery_ends_with_its_last_email(database: Database, place: Place) -> None:
     order_id, (image_id,), _ = place(1, notify=True)
     follow_up = finish(database, must_claim(database, image_id))
     assert follow_up
-    (letter_id,) = follow_up.letters
+    (email_id,) = follow_up.emails
     with database.write() as session:
-        first = emails.claim(session, letter_id, lease_seconds=60)
+        first = emails.claim(session, email_id, lease_seconds=60)
     assert first
     assert first.delivery_id
     with database.write() as session:
-        assert emails.claim(session, letter_id, lease_seconds=60) is None
+        assert emails.claim(session, email_id, lease_seconds=60) is None
     with database.write() as session:
-        second_id = deliveries.insert_letter(session, first.delivery_id, part=2)
+        second_id = deliveries.insert_email(session, first.delivery_id, part=2)
         assert emails.sent(session, first, smtp_reply="250 ok")
     with database.write() as session:
         second = emails.claim(session, second_id, lease_seconds=60)

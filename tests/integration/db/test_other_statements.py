@@ -16,13 +16,13 @@ from services.common import migrations
 from services.common.db.engine import Database
 from services.common.db.mail import batches, emails, mailings, operator_jobs, subscribers
 from services.common.db.mail.operator_jobs import Answer
-from services.common.db.models import Base, Errand, Letter, Mailing, Subscriber
+from services.common.db.models import Base, Email, Mailing, OperatorJob, Subscriber
 from services.common.db.orders import idempotency, unowned_blobs
 from services.common.db.orders.idempotency import Request
 from services.common.db.queues import outbox
 from services.common.domain.errors import ConfigurationError, InvalidArgument
-from services.common.domain.orders import MAX_LETTER_ATTEMPTS
-from services.common.infra.messages import ErrandKind
+from services.common.domain.orders import MAX_EMAIL_ATTEMPTS
+from services.common.infra.messages import OperatorJobKind
 
 
 def test_migrations_make_the_tables_of_the_models(database: Database) -> None:
@@ -42,7 +42,7 @@ def test_a_database_at_another_revision_is_refused_by_name(database_url: str) ->
     database.close()
 
 
-def test_an_upgrade_keeps_letters_and_goes_on_with_a_mailing_that_was_being_prepared(database_url: str) -> None:
+def test_an_upgrade_keeps_emails_and_goes_on_with_a_mailing_that_was_being_prepared(database_url: str) -> None:
     database = Database(database_url)
     with database.engine.connect() as connection:
         config = Config()
@@ -50,7 +50,7 @@ def test_an_upgrade_keeps_letters_and_goes_on_with_a_mailing_that_was_being_prep
         config.set_main_option("path_separator", "os")
         config.attributes["connection"] = connection
         command.upgrade(config, "0002")
-        mailing, first, second, letter = (uuid4().hex for _ in range(4))
+        mailing, first, second, email = (uuid4().hex for _ in range(4))
         for subscriber in (first, second):
             connection.execute(
                 text(
@@ -67,9 +67,9 @@ def test_an_upgrade_keeps_letters_and_goes_on_with_a_mailing_that_was_being_prep
         )
         connection.execute(
             text(
-                "INSERT INTO letters"
+                "INSERT INTO e-mails"
                 " (id, kind, part, mailing_id, subscriber_id, state, attempts, not_before, enqueued_at)"
-                f" VALUES ('{letter}', 'WEEKLY', 1, '{mailing}', '{cursor}', 'QUEUED', 0, 0, 1)"
+                f" VALUES ('{email}', 'WEEKLY', 1, '{mailing}', '{cursor}', 'QUEUED', 0, 0, 1)"
             )
         )
         connection.commit()
@@ -78,10 +78,10 @@ def test_an_upgrade_keeps_letters_and_goes_on_with_a_mailing_that_was_being_prep
     with database.write() as session:
         batch = batches.claim(session, UUID(mailing), size=9, lease_seconds=60)
     assert batch
-    assert {reader.claim.letter_id.hex == letter for reader in batch.readers} == {True, False}
+    assert {reader.claim.email_id.hex == email for reader in batch.readers} == {True, False}
     assert {reader.claim.subscriber_id for reader in batch.readers} == {UUID(first), UUID(second)}
     with database.write() as session:
-        assert not outbox.due_letters(session, limit=9)
+        assert not outbox.due_emails(session, limit=9)
     database.close()
 
 
@@ -151,7 +151,7 @@ def test_confirm_unsubscribe_and_the_old_token(database: Database) -> None:
     assert subscribe(database, "a@example.org")
 
 
-def test_a_period_has_one_mailing_and_each_subscriber_one_letter(database: Database) -> None:
+def test_a_period_has_one_mailing_and_each_subscriber_one_email(database: Database) -> None:
     for number in range(5):
         subscribe(database, f"{number}@example.org", confirm=False)
     subscribe(database, "pending@example.org")
@@ -182,12 +182,12 @@ def test_subscribing_and_unsubscribing_in_turn_floods_nobody(database: Database)
 
 def test_many_subscribe_a_new_address_at_once(database: Database) -> None:
     with ThreadPoolExecutor(8) as pool:
-        letters_due = list(pool.map(lambda _: subscribe(database, "new@example.org"), range(16)))
-    assert sum(letter is not None for letter in letters_due) == 1
+        emails_due = list(pool.map(lambda _: subscribe(database, "new@example.org"), range(16)))
+    assert sum(email is not None for email in emails_due) == 1
     assert the_subscriber(database).state == "PENDING"
 
 
-def test_a_mailing_whose_last_letters_end_at_once_is_ended_by_the_sweep(database: Database) -> None:
+def test_a_mailing_whose_last_emails_end_at_once_is_ended_by_the_sweep(database: Database) -> None:
     subscribe(database, "a@example.org", confirm=False)
     with database.write() as session:
         mailing_id = mailings.insert_mailing(session, period="2026-W48", due_at=0, content="{}")
@@ -198,42 +198,44 @@ def test_a_mailing_whose_last_letters_end_at_once_is_ended_by_the_sweep(database
         mailings.finish(session)
         assert session.get_one(Mailing, mailing_id).state == "SENDING"
     with database.write() as session:
-        # As two transactions leave it that each saw the other's letter open.
+        # As two transactions leave it that each saw the other's e-mail open.
         ended = {"state": "SENT", "owner": None, "lease_until": None}
-        session.execute(update(Letter).where(Letter.id == batch.readers[0].claim.letter_id).values(**ended))
+        session.execute(update(Email).where(Email.id == batch.readers[0].claim.email_id).values(**ended))
     with database.write() as session:
         mailings.finish(session)
     with database.read() as session:
         assert session.get_one(Mailing, mailing_id).state == "DONE"
 
 
-def test_a_letter_that_kills_its_mailers_is_given_up(database: Database) -> None:
-    letter_id = subscribe(database, "a@example.org")
-    assert isinstance(letter_id, UUID)
-    for _ in range(MAX_LETTER_ATTEMPTS):
+def test_a_email_that_kills_its_mailers_is_given_up(database: Database) -> None:
+    email_id = subscribe(database, "a@example.org")
+    assert isinstance(email_id, UUID)
+    for _ in range(MAX_EMAIL_ATTEMPTS):
         with database.write() as session:
-            claimed = emails.claim(session, letter_id, lease_seconds=-1)
+            claimed = emails.claim(session, email_id, lease_seconds=-1)
         assert claimed
         with database.write() as session:
             assert emails.take_back(session, claimed)
         with database.write() as session:
-            assert emails.claim(session, letter_id, lease_seconds=60) is None, "a repeated message comes too early"
+            assert emails.claim(session, email_id, lease_seconds=60) is None, "a repeated message comes too early"
         with database.write() as session:
-            outbox.due_letters(session, limit=9)
+            outbox.due_emails(session, limit=9)
     with database.read() as session:
-        assert session.get_one(Letter, letter_id).state == "FAILED"
+        assert session.get_one(Email, email_id).state == "FAILED"
 
 
-def test_an_errand_is_taken_once_and_forgotten_when_nobody_waits(database: Database) -> None:
+def test_an_operator_job_is_taken_once_and_forgotten_when_nobody_waits(database: Database) -> None:
     with database.write() as session:
-        asked, withdrawn, old = (operator_jobs.ask(session, ErrandKind.CHECK_MAIL, {"address": "a"}) for _ in range(3))
-        session.execute(update(Errand).where(Errand.id == old).values(created_at=1))
+        asked, withdrawn, old = (
+            operator_jobs.ask(session, OperatorJobKind.CHECK_MAIL, {"address": "a"}) for _ in range(3)
+        )
+        session.execute(update(OperatorJob).where(OperatorJob.id == old).values(created_at=1))
     with database.write() as session:
         assert operator_jobs.withdraw(session, withdrawn)
         assert operator_jobs.take(session, withdrawn) is None
         task = operator_jobs.take(session, asked)
         assert task
-        assert (task.kind, task.request) == (ErrandKind.CHECK_MAIL, {"address": "a"})
+        assert (task.kind, task.request) == (OperatorJobKind.CHECK_MAIL, {"address": "a"})
         assert operator_jobs.take(session, asked) is None
         assert operator_jobs.fetch(session, asked) == (True, None)
         operator_jobs.answer(session, asked, {"taken": True})
@@ -241,4 +243,4 @@ def test_an_errand_is_taken_once_and_forgotten_when_nobody_waits(database: Datab
         operator_jobs.forget_old(session)
         assert operator_jobs.fetch(session, old) == (False, None)
         assert not operator_jobs.withdraw(session, asked), "it was begun"
-        assert session.query(Errand).count() == 0
+        assert session.query(OperatorJob).count() == 0

@@ -98,7 +98,7 @@ def test_a_failure_is_listed_retried_and_dropped(run: Run, order_id: str, databa
     listed = run("failures", "--reason", "timed-out", "--order", order_id).stdout
     assert UNLUCKY.message in listed
     assert "1 image: timed out" in listed
-    assert run("failures", "--kind", "letter").stdout == "none\n"
+    assert run("failures", "--kind", "email").stdout == "none\n"
     (failure,) = [json.loads(line) for line in run("failures", "--json").stdout.splitlines()]
     assert run("retry", failure["failure_id"]).stdout == "1 failure tried again.\n"
     assert run("retry").exit_code == ExitCode.REFUSED

@@ -19,7 +19,7 @@ from imageblur.v1 import subscription_service_pb2
 from sqlalchemy import select, update
 
 from services.common.db.access import api_keys
-from services.common.db.access.audit import Deed
+from services.common.db.access.audit import AuditContext
 from services.common.db.engine import Database
 from services.common.db.models import ApiKey, AuditEntry, IdempotencyKey
 from services.common.domain.api_keys import HINT_LENGTH, Role, digest, new_key
@@ -31,7 +31,7 @@ from tests.integration.gateway.conftest import Gateway, running
 from tests.integration.gateway.test_orders import HEADER, PICTURE, details, refused
 from tests.support.waiting import eventually
 
-TEST = Deed("test", "Test")
+TEST = AuditContext("test", "Test")
 LIMITS = pb.GetLimitsRequest()
 UNKNOWN_ORDER = pb.StatusRequest(order_id=str(uuid4()))
 Make = Callable[..., str]

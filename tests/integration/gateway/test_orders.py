@@ -15,7 +15,7 @@ from imageblur.v1 import order_pb2
 from sqlalchemy import func, select, update
 
 from services.common.db.engine import Database
-from services.common.db.models import Delivery, Image, Letter, Order, UnownedBlobs
+from services.common.db.models import Delivery, Email, Image, Order, UnownedBlobs
 from tests.integration.gateway.conftest import Gateway
 from tests.support.waiting import eventually
 
@@ -237,7 +237,7 @@ def test_mail_of_a_finished_order_is_queued(gateway: Gateway, database: Database
     request_id = str(uuid4())
     request = pb.SendImagesRequest(order_id=accepted.order_id, request_id=request_id)
     first, second = gateway.blur.SendImages(request).delivery, gateway.blur.SendImages(request).delivery
-    assert (first.state, first.letters, second) == (order_pb2.DELIVERY_STATE_QUEUED, 1, first)
+    assert (first.state, first.emails, second) == (order_pb2.DELIVERY_STATE_QUEUED, 1, first)
     assert valkey.llen("dramatiq:mail") == 1
 
 
@@ -295,7 +295,7 @@ def test_cancel_and_delete(gateway: Gateway, database: Database) -> None:
     refused(grpc.StatusCode.NOT_FOUND, gateway.blur.DeleteOrder, pb.DeleteOrderRequest(order_id=order_id))
     assert_nothing_left(gateway, database)
     with database.read() as session:
-        assert session.scalar(select(func.count()).select_from(Letter)) == 0
+        assert session.scalar(select(func.count()).select_from(Email)) == 0
 
 
 def test_a_watcher_goes_on_from_its_revision(gateway: Gateway) -> None:

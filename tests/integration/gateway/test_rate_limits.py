@@ -15,7 +15,7 @@ from redis import asyncio as aioredis
 from sqlalchemy import func, select
 
 from services.common.db.access import api_keys
-from services.common.db.access.audit import Deed
+from services.common.db.access.audit import AuditContext
 from services.common.db.engine import Database
 from services.common.db.models import Order
 from services.common.domain.api_keys import Role
@@ -84,7 +84,9 @@ def test_keys_are_counted_apart(limited: GatewaySettings, database: Database, mo
     with running(limited.model_copy(update={"require_keys": True})) as gateway:
         for _ in range(2):
             with database.write() as session:
-                key = api_keys.create(session, Deed("test", "Test"), name="", role=Role.CLIENT, seconds=None).key
+                key = api_keys.create(
+                    session, AuditContext("test", "Test"), name="", role=Role.CLIENT, seconds=None
+                ).key
             known(gateway, key)
             for _ in range(3):
                 gateway.blur.BlurOrder(ORDER, metadata=bearer(key))

@@ -14,7 +14,7 @@ from imageblur.v1 import subscription_service_pb2 as pb
 from sqlalchemy import func, select, update
 
 from services.common.db.engine import Database
-from services.common.db.models import Letter, Subscriber
+from services.common.db.models import Email, Subscriber
 from services.common.domain.errors import ConfigurationError
 from services.common.infra.tokens import Tokens
 from services.gateway.settings import GatewaySettings
@@ -61,7 +61,7 @@ def test_who_is_unsubscribed_by_address_is_told_once(gateway: Gateway, database:
     for _ in range(2):
         gateway.subscription.Unsubscribe(pb.UnsubscribeRequest(email="ann@example.org"))
     with database.read() as session:
-        assert sorted(session.scalars(select(Letter.kind))) == ["CONFIRM", "GOODBYE"]
+        assert sorted(session.scalars(select(Email.kind))) == ["CONFIRM", "GOODBYE"]
 
 
 def test_subscribe_confirm_unsubscribe(gateway: Gateway, database: Database) -> None:
@@ -69,7 +69,7 @@ def test_subscribe_confirm_unsubscribe(gateway: Gateway, database: Database) -> 
         answer = gateway.subscription.Subscribe(pb.SubscribeRequest(email=email, locale="ru-RU"))
         assert answer.confirmation_required
     with database.read() as session:
-        assert session.scalar(select(func.count()).select_from(Letter)) == 1
+        assert session.scalar(select(func.count()).select_from(Email)) == 1
     row = subscriber(database)
     assert (row.state, row.locale) == ("PENDING", "ru")
     confirm = Tokens(SECRET).make("confirm", row.id, row.token_version)

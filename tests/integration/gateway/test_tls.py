@@ -11,7 +11,7 @@ from imageblur_client import Client, ImageBlurClientError, InputFile, Security, 
 from pydantic import SecretStr
 
 from services.common.db.access import api_keys
-from services.common.db.access.audit import Deed
+from services.common.db.access.audit import AuditContext
 from services.common.db.engine import Database
 from services.common.domain.api_keys import Role
 from services.common.domain.errors import ConfigurationError
@@ -51,7 +51,7 @@ def test_an_order_goes_over_tls_with_a_key(
 ) -> None:
     monkeypatch.setattr(key_cache, "REFRESH_SECONDS", 0.05)
     with database.write() as session:
-        key = api_keys.create(session, Deed("test", "Test"), name="", role=Role.CLIENT, seconds=None).key
+        key = api_keys.create(session, AuditContext("test", "Test"), name="", role=Role.CLIENT, seconds=None).key
     with serving(settings.model_copy(update={"require_keys": True}), authority) as address:
         with Client(address, timeout=20, security=Security(key=key, ca_file=authority.roots)) as client:
             order = client.order("a@example.org", [InputFile(b"not looked at here", name="a.jpg")])

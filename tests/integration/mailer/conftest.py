@@ -21,13 +21,13 @@ from services.mailer.mime.message import Stationery
 from services.mailer.smtp.rate_limit import TokenBucket
 from services.mailer.smtp.sender import Sender
 from services.mailer.smtp.smtp_sender import SmtpLine, SmtpSender
-from services.mailer.use_cases import RenewLeases, SendLetter
+from services.mailer.use_cases import RenewLeases, SendEmail
 from tests.support.postgres import PostgresServer
 from tests.support.smtp import SmtpSink
 
 UNUSED_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """Without authorities, which take long to load."""
-MakeMailer = Callable[..., SendLetter]
+MakeMailer = Callable[..., SendEmail]
 MakeBulkMailer = Callable[..., SendMailing]
 STATIONERY = Stationery(parse_sender("ImageBlur <blur@example.org>"))
 ON_BOTH = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
@@ -62,10 +62,10 @@ def make_mailer(
         public_url: str | None = None,
         port: int | None = None,
         sender: Sender | None = None,
-        letters_per_hour: int = 1000,
-    ) -> SendLetter:
+        emails_per_hour: int = 1000,
+    ) -> SendEmail:
         smtp = SmtpSender(smtp_sink.host, port or smtp_sink.port, "none", UNUSED_TLS, None, None, timeout=10)
-        return SendLetter(
+        return SendEmail(
             database=database,
             broker=queues,
             leases=Leases(RenewLeases(database)),
@@ -74,7 +74,7 @@ def make_mailer(
             sender=sender or smtp,
             bucket=no_limit(queues),
             send_seconds=10,
-            letters_per_hour=letters_per_hour,
+            emails_per_hour=emails_per_hour,
         )
 
     return make
@@ -117,5 +117,5 @@ def make_bulk_mailer(
 
 
 @pytest.fixture
-def send(make_mailer: MakeMailer) -> SendLetter:
+def send(make_mailer: MakeMailer) -> SendEmail:
     return make_mailer()

@@ -1,4 +1,4 @@
-"""Rows that have letters to be sent, as gateway, worker and scheduler would make them."""
+"""Rows that have e-mails to be sent, as gateway, worker and scheduler would make them."""
 
 import json
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from sqlalchemy import insert, select, update
 
 from services.common.db.engine import Database
 from services.common.db.mail import mailings, subscribers
-from services.common.db.models import Delivery, Image, Letter, Mailing, Subscriber
+from services.common.db.models import Delivery, Email, Image, Mailing, Subscriber
 from services.common.db.orders import images, orders
 from services.common.db.orders.images import Failure, Success
 from services.common.db.orders.orders import NewImage, NewOrder
@@ -30,7 +30,7 @@ class Made:
     """A finished order whose results are to be mailed."""
 
     order_id: UUID
-    letter_id: UUID
+    email_id: UUID
 
 
 def make_order(
@@ -45,7 +45,7 @@ def make_order(
     order = NewOrder(uuid4(), "anonymous", email, locale, BlurSpec().to_json(), notify=True, retention=7 * 24 * 3600)
     names = filenames or [f"secret {position}.png" for position in range(1, len(results) + 1)]
     new = [NewImage(uuid4(), position, name, None, 1, "ab" * 32) for position, name in enumerate(names, 1)]
-    letters: Sequence[UUID] = ()
+    emails: Sequence[UUID] = ()
     with database.write() as session:
         orders.insert_order(session, order, new, window=len(new))
     for image, result in zip(new, results, strict=True):
@@ -60,9 +60,9 @@ def make_order(
                 outcome = Success(len(result), sha256(result).hexdigest(), 8, 8, "PNG", "imageblur 1.2.3")
             follow_up = images.finish(session, claim, outcome, window=1)
             assert follow_up
-            letters = follow_up.letters
-    (letter_id,) = letters
-    return Made(order.id, letter_id)
+            emails = follow_up.emails
+    (email_id,) = emails
+    return Made(order.id, email_id)
 
 
 def make_subscriber(database: Database, email: str, *, confirmed: bool = True, locale: str = "en") -> UUID:
@@ -99,21 +99,21 @@ def make_mailing(database: Database, text: dict[str, str] | None = None) -> UUID
     return mailing_id
 
 
-def letter(database: Database, letter_id: UUID) -> Letter:
+def email(database: Database, email_id: UUID) -> Email:
     with database.read() as session:
-        return session.scalars(select(Letter).where(Letter.id == letter_id)).one()
+        return session.scalars(select(Email).where(Email.id == email_id)).one()
 
 
 def enqueue_again(database: Database) -> None:
-    """As the sweep does with letters that were put back, after their delay."""
+    """As the sweep does with e-mails that were put back, after their delay."""
     with database.write() as session:
-        session.execute(update(Letter).values(not_before=0))
-        outbox.due_letters(session, limit=99)
+        session.execute(update(Email).values(not_before=0))
+        outbox.due_emails(session, limit=99)
 
 
-def letters_of(database: Database, **by: object) -> Sequence[Letter]:
+def emails_of(database: Database, **by: object) -> Sequence[Email]:
     with database.read() as session:
-        return session.scalars(select(Letter).filter_by(**by).order_by(Letter.part)).all()
+        return session.scalars(select(Email).filter_by(**by).order_by(Email.part)).all()
 
 
 def delivery(database: Database, order_id: UUID) -> Delivery:

@@ -1,4 +1,4 @@
-"""Signatures over letters that are hashed as they are written, as the library's verifier sees the whole."""
+"""Signatures over e-mails that are hashed as they are written, as the library's verifier sees the whole."""
 
 import base64
 import io
@@ -25,12 +25,12 @@ from services.mailer.mime.dkim import BodyHash, Signer
 from services.mailer.mime.message import Stationery
 from tests.integration.mailer.conftest import MakeBulkMailer
 from tests.integration.mailer.making import make_mailing, make_subscriber
-from tests.support.letter_lint import lint
+from tests.support.email_lint import lint
 from tests.support.smtp import SmtpSink
-from tests.unit.mailer.letters import URL, weekly
+from tests.unit.mailer.emails import URL, weekly
 from tests.unit.mailer.test_render import ALL
 
-LETTER = UUID("7f6f0a0e-53a1-4a6c-8a40-8d2c9c1cf0aa")
+EMAIL = UUID("7f6f0a0e-53a1-4a6c-8a40-8d2c9c1cf0aa")
 RENDER = Renderer()
 
 
@@ -62,7 +62,7 @@ def _openssl(*arguments: str) -> bytes:
 
 
 def written(content: Content, stationery: Stationery, *, to: str = "ann@example.org", archive: bytes = b"") -> bytes:
-    built = message.build(LETTER, stationery, parse_recipient(to), RENDER(content, "ru"))
+    built = message.build(EMAIL, stationery, parse_recipient(to), RENDER(content, "ru"))
     if isinstance(content, Weekly):
         message.add_list_headers(built, content, stationery)
     target = io.BytesIO()
@@ -86,13 +86,13 @@ def verifies(raw: bytes, record: bytes) -> bool:
 
 
 @pytest.mark.parametrize("content", ALL, ids=lambda content: content.template)
-def test_every_letter_verifies(content: Content, stationery: Stationery, record: bytes) -> None:
+def test_every_email_verifies(content: Content, stationery: Stationery, record: bytes) -> None:
     raw = written(content, stationery, archive=b"zip" * 1000)
     assert lint(raw)["Reply-To"] == "help@example.org"
     assert verifies(raw, record)
 
 
-def test_a_letter_in_utf8_verifies(stationery: Stationery, record: bytes) -> None:
+def test_a_email_in_utf8_verifies(stationery: Stationery, record: bytes) -> None:
     assert verifies(written(weekly(URL), stationery, to="анна@почта.рф"), record)
 
 

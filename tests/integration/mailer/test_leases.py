@@ -7,27 +7,27 @@ from services.common.db.clock import SECOND, now
 from services.common.db.engine import Database
 from services.common.db.mail import emails
 from services.common.db.mail.emails import Claim
-from services.common.db.models import Letter
+from services.common.db.models import Email
 from services.common.domain.errors import Unavailable
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
 from services.mailer.smtp.sender import Envelope
 from services.mailer.use_cases import RenewLeases
 from tests.integration.mailer.conftest import ON_BOTH, MakeMailer
-from tests.integration.mailer.making import letter, letters_of, make_order
+from tests.integration.mailer.making import email, emails_of, make_order
 
 
 def claimed(database: Database, blobs: BlobStore, *, lease_seconds: float) -> Claim:
     made = make_order(database, blobs, [b"one"])
     with database.write() as session:
-        claim = emails.claim(session, made.letter_id, lease_seconds=lease_seconds)
+        claim = emails.claim(session, made.email_id, lease_seconds=lease_seconds)
     assert claim
     return claim
 
 
 def seconds_left(database: Database, claim: Claim) -> float:
     with database.read() as session:
-        left = session.scalar(select(Letter.lease_until - now()).where(Letter.id == claim.letter_id))
+        left = session.scalar(select(Email.lease_until - now()).where(Email.id == claim.email_id))
     assert left is not None
     return left / SECOND
 
@@ -44,14 +44,14 @@ def test_a_lease_is_renewed_and_never_made_shorter(database: Database, blobs: Bl
 def test_a_lost_lease_is_not_extended(database: Database, blobs: BlobStore) -> None:
     claim = claimed(database, blobs, lease_seconds=1)
     with database.write() as session:
-        session.execute(update(Letter).values(owner=uuid4()))
+        session.execute(update(Email).values(owner=uuid4()))
     with database.write() as session:
         assert not emails.extend(session, claim, lease_seconds=60)
         assert emails.insert_parts(session, claim, 3) == []
-    assert len(letters_of(database, delivery_id=claim.delivery_id)) == 1
+    assert len(emails_of(database, delivery_id=claim.delivery_id)) == 1
 
 
-def test_while_a_letter_goes_out_its_lease_outlasts_the_deadline(
+def test_while_a_email_goes_out_its_lease_outlasts_the_deadline(
     database: Database, blobs: BlobStore, make_mailer: MakeMailer
 ) -> None:
     made = make_order(database, blobs, [b"one"])
@@ -61,14 +61,14 @@ def test_while_a_letter_goes_out_its_lease_outlasts_the_deadline(
         def send(self, envelope: Envelope) -> str:
             del envelope
             with database.read() as session:
-                left.append((session.scalar(select(Letter.lease_until - now())) or 0) / SECOND)
+                left.append((session.scalar(select(Email.lease_until - now())) or 0) / SECOND)
             return "250 kept"
 
-    make_mailer(sender=Watching())(made.letter_id)
+    make_mailer(sender=Watching())(made.email_id)
     assert left[0] > 10, "the deadline is 10 s"
 
 
-def test_a_short_absence_of_the_database_does_not_repeat_a_letter(
+def test_a_short_absence_of_the_database_does_not_repeat_a_email(
     database: Database, blobs: BlobStore, make_mailer: MakeMailer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = make_order(database, blobs, [b"one"])
@@ -81,19 +81,19 @@ def test_a_short_absence_of_the_database_does_not_repeat_a_letter(
         return recording(*arguments, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(emails, "sent", sent)
-    make_mailer()(made.letter_id)
-    assert letter(database, made.letter_id).state == "SENT"
+    make_mailer()(made.email_id)
+    assert email(database, made.email_id).state == "SENT"
 
 
-def test_parts_and_leases_are_left_alone_once_a_letter_was_sent(
+def test_parts_and_leases_are_left_alone_once_a_email_was_sent(
     database: Database, blobs: BlobStore, queues: Broker, make_mailer: MakeMailer
 ) -> None:
     claim = claimed(database, blobs, lease_seconds=60)
     with database.write() as session:
         assert emails.sent(session, claim, smtp_reply="250 kept")
     RenewLeases(database)([claim.owner])
-    make_mailer()(claim.letter_id)
-    assert letter(database, claim.letter_id).lease_until is None
+    make_mailer()(claim.email_id)
+    assert email(database, claim.email_id).lease_until is None
     assert len(queues.subjects("mail")) == 0
 
 
@@ -125,5 +125,5 @@ def test_what_was_sent_is_recorded_however_long_the_database_is_away(
 
     monkeypatch.setattr(emails, "sent", sent)
     monkeypatch.setattr("services.common.db.engine.time", _Hours())
-    make_mailer()(made.letter_id)
-    assert letter(database, made.letter_id).state == "SENT"
+    make_mailer()(made.email_id)
+    assert email(database, made.email_id).state == "SENT"

@@ -13,7 +13,7 @@ from sqlalchemy import select, update
 
 from services.common.db.engine import Database
 from services.common.db.mail import batches, mailings, subscribers
-from services.common.db.models import Letter, Mailing, Subscriber
+from services.common.db.models import Email, Mailing, Subscriber
 from services.common.domain.errors import ConfigurationError, NotFound
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
@@ -28,8 +28,8 @@ from services.scheduler.mailings import Mailings
 from services.scheduler.sweep import Sweep
 from services.scheduler.weekly_schedule import WeeklyHour
 from tests.integration.mailer.conftest import ON_BOTH, MakeBulkMailer
-from tests.integration.mailer.making import letters_of, mailing, make_mailing, make_subscriber, make_subscribers
-from tests.support.letter_lint import lint
+from tests.integration.mailer.making import emails_of, mailing, make_mailing, make_subscriber, make_subscribers
+from tests.support.email_lint import lint
 from tests.support.smtp import SmtpSink
 
 PAST = 1
@@ -53,7 +53,7 @@ def run(send: SendMailing, mailing_id: UUID, queues: Broker) -> None:
 
 
 def states(database: Database, mailing_id: UUID) -> Counter[str]:
-    return Counter(row.state for row in letters_of(database, mailing_id=mailing_id))
+    return Counter(row.state for row in emails_of(database, mailing_id=mailing_id))
 
 
 def reached(sink: SmtpSink) -> Counter[str]:
@@ -65,7 +65,7 @@ def everyone(count: int) -> Counter[str]:
 
 
 @ON_BOTH
-def test_a_weekly_letter_tells_numbers_and_can_be_ended(
+def test_a_newsletter_tells_numbers_and_can_be_ended(
     database: Database, queues: Broker, make_bulk_mailer: MakeBulkMailer, tokens: Tokens, smtp_sink: SmtpSink
 ) -> None:
     subscriber = make_subscriber(database, "eve@example.org")
@@ -106,7 +106,7 @@ def _until_nothing(send: SendMailing, mailing_id: UUID) -> None:
         send(mailing_id)
 
 
-def test_a_batch_is_followed_by_another_and_no_letter_is_enqueued(
+def test_a_batch_is_followed_by_another_and_no_email_is_enqueued(
     database: Database, queues: Broker, make_bulk_mailer: MakeBulkMailer
 ) -> None:
     make_subscribers(database, 25)
@@ -114,7 +114,7 @@ def test_a_batch_is_followed_by_another_and_no_letter_is_enqueued(
     send = make_bulk_mailer(batch=10)
     send(mailing_id)
     assert queues.subjects(MAILING_QUEUE) == [str(mailing_id)]
-    assert states(database, mailing_id) == {"SENT": 10}, "letters are written as they are sent"
+    assert states(database, mailing_id) == {"SENT": 10}, "e-mails are written as they are sent"
     assert not queues.subjects(MAIL_QUEUE)
     queues.client.flushdb()
     send(mailing_id)
@@ -125,7 +125,7 @@ def test_a_batch_is_followed_by_another_and_no_letter_is_enqueued(
 
 
 @ON_BOTH
-def test_what_a_killed_mailer_had_is_sent_and_only_the_letter_on_its_way_may_come_twice(
+def test_what_a_killed_mailer_had_is_sent_and_only_the_email_on_its_way_may_come_twice(
     database: Database,
     sweep: Sweep,
     make_bulk_mailer: MakeBulkMailer,
@@ -147,14 +147,14 @@ def test_what_a_killed_mailer_had_is_sent_and_only_the_letter_on_its_way_may_com
         with pytest.raises(Killed):
             make_bulk_mailer(line=Dying)(mailing_id)
     assert states(database, mailing_id) == {"SENT": 3, "SENDING": 7}
-    sweep.letters()
+    sweep.emails()
     assert states(database, mailing_id) == {"SENT": 3, "SENDING": 7}, "its lease is still good"
     _let_leases_run_out(database)
-    sweep.letters()
+    sweep.emails()
     sweep.mailings()
     assert states(database, mailing_id) == {"SENT": 3, "QUEUED": 7}
     assert sweep.broker.subjects(MAILING_QUEUE) == [str(mailing_id)] * 2
-    assert not sweep.broker.subjects(MAIL_QUEUE), "letters of mailings have no messages of their own"
+    assert not sweep.broker.subjects(MAIL_QUEUE), "e-mails of mailings have no messages of their own"
     run(make_bulk_mailer(), mailing_id, sweep.broker)
     (repeated,) = reached(smtp_sink) - everyone(25)
     assert sum(reached(smtp_sink).values()) == 26
@@ -170,7 +170,7 @@ def _never(*_: object) -> None:
 
 def _let_leases_run_out(database: Database) -> None:
     with database.write() as session:
-        session.execute(update(Letter).where(Letter.state == "SENDING").values(lease_until=PAST))
+        session.execute(update(Email).where(Email.state == "SENDING").values(lease_until=PAST))
 
 
 def test_the_sweep_sends_what_is_missing_and_no_more(database: Database, sweep: Sweep, queues: Broker) -> None:
@@ -250,7 +250,7 @@ def suppressed(database: Database) -> list[str]:
         return list(session.scalars(found))
 
 
-def test_a_letter_that_is_put_off_is_tried_again_later(
+def test_a_email_that_is_put_off_is_tried_again_later(
     database: Database, queues: Broker, make_bulk_mailer: MakeBulkMailer, smtp_sink: SmtpSink
 ) -> None:
     make_subscribers(database, 5)
@@ -262,12 +262,12 @@ def test_a_letter_that_is_put_off_is_tried_again_later(
     run(send, mailing_id, queues)
     assert smtp_sink.attempts == 5, "its time has not come"
     with database.write() as session:
-        session.execute(update(Letter).where(Letter.state == "QUEUED").values(not_before=0))
+        session.execute(update(Email).where(Email.state == "QUEUED").values(not_before=0))
     run(send, mailing_id, queues)
     assert reached(smtp_sink) == everyone(5)
 
 
-def test_many_letters_that_are_put_off_in_turn_put_the_mailing_off(
+def test_many_emails_that_are_put_off_in_turn_put_the_mailing_off(
     database: Database, queues: Broker, make_bulk_mailer: MakeBulkMailer, smtp_sink: SmtpSink
 ) -> None:
     make_subscribers(database, 30)
@@ -290,11 +290,11 @@ def test_many_letters_that_are_put_off_in_turn_put_the_mailing_off(
 def _wait_no_more(database: Database) -> None:
     with database.write() as session:
         session.execute(update(Mailing).values(not_before=0))
-        session.execute(update(Letter).where(Letter.state == "QUEUED").values(not_before=0))
+        session.execute(update(Email).where(Email.state == "QUEUED").values(not_before=0))
 
 
 @ON_BOTH
-def test_a_server_that_is_away_costs_no_letter_an_attempt(
+def test_a_server_that_is_away_costs_no_email_an_attempt(
     database: Database, queues: Broker, make_bulk_mailer: MakeBulkMailer, smtp_sink: SmtpSink
 ) -> None:
     make_subscribers(database, 12)
@@ -305,8 +305,8 @@ def test_a_server_that_is_away_costs_no_letter_an_attempt(
         run(send, mailing_id, queues)
         assert mailing(database, mailing_id).troubles == troubles
         _wait_no_more(database)
-    attempts = Counter(row.attempts for row in letters_of(database, mailing_id=mailing_id))
-    assert attempts[0] >= 7, "only the letter in hand counts an attempt"
+    attempts = Counter(row.attempts for row in emails_of(database, mailing_id=mailing_id))
+    assert attempts[0] >= 7, "only the e-mail in hand counts an attempt"
     smtp_sink.start()
     run(send, mailing_id, queues)
     assert reached(smtp_sink) == everyone(12)
@@ -328,12 +328,12 @@ def test_a_mailer_that_stops_gives_back_what_it_has_not_begun(
     bucket = TokenBucket(queues.client, "sink", None, stopping)
     make_bulk_mailer(batch=20, bucket=bucket, line=Stopping)(mailing_id)
     assert states(database, mailing_id) == {"SENT": 4, "QUEUED": 16}
-    assert {row.attempts for row in letters_of(database, mailing_id=mailing_id, state="QUEUED")} == {0}
+    assert {row.attempts for row in emails_of(database, mailing_id=mailing_id, state="QUEUED")} == {0}
     run(make_bulk_mailer(batch=20), mailing_id, queues)
     assert reached(smtp_sink) == everyone(20)
 
 
-def test_letters_share_a_connection(
+def test_emails_share_a_connection(
     database: Database, queues: Broker, make_bulk_mailer: MakeBulkMailer, smtp_sink: SmtpSink
 ) -> None:
     make_subscribers(database, 20)
@@ -384,7 +384,7 @@ def test_a_mailing_whose_text_cannot_be_read_is_not_ordered(database: Database, 
     assert operator.progress() == []
 
 
-def test_the_rate_holds_over_all_mailers_and_order_letters_pass(queues: Broker) -> None:
+def test_the_rate_holds_over_all_mailers_and_order_emails_pass(queues: Broker) -> None:
     buckets = [TokenBucket(queues.client, "sink", 50, threading.Event()) for _ in range(2)]
     taken: list[float] = []
 
@@ -399,14 +399,14 @@ def test_the_rate_holds_over_all_mailers_and_order_letters_pass(queues: Broker) 
         thread.start()
     for thread in threads:
         thread.join()
-    assert max(taken) - begin >= 19 / 50, "twenty letters at fifty a second, the first at once"
+    assert max(taken) - begin >= 19 / 50, "twenty e-mails at fifty a second, the first at once"
     # One that somebody waits for goes at once, and what it took is taken from the mailing.
     full = [bucket._take(50, bulk=False) for bucket in buckets * 5]
     assert full == [0.0] * 10
     assert buckets[0]._take(50, bulk=True) > 0
 
 
-def test_letters_that_somebody_waits_for_have_a_limit_too(queues: Broker) -> None:
+def test_emails_that_somebody_waits_for_have_a_limit_too(queues: Broker) -> None:
     bucket = TokenBucket(queues.client, "sink", 10, threading.Event())
     taken = [bucket._take(10, bulk=False) for _ in range(40)]
     assert 21 <= taken.count(0.0) <= 30

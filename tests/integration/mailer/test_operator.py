@@ -12,13 +12,13 @@ from sqlalchemy import select
 from services.common import migrations
 from services.common.db.engine import Database
 from services.common.db.mail import subscribers
-from services.common.db.models import Letter, Order, Subscriber
+from services.common.db.models import Email, Order, Subscriber
 from services.common.domain.orders import result_key
 from services.common.infra.blobs import BlobStore, MissingBlob
 from services.common.people import People
 from tests.integration.mailer.conftest import ON_BOTH
 from tests.integration.mailer.making import make_order, make_subscriber
-from tests.support.letter_lint import lint
+from tests.support.email_lint import lint
 from tests.support.smtp import SmtpSink
 
 
@@ -51,9 +51,9 @@ def test_a_check_tells_the_conversation_and_explains_it(environment: dict[str, s
     assert ended.returncode == 0, ended.stderr
     assert lint(smtp_sink.received[0].content)["Subject"] == "ImageBlur can send mail"
     lines = ended.stdout.splitlines()
-    assert "! IMAGEBLUR_MAIL_FROM: letters come from 'localhost', a domain that other servers refuse" in lines
+    assert "! IMAGEBLUR_MAIL_FROM: e-mails come from 'localhost', a domain that other servers refuse" in lines
     assert "> rcpt TO:<(address)>" in lines
-    assert any(line.startswith("    354 ") and line.endswith("-- it waits for the letter") for line in lines)
+    assert any(line.startswith("    354 ") and line.endswith("-- it waits for the e-mail") for line in lines)
     assert lines[-1] == "taken: 250 2.0.0 kept"
 
 
@@ -104,7 +104,7 @@ def test_a_persons_data_is_handed_out_and_erased(database: Database, blobs: Blob
     with database.read() as session:
         assert list(session.scalars(select(Subscriber.email))) == ["bob@example.org"]
         assert list(session.scalars(select(Order.id))) == [other.order_id]
-        assert len(session.scalars(select(Letter)).all()) == 1
+        assert len(session.scalars(select(Email)).all()) == 1
     with pytest.raises(MissingBlob):
         blobs.get(result_key(made.order_id, 1))
     assert blobs.get(result_key(other.order_id, 1)) == b"two"

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from sqlalchemy import select
 
 from services.common.db.access import api_keys
-from services.common.db.access.audit import Deed
+from services.common.db.access.audit import AuditContext
 from services.common.db.engine import Database
 from services.common.db.models import PausedQueue
 from services.common.domain.api_keys import HINT_LENGTH, Role
@@ -26,7 +26,7 @@ from tests.integration.gateway.test_orders import HEADER, PICTURE
 from tests.integration.web.conftest import Answer, Web, serving
 from tests.support.waiting import eventually
 
-TEST = Deed("test", "Test")
+TEST = AuditContext("test", "Test")
 PAGES = ("", "/orders", "/failures", "/mailings", "/keys", "/audit", "/mailings/preview/html", "/orders/x")
 SIGN_IN = "/operator/sign-in"
 Make = Callable[[Role], tuple[UUID, str]]

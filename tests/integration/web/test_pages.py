@@ -107,7 +107,7 @@ def test_downloads_whole_and_in_parts(web: Web, gateway: Gateway, done: str) -> 
     assert (head.status, head.headers["content-length"], head.body) == (200, str(len(RESULT)), b"")
 
 
-def test_a_letters_link_downloads_many_times_until_the_order_expires(web: Web, database: Database, done: str) -> None:
+def test_a_emails_link_downloads_many_times_until_the_order_expires(web: Web, database: Database, done: str) -> None:
     address = f"/archive?token={Tokens(SECRET).archive(UUID(done))}"
     whole = web.get(address)
     with zipfile.ZipFile(io.BytesIO(whole.body)) as archive:
@@ -202,7 +202,7 @@ def test_actions_on_an_order(web: Web, gateway: Gateway) -> None:
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
-def test_a_look_at_a_letters_link_changes_nothing_and_its_button_does(web: Web, gateway: Gateway) -> None:
+def test_a_look_at_a_emails_link_changes_nothing_and_its_button_does(web: Web, gateway: Gateway) -> None:
     token = Tokens(SECRET).make("unsubscribe", uuid4(), 1)
     page = web.get(f"/unsubscribe?token={token}")
     assert "<form" in page.text
@@ -233,7 +233,7 @@ def test_the_language_is_chosen_by_a_form_that_leads_back_here(web: Web) -> None
     assert '<html lang="ru">' in page.text
 
 
-def letter(mailbox: Path, name: str, html: str) -> None:
+def email(mailbox: Path, name: str, html: str) -> None:
     message = EmailMessage()
     message["Subject"], message["From"], message["To"] = "Grüße <b>", "a@example.org", "b@example.org"
     message.set_content("the text <script>")
@@ -242,14 +242,14 @@ def letter(mailbox: Path, name: str, html: str) -> None:
     message.add_attachment(b"<script>evil</script>", "text", "html", filename="../e vil.html")
     folder = mailbox / name
     folder.mkdir()
-    (folder / "letter.eml").write_bytes(message.as_bytes())
+    (folder / "email.eml").write_bytes(message.as_bytes())
     (folder / "envelope.json").write_text(json.dumps({"to": ["b@example.org"], "time": "2026-11-24T11:00:00+00:00"}))
 
 
-def test_letters_are_shown_and_cannot_do_anything(web: Web, mailbox: Path) -> None:
-    assert "No letters yet" in web.get("/mailbox").text
-    letter(mailbox, "0001-hello", '<p>Hi <img src="cid:thumb"><a href="https://example.org">x</a><script>1</script>')
-    letter(mailbox, "0012-later", "<p>Later")
+def test_emails_are_shown_and_cannot_do_anything(web: Web, mailbox: Path) -> None:
+    assert "No e-mails yet" in web.get("/mailbox").text
+    email(mailbox, "0001-hello", '<p>Hi <img src="cid:thumb"><a href="https://example.org">x</a><script>1</script>')
+    email(mailbox, "0012-later", "<p>Later")
     listed = web.get("/mailbox").text
     assert listed.index("0012-later") < listed.index("0001-hello")
     shown = web.get("/mailbox/0001-hello").text

@@ -15,7 +15,7 @@ from services.common.db.queues import workers
 from services.common.domain.errors import Unavailable
 from services.common.infra import worker_control
 from services.common.infra.broker import Broker
-from services.common.infra.messages import BLUR_QUEUE, MAIL_QUEUE, blur_image, send_letter
+from services.common.infra.messages import BLUR_QUEUE, MAIL_QUEUE, blur_image, send_email
 from services.common.infra.worker_control import Station
 from tests.support.waiting import eventually
 
@@ -31,7 +31,7 @@ def worker(
 ) -> Iterator[dramatiq.Worker]:
     """Serves both queues; not started."""
     monkeypatch.setattr(worker_control, "LOOK_SECONDS", 0.02)
-    for name, queue in (("blur_image", BLUR_QUEUE), ("send_letter", MAIL_QUEUE)):
+    for name, queue in (("blur_image", BLUR_QUEUE), ("send_email", MAIL_QUEUE)):
         dramatiq.actor(broker=queues, actor_name=name, queue_name=queue)(handled.append)
     queues.add_middleware(Station(database, queues, {BLUR_QUEUE: 2, MAIL_QUEUE: 1}))
     worker = dramatiq.Worker(queues, worker_threads=1)
@@ -54,12 +54,12 @@ def test_a_paused_queue_is_left_alone_and_others_are_not(
 ) -> None:
     pause(database)
     worker.start()  # what was paused before its start, it knows of at its start
-    image, letter = uuid4(), uuid4()
-    queues.send([blur_image(image), send_letter(letter)])
-    eventually(lambda: handled == [str(letter)])
+    image, email = uuid4(), uuid4()
+    queues.send([blur_image(image), send_email(email)])
+    eventually(lambda: handled == [str(email)])
     assert queues.depths(BLUR_QUEUE) == (1, 0)
     resume(database)
-    eventually(lambda: handled == [str(letter), str(image)])
+    eventually(lambda: handled == [str(email), str(image)])
 
 
 def test_what_was_paused_before_its_start_a_worker_does_not_begin_with(
@@ -67,10 +67,10 @@ def test_what_was_paused_before_its_start_a_worker_does_not_begin_with(
 ) -> None:
     monkeypatch.setattr(worker_control, "LOOK_SECONDS", 3600.0)  # it looks once, before the first message is taken
     pause(database)
-    image, letter = uuid4(), uuid4()
-    queues.send([blur_image(image), send_letter(letter)])
+    image, email = uuid4(), uuid4()
+    queues.send([blur_image(image), send_email(email)])
     worker.start()
-    eventually(lambda: handled == [str(letter)])
+    eventually(lambda: handled == [str(email)])
     assert queues.depths(BLUR_QUEUE) == (1, 0)
 
 
@@ -114,7 +114,7 @@ def test_a_pause_survives_a_broker_without_its_data(
     worker.start()
     valkey.flushall()
     image = uuid4()
-    queues.send([blur_image(image), send_letter(uuid4())])
+    queues.send([blur_image(image), send_email(uuid4())])
     eventually(lambda: len(handled) == 1)
     assert str(image) not in handled
 

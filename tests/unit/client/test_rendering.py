@@ -70,13 +70,13 @@ def test_image_counts() -> None:
 def test_an_order_shows_its_times_and_mail() -> None:
     order = Order(order_id="o", state=OrderState.ORDER_STATE_PARTIALLY_FAILED, email_hint="a***@b.org")
     order.expire_time.FromSeconds(1_795_438_800)
-    order.deliveries.add(state=DeliveryState.DELIVERY_STATE_SENT, letters=2)
+    order.deliveries.add(state=DeliveryState.DELIVERY_STATE_SENT, emails=2)
 
     lines = list(order_lines(order))
 
     assert lines[0] == "Order o: partially failed"
     assert lines[2].startswith("  kept     until 2026-11-23 ")
-    assert lines[3] == "  mail     sent to a***@b.org in 2 letters"
+    assert lines[3] == "  mail     sent to a***@b.org in 2 e-mails"
 
 
 def test_a_failed_delivery_says_why() -> None:

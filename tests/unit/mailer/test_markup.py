@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from services.mailer.content.markup import Block, Span, parse, split_subject
 from services.mailer.content.render import Renderer
 from services.mailer.content.subscriber_emails import weekly_words
-from tests.unit.mailer.letters import URL, weekly
+from tests.unit.mailer.emails import URL, weekly
 
 CONTENT = (
     '{"orders": 12, "images": 1340, "failed": 1, "from": "2026-11-16T09:00:00+00:00", '

@@ -11,11 +11,11 @@ from services.mailer.content.render import Renderer
 from services.mailer.mime import message
 from services.mailer.mime.addresses import parse_recipient, parse_sender
 from services.mailer.mime.message import Stationery
-from tests.support.letter_lint import lint
-from tests.unit.mailer.letters import URL, confirm, order_ready, weekly
+from tests.support.email_lint import lint
+from tests.unit.mailer.emails import URL, confirm, order_ready, weekly
 from tests.unit.mailer.test_render import ALL
 
-LETTER = UUID("7f6f0a0e-53a1-4a6c-8a40-8d2c9c1cf0aa")
+EMAIL = UUID("7f6f0a0e-53a1-4a6c-8a40-8d2c9c1cf0aa")
 STATIONERY = Stationery(parse_sender("Размытие <blur@mail.example.org>"))
 RENDER = Renderer()
 
@@ -23,7 +23,7 @@ RENDER = Renderer()
 def written(
     content: Content, *, to: str = "ann@example.org", locale: str = "en", archive: list[bytes] | None = None
 ) -> bytes:
-    built = message.build(LETTER, STATIONERY, parse_recipient(to), RENDER(content, locale))
+    built = message.build(EMAIL, STATIONERY, parse_recipient(to), RENDER(content, locale))
     if isinstance(content, Weekly):
         message.add_list_headers(built, content, STATIONERY)
     target = io.BytesIO()
@@ -34,13 +34,13 @@ def written(
 
 @pytest.mark.parametrize("locale", ["en", "ru"])
 @pytest.mark.parametrize("content", ALL, ids=lambda content: content.template)
-def test_every_letter_passes_the_linter(content: Content, locale: str) -> None:
+def test_every_email_passes_the_linter(content: Content, locale: str) -> None:
     parsed = lint(written(content, locale=locale, archive=[b"zip"]))
     words = RENDER(content, locale)
     assert parsed["From"] == "Размытие <blur@mail.example.org>"
     assert parsed["To"] == "ann@example.org"
     assert parsed["Subject"] == words.subject
-    assert parsed["Message-ID"] == f"<{LETTER}@mail.example.org>"
+    assert parsed["Message-ID"] == f"<{EMAIL}@mail.example.org>"
     text, html = parsed.get_body(("plain",)), parsed.get_body(("html",))
     assert text is not None
     assert html is not None
@@ -65,13 +65,13 @@ def test_an_archive_is_encoded_in_full_lines() -> None:
     assert len(lines[-1]) <= 76
 
 
-def test_a_letter_without_archive_has_no_attachment() -> None:
+def test_a_email_without_archive_has_no_attachment() -> None:
     parsed = lint(written(confirm()))
     assert parsed.get_content_type() == "multipart/alternative"
     assert "List-Id" not in parsed
 
 
-def test_a_weekly_letter_can_be_sorted_and_ended() -> None:
+def test_a_newsletter_can_be_sorted_and_ended() -> None:
     raw = written(weekly(URL))
     assert f"\r\nList-Unsubscribe: <{URL}>\r\n".encode() in raw
     assert lint(raw)["List-Id"] == "ImageBlur <weekly.mail.example.org>"

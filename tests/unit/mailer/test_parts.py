@@ -41,7 +41,7 @@ def test_there_is_no_plan_only_where_none_fits(case: tuple[list[int], int]) -> N
 
 
 def fewest_parts(sizes: list[int], capacity: int) -> float:
-    """Of all ways to cut the images into letters, in order; infinitely many if one of them fits into none."""
+    """Of all ways to cut the images into e-mails, in order; infinitely many if one of them fits into none."""
     fewest: list[float] = [0]
     for stop in range(1, len(sizes) + 1):
         begins = [start for start in range(stop) if archive_bytes(sizes, range(start, stop)) <= capacity]
@@ -57,12 +57,12 @@ def test_one_image_over_the_limit_means_no_parts() -> None:
     assert plan_parts([10, 10_000, 10], 8_000) is None
 
 
-def test_six_letters_are_too_many() -> None:
+def test_six_emails_are_too_many() -> None:
     assert plan_parts([4_000] * 5, 8_000) == [range(index, index + 1) for index in range(5)]
     assert plan_parts([4_000] * 6, 8_000) is None
 
 
-def test_with_a_page_to_download_from_there_is_one_letter_or_none() -> None:
+def test_with_a_page_to_download_from_there_is_one_email_or_none() -> None:
     assert plan_parts([4_000], 8_000, most=1) == [range(1)]
     assert plan_parts([4_000] * 2, 8_000, most=1) is None
 

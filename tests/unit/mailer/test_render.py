@@ -8,8 +8,8 @@ from services.mailer.content import render
 from services.mailer.content.languages import LANGUAGES
 from services.mailer.content.models import Content, FailedImage
 from services.mailer.content.render import Renderer
-from tests.support.letter_lint import Page
-from tests.unit.mailer.letters import ORDER_ID, URL, confirm, goodbye, order_ready, weekly
+from tests.support.email_lint import Page
+from tests.unit.mailer.emails import ORDER_ID, URL, confirm, goodbye, order_ready, weekly
 
 RENDER = Renderer()
 ALL: list[Content] = [
@@ -39,7 +39,7 @@ def text_of(html: str) -> str:
 
 @pytest.mark.parametrize("locale", ["en", "ru"])
 @pytest.mark.parametrize("content", ALL, ids=lambda content: content.template)
-def test_every_letter_is_whole_in_every_language(content: Content, locale: str) -> None:
+def test_every_email_is_whole_in_every_language(content: Content, locale: str) -> None:
     words = RENDER(content, locale)
     assert words.subject
     assert "\n" not in words.subject
@@ -53,15 +53,15 @@ def test_every_letter_is_whole_in_every_language(content: Content, locale: str) 
         assert bool(re.search("[а-яё]", text)) == (locale == "ru")
 
 
-@pytest.mark.parametrize("letter", ["order_ready", "confirm_subscription", "weekly_mailing", "goodbye"])
-def test_both_languages_have_the_same_templates(letter: str) -> None:
-    folder = Path(render.__file__).parent / "templates" / letter
+@pytest.mark.parametrize("email", ["order_ready", "confirm_subscription", "weekly_mailing", "goodbye"])
+def test_both_languages_have_the_same_templates(email: str) -> None:
+    folder = Path(render.__file__).parents[1] / "templates" / email
     assert {path.name for path in folder.iterdir()} == set(LANGUAGES)
     for language in LANGUAGES:
         assert {path.name for path in (folder / language).iterdir()} == {"subject.txt", "body.txt", "body.html"}
 
 
-def test_an_order_letter_tells_what_was_done_what_failed_and_until_when() -> None:
+def test_an_order_email_tells_what_was_done_what_failed_and_until_when() -> None:
     words = RENDER(order_ready(), "en")
     assert words.subject == "Your blurred images"
     for text in (words.text, text_of(words.html)):
@@ -71,7 +71,7 @@ def test_an_order_letter_tells_what_was_done_what_failed_and_until_when() -> Non
         assert "blur_images.zip" in text
 
 
-def test_an_order_letter_in_russian() -> None:
+def test_an_order_email_in_russian() -> None:
     words = RENDER(order_ready(), "ru")
     assert words.subject == "Ваши размытые изображения"
     assert "Размыто изображений: 2 из 3." in words.text
@@ -86,7 +86,7 @@ def test_a_part_says_which_it_is() -> None:
     assert "images 4 to 7" in words.text
 
 
-def test_what_is_too_large_for_letters_can_be_downloaded() -> None:
+def test_what_is_too_large_for_emails_can_be_downloaded() -> None:
     words = RENDER(order_ready(parts=0, first=0, last=0), "en")
     for text in (words.text, text_of(words.html)):
         assert f"imageblur download {ORDER_ID} -o DIR" in text
@@ -115,7 +115,7 @@ def test_html_is_escaped() -> None:
 
 
 @pytest.mark.parametrize("message", ["", "line\x00feed", "\u202ereversed"])
-def test_a_message_that_is_not_fit_for_a_letter_is_replaced(message: str) -> None:
+def test_a_message_that_is_not_fit_for_a_email_is_replaced(message: str) -> None:
     failure = FailedImage(1, Reason.CORRUPT, message)
     assert "image 1: The file is damaged or incomplete." in RENDER(order_ready(failures=[failure]), "en").text
 
@@ -136,7 +136,7 @@ def test_a_confirmation_names_the_command_and_the_link() -> None:
     assert "If it was not you, ignore" in without.text
 
 
-def test_a_weekly_letter_tells_the_numbers_and_how_to_end_it() -> None:
+def test_a_newsletter_tells_the_numbers_and_how_to_end_it() -> None:
     words = RENDER(weekly(), "en")
     assert words.subject == "ImageBlur this week: 12 orders, 1,340 images"
     assert "From 16 November 2026 to 23 November 2026" in words.text

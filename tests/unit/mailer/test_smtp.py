@@ -1,4 +1,4 @@
-"""Which replies end a letter and which do not, said by a server that follows a script."""
+"""Which replies end an e-mail and which do not, said by a server that follows a script."""
 
 import io
 import socket
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from services.common.domain.orders import MAX_LETTER_ATTEMPTS
+from services.common.domain.orders import MAX_EMAIL_ATTEMPTS
 from services.mailer.retries import retry_delay
 from services.mailer.smtp.sender import Envelope, NotTaken, Refused, tidy
 from services.mailer.smtp.smtp_sender import SmtpSender
@@ -77,7 +77,7 @@ def envelope(content: bytes = b"Subject: x\r\n\r\nbody\r\n", *, to: str = "ann@e
     return Envelope("blur@example.org", to, not to.isascii(), io.BytesIO(content), len(content))
 
 
-def test_a_letter_that_is_taken() -> None:
+def test_a_email_that_is_taken() -> None:
     with scripted() as server:
         assert sender(server.port).send(envelope()) == "250 2.0.0 kept"
     assert b"mail FROM:<blur@example.org> SIZE=20\r\n" in server.lines
@@ -102,7 +102,7 @@ def test_lines_that_begin_with_a_dot_arrive() -> None:
         ("MAIL", "552 5.3.4 too large"),
     ],
 )
-def test_what_ends_a_letter(stage: str, reply: str) -> None:
+def test_what_ends_a_email(stage: str, reply: str) -> None:
     with scripted(**{stage: reply}) as server, pytest.raises(Refused) as refused:
         sender(server.port).send(envelope())
     assert str(refused.value) == reply
@@ -135,7 +135,7 @@ def test_a_cut_line_is_tried_again(stage: str) -> None:
 
 
 @pytest.mark.parametrize("farewell", ["", "500 no", "nonsense"])
-def test_what_happens_after_the_letter_was_taken_does_not_matter(farewell: str) -> None:
+def test_what_happens_after_the_email_was_taken_does_not_matter(farewell: str) -> None:
     with scripted(QUIT=farewell) as server:
         assert sender(server.port).send(envelope()) == "250 2.0.0 kept"
 
@@ -155,7 +155,7 @@ def test_nobody_listens() -> None:
         sender(port).send(envelope())
 
 
-def test_the_deadline_is_for_the_whole_letter() -> None:
+def test_the_deadline_is_for_the_whole_email() -> None:
     """A server that sends a byte now and then never lets a timeout for each byte pass."""
     stopped = threading.Event()
 
@@ -225,4 +225,4 @@ def test_a_servers_words_are_one_line_without_the_address(words: str, expected: 
 def test_delays_grow_to_half_an_hour() -> None:
     assert [retry_delay(attempts) for attempts in (1, 2, 3, 6)] == [1, 2, 4, 32]
     assert retry_delay(12) == retry_delay(1000) == 1800
-    assert 4 * 3600 < sum(retry_delay(attempts) for attempts in range(1, MAX_LETTER_ATTEMPTS)) < 24 * 3600
+    assert 4 * 3600 < sum(retry_delay(attempts) for attempts in range(1, MAX_EMAIL_ATTEMPTS)) < 24 * 3600

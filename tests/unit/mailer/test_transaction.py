@@ -46,7 +46,7 @@ def test_replies_are_explained(reply: str, words: str) -> None:
     assert words in explain(reply)
 
 
-def test_settings_that_keep_letters_from_arriving_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_that_keep_emails_from_arriving_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMAGEBLUR_SECRET_KEY", "k" * 40)
     names = [concern.partition(":")[0].removeprefix("IMAGEBLUR_") for concern in concerns(MailerSettings.load())]
     assert names == ["MAIL_FROM", "DKIM_KEY_FILE", "PUBLIC_URL"]

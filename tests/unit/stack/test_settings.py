@@ -138,11 +138,11 @@ def test_a_folder_too_deep_for_a_socket_gets_a_private_one(tmp_path: Path) -> No
         ({}, "http://127.0.0.1:8080", True),
         ({"web_address": "0.0.0.0:80"}, "http://127.0.0.1:80", False),
         ({"public_url": "https://blur.example.org"}, "https://blur.example.org", True),
-        # Letters that leave this machine carry no address that only works here.
+        # E-mails that leave this machine carry no address that only works here.
         ({"smtp_host": "relay.example.org"}, None, False),
     ],
 )
-def test_letters_lead_to_the_pages_and_the_mailbox_is_for_this_machine(
+def test_emails_lead_to_the_pages_and_the_mailbox_is_for_this_machine(
     tmp_path: Path, settings: dict[str, str], public_url: str | None, mailbox: bool
 ) -> None:
     places = Places(tmp_path)

@@ -73,7 +73,7 @@ def test_only_by_its_own_names(host: str, status: int) -> None:
         ("/api/orders", {"origin": "https://evil.example"}, 403),
         ("/mailing/subscribe", {"origin": "null"}, 403),
         ("/orders", {}, 200),
-        # An order's id or a letter's token is known to nobody else's page.
+        # An order's id or an e-mail's token is known to nobody else's page.
         ("/orders/5f0c/cancel", {"origin": "null"}, 200),
         ("/confirm", {"origin": "null"}, 200),
         ("/unsubscribe", {"origin": "https://mail.example", "sec_fetch_site": "cross-site"}, 200),

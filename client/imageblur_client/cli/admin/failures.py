@@ -14,9 +14,9 @@ from imageblur_client.cli.render import word
 from imageblur_client.cli.session import Json
 from imageblur_client.cli.text import count
 
-Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Of images or letters.", show_default=False)]
+Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Of images or e-mails.", show_default=False)]
 All = Annotated[bool, typer.Option("--all", help="All that the other options let through.")]
-Kind = Annotated[str, typer.Option(metavar="KIND", help="Only image, or only letter.")]
+Kind = Annotated[str, typer.Option(metavar="KIND", help="Only image, or only e-mail.")]
 Reason = Annotated[str, typer.Option(metavar="REASON", help="Only with this reason, such as timed-out.")]
 Order = Annotated[str, typer.Option(metavar="ID", help="Only of this order.")]
 

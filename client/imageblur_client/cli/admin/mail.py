@@ -26,7 +26,7 @@ def mailings(ctx: typer.Context, limit: Limit = 20, as_json: Json = False) -> No
 
 def run_mailing(ctx: typer.Context, yes: Yes = False) -> None:
     """Send a mailing to all subscribers now; prints its id."""
-    sure("Send a letter to every subscriber now?", yes=yes)
+    sure("Send an e-mail to every subscriber now?", yes=yes)
     with operator_of(ctx) as operator:
         typer.echo(operator.ask(operator.stub.RunMailing, pb.RunMailingRequest()).mailing_id)
 
@@ -44,21 +44,21 @@ def cancel_mailing(
 def preview_mailing(
     ctx: typer.Context, locale: Locale = "", html: Annotated[bool, typer.Option("--html", help="Its HTML.")] = False
 ) -> None:
-    """Show the mailing's letter as it would be now."""
+    """Show the mailing's e-mail as it would be now."""
     with operator_of(ctx) as operator:
-        letter = operator.ask(operator.stub.PreviewMailing, pb.PreviewMailingRequest(locale=locale))
-    typer.echo(letter.html if html else f"{letter.subject}\n\n{letter.text}")
+        email = operator.ask(operator.stub.PreviewMailing, pb.PreviewMailingRequest(locale=locale))
+    typer.echo(email.html if html else f"{email.subject}\n\n{email.text}")
 
 
 def try_mailing(ctx: typer.Context, email: Email, locale: Locale = "") -> None:
-    """Send that letter to one address."""
+    """Send that e-mail to one address."""
     with operator_of(ctx) as operator:
         request = pb.SendTestMailingRequest(email=email, locale=locale)
         _tell(operator.ask(operator.stub.SendTestMailing, request))
 
 
 def check_mail(ctx: typer.Context, email: Email, locale: Locale = "") -> None:
-    """Send a short letter and explain what the mail server says."""
+    """Send a short e-mail and explain what the mail server says."""
     with operator_of(ctx) as operator:
         checked = operator.ask(operator.stub.CheckMail, pb.CheckMailRequest(email=email, locale=locale))
     for concern in checked.concerns:

@@ -32,7 +32,7 @@ def orders(
 
 
 def trace(ctx: typer.Context, order_id: OrderId, as_json: Json = False) -> None:
-    """Show an order's way from the upload to the letter."""
+    """Show an order's way from the upload to the e-mail."""
     with operator_of(ctx) as operator:
         found = operator.ask(operator.stub.GetOrderTrace, pb.GetOrderTraceRequest(order_id=order_id))
     show(found.steps, _trace_table(found.steps), as_json=as_json)
@@ -89,8 +89,8 @@ def _trace_table(steps: Sequence[TraceStep]) -> Iterator[Sequence[str]]:
 
 
 def _stats_table(found: Sequence[StatisticsPoint]) -> Iterator[Sequence[str]]:
-    yield ("from", "orders", "blurred", "failed", "letters", "wait p50", "p95", "work p50", "p95")
+    yield ("from", "orders", "blurred", "failed", "emails", "wait p50", "p95", "work p50", "p95")
     for p in found:
-        numbers = (p.orders, p.images_succeeded, p.images_failed, p.letters_sent)
+        numbers = (p.orders, p.images_succeeded, p.images_failed, p.emails_sent)
         times = [took(p, name) for name in ("wait_p50", "wait_p95", "work_p50", "work_p95")]
         yield (when(p, "start_time"), *map(str, numbers), *times)

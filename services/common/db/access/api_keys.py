@@ -8,7 +8,7 @@ from sqlalchemy import case, or_, select, update
 from sqlalchemy.orm import Session
 
 from services.common.db.access import audit
-from services.common.db.access.audit import Deed
+from services.common.db.access.audit import AuditContext
 from services.common.db.clock import SECOND, now
 from services.common.db.models import ApiKey, table
 from services.common.domain import api_keys
@@ -46,7 +46,7 @@ class Made:
     key: str
 
 
-def create(session: Session, deed: Deed, *, name: str, role: Role, seconds: int | None) -> Made:
+def create(session: Session, audit_context: AuditContext, *, name: str, role: Role, seconds: int | None) -> Made:
     """Make a key that works for so many seconds, or until it is revoked."""
     key = api_keys.new_key()
     time = _time(session)
@@ -57,16 +57,16 @@ def create(session: Session, deed: Deed, *, name: str, role: Role, seconds: int 
         digest=api_keys.digest(key),
         hint=api_keys.hint(key),
         created_at=time,
-        created_by=deed.principal,
+        created_by=audit_context.principal,
         expires_at=None if seconds is None else time + seconds * SECOND,
     )
     session.add(row)
-    audit.record(session, deed, f"apiKeys/{row.id}", role=role, expires=seconds is not None)
+    audit.record(session, audit_context, f"apiKeys/{row.id}", role=role, expires=seconds is not None)
     session.flush()
     return Made(row, key)
 
 
-def rotate(session: Session, deed: Deed, key_id: UUID, *, keep_seconds: int) -> Made:
+def rotate(session: Session, audit_context: AuditContext, key_id: UUID, *, keep_seconds: int) -> Made:
     """Replace what opens the gateway, and keep the identity: limits and repeated requests go on as the same one's.
 
     The former key still works for `keep_seconds`.
@@ -81,12 +81,12 @@ def rotate(session: Session, deed: Deed, key_id: UUID, *, keep_seconds: int) -> 
     key = api_keys.new_key()
     row.former_digest, row.former_until = (row.digest, time + keep_seconds * SECOND) if keep_seconds else (None, None)
     row.digest, row.hint, row.rotated_at = api_keys.digest(key), api_keys.hint(key), time
-    audit.record(session, deed, f"apiKeys/{key_id}", keep_seconds=keep_seconds)
+    audit.record(session, audit_context, f"apiKeys/{key_id}", keep_seconds=keep_seconds)
     session.flush()
     return Made(row, key)
 
 
-def revoke(session: Session, deed: Deed, key_id: UUID) -> ApiKey:
+def revoke(session: Session, audit_context: AuditContext, key_id: UUID) -> ApiKey:
     """End a key; without effect on one that was revoked before.
 
     Raises:
@@ -96,7 +96,7 @@ def revoke(session: Session, deed: Deed, key_id: UUID) -> ApiKey:
     if row.revoked_at is None:
         row.revoked_at = _time(session)
         row.former_digest = row.former_until = None
-        audit.record(session, deed, f"apiKeys/{key_id}")
+        audit.record(session, audit_context, f"apiKeys/{key_id}")
     session.flush()
     return row
 

@@ -13,21 +13,21 @@ from services.common.db.models import AuditEntry
 
 
 @dataclass(frozen=True)
-class Deed:
+class AuditContext:
     """What somebody is about to do."""
 
     principal: str
     action: str
 
 
-def record(session: Session, deed: Deed, subject: str, **detail: object) -> None:
+def record(session: Session, audit_context: AuditContext, subject: str, **detail: object) -> None:
     """Write down what this transaction does. `detail` holds no address, file name or key."""
     session.add(
         AuditEntry(
             id=uuid4(),
             created_at=session.scalar(select(now())),
-            principal=deed.principal,
-            action=deed.action,
+            principal=audit_context.principal,
+            action=audit_context.action,
             subject=subject,
             detail=json.dumps(detail),
         )

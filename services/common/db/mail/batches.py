@@ -1,6 +1,6 @@
-"""Statements about the letters of a mailing: written, claimed and ended a batch at a time.
+"""Statements about the e-mails of a mailing: written, claimed and ended a batch at a time.
 
-A letter's row is written by the transaction that claims it, so a mailing of a hundred thousand never waits in rows or
+An e-mail's row is written by the transaction that claims it, so a mailing of a hundred thousand never waits in rows or
 in the broker, and goes on after any crash from its cursor. The unique (mailing, subscriber) is the ledger.
 """
 
@@ -15,25 +15,21 @@ from sqlalchemy.orm import Session
 
 from services.common.db.clock import SECOND, now
 from services.common.db.mail.emails import Claim
-from services.common.db.models import Letter, Mailing, Subscriber, table
+from services.common.db.models import Email, Mailing, Subscriber, table
 
-_LETTERS, _MAILINGS, _SUBSCRIBERS = table(Letter), table(Mailing), table(Subscriber)
+_EMAILS, _MAILINGS, _SUBSCRIBERS = table(Email), table(Mailing), table(Subscriber)
 _HELD = (
-    (_LETTERS.c.id == bindparam("letter"))
-    & (_LETTERS.c.state == "SENDING")
-    & (_LETTERS.c.owner == bindparam("claimant"))
+    (_EMAILS.c.id == bindparam("email")) & (_EMAILS.c.state == "SENDING") & (_EMAILS.c.owner == bindparam("claimant"))
 )
 _WANTED = (
-    exists()
-    .where(_SUBSCRIBERS.c.id == _LETTERS.c.subscriber_id, _SUBSCRIBERS.c.state == "CONFIRMED")
-    .correlate(_LETTERS)
-) & exists().where(_MAILINGS.c.id == _LETTERS.c.mailing_id, _MAILINGS.c.state == "SENDING").correlate(_LETTERS)
-_BEGIN = update(_LETTERS).where(_HELD, _WANTED).values(lease_until=now() + bindparam("lease"))
-_CANCEL = update(_LETTERS).where(_HELD).values(state="CANCELLED", owner=None, lease_until=None)
+    exists().where(_SUBSCRIBERS.c.id == _EMAILS.c.subscriber_id, _SUBSCRIBERS.c.state == "CONFIRMED").correlate(_EMAILS)
+) & exists().where(_MAILINGS.c.id == _EMAILS.c.mailing_id, _MAILINGS.c.state == "SENDING").correlate(_EMAILS)
+_BEGIN = update(_EMAILS).where(_HELD, _WANTED).values(lease_until=now() + bindparam("lease"))
+_CANCEL = update(_EMAILS).where(_HELD).values(state="CANCELLED", owner=None, lease_until=None)
 
 
 class Go(Enum):
-    """Whether a claimed letter is to be sent."""
+    """Whether a claimed e-mail is to be sent."""
 
     SEND = "send"
     NOT_WANTED = "its reader has unsubscribed, or the mailing was cancelled"
@@ -42,7 +38,7 @@ class Go(Enum):
 
 @dataclass(frozen=True)
 class Reader:
-    """Whom a letter of a mailing goes to."""
+    """Whom an e-mail of a mailing goes to."""
 
     claim: Claim
     email: str
@@ -52,7 +48,7 @@ class Reader:
 
 @dataclass(frozen=True)
 class Batch:
-    """Letters of a mailing that one mailer has claimed, under one owner."""
+    """E-mails of a mailing that one mailer has claimed, under one owner."""
 
     mailing_id: UUID
     owner: UUID
@@ -64,7 +60,7 @@ class Batch:
 
 
 def claim(session: Session, mailing_id: UUID, *, size: int, lease_seconds: float) -> Batch | None:
-    """Take letters that may be tried again, then those of the next subscribers; None if there is nothing to do now."""
+    """Take e-mails that may be tried again, then those of the next subscribers; None if there is nothing to do now."""
     # The update locks the row: mailers at work on the same mailing take turns here, and only here.
     mailing = session.execute(
         update(_MAILINGS)
@@ -84,44 +80,44 @@ def claim(session: Session, mailing_id: UUID, *, size: int, lease_seconds: float
 
 
 def begin(session: Session, claimed: Claim, *, lease_seconds: float) -> Go:
-    """Make sure that a letter is still claimed, for so long from now, and still wanted."""
-    held = {"letter": claimed.letter_id, "claimant": claimed.owner}
+    """Make sure that an e-mail is still claimed, for so long from now, and still wanted."""
+    held = {"email": claimed.email_id, "claimant": claimed.owner}
     if _changed(session.execute(_BEGIN, held | {"lease": int(lease_seconds * SECOND)})):
         return Go.SEND
     return Go.NOT_WANTED if _changed(session.execute(_CANCEL, held)) else Go.LOST
 
 
 def give_back(session: Session, batch: Batch, readers: Sequence[Reader]) -> None:
-    """Letters of a batch that were not tried; the attempt does not count."""
+    """E-mails of a batch that were not tried; the attempt does not count."""
     session.execute(
-        update(_LETTERS)
+        update(_EMAILS)
         .where(
-            _LETTERS.c.id.in_([reader.claim.letter_id for reader in readers]),
-            _LETTERS.c.state == "SENDING",
-            _LETTERS.c.owner == batch.owner,
+            _EMAILS.c.id.in_([reader.claim.email_id for reader in readers]),
+            _EMAILS.c.state == "SENDING",
+            _EMAILS.c.owner == batch.owner,
         )
-        .values(state="QUEUED", owner=None, lease_until=None, attempts=_LETTERS.c.attempts - 1)
+        .values(state="QUEUED", owner=None, lease_until=None, attempts=_EMAILS.c.attempts - 1)
     )
 
 
 def _claim_due(session: Session, mailing_id: UUID, owner: UUID, size: int, lease_seconds: float) -> Sequence[UUID]:
     due = (
-        select(_LETTERS.c.id)
-        .where(_LETTERS.c.mailing_id == mailing_id, _LETTERS.c.state == "QUEUED", _LETTERS.c.not_before <= now())
+        select(_EMAILS.c.id)
+        .where(_EMAILS.c.mailing_id == mailing_id, _EMAILS.c.state == "QUEUED", _EMAILS.c.not_before <= now())
         .limit(size)
         .with_for_update(skip_locked=True)
         .cte()
     )
     return session.scalars(
-        update(_LETTERS)
-        .where(_LETTERS.c.id.in_(select(due.c.id)))
+        update(_EMAILS)
+        .where(_EMAILS.c.id.in_(select(due.c.id)))
         .values(
             state="SENDING",
             owner=owner,
             lease_until=now() + int(lease_seconds * SECOND),
-            attempts=_LETTERS.c.attempts + 1,
+            attempts=_EMAILS.c.attempts + 1,
         )
-        .returning(_LETTERS.c.id)
+        .returning(_EMAILS.c.id)
     ).all()
 
 
@@ -137,7 +133,7 @@ def _write_next(
     time = session.scalar(select(now()))
     assert time is not None
     session.execute(
-        insert(_LETTERS),
+        insert(_EMAILS),
         [
             {
                 "id": uuid4(),
@@ -158,15 +154,15 @@ def _write_next(
 def _readers(session: Session, mailing_id: UUID, owner: UUID) -> list[Reader]:
     rows = session.execute(
         select(
-            _LETTERS.c.id,
-            _LETTERS.c.subscriber_id,
-            _LETTERS.c.attempts,
+            _EMAILS.c.id,
+            _EMAILS.c.subscriber_id,
+            _EMAILS.c.attempts,
             _SUBSCRIBERS.c.email,
             _SUBSCRIBERS.c.locale,
             _SUBSCRIBERS.c.token_version,
         )
-        .join(_SUBSCRIBERS, _SUBSCRIBERS.c.id == _LETTERS.c.subscriber_id)
-        .where(_LETTERS.c.mailing_id == mailing_id, _LETTERS.c.owner == owner, _LETTERS.c.state == "SENDING")
+        .join(_SUBSCRIBERS, _SUBSCRIBERS.c.id == _EMAILS.c.subscriber_id)
+        .where(_EMAILS.c.mailing_id == mailing_id, _EMAILS.c.owner == owner, _EMAILS.c.state == "SENDING")
     )
     return [
         Reader(

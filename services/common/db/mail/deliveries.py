@@ -6,7 +6,7 @@ from sqlalchemy import Update, bindparam, exists, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from services.common.db.clock import SECOND, now
-from services.common.db.models import Delivery, Letter, Order, table
+from services.common.db.models import Delivery, Email, Order, table
 from services.common.domain.orders import DeliveryState
 
 _DELIVERIES = table(Delivery)
@@ -20,7 +20,7 @@ OPEN = (DeliveryState.WAITING, DeliveryState.QUEUED, DeliveryState.SENDING)
 
 
 def insert_delivery(session: Session, order_id: UUID, state: DeliveryState) -> Delivery:
-    """Ask for an order's results by mail: WAITING for the order, or QUEUED, which needs a letter too."""
+    """Ask for an order's results by mail: WAITING for the order, or QUEUED, which needs an e-mail too."""
     delivery = Delivery(id=uuid4(), order_id=order_id, state=state, requested_at=session.scalar(select(now())))
     session.add(delivery)
     session.flush()
@@ -46,15 +46,15 @@ def seconds_until_next(session: Session, order_id: UUID, *, cooldown: float) -> 
 
 
 def sent_lately(session: Session, email: str, *, most: int, seconds: float) -> float:
-    """Seconds until an address has had fewer than `most` letters about orders in so many seconds; 0: it has."""
+    """Seconds until an address has had fewer than `most` e-mails about orders in so many seconds; 0: it has."""
     time = session.scalar(select(now())) or 0
     since = time - int(seconds * SECOND)
     sent = (
-        select(Letter.sent_at)
-        .join(Delivery, Delivery.id == Letter.delivery_id)
+        select(Email.sent_at)
+        .join(Delivery, Delivery.id == Email.delivery_id)
         .join(Order, Order.id == Delivery.order_id)
-        .where(Order.email == email, Letter.sent_at > since)
-        .order_by(Letter.sent_at.desc())
+        .where(Order.email == email, Email.sent_at > since)
+        .order_by(Email.sent_at.desc())
         .limit(most)
     )
     times = session.scalars(sent).all()
@@ -62,30 +62,30 @@ def sent_lately(session: Session, email: str, *, most: int, seconds: float) -> f
     return 0.0 if len(times) < most else ((times[-1] or 0) - since) / SECOND
 
 
-def insert_letter(session: Session, delivery_id: UUID, part: int = 1) -> UUID:
-    """A letter of a delivery, to be enqueued after the commit; its id."""
-    letter_id = uuid4()
+def insert_email(session: Session, delivery_id: UUID, part: int = 1) -> UUID:
+    """An e-mail of a delivery, to be enqueued after the commit; its id."""
+    email_id = uuid4()
     session.execute(
-        insert(Letter).values(
-            id=letter_id, kind="ORDER_READY", delivery_id=delivery_id, part=part, state="QUEUED", enqueued_at=now()
+        insert(Email).values(
+            id=email_id, kind="ORDER_READY", delivery_id=delivery_id, part=part, state="QUEUED", enqueued_at=now()
         )
     )
-    return letter_id
+    return email_id
 
 
-def letter_count(session: Session, delivery_id: UUID) -> int:
-    """How many letters a delivery takes, as far as it is known."""
-    return session.scalar(select(func.count()).where(Letter.delivery_id == delivery_id)) or 0
+def email_count(session: Session, delivery_id: UUID) -> int:
+    """How many e-mails a delivery takes, as far as it is known."""
+    return session.scalar(select(func.count()).where(Email.delivery_id == delivery_id)) or 0
 
 
 def release_waiting(session: Session, order_id: UUID) -> list[UUID]:
-    """Queue the delivery that waited for the order; the letters to enqueue."""
+    """Queue the delivery that waited for the order; the e-mails to enqueue."""
     delivery_id = session.scalar(_RELEASE, {"released_order": order_id})
-    return [insert_letter(session, delivery_id)] if delivery_id else []
+    return [insert_email(session, delivery_id)] if delivery_id else []
 
 
 def cancel_open(session: Session, order_id: UUID) -> None:
-    """Cancel the order's open delivery and what has not been sent of it; a letter being sent may still go out."""
+    """Cancel the order's open delivery and what has not been sent of it; an e-mail being sent may still go out."""
     delivery_id = session.scalar(
         update(Delivery)
         .where(Delivery.order_id == order_id, Delivery.state.in_(OPEN))
@@ -95,8 +95,8 @@ def cancel_open(session: Session, order_id: UUID) -> None:
     )
     if delivery_id:
         session.execute(
-            update(Letter)
-            .where(Letter.delivery_id == delivery_id, Letter.state.in_(("QUEUED", "SENDING")))
+            update(Email)
+            .where(Email.delivery_id == delivery_id, Email.state.in_(("QUEUED", "SENDING")))
             .values(state="CANCELLED", owner=None, lease_until=None)
             .execution_options(synchronize_session=False)
         )
@@ -107,20 +107,20 @@ def told(session: Session, delivery_id: UUID, message: str) -> None:
     session.execute(_set(delivery_id, message=message).where(Delivery.reason.is_(None)))
 
 
-def letter_ended(session: Session, delivery_id: UUID, *, reason: str | None = None, message: str | None = None) -> None:
-    """End a delivery once none of its letters is open: FAILED if any failed, else SENT."""
-    open_letters = exists().where(Letter.delivery_id == delivery_id, Letter.state.in_(("QUEUED", "SENDING")))
+def email_ended(session: Session, delivery_id: UUID, *, reason: str | None = None, message: str | None = None) -> None:
+    """End a delivery once none of its e-mails is open: FAILED if any failed, else SENT."""
+    open_emails = exists().where(Email.delivery_id == delivery_id, Email.state.in_(("QUEUED", "SENDING")))
     if reason:
         session.execute(_set(delivery_id, reason=reason, message=message))
-    if session.scalar(select(open_letters)):
+    if session.scalar(select(open_emails)):
         return
-    failed = session.scalar(select(func.count()).where(Letter.delivery_id == delivery_id, Letter.state == "FAILED"))
+    failed = session.scalar(select(func.count()).where(Email.delivery_id == delivery_id, Email.state == "FAILED"))
     state = DeliveryState.FAILED if failed else DeliveryState.SENT
     session.execute(_set(delivery_id, state=state, finished_at=now()).where(Delivery.state == DeliveryState.SENDING))
 
 
 def sending(session: Session, delivery_id: UUID) -> None:
-    """A letter of the delivery is with the mailer."""
+    """An e-mail of the delivery is with the mailer."""
     session.execute(_set(delivery_id, state=DeliveryState.SENDING).where(Delivery.state == DeliveryState.QUEUED))
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from services.common.db.clock import SECOND, now
-from services.common.db.models import Installation, Letter, Mailing, Order, Subscriber
+from services.common.db.models import Email, Installation, Mailing, Order, Subscriber
 
 LONGEST_PAUSE = 300.0
 
@@ -20,8 +20,8 @@ class Progress:
     """How a mailing stands."""
 
     mailing: Mailing
-    letters: dict[str, int]
-    """By state. Letters are written as they are sent: until the mailing is DONE some subscribers have none yet."""
+    emails: dict[str, int]
+    """By state. E-mails are written as they are sent: until the mailing is DONE some subscribers have none yet."""
 
 
 def installed_at(session: Session) -> int:
@@ -67,12 +67,12 @@ def put_off(session: Session, mailing_id: UUID, message: str) -> None:
 
 
 def going_well(session: Session, mailing_id: UUID) -> None:
-    """The mail server takes letters again."""
+    """The mail server takes e-mails again."""
     session.execute(update(Mailing).where(Mailing.id == mailing_id).values(troubles=0, not_before=0, message=None))
 
 
 def cancel(session: Session, mailing_id: UUID) -> bool:
-    """Send no more of a mailing; False if it has ended already. A letter on its way may still arrive."""
+    """Send no more of a mailing; False if it has ended already. An e-mail on its way may still arrive."""
     cancelled = session.scalar(
         update(Mailing)
         .where(Mailing.id == mailing_id, Mailing.state == "SENDING")
@@ -81,7 +81,7 @@ def cancel(session: Session, mailing_id: UUID) -> bool:
         .execution_options(synchronize_session=False)
     )
     if cancelled:
-        _cancel_letters(session)
+        _cancel_emails(session)
     return cancelled is not None
 
 
@@ -90,9 +90,9 @@ def progress(session: Session, *, limit: int = 20) -> list[Progress]:
     found = session.scalars(select(Mailing).order_by(Mailing.created_at.desc()).limit(limit)).all()
     counts: defaultdict[UUID, dict[str, int]] = defaultdict(dict)
     rows = session.execute(
-        select(Letter.mailing_id, Letter.state, func.count())
-        .where(Letter.mailing_id.in_([mailing.id for mailing in found]))
-        .group_by(Letter.mailing_id, Letter.state)
+        select(Email.mailing_id, Email.state, func.count())
+        .where(Email.mailing_id.in_([mailing.id for mailing in found]))
+        .group_by(Email.mailing_id, Email.state)
     )
     for mailing_id, state, count in rows:
         assert mailing_id
@@ -101,26 +101,26 @@ def progress(session: Session, *, limit: int = 20) -> list[Progress]:
 
 
 def with_work(session: Session) -> Sequence[UUID]:
-    """Mailings of which letters could be sent now."""
-    due = exists().where(Letter.mailing_id == Mailing.id, Letter.state == "QUEUED", Letter.not_before <= now())
+    """Mailings of which e-mails could be sent now."""
+    due = exists().where(Email.mailing_id == Mailing.id, Email.state == "QUEUED", Email.not_before <= now())
     return session.scalars(
         select(Mailing.id).where(Mailing.state == "SENDING", Mailing.not_before <= now(), or_(due, _unwritten()))
     ).all()
 
 
 def finish(session: Session) -> None:
-    """End mailings whose letters have all been written and have ended.
+    """End mailings whose e-mails have all been written and have ended.
 
-    For the sweep: of two letters that end at the same moment, each transaction sees the other's still open.
+    For the sweep: of two e-mails that end at the same moment, each transaction sees the other's still open.
     """
-    still_open = exists().where(Letter.mailing_id == Mailing.id, Letter.state.in_(("QUEUED", "SENDING")))
+    still_open = exists().where(Email.mailing_id == Mailing.id, Email.state.in_(("QUEUED", "SENDING")))
     session.execute(
         update(Mailing)
         .where(Mailing.state == "SENDING", ~still_open, ~_unwritten())
         .values(state="DONE", finished_at=now())
         .execution_options(synchronize_session=False)
     )
-    _cancel_letters(session)
+    _cancel_emails(session)
 
 
 def numbers_since(session: Session, since: int) -> dict[str, int]:
@@ -136,17 +136,17 @@ def numbers_since(session: Session, since: int) -> dict[str, int]:
 
 
 def _unwritten() -> ColumnElement[bool]:
-    """Whether subscribers are left that have no letter of the mailing yet."""
+    """Whether subscribers are left that have no e-mail of the mailing yet."""
     beyond = or_(Mailing.cursor_id.is_(None), Subscriber.id > Mailing.cursor_id)
     return exists().where(Subscriber.state == "CONFIRMED", beyond)
 
 
-def _cancel_letters(session: Session) -> None:
+def _cancel_emails(session: Session) -> None:
     """Those that wait of cancelled mailings: also what a mailer put back that was at work on them."""
     cancelled = select(Mailing.id).where(Mailing.state == "CANCELLED")
     session.execute(
-        update(Letter)
-        .where(Letter.state == "QUEUED", Letter.mailing_id.in_(cancelled))
+        update(Email)
+        .where(Email.state == "QUEUED", Email.mailing_id.in_(cancelled))
         .values(state="CANCELLED")
         .execution_options(synchronize_session=False)
     )

@@ -10,18 +10,18 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from services.common.db.clock import SECOND, now
-from services.common.db.models import Errand
-from services.common.infra.messages import ErrandKind
+from services.common.db.models import OperatorJob
+from services.common.infra.messages import OperatorJobKind
 
 FORGOTTEN_SECONDS = 600
-"""An errand whose asker has gone is kept so long: it may name an address."""
+"""An operator job whose asker has gone is kept so long: it may name an address."""
 
 
 @dataclass(frozen=True)
 class Task:
     """What is to be done."""
 
-    kind: ErrandKind
+    kind: OperatorJobKind
     request: Mapping[str, Any]
 
 
@@ -33,50 +33,52 @@ class Answer:
     values: Mapping[str, Any]
 
 
-def ask(session: Session, kind: ErrandKind, request: Mapping[str, Any]) -> UUID:
-    """Write down an errand, to be enqueued after the commit; its id."""
-    errand_id = uuid4()
-    values = {"id": errand_id, "kind": kind, "request": json.dumps(request), "state": "QUEUED"}
-    session.execute(insert(Errand).values(**values, created_at=now()))
-    return errand_id
+def ask(session: Session, kind: OperatorJobKind, request: Mapping[str, Any]) -> UUID:
+    """Write down an operator job, to be enqueued after the commit; its id."""
+    operator_job_id = uuid4()
+    values = {"id": operator_job_id, "kind": kind, "request": json.dumps(request), "state": "QUEUED"}
+    session.execute(insert(OperatorJob).values(**values, created_at=now()))
+    return operator_job_id
 
 
 def forget_old(session: Session) -> None:
-    """Drop errands whose askers have gone without withdrawing them."""
-    session.execute(delete(Errand).where(Errand.created_at < now() - FORGOTTEN_SECONDS * SECOND))
+    """Drop operator jobs whose askers have gone without withdrawing them."""
+    session.execute(delete(OperatorJob).where(OperatorJob.created_at < now() - FORGOTTEN_SECONDS * SECOND))
 
 
-def take(session: Session, errand_id: UUID) -> Task | None:
-    """Take an errand up; None if somebody has, or nobody waits for it any more."""
+def take(session: Session, operator_job_id: UUID) -> Task | None:
+    """Take an operator job up; None if somebody has, or nobody waits for it any more."""
     row = session.execute(
-        update(Errand)
-        .where(Errand.id == errand_id, Errand.state == "QUEUED")
+        update(OperatorJob)
+        .where(OperatorJob.id == operator_job_id, OperatorJob.state == "QUEUED")
         .values(state="RUNNING")
-        .returning(Errand.kind, Errand.request)
+        .returning(OperatorJob.kind, OperatorJob.request)
         .execution_options(synchronize_session=False)
     ).one_or_none()
-    return Task(ErrandKind(row.kind), json.loads(row.request)) if row else None
+    return Task(OperatorJobKind(row.kind), json.loads(row.request)) if row else None
 
 
-def answer(session: Session, errand_id: UUID, values: Mapping[str, Any], *, refused: bool = False) -> None:
-    """What came of an errand."""
+def answer(session: Session, operator_job_id: UUID, values: Mapping[str, Any], *, refused: bool = False) -> None:
+    """What came of an operator job."""
     session.execute(
-        update(Errand)
-        .where(Errand.id == errand_id)
+        update(OperatorJob)
+        .where(OperatorJob.id == operator_job_id)
         .values(state="REFUSED" if refused else "DONE", answer=json.dumps(values))
         .execution_options(synchronize_session=False)
     )
 
 
-def fetch(session: Session, errand_id: UUID) -> tuple[bool, Answer | None]:
-    """Whether an errand was taken up, and what came of it so far."""
-    row = session.execute(select(Errand.state, Errand.answer).where(Errand.id == errand_id)).one_or_none()
+def fetch(session: Session, operator_job_id: UUID) -> tuple[bool, Answer | None]:
+    """Whether an operator job was taken up, and what came of it so far."""
+    row = session.execute(
+        select(OperatorJob.state, OperatorJob.answer).where(OperatorJob.id == operator_job_id)
+    ).one_or_none()
     if row is None or row.state == "QUEUED":
         return False, None
     return True, Answer(row.state == "REFUSED", json.loads(row.answer)) if row.answer is not None else None
 
 
-def withdraw(session: Session, errand_id: UUID) -> bool:
+def withdraw(session: Session, operator_job_id: UUID) -> bool:
     """Nobody waits any more; whether it was still to be begun, so that nothing came of it."""
-    state = session.scalar(delete(Errand).where(Errand.id == errand_id).returning(Errand.state))
+    state = session.scalar(delete(OperatorJob).where(OperatorJob.id == operator_job_id).returning(OperatorJob.state))
     return state == "QUEUED"

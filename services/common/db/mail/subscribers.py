@@ -15,7 +15,7 @@ CONFIRMATION_INTERVAL = 3600 * SECOND
 
 
 def subscribe(session: Session, *, email: str, email_key: str, locale: str, confirm: bool) -> UUID | None:
-    """Subscribe an address; the confirmation letter to enqueue, if one is due.
+    """Subscribe an address; the confirmation e-mail to enqueue, if one is due.
 
     Without `confirm` the address is subscribed at once. One that is confirmed stays so; one that is suppressed too,
     until an operator lifts that: whoever asks need not be its owner, and its server said that it does not exist.
@@ -64,11 +64,11 @@ def confirm(session: Session, subscriber_id: UUID, token_version: int) -> bool:
 
 
 def unsubscribe(session: Session, *, email_key: str | None = None, subscriber_id: UUID | None = None) -> UUID | None:
-    """End a subscription; tokens of confirmation letters sent before lose their force. Unknown: no effect.
+    """End a subscription; tokens of confirmation e-mails sent before lose their force. Unknown: no effect.
 
     Returns:
-        The goodbye letter to enqueue, if one is due: where a confirmed address was given as such, which anyone can do,
-        so its owner should know. Whoever comes with the token of a letter is its owner, and was answered.
+        The goodbye e-mail to enqueue, if one is due: where a confirmed address was given as such, which anyone can do,
+        so its owner should know. Whoever comes with the token of an e-mail is its owner, and was answered.
     """
     who = Subscriber.email_key == email_key if email_key else Subscriber.id == subscriber_id
     subscriber = session.scalar(select(Subscriber).where(who).with_for_update())
@@ -78,7 +78,7 @@ def unsubscribe(session: Session, *, email_key: str | None = None, subscriber_id
     subscriber.state = "UNSUBSCRIBED"
     subscriber.token_version += 1
     if was_confirmed:
-        # Anyone may unsubscribe any address: were it forgotten when one that never confirmed last got a letter, to
+        # Anyone may unsubscribe any address: were it forgotten when one that never confirmed last got an e-mail, to
         # subscribe and unsubscribe it in turn would flood it.
         subscriber.confirm_sent_at = None
     session.flush()
@@ -86,7 +86,7 @@ def unsubscribe(session: Session, *, email_key: str | None = None, subscriber_id
 
 
 def suppress(session: Session, subscriber_id: UUID, reason: str) -> None:
-    """The mail server says that there is no such mailbox: no letter of the mailing goes there any more."""
+    """The mail server says that there is no such mailbox: no e-mail of the mailing goes there any more."""
     session.execute(
         update(Subscriber)
         .where(Subscriber.id == subscriber_id, Subscriber.state != "SUPPRESSED")

@@ -56,7 +56,7 @@ class FollowUp:
     """What is to be enqueued once the transaction is committed."""
 
     images: Sequence[UUID] = ()
-    letters: Sequence[UUID] = ()
+    emails: Sequence[UUID] = ()
     image_ended: ImageState | None = None
     """How the image ended, if it has."""
     reason: Reason | None = None
@@ -165,11 +165,11 @@ def finish(
     if not _end_claim(session, claimed, order, _FINISH, values):
         return None
     succeeded = isinstance(outcome, Success)
-    letters = orders.count_ended(session, order, succeeded=int(succeeded), failed=int(not succeeded))
+    emails = orders.count_ended(session, order, succeeded=int(succeeded), failed=int(not succeeded))
     ended = ImageState.SUCCEEDED if succeeded else ImageState.FAILED
     reason = outcome.reason if isinstance(outcome, Failure) else None
-    if letters is not None:
-        return FollowUp(letters=letters, image_ended=ended, reason=reason, order_ended=True)
+    if emails is not None:
+        return FollowUp(emails=emails, image_ended=ended, reason=reason, order_ended=True)
     if next_lease is not None:
         # In the place of the one that has ended; what else there may be room for enters with the turn's last.
         following = _claim(session, order, _CLAIM_NEXT, {"own_id": order.id}, next_lease)

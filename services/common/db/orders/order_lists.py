@@ -8,7 +8,7 @@ from sqlalchemy import func, select, tuple_
 from sqlalchemy.orm import Session
 
 from services.common.db.clock import now
-from services.common.db.models import Delivery, Image, Letter, Order
+from services.common.db.models import Delivery, Email, Image, Order
 from services.common.db.orders.orders import Snapshot
 from services.common.domain.errors import NotFound
 from services.common.domain.orders import ImageState, OrderState
@@ -37,7 +37,7 @@ class Way:
     images: Sequence[Image]
     """The first ones, then those that took longest."""
     deliveries: Sequence[Delivery]
-    letters: Sequence[Letter]
+    emails: Sequence[Email]
 
 
 def page(session: Session, which: Filter, *, before: tuple[int, UUID] | None, limit: int) -> list[Snapshot]:
@@ -78,10 +78,10 @@ def way(session: Session, order_id: UUID) -> Way:
     deliveries = session.scalars(
         select(Delivery).where(Delivery.order_id == order_id).order_by(Delivery.requested_at)
     ).all()
-    letters = session.scalars(
-        select(Letter).where(Letter.delivery_id.in_([delivery.id for delivery in deliveries])).order_by(Letter.part)
+    emails = session.scalars(
+        select(Email).where(Email.delivery_id.in_([delivery.id for delivery in deliveries])).order_by(Email.part)
     ).all()
-    return Way(_snapshots(session, [order])[0], [*first, *slowest], deliveries, letters)
+    return Way(_snapshots(session, [order])[0], [*first, *slowest], deliveries, emails)
 
 
 def _snapshots(session: Session, found: Sequence[Order]) -> list[Snapshot]:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from services.common.db.clock import SECOND, now
 from services.common.db.mail import deliveries
-from services.common.db.models import Delivery, Image, Letter, Order, table
+from services.common.db.models import Delivery, Email, Image, Order, table
 from services.common.db.orders import windows
 from services.common.domain.errors import NotFound
 from services.common.domain.orders import DeliveryState, ImageState, OrderState, fair_window, state_when_done
@@ -18,7 +18,7 @@ from services.common.domain.orders import DeliveryState, ImageState, OrderState,
 _MOST_IDS = 1000
 """In one statement."""
 
-_ORDERS, _IMAGES, _DELIVERY, _LETTERS = table(Order), table(Image), table(Delivery), table(Letter)
+_ORDERS, _IMAGES, _DELIVERY, _EMAILS = table(Order), table(Image), table(Delivery), table(Email)
 _INSERT_ORDER, _INSERT_IMAGES = insert(_ORDERS).returning(*_ORDERS.c), insert(_IMAGES)
 _SHARING = select(now(), windows.orders_in_flight(), windows.images_in_flight())
 _SNAPSHOT = select(
@@ -31,7 +31,7 @@ _SNAPSHOT = select(
 _DELIVERIES = (
     select(
         *_DELIVERY.c,
-        select(func.count()).where(_LETTERS.c.delivery_id == _DELIVERY.c.id).scalar_subquery(),
+        select(func.count()).where(_EMAILS.c.delivery_id == _DELIVERY.c.id).scalar_subquery(),
     )
     .where(_DELIVERY.c.order_id == bindparam("shown_id"))
     .order_by(_DELIVERY.c.requested_at.desc())
@@ -88,7 +88,7 @@ class Snapshot:
     running: int
     """Images being worked on."""
     deliveries: Sequence[tuple[Delivery, int]]
-    """The newest first, at most 20, each with its number of letters."""
+    """The newest first, at most 20, each with its number of e-mails."""
     read_at: int
     """The database's time, microseconds."""
 
@@ -196,7 +196,7 @@ def count_ended(
     """Count images that have ended in an order, locked by this transaction, and end it with the last of them.
 
     Returns:
-        The letters to enqueue if the order has ended, else None.
+        The e-mails to enqueue if the order has ended, else None.
     """
     counts = {
         "succeeded": order.succeeded + succeeded,
@@ -238,7 +238,7 @@ def cancel(session: Session, order_id: UUID) -> None:
 
 
 def delete_order(session: Session, order_id: UUID) -> None:
-    """Remove an order with its images, deliveries and letters.
+    """Remove an order with its images, deliveries and e-mails.
 
     Raises:
         NotFound: There is no such order.

@@ -7,7 +7,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from services.common.db.clock import SECOND, now
-from services.common.db.models import Image, Letter, Order, table
+from services.common.db.models import Email, Image, Order, table
 from services.common.domain.orders import OrderState
 
 _LOCK = 7_021_994
@@ -39,30 +39,30 @@ class Measured:
     """How much there is to do, as at one moment."""
 
     waiting: Mapping[str, int]
-    """What has not ended: `images`, `orders`, `letters`."""
+    """What has not ended: `images`, `orders`, `emails`."""
     oldest_image: float
     """Seconds since the oldest message about an image, not claimed yet, was sent; 0 without one."""
-    oldest_letter: float
+    oldest_email: float
 
 
 def measure(session: Session) -> Measured:
     """Count what is to be done; on indexes of just that, whatever else there is."""
     orders = select(func.count()).select_from(Order).where(text("state IN ('QUEUED', 'RUNNING')"))
-    letters = select(func.count()).select_from(Letter).where(text("state IN ('QUEUED', 'SENDING')"))
+    emails = select(func.count()).select_from(Email).where(text("state IN ('QUEUED', 'SENDING')"))
     oldest = [
-        # Written as in the index; of letters, those of which a message is under way.
+        # Written as in the index; of e-mails, those of which a message is under way.
         select(func.coalesce((now() - func.min(model.enqueued_at)), 0)).where(
             text("state = 'QUEUED' AND enqueued_at IS NOT NULL")
         )
-        for model in (Image, Letter)
+        for model in (Image, Email)
     ]
-    image, letter = (max(0.0, (session.scalar(query) or 0) / SECOND) for query in oldest)
+    image, email = (max(0.0, (session.scalar(query) or 0) / SECOND) for query in oldest)
     return Measured(
         {
             "images": open_images(session),
             "orders": session.scalar(orders) or 0,
-            "letters": session.scalar(letters) or 0,
+            "emails": session.scalar(emails) or 0,
         },
         image,
-        letter,
+        email,
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
-from services.common.db.models import Delivery, Image, Letter, Mailing, Order
+from services.common.db.models import Delivery, Email, Image, Mailing, Order
 from services.common.domain.orders import ImageState, OrderState
 from services.common.infra.messages import BLUR_QUEUE, MAIL_QUEUE, MAILING_QUEUE
 
@@ -14,7 +14,7 @@ QUEUES = (BLUR_QUEUE, MAIL_QUEUE, MAILING_QUEUE)
 
 @dataclass(frozen=True)
 class Depth:
-    """How much there is of each: images or letters."""
+    """How much there is of each: images or e-mails."""
 
     waiting: int
     running: int
@@ -25,7 +25,7 @@ class Depth:
 
 def depth(session: Session, queue: str) -> Depth:
     """Of one queue."""
-    return _of_images(session) if queue == BLUR_QUEUE else _of_letters(session, bulk=queue == MAILING_QUEUE)
+    return _of_images(session) if queue == BLUR_QUEUE else _of_emails(session, bulk=queue == MAILING_QUEUE)
 
 
 def _of_images(session: Session) -> Depth:
@@ -46,19 +46,19 @@ def _of_images(session: Session) -> Depth:
     )
 
 
-def _of_letters(session: Session, *, bulk: bool) -> Depth:
-    those = Letter.mailing_id.is_not(None) if bulk else Letter.mailing_id.is_(None)
+def _of_emails(session: Session, *, bulk: bool) -> Depth:
+    those = Email.mailing_id.is_not(None) if bulk else Email.mailing_id.is_(None)
 
     def count(*conditions: object) -> int:
-        return session.scalar(select(func.count()).select_from(Letter).where(those, *conditions)) or 0  # type: ignore[arg-type]
+        return session.scalar(select(func.count()).select_from(Email).where(those, *conditions)) or 0  # type: ignore[arg-type]
 
     if bulk:
         oldest = select(func.min(Mailing.created_at)).where(Mailing.state == "SENDING")
     else:
         oldest = select(func.min(Delivery.requested_at)).where(Delivery.state.in_(("QUEUED", "SENDING")))
     return Depth(
-        count(Letter.state == "QUEUED"),
-        count(Letter.state == "SENDING"),
-        count(Letter.state == "FAILED", ~Letter.dropped),
+        count(Email.state == "QUEUED"),
+        count(Email.state == "SENDING"),
+        count(Email.state == "FAILED", ~Email.dropped),
         session.scalar(oldest),
     )

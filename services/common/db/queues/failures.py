@@ -1,4 +1,4 @@
-"""Statements about images and letters that were given up: which there are, and how many for each reason."""
+"""Statements about images and e-mails that were given up: which there are, and how many for each reason."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,11 +8,11 @@ from uuid import UUID
 from sqlalchemy import Row, Select, case, func, literal, select, tuple_, union_all
 from sqlalchemy.orm import Session
 
-from services.common.db.models import Delivery, Image, Letter
+from services.common.db.models import Delivery, Email, Image
 from services.common.domain.errors import Reason
 from services.common.domain.orders import RETRIABLE, ImageState
 
-Kind = Literal["IMAGE", "LETTER"]
+Kind = Literal["IMAGE", "EMAIL"]
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,10 @@ class Place:
     id: UUID
 
 
-# A letter keeps the mail server's words, whose first digit says whether it refused it for good.
-_LETTER_REASON = func.coalesce(
+# An e-mail keeps the mail server's words, whose first digit says whether it refused it for good.
+_EMAIL_REASON = func.coalesce(
     Delivery.reason,
-    case((Letter.smtp_reply.like("5%"), Reason.MAIL_REFUSED.value), else_=Reason.MAIL_UNREACHABLE.value),
+    case((Email.smtp_reply.like("5%"), Reason.MAIL_REFUSED.value), else_=Reason.MAIL_UNREACHABLE.value),
 )
 _OF_IMAGES = select(
     literal("IMAGE").label("kind"),
@@ -49,20 +49,20 @@ _OF_IMAGES = select(
     func.coalesce(Image.finished_at, 0).label("time"),
     case((Image.reason.in_(RETRIABLE), 1), else_=0).label("retriable"),
 ).where(Image.state == ImageState.FAILED, ~Image.dropped)
-_OF_LETTERS = (
+_OF_EMAILS = (
     select(
-        literal("LETTER").label("kind"),
-        Letter.id.label("id"),
+        literal("EMAIL").label("kind"),
+        Email.id.label("id"),
         Delivery.order_id.label("order_id"),
-        Letter.part.label("position"),
-        _LETTER_REASON.label("reason"),
-        Letter.smtp_reply.label("message"),
-        Letter.attempts.label("attempts"),
-        func.coalesce(Letter.started_at, Letter.enqueued_at, 0).label("time"),
-        case((Letter.mailing_id.is_(None), 1), else_=0).label("retriable"),
+        Email.part.label("position"),
+        _EMAIL_REASON.label("reason"),
+        Email.smtp_reply.label("message"),
+        Email.attempts.label("attempts"),
+        func.coalesce(Email.started_at, Email.enqueued_at, 0).label("time"),
+        case((Email.mailing_id.is_(None), 1), else_=0).label("retriable"),
     )
-    .outerjoin(Delivery, Delivery.id == Letter.delivery_id)
-    .where(Letter.state == "FAILED", ~Letter.dropped)
+    .outerjoin(Delivery, Delivery.id == Email.delivery_id)
+    .where(Email.state == "FAILED", ~Email.dropped)
 )
 
 
@@ -75,7 +75,7 @@ def page(session: Session, which: Filter, *, after: Place | None, limit: int) ->
         ordered = select(*columns).order_by(columns.time.desc(), columns.id.desc()).limit(limit - len(found))
         if after and after.kind == kind:
             ordered = ordered.where(tuple_(columns.time, columns.id) < (after.time, after.id))
-        if len(found) < limit and not (after and after.kind == "LETTER" and kind == "IMAGE"):
+        if len(found) < limit and not (after and after.kind == "EMAIL" and kind == "IMAGE"):
             found.extend(session.execute(ordered))
     return found
 
@@ -101,18 +101,18 @@ def ids(session: Session, which: Filter, *, retriable: bool, limit: int) -> tupl
 
 
 def kinds(session: Session, failure_ids: Sequence[UUID]) -> dict[UUID, Kind]:
-    """Which of these are images, and which letters."""
+    """Which of these are images, and which e-mails."""
     found: dict[UUID, Kind] = dict.fromkeys(session.scalars(select(Image.id).where(Image.id.in_(failure_ids))), "IMAGE")
-    return found | dict.fromkeys(session.scalars(select(Letter.id).where(Letter.id.in_(failure_ids))), "LETTER")
+    return found | dict.fromkeys(session.scalars(select(Email.id).where(Email.id.in_(failure_ids))), "EMAIL")
 
 
 def _narrowed(which: Filter) -> dict[Kind, Select[Any]]:
-    images, letters = _OF_IMAGES, _OF_LETTERS
+    images, emails = _OF_IMAGES, _OF_EMAILS
     if which.reason:
         images = images.where(Image.reason == which.reason)
-        letters = letters.where(_LETTER_REASON.in_([which.reason]))
+        emails = emails.where(_EMAIL_REASON.in_([which.reason]))
     if which.order_id:
         images = images.where(Image.order_id == which.order_id)
-        letters = letters.where(Delivery.order_id == which.order_id)
-    queries: dict[Kind, Select[Any]] = {"IMAGE": images, "LETTER": letters}
+        emails = emails.where(Delivery.order_id == which.order_id)
+    queries: dict[Kind, Select[Any]] = {"IMAGE": images, "EMAIL": emails}
     return {kind: query for kind, query in queries.items() if which.kind in {None, kind}}

@@ -14,12 +14,12 @@ from sqlalchemy import Select, select, update
 from sqlalchemy.orm import Session
 
 from services.common.db.clock import SECOND, now
-from services.common.db.mail.emails import Claim as LetterClaim
-from services.common.db.models import Delivery, Image, Letter, Order
+from services.common.db.mail.emails import Claim as EmailClaim
+from services.common.db.models import Delivery, Email, Image, Order
 from services.common.db.orders.images import Claim
 from services.common.domain.orders import ImageState
 
-Sent = type[Image] | type[Letter]
+Sent = type[Image] | type[Email]
 """Rows that have a message while they are QUEUED and have an `enqueued_at`."""
 
 
@@ -38,37 +38,37 @@ def lapsed_images(session: Session, *, limit: int) -> list[Claim]:
     ]
 
 
-def lapsed_letters(session: Session, *, limit: int) -> list[LetterClaim]:
-    """Claims on letters whose leases have run out: their mailer died, before or after the server took the letter."""
+def lapsed_emails(session: Session, *, limit: int) -> list[EmailClaim]:
+    """Claims on e-mails whose leases have run out: their mailer died, before or after the server took the e-mail."""
     rows = session.execute(
-        select(Letter, Delivery.order_id)
-        .outerjoin(Delivery, Delivery.id == Letter.delivery_id)
-        .where(Letter.state == "SENDING", Letter.lease_until < now())
+        select(Email, Delivery.order_id)
+        .outerjoin(Delivery, Delivery.id == Email.delivery_id)
+        .where(Email.state == "SENDING", Email.lease_until < now())
         .limit(limit)
     )
     return [
-        LetterClaim(x.id, x.kind, x.part, order_id, x.delivery_id, x.mailing_id, x.subscriber_id, x.owner, x.attempts)
+        EmailClaim(x.id, x.kind, x.part, order_id, x.delivery_id, x.mailing_id, x.subscriber_id, x.owner, x.attempts)
         for x, order_id in rows
         if x.owner
     ]
 
 
-def due_letters(session: Session, *, limit: int) -> Sequence[UUID]:
-    """Letters that wait for another attempt and may have it now; they count as sent to the broker.
+def due_emails(session: Session, *, limit: int) -> Sequence[UUID]:
+    """E-mails that wait for another attempt and may have it now; they count as sent to the broker.
 
     Not those of mailings, which are claimed in batches.
     """
     due = (
-        select(Letter.id)
+        select(Email.id)
         .where(
-            Letter.state == "QUEUED",
-            Letter.mailing_id.is_(None),
-            Letter.enqueued_at.is_(None),
-            Letter.not_before <= now(),
+            Email.state == "QUEUED",
+            Email.mailing_id.is_(None),
+            Email.enqueued_at.is_(None),
+            Email.not_before <= now(),
         )
         .limit(limit)
     )
-    return _sent_now(session, Letter, due)
+    return _sent_now(session, Email, due)
 
 
 def unclaimed(session: Session, model: Sent, *, older_than: float, limit: int) -> Sequence[UUID]:

@@ -1,4 +1,4 @@
-"""Statements about images and letters that were given up: tried again, or dropped for good."""
+"""Statements about images and e-mails that were given up: tried again, or dropped for good."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from services.common.db.clock import now
 from services.common.db.mail import deliveries
-from services.common.db.models import Delivery, Image, Letter, Order
+from services.common.db.models import Delivery, Email, Image, Order
 from services.common.db.orders import orders
 from services.common.domain.orders import RETRIABLE, ImageState, OrderState
 
@@ -19,7 +19,7 @@ class Retried:
 
     order_id: UUID | None
     """Whose images are to be moved into the queue."""
-    letter_id: UUID | None
+    email_id: UUID | None
     position: int = 0
     """The image's place in its order."""
 
@@ -66,26 +66,26 @@ def retry_image(session: Session, image_id: UUID) -> Retried:
     return Retried(order.id, None, image.position)
 
 
-def retry_letter(session: Session, letter_id: UUID) -> Retried:
-    """Queue a failed letter again.
+def retry_email(session: Session, email_id: UUID) -> Retried:
+    """Queue a failed e-mail again.
 
     Raises:
         NotRetriable: It has not failed, or nobody waits for it any more.
     """
-    letter = session.get(Letter, letter_id)
-    if letter is None:
-        raise NotRetriable("there is no such letter")
-    if letter.delivery_id:
-        _reopen(session, letter.delivery_id)
-    letter = session.get(Letter, letter_id, populate_existing=True, with_for_update=True)
-    if letter is None or letter.state != "FAILED" or letter.dropped:
-        raise NotRetriable("the letter has not failed, or its failure was dropped")
-    if letter.mailing_id:
-        raise NotRetriable("letters of a mailing go out with it or not at all: the next one comes")
-    letter.state, letter.attempts, letter.not_before = "QUEUED", 0, 0
-    letter.enqueued_at = session.scalar(select(now()))
+    email = session.get(Email, email_id)
+    if email is None:
+        raise NotRetriable("there is no such e-mail")
+    if email.delivery_id:
+        _reopen(session, email.delivery_id)
+    email = session.get(Email, email_id, populate_existing=True, with_for_update=True)
+    if email is None or email.state != "FAILED" or email.dropped:
+        raise NotRetriable("the e-mail has not failed, or its failure was dropped")
+    if email.mailing_id:
+        raise NotRetriable("e-mails of a mailing go out with it or not at all: the next one comes")
+    email.state, email.attempts, email.not_before = "QUEUED", 0, 0
+    email.enqueued_at = session.scalar(select(now()))
     session.flush()
-    return Retried(None, letter_id)
+    return Retried(None, email_id)
 
 
 def _reopen(session: Session, delivery_id: UUID) -> None:
@@ -118,13 +118,13 @@ def drop_image(session: Session, image_id: UUID) -> tuple[UUID, int] | None:
     return (row.order_id, row.position) if row else None
 
 
-def drop_letter(session: Session, letter_id: UUID) -> bool:
-    """Give a failed letter up for good; False if there was no failure."""
+def drop_email(session: Session, email_id: UUID) -> bool:
+    """Give a failed e-mail up for good; False if there was no failure."""
     dropped = session.scalar(
-        update(Letter)
-        .where(Letter.id == letter_id, Letter.state == "FAILED", ~Letter.dropped)
+        update(Email)
+        .where(Email.id == email_id, Email.state == "FAILED", ~Email.dropped)
         .values(dropped=True)
-        .returning(Letter.id)
+        .returning(Email.id)
         .execution_options(synchronize_session=False)
     )
     return dropped is not None

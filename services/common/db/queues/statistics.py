@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from services.common.db.clock import now
-from services.common.db.models import Image, Letter, Order
+from services.common.db.models import Email, Image, Order
 from services.common.domain.orders import ImageState
 
 MOST_TIMES = 50_000
@@ -23,7 +23,7 @@ class Point:
     orders: int = 0
     succeeded: int = 0
     failed: int = 0
-    letters: int = 0
+    emails: int = 0
     waits: list[int] = field(default_factory=list)
     works: list[int] = field(default_factory=list)
 
@@ -48,7 +48,7 @@ def course(session: Session, *, span: int, step: int) -> Course:
 
     counted: tuple[tuple[str, InstrumentedAttribute[Any], Sequence[ColumnElement[bool]]], ...] = (
         ("orders", Order.created_at, ()),
-        ("letters", Letter.sent_at, ()),
+        ("emails", Email.sent_at, ()),
         ("succeeded", Image.finished_at, (Image.state == ImageState.SUCCEEDED,)),
         ("failed", Image.finished_at, (Image.state == ImageState.FAILED,)),
     )

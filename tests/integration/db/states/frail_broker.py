@@ -20,7 +20,7 @@ class FrailBroker:
         return self.queues[BLUR_QUEUE]
 
     @property
-    def letters(self) -> list[UUID]:
+    def emails(self) -> list[UUID]:
         """Of the messages to send one."""
         return self.queues[MAIL_QUEUE]
 

@@ -1,4 +1,4 @@
-"""Mailings: batches claimed, letters that end in any way, mailers that die, readers that leave, in any order."""
+"""Mailings: batches claimed, e-mails that end in any way, mailers that die, readers that leave, in any order."""
 
 from uuid import UUID
 
@@ -9,10 +9,10 @@ from sqlalchemy import update
 from services.common.db.engine import Database
 from services.common.db.mail import batches, emails, mailings, subscribers
 from services.common.db.mail.batches import Batch, Go, Reader
-from services.common.db.models import Letter, Mailing
+from services.common.db.models import Email, Mailing
 from services.common.db.queues import outbox
 from services.common.domain.errors import Reason
-from tests.integration.db.states.invariants import LETTER, check_step
+from tests.integration.db.states.invariants import EMAIL, check_step
 from tests.integration.db.states.picking import nth, which
 from tests.integration.db.states.rows import Row, empty, read_rows
 
@@ -31,7 +31,7 @@ class MailingMachine(RuleBasedStateMachine):
         self.held: list[tuple[Batch, Reader]] = []
         """Claims that mailers believe to have, some of them in vain."""
         self.handed: set[UUID] = set()
-        """Letters that were given to the mail server."""
+        """E-mails that were given to the mail server."""
         self.rows = read_rows(database)
 
     @initialize(readers=st.integers(1, 7))
@@ -57,7 +57,7 @@ class MailingMachine(RuleBasedStateMachine):
     @rule(index=which, outcome=st.sampled_from(["sent", "sent", "bounced", "released", "dies after handing over"]))
     def send(self, index: int, outcome: str) -> None:
         batch, reader = self.held.pop(index % len(self.held))
-        row = self._letter(reader)
+        row = self._email(reader)
         held = row is not None and row.owner == batch.owner
         wanted = held and not self.cancelled and self._reader(reader).state == "CONFIRMED"
         with self.database.write() as session:
@@ -69,7 +69,7 @@ class MailingMachine(RuleBasedStateMachine):
             match outcome:
                 case "sent":
                     assert emails.sent(session, reader.claim, smtp_reply="250 ok")
-                    self.handed.add(reader.claim.letter_id)
+                    self.handed.add(reader.claim.email_id)
                 case "bounced":
                     assert reader.claim.subscriber_id
                     subscribers.suppress(session, reader.claim.subscriber_id, "550 5.1.1 no such user")
@@ -77,7 +77,7 @@ class MailingMachine(RuleBasedStateMachine):
                 case "released":
                     assert emails.release(session, reader.claim, delay=0, message="451 later")
                 case _:
-                    self.handed.add(reader.claim.letter_id)
+                    self.handed.add(reader.claim.email_id)
 
     @precondition(lambda self: self.held)
     @rule(index=which)
@@ -91,7 +91,7 @@ class MailingMachine(RuleBasedStateMachine):
     @rule()
     def leases_run_out(self) -> None:
         with self.database.write() as session:
-            session.execute(update(Letter).where(Letter.state == "SENDING").values(lease_until=1))
+            session.execute(update(Email).where(Email.state == "SENDING").values(lease_until=1))
         self.sweep()
 
     @precondition(lambda self: self.rows.subscribers)
@@ -103,7 +103,7 @@ class MailingMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.held)
     @rule(index=which)
-    def unsubscribe_whose_letter_is_next(self, index: int) -> None:
+    def unsubscribe_whose_email_is_next(self, index: int) -> None:
         """What takes long to come about by chance."""
         index %= len(self.held)
         with self.database.write() as session:
@@ -130,23 +130,23 @@ class MailingMachine(RuleBasedStateMachine):
     @rule()
     def sweep(self) -> None:
         with self.database.read() as session:
-            lapsed = outbox.lapsed_letters(session, limit=99)
+            lapsed = outbox.lapsed_emails(session, limit=99)
         for claim in lapsed:
             with self.database.write() as session:
                 emails.take_back(session, claim)
         with self.database.write() as session:
-            assert not outbox.due_letters(session, limit=99), "letters of mailings have no messages of their own"
+            assert not outbox.due_emails(session, limit=99), "e-mails of mailings have no messages of their own"
             mailings.finish(session)
 
     @invariant()
     def all_is_well(self) -> None:
         before, self.rows = self.rows, read_rows(self.database)
         check_step(before, self.rows)
-        of = [letter.subscriber_id for letter in self.rows.letters.values()]
-        assert len(set(of)) == len(of), "a reader has two letters of one mailing"
-        for letter in self.rows.letters.values():
-            assert (letter.owner is not None) == (letter.state == "SENDING")
-            assert letter.attempts >= 0
+        of = [email.subscriber_id for email in self.rows.emails.values()]
+        assert len(set(of)) == len(of), "a reader has two e-mails of one mailing"
+        for email in self.rows.emails.values():
+            assert (email.owner is not None) == (email.state == "SENDING")
+            assert email.attempts >= 0
 
     def teardown(self) -> None:
         """Whatever has happened: with mailers that work, every reader is reached and the mailing ends."""
@@ -161,14 +161,14 @@ class MailingMachine(RuleBasedStateMachine):
         self.sweep()
         self.all_is_well()
         assert self._mailing().state == ("CANCELLED" if self.cancelled else "DONE")
-        assert not any(LETTER[letter.state] for letter in self.rows.letters.values()), "a letter never ends"
+        assert not any(EMAIL[email.state] for email in self.rows.emails.values()), "an e-mail never ends"
         if not self.cancelled:
-            reached = {letter.subscriber_id for letter in self.rows.letters.values() if letter.state == "SENT"}
+            reached = {email.subscriber_id for email in self.rows.emails.values() if email.state == "SENT"}
             confirmed = {row.id for row in self.rows.subscribers.values() if row.state == "CONFIRMED"}
             assert confirmed <= reached, "a reader was left out"
 
-    def _letter(self, reader: Reader) -> Row | None:
-        return read_rows(self.database).letters.get(reader.claim.letter_id)
+    def _email(self, reader: Reader) -> Row | None:
+        return read_rows(self.database).emails.get(reader.claim.email_id)
 
     def _reader(self, reader: Reader) -> Row:
         assert reader.claim.subscriber_id

@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from sqlalchemy import update
 
 from services.common.db.engine import Database
-from services.common.db.models import Image, Letter, Order
+from services.common.db.models import Email, Image, Order
 from services.common.db.orders import images, orders
 from services.common.db.orders.images import Claim, Failure, Success
 from services.common.db.orders.orders import NewImage, NewOrder
@@ -18,7 +18,7 @@ from services.common.domain.orders import MAX_ATTEMPTS
 from services.common.domain.spec import BlurSpec
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
-from services.common.infra.messages import blur_image, send_letter
+from services.common.infra.messages import blur_image, send_email
 from services.common.infra.tokens import Tokens
 from services.gateway.orders.use_cases import UseCases
 from services.scheduler.sweep import Sweep
@@ -218,7 +218,7 @@ class OrderMachine(RuleBasedStateMachine):
     def time_passes(self) -> None:
         """Nothing has been heard of what is in the broker, and every delay is over."""
         with self.database.write() as session:
-            for model in (Image, Letter):
+            for model in (Image, Email):
                 session.execute(update(model).where(model.enqueued_at.is_not(None)).values(enqueued_at=PAST))
                 session.execute(update(model).where(model.not_before > PAST).values(not_before=PAST))
 
@@ -254,7 +254,7 @@ class OrderMachine(RuleBasedStateMachine):
         if sys.exception():
             return  # a step has failed, and is to be told of
         with self.database.write() as session:
-            for model in (Image, Letter):
+            for model in (Image, Email):
                 session.execute(update(model).where(model.owner.is_not(None)).values(lease_until=PAST))
         for _ in range(3):
             self.work_once()
@@ -300,11 +300,11 @@ class OrderMachine(RuleBasedStateMachine):
         if follow_up is None:
             assert read_rows(self.database) == self.rows, "a stale claim has changed something"
             return
-        self.broker.send([*map(blur_image, follow_up.images), *map(send_letter, follow_up.letters)])
+        self.broker.send([*map(blur_image, follow_up.images), *map(send_email, follow_up.emails)])
 
     def _stopping_the_clock(self) -> Rows:
         """The rows; what is to wait waits until a rule says that time has passed, however slow the machine is."""
         with self.database.write() as session:
-            for model in (Image, Letter):
+            for model in (Image, Email):
                 session.execute(update(model).where(model.not_before > PAST).values(not_before=FUTURE))
         return read_rows(self.database)

@@ -1,6 +1,6 @@
-"""Write every letter, as it is rendered, into `docs/letters` as pictures: both languages, light and dark, by Chromium.
+"""Write every e-mail, as it is rendered, into `docs/emails` as pictures: both languages, light and dark, by Chromium.
 
-`python -m tools.photograph_letters`; needs Chromium (`tools/install_browser.sh`).
+`python -m tools.photograph_emails`; needs Chromium (`tools/install_browser.sh`).
 """
 
 import base64
@@ -22,7 +22,7 @@ from services.mailer.content.markup import parse, split_subject
 from services.mailer.content.models import Confirm, Content, FailedImage, Goodbye, OrderReady, Preview, Weekly
 from services.mailer.content.render import Renderer
 
-FOLDER = Path(__file__).resolve().parent.parent / "docs" / "letters"
+FOLDER = Path(__file__).resolve().parent.parent / "docs" / "emails"
 ORDER = UUID("3f2b8a52-5f4e-4d4b-9f63-8f7d2f1c9a10")
 SITE = "https://blur.example.org"
 TOKEN = "WyI5ZjJhMWU3YzRkM2I0YThmIiwxXQ.aRrb9Q.vX0cR1yq4M2hK8s"  # noqa: S105 - a picture of one
@@ -51,7 +51,7 @@ class Photographs:
             return target.getvalue()
 
 
-def letters(locale: str) -> Iterator[tuple[str, Content]]:
+def emails(locale: str) -> Iterator[tuple[str, Content]]:
     """Names and contents."""
     previews = [Preview(position, name) for position, name in enumerate(PHOTOGRAPHS, 1)]
     made = thumbnails.Thumbnails(Photographs())(previews, ORDER, "example.org")
@@ -87,7 +87,7 @@ def photograph(browser: Browser, name: str, html: str, scheme: str, width: int) 
 
 
 def with_pictures(content: Content, html: str) -> str:
-    """What a mail program does with pictures that a letter carries."""
+    """What a mail program does with pictures that an e-mail carries."""
     for thumbnail in content.thumbnails if isinstance(content, OrderReady) else ():
         data = base64.b64encode(thumbnail.data).decode()
         html = html.replace(f"cid:{thumbnail.cid}", f"data:image/jpeg;base64,{data}")
@@ -104,11 +104,11 @@ def main() -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         for locale in ("en", "ru"):
-            for name, content in letters(locale):
+            for name, content in emails(locale):
                 html = with_pictures(content, render(content, locale).html)
                 for scheme in ("light", "dark"):
                     photograph(browser, f"{name}.{locale}.{scheme}", html, scheme, 680)
-        for name, content in letters("en"):
+        for name, content in emails("en"):
             if name in {"order_ready", "weekly_mailing"}:
                 html = with_pictures(content, render(content, "en").html)
                 photograph(browser, f"{name}.en.phone", html, "light", 375)

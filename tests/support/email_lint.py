@@ -1,4 +1,4 @@
-"""Holds a letter against what mail servers and mail programs want of it."""
+"""Holds an e-mail against what mail servers and mail programs want of it."""
 
 import email
 import email.policy
@@ -15,7 +15,7 @@ _OF_THE_FRAME = {"imageblur"}
 
 
 def lint(raw: bytes) -> EmailMessage:
-    """The letter; fails with the first thing that is wrong with it."""
+    """The e-mail; fails with the first thing that is wrong with it."""
     _lint_lines(raw)
     # The strict policy raises where the default one only notes a defect.
     message = email.message_from_bytes(raw, policy=email.policy.strict)

@@ -18,7 +18,7 @@ from services.stack.stored_emails import OWN_NAMES, safe_name, slug
         ("a\x00b\n.txt", "ab.txt"),
         ("evil\u202egpj.exe", "evilgpj.exe"),
         ("Отчёт.zip", "Отчёт.zip"),
-        ("LETTER.eml", "LETTER-2.eml"),
+        ("EMAIL.eml", "EMAIL-2.eml"),
         ("x" * 300 + ".jpeg", "x" * 40 + ".jpeg"),
     ],
 )
@@ -49,8 +49,8 @@ def test_no_wish_leaves_the_folder(wish: str) -> None:
         ("Your images are ready!", "your-images-are-ready"),
         ("Ваши изображения готовы", "ваши-изображения-готовы"),
         ("../../x", "x"),
-        ("", "letter"),
-        ("!!!", "letter"),
+        ("", "email"),
+        ("!!!", "email"),
     ],
 )
 def test_a_slug_is_one_plain_word_chain(subject: str, expected: str) -> None:

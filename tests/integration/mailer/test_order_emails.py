@@ -12,7 +12,7 @@ from sqlalchemy import update
 from services.common.archive.result_names import result_names
 from services.common.db.engine import Database
 from services.common.db.mail import deliveries
-from services.common.db.models import Letter
+from services.common.db.models import Email
 from services.common.db.orders import orders
 from services.common.db.queues import outbox
 from services.common.domain.errors import Reason
@@ -22,7 +22,7 @@ from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import CHANGED, ENDED, Broker
 from services.common.infra.messages import MAIL_QUEUE
 from services.common.infra.tokens import Tokens
-from services.mailer.use_cases import SendLetter
+from services.mailer.use_cases import SendEmail
 from services.stack.ports import free_port
 from tests.integration.mailer.conftest import ON_BOTH, MakeMailer
 from tests.integration.mailer.making import (
@@ -30,13 +30,13 @@ from tests.integration.mailer.making import (
     Made,
     Result,
     delivery,
+    email,
+    emails_of,
     enqueue_again,
     image_rows,
-    letter,
-    letters_of,
     make_order,
 )
-from tests.support.letter_lint import lint
+from tests.support.email_lint import lint
 from tests.support.smtp import SmtpSink
 
 
@@ -63,12 +63,12 @@ def words_of(message: EmailMessage) -> str:
 
 @ON_BOTH
 def test_results_arrive_in_an_archive(
-    database: Database, blobs: BlobStore, queues: Broker, send: SendLetter, smtp_sink: SmtpSink
+    database: Database, blobs: BlobStore, queues: Broker, send: SendEmail, smtp_sink: SmtpSink
 ) -> None:
     made = make_order(database, blobs, [b"one", b"two"], filenames=["a/cat.png", "cat.png"])
     with queues.client.pubsub() as changes:
         changes.subscribe(CHANGED, ENDED)
-        send(made.letter_id)
+        send(made.email_id)
         told = [changes.get_message(timeout=1) for _ in range(4)]
     # The subscriptions themselves, then that it is being sent, then that it was.
     told = [(event["channel"].decode(), event["data"]) for event in told[2:] if event]
@@ -76,19 +76,19 @@ def test_results_arrive_in_an_archive(
     (received,) = smtp_sink.received
     assert received.recipients == ("ann@example.org",)
     assert received.sender == "blur@example.org"
-    assert received.message["Message-ID"] == f"<{made.letter_id}@example.org>"
+    assert received.message["Message-ID"] == f"<{made.email_id}@example.org>"
     assert archive_of(received.message) == {"blur_cat.png": b"one", "blur_cat_2.png": b"two"}
-    assert letter(database, made.letter_id).state == "SENT"
-    assert letter(database, made.letter_id).smtp_reply == "250 2.0.0 kept"
+    assert email(database, made.email_id).state == "SENT"
+    assert email(database, made.email_id).smtp_reply == "250 2.0.0 kept"
     assert delivery(database, made.order_id).state == "SENT"
 
 
 @pytest.mark.parametrize("locale", ["en", "ru"])
 def test_a_failure_is_named_by_position_and_never_by_file_name(
-    database: Database, blobs: BlobStore, send: SendLetter, smtp_sink: SmtpSink, locale: str
+    database: Database, blobs: BlobStore, send: SendEmail, smtp_sink: SmtpSink, locale: str
 ) -> None:
     made = make_order(database, blobs, [b"one", CORRUPT, b"three"], locale=locale)
-    send(made.letter_id)
+    send(made.email_id)
     (received,) = smtp_sink.received
     words = words_of(received.message)
     assert ("image 2: The PNG file is damaged" if locale == "en" else "изображение 2: Файл повреждён") in words
@@ -97,10 +97,10 @@ def test_a_failure_is_named_by_position_and_never_by_file_name(
 
 
 def test_an_order_without_results_is_told_of(
-    database: Database, blobs: BlobStore, send: SendLetter, smtp_sink: SmtpSink
+    database: Database, blobs: BlobStore, send: SendEmail, smtp_sink: SmtpSink
 ) -> None:
     made = make_order(database, blobs, [CORRUPT, CORRUPT])
-    send(made.letter_id)
+    send(made.email_id)
     (received,) = smtp_sink.received
     assert received.message["Subject"] == "Your images could not be blurred"
     assert not list(received.message.iter_attachments())
@@ -108,16 +108,16 @@ def test_an_order_without_results_is_told_of(
 
 
 def test_a_message_that_comes_twice_sends_once(
-    database: Database, blobs: BlobStore, send: SendLetter, smtp_sink: SmtpSink
+    database: Database, blobs: BlobStore, send: SendEmail, smtp_sink: SmtpSink
 ) -> None:
     made = make_order(database, blobs, [b"one"])
-    send(made.letter_id)
-    send(made.letter_id)
+    send(made.email_id)
+    send(made.email_id)
     assert smtp_sink.attempts == 1
 
 
 def put_back(database: Database, made: Made) -> tuple[str, str | None]:
-    found = letter(database, made.letter_id)
+    found = email(database, made.email_id)
     assert found.enqueued_at is None, "the sweep enqueues it when its time has come"
     assert found.not_before > 0
     assert delivery(database, made.order_id).state == "SENDING"
@@ -125,80 +125,80 @@ def put_back(database: Database, made: Made) -> tuple[str, str | None]:
 
 
 def test_what_is_not_taken_now_is_sent_later(
-    database: Database, blobs: BlobStore, send: SendLetter, smtp_sink: SmtpSink
+    database: Database, blobs: BlobStore, send: SendEmail, smtp_sink: SmtpSink
 ) -> None:
     made = make_order(database, blobs, [b"one"])
     smtp_sink.reply_to_data("451 4.3.0 try later")
-    send(made.letter_id)
+    send(made.email_id)
     assert put_back(database, made) == ("QUEUED", "451 4.3.0 try later")
     enqueue_again(database)
-    send(made.letter_id)
-    assert letter(database, made.letter_id).state == "SENT"
-    assert letter(database, made.letter_id).attempts == 2
+    send(made.email_id)
+    assert email(database, made.email_id).state == "SENT"
+    assert email(database, made.email_id).attempts == 2
 
 
 def test_a_refused_recipient_ends_the_delivery_with_the_servers_words(
-    database: Database, blobs: BlobStore, send: SendLetter, smtp_sink: SmtpSink
+    database: Database, blobs: BlobStore, send: SendEmail, smtp_sink: SmtpSink
 ) -> None:
     made = make_order(database, blobs, [b"one"], email="gone@example.org")
     other = make_order(database, blobs, [b"one"])
     smtp_sink.refuse({"gone@example.org": "550 5.1.1 <gone@example.org> no such user"})
-    send(made.letter_id)
-    send(other.letter_id)
+    send(made.email_id)
+    send(other.email_id)
     ended = delivery(database, made.order_id)
     assert (ended.state, ended.reason) == ("FAILED", Reason.MAIL_REFUSED)
     assert ended.message == "550 5.1.1 <(address)> no such user"
-    assert letter(database, made.letter_id).state == "FAILED"
+    assert email(database, made.email_id).state == "FAILED"
     assert delivery(database, other.order_id).state == "SENT"
 
 
 def test_a_server_that_is_away_is_waited_for(database: Database, blobs: BlobStore, make_mailer: MakeMailer) -> None:
     made = make_order(database, blobs, [b"one"])
-    make_mailer(port=free_port())(made.letter_id)
+    make_mailer(port=free_port())(made.email_id)
     state, words = put_back(database, made)
     assert state == "QUEUED"
     assert words
     assert "refused" in words
 
 
-def test_a_cut_line_repeats_the_letter_under_the_same_message_id(
-    database: Database, blobs: BlobStore, send: SendLetter, smtp_sink: SmtpSink
+def test_a_cut_line_repeats_the_email_under_the_same_message_id(
+    database: Database, blobs: BlobStore, send: SendEmail, smtp_sink: SmtpSink
 ) -> None:
     made = make_order(database, blobs, [b"one"])
     smtp_sink.reply_to_data(None)
-    send(made.letter_id)
+    send(made.email_id)
     enqueue_again(database)
-    send(made.letter_id)
+    send(made.email_id)
     first, second = smtp_sink.received
     assert first.message["Message-ID"] == second.message["Message-ID"]
-    assert letter(database, made.letter_id).state == "SENT"
+    assert email(database, made.email_id).state == "SENT"
 
 
 def test_a_server_that_never_takes_it_ends_the_delivery(
-    database: Database, blobs: BlobStore, send: SendLetter, smtp_sink: SmtpSink, monkeypatch: pytest.MonkeyPatch
+    database: Database, blobs: BlobStore, send: SendEmail, smtp_sink: SmtpSink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.mailer.use_cases.MAX_LETTER_ATTEMPTS", 3)
+    monkeypatch.setattr("services.mailer.use_cases.MAX_EMAIL_ATTEMPTS", 3)
     made = make_order(database, blobs, [b"one"])
     smtp_sink.reply_to_data(*["451 4.3.0 try later"] * 3)
     for _ in range(3):
         enqueue_again(database)
-        send(made.letter_id)
+        send(made.email_id)
     ended = delivery(database, made.order_id)
     assert (ended.state, ended.reason, ended.message) == ("FAILED", Reason.MAIL_UNREACHABLE, "451 4.3.0 try later")
 
 
 @ON_BOTH
 def test_nothing_is_sent_of_an_order_that_is_gone(
-    database: Database, blobs: BlobStore, send: SendLetter, smtp_sink: SmtpSink
+    database: Database, blobs: BlobStore, send: SendEmail, smtp_sink: SmtpSink
 ) -> None:
     deleted, expired = (make_order(database, blobs, [b"one"]) for _ in range(2))
     with database.write() as session:
         orders.delete_order(session, deleted.order_id)
         assert orders.expire(session, expired.order_id)
-    send(deleted.letter_id)
-    send(expired.letter_id)
+    send(deleted.email_id)
+    send(expired.email_id)
     assert smtp_sink.attempts == 0
-    assert letter(database, expired.letter_id).state == "CANCELLED"
+    assert email(database, expired.email_id).state == "CANCELLED"
 
 
 def test_nothing_is_sent_once_the_delivery_is_cancelled(
@@ -215,20 +215,20 @@ def test_nothing_is_sent_once_the_delivery_is_cancelled(
         return write(*arguments)  # type: ignore[arg-type]
 
     object.__setattr__(mailer.postbox, "write", cancelled_meanwhile)
-    mailer(made.letter_id)
+    mailer(made.email_id)
     assert smtp_sink.attempts == 0
     assert delivery(database, made.order_id).state == "CANCELLED"
 
 
 def test_a_result_that_is_missing_is_waited_for_but_not_for_ever(
-    database: Database, blobs: BlobStore, send: SendLetter, smtp_sink: SmtpSink, monkeypatch: pytest.MonkeyPatch
+    database: Database, blobs: BlobStore, send: SendEmail, smtp_sink: SmtpSink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made, other = (make_order(database, blobs, [b"one"]) for _ in range(2))
     blobs.delete(result_key(made.order_id, 1), result_key(other.order_id, 1))
-    send(made.letter_id)
-    assert letter(database, made.letter_id).state == "QUEUED"
-    monkeypatch.setattr("services.mailer.use_cases.MAX_LETTER_ATTEMPTS", 1)
-    send(other.letter_id)
+    send(made.email_id)
+    assert email(database, made.email_id).state == "QUEUED"
+    monkeypatch.setattr("services.mailer.use_cases.MAX_EMAIL_ATTEMPTS", 1)
+    send(other.email_id)
     assert delivery(database, other.order_id).reason == Reason.INTERNAL
     assert smtp_sink.attempts == 0
 
@@ -237,14 +237,14 @@ FIVE: list[Result] = [bytes([number]) * 60_000 for number in range(5)]
 
 
 @ON_BOTH
-def test_what_is_too_large_for_a_letter_comes_in_parts(
+def test_what_is_too_large_for_a_email_comes_in_parts(
     database: Database, blobs: BlobStore, queues: Broker, make_mailer: MakeMailer, smtp_sink: SmtpSink
 ) -> None:
     made = make_order(database, blobs, [*FIVE[:2], CORRUPT, *FIVE[2:]], filenames=["x.png"] * 6)
     send = make_mailer(limit_mb=0.18)
-    send(made.letter_id)
-    first, *others = letters_of(database, delivery_id=delivery(database, made.order_id).id)
-    assert (first.state, first.id) == ("SENT", made.letter_id)
+    send(made.email_id)
+    first, *others = emails_of(database, delivery_id=delivery(database, made.order_id).id)
+    assert (first.state, first.id) == ("SENT", made.email_id)
     assert [(other.part, other.state) for other in others] == [(2, "QUEUED"), (3, "QUEUED")]
     assert len(queues.subjects(MAIL_QUEUE)) == 2
     assert delivery(database, made.order_id).state == "SENDING"
@@ -272,9 +272,9 @@ def test_parts_are_made_once_however_often_the_first_is_tried(
     made = make_order(database, blobs, FIVE)
     send = make_mailer(limit_mb=0.18)
     smtp_sink.reply_to_data("451 4.3.0 try later")
-    send(made.letter_id)
-    send(made.letter_id)
-    assert [row.part for row in letters_of(database, delivery_id=delivery(database, made.order_id).id)] == [1, 2, 3]
+    send(made.email_id)
+    send(made.email_id)
+    assert [row.part for row in emails_of(database, delivery_id=delivery(database, made.order_id).id)] == [1, 2, 3]
     assert len(queues.subjects(MAIL_QUEUE)) == 2
 
 
@@ -284,32 +284,32 @@ def test_a_part_that_is_refused_fails_the_delivery_and_leaves_the_others(
     made = make_order(database, blobs, FIVE)
     send = make_mailer(limit_mb=0.18)
     smtp_sink.reply_to_data("554 5.7.1 spam")
-    send(made.letter_id)
-    for row in letters_of(database, delivery_id=delivery(database, made.order_id).id):
+    send(made.email_id)
+    for row in emails_of(database, delivery_id=delivery(database, made.order_id).id):
         send(row.id)
     assert len(smtp_sink.received) == 2
     ended = delivery(database, made.order_id)
     assert (ended.state, ended.message) == ("FAILED", "554 5.7.1 spam")
 
 
-@pytest.mark.parametrize("limit_mb", [0.05, 0.09], ids=["one image is over the limit", "more than five letters"])
-def test_what_is_too_large_for_letters_is_to_be_downloaded(
+@pytest.mark.parametrize("limit_mb", [0.05, 0.09], ids=["one image is over the limit", "more than five e-mails"])
+def test_what_is_too_large_for_emails_is_to_be_downloaded(
     database: Database, blobs: BlobStore, make_mailer: MakeMailer, smtp_sink: SmtpSink, limit_mb: float
 ) -> None:
     made = make_order(database, blobs, [*FIVE, FIVE[0]])
-    make_mailer(limit_mb=limit_mb)(made.letter_id)
+    make_mailer(limit_mb=limit_mb)(made.email_id)
     (received,) = smtp_sink.received
     assert not list(received.message.iter_attachments())
     assert f"imageblur download {made.order_id} -o DIR" in words_of(received.message)
     assert delivery(database, made.order_id).state == "SENT"
 
 
-def test_an_attachment_at_the_limit_arrives_in_one_letter(
-    database: Database, blobs: BlobStore, send: SendLetter, smtp_sink: SmtpSink
+def test_an_attachment_at_the_limit_arrives_in_one_email(
+    database: Database, blobs: BlobStore, send: SendEmail, smtp_sink: SmtpSink
 ) -> None:
     results: list[Result] = [bytes([number]) * 3_250_000 for number in range(4)]
     made = make_order(database, blobs, results)
-    send(made.letter_id)
+    send(made.email_id)
     (received,) = smtp_sink.received
     assert 17_500_000 < len(received.content) < 18_100_000
     assert list(archive_of(received.message).values()) == results
@@ -320,23 +320,23 @@ def test_a_part_that_is_needed_no_more_is_cancelled(
 ) -> None:
     made = make_order(database, blobs, FIVE)
     smtp_sink.reply_to_data("451 4.3.0 try later")
-    make_mailer(limit_mb=0.18)(made.letter_id)
+    make_mailer(limit_mb=0.18)(made.email_id)
     enqueue_again(database)
     send = make_mailer()  # started again with a higher limit
-    for row in letters_of(database, delivery_id=delivery(database, made.order_id).id):
+    for row in emails_of(database, delivery_id=delivery(database, made.order_id).id):
         send(row.id)
     (received,) = smtp_sink.received
     assert len(archive_of(received.message)) == 5
-    rows = letters_of(database, delivery_id=delivery(database, made.order_id).id)
+    rows = emails_of(database, delivery_id=delivery(database, made.order_id).id)
     assert [row.state for row in rows] == ["SENT", "CANCELLED", "CANCELLED"]
     assert delivery(database, made.order_id).state == "SENT"
 
 
 @ON_BOTH
-def test_the_archive_has_a_receipt(database: Database, blobs: BlobStore, send: SendLetter, smtp_sink: SmtpSink) -> None:
+def test_the_archive_has_a_receipt(database: Database, blobs: BlobStore, send: SendEmail, smtp_sink: SmtpSink) -> None:
     names = ["../../x.png", "a\x1b[31m.png", "b.png"]
     made = make_order(database, blobs, [b"one", CORRUPT, b"two"], filenames=names)
-    send(made.letter_id)
+    send(made.email_id)
     as_json, as_text = receipt_of(smtp_sink.received[0].message)
     assert as_json["order_id"] == str(made.order_id)
     one, two, failed = as_json["images"]
@@ -355,13 +355,13 @@ def test_the_archive_has_a_receipt(database: Database, blobs: BlobStore, send: S
     assert "\x1b" not in as_text
 
 
-def test_small_results_are_shown_in_the_letter(
-    database: Database, blobs: BlobStore, send: SendLetter, smtp_sink: SmtpSink
+def test_small_results_are_shown_in_the_email(
+    database: Database, blobs: BlobStore, send: SendEmail, smtp_sink: SmtpSink
 ) -> None:
     target = io.BytesIO()
     Image.new("RGBA", (600, 300), (200, 30, 30, 128)).save(target, "PNG")
     made = make_order(database, blobs, [target.getvalue(), b"no picture", *[target.getvalue()] * 8])
-    send(made.letter_id)
+    send(made.email_id)
     message = lint(smtp_sink.received[0].content)
     pictures = [part for part in message.walk() if part.get_content_maintype() == "image"]
     assert len(pictures) == 5, "of the first six, one cannot be shown"
@@ -377,7 +377,7 @@ def test_what_is_too_large_is_linked_to_where_there_are_pages(
     database: Database, blobs: BlobStore, make_mailer: MakeMailer, tokens: Tokens, smtp_sink: SmtpSink
 ) -> None:
     made = make_order(database, blobs, FIVE)
-    make_mailer(limit_mb=0.18, public_url="https://blur.example.org")(made.letter_id)
+    make_mailer(limit_mb=0.18, public_url="https://blur.example.org")(made.email_id)
     (received,) = smtp_sink.received
     message = lint(received.content)
     assert not list(message.iter_attachments())
@@ -389,17 +389,17 @@ def test_what_is_too_large_is_linked_to_where_there_are_pages(
 
 @ON_BOTH
 def test_the_servers_words_are_told_whatever_they_are(
-    database: Database, blobs: BlobStore, send: SendLetter, smtp_sink: SmtpSink
+    database: Database, blobs: BlobStore, send: SendEmail, smtp_sink: SmtpSink
 ) -> None:
     made = make_order(database, blobs, [b"one"])
     smtp_sink.reply_to_data("451 4.3.0 try later")
-    send(made.letter_id)
+    send(made.email_id)
     assert (delivery(database, made.order_id).state, delivery(database, made.order_id).message) == (
         "SENDING",
         "451 4.3.0 try later",
     )
     enqueue_again(database)
-    send(made.letter_id)
+    send(made.email_id)
     assert (delivery(database, made.order_id).state, delivery(database, made.order_id).message) == (
         "SENT",
         "250 2.0.0 kept",
@@ -407,23 +407,23 @@ def test_the_servers_words_are_told_whatever_they_are(
 
 
 @ON_BOTH
-def test_an_address_gets_so_many_letters_an_hour_and_the_others_later(
+def test_an_address_gets_so_many_emails_an_hour_and_the_others_later(
     database: Database, blobs: BlobStore, make_mailer: MakeMailer, smtp_sink: SmtpSink
 ) -> None:
-    send = make_mailer(letters_per_hour=2)
+    send = make_mailer(emails_per_hour=2)
     made = [make_order(database, blobs, [b"one"], email="victim@example.org") for _ in range(4)]
     other = make_order(database, blobs, [b"one"], email="other@example.org")
     for order in [*made, other]:
-        send(order.letter_id)
+        send(order.email_id)
     assert len(smtp_sink.to("victim@example.org")) == 2
     assert len(smtp_sink.to("other@example.org")) == 1
-    waiting = [letter(database, order.letter_id) for order in made[2:]]
+    waiting = [email(database, order.email_id) for order in made[2:]]
     assert [(row.state, row.attempts) for row in waiting] == [("QUEUED", 0)] * 2
-    assert "as many letters" in (delivery(database, made[2].order_id).message or "")
+    assert "as many e-mails" in (delivery(database, made[2].order_id).message or "")
     with database.write() as session:
-        assert not outbox.due_letters(session, limit=9), "an hour has not passed"
-        session.execute(update(Letter).where(Letter.state == "SENT").values(sent_at=1))
+        assert not outbox.due_emails(session, limit=9), "an hour has not passed"
+        session.execute(update(Email).where(Email.state == "SENT").values(sent_at=1))
     enqueue_again(database)
     for order in made:
-        send(order.letter_id)
+        send(order.email_id)
     assert len(smtp_sink.to("victim@example.org")) == 4

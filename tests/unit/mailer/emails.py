@@ -1,4 +1,4 @@
-"""Letters to try things with."""
+"""E-mails to try things with."""
 
 from datetime import UTC, datetime
 

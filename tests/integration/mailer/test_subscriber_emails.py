@@ -6,10 +6,10 @@ from services.common.db.engine import Database
 from services.common.db.mail import subscribers
 from services.common.infra.blobs import BlobStore
 from services.common.infra.tokens import Tokens
-from services.mailer.use_cases import SendLetter
+from services.mailer.use_cases import SendEmail
 from tests.integration.mailer.conftest import ON_BOTH, MakeMailer
-from tests.integration.mailer.making import letter, letters_of, make_order, make_subscriber
-from tests.support.letter_lint import lint
+from tests.integration.mailer.making import email, emails_of, make_order, make_subscriber
+from tests.support.email_lint import lint
 from tests.support.smtp import Received, SmtpSink
 
 
@@ -21,10 +21,10 @@ def text_of(received: Received) -> str:
 
 @ON_BOTH
 def test_a_confirmation_carries_a_token_that_confirms(
-    database: Database, send: SendLetter, tokens: Tokens, smtp_sink: SmtpSink
+    database: Database, send: SendEmail, tokens: Tokens, smtp_sink: SmtpSink
 ) -> None:
     subscriber = make_subscriber(database, "eve@example.org", confirmed=False)
-    (row,) = letters_of(database, subscriber_id=subscriber)
+    (row,) = emails_of(database, subscriber_id=subscriber)
     send(row.id)
     (received,) = smtp_sink.received
     assert received.recipients == ("eve@example.org",)
@@ -39,20 +39,20 @@ def test_links_lead_to_the_public_pages(
     database: Database, make_mailer: MakeMailer, tokens: Tokens, smtp_sink: SmtpSink
 ) -> None:
     subscriber = make_subscriber(database, "eve@example.org", confirmed=False, locale="ru")
-    (row,) = letters_of(database, subscriber_id=subscriber)
+    (row,) = emails_of(database, subscriber_id=subscriber)
     make_mailer(public_url="https://blur.example.org")(row.id)
     token = text_of(smtp_sink.received[0]).partition("https://blur.example.org/confirm?token=")[2].split()[0]
     assert tokens.read("confirm", token) == (subscriber, 1)
 
 
-def test_who_has_unsubscribed_gets_no_confirmation(database: Database, send: SendLetter, smtp_sink: SmtpSink) -> None:
+def test_who_has_unsubscribed_gets_no_confirmation(database: Database, send: SendEmail, smtp_sink: SmtpSink) -> None:
     subscriber = make_subscriber(database, "eve@example.org", confirmed=False)
-    (row,) = letters_of(database, subscriber_id=subscriber)
+    (row,) = emails_of(database, subscriber_id=subscriber)
     with database.write() as session:
         subscribers.unsubscribe(session, subscriber_id=subscriber)
     send(row.id)
     assert smtp_sink.attempts == 0
-    assert letter(database, row.id).state == "CANCELLED"
+    assert email(database, row.id).state == "CANCELLED"
 
 
 def test_who_was_unsubscribed_by_address_is_told(
@@ -67,11 +67,11 @@ def test_who_was_unsubscribed_by_address_is_told(
     (received,) = smtp_sink.received
     assert lint(received.content)["Subject"] == "Вы отписаны"
     assert "https://blur.example.org" in text_of(received)
-    assert letter(database, goodbye).subscriber_id == subscriber
+    assert email(database, goodbye).subscriber_id == subscriber
 
 
 @ON_BOTH
-def test_who_unsubscribes_with_a_letters_token_or_never_confirmed_gets_no_goodbye(database: Database) -> None:
+def test_who_unsubscribes_with_a_emails_token_or_never_confirmed_gets_no_goodbye(database: Database) -> None:
     subscriber = make_subscriber(database, "eve@example.org")
     make_subscriber(database, "pending@example.org", confirmed=False)
     with database.write() as session:
@@ -80,7 +80,7 @@ def test_who_unsubscribes_with_a_letters_token_or_never_confirmed_gets_no_goodby
         assert subscribers.unsubscribe(session, email_key="nobody@example.org") is None
 
 
-def test_a_goodbye_that_comes_too_late_is_not_said(database: Database, send: SendLetter, smtp_sink: SmtpSink) -> None:
+def test_a_goodbye_that_comes_too_late_is_not_said(database: Database, send: SendEmail, smtp_sink: SmtpSink) -> None:
     make_subscriber(database, "eve@example.org")
     with database.write() as session:
         goodbye = subscribers.unsubscribe(session, email_key="eve@example.org")
@@ -88,22 +88,22 @@ def test_a_goodbye_that_comes_too_late_is_not_said(database: Database, send: Sen
     make_subscriber(database, "eve@example.org")
     send(goodbye)
     assert smtp_sink.attempts == 0
-    assert letter(database, goodbye).state == "CANCELLED"
+    assert email(database, goodbye).state == "CANCELLED"
 
 
 @ON_BOTH
 def test_an_address_that_bounces_is_suppressed_until_that_is_lifted(
-    database: Database, send: SendLetter, smtp_sink: SmtpSink
+    database: Database, send: SendEmail, smtp_sink: SmtpSink
 ) -> None:
     subscriber = make_subscriber(database, "gone@example.org", confirmed=False)
     smtp_sink.refuse({"gone@example.org": "550 5.1.1 no such user"})
-    (row,) = letters_of(database, subscriber_id=subscriber)
+    (row,) = emails_of(database, subscriber_id=subscriber)
     send(row.id)
     assert state_of(database, subscriber) == ("SUPPRESSED", "550 5.1.1 no such user")
     for confirm in (True, False):
         make_subscriber(database, "gone@example.org", confirmed=not confirm)
         assert state_of(database, subscriber) == ("SUPPRESSED", "550 5.1.1 no such user")
-    assert len(letters_of(database, subscriber_id=subscriber)) == 1
+    assert len(emails_of(database, subscriber_id=subscriber)) == 1
     with database.write() as session:
         assert subscribers.lift(session, "gone@example.org")
         assert not subscribers.lift(session, "gone@example.org")
@@ -113,22 +113,22 @@ def test_an_address_that_bounces_is_suppressed_until_that_is_lifted(
 
 @pytest.mark.parametrize("reply", ["550 5.7.1 policy", "552 5.2.2 mailbox full", "554 5.7.26 unauthenticated"])
 def test_what_is_not_about_the_mailbox_suppresses_nobody(
-    database: Database, send: SendLetter, smtp_sink: SmtpSink, reply: str
+    database: Database, send: SendEmail, smtp_sink: SmtpSink, reply: str
 ) -> None:
     subscriber = make_subscriber(database, "eve@example.org", confirmed=False)
     smtp_sink.refuse({"eve@example.org": reply})
-    (row,) = letters_of(database, subscriber_id=subscriber)
+    (row,) = emails_of(database, subscriber_id=subscriber)
     send(row.id)
-    assert (letter(database, row.id).state, state_of(database, subscriber)[0]) == ("FAILED", "PENDING")
+    assert (email(database, row.id).state, state_of(database, subscriber)[0]) == ("FAILED", "PENDING")
 
 
-def test_a_suppressed_address_gets_the_letters_of_its_own_orders(
-    database: Database, blobs: BlobStore, send: SendLetter, smtp_sink: SmtpSink
+def test_a_suppressed_address_gets_the_emails_of_its_own_orders(
+    database: Database, blobs: BlobStore, send: SendEmail, smtp_sink: SmtpSink
 ) -> None:
     subscriber = make_subscriber(database, "ann@example.org")
     with database.write() as session:
         subscribers.suppress(session, subscriber, "550 5.1.1 no such user")
-    send(make_order(database, blobs, [b"one"], email="ann@example.org").letter_id)
+    send(make_order(database, blobs, [b"one"], email="ann@example.org").email_id)
     assert len(smtp_sink.received) == 1
 
 
