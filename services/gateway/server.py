@@ -22,6 +22,7 @@ from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
 from services.common.infra.messages import BLUR_QUEUE, MAIL_QUEUE
 from services.common.infra.tokens import Tokens
+from services.common.use_cases.order_lifecycle import make_lifecycle
 from services.gateway.operator.failures import OperatorFailures
 from services.gateway.operator.mail import OperatorMail
 from services.gateway.operator.queues import OperatorQueues
@@ -124,12 +125,13 @@ async def serve(settings: GatewaySettings) -> AsyncIterator[int]:
 def _operator(
     settings: GatewaySettings, database: Database, queues: Broker, blobs: BlobStore, offload: Offload
 ) -> OperatorServicer:
+    lifecycle = make_lifecycle(database, blobs, queues, window=settings.order_window)
     return OperatorServicer(
         database,
         offload,
-        OperatorQueues(database, queues, blobs),
+        OperatorQueues(database, queues, lifecycle),
         OperatorFailures(database, queues, blobs, settings.order_window),
-        OperatorMail(database, queues, blobs, offload),
+        OperatorMail(database, lifecycle, offload),
     )
 
 

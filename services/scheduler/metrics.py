@@ -34,7 +34,7 @@ def measure(database: Database, broker: Broker) -> None:
         Unavailable: Database or broker cannot be reached.
     """
     with database.read() as session:
-        measured = backlog.measure(session)
+        measured = backlog.get_backlog(session)
     for what, count in measured.waiting.items():
         _WAITING.labels(what).set(count)
     for queue in (BLUR_QUEUE, MAIL_QUEUE, MAILING_QUEUE):

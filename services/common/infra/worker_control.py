@@ -56,7 +56,7 @@ class Station(Middleware):
         self._thread.join()
         try:
             with self._database.write(durable=False) as session:
-                workers.gone(session, self._worker_id)
+                workers.delete_worker(session, self._worker_id)
         except Unavailable as error:
             _log.debug("the worker is listed for a while", error=str(error))
 
@@ -67,7 +67,7 @@ class Station(Middleware):
     def _look(self) -> None:
         try:
             with self._database.read() as session:
-                paused = frozenset(workers.paused_names(session)).intersection(self._slots)
+                paused = frozenset(workers.list_paused(session)).intersection(self._slots)
             self._broker.leave_alone(paused)
             if paused != self._paused:
                 _log.info("queues paused" if paused else "no queue paused", queues=sorted(paused))
@@ -84,6 +84,6 @@ class Station(Middleware):
         host, pid, of = socket.gethostname(), os.getpid(), version("imageblur")
         with self._database.write(durable=False) as session:
             for queue, slots in self._slots.items():
-                if not workers.seen(session, self._worker_id, queue, self._broker.busy(queue)):
-                    workers.register(session, self._worker_id, queue, host=host, pid=pid, version=of, slots=slots)
+                if not workers.renew_worker(session, self._worker_id, queue, self._broker.busy(queue)):
+                    workers.insert_worker(session, self._worker_id, queue, host=host, pid=pid, version=of, slots=slots)
         self._seen_at = time.monotonic()

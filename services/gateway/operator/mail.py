@@ -16,10 +16,10 @@ from services.common.db.mail.mailings import Progress
 from services.common.db.mail.operator_jobs import Answer
 from services.common.db.queues import workers
 from services.common.domain.errors import FailedPrecondition, NotFound, TooLarge, Unavailable
-from services.common.infra.blobs import BlobStore
-from services.common.infra.broker import Broker
-from services.common.infra.messages import MAIL_QUEUE, OperatorJobKind, run_operator_job
+from services.common.domain.follow_up import FollowUp
+from services.common.infra.messages import MAIL_QUEUE, OperatorJobKind
 from services.common.people import People
+from services.common.use_cases.order_lifecycle import OrderLifecycle
 from services.gateway.rpc.thread_pool import Offload
 
 PATIENCE_SECONDS = 20.0
@@ -36,8 +36,7 @@ class OperatorMail:
     """The use cases, over what they need."""
 
     database: Database
-    broker: Broker
-    blobs: BlobStore
+    lifecycle: OrderLifecycle
     offload: Offload
 
     async def operator_job(
@@ -85,7 +84,7 @@ class OperatorMail:
         Raises:
             TooLarge: It is more than a message holds.
         """
-        text = json.dumps(People(self.database, self.blobs).export(address), ensure_ascii=False)
+        text = json.dumps(People(self.database, self.lifecycle).export(address), ensure_ascii=False)
         if len(text.encode()) > LARGEST_EXPORT:
             raise TooLarge("it is more than a message holds: python -m services.common.people export writes all of it")
         self._record(audit_context)
@@ -94,7 +93,7 @@ class OperatorMail:
     def erase(self, audit_context: AuditContext, address: str) -> int:
         """Delete what is kept of an address; how many orders there were."""
         self._record(audit_context)
-        return People(self.database, self.blobs).erase(address)
+        return People(self.database, self.lifecycle).erase(address)
 
     def _record(self, audit_context: AuditContext) -> None:
         # Of whom is not said: the audit would be the last place to know the address.
@@ -103,12 +102,12 @@ class OperatorMail:
 
     def _ask(self, audit_context: AuditContext | None, kind: OperatorJobKind, request: Mapping[str, str]) -> UUID:
         with self.database.write() as session:
-            if MAIL_QUEUE in workers.paused_names(session):
+            if MAIL_QUEUE in workers.list_paused(session):
                 raise FailedPrecondition("PAUSED", f"queues/{MAIL_QUEUE}", "the queue mail is paused: resume it first")
             operator_job_id = operator_jobs.ask(session, kind, request)
             if audit_context:
                 audit.record(session, audit_context, "mail")
-        self.broker.send([run_operator_job(operator_job_id)])
+        self.lifecycle.after_commit(FollowUp(operator_job_ids=[operator_job_id]))
         return operator_job_id
 
     def _look(self, operator_job_id: UUID) -> tuple[bool, Answer | None]:

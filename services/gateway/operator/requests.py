@@ -24,7 +24,7 @@ MOST_SECONDS = 100 * 365 * 86_400
 MOST_KEPT_SECONDS = 90 * 86_400
 
 
-def parse_order_filter(filter_: operator_pb2.OrderFilter, role: Role) -> order_lists.Filter:
+def parse_order_filter(filter_: operator_pb2.OrderFilter, role: Role) -> order_lists.OrderFilter:
     """Which orders.
 
     Raises:
@@ -45,16 +45,16 @@ def parse_order_filter(filter_: operator_pb2.OrderFilter, role: Role) -> order_l
         with violations.below("filter"):
             emails = sorted({*parse_email(filter_.email)})
     violations.check()
-    return order_lists.Filter(
-        states,
-        emails,
-        filter_.principal,
-        _time(filter_, "from_time", filter_.from_time),
-        _time(filter_, "to_time", filter_.to_time),
+    return order_lists.OrderFilter(
+        states=states,
+        emails=emails,
+        principal=filter_.principal,
+        from_time=_time(filter_, "from_time", filter_.from_time),
+        to_time=_time(filter_, "to_time", filter_.to_time),
     )
 
 
-def parse_failure_filter(filter_: operator_pb2.FailureFilter) -> failures.Filter:
+def parse_failure_filter(filter_: operator_pb2.FailureFilter) -> failures.FailureFilter:
     """Which failures.
 
     Raises:
@@ -75,7 +75,7 @@ def parse_failure_filter(filter_: operator_pb2.FailureFilter) -> failures.Filter
             violations.add("filter.reason", f"{filter_.reason} is not a reason")
     violations.check()
     order_id = parse_id(filter_.order_id, "filter.order_id") if filter_.order_id else None
-    return failures.Filter(kind, reason, order_id)
+    return failures.FailureFilter(kind=kind, reason=reason, order_id=order_id)
 
 
 def parse_failure_ids(ids: Sequence[str], all_: bool) -> list[UUID] | None:

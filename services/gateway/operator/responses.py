@@ -13,7 +13,7 @@ from services.common.db.clock import SECOND
 from services.common.db.mail.mailings import Progress
 from services.common.db.models import ApiKey, AuditEntry, PausedQueue, WorkerSeen
 from services.common.db.orders.orders import Snapshot
-from services.common.db.queues.depths import Depth
+from services.common.db.queues.depths import QueueDepth
 from services.common.db.queues.statistics import Point
 from services.gateway.orders.responses import email_hint, order_message, timestamp
 
@@ -26,7 +26,7 @@ def redacted(text: str | None) -> str:
 
 
 def queue_message(
-    name: str, depth: Depth, messages: tuple[int, int] | None, pause: PausedQueue | None
+    name: str, depth: QueueDepth, messages: tuple[int, int] | None, pause: PausedQueue | None
 ) -> operator_pb2.Queue:
     """A queue; `messages`: waiting and handed out in the broker, None where it cannot be asked."""
     waiting, in_flight = messages or (-1, -1)
@@ -68,7 +68,7 @@ def order_entry(snapshot: Snapshot) -> operator_pb2.OrderEntry:
 
 
 def failure_entry(row: Any) -> operator_pb2.FailureEntry:
-    """A failure, from a row of `failures.page`."""
+    """A failure, from a row of `failures.list_failures`."""
     return operator_pb2.FailureEntry(
         failure_id=str(row.id),
         kind=operator_pb2.FailureKind.Value(f"FAILURE_KIND_{row.kind}"),
@@ -84,7 +84,7 @@ def failure_entry(row: Any) -> operator_pb2.FailureEntry:
 
 
 def failure_group(row: Any) -> operator_pb2.FailureGroup:
-    """Failures of one kind and reason, from a row of `failures.groups`."""
+    """Failures of one kind and reason, from a row of `failures.count_by_reason`."""
     return operator_pb2.FailureGroup(
         kind=operator_pb2.FailureKind.Value(f"FAILURE_KIND_{row.kind}"),
         reason=order_pb2.FailureReason.Value(f"FAILURE_REASON_{row.reason}"),

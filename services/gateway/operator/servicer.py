@@ -10,7 +10,7 @@ from services.common.db.clock import SECOND
 from services.common.db.engine import Database
 from services.common.db.orders import order_lists
 from services.common.db.queues import failures, statistics
-from services.common.db.queues.failures import Place
+from services.common.db.queues.failures import FailureCursor
 from services.common.domain.errors import InvalidArgument, Violation
 from services.gateway.operator import requests, responses, traces
 from services.gateway.operator.calls import Context, audit_context
@@ -71,7 +71,7 @@ class OperatorServicer(KeyCalls, MailCalls, OperatorServiceServicer):
         """A page of orders."""
         size, before = paging.parse_size(request.page_size), paging.parse_time_and_id(request.page_token)
         which = requests.parse_order_filter(request.filter, CALL.get().caller.role)
-        found = await self.read(lambda session: order_lists.page(session, which, before=before, limit=size + 1))
+        found = await self.read(lambda session: order_lists.list_orders(session, which, before=before, limit=size + 1))
         shown, last = paging.cut(found, size)
         return pb.ListOrdersResponse(
             orders=map(responses.order_entry, shown),
@@ -81,7 +81,7 @@ class OperatorServicer(KeyCalls, MailCalls, OperatorServiceServicer):
     async def GetOrderTrace(self, request: pb.GetOrderTraceRequest, context: Context) -> pb.GetOrderTraceResponse:
         """An order's way."""
         order_id = parse_id(request.order_id)
-        way = await self.read(lambda session: order_lists.way(session, order_id))
+        way = await self.read(lambda session: order_lists.get_order_trace(session, order_id))
         return pb.GetOrderTraceResponse(
             order=responses.order_entry(way.snapshot),
             steps=traces.steps(way),
@@ -92,8 +92,8 @@ class OperatorServicer(KeyCalls, MailCalls, OperatorServiceServicer):
         """A page of failures."""
         size, which = paging.parse_size(request.page_size), requests.parse_failure_filter(request.filter)
         after = _place(request.page_token)
-        found = await self.read(lambda session: failures.page(session, which, after=after, limit=size + 1))
-        groups = [] if after else await self.read(lambda session: failures.groups(session, which))
+        found = await self.read(lambda session: failures.list_failures(session, which, after=after, limit=size + 1))
+        groups = [] if after else await self.read(lambda session: failures.count_by_reason(session, which))
         shown, last = paging.cut(found, size)
         return pb.ListFailuresResponse(
             failures=map(responses.failure_entry, shown),
@@ -125,7 +125,9 @@ class OperatorServicer(KeyCalls, MailCalls, OperatorServiceServicer):
         step = requests.parse_seconds(request.step, "step", least=1) if request.HasField("step") else max(1, span // 60)
         if span > step * requests.MOST_POINTS:
             raise InvalidArgument(Violation("step", f"gives more than {requests.MOST_POINTS} points"))
-        course = await self.read(lambda session: statistics.course(session, span=span * SECOND, step=step * SECOND))
+        course = await self.read(
+            lambda session: statistics.get_time_series(session, span=span * SECOND, step=step * SECOND)
+        )
         return pb.GetStatisticsResponse(points=map(responses.point_message, course.points), sampled=course.sampled)
 
 
@@ -133,10 +135,10 @@ def _queue(seen: QueueSeen) -> Any:
     return responses.queue_message(seen.name, seen.depth, seen.messages, seen.pause)
 
 
-def _place(token: str) -> Place | None:
+def _place(token: str) -> FailureCursor | None:
     parts = paging.parse_token(token, str, int, UUID)
     if parts is None:
         return None
     if parts[0] not in {"IMAGE", "EMAIL"}:
         raise InvalidArgument(Violation("page_token", "is not one that was handed out"))
-    return Place(*parts)
+    return FailureCursor(*parts)

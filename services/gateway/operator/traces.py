@@ -5,17 +5,17 @@ from collections.abc import Iterator
 from imageblur.v1 import operator_pb2 as pb
 
 from services.common.db.models import Delivery, Email, Image
-from services.common.db.orders.order_lists import Way
+from services.common.db.orders.order_lists import OrderTrace
 from services.gateway.operator.responses import duration, redacted
 from services.gateway.orders.responses import timestamp
 
 
-def steps(way: Way) -> list[pb.TraceStep]:
+def steps(way: OrderTrace) -> list[pb.TraceStep]:
     """The steps, in the order of their beginnings."""
     return sorted(_steps(way), key=lambda step: (step.start_time.ToNanoseconds(), step.kind, step.position))
 
 
-def _steps(way: Way) -> Iterator[pb.TraceStep]:
+def _steps(way: OrderTrace) -> Iterator[pb.TraceStep]:
     order, now = way.snapshot.order, way.snapshot.read_at
     if order.upload_began_at is not None:
         upload = pb.TraceStep(kind=pb.TRACE_KIND_UPLOAD, state="SUCCEEDED", attempts=1)

@@ -108,7 +108,7 @@ class Readiness:
         Raises:
             Busy: They would be too many.
         """
-        limit, waiting = self._settings.max_queued_images, backlog.open_images(session)
+        limit, waiting = self._settings.max_queued_images, backlog.count_open_images(session)
         if waiting + count > limit:
             message = (
                 f"the queue is full: it takes {limit:,} images, and with the order there would be {waiting + count:,}"
@@ -135,7 +135,9 @@ class Readiness:
         self.disks()
         with self._database.write() if begin else self._database.read() as session:
             # A repeat of an order that was accepted adds nothing to the queue.
-            if not (asked.request_id and idempotency.known(session, asked.principal, asked.method, asked.request_id)):
+            if not (
+                asked.request_id and idempotency.was_answered(session, asked.principal, asked.method, asked.request_id)
+            ):
                 self.queue(session, asked.count)
             if begin:
                 begin(session)

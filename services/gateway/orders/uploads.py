@@ -17,12 +17,13 @@ from services.common.db.orders import idempotency, orders, unowned_blobs
 from services.common.db.orders.orders import NewImage, NewOrder, Snapshot
 from services.common.db.queues import backlog
 from services.common.domain.errors import InvalidArgument, Unavailable, Violation
+from services.common.domain.follow_up import FollowUp
 from services.common.domain.orders import blob_prefix, source_key
 from services.common.domain.spec import BlurSpec
 from services.common.infra import log
 from services.common.infra.blobs import BlobStore, MissingBlob
 from services.common.infra.broker import Broker
-from services.common.infra.messages import blur_image
+from services.common.use_cases.after_commit import AfterCommit
 from services.gateway import metrics
 from services.gateway.orders.image_upload import ImageUpload
 from services.gateway.orders.readiness import Asked, Readiness
@@ -81,7 +82,16 @@ class Upload:
                 yield image
                 image.check(size, sha256)
         spec_json = spec.to_json() if spec else None
-        self._images.append(NewImage(uuid4(), position, filename, spec_json, image.size, image.sha256.hex()))
+        self._images.append(
+            NewImage(
+                id=uuid4(),
+                position=position,
+                filename=filename,
+                spec=spec_json,
+                size=image.size,
+                sha256=image.sha256.hex(),
+            )
+        )
         self._fingerprint.update(json.dumps([filename, spec_json, image.sha256.hex()]).encode())
 
     def _count(self, size: int) -> None:
@@ -144,19 +154,23 @@ class Upload:
         )
         with intake.database.write() as session:
             if header.request_id:
-                request = idempotency.Request(
-                    self._principal, self._method, header.request_id, self._fingerprint.hexdigest()
+                request = idempotency.IdempotentRequest(
+                    principal=self._principal,
+                    method=self._method,
+                    request_id=header.request_id,
+                    fingerprint=self._fingerprint.hexdigest(),
                 )
-                if earlier := idempotency.remember(session, request, self._order_id):
-                    unowned_blobs.abandon(session, self._order_id)
-                    return orders.snapshot(session, earlier)
-            if not unowned_blobs.adopt(session, self._order_id):
+                if earlier := idempotency.insert_answer(session, request, self._order_id):
+                    unowned_blobs.mark_upload_failed(session, self._order_id)
+                    return orders.get_snapshot(session, earlier)
+            if not unowned_blobs.adopt_blobs(session, self._order_id):
                 raise Unavailable("the upload took too long")
             stored = orders.insert_order(session, order, self._images, window=intake.settings.order_window)
             # Last: who adds to the backlog waits here for who did before, and should not wait for long.
-            backlog.take_turns(session)
+            backlog.lock_backlog(session)
             intake.readiness.queue(session, 0)
-        intake.broker.send(map(blur_image, stored.queued))
+        after_commit = AfterCommit(database=intake.database, broker=intake.broker, window=intake.settings.order_window)
+        after_commit(FollowUp(image_ids=stored.enqueued_ids))
         metrics.order_accepted(len(self._images), self._bytes)
         return stored.snapshot
 
@@ -166,24 +180,24 @@ class Upload:
                 # Nobody owns them yet, for sure. On a full disk they have to go first: the database needs their room.
                 self._intake.blobs.delete_prefix(blob_prefix(self._order_id))
             with self._intake.database.write() as session:
-                abandoned = unowned_blobs.abandon(session, self._order_id)
+                abandoned = unowned_blobs.mark_upload_failed(session, self._order_id)
             # A call may be cancelled, or fail, after its commit: then the blobs are the order's, and stay.
             if abandoned:
                 self._intake.blobs.delete_prefix(blob_prefix(self._order_id))
                 with self._intake.database.write() as session:
-                    unowned_blobs.forget(session, self._order_id)
+                    unowned_blobs.delete_upload(session, self._order_id)
         except Unavailable as error:
             _log.warning("upload not cleaned up yet, the sweep will", error=str(error))
 
     def _begin(self, session: Session) -> None:
         if self._given_up:
             raise Unavailable("the database answered too late")
-        unowned_blobs.begin_upload(session, self._order_id)
+        unowned_blobs.insert_upload(session, self._order_id)
         self._begun = True
 
     def _heartbeat(self) -> None:
         with self._intake.database.write(durable=False) as session:
-            unowned_blobs.heartbeat(session, self._order_id)
+            unowned_blobs.renew_upload(session, self._order_id)
 
 
 @asynccontextmanager

@@ -15,16 +15,17 @@ from services.common.db.clock import to_datetime
 from services.common.db.engine import Database
 from services.common.db.mail import deliveries, subscribers
 from services.common.db.models import Delivery, Image, Order
-from services.common.db.orders import idempotency, images, orders, unowned_blobs
+from services.common.db.orders import idempotency, images, orders
 from services.common.db.orders.orders import Snapshot
 from services.common.domain.errors import Busy, FailedPrecondition, InvalidArgument, NotFound, Violation
-from services.common.domain.orders import DeliveryState, ImageState, OrderState, blob_prefix, result_key
+from services.common.domain.follow_up import FollowUp
+from services.common.domain.orders import DeliveryState, ImageState, OrderState, result_key
 from services.common.domain.spec import Format
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
-from services.common.infra.messages import send_email
 from services.common.infra.tokens import BadToken, Tokens
-from services.common.refilling import refill_waiting
+from services.common.use_cases.after_commit import AfterCommit
+from services.common.use_cases.order_lifecycle import OrderLifecycle, make_lifecycle
 
 MAX_PAGE = 1000
 
@@ -84,35 +85,45 @@ class UseCases:
     mail_cooldown: float = 0.0
     """Seconds between two requests for an order's results by mail."""
 
+    @property
+    def lifecycle(self) -> OrderLifecycle:
+        """How orders are cancelled and deleted."""
+        return make_lifecycle(self.database, self.blobs, self.broker, window=self.window)
+
+    @property
+    def after_commit(self) -> AfterCommit:
+        """What is done after a commit."""
+        return self.lifecycle.after_commit
+
     def status(self, order_id: UUID) -> Snapshot:
         """How an order stands."""
         with self.database.read() as session:
-            return orders.snapshot(session, order_id)
+            return orders.get_snapshot(session, order_id)
 
     def status_with_images(self, order_id: UUID) -> Changed:
         """How an order and its first 1,000 images stand; one more if there are more."""
         with self.database.read() as session:
-            snapshot = orders.snapshot(session, order_id)
-            return Changed(snapshot, images.page(session, order_id, limit=MAX_PAGE + 1))
+            snapshot = orders.get_snapshot(session, order_id)
+            return Changed(snapshot, images.list_images(session, order_id, limit=MAX_PAGE + 1))
 
     def list_images(self, order_id: UUID, *, after: int, limit: int, state: ImageState | None) -> list[Image]:
         """A page of an order's images."""
         with self.database.read() as session:
-            orders.snapshot(session, order_id)
-            return images.page(session, order_id, after=after, limit=limit, state=state)
+            orders.get_snapshot(session, order_id)
+            return images.list_images(session, order_id, after=after, limit=limit, state=state)
 
     def changes(self, order_id: UUID, after_revision: int) -> Changed:
         """How an order stands, and its images that changed since."""
         with self.database.read() as session:
-            snapshot = orders.snapshot(session, order_id)
+            snapshot = orders.get_snapshot(session, order_id)
             if snapshot.order.revision <= after_revision:
                 return Changed(snapshot, ())
-            return Changed(snapshot, images.changed_since(session, order_id, after_revision))
+            return Changed(snapshot, images.list_changed(session, order_id, after_revision))
 
     def revisions(self, order_ids: Sequence[UUID]) -> dict[UUID, int]:
         """The revisions of orders, of those that there are."""
         with self.database.read() as session:
-            return orders.revisions(session, order_ids)
+            return orders.get_revisions(session, order_ids)
 
     def send_images(
         self, order_id: UUID, *, principal: str, request_id: UUID | None, when_ready: bool
@@ -125,8 +136,10 @@ class UseCases:
                 raise NotFound("order", str(order_id))
             if request_id:
                 fingerprint = hashlib.sha256(f"{order_id} {when_ready}".encode()).hexdigest()
-                request = idempotency.Request(principal, "SendImages", request_id, fingerprint)
-                if earlier := idempotency.answered(session, request):
+                request = idempotency.IdempotentRequest(
+                    principal=principal, method="SendImages", request_id=request_id, fingerprint=fingerprint
+                )
+                if earlier := idempotency.get_answer(session, request):
                     delivery = session.get(Delivery, earlier)
                     if delivery is None:
                         raise NotFound("delivery", str(earlier))
@@ -136,10 +149,9 @@ class UseCases:
                 self._refuse_too_soon(session, order_id)
                 delivery = _ask(session, order, emails, when_ready=when_ready)
             if request_id:
-                idempotency.remember(session, request, delivery.id)
+                idempotency.insert_answer(session, request, delivery.id)
             count = deliveries.email_count(session, delivery.id)
-        self.broker.send(map(send_email, emails))
-        self.broker.announce(order_id)
+        self.after_commit(FollowUp(email_ids=emails, changed_order_ids=[order_id]))
         return delivery, count
 
     def _refuse_too_soon(self, session: Session, order_id: UUID) -> None:
@@ -156,10 +168,10 @@ class UseCases:
     def results(self, order_id: UUID, image_ids: Sequence[UUID]) -> Results:
         """The results that can be fetched: those asked for, or all."""
         with self.database.read() as session:
-            snapshot = orders.snapshot(session, order_id)
+            snapshot = orders.get_snapshot(session, order_id)
             if snapshot.order.state == OrderState.EXPIRED:
                 raise FailedPrecondition("EXPIRED", f"orders/{order_id}", "the order has expired: its results are gone")
-            found = images.page(session, order_id, limit=snapshot.order.total)
+            found = images.list_images(session, order_id, limit=snapshot.order.total)
         done = [image for image in found if image.state == ImageState.SUCCEEDED]
         # Named among all that are done, so that a name does not depend on which are asked for.
         names = result_names((image.filename, Format(image.format or "")) for image in done)
@@ -181,23 +193,12 @@ class UseCases:
 
     def cancel(self, order_id: UUID) -> Snapshot:
         """Cancel what has not ended."""
-        with self.database.write() as session:
-            orders.cancel(session, order_id)
-        self.broker.announce(order_id, ended=True)
-        self.blobs.delete_prefix(f"{blob_prefix(order_id)}source/")
-        refill_waiting(self.database, self.broker, self.window)
+        self.lifecycle.cancel(order_id)
         return self.status(order_id)
 
     def delete(self, order_id: UUID) -> None:
         """Delete an order and all that belongs to it."""
-        with self.database.write() as session:
-            orders.delete_order(session, order_id)
-            unowned_blobs.disown(session, order_id)
-        self.broker.announce(order_id, ended=True)
-        self.blobs.delete_prefix(blob_prefix(order_id))
-        with self.database.write() as session:
-            unowned_blobs.removed(session, order_id)
-        refill_waiting(self.database, self.broker, self.window)
+        self.lifecycle.delete(order_id)
 
     def subscribe(self, *, email: str, email_key: str, locale: str, confirm: bool) -> None:
         """Subscribe an address, or ask its owner to confirm."""
@@ -206,7 +207,7 @@ class UseCases:
                 session, email=email, email_key=email_key, locale=locale, confirm=confirm
             )
         if confirmation:
-            self.broker.send([send_email(confirmation)])
+            self.after_commit(FollowUp(email_ids=[confirmation]))
 
     def confirm_subscription(self, token: str) -> None:
         """Confirm with the token of an e-mail."""
@@ -224,7 +225,7 @@ class UseCases:
         with self.database.write() as session:
             goodbye = subscribers.unsubscribe(session, email_key=email_key)
         if goodbye:
-            self.broker.send([send_email(goodbye)])
+            self.after_commit(FollowUp(email_ids=[goodbye]))
 
     def unsubscribe_token(self, token: str) -> None:
         """End a subscription by the token of an e-mail."""

@@ -10,7 +10,7 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
 
-from services.common.domain.orders import RETRIABLE
+from services.common.domain.retries import RETRIABLE
 from services.web.newsletter.pages import read_fields
 from services.web.operator.gate import Gate, Operator, done
 

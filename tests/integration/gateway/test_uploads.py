@@ -127,7 +127,7 @@ def test_an_upload_that_was_given_up_stores_no_order(intake: Intake) -> None:
         async with receiving(intake, "me", "BlurOrder", CHECKED, 1) as upload:
             await take_in(upload)
             with intake.database.write() as session:
-                (order_id,) = unowned_blobs.give_up(session, silent_seconds=-1, limit=9)
+                (order_id,) = unowned_blobs.list_removable(session, silent_seconds=-1, limit=9)
             intake.blobs.delete_prefix(f"orders/{order_id}/")
             await upload.commit()
 

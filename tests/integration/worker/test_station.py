@@ -122,7 +122,7 @@ def test_a_pause_survives_a_broker_without_its_data(
 def test_a_worker_says_that_it_lives_until_it_ends(database: Database, worker: dramatiq.Worker) -> None:
     def listed() -> list[tuple[str, int, bool]]:
         with database.read() as session:
-            return [(row.queue, row.slots, alive) for row, alive in workers.workers(session)]
+            return [(row.queue, row.slots, alive) for row, alive in workers.list_workers(session)]
 
     worker.start()
     assert listed() == [(BLUR_QUEUE, 2, True), (MAIL_QUEUE, 1, True)]
@@ -135,7 +135,7 @@ def test_a_worker_says_that_it_lives_until_it_ends(database: Database, worker: d
 
 def test_a_worker_that_was_killed_is_forgotten_after_a_day(database: Database, worker: dramatiq.Worker) -> None:
     with database.write() as session:
-        workers.register(session, uuid4(), BLUR_QUEUE, host="gone", pid=1, version="0", slots=1)
+        workers.insert_worker(session, uuid4(), BLUR_QUEUE, host="gone", pid=1, version="0", slots=1)
         session.execute(update(WorkerSeen).values(seen_at=WorkerSeen.seen_at - 86_401_000_000))
     worker.start()
     with database.read() as session:

@@ -20,7 +20,8 @@ FOREVER = 3600.0
 def changed(revision: int, *images: int) -> Changed:
     """An order at a revision, with images (by position) that changed at it."""
     order = Order(id=ORDER, revision=revision)
-    return Changed(Snapshot(order, 0, (), 0), [Image(id=UUID(int=n), position=n, revision=revision) for n in images])
+    snapshot = Snapshot(order=order, running=0, deliveries=(), read_at=0)
+    return Changed(snapshot, [Image(id=UUID(int=n), position=n, revision=revision) for n in images])
 
 
 def positions(found: Changed | None) -> Sequence[tuple[int, int]]:
