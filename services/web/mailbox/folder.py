@@ -113,7 +113,7 @@ class EmailFolder:
     def newest(self) -> list[Email]:
         """The newest first, so many."""
         names = sorted((path.name for path in self._folder.iterdir() if _NAME.fullmatch(path.name)), key=_number)
-        return [email for name in names[: -MOST_LISTED - 1 : -1] if (email := self.find(name))]
+        return [stored for name in names[: -MOST_LISTED - 1 : -1] if (stored := self.find(name))]
 
     def find(self, name: str) -> Email | None:
         """An e-mail by its folder's name."""
