@@ -46,7 +46,7 @@ class Order(Base):
 class Image(Base):
     """An image of an order.
 
-    QUEUED with `enqueued_at`: sent to the broker; without: waits for a place in the order's window, or for `not_before`.
+    QUEUED with `enqueued_at`: sent to the broker; without: waits for room in the order's window, or for `not_before`.
     RUNNING: `owner` may work on it until `lease_until`.
     """
 

@@ -119,6 +119,10 @@ def claim(session: Session, image_id: UUID, *, lease_seconds: float) -> ImageCla
     return claimed
 
 
+def _claim_next(session: Session, order: Order, lease_seconds: float) -> ImageClaim | None:
+    return _claim(session, order, _CLAIM_NEXT, {"own_id": order.id}, lease_seconds)
+
+
 def _claim(
     session: Session, order: Order, how: Update, which: Mapping[str, object], lease_seconds: float
 ) -> ImageClaim | None:
@@ -154,8 +158,7 @@ def finish(
 ) -> EndedClaim | None:
     """End an image, and with its last image the order; None, without changes, if the claim was lost.
 
-    Args:
-        next_lease: Also claim the order's next image for so many seconds, unless an image of another order is enqueued.
+    With `next_lease`, in seconds, the order's next image is claimed too, unless an image of another order is enqueued.
     """
     if (order := orders.lock(session, claimed.order_id)) is None:
         return None
@@ -182,11 +185,10 @@ def finish(
     if emails is not None:
         follow_up = FollowUp(email_ids=emails, ended_order_ids=[order.id], window_freed=True)
         return EndedClaim(follow_up=follow_up, image_state=ended, reason=reason)
-    if next_lease is not None:
-        # In the place of the one that has ended. The window is refilled after the last image of the time slice.
-        if next_claim := _claim(session, order, _CLAIM_NEXT, {"own_id": order.id}, next_lease):
-            follow_up = FollowUp(changed_order_ids=[order.id])
-            return EndedClaim(follow_up=follow_up, image_state=ended, reason=reason, next_claim=next_claim)
+    # In the place of the image that has ended. The window is refilled after the last image of the time slice.
+    if next_lease is not None and (next_claim := _claim_next(session, order, next_lease)):
+        follow_up = FollowUp(changed_order_ids=[order.id])
+        return EndedClaim(follow_up=follow_up, image_state=ended, reason=reason, next_claim=next_claim)
     return EndedClaim(follow_up=_refill(session, order, window), image_state=ended, reason=reason)
 
 
@@ -209,9 +211,8 @@ def release(
 ) -> EndedClaim | None:
     """Release an image for a later attempt, or end it after too many; None if the claim was lost.
 
-    Args:
-        crashed: Whether the child process died while it worked on the image.
-        counted: Whether the attempt counts; it does not if a dependency was unavailable.
+    `crashed`: the child process died while it worked on the image. An attempt is not `counted` if a dependency was
+    unavailable.
     """
     crashes = claimed.crashes + crashed
     if crashes >= MAX_CRASHES:

@@ -44,8 +44,7 @@ class OrderTrace:
 def list_orders(session: Session, which: OrderFilter, *, before: tuple[int, UUID] | None, limit: int) -> list[Snapshot]:
     """Return a page of orders without their deliveries, the newest first.
 
-    Args:
-        before: Creation time and id of the last order of the page before.
+    `before`: creation time and id of the last order of the page before.
     """
     query = pages.page(select(Order), Order.created_at, Order.id, after=before, limit=limit, descending=True)
     if which.states:
