@@ -18,6 +18,7 @@ from services.common.domain.errors import ConfigurationError, NotFound
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
 from services.common.infra.messages import MAIL_QUEUE, MAILING_QUEUE
+from services.common.infra.rate_limiter import RateLimiter
 from services.common.infra.tokens import Tokens
 from services.mailer.mailing import SendMailing
 from services.mailer.smtp.rate_limit import TokenBucket
@@ -325,7 +326,7 @@ def test_a_mailer_that_stops_gives_back_what_it_has_not_begun(
                 stopping.set()
             return super().send(envelope)
 
-    bucket = TokenBucket(queues.client, "sink", None, stopping)
+    bucket = TokenBucket(RateLimiter(queues.client), "sink", None, stopping)
     make_bulk_mailer(batch=20, bucket=bucket, line=Stopping)(mailing_id)
     assert states(database, mailing_id) == {"SENT": 4, "QUEUED": 16}
     assert {row.attempts for row in emails_of(database, mailing_id=mailing_id, state="QUEUED")} == {0}
@@ -385,7 +386,7 @@ def test_a_mailing_whose_text_cannot_be_read_is_not_ordered(database: Database, 
 
 
 def test_the_rate_holds_over_all_mailers_and_order_emails_pass(queues: Broker) -> None:
-    buckets = [TokenBucket(queues.client, "sink", 50, threading.Event()) for _ in range(2)]
+    buckets = [TokenBucket(RateLimiter(queues.client), "sink", 50, threading.Event()) for _ in range(2)]
     taken: list[float] = []
 
     def take(bucket: TokenBucket) -> None:
@@ -407,7 +408,7 @@ def test_the_rate_holds_over_all_mailers_and_order_emails_pass(queues: Broker) -
 
 
 def test_emails_that_somebody_waits_for_have_a_limit_too(queues: Broker) -> None:
-    bucket = TokenBucket(queues.client, "sink", 10, threading.Event())
+    bucket = TokenBucket(RateLimiter(queues.client), "sink", 10, threading.Event())
     taken = [bucket._take(10, bulk=False) for _ in range(40)]
     assert 21 <= taken.count(0.0) <= 30
     assert taken[-1] > 0
