@@ -194,7 +194,7 @@ def run(folder: Path, count: int, kill_seconds: float, seed: int, database_url: 
         queues = broker.connect(valkey.url, MAIL_QUEUE, MAILING_QUEUE)
         fleet = Fleet(environment, folder / "log")
         try:
-            kept = _watch(fleet, database, queues, environment, count=count, kill_seconds=kill_seconds, choose=choose)
+            kept = _watch(fleet, database, queues, count=count, kill_seconds=kill_seconds, choose=choose)
         finally:
             fleet.stop()
             database.close()
@@ -206,7 +206,6 @@ def _watch(
     fleet: Fleet,
     database: Database,
     queues: broker.Broker,
-    environment: dict[str, str],
     *,
     count: int,
     kill_seconds: float,

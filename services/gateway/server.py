@@ -74,7 +74,7 @@ async def serve(settings: GatewaySettings) -> AsyncIterator[int]:
         database = Database(settings.database_url, pool_size=settings.gateway_threads)
         stack.callback(database.close)
         migrations.check(database)
-        queues = broker.connect(settings.broker_url, BLUR_QUEUE, MAIL_QUEUE, hasty=True)
+        queues = broker.connect(settings.broker_url, BLUR_QUEUE, MAIL_QUEUE, fail_fast=True)
         blobs = BlobStore(settings.blob_url)
         offload = Offload(settings.gateway_threads)
         stack.callback(offload.close)

@@ -13,7 +13,7 @@ from services.common.infra.leases import Leases
 from services.common.infra.messages import MAIL_QUEUE, MAILING_QUEUE
 from services.common.infra.rate_limiter import RateLimiter
 from services.common.infra.tokens import Tokens
-from services.common.infra.worker_control import Station
+from services.common.infra.worker_control import WorkerControl
 from services.mailer.actors import register
 from services.mailer.content.drafting import Drafting
 from services.mailer.content.parts import archive_capacity
@@ -79,7 +79,9 @@ def setup() -> None:
     run_operator_job = RunOperatorJob(database, queues, operator, lambda: list(concerns(settings)), connections)
     register(queues, send_email, send_mailing, run_operator_job)
     queues.add_middleware(_Lifecycle(settings, leases, database, stopping))
-    queues.add_middleware(Station(database, queues, {MAIL_QUEUE: settings.mailer_threads, MAILING_QUEUE: connections}))
+    queues.add_middleware(
+        WorkerControl(database, queues, {MAIL_QUEUE: settings.mailer_threads, MAILING_QUEUE: connections})
+    )
     dramatiq.set_broker(queues)
 
 

@@ -38,6 +38,6 @@ def measure(database: Database, broker: Broker) -> None:
     for what, count in measured.waiting.items():
         _WAITING.labels(what).set(count)
     for queue in (BLUR_QUEUE, MAIL_QUEUE, MAILING_QUEUE):
-        _MESSAGES.labels(queue).set(broker.depth(queue))
+        _MESSAGES.labels(queue).set(sum(broker.depths(queue)))
     _OLDEST.labels(BLUR_QUEUE).set(measured.oldest_image)
     _OLDEST.labels(MAIL_QUEUE).set(measured.oldest_email)
