@@ -11,7 +11,7 @@ from services.blur_worker.children import ChildCrashed, Children
 from services.blur_worker.outcomes import Again, Done, Outcome, count, told
 from services.blur_worker.scratch import Scratch
 from services.blur_worker.turn import Turn
-from services.common.db.engine import Database, patiently
+from services.common.db.engine import Database, retry_unavailable
 from services.common.db.orders import images
 from services.common.db.orders.blob_cleanup import surplus_keys
 from services.common.db.orders.images import EndedClaim, Failure, ImageClaim, Success
@@ -76,7 +76,7 @@ class BlurImage:
         begin = time.monotonic()
         outcome = self._work(claim, begun)
         with metrics.stage("record"):
-            ended = patiently(partial(self._record, claim, outcome, turn))
+            ended = retry_unavailable(partial(self._record, claim, outcome, turn))
         following = ended.next_claim if ended else None
         if following:
             turn.hold(following)

@@ -9,7 +9,7 @@ from functools import partial
 from threading import Event
 from uuid import UUID
 
-from services.common.db.engine import Database, patiently
+from services.common.db.engine import Database, retry_unavailable
 from services.common.db.mail import batches, emails, mailings, subscribers
 from services.common.db.mail.batches import Batch, Go, Reader
 from services.common.domain.errors import Reason, Unavailable
@@ -125,7 +125,7 @@ class _Run:
         metrics.email_done(reader.claim.kind, what, time.monotonic() - begin)
         # What was sent must be written down however long that takes: whoever comes after us would send it again.
         patience = SURELY_SECONDS if isinstance(outcome, Sent) else 8.0
-        patiently(partial(self._record, reader, outcome), patience)
+        retry_unavailable(partial(self._record, reader, outcome), patience)
         self._outcomes[what] += 1
         if isinstance(outcome, Again):
             self._put_off += 1

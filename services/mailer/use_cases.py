@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from services.common.db.engine import Database, patiently
+from services.common.db.engine import Database, retry_unavailable
 from services.common.db.mail import deliveries, emails, subscribers
 from services.common.db.mail.emails import EmailClaim
 from services.common.domain.errors import Reason, Unavailable
@@ -63,7 +63,7 @@ class SendEmail:
             outcome = self._work(claim)
             # What was sent must be written down however long that takes: whoever comes after us would send it again.
             patience = SURELY_SECONDS if isinstance(outcome, Sent) else 8.0
-            recorded = patiently(partial(self._record, claim, outcome), patience)
+            recorded = retry_unavailable(partial(self._record, claim, outcome), patience)
         if recorded:
             self._announce(claim, ended=True)
         seconds, what = round(time.monotonic() - begin, 4), told(outcome)

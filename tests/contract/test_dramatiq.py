@@ -90,8 +90,6 @@ def test_the_worker_asks_the_broker_for_its_consumers() -> None:
 def test_the_command_line_takes_our_arguments() -> None:
     given = "module:setup --processes=1 --threads=3 --worker-shutdown-timeout=1000 --skip-logging --queues one two"
     arguments = cli.make_argument_parser().parse_args(given.split())  # type: ignore[no-untyped-call]
-        ["module:setup", "--processes=1", "--threads=3", "--worker-shutdown-timeout=1000", "--skip-logging", "--queues", "one", "two"]
-    )
     assert (arguments.broker, arguments.processes, arguments.threads) == ("module:setup", 1, 3)
     assert (arguments.worker_shutdown_timeout, arguments.skip_logging) == (1000, True)
     assert arguments.queues == ["one", "two"]

@@ -1,6 +1,6 @@
 """Services of the version before (revision 0006) and of this one on the same rows of PostgreSQL, during an upgrade."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import product
 from typing import Any, ClassVar
 from uuid import UUID, uuid4
@@ -118,7 +118,7 @@ def state(database: Database, order_id: UUID) -> str | None:
 
 
 def test_unowned_blobs_mean_the_same_to_both_versions_whichever_wrote_last(database: Database) -> None:
-    versions = (OldVersion(database), NewVersion(database))
+    versions: Sequence[OldVersion | NewVersion] = (OldVersion(database), NewVersion(database))
     for began, went_on, ended, removed, removed_again in product(versions, repeat=5):
         for end in ("fail", "disown"):
             order_id = uuid4()
@@ -144,7 +144,7 @@ def test_unowned_blobs_mean_the_same_to_both_versions_whichever_wrote_last(datab
 
 
 def test_uploads_of_either_version_are_adopted_or_fall_silent_for_both(database: Database) -> None:
-    versions = (OldVersion(database), NewVersion(database))
+    versions: Sequence[OldVersion | NewVersion] = (OldVersion(database), NewVersion(database))
     for began, other in product(versions, repeat=2):
         adopted, silent = uuid4(), uuid4()
         for order_id in (adopted, silent):

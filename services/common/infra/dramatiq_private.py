@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 import redis
-from dramatiq import Message
+from dramatiq import Message, MessageProxy
 from dramatiq.brokers.redis import RedisBroker, _RedisConsumer
 from dramatiq.common import current_millis
 
@@ -34,7 +34,7 @@ def fetched_key(broker: RedisBroker, queue: str) -> str:
     return f"{broker.namespace}:__acks__.{broker.broker_id}.{queue}"
 
 
-def redis_id(message: Message[Any]) -> bytes:
+def redis_id(message: Message[Any] | MessageProxy) -> bytes:
     """Return the id under which a message is stored."""
     return str(message.options[_MESSAGE_ID]).encode()
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from imageblur.v1 import blur_service_pb2 as pb
 
-from services.common.archive.entries import MEDIA_TYPE, NAME, receipt_entry, result_entry
+from services.common.archive.entries import MEDIA_TYPE, NAME, result_entry, summary_entry
 from services.common.archive.stored_zip import Checksums, Entry, StoredZip
 from services.common.domain.errors import InvalidArgument, Violation
 from services.common.domain.spec import Format
@@ -91,7 +91,7 @@ class Downloads:
             )
             for result in results.done
         ]
-        entries += [receipt_entry(name, content) for name, content in results.receipt()]
+        entries += [summary_entry(name, content) for name, content in results.receipt()]
         whole = StoredZip(entries, results.ordered_at, self._checksums)
         start = pb.FileStart(
             filename=NAME,

@@ -5,7 +5,7 @@ import threading
 import pytest
 from sqlalchemy import text
 
-from services.common.db.engine import Database, patiently
+from services.common.db.engine import Database, retry_unavailable
 from services.common.db.orders import orders
 from services.common.domain.errors import Unavailable
 from tests.integration.db.conftest import Place
@@ -45,4 +45,4 @@ def test_an_outcome_is_recorded_through_a_short_absence_of_the_database() -> Non
             raise error
         return "recorded"
 
-    assert patiently(write) == "recorded"
+    assert retry_unavailable(write) == "recorded"
