@@ -45,7 +45,7 @@ _BUSY = {
     "BYTES_IN_FLIGHT": "busy",
     "MAIL_COOLDOWN": "just_sent",
     "QUEUE_FULL": "busy",
-    "RATE_LIMITED": "busy",
+    "RATE_LIMIT_EXCEEDED": "busy",
     "TOO_MANY_CALLS": "busy",
 }
 """Reasons for which nothing is wrong but the moment."""
@@ -62,13 +62,13 @@ def problem_of(error: Exception) -> Problem:  # noqa: C901 - a table
             return Problem(error.status_code, "bad_request" if error.status_code < 500 else "internal")
         case NotFound():
             return Problem(404, "no_order")
-        case InvalidArgument(reason="BAD_TOKEN"):
+        case InvalidArgument(reason="INVALID_TOKEN"):
             return Problem(400, "bad_token")
         case InvalidArgument(violations=[first, *_]) if first.field == "order_id":
             return Problem(404, "no_order")
         case InvalidArgument():
             return Problem(400, "bad_request")
-        case FailedPrecondition(reason="EXPIRED"):
+        case FailedPrecondition(reason="ORDER_EXPIRED"):
             return Problem(410, "expired")
         case FailedPrecondition():
             return Problem(409, "not_now")

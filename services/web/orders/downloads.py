@@ -100,7 +100,7 @@ class Downloads:
             with translated():
                 first = await anext(parts, None)
         except InvalidArgument as error:
-            raise error if error.reason == "BAD_TOKEN" else Told(NOT_FOUND) from None
+            raise error if error.reason == "INVALID_TOKEN" else Told(NOT_FOUND) from None
         if first is None or first.WhichOneof("part") != "file":
             raise Told(NOT_FOUND)
         return first.file, parts

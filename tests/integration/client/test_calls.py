@@ -92,7 +92,7 @@ def _too_early() -> Failure:
         type="ORDER_STATE", subject=f"orders/{ORDER_ID}", description="3 of 40 images are done"
     )
     detail = error_details_pb2.PreconditionFailure(violations=[violation])
-    return failure(grpc.StatusCode.FAILED_PRECONDITION, "the order has not finished", "NOT_FINISHED", detail)
+    return failure(grpc.StatusCode.FAILED_PRECONDITION, "the order has not finished", "ORDER_NOT_FINISHED", detail)
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,7 @@ def test_files_get_the_usual_permissions(server: ScriptedServer, client: Client,
 
 
 def test_no_folder_is_made_for_an_order_that_is_refused(server: ScriptedServer, client: Client, tmp_path: Path) -> None:
-    server.on("DownloadImages", failure(grpc.StatusCode.FAILED_PRECONDITION, "the order has expired", "EXPIRED"))
+    server.on("DownloadImages", failure(grpc.StatusCode.FAILED_PRECONDITION, "the order has expired", "ORDER_EXPIRED"))
 
     with pytest.raises(FailedPrecondition):
         client.download(ORDER_ID, tmp_path / "out")

@@ -295,7 +295,7 @@ def test_crawling_messages_hold_up_large_ones_only_and_not_for_long(
         error = stalled()
         assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
         assert "did not arrive within 4 seconds" in (error.details() or "")
-        assert reason(error) == "STALLED"
+        assert reason(error) == "READ_TIMEOUT"
         eventually(lambda: budgets[-1].reserved == 0)
         assert gateway.blur.BlurOrder(large(1000)).order.order_id
 

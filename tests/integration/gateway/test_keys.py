@@ -94,7 +94,7 @@ def test_without_a_key_nothing_is_answered_but_health_and_reflection(locked: Gat
         (locked.subscription.Subscribe, subscription_service_pb2.SubscribeRequest(email="a@example.org")),
     ):
         error = refused(grpc.StatusCode.UNAUTHENTICATED, call, request)
-        assert reason(error) == "KEY_REQUIRED"
+        assert reason(error) == "API_KEY_REQUIRED"
     health = health_pb2_grpc.HealthStub(locked.channel)
     serving = health_pb2.HealthCheckResponse.SERVING
     assert health.Check(health_pb2.HealthCheckRequest()).status == serving  # type: ignore[attr-defined]
@@ -117,7 +117,7 @@ def test_what_is_no_key_opens_nothing(locked: Gateway, authorization: str) -> No
     def call(request: pb.GetLimitsRequest) -> object:
         return locked.blur.GetLimits(request, metadata=(("authorization", authorization),))
 
-    assert reason(refused(grpc.StatusCode.UNAUTHENTICATED, call, LIMITS)) == "KEY_NOT_VALID"
+    assert reason(refused(grpc.StatusCode.UNAUTHENTICATED, call, LIMITS)) == "API_KEY_INVALID"
 
 
 def test_two_keys_at_once_open_nothing(locked: Gateway, make: Make) -> None:
@@ -127,7 +127,7 @@ def test_two_keys_at_once_open_nothing(locked: Gateway, make: Make) -> None:
     def call(request: pb.GetLimitsRequest) -> object:
         return locked.blur.GetLimits(request, metadata=bearer("another") + bearer(key))
 
-    assert reason(refused(grpc.StatusCode.UNAUTHENTICATED, call, LIMITS)) == "KEY_NOT_VALID"
+    assert reason(refused(grpc.StatusCode.UNAUTHENTICATED, call, LIMITS)) == "API_KEY_INVALID"
 
 
 def test_a_key_opens_and_a_revoked_one_soon_does_not_on_any_gateway(
@@ -143,7 +143,7 @@ def test_a_key_opens_and_a_revoked_one_soon_does_not_on_any_gateway(
             call = with_key(gateway.blur.GetLimits, key)
             error = eventually(partial(refused_now, call))
             assert error
-            assert reason(error) == "KEY_NOT_VALID"
+            assert reason(error) == "API_KEY_INVALID"
 
 
 def key_id_of(session: Any, key: str) -> UUID:
@@ -170,7 +170,7 @@ def test_an_expired_key_opens_nothing(
     monkeypatch.setattr(key_cache, "REFRESH_SECONDS", 3600.0)
     error = eventually(lambda: refused_now(with_key(locked.blur.GetLimits, key)))
     assert error
-    assert reason(error) == "KEY_NOT_VALID"
+    assert reason(error) == "API_KEY_INVALID"
 
 
 def test_a_rotated_key_is_the_same_caller_and_the_former_one_ends(
@@ -195,7 +195,7 @@ def test_a_rotated_key_is_the_same_caller_and_the_former_one_ends(
     known(locked, newest)
     for key in (former, new):
         assert reason(refused(grpc.StatusCode.UNAUTHENTICATED, with_key(locked.blur.GetLimits, key), LIMITS)) == (
-            "KEY_NOT_VALID"
+            "API_KEY_INVALID"
         )
 
 
@@ -251,7 +251,7 @@ def test_nothing_of_a_stranger_s_message_is_read(locked: Gateway) -> None:
             yield pb.StreamBlurOrderRequest(chunk=bytes(1 << 20))
 
     error = refused(grpc.StatusCode.UNAUTHENTICATED, locked.blur.StreamBlurOrder, images())
-    assert reason(error) == "KEY_REQUIRED"
+    assert reason(error) == "API_KEY_REQUIRED"
     assert sent < 100
     assert locked.files() == []
 
@@ -264,13 +264,13 @@ def test_while_keys_cannot_be_read_nobody_is_called_a_stranger(
     monkeypatch.setattr(key_cache, "TRUST_SECONDS", -3600.0)
     for sent in (key, new_key()):
         refused(grpc.StatusCode.UNAVAILABLE, with_key(locked.blur.GetLimits, sent), LIMITS)
-    assert reason(refused(grpc.StatusCode.UNAUTHENTICATED, locked.blur.GetLimits, LIMITS)) == "KEY_REQUIRED"
+    assert reason(refused(grpc.StatusCode.UNAUTHENTICATED, locked.blur.GetLimits, LIMITS)) == "API_KEY_REQUIRED"
 
 
 def test_a_wrong_key_is_refused_where_none_is_needed(gateway: Gateway) -> None:
     gateway.blur.GetLimits(LIMITS)
     call = with_key(gateway.blur.GetLimits, new_key())
-    assert reason(refused(grpc.StatusCode.UNAUTHENTICATED, call, LIMITS)) == "KEY_NOT_VALID"
+    assert reason(refused(grpc.StatusCode.UNAUTHENTICATED, call, LIMITS)) == "API_KEY_INVALID"
 
 
 def test_keys_are_in_no_log_and_in_no_row(

@@ -77,7 +77,7 @@ def rotate(session: Session, audit_context: AuditContext, key_id: UUID, *, keep_
     """
     row, time = _locked(session, key_id), _time(session)
     if row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= time):
-        raise FailedPrecondition("KEY_ENDED", f"apiKeys/{key_id}", "the key was revoked or has expired: make a new one")
+        raise FailedPrecondition("API_KEY_INACTIVE", f"apiKeys/{key_id}", "the key was revoked or has expired: make a new one")
     key = api_keys.new_key()
     row.former_digest, row.former_until = (row.digest, time + keep_seconds * SECOND) if keep_seconds else (None, None)
     row.digest, row.hint, row.rotated_at = api_keys.digest(key), api_keys.hint(key), time
