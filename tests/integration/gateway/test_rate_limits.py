@@ -21,7 +21,7 @@ from services.common.db.models import Order
 from services.common.domain.api_keys import Role
 from services.common.domain.errors import Busy
 from services.gateway.rpc import key_cache
-from services.gateway.rpc.callers import Call, Caller
+from services.gateway.rpc.callers import Caller, CurrentCall
 from services.gateway.rpc.rate_limits import Rate, RateLimits
 from services.gateway.settings import GatewaySettings
 from tests.integration.gateway.conftest import Gateway, running
@@ -143,4 +143,4 @@ def test_callers_without_a_key_are_counted_by_host() -> None:
         ("ipv6:%5B2001:db8::1%5D:50000", "ipv6:%5B2001:db8::1%5D"),
         ("unix:", "unix"),
     ):
-        assert Call(anonymous, peer).counted_as == counted
+        assert CurrentCall(anonymous, peer, "BlurOrder").rate_limit_key == counted

@@ -262,7 +262,7 @@ def test_without_a_database_nothing_is_accepted(
 def test_a_database_that_stalls_is_noticed_soon(
     gateway: Gateway, database: Database, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(thread_pool, "ANSWER_SECONDS", 1)
+    monkeypatch.setattr(thread_pool, "TIMEOUT_SECONDS", 1)
     processes = [psutil.Process(postgres_server.pid)]
     processes += processes[0].children(recursive=True)
     for process in processes:
