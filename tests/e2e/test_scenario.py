@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from imageblur_client import Client, FailedPrecondition, InputFile
+from imageblur_client import Client, FailedPreconditionError, InputFile
 from PIL import Image, ImageChops, ImageFilter, ImageStat
 
 from services.stack.background import BackgroundStack
@@ -63,7 +63,7 @@ def test_a_file_that_is_no_image_fails_alone_and_the_email_says_so(stack: Backgr
 
 def test_mail_before_the_end_is_refused_with_the_progress(client: Client) -> None:
     order = client.order("early@example.org", [PHOTOGRAPHS / "hubble_deep_field.jpg"] * 20)
-    with pytest.raises(FailedPrecondition, match="of 20 images"):
+    with pytest.raises(FailedPreconditionError, match="of 20 images"):
         client.send(order.order_id)
     client.delete(order.order_id)
 

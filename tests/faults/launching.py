@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from unittest.mock import patch
 
-from imageblur_client.channel import NOTHING, Security
+from imageblur_client.channel import NO_SECURITY, Security
 
 from services.common.db.access import api_keys
 from services.common.db.access.audit import AuditContext
@@ -114,7 +114,7 @@ def running_fleet(
             database=database,
             store=store,
             small_disk=small_disk,
-            security=Security(key=_make_key(database), ca_file=authority.roots) if authority else NOTHING,
+            security=Security(key=_make_key(database), ca_file=authority.roots) if authority else NO_SECURITY,
         )
         for line in (broker, worker_broker, smtp, between):
             if line:

@@ -1,4 +1,4 @@
-"""Errors as lines on stderr and as exit codes."""
+"""Prints errors on stderr and maps them to exit codes."""
 
 import enum
 import sys
@@ -9,17 +9,17 @@ import typer.core
 
 from imageblur_client.cli.text import plain, seconds
 from imageblur_client.errors import (
-    AccessDenied,
-    FailedPrecondition,
+    AccessDeniedError,
+    FailedPreconditionError,
     ImageBlurClientError,
-    InvalidArgument,
-    NotFound,
-    TryAgain,
+    InvalidArgumentError,
+    NotFoundError,
+    RetryableError,
 )
 
 
 class ExitCode(enum.IntEnum):
-    """What the process says to its parent; documented in this package's docstring and in --help."""
+    """The exit codes, documented in this package's docstring and in --help."""
 
     OK = 0
     NOT_ALL_SUCCEEDED = 1
@@ -32,22 +32,22 @@ class ExitCode(enum.IntEnum):
 
 
 _BY_ERROR: tuple[tuple[type[ImageBlurClientError], ExitCode], ...] = (
-    (InvalidArgument, ExitCode.REFUSED),
-    (FailedPrecondition, ExitCode.REFUSED),
-    (AccessDenied, ExitCode.REFUSED),
-    (NotFound, ExitCode.NOT_FOUND),
-    (TryAgain, ExitCode.TRY_AGAIN),
+    (InvalidArgumentError, ExitCode.REFUSED),
+    (FailedPreconditionError, ExitCode.REFUSED),
+    (AccessDeniedError, ExitCode.REFUSED),
+    (NotFoundError, ExitCode.NOT_FOUND),
+    (RetryableError, ExitCode.TRY_AGAIN),
 )
 
 
 def exit_code(error: ImageBlurClientError) -> ExitCode:
-    """The exit code for an error."""
+    """Return the exit code for an error."""
     return next((code for kind, code in _BY_ERROR if isinstance(error, kind)), ExitCode.OTHER)
 
 
 def error_lines(error: ImageBlurClientError) -> Iterator[str]:
-    """The error in one line, or in one for each field that is wrong."""
-    if isinstance(error, InvalidArgument) and error.violations:
+    """Yield the error as one line, or as one for each invalid field."""
+    if isinstance(error, InvalidArgumentError) and error.violations:
         for violation in error.violations:
             yield f"{violation.field}: {violation.description} ({error.code.name})"
         return
@@ -62,31 +62,31 @@ def error_lines(error: ImageBlurClientError) -> Iterator[str]:
 
 
 def file_error_line(error: OSError) -> str:
-    """An OSError about a file, as `cat.png: No such file or directory`."""
+    """Return a file error as `cat.png: No such file or directory`."""
     reason = error.strerror or str(error) or type(error).__name__
     return f"{error.filename}: {reason}" if error.filename is not None else reason
 
 
-def complain(line: str) -> None:
-    """Says one line on stderr."""
+def print_error(line: str) -> None:
+    """Print one line on stderr."""
     print(f"imageblur: {plain(line)}", file=sys.stderr)
 
 
 class CommandGroup(typer.core.TyperGroup):
-    """Turns what commands raise on purpose into lines and exit codes."""
+    """Prints the errors of commands and exits with their codes."""
 
     def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
-        """Runs the command."""
+        """Run the command."""
         try:
             return super().invoke(ctx)
         except ImageBlurClientError as error:
             for line in error_lines(error):
-                complain(line)
+                print_error(line)
             raise typer.Exit(exit_code(error)) from error
         except BrokenPipeError:
-            raise  # The reader of stdout went away: typer knows what to do.
+            raise  # typer handles a closed stdout
         except OSError as error:
-            complain(file_error_line(error))
+            print_error(file_error_line(error))
             raise typer.Exit(ExitCode.OTHER) from error
         except KeyboardInterrupt as error:
             raise typer.Exit(ExitCode.INTERRUPTED) from error

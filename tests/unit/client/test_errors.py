@@ -7,51 +7,51 @@ import pytest
 import typer.core
 import typer.main
 from imageblur_client.cli import app
-from imageblur_client.cli.failures import ExitCode, error_lines, exit_code, file_error_line
+from imageblur_client.cli.errors import ExitCode, error_lines, exit_code, file_error_line
 from imageblur_client.errors import (
-    AccessDenied,
-    BrokenDownload,
-    FailedPrecondition,
+    AccessDeniedError,
+    BrokenDownloadError,
+    FailedPreconditionError,
+    FieldViolation,
     ImageBlurClientError,
-    InvalidArgument,
-    NotFound,
-    ServerUnavailable,
-    TryAgain,
-    Violation,
+    InvalidArgumentError,
+    NotFoundError,
+    RetryableError,
+    ServerUnavailableError,
 )
 from typer.testing import CliRunner
 
 
 def test_a_line_for_each_field() -> None:
-    violations = [Violation("images[2].data", "is empty"), Violation("order.email", "is missing")]
+    violations = [FieldViolation("images[2].data", "is empty"), FieldViolation("order.email", "is missing")]
 
-    assert list(error_lines(InvalidArgument("bad", violations=violations))) == [
+    assert list(error_lines(InvalidArgumentError("bad", violations=violations))) == [
         "images[2].data: is empty (INVALID_ARGUMENT)",
         "order.email: is missing (INVALID_ARGUMENT)",
     ]
 
 
 def test_one_line_for_everything_else() -> None:
-    early = FailedPrecondition("not finished", violations=[Violation("orders/1", "3 of 40 images are done")])
-    again = FailedPrecondition("3 of 40 images are done", violations=early.violations)
-    busy = TryAgain("busy", code=grpc.StatusCode.RESOURCE_EXHAUSTED, retry_after=0.5)
+    early = FailedPreconditionError("not finished", violations=[FieldViolation("orders/1", "3 of 40 images are done")])
+    again = FailedPreconditionError("3 of 40 images are done", violations=early.violations)
+    busy = RetryableError("busy", code=grpc.StatusCode.RESOURCE_EXHAUSTED, retry_after=0.5)
 
     assert list(error_lines(early)) == ["not finished; 3 of 40 images are done (FAILED_PRECONDITION)"]
     assert list(error_lines(again)) == ["3 of 40 images are done (FAILED_PRECONDITION)"]
     assert list(error_lines(busy)) == ["busy (RESOURCE_EXHAUSTED); try again in 0.5 s"]
-    assert list(error_lines(InvalidArgument("bad"))) == ["bad (INVALID_ARGUMENT)"]
+    assert list(error_lines(InvalidArgumentError("bad"))) == ["bad (INVALID_ARGUMENT)"]
 
 
 @pytest.mark.parametrize(
     ("error", "code"),
     [
-        (InvalidArgument("x"), 3),
-        (FailedPrecondition("x"), 3),
-        (NotFound("x"), 4),
-        (TryAgain("x"), 5),
-        (ServerUnavailable("x"), 5),
-        (AccessDenied("x"), 3),
-        (BrokenDownload("x"), 6),
+        (InvalidArgumentError("x"), 3),
+        (FailedPreconditionError("x"), 3),
+        (NotFoundError("x"), 4),
+        (RetryableError("x"), 5),
+        (ServerUnavailableError("x"), 5),
+        (AccessDeniedError("x"), 3),
+        (BrokenDownloadError("x"), 6),
         (ImageBlurClientError("x"), 6),
     ],
 )
@@ -79,7 +79,7 @@ def test_every_command_and_option_has_help() -> None:
     assert isinstance(admin, typer.core.TyperGroup)
     commands = [group, *group.commands.values(), *admin.commands.values()]
 
-    assert len(commands) == 13 + 24
+    assert len(commands) == 13 + 25
     assert [command.name for command in commands if not command.help] == []
     assert [parameter.name for command in commands for parameter in command.params if not vars(parameter)["help"]] == []
 

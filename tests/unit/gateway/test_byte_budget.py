@@ -6,10 +6,10 @@ import pytest
 
 from services.common.domain.errors import Busy
 from services.gateway.rpc import byte_budget
-from services.gateway.rpc.byte_budget import Budget
+from services.gateway.rpc.byte_budget import ByteBudget
 
 
-async def hold(limit: Budget, size: int, until: asyncio.Event, order: list[int] | None = None) -> None:
+async def hold(limit: ByteBudget, size: int, until: asyncio.Event, order: list[int] | None = None) -> None:
     async with limit.reserve(size):
         if order is not None:
             order.append(size)
@@ -23,7 +23,7 @@ async def settle() -> None:
 
 def test_room_is_handed_out_in_turn() -> None:
     async def run() -> None:
-        limit, first, others, order = Budget(10), asyncio.Event(), asyncio.Event(), list[int]()
+        limit, first, others, order = ByteBudget(10), asyncio.Event(), asyncio.Event(), list[int]()
         async with asyncio.TaskGroup() as group:
             group.create_task(hold(limit, 8, first))
             await settle()
@@ -42,7 +42,7 @@ def test_room_is_handed_out_in_turn() -> None:
 
 def test_what_a_message_does_not_need_is_given_back() -> None:
     async def run() -> None:
-        limit = Budget(10)
+        limit = ByteBudget(10)
         async with limit.reserve(9) as reservation:
             reservation.shrink(4)
             async with limit.reserve(6):
@@ -55,14 +55,14 @@ def test_what_a_message_does_not_need_is_given_back() -> None:
 
 
 def test_a_call_without_room_is_sent_away_and_those_behind_it_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(byte_budget, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(byte_budget, "WAIT_SECONDS", 0.05)
 
     async def run() -> None:
-        limit, done = Budget(10), asyncio.Event()
+        limit, done = ByteBudget(10), asyncio.Event()
         async with limit.reserve(5):
             large = asyncio.create_task(hold(limit, 6, done))
             await settle()
-            monkeypatch.setattr(byte_budget, "PATIENCE_SECONDS", 10)
+            monkeypatch.setattr(byte_budget, "WAIT_SECONDS", 10)
             small = asyncio.create_task(hold(limit, 5, done))
             with pytest.raises(Busy) as caught:
                 await large
@@ -78,7 +78,7 @@ def test_a_call_without_room_is_sent_away_and_those_behind_it_go_on(monkeypatch:
 
 def test_a_turn_may_come_to_a_call_that_has_just_been_cancelled() -> None:
     async def run() -> None:
-        limit, done = Budget(10), asyncio.Event()
+        limit, done = ByteBudget(10), asyncio.Event()
         async with limit.reserve(10):
             first, second = (asyncio.create_task(hold(limit, 10, done)) for _ in range(2))
             await settle()
@@ -94,7 +94,7 @@ def test_a_turn_may_come_to_a_call_that_has_just_been_cancelled() -> None:
 
 def test_a_call_cancelled_when_its_turn_has_come_gives_it_back() -> None:
     async def run() -> None:
-        limit, done = Budget(10), asyncio.Event()
+        limit, done = ByteBudget(10), asyncio.Event()
         async with limit.reserve(10):
             task = asyncio.create_task(hold(limit, 10, done))
             await settle()

@@ -1,18 +1,22 @@
-"""Following an order to its end."""
+"""Follows an order until it has finished."""
 
 import typer
 from imageblur.v1.order_pb2 import DeliveryState, Image, ImageState, Order, OrderState
 
-from imageblur_client.cli.failures import ExitCode
+from imageblur_client.cli.errors import ExitCode
 from imageblur_client.cli.progress import order_progress
 from imageblur_client.cli.render import as_dict, image_lines, json_line, order_lines
 from imageblur_client.client import Client
 
 
 def follow(client: Client, order_id: str, *, quiet: bool = False, as_json: bool = False) -> ExitCode:
-    """Watches until the order has finished and nothing is being mailed, then says how it went.
+    """Watch an order until it has finished and no delivery is open, print the result, and return the exit code.
 
-    quiet: only the exit code says it. as_json: each change is printed as it comes.
+    Args:
+        client: The client.
+        order_id: ID of the order.
+        quiet: Print nothing.
+        as_json: Print each change instead.
     """
     order = Order()
     failed: dict[str, Image] = {}
@@ -34,7 +38,7 @@ def follow(client: Client, order_id: str, *, quiet: bool = False, as_json: bool 
 
 
 def outcome(order: Order) -> ExitCode:
-    """The exit code for an order that has ended; of several mails the newest counts."""
+    """Return the exit code for a finished order; of several deliveries the newest counts."""
     mail_failed = order.deliveries and order.deliveries[0].state == DeliveryState.DELIVERY_STATE_FAILED
     if order.state != OrderState.ORDER_STATE_SUCCEEDED or mail_failed:
         return ExitCode.NOT_ALL_SUCCEEDED

@@ -2,7 +2,8 @@
 
 import pytest
 
-from services.gateway.operator.responses import percentile, redacted
+from services.gateway.operator.order_servicer import percentile
+from services.gateway.operator.redaction import redact
 
 
 @pytest.mark.parametrize(
@@ -16,7 +17,7 @@ from services.gateway.operator.responses import percentile, redacted
     ],
 )
 def test_addresses_are_hidden(text: str | None, shown: str) -> None:
-    assert redacted(text) == shown
+    assert redact(text) == shown
 
 
 def test_percentiles_are_values_that_there_were() -> None:

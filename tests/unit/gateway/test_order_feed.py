@@ -9,21 +9,23 @@ import pytest
 from services.common.db.models import Image, Order
 from services.common.db.orders.orders import Snapshot
 from services.common.domain.errors import NotFound, Unavailable
-from services.gateway.orders import feed as module
-from services.gateway.orders.feed import KEPT_CHANGES, Feed
-from services.gateway.orders.use_cases import Changed
+from services.gateway.orders import order_feed as module
+from services.gateway.orders.order_feed import KEPT_CHANGES, OrderFeed
+from services.gateway.orders.order_reader import OrderChanges
 
 ORDER = uuid4()
 FOREVER = 3600.0
 
 
-def changed(revision: int, *images: int) -> Changed:
+def changed(revision: int, *images: int) -> OrderChanges:
     """An order at a revision, with images (by position) that changed at it."""
     order = Order(id=ORDER, revision=revision)
-    return Changed(Snapshot(order, 0, (), 0), [Image(id=UUID(int=n), position=n, revision=revision) for n in images])
+    return OrderChanges(
+        Snapshot(order, 0, (), 0), [Image(id=UUID(int=n), position=n, revision=revision) for n in images]
+    )
 
 
-def positions(found: Changed | None) -> Sequence[tuple[int, int]]:
+def positions(found: OrderChanges | None) -> Sequence[tuple[int, int]]:
     assert found
     return [(image.position, image.revision) for image in found.images]
 
@@ -36,7 +38,7 @@ class Rows:
         self.reads: list[int] = []
         self.error: Exception | None = None
 
-    async def read(self, order_id: UUID, after: int) -> Changed:
+    async def read(self, order_id: UUID, after: int) -> OrderChanges:
         assert order_id == ORDER
         self.reads.append(after)
         if self.error:
@@ -63,19 +65,19 @@ def test_it_reads_only_when_hinted_and_waits_between(rows: Rows, monkeypatch: py
     monkeypatch.setattr(module, "GAP_SECONDS", FOREVER)
 
     async def run() -> None:
-        feed = Feed(ORDER, rows.read)
+        feed = OrderFeed(ORDER, rows.read)
         feed.start(1)
         await settle()
         assert rows.reads == []
         rows.change()
-        feed.hint(at_once=False)
+        feed.hint(urgent=False)
         await settle()
         assert (rows.reads, feed.revision) == ([1], 2)
         rows.change()
-        feed.hint(at_once=False)
+        feed.hint(urgent=False)
         await settle()
         assert rows.reads == [1], "read again within the gap"
-        feed.hint(at_once=True)
+        feed.hint(urgent=True)
         await settle()
         assert (rows.reads, feed.revision) == ([1, 2], 3)
         feed.close()
@@ -87,14 +89,14 @@ def test_an_end_is_told_with_what_came_just_before_it(rows: Rows, monkeypatch: p
     monkeypatch.setattr(module, "SETTLE_SECONDS", FOREVER)
 
     async def run() -> None:
-        feed = Feed(ORDER, rows.read)
+        feed = OrderFeed(ORDER, rows.read)
         feed.start(1)
         rows.change()
-        feed.hint(at_once=False)
+        feed.hint(urgent=False)
         await settle()
         assert rows.reads == []
         rows.change()
-        feed.hint(at_once=True)
+        feed.hint(urgent=True)
         await asyncio.wait_for(feed.wait_newer(2), 5)
         assert rows.reads == [1]
         feed.close()
@@ -106,11 +108,11 @@ def test_a_hint_in_the_gap_is_followed_after_it(rows: Rows, monkeypatch: pytest.
     monkeypatch.setattr(module, "GAP_SECONDS", 0.01)
 
     async def run() -> None:
-        feed = Feed(ORDER, rows.read)
+        feed = OrderFeed(ORDER, rows.read)
         feed.start(1)
         for _ in range(2):
             rows.change()
-            feed.hint(at_once=False)
+            feed.hint(urgent=False)
             await settle()
         await asyncio.wait_for(feed.wait_newer(2), 5)
         assert rows.reads == [1, 2]
@@ -121,11 +123,11 @@ def test_a_hint_in_the_gap_is_followed_after_it(rows: Rows, monkeypatch: pytest.
 
 def test_a_watcher_gets_all_that_it_missed_and_nothing_twice(rows: Rows) -> None:
     async def run() -> None:
-        feed = Feed(ORDER, rows.read)
+        feed = OrderFeed(ORDER, rows.read)
         feed.start(1)
         for revision in (2, 3, 4):
             rows.change()
-            feed.hint(at_once=True)
+            feed.hint(urgent=True)
             await asyncio.wait_for(feed.wait_newer(revision - 1), 5)
         assert positions(feed.since(1)) == [(2, 2), (3, 3), (4, 4)]
         assert positions(feed.since(3)) == [(4, 4)]
@@ -137,11 +139,11 @@ def test_a_watcher_gets_all_that_it_missed_and_nothing_twice(rows: Rows) -> None
 
 def test_a_watcher_that_is_too_far_behind_has_to_look_for_itself(rows: Rows) -> None:
     async def run() -> None:
-        feed = Feed(ORDER, rows.read)
+        feed = OrderFeed(ORDER, rows.read)
         feed.start(1)
         for revision in range(2, KEPT_CHANGES + 3):
             rows.change()
-            feed.hint(at_once=True)
+            feed.hint(urgent=True)
             await asyncio.wait_for(feed.wait_newer(revision - 1), 5)
         assert feed.since(1) is None
         assert len(positions(feed.since(2))) == KEPT_CHANGES
@@ -152,11 +154,11 @@ def test_a_watcher_that_is_too_far_behind_has_to_look_for_itself(rows: Rows) -> 
 
 def test_an_order_that_is_gone_sends_its_watchers_away(rows: Rows) -> None:
     async def run() -> None:
-        feed = Feed(ORDER, rows.read)
+        feed = OrderFeed(ORDER, rows.read)
         feed.start(1)
         waiting = [asyncio.create_task(feed.wait_newer(1)) for _ in range(3)]
         rows.error = NotFound("order", str(ORDER))
-        feed.hint(at_once=True)
+        feed.hint(urgent=True)
         assert all(isinstance(e, NotFound) for e in await asyncio.gather(*waiting, return_exceptions=True))
         with pytest.raises(NotFound):
             await feed.wait_newer(1)
@@ -168,16 +170,16 @@ def test_an_order_that_is_gone_sends_its_watchers_away(rows: Rows) -> None:
 @pytest.mark.parametrize("error", [Unavailable("away"), RuntimeError("a fault")])
 def test_a_reading_that_fails_is_made_up_for_at_the_next_hint(rows: Rows, error: Exception) -> None:
     async def run() -> None:
-        feed = Feed(ORDER, rows.read)
+        feed = OrderFeed(ORDER, rows.read)
         feed.start(1)
         waiting = asyncio.create_task(feed.wait_newer(1))
         rows.change()
         rows.error = error
-        feed.hint(at_once=True)
+        feed.hint(urgent=True)
         await settle()
         assert not waiting.done()
         rows.error = None
-        feed.hint(at_once=True)
+        feed.hint(urgent=True)
         await asyncio.wait_for(waiting, 5)
         feed.close()
 
@@ -187,14 +189,14 @@ def test_a_reading_that_fails_is_made_up_for_at_the_next_hint(rows: Rows, error:
 def test_an_image_that_changed_twice_is_told_as_it_is_now() -> None:
     answers = iter([changed(2, 7), changed(3, 7)])
 
-    async def read(_: UUID, __: int) -> Changed:
+    async def read(_: UUID, __: int) -> OrderChanges:
         return next(answers)
 
     async def run() -> None:
-        feed = Feed(ORDER, read)
+        feed = OrderFeed(ORDER, read)
         feed.start(1)
         for revision in (1, 2):
-            feed.hint(at_once=True)
+            feed.hint(urgent=True)
             await asyncio.wait_for(feed.wait_newer(revision), 5)
         assert positions(feed.since(1)) == [(7, 3)]
         feed.close()
