@@ -1,4 +1,4 @@
-"""One stack per data folder."""
+"""Allow one stack per data folder."""
 
 import fcntl
 import os
@@ -8,14 +8,14 @@ from services.stack.errors import StackError
 
 
 class FolderLock:
-    """A lock that ends with the process that holds it, however that ends."""
+    """A file lock that the kernel releases when its process ends, however it ends."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file = -1
 
-    def take(self) -> None:
-        """Take it or say who has it. Raises: StackError."""
+    def acquire(self) -> None:
+        """Lock the file. Raises: StackError with the pid of the stack that holds it."""
         file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -31,7 +31,7 @@ class FolderLock:
         self._file = file
 
     def release(self) -> bool:
-        """Let the next one in; False when it was not held. The file stays: removing it could let two in."""
+        """Unlock the file; return whether it was locked. The file stays: removing it could let two stacks in."""
         if self._file < 0:
             return False
         os.close(self._file)

@@ -1,11 +1,12 @@
-"""Asks until everything serves: `python -m services.stack.health GATEWAY [WEB]` exits 0 then, 1 after a minute.
+"""`python -m services.stack.readiness GATEWAY [WEB]`: wait until both serve. Exit with 0 then, with 1 after a minute.
 
-Both are addresses as host:port. What the gateway needs, it looks at itself; the web pages need the gateway.
+Both are host:port. The gateway checks its own dependencies; the web pages depend on the gateway.
 
-A program of its own, so that the supervisor never loads gRPC: a process that did should not fork.
+This is a program of its own because the supervisor forks, and a process that has loaded gRPC should not.
 
-Where the gateway speaks TLS, its certificate has to name that host. Its own file is root enough; for mutual TLS the
-variables of the command line `imageblur` say what certificate to show (IMAGEBLUR_CERT_FILE, IMAGEBLUR_CERT_KEY_FILE).
+If the gateway uses TLS, its certificate must name that host; the certificate file itself is trusted. For mutual TLS,
+the variables of the command line `imageblur` name the client certificate (IMAGEBLUR_CERT_FILE,
+IMAGEBLUR_CERT_KEY_FILE).
 """
 
 import asyncio
@@ -19,12 +20,12 @@ from grpc_health.v1 import health_pb2
 from services.common.infra.settings import Settings
 from services.stack.address import reachable, split_address
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 
 
 async def serves(channel: grpc.aio.Channel) -> bool:
-    """Whether a server says SERVING now."""
-    check = channel.unary_unary(  # the stubs know of no calls on HealthStub
+    """Return whether a server reports SERVING now."""
+    check = channel.unary_unary(  # the type stubs lack the calls of HealthStub
         "/grpc.health.v1.Health/Check",
         request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
         response_deserializer=health_pb2.HealthCheckResponse.FromString,
@@ -36,9 +37,9 @@ async def serves(channel: grpc.aio.Channel) -> bool:
     return answer.status == health_pb2.HealthCheckResponse.SERVING
 
 
-async def wait_until_serves(address: str, within: float = PATIENCE) -> bool:
-    """Ask until the answer is SERVING; False when it was not in time."""
-    # gRPC waits a second and more between attempts to connect; a service that starts is there sooner.
+async def wait_until_serves(address: str, within: float = TIMEOUT) -> bool:
+    """Poll until the server reports SERVING; return False if it does not within so many seconds."""
+    # By default gRPC waits a second and more between attempts to connect.
     options = [("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 100)]
     credentials = _credentials()
     target = reachable(address)
@@ -57,9 +58,9 @@ async def wait_until_serves(address: str, within: float = PATIENCE) -> bool:
 
 
 async def page_serves(address: str) -> bool:
-    """Whether the web pages answer now."""
+    """Return whether the web pages answer now."""
     parts = split_address(reachable(address))
-    assert parts, "pages have a port"
+    assert parts, "validated: a host and a port"
     try:
         async with asyncio.timeout(2.0):
             reader, writer = await asyncio.open_connection(*parts)
@@ -72,11 +73,11 @@ async def page_serves(address: str) -> bool:
 
 
 async def main(gateway: str, web: str | None = None) -> bool:
-    """Wait for both, a minute each."""
+    """Wait for both, a minute each; return whether both serve."""
     if not await wait_until_serves(gateway):
         return False
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             while web and not await page_serves(web):  # noqa: ASYNC110 - another process has no event
                 await asyncio.sleep(0.05)
     except TimeoutError:
@@ -84,7 +85,7 @@ async def main(gateway: str, web: str | None = None) -> bool:
     return True
 
 
-class _Tls(Settings):
+class _TlsSettings(Settings):
     tls_certificate: Path | None = None
     ca_file: Path | None = None
     cert_file: Path | None = None
@@ -92,8 +93,8 @@ class _Tls(Settings):
 
 
 def _credentials() -> grpc.ChannelCredentials | None:
-    """For a gateway that speaks TLS by the settings."""
-    tls = _Tls()
+    """Return the credentials for a gateway that uses TLS by the settings."""
+    tls = _TlsSettings()
     if tls.tls_certificate is None:
         return None
     files = (tls.ca_file or tls.tls_certificate, tls.cert_key_file, tls.cert_file)

@@ -1,49 +1,50 @@
-"""`python -m services.stack.mailbox`: an SMTP server on loopback that only keeps what it gets, to be looked into."""
+"""`python -m services.stack.embedded.mailbox`: an SMTP server on loopback that keeps e-mails in a Maildir."""
 
 import asyncio
+import mailbox
 import signal
 import sys
+from pathlib import Path
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from services.common.infra.startup import run
-from services.stack.data_folder import Places
+from services.stack.data_folder import DataFolder
 from services.stack.settings import StackSettings
-from services.stack.stored_emails import Emailbox
 
 LARGEST_EMAIL = 64 * 1024 * 1024
 
 
-class Keeper:
-    """Keeps every e-mail, one after the other, and answers when it is there to be read."""
+class MailboxHandler:
+    """Stores every e-mail that the server receives."""
 
-    def __init__(self, emailbox: Emailbox) -> None:
-        self._emailbox = emailbox
-        self._turn = asyncio.Lock()
+    def __init__(self, folder: Path) -> None:
+        for part in ("tmp", "new", "cur"):  # which Maildir creates only together with the folder
+            (folder / part).mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._maildir = mailbox.Maildir(folder)
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: ARG002, N802
-        """Keep an e-mail; the name is aiosmtpd's."""
-        content = envelope.content
-        assert isinstance(content, bytes), "the server does not decode"
-        recipients = [str(recipient) for recipient in envelope.rcpt_tos]
+        """Store an e-mail below its envelope as headers (RFC 5321 4.4, RFC 9228). aiosmtpd calls it by this name."""
+        assert isinstance(envelope.content, bytes), "the server does not decode"
+        headers = [f"Return-Path: <{envelope.mail_from or ''}>"]
+        headers += [f"Delivered-To: {recipient}" for recipient in envelope.rcpt_tos]
         try:
-            async with self._turn:
-                email = await asyncio.to_thread(self._emailbox.store, envelope.mail_from or "", recipients, content)
+            key = self._maildir.add("".join(f"{line}\r\n" for line in headers).encode() + envelope.content)
         except OSError as error:
-            print(f"an e-mail could not be kept: {error}")
-            return "452 4.3.1 the mailbox cannot keep it now"
-        # A local mailbox for looking into: here, unlike anywhere else, addresses are shown.
-        print(f"To: {', '.join(recipients)}  Subject: {email.subject}  {email.folder}")
-        return "250 2.0.0 kept"
+            print(f"cannot store an e-mail: {error}")
+            return "452 4.3.1 cannot store the e-mail now"
+        # Unlike a service's log, this one shows addresses: the mailbox is for the user of this machine.
+        print(f"e-mail for {', '.join(map(str, envelope.rcpt_tos))}: new/{key}")
+        return "250 2.0.0 stored"
 
 
-async def start_mailbox(emailbox: Emailbox, port: int) -> asyncio.Server:
-    """Listen on loopback; port 0 takes any free one. Raises: OSError."""
-    keeper = Keeper(emailbox)
+async def start_mailbox(folder: Path, port: int) -> asyncio.Server:
+    """Listen on loopback; port 0 takes a free one. Raises: OSError."""
+    handler = MailboxHandler(folder)
 
     def connection() -> SMTP:
         return SMTP(
-            keeper,
+            handler,
             data_size_limit=LARGEST_EMAIL,
             enable_SMTPUTF8=True,
             hostname="localhost",
@@ -54,24 +55,24 @@ async def start_mailbox(emailbox: Emailbox, port: int) -> asyncio.Server:
 
 
 async def serve(settings: StackSettings) -> None:
-    """Take e-mails until SIGTERM or Ctrl-C."""
+    """Receive e-mails until SIGTERM or Ctrl-C."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    folder = Places(settings.data_dir.absolute()).mailbox
-    server = await start_mailbox(Emailbox(folder), settings.mailbox_port)
-    print(f"listening on 127.0.0.1:{settings.mailbox_port}, keeping e-mails in {folder}")
+    folder = DataFolder(settings.data_dir.absolute()).mailbox
+    server = await start_mailbox(folder, settings.mailbox_port)
+    print(f"listening on 127.0.0.1:{settings.mailbox_port}, storing e-mails in {folder}")
     await stop.wait()
     server.close()
 
 
 def main() -> None:
-    """Serve; exits with 78 when a setting is wrong."""
+    """Serve. Exit with 78 if a setting is wrong."""
     settings = StackSettings.load()
     try:
         asyncio.run(serve(settings))
     except OSError as error:
-        sys.exit(f"the mailbox cannot listen or write: {error}")
+        sys.exit(f"the mailbox cannot listen or store: {error}")
 
 
 if __name__ == "__main__":

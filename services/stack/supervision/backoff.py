@@ -1,4 +1,4 @@
-"""How long to wait before a program that ended is started again."""
+"""Delay before a program that ended is restarted."""
 
 FIRST_DELAY = 0.5
 LONGEST_DELAY = 30.0
@@ -6,13 +6,13 @@ STEADY_AFTER = 60.0
 
 
 class Backoff:
-    """Doubles with every early end, and forgets once the program has lived a minute."""
+    """Doubles the delay with every early end; resets once the program has run for a minute."""
 
     def __init__(self) -> None:
         self._next = FIRST_DELAY
 
-    def after(self, lived: float) -> float:
-        """Seconds to wait after a program that lived so many seconds."""
+    def delay_after(self, lived: float) -> float:
+        """Return the seconds to wait after a program that ran for `lived` seconds."""
         if lived >= STEADY_AFTER:
             self._next = FIRST_DELAY
         delay = self._next

@@ -1,4 +1,4 @@
-"""One program, run in a process group of its own, with its lines told and its end awaited."""
+"""Run one program in a process group of its own, pass on its lines and wait for its end."""
 
 import asyncio
 import contextlib
@@ -10,16 +10,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from services.stack import groups
-from services.stack.output import LineSplitter
+from services.stack.supervision import process_groups
+from services.stack.terminal.output import LineSplitter
 
 
 @dataclass(frozen=True)
 class Program:
-    """Something to run.
+    """A command to run.
 
-    stop_stage: programs of a lower stage are stopped, and have ended, before the next ones are asked to.
-    grace: seconds from the polite request to the kill.
+    Attributes:
+        stop_stage: Programs of a lower stage have ended before those of a higher one get SIGTERM.
+        grace: Seconds from SIGTERM to SIGKILL.
     """
 
     name: str
@@ -29,12 +30,12 @@ class Program:
 
 
 def python_module(module: str, *arguments: str) -> tuple[str, ...]:
-    """The command that runs a module with this very Python, unbuffered."""
+    """Return the command that runs a module with this Python, unbuffered."""
     return (sys.executable, "-u", "-m", module, *arguments)
 
 
 class RunningProcess:
-    """A program that has been started. Made without awaiting, so no cancellation can lose the process."""
+    """A started program. The constructor does not await, so no cancellation can lose the process."""
 
     def __init__(self, program: Program, environment: Mapping[str, str], on_line: Callable[[str], None]) -> None:
         self.program = program
@@ -43,7 +44,7 @@ class RunningProcess:
         self._loop = asyncio.get_running_loop()
         self.started = self._loop.time()
         self._ended: asyncio.Future[int] = self._loop.create_future()
-        # A pipe of our own: asyncio's waits for the end of the output too, and that may be held by an orphan.
+        # Not asyncio's subprocess: it also waits for the end of the output, and an orphan may hold the pipe open.
         self._pipe, write_end = os.pipe()
         try:
             self._popen = subprocess.Popen(  # noqa: S603 - the programs are this project's own
@@ -65,46 +66,49 @@ class RunningProcess:
 
     @property
     def pid(self) -> int:
-        """Process id, and id of the group that it leads."""
+        """Return the process id, which is also the id of its group."""
         return self._popen.pid
 
     @property
     def lived(self) -> float:
-        """Seconds since the start."""
+        """Return the seconds since the start."""
         return self._loop.time() - self.started
 
     async def wait(self) -> int:
-        """Wait for the main process; the negative of a signal's number when that ended it."""
+        """Wait for the main process; return its exit code, or the negative number of the signal that ended it."""
         return await asyncio.shield(self._ended)
 
-    async def stop(self, hurry: asyncio.Event) -> bool:
-        """Ask the main process to end, wait, then end its whole group. False when it had to be killed.
+    async def stop(self, force: asyncio.Event) -> bool:
+        """Terminate the main process, then kill its group once it has ended, at the end of its grace or on `force`.
 
-        Only the main process is asked: Dramatiq's main passes the signal on, and a worker that gets a second one
-        does not hand its prefetched messages back.
+        Only the main process gets SIGTERM: Dramatiq's main passes it on, and a worker that gets a second one does
+        not return its prefetched messages.
+
+        Returns:
+            False if the main process had to be killed.
         """
         if not self._ended.done():
             self._popen.terminate()
-        hurried = asyncio.ensure_future(hurry.wait())
-        either: set[asyncio.Future[Any]] = {self._ended, hurried}
+        forced = asyncio.ensure_future(force.wait())
+        either: set[asyncio.Future[Any]] = {self._ended, forced}
         try:
             await asyncio.wait(either, timeout=self.program.grace, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            hurried.cancel()
-        by_itself = self._ended.done()
-        await self.end_group()
-        return by_itself
+            forced.cancel()
+        terminated = self._ended.done()
+        await self.kill_group()
+        return terminated
 
-    async def end_group(self) -> None:
-        """End everything in the group at once, tell its last lines and let go of it."""
-        if groups.kill_group(self.pid):
-            await asyncio.to_thread(groups.end_group, self.pid)
+    async def kill_group(self) -> None:
+        """Kill the group, pass on its last lines and close the pipe."""
+        if process_groups.kill_group(self.pid):
+            await asyncio.to_thread(process_groups.kill_group_and_wait, self.pid)
         await self.wait()
         self._close()
 
     def _collect(self) -> None:
         code = self._popen.wait()
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        with contextlib.suppress(RuntimeError):  # the loop is closed
             self._loop.call_soon_threadsafe(self._ended.set_result, code)
 
     def _read(self) -> None:

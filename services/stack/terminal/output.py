@@ -1,4 +1,4 @@
-"""One terminal for many programs: each line says whose it is."""
+"""Write the lines of many programs to one terminal, each with the name of its program."""
 
 import errno
 import os
@@ -11,7 +11,7 @@ _COLOURS = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)
 
 
 class Output:
-    """Writes lines with the name of their program, padded, in a colour of its own where a person is looking."""
+    """Prefixes each line with its program's padded name, in a colour of its own on a terminal."""
 
     def __init__(self, names: Iterable[str], stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stdout
@@ -21,14 +21,14 @@ class Output:
         self._coloured = self._stream.isatty() and not os.environ.get("NO_COLOR")
 
     def line(self, name: str, text: str) -> None:
-        """Write one line of a program's."""
+        """Write one line of a program."""
         prefix = f"{name:<{self._width}} |"
         if self._coloured:
             prefix = f"\033[{self._colours.get(name, 37)}m{prefix}\033[0m"
         self._write(f"{prefix} {text}\n")
 
-    def tell(self, text: str) -> None:
-        """Write the stack's own words, which may be several lines."""
+    def message(self, text: str) -> None:
+        """Write a message of the stack itself, of one line or several."""
         for line in text.splitlines():
             self.line(OWN_NAME, line)
 
@@ -39,15 +39,15 @@ class Output:
             self._stream.flush()
         except OSError as error:
             if error.errno == errno.ENOSPC:
-                return  # a line is lost with a full disk; there may be room for the next one
-            # Whoever read this has gone (`make run | head`); the services still have to be served, and stopped.
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self._stream.fileno())
-            os.close(nowhere)
+                return  # the line is lost; there may be space for the next one
+            # The reader has closed the pipe (`make run | head`); the services must still be supervised and stopped.
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, self._stream.fileno())
+            os.close(null)
 
 
 class LineSplitter:
-    """Cuts a stream of bytes into lines; a line without end is cut too, so that memory stays small."""
+    """Splits a stream of bytes into lines; cuts very long ones, so that memory stays bounded."""
 
     LONGEST = 64 * 1024
 
@@ -55,7 +55,7 @@ class LineSplitter:
         self._rest = b""
 
     def feed(self, data: bytes) -> list[str]:
-        """Take in bytes, and give the lines that are whole."""
+        """Add bytes and return the complete lines."""
         *lines, self._rest = (self._rest + data).split(b"\n")
         if len(self._rest) > self.LONGEST:
             lines.append(self._rest)
@@ -63,6 +63,6 @@ class LineSplitter:
         return [line.decode("utf-8", "replace").rstrip("\r") for line in lines]
 
     def end(self) -> list[str]:
-        """Give what is left without an end of line."""
+        """Return the remainder that has no line end."""
         rest, self._rest = self._rest, b""
         return [rest.decode("utf-8", "replace")] if rest else []

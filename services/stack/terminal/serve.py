@@ -1,4 +1,4 @@
-"""A stack at a terminal: from the first line to the exit code."""
+"""Serve a stack at a terminal until Ctrl-C: banner, signals, exit code."""
 
 import asyncio
 import contextlib
@@ -7,16 +7,16 @@ import signal
 from services.stack.address import reachable
 from services.stack.environment import web_url
 from services.stack.errors import StackError
-from services.stack.plan import Plan
+from services.stack.programs import StackPrograms
 from services.stack.settings import StackSettings
 from services.stack.stack import Stack
 
 
 def banner(stack: Stack) -> str:
-    """Where everything is, for the person who started it."""
-    settings, places = stack.settings, stack.places
-    mailbox = f"{settings.smtp_host} (your own relay)" if settings.smtp_host else str(places.mailbox)
-    # The client's own default needs no mention.
+    """Return the addresses of everything, for the person who started it."""
+    settings, data_folder = stack.settings, stack.data_folder
+    mailbox = f"{settings.smtp_host} (your own relay)" if settings.smtp_host else str(data_folder.mailbox)
+    # The client's own default address needs no option.
     default = settings.gateway_address == StackSettings.model_fields["gateway_address"].default
     server = "" if default else f"--server {reachable(settings.gateway_address)} "
     return f"""
@@ -26,61 +26,61 @@ ImageBlur is ready after {stack.startup_seconds:.1f} s:
 
   gateway   {settings.gateway_address} (gRPC)
   mailbox   {mailbox}
-  data      {places.data}
+  data      {data_folder.root}
 Order:      .venv/bin/imageblur {server}order --email you@example.org --watch photo.jpg
 Ctrl-C stops everything.
 """
 
 
 class Signals:
-    """SIGINT, SIGTERM and SIGHUP as events: the first asks to stop, the second to hurry."""
+    """SIGINT, SIGTERM and SIGHUP as events: the first one stops, the second one kills."""
 
     def __init__(self) -> None:
         self.stop = asyncio.Event()
-        self.hurry = asyncio.Event()
+        self.force = asyncio.Event()
 
     def listen(self) -> None:
-        """Take the signals over from now on."""
+        """Install the signal handlers."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, self._came)
+            loop.add_signal_handler(number, self._received)
 
-    def _came(self) -> None:
-        (self.hurry if self.stop.is_set() else self.stop).set()
+    def _received(self) -> None:
+        (self.force if self.stop.is_set() else self.stop).set()
 
 
-async def serve(settings: StackSettings, plan: Plan | None = None) -> int:
-    """Serve until a signal or a wrong setting; gives the exit code."""
-    stack = Stack(settings, plan)
+async def serve(settings: StackSettings, programs: StackPrograms | None = None) -> int:
+    """Serve until a signal or a wrong setting; return the exit code. Raises: StackError if no program can be chosen."""
+    stack = Stack(settings, programs)
     signals = Signals()
     signals.listen()
-    work = asyncio.create_task(_work(stack))
+    running = asyncio.create_task(_run(stack))
     stop = asyncio.create_task(signals.stop.wait())
-    await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
-    if work.done():
-        error = work.result()
-        stack.output.tell(str(error))
+    await asyncio.wait({running, stop}, return_when=asyncio.FIRST_COMPLETED)
+    if running.done():
+        error = running.result()
+        stack.output.message(str(error))
         code = error.exit_code
-        signals.stop.set()  # from here on, Ctrl-C means: hurry
+        signals.stop.set()  # from here on, Ctrl-C kills
     else:
-        stack.output.tell("stopping; Ctrl-C again ends everything at once")
+        stack.output.message("stopping; Ctrl-C again kills everything at once")
         code = 0
-    work.cancel()
+    running.cancel()
     stop.cancel()
     with contextlib.suppress(asyncio.CancelledError):
-        await work
+        await running
     began = asyncio.get_running_loop().time()
-    await stack.stop(signals.hurry)
+    await stack.stop(signals.force)
     if code == 0:
-        stack.output.tell(f"stopped after {asyncio.get_running_loop().time() - began:.1f} s")
+        stack.output.message(f"stopped after {asyncio.get_running_loop().time() - began:.1f} s")
     return code
 
 
-async def _work(stack: Stack) -> StackError:
+async def _run(stack: Stack) -> StackError:
     try:
         await stack.start()
         await stack.wait_ready()
-        stack.output.tell(banner(stack))
+        stack.output.message(banner(stack))
         return await stack.wait_broken()
     except StackError as error:
         return error
