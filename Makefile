@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 UV_VERSION := 0.13.8
 BIN := .venv/bin
-# Those with a Dockerfile, which installs the extra of the same name.
+# Each has an image with the extra of the same name (deploy/Dockerfile).
 SERVICES := gateway blur_worker mailer scheduler web
 
 .PHONY: help run demo mailing test test-unit test-faults test-indices chaos bench pictures screenshots fuzz lint format \

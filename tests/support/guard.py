@@ -1,6 +1,6 @@
 """Ends the servers of a test session even when pytest is killed: a small process that outlives it and tidies up.
 
-Run as a program it reads `+PID CREATE_TIME` and `-PID` lines; at the end of input it kills the trees and groups that are left.
+Run as a program it reads `+PID CREATE_TIME` and `-PID` lines; at the end of input kills what is left.
 """
 
 import atexit
@@ -16,7 +16,7 @@ _guard: subprocess.Popen[bytes] | None = None
 
 
 def protect(pid: int) -> None:
-    """Have the process, its group and its descendants killed when this one ends, however it ends. It must lead its group."""
+    """Kill the process, its descendants and its group when this one ends, however it ends. It must lead its group."""
     _tell(f"+{pid} {psutil.Process(pid).create_time()}\n")
 
 
