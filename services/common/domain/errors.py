@@ -95,7 +95,7 @@ class PermissionDenied(ImageBlurError):
 class Stalled(ImageBlurError):
     """The caller did not send in time."""
 
-    reason = "STALLED"
+    reason = "READ_TIMEOUT"
 
 
 class Unavailable(ImageBlurError):

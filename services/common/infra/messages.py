@@ -26,9 +26,9 @@ class OperatorJobKind(StrEnum):
     PREVIEW_MAILING = "PREVIEW_MAILING"
     """Request: `locale`. Answer: `subject`, `text`, `html`."""
     TEST_MAILING = "TEST_MAILING"
-    """Request: `address`, `locale`. Answer: `taken`, `outcome`, `conversation`."""
+    """Request: `address`, `locale`. Answer: `accepted`, `server_reply`, `transcript`."""
     CHECK_MAIL = "CHECK_MAIL"
-    """Request: `address`, `locale`. Answer: as of TEST_MAILING, and `concerns`."""
+    """Request: `address`, `locale`. Answer: as of TEST_MAILING, and `warnings`."""
 
 
 def blur_image(image_id: UUID) -> Message[None]:

@@ -61,7 +61,16 @@ class AfterCommit:
         with self.database.read() as session:
             waiting = windows.list_orders_to_refill(session, window=self.window, limit=BATCH)
         for order_id in waiting:
-            # A transaction for each: two that locked several orders at once could deadlock.
-            with self.database.write(durable=False) as session:
-                ids = windows.refill(session, order_id, self.window) if orders.lock(session, order_id) else []
-            self.broker.send(map(blur_image, ids))
+            self.refill_order(order_id)
+
+    def refill_order(self, order_id: UUID) -> None:
+        """Enqueue images of one order, as far as its share of the window allows.
+
+        Raises:
+            Unavailable: The database cannot be reached.
+        """
+        assert self.window
+        # A transaction for each order: two that locked several orders could deadlock.
+        with self.database.write(durable=False) as session:
+            ids = windows.refill(session, order_id, self.window) if orders.lock(session, order_id) else []
+        self.broker.send(map(blur_image, ids))

@@ -19,8 +19,8 @@ from services.common.domain.spec import BlurSpec
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
 from services.common.infra.messages import blur_image, send_email
-from services.common.infra.tokens import Tokens
-from services.gateway.orders.use_cases import UseCases
+from services.common.use_cases.order_lifecycle import OrderLifecycle, make_lifecycle
+from services.gateway.orders.delivery_requests import RequestDelivery
 from services.scheduler.sweep import Sweep
 from tests.integration.db.states.frail_broker import FrailBroker
 from tests.integration.db.states.invariants import IMAGE as IMAGE_ARROWS
@@ -53,9 +53,12 @@ class OrderMachine(RuleBasedStateMachine):
         self.rows = read_rows(database)
 
     @property
-    def use_cases(self) -> UseCases:
-        tokens = Tokens("a secret of tests only")
-        return UseCases(self.database, self.blobs, cast("Broker", self.broker), tokens, self.window)
+    def lifecycle(self) -> OrderLifecycle:
+        return make_lifecycle(self.database, self.blobs, cast("Broker", self.broker), window=self.window)
+
+    @property
+    def request_delivery(self) -> RequestDelivery:
+        return RequestDelivery(self.database, cast("Broker", self.broker), 0.0)
 
     @property
     def sweep(self) -> Sweep:
@@ -195,7 +198,7 @@ class OrderMachine(RuleBasedStateMachine):
     @rule(index=which)
     def cancel(self, index: int) -> None:
         order_id = nth(self.orders, index)
-        self.use_cases.cancel(order_id)
+        self.lifecycle.cancel(order_id)
         for known in self.known.values():
             if known.order_id == order_id and not known.end:
                 known.ended("CANCELLED")
@@ -204,7 +207,7 @@ class OrderMachine(RuleBasedStateMachine):
     @rule(index=which)
     def delete(self, index: int) -> None:
         order_id = nth(self.orders, index)
-        self.use_cases.delete(order_id)
+        self.lifecycle.delete(order_id)
         self.orders.remove(order_id)
         self.known = {image_id: known for image_id, known in self.known.items() if known.order_id != order_id}
 
