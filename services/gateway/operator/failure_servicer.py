@@ -95,7 +95,7 @@ def _parse_filter(filter_: operator_pb2.FailureFilter) -> failures.FailureFilter
             violations.add("filter.reason", f"{filter_.reason} is not a reason")
     violations.raise_if_any()
     order_id = parse_id(filter_.order_id, "filter.order_id") if filter_.order_id else None
-    return failures.FailureFilter(kind, reason, order_id)
+    return failures.FailureFilter(kind=kind, reason=reason, order_id=order_id)
 
 
 def _parse_ids(ids: Sequence[str], all_: bool) -> list[UUID] | None:

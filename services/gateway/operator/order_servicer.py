@@ -106,11 +106,11 @@ def _parse_filter(filter_: operator_pb2.OrderFilter, role: Role) -> order_lists.
             emails = sorted({*parse_email(filter_.email)})
     violations.raise_if_any()
     return order_lists.OrderFilter(
-        states,
-        emails,
-        filter_.principal,
-        _parse_time(filter_.from_time, "filter.from_time") if filter_.HasField("from_time") else None,
-        _parse_time(filter_.to_time, "filter.to_time") if filter_.HasField("to_time") else None,
+        states=states,
+        emails=emails,
+        principal=filter_.principal,
+        from_time=_parse_time(filter_.from_time, "filter.from_time") if filter_.HasField("from_time") else None,
+        to_time=_parse_time(filter_.to_time, "filter.to_time") if filter_.HasField("to_time") else None,
     )
 
 

@@ -58,7 +58,7 @@ class OrderMachine(RuleBasedStateMachine):
 
     @property
     def request_delivery(self) -> RequestDelivery:
-        return RequestDelivery(self.database, cast("Broker", self.broker), 0.0)
+        return RequestDelivery(self.database, self.lifecycle.after_commit, 0.0)
 
     @property
     def sweep(self) -> Sweep:
