@@ -44,7 +44,7 @@ def test_a_failed_image_is_retried(
     (*_, last) = client.watch(order_id)
     assert last.order.state == order_pb2.ORDER_STATE_SUCCEEDED
     page.goto(f"/operator/orders/{order_id}")
-    expect(page.locator(".flag.good")).to_be_visible()
+    expect(page.locator(".badge.good")).to_be_visible()
     expect(page.locator(".trace li")).to_have_count(4)
 
 
@@ -68,13 +68,13 @@ def test_a_queue_is_paused_and_resumed_while_the_page_tells_how_it_goes(
     try:
         queue.get_by_role("button", name="Pause").click()
         expect(page.get_by_role("status")).to_contain_text("paused")
-        expect(queue.locator(".flag")).to_have_text("Paused")
+        expect(queue.locator(".badge")).to_have_text("Paused")
         # The worker hears of it within half a second, and ends its turn; there is work for more than a second. The page
         # tells by itself.
         order = client.order("paused@example.org", [PHOTOGRAPHS / "rocket.jpg"] * 400)
         expect(queue.locator("dd").first).not_to_have_text("0")
         queue.get_by_role("button", name="Resume").click()
-        expect(queue.locator(".flag")).to_have_text("At work")
+        expect(queue.locator(".badge")).to_have_text("At work")
     finally:
         operator.ResumeQueue(pb.ResumeQueueRequest(queue="blur"))
     (*_, last) = client.watch(order.order_id)
@@ -96,7 +96,7 @@ def test_a_mailing_is_previewed_tried_and_run(page: Page, stack: BackgroundStack
     page.goto("/operator/mailings")
     page.fill("#email", "proof@example.org")
     page.get_by_role("button", name="Send a test").click()
-    expect(page.locator(".flag.good")).to_have_text("Taken")
+    expect(page.locator(".badge.good")).to_have_text("Taken")
     assert "proof@example.org" not in page.content()
     wait_for_emails(stack, "proof@example.org")
 
@@ -106,7 +106,7 @@ def test_a_mailing_is_previewed_tried_and_run(page: Page, stack: BackgroundStack
     expect(page.get_by_role("status")).to_have_text("The mailing is being sent.")
     wait_for_emails(stack, "steered@example.org", 2)
     # The page is refreshed by itself.
-    expect(page.locator(".mailings .flag").first).to_have_text("Done")
+    expect(page.locator(".mailings .badge").first).to_have_text("Done")
 
 
 def test_a_viewer_looks_and_may_not_act(page: Page, operator: OperatorServiceStub) -> None:
@@ -117,7 +117,7 @@ def test_a_viewer_looks_and_may_not_act(page: Page, operator: OperatorServiceStu
         expect(page.get_by_role("button", name=name)).to_have_count(0)
     expect(page.locator(".danger")).to_have_count(0)
     # Nor where the page is made to have the button of an administrator's.
-    page.evaluate("document.querySelector('.who form').action = '/operator/queues/mail/pause'")
+    page.evaluate("document.querySelector('.account form').action = '/operator/queues/mail/pause'")
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_role("heading", name="This is for administrators")).to_be_visible()
     assert not any(queue.paused for queue in operator.ListQueues(pb.ListQueuesRequest()).queues)

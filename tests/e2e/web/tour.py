@@ -123,7 +123,7 @@ class Tour:
         page.wait_for_function("[...document.querySelectorAll('.thumb img')].every(image => image.complete)")
 
     def _compare(self) -> None:
-        self.page.locator("a.look").first.click()
+        self.page.locator("a.compare-link").first.click()
         expect(self.page.locator("#compare-before")).to_be_visible()
         self.page.wait_for_function("document.getElementById('compare-before').complete")
 

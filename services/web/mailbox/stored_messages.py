@@ -1,0 +1,139 @@
+"""Messages in the local mailbox, which `services.stack.mailbox` writes: one folder each."""
+
+import email
+import email.policy
+import json
+import re
+from base64 import b64encode
+from collections.abc import Iterator
+from dataclasses import dataclass
+from email.message import EmailMessage, MIMEPart
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+MAX_LISTED = 100
+IMAGE_TYPES = {"image/png", "image/jpeg", "image/gif", "image/webp"}
+_NAME = re.compile(r"\d{4,}-[^/\\\0]{1,100}")
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """A part of a message that is a file. `number` counts all parts of the message."""
+
+    number: int
+    name: str
+    size: int
+
+
+class StoredMessage:
+    """A message in its folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.name = folder.name
+        self.envelope: dict[str, Any] = json.loads((folder / "envelope.json").read_text("utf-8"))
+
+    @cached_property
+    def message(self) -> EmailMessage:
+        """The parsed message."""
+        return email.message_from_bytes((self._folder / "email.eml").read_bytes(), policy=email.policy.default)
+
+    @cached_property
+    def headers(self) -> EmailMessage:
+        """The headers alone, so that a list does not read large attachments."""
+        with (self._folder / "email.eml").open("rb") as file:
+            head = file.read(64 << 10).partition(b"\r\n\r\n")[0]
+        return email.message_from_bytes(head, policy=email.policy.default)
+
+    @property
+    def subject(self) -> str:
+        """The subject on one line."""
+        return " ".join(str(self.headers["Subject"] or "").split())
+
+    @property
+    def sender(self) -> str:
+        """The From header."""
+        return str(self.headers["From"] or self.envelope.get("from", ""))
+
+    @property
+    def recipients(self) -> str:
+        """The recipients of the SMTP envelope."""
+        return ", ".join(self.envelope.get("to", ()))
+
+    @property
+    def time(self) -> str:
+        """The time of receipt (ISO 8601)."""
+        return str(self.envelope.get("time", ""))
+
+    @property
+    def text(self) -> str:
+        """The plain text body."""
+        return self._body("plain") or ""
+
+    @property
+    def html(self) -> str | None:
+        """The HTML body."""
+        return self._body("html")
+
+    @property
+    def attachments(self) -> list[Attachment]:
+        """The files, except images that the HTML shows."""
+        return [
+            Attachment(number, part.get_filename() or part.get_content_type(), len(content(part)))
+            for number, part in self.parts()
+            if part.is_attachment() or (part.get_filename() and not part["Content-ID"])
+        ]
+
+    def parts(self) -> Iterator[tuple[int, MIMEPart]]:
+        """Yield the leaf parts, numbered from 0."""
+        yield from enumerate(part for part in self.message.walk() if not part.is_multipart())
+
+    def part(self, number: int) -> MIMEPart | None:
+        """Return a leaf part by its number."""
+        return dict(self.parts()).get(number)
+
+    def inline_images(self) -> dict[str, str]:
+        """Return the images of the HTML as `data:` URLs by their Content-ID."""
+        return {
+            str(part["Content-ID"]).strip().strip("<>"): f"data:{kind};base64,{b64encode(content(part)).decode()}"
+            for _, part in self.parts()
+            if part["Content-ID"] and (kind := part.get_content_type()) in IMAGE_TYPES
+        }
+
+    def _body(self, subtype: str) -> str | None:
+        part = self.message.get_body((subtype,))
+        if part is None:
+            return None
+        try:
+            return content(part).decode(part.get_content_charset("utf-8"), "replace")
+        except LookupError:  # unknown charset
+            return content(part).decode("utf-8", "replace")
+
+
+class MessageFolder:
+    """All stored messages."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def newest(self) -> list[StoredMessage]:
+        """Return the newest messages, newest first."""
+        names = [path.name for path in self._folder.iterdir() if _NAME.fullmatch(path.name)]
+        names.sort(key=lambda name: int(name.partition("-")[0]), reverse=True)
+        return [message for name in names[:MAX_LISTED] if (message := self.find(name))]
+
+    def find(self, name: str) -> StoredMessage | None:
+        """Return a message by the name of its folder."""
+        if not _NAME.fullmatch(name):
+            return None
+        try:
+            return StoredMessage(self._folder / name)
+        except (OSError, ValueError):
+            return None
+
+
+def content(part: MIMEPart) -> bytes:
+    """Return the decoded content of a part."""
+    payload = part.get_payload(decode=True)
+    return payload if isinstance(payload, bytes) else b""
