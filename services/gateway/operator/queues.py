@@ -48,8 +48,8 @@ class OperatorQueues:
         """All queues."""
         with self.database.read() as session:
             pauses = workers.paused(session)
-            depths = {name: depths.depth(session, name) for name in QUEUES}
-        return [self._seen(name, depths[name], pauses) for name in QUEUES]
+            found = {name: depths.depth(session, name) for name in QUEUES}
+        return [self._seen(name, found[name], pauses) for name in QUEUES]
 
     def pause(self, audit_context: AuditContext, queue: str) -> QueueSeen:
         """Have workers leave a queue alone.
