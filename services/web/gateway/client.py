@@ -92,7 +92,12 @@ class GatewayClient(RpcCaller):
 
     async def unsubscribe(self, *, address: str | None = None, token: str | None = None) -> None:
         """End the subscription of an address, or the one that a token belongs to."""
-        await self.call(self._subscriptions.Unsubscribe, subscriptions.UnsubscribeRequest(email=address, token=token))
+        request = subscriptions.UnsubscribeRequest()
+        if address is not None:
+            request.email = address
+        else:
+            request.token = token or ""
+        await self.call(self._subscriptions.Unsubscribe, request)
 
     @asynccontextmanager
     async def _stream(

@@ -41,7 +41,7 @@ class StoredMessage:
 
     @cached_property
     def headers(self) -> EmailMessage:
-        """The headers alone, so that a list does not read large attachments."""
+        """Only the headers, for a list that does not read large attachments."""
         with (self._folder / "email.eml").open("rb") as file:
             head = file.read(64 << 10).partition(b"\r\n\r\n")[0]
         return email.message_from_bytes(head, policy=email.policy.default)

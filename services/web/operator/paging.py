@@ -33,6 +33,6 @@ class Pager:
         """The URL of the next page; None on the last page."""
         return self._url({"page": self.next_token}) if self.next_token else None
 
-    def _url(self, position: Mapping[str, str]) -> str:
+    def _url(self, position: dict[str, str]) -> str:
         query = urlencode({name: value for name, value in self.filters.items() if value} | position)
         return f"{HOME}{self.page}" + (f"?{query}" if query else "")

@@ -15,7 +15,8 @@ from services.web.http.problems import RETRY_SECONDS, Problem, ProblemError
 from services.web.http.templates import PageRenderer
 from services.web.orders import manifest as manifests
 from services.web.orders.manifest import Manifest
-from services.web.orders.multipart import BadForm, UploadedForm, read_form
+from services.web.orders.multipart import BadForm, read_form
+from services.web.orders.uploaded_form import UploadedForm
 from services.web.orders.uploads import CHUNK_BYTES
 from services.web.orders.violations import violation_messages
 

@@ -5,10 +5,7 @@ meanwhile. One temporary file for all of them needs one descriptor.
 """
 
 import tempfile
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
-from types import TracebackType
-from typing import IO, TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import anyio.to_thread
 from python_multipart.exceptions import MultipartParseError
@@ -16,6 +13,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
 from services.web.orders.body_reader import BodyReader
+from services.web.orders.uploaded_form import FormFile, UploadedForm
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks  # exists for type checkers only
@@ -31,42 +29,6 @@ class BadForm(ValueError):
     def __init__(self, reason: str, *, too_large: bool = False) -> None:
         super().__init__(reason)
         self.too_large = too_large
-
-
-@dataclass
-class FormFile:
-    """A file of the form, and its place in the temporary file."""
-
-    name: str
-    offset: int
-    size: int = 0
-
-
-@dataclass
-class UploadedForm:
-    """A received form."""
-
-    content: IO[bytes]
-    fields: dict[str, str] = field(default_factory=dict)
-    files: list[FormFile] = field(default_factory=list)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.content.close()
-
-    async def chunks(self, file: FormFile, size: int) -> AsyncIterator[bytes]:
-        """Yield the content of a file in chunks; the last chunk may be smaller."""
-        end = file.offset + file.size
-        for offset in range(file.offset, end, size):
-            yield await anyio.to_thread.run_sync(self._read, offset, min(size, end - offset))
-
-    def _read(self, offset: int, length: int) -> bytes:
-        self.content.seek(offset)
-        return self.content.read(length)
 
 
 async def read_form(request: Request, *, max_bytes: int, max_files: int) -> UploadedForm:

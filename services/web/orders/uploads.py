@@ -29,7 +29,7 @@ class OrderUploads:
         self._gateway = gateway
 
     async def check(self, request: Request) -> Response:
-        """Validate an order by its manifest alone."""
+        """Validate an order by its manifest only."""
         texts = texts_for(request)
         try:
             body = await BodyReader(request.stream()).read_all(manifests.MAX_BYTES)

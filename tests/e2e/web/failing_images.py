@@ -1,4 +1,4 @@
-"""An image that a worker gives up for a reason that may pass."""
+"""An image that fails for a temporary reason."""
 
 from uuid import UUID
 
@@ -17,15 +17,15 @@ from tests.e2e.conftest import PHOTOGRAPHS
 from tests.support.waiting import eventually
 
 
-def give_up(stack: BackgroundStack, client: Client, operator: OperatorServiceStub, email: str) -> str:
-    """The id of an order whose only image has crashed too often, as the statements of workers have it.
+def crash_image(stack: BackgroundStack, client: Client, operator: OperatorServiceStub, email: str) -> str:
+    """Return the id of an order whose only image has crashed too often.
 
-    The queue is paused meanwhile, or the stack's own worker would have blurred it.
+    The queue is paused meanwhile, so that the worker of the stack does not blur the image.
     """
     database = Database(f"sqlite:///{stack.places.database}")
     operator.PauseQueue(pb.PauseQueueRequest(queue="blur"))
     try:
-        order_id = eventually(lambda: _given_up(database, client, email), within=30)
+        order_id = eventually(lambda: _crash(database, client, email), within=30)
     finally:
         operator.ResumeQueue(pb.ResumeQueueRequest(queue="blur"))
         database.close()
@@ -33,8 +33,8 @@ def give_up(stack: BackgroundStack, client: Client, operator: OperatorServiceStu
     return order_id
 
 
-def _given_up(database: Database, client: Client, email: str) -> str | None:
-    """None where the worker, which hears of the pause within half a second, was sooner."""
+def _crash(database: Database, client: Client, email: str) -> str | None:
+    """Return None if the worker, which notices the pause within half a second, was faster."""
     order_id = client.order(email, [PHOTOGRAPHS / "rocket.jpg"]).order_id
     with database.write() as session:
         image_id = session.scalars(select(Image.id).where(Image.order_id == UUID(order_id))).one()

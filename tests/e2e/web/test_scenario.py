@@ -1,4 +1,4 @@
-"""The scenario of the product at its pages: with a mouse, without scripts, with nothing but a keyboard."""
+"""The main scenario in a browser: with a mouse, without scripts, with a keyboard only."""
 
 import io
 import re
@@ -33,7 +33,7 @@ def changed_box(before: Path, after: bytes) -> tuple[int, int, int, int] | None:
         return ImageChops.difference(original.convert("RGB"), blurred.convert("RGB")).getbbox()
 
 
-def test_the_whole_scenario(page: Page, stack: BackgroundStack) -> None:
+def test_with_a_mouse(page: Page, stack: BackgroundStack) -> None:
     # An order, with a region drawn on the first image.
     page.goto("/")
     page.set_input_files("#files", FILES)
@@ -72,8 +72,8 @@ def test_the_whole_scenario(page: Page, stack: BackgroundStack) -> None:
         assert archive.testzip() is None
         assert sum(name.startswith("blur_") for name in archive.namelist()) == 3
 
-    # The mail, which the page tells of without being loaded again; the e-mail in the mailbox.
-    page.get_by_role("button", name="Send to my e-mail").click()
+    # The delivery, which the page shows without a reload; the e-mail in the mailbox.
+    page.get_by_role("button", name="Send by e-mail").click()
     expect(page.locator(".delivery.sent")).to_be_visible()
     open_email(page, stack, "walker@example.org")
     with page.expect_download() as download:
@@ -82,22 +82,22 @@ def test_the_whole_scenario(page: Page, stack: BackgroundStack) -> None:
 
 
 def test_subscribe_confirm_newsletter_unsubscribe(page: Page, stack: BackgroundStack, client: Client) -> None:
-    page.goto("/mailing")
-    page.get_by_role("region").or_(page.locator("form[action='/mailing/subscribe']")).get_by_label("E-mail").fill(
+    page.goto("/newsletter")
+    page.get_by_role("region").or_(page.locator("form[action='/newsletter/subscribe']")).get_by_label("E-mail").fill(
         "reader@example.org"
     )
     page.get_by_role("button", name="Subscribe", exact=True).click()
-    expect(page.get_by_role("heading", name="Look into your mail")).to_be_visible()
+    expect(page.get_by_role("heading", name="Check your e-mail")).to_be_visible()
     email = open_email(page, stack, "reader@example.org")
     email.locator("a[href*='/confirm?']").first.click()
     expect(page.get_by_role("heading", name="Confirm your subscription")).to_be_visible()
-    # Looking at that page has subscribed nobody yet; a later e-mail to somebody else shows that the mailing is over.
+    # Opening that page has not subscribed anybody; a later e-mail to another address shows that the mailing is over.
     run_mailing(stack)
     client.subscribe("later@example.org")
     wait_for_emails(stack, "later@example.org")
     assert len(emails_to(stack, "reader@example.org")) == 1
-    page.get_by_role("button", name="Yes, subscribe me").click()
-    expect(page.get_by_role("heading", name="You are subscribed")).to_be_visible()
+    page.get_by_role("button", name="Confirm subscription").click()
+    expect(page.get_by_role("heading", name="Subscription confirmed")).to_be_visible()
     run_mailing(stack)
     email = open_email(page, stack, "reader@example.org", 2)
     email.locator("a[href*='/unsubscribe?']").first.click()
@@ -131,26 +131,26 @@ def test_without_scripts(visit: Any, stack: BackgroundStack) -> None:
     open_email(page, stack, "plain@example.org")
     page.go_back()
     page.go_back()
-    page.get_by_text("Delete now").click()
-    page.get_by_role("button", name="Yes, delete everything").click()
-    expect(page.get_by_role("heading", name="The order is deleted")).to_be_visible()
-    page.goto("/mailing")
-    page.locator("form[action='/mailing/subscribe'] [type=email]").fill("plain@example.org")
+    page.get_by_text("Delete order").click()
+    page.get_by_role("button", name="Delete permanently").click()
+    expect(page.get_by_role("heading", name="Order deleted")).to_be_visible()
+    page.goto("/newsletter")
+    page.locator("form[action='/newsletter/subscribe'] [type=email]").fill("plain@example.org")
     page.get_by_role("button", name="Subscribe", exact=True).click()
     email = open_email(page, stack, "plain@example.org", 2)
     email.locator("a[href*='/confirm?']").first.click()
-    page.get_by_role("button", name="Yes, subscribe me").click()
-    expect(page.get_by_role("heading", name="You are subscribed")).to_be_visible()
+    page.get_by_role("button", name="Confirm subscription").click()
+    expect(page.get_by_role("heading", name="Subscription confirmed")).to_be_visible()
 
 
-def test_a_wrong_form_without_scripts_comes_back_as_it_was(visit: Any) -> None:
+def test_an_invalid_form_without_scripts_keeps_its_values(visit: Any) -> None:
     page: Page = visit(java_script_enabled=False).page()
     page.goto("/")
     page.check("[name=effect][value=solid]", force=True)
     page.fill("#email", "ann@example.org")
     page.uncheck("[name=notify]")
     page.click("#submit")
-    expect(page.get_by_role("alert")).to_contain_text("Choose at least one image")
+    expect(page.get_by_role("alert")).to_contain_text("Add at least one image")
     expect(page.locator("#email")).to_have_value("ann@example.org")
     expect(page.locator("[name=effect][value=solid]")).to_be_checked()
     expect(page.locator("[name=notify]")).not_to_be_checked()
@@ -175,7 +175,7 @@ class Keyboard:
             self.page.keyboard.press(key)
 
 
-def test_with_nothing_but_a_keyboard(page: Page) -> None:
+def test_with_a_keyboard_only(page: Page) -> None:
     keys = Keyboard(page)
     page.goto("/")
     keys.tab_to(".skip")
@@ -217,4 +217,4 @@ def test_with_nothing_but_a_keyboard(page: Page) -> None:
     keys.press("Enter")
     keys.tab_to(".destructive")
     keys.press("Enter")
-    expect(page.get_by_role("heading", name="The order is deleted")).to_be_visible()
+    expect(page.get_by_role("heading", name="Order deleted")).to_be_visible()

@@ -1,4 +1,4 @@
-"""Pages of their own, as a process."""
+"""The pages as a process of their own."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ from tests.support.waiting import eventually
 
 @contextmanager
 def pages_without_gateway(settings: WebSettings) -> Iterator[str]:
-    """The pages when what they need is away; their address."""
+    """Serve pages whose gateway is unavailable; yields their address."""
     with _served(
         {"IMAGEBLUR_WEB_ADDRESS": settings.web_address, "IMAGEBLUR_GATEWAY_URL": "http://127.0.0.1:1"}
     ) as address:
@@ -22,8 +22,8 @@ def pages_without_gateway(settings: WebSettings) -> Iterator[str]:
 
 
 @contextmanager
-def pages_for_others(settings: WebSettings) -> Iterator[str]:
-    """The pages as they are where not only this machine reaches them; their address."""
+def public_pages(settings: WebSettings) -> Iterator[str]:
+    """Serve pages with a public URL; yields their address."""
     assert settings.public_url
     environment = {
         "IMAGEBLUR_WEB_ADDRESS": settings.web_address,

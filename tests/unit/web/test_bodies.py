@@ -9,7 +9,8 @@ from starlette.requests import Request
 
 from services.web.orders import multipart
 from services.web.orders.body_reader import BodyReader
-from services.web.orders.multipart import BadForm, UploadedForm, read_form
+from services.web.orders.multipart import BadForm, read_form
+from services.web.orders.uploaded_form import UploadedForm
 
 
 async def stream(*pieces: bytes) -> AsyncIterator[bytes]:
