@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 from services.web.gateway.client import GatewayClient
 from services.web.gateway.rpc import open_channels
 from services.web.http.assets import Assets, favicon
-from services.web.http.health import Health
+from services.web.http.health import HealthCheck
 from services.web.http.languages import choose_language
 from services.web.http.problems import ProblemError, ProblemPages
 from services.web.http.security import SecurityMiddleware
@@ -87,7 +87,7 @@ def _visitor_routes(gateway: GatewayClient, pages: PageRenderer, stopping: async
         Route("/confirm", newsletter.confirm, methods=["GET", "POST"]),
         Route("/unsubscribe", newsletter.unsubscribe, methods=["GET", "POST"]),
         Route("/language", choose_language, methods=["POST"]),
-        Route("/health", Health(gateway).check),
+        Route("/health", HealthCheck(gateway).check),
         Route("/favicon.ico", favicon),
         Mount("/static/{version}", Assets()),
     ]

@@ -10,8 +10,8 @@ from services.web.gateway.client import GatewayClient
 _log = log.get(__name__)
 
 
-class Health:
-    """Healthy if the gateway responds."""
+class HealthCheck:
+    """The pages are healthy if the gateway responds."""
 
     def __init__(self, gateway: GatewayClient) -> None:
         self._gateway = gateway
