@@ -176,10 +176,10 @@ def test_an_administrator_pauses_and_resumes_a_queue(guarded: Web, make: Make, d
 
 def test_forms_without_the_token_of_the_session_change_nothing(guarded: Web, make: Make, database: Database) -> None:
     ours, theirs = Browser(guarded), Browser(guarded)
-    stranger = ours.form_token()
+    signed_out = ours.form_token()
     ours.sign_in(make(Role.ADMIN)[1])
     theirs.sign_in(make(Role.ADMIN)[1])
-    for token in (None, "", "x", "ж", stranger, theirs.form_token("")):
+    for token in (None, "", "x", "ж", signed_out, theirs.form_token("")):
         assert ours.post("/queues/blur/pause", token).status == 403, token
     headers = {"Cookie": ours.cookie, "Sec-Fetch-Site": "cross-site"}
     assert guarded.request("POST", "/operator/queues/blur/pause", b"", headers).status == 403
