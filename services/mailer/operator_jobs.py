@@ -62,7 +62,7 @@ class RunOperatorJob:
             case OperatorJobKind.TEST_MAILING:
                 return _checked(self.operator.test_mailing(address, locale))
             case OperatorJobKind.CHECK_MAIL:
-                return {**_checked(self.operator.check(address, locale)), "concerns": self.concerns()}
+                return {**_checked(self.operator.check(address, locale)), "warnings": self.concerns()}
 
     def _run_mailing(self) -> UUID:
         until = datetime.now(UTC)
@@ -77,4 +77,8 @@ class RunOperatorJob:
 
 
 def _checked(checked: Checked) -> dict[str, Any]:
-    return {"taken": checked.taken, "outcome": checked.outcome, "conversation": list(checked.conversation)}
+    return {
+        "accepted": checked.taken,
+        "server_reply": checked.outcome,
+        "transcript": list(checked.conversation),
+    }

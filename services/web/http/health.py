@@ -1,6 +1,6 @@
 """The health check of the pages."""
 
-from imageblur_client.errors import AccessDenied
+from imageblur_client.errors import AccessDeniedError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -20,7 +20,7 @@ class HealthCheck:
         """Return 200 if the gateway responds; its error otherwise."""
         try:
             await self._gateway.limits()
-        except AccessDenied as error:
+        except AccessDeniedError as error:
             # Still 200: a restart of the pages would not change their key.
             _log.error("the gateway refused IMAGEBLUR_GATEWAY_KEY", error=str(error))
             return JSONResponse({"status": "refused by the gateway"})

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 from imageblur_client.errors import (
-    AccessDenied,
-    FailedPrecondition,
+    AccessDeniedError,
+    FailedPreconditionError,
     ImageBlurClientError,
-    InvalidArgument,
-    NotFound,
-    TryAgain,
+    InvalidArgumentError,
+    NotFoundError,
+    RetryableError,
 )
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -45,7 +45,7 @@ _OVERLOAD = {
     "BYTES_IN_FLIGHT": "busy",
     "MAIL_COOLDOWN": "email_cooldown",
     "QUEUE_FULL": "busy",
-    "RATE_LIMITED": "busy",
+    "RATE_LIMIT_EXCEEDED": "busy",
     "TOO_MANY_CALLS": "busy",
 }
 """Reasons of the gateway's temporary refusals."""
@@ -60,22 +60,22 @@ def problem_of(error: Exception) -> Problem:  # noqa: C901 - a table
             return NOT_FOUND
         case HTTPException():
             return Problem(error.status_code, "bad_request" if error.status_code < 500 else "internal")
-        case NotFound():
+        case NotFoundError():
             return Problem(404, "no_order")
-        case InvalidArgument(reason="BAD_TOKEN"):
+        case InvalidArgumentError(reason="INVALID_TOKEN"):
             return Problem(400, "bad_link")
-        case InvalidArgument(violations=[first, *_]) if first.field == "order_id":
+        case InvalidArgumentError(violations=[first, *_]) if first.field == "order_id":
             return Problem(404, "no_order")
-        case InvalidArgument():
+        case InvalidArgumentError():
             return Problem(400, "bad_request")
-        case FailedPrecondition(reason="EXPIRED"):
+        case FailedPreconditionError(reason="ORDER_EXPIRED"):
             return Problem(410, "expired")
-        case FailedPrecondition():
+        case FailedPreconditionError():
             return Problem(409, "conflict")
-        case TryAgain():
+        case RetryableError():
             retry = round(error.retry_after or RETRY_SECONDS)
             return Problem(503, _OVERLOAD.get(error.reason, "unavailable"), max(1, retry))
-        case AccessDenied():
+        case AccessDeniedError():
             return Problem(503, "unavailable")
         case _:
             return Problem(500, "internal")
@@ -87,11 +87,11 @@ def operator_status(error: ImageBlurClientError) -> int | None:
     Operators see the gateway's message. The key of a call is theirs, so a refusal is theirs too.
     """
     match error:
-        case AccessDenied():
+        case AccessDeniedError():
             return 403
-        case FailedPrecondition():
+        case FailedPreconditionError():
             return 409
-        case InvalidArgument():
+        case InvalidArgumentError():
             return 400
         case _:
             return None
@@ -106,7 +106,7 @@ class ProblemPages:
     async def __call__(self, request: Request, error: Exception) -> Response:
         """Log the error, and return the page or the JSON of its problem. Details of a fault are only in the log."""
         problem = problem_of(error)
-        if problem.status == 500 or isinstance(error, AccessDenied):
+        if problem.status == 500 or isinstance(error, AccessDeniedError):
             _log.error("request failed", path=_route_path(request), exc_info=error)
         elif isinstance(error, ImageBlurClientError):
             _log.info("request refused", path=_route_path(request), status=problem.status, reason=error.reason)

@@ -1,20 +1,17 @@
-"""Messages in the local mailbox, which `services.stack.mailbox` writes: one folder each."""
+"""Messages in the local mailbox: a Maildir that `services.stack.mailbox` writes."""
 
 import email
 import email.policy
-import json
-import re
 from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from email.message import EmailMessage, MIMEPart
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 MAX_LISTED = 100
 IMAGE_TYPES = {"image/png", "image/jpeg", "image/gif", "image/webp"}
-_NAME = re.compile(r"\d{4,}-[^/\\\0]{1,100}")
 
 
 @dataclass(frozen=True)
@@ -27,22 +24,21 @@ class Attachment:
 
 
 class StoredMessage:
-    """A message in its folder."""
+    """A message in its file."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self.name = folder.name
-        self.envelope: dict[str, Any] = json.loads((folder / "envelope.json").read_text("utf-8"))
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.name = path.name
 
     @cached_property
     def message(self) -> EmailMessage:
         """The parsed message."""
-        return email.message_from_bytes((self._folder / "email.eml").read_bytes(), policy=email.policy.default)
+        return email.message_from_bytes(self._path.read_bytes(), policy=email.policy.default)
 
     @cached_property
     def headers(self) -> EmailMessage:
         """Only the headers, for a list that does not read large attachments."""
-        with (self._folder / "email.eml").open("rb") as file:
+        with self._path.open("rb") as file:
             head = file.read(64 << 10).partition(b"\r\n\r\n")[0]
         return email.message_from_bytes(head, policy=email.policy.default)
 
@@ -53,18 +49,18 @@ class StoredMessage:
 
     @property
     def sender(self) -> str:
-        """The From header."""
-        return str(self.headers["From"] or self.envelope.get("from", ""))
+        """The From header, or else the sender of the SMTP envelope."""
+        return str(self.headers["From"] or self.headers["Return-Path"] or "")
 
     @property
     def recipients(self) -> str:
         """The recipients of the SMTP envelope."""
-        return ", ".join(self.envelope.get("to", ()))
+        return ", ".join(self.headers.get_all("Delivered-To", ()))
 
     @property
     def time(self) -> str:
         """The time of receipt (ISO 8601)."""
-        return str(self.envelope.get("time", ""))
+        return datetime.fromtimestamp(self._path.stat().st_mtime, UTC).isoformat()
 
     @property
     def text(self) -> str:
@@ -119,18 +115,15 @@ class MessageFolder:
 
     def newest(self) -> list[StoredMessage]:
         """Return the newest messages, newest first."""
-        names = [path.name for path in self._folder.iterdir() if _NAME.fullmatch(path.name)]
-        names.sort(key=lambda name: int(name.partition("-")[0]), reverse=True)
-        return [message for name in names[:MAX_LISTED] if (message := self.find(name))]
+        paths = sorted(self._paths(), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+        return [StoredMessage(path) for path in paths[:MAX_LISTED]]
 
     def find(self, name: str) -> StoredMessage | None:
-        """Return a message by the name of its folder."""
-        if not _NAME.fullmatch(name):
-            return None
-        try:
-            return StoredMessage(self._folder / name)
-        except (OSError, ValueError):
-            return None
+        """Return a message by the name of its file."""
+        return next((StoredMessage(path) for path in self._paths() if path.name == name), None)
+
+    def _paths(self) -> list[Path]:
+        return [*self._folder.glob("new/*"), *self._folder.glob("cur/*")]
 
 
 def content(part: MIMEPart) -> bytes:

@@ -1,6 +1,6 @@
 """The newsletter: subscribe, confirm, unsubscribe. Opening a page changes nothing; its button does."""
 
-from imageblur_client.errors import InvalidArgument
+from imageblur_client.errors import InvalidArgumentError
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -27,7 +27,7 @@ class NewsletterPages:
         address = await read_field(request, "email")
         try:
             confirm = await self._gateway.subscribe(address, texts_for(request).language)
-        except InvalidArgument:
+        except InvalidArgumentError:
             return self._form(request, invalid="subscribe", address=address)
         return self._done(request, "check_mail" if confirm else "subscribed")
 
@@ -36,7 +36,7 @@ class NewsletterPages:
         address = await read_field(request, "email")
         try:
             await self._gateway.unsubscribe(address=address)
-        except InvalidArgument:
+        except InvalidArgumentError:
             return self._form(request, invalid="unsubscribe", address=address)
         return self._done(request, "unsubscribed")
 

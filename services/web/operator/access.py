@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import grpc
 from grpc import aio
-from imageblur_client.errors import AccessDenied, ImageBlurClientError, InvalidArgument, NotFound
+from imageblur_client.errors import AccessDeniedError, ImageBlurClientError, InvalidArgumentError, NotFoundError
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -46,12 +46,12 @@ class OperatorAccess:
                 await self.check_form_token(request, operator.token)
             try:
                 return await handler(request, operator)
-            except AccessDenied as error:
+            except AccessDeniedError as error:
                 if error.code is grpc.StatusCode.UNAUTHENTICATED:  # the key was revoked meanwhile
                     self._sessions.end(operator.token)
                     return redirect_to_sign_in()
                 return self._error_page(request, operator, error)
-            except NotFound:
+            except NotFoundError:
                 raise ProblemError(NOT_FOUND) from None
             except ImageBlurClientError as error:
                 return self._error_page(request, operator, error)
@@ -88,9 +88,9 @@ class OperatorAccess:
         if status is None:
             raise error
         message = error.message
-        if isinstance(error, InvalidArgument) and error.violations:
+        if isinstance(error, InvalidArgumentError) and error.violations:
             message = "; ".join(violation.description for violation in error.violations)
-        elif isinstance(error, AccessDenied):
+        elif isinstance(error, AccessDeniedError):
             message = ""  # the page explains which role is required
         return self._renderer.page(request, operator, "refused.html", status=status, refused=status, message=message)
 

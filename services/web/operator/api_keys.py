@@ -30,7 +30,7 @@ class ApiKeyPages:
         inactive = request.query_params.get("inactive", "")
         found = await client.call(
             client.stub.ListApiKeys,
-            pb.ListApiKeysRequest(page_size=PAGE_SIZE, page_token=token, show_ended=inactive == "show"),
+            pb.ListApiKeysRequest(page_size=PAGE_SIZE, page_token=token, include_inactive=inactive == "show"),
         )
         return self._renderer.page(
             request,
@@ -60,7 +60,7 @@ class ApiKeyPages:
         rotated = await client.call(
             client.stub.RotateApiKey,
             pb.RotateApiKeyRequest(
-                api_key_id=request.path_params["api_key_id"], keep_former=Duration(seconds=ROTATION_GRACE_SECONDS)
+                api_key_id=request.path_params["api_key_id"], grace_period=Duration(seconds=ROTATION_GRACE_SECONDS)
             ),
         )
         return self._show_once(request, operator, rotated.api_key, rotated.key)

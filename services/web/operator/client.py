@@ -4,7 +4,7 @@ import grpc
 from grpc import aio
 from imageblur.v1 import operator_service_pb2 as pb
 from imageblur.v1.operator_service_pb2_grpc import OperatorServiceStub
-from imageblur_client.errors import AccessDenied
+from imageblur_client.errors import AccessDeniedError
 
 from services.web.gateway.rpc import RpcCaller
 
@@ -23,10 +23,10 @@ class OperatorClient(RpcCaller):
         """Return the caller's role: `admin`, `viewer`, or None without access."""
         try:
             await self.call(self.stub.ListQueues, pb.ListQueuesRequest())
-        except AccessDenied:
+        except AccessDeniedError:
             return None
         try:
             await self.call(self.stub.ListApiKeys, pb.ListApiKeysRequest(page_size=1))
-        except AccessDenied as error:
+        except AccessDeniedError as error:
             return None if error.code is grpc.StatusCode.UNAUTHENTICATED else "viewer"
         return "admin"

@@ -67,7 +67,7 @@ class MailingPages:
         client, address, locale = operator.client, *await _recipient(request)
         check = pb.CheckMailRequest(email=address, locale=locale)
         result = await client.call(client.stub.CheckMail, check, timeout=OPERATOR_JOB_SECONDS)
-        return self._renderer.page(request, operator, "mail_check.html", result=result, warnings=result.concerns)
+        return self._renderer.page(request, operator, "mail_check.html", result=result, warnings=result.warnings)
 
     @staticmethod
     async def _preview(operator: SignedInOperator, locale: str) -> pb.PreviewMailingResponse:

@@ -42,7 +42,7 @@ class OrderTracePages:
             principal=trace.order.principal,
             state=order_state(trace.order.order),
             steps=_step_views(trace.steps),
-            images_left_out=trace.images_left_out,
+            omitted_images=trace.omitted_images,
         )
 
 

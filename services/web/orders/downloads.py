@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 from urllib.parse import quote
 
 from imageblur.v1 import blur_service_pb2 as pb
-from imageblur_client.errors import InvalidArgument
+from imageblur_client.errors import InvalidArgumentError
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
@@ -78,8 +78,8 @@ class DownloadPages:
             stream = await stack.enter_async_context(self._gateway.download(download))
             with client_errors():
                 first = await anext(stream, None)
-        except InvalidArgument as error:
-            raise error if error.reason == "BAD_TOKEN" else ProblemError(NOT_FOUND) from None
+        except InvalidArgumentError as error:
+            raise error if error.reason == "INVALID_TOKEN" else ProblemError(NOT_FOUND) from None
         if first is None or first.WhichOneof("part") != "file":
             raise ProblemError(NOT_FOUND)
         return first.file, stream

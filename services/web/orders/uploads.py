@@ -5,7 +5,7 @@ The body is the manifest's length (4 bytes, big-endian), the manifest, and the f
 
 from collections.abc import AsyncIterator
 
-from imageblur_client.errors import ImageBlurClientError, InvalidArgument
+from imageblur_client.errors import ImageBlurClientError, InvalidArgumentError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
@@ -62,7 +62,7 @@ async def _contents(manifest: Manifest, body: BodyReader) -> AsyncIterator[Async
 
 def _error(texts: Texts, error: Exception) -> Response:
     match error:
-        case InvalidArgument(violations=[_, *_]):
+        case InvalidArgumentError(violations=[_, *_]):
             return problem_json(texts, Problem(400, "refused"), violation_messages(texts, error.violations))
         case ImageBlurClientError():
             return problem_json(texts, problem_of(error))

@@ -3,14 +3,14 @@
 import re
 from collections.abc import Iterable
 
-from imageblur_client.errors import Violation
+from imageblur_client.errors import FieldViolation
 
 from services.web.http.languages import Texts
 
 _IMAGE = re.compile(r"images\[(\d+)\]\.?(.*)")
 
 
-def violation_messages(texts: Texts, violations: Iterable[Violation]) -> list[dict[str, object]]:
+def violation_messages(texts: Texts, violations: Iterable[FieldViolation]) -> list[dict[str, object]]:
     """Return, for each violation, the index of its image (or None), the field and a message.
 
     The gateway's descriptions are English; violations that visitors can cause have texts in every language.

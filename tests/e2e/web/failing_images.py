@@ -22,7 +22,7 @@ def crash_image(stack: BackgroundStack, client: Client, operator: OperatorServic
 
     The queue is paused meanwhile, so that the worker of the stack does not blur the image.
     """
-    database = Database(f"sqlite:///{stack.places.database}")
+    database = Database(f"sqlite:///{stack.data_folder.database}")
     operator.PauseQueue(pb.PauseQueueRequest(queue="blur"))
     try:
         order_id = eventually(lambda: _crash(database, client, email), within=30)
