@@ -1,7 +1,7 @@
-"""`python -m benchmarks.keys`: whether the time of a refusal tells anything about a key.
+"""`python -m benchmarks.keys`: whether the time of a rejection reveals anything about an API key.
 
-Calls with an unknown key, a revoked one, one that differs from a live one in its last character, and a live one, in
-turn against a gateway that asks for keys; each call's time at the client, over one connection.
+Calls alternate between an unknown key, a revoked one, one that differs from a live one in its last character, and a
+live one, against a gateway that requires keys. Measured at the client, over one connection.
 """
 
 import argparse
