@@ -13,7 +13,7 @@ from imageblur_client import AccessDeniedError, Client, Security, ServerUnavaila
 
 from services.stack.background import BackgroundStack, background_stack
 from services.stack.ports import free_port
-from services.stack.process import Program, python_module
+from services.stack.supervision.process import Program, python_module
 from tests.e2e.conftest import PHOTOGRAPHS
 from tests.support import guard
 from tests.support.certificates import Authority
@@ -100,7 +100,7 @@ def _plan(gateways: tuple[str, str]) -> dict[str, object]:
         "broker": False,
         "prepare": asdict(Program("database", python_module("services.common.migrations"))),
         "services": list(map(asdict, services)),
-        "probe": asdict(Program("health", python_module("services.stack.health", gateways[1]))),
+        "probe": asdict(Program("health", python_module("services.stack.readiness", gateways[1]))),
         "port": None,
     }
 

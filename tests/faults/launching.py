@@ -19,7 +19,7 @@ from services.common.domain.api_keys import Role
 from services.common.infra.blobs import BlobStore
 from services.stack.background import background_stack
 from services.stack.ports import free_port
-from services.stack.process import Program, python_module
+from services.stack.supervision.process import Program, python_module
 from tests.faults.fleet import SERVICES, Fleet
 from tests.faults.proxy import Proxy
 from tests.faults.stages import FOLDER, Stages
@@ -96,7 +96,7 @@ def running_fleet(
         plan.write_text(json.dumps(_plan(gateways, worker_broker.port)))
         command = (sys.executable, "-m", "tests.faults.supervised", str(plan))
         stack = ends.enter_context(background_stack(data, environment, command, ready_within=120))
-        guard.protect(stack.process.pid)  # the stack's warden ends the services when the stack is killed
+        guard.protect(stack.process.pid)
         ends.callback(guard.release, stack.process.pid)
         yield Fleet(
             kind=kind,
@@ -158,7 +158,7 @@ def _plan(gateways: tuple[str, str], worker_broker: int) -> dict[str, object]:
         "broker": False,
         "prepare": asdict(Program("database", python_module("services.common.migrations"))),
         "services": list(map(asdict, services)),
-        "probe": asdict(Program("health", python_module("services.stack.health", gateways[1]))),
+        "probe": asdict(Program("health", python_module("services.stack.readiness", gateways[1]))),
         "port": None,
     }
 

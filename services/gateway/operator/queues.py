@@ -48,8 +48,8 @@ class QueueOperations:
         """Return all queues."""
         with self.database.read() as session:
             pauses = workers.paused(session)
-            depths = {name: depths.depth(session, name) for name in QUEUES}
-        return [self._state(name, depths[name], pauses) for name in QUEUES]
+            found = {name: depths.depth(session, name) for name in QUEUES}
+        return [self._state(name, found[name], pauses) for name in QUEUES]
 
     def pause(self, audit_context: AuditContext, queue: str) -> QueueState:
         """Pause a queue; has no effect if it is paused.
