@@ -51,8 +51,8 @@ class GatewaySettings(CommonSettings, LimitSettings, SigningSettings):
     max_message_bytes: int = Field(
         default=8 * MIB,
         ge=MIB,
-        description="Largest BlurOrder message in bytes; larger orders need StreamBlurOrder. gRPC has one limit for all "
-        "methods, so a higher limit leaves room for fewer concurrent calls.",
+        description="Largest BlurOrder message in bytes; larger orders need StreamBlurOrder. gRPC has one limit for "
+        "all methods, so a higher limit leaves room for fewer concurrent calls.",
     )
     max_image_bytes: int = Field(default=128 * MIB, ge=1, description="Largest image file in bytes.")
     max_order_bytes: int = Field(default=4096 * MIB, ge=1, description="Largest order, all images together, in bytes.")
@@ -66,8 +66,8 @@ class GatewaySettings(CommonSettings, LimitSettings, SigningSettings):
     max_bytes_in_flight: int = Field(
         default=256 * MIB,
         ge=64 * MIB,
-        description="Most bytes of messages and uploads being received; the gateway's memory grows by up to about twice "
-        "as much. Further calls wait for a moment, then are refused with BYTES_IN_FLIGHT and RetryInfo. At least "
+        description="Most bytes of messages and uploads being received; the gateway's memory grows by up to about "
+        "twice as much. Further calls wait for a moment, then are refused with BYTES_IN_FLIGHT and RetryInfo. At least "
         "sixteen times IMAGEBLUR_MAX_MESSAGE_BYTES.",
     )
     max_watches: int = Field(default=5_000, ge=1, description="Most concurrent watches (WatchStatus).")
@@ -101,7 +101,7 @@ class GatewaySettings(CommonSettings, LimitSettings, SigningSettings):
 
     @property
     def largest_message(self) -> int:
-        """gRPC's message limit in bytes: above max_message_bytes, so that the error can name the limit."""
+        """Message limit of gRPC in bytes: above max_message_bytes, so that the error can name the limit."""
         return self.max_message_bytes + self.max_message_bytes // 8
 
     @property
