@@ -41,7 +41,7 @@ from services.gateway.rpc.thread_pool import ThreadPool
 ADDRESS = "ann@example.org"
 CALLER = Caller(Role.ADMIN, uuid4())
 SENT = {"accepted": True, "server_reply": "250 OK", "transcript": []}
-ANSWERS = {
+ANSWERS: dict[OperatorJobKind, dict[str, object]] = {
     OperatorJobKind.RUN_MAILING: {"mailing_id": str(uuid4())},
     OperatorJobKind.TEST_MAILING: SENT,
     OperatorJobKind.CHECK_MAIL: {**SENT, "warnings": []},
