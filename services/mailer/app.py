@@ -11,8 +11,9 @@ from services.common.infra import broker, log, metrics, tracing
 from services.common.infra.blobs import BlobStore
 from services.common.infra.leases import Leases
 from services.common.infra.messages import MAIL_QUEUE, MAILING_QUEUE
+from services.common.infra.rate_limiter import RateLimiter
 from services.common.infra.tokens import Tokens
-from services.common.infra.worker_control import Station
+from services.common.infra.worker_control import WorkerControl
 from services.mailer.actors import register
 from services.mailer.content.drafting import Drafting
 from services.mailer.content.parts import archive_capacity
@@ -46,7 +47,9 @@ def setup() -> None:
     tokens = Tokens(*settings.signing_keys)
     postbox = make_postbox(settings)
     sender = smtp_sender(settings)
-    bucket = TokenBucket(queues.client, f"{settings.smtp_host}:{settings.smtp_port}", settings.smtp_rate, stopping)
+    bucket = TokenBucket(
+        RateLimiter(queues.client), f"{settings.smtp_host}:{settings.smtp_port}", settings.smtp_rate, stopping
+    )
     capacity = archive_capacity(settings.attachment_limit_mb)
     send_email = SendEmail(
         database=database,
@@ -76,7 +79,9 @@ def setup() -> None:
     run_operator_job = RunOperatorJob(database, queues, operator, lambda: list(concerns(settings)), connections)
     register(queues, send_email, send_mailing, run_operator_job)
     queues.add_middleware(_Lifecycle(settings, leases, database, stopping))
-    queues.add_middleware(Station(database, queues, {MAIL_QUEUE: settings.mailer_threads, MAILING_QUEUE: connections}))
+    queues.add_middleware(
+        WorkerControl(database, queues, {MAIL_QUEUE: settings.mailer_threads, MAILING_QUEUE: connections})
+    )
     dramatiq.set_broker(queues)
 
 

@@ -9,20 +9,21 @@ from functools import partial
 from threading import Event
 from uuid import UUID
 
-from services.common.db.engine import Database, patiently
+from services.common.db.engine import Database, retry_unavailable
 from services.common.db.mail import batches, emails, mailings, subscribers
 from services.common.db.mail.batches import Batch, Go, Reader
 from services.common.domain.errors import Reason, Unavailable
-from services.common.domain.orders import MAX_EMAIL_ATTEMPTS
+from services.common.domain.follow_up import FollowUp
+from services.common.domain.retries import EMAIL_RETRIES, MAX_EMAIL_ATTEMPTS
 from services.common.infra import log
 from services.common.infra.broker import Broker
 from services.common.infra.leases import LEASE_SECONDS, Leases
-from services.common.infra.messages import MAILING_QUEUE, send_mailing
+from services.common.infra.messages import MAILING_QUEUE
+from services.common.use_cases.after_commit import AfterCommit
 from services.mailer import metrics
 from services.mailer.content.models import Draft
 from services.mailer.mime.composer import Postbox
 from services.mailer.outcomes import Again, Later, Lost, Never, NotWanted, Outcome, Sent, told
-from services.mailer.retries import retry_delay
 from services.mailer.smtp.rate_limit import TokenBucket
 from services.mailer.smtp.sender import NotTaken, Refused, Unreachable
 from services.mailer.smtp.smtp_sender import SmtpLine
@@ -70,7 +71,7 @@ class SendMailing:
         seconds = round(time.monotonic() - begin, 3)
         _log.info("batch of a mailing", queue=MAILING_QUEUE, mailing=str(mailing_id), seconds=seconds, **outcomes)
         if len(batch.readers) == self.batch and not self.bucket.stopping.is_set() and self._to_be_followed(mailing_id):
-            self.broker.send([send_mailing(mailing_id)])
+            AfterCommit(database=self.database, broker=self.broker)(FollowUp(mailing_ids=[mailing_id]))
 
     def _to_be_followed(self, mailing_id: UUID) -> bool:
         """Unless there are more messages than connections: this one is counted, too."""
@@ -124,7 +125,7 @@ class _Run:
         metrics.email_done(reader.claim.kind, what, time.monotonic() - begin)
         # What was sent must be written down however long that takes: whoever comes after us would send it again.
         patience = SURELY_SECONDS if isinstance(outcome, Sent) else 8.0
-        patiently(partial(self._record, reader, outcome), patience)
+        retry_unavailable(partial(self._record, reader, outcome), patience)
         self._outcomes[what] += 1
         if isinstance(outcome, Again):
             self._put_off += 1
@@ -169,7 +170,7 @@ class _Run:
                 case Again(message, reason) if claim.attempts >= MAX_EMAIL_ATTEMPTS:
                     emails.failed(session, claim, reason, message)
                 case Again(message):
-                    emails.release(session, claim, delay=retry_delay(claim.attempts), message=message)
+                    emails.release(session, claim, delay=EMAIL_RETRIES.delay(claim.attempts), message=message)
                 case NotWanted() | Later() | Lost():
                     pass  # ended already
 

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 
 from services.common.db.engine import Database
 from services.common.db.mail.batches import Batch, Reader
-from services.common.db.mail.emails import Claim
+from services.common.db.mail.emails import EmailClaim
 from services.common.newsletter import freeze
 from services.mailer.content.models import Check, Draft
 from services.mailer.content.render import Rendered
@@ -69,7 +69,7 @@ class Operator:
     def _draft_mailing(self, address: str, locale: str) -> Draft:
         with self.database.read() as session:
             content = freeze(session, datetime.now(UTC), self.texts)
-        claim = Claim(uuid4(), "WEEKLY", 1, None, None, NOBODY, NOBODY, NOBODY, 1)
+        claim = EmailClaim(uuid4(), "WEEKLY", 1, None, None, NOBODY, NOBODY, NOBODY, 1)
         return self.draft(Batch(NOBODY, NOBODY, content, 0, ()), Reader(claim, address, locale, 0))
 
     def _send(self, draft: Draft) -> Checked:

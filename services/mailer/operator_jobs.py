@@ -11,10 +11,12 @@ from services.common.db.engine import Database
 from services.common.db.mail import mailings, operator_jobs
 from services.common.db.mail.operator_jobs import Task
 from services.common.domain.errors import ConfigurationError
+from services.common.domain.follow_up import FollowUp
 from services.common.infra import log
 from services.common.infra.broker import Broker
-from services.common.infra.messages import OperatorJobKind, send_mailing
+from services.common.infra.messages import OperatorJobKind
 from services.common.newsletter import freeze
+from services.common.use_cases.after_commit import AfterCommit
 from services.mailer.operator import Checked, Operator
 
 _log = log.get(__name__)
@@ -72,7 +74,8 @@ class RunOperatorJob:
                 session, period=f"manual:{uuid4()}", due_at=from_datetime(until), content=content
             )
         assert mailing_id, "nobody else has this period"
-        self.broker.send(send_mailing(mailing_id) for _ in range(self.connections))
+        after_commit = AfterCommit(database=self.database, broker=self.broker)
+        after_commit(FollowUp(mailing_ids=[mailing_id] * self.connections))
         return mailing_id
 
 

@@ -9,21 +9,22 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from services.common.db.engine import Database, patiently
+from services.common.db.engine import Database, retry_unavailable
 from services.common.db.mail import deliveries, emails, subscribers
-from services.common.db.mail.emails import Claim
+from services.common.db.mail.emails import EmailClaim
 from services.common.domain.errors import Reason, Unavailable
-from services.common.domain.orders import MAX_EMAIL_ATTEMPTS
+from services.common.domain.follow_up import FollowUp
+from services.common.domain.retries import EMAIL_RETRIES, MAX_EMAIL_ATTEMPTS
 from services.common.infra import log, tracing
 from services.common.infra.blobs import MissingBlob
 from services.common.infra.broker import Broker
 from services.common.infra.leases import LEASE_SECONDS, Leases
-from services.common.infra.messages import MAIL_QUEUE, send_email
+from services.common.infra.messages import MAIL_QUEUE
+from services.common.use_cases.after_commit import AfterCommit
 from services.mailer import metrics
 from services.mailer.content.models import Draft
 from services.mailer.mime.composer import Postbox
 from services.mailer.outcomes import Again, Later, Lost, Never, NotWanted, Outcome, Sent, told
-from services.mailer.retries import retry_delay
 from services.mailer.smtp.rate_limit import TokenBucket
 from services.mailer.smtp.sender import NotTaken, Refused, Sender
 
@@ -40,7 +41,7 @@ class SendEmail:
     database: Database
     broker: Broker
     leases: Leases
-    draft: Callable[[Session, Claim], Draft | None]
+    draft: Callable[[Session, EmailClaim], Draft | None]
     postbox: Postbox
     sender: Sender
     bucket: TokenBucket
@@ -62,7 +63,7 @@ class SendEmail:
             outcome = self._work(claim)
             # What was sent must be written down however long that takes: whoever comes after us would send it again.
             patience = SURELY_SECONDS if isinstance(outcome, Sent) else 8.0
-            recorded = patiently(partial(self._record, claim, outcome), patience)
+            recorded = retry_unavailable(partial(self._record, claim, outcome), patience)
         if recorded:
             self._announce(claim, ended=True)
         seconds, what = round(time.monotonic() - begin, 4), told(outcome)
@@ -72,11 +73,11 @@ class SendEmail:
         attributes = {"email": str(email_id), "outcome": str(what["outcome"])}
         tracing.record("send_email", claim.order_id, seconds, ok=what["outcome"] == "SENT", attributes=attributes)
 
-    def _announce(self, claim: Claim, *, ended: bool = False) -> None:
+    def _announce(self, claim: EmailClaim, *, ended: bool = False) -> None:
         if claim.order_id:
             self.broker.announce(claim.order_id, ended=ended)
 
-    def _work(self, claim: Claim) -> Outcome:
+    def _work(self, claim: EmailClaim) -> Outcome:
         try:
             with self.database.read() as session:
                 draft = self.draft(session, claim)
@@ -103,7 +104,7 @@ class SendEmail:
         """Seconds until an address may have another e-mail about an order."""
         return deliveries.sent_lately(session, address, most=self.emails_per_hour, seconds=3600)
 
-    def _provide_parts(self, claim: Claim, parts: int) -> None:
+    def _provide_parts(self, claim: EmailClaim, parts: int) -> None:
         """See that all e-mails of a delivery exist before one of them is sent, or the delivery would end with it."""
         if parts == 1 or not claim.delivery_id:
             return
@@ -112,9 +113,9 @@ class SendEmail:
                 return
         with self.database.write() as session:
             new = emails.insert_parts(session, claim, parts)
-        self.broker.send(map(send_email, new))
+        AfterCommit(database=self.database, broker=self.broker)(FollowUp(email_ids=new))
 
-    def _send(self, claim: Claim, draft: Draft) -> Outcome:
+    def _send(self, claim: EmailClaim, draft: Draft) -> Outcome:
         with tempfile.SpooledTemporaryFile(_IN_MEMORY) as file:
             envelope = self.postbox.write(claim.email_id, draft, file)
             self.bucket.wait(bulk=False)
@@ -124,7 +125,7 @@ class SendEmail:
                 held = emails.extend(session, claim, lease_seconds=self.send_seconds + LEASE_SECONDS)
             return Sent(self.sender.send(envelope)) if held else Lost()
 
-    def _record(self, claim: Claim, outcome: Outcome) -> bool:
+    def _record(self, claim: EmailClaim, outcome: Outcome) -> bool:
         with self.database.write() as session:
             match outcome:
                 case Sent(reply):
@@ -144,7 +145,7 @@ class SendEmail:
                 case Again(message, reason) if claim.attempts >= MAX_EMAIL_ATTEMPTS:
                     return emails.failed(session, claim, reason, message)
                 case Again(message):
-                    return emails.release(session, claim, delay=retry_delay(claim.attempts), message=message)
+                    return emails.release(session, claim, delay=EMAIL_RETRIES.delay(claim.attempts), message=message)
 
 
 @dataclass(frozen=True)

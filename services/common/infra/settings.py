@@ -1,7 +1,7 @@
-"""Settings from the environment and `.env`: what all services share, and how each loads its own.
+"""Settings from the environment and `.env`: those that services share, and how each loads its own.
 
-A service's settings are one class with a field per setting. The variable is the field's name in capitals behind
-`IMAGEBLUR_`; the field's description is what the documentation says of it.
+A service's settings are one class with a field per setting. The variable is `IMAGEBLUR_` and the field's name in
+capitals; docs/settings.md is generated from the fields' descriptions.
 """
 
 import ipaddress
@@ -35,13 +35,13 @@ class Settings(BaseSettings):
 
     @classmethod
     def load(cls) -> Self:
-        """The settings as set.
+        """Return the settings.
 
         Raises:
             ConfigurationError: One line for each variable that is wrong, naming it.
         """
         folder = os.environ.get(PREFIX + "SECRETS_DIR") or SECRETS_DIR
-        # Others may have secrets of theirs in the usual folder, which are none of our business.
+        # The usual folder may hold secrets of other programs, or be unreadable.
         ours = Path(folder).is_dir() and os.access(folder, os.R_OK | os.X_OK)
         try:
             return cls(_secrets_dir=folder if ours else None)  # type: ignore[call-arg]
@@ -88,7 +88,7 @@ class MetricsSettings(LogSettings):
 
 
 class CommonSettings(MetricsSettings):
-    """What every service that works on orders needs to know."""
+    """Settings of every service that works on orders."""
 
     database_url: str = Field(
         default="sqlite:///data/imageblur.db",
@@ -130,7 +130,7 @@ class CommonSettings(MetricsSettings):
 
 
 class SigningSettings(Settings):
-    """What services that make or check signed tokens need."""
+    """Settings of services that make or verify signed tokens."""
 
     secret_key: SecretStr = Field(
         min_length=MIN_SECRET_LENGTH,
@@ -158,12 +158,12 @@ class SigningSettings(Settings):
 
 
 class MailingSettings(Settings):
-    """What scheduler and mailer need for the weekly mailing."""
+    """Settings of the newsletter, for scheduler and mailer."""
 
     mailing_text_dir: Path | None = Field(
         default=None,
         description="Folder with the operator's own text of the newsletter: `en.txt`, `ru.txt` (see "
-        "docs/mailing.md). Without it the e-mail tells the week's numbers alone.",
+        "docs/mailing.md). Without it the e-mail has the week's numbers alone.",
     )
     mailing_connections: int = Field(
         default=2,
@@ -174,19 +174,19 @@ class MailingSettings(Settings):
 
 
 class LimitSettings(Settings):
-    """What the gateway tells and the blur worker enforces."""
+    """Limits that the gateway reports and the blur worker enforces."""
 
     max_pixels: int = Field(default=120_000_000, ge=1, description="Maximum pixels of an image, over all frames.")
 
 
 def metrics_port(default: int, service: str) -> Any:
-    """The setting for the port of a service's metrics."""
+    """Return the setting for the port of a service's metrics."""
     description = f"Port of the metrics of {service}, 0 for any free one; each on a machine needs its own."
     return Field(default=default, ge=0, le=65535, description=description)
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host, by name or address, is this machine for itself alone."""
+    """Return whether a host, by name or address, is the loopback interface."""
     if host == "localhost":
         return True
     try:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from services.common.db.mail.emails import Claim
+from services.common.db.mail.emails import EmailClaim
 from services.common.infra.tokens import Tokens
 from services.mailer.content.models import Draft
 from services.mailer.content.order_emails import Links, draft_order_email
@@ -20,7 +20,7 @@ class Drafting:
     capacity: int
     """Bytes of the largest archive that is attached."""
 
-    def __call__(self, session: Session, claim: Claim) -> Draft | None:
+    def __call__(self, session: Session, claim: EmailClaim) -> Draft | None:
         """The e-mail's draft; None if it is not wanted any more."""
         match claim.kind:
             case "ORDER_READY":

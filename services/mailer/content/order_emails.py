@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from services.common.archive import summary
 from services.common.archive.result_names import result_names
 from services.common.db.clock import to_datetime
-from services.common.db.mail.emails import Claim
+from services.common.db.mail.emails import EmailClaim
 from services.common.db.models import Image, Order
 from services.common.db.orders import images
 from services.common.domain.errors import Reason
@@ -37,12 +37,12 @@ class Links:
         return f"{self.public_url}/archive?token={self.tokens.archive(order_id)}" if self.public_url else None
 
 
-def draft_order_email(session: Session, claim: Claim, *, capacity: int, links: Links) -> Draft | None:
+def draft_order_email(session: Session, claim: EmailClaim, *, capacity: int, links: Links) -> Draft | None:
     """The claimed part of an order's e-mail; None if it is not wanted any more."""
     order = session.get(Order, claim.order_id)
     if order is None or order.email is None or order.state in {OrderState.EXPIRED, OrderState.CANCELLED}:
         return None
-    found = images.page(session, order.id, limit=order.total)
+    found = images.list_images(session, order.id, limit=order.total)
     done = [image for image in found if image.state == ImageState.SUCCEEDED]
     failed = [image for image in found if image.state == ImageState.FAILED]
     # Named among all that are done, so that names agree between parts and with what is downloaded.

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from services.common.db.mail import subscribers
 from services.common.db.mail.batches import Batch, Reader
-from services.common.db.mail.emails import Claim
+from services.common.db.mail.emails import EmailClaim
 from services.common.infra.tokens import Tokens
 from services.common.newsletter import thaw
 from services.mailer.content import markup
@@ -18,7 +18,7 @@ from services.mailer.content.languages import DEFAULT, LANGUAGES
 from services.mailer.content.models import Confirm, Draft, Goodbye, Weekly
 
 
-def draft_confirmation(session: Session, claim: Claim, *, tokens: Tokens, public_url: str | None) -> Draft | None:
+def draft_confirmation(session: Session, claim: EmailClaim, *, tokens: Tokens, public_url: str | None) -> Draft | None:
     """An e-mail that asks to confirm; None if there is nothing to confirm any more."""
     subscriber = claim.subscriber_id and subscribers.get(session, claim.subscriber_id)
     if not subscriber or subscriber.state != "PENDING":
@@ -27,7 +27,7 @@ def draft_confirmation(session: Session, claim: Claim, *, tokens: Tokens, public
     return Draft(subscriber.email, subscriber.locale, Confirm(token, _link(public_url, "confirm", token)))
 
 
-def draft_goodbye(session: Session, claim: Claim, *, public_url: str | None) -> Draft | None:
+def draft_goodbye(session: Session, claim: EmailClaim, *, public_url: str | None) -> Draft | None:
     """An e-mail that says that nothing more comes; None if its reader has subscribed again."""
     subscriber = claim.subscriber_id and subscribers.get(session, claim.subscriber_id)
     if not subscriber or subscriber.state != "UNSUBSCRIBED":

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import IO
 from uuid import UUID
 
-from services.common.archive.entries import receipt_entry, result_entry
+from services.common.archive.entries import result_entry, summary_entry
 from services.common.archive.stored_zip import StoredZip
 from services.common.infra.blobs import BlobStore
 from services.mailer.content.models import Content, Draft, OrderReady, Weekly
@@ -52,5 +52,5 @@ class Postbox:
         if not draft.files or not draft.ordered_at:
             return None
         entries = [result_entry(self.blobs, file.name, file.key, file.size, file.digest) for file in draft.files]
-        entries += [receipt_entry(name, content) for name, content in draft.receipt]
+        entries += [summary_entry(name, content) for name, content in draft.receipt]
         return StoredZip(entries, draft.ordered_at).read()

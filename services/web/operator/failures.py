@@ -10,7 +10,7 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
 
-from services.common.domain.orders import RETRIABLE
+from services.common.domain.retries import RETRIABLE
 from services.web.enums import short_name, value_of
 from services.web.http.forms import read_fields
 from services.web.operator.paging import Pager, page_token

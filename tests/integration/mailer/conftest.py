@@ -9,6 +9,7 @@ from services.common.db.engine import Database
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
 from services.common.infra.leases import Leases
+from services.common.infra.rate_limiter import RateLimiter
 from services.common.infra.tokens import Tokens
 from services.mailer.content.drafting import Drafting
 from services.mailer.content.parts import archive_capacity
@@ -81,7 +82,7 @@ def make_mailer(
 
 
 def no_limit(queues: Broker) -> TokenBucket:
-    return TokenBucket(queues.client, "sink", None, threading.Event())
+    return TokenBucket(RateLimiter(queues.client), "sink", None, threading.Event())
 
 
 @pytest.fixture

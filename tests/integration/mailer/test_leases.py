@@ -6,7 +6,7 @@ from sqlalchemy import select, update
 from services.common.db.clock import SECOND, now
 from services.common.db.engine import Database
 from services.common.db.mail import emails
-from services.common.db.mail.emails import Claim
+from services.common.db.mail.emails import EmailClaim
 from services.common.db.models import Email
 from services.common.domain.errors import Unavailable
 from services.common.infra.blobs import BlobStore
@@ -17,7 +17,7 @@ from tests.integration.mailer.conftest import ON_BOTH, MakeMailer
 from tests.integration.mailer.making import email, emails_of, make_order
 
 
-def claimed(database: Database, blobs: BlobStore, *, lease_seconds: float) -> Claim:
+def claimed(database: Database, blobs: BlobStore, *, lease_seconds: float) -> EmailClaim:
     made = make_order(database, blobs, [b"one"])
     with database.write() as session:
         claim = emails.claim(session, made.email_id, lease_seconds=lease_seconds)
@@ -25,7 +25,7 @@ def claimed(database: Database, blobs: BlobStore, *, lease_seconds: float) -> Cl
     return claim
 
 
-def seconds_left(database: Database, claim: Claim) -> float:
+def seconds_left(database: Database, claim: EmailClaim) -> float:
     with database.read() as session:
         left = session.scalar(select(Email.lease_until - now()).where(Email.id == claim.email_id))
     assert left is not None

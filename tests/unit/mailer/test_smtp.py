@@ -10,8 +10,6 @@ from contextlib import contextmanager
 
 import pytest
 
-from services.common.domain.orders import MAX_EMAIL_ATTEMPTS
-from services.mailer.retries import retry_delay
 from services.mailer.smtp.sender import Envelope, NotTaken, Refused, tidy
 from services.mailer.smtp.smtp_sender import SmtpSender
 
@@ -220,9 +218,3 @@ def test_a_server_that_does_not_read_is_left() -> None:
 )
 def test_a_servers_words_are_one_line_without_the_address(words: str, expected: str) -> None:
     assert tidy(words, "ann@example.org") == expected
-
-
-def test_delays_grow_to_half_an_hour() -> None:
-    assert [retry_delay(attempts) for attempts in (1, 2, 3, 6)] == [1, 2, 4, 32]
-    assert retry_delay(12) == retry_delay(1000) == 1800
-    assert 4 * 3600 < sum(retry_delay(attempts) for attempts in range(1, MAX_EMAIL_ATTEMPTS)) < 24 * 3600

@@ -7,15 +7,15 @@ in the broker, and goes on after any crash from its cursor. The unique (mailing,
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import cast
 from uuid import UUID, uuid4
 
-from sqlalchemy import CursorResult, bindparam, exists, insert, select, update
+from sqlalchemy import bindparam, exists, insert, select, update
 from sqlalchemy.orm import Session
 
 from services.common.db.clock import SECOND, now
-from services.common.db.mail.emails import Claim
+from services.common.db.mail.emails import EmailClaim
 from services.common.db.models import Email, Mailing, Subscriber, table
+from services.common.db.rows import changed_one
 
 _EMAILS, _MAILINGS, _SUBSCRIBERS = table(Email), table(Mailing), table(Subscriber)
 _HELD = (
@@ -40,7 +40,7 @@ class Go(Enum):
 class Reader:
     """Whom an e-mail of a mailing goes to."""
 
-    claim: Claim
+    claim: EmailClaim
     email: str
     locale: str
     token_version: int
@@ -79,12 +79,12 @@ def claim(session: Session, mailing_id: UUID, *, size: int, lease_seconds: float
     return Batch(mailing_id, owner, mailing.content, mailing.troubles, readers) if readers else None
 
 
-def begin(session: Session, claimed: Claim, *, lease_seconds: float) -> Go:
+def begin(session: Session, claimed: EmailClaim, *, lease_seconds: float) -> Go:
     """Make sure that an e-mail is still claimed, for so long from now, and still wanted."""
     held = {"email": claimed.email_id, "claimant": claimed.owner}
-    if _changed(session.execute(_BEGIN, held | {"lease": int(lease_seconds * SECOND)})):
+    if changed_one(session.execute(_BEGIN, held | {"lease": int(lease_seconds * SECOND)})):
         return Go.SEND
-    return Go.NOT_WANTED if _changed(session.execute(_CANCEL, held)) else Go.LOST
+    return Go.NOT_WANTED if changed_one(session.execute(_CANCEL, held)) else Go.LOST
 
 
 def give_back(session: Session, batch: Batch, readers: Sequence[Reader]) -> None:
@@ -166,14 +166,10 @@ def _readers(session: Session, mailing_id: UUID, owner: UUID) -> list[Reader]:
     )
     return [
         Reader(
-            Claim(row.id, "WEEKLY", 1, None, None, mailing_id, row.subscriber_id, owner, row.attempts),
+            EmailClaim(row.id, "WEEKLY", 1, None, None, mailing_id, row.subscriber_id, owner, row.attempts),
             row.email,
             row.locale,
             row.token_version,
         )
         for row in rows
     ]
-
-
-def _changed(result: object) -> bool:
-    return cast("CursorResult[tuple[()]]", result).rowcount == 1

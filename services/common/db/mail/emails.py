@@ -2,22 +2,24 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal
 from uuid import UUID, uuid4
 
-from sqlalchemy import CursorResult, insert, select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
 from services.common.db.clock import SECOND, now
 from services.common.db.mail import deliveries
-from services.common.db.models import Delivery, Email
+from services.common.db.models import Delivery, Email, Subscriber
 from services.common.db.orders import orders
+from services.common.db.rows import changed_one
 from services.common.domain.errors import Reason
-from services.common.domain.orders import MAX_EMAIL_ATTEMPTS
+from services.common.domain.mail import EmailState, SubscriberState
+from services.common.domain.retries import MAX_EMAIL_ATTEMPTS
 
 
 @dataclass(frozen=True)
-class Claim:
+class EmailClaim:
     """The right to send an e-mail until its lease runs out."""
 
     email_id: UUID
@@ -32,7 +34,7 @@ class Claim:
     """This one included."""
 
 
-def claim(session: Session, email_id: UUID, *, lease_seconds: float) -> Claim | None:
+def claim(session: Session, email_id: UUID, *, lease_seconds: float) -> EmailClaim | None:
     """Take an e-mail that was given to the broker; None if it is not queued (somebody else's, cancelled, gone).
 
     None too if it waits for its next attempt: a repeated message is early, one that is in time will come.
@@ -59,7 +61,7 @@ def claim(session: Session, email_id: UUID, *, lease_seconds: float) -> Claim | 
     assert email.owner
     if email.delivery_id:
         deliveries.sending(session, email.delivery_id)
-    return Claim(
+    return EmailClaim(
         email.id,
         email.kind,
         email.part,
@@ -85,7 +87,7 @@ def renew(session: Session, owners: Sequence[UUID], *, lease_seconds: float) -> 
     )
 
 
-def extend(session: Session, claimed: Claim, *, lease_seconds: float) -> bool:
+def extend(session: Session, claimed: EmailClaim, *, lease_seconds: float) -> bool:
     """Make sure that a claim lasts so long from now; False if it was lost meanwhile."""
     result = session.execute(
         update(Email)
@@ -93,10 +95,10 @@ def extend(session: Session, claimed: Claim, *, lease_seconds: float) -> bool:
         .values(lease_until=now() + int(lease_seconds * SECOND))
         .execution_options(synchronize_session=False)
     )
-    return cast("CursorResult[tuple[()]]", result).rowcount == 1
+    return changed_one(result)
 
 
-def insert_parts(session: Session, claimed: Claim, parts: int) -> list[UUID]:
+def insert_parts(session: Session, claimed: EmailClaim, parts: int) -> list[UUID]:
     """The e-mails that a delivery in so many parts still lacks, to be enqueued after the commit.
 
     Empty too if the claim was lost meanwhile.
@@ -115,36 +117,36 @@ def insert_parts(session: Session, claimed: Claim, parts: int) -> list[UUID]:
     ]
 
 
-def sent(session: Session, claimed: Claim, *, smtp_reply: str) -> bool:
+def sent(session: Session, claimed: EmailClaim, *, smtp_reply: str) -> bool:
     """The server took the e-mail; False if the claim was lost meanwhile."""
     return _end(session, claimed, {"state": "SENT", "smtp_reply": smtp_reply, "sent_at": now()}, told=smtp_reply)
 
 
-def failed(session: Session, claimed: Claim, reason: Reason, message: str) -> bool:
+def failed(session: Session, claimed: EmailClaim, reason: Reason, message: str) -> bool:
     """The e-mail will never be sent; False if the claim was lost meanwhile."""
     return _end(session, claimed, {"state": "FAILED", "smtp_reply": message}, reason=reason, message=message)
 
 
-def cancelled(session: Session, claimed: Claim) -> bool:
+def cancelled(session: Session, claimed: EmailClaim) -> bool:
     """The e-mail is not wanted any more; False if the claim was lost meanwhile."""
     return _end(session, claimed, {"state": "CANCELLED"})
 
 
-def release(session: Session, claimed: Claim, *, delay: float, message: str) -> bool:
+def release(session: Session, claimed: EmailClaim, *, delay: float, message: str) -> bool:
     """Put an e-mail back for another attempt in `delay` seconds; False if the claim was lost meanwhile."""
     not_before = now() + int(delay * SECOND)
     values = {"state": "QUEUED", "not_before": not_before, "enqueued_at": None, "smtp_reply": message}
     return _end(session, claimed, values, told=message)
 
 
-def postpone(session: Session, claimed: Claim, *, delay: float, message: str) -> bool:
+def postpone(session: Session, claimed: EmailClaim, *, delay: float, message: str) -> bool:
     """Put an e-mail back that was not tried; the attempt does not count. False if the claim was lost meanwhile."""
     not_before = now() + int(delay * SECOND)
     values = {"state": "QUEUED", "not_before": not_before, "enqueued_at": None, "attempts": Email.attempts - 1}
     return _end(session, claimed, values, told=message)
 
 
-def take_back(session: Session, claimed: Claim) -> bool:
+def take_back(session: Session, claimed: EmailClaim) -> bool:
     """Put an e-mail back whose lease has run out; False if its owner has renewed it or finished meanwhile."""
     if claimed.order_id:
         orders.lock(session, claimed.order_id)
@@ -163,7 +165,7 @@ def take_back(session: Session, claimed: Claim) -> bool:
 
 def _end(
     session: Session,
-    claimed: Claim,
+    claimed: EmailClaim,
     values: Mapping[str, object],
     *,
     reason: Reason | None = None,
@@ -178,7 +180,7 @@ def _end(
         .values(owner=None, lease_until=None, **values)
         .execution_options(synchronize_session=False)
     )
-    if cast("CursorResult[tuple[()]]", result).rowcount != 1:
+    if not changed_one(result):
         session.rollback()
         return False
     if claimed.delivery_id and told:
@@ -195,6 +197,26 @@ def insert_for_subscriber(session: Session, subscriber_id: UUID, kind: Literal["
         insert(Email).values(id=email_id, kind=kind, subscriber_id=subscriber_id, state="QUEUED", enqueued_at=now())
     )
     return email_id
+
+
+def cancel_queued_of_subscribers(session: Session) -> int:
+    """Cancel confirmation and goodbye e-mails that wait; return how many."""
+    queued = (Email.state == EmailState.QUEUED, Email.delivery_id.is_(None), Email.mailing_id.is_(None))
+    subscriber_ids = session.scalars(
+        update(Email)
+        .where(*queued)
+        .values(state=EmailState.CANCELLED)
+        .returning(Email.subscriber_id)
+        .execution_options(synchronize_session=False)
+    ).all()
+    # They may request another confirmation at once.
+    session.execute(
+        update(Subscriber)
+        .where(Subscriber.id.in_(subscriber_ids), Subscriber.state == SubscriberState.PENDING)
+        .values(confirm_sent_at=None)
+        .execution_options(synchronize_session=False)
+    )
+    return len(subscriber_ids)
 
 
 def _order_of(session: Session, email_id: UUID) -> UUID | None:

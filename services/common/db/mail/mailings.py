@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 
 from services.common.db.clock import SECOND, now
 from services.common.db.models import Email, Installation, Mailing, Order, Subscriber
-
-LONGEST_PAUSE = 300.0
+from services.common.domain.mail import MailingState
+from services.common.domain.retries import MAILING_RETRIES
 
 
 @dataclass(frozen=True)
@@ -56,13 +56,12 @@ def exists_for(session: Session, period: str) -> bool:
 
 
 def put_off(session: Session, mailing_id: UUID, message: str) -> None:
-    """The mail server is in trouble: no batch for a while, which gets longer each time: 2, 4, 8, … at most 300 s."""
+    """After a failure of the mail server: no batch for a while, which gets longer with each failure."""
     mailing = session.get(Mailing, mailing_id, with_for_update=True)
     if mailing is None:
         return
     mailing.troubles += 1
-    pause = min(LONGEST_PAUSE, 2.0 ** min(mailing.troubles, 10))
-    mailing.not_before = (session.scalar(select(now())) or 0) + int(pause * SECOND)
+    mailing.not_before = (session.scalar(select(now())) or 0) + int(MAILING_RETRIES.delay(mailing.troubles) * SECOND)
     mailing.message = message
 
 
@@ -83,6 +82,11 @@ def cancel(session: Session, mailing_id: UUID) -> bool:
     if cancelled:
         _cancel_emails(session)
     return cancelled is not None
+
+
+def list_sending(session: Session) -> Sequence[UUID]:
+    """Return the mailings that are being sent."""
+    return session.scalars(select(Mailing.id).where(Mailing.state == MailingState.SENDING)).all()
 
 
 def progress(session: Session, *, limit: int = 20) -> list[Progress]:

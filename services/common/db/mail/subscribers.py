@@ -3,12 +3,12 @@
 from uuid import UUID, uuid4
 
 from sqlalchemy import case, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from services.common.db.clock import SECOND, now
 from services.common.db.mail import emails
 from services.common.db.models import Subscriber
+from services.common.db.upsert import insert_if_absent
 
 CONFIRMATION_INTERVAL = 3600 * SECOND
 """At most one confirmation an hour goes to an address, however often it is asked for."""
@@ -20,10 +20,9 @@ def subscribe(session: Session, *, email: str, email_key: str, locale: str, conf
     Without `confirm` the address is subscribed at once. One that is confirmed stays so; one that is suppressed too,
     until an operator lifts that: whoever asks need not be its owner, and its server said that it does not exist.
     """
-    dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
     values = {"id": uuid4(), "email_key": email_key, "email": email, "locale": locale, "state": "PENDING"}
     # Two calls for a new address at once: one inserts, and both go on with its row.
-    session.execute(dialect.insert(Subscriber).values(**values).on_conflict_do_nothing())
+    insert_if_absent(session, Subscriber, values)
     subscriber = session.scalars(select(Subscriber).where(Subscriber.email_key == email_key).with_for_update()).one()
     if subscriber.state == "CONFIRMED":
         subscriber.locale = locale

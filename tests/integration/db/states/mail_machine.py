@@ -9,7 +9,7 @@ from sqlalchemy import update
 
 from services.common.db.engine import Database
 from services.common.db.mail import emails
-from services.common.db.mail.emails import Claim
+from services.common.db.mail.emails import EmailClaim
 from services.common.db.models import Email
 from services.common.domain.errors import FailedPrecondition, InvalidArgument, NotFound, Reason
 from services.common.infra.blobs import BlobStore
@@ -25,7 +25,7 @@ class MailMachine(OrderMachine):
 
     def __init__(self, database: Database, blobs: BlobStore) -> None:
         super().__init__(database, blobs)
-        self.email_claims: list[Claim] = []
+        self.email_claims: list[EmailClaim] = []
         self.sent: Counter[UUID] = Counter()
         self.answers: dict[int, tuple[UUID, bool, UUID]] = {}
 
@@ -184,7 +184,7 @@ class MailMachine(OrderMachine):
                     assert not emails.sent(session, late, smtp_reply="250 ok"), "a lost claim is recorded"
             self.email_claims.append(claim)
 
-    def _holds(self, claim: Claim) -> bool:
+    def _holds(self, claim: EmailClaim) -> bool:
         row = self.rows.emails.get(claim.email_id)
         return row is not None and row.owner == claim.owner
 

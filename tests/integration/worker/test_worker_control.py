@@ -16,7 +16,7 @@ from services.common.domain.errors import Unavailable
 from services.common.infra import worker_control
 from services.common.infra.broker import Broker
 from services.common.infra.messages import BLUR_QUEUE, MAIL_QUEUE, blur_image, send_email
-from services.common.infra.worker_control import Station
+from services.common.infra.worker_control import WorkerControl
 from tests.support.waiting import eventually
 
 
@@ -30,10 +30,10 @@ def worker(
     database: Database, queues: Broker, handled: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[dramatiq.Worker]:
     """Serves both queues; not started."""
-    monkeypatch.setattr(worker_control, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(worker_control, "POLL_SECONDS", 0.02)
     for name, queue in (("blur_image", BLUR_QUEUE), ("send_email", MAIL_QUEUE)):
         dramatiq.actor(broker=queues, actor_name=name, queue_name=queue)(handled.append)
-    queues.add_middleware(Station(database, queues, {BLUR_QUEUE: 2, MAIL_QUEUE: 1}))
+    queues.add_middleware(WorkerControl(database, queues, {BLUR_QUEUE: 2, MAIL_QUEUE: 1}))
     worker = dramatiq.Worker(queues, worker_threads=1)
     yield worker
     worker.stop()
@@ -65,7 +65,7 @@ def test_a_paused_queue_is_left_alone_and_others_are_not(
 def test_what_was_paused_before_its_start_a_worker_does_not_begin_with(
     database: Database, queues: Broker, worker: dramatiq.Worker, handled: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker_control, "LOOK_SECONDS", 3600.0)  # it looks once, before the first message is taken
+    monkeypatch.setattr(worker_control, "POLL_SECONDS", 3600.0)  # it looks once, before the first message is taken
     pause(database)
     image, email = uuid4(), uuid4()
     queues.send([blur_image(image), send_email(email)])
@@ -82,7 +82,7 @@ def test_a_worker_that_cannot_know_takes_nothing(queues: Broker, worker: dramati
         raise Unavailable("the database cannot be reached")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(workers, "paused_names", away)
+        patch.setattr(workers, "list_paused", away)
         queues.send([blur_image(uuid4())])
         worker.start()
         assert asked.wait(10)
@@ -122,7 +122,7 @@ def test_a_pause_survives_a_broker_without_its_data(
 def test_a_worker_says_that_it_lives_until_it_ends(database: Database, worker: dramatiq.Worker) -> None:
     def listed() -> list[tuple[str, int, bool]]:
         with database.read() as session:
-            return [(row.queue, row.slots, alive) for row, alive in workers.workers(session)]
+            return [(row.queue, row.slots, alive) for row, alive in workers.list_workers(session)]
 
     worker.start()
     assert listed() == [(BLUR_QUEUE, 2, True), (MAIL_QUEUE, 1, True)]
@@ -135,7 +135,7 @@ def test_a_worker_says_that_it_lives_until_it_ends(database: Database, worker: d
 
 def test_a_worker_that_was_killed_is_forgotten_after_a_day(database: Database, worker: dramatiq.Worker) -> None:
     with database.write() as session:
-        workers.register(session, uuid4(), BLUR_QUEUE, host="gone", pid=1, version="0", slots=1)
+        workers.insert_worker(session, uuid4(), BLUR_QUEUE, host="gone", pid=1, version="0", slots=1)
         session.execute(update(WorkerSeen).values(seen_at=WorkerSeen.seen_at - 86_401_000_000))
     worker.start()
     with database.read() as session:
