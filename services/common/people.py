@@ -68,7 +68,7 @@ class People:
     def lift(self, address: str) -> bool:
         """Let an address whose mail came back subscribe again; False if it was not suppressed."""
         with self.database.write() as session:
-            return subscribers.lift(session, address.casefold())
+            return subscribers.lift_suppression(session, address.casefold())
 
 
 def _orders_of(session: Session, address: str) -> Sequence[UUID]:

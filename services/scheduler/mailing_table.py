@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 
 from services.common.db.clock import SECOND, to_datetime
-from services.common.db.mail.mailings import Progress
+from services.common.db.mail.mailings import MailingProgress
 
 
-def describe(mailings: Sequence[Progress]) -> str:
+def describe(mailings: Sequence[MailingProgress]) -> str:
     """A line or two for each mailing."""
     return "\n".join(map(_line, mailings)) or "no mailing yet"
 
 
-def _line(progress: Progress) -> str:
+def _line(progress: MailingProgress) -> str:
     mailing, emails = progress.mailing, progress.emails
     ended = sum(emails.get(state, 0) for state in ("SENT", "FAILED", "CANCELLED"))
     parts = [

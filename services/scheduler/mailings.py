@@ -8,12 +8,12 @@ from uuid import UUID, uuid4
 from services.common.db.clock import from_datetime, to_datetime
 from services.common.db.engine import Database
 from services.common.db.mail import mailings
-from services.common.db.mail.mailings import Progress
+from services.common.db.mail.mailings import MailingProgress
 from services.common.domain.errors import NotFound
 from services.common.infra import log
 from services.common.infra.broker import Broker
 from services.common.infra.messages import send_mailing
-from services.common.newsletter import freeze
+from services.common.newsletter import compose_content
 from services.scheduler.weekly_schedule import WeeklyHour
 
 _log = log.get(__name__)
@@ -39,7 +39,7 @@ class Mailings:
         with self.database.read() as session:
             installed = to_datetime(mailings.installed_at(session))
             due = self.weekly_hour.latest_due(now, not_before=installed)
-            if due is None or mailings.exists_for(session, due.period):
+            if due is None or mailings.has_mailing(session, due.period):
                 return None
         return self._order(due.period, due.at)
 
@@ -51,10 +51,10 @@ class Mailings:
         """
         return self._order(f"manual:{uuid4()}", now)
 
-    def progress(self) -> list[Progress]:
+    def progress(self) -> list[MailingProgress]:
         """The newest mailings and how they stand."""
         with self.database.read() as session:
-            return mailings.progress(session)
+            return mailings.list_recent(session)
 
     def cancel(self, mailing_id: UUID) -> None:
         """Send no more of a mailing.
@@ -63,14 +63,14 @@ class Mailings:
             NotFound: There is none that is being sent.
         """
         with self.database.write() as session:
-            cancelled = mailings.cancel(session, mailing_id)
+            cancelled = mailings.cancel_mailing(session, mailing_id)
         if not cancelled:
             raise NotFound("mailing under way", str(mailing_id))
         _log.info("mailing cancelled", mailing=str(mailing_id))
 
     def _order(self, period: str, due_at: datetime) -> UUID | None:
         with self.database.write() as session:
-            content = freeze(session, due_at, self.texts)
+            content = compose_content(session, due_at, self.texts)
             mailing_id = mailings.insert_mailing(session, period=period, due_at=from_datetime(due_at), content=content)
         if mailing_id:
             self.broker.send(send_mailing(mailing_id) for _ in range(self.connections))

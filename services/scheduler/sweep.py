@@ -74,7 +74,7 @@ class Sweep:
         taken_back = 0
         for claim in lapsed:
             with self.database.write() as session:
-                if emails.take_back(session, claim):
+                if emails.release_expired(session, claim):
                     metrics.swept("e-mails taken back")
                     taken_back += 1
         if taken_back:
@@ -87,9 +87,9 @@ class Sweep:
     def mailings(self) -> None:
         """Mailings with e-mails to send and too few messages, or none left to send."""
         with self.database.write() as session:
-            mailings.finish(session)
+            mailings.finish_mailings(session)
         with self.database.read() as session:
-            with_work = mailings.with_work(session)
+            with_work = mailings.list_sendable(session)
         if not with_work:
             return
         there = self.broker.subjects(MAILING_QUEUE)
@@ -129,7 +129,7 @@ class Sweep:
             self.broker.announce(order_id, ended=True)
         with self.database.write() as session:
             idempotency.forget_expired(session)
-            operator_jobs.forget_old(session)
+            operator_jobs.delete_abandoned(session)
         self.blobs_without_order()
 
     def _resend(self, model: outbox.Sent, queue: str, message: Callable[[UUID], Message[None]]) -> None:

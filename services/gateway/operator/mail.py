@@ -12,8 +12,8 @@ from services.common.db.access import audit
 from services.common.db.access.audit import AuditContext
 from services.common.db.engine import Database
 from services.common.db.mail import mailings, operator_jobs
-from services.common.db.mail.mailings import Progress
-from services.common.db.mail.operator_jobs import Answer
+from services.common.db.mail.mailings import MailingProgress
+from services.common.db.mail.operator_jobs import JobAnswer, JobStatus
 from services.common.db.queues import workers
 from services.common.domain.errors import FailedPrecondition, NotFound, TooLarge, Unavailable
 from services.common.infra.blobs import BlobStore
@@ -55,18 +55,19 @@ class OperatorMail:
         try:
             while time.monotonic() < begin + (LONGEST_SECONDS if taken else PATIENCE_SECONDS):
                 await asyncio.sleep(POLL_SECONDS)
-                taken, answer = await self.offload(self._look, operator_job_id)
-                if answer:
-                    return _answered(answer)
+                status = await self.offload(self._look, operator_job_id)
+                taken = status.claimed
+                if status.answer:
+                    return _answered(status.answer)
         finally:
             # Whatever happens: it may name an address, and nobody is to begin it when nobody waits any more.
             not_begun = await asyncio.shield(self.offload(self._withdraw, operator_job_id))
         raise Unavailable("no mailer takes it up" if not_begun else "a mailer has taken it up and does not answer")
 
-    def mailings(self, limit: int) -> list[Progress]:
+    def mailings(self, limit: int) -> list[MailingProgress]:
         """The newest mailings."""
         with self.database.read() as session:
-            return mailings.progress(session, limit=limit)
+            return mailings.list_recent(session, limit=limit)
 
     def cancel(self, audit_context: AuditContext, mailing_id: UUID) -> None:
         """Send no more of a mailing.
@@ -75,7 +76,7 @@ class OperatorMail:
             NotFound: There is none that is being sent.
         """
         with self.database.write() as session:
-            if not mailings.cancel(session, mailing_id):
+            if not mailings.cancel_mailing(session, mailing_id):
                 raise NotFound("mailing under way", str(mailing_id))
             audit.record(session, audit_context, f"mailings/{mailing_id}")
 
@@ -105,22 +106,22 @@ class OperatorMail:
         with self.database.write() as session:
             if MAIL_QUEUE in workers.paused_names(session):
                 raise FailedPrecondition("PAUSED", f"queues/{MAIL_QUEUE}", "the queue mail is paused: resume it first")
-            operator_job_id = operator_jobs.ask(session, kind, request)
+            operator_job_id = operator_jobs.insert_job(session, kind, request)
             if audit_context:
                 audit.record(session, audit_context, "mail")
         self.broker.send([run_operator_job(operator_job_id)])
         return operator_job_id
 
-    def _look(self, operator_job_id: UUID) -> tuple[bool, Answer | None]:
+    def _look(self, operator_job_id: UUID) -> JobStatus:
         with self.database.read() as session:
-            return operator_jobs.fetch(session, operator_job_id)
+            return operator_jobs.get_status(session, operator_job_id)
 
     def _withdraw(self, operator_job_id: UUID) -> bool:
         with self.database.write(durable=False) as session:
-            return operator_jobs.withdraw(session, operator_job_id)
+            return operator_jobs.delete_job(session, operator_job_id)
 
 
-def _answered(answer: Answer) -> Mapping[str, Any]:
+def _answered(answer: JobAnswer) -> Mapping[str, Any]:
     if answer.refused:
         raise FailedPrecondition("MAILER_REFUSED", "mail", str(answer.values.get("message", "")))
     return answer.values

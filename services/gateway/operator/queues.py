@@ -127,7 +127,7 @@ class OperatorQueues:
     def _cancel_mailings(self) -> int:
         with self.database.write() as session:
             found = session.scalars(select(Mailing.id).where(Mailing.state == "SENDING")).all()
-            return sum(mailings.cancel(session, mailing_id) for mailing_id in found)
+            return sum(mailings.cancel_mailing(session, mailing_id) for mailing_id in found)
 
     def _remove(self, prefix: str) -> None:
         try:

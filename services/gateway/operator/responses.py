@@ -10,7 +10,7 @@ from google.protobuf.duration_pb2 import Duration
 from imageblur.v1 import operator_pb2, order_pb2
 
 from services.common.db.clock import SECOND
-from services.common.db.mail.mailings import Progress
+from services.common.db.mail.mailings import MailingProgress
 from services.common.db.models import ApiKey, AuditEntry, PausedQueue, WorkerSeen
 from services.common.db.orders.orders import Snapshot
 from services.common.db.queues.depths import Depth
@@ -125,7 +125,7 @@ def duration(microseconds: int) -> Duration:
     return Duration(seconds=microseconds // SECOND, nanos=microseconds % SECOND * 1000)
 
 
-def mailing_message(progress: Progress) -> operator_pb2.Mailing:
+def mailing_message(progress: MailingProgress) -> operator_pb2.Mailing:
     """A mailing as it stands."""
     mailing, emails = progress.mailing, progress.emails
     # PREPARING was a state of former versions.

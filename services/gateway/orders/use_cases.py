@@ -130,14 +130,14 @@ class UseCases:
                     delivery = session.get(Delivery, earlier)
                     if delivery is None:
                         raise NotFound("delivery", str(earlier))
-                    return delivery, deliveries.email_count(session, delivery.id)
+                    return delivery, deliveries.count_emails(session, delivery.id)
             delivery = deliveries.find_open(session, order_id)
             if delivery is None:
                 self._refuse_too_soon(session, order_id)
                 delivery = _ask(session, order, emails, when_ready=when_ready)
             if request_id:
                 idempotency.remember(session, request, delivery.id)
-            count = deliveries.email_count(session, delivery.id)
+            count = deliveries.count_emails(session, delivery.id)
         self.broker.send(map(send_email, emails))
         self.broker.announce(order_id)
         return delivery, count

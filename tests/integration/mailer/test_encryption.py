@@ -13,8 +13,9 @@ from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword, Session
 from aiosmtpd.smtp import Envelope as Received
 from pydantic import SecretStr
 
-from services.mailer.smtp.sender import Envelope, NotTaken
-from services.mailer.smtp.smtp_sender import SmtpSender
+from services.mailer.smtp.envelope import EmailDeferred, Envelope
+from services.mailer.smtp.server import SmtpServer
+from services.mailer.smtp.session import SmtpSession
 from tests.support.smtp import _Listener
 
 
@@ -74,10 +75,19 @@ def tls_relay(certificate: Path) -> Iterator[Relay]:
     relay.listener.stop()
 
 
-def sender(relay: Relay, certificate: Path | None, *, tls: bool, password: str = "open sesame") -> SmtpSender:
+def sender(relay: Relay, certificate: Path | None, *, tls: bool, password: str = "open sesame") -> SmtpSession:
     context = ssl.create_default_context(cafile=certificate)
     port: int = relay.listener.port
-    return SmtpSender("127.0.0.1", port, "tls" if tls else "starttls", context, "me", SecretStr(password), 10)
+    server = SmtpServer(
+        host="127.0.0.1",
+        port=port,
+        security="tls" if tls else "starttls",
+        tls=context,
+        user="me",
+        password=SecretStr(password),
+        timeout=10,
+    )
+    return SmtpSession(server)
 
 
 def envelope() -> Envelope:
@@ -85,7 +95,9 @@ def envelope() -> Envelope:
     content = (
         content[:80] + b"\r\n".join(content[start : start + 70] for start in range(80, len(content), 70)) + b"\r\n"
     )
-    return Envelope("blur@example.org", "ann@example.org", utf8=False, content=io.BytesIO(content), size=1)
+    return Envelope(
+        sender="blur@example.org", recipient="ann@example.org", utf8=False, content=io.BytesIO(content), size=1
+    )
 
 
 def test_starttls_and_login(starttls_relay: Relay, certificate: Path) -> None:
@@ -102,11 +114,11 @@ def test_tls_and_login(tls_relay: Relay, certificate: Path) -> None:
 
 
 def test_a_wrong_password_is_the_operators_to_put_right(starttls_relay: Relay, certificate: Path) -> None:
-    with pytest.raises(NotTaken, match=r"^535 "):
+    with pytest.raises(EmailDeferred, match=r"^535 "):
         sender(starttls_relay, certificate, tls=False, password="wrong").send(envelope())
 
 
 def test_a_certificate_of_nobody_is_not_trusted(starttls_relay: Relay) -> None:
-    with pytest.raises(NotTaken, match="certificate verify failed"):
+    with pytest.raises(EmailDeferred, match="certificate verify failed"):
         sender(starttls_relay, None, tls=False).send(envelope())
     assert starttls_relay.over_tls == []

@@ -11,23 +11,19 @@ from sqlalchemy import update
 
 from services.common.archive.result_names import result_names
 from services.common.db.engine import Database
-from services.common.db.mail import deliveries
 from services.common.db.models import Email
-from services.common.db.orders import orders
 from services.common.db.queues import outbox
 from services.common.domain.errors import Reason
-from services.common.domain.orders import result_key
 from services.common.domain.spec import Format
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import CHANGED, ENDED, Broker
 from services.common.infra.messages import MAIL_QUEUE
 from services.common.infra.tokens import Tokens
-from services.mailer.use_cases import SendEmail
-from services.stack.ports import free_port
+from services.mailer.sending.send_email import SendEmail
 from tests.integration.mailer.conftest import ON_BOTH, MakeMailer
-from tests.integration.mailer.making import (
+from tests.support.email_lint import lint
+from tests.support.mail_factories import (
     CORRUPT,
-    Made,
     Result,
     delivery,
     email,
@@ -36,7 +32,6 @@ from tests.integration.mailer.making import (
     image_rows,
     make_order,
 )
-from tests.support.email_lint import lint
 from tests.support.smtp import SmtpSink
 
 
@@ -107,36 +102,6 @@ def test_an_order_without_results_is_told_of(
     assert delivery(database, made.order_id).state == "SENT"
 
 
-def test_a_message_that_comes_twice_sends_once(
-    database: Database, blobs: BlobStore, send: SendEmail, smtp_sink: SmtpSink
-) -> None:
-    made = make_order(database, blobs, [b"one"])
-    send(made.email_id)
-    send(made.email_id)
-    assert smtp_sink.attempts == 1
-
-
-def put_back(database: Database, made: Made) -> tuple[str, str | None]:
-    found = email(database, made.email_id)
-    assert found.enqueued_at is None, "the sweep enqueues it when its time has come"
-    assert found.not_before > 0
-    assert delivery(database, made.order_id).state == "SENDING"
-    return found.state, found.smtp_reply
-
-
-def test_what_is_not_taken_now_is_sent_later(
-    database: Database, blobs: BlobStore, send: SendEmail, smtp_sink: SmtpSink
-) -> None:
-    made = make_order(database, blobs, [b"one"])
-    smtp_sink.reply_to_data("451 4.3.0 try later")
-    send(made.email_id)
-    assert put_back(database, made) == ("QUEUED", "451 4.3.0 try later")
-    enqueue_again(database)
-    send(made.email_id)
-    assert email(database, made.email_id).state == "SENT"
-    assert email(database, made.email_id).attempts == 2
-
-
 def test_a_refused_recipient_ends_the_delivery_with_the_servers_words(
     database: Database, blobs: BlobStore, send: SendEmail, smtp_sink: SmtpSink
 ) -> None:
@@ -152,15 +117,6 @@ def test_a_refused_recipient_ends_the_delivery_with_the_servers_words(
     assert delivery(database, other.order_id).state == "SENT"
 
 
-def test_a_server_that_is_away_is_waited_for(database: Database, blobs: BlobStore, make_mailer: MakeMailer) -> None:
-    made = make_order(database, blobs, [b"one"])
-    make_mailer(port=free_port())(made.email_id)
-    state, words = put_back(database, made)
-    assert state == "QUEUED"
-    assert words
-    assert "refused" in words
-
-
 def test_a_cut_line_repeats_the_email_under_the_same_message_id(
     database: Database, blobs: BlobStore, send: SendEmail, smtp_sink: SmtpSink
 ) -> None:
@@ -172,65 +128,6 @@ def test_a_cut_line_repeats_the_email_under_the_same_message_id(
     first, second = smtp_sink.received
     assert first.message["Message-ID"] == second.message["Message-ID"]
     assert email(database, made.email_id).state == "SENT"
-
-
-def test_a_server_that_never_takes_it_ends_the_delivery(
-    database: Database, blobs: BlobStore, send: SendEmail, smtp_sink: SmtpSink, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("services.mailer.use_cases.MAX_EMAIL_ATTEMPTS", 3)
-    made = make_order(database, blobs, [b"one"])
-    smtp_sink.reply_to_data(*["451 4.3.0 try later"] * 3)
-    for _ in range(3):
-        enqueue_again(database)
-        send(made.email_id)
-    ended = delivery(database, made.order_id)
-    assert (ended.state, ended.reason, ended.message) == ("FAILED", Reason.MAIL_UNREACHABLE, "451 4.3.0 try later")
-
-
-@ON_BOTH
-def test_nothing_is_sent_of_an_order_that_is_gone(
-    database: Database, blobs: BlobStore, send: SendEmail, smtp_sink: SmtpSink
-) -> None:
-    deleted, expired = (make_order(database, blobs, [b"one"]) for _ in range(2))
-    with database.write() as session:
-        orders.delete_order(session, deleted.order_id)
-        assert orders.expire(session, expired.order_id)
-    send(deleted.email_id)
-    send(expired.email_id)
-    assert smtp_sink.attempts == 0
-    assert email(database, expired.email_id).state == "CANCELLED"
-
-
-def test_nothing_is_sent_once_the_delivery_is_cancelled(
-    database: Database, blobs: BlobStore, make_mailer: MakeMailer, smtp_sink: SmtpSink
-) -> None:
-    made = make_order(database, blobs, [b"one"])
-    mailer = make_mailer()
-    write = mailer.postbox.write
-
-    def cancelled_meanwhile(*arguments: object) -> object:
-        with database.write() as session:
-            orders.lock(session, made.order_id)
-            deliveries.cancel_open(session, made.order_id)
-        return write(*arguments)  # type: ignore[arg-type]
-
-    object.__setattr__(mailer.postbox, "write", cancelled_meanwhile)
-    mailer(made.email_id)
-    assert smtp_sink.attempts == 0
-    assert delivery(database, made.order_id).state == "CANCELLED"
-
-
-def test_a_result_that_is_missing_is_waited_for_but_not_for_ever(
-    database: Database, blobs: BlobStore, send: SendEmail, smtp_sink: SmtpSink, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made, other = (make_order(database, blobs, [b"one"]) for _ in range(2))
-    blobs.delete(result_key(made.order_id, 1), result_key(other.order_id, 1))
-    send(made.email_id)
-    assert email(database, made.email_id).state == "QUEUED"
-    monkeypatch.setattr("services.mailer.use_cases.MAX_EMAIL_ATTEMPTS", 1)
-    send(other.email_id)
-    assert delivery(database, other.order_id).reason == Reason.INTERNAL
-    assert smtp_sink.attempts == 0
 
 
 FIVE: list[Result] = [bytes([number]) * 60_000 for number in range(5)]
@@ -263,19 +160,6 @@ def test_what_is_too_large_for_a_email_comes_in_parts(
     together = archive_of(one) | archive_of(two) | archive_of(three)
     assert together == dict(zip(names, FIVE, strict=True))
     assert max(len(received.content) for received in smtp_sink.received) < 200_000
-
-
-@ON_BOTH
-def test_parts_are_made_once_however_often_the_first_is_tried(
-    database: Database, blobs: BlobStore, queues: Broker, make_mailer: MakeMailer, smtp_sink: SmtpSink
-) -> None:
-    made = make_order(database, blobs, FIVE)
-    send = make_mailer(limit_mb=0.18)
-    smtp_sink.reply_to_data("451 4.3.0 try later")
-    send(made.email_id)
-    send(made.email_id)
-    assert [row.part for row in emails_of(database, delivery_id=delivery(database, made.order_id).id)] == [1, 2, 3]
-    assert len(queues.subjects(MAIL_QUEUE)) == 2
 
 
 def test_a_part_that_is_refused_fails_the_delivery_and_leaves_the_others(

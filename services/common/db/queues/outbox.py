@@ -14,7 +14,7 @@ from sqlalchemy import Select, select, update
 from sqlalchemy.orm import Session
 
 from services.common.db.clock import SECOND, now
-from services.common.db.mail.emails import Claim as EmailClaim
+from services.common.db.mail.emails import EmailClaim
 from services.common.db.models import Delivery, Email, Image, Order
 from services.common.db.orders.images import Claim
 from services.common.domain.orders import ImageState
@@ -46,11 +46,7 @@ def lapsed_emails(session: Session, *, limit: int) -> list[EmailClaim]:
         .where(Email.state == "SENDING", Email.lease_until < now())
         .limit(limit)
     )
-    return [
-        EmailClaim(x.id, x.kind, x.part, order_id, x.delivery_id, x.mailing_id, x.subscriber_id, x.owner, x.attempts)
-        for x, order_id in rows
-        if x.owner
-    ]
+    return [EmailClaim.of(email, email.owner, order_id) for email, order_id in rows if email.owner]
 
 
 def due_emails(session: Session, *, limit: int) -> Sequence[UUID]:
