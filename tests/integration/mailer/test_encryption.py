@@ -5,6 +5,7 @@ import shutil
 import ssl
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ def tls_relay(certificate: Path) -> Iterator[Relay]:
     relay.listener.stop()
 
 
-def sender(relay: Relay, certificate: Path | None, *, tls: bool, password: str = "open sesame") -> SmtpSession:
+def send(relay: Relay, certificate: Path | None, sent: Envelope, *, tls: bool, password: str = "open sesame") -> str:
     context = ssl.create_default_context(cafile=certificate)
     port: int = relay.listener.port
     server = SmtpServer(
@@ -87,7 +88,8 @@ def sender(relay: Relay, certificate: Path | None, *, tls: bool, password: str =
         password=SecretStr(password),
         timeout=10,
     )
-    return SmtpSession(server)
+    with closing(SmtpSession(server)) as session:
+        return session.send(sent)
 
 
 def envelope() -> Envelope:
@@ -102,23 +104,23 @@ def envelope() -> Envelope:
 
 def test_starttls_and_login(starttls_relay: Relay, certificate: Path) -> None:
     sent = envelope()
-    assert sender(starttls_relay, certificate, tls=False).send(sent) == "250 2.0.0 kept"
+    assert send(starttls_relay, certificate, sent, tls=False) == "250 2.0.0 kept"
     sent.content.seek(0)
     assert starttls_relay.taken == [sent.content.read()]
     assert starttls_relay.over_tls == [True]
 
 
 def test_tls_and_login(tls_relay: Relay, certificate: Path) -> None:
-    assert sender(tls_relay, certificate, tls=True).send(envelope()) == "250 2.0.0 kept"
+    assert send(tls_relay, certificate, envelope(), tls=True) == "250 2.0.0 kept"
     assert len(tls_relay.over_tls) == len(tls_relay.taken) == 1
 
 
 def test_a_wrong_password_is_the_operators_to_put_right(starttls_relay: Relay, certificate: Path) -> None:
     with pytest.raises(EmailDeferred, match=r"^535 "):
-        sender(starttls_relay, certificate, tls=False, password="wrong").send(envelope())
+        send(starttls_relay, certificate, envelope(), tls=False, password="wrong")
 
 
 def test_a_certificate_of_nobody_is_not_trusted(starttls_relay: Relay) -> None:
     with pytest.raises(EmailDeferred, match="certificate verify failed"):
-        sender(starttls_relay, None, tls=False).send(envelope())
+        send(starttls_relay, None, envelope(), tls=False)
     assert starttls_relay.over_tls == []

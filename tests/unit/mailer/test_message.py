@@ -3,7 +3,7 @@ from itertools import pairwise
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.mailer.content.email_content import Content, Newsletter
@@ -48,6 +48,7 @@ def test_every_email_passes_the_linter(content: Content, locale: str) -> None:
     assert html.get_content().replace("\r\n", "\n") == words.html
 
 
+@settings(deadline=None)  # the first example loads templates
 @given(st.lists(st.binary(max_size=300), max_size=8))
 def test_an_archive_arrives_whatever_its_chunks(chunks: list[bytes]) -> None:
     parsed = lint(written(order_ready(), archive=chunks))
@@ -125,6 +126,7 @@ def test_what_is_more_than_an_address_is_refused(text: str) -> None:
         parse_recipient(text)
 
 
+@settings(deadline=None)  # the first example loads templates
 @given(st.text(), st.text())
 def test_no_recipient_can_add_a_header_or_a_command(local: str, domain: str) -> None:
     try:

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.common.infra.tokens import Tokens
@@ -44,6 +44,7 @@ def test_the_first_line_may_be_the_subject(text: str, subject: str | None, rest:
     assert split_subject(text) == (subject, rest)
 
 
+@settings(deadline=None)  # the first example loads templates
 @given(st.text())
 def test_any_text_is_a_text_and_none_of_it_becomes_markup(text: str) -> None:
     html = Renderer()(newsletter(URL, text=text), "en").html
