@@ -24,7 +24,7 @@ from services.mailer.mime.dkim import DkimSigner
 from services.mailer.mime.message import SenderIdentity
 from services.mailer.operator_jobs.operator_emails import OperatorEmails
 from services.mailer.operator_jobs.run_job import RunOperatorJob
-from services.mailer.operator_jobs.settings_check import find_concerns
+from services.mailer.operator_jobs.settings_check import find_warnings
 from services.mailer.sending.email_sender import EmailSender
 from services.mailer.sending.leases import RenewEmailLeases
 from services.mailer.sending.send_email import SendEmail
@@ -90,7 +90,7 @@ def setup() -> None:
                 drafter=newsletter_drafter,
                 text_folder=settings.mailing_text_dir,
             ),
-            find_concerns=lambda: list(find_concerns(settings)),
+            find_warnings=lambda: list(find_warnings(settings)),
             connections=connections,
         ),
     )

@@ -24,11 +24,11 @@ _NO_SUBSCRIBER = UUID(int=0)
 
 @dataclass(frozen=True, kw_only=True)
 class MailTestResult:
-    """The SMTP conversation, each reply explained, and the last reply or error."""
+    """The SMTP transcript, each reply explained, and the last reply or the error of the connection."""
 
-    conversation: Sequence[str]
+    transcript: Sequence[str]
     accepted: bool
-    outcome: str
+    server_reply: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,18 +69,18 @@ class OperatorEmails:
         return self.drafter.draft(content, address=address, locale=locale, token=token)
 
     def _send(self, draft: Draft) -> MailTestResult:
-        conversation: list[str] = []
+        transcript: list[str] = []
 
         def on_line(speaker: str, line: str) -> None:
             masked = line.replace(draft.to, "(address)")
-            conversation.append(f"    {masked}  -- {explain_reply(line)}" if speaker == "server" else f"> {masked}")
+            transcript.append(f"    {masked}  -- {explain_reply(line)}" if speaker == "server" else f"> {masked}")
 
         session = SmtpSession(replace(self.server, on_line=on_line))
         try:
             with tempfile.SpooledTemporaryFile(1 << 20) as file:
                 reply = session.send(self.composer.compose(uuid4(), draft, file))
         except (EmailRejected, EmailDeferred) as error:
-            return MailTestResult(conversation=conversation, accepted=False, outcome=str(error))
+            return MailTestResult(transcript=transcript, accepted=False, server_reply=str(error))
         finally:
             session.close()
-        return MailTestResult(conversation=conversation, accepted=True, outcome=reply)
+        return MailTestResult(transcript=transcript, accepted=True, server_reply=reply)

@@ -27,7 +27,7 @@ class RunOperatorJob:
     database: Database
     broker: Broker
     operator_emails: OperatorEmails
-    find_concerns: Callable[[], list[str]]
+    find_warnings: Callable[[], list[str]]
     """Lists settings that keep e-mails from arriving."""
     connections: int
     """Messages to enqueue for a new mailing."""
@@ -60,7 +60,7 @@ class RunOperatorJob:
             case OperatorJobKind.TEST_MAILING:
                 return _to_json(self.operator_emails.send_newsletter(address, locale))
             case OperatorJobKind.CHECK_MAIL:
-                return {**_to_json(self.operator_emails.send_check(address, locale)), "concerns": self.find_concerns()}
+                return {**_to_json(self.operator_emails.send_check(address, locale)), "concerns": self.find_warnings()}
 
     def _run_mailing(self) -> UUID:
         until = datetime.now(UTC)
@@ -75,4 +75,4 @@ class RunOperatorJob:
 
 
 def _to_json(result: MailTestResult) -> dict[str, Any]:
-    return {"taken": result.accepted, "outcome": result.outcome, "conversation": list(result.conversation)}
+    return {"taken": result.accepted, "outcome": result.server_reply, "conversation": list(result.transcript)}

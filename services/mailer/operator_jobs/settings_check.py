@@ -7,7 +7,7 @@ from services.mailer.mime.addresses import parse_sender
 from services.mailer.settings import MailerSettings
 
 
-def find_concerns(settings: MailerSettings) -> Iterator[str]:
+def find_warnings(settings: MailerSettings) -> Iterator[str]:
     """Yield a sentence for each setting that keeps e-mails from arriving, or takes a feature from them."""
     domain = parse_sender(settings.mail_from).domain
     if domain == "localhost" or "." not in domain:

@@ -74,7 +74,7 @@ def record_of(outcome: Outcome, claim: EmailClaim) -> OutcomeRecord:
 
 
 def _reject(session: Session, *, claim: EmailClaim, message: str, no_mailbox: bool) -> bool:
-    # An order's e-mail says nothing about the newsletter's subscription, even if the address is the same.
+    # A rejected order e-mail does not end a subscription, even if the address is the same.
     if no_mailbox and claim.subscriber_id:
         subscribers.suppress(session, claim.subscriber_id, message)
     return emails.finish_failed(session, claim, reason=Reason.MAIL_REFUSED, message=message)

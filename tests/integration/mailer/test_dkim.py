@@ -36,7 +36,7 @@ RENDER = Renderer()
 
 @pytest.fixture(scope="module")
 def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An RSA key, by openssl as the documentation says."""
+    """An RSA key, made by openssl as in docs/deliverability.md."""
     if shutil.which("openssl") is None and os.environ.get("CI") != "true":
         pytest.skip("there is no openssl to make a key with")
     path = tmp_path_factory.mktemp("dkim") / "key.pem"
@@ -96,7 +96,7 @@ def test_every_email_verifies(content: Content, identity: SenderIdentity, record
     assert verifies(raw, record)
 
 
-def test_a_email_in_utf8_verifies(identity: SenderIdentity, record: bytes) -> None:
+def test_an_email_in_utf8_verifies(identity: SenderIdentity, record: bytes) -> None:
     assert verifies(written(newsletter(URL), identity, to="анна@почта.рф"), record)
 
 
@@ -148,7 +148,7 @@ def signed(identity: SenderIdentity, record: bytes) -> tuple[SenderIdentity, byt
     return identity, record
 
 
-def test_a_key_that_cannot_be_used_is_said_at_the_start(tmp_path: Path) -> None:
+def test_an_unusable_key_is_reported_at_the_start(tmp_path: Path) -> None:
     path = tmp_path / "key.pem"
     with pytest.raises(ConfigurationError, match=r"IMAGEBLUR_DKIM_KEY_FILE: .* cannot be read"):
         DkimSigner.load(path, "s", "example.org")

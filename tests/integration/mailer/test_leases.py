@@ -48,7 +48,7 @@ def test_a_lost_lease_is_not_extended(database: Database, blobs: BlobStore) -> N
     assert len(emails_of(database, delivery_id=claim.delivery_id)) == 1
 
 
-def test_parts_and_leases_are_left_alone_once_a_email_was_sent(
+def test_parts_and_leases_are_left_alone_once_an_email_was_sent(
     database: Database, blobs: BlobStore, queues: Broker, make_mailer: MakeMailer
 ) -> None:
     claim = claimed(database, blobs, lease_seconds=60)

@@ -1,4 +1,4 @@
-"""Mailings to all subscribers: batches, retries, what a killed mailer leaves, trouble with the server, cancelling."""
+"""Mailings to all subscribers: batches, retries, killed mailers, an unavailable server, cancelling."""
 
 import threading
 import time
@@ -327,13 +327,13 @@ def test_the_rate_holds_over_all_mailers_and_order_emails_pass(queues: Broker) -
     for thread in threads:
         thread.join()
     assert max(taken) - begin >= 19 / 50, "twenty e-mails at fifty a second, the first at once"
-    # One that somebody waits for goes at once, and what it took is taken from the mailing.
+    # An order e-mail is sent at once, and delays the mailing by one e-mail.
     full = [rate._take(50, bulk=False) for rate in rates * 5]
     assert full == [0.0] * 10
     assert rates[0]._take(50, bulk=True) > 0
 
 
-def test_emails_that_somebody_waits_for_have_a_limit_too(queues: Broker) -> None:
+def test_order_emails_have_a_limit_too(queues: Broker) -> None:
     rate = send_rate(queues, 10)
     taken = [rate._take(10, bulk=False) for _ in range(40)]
     assert 21 <= taken.count(0.0) <= 30

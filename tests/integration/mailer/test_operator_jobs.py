@@ -45,7 +45,7 @@ def run_job(database: Database, queues: Broker, tokens: Tokens, smtp_sink: SmtpS
             drafter=NewsletterDrafter(tokens=tokens, public_url="https://blur.example.org"),
             text_folder=text_folder,
         ),
-        find_concerns=lambda: ["IMAGEBLUR_X: wrong"],
+        find_warnings=lambda: ["IMAGEBLUR_X: wrong"],
         connections=2,
     )
 

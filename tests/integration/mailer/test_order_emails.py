@@ -44,13 +44,13 @@ def archive_of(message: EmailMessage) -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist() if name.startswith("blur_")}
 
 
-def receipt_of(message: EmailMessage) -> tuple[dict[str, Any], str]:
+def summary_of(message: EmailMessage) -> tuple[dict[str, Any], str]:
     (attachment,) = message.iter_attachments()
     with zipfile.ZipFile(io.BytesIO(attachment.get_content())) as archive:
         return json.loads(archive.read("summary.json")), archive.read("summary.txt").decode()
 
 
-def words_of(message: EmailMessage) -> str:
+def text_of(message: EmailMessage) -> str:
     """Subject, text and HTML together."""
     bodies = [message.get_body((kind,)) for kind in ("plain", "html")]
     return "\n".join([str(message["Subject"]), *(str(body.get_content()) for body in bodies if body)])
@@ -64,10 +64,10 @@ def test_results_arrive_in_an_archive(
     with queues.client.pubsub() as changes:
         changes.subscribe(CHANGED, ENDED)
         send(made.email_id)
-        told = [changes.get_message(timeout=1) for _ in range(4)]
+        events = [changes.get_message(timeout=1) for _ in range(4)]
     # The subscriptions themselves, then that it is being sent, then that it was.
-    told = [(event["channel"].decode(), event["data"]) for event in told[2:] if event]
-    assert told == [(CHANGED, made.order_id.bytes), (ENDED, made.order_id.bytes)]
+    announced = [(event["channel"].decode(), event["data"]) for event in events[2:] if event]
+    assert announced == [(CHANGED, made.order_id.bytes), (ENDED, made.order_id.bytes)]
     (received,) = smtp_sink.received
     assert received.recipients == ("ann@example.org",)
     assert received.sender == "blur@example.org"
@@ -85,13 +85,13 @@ def test_a_failure_is_named_by_position_and_never_by_file_name(
     made = make_order(database, blobs, [b"one", CORRUPT, b"three"], locale=locale)
     send(made.email_id)
     (received,) = smtp_sink.received
-    words = words_of(received.message)
-    assert ("image 2: The PNG file is damaged" if locale == "en" else "изображение 2: Файл повреждён") in words
-    assert "secret" not in words
+    text = text_of(received.message)
+    assert ("image 2: The PNG file is damaged" if locale == "en" else "изображение 2: Файл повреждён") in text
+    assert "secret" not in text
     assert set(archive_of(received.message)) == {"blur_secret 1.png", "blur_secret 3.png"}
 
 
-def test_an_order_without_results_is_told_of(
+def test_an_order_without_results_gets_an_email(
     database: Database, blobs: BlobStore, send: SendEmail, smtp_sink: SmtpSink
 ) -> None:
     made = make_order(database, blobs, [CORRUPT, CORRUPT])
@@ -134,7 +134,7 @@ FIVE: list[Result] = [bytes([number]) * 60_000 for number in range(5)]
 
 
 @ON_BOTH
-def test_what_is_too_large_for_a_email_comes_in_parts(
+def test_what_is_too_large_for_an_email_comes_in_parts(
     database: Database, blobs: BlobStore, queues: Broker, make_mailer: MakeMailer, smtp_sink: SmtpSink
 ) -> None:
     made = make_order(database, blobs, [*FIVE[:2], CORRUPT, *FIVE[2:]], filenames=["x.png"] * 6)
@@ -151,9 +151,9 @@ def test_what_is_too_large_for_a_email_comes_in_parts(
     assert delivery(database, made.order_id).state == "SENT"
     one, three, two = (received.message for received in smtp_sink.received)
     assert [str(part["Subject"])[-13:] for part in (one, two, three)] == [f"(part {n} of 3)" for n in (1, 2, 3)]
-    assert "images 1 to 2" in words_of(one)
-    assert "images 4 to 5" in words_of(two)
-    assert "has image 6," in words_of(three)
+    assert "images 1 to 2" in text_of(one)
+    assert "images 4 to 5" in text_of(two)
+    assert "contains image 6." in text_of(three)
     assert len({part["Message-ID"] for part in (one, two, three)}) == 3
     done = [image for image in image_rows(database, made.order_id) if image.state == "SUCCEEDED"]
     names = result_names((image.filename, Format.PNG) for image in done)
@@ -184,7 +184,7 @@ def test_what_is_too_large_for_emails_is_to_be_downloaded(
     make_mailer(limit_mb=limit_mb)(made.email_id)
     (received,) = smtp_sink.received
     assert not list(received.message.iter_attachments())
-    assert f"imageblur download {made.order_id} -o DIR" in words_of(received.message)
+    assert f"imageblur download {made.order_id} -o DIR" in text_of(received.message)
     assert delivery(database, made.order_id).state == "SENT"
 
 
@@ -217,11 +217,11 @@ def test_a_part_that_is_needed_no_more_is_cancelled(
 
 
 @ON_BOTH
-def test_the_archive_has_a_receipt(database: Database, blobs: BlobStore, send: SendEmail, smtp_sink: SmtpSink) -> None:
+def test_the_archive_has_a_summary(database: Database, blobs: BlobStore, send: SendEmail, smtp_sink: SmtpSink) -> None:
     names = ["../../x.png", "a\x1b[31m.png", "b.png"]
     made = make_order(database, blobs, [b"one", CORRUPT, b"two"], filenames=names)
     send(made.email_id)
-    as_json, as_text = receipt_of(smtp_sink.received[0].message)
+    as_json, as_text = summary_of(smtp_sink.received[0].message)
     assert as_json["order_id"] == str(made.order_id)
     one, two, failed = as_json["images"]
     assert [image["position"] for image in (one, two, failed)] == [1, 3, 2]
@@ -265,14 +265,14 @@ def test_what_is_too_large_is_linked_to_where_there_are_pages(
     (received,) = smtp_sink.received
     message = lint(received.content)
     assert not list(message.iter_attachments())
-    link = words_of(message).partition("https://blur.example.org/archive?token=")[2].split()[0]
+    link = text_of(message).partition("https://blur.example.org/archive?token=")[2].split()[0]
     assert tokens.read_archive(link) == made.order_id
-    assert f"https://blur.example.org/orders/{made.order_id}" in words_of(message)
+    assert f"https://blur.example.org/orders/{made.order_id}" in text_of(message)
     assert delivery(database, made.order_id).state == "SENT"
 
 
 @ON_BOTH
-def test_the_servers_words_are_told_whatever_they_are(
+def test_a_delivery_shows_the_last_reply(
     database: Database, blobs: BlobStore, send: SendEmail, smtp_sink: SmtpSink
 ) -> None:
     made = make_order(database, blobs, [b"one"])

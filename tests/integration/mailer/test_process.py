@@ -1,4 +1,4 @@
-"""The mailer as it is run: a process of its own, told by its environment."""
+"""The mailer as a process, set by environment variables."""
 
 import os
 import signal
@@ -41,7 +41,7 @@ def made(tmp_path: Path) -> Iterator[Database]:
     database.close()
 
 
-def test_it_sends_until_it_is_told_to_stop(
+def test_it_sends_until_sigterm(
     made: Database, blobs: BlobStore, queues: Broker, environment: dict[str, str], smtp_sink: SmtpSink
 ) -> None:
     order = make_order(made, blobs, [b"one"])
@@ -54,12 +54,12 @@ def test_it_sends_until_it_is_told_to_stop(
             eventually(lambda: mailing(made, mailing_id).state == "DONE")
             eventually(lambda: email(made, order.email_id).state == "SENT")
             mailer.send_signal(signal.SIGTERM)
-            _, said = mailer.communicate(timeout=20)
+            _, log = mailer.communicate(timeout=20)
         finally:
             mailer.kill()
     assert mailer.returncode == 0
-    assert b"ready" in said
-    assert b"@example.org" not in said, "addresses do not belong into logs"
+    assert b"ready" in log
+    assert b"@example.org" not in log, "addresses are not logged"
 
 
 def test_an_order_email_does_not_wait_for_a_mailing_that_hangs(

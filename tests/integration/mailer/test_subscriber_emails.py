@@ -42,7 +42,7 @@ def test_links_lead_to_the_public_pages(
     assert tokens.read("confirm", token) == (subscriber, 1)
 
 
-def test_who_was_unsubscribed_by_address_is_told(
+def test_an_address_that_was_unsubscribed_gets_a_goodbye(
     database: Database, make_mailer: MakeMailer, smtp_sink: SmtpSink
 ) -> None:
     subscriber = make_subscriber(database, "eve@example.org", locale="ru")
@@ -58,7 +58,7 @@ def test_who_was_unsubscribed_by_address_is_told(
 
 
 @ON_BOTH
-def test_who_unsubscribes_with_a_emails_token_or_never_confirmed_gets_no_goodbye(database: Database) -> None:
+def test_a_goodbye_is_sent_only_to_confirmed_addresses_that_anyone_unsubscribed(database: Database) -> None:
     subscriber = make_subscriber(database, "eve@example.org")
     make_subscriber(database, "pending@example.org", confirmed=False)
     with database.write() as session:

@@ -12,8 +12,9 @@ from services.common.db.models import Base
 from services.common.infra.leases import Leases
 from services.common.infra.tokens import Tokens
 from services.mailer.content.drafter import EmailDrafter
+from services.mailer.content.email_content import Content
 from services.mailer.content.newsletter import NewsletterDrafter
-from services.mailer.content.render import Renderer
+from services.mailer.content.render import RenderedEmail
 from services.mailer.mime.addresses import parse_sender
 from services.mailer.mime.composer import EmailComposer
 from services.mailer.mime.message import SenderIdentity
@@ -24,7 +25,11 @@ from services.mailer.smtp.session import SmtpSession
 from tests.unit.mailer.fakes import FakeBlobs, FakeBroker, FakeServer, NoLimit
 
 TOKENS = Tokens("k" * 40)
-RENDER = Renderer()
+
+
+def render(content: Content, locale: str) -> RenderedEmail:
+    """Render without the templates."""
+    return RenderedEmail(subject=content.template, text=locale, html="<p>")
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +68,7 @@ def blobs() -> FakeBlobs:
 @pytest.fixture
 def sender(database: Database, blobs: FakeBlobs) -> EmailSender:
     identity = SenderIdentity(sender=parse_sender("ImageBlur <blur@example.org>"))
-    composer = EmailComposer(blobs=blobs, render=RENDER, identity=identity)
+    composer = EmailComposer(blobs=blobs, render=render, identity=identity)
     return EmailSender(database=database, composer=composer, rate=NoLimit(), send_seconds=10)
 
 

@@ -60,7 +60,7 @@ class FakeServer(SmtpServer):
 
 
 class FakeConnection(TimedSMTP):
-    """Replies as its server is told to."""
+    """Replies by its server's script."""
 
     def __init__(self, server: FakeServer, deadline: Deadline) -> None:
         self.deadline = deadline

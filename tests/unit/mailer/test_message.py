@@ -36,16 +36,16 @@ def written(
 @pytest.mark.parametrize("content", ALL, ids=lambda content: content.template)
 def test_every_email_passes_the_linter(content: Content, locale: str) -> None:
     parsed = lint(written(content, locale=locale, archive=[b"zip"]))
-    words = RENDER(content, locale)
+    rendered = RENDER(content, locale)
     assert parsed["From"] == "Размытие <blur@mail.example.org>"
     assert parsed["To"] == "ann@example.org"
-    assert parsed["Subject"] == words.subject
+    assert parsed["Subject"] == rendered.subject
     assert parsed["Message-ID"] == f"<{EMAIL}@mail.example.org>"
     text, html = parsed.get_body(("plain",)), parsed.get_body(("html",))
     assert text is not None
     assert html is not None
-    assert text.get_content().replace("\r\n", "\n") == words.text
-    assert html.get_content().replace("\r\n", "\n") == words.html
+    assert text.get_content().replace("\r\n", "\n") == rendered.text
+    assert html.get_content().replace("\r\n", "\n") == rendered.html
 
 
 @settings(deadline=None)  # the first example loads templates
@@ -66,7 +66,7 @@ def test_an_archive_is_encoded_in_full_lines() -> None:
     assert len(lines[-1]) <= 76
 
 
-def test_a_email_without_archive_has_no_attachment() -> None:
+def test_an_email_without_archive_has_no_attachment() -> None:
     parsed = lint(written(confirm()))
     assert parsed.get_content_type() == "multipart/alternative"
     assert "List-Id" not in parsed

@@ -55,7 +55,7 @@ def test_any_text_is_a_text_and_none_of_it_becomes_markup(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("texts", "locale", "said"),
+    ("texts", "locale", "expected"),
     [
         ('{"en": "Hello $orders", "ru": "Привет $images"}', "ru", "Привет 1\u00a0340"),
         ('{"en": "Hello $orders", "ru": "Привет $images"}', "en", "Hello 12"),
@@ -64,9 +64,9 @@ def test_any_text_is_a_text_and_none_of_it_becomes_markup(text: str) -> None:
         ('{"en": "$unknown $begin"}', "en", "$unknown 16 November 2026"),
     ],
 )
-def test_a_reader_gets_the_text_in_their_language_or_the_one_there_is(texts: str, locale: str, said: str) -> None:
+def test_subscribers_get_the_text_in_their_language_or_the_one_there_is(texts: str, locale: str, expected: str) -> None:
     (block,) = drafted(CONTENT % texts, locale).text
-    assert block.lines[0][0].text == said
+    assert block.lines[0][0].text == expected
 
 
 def test_without_a_text_there_are_the_numbers() -> None:
@@ -74,7 +74,7 @@ def test_without_a_text_there_are_the_numbers() -> None:
     assert (content.orders, content.title, content.text) == (12, None, ())
 
 
-def test_the_readers_of_a_mailing_differ_in_their_token_alone() -> None:
+def test_the_emails_of_a_mailing_differ_in_their_token_alone() -> None:
     render = Renderer()
     one, two = (
         render(newsletter(f"https://a.b/u?token={token}", text="Hello", token=token), "en") for token in ("One", "Two")

@@ -115,7 +115,7 @@ def test_html_is_escaped() -> None:
 
 
 @pytest.mark.parametrize("message", ["", "line\x00feed", "\u202ereversed"])
-def test_a_message_that_is_not_fit_for_a_email_is_replaced(message: str) -> None:
+def test_a_message_that_is_not_fit_for_an_email_is_replaced(message: str) -> None:
     failure = FailedImage(position=1, reason=Reason.CORRUPT, message=message)
     assert "image 1: The file is damaged or incomplete." in RENDER(order_ready(failures=[failure]), "en").text
 

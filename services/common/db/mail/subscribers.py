@@ -79,7 +79,7 @@ def unsubscribe(session: Session, *, email_key: str | None = None, subscriber_id
     subscriber.state = SubscriberState.UNSUBSCRIBED
     subscriber.token_version += 1
     if was_confirmed:
-        # Not for a pending address: by subscribing and unsubscribing it in turn, anyone could flood it with
+        # Not for a pending address: by subscribing and unsubscribing it repeatedly, anyone could flood it with
         # confirmation e-mails.
         subscriber.confirm_sent_at = None
     session.flush()
