@@ -4,10 +4,10 @@ SHELL := /bin/bash
 PYTHON ?= python3
 UV_VERSION := 0.13.8
 BIN := .venv/bin
-# Those with a Dockerfile, which installs the extra of the same name.
+# Each has an image with the extra of the same name (deploy/Dockerfile).
 SERVICES := gateway blur_worker mailer scheduler web
 
-.PHONY: help run demo mailing operate test test-unit test-faults test-indices chaos bench pictures screenshots fuzz lint format \
+.PHONY: help run demo mailing test test-unit test-faults test-indices chaos bench pictures screenshots fuzz lint format \
   protos settings lock clean
 
 help: ## Show this list
@@ -19,11 +19,8 @@ run: .venv/.installed ## Set up and serve everything on this machine; Ctrl-C sto
 demo: .venv/.installed ## Set up, blur real photographs through the whole stack, show the mail that came, end
 	@$(BIN)/python -m services.stack.demo
 
-mailing: .venv/.installed ## Send the weekly mailing now, to the confirmed subscribers of make run
-	@$(BIN)/python -m services.stack mailing
-
-operate: .venv/.installed ## A command of a service of make run, such as DO="mailer check you@example.org" (docs/mailing.md)
-	@$(BIN)/python -m services.stack operate $(DO)
+mailing: .venv/.installed ## Send the newsletter now, to the confirmed subscribers of make run
+	@$(BIN)/imageblur admin run-mailing --yes
 
 test: .venv/.installed-dev ## Set up and run all tests
 	$(BIN)/pytest

@@ -34,7 +34,7 @@ def bearer(key: str) -> Metadata:
 
 def first_key(stack: BackgroundStack) -> str:
     """An administrator's key, made beside the running gateway."""
-    environment = os.environ | {f"{PREFIX}DATABASE_URL": f"sqlite:///{stack.places.database}"}
+    environment = os.environ | {f"{PREFIX}DATABASE_URL": f"sqlite:///{stack.data_folder.database}"}
     command = [sys.executable, "-m", "services.gateway", "keys", "create", "--role", "admin", "--name", "benchmark"]
     made = subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=60)
     return made.stdout.strip()

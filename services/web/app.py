@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from imageblur_client.errors import AccessDenied, ImageBlurClientError
+from imageblur_client.errors import AccessDeniedError, ImageBlurClientError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -67,7 +67,7 @@ async def open_site(settings: WebSettings) -> AsyncIterator[Site]:
             """Whether the pages can be used, which is whether the gateway answers."""
             try:
                 await gateway.limits()
-            except AccessDenied as error:
+            except AccessDeniedError as error:
                 # It answers, and starting these pages again would not change what.
                 _log.error("the gateway wants another key than IMAGEBLUR_GATEWAY_KEY", error=str(error))
                 return JSONResponse({"status": "refused by the gateway"})

@@ -81,7 +81,7 @@ def _roots(settings: WebSettings) -> bytes | None:
 
 
 @contextmanager
-def translated() -> Iterator[None]:
+def mapped_errors() -> Iterator[None]:
     """Raise what gRPC raises inside as an ImageBlurClientError."""
     try:
         yield
@@ -100,13 +100,13 @@ class Gateway:
 
     async def limits(self) -> pb.GetLimitsResponse:
         """What the gateway takes."""
-        with translated():
+        with mapped_errors():
             return await self._blur.GetLimits(pb.GetLimitsRequest(), timeout=ANSWER_SECONDS, metadata=self._metadata)
 
     async def check(self, request: pb.BlurOrderRequest) -> None:
         """See whether an order like this would be taken; nothing of it is stored."""
         request.order.validate_only = True
-        with translated():
+        with mapped_errors():
             await self._blur.BlurOrder(request, timeout=ANSWER_SECONDS, metadata=self._metadata)
 
     @asynccontextmanager
@@ -120,7 +120,7 @@ class Gateway:
 
     async def status(self, order_id: str) -> Order:
         """How an order stands."""
-        with translated():
+        with mapped_errors():
             answer = await self._blur.Status(
                 pb.StatusRequest(order_id=order_id), timeout=ANSWER_SECONDS, metadata=self._metadata
             )
@@ -129,14 +129,14 @@ class Gateway:
     async def images(self, order_id: str, page_token: str) -> pb.ListImagesResponse:
         """A page of an order's images."""
         request = pb.ListImagesRequest(order_id=order_id, page_size=PAGE, page_token=page_token)
-        with translated():
+        with mapped_errors():
             return await self._blur.ListImages(request, timeout=ANSWER_SECONDS, metadata=self._metadata)
 
     @asynccontextmanager
     async def watch(self, order_id: str, after_revision: int) -> AsyncIterator[AsyncIterator[pb.WatchStatusResponse]]:
         """Changes of an order, until the block ends."""
         request = pb.WatchStatusRequest(order_id=order_id, after_revision=after_revision)
-        with translated():
+        with mapped_errors():
             call = self._blur.WatchStatus(request, metadata=self._metadata)
             try:
                 yield aiter(call)
@@ -146,7 +146,7 @@ class Gateway:
     @asynccontextmanager
     async def download(self, request: pb.DownloadImagesRequest) -> AsyncIterator[Downloading]:
         """Parts of a download, until the block ends."""
-        with translated():
+        with mapped_errors():
             call = self._blur.DownloadImages(request, metadata=self._metadata)
             try:
                 yield aiter(call)
@@ -156,20 +156,20 @@ class Gateway:
     async def send(self, order_id: str) -> Delivery:
         """Ask for the results by mail: now, or as soon as the order has finished."""
         request = pb.SendImagesRequest(order_id=order_id, when_ready=True)
-        with translated():
+        with mapped_errors():
             answer = await self._blur.SendImages(request, timeout=ANSWER_SECONDS, metadata=self._metadata)
         return answer.delivery
 
     async def cancel(self, order_id: str) -> None:
         """Cancel what has not ended."""
-        with translated():
+        with mapped_errors():
             await self._blur.CancelOrder(
                 pb.CancelOrderRequest(order_id=order_id), timeout=ANSWER_SECONDS, metadata=self._metadata
             )
 
     async def delete(self, order_id: str) -> None:
         """Delete an order."""
-        with translated():
+        with mapped_errors():
             await self._blur.DeleteOrder(
                 pb.DeleteOrderRequest(order_id=order_id), timeout=ANSWER_SECONDS, metadata=self._metadata
             )
@@ -177,14 +177,14 @@ class Gateway:
     async def subscribe(self, email: str, locale: str) -> bool:
         """Subscribe an address; whether its owner is asked to confirm."""
         request = subscription.SubscribeRequest(email=email, locale=locale)
-        with translated():
+        with mapped_errors():
             answer = await self._subscription.Subscribe(request, timeout=ANSWER_SECONDS, metadata=self._metadata)
         return answer.confirmation_required
 
     async def confirm(self, token: str) -> None:
         """Confirm a subscription."""
         request = subscription.ConfirmSubscriptionRequest(token=token)
-        with translated():
+        with mapped_errors():
             await self._subscription.ConfirmSubscription(request, timeout=ANSWER_SECONDS, metadata=self._metadata)
 
     async def unsubscribe(self, *, email: str | None = None, token: str | None = None) -> None:
@@ -193,5 +193,5 @@ class Gateway:
             request = subscription.UnsubscribeRequest(email=email)
         else:
             request = subscription.UnsubscribeRequest(token=token or "")
-        with translated():
+        with mapped_errors():
             await self._subscription.Unsubscribe(request, timeout=ANSWER_SECONDS, metadata=self._metadata)

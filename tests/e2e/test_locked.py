@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pytest
-from imageblur_client import AccessDenied, Client, Security, ServerUnavailable
+from imageblur_client import AccessDeniedError, Client, Security, ServerUnavailableError
 
 from services.stack.background import BackgroundStack, background_stack
 from services.stack.ports import free_port
-from services.stack.process import Program, python_module
+from services.stack.supervision.process import Program, python_module
 from tests.e2e.conftest import PHOTOGRAPHS
 from tests.support import guard
 from tests.support.certificates import Authority
@@ -100,7 +100,7 @@ def _plan(gateways: tuple[str, str]) -> dict[str, object]:
         "broker": False,
         "prepare": asdict(Program("database", python_module("services.common.migrations"))),
         "services": list(map(asdict, services)),
-        "probe": asdict(Program("health", python_module("services.stack.health", gateways[1]))),
+        "probe": asdict(Program("health", python_module("services.stack.readiness", gateways[1]))),
         "port": None,
     }
 
@@ -120,7 +120,7 @@ def opens(locked: Locked, key: str, gateway: int) -> bool:
     try:
         with locked.client(key, gateway) as client:
             client.limits()
-    except AccessDenied:
+    except AccessDeniedError:
         return False
     return True
 
@@ -157,10 +157,10 @@ def test_what_is_revoked_at_one_gateway_opens_none(locked: Locked, admin: str) -
 
 
 def test_without_a_key_or_a_certificate_there_is_no_way_in(locked: Locked, admin: str) -> None:
-    with locked.client(None, 0) as keyless, pytest.raises(AccessDenied):
+    with locked.client(None, 0) as keyless, pytest.raises(AccessDeniedError):
         keyless.limits()
     bare = Security(admin, True, locked.authority.roots)
-    with Client(locked.gateways[0], timeout=5, security=bare) as stranger, pytest.raises(ServerUnavailable):
+    with Client(locked.gateways[0], timeout=5, security=bare) as stranger, pytest.raises(ServerUnavailableError):
         stranger.limits()
 
 

@@ -76,7 +76,7 @@ tokens: list[str] = []
 
 def test_nothing_that_a_client_wrote_is_told(stack: BackgroundStack, order_id: str) -> None:
     eventually(lambda: told(stack, "rpc", method="Status", order=order_id))
-    secrets = [MARK, stack.places.secret_key.read_text("ascii").strip(), *tokens]
+    secrets = [MARK, stack.data_folder.secret_key.read_text("ascii").strip(), *tokens]
     for line in lines(stack):
         text = json.dumps(line, ensure_ascii=False)
         assert not [secret for secret in secrets if secret in text], text

@@ -8,12 +8,12 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from imageblur_client import Client, FailedPrecondition, InputFile
+from imageblur_client import Client, FailedPreconditionError, InputFile
 from PIL import Image, ImageChops, ImageFilter, ImageStat
 
 from services.stack.background import BackgroundStack
 from tests.e2e.conftest import PHOTOGRAPHS
-from tests.e2e.mail import emails_to, run_mailing, token_of, wait_for_emails
+from tests.e2e.mail import attachment_of, emails_to, run_mailing, text_of, token_of, wait_for_emails
 
 
 def imageblur(stack: BackgroundStack, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -31,7 +31,7 @@ def test_order_status_mail_and_download(stack: BackgroundStack, tmp_path: Path) 
     assert (order["state"], order["counts"]["succeeded"]) == ("ORDER_STATE_SUCCEEDED", 1)
     assert imageblur(stack, "send", order_id).returncode == 0
     (email,) = wait_for_emails(stack, "tour@example.org")
-    archive = zipfile.ZipFile(email / "blur_images.zip")
+    archive = zipfile.ZipFile(io.BytesIO(attachment_of(email, "blur_images.zip")))
     assert archive.namelist() == ["blur_rocket.jpg", "summary.json", "summary.txt"]
     assert imageblur(stack, "download", order_id, "-o", tmp_path).returncode == 0
     assert (tmp_path / "blur_rocket.jpg").read_bytes() == archive.read("blur_rocket.jpg")
@@ -53,17 +53,17 @@ def test_a_file_that_is_no_image_fails_alone_and_the_email_says_so(stack: Backgr
     (failed,) = [image for image in client.images(order.order_id) if image.failure.message]
     assert (failed.position, failed.failure.reason) == (2, 1)
     (email,) = wait_for_emails(stack, "mixed@example.org")
-    text = (email / "body.txt").read_text("utf-8")
+    text = text_of(email)
     assert "2 of 3" in text
     assert "text file, not an image" in text
     assert "liar" not in text
-    names = zipfile.ZipFile(email / "blur_images.zip").namelist()
+    names = zipfile.ZipFile(io.BytesIO(attachment_of(email, "blur_images.zip"))).namelist()
     assert names == ["blur_coffee.png", "blur_rocket.jpg", "summary.json", "summary.txt"]
 
 
 def test_mail_before_the_end_is_refused_with_the_progress(client: Client) -> None:
     order = client.order("early@example.org", [PHOTOGRAPHS / "hubble_deep_field.jpg"] * 20)
-    with pytest.raises(FailedPrecondition, match="of 20 images"):
+    with pytest.raises(FailedPreconditionError, match="of 20 images"):
         client.send(order.order_id)
     client.delete(order.order_id)
 

@@ -15,7 +15,8 @@ from sqlalchemy import select
 from services.common.db import models
 from services.common.db.orders import blob_cleanup
 from services.common.domain.orders import RETRIABLE
-from services.stack import leftovers
+from services.stack.supervision.cleanup import find_by_token
+from services.stack.supervision.ledger import read_ledger
 from tests.faults.customer import Customer
 from tests.faults.fleet import Fleet
 from tests.support.blob_keys import SCRATCH, blob_keys
@@ -89,11 +90,11 @@ def check_broker(fleet: Fleet) -> None:
 
 def check_processes(fleet: Fleet) -> None:
     """Whatever runs belongs to a service that the supervisor knows."""
-    run = leftovers.read(fleet.stack.places.processes)
+    run = read_ledger(fleet.stack.data_folder.processes)
     assert run, "the stack has ended"
-    known = {record.pid for record in run.records}
-    assert len(known) == 8, f"not all services run: {[record.name for record in run.records]}"
-    strays = [process for process in leftovers.carriers(run.token) if _group(process) not in known]
+    known = {record.pid for record in run.processes}
+    assert len(known) == 8, f"not all services run: {[record.name for record in run.processes]}"
+    strays = [process for process in find_by_token(run.token) if _group(process) not in known]
     assert not strays, strays
 
 

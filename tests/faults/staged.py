@@ -16,9 +16,9 @@ from tests.faults.stages import number, reach
 
 
 def gateway() -> None:
-    from services.gateway.orders.uploads import Upload
+    from services.gateway.orders.pending_order import PendingOrder
 
-    _before(Upload, "_commit", "gateway-commit")
+    _before(PendingOrder, "commit", "gateway-commit")
     _before_sending("gateway")
 
 

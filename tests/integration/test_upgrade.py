@@ -30,7 +30,7 @@ NEXT = "9999"
 ADDITIONS = (
     "ALTER TABLE orders ADD COLUMN of_the_next_version VARCHAR",
     "ALTER TABLE images ADD COLUMN of_the_next_version INTEGER NOT NULL DEFAULT 0",
-    "ALTER TABLE e-mails ADD COLUMN of_the_next_version INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE emails ADD COLUMN of_the_next_version INTEGER NOT NULL DEFAULT 0",
     "CREATE TABLE things_of_the_next_version (id INTEGER PRIMARY KEY)",
     "CREATE INDEX orders_of_the_next_version ON orders (of_the_next_version)",
     f"UPDATE alembic_version SET version_num = '{NEXT}'",

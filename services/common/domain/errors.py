@@ -95,7 +95,7 @@ class PermissionDenied(ImageBlurError):
 class Stalled(ImageBlurError):
     """What the caller was about to send did not come in time."""
 
-    reason = "STALLED"
+    reason = "READ_TIMEOUT"
 
 
 class Unavailable(ImageBlurError):

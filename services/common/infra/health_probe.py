@@ -4,7 +4,7 @@ import re
 import sys
 import urllib.request
 
-_AWAY = re.compile(rb'^imageblur_need_up\{what="(.+?)"\} 0', re.MULTILINE)
+_AWAY = re.compile(rb'^imageblur_dependency_up\{dependency="(.+?)"\} 0', re.MULTILINE)
 
 
 def main() -> None:

@@ -26,9 +26,9 @@ class OperatorJobKind(StrEnum):
     PREVIEW_MAILING = "PREVIEW_MAILING"
     """Asks `locale`; answers `subject`, `text`, `html`."""
     TEST_MAILING = "TEST_MAILING"
-    """Asks `address`, `locale`; answers `taken`, `outcome`, `conversation`."""
+    """Asks `address`, `locale`; answers `accepted`, `server_reply`, `transcript`."""
     CHECK_MAIL = "CHECK_MAIL"
-    """Asks `address`, `locale`; answers as TEST_MAILING, and `concerns`."""
+    """Asks `address`, `locale`; answers as TEST_MAILING, and `warnings`."""
 
 
 def blur_image(image_id: UUID) -> Message[None]:

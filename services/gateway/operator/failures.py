@@ -1,4 +1,4 @@
-"""What operators do with failures: have them tried again, or drop them."""
+"""Retries and drops failures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,59 +19,61 @@ from services.common.infra.broker import Broker
 from services.common.infra.messages import blur_image, send_email
 
 BATCH = 1000
-"""Failures taken up by one call."""
-MOST_SKIPPED = 100
+"""Failures processed by one call."""
+MAX_SKIPPED = 100
 
 _log = log.get(__name__)
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What became of failures that were meant."""
+class FailureOutcome:
+    """The result of a retry or drop."""
 
-    done: int
+    count: int
+    """Failures retried or dropped."""
     skipped: Sequence[tuple[UUID, str]]
+    """Failures that cannot be retried, with the reason."""
     remaining: int
-    """Of all: those that are left for another call."""
+    """Failures that match the filter and are left for another call."""
 
 
 @dataclass(frozen=True)
-class OperatorFailures:
-    """The use cases, over what they need."""
+class FailureOperations:
+    """The use cases of failures; blocking."""
 
     database: Database
     broker: Broker
     blobs: BlobStore
     window: int
-    """Images in the queue or at work at a time, shared by the orders."""
+    """Images queued or running at a time, shared by the orders."""
 
-    def retry(self, audit_context: AuditContext, ids: Sequence[UUID] | None, which: Filter) -> Outcome:
-        """Have failures tried again: these, or all that the filter lets through."""
-        meant, left = self._meant(ids, which, retriable=True)
+    def retry(self, audit_context: AuditContext, ids: Sequence[UUID] | None, filter_: Filter) -> FailureOutcome:
+        """Retry failures by ID, or all that match the filter if `ids` is None."""
+        selected, remaining = self._select(ids, filter_, retriable=True)
         skipped: list[tuple[UUID, str]] = []
-        again: set[UUID] = set()
-        done = 0
-        for failure_id, kind in meant:
+        order_ids: set[UUID] = set()
+        count = 0
+        for failure_id, kind in selected:
             try:
                 retried = self._retry_one(audit_context, failure_id, kind)
             except NotRetriable as error:
                 skipped.append((failure_id, str(error)))
                 continue
-            done += 1
+            count += 1
             if retried.order_id:
-                again.add(retried.order_id)
+                order_ids.add(retried.order_id)
             if retried.email_id:
                 self.broker.send([send_email(retried.email_id)])
-        for order_id in again:
+        for order_id in order_ids:
             self._enqueue(order_id)
-        return Outcome(done, skipped[:MOST_SKIPPED], left)
+        return FailureOutcome(count, skipped[:MAX_SKIPPED], remaining)
 
-    def drop(self, audit_context: AuditContext, ids: Sequence[UUID] | None, which: Filter) -> Outcome:
-        """Strike failures off the list, and remove the originals that were kept for them."""
-        meant, left = self._meant(ids, which, retriable=False)
+    def drop(self, audit_context: AuditContext, ids: Sequence[UUID] | None, filter_: Filter) -> FailureOutcome:
+        """Drop failures by ID, or all that match the filter if `ids` is None; delete the originals kept for them."""
+        selected, remaining = self._select(ids, filter_, retriable=False)
         originals = []
-        done = 0
-        for failure_id, kind in meant:
+        count = 0
+        for failure_id, kind in selected:
             with self.database.write() as session:
                 if kind == "IMAGE":
                     image = retries.drop_image(session, failure_id)
@@ -81,36 +83,36 @@ class OperatorFailures:
                 else:
                     dropped = retries.drop_email(session, failure_id)
                 if dropped:
-                    done += 1
+                    count += 1
                     audit.record(session, audit_context, _subject(kind, failure_id))
         try:
             self.blobs.delete(*originals)
         except Unavailable as error:
-            _log.warning("originals not removed, the sweep will", error=str(error))
-        return Outcome(done, (), left)
+            _log.warning("originals not removed, the sweep will remove them", error=str(error))
+        return FailureOutcome(count, (), remaining)
 
-    def _meant(
-        self, ids: Sequence[UUID] | None, which: Filter, *, retriable: bool
+    def _select(
+        self, ids: Sequence[UUID] | None, filter_: Filter, *, retriable: bool
     ) -> tuple[Sequence[tuple[UUID, Kind | None]], int]:
-        """The failures, each with what it is, and how many of all are left."""
+        """Return IDs and kinds of failures, and how many match the filter beyond them."""
         with self.database.read() as session:
             if ids is not None:
                 kinds = failures.kinds(session, ids)
                 return [(failure_id, kinds.get(failure_id)) for failure_id in dict.fromkeys(ids)], 0
-            found, total = failures.ids(session, which, retriable=retriable, limit=BATCH)
+            found, total = failures.ids(session, filter_, retriable=retriable, limit=BATCH)
             return [(failure_id, kind) for kind, failure_id in found], total - len(found)
 
     def _retry_one(self, audit_context: AuditContext, failure_id: UUID, kind: Kind | None) -> Retried:
         if kind is None:
-            raise NotRetriable("there is no such failure")
+            raise NotRetriable("the failure does not exist")
         with self.database.write() as session:
             if kind == "EMAIL":
                 retried = retries.retry_email(session, failure_id)
             else:
                 retried = retries.retry_image(session, failure_id)
-                # Of what failed before originals were kept there is none.
+                # Former versions did not keep originals of failed images.
                 if retried.order_id and not self.blobs.exists(source_key(retried.order_id, retried.position)):
-                    raise NotRetriable("the original is gone")
+                    raise NotRetriable("the original was removed")
             audit.record(session, audit_context, _subject(kind, failure_id))
         return retried
 

@@ -1,4 +1,4 @@
-"""What operators do with queues: look, pause, resume, purge."""
+"""Queues for operators: state, pause, resume, purge."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,63 +26,63 @@ _log = log.get(__name__)
 
 
 @dataclass(frozen=True)
-class QueueSeen:
-    """A queue as it stands."""
+class QueueState:
+    """The state of a queue."""
 
     name: str
     depth: Depth
     messages: tuple[int, int] | None
-    """Waiting and handed out; None where the broker cannot be asked."""
+    """Messages queued and in flight; None if the broker is unavailable."""
     pause: PausedQueue | None
 
 
 @dataclass(frozen=True)
-class OperatorQueues:
-    """The use cases, over what they need."""
+class QueueOperations:
+    """The use cases of queues; blocking."""
 
     database: Database
     broker: Broker
     blobs: BlobStore
 
-    def seen(self) -> list[QueueSeen]:
-        """All queues."""
+    def states(self) -> list[QueueState]:
+        """Return all queues."""
         with self.database.read() as session:
             pauses = workers.paused(session)
-            depths = {name: depths.depth(session, name) for name in QUEUES}
-        return [self._seen(name, depths[name], pauses) for name in QUEUES]
+            found = {name: depths.depth(session, name) for name in QUEUES}
+        return [self._state(name, found[name], pauses) for name in QUEUES]
 
-    def pause(self, audit_context: AuditContext, queue: str) -> QueueSeen:
-        """Have workers leave a queue alone.
+    def pause(self, audit_context: AuditContext, queue: str) -> QueueState:
+        """Pause a queue; has no effect if it is paused.
 
         Raises:
-            NotFound: There is no such queue.
+            NotFound: The queue does not exist.
         """
         _check(queue)
         with self.database.write() as session:
             if workers.pause(session, queue, audit_context.principal):
                 audit.record(session, audit_context, f"queues/{queue}")
-        return self._one(queue)
+        return self._one_state(queue)
 
-    def resume(self, audit_context: AuditContext, queue: str) -> QueueSeen:
-        """End a pause.
+    def resume(self, audit_context: AuditContext, queue: str) -> QueueState:
+        """Resume a queue; has no effect if it is not paused.
 
         Raises:
-            NotFound: There is no such queue.
+            NotFound: The queue does not exist.
         """
         _check(queue)
         with self.database.write() as session:
             if workers.resume(session, queue):
                 audit.record(session, audit_context, f"queues/{queue}")
-        return self._one(queue)
+        return self._one_state(queue)
 
     def purge(self, audit_context: AuditContext, queue: str) -> int:
-        """Cancel whatever a queue is to do; how many orders, deliveries, confirmations and mailings that were.
+        """Cancel all work of a queue; return the number of orders, of deliveries and e-mails, or of mailings.
 
         Raises:
-            NotFound: There is no such queue.
+            NotFound: The queue does not exist.
         """
         _check(queue)
-        # Before the work, which is many transactions: what is interrupted was begun by somebody all the same.
+        # First, because the purge is many transactions and may be interrupted.
         with self.database.write() as session:
             audit.record(session, audit_context, f"queues/{queue}")
         if queue == BLUR_QUEUE:
@@ -90,7 +90,7 @@ class OperatorQueues:
         return self._cancel_mail() if queue == MAIL_QUEUE else self._cancel_mailings()
 
     def workers(self) -> list[tuple[WorkerSeen, bool]]:
-        """The workers of the last day, each with whether it lives."""
+        """Return the workers of the last day, each with whether it is alive."""
         with self.database.read() as session:
             return list(workers.workers(session))
 
@@ -133,18 +133,18 @@ class OperatorQueues:
         try:
             self.blobs.delete_prefix(prefix)
         except Unavailable as error:
-            _log.warning("originals not removed, the sweep will", error=str(error))
+            _log.warning("originals not removed, the sweep will remove them", error=str(error))
 
-    def _one(self, queue: str) -> QueueSeen:
+    def _one_state(self, queue: str) -> QueueState:
         with self.database.read() as session:
-            return self._seen(queue, depths.depth(session, queue), workers.paused(session))
+            return self._state(queue, depths.depth(session, queue), workers.paused(session))
 
-    def _seen(self, queue: str, depth: Depth, pauses: Mapping[str, PausedQueue]) -> QueueSeen:
+    def _state(self, queue: str, depth: Depth, pauses: Mapping[str, PausedQueue]) -> QueueState:
         try:
             messages = self.broker.depths(queue)
         except Unavailable:
             messages = None
-        return QueueSeen(queue, depth, messages, pauses.get(queue))
+        return QueueState(queue, depth, messages, pauses.get(queue))
 
 
 def _check(queue: str) -> None:
@@ -162,7 +162,7 @@ def _cancel_confirmations(session: Session) -> int:
             .execution_options(synchronize_session=False)
         )
     )
-    # They may ask for another one at once.
+    # So that they can request another confirmation immediately.
     session.execute(
         update(Subscriber)
         .where(Subscriber.id.in_(cancelled), Subscriber.state == "PENDING")

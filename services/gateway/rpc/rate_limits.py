@@ -79,4 +79,4 @@ class RateLimits:
 def _over(rate: Rate, seconds: float) -> Busy:
     message = f"more than {rate.count} {rate.name} in {rate.seconds:g} seconds: slow down"
     # Never 0, which would be no pause at all.
-    return Busy("RATE_LIMITED", rate.name, message, retry_seconds=max(0.001, seconds))
+    return Busy("RATE_LIMIT_EXCEEDED", rate.name, message, retry_seconds=max(0.001, seconds))

@@ -60,7 +60,7 @@ class RunOperatorJob:
             case OperatorJobKind.TEST_MAILING:
                 return _to_json(self.operator_emails.send_newsletter(address, locale))
             case OperatorJobKind.CHECK_MAIL:
-                return {**_to_json(self.operator_emails.send_check(address, locale)), "concerns": self.find_warnings()}
+                return {**_to_json(self.operator_emails.send_check(address, locale)), "warnings": self.find_warnings()}
 
     def _run_mailing(self) -> UUID:
         until = datetime.now(UTC)
@@ -75,4 +75,4 @@ class RunOperatorJob:
 
 
 def _to_json(result: MailTestResult) -> dict[str, Any]:
-    return {"taken": result.accepted, "outcome": result.server_reply, "conversation": list(result.transcript)}
+    return {"accepted": result.accepted, "server_reply": result.server_reply, "transcript": list(result.transcript)}

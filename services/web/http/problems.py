@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 from imageblur_client.errors import (
-    AccessDenied,
-    FailedPrecondition,
+    AccessDeniedError,
+    FailedPreconditionError,
     ImageBlurClientError,
-    InvalidArgument,
-    NotFound,
-    TryAgain,
+    InvalidArgumentError,
+    NotFoundError,
+    RetryableError,
 )
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -45,7 +45,7 @@ _BUSY = {
     "BYTES_IN_FLIGHT": "busy",
     "MAIL_COOLDOWN": "just_sent",
     "QUEUE_FULL": "busy",
-    "RATE_LIMITED": "busy",
+    "RATE_LIMIT_EXCEEDED": "busy",
     "TOO_MANY_CALLS": "busy",
 }
 """Reasons for which nothing is wrong but the moment."""
@@ -60,22 +60,22 @@ def problem_of(error: Exception) -> Problem:  # noqa: C901 - a table
             return NOT_FOUND
         case HTTPException():
             return Problem(error.status_code, "bad_request" if error.status_code < 500 else "internal")
-        case NotFound():
+        case NotFoundError():
             return Problem(404, "no_order")
-        case InvalidArgument(reason="BAD_TOKEN"):
+        case InvalidArgumentError(reason="INVALID_TOKEN"):
             return Problem(400, "bad_token")
-        case InvalidArgument(violations=[first, *_]) if first.field == "order_id":
+        case InvalidArgumentError(violations=[first, *_]) if first.field == "order_id":
             return Problem(404, "no_order")
-        case InvalidArgument():
+        case InvalidArgumentError():
             return Problem(400, "bad_request")
-        case FailedPrecondition(reason="EXPIRED"):
+        case FailedPreconditionError(reason="ORDER_EXPIRED"):
             return Problem(410, "expired")
-        case FailedPrecondition():
+        case FailedPreconditionError():
             return Problem(409, "not_now")
-        case TryAgain():
+        case RetryableError():
             retry = round(error.retry_after or RETRY_SECONDS)
             return Problem(503, _BUSY.get(error.reason, "away"), max(1, retry))
-        case AccessDenied():
+        case AccessDeniedError():
             return Problem(503, "away")
         case _:
             return Problem(500, "internal")
@@ -90,7 +90,7 @@ class ProblemPages:
     async def __call__(self, request: Request, error: Exception) -> Response:
         """The answer; of a fault of our own it says nothing, the log does."""
         problem = problem_of(error)
-        if problem.status == 500 or isinstance(error, AccessDenied):
+        if problem.status == 500 or isinstance(error, AccessDeniedError):
             _log.error("request failed", path=_pattern(request), exc_info=error)
         elif isinstance(error, ImageBlurClientError):
             _log.info("request refused", path=_pattern(request), status=problem.status, reason=error.reason)

@@ -1,18 +1,15 @@
-"""E-mails in a folder of the one-machine stack's mailbox: what was sent, as a mail program would show it."""
+"""Read the Maildir of the one-machine stack, and show e-mails as a mail program would."""
 
 import email
 import email.policy
-import json
-import re
 from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from email.message import EmailMessage, MIMEPart
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-_NAME = re.compile(r"\d{4,}-[^/\\\0]{1,100}")
 MOST_LISTED = 100
 PICTURES = {"image/png", "image/jpeg", "image/gif", "image/webp"}
 
@@ -27,22 +24,21 @@ class Attachment:
 
 
 class Email:
-    """An e-mail in its folder."""
+    """An e-mail in its file."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self.name = folder.name
-        self.envelope: dict[str, Any] = json.loads((folder / "envelope.json").read_text("utf-8"))
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.name = path.name
 
     @cached_property
     def message(self) -> EmailMessage:
         """The e-mail itself."""
-        return email.message_from_bytes((self._folder / "email.eml").read_bytes(), policy=email.policy.default)
+        return email.message_from_bytes(self._path.read_bytes(), policy=email.policy.default)
 
     @cached_property
     def headers(self) -> EmailMessage:
         """The e-mail's headers alone, however large the e-mail is."""
-        with (self._folder / "email.eml").open("rb") as file:
+        with self._path.open("rb") as file:
             head = file.read(64 << 10).partition(b"\r\n\r\n")[0]
         return email.message_from_bytes(head, policy=email.policy.default)
 
@@ -54,17 +50,17 @@ class Email:
     @property
     def sender(self) -> str:
         """Who has sent it."""
-        return str(self.headers["From"] or self.envelope.get("from", ""))
+        return str(self.headers["From"] or self.headers["Return-Path"] or "")
 
     @property
     def recipients(self) -> str:
         """To whom it was handed over."""
-        return ", ".join(self.envelope.get("to", ()))
+        return ", ".join(self.headers.get_all("Delivered-To", ()))
 
     @property
     def time(self) -> str:
         """When it came (ISO 8601)."""
-        return str(self.envelope.get("time", ""))
+        return datetime.fromtimestamp(self._path.stat().st_mtime, UTC).isoformat()
 
     @property
     def text(self) -> str:
@@ -112,17 +108,15 @@ class EmailFolder:
 
     def newest(self) -> list[Email]:
         """The newest first, so many."""
-        names = sorted((path.name for path in self._folder.iterdir() if _NAME.fullmatch(path.name)), key=_number)
-        return [email for name in names[: -MOST_LISTED - 1 : -1] if (email := self.find(name))]
+        paths = sorted(self._paths(), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+        return [Email(path) for path in paths[:MOST_LISTED]]
 
     def find(self, name: str) -> Email | None:
-        """An e-mail by its folder's name."""
-        if not _NAME.fullmatch(name):
-            return None
-        try:
-            return Email(self._folder / name)
-        except (OSError, ValueError):
-            return None
+        """An e-mail by its file's name."""
+        return next((Email(path) for path in self._paths() if path.name == name), None)
+
+    def _paths(self) -> list[Path]:
+        return [*self._folder.glob("new/*"), *self._folder.glob("cur/*")]
 
 
 def content(part: MIMEPart) -> bytes:
@@ -136,7 +130,3 @@ def _text(part: MIMEPart) -> str:
         return content(part).decode(part.get_content_charset("utf-8"), "replace")
     except LookupError:
         return content(part).decode("utf-8", "replace")
-
-
-def _number(name: str) -> int:
-    return int(name.partition("-")[0])

@@ -1,6 +1,6 @@
 """The weekly mailing: subscribe, confirm, unsubscribe. Looking at a page changes nothing; its button does."""
 
-from imageblur_client.errors import InvalidArgument
+from imageblur_client.errors import InvalidArgumentError
 from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
@@ -33,7 +33,7 @@ class Mailing:
         email = str((await read_fields(request)).get("email", "")).strip()
         try:
             confirm = await self._gateway.subscribe(email, choose(request).language)
-        except InvalidArgument:
+        except InvalidArgumentError:
             return self._wrong(request, "subscribe", email)
         return self._done(request, "check_mail" if confirm else "subscribed")
 
@@ -42,7 +42,7 @@ class Mailing:
         email = str((await read_fields(request)).get("email", "")).strip()
         try:
             await self._gateway.unsubscribe(email=email)
-        except InvalidArgument:
+        except InvalidArgumentError:
             return self._wrong(request, "unsubscribe", email)
         return self._done(request, "unsubscribed")
 

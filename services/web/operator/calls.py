@@ -7,9 +7,9 @@ import grpc
 from grpc import aio
 from imageblur.v1 import operator_service_pb2 as pb
 from imageblur.v1.operator_service_pb2_grpc import OperatorServiceStub
-from imageblur_client.errors import AccessDenied
+from imageblur_client.errors import AccessDeniedError
 
-from services.web.gateway import translated
+from services.web.gateway import mapped_errors
 
 ANSWER_SECONDS = 15.0
 OPERATOR_JOB_SECONDS = 60.0
@@ -36,18 +36,18 @@ class Calls:
         Raises:
             ImageBlurClientError: Something else came of it.
         """
-        with translated():
+        with mapped_errors():
             return await rpc(request, timeout=within, metadata=self._metadata)
 
     async def role(self) -> str | None:
         """What the caller may do here: `admin`, `viewer`, or None for nothing at all."""
         try:
             await self(self.stub.ListQueues, pb.ListQueuesRequest())
-        except AccessDenied:
+        except AccessDeniedError:
             return None
         try:
             await self(self.stub.ListApiKeys, pb.ListApiKeysRequest(page_size=1))
-        except AccessDenied as error:
+        except AccessDeniedError as error:
             if error.code is grpc.StatusCode.UNAUTHENTICATED:
                 return None
             return "viewer"

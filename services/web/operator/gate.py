@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import grpc
 from grpc import aio
-from imageblur_client.errors import AccessDenied, FailedPrecondition, InvalidArgument, NotFound
+from imageblur_client.errors import AccessDeniedError, FailedPreconditionError, InvalidArgumentError, NotFoundError
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -61,17 +61,17 @@ class Gate:
                 raise Told(Problem(403, "bad_request"))
             try:
                 return await handler(request, operator)
-            except AccessDenied as error:
+            except AccessDeniedError as error:
                 if error.code is grpc.StatusCode.UNAUTHENTICATED:  # revoked meanwhile
                     self.sessions.end(operator.token)
                     return self.to_sign_in()
                 return self._refused(request, operator, 403, "")
-            except FailedPrecondition as error:
+            except FailedPreconditionError as error:
                 return self._refused(request, operator, 409, error.message)
-            except InvalidArgument as error:
+            except InvalidArgumentError as error:
                 words = "; ".join(violation.description for violation in error.violations)
                 return self._refused(request, operator, 400, words or error.message)
-            except NotFound:
+            except NotFoundError:
                 raise Told(NOT_FOUND) from None
 
         return endpoint

@@ -25,7 +25,7 @@ class Keys:
         calls = operator.calls
         ended = request.query_params.get("ended") == "show"
         token = request.query_params.get("page", "")
-        wanted = pb.ListApiKeysRequest(page_size=PAGE, page_token=token, show_ended=ended)
+        wanted = pb.ListApiKeysRequest(page_size=PAGE, page_token=token, include_inactive=ended)
         found = await calls(calls.stub.ListApiKeys, wanted)
         return self._gate.page(
             request,
@@ -54,7 +54,7 @@ class Keys:
         """Replace one; the former works for another hour, while programs are given the new one."""
         calls = operator.calls
         wanted = pb.RotateApiKeyRequest(
-            api_key_id=request.path_params["api_key_id"], keep_former=Duration(seconds=3600)
+            api_key_id=request.path_params["api_key_id"], grace_period=Duration(seconds=3600)
         )
         answer = await calls(calls.stub.RotateApiKey, wanted)
         return self._shown_once(request, operator, answer.api_key, answer.key)

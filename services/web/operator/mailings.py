@@ -66,7 +66,7 @@ class Mailings:
         calls, email, locale = operator.calls, *await _recipient(request)
         wanted = pb.CheckMailRequest(email=email, locale=locale)
         answer = await calls(calls.stub.CheckMail, wanted, within=OPERATOR_JOB_SECONDS)
-        return self._gate.page(request, operator, "mail_server.html", answer=answer, concerns=answer.concerns)
+        return self._gate.page(request, operator, "mail_server.html", answer=answer, concerns=answer.warnings)
 
     @staticmethod
     async def _email(operator: Operator, locale: str) -> pb.PreviewMailingResponse:

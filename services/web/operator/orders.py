@@ -67,7 +67,7 @@ class Orders:
             order=trace.order.order,
             state=order_state(trace.order.order),
             steps=_laid_out(trace.steps),
-            left_out=trace.images_left_out,
+            left_out=trace.omitted_images,
         )
 
     async def _page(

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from imageblur.v1 import blur_service_pb2 as pb
-from imageblur_client.errors import InvalidArgument
+from imageblur_client.errors import InvalidArgumentError
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from services.web.gateway import Downloading, Gateway, translated
+from services.web.gateway import Downloading, Gateway, mapped_errors
 from services.web.http.problems import NOT_FOUND, Problem, Told
 from services.web.http.templates import PRIVATE, Pages
 
@@ -97,10 +97,10 @@ class Downloads:
     async def _open(self, stack: AsyncExitStack, asked: pb.DownloadImagesRequest) -> tuple[pb.FileStart, Downloading]:
         try:
             parts = await stack.enter_async_context(self._gateway.download(asked))
-            with translated():
+            with mapped_errors():
                 first = await anext(parts, None)
-        except InvalidArgument as error:
-            raise error if error.reason == "BAD_TOKEN" else Told(NOT_FOUND) from None
+        except InvalidArgumentError as error:
+            raise error if error.reason == "INVALID_TOKEN" else Told(NOT_FOUND) from None
         if first is None or first.WhichOneof("part") != "file":
             raise Told(NOT_FOUND)
         return first.file, parts

@@ -5,7 +5,7 @@ import json
 from collections.abc import AsyncIterator
 
 from imageblur.v1.blur_service_pb2 import WatchStatusResponse
-from imageblur_client.errors import ImageBlurClientError, NotFound, TryAgain
+from imageblur_client.errors import ImageBlurClientError, NotFoundError, RetryableError
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
@@ -57,9 +57,9 @@ class OrderEvents:
                     if change is None:
                         return
                     yield _event(parts, change, shown)
-        except NotFound:
+        except NotFoundError:
             yield b"event: gone\ndata: \n\n"
-        except TryAgain:
+        except RetryableError:
             return  # likewise
         except ImageBlurClientError:
             yield b"event: broken\ndata: \n\n"

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 
 from imageblur.v1 import blur_service_pb2 as pb
 from imageblur.v1.order_pb2 import ImageFormat
-from imageblur_client.errors import InvalidArgument
+from imageblur_client.errors import InvalidArgumentError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 
@@ -75,7 +75,7 @@ class OrderForm:
         try:
             async with self._gateway.upload() as sending:
                 order_id = await sending.order(manifest, _contents(form))
-        except InvalidArgument as error:
+        except InvalidArgumentError as error:
             wrong = told(texts, error.violations)
             for violation in wrong:
                 if isinstance(violation["image"], int):

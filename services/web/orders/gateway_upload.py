@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 
 from imageblur.v1.blur_service_pb2 import StreamBlurOrderRequest
 from imageblur.v1.blur_service_pb2_grpc import BlurServiceStub
-from imageblur_client.rpc_errors import translated
+from imageblur_client.rpc_errors import mapped_errors
 
 from services.web.orders.manifest import Manifest
 
@@ -49,7 +49,7 @@ class Sending:
                 break
         self._waiting.put(None)
         await self._ended.wait()
-        with translated("the gateway"):
+        with mapped_errors("the gateway"):
             return self._call.result().order.order_id
 
     def cancel(self) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import re
 
-from imageblur_client.errors import InvalidArgument
+from imageblur_client.errors import InvalidArgumentError
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -36,7 +36,7 @@ class OrderPages:
         token = request.query_params.get("page", "")
         try:
             order, page = await asyncio.gather(self._gateway.status(order_id), self._gateway.images(order_id, token))
-        except InvalidArgument as error:
+        except InvalidArgumentError as error:
             # What is wrong with it, its address, is no more than that to whoever typed it.
             raise Told(Problem(404, "no_order") if error.violations[:1] else NOT_FOUND) from None
         if order_state(order) == "expired":

@@ -5,7 +5,7 @@ The body is the manifest's length (4 bytes, big-endian), the manifest, and the f
 
 from collections.abc import AsyncIterator
 
-from imageblur_client.errors import ImageBlurClientError, InvalidArgument
+from imageblur_client.errors import ImageBlurClientError, InvalidArgumentError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
@@ -64,7 +64,7 @@ async def _contents(manifest: manifests.Manifest, pieces: Pieces) -> AsyncIterat
 
 
 def _failed(texts: Texts, error: ImageBlurClientError) -> Response:
-    if isinstance(error, InvalidArgument) and error.violations:
+    if isinstance(error, InvalidArgumentError) and error.violations:
         body = as_json(texts, Problem(400, "refused")) | {"violations": told(texts, error.violations)}
         return JSONResponse(body, 400, PRIVATE)
     return _refused(texts, problem_of(error))

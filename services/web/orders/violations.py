@@ -3,14 +3,14 @@
 import re
 from collections.abc import Iterable
 
-from imageblur_client.errors import Violation
+from imageblur_client.errors import FieldViolation
 
 from services.web.http.languages import Texts
 
 _IMAGE = re.compile(r"images\[(\d+)\]\.?(.*)")
 
 
-def told(texts: Texts, violations: Iterable[Violation]) -> list[dict[str, object]]:
+def told(texts: Texts, violations: Iterable[FieldViolation]) -> list[dict[str, object]]:
     """For each: the image's number from 0, or None with the field of the form; and a sentence.
 
     The gateway speaks English; what people come across has words in their language.

@@ -21,7 +21,7 @@ def browser() -> Iterator[Browser]:
 
 
 class Visitor:
-    """A person at a browser. Whatever the pages complain about, or fetch from elsewhere, fails the test at its end.
+    """A person at a browser. Whatever the pages print_error about, or fetch from elsewhere, fails the test at its end.
 
     also: beginnings of addresses that are not elsewhere.
     """

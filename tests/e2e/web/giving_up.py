@@ -22,7 +22,7 @@ def give_up(stack: BackgroundStack, client: Client, operator: OperatorServiceStu
 
     The queue is paused meanwhile, or the stack's own worker would have blurred it.
     """
-    database = Database(f"sqlite:///{stack.places.database}")
+    database = Database(f"sqlite:///{stack.data_folder.database}")
     operator.PauseQueue(pb.PauseQueueRequest(queue="blur"))
     try:
         order_id = eventually(lambda: _given_up(database, client, email), within=30)

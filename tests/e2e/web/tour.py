@@ -167,7 +167,7 @@ class Tour:
         order = self._client.order(READER, [InputFile(b"no image", name="x.jpg")])
         for _ in self._client.watch(order.order_id):
             pass
-        with closing(sqlite3.connect(self._stack.places.database, timeout=10)) as database, database:
+        with closing(sqlite3.connect(self._stack.data_folder.database, timeout=10)) as database, database:
             # What the scheduler does a week later.
             change = "UPDATE orders SET state = 'EXPIRED', email = NULL WHERE id = ?"
             database.execute(change, (UUID(order.order_id).hex,))

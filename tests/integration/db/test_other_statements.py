@@ -67,7 +67,7 @@ def test_an_upgrade_keeps_emails_and_goes_on_with_a_mailing_that_was_being_prepa
         )
         connection.execute(
             text(
-                "INSERT INTO e-mails"
+                "INSERT INTO letters"
                 " (id, kind, part, mailing_id, subscriber_id, state, attempts, not_before, enqueued_at)"
                 f" VALUES ('{email}', 'WEEKLY', 1, '{mailing}', '{cursor}', 'QUEUED', 0, 0, 1)"
             )

@@ -252,7 +252,7 @@ def test_a_trace_leads_from_the_upload_to_the_email(
     trace = operator.GetOrderTrace(pb.GetOrderTraceRequest(order_id=order_id))
     kinds = [operator_pb2.TraceKind.Name(step.kind).removeprefix("TRACE_KIND_") for step in trace.steps]
     assert sorted(kinds) == sorted(
-        ["UPLOAD", "ORDER", "IMAGE_WAITS", "IMAGE_WAITS", "IMAGE", "IMAGE", "DELIVERY", "EMAIL"]
+        ["UPLOAD", "ORDER", "IMAGE_QUEUED", "IMAGE_QUEUED", "IMAGE", "IMAGE", "DELIVERY", "EMAIL"]
     )
     begins = [step.start_time.ToNanoseconds() for step in trace.steps]
     assert begins == sorted(begins)
@@ -264,7 +264,7 @@ def test_a_trace_leads_from_the_upload_to_the_email(
     assert by_kind["EMAIL"].message == "250 queued for a***@example.org"
     assert by_kind["IMAGE"].message == UNLUCKY.message
     assert by_kind["ORDER"].state == "PARTIALLY_FAILED"
-    assert trace.images_left_out == 0
+    assert trace.omitted_images == 0
 
 
 def test_failures_are_listed_and_grouped_by_reason(
@@ -496,7 +496,7 @@ def test_keys_are_made_listed_rotated_and_revoked(
         pb.RotateApiKeyRequest(api_key_id=first.api_key_id),
     )
     assert len(operator.ListApiKeys(pb.ListApiKeysRequest()).api_keys) == 2
-    assert len(operator.ListApiKeys(pb.ListApiKeysRequest(show_ended=True)).api_keys) == 3
+    assert len(operator.ListApiKeys(pb.ListApiKeysRequest(include_inactive=True)).api_keys) == 3
     entries = operator.ListAuditEntries(pb.ListAuditEntriesRequest(action="CreateApiKey", page_size=2))
     assert len(entries.entries) == 2
     assert entries.next_page_token

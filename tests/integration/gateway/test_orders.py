@@ -219,7 +219,7 @@ def test_mail_asked_for_too_early_says_how_far_it_is(gateway: Gateway) -> None:
     request = pb.SendImagesRequest(order_id=order(gateway).order_id)
     error = refused(grpc.StatusCode.FAILED_PRECONDITION, gateway.blur.SendImages, request)
     violations = details(error, error_details_pb2.PreconditionFailure).violations  # type: ignore[attr-defined]
-    assert [violation.type for violation in violations] == ["NOT_FINISHED"]
+    assert [violation.type for violation in violations] == ["ORDER_NOT_FINISHED"]
     assert "0 of 2 images" in violations[0].description
 
 
@@ -257,7 +257,7 @@ def test_mail_asked_for_again_at_once_is_told_to_wait(gateway: Gateway, database
     retry = details(error, error_details_pb2.RetryInfo).retry_delay  # type: ignore[attr-defined]
     assert 0 < retry.seconds <= 60
     repeat = gateway.blur.SendImages(request).delivery
-    assert (repeat.delivery_id, repeat.server_words) == (first.delivery_id, words), "a repeat is answered, and told"
+    assert (repeat.delivery_id, repeat.server_reply) == (first.delivery_id, words), "a repeat is answered, and told"
     with database.write() as session:
         session.execute(update(Delivery).values(state="FAILED", reason="MAIL_REFUSED"))
     gateway.blur.SendImages(again)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from imageblur_client import Client, ImageBlurClientError, InputFile, Security, ServerUnavailable
+from imageblur_client import Client, ImageBlurClientError, InputFile, Security, ServerUnavailableError
 from pydantic import SecretStr
 
 from services.common.db.access import api_keys
@@ -67,7 +67,7 @@ def test_who_does_not_speak_tls_or_know_the_root_gets_no_answer(
 ) -> None:
     with serving(settings, authority) as address:
         for security in (Security(), Security(ca_file=stranger.roots)):
-            with Client(address, timeout=5, security=security) as client, pytest.raises(ServerUnavailable):
+            with Client(address, timeout=5, security=security) as client, pytest.raises(ServerUnavailableError):
                 client.limits()
 
 
@@ -83,7 +83,7 @@ def test_mutual_tls_takes_the_certificates_of_its_root_alone(
             Security(ca_file=authority.roots),
             Security(None, None, authority.roots, foreign, foreign_key),
         ):
-            with Client(address, timeout=5, security=security) as client, pytest.raises(ServerUnavailable):
+            with Client(address, timeout=5, security=security) as client, pytest.raises(ServerUnavailableError):
                 client.limits()
 
 

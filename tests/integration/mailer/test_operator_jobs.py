@@ -64,23 +64,23 @@ def run_job(database: Database, queues: Broker, tokens: Tokens, smtp_sink: SmtpS
 def test_a_check_reports_the_conversation_and_explains_it(run_job: RunJob, smtp_sink: SmtpSink) -> None:
     answer = run_job(OperatorJobKind.CHECK_MAIL, address="me@example.org", locale="en")
     assert lint(smtp_sink.received[0].content)["Subject"] == "ImageBlur can send mail"
-    lines = answer["conversation"]
+    lines = answer["transcript"]
     assert "> rcpt TO:<(address)>" in lines
     assert any(line.startswith("    354 ") and line.endswith("-- send the e-mail") for line in lines)
-    assert (answer["taken"], answer["outcome"]) == (True, "250 2.0.0 kept")
-    assert answer["concerns"] == ["IMAGEBLUR_X: wrong"]
+    assert (answer["accepted"], answer["server_reply"]) == (True, "250 2.0.0 kept")
+    assert answer["warnings"] == ["IMAGEBLUR_X: wrong"]
 
 
 def test_a_check_that_fails_reports_why(run_job: RunJob, smtp_sink: SmtpSink) -> None:
     smtp_sink.refuse({"me@example.org": "550 5.7.1 relaying denied"})
     answer = run_job(OperatorJobKind.CHECK_MAIL, address="me@example.org")
-    assert (answer["taken"], answer["outcome"]) == (False, "550 5.7.1 relaying denied")
+    assert (answer["accepted"], answer["server_reply"]) == (False, "550 5.7.1 relaying denied")
     explained = "550 5.7.1 relaying denied  -- not allowed: this server does not relay"
-    assert any(explained in line for line in answer["conversation"])
+    assert any(explained in line for line in answer["transcript"])
     assert not smtp_sink.received
     smtp_sink.close()
     answer = run_job(OperatorJobKind.CHECK_MAIL, address="me@example.org")
-    assert answer["outcome"].startswith("[Errno")
+    assert answer["server_reply"].startswith("[Errno")
 
 
 def test_the_newsletter_is_previewed_and_sent_to_one_address(
@@ -91,7 +91,7 @@ def test_the_newsletter_is_previewed_and_sent_to_one_address(
     assert "Заказов: 0" in preview["text"]
     assert "<h1" in preview["html"]
     assert smtp_sink.attempts == 0
-    assert run_job(OperatorJobKind.TEST_MAILING, address="me@example.org", locale="ru")["taken"]
+    assert run_job(OperatorJobKind.TEST_MAILING, address="me@example.org", locale="ru")["accepted"]
     message = lint(smtp_sink.received[0].content)
     assert message["Subject"] == "Новости"
     assert message["List-Unsubscribe"].startswith("<https://blur.example.org/unsubscribe?token=")

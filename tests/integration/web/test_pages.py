@@ -240,10 +240,9 @@ def email(mailbox: Path, name: str, html: str) -> None:
     message.add_alternative(html, subtype="html")
     message.get_payload()[1].add_related(b"PNG", "image", "png", cid="<thumb>")  # type: ignore[index,union-attr]
     message.add_attachment(b"<script>evil</script>", "text", "html", filename="../e vil.html")
-    folder = mailbox / name
-    folder.mkdir()
-    (folder / "email.eml").write_bytes(message.as_bytes())
-    (folder / "envelope.json").write_text(json.dumps({"to": ["b@example.org"], "time": "2026-11-24T11:00:00+00:00"}))
+    message["Delivered-To"] = "b@example.org"
+    (mailbox / "new").mkdir(exist_ok=True)
+    (mailbox / "new" / name).write_bytes(message.as_bytes())
 
 
 def test_emails_are_shown_and_cannot_do_anything(web: Web, mailbox: Path) -> None:

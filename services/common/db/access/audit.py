@@ -1,4 +1,4 @@
-"""Statements about what operators did."""
+"""Statements about the audit log."""
 
 import json
 from collections.abc import Sequence
@@ -14,14 +14,15 @@ from services.common.db.models import AuditEntry
 
 @dataclass(frozen=True)
 class AuditContext:
-    """What somebody is about to do."""
+    """Who makes a change, and how."""
 
     principal: str
     action: str
+    """Name of the RPC."""
 
 
 def record(session: Session, audit_context: AuditContext, subject: str, **detail: object) -> None:
-    """Write down what this transaction does. `detail` holds no address, file name or key."""
+    """Record the change that this transaction makes. `detail` must not contain an address, a file name or a key."""
     session.add(
         AuditEntry(
             id=uuid4(),
@@ -37,7 +38,7 @@ def record(session: Session, audit_context: AuditContext, subject: str, **detail
 def page(
     session: Session, *, before: tuple[int, UUID] | None, limit: int, principal: str = "", action: str = ""
 ) -> Sequence[AuditEntry]:
-    """Entries, the newest first; `before`: time and id of the last one of the page before."""
+    """Return entries, newest first; `before`: time and ID of the last entry of the previous page."""
     query = select(AuditEntry).order_by(AuditEntry.created_at.desc(), AuditEntry.id.desc()).limit(limit)
     if before:
         query = query.where(tuple_(AuditEntry.created_at, AuditEntry.id) < before)

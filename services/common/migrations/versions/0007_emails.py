@@ -35,21 +35,28 @@ def downgrade() -> None:
 
 def _rename(former: str, name: str) -> None:
     """Rename a table with its constraints and indexes."""
-    op.rename_table(former, name)
     bind = op.get_bind()
     if bind.dialect.name == "postgresql":
+        op.rename_table(former, name)
         constraints = sa.text("SELECT conname FROM pg_constraint WHERE conrelid = CAST(:name AS regclass)")
         for constraint in bind.scalars(constraints, {"name": name}).all():
             op.execute(f"ALTER TABLE {name} RENAME CONSTRAINT {constraint} TO {_renamed(constraint, former, name)}")
-        indexes = sa.text("SELECT indexname FROM pg_indexes WHERE tablename = :name")
-        for index in bind.scalars(indexes, {"name": name}).all():
+        indexes = sa.text("SELECT indexname FROM pg_indexes WHERE tablename = :name AND indexname LIKE :former || '%'")
+        for index in bind.scalars(indexes, {"name": name, "former": former}).all():
             op.execute(f"ALTER INDEX {index} RENAME TO {_renamed(index, former, name)}")
         return
-    # SQLite cannot rename an index. Names of constraints are only comments there.
-    statements = sa.text("SELECT name, sql FROM sqlite_master WHERE type = 'index' AND tbl_name = :name AND sql <> ''")
-    for index, sql in bind.execute(statements, {"name": name}).all():
-        op.drop_index(index, table_name=name)
-        op.execute(sql.replace(index, _renamed(index, former, name), 1))
+    # SQLite renames neither indexes nor constraints: copy the table.
+    statements = sa.text(
+        "SELECT type, sql FROM sqlite_master WHERE tbl_name = :former AND sql <> '' ORDER BY type DESC"
+    )
+    parts = bind.execute(statements, {"former": former}).all()
+    for kind, sql in parts:
+        if kind == "table":
+            op.execute(sql.replace(former, name))
+            op.execute(f"INSERT INTO {name} SELECT * FROM {former}")  # noqa: S608 - names from above
+            op.drop_table(former)
+        else:
+            op.execute(sql.replace(former, name))
 
 
 def _renamed(identifier: str, former: str, name: str) -> str:

@@ -13,6 +13,7 @@ from services.common.db.mail.emails import EmailClaim, SendDecision
 from services.common.db.models import Email
 from services.common.domain.errors import FailedPrecondition, InvalidArgument, NotFound, Reason
 from services.common.infra.blobs import BlobStore
+from services.gateway.orders.delivery_requests import DeliveryRequest
 from tests.integration.db.states.invariants import DELIVERY, EMAIL, ORDER, open_in
 from tests.integration.db.states.order_machine import LEASE, PAST, OrderMachine
 from tests.integration.db.states.picking import nth, which
@@ -48,8 +49,8 @@ class MailMachine(OrderMachine):
         request_id = UUID(int=request) if request else None
         earlier = self.answers.get(request or 0)
         try:
-            delivery, _ = self.use_cases.send_images(
-                order_id, principal="test", request_id=request_id, when_ready=when_ready
+            delivery, _ = self.request_delivery(
+                DeliveryRequest(order_id=order_id, principal="test", request_id=request_id, when_ready=when_ready)
             )
         except InvalidArgument:
             assert earlier

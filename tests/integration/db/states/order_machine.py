@@ -19,7 +19,7 @@ from services.common.domain.spec import BlurSpec
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
 from services.common.infra.messages import blur_image, send_email
-from services.common.infra.tokens import Tokens
+from services.gateway.orders.delivery_requests import RequestDelivery
 from services.gateway.orders.use_cases import UseCases
 from services.scheduler.sweep import Sweep
 from tests.integration.db.states.frail_broker import FrailBroker
@@ -54,8 +54,11 @@ class OrderMachine(RuleBasedStateMachine):
 
     @property
     def use_cases(self) -> UseCases:
-        tokens = Tokens("a secret of tests only")
-        return UseCases(self.database, self.blobs, cast("Broker", self.broker), tokens, self.window)
+        return UseCases(self.database, self.blobs, cast("Broker", self.broker), self.window)
+
+    @property
+    def request_delivery(self) -> RequestDelivery:
+        return RequestDelivery(self.database, cast("Broker", self.broker), 0.0)
 
     @property
     def sweep(self) -> Sweep:
