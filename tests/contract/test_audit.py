@@ -19,6 +19,7 @@ from services.common.db.access import api_keys
 from services.common.db.access.audit import AuditContext
 from services.common.db.engine import Database
 from services.common.db.mail import mailings, operator_jobs, subscribers
+from services.common.db.mail.operator_jobs import JobAnswer
 from services.common.db.models import AuditEntry, Image, Subscriber
 from services.common.db.orders import orders
 from services.common.db.orders.orders import NewImage, NewOrder
