@@ -56,18 +56,18 @@ class MailerSettings(CommonSettings, SigningSettings, MailingSettings):
     attachment_limit_mb: float = Field(
         default=18,
         gt=0,
-        description="Largest attachment in millions of bytes, base64-encoded (a third more than the archive). For larger "
-        "archives e-mails contain a link if IMAGEBLUR_PUBLIC_URL is set; else they are split over up to 5 e-mails.",
+        description="Largest attachment in millions of bytes, base64-encoded (a third more than the archive). For "
+        "larger archives e-mails contain a link if IMAGEBLUR_PUBLIC_URL is set; else they are split over up to 5 e-mails.",
     )
     public_url: str | None = Field(
         default=None,
-        description="Public URL of the web pages, such as `https://blur.example.org`: e-mails then contain links to the "
-        "order, to large archives, to confirm and to unsubscribe. Without it they contain commands.",
+        description="Public URL of the web pages, such as `https://blur.example.org`: e-mails then contain links to "
+        "the order, to large archives, to confirm and to unsubscribe. Without it they contain commands.",
     )
     emails_per_hour: int = Field(
         default=60,
         ge=1,
-        description="Most order e-mails to one address in an hour; further ones wait, so that no one can flood an address.",
+        description="Most order e-mails to one address in an hour; further ones wait, so that no one can flood it.",
     )
     mailer_threads: int = Field(
         default=4, ge=1, description="E-mails that this mailer sends at a time, those of a mailing not counted."
@@ -75,7 +75,7 @@ class MailerSettings(CommonSettings, SigningSettings, MailingSettings):
 
     @field_validator("smtp_user")
     @classmethod
-    def _not_in_the_clear(cls, value: str | None, info: ValidationInfo) -> str | None:
+    def _check_password_is_encrypted(cls, value: str | None, info: ValidationInfo) -> str | None:
         host = info.data.get("smtp_host", "")
         if value and info.data.get("smtp_security") == "none" and not is_loopback(host):
             raise ValueError(
@@ -85,34 +85,34 @@ class MailerSettings(CommonSettings, SigningSettings, MailingSettings):
 
     @field_validator("smtp_password")
     @classmethod
-    def _with_the_user(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+    def _check_password_is_set(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         if info.data.get("smtp_user") and value is None:
             raise ValueError("must be set when IMAGEBLUR_SMTP_USER is")
         return value
 
     @field_validator("mail_from")
     @classmethod
-    def _one_address(cls, value: str) -> str:
+    def _check_sender(cls, value: str) -> str:
         parse_sender(value)
         return value
 
     @field_validator("mail_reply_to")
     @classmethod
-    def _one_reply_address(cls, value: str | None) -> str | None:
+    def _check_reply_to(cls, value: str | None) -> str | None:
         if value is not None:
             parse_sender(value)
         return value
 
     @field_validator("public_url")
     @classmethod
-    def _web_address(cls, value: str | None) -> str | None:
+    def _check_public_url(cls, value: str | None) -> str | None:
         if value is None:
             return None
         url = urlsplit(value)
-        if url.scheme not in {"http", "https"} or not url.hostname or url.query or url.fragment or not _plain(value):
+        if url.scheme not in {"http", "https"} or not url.hostname or url.query or url.fragment or not _is_plain(value):
             raise ValueError("must be a URL such as https://blur.example.org")
         return value.rstrip("/")
 
 
-def _plain(text: str) -> bool:
+def _is_plain(text: str) -> bool:
     return text.isascii() and text.isprintable() and not set(text) & set(" <>\"'")
