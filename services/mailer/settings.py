@@ -57,7 +57,7 @@ class MailerSettings(CommonSettings, SigningSettings, MailingSettings):
         default=18,
         gt=0,
         description="Largest attachment in millions of bytes, base64-encoded (a third more than the archive). For "
-        "larger archives e-mails contain a link if IMAGEBLUR_PUBLIC_URL is set; else they are split over up to 5 e-mails.",
+        "larger archives e-mails contain a link if IMAGEBLUR_PUBLIC_URL is set; else up to 5 e-mails carry the parts.",
     )
     public_url: str | None = Field(
         default=None,
