@@ -20,6 +20,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar
 from uuid import uuid4
@@ -28,11 +29,13 @@ import psutil
 from sqlalchemy import insert, select
 
 from services.common import migrations
+from services.common.db.clock import from_datetime
 from services.common.db.engine import Database
-from services.common.db.mail import subscribers
+from services.common.db.mail import mailings, subscribers
 from services.common.db.models import Mailing, Subscriber
 from services.common.infra import broker
-from services.common.infra.messages import MAIL_QUEUE, MAILING_QUEUE, send_email
+from services.common.infra.messages import MAIL_QUEUE, MAILING_QUEUE, send_email, send_mailing
+from services.common.newsletter import compose_content
 from tests.support.valkey import start_valkey
 
 MIB = 1 << 20
@@ -191,7 +194,7 @@ def run(folder: Path, count: int, kill_seconds: float, seed: int, database_url: 
         queues = broker.connect(valkey.url, MAIL_QUEUE, MAILING_QUEUE)
         fleet = Fleet(environment, folder / "log")
         try:
-            kept = _watch(fleet, database, queues, environment, count=count, kill_seconds=kill_seconds, choose=choose)
+            kept = _watch(fleet, database, queues, count=count, kill_seconds=kill_seconds, choose=choose)
         finally:
             fleet.stop()
             database.close()
@@ -203,13 +206,19 @@ def _watch(
     fleet: Fleet,
     database: Database,
     queues: broker.Broker,
-    environment: dict[str, str],
     *,
     count: int,
     kill_seconds: float,
     choose: random.Random,
 ) -> bool:
-    subprocess.run([sys.executable, "-m", "services.scheduler", "run-mailing"], env=environment, check=True)
+    until = datetime.now(UTC)
+    with database.write() as session:
+        content = compose_content(session, until, None)
+        mailing_id = mailings.insert_mailing(
+            session, period=f"manual:{uuid4()}", due_at=from_datetime(until), content=content
+        )
+    assert mailing_id
+    queues.send([send_mailing(mailing_id)] * CONNECTIONS)
     begin = time.monotonic()
     asked: dict[str, float] = {}
     peaks: list[float] = []

@@ -59,6 +59,11 @@ class ExampleResults:
             small.resize(picture.size, Image.Resampling.NEAREST).save(target, "PNG")
             return target.getvalue()
 
+    def stream(self, key: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """Yield a picture, or a part of it."""
+        data = self.get(key)[offset:]
+        yield data if length is None else data[:length]
+
 
 def emails(locale: str) -> Iterator[tuple[str, Content]]:
     """Yield names and contents."""

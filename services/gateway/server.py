@@ -23,6 +23,7 @@ from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
 from services.common.infra.messages import BLUR_QUEUE, MAIL_QUEUE
 from services.common.infra.tokens import Tokens
+from services.common.use_cases.order_lifecycle import OrderLifecycle, make_lifecycle
 from services.gateway.operator.failures import FailureOperations
 from services.gateway.operator.operator_jobs import OperatorJobs
 from services.gateway.operator.personal_data import PersonalData
@@ -36,7 +37,6 @@ from services.gateway.orders.order_reader import OrderReader
 from services.gateway.orders.order_upload import OrderReceiver
 from services.gateway.orders.pending_order import OrderStorage
 from services.gateway.orders.servicer import MAX_CHUNK_BYTES, BlurServicer
-from services.gateway.orders.use_cases import UseCases
 from services.gateway.orders.watch_hub import WatchHub
 from services.gateway.rpc.access import AccessControl
 from services.gateway.rpc.admission import Admission
@@ -75,7 +75,7 @@ class Dependencies:
     disk_space: DiskSpace
     threads: ThreadPool
     tokens: Tokens
-    lifecycle: UseCases
+    lifecycle: OrderLifecycle
     reader: OrderReader
 
 
@@ -116,7 +116,7 @@ async def serve(settings: GatewaySettings) -> AsyncIterator[int]:
         server = _server(settings, interceptor, max_calls=admission.max_calls + SPARE_CALLS)
         add_BlurServiceServicer_to_server(_blur_servicer(settings, deps, hub), server)
         add_SubscriptionServiceServicer_to_server(_subscription_servicer(settings, deps), server)
-        add_OperatorServiceServicer_to_server(_operator_servicer(settings, deps), server)
+        add_OperatorServiceServicer_to_server(_operator_servicer(deps), server)
         health_pb2_grpc.add_HealthServicer_to_server(health.servicer, server)
         if settings.reflection != "off":
             health_name = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
@@ -143,7 +143,7 @@ def _connect(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> Dep
     database = Database(settings.database_url, pool_size=settings.gateway_threads)
     stack.callback(database.close)
     migrations.check(database)
-    queues = broker.connect(settings.broker_url, BLUR_QUEUE, MAIL_QUEUE, hasty=True)
+    queues = broker.connect(settings.broker_url, BLUR_QUEUE, MAIL_QUEUE, fail_fast=True)
     blobs = BlobStore(settings.blob_url)
     threads = ThreadPool(settings.gateway_threads)
     stack.callback(threads.close)
@@ -158,7 +158,7 @@ def _connect(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> Dep
         disk_space=DiskSpace(folders, settings.min_free_mb * MIB),
         threads=threads,
         tokens=Tokens(*settings.signing_keys),
-        lifecycle=UseCases(database, blobs, queues, settings.order_window),
+        lifecycle=make_lifecycle(database, blobs, queues, window=settings.order_window),
         reader=OrderReader(database),
     )
 
@@ -168,7 +168,7 @@ def _blur_servicer(settings: GatewaySettings, deps: Dependencies, hub: WatchHub)
         settings=settings,
         database=deps.database,
         blobs=deps.blobs,
-        broker=deps.broker,
+        after_commit=deps.lifecycle.after_commit,
         disk_space=deps.disk_space,
     )
     return BlurServicer(
@@ -177,7 +177,7 @@ def _blur_servicer(settings: GatewaySettings, deps: Dependencies, hub: WatchHub)
         receiver=OrderReceiver(storage, deps.threads, deps.broker_check),
         reader=deps.reader,
         hub=hub,
-        request_delivery=RequestDelivery(deps.database, deps.broker, settings.mail_cooldown_seconds),
+        request_delivery=RequestDelivery(deps.database, deps.lifecycle.after_commit, settings.mail_cooldown_seconds),
         downloads=ResultDownloads(deps.database, deps.blobs, deps.tokens),
         lifecycle=deps.lifecycle,
     )
@@ -185,20 +185,20 @@ def _blur_servicer(settings: GatewaySettings, deps: Dependencies, hub: WatchHub)
 
 def _subscription_servicer(settings: GatewaySettings, deps: Dependencies) -> SubscriptionServicer:
     return SubscriptionServicer(
-        Subscriptions(deps.database, deps.broker, deps.tokens, settings.confirm_subscriptions),
+        Subscriptions(deps.database, deps.lifecycle.after_commit, deps.tokens, settings.confirm_subscriptions),
         deps.threads,
         deps.broker_check.limits,
         max_per_hour=settings.max_subscriptions_per_hour,
     )
 
 
-def _operator_servicer(settings: GatewaySettings, deps: Dependencies) -> OperatorServicer:
+def _operator_servicer(deps: Dependencies) -> OperatorServicer:
     return OperatorServicer(
         database=deps.database,
         threads=deps.threads,
-        queues=QueueOperations(deps.database, deps.broker, deps.blobs),
-        failures=FailureOperations(deps.database, deps.broker, deps.blobs, settings.order_window),
-        jobs=OperatorJobs(deps.database, deps.broker, deps.threads),
+        queues=QueueOperations(deps.database, deps.broker, deps.lifecycle),
+        failures=FailureOperations(deps.database, deps.blobs, deps.lifecycle.after_commit),
+        jobs=OperatorJobs(deps.database, deps.lifecycle.after_commit, deps.threads),
         personal_data=PersonalData(deps.database, deps.lifecycle),
     )
 

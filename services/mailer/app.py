@@ -11,8 +11,10 @@ from services.common.infra import broker, log, metrics, tracing
 from services.common.infra.blobs import BlobStore
 from services.common.infra.leases import Leases
 from services.common.infra.messages import MAIL_QUEUE, MAILING_QUEUE
+from services.common.infra.rate_limiter import RateLimiter
 from services.common.infra.tokens import Tokens
-from services.common.infra.worker_control import Station
+from services.common.infra.worker_control import WorkerControl
+from services.common.use_cases.after_commit import AfterCommit
 from services.mailer.actors import register
 from services.mailer.content.drafter import EmailDrafter
 from services.mailer.content.newsletter import NewsletterDrafter
@@ -47,13 +49,14 @@ def setup() -> None:
     leases = Leases(RenewEmailLeases(database))
     stopping = threading.Event()
     tokens = Tokens(*settings.signing_keys)
+    after_commit = AfterCommit(database=database, broker=queues)
     composer, server = _composer(settings), _server(settings)
     drafter = EmailDrafter(
         tokens=tokens, public_url=settings.public_url, capacity=archive_capacity(settings.attachment_limit_mb)
     )
     newsletter_drafter = NewsletterDrafter(tokens=tokens, public_url=settings.public_url)
     rate = SendRate(
-        client=queues.client,
+        limiter=RateLimiter(queues.client),
         server=f"{settings.smtp_host}:{settings.smtp_port}",
         rate=settings.smtp_rate,
         stopping=stopping,
@@ -64,6 +67,7 @@ def setup() -> None:
         send_email=SendEmail(
             database=database,
             broker=queues,
+            after_commit=after_commit,
             leases=leases,
             draft=drafter,
             sender=sender,
@@ -73,6 +77,7 @@ def setup() -> None:
         send_mailing=SendMailing(
             database=database,
             broker=queues,
+            after_commit=after_commit,
             leases=leases,
             draft=newsletter_drafter,
             sender=sender,
@@ -82,7 +87,7 @@ def setup() -> None:
         ),
         run_operator_job=RunOperatorJob(
             database=database,
-            broker=queues,
+            after_commit=after_commit,
             operator_emails=OperatorEmails(
                 database=database,
                 composer=composer,
@@ -95,7 +100,9 @@ def setup() -> None:
         ),
     )
     queues.add_middleware(_MailerLifecycle(settings, leases, database, stopping))
-    queues.add_middleware(Station(database, queues, {MAIL_QUEUE: settings.mailer_threads, MAILING_QUEUE: connections}))
+    queues.add_middleware(
+        WorkerControl(database, queues, {MAIL_QUEUE: settings.mailer_threads, MAILING_QUEUE: connections})
+    )
     dramatiq.set_broker(queues)
 
 

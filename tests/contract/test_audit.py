@@ -29,12 +29,12 @@ from services.common.domain.orders import source_key
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
 from services.common.infra.messages import RUN_OPERATOR_JOB, OperatorJobKind
+from services.common.use_cases.order_lifecycle import make_lifecycle
 from services.gateway.operator.failures import FailureOperations
 from services.gateway.operator.operator_jobs import OperatorJobs
 from services.gateway.operator.personal_data import PersonalData
 from services.gateway.operator.queues import QueueOperations
 from services.gateway.operator.servicer import OperatorServicer
-from services.gateway.orders.use_cases import UseCases
 from services.gateway.rpc.access import OPERATOR, allowed_roles
 from services.gateway.rpc.callers import CURRENT_CALL, Caller, CurrentCall
 from services.gateway.rpc.thread_pool import ThreadPool
@@ -42,7 +42,7 @@ from services.gateway.rpc.thread_pool import ThreadPool
 ADDRESS = "ann@example.org"
 CALLER = Caller(Role.ADMIN, uuid4())
 SENT = {"accepted": True, "server_reply": "250 OK", "transcript": []}
-ANSWERS = {
+ANSWERS: dict[OperatorJobKind, dict[str, object]] = {
     OperatorJobKind.RUN_MAILING: {"mailing_id": str(uuid4())},
     OperatorJobKind.TEST_MAILING: SENT,
     OperatorJobKind.CHECK_MAIL: {**SENT, "warnings": []},
@@ -83,14 +83,15 @@ class World:
         blobs = BlobStore(str(folder / "blobs"))
         self.broker = AnsweringBroker(self.database)
         broker = cast("Broker", self.broker)
+        lifecycle = make_lifecycle(self.database, blobs, broker, window=10)
         self.threads = ThreadPool(2)
         self.servicer = OperatorServicer(
             database=self.database,
             threads=self.threads,
-            queues=QueueOperations(self.database, broker, blobs),
-            failures=FailureOperations(self.database, broker, blobs, 10),
-            jobs=OperatorJobs(self.database, broker, self.threads),
-            personal_data=PersonalData(self.database, UseCases(self.database, blobs, broker, 10)),
+            queues=QueueOperations(self.database, broker, lifecycle),
+            failures=FailureOperations(self.database, blobs, lifecycle.after_commit),
+            jobs=OperatorJobs(self.database, lifecycle.after_commit, self.threads),
+            personal_data=PersonalData(self.database, lifecycle),
         )
         order_id, self.failed_image = uuid4(), uuid4()
         (folder / "blobs" / source_key(order_id, 1)).parent.mkdir(parents=True)

@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from services.common.db import models
 from services.common.db.orders import blob_cleanup
-from services.common.domain.orders import RETRIABLE
+from services.common.domain.retries import RETRIABLE
 from services.stack.supervision.cleanup import find_by_token
 from services.stack.supervision.ledger import read_ledger
 from tests.faults.customer import Customer
@@ -38,7 +38,7 @@ def calm(fleet: Fleet, customer: Customer) -> None:
 def sweep_late(fleet: Fleet) -> None:
     """What the sweep does ten minutes later for images whose worker was killed between its commit and the removal."""
     with fleet.database.read() as session:
-        ended = blob_cleanup.untidied(session, older_than=0, limit=1_000_000)
+        ended = blob_cleanup.list_not_cleaned_up(session, older_than=0, limit=1_000_000)
     fleet.store.delete(*(key for image in ended for key in image.keys))
 
 

@@ -45,16 +45,16 @@ def mailer() -> None:
 
 def scheduler() -> None:
     from services.scheduler import jobs
-    from services.scheduler.mailings import Mailings
+    from services.scheduler.mailing_schedule import MailingSchedule
 
     jobs.WEEKLY_CHECK_SECONDS = 1
-    order_weekly = Mailings.order_weekly
+    make_weekly = MailingSchedule.make_weekly
 
-    def moved(self: Mailings, now: datetime) -> object:
+    def moved(self: MailingSchedule, now: datetime) -> object:
         reach("scheduler-weekly")
-        return order_weekly(self, now + timedelta(seconds=number("clock")))
+        return make_weekly(self, now + timedelta(seconds=number("clock")))
 
-    Mailings.order_weekly = moved  # type: ignore[assignment, method-assign]
+    MailingSchedule.make_weekly = moved  # type: ignore[assignment, method-assign]
     _before_sending("scheduler")
 
 

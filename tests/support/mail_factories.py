@@ -49,9 +49,20 @@ def make_order(
     email: str = "ann@example.org",
     locale: str = "en",
 ) -> MadeOrder:
-    order = NewOrder(uuid4(), "anonymous", email, locale, BlurSpec().to_json(), notify=True, retention=7 * 24 * 3600)
+    order = NewOrder(
+        id=uuid4(),
+        principal="anonymous",
+        email=email,
+        locale=locale,
+        spec=BlurSpec().to_json(),
+        notify=True,
+        retention=7 * 24 * 3600,
+    )
     names = filenames or [f"secret {position}.png" for position in range(1, len(results) + 1)]
-    new = [NewImage(uuid4(), position, name, None, 1, "ab" * 32) for position, name in enumerate(names, 1)]
+    new = [
+        NewImage(id=uuid4(), position=position, filename=name, spec=None, size=1, sha256="ab" * 32)
+        for position, name in enumerate(names, 1)
+    ]
     emails: Sequence[UUID] = ()
     with database.write() as session:
         orders.insert_order(session, order, new, window=len(new))
@@ -64,10 +75,17 @@ def make_order(
                 outcome = Failure(result.reason, result.message)
             else:
                 blobs.put(result_key(order.id, image.position), result)
-                outcome = Success(len(result), sha256(result).hexdigest(), 8, 8, "PNG", "imageblur 1.2.3")
-            follow_up = images.finish(session, claim, outcome, window=1)
-            assert follow_up
-            emails = follow_up.emails
+                outcome = Success(
+                    size=len(result),
+                    sha256=sha256(result).hexdigest(),
+                    width=8,
+                    height=8,
+                    format="PNG",
+                    engine="imageblur 1.2.3",
+                )
+            ended = images.finish(session, claim, outcome, window=1)
+            assert ended
+            emails = ended.follow_up.email_ids
     (email_id,) = emails
     return MadeOrder(order.id, email_id)
 
@@ -115,7 +133,7 @@ def enqueue_again(database: Database) -> None:
     """Enqueue e-mails that wait for a retry, as the sweep does after their delay."""
     with database.write() as session:
         session.execute(update(Email).values(not_before=0))
-        outbox.due_emails(session, limit=99)
+        outbox.enqueue_due_emails(session, limit=99)
 
 
 def emails_of(database: Database, **by: object) -> Sequence[Email]:

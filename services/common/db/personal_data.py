@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 from uuid import UUID
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, inspect, select
 from sqlalchemy.orm import Session
 
 from services.common.db.clock import to_datetime
@@ -14,7 +14,16 @@ Record: TypeAlias = Mapping[str, Any]
 """A row as JSON values, with its `type`."""
 
 _TIME_SUFFIXES = ("_at", "lease_until", "not_before")
-_INTERNAL = {"owner", "lease_until", "enqueued_at", "not_before", "revision", "tidied", "principal", "token_version"}
+_INTERNAL = {
+    "owner",
+    "lease_until",
+    "enqueued_at",
+    "not_before",
+    "revision",
+    "cleaned_up",
+    "principal",
+    "token_version",
+}
 """Columns that contain no personal data."""
 
 
@@ -58,11 +67,11 @@ def delete_subscriber(session: Session, address: str) -> None:
 
 def _record(type_: str, row: Base) -> Record:
     values: dict[str, Any] = {"type": type_}
-    for column in row.__table__.columns:
-        value = getattr(row, column.name)
-        if column.name in _INTERNAL:
+    for attribute in inspect(type(row)).column_attrs:
+        name, value = attribute.key, getattr(row, attribute.key)
+        if name in _INTERNAL:
             continue
-        if value is not None and column.name.endswith(_TIME_SUFFIXES):
+        if value is not None and name.endswith(_TIME_SUFFIXES):
             value = to_datetime(value).isoformat(timespec="seconds")
-        values[column.name] = str(value) if isinstance(value, UUID) else value
+        values[name] = str(value) if isinstance(value, UUID) else value
     return values

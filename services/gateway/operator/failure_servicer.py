@@ -8,7 +8,7 @@ from imageblur.v1 import operator_pb2, order_pb2
 from imageblur.v1 import operator_service_pb2 as pb
 
 from services.common.db.queues import failures
-from services.common.db.queues.failures import Kind, Place
+from services.common.db.queues.failures import FailureCursor, Kind
 from services.common.domain.errors import InvalidArgument, Reason, Violation
 from services.gateway.operator.base import Context, OperatorBase, audit_context
 from services.gateway.operator.redaction import redact
@@ -26,8 +26,8 @@ class FailureServicer(OperatorBase):
         """List failures."""
         size, filter_ = paging.parse_size(request.page_size), _parse_filter(request.filter)
         after = _parse_place(request.page_token)
-        found = await self.read(lambda session: failures.page(session, filter_, after=after, limit=size + 1))
-        groups = [] if after else await self.read(lambda session: failures.groups(session, filter_))
+        found = await self.read(lambda session: failures.list_failures(session, filter_, after=after, limit=size + 1))
+        groups = [] if after else await self.read(lambda session: failures.count_by_reason(session, filter_))
         page, last = paging.split_page(found, size)
         return pb.ListFailuresResponse(
             failures=map(_entry, page),
@@ -79,7 +79,7 @@ def _group(row: Any) -> operator_pb2.FailureGroup:
     )
 
 
-def _parse_filter(filter_: operator_pb2.FailureFilter) -> failures.Filter:
+def _parse_filter(filter_: operator_pb2.FailureFilter) -> failures.FailureFilter:
     violations = Violations()
     kind: Kind | None = None
     reason: Reason | None = None
@@ -95,7 +95,7 @@ def _parse_filter(filter_: operator_pb2.FailureFilter) -> failures.Filter:
             violations.add("filter.reason", f"{filter_.reason} is not a reason")
     violations.raise_if_any()
     order_id = parse_id(filter_.order_id, "filter.order_id") if filter_.order_id else None
-    return failures.Filter(kind, reason, order_id)
+    return failures.FailureFilter(kind=kind, reason=reason, order_id=order_id)
 
 
 def _parse_ids(ids: Sequence[str], all_: bool) -> list[UUID] | None:
@@ -107,10 +107,10 @@ def _parse_ids(ids: Sequence[str], all_: bool) -> list[UUID] | None:
     return None if all_ else [parse_id(text, f"failure_ids[{index}]") for index, text in enumerate(ids)]
 
 
-def _parse_place(token: str) -> Place | None:
+def _parse_place(token: str) -> FailureCursor | None:
     position = paging.parse_token(token, str, int, UUID)
     if position is None:
         return None
     if position[0] not in {"IMAGE", "EMAIL"}:
         raise paging.invalid_token()
-    return Place(*position)
+    return FailureCursor(*position)

@@ -7,16 +7,15 @@ from uuid import UUID
 from services.common.db.access import audit
 from services.common.db.access.audit import AuditContext
 from services.common.db.engine import Database
-from services.common.db.orders import orders, windows
 from services.common.db.queues import failures, retries
-from services.common.db.queues.failures import Filter, Kind
-from services.common.db.queues.retries import NotRetriable, Retried
+from services.common.db.queues.failures import FailureFilter, Kind
+from services.common.db.queues.retries import NotRetriable
 from services.common.domain.errors import Unavailable
+from services.common.domain.follow_up import FollowUp
 from services.common.domain.orders import source_key
 from services.common.infra import log
 from services.common.infra.blobs import BlobStore
-from services.common.infra.broker import Broker
-from services.common.infra.messages import blur_image, send_email
+from services.common.use_cases.after_commit import AfterCommit
 
 BATCH = 1000
 """Failures processed by one call."""
@@ -42,12 +41,10 @@ class FailureOperations:
     """The use cases of failures; blocking."""
 
     database: Database
-    broker: Broker
     blobs: BlobStore
-    window: int
-    """Images queued or running at a time, shared by the orders."""
+    after_commit: AfterCommit
 
-    def retry(self, audit_context: AuditContext, ids: Sequence[UUID] | None, filter_: Filter) -> FailureOutcome:
+    def retry(self, audit_context: AuditContext, ids: Sequence[UUID] | None, filter_: FailureFilter) -> FailureOutcome:
         """Retry failures by ID, or all that match the filter if `ids` is None."""
         selected, remaining = self._select(ids, filter_, retriable=True)
         skipped: list[tuple[UUID, str]] = []
@@ -55,20 +52,18 @@ class FailureOperations:
         count = 0
         for failure_id, kind in selected:
             try:
-                retried = self._retry_one(audit_context, failure_id, kind)
+                follow_up = self._retry_one(audit_context, failure_id, kind)
             except NotRetriable as error:
                 skipped.append((failure_id, str(error)))
                 continue
             count += 1
-            if retried.order_id:
-                order_ids.add(retried.order_id)
-            if retried.email_id:
-                self.broker.send([send_email(retried.email_id)])
+            self.after_commit(follow_up)
+            order_ids.update(follow_up.changed_order_ids)
         for order_id in order_ids:
-            self._enqueue(order_id)
+            self.after_commit.refill_order(order_id)
         return FailureOutcome(count, skipped[:MAX_SKIPPED], remaining)
 
-    def drop(self, audit_context: AuditContext, ids: Sequence[UUID] | None, filter_: Filter) -> FailureOutcome:
+    def drop(self, audit_context: AuditContext, ids: Sequence[UUID] | None, filter_: FailureFilter) -> FailureOutcome:
         """Drop failures by ID, or all that match the filter if `ids` is None; delete the originals kept for them."""
         selected, remaining = self._select(ids, filter_, retriable=False)
         originals = []
@@ -92,35 +87,31 @@ class FailureOperations:
         return FailureOutcome(count, (), remaining)
 
     def _select(
-        self, ids: Sequence[UUID] | None, filter_: Filter, *, retriable: bool
+        self, ids: Sequence[UUID] | None, filter_: FailureFilter, *, retriable: bool
     ) -> tuple[Sequence[tuple[UUID, Kind | None]], int]:
         """Return IDs and kinds of failures, and how many match the filter beyond them."""
         with self.database.read() as session:
             if ids is not None:
-                kinds = failures.kinds(session, ids)
+                kinds = failures.get_kinds(session, ids)
                 return [(failure_id, kinds.get(failure_id)) for failure_id in dict.fromkeys(ids)], 0
-            found, total = failures.ids(session, filter_, retriable=retriable, limit=BATCH)
+            found, total = failures.list_ids(session, filter_, retriable=retriable, limit=BATCH)
             return [(failure_id, kind) for kind, failure_id in found], total - len(found)
 
-    def _retry_one(self, audit_context: AuditContext, failure_id: UUID, kind: Kind | None) -> Retried:
+    def _retry_one(self, audit_context: AuditContext, failure_id: UUID, kind: Kind | None) -> FollowUp:
         if kind is None:
             raise NotRetriable("the failure does not exist")
         with self.database.write() as session:
             if kind == "EMAIL":
-                retried = retries.retry_email(session, failure_id)
+                retries.retry_email(session, failure_id)
+                follow_up = FollowUp(email_ids=[failure_id])
             else:
                 retried = retries.retry_image(session, failure_id)
+                follow_up = FollowUp(changed_order_ids=[retried.order_id])
                 # Former versions did not keep originals of failed images.
-                if retried.order_id and not self.blobs.exists(source_key(retried.order_id, retried.position)):
+                if not self.blobs.exists(source_key(retried.order_id, retried.position)):
                     raise NotRetriable("the original was removed")
             audit.record(session, audit_context, _subject(kind, failure_id))
-        return retried
-
-    def _enqueue(self, order_id: UUID) -> None:
-        with self.database.write() as session:
-            queued = windows.refill(session, order_id, self.window) if orders.lock(session, order_id) else []
-        self.broker.send(map(blur_image, queued))
-        self.broker.announce(order_id)
+        return follow_up
 
 
 def _subject(kind: Kind | None, failure_id: UUID) -> str:

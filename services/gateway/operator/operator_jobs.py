@@ -14,8 +14,9 @@ from services.common.db.mail import operator_jobs
 from services.common.db.mail.operator_jobs import JobAnswer, JobStatus
 from services.common.db.queues import workers
 from services.common.domain.errors import FailedPrecondition, Unavailable
-from services.common.infra.broker import Broker
-from services.common.infra.messages import MAIL_QUEUE, OperatorJobKind, run_operator_job
+from services.common.domain.follow_up import FollowUp
+from services.common.infra.messages import MAIL_QUEUE, OperatorJobKind
+from services.common.use_cases.after_commit import AfterCommit
 from services.gateway.rpc.thread_pool import ThreadPool
 
 START_SECONDS = 20.0
@@ -30,7 +31,7 @@ class OperatorJobs:
     """Enqueues operator jobs and polls for their answers."""
 
     database: Database
-    broker: Broker
+    after_commit: AfterCommit
     threads: ThreadPool
 
     async def run(self, audit_context: AuditContext | None, kind: OperatorJobKind, **request: str) -> Mapping[str, Any]:
@@ -59,13 +60,13 @@ class OperatorJobs:
 
     def _enqueue(self, audit_context: AuditContext | None, kind: OperatorJobKind, request: Mapping[str, str]) -> UUID:
         with self.database.write() as session:
-            if MAIL_QUEUE in workers.paused_names(session):
+            if MAIL_QUEUE in workers.list_paused(session):
                 message = f"the queue {MAIL_QUEUE} is paused: resume it first"
                 raise FailedPrecondition("QUEUE_PAUSED", f"queues/{MAIL_QUEUE}", message)
             job_id = operator_jobs.insert_job(session, kind, request)
             if audit_context:
                 audit.record(session, audit_context, "mail")
-        self.broker.send([run_operator_job(job_id)])
+        self.after_commit(FollowUp(operator_job_ids=[job_id]))
         return job_id
 
     def _fetch(self, job_id: UUID) -> JobStatus:

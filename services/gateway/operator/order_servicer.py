@@ -33,7 +33,9 @@ class OrderServicer(OperatorBase):
         """List orders."""
         size, before = paging.parse_size(request.page_size), paging.parse_time_and_id(request.page_token)
         filter_ = _parse_filter(request.filter, CURRENT_CALL.get().caller.role)
-        found = await self.read(lambda session: order_lists.page(session, filter_, before=before, limit=size + 1))
+        found = await self.read(
+            lambda session: order_lists.list_orders(session, filter_, before=before, limit=size + 1)
+        )
         page, last = paging.split_page(found, size)
         return pb.ListOrdersResponse(
             orders=map(_entry, page),
@@ -43,7 +45,7 @@ class OrderServicer(OperatorBase):
     async def GetOrderTrace(self, request: pb.GetOrderTraceRequest, context: Context) -> pb.GetOrderTraceResponse:
         """Return the trace of an order."""
         order_id = parse_id(request.order_id)
-        trace = await self.read(lambda session: order_lists.way(session, order_id))
+        trace = await self.read(lambda session: order_lists.get_order_trace(session, order_id))
         return pb.GetOrderTraceResponse(
             order=_entry(trace.snapshot),
             steps=order_trace.steps(trace),
@@ -56,7 +58,9 @@ class OrderServicer(OperatorBase):
         step = parse_seconds(request.step, "step", minimum=1) if request.HasField("step") else max(1, span // 60)
         if span > step * MAX_POINTS:
             raise InvalidArgument(Violation("step", f"results in more than {MAX_POINTS} points"))
-        series = await self.read(lambda session: statistics.course(session, span=span * SECOND, step=step * SECOND))
+        series = await self.read(
+            lambda session: statistics.get_time_series(session, span=span * SECOND, step=step * SECOND)
+        )
         return pb.GetStatisticsResponse(points=map(_point, series.points), sampled=series.sampled)
 
 
@@ -86,7 +90,7 @@ def _point(point: Point) -> operator_pb2.StatisticsPoint:
     return message
 
 
-def _parse_filter(filter_: operator_pb2.OrderFilter, role: Role) -> order_lists.Filter:
+def _parse_filter(filter_: operator_pb2.OrderFilter, role: Role) -> order_lists.OrderFilter:
     violations = Violations()
     states = []
     for index, value in enumerate(filter_.states):
@@ -101,12 +105,12 @@ def _parse_filter(filter_: operator_pb2.OrderFilter, role: Role) -> order_lists.
         with violations.collect("filter"):
             emails = sorted({*parse_email(filter_.email)})
     violations.raise_if_any()
-    return order_lists.Filter(
-        states,
-        emails,
-        filter_.principal,
-        _parse_time(filter_.from_time, "filter.from_time") if filter_.HasField("from_time") else None,
-        _parse_time(filter_.to_time, "filter.to_time") if filter_.HasField("to_time") else None,
+    return order_lists.OrderFilter(
+        states=states,
+        emails=emails,
+        principal=filter_.principal,
+        from_time=_parse_time(filter_.from_time, "filter.from_time") if filter_.HasField("from_time") else None,
+        to_time=_parse_time(filter_.to_time, "filter.to_time") if filter_.HasField("to_time") else None,
     )
 
 

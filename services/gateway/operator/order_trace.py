@@ -5,17 +5,17 @@ from collections.abc import Iterator
 from imageblur.v1 import operator_pb2 as pb
 
 from services.common.db.models import Delivery, Email, Image
-from services.common.db.orders.order_lists import Way
+from services.common.db.orders.order_lists import OrderTrace
 from services.gateway.operator.redaction import redact
 from services.gateway.rpc.timestamps import duration, timestamp
 
 
-def steps(trace: Way) -> list[pb.TraceStep]:
+def steps(trace: OrderTrace) -> list[pb.TraceStep]:
     """Return the steps by start time."""
     return sorted(_steps(trace), key=lambda step: (step.start_time.ToNanoseconds(), step.kind, step.position))
 
 
-def _steps(trace: Way) -> Iterator[pb.TraceStep]:
+def _steps(trace: OrderTrace) -> Iterator[pb.TraceStep]:
     order, now = trace.snapshot.order, trace.snapshot.read_at
     if order.upload_began_at is not None:
         upload = pb.TraceStep(kind=pb.TRACE_KIND_UPLOAD, state="SUCCEEDED", attempts=1)

@@ -11,7 +11,7 @@ from services.common.db.access.audit import AuditContext
 from services.common.db.engine import Database
 from services.common.db.mail import subscribers
 from services.common.domain.errors import NotFound
-from services.gateway.orders.use_cases import UseCases
+from services.common.use_cases.order_lifecycle import OrderLifecycle
 
 SUBJECT = "people"
 """Subject of audit entries: they never contain the address, which would otherwise survive its erasure."""
@@ -22,7 +22,7 @@ class PersonalData:
     """The use cases of personal data; blocking. An address is stored with orders and with subscribers only."""
 
     database: Database
-    lifecycle: UseCases
+    lifecycle: OrderLifecycle
 
     def export(self, audit_context: AuditContext, address: str) -> Iterator[str]:
         """Yield everything stored about an address, except the content of images: one JSON object each."""

@@ -1,28 +1,22 @@
 """Queues for operators: state, pause, resume, purge."""
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from uuid import UUID
-
-from sqlalchemy import select, update
-from sqlalchemy.orm import Session
 
 from services.common.db.access import audit
 from services.common.db.access.audit import AuditContext
 from services.common.db.engine import Database
-from services.common.db.mail import deliveries, mailings
-from services.common.db.models import Delivery, Email, Mailing, Order, PausedQueue, Subscriber, WorkerSeen
+from services.common.db.mail import deliveries, emails, mailings
+from services.common.db.models import PausedQueue, WorkerSeen
 from services.common.db.orders import orders
 from services.common.db.queues import depths, workers
-from services.common.db.queues.depths import QUEUES, Depth
+from services.common.db.queues.depths import QUEUES, QueueDepth
 from services.common.domain.errors import NotFound, Unavailable
-from services.common.domain.orders import OrderState, blob_prefix
-from services.common.infra import log
-from services.common.infra.blobs import BlobStore
+from services.common.domain.follow_up import FollowUp
 from services.common.infra.broker import Broker
 from services.common.infra.messages import BLUR_QUEUE, MAIL_QUEUE
-
-_log = log.get(__name__)
+from services.common.use_cases.order_lifecycle import OrderLifecycle
 
 
 @dataclass(frozen=True)
@@ -30,7 +24,7 @@ class QueueState:
     """The state of a queue."""
 
     name: str
-    depth: Depth
+    depth: QueueDepth
     messages: tuple[int, int] | None
     """Messages queued and in flight; None if the broker is unavailable."""
     pause: PausedQueue | None
@@ -42,13 +36,13 @@ class QueueOperations:
 
     database: Database
     broker: Broker
-    blobs: BlobStore
+    lifecycle: OrderLifecycle
 
     def states(self) -> list[QueueState]:
         """Return all queues."""
         with self.database.read() as session:
-            pauses = workers.paused(session)
-            found = {name: depths.depth(session, name) for name in QUEUES}
+            pauses = workers.get_pauses(session)
+            found = {name: depths.get_depth(session, name) for name in QUEUES}
         return [self._state(name, found[name], pauses) for name in QUEUES]
 
     def pause(self, audit_context: AuditContext, queue: str) -> QueueState:
@@ -92,54 +86,38 @@ class QueueOperations:
     def workers(self) -> list[tuple[WorkerSeen, bool]]:
         """Return the workers of the last day, each with whether it is alive."""
         with self.database.read() as session:
-            return list(workers.workers(session))
+            return list(workers.list_workers(session))
 
     def _cancel_orders(self) -> int:
         with self.database.read() as session:
-            open_orders = session.scalars(
-                select(Order.id).where(Order.state.in_((OrderState.QUEUED, OrderState.RUNNING)))
-            ).all()
+            order_ids = orders.list_open(session)
         count = 0
-        for order_id in open_orders:
-            try:
-                with self.database.write() as session:
-                    orders.cancel(session, order_id)
-            except NotFound:
-                continue
-            count += 1
-            self.broker.announce(order_id, ended=True)
-            self._remove(f"{blob_prefix(order_id)}source/")
+        for order_id in order_ids:
+            with contextlib.suppress(NotFound):
+                self.lifecycle.cancel(order_id, refill=False)
+                count += 1
         return count
 
     def _cancel_mail(self) -> int:
         with self.database.read() as session:
-            open_deliveries = session.scalars(
-                select(Delivery.order_id).where(Delivery.state.in_(deliveries.OPEN), Delivery.state != "WAITING")
-            ).all()
-        for order_id in open_deliveries:
+            order_ids = deliveries.list_orders_being_mailed(session)
+        for order_id in order_ids:
             with self.database.write() as session:
                 if orders.lock(session, order_id):
                     deliveries.cancel_open(session, order_id)
-            self.broker.announce(order_id, ended=True)
+            self.lifecycle.after_commit(FollowUp(ended_order_ids=[order_id]))
         with self.database.write() as session:
-            return len(open_deliveries) + _cancel_confirmations(session)
+            return len(order_ids) + emails.cancel_queued_of_subscribers(session)
 
     def _cancel_mailings(self) -> int:
         with self.database.write() as session:
-            found = session.scalars(select(Mailing.id).where(Mailing.state == "SENDING")).all()
-            return sum(mailings.cancel_mailing(session, mailing_id) for mailing_id in found)
-
-    def _remove(self, prefix: str) -> None:
-        try:
-            self.blobs.delete_prefix(prefix)
-        except Unavailable as error:
-            _log.warning("originals not removed, the sweep will remove them", error=str(error))
+            return sum(mailings.cancel_mailing(session, mailing_id) for mailing_id in mailings.list_sending(session))
 
     def _one_state(self, queue: str) -> QueueState:
         with self.database.read() as session:
-            return self._state(queue, depths.depth(session, queue), workers.paused(session))
+            return self._state(queue, depths.get_depth(session, queue), workers.get_pauses(session))
 
-    def _state(self, queue: str, depth: Depth, pauses: Mapping[str, PausedQueue]) -> QueueState:
+    def _state(self, queue: str, depth: QueueDepth, pauses: Mapping[str, PausedQueue]) -> QueueState:
         try:
             messages = self.broker.depths(queue)
         except Unavailable:
@@ -150,23 +128,3 @@ class QueueOperations:
 def _check(queue: str) -> None:
     if queue not in QUEUES:
         raise NotFound("queue", queue)
-
-
-def _cancel_confirmations(session: Session) -> int:
-    cancelled: list[UUID | None] = list(
-        session.scalars(
-            update(Email)
-            .where(Email.state == "QUEUED", Email.delivery_id.is_(None), Email.mailing_id.is_(None))
-            .values(state="CANCELLED")
-            .returning(Email.subscriber_id)
-            .execution_options(synchronize_session=False)
-        )
-    )
-    # So that they can request another confirmation immediately.
-    session.execute(
-        update(Subscriber)
-        .where(Subscriber.id.in_(cancelled), Subscriber.state == "PENDING")
-        .values(confirm_sent_at=None)
-        .execution_options(synchronize_session=False)
-    )
-    return len(cancelled)

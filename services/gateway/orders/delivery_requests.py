@@ -12,9 +12,9 @@ from services.common.db.mail import deliveries
 from services.common.db.models import Delivery, Order
 from services.common.db.orders import idempotency, orders
 from services.common.domain.errors import Busy, FailedPrecondition, NotFound
+from services.common.domain.follow_up import FollowUp
 from services.common.domain.orders import DeliveryState, OrderState
-from services.common.infra.broker import Broker
-from services.common.infra.messages import send_email
+from services.common.use_cases.after_commit import AfterCommit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,12 +28,14 @@ class DeliveryRequest:
     """Wait for the order to finish."""
 
     @property
-    def idempotency_key(self) -> idempotency.Request | None:
+    def idempotency_key(self) -> idempotency.IdempotentRequest | None:
         """What makes a repeated call the same one; None without a request ID."""
         if self.request_id is None:
             return None
         fingerprint = hashlib.sha256(f"{self.order_id} {self.when_ready}".encode()).hexdigest()
-        return idempotency.Request(self.principal, "SendImages", self.request_id, fingerprint)
+        return idempotency.IdempotentRequest(
+            principal=self.principal, method="SendImages", request_id=self.request_id, fingerprint=fingerprint
+        )
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class RequestDelivery:
     """Creates deliveries; blocking."""
 
     database: Database
-    broker: Broker
+    after_commit: AfterCommit
     cooldown: float
     """Seconds between two deliveries of an order."""
 
@@ -60,7 +62,7 @@ class RequestDelivery:
             order = orders.lock(session, request.order_id)
             if order is None:
                 raise NotFound("order", str(request.order_id))
-            if key and (earlier := idempotency.answered(session, key)):
+            if key and (earlier := idempotency.get_answer(session, key)):
                 delivery = session.get(Delivery, earlier)
                 if delivery is None:
                     raise NotFound("delivery", str(earlier))
@@ -70,10 +72,9 @@ class RequestDelivery:
                 self._check_cooldown(session, order.id)
                 delivery, emails = _create(session, order, when_ready=request.when_ready)
             if key:
-                idempotency.remember(session, key, delivery.id)
+                idempotency.insert_answer(session, key, delivery.id)
             count = deliveries.count_emails(session, delivery.id)
-        self.broker.send(map(send_email, emails))
-        self.broker.announce(request.order_id)
+        self.after_commit(FollowUp(email_ids=emails, changed_order_ids=[request.order_id]))
         return delivery, count
 
     def _check_cooldown(self, session: Session, order_id: UUID) -> None:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from imageblur.v1 import blur_service_pb2 as pb
 
-from services.common.archive.entries import MEDIA_TYPE, NAME, receipt_entry, result_entry
+from services.common.archive.entries import MEDIA_TYPE, NAME, result_entry, summary_entry
 from services.common.archive.stored_zip import Checksums, Entry, StoredZip
 from services.common.db.engine import Database
 from services.common.domain.errors import InvalidArgument, Violation
@@ -106,7 +106,7 @@ class ResultDownloads:
             )
             for result in found.results
         ]
-        entries += [receipt_entry(name, content) for name, content in found.summary_files()]
+        entries += [summary_entry(name, content) for name, content in found.summary_files()]
         archive = StoredZip(entries, found.created_at, self._checksums)
         start = pb.FileStart(
             filename=NAME,

@@ -40,29 +40,29 @@ class OrderReader:
     def status(self, order_id: UUID) -> Snapshot:
         """Return an order."""
         with self.database.read() as session:
-            return orders.snapshot(session, order_id)
+            return orders.get_snapshot(session, order_id)
 
     def status_with_images(self, order_id: UUID) -> OrderChanges:
         """Return an order and its first 1,000 images, and one more if there are more."""
         with self.database.read() as session:
-            snapshot = orders.snapshot(session, order_id)
-            return OrderChanges(snapshot, images.page(session, order_id, limit=MAX_SIZE + 1))
+            snapshot = orders.get_snapshot(session, order_id)
+            return OrderChanges(snapshot, images.list_images(session, order_id, limit=MAX_SIZE + 1))
 
     def list_images(self, order_id: UUID, *, after: int, limit: int, state: ImageState | None) -> list[Image]:
         """Return the images after a position, in one state or in any."""
         with self.database.read() as session:
-            orders.snapshot(session, order_id)
-            return images.page(session, order_id, after=after, limit=limit, state=state)
+            orders.get_snapshot(session, order_id)
+            return images.list_images(session, order_id, after=after, limit=limit, state=state)
 
     def changes(self, order_id: UUID, after_revision: int) -> OrderChanges:
         """Return an order and its images that changed after a revision."""
         with self.database.read() as session:
-            snapshot = orders.snapshot(session, order_id)
+            snapshot = orders.get_snapshot(session, order_id)
             if snapshot.order.revision <= after_revision:
                 return OrderChanges(snapshot, ())
-            return OrderChanges(snapshot, images.changed_since(session, order_id, after_revision))
+            return OrderChanges(snapshot, images.list_changed(session, order_id, after_revision))
 
     def revisions(self, order_ids: Sequence[UUID]) -> dict[UUID, int]:
         """Return the revisions of orders, of those that exist."""
         with self.database.read() as session:
-            return orders.revisions(session, order_ids)
+            return orders.get_revisions(session, order_ids)

@@ -124,7 +124,9 @@ class OrderUpload:
                 image.check()
         self._bytes += image.size
         sha256, spec = image.sha256.hex(), parsed.spec.to_json() if parsed.spec else None
-        self._images.append(NewImage(uuid4(), position, parsed.filename, spec, image.size, sha256))
+        self._images.append(
+            NewImage(id=uuid4(), position=position, filename=parsed.filename, spec=spec, size=image.size, sha256=sha256)
+        )
         self._fingerprint.update(json.dumps([parsed.filename, spec, sha256]).encode())
 
     async def commit(self) -> Snapshot | None:

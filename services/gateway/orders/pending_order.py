@@ -13,11 +13,11 @@ from services.common.db.orders import idempotency, orders, unowned_blobs
 from services.common.db.orders.orders import NewImage, NewOrder, Snapshot
 from services.common.db.queues import backlog
 from services.common.domain.errors import Busy, Unavailable
+from services.common.domain.follow_up import FollowUp
 from services.common.domain.orders import blob_prefix, source_key
 from services.common.infra import log
 from services.common.infra.blobs import BlobStore, MissingBlob
-from services.common.infra.broker import Broker
-from services.common.infra.messages import blur_image
+from services.common.use_cases.after_commit import AfterCommit
 from services.gateway import metrics
 from services.gateway.orders.disk_space import DiskSpace
 from services.gateway.orders.requests import ParsedHeader
@@ -36,7 +36,7 @@ class OrderStorage:
     settings: GatewaySettings
     database: Database
     blobs: BlobStore
-    broker: Broker
+    after_commit: AfterCommit
     disk_space: DiskSpace
 
 
@@ -70,19 +70,19 @@ class PendingOrder:
         storage.disk_space.check()
         with storage.database.read() if self.header.validate_only else storage.database.write() as session:
             # A repeat of an accepted order adds nothing to the queue.
-            if not (request_id and idempotency.known(session, self.principal, self.method, request_id)):
+            if not (request_id and idempotency.was_answered(session, self.principal, self.method, request_id)):
                 self._check_queue(session, self.image_count)
             if self.header.validate_only:
                 return
             if self.abandoned:
                 raise Unavailable("the database responded too late")
-            unowned_blobs.begin_upload(session, self.order_id)
+            unowned_blobs.insert_upload(session, self.order_id)
             self.has_row = True
 
     def heartbeat(self) -> None:
         """Keep the row alive: the sweep removes the blobs of uploads without a recent heartbeat."""
         with self.storage.database.write(durable=False) as session:
-            unowned_blobs.heartbeat(session, self.order_id)
+            unowned_blobs.renew_upload(session, self.order_id)
 
     def commit(self, images: Sequence[NewImage], fingerprint: str) -> Snapshot:
         """Store the order, whose originals are written, and enqueue its first images.
@@ -114,17 +114,22 @@ class PendingOrder:
         )
         with storage.database.write() as session:
             if header.request_id:
-                request = idempotency.Request(self.principal, self.method, header.request_id, fingerprint)
-                if earlier := idempotency.remember(session, request, self.order_id):
-                    unowned_blobs.abandon(session, self.order_id)
-                    return orders.snapshot(session, earlier)
-            if not unowned_blobs.adopt(session, self.order_id):
+                request = idempotency.IdempotentRequest(
+                    principal=self.principal,
+                    method=self.method,
+                    request_id=header.request_id,
+                    fingerprint=fingerprint,
+                )
+                if earlier := idempotency.insert_answer(session, request, self.order_id):
+                    unowned_blobs.mark_upload_failed(session, self.order_id)
+                    return orders.get_snapshot(session, earlier)
+            if not unowned_blobs.adopt_blobs(session, self.order_id):
                 raise Unavailable("the upload took too long")
             stored = orders.insert_order(session, order, images, window=settings.order_window)
             # Last, because it serializes transactions that add to the backlog.
-            backlog.take_turns(session)
+            backlog.lock_backlog(session)
             self._check_queue(session, 0)
-        storage.broker.send(map(blur_image, stored.queued))
+        storage.after_commit(FollowUp(image_ids=stored.enqueued_ids))
         metrics.order_accepted(len(images), sum(image.size for image in images))
         return stored.snapshot
 
@@ -136,17 +141,17 @@ class PendingOrder:
                 # No order can own them yet. First, because on a full disk the database needs their space.
                 storage.blobs.delete_prefix(prefix)
             with storage.database.write() as session:
-                abandoned = unowned_blobs.abandon(session, self.order_id)
+                abandoned = unowned_blobs.mark_upload_failed(session, self.order_id)
             # A call may be cancelled or fail after its commit: then the blobs belong to the order and stay.
             if abandoned:
                 storage.blobs.delete_prefix(prefix)
                 with storage.database.write() as session:
-                    unowned_blobs.forget(session, self.order_id)
+                    unowned_blobs.delete_upload(session, self.order_id)
         except Unavailable as error:
             _log.warning("upload not removed, the sweep will remove it", error=str(error))
 
     def _check_queue(self, session: Session, new_images: int) -> None:
-        limit, queued = self.storage.settings.max_queued_images, backlog.open_images(session)
+        limit, queued = self.storage.settings.max_queued_images, backlog.count_open_images(session)
         if queued + new_images > limit:
             message = (
                 f"the queue is full: it holds {limit:,} images; with this order there would be {queued + new_images:,}"

@@ -54,11 +54,11 @@ def find_results(database: Database, order_id: UUID, image_ids: Sequence[UUID]) 
         FailedPrecondition: The order has expired, or an image has not succeeded.
     """
     with database.read() as session:
-        snapshot = orders.snapshot(session, order_id)
+        snapshot = orders.get_snapshot(session, order_id)
         if snapshot.order.state == OrderState.EXPIRED:
             message = "the order has expired: its results were removed"
             raise FailedPrecondition("ORDER_EXPIRED", f"orders/{order_id}", message)
-        found = images.page(session, order_id, limit=snapshot.order.total)
+        found = images.list_images(session, order_id, limit=snapshot.order.total)
     succeeded = [image for image in found if image.state == ImageState.SUCCEEDED]
     # Unique among all results, so that a name does not depend on which are requested.
     names = result_names((image.filename, Format(image.format or "")) for image in succeeded)

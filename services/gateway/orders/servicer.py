@@ -16,13 +16,13 @@ from services.common.db.models import Image
 from services.common.db.orders.orders import Snapshot
 from services.common.domain.errors import InvalidArgument, TooLarge, Violation
 from services.common.domain.spec import Format
+from services.common.use_cases.order_lifecycle import OrderLifecycle
 from services.gateway.orders import requests
 from services.gateway.orders.delivery_requests import DeliveryRequest, RequestDelivery
 from services.gateway.orders.downloads import ResultDownloads
 from services.gateway.orders.order_reader import OrderReader
 from services.gateway.orders.order_upload import OrderReceiver, OrderUpload
 from services.gateway.orders.responses import delivery_message, email_hint, image_message, order_message
-from services.gateway.orders.use_cases import UseCases
 from services.gateway.orders.watch_hub import WatchHub
 from services.gateway.rpc import paging
 from services.gateway.rpc.callers import principal
@@ -47,7 +47,7 @@ class BlurServicer(BlurServiceServicer):
     hub: WatchHub
     request_delivery: RequestDelivery
     downloads: ResultDownloads
-    lifecycle: UseCases
+    lifecycle: OrderLifecycle
 
     async def GetLimits(self, request: pb.GetLimitsRequest, context: Context) -> pb.GetLimitsResponse:
         """Return the limits of this server."""
@@ -170,8 +170,9 @@ class BlurServicer(BlurServiceServicer):
 
     async def CancelOrder(self, request: pb.CancelOrderRequest, context: Context) -> pb.CancelOrderResponse:
         """Cancel the images that have not ended."""
-        snapshot = await self.threads.run(self.lifecycle.cancel, parse_id(request.order_id))
-        return pb.CancelOrderResponse(order=order_message(snapshot))
+        order_id = parse_id(request.order_id)
+        await self.threads.run(self.lifecycle.cancel, order_id)
+        return pb.CancelOrderResponse(order=order_message(await self.threads.run(self.reader.status, order_id)))
 
     async def DeleteOrder(self, request: pb.DeleteOrderRequest, context: Context) -> pb.DeleteOrderResponse:
         """Delete an order."""

@@ -1,7 +1,7 @@
 """How often a caller may do something: counted in the broker, so that it is right over all gateways.
 
-A token bucket for each caller and rate, kept as one number: the time at which it will be full again ("GCRA", from ATM
-networks). Whoever is over is told when to come again, and until then this gateway sends them away by itself.
+A caller who exceeds a rate gets the time after which to retry, and until then this gateway refuses without asking the
+broker.
 """
 
 import time
@@ -10,22 +10,10 @@ from dataclasses import dataclass
 from redis import asyncio as aioredis
 
 from services.common.domain.errors import Busy
+from services.common.infra.rate_limiter import AsyncRateLimiter, Spacing
 
-_PREFIX = "imageblur:rate:"
 _MOST_REFUSED = 10_000
 """Callers remembered as being over."""
-
-# Of the broker's clock: gateways' need not agree. Answers the microseconds after which to come again, 0: go on.
-_TAKE = """
-local clock = redis.call('TIME')
-local now = clock[1] * 1000000 + clock[2]
-local each, size = tonumber(ARGV[1]), tonumber(ARGV[2])
-local full = math.max(now, tonumber(redis.call('GET', KEYS[1]) or now)) + each
-local early = full - size * each - now
-if early > 0 then return early end
-redis.call('SET', KEYS[1], string.format('%.0f', full), 'PX', math.ceil((full - now) / 1000))
-return 0
-"""
 
 
 @dataclass(frozen=True)
@@ -41,7 +29,7 @@ class RateLimits:
     """Counts what callers do; for the event loop only."""
 
     def __init__(self, client: aioredis.Redis) -> None:
-        self._take = client.register_script(_TAKE)
+        self._limiter = AsyncRateLimiter(client)
         self._refused: dict[tuple[str, str], float] = {}
 
     def check(self, rate: Rate, who: str) -> None:
@@ -67,13 +55,14 @@ class RateLimits:
         """
         if not rate.count or not who:
             return
-        each = round(rate.seconds * 1_000_000 / rate.count)
-        early = int(await self._take(keys=[f"{_PREFIX}{rate.name}:{who}"], args=[each, rate.count]))
-        if early:
+        interval = rate.seconds / rate.count
+        spacing = Spacing(interval=interval, tolerance=interval * (rate.count - 1))
+        wait = await self._limiter.take(f"{rate.name}:{who}", spacing)
+        if wait:
             if len(self._refused) >= _MOST_REFUSED:
                 self._refused.clear()
-            self._refused[rate.name, who] = time.monotonic() + early / 1_000_000
-            raise _over(rate, early / 1_000_000)
+            self._refused[rate.name, who] = time.monotonic() + wait
+            raise _over(rate, wait)
 
 
 def _over(rate: Rate, seconds: float) -> Busy:

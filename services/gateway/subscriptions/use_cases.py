@@ -6,9 +6,9 @@ from uuid import UUID
 from services.common.db.engine import Database
 from services.common.db.mail import subscribers
 from services.common.domain.errors import InvalidArgument, Violation
-from services.common.infra.broker import Broker
-from services.common.infra.messages import send_email
+from services.common.domain.follow_up import FollowUp
 from services.common.infra.tokens import BadToken, Purpose, Tokens
+from services.common.use_cases.after_commit import AfterCommit
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Subscriptions:
     """The use cases of subscriptions; blocking."""
 
     database: Database
-    broker: Broker
+    after_commit: AfterCommit
     tokens: Tokens
     double_opt_in: bool
     """Ask the owner of an address to confirm by an e-mail."""
@@ -28,7 +28,7 @@ class Subscriptions:
                 session, email=email, email_key=email_key, locale=locale, confirm=self.double_opt_in
             )
         if confirmation:
-            self.broker.send([send_email(confirmation)])
+            self.after_commit(FollowUp(email_ids=[confirmation]))
 
     def confirm(self, token: str) -> None:
         """Confirm a subscription with the token of a confirmation e-mail.
@@ -47,7 +47,7 @@ class Subscriptions:
         with self.database.write() as session:
             goodbye = subscribers.unsubscribe(session, email_key=email_key)
         if goodbye:
-            self.broker.send([send_email(goodbye)])
+            self.after_commit(FollowUp(email_ids=[goodbye]))
 
     def unsubscribe_token(self, token: str) -> None:
         """End a subscription by the token of a newsletter.

@@ -49,7 +49,7 @@ def draft_order_email(session: Session, claim: EmailClaim, *, capacity: int, lin
     order = session.get(Order, claim.order_id)
     if order is None or order.email is None or order.state in {OrderState.EXPIRED, OrderState.CANCELLED}:
         return None
-    found = images.page(session, order.id, limit=order.total)
+    found = images.list_images(session, order.id, limit=order.total)
     succeeded = [image for image in found if image.state == ImageState.SUCCEEDED]
     failed = [image for image in found if image.state == ImageState.FAILED]
     # Named among all results, so that the names are the same in all parts and in a downloaded archive.

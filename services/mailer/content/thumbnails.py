@@ -3,13 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Protocol
 from uuid import UUID
 
 from PIL import Image as Pictures
 from PIL import ImageOps
 
 from services.common.db.models import Image
+from services.common.domain.blob_reader import BlobReader
 from services.common.domain.spec import Format
 from services.common.infra import log
 from services.mailer.content.email_content import Preview, Thumbnail
@@ -26,13 +26,6 @@ _BACKGROUND = (255, 255, 255)
 _log = log.get(__name__)
 
 
-class GetBlob(Protocol):
-    """Reads results."""
-
-    def get(self, key: str) -> bytes:
-        """Return a blob."""
-
-
 def has_thumbnail(image: Image) -> bool:
     """Return whether a thumbnail is made of a result."""
     small = image.output_bytes <= _MAX_BYTES and image.width * image.height <= _MAX_PIXELS
@@ -43,7 +36,7 @@ def has_thumbnail(image: Image) -> bool:
 class Thumbnails:
     """Makes thumbnails of results."""
 
-    blobs: GetBlob
+    blobs: BlobReader
 
     def __call__(self, previews: Iterable[Preview], email_id: UUID, domain: str) -> list[Thumbnail]:
         """Return the thumbnails of an e-mail; a result of which none can be made is left out.

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import IO, Protocol
+from typing import IO
 from uuid import UUID
 
-from services.common.archive.entries import receipt_entry, result_entry
+from services.common.archive.entries import result_entry, summary_entry
 from services.common.archive.stored_zip import StoredZip
+from services.common.domain.blob_reader import BlobReader
 from services.mailer.content.email_content import Content, Draft, Newsletter, OrderReady
 from services.mailer.content.render import RenderedEmail
 from services.mailer.content.thumbnails import Thumbnails
@@ -16,21 +17,11 @@ from services.mailer.mime.message import SenderIdentity
 from services.mailer.smtp.envelope import EmailRejected, Envelope
 
 
-class ResultBlobs(Protocol):
-    """The results of orders."""
-
-    def get(self, key: str) -> bytes:
-        """Return a blob."""
-
-    def stream(self, key: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
-        """Yield a blob, or a part of it."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class EmailComposer:
     """Composes e-mails."""
 
-    blobs: ResultBlobs
+    blobs: BlobReader
     render: Callable[[Content, str], RenderedEmail]
     identity: SenderIdentity
 
@@ -68,5 +59,5 @@ class EmailComposer:
         if not draft.files or not draft.ordered_at:
             return None
         entries = [result_entry(self.blobs, file.name, file.key, file.size, file.digest) for file in draft.files]
-        entries += [receipt_entry(name, content) for name, content in draft.summary]
+        entries += [summary_entry(name, content) for name, content in draft.summary]
         return StoredZip(entries, draft.ordered_at).read()

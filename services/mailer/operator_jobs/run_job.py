@@ -11,10 +11,11 @@ from services.common.db.engine import Database
 from services.common.db.mail import mailings, operator_jobs
 from services.common.db.mail.operator_jobs import JobAnswer, JobRequest
 from services.common.domain.errors import ConfigurationError
+from services.common.domain.follow_up import FollowUp
 from services.common.infra import log
-from services.common.infra.broker import Broker
-from services.common.infra.messages import OperatorJobKind, send_mailing
+from services.common.infra.messages import OperatorJobKind
 from services.common.newsletter import compose_content
+from services.common.use_cases.after_commit import AfterCommit
 from services.mailer.operator_jobs.operator_emails import MailTestResult, OperatorEmails
 
 _log = log.get(__name__)
@@ -25,7 +26,7 @@ class RunOperatorJob:
     """The use case, with its dependencies."""
 
     database: Database
-    broker: Broker
+    after_commit: AfterCommit
     operator_emails: OperatorEmails
     find_warnings: Callable[[], list[str]]
     """Lists settings that keep e-mails from arriving."""
@@ -70,7 +71,7 @@ class RunOperatorJob:
                 session, period=f"manual:{uuid4()}", due_at=from_datetime(until), content=content
             )
         assert mailing_id, "the period is unique"
-        self.broker.send(send_mailing(mailing_id) for _ in range(self.connections))
+        self.after_commit(FollowUp(mailing_ids=[mailing_id] * self.connections))
         return mailing_id
 
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from sqlalchemy.orm import Session
 
-from services.common.db.engine import Database, patiently
+from services.common.db.engine import Database, retry_unavailable
 from services.common.db.mail import emails
 from services.common.db.mail.emails import EmailClaim, SendDecision
 from services.common.domain.errors import Reason, Unavailable
@@ -92,7 +92,7 @@ class EmailSender:
         outcome = self._attempt(email, session)
         record = record_of(outcome, email.claim)
         patience = RECORD_SENT_SECONDS if isinstance(outcome, Sent) else RECORD_SECONDS
-        recorded = patiently(partial(self._write, email, record), patience)
+        recorded = retry_unavailable(partial(self._write, email, record), patience)
         _report(email, record, seconds=time.monotonic() - begin, recorded=recorded)
         return Attempt(outcome=outcome, label=record.label, recorded=recorded)
 

@@ -11,10 +11,12 @@ from sqlalchemy.orm import Session
 from services.common.db.engine import Database
 from services.common.db.mail import deliveries, emails
 from services.common.db.mail.emails import EmailClaim
+from services.common.domain.follow_up import FollowUp
 from services.common.infra import log
 from services.common.infra.broker import Broker
 from services.common.infra.leases import LEASE_SECONDS, Leases
-from services.common.infra.messages import MAIL_QUEUE, send_email
+from services.common.infra.messages import MAIL_QUEUE
+from services.common.use_cases.after_commit import AfterCommit
 from services.mailer.content.email_content import Draft
 from services.mailer.sending.email_sender import ClaimedEmail, EmailSender
 from services.mailer.sending.outcomes import NotWanted, Postponed
@@ -29,6 +31,7 @@ class SendEmail:
 
     database: Database
     broker: Broker
+    after_commit: AfterCommit
     leases: Leases
     draft: Callable[[Session, EmailClaim], Draft | None]
     sender: EmailSender
@@ -72,7 +75,7 @@ class SendEmail:
                 return
         with self.database.write() as session:
             new = emails.insert_missing_parts(session, claim, parts)
-        self.broker.send(map(send_email, new))
+        self.after_commit(FollowUp(email_ids=new))
 
     def _announce(self, claim: EmailClaim, *, ended: bool = False) -> None:
         if claim.order_id:

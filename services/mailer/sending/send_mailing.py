@@ -12,10 +12,12 @@ from services.common.db.engine import Database
 from services.common.db.mail import batches, mailings
 from services.common.db.mail.batches import Batch, Recipient
 from services.common.domain.errors import Unavailable
+from services.common.domain.follow_up import FollowUp
 from services.common.infra import log
 from services.common.infra.broker import Broker
 from services.common.infra.leases import LEASE_SECONDS, Leases
-from services.common.infra.messages import MAILING_QUEUE, send_mailing
+from services.common.infra.messages import MAILING_QUEUE
+from services.common.use_cases.after_commit import AfterCommit
 from services.mailer.content.email_content import Draft
 from services.mailer.sending.email_sender import ClaimedEmail, EmailSender
 from services.mailer.sending.outcomes import RetryEmail, Sent
@@ -34,6 +36,7 @@ class SendMailing:
 
     database: Database
     broker: Broker
+    after_commit: AfterCommit
     leases: Leases
     draft: Callable[[Batch, Recipient], Draft]
     sender: EmailSender
@@ -57,7 +60,7 @@ class SendMailing:
         seconds = round(time.monotonic() - begin, 3)
         _log.info("batch of a mailing", queue=MAILING_QUEUE, mailing=str(mailing_id), seconds=seconds, **outcomes)
         if len(batch.recipients) == self.batch_size and not self.stopping.is_set() and self._may_continue(mailing_id):
-            self.broker.send([send_mailing(mailing_id)])
+            self.after_commit(FollowUp(mailing_ids=[mailing_id]))
 
     def _send_batch(self, batch: Batch) -> Counter[str]:
         """Send a batch, or as much of it as the mail server accepts now; return the outcomes by label."""

@@ -379,7 +379,10 @@ def test_a_file_in_the_way_is_one_line(server: ScriptedServer, run: Run, tmp_pat
 
     result = run("download", ORDER_ID, "-o", tmp_path)
 
-    assert result.stderr == f"imageblur: {tmp_path / 'a.png'}: exists already and differs; choose another folder, or replace it\n"
+    assert (
+        result.stderr
+        == f"imageblur: {tmp_path / 'a.png'}: exists already and differs; choose another folder, or replace it\n"
+    )
     assert result.exit_code == 6
 
 

@@ -1,6 +1,7 @@
 """Migrations, uploads, idempotency, subscribers and mailings, on both databases."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from importlib.resources import files
 from uuid import UUID, uuid4
 
@@ -18,10 +19,10 @@ from services.common.db.mail import batches, emails, mailings, operator_jobs, su
 from services.common.db.mail.operator_jobs import JobAnswer, JobStatus
 from services.common.db.models import Base, Email, Mailing, OperatorJob, Subscriber
 from services.common.db.orders import idempotency, unowned_blobs
-from services.common.db.orders.idempotency import Request
+from services.common.db.orders.idempotency import IdempotentRequest
 from services.common.db.queues import outbox
 from services.common.domain.errors import ConfigurationError, InvalidArgument
-from services.common.domain.orders import MAX_EMAIL_ATTEMPTS
+from services.common.domain.retries import MAX_EMAIL_ATTEMPTS
 from services.common.infra.messages import OperatorJobKind
 
 
@@ -81,42 +82,42 @@ def test_an_upgrade_keeps_emails_and_goes_on_with_a_mailing_that_was_being_prepa
     assert {recipient.claim.email_id.hex == email for recipient in batch.recipients} == {True, False}
     assert {recipient.claim.subscriber_id for recipient in batch.recipients} == {UUID(first), UUID(second)}
     with database.write() as session:
-        assert not outbox.due_emails(session, limit=9)
+        assert not outbox.enqueue_due_emails(session, limit=9)
     database.close()
 
 
 def test_an_upload_given_up_for_dead_cannot_be_adopted(database: Database) -> None:
     dead, alive = uuid4(), uuid4()
     with database.write() as session:
-        unowned_blobs.begin_upload(session, dead)
-        unowned_blobs.begin_upload(session, alive)
-        assert unowned_blobs.give_up(session, silent_seconds=60, limit=9) == []
-        unowned_blobs.abandon(session, dead)
-        assert unowned_blobs.give_up(session, silent_seconds=60, limit=9) == [dead]
-        assert not unowned_blobs.adopt(session, dead)
-        assert unowned_blobs.adopt(session, alive)
-        unowned_blobs.removed(session, dead)
-        assert unowned_blobs.give_up(session, silent_seconds=0, limit=9) == []
+        unowned_blobs.insert_upload(session, dead)
+        unowned_blobs.insert_upload(session, alive)
+        assert unowned_blobs.list_removable(session, silent_seconds=60, limit=9) == []
+        unowned_blobs.mark_upload_failed(session, dead)
+        assert unowned_blobs.list_removable(session, silent_seconds=60, limit=9) == [dead]
+        assert not unowned_blobs.adopt_blobs(session, dead)
+        assert unowned_blobs.adopt_blobs(session, alive)
+        unowned_blobs.mark_removed(session, dead)
+        assert unowned_blobs.list_removable(session, silent_seconds=0, limit=9) == []
 
 
 def test_a_silent_upload_is_given_up(database: Database) -> None:
     order_id = uuid4()
     with database.write() as session:
-        unowned_blobs.begin_upload(session, order_id)
+        unowned_blobs.insert_upload(session, order_id)
     with database.write() as session:
-        assert unowned_blobs.give_up(session, silent_seconds=-1, limit=9) == [order_id]
+        assert unowned_blobs.list_removable(session, silent_seconds=-1, limit=9) == [order_id]
 
 
 def test_a_repeated_request_gets_the_first_answer_and_another_one_is_refused(database: Database) -> None:
-    request = Request("me", "BlurOrder", uuid4(), "same")
+    request = IdempotentRequest(principal="me", method="BlurOrder", request_id=uuid4(), fingerprint="same")
     first = uuid4()
     with database.write() as session:
-        assert idempotency.remember(session, request, first) is None
+        assert idempotency.insert_answer(session, request, first) is None
     with database.write() as session:
-        assert idempotency.remember(session, request, uuid4()) == first
-        assert idempotency.answered(session, request) == first
+        assert idempotency.insert_answer(session, request, uuid4()) == first
+        assert idempotency.get_answer(session, request) == first
     with database.read() as session, pytest.raises(InvalidArgument, match="request_id"):
-        idempotency.answered(session, Request("me", "BlurOrder", request.request_id, "other"))
+        idempotency.get_answer(session, replace(request, fingerprint="other"))
 
 
 def subscribe(database: Database, email: str, *, confirm: bool = True) -> object:
@@ -219,7 +220,7 @@ def test_a_email_that_kills_its_mailers_is_given_up(database: Database) -> None:
         with database.write() as session:
             assert emails.claim_email(session, email_id, lease_seconds=60) is None, "a repeated message comes too early"
         with database.write() as session:
-            outbox.due_emails(session, limit=9)
+            outbox.enqueue_due_emails(session, limit=9)
     with database.read() as session:
         assert session.get_one(Email, email_id).state == "FAILED"
 

@@ -37,7 +37,7 @@ __all__ = ["make"]
 
 Orders: Any = operator_pb2.OrderFilter
 Failures: Any = operator_pb2.FailureFilter
-TOOK = Success(10, "00" * 32, 4, 3, "JPEG", "test")
+TOOK = Success(size=10, sha256="00" * 32, width=4, height=3, format="JPEG", engine="test")
 HOPELESS = Failure(Reason.CORRUPT, "the image is damaged")
 UNLUCKY = Failure(Reason.TIMED_OUT, "the image took longer than 60 seconds")
 

@@ -170,8 +170,8 @@ def assert_nothing_left(gateway: Gateway, database: Database, within: float = 10
     def rows() -> int:
         with database.read() as session:
             rows = sum(session.scalar(select(func.count()).select_from(table)) or 0 for table in (Order, Image))
-            # A negative heartbeat: blobs that were removed, and are once more when no worker can be left.
-            uploads = session.scalar(select(func.count()).where(UnownedBlobs.heartbeat_at >= -1))
+            # Without those that are removed again when no worker can be left that has an image of the order.
+            uploads = session.scalar(select(func.count()).where(UnownedBlobs.state != "REMOVED"))
             return rows + (uploads or 0)
 
     eventually(lambda: not gateway.files() and rows() == 0, within=within)

@@ -1,63 +1,75 @@
-"""The personal data of an address: exported, erased, and its suppression lifted."""
+"""Personal data: exported record by record, erased with its blobs, a suppression lifted; each change audited."""
 
 import json
+from uuid import UUID
 
 import pytest
+from imageblur.v1 import operator_service_pb2 as pb
+from imageblur.v1.operator_service_pb2_grpc import OperatorServiceStub
 from sqlalchemy import select
 
-from services.common.db.access.audit import AuditContext
 from services.common.db.engine import Database
 from services.common.db.mail import subscribers
-from services.common.db.models import AuditEntry, Email, Order, Subscriber
-from services.common.domain.mail import SubscriberState
-from services.common.domain.orders import result_key
-from services.common.infra.blobs import BlobStore, MissingBlob
-from services.common.infra.broker import Broker
-from services.gateway.operator.personal_data import PersonalData
-from services.gateway.orders.use_cases import UseCases
-from tests.support.mail_factories import make_order, make_subscriber
+from services.common.db.models import Order, Subscriber
+from tests.integration.gateway.conftest import Gateway
+from tests.integration.gateway.test_operator import audited
+from tests.integration.gateway.test_orders import order
 
-AUTHOR = AuditContext("admin", "Erase")
+ADDRESS = "Ann@example.org"  # as in test_orders.HEADER, but for its case
 
 
 @pytest.fixture
-def personal_data(database: Database, blobs: BlobStore, queues: Broker) -> PersonalData:
-    return PersonalData(database, UseCases(database, blobs, queues, window=1))
+def operator(gateway: Gateway) -> OperatorServiceStub:
+    return OperatorServiceStub(gateway.channel)
 
 
-def test_the_data_of_an_address_is_exported_and_erased(
-    personal_data: PersonalData, database: Database, blobs: BlobStore
+@pytest.fixture
+def subscriber_id(database: Database) -> UUID:
+    with database.write() as session:
+        subscribers.subscribe(session, email=ADDRESS, email_key=ADDRESS.casefold(), locale="en", confirm=False)
+        subscribers.subscribe(session, email="bob@example.org", email_key="bob@example.org", locale="en", confirm=False)
+        return session.scalars(select(Subscriber.id).where(Subscriber.email_key == ADDRESS.casefold())).one()
+
+
+def export(operator: OperatorServiceStub) -> list[dict[str, object]]:
+    request = pb.ExportPersonalDataRequest(email=ADDRESS)
+    return [json.loads(record.json) for record in operator.ExportPersonalData(request)]
+
+
+@pytest.mark.usefixtures("subscriber_id")
+def test_it_is_exported_and_erased_and_that_of_others_stays(
+    gateway: Gateway, operator: OperatorServiceStub, database: Database
 ) -> None:
-    make_subscriber(database, "ann@example.org")
-    make_subscriber(database, "bob@example.org")
-    made = make_order(database, blobs, [b"one"], email="Ann@example.org")
-    other = make_order(database, blobs, [b"two"], email="bob@example.org")
-    records = [json.loads(line) for line in personal_data.export(AUTHOR, "ann@example.org")]
-    assert [record["type"] for record in records] == ["subscription", "order", "image", "delivery", "email"]
-    subscription, order, image, delivery, _ = records
-    assert subscription["state"] == SubscriberState.CONFIRMED
-    assert (order["id"], order["email"]) == (str(made.order_id), "Ann@example.org")
-    assert image["filename"] == "secret 1.png"
-    assert delivery["requested_at"].endswith("+00:00")
-    assert personal_data.erase(AUTHOR, "ann@example.org") == 1
+    placed = order(gateway, notify=True)
+    records = export(operator)
+    types = [record["type"] for record in records]
+    assert types == ["subscription", "order", "image", "image", "delivery"]
+    subscription, found, image = records[:3]
+    assert (subscription["email"], subscription["state"]) == (ADDRESS, "CONFIRMED")
+    assert (found["id"], found["email"]) == (placed.order_id, "ann@example.org")
+    assert image["position"] == 1
+    assert str(records[-1]["requested_at"]).endswith("+00:00")
+    assert not {"owner", "revision", "principal", "token_version"} & set().union(*records)
+    erase = pb.ErasePersonalDataRequest(email=ADDRESS)
+    assert [operator.ErasePersonalData(erase).orders for _ in range(2)] == [1, 0]
+    assert export(operator) == []
+    assert not gateway.files()
     with database.read() as session:
+        assert list(session.scalars(select(Order.id))) == []
         assert list(session.scalars(select(Subscriber.email))) == ["bob@example.org"]
-        assert list(session.scalars(select(Order.id))) == [other.order_id]
-        assert len(session.scalars(select(Email)).all()) == 1
-    with pytest.raises(MissingBlob):
-        blobs.get(result_key(made.order_id, 1))
-    assert blobs.get(result_key(other.order_id, 1)) == b"two"
-    assert list(personal_data.export(AUTHOR, "ann@example.org")) == []
+    assert [action for _, action, _ in audited(database)] == [
+        "ExportPersonalData",
+        "ErasePersonalData",
+        "ErasePersonalData",
+        "ExportPersonalData",
+    ]
 
 
-def test_a_suppression_is_lifted_once(personal_data: PersonalData, database: Database) -> None:
-    subscriber_id = make_subscriber(database, "ann@example.org")
+def test_a_suppression_is_lifted_once(operator: OperatorServiceStub, database: Database, subscriber_id: UUID) -> None:
     with database.write() as session:
         subscribers.suppress(session, subscriber_id, "550 5.1.1 unknown")
-    assert personal_data.lift_suppression(AUTHOR, "ann@example.org")
-    assert not personal_data.lift_suppression(AUTHOR, "ann@example.org")
+    assert export(operator)[0]["reason"] == "550 5.1.1 unknown"
+    request = pb.LiftSuppressionRequest(email=ADDRESS)
+    assert [operator.LiftSuppression(request).lifted for _ in range(2)] == [True, False]
     with database.read() as session:
-        subscriber = subscribers.get(session, subscriber_id)
-        assert subscriber
-        assert subscriber.state == SubscriberState.UNSUBSCRIBED
-        assert len(session.scalars(select(AuditEntry.id)).all()) == 1
+        assert session.get_one(Subscriber, subscriber_id).state == "UNSUBSCRIBED"

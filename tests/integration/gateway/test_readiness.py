@@ -141,7 +141,7 @@ def test_the_backlog_is_read_from_the_index_of_open_orders(database: Database) -
         database.engine, "before_cursor_execute", lambda _c, _cursor, text, values, *_: executed.append((text, values))
     )
     with database.read() as session:
-        assert backlog.open_images(session) == 0
+        assert backlog.count_open_images(session) == 0
         statement, values = executed[-1]
         plan = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
         assert "orders_open" in str(plan.all())

@@ -21,6 +21,7 @@ from services.common.domain.orders import source_key
 from services.common.domain.spec import BlurSpec
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
+from services.common.use_cases.after_commit import AfterCommit
 from services.gateway.orders import order_upload
 from services.gateway.orders.broker_check import BrokerCheck
 from services.gateway.orders.disk_space import DiskSpace
@@ -47,8 +48,9 @@ def receiver(
 ) -> Iterator[OrderReceiver]:
     threads = ThreadPool(4)
     settings = GatewaySettings(database_url=database_url, broker_url=valkey_server.url, secret_key=SecretStr(SECRET))
+    after_commit = AfterCommit(database=database, broker=queues, window=settings.order_window)
     storage = OrderStorage(
-        settings=settings, database=database, blobs=blobs, broker=queues, disk_space=DiskSpace((), 0)
+        settings=settings, database=database, blobs=blobs, after_commit=after_commit, disk_space=DiskSpace((), 0)
     )
     yield OrderReceiver(storage, threads, BrokerCheck(valkey_server.url, 0))
     threads.close()
@@ -96,7 +98,7 @@ def test_a_call_cancelled_in_its_commit_leaves_the_order_its_originals(
         committed.set()
         go_on.wait(10)
 
-    monkeypatch.setattr(receiver.storage.broker, "send", stall)
+    monkeypatch.setattr(receiver.storage.after_commit.broker, "send", stall)
 
     async def call() -> None:
         async with receiver.receive("BlurOrder", CHECKED, 1) as upload:
@@ -138,7 +140,7 @@ def test_an_upload_that_was_given_up_stores_no_order(receiver: OrderReceiver) ->
         async with receiver.receive("BlurOrder", CHECKED, 1) as upload:
             await take_in(upload)
             with receiver.storage.database.write() as session:
-                (order_id,) = unowned_blobs.give_up(session, silent_seconds=-1, limit=9)
+                (order_id,) = unowned_blobs.list_removable(session, silent_seconds=-1, limit=9)
             receiver.storage.blobs.delete_prefix(f"orders/{order_id}/")
             await upload.commit()
 

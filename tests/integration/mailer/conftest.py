@@ -9,7 +9,9 @@ from services.common.db.engine import Database
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
 from services.common.infra.leases import Leases
+from services.common.infra.rate_limiter import RateLimiter
 from services.common.infra.tokens import Tokens
+from services.common.use_cases.after_commit import AfterCommit
 from services.mailer.content.drafter import EmailDrafter
 from services.mailer.content.newsletter import NewsletterDrafter
 from services.mailer.content.render import Renderer
@@ -79,6 +81,7 @@ def make_mailer(
         return SendEmail(
             database=database,
             broker=queues,
+            after_commit=AfterCommit(database=database, broker=queues),
             leases=Leases(RenewEmailLeases(database)),
             draft=EmailDrafter(tokens=tokens, public_url=public_url, capacity=archive_capacity(limit_mb)),
             sender=email_sender(database, blobs, no_limit(queues)),
@@ -90,7 +93,7 @@ def make_mailer(
 
 
 def no_limit(queues: Broker) -> SendRate:
-    return SendRate(client=queues.client, server="sink", rate=None, stopping=threading.Event())
+    return SendRate(limiter=RateLimiter(queues.client), server="sink", rate=None, stopping=threading.Event())
 
 
 @pytest.fixture
@@ -110,6 +113,7 @@ def make_bulk_mailer(
         return SendMailing(
             database=database,
             broker=queues,
+            after_commit=AfterCommit(database=database, broker=queues),
             leases=Leases(RenewEmailLeases(database)),
             draft=NewsletterDrafter(tokens=tokens, public_url=public_url),
             sender=email_sender(database, blobs, no_limit(queues), identity),

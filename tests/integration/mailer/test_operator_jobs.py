@@ -12,6 +12,7 @@ from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
 from services.common.infra.messages import MAILING_QUEUE, OperatorJobKind
 from services.common.infra.tokens import Tokens
+from services.common.use_cases.after_commit import AfterCommit
 from services.mailer.content.newsletter import NewsletterDrafter
 from services.mailer.content.render import Renderer
 from services.mailer.mime.composer import EmailComposer
@@ -37,7 +38,7 @@ def run_job(database: Database, queues: Broker, tokens: Tokens, smtp_sink: SmtpS
     """Runs a job and returns its answer; `refused` is a member of it."""
     run = RunOperatorJob(
         database=database,
-        broker=queues,
+        after_commit=AfterCommit(database=database, broker=queues),
         operator_emails=OperatorEmails(
             database=database,
             composer=EmailComposer(blobs=BlobStore(str(text_folder)), render=Renderer(), identity=IDENTITY),

@@ -305,7 +305,7 @@ def test_an_address_gets_so_many_emails_an_hour_and_the_others_later(
     assert [(row.state, row.attempts) for row in waiting] == [("QUEUED", 0)] * 2
     assert "as many e-mails" in (delivery(database, made[2].order_id).message or "")
     with database.write() as session:
-        assert not outbox.due_emails(session, limit=9), "an hour has not passed"
+        assert not outbox.enqueue_due_emails(session, limit=9), "an hour has not passed"
         session.execute(update(Email).where(Email.state == "SENT").values(sent_at=1))
     enqueue_again(database)
     for order in made:

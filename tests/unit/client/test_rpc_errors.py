@@ -48,7 +48,11 @@ class _Broken(grpc.RpcError):
             "cannot reach the server at here:1: no such file or directory",
         ),
         (grpc.StatusCode.UNAVAILABLE, "Socket closed", "lost the connection to the server at here:1: Socket closed"),
-        (grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded", "the server at here:1 did not respond in time: raise the timeout, or try again"),
+        (
+            grpc.StatusCode.DEADLINE_EXCEEDED,
+            "Deadline Exceeded",
+            "the server at here:1 did not respond in time: raise the timeout, or try again",
+        ),
         (grpc.StatusCode.UNKNOWN, "two\nlines", "two lines"),
         (grpc.StatusCode.INTERNAL, "", "the server at here:1 returned INTERNAL without a message"),
     ],

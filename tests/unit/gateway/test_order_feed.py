@@ -20,9 +20,8 @@ FOREVER = 3600.0
 def changed(revision: int, *images: int) -> OrderChanges:
     """An order at a revision, with images (by position) that changed at it."""
     order = Order(id=ORDER, revision=revision)
-    return OrderChanges(
-        Snapshot(order, 0, (), 0), [Image(id=UUID(int=n), position=n, revision=revision) for n in images]
-    )
+    snapshot = Snapshot(order=order, running=0, deliveries=(), read_at=0)
+    return OrderChanges(snapshot, [Image(id=UUID(int=n), position=n, revision=revision) for n in images])
 
 
 def positions(found: OrderChanges | None) -> Sequence[tuple[int, int]]:

@@ -11,6 +11,7 @@ from services.common.db.engine import Database
 from services.common.db.models import Base
 from services.common.infra.leases import Leases
 from services.common.infra.tokens import Tokens
+from services.common.use_cases.after_commit import AfterCommit
 from services.mailer.content.drafter import EmailDrafter
 from services.mailer.content.email_content import Content
 from services.mailer.content.newsletter import NewsletterDrafter
@@ -77,6 +78,7 @@ def send_email(database: Database, broker: FakeBroker, sender: EmailSender, serv
     return SendEmail(
         database=database,
         broker=broker,
+        after_commit=AfterCommit(database=database, broker=broker),
         leases=Leases(lambda _: None),
         draft=EmailDrafter(tokens=TOKENS, public_url=None, capacity=1_000_000),
         sender=sender,
@@ -89,6 +91,7 @@ def send_mailing(database: Database, broker: FakeBroker, sender: EmailSender, se
     return SendMailing(
         database=database,
         broker=broker,
+        after_commit=AfterCommit(database=database, broker=broker),
         leases=Leases(lambda _: None),
         draft=NewsletterDrafter(tokens=TOKENS, public_url=None),
         sender=sender,

@@ -7,15 +7,15 @@ that no subscriber gets two e-mails of one mailing.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
 from uuid import UUID, uuid4
 
-from sqlalchemy import CursorResult, bindparam, exists, insert, select, update
+from sqlalchemy import bindparam, exists, insert, select, update
 from sqlalchemy.orm import Session
 
 from services.common.db.clock import SECOND, now
 from services.common.db.mail.emails import EmailClaim, SendDecision
 from services.common.db.models import Email, Mailing, Subscriber, table
+from services.common.db.rows import changed_one
 from services.common.domain.mail import EmailKind, EmailState, MailingState, SubscriberState
 
 _EMAILS, _MAILINGS, _SUBSCRIBERS = table(Email), table(Mailing), table(Subscriber)
@@ -97,7 +97,7 @@ def confirm_claim(session: Session, claim: EmailClaim, *, lease_seconds: float) 
     """Extend a lease to so long from now, if the e-mail is still claimed and still wanted."""
     held = {"email_id": claim.email_id, "claim_owner": claim.owner}
     result = session.execute(_CONFIRM, held | {"lease_microseconds": int(lease_seconds * SECOND)})
-    if cast("CursorResult[tuple[()]]", result).rowcount == 1:
+    if changed_one(result):
         return SendDecision.SEND
     return SendDecision.LOST if session.scalar(_IS_HELD, held) is None else SendDecision.NOT_WANTED
 

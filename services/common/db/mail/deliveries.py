@@ -1,5 +1,6 @@
 """Statements about deliveries: requests to send an order's results by e-mail. Writers lock the order's row first."""
 
+from collections.abc import Sequence
 from uuid import UUID, uuid4
 
 from sqlalchemy import Update, bindparam, exists, func, insert, select, update
@@ -32,6 +33,12 @@ def insert_delivery(session: Session, order_id: UUID, state: DeliveryState) -> D
 def find_open(session: Session, order_id: UUID) -> Delivery | None:
     """Return the order's open delivery, if it has one."""
     return session.scalar(select(Delivery).where(Delivery.order_id == order_id, Delivery.state.in_(OPEN)))
+
+
+def list_orders_being_mailed(session: Session) -> Sequence[UUID]:
+    """Return the orders with a delivery that is QUEUED or SENDING."""
+    states = (DeliveryState.QUEUED, DeliveryState.SENDING)
+    return session.scalars(select(Delivery.order_id).where(Delivery.state.in_(states))).all()
 
 
 def seconds_until_next(session: Session, order_id: UUID, *, cooldown: float) -> float:

@@ -3,18 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Literal, Self, cast
+from typing import Any, Literal, Self
 from uuid import UUID, uuid4
 
-from sqlalchemy import CursorResult, insert, select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
 from services.common.db.clock import SECOND, now
 from services.common.db.mail import deliveries
-from services.common.db.models import Delivery, Email
+from services.common.db.models import Delivery, Email, Subscriber
 from services.common.db.orders import orders
+from services.common.db.rows import changed_one
 from services.common.domain.errors import Reason
-from services.common.domain.mail import EmailKind, EmailState
+from services.common.domain.mail import EmailKind, EmailState, SubscriberState
 from services.common.domain.retries import MAX_EMAIL_ATTEMPTS
 
 
@@ -209,6 +210,26 @@ def insert_subscriber_email(
     return email_id
 
 
+def cancel_queued_of_subscribers(session: Session) -> int:
+    """Cancel queued confirmation and goodbye e-mails; return how many."""
+    queued = (Email.state == EmailState.QUEUED, Email.delivery_id.is_(None), Email.mailing_id.is_(None))
+    subscriber_ids = session.scalars(
+        update(Email)
+        .where(*queued)
+        .values(state=EmailState.CANCELLED)
+        .returning(Email.subscriber_id)
+        .execution_options(synchronize_session=False)
+    ).all()
+    # They may request another confirmation at once.
+    session.execute(
+        update(Subscriber)
+        .where(Subscriber.id.in_(subscriber_ids), Subscriber.state == SubscriberState.PENDING)
+        .values(confirm_sent_at=None)
+        .execution_options(synchronize_session=False)
+    )
+    return len(subscriber_ids)
+
+
 def _finish(
     session: Session,
     claim: EmailClaim,
@@ -237,7 +258,7 @@ def _update_held(session: Session, claim: EmailClaim, **values: Any) -> bool:
         .values(**values)
         .execution_options(synchronize_session=False)
     )
-    return cast("CursorResult[tuple[()]]", result).rowcount == 1
+    return changed_one(result)
 
 
 def _order_of(session: Session, email_id: UUID) -> UUID | None:

@@ -94,6 +94,11 @@ def cancel_mailing(session: Session, mailing_id: UUID) -> bool:
     return cancelled is not None
 
 
+def list_sending(session: Session) -> Sequence[UUID]:
+    """Return the mailings that are being sent."""
+    return session.scalars(select(Mailing.id).where(Mailing.state == MailingState.SENDING)).all()
+
+
 def list_recent(session: Session, *, limit: int = 20) -> list[MailingProgress]:
     """Return the newest mailings."""
     mailings = session.scalars(select(Mailing).order_by(Mailing.created_at.desc()).limit(limit)).all()

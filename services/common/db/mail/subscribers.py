@@ -3,12 +3,12 @@
 from uuid import UUID, uuid4
 
 from sqlalchemy import case, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from services.common.db.clock import SECOND, now
 from services.common.db.mail import emails
 from services.common.db.models import Subscriber
+from services.common.db.upsert import insert_if_absent
 from services.common.domain.mail import EmailKind, SubscriberState
 
 CONFIRMATION_INTERVAL = 3600 * SECOND
@@ -21,10 +21,9 @@ def subscribe(session: Session, *, email: str, email_key: str, locale: str, conf
     Without `confirm` the address is confirmed at once. A confirmed address stays confirmed. A suppressed one stays
     suppressed until an operator lifts that, since its mail server reported that it does not exist.
     """
-    dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
     values = {"id": uuid4(), "email_key": email_key, "email": email, "locale": locale, "state": SubscriberState.PENDING}
     # Of two concurrent calls for a new address, one inserts the row, and both continue with it.
-    session.execute(dialect.insert(Subscriber).values(**values).on_conflict_do_nothing())
+    insert_if_absent(session, Subscriber, values)
     subscriber = session.scalars(select(Subscriber).where(Subscriber.email_key == email_key).with_for_update()).one()
     if subscriber.state == SubscriberState.CONFIRMED:
         subscriber.locale = locale

@@ -3,7 +3,7 @@
 from collections import Counter
 from uuid import UUID
 
-from services.common.domain.orders import MAX_ATTEMPTS, MAX_CRASHES
+from services.common.domain.retries import MAX_ATTEMPTS, MAX_CRASHES
 from tests.integration.db.states.rows import Row, Rows, Table
 
 Arrows = dict[str, set[str]]

@@ -135,12 +135,12 @@ class MailingMachine(RuleBasedStateMachine):
     @rule()
     def sweep(self) -> None:
         with self.database.read() as session:
-            lapsed = outbox.lapsed_emails(session, limit=99)
+            lapsed = outbox.list_expired_email_claims(session, limit=99)
         for claim in lapsed:
             with self.database.write() as session:
                 emails.release_expired(session, claim)
         with self.database.write() as session:
-            assert not outbox.due_emails(session, limit=99), "e-mails of mailings have no messages of their own"
+            assert not outbox.enqueue_due_emails(session, limit=99), "e-mails of mailings have no messages of their own"
             mailings.finish_mailings(session)
 
     @invariant()

@@ -97,11 +97,11 @@ class Crowd:
 
     def sweep(self, _chance: random.Random) -> None:
         with self.database.read() as session:
-            lapsed = outbox.lapsed_images(session, limit=9)
-            lapsed_emails = outbox.lapsed_emails(session, limit=9)
-            underfilled = windows.underfilled(session, window=WINDOW, limit=9)
+            lapsed = outbox.list_expired_image_claims(session, limit=9)
+            lapsed_emails = outbox.list_expired_email_claims(session, limit=9)
+            underfilled = windows.list_orders_to_refill(session, window=WINDOW, limit=9)
         for claim in lapsed:
-            self._write(partial(images.take_back, claimed=claim, window=WINDOW))
+            self._write(partial(images.release_expired, claimed=claim, window=WINDOW))
         for email in lapsed_emails:
             self._write(partial(emails.release_expired, claim=email))
         for order_id in underfilled:
@@ -112,11 +112,15 @@ class Crowd:
     def resend(self, _chance: random.Random) -> None:
         self._write(lambda session: session.execute(update(Image).where(Image.not_before > 1).values(not_before=1)))
         self._write(
-            lambda session: outbox.resend(session, Image, outbox.unclaimed(session, Image, older_than=0, limit=99))
+            lambda session: outbox.enqueue_again(
+                session, Image, outbox.list_unclaimed(session, Image, older_than=0, limit=99)
+            )
         )
-        self._write(lambda session: outbox.due_emails(session, limit=99))
+        self._write(lambda session: outbox.enqueue_due_emails(session, limit=99))
         self._write(
-            lambda session: outbox.resend(session, Email, outbox.unclaimed(session, Email, older_than=0, limit=99))
+            lambda session: outbox.enqueue_again(
+                session, Email, outbox.list_unclaimed(session, Email, older_than=0, limit=99)
+            )
         )
 
     def ask(self, chance: random.Random) -> None:
@@ -134,7 +138,9 @@ class Crowd:
         with self.database.read() as session:
             owners = session.scalars(select(Image.owner).where(Image.owner.is_not(None))).all()
             senders = session.scalars(select(Email.owner).where(Email.owner.is_not(None))).all()
-        self._write(lambda session: images.renew(session, [owner for owner in owners if owner], lease_seconds=HASTY))
+        self._write(
+            lambda session: images.renew_claims(session, [owner for owner in owners if owner], lease_seconds=HASTY)
+        )
         self._write(
             lambda session: emails.renew_leases(session, [owner for owner in senders if owner], lease_seconds=HASTY)
         )
@@ -187,8 +193,8 @@ def test_statements_over_many_orders_wait_for_nobody(database: Database, place: 
         busy.execute(update(Image).where(Image.id.in_([running, queued])).values(filename="changed.jpg"))
         with database.write() as session:
             session.execute(text("SET LOCAL lock_timeout = '5s'"))
-            assert outbox.resend(session, Image, [queued, free]) == [free]
-            images.renew(session, [claim.owner], lease_seconds=60)
+            assert outbox.enqueue_again(session, Image, [queued, free]) == [free]
+            images.renew_claims(session, [claim.owner], lease_seconds=60)
 
 
 def test_many_find_an_order_gone_at_once(database: Database) -> None:
@@ -199,4 +205,4 @@ def test_many_find_an_order_gone_at_once(database: Database) -> None:
 
 def _disown(database: Database, order_id: UUID) -> None:
     with database.write() as session:
-        unowned_blobs.disown(session, order_id)
+        unowned_blobs.mark_for_removal(session, order_id)
