@@ -14,7 +14,7 @@ from services.mailer.content.thumbnails import Thumbnails
 from services.mailer.mime import message
 from services.mailer.mime.addresses import parse_recipient
 from services.mailer.mime.message import SenderIdentity
-from services.mailer.smtp.envelope import EmailRejected, Envelope
+from services.mailer.smtp.envelope import EmailRejected, SmtpEnvelope
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class EmailComposer:
     render: Callable[[Content, str], RenderedEmail]
     identity: SenderIdentity
 
-    def compose(self, email_id: UUID, draft: Draft, target: IO[bytes]) -> Envelope:
+    def compose(self, email_id: UUID, draft: Draft, target: IO[bytes]) -> SmtpEnvelope:
         """Write an e-mail into a file, and return an envelope that sends it from there.
 
         Raises:
@@ -46,7 +46,7 @@ class EmailComposer:
             message.add_list_headers(built, content, self.identity)
         signature, size = message.write(built, self._archive(draft), target, self.identity.signer)
         target.seek(0)
-        return Envelope(
+        return SmtpEnvelope(
             sender=sender.addr_spec,
             recipient=recipient.spec,
             utf8=recipient.utf8,

@@ -10,7 +10,7 @@ MAX_REPLY_CHARACTERS = 300
 
 
 @dataclass(frozen=True, kw_only=True)
-class Envelope:
+class SmtpEnvelope:
     """A message to send: `content` from its beginning, `size` in bytes; lines end in CRLF."""
 
     sender: str

@@ -9,8 +9,8 @@ from services.mailer.smtp.deadline import Deadline
 from services.mailer.smtp.envelope import (
     EmailDeferred,
     EmailRejected,
-    Envelope,
     MailServerUnavailable,
+    SmtpEnvelope,
     sanitize_reply,
 )
 from services.mailer.smtp.server import SmtpServer, disconnect
@@ -23,7 +23,7 @@ EMAILS_PER_CONNECTION = 100
 class MailSession(Protocol):
     """The port through which e-mails leave the mailer."""
 
-    def send(self, envelope: Envelope) -> str:
+    def send(self, envelope: SmtpEnvelope) -> str:
         """Send an e-mail and return the server's reply when it has accepted it.
 
         Raises:
@@ -48,7 +48,7 @@ class SmtpSession:
         self._sent = 0
         """E-mails over this connection."""
 
-    def send(self, envelope: Envelope) -> str:
+    def send(self, envelope: SmtpEnvelope) -> str:
         """Send an e-mail; see MailSession."""
         if self._sent >= EMAILS_PER_CONNECTION:
             self.close()
@@ -69,7 +69,7 @@ class SmtpSession:
             disconnect(self._client)
         self._client, self._sent = None, 0
 
-    def _begin(self, envelope: Envelope) -> tuple[TimedSMTP, tuple[int, bytes]]:
+    def _begin(self, envelope: SmtpEnvelope) -> tuple[TimedSMTP, tuple[int, bytes]]:
         deadline = Deadline(self._server.timeout)
         if self._client:
             # The server may have ended the connection meanwhile. Nothing has been sent yet, so reconnecting is safe.

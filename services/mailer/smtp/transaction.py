@@ -5,7 +5,7 @@ from collections.abc import Container, Iterable, Iterator
 from itertools import chain
 
 from services.mailer.smtp.connection import TimedSMTP
-from services.mailer.smtp.envelope import EmailDeferred, EmailRejected, Envelope, MailServerUnavailable
+from services.mailer.smtp.envelope import EmailDeferred, EmailRejected, MailServerUnavailable, SmtpEnvelope
 
 Reply = tuple[int, bytes]
 """Code and text, as smtplib returns them."""
@@ -17,7 +17,7 @@ _NO_MAILBOX = re.compile(r"\d{3}[ -]5\.(1\.(1|2|3|6|10)|2\.1|4\.4)\b")
 _ENHANCED_CODE = re.compile(r"\d{3}[ -]\d\.\d{1,3}\.\d{1,3}\b")
 
 
-def begin_transaction(client: TimedSMTP, envelope: Envelope) -> Reply:
+def begin_transaction(client: TimedSMTP, envelope: SmtpEnvelope) -> Reply:
     """Send MAIL FROM and return the reply, which `finish_transaction` checks.
 
     Raises:
@@ -31,7 +31,7 @@ def begin_transaction(client: TimedSMTP, envelope: Envelope) -> Reply:
     return client.mail(envelope.sender, options)
 
 
-def finish_transaction(client: TimedSMTP, envelope: Envelope, mail_reply: Reply) -> str:
+def finish_transaction(client: TimedSMTP, envelope: SmtpEnvelope, mail_reply: Reply) -> str:
     """Send RCPT TO, DATA and the message; return the reply with which the server accepted it.
 
     Raises:

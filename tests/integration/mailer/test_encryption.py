@@ -14,7 +14,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword, Session
 from aiosmtpd.smtp import Envelope as Received
 from pydantic import SecretStr
 
-from services.mailer.smtp.envelope import EmailDeferred, Envelope
+from services.mailer.smtp.envelope import EmailDeferred, SmtpEnvelope
 from services.mailer.smtp.server import SmtpServer
 from services.mailer.smtp.session import SmtpSession
 from tests.support.smtp import _Listener
@@ -76,7 +76,9 @@ def tls_relay(certificate: Path) -> Iterator[Relay]:
     relay.listener.stop()
 
 
-def send(relay: Relay, certificate: Path | None, sent: Envelope, *, tls: bool, password: str = "open sesame") -> str:
+def send(
+    relay: Relay, certificate: Path | None, sent: SmtpEnvelope, *, tls: bool, password: str = "open sesame"
+) -> str:
     context = ssl.create_default_context(cafile=certificate)
     port: int = relay.listener.port
     server = SmtpServer(
@@ -92,12 +94,12 @@ def send(relay: Relay, certificate: Path | None, sent: Envelope, *, tls: bool, p
         return session.send(sent)
 
 
-def envelope() -> Envelope:
+def envelope() -> SmtpEnvelope:
     content = b"Subject: x\r\n\r\n" + b"y" * 70 + b"\r\n" + b"z" * 100_000
     content = (
         content[:80] + b"\r\n".join(content[start : start + 70] for start in range(80, len(content), 70)) + b"\r\n"
     )
-    return Envelope(
+    return SmtpEnvelope(
         sender="blur@example.org", recipient="ann@example.org", utf8=False, content=io.BytesIO(content), size=1
     )
 

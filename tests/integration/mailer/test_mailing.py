@@ -21,7 +21,7 @@ from services.common.infra.messages import MAIL_QUEUE, MAILING_QUEUE
 from services.common.infra.rate_limiter import RateLimiter
 from services.common.infra.tokens import Tokens
 from services.mailer.sending.send_mailing import SendMailing
-from services.mailer.smtp.envelope import Envelope
+from services.mailer.smtp.envelope import SmtpEnvelope
 from services.mailer.smtp.send_rate import SendRate
 from services.mailer.smtp.session import SmtpSession
 from services.scheduler.mailing_schedule import MailingSchedule
@@ -136,7 +136,7 @@ def test_what_a_killed_mailer_had_is_sent_and_only_the_email_on_its_way_may_come
     mailing_id = make_mailing(database)
 
     class Dying(SmtpSession):
-        def send(self, envelope: Envelope) -> str:
+        def send(self, envelope: SmtpEnvelope) -> str:
             super().send(envelope)
             if len(smtp_sink.received) == 4:
                 raise Killed
@@ -191,7 +191,7 @@ def test_who_unsubscribes_before_it_is_sent_gets_nothing(
     mailing_id = make_mailing(database)
 
     class Unsubscribing(SmtpSession):
-        def send(self, envelope: Envelope) -> str:
+        def send(self, envelope: SmtpEnvelope) -> str:
             if not smtp_sink.received:
                 with database.write() as session:
                     for address in everyone(4):
@@ -219,7 +219,7 @@ def test_a_mailing_can_be_cancelled_while_it_is_sent(
     smtp_sink.reply_to("s0@example.org", "451 4.3.0 try later")
 
     class Cancelling(SmtpSession):
-        def send(self, envelope: Envelope) -> str:
+        def send(self, envelope: SmtpEnvelope) -> str:
             if len(smtp_sink.received) == 15:
                 assert cancel(database, mailing_id)
             return super().send(envelope)
@@ -274,7 +274,7 @@ def test_a_connection_that_the_server_has_ended_is_opened_anew(
     mailing_id = make_mailing(database)
 
     class Cut(SmtpSession):
-        def send(self, envelope: Envelope) -> str:
+        def send(self, envelope: SmtpEnvelope) -> str:
             if len(smtp_sink.received) == 5:
                 smtp_sink.close()
                 smtp_sink.start()

@@ -20,7 +20,7 @@ from services.mailer.content.drafter import EmailDrafter
 from services.mailer.mime.composer import EmailComposer
 from services.mailer.sending import recording
 from services.mailer.sending.send_email import SendEmail
-from services.mailer.smtp.envelope import Envelope
+from services.mailer.smtp.envelope import SmtpEnvelope
 from services.mailer.smtp.send_rate import MailerStopping
 from services.mailer.smtp.session import SmtpSession
 from tests.support.mail_factories import (
@@ -209,7 +209,7 @@ def test_a_claim_that_is_lost_before_smtp_sends_nothing(
     order = make_order(database, blobs, [b"one"])
     compose = EmailComposer.compose
 
-    def cancel_meanwhile(self: EmailComposer, *arguments: Any) -> Envelope:
+    def cancel_meanwhile(self: EmailComposer, *arguments: Any) -> SmtpEnvelope:
         with database.write() as session:
             orders.lock(session, order.order_id)
             deliveries.cancel_open(session, order.order_id)
@@ -280,7 +280,7 @@ def test_the_lease_outlasts_the_deadline_while_the_email_is_sent(
     order = make_order(database, blobs, [b"one"])
     left: list[float] = []
 
-    def send(_: SmtpSession, envelope: Envelope) -> str:
+    def send(_: SmtpSession, envelope: SmtpEnvelope) -> str:
         del envelope
         with database.read() as session:
             left.append((session.scalar(select(Email.lease_until - now())) or 0) / SECOND)

@@ -14,7 +14,7 @@ from services.common.db.models import Email, Mailing, Subscriber
 from services.common.domain.mail import EmailState, MailingState, SubscriberState
 from services.common.infra.messages import MAILING_QUEUE
 from services.mailer.sending.send_mailing import MAX_RETRIES_IN_A_ROW, SendMailing
-from services.mailer.smtp.envelope import Envelope
+from services.mailer.smtp.envelope import SmtpEnvelope
 from services.mailer.smtp.session import SmtpSession
 from tests.support.mail_factories import emails_of, mailing, make_mailing, make_subscribers
 from tests.unit.mailer.fakes import DISCONNECT, FakeBroker, FakeServer
@@ -125,7 +125,7 @@ def test_a_mailer_that_stops_returns_what_it_has_not_attempted(
     stopping = Event()
 
     class Stopping(SmtpSession):
-        def send(self, envelope: Envelope) -> str:
+        def send(self, envelope: SmtpEnvelope) -> str:
             if len(server.received) == 3:
                 stopping.set()
             return super().send(envelope)
@@ -144,7 +144,7 @@ def test_an_email_that_is_not_wanted_any_more_is_cancelled(
     mailing_id = make_mailing(database)
 
     class Unsubscribing(SmtpSession):
-        def send(self, envelope: Envelope) -> str:
+        def send(self, envelope: SmtpEnvelope) -> str:
             with database.write() as session:
                 for address in addresses(0, 1):
                     if address != envelope.recipient:

@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from services.mailer.smtp.envelope import EmailDeferred, EmailRejected, Envelope, sanitize_reply
+from services.mailer.smtp.envelope import EmailDeferred, EmailRejected, SmtpEnvelope, sanitize_reply
 from services.mailer.smtp.server import SmtpServer
 from services.mailer.smtp.session import SmtpSession
 
@@ -68,15 +68,15 @@ def scripted(**changes: str) -> Iterator[Script]:
         assert not thread.is_alive()
 
 
-def send(port: int, sent: Envelope, *, timeout: float = 5) -> str:
+def send(port: int, sent: SmtpEnvelope, *, timeout: float = 5) -> str:
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     server = SmtpServer(host="127.0.0.1", port=port, security="none", tls=tls, timeout=timeout)
     with closing(SmtpSession(server)) as session:
         return session.send(sent)
 
 
-def envelope(content: bytes = b"Subject: x\r\n\r\nbody\r\n", *, to: str = "ann@example.org") -> Envelope:
-    return Envelope(
+def envelope(content: bytes = b"Subject: x\r\n\r\nbody\r\n", *, to: str = "ann@example.org") -> SmtpEnvelope:
+    return SmtpEnvelope(
         sender="blur@example.org",
         recipient=to,
         utf8=not to.isascii(),
