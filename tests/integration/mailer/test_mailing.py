@@ -164,7 +164,7 @@ def test_what_a_killed_mailer_had_is_sent_and_only_the_email_on_its_way_may_come
     assert mailing(database, mailing_id).state == "DONE"
 
 
-def _never(*_: object) -> None:
+def _never(*_: object, **__: object) -> None:
     raise Killed
 
 
