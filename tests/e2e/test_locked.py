@@ -42,7 +42,9 @@ class Locked:
     def client(self, key: str | None, gateway: int) -> Client:
         """A client with a key and a certificate of the authority."""
         mine, my_key = (self.authority.folder / f"client.{ending}" for ending in ("pem", "key"))
-        security = Security(key, True, self.authority.roots, mine, my_key)
+        security = Security(
+            key=key, tls=True, ca_file=self.authority.roots, certificate_file=mine, certificate_key_file=my_key
+        )
         return Client(self.gateways[gateway], timeout=30, security=security)
 
 
@@ -108,7 +110,7 @@ def _plan(gateways: tuple[str, str]) -> dict[str, object]:
 @pytest.fixture(scope="module")
 def admin(locked: Locked) -> str:
     """The first key, made as an operator makes it: without a server."""
-    made = locked.run(*python_module("services.gateway", "keys", "create", "--role", "admin"))
+    made = locked.run(*python_module("services.gateway", "create-key", "Ada"))
     assert made.returncode == 0, made.stderr
     key = made.stdout.strip()
     for gateway in (0, 1):
@@ -159,7 +161,7 @@ def test_what_is_revoked_at_one_gateway_opens_none(locked: Locked, admin: str) -
 def test_without_a_key_or_a_certificate_there_is_no_way_in(locked: Locked, admin: str) -> None:
     with locked.client(None, 0) as keyless, pytest.raises(AccessDeniedError):
         keyless.limits()
-    bare = Security(admin, True, locked.authority.roots)
+    bare = Security(key=admin, tls=True, ca_file=locked.authority.roots)
     with Client(locked.gateways[0], timeout=5, security=bare) as stranger, pytest.raises(ServerUnavailableError):
         stranger.limits()
 

@@ -79,7 +79,7 @@ def test_a_file_that_shrinks_while_it_is_sent_breaks_the_call_off(
             with photo.open("r+b") as file:
                 file.truncate(CHUNK_BYTES + 1)
 
-    with pytest.raises(OSError, match="changed while it was being sent"):
+    with pytest.raises(OSError, match="has changed during the upload"):
         client.order("a@b.org", [photo], on_progress=cut)
 
 

@@ -295,7 +295,7 @@ def test_crawling_messages_hold_up_large_ones_only_and_not_for_long(
         assert details(error, error_details_pb2.RetryInfo).retry_delay.seconds == 2  # type: ignore[attr-defined]
         error = stalled()
         assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-        assert "did not arrive within 4 seconds" in (error.details() or "")
+        assert "was not received within 4 seconds" in (error.details() or "")
         assert reason(error) == "READ_TIMEOUT"
         eventually(lambda: budgets[-1].reserved == 0)
         assert gateway.blur.BlurOrder(large(1000)).order.order_id
@@ -339,7 +339,7 @@ def test_a_stalled_upload_is_ended_and_leaves_nothing(
         with half_open(gateway, "StreamBlurOrder", *messages) as end:
             error = end()
         assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-        assert "nothing came for 0.5 seconds" in (error.details() or "")
+        assert "nothing was received for 0.5 seconds" in (error.details() or "")
         assert_nothing_left(gateway, database)
 
 

@@ -182,14 +182,14 @@ def test_a_rotated_key_is_the_same_caller_and_the_former_one_ends(
     first = locked.blur.BlurOrder(request, metadata=bearer(former)).order.order_id
     identity = key_id(database, former)
     with database.write() as session:
-        new = api_keys.rotate(session, TEST, identity, keep_seconds=3600).key
+        new = api_keys.rotate(session, TEST, identity, grace_seconds=3600).key
     known(locked, new)
     for key in (former, new):
         assert locked.blur.BlurOrder(request, metadata=bearer(key)).order.order_id == first
     with database.read() as session:
         assert session.scalars(select(IdempotencyKey.principal)).all() == [f"key:{identity}"]
     with database.write() as session:
-        newest = api_keys.rotate(session, TEST, identity, keep_seconds=0).key
+        newest = api_keys.rotate(session, TEST, identity, grace_seconds=0).key
     known(locked, newest)
     for key in (former, new):
         assert reason(refused(grpc.StatusCode.UNAUTHENTICATED, with_key(locked.blur.GetLimits, key), LIMITS)) == (

@@ -76,12 +76,16 @@ def test_mutual_tls_takes_the_certificates_of_its_root_alone(
 ) -> None:
     with serving(settings, authority, mutual=True) as address:
         mine, key = authority.issue("client", "client.example.org")
-        with Client(address, timeout=20, security=Security(None, None, authority.roots, mine, key)) as client:
+        with Client(
+            address,
+            timeout=20,
+            security=Security(ca_file=authority.roots, certificate_file=mine, certificate_key_file=key),
+        ) as client:
             assert client.limits().max_images == 5
         foreign, foreign_key = stranger.issue("client", "client.example.org")
         for security in (
             Security(ca_file=authority.roots),
-            Security(None, None, authority.roots, foreign, foreign_key),
+            Security(ca_file=authority.roots, certificate_file=foreign, certificate_key_file=foreign_key),
         ):
             with Client(address, timeout=5, security=security) as client, pytest.raises(ServerUnavailableError):
                 client.limits()

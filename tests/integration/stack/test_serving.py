@@ -121,12 +121,12 @@ class Terminal:
         return path.read_text().split() if path.exists() else []
 
     def processes(self, kind: str, name: str) -> list[psutil.Process]:
-        """Those that told `up` or `child`, so far as they still exist, in the order of their coming."""
+        """Those that recorded `up` or `child` and still exist, in this order."""
         pids = [int(event.rpartition(":")[2]) for event in self.events() if event.startswith(f"{kind}:{name}:")]
         return [psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)]
 
     def living(self) -> list[psutil.Process]:
-        """Everything that any stack has started, and that still lives."""
+        """All processes that any stack has started and that are alive."""
         pids = {int(event.rpartition(":")[2]) for event in self.events() if event.count(":") == 2}
         self._seen.update(psutil.Process(pid) for pid in pids if psutil.pid_exists(pid))
         return [process for process in self._seen if is_alive(process)]

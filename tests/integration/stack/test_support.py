@@ -1,4 +1,4 @@
-"""The servers that other tests rely on do what they say, and leave nothing."""
+"""The servers of other tests behave as documented, and leave nothing behind."""
 
 import os
 import signal
