@@ -4,7 +4,7 @@ import re
 import sys
 import urllib.request
 
-_AWAY = re.compile(rb'^imageblur_dependency_up\{dependency="(.+?)"\} 0', re.MULTILINE)
+_DOWN = re.compile(rb'^imageblur_dependency_up\{dependency="(.+?)"\} 0', re.MULTILINE)
 
 
 def main() -> None:
@@ -12,11 +12,11 @@ def main() -> None:
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with direct.open(f"http://127.0.0.1:{int(sys.argv[1])}/metrics", timeout=3) as answer:
-            away = _AWAY.findall(answer.read())
+            down = _DOWN.findall(answer.read())
     except (OSError, ValueError, IndexError) as error:
         sys.exit(f"does not answer: {error}")
-    if away:
-        sys.exit(f"away: {b', '.join(away).decode()}")
+    if down:
+        sys.exit(f"unavailable: {b', '.join(down).decode()}")
 
 
 if __name__ == "__main__":
