@@ -1,6 +1,6 @@
 """The broker: messages with ids for workers, and change hints for watchers, over Valkey or Redis.
 
-It may lose everything at any time: rows in the database record what is due, and the scheduler's sweep enqueues again what
+It may lose everything at any time: rows in the database record what is due, and the sweep enqueues again what
 is missing. So sending never raises, and no message is delayed or retried by the broker.
 """
 

@@ -8,7 +8,7 @@ _DOWN = re.compile(rb'^imageblur_dependency_up\{dependency="(.+?)"\} 0', re.MULT
 
 
 def main() -> None:
-    """Ends with 0 if it answers and reaches what it needs, else with 1 and a word."""
+    """Exit with 0 if the service answers and reaches its dependencies, else with 1 and a message."""
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with direct.open(f"http://127.0.0.1:{int(sys.argv[1])}/metrics", timeout=3) as answer:
