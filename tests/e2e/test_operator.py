@@ -70,7 +70,7 @@ def test_an_order_is_traced_to_its_email(stack: BackgroundStack, client: Client,
     )
     steps = operator.GetOrderTrace(pb.GetOrderTraceRequest(order_id=order.order_id)).steps
     kinds = [operator_pb2.TraceKind.Name(step.kind).removeprefix("TRACE_KIND_") for step in steps]
-    assert sorted(kinds) == ["DELIVERY", "IMAGE", "IMAGE_QUEUED", "EMAIL", "ORDER", "UPLOAD"]
+    assert sorted(kinds) == ["DELIVERY", "EMAIL", "IMAGE", "IMAGE_QUEUED", "ORDER", "UPLOAD"]
     assert all(step.HasField("end_time") for step in steps)
 
 
