@@ -1,8 +1,8 @@
 """`python -m benchmarks.mailing [--subscribers N]`: a mailing, with mailers and schedulers killed at random.
 
 Two mailers and two schedulers as processes, an SMTP server in this one. Every subscriber must get the e-mail; a repeat
-is allowed for each connection that a killed mailer had, and carries the same Message-ID. Confirmations, which somebody
-waits for, are asked for meanwhile, and timed.
+is allowed for each connection that a killed mailer had, and carries the same Message-ID. Confirmation
+e-mails are requested meanwhile, and timed.
 """
 
 import argparse
@@ -35,7 +35,7 @@ from services.common.db.mail import mailings, subscribers
 from services.common.db.models import Mailing, Subscriber
 from services.common.infra import broker
 from services.common.infra.messages import MAIL_QUEUE, MAILING_QUEUE, send_email, send_mailing
-from services.common.newsletter import freeze
+from services.common.newsletter import compose_content
 from tests.support.valkey import start_valkey
 
 MIB = 1 << 20
@@ -161,7 +161,7 @@ def subscribe(database: Database, count: int) -> None:
 
 
 def confirm(database: Database, queues: broker.Broker, number: int) -> float:
-    """Ask for an e-mail that somebody waits for; when."""
+    """Enqueue a confirmation e-mail; return when."""
     address = f"waiting{number}@example.org"
     with database.write() as session:
         email = subscribers.subscribe(session, email=address, email_key=address, locale="en", confirm=True)
@@ -172,7 +172,7 @@ def confirm(database: Database, queues: broker.Broker, number: int) -> float:
 
 
 def run(folder: Path, count: int, kill_seconds: float, seed: int, database_url: str | None) -> bool:
-    """Measure, print, and say whether what was promised was kept."""
+    """Measure, print, and return whether all promises were kept."""
     choose = random.Random(seed)
     valkey = start_valkey(folder)
     url = database_url or f"sqlite:///{folder}/imageblur.db"
@@ -213,7 +213,7 @@ def _watch(
 ) -> bool:
     until = datetime.now(UTC)
     with database.write() as session:
-        content = freeze(session, until, None)
+        content = compose_content(session, until, None)
         mailing_id = mailings.insert_mailing(
             session, period=f"manual:{uuid4()}", due_at=from_datetime(until), content=content
         )

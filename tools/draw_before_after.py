@@ -1,4 +1,4 @@
-"""Draw the documents' pictures: a photograph in the public domain, before and after, by the engine itself."""
+"""Draw the images of the documentation: a photograph in the public domain, before and after each effect."""
 
 import io
 from dataclasses import replace
@@ -29,7 +29,7 @@ GAP = 8
 
 
 def main() -> None:
-    """Write the README's strip, and a sheet of all effects: before, whole, a box, a feathered ellipse, all but that."""
+    """Write the README's strip, and a table of all effects: original, whole, box, feathered ellipse, inverted."""
     photograph = (files("skimage") / "data" / "astronaut.png").read_bytes()
     _sheet([[photograph, *(_blurred(photograph, spec) for spec in STRIP)]], side=320).save(
         IMAGES / "before-after.jpg", quality=88

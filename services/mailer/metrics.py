@@ -1,14 +1,14 @@
-"""What the mailer counts."""
+"""The mailer's metrics."""
 
 from prometheus_client import Counter, Histogram
 
 from services.common.infra.metrics import SECONDS
 
-_EMAILS = Counter("imageblur_emails", "Attempts at e-mails by what came of them.", ["kind", "outcome"])
+_EMAILS = Counter("imageblur_emails", "Attempts to send e-mails by kind and outcome.", ["kind", "outcome"])
 _EMAIL_SECONDS = Histogram("imageblur_email_seconds", "From an e-mail's claim to its outcome.", buckets=SECONDS)
 
 
 def email_done(kind: str, outcome: str, seconds: float) -> None:
-    """An attempt at an e-mail has ended."""
+    """Count an attempt that has ended."""
     _EMAILS.labels(kind, outcome).inc()
     _EMAIL_SECONDS.observe(seconds)

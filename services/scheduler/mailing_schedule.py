@@ -11,7 +11,7 @@ from services.common.db.mail import mailings
 from services.common.domain.follow_up import FollowUp
 from services.common.infra import log
 from services.common.infra.broker import Broker
-from services.common.newsletter import freeze
+from services.common.newsletter import compose_content
 from services.common.use_cases.after_commit import AfterCommit
 from services.scheduler.weekly_schedule import WeeklyHour
 
@@ -39,10 +39,10 @@ class MailingSchedule:
         with self.database.read() as session:
             installed = to_datetime(mailings.installed_at(session))
             due = self.weekly_hour.latest_due(now, not_before=installed)
-            if due is None or mailings.exists_for(session, due.period):
+            if due is None or mailings.has_mailing(session, due.period):
                 return None
         with self.database.write() as session:
-            content = freeze(session, due.at, self.texts)
+            content = compose_content(session, due.at, self.texts)
             mailing_id = mailings.insert_mailing(
                 session, period=due.period, due_at=from_datetime(due.at), content=content
             )

@@ -75,7 +75,7 @@ class Sweep:
         released = 0
         for claim in expired:
             with self.database.write() as session:
-                released += emails.take_back(session, claim)
+                released += emails.release_expired(session, claim)
         if released:
             metrics.swept("e-mails released", released)
             _log.warning("e-mails released: their mailer did not finish", count=released)
@@ -87,9 +87,9 @@ class Sweep:
     def mailings(self) -> None:
         """End mailings that are sent; enqueue messages of those with e-mails to send, one for each connection."""
         with self.database.write() as session:
-            mailings.finish(session)
+            mailings.finish_mailings(session)
         with self.database.read() as session:
-            with_work = mailings.with_work(session)
+            with_work = mailings.list_sendable(session)
         if not with_work:
             return
         enqueued = self.broker.subjects(MAILING_QUEUE)
@@ -127,7 +127,7 @@ class Sweep:
                 metrics.swept("orders expired")
         with self.database.write() as session:
             idempotency.delete_expired(session)
-            operator_jobs.forget_old(session)
+            operator_jobs.delete_abandoned(session)
         self.blobs_without_order()
 
     def _enqueue_lost(

@@ -19,6 +19,7 @@ from services.common.db.access import api_keys
 from services.common.db.access.audit import AuditContext
 from services.common.db.engine import Database
 from services.common.db.mail import mailings, operator_jobs, subscribers
+from services.common.db.mail.operator_jobs import JobAnswer
 from services.common.db.models import AuditEntry, Image, Subscriber
 from services.common.db.orders import orders
 from services.common.db.orders.orders import NewImage, NewOrder
@@ -63,9 +64,9 @@ class AnsweringBroker:
             if message.actor_name == RUN_OPERATOR_JOB:
                 job_id = UUID(message.args[0])
                 with self._database.write() as session:
-                    job = operator_jobs.take(session, job_id)
+                    job = operator_jobs.claim_job(session, job_id)
                     assert job
-                    operator_jobs.answer(session, job_id, ANSWERS[job.kind])
+                    operator_jobs.finish_job(session, job_id, JobAnswer(refused=False, values=ANSWERS[job.kind]))
 
     def announce(self, *order_ids: UUID, ended: bool = False) -> None:
         pass

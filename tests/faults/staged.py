@@ -35,12 +35,12 @@ def blur_worker() -> None:
 
 
 def mailer() -> None:
-    from services.mailer.smtp.smtp_sender import SmtpLine
-    from services.mailer.use_cases import SendEmail
+    from services.mailer.sending.send_email import SendEmail
+    from services.mailer.smtp.session import SmtpSession
 
-    _before(SendEmail, "_work", "mailer-claimed")
-    _after(SmtpLine, "send", "mailer-sent")
-    _before(SmtpLine, "send", "mailer-smtp")
+    _before(SendEmail, "_prepare", "mailer-claimed")
+    _after(SmtpSession, "send", "mailer-sent")
+    _before(SmtpSession, "send", "mailer-smtp")
 
 
 def scheduler() -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import delete, insert
 
 from services.common.db.mail import mailings
 from services.common.db.models import Mailing, Subscriber
-from services.common.newsletter import freeze
+from services.common.newsletter import compose_content
 from tests.faults import audit, remains
 from tests.faults.customer import Customer
 from tests.faults.fleet import Fleet, kill_service
@@ -74,7 +74,7 @@ def _subscribe(fleet: Fleet, addresses: list[str]) -> list[UUID]:
 def _order(fleet: Fleet) -> UUID:
     """A mailing whose message was lost: the sweep sends it."""
     with fleet.database.write() as session:
-        content = freeze(session, datetime.now(UTC), None)
+        content = compose_content(session, datetime.now(UTC), None)
         mailing_id = mailings.insert_mailing(session, period=f"manual:{uuid4()}", due_at=1, content=content)
     assert mailing_id
     return mailing_id

@@ -10,6 +10,7 @@ from sqlalchemy import CursorResult, Uuid, bindparam, text
 
 from services.common.db.engine import Database
 from services.common.db.mail import emails, operator_jobs
+from services.common.db.mail.operator_jobs import JobAnswer
 from services.common.db.models import UnownedBlobs
 from services.common.db.orders import unowned_blobs
 from services.common.domain.orders import LATE_SECONDS
@@ -200,7 +201,7 @@ def test_the_old_version_claims_and_ends_emails_by_their_former_name(database: D
     assert run(database, end, **put_back).rowcount == 1
     assert run(database, end, **put_back).rowcount == 0
     with database.write() as session:
-        taken_over = emails.claim(session, email_id, lease_seconds=60)
+        taken_over = emails.claim_email(session, email_id, lease_seconds=60)
     assert taken_over
     assert taken_over.attempts == 2
     assert run(database, end, id=email_id, owner=taken_over.owner, state="SENT", enqueued=1).rowcount == 1
@@ -208,7 +209,7 @@ def test_the_old_version_claims_and_ends_emails_by_their_former_name(database: D
 
 def test_the_old_version_takes_and_answers_operator_jobs_by_their_former_name(database: Database) -> None:
     with database.write() as session:
-        job_id = operator_jobs.ask(session, OperatorJobKind.CHECK_MAIL, {"locale": "en"})
+        job_id = operator_jobs.insert_job(session, OperatorJobKind.CHECK_MAIL, {"locale": "en"})
     take = (
         "UPDATE errands SET state='RUNNING' WHERE errands.id = :id AND errands.state = 'QUEUED' RETURNING errands.kind"
     )
@@ -217,7 +218,7 @@ def test_the_old_version_takes_and_answers_operator_jobs_by_their_former_name(da
     answer = "UPDATE errands SET state='DONE', answer=:answer WHERE errands.id = :id"
     assert run(database, answer, id=job_id, answer='{"taken": true}').rowcount == 1
     with database.read() as session:
-        assert operator_jobs.fetch(session, job_id) == (True, operator_jobs.Answer(False, {"taken": True}))
+        assert operator_jobs.get_status(session, job_id).answer == JobAnswer(refused=False, values={"taken": True})
     asked = run(
         database,
         "INSERT INTO errands (id, kind, request, state, created_at) VALUES (:id, 'CHECK_MAIL', '{}', 'QUEUED', 1)",

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from services.common.db.access import audit
 from services.common.db.mail import mailings
-from services.common.db.mail.mailings import Progress
+from services.common.db.mail.mailings import MailingProgress
 from services.common.domain.errors import NotFound
 from services.common.infra.messages import OperatorJobKind
 from services.gateway.operator.base import Context, OperatorBase, audit_context
@@ -27,7 +27,7 @@ class MailingServicer(OperatorBase):
     async def ListMailings(self, request: pb.ListMailingsRequest, context: Context) -> pb.ListMailingsResponse:
         """List the newest mailings."""
         limit = paging.parse_size(request.page_size, default=DEFAULT_MAILINGS, maximum=MAX_MAILINGS)
-        found = await self.read(lambda session: mailings.progress(session, limit=limit))
+        found = await self.read(lambda session: mailings.list_recent(session, limit=limit))
         return pb.ListMailingsResponse(mailings=map(_mailing_message, found))
 
     async def RunMailing(self, request: pb.RunMailingRequest, context: Context) -> pb.RunMailingResponse:
@@ -40,7 +40,7 @@ class MailingServicer(OperatorBase):
         mailing_id, author = parse_id(request.mailing_id, "mailing_id"), audit_context()
 
         def cancel(session: Session) -> None:
-            if not mailings.cancel(session, mailing_id):
+            if not mailings.cancel_mailing(session, mailing_id):
                 raise NotFound("unfinished mailing", str(mailing_id))
             audit.record(session, author, f"mailings/{mailing_id}")
 
@@ -68,7 +68,7 @@ class MailingServicer(OperatorBase):
         return await self.jobs.run(audit_context(), kind, address=address, locale=parse_locale(request.locale))
 
 
-def _mailing_message(progress: Progress) -> operator_pb2.Mailing:
+def _mailing_message(progress: MailingProgress) -> operator_pb2.Mailing:
     mailing, emails = progress.mailing, progress.emails
     # PREPARING was a state of former versions.
     state = "SENDING" if mailing.state == "PREPARING" else mailing.state

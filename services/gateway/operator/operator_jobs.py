@@ -11,7 +11,7 @@ from services.common.db.access import audit
 from services.common.db.access.audit import AuditContext
 from services.common.db.engine import Database
 from services.common.db.mail import operator_jobs
-from services.common.db.mail.operator_jobs import Answer
+from services.common.db.mail.operator_jobs import JobAnswer, JobStatus
 from services.common.db.queues import workers
 from services.common.domain.errors import FailedPrecondition, Unavailable
 from services.common.domain.follow_up import FollowUp
@@ -47,9 +47,10 @@ class OperatorJobs:
         try:
             while time.monotonic() < begin + (FINISH_SECONDS if started else START_SECONDS):
                 await asyncio.sleep(POLL_SECONDS)
-                started, answer = await self.threads.run(self._fetch, job_id)
-                if answer:
-                    return _answered(answer)
+                status = await self.threads.run(self._fetch, job_id)
+                started = status.claimed
+                if status.answer:
+                    return _answered(status.answer)
         finally:
             # In any case: the job may contain an address, and must not start when its caller has gone.
             not_started = await asyncio.shield(self.threads.run(self._withdraw, job_id))
@@ -62,22 +63,22 @@ class OperatorJobs:
             if MAIL_QUEUE in workers.list_paused(session):
                 message = f"the queue {MAIL_QUEUE} is paused: resume it first"
                 raise FailedPrecondition("QUEUE_PAUSED", f"queues/{MAIL_QUEUE}", message)
-            job_id = operator_jobs.ask(session, kind, request)
+            job_id = operator_jobs.insert_job(session, kind, request)
             if audit_context:
                 audit.record(session, audit_context, "mail")
         self.after_commit(FollowUp(operator_job_ids=[job_id]))
         return job_id
 
-    def _fetch(self, job_id: UUID) -> tuple[bool, Answer | None]:
+    def _fetch(self, job_id: UUID) -> JobStatus:
         with self.database.read() as session:
-            return operator_jobs.fetch(session, job_id)
+            return operator_jobs.get_status(session, job_id)
 
     def _withdraw(self, job_id: UUID) -> bool:
         with self.database.write(durable=False) as session:
-            return operator_jobs.withdraw(session, job_id)
+            return operator_jobs.delete_job(session, job_id)
 
 
-def _answered(answer: Answer) -> Mapping[str, Any]:
+def _answered(answer: JobAnswer) -> Mapping[str, Any]:
     if answer.refused:
         raise FailedPrecondition("OPERATOR_JOB_FAILED", "mail", str(answer.values.get("message", "")))
     return answer.values

@@ -51,7 +51,7 @@ class PersonalData:
     def lift_suppression(self, audit_context: AuditContext, address: str) -> bool:
         """Allow a suppressed address to subscribe again; return False if it was not suppressed."""
         with self.database.write() as session:
-            lifted = subscribers.lift(session, address.casefold())
+            lifted = subscribers.lift_suppression(session, address.casefold())
             if lifted:
                 audit.record(session, audit_context, SUBJECT)
             return lifted

@@ -111,7 +111,7 @@ class QueueOperations:
 
     def _cancel_mailings(self) -> int:
         with self.database.write() as session:
-            return sum(mailings.cancel(session, mailing_id) for mailing_id in mailings.list_sending(session))
+            return sum(mailings.cancel_mailing(session, mailing_id) for mailing_id in mailings.list_sending(session))
 
     def _one_state(self, queue: str) -> QueueState:
         with self.database.read() as session:

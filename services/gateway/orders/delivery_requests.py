@@ -66,14 +66,14 @@ class RequestDelivery:
                 delivery = session.get(Delivery, earlier)
                 if delivery is None:
                     raise NotFound("delivery", str(earlier))
-                return delivery, deliveries.email_count(session, delivery.id)
+                return delivery, deliveries.count_emails(session, delivery.id)
             delivery = deliveries.find_open(session, order.id)
             if delivery is None:
                 self._check_cooldown(session, order.id)
                 delivery, emails = _create(session, order, when_ready=request.when_ready)
             if key:
                 idempotency.insert_answer(session, key, delivery.id)
-            count = deliveries.email_count(session, delivery.id)
+            count = deliveries.count_emails(session, delivery.id)
         self.after_commit(FollowUp(email_ids=emails, changed_order_ids=[request.order_id]))
         return delivery, count
 

@@ -112,7 +112,7 @@ def test_a_viewer_has_read_only_access(page: Page, operator: OperatorServiceStub
     eventually(lambda: try_sign_in(page, made.key), within=30)
     expect(page.locator(".queue").first).to_be_visible()
     for name in ("Pause", "Resume"):
-        expect(page.get_by_role("button", name=name)).to_have_count(0)
+        expect(page.get_by_role("button", name=name, exact=True)).to_have_count(0)
     expect(page.locator(".danger")).to_have_count(0)
     # The gateway refuses the action even if the page is manipulated to send it.
     page.evaluate("document.querySelector('.account form').action = '/operator/queues/mail/pause'")

@@ -260,22 +260,22 @@ def test_a_delivery_ends_with_its_last_email(database: Database, place: Place) -
     assert ended
     (email_id,) = ended.follow_up.email_ids
     with database.write() as session:
-        first = emails.claim(session, email_id, lease_seconds=60)
+        first = emails.claim_email(session, email_id, lease_seconds=60)
     assert first
     assert first.delivery_id
     with database.write() as session:
-        assert emails.claim(session, email_id, lease_seconds=60) is None
+        assert emails.claim_email(session, email_id, lease_seconds=60) is None
     with database.write() as session:
         second_id = deliveries.insert_email(session, first.delivery_id, part=2)
-        assert emails.sent(session, first, smtp_reply="250 ok")
+        assert emails.finish_sent(session, first, smtp_reply="250 ok")
     with database.write() as session:
-        second = emails.claim(session, second_id, lease_seconds=60)
+        second = emails.claim_email(session, second_id, lease_seconds=60)
     assert second
     with database.read() as session:
         ((delivery, count),) = orders.get_snapshot(session, order_id).deliveries
     assert (delivery.state, count) == ("SENDING", 2)
     with database.write() as session:
-        assert emails.failed(session, second, Reason.MAIL_REFUSED, "550 no such user")
+        assert emails.finish_failed(session, second, reason=Reason.MAIL_REFUSED, message="550 no such user")
     with database.read() as session:
         ((delivery, _),) = orders.get_snapshot(session, order_id).deliveries
     assert (delivery.state, delivery.reason, delivery.message) == ("FAILED", "MAIL_REFUSED", "550 no such user")

@@ -16,7 +16,7 @@ from sqlalchemy import text, update
 from services.common import migrations
 from services.common.db.engine import Database
 from services.common.db.mail import batches, emails, mailings, operator_jobs, subscribers
-from services.common.db.mail.operator_jobs import Answer
+from services.common.db.mail.operator_jobs import JobAnswer, JobStatus
 from services.common.db.models import Base, Email, Mailing, OperatorJob, Subscriber
 from services.common.db.orders import idempotency, unowned_blobs
 from services.common.db.orders.idempotency import IdempotentRequest
@@ -77,10 +77,10 @@ def test_an_upgrade_keeps_emails_and_goes_on_with_a_mailing_that_was_being_prepa
         command.upgrade(config, "head")
         connection.commit()
     with database.write() as session:
-        batch = batches.claim(session, UUID(mailing), size=9, lease_seconds=60)
+        batch = batches.claim_batch(session, UUID(mailing), size=9, lease_seconds=60)
     assert batch
-    assert {reader.claim.email_id.hex == email for reader in batch.readers} == {True, False}
-    assert {reader.claim.subscriber_id for reader in batch.readers} == {UUID(first), UUID(second)}
+    assert {recipient.claim.email_id.hex == email for recipient in batch.recipients} == {True, False}
+    assert {recipient.claim.subscriber_id for recipient in batch.recipients} == {UUID(first), UUID(second)}
     with database.write() as session:
         assert not outbox.enqueue_due_emails(session, limit=9)
     database.close()
@@ -163,14 +163,14 @@ def test_a_period_has_one_mailing_and_each_subscriber_one_email(database: Databa
     claimed = []
     for _ in range(9):
         with database.write() as session:
-            batch = batches.claim(session, mailing_id, size=2, lease_seconds=60)
+            batch = batches.claim_batch(session, mailing_id, size=2, lease_seconds=60)
         if batch is None:
             break
         claimed.append(batch)
-    assert [len(batch.readers) for batch in claimed] == [2, 2, 1]
-    assert len({reader.claim.subscriber_id for batch in claimed for reader in batch.readers}) == 5
+    assert [len(batch.recipients) for batch in claimed] == [2, 2, 1]
+    assert len({recipient.claim.subscriber_id for batch in claimed for recipient in batch.recipients}) == 5
     with database.write() as session:
-        assert batches.claim(session, mailing_id, size=2, lease_seconds=60) is None
+        assert batches.claim_batch(session, mailing_id, size=2, lease_seconds=60) is None
 
 
 def test_subscribing_and_unsubscribing_in_turn_floods_nobody(database: Database) -> None:
@@ -193,17 +193,17 @@ def test_a_mailing_whose_last_emails_end_at_once_is_ended_by_the_sweep(database:
     with database.write() as session:
         mailing_id = mailings.insert_mailing(session, period="2026-W48", due_at=0, content="{}")
         assert mailing_id
-        batch = batches.claim(session, mailing_id, size=2, lease_seconds=60)
+        batch = batches.claim_batch(session, mailing_id, size=2, lease_seconds=60)
         assert batch
     with database.write() as session:
-        mailings.finish(session)
+        mailings.finish_mailings(session)
         assert session.get_one(Mailing, mailing_id).state == "SENDING"
     with database.write() as session:
         # As two transactions leave it that each saw the other's e-mail open.
         ended = {"state": "SENT", "owner": None, "lease_until": None}
-        session.execute(update(Email).where(Email.id == batch.readers[0].claim.email_id).values(**ended))
+        session.execute(update(Email).where(Email.id == batch.recipients[0].claim.email_id).values(**ended))
     with database.write() as session:
-        mailings.finish(session)
+        mailings.finish_mailings(session)
     with database.read() as session:
         assert session.get_one(Mailing, mailing_id).state == "DONE"
 
@@ -213,12 +213,12 @@ def test_a_email_that_kills_its_mailers_is_given_up(database: Database) -> None:
     assert isinstance(email_id, UUID)
     for _ in range(MAX_EMAIL_ATTEMPTS):
         with database.write() as session:
-            claimed = emails.claim(session, email_id, lease_seconds=-1)
+            claimed = emails.claim_email(session, email_id, lease_seconds=-1)
         assert claimed
         with database.write() as session:
-            assert emails.take_back(session, claimed)
+            assert emails.release_expired(session, claimed)
         with database.write() as session:
-            assert emails.claim(session, email_id, lease_seconds=60) is None, "a repeated message comes too early"
+            assert emails.claim_email(session, email_id, lease_seconds=60) is None, "a repeated message comes too early"
         with database.write() as session:
             outbox.enqueue_due_emails(session, limit=9)
     with database.read() as session:
@@ -228,20 +228,21 @@ def test_a_email_that_kills_its_mailers_is_given_up(database: Database) -> None:
 def test_an_operator_job_is_taken_once_and_forgotten_when_nobody_waits(database: Database) -> None:
     with database.write() as session:
         asked, withdrawn, old = (
-            operator_jobs.ask(session, OperatorJobKind.CHECK_MAIL, {"address": "a"}) for _ in range(3)
+            operator_jobs.insert_job(session, OperatorJobKind.CHECK_MAIL, {"address": "a"}) for _ in range(3)
         )
         session.execute(update(OperatorJob).where(OperatorJob.id == old).values(created_at=1))
     with database.write() as session:
-        assert operator_jobs.withdraw(session, withdrawn)
-        assert operator_jobs.take(session, withdrawn) is None
-        task = operator_jobs.take(session, asked)
+        assert operator_jobs.delete_job(session, withdrawn)
+        assert operator_jobs.claim_job(session, withdrawn) is None
+        task = operator_jobs.claim_job(session, asked)
         assert task
-        assert (task.kind, task.request) == (OperatorJobKind.CHECK_MAIL, {"address": "a"})
-        assert operator_jobs.take(session, asked) is None
-        assert operator_jobs.fetch(session, asked) == (True, None)
-        operator_jobs.answer(session, asked, {"taken": True})
-        assert operator_jobs.fetch(session, asked) == (True, Answer(False, {"taken": True}))
-        operator_jobs.forget_old(session)
-        assert operator_jobs.fetch(session, old) == (False, None)
-        assert not operator_jobs.withdraw(session, asked), "it was begun"
+        assert (task.kind, task.values) == (OperatorJobKind.CHECK_MAIL, {"address": "a"})
+        assert operator_jobs.claim_job(session, asked) is None
+        assert operator_jobs.get_status(session, asked) == JobStatus(claimed=True)
+        answer = JobAnswer(refused=False, values={"taken": True})
+        operator_jobs.finish_job(session, asked, answer)
+        assert operator_jobs.get_status(session, asked) == JobStatus(claimed=True, answer=answer)
+        operator_jobs.delete_abandoned(session)
+        assert operator_jobs.get_status(session, old) == JobStatus(claimed=False)
+        assert not operator_jobs.delete_job(session, asked), "it was begun"
         assert session.query(OperatorJob).count() == 0

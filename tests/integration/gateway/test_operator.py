@@ -245,10 +245,10 @@ def test_a_trace_leads_from_the_upload_to_the_email(
     with database.read() as session:
         email_id = session.scalars(select(Email.id)).one()
     with database.write() as session:
-        claim = emails.claim(session, email_id, lease_seconds=60)
+        claim = emails.claim_email(session, email_id, lease_seconds=60)
     assert claim
     with database.write() as session:
-        assert emails.sent(session, claim, smtp_reply="250 queued for ann@example.org")
+        assert emails.finish_sent(session, claim, smtp_reply="250 queued for ann@example.org")
     trace = operator.GetOrderTrace(pb.GetOrderTraceRequest(order_id=order_id))
     kinds = [operator_pb2.TraceKind.Name(step.kind).removeprefix("TRACE_KIND_") for step in trace.steps]
     assert sorted(kinds) == sorted(
@@ -315,11 +315,11 @@ def refuse_mail(gateway: Gateway, database: Database, order_id: str) -> UUID:
     with database.read() as session:
         email_id = session.scalars(select(Email.id).where(Email.state == "QUEUED")).one()
     with database.write() as session:
-        claim = emails.claim(session, email_id, lease_seconds=60)
+        claim = emails.claim_email(session, email_id, lease_seconds=60)
     assert claim
     with database.write() as session:
         words = "550 5.1.1 <ann@example.org>: no such user"
-        assert emails.failed(session, claim, Reason.MAIL_REFUSED, words)
+        assert emails.finish_failed(session, claim, reason=Reason.MAIL_REFUSED, message=words)
     return email_id
 
 
@@ -399,9 +399,9 @@ def test_a_retried_email_goes_out_and_its_delivery_with_it(
     assert status(gateway, order_id).deliveries[0].state == order_pb2.DELIVERY_STATE_SENDING
     assert valkey.llen("dramatiq:mail") == 1
     with database.write() as session:
-        claim = emails.claim(session, email_id, lease_seconds=60)
+        claim = emails.claim_email(session, email_id, lease_seconds=60)
         assert claim
-        assert emails.sent(session, claim, smtp_reply="250 ok")
+        assert emails.finish_sent(session, claim, smtp_reply="250 ok")
     delivery = status(gateway, order_id).deliveries[0]
     assert (delivery.state, delivery.failure.message) == (order_pb2.DELIVERY_STATE_SENT, "")
     assert operator.RetryFailures(pb.RetryFailuresRequest(failure_ids=[str(email_id)])).retried == 0

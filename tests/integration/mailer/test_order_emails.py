@@ -11,23 +11,19 @@ from sqlalchemy import update
 
 from services.common.archive.result_names import result_names
 from services.common.db.engine import Database
-from services.common.db.mail import deliveries
 from services.common.db.models import Email
-from services.common.db.orders import orders
 from services.common.db.queues import outbox
 from services.common.domain.errors import Reason
-from services.common.domain.orders import result_key
 from services.common.domain.spec import Format
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import CHANGED, ENDED, Broker
 from services.common.infra.messages import MAIL_QUEUE
 from services.common.infra.tokens import Tokens
-from services.mailer.use_cases import SendEmail
-from services.stack.ports import free_port
+from services.mailer.sending.send_email import SendEmail
 from tests.integration.mailer.conftest import ON_BOTH, MakeMailer
-from tests.integration.mailer.making import (
+from tests.support.email_lint import lint
+from tests.support.mail_factories import (
     CORRUPT,
-    Made,
     Result,
     delivery,
     email,
@@ -36,7 +32,6 @@ from tests.integration.mailer.making import (
     image_rows,
     make_order,
 )
-from tests.support.email_lint import lint
 from tests.support.smtp import SmtpSink
 
 
@@ -49,13 +44,13 @@ def archive_of(message: EmailMessage) -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist() if name.startswith("blur_")}
 
 
-def receipt_of(message: EmailMessage) -> tuple[dict[str, Any], str]:
+def summary_of(message: EmailMessage) -> tuple[dict[str, Any], str]:
     (attachment,) = message.iter_attachments()
     with zipfile.ZipFile(io.BytesIO(attachment.get_content())) as archive:
         return json.loads(archive.read("summary.json")), archive.read("summary.txt").decode()
 
 
-def words_of(message: EmailMessage) -> str:
+def text_of(message: EmailMessage) -> str:
     """Subject, text and HTML together."""
     bodies = [message.get_body((kind,)) for kind in ("plain", "html")]
     return "\n".join([str(message["Subject"]), *(str(body.get_content()) for body in bodies if body)])
@@ -69,10 +64,10 @@ def test_results_arrive_in_an_archive(
     with queues.client.pubsub() as changes:
         changes.subscribe(CHANGED, ENDED)
         send(made.email_id)
-        told = [changes.get_message(timeout=1) for _ in range(4)]
+        events = [changes.get_message(timeout=1) for _ in range(4)]
     # The subscriptions themselves, then that it is being sent, then that it was.
-    told = [(event["channel"].decode(), event["data"]) for event in told[2:] if event]
-    assert told == [(CHANGED, made.order_id.bytes), (ENDED, made.order_id.bytes)]
+    announced = [(event["channel"].decode(), event["data"]) for event in events[2:] if event]
+    assert announced == [(CHANGED, made.order_id.bytes), (ENDED, made.order_id.bytes)]
     (received,) = smtp_sink.received
     assert received.recipients == ("ann@example.org",)
     assert received.sender == "blur@example.org"
@@ -90,13 +85,13 @@ def test_a_failure_is_named_by_position_and_never_by_file_name(
     made = make_order(database, blobs, [b"one", CORRUPT, b"three"], locale=locale)
     send(made.email_id)
     (received,) = smtp_sink.received
-    words = words_of(received.message)
-    assert ("image 2: The PNG file is damaged" if locale == "en" else "изображение 2: Файл повреждён") in words
-    assert "secret" not in words
+    text = text_of(received.message)
+    assert ("image 2: The PNG file is damaged" if locale == "en" else "изображение 2: Файл повреждён") in text
+    assert "secret" not in text
     assert set(archive_of(received.message)) == {"blur_secret 1.png", "blur_secret 3.png"}
 
 
-def test_an_order_without_results_is_told_of(
+def test_an_order_without_results_gets_an_email(
     database: Database, blobs: BlobStore, send: SendEmail, smtp_sink: SmtpSink
 ) -> None:
     made = make_order(database, blobs, [CORRUPT, CORRUPT])
@@ -105,36 +100,6 @@ def test_an_order_without_results_is_told_of(
     assert received.message["Subject"] == "Your images could not be blurred"
     assert not list(received.message.iter_attachments())
     assert delivery(database, made.order_id).state == "SENT"
-
-
-def test_a_message_that_comes_twice_sends_once(
-    database: Database, blobs: BlobStore, send: SendEmail, smtp_sink: SmtpSink
-) -> None:
-    made = make_order(database, blobs, [b"one"])
-    send(made.email_id)
-    send(made.email_id)
-    assert smtp_sink.attempts == 1
-
-
-def put_back(database: Database, made: Made) -> tuple[str, str | None]:
-    found = email(database, made.email_id)
-    assert found.enqueued_at is None, "the sweep enqueues it when its time has come"
-    assert found.not_before > 0
-    assert delivery(database, made.order_id).state == "SENDING"
-    return found.state, found.smtp_reply
-
-
-def test_what_is_not_taken_now_is_sent_later(
-    database: Database, blobs: BlobStore, send: SendEmail, smtp_sink: SmtpSink
-) -> None:
-    made = make_order(database, blobs, [b"one"])
-    smtp_sink.reply_to_data("451 4.3.0 try later")
-    send(made.email_id)
-    assert put_back(database, made) == ("QUEUED", "451 4.3.0 try later")
-    enqueue_again(database)
-    send(made.email_id)
-    assert email(database, made.email_id).state == "SENT"
-    assert email(database, made.email_id).attempts == 2
 
 
 def test_a_refused_recipient_ends_the_delivery_with_the_servers_words(
@@ -152,15 +117,6 @@ def test_a_refused_recipient_ends_the_delivery_with_the_servers_words(
     assert delivery(database, other.order_id).state == "SENT"
 
 
-def test_a_server_that_is_away_is_waited_for(database: Database, blobs: BlobStore, make_mailer: MakeMailer) -> None:
-    made = make_order(database, blobs, [b"one"])
-    make_mailer(port=free_port())(made.email_id)
-    state, words = put_back(database, made)
-    assert state == "QUEUED"
-    assert words
-    assert "refused" in words
-
-
 def test_a_cut_line_repeats_the_email_under_the_same_message_id(
     database: Database, blobs: BlobStore, send: SendEmail, smtp_sink: SmtpSink
 ) -> None:
@@ -174,70 +130,11 @@ def test_a_cut_line_repeats_the_email_under_the_same_message_id(
     assert email(database, made.email_id).state == "SENT"
 
 
-def test_a_server_that_never_takes_it_ends_the_delivery(
-    database: Database, blobs: BlobStore, send: SendEmail, smtp_sink: SmtpSink, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("services.mailer.use_cases.MAX_EMAIL_ATTEMPTS", 3)
-    made = make_order(database, blobs, [b"one"])
-    smtp_sink.reply_to_data(*["451 4.3.0 try later"] * 3)
-    for _ in range(3):
-        enqueue_again(database)
-        send(made.email_id)
-    ended = delivery(database, made.order_id)
-    assert (ended.state, ended.reason, ended.message) == ("FAILED", Reason.MAIL_UNREACHABLE, "451 4.3.0 try later")
-
-
-@ON_BOTH
-def test_nothing_is_sent_of_an_order_that_is_gone(
-    database: Database, blobs: BlobStore, send: SendEmail, smtp_sink: SmtpSink
-) -> None:
-    deleted, expired = (make_order(database, blobs, [b"one"]) for _ in range(2))
-    with database.write() as session:
-        orders.delete_order(session, deleted.order_id)
-        assert orders.expire(session, expired.order_id)
-    send(deleted.email_id)
-    send(expired.email_id)
-    assert smtp_sink.attempts == 0
-    assert email(database, expired.email_id).state == "CANCELLED"
-
-
-def test_nothing_is_sent_once_the_delivery_is_cancelled(
-    database: Database, blobs: BlobStore, make_mailer: MakeMailer, smtp_sink: SmtpSink
-) -> None:
-    made = make_order(database, blobs, [b"one"])
-    mailer = make_mailer()
-    write = mailer.postbox.write
-
-    def cancelled_meanwhile(*arguments: object) -> object:
-        with database.write() as session:
-            orders.lock(session, made.order_id)
-            deliveries.cancel_open(session, made.order_id)
-        return write(*arguments)  # type: ignore[arg-type]
-
-    object.__setattr__(mailer.postbox, "write", cancelled_meanwhile)
-    mailer(made.email_id)
-    assert smtp_sink.attempts == 0
-    assert delivery(database, made.order_id).state == "CANCELLED"
-
-
-def test_a_result_that_is_missing_is_waited_for_but_not_for_ever(
-    database: Database, blobs: BlobStore, send: SendEmail, smtp_sink: SmtpSink, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made, other = (make_order(database, blobs, [b"one"]) for _ in range(2))
-    blobs.delete(result_key(made.order_id, 1), result_key(other.order_id, 1))
-    send(made.email_id)
-    assert email(database, made.email_id).state == "QUEUED"
-    monkeypatch.setattr("services.mailer.use_cases.MAX_EMAIL_ATTEMPTS", 1)
-    send(other.email_id)
-    assert delivery(database, other.order_id).reason == Reason.INTERNAL
-    assert smtp_sink.attempts == 0
-
-
 FIVE: list[Result] = [bytes([number]) * 60_000 for number in range(5)]
 
 
 @ON_BOTH
-def test_what_is_too_large_for_a_email_comes_in_parts(
+def test_what_is_too_large_for_an_email_comes_in_parts(
     database: Database, blobs: BlobStore, queues: Broker, make_mailer: MakeMailer, smtp_sink: SmtpSink
 ) -> None:
     made = make_order(database, blobs, [*FIVE[:2], CORRUPT, *FIVE[2:]], filenames=["x.png"] * 6)
@@ -254,28 +151,15 @@ def test_what_is_too_large_for_a_email_comes_in_parts(
     assert delivery(database, made.order_id).state == "SENT"
     one, three, two = (received.message for received in smtp_sink.received)
     assert [str(part["Subject"])[-13:] for part in (one, two, three)] == [f"(part {n} of 3)" for n in (1, 2, 3)]
-    assert "images 1 to 2" in words_of(one)
-    assert "images 4 to 5" in words_of(two)
-    assert "has image 6," in words_of(three)
+    assert "images 1 to 2" in text_of(one)
+    assert "images 4 to 5" in text_of(two)
+    assert "contains image 6." in text_of(three)
     assert len({part["Message-ID"] for part in (one, two, three)}) == 3
     done = [image for image in image_rows(database, made.order_id) if image.state == "SUCCEEDED"]
     names = result_names((image.filename, Format.PNG) for image in done)
     together = archive_of(one) | archive_of(two) | archive_of(three)
     assert together == dict(zip(names, FIVE, strict=True))
     assert max(len(received.content) for received in smtp_sink.received) < 200_000
-
-
-@ON_BOTH
-def test_parts_are_made_once_however_often_the_first_is_tried(
-    database: Database, blobs: BlobStore, queues: Broker, make_mailer: MakeMailer, smtp_sink: SmtpSink
-) -> None:
-    made = make_order(database, blobs, FIVE)
-    send = make_mailer(limit_mb=0.18)
-    smtp_sink.reply_to_data("451 4.3.0 try later")
-    send(made.email_id)
-    send(made.email_id)
-    assert [row.part for row in emails_of(database, delivery_id=delivery(database, made.order_id).id)] == [1, 2, 3]
-    assert len(queues.subjects(MAIL_QUEUE)) == 2
 
 
 def test_a_part_that_is_refused_fails_the_delivery_and_leaves_the_others(
@@ -300,7 +184,7 @@ def test_what_is_too_large_for_emails_is_to_be_downloaded(
     make_mailer(limit_mb=limit_mb)(made.email_id)
     (received,) = smtp_sink.received
     assert not list(received.message.iter_attachments())
-    assert f"imageblur download {made.order_id} -o DIR" in words_of(received.message)
+    assert f"imageblur download {made.order_id} -o DIR" in text_of(received.message)
     assert delivery(database, made.order_id).state == "SENT"
 
 
@@ -333,11 +217,11 @@ def test_a_part_that_is_needed_no_more_is_cancelled(
 
 
 @ON_BOTH
-def test_the_archive_has_a_receipt(database: Database, blobs: BlobStore, send: SendEmail, smtp_sink: SmtpSink) -> None:
+def test_the_archive_has_a_summary(database: Database, blobs: BlobStore, send: SendEmail, smtp_sink: SmtpSink) -> None:
     names = ["../../x.png", "a\x1b[31m.png", "b.png"]
     made = make_order(database, blobs, [b"one", CORRUPT, b"two"], filenames=names)
     send(made.email_id)
-    as_json, as_text = receipt_of(smtp_sink.received[0].message)
+    as_json, as_text = summary_of(smtp_sink.received[0].message)
     assert as_json["order_id"] == str(made.order_id)
     one, two, failed = as_json["images"]
     assert [image["position"] for image in (one, two, failed)] == [1, 3, 2]
@@ -381,14 +265,14 @@ def test_what_is_too_large_is_linked_to_where_there_are_pages(
     (received,) = smtp_sink.received
     message = lint(received.content)
     assert not list(message.iter_attachments())
-    link = words_of(message).partition("https://blur.example.org/archive?token=")[2].split()[0]
+    link = text_of(message).partition("https://blur.example.org/archive?token=")[2].split()[0]
     assert tokens.read_archive(link) == made.order_id
-    assert f"https://blur.example.org/orders/{made.order_id}" in words_of(message)
+    assert f"https://blur.example.org/orders/{made.order_id}" in text_of(message)
     assert delivery(database, made.order_id).state == "SENT"
 
 
 @ON_BOTH
-def test_the_servers_words_are_told_whatever_they_are(
+def test_a_delivery_shows_the_last_reply(
     database: Database, blobs: BlobStore, send: SendEmail, smtp_sink: SmtpSink
 ) -> None:
     made = make_order(database, blobs, [b"one"])

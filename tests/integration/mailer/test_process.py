@@ -1,4 +1,4 @@
-"""The mailer as it is run: a process of its own, told by its environment."""
+"""The mailer as a process, set by environment variables."""
 
 import os
 import signal
@@ -14,8 +14,8 @@ from services.common.db.engine import Database
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
 from services.common.infra.messages import send_email, send_mailing
-from services.mailer.mailing import BATCH
-from tests.integration.mailer.making import email, mailing, make_mailing, make_order, make_subscriber, make_subscribers
+from services.mailer.sending.send_mailing import BATCH_SIZE
+from tests.support.mail_factories import email, mailing, make_mailing, make_order, make_subscriber, make_subscribers
 from tests.support.smtp import HANG, SmtpSink
 from tests.support.valkey import ValkeyServer
 from tests.support.waiting import eventually
@@ -41,7 +41,7 @@ def made(tmp_path: Path) -> Iterator[Database]:
     database.close()
 
 
-def test_it_sends_until_it_is_told_to_stop(
+def test_it_sends_until_sigterm(
     made: Database, blobs: BlobStore, queues: Broker, environment: dict[str, str], smtp_sink: SmtpSink
 ) -> None:
     order = make_order(made, blobs, [b"one"])
@@ -54,19 +54,19 @@ def test_it_sends_until_it_is_told_to_stop(
             eventually(lambda: mailing(made, mailing_id).state == "DONE")
             eventually(lambda: email(made, order.email_id).state == "SENT")
             mailer.send_signal(signal.SIGTERM)
-            _, said = mailer.communicate(timeout=20)
+            _, log = mailer.communicate(timeout=20)
         finally:
             mailer.kill()
     assert mailer.returncode == 0
-    assert b"ready" in said
-    assert b"@example.org" not in said, "addresses do not belong into logs"
+    assert b"ready" in log
+    assert b"@example.org" not in log, "addresses are not logged"
 
 
 def test_an_order_email_does_not_wait_for_a_mailing_that_hangs(
     made: Database, blobs: BlobStore, queues: Broker, environment: dict[str, str], smtp_sink: SmtpSink
 ) -> None:
-    make_subscribers(made, 3 * BATCH)
-    for number in range(3 * BATCH):
+    make_subscribers(made, 3 * BATCH_SIZE)
+    for number in range(3 * BATCH_SIZE):
         smtp_sink.reply_to(f"s{number}@example.org", HANG)
     mailing_id = make_mailing(made)
     order = make_order(made, blobs, [b"one"])

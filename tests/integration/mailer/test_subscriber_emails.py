@@ -1,15 +1,12 @@
 from uuid import UUID
 
-import pytest
-
 from services.common.db.engine import Database
 from services.common.db.mail import subscribers
-from services.common.infra.blobs import BlobStore
 from services.common.infra.tokens import Tokens
-from services.mailer.use_cases import SendEmail
+from services.mailer.sending.send_email import SendEmail
 from tests.integration.mailer.conftest import ON_BOTH, MakeMailer
-from tests.integration.mailer.making import email, emails_of, make_order, make_subscriber
 from tests.support.email_lint import lint
+from tests.support.mail_factories import email, emails_of, make_subscriber
 from tests.support.smtp import Received, SmtpSink
 
 
@@ -45,17 +42,7 @@ def test_links_lead_to_the_public_pages(
     assert tokens.read("confirm", token) == (subscriber, 1)
 
 
-def test_who_has_unsubscribed_gets_no_confirmation(database: Database, send: SendEmail, smtp_sink: SmtpSink) -> None:
-    subscriber = make_subscriber(database, "eve@example.org", confirmed=False)
-    (row,) = emails_of(database, subscriber_id=subscriber)
-    with database.write() as session:
-        subscribers.unsubscribe(session, subscriber_id=subscriber)
-    send(row.id)
-    assert smtp_sink.attempts == 0
-    assert email(database, row.id).state == "CANCELLED"
-
-
-def test_who_was_unsubscribed_by_address_is_told(
+def test_an_address_that_was_unsubscribed_gets_a_goodbye(
     database: Database, make_mailer: MakeMailer, smtp_sink: SmtpSink
 ) -> None:
     subscriber = make_subscriber(database, "eve@example.org", locale="ru")
@@ -71,24 +58,13 @@ def test_who_was_unsubscribed_by_address_is_told(
 
 
 @ON_BOTH
-def test_who_unsubscribes_with_a_emails_token_or_never_confirmed_gets_no_goodbye(database: Database) -> None:
+def test_a_goodbye_is_sent_only_to_confirmed_addresses_that_anyone_unsubscribed(database: Database) -> None:
     subscriber = make_subscriber(database, "eve@example.org")
     make_subscriber(database, "pending@example.org", confirmed=False)
     with database.write() as session:
         assert subscribers.unsubscribe(session, subscriber_id=subscriber) is None
         assert subscribers.unsubscribe(session, email_key="pending@example.org") is None
         assert subscribers.unsubscribe(session, email_key="nobody@example.org") is None
-
-
-def test_a_goodbye_that_comes_too_late_is_not_said(database: Database, send: SendEmail, smtp_sink: SmtpSink) -> None:
-    make_subscriber(database, "eve@example.org")
-    with database.write() as session:
-        goodbye = subscribers.unsubscribe(session, email_key="eve@example.org")
-        assert goodbye
-    make_subscriber(database, "eve@example.org")
-    send(goodbye)
-    assert smtp_sink.attempts == 0
-    assert email(database, goodbye).state == "CANCELLED"
 
 
 @ON_BOTH
@@ -105,31 +81,10 @@ def test_an_address_that_bounces_is_suppressed_until_that_is_lifted(
         assert state_of(database, subscriber) == ("SUPPRESSED", "550 5.1.1 no such user")
     assert len(emails_of(database, subscriber_id=subscriber)) == 1
     with database.write() as session:
-        assert subscribers.lift(session, "gone@example.org")
-        assert not subscribers.lift(session, "gone@example.org")
+        assert subscribers.lift_suppression(session, "gone@example.org")
+        assert not subscribers.lift_suppression(session, "gone@example.org")
     make_subscriber(database, "gone@example.org", confirmed=False)
     assert state_of(database, subscriber) == ("PENDING", None)
-
-
-@pytest.mark.parametrize("reply", ["550 5.7.1 policy", "552 5.2.2 mailbox full", "554 5.7.26 unauthenticated"])
-def test_what_is_not_about_the_mailbox_suppresses_nobody(
-    database: Database, send: SendEmail, smtp_sink: SmtpSink, reply: str
-) -> None:
-    subscriber = make_subscriber(database, "eve@example.org", confirmed=False)
-    smtp_sink.refuse({"eve@example.org": reply})
-    (row,) = emails_of(database, subscriber_id=subscriber)
-    send(row.id)
-    assert (email(database, row.id).state, state_of(database, subscriber)[0]) == ("FAILED", "PENDING")
-
-
-def test_a_suppressed_address_gets_the_emails_of_its_own_orders(
-    database: Database, blobs: BlobStore, send: SendEmail, smtp_sink: SmtpSink
-) -> None:
-    subscriber = make_subscriber(database, "ann@example.org")
-    with database.write() as session:
-        subscribers.suppress(session, subscriber, "550 5.1.1 no such user")
-    send(make_order(database, blobs, [b"one"], email="ann@example.org").email_id)
-    assert len(smtp_sink.received) == 1
 
 
 def state_of(database: Database, subscriber_id: UUID) -> tuple[str, str | None]:

@@ -55,21 +55,7 @@ def list_expired_email_claims(session: Session, *, limit: int) -> list[EmailClai
         .where(Email.state == EmailState.SENDING, Email.lease_until < now())
         .limit(limit)
     )
-    return [
-        EmailClaim(
-            email_id=email.id,
-            kind=email.kind,
-            part=email.part,
-            order_id=order_id,
-            delivery_id=email.delivery_id,
-            mailing_id=email.mailing_id,
-            subscriber_id=email.subscriber_id,
-            owner=email.owner,
-            attempts=email.attempts,
-        )
-        for email, order_id in rows
-        if email.owner
-    ]
+    return [EmailClaim.of(email, email.owner, order_id) for email, order_id in rows if email.owner]
 
 
 def enqueue_due_emails(session: Session, *, limit: int) -> Sequence[UUID]:

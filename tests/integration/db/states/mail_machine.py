@@ -9,7 +9,7 @@ from sqlalchemy import update
 
 from services.common.db.engine import Database
 from services.common.db.mail import emails
-from services.common.db.mail.emails import EmailClaim
+from services.common.db.mail.emails import EmailClaim, SendDecision
 from services.common.db.models import Email
 from services.common.domain.errors import FailedPrecondition, InvalidArgument, NotFound, Reason
 from services.common.infra.blobs import BlobStore
@@ -90,14 +90,16 @@ class MailMachine(OrderMachine):
         with self.database.write() as session:
             match outcome:
                 case "sent":
-                    recorded = emails.sent(session, claim, smtp_reply="250 ok")
+                    recorded = emails.finish_sent(session, claim, smtp_reply="250 ok")
                     self.sent[claim.email_id] += recorded
                 case "failed":
-                    recorded = emails.failed(session, claim, Reason.MAIL_REFUSED, "550 no such user")
+                    recorded = emails.finish_failed(
+                        session, claim, reason=Reason.MAIL_REFUSED, message="550 no such user"
+                    )
                 case "cancelled":
-                    recorded = emails.cancelled(session, claim)
+                    recorded = emails.finish_cancelled(session, claim)
                 case _:
-                    recorded = emails.release(session, claim, delay=LEASE, message="451 later")
+                    recorded = emails.retry_later(session, claim, delay=LEASE, message="451 later")
         assert recorded == held
         assert recorded or read_rows(self.database) == self.rows, "a stale claim has changed something"
 
@@ -107,7 +109,7 @@ class MailMachine(OrderMachine):
         claim = nth(self.email_claims, index)
         held = self._holds(claim)
         with self.database.write() as session:
-            new = emails.insert_parts(session, claim, parts)
+            new = emails.insert_missing_parts(session, claim, parts)
         for email_id in new:
             self.broker.emails.append(email_id)
         assert held or read_rows(self.database) == self.rows, "a stale claim has changed something"
@@ -138,7 +140,8 @@ class MailMachine(OrderMachine):
         claim = nth(self.email_claims, index)
         held = self._holds(claim)
         with self.database.write() as session:
-            assert emails.extend(session, claim, lease_seconds=LEASE) == held
+            decision = emails.confirm_claim(session, claim, lease_seconds=LEASE)
+        assert decision is (SendDecision.SEND if held else SendDecision.LOST)
         assert held or read_rows(self.database) == self.rows, "a stale claim has changed something"
 
     @precondition(lambda self: self.email_claims)
@@ -147,7 +150,7 @@ class MailMachine(OrderMachine):
         claim = nth(self.email_claims, index)
         lapsed = self._holds(claim) and self.rows.emails[claim.email_id].lease_until == PAST
         with self.database.write() as session:
-            assert emails.take_back(session, claim) == lapsed
+            assert emails.release_expired(session, claim) == lapsed
         assert lapsed or read_rows(self.database) == self.rows, "a live claim was taken back"
 
     @rule()
@@ -176,12 +179,12 @@ class MailMachine(OrderMachine):
         row = self.rows.emails.get(email_id)
         sent = row is not None and row.state == "QUEUED" and row.enqueued_at is not None
         with self.database.write() as session:
-            claim = emails.claim(session, email_id, lease_seconds=LEASE)
+            claim = emails.claim_email(session, email_id, lease_seconds=LEASE)
         assert (claim is not None) == sent
         if claim:
             for late in [earlier for earlier in self.email_claims if earlier.email_id == email_id]:
                 with self.database.write() as session:
-                    assert not emails.sent(session, late, smtp_reply="250 ok"), "a lost claim is recorded"
+                    assert not emails.finish_sent(session, late, smtp_reply="250 ok"), "a lost claim is recorded"
             self.email_claims.append(claim)
 
     def _holds(self, claim: EmailClaim) -> bool:

@@ -82,7 +82,7 @@ class SubscriberMachine(RuleBasedStateMachine):
     @rule(address=addresses)
     def lift(self, address: str) -> None:
         with self.database.write() as session:
-            assert subscribers.lift(session, address) == (self.states.get(address) == "SUPPRESSED")
+            assert subscribers.lift_suppression(session, address) == (self.states.get(address) == "SUPPRESSED")
         if self.states.get(address) == "SUPPRESSED":
             self.states[address] = "UNSUBSCRIBED"
             self.asked.discard(address)

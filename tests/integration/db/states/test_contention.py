@@ -83,16 +83,16 @@ class Crowd:
             return
         email_id = chance.choice(ids)
         with self.database.write() as session:
-            claim = emails.claim(session, email_id, lease_seconds=chance.choice([HASTY, 60]))
+            claim = emails.claim_email(session, email_id, lease_seconds=chance.choice([HASTY, 60]))
         if claim is None:
             return
         with self.database.write() as session:
-            emails.insert_parts(session, claim, 3)
+            emails.insert_missing_parts(session, claim, 3)
         with self.database.write() as session:
             if chance.random() < 0.3:
-                emails.release(session, claim, delay=0, message="451 later")
+                emails.retry_later(session, claim, delay=0, message="451 later")
                 return
-            sent = emails.sent(session, claim, smtp_reply="250 ok")
+            sent = emails.finish_sent(session, claim, smtp_reply="250 ok")
         self._count(self.emails_sent, email_id, sent)
 
     def sweep(self, _chance: random.Random) -> None:
@@ -103,7 +103,7 @@ class Crowd:
         for claim in lapsed:
             self._write(partial(images.release_expired, claimed=claim, window=WINDOW))
         for email in lapsed_emails:
-            self._write(partial(emails.take_back, claimed=email))
+            self._write(partial(emails.release_expired, claim=email))
         for order_id in underfilled:
             with self.database.write() as session:
                 if orders.lock(session, order_id):
@@ -141,7 +141,9 @@ class Crowd:
         self._write(
             lambda session: images.renew_claims(session, [owner for owner in owners if owner], lease_seconds=HASTY)
         )
-        self._write(lambda session: emails.renew(session, [owner for owner in senders if owner], lease_seconds=HASTY))
+        self._write(
+            lambda session: emails.renew_leases(session, [owner for owner in senders if owner], lease_seconds=HASTY)
+        )
 
     def _write(self, statement: Callable[[Session], object]) -> None:
         with self.database.write() as session:
