@@ -59,7 +59,7 @@ class BlobWriter(Protocol):
 
 
 class _Writer:
-    """Keeps the first piece until there is more: a small blob is one request.
+    """Holds back the last piece until there is more: a small blob is one request.
 
     Lets go of obstore's writer at the end: its file takes room on the disk, removed or not, until it is gone, and an
     error on its way up keeps all it passed.
@@ -69,35 +69,44 @@ class _Writer:
         self._store = store
         self._key = key
         self._piece = piece
-        self._first = b""
+        self._held = bytearray()
         self._writer: AsyncWritableFile | None = None
 
     async def write(self, data: bytes) -> None:
-        if self._writer is None:
-            if len(self._first) + len(data) <= self._piece:
-                self._first += data
-                return
-            # One piece being filled and two on the way: memory stays flat however large the blob.
-            self._writer = obstore.open_writer_async(self._store, self._key, buffer_size=self._piece, max_concurrency=2)
-            await _to_its_end(self._writer.write(self._first))
-            self._first = b""
-        await _to_its_end(self._writer.write(data))
+        self._held += data
+        while len(self._held) > self._piece:
+            piece = bytes(self._held[: self._piece])
+            del self._held[: self._piece]
+            await self._upload(piece)
 
     async def close(self) -> None:
         if self._writer:
+            await self._upload(bytes(self._held))
             await _to_its_end(self._writer.close())
         else:
-            await _to_its_end(obstore.put_async(self._store, self._key, self._first))
+            await _to_its_end(obstore.put_async(self._store, self._key, bytes(self._held)))
 
     async def abandon(self, error: BaseException) -> None:
         # Nobody could see the pieces that S3 has, and they would be paid for until a rule of the bucket removes them.
         writer, self._writer = self._writer, None
-        if writer:
-            with contextlib.suppress(BaseError, OSError):
-                await writer.__aexit__(type(error), error, None)
+        if not writer:
+            return
+        with contextlib.suppress(BaseError, OSError):
+            # obstore drops the request that is under way, but S3 may go on with it and keep a piece of an upload that
+            # was aborted meanwhile. Writing nothing waits for that request.
+            await writer.write(b"")
+        with contextlib.suppress(BaseError, OSError):
+            await writer.__aexit__(type(error), error, None)
 
     def let_go(self) -> None:
         self._writer = None
+
+    async def _upload(self, piece: bytes) -> None:
+        """Begin to upload a piece once the one before has been uploaded."""
+        if self._writer is None:
+            # One piece being filled, one waiting and one on the way: memory stays flat however large the blob.
+            self._writer = obstore.open_writer_async(self._store, self._key, buffer_size=self._piece, max_concurrency=1)
+        await _to_its_end(self._writer.write(piece))
 
 
 class BlobStore:
