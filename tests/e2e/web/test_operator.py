@@ -13,7 +13,6 @@ from imageblur_client import Client
 from playwright.sync_api import Page, expect
 
 from services.stack.background import BackgroundStack
-from services.stack.ports import free_port
 from services.web.settings import WebSettings
 from tests.e2e.conftest import PHOTOGRAPHS
 from tests.e2e.mail import token_of, wait_for_letters
@@ -21,6 +20,7 @@ from tests.e2e.web.giving_up import give_up
 from tests.e2e.web.operator_tour import OperatorTour, opens, sign_in
 from tests.e2e.web.serving import pages_for_others
 from tests.e2e.web.test_accessibility import DESKTOP, NARROW, RULES
+from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
 

@@ -21,7 +21,6 @@ from services.common.orders import result_key
 from services.common.spec import Format
 from services.common.tokens import Tokens
 from services.mailer.use_cases import SendLetter
-from services.stack.ports import free_port
 from tests.integration.mailer.conftest import ON_BOTH, MakeMailer
 from tests.integration.mailer.making import (
     CORRUPT,
@@ -35,6 +34,7 @@ from tests.integration.mailer.making import (
     make_order,
 )
 from tests.support.letter_lint import lint
+from tests.support.ports import free_port
 from tests.support.smtp import SmtpSink
 
 
