@@ -1,4 +1,4 @@
-"""How near a blurred file is to the exact Gaussian of the file it was made of."""
+"""Measure the error of a blurred file against the exact Gaussian of its original."""
 
 import functools
 import io
@@ -21,12 +21,12 @@ class Error:
     largest: float
 
 
-def error_of(source: bytes, blurred: bytes, sigma: float) -> Error:
-    """Against the Gaussian in float64 of the source's decoded samples; the upper left part, its edges included.
+def error_of(original: bytes, blurred: bytes, sigma: float) -> Error:
+    """Compare with the float64 Gaussian of the original's decoded samples, in the upper left part and at its edges.
 
-    Where nothing is to be seen, colours do not count.
+    Colours of fully transparent pixels do not count.
     """
-    expected = _exact(source, sigma)
+    expected = _exact(original, sigma)
     difference = _pixels(blurred, _SIDE)[: len(expected), : expected.shape[1]] - expected
     if expected.shape[2] == 4:
         difference[expected[..., 3] < 0.5, :3] = 0
@@ -34,8 +34,8 @@ def error_of(source: bytes, blurred: bytes, sigma: float) -> Error:
 
 
 @functools.lru_cache(maxsize=1)
-def _exact(source: bytes, sigma: float) -> NDArray[np.float64]:
-    values = _pixels(source, _SIDE + math.ceil(_TAILS * sigma))
+def _exact(original: bytes, sigma: float) -> NDArray[np.float64]:
+    values = _pixels(original, _SIDE + math.ceil(_TAILS * sigma))
     if values.shape[2] == 4:
         values[..., :3] *= values[..., 3:]
     for axis in (0, 1):
@@ -46,6 +46,6 @@ def _exact(source: bytes, sigma: float) -> NDArray[np.float64]:
 
 
 def _pixels(data: bytes, side: int) -> NDArray[np.float64]:
-    """Decoded by Pillow: (height, width, channels), at most `side` of each."""
+    """Decode with Pillow; return shape (height, width, channels), the first `side` rows and columns at most."""
     with Image.open(io.BytesIO(data)) as image:
         return np.asarray(image)[:side, :side].astype(np.float64)

@@ -1,8 +1,8 @@
 """`python -m benchmarks.engine`: the engine against Pillow, libvips and OpenCV, on real photographs, never enlarged.
 
-Processor time of one pinned core, from bytes to bytes, same subsampling, quality 90 (the engine's JPEG: the one at
-which it writes as many bytes as Pillow, since at 90 it writes less); the ways in turn, each round with another
-photograph. What is timed is what is checked for accuracy. `--write` puts it all into docs/performance.md.
+Processor time of one pinned core, from bytes to bytes, same subsampling, quality 90 (the engine's JPEG: the quality
+at which it writes as many bytes as Pillow, since at 90 it writes fewer); libraries alternate, each round with another
+photograph. Accuracy is checked on the timed results. `--write` updates docs/performance.md.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from benchmarks.rounds import Measured, interleaved, one_core, ratio, size_ratio
 
 CORE = one_core()
 
-# After it: libvips and numpy read at their beginning how many threads they may have.
+# Imported afterwards: libvips and numpy read their number of threads at import.
 import cv2  # noqa: E402
 import PIL  # noqa: E402
 import pyvips  # noqa: E402
@@ -35,7 +35,7 @@ PNG_ERRORS = 48, 50
 
 @dataclass(frozen=True)
 class Row:
-    """What was measured at one sigma."""
+    """The measurements at one sigma."""
 
     sigma: float
     measured: dict[str, Measured]
@@ -44,22 +44,22 @@ class Row:
 
 
 def measure(inputs: list[bytes], rounds: int, sigmas: tuple[float, ...] = SIGMAS) -> list[Row]:
-    """All ways at each sigma; accuracy on the first photograph."""
+    """Measure all libraries at each sigma, their accuracy on the first photograph."""
     rows = []
     for sigma in sigmas:
         for data in inputs:
-            peers.engine_facts(data, sigma)
+            peers.blur_with_engine(data, sigma)
         found = interleaved(peers.PEERS, inputs, sigma, rounds)
         checked = [name for name in peers.PEERS if name != "Pillow, no blur"]
         errors = {name: error_of(inputs[0], peers.PEERS[name](inputs[0], sigma), sigma) for name in checked}
-        rows.append(Row(sigma, found, errors, peers.engine_facts(inputs[0], sigma).path))
+        rows.append(Row(sigma, found, errors, peers.blur_with_engine(inputs[0], sigma).path))
         print(".", end="", flush=True)
     print()
     return rows
 
 
 def tables(title: str, rows: list[Row]) -> str:
-    """Speed, and accuracy beside it."""
+    """Return the tables of speed and of accuracy."""
     speed = table(
         ["sigma", *peers.PEERS, "Pillow ÷ engine", "libvips ÷ engine", "bytes against Pillow's", "path"],
         [
@@ -85,7 +85,7 @@ def tables(title: str, rows: list[Row]) -> str:
 
 
 def jpeg_bars(size: str, rows: list[Row]) -> list[Bar]:
-    """The bars of the JPEG tables."""
+    """Return the bars for the JPEG tables."""
     bars = []
     for row in rows:
         engine = row.measured["engine"]
@@ -113,14 +113,14 @@ def jpeg_bars(size: str, rows: list[Row]) -> list[Bar]:
 
 
 def flatness(what: str, rows: list[Row]) -> list[Bar]:
-    """How many times as long the slowest sigma takes as the fastest; nothing of a single one."""
+    """Return the bar for the slowest sigma's time divided by the fastest's; none for a single sigma."""
     times = [row.measured["engine"].milliseconds for row in rows]
     bar = Bar(f"{what}: slowest of sigma 2 to 50 ÷ fastest", max(times) / min(times), 2, 1.5, at_most=True)
     return [bar] if len(rows) > 1 else []
 
 
 def memory_bars() -> list[Bar]:
-    """MiB above the idle child."""
+    """Return the bars for memory above an idle child process."""
     large = photographs.mosaic(6000, 4000)
     bars = []
     for what, data, most in (
@@ -133,10 +133,10 @@ def memory_bars() -> list[Bar]:
 
 
 def main() -> None:
-    """Measure, print, and write if asked."""
+    """Measure and print; with `--write`, write the tables to the document."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--write", action="store_true", help="put it into docs/performance.md")
+    parser.add_argument("--write", action="store_true", help="write the tables to docs/performance.md")
     arguments = parser.parse_args()
     photographs.install()
     cv2.setNumThreads(1)

@@ -1,4 +1,4 @@
-"""What one image takes in memory above an idle child that has the engine loaded."""
+"""Measure the memory that an image takes on top of an idle process that has the engine loaded."""
 
 import json
 import subprocess
@@ -12,7 +12,7 @@ MIB = 1 << 20
 
 
 def above_idle(data: bytes, sigma: float) -> float:
-    """Peak resident MiB above idle, in a process of its own."""
+    """Blur a file in a new process; return its peak of resident memory above idle, in MiB."""
     with tempfile.NamedTemporaryFile() as file:
         Path(file.name).write_bytes(data)
         command = [sys.executable, "-m", "benchmarks.engine_memory", file.name, str(sigma)]
@@ -22,24 +22,24 @@ def above_idle(data: bytes, sigma: float) -> float:
 
 
 def _peak() -> int:
-    """The most that was resident since `_forget`."""
+    """Return the peak of resident memory since `_reset_peak`, in bytes."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
     return int(status.partition("VmHWM:")[2].split()[0]) << 10
 
 
-def _forget() -> None:
+def _reset_peak() -> None:
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
 def main() -> None:
-    """In the process of its own (Linux)."""
-    from services.blur_worker.engine import Limits, blur, memory  # noqa: PLC0415 - what is idle has it loaded
-    from services.common.spec import BlurSpec, Gaussian  # noqa: PLC0415
+    """Measure, in the new process; only on Linux."""
+    from services.blur_worker.engine import Limits, blur, pillow_memory  # noqa: PLC0415 - loaded by the measured process alone
+    from services.common.domain.spec import BlurSpec, Gaussian  # noqa: PLC0415
 
-    memory.keep()
+    pillow_memory.keep()
     data = Path(sys.argv[1])
     idle = psutil.Process().memory_info().rss
-    _forget()
+    _reset_peak()
     blur(data.read_bytes(), BlurSpec(Gaussian(float(sys.argv[2]))), Limits(max_pixels=200_000_000))
     print(json.dumps((_peak() - idle) / MIB))
 

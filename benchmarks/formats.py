@@ -1,6 +1,6 @@
-"""The other formats at one sigma: the engine against Pillow with the same quality and packing, and 16 bits.
+"""The other formats at one sigma: the engine against Pillow with the same quality and compression, and 16 bits.
 
-Pillow has no Gaussian of 16 bits; there libvips and OpenCV are what the engine is held against.
+Pillow has no Gaussian of 16 bits: there the engine is compared with libvips and OpenCV.
 """
 
 import io
@@ -20,7 +20,7 @@ _NAMES = list(photographs.LARGE)[:5]
 _SIZE = 1640, 1200
 _OPTIONS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "WebP": ("WEBP", {"quality": peers.QUALITY}),
-    "WebP without loss": ("WEBP", {"lossless": True}),
+    "WebP, lossless": ("WEBP", {"lossless": True}),
     "AVIF": ("AVIF", {"quality": peers.QUALITY, "max_threads": 1}),
     "TIFF, LZW": ("TIFF", {"compression": "tiff_lzw"}),
     "TIFF, deflate": ("TIFF", {"compression": "tiff_adobe_deflate"}),
@@ -29,7 +29,7 @@ _OPTIONS: Mapping[str, tuple[str, dict[str, Any]]] = {
 
 
 def formats(rounds: int) -> str:
-    """Tables: milliseconds and bytes, against Pillow's; 16 bits against 8."""
+    """Return tables of milliseconds and bytes against Pillow's, and of 16 bits against 8."""
     crops = [photographs.cropped(name, *_SIZE) for name in _NAMES]
     rows = []
     for name, (format_, options) in _OPTIONS.items():
@@ -75,7 +75,7 @@ def _saved(image: Image.Image, format_: str, options: dict[str, Any]) -> bytes:
 
 
 def _deep_png(image: Image.Image) -> bytes:
-    """With as much noise in the lower bytes as a camera leaves there."""
+    """Return a 16-bit PNG, its lower bytes as noisy as those of a camera."""
     samples = np.asarray(image).astype(np.int64) * 257
     noise = np.random.default_rng(1).integers(-64, 65, samples.shape)
     return bytes(cv2.imencode(".png", (samples + noise).clip(0, 65535).astype(np.uint16))[1])

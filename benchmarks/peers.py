@@ -1,6 +1,6 @@
-"""Blurring a file from bytes to bytes, by the engine and by those it is held against; each with one thread.
+"""Blur a file from bytes to bytes with the engine and with other libraries, each with one thread.
 
-Imported only after `one_core`: libvips reads its number of threads once.
+Import it after `one_core`: libvips reads its number of threads once.
 """
 
 import functools
@@ -14,7 +14,7 @@ import pyvips
 from PIL import Image, ImageFilter
 
 from services.blur_worker.engine import Blurred, Limits, blur
-from services.common.spec import BlurSpec, Gaussian
+from services.common.domain.spec import BlurSpec, Gaussian
 
 Blur = Callable[[bytes, float], bytes]
 QUALITY = 90
@@ -22,21 +22,21 @@ _LIMITS = Limits(max_pixels=200_000_000)
 
 
 def by_engine(data: bytes, sigma: float) -> bytes:
-    """As a worker's child does it."""
-    return engine_facts(data, sigma).data
+    """Blur as a worker's child process does."""
+    return blur_with_engine(data, sigma).data
 
 
-def engine_facts(data: bytes, sigma: float) -> Blurred:
-    """The same, with what is told about it."""
+def blur_with_engine(data: bytes, sigma: float) -> Blurred:
+    """Do the same; return the engine's whole answer."""
     return blur(data, BlurSpec(Gaussian(sigma), quality=_quality_of_like_size(data, sigma)), _LIMITS)
 
 
 @functools.cache
 def _quality_of_like_size(data: bytes, sigma: float) -> int:
-    """The quality at which the engine's JPEG has as many bytes as Pillow's.
+    """Return the quality at which the engine's JPEG has as many bytes as Pillow's.
 
-    At the same quality it has up to a fifth less, since it is rounded once and has no noise of a decoder in it. To
-    write less would be an advantage in time too, so it is given as much to write.
+    At the same quality it has up to a fifth fewer, since it is rounded only once and has no decoder's noise. To write
+    fewer bytes would be an advantage in time too.
     """
     if not data.startswith(b"\xff\xd8"):
         return QUALITY
@@ -62,7 +62,7 @@ def by_pillow_without_blur(data: bytes, _sigma: float) -> bytes:
 
 
 def by_vips(data: bytes, sigma: float) -> bytes:
-    """`gaussblur` as it is by default, streaming."""
+    """`gaussblur` with its defaults, streaming."""
     vips: Any = pyvips.Image
     blurred = vips.new_from_buffer(data, "", access="sequential").gaussblur(sigma)
     if data.startswith(b"\x89PNG"):
@@ -71,7 +71,7 @@ def by_vips(data: bytes, sigma: float) -> bytes:
 
 
 def by_opencv(data: bytes, sigma: float) -> bytes:
-    """`GaussianBlur`, its kernel as long as it finds right; edges mirrored."""
+    """`GaussianBlur` with its default length of the kernel; edges mirrored."""
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     assert pixels is not None
     blurred = cv2.GaussianBlur(pixels, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)

@@ -1,4 +1,4 @@
-"""The photographs that are measured with: never enlarged, and named where they are real ones."""
+"""The photographs of the benchmarks, never enlarged."""
 
 import functools
 import io
@@ -33,7 +33,7 @@ LARGEST = {
 
 
 def install() -> None:
-    """Install Debian's photographs, where this may be done.
+    """Install Debian's photographs.
 
     Raises:
         SystemExit: They are missing and cannot be installed here.
@@ -56,10 +56,10 @@ def square_jpeg() -> bytes:
 
 @functools.cache
 def cropped(name: str, width: int, height: int) -> Image.Image:
-    """The middle of a named photograph, in RGB.
+    """Return the middle of a named photograph, in RGB.
 
     Raises:
-        ValueError: It has not so many pixels: none is enlarged.
+        ValueError: The photograph is smaller.
     """
     with Image.open({**LARGE, **LARGEST}[name]) as image:
         if image.width < width or image.height < height:
@@ -69,14 +69,14 @@ def cropped(name: str, width: int, height: int) -> Image.Image:
 
 
 def jpeg(image: Image.Image, quality: int = 90) -> bytes:
-    """As a baseline JPEG, 4:2:0."""
+    """Encode as a baseline JPEG, 4:2:0."""
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=quality, subsampling="4:2:0")
     return buffer.getvalue()
 
 
 def jpeg_of_size(image: Image.Image, size: int) -> bytes:
-    """As the best baseline JPEG, 4:2:0, of at most so many bytes."""
+    """Encode as the best baseline JPEG, 4:2:0, of at most `size` bytes."""
     low, high = 30, 96
     while high - low > 1:
         middle = (low + high) // 2
@@ -85,7 +85,7 @@ def jpeg_of_size(image: Image.Image, size: int) -> bytes:
 
 
 def png(image: Image.Image, mode: str = "RGB") -> bytes:
-    """As Pillow's default PNG; alpha, if there is one, falls off from left to right."""
+    """Encode as Pillow's default PNG; in RGBA, alpha falls off from left to right."""
     picture = image.copy()
     if mode == "RGBA":
         picture.putalpha(Image.linear_gradient("L").rotate(90).resize(image.size))
@@ -95,7 +95,7 @@ def png(image: Image.Image, mode: str = "RGB") -> bytes:
 
 
 def mosaic(width: int, height: int) -> Image.Image:
-    """The largest photographs side by side: more pixels without enlarging any."""
+    """Return the largest photographs side by side: more pixels without enlarging any."""
     whole = Image.new("RGB", (width, height))
     tiles = [cropped(name, 5000, 2800) for name in LARGEST]
     for number, top in enumerate(range(0, height, 2800)):

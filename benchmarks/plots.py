@@ -1,4 +1,4 @@
-"""Plots of the engine's figures, small and readable on light and dark pages."""
+"""Plot the engine's figures, readable on light and dark pages."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ _COLORS = {
 
 
 def over_sigma(name: str, title: str, sigmas: Sequence[float], lines: Mapping[str, Sequence[float]]) -> Path:
-    """Milliseconds over sigma, both logarithmic; one line for each way."""
+    """Plot milliseconds over sigma, both logarithmic, one line for each library; return the file."""
     figure, axes = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
     for label, values in lines.items():
         axes.plot(sigmas, values, marker="o", markersize=4, label=label, color=_COLORS.get(label))

@@ -1,4 +1,4 @@
-"""Tables of figures, in Markdown, put where a document has a place for them."""
+"""Write tables of figures into docs/performance.md."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,17 +9,17 @@ DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
 
 @dataclass(frozen=True)
 class Bar:
-    """A promise in figures: what was measured, what it has to be at least, what it aims at."""
+    """A measured value with its minimum and its aim."""
 
     what: str
     measured: float
     least: float
     aim: float
     at_most: bool = False
-    """Whether less is better."""
+    """Whether lower is better: the minimum is a maximum."""
 
     def row(self) -> list[str]:
-        """Of the table of bars."""
+        """Return the row of the table of bars."""
         sign = -1 if self.at_most else 1
         verdict = next(
             (
@@ -33,13 +33,13 @@ class Bar:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table."""
+    """Return a Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
 def write(part: str, text: str, document: Path = DOCUMENT) -> None:
-    """Replace a part of the document, which is between two marks, or add it at the end."""
+    """Replace the part of the document between its two markers, or append it."""
     begin, end = f"<!-- {part}: written by make bench -->", f"<!-- end of {part} -->"
     before = document.read_text(encoding="utf-8")
     head, _, rest = before.partition(begin)
@@ -49,5 +49,5 @@ def write(part: str, text: str, document: Path = DOCUMENT) -> None:
 
 
 def bars(each: Iterable[Bar]) -> str:
-    """Their table."""
+    """Return the table of bars."""
     return "### Bars\n\n" + table(["what", "measured", "at least (or most)", "aim", ""], [bar.row() for bar in each])

@@ -1,4 +1,4 @@
-"""Measures several ways of doing the same, in turn: what disturbs one disturbs all."""
+"""Measure several functions in turn, so that a disturbance affects all of them."""
 
 import os
 import time
@@ -9,7 +9,7 @@ from statistics import median, quantiles
 
 @dataclass
 class Measured:
-    """One way: processor seconds and bytes of each round."""
+    """Processor seconds and bytes of each round of one function."""
 
     seconds: list[float] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
@@ -22,7 +22,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Ratio:
-    """How many times as long another way takes: median, and between which values nine of ten rounds lie."""
+    """A ratio of times: its median, and the range of nine of ten rounds."""
 
     middle: float
     low: float
@@ -33,7 +33,7 @@ class Ratio:
 
 
 def one_core() -> int | None:
-    """Keep this process on one core, and libraries to one thread; the core, if the system can do that."""
+    """Pin this process to one core and libraries to one thread; return the core, None if the system has no pinning."""
     for name in ("VIPS_CONCURRENCY", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = "1"
     if not hasattr(os, "sched_setaffinity"):
@@ -44,15 +44,15 @@ def one_core() -> int | None:
 
 
 def interleaved(
-    ways: Mapping[str, Callable[[bytes, float], bytes]], inputs: Sequence[bytes], sigma: float, rounds: int
+    functions: Mapping[str, Callable[[bytes, float], bytes]], inputs: Sequence[bytes], sigma: float, rounds: int
 ) -> dict[str, Measured]:
-    """Every way once for each round, on one input after another; the first round of all is not counted."""
-    found = {name: Measured() for name in ways}
+    """Call every function once a round, on one input after another; the first round is not counted."""
+    found = {name: Measured() for name in functions}
     for number in range(rounds + 1):
         data = inputs[number % len(inputs)]
-        for name, way in ways.items():
+        for name, function in functions.items():
             begin = time.process_time()
-            result = way(data, sigma)
+            result = function(data, sigma)
             taken = time.process_time() - begin
             if number:
                 found[name].seconds.append(taken)
@@ -61,12 +61,12 @@ def interleaved(
 
 
 def ratio(of: Measured, to: Measured) -> Ratio:
-    """How many times as long `of` takes as `to`, round by round."""
+    """Return the ratio of times, round by round."""
     each = [one / other for one, other in zip(of.seconds, to.seconds, strict=True)]
     tenths = quantiles(each, n=20) if len(each) > 1 else each * 19
     return Ratio(median(each), tenths[0], tenths[-1])
 
 
 def size_ratio(of: Measured, to: Measured) -> float:
-    """How many times the bytes."""
+    """Return the ratio of bytes."""
     return sum(of.sizes) / sum(to.sizes)

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import redis
 
-from services.common import broker
-from services.common.blobs import BlobStore
-from services.common.broker import Broker
 from services.common.db.engine import Database
-from services.common.messages import BLUR_QUEUE, MAIL_QUEUE, MAILING_QUEUE
+from services.common.infra import broker
+from services.common.infra.blobs import BlobStore
+from services.common.infra.broker import Broker
+from services.common.infra.messages import BLUR_QUEUE, MAIL_QUEUE, MAILING_QUEUE
 from tests.support.postgres import PostgresServer
 from tests.support.valkey import ValkeyServer
 

@@ -1,7 +1,7 @@
-"""`python -m tests.fuzz`: damaged files of every format through the engine, in a worker's own child process.
+"""`python -m tests.fuzz`: blur damaged files of every format in a child process of a worker.
 
-Each must be blurred or refused with a reason. Whatever kills the child, hangs it or raises anything else is a finding:
-its file is kept, and its place told.
+Each file has to be blurred or refused with a reason. A file that kills the child, hangs it or raises another error is a
+finding: it is kept, and its path printed.
 """
 
 import argparse
@@ -15,11 +15,11 @@ from pathlib import Path
 
 from services.blur_worker.child import ChildLimits
 from services.blur_worker.children import Children
-from services.blur_worker.engine.png.chunks import SIGNATURE, chunk, chunks
-from services.common.errors import ImageError
-from services.common.spec import BlurSpec, Effect, Format, Gaussian, Pixelate, Region, Solid
+from services.blur_worker.engine.formats.png.chunks import SIGNATURE, chunk, chunks
+from services.common.domain.errors import ImageError
+from services.common.domain.spec import BlurSpec, Effect, Format, Gaussian, Pixelate, Region, Solid
+from tests.support.images import encode, encode_frames, frames, photo, photo_16, samples
 from tests.unit.engine.png_maker import make_png
-from tests.unit.engine.samples import encode, moving, photo, photo_16, samples
 
 LIMITS = ChildLimits(seconds=20, memory=3072, max_pixels=2_000_000)
 EFFECTS: tuple[Effect, ...] = (Gaussian(0.5), Gaussian(6), Gaussian(0.5, relative=True), Pixelate(9), Solid())
@@ -27,11 +27,12 @@ REGION = Region("ellipse", 0.2, 0.2, 0.5, 0.5, feather=0.1)
 
 
 def seeds() -> list[bytes]:
-    """Sound files: every format, and what is special of each."""
-    image, many = photo(), {"save_all": True, "append_images": moving(3), "duration": 50}
-    deep = samples(photo_16())[:, :, None].repeat(3, axis=2).astype("u2")
+    """Valid files: every format, and the variants that take code paths of their own."""
+    image = photo()
+    colors_16 = samples(photo_16())[:, :, None].repeat(3, axis=2).astype("u2")
     found = [encode(image, format_.value) for format_ in Format]
-    found += [encode(image, format_.value, **many) for format_ in (Format.GIF, Format.WEBP, Format.PNG, Format.TIFF)]
+    several = [image, *frames(3)]
+    found += [encode_frames(several, format_, duration=50) for format_ in ("GIF", "WEBP", "PNG", "TIFF")]
     found += [
         encode(image, "JPEG", **options)
         for options in (
@@ -42,25 +43,23 @@ def seeds() -> list[bytes]:
     ]
     found += [encode(image.convert(mode), "PNG") for mode in ("1", "L", "LA", "P", "RGBA")]
     found += [encode(photo_16(), "PNG"), encode(photo_16(), "TIFF"), encode(image.convert("CMYK"), "JPEG")]
-    found += [make_png(deep, (4, 3, 1)), make_png(deep, (2, 4), interlaced=True)]
-    found += [encode(image, "TIFF", compression=packed) for packed in ("tiff_lzw", "tiff_adobe_deflate", "packbits")]
+    found += [make_png(colors_16, (4, 3, 1)), make_png(colors_16, (2, 4), interlaced=True)]
+    found += [encode(image, "TIFF", compression=each) for each in ("tiff_lzw", "tiff_adobe_deflate", "packbits")]
     return found
 
 
-def damaged(data: bytes, chance: random.Random) -> bytes:
+def damaged(data: bytes, rng: random.Random) -> bytes:
     """A file with some bytes changed, moved, doubled or cut."""
     broken = bytearray(data)
-    for _ in range(chance.choice((1, 1, 2, 4, 16))):
-        at, length = chance.randrange(len(broken)), chance.choice((1, 1, 2, 4, 32))
-        match chance.randrange(6):
+    for _ in range(rng.choice((1, 1, 2, 4, 16))):
+        at, length = rng.randrange(len(broken)), rng.choice((1, 1, 2, 4, 32))
+        match rng.randrange(6):
             case 0:
-                broken[at] ^= 1 << chance.randrange(8)
+                broken[at] ^= 1 << rng.randrange(8)
             case 1:
-                broken[at : at + length] = chance.randbytes(length)
+                broken[at : at + length] = rng.randbytes(length)
             case 2:
-                broken[at : at + 4] = chance.choice(
-                    (b"\0\0\0\0", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\0\0\0\1")
-                )
+                broken[at : at + 4] = rng.choice((b"\0\0\0\0", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\0\0\0\1"))
             case 3:
                 del broken[at : at + length]
             case 4:
@@ -69,11 +68,11 @@ def damaged(data: bytes, chance: random.Random) -> bytes:
                 del broken[max(at, len(broken) // 4) :]
         if not broken:
             return b"\0"
-    return _with_checksums(bytes(broken)) if broken.startswith(SIGNATURE) and chance.random() < 0.8 else bytes(broken)
+    return _with_checksums(bytes(broken)) if broken.startswith(SIGNATURE) and rng.random() < 0.8 else bytes(broken)
 
 
 def _with_checksums(png: bytes) -> bytes:
-    """Or most damage would end at a checksum. Sometimes pixels are damaged after they were inflated."""
+    """Correct the checksums, or most damage would go no further; damage a third of the pixels after inflating them."""
     parts = [SIGNATURE]
     for name, content in chunks(png):
         data = bytes(content)
@@ -90,22 +89,22 @@ def _with_checksums(png: bytes) -> bytes:
 
 
 def main() -> int:
-    """Fuzz for some seconds; 1 if there were findings."""
+    """Fuzz for some seconds; return 1 if there were findings."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=time.time_ns() % 1_000_000)
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}")
-    chance, sound, outcomes, findings = random.Random(arguments.seed), seeds(), Counter[str](), 0
+    rng, valid, outcomes, findings = random.Random(arguments.seed), seeds(), Counter[str](), 0
     children = Children(1, LIMITS)
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "source", Path(folder) / "target"
         end = time.monotonic() + arguments.seconds
         while time.monotonic() < end:
-            source.write_bytes(damaged(chance.choice(sound), chance))
-            regions = (REGION,) if chance.random() < 0.3 else ()
-            output = chance.choice((None, None, *Format))
-            spec = BlurSpec(chance.choice(EFFECTS), regions, output_format=output, keep_metadata=chance.random() < 0.3)
+            source.write_bytes(damaged(rng.choice(valid), rng))
+            regions = (REGION,) if rng.random() < 0.3 else ()
+            output = rng.choice((None, None, *Format))
+            spec = BlurSpec(rng.choice(EFFECTS), regions, output_format=output, keep_metadata=rng.random() < 0.3)
             try:
                 children.blur(source, target, spec)
                 outcomes["blurred"] += 1
@@ -113,15 +112,15 @@ def main() -> int:
                 outcomes[error.reason.value] += 1
                 if error.reason.value != "TIMED_OUT":
                     continue
-                findings += _kept(source, spec, error)
+                findings += _keep(source, spec, error)
             except Exception as error:
-                findings += _kept(source, spec, error)
+                findings += _keep(source, spec, error)
     children.close()
     print(f"{sum(outcomes.values())} files: {dict(outcomes.most_common())}; {findings} findings")
     return 1 if findings else 0
 
 
-def _kept(source: Path, spec: BlurSpec, error: Exception) -> int:
+def _keep(source: Path, spec: BlurSpec, error: Exception) -> int:
     kept = Path(tempfile.mkstemp(prefix="imageblur-finding-")[1])
     kept.write_bytes(source.read_bytes())
     print(f"{kept}: {error!r} with {spec}", *getattr(error, "__notes__", ()), sep="\n")

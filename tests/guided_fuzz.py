@@ -1,8 +1,8 @@
-"""`python -m tests.guided_fuzz`: files that a coverage-guided fuzzer makes up, through the engine in this process.
+"""`python -m tests.guided_fuzz`: blur files that a coverage-guided fuzzer makes, in this process.
 
-It begins with the sound files of `tests.fuzz` and keeps what reaches code that none has reached before, in the engine
-and in Pillow's Python; what is compiled, it does not see. Each file must be blurred or refused with a reason: whatever
-else happens is a finding, and libFuzzer keeps its file.
+The fuzzer starts with the valid files of `tests.fuzz`, and keeps files that reach new code: in the engine and in
+Pillow's Python, not in compiled loops. Each file has to be blurred or refused with a reason; any other error is a
+finding, whose file libFuzzer keeps.
 """
 
 import argparse
@@ -13,33 +13,24 @@ from pathlib import Path
 
 import atheris
 
-# Numba compiles these from their bytecode, which must be as Python made it.
+ENGINE = Path(__file__).resolve().parent.parent / "services" / "blur_worker" / "engine"
+# Numba compiles functions from their bytecode, into which the fuzzer must not insert its own.
 COMPILED = [
-    f"services.blur_worker.engine.{name}"
-    for name in (
-        "gaussian.compiled",
-        "jpeg.ac_scans",
-        "jpeg.aside",
-        "jpeg.codes",
-        "jpeg.dc_scans",
-        "jpeg.entropy",
-        "jpeg.refinement",
-        "jpeg.scans",
-        "jpeg.synthesis",
-        "png.filters",
-    )
+    "services.blur_worker.engine." + ".".join(path.relative_to(ENGINE).with_suffix("").parts)
+    for path in ENGINE.rglob("*.py")
+    if "@compiled(" in path.read_text(encoding="utf-8")
 ]
 with atheris.instrument_imports(include=["services.blur_worker.engine", "PIL"], exclude=COMPILED):
     from services.blur_worker.engine import Limits, blur
-    from services.common.errors import ImageError
-    from services.common.spec import BlurSpec, Format
+    from services.common.domain.errors import ImageError
+    from services.common.domain.spec import BlurSpec, Format
     from tests.fuzz import EFFECTS, REGION, seeds
 
 LIMITS = Limits(max_pixels=500_000)
 
 
 def one(data: bytes) -> None:
-    """The first byte says what is asked for, the rest is the file."""
+    """Blur one input: its first byte selects the spec, the rest is the file."""
     choice = data[0] if data else 0
     effect, formats = EFFECTS[choice % len(EFFECTS)], (None, *Format)
     regions = (REGION,) if choice & 0x40 else ()
@@ -51,7 +42,7 @@ def one(data: bytes) -> None:
 
 
 def main() -> None:
-    """Fuzz for some seconds; ends with another status than 0 if there was a finding."""
+    """Fuzz for some seconds; exit with a status other than 0 after a finding."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=int, default=60)
     arguments = parser.parse_args()

@@ -1,4 +1,4 @@
-"""Draw the documents' pictures: a photograph in the public domain, before and after, by the engine itself."""
+"""Draw the images of the documentation: a photograph in the public domain, before and after each effect."""
 
 import io
 from dataclasses import replace
@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 from services.blur_worker.engine import Limits, blur
-from services.common.spec import BlurSpec, Effect, Gaussian, Pixelate, Region, Solid
+from services.common.domain.spec import BlurSpec, Effect, Gaussian, Pixelate, Region, Solid
 
 IMAGES = Path(__file__).resolve().parent.parent / "docs" / "images"
 FACE = Region("ellipse", left=0.335, top=0.09, width=0.21, height=0.29, feather=0.02)
@@ -29,7 +29,7 @@ GAP = 8
 
 
 def main() -> None:
-    """Write the README's strip, and a sheet of all effects: before, whole, a box, a feathered ellipse, all but that."""
+    """Write the README's strip, and a table of all effects: original, whole, box, feathered ellipse, inverted."""
     photograph = (files("skimage") / "data" / "astronaut.png").read_bytes()
     _sheet([[photograph, *(_blurred(photograph, spec) for spec in STRIP)]], side=320).save(
         IMAGES / "before-after.jpg", quality=88

@@ -6,12 +6,13 @@ def main() -> None:
     # Imported here: each child process imports this module anew, and needs none of it.
     from services.blur_worker.children import PATIENCE_SECONDS  # noqa: PLC0415
     from services.blur_worker.settings import BlurWorkerSettings  # noqa: PLC0415
-    from services.common import migrations, worker  # noqa: PLC0415
-    from services.common.messages import BLUR_QUEUE  # noqa: PLC0415
+    from services.common import migrations  # noqa: PLC0415
+    from services.common.infra import dramatiq_worker  # noqa: PLC0415
+    from services.common.infra.messages import BLUR_QUEUE  # noqa: PLC0415
 
     settings = BlurWorkerSettings.load()
     migrations.check_url(settings.database_url)
-    worker.serve(
+    dramatiq_worker.serve(
         "services.blur_worker.app:setup",
         queues=[BLUR_QUEUE],
         # One more than children: while it records what it has blurred, its child has another image.
@@ -22,6 +23,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    from services.common.startup import run
+    from services.common.infra.startup import run
 
     run(main)

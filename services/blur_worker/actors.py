@@ -5,9 +5,9 @@ from uuid import UUID
 
 import dramatiq
 
-from services.common import log
-from services.common.broker import Broker
-from services.common.messages import BLUR_IMAGE, BLUR_QUEUE
+from services.common.infra import log
+from services.common.infra.broker import Broker
+from services.common.infra.messages import BLUR_IMAGE, BLUR_QUEUE
 
 _log = log.get(__name__)
 

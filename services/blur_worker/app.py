@@ -11,14 +11,14 @@ from services.blur_worker.hints import Hints
 from services.blur_worker.scratch import Scratch
 from services.blur_worker.settings import BlurWorkerSettings
 from services.blur_worker.use_cases import BlurImage, RenewLeases
-from services.common import broker, log, tracing
-from services.common.blobs import BlobStore
 from services.common.db.engine import Database
-from services.common.errors import Unavailable
-from services.common.leases import Leases
-from services.common.messages import BLUR_QUEUE, MAIL_QUEUE
-from services.common.metrics import serve as serve_metrics
-from services.common.station import Station
+from services.common.domain.errors import Unavailable
+from services.common.infra import broker, log, tracing
+from services.common.infra.blobs import BlobStore
+from services.common.infra.leases import Leases
+from services.common.infra.messages import BLUR_QUEUE, MAIL_QUEUE
+from services.common.infra.metrics import serve as serve_metrics
+from services.common.infra.worker_control import WorkerControl
 
 _log = log.get("services.blur_worker")
 
@@ -43,7 +43,7 @@ def setup() -> None:
     register(queues, blur_image)
     queues.add_middleware(_Lifecycle(settings, children, leases, scratch, database))
     queues.add_middleware(hints)
-    queues.add_middleware(Station(database, queues, {BLUR_QUEUE: settings.blur_children}))
+    queues.add_middleware(WorkerControl(database, queues, {BLUR_QUEUE: settings.blur_children}))
     dramatiq.set_broker(queues)
 
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from services.common.errors import ImageError
-from services.common.spec import BlurSpec, Format
+from services.common.domain.errors import ImageError
+from services.common.domain.spec import BlurSpec, Format
 
 
 @dataclass(frozen=True)
@@ -63,16 +63,16 @@ def serve(pipe: Connection, limits: ChildLimits, work: Work) -> None:
         most = limits.memory << 20
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    from services.blur_worker.engine import memory  # noqa: PLC0415 - never in the parent; brings all of the engine
+    from services.blur_worker.engine import pillow_memory  # noqa: PLC0415 - never in the parent; brings all of the engine
 
-    memory.keep()
+    pillow_memory.keep()
     with contextlib.suppress(EOFError, OSError):
         pipe.send("ready")
         while True:
             task: Task = pipe.recv()
             answer = _answer(task, limits, work)
             pipe.send(answer)
-            memory.release_after(answer.width * answer.height if isinstance(answer, Facts) else None)
+            pillow_memory.release_after(answer.width * answer.height if isinstance(answer, Facts) else None)
 
 
 def _answer(task: Task, limits: ChildLimits, work: Work) -> Answer:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from services.blur_worker import child
 from services.blur_worker.child import Answer, ChildLimits, Facts, Task, Work, blur_file
-from services.common.errors import ImageError, Reason, Unavailable
-from services.common.spec import BlurSpec
+from services.common.domain.errors import ImageError, Reason, Unavailable
+from services.common.domain.spec import BlurSpec
 
 TRIES = 3
 """Children tried for an image before it is put back."""

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from services.blur_worker import metrics
 from services.blur_worker.scratch import Scratch
-from services.common.blobs import BlobStore
+from services.common.infra.blobs import BlobStore
 
 
 @contextlib.contextmanager

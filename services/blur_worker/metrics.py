@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from services.common.metrics import SECONDS
+from services.common.infra.metrics import SECONDS
 
 _IMAGES = Counter("imageblur_images", "Attempts at images by what came of them.", ["outcome", "effect", "path"])
 _FAILURES = Counter("imageblur_image_failures", "Images that failed for good.", ["reason"])

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from services.blur_worker import metrics
 from services.blur_worker.child import Facts
-from services.common.db.images import Failure
-from services.common.spec import BlurSpec
+from services.common.db.orders.images import Failure
+from services.common.domain.spec import BlurSpec
 
 
 @dataclass(frozen=True)

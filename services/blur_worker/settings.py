@@ -4,7 +4,7 @@ import os
 
 from pydantic import Field
 
-from services.common.settings import CommonSettings, LimitSettings, metrics_port
+from services.common.infra.settings import CommonSettings, LimitSettings, metrics_port
 
 
 class BlurWorkerSettings(CommonSettings, LimitSettings):

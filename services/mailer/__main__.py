@@ -1,22 +1,16 @@
-"""`python -m services.mailer`: send letters until SIGTERM; with a command, what it says, then end."""
+"""`python -m services.mailer`: send e-mails until SIGTERM."""
 
-import sys
-
-from services.common import migrations, startup, worker
-from services.common.messages import MAIL_QUEUE, MAILING_QUEUE
+from services.common import migrations
+from services.common.infra import dramatiq_worker, startup
+from services.common.infra.messages import MAIL_QUEUE, MAILING_QUEUE
 from services.mailer.settings import MailerSettings
 
 
 def main() -> None:
-    """Check the settings and the database, then serve, or do what the command says."""
-    if len(sys.argv) > 1:
-        from services.mailer.commands import main as command  # noqa: PLC0415 - what serves needs none of it
-
-        command()
-        return
+    """Check the settings and the database, then serve."""
     settings = MailerSettings.load()
     migrations.check_url(settings.database_url)
-    worker.serve(
+    dramatiq_worker.serve(
         "services.mailer.app:setup",
         queues=[MAIL_QUEUE, MAILING_QUEUE],
         # Of each queue no more is held than it has threads: a mailing never takes one of the others'.

@@ -2,17 +2,17 @@
 
 import asyncio
 
-from services.common import log
-from services.common.startup import run
-from services.web import serving
+from services.common.infra import log
+from services.common.infra.startup import run
+from services.web import server
 from services.web.settings import WebSettings
 
 
 def main() -> None:
-    """Read the settings and serve."""
+    """Load the settings and serve."""
     settings = WebSettings.load()
     log.configure(settings.log_level, settings.log_format)
-    asyncio.run(serving.run(settings))
+    asyncio.run(server.run(settings))
 
 
 if __name__ == "__main__":

@@ -16,16 +16,16 @@ from tests.faults.stages import number, reach
 
 
 def gateway() -> None:
-    from services.gateway.uploads import Upload
+    from services.gateway.orders.pending_order import PendingOrder
 
-    _before(Upload, "_commit", "gateway-commit")
+    _before(PendingOrder, "commit", "gateway-commit")
     _before_sending("gateway")
 
 
 def blur_worker() -> None:
     from services.blur_worker import children
     from services.blur_worker.use_cases import BlurImage
-    from services.common.blobs import BlobStore
+    from services.common.infra.blobs import BlobStore
 
     _before(BlurImage, "__call__", "worker-fetched")
     _before(children.Children, "blur", "worker-claimed")
@@ -35,26 +35,26 @@ def blur_worker() -> None:
 
 
 def mailer() -> None:
-    from services.mailer.smtp import SmtpLine
-    from services.mailer.use_cases import SendLetter
+    from services.mailer.sending.send_email import SendEmail
+    from services.mailer.smtp.session import SmtpSession
 
-    _before(SendLetter, "_work", "mailer-claimed")
-    _after(SmtpLine, "send", "mailer-sent")
-    _before(SmtpLine, "send", "mailer-smtp")
+    _before(SendEmail, "_prepare", "mailer-claimed")
+    _after(SmtpSession, "send", "mailer-sent")
+    _before(SmtpSession, "send", "mailer-smtp")
 
 
 def scheduler() -> None:
     from services.scheduler import jobs
-    from services.scheduler.mailings import Mailings
+    from services.scheduler.mailing_schedule import MailingSchedule
 
     jobs.WEEKLY_CHECK_SECONDS = 1
-    order_weekly = Mailings.order_weekly
+    make_weekly = MailingSchedule.make_weekly
 
-    def moved(self: Mailings, now: datetime) -> object:
+    def moved(self: MailingSchedule, now: datetime) -> object:
         reach("scheduler-weekly")
-        return order_weekly(self, now + timedelta(seconds=number("clock")))
+        return make_weekly(self, now + timedelta(seconds=number("clock")))
 
-    Mailings.order_weekly = moved  # type: ignore[assignment, method-assign]
+    MailingSchedule.make_weekly = moved  # type: ignore[assignment, method-assign]
     _before_sending("scheduler")
 
 
@@ -101,7 +101,7 @@ def _after(owner: Any, name: str, stage: str) -> None:
 
 def _before_sending(service: str) -> None:
     """The moment after a commit and before its messages: `scheduler-blur_image` and the like."""
-    from services.common.broker import Broker
+    from services.common.infra.broker import Broker
 
     send = Broker.send
 
@@ -115,12 +115,12 @@ def _before_sending(service: str) -> None:
 
 
 def main() -> None:
-    from services.common import startup, worker
+    from services.common.infra import dramatiq_worker, startup
 
     service = sys.argv.pop(1)
     if service in {"blur_worker", "mailer"}:
-        serve = worker.serve
-        worker.serve = lambda _setup, **options: serve(f"{__spec__.name}:set_up_{service}", **options)
+        serve = dramatiq_worker.serve
+        dramatiq_worker.serve = lambda _setup, **options: serve(f"{__spec__.name}:set_up_{service}", **options)
     else:
         globals()[service]()
     startup.run(importlib.import_module(f"services.{service}.__main__").main)

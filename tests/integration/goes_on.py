@@ -11,12 +11,12 @@ from services.blur_worker.child import ChildLimits
 from services.blur_worker.children import Children
 from services.blur_worker.scratch import Scratch
 from services.blur_worker.use_cases import BlurImage, RenewLeases
-from services.common.blobs import BlobStore
-from services.common.broker import Broker
 from services.common.db.engine import Database
 from services.common.db.models import Image
-from services.common.leases import Leases
-from services.common.messages import BLUR_QUEUE
+from services.common.infra.blobs import BlobStore
+from services.common.infra.broker import Broker
+from services.common.infra.leases import Leases
+from services.common.infra.messages import BLUR_QUEUE
 from services.scheduler.sweep import Sweep
 
 WINDOW = 2

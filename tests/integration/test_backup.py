@@ -14,12 +14,12 @@ from imageblur_client import Client
 from sqlalchemy import select
 
 from services.common import backup
-from services.common.blobs import BlobStore
-from services.common.broker import Broker
-from services.common.db import images
 from services.common.db.engine import Database
 from services.common.db.models import Image, Order
-from services.common.errors import ConfigurationError
+from services.common.db.orders import images
+from services.common.domain.errors import ConfigurationError
+from services.common.infra.blobs import BlobStore
+from services.common.infra.broker import Broker
 from services.gateway.settings import GatewaySettings
 from services.stack.background import background_stack
 from tests.e2e.conftest import PHOTOGRAPHS

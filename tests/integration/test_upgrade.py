@@ -12,12 +12,12 @@ from imageblur.v1 import order_pb2
 from sqlalchemy import MetaData, Table, insert, text
 
 from services.common import migrations
-from services.common.blobs import BlobStore
-from services.common.broker import Broker
 from services.common.db.engine import Database
-from services.common.errors import ConfigurationError
-from services.common.orders import source_key
-from services.common.spec import BlurSpec
+from services.common.domain.errors import ConfigurationError
+from services.common.domain.orders import source_key
+from services.common.domain.spec import BlurSpec
+from services.common.infra.blobs import BlobStore
+from services.common.infra.broker import Broker
 from services.gateway.settings import GatewaySettings
 from tests.integration.gateway.conftest import running, settings
 from tests.integration.goes_on import work_off, worker
@@ -30,7 +30,7 @@ NEXT = "9999"
 ADDITIONS = (
     "ALTER TABLE orders ADD COLUMN of_the_next_version VARCHAR",
     "ALTER TABLE images ADD COLUMN of_the_next_version INTEGER NOT NULL DEFAULT 0",
-    "ALTER TABLE letters ADD COLUMN of_the_next_version INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE emails ADD COLUMN of_the_next_version INTEGER NOT NULL DEFAULT 0",
     "CREATE TABLE things_of_the_next_version (id INTEGER PRIMARY KEY)",
     "CREATE INDEX orders_of_the_next_version ON orders (of_the_next_version)",
     f"UPDATE alembic_version SET version_num = '{NEXT}'",

@@ -2,7 +2,7 @@
 
 import obstore
 
-from services.common.blobs import BlobStore
+from services.common.infra.blobs import BlobStore
 from tests.support.files import files_below
 
 SCRATCH = "imageblur-scratch-"

@@ -1,6 +1,10 @@
-"""The engine: an encoded image and a spec in, the blurred image out. Pure: no I/O, nothing of the service."""
+"""The engine: an encoded image and a blur spec in, the blurred image out. No I/O; nothing of the service's own state.
 
-from services.blur_worker.engine.blur import blur
-from services.blur_worker.engine.picture import Blurred, Limits
+Start at `pipeline.py`. An effect is registered in `effects/__init__.py`, a file format in `formats/__init__.py`.
+"""
+
+from services.blur_worker.engine.images import Blurred
+from services.blur_worker.engine.limits import Limits
+from services.blur_worker.engine.pipeline import blur
 
 __all__ = ["Blurred", "Limits", "blur"]

@@ -1,49 +1,42 @@
-"""Compiled loops, for what Python is too slow for."""
+"""Compile loops over arrays with numba."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-try:
-    import numba
-except ImportError:
-    AVAILABLE = False
-else:
-    from services.blur_worker.engine.machine_code import alone, folder
+import numba
 
-    AVAILABLE = True
-    # Numba sees that the file of a function has changed, but not that one has whose constants or functions it uses.
-    # Code with checks of indices (`make test-indices`) is not to be mixed up with the other.
-    _kept = None if numba.config.BOUNDSCHECK else folder(numba.__version__)  # type: ignore[attr-defined]
-    numba.config.CACHE_DIR = str(_kept or "")  # type: ignore[attr-defined]
-"""Whether loops are compiled; if not, callers do the same in numpy, or leave it to Pillow."""
+from services.blur_worker.engine.compile_cache import cache_folder, compile_lock
+
 Function = TypeVar("Function", bound=Callable[..., Any])
-# All but what assumes more of numbers than that they are numbers: sums keep their order.
-_FLOATS = {"contract", "nnan", "ninf", "nsz", "arcp"}
+# All of LLVM's flags but those that let it change the order of a sum.
+_FASTMATH = {"contract", "nnan", "ninf", "nsz", "arcp"}
+# The folder depends on all sources: numba itself notices a changed function, not its changed constants or callees.
+# Code with checks of indices (`make test-indices`) is never kept.
+_folder = None if numba.config.BOUNDSCHECK else cache_folder(numba.__version__)  # type: ignore[attr-defined]
+numba.config.CACHE_DIR = str(_folder or "")  # type: ignore[attr-defined]
 
 
 def compiled(*signatures: str, inline: bool = False, uncounted: bool = False) -> Callable[[Function], Function]:
-    """Compiles a function over arrays when it is defined, or loads what was compiled before; what it calls comes first.
+    """Compile a function over arrays when it is defined, or load the code that was compiled before.
 
-    Without a signature it becomes part of the functions that call it; with `inline` of their very text, which saves the
-    passing of many arguments. There is no interpreter in it, no lock and no check of any index: callers see to the
-    sizes.
+    Compiled code holds no GIL and checks no index: callers pass arrays of the right sizes.
 
-    With `uncounted` it may make no arrays and take no parts of any, only numbers out of those it is given. Loops that
-    do a little for each block are up to twice as fast then: otherwise who uses an array is counted, atomically, each
-    time.
+    Args:
+        signatures: Of the function, in numba's notation. Without one, the function is compiled into those that call it.
+        inline: Insert its source into those that call it, which saves passing many arguments.
+        uncounted: Compile without reference counts (numba's runtime). The function can then neither create arrays nor
+            slice them. Loops that do little for each block run up to twice as fast.
     """
 
     def decorate(function: Function) -> Function:
-        if not AVAILABLE:
-            return function
         njit: Any = numba.njit
-        options: dict[str, Any] = {"nogil": True, "fastmath": _FLOATS, "error_model": "numpy"}
+        options: dict[str, Any] = {"nogil": True, "fastmath": _FASTMATH, "error_model": "numpy"}
         if uncounted:
             options["_nrt"] = False
         if not signatures:
             return cast("Function", njit(**options, inline="always" if inline else "never")(function))
         # Without a folder every process compiles for itself.
-        with alone(_kept):
-            return cast("Function", njit(list(signatures), cache=_kept is not None, **options)(function))
+        with compile_lock(_folder):
+            return cast("Function", njit(list(signatures), cache=_folder is not None, **options)(function))
 
     return decorate

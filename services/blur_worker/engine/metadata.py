@@ -1,4 +1,4 @@
-"""What a file says beside its pixels: what is kept, and that none of it shows the unblurred picture."""
+"""The metadata of a file: what the result keeps. None of it may show the original: no previews, no embedded images."""
 
 import re
 import struct
@@ -17,9 +17,12 @@ _KEPT_TAGS = frozenset({
 _DROPPED_EXIF_TAGS = frozenset(
     {Base.MakerNote, Base.ExifInteroperabilityOffset, Base.ExifImageWidth, Base.ExifImageHeight}
 )
-_IFDS = {IFD.Exif: _DROPPED_EXIF_TAGS, IFD.GPSInfo: frozenset[int]()}
-_XMP_TAG = 700
+KEPT_IFDS = {IFD.Exif: _DROPPED_EXIF_TAGS, IFD.GPSInfo: frozenset[int]()}
+"""The directories of EXIF that are kept, each with the tags that are not."""
 _EMPTY_EXIF_BYTES = 6 + 8 + 6
+_MIN_ICC_PROFILE_BYTES = 128  # its header
+_ICC_MODES = {b"GRAY": {"L", "LA", "I;16"}, b"RGB ": {"RGB", "RGBA", "YCbCr"}, b"CMYK": {"CMYK"}}
+"""By the colour space that a profile describes (ICC.1, section 7.2.6)."""
 _DAMAGE = (
     OSError,
     SyntaxError,
@@ -31,69 +34,58 @@ _DAMAGE = (
     OverflowError,
     struct.error,
 )
-"""Much EXIF in the wild is damaged; the picture beside it is not."""
-_PICTURES = (b"thumbnail", b"gimage", b"gdepth", b"gcontainer", b"/9j/", b"ivborw0kggo")
-"""In XMP or text, small letters: names of embedded pictures, and how a JPEG or a PNG begins in base64."""
+"""What Pillow raises for damaged EXIF, which is frequent, and says nothing about the pixels."""
+_EMBEDDED_IMAGES = (b"thumbnail", b"gimage", b"gdepth", b"gcontainer", b"/9j/", b"ivborw0kggo")
+"""Signs of an embedded image in XMP or text, in lower case: names of tags, and how JPEG and PNG begin in base64."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Metadata:
-    """What goes from a file into its result."""
+    """What the result keeps of the original's metadata."""
 
     icc_profile: bytes | None = None
     dpi: tuple[float, float] | None = None
+    """Horizontal and vertical resolution."""
     exif: Image.Exif | None = None
-    """Without orientation, thumbnail and maker's note."""
+    """Without orientation, thumbnail and maker note."""
     xmp: bytes | None = None
     comment: bytes | None = None
     """Of a JPEG or a GIF."""
     text: dict[str, str] = field(default_factory=dict)
-    """Of a PNG."""
+    """Of a PNG, by keyword."""
 
 
 def read_metadata(image: Image.Image, *, keep: bool) -> Metadata:
-    """Gives what an opened and loaded file says; without `keep` only its ICC profile and resolution."""
-    icc = image.info.get("icc_profile")
-    icc = icc if isinstance(icc, bytes) and len(icc) >= 128 else None
+    """Return the metadata of an opened and loaded file; without `keep` only the ICC profile and the resolution."""
+    icc_profile = image.info.get("icc_profile")
+    if not isinstance(icc_profile, bytes) or len(icc_profile) < _MIN_ICC_PROFILE_BYTES:
+        icc_profile = None
     dpi = _dpi(image.info.get("dpi"))
     if not keep:
-        return Metadata(icc, dpi)
-    exif = _kept_exif(_exif(image))
+        return Metadata(icc_profile=icc_profile, dpi=dpi)
     comment = image.info.get("comment")
-    comment = comment if isinstance(comment, bytes) and len(comment) <= _MAX_FIELD_BYTES else None
-    text = {name: str(value) for name, value in getattr(image, "text", {}).items() if _is_plain(name, str(value))}
-    return Metadata(icc, dpi, exif, _kept_xmp(image.info.get("xmp")), comment, text)
+    text = {keyword: str(value) for keyword, value in getattr(image, "text", {}).items()}
+    return Metadata(
+        icc_profile=icc_profile,
+        dpi=dpi,
+        exif=_kept_exif(_exif(image)),
+        xmp=_kept_xmp(image.info.get("xmp")),
+        comment=comment if isinstance(comment, bytes) and len(comment) <= _MAX_FIELD_BYTES else None,
+        text={keyword: value for keyword, value in text.items() if _is_plain_text(keyword, value)},
+    )
 
 
 def read_orientation(image: Image.Image) -> int:
-    """EXIF orientation, 1 to 8; 1 where there is none. XMP's is ignored, as by browsers."""
+    """Return the EXIF orientation, 1 to 8; 1 if there is none. XMP's is ignored, as by browsers."""
     value = _exif(image).get(Base.Orientation, 1)
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def exif_for_tiff(exif: Image.Exif | None, xmp: bytes | None, pages: int) -> Image.Exif | None:
-    """EXIF as Pillow's TIFF writer takes it: XMP is a tag, further directories fit into a single page only."""
-    result = Image.Exif()
-    if exif is not None:
-        for tag, value in exif.items():
-            result[tag] = value
-        for ifd in _IFDS if pages == 1 else ():
-            if values := exif.get_ifd(ifd):
-                result.get_ifd(ifd).update(values)
-                result[ifd] = values
-    if xmp:
-        result[_XMP_TAG] = xmp
-    return result if len(result) else None
-
-
-def icc_for(profile: bytes | None, mode: str) -> bytes | None:
-    """The profile, if it speaks of the colours that an image of this mode has."""
-    if profile is None:
+def icc_profile_for(icc_profile: bytes | None, mode: str) -> bytes | None:
+    """Return the profile if it describes the colours of a raster of this mode."""
+    if icc_profile is None:
         return None
-    space = {b"GRAY": {"L", "LA", "I;16"}, b"RGB ": {"RGB", "RGBA", "YCbCr"}, b"CMYK": {"CMYK"}}.get(
-        profile[16:20], set()
-    )
-    return profile if mode in space else None
+    return icc_profile if mode in _ICC_MODES.get(icc_profile[16:20], set()) else None
 
 
 def _exif(image: Image.Image) -> Image.Exif:
@@ -111,10 +103,10 @@ def _kept_exif(exif: Image.Exif) -> Image.Exif | None:
     kept = Image.Exif()
     try:
         for tag, value in exif.items():
-            if tag in _KEPT_TAGS and _is_small(value):
+            if tag in _KEPT_TAGS and _is_short(value):
                 kept[tag] = value
-        for ifd, dropped in _IFDS.items():
-            values = {tag: value for tag, value in exif.get_ifd(ifd).items() if tag not in dropped and _is_small(value)}
+        for ifd, dropped in KEPT_IFDS.items():
+            values = {tag: value for tag, value in exif.get_ifd(ifd).items() if tag not in dropped and _is_short(value)}
             if values:
                 kept.get_ifd(ifd).update(values)
         return kept if len(kept.tobytes()) > _EMPTY_EXIF_BYTES else None
@@ -122,20 +114,20 @@ def _kept_exif(exif: Image.Exif) -> Image.Exif | None:
         return None
 
 
-def _is_small(value: Any) -> bool:
+def _is_short(value: Any) -> bool:
     return not isinstance(value, bytes | str | tuple) or len(value) <= _MAX_FIELD_BYTES
 
 
 def _kept_xmp(xmp: object) -> bytes | None:
-    if not isinstance(xmp, bytes) or any(sign in xmp.lower() for sign in _PICTURES):
+    if not isinstance(xmp, bytes) or any(sign in xmp.lower() for sign in _EMBEDDED_IMAGES):
         return None
     return re.sub(rb'(tiff:Orientation(?:\s*=\s*["\']|>))\d', rb"\g<1>1", xmp)
 
 
-def _is_plain(name: str, value: str) -> bool:
-    if name.lower().startswith(("raw profile", "xml:", "exif")):
+def _is_plain_text(keyword: str, value: str) -> bool:
+    if keyword.lower().startswith(("raw profile", "xml:", "exif")):
         return False
-    return len(value) <= _MAX_FIELD_BYTES and not any(sign.decode() in value.lower() for sign in _PICTURES)
+    return len(value) <= _MAX_FIELD_BYTES and not any(sign.decode() in value.lower() for sign in _EMBEDDED_IMAGES)
 
 
 def _dpi(value: object) -> tuple[float, float] | None:

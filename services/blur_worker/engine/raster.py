@@ -1,4 +1,4 @@
-"""Pixels as the engine works on them."""
+"""Pixels in memory, as the engine works on them."""
 
 from dataclasses import dataclass, replace
 
@@ -7,49 +7,66 @@ from numpy.typing import NDArray
 from PIL import Image
 
 Samples = NDArray[np.unsignedinteger]
-"""Of 8 or 16 bits; (height, width, channels) unless said otherwise."""
+"""uint8 or uint16; shape (height, width, channels) unless stated otherwise."""
+Size = tuple[int, int]
+"""Width and height in pixels."""
+Box = tuple[int, int, int, int]
+"""Left, top, right and bottom in pixels; right and bottom are exclusive."""
 
 
 @dataclass(frozen=True)
 class Raster:
-    """A whole image or a part of one, upright."""
+    """The pixels of an image as displayed, or of a part of it."""
 
     mode: str
-    """L, LA, RGB, RGBA, CMYK or, from a JPEG for a JPEG, YCbCr."""
+    """The channels, by Pillow's names: L, LA, RGB, RGBA, CMYK, or YCbCr (only of a JPEG that stays a JPEG)."""
     samples: Samples
-    """(height, width, channels); 8 or 16 bits."""
+    """Shape (height, width, channels); colours are not premultiplied by alpha."""
+
+    @classmethod
+    def from_pillow(cls, image: Image.Image) -> "Raster":
+        """Take over a Pillow image in one of the modes above, or in I;16 (as L of 16 bits)."""
+        samples: Samples = np.asarray(image)
+        mode = "L" if image.mode == "I;16" else image.mode
+        return cls(mode, samples if samples.ndim == 3 else samples[:, :, np.newaxis])
+
+    def to_pillow(self) -> Image.Image:
+        """Return a Pillow image; of 16-bit rasters only those of mode L have one."""
+        assert not self.is_16_bit or self.mode == "L"
+        mode = "I;16" if self.is_16_bit else self.mode
+        return Image.frombuffer(mode, self.size, np.ascontiguousarray(self.samples), "raw", mode, 0, 1)
 
     @property
-    def size(self) -> tuple[int, int]:
+    def size(self) -> Size:
         """Width and height in pixels."""
         return self.samples.shape[1], self.samples.shape[0]
 
     @property
     def has_alpha(self) -> bool:
-        """Whether the last channel tells how opaque a pixel is; colours are not multiplied by it."""
+        """Whether the last channel is alpha."""
         return self.mode.endswith("A")
 
     @property
-    def top(self) -> int:
-        """The largest sample: 255 or 65535."""
+    def max_value(self) -> int:
+        """The largest value of a sample: 255 or 65535."""
         return int(np.iinfo(self.samples.dtype).max)
 
     @property
-    def is_deep(self) -> bool:
-        """Whether samples have 16 bits."""
+    def is_16_bit(self) -> bool:
+        """Whether samples have 16 bits instead of 8."""
         return self.samples.dtype == np.uint16
 
     def with_samples(self, samples: Samples) -> "Raster":
-        """Other pixels of the same kind."""
+        """Return a raster of the same mode with other samples."""
         return replace(self, samples=samples)
 
-    def cut(self, area: tuple[int, int, int, int]) -> "Raster":
-        """The part from left, top to before right, bottom; shares its memory."""
-        left, top, right, bottom = area
+    def crop(self, box: Box) -> "Raster":
+        """Return a part of the raster; it shares the memory."""
+        left, top, right, bottom = box
         return self.with_samples(self.samples[top:bottom, left:right])
 
-    def turned(self, orientation: int) -> "Raster":
-        """Upright, from how EXIF says that it is stored: 1 to 8."""
+    def oriented(self, orientation: int) -> "Raster":
+        """Return the raster as displayed, given the EXIF orientation (1 to 8) under which it is stored."""
         samples = self.samples
         if orientation >= 5:
             samples = samples.transpose(1, 0, 2)
@@ -59,19 +76,6 @@ class Raster:
             samples = samples[::-1]
         return self.with_samples(samples)
 
-    def narrowed(self) -> "Raster":
-        """With 8 bits a sample: the upper ones."""
-        return self.with_samples((self.samples >> 8).astype(np.uint8)) if self.is_deep else self
-
-    def to_image(self) -> Image.Image:
-        """As Pillow's image; Pillow has 16 bits only for a single channel."""
-        mode = "I;16" if self.is_deep else self.mode
-        assert not self.is_deep or self.mode == "L"
-        return Image.frombuffer(mode, self.size, np.ascontiguousarray(self.samples), "raw", mode, 0, 1)
-
-
-def raster_of(image: Image.Image) -> Raster:
-    """From Pillow's image in one of the modes of `Raster`, or I;16."""
-    samples: Samples = np.asarray(image)
-    mode = "L" if image.mode == "I;16" else image.mode
-    return Raster(mode, samples if samples.ndim == 3 else samples[:, :, np.newaxis])
+    def to_8_bit(self) -> "Raster":
+        """Return the raster with the upper 8 bits of each sample."""
+        return self.with_samples((self.samples >> 8).astype(np.uint8)) if self.is_16_bit else self

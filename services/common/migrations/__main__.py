@@ -1,9 +1,10 @@
 """`python -m services.common.migrations`: bring the database to the revision that this version needs."""
 
-from services.common import log, migrations
+from services.common import migrations
 from services.common.db.engine import Database
-from services.common.settings import CommonSettings
-from services.common.startup import run
+from services.common.infra import log
+from services.common.infra.settings import CommonSettings
+from services.common.infra.startup import run
 
 
 def main() -> None:

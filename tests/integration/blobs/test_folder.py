@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from services.common.blobs import BlobStore, MissingBlob
-from services.common.errors import Unavailable
+from services.common.domain.errors import Unavailable
+from services.common.infra.blobs import BlobStore, MissingBlob
 
 KEY = "orders/x/result/000001"
 

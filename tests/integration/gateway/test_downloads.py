@@ -1,4 +1,4 @@
-"""Results and archives, whole and in parts, by order or by a letter's token."""
+"""Results and archives, whole and in parts, by order or by an e-mail's token."""
 
 import hashlib
 import io
@@ -12,11 +12,11 @@ import pytest
 from imageblur.v1 import blur_service_pb2 as pb
 from sqlalchemy import update
 
-from services.common.blobs import BlobStore
 from services.common.db.engine import Database
 from services.common.db.models import Image, Order
-from services.common.orders import result_key
-from services.common.tokens import Tokens
+from services.common.domain.orders import result_key
+from services.common.infra.blobs import BlobStore
+from services.common.infra.tokens import Tokens
 from tests.integration.gateway.conftest import SECRET, Gateway
 from tests.integration.gateway.test_orders import fields, order, refused
 
@@ -91,7 +91,7 @@ def test_a_part_of_an_image(gateway: Gateway, done: Done) -> None:
     assert rest == RESULTS[1][-1:]
 
 
-def test_a_letters_token_gives_the_archive_for_as_long_as_there_is_one(
+def test_a_emails_token_gives_the_archive_for_as_long_as_there_is_one(
     gateway: Gateway, done: Done, database: Database
 ) -> None:
     for _ in range(2):

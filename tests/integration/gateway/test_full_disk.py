@@ -12,9 +12,9 @@ import pytest
 from imageblur.v1 import blur_service_pb2 as pb
 
 from services.common import migrations
-from services.common.blobs import BlobStore
-from services.common.broker import Broker
 from services.common.db.engine import Database
+from services.common.infra.blobs import BlobStore
+from services.common.infra.broker import Broker
 from services.gateway.settings import MIB, GatewaySettings
 from services.scheduler import sweep
 from services.scheduler.sweep import Sweep

@@ -13,15 +13,15 @@ from imageblur.v1 import subscription_service_pb2
 from redis import asyncio as aioredis
 from sqlalchemy import func, select
 
-from services.common.db import api_keys
-from services.common.db.audit import Deed
+from services.common.db.access import api_keys
+from services.common.db.access.audit import AuditContext
 from services.common.db.engine import Database
 from services.common.db.models import Order
-from services.common.errors import Busy
-from services.common.keys import Role
-from services.gateway import key_ring
-from services.gateway.callers import Call, Caller
-from services.gateway.rate_limits import Rate, RateLimits
+from services.common.domain.api_keys import Role
+from services.common.domain.errors import Busy
+from services.gateway.rpc import key_cache
+from services.gateway.rpc.callers import Caller, CurrentCall
+from services.gateway.rpc.rate_limits import Rate, RateLimits
 from services.gateway.settings import GatewaySettings
 from tests.integration.gateway.conftest import Gateway, running
 from tests.integration.gateway.test_keys import bearer, known, reason
@@ -63,7 +63,7 @@ def test_two_gateways_count_together_and_say_when_to_come_again(
     files = one.files()
     for gateway in (two, one, two, one):
         error = refused(grpc.StatusCode.RESOURCE_EXHAUSTED, gateway.blur.BlurOrder, ORDER)
-        assert reason(error) == "RATE_LIMITED"
+        assert reason(error) == "RATE_LIMIT_EXCEEDED"
         assert 0 < retry_seconds(error) <= 20
     with database.read() as session:
         assert session.scalar(select(func.count()).select_from(Order)) == 3
@@ -79,17 +79,19 @@ def test_a_refused_order_leaves_nothing(
 
 
 def test_keys_are_counted_apart(limited: GatewaySettings, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(key_ring, "REFRESH_SECONDS", 0.05)
+    monkeypatch.setattr(key_cache, "REFRESH_SECONDS", 0.05)
     with running(limited.model_copy(update={"require_keys": True})) as gateway:
         for _ in range(2):
             with database.write() as session:
-                key = api_keys.create(session, Deed("test", "Test"), name="", role=Role.CLIENT, seconds=None).key
+                key = api_keys.create(
+                    session, AuditContext("test", "Test"), name="", role=Role.CLIENT, seconds=None
+                ).key
             known(gateway, key)
             for _ in range(3):
                 gateway.blur.BlurOrder(ORDER, metadata=bearer(key))
             with pytest.raises(grpc.RpcError) as caught:
                 gateway.blur.BlurOrder(ORDER, metadata=bearer(key))
-            assert reason(caught.value) == "RATE_LIMITED"
+            assert reason(caught.value) == "RATE_LIMIT_EXCEEDED"
 
 
 def test_subscriptions_are_counted_whatever_the_address(gateways: tuple[Gateway, Gateway]) -> None:
@@ -140,4 +142,4 @@ def test_callers_without_a_key_are_counted_by_host() -> None:
         ("ipv6:%5B2001:db8::1%5D:50000", "ipv6:%5B2001:db8::1%5D"),
         ("unix:", "unix"),
     ):
-        assert Call(anonymous, peer).counted_as == counted
+        assert CurrentCall(anonymous, peer, "BlurOrder").rate_limit_key == counted

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from services.common.blobs import BlobStore
+from services.common.infra.blobs import BlobStore
 from tests.support.s3 import S3Server
 
 

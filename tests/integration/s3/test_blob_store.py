@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from services.common.blobs import CHUNK, BlobStore, MissingBlob
-from services.common.errors import Unavailable
+from services.common.domain.errors import Unavailable
+from services.common.infra.blobs import CHUNK, BlobStore, MissingBlob
 from tests.support.s3 import SECRET, S3Server
 
 LARGE = 13

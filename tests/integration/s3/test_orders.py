@@ -19,12 +19,12 @@ from services.blur_worker.child import ChildLimits
 from services.blur_worker.children import Children
 from services.blur_worker.scratch import Scratch
 from services.blur_worker.use_cases import BlurImage, RenewLeases
-from services.common.blobs import BlobStore, MissingBlob
-from services.common.broker import Broker
 from services.common.db.engine import Database
 from services.common.db.models import Image, UnownedBlobs
-from services.common.leases import Leases
-from services.common.orders import source_key
+from services.common.domain.orders import source_key
+from services.common.infra.blobs import BlobStore, MissingBlob
+from services.common.infra.broker import Broker
+from services.common.infra.leases import Leases
 from services.gateway.settings import GatewaySettings
 from tests.integration.gateway.conftest import SECRET, Gateway, running
 from tests.support.blob_keys import blob_keys

@@ -11,10 +11,10 @@ from services.blur_worker.children import Children
 from services.blur_worker.scratch import Scratch
 from services.blur_worker.settings import BlurWorkerSettings
 from services.blur_worker.use_cases import RenewLeases
-from services.common.broker import Broker
 from services.common.db.engine import Database
-from services.common.errors import Unavailable
-from services.common.leases import Leases
+from services.common.domain.errors import Unavailable
+from services.common.infra.broker import Broker
+from services.common.infra.leases import Leases
 
 
 def test_a_worker_whose_children_start_slowly_keeps_its_leases(

@@ -19,18 +19,20 @@ from services.blur_worker.child import ChildLimits, Facts
 from services.blur_worker.children import ChildCrashed, Children
 from services.blur_worker.scratch import Scratch
 from services.blur_worker.use_cases import BlurImage, RenewLeases
-from services.common.blobs import BlobStore, MissingBlob
-from services.common.broker import Broker
-from services.common.db import orders, second_chances
 from services.common.db.clock import now
 from services.common.db.engine import Database
 from services.common.db.models import Image, UnownedBlobs
-from services.common.db.orders import NewImage, NewOrder
-from services.common.errors import Unavailable
-from services.common.leases import Leases
-from services.common.messages import BLUR_QUEUE, MAIL_QUEUE
-from services.common.orders import MAX_ATTEMPTS, MAX_CRASHES, result_key, source_key
-from services.common.spec import BlurSpec
+from services.common.db.orders import orders
+from services.common.db.orders.orders import NewImage, NewOrder
+from services.common.db.queues import retries
+from services.common.domain.errors import Unavailable
+from services.common.domain.orders import result_key, source_key
+from services.common.domain.retries import MAX_ATTEMPTS, MAX_CRASHES
+from services.common.domain.spec import BlurSpec
+from services.common.infra.blobs import BlobStore, MissingBlob
+from services.common.infra.broker import Broker
+from services.common.infra.leases import Leases
+from services.common.infra.messages import BLUR_QUEUE, MAIL_QUEUE
 
 Begun = Callable[[], None]
 
@@ -65,8 +67,19 @@ def jpeg(width: int = 40, height: int = 30) -> bytes:
 
 
 def place(database: Database, blobs: BlobStore, *files: bytes, notify: bool = False) -> tuple[UUID, list[UUID]]:
-    order = NewOrder(uuid4(), "test", "a@example.org", "en", BlurSpec().to_json(), notify, retention=3600)
-    images = [NewImage(uuid4(), n, f"{n}.jpg", None, len(data)) for n, data in enumerate(files, 1)]
+    order = NewOrder(
+        id=uuid4(),
+        principal="test",
+        email="a@example.org",
+        locale="en",
+        spec=BlurSpec().to_json(),
+        notify=notify,
+        retention=3600,
+    )
+    images = [
+        NewImage(id=uuid4(), position=n, filename=f"{n}.jpg", spec=None, size=len(data))
+        for n, data in enumerate(files, 1)
+    ]
     for n, data in enumerate(files, 1):
         blobs.put(source_key(order.id, n), data)
     with database.write() as session:
@@ -105,7 +118,7 @@ def test_a_turn_goes_on_with_the_order_while_no_other_waits(
     assert image(database, ids[2]).attempts == 1
     assert not queues.subjects(BLUR_QUEUE)
     with database.read() as session:
-        assert orders.snapshot(session, order_id).order.state == "PARTIALLY_FAILED"
+        assert orders.get_snapshot(session, order_id).order.state == "PARTIALLY_FAILED"
     _, ids = place(database, blobs, jpeg(), jpeg())
     place(database, blobs, jpeg())
     blur(ids[0])
@@ -218,7 +231,7 @@ def test_an_image_that_was_given_up_keeps_its_original_and_can_be_tried_again(
     assert blobs.get(source_key(order_id, 1)), "an operator may have it tried again"
     monkeypatch.undo()
     with database.write() as session:
-        second_chances.retry_image(session, image_id)
+        retries.retry_image(session, image_id)
     enqueue_again(database)
     blur(image_id)
     row = image(database, image_id)
@@ -284,8 +297,8 @@ def test_a_result_for_an_order_that_is_gone_is_removed(
     assert folder
     assert not folder.exists()
     with database.read() as session:
-        # To be removed once more, when nobody can be at work on it any longer.
-        assert session.query(UnownedBlobs).one().heartbeat_at < -1
+        # To be removed again when no worker can be left that has its image.
+        assert session.query(UnownedBlobs).one().state == "REMOVED"
 
 
 def test_a_store_that_is_not_mounted_is_not_taken_for_an_empty_one(blobs: BlobStore, tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ from PIL import Image
 
 from services.blur_worker.child import ChildLimits, Facts, Task
 from services.blur_worker.children import ChildCrashed, Children
-from services.common.errors import ImageError, Reason, Unavailable
-from services.common.spec import BlurSpec, Format
+from services.common.domain.errors import ImageError, Reason, Unavailable
+from services.common.domain.spec import BlurSpec, Format
 from tests.support.waiting import eventually
 
 

@@ -10,9 +10,9 @@ import pytest
 import redis
 from dramatiq.errors import ConnectionClosed
 
-from services.common import broker
-from services.common.broker import Broker
-from services.common.messages import BLUR_QUEUE, blur_image
+from services.common.infra import broker
+from services.common.infra.broker import Broker
+from services.common.infra.messages import BLUR_QUEUE, blur_image
 from tests.support.valkey import ValkeyServer
 from tests.support.waiting import eventually
 

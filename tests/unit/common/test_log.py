@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from services.common import log
+from services.common.infra import log
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from services.common.errors import ConfigurationError
+from services.common.domain.errors import ConfigurationError
 from services.gateway.settings import GatewaySettings
 
 

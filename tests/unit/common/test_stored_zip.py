@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from services.common.errors import Unavailable
-from services.common.stored_zip import Checksums, Entry, StoredZip
+from services.common.archive.stored_zip import Checksums, Entry, StoredZip
+from services.common.domain.errors import Unavailable
 
 TIME = datetime(2026, 11, 24, 11, 20, 42, tzinfo=UTC)
 FILES = {"blur_a.jpg": b"first" * 100, "blur_пёс.png": b"", "blur_b.jpg": bytes(range(256))}

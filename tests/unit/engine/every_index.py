@@ -9,23 +9,15 @@ import random
 import sys
 
 import numba
-from PIL import Image
 
 from services.blur_worker.engine import Limits
 from services.blur_worker.engine.jpeg.splice import blur_regions
 from services.blur_worker.engine.jpeg.whole import blur_whole
-from services.common.errors import ImageError
-from services.common.spec import BlurSpec, Gaussian, Solid
+from services.common.domain.errors import ImageError
+from services.common.domain.spec import BlurSpec, Gaussian, Solid
+from tests.support.images import encode, oriented, photo
 from tests.unit.engine.progressive_maker import make_progressive, simple
-from tests.unit.engine.samples import LEFT_HALF, encode, photo
-
-
-def turned_by(orientation: int) -> Image.Exif:
-    """EXIF that says so."""
-    exif = Image.Exif()
-    exif[0x112] = orientation
-    return exif
-
+from tests.unit.engine.running import LEFT_HALF
 
 SEEDS = [
     encode(photo(61, 43), "JPEG", subsampling="4:2:0", quality=85),
@@ -36,7 +28,7 @@ SEEDS = [
     encode(photo(200, 40).convert("L"), "JPEG", progressive=True, quality=97),
     *(
         encode(photo(64, 48), "JPEG", progressive=progressive, exif=exif)
-        for progressive, exif in ((False, turned_by(6)), (True, turned_by(3)), (True, turned_by(8)))
+        for progressive, exif in ((False, oriented(6)), (True, oriented(3)), (True, oriented(8)))
     ),
     make_progressive(encode(photo(64, 48), "JPEG"), simple(3), length=13),
 ]

@@ -1,4 +1,4 @@
-"""PNG files of every kind, made by the letter of the specification and without haste."""
+"""Make PNG files with any filters, interlaced or not: a direct implementation of the specification."""
 
 import struct
 import zlib
@@ -17,7 +17,7 @@ def chunk(name: bytes, content: bytes) -> bytes:
 
 
 def make_png(samples: Samples, filters: Sequence[int], *, interlaced: bool = False, pieces: int = 1) -> bytes:
-    """Filters are taken in turn, row by row; the pixels come in so many IDAT chunks."""
+    """Return a PNG file whose rows use these filter types in turn, in so many IDAT chunks."""
     height, width, channels = samples.shape
     header = struct.pack(
         ">IIBBBBB", width, height, 8 * samples.itemsize, COLOR_TYPES[channels], 0, 0, 1 if interlaced else 0
@@ -38,8 +38,8 @@ def filtered(samples: Samples, filters: Sequence[int]) -> bytes:
         number = filters[index % len(filters)]
         left = np.concatenate([np.zeros(step, int), row[:-step]])
         corner = np.concatenate([np.zeros(step, int), above[:-step]])
-        far = [abs(left + above - corner - each) for each in (left, above, corner)]
-        paeth = np.choose(np.argmin(far, axis=0), [left, above, corner])
+        distances = [abs(left + above - corner - each) for each in (left, above, corner)]
+        paeth = np.choose(np.argmin(distances, axis=0), [left, above, corner])
         predicted = [0 * row, left, above, (left + above) // 2, paeth][number]
         out += bytes([number]) + ((row - predicted) % 256).astype(np.uint8).tobytes()
         above = row

@@ -1,4 +1,4 @@
-"""What is right, in float64 and without haste: the Gaussian, and how far something is from it."""
+"""References in float64: effects computed in the most direct way, and measures of the distance to them."""
 
 import math
 
@@ -9,7 +9,7 @@ Exact = NDArray[np.float64]
 
 
 def gaussian(samples: Exact, sigma: float) -> Exact:
-    """The Gaussian of (height, width, channels), summed tap by tap over borders that are mirrored for ever."""
+    """The Gaussian of (height, width, channels), edges mirrored for ever, as a product with a matrix for each axis."""
     reach = math.ceil(7 * sigma)
     positions = np.arange(-reach, reach + 1)
     with np.errstate(over="ignore"):
@@ -23,8 +23,8 @@ def gaussian(samples: Exact, sigma: float) -> Exact:
     return samples
 
 
-def gaussian_under_alpha(samples: Exact, sigma: float, top: int = 255) -> Exact:
-    """The same of colours that count as much as they are opaque; the last channel is alpha."""
+def gaussian_premultiplied(samples: Exact, sigma: float, top: int = 255) -> Exact:
+    """The Gaussian of premultiplied colours, not premultiplied again; the last channel is alpha."""
     alpha = samples[..., -1:]
     weighed = gaussian(np.concatenate([samples[..., :-1] * alpha, alpha], axis=2), sigma)
     seen = np.rint(weighed[..., -1:]).clip(0, top) > 0
@@ -33,6 +33,7 @@ def gaussian_under_alpha(samples: Exact, sigma: float, top: int = 255) -> Exact:
 
 
 def pixelated(samples: Exact, cell: int) -> Exact:
+    """Each cell of cell × cell pixels, from the top left, replaced by its mean."""
     result = np.empty_like(samples)
     for top in range(0, samples.shape[0], cell):
         for left in range(0, samples.shape[1], cell):
@@ -42,13 +43,13 @@ def pixelated(samples: Exact, cell: int) -> Exact:
 
 
 def psnr(got: Exact, expected: Exact, top: float = 255) -> float:
-    """Peak signal to noise in dB; 99 if there is no noise."""
+    """Peak signal-to-noise ratio in dB; 99 if both are equal."""
     error = float(np.mean((got - expected) ** 2))
     return 99.0 if error == 0 else 10 * math.log10(top**2 / error)
 
 
 def ssim(got: Exact, expected: Exact, top: float = 255) -> float:
-    """Structural similarity over windows of 7 × 7. Source: Wang et al., Image quality assessment, 2004."""
+    """Structural similarity over windows of 7 × 7 pixels. Source: Wang et al., Image quality assessment, 2004."""
     window = min(7, *got.shape[:2])
 
     def mean(values: Exact) -> Exact:

@@ -3,25 +3,20 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from services.common.spec import Effect, Gaussian, Pixelate, Region, Solid
-from tests.unit.engine.samples import MIDDLE, encode, opened, photo, photo_16, psnr, run, run_on, samples, whole_photo
+from services.common.domain.spec import Effect, Gaussian, Pixelate, Region, Solid
+from tests.support.images import encode, opened, photo, photo_16, samples, whole_photo
+from tests.unit.engine.reference import gaussian, psnr
+from tests.unit.engine.running import MIDDLE, run, run_on
 
 
-def reference(plane: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
-    """The Gaussian in float64, summed tap by tap over mirrored borders."""
-    reach = int(np.ceil(6 * sigma))
-    taps = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
-    taps /= taps.sum()
-    for _ in range(2):
-        padded = np.pad(plane, ((reach, reach), (0, 0)), mode="symmetric")
-        plane = sum(tap * padded[index : index + len(plane)] for index, tap in enumerate(taps)).T
-    return plane
+def gaussian_of_grey(image: Image.Image, sigma: float) -> NDArray[np.float64]:
+    return gaussian(samples(image)[:, :, np.newaxis], sigma)[:, :, 0]
 
 
 @pytest.mark.parametrize("sigma", [0.8, 2, 4, 5, 11.9, 12, 40])
 def test_gaussian_is_near_the_exact_one(sigma: float) -> None:
     image = whole_photo()
-    expected = np.stack([reference(samples(band), sigma) for band in image.split()], axis=2)
+    expected = gaussian(samples(image), sigma)
     got = samples(run_on(image, Gaussian(sigma)))
     assert psnr(got, expected) >= 45
     assert np.abs(got - expected).max() <= 6
@@ -31,7 +26,7 @@ def test_gaussian_is_near_the_exact_one(sigma: float) -> None:
 def test_edges_are_mirrored_even_when_sigma_exceeds_the_image(sigma: float) -> None:
     image = photo(60, 40).convert("L")
     got = samples(run_on(image, Gaussian(sigma)))
-    expected = reference(samples(image), sigma)
+    expected = gaussian_of_grey(image, sigma)
     for border in (np.s_[0], np.s_[-1], np.s_[:, 0], np.s_[:, -1]):
         assert np.abs(got[border] - expected[border]).max() <= 3
 
@@ -40,7 +35,7 @@ def test_sixteen_bit_gaussian_is_exact_to_a_level() -> None:
     image = photo_16()
     result = run_on(image, Gaussian(4))
     assert result.mode == "I;16"
-    assert np.abs(samples(result) - reference(samples(image), 4)).max() <= 1
+    assert np.abs(samples(result) - gaussian_of_grey(image, 4)).max() <= 1
 
 
 def test_relative_sigma_refers_to_the_shorter_side() -> None:
@@ -94,16 +89,16 @@ def test_huge_cells_do_not_overflow() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "ink"),
+    ("mode", "fill"),
     [("RGB", (255, 136, 0)), ("RGBA", (255, 136, 0, 255)), ("L", 156), ("LA", (156, 255)), ("CMYK", (0, 119, 255, 0))],
 )
-def test_solid_is_flat_and_opaque(mode: str, ink: int | tuple[int, ...]) -> None:
+def test_solid_is_flat_and_opaque(mode: str, fill: int | tuple[int, ...]) -> None:
     image = photo().convert(mode)
     if "A" in mode:
         image.putalpha(Image.linear_gradient("L").resize(image.size))
     result = run_on(image, Solid("#ff8800"))
     assert result.mode == mode
-    assert result.getcolors() == [(96 * 64, ink)]
+    assert result.getcolors() == [(96 * 64, fill)]
 
 
 def test_solid_in_a_jpeg_has_its_colour() -> None:

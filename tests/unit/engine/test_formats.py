@@ -3,21 +3,10 @@ import pytest
 from PIL import Image, ImageCms, JpegImagePlugin
 from PIL.TiffImagePlugin import PREDICTOR
 
-from services.common.spec import Format, Gaussian, Region, Solid
-from tests.unit.engine.samples import (
-    FORMATS,
-    LEFT_HALF,
-    encode,
-    moving,
-    opened,
-    photo,
-    photo_16,
-    psnr,
-    run,
-    run_on,
-    samples,
-    whole_photo,
-)
+from services.common.domain.spec import Format, Gaussian, Region, Solid
+from tests.support.images import encode, frames, opened, photo, photo_16, samples, whole_photo, with_alpha
+from tests.unit.engine.reference import psnr
+from tests.unit.engine.running import FORMATS, LEFT_HALF, run, run_on
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
@@ -46,7 +35,7 @@ def test_every_format_becomes_every_other(source: Format, target: Format) -> Non
 
 
 @pytest.mark.parametrize("target", [Format.JPEG, Format.BMP])
-def test_alpha_goes_onto_white_where_there_is_none(target: Format) -> None:
+def test_alpha_is_blended_with_white_for_formats_without(target: Format) -> None:
     image = Image.new("LA", (20, 20), (0, 0))
     result = opened(run(encode(image, "PNG"), output_format=target).data)
     if target is Format.BMP:
@@ -68,7 +57,7 @@ def test_alpha_is_kept(format_: Format) -> None:
 
 
 @pytest.mark.parametrize("format_", [Format.PNG, Format.TIFF])
-def test_sixteen_bits_stay(format_: Format) -> None:
+def test_sixteen_bits_are_kept(format_: Format) -> None:
     result = opened(run(encode(photo_16(), format_.value)).data)
     assert result.mode == "I;16"
     assert len(np.unique(samples(result))) > 1000
@@ -94,7 +83,7 @@ def test_transparent_sixteen_bit_grey_looks_the_same() -> None:
 
 
 @pytest.mark.parametrize("format_", ["JPEG", "TIFF"])
-def test_cmyk_stays(format_: str) -> None:
+def test_cmyk_is_kept(format_: str) -> None:
     image = photo().convert("CMYK")
     result = opened(run(encode(image, format_, quality=95) if format_ == "JPEG" else encode(image, format_)).data)
     assert result.mode == "CMYK"
@@ -136,7 +125,7 @@ def test_a_jpeg_that_stores_rgb() -> None:
     assert psnr(samples(image), samples(run_on(photo()))) > 38
 
 
-def test_quality_counts() -> None:
+def test_quality_changes_the_size() -> None:
     data = encode(photo(), "PNG")
     for target in (Format.JPEG, Format.WEBP, Format.AVIF):
         low, high = (len(run(data, Gaussian(0.5), output_format=target, quality=q).data) for q in (20, 95))
@@ -144,10 +133,9 @@ def test_quality_counts() -> None:
 
 
 def test_lossless_webp_stays_lossless() -> None:
-    image = photo().convert("RGBA")
-    image.putalpha(Image.radial_gradient("L").resize(image.size))
+    image = with_alpha(photo())
     image.paste((10, 200, 30, 0), (70, 10, 90, 60))
-    for options in ({}, {"icc_profile": SRGB}, {"save_all": True, "append_images": moving(3, "RGBA"), "duration": 50}):
+    for options in ({}, {"icc_profile": SRGB}, {"save_all": True, "append_images": frames(3, "RGBA"), "duration": 50}):
         data = encode(image, "WEBP", lossless=True, exact=True, **options)
         result = opened(run(data, Gaussian(4), LEFT_HALF).data)
         assert (samples(result)[:, 48:] == samples(opened(data))[:, 48:]).all()
@@ -164,7 +152,7 @@ def test_tiff_compressions(compression: str) -> None:
 
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "CMYK", "I;16"])
 @pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate"])
-def test_a_packed_tiff_holds_differences_of_every_kind_of_pixel(mode: str, compression: str) -> None:
+def test_a_compressed_tiff_uses_the_predictor_in_every_mode(mode: str, compression: str) -> None:
     image = photo_16() if mode == "I;16" else photo().convert(mode)
     result = opened(run(encode(image, "TIFF", compression=compression), Gaussian(2), LEFT_HALF).data)
     assert (result.mode, result.info["compression"], result.tag_v2[PREDICTOR]) == (mode, compression, 2)
@@ -172,7 +160,7 @@ def test_a_packed_tiff_holds_differences_of_every_kind_of_pixel(mode: str, compr
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
-def test_a_packed_tiff_is_smaller_than_pillows(mode: str) -> None:
+def test_a_compressed_tiff_is_smaller_than_pillows(mode: str) -> None:
     for compression in ("tiff_lzw", "tiff_adobe_deflate"):
         result = run(encode(whole_photo().convert(mode), "TIFF", compression=compression), Gaussian(5))
         again = encode(Image.fromarray(np.asarray(opened(result.data))), "TIFF", compression=compression)

@@ -1,23 +1,19 @@
-"""Effects against what is right: every size, sigma, kind of pixels and implementation, before any encoding."""
-
-from collections.abc import Callable
+"""Effects against references in float64: every size, sigma, mode and depth, before any encoding."""
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from services.blur_worker.engine.gaussian import blur, compiled, plain, scheme_of
-from services.blur_worker.engine.raster import Samples
-from services.blur_worker.engine.regions import mask_of
-from services.common.spec import BlurSpec, Effect, Gaussian, Pixelate, Region, Solid
+from services.blur_worker.engine.effects.gaussian import blur
+from services.blur_worker.engine.regions import region_mask
+from services.common.domain.spec import BlurSpec, Effect, Gaussian, Pixelate, Region, Solid
+from tests.support.images import encode, opened, photo, samples, whole_photo
 from tests.unit.engine import reference
-from tests.unit.engine.samples import encode, opened, photo, run, samples, whole_photo
+from tests.unit.engine.running import run
 
 SIZES = [(1, 1), (1, 9), (13, 1), (2, 3), (7, 5), (16, 16), (33, 17), (64, 48), (101, 67)]
 SIGMAS = [0.3, 1, 2, 3.3, 4.9, 5, 7.7, 9.9, 10, 19.9, 20, 41, 100, 333]
-BOTH = pytest.mark.parametrize("implementation", [compiled.blur, plain.blur], ids=["compiled", "plain"])
-Implementation = Callable[..., Samples]
 
 
 def error_of(got: NDArray[np.unsignedinteger], expected: NDArray[np.float64]) -> tuple[float, float]:
@@ -26,12 +22,11 @@ def error_of(got: NDArray[np.unsignedinteger], expected: NDArray[np.float64]) ->
     return reference.psnr(exact, expected), float(np.abs(exact - expected).max())
 
 
-@BOTH
 @pytest.mark.parametrize("size", SIZES, ids=str)
-def test_a_photograph_of_any_size_at_any_sigma(size: tuple[int, int], implementation: Implementation) -> None:
+def test_a_photograph_of_any_size_at_any_sigma(size: tuple[int, int]) -> None:
     pixels = np.asarray(photo(*size))
     for sigma in SIGMAS:
-        got = implementation(pixels, scheme_of(sigma, 1), alpha=False)
+        got = blur(pixels, sigma, alpha=False)
         quality, worst = error_of(got, reference.gaussian(pixels.astype(np.float64), sigma))
         assert quality >= 48, sigma
         assert worst <= 1.5, sigma
@@ -74,31 +69,29 @@ def text() -> Image.Image:
     return image
 
 
-WORST = [noise(), black_and_white_noise(), zone_plate(), *map(checkerboard, (1, 2, 3, 4, 5, 8, 16, 20)), text()]
+PATTERNS = [noise(), black_and_white_noise(), zone_plate(), *map(checkerboard, (1, 2, 3, 4, 5, 8, 16, 20)), text()]
 NAMES = ["noise", "two-levels", "zone-plate", *(f"cells-of-{cell}" for cell in (1, 2, 3, 4, 5, 8, 16, 20)), "text"]
 
 
-@BOTH
-@pytest.mark.parametrize("image", WORST, ids=NAMES)
-def test_the_worst_that_can_come(image: Image.Image, implementation: Implementation) -> None:
+@pytest.mark.parametrize("image", PATTERNS, ids=NAMES)
+def test_the_hardest_patterns(image: Image.Image) -> None:
     pixels = np.asarray(image)[:, :, np.newaxis]
     for sigma in (2, 4.9, 5, 7, 9.9, 10, 14, 20, 40, 80):
-        got = implementation(pixels, scheme_of(sigma, 1), alpha=False)
+        got = blur(pixels, sigma, alpha=False)
         quality, worst = error_of(got, reference.gaussian(pixels.astype(np.float64), sigma))
         assert quality >= 46, sigma
         assert worst <= 7, sigma
 
 
-@BOTH
 @pytest.mark.parametrize("size", [(1, 1), (31, 1), (37, 29), (90, 62)], ids=str)
-def test_colours_under_alpha(size: tuple[int, int], implementation: Implementation) -> None:
+def test_colours_with_alpha(size: tuple[int, int]) -> None:
     width, height = size
     alpha = np.random.default_rng(7).integers(0, 256, (height, width, 1), np.uint8)
     alpha[: height // 3] = 0
     pixels = np.concatenate([np.asarray(photo(*size)), alpha], axis=2)
     for sigma in (1, 5, 12, 60):
-        got = implementation(pixels, scheme_of(sigma, 1), alpha=True).astype(np.float64)
-        expected = reference.gaussian_under_alpha(pixels.astype(np.float64), sigma)
+        got = blur(pixels, sigma, alpha=True).astype(np.float64)
+        expected = reference.gaussian_premultiplied(pixels.astype(np.float64), sigma)
         assert np.abs(got[..., 3] - expected[..., 3]).max() <= 4
         seen = expected[..., 3] >= 8
         assert np.abs(got - expected)[seen].max(initial=0) <= 4
@@ -109,44 +102,24 @@ def deep(channels: int) -> NDArray[np.uint16]:
     return (np.resize(np.asarray(photo(101, 67)), fine.shape) * 256.0 + fine).clip(0, 65535).astype(np.uint16)
 
 
-@BOTH
 @pytest.mark.parametrize("channels", [1, 3, 4])
-def test_sixteen_bits_are_exact_to_a_quarter_of_eight(channels: int, implementation: Implementation) -> None:
+def test_sixteen_bits_are_exact_to_a_quarter_of_eight(channels: int) -> None:
     pixels = deep(channels)
     for sigma in (0.5, 2, 6, 9.9, 12, 50):
-        got = implementation(pixels, scheme_of(sigma, 2), alpha=False).astype(np.float64)
+        got = blur(pixels, sigma, alpha=False).astype(np.float64)
         worst = np.abs(got - reference.gaussian(pixels.astype(np.float64), sigma)).max()
         assert worst <= (2 if sigma < 10 else 64), sigma
 
 
-@BOTH
-def test_sixteen_bits_under_alpha(implementation: Implementation) -> None:
+def test_sixteen_bits_with_alpha() -> None:
     pixels = deep(4)
     pixels[:20, :, 3] = 0
     for sigma in (1, 5, 12, 60):
-        got = implementation(pixels, scheme_of(sigma, 2), alpha=True).astype(np.float64)
-        expected = reference.gaussian_under_alpha(pixels.astype(np.float64), sigma, 65535)
+        got = blur(pixels, sigma, alpha=True).astype(np.float64)
+        expected = reference.gaussian_premultiplied(pixels.astype(np.float64), sigma, 65535)
         assert np.abs(got[..., 3] - expected[..., 3]).max() <= 256, sigma
         seen = expected[..., 3] >= 8 * 257
         assert np.abs(got - expected)[seen].max() <= 256, sigma
-
-
-@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
-def test_both_implementations_give_the_same(kind: type[np.unsignedinteger]) -> None:
-    for channels, alpha in ((1, False), (3, False), (4, True)):
-        pixels = (deep(channels) // (257 if kind is np.uint8 else 1)).astype(kind)
-        for sigma in (2, 12):
-            scheme = scheme_of(sigma, pixels.itemsize)
-            one, other = (each(pixels, scheme, alpha=alpha).astype(int) for each in (compiled.blur, plain.blur))
-            assert np.abs(one - other).max() <= 1
-
-
-def test_sixteen_bits_are_blurred_in_compiled_loops(monkeypatch: pytest.MonkeyPatch) -> None:
-    def never(*_: object, **__: object) -> Samples:
-        raise AssertionError("the slow way")
-
-    monkeypatch.setattr(plain, "blur", never)
-    assert blur(deep(3), 5, alpha=False).dtype == np.uint16
 
 
 REGIONS = {
@@ -159,7 +132,7 @@ REGIONS = {
 
 @pytest.mark.parametrize(
     ("where", "inverted"),
-    [(name, turned) for name in REGIONS for turned in (False, True) if REGIONS[name] or not turned],
+    [(name, inverted) for name in REGIONS for inverted in (False, True) if REGIONS[name] or not inverted],
 )
 @pytest.mark.parametrize(
     "effect", [Gaussian(2), Gaussian(6), Gaussian(0.2, relative=True), Pixelate(7), Solid("#0a64c8")]
@@ -171,7 +144,9 @@ def test_through_a_file(mode: str, size: tuple[int, int], effect: Effect, where:
     regions = REGIONS[where]
     result = opened(run(encode(image, "PNG"), effect, *regions, invert_regions=inverted).data)
     after = samples(result).reshape(before.shape)
-    mask = mask_of(BlurSpec(effect, regions, invert_regions=inverted), size) if regions else np.full(size[::-1], 255)
+    mask = (
+        region_mask(BlurSpec(effect, regions, invert_regions=inverted), size) if regions else np.full(size[::-1], 255)
+    )
     weights = mask[:, :, np.newaxis] / 255
     expected = before * (1 - weights) + changed(before, effect, size) * weights
     assert np.abs(after - expected).max() <= 4
@@ -185,7 +160,7 @@ def changed(before: NDArray[np.float64], effect: Effect, size: tuple[int, int]) 
         case Pixelate():
             return reference.pixelated(before, int(effect.cell))
         case Solid():
-            ink = np.array([*effect.rgb, 255][: before.shape[2]], np.float64)
+            fill = np.array([*effect.rgb, 255][: before.shape[2]], np.float64)
             return np.zeros_like(before) + (
-                ink if len(ink) > 1 else samples(Image.new("RGB", (1, 1), effect.rgb).convert("L"))
+                fill if len(fill) > 1 else samples(Image.new("RGB", (1, 1), effect.rgb).convert("L"))
             )

@@ -10,11 +10,12 @@ import pytest
 from PIL import Image, ImageFile
 
 from services.blur_worker.engine import Limits
-from services.blur_worker.engine.picture import ANIMATED
-from services.common.errors import ImageError, Reason
-from services.common.spec import Format, Gaussian, Solid
+from services.blur_worker.engine.formats import CODECS, FrameKind
+from services.common.domain.errors import ImageError, Reason
+from services.common.domain.spec import Format, Gaussian, Solid
 from tests import fuzz
-from tests.unit.engine.samples import FORMATS, encode, moving, photo, run
+from tests.support.images import encode, encode_frames, frames, photo
+from tests.unit.engine.running import FORMATS, run
 
 
 def refused(data: bytes, **options: Any) -> ImageError:
@@ -45,14 +46,14 @@ def refused(data: bytes, **options: Any) -> ImageError:
         (b"\xff\x0a" + bytes(50), Reason.UNSUPPORTED, "JPEG XL"),
     ],
 )
-def test_what_is_not_an_enabled_image_is_named(data: bytes, reason: Reason, says: str) -> None:
+def test_other_files_are_named_in_the_error(data: bytes, reason: Reason, says: str) -> None:
     error = refused(data)
     assert error.reason is reason
     assert says in str(error)
 
 
 @pytest.mark.parametrize("format_", ["ICO", "PCX", "TGA", "PPM", "SGI", "EPS", "JPEG2000", "DDS", "QOI"])
-def test_pillows_other_decoders_are_off(format_: str) -> None:
+def test_other_decoders_of_pillow_are_off(format_: str) -> None:
     assert refused(encode(photo(16, 16), format_)).reason in {Reason.UNSUPPORTED, Reason.NOT_AN_IMAGE}
 
 
@@ -63,7 +64,7 @@ def test_a_raw_photograph_in_a_tiff_is_not_taken_for_its_preview() -> None:
     assert "DNG" in str(error)
 
 
-def test_pixels_that_have_no_meaning_here() -> None:
+def test_an_unsupported_mode_of_pixels() -> None:
     assert refused(encode(photo().convert("F"), "TIFF")).reason is Reason.UNSUPPORTED
 
 
@@ -123,8 +124,7 @@ def test_the_limit_itself_is_allowed() -> None:
 
 @pytest.mark.parametrize("format_", [Format.GIF, Format.WEBP, Format.PNG, Format.AVIF, Format.TIFF])
 def test_all_frames_count(format_: Format) -> None:
-    first, *rest = moving(4)
-    data = encode(first, format_.value, save_all=True, append_images=rest)
+    data = encode_frames(frames(4), format_.value)
     assert run(data, limits=Limits(4 * 96 * 64)).frames == 4
     error = refused(data, limits=Limits(4 * 96 * 64 - 1))
     assert error.reason is Reason.TOO_LARGE
@@ -132,16 +132,14 @@ def test_all_frames_count(format_: Format) -> None:
 
 
 def test_each_page_of_a_tiff_counts_with_its_own_size() -> None:
-    pages = [photo(10, 10), photo(200, 200)]
-    data = encode(pages[0], "TIFF", save_all=True, append_images=pages[1:])
+    data = encode_frames([photo(10, 10), photo(200, 200)], "TIFF")
     assert run(data, limits=Limits(40_100)).frames == 2
     assert refused(data, limits=Limits(40_099)).reason is Reason.TOO_LARGE
 
 
 @pytest.mark.parametrize("frame", [0, 1])
 def test_a_gif_frame_larger_than_its_screen(frame: int) -> None:
-    first, *rest = moving(3)
-    data = encode(first, "GIF", save_all=True, append_images=rest, duration=[10, 20, 30], disposal=2)
+    data = encode_frames(frames(3), "GIF", duration=[10, 20, 30], disposal=2)
     at = data.index(b"\x21\xf9\x04\x08" + struct.pack("<H", 1 + frame)) + 8
     huge = data[: at + 5] + struct.pack("<HH", 6_000, 6_000) + data[at + 9 :]
     assert data[at] == 0x2C
@@ -151,9 +149,8 @@ def test_a_gif_frame_larger_than_its_screen(frame: int) -> None:
 
 
 @pytest.mark.parametrize("target", [Format.GIF, Format.WEBP, Format.PNG])
-def test_a_gif_frame_beyond_its_screen_is_cut(target: Format) -> None:
-    first, *rest = moving(3)
-    data = encode(first, "GIF", save_all=True, append_images=rest, duration=[10, 20, 30], disposal=2)
+def test_a_gif_frame_beyond_its_screen_is_cropped(target: Format) -> None:
+    data = encode_frames(frames(3), "GIF", duration=[10, 20, 30], disposal=2)
     at = data.index(b"\x21\xf9\x04\x08" + struct.pack("<H", 2)) + 8
     moved = data[: at + 1] + struct.pack("<HH", 70, 40) + data[at + 5 :]
     result = run(moved, output_format=target)
@@ -180,11 +177,11 @@ def test_a_tiff_tile_larger_than_its_page() -> None:
 
 @pytest.mark.parametrize(
     ("format_", "animated"),
-    [(format_, False) for format_ in FORMATS] + [(format_, True) for format_ in sorted({*ANIMATED, Format.TIFF})],
+    [(format_, False) for format_ in FORMATS]
+    + [(codec.format, True) for codec in CODECS.values() if codec.frames is not FrameKind.SINGLE],
 )
 def test_a_truncated_file_is_corrupt_or_read(format_: Format, *, animated: bool) -> None:
-    first, *rest = moving(3)
-    data = encode(first, format_.value, **({"save_all": True, "append_images": rest} if animated else {}))
+    data = encode_frames(frames(3), format_.value) if animated else encode(photo(), format_.value)
     outcomes = {}
     cuts = [1, 5, 9, 13, 20, 30, 40, 60, 100, *(len(data) * part // 12 for part in range(1, 12)), len(data) - 1]
     for cut in cuts:
@@ -212,16 +209,16 @@ def test_flipped_bytes_never_crash(format_: Format) -> None:
     assert reasons <= {Reason.CORRUPT, Reason.NOT_AN_IMAGE, Reason.UNSUPPORTED, Reason.TOO_LARGE}
 
 
-def test_running_out_of_memory_is_not_the_images_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(_image: object) -> None:
+def test_running_out_of_memory_is_no_image_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_image: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(ImageFile.ImageFile, "load", full)
+    monkeypatch.setattr(ImageFile.ImageFile, "load", fail)
     with pytest.raises(MemoryError):
         run(encode(photo(), "WEBP"))
 
 
-def test_pillow_is_left_as_it_was() -> None:
+def test_pillows_settings_are_restored() -> None:
     before = Image.MAX_IMAGE_PIXELS
     run(encode(photo(), "PNG"))
     refused(b"GIF89a")
@@ -230,7 +227,7 @@ def test_pillow_is_left_as_it_was() -> None:
     assert not ImageFile.LOAD_TRUNCATED_IMAGES
 
 
-def test_a_result_that_its_format_cannot_hold() -> None:
+def test_a_result_too_large_for_its_format() -> None:
     data = encode(Image.new("L", (17_000, 2)), "PNG")
     error = refused(data, output_format=Format.WEBP)
     assert error.reason is Reason.TOO_LARGE
@@ -253,7 +250,7 @@ def test_a_hundred_thousand_frames_are_too_many() -> None:
 
 
 @pytest.mark.parametrize("format_", [Format.PNG, Format.TIFF])
-def test_a_small_file_that_truly_unfolds_to_a_gigapixel(format_: Format) -> None:
+def test_a_small_file_that_really_decodes_to_a_gigapixel(format_: Format) -> None:
     flat = Image.new("1", (32_000, 32_000))
     data = encode(flat, format_.value, **({"compression": "group4"} if format_ is Format.TIFF else {}))
     assert len(data) < 300_000
@@ -265,13 +262,13 @@ def test_a_small_file_that_truly_unfolds_to_a_gigapixel(format_: Format) -> None
     assert error.reason is Reason.TOO_LARGE
 
 
-def test_damage_of_every_kind_is_an_answer() -> None:
-    chance, sound = random.Random(7), fuzz.seeds()
+def test_random_damage_is_refused_with_a_reason_or_blurred() -> None:
+    rng, seeds = random.Random(7), fuzz.seeds()
     outcomes = set()
     for _ in range(150):
-        data = fuzz.damaged(chance.choice(sound), chance)
+        data = fuzz.damaged(rng.choice(seeds), rng)
         try:
-            run(data, chance.choice(fuzz.EFFECTS), limits=Limits(max_pixels=100_000))
+            run(data, rng.choice(fuzz.EFFECTS), limits=Limits(max_pixels=100_000))
             outcomes.add("blurred")
         except ImageError as error:
             outcomes.add(error.reason)

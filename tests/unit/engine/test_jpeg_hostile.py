@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from services.blur_worker.engine import Limits, blur
 from services.blur_worker.engine.jpeg.splice import blur_regions
 from services.blur_worker.engine.jpeg.whole import blur_whole
-from services.common.errors import ImageError
-from services.common.spec import BlurSpec, Gaussian, Region, Solid
-from tests.unit.engine.samples import LEFT_HALF, encode, opened, photo, samples, whole_photo
+from services.common.domain.errors import ImageError
+from services.common.domain.spec import BlurSpec, Gaussian, Region, Solid
+from tests.support.images import encode, opened, photo, samples, whole_photo
+from tests.unit.engine.running import LEFT_HALF
 
 NOTHING = BlurSpec(Solid(), regions=(Region("box", 0, 0, 1, 1),), invert_regions=True)
 WHOLE, REGION = BlurSpec(Gaussian(4)), BlurSpec(Solid(), regions=(LEFT_HALF,))

@@ -11,10 +11,11 @@ from services.blur_worker.engine import Limits, blur
 from services.blur_worker.engine.jpeg.markers import Stream
 from services.blur_worker.engine.jpeg.progression import Step, steps_of, that_matter
 from services.blur_worker.engine.jpeg.whole import blur_whole
-from services.common.errors import ImageError, Reason
-from services.common.spec import BlurSpec, Gaussian, Solid
+from services.common.domain.errors import ImageError, Reason
+from services.common.domain.spec import BlurSpec, Gaussian, Solid
+from tests.support.images import encode, opened, samples, whole_photo
 from tests.unit.engine.progressive_maker import Script, make_progressive, simple
-from tests.unit.engine.samples import LEFT_HALF, MIDDLE, encode, opened, run, samples, whole_photo
+from tests.unit.engine.running import LEFT_HALF, MIDDLE, run
 
 KINDS: list[tuple[str, dict[str, Any]]] = [
     ("L", {"quality": 97}),

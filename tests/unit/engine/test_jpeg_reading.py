@@ -11,8 +11,8 @@ from services.blur_worker.engine.jpeg.grid import Picture, plan, plan_as_stored
 from services.blur_worker.engine.jpeg.huffman import END, FAR, skipping_table
 from services.blur_worker.engine.jpeg.markers import HuffmanTable, Stream
 from services.blur_worker.engine.jpeg.reading import read_sequential
+from tests.support.images import encode, whole_photo
 from tests.unit.engine.jpeg_planes import header
-from tests.unit.engine.samples import encode, whole_photo
 
 
 def noise() -> Image.Image:

@@ -10,10 +10,12 @@ from PIL import Image
 from services.blur_worker.engine.jpeg.grid import plan_as_stored
 from services.blur_worker.engine.jpeg.markers import Stream
 from services.blur_worker.engine.jpeg.reading import read_sequential
-from services.blur_worker.engine.regions import mask_of
-from services.common.spec import BlurSpec, Effect, Gaussian, Pixelate, Region, Solid
+from services.blur_worker.engine.regions import region_mask
+from services.common.domain.spec import BlurSpec, Effect, Gaussian, Pixelate, Region, Solid
+from tests.support.images import encode, opened, photo, samples, whole_photo
 from tests.unit.engine.jpeg_planes import stored, turned
-from tests.unit.engine.samples import LEFT_HALF, MIDDLE, encode, opened, photo, psnr, run, samples, whole_photo
+from tests.unit.engine.reference import psnr
+from tests.unit.engine.running import LEFT_HALF, MIDDLE, run
 
 EFFECTS = [Gaussian(5), Pixelate(8), Solid("#00ff00")]
 FILES: list[dict[str, Any]] = [
@@ -129,7 +131,7 @@ def test_regions_are_those_of_the_upright_picture(orientation: int, effect: Effe
     result = run(with_orientation(data, orientation), effect, region)
     assert result.path == "jpeg-splice"
     before, after = turned(stored(data), orientation), stored(result.data)
-    mask = mask_of(BlurSpec(effect, (region,)), (result.width, result.height))
+    mask = region_mask(BlurSpec(effect, (region,)), (result.width, result.height))
     touched = np.kron(mask.reshape(len(mask) // 8, 8, -1, 8).any(axis=(1, 3)), np.ones((8, 8)))
     assert np.abs(after - before)[touched == 0].max() <= 1
     # The same picture, upright from the beginning.

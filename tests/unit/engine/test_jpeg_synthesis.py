@@ -1,19 +1,18 @@
 """The path that never makes pixels, against the float64 Gaussian of the samples that libjpeg decodes."""
 
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from services.blur_worker.engine import compiling
-from services.common.spec import Gaussian
+from services.blur_worker.engine import pipeline
+from services.common.domain.spec import Gaussian
+from tests.support.images import encode, opened, photo, samples, whole_photo
 from tests.unit.engine.jpeg_planes import gaussian, header, stored, synthesized, turned
-from tests.unit.engine.samples import encode, opened, photo, psnr, run, samples, whole_photo
+from tests.unit.engine.reference import psnr
+from tests.unit.engine.running import run
 
 # What a JPEG stores may go beyond black and white; libjpeg cuts it off there, the blur does not. To have libjpeg as an
 # impartial reader, pictures keep away from both by so much, and errors are measured against what is left.
@@ -146,24 +145,7 @@ def test_the_path_of_pixels_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> N
             data = encode(soft(whole_photo()), "JPEG", quality=92, subsampling=subsampling)
             fast = run(data, Gaussian(sigma), quality=95)
             with monkeypatch.context() as without:
-                without.setattr(compiling, "AVAILABLE", False)
+                without.setattr(pipeline, "FAST_PATHS", ())
                 slow = run(data, Gaussian(sigma), quality=95)
             assert (fast.path, slow.path) == ("jpeg-synthesis", "pixels")
             assert psnr(samples(opened(fast.data)), samples(opened(slow.data))) > 42
-
-
-def test_where_numba_is_not_installed(tmp_path: Path) -> None:
-    (tmp_path / "a.jpg").write_bytes(encode(photo(), "JPEG", quality=92))
-    program = (
-        "import sys; from pathlib import Path; sys.modules['numba'] = None\n"
-        "from services.blur_worker.engine import Limits, blur; from services.common.spec import BlurSpec, Region\n"
-        "data = Path(sys.argv[1], 'a.jpg').read_bytes()\n"
-        "whole = blur(data, BlurSpec(), Limits(10**6))\n"
-        "part = blur(data, BlurSpec(regions=(Region('box', 0, 0, 0.5, 1),)), Limits(10**6))\n"
-        "Path(sys.argv[1], 'b.jpg').write_bytes(whole.data); print(whole.path, part.path)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=True)
-    assert done.stdout == "pixels pixels\n"
-    with_it = run((tmp_path / "a.jpg").read_bytes(), Gaussian())
-    assert with_it.path == "jpeg-synthesis"
-    assert psnr(samples(opened((tmp_path / "b.jpg").read_bytes())), samples(opened(with_it.data))) > 42

@@ -1,5 +1,4 @@
 import struct
-from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -7,8 +6,9 @@ import pytest
 from PIL import Image, PngImagePlugin, TiffImagePlugin
 from PIL.ExifTags import IFD
 
-from services.common.spec import Format, Gaussian
-from tests.unit.engine.samples import FORMATS, MIDDLE, encode, moving, opened, photo, run
+from services.common.domain.spec import Format, Gaussian
+from tests.support.images import encode, encode_frames, frames, opened, photo
+from tests.unit.engine.running import FORMATS, MIDDLE, run
 
 MARK = b"SECRET-MARK"
 TEXT = MARK.decode()
@@ -16,7 +16,7 @@ XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><a tiff:Orientation="6">' + MARK + b
 
 
 def full_exif() -> bytes:
-    """EXIF with text, GPS, a maker's note and, in IFD1, a thumbnail."""
+    """EXIF with text, GPS, a maker note and, in IFD1, a thumbnail."""
     exif = Image.Exif()
     exif[0x010E] = TEXT + " description"
     exif[0x013B] = TEXT + " artist"
@@ -92,7 +92,7 @@ def test_no_word_of_the_metadata_is_left(format_: Format, *, converted: bool) ->
 
 
 def test_no_word_is_left_in_an_animation() -> None:
-    first, *rest = moving(3)
+    first, *rest = frames(3)
     gif = encode(first, "GIF", save_all=True, append_images=rest, comment=MARK, duration=50)
     webp = encode(first, "WEBP", save_all=True, append_images=rest, exif=full_exif(), xmp=XMP, duration=50)
     avif = encode(first, "AVIF", save_all=True, append_images=rest, exif=full_exif(), xmp=XMP, duration=50)
@@ -163,10 +163,7 @@ def test_long_exif_fields_are_dropped() -> None:
 
 
 def test_further_pictures_in_a_phones_jpeg_are_gone() -> None:
-    first, second = moving(2)
-    out = BytesIO()
-    first.save(out, "MPO", save_all=True, append_images=[second])
-    data = out.getvalue()
+    data = encode_frames(frames(2), "MPO")
     assert data.count(b"\xff\xd8\xff") == 2
     for keep in (False, True):
         result = run(data, keep_metadata=keep)

@@ -1,24 +1,17 @@
 import pytest
-from PIL import Image, ImageOps
+from PIL import ImageOps
 
-from services.common.spec import Format, Region, Solid
-from tests.unit.engine.samples import encode, moving, opened, photo, psnr, run, samples
-
-
-def oriented(orientation: int) -> Image.Exif:
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    return exif
+from services.common.domain.spec import Format, Region, Solid
+from tests.support.images import encode, encode_frames, frames, opened, oriented, photo, samples
+from tests.unit.engine.reference import psnr
+from tests.unit.engine.running import run
 
 
 @pytest.mark.parametrize("format_", [Format.JPEG, Format.PNG, Format.WEBP, Format.TIFF, Format.AVIF])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_orientation_is_applied_first_and_baked_in(format_: Format, orientation: int) -> None:
-    data = (
-        encode(photo(), format_.value, exif=oriented(orientation), quality=95)
-        if format_ is not Format.TIFF
-        else (encode(photo(), "TIFF", exif=oriented(orientation)))
-    )
+    options = {} if format_ is Format.TIFF else {"quality": 95}
+    data = encode(photo(), format_.value, exif=oriented(orientation), **options)
     upright = photo().copy()
     upright.info["exif"] = oriented(orientation).tobytes()
     shown = ImageOps.exif_transpose(upright)
@@ -33,8 +26,7 @@ def test_orientation_is_applied_first_and_baked_in(format_: Format, orientation:
 
 
 def test_orientation_of_an_animation_holds_for_every_frame() -> None:
-    first, *rest = moving(3)
-    data = encode(first, "WEBP", save_all=True, append_images=rest, duration=50, exif=oriented(6))
+    data = encode_frames(frames(3), "WEBP", duration=50, exif=oriented(6))
     result = run(data)
     assert (result.width, result.height, result.frames) == (64, 96, 3)
 

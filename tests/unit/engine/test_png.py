@@ -1,4 +1,4 @@
-"""The PNG reader and writer against the specification's letter, Pillow, and damage."""
+"""The PNG decoder and encoder against a direct implementation of the specification, Pillow, and damaged files."""
 
 import zlib
 
@@ -9,38 +9,35 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from services.blur_worker.engine import compiling, png
-from services.blur_worker.engine.png.chunks import chunks
+from services.blur_worker.engine.formats.png.chunks import chunks
+from services.blur_worker.engine.formats.png.read import read_png
+from services.blur_worker.engine.formats.png.write import write_png
 from services.blur_worker.engine.raster import Raster, Samples
-from services.common.errors import ImageError, Reason
-from services.common.spec import Format, Gaussian, Solid
+from services.common.domain.errors import ImageError, Reason
+from services.common.domain.spec import Format, Gaussian, Solid
+from tests.support.images import encode, opened, oriented, photo, samples, whole_photo
 from tests.unit.engine.png_maker import chunk, make_png
-from tests.unit.engine.samples import LEFT_HALF, encode, opened, photo, run, samples, whole_photo
+from tests.unit.engine.running import LEFT_HALF, run
 
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 KINDS = pytest.mark.parametrize("kind", [np.uint8, np.uint16], ids=["8-bit", "16-bit"])
 CHANNELS = pytest.mark.parametrize("channels", MODES)
 
 
-@pytest.fixture(params=[True, False], ids=["compiled", "not-compiled"])
-def either(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compiling, "AVAILABLE", request.param)
-
-
-def picture(channels: int, kind: type[np.unsignedinteger], width: int = 61, height: int = 43) -> Samples:
+def noisy_photo(channels: int, kind: type[np.unsignedinteger], width: int = 61, height: int = 43) -> Samples:
     """A photograph whose lower bytes are noise."""
     grey = np.asarray(photo(width, height).convert("RGBA"))[..., :channels].astype(np.uint16)
     if kind is np.uint8:
         return grey.astype(np.uint8)
     noise = np.random.default_rng(2).integers(0, 256, grey.shape, np.uint16)
-    deep: Samples = np.add(grey * np.uint16(256), noise)
-    return deep
+    noisy: Samples = np.add(grey * np.uint16(256), noise)
+    return noisy
 
 
 def decoded(data: bytes) -> Samples:
-    header = png.header_of(data, keep_metadata=False)
-    assert header
-    return png.decode(data, header).samples
+    raster = read_png(data, keep_metadata=False)
+    assert raster
+    return raster.samples
 
 
 @KINDS
@@ -50,46 +47,39 @@ def decoded(data: bytes) -> Samples:
 def test_every_filter_and_layout_is_read(
     channels: int, kind: type[np.unsignedinteger], filters: tuple[int, ...], interlaced: bool
 ) -> None:
-    before = picture(channels, kind)
+    before = noisy_photo(channels, kind)
     assert (decoded(make_png(before, filters, interlaced=interlaced, pieces=3)) == before).all()
 
 
 @KINDS
 @given(data=st.data())
-def test_any_pixels_of_any_size_come_through(kind: type[np.unsignedinteger], data: st.DataObject) -> None:
+def test_any_pixels_of_any_size_survive(kind: type[np.unsignedinteger], data: st.DataObject) -> None:
     shape = st.tuples(st.integers(1, 20), st.integers(1, 20), st.integers(1, 4))
     before = data.draw(shape.flatmap(lambda size: hnp.arrays(kind, size)))
     filters = data.draw(st.lists(st.integers(0, 4), min_size=1, max_size=5))
     interlaced = data.draw(st.booleans())
     assert (decoded(make_png(before, filters, interlaced=interlaced)) == before).all()
-    written = png.encode([Raster(MODES[before.shape[2]], before)], [0], 0, [])
+    written = write_png([Raster(MODES[before.shape[2]], before)], [0], plays=0, metadata=[])
     assert (decoded(written) == before).all()
     if kind is np.uint8:
         assert (samples(opened(written)).reshape(before.shape) == before).all()
 
 
-@pytest.mark.usefixtures("either")
 @KINDS
 @CHANNELS
 @pytest.mark.parametrize("interlaced", [False, True])
-def test_what_no_region_touches_stays_to_the_bit(
+def test_pixels_outside_regions_stay_bit_identical(
     channels: int, kind: type[np.unsignedinteger], interlaced: bool
 ) -> None:
-    before = picture(channels, kind, 60)
+    before = noisy_photo(channels, kind, 60)
     result = run(make_png(before, (4, 3, 1), interlaced=interlaced), Gaussian(2), LEFT_HALF)
-    after = decoded_anyhow(result.data)
+    after = decoded(result.data)
     assert after.dtype == kind
     assert (after[:, 30:] == before[:, 30:]).all()
     assert (after[:, :30] != before[:, :30]).mean() > 0.5
 
 
-def decoded_anyhow(data: bytes) -> Samples:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compiling, "AVAILABLE", True)
-        return decoded(data)
-
-
-def test_pillow_reads_what_is_written_and_it_is_small() -> None:
+def test_pillow_reads_the_result_and_writes_no_smaller_one() -> None:
     for mode in ("L", "RGB", "RGBA"):
         for sigma in (2, 20):
             blurred = run(encode(whole_photo().convert(mode), "PNG"), Gaussian(sigma))
@@ -97,7 +87,7 @@ def test_pillow_reads_what_is_written_and_it_is_small() -> None:
             assert len(blurred.data) < 1.07 * len(again), (mode, sigma)
 
 
-def test_a_small_picture_is_not_larger_than_pillows_by_codes_of_its_own() -> None:
+def test_a_small_image_is_hardly_larger_than_pillows() -> None:
     image = photo(24, 16)
     blurred = run(encode(image, "PNG"), Gaussian(2)).data
     assert len(blurred) < 1.1 * len(encode(opened(blurred), "PNG"))
@@ -115,17 +105,17 @@ def test_every_chunk_has_its_checksum() -> None:
 
 
 def test_a_transparent_colour_of_sixteen_bits() -> None:
-    before = picture(3, np.uint16)
+    before = noisy_photo(3, np.uint16)
     before[:, 30:] = (1000, 2000, 3001)
     data = make_png(before, (1,))
     key = chunk(b"tRNS", (1000).to_bytes(2, "big") + (2000).to_bytes(2, "big") + (3001).to_bytes(2, "big"))
-    result = decoded_anyhow(run(data[:33] + key + data[33:], Solid(), LEFT_HALF).data)
+    result = decoded(run(data[:33] + key + data[33:], Solid(), LEFT_HALF).data)
     assert (result[:, 31:, 3] == 0).all()
 
 
 @pytest.mark.parametrize("damage", ["cut", "filter", "flipped", "no-pixels", "extra-rows"])
-def test_damage_is_found(damage: str) -> None:
-    before = picture(3, np.uint8)
+def test_damage_is_detected(damage: str) -> None:
+    before = noisy_photo(3, np.uint8)
     data = make_png(before, (4,))
     match damage:
         case "cut":
@@ -146,19 +136,17 @@ def test_damage_is_found(damage: str) -> None:
     assert caught.value.reason is Reason.CORRUPT
 
 
-def test_a_little_that_inflates_to_much_takes_no_memory() -> None:
+def test_a_deflate_bomb_takes_no_memory() -> None:
     header = make_png(np.zeros((1, 1, 3), np.uint8), (0,))[:33]
     bomb = header + chunk(b"IDAT", zlib.compress(bytes(1 << 28))) + chunk(b"IEND", b"")
     assert decoded(bomb).shape == (1, 1, 3)
 
 
 @pytest.mark.parametrize("where", ["before", "after"])
-def test_orientation_wherever_it_stands(where: str) -> None:
-    exif = Image.Exif()
-    exif[274] = 6
+def test_orientation_before_and_after_the_pixels(where: str) -> None:
     plain = encode(photo(40, 30), "PNG")
-    turned = chunk(b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0"))
-    data = plain[:33] + turned + plain[33:] if where == "before" else plain[:-12] + turned + plain[-12:]
+    exif = chunk(b"eXIf", oriented(6).tobytes().removeprefix(b"Exif\0\0"))
+    data = plain[:33] + exif + plain[33:] if where == "before" else plain[:-12] + exif + plain[-12:]
     result = run(data, Gaussian(0.1))
     assert (result.width, result.height) == (30, 40)
     expected = photo(40, 30).transpose(Image.Transpose.ROTATE_270)
@@ -174,6 +162,6 @@ def test_text_after_the_pixels_is_kept_when_asked() -> None:
 
 def test_every_format_takes_sixteen_bit_colours() -> None:
     for target in Format:
-        result = run(make_png(picture(4, np.uint16), (2,)), Gaussian(1), output_format=target)
+        result = run(make_png(noisy_photo(4, np.uint16), (2,)), Gaussian(1), output_format=target)
         assert result.format is target
         assert opened(result.data).size == (61, 43)

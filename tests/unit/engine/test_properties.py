@@ -1,4 +1,4 @@
-"""What holds for every picture, whatever is on it."""
+"""Properties that hold for every image."""
 
 from typing import Literal
 
@@ -7,14 +7,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from services.blur_worker.engine.effects import apply
-from services.blur_worker.engine.gaussian import blur
+from services.blur_worker.engine import blur as blur_file
+from services.blur_worker.engine.effects import pixel_effect
+from services.blur_worker.engine.effects.gaussian import blur
 from services.blur_worker.engine.raster import Raster, Samples
-from services.common.spec import BlurSpec, Effect, Gaussian, Pixelate, Region, Solid
-from tests.unit.engine.samples import LIMITS, encode, opened, samples
+from services.blur_worker.engine.regions import bounding_box, input_box, region_mask
+from services.common.domain.spec import BlurSpec, Effect, Gaussian, Pixelate, Region, Solid
+from tests.support.images import encode, opened, samples
+from tests.unit.engine.running import LIMITS
 
 SIGMAS = st.floats(0.05, 120)
-KINDS = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 EFFECTS = st.one_of(
     SIGMAS.map(Gaussian),
     st.integers(2, 50).map(Pixelate),
@@ -57,11 +60,11 @@ def test_the_range_is_kept(before: Samples, sigma: float) -> None:
 
 
 @given(pixels(), SIGMAS)
-def test_turning_and_flipping_commute(before: Samples, sigma: float) -> None:
+def test_transposing_and_flipping_commute(before: Samples, sigma: float) -> None:
     after = blur(before, sigma, alpha=False).astype(int)
     transposed = blur(before.transpose(1, 0, 2), sigma, alpha=False).astype(int)
     assert np.abs(transposed.transpose(1, 0, 2) - after).max() <= 1
-    # Reduced pictures begin at the left and at the top: what is flipped is averaged in other groups.
+    # Downsampling starts at the top left: a flipped image is averaged in other groups.
     for flip in (np.s_[::-1], np.s_[:, ::-1], np.s_[::-1, ::-1]):
         flipped = blur(before[flip], sigma, alpha=False).astype(int)[flip]
         assert np.abs(flipped - after).max() <= 7
@@ -69,46 +72,41 @@ def test_turning_and_flipping_commute(before: Samples, sigma: float) -> None:
 
 
 @given(pixels((2, 4)), SIGMAS)
-def test_what_is_transparent_has_no_say(before: Samples, sigma: float) -> None:
+def test_transparent_colours_do_not_matter(before: Samples, sigma: float) -> None:
     other = before.copy()
     other[..., :-1][before[..., -1] == 0] ^= 0xFF
     assert (blur(before, sigma, alpha=True) == blur(other, sigma, alpha=True)).all()
 
 
 @given(pixels((1, 2, 3, 4)), EFFECTS)
-def test_an_effect_keeps_kind_and_size(before: Samples, effect: Effect) -> None:
-    raster = Raster(KINDS[before.shape[2]], before)
-    after = apply(effect, raster, raster.size)
+def test_an_effect_keeps_mode_and_size(before: Samples, effect: Effect) -> None:
+    raster = Raster(MODES[before.shape[2]], before)
+    after = pixel_effect(effect, raster).apply(raster)
     assert after.mode == raster.mode
     assert (after.samples.shape, after.samples.dtype) == (before.shape, before.dtype)
 
 
 @settings(max_examples=60)
 @given(pixels((1, 2, 3, 4)), EFFECTS, regions(), st.booleans())
-def test_regions_leave_the_rest_alone(
+def test_pixels_outside_regions_stay(
     before: Samples, effect: Effect, where: tuple[Region, ...], inverted: bool
 ) -> None:
-    from services.blur_worker.engine import blur as blur_file
-    from services.blur_worker.engine.regions import mask_of
-
-    image = Raster(KINDS[before.shape[2]], before).to_image()
+    image = Raster(MODES[before.shape[2]], before).to_pillow()
     spec = BlurSpec(effect, where, invert_regions=inverted)
     after = samples(opened(blur_file(encode(image, "PNG"), spec, LIMITS).data)).reshape(before.shape)
-    alone = mask_of(spec, image.size) == 0
-    assert (after[alone] == before[alone]).all()
+    outside = region_mask(spec, image.size) == 0
+    assert (after[outside] == before[outside]).all()
 
 
 @given(pixels((1, 3)), st.integers(2, 40), regions())
-def test_a_part_is_what_it_is_in_the_whole(before: Samples, cell: int, where: tuple[Region, ...]) -> None:
-    from services.blur_worker.engine.regions import mask_of, reached, touched_by
-
-    raster = Raster(KINDS[before.shape[2]], before)
+def test_a_part_gives_the_same_as_the_whole(before: Samples, cell: int, where: tuple[Region, ...]) -> None:
+    raster = Raster(MODES[before.shape[2]], before)
     for effect in (Pixelate(cell), Gaussian(cell / 3)):
-        touched = touched_by(mask_of(BlurSpec(effect, where), raster.size))
-        assert touched
-        area = reached(touched, effect, raster)
-        part = apply(effect, raster.cut(area), raster.size).samples
-        whole = apply(effect, raster, raster.size).samples
-        left, top, right, bottom = touched
-        inside = part[top - area[1] : bottom - area[1], left - area[0] : right - area[0]]
+        pixels = pixel_effect(effect, raster)
+        affected = bounding_box(region_mask(BlurSpec(effect, where), raster.size))
+        assert affected
+        box = input_box(affected, pixels, raster.size)
+        part, whole = pixels.apply(raster.crop(box)).samples, pixels.apply(raster).samples
+        left, top, right, bottom = affected
+        inside = part[top - box[1] : bottom - box[1], left - box[0] : right - box[0]]
         assert (inside == whole[top:bottom, left:right]).all()

@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from services.common.spec import Effect, Format, Gaussian, Pixelate, Region, Solid
-from tests.unit.engine.samples import LEFT_HALF, MIDDLE, encode, opened, photo, photo_16, psnr, run, run_on, samples
+from services.common.domain.spec import Effect, Format, Gaussian, Pixelate, Region, Solid
+from tests.support.images import encode, opened, photo, photo_16, samples, with_alpha
+from tests.unit.engine.reference import psnr
+from tests.unit.engine.running import LEFT_HALF, MIDDLE, run, run_on
 
 EFFECTS = [Gaussian(5), Pixelate(8), Solid("#00ff00")]
 
@@ -11,9 +13,7 @@ EFFECTS = [Gaussian(5), Pixelate(8), Solid("#00ff00")]
 @pytest.mark.parametrize("effect", EFFECTS)
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "I;16", "CMYK"])
 def test_outside_nothing_changes(effect: Effect, mode: str) -> None:
-    image = photo_16() if mode == "I;16" else photo().convert(mode)
-    if mode in {"LA", "RGBA"}:
-        image.putalpha(Image.radial_gradient("L").resize(image.size))
+    image = photo_16() if mode == "I;16" else with_alpha(photo(), mode) if "A" in mode else photo().convert(mode)
     before, after = samples(image), samples(run_on(image, effect, MIDDLE))
     inside = np.zeros(before.shape[:2], bool)
     inside[16:48, 24:72] = True
@@ -38,7 +38,7 @@ def test_outside_a_jpeg_looks_the_same() -> None:
 
 
 @pytest.mark.parametrize("effect", EFFECTS)
-def test_inverted_regions_are_what_stays(effect: Effect) -> None:
+def test_inverted_regions_stay(effect: Effect) -> None:
     before = samples(photo())
     after = samples(run_on(photo(), effect, MIDDLE, invert_regions=True))
     assert (after[16:48, 24:72] == before[16:48, 24:72]).all()
@@ -56,7 +56,7 @@ def test_an_ellipse_covers_its_inside_and_not_its_corners() -> None:
     assert set(np.unique(result)) == {0, 255}
 
 
-def test_a_pixel_that_is_touched_is_covered() -> None:
+def test_a_touched_pixel_is_covered() -> None:
     result = samples(run_on(Image.new("L", (10, 10)), Solid("#ffffff"), Region("box", 0.25, 0.31, 0.11, 0.3)))
     ys, xs = np.nonzero(result)
     assert (xs.min(), xs.max(), ys.min(), ys.max()) == (2, 3, 3, 6)

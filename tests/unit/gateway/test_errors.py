@@ -2,8 +2,8 @@
 
 from google.rpc import code_pb2, error_details_pb2
 
-from services.common.errors import InvalidArgument, Violation
-from services.gateway.errors import to_status
+from services.common.domain.errors import InvalidArgument, Violation
+from services.gateway.rpc.errors import to_status
 
 
 def test_a_hundred_violations_fit_into_the_metadata() -> None:

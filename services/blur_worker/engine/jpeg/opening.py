@@ -6,19 +6,18 @@ from io import BytesIO
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
-from services.blur_worker.engine import headers
+from services.blur_worker.engine.encode import encode
+from services.blur_worker.engine.formats.jpeg import MAX_SIDE, stores_ycbcr
+from services.blur_worker.engine.images import Frame, ImageInfo
 from services.blur_worker.engine.jpeg.grid import Picture as Planes
 from services.blur_worker.engine.jpeg.markers import FrameHeader, Scan, Stream, UnfitError
 from services.blur_worker.engine.jpeg.progressive import read_progressive
 from services.blur_worker.engine.jpeg.reading import read_sequential
+from services.blur_worker.engine.limits import Limits, check_pixels, pillow_limits
 from services.blur_worker.engine.metadata import Metadata, read_metadata, read_orientation
-from services.blur_worker.engine.picture import Frame, Limits, Picture
-from services.blur_worker.engine.raster import raster_of
-from services.blur_worker.engine.reading import pillow_ours
-from services.blur_worker.engine.sizes import MAX_SIDE, check_pixels
-from services.blur_worker.engine.writing import write
-from services.common.errors import ImageError
-from services.common.spec import BlurSpec, Format
+from services.blur_worker.engine.raster import Raster
+from services.common.domain.errors import ImageError
+from services.common.domain.spec import BlurSpec, Format
 
 
 @dataclass(frozen=True)
@@ -50,8 +49,8 @@ class Opened:
 
     def small_result(self, spec: BlurSpec) -> bytes:
         """A JPEG of 8×8 pixels with the metadata that the result is to have, written as any other."""
-        small = Frame(raster_of(Image.new("YCbCr" if len(self.frame.components) == 3 else "L", (8, 8))))
-        return write(Picture(Format.JPEG, (small,), self.metadata), [small], Format.JPEG, spec)
+        small = Frame(Raster.from_pillow(Image.new("YCbCr" if len(self.frame.components) == 3 else "L", (8, 8))))
+        return encode(ImageInfo(format=Format.JPEG, metadata=self.metadata), [small], Format.JPEG, spec)
 
 
 def open_jpeg(data: bytes, limits: Limits, *, keep_metadata: bool) -> Opened:
@@ -64,10 +63,10 @@ def open_jpeg(data: bytes, limits: Limits, *, keep_metadata: bool) -> Opened:
     stream = Stream(data)
     scan = stream.next_scan(2)
     frame = stream.frame
-    if scan is None or frame is None or max(frame.width, frame.height) > MAX_SIDE[Format.JPEG]:
+    if scan is None or frame is None or max(frame.width, frame.height) > MAX_SIDE:
         raise UnfitError("not a picture of this kind")
     try:
-        with pillow_ours(limits), JpegImageFile(BytesIO(data)) as image:
+        with pillow_limits(limits), JpegImageFile(BytesIO(data)) as image:
             check_pixels(image, limits.max_pixels)
             _check_alike(image, frame)
             metadata = read_metadata(image, keep=keep_metadata)
@@ -81,5 +80,5 @@ def open_jpeg(data: bytes, limits: Limits, *, keep_metadata: bool) -> Opened:
 def _check_alike(image: JpegImageFile, frame: FrameHeader) -> None:
     if image.size != (frame.width, frame.height):
         raise UnfitError("a frame that Pillow sees differently")
-    if len(frame.components) == 3 and not headers.stores_ycbcr(image):
+    if len(frame.components) == 3 and not stores_ycbcr(image):
         raise UnfitError("colours other than YCbCr")

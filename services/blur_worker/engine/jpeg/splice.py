@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from services.blur_worker.engine import compiling
-from services.blur_worker.engine.frames import blur_frame
+from services.blur_worker.engine.blur_frame import blur_frame
+from services.blur_worker.engine.decode import decode
+from services.blur_worker.engine.images import Blurred
 from services.blur_worker.engine.jpeg.axis import BASIS
 from services.blur_worker.engine.jpeg.entropy import LARGEST
 from services.blur_worker.engine.jpeg.envelope import envelope, keeping
@@ -14,11 +15,10 @@ from services.blur_worker.engine.jpeg.grid import Grid, plan_as_stored
 from services.blur_worker.engine.jpeg.markers import ZIGZAG, UnfitError
 from services.blur_worker.engine.jpeg.opening import open_jpeg
 from services.blur_worker.engine.jpeg.writing import Kinds, write
-from services.blur_worker.engine.picture import Blurred, Limits
-from services.blur_worker.engine.reading import read
-from services.blur_worker.engine.regions import mask_of
-from services.blur_worker.engine.stopwatch import Stopwatch
-from services.common.spec import BlurSpec, Format
+from services.blur_worker.engine.limits import Limits
+from services.blur_worker.engine.regions import region_mask
+from services.blur_worker.engine.stage_timer import StageTimer
+from services.common.domain.spec import BlurSpec, Format
 
 NAME = "jpeg-splice"
 
@@ -34,7 +34,7 @@ def blur_regions(data: bytes, spec: BlurSpec, limits: Limits) -> Blurred | None:
         ImageError: See `blur`.
     """
     jpeg = data.startswith(b"\xff\xd8\xff") and spec.output_format in {None, Format.JPEG}
-    if not (compiling.AVAILABLE and jpeg and spec.regions):
+    if not (jpeg and spec.regions):
         return None
     try:
         return _splice(data, spec, limits)
@@ -64,7 +64,7 @@ class _StoredPlane:
 
 
 def _splice(data: bytes, spec: BlurSpec, limits: Limits) -> Blurred:
-    watch = Stopwatch()
+    timer = StageTimer()
     opened = open_jpeg(data, limits, keep_metadata=spec.keep_metadata)
     stored = plan_as_stored(opened.frame, opened.orientation)
     opened.read_into(stored)
@@ -74,18 +74,21 @@ def _splice(data: bytes, spec: BlurSpec, limits: Limits) -> Blurred:
     sampling = tuple((grid.horizontal, grid.vertical) for grid in stored.grids)
     small = opened.small_result(spec)
     head = keeping(small, envelope(small, *opened.displayed, sampling), tables)
-    (frame,) = read(data, limits, Format.JPEG, keep_metadata=False).frames
-    watch.lap("decode")
+    (frame,) = decode(data, limits, Format.JPEG, keep_metadata=False).frames
+    timer.lap("decode")
     samples = blur_frame(frame, spec).raster.samples
-    touched = mask_of(spec, opened.displayed) > 0
+    touched = region_mask(spec, opened.displayed) > 0
     planes = []
     for channel, (grid, table) in enumerate(zip(stored.grids, tables, strict=True)):
         blocks = grid.values.reshape(grid.rows, 64, grid.columns).astype(np.int16)
         _replace(blocks, samples[..., channel], touched, _step(stored.grids, grid), table)
         planes.append(_StoredPlane(grid, blocks))
-    watch.lap("blur")
-    encoded = write(planes, head, watch)
-    return Blurred(encoded, Format.JPEG, *opened.displayed, frames=1, path=NAME, seconds=watch.seconds)
+    timer.lap("blur")
+    encoded = write(planes, head, timer)
+    width, height = opened.displayed
+    return Blurred(
+        data=encoded, format=Format.JPEG, width=width, height=height, frames=1, path=NAME, seconds=timer.seconds
+    )
 
 
 def _without_code(blocks: NDArray[np.float32]) -> bool:

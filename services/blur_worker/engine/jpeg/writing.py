@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from services.blur_worker.engine.jpeg import entropy
 from services.blur_worker.engine.jpeg.envelope import Envelope
 from services.blur_worker.engine.jpeg.huffman import encoding_table
-from services.blur_worker.engine.stopwatch import Stopwatch
+from services.blur_worker.engine.stage_timer import StageTimer
 
 _BLOCKS_AT_ONCE = 1 << 13
 _EOI = b"\xff\xd9"
@@ -37,7 +37,7 @@ class Plane(Protocol):
         """Puts rows of blocks into `out`, (rows, kinds, columns); the next ones at each call."""
 
 
-def write(planes: Sequence[Plane], envelope: Envelope, watch: Stopwatch) -> bytes:
+def write(planes: Sequence[Plane], envelope: Envelope, timer: StageTimer) -> bytes:
     """Makes and encodes all rows."""
     mcu_rows = max(-(-plane.rows // plane.vertical) for plane in planes)
     mcu_columns = max(-(-plane.columns // plane.horizontal) for plane in planes)
@@ -63,13 +63,13 @@ def write(planes: Sequence[Plane], envelope: Envelope, watch: Stopwatch) -> byte
             plane.rows_of(first, first + rows, part)
             layout.append([plane.horizontal, plane.vertical, plane.columns, rows, base, plane.kinds, first_kind])
             first_kind += plane.kinds
-        watch.lap("blur")
+        timer.lap("blur")
         entropy.write_rows(
             made, np.array(layout), dc, ac, order, count, mcu_columns, bits, state, begins_of_places, marks, out
         )
         parts.append(out[: state[entropy.WRITTEN]].tobytes())
         state[entropy.WRITTEN] = 0
-        watch.lap("encode")
+        timer.lap("encode")
     parts.append(_rest(int(bits[0]), int(state[entropy.COUNT])))
     return b"".join([*parts, _EOI])
 

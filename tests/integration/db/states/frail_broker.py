@@ -5,11 +5,11 @@ from uuid import UUID
 
 from dramatiq import Message
 
-from services.common.messages import BLUR_QUEUE, MAIL_QUEUE, MAILING_QUEUE
+from services.common.infra.messages import BLUR_QUEUE, MAIL_QUEUE, MAILING_QUEUE
 
 
 class FrailBroker:
-    """What senders use of `services.common.broker.Broker`."""
+    """What senders use of `services.common.infra.broker.Broker`."""
 
     def __init__(self) -> None:
         self.queues: dict[str, list[UUID]] = {BLUR_QUEUE: [], MAIL_QUEUE: [], MAILING_QUEUE: []}
@@ -20,7 +20,7 @@ class FrailBroker:
         return self.queues[BLUR_QUEUE]
 
     @property
-    def letters(self) -> list[UUID]:
+    def emails(self) -> list[UUID]:
         """Of the messages to send one."""
         return self.queues[MAIL_QUEUE]
 
@@ -28,7 +28,7 @@ class FrailBroker:
         for message in messages:
             self.queues[message.queue_name].append(UUID(message.args[0]))
 
-    def announce(self, order_id: UUID, *, ended: bool = False) -> None:
+    def announce(self, *order_ids: UUID, ended: bool = False) -> None:
         """Nobody watches."""
 
     def subjects(self, queue: str) -> list[str]:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
-from services.common.blobs import BlobStore
 from services.common.db.engine import Database
+from services.common.infra.blobs import BlobStore
 from services.scheduler import sweep
 from tests.integration.db.states.mail_machine import MailMachine
 from tests.integration.db.states.mailing_machine import MailingMachine

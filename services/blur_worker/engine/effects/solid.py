@@ -1,0 +1,29 @@
+"""Solid fill: the only effect that cannot be undone."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from PIL import Image, ImageColor
+
+from services.blur_worker.engine.raster import Raster
+
+
+@dataclass(frozen=True)
+class SolidFill:
+    """A `PixelEffect`."""
+
+    color: str
+    """As `#rrggbb`."""
+    grid: ClassVar[int] = 1
+    margin: ClassVar[int] = 0
+
+    def apply(self, raster: Raster) -> Raster:
+        """Fill with the colour, opaque: alpha must not reveal what was there either."""
+        if raster.mode in {"L", "LA", "RGB", "RGBA"}:
+            fill = ImageColor.getcolor(self.color, raster.mode)
+        else:
+            fill = Image.new("RGB", (1, 1), self.color).convert(raster.mode).getpixel((0, 0))  # type: ignore[assignment]
+        filled = np.empty_like(raster.samples)
+        filled[:] = np.array(fill) * (raster.max_value // 255)
+        return raster.with_samples(filled)

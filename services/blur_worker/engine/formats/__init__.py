@@ -1,0 +1,24 @@
+"""The file formats. To add one, write a module with a `CODEC` and list it here."""
+
+from collections.abc import Mapping
+
+from services.blur_worker.engine.formats import avif, bmp, gif, jpeg, png, tiff, webp
+from services.blur_worker.engine.formats.codec import Codec, FrameKind, FramesToEncode
+from services.blur_worker.engine.formats.detect import detect
+from services.common.domain.spec import Format
+
+__all__ = ["CODECS", "Codec", "FrameKind", "FramesToEncode", "detect_format"]
+
+CODECS: Mapping[Format, Codec] = {
+    codec.format: codec for codec in (jpeg.CODEC, png.CODEC, webp.CODEC, gif.CODEC, tiff.CODEC, bmp.CODEC, avif.CODEC)
+}
+"""The codec of each supported format."""
+
+
+def detect_format(data: bytes) -> Format:
+    """Return the format of a file by its content, never by its name.
+
+    Raises:
+        ImageError: UNSUPPORTED, naming the format if it is a known one, or NOT_AN_IMAGE.
+    """
+    return detect(data, CODECS.values())

@@ -1,0 +1,69 @@
+"""What the engine needs to know about a file format, and what an encoder is given."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from PIL import ImageFile
+
+from services.blur_worker.engine.images import ImageInfo, SourceEncoding
+from services.blur_worker.engine.raster import Raster
+from services.common.domain.spec import BlurSpec, Format
+
+_UNLIMITED = 1 << 31
+
+
+class FrameKind(Enum):
+    """What several images in one file are; a file keeps them only in a format of the same kind."""
+
+    SINGLE = auto()
+    """The format holds one image."""
+    ANIMATION = auto()
+    """Frames in time, all of the same size and mode."""
+    PAGES = auto()
+    """Pages, each with its own size and mode."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FramesToEncode:
+    """What an encoder is given."""
+
+    rasters: list[Raster]
+    """At least one, in modes of the format; more than one according to its `FrameKind`."""
+    milliseconds: list[float]
+    """How long each frame of an animation is shown."""
+    info: ImageInfo
+    """Of the original, which may have another format."""
+    spec: BlurSpec
+
+
+def starts_with(*signatures: bytes) -> Callable[[bytes], bool]:
+    """Return a `Codec.detect` for files that start with one of these signatures."""
+    return lambda head: head.startswith(signatures)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Codec:
+    """A file format: how to detect, decode and encode it, and what it can hold."""
+
+    format: Format
+    detect: Callable[[bytes], bool]
+    """Whether a file is of this format, by its first 4096 bytes."""
+    pillow_class: type[ImageFile.ImageFile]
+    """Pillow's decoder."""
+    encode: Callable[[FramesToEncode], bytes]
+    modes: frozenset[str]
+    """The modes of a `Raster` that it can hold."""
+    holds_16_bit: bool = False
+    max_side: int = _UNLIMITED
+    """In pixels."""
+    frames: FrameKind = FrameKind.SINGLE
+    oriented_by_pillow: bool = False
+    """Whether Pillow's decoder applies the orientation itself."""
+    decode_still: Callable[[bytes, bool], Raster | None] | None = None
+    """A decoder that is faster than Pillow's: given the file and whether metadata are kept, its pixels as stored, or
+    None if the file is one for Pillow. Raises any exception for a damaged file."""
+    prepare: Callable[[ImageFile.ImageFile, Format], None] = lambda _image, _target: None
+    """Called with an opened, not yet loaded file and the format of the result. Raises: ImageError."""
+    read_encoding: Callable[[ImageFile.ImageFile, bytes], SourceEncoding] = lambda _image, _data: SourceEncoding()
+    """Called with a loaded image and its file: how it was encoded."""

@@ -1,0 +1,58 @@
+"""The chunks that a PNG file consists of. Source: PNG specification, third edition, clauses 5 and 11.2.1."""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+MODES = {0: "L", 2: "RGB", 4: "LA", 6: "RGBA"}
+"""A raster's mode by colour type; type 3, a palette, has none."""
+_COLOR_TYPES = {mode: color_type for color_type, mode in MODES.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageHeader:
+    """The content of the chunk IHDR."""
+
+    width: int
+    height: int
+    bits: int
+    """Of a sample."""
+    color_type: int
+    interlaced: bool = False
+
+    @classmethod
+    def of(cls, mode: str, width: int, height: int, bits: int) -> "ImageHeader":
+        """Return the header of pixels in this mode."""
+        return cls(width=width, height=height, bits=bits, color_type=_COLOR_TYPES[mode])
+
+    @classmethod
+    def parse(cls, content: bytes) -> "ImageHeader":
+        """Parse the chunk's content. Raises: struct.error, ValueError."""
+        width, height, bits, color_type, compression, filtering, interlacing = struct.unpack(">IIBBBBB", content)
+        if compression or filtering or interlacing > 1:
+            raise ValueError("unknown compression, filter or interlace method")
+        return cls(width=width, height=height, bits=bits, color_type=color_type, interlaced=bool(interlacing))
+
+    def content(self) -> bytes:
+        """Return the chunk's content."""
+        return struct.pack(">IIBBBBB", self.width, self.height, self.bits, self.color_type, 0, 0, self.interlaced)
+
+
+def chunk(name: bytes, *contents: bytes) -> bytes:
+    """Return a whole chunk, with its length and checksum."""
+    content = b"".join(contents)
+    return b"".join(
+        [struct.pack(">I", len(content)), name, content, struct.pack(">I", zlib.crc32(content, zlib.crc32(name)))]
+    )
+
+
+def chunks(png: bytes) -> Iterator[tuple[bytes, memoryview]]:
+    """Yield names and contents, as far as the file goes; checksums are not checked."""
+    view = memoryview(png)
+    offset = len(SIGNATURE)
+    while offset + 12 <= len(png):
+        size = int.from_bytes(view[offset : offset + 4], "big")
+        yield bytes(view[offset + 4 : offset + 8]), view[offset + 8 : offset + 8 + size]
+        offset += 12 + size

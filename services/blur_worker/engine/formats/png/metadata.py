@@ -1,0 +1,34 @@
+"""Write a PNG's metadata. Source: PNG specification, third edition, clause 11.3; XMP specification, part 3, 1.1.5."""
+
+import struct
+import zlib
+
+from services.blur_worker.engine.formats.png.chunks import chunk
+from services.blur_worker.engine.metadata import Metadata, icc_profile_for
+
+_INCHES_PER_METER = 1 / 0.0254
+_METER = 1
+_EXIF_PREFIX = b"Exif\0\0"  # of a JPEG's segment; the chunk goes without
+_XMP_KEYWORD = "XML:com.adobe.xmp"
+
+
+def metadata_chunks(metadata: Metadata, mode: str) -> list[bytes]:
+    """Return the chunks to write before the pixels of an image in this mode."""
+    found = []
+    if icc_profile := icc_profile_for(metadata.icc_profile, mode):
+        found.append(chunk(b"iCCP", b"ICC Profile\0\0", zlib.compress(icc_profile)))
+    if metadata.dpi:
+        per_meter = (round(value * _INCHES_PER_METER) for value in metadata.dpi)
+        found.append(chunk(b"pHYs", struct.pack(">IIB", *per_meter, _METER)))
+    texts = dict(metadata.text)
+    if metadata.xmp:
+        texts[_XMP_KEYWORD] = metadata.xmp.decode("utf-8", "replace")
+    found += [_text_chunk(keyword, text) for keyword, text in texts.items()]
+    if metadata.exif is not None:
+        found.append(chunk(b"eXIf", metadata.exif.tobytes().removeprefix(_EXIF_PREFIX)))
+    return found
+
+
+def _text_chunk(keyword: str, text: str) -> bytes:
+    # After the keyword: not compressed, no language, no translated keyword.
+    return chunk(b"iTXt", keyword.encode("latin-1", "replace")[:79], bytes(5), text.encode())

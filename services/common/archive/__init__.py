@@ -1,0 +1,1 @@
+"""The archive of an order's results: names, layout and summary."""

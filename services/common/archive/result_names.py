@@ -1,0 +1,53 @@
+"""Names of results: safe on every system, and unique within an order, whatever the client sent."""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+
+from services.common.domain.spec import Format
+
+_EXTENSIONS = {
+    Format.JPEG: ("jpg", "jpeg", "jpe", "jfif"),
+    Format.PNG: ("png", "apng"),
+    Format.WEBP: ("webp",),
+    Format.GIF: ("gif",),
+    Format.TIFF: ("tif", "tiff"),
+    Format.BMP: ("bmp", "dib"),
+    Format.AVIF: ("avif",),
+}
+# Characters that Windows, the strictest system, does not allow, and separators of any system.
+_UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*\u202a-\u202e\u2066-\u2069]')
+_MAX_STEM_BYTES = 150
+
+
+def result_names(images: Iterable[tuple[str, Format]]) -> list[str]:
+    """Return `blur_<name>` for each (file name as sent, format of the result), with an extension of the format.
+
+    With the prefix, no name is one that Windows reserves (CON, NUL), or begins with a dot or a dash.
+    """
+    taken: set[str] = set()
+    # The last number of each name: thousands of equal names must not each count from 1.
+    numbers: dict[str, int] = {}
+    names = []
+    for filename, result_format in images:
+        stem, ending = _split(filename)
+        extensions = _EXTENSIONS[result_format]
+        extension = ending if ending.lower() in extensions else extensions[0]
+        name = f"blur_{stem}.{extension}"
+        first = name.casefold()
+        while name.casefold() in taken:
+            numbers[first] = numbers.get(first, 1) + 1
+            name = f"blur_{stem}_{numbers[first]}.{extension}"
+        taken.add(name.casefold())
+        names.append(name)
+    return names
+
+
+def _split(filename: str) -> tuple[str, str]:
+    last = re.split(r"[/\\]", filename)[-1]
+    stem, dot, ending = last.rpartition(".")
+    if not dot or not stem:
+        stem, ending = last, ""
+    stem = _UNSAFE.sub("_", unicodedata.normalize("NFC", stem)).strip(". ")
+    stem = stem.encode("utf-8", "replace")[:_MAX_STEM_BYTES].decode("utf-8", "ignore")
+    return stem or "image", ending

@@ -1,0 +1,125 @@
+"""The summary in an archive: what was done to each image, for programs (`summary.json`) and people (`summary.txt`).
+
+It depends on rows alone, so that an order's archive has the same bytes whenever it is made.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from services.common.db.clock import to_datetime
+from services.common.db.models import Image, Order
+from services.common.domain.spec import BlurSpec, Gaussian, Pixelate, Region, Solid
+
+JSON_NAME, TEXT_NAME = "summary.json", "summary.txt"
+"""No result has such a name: theirs begin with `blur_`."""
+_HEAD = """\
+What ImageBlur did to the images of order {order_id}, placed {placed}.
+
+A solid fill cannot be undone. Gaussian blur and pixelation are cosmetic: what they hide can sometimes be guessed.
+SHA-256 sums show whether a file is unchanged: sha256sum FILE
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SummaryLine:
+    """The part of the summary about one image."""
+
+    values: Mapping[str, Any]
+    """For JSON."""
+    text: str
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes in both files, separators included."""
+        return len(_to_json(self.values)) + len(self.text.encode()) + len(", \n")
+
+
+def line(order: Order, image: Image, name: str | None) -> SummaryLine:
+    """Return the summary of an image; `name`: its result's in the archive, None without a result."""
+    spec = BlurSpec.from_json(image.spec or order.spec)
+    values: dict[str, Any] = {
+        "position": image.position,
+        "file": name,
+        "original_name": image.filename,
+        "state": image.state,
+        **({"reason": image.reason, "message": image.message} if image.reason else {}),
+        "effect": spec.to_values()["effect"],
+        "irreversible": isinstance(spec.effect, Solid),
+        "regions": spec.to_values()["regions"],
+        "invert_regions": spec.invert_regions,
+        "input": {"bytes": image.input_bytes, "sha256": image.input_sha256},
+    }
+    if name:
+        values["output"] = {
+            "bytes": image.output_bytes,
+            "sha256": image.output_sha256,
+            "width": image.width,
+            "height": image.height,
+            "format": image.format,
+        }
+        values["engine"] = image.engine
+    return SummaryLine(values=values, text=_text(image, name, spec))
+
+
+def files(order: Order, lines: Sequence[SummaryLine]) -> list[tuple[str, bytes]]:
+    """Return the summary's two files: names and bytes."""
+    placed = to_datetime(order.created_at)
+    values = {
+        "order_id": str(order.id),
+        "placed": placed.isoformat(timespec="seconds"),
+        "images": [one.values for one in lines],
+    }
+    text = _HEAD.format(order_id=order.id, placed=f"{placed:%Y-%m-%d %H:%M} UTC")
+    text += "".join("\n" + one.text for one in lines)
+    return [(JSON_NAME, _to_json(values)), (TEXT_NAME, text.encode())]
+
+
+def _to_json(values: Mapping[str, Any]) -> bytes:
+    return json.dumps(values, ensure_ascii=False).encode()
+
+
+def _text(image: Image, name: str | None, spec: BlurSpec) -> str:
+    lines = [f"{image.position}. {name or image.state}"]
+    if image.reason:
+        lines.append(f"   failed   {image.reason}: {_printable(image.message or '')}")
+    lines += [
+        f"   from     {_printable(image.filename)}, {image.input_bytes} bytes",
+        f"   sha256   {image.input_sha256 or 'not recorded'}",
+        f"   effect   {_effect(spec)}",
+        f"   where    {_where(spec)}",
+    ]
+    if name:
+        lines += [
+            f"   to       {name}, {image.output_bytes} bytes, {image.width} x {image.height}, {image.format}",
+            f"   sha256   {image.output_sha256}",
+            f"   engine   {image.engine or 'not recorded'}",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _effect(spec: BlurSpec) -> str:
+    match spec.effect:
+        case Gaussian(sigma, relative):
+            return f"Gaussian blur, sigma {sigma:g}" + (" of the shorter side" if relative else " px")
+        case Pixelate(cell, relative):
+            return f"pixelation, cells of {cell:g}" + (" of the shorter side" if relative else " px")
+        case Solid(color):
+            return f"solid fill, {color}"
+
+
+def _where(spec: BlurSpec) -> str:
+    if not spec.regions:
+        return "the whole image"
+    return ("everything but " if spec.invert_regions else "") + "; ".join(map(_region, spec.regions))
+
+
+def _region(region: Region) -> str:
+    outline = ", ".join(f"{value:g}" for value in (region.left, region.top, region.width, region.height))
+    extras = [f", {name} {value:g}" for name in ("padding", "feather") if (value := getattr(region, name))]
+    return f"{region.shape} {outline}" + "".join(extras)
+
+
+def _printable(text: str) -> str:
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)

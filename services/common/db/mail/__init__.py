@@ -1,0 +1,1 @@
+"""Statements about deliveries, e-mails, mailings, subscribers and operator jobs."""

@@ -1,0 +1,1 @@
+"""Statements about orders, their images and their blobs."""

@@ -1,0 +1,262 @@
+"""Statements about single images: claimed, finished, released."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+from uuid import UUID, uuid4
+
+from sqlalchemy import Update, bindparam, select, update
+from sqlalchemy.orm import Session
+
+from services.common.db import pages
+from services.common.db.clock import SECOND, now
+from services.common.db.models import Image, Order, sql_literal, table
+from services.common.db.orders import orders, windows
+from services.common.db.rows import changed_one
+from services.common.domain.errors import Reason
+from services.common.domain.follow_up import FollowUp
+from services.common.domain.orders import ImageState
+from services.common.domain.retries import IMAGE_RETRIES, MAX_ATTEMPTS, MAX_CRASHES, UNAVAILABLE_DELAY
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageClaim:
+    """The right of one worker to an image, until the lease runs out."""
+
+    image_id: UUID
+    order_id: UUID
+    position: int
+    spec: str
+    """As JSON; the image's own or its order's."""
+    owner: UUID
+    attempts: int
+    """This one included."""
+    crashes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Success:
+    """The result of an image; sizes in bytes and pixels, `sha256` as hex."""
+
+    size: int
+    sha256: str
+    width: int
+    height: int
+    format: str
+    engine: str | None = None
+    """What blurred it, with its version."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why an image will never be blurred."""
+
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndedClaim:
+    """What followed from the end of a claim."""
+
+    follow_up: FollowUp
+    image_state: ImageState | None = None
+    """The image's final state; None if it is tried again."""
+    reason: Reason | None = None
+    """Why it failed, if it did."""
+    next_claim: ImageClaim | None = None
+    """The order's next image, claimed for the same worker."""
+
+
+_IMAGES = table(Image)
+_ORDER_OF_ENQUEUED = select(_IMAGES.c.order_id).where(_IMAGES.c.id == bindparam("image_id"), windows.ENQUEUED)
+_TAKE = (
+    update(_IMAGES)
+    .values(
+        state=ImageState.RUNNING,
+        owner=bindparam("claimed_by"),
+        lease_until=now() + bindparam("lease"),
+        attempts=_IMAGES.c.attempts + 1,
+        started_at=now(),
+        revision=bindparam("seen_as"),
+    )
+    .returning(_IMAGES.c.id, _IMAGES.c.position, _IMAGES.c.spec, _IMAGES.c.attempts, _IMAGES.c.crashes)
+)
+_CLAIM = _TAKE.where(_IMAGES.c.id == bindparam("image_id"), windows.ENQUEUED)
+_CLAIM_NEXT = _TAKE.where(
+    _IMAGES.c.id == windows.first_waiting(bindparam("own_id")), ~windows.others_enqueued(bindparam("own_id"))
+).values(enqueued_at=now())
+_END_CLAIM = (
+    update(_IMAGES)
+    .where(
+        _IMAGES.c.id == bindparam("image_id"),
+        _IMAGES.c.state == sql_literal(ImageState.RUNNING),
+        _IMAGES.c.owner == bindparam("claimed_by"),
+    )
+    .values(owner=None, lease_until=None)
+)
+_FINISH = _END_CLAIM.values(finished_at=now())
+_CHANGED = (
+    select(*_IMAGES.c)
+    .where(_IMAGES.c.order_id == bindparam("shown_id"), _IMAGES.c.revision > bindparam("seen"))
+    .order_by(_IMAGES.c.position)
+)
+_RELEASE = _END_CLAIM.values(state=ImageState.QUEUED, enqueued_at=None, not_before=now() + bindparam("delay"))
+
+
+def claim(session: Session, image_id: UUID, *, lease_seconds: float) -> ImageClaim | None:
+    """Claim an image that was enqueued; None if another worker has it, or it was cancelled or deleted.
+
+    None too if it waits for a place in the window or for its next attempt: another message follows then.
+    """
+    order_id = session.scalar(_ORDER_OF_ENQUEUED, {"image_id": image_id})
+    order = order_id and orders.lock_and_start(session, order_id)
+    if not order:
+        return None
+    claimed = _claim(session, order, _CLAIM, {"image_id": image_id}, lease_seconds)
+    if claimed is None:
+        session.rollback()
+    return claimed
+
+
+def _claim_next(session: Session, order: Order, lease_seconds: float) -> ImageClaim | None:
+    return _claim(session, order, _CLAIM_NEXT, {"own_id": order.id}, lease_seconds)
+
+
+def _claim(
+    session: Session, order: Order, how: Update, which: Mapping[str, object], lease_seconds: float
+) -> ImageClaim | None:
+    owner, lease = uuid4(), int(lease_seconds * SECOND)
+    row = session.execute(how, {"claimed_by": owner, "lease": lease, "seen_as": order.revision, **which}).one_or_none()
+    if row is None:
+        return None
+    return ImageClaim(
+        image_id=row.id,
+        order_id=order.id,
+        position=row.position,
+        spec=row.spec or order.spec,
+        owner=owner,
+        attempts=row.attempts,
+        crashes=row.crashes,
+    )
+
+
+def renew_claims(session: Session, owners: Sequence[UUID], *, lease_seconds: float) -> None:
+    """Extend the leases that these owners still hold."""
+    # The orders are not locked: see the module `outbox`. A row that is locked is about to lose its claim anyway.
+    held = select(Image.id).where(Image.owner.in_(owners), Image.state == ImageState.RUNNING)
+    session.execute(
+        update(Image)
+        .where(Image.id.in_(select(held.with_for_update(skip_locked=True).cte().c.id)))
+        .values(lease_until=now() + int(lease_seconds * SECOND))
+        .execution_options(synchronize_session=False)
+    )
+
+
+def finish(
+    session: Session, claimed: ImageClaim, outcome: Success | Failure, *, window: int, next_lease: float | None = None
+) -> EndedClaim | None:
+    """End an image, and with its last image the order; None, without changes, if the claim was lost.
+
+    With `next_lease`, in seconds, the order's next image is claimed too, unless an image of another order is enqueued.
+    """
+    if (order := orders.lock(session, claimed.order_id)) is None:
+        return None
+    values: dict[str, object]
+    match outcome:
+        case Success():
+            values = {
+                "state": ImageState.SUCCEEDED,
+                "output_bytes": outcome.size,
+                "output_sha256": outcome.sha256,
+                "width": outcome.width,
+                "height": outcome.height,
+                "format": outcome.format,
+                "engine": outcome.engine,
+            }
+        case Failure():
+            values = {"state": ImageState.FAILED, "reason": outcome.reason, "message": outcome.message}
+    if not _end_claim(session, claimed, order, _FINISH, values):
+        return None
+    succeeded = isinstance(outcome, Success)
+    emails = orders.count_ended(session, order, succeeded=int(succeeded), failed=int(not succeeded))
+    ended = ImageState.SUCCEEDED if succeeded else ImageState.FAILED
+    reason = outcome.reason if isinstance(outcome, Failure) else None
+    if emails is not None:
+        follow_up = FollowUp(email_ids=emails, ended_order_ids=[order.id], window_freed=True)
+        return EndedClaim(follow_up=follow_up, image_state=ended, reason=reason)
+    # In the place of the image that has ended. The window is refilled after the last image of the time slice.
+    if next_lease is not None and (next_claim := _claim_next(session, order, next_lease)):
+        follow_up = FollowUp(changed_order_ids=[order.id])
+        return EndedClaim(follow_up=follow_up, image_state=ended, reason=reason, next_claim=next_claim)
+    return EndedClaim(follow_up=_refill(session, order, window), image_state=ended, reason=reason)
+
+
+def release_expired(session: Session, claimed: ImageClaim, *, window: int) -> EndedClaim | None:
+    """Release an image whose lease has run out; None if its owner has renewed it or finished meanwhile."""
+    # The order first, as in all transactions: while its row is locked the image cannot be finished.
+    if orders.lock(session, claimed.order_id) is None:
+        return None
+    expired = select(Image.id).where(
+        Image.id == claimed.image_id, Image.owner == claimed.owner, Image.lease_until < now()
+    )
+    if session.scalar(expired.with_for_update()) is None:
+        session.rollback()
+        return None
+    return release(session, claimed, crashed=False, window=window)
+
+
+def release(
+    session: Session, claimed: ImageClaim, *, crashed: bool, window: int, counted: bool = True
+) -> EndedClaim | None:
+    """Release an image for a later attempt, or end it after too many; None if the claim was lost.
+
+    `crashed`: the child process died while it worked on the image. An attempt is not `counted` if a dependency was
+    unavailable.
+    """
+    crashes = claimed.crashes + crashed
+    if crashes >= MAX_CRASHES:
+        return finish(session, claimed, Failure(Reason.CRASHED, CRASHED), window=window)
+    if counted and claimed.attempts >= MAX_ATTEMPTS:
+        return finish(session, claimed, Failure(Reason.INTERNAL, GAVE_UP), window=window)
+    if (order := orders.lock(session, claimed.order_id)) is None:
+        return None
+    attempts = claimed.attempts if counted else claimed.attempts - 1
+    delay = IMAGE_RETRIES.delay(claimed.attempts) if counted else UNAVAILABLE_DELAY
+    values = {"crashes": crashes, "attempts": attempts, "delay": int(delay * SECOND)}
+    if not _end_claim(session, claimed, order, _RELEASE, values):
+        return None
+    return EndedClaim(follow_up=_refill(session, order, window))
+
+
+def _refill(session: Session, order: Order, window: int) -> FollowUp:
+    return FollowUp(image_ids=windows.refill(session, order.id, window), changed_order_ids=[order.id])
+
+
+CRASHED = "working on this image brought the worker down, repeatedly"
+GAVE_UP = f"the image could not be finished in {MAX_ATTEMPTS} attempts"
+
+
+def _end_claim(session: Session, claimed: ImageClaim, order: Order, how: Update, values: Mapping[str, object]) -> bool:
+    result = session.execute(
+        how, {"image_id": claimed.image_id, "claimed_by": claimed.owner, "revision": order.revision, **values}
+    )
+    if changed_one(result):
+        return True
+    session.rollback()
+    return False
+
+
+def list_changed(session: Session, order_id: UUID, revision: int) -> list[Image]:
+    """Return the images that changed after `revision`, by position; read-only rows, as of `orders.lock`."""
+    return cast("list[Image]", session.execute(_CHANGED, {"shown_id": order_id, "seen": revision}).all())
+
+
+def list_images(
+    session: Session, order_id: UUID, *, after: int = 0, limit: int, state: ImageState | None = None
+) -> list[Image]:
+    """Return a page of an order's images, those with a position above `after`, by position."""
+    query = pages.page(select(Image).where(Image.order_id == order_id), Image.position, after=(after,), limit=limit)
+    if state:
+        query = query.where(Image.state == state)
+    return list(session.scalars(query))

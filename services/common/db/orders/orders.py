@@ -1,0 +1,290 @@
+"""Statements about orders: stored, read, locked, counted, cancelled, deleted, expired."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+from uuid import UUID
+
+from sqlalchemy import bindparam, case, delete, func, insert, select, update
+from sqlalchemy.orm import Session
+
+from services.common.db.clock import SECOND, now
+from services.common.db.mail import deliveries
+from services.common.db.models import Delivery, Email, Image, Order, table
+from services.common.db.orders import windows
+from services.common.db.rows import changed_one, rows_changed
+from services.common.domain.errors import NotFound
+from services.common.domain.orders import DeliveryState, ImageState, OrderState, fair_window, state_when_done
+
+_MOST_IDS = 1000
+"""Ids in one statement."""
+OPEN_STATES = tuple(state for state in OrderState if state.open)
+
+_ORDERS, _IMAGES, _DELIVERY, _EMAILS = table(Order), table(Image), table(Delivery), table(Email)
+_INSERT_ORDER, _INSERT_IMAGES = insert(_ORDERS).returning(*_ORDERS.c), insert(_IMAGES)
+_SHARING = select(now(), windows.orders_in_flight(), windows.images_in_flight())
+_SNAPSHOT = select(
+    *_ORDERS.c,
+    now(),
+    select(func.count())
+    .where(_IMAGES.c.order_id == _ORDERS.c.id, _IMAGES.c.state == ImageState.RUNNING)
+    .scalar_subquery(),
+).where(_ORDERS.c.id == bindparam("shown_id"))
+_DELIVERIES = (
+    select(
+        *_DELIVERY.c,
+        select(func.count()).where(_EMAILS.c.delivery_id == _DELIVERY.c.id).scalar_subquery(),
+    )
+    .where(_DELIVERY.c.order_id == bindparam("shown_id"))
+    .order_by(_DELIVERY.c.requested_at.desc())
+    .limit(20)
+)
+_LOCK = (
+    update(_ORDERS)
+    .where(_ORDERS.c.id == bindparam("locked_id"))
+    .values(revision=_ORDERS.c.revision + 1)
+    .returning(*_ORDERS.c)
+)
+_LOCK_AND_START = _LOCK.values(
+    state=case((_ORDERS.c.state == OrderState.QUEUED, OrderState.RUNNING), else_=_ORDERS.c.state),
+    started_at=func.coalesce(_ORDERS.c.started_at, now()),
+)
+_COUNT = update(_ORDERS).where(_ORDERS.c.id == bindparam("counted_id"))
+_END = _COUNT.values(finished_at=now(), expires_at=now() + bindparam("retention"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewOrder:
+    """An order to be stored; `spec` as JSON, `retention` in seconds."""
+
+    id: UUID
+    principal: str
+    email: str
+    locale: str
+    spec: str
+    notify: bool
+    retention: int
+    upload_seconds: float = 0.0
+    """How long its images took to arrive."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewImage:
+    """An image to be stored; its original is in the blob store already."""
+
+    id: UUID
+    position: int
+    filename: str
+    spec: str | None
+    size: int
+    """In bytes."""
+    sha256: str | None = None
+    """As hex."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """An order at one moment."""
+
+    order: Order
+    running: int
+    """How many of its images are RUNNING."""
+    deliveries: Sequence[tuple[Delivery, int]]
+    """The newest first, at most 20, each with its number of e-mails."""
+    read_at: int
+    """The database's time, microseconds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredOrder:
+    """An order that was stored by a transaction, and the images to enqueue after the commit."""
+
+    snapshot: Snapshot
+    enqueued_ids: Sequence[UUID]
+
+
+def insert_order(session: Session, order: NewOrder, new_images: Sequence[NewImage], *, window: int) -> StoredOrder:
+    """Store an order and its images, the first of them enqueued."""
+    time, sharing, together = session.execute(_SHARING, {"window": window}).one()
+    window = max(fair_window(window, sharing + 1), window - together)
+    row = session.execute(
+        _INSERT_ORDER,
+        {
+            "id": order.id,
+            "principal": order.principal,
+            "email": order.email,
+            "locale": order.locale,
+            "spec": order.spec,
+            "state": OrderState.QUEUED,
+            "total": len(new_images),
+            "upload_began_at": time - int(order.upload_seconds * SECOND),
+            "created_at": time,
+            "expires_at": time + order.retention * SECOND,
+        },
+    ).one()
+    session.execute(
+        _INSERT_IMAGES,
+        [
+            {
+                "id": image.id,
+                "order_id": order.id,
+                "position": image.position,
+                "filename": image.filename,
+                "spec": image.spec,
+                "state": ImageState.QUEUED,
+                "enqueued_at": time if index < window else None,
+                "input_bytes": image.size,
+                "input_sha256": image.sha256,
+            }
+            for index, image in enumerate(new_images)
+        ],
+    )
+    requests = []
+    if order.notify:
+        requests = [(deliveries.insert_delivery(session, order.id, DeliveryState.WAITING), 0)]
+    snapshot = Snapshot(order=_order(row), running=0, deliveries=requests, read_at=time)
+    return StoredOrder(snapshot=snapshot, enqueued_ids=[image.id for image in new_images[:window]])
+
+
+def get_snapshot(session: Session, order_id: UUID) -> Snapshot:
+    """Return the order as it is now.
+
+    Raises:
+        NotFound: There is no such order.
+    """
+    row = session.execute(_SNAPSHOT, {"shown_id": order_id}).one_or_none()
+    if row is None:
+        raise NotFound("order", str(order_id))
+    *order, read_at, running = row
+    requests = session.execute(_DELIVERIES, {"shown_id": order_id})
+    shown = [(_delivery(columns), count) for *columns, count in requests]
+    return Snapshot(order=_order(order), running=running, deliveries=shown, read_at=read_at)
+
+
+def _order(columns: Sequence[object]) -> Order:
+    return Order(**dict(zip(_ORDERS.c.keys(), columns, strict=True)))
+
+
+def _delivery(columns: Sequence[object]) -> Delivery:
+    return Delivery(**dict(zip(_DELIVERY.c.keys(), columns, strict=True)))
+
+
+def get_revisions(session: Session, order_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """Return the revisions of these orders; those that do not exist are left out."""
+    found: dict[UUID, int] = {}
+    for begin in range(0, len(order_ids), _MOST_IDS):
+        some = order_ids[begin : begin + _MOST_IDS]
+        found |= {
+            row.id: row.revision for row in session.execute(select(Order.id, Order.revision).where(Order.id.in_(some)))
+        }
+    return found
+
+
+def lock(session: Session, order_id: UUID) -> Order | None:
+    """Lock an order's row until the transaction ends, and increment its revision; None if it does not exist.
+
+    Returns:
+        The order after that, read-only: a row of the table, which costs a worker less than a model.
+    """
+    return cast("Order | None", session.execute(_LOCK, {"locked_id": order_id}).one_or_none())
+
+
+def lock_and_start(session: Session, order_id: UUID) -> Order | None:
+    """Lock an order as `lock` does, and mark it as RUNNING if it was QUEUED."""
+    return cast("Order | None", session.execute(_LOCK_AND_START, {"locked_id": order_id}).one_or_none())
+
+
+def count_ended(
+    session: Session, order: Order, *, succeeded: int = 0, failed: int = 0, cancelled: int = 0
+) -> list[UUID] | None:
+    """Count images that have ended in an order locked by this transaction; with the last of them, end the order.
+
+    Returns:
+        The e-mails to enqueue if the order has ended, else None.
+    """
+    counts = {
+        "succeeded": order.succeeded + succeeded,
+        "failed": order.failed + failed,
+        "cancelled": order.cancelled + cancelled,
+    }
+    if sum(counts.values()) < order.total:
+        session.execute(_COUNT, {"counted_id": order.id, **counts})
+        return None
+    state = state_when_done(**counts)
+    # The retention begins when there are results to keep.
+    retention = order.expires_at - order.created_at
+    session.execute(_END, {"counted_id": order.id, "retention": retention, "state": state, **counts})
+    if state is OrderState.CANCELLED:
+        deliveries.cancel_open(session, order.id)
+        return []
+    return deliveries.release_waiting(session, order.id)
+
+
+def cancel(session: Session, order_id: UUID) -> None:
+    """Cancel the images that have not ended; without effect on an order that has ended.
+
+    Raises:
+        NotFound: There is no such order.
+    """
+    order = lock(session, order_id)
+    if order is None:
+        raise NotFound("order", str(order_id))
+    if OrderState(order.state).open:
+        result = session.execute(
+            update(Image)
+            .where(Image.order_id == order_id, Image.state.in_((ImageState.QUEUED, ImageState.RUNNING)))
+            .values(
+                state=ImageState.CANCELLED, owner=None, lease_until=None, finished_at=now(), revision=order.revision
+            )
+            .execution_options(synchronize_session=False)
+        )
+        count_ended(session, order, cancelled=rows_changed(result))
+
+
+def delete_order(session: Session, order_id: UUID) -> None:
+    """Remove an order with its images, deliveries and e-mails.
+
+    Raises:
+        NotFound: There is no such order.
+    """
+    if lock(session, order_id) is None:
+        raise NotFound("order", str(order_id))
+    session.execute(delete(Order).where(Order.id == order_id))
+
+
+def owns_blobs(session: Session, order_id: UUID) -> bool:
+    """Return whether the order exists and has not expired."""
+    query = select(Order.id).where(Order.id == order_id, Order.state != OrderState.EXPIRED)
+    return session.scalar(query) is not None
+
+
+def list_open(session: Session) -> Sequence[UUID]:
+    """Return all orders that are QUEUED or RUNNING."""
+    return session.scalars(select(Order.id).where(Order.state.in_(OPEN_STATES))).all()
+
+
+def list_due_to_expire(session: Session, *, limit: int) -> Sequence[UUID]:
+    """Return orders that have ended and whose retention is over."""
+    return session.scalars(
+        select(Order.id)
+        .where(
+            Order.state != OrderState.EXPIRED,
+            Order.state.not_in(OPEN_STATES),
+            Order.expires_at < now(),
+        )
+        .limit(limit)
+    ).all()
+
+
+def expire(session: Session, order_id: UUID) -> bool:
+    """Delete the address of an order and mark it as EXPIRED; return whether this call did so."""
+    if lock(session, order_id) is None:
+        return False
+    deliveries.cancel_open(session, order_id)
+    result = session.execute(
+        update(Order)
+        .where(Order.id == order_id, Order.state != OrderState.EXPIRED)
+        .values(state=OrderState.EXPIRED, email=None)
+        .execution_options(synchronize_session=False)
+    )
+    return changed_one(result)

@@ -1,0 +1,1 @@
+"""Statements about queues: depths, pauses, workers, failures, retries, statistics."""

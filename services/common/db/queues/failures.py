@@ -1,0 +1,127 @@
+"""Statements about images and e-mails that FAILED: lists, and numbers by reason."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+from uuid import UUID
+
+from sqlalchemy import Row, Select, case, func, literal, select, union_all
+from sqlalchemy.orm import Session
+
+from services.common.db import pages
+from services.common.db.models import Delivery, Email, Image
+from services.common.domain.errors import Reason
+from services.common.domain.mail import EmailState
+from services.common.domain.orders import ImageState
+from services.common.domain.retries import RETRIABLE
+
+Kind = Literal["IMAGE", "EMAIL"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailureFilter:
+    """Conditions on failures; None does not count."""
+
+    kind: Kind | None = None
+    reason: Reason | None = None
+    order_id: UUID | None = None
+
+
+@dataclass(frozen=True)
+class FailureCursor:
+    """The last failure of a page."""
+
+    kind: Kind
+    time: int
+    id: UUID
+
+
+# An e-mail stores the mail server's reply, which begins with 5 if the server refused it permanently (RFC 5321, 4.2.1).
+_EMAIL_REASON = func.coalesce(
+    Delivery.reason,
+    case((Email.smtp_reply.like("5%"), Reason.MAIL_REFUSED.value), else_=Reason.MAIL_UNREACHABLE.value),
+)
+_OF_IMAGES = select(
+    literal("IMAGE").label("kind"),
+    Image.id.label("id"),
+    Image.order_id.label("order_id"),
+    Image.position.label("position"),
+    Image.reason.label("reason"),
+    Image.message.label("message"),
+    Image.attempts.label("attempts"),
+    func.coalesce(Image.finished_at, 0).label("time"),
+    case((Image.reason.in_(RETRIABLE), 1), else_=0).label("retriable"),
+).where(Image.state == ImageState.FAILED, ~Image.dropped)
+_OF_EMAILS = (
+    select(
+        literal("EMAIL").label("kind"),
+        Email.id.label("id"),
+        Delivery.order_id.label("order_id"),
+        Email.part.label("position"),
+        _EMAIL_REASON.label("reason"),
+        Email.smtp_reply.label("message"),
+        Email.attempts.label("attempts"),
+        func.coalesce(Email.started_at, Email.enqueued_at, 0).label("time"),
+        case((Email.mailing_id.is_(None), 1), else_=0).label("retriable"),
+    )
+    .outerjoin(Delivery, Delivery.id == Email.delivery_id)
+    .where(Email.state == EmailState.FAILED, ~Email.dropped)
+)
+
+
+def list_failures(
+    session: Session, which: FailureFilter, *, after: FailureCursor | None, limit: int
+) -> list[Row[tuple[object, ...]]]:
+    """Return a page of failures: first images, then e-mails, the newest of each first."""
+    found: list[Row[tuple[object, ...]]] = []
+    for kind, query in _narrowed(which).items():
+        if len(found) == limit or (after and after.kind == "EMAIL" and kind == "IMAGE"):
+            continue
+        columns = query.subquery().c
+        last = (after.time, after.id) if after and after.kind == kind else None
+        ordered = select(*columns)
+        left = limit - len(found)
+        found.extend(
+            session.execute(pages.page(ordered, columns.time, columns.id, after=last, limit=left, descending=True))
+        )
+    return found
+
+
+def count_by_reason(session: Session, which: FailureFilter) -> Sequence[Row[tuple[str, str, int, str | None]]]:
+    """Return the number of failures of each kind and reason, with one of their messages; the most frequent first."""
+    all_of_them = union_all(*_narrowed(which).values()).subquery()
+    columns = all_of_them.c
+    query = select(
+        columns.kind, columns.reason, func.count().label("count"), func.max(columns.message).label("message")
+    )
+    return session.execute(query.group_by(columns.kind, columns.reason).order_by(func.count().desc())).all()
+
+
+def list_ids(
+    session: Session, which: FailureFilter, *, retriable: bool, limit: int
+) -> tuple[list[tuple[Kind, UUID]], int]:
+    """Return kinds and ids of the first failures that match, and the number of all that match."""
+    all_of_them = union_all(*_narrowed(which).values()).subquery()
+    query = select(all_of_them.c.kind, all_of_them.c.id)
+    if retriable:
+        query = query.where(all_of_them.c.retriable == 1)
+    total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
+    return [(row.kind, row.id) for row in session.execute(query.limit(limit))], total
+
+
+def get_kinds(session: Session, failure_ids: Sequence[UUID]) -> dict[UUID, Kind]:
+    """Return which of these ids are images, and which e-mails."""
+    found: dict[UUID, Kind] = dict.fromkeys(session.scalars(select(Image.id).where(Image.id.in_(failure_ids))), "IMAGE")
+    return found | dict.fromkeys(session.scalars(select(Email.id).where(Email.id.in_(failure_ids))), "EMAIL")
+
+
+def _narrowed(which: FailureFilter) -> dict[Kind, Select[Any]]:
+    images, emails = _OF_IMAGES, _OF_EMAILS
+    if which.reason:
+        images = images.where(Image.reason == which.reason)
+        emails = emails.where(_EMAIL_REASON.in_([which.reason]))
+    if which.order_id:
+        images = images.where(Image.order_id == which.order_id)
+        emails = emails.where(Delivery.order_id == which.order_id)
+    queries: dict[Kind, Select[Any]] = {"IMAGE": images, "EMAIL": emails}
+    return {kind: query for kind, query in queries.items() if which.kind in {None, kind}}

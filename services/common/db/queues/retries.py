@@ -1,0 +1,133 @@
+"""Statements about images and e-mails that FAILED: retried, or dropped."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from services.common.db.clock import now
+from services.common.db.mail import deliveries
+from services.common.db.models import Delivery, Email, Image, Order
+from services.common.db.orders import orders
+from services.common.domain.mail import EmailState
+from services.common.domain.orders import DeliveryState, ImageState, OrderState
+from services.common.domain.retries import RETRIABLE
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetriedImage:
+    """An image that is queued again; its order's window is to be refilled."""
+
+    order_id: UUID
+    position: int
+
+
+class NotRetriable(Exception):
+    """A failure cannot be retried; the text is the reason."""
+
+
+def retry_image(session: Session, image_id: UUID) -> RetriedImage:
+    """Queue a failed image again, without its former attempts; its order is RUNNING again.
+
+    Raises:
+        NotRetriable: It has not failed, its original is gone, or its order has ended for good.
+    """
+    order_id = session.scalar(select(Image.order_id).where(Image.id == image_id))
+    order = order_id and orders.lock(session, order_id)
+    if not order:
+        raise NotRetriable("there is no such image")
+    image = session.get(Image, image_id, populate_existing=True)
+    if image is None or image.state != ImageState.FAILED:
+        raise NotRetriable("the image has not failed")
+    if image.dropped or image.reason not in RETRIABLE:
+        raise NotRetriable("the original was not kept: trying again would not help")
+    if order.state in {OrderState.CANCELLED, OrderState.EXPIRED}:
+        raise NotRetriable(f"the order is {order.state}")
+    image.state, image.reason, image.message = ImageState.QUEUED, None, None
+    image.attempts = image.crashes = image.not_before = 0
+    image.enqueued_at = image.started_at = image.finished_at = None
+    image.cleaned_up, image.revision = False, order.revision
+    # The retention counts from the order's end, which will come again: as before its first end, `expires_at` is the
+    # creation plus the retention.
+    kept = order.expires_at - order.finished_at if order.finished_at else None
+    session.execute(
+        update(Order)
+        .where(Order.id == order.id)
+        .values(
+            state=OrderState.RUNNING,
+            failed=Order.failed - 1,
+            finished_at=None,
+            expires_at=Order.expires_at if kept is None else Order.created_at + kept,
+        )
+        .execution_options(synchronize_session=False)
+    )
+    session.flush()
+    return RetriedImage(order_id=order.id, position=image.position)
+
+
+def retry_email(session: Session, email_id: UUID) -> None:
+    """Queue a failed e-mail again, to be enqueued after the commit.
+
+    Raises:
+        NotRetriable: It has not failed, or its order is gone or is being mailed.
+    """
+    email = session.get(Email, email_id)
+    if email is None:
+        raise NotRetriable("there is no such e-mail")
+    if email.delivery_id:
+        _reopen(session, email.delivery_id)
+    email = session.get(Email, email_id, populate_existing=True, with_for_update=True)
+    if email is None or email.state != EmailState.FAILED or email.dropped:
+        raise NotRetriable("the e-mail has not failed, or its failure was dropped")
+    if email.mailing_id:
+        raise NotRetriable("e-mails of a mailing go out with it or not at all: the next one comes")
+    email.state, email.attempts, email.not_before = EmailState.QUEUED, 0, 0
+    email.enqueued_at = session.scalar(select(now()))
+    session.flush()
+
+
+def _reopen(session: Session, delivery_id: UUID) -> None:
+    order_id = session.scalar(select(Delivery.order_id).where(Delivery.id == delivery_id))
+    order = order_id and orders.lock(session, order_id)
+    if not order or order.state == OrderState.EXPIRED:
+        raise NotRetriable("the order is gone or has expired")
+    open_delivery = deliveries.find_open(session, order.id)
+    if open_delivery and open_delivery.id != delivery_id:
+        raise NotRetriable("the order is being mailed already")
+    reopened = (
+        update(Delivery)
+        .where(Delivery.id == delivery_id, Delivery.state == DeliveryState.FAILED)
+        .values(state=DeliveryState.SENDING, finished_at=None)
+        .execution_options(synchronize_session=False)
+    )
+    session.execute(reopened)
+
+
+def drop_image(session: Session, image_id: UUID) -> tuple[UUID, int] | None:
+    """Drop the failure of an image.
+
+    Returns:
+        The order and the position of the original to remove; None if there was no failure.
+    """
+    row = session.execute(
+        update(Image)
+        .where(Image.id == image_id, Image.state == ImageState.FAILED, ~Image.dropped)
+        # If the original is not removed now, the sweep does it.
+        .values(dropped=True, cleaned_up=False)
+        .returning(Image.order_id, Image.position)
+        .execution_options(synchronize_session=False)
+    ).one_or_none()
+    return (row.order_id, row.position) if row else None
+
+
+def drop_email(session: Session, email_id: UUID) -> bool:
+    """Drop the failure of an e-mail; False if there was no failure."""
+    dropped = session.scalar(
+        update(Email)
+        .where(Email.id == email_id, Email.state == EmailState.FAILED, ~Email.dropped)
+        .values(dropped=True)
+        .returning(Email.id)
+        .execution_options(synchronize_session=False)
+    )
+    return dropped is not None

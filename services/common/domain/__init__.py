@@ -1,0 +1,1 @@
+"""Rules and values of the product, without I/O and without libraries."""

@@ -1,0 +1,97 @@
+"""The rules of orders: states and transitions, shares of the window, keys of blobs."""
+
+from enum import StrEnum
+
+LATE_SECONDS = 600
+"""After so long no worker is left that had an image when the image ended otherwise: an attempt takes at most 500."""
+
+
+class OrderState(StrEnum):
+    """States of an order; see the interface's OrderState."""
+
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    PARTIALLY_FAILED = "PARTIALLY_FAILED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+    EXPIRED = "EXPIRED"
+
+    @property
+    def open(self) -> bool:
+        """Whether images of the order have not ended."""
+        return self in {OrderState.QUEUED, OrderState.RUNNING}
+
+
+class ImageState(StrEnum):
+    """States of an image; see the interface's ImageState."""
+
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+
+class DeliveryState(StrEnum):
+    """States of a request for the results by mail; see the interface's DeliveryState."""
+
+    WAITING = "WAITING"
+    QUEUED = "QUEUED"
+    SENDING = "SENDING"
+    SENT = "SENT"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+    @property
+    def open(self) -> bool:
+        """Whether e-mails of the delivery may still be sent."""
+        return self in {DeliveryState.WAITING, DeliveryState.QUEUED, DeliveryState.SENDING}
+
+
+class UnownedBlobsState(StrEnum):
+    """States of blobs that no order owns."""
+
+    UPLOADING = "UPLOADING"
+    """An upload is under way, as long as its heartbeat lasts."""
+    REMOVING = "REMOVING"
+    """To be removed: the upload failed, or its order is gone. No order can own them any more."""
+    REMOVED = "REMOVED"
+    """Removed once; removed again later, in case a worker stored a result meanwhile."""
+
+
+def state_when_done(*, succeeded: int, failed: int, cancelled: int) -> OrderState:
+    """Return the state of an order whose images have all ended, by how many ended how."""
+    if cancelled:
+        return OrderState.CANCELLED
+    if not failed:
+        return OrderState.SUCCEEDED
+    return OrderState.PARTIALLY_FAILED if succeeded else OrderState.FAILED
+
+
+def fair_window(window: int, orders: int) -> int:
+    """Return how many images of an order may be queued or running while so many orders (≥ 1) have some there.
+
+    Alone, an order has the whole window, so that no child process waits for work; together, orders share it equally.
+    """
+    return max(1, -(-window // orders))
+
+
+def source_key(order_id: object, position: int) -> str:
+    """Return the blob key of an original; positions count from 1."""
+    return f"{source_prefix(order_id)}{position:06d}"
+
+
+def result_key(order_id: object, position: int) -> str:
+    """Return the blob key of a result: the same for every attempt, so that a repeated one overwrites it."""
+    return f"{blob_prefix(order_id)}result/{position:06d}"
+
+
+def source_prefix(order_id: object) -> str:
+    """Return the prefix of the blob keys of an order's originals."""
+    return f"{blob_prefix(order_id)}source/"
+
+
+def blob_prefix(order_id: object) -> str:
+    """Return the prefix of all blob keys of an order."""
+    return f"orders/{order_id}/"

@@ -1,0 +1,1 @@
+"""Infrastructure that every service uses: broker, blob store, settings, logs, metrics, traces."""

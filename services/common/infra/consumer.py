@@ -1,0 +1,146 @@
+"""A consumer that hands a message on within milliseconds, and costs next to nothing while there is none.
+
+Dramatiq's own consumer sleeps up to a second when its queue is empty, and when it has as many messages as it may. This
+one waits for the event itself: for the queue's first message (BLMOVE of the list's head onto itself blocks without
+taking anything), or for one of its own messages to be done. Messages are moved by dramatiq's own scripts.
+"""
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+
+import redis
+from dramatiq import Message, MessageProxy
+from dramatiq.brokers.redis import RedisBroker
+from dramatiq.errors import ConnectionClosed
+
+from services.common.infra import dramatiq_private as private
+
+WAIT_SECONDS = 1.0
+"""Longest wait at a time: a waiting consumer must notice that it is to stop, and send heartbeats."""
+YIELD_SECONDS = 0.005
+"""So long a worker leaves a message to others when it may take only one more."""
+AUDIT_SECONDS = 5.0
+"""How often the broker's list of fetched messages is compared with those that did arrive."""
+
+
+class PromptConsumer(private.RedisConsumer):
+    """Consumes one queue.
+
+    Messages that the broker has handed out but that never arrived (the connection broke) would count as fetched for as
+    long as this process lives. An audit requeues them: those that are in the broker's list, but not in `held`.
+    """
+
+    def __init__(
+        self,
+        broker: RedisBroker,
+        queue_name: str,
+        prefetch: int,
+        timeout: int,
+        held: set[bytes],
+        *,
+        resumed: threading.Event,
+    ) -> None:
+        """`held`: ids of messages that arrived and are not done; `resumed`: set while messages may be taken."""
+        super().__init__(broker, queue_name, prefetch, timeout)  # type: ignore[no-untyped-call]
+        self._waiting_key = private.waiting_key(broker, queue_name)
+        self._fetched_key = private.fetched_key(broker, queue_name)
+        # Of the broker: a consumer is replaced after a lost connection while its messages are still handled.
+        self._held = held
+        self._resumed = resumed
+        self._one_is_done = threading.Event()
+        self._audited_at = float("-inf")
+
+    def ack(self, message: MessageProxy) -> None:
+        """Report that a message was handled."""
+        with _translated():
+            super().ack(message)  # type: ignore[no-untyped-call]
+        self._done(message)
+
+    def nack(self, message: MessageProxy) -> None:
+        """Report that a message cannot be handled."""
+        with _translated():
+            super().nack(message)  # type: ignore[no-untyped-call]
+        self._done(message)
+
+    def close(self) -> None:
+        """Return the messages that were fetched and not handed on."""
+        ids = {private.redis_id(Message.decode(data)) for data in self.message_cache}
+        self.message_cache = []
+        # First: if they cannot be returned now, the audit finds them.
+        self._held.difference_update(ids)
+        if ids:
+            with contextlib.suppress(redis.RedisError):
+                private.requeue(self.broker, self.queue_name, ids)
+
+    def __next__(self) -> MessageProxy | None:
+        """Return the next message, or None after a wait without one."""
+        if not self.message_cache:
+            with _translated():
+                self._audit()
+                self.message_cache = self._fetch()
+        if not self.message_cache:
+            return None
+        message: Message[object] = Message.decode(self.message_cache.pop(0))
+        self.queued_message_ids.add(message.message_id)
+        return MessageProxy(message)
+
+    def _fetch(self) -> list[bytes]:
+        self._one_is_done.clear()
+        if not self._resumed.is_set():
+            if not self._resumed.wait(WAIT_SECONDS):
+                self._send_heartbeat()
+            return []
+        free = self.prefetch - self.outstanding_message_count
+        if free <= 0:
+            if not self._one_is_done.wait(WAIT_SECONDS):
+                self._send_heartbeat()
+            return []
+        messages = self._take_all_but_one(free)
+        if not messages and self.broker.client.blmove(
+            self._waiting_key, self._waiting_key, WAIT_SECONDS, "LEFT", "LEFT"
+        ):
+            if self._resumed.is_set():
+                return self._take_all_but_one(free)
+            self._send_heartbeat()  # paused meanwhile: the message stays in the queue
+        return messages
+
+    def _take_all_but_one(self, free: int) -> list[bytes]:
+        """Leave the last place free for a moment, so that workers with fewer messages take theirs first."""
+        if free > 1:
+            return self._take(free - 1)
+        if self.prefetch > 1:
+            self._one_is_done.wait(YIELD_SECONDS)
+        return self._take(free)
+
+    def _send_heartbeat(self) -> None:
+        private.fetch(self.broker, self.queue_name, 0)
+
+    def _take(self, count: int) -> list[bytes]:
+        messages = private.fetch(self.broker, self.queue_name, count)
+        self._held.update(private.redis_id(Message.decode(data)) for data in messages)
+        return messages
+
+    def _audit(self) -> None:
+        if time.monotonic() < self._audited_at + AUDIT_SECONDS:
+            return
+        # Only this thread adds to `held`, and what is done leaves the broker's list first: no race.
+        lost = self.broker.client.smembers(self._fetched_key) - self._held
+        if lost:
+            self.logger.warning("Requeueing %d messages that never arrived.", len(lost))
+            private.requeue(self.broker, self.queue_name, lost)
+        self._audited_at = time.monotonic()
+
+    def _done(self, message: MessageProxy) -> None:
+        self._held.discard(private.redis_id(message))
+        self._one_is_done.set()
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    # A stalled broker counts as a lost connection: the worker retries until it has acknowledged.
+    try:
+        yield
+    except (redis.ConnectionError, redis.TimeoutError) as error:
+        raise ConnectionClosed(error) from None  # type: ignore[no-untyped-call]

@@ -1,0 +1,55 @@
+"""The queues and their messages, which contain an id and nothing else."""
+
+from enum import StrEnum
+from uuid import UUID
+
+from dramatiq import Message
+
+BLUR_QUEUE = "blur"
+"""Consumed by blur_worker."""
+MAIL_QUEUE = "mail"
+"""Consumed by mailer: single e-mails, and operator jobs."""
+MAILING_QUEUE = "mailing"
+"""Consumed by mailer: batches of mailings, which must not delay single e-mails."""
+
+BLUR_IMAGE = "blur_image"
+SEND_EMAIL = "send_email"
+SEND_MAILING = "send_mailing"
+RUN_OPERATOR_JOB = "run_operator_job"
+
+
+class OperatorJobKind(StrEnum):
+    """Work that an operator may request from the mailers; requests and answers are JSON objects with these members."""
+
+    RUN_MAILING = "RUN_MAILING"
+    """Request: empty. Answer: `mailing_id`."""
+    PREVIEW_MAILING = "PREVIEW_MAILING"
+    """Request: `locale`. Answer: `subject`, `text`, `html`."""
+    TEST_MAILING = "TEST_MAILING"
+    """Request: `address`, `locale`. Answer: `accepted`, `server_reply`, `transcript`."""
+    CHECK_MAIL = "CHECK_MAIL"
+    """Request: `address`, `locale`. Answer: as of TEST_MAILING, and `warnings`."""
+
+
+def blur_image(image_id: UUID) -> Message[None]:
+    """Return the message to blur an image."""
+    return _message(BLUR_QUEUE, BLUR_IMAGE, image_id)
+
+
+def send_email(email_id: UUID) -> Message[None]:
+    """Return the message to send an e-mail."""
+    return _message(MAIL_QUEUE, SEND_EMAIL, email_id)
+
+
+def send_mailing(mailing_id: UUID) -> Message[None]:
+    """Return the message to send the next batch of a mailing."""
+    return _message(MAILING_QUEUE, SEND_MAILING, mailing_id)
+
+
+def run_operator_job(operator_job_id: UUID) -> Message[None]:
+    """Return the message to run an operator job."""
+    return _message(MAIL_QUEUE, RUN_OPERATOR_JOB, operator_job_id)
+
+
+def _message(queue: str, actor: str, subject: UUID) -> Message[None]:
+    return Message(queue_name=queue, actor_name=actor, args=(str(subject),), kwargs={}, options={})

@@ -1,0 +1,195 @@
+"""Settings from the environment and `.env`: those that services share, and how each loads its own.
+
+A service's settings are one class with a field per setting. The variable is `IMAGEBLUR_` and the field's name in
+capitals; docs/settings.md is generated from the fields' descriptions.
+"""
+
+import ipaddress
+import os
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+
+from services.common.domain.errors import ConfigurationError
+
+PREFIX = "IMAGEBLUR_"
+MIN_SECRET_LENGTH = 32
+SECRETS_DIR = "/run/secrets"
+"""Where containers have their secrets."""
+
+
+class Settings(BaseSettings):
+    """Base of every settings class."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    @classmethod
+    def load(cls) -> Self:
+        """Return the settings.
+
+        Raises:
+            ConfigurationError: One line for each variable that is wrong, naming it.
+        """
+        folder = os.environ.get(PREFIX + "SECRETS_DIR") or SECRETS_DIR
+        # The usual folder may hold secrets of other programs, or be unreadable.
+        ours = Path(folder).is_dir() and os.access(folder, os.R_OK | os.X_OK)
+        try:
+            return cls(_secrets_dir=folder if ours else None)  # type: ignore[call-arg]
+        except SettingsError as error:
+            raise ConfigurationError(f"{PREFIX}SECRETS_DIR: {error.__cause__ or error}") from None
+        except ValidationError as error:
+            raise ConfigurationError("\n".join(map(_describe, error.errors()))) from None
+
+
+def _describe(error: ErrorDetails) -> str:
+    if not error["loc"]:  # of several settings together, which it names itself
+        return error["msg"].removeprefix("Value error, ")
+    name = PREFIX + "_".join(map(str, error["loc"])).upper()
+    return f"{name}: {'must be set' if error['type'] == 'missing' else error['msg'].removeprefix('Value error, ')}"
+
+
+class LogSettings(Settings):
+    """How a service logs, and where secrets are."""
+
+    secrets_dir: str = Field(
+        default=SECRETS_DIR,
+        description="Folder of settings as files, each named after its variable in lower case "
+        "(`imageblur_secret_key`), for secrets of containers. The environment and `.env` take precedence.",
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="Least severe level logged."
+    )
+    log_format: Literal["text", "json"] = Field(default="text", description="`text` for people, `json` for machines.")
+
+
+class MetricsSettings(LogSettings):
+    """Where a service shows its metrics, and sends its traces."""
+
+    metrics_host: str | None = Field(
+        default=None,
+        description="Host on which services serve Prometheus metrics (`http://host:port/metrics`, without secrets or "
+        "access control): `127.0.0.1`, or `0.0.0.0` in a private network. Without it they serve none.",
+    )
+    traces_endpoint: str | None = Field(
+        default=None,
+        description="Endpoint for OpenTelemetry traces, OTLP over gRPC: `http://host:4317` or `https://`; requires the "
+        "extra `tracing`. Without it there are no traces.",
+    )
+
+
+class CommonSettings(MetricsSettings):
+    """Settings of every service that works on orders."""
+
+    database_url: str = Field(
+        default="sqlite:///data/imageblur.db",
+        description="The database: `sqlite:///` and a path, or `postgresql://user:password@host/name`.",
+    )
+    broker_url: str = Field(
+        default="redis://127.0.0.1:6379/0",
+        description="Valkey or Redis: `redis://`, `rediss://` or `unix://`. It needs its own database number.",
+    )
+    blob_url: str = Field(
+        default="data/blobs",
+        description="Blob store of originals and results: a folder, or `s3://bucket/prefix`. Endpoint and region come "
+        "from the usual `AWS_` variables, and so do credentials unless they are here: `s3://key:secret@bucket/prefix`.",
+    )
+    order_window: int = Field(
+        default_factory=lambda: 2 * (os.cpu_count() or 1),
+        ge=1,
+        description="Images that may be queued or running, shared by the orders (at least one each): about twice the "
+        "number of child processes of all blur workers. With more, large orders delay small ones; with fewer, child "
+        "processes are idle. Default: twice the cores.",
+    )
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, value: str) -> str:
+        if value.startswith("sqlite:///"):
+            return value
+        for scheme in ("postgresql+psycopg://", "postgresql://", "postgres://"):
+            if value.startswith(scheme):
+                return "postgresql+psycopg://" + value.removeprefix(scheme)
+        raise ValueError("must start with sqlite:/// or postgresql://")
+
+    @field_validator("broker_url")
+    @classmethod
+    def _known_broker(cls, value: str) -> str:
+        if not value.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("must start with redis://, rediss:// or unix://")
+        return value
+
+
+class SigningSettings(Settings):
+    """Settings of services that make or verify signed tokens."""
+
+    secret_key: SecretStr = Field(
+        min_length=MIN_SECRET_LENGTH,
+        description="Signs the tokens in e-mails; at least 32 characters, the same for gateway and mailer. `make run` "
+        "creates one in its data folder.",
+    )
+    former_secret_keys: SecretStr = Field(
+        default=SecretStr(""),
+        description="Former secret keys, separated by commas, whose tokens are still accepted. To change "
+        "IMAGEBLUR_SECRET_KEY, add the old one here, first at the gateways; links in e-mails work as long as it stays.",
+    )
+
+    @property
+    def signing_keys(self) -> list[str]:
+        """The key that signs, then those that only verify."""
+        former = self.former_secret_keys.get_secret_value().split(",")
+        return [self.secret_key.get_secret_value(), *(key.strip() for key in former if key.strip())]
+
+    @field_validator("former_secret_keys")
+    @classmethod
+    def _long_enough(cls, value: SecretStr) -> SecretStr:
+        if any(0 < len(key.strip()) < MIN_SECRET_LENGTH for key in value.get_secret_value().split(",")):
+            raise ValueError(f"each key has at least {MIN_SECRET_LENGTH} characters")
+        return value
+
+
+class MailingSettings(Settings):
+    """Settings of the newsletter, for scheduler and mailer."""
+
+    mailing_text_dir: Path | None = Field(
+        default=None,
+        description="Folder with the operator's own text of the newsletter: `en.txt`, `ru.txt` (see "
+        "docs/mailing.md). Without it the e-mail has the week's numbers alone.",
+    )
+    mailing_connections: int = Field(
+        default=2,
+        ge=1,
+        description="Connections to the mail server that a mailing may use at once, over all mailers. Other e-mails "
+        "have their own (IMAGEBLUR_MAILER_THREADS) and do not wait.",
+    )
+
+
+class LimitSettings(Settings):
+    """Limits that the gateway reports and the blur worker enforces."""
+
+    max_pixels: int = Field(default=120_000_000, ge=1, description="Maximum pixels of an image, over all frames.")
+
+
+def metrics_port(default: int, service: str) -> Any:
+    """Return the setting for the port of a service's metrics."""
+    description = f"Port of the metrics of {service}, 0 for any free one; each on a machine needs its own."
+    return Field(default=default, ge=0, le=65535, description=description)
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host, by name or address, is the loopback interface."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

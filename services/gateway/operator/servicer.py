@@ -1,0 +1,24 @@
+"""OperatorService, composed of its parts. Access control has checked the caller's role before a method is called."""
+
+from imageblur.v1.operator_service_pb2_grpc import OperatorServiceServicer
+
+from services.gateway.operator.audit_servicer import AuditServicer
+from services.gateway.operator.failure_servicer import FailureServicer
+from services.gateway.operator.key_servicer import KeyServicer
+from services.gateway.operator.mailing_servicer import MailingServicer
+from services.gateway.operator.order_servicer import OrderServicer
+from services.gateway.operator.personal_data_servicer import PersonalDataServicer
+from services.gateway.operator.queue_servicer import QueueServicer
+
+
+class OperatorServicer(
+    QueueServicer,
+    OrderServicer,
+    FailureServicer,
+    MailingServicer,
+    PersonalDataServicer,
+    KeyServicer,
+    AuditServicer,
+    OperatorServiceServicer,
+):
+    """The operators' service."""

@@ -1,0 +1,1 @@
+"""BlurService: receives orders, reports their progress, returns their results."""

@@ -1,0 +1,136 @@
+"""Parses the requests of BlurService; errors name the field."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from imageblur.v1 import blur_service_pb2 as pb
+from imageblur.v1 import order_pb2
+
+from services.common.domain.errors import InvalidArgument, Violation
+from services.common.domain.orders import ImageState
+from services.common.domain.spec import BlurSpec
+from services.gateway.orders.blur_spec import parse_image_spec, parse_spec
+from services.gateway.rpc.fields import Violations, parse_email, parse_locale, parse_request_id
+
+MAX_FILENAME = 255
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParsedHeader:
+    """The header of an order."""
+
+    email: str
+    spec: BlurSpec
+    request_id: UUID | None
+    locale: str
+    notify: bool
+    validate_only: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParsedImage:
+    """What describes an image before its bytes."""
+
+    field: str
+    """Path of the image in the request, for errors."""
+    filename: str
+    spec: BlurSpec | None
+    size: int | None = None
+    """In bytes; None if the client did not send it."""
+    sha256: bytes | None = None
+
+
+def parse_header(header: pb.OrderHeader, field: str) -> ParsedHeader:
+    """Return the header of an order; `field` is its path in the request.
+
+    Raises:
+        InvalidArgument: With a violation for each invalid field.
+    """
+    violations = Violations()
+    email, spec, request_id = "", BlurSpec(), None
+    with violations.collect(field):
+        email, _ = parse_email(header.email)
+    with violations.collect(field):
+        request_id = parse_request_id(header.request_id)
+    if header.HasField("spec"):
+        with violations.collect(f"{field}.spec"):
+            spec = parse_spec(header.spec)
+    violations.raise_if_any()
+    return ParsedHeader(
+        email=email,
+        spec=spec,
+        request_id=request_id,
+        locale=parse_locale(header.locale),
+        notify=header.notify,
+        validate_only=header.validate_only,
+    )
+
+
+def parse_order(
+    request: pb.BlurOrderRequest, *, max_images: int
+) -> tuple[ParsedHeader, list[tuple[ParsedImage, bytes]]]:
+    """Return the header of an order in one message, and its images with their bytes.
+
+    Raises:
+        InvalidArgument: With a violation for each invalid field.
+    """
+    # Checked first: millions of empty images fit into a message.
+    if len(request.images) > max_images:
+        raise InvalidArgument(Violation("images", f"are more than {max_images}"))
+    violations = Violations()
+    header: ParsedHeader | None = None
+    try:
+        header = parse_header(request.order, "order")
+    except InvalidArgument as error:
+        violations.extend(error.violations)
+    images = []
+    for index, image in enumerate(request.images):
+        field = f"images[{index}]"
+        with violations.collect(field):
+            filename, spec = parse_filename(image.filename), parse_image_spec(image)
+            images.append((ParsedImage(field=field, filename=filename, spec=spec), image.data))
+        if not image.data:
+            violations.add(f"{field}.data", "is empty")
+    if not request.images:
+        violations.add("images", "must be at least one")
+    violations.raise_if_any()
+    assert header
+    return header, images
+
+
+def parse_image_start(start: pb.ImageStart, field: str) -> ParsedImage:
+    """Return the start of a streamed image; `field` is its path for errors.
+
+    Raises:
+        InvalidArgument: With a violation for the first invalid field.
+    """
+    violations = Violations()
+    filename, spec = "", None
+    with violations.collect(field):
+        filename, spec = parse_filename(start.filename), parse_image_spec(start)
+    violations.raise_if_any()
+    return ParsedImage(
+        field=field,
+        filename=filename,
+        spec=spec,
+        size=start.size_bytes if start.HasField("size_bytes") else None,
+        sha256=start.sha256 if start.HasField("sha256") else None,
+    )
+
+
+def parse_filename(text: str, field: str = "filename") -> str:
+    """Return a file name, which is used as a label only."""
+    if len(text) > MAX_FILENAME:
+        raise InvalidArgument(Violation(field, f"is longer than {MAX_FILENAME} characters"))
+    # PostgreSQL cannot store NUL in text.
+    return text.replace("\0", "")
+
+
+def parse_image_state(value: order_pb2.ImageState.ValueType) -> ImageState | None:
+    """Return the state to filter images by; None for any state."""
+    if value == order_pb2.IMAGE_STATE_UNSPECIFIED:
+        return None
+    try:
+        return ImageState(order_pb2.ImageState.Name(value).removeprefix("IMAGE_STATE_"))
+    except ValueError:
+        raise InvalidArgument(Violation("state", f"{value} is not a state")) from None

@@ -1,0 +1,203 @@
+"""BlurService: parses each request, calls a use case, converts its result."""
+
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from google.protobuf.duration_pb2 import Duration
+from grpc import aio
+from imageblur.v1 import blur_service_pb2 as pb
+from imageblur.v1 import order_pb2
+from imageblur.v1.blur_service_pb2_grpc import BlurServiceServicer
+
+from services.common.db.models import Image
+from services.common.db.orders.orders import Snapshot
+from services.common.domain.errors import InvalidArgument, TooLarge, Violation
+from services.common.domain.spec import Format
+from services.common.use_cases.order_lifecycle import OrderLifecycle
+from services.gateway.orders import requests
+from services.gateway.orders.delivery_requests import DeliveryRequest, RequestDelivery
+from services.gateway.orders.downloads import ResultDownloads
+from services.gateway.orders.order_reader import OrderReader
+from services.gateway.orders.order_upload import OrderReceiver, OrderUpload
+from services.gateway.orders.responses import delivery_message, email_hint, image_message, order_message
+from services.gateway.orders.watch_hub import WatchHub
+from services.gateway.rpc import paging
+from services.gateway.rpc.callers import principal
+from services.gateway.rpc.fields import parse_id, parse_request_id
+from services.gateway.rpc.thread_pool import ThreadPool
+from services.gateway.settings import GatewaySettings
+
+Context = aio.ServicerContext[Any, Any]
+
+MAX_CHUNK_BYTES = 2 << 20
+DEFAULT_PAGE = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlurServicer(BlurServiceServicer):
+    """The service of orders."""
+
+    settings: GatewaySettings
+    threads: ThreadPool
+    receiver: OrderReceiver
+    reader: OrderReader
+    hub: WatchHub
+    request_delivery: RequestDelivery
+    downloads: ResultDownloads
+    lifecycle: OrderLifecycle
+
+    async def GetLimits(self, request: pb.GetLimitsRequest, context: Context) -> pb.GetLimitsResponse:
+        """Return the limits of this server."""
+        settings = self.settings
+        return pb.GetLimitsResponse(
+            max_order_bytes=settings.max_order_bytes,
+            max_image_bytes=settings.max_image_bytes,
+            max_images=settings.largest_order,
+            max_pixels=settings.max_pixels,
+            formats=[order_pb2.ImageFormat.Value(f"IMAGE_FORMAT_{name}") for name in Format],
+            retention=Duration(seconds=int(settings.retention_days * 86_400)),
+            server_version=version("imageblur"),
+            max_message_bytes=settings.max_message_bytes,
+            max_chunk_bytes=MAX_CHUNK_BYTES,
+        )
+
+    async def BlurOrder(self, request: pb.BlurOrderRequest, context: Context) -> pb.BlurOrderResponse:
+        """Place an order in one message."""
+        limit = self.settings.max_message_bytes
+        if request.ByteSize() > limit:
+            raise TooLarge(f"the message is larger than {limit} bytes: use StreamBlurOrder")
+        header, images = requests.parse_order(request, max_images=self.settings.largest_order)
+        del request  # or the images would be in memory twice
+        async with self.receiver.receive("BlurOrder", header, len(images)) as upload:
+            for parsed, data in images:
+                async with upload.image(parsed) as image:
+                    await image.write(data)
+            accepted = await upload.commit()
+        return pb.BlurOrderResponse(order=_accepted(accepted, header, len(images)))
+
+    async def StreamBlurOrder(
+        self, request_iterator: AsyncIterator[pb.StreamBlurOrderRequest], context: Context
+    ) -> pb.StreamBlurOrderResponse:
+        """Place an order of any size as a stream."""
+        part = await anext(request_iterator, None)
+        if part is None or part.WhichOneof("part") != "start":
+            raise InvalidArgument(Violation("start", "must come first"))
+        header, image_count = requests.parse_header(part.start.order, "order"), part.start.image_count
+        if not 1 <= image_count <= self.settings.largest_order:
+            raise InvalidArgument(Violation("start.image_count", f"must be 1 to {self.settings.largest_order}"))
+        async with self.receiver.receive("StreamBlurOrder", header, image_count) as upload:
+            count = 0
+            part = await anext(request_iterator, None)
+            while part is not None and part.WhichOneof("part") == "image" and count < image_count:
+                part = await _receive_image(request_iterator, upload, part.image, f"images[{count}]")
+                count += 1
+            if part is not None:
+                kind = part.WhichOneof("part") or "part"
+                raise InvalidArgument(Violation(kind, f"was not expected after {count} images"))
+            if count < image_count:
+                message = f"is {image_count}, but the stream ended after {count} images"
+                raise InvalidArgument(Violation("start.image_count", message))
+            accepted = await upload.commit()
+        return pb.StreamBlurOrderResponse(order=_accepted(accepted, header, count))
+
+    async def Status(self, request: pb.StatusRequest, context: Context) -> pb.StatusResponse:
+        """Return an order."""
+        order_id = parse_id(request.order_id)
+        if request.view not in pb.OrderView.values():
+            raise InvalidArgument(Violation("view", f"{request.view} is not a view"))
+        if request.view != pb.ORDER_VIEW_FULL:
+            return pb.StatusResponse(order=order_message(await self.threads.run(self.reader.status, order_id)))
+        found = await self.threads.run(self.reader.status_with_images, order_id)
+        images, token = _image_page(found.images, paging.MAX_SIZE)
+        return pb.StatusResponse(order=order_message(found.snapshot), images=images, next_page_token=token)
+
+    async def ListImages(self, request: pb.ListImagesRequest, context: Context) -> pb.ListImagesResponse:
+        """List an order's images."""
+        order_id = parse_id(request.order_id)
+        size = paging.parse_size(request.page_size, default=DEFAULT_PAGE)
+        after = paging.parse_index(request.page_token)
+        state = requests.parse_image_state(request.state)
+        found = await self.threads.run(self.reader.list_images, order_id, after=after, limit=size + 1, state=state)
+        images, token = _image_page(found, size)
+        return pb.ListImagesResponse(images=images, next_page_token=token)
+
+    async def WatchStatus(
+        self, request: pb.WatchStatusRequest, context: Context
+    ) -> AsyncIterator[pb.WatchStatusResponse]:
+        """Stream an order, then its changes."""
+        order_id = parse_id(request.order_id)
+        if request.after_revision < 0:
+            raise InvalidArgument(Violation("after_revision", "must not be negative"))
+        revision = request.after_revision
+        async with contextlib.aclosing(self.hub.watch(order_id, revision)) as watch:
+            async for changes in watch:
+                message = order_message(changes.snapshot)
+                # At least one message: the change may be of the order only.
+                for begin in range(0, max(1, len(changes.images)), paging.MAX_SIZE):
+                    batch = changes.images[begin : begin + paging.MAX_SIZE]
+                    complete = begin + paging.MAX_SIZE >= len(changes.images)
+                    # A client that is disconnected in between resumes from the previous revision and misses nothing.
+                    message.revision = changes.revision if complete else revision
+                    yield pb.WatchStatusResponse(order=message, changed_images=map(image_message, batch))
+                revision = changes.revision
+                if changes.final:
+                    return
+
+    async def SendImages(self, request: pb.SendImagesRequest, context: Context) -> pb.SendImagesResponse:
+        """E-mail the results."""
+        await self.receiver.broker_check.ping()
+        wanted = DeliveryRequest(
+            order_id=parse_id(request.order_id),
+            principal=principal(),
+            request_id=parse_request_id(request.request_id),
+            when_ready=request.when_ready,
+        )
+        delivery, emails = await self.threads.run(self.request_delivery, wanted)
+        return pb.SendImagesResponse(delivery=delivery_message(delivery, emails))
+
+    async def DownloadImages(
+        self, request: pb.DownloadImagesRequest, context: Context
+    ) -> AsyncIterator[pb.DownloadImagesResponse]:
+        """Stream the results, file by file or as an archive."""
+        wanted = self.downloads.parse(request)
+        async for file in self.threads.iterate(self.downloads.files(wanted)):
+            yield pb.DownloadImagesResponse(file=file.start)
+            async for chunk in self.threads.iterate(file.content):
+                yield pb.DownloadImagesResponse(chunk=chunk)
+
+    async def CancelOrder(self, request: pb.CancelOrderRequest, context: Context) -> pb.CancelOrderResponse:
+        """Cancel the images that have not ended."""
+        order_id = parse_id(request.order_id)
+        await self.threads.run(self.lifecycle.cancel, order_id)
+        return pb.CancelOrderResponse(order=order_message(await self.threads.run(self.reader.status, order_id)))
+
+    async def DeleteOrder(self, request: pb.DeleteOrderRequest, context: Context) -> pb.DeleteOrderResponse:
+        """Delete an order."""
+        await self.threads.run_to_end(self.lifecycle.delete, parse_id(request.order_id))
+        return pb.DeleteOrderResponse()
+
+
+async def _receive_image(
+    parts: AsyncIterator[pb.StreamBlurOrderRequest], upload: OrderUpload, start: pb.ImageStart, field: str
+) -> pb.StreamBlurOrderRequest | None:
+    """Receive an image; return the part after it, None at the end of the stream."""
+    async with upload.image(requests.parse_image_start(start, field)) as image:
+        while (part := await anext(parts, None)) is not None and part.WhichOneof("part") == "chunk":
+            if len(part.chunk) > MAX_CHUNK_BYTES:
+                raise InvalidArgument(Violation(f"{field}.chunk", f"is larger than {MAX_CHUNK_BYTES} bytes"))
+            await image.write(part.chunk)
+    return part
+
+
+def _accepted(snapshot: Snapshot | None, header: requests.ParsedHeader, count: int) -> order_pb2.Order:
+    if snapshot is None:  # only validated
+        return order_pb2.Order(counts=order_pb2.Counts(total=count), email_hint=email_hint(header.email))
+    return order_message(snapshot)
+
+
+def _image_page(found: Sequence[Image], size: int) -> tuple[list[order_pb2.Image], str]:
+    images, last = paging.split_page(found, size)
+    return list(map(image_message, images)), paging.make_token(last.position) if last else ""

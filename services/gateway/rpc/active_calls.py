@@ -1,0 +1,51 @@
+"""The active calls, and how they end when the gateway stops."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from services.common.domain.errors import Unavailable
+
+
+class ActiveCalls:
+    """All active calls of a gateway; for use on the event loop only."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[object]] = set()
+        self._stopping = False
+        self._cancelled: set[asyncio.Task[object]] = set()
+
+    @contextmanager
+    def track(self) -> Iterator[None]:
+        """Track the call of the current task until the block ends.
+
+        Raises:
+            Unavailable: The gateway is stopping, or was stopping and the grace period ended during the call.
+        """
+        if self._stopping:
+            raise _stopping()
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            yield
+        except asyncio.CancelledError:
+            if task not in self._cancelled or task.uncancel():  # the client has cancelled it, too
+                raise
+            raise _stopping() from None
+        finally:
+            self._tasks.discard(task)
+            self._cancelled.discard(task)
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Refuse new calls, wait for active ones, and cancel those that remain after the grace period."""
+        self._stopping = True
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=grace_seconds)
+        for task in self._tasks:
+            self._cancelled.add(task)
+            task.cancel()
+
+
+def _stopping() -> Unavailable:
+    return Unavailable("the server is stopping")

@@ -1,0 +1,147 @@
+"""Admission control: concurrent calls and bytes in flight are limited before a message is read."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+
+from services.common.domain.errors import Busy
+from services.gateway.rpc.byte_budget import ByteBudget, Reservation
+from services.gateway.settings import GatewaySettings
+
+MAX_CALLS = 256
+"""Concurrent calls that return immediately: many times the number of threads that serve them."""
+MAX_UPLOADS = 32
+MAX_DOWNLOADS = 64
+MAX_PROBES = 64
+"""Concurrent health checks, and concurrent reflection calls."""
+RETRY_SECONDS = 2.0
+
+SMALL_MESSAGE = 64 << 10
+"""Largest message of a method without images, in bytes."""
+IMAGE_ID_BYTES = 40
+"""Size of an image's ID in a message."""
+SMALL_SECONDS = 5.0
+"""Timeout for a small message: clients send it along with the call."""
+START_SECONDS = 10.0
+LARGE_SECONDS = 30.0
+IDLE_SECONDS = 60.0
+"""Timeout for the next message of an upload."""
+SMALL_IDLE_SECONDS = 2.0
+"""Timeout for the next message of reflection: some clients keep its stream open as long as they run."""
+
+
+class CallLimit:
+    """Limits the concurrent calls of one class."""
+
+    def __init__(self, name: str, limit: int) -> None:
+        self.name = name
+        self.limit = limit
+        self.running = 0
+
+    @contextmanager
+    def slot(self) -> Iterator[None]:
+        """Hold a slot until the block ends.
+
+        Raises:
+            Busy: All slots are taken.
+        """
+        if self.running >= self.limit:
+            message = f"the server has reached its limit of {self.limit} concurrent {self.name}"
+            raise Busy("TOO_MANY_CALLS", self.name, message, retry_seconds=RETRY_SECONDS)
+        self.running += 1
+        try:
+            yield
+        finally:
+            self.running -= 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallPolicy:
+    """The limits of a method's calls."""
+
+    calls: CallLimit
+    budget: ByteBudget
+    reserved_bytes: int
+    """What gRPC may read before the size of a message is known, or more if an upload buffers more."""
+    max_message_bytes: int
+    first_message_seconds: float
+    """Timeout for the (first) message."""
+    idle_seconds: float
+    """Timeout for each further message of a stream."""
+
+
+class Admission:
+    """Admits calls or refuses them.
+
+    gRPC has one message size limit for all methods and reads messages whole: until a message has been read, it may be
+    as large as the limit. Calls that must not wait for others therefore have a byte budget of their own: slow uploads
+    do not delay Status calls, and neither delays health checks.
+
+    Args:
+        settings: Settings of the gateway.
+        upload_bytes: Bytes that an upload buffers.
+    """
+
+    def __init__(self, settings: GatewaySettings, *, upload_bytes: int) -> None:
+        message = settings.largest_message
+        self.health, self.reflection = ByteBudget(2 * message), ByteBudget(4 * message)
+        self.small = ByteBudget(settings.max_bytes_in_flight // 4)
+        self.large = ByteBudget(
+            settings.max_bytes_in_flight - sum(b.capacity for b in (self.health, self.reflection, self.small))
+        )
+        upload = max(upload_bytes, message)
+        ids = min(SMALL_MESSAGE + IMAGE_ID_BYTES * settings.max_images, message)
+        # Uploads may take long: they always leave room for one BlurOrder message.
+        uploads = min(MAX_UPLOADS, (self.large.capacity - message) // upload)
+
+        def small(calls: CallLimit, budget: ByteBudget, max_bytes: int = SMALL_MESSAGE) -> CallPolicy:
+            return CallPolicy(
+                calls=calls,
+                budget=budget,
+                reserved_bytes=message,
+                max_message_bytes=max_bytes,
+                first_message_seconds=SMALL_SECONDS,
+                idle_seconds=SMALL_IDLE_SECONDS,
+            )
+
+        def large(calls: CallLimit, reserved: int, seconds: float) -> CallPolicy:
+            return CallPolicy(
+                calls=calls,
+                budget=self.large,
+                reserved_bytes=reserved,
+                max_message_bytes=message,
+                first_message_seconds=seconds,
+                idle_seconds=IDLE_SECONDS,
+            )
+
+        calls = CallLimit("calls", MAX_CALLS)
+        self._default = small(calls, self.small)
+        self._policies = {
+            "BlurOrder": large(calls, message, LARGE_SECONDS),
+            "StreamBlurOrder": large(CallLimit("uploads", uploads), upload, START_SECONDS),
+            "WatchStatus": small(CallLimit("watches", settings.max_watches), self.small),
+            "DownloadImages": small(CallLimit("downloads", MAX_DOWNLOADS), self.small, ids),
+            "Check": small(CallLimit("health checks", MAX_PROBES), self.health),
+            "Watch": small(CallLimit("watches of health", MAX_PROBES), self.health),
+            "ServerReflectionInfo": small(CallLimit("reflections", MAX_PROBES), self.reflection),
+        }
+
+    @property
+    def max_calls(self) -> int:
+        """Concurrent calls of all classes together."""
+        return sum(calls.limit for calls in {policy.calls for policy in (self._default, *self._policies.values())})
+
+    def policy(self, method: str) -> CallPolicy:
+        """Return the limits of a method, by its name without its service."""
+        return self._policies.get(method, self._default)
+
+    @asynccontextmanager
+    async def admit(self, policy: CallPolicy) -> AsyncIterator[Reservation]:
+        """Hold a slot and reserve bytes for a call until the block ends.
+
+        Raises:
+            Busy: There is no free slot, or not enough bytes became free in time.
+        """
+        with policy.calls.slot():
+            async with policy.budget.reserve(policy.reserved_bytes) as reservation:
+                yield reservation

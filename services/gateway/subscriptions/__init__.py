@@ -1,0 +1,1 @@
+"""SubscriptionService: subscriptions to the newsletter."""

@@ -1,0 +1,97 @@
+"""The languages of e-mails: numbers, dates, plurals, and why images failed."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from services.common.domain.errors import Reason
+from services.mailer.content.email_content import FailedImage
+
+_NO_BREAK_SPACE = "\u00a0"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Language:
+    """The rules of a language that templates cannot express."""
+
+    thousands: str
+    months: tuple[str, ...]
+    """As written in a date, from January on."""
+    plural: Callable[[int], int]
+    """Return the index of a noun's form that goes with a number."""
+    explain: Callable[[FailedImage], str]
+    """Return why an image failed, as a sentence without its full stop."""
+
+    def number(self, number: int) -> str:
+        """Format a number with its thousands separated."""
+        return f"{number:,}".replace(",", self.thousands)
+
+    def count(self, number: int, *forms: str) -> str:
+        """Format a number with a noun, of which all forms are given."""
+        return f"{self.number(number)} {self.form(number, *forms)}"
+
+    def form(self, number: int, *forms: str) -> str:
+        """Return the form of a noun that goes with a number."""
+        return forms[self.plural(number)]
+
+    def day(self, time: datetime) -> str:
+        """Format a day."""
+        return f"{time.day} {self.months[time.month - 1]} {time.year}"
+
+    def moment(self, time: datetime) -> str:
+        """Format a time, which is in UTC."""
+        return f"{self.day(time)}, {time:%H:%M} UTC"
+
+
+def _explain_in_english(image: FailedImage) -> str:
+    sentence = " ".join(image.message.split())[:300].rstrip(".")
+    return sentence[:1].upper() + sentence[1:] if sentence.isprintable() and sentence else _ENGLISH[image.reason]
+
+
+def _explain_in_russian(image: FailedImage) -> str:
+    return _RUSSIAN[image.reason]
+
+
+def _russian_plural(number: int) -> int:
+    if number % 10 == 1 and number % 100 != 11:
+        return 0
+    return 1 if number % 10 in {2, 3, 4} and number % 100 not in {12, 13, 14} else 2
+
+
+_ENGLISH: Mapping[Reason, str] = {
+    Reason.NOT_AN_IMAGE: "The file is not an image",
+    Reason.UNSUPPORTED: "Unsupported format",
+    Reason.CORRUPT: "The file is damaged or incomplete",
+    Reason.TOO_LARGE: "The image is too large",
+    Reason.TIMED_OUT: "Blurring the image took too long",
+    Reason.CRASHED: "The image crashed the worker repeatedly",
+    Reason.INTERNAL: "Internal error; the image itself may be fine: try it again",
+}
+_RUSSIAN: Mapping[Reason, str] = {
+    Reason.NOT_AN_IMAGE: "Файл не является изображением",
+    Reason.UNSUPPORTED: "Формат не поддерживается",
+    Reason.CORRUPT: "Файл повреждён или неполон",
+    Reason.TOO_LARGE: "Изображение слишком большое",
+    Reason.TIMED_OUT: "Размытие заняло слишком много времени",
+    Reason.CRASHED: "Обработка изображения несколько раз завершилась сбоем",
+    Reason.INTERNAL: "Внутренняя ошибка; само изображение, возможно, в порядке: попробуйте ещё раз",
+}
+LANGUAGES: Mapping[str, Language] = {
+    "en": Language(
+        thousands=",",
+        months=tuple(
+            "January February March April May June July August September October November December".split()  # noqa: SIM905
+        ),
+        plural=lambda number: int(number != 1),
+        explain=_explain_in_english,
+    ),
+    "ru": Language(
+        thousands=_NO_BREAK_SPACE,
+        months=tuple(
+            "января февраля марта апреля мая июня июля августа сентября октября ноября декабря".split()  # noqa: SIM905
+        ),
+        plural=_russian_plural,
+        explain=_explain_in_russian,
+    ),
+}
+DEFAULT = "en"

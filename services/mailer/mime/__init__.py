@@ -1,0 +1,1 @@
+"""MIME messages: addresses, headers and parts, DKIM signatures."""

@@ -1,0 +1,1 @@
+"""SMTP: connections with a deadline, transactions, replies, and the rate of sending."""

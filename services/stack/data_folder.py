@@ -1,0 +1,93 @@
+"""Paths of one data folder."""
+
+import hashlib
+import os
+import stat
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+# A unix socket's path must fit sockaddr_un: 108 bytes on Linux, 104 on macOS, with the closing zero.
+LONGEST_SOCKET_PATH = 100
+
+
+@dataclass(frozen=True)
+class DataFolder:
+    """A data folder and the paths in it, all absolute."""
+
+    root: Path
+
+    @property
+    def run(self) -> Path:
+        """Return the folder of files that only matter while a stack runs."""
+        return self.root / "run"
+
+    @property
+    def lock(self) -> Path:
+        """Return the file that the running stack locks."""
+        return self.run / "lock"
+
+    @property
+    def processes(self) -> Path:
+        """Return the ledger of processes that the stack has started and not yet ended."""
+        return self.run / "processes.json"
+
+    @property
+    def ready(self) -> Path:
+        """Return the file with the stack's addresses, which exists while the gateway answers."""
+        return self.run / "ready.json"
+
+    @property
+    def database(self) -> Path:
+        """Return the SQLite database."""
+        return self.root / "imageblur.db"
+
+    @property
+    def blobs(self) -> Path:
+        """Return the folder of originals and results."""
+        return self.root / "blobs"
+
+    @property
+    def mailbox(self) -> Path:
+        """Return the Maildir of the local mailbox."""
+        return self.root / "mailbox"
+
+    @property
+    def secret_key(self) -> Path:
+        """Return the file with the key that signs links."""
+        return self.root / "secret.key"
+
+    @property
+    def valkey_log(self) -> Path:
+        """Return the log of the embedded Valkey in this run."""
+        return self.run / "valkey.log"
+
+    @property
+    def valkey_socket(self) -> Path:
+        """Return the socket: in the run folder or, if that path is too long, in a private temporary folder."""
+        inside = self.run / "valkey.sock"
+        if len(os.fsencode(inside)) <= LONGEST_SOCKET_PATH:
+            return inside
+        name = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:12]
+        return Path(tempfile.gettempdir()) / f"imageblur-{os.getuid()}-{name}" / "valkey.sock"
+
+    def create(self) -> None:
+        """Create the folders, closed to other users: they will hold images and addresses.
+
+        Raises:
+            PermissionError: Another user owns the private temporary folder, or can open it.
+            OSError: A folder cannot be created.
+        """
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in (self.run, self.blobs, self.mailbox, self.valkey_socket.parent):
+            folder.mkdir(mode=0o700, exist_ok=True)
+        private = self.valkey_socket.parent
+        status = private.lstat()
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
+            raise PermissionError(f"{private} is not a folder that only this user can open")
+
+    def remove_temporary(self) -> None:
+        """Remove the socket's folder if it is outside the data folder."""
+        if self.valkey_socket.parent != self.run:
+            self.valkey_socket.unlink(missing_ok=True)
+            self.valkey_socket.parent.rmdir()

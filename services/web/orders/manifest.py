@@ -1,0 +1,110 @@
+"""An order before its bytes: JSON of the script, or form fields, converted to messages of the gateway."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from imageblur.v1 import blur_service_pb2 as pb
+from imageblur.v1.order_pb2 import BlurSpec, Gaussian, ImageFormat, Pixelate, Rect, Region, Solid
+
+MAX_BYTES = 8 << 20
+"""A manifest of 10,000 images with a region or two each has about two million bytes."""
+EFFECTS = ("gaussian", "pixelate", "solid")
+FORMATS = ("", "JPEG", "PNG", "WEBP", "AVIF")
+DEFAULT_STRENGTH = 2.0
+"""In per cent of an image's shorter side, so that the effect looks the same at any size."""
+MIN_STRENGTH, MAX_STRENGTH = 0.1, 30.0
+
+
+class BadManifest(ValueError):
+    """The manifest is malformed."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """An order whose images follow."""
+
+    header: pb.OrderHeader
+    images: list[pb.ImageStart]
+
+    def start(self) -> pb.StreamBlurOrderRequest:
+        """Return the first message of the upload."""
+        return pb.StreamBlurOrderRequest(start=pb.OrderStart(order=self.header, image_count=len(self.images)))
+
+    def dry_run(self) -> pb.BlurOrderRequest:
+        """Return a request that fails the same validation, except for the content of the images."""
+        images = [
+            pb.InputImage(
+                filename=image.filename,
+                data=b"?",
+                spec=image.spec if image.HasField("spec") else None,
+            )
+            for image in self.images
+        ]
+        return pb.BlurOrderRequest(order=self.header, images=images)
+
+
+def parse(text: bytes, language: str) -> Manifest:
+    """Parse the manifest that the form's script sends.
+
+    Raises:
+        BadManifest: It is malformed.
+    """
+    try:
+        data = json.loads(text)
+        header = pb.OrderHeader(
+            email=str(data["email"]).strip(),
+            notify=bool(data["notify"]),
+            locale=language,
+            request_id=str(data["request_id"]),
+            spec=spec_of(data["spec"]),
+        )
+        images = [_image(image) for image in data["images"]]
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
+        raise BadManifest(f"not a manifest: {error!r}") from None
+    return Manifest(header, images)
+
+
+def _image(data: Mapping[str, Any]) -> pb.ImageStart:
+    size = int(data["size"])
+    if size < 0:
+        raise ValueError("negative size")
+    own = data.get("spec")
+    return pb.ImageStart(filename=str(data["name"]), size_bytes=size, spec=spec_of(own) if own else None)
+
+
+def spec_of(data: Mapping[str, Any]) -> BlurSpec:
+    """Return the blur spec of a JSON object or of form fields.
+
+    Raises:
+        ValueError, KeyError, TypeError: It is malformed.
+    """
+    strength = float(data.get("strength") or DEFAULT_STRENGTH)
+    fraction = min(max(strength, MIN_STRENGTH), MAX_STRENGTH) / 100
+    output = str(data.get("format") or "")
+    spec = BlurSpec(
+        regions=[_region(region) for region in data.get("regions", ())],
+        invert_regions=bool(data.get("outside")) and bool(data.get("regions")),
+        output_format=ImageFormat.Value(f"IMAGE_FORMAT_{output or 'UNSPECIFIED'}"),
+        keep_metadata=bool(data.get("keep_metadata")),
+    )
+    match data.get("effect", "gaussian"):
+        case "gaussian":
+            spec.gaussian.CopyFrom(Gaussian(sigma_relative=fraction))
+        case "pixelate":
+            spec.pixelate.CopyFrom(Pixelate(cell_relative=fraction))
+        case "solid":
+            spec.solid.CopyFrom(Solid(color=str(data.get("color") or "#000000")))
+        case other:
+            raise ValueError(f"unknown effect {other!r}")
+    return spec
+
+
+def _region(data: Mapping[str, Any]) -> Region:
+    left, top = (min(max(float(data[side]), 0.0), 1.0) for side in ("left", "top"))
+    # Rounding in the browser may put an edge slightly beyond 1.
+    rect = Rect(
+        left=left, top=top, width=min(float(data["width"]), 1.0 - left), height=min(float(data["height"]), 1.0 - top)
+    )
+    return Region(ellipse=rect) if data.get("shape") == "ellipse" else Region(box=rect)

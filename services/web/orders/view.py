@@ -1,0 +1,119 @@
+"""An order as its page shows it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from imageblur.v1.order_pb2 import DeliveryState, FailureReason, Image, ImageState, Order, OrderState
+
+from services.web.enums import short_name
+from services.web.http.languages import Texts
+from services.web.http.templates import PageRenderer
+
+MAX_THUMBNAIL_BYTES = 2_000_000
+"""Larger results have no thumbnail, because the browser would download the whole result for it."""
+_BROWSER_TYPES = {"image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp", "image/avif"}
+
+
+def order_state(order: Order) -> str:
+    """Return the name of an order's state: `queued`, `running` and so on."""
+    return short_name(OrderState, order.state)
+
+
+def is_open(order: Order) -> bool:
+    """Return whether images of an order are unfinished."""
+    return order_state(order) in {"queued", "running"}
+
+
+def is_settled(order: Order) -> bool:
+    """Return whether neither the order nor its deliveries change any more without a request."""
+    return not is_open(order) and not any(_in_delivery(delivery.state) for delivery in order.deliveries)
+
+
+def _in_delivery(state: DeliveryState.ValueType) -> bool:
+    return short_name(DeliveryState, state) in {"waiting", "queued", "sending"}
+
+
+@dataclass(frozen=True)
+class ImageView:
+    """An image for the templates."""
+
+    image: Image
+    order_id: str
+
+    @property
+    def state(self) -> str:
+        """The name of its state: `queued`, `running` and so on."""
+        return short_name(ImageState, self.image.state)
+
+    @property
+    def done(self) -> bool:
+        """Whether there is a result."""
+        return self.state == "succeeded"
+
+    @property
+    def reason(self) -> str:
+        """The name of the reason of its failure."""
+        return short_name(FailureReason, self.image.failure.reason)
+
+    @property
+    def url(self) -> str:
+        """The URL of its result."""
+        return f"/orders/{self.order_id}/images/{self.image.image_id}"
+
+    @property
+    def viewable(self) -> bool:
+        """Whether browsers can show the result."""
+        return self.done and self.image.media_type in _BROWSER_TYPES
+
+    @property
+    def has_thumbnail(self) -> bool:
+        """Whether the page shows the result beside its name."""
+        return self.viewable and self.image.output_bytes <= MAX_THUMBNAIL_BYTES
+
+
+def image_views(order: Order, images: Iterable[Image]) -> list[ImageView]:
+    """Return images for the templates."""
+    return [ImageView(image, order.order_id) for image in images]
+
+
+@dataclass(frozen=True)
+class OrderFragments:
+    """Renders the parts of an order's page that change."""
+
+    pages: PageRenderer
+    texts: Texts
+
+    def summary(self, order: Order) -> str:
+        """Render state, progress and delivery."""
+        return self.pages.fragment(self.texts, "orders/summary.html", **order_values(order))
+
+    def actions(self, order: Order) -> str:
+        """Render the buttons."""
+        return self.pages.fragment(self.texts, "orders/actions.html", **order_values(order))
+
+    def image(self, view: ImageView) -> str:
+        """Render one image."""
+        return self.pages.fragment(self.texts, "orders/image.html", view=view)
+
+    def announcement(self, order: Order) -> str:
+        """Return the progress as a sentence for screen readers."""
+        ended = order.counts.total - order.counts.queued - order.counts.running
+        return self.texts("announce_progress", done=ended, total=order.counts.total)
+
+
+def order_values(order: Order) -> dict[str, Any]:
+    """Return what the templates need to know about an order."""
+    delivery = order.deliveries[0] if order.deliveries else None  # newest first
+    return {
+        "order": order,
+        "state": order_state(order),
+        "open": is_open(order),
+        "processed": order.counts.succeeded + order.counts.failed,
+        "delivery": delivery,
+        "delivery_state": short_name(DeliveryState, delivery.state) if delivery else "",
+        "delivering": delivery is not None and _in_delivery(delivery.state),
+        "delivery_reason": short_name(FailureReason, delivery.failure.reason) if delivery else "",
+        "expires": order.expire_time.seconds,
+        "remaining": order.estimated_remaining.seconds if order.HasField("estimated_remaining") else None,
+    }
