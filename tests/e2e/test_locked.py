@@ -12,11 +12,11 @@ import pytest
 from imageblur_client import AccessDeniedError, Client, Security, ServerUnavailableError
 
 from services.stack.background import BackgroundStack, background_stack
-from services.stack.ports import free_port
 from services.stack.supervision.process import Program, python_module
 from tests.e2e.conftest import PHOTOGRAPHS
 from tests.support import guard
 from tests.support.certificates import Authority
+from tests.support.ports import free_port
 from tests.support.postgres import PostgresServer
 from tests.support.smtp import SmtpSink
 from tests.support.valkey import ValkeyServer

@@ -18,13 +18,13 @@ from services.common.db.engine import Database
 from services.common.domain.api_keys import Role
 from services.common.infra.blobs import BlobStore
 from services.stack.background import background_stack
-from services.stack.ports import free_port
 from services.stack.supervision.process import Program, python_module
 from tests.faults.fleet import SERVICES, Fleet
 from tests.faults.proxy import Proxy
 from tests.faults.stages import FOLDER, Stages
 from tests.support import guard
 from tests.support.certificates import Authority
+from tests.support.ports import free_port
 from tests.support.postgres import PostgresServer
 from tests.support.s3 import S3Server
 from tests.support.smtp import SmtpSink

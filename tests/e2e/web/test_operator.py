@@ -12,13 +12,13 @@ from imageblur_client import Client
 from playwright.sync_api import Page, expect
 
 from services.stack.background import BackgroundStack
-from services.stack.ports import free_port
 from services.web.settings import WebSettings
 from tests.e2e.conftest import PHOTOGRAPHS
 from tests.e2e.mail import token_of, wait_for_emails
 from tests.e2e.web.failing_images import crash_image
 from tests.e2e.web.operator_tour import sign_in, try_sign_in
 from tests.e2e.web.web_process import public_pages
+from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
 

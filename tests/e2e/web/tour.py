@@ -10,10 +10,10 @@ from imageblur_client import Client, InputFile
 from playwright.sync_api import FilePayload, Page, Route, expect
 
 from services.stack.background import BackgroundStack
-from services.stack.ports import free_port
 from services.web.settings import WebSettings
 from tests.e2e.mail import link_of, run_mailing, wait_for_emails
 from tests.e2e.web.web_process import pages_without_gateway
+from tests.support.ports import free_port
 
 READER = "anna@example.org"
 

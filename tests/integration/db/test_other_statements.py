@@ -36,16 +36,13 @@ def test_the_revision_that_services_ask_for_is_the_newest() -> None:
     assert ScriptDirectory(str(files(migrations))).get_current_head() == migrations.HEAD
 
 
-def test_a_database_at_another_revision_is_refused_by_name(database_url: str) -> None:
-    database = Database(database_url)
+def test_a_database_at_another_revision_is_refused_by_name(empty_database: Database) -> None:
     with pytest.raises(ConfigurationError, match="IMAGEBLUR_DATABASE_URL: the database is at revision none"):
-        migrations.check(database)
-    database.close()
+        migrations.check(empty_database)
 
 
-def test_an_upgrade_keeps_emails_and_goes_on_with_a_mailing_that_was_being_prepared(database_url: str) -> None:
-    database = Database(database_url)
-    with database.engine.connect() as connection:
+def test_an_upgrade_keeps_emails_and_goes_on_with_a_mailing_that_was_being_prepared(empty_database: Database) -> None:
+    with empty_database.engine.connect() as connection:
         config = Config()
         config.set_main_option("script_location", str(files(migrations)))
         config.set_main_option("path_separator", "os")
@@ -76,14 +73,13 @@ def test_an_upgrade_keeps_emails_and_goes_on_with_a_mailing_that_was_being_prepa
         connection.commit()
         command.upgrade(config, "head")
         connection.commit()
-    with database.write() as session:
+    with empty_database.write() as session:
         batch = batches.claim_batch(session, UUID(mailing), size=9, lease_seconds=60)
     assert batch
     assert {recipient.claim.email_id.hex == email for recipient in batch.recipients} == {True, False}
     assert {recipient.claim.subscriber_id for recipient in batch.recipients} == {UUID(first), UUID(second)}
-    with database.write() as session:
+    with empty_database.write() as session:
         assert not outbox.enqueue_due_emails(session, limit=9)
-    database.close()
 
 
 def test_an_upload_given_up_for_dead_cannot_be_adopted(database: Database) -> None:

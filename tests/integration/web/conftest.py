@@ -18,9 +18,9 @@ __all__ = ["gateway", "settings"]  # fixtures of the gateway's own tests
 
 
 @pytest.fixture
-def database_url(tmp_path: Path) -> str:
+def database_url(sqlite_url: str) -> str:
     """SQLite is enough: the pages do not use the database."""
-    return f"sqlite:///{tmp_path}/imageblur.db"
+    return sqlite_url
 
 
 @dataclass
