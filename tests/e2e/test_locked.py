@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -150,7 +151,7 @@ def test_an_order_goes_through_two_gateways_over_mutual_tls(locked: Locked, admi
 
 def test_what_is_revoked_at_one_gateway_opens_none(locked: Locked, admin: str) -> None:
     made = locked.run(*imageblur("admin", "create-key", "--role", "viewer"), key=admin, gateway=1)
-    key, identity = made.stdout.strip(), made.stderr.split()[2].rstrip(";")
+    key, identity = made.stdout.strip(), re.findall(r"[0-9a-f-]{36}", made.stderr)[0]
     for gateway in (0, 1):
         eventually(lambda gateway=gateway: opens(locked, key, gateway))  # type: ignore[misc]
     assert locked.run(*imageblur("admin", "revoke-key", identity), key=admin, gateway=1).returncode == 0

@@ -16,6 +16,7 @@ from services.common.domain.errors import Reason, Unavailable
 from services.common.infra import log, tracing
 from services.common.infra.blobs import MissingBlob
 from services.common.infra.leases import LEASE_SECONDS
+from services.common.infra.messages import MAIL_QUEUE, MAILING_QUEUE
 from services.mailer import metrics
 from services.mailer.content.email_content import Draft
 from services.mailer.mime.composer import EmailComposer
@@ -141,7 +142,8 @@ class EmailSender:
 def _report(email: ClaimedEmail, record: OutcomeRecord, *, seconds: float, recorded: bool) -> None:
     claim, seconds = email.claim, round(seconds, 4)
     metrics.email_done(claim.kind.name, record.label, seconds)
-    ids = {"email": str(claim.email_id)} | ({"order": str(claim.order_id)} if claim.order_id else {})
+    queue = MAILING_QUEUE if email.bulk else MAIL_QUEUE
+    ids = {"queue": queue, "email": str(claim.email_id)} | ({"order": str(claim.order_id)} if claim.order_id else {})
     fields = {**ids, "kind": claim.kind.name, "outcome": record.label, **record.log_fields}
     # E-mails of a mailing are logged by the batch.
     (_log.debug if email.bulk else _log.info)("email", seconds=seconds, recorded=recorded, **fields)

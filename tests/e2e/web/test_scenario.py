@@ -192,9 +192,7 @@ def test_with_a_keyboard_only(page: Page) -> None:
     region = page.locator(".region")
     expect(region).to_be_focused()
     keys.press(*["ArrowLeft"] * 10, *["ArrowUp"] * 5, *["Shift+ArrowRight"] * 10)
-    expect(region).to_have_attribute(
-        "aria-label", re.compile("Ellipse 1: left 25 %, top 30 %, width 40 %, height 30 %")
-    )
+    expect(region).to_have_attribute("aria-label", re.compile("Ellipse 1: left 25%, top 30%, width 40%, height 30%"))
     keys.press("Delete")
     expect(region).to_have_count(0)
     expect(page.locator("#add-region")).to_be_focused()
