@@ -1,13 +1,13 @@
-# Everything runs in .venv, which the first target that needs it makes from the hashed lock files.
+# Everything runs in .venv, which the first target that needs it creates from the hashed lock files.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 PYTHON ?= python3
 UV_VERSION := 0.13.8
 BIN := .venv/bin
-# Those with a Dockerfile, which installs the extra of the same name.
+# Each has an image with the extra of the same name (deploy/Dockerfile).
 SERVICES := gateway blur_worker mailer scheduler web
 
-.PHONY: help run demo mailing operate test test-unit test-faults test-indices chaos bench pictures screenshots fuzz lint format \
+.PHONY: help run demo mailing test test-unit test-faults test-indices chaos bench pictures screenshots fuzz lint format \
   protos settings lock clean
 
 help: ## Show this list
@@ -16,46 +16,43 @@ help: ## Show this list
 run: .venv/.installed ## Set up and serve everything on this machine; Ctrl-C stops it
 	@$(BIN)/python -m services.stack
 
-demo: .venv/.installed ## Set up, blur real photographs through the whole stack, show the mail that came, end
+demo: .venv/.installed ## Set up, blur real photographs with the whole stack, show the e-mail, stop
 	@$(BIN)/python -m services.stack.demo
 
-mailing: .venv/.installed ## Send the weekly mailing now, to the confirmed subscribers of make run
-	@$(BIN)/python -m services.stack mailing
-
-operate: .venv/.installed ## A command of a service of make run, such as DO="mailer check you@example.org" (docs/mailing.md)
-	@$(BIN)/python -m services.stack operate $(DO)
+mailing: .venv/.installed ## Send the newsletter now, to the confirmed subscribers of make run
+	@$(BIN)/imageblur admin run-mailing --yes
 
 test: .venv/.installed-dev ## Set up and run all tests
 	$(BIN)/pytest
 
-test-unit: .venv/.installed-dev ## Only the tests without input or output: seconds
+test-unit: .venv/.installed-dev ## Run the tests without input or output: seconds
 	$(BIN)/pytest tests/unit
 
-test-faults: .venv/.installed-dev ## Kill, cut, stall and fill two of each service while they work: minutes
+test-faults: .venv/.installed-dev ## Kill, disconnect, stall and fill two of each service during work: minutes
 	$(BIN)/pytest tests/faults $(if $(REPORT),--faults-report $(REPORT))
 
-test-indices: .venv/.installed-dev ## The compiled loops of JPEG with every index checked, on damaged files: minutes
+test-indices: .venv/.installed-dev ## Run the compiled JPEG loops with index checks, on damaged files: minutes
 	NUMBA_BOUNDSCHECK=1 $(BIN)/python -m tests.unit.engine.every_index $(or $(COUNT),1000)
 
-chaos: .venv/.installed-dev ## Random clients and random faults at once (SECONDS=60 SEED= DATABASE=sqlite), then an audit
+chaos: .venv/.installed-dev ## Run random clients and random faults, then an audit (SECONDS=60 SEED= DATABASE=sqlite)
 	$(BIN)/python -m tests.faults.chaos --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED)) \
 	  $(if $(DATABASE),--database $(DATABASE))
 
-screenshots: .venv/.installed-dev ## Every web page as a picture into docs/screenshots (needs chromium; PAGES=operator)
+screenshots: .venv/.installed-dev ## Photograph every web page into docs/screenshots (needs chromium; PAGES=operator)
 	$(BIN)/python -m tests.e2e.web.screenshots docs/screenshots $(if $(PAGES),--pages $(PAGES))
 
-bench: .venv/.installed-bench ## The engine against Pillow, libvips, OpenCV; the stack against the engine (half an hour)
+bench: .venv/.installed-bench ## Compare the engine with Pillow, libvips, OpenCV and the stack with the engine (half an hour)
 	$(BIN)/python -m benchmarks.engine --write $(if $(ROUNDS),--rounds $(ROUNDS))
 	$(BIN)/python -m benchmarks.stack --write
 
-pictures: .venv/.installed-dev ## Draw the documents' pictures of effects anew
+pictures: .venv/.installed-dev ## Draw the documents' pictures of effects
 	$(BIN)/python -m tools.draw_before_after
 
-fuzz: .venv/.installed-bench ## Feed the engine damaged files, then what a coverage-guided fuzzer makes up (SECONDS=60 SEED=)
+fuzz: .venv/.installed-bench ## Feed the engine damaged files, then those of a coverage-guided fuzzer (SECONDS=60 SEED=)
 	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED))
 	$(BIN)/python -m tests.guided_fuzz --seconds $(or $(SECONDS),60)
 
-lint: .venv/.installed-dev ## Formatting, lints, types, import rules, protos and generated code
+lint: .venv/.installed-dev ## Check formatting, lints, types, import rules, protos and generated code
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -64,17 +61,17 @@ lint: .venv/.installed-dev ## Formatting, lints, types, import rules, protos and
 	$(BIN)/python -m tools.generate_protos --check
 	$(BIN)/python -m tools.document_settings --check
 
-format: .venv/.installed-dev ## Format and mend what ruff can mend
+format: .venv/.installed-dev ## Format, and fix what ruff can fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-protos: .venv/.installed-dev ## Generate the Python code of protos/ anew
+protos: .venv/.installed-dev ## Generate the Python code of protos/
 	$(BIN)/python -m tools.generate_protos
 
-settings: .venv/.installed-dev ## Write .env.example and docs/settings.md anew
+settings: .venv/.installed-dev ## Generate .env.example and docs/settings.md
 	$(BIN)/python -m tools.document_settings
 
-lock: .venv/.installed-dev ## Resolve the lock files anew from pyproject.toml
+lock: .venv/.installed-dev ## Resolve the lock files from pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	  --quiet --upgrade pyproject.toml --extra all --output-file requirements.lock
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \

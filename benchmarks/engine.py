@@ -1,8 +1,8 @@
 """`python -m benchmarks.engine`: the engine against Pillow, libvips and OpenCV, on real photographs, never enlarged.
 
-Processor time of one pinned core, from bytes to bytes, same subsampling, quality 90 (for the engine's JPEG: the quality
-at which it writes as many bytes as Pillow does at 90). The libraries take turns, each round with another photograph;
-accuracy is measured on the same results. `--write` writes the tables to docs/performance.md.
+Processor time of one pinned core, from bytes to bytes, same subsampling, quality 90 (the engine's JPEG: the quality
+at which it writes as many bytes as Pillow, since at 90 it writes fewer); libraries alternate, each round with another
+photograph. Accuracy is checked on the timed results. `--write` updates docs/performance.md.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from benchmarks.rounds import Measured, interleaved, one_core, ratio, size_ratio
 
 CORE = one_core()
 
-# After `one_core`: libvips and numpy read their number of threads when they are imported.
+# Imported afterwards: libvips and numpy read their number of threads at import.
 import cv2  # noqa: E402
 import PIL  # noqa: E402
 import pyvips  # noqa: E402

@@ -1,6 +1,6 @@
-"""`python -m benchmarks.fairness`: how long one photograph takes that is ordered behind 2,000 others.
+"""`python -m benchmarks.fairness`: the time of one photograph that is ordered behind 2,000 others.
 
-Held against what is fair: 1.5 × (time of one image × (children + 1)), plus what an order takes on an idle stack.
+Compared with the fair time: 1.5 × (time of one image × (children + 1)) + an order on an idle stack.
 """
 
 import argparse

@@ -1,7 +1,7 @@
-"""`python -m benchmarks.keys`: whether the time of a refusal tells anything about a key.
+"""`python -m benchmarks.keys`: whether the time of a rejection reveals anything about an API key.
 
-Calls with an unknown key, a revoked one, one that differs from a live one in its last character, and a live one, in
-turn against a gateway that asks for keys; each call's time at the client, over one connection.
+Calls alternate between an unknown key, a revoked one, one that differs from a live one in its last character, and a
+live one, against a gateway that requires keys. Measured at the client, over one connection.
 """
 
 import argparse
@@ -34,8 +34,8 @@ def bearer(key: str) -> Metadata:
 
 def first_key(stack: BackgroundStack) -> str:
     """An administrator's key, made beside the running gateway."""
-    environment = os.environ | {f"{PREFIX}DATABASE_URL": f"sqlite:///{stack.places.database}"}
-    command = [sys.executable, "-m", "services.gateway", "keys", "create", "--role", "admin", "--name", "benchmark"]
+    environment = os.environ | {f"{PREFIX}DATABASE_URL": f"sqlite:///{stack.data_folder.database}"}
+    command = [sys.executable, "-m", "services.gateway", "create-key", "benchmark"]
     made = subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=60)
     return made.stdout.strip()
 

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.memory`: the gateway's memory while many photographs, a gigabyte, and many messages come in."""
+"""`python -m benchmarks.memory`: the gateway's memory during a gigabyte of photographs and many messages."""
 
 import io
 import threading

@@ -1,6 +1,6 @@
-"""`python -m benchmarks.promptness`: what an idle stack costs, and how soon it has blurred a photograph.
+"""`python -m benchmarks.promptness`: the cost of an idle stack, and its time to blur a photograph.
 
-From BlurOrder's call to SUCCEEDED seen over WatchStatus, one 512×512 JPEG at a time, at random gaps.
+From the call of BlurOrder to SUCCEEDED over WatchStatus, one 512×512 JPEG at a time, at random intervals.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Write tables of figures, in Markdown, into a document."""
+"""Write tables of figures into docs/performance.md."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,17 +9,17 @@ DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
 
 @dataclass(frozen=True)
 class Bar:
-    """A target: what was measured, the least acceptable value, and the aim."""
+    """A measured value with its minimum and its aim."""
 
     what: str
     measured: float
     least: float
     aim: float
     at_most: bool = False
-    """Whether less is better."""
+    """Whether lower is better: the minimum is a maximum."""
 
     def row(self) -> list[str]:
-        """Return its row in the table of bars."""
+        """Return the row of the table of bars."""
         sign = -1 if self.at_most else 1
         verdict = next(
             (
@@ -39,7 +39,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def write(part: str, text: str, document: Path = DOCUMENT) -> None:
-    """Replace the part of the document between two marks, or append it."""
+    """Replace the part of the document between its two markers, or append it."""
     begin, end = f"<!-- {part}: written by make bench -->", f"<!-- end of {part} -->"
     before = document.read_text(encoding="utf-8")
     head, _, rest = before.partition(begin)

@@ -1,7 +1,7 @@
-"""`python -m benchmarks.stack`: what the stack adds to blurring, and how much of the cores it turns into images.
+"""`python -m benchmarks.stack`: the stack's overhead around blurring, and its throughput on all cores.
 
-An order of 200 photographs of 2.4 megapixels in 250 kB each, Gaussian of sigma 5, on a private stack; from the first
-byte sent to the last commit. The client's own time does not count; what it watches the order by does.
+An order of 200 photographs of 2.4 megapixels and 250 kB each, Gaussian of sigma 5, on a private stack; from the first
+byte sent to the last commit. The client's own time does not count; its watching of the order does.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.watchers`: what 1,000 watchers cost a gateway, and how soon they hear of a change."""
+"""`python -m benchmarks.watchers`: the cost of 1,000 watchers for a gateway, and how soon they see a change."""
 
 import argparse
 import asyncio

@@ -1,7 +1,7 @@
-"""Memory of the web pages' process while large orders go through the page: `python -m benchmarks.web_memory`.
+"""`python -m benchmarks.web_memory`: memory of the web process while large orders pass through the page.
 
-A real browser (Debian's chromium) sends 500 photographs, then one file of 100 MB, to a stack of its own; then the
-results are downloaded. Printed are the process' resident megabytes before, at the peak of each, and after.
+A real browser (Debian's chromium) uploads 500 photographs, then one file of 100 MB, to a private stack, and downloads
+the results. Prints the process' resident megabytes before, at the peak of each, and after.
 """
 
 import argparse

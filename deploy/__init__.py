@@ -1,1 +1,1 @@
-"""What runs and watches ImageBlur on servers."""
+"""Files to run and monitor ImageBlur on servers."""

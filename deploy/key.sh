@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes an API key in the composition that is up, and prints it: deploy/key.sh ROLE NAME (roles: client, viewer, admin).
+# Create an API key in the running compose.yaml and print it: deploy/key.sh ROLE NAME (client, viewer or admin).
 set -euo pipefail
 cd "$(dirname "$0")/.."
-${COMPOSE:-docker compose} exec -T gateway python -m services.gateway keys create --role "${1:?a role}" --name "${2:?a name}"
+${COMPOSE:-docker compose} exec -T gateway python -m services.gateway create-key --role "${1:?a role}" "${2:?a name}"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes the secrets of compose.yaml, once: passwords and keys at random, in deploy/secrets. What is there stays.
-# The folder is yours alone; the files are readable, since the containers' users, which are not you, have to read them.
+# Create the missing secrets of compose.yaml in deploy/secrets: random passwords and keys, and certificates.
+# The folder is private; its files are readable, because the containers' users have to read them.
 set -euo pipefail
 cd "$(dirname "$0")"
 umask 077
@@ -20,10 +20,10 @@ put imageblur_blob_url "s3://imageblur:$(value s3_secret)@imageblur/blobs"
 put s3.json '{"identities": [{"name": "imageblur", "credentials": [{"accessKey": "imageblur", "secretKey": "'"$(value s3_secret)"'"}], "actions": ["Admin", "Read", "Write", "List", "Tagging"]}]}'
 put grafana_password "$(random)"
 
-# A root of your own and the gateways' certificate; replace them by yours: services read them anew at each connection.
+# A root certificate and the gateways' certificate. You may replace them: each new connection reads the files.
 if [ ! -e secrets/tls_certificate.pem ]; then
   names="subjectAltName=DNS:gateway,DNS:localhost,IP:127.0.0.1"
-  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3650 -subj "/CN=ImageBlur, a root of its own" \
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3650 -subj "/CN=ImageBlur root" \
     -keyout secrets/tls_ca_key.pem -out secrets/tls_ca.pem 2>/dev/null
   openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj "/CN=gateway" \
     -keyout secrets/tls_key.pem -out secrets/tls_request.pem 2>/dev/null

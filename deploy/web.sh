@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Starts the web pages beside the composition that is up, with a key of their own for the gateway.
+# Start the web pages of the running compose.yaml, with their own API key for the gateway.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 if [ ! -s deploy/secrets/imageblur_gateway_key ]; then

@@ -6,36 +6,42 @@ from pathlib import Path
 import pytest
 import redis
 
-from services.common import migrations
 from services.common.db.engine import Database
 from services.common.infra import broker
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
 from services.common.infra.messages import BLUR_QUEUE, MAIL_QUEUE, MAILING_QUEUE
+from tests.support.postgres import PostgresServer
 from tests.support.valkey import ValkeyServer
 
-pytest_plugins = ["tests.support.fixtures"]
+pytest_plugins = ["tests.support.fixtures", "tests.support.running"]
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """An empty database, once on SQLite and once on PostgreSQL."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/imageblur.db"
-        return
-    server = request.getfixturevalue("postgres_server")
-    url = server.create_database()
-    yield url
-    server.drop_database(url)
+def database_url(request: pytest.FixtureRequest) -> str:
+    """The address of a database at the newest revision without rows, once on SQLite and once on PostgreSQL."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
 
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
-    """A database at the newest revision."""
+    """The same, opened."""
     database = Database(database_url)
-    migrations.upgrade(database)
     yield database
     database.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """A database without tables, on both."""
+    server: PostgresServer | None = request.getfixturevalue("postgres_server") if request.param != "sqlite" else None
+    url = server.create_database() if server else f"sqlite:///{tmp_path}/empty.db"
+    database = Database(url)
+    yield database
+    database.close()
+    if server:
+        server.drop_database(url)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A small client of ImageBlur, for programs; the command line `imageblur` is made of it.
+"""A Python client of ImageBlur; the command line `imageblur` uses it.
 
     with Client("localhost:50051") as client:
         order = client.order("ada@example.org", ["cat.jpg"], spec=BlurSpec(gaussian=Gaussian(sigma_px=12)))
@@ -6,8 +6,8 @@
             print(change.order.counts.succeeded)
         client.download(order.order_id, "blurred")
 
-What it returns are the messages of `imageblur.v1`; what it raises on purpose is an `ImageBlurClientError`, or the
-OSError of a file that cannot be read or written.
+Methods return messages of `imageblur.v1`. They raise an ImageBlurClientError (see imageblur_client.errors), or OSError
+for a file that cannot be read or written.
 """
 
 from imageblur.v1.order_pb2 import BlurSpec, Delivery, Gaussian, Image, Order, Pixelate, Region, Solid
@@ -15,42 +15,42 @@ from imageblur.v1.order_pb2 import BlurSpec, Delivery, Gaussian, Image, Order, P
 from imageblur_client.channel import Security
 from imageblur_client.client import Client
 from imageblur_client.errors import (
-    AccessDenied,
-    BrokenDownload,
-    FailedPrecondition,
+    AccessDeniedError,
+    BrokenDownloadError,
+    FailedPreconditionError,
+    FieldViolation,
     ImageBlurClientError,
-    InvalidArgument,
-    NotFound,
-    ServerUnavailable,
-    TryAgain,
-    Violation,
+    InvalidArgumentError,
+    NotFoundError,
+    RetryableError,
+    ServerUnavailableError,
 )
-from imageblur_client.operator import Operator
+from imageblur_client.operator import OperatorApi
 from imageblur_client.regions import box, ellipse
 from imageblur_client.upload import InputFile
 
 __all__ = [
-    "AccessDenied",
+    "AccessDeniedError",
     "BlurSpec",
-    "BrokenDownload",
+    "BrokenDownloadError",
     "Client",
     "Delivery",
-    "FailedPrecondition",
+    "FailedPreconditionError",
+    "FieldViolation",
     "Gaussian",
     "Image",
     "ImageBlurClientError",
     "InputFile",
-    "InvalidArgument",
-    "NotFound",
-    "Operator",
+    "InvalidArgumentError",
+    "NotFoundError",
+    "OperatorApi",
     "Order",
     "Pixelate",
     "Region",
+    "RetryableError",
     "Security",
-    "ServerUnavailable",
+    "ServerUnavailableError",
     "Solid",
-    "TryAgain",
-    "Violation",
     "box",
     "ellipse",
 ]

@@ -1,4 +1,4 @@
-"""The client: one method per thing one can ask of a server."""
+"""The client of BlurService and SubscriptionService."""
 
 import os
 import uuid
@@ -14,32 +14,33 @@ from imageblur.v1.blur_service_pb2_grpc import BlurServiceStub
 from imageblur.v1.order_pb2 import BlurSpec, Delivery, Image, ImageState, Order
 from imageblur.v1.subscription_service_pb2_grpc import SubscriptionServiceStub
 
-from imageblur_client.channel import DEFAULT_SERVER, NOTHING, Security, address, open_channel
+from imageblur_client.channel import DEFAULT_SERVER, NO_SECURITY, Security, address, open_channel
 from imageblur_client.download import save_archive, save_files
 from imageblur_client.resume import whole_archive
-from imageblur_client.rpc_errors import translated
-from imageblur_client.upload import AnyFile, Progress, Source, Upload
+from imageblur_client.rpc_errors import mapped_errors
+from imageblur_client.upload import AnyFile, ProgressCallback, UploadFile, UploadStream
 from imageblur_client.watch import RETRIES, Watch
 
-_ANSWER_SECONDS = 30.0
+_TIMEOUT_SECONDS = 30.0
 
 
 class Client:
-    """Talks to one server; connects with the first call. Safe to use from several threads.
+    """A client of one server; connects with the first call. Thread-safe.
 
-    timeout: seconds a call may take, for an upload, a download or a watch the whole of it; None: 30 for what is
-    answered at once, no limit for those.
-    security: an API key and TLS, where the server wants them.
+    Args:
+        server: Address of the server.
+        timeout: Timeout of a call in seconds; None: 30, and none for uploads, downloads and watches.
+        security: API key and TLS.
 
-    Every method raises ImageBlurClientError.
+    Every method raises ImageBlurClientError if its call fails.
     """
 
     def __init__(
-        self, server: str = DEFAULT_SERVER, *, timeout: float | None = None, security: Security = NOTHING
+        self, server: str = DEFAULT_SERVER, *, timeout: float | None = None, security: Security = NO_SECURITY
     ) -> None:
         self.server = address(server)
-        self._long = timeout
-        self._short = _ANSWER_SECONDS if timeout is None else timeout
+        self._stream_timeout = timeout
+        self._timeout = _TIMEOUT_SECONDS if timeout is None else timeout
         self._channel = open_channel(self.server, security)
         self._blur = BlurServiceStub(self._channel)
         self._subscription = SubscriptionServiceStub(self._channel)
@@ -53,13 +54,13 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Ends the connection and every call that is under way."""
+        """Close the connection; active calls are cancelled."""
         self._channel.close()
 
     def limits(self) -> blur.GetLimitsResponse:
-        """What the server takes."""
-        with translated(self.server):
-            return self._blur.GetLimits(blur.GetLimitsRequest(), timeout=self._short)
+        """Return the limits of the server."""
+        with mapped_errors(self.server):
+            return self._blur.GetLimits(blur.GetLimitsRequest(), timeout=self._timeout)
 
     def order(
         self,
@@ -70,27 +71,34 @@ class Client:
         notify: bool = False,
         locale: str = "",
         request_id: str | None = None,
-        on_progress: Progress | None = None,
+        on_progress: ProgressCallback | None = None,
     ) -> Order:
-        """Places an order; returns when the server has accepted it. Memory does not grow with the files.
+        """Place an order, in constant memory; return when the server has accepted it.
 
-        request_id: a UUID; a repeated call with it makes no second order. None: a new one.
-        on_progress: called with the bytes sent and the bytes in all, from another thread.
+        Args:
+            email: Address that results can be e-mailed to.
+            files: Images to blur.
+            spec: Blur spec of images without their own.
+            notify: E-mail the results when the order has finished.
+            locale: Language of e-mails.
+            request_id: A UUID; a repeated call with it creates no second order. None: a new one.
+            on_progress: Called with the bytes sent and the total, from another thread.
 
-        Raises: OSError when a file cannot be read; before anything is sent, if that shows by then.
+        Raises:
+            OSError: A file cannot be read.
         """
         header = blur.OrderHeader(
             email=email, spec=spec, notify=notify, locale=locale, request_id=request_id or str(uuid.uuid4())
         )
-        upload = Upload(header, [Source.of(file) for file in files], on_progress)
-        with translated(self.server):
-            return upload.send(self._blur, self._long).order
+        upload = UploadStream(header, [UploadFile.of(file) for file in files], on_progress)
+        with mapped_errors(self.server):
+            return upload.send(self._blur, self._stream_timeout).order
 
     def status(self, order_id: str, images: bool = False) -> blur.StatusResponse:
-        """How an order stands, on demand with its first 1,000 images."""
+        """Return an order, optionally with its first 1,000 images."""
         view = blur.OrderView.ORDER_VIEW_FULL if images else blur.OrderView.ORDER_VIEW_BASIC
-        with translated(self.server):
-            return self._blur.Status(blur.StatusRequest(order_id=order_id, view=view), timeout=self._short)
+        with mapped_errors(self.server):
+            return self._blur.Status(blur.StatusRequest(order_id=order_id, view=view), timeout=self._timeout)
 
     def images(
         self,
@@ -99,11 +107,11 @@ class Client:
         state: ImageState.ValueType = ImageState.IMAGE_STATE_UNSPECIFIED,
         page_size: int = 1000,
     ) -> Iterator[Image]:
-        """All images of an order by position; asks for a page at a time."""
+        """Yield all images of an order by position; reads a page at a time."""
         request = blur.ListImagesRequest(order_id=order_id, page_size=page_size, state=state)
         while True:
-            with translated(self.server):
-                page = self._blur.ListImages(request, timeout=self._short)
+            with mapped_errors(self.server):
+                page = self._blur.ListImages(request, timeout=self._timeout)
             yield from page.images
             if not page.next_page_token:
                 return
@@ -112,21 +120,21 @@ class Client:
     def watch(
         self, order_id: str, *, after_revision: int = 0, retries: int = RETRIES
     ) -> Generator[blur.WatchStatusResponse, None, None]:
-        """How the order stands, then each change until it has finished and nothing is being mailed.
+        """Yield the order, then each change until it has finished and no delivery is open.
 
-        Close it to stop before. It goes on after lost connections and restarts of the server, at most `retries` times
-        without news in between; a change may then come twice.
+        Resumes after lost connections and restarts of the server, at most `retries` times without a change in between;
+        a change may then be repeated. Close the generator to stop early.
         """
-        watch = Watch(self._blur, order_id, server=self.server, timeout=self._long, retries=retries)
+        watch = Watch(self._blur, order_id, server=self.server, timeout=self._stream_timeout, retries=retries)
         return watch.changes(after_revision)
 
     def send(self, order_id: str, *, when_ready: bool = False, request_id: str | None = None) -> Delivery:
-        """Asks for the results by mail; with when_ready for as soon as the order has finished."""
+        """E-mail the results; with `when_ready` wait for the order to finish."""
         request = blur.SendImagesRequest(
             order_id=order_id, when_ready=when_ready, request_id=request_id or str(uuid.uuid4())
         )
-        with translated(self.server):
-            return self._blur.SendImages(request, timeout=self._short).delivery
+        with mapped_errors(self.server):
+            return self._blur.SendImages(request, timeout=self._timeout).delivery
 
     def download(
         self,
@@ -138,11 +146,19 @@ class Client:
         on_bytes: Callable[[int], None] | None = None,
         on_file: Callable[[Path], None] | None = None,
     ) -> list[Path]:
-        """Writes the results (all, or the images named) into a folder, which is made if need be.
+        """Save the results of all or some images in a folder, which is created if needed.
 
-        replace: True: files that are there already are replaced; else one that differs is a FileExistsError.
+        Args:
+            order_id: ID of the order.
+            directory: The folder.
+            image_ids: IDs of images; empty: all that succeeded.
+            replace: Replace existing files; otherwise a file that differs is an error.
+            on_bytes: Called with the number of bytes of each chunk.
+            on_file: Called with the path of each file.
 
-        Raises: BrokenDownload, OSError. Files that were finished before stay; there are never parts of files.
+        Raises:
+            BrokenDownloadError: A received file is incomplete or damaged. Finished files are kept.
+            OSError: A file cannot be written, or exists and differs.
         """
         with self._results(blur.DownloadImagesRequest(order_id=order_id, image_ids=image_ids)) as parts:
             return save_files(parts, Path(directory), replace=replace, on_bytes=on_bytes, on_file=on_file)
@@ -155,7 +171,7 @@ class Client:
         replace: bool = False,
         on_bytes: Callable[[int], None] | None = None,
     ) -> Path:
-        """Writes the results as one ZIP archive; goes on where it broke off. Otherwise as `download`."""
+        """Save the results as one ZIP archive; resumes after lost connections. Otherwise as `download`."""
         request = blur.DownloadImagesRequest(order_id=order_id, archive=True)
         parts = whole_archive(self._parts, request)
         return save_archive(parts, Path(path), replace=replace, on_bytes=on_bytes)
@@ -166,42 +182,42 @@ class Client:
 
     @contextmanager
     def _results(self, request: blur.DownloadImagesRequest) -> Iterator[Iterator[blur.DownloadImagesResponse]]:
-        with translated(self.server):
-            parts = self._blur.DownloadImages(request, timeout=self._long)
+        with mapped_errors(self.server):
+            parts = self._blur.DownloadImages(request, timeout=self._stream_timeout)
             try:
                 yield parts
             finally:
-                parts.cancel()  # A full disk, Ctrl-C; does nothing to a call that has ended.
+                parts.cancel()  # on a full disk or Ctrl-C; no effect on a finished call
 
     def cancel(self, order_id: str) -> Order:
-        """Cancels what has not ended; images already blurred stay."""
-        with translated(self.server):
-            return self._blur.CancelOrder(blur.CancelOrderRequest(order_id=order_id), timeout=self._short).order
+        """Cancel the images that have not ended; existing results are kept."""
+        with mapped_errors(self.server):
+            return self._blur.CancelOrder(blur.CancelOrderRequest(order_id=order_id), timeout=self._timeout).order
 
     def delete(self, order_id: str) -> None:
-        """Deletes an order, its images, results and address now."""
-        with translated(self.server):
-            self._blur.DeleteOrder(blur.DeleteOrderRequest(order_id=order_id), timeout=self._short)
+        """Delete an order with its images, results and address."""
+        with mapped_errors(self.server):
+            self._blur.DeleteOrder(blur.DeleteOrderRequest(order_id=order_id), timeout=self._timeout)
 
     def subscribe(self, email: str, *, locale: str = "") -> bool:
-        """Subscribes to the weekly mailing; True: the address's owner has to confirm by the letter's token."""
+        """Subscribe to the newsletter; return whether the address has to be confirmed by the token of an e-mail."""
         request = subscription.SubscribeRequest(email=email, locale=locale)
-        with translated(self.server):
-            return self._subscription.Subscribe(request, timeout=self._short).confirmation_required
+        with mapped_errors(self.server):
+            return self._subscription.Subscribe(request, timeout=self._timeout).confirmation_required
 
     def confirm(self, token: str) -> None:
-        """Confirms a subscription with the token from the letter."""
+        """Confirm a subscription with the token of a confirmation e-mail."""
         request = subscription.ConfirmSubscriptionRequest(token=token)
-        with translated(self.server):
-            self._subscription.ConfirmSubscription(request, timeout=self._short)
+        with mapped_errors(self.server):
+            self._subscription.ConfirmSubscription(request, timeout=self._timeout)
 
     def unsubscribe(self, *, email: str | None = None, token: str | None = None) -> None:
-        """Ends a subscription, by address or by the token of any weekly letter: one of the two."""
+        """End a subscription, either by address or by the token of a newsletter."""
         if email is not None and token is None:
             request = subscription.UnsubscribeRequest(email=email)
         elif token is not None and email is None:
             request = subscription.UnsubscribeRequest(token=token)
         else:
             raise TypeError("give either email or token")
-        with translated(self.server):
-            self._subscription.Unsubscribe(request, timeout=self._short)
+        with mapped_errors(self.server):
+            self._subscription.Unsubscribe(request, timeout=self._timeout)

@@ -1,4 +1,4 @@
-"""Results on their way to disk: constant memory, whole or not at all."""
+"""Saves results: in constant memory, complete or not at all."""
 
 import errno
 import hashlib
@@ -10,17 +10,17 @@ from typing import Self
 
 from imageblur.v1.blur_service_pb2 import DownloadImagesResponse, FileStart
 
-from imageblur_client.errors import BrokenDownload
+from imageblur_client.errors import BrokenDownloadError
 from imageblur_client.filenames import safe_name, unique_name
 
 
 class PartialFile:
-    """A file under a temporary name beside its final one; removed unless it was finished."""
+    """A file under a temporary name beside its final one; removed unless finished."""
 
     def __init__(self, target: Path, start: FileStart) -> None:
         self.target = target
         self._start = start
-        # Made like any other file, so that it gets the permissions that the user's umask gives.
+        # Created like any other file, so that it gets its permissions from the user's umask.
         self._path = target.with_name(f".imageblur-{secrets.token_hex(8)}.part")
         self._file = self._path.open("xb")
         self._sha256 = hashlib.sha256()
@@ -36,20 +36,31 @@ class PartialFile:
         self._path.unlink(missing_ok=True)
 
     def write(self, chunk: bytes) -> None:
-        """Takes the next bytes."""
+        """Write the next bytes."""
         self._file.write(chunk)
         self._sha256.update(chunk)
         self._size += len(chunk)
 
     def finish(self, *, replace: bool) -> Path:
-        """Verifies what arrived and gives it its name. Raises BrokenDownload, FileExistsError."""
+        """Verify what was received, and rename the file to its final name.
+
+        Raises:
+            BrokenDownloadError: Size or SHA-256 differ.
+            FileExistsError: A different file exists and `replace` is false.
+        """
         self._file.close()
         if self._start.HasField("size_bytes") and self._start.size_bytes != self._size:
-            raise BrokenDownload(f"{self.target.name}: {self._size} of {self._start.size_bytes} bytes arrived")
+            raise BrokenDownloadError(
+                f"{self.target.name}: {self._size} of {self._start.size_bytes} bytes were received"
+            )
         if self._start.sha256 and self._start.sha256 != self._sha256.digest():
-            raise BrokenDownload(f"{self.target.name}: what arrived does not have the SHA-256 that the server named")
+            raise BrokenDownloadError(
+                f"{self.target.name}: the received bytes do not have the SHA-256 that the server sent"
+            )
         if not replace and self.target.exists() and _sha256(self.target) != self._sha256.digest():
-            raise FileExistsError(errno.EEXIST, "is there already and differs", str(self.target))
+            raise FileExistsError(
+                errno.EEXIST, "exists already and differs; choose another folder, or replace it", str(self.target)
+            )
         return self._path.replace(self.target)
 
 
@@ -61,9 +72,11 @@ def save_files(
     on_bytes: Callable[[int], None] | None = None,
     on_file: Callable[[Path], None] | None = None,
 ) -> list[Path]:
-    """Writes each file into the directory, which is made with the first; files that were finished stay.
+    """Save each file in a folder, which is created with the first; finished files are kept after an error.
 
-    Raises: BrokenDownload, OSError.
+    Raises:
+        BrokenDownloadError: A received file is incomplete or damaged.
+        OSError: A file cannot be written.
     """
     saved: list[Path] = []
     taken: set[str] = set()
@@ -101,26 +114,28 @@ def save_archive(
     replace: bool = False,
     on_bytes: Callable[[int], None] | None = None,
 ) -> Path:
-    """Writes the one file of a download to a path, whatever the server calls it; its folder is made if need be.
+    """Save the archive at a path; its folder is created if needed.
 
-    Raises: BrokenDownload, OSError.
+    Raises:
+        BrokenDownloadError: The received archive is incomplete or damaged.
+        OSError: It cannot be written.
     """
     stream = iter(parts)
     first = next(stream, None)
     if first is None or first.WhichOneof("part") != "file":
-        raise BrokenDownload("the server sent no archive")
+        raise BrokenDownloadError("the server sent no archive")
     path.parent.mkdir(parents=True, exist_ok=True)
     with PartialFile(path, first.file) as file:
         for part in stream:
             if part.WhichOneof("part") == "file":
-                raise BrokenDownload("the server sent more than one archive")
+                raise BrokenDownloadError("the server sent more than one archive")
             _write(file, part.chunk, on_bytes)
         return file.finish(replace=replace)
 
 
 def _write(file: PartialFile | None, chunk: bytes, on_bytes: Callable[[int], None] | None) -> None:
     if file is None:
-        raise BrokenDownload("the server sent bytes that belong to no file")
+        raise BrokenDownloadError("the server sent bytes without a file")
     file.write(chunk)
     if on_bytes is not None:
         on_bytes(len(chunk))

@@ -1,15 +1,15 @@
-"""What can go wrong when talking to a server.
+"""The errors of the client.
 
     ImageBlurClientError
-    ├── InvalidArgument        the request is malformed; `violations` names each field
-    ├── FailedPrecondition     the request is fine, the state of the order is not
-    ├── NotFound               no such order or image
-    ├── AccessDenied           no key, a wrong one, or one that may not do this
-    ├── TryAgain               busy, over a quota, or out of time: the same call may succeed later
-    │   └── ServerUnavailable  the server cannot be reached, or is not ready
-    └── BrokenDownload         what arrived is not what the server has
+    ├── InvalidArgumentError        the request is malformed; `violations` names each field
+    ├── FailedPreconditionError     the order is not in the required state
+    ├── NotFoundError               the order or image does not exist
+    ├── AccessDeniedError           the API key is missing, not valid, or its role is not sufficient
+    ├── RetryableError              busy, over a limit, or timed out: the same call may succeed later
+    │   └── ServerUnavailableError  the server cannot be reached, or is not ready
+    └── BrokenDownloadError         the received bytes are incomplete or damaged
 
-Anything else is an ImageBlurClientError itself.
+Other errors are ImageBlurClientError itself.
 """
 
 from collections.abc import Sequence
@@ -19,17 +19,17 @@ import grpc
 
 
 @dataclass(frozen=True)
-class Violation:
-    """One thing that is wrong with a request, or in the way of it."""
+class FieldViolation:
+    """One invalid field of a request, or one unmet precondition or exceeded limit."""
 
     field: str
-    """Path of the field, such as `images[2].data`; for a precondition or a quota, what it is about."""
+    """Path of the field, such as `images[2].data`; for a precondition or a limit, its subject."""
     description: str
     """What is wrong."""
 
 
 class ImageBlurClientError(Exception):
-    """Base of all errors that are raised on purpose; its text is a line for a person."""
+    """Base of all errors of the client; its text is one line for people."""
 
     default_code = grpc.StatusCode.UNKNOWN
 
@@ -39,56 +39,56 @@ class ImageBlurClientError(Exception):
         *,
         code: grpc.StatusCode | None = None,
         reason: str = "",
-        violations: Sequence[Violation] = (),
+        violations: Sequence[FieldViolation] = (),
         retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.code = code or self.default_code
         self.reason = reason
-        """ErrorInfo's reason, in UPPER_SNAKE_CASE; empty when the server gave none."""
+        """Reason of ErrorInfo, in UPPER_SNAKE_CASE; empty if the server sent none."""
         self.violations = tuple(violations)
         self.retry_after = retry_after
-        """Seconds after which the server asks to try again; None when it does not say."""
+        """Seconds after which to retry; None if the server sent none."""
 
 
-class InvalidArgument(ImageBlurClientError):
-    """The request is malformed, whatever the state of the service."""
+class InvalidArgumentError(ImageBlurClientError):
+    """The request is malformed, regardless of the state of the service."""
 
     default_code = grpc.StatusCode.INVALID_ARGUMENT
 
 
-class FailedPrecondition(ImageBlurClientError):
-    """The request is well-formed, but the order is not in the state for it."""
+class FailedPreconditionError(ImageBlurClientError):
+    """The request is valid, but the order is not in the required state."""
 
     default_code = grpc.StatusCode.FAILED_PRECONDITION
 
 
-class NotFound(ImageBlurClientError):
-    """There is no such order or image, or no longer."""
+class NotFoundError(ImageBlurClientError):
+    """The order or image does not exist, or was deleted."""
 
     default_code = grpc.StatusCode.NOT_FOUND
 
 
-class AccessDenied(ImageBlurClientError):
-    """The server wants a key, or another one."""
+class AccessDeniedError(ImageBlurClientError):
+    """The API key is missing, not valid, or its role is not sufficient."""
 
     default_code = grpc.StatusCode.PERMISSION_DENIED
 
 
-class TryAgain(ImageBlurClientError):
-    """Not now: the same call may succeed later."""
+class RetryableError(ImageBlurClientError):
+    """The same call may succeed later."""
 
     default_code = grpc.StatusCode.ABORTED
 
 
-class ServerUnavailable(TryAgain):
-    """The server cannot be reached, went away, or is not ready."""
+class ServerUnavailableError(RetryableError):
+    """The server cannot be reached, has disconnected, or is not ready."""
 
     default_code = grpc.StatusCode.UNAVAILABLE
 
 
-class BrokenDownload(ImageBlurClientError):
-    """A file that arrived differs from what the server said it sends; nothing of it was kept."""
+class BrokenDownloadError(ImageBlurClientError):
+    """A received file is incomplete or damaged; nothing of it was kept."""
 
     default_code = grpc.StatusCode.DATA_LOSS

@@ -1,4 +1,4 @@
-"""Sends an API key along with every call; gRPC's own way to do so works over TLS alone."""
+"""Adds the API key to every call; gRPC's call credentials work over TLS only."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -16,10 +16,10 @@ class _Fields(NamedTuple):
 
 
 class _Details(_Fields, grpc.ClientCallDetails):
-    """What gRPC takes back from an interceptor."""
+    """Call details as an interceptor has to return them."""
 
 
-class WithKey(
+class ApiKeyInterceptor(
     grpc.UnaryUnaryClientInterceptor,
     grpc.UnaryStreamClientInterceptor,
     grpc.StreamUnaryClientInterceptor,
@@ -28,10 +28,10 @@ class WithKey(
     """Adds `authorization: Bearer KEY`."""
 
     def __init__(self, key: str) -> None:
-        self._sent = ("authorization", f"Bearer {key}")
+        self._header = ("authorization", f"Bearer {key}")
 
     def _call(self, continuation: Callable[..., Any], details: grpc.ClientCallDetails, request: Any) -> Any:
-        metadata = (*(details.metadata or ()), self._sent)
+        metadata = (*(details.metadata or ()), self._header)
         return continuation(
             _Details(
                 details.method,

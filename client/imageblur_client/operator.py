@@ -1,31 +1,35 @@
-"""The operator's side of a server, for those who hold a key for it."""
+"""A client of OperatorService, for holders of a viewer or admin key."""
 
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import grpc
 from imageblur.v1.operator_service_pb2_grpc import OperatorServiceStub
 
-from imageblur_client.channel import DEFAULT_SERVER, NOTHING, Security, address, open_channel
-from imageblur_client.rpc_errors import translated
+from imageblur_client.channel import DEFAULT_SERVER, NO_SECURITY, Security, address, open_channel
+from imageblur_client.rpc_errors import mapped_errors
 
 T = TypeVar("T")
 
-_ANSWER_SECONDS = 120.0
-"""Some calls wait for a mail server."""
+_TIMEOUT_SECONDS = 120.0
+"""Some calls wait for the mail server."""
 
 
-class Operator:
-    """Calls OperatorService: `operator.ask(operator.stub.ListQueues, ListQueuesRequest())`.
+class OperatorApi:
+    """Calls OperatorService: `operator.call(operator.stub.ListQueues, ListQueuesRequest())`.
 
-    timeout: seconds a call may take; None: 120.
+    Args:
+        server: Address of the server.
+        timeout: Timeout of a call in seconds; None: 120.
+        security: API key and TLS.
     """
 
     def __init__(
-        self, server: str = DEFAULT_SERVER, *, timeout: float | None = None, security: Security = NOTHING
+        self, server: str = DEFAULT_SERVER, *, timeout: float | None = None, security: Security = NO_SECURITY
     ) -> None:
         self.server = address(server)
-        self._seconds = _ANSWER_SECONDS if timeout is None else timeout
+        self._seconds = _TIMEOUT_SECONDS if timeout is None else timeout
         self._channel = open_channel(self.server, security)
         self.stub = OperatorServiceStub(self._channel)
 
@@ -37,7 +41,20 @@ class Operator:
     ) -> None:
         self._channel.close()
 
-    def ask(self, call: "grpc.UnaryUnaryMultiCallable[Any, T]", request: object) -> T:
-        """Make a call. Raises: ImageBlurClientError."""
-        with translated(self.server):
-            return call(request, timeout=self._seconds)
+    def call(self, method: "grpc.UnaryUnaryMultiCallable[Any, T]", request: object) -> T:
+        """Call a method and return its response.
+
+        Raises:
+            ImageBlurClientError: The call failed.
+        """
+        with mapped_errors(self.server):
+            return method(request, timeout=self._seconds)
+
+    def stream(self, method: "grpc.UnaryStreamMultiCallable[Any, T]", request: object) -> Iterator[T]:
+        """Call a method and yield its responses.
+
+        Raises:
+            ImageBlurClientError: The call failed.
+        """
+        with mapped_errors(self.server):
+            yield from method(request, timeout=self._seconds)

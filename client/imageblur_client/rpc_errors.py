@@ -1,4 +1,4 @@
-"""From gRPC's errors to ours: the one place that knows google.rpc's details."""
+"""Maps gRPC errors and google.rpc details to client errors. The only place that does."""
 
 import re
 from collections.abc import Iterator
@@ -11,34 +11,38 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 from imageblur_client.errors import (
-    AccessDenied,
-    FailedPrecondition,
+    AccessDeniedError,
+    FailedPreconditionError,
+    FieldViolation,
     ImageBlurClientError,
-    InvalidArgument,
-    NotFound,
-    ServerUnavailable,
-    TryAgain,
-    Violation,
+    InvalidArgumentError,
+    NotFoundError,
+    RetryableError,
+    ServerUnavailableError,
 )
 
 _BY_CODE: dict[grpc.StatusCode, type[ImageBlurClientError]] = {
-    grpc.StatusCode.INVALID_ARGUMENT: InvalidArgument,
-    grpc.StatusCode.OUT_OF_RANGE: InvalidArgument,
-    grpc.StatusCode.FAILED_PRECONDITION: FailedPrecondition,
-    grpc.StatusCode.NOT_FOUND: NotFound,
-    grpc.StatusCode.UNAUTHENTICATED: AccessDenied,
-    grpc.StatusCode.PERMISSION_DENIED: AccessDenied,
-    grpc.StatusCode.ABORTED: TryAgain,
-    grpc.StatusCode.RESOURCE_EXHAUSTED: TryAgain,
-    grpc.StatusCode.DEADLINE_EXCEEDED: TryAgain,
-    grpc.StatusCode.UNAVAILABLE: ServerUnavailable,
+    grpc.StatusCode.INVALID_ARGUMENT: InvalidArgumentError,
+    grpc.StatusCode.OUT_OF_RANGE: InvalidArgumentError,
+    grpc.StatusCode.FAILED_PRECONDITION: FailedPreconditionError,
+    grpc.StatusCode.NOT_FOUND: NotFoundError,
+    grpc.StatusCode.UNAUTHENTICATED: AccessDeniedError,
+    grpc.StatusCode.PERMISSION_DENIED: AccessDeniedError,
+    grpc.StatusCode.ABORTED: RetryableError,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: RetryableError,
+    grpc.StatusCode.DEADLINE_EXCEEDED: RetryableError,
+    grpc.StatusCode.UNAVAILABLE: ServerUnavailableError,
 }
 _Detail = TypeVar("_Detail", bound=Message)
 
 
 @contextmanager
-def translated(server: str) -> Iterator[None]:
-    """Raises what gRPC raises inside as an ImageBlurClientError that names the server where it is about it."""
+def mapped_errors(server: str) -> Iterator[None]:
+    """Map gRPC errors of the block to ImageBlurClientError.
+
+    Args:
+        server: Address of the server, for error messages.
+    """
     try:
         yield
     except grpc.RpcError as error:
@@ -48,12 +52,12 @@ def translated(server: str) -> Iterator[None]:
 
 
 def from_rpc(error: grpc.RpcError, server: str) -> ImageBlurClientError:
-    """The error for a person: the server's own words where it spoke, otherwise what became of the connection."""
+    """Return the error for a gRPC error: with the server's message, or one about the connection."""
     code = error.code()
     kind = _BY_CODE.get(code, ImageBlurClientError)
     details = _details(error)
     if details is None:
-        return kind(_unexplained(code, error.details() or "", server), code=code)
+        return kind(_connection_message(code, error.details() or "", server), code=code)
     info = _first(details, error_details_pb2.ErrorInfo)
     retry = _first(details, error_details_pb2.RetryInfo)
     return kind(
@@ -66,9 +70,9 @@ def from_rpc(error: grpc.RpcError, server: str) -> ImageBlurClientError:
 
 
 def _details(error: grpc.RpcError) -> list[Message] | None:
-    """The google.rpc details that this client knows; None when there is no (sound) google.rpc.Status at all."""
+    """Return the known google.rpc details; None without a valid google.rpc.Status."""
     try:
-        # What gRPC raises is always the call itself, though its types do not say so.
+        # gRPC always raises the call itself, contrary to its types.
         status = rpc_status.from_call(cast("grpc.Call", error))
     except (ValueError, DecodeError):
         return None
@@ -94,29 +98,29 @@ def _first(details: list[Message], kind: type[_Detail]) -> _Detail | None:
     return next((detail for detail in details if isinstance(detail, kind)), None)
 
 
-def _violations(details: list[Message]) -> Iterator[Violation]:
+def _violations(details: list[Message]) -> Iterator[FieldViolation]:
     for detail in details:
         if isinstance(detail, error_details_pb2.BadRequest):
-            yield from (Violation(v.field, v.description) for v in detail.field_violations)
+            yield from (FieldViolation(v.field, v.description) for v in detail.field_violations)
         elif isinstance(detail, error_details_pb2.PreconditionFailure | error_details_pb2.QuotaFailure):
-            yield from (Violation(v.subject, v.description) for v in detail.violations)
+            yield from (FieldViolation(v.subject, v.description) for v in detail.violations)
 
 
-def _unexplained(code: grpc.StatusCode, details: str, server: str) -> str:
-    """Words for an error that did not come from the service itself but from gRPC at one of the ends."""
+def _connection_message(code: grpc.StatusCode, details: str, server: str) -> str:
+    """Return a message for an error of gRPC itself."""
     details = " ".join(details.split())
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-        return f"the server at {server} did not answer in time"
+        return f"the server at {server} did not respond in time: raise the timeout, or try again"
     if code is grpc.StatusCode.UNIMPLEMENTED:
-        return f"the server at {server} does not know this call: is it an ImageBlur of this version?"
+        return f"the server at {server} does not have this method: does it run this version of ImageBlur?"
     if code is grpc.StatusCode.UNAVAILABLE:
         if re.match(r"failed to connect|errors resolving|DNS resolution", details):
             return f"cannot reach the server at {server}: {_cause(details)}"
         return f"lost the connection to the server at {server}: {details or 'no reason given'}"
-    return details or f"the server at {server} answered {code.name} without a reason"
+    return details or f"the server at {server} returned {code.name} without a message"
 
 
 def _cause(details: str) -> str:
-    """The part of gRPC's connection error that means something: `connection refused`."""
+    """Return the relevant part of gRPC's connection error, such as `connection refused`."""
     cause = re.split(r": | error: ", details)[-1].strip(" ])")
     return cause[:1].lower() + cause[1:]

@@ -1,4 +1,4 @@
-"""An order on its way to the server: files read a chunk at a time, as fast as the server takes them."""
+"""Uploads an order: files are read in chunks, as fast as the server receives them."""
 
 import errno
 import os
@@ -21,34 +21,38 @@ from imageblur.v1.order_pb2 import BlurSpec
 
 CHUNK_BYTES = 1024 * 1024
 
-Progress: TypeAlias = Callable[[int, int], None]
+ProgressCallback: TypeAlias = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class InputFile:
-    """An image to send; use it instead of a bare path to give a name or a spec of its own."""
+    """An image to send, with a file name or blur spec of its own."""
 
     content: str | os.PathLike[str] | bytes
-    """Where the file is, or its bytes."""
+    """Path of the file, or its bytes."""
     name: str | None = None
-    """What it is called; None: the last part of its path."""
+    """File name; None: the last part of the path."""
     spec: BlurSpec | None = None
-    """How to blur this image; None: as the order says."""
+    """Blur spec of this image; None: the order's."""
 
 
 AnyFile: TypeAlias = str | os.PathLike[str] | tuple[str, bytes] | InputFile
 
 
 @dataclass(frozen=True)
-class Source:
-    """A file that was found to be there and readable."""
+class UploadFile:
+    """A file that exists and is readable."""
 
     start: ImageStart
     content: Path | bytes
 
     @classmethod
-    def of(cls, given: AnyFile) -> "Source":
-        """Raises OSError for a path that is not a readable file."""
+    def of(cls, given: AnyFile) -> "UploadFile":
+        """Return the file for a path, a name with bytes, or an InputFile.
+
+        Raises:
+            OSError: The path is not a readable file.
+        """
         if isinstance(given, tuple):
             given = InputFile(given[1], name=given[0])
         elif not isinstance(given, InputFile):
@@ -63,38 +67,49 @@ class Source:
         return cls(_start(given.name or path.name, size, given.spec), path)
 
     def chunks(self) -> Iterator[bytes]:
-        """The file's bytes, at most CHUNK_BYTES at a time."""
+        """Yield the file's bytes in chunks of at most CHUNK_BYTES.
+
+        Raises:
+            OSError: The file cannot be read, or its size has changed.
+        """
         if isinstance(self.content, bytes):
             for at in range(0, len(self.content), CHUNK_BYTES):
                 yield self.content[at : at + CHUNK_BYTES]
             return
-        left = self.start.size_bytes
+        remaining = self.start.size_bytes
         with self.content.open("rb") as file:
             while chunk := file.read(CHUNK_BYTES):
-                left -= len(chunk)
+                remaining -= len(chunk)
                 yield chunk
-        if left:
-            raise OSError(errno.EIO, "changed while it was being sent", str(self.content))
+        if remaining:
+            raise OSError(errno.EIO, "has changed during the upload", str(self.content))
 
 
 def _start(name: str, size: int, spec: BlurSpec | None) -> ImageStart:
-    # A file system may hold names that are no Unicode; protobuf takes none of them.
+    # File names may be invalid Unicode, which protobuf does not accept.
     return ImageStart(filename=name.encode("utf-8", "replace").decode(), size_bytes=size, spec=spec)
 
 
-class Upload:
+class UploadStream:
     """One StreamBlurOrder call."""
 
-    def __init__(self, header: OrderHeader, sources: Sequence[Source], on_progress: Progress | None = None) -> None:
+    def __init__(
+        self, header: OrderHeader, files: Sequence[UploadFile], on_progress: ProgressCallback | None = None
+    ) -> None:
         self._header = header
-        self._sources = sources
+        self._files = files
         self._on_progress = on_progress
         self._failure: Exception | None = None
         self._call: grpc.Future[StreamBlurOrderResponse] | None = None
         self._call_known = threading.Event()
 
     def send(self, stub: BlurServiceStub, timeout: float | None) -> StreamBlurOrderResponse:
-        """Sends it all. Raises what reading a file or `on_progress` raised, or grpc.RpcError."""
+        """Send the order and return the response.
+
+        Raises:
+            grpc.RpcError: The call failed.
+            Exception: Reading a file or `on_progress` failed.
+        """
         call = stub.StreamBlurOrder.future(self._parts(), timeout=timeout)
         self._call = call
         self._call_known.set()
@@ -105,25 +120,25 @@ class Upload:
                 raise self._failure from None
             raise
         finally:
-            call.cancel()  # Ctrl-C; does nothing to a call that has ended.
+            call.cancel()  # on Ctrl-C; no effect on a finished call
 
     def _parts(self) -> Iterator[StreamBlurOrderRequest]:
-        # gRPC runs this in a thread of its own, where an exception would only be logged: cancel the call and keep it.
+        # gRPC runs this in a thread where an exception would only be logged: keep it and cancel the call.
         try:
-            yield from self._whole_order()
+            yield from self._order_parts()
         except Exception as failure:
             self._failure = failure
             self._call_known.wait()
             if self._call is not None:
                 self._call.cancel()
 
-    def _whole_order(self) -> Iterator[StreamBlurOrderRequest]:
-        total = sum(source.start.size_bytes for source in self._sources)
+    def _order_parts(self) -> Iterator[StreamBlurOrderRequest]:
+        total = sum(file.start.size_bytes for file in self._files)
         sent = 0
-        yield StreamBlurOrderRequest(start=OrderStart(order=self._header, image_count=len(self._sources)))
-        for source in self._sources:
-            yield StreamBlurOrderRequest(image=source.start)
-            for chunk in source.chunks():
+        yield StreamBlurOrderRequest(start=OrderStart(order=self._header, image_count=len(self._files)))
+        for file in self._files:
+            yield StreamBlurOrderRequest(image=file.start)
+            for chunk in file.chunks():
                 yield StreamBlurOrderRequest(chunk=chunk)
                 sent += len(chunk)
                 if self._on_progress is not None:

@@ -1,4 +1,4 @@
-"""Watching an order through lost connections and restarts of the server."""
+"""Watches an order across lost connections and restarts of the server."""
 
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -8,8 +8,8 @@ from imageblur.v1.blur_service_pb2 import WatchStatusRequest, WatchStatusRespons
 from imageblur.v1.blur_service_pb2_grpc import BlurServiceStub
 from imageblur.v1.order_pb2 import OrderState
 
-from imageblur_client.errors import ServerUnavailable, TryAgain
-from imageblur_client.rpc_errors import translated
+from imageblur_client.errors import RetryableError, ServerUnavailableError
+from imageblur_client.rpc_errors import mapped_errors
 
 FINISHED = frozenset(
     {
@@ -21,15 +21,22 @@ FINISHED = frozenset(
     }
 )
 RETRIES = 8
-_LONGEST_PAUSE = 5.0
+_MAX_PAUSE = 5.0
 
 
 class Watch:
-    """One order's changes as a single sequence, however many calls that takes.
+    """The changes of one order, over as many calls as needed.
 
-    A call that ends UNAVAILABLE, or is told to come again, is made again from where it broke off, at most `retries`
-    times without news in between.
-    The first call is not: a server that never answered is the caller's to judge.
+    A call that ends with a retryable error is repeated from the last revision, at most `retries` times without a change
+    in between. The first call is not repeated if nothing was received.
+
+    Args:
+        stub: Stub of the server.
+        order_id: ID of the order.
+        server: Address of the server, for error messages.
+        timeout: Timeout of the whole watch in seconds.
+        retries: Calls without a change before giving up.
+        sleep: For tests.
     """
 
     def __init__(
@@ -50,50 +57,57 @@ class Watch:
         self._sleep = sleep
 
     def changes(self, after_revision: int = 0) -> Generator[WatchStatusResponse, None, None]:
-        """Ends when the order has finished and nothing is being mailed. A change may come twice after a break."""
+        """Yield changes until the order has finished and no delivery is open. A change may be repeated after a retry.
+
+        Raises:
+            ImageBlurClientError: The watch failed, or failed too often.
+        """
         complete, newest, finished = after_revision, after_revision, False
-        began, failures = False, 0
-        broken: TryAgain
+        received, failures = False, 0
+        last_error: RetryableError
         while True:
             try:
                 for message in self._call(complete):
-                    # One revision may come in several messages (1,000 images each), so it is known to be complete
-                    # only when a later one follows: resuming after the newest could leave out the rest of it.
+                    # A revision may come in several messages of 1,000 images, and is complete only when a later one
+                    # follows: resuming after the newest could miss the rest of it.
                     if message.order.revision > newest:
                         complete, newest = newest, message.order.revision
                         failures = 0
-                    began, finished = True, message.order.state in FINISHED
+                    received, finished = True, message.order.state in FINISHED
                     yield message
                 if finished:
                     return
-                broken = ServerUnavailable(f"the server at {self._server} ended the watch before the order finished")
-            except TryAgain as error:
-                # After a restart all watchers come back at once, and some are sent away for a moment.
-                if not isinstance(error, ServerUnavailable) and error.retry_after is None:
+                last_error = ServerUnavailableError(
+                    f"the server at {self._server} ended the watch before the order finished"
+                )
+            except RetryableError as error:
+                # After a restart all watchers reconnect at once, and the server may refuse some for a moment.
+                if not isinstance(error, ServerUnavailableError) and error.retry_after is None:
                     raise
-                broken = error
+                last_error = error
             failures += 1
-            if not began or failures > self._retries:
-                raise broken
-            self._sleep(self._pause(failures, broken.retry_after))
+            if not received or failures > self._retries:
+                raise last_error
+            self._sleep(self._pause(failures, last_error.retry_after))
 
     def _call(self, after_revision: int) -> Iterator[WatchStatusResponse]:
         request = WatchStatusRequest(order_id=self._order_id, after_revision=after_revision)
-        with translated(self._server):
-            call = self._stub.WatchStatus(request, timeout=self._time_left())
+        with mapped_errors(self._server):
+            call = self._stub.WatchStatus(request, timeout=self._remaining())
             try:
                 yield from call
             finally:
-                call.cancel()  # The caller has seen enough; does nothing to a call that has ended.
+                call.cancel()  # if the caller stops early; no effect on a finished call
 
-    def _time_left(self) -> float | None:
+    def _remaining(self) -> float | None:
         if self._deadline is None:
             return None
         left = self._deadline - time.monotonic()
         if left <= 0:
-            raise TryAgain("the order did not finish in time", code=grpc.StatusCode.DEADLINE_EXCEEDED)
+            raise RetryableError("the order did not finish in time", code=grpc.StatusCode.DEADLINE_EXCEEDED)
         return left
 
-    def _pause(self, failures: int, asked: float | None) -> float:
-        pause = min(0.25 * 2 ** (failures - 1), _LONGEST_PAUSE) if asked is None else min(asked, 6 * _LONGEST_PAUSE)
+    def _pause(self, failures: int, retry_after: float | None) -> float:
+        backoff = min(0.25 * 2 ** (failures - 1), _MAX_PAUSE)
+        pause = backoff if retry_after is None else min(retry_after, 6 * _MAX_PAUSE)
         return pause if self._deadline is None else max(0.0, min(pause, self._deadline - time.monotonic()))

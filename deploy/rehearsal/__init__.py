@@ -1,1 +1,1 @@
-"""Brings the composition up on a machine of its own, and walks an order through it."""
+"""A rehearsal of compose.yaml: start it and send an order through it."""

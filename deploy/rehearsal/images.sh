@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Makes images that stand in for those that compose.yaml pulls, out of Debian's packages and this project's tools, and
-# tags them so: for a machine that reaches no image registry. Needs root, debootstrap, a Docker engine ($DOCKER_HOST) and
-# .venv. What pip has to trust on this machine goes into the base image, and so into no image that is ever published.
+# Build substitutes for the images that compose.yaml pulls, from Debian's packages and this project's tools, under the
+# same tags: for a machine without access to an image registry. Needs root, debootstrap, a Docker engine ($DOCKER_HOST)
+# and .venv. The base image trusts this machine's certificates: do not publish images built on it.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 work=${1:?a folder for the file systems}

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the images, brings the composition up with two blur workers, and walks an order through it over TLS and with a
-# key, one blur worker killed in the middle. Leaves it up; what it made goes with `$COMPOSE down --volumes`.
+# Build the images, start compose.yaml with two blur workers, and send an order through it over TLS with an API key, one
+# blur worker killed meanwhile. Everything keeps running; `$COMPOSE down --volumes` removes it.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export COMPOSE=${COMPOSE:-docker compose}

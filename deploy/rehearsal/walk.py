@@ -1,8 +1,8 @@
-"""Walks an order through a composition that is up: `.venv/bin/python -m deploy.rehearsal.walk`.
+"""`.venv/bin/python -m deploy.rehearsal.walk`: send an order through a running compose.yaml.
 
-Over grpcurl, as a stranger would: health, an order of many images, one blur worker killed in the middle, status until
-it ends, the mail. Reads COMPOSE (`docker compose` by default), and KEY, an API key of a client. Exits 1 where something
-is not as promised.
+Uses grpcurl, like any client: health, an order of many images, one blur worker killed meanwhile, status until the end,
+the e-mail. Reads COMPOSE (`docker compose` by default), and KEY, an API key of a client. Exits with 1 if a promise is
+broken.
 """
 
 import base64
@@ -27,7 +27,7 @@ GRPCURL = Path(sys.executable).parent / "grpcurl"
 
 
 def grpc(method: str, request: object, gateway: str = GATEWAYS[0]) -> dict[str, Any]:
-    """The answer of a method."""
+    """Call a method and return its answer."""
     access: tuple[str | Path, ...] = (
         "-cacert",
         SECRETS / "tls_ca.pem",
@@ -41,26 +41,26 @@ def grpc(method: str, request: object, gateway: str = GATEWAYS[0]) -> dict[str, 
 
 
 def photograph(number: int) -> str:
-    """A JPEG as grpcurl takes bytes."""
+    """Return a JPEG in base64, as grpcurl expects bytes."""
     buffer = io.BytesIO()
     Image.effect_mandelbrot(SIZE, (-2.0 + number / 100, -1.2, 0.6, 1.2), 60).save(buffer, "JPEG", quality=70)
     return base64.b64encode(buffer.getvalue()).decode()
 
 
 def workers() -> list[str]:
-    """The containers of the blur workers."""
+    """Return the containers of the blur workers."""
     listed = subprocess.run([*COMPOSE, "ps", "-q", "blur_worker"], capture_output=True, text=True, check=True)  # noqa: S603
     return listed.stdout.split()
 
 
 def status(order_id: str, gateway: str) -> dict[str, Any]:
-    """How the order stands."""
+    """Return the order."""
     order: dict[str, Any] = grpc("imageblur.v1.BlurService/Status", {"order_id": order_id}, gateway)["order"]
     return order
 
 
 def main() -> None:
-    """Walk, and tell each step."""
+    """Send the order and print each step."""
     for gateway in GATEWAYS:
         print(gateway, grpc("grpc.health.v1.Health/Check", {}, gateway))
     images = [{"filename": f"{number}.jpg", "data": photograph(number)} for number in range(IMAGES)]
@@ -84,12 +84,12 @@ def main() -> None:
     print(order["state"], order["counts"])
     while order["deliveries"][0]["state"] not in {"DELIVERY_STATE_SENT", "DELIVERY_STATE_FAILED"}:
         if time.monotonic() > deadline:
-            sys.exit(f"no mail in time: {order['deliveries']}")
+            sys.exit(f"no e-mail in time: {order['deliveries']}")
         time.sleep(0.2)
         order = status(order_id, GATEWAYS[0])
     print("mail:", order["deliveries"][0]["state"])
     if not killed or done != IMAGES or order["deliveries"][0]["state"] != "DELIVERY_STATE_SENT":
-        sys.exit("not as promised")
+        sys.exit("a promise is broken")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from services.common.infra.blobs import BlobStore
 from services.common.infra.leases import Leases
 from services.common.infra.messages import BLUR_QUEUE, MAIL_QUEUE
 from services.common.infra.metrics import serve as serve_metrics
-from services.common.infra.worker_control import Station
+from services.common.infra.worker_control import WorkerControl
 
 _log = log.get("services.blur_worker")
 
@@ -43,7 +43,7 @@ def setup() -> None:
     register(queues, blur_image)
     queues.add_middleware(_Lifecycle(settings, children, leases, scratch, database))
     queues.add_middleware(hints)
-    queues.add_middleware(Station(database, queues, {BLUR_QUEUE: settings.blur_children}))
+    queues.add_middleware(WorkerControl(database, queues, {BLUR_QUEUE: settings.blur_children}))
     dramatiq.set_broker(queues)
 
 

@@ -10,7 +10,7 @@ import time
 from types import TracebackType
 from typing import Self
 
-from services.common.db.orders.images import Claim
+from services.common.db.orders.images import ImageClaim
 from services.common.infra.leases import Leases
 
 TURN_SECONDS = 0.25
@@ -38,6 +38,6 @@ class Turn:
         """Whether another image may be claimed in it."""
         return time.monotonic() < self._ends
 
-    def hold(self, claim: Claim) -> None:
+    def hold(self, claim: ImageClaim) -> None:
         """Keep the lease of a claim; that it is kept a moment longer than the claim lasts does nothing."""
         self._held.enter_context(self._leases.hold(claim.owner))

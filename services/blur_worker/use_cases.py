@@ -11,20 +11,21 @@ from services.blur_worker.children import ChildCrashed, Children
 from services.blur_worker.outcomes import Again, Done, Outcome, count, told
 from services.blur_worker.scratch import Scratch
 from services.blur_worker.turn import Turn
-from services.common.db.engine import Database, patiently
-from services.common.db.orders import blob_cleanup, images, orders, unowned_blobs
+from services.common.db.engine import Database, retry_unavailable
+from services.common.db.orders import images
 from services.common.db.orders.blob_cleanup import surplus_keys
-from services.common.db.orders.images import Claim, Failure, FollowUp, Success
+from services.common.db.orders.images import EndedClaim, Failure, ImageClaim, Success
 from services.common.domain.errors import ImageError, Unavailable
-from services.common.domain.orders import blob_prefix, result_key, source_key
+from services.common.domain.follow_up import FollowUp
+from services.common.domain.orders import result_key, source_key
 from services.common.domain.spec import BlurSpec
 from services.common.infra import log, tracing
 from services.common.infra.blobs import BlobStore, MissingBlob
 from services.common.infra.broker import Broker
 from services.common.infra.leases import LEASE_SECONDS, Leases
-from services.common.infra.messages import BLUR_QUEUE, blur_image, send_letter
+from services.common.infra.messages import BLUR_QUEUE
 from services.common.infra.version import ENGINE
-from services.common.refilling import refill_waiting
+from services.common.use_cases.order_lifecycle import OrderLifecycle, make_lifecycle
 
 _log = log.get(__name__)
 
@@ -44,6 +45,11 @@ class BlurImage:
     changed: Callable[[UUID], None]
     """Told which order has changed, soon or at once."""
 
+    @property
+    def lifecycle(self) -> OrderLifecycle:
+        """What is done after commits, and with results that come too late."""
+        return make_lifecycle(self.database, self.blobs, self.broker, window=self.window, announce_changed=self.changed)
+
     def __call__(self, image_id: UUID) -> None:
         """Blur an image if it is still to be done, and its order's next ones while the turn lasts.
 
@@ -56,31 +62,27 @@ class BlurImage:
             _log.info("image", queue=BLUR_QUEUE, image=str(image_id), outcome="NOTHING_TO_DO")
             return
         # Later ones are announced with the end of the one before.
-        running = partial(self.changed, claim.order_id)
+        running = partial(self.lifecycle.after_commit, FollowUp(changed_order_ids=[claim.order_id]))
         with Turn(self.leases) as turn:
             turn.hold(claim)
             following = self._see_through(claim, turn, running)
             while following:
                 following = self._see_through(following, turn)
 
-    def _see_through(self, claim: Claim, turn: Turn, begun: Callable[[], None] = lambda: None) -> Claim | None:
+    def _see_through(
+        self, claim: ImageClaim, turn: Turn, begun: Callable[[], None] = lambda: None
+    ) -> ImageClaim | None:
         """Do all that is to be done for a claimed image; the one that comes next in the turn, claimed too."""
         begin = time.monotonic()
         outcome = self._work(claim, begun)
         with metrics.stage("record"):
-            follow_up = patiently(partial(self._record, claim, outcome, turn))
-        following = follow_up.claim if follow_up else None
+            ended = retry_unavailable(partial(self._record, claim, outcome, turn))
+        following = ended.next_claim if ended else None
         if following:
             turn.hold(following)
-        if follow_up:
-            if follow_up.order_ended:
-                self.broker.announce(claim.order_id, ended=True)
-            else:
-                self.changed(claim.order_id)
-            self.broker.send([*map(blur_image, follow_up.images), *map(send_letter, follow_up.letters)])
-        self._tidy(claim, follow_up)
-        if follow_up and follow_up.order_ended:
-            refill_waiting(self.database, self.broker, self.window)
+        if ended:
+            self.lifecycle.after_commit(ended.follow_up)
+        self._tidy(claim, ended)
         seconds, facts = time.monotonic() - begin, told(outcome)
         count(BlurSpec.from_json(claim.spec), outcome, seconds)
         ids = {"image": str(claim.image_id), "order": str(claim.order_id)}
@@ -89,7 +91,7 @@ class BlurImage:
         tracing.record("blur_image", claim.order_id, seconds, ok=ok, attributes={**facts, "image": ids["image"]})
         return following
 
-    def _work(self, claim: Claim, begun: Callable[[], None]) -> Outcome:
+    def _work(self, claim: ImageClaim, begun: Callable[[], None]) -> Outcome:
         source, result = source_key(claim.order_id, claim.position), result_key(claim.order_id, claim.position)
         try:
             with files.lent(self.blobs, self.scratch, source, claim.owner) as (original, target):
@@ -112,12 +114,19 @@ class BlurImage:
             return Again("unexpected error")
         return Done(facts)
 
-    def _record(self, claim: Claim, outcome: Outcome, turn: Turn) -> FollowUp | None:
+    def _record(self, claim: ImageClaim, outcome: Outcome, turn: Turn) -> EndedClaim | None:
         next_lease = LEASE_SECONDS if turn.goes_on else None
         with self.database.write() as session:
             match outcome:
                 case Done(facts):
-                    success = Success(facts.size, facts.sha256, facts.width, facts.height, facts.format, ENGINE)
+                    success = Success(
+                        size=facts.size,
+                        sha256=facts.sha256,
+                        width=facts.width,
+                        height=facts.height,
+                        format=facts.format,
+                        engine=ENGINE,
+                    )
                     return images.finish(session, claim, success, window=self.window, next_lease=next_lease)
                 case Failure():
                     return images.finish(session, claim, outcome, window=self.window, next_lease=next_lease)
@@ -126,30 +135,15 @@ class BlurImage:
                         session, claim, crashed=outcome.crashed, counted=outcome.counted, window=self.window
                     )
 
-    def _tidy(self, claim: Claim, follow_up: FollowUp | None) -> None:
+    def _tidy(self, claim: ImageClaim, ended: EndedClaim | None) -> None:
         try:
-            if follow_up is None:
-                self._remove_what_nobody_owns(claim)
-            elif follow_up.image_ended:
-                self.blobs.delete(
-                    *surplus_keys(claim.order_id, claim.position, follow_up.image_ended, follow_up.reason)
-                )
+            if ended is None:
+                # The claim was lost: the result is another worker's, or the image was cancelled, or its order is gone.
+                self.lifecycle.discard_late_result(claim.order_id, claim.image_id)
+            elif ended.image_state:
+                self.blobs.delete(*surplus_keys(claim.order_id, claim.position, ended.image_state, ended.reason))
         except Unavailable as error:
             _log.warning("blobs not removed, the sweep will", error=str(error))
-
-    def _remove_what_nobody_owns(self, claim: Claim) -> None:
-        """The claim was lost: the result is another worker's, or the image was cancelled, or its order is gone."""
-        with self.database.write() as session:
-            gone = not orders.keeps_blobs(session, claim.order_id)
-            if gone:
-                unowned_blobs.disown(session, claim.order_id)
-            surplus = blob_cleanup.surplus_of(session, claim.image_id)
-        if gone:
-            self.blobs.delete_prefix(blob_prefix(claim.order_id))
-            with self.database.write() as session:
-                unowned_blobs.removed(session, claim.order_id)
-        else:
-            self.blobs.delete(*surplus)
 
 
 @dataclass(frozen=True)
@@ -161,4 +155,4 @@ class RenewLeases:
     def __call__(self, owners: Sequence[UUID]) -> None:
         """Extend the leases of these owners."""
         with self.database.write(durable=False) as session:
-            images.renew(session, owners, lease_seconds=LEASE_SECONDS)
+            images.renew_claims(session, owners, lease_seconds=LEASE_SECONDS)

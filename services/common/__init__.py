@@ -1,1 +1,1 @@
-"""What the services share: rules, contracts, database, broker, blobs, settings, logs."""
+"""What the services share: rules (domain), statements (db), infrastructure, archives, and use cases."""

@@ -1,6 +1,6 @@
 """`python -m services.common.backup COPY.db`: copy the SQLite database of the settings while it is in use.
 
-PostgreSQL has `pg_dump`. The blobs are copied after the database: docs/operations.md says how.
+PostgreSQL has `pg_dump`. The blobs are copied after the database: see docs/operations.md.
 """
 
 import argparse
@@ -16,21 +16,21 @@ from services.common.infra.startup import run
 
 
 def copy(url: str, target: Path) -> None:
-    """Copy the database as it is at one moment; writers go on meanwhile.
+    """Copy the database as it is at one moment, while services write to it.
 
     Raises:
-        ConfigurationError: It is not SQLite, or it or the folder of the target is not there.
-        FileExistsError: The target is there already.
+        ConfigurationError: It is not SQLite, or it or the folder of the target does not exist.
+        FileExistsError: The target exists.
     """
     parsed = make_url(url)
     source = Path(parsed.database or "")
     if parsed.get_backend_name() != "sqlite":
         raise ConfigurationError("IMAGEBLUR_DATABASE_URL: is not SQLite; PostgreSQL is copied with pg_dump")
     if not source.is_file() or not target.parent.is_dir():
-        raise ConfigurationError(f"IMAGEBLUR_DATABASE_URL: {source} or {target.parent} is not there")
+        raise ConfigurationError(f"IMAGEBLUR_DATABASE_URL: {source} or {target.parent} does not exist")
     if target.exists():
         raise FileExistsError(target)
-    # A file of its own name until it is whole: half a copy must not be taken for one.
+    # Under another name until it is complete: half a copy must not look like a backup.
     draft = target.with_name(f"{target.name}.draft")
     draft.unlink(missing_ok=True)
     with contextlib.closing(sqlite3.connect(source)) as origin, contextlib.closing(sqlite3.connect(draft)) as new:
@@ -39,14 +39,14 @@ def copy(url: str, target: Path) -> None:
 
 
 def main() -> None:
-    """Copy, or say why not."""
+    """Copy to the file that the command line names."""
     parser = argparse.ArgumentParser(prog="python -m services.common.backup", description="Copy the SQLite database.")
-    parser.add_argument("target", type=Path, help="a file that is not there yet")
+    parser.add_argument("target", type=Path, help="a file that does not exist yet")
     target = parser.parse_args().target
     try:
         copy(CommonSettings.load().database_url, target)
     except FileExistsError:
-        raise ConfigurationError(f"{target} is there already") from None
+        raise ConfigurationError(f"{target} exists") from None
 
 
 if __name__ == "__main__":

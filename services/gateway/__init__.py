@@ -1,1 +1,1 @@
-"""The gateway: takes orders and subscriptions over gRPC, answers how they stand, hands out results."""
+"""The gateway: the gRPC server of orders, subscriptions and operations."""

@@ -1,13 +1,11 @@
-"""`python -m services.gateway`: serve until SIGTERM or SIGINT.
+"""`python -m services.gateway`: serve until SIGTERM or SIGINT. `… create-key NAME`: create the first API key."""
 
-`python -m services.gateway keys …`: make, list, rotate and revoke API keys in the database, without a server.
-"""
-
+import argparse
 import asyncio
 import signal
-import sys
 from typing import TYPE_CHECKING
 
+from services.common.domain.api_keys import Role
 from services.common.infra import log
 from services.common.infra.startup import run
 
@@ -18,18 +16,31 @@ _log = log.get("services.gateway")
 
 
 def main() -> None:
-    """Read the settings and serve, or do what the command says."""
-    # Each imports what it needs: the command about keys is not to load a server for that.
-    if sys.argv[1:]:
-        from services.gateway import keys_command  # noqa: PLC0415
+    """Serve, or create an API key."""
+    arguments = _parse()
+    if arguments.command == "create-key":
+        # Imported where it is used: the command needs no server, and the server no command.
+        from services.gateway.create_key import create_key  # noqa: PLC0415
 
-        keys_command.main(sys.argv[1:])
+        create_key(arguments.name, Role(arguments.role.upper()))
         return
     from services.gateway.settings import GatewaySettings  # noqa: PLC0415
 
     settings = GatewaySettings.load()
     log.configure(settings.log_level, settings.log_format)
     asyncio.run(_serve(settings))
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m services.gateway")
+    create = parser.add_subparsers(dest="command", metavar="COMMAND").add_parser(
+        "create-key",
+        help="create an API key in the database and print it: for the first key, or if all are lost. "
+        "`imageblur admin` manages keys otherwise",
+    )
+    create.add_argument("name", help="name of its holder")
+    create.add_argument("--role", choices=[role.lower() for role in Role], default="admin")
+    return parser.parse_args()
 
 
 async def _serve(settings: "GatewaySettings") -> None:

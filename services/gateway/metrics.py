@@ -1,30 +1,30 @@
-"""What the gateway counts."""
+"""The metrics of the gateway."""
 
 from prometheus_client import Counter, Gauge, Histogram
 
 from services.common.infra.metrics import SECONDS
 
-_RPCS = Counter("imageblur_rpcs", "Calls that have ended.", ["method", "code"])
-_RPC_SECONDS = Histogram("imageblur_rpc_seconds", "How long calls took.", ["method"], buckets=SECONDS)
-_ORDERS = Counter("imageblur_orders_accepted", "Orders accepted, repeats not counted.")
-_IMAGES = Counter("imageblur_images_accepted", "Images in them.")
-_BYTES = Counter("imageblur_bytes_accepted", "Bytes of these images.")
-_NEEDS = Gauge("imageblur_need_up", "1 while what the gateway needs can be reached, else 0.", ["what"])
+_RPCS = Counter("imageblur_rpcs_total", "Finished calls.", ["method", "code"])
+_RPC_SECONDS = Histogram("imageblur_rpc_seconds", "Duration of calls.", ["method"], buckets=SECONDS)
+_ORDERS = Counter("imageblur_orders_accepted_total", "Accepted orders, without repeated requests.")
+_IMAGES = Counter("imageblur_images_accepted_total", "Images of accepted orders.")
+_BYTES = Counter("imageblur_bytes_accepted_total", "Bytes of images of accepted orders.")
+_DEPENDENCIES = Gauge("imageblur_dependency_up", "1 while a dependency is available, else 0.", ["dependency"])
 
 
-def rpc_ended(method: str, code: str, seconds: float) -> None:
-    """A call has ended; `code` by its gRPC name."""
+def rpc_finished(method: str, code: str, seconds: float) -> None:
+    """Count a finished call; `code` is the name of its gRPC status code."""
     _RPCS.labels(method, code).inc()
     _RPC_SECONDS.labels(method).observe(seconds)
 
 
 def order_accepted(images: int, size: int) -> None:
-    """An order was accepted; `size` in bytes."""
+    """Count an accepted order; `size` in bytes."""
     _ORDERS.inc()
     _IMAGES.inc(images)
     _BYTES.inc(size)
 
 
-def need_seen(what: str, *, up: bool) -> None:
-    """Something that the gateway needs was looked at."""
-    _NEEDS.labels(what).set(up)
+def dependency_checked(name: str, *, up: bool) -> None:
+    """Publish whether a dependency is available."""
+    _DEPENDENCIES.labels(name).set(up)

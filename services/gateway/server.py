@@ -1,9 +1,10 @@
-"""The gRPC server: everything wired together, in one place."""
+"""The gRPC server: all wiring in one place."""
 
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import grpc
 from grpc import aio
@@ -22,32 +23,39 @@ from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
 from services.common.infra.messages import BLUR_QUEUE, MAIL_QUEUE
 from services.common.infra.tokens import Tokens
-from services.gateway.operator.failures import OperatorFailures
-from services.gateway.operator.mail import OperatorMail
-from services.gateway.operator.queues import OperatorQueues
+from services.common.use_cases.order_lifecycle import OrderLifecycle, make_lifecycle
+from services.gateway.operator.failures import FailureOperations
+from services.gateway.operator.operator_jobs import OperatorJobs
+from services.gateway.operator.personal_data import PersonalData
+from services.gateway.operator.queues import QueueOperations
 from services.gateway.operator.servicer import OperatorServicer
-from services.gateway.orders.readiness import Readiness
+from services.gateway.orders.broker_check import BrokerCheck
+from services.gateway.orders.delivery_requests import RequestDelivery
+from services.gateway.orders.disk_space import DiskSpace
+from services.gateway.orders.downloads import ResultDownloads
+from services.gateway.orders.order_reader import OrderReader
+from services.gateway.orders.order_upload import OrderReceiver
+from services.gateway.orders.pending_order import OrderStorage
 from services.gateway.orders.servicer import MAX_CHUNK_BYTES, BlurServicer
-from services.gateway.orders.uploads import Intake
-from services.gateway.orders.use_cases import UseCases
-from services.gateway.orders.watch_hub import Watching
-from services.gateway.rpc.access import Access
+from services.gateway.orders.watch_hub import WatchHub
+from services.gateway.rpc.access import AccessControl
 from services.gateway.rpc.admission import Admission
-from services.gateway.rpc.health import Health
-from services.gateway.rpc.interceptors import Boundary
-from services.gateway.rpc.key_cache import KeyRing
-from services.gateway.rpc.thread_pool import Offload
-from services.gateway.rpc.tls import Certificates
+from services.gateway.rpc.health import HealthMonitor
+from services.gateway.rpc.interceptors import CallInterceptor
+from services.gateway.rpc.key_cache import KeyCache
+from services.gateway.rpc.thread_pool import ThreadPool
+from services.gateway.rpc.tls import CertificateFiles
 from services.gateway.settings import MIB, GatewaySettings
 from services.gateway.subscriptions.servicer import SubscriptionServicer
+from services.gateway.subscriptions.use_cases import Subscriptions
 
 GRACE_SECONDS = 10
-LAST_WORDS_SECONDS = 5
-"""For the answers of calls that were cut short to reach their clients."""
+RESPONSE_SECONDS = 5
+"""For the statuses of calls that were ended after the grace period to reach their clients."""
 LOOKAHEAD_BYTES = MIB
-"""More keeps distant clients faster (15 MiB/s each at 80 ms), but every call that is waiting may fill it."""
+"""More would speed up distant clients (15 MiB/s each at 80 ms), but each waiting call may fill it."""
 SPARE_CALLS = 1_000
-"""For calls that are being sent away; beyond them gRPC refuses without a word."""
+"""For calls that are being refused; beyond them gRPC refuses calls without details."""
 
 SERVICES = (
     blur_service_pb2.DESCRIPTOR.services_by_name["BlurService"].full_name,
@@ -56,99 +64,161 @@ SERVICES = (
 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Dependencies:
+    """What the servicers need."""
+
+    database: Database
+    blobs: BlobStore
+    broker: Broker
+    broker_check: BrokerCheck
+    disk_space: DiskSpace
+    threads: ThreadPool
+    tokens: Tokens
+    lifecycle: OrderLifecycle
+    reader: OrderReader
+
+
 @asynccontextmanager
 async def serve(settings: GatewaySettings) -> AsyncIterator[int]:
-    """Serve for as long as the block lasts; the port is handed to it.
+    """Serve until the block ends; yield the port.
 
-    At its end: health says NOT_SERVING, watchers are sent away, calls under way get ten seconds, then all is closed.
+    At the end, health reports NOT_SERVING, watches are ended, and active calls get ten seconds before all is closed.
 
     Raises:
-        ConfigurationError: A setting is wrong, the address is taken, or the database is at another revision.
+        ConfigurationError: A setting is wrong, the address is in use, or the database has another revision.
     """
     credentials = _credentials(settings)
     async with contextlib.AsyncExitStack() as stack:
         tracing.start("gateway", settings.traces_endpoint)
         stack.callback(tracing.stop)
         metrics.serve("gateway", settings.metrics_host, settings.gateway_metrics_port)
-        database = Database(settings.database_url, pool_size=settings.gateway_threads)
-        stack.callback(database.close)
-        migrations.check(database)
-        queues = broker.connect(settings.broker_url, BLUR_QUEUE, MAIL_QUEUE, hasty=True)
-        blobs = BlobStore(settings.blob_url)
-        offload = Offload(settings.gateway_threads)
-        stack.callback(offload.close)
-        tokens = Tokens(*settings.signing_keys)
-        use_cases = UseCases(database, blobs, queues, tokens, settings.order_window, settings.mail_cooldown_seconds)
-        watching = Watching(
+        deps = _connect(settings, stack)
+        database, threads, reader = deps.database, deps.threads, deps.reader
+        hub = WatchHub(
             settings.broker_url,
-            changes=lambda order_id, after: offload(use_cases.changes, order_id, after),
-            revisions=lambda order_ids: offload(use_cases.revisions, order_ids),
+            changes=lambda order_id, after: threads.run(reader.changes, order_id, after),
+            revisions=lambda order_ids: threads.run(reader.revisions, order_ids),
         )
-        watching.start()
-        readiness = Readiness(settings, database, blobs, offload)
-        stack.push_async_callback(readiness.close)
-        checks = {"database": database.ping, "broker": queues.ping, "blob store": blobs.ping, "disk": readiness.disks}
-        health = Health(SERVICES, checks, offload)
-        admission = Admission(settings, upload_bytes=blobs.writer_bytes + 2 * MAX_CHUNK_BYTES)
-        ring = KeyRing(database, offload)
-        await ring.refresh()
-        access = Access(ring, anonymous=settings.anonymous_role, reflection=settings.reflection)
-        boundary = Boundary(admission, access)
-        server = _server(settings, boundary, admission)
-        intake = Intake(settings, database, blobs, queues, offload, readiness)
-        add_BlurServiceServicer_to_server(BlurServicer(intake, use_cases, watching), server)
-        add_SubscriptionServiceServicer_to_server(
-            SubscriptionServicer(use_cases, offload, readiness.limits, settings), server
-        )
-        add_OperatorServiceServicer_to_server(_operator(settings, database, queues, blobs, offload), server)
+        checks = {
+            "database": database.ping,
+            "broker": deps.broker.ping,
+            "blob store": deps.blobs.ping,
+            "disk": deps.disk_space.check,
+        }
+        health = HealthMonitor(SERVICES, checks, threads)
+        keys = KeyCache(database, threads)
+        await keys.refresh()
+        access = AccessControl(keys, anonymous=settings.anonymous_role, reflection=settings.reflection)
+        admission = Admission(settings, upload_bytes=deps.blobs.writer_bytes + 2 * MAX_CHUNK_BYTES)
+        interceptor = CallInterceptor(admission, access)
+
+        server = _server(settings, interceptor, max_calls=admission.max_calls + SPARE_CALLS)
+        add_BlurServiceServicer_to_server(_blur_servicer(settings, deps, hub), server)
+        add_SubscriptionServiceServicer_to_server(_subscription_servicer(settings, deps), server)
+        add_OperatorServiceServicer_to_server(_operator_servicer(deps), server)
         health_pb2_grpc.add_HealthServicer_to_server(health.servicer, server)
         if settings.reflection != "off":
             health_name = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
             reflection.enable_server_reflection((*SERVICES, health_name, reflection.SERVICE_NAME), server)
         port = _listen(server, settings.gateway_address, credentials)
-        await health.look()
+
+        hub.start()
+        await health.check()
         await server.start()
-        tasks = [asyncio.create_task(health.watch()), asyncio.create_task(ring.keep_fresh())]
+        tasks = [asyncio.create_task(health.run()), asyncio.create_task(keys.run())]
         try:
             yield port
         finally:
             for task in tasks:
                 task.cancel()
             await health.stop()
-            await watching.stop()
-            async with asyncio.TaskGroup() as ends:
-                ends.create_task(server.stop(GRACE_SECONDS + LAST_WORDS_SECONDS))
-                ends.create_task(boundary.stop(GRACE_SECONDS))
+            await hub.stop()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(server.stop(GRACE_SECONDS + RESPONSE_SECONDS))
+                group.create_task(interceptor.stop(GRACE_SECONDS))
 
 
-def _operator(
-    settings: GatewaySettings, database: Database, queues: Broker, blobs: BlobStore, offload: Offload
-) -> OperatorServicer:
-    return OperatorServicer(
-        database,
-        offload,
-        OperatorQueues(database, queues, blobs),
-        OperatorFailures(database, queues, blobs, settings.order_window),
-        OperatorMail(database, queues, blobs, offload),
+def _connect(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> Dependencies:
+    database = Database(settings.database_url, pool_size=settings.gateway_threads)
+    stack.callback(database.close)
+    migrations.check(database)
+    queues = broker.connect(settings.broker_url, BLUR_QUEUE, MAIL_QUEUE, fail_fast=True)
+    blobs = BlobStore(settings.blob_url)
+    threads = ThreadPool(settings.gateway_threads)
+    stack.callback(threads.close)
+    broker_check = BrokerCheck(settings.broker_url, settings.max_orders_per_minute)
+    stack.push_async_callback(broker_check.close)
+    folders = [folder for folder in (blobs.folder, database.folder) if folder]
+    return Dependencies(
+        database=database,
+        blobs=blobs,
+        broker=queues,
+        broker_check=broker_check,
+        disk_space=DiskSpace(folders, settings.min_free_mb * MIB),
+        threads=threads,
+        tokens=Tokens(*settings.signing_keys),
+        lifecycle=make_lifecycle(database, blobs, queues, window=settings.order_window),
+        reader=OrderReader(database),
     )
 
 
-def _server(settings: GatewaySettings, boundary: Boundary, admission: Admission) -> aio.Server:
+def _blur_servicer(settings: GatewaySettings, deps: Dependencies, hub: WatchHub) -> BlurServicer:
+    storage = OrderStorage(
+        settings=settings,
+        database=deps.database,
+        blobs=deps.blobs,
+        after_commit=deps.lifecycle.after_commit,
+        disk_space=deps.disk_space,
+    )
+    return BlurServicer(
+        settings=settings,
+        threads=deps.threads,
+        receiver=OrderReceiver(storage, deps.threads, deps.broker_check),
+        reader=deps.reader,
+        hub=hub,
+        request_delivery=RequestDelivery(deps.database, deps.lifecycle.after_commit, settings.mail_cooldown_seconds),
+        downloads=ResultDownloads(deps.database, deps.blobs, deps.tokens),
+        lifecycle=deps.lifecycle,
+    )
+
+
+def _subscription_servicer(settings: GatewaySettings, deps: Dependencies) -> SubscriptionServicer:
+    return SubscriptionServicer(
+        Subscriptions(deps.database, deps.lifecycle.after_commit, deps.tokens, settings.confirm_subscriptions),
+        deps.threads,
+        deps.broker_check.limits,
+        max_per_hour=settings.max_subscriptions_per_hour,
+    )
+
+
+def _operator_servicer(deps: Dependencies) -> OperatorServicer:
+    return OperatorServicer(
+        database=deps.database,
+        threads=deps.threads,
+        queues=QueueOperations(deps.database, deps.broker, deps.lifecycle),
+        failures=FailureOperations(deps.database, deps.blobs, deps.lifecycle.after_commit),
+        jobs=OperatorJobs(deps.database, deps.lifecycle.after_commit, deps.threads),
+        personal_data=PersonalData(deps.database, deps.lifecycle),
+    )
+
+
+def _server(settings: GatewaySettings, interceptor: CallInterceptor, *, max_calls: int) -> aio.Server:
     return aio.server(
-        interceptors=[boundary],
-        maximum_concurrent_rpcs=admission.most_calls + SPARE_CALLS,
+        interceptors=[interceptor],
+        maximum_concurrent_rpcs=max_calls,
         options=[
             ("grpc.max_receive_message_length", settings.largest_message),
             ("grpc.so_reuseport", 0),
-            # So much of a call is taken in before we ask for it. By default gRPC widens that to what the line carries,
-            # and a message is in memory before there is room for it.
+            # How much of a message is received before it is read. By default gRPC increases it to the bandwidth of the
+            # connection, and a message is in memory before its bytes are reserved.
             ("grpc.http2.bdp_probe", 0),
             ("grpc.http2.lookahead_bytes", LOOKAHEAD_BYTES),
-            # A peer that has vanished is noticed within 40 seconds, and its calls end.
+            # The calls of a peer that has disappeared end within 40 seconds.
             ("grpc.keepalive_time_ms", 30_000),
             ("grpc.keepalive_timeout_ms", 10_000),
             ("grpc.keepalive_permit_without_calls", 1),
-            # Clients may ask as often as every ten seconds whether we are there.
+            # Clients may send keepalive pings every ten seconds.
             ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
         ],
     )
@@ -166,4 +236,4 @@ def _listen(server: aio.Server, address: str, credentials: grpc.ServerCredential
 def _credentials(settings: GatewaySettings) -> grpc.ServerCredentials | None:
     if not (settings.tls_certificate and settings.tls_key):
         return None
-    return Certificates(settings.tls_certificate, settings.tls_key, settings.tls_client_ca).credentials()
+    return CertificateFiles(settings.tls_certificate, settings.tls_key, settings.tls_client_ca).credentials()

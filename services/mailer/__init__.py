@@ -1,1 +1,1 @@
-"""The mailer: claims letters, writes them in the reader's language, and hands them to a mail server."""
+"""The mailer: claims e-mails, renders them in the recipient's language and sends them by SMTP."""

@@ -1,6 +1,4 @@
-"""`python -m services.mailer`: send letters until SIGTERM; with a command, what it says, then end."""
-
-import sys
+"""`python -m services.mailer`: send e-mails until SIGTERM."""
 
 from services.common import migrations
 from services.common.infra import dramatiq_worker, startup
@@ -9,12 +7,7 @@ from services.mailer.settings import MailerSettings
 
 
 def main() -> None:
-    """Check the settings and the database, then serve, or do what the command says."""
-    if len(sys.argv) > 1:
-        from services.mailer.commands import main as command  # noqa: PLC0415 - what serves needs none of it
-
-        command()
-        return
+    """Check the settings and the database, then serve."""
     settings = MailerSettings.load()
     migrations.check_url(settings.database_url)
     dramatiq_worker.serve(

@@ -1,4 +1,4 @@
-"""The actors of the mailer's queues. They catch everything: what is to be tried again is in rows, not in the broker."""
+"""The actors of the mailer's queues. They catch every error: retries are scheduled in rows, not by the broker."""
 
 from collections.abc import Callable
 from uuid import UUID
@@ -7,36 +7,33 @@ import dramatiq
 
 from services.common.infra import log
 from services.common.infra.broker import Broker
-from services.common.infra.messages import MAIL_QUEUE, MAILING_QUEUE, RUN_ERRAND, SEND_LETTER, SEND_MAILING
+from services.common.infra.messages import MAIL_QUEUE, MAILING_QUEUE, RUN_OPERATOR_JOB, SEND_EMAIL, SEND_MAILING
 
 _log = log.get(__name__)
 
 
 def register(
     broker: Broker,
-    send_letter: Callable[[UUID], None],
+    *,
+    send_email: Callable[[UUID], None],
     send_mailing: Callable[[UUID], None],
-    run_errand: Callable[[UUID], None],
+    run_operator_job: Callable[[UUID], None],
 ) -> None:
-    """Let the broker's messages call the use cases."""
+    """Make the broker's messages call the use cases."""
+    for queue, name, use_case in (
+        (MAIL_QUEUE, SEND_EMAIL, send_email),
+        (MAILING_QUEUE, SEND_MAILING, send_mailing),
+        (MAIL_QUEUE, RUN_OPERATOR_JOB, run_operator_job),
+    ):
+        dramatiq.actor(broker=broker, queue_name=queue, actor_name=name)(_catching(name, use_case))
 
-    @dramatiq.actor(broker=broker, queue_name=MAIL_QUEUE, actor_name=SEND_LETTER)
-    def _send_letter(letter_id: str) -> None:
-        try:
-            send_letter(UUID(letter_id))
-        except Exception:
-            _log.exception("left to the sweep", letter=letter_id)
 
-    @dramatiq.actor(broker=broker, queue_name=MAILING_QUEUE, actor_name=SEND_MAILING)
-    def _send_mailing(mailing_id: str) -> None:
+def _catching(name: str, use_case: Callable[[UUID], None]) -> Callable[[str], None]:
+    def run(subject_id: str) -> None:
         try:
-            send_mailing(UUID(mailing_id))
+            use_case(UUID(subject_id))
         except Exception:
-            _log.exception("left to the sweep", mailing=mailing_id)
+            # The sweep enqueues e-mails and mailings again; the caller of an operator job gets a timeout.
+            _log.exception("actor failed", actor=name, id=subject_id)
 
-    @dramatiq.actor(broker=broker, queue_name=MAIL_QUEUE, actor_name=RUN_ERRAND)
-    def _run_errand(errand_id: str) -> None:
-        try:
-            run_errand(UUID(errand_id))
-        except Exception:
-            _log.exception("errand given up", errand=errand_id)
+    return run

@@ -11,86 +11,113 @@ from services.common.infra import broker, log, metrics, tracing
 from services.common.infra.blobs import BlobStore
 from services.common.infra.leases import Leases
 from services.common.infra.messages import MAIL_QUEUE, MAILING_QUEUE
+from services.common.infra.rate_limiter import RateLimiter
 from services.common.infra.tokens import Tokens
-from services.common.infra.worker_control import Station
+from services.common.infra.worker_control import WorkerControl
+from services.common.use_cases.after_commit import AfterCommit
 from services.mailer.actors import register
-from services.mailer.content.drafting import Drafting
-from services.mailer.content.parts import archive_capacity
+from services.mailer.content.drafter import EmailDrafter
+from services.mailer.content.newsletter import NewsletterDrafter
 from services.mailer.content.render import Renderer
-from services.mailer.content.subscriber_emails import WeeklyDrafting
-from services.mailer.mailing import SendMailing
+from services.mailer.content.result_parts import archive_capacity
 from services.mailer.mime.addresses import parse_sender
-from services.mailer.mime.composer import Postbox
-from services.mailer.mime.dkim import Signer
-from services.mailer.mime.message import Stationery
-from services.mailer.operator import Operator
-from services.mailer.operator_jobs import RunErrand
+from services.mailer.mime.composer import EmailComposer
+from services.mailer.mime.dkim import DkimSigner
+from services.mailer.mime.message import SenderIdentity
+from services.mailer.operator_jobs.operator_emails import OperatorEmails
+from services.mailer.operator_jobs.run_job import RunOperatorJob
+from services.mailer.operator_jobs.settings_check import find_warnings
+from services.mailer.sending.email_sender import EmailSender
+from services.mailer.sending.leases import RenewEmailLeases
+from services.mailer.sending.send_email import SendEmail
+from services.mailer.sending.send_mailing import SendMailing
 from services.mailer.settings import MailerSettings
-from services.mailer.smtp.rate_limit import TokenBucket
-from services.mailer.smtp.reply_explanations import concerns
-from services.mailer.smtp.smtp_sender import SmtpLine, SmtpSender
-from services.mailer.use_cases import RenewLeases, SendLetter
+from services.mailer.smtp.send_rate import SendRate
+from services.mailer.smtp.server import SmtpServer
+from services.mailer.smtp.session import SmtpSession
 
 _log = log.get("services.mailer")
 
 
 def setup() -> None:
-    """Make broker, actors and what they need; nothing connects or starts before the worker boots."""
+    """Make the broker, the actors and their dependencies; nothing connects or starts before the worker boots."""
     settings = MailerSettings.load()
     log.configure(settings.log_level, settings.log_format)
     connections = settings.mailing_connections
     queues = broker.connect(settings.broker_url, MAIL_QUEUE, MAILING_QUEUE, most_held={MAILING_QUEUE: connections})
     database = Database(settings.database_url, pool_size=settings.mailer_threads + connections + 1)
-    leases = Leases(RenewLeases(database))
+    leases = Leases(RenewEmailLeases(database))
     stopping = threading.Event()
     tokens = Tokens(*settings.signing_keys)
-    postbox = make_postbox(settings)
-    sender = smtp_sender(settings)
-    bucket = TokenBucket(queues.client, f"{settings.smtp_host}:{settings.smtp_port}", settings.smtp_rate, stopping)
-    capacity = archive_capacity(settings.attachment_limit_mb)
-    send_letter = SendLetter(
-        database=database,
-        broker=queues,
-        leases=leases,
-        draft=Drafting(tokens, settings.public_url, capacity),
-        postbox=postbox,
-        sender=sender,
-        bucket=bucket,
-        send_seconds=settings.smtp_timeout_seconds,
-        letters_per_hour=settings.letters_per_hour,
+    after_commit = AfterCommit(database=database, broker=queues)
+    composer, server = _composer(settings), _server(settings)
+    drafter = EmailDrafter(
+        tokens=tokens, public_url=settings.public_url, capacity=archive_capacity(settings.attachment_limit_mb)
     )
-    send_mailing = SendMailing(
-        database=database,
-        broker=queues,
-        leases=leases,
-        draft=WeeklyDrafting(tokens, settings.public_url),
-        postbox=postbox,
-        connect=lambda: SmtpLine(sender),
-        bucket=bucket,
-        send_seconds=settings.smtp_timeout_seconds,
-        connections=connections,
+    newsletter_drafter = NewsletterDrafter(tokens=tokens, public_url=settings.public_url)
+    rate = SendRate(
+        limiter=RateLimiter(queues.client),
+        server=f"{settings.smtp_host}:{settings.smtp_port}",
+        rate=settings.smtp_rate,
+        stopping=stopping,
     )
-    operator = Operator(
-        database, postbox, sender, WeeklyDrafting(tokens, settings.public_url), settings.mailing_text_dir
+    sender = EmailSender(database=database, composer=composer, rate=rate, send_seconds=settings.smtp_timeout_seconds)
+    register(
+        queues,
+        send_email=SendEmail(
+            database=database,
+            broker=queues,
+            after_commit=after_commit,
+            leases=leases,
+            draft=drafter,
+            sender=sender,
+            open_session=lambda: SmtpSession(server),
+            emails_per_hour=settings.emails_per_hour,
+        ),
+        send_mailing=SendMailing(
+            database=database,
+            broker=queues,
+            after_commit=after_commit,
+            leases=leases,
+            draft=newsletter_drafter,
+            sender=sender,
+            open_session=lambda: SmtpSession(server),
+            stopping=stopping,
+            connections=connections,
+        ),
+        run_operator_job=RunOperatorJob(
+            database=database,
+            after_commit=after_commit,
+            operator_emails=OperatorEmails(
+                database=database,
+                composer=composer,
+                server=server,
+                drafter=newsletter_drafter,
+                text_folder=settings.mailing_text_dir,
+            ),
+            find_warnings=lambda: list(find_warnings(settings)),
+            connections=connections,
+        ),
     )
-    run_errand = RunErrand(database, queues, operator, lambda: list(concerns(settings)), connections)
-    register(queues, send_letter, send_mailing, run_errand)
-    queues.add_middleware(_Lifecycle(settings, leases, database, stopping))
-    queues.add_middleware(Station(database, queues, {MAIL_QUEUE: settings.mailer_threads, MAILING_QUEUE: connections}))
+    queues.add_middleware(_MailerLifecycle(settings, leases, database, stopping))
+    queues.add_middleware(
+        WorkerControl(database, queues, {MAIL_QUEUE: settings.mailer_threads, MAILING_QUEUE: connections})
+    )
     dramatiq.set_broker(queues)
 
 
-def make_postbox(settings: MailerSettings) -> Postbox:
-    """What writes letters, as it is set."""
+def _composer(settings: MailerSettings) -> EmailComposer:
     sender = parse_sender(settings.mail_from)
-    signer = Signer.load(settings.dkim_key_file, settings.dkim_selector, sender.domain)
-    reply_to = parse_sender(settings.mail_reply_to) if settings.mail_reply_to else None
-    return Postbox(BlobStore(settings.blob_url), Renderer(), Stationery(sender, reply_to, signer))
+    identity = SenderIdentity(
+        sender=sender,
+        reply_to=parse_sender(settings.mail_reply_to) if settings.mail_reply_to else None,
+        signer=DkimSigner.load(settings.dkim_key_file, settings.dkim_selector, sender.domain),
+    )
+    return EmailComposer(blobs=BlobStore(settings.blob_url), render=Renderer(), identity=identity)
 
 
-def smtp_sender(settings: MailerSettings) -> SmtpSender:
-    """The mail server that is set."""
-    return SmtpSender(
+def _server(settings: MailerSettings) -> SmtpServer:
+    return SmtpServer(
         host=settings.smtp_host,
         port=settings.smtp_port,
         security=settings.smtp_security,
@@ -101,8 +128,8 @@ def smtp_sender(settings: MailerSettings) -> SmtpSender:
     )
 
 
-class _Lifecycle(Middleware):
-    """Starts what the actors need before the first message, and ends it after the last."""
+class _MailerLifecycle(Middleware):
+    """Starts what the actors need before the first message, and stops it after the last."""
 
     def __init__(self, settings: MailerSettings, leases: Leases, database: Database, stopping: threading.Event) -> None:
         self._settings = settings
@@ -117,7 +144,7 @@ class _Lifecycle(Middleware):
         _log.info("ready")
 
     def before_worker_shutdown(self, _broker: dramatiq.Broker, _worker: Worker) -> None:
-        # A mailing at work gives back what it has not begun.
+        # Batches return the e-mails that they have not attempted.
         self._stopping.set()
 
     def after_worker_shutdown(self, _broker: dramatiq.Broker, _worker: Worker) -> None:

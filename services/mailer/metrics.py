@@ -1,14 +1,14 @@
-"""What the mailer counts."""
+"""The mailer's metrics."""
 
 from prometheus_client import Counter, Histogram
 
 from services.common.infra.metrics import SECONDS
 
-_LETTERS = Counter("imageblur_letters", "Attempts at letters by what came of them.", ["kind", "outcome"])
-_LETTER_SECONDS = Histogram("imageblur_letter_seconds", "From a letter's claim to its outcome.", buckets=SECONDS)
+_EMAILS = Counter("imageblur_emails", "Attempts to send e-mails by kind and outcome.", ["kind", "outcome"])
+_EMAIL_SECONDS = Histogram("imageblur_email_seconds", "From an e-mail's claim to its outcome.", buckets=SECONDS)
 
 
-def letter_done(kind: str, outcome: str, seconds: float) -> None:
-    """An attempt at a letter has ended."""
-    _LETTERS.labels(kind, outcome).inc()
-    _LETTER_SECONDS.observe(seconds)
+def email_done(kind: str, outcome: str, seconds: float) -> None:
+    """Count an attempt that has ended."""
+    _EMAILS.labels(kind, outcome).inc()
+    _EMAIL_SECONDS.observe(seconds)

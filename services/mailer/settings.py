@@ -11,10 +11,10 @@ from services.mailer.mime.addresses import parse_sender
 
 
 class MailerSettings(CommonSettings, SigningSettings, MailingSettings):
-    """What the mailer needs to know."""
+    """Settings that only the mailer reads, and those that it shares."""
 
     mailer_metrics_port: int = metrics_port(9466, "the mailer")
-    smtp_host: str = Field(default="127.0.0.1", description="The mail server (relay) that takes all letters.")
+    smtp_host: str = Field(default="127.0.0.1", description="The mail server (relay) that all e-mails are sent to.")
     smtp_port: int = Field(
         default=1025, ge=1, le=65535, description="Its port: usually 587 with STARTTLS, 465 with TLS."
     )
@@ -30,25 +30,25 @@ class MailerSettings(CommonSettings, SigningSettings, MailingSettings):
     smtp_timeout_seconds: int = Field(
         default=60,
         ge=1,
-        description="Longest time that handing over one letter may take, from connecting to the last reply.",
+        description="Longest time that sending one e-mail may take, from connecting to the last reply.",
     )
     smtp_rate: float | None = Field(
         default=None,
         gt=0,
-        description="Most letters a second that the mail server is given, by all mailers together; order letters and "
-        "confirmations may run ahead by two seconds' worth, and pass a mailing. Default: no limit.",
+        description="Most e-mails a second to the mail server, from all mailers together; order and confirmation "
+        "e-mails may exceed it by two seconds' worth, and pass a mailing. Default: no limit.",
     )
     mail_from: str = Field(
         default="ImageBlur <imageblur@localhost>",
-        description="Sender of all letters, as `Name <address>`; its domain also ends their Message-IDs.",
+        description="Sender of all e-mails, as `Name <address>`; its domain also ends their Message-IDs.",
     )
     mail_reply_to: str | None = Field(
-        default=None, description="Where answers to letters go, as an address; without it to IMAGEBLUR_MAIL_FROM."
+        default=None, description="Address for replies to e-mails; default: IMAGEBLUR_MAIL_FROM."
     )
     dkim_key_file: Path | None = Field(
         default=None,
-        description="PEM file with the RSA key that signs letters (DKIM), for the domain of IMAGEBLUR_MAIL_FROM; see "
-        "docs/deliverability.md. Without it the relay has to sign.",
+        description="PEM file with the RSA key that signs e-mails (DKIM), for the domain of IMAGEBLUR_MAIL_FROM; see "
+        "docs/deliverability.md. Without it the relay has to sign them.",
     )
     dkim_selector: str = Field(
         default="imageblur", pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$", description="Selector of that key."
@@ -56,64 +56,63 @@ class MailerSettings(CommonSettings, SigningSettings, MailingSettings):
     attachment_limit_mb: float = Field(
         default=18,
         gt=0,
-        description="Largest attachment, in millions of bytes as they travel (a third more than the archive has). "
-        "Larger archives are linked to where IMAGEBLUR_PUBLIC_URL is set, else spread over up to 5 letters.",
+        description="Largest attachment in millions of bytes, base64-encoded (a third more than the archive). For "
+        "larger archives e-mails contain a link if IMAGEBLUR_PUBLIC_URL is set; else up to 5 e-mails carry the parts.",
     )
     public_url: str | None = Field(
         default=None,
-        description="Where the web pages are reached from outside, such as `https://blur.example.org`: letters then "
-        "carry links to the order, to large archives, to confirm and to unsubscribe. Without it they name commands.",
+        description="Public URL of the web pages, such as `https://blur.example.org`: e-mails then contain links to "
+        "the order, to large archives, to confirm and to unsubscribe. Without it they contain commands.",
     )
-    letters_per_hour: int = Field(
+    emails_per_hour: int = Field(
         default=60,
         ge=1,
-        description="Most letters about orders to one address in an hour; more wait their turn, so that nobody can be "
-        "flooded by orders in their name.",
+        description="Most order e-mails to one address in an hour; further ones wait, so that no one can flood it.",
     )
     mailer_threads: int = Field(
-        default=4, ge=1, description="How many letters this mailer sends at a time, those of a mailing not counted."
+        default=4, ge=1, description="E-mails that this mailer sends at a time, those of a mailing not counted."
     )
 
     @field_validator("smtp_user")
     @classmethod
-    def _not_in_the_clear(cls, value: str | None, info: ValidationInfo) -> str | None:
+    def _check_password_is_encrypted(cls, value: str | None, info: ValidationInfo) -> str | None:
         host = info.data.get("smtp_host", "")
         if value and info.data.get("smtp_security") == "none" and not is_loopback(host):
             raise ValueError(
-                f"the password would travel to {host} unencrypted: set IMAGEBLUR_SMTP_SECURITY to starttls or tls"
+                f"the password would be sent to {host} unencrypted: set IMAGEBLUR_SMTP_SECURITY to starttls or tls"
             )
         return value
 
     @field_validator("smtp_password")
     @classmethod
-    def _with_the_user(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+    def _check_password_is_set(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         if info.data.get("smtp_user") and value is None:
-            raise ValueError("must be set where IMAGEBLUR_SMTP_USER is")
+            raise ValueError("must be set when IMAGEBLUR_SMTP_USER is")
         return value
 
     @field_validator("mail_from")
     @classmethod
-    def _one_address(cls, value: str) -> str:
+    def _check_sender(cls, value: str) -> str:
         parse_sender(value)
         return value
 
     @field_validator("mail_reply_to")
     @classmethod
-    def _one_reply_address(cls, value: str | None) -> str | None:
+    def _check_reply_to(cls, value: str | None) -> str | None:
         if value is not None:
             parse_sender(value)
         return value
 
     @field_validator("public_url")
     @classmethod
-    def _web_address(cls, value: str | None) -> str | None:
+    def _check_public_url(cls, value: str | None) -> str | None:
         if value is None:
             return None
         url = urlsplit(value)
-        if url.scheme not in {"http", "https"} or not url.hostname or url.query or url.fragment or not _plain(value):
-            raise ValueError("must be an address such as https://blur.example.org")
+        if url.scheme not in {"http", "https"} or not url.hostname or url.query or url.fragment or not _is_plain(value):
+            raise ValueError("must be a URL such as https://blur.example.org")
         return value.rstrip("/")
 
 
-def _plain(text: str) -> bool:
+def _is_plain(text: str) -> bool:
     return text.isascii() and text.isprintable() and not set(text) & set(" <>\"'")

@@ -1,4 +1,4 @@
-"""The scheduler: decides what is due (mailings, sweeps, expiry) and hands it to others, never does it itself.
+"""The scheduler: decides what is due (mailings, lost work, expiry) and enqueues it for other services.
 
-Any number may run: what two of them decide at once is decided once, by the database.
+Any number may run: when two decide the same, conditional statements in the database let only one take effect.
 """

@@ -1,4 +1,4 @@
-"""What runs when, by APScheduler. A job that fails is told and runs again at its next time."""
+"""Which jobs run how often, by APScheduler. A job that fails is logged, and runs again after its interval."""
 
 import time
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from apscheduler.schedulers.blocking import BlockingScheduler
 from services.common.domain.errors import ImageBlurError
 from services.common.infra import log
 from services.scheduler import metrics
-from services.scheduler.mailings import Mailings
+from services.scheduler.mailing_schedule import MailingSchedule
 from services.scheduler.sweep import Sweep
 
 WEEKLY_CHECK_SECONDS = 60
@@ -20,36 +20,36 @@ BACKLOG_SECONDS = 10
 _log = log.get(__name__)
 
 
-def schedule(sweep: Sweep, mailings: Mailings, *, sweep_seconds: float) -> BlockingScheduler:
-    """A scheduler with all jobs, each due at once and then at its interval; not started yet."""
+def schedule(sweep: Sweep, mailings: MailingSchedule, *, sweep_seconds: float) -> BlockingScheduler:
+    """Return a scheduler with all jobs, each due at once and then at its interval; not started yet."""
     scheduler = BlockingScheduler(
         timezone=UTC,
-        # Late is better than never, and one late run is enough.
+        # A job that was missed runs late, but once.
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
     )
     for name, job, seconds in (
         ("images", sweep.images, sweep_seconds),
-        ("letters", sweep.letters, sweep_seconds),
+        ("emails", sweep.emails, sweep_seconds),
         ("mailings", sweep.mailings, sweep_seconds),
         ("blobs without an order", sweep.blobs_without_order, BLOBS_SECONDS),
         ("blobs of ended images", sweep.blobs_of_ended_images, BLOBS_SECONDS),
         ("expiry", sweep.expired, EXPIRY_SECONDS),
         ("backlog", lambda: metrics.measure(sweep.database, sweep.broker), BACKLOG_SECONDS),
-        # Not a cron job in memory, which would forget the hour it slept through: each minute, "is one due?".
-        ("weekly mailing", lambda: mailings.order_weekly(datetime.now(UTC)), WEEKLY_CHECK_SECONDS),
+        # Not a cron job, which would miss an hour at which no scheduler runs: each minute, is one due?
+        ("weekly mailing", lambda: mailings.make_weekly(datetime.now(UTC)), WEEKLY_CHECK_SECONDS),
     ):
-        scheduler.add_job(_guarded(name, job), "interval", seconds=seconds, id=name, next_run_time=datetime.now(UTC))
+        scheduler.add_job(_logged(name, job), "interval", seconds=seconds, id=name, next_run_time=datetime.now(UTC))
     return scheduler
 
 
-def _guarded(name: str, job: Callable[[], object]) -> Callable[[], None]:
+def _logged(name: str, job: Callable[[], object]) -> Callable[[], None]:
     def run() -> None:
         begin, outcome = time.monotonic(), "ok"
         try:
             job()
         except ImageBlurError as error:
-            outcome = "put off"
-            _log.warning("job put off", job=name, error=str(error))
+            outcome = "postponed"
+            _log.warning("job postponed", job=name, error=str(error))
         except Exception:
             outcome = "failed"
             _log.exception("job failed", job=name)

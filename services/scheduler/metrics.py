@@ -1,4 +1,4 @@
-"""What the scheduler counts, and what it measures for all: the backlog is the database's, whoever tells it."""
+"""The scheduler's metrics: its jobs, and the backlog of all services, which it measures for them."""
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -10,34 +10,34 @@ from services.common.infra.metrics import SECONDS
 
 _JOBS = Counter("imageblur_jobs", "Runs of jobs.", ["job", "outcome"])
 _JOB_SECONDS = Histogram("imageblur_job_seconds", "How long jobs took.", ["job"], buckets=SECONDS)
-_SWEPT = Counter("imageblur_swept", "What the sweep took back, sent again or removed.", ["what"])
+_SWEPT = Counter("imageblur_swept", "What the sweep released, enqueued again or removed.", ["what"])
 _MESSAGES = Gauge("imageblur_queue_messages", "Messages in a queue, waiting or being handled.", ["queue"])
-_OLDEST = Gauge("imageblur_queue_oldest_seconds", "Age of the oldest row sent to a queue and not claimed.", ["queue"])
-_WAITING = Gauge("imageblur_waiting_rows", "Rows that have not ended: images, orders, letters.", ["what"])
+_OLDEST = Gauge("imageblur_queue_oldest_seconds", "Age of the oldest row enqueued and not claimed.", ["queue"])
+_WAITING = Gauge("imageblur_waiting_rows", "Rows that have not ended: images, orders, e-mails.", ["what"])
 
 
 def job_done(job: str, outcome: str, seconds: float) -> None:
-    """A job has run: `ok`, `put off` or `failed`."""
+    """Count a run of a job: `ok`, `postponed` or `failed`."""
     _JOBS.labels(job, outcome).inc()
     _JOB_SECONDS.labels(job).observe(seconds)
 
 
 def swept(what: str, count: int = 1) -> None:
-    """The sweep had something to do."""
+    """Count what the sweep repaired."""
     _SWEPT.labels(what).inc(count)
 
 
 def measure(database: Database, broker: Broker) -> None:
-    """See how much there is to do.
+    """Measure the backlog and the queues.
 
     Raises:
         Unavailable: Database or broker cannot be reached.
     """
     with database.read() as session:
-        measured = backlog.measure(session)
+        measured = backlog.get_backlog(session)
     for what, count in measured.waiting.items():
         _WAITING.labels(what).set(count)
     for queue in (BLUR_QUEUE, MAIL_QUEUE, MAILING_QUEUE):
-        _MESSAGES.labels(queue).set(broker.depth(queue))
+        _MESSAGES.labels(queue).set(sum(broker.depths(queue)))
     _OLDEST.labels(BLUR_QUEUE).set(measured.oldest_image)
-    _OLDEST.labels(MAIL_QUEUE).set(measured.oldest_letter)
+    _OLDEST.labels(MAIL_QUEUE).set(measured.oldest_email)

@@ -9,18 +9,18 @@ from services.common.infra.settings import CommonSettings, MailingSettings, metr
 
 
 class SchedulerSettings(CommonSettings, MailingSettings):
-    """What the scheduler needs to know."""
+    """The scheduler's settings."""
 
     scheduler_metrics_port: int = metrics_port(9467, "the scheduler")
     mailing_day: Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"] = Field(
-        default="mon", description="Day of the weekly mailing."
+        default="mon", description="Day of the newsletter."
     )
-    mailing_hour: int = Field(default=12, ge=0, le=23, description="Hour of the weekly mailing, 0 to 23.")
+    mailing_hour: int = Field(default=12, ge=0, le=23, description="Hour of the newsletter, 0 to 23.")
     mailing_zone: str = Field(default="UTC", description="Time zone of that day and hour, such as `Europe/Moscow`.")
     sweep_seconds: float = Field(
         default=2,
         gt=0,
-        description="How often work that was lost (a killed worker, a broker without its data) is looked for.",
+        description="How often lost work (of a killed worker, of a broker without its data) is looked for.",
     )
 
     @field_validator("mailing_zone")

@@ -1,33 +1,32 @@
-"""Sends again what was lost, takes back what its worker will not finish, removes blobs that no order owns."""
+"""The sweep: enqueues lost messages again, releases expired claims, ends mailings, removes blobs that no order owns."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from dramatiq import Message
-
 from services.common.db.engine import Database
 from services.common.db.mail import emails, mailings, operator_jobs
-from services.common.db.models import Image, Letter
+from services.common.db.models import Email, Image
 from services.common.db.orders import blob_cleanup, idempotency, images, orders, unowned_blobs
 from services.common.db.orders.blob_cleanup import surplus_keys
 from services.common.db.queues import outbox
 from services.common.domain.errors import Unavailable
-from services.common.domain.orders import LATE_SECONDS, blob_prefix
+from services.common.domain.follow_up import FollowUp
+from services.common.domain.orders import LATE_SECONDS
 from services.common.infra import log
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
-from services.common.infra.messages import BLUR_QUEUE, MAIL_QUEUE, MAILING_QUEUE, blur_image, send_letter, send_mailing
-from services.common.refilling import refill_waiting
+from services.common.infra.messages import BLUR_QUEUE, MAIL_QUEUE, MAILING_QUEUE
+from services.common.use_cases.order_lifecycle import OrderLifecycle, make_lifecycle
 from services.scheduler import metrics
 
 BATCH = 1000
-"""Rows taken up in one go; the next sweep takes the next ones."""
+"""Rows handled by one run; the next run handles the next ones."""
 MOST_UNCLAIMED = 20_000
-"""Rows held against what is in the broker; the oldest first, so that the others have their turn."""
+"""Rows that one run compares with the broker's messages, the oldest first."""
 RESEND_SECONDS = 5
-"""How long a message may wait unclaimed before the broker is asked whether it still has it."""
+"""How long a message may wait unclaimed before the sweep asks the broker whether it still has it."""
 SILENT_UPLOAD_SECONDS = 60
 """How long an upload may be without a heartbeat before its blobs are removed."""
 
@@ -42,108 +41,109 @@ class Sweep:
     blobs: BlobStore
     broker: Broker
     window: int
-    """Images in the queue or at work at a time, shared by the orders."""
+    """Images queued or running at a time, shared by the orders."""
     mailing_connections: int = 1
-    """Messages of a mailing that there are at a time while it has letters to send."""
+    """Messages of a mailing at a time while it has e-mails to send."""
+
+    @property
+    def lifecycle(self) -> OrderLifecycle:
+        """How orders expire, and what follows commits."""
+        return make_lifecycle(self.database, self.blobs, self.broker, window=self.window)
 
     def images(self) -> None:
-        """Images whose worker died, that may be tried again, or whose message is gone."""
+        """Release images with expired leases, refill windows, and enqueue images whose message is lost."""
         with self.database.read() as session:
-            lapsed = outbox.lapsed_images(session, limit=BATCH)
-        for claim in lapsed:
+            expired = outbox.list_expired_image_claims(session, limit=BATCH)
+        for claim in expired:
             with self.database.write() as session:
-                follow_up = images.take_back(session, claim, window=self.window)
-            if follow_up is None:
+                ended = images.release_expired(session, claim, window=self.window)
+            if ended is None:
                 continue
-            metrics.swept("images taken back")
-            _log.warning("image taken back: its worker did not finish", image=str(claim.image_id))
-            self.broker.send([*map(blur_image, follow_up.images), *map(send_letter, follow_up.letters)])
-            self.broker.announce(claim.order_id, ended=follow_up.order_ended)
-            if follow_up.image_ended:
-                with contextlib.suppress(Unavailable):  # looked at once more, later
-                    self.blobs.delete(
-                        *surplus_keys(claim.order_id, claim.position, follow_up.image_ended, follow_up.reason)
-                    )
-        refill_waiting(self.database, self.broker, self.window)
-        self._resend(Image, BLUR_QUEUE, blur_image)
+            metrics.swept("images released")
+            _log.warning("image released: its worker did not finish", image=str(claim.image_id))
+            self.lifecycle.after_commit(ended.follow_up)
+            if ended.image_state:
+                with contextlib.suppress(Unavailable):  # `blobs_of_ended_images` removes them later
+                    self.blobs.delete(*surplus_keys(claim.order_id, claim.position, ended.image_state, ended.reason))
+        self.lifecycle.after_commit.refill()
+        self._enqueue_lost(Image, BLUR_QUEUE, lambda ids: FollowUp(image_ids=ids))
 
-    def letters(self) -> None:
-        """Letters whose mailer died, that may be tried again, or whose message is gone."""
+    def emails(self) -> None:
+        """Release e-mails with expired leases, and enqueue those that are due or whose message is lost."""
         with self.database.read() as session:
-            lapsed = outbox.lapsed_letters(session, limit=BATCH)
-        taken_back = 0
-        for claim in lapsed:
+            expired = outbox.list_expired_email_claims(session, limit=BATCH)
+        released = 0
+        for claim in expired:
             with self.database.write() as session:
-                if emails.take_back(session, claim):
-                    metrics.swept("letters taken back")
-                    taken_back += 1
-        if taken_back:
-            _log.warning("letters taken back: their mailer did not finish", count=taken_back)
+                released += emails.release_expired(session, claim)
+        if released:
+            metrics.swept("e-mails released", released)
+            _log.warning("e-mails released: their mailer did not finish", count=released)
         with self.database.write() as session:
-            due = outbox.due_letters(session, limit=BATCH)
-        self.broker.send(map(send_letter, due))
-        self._resend(Letter, MAIL_QUEUE, send_letter)
+            due = outbox.enqueue_due_emails(session, limit=BATCH)
+        self.lifecycle.after_commit(FollowUp(email_ids=due))
+        self._enqueue_lost(Email, MAIL_QUEUE, lambda ids: FollowUp(email_ids=ids))
 
     def mailings(self) -> None:
-        """Mailings with letters to send and too few messages, or none left to send."""
+        """End mailings that are sent; enqueue messages of those with e-mails to send, one for each connection."""
         with self.database.write() as session:
-            mailings.finish(session)
+            mailings.finish_mailings(session)
         with self.database.read() as session:
-            with_work = mailings.with_work(session)
+            with_work = mailings.list_sendable(session)
         if not with_work:
             return
-        there = self.broker.subjects(MAILING_QUEUE)
-        for mailing_id in with_work:
-            missing = self.mailing_connections - there.count(str(mailing_id))
-            self.broker.send(send_mailing(mailing_id) for _ in range(missing))
+        enqueued = self.broker.subjects(MAILING_QUEUE)
+        missing = [
+            mailing_id
+            for mailing_id in with_work
+            for _ in range(self.mailing_connections - enqueued.count(str(mailing_id)))
+        ]
+        self.lifecycle.after_commit(FollowUp(mailing_ids=missing))
 
     def blobs_without_order(self) -> None:
-        """Blobs of uploads that broke, and of orders that are gone."""
+        """Remove blobs of uploads that broke off, and of orders that are gone."""
         with self.database.write() as session:
-            given_up = unowned_blobs.give_up(session, silent_seconds=SILENT_UPLOAD_SECONDS, limit=BATCH)
-        metrics.swept("uploads and orders removed", len(given_up))
-        for order_id in given_up:
-            self.blobs.delete_prefix(blob_prefix(order_id))
-            with self.database.write() as session:
-                unowned_blobs.removed(session, order_id)
+            removable = unowned_blobs.list_removable(session, silent_seconds=SILENT_UPLOAD_SECONDS, limit=BATCH)
+        metrics.swept("uploads and orders removed", len(removable))
+        for order_id in removable:
+            self.lifecycle.remove_unowned_blobs(order_id)
 
     def blobs_of_ended_images(self) -> None:
-        """Originals, and results that are nobody's, which a worker would have removed had it not been killed."""
+        """Remove blobs of ended images that a worker would have removed if it had not been killed."""
         with self.database.read() as session:
-            ended = blob_cleanup.untidied(session, older_than=LATE_SECONDS, limit=BATCH)
-        if not ended:
+            surplus = blob_cleanup.list_not_cleaned_up(session, older_than=LATE_SECONDS, limit=BATCH)
+        if not surplus:
             return
-        self.blobs.delete(*(key for image in ended for key in image.keys))
+        self.blobs.delete(*(key for image in surplus for key in image.keys))
         with self.database.write(durable=False) as session:
-            blob_cleanup.tidied(session, [image.image_id for image in ended])
+            blob_cleanup.mark_cleaned_up(session, [image.image_id for image in surplus])
 
     def expired(self) -> None:
-        """Orders past their time: address and blobs are forgotten; and request ids and errands past theirs."""
+        """Expire orders whose retention is over; delete idempotency keys and operator jobs that are too old."""
         with self.database.read() as session:
-            due = orders.due_to_expire(session, limit=BATCH)
+            due = orders.list_due_to_expire(session, limit=BATCH)
         for order_id in due:
-            with self.database.write() as session:
-                if orders.expire(session, order_id):
-                    metrics.swept("orders expired")
-                    unowned_blobs.disown(session, order_id)
-            self.broker.announce(order_id, ended=True)
+            if self.lifecycle.expire(order_id):
+                metrics.swept("orders expired")
         with self.database.write() as session:
-            idempotency.forget_expired(session)
-            operator_jobs.forget_old(session)
+            idempotency.delete_expired(session)
+            operator_jobs.delete_abandoned(session)
         self.blobs_without_order()
 
-    def _resend(self, model: outbox.Sent, queue: str, message: Callable[[UUID], Message[None]]) -> None:
+    def _enqueue_lost(
+        self, model: outbox.Enqueueable, queue: str, enqueue: Callable[[Sequence[UUID]], FollowUp]
+    ) -> None:
         with self.database.read() as session:
-            waiting = outbox.unclaimed(session, model, older_than=RESEND_SECONDS, limit=MOST_UNCLAIMED)
+            waiting = outbox.list_unclaimed(session, model, older_than=RESEND_SECONDS, limit=MOST_UNCLAIMED)
         if not waiting:
             return
-        # A mere backlog is not repeated: only what the broker does not have.
-        there = set(self.broker.subjects(queue))
-        lost = [row_id for row_id in waiting if str(row_id) not in there][:BATCH]
+        # Messages that only wait are not repeated, only those that the broker does not have.
+        enqueued = set(self.broker.subjects(queue))
+        lost = [row_id for row_id in waiting if str(row_id) not in enqueued][:BATCH]
         if not lost:
             return
         with self.database.write() as session:
-            again = outbox.resend(session, model, lost)
-        _log.warning("sent again: the broker had lost them", what=model.__tablename__, count=len(again))
-        metrics.swept(f"{model.__tablename__} sent again", len(again))
-        self.broker.send(map(message, again))
+            ids = outbox.enqueue_again(session, model, lost)
+        _log.warning("enqueued again: the broker had lost the messages", what=model.__tablename__, count=len(ids))
+        metrics.swept(f"{model.__tablename__} enqueued again", len(ids))
+        self.lifecycle.after_commit(enqueue(ids))

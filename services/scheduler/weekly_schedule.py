@@ -1,11 +1,11 @@
-"""When the weekly mailing is due. Pure: time in, time out."""
+"""When the mailing of the week is due. Pure: times in, times out."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 CATCH_UP = timedelta(hours=48)
-"""A mailing that nobody could send at its hour is sent up to so much later, rather than not at all."""
+"""A mailing that could not be made at its hour is made up to so much later."""
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -22,8 +22,8 @@ class Due:
 class WeeklyHour:
     """A day of the week (`mon` to `sun`) and an hour, in a time zone.
 
-    Counted from the calendar, not from a trigger's next time after a moment: APScheduler's cron trigger leaves out an
-    hour at midnight when that moment is on the other side of a change of clocks.
+    Computed from the calendar: APScheduler's cron trigger skips an hour at midnight if it is asked for the time after a
+    moment on the other side of a change of clocks.
     """
 
     day: str
@@ -31,13 +31,13 @@ class WeeklyHour:
     zone: ZoneInfo
 
     def latest_due(self, now: datetime, *, not_before: datetime) -> Due | None:
-        """The mailing that is due at `now`: of the last 48 hours, and after `not_before` (the installation).
+        """Return the mailing due at `now`: of the last 48 hours, and after `not_before` (the installation).
 
-        Of an hour that comes twice, the first counts; for one that is left out, the one after it.
+        Of an hour that occurs twice, the first counts; for one that is skipped, the one after it.
         """
         today = now.astimezone(self.zone).date()
         day = today - timedelta(days=(today.weekday() - _DAYS.index(self.day)) % 7)
-        # By way of UTC, which has an hour for every one that the clocks leave out.
+        # Through UTC, which turns an hour that the clocks skip into the one after it.
         at = datetime.combine(day, time(self.hour), tzinfo=self.zone).astimezone(UTC)
         if not max(now - CATCH_UP, not_before) <= at <= now:
             return None

@@ -1,8 +1,8 @@
-"""Addresses as gRPC writes them."""
+"""Parse addresses as gRPC writes them."""
 
 
 def split_address(address: str) -> tuple[str, int] | None:
-    """Host and port of `host:port` or `[v6]:port`; None for a unix socket. Raises: ValueError."""
+    """Return host and port of `host:port` or `[v6]:port`; None for a unix socket. Raises: ValueError."""
     if address.startswith("unix:"):
         return None
     host, colon, port = address.rpartition(":")
@@ -12,7 +12,7 @@ def split_address(address: str) -> tuple[str, int] | None:
 
 
 def reachable(address: str) -> str:
-    """The address to call where a server listens on all addresses."""
+    """Return the address to connect to: loopback if the server listens on all interfaces."""
     parts = split_address(address)
     if parts is None:
         return address

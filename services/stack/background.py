@@ -1,4 +1,4 @@
-"""A stack as a child process, for programs and tests that want one around them."""
+"""Run a stack as a child process, for programs and tests."""
 
 import contextlib
 import json
@@ -14,31 +14,33 @@ from pathlib import Path
 from typing import Any
 
 from services.common.infra.settings import PREFIX
-from services.stack.data_folder import Places
+from services.stack.data_folder import DataFolder
 from services.stack.ports import free_port
-from services.stack.process import python_module
+from services.stack.supervision.cleanup import end_run
+from services.stack.supervision.ledger import read_ledger
+from services.stack.supervision.process import python_module
 
-# Longer than the stack's own patience with its services, stage by stage.
-STOP_WITHIN = 180.0
+# Longer than the grace of its programs, stage by stage.
+STOP_TIMEOUT = 180.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class BackgroundStack:
-    """A stack that runs: where it is, and its process."""
+    """A running stack."""
 
     process: subprocess.Popen[bytes]
-    places: Places
+    data_folder: DataFolder
     gateway_address: str
     web: str
-    """Address of the web pages, as a URL."""
+    """URL of the web pages."""
     startup_seconds: float
     log: Path
 
-    def stop(self, within: float = STOP_WITHIN) -> int:
-        """Stop it as Ctrl-C does; its exit code. Raises: subprocess.TimeoutExpired."""
+    def stop(self, timeout: float = STOP_TIMEOUT) -> int:
+        """Stop it as Ctrl-C does; return its exit code. Raises: subprocess.TimeoutExpired."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
-        return self.process.wait(within)
+        return self.process.wait(timeout)
 
 
 @contextlib.contextmanager
@@ -48,31 +50,39 @@ def background_stack(
     command: Sequence[str] = python_module("services.stack"),
     ready_within: float = 60.0,
 ) -> Iterator[BackgroundStack]:
-    """Run a stack in `data_dir`, from ready to stopped; what it says is in `stack.log` there.
+    """Run a stack in `data_dir`; enter when it is ready, stop it on exit. Its output is in `stack.log` there.
 
-    environment: variables set over this process' own. Raises: RuntimeError with the end of the log when it does not
-    become ready.
+    Variables of `environment` override those of this process. Raises: RuntimeError with the end of the log if the stack
+    does not become ready.
     """
-    places = Places(data_dir.absolute())
-    places.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    log = places.data / "stack.log"
-    variables = os.environ | dict(environment or {}) | {"IMAGEBLUR_DATA_DIR": str(places.data)}
+    data_folder = DataFolder(data_dir.absolute())
+    data_folder.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    log = data_folder.root / "stack.log"
+    variables = os.environ | dict(environment or {}) | {"IMAGEBLUR_DATA_DIR": str(data_folder.root)}
     with log.open("wb") as file:
         process = subprocess.Popen(  # noqa: S603 - the stack itself
             command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=variables, start_new_session=True
         )
     try:
-        facts = _wait_ready(process, places, log, ready_within)
-        yield BackgroundStack(process, places, facts["gateway_address"], facts["web"], facts["startup_seconds"], log)
+        ready = _wait_ready(process, data_folder, log, ready_within)
+        yield BackgroundStack(
+            process=process,
+            data_folder=data_folder,
+            gateway_address=ready["gateway_address"],
+            web=ready["web"],
+            startup_seconds=ready["startup_seconds"],
+            log=log,
+        )
     finally:
-        _end(process)
+        _end(process, data_folder)
 
 
 @contextlib.contextmanager
 def private_stack(settings: Mapping[str, str] | None = None) -> Iterator[BackgroundStack]:
-    """A stack that shares nothing with yours: free ports, a temporary folder, no `.env`, no settings but these.
+    """Run an isolated stack: free ports, a temporary folder, no `.env`, no settings but these.
 
-    This process works in that folder meanwhile, and its environment has no setting of ImageBlur afterwards.
+    Meanwhile the temporary folder is this process' working folder. All settings of ImageBlur are removed from its
+    environment for good.
     """
     for name in [name for name in os.environ if name.startswith(PREFIX)]:
         del os.environ[name]
@@ -92,29 +102,31 @@ def private_stack(settings: Mapping[str, str] | None = None) -> Iterator[Backgro
             os.chdir(before)
 
 
-def _wait_ready(process: subprocess.Popen[bytes], places: Places, log: Path, within: float) -> dict[str, Any]:
-    deadline = time.monotonic() + within
+def _wait_ready(process: subprocess.Popen[bytes], data_folder: DataFolder, log: Path, timeout: float) -> dict[str, Any]:
+    deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         with contextlib.suppress(FileNotFoundError):
-            facts: dict[str, Any] = json.loads(places.ready.read_text(encoding="utf-8"))
-            if facts["pid"] == process.pid:
-                return facts
+            ready: dict[str, Any] = json.loads(data_folder.ready.read_text(encoding="utf-8"))
+            if ready["pid"] == process.pid:
+                return ready
         if process.poll() is not None:
             break
         time.sleep(0.02)
     tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-30:])
-    state = "still starts" if process.poll() is None else f"ended with exit code {process.returncode}"
-    raise RuntimeError(f"the stack {state} after {within:g} s at most; its last lines:\n{tail}")
+    state = "is still starting" if process.poll() is None else f"ended with exit code {process.returncode}"
+    raise RuntimeError(f"the stack {state} after {timeout:g} s at most; its last lines:\n{tail}")
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: subprocess.Popen[bytes], data_folder: DataFolder) -> None:
     if process.poll() is not None:
         return
     process.send_signal(signal.SIGINT)
     try:
-        process.wait(STOP_WITHIN)
+        process.wait(STOP_TIMEOUT)
     except (subprocess.TimeoutExpired, KeyboardInterrupt):
-        process.kill()  # its warden ends the services
+        process.kill()
         process.wait()
+        if run := read_ledger(data_folder.processes):
+            end_run(run)
         print("the stack did not stop and was killed", file=sys.stderr)
         raise

@@ -1,4 +1,4 @@
-"""Where the stack keeps what, inside its data folder."""
+"""Paths of one data folder."""
 
 import hashlib
 import os
@@ -12,71 +12,73 @@ LONGEST_SOCKET_PATH = 100
 
 
 @dataclass(frozen=True)
-class Places:
-    """The files and folders of one data folder, all absolute."""
+class DataFolder:
+    """A data folder and the paths in it, all absolute."""
 
-    data: Path
+    root: Path
 
     @property
     def run(self) -> Path:
-        """What only means something while a stack runs."""
-        return self.data / "run"
+        """Return the folder of files that only matter while a stack runs."""
+        return self.root / "run"
 
     @property
     def lock(self) -> Path:
-        """Held by the stack that serves this data folder."""
+        """Return the file that the running stack locks."""
         return self.run / "lock"
 
     @property
     def processes(self) -> Path:
-        """Every process that the stack has started and not yet ended."""
+        """Return the ledger of processes that the stack has started and not yet ended."""
         return self.run / "processes.json"
 
     @property
     def ready(self) -> Path:
-        """There while the gateway answers: what serves, and where."""
+        """Return the file with the stack's addresses, which exists while the gateway answers."""
         return self.run / "ready.json"
 
     @property
     def database(self) -> Path:
-        """The SQLite database."""
-        return self.data / "imageblur.db"
+        """Return the SQLite database."""
+        return self.root / "imageblur.db"
 
     @property
     def blobs(self) -> Path:
-        """Originals and results."""
-        return self.data / "blobs"
+        """Return the folder of originals and results."""
+        return self.root / "blobs"
 
     @property
     def mailbox(self) -> Path:
-        """Letters that the local mailbox took."""
-        return self.data / "mailbox"
+        """Return the Maildir of the local mailbox."""
+        return self.root / "mailbox"
 
     @property
     def secret_key(self) -> Path:
-        """The key that signs links."""
-        return self.data / "secret.key"
+        """Return the file with the key that signs links."""
+        return self.root / "secret.key"
 
     @property
     def valkey_log(self) -> Path:
-        """What the embedded Valkey says in this run."""
+        """Return the log of the embedded Valkey in this run."""
         return self.run / "valkey.log"
 
     @property
     def valkey_socket(self) -> Path:
-        """In the run folder or, where that path is too long for a socket, in a private folder under the temp folder."""
+        """Return the socket: in the run folder or, if that path is too long, in a private temporary folder."""
         inside = self.run / "valkey.sock"
         if len(os.fsencode(inside)) <= LONGEST_SOCKET_PATH:
             return inside
-        name = hashlib.sha256(os.fsencode(self.data)).hexdigest()[:12]
+        name = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:12]
         return Path(tempfile.gettempdir()) / f"imageblur-{os.getuid()}-{name}" / "valkey.sock"
 
-    def make(self) -> None:
-        """Make the folders, closed to other users: they will hold pictures and addresses.
+    def create(self) -> None:
+        """Create the folders, closed to other users: they will hold images and addresses.
 
-        Raises: OSError, and PermissionError when somebody else owns the folder under the temp folder.
+        Raises:
+            PermissionError: Another user owns the private temporary folder, or can open it.
+            OSError: A folder cannot be created.
         """
-        self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         for folder in (self.run, self.blobs, self.mailbox, self.valkey_socket.parent):
             folder.mkdir(mode=0o700, exist_ok=True)
         private = self.valkey_socket.parent
@@ -84,8 +86,8 @@ class Places:
         if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
             raise PermissionError(f"{private} is not a folder that only this user can open")
 
-    def clear_temporary(self) -> None:
-        """Remove the socket's folder when it lies outside the data folder."""
+    def remove_temporary(self) -> None:
+        """Remove the socket's folder if it is outside the data folder."""
         if self.valkey_socket.parent != self.run:
             self.valkey_socket.unlink(missing_ok=True)
             self.valkey_socket.parent.rmdir()

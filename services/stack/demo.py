@@ -1,11 +1,13 @@
-"""`make demo`: real photographs through the whole stack, and the mail that comes of it. Leaves only pictures behind."""
+"""`make demo`: blur real photographs with the whole stack and show the e-mail. Only the images remain."""
 
 import importlib.util
+import io
 import shutil
 import sys
 import time
 import zipfile
 from email import message_from_bytes, policy
+from email.message import EmailMessage
 from pathlib import Path
 
 from imageblur_client import BlurSpec, Client, Gaussian, Order
@@ -22,21 +24,20 @@ MAIL_SECONDS = 30.0
 
 
 def main() -> None:
-    """Run the demonstration; exits with 0 if everything came as it should."""
+    """Run the demonstration; exit with 0 if everything arrived."""
     console = Console(highlight=False)
     photographs = _photographs()
     output = Path("demo-output").absolute()
-    console.print("Starting Valkey, gateway, blur worker, mailer, scheduler and a mailbox …")
+    console.print("Starting Valkey, the services and a mailbox …")
     with private_stack() as stack:
-        console.print(f"They are up after {stack.startup_seconds:.1f} s; the gateway is at {stack.gateway_address}.\n")
+        console.print(f"Ready after {stack.startup_seconds:.1f} s; the gateway is at {stack.gateway_address}.\n")
         with Client(stack.gateway_address) as client:
             order = _order(console, client, photographs)
             client.send(order.order_id)
-        letter = _wait_for_letter(stack.places.mailbox)
-        _show(console, letter)
-        _write_pictures(photographs, letter / "blur_images.zip", output)
-    console.print(f"\nBefore and after: [bold]{output}[/]\nEverything is stopped again.")
-    console.print("Now yours, with a page to drop your own on: make run")
+        archive = _show(console, _wait_for_email(stack.data_folder.mailbox))
+        _write_images(photographs, archive, output)
+    console.print(f"\nBefore and after: [bold]{output}[/]\nEverything is stopped.")
+    console.print("For your own images: make run")
 
 
 def _photographs() -> list[Path]:
@@ -69,34 +70,37 @@ def _order(console: Console, client: Client, photographs: list[Path]) -> Order:
     return order
 
 
-def _wait_for_letter(mailbox: Path) -> Path:
+def _wait_for_email(mailbox: Path) -> EmailMessage:
     deadline = time.monotonic() + MAIL_SECONDS
     while time.monotonic() < deadline:
-        for letter in sorted(mailbox.glob("[0-9]*")):
-            return letter
+        for path in mailbox.glob("new/*"):
+            return message_from_bytes(path.read_bytes(), policy=policy.default)
         time.sleep(0.05)
-    sys.exit(f"no letter came within {MAIL_SECONDS:.0f} s")
+    sys.exit(f"no e-mail arrived within {MAIL_SECONDS:.0f} s")
 
 
-def _show(console: Console, letter: Path) -> None:
-    message = message_from_bytes((letter / "letter.eml").read_bytes(), policy=policy.default)
-    console.print("\nThe letter that came:\n")
+def _show(console: Console, email: EmailMessage) -> bytes:
+    """Print the e-mail and the content of its archive; return the archive."""
+    console.print("\nThe e-mail:\n")
     for header in ("From", "To", "Subject", "Date"):
-        console.print(f"  {header}: {message[header]}", markup=False)
-    text = (letter / "body.txt").read_text("utf-8").strip()
-    console.print("\n" + "\n".join(f"  {line}" for line in text.splitlines()), markup=False)
-    with zipfile.ZipFile(letter / "blur_images.zip") as archive:
-        console.print(f"\n  Attached: blur_images.zip, {(letter / 'blur_images.zip').stat().st_size:,} bytes")
-        for entry in archive.infolist():
+        console.print(f"  {header}: {email[header]}", markup=False)
+    body = email.get_body(("plain",))
+    assert body, "every e-mail has a plain text"
+    console.print("\n" + "\n".join(f"  {line}" for line in body.get_content().strip().splitlines()), markup=False)
+    archive: bytes = next(part for part in email.iter_attachments() if part.is_attachment()).get_content()
+    with zipfile.ZipFile(io.BytesIO(archive)) as entries:
+        console.print(f"\n  Attached: blur_images.zip, {len(archive):,} bytes")
+        for entry in entries.infolist():
             console.print(f"    {entry.file_size:>9,}  {entry.filename}", markup=False)
+    return archive
 
 
-def _write_pictures(photographs: list[Path], archive_path: Path, output: Path) -> None:
+def _write_images(photographs: list[Path], archive: bytes, output: Path) -> None:
     output.mkdir(exist_ok=True)
     for photograph in photographs:
         shutil.copy(photograph, output / photograph.name)
-    with zipfile.ZipFile(archive_path) as archive:
-        archive.extractall(output)
+    with zipfile.ZipFile(io.BytesIO(archive)) as entries:
+        entries.extractall(output)
 
 
 if __name__ == "__main__":

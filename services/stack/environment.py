@@ -1,4 +1,4 @@
-"""What the services are told: what the user has set is passed on as it is, the rest is embedded."""
+"""The environment of the services: settings of the user are passed on, the others name the embedded parts."""
 
 import os
 import secrets
@@ -6,55 +6,57 @@ from urllib.parse import quote
 
 from services.common.infra.settings import is_loopback
 from services.stack.address import reachable, split_address
-from services.stack.data_folder import Places
-from services.stack.leftovers import RUN_VARIABLE
+from services.stack.data_folder import DataFolder
 from services.stack.settings import StackSettings
+from services.stack.supervision.ledger import RUN_VARIABLE
 
 
-def broker_url(places: Places) -> str:
-    """Address of the embedded Valkey."""
-    return f"unix://{quote(str(places.valkey_socket))}?db=0"
+def broker_url(data_folder: DataFolder) -> str:
+    """Return the URL of the embedded Valkey."""
+    return f"unix://{quote(str(data_folder.valkey_socket))}?db=0"
 
 
-def secret_key(places: Places) -> str:
-    """The key of this data folder, made the first time. Raises: OSError."""
-    if not places.secret_key.exists():
-        draft = places.secret_key.with_suffix(".draft")
+def secret_key(data_folder: DataFolder) -> str:
+    """Return the key of this data folder; create it the first time. Raises: OSError."""
+    if not data_folder.secret_key.exists():
+        draft = data_folder.secret_key.with_suffix(".draft")
         draft.unlink(missing_ok=True)
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
             file.write(secrets.token_urlsafe(48))
             file.flush()
             os.fsync(file.fileno())
-        draft.rename(places.secret_key)  # whole or not at all: half a key would be a key, and later another one
-    return places.secret_key.read_text(encoding="ascii").strip()
+        draft.rename(data_folder.secret_key)  # atomic: half a key would be used as a key, and later replaced
+    return data_folder.secret_key.read_text(encoding="ascii").strip()
 
 
 def gateway_url(settings: StackSettings) -> str:
-    """Where the web pages find the gateway."""
+    """Return the URL at which the web pages call the gateway."""
     address = reachable(settings.gateway_address)
     return address if address.startswith("unix:") else f"http://{address}"
 
 
 def web_url(settings: StackSettings) -> str:
-    """Where the web pages are, for a browser on this machine."""
+    """Return the URL of the web pages for a browser on this machine."""
     return f"http://{reachable(settings.web_address)}"
 
 
 def web_host(settings: StackSettings) -> str:
-    """The host that the web pages listen on."""
+    """Return the host that the web pages listen on."""
     parts = split_address(settings.web_address)
-    assert parts, "it has a port"
+    assert parts, "validated: a host and a port"
     return parts[0]
 
 
-def service_environment(settings: StackSettings, places: Places, run: str) -> dict[str, str]:
-    """The whole environment of a service."""
+def service_environment(settings: StackSettings, data_folder: DataFolder, run: str) -> dict[str, str]:
+    """Return the whole environment of a service. run: the token of this run of the stack."""
     own = {
-        "IMAGEBLUR_DATA_DIR": str(places.data),
-        "IMAGEBLUR_DATABASE_URL": settings.database_url or f"sqlite:///{places.database}",
-        "IMAGEBLUR_BROKER_URL": settings.broker_url or broker_url(places),
-        "IMAGEBLUR_BLOB_URL": settings.blob_url or str(places.blobs),
-        "IMAGEBLUR_SECRET_KEY": settings.secret_key.get_secret_value() if settings.secret_key else secret_key(places),
+        "IMAGEBLUR_DATA_DIR": str(data_folder.root),
+        "IMAGEBLUR_DATABASE_URL": settings.database_url or f"sqlite:///{data_folder.database}",
+        "IMAGEBLUR_BROKER_URL": settings.broker_url or broker_url(data_folder),
+        "IMAGEBLUR_BLOB_URL": settings.blob_url or str(data_folder.blobs),
+        "IMAGEBLUR_SECRET_KEY": settings.secret_key.get_secret_value()
+        if settings.secret_key
+        else secret_key(data_folder),
         "IMAGEBLUR_GATEWAY_ADDRESS": settings.gateway_address,
         "IMAGEBLUR_WEB_ADDRESS": settings.web_address,
         "IMAGEBLUR_GATEWAY_URL": os.environ.get("IMAGEBLUR_GATEWAY_URL") or gateway_url(settings),
@@ -65,20 +67,20 @@ def service_environment(settings: StackSettings, places: Places, run: str) -> di
     }
     if settings.smtp_host is None:
         own |= {"IMAGEBLUR_SMTP_HOST": "127.0.0.1", "IMAGEBLUR_SMTP_PORT": str(settings.mailbox_port)}
-        # Into letters that leave this machine, an address that only works here must not get.
+        # E-mails that leave this machine must not contain an address that only works here.
         own |= {"IMAGEBLUR_PUBLIC_URL": settings.public_url or web_url(settings)}
         if is_loopback(web_host(settings)):
-            own |= {"IMAGEBLUR_MAILBOX_DIR": str(places.mailbox)}
+            own |= {"IMAGEBLUR_MAILBOX_DIR": str(data_folder.mailbox)}
     else:
         own |= {"IMAGEBLUR_SMTP_HOST": settings.smtp_host}
-    return os.environ | own | _bytecode(places)
+    return os.environ | own | _bytecode(data_folder)
 
 
-def _bytecode(places: Places) -> dict[str, str]:
-    """Where Python is told to write no bytecode beside the source, it goes to the run folder.
+def _bytecode(data_folder: DataFolder) -> dict[str, str]:
+    """Keep bytecode in the run folder if Python may not write it beside the source.
 
-    Otherwise each of the services compiles the same libraries at each start, which takes longer than all else.
+    Otherwise every service would compile the same libraries at every start, which takes longer than everything else.
     """
     if not os.environ.get("PYTHONDONTWRITEBYTECODE") or os.environ.get("PYTHONPYCACHEPREFIX"):
         return {}
-    return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(places.run / "bytecode")}
+    return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(data_folder.run / "bytecode")}

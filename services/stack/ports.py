@@ -1,4 +1,4 @@
-"""Are the ports free? Asked before anything starts: gRPC shares a port in silence, and would split the calls."""
+"""Check that ports are free before anything starts: gRPC would silently share a port and get half of the calls."""
 
 import errno
 import socket
@@ -11,7 +11,7 @@ from services.stack.errors import SettingError, StackError
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A port that will be listened on; `setting` is the variable that moves it, `form` how its value is written."""
+    """A port to listen on; `setting` is the variable that changes it, `form` the format of its value."""
 
     host: str
     port: int
@@ -20,9 +20,11 @@ class Endpoint:
 
 
 def check(endpoint: Endpoint) -> None:
-    """Do nothing when the port can be listened on.
+    """Check that a port is free.
 
-    Raises: StackError when it is taken, SettingError when this machine has no such address, both with a remedy.
+    Raises:
+        StackError: It is in use; the text names a free one.
+        SettingError: This machine has no such address.
     """
     error = _bind_error(endpoint.host, endpoint.port)
     if error is None:
@@ -38,7 +40,7 @@ def check(endpoint: Endpoint) -> None:
 
 
 def free_port() -> int:
-    """A port of loopback that was free a moment ago."""
+    """Return a loopback port that was free a moment ago."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -50,7 +52,7 @@ def _bind_error(host: str, port: int) -> OSError | None:
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         for family, kind, protocol, _, address in addresses:
             with socket.socket(family, kind, protocol) as probe:
-                # Not in the way of connections that have just ended, but of anybody who listens.
+                # Ignore connections that have just ended, but not listeners.
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 if family == socket.AF_INET6:
                     probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
@@ -66,7 +68,7 @@ def _next_free(host: str, port: int) -> int:
 
 
 def _listener(port: int) -> int | None:
-    """The process that listens; None where the system does not tell this user."""
+    """Return the pid of the listener; None if this user may not see it."""
     try:
         connections = psutil.net_connections("tcp")
     except (psutil.Error, OSError):

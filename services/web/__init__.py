@@ -1,1 +1,1 @@
-"""The pages for people: a client of the gateway like any other, spoken to with a browser."""
+"""The web pages of visitors and operators: a client of the gateway."""

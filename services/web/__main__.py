@@ -4,12 +4,12 @@ import asyncio
 
 from services.common.infra import log
 from services.common.infra.startup import run
-from services.web.http import server
+from services.web import server
 from services.web.settings import WebSettings
 
 
 def main() -> None:
-    """Read the settings and serve."""
+    """Load the settings and serve."""
     settings = WebSettings.load()
     log.configure(settings.log_level, settings.log_format)
     asyncio.run(server.run(settings))

@@ -1,4 +1,4 @@
-"""What the pages count: requests by status, and how soon they are answered. Never a path: there are ids in them."""
+"""Metrics of the pages: requests by status, and latencies. No paths: they contain ids."""
 
 import time
 
@@ -12,14 +12,14 @@ _PAGES = Counter("imageblur_pages", "Requests for pages that were answered.", ["
 _PAGE_SECONDS = Histogram("imageblur_page_seconds", "Until an answer begins.", ["method"], buckets=SECONDS)
 
 
-class Counted:
-    """Goes around the application."""
+class MetricsMiddleware:
+    """Wraps the application."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Have the application answer a request, and count how."""
+        """Pass a request to the application, and record its response."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -10,14 +10,14 @@ from services.common.infra.settings import MetricsSettings, is_loopback, metrics
 
 
 class WebSettings(MetricsSettings):
-    """What the web pages need to know."""
+    """Settings of the web pages (environment variables with the prefix IMAGEBLUR_)."""
 
     allow_anonymous: bool = Field(
         default=False,
-        description="Lets the pages be reached on other than loopback addresses though anyone may then place orders.",
+        description="Allow other than loopback addresses, although anyone may then place orders.",
     )
     web_address: str = Field(
-        default="127.0.0.1:8080", description="Where the web pages are served: `host:port`, port 0 for any free one."
+        default="127.0.0.1:8080", description="Address of the web pages: `host:port`; port 0 for any free port."
     )
     web_metrics_port: int = metrics_port(9468, "the web pages")
     gateway_url: str = Field(
@@ -27,50 +27,48 @@ class WebSettings(MetricsSettings):
     )
     gateway_ca_file: Path | None = Field(
         default=None,
-        description="Certificates (PEM) that the gateway's is checked against, with `https://`. Default: those that "
-        "gRPC brings along.",
+        description="Root certificates (PEM) for an `https://` gateway. Default: those that gRPC includes.",
     )
     gateway_key: SecretStr | None = Field(
-        default=None, description="Key that the web pages show to the gateway, where it asks for one."
+        default=None, description="API key of the web pages, for a gateway that requires keys."
     )
     public_url: str | None = Field(
-        default=None, description="Where the web pages are reached from outside, such as `https://blur.example.org`."
+        default=None, description="Public URL of the web pages, such as `https://blur.example.org`."
     )
     mailbox_dir: Path | None = Field(
         default=None,
-        description="Folder of letters that `/mailbox` shows; `make run` sets it. Whoever reaches that page reads them "
-        "all, so it is there on loopback only.",
+        description="Folder of the e-mails that `/mailbox` shows; `make run` sets it. The page has no access control: "
+        "allowed on loopback only.",
     )
 
     operator_pages: bool | None = Field(
         default=None,
-        description="Whether `/operator` is there, for operators with an API key. Default: while the pages can be "
-        "reached from this machine alone, by `IMAGEBLUR_WEB_ADDRESS` and `IMAGEBLUR_PUBLIC_URL`; there a gateway that "
-        "asks for no keys makes them unnecessary.",
+        description="Serve the operator pages at `/operator`. Default: only if `IMAGEBLUR_WEB_ADDRESS` and "
+        "`IMAGEBLUR_PUBLIC_URL` are loopback. There, a gateway that requires no keys makes signing in unnecessary.",
     )
 
     @property
     def host_and_port(self) -> tuple[str, int]:
-        """Where to listen."""
+        """The host and port to listen on."""
         host, _, port = self.web_address.rpartition(":")
         return host.strip("[]"), int(port)
 
     @property
     def is_local(self) -> bool:
-        """Whether only this machine is meant to reach the pages."""
+        """Whether the pages are for this machine only."""
         public = urlsplit(self.public_url).hostname if self.public_url else None
         return is_loopback(self.host_and_port[0]) and (public is None or is_loopback(public))
 
     @property
     def serves_operators(self) -> bool:
-        """Whether the operator's pages are there."""
+        """Whether the operator pages are served."""
         return self.is_local if self.operator_pages is None else self.operator_pages
 
     @property
     def hosts(self) -> frozenset[str] | None:
-        """Names that browsers may call this server by; None: any.
+        """Host names that requests may use; None: any.
 
-        Otherwise a page of somebody else's could have its own name point here (DNS rebinding) and read everything.
+        Without this check, another site could point its own name here (DNS rebinding) and read everything.
         """
         host, _ = self.host_and_port
         public = urlsplit(self.public_url).hostname if self.public_url else None
@@ -103,12 +101,12 @@ class WebSettings(MetricsSettings):
             return self
         if not self.allow_anonymous:
             raise ValueError(
-                f"IMAGEBLUR_WEB_ADDRESS: {self.web_address} can be reached from other machines, and anyone could then "
-                "use the service: listen on 127.0.0.1, or set IMAGEBLUR_ALLOW_ANONYMOUS=true if that is meant"
+                f"IMAGEBLUR_WEB_ADDRESS: {self.web_address} is reachable from other machines, and anyone could use "
+                "the service: listen on 127.0.0.1, or set IMAGEBLUR_ALLOW_ANONYMOUS=true to allow that"
             )
         if self.mailbox_dir:
             raise ValueError(
-                f"IMAGEBLUR_MAILBOX_DIR: {self.web_address} can be reached from other machines, and anyone could then "
-                "read all letters"
+                f"IMAGEBLUR_MAILBOX_DIR: {self.web_address} is reachable from other machines, and anyone could read "
+                "all e-mails: listen on 127.0.0.1, or unset it"
             )
         return self

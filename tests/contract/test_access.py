@@ -21,12 +21,12 @@ LOOKS = re.compile(r"(Get|List|Watch|Status|Preview)")
 
 def test_the_table_names_methods_that_there_are() -> None:
     there = {path for path, _ in METHODS}
-    assert there >= access._LOOKS | access._VIEWED
+    assert there >= access._READ_BY_ALL | access._READ_BY_VIEWERS
 
 
 @pytest.mark.parametrize("path", [path for path, _ in METHODS])
 def test_administrators_may_call_everything_and_viewers_only_look(path: str) -> None:
-    allowed = access.roles(path)
+    allowed = access.allowed_roles(path)
     assert Role.ADMIN in allowed
     if Role.VIEWER in allowed:
         assert LOOKS.match(path.rpartition("/")[2])
@@ -39,4 +39,4 @@ def test_the_comment_of_an_operator_s_method_says_whether_it_is_for_viewers(path
     method = path.rpartition("/")[2]
     (comment,) = re.findall(rf"((?:  //[^\n]*\n)+)  rpc {method}\(", text)
     words = " ".join(comment.replace("//", " ").split())
-    assert ("For viewers." in words) is (Role.VIEWER in access.roles(path))
+    assert ("For viewers." in words) is (Role.VIEWER in access.allowed_roles(path))

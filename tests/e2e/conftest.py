@@ -8,8 +8,8 @@ import pytest
 from imageblur_client import Client
 
 from services.stack.background import BackgroundStack, background_stack
-from services.stack.ports import free_port
 from tests.support.otlp import TraceReceiver
+from tests.support.ports import free_port
 
 METRICS_PORTS = {service: free_port() for service in ("gateway", "blur_worker", "mailer", "scheduler", "web")}
 PHOTOGRAPHS = Path(str(files("skimage") / "data"))

@@ -1,9 +1,10 @@
-"""Letters at the mailbox."""
+"""E-mails in the local mailbox."""
 
-import os
 import re
 import subprocess
 import sys
+from email import message_from_bytes, policy
+from email.message import EmailMessage
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -11,37 +12,55 @@ from services.stack.background import BackgroundStack
 from tests.support.waiting import eventually
 
 
-def letters_to(stack: BackgroundStack, address: str) -> list[Path]:
-    """The letters that came for an address, oldest first."""
-    folders = sorted(stack.places.mailbox.glob("[0-9]*"))
-    return [folder for folder in folders if f'"{address}"' in (folder / "envelope.json").read_text("utf-8")]
+def emails_to(stack: BackgroundStack, address: str) -> list[EmailMessage]:
+    """The e-mails that came for an address, oldest first."""
+    paths = sorted(stack.data_folder.mailbox.glob("new/*"), key=lambda path: path.stat().st_mtime_ns)
+    emails = [message_from_bytes(path.read_bytes(), policy=policy.default) for path in paths]
+    return [email for email in emails if address in email.get_all("Delivered-To", ())]
 
 
-def wait_for_letters(stack: BackgroundStack, address: str, count: int = 1) -> list[Path]:
-    """The letters for an address once there are so many."""
-
-    def there() -> list[Path] | None:
-        letters = letters_to(stack, address)
-        return letters if len(letters) >= count else None
-
-    letters = eventually(there, within=30)
-    assert letters
-    return letters
+def text_of(email: EmailMessage) -> str:
+    """The plain text of an e-mail."""
+    body = email.get_body(("plain",))
+    assert body
+    text: str = body.get_content()
+    return text
 
 
-def link_of(letter: Path, page: str) -> str:
-    """The link to a page in a letter's text."""
-    link = re.search(rf"http://\S+/{page}\?token=\S+", (letter / "body.txt").read_text("utf-8"))
+def attachment_of(email: EmailMessage, name: str) -> bytes:
+    """The bytes of an attached file."""
+    (part,) = (part for part in email.iter_attachments() if part.get_filename() == name)
+    content: bytes = part.get_content()
+    return content
+
+
+def wait_for_emails(stack: BackgroundStack, address: str, count: int = 1) -> list[EmailMessage]:
+    """The e-mails for an address once there are so many."""
+
+    def there() -> list[EmailMessage] | None:
+        emails = emails_to(stack, address)
+        return emails if len(emails) >= count else None
+
+    emails = eventually(there, within=30)
+    assert emails
+    return emails
+
+
+def link_of(email: EmailMessage, page: str) -> str:
+    """The link to a page in an e-mail's text."""
+    link = re.search(rf"http://\S+/{page}\?token=\S+", text_of(email))
     assert link
     return link[0]
 
 
-def token_of(letter: Path, page: str) -> str:
+def token_of(email: EmailMessage, page: str) -> str:
     """The token in that link."""
-    return unquote(link_of(letter, page).partition("token=")[2])
+    return unquote(link_of(email, page).partition("token=")[2])
 
 
 def run_mailing(stack: BackgroundStack) -> None:
-    """What `make mailing` does; the mailing's preparation is in the mail queue when this returns."""
-    environment = os.environ | {"IMAGEBLUR_DATA_DIR": str(stack.places.data)}
-    subprocess.run([sys.executable, "-m", "services.stack", "mailing"], env=environment, check=True, timeout=30)
+    """Send a mailing as `make mailing` does; its preparation is in the mail queue when this returns."""
+    imageblur = Path(sys.executable).parent / "imageblur"
+    subprocess.run(
+        [imageblur, "--server", stack.gateway_address, "admin", "run-mailing", "--yes"], check=True, timeout=30
+    )

@@ -9,14 +9,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pytest
-from imageblur_client import AccessDenied, Client, Security, ServerUnavailable
+from imageblur_client import AccessDeniedError, Client, Security, ServerUnavailableError
 
 from services.stack.background import BackgroundStack, background_stack
-from services.stack.ports import free_port
-from services.stack.process import Program, python_module
+from services.stack.supervision.process import Program, python_module
 from tests.e2e.conftest import PHOTOGRAPHS
 from tests.support import guard
 from tests.support.certificates import Authority
+from tests.support.ports import free_port
 from tests.support.postgres import PostgresServer
 from tests.support.smtp import SmtpSink
 from tests.support.valkey import ValkeyServer
@@ -42,7 +42,9 @@ class Locked:
     def client(self, key: str | None, gateway: int) -> Client:
         """A client with a key and a certificate of the authority."""
         mine, my_key = (self.authority.folder / f"client.{ending}" for ending in ("pem", "key"))
-        security = Security(key, True, self.authority.roots, mine, my_key)
+        security = Security(
+            key=key, tls=True, ca_file=self.authority.roots, certificate_file=mine, certificate_key_file=my_key
+        )
         return Client(self.gateways[gateway], timeout=30, security=security)
 
 
@@ -100,7 +102,7 @@ def _plan(gateways: tuple[str, str]) -> dict[str, object]:
         "broker": False,
         "prepare": asdict(Program("database", python_module("services.common.migrations"))),
         "services": list(map(asdict, services)),
-        "probe": asdict(Program("health", python_module("services.stack.health", gateways[1]))),
+        "probe": asdict(Program("health", python_module("services.stack.readiness", gateways[1]))),
         "port": None,
     }
 
@@ -108,7 +110,7 @@ def _plan(gateways: tuple[str, str]) -> dict[str, object]:
 @pytest.fixture(scope="module")
 def admin(locked: Locked) -> str:
     """The first key, made as an operator makes it: without a server."""
-    made = locked.run(*python_module("services.gateway", "keys", "create", "--role", "admin"))
+    made = locked.run(*python_module("services.gateway", "create-key", "Ada"))
     assert made.returncode == 0, made.stderr
     key = made.stdout.strip()
     for gateway in (0, 1):
@@ -120,7 +122,7 @@ def opens(locked: Locked, key: str, gateway: int) -> bool:
     try:
         with locked.client(key, gateway) as client:
             client.limits()
-    except AccessDenied:
+    except AccessDeniedError:
         return False
     return True
 
@@ -157,10 +159,10 @@ def test_what_is_revoked_at_one_gateway_opens_none(locked: Locked, admin: str) -
 
 
 def test_without_a_key_or_a_certificate_there_is_no_way_in(locked: Locked, admin: str) -> None:
-    with locked.client(None, 0) as keyless, pytest.raises(AccessDenied):
+    with locked.client(None, 0) as keyless, pytest.raises(AccessDeniedError):
         keyless.limits()
-    bare = Security(admin, True, locked.authority.roots)
-    with Client(locked.gateways[0], timeout=5, security=bare) as stranger, pytest.raises(ServerUnavailable):
+    bare = Security(key=admin, tls=True, ca_file=locked.authority.roots)
+    with Client(locked.gateways[0], timeout=5, security=bare) as stranger, pytest.raises(ServerUnavailableError):
         stranger.limits()
 
 

@@ -14,7 +14,7 @@ from imageblur_client import Client, InputFile
 
 from services.stack.background import BackgroundStack
 from tests.e2e.conftest import PHOTOGRAPHS
-from tests.e2e.mail import token_of, wait_for_letters
+from tests.e2e.mail import token_of, wait_for_emails
 from tests.support.waiting import eventually
 
 MARK = f"mark{uuid4().hex}"
@@ -45,9 +45,9 @@ def order_id(stack: BackgroundStack) -> str:
         order = client.order(ADDRESS, [photo, broken], notify=True)
         for _ in client.watch(order.order_id):
             pass
-        wait_for_letters(stack, ADDRESS)
+        wait_for_emails(stack, ADDRESS)
         client.subscribe(ADDRESS)
-        _, confirmation = wait_for_letters(stack, ADDRESS, 2)
+        _, confirmation = wait_for_emails(stack, ADDRESS, 2)
         token = token_of(confirmation, "confirm")
         client.confirm(token)
         client.unsubscribe(email=ADDRESS)
@@ -76,7 +76,7 @@ tokens: list[str] = []
 
 def test_nothing_that_a_client_wrote_is_told(stack: BackgroundStack, order_id: str) -> None:
     eventually(lambda: told(stack, "rpc", method="Status", order=order_id))
-    secrets = [MARK, stack.places.secret_key.read_text("ascii").strip(), *tokens]
+    secrets = [MARK, stack.data_folder.secret_key.read_text("ascii").strip(), *tokens]
     for line in lines(stack):
         text = json.dumps(line, ensure_ascii=False)
         assert not [secret for secret in secrets if secret in text], text
@@ -100,5 +100,5 @@ def test_each_message_has_one_line(stack: BackgroundStack, order_id: str) -> Non
     assert good["path"]
     assert 0 < good["decode_seconds"] < good["seconds"]
     assert bad["reason"]
-    (letter,) = told(stack, "letter", order=order_id)
-    assert (letter["queue"], letter["outcome"], letter["code"]) == ("mail", "SENT", "250")
+    (email,) = told(stack, "email", order=order_id)
+    assert (email["queue"], email["outcome"], email["code"]) == ("mail", "SENT", "250")

@@ -60,7 +60,7 @@ def test_a_killed_main_leaves_no_child_working(stack: BackgroundStack, client: C
 
 def test_a_broker_without_its_data_loses_nothing(stack: BackgroundStack, client: Client) -> None:
     order = begin(client)
-    with redis.Redis.from_url(broker_url(stack.places)) as valkey:
+    with redis.Redis.from_url(broker_url(stack.data_folder)) as valkey:
         valkey.flushall()
     finish(client, order)
 

@@ -55,7 +55,7 @@ def test_an_order_is_counted_everywhere(client: Client) -> None:
     before = {
         "rpcs": value("gateway", "imageblur_rpcs_total", method="StreamBlurOrder", code="OK"),
         "images": value("blur_worker", "imageblur_images_total", outcome="SUCCEEDED", effect="gaussian"),
-        "letters": value("mailer", "imageblur_letters_total", kind="ORDER_READY", outcome="SENT"),
+        "emails": value("mailer", "imageblur_emails_total", kind="ORDER_READY", outcome="SENT"),
         "measured": value("scheduler", "imageblur_jobs_total", job="backlog", outcome="ok"),
     }
     order = client.order("counted@example.org", [PHOTOGRAPHS / "rocket.jpg"] * 2, notify=True)
@@ -66,13 +66,13 @@ def test_an_order_is_counted_everywhere(client: Client) -> None:
         assert value("gateway", "imageblur_rpcs_total", method="StreamBlurOrder", code="OK") > before["rpcs"]
         counts = value("blur_worker", "imageblur_images_total", outcome="SUCCEEDED", effect="gaussian")
         assert counts >= before["images"] + 2  # what earlier tests left may still be worked on
-        letters = value("mailer", "imageblur_letters_total", kind="ORDER_READY", outcome="SENT")
-        assert letters > before["letters"]
+        emails = value("mailer", "imageblur_emails_total", kind="ORDER_READY", outcome="SENT")
+        assert emails > before["emails"]
         return value("scheduler", "imageblur_jobs_total", job="backlog", outcome="ok") > before["measured"]
 
     eventually(counted, within=40, every=0.2)
     assert value("blur_worker", "imageblur_stage_seconds_count", stage="decode") >= 2
-    assert value("gateway", "imageblur_need_up") == 4
+    assert value("gateway", "imageblur_dependency_up") == 4
     children = value("blur_worker", "imageblur_blur_children")
     assert children == value("blur_worker", "imageblur_blur_children_expected") > 0
     assert value("scheduler", "imageblur_waiting_rows", what="images") == 0

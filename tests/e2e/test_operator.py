@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import grpc
 import pytest
@@ -13,7 +14,7 @@ from imageblur_client import Client
 
 from services.stack.background import BackgroundStack
 from tests.e2e.conftest import PHOTOGRAPHS
-from tests.e2e.mail import wait_for_letters
+from tests.e2e.mail import wait_for_emails
 from tests.support.waiting import eventually
 
 
@@ -58,20 +59,18 @@ def workers(operator: OperatorServiceStub) -> list[operator_pb2.Worker]:
 
 def seen(operator: OperatorServiceStub) -> int:
     """When the blur worker said last that it lives."""
-    return max(worker.seen_time.ToNanoseconds() for worker in workers(operator))
+    return max(worker.heartbeat_time.ToNanoseconds() for worker in workers(operator))
 
 
-def test_an_order_is_traced_to_its_letter(
-    stack: BackgroundStack, client: Client, operator: OperatorServiceStub
-) -> None:
+def test_an_order_is_traced_to_its_email(stack: BackgroundStack, client: Client, operator: OperatorServiceStub) -> None:
     order = client.order("trace@example.org", [PHOTOGRAPHS / "rocket.jpg"], notify=True)
-    wait_for_letters(stack, "trace@example.org")
+    wait_for_emails(stack, "trace@example.org")
     eventually(
         lambda: client.status(order.order_id).order.deliveries[0].state == order_pb2.DELIVERY_STATE_SENT, within=20
     )
     steps = operator.GetOrderTrace(pb.GetOrderTraceRequest(order_id=order.order_id)).steps
     kinds = [operator_pb2.TraceKind.Name(step.kind).removeprefix("TRACE_KIND_") for step in steps]
-    assert sorted(kinds) == ["DELIVERY", "IMAGE", "IMAGE_WAITS", "LETTER", "ORDER", "UPLOAD"]
+    assert sorted(kinds) == ["DELIVERY", "EMAIL", "IMAGE", "IMAGE_QUEUED", "ORDER", "UPLOAD"]
     assert all(step.HasField("end_time") for step in steps)
 
 
@@ -81,12 +80,12 @@ def test_a_mailing_is_previewed_tried_run_and_listed(stack: BackgroundStack, ope
     assert preview.html.startswith("<!")
     assert preview.text
     tried = operator.SendTestMailing(pb.SendTestMailingRequest(email="try@example.org"))
-    assert tried.taken, tried.outcome
-    assert not any("try@example.org" in line for line in tried.conversation)
-    wait_for_letters(stack, "try@example.org")
+    assert tried.accepted, tried.server_reply
+    assert not any("try@example.org" in line for line in tried.transcript)
+    wait_for_emails(stack, "try@example.org")
     checked = operator.CheckMail(pb.CheckMailRequest(email="check@example.org"))
-    assert checked.taken
-    assert any("250" in line for line in checked.conversation)
+    assert checked.accepted
+    assert any("250" in line for line in checked.transcript)
     made = operator.RunMailing(pb.RunMailingRequest())
 
     def done() -> bool:
@@ -116,9 +115,12 @@ def test_what_is_kept_of_a_person_is_shown_and_erased(client: Client, operator: 
     order = client.order("person@example.org", [PHOTOGRAPHS / "rocket.jpg"])
     for _ in client.watch(order.order_id):
         pass
-    kept = json.loads(operator.ExportPersonalData(pb.ExportPersonalDataRequest(email="Person@example.org")).json)
-    assert [found["id"] for found in kept["orders"]] == [order.order_id]
+    kept = exported(operator, "Person@example.org")
+    assert [record["id"] for record in kept if record["type"] == "order"] == [order.order_id]
     request = pb.ErasePersonalDataRequest(email="person@example.org")
     assert [operator.ErasePersonalData(request).orders for _ in range(2)] == [1, 0]
-    kept = json.loads(operator.ExportPersonalData(pb.ExportPersonalDataRequest(email="person@example.org")).json)
-    assert kept["orders"] == []
+    assert exported(operator, "person@example.org") == []
+
+
+def exported(operator: OperatorServiceStub, address: str) -> list[dict[str, Any]]:
+    return [json.loads(part.json) for part in operator.ExportPersonalData(pb.ExportPersonalDataRequest(email=address))]

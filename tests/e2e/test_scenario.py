@@ -8,12 +8,12 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from imageblur_client import Client, FailedPrecondition, InputFile
+from imageblur_client import Client, FailedPreconditionError, InputFile
 from PIL import Image, ImageChops, ImageFilter, ImageStat
 
 from services.stack.background import BackgroundStack
 from tests.e2e.conftest import PHOTOGRAPHS
-from tests.e2e.mail import letters_to, run_mailing, token_of, wait_for_letters
+from tests.e2e.mail import attachment_of, emails_to, run_mailing, text_of, token_of, wait_for_emails
 
 
 def imageblur(stack: BackgroundStack, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -30,8 +30,8 @@ def test_order_status_mail_and_download(stack: BackgroundStack, tmp_path: Path) 
     order = json.loads(status.stdout)["order"]
     assert (order["state"], order["counts"]["succeeded"]) == ("ORDER_STATE_SUCCEEDED", 1)
     assert imageblur(stack, "send", order_id).returncode == 0
-    (letter,) = wait_for_letters(stack, "tour@example.org")
-    archive = zipfile.ZipFile(letter / "blur_images.zip")
+    (email,) = wait_for_emails(stack, "tour@example.org")
+    archive = zipfile.ZipFile(io.BytesIO(attachment_of(email, "blur_images.zip")))
     assert archive.namelist() == ["blur_rocket.jpg", "summary.json", "summary.txt"]
     assert imageblur(stack, "download", order_id, "-o", tmp_path).returncode == 0
     assert (tmp_path / "blur_rocket.jpg").read_bytes() == archive.read("blur_rocket.jpg")
@@ -41,7 +41,7 @@ def test_order_status_mail_and_download(stack: BackgroundStack, tmp_path: Path) 
     assert max(difference.mean) < 2
 
 
-def test_a_file_that_is_no_image_fails_alone_and_the_letter_says_so(stack: BackgroundStack, client: Client) -> None:
+def test_a_file_that_is_no_image_fails_alone_and_the_email_says_so(stack: BackgroundStack, client: Client) -> None:
     files: list[Path | InputFile] = [
         PHOTOGRAPHS / "coffee.png",
         InputFile(b"dear diary, this is text", name="liar.jpg"),
@@ -52,18 +52,18 @@ def test_a_file_that_is_no_image_fails_alone_and_the_letter_says_so(stack: Backg
     assert (last.order.counts.succeeded, last.order.counts.failed) == (2, 1)
     (failed,) = [image for image in client.images(order.order_id) if image.failure.message]
     assert (failed.position, failed.failure.reason) == (2, 1)
-    (letter,) = wait_for_letters(stack, "mixed@example.org")
-    text = (letter / "body.txt").read_text("utf-8")
+    (email,) = wait_for_emails(stack, "mixed@example.org")
+    text = text_of(email)
     assert "2 of 3" in text
     assert "text file, not an image" in text
     assert "liar" not in text
-    names = zipfile.ZipFile(letter / "blur_images.zip").namelist()
+    names = zipfile.ZipFile(io.BytesIO(attachment_of(email, "blur_images.zip"))).namelist()
     assert names == ["blur_coffee.png", "blur_rocket.jpg", "summary.json", "summary.txt"]
 
 
 def test_mail_before_the_end_is_refused_with_the_progress(client: Client) -> None:
     order = client.order("early@example.org", [PHOTOGRAPHS / "hubble_deep_field.jpg"] * 20)
-    with pytest.raises(FailedPrecondition, match="of 20 images"):
+    with pytest.raises(FailedPreconditionError, match="of 20 images"):
         client.send(order.order_id)
     client.delete(order.order_id)
 
@@ -76,22 +76,22 @@ def test_asking_for_the_mail_twice_sends_it_twice(stack: BackgroundStack, client
         client.send(order.order_id)
         for _ in client.watch(order.order_id):
             pass
-        assert len(wait_for_letters(stack, "twice@example.org", count)) == count
+        assert len(wait_for_emails(stack, "twice@example.org", count)) == count
 
 
 def test_subscribe_confirm_weekly_unsubscribe(stack: BackgroundStack) -> None:
     assert imageblur(stack, "subscribe", "weekly@example.org").returncode == 0
-    (confirmation,) = wait_for_letters(stack, "weekly@example.org")
+    (confirmation,) = wait_for_emails(stack, "weekly@example.org")
     token = token_of(confirmation, "confirm")
     run_mailing(stack)
     assert imageblur(stack, "subscribe", "other@example.org").returncode == 0
-    wait_for_letters(stack, "other@example.org")
-    assert len(letters_to(stack, "weekly@example.org")) == 1, "the mailing went to an address that is not confirmed"
+    wait_for_emails(stack, "other@example.org")
+    assert len(emails_to(stack, "weekly@example.org")) == 1, "the mailing went to an address that is not confirmed"
     assert imageblur(stack, "confirm", token).returncode == 0
     run_mailing(stack)
-    _, weekly = wait_for_letters(stack, "weekly@example.org", 2)
+    _, weekly = wait_for_emails(stack, "weekly@example.org", 2)
     assert imageblur(stack, "unsubscribe", "--token", token_of(weekly, "unsubscribe")).returncode == 0
     run_mailing(stack)
     assert imageblur(stack, "subscribe", "third@example.org").returncode == 0
-    wait_for_letters(stack, "third@example.org")
-    assert len(letters_to(stack, "weekly@example.org")) == 2
+    wait_for_emails(stack, "third@example.org")
+    assert len(emails_to(stack, "weekly@example.org")) == 2

@@ -20,7 +20,7 @@ def test_an_order_is_one_trace(client: Client, traces: TraceReceiver) -> None:
             ("imageblur-blur_worker", "blur_image"),
             ("imageblur-blur_worker", "blur_image"),
             ("imageblur-gateway", "StreamBlurOrder"),
-            ("imageblur-mailer", "send_letter"),
+            ("imageblur-mailer", "send_email"),
         ]
         assert len({span.trace_id for _, span in new}) == 1
         upload, *rest = sorted((span for _, span in new), key=lambda span: span.start_time_unix_nano)

@@ -22,7 +22,7 @@ class Settled:
     order: Order
     images: list[Image]
     at: float
-    letters: int
+    emails: int
     repeats: int
 
 
@@ -40,12 +40,12 @@ def settle(
     assert order.state == OrderState.ORDER_STATE_SUCCEEDED, order
     assert [image.state for image in images] == [ImageState.IMAGE_STATE_SUCCEEDED] * len(accepted.images), images
     check_results(customer, accepted, images)
-    wait_for_letters(fleet, customer, accepted)
-    more = check_letters(fleet, accepted, repeats=repeats, mailers_killed=mailers_killed)
+    wait_for_emails(fleet, customer, accepted)
+    more = check_emails(fleet, accepted, repeats=repeats, mailers_killed=mailers_killed)
     received = fleet.sink.to(accepted.address)
     finished = order.finish_time.ToNanoseconds() / 1e9
-    # Of a letter that came twice the second ends the matter.
-    return Settled(order, images, max([finished, *(letter.at for letter in received)]), len(received), more)
+    # Of an e-mail that came twice the second ends the matter.
+    return Settled(order, images, max([finished, *(email.at for email in received)]), len(received), more)
 
 
 def ended(customer: Customer, accepted: Accepted, within: float = 90.0) -> tuple[Order, list[Image]]:
@@ -79,28 +79,28 @@ def check_results(customer: Customer, accepted: Accepted, images: Collection[Ima
         )
 
 
-def wait_for_letters(fleet: Fleet, customer: Customer, accepted: Accepted, within: float = 60.0) -> None:
+def wait_for_emails(fleet: Fleet, customer: Customer, accepted: Accepted, within: float = 60.0) -> None:
     """Wait until the mail server has what was asked for, and Status says so."""
 
     def sent() -> bool:
         order, _ = customer.status(accepted.order_id)
-        assert len(order.deliveries) == accepted.letters
+        assert len(order.deliveries) == accepted.emails
         assert all(delivery.state == DeliveryState.DELIVERY_STATE_SENT for delivery in order.deliveries)
-        return len(fleet.sink.to(accepted.address)) >= accepted.letters
+        return len(fleet.sink.to(accepted.address)) >= accepted.emails
 
     eventually(sent, within, every=0.1)
 
 
-def check_letters(fleet: Fleet, accepted: Accepted, *, repeats: int, mailers_killed: Collection[float] = ()) -> int:
-    """A letter for each delivery, repeats only as many as allowed and with the same Message-ID; how many there are.
+def check_emails(fleet: Fleet, accepted: Accepted, *, repeats: int, mailers_killed: Collection[float] = ()) -> int:
+    """An e-mail for each delivery, repeats only as many as allowed and with the same Message-ID; how many there are.
 
-    Allowed are also those of letters that came right before a mailer was killed, at one of these times, for another
+    Allowed are also those of e-mails that came right before a mailer was killed, at one of these times, for another
     order's sake: it had no time to record them.
     """
     received = fleet.sink.to(accepted.address)
-    hit = sum(any(-0.5 < at - letter.at < 1 for letter in received) for at in mailers_killed)
+    hit = sum(any(-0.5 < at - email.at < 1 for email in received) for at in mailers_killed)
     repeats = max(repeats, hit)
-    ids = [str(letter.message["Message-ID"]) for letter in received]
-    assert len(set(ids)) == accepted.letters, f"{accepted.letters} letters were asked for, these came: {ids}"
-    assert len(ids) <= accepted.letters + repeats, f"letters were repeated: {ids}"
+    ids = [str(email.message["Message-ID"]) for email in received]
+    assert len(set(ids)) == accepted.emails, f"{accepted.emails} e-mails were asked for, these came: {ids}"
+    assert len(ids) <= accepted.emails + repeats, f"e-mails were repeated: {ids}"
     return len(ids) - len(set(ids))

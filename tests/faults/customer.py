@@ -18,8 +18,8 @@ from imageblur.v1.blur_service_pb2_grpc import BlurServiceStub
 from imageblur.v1.order_pb2 import Image, Order
 from imageblur.v1.subscription_service_pb2 import SubscribeRequest
 from imageblur.v1.subscription_service_pb2_grpc import SubscriptionServiceStub
-from imageblur_client.channel import NOTHING, Security
-from imageblur_client.key_interceptor import WithKey
+from imageblur_client.channel import NO_SECURITY, Security
+from imageblur_client.key_interceptor import ApiKeyInterceptor
 
 from tests.faults.samples import SAMPLES
 from tests.support.waiting import eventually
@@ -47,7 +47,7 @@ class Accepted:
     address: str
     images: tuple[str, ...]
     """Names of its files."""
-    letters: int
+    emails: int
     """Deliveries asked for."""
     at: float
     """When the answer came."""
@@ -65,7 +65,7 @@ class Customer:
     """Orders of which an original may be left: a worker, or the store, was killed between a commit and the removal."""
     reference: dict[str, str] = field(default_factory=dict)
     """SHA-256 of what each file gave before any fault, by its name."""
-    security: Security = NOTHING
+    security: Security = NO_SECURITY
 
     def __post_init__(self) -> None:
         self._channels = [_channel(address, self.security) for address in self.gateways]
@@ -159,7 +159,8 @@ def _channel(address: str, security: Security) -> grpc.Channel:
     if not (security.ca_file and security.key):
         return grpc.insecure_channel(address, options=_OPTIONS)
     roots = grpc.ssl_channel_credentials(Path(security.ca_file).read_bytes())
-    return grpc.intercept_channel(grpc.secure_channel(address, roots, options=_OPTIONS), WithKey(security.key))
+    channel = grpc.secure_channel(address, roots, options=_OPTIONS)
+    return grpc.intercept_channel(channel, ApiKeyInterceptor(security.key))
 
 
 def _parts(

@@ -13,9 +13,9 @@ from imageblur_client.channel import Security
 
 from services.common.db.engine import Database
 from services.common.infra.blobs import BlobStore
-from services.stack import leftovers
 from services.stack.background import BackgroundStack
-from services.stack.leftovers import Record
+from services.stack.supervision.cleanup import find_process
+from services.stack.supervision.ledger import ProcessRecord, read_ledger
 from tests.faults.proxy import Proxy
 from tests.faults.stages import Stages
 from tests.support.postgres import PostgresServer
@@ -54,22 +54,22 @@ class Fleet:
     @property
     def blobs(self) -> Path:
         """The blob folder, if blobs are in one."""
-        return self.stack.places.blobs
+        return self.stack.data_folder.blobs
 
     @property
     def temporary(self) -> Path:
         """The services' folder for temporary files."""
-        return self.stack.places.data / "tmp"
+        return self.stack.data_folder.root / "tmp"
 
-    def records(self, kind: str) -> list[Record]:
+    def records(self, kind: str) -> list[ProcessRecord]:
         """The main processes of a kind of service that run now, as the supervisor wrote them down."""
-        run = leftovers.read(self.stack.places.processes)
+        run = read_ledger(self.stack.data_folder.processes)
         assert run, "the stack has ended"
-        return [record for record in run.records if record.name.startswith(kind) and leftovers.leader(record)]
+        return [record for record in run.processes if record.name.startswith(kind) and find_process(record)]
 
     def token(self) -> str:
         """What every process of the fleet carries in its environment."""
-        run = leftovers.read(self.stack.places.processes)
+        run = read_ledger(self.stack.data_folder.processes)
         assert run, "the stack has ended"
         return run.token
 

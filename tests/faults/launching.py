@@ -10,21 +10,21 @@ from dataclasses import asdict
 from pathlib import Path
 from unittest.mock import patch
 
-from imageblur_client.channel import NOTHING, Security
+from imageblur_client.channel import NO_SECURITY, Security
 
 from services.common.db.access import api_keys
-from services.common.db.access.audit import Deed
+from services.common.db.access.audit import AuditContext
 from services.common.db.engine import Database
 from services.common.domain.api_keys import Role
 from services.common.infra.blobs import BlobStore
 from services.stack.background import background_stack
-from services.stack.ports import free_port
-from services.stack.process import Program, python_module
+from services.stack.supervision.process import Program, python_module
 from tests.faults.fleet import SERVICES, Fleet
 from tests.faults.proxy import Proxy
 from tests.faults.stages import FOLDER, Stages
 from tests.support import guard
 from tests.support.certificates import Authority
+from tests.support.ports import free_port
 from tests.support.postgres import PostgresServer
 from tests.support.s3 import S3Server
 from tests.support.smtp import SmtpSink
@@ -96,7 +96,7 @@ def running_fleet(
         plan.write_text(json.dumps(_plan(gateways, worker_broker.port)))
         command = (sys.executable, "-m", "tests.faults.supervised", str(plan))
         stack = ends.enter_context(background_stack(data, environment, command, ready_within=120))
-        guard.protect(stack.process.pid)  # the stack's warden ends the services when the stack is killed
+        guard.protect(stack.process.pid)
         ends.callback(guard.release, stack.process.pid)
         yield Fleet(
             kind=kind,
@@ -114,7 +114,7 @@ def running_fleet(
             database=database,
             store=store,
             small_disk=small_disk,
-            security=Security(key=_make_key(database), ca_file=authority.roots) if authority else NOTHING,
+            security=Security(key=_make_key(database), ca_file=authority.roots) if authority else NO_SECURITY,
         )
         for line in (broker, worker_broker, smtp, between):
             if line:
@@ -134,7 +134,9 @@ def _locked(authority: Authority) -> dict[str, str]:
 
 def _make_key(database: Database) -> str:
     with database.write() as session:
-        return api_keys.create(session, Deed("test", "Test"), name="customers", role=Role.CLIENT, seconds=None).key
+        return api_keys.create(
+            session, AuditContext("test", "Test"), name="customers", role=Role.CLIENT, seconds=None
+        ).key
 
 
 def _plan(gateways: tuple[str, str], worker_broker: int) -> dict[str, object]:
@@ -156,7 +158,7 @@ def _plan(gateways: tuple[str, str], worker_broker: int) -> dict[str, object]:
         "broker": False,
         "prepare": asdict(Program("database", python_module("services.common.migrations"))),
         "services": list(map(asdict, services)),
-        "probe": asdict(Program("health", python_module("services.stack.health", gateways[1]))),
+        "probe": asdict(Program("health", python_module("services.stack.readiness", gateways[1]))),
         "port": None,
     }
 

@@ -76,7 +76,7 @@ def postgres_killed(fleet: Fleet) -> Iterator[None]:
 @contextlib.contextmanager
 def sqlite_locked(fleet: Fleet) -> Iterator[None]:
     """Another process writes, and does not come to an end."""
-    path = fleet.stack.places.database
+    path = fleet.stack.data_folder.database
     command = [sys.executable, "-c", _LOCK, str(path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdin
@@ -92,7 +92,7 @@ def sqlite_locked(fleet: Fleet) -> Iterator[None]:
 def disk_full(fleet: Fleet) -> Iterator[None]:
     """The disk of the database, the blobs and the temporary files has not a byte left."""
     assert fleet.small_disk
-    filler = fleet.stack.places.data / "filler"
+    filler = fleet.stack.data_folder.root / "filler"
     try:
         with filler.open("wb", buffering=0) as file:
             try:

@@ -14,8 +14,9 @@ from sqlalchemy import select
 
 from services.common.db import models
 from services.common.db.orders import blob_cleanup
-from services.common.domain.orders import RETRIABLE
-from services.stack import leftovers
+from services.common.domain.retries import RETRIABLE
+from services.stack.supervision.cleanup import find_by_token
+from services.stack.supervision.ledger import read_ledger
 from tests.faults.customer import Customer
 from tests.faults.fleet import Fleet
 from tests.support.blob_keys import SCRATCH, blob_keys
@@ -37,7 +38,7 @@ def calm(fleet: Fleet, customer: Customer) -> None:
 def sweep_late(fleet: Fleet) -> None:
     """What the sweep does ten minutes later for images whose worker was killed between its commit and the removal."""
     with fleet.database.read() as session:
-        ended = blob_cleanup.untidied(session, older_than=0, limit=1_000_000)
+        ended = blob_cleanup.list_not_cleaned_up(session, older_than=0, limit=1_000_000)
     fleet.store.delete(*(key for image in ended for key in image.keys))
 
 
@@ -48,7 +49,7 @@ def check_rows(fleet: Fleet) -> None:
             (models.Order, models.Order.state, ("QUEUED", "RUNNING")),
             (models.Image, models.Image.state, ("QUEUED", "RUNNING")),
             (models.Delivery, models.Delivery.state, ("WAITING", "QUEUED", "SENDING")),
-            (models.Letter, models.Letter.state, ("QUEUED", "SENDING")),
+            (models.Email, models.Email.state, ("QUEUED", "SENDING")),
             (models.Mailing, models.Mailing.state, ("PREPARING", "SENDING")),
         ):
             found = session.execute(select(table.id, column).where(column.in_(rest))).all()
@@ -89,11 +90,11 @@ def check_broker(fleet: Fleet) -> None:
 
 def check_processes(fleet: Fleet) -> None:
     """Whatever runs belongs to a service that the supervisor knows."""
-    run = leftovers.read(fleet.stack.places.processes)
+    run = read_ledger(fleet.stack.data_folder.processes)
     assert run, "the stack has ended"
-    known = {record.pid for record in run.records}
-    assert len(known) == 8, f"not all services run: {[record.name for record in run.records]}"
-    strays = [process for process in leftovers.carriers(run.token) if _group(process) not in known]
+    known = {record.pid for record in run.processes}
+    assert len(known) == 8, f"not all services run: {[record.name for record in run.processes]}"
+    strays = [process for process in find_by_token(run.token) if _group(process) not in known]
     assert not strays, strays
 
 

@@ -16,9 +16,9 @@ from tests.faults.stages import number, reach
 
 
 def gateway() -> None:
-    from services.gateway.orders.uploads import Upload
+    from services.gateway.orders.pending_order import PendingOrder
 
-    _before(Upload, "_commit", "gateway-commit")
+    _before(PendingOrder, "commit", "gateway-commit")
     _before_sending("gateway")
 
 
@@ -35,26 +35,26 @@ def blur_worker() -> None:
 
 
 def mailer() -> None:
-    from services.mailer.smtp.smtp_sender import SmtpLine
-    from services.mailer.use_cases import SendLetter
+    from services.mailer.sending.send_email import SendEmail
+    from services.mailer.smtp.session import SmtpSession
 
-    _before(SendLetter, "_work", "mailer-claimed")
-    _after(SmtpLine, "send", "mailer-sent")
-    _before(SmtpLine, "send", "mailer-smtp")
+    _before(SendEmail, "_prepare", "mailer-claimed")
+    _after(SmtpSession, "send", "mailer-sent")
+    _before(SmtpSession, "send", "mailer-smtp")
 
 
 def scheduler() -> None:
     from services.scheduler import jobs
-    from services.scheduler.mailings import Mailings
+    from services.scheduler.mailing_schedule import MailingSchedule
 
     jobs.WEEKLY_CHECK_SECONDS = 1
-    order_weekly = Mailings.order_weekly
+    make_weekly = MailingSchedule.make_weekly
 
-    def moved(self: Mailings, now: datetime) -> object:
+    def moved(self: MailingSchedule, now: datetime) -> object:
         reach("scheduler-weekly")
-        return order_weekly(self, now + timedelta(seconds=number("clock")))
+        return make_weekly(self, now + timedelta(seconds=number("clock")))
 
-    Mailings.order_weekly = moved  # type: ignore[assignment, method-assign]
+    MailingSchedule.make_weekly = moved  # type: ignore[assignment, method-assign]
     _before_sending("scheduler")
 
 

@@ -26,7 +26,7 @@ class Kill:
     stage: str
     hold: str
     repeats: int = 0
-    """Letters that may come twice."""
+    """E-mails that may come twice."""
 
     def __str__(self) -> str:
         return f"{self.victim}, {self.stage}"
@@ -136,7 +136,7 @@ def _kill_there(fleet: Fleet, reached: Reached, *, only: int | None = None) -> f
 
 
 def _in_smtp(fleet: Fleet, customer: Customer) -> Struck:
-    """The whole letter is with the server, which does not answer."""
+    """The whole e-mail is with the server, which does not answer."""
     while True:
         fleet.stages.arm("mailer-smtp")
         address = f"hang{time.monotonic_ns()}@example.org"

@@ -2,7 +2,7 @@
 
 import sys
 
-from services.stack import backoff
+from services.stack.supervision import backoff
 from tests.integration.stack.driver import main
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ def test_one_mailing_a_week_whatever_the_clocks_do(
     at = time.time()
     _jump(fleet, monday)
     eventually(lambda: _mailings(fleet) == 1)
-    _wait_for_letters(fleet, subscribers, 1)
+    _wait_for_emails(fleet, subscribers, 1)
     tell(Line("clocks jump over the weekly hour", "two schedulers at once", fleet.kind, "1 mailing", time.time() - at))
 
     for moment in (monday - timedelta(days=2), monday + timedelta(days=1), monday):
@@ -45,10 +45,10 @@ def test_one_mailing_a_week_whatever_the_clocks_do(
     assert lives(reached.pid)
     kill_service(reached.pid)
     fleet.stages.disarm("scheduler-send_mailing")
-    _wait_for_letters(fleet, subscribers, 2)
+    _wait_for_emails(fleet, subscribers, 2)
     remains.calm(fleet, customer)
-    _wait_for_letters(fleet, subscribers, 2)
-    seen = "the row is there, no letter yet"
+    _wait_for_emails(fleet, subscribers, 2)
+    seen = "the row is there, no e-mail yet"
     tell(Line("kill -9 scheduler", "mailing inserted, before the message", fleet.kind, seen, time.time() - at))
     fleet.stages.move_clock(0)
 
@@ -80,9 +80,9 @@ def _mailings(fleet: Fleet) -> int:
         return session.scalar(select(func.count()).where(weekly)) or 0
 
 
-def _wait_for_letters(fleet: Fleet, subscribers: list[str], count: int) -> None:
+def _wait_for_emails(fleet: Fleet, subscribers: list[str], count: int) -> None:
     """Every subscriber has had so many, no more, and each of another mailing."""
     eventually(lambda: all(len(fleet.sink.to(address)) >= count for address in subscribers), within=40)
     for address in subscribers:
-        assert len({str(letter.message["Message-ID"]) for letter in fleet.sink.to(address)}) == count
+        assert len({str(email.message["Message-ID"]) for email in fleet.sink.to(address)}) == count
         assert len(fleet.sink.to(address)) == count

@@ -26,7 +26,7 @@ def test_a_full_disk_loses_nothing(fleet: Fleet, customer: Customer, tell: Calla
     refusals = len(customer.refusals)
     at = time.time()
     with outages.disk_full(fleet):
-        assert shutil.disk_usage(fleet.stack.places.data).free == 0
+        assert shutil.disk_usage(fleet.stack.data_folder.root).free == 0
         fleet.stages.disarm("child-blurring")
         meanwhile = customer.order_soon(many(6))
         eventually(lambda: len(customer.refusals) > refusals, within=30)

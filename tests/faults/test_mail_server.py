@@ -1,4 +1,4 @@
-"""A mail server that puts letters off, refuses them, falls silent, or cuts the line with the letter taken."""
+"""A mail server that puts e-mails off, refuses them, falls silent, or cuts the line with the e-mail taken."""
 
 import time
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from tests.support.waiting import eventually
 
 @dataclass(frozen=True)
 class Trouble:
-    """What the server does to the first letter. repeats: it has the letter, and the sender does not know."""
+    """What the server does to the first e-mail. repeats: it has the e-mail, and the sender does not know."""
 
     name: str
     replies: tuple[str | None, ...]
@@ -26,12 +26,12 @@ class Trouble:
 TROUBLES = [
     Trouble("mail server answers 451", ("451 4.3.0 try later", "451 4.3.0 and later")),
     Trouble("mail server does not answer", (HANG,)),
-    Trouble("mail server takes the letter and cuts the line", (None,), repeats=1),
+    Trouble("mail server takes the e-mail and cuts the line", (None,), repeats=1),
 ]
 REFUSED = "550 5.7.1 not from you"
 
 
-def test_each_letter_comes_or_is_said_not_to(fleet: Fleet, customer: Customer, tell: Callable[[Line], None]) -> None:
+def test_each_email_comes_or_is_said_not_to(fleet: Fleet, customer: Customer, tell: Callable[[Line], None]) -> None:
     at = time.time()
     for trouble in TROUBLES:
         fleet.sink.reply_to(_address(fleet, trouble.name), *trouble.replies)
@@ -51,7 +51,7 @@ def test_each_letter_comes_or_is_said_not_to(fleet: Fleet, customer: Customer, t
     assert delivery.failure.message == REFUSED
     assert fleet.sink.answers(refused.address) == [REFUSED]
     remains.calm(fleet, customer)
-    tell(Line("mail server answers 550", "mailing", fleet.kind, "told by Status in its words", 0.0))
+    tell(Line("mail server answers 550", "mailing", fleet.kind, "reported by Status with the server's reply", 0.0))
 
 
 def _address(fleet: Fleet, name: str) -> str:

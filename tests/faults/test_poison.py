@@ -35,7 +35,7 @@ def test_a_bad_image_fails_alone(fleet: Fleet, customer: Customer, tell: Callabl
         if image.state == ImageState.IMAGE_STATE_FAILED
     }
     assert reasons == {name: reason for name, (_, reason) in POISONS.items()}
-    audit.wait_for_letters(fleet, customer, bad)
+    audit.wait_for_emails(fleet, customer, bad)
     remains.calm(fleet, customer)
     seen = ", ".join(f"{name} {reason}" for name, reason in reasons.items())
     seconds = order.finish_time.ToNanoseconds() / 1e9 - at

@@ -1,4 +1,4 @@
-"""A weekly mailing to many, whose mailer and scheduler are killed; and a letter that does not wait for it."""
+"""A weekly mailing to many, whose mailer and scheduler are killed; and an e-mail that does not wait for it."""
 
 import time
 from collections import Counter
@@ -10,7 +10,7 @@ from sqlalchemy import delete, insert
 
 from services.common.db.mail import mailings
 from services.common.db.models import Mailing, Subscriber
-from services.common.newsletter import freeze
+from services.common.newsletter import compose_content
 from tests.faults import audit, remains
 from tests.faults.customer import Customer
 from tests.faults.fleet import Fleet, kill_service
@@ -23,13 +23,13 @@ READERS = 150
 def test_every_reader_is_reached_and_orders_pass(
     fleet: Fleet, customer: Customer, tell: Callable[[Line], None]
 ) -> None:
-    remains.calm(fleet, customer)  # no other letter is on its way that could be the one that is hit
+    remains.calm(fleet, customer)  # no other e-mail is on its way that could be the one that is hit
     readers = [f"mailing{number}.{fleet.kind}@example.org" for number in range(READERS)]
     subscriber_ids = _subscribe(fleet, readers)
     at = time.time()
     fleet.stages.arm("mailer-sent")
     mailing_id = _order(fleet)
-    # After the server's 250, before the commit: the one moment at which a kill may repeat a letter.
+    # After the server's 250, before the commit: the one moment at which a kill may repeat an e-mail.
     reached = fleet.stages.wait_reached("mailer-sent")
     kill_service(reached.pid)
     fleet.stages.disarm("mailer-sent")
@@ -38,16 +38,16 @@ def test_every_reader_is_reached_and_orders_pass(
     settled = audit.settle(fleet, customer, customer.order())
     eventually(lambda: all(fleet.sink.to(reader) for reader in readers), within=60)
     eventually(lambda: _state(fleet, mailing_id) == "DONE", within=30)
-    letters = {reader: fleet.sink.to(reader) for reader in readers}
-    repeats = sum(len(got) - 1 for got in letters.values())
+    emails = {reader: fleet.sink.to(reader) for reader in readers}
+    repeats = sum(len(got) - 1 for got in emails.values())
     # One for each connection that was between the two, of which one was held there.
     assert 1 <= repeats <= 2
-    for got in letters.values():
-        assert len({str(letter.message["Message-ID"]) for letter in got}) == 1
-    assert Counter(map(len, letters.values())).total() == READERS
+    for got in emails.values():
+        assert len({str(email.message["Message-ID"]) for email in got}) == 1
+    assert Counter(map(len, emails.values())).total() == READERS
     _unsubscribe(fleet, subscriber_ids)
     remains.calm(fleet, customer)
-    seen = f"{READERS} of {READERS} reached, an order's letter meanwhile"
+    seen = f"{READERS} of {READERS} reached, an order's e-mail meanwhile"
     tell(
         Line(
             "kill -9 mailer and scheduler",
@@ -74,7 +74,7 @@ def _subscribe(fleet: Fleet, addresses: list[str]) -> list[UUID]:
 def _order(fleet: Fleet) -> UUID:
     """A mailing whose message was lost: the sweep sends it."""
     with fleet.database.write() as session:
-        content = freeze(session, datetime.now(UTC), None)
+        content = compose_content(session, datetime.now(UTC), None)
         mailing_id = mailings.insert_mailing(session, period=f"manual:{uuid4()}", due_at=1, content=content)
     assert mailing_id
     return mailing_id
@@ -86,6 +86,6 @@ def _state(fleet: Fleet, mailing_id: UUID) -> str:
 
 
 def _unsubscribe(fleet: Fleet, subscriber_ids: list[UUID]) -> None:
-    """Other tests have mailings of their own; letters go with their readers."""
+    """Other tests have mailings of their own; e-mails go with their readers."""
     with fleet.database.write() as session:
         session.execute(delete(Subscriber).where(Subscriber.id.in_(subscriber_ids)))

@@ -28,7 +28,7 @@ class Verdict:
         self.violations = violations
         self._fleet = fleet
         self._customer = customer
-        self._orders = self._deleted = self._images = self._letters = self._repeats = 0
+        self._orders = self._deleted = self._images = self._emails = self._repeats = 0
 
     def judge(self, wishes: Sequence[Wish]) -> None:
         """Wait for every order's end and judge it, then what is left over all."""
@@ -42,7 +42,7 @@ class Verdict:
         """For the terminal."""
         return (
             f"{self._orders} orders accepted and ended, {self._deleted} of them deleted; {self._images} images; "
-            f"{self._letters} letters, {self._repeats} of them repeats; {len(self.violations)} violations"
+            f"{self._emails} emails, {self._repeats} of them repeats; {len(self.violations)} violations"
         )
 
     def _try(self, what: str, judge: Callable[[], None]) -> None:
@@ -83,11 +83,11 @@ class Verdict:
         order, _ = self._customer.status(wish.accepted.order_id)
         deliveries = {delivery.delivery_id: delivery.state for delivery in order.deliveries}
         assert wish.deliveries <= deliveries.keys(), "a delivery that was promised is unknown"
-        assert len(deliveries) >= wish.accepted.letters, "the mail that was ordered is unknown"
+        assert len(deliveries) >= wish.accepted.emails, "the mail that was ordered is unknown"
         if not wish.cancelled:
             assert set(deliveries.values()) <= {DeliveryState.DELIVERY_STATE_SENT}, order.deliveries
-        ids = [str(letter.message["Message-ID"]) for letter in self._fleet.sink.to(address)]
+        ids = [str(email.message["Message-ID"]) for email in self._fleet.sink.to(address)]
         sent = sum(state == DeliveryState.DELIVERY_STATE_SENT for state in deliveries.values())
-        assert sent <= len(set(ids)) <= len(deliveries), f"{sent} letters were sent, these came: {ids}"
-        self._letters += len(ids)
+        assert sent <= len(set(ids)) <= len(deliveries), f"{sent} e-mails were sent, these came: {ids}"
+        self._emails += len(ids)
         self._repeats += len(ids) - len(set(ids))

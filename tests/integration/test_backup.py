@@ -22,11 +22,11 @@ from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
 from services.gateway.settings import GatewaySettings
 from services.stack.background import background_stack
-from services.stack.ports import free_port
 from tests.e2e.conftest import PHOTOGRAPHS
 from tests.integration.gateway.conftest import Gateway, running, settings
 from tests.integration.goes_on import work_off, worker
 from tests.support import postgres
+from tests.support.ports import free_port
 from tests.support.postgres import PostgresServer
 from tests.support.waiting import eventually
 

@@ -30,7 +30,7 @@ NEXT = "9999"
 ADDITIONS = (
     "ALTER TABLE orders ADD COLUMN of_the_next_version VARCHAR",
     "ALTER TABLE images ADD COLUMN of_the_next_version INTEGER NOT NULL DEFAULT 0",
-    "ALTER TABLE letters ADD COLUMN of_the_next_version INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE emails ADD COLUMN of_the_next_version INTEGER NOT NULL DEFAULT 0",
     "CREATE TABLE things_of_the_next_version (id INTEGER PRIMARY KEY)",
     "CREATE INDEX orders_of_the_next_version ON orders (of_the_next_version)",
     f"UPDATE alembic_version SET version_num = '{NEXT}'",
@@ -58,25 +58,23 @@ def test_this_version_works_on_while_the_next_one_migrates(
 
 @pytest.mark.parametrize("revision", ["0001", "0003"])
 def test_orders_of_an_earlier_revision_go_on(
-    database_url: str, blobs: BlobStore, queues: Broker, tmp_path: Path, revision: str
+    empty_database: Database, blobs: BlobStore, queues: Broker, tmp_path: Path, revision: str
 ) -> None:
-    database = Database(database_url)
-    _upgrade(database, revision)
+    _upgrade(empty_database, revision)
     with pytest.raises(ConfigurationError, match=f"at revision {revision}"):
-        migrations.check(database)
+        migrations.check(empty_database)
     order_id = uuid4()
     blobs.put(source_key(order_id, 1), PHOTO)
     order = {"id": order_id, "email": "old@example.org", "locale": "en", "spec": BlurSpec().to_json(), "total": 1}
-    _insert(database, "orders", **order, state="QUEUED", principal="anonymous", revision=1, expires_at=1 << 52)
+    _insert(empty_database, "orders", **order, state="QUEUED", principal="anonymous", revision=1, expires_at=1 << 52)
     image = {"id": uuid4(), "order_id": order_id, "position": 1, "filename": "old.png", "input_bytes": len(PHOTO)}
-    _insert(database, "images", **image, state="QUEUED", enqueued_at=1, revision=1)
-    migrations.upgrade(database)
-    migrations.check(database)
-    with worker(database, blobs, queues, tmp_path) as blur:
+    _insert(empty_database, "images", **image, state="QUEUED", enqueued_at=1, revision=1)
+    migrations.upgrade(empty_database)
+    migrations.check(empty_database)
+    with worker(empty_database, blobs, queues, tmp_path) as blur:
         work_off(blur)
-    with database.read() as session:
+    with empty_database.read() as session:
         assert session.execute(text("SELECT state FROM orders")).scalar() == "SUCCEEDED"
-    database.close()
 
 
 def _upgrade(database: Database, revision: str) -> None:

@@ -2,9 +2,11 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.support.databases import SharedPostgres, SqliteTemplate
 from tests.support.postgres import PostgresServer, PostgresUnavailable, start_postgres
 from tests.support.s3 import S3Server, S3Unavailable, start_s3
 from tests.support.smtp import SmtpSink
@@ -30,6 +32,28 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgr
         pytest.skip(f"PostgreSQL does not start here: {error}")
     yield server
     server.close()
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> SqliteTemplate:
+    return SqliteTemplate(tmp_path_factory.mktemp("sqlite"))
+
+
+@pytest.fixture(scope="session")
+def shared_postgres(postgres_server: PostgresServer) -> SharedPostgres:
+    return SharedPostgres(postgres_server)
+
+
+@pytest.fixture
+def sqlite_url(sqlite_template: SqliteTemplate, tmp_path: Path) -> str:
+    """The address of a database on SQLite, at the newest revision and without rows."""
+    return sqlite_template.copy(tmp_path)
+
+
+@pytest.fixture
+def postgresql_url(shared_postgres: SharedPostgres) -> str:
+    """The address of a database on PostgreSQL, at the newest revision and without rows."""
+    return shared_postgres.empty()
 
 
 @pytest.fixture(scope="session")

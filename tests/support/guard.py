@@ -1,6 +1,6 @@
 """Ends the servers of a test session even when pytest is killed: a small process that outlives it and tidies up.
 
-Run as a program it reads `+PID CREATE_TIME` and `-PID` lines; at the end of input it kills the groups that are left.
+Run as a program it reads `+PID CREATE_TIME` and `-PID` lines; at the end of input kills what is left.
 """
 
 import atexit
@@ -16,7 +16,7 @@ _guard: subprocess.Popen[bytes] | None = None
 
 
 def protect(pid: int) -> None:
-    """Have the process and its group killed when this one ends, however it ends. It must lead its group."""
+    """Kill the process, its descendants and its group when this one ends, however it ends. It must lead its group."""
     _tell(f"+{pid} {psutil.Process(pid).create_time()}\n")
 
 
@@ -45,7 +45,11 @@ def main() -> None:
             left.pop(int(pid), None)
     for pid, time in left.items():
         with contextlib.suppress(psutil.Error, OSError):
-            if psutil.Process(pid).create_time() == time:
+            process = psutil.Process(pid)
+            if process.create_time() == time:
+                # Services of a stack lead groups of their own.
+                for descendant in [process, *process.children(recursive=True)]:
+                    descendant.kill()
                 os.killpg(pid, signal.SIGKILL)
 
 

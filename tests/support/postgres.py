@@ -18,8 +18,8 @@ import psutil
 import psycopg
 from psycopg import sql
 
-from services.stack.ports import free_port
 from tests.support import guard
+from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
 USER = "postgres"

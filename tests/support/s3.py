@@ -16,8 +16,8 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
-from services.stack.ports import free_port
 from tests.support import guard
+from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
 KEY, SECRET = "imageblur", "what/only+the:stores@know"

@@ -2,14 +2,15 @@
 
 Results go to stdout, progress and errors to stderr. Exit codes, the same for every command:
 
-    0    all went well
-    1    the order finished, but not every image was blurred, or the mail failed
-    2    the command line is wrong, or a file to send is not there
-    3    the server refused what was asked: an argument is wrong, the order is not in the state for it, or the key may
-         not
-    4    there is no such order
+    0    success
+    1    the order finished, but an image or its delivery failed; or the mail
+         server did not accept a test e-mail
+    2    the command line is wrong, or a file to send does not exist
+    3    the server refused the request: an argument is wrong, the order is not
+         in the required state, or the API key does not allow it
+    4    not found
     5    the server cannot be reached or is busy: try again later
-    6    anything else
+    6    any other error
     130  interrupted by Ctrl-C
 """
 
@@ -17,7 +18,7 @@ from imageblur_client.cli.app import app
 
 
 def main() -> None:
-    """Runs the command that sys.argv names, and exits."""
+    """Run the command in sys.argv, and exit."""
     app(prog_name="imageblur")
 
 

@@ -1,4 +1,4 @@
-"""Progress bars for a terminal; a module apart because rich takes longer to load than most commands to run."""
+"""Progress bars for a terminal; imported on demand, because rich takes longer to load than most commands to run."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,7 +21,7 @@ from imageblur_client.cli.text import size
 
 
 def _bars(*columns: ProgressColumn | str) -> Progress:
-    # rich would lead stdout, where the results go, to stderr as well.
+    # By default rich would redirect stdout, which results are printed to, to stderr.
     return Progress(
         *columns, console=Console(stderr=True), transient=True, redirect_stdout=False, redirect_stderr=False
     )
@@ -29,7 +29,7 @@ def _bars(*columns: ProgressColumn | str) -> Progress:
 
 @contextmanager
 def upload_bar() -> Iterator[Callable[[int, int], None]]:
-    """Bytes sent of bytes in all."""
+    """Show the bytes sent of the total."""
     with _bars("Sending", BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()) as bars:
         task = bars.add_task("", total=None)
         yield lambda sent, total: bars.update(task, completed=sent, total=total)
@@ -37,9 +37,9 @@ def upload_bar() -> Iterator[Callable[[int, int], None]]:
 
 @contextmanager
 def order_bar() -> Iterator[Callable[[Order], None]]:
-    """Images that ended of images in all, those that failed in red."""
-    told = (TextColumn("[green]{task.fields[succeeded]} blurred"), TextColumn("[red]{task.fields[failed]}"))
-    with _bars("Blurring", BarColumn(), MofNCompleteColumn(), *told, TimeRemainingColumn()) as bars:
+    """Show the images that have ended of the total, failed ones in red."""
+    texts = (TextColumn("[green]{task.fields[succeeded]} blurred"), TextColumn("[red]{task.fields[failed]}"))
+    with _bars("Blurring", BarColumn(), MofNCompleteColumn(), *texts, TimeRemainingColumn()) as bars:
         task = bars.add_task("", total=None, succeeded=0, failed="")
 
         def show(order: Order) -> None:
@@ -53,9 +53,9 @@ def order_bar() -> Iterator[Callable[[Order], None]]:
 
 @contextmanager
 def download_bar() -> Iterator[Callable[[int], None]]:
-    """Bytes that came; the server does not say how many there will be."""
+    """Show the bytes received; the total is unknown."""
     received = 0
-    with _bars(SpinnerColumn(), TextColumn("Fetching {task.fields[received]}"), TransferSpeedColumn()) as bars:
+    with _bars(SpinnerColumn(), TextColumn("Downloading {task.fields[received]}"), TransferSpeedColumn()) as bars:
         task = bars.add_task("", total=None, received="")
 
         def show(octets: int) -> None:

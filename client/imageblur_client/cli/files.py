@@ -1,4 +1,4 @@
-"""Which files an order takes, judged before anything is sent."""
+"""Selects the files of an order before anything is sent."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -6,25 +6,25 @@ from pathlib import Path
 
 import typer
 
-# Only for what is found in folders; a file that is named is sent whatever it is called.
+# Applies to files found in folders; a file that is named is sent whatever its suffix.
 _SUFFIXES = frozenset(
     ".apng .avif .avifs .bmp .dib .gif .jfif .jpe .jpeg .jpg .png .tif .tiff .webp".split()  # noqa: SIM905
 )
-_MOST_NAMED = 5
+_MAX_NAMED = 5
 
 
 def chosen_files(given: Sequence[Path], *, recurse: bool) -> list[Path]:
-    """The files named, and with `recurse` the images in the folders named, sorted."""
+    """Return the given files, and with `recurse` the images in the given folders, sorted."""
     missing = [path for path in given if not path.exists()]
     if missing:
-        raise typer.BadParameter("; ".join(_named(missing)), param_hint="FILES")
+        raise typer.BadParameter("; ".join(_missing_messages(missing)), param_hint="FILES")
     files: list[Path] = []
     for path in given:
         if not path.is_dir():
             files.append(path)
             continue
         if not recurse:
-            raise typer.BadParameter(f"{path} is a folder: give -r for the images in it", param_hint="FILES")
+            raise typer.BadParameter(f"{path} is a folder: use -r to include the images in it", param_hint="FILES")
         found = sorted(_images_in(path))
         if not found:
             raise typer.BadParameter(f"there are no images in {path}", param_hint="FILES")
@@ -40,7 +40,7 @@ def _images_in(folder: Path) -> Iterator[Path]:
                 yield Path(where, name)
 
 
-def _named(missing: Sequence[Path]) -> Iterator[str]:
-    yield from (f"{path} does not exist" for path in missing[:_MOST_NAMED])
-    if len(missing) > _MOST_NAMED:
-        yield f"and {len(missing) - _MOST_NAMED} more"
+def _missing_messages(missing: Sequence[Path]) -> Iterator[str]:
+    yield from (f"{path} does not exist" for path in missing[:_MAX_NAMED])
+    if len(missing) > _MAX_NAMED:
+        yield f"and {len(missing) - _MAX_NAMED} more"

@@ -2,12 +2,12 @@
 
 import typer
 
+from imageblur_client.cli.context import Json, OrderId, client_of
 from imageblur_client.cli.render import as_dict, json_line, limits_lines, order_lines
-from imageblur_client.cli.session import Json, OrderId, client_of
 
 
 def cancel(ctx: typer.Context, order_id: OrderId, as_json: Json = False) -> None:
-    """Cancel an order; images already blurred stay."""
+    """Cancel an order; existing results are kept."""
     with client_of(ctx) as client:
         order = client.cancel(order_id)
     for line in [json_line(order=as_dict(order))] if as_json else order_lines(order):
@@ -15,13 +15,13 @@ def cancel(ctx: typer.Context, order_id: OrderId, as_json: Json = False) -> None
 
 
 def delete(ctx: typer.Context, order_id: OrderId) -> None:
-    """Delete an order now: its images, results and address."""
+    """Delete an order with its images, results and address."""
     with client_of(ctx) as client:
         client.delete(order_id)
 
 
 def limits(ctx: typer.Context, as_json: Json = False) -> None:
-    """Show what the server takes."""
+    """Show the limits of the server."""
     with client_of(ctx) as client:
         found = client.limits()
     for line in [json_line(**as_dict(found))] if as_json else limits_lines(found):

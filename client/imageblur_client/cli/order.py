@@ -10,22 +10,22 @@ import typer
 from imageblur.v1.order_pb2 import BlurSpec, Order
 
 from imageblur_client.cli import spec_options
-from imageblur_client.cli.failures import complain
+from imageblur_client.cli.context import Json, client_of
+from imageblur_client.cli.errors import print_error
 from imageblur_client.cli.files import chosen_files
-from imageblur_client.cli.following import follow
+from imageblur_client.cli.follow import follow
 from imageblur_client.cli.progress import upload_progress
 from imageblur_client.cli.render import as_dict, json_line
-from imageblur_client.cli.session import Json, client_of
 from imageblur_client.cli.text import count, size
 from imageblur_client.client import Client
-from imageblur_client.errors import TryAgain
+from imageblur_client.errors import RetryableError
 
 _Shape = Annotated[
     list[str] | None,
     typer.Option(
         metavar="L,T,W,H",
         show_default=False,
-        help="Only here: left, top, width, height as fractions of the image. Can be repeated.",
+        help="Blur this region only: left, top, width, height as fractions of the image. Can be repeated.",
     ),
 ]
 
@@ -34,54 +34,56 @@ def order(
     ctx: typer.Context,
     files: Annotated[list[Path], typer.Argument(metavar="FILES", help="Images to blur.", show_default=False)],
     *,
-    email: Annotated[str, typer.Option("--email", "-e", metavar="E", help="Where the results can be mailed to.")],
+    email: Annotated[str, typer.Option("--email", "-e", metavar="E", help="Address that results can be e-mailed to.")],
     sigma: Annotated[
         float | None, typer.Option(metavar="S", help="Gaussian blur: standard deviation in pixels. Default: 5.")
     ] = None,
     relative_sigma: Annotated[
-        bool, typer.Option("--relative-sigma", help="The sigma is a fraction of the image's shorter side.")
+        bool, typer.Option("--relative-sigma", help="--sigma is a fraction of the image's shorter side.")
     ] = False,
     pixelate: Annotated[
-        int | None, typer.Option(metavar="N", help="Square cells of N pixels instead of a Gaussian.")
+        int | None, typer.Option(metavar="N", help="Pixelate in square cells of N pixels instead.")
     ] = None,
     solid: Annotated[
         str | None,
-        typer.Option(metavar="RRGGBB", help="One flat colour instead: the only effect that cannot be undone."),
+        typer.Option(metavar="RRGGBB", help="Fill with one colour instead: the only irreversible effect."),
     ] = None,
     region: _Shape = None,
     ellipse: _Shape = None,
     padding: Annotated[
-        float, typer.Option(metavar="F", help="Grows regions, as a fraction of the shorter side.")
+        float, typer.Option(metavar="F", help="Enlarge regions by a fraction of the shorter side.")
     ] = 0.0,
     feather: Annotated[
         float, typer.Option(metavar="F", help="Soft edge around regions, as a fraction of the shorter side.")
     ] = 0.0,
-    invert: Annotated[bool, typer.Option("--invert", help="Everything but the regions.")] = False,
+    invert: Annotated[bool, typer.Option("--invert", help="Blur everything except the regions.")] = False,
     output_format: Annotated[
-        spec_options.Format | None,
+        spec_options.OutputFormat | None,
         typer.Option("--format", case_sensitive=False, help="Format of the results. Default: each image's own."),
     ] = None,
     quality: Annotated[
         int | None, typer.Option(metavar="1-100", help="Encoder quality of JPEG, WebP, AVIF. Default: 90.")
     ] = None,
     keep_metadata: Annotated[
-        bool, typer.Option("--keep-metadata", help="Keep EXIF and XMP (never thumbnails).")
+        bool, typer.Option("--keep-metadata", help="Keep EXIF and XMP (except thumbnails).")
     ] = False,
-    notify: Annotated[bool, typer.Option("--notify", help="Mail the results when the order has finished.")] = False,
-    locale: Annotated[str, typer.Option(metavar="LANG", help="Language of letters, such as en or ru.")] = "",
-    recurse: Annotated[bool, typer.Option("-r", "--recursive", help="Take the images in folders, too.")] = False,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Wait until it has finished, showing progress.")] = False,
+    notify: Annotated[bool, typer.Option("--notify", help="E-mail the results when the order has finished.")] = False,
+    locale: Annotated[str, typer.Option(metavar="LANG", help="Language of e-mails, such as en or ru.")] = "",
+    recurse: Annotated[bool, typer.Option("-r", "--recursive", help="Include the images in folders.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Wait until the order has finished, showing progress.")
+    ] = False,
     send: Annotated[
-        bool, typer.Option("--send", help="Ask for the mail once the order is placed: as `send --when-ready`.")
+        bool, typer.Option("--send", help="Request the e-mail after placing the order, like `send --when-ready`.")
     ] = False,
     request_id: Annotated[
         str | None,
-        typer.Option(metavar="UUID", help="Repeating the command with the same id makes no second order."),
+        typer.Option(metavar="UUID", help="Repeating the command with the same UUID creates no second order."),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the order's id and nothing else.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the Order ID only.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Send images to be blurred; prints the order's id.
+    """Place an order: send images to blur, and print the Order ID.
 
     Without options: a Gaussian blur of the whole image with a sigma of 5 pixels, in the image's own format.
     """
@@ -103,7 +105,7 @@ def order(
         placed = _place(
             client, paths, email=email, spec=spec, notify=notify, locale=locale, request_id=request_id, quiet=quiet
         )
-        # At once and before anything else can fail: the id is all that leads back to the order.
+        # Immediately, before anything else can fail: without its ID an order cannot be found.
         typer.echo(_accepted(placed, paths, quiet=quiet, as_json=as_json))
         sys.stdout.flush()
         if send:
@@ -135,10 +137,10 @@ def _place(
             return client.order(
                 email, paths, spec=spec, notify=notify, locale=locale, request_id=request_id, on_progress=on_progress
             )
-    except TryAgain as error:
-        # Whoever is sent away at the door has left nothing inside.
+    except RetryableError as error:
+        # A refused order (RESOURCE_EXHAUSTED) was not stored.
         if begun and error.code is not grpc.StatusCode.RESOURCE_EXHAUSTED:
-            complain(f"the order may have been taken: repeat it with --request-id {request_id}")
+            print_error(f"the order may have been accepted: repeat the command with --request-id {request_id}")
         raise
 
 

@@ -1,4 +1,4 @@
-"""Progress on stderr: bars on a terminal, a few plain lines elsewhere, nothing when it is to be quiet."""
+"""Shows progress on stderr: bars on a terminal, a few lines elsewhere, nothing if quiet."""
 
 import os
 import sys
@@ -15,36 +15,36 @@ def _on_terminal() -> bool:
 
 
 def upload_progress(*, quiet: bool) -> AbstractContextManager[Callable[[int, int], None]]:
-    """Gives what to call with the bytes sent and the bytes in all."""
+    """Return a context manager of a function to call with the bytes sent and the total."""
     if quiet or not _on_terminal():
         return nullcontext(lambda _sent, _total: None)
-    from imageblur_client.cli.bars import upload_bar  # noqa: PLC0415 - see there
+    from imageblur_client.cli.bars import upload_bar  # noqa: PLC0415 - rich is slow to load
 
     return upload_bar()
 
 
 def order_progress(*, quiet: bool) -> AbstractContextManager[Callable[[Order], None]]:
-    """Gives what to call with the order after each change."""
+    """Return a context manager of a function to call with the order after each change."""
     if quiet:
         return nullcontext(lambda _order: None)
     if not _on_terminal():
         return nullcontext(_tenths())
-    from imageblur_client.cli.bars import order_bar  # noqa: PLC0415 - see there
+    from imageblur_client.cli.bars import order_bar  # noqa: PLC0415 - rich is slow to load
 
     return order_bar()
 
 
 def download_progress(*, quiet: bool) -> AbstractContextManager[Callable[[int], None]]:
-    """Gives what to call with the number of bytes that came."""
+    """Return a context manager of a function to call with the number of bytes received."""
     if quiet or not _on_terminal():
         return nullcontext(lambda _octets: None)
-    from imageblur_client.cli.bars import download_bar  # noqa: PLC0415 - see there
+    from imageblur_client.cli.bars import download_bar  # noqa: PLC0415 - rich is slow to load
 
     return download_bar()
 
 
 def _tenths() -> Callable[[Order], None]:
-    """Says how far the order is at every tenth: enough for a log, whatever the number of images."""
+    """Return a function that prints the progress at every tenth, for logs."""
     last = -1
 
     def show(order: Order) -> None:

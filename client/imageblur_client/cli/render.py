@@ -1,4 +1,4 @@
-"""What the service answers, as lines for a person or as JSON for a program."""
+"""Formats responses as lines for people or as JSON for programs."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -9,21 +9,21 @@ from google.protobuf.message import Message
 from imageblur.v1.blur_service_pb2 import GetLimitsResponse
 from imageblur.v1.order_pb2 import Counts, Delivery, DeliveryState, Image, ImageFormat, ImageState, Order, OrderState
 
-from imageblur_client.cli.text import count, moment, plain, seconds, size
+from imageblur_client.cli.text import count, local_time, plain, seconds, size
 
 
 def json_line(**fields: object) -> str:
-    """One JSON object on one line, in ASCII, so that no name in it can do harm to a terminal."""
+    """Return a JSON object on one line, in ASCII, so that it cannot control a terminal."""
     return json.dumps(fields)
 
 
 def as_dict(message: Message) -> dict[str, object]:
-    """A message as ProtoJSON (64-bit numbers are strings, bytes base64), named as in the protos, zeros included."""
+    """Return a message as ProtoJSON (64-bit numbers are strings, bytes base64), with proto field names and defaults."""
     return MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
 
 
-def word(enum: EnumDescriptor, number: int) -> str:
-    """`ORDER_STATE_PARTIALLY_FAILED` as `partially failed`; of what a newer server says, the number."""
+def enum_label(enum: EnumDescriptor, number: int) -> str:
+    """Return `partially failed` for `ORDER_STATE_PARTIALLY_FAILED`; the number if this client does not know it."""
     if (value := enum.values_by_number.get(number)) is None:
         return str(number)
     prefix = enum.values_by_number[0].name.removesuffix("UNSPECIFIED")
@@ -31,21 +31,21 @@ def word(enum: EnumDescriptor, number: int) -> str:
 
 
 def order_lines(order: Order) -> Iterator[str]:
-    """An order in a few lines."""
-    yield f"Order {plain(order.order_id)}: {word(OrderState.DESCRIPTOR, order.state)}"
+    """Yield an order in a few lines."""
+    yield f"Order {plain(order.order_id)}: {enum_label(OrderState.DESCRIPTOR, order.state)}"
     yield f"  images   {counts(order.counts)}"
     if order.HasField("estimated_remaining"):
         yield f"  ready    in about {seconds(order.estimated_remaining.ToTimedelta().total_seconds())}"
     for name, field in (("placed", "create_time"), ("finished", "finish_time"), ("kept", "expire_time")):
         if order.HasField(field):  # type: ignore[arg-type]
             until = "until " if name == "kept" else ""
-            yield f"  {name:8} {until}{moment(getattr(order, field))}"
+            yield f"  {name:8} {until}{local_time(getattr(order, field))}"
     for delivery in order.deliveries:
-        yield f"  mail     {delivery_words(delivery, to=order.email_hint)}"
+        yield f"  mail     {delivery_line(delivery, to=order.email_hint)}"
 
 
 def counts(of: Counts) -> str:
-    """`40: 12 blurred, 1 failed, 27 to do`."""
+    """Return counts as `40: 12 blurred, 1 failed, 27 to do`."""
     parts = [f"{of.succeeded:,} blurred"]
     parts += [f"{of.failed:,} failed"] if of.failed else []
     parts += [f"{of.cancelled:,} cancelled"] if of.cancelled else []
@@ -54,22 +54,22 @@ def counts(of: Counts) -> str:
     return f"{of.total:,}: {', '.join(parts)}"
 
 
-def delivery_words(delivery: Delivery, to: str = "") -> str:
-    """`sent to a***@example.org in 2 letters`."""
-    words = {
+def delivery_line(delivery: Delivery, to: str = "") -> str:
+    """Return a delivery as `sent to a***@example.org in 2 e-mails`."""
+    line = {
         DeliveryState.DELIVERY_STATE_WAITING: "to be sent when the order has finished",
         DeliveryState.DELIVERY_STATE_QUEUED: "about to be sent",
         DeliveryState.DELIVERY_STATE_SENDING: "being sent",
-    }.get(delivery.state) or word(DeliveryState.DESCRIPTOR, delivery.state)
-    words += f" to {plain(to)}" if to else ""
-    words += f" in {count(delivery.letters, 'letter')}" if delivery.letters else ""
-    return f"{words}: {plain(delivery.failure.message)}" if delivery.failure.message else words
+    }.get(delivery.state) or enum_label(DeliveryState.DESCRIPTOR, delivery.state)
+    line += f" to {plain(to)}" if to else ""
+    line += f" in {count(delivery.emails, 'e-mail')}" if delivery.emails else ""
+    return f"{line}: {plain(delivery.failure.message)}" if delivery.failure.message else line
 
 
 def image_lines(images: Iterable[Image]) -> Iterator[str]:
-    """A line for each image; columns that do not depend on the lines to come, so that it can be streamed."""
+    """Yield a line for each image; column widths are fixed, so that lines can be streamed."""
     for image in images:
-        line = f"{image.position:>6}  {word(ImageState.DESCRIPTOR, image.state):9}  {plain(image.filename)}"
+        line = f"{image.position:>6}  {enum_label(ImageState.DESCRIPTOR, image.state):9}  {plain(image.filename)}"
         if image.state == ImageState.IMAGE_STATE_SUCCEEDED:
             line += f"  {image.width}\N{MULTIPLICATION SIGN}{image.height}  {size(image.output_bytes)}"
         elif image.failure.message:
@@ -78,8 +78,8 @@ def image_lines(images: Iterable[Image]) -> Iterator[str]:
 
 
 def limits_lines(limits: GetLimitsResponse) -> Iterator[str]:
-    """What a server takes."""
-    formats = ", ".join(word(ImageFormat.DESCRIPTOR, value).upper() for value in limits.formats)
+    """Yield the limits of a server."""
+    formats = ", ".join(enum_label(ImageFormat.DESCRIPTOR, value).upper() for value in limits.formats)
     yield f"formats  {formats}"
     yield f"order    {count(limits.max_images, 'image')}, {size(limits.max_order_bytes)}"
     yield f"image    {size(limits.max_image_bytes)}, {limits.max_pixels:,} pixels (width \u00d7 height \u00d7 frames)"

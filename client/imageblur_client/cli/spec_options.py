@@ -1,7 +1,4 @@
-"""How to blur, from the words of the command line to a BlurSpec.
-
-Only form is judged here; what is a good sigma or a region within the image, the server says.
-"""
+"""Parses the options of a blur spec. Only their syntax is checked here; the server checks their values."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -13,8 +10,8 @@ from imageblur.v1.order_pb2 import BlurSpec, Gaussian, ImageFormat, Pixelate, Re
 from imageblur_client.regions import box, ellipse
 
 
-class Format(StrEnum):
-    """Formats by the names people give them."""
+class OutputFormat(StrEnum):
+    """Image formats by their common names."""
 
     JPEG = "jpeg"
     JPG = "jpg"
@@ -26,12 +23,12 @@ class Format(StrEnum):
     AVIF = "avif"
 
     def to_proto(self) -> ImageFormat.ValueType:
-        """The interface's value."""
-        return ImageFormat.Value("IMAGE_FORMAT_" + ("JPEG" if self is Format.JPG else self.name))
+        """Return the value of the proto enum."""
+        return ImageFormat.Value("IMAGE_FORMAT_" + ("JPEG" if self is OutputFormat.JPG else self.name))
 
 
 def effect(*, sigma: float | None, relative: bool, cell: int | None, color: str | None) -> BlurSpec:
-    """A spec with the one effect that was asked for; none: an empty spec, which is the server's default."""
+    """Return a spec with the requested effect; an empty one, the server's default, if there is none."""
     if sum(option is not None for option in (sigma, cell, color)) > 1:
         raise typer.BadParameter("give one of --sigma, --pixelate and --solid")
     if relative and sigma is None:
@@ -46,7 +43,7 @@ def effect(*, sigma: float | None, relative: bool, cell: int | None, color: str 
 
 
 def regions(boxes: Sequence[str], ellipses: Sequence[str], *, padding: float, feather: float) -> list[Region]:
-    """Regions from `L,T,W,H` texts."""
+    """Return regions from `L,T,W,H` strings."""
     shapes: tuple[tuple[str, Sequence[str], Callable[..., Region]], ...] = (
         ("--region", boxes, box),
         ("--ellipse", ellipses, ellipse),
@@ -71,7 +68,7 @@ def _four_numbers(text: str, option: str) -> tuple[float, float, float, float]:
 
 
 def _color(text: str) -> str:
-    # Without its # a colour needs no quotes: a shell takes a word that begins with # for a comment.
+    # The # is optional, because shells treat a word that begins with it as a comment.
     digits = text.removeprefix("#").lower()
     if not re.fullmatch(r"[0-9a-f]{6}", digits):
         raise typer.BadParameter(f"{text!r} is not a colour such as '#1e90ff' or 1e90ff", param_hint="--solid")

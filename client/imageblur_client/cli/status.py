@@ -1,21 +1,21 @@
-"""`imageblur status` and `imageblur watch`: how an order stands."""
+"""`imageblur status` and `imageblur watch`: the state of an order."""
 
 from typing import Annotated
 
 import typer
 
-from imageblur_client.cli.following import follow
+from imageblur_client.cli.context import Json, OrderId, client_of
+from imageblur_client.cli.follow import follow
 from imageblur_client.cli.render import as_dict, image_lines, json_line, order_lines
-from imageblur_client.cli.session import Json, OrderId, client_of
 
 
 def status(
     ctx: typer.Context,
     order_id: OrderId,
-    images: Annotated[bool, typer.Option("--images", help="List the images, too.")] = False,
+    images: Annotated[bool, typer.Option("--images", help="List the images.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Show how an order stands."""
+    """Show an order."""
     with client_of(ctx) as client:
         order = client.status(order_id).order
         found = client.images(order_id) if images else iter(())
@@ -32,9 +32,9 @@ def status(
 def watch(ctx: typer.Context, order_id: OrderId, as_json: Json = False) -> None:
     """Follow an order until it has finished.
 
-    With a mail under way, until that is sent. Exits with 1 if not everything went well.
+    Waits for an open delivery, too. Exits with 1 if an image or the delivery failed.
 
-    With --json every change is a line: the order, and the images that changed.
+    With --json prints each change: the order, and the images that changed.
     """
     with client_of(ctx) as client:
         raise typer.Exit(follow(client, order_id, as_json=as_json))

@@ -1,40 +1,42 @@
-"""`imageblur subscribe`, `confirm` and `unsubscribe`: the weekly mailing."""
+"""`imageblur subscribe`, `confirm` and `unsubscribe`: the newsletter."""
 
 from typing import Annotated
 
 import typer
 
-from imageblur_client.cli.session import client_of
+from imageblur_client.cli.context import client_of
 
-_Email = Annotated[str, typer.Argument(metavar="E", help="The address.", show_default=False)]
+_Email = Annotated[str, typer.Argument(metavar="E", help="E-mail address.", show_default=False)]
 
 
 def subscribe(
     ctx: typer.Context,
     email: _Email,
-    locale: Annotated[str, typer.Option(metavar="LANG", help="Language of letters, such as en or ru.")] = "",
+    locale: Annotated[str, typer.Option(metavar="LANG", help="Language of e-mails, such as en or ru.")] = "",
 ) -> None:
-    """Subscribe an address to the weekly letter about the service."""
+    """Subscribe an address to the newsletter."""
     with client_of(ctx) as client:
         to_confirm = client.subscribe(email, locale=locale)
-    typer.echo("Look into the mailbox: a letter tells how to confirm." if to_confirm else "The address is subscribed.")
+    typer.echo("Check the mailbox for an e-mail to confirm the subscription." if to_confirm else "Subscribed.")
 
 
 def confirm(
     ctx: typer.Context,
-    token: Annotated[str, typer.Argument(metavar="TOKEN", help="From the letter.", show_default=False)],
+    token: Annotated[
+        str, typer.Argument(metavar="TOKEN", help="Token from the confirmation e-mail.", show_default=False)
+    ],
 ) -> None:
     """Confirm a subscription."""
     with client_of(ctx) as client:
         client.confirm(token)
-    typer.echo("The subscription is confirmed.")
+    typer.echo("Confirmed.")
 
 
 def unsubscribe(
     ctx: typer.Context,
-    email: Annotated[str | None, typer.Argument(metavar="E", help="The address.", show_default=False)] = None,
+    email: Annotated[str | None, typer.Argument(metavar="E", help="E-mail address.", show_default=False)] = None,
     token: Annotated[
-        str | None, typer.Option(metavar="T", help="From any weekly letter, instead of the address.")
+        str | None, typer.Option(metavar="T", help="Token from a newsletter, instead of the address.")
     ] = None,
 ) -> None:
     """End a subscription."""
@@ -42,4 +44,4 @@ def unsubscribe(
         raise typer.BadParameter("give either the address or --token")
     with client_of(ctx) as client:
         client.unsubscribe(email=email, token=token)
-    typer.echo("The address is not subscribed now.")
+    typer.echo("Unsubscribed.")

@@ -1,4 +1,4 @@
-"""Small pieces of text: sizes, times, and names that do no harm to a terminal."""
+"""Formats numbers, sizes and times, and makes text safe for a terminal."""
 
 from datetime import UTC
 
@@ -8,17 +8,17 @@ _UNITS = ("kB", "MB", "GB", "TB")
 
 
 def plain(text: str) -> str:
-    """The text with everything that is not printable (escape sequences, line breaks) made visible."""
+    """Return the text with characters that are not printable, such as escape sequences, replaced."""
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
 def count(number: int, thing: str) -> str:
-    """`1 image`, `2 images`."""
+    """Return a count as `1 image`, `2 images`."""
     return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
 
 
 def size(octets: int) -> str:
-    """`999 B`, `4.2 MB`: decimal, as file managers and disks count."""
+    """Return a size as `999 B`, `4.2 MB` (decimal units)."""
     if octets < 1000:
         return f"{octets} B"
     amount, units = octets / 1000, iter(_UNITS)
@@ -29,7 +29,7 @@ def size(octets: int) -> str:
 
 
 def seconds(amount: float) -> str:
-    """`0.5 s`, `12 s`, `3 min`, `2 h 5 min`, `7 days`."""
+    """Return a duration as `0.5 s`, `12 s`, `3 min`, `2 h 5 min`, `7 days`."""
     if amount < 10:
         return f"{round(amount, 1):g} s"
     if amount < 90:
@@ -43,6 +43,6 @@ def seconds(amount: float) -> str:
     return f"{hours} h {rest} min" if rest else f"{hours} h"
 
 
-def moment(time: Timestamp) -> str:
-    """`2026-11-23 14:05 CET`, in the time zone of this machine."""
+def local_time(time: Timestamp) -> str:
+    """Return a time as `2026-11-23 14:05 CET`, in the time zone of this machine."""
     return time.ToDatetime(tzinfo=UTC).astimezone().strftime("%Y-%m-%d %H:%M %Z")

@@ -26,16 +26,19 @@ if _version_not_supported:
 
 
 class BlurServiceStub:
-    """Takes orders for images to be blurred and hands out the results.
+    """Accepts orders for images to blur and returns their results.
 
-    Every error carries google.rpc.ErrorInfo with domain "imageblur". Fields are named by their path, and lists count from
-    0: "images[2].data" is the third image's. Every RPC may also answer:
+    Every error carries google.rpc.ErrorInfo with domain "imageblur" and a reason. INVALID_ARGUMENT carries
+    google.rpc.BadRequest, which names fields by their path; lists count from 0: "images[2].data" is the third image's
+    data. Besides the errors listed for each RPC, every RPC may return:
 
-    UNAVAILABLE: the database, the blob store or the gateway is not ready; RetryInfo says when to try again.
-    RESOURCE_EXHAUSTED: too many calls of its kind are under way (reason TOO_MANY_CALLS), or too much is on its way in
-    (BYTES_IN_FLIGHT); QuotaFailure says which, RetryInfo when to try again.
-    DEADLINE_EXCEEDED: the request did not arrive in time (STALLED): within 30 seconds for BlurOrder, 5 for the others.
-    INTERNAL: a fault of the service; its log has the details.
+    UNAVAILABLE: the database, the blob store or the gateway is not available; retry after RetryInfo.
+    RESOURCE_EXHAUSTED: too many concurrent calls of this kind (reason TOO_MANY_CALLS), or too many bytes being
+    received (BYTES_IN_FLIGHT); QuotaFailure names the limit; retry after RetryInfo.
+    DEADLINE_EXCEEDED: the request was not received in time (READ_TIMEOUT): 30 seconds for BlurOrder, 5 for the others.
+    UNAUTHENTICATED: the server requires an API key (API_KEY_REQUIRED), or the key is not valid (API_KEY_INVALID).
+    PERMISSION_DENIED: the key's role may not call this RPC (ROLE_NOT_ALLOWED).
+    INTERNAL: an internal error; details are in the server's log only.
     """
 
     def __init__(self, channel):
@@ -97,131 +100,137 @@ class BlurServiceStub:
 
 
 class BlurServiceServicer:
-    """Takes orders for images to be blurred and hands out the results.
+    """Accepts orders for images to blur and returns their results.
 
-    Every error carries google.rpc.ErrorInfo with domain "imageblur". Fields are named by their path, and lists count from
-    0: "images[2].data" is the third image's. Every RPC may also answer:
+    Every error carries google.rpc.ErrorInfo with domain "imageblur" and a reason. INVALID_ARGUMENT carries
+    google.rpc.BadRequest, which names fields by their path; lists count from 0: "images[2].data" is the third image's
+    data. Besides the errors listed for each RPC, every RPC may return:
 
-    UNAVAILABLE: the database, the blob store or the gateway is not ready; RetryInfo says when to try again.
-    RESOURCE_EXHAUSTED: too many calls of its kind are under way (reason TOO_MANY_CALLS), or too much is on its way in
-    (BYTES_IN_FLIGHT); QuotaFailure says which, RetryInfo when to try again.
-    DEADLINE_EXCEEDED: the request did not arrive in time (STALLED): within 30 seconds for BlurOrder, 5 for the others.
-    INTERNAL: a fault of the service; its log has the details.
+    UNAVAILABLE: the database, the blob store or the gateway is not available; retry after RetryInfo.
+    RESOURCE_EXHAUSTED: too many concurrent calls of this kind (reason TOO_MANY_CALLS), or too many bytes being
+    received (BYTES_IN_FLIGHT); QuotaFailure names the limit; retry after RetryInfo.
+    DEADLINE_EXCEEDED: the request was not received in time (READ_TIMEOUT): 30 seconds for BlurOrder, 5 for the others.
+    UNAUTHENTICATED: the server requires an API key (API_KEY_REQUIRED), or the key is not valid (API_KEY_INVALID).
+    PERMISSION_DENIED: the key's role may not call this RPC (ROLE_NOT_ALLOWED).
+    INTERNAL: an internal error; details are in the server's log only.
     """
 
     def GetLimits(self, request, context):
-        """What this server takes: formats, sizes, counts, and how long results are kept.
+        """Returns the limits of this server: formats, sizes, counts, and how long results are kept.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def BlurOrder(self, request, context):
-        """Places an order in one message: for small orders and for grpcurl. The order is accepted when this returns.
+        """Places an order in one message, for small orders and for grpcurl. The order is durable when this returns.
 
-        INVALID_ARGUMENT: a field is missing, malformed or over a limit (BadRequest names each), or request_id was used
-        for another order.
-        RESOURCE_EXHAUSTED: the message is larger than max_message_bytes (TOO_LARGE): use StreamBlurOrder. Or as many
-        images wait as the server takes (QUEUE_FULL): nothing was stored, RetryInfo says when to try again.
-        UNAVAILABLE: also when the broker is away or the disk almost full: nothing was stored.
+        INVALID_ARGUMENT: a field is missing, malformed or over a limit, or request_id was used for a different order
+        (REQUEST_ID_REUSED).
+        RESOURCE_EXHAUSTED: the message is larger than max_message_bytes (MESSAGE_TOO_LARGE): use StreamBlurOrder. The
+        queue is full (QUEUE_FULL), or the caller places orders too fast (RATE_LIMIT_EXCEEDED): nothing was stored;
+        retry after RetryInfo.
+        UNAVAILABLE: also if the broker is not available or the disk is almost full; nothing was stored.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def StreamBlurOrder(self, request_iterator, context):
-        """Places an order of any size as a stream: start, then for each image its start and its chunks. Nothing is kept of a
-        stream that breaks.
+        """Places an order of any size as a stream: start, then for each image its start and its chunks. If the stream breaks,
+        nothing of the order is stored.
 
-        INVALID_ARGUMENT: as BlurOrder; parts out of order; a size or SHA-256 that does not match; fewer images than
-        image_count when the client half-closes.
-        RESOURCE_EXHAUSTED: as many images wait as the server takes (QUEUE_FULL, RetryInfo): known as soon as start has
-        come.
+        INVALID_ARGUMENT: as BlurOrder; also if parts are out of order, a size or SHA-256 does not match, or the client
+        half-closes after fewer images than image_count.
+        RESOURCE_EXHAUSTED: QUEUE_FULL and RATE_LIMIT_EXCEEDED as BlurOrder, checked as soon as start is received.
         UNAVAILABLE: as BlurOrder.
-        DEADLINE_EXCEEDED: start did not come within 10 seconds, or nothing came for 60 (STALLED).
+        DEADLINE_EXCEEDED: start was not received within 10 seconds, or nothing was received for 60 (READ_TIMEOUT).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Status(self, request, context):
-        """How an order stands.
+        """Returns the current state of an order.
 
-        INVALID_ARGUMENT: order_id is not a UUID, or the view is unknown.
-        NOT_FOUND: no such order (ResourceInfo).
+        INVALID_ARGUMENT: order_id is not a UUID, or view is unknown.
+        NOT_FOUND: the order does not exist.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListImages(self, request, context):
-        """The images of an order by position, a page at a time.
+        """Lists the images of an order by position, a page at a time.
 
-        INVALID_ARGUMENT: order_id is not a UUID; page_size is negative; page_token is not one that was handed out.
-        NOT_FOUND: no such order.
+        INVALID_ARGUMENT: order_id is not a UUID, page_size is negative, page_token is invalid, or state is unknown.
+        NOT_FOUND: the order does not exist.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchStatus(self, request, context):
-        """How an order stands, then each change until it has finished and nothing is being mailed. The first message has
-        every image (or those changed after after_revision), the following ones those that changed. Changes in quick
-        succession come as one, at most ten messages a second; the end of the order or of a letter is told at once. A
-        message holds at most 1,000 images; more come in further messages at once, and only the last of them has the new
+        """Streams the current state of an order, then its changes until it has finished and no delivery is open.
+
+        The first message has every image (or those changed after after_revision), later messages those that changed.
+        Changes are combined to at most ten messages a second; the end of the order or of an e-mail is sent immediately. A
+        message holds at most 1,000 images; further images follow in further messages, of which only the last has the new
         revision.
 
         INVALID_ARGUMENT: order_id is not a UUID, or after_revision is negative.
-        NOT_FOUND: no such order, or it was deleted while being watched.
-        UNAVAILABLE: the server is stopping: watch again with after_revision of the last message.
+        NOT_FOUND: the order does not exist, or was deleted while being watched.
+        UNAVAILABLE: the server is stopping: watch again with after_revision set to the last revision received.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SendImages(self, request, context):
-        """Mails the results as an archive to the order's address. With a delivery of the order still open, answers that one.
+        """E-mails the results as an archive to the order's address. If a delivery of the order is open, returns that one.
 
-        INVALID_ARGUMENT: order_id or request_id is not a UUID, or request_id was used for another order.
-        NOT_FOUND: no such order.
-        FAILED_PRECONDITION: the order has not finished (PreconditionFailure says how far it is; when_ready waits for
-        it instead), was cancelled, or has expired.
-        RESOURCE_EXHAUSTED: the results were mailed a moment ago (MAIL_COOLDOWN, RetryInfo).
-        UNAVAILABLE: also when the broker is away: no delivery was made.
+        INVALID_ARGUMENT: order_id or request_id is not a UUID, or request_id was used for a different request
+        (REQUEST_ID_REUSED).
+        NOT_FOUND: the order does not exist.
+        FAILED_PRECONDITION: the order has not finished (ORDER_NOT_FINISHED; set when_ready to wait for it), was cancelled
+        (ORDER_CANCELLED), or has expired (ORDER_EXPIRED).
+        RESOURCE_EXHAUSTED: the results were e-mailed recently (MAIL_COOLDOWN); retry after RetryInfo.
+        UNAVAILABLE: also if the broker is not available; no delivery was created.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DownloadImages(self, request, context):
-        """The results: each file's start and chunks in turn, or one ZIP archive. A download that broke goes on from an offset
-        if the file's etag is still the same.
+        """Streams the results: for each file its start and its chunks, or one ZIP archive. An interrupted download can resume
+        from an offset if the file's etag is unchanged.
 
-        INVALID_ARGUMENT: order_id or an image_id is not a UUID; the token was altered or is too old (BAD_TOKEN); a part
-        is asked for of several files, or one that begins after the file's end.
-        NOT_FOUND: no such order, or no such image in it.
-        FAILED_PRECONDITION: an image that was asked for by id is not SUCCEEDED, or the order has expired.
+        INVALID_ARGUMENT: order_id or an image_id is not a UUID; the token was altered or is too old (INVALID_TOKEN);
+        offset or length is set for more than one file, or offset is past the end of the file.
+        NOT_FOUND: the order does not exist, or has no such image.
+        FAILED_PRECONDITION: a requested image has not succeeded (IMAGE_NOT_SUCCEEDED), or the order has expired
+        (ORDER_EXPIRED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CancelOrder(self, request, context):
-        """Cancels what has not ended; images already blurred stay. Repeating it, or cancelling a finished order, changes
-        nothing.
+        """Cancels the images that have not ended; results of those that have are kept. Idempotent; has no effect on a finished
+        order.
 
         INVALID_ARGUMENT: order_id is not a UUID.
-        NOT_FOUND: no such order.
+        NOT_FOUND: the order does not exist.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteOrder(self, request, context):
-        """Deletes an order, its images, results and address now, whatever its state.
+        """Deletes an order in any state, with its images, results and address.
 
         INVALID_ARGUMENT: order_id is not a UUID.
-        NOT_FOUND: no such order; so also when repeated.
+        NOT_FOUND: the order does not exist, or was already deleted.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -289,16 +298,19 @@ def add_BlurServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class BlurService:
-    """Takes orders for images to be blurred and hands out the results.
+    """Accepts orders for images to blur and returns their results.
 
-    Every error carries google.rpc.ErrorInfo with domain "imageblur". Fields are named by their path, and lists count from
-    0: "images[2].data" is the third image's. Every RPC may also answer:
+    Every error carries google.rpc.ErrorInfo with domain "imageblur" and a reason. INVALID_ARGUMENT carries
+    google.rpc.BadRequest, which names fields by their path; lists count from 0: "images[2].data" is the third image's
+    data. Besides the errors listed for each RPC, every RPC may return:
 
-    UNAVAILABLE: the database, the blob store or the gateway is not ready; RetryInfo says when to try again.
-    RESOURCE_EXHAUSTED: too many calls of its kind are under way (reason TOO_MANY_CALLS), or too much is on its way in
-    (BYTES_IN_FLIGHT); QuotaFailure says which, RetryInfo when to try again.
-    DEADLINE_EXCEEDED: the request did not arrive in time (STALLED): within 30 seconds for BlurOrder, 5 for the others.
-    INTERNAL: a fault of the service; its log has the details.
+    UNAVAILABLE: the database, the blob store or the gateway is not available; retry after RetryInfo.
+    RESOURCE_EXHAUSTED: too many concurrent calls of this kind (reason TOO_MANY_CALLS), or too many bytes being
+    received (BYTES_IN_FLIGHT); QuotaFailure names the limit; retry after RetryInfo.
+    DEADLINE_EXCEEDED: the request was not received in time (READ_TIMEOUT): 30 seconds for BlurOrder, 5 for the others.
+    UNAUTHENTICATED: the server requires an API key (API_KEY_REQUIRED), or the key is not valid (API_KEY_INVALID).
+    PERMISSION_DENIED: the key's role may not call this RPC (ROLE_NOT_ALLOWED).
+    INTERNAL: an internal error; details are in the server's log only.
     """
 
     @staticmethod

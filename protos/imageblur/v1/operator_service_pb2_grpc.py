@@ -26,15 +26,14 @@ if _version_not_supported:
 
 
 class OperatorServiceStub:
-    """For operators. Viewers may call what only looks, administrators everything; each change is written into the audit by the
-    transaction that makes it. Where the server takes calls without a key (on its own machine alone), so does this service.
+    """The operators' interface; `imageblur admin` and the operator pages use it.
 
-    Lists come a page at a time: page_size is 0 (50) or more (at most 1,000), page_token the next_page_token of the page
-    before with the same filter; INVALID_ARGUMENT says what is wrong with them. Errors are as in BlurService, and every RPC
-    may also answer:
+    Viewers may call the RPCs whose comment ends with "For viewers."; administrators may call all. Each change is recorded
+    in the audit log by the transaction that makes it. If the server accepts local calls without an API key, this service
+    does so, too.
 
-    UNAUTHENTICATED: no API key (KEY_REQUIRED), or not a valid one (KEY_NOT_VALID).
-    PERMISSION_DENIED: the key's role may not call this (ROLE_NOT_ALLOWED).
+    Lists are paginated: page_size is at most 1,000 (0: 50), page_token the next_page_token of the previous page with the
+    same filter. Invalid values are INVALID_ARGUMENT. Errors common to all RPCs are as in BlurService.
     """
 
     def __init__(self, channel):
@@ -128,7 +127,7 @@ class OperatorServiceStub:
                 request_serializer=imageblur_dot_v1_dot_operator__service__pb2.CheckMailRequest.SerializeToString,
                 response_deserializer=imageblur_dot_v1_dot_operator__service__pb2.CheckMailResponse.FromString,
                 _registered_method=True)
-        self.ExportPersonalData = channel.unary_unary(
+        self.ExportPersonalData = channel.unary_stream(
                 '/imageblur.v1.OperatorService/ExportPersonalData',
                 request_serializer=imageblur_dot_v1_dot_operator__service__pb2.ExportPersonalDataRequest.SerializeToString,
                 response_deserializer=imageblur_dot_v1_dot_operator__service__pb2.ExportPersonalDataResponse.FromString,
@@ -137,6 +136,11 @@ class OperatorServiceStub:
                 '/imageblur.v1.OperatorService/ErasePersonalData',
                 request_serializer=imageblur_dot_v1_dot_operator__service__pb2.ErasePersonalDataRequest.SerializeToString,
                 response_deserializer=imageblur_dot_v1_dot_operator__service__pb2.ErasePersonalDataResponse.FromString,
+                _registered_method=True)
+        self.LiftSuppression = channel.unary_unary(
+                '/imageblur.v1.OperatorService/LiftSuppression',
+                request_serializer=imageblur_dot_v1_dot_operator__service__pb2.LiftSuppressionRequest.SerializeToString,
+                response_deserializer=imageblur_dot_v1_dot_operator__service__pb2.LiftSuppressionResponse.FromString,
                 _registered_method=True)
         self.CreateApiKey = channel.unary_unary(
                 '/imageblur.v1.OperatorService/CreateApiKey',
@@ -166,83 +170,81 @@ class OperatorServiceStub:
 
 
 class OperatorServiceServicer:
-    """For operators. Viewers may call what only looks, administrators everything; each change is written into the audit by the
-    transaction that makes it. Where the server takes calls without a key (on its own machine alone), so does this service.
+    """The operators' interface; `imageblur admin` and the operator pages use it.
 
-    Lists come a page at a time: page_size is 0 (50) or more (at most 1,000), page_token the next_page_token of the page
-    before with the same filter; INVALID_ARGUMENT says what is wrong with them. Errors are as in BlurService, and every RPC
-    may also answer:
+    Viewers may call the RPCs whose comment ends with "For viewers."; administrators may call all. Each change is recorded
+    in the audit log by the transaction that makes it. If the server accepts local calls without an API key, this service
+    does so, too.
 
-    UNAUTHENTICATED: no API key (KEY_REQUIRED), or not a valid one (KEY_NOT_VALID).
-    PERMISSION_DENIED: the key's role may not call this (ROLE_NOT_ALLOWED).
+    Lists are paginated: page_size is at most 1,000 (0: 50), page_token the next_page_token of the previous page with the
+    same filter. Invalid values are INVALID_ARGUMENT. Errors common to all RPCs are as in BlurService.
     """
 
     def ListQueues(self, request, context):
-        """The queues: how much there is to do, and whether workers are at it. For viewers.
+        """Lists all queues with their depth and whether they are paused. For viewers.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PauseQueue(self, request, context):
-        """Has workers leave a queue alone, from within half a second on and over restarts, until it is resumed. What they are at
-        they finish; what is ordered meanwhile is taken, and waits. Repeating it changes nothing.
+        """Pauses a queue until it is resumed, also over restarts. Takes effect within half a second; work that has started
+        is finished, and new orders are accepted but wait. Idempotent.
 
-        NOT_FOUND: no such queue.
+        NOT_FOUND: the queue does not exist.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResumeQueue(self, request, context):
-        """Ends a pause: workers are at the queue again within half a second. Repeating it changes nothing.
+        """Resumes a paused queue. Takes effect within half a second. Idempotent.
 
-        NOT_FOUND: no such queue.
+        NOT_FOUND: the queue does not exist.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PurgeQueue(self, request, context):
-        """Cancels whatever a queue is to do: of "blur" every order that has not finished, as CancelOrder does; of "mail" every
-        delivery, confirmation and mailing. What is sent already is sent.
+        """Cancels all work of a queue: of "blur" all unfinished orders, as CancelOrder does; of "mail" all deliveries and
+        e-mails about subscriptions; of "mailing" all mailings. E-mails already sent are not affected.
 
-        NOT_FOUND: no such queue.
+        NOT_FOUND: the queue does not exist.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListWorkers(self, request, context):
-        """The workers that were seen in the last day. For viewers.
+        """Lists the workers with a heartbeat in the last day. For viewers.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListOrders(self, request, context):
-        """Orders, the newest first; addresses are hidden. For viewers.
+        """Lists orders, newest first; addresses are hidden. For viewers.
 
         INVALID_ARGUMENT: a filter is malformed.
-        PERMISSION_DENIED: a viewer asked for an address.
+        PERMISSION_DENIED: a viewer filters by address (ROLE_NOT_ALLOWED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetOrderTrace(self, request, context):
-        """An order's way from the upload to the letter, step by step in the order of time. For viewers.
+        """Returns the trace of an order: its steps from the upload to the e-mail, by start time. For viewers.
 
         INVALID_ARGUMENT: order_id is not a UUID.
-        NOT_FOUND: no such order.
+        NOT_FOUND: the order does not exist.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListFailures(self, request, context):
-        """Images and letters that were given up: images first, the newest first, with how many there are for each reason. For
-        viewers.
+        """Lists failed images and e-mails, images first, newest first, with their number by reason. For viewers.
 
         INVALID_ARGUMENT: a filter is malformed.
         """
@@ -251,18 +253,18 @@ class OperatorServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RetryFailures(self, request, context):
-        """Has failed images and letters tried again, with all their attempts before them. An order whose image is tried again
-        is RUNNING again; its results are not mailed again by themselves. At most 1,000 in one call.
+        """Retries failed images and e-mails with all their attempts, at most 1,000 in a call. An order with a retried image is
+        RUNNING again; its results are not e-mailed again automatically.
 
-        INVALID_ARGUMENT: neither ids nor all, both, more than 1,000 ids, or one that is not a UUID.
+        INVALID_ARGUMENT: not exactly one of failure_ids and all is set, there are more than 1,000 IDs, or one is not a
+        UUID.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DropFailures(self, request, context):
-        """Strikes failures off the list, and removes the originals that were kept for them: they can never be tried again. At
-        most 1,000 in one call.
+        """Drops failures, at most 1,000 in a call: removes them from the list and deletes the originals kept for a retry.
 
         INVALID_ARGUMENT: as RetryFailures.
         """
@@ -271,44 +273,45 @@ class OperatorServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetStatistics(self, request, context):
-        """Rates and times over a span up to now. For viewers.
+        """Returns a time series of rates and durations up to now. For viewers.
 
-        INVALID_ARGUMENT: span or step is not positive, or the span has more than 500 steps.
+        INVALID_ARGUMENT: span or step is not positive, or there are more than 500 steps.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListMailings(self, request, context):
-        """Mailings, the newest first, at most 100. For viewers.
+        """Lists mailings with their progress, newest first, at most 100. For viewers.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RunMailing(self, request, context):
-        """Sends a mailing to all confirmed subscribers now, whatever the hour. A mailer does it, as all else about letters:
+        """Sends the newsletter to all confirmed subscribers now. The call waits for a mailer to create the mailing.
 
-        FAILED_PRECONDITION: the operator's text cannot be read (MAILER_REFUSED), or the queue "mail" is paused (PAUSED).
-        UNAVAILABLE: no mailer took it up within 20 seconds, and none will; or one did and does not answer: ListMailings
-        tells what came of it.
+        FAILED_PRECONDITION: the newsletter's text cannot be read (OPERATOR_JOB_FAILED), or the queue "mail" is paused
+        (QUEUE_PAUSED).
+        UNAVAILABLE: no mailer started the job within 20 seconds, and none will; or one did and has not answered: see
+        ListMailings for the result.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CancelMailing(self, request, context):
-        """Sends no more of a mailing; letters on their way may still arrive.
+        """Cancels a mailing; e-mails being sent may still arrive.
 
         INVALID_ARGUMENT: mailing_id is not a UUID.
-        NOT_FOUND: there is no such mailing under way.
+        NOT_FOUND: the mailing does not exist or has finished.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PreviewMailing(self, request, context):
-        """The mailing's letter as it would be now. For viewers.
+        """Renders the newsletter as it would be sent now. For viewers.
 
         FAILED_PRECONDITION, UNAVAILABLE: as RunMailing.
         """
@@ -317,9 +320,9 @@ class OperatorServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SendTestMailing(self, request, context):
-        """Sends that letter to one address, and tells what the mail server said.
+        """Sends the newsletter to one address and returns the SMTP transcript.
 
-        INVALID_ARGUMENT: the address is malformed.
+        INVALID_ARGUMENT: email is malformed.
         FAILED_PRECONDITION, UNAVAILABLE: as RunMailing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -327,9 +330,9 @@ class OperatorServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CheckMail(self, request, context):
-        """Sends a short letter to an address, and explains what the mail server said, line by line.
+        """Sends a short e-mail to an address and returns the SMTP transcript, the server's replies explained.
 
-        INVALID_ARGUMENT: the address is malformed.
+        INVALID_ARGUMENT: email is malformed.
         FAILED_PRECONDITION, UNAVAILABLE: as RunMailing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -337,64 +340,74 @@ class OperatorServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ExportPersonalData(self, request, context):
-        """All that is kept of an address, but for images' bytes.
+        """Streams everything stored about an address, except the content of images: one JSON object a message. Recorded in the
+        audit log without the address.
 
-        INVALID_ARGUMENT: the address is malformed.
-        RESOURCE_EXHAUSTED: it is more than a message holds (TOO_LARGE): python -m services.common.people export.
+        INVALID_ARGUMENT: email is malformed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ErasePersonalData(self, request, context):
-        """Deletes an address's subscription and orders, with all images and results. Repeating it changes nothing.
+        """Deletes the subscription and all orders of an address, with images and results. Idempotent. Recorded in the audit
+        log without the address.
 
-        INVALID_ARGUMENT: the address is malformed.
+        INVALID_ARGUMENT: email is malformed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LiftSuppression(self, request, context):
+        """Lifts the suppression of an address that e-mails bounced from, so that it can subscribe again. Idempotent.
+
+        INVALID_ARGUMENT: email is malformed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateApiKey(self, request, context):
-        """Makes an API key and shows it, once.
+        """Creates an API key and returns it, once.
 
-        INVALID_ARGUMENT: the name is longer than 200 characters, there is no role, or lifetime is not positive.
+        INVALID_ARGUMENT: name is longer than 200 characters, role is missing, or lifetime is not positive.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListApiKeys(self, request, context):
-        """API keys by id; without those that have ended unless asked for.
+        """Lists API keys by ID, active ones only unless include_inactive is set.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RotateApiKey(self, request, context):
-        """Replaces a key by a new one, which is shown once. Its id stays: limits, repeated requests and the audit go on as the
-        same caller's.
+        """Replaces the secret of an API key and returns the new one, once. The ID stays: rate limits, idempotency and the audit
+        log treat both as the same principal.
 
-        INVALID_ARGUMENT: api_key_id is not a UUID, or keep_former is negative or longer than 90 days.
-        NOT_FOUND: no such key.
-        FAILED_PRECONDITION: it was revoked or has expired.
+        INVALID_ARGUMENT: api_key_id is not a UUID, or grace_period is negative or longer than 90 days.
+        NOT_FOUND: the key does not exist.
+        FAILED_PRECONDITION: the key was revoked or has expired (API_KEY_INACTIVE).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RevokeApiKey(self, request, context):
-        """Ends a key, within two seconds on all gateways. Repeating it changes nothing.
+        """Revokes an API key, on all gateways within two seconds. Idempotent.
 
         INVALID_ARGUMENT: api_key_id is not a UUID.
-        NOT_FOUND: no such key.
+        NOT_FOUND: the key does not exist.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListAuditEntries(self, request, context):
-        """What operators did, the newest first. For viewers.
+        """Lists the audit log, newest first. For viewers.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -488,7 +501,7 @@ def add_OperatorServiceServicer_to_server(servicer, server):
                     request_deserializer=imageblur_dot_v1_dot_operator__service__pb2.CheckMailRequest.FromString,
                     response_serializer=imageblur_dot_v1_dot_operator__service__pb2.CheckMailResponse.SerializeToString,
             ),
-            'ExportPersonalData': grpc.unary_unary_rpc_method_handler(
+            'ExportPersonalData': grpc.unary_stream_rpc_method_handler(
                     servicer.ExportPersonalData,
                     request_deserializer=imageblur_dot_v1_dot_operator__service__pb2.ExportPersonalDataRequest.FromString,
                     response_serializer=imageblur_dot_v1_dot_operator__service__pb2.ExportPersonalDataResponse.SerializeToString,
@@ -497,6 +510,11 @@ def add_OperatorServiceServicer_to_server(servicer, server):
                     servicer.ErasePersonalData,
                     request_deserializer=imageblur_dot_v1_dot_operator__service__pb2.ErasePersonalDataRequest.FromString,
                     response_serializer=imageblur_dot_v1_dot_operator__service__pb2.ErasePersonalDataResponse.SerializeToString,
+            ),
+            'LiftSuppression': grpc.unary_unary_rpc_method_handler(
+                    servicer.LiftSuppression,
+                    request_deserializer=imageblur_dot_v1_dot_operator__service__pb2.LiftSuppressionRequest.FromString,
+                    response_serializer=imageblur_dot_v1_dot_operator__service__pb2.LiftSuppressionResponse.SerializeToString,
             ),
             'CreateApiKey': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateApiKey,
@@ -532,15 +550,14 @@ def add_OperatorServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class OperatorService:
-    """For operators. Viewers may call what only looks, administrators everything; each change is written into the audit by the
-    transaction that makes it. Where the server takes calls without a key (on its own machine alone), so does this service.
+    """The operators' interface; `imageblur admin` and the operator pages use it.
 
-    Lists come a page at a time: page_size is 0 (50) or more (at most 1,000), page_token the next_page_token of the page
-    before with the same filter; INVALID_ARGUMENT says what is wrong with them. Errors are as in BlurService, and every RPC
-    may also answer:
+    Viewers may call the RPCs whose comment ends with "For viewers."; administrators may call all. Each change is recorded
+    in the audit log by the transaction that makes it. If the server accepts local calls without an API key, this service
+    does so, too.
 
-    UNAUTHENTICATED: no API key (KEY_REQUIRED), or not a valid one (KEY_NOT_VALID).
-    PERMISSION_DENIED: the key's role may not call this (ROLE_NOT_ALLOWED).
+    Lists are paginated: page_size is at most 1,000 (0: 50), page_token the next_page_token of the previous page with the
+    same filter. Invalid values are INVALID_ARGUMENT. Errors common to all RPCs are as in BlurService.
     """
 
     @staticmethod
@@ -1013,7 +1030,7 @@ class OperatorService:
             wait_for_ready=None,
             timeout=None,
             metadata=None):
-        return grpc.experimental.unary_unary(
+        return grpc.experimental.unary_stream(
             request,
             target,
             '/imageblur.v1.OperatorService/ExportPersonalData',
@@ -1046,6 +1063,33 @@ class OperatorService:
             '/imageblur.v1.OperatorService/ErasePersonalData',
             imageblur_dot_v1_dot_operator__service__pb2.ErasePersonalDataRequest.SerializeToString,
             imageblur_dot_v1_dot_operator__service__pb2.ErasePersonalDataResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LiftSuppression(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imageblur.v1.OperatorService/LiftSuppression',
+            imageblur_dot_v1_dot_operator__service__pb2.LiftSuppressionRequest.SerializeToString,
+            imageblur_dot_v1_dot_operator__service__pb2.LiftSuppressionResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -26,9 +26,10 @@ if _version_not_supported:
 
 
 class SubscriptionServiceStub:
-    """Subscriptions to the weekly mailing.
+    """Manages subscriptions to the newsletter.
 
-    No answer tells whether an address is known. Errors are as in BlurService.
+    Neither the response nor its timing reveals whether an address is known. Errors are as in BlurService; Subscribe may
+    also return RESOURCE_EXHAUSTED if the caller subscribes too many addresses (RATE_LIMIT_EXCEEDED).
     """
 
     def __init__(self, channel):
@@ -55,34 +56,35 @@ class SubscriptionServiceStub:
 
 
 class SubscriptionServiceServicer:
-    """Subscriptions to the weekly mailing.
+    """Manages subscriptions to the newsletter.
 
-    No answer tells whether an address is known. Errors are as in BlurService.
+    Neither the response nor its timing reveals whether an address is known. Errors are as in BlurService; Subscribe may
+    also return RESOURCE_EXHAUSTED if the caller subscribes too many addresses (RATE_LIMIT_EXCEEDED).
     """
 
     def Subscribe(self, request, context):
-        """Subscribes an address. Unless the server is set otherwise, a letter with a token asks its owner to confirm, at
-        most once an hour.
+        """Subscribes an address. Unless double opt-in is turned off, sends an e-mail with a confirmation token, at most one an
+        hour for each address.
 
-        INVALID_ARGUMENT: email or locale is malformed (BadRequest).
+        INVALID_ARGUMENT: email is malformed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ConfirmSubscription(self, request, context):
-        """Confirms a subscription with the token from the letter. Repeating it changes nothing.
+        """Confirms a subscription with the token from the confirmation e-mail. Idempotent.
 
-        INVALID_ARGUMENT: the token is malformed, was altered, has expired or was superseded (BadRequest).
+        INVALID_ARGUMENT: the token was altered, has expired or was superseded (INVALID_TOKEN).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Unsubscribe(self, request, context):
-        """Ends a subscription by address, or by the token from any weekly letter. Repeating it changes nothing.
+        """Ends a subscription by address, or by the token from any newsletter. Idempotent.
 
-        INVALID_ARGUMENT: neither is given, the address is malformed, or the token was altered (BadRequest).
+        INVALID_ARGUMENT: neither is set, email is malformed, or the token was altered (INVALID_TOKEN).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -115,9 +117,10 @@ def add_SubscriptionServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class SubscriptionService:
-    """Subscriptions to the weekly mailing.
+    """Manages subscriptions to the newsletter.
 
-    No answer tells whether an address is known. Errors are as in BlurService.
+    Neither the response nor its timing reveals whether an address is known. Errors are as in BlurService; Subscribe may
+    also return RESOURCE_EXHAUSTED if the caller subscribes too many addresses (RATE_LIMIT_EXCEEDED).
     """
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""Names for results that are safe to save anywhere, and unique within an order, whatever the client sent."""
+"""Names of results: safe on every system, and unique within an order, whatever the client sent."""
 
 import re
 import unicodedata
@@ -15,18 +15,18 @@ _EXTENSIONS = {
     Format.BMP: ("bmp", "dib"),
     Format.AVIF: ("avif",),
 }
-# What Windows, the strictest of the three systems, does not allow, and separators of any system.
+# Characters that Windows, the strictest system, does not allow, and separators of any system.
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*\u202a-\u202e\u2066-\u2069]')
 _MAX_STEM_BYTES = 150
 
 
 def result_names(images: Iterable[tuple[str, Format]]) -> list[str]:
-    """`blur_<name>` for each (file name as sent, format of the result), with the ending that the format wants.
+    """Return `blur_<name>` for each (file name as sent, format of the result), with an extension of the format.
 
-    The prefix keeps names off what Windows reserves (CON, NUL) and off leading dots and dashes.
+    With the prefix, no name is one that Windows reserves (CON, NUL), or begins with a dot or a dash.
     """
     taken: set[str] = set()
-    # Where the numbering of equal names has got to: thousands of them must not each count from the start.
+    # The last number of each name: thousands of equal names must not each count from 1.
     numbers: dict[str, int] = {}
     names = []
     for filename, result_format in images:

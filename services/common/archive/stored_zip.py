@@ -1,7 +1,7 @@
-"""A ZIP file laid out before it is read: entries stored as they are, so that any part of it can be made on its own.
+"""A ZIP file whose layout is known before its files are read: entries are stored uncompressed, so any part can be made.
 
 The same entries always give the same bytes. Checksums follow an entry's data (data descriptors), so that each file is
-read once, when its turn comes; sizes and counts beyond 32 and 16 bits are written as ZIP64.
+read once, while it is streamed; sizes and counts beyond 32 and 16 bits are written as ZIP64.
 
 Source: APPNOTE.TXT 6.3.10, sections 4.3 to 4.5.
 """
@@ -30,13 +30,13 @@ class Entry:
     size: int
     """In bytes."""
     read: Callable[[int, int], Iterator[bytes]]
-    """Its content from an offset on, so many bytes of it."""
+    """Called with an offset and a length, yields that part of the content."""
     digest: str = ""
-    """Files with the same digest have the same content; empty: nothing is known."""
+    """Files with the same digest have the same content; empty: unknown."""
 
 
 class Checksums:
-    """CRC-32 by digest, for parts of archives that come after files nobody asked for."""
+    """CRC-32 by digest, for parts of archives after files that were not requested."""
 
     MOST = 100_000
 
@@ -44,11 +44,11 @@ class Checksums:
         self._known: dict[str, int] = {}
 
     def get(self, digest: str) -> int | None:
-        """The checksum, if it is known."""
+        """Return the checksum, if it is known."""
         return self._known.get(digest)
 
     def put(self, digest: str, crc: int) -> None:
-        """Remember a checksum; the oldest go when there are too many."""
+        """Remember a checksum; the oldest are dropped when there are too many."""
         if digest:
             if len(self._known) >= self.MOST:
                 self._known.pop(next(iter(self._known)), None)
@@ -78,10 +78,10 @@ class StoredZip:
         """In bytes."""
 
     def read(self, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
-        """The archive, or the part of it from `offset` on that has `length` bytes.
+        """Yield the archive, or the part of it from `offset` on that has `length` bytes.
 
         Raises:
-            Unavailable: A file has not the size that it was announced with.
+            Unavailable: A file does not have its entry's size.
         """
         window = _Window(offset, self.size if length is None else min(self.size, offset + length))
         for index, entry in enumerate(self._entries):
@@ -162,7 +162,7 @@ class StoredZip:
 
 @dataclass(frozen=True)
 class _Window:
-    """The part that is asked for."""
+    """The part that was requested."""
 
     begin: int
     end: int
@@ -171,7 +171,7 @@ class _Window:
         return begin < self.end and end > self.begin
 
     def cut(self, data: bytes, at: int) -> Iterator[bytes]:
-        """What of `data`, which lies at `at`, is inside."""
+        """Yield what of `data`, which begins at `at`, is inside."""
         if self.overlaps(at, at + len(data)):
             yield data[max(0, self.begin - at) : self.end - at]
 
@@ -184,8 +184,8 @@ def _exactly(entry: Entry, offset: int, length: int) -> Iterator[bytes]:
         left -= len(chunk)
         yield chunk
     if left:
-        # All that follows would be at another place than the archive's own directory says.
-        raise Unavailable(f"{entry.name} is not as large as it was when it was stored")
+        # All that follows would be at other offsets than those in the archive's directory.
+        raise Unavailable(f"{entry.name} does not have the size that it was stored with")
 
 
 def _local_extra(entry: Entry) -> int:

@@ -1,10 +1,10 @@
-"""The receipt inside an archive: what was done to each image, for programs (`summary.json`) and people (`summary.txt`).
+"""The summary in an archive: what was done to each image, for programs (`summary.json`) and people (`summary.txt`).
 
 It depends on rows alone, so that an order's archive has the same bytes whenever it is made.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,30 +13,31 @@ from services.common.db.models import Image, Order
 from services.common.domain.spec import BlurSpec, Gaussian, Pixelate, Region, Solid
 
 JSON_NAME, TEXT_NAME = "summary.json", "summary.txt"
-"""Nobody else's: names of results begin with `blur_`."""
+"""No result has such a name: theirs begin with `blur_`."""
 _HEAD = """\
-What ImageBlur has done to the images of order {order_id}, placed {placed}.
+What ImageBlur did to the images of order {order_id}, placed {placed}.
 
 A solid fill cannot be undone. Gaussian blur and pixelation are cosmetic: what they hide can sometimes be guessed.
-SHA-256 sums tell whether a file is the one that is meant: sha256sum FILE
+SHA-256 sums show whether a file is unchanged: sha256sum FILE
 """
 
 
-@dataclass(frozen=True)
-class Line:
-    """What the receipt says of one image; `name`: the result's in the archive, None without a result."""
+@dataclass(frozen=True, kw_only=True)
+class SummaryLine:
+    """The part of the summary about one image."""
 
-    as_json: str
-    as_text: str
+    values: Mapping[str, Any]
+    """For JSON."""
+    text: str
 
     @property
     def size(self) -> int:
-        """Bytes that it takes in both files."""
-        return len(self.as_json.encode()) + len(self.as_text.encode()) + len(",\n\n")
+        """Bytes that it takes in both files, separators included."""
+        return len(_to_json(self.values)) + len(self.text.encode()) + len(", \n")
 
 
-def line(order: Order, image: Image, name: str | None) -> Line:
-    """What the receipt says of an image."""
+def line(order: Order, image: Image, name: str | None) -> SummaryLine:
+    """Return the summary of an image; `name`: its result's in the archive, None without a result."""
     spec = BlurSpec.from_json(image.spec or order.spec)
     values: dict[str, Any] = {
         "position": image.position,
@@ -44,9 +45,9 @@ def line(order: Order, image: Image, name: str | None) -> Line:
         "original_name": image.filename,
         "state": image.state,
         **({"reason": image.reason, "message": image.message} if image.reason else {}),
-        "effect": json.loads(spec.to_json())["effect"],
+        "effect": spec.to_values()["effect"],
         "irreversible": isinstance(spec.effect, Solid),
-        "regions": json.loads(spec.to_json())["regions"],
+        "regions": spec.to_values()["regions"],
         "invert_regions": spec.invert_regions,
         "input": {"bytes": image.input_bytes, "sha256": image.input_sha256},
     }
@@ -59,17 +60,24 @@ def line(order: Order, image: Image, name: str | None) -> Line:
             "format": image.format,
         }
         values["engine"] = image.engine
-    return Line("  " + json.dumps(values, ensure_ascii=False), _text(image, name, spec))
+    return SummaryLine(values=values, text=_text(image, name, spec))
 
 
-def files(order: Order, lines: Sequence[Line]) -> list[tuple[str, bytes]]:
-    """The receipt's two files: names and bytes."""
+def files(order: Order, lines: Sequence[SummaryLine]) -> list[tuple[str, bytes]]:
+    """Return the summary's two files: names and bytes."""
     placed = to_datetime(order.created_at)
-    head = json.dumps({"order_id": str(order.id), "placed": placed.isoformat(timespec="seconds")})[1:-1]
-    as_json = f'{{{head}, "images": [\n' + ",\n".join(one.as_json for one in lines) + "\n]}\n"
-    as_text = _HEAD.format(order_id=order.id, placed=f"{placed:%Y-%m-%d %H:%M} UTC")
-    as_text += "".join("\n" + one.as_text for one in lines)
-    return [(JSON_NAME, as_json.encode()), (TEXT_NAME, as_text.encode())]
+    values = {
+        "order_id": str(order.id),
+        "placed": placed.isoformat(timespec="seconds"),
+        "images": [one.values for one in lines],
+    }
+    text = _HEAD.format(order_id=order.id, placed=f"{placed:%Y-%m-%d %H:%M} UTC")
+    text += "".join("\n" + one.text for one in lines)
+    return [(JSON_NAME, _to_json(values)), (TEXT_NAME, text.encode())]
+
+
+def _to_json(values: Mapping[str, Any]) -> bytes:
+    return json.dumps(values, ensure_ascii=False).encode()
 
 
 def _text(image: Image, name: str | None, spec: BlurSpec) -> str:

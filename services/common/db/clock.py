@@ -1,4 +1,4 @@
-"""The database's clock, in whole microseconds since 1970 (UTC): the one clock that all services share."""
+"""The database's clock, which all services share, in whole microseconds since 1970 (UTC)."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -12,7 +12,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class now(FunctionElement[int]):  # noqa: N801 - an SQL function, named like one
-    """The time now, as the database server sees it."""
+    """The time of the database server."""
 
     type = BigInteger()
     inherit_cache = True
@@ -31,11 +31,11 @@ def _sqlite(_element: now, _compiler: Any, **_: Any) -> str:
 
 
 def to_datetime(microseconds: int) -> datetime:
-    """As an aware datetime in UTC."""
+    """Return an aware datetime in UTC."""
     return datetime.fromtimestamp(microseconds // SECOND, tz=UTC).replace(microsecond=microseconds % SECOND)
 
 
 def from_datetime(time: datetime) -> int:
-    """As microseconds since 1970; `time` must be aware."""
+    """Return microseconds since 1970; `time` must be aware."""
     delta = time - _EPOCH
     return (delta.days * 86_400 + delta.seconds) * SECOND + delta.microseconds

@@ -1,4 +1,4 @@
-"""Opens the database and hands out its transactions."""
+"""Opens the database and its transactions."""
 
 import sqlite3
 import time
@@ -18,15 +18,15 @@ from services.common.infra import log
 T = TypeVar("T")
 
 _log = log.get(__name__)
-_PROMPT: Any = {
+_POSTGRESQL: Any = {
     "connect_timeout": 5,
-    # A server that has vanished is noticed within 15 seconds; by default that takes hours.
+    # A server that has vanished is noticed within 15 seconds, not after hours as by default.
     "keepalives_idle": 5,
     "keepalives_interval": 2,
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
-_ONE_MOMENT: Any = {"isolation_level": "REPEATABLE READ"}
+_SNAPSHOT: Any = {"isolation_level": "REPEATABLE READ"}
 _FULL: Any = {"imageblur_write": "FULL"}
 _NORMAL: Any = {"imageblur_write": "NORMAL"}
 _NOT_SYNCHRONOUS = text("SET LOCAL synchronous_commit = off")
@@ -38,8 +38,8 @@ class Database:
     SQLite runs in WAL mode. Writers take their lock at the beginning (BEGIN IMMEDIATE) and wait for it; a read that
     turned into a write would fail at once instead.
 
-    What was committed survives a power cut, unless the transaction said that it need not: what a claim or a heartbeat
-    would lose is done again. A durable commit carries all earlier ones along.
+    Commits survive a power cut unless they are not `durable`: claims and heartbeats, which are repeated when lost. A
+    durable commit makes all earlier ones durable.
     """
 
     def __init__(self, url: str, *, pool_size: int = 8) -> None:
@@ -53,8 +53,8 @@ class Database:
                 pool_size=pool_size,
                 max_overflow=4,
                 pool_pre_ping=not self.is_sqlite,
-                hide_parameters=True,  # errors are logged, and there are addresses among the values
-                connect_args={} if self.is_sqlite else _PROMPT,
+                hide_parameters=True,  # errors are logged, and values may be addresses
+                connect_args={} if self.is_sqlite else _POSTGRESQL,
             )
         except (OSError, SQLAlchemyError) as error:
             raise ConfigurationError(f"IMAGEBLUR_DATABASE_URL: {error}") from None
@@ -62,13 +62,13 @@ class Database:
             event.listen(self.engine, "connect", _configure_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
         self.folder = Path(parsed.database).parent.resolve() if self.is_sqlite and parsed.database else None
-        """Where the database is, if it is on this machine's disk."""
-        # On PostgreSQL each statement would otherwise see what was committed since the one before.
-        self._reader = self.engine if self.is_sqlite else self.engine.execution_options(**_ONE_MOMENT)
+        """The database's folder, if it is SQLite."""
+        # By default, each statement in PostgreSQL sees what was committed since the one before.
+        self._reader = self.engine if self.is_sqlite else self.engine.execution_options(**_SNAPSHOT)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """A transaction that only reads, all of it as at one moment.
+        """Begin a transaction that only reads, all of it as of one moment.
 
         Raises:
             Unavailable: The database cannot be reached or is locked for too long.
@@ -78,7 +78,7 @@ class Database:
 
     @contextmanager
     def write(self, *, durable: bool = True) -> Iterator[Session]:
-        """A transaction that is committed at the end, or rolled back by an error.
+        """Begin a transaction that is committed at the end, or rolled back by an error.
 
         Args:
             durable: Whether the commit waits for the disk; without, a power cut within the next second may undo it.
@@ -87,7 +87,7 @@ class Database:
             Unavailable: The database cannot be reached or is locked for too long.
         """
         with translate_errors(), Session(self.engine, expire_on_commit=False) as session, session.begin():
-            # Of the connection: an engine with options of its own would look for listeners at every step.
+            # Set on the connection: an engine with options would look up listeners at every step.
             session.connection(execution_options=_FULL if durable else _NORMAL)
             if not durable and not self.is_sqlite:
                 session.execute(_NOT_SYNCHRONOUS)
@@ -103,11 +103,11 @@ class Database:
         self.engine.dispose()
 
 
-def patiently(write: Callable[[], T], seconds: float = 8.0) -> T:
-    """Do what records an outcome through an absence of the database: what is not recorded is done again.
+def retry_unavailable(write: Callable[[], T], seconds: float = 8.0) -> T:
+    """Record an outcome, again and again while the database is unavailable: work whose outcome is lost is repeated.
 
     Raises:
-        Unavailable: The database was away for so many seconds.
+        Unavailable: The database was unavailable for so many seconds.
     """
     deadline = time.monotonic() + seconds
     while True:
@@ -122,7 +122,7 @@ def patiently(write: Callable[[], T], seconds: float = 8.0) -> T:
 
 @contextmanager
 def translate_errors() -> Iterator[None]:
-    """Turn "cannot be reached" and "locked" into Unavailable; other errors of the database are faults of ours."""
+    """Raise Unavailable for a database that cannot be reached or is locked; other errors are bugs."""
     try:
         yield
     except (OperationalError, InterfaceError, InternalError, PoolTimeout, sqlite3.OperationalError) as error:
@@ -130,14 +130,14 @@ def translate_errors() -> Iterator[None]:
 
 
 def _configure_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
-    connection.isolation_level = None  # the driver's own BEGIN would come too late; see _begin_sqlite
+    connection.isolation_level = None  # the driver would begin too late; `_begin_sqlite` does
     for pragma in ("busy_timeout=10000", "journal_mode=WAL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
 
 
 def _begin_sqlite(connection: Connection) -> None:
     synchronous = connection.get_execution_options().get("imageblur_write")
-    # Past SQLAlchemy, to which it would be two statements more in each transaction.
+    # Not through SQLAlchemy, whose overhead for two statements more in each transaction can be measured.
     execute = connection.connection.driver_connection.execute  # type: ignore[union-attr]
     if synchronous:
         execute(f"PRAGMA synchronous={synchronous}")

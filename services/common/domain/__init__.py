@@ -1,1 +1,1 @@
-"""Rules and values of the product: no I/O, no libraries."""
+"""Rules and values of the product, without I/O and without libraries."""

@@ -1,35 +1,35 @@
-"""API keys: what they look like, what is kept of them, and what their roles are."""
+"""API keys: their format, digests and roles."""
 
 import hashlib
 import secrets
 from enum import StrEnum
 
 PREFIX = "imageblur_"
-"""So that people, and programs that look for leaked secrets, know one when they see it."""
+"""By which people, and scanners for leaked secrets, recognise a key."""
 HINT_LENGTH = len(PREFIX) + 4
 
 
 class Role(StrEnum):
-    """What the holder of a key may do; see the interface's ApiKeyRole."""
+    """What the holder of a key may do; the names of the interface's ApiKeyRole."""
 
     CLIENT = "CLIENT"
     """Orders and subscriptions."""
     VIEWER = "VIEWER"
-    """Looks at everything that names no person in full, and changes nothing."""
+    """Reads everything but addresses, and changes nothing."""
     ADMIN = "ADMIN"
     """Everything."""
 
 
 def new_key() -> str:
-    """A key that nobody can guess: 256 random bits."""
+    """Return a new key of 256 random bits."""
     return PREFIX + secrets.token_urlsafe(32)
 
 
 def digest(key: str) -> str:
-    """What is kept of a key, as hex. A plain SHA-256 is enough: what is random in full cannot be tried out."""
+    """Return the digest that is stored of a key, as hex. Plain SHA-256 is enough for 256 random bits."""
     return hashlib.sha256(key.encode()).hexdigest()
 
 
 def hint(key: str) -> str:
-    """The beginning of a key, by which people tell keys apart: 24 of its 256 bits."""
+    """Return the beginning of a key, by which people recognise it: 24 of its 256 bits."""
     return key[:HINT_LENGTH]

@@ -3,17 +3,17 @@
     ImageBlurError
     ├── InvalidArgument        a request is malformed; names each field
     ├── NotFound               no such order, image, …
-    ├── FailedPrecondition     the request is fine, the state of the thing is not
-    ├── TooLarge               over a limit of this server that another way in may not have
-    ├── Busy                   there is as much to do as the service takes on for now
-    ├── Unauthenticated        nobody knows who is asking
-    ├── PermissionDenied       it is known who is asking, and that they may not
-    ├── Stalled                what the caller was about to send did not come in time
-    ├── Unavailable            something that the service needs is away for now
+    ├── FailedPrecondition     the request is valid, the state of the resource is not
+    ├── TooLarge               a message is over the limit of this method
+    ├── Busy                   the service accepts no more work for now
+    ├── Unauthenticated        there is no valid key
+    ├── PermissionDenied       the key's role may not do this
+    ├── Stalled                the caller did not send in time
+    ├── Unavailable            a dependency cannot be reached for now
     ├── ConfigurationError     a setting is wrong; the service does not start
-    └── ImageError             this image cannot be blurred, and never will be
+    └── ImageError             this image cannot be blurred, whatever is done
 
-Rules and use cases raise them; only the gateway's edge knows what they are in gRPC.
+Rules and use cases raise them; `services.gateway.rpc.errors` alone maps them to gRPC.
 """
 
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ from enum import StrEnum
 
 
 class ImageBlurError(Exception):
-    """Base of all errors that are raised on purpose; the text is meant for the person who asked."""
+    """Base of all errors that are raised on purpose; the text is for the caller."""
 
 
 @dataclass(frozen=True)
 class Violation:
-    """One field of a request that is wrong."""
+    """One wrong field of a request."""
 
     field: str
     """Path of the field, such as `images[2].data`."""
@@ -44,7 +44,7 @@ class InvalidArgument(ImageBlurError):
 
 
 class NotFound(ImageBlurError):
-    """There is no such thing, or no longer."""
+    """There is no such resource, or no longer."""
 
     def __init__(self, resource: str, name: str) -> None:
         super().__init__(f"there is no {resource} {name}")
@@ -53,7 +53,7 @@ class NotFound(ImageBlurError):
 
 
 class FailedPrecondition(ImageBlurError):
-    """The request is well-formed, but what it is about is not in the state for it."""
+    """The request is well-formed, but its resource is not in the state for it."""
 
     def __init__(self, reason: str, subject: str, message: str) -> None:
         super().__init__(message)
@@ -62,22 +62,22 @@ class FailedPrecondition(ImageBlurError):
 
 
 class TooLarge(ImageBlurError):
-    """A message is over what this way in takes."""
+    """A message is over the limit of this method; another may accept it."""
 
 
 class Busy(ImageBlurError):
-    """There is as much to do as the service takes on; the same call may succeed later."""
+    """The service accepts no more work for now; the same call may succeed later."""
 
     def __init__(self, reason: str, subject: str, message: str, *, retry_seconds: float) -> None:
         super().__init__(message)
         self.reason = reason
         self.subject = subject
-        """What there is too much of."""
+        """The limit that was reached."""
         self.retry_seconds = retry_seconds
 
 
 class Unauthenticated(ImageBlurError):
-    """There is no key with the call, or none that is valid."""
+    """The call has no key, or no valid one."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -85,7 +85,7 @@ class Unauthenticated(ImageBlurError):
 
 
 class PermissionDenied(ImageBlurError):
-    """The key is valid, but its role is not one that may do this."""
+    """The key is valid, but its role may not do this."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -93,13 +93,13 @@ class PermissionDenied(ImageBlurError):
 
 
 class Stalled(ImageBlurError):
-    """What the caller was about to send did not come in time."""
+    """The caller did not send in time."""
 
-    reason = "STALLED"
+    reason = "READ_TIMEOUT"
 
 
 class Unavailable(ImageBlurError):
-    """Something that the service needs is away; the same call may succeed later."""
+    """A dependency cannot be reached; the same call may succeed later."""
 
 
 class ConfigurationError(ImageBlurError):

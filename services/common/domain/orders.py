@@ -1,24 +1,9 @@
-"""The rules of orders: states and what follows from what. Nothing here knows of databases, brokers or gRPC."""
+"""The rules of orders: states and transitions, shares of the window, keys of blobs."""
 
 from enum import StrEnum
 
-from services.common.domain.errors import Reason
-
-MAX_ATTEMPTS = 10
-"""Claims of an image before it is given up, whatever ended them: killed workers are not the image's fault."""
-MAX_LETTER_ATTEMPTS = 20
-"""About five hours: a mail server that is down for maintenance, or that makes strangers wait (greylisting)."""
-MAX_CRASHES = 3
-"""Deaths of the child that worked on an image before the image is held responsible."""
-
-RETRIABLE = frozenset({Reason.TIMED_OUT, Reason.CRASHED, Reason.INTERNAL})
-"""Why an image failed that may be blurred another time: under less load, with more memory, by a mended version.
-
-Its original is kept for that until the order expires, or an operator drops the failure. Other reasons lie in the file.
-"""
-
 LATE_SECONDS = 600
-"""When no worker is left that had an image when the image ended otherwise; an attempt takes 500 seconds at most."""
+"""After so long no worker is left that had an image when the image ended otherwise: an attempt takes at most 500."""
 
 
 class OrderState(StrEnum):
@@ -34,7 +19,7 @@ class OrderState(StrEnum):
 
     @property
     def open(self) -> bool:
-        """Whether images of the order may still end."""
+        """Whether images of the order have not ended."""
         return self in {OrderState.QUEUED, OrderState.RUNNING}
 
 
@@ -60,12 +45,23 @@ class DeliveryState(StrEnum):
 
     @property
     def open(self) -> bool:
-        """Whether letters of the delivery may still be sent."""
+        """Whether e-mails of the delivery may still be sent."""
         return self in {DeliveryState.WAITING, DeliveryState.QUEUED, DeliveryState.SENDING}
 
 
+class UnownedBlobsState(StrEnum):
+    """States of blobs that no order owns."""
+
+    UPLOADING = "UPLOADING"
+    """An upload is running, as long as its heartbeat lasts."""
+    REMOVING = "REMOVING"
+    """To be removed: the upload failed, or its order is gone. No order can own them any more."""
+    REMOVED = "REMOVED"
+    """Removed once; removed again later, in case a worker stored a result meanwhile."""
+
+
 def state_when_done(*, succeeded: int, failed: int, cancelled: int) -> OrderState:
-    """State of an order whose images have all ended, by how many ended how."""
+    """Return the state of an order whose images have all ended, by how many ended how."""
     if cancelled:
         return OrderState.CANCELLED
     if not failed:
@@ -74,28 +70,28 @@ def state_when_done(*, succeeded: int, failed: int, cancelled: int) -> OrderStat
 
 
 def fair_window(window: int, orders: int) -> int:
-    """How many images of an order may be in the queue or at work, with so many orders (≥ 1) that have some there.
+    """Return how many images of an order may be queued or running while so many orders (≥ 1) have some there.
 
-    Alone, an order has the whole window, so that no child waits for work; together, orders share it, and take turns.
+    Alone, an order has the whole window, so that no child process waits for work; together, orders share it equally.
     """
     return max(1, -(-window // orders))
 
 
-def retry_delay(attempts: int) -> float:
-    """Seconds to wait before the next attempt after `attempts` (≥ 1) have failed: 1, 2, 4, … at most 60."""
-    return float(min(60, 2 ** (attempts - 1)))
-
-
 def source_key(order_id: object, position: int) -> str:
-    """Blob key of an original; positions count from 1."""
-    return f"{blob_prefix(order_id)}source/{position:06d}"
+    """Return the blob key of an original; positions count from 1."""
+    return f"{source_prefix(order_id)}{position:06d}"
 
 
 def result_key(order_id: object, position: int) -> str:
-    """Blob key of a result: the same however often the image is worked on, so that a repeat only writes it again."""
+    """Return the blob key of a result: the same for every attempt, so that a repeated one overwrites it."""
     return f"{blob_prefix(order_id)}result/{position:06d}"
 
 
+def source_prefix(order_id: object) -> str:
+    """Return the prefix of the blob keys of an order's originals."""
+    return f"{blob_prefix(order_id)}source/"
+
+
 def blob_prefix(order_id: object) -> str:
-    """Prefix of all blob keys of an order."""
+    """Return the prefix of all blob keys of an order."""
     return f"orders/{order_id}/"

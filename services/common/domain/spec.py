@@ -1,4 +1,4 @@
-"""How to blur: the effect, where it goes, and how the result is encoded. Checked when made, kept as JSON in rows."""
+"""The blur spec: effect, regions, and encoding of the result. Validated when made, stored as JSON in rows."""
 
 import functools
 import json
@@ -26,7 +26,7 @@ class Format(StrEnum):
 
     @property
     def media_type(self) -> str:
-        """Such as `image/jpeg`."""
+        """The media type, such as `image/jpeg`."""
         return f"image/{self.value.lower()}"
 
 
@@ -40,7 +40,7 @@ class InvalidSpec(ValueError):
 
 
 def _check(ok: bool, path: str, description: str) -> None:
-    # Written so that NaN, for which every comparison is false, never passes.
+    # Callers pass what must be true, so that NaN, for which every comparison is false, never passes.
     if not ok:
         raise InvalidSpec(path, description)
 
@@ -59,7 +59,7 @@ class Gaussian:
             _check(0 < self.sigma <= MAX_SIGMA_PX, "gaussian.sigma_px", f"must be above 0 and at most {MAX_SIGMA_PX:g}")
 
     def sigma_px(self, width: int, height: int) -> float:
-        """Standard deviation in pixels on an image of this size."""
+        """Return the standard deviation in pixels on an image of this size."""
         return self.sigma * min(width, height) if self.relative else self.sigma
 
 
@@ -77,7 +77,7 @@ class Pixelate:
             _check(2 <= self.cell <= MAX_CELL_PX, "pixelate.cell_px", f"must be 2 to {MAX_CELL_PX}")
 
     def cell_px(self, width: int, height: int) -> int:
-        """Side of a cell in pixels on an image of this size, at least 2."""
+        """Return the side of a cell in pixels on an image of this size, at least 2."""
         return max(2, round(self.cell * min(width, height))) if self.relative else int(self.cell)
 
 
@@ -114,7 +114,7 @@ class Region:
     feather: float = 0.0
 
     def __post_init__(self) -> None:
-        # Clients compute fractions in floats of 32 bits too: their rounding must not refuse a full-width box.
+        # Clients may compute in 32-bit floats: their rounding must not make a full-width box invalid.
         slack = 1e-6
         inside = "must be above 0 and end inside the image"
         _check(0 <= self.left <= 1, f"{self.shape}.left", "must be 0 to 1")
@@ -127,11 +127,11 @@ class Region:
 
 @dataclass(frozen=True)
 class BlurSpec:
-    """All that says how one image is blurred."""
+    """How one image is blurred."""
 
     effect: Effect = field(default_factory=Gaussian)
     regions: tuple[Region, ...] = ()
-    """Where; empty: the whole image."""
+    """Empty: the whole image."""
     invert_regions: bool = False
     output_format: Format | None = None
     """None: the input's."""
@@ -143,15 +143,19 @@ class BlurSpec:
         _check(not self.invert_regions or bool(self.regions), "invert_regions", "needs at least one region")
         _check(1 <= self.quality <= 100, "quality", "must be 1 to 100")
 
-    def to_json(self) -> str:
-        """As text for a row or a message."""
+    def to_values(self) -> dict[str, Any]:
+        """Return the spec as values for JSON."""
         kind = next(name for name, effect in _EFFECTS.items() if isinstance(self.effect, effect))
-        return json.dumps(asdict(self) | {"effect": {"kind": kind} | asdict(self.effect)}, separators=(",", ":"))
+        return asdict(self) | {"effect": {"kind": kind} | asdict(self.effect)}
+
+    def to_json(self) -> str:
+        """Return the spec as JSON, for a row."""
+        return json.dumps(self.to_values(), separators=(",", ":"))
 
     @classmethod
     @functools.lru_cache(maxsize=128)  # an order's images share one
     def from_json(cls, text: str) -> "BlurSpec":
-        """The spec that `to_json` wrote."""
+        """Return the spec that `to_json` wrote."""
         values: dict[str, Any] = json.loads(text)
         effect = values.pop("effect")
         output_format = values.pop("output_format")

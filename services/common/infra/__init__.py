@@ -1,1 +1,1 @@
-"""Adapters and process plumbing that every service uses: broker, blob store, settings, logs, metrics."""
+"""Infrastructure that every service uses: broker, blob store, settings, logs, metrics, traces."""

@@ -1,8 +1,8 @@
 """A consumer that hands a message on within milliseconds, and costs next to nothing while there is none.
 
-Dramatiq's own consumer sleeps between looks, up to a second, both when its queue is empty and when it may hold no more
-messages. This one waits for the event itself: for the queue's first message (a BLMOVE of the list's head onto itself
-blocks, yet takes nothing), or for one of its own messages to be done. Dramatiq's scripts move the messages, as ever.
+Dramatiq's own consumer sleeps up to a second when its queue is empty, and when it has as many messages as it may. This
+one waits for the event itself: for the queue's first message (BLMOVE of the list's head onto itself blocks without
+taking anything), or for one of its own messages to be done. Messages are moved by dramatiq's own scripts.
 """
 
 import contextlib
@@ -12,23 +12,24 @@ from collections.abc import Iterator
 
 import redis
 from dramatiq import Message, MessageProxy
-from dramatiq.brokers.redis import RedisBroker, _RedisConsumer
+from dramatiq.brokers.redis import RedisBroker
 from dramatiq.errors import ConnectionClosed
 
+from services.common.infra import dramatiq_private as private
+
 WAIT_SECONDS = 1.0
-"""Longest wait at a time: a waiting consumer must see that it is to stop, and tell the broker that it is alive."""
-MOMENT_SECONDS = 0.005
-"""So long the last message that may be held is left to others that hold fewer."""
+"""Longest wait at a time: a waiting consumer must notice that it is to stop, and send heartbeats."""
+YIELD_SECONDS = 0.005
+"""So long a worker leaves a message to others when it may take only one more."""
 AUDIT_SECONDS = 5.0
-"""How often the broker's list of what this process holds is compared with what it does hold."""
+"""How often the broker's list of fetched messages is compared with those that did arrive."""
 
 
-class PromptConsumer(_RedisConsumer):
+class PromptConsumer(private.RedisConsumer):
     """Consumes one queue.
 
-    Messages that the broker has handed out but that never arrived (the connection broke between) would count as held by
-    this process for as long as it lives. An audit finds and requeues them: what is in the broker's list of this
-    process, but not in `held`, the keys of messages that did arrive.
+    Messages that the broker has handed out but that never arrived (the connection broke) would count as fetched for as
+    long as this process lives. An audit requeues them: those that are in the broker's list, but not in `held`.
     """
 
     def __init__(
@@ -39,41 +40,42 @@ class PromptConsumer(_RedisConsumer):
         timeout: int,
         held: set[bytes],
         *,
-        gate: threading.Event,
+        resumed: threading.Event,
     ) -> None:
+        """`held`: ids of messages that arrived and are not done; `resumed`: set while messages may be taken."""
         super().__init__(broker, queue_name, prefetch, timeout)  # type: ignore[no-untyped-call]
-        self._key = f"{broker.namespace}:{queue_name}"
-        self._acks_key = f"{broker.namespace}:__acks__.{broker.broker_id}.{queue_name}"
-        # The broker's, since a consumer is made anew after a lost connection while its messages are still handled.
+        self._waiting_key = private.waiting_key(broker, queue_name)
+        self._fetched_key = private.fetched_key(broker, queue_name)
+        # Of the broker: a consumer is replaced after a lost connection while its messages are still handled.
         self._held = held
-        # Set while messages may be taken: an operator can have the queue left alone.
-        self._gate = gate
+        self._resumed = resumed
         self._one_is_done = threading.Event()
         self._audited_at = float("-inf")
 
     def ack(self, message: MessageProxy) -> None:
-        """The message was handled."""
+        """Report that a message was handled."""
         with _translated():
             super().ack(message)  # type: ignore[no-untyped-call]
         self._done(message)
 
     def nack(self, message: MessageProxy) -> None:
-        """The message cannot be handled."""
+        """Report that a message cannot be handled."""
         with _translated():
             super().nack(message)  # type: ignore[no-untyped-call]
         self._done(message)
 
     def close(self) -> None:
-        """Give back what was fetched and not handed on."""
-        unhandled: list[Message[object]] = [Message.decode(data) for data in self.message_cache]
+        """Return the messages that were fetched and not handed on."""
+        ids = {private.redis_id(Message.decode(data)) for data in self.message_cache}
         self.message_cache = []
-        # First: where they cannot be given back now, the audit finds them.
-        self._held.difference_update(message.options["redis_message_id"].encode() for message in unhandled)
-        with contextlib.suppress(redis.RedisError):
-            self.requeue(unhandled)  # type: ignore[no-untyped-call]
+        # First: if they cannot be returned now, the audit finds them.
+        self._held.difference_update(ids)
+        if ids:
+            with contextlib.suppress(redis.RedisError):
+                private.requeue(self.broker, self.queue_name, ids)
 
     def __next__(self) -> MessageProxy | None:
-        """The next message, or None after a wait without one."""
+        """Return the next message, or None after a wait without one."""
         if not self.message_cache:
             with _translated():
                 self._audit()
@@ -86,52 +88,58 @@ class PromptConsumer(_RedisConsumer):
 
     def _fetch(self) -> list[bytes]:
         self._one_is_done.clear()
-        if not self._gate.is_set():
-            if not self._gate.wait(WAIT_SECONDS):
-                self._take(0)  # a sign of life
+        if not self._resumed.is_set():
+            if not self._resumed.wait(WAIT_SECONDS):
+                self._send_heartbeat()
             return []
         free = self.prefetch - self.outstanding_message_count
         if free <= 0:
             if not self._one_is_done.wait(WAIT_SECONDS):
-                self._take(0)  # takes nothing, but is a sign of life
+                self._send_heartbeat()
             return []
-        messages = self._take_politely(free)
-        if not messages and self.broker.client.blmove(self._key, self._key, WAIT_SECONDS, "LEFT", "LEFT"):
-            # It may have been paused meanwhile: then the message stays where it is.
-            messages = self._take_politely(free) if self._gate.is_set() else self._take(0)
+        messages = self._take_all_but_one(free)
+        if not messages and self.broker.client.blmove(
+            self._waiting_key, self._waiting_key, WAIT_SECONDS, "LEFT", "LEFT"
+        ):
+            if self._resumed.is_set():
+                return self._take_all_but_one(free)
+            self._send_heartbeat()  # paused meanwhile: the message stays in the queue
         return messages
 
-    def _take_politely(self, free: int) -> list[bytes]:
+    def _take_all_but_one(self, free: int) -> list[bytes]:
+        """Leave the last place free for a moment, so that workers with fewer messages take theirs first."""
         if free > 1:
             return self._take(free - 1)
         if self.prefetch > 1:
-            self._one_is_done.wait(MOMENT_SECONDS)
+            self._one_is_done.wait(YIELD_SECONDS)
         return self._take(free)
 
+    def _send_heartbeat(self) -> None:
+        private.fetch(self.broker, self.queue_name, 0)
+
     def _take(self, count: int) -> list[bytes]:
-        # A message without its data was purged between the two.
-        messages = [data for data in self.broker.do_fetch(self.queue_name, count) if data]
-        self._held.update(Message.decode(data).options["redis_message_id"].encode() for data in messages)
+        messages = private.fetch(self.broker, self.queue_name, count)
+        self._held.update(private.redis_id(Message.decode(data)) for data in messages)
         return messages
 
     def _audit(self) -> None:
         if time.monotonic() < self._audited_at + AUDIT_SECONDS:
             return
-        # Only this thread adds to what is held, and what is done leaves the broker's list first: no race.
-        lost = self.broker.client.smembers(self._acks_key) - self._held
+        # Only this thread adds to `held`, and what is done leaves the broker's list first: no race.
+        lost = self.broker.client.smembers(self._fetched_key) - self._held
         if lost:
             self.logger.warning("Requeueing %d messages that never arrived.", len(lost))
-            self.broker.do_requeue(self.queue_name, *lost)
+            private.requeue(self.broker, self.queue_name, lost)
         self._audited_at = time.monotonic()
 
     def _done(self, message: MessageProxy) -> None:
-        self._held.discard(message.options["redis_message_id"].encode())
+        self._held.discard(private.redis_id(message))
         self._one_is_done.set()
 
 
 @contextlib.contextmanager
 def _translated() -> Iterator[None]:
-    # A broker that stalls is as good as away: told so, the worker tries again until it has acknowledged.
+    # A stalled broker counts as a lost connection: the worker retries until it has acknowledged.
     try:
         yield
     except (redis.ConnectionError, redis.TimeoutError) as error:

@@ -1,32 +1,25 @@
-"""Starts a Dramatiq worker: one process, so many threads; SIGTERM lets what is under way finish."""
+"""Runs a Dramatiq worker: one process, several threads. On SIGTERM, running messages are finished first."""
 
-import os
-import sys
 from collections.abc import Sequence
+
+from services.common.infra.dramatiq_private import run_worker
+
+RESTART_DELAY_MS = 500
+"""Pause after a lost connection; the default of three seconds would be most of a recovery."""
 
 
 def serve(setup: str, *, queues: Sequence[str], threads: int, prefetch: int, drain_seconds: int) -> None:
-    """Run until SIGTERM, then exit; `setup` is `module:function`, called in the worker process.
+    """Run until SIGTERM, then exit the process.
 
-    Of each queue at most `prefetch` messages are held, waiting ones included: no more than there are threads for, so
-    that none waits behind a busy worker while another is idle.
+    Args:
+        setup: `module:function`, called in the worker process.
+        queues: The queues to take messages from.
+        threads: How many messages are handled at a time.
+        prefetch: Most messages of a queue that the worker has at a time, waiting ones included. No more than threads,
+            so that no message waits for this worker while another worker is idle.
+        drain_seconds: How long running messages may take after SIGTERM.
     """
-    # Read when dramatiq.worker is imported.
-    os.environ["dramatiq_queue_prefetch"] = str(prefetch)  # noqa: SIM112
-    # After a lost connection; the default of three seconds would be most of a recovery.
-    os.environ["dramatiq_restart_delay"] = "500"  # noqa: SIM112
-    from dramatiq import cli  # noqa: PLC0415
-
-    parser = cli.make_argument_parser()  # type: ignore[no-untyped-call]
-    arguments = parser.parse_args(
-        [
-            setup,
-            "--processes=1",
-            f"--threads={threads}",
-            f"--worker-shutdown-timeout={drain_seconds * 1000}",
-            "--skip-logging",
-            "--queues",
-            *queues,
-        ]
+    arguments = [setup, "--processes=1", f"--threads={threads}", f"--worker-shutdown-timeout={drain_seconds * 1000}"]
+    run_worker(
+        [*arguments, "--skip-logging", "--queues", *queues], prefetch=prefetch, restart_delay_ms=RESTART_DELAY_MS
     )
-    sys.exit(cli.main(arguments))  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""Logs: one line an event on standard error, for people or as JSON. Never an address, a file name or a token."""
+"""Logs: one line per event on standard error, as text or JSON; without addresses, file names and tokens."""
 
 import logging
 import sys
@@ -7,7 +7,7 @@ import structlog
 
 
 def configure(level: str, log_format: str) -> None:
-    """Send what structlog and the standard library log to standard error.
+    """Write the log events of structlog and of the standard library to standard error.
 
     `level` is a name of the logging module; `log_format` is `text` or `json`.
     """
@@ -15,7 +15,7 @@ def configure(level: str, log_format: str) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        # Neither local variables nor the values of a row: there are addresses and tokens among both.
+        # Without local variables and values of rows, which may be addresses or tokens.
         structlog.processors.format_exc_info,
         _without_values,
     ]
@@ -26,7 +26,7 @@ def configure(level: str, log_format: str) -> None:
         renderer = structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty(), pad_event_to=0, exception_formatter=structlog.dev.plain_traceback
         )
-    # Our own lines go straight out: by way of the standard library they would take twice as long, for every image.
+    # Our own events bypass the standard library, which would take twice as long, for every image.
     structlog.configure(
         processors=[*shared, renderer],
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
@@ -43,13 +43,13 @@ def configure(level: str, log_format: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    # These tell of every job, message and statement at INFO; the services log what matters of them.
+    # These log every job, message and statement at INFO; the services log the outcomes themselves.
     for chatty in ("apscheduler", "alembic", "dramatiq"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLevelName(level)))
 
 
 def _without_values(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """PostgreSQL's details quote rows: `DETAIL:  Key (email)=(ann@example.org) already exists.`."""
+    """Remove PostgreSQL's details, which quote rows: `DETAIL:  Key (email)=(ann@example.org) already exists.`."""
     if trace := event.get("exception"):
         lines = str(trace).splitlines()
         event["exception"] = "\n".join(line for line in lines if not line.lstrip().startswith(("DETAIL:", "CONTEXT:")))
@@ -57,6 +57,6 @@ def _without_values(_logger: object, _method: str, event: structlog.typing.Event
 
 
 def get(name: str) -> structlog.typing.FilteringBoundLogger:
-    """The logger of a module."""
+    """Return the logger of a module."""
     logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(name)
     return logger

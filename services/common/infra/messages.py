@@ -1,4 +1,4 @@
-"""The contracts of the queues: which messages there are, and what is in them. Only ids, never bytes."""
+"""The queues and their messages, which contain an id and nothing else."""
 
 from enum import StrEnum
 from uuid import UUID
@@ -6,49 +6,49 @@ from uuid import UUID
 from dramatiq import Message
 
 BLUR_QUEUE = "blur"
-"""Read by blur_worker."""
+"""Consumed by blur_worker."""
 MAIL_QUEUE = "mail"
-"""Read by mailer: letters that somebody waits for."""
+"""Consumed by mailer: single e-mails, and operator jobs."""
 MAILING_QUEUE = "mailing"
-"""Read by mailer: letters to all subscribers, which must not hold up the others."""
+"""Consumed by mailer: batches of mailings, which must not delay single e-mails."""
 
 BLUR_IMAGE = "blur_image"
-SEND_LETTER = "send_letter"
+SEND_EMAIL = "send_email"
 SEND_MAILING = "send_mailing"
-RUN_ERRAND = "run_errand"
+RUN_OPERATOR_JOB = "run_operator_job"
 
 
-class ErrandKind(StrEnum):
-    """What an operator may ask of the mailers; requests and answers are JSON objects with these members."""
+class OperatorJobKind(StrEnum):
+    """Work that an operator may request from the mailers; requests and answers are JSON objects with these members."""
 
     RUN_MAILING = "RUN_MAILING"
-    """Asks nothing; answers `mailing_id`."""
+    """Request: empty. Answer: `mailing_id`."""
     PREVIEW_MAILING = "PREVIEW_MAILING"
-    """Asks `locale`; answers `subject`, `text`, `html`."""
+    """Request: `locale`. Answer: `subject`, `text`, `html`."""
     TEST_MAILING = "TEST_MAILING"
-    """Asks `address`, `locale`; answers `taken`, `outcome`, `conversation`."""
+    """Request: `address`, `locale`. Answer: `accepted`, `server_reply`, `transcript`."""
     CHECK_MAIL = "CHECK_MAIL"
-    """Asks `address`, `locale`; answers as TEST_MAILING, and `concerns`."""
+    """Request: `address`, `locale`. Answer: as of TEST_MAILING, and `warnings`."""
 
 
 def blur_image(image_id: UUID) -> Message[None]:
-    """Blur an image."""
+    """Return the message to blur an image."""
     return _message(BLUR_QUEUE, BLUR_IMAGE, image_id)
 
 
-def send_letter(letter_id: UUID) -> Message[None]:
-    """Send a letter."""
-    return _message(MAIL_QUEUE, SEND_LETTER, letter_id)
+def send_email(email_id: UUID) -> Message[None]:
+    """Return the message to send an e-mail."""
+    return _message(MAIL_QUEUE, SEND_EMAIL, email_id)
 
 
 def send_mailing(mailing_id: UUID) -> Message[None]:
-    """Send the next letters of a mailing."""
+    """Return the message to send the next batch of a mailing."""
     return _message(MAILING_QUEUE, SEND_MAILING, mailing_id)
 
 
-def run_errand(errand_id: UUID) -> Message[None]:
-    """Do what an operator waits for."""
-    return _message(MAIL_QUEUE, RUN_ERRAND, errand_id)
+def run_operator_job(operator_job_id: UUID) -> Message[None]:
+    """Return the message to run an operator job."""
+    return _message(MAIL_QUEUE, RUN_OPERATOR_JOB, operator_job_id)
 
 
 def _message(queue: str, actor: str, subject: UUID) -> Message[None]:

@@ -1,7 +1,7 @@
-"""Settings from the environment and `.env`: what all services share, and how each loads its own.
+"""Settings from the environment and `.env`: those that services share, and how each loads its own.
 
-A service's settings are one class with a field per setting. The variable is the field's name in capitals behind
-`IMAGEBLUR_`; the field's description is what the documentation says of it.
+A service's settings are one class with a field per setting. The variable is `IMAGEBLUR_` and the field's name in
+capitals; docs/settings.md is generated from the fields' descriptions.
 """
 
 import ipaddress
@@ -35,13 +35,13 @@ class Settings(BaseSettings):
 
     @classmethod
     def load(cls) -> Self:
-        """The settings as set.
+        """Return the settings.
 
         Raises:
             ConfigurationError: One line for each variable that is wrong, naming it.
         """
         folder = os.environ.get(PREFIX + "SECRETS_DIR") or SECRETS_DIR
-        # Others may have secrets of theirs in the usual folder, which are none of our business.
+        # The usual folder may hold secrets of other programs, or be unreadable.
         ours = Path(folder).is_dir() and os.access(folder, os.R_OK | os.X_OK)
         try:
             return cls(_secrets_dir=folder if ours else None)  # type: ignore[call-arg]
@@ -63,8 +63,8 @@ class LogSettings(Settings):
 
     secrets_dir: str = Field(
         default=SECRETS_DIR,
-        description="Folder with settings as files, each named after its variable in small letters "
-        "(`imageblur_secret_key`); for secrets of containers. The environment and `.env` come first.",
+        description="Folder of settings as files, each named after its variable in lower case "
+        "(`imageblur_secret_key`), for secrets of containers. The environment and `.env` take precedence.",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="Least severe level logged."
@@ -77,18 +77,18 @@ class MetricsSettings(LogSettings):
 
     metrics_host: str | None = Field(
         default=None,
-        description="Where services show metrics for Prometheus (`http://host:port/metrics`, no secrets in them, no "
-        "access control): `127.0.0.1`, or `0.0.0.0` in a network of your own. Without it they show none.",
+        description="Host on which services serve Prometheus metrics (`http://host:port/metrics`, without secrets or "
+        "access control): `127.0.0.1`, or `0.0.0.0` in a private network. Without it they serve none.",
     )
     traces_endpoint: str | None = Field(
         default=None,
-        description="Where OpenTelemetry traces go, as OTLP over gRPC: `http://host:4317`, or `https://`; needs the "
-        "extra `tracing`. Without it none are made.",
+        description="Endpoint for OpenTelemetry traces, OTLP over gRPC: `http://host:4317` or `https://`; requires the "
+        "extra `tracing`. Without it there are no traces.",
     )
 
 
 class CommonSettings(MetricsSettings):
-    """What every service that works on orders needs to know."""
+    """Settings of every service that works on orders."""
 
     database_url: str = Field(
         default="sqlite:///data/imageblur.db",
@@ -96,19 +96,19 @@ class CommonSettings(MetricsSettings):
     )
     broker_url: str = Field(
         default="redis://127.0.0.1:6379/0",
-        description="Valkey or Redis, as `redis://`, `rediss://` or `unix://`. Needs a database of its own.",
+        description="Valkey or Redis: `redis://`, `rediss://` or `unix://`. It needs its own database number.",
     )
     blob_url: str = Field(
         default="data/blobs",
-        description="Where originals and results are kept: a folder, or `s3://bucket/prefix`. Endpoint and region come "
-        "from the usual `AWS_` variables, and so do the credentials unless they are here: `s3://key:secret@bucket/prefix`.",
+        description="Blob store of originals and results: a folder, or `s3://bucket/prefix`. Endpoint and region come "
+        "from the usual `AWS_` variables, and so do credentials unless they are here: `s3://key:secret@bucket/prefix`.",
     )
     order_window: int = Field(
         default_factory=lambda: 2 * (os.cpu_count() or 1),
         ge=1,
-        description="How many images are in the queue or at work at a time, shared by the orders that have some there "
-        "(each at least one): about twice the number of blur children of all workers. More lets large orders hold up "
-        "small ones, fewer leaves children idle. Default: twice the cores.",
+        description="Images that may be queued or running, shared by the orders (at least one each): about twice the "
+        "number of child processes of all blur workers. With more, large orders delay small ones; with fewer, child "
+        "processes are idle. Default: twice the cores.",
     )
 
     @field_validator("database_url")
@@ -130,17 +130,17 @@ class CommonSettings(MetricsSettings):
 
 
 class SigningSettings(Settings):
-    """What services that make or check signed tokens need."""
+    """Settings of services that make or verify signed tokens."""
 
     secret_key: SecretStr = Field(
         min_length=MIN_SECRET_LENGTH,
-        description="Signs the tokens in letters; at least 32 characters, the same for gateway and mailer. `make run` "
-        "makes one and keeps it in its data folder.",
+        description="Signs the tokens in e-mails; at least 32 characters, the same for gateway and mailer. `make run` "
+        "creates one in its data folder.",
     )
     former_secret_keys: SecretStr = Field(
         default=SecretStr(""),
-        description="Keys that signed tokens before, separated by commas: what they signed is still taken. To change "
-        "IMAGEBLUR_SECRET_KEY, put the old one here, first at the gateways; links of letters work as long as it stays.",
+        description="Former secret keys, separated by commas, whose tokens are still accepted. To change "
+        "IMAGEBLUR_SECRET_KEY, add the old one here, first at the gateways; links in e-mails work as long as it stays.",
     )
 
     @property
@@ -158,35 +158,35 @@ class SigningSettings(Settings):
 
 
 class MailingSettings(Settings):
-    """What scheduler and mailer need for the weekly mailing."""
+    """Settings of the newsletter, for scheduler and mailer."""
 
     mailing_text_dir: Path | None = Field(
         default=None,
-        description="Folder with the operator's own text of the weekly letter: `en.txt`, `ru.txt` (see "
-        "docs/mailing.md). Without it the letter tells the week's numbers alone.",
+        description="Folder with the operator's own text of the newsletter: `en.txt`, `ru.txt` (see "
+        "docs/mailing.md). Without it the e-mail has the week's numbers alone.",
     )
     mailing_connections: int = Field(
         default=2,
         ge=1,
-        description="Connections to the mail server that a mailing uses at a time, over all mailers. Other letters "
-        "have theirs besides (IMAGEBLUR_MAILER_THREADS) and never wait for it.",
+        description="Connections to the mail server that a mailing may use at once, over all mailers. Other e-mails "
+        "have their own (IMAGEBLUR_MAILER_THREADS) and do not wait.",
     )
 
 
 class LimitSettings(Settings):
-    """What the gateway tells and the blur worker enforces."""
+    """Limits that the gateway reports and the blur worker enforces."""
 
-    max_pixels: int = Field(default=120_000_000, ge=1, description="Most pixels in an image, all its frames together.")
+    max_pixels: int = Field(default=120_000_000, ge=1, description="Maximum pixels of an image, over all frames.")
 
 
 def metrics_port(default: int, service: str) -> Any:
-    """The setting for the port of a service's metrics."""
+    """Return the setting for the port of a service's metrics."""
     description = f"Port of the metrics of {service}, 0 for any free one; each on a machine needs its own."
     return Field(default=default, ge=0, le=65535, description=description)
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host, by name or address, is this machine for itself alone."""
+    """Return whether a host, by name or address, is the loopback interface."""
     if host == "localhost":
         return True
     try:

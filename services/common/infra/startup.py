@@ -1,4 +1,4 @@
-"""How every service starts: a wrong setting ends it with a sentence that names the setting, not with a traceback."""
+"""How every service starts: with a wrong setting it ends with a message that names the setting, without a traceback."""
 
 import os
 import sys
@@ -8,7 +8,7 @@ from services.common.domain.errors import ConfigurationError
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a service's main; exits with 78 (EX_CONFIG: do not restart me) where a setting is wrong."""
+    """Run a service's main; exit with 78 (EX_CONFIG, no restart) if a setting is wrong."""
     try:
         main()
     except ConfigurationError as error:

@@ -1,4 +1,4 @@
-"""Signed tokens for links in letters: they say who may do what, and cannot be made by others."""
+"""Signed tokens for links in e-mails: each permits its holder one action."""
 
 from typing import Literal
 from uuid import UUID
@@ -8,9 +8,9 @@ from itsdangerous import BadData, URLSafeTimedSerializer
 Purpose = Literal["confirm", "unsubscribe"]
 
 CONFIRM_SECONDS = 7 * 24 * 3600
-"""A confirmation token works for a week; one to unsubscribe for ever, as the law wants it."""
+"""A confirmation token is valid for a week; one to unsubscribe for ever, as the law requires."""
 ARCHIVE_SECONDS = 366 * 24 * 3600
-"""A link to an archive ends with its order; this is the most, whatever becomes of the order."""
+"""A link to an archive ends with its order, and after so long at the latest."""
 
 
 class BadToken(ValueError):
@@ -18,21 +18,21 @@ class BadToken(ValueError):
 
 
 class Tokens:
-    """Makes tokens under a secret key, and reads those made under it or under former ones."""
+    """Signs tokens with a secret key, and verifies those signed with it or with former keys."""
 
     def __init__(self, secret_key: str, *former_keys: str) -> None:
-        # The serializer's order: the last one signs.
+        # The serializer signs with the last one.
         self._secret_keys = [*reversed(former_keys), secret_key]
 
     def make(self, purpose: Purpose, subscriber_id: UUID, version: int) -> str:
-        """A token that lets its holder do this for the subscriber."""
+        """Return a token that permits this for the subscriber."""
         return self._serializer(purpose).dumps([subscriber_id.hex, version])
 
     def read(self, purpose: Purpose, token: str) -> tuple[UUID, int]:
-        """Subscriber and version of a token.
+        """Return the subscriber and the version of a token.
 
         Raises:
-            BadToken: It cannot be relied on.
+            BadToken: It is not valid.
         """
         try:
             subscriber, version = self._serializer(purpose).loads(
@@ -43,14 +43,14 @@ class Tokens:
             raise BadToken("is not valid, or has expired") from None
 
     def archive(self, order_id: UUID) -> str:
-        """A token that lets its holder fetch the order's archive, and do nothing else with the order."""
+        """Return a token that permits to download the order's archive, and nothing else."""
         return self._serializer("archive").dumps(order_id.hex)
 
     def read_archive(self, token: str) -> UUID:
-        """The order of an archive token.
+        """Return the order of an archive token.
 
         Raises:
-            BadToken: It cannot be relied on.
+            BadToken: It is not valid.
         """
         try:
             return UUID(self._serializer("archive").loads(token, max_age=ARCHIVE_SECONDS))

@@ -1,7 +1,7 @@
-"""Traces over OpenTelemetry, off unless an endpoint is set: what was done for an order, wherever, is one trace.
+"""Traces over OpenTelemetry, off unless an endpoint is set. All work for an order, in all services, is one trace.
 
-A trace's id follows from its order's, so nothing has to travel with messages: what the sweep sends again after a crash
-joins the trace too. It is a hash, since whoever knows an order's id may see the order.
+A trace's id is derived from its order's, so messages carry no trace context, and work that the sweep enqueues again
+joins the trace too. It is a hash: an order's id itself gives access to the order.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ _provider: "TracerProvider | None" = None
 
 
 def start(service: str, endpoint: str | None) -> None:
-    """Send what is recorded to an OTLP endpoint (gRPC); without one nothing is recorded.
+    """Send spans to an OTLP endpoint (gRPC); without one, none are recorded.
 
     Raises:
         ConfigurationError: An endpoint is set, and the libraries are not installed.
@@ -28,7 +28,7 @@ def start(service: str, endpoint: str | None) -> None:
     if not endpoint:
         return
     try:
-        # Only now: they cost a fifth of a second, and are an extra.
+        # Imported here: they take a fifth of a second, and are an extra.
         from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
         from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
         from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
@@ -41,7 +41,7 @@ def start(service: str, endpoint: str | None) -> None:
 
 
 def stop() -> None:
-    """Send what is left."""
+    """Send the remaining spans."""
     if _provider:
         _provider.shutdown()
 
@@ -49,7 +49,7 @@ def stop() -> None:
 def record(
     name: str, order_id: object, seconds: float, *, ok: bool = True, attributes: Mapping[str, Any] | None = None
 ) -> None:
-    """Something was done for an order, for so many seconds until now. Never with an address, a name or a token."""
+    """Record a span for an order that ends now, without addresses, file names and tokens."""
     if _provider is None or order_id is None:
         return
     from opentelemetry import trace  # noqa: PLC0415
@@ -57,7 +57,7 @@ def record(
     digest = hashlib.sha256(f"imageblur trace {order_id}".encode()).digest()
     parent = trace.SpanContext(
         trace_id=int.from_bytes(digest[:16], "big"),
-        # Nobody sends a span of this id: it stands for the order itself.
+        # The order itself, of which no span is sent.
         span_id=int.from_bytes(digest[16:24], "big"),
         is_remote=True,
         trace_flags=trace.TraceFlags(trace.TraceFlags.SAMPLED),

@@ -1,7 +1,7 @@
-"""Which version this is."""
+"""The running version."""
 
 from importlib.metadata import version
 
 VERSION = version("imageblur")
 ENGINE = f"imageblur {VERSION}"
-"""What blurred an image, as its receipt tells."""
+"""What blurred an image, as stored in its row and written in the summary."""

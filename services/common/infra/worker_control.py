@@ -1,6 +1,6 @@
-"""Where a worker hears what operators want of it, and says that it lives.
+"""Lets operators pause a worker's queues and see that it is alive.
 
-The database is asked, not the broker: what was paused stays so whatever the broker forgets.
+Pauses are polled from the database, not sent by the broker, so that they outlast a broker without its data.
 """
 
 import os
@@ -8,7 +8,6 @@ import socket
 import threading
 import time
 from collections.abc import Mapping
-from importlib.metadata import version
 from uuid import uuid4
 
 import dramatiq
@@ -19,71 +18,72 @@ from services.common.db.queues import workers
 from services.common.domain.errors import Unavailable
 from services.common.infra import log
 from services.common.infra.broker import Broker
+from services.common.infra.version import VERSION
 
-LOOK_SECONDS = 0.5
-"""How soon a worker knows of a pause and of its end."""
-SEEN_SECONDS = 5.0
+POLL_SECONDS = 0.5
+"""How soon a worker notices a pause and its end."""
+HEARTBEAT_SECONDS = 5.0
 
 _log = log.get(__name__)
 
 
-class Station(Middleware):
-    """Looks for pauses and writes the worker's rows, from a thread of its own.
-
-    slots: the queues that this worker serves, each with how much of it the worker does at a time.
-    """
+class WorkerControl(Middleware):
+    """Polls for pauses and writes the worker's heartbeats, in a thread of its own."""
 
     def __init__(self, database: Database, broker: Broker, slots: Mapping[str, int]) -> None:
+        """`slots`: the queues that this worker serves, each with how many messages it handles at a time."""
         self._database = database
         self._broker = broker
         self._slots = slots
         self._worker_id = uuid4()
         self._paused: frozenset[str] = frozenset()
         self._stopped = threading.Event()
-        self._seen_at = float("-inf")
-        self._thread = threading.Thread(target=self._keep, name="station", daemon=True)
+        self._heartbeat_at = float("-inf")
+        self._thread = threading.Thread(target=self._run, name="worker control", daemon=True)
 
     def before_worker_boot(self, _broker: dramatiq.Broker, _worker: Worker) -> None:
-        """Look, before the first message is taken."""
-        # What cannot be known yet counts as paused. Without the database there is nothing to be done anyway.
-        self._broker.leave_alone(self._slots)
-        self._look()
+        """Poll before the first message is taken."""
+        # Queues count as paused until the database has answered. Without it a worker could do nothing anyway.
+        self._broker.set_paused(self._slots)
+        self._poll()
         self._thread.start()
 
     def before_worker_shutdown(self, _broker: dramatiq.Broker, _worker: Worker) -> None:
-        """Say that it ends."""
+        """Delete the worker's rows."""
         self._stopped.set()
         self._thread.join()
         try:
             with self._database.write(durable=False) as session:
-                workers.gone(session, self._worker_id)
+                workers.delete_worker(session, self._worker_id)
         except Unavailable as error:
-            _log.debug("the worker is listed for a while", error=str(error))
+            _log.debug("the worker stays listed for a while", error=str(error))
 
-    def _keep(self) -> None:
-        while not self._stopped.wait(LOOK_SECONDS):
-            self._look()
+    def _run(self) -> None:
+        while not self._stopped.wait(POLL_SECONDS):
+            self._poll()
 
-    def _look(self) -> None:
+    def _poll(self) -> None:
         try:
             with self._database.read() as session:
-                paused = frozenset(workers.paused_names(session)).intersection(self._slots)
-            self._broker.leave_alone(paused)
+                paused = frozenset(workers.list_paused(session)).intersection(self._slots)
+            self._broker.set_paused(paused)
             if paused != self._paused:
                 _log.info("queues paused" if paused else "no queue paused", queues=sorted(paused))
                 self._paused = paused
-            if time.monotonic() >= self._seen_at + SEEN_SECONDS:
-                self._say()
+            if time.monotonic() >= self._heartbeat_at + HEARTBEAT_SECONDS:
+                self._write_heartbeat()
         except Unavailable as error:
-            _log.debug("pauses not looked for", error=str(error))
+            _log.debug("pauses not polled", error=str(error))
         except Exception:
-            # Whatever it is: without this thread a pause would never be heard of.
-            _log.exception("pauses not looked for")
+            # The thread has to survive any error, or it would never notice a pause again.
+            _log.exception("pauses not polled")
 
-    def _say(self) -> None:
-        host, pid, of = socket.gethostname(), os.getpid(), version("imageblur")
+    def _write_heartbeat(self) -> None:
+        host, pid = socket.gethostname(), os.getpid()
         with self._database.write(durable=False) as session:
             for queue, slots in self._slots.items():
-                if not workers.seen(session, self._worker_id, queue, self._broker.busy(queue)):
-                    workers.register(session, self._worker_id, queue, host=host, pid=pid, version=of, slots=slots)
-        self._seen_at = time.monotonic()
+                if not workers.renew_worker(session, self._worker_id, queue, self._broker.count_held(queue)):
+                    workers.insert_worker(
+                        session, self._worker_id, queue, host=host, pid=pid, version=VERSION, slots=slots
+                    )
+        self._heartbeat_at = time.monotonic()

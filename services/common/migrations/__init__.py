@@ -7,12 +7,12 @@ from sqlalchemy import inspect, text
 from services.common.db.engine import Database
 from services.common.domain.errors import ConfigurationError
 
-HEAD = "0006"
-"""The newest revision; every service compares the database with it at its start, without loading Alembic for that."""
+HEAD = "0008"
+"""The newest revision; every service compares the database with it when it starts, without Alembic."""
 
 
 def upgrade(database: Database) -> None:
-    """Bring a database to the revision that this version needs."""
+    """Migrate a database to the revision that this version needs."""
     from alembic import command  # noqa: PLC0415 - half a second that only this command needs
     from alembic.config import Config  # noqa: PLC0415
 
@@ -26,7 +26,7 @@ def upgrade(database: Database) -> None:
 
 
 def check(database: Database) -> None:
-    """Make sure that the database is at the revision that this version needs.
+    """Check that the database is at the revision that this version needs.
 
     Raises:
         ConfigurationError: It is not.

@@ -1,1 +1,1 @@
-"""OperatorService: queues, failures, mailings, keys, audit."""
+"""OperatorService: queues, orders, failures, mailings, personal data, API keys and the audit log."""

@@ -1,77 +1,74 @@
-"""What operators do with failures: have them tried again, or drop them."""
+"""Retries and drops failures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from services.common.db.access import audit
-from services.common.db.access.audit import Deed
+from services.common.db.access.audit import AuditContext
 from services.common.db.engine import Database
-from services.common.db.orders import orders, windows
 from services.common.db.queues import failures, retries
-from services.common.db.queues.failures import Filter, Kind
-from services.common.db.queues.retries import NotRetriable, Retried
+from services.common.db.queues.failures import FailureFilter, Kind
+from services.common.db.queues.retries import NotRetriable
 from services.common.domain.errors import Unavailable
+from services.common.domain.follow_up import FollowUp
 from services.common.domain.orders import source_key
 from services.common.infra import log
 from services.common.infra.blobs import BlobStore
-from services.common.infra.broker import Broker
-from services.common.infra.messages import blur_image, send_letter
+from services.common.use_cases.after_commit import AfterCommit
 
 BATCH = 1000
-"""Failures taken up by one call."""
-MOST_SKIPPED = 100
+"""Failures processed by one call."""
+MAX_SKIPPED = 100
 
 _log = log.get(__name__)
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What became of failures that were meant."""
+class FailureOutcome:
+    """The result of a retry or drop."""
 
-    done: int
+    count: int
+    """Failures retried or dropped."""
     skipped: Sequence[tuple[UUID, str]]
+    """Failures that cannot be retried, with the reason."""
     remaining: int
-    """Of all: those that are left for another call."""
+    """Failures that match the filter and are left for another call."""
 
 
 @dataclass(frozen=True)
-class OperatorFailures:
-    """The use cases, over what they need."""
+class FailureOperations:
+    """The use cases of failures; blocking."""
 
     database: Database
-    broker: Broker
     blobs: BlobStore
-    window: int
-    """Images in the queue or at work at a time, shared by the orders."""
+    after_commit: AfterCommit
 
-    def retry(self, deed: Deed, ids: Sequence[UUID] | None, which: Filter) -> Outcome:
-        """Have failures tried again: these, or all that the filter lets through."""
-        meant, left = self._meant(ids, which, retriable=True)
+    def retry(self, audit_context: AuditContext, ids: Sequence[UUID] | None, filter_: FailureFilter) -> FailureOutcome:
+        """Retry failures by ID, or all that match the filter if `ids` is None."""
+        selected, remaining = self._select(ids, filter_, retriable=True)
         skipped: list[tuple[UUID, str]] = []
-        again: set[UUID] = set()
-        done = 0
-        for failure_id, kind in meant:
+        order_ids: set[UUID] = set()
+        count = 0
+        for failure_id, kind in selected:
             try:
-                retried = self._retry_one(deed, failure_id, kind)
+                follow_up = self._retry_one(audit_context, failure_id, kind)
             except NotRetriable as error:
                 skipped.append((failure_id, str(error)))
                 continue
-            done += 1
-            if retried.order_id:
-                again.add(retried.order_id)
-            if retried.letter_id:
-                self.broker.send([send_letter(retried.letter_id)])
-        for order_id in again:
-            self._enqueue(order_id)
-        return Outcome(done, skipped[:MOST_SKIPPED], left)
+            count += 1
+            self.after_commit(follow_up)
+            order_ids.update(follow_up.changed_order_ids)
+        for order_id in order_ids:
+            self.after_commit.refill_order(order_id)
+        return FailureOutcome(count, skipped[:MAX_SKIPPED], remaining)
 
-    def drop(self, deed: Deed, ids: Sequence[UUID] | None, which: Filter) -> Outcome:
-        """Strike failures off the list, and remove the originals that were kept for them."""
-        meant, left = self._meant(ids, which, retriable=False)
+    def drop(self, audit_context: AuditContext, ids: Sequence[UUID] | None, filter_: FailureFilter) -> FailureOutcome:
+        """Drop failures by ID, or all that match the filter if `ids` is None; delete the originals kept for them."""
+        selected, remaining = self._select(ids, filter_, retriable=False)
         originals = []
-        done = 0
-        for failure_id, kind in meant:
+        count = 0
+        for failure_id, kind in selected:
             with self.database.write() as session:
                 if kind == "IMAGE":
                     image = retries.drop_image(session, failure_id)
@@ -79,47 +76,43 @@ class OperatorFailures:
                     if image:
                         originals.append(source_key(*image))
                 else:
-                    dropped = retries.drop_letter(session, failure_id)
+                    dropped = retries.drop_email(session, failure_id)
                 if dropped:
-                    done += 1
-                    audit.record(session, deed, _subject(kind, failure_id))
+                    count += 1
+                    audit.record(session, audit_context, _subject(kind, failure_id))
         try:
             self.blobs.delete(*originals)
         except Unavailable as error:
-            _log.warning("originals not removed, the sweep will", error=str(error))
-        return Outcome(done, (), left)
+            _log.warning("originals not removed, the sweep will remove them", error=str(error))
+        return FailureOutcome(count, (), remaining)
 
-    def _meant(
-        self, ids: Sequence[UUID] | None, which: Filter, *, retriable: bool
+    def _select(
+        self, ids: Sequence[UUID] | None, filter_: FailureFilter, *, retriable: bool
     ) -> tuple[Sequence[tuple[UUID, Kind | None]], int]:
-        """The failures, each with what it is, and how many of all are left."""
+        """Return IDs and kinds of failures, and how many match the filter beyond them."""
         with self.database.read() as session:
             if ids is not None:
-                kinds = failures.kinds(session, ids)
+                kinds = failures.get_kinds(session, ids)
                 return [(failure_id, kinds.get(failure_id)) for failure_id in dict.fromkeys(ids)], 0
-            found, total = failures.ids(session, which, retriable=retriable, limit=BATCH)
+            found, total = failures.list_ids(session, filter_, retriable=retriable, limit=BATCH)
             return [(failure_id, kind) for kind, failure_id in found], total - len(found)
 
-    def _retry_one(self, deed: Deed, failure_id: UUID, kind: Kind | None) -> Retried:
+    def _retry_one(self, audit_context: AuditContext, failure_id: UUID, kind: Kind | None) -> FollowUp:
         if kind is None:
-            raise NotRetriable("there is no such failure")
+            raise NotRetriable("the failure does not exist")
         with self.database.write() as session:
-            if kind == "LETTER":
-                retried = retries.retry_letter(session, failure_id)
+            if kind == "EMAIL":
+                retries.retry_email(session, failure_id)
+                follow_up = FollowUp(email_ids=[failure_id])
             else:
                 retried = retries.retry_image(session, failure_id)
-                # Of what failed before originals were kept there is none.
-                if retried.order_id and not self.blobs.exists(source_key(retried.order_id, retried.position)):
-                    raise NotRetriable("the original is gone")
-            audit.record(session, deed, _subject(kind, failure_id))
-        return retried
-
-    def _enqueue(self, order_id: UUID) -> None:
-        with self.database.write() as session:
-            queued = windows.refill(session, order_id, self.window) if orders.lock(session, order_id) else []
-        self.broker.send(map(blur_image, queued))
-        self.broker.announce(order_id)
+                follow_up = FollowUp(changed_order_ids=[retried.order_id])
+                # Former versions did not keep originals of failed images.
+                if not self.blobs.exists(source_key(retried.order_id, retried.position)):
+                    raise NotRetriable("the original was removed")
+            audit.record(session, audit_context, _subject(kind, failure_id))
+        return follow_up
 
 
 def _subject(kind: Kind | None, failure_id: UUID) -> str:
-    return f"{'images' if kind == 'IMAGE' else 'letters'}/{failure_id}"
+    return f"{'images' if kind == 'IMAGE' else 'emails'}/{failure_id}"

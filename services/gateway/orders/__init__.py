@@ -1,1 +1,1 @@
-"""BlurService: orders in, progress and results out."""
+"""BlurService: receives orders, reports their progress, returns their results."""

@@ -1,9 +1,6 @@
-"""What clients are answered, from rows."""
-
-from typing import overload
+"""Converts orders, images and deliveries to messages."""
 
 from google.protobuf.duration_pb2 import Duration
-from google.protobuf.timestamp_pb2 import Timestamp
 from imageblur.v1 import order_pb2
 
 from services.common.db.clock import SECOND
@@ -11,10 +8,11 @@ from services.common.db.models import Delivery, Image, Order
 from services.common.db.orders.orders import Snapshot
 from services.common.domain.orders import DeliveryState, OrderState
 from services.common.domain.spec import Format
+from services.gateway.rpc.timestamps import timestamp
 
 
 def order_message(snapshot: Snapshot) -> order_pb2.Order:
-    """An order as it stands."""
+    """Return an order."""
     order = snapshot.order
     ended = order.succeeded + order.failed + order.cancelled
     message = order_pb2.Order(
@@ -31,7 +29,7 @@ def order_message(snapshot: Snapshot) -> order_pb2.Order:
         create_time=timestamp(order.created_at),
         finish_time=timestamp(order.finished_at),
         expire_time=timestamp(order.expires_at),
-        deliveries=[delivery_message(delivery, letters) for delivery, letters in snapshot.deliveries],
+        deliveries=[delivery_message(delivery, emails) for delivery, emails in snapshot.deliveries],
         revision=order.revision,
         email_hint=email_hint(order.email) if order.email else "",
     )
@@ -42,7 +40,7 @@ def order_message(snapshot: Snapshot) -> order_pb2.Order:
 
 
 def image_message(image: Image) -> order_pb2.Image:
-    """An image as it stands."""
+    """Return an image."""
     return order_pb2.Image(
         image_id=str(image.id),
         position=image.position,
@@ -61,22 +59,22 @@ def image_message(image: Image) -> order_pb2.Image:
     )
 
 
-def delivery_message(delivery: Delivery, letters: int) -> order_pb2.Delivery:
-    """A request for mail as it stands."""
+def delivery_message(delivery: Delivery, emails: int) -> order_pb2.Delivery:
+    """Return a delivery with its number of e-mails."""
     sent = delivery.state == DeliveryState.SENT
     return order_pb2.Delivery(
         delivery_id=str(delivery.id),
         state=order_pb2.DeliveryState.Value(f"DELIVERY_STATE_{delivery.state}"),
         failure=_failure(delivery.reason, delivery.message) if delivery.state == DeliveryState.FAILED else None,
-        letters=letters,
-        server_words=delivery.message or "",
+        emails=emails,
+        server_reply=delivery.message or "",
         request_time=timestamp(delivery.requested_at),
         send_time=timestamp(delivery.finished_at) if sent else None,
     )
 
 
 def email_hint(email: str) -> str:
-    """An address, mostly hidden: `a***@example.org`."""
+    """Return an address mostly hidden: `a***@example.org`."""
     local, _, domain = email.rpartition("@")
     return f"{local[:1]}***@{domain}"
 
@@ -85,17 +83,6 @@ def _failure(reason: str | None, message: str | None) -> order_pb2.Failure | Non
     if reason is None:
         return None
     return order_pb2.Failure(reason=order_pb2.FailureReason.Value(f"FAILURE_REASON_{reason}"), message=message or "")
-
-
-@overload
-def timestamp(microseconds: int) -> Timestamp: ...
-@overload
-def timestamp(microseconds: int | None) -> Timestamp | None: ...
-def timestamp(microseconds: int | None) -> Timestamp | None:
-    """A time of the database's clock."""
-    if microseconds is None:
-        return None
-    return Timestamp(seconds=microseconds // SECOND, nanos=microseconds % SECOND * 1000)
 
 
 def _estimated_remaining(order: Order, ended: int, time: int) -> Duration | None:

@@ -1,7 +1,7 @@
-"""Tells watchers what has changed in their orders: hints come over the broker's pub/sub, the truth from the database.
+"""Watches orders: change hints arrive by the broker's pub/sub, the changes are read from the database.
 
-An order is read once for all who watch it, and only when there is a hint. One statement every two seconds, for all
-watched orders together, finds those whose hint was lost.
+A watched order is read once for all its watchers, and only after a hint. Hints may be lost: one query every two
+seconds, for all watched orders together, finds orders that have changed.
 """
 
 import asyncio
@@ -15,36 +15,42 @@ from redis.exceptions import RedisError
 from services.common.domain.errors import ImageBlurError, Unavailable
 from services.common.infra import log
 from services.common.infra.broker import CHANGED, ENDED
-from services.gateway.orders.feed import Feed
-from services.gateway.orders.use_cases import Changed
+from services.gateway.orders.order_feed import OrderFeed
+from services.gateway.orders.order_reader import OrderChanges
 
-REPAIR_SECONDS = 2.0
-"""How long a change may stay untold when its hint was lost."""
+POLL_SECONDS = 2.0
+"""How late a change is noticed if its hint was lost."""
 _RECONNECT_SECONDS = 1.0
 
 _log = log.get(__name__)
 
-ReadChanges = Callable[[UUID, int], Awaitable[Changed]]
+ReadChanges = Callable[[UUID, int], Awaitable[OrderChanges]]
 ReadRevisions = Callable[[Sequence[UUID]], Awaitable[Mapping[UUID, int]]]
 
 
-class Watching:
-    """All watched orders of this gateway."""
+class WatchHub:
+    """All watched orders of a gateway.
+
+    Args:
+        broker_url: URL of the broker.
+        changes: Reads an order and its changes after a revision.
+        revisions: Reads the revisions of orders, of those that exist.
+    """
 
     def __init__(self, broker_url: str, changes: ReadChanges, revisions: ReadRevisions) -> None:
         self._client = aioredis.Redis.from_url(broker_url, socket_connect_timeout=5)
         self._changes = changes
         self._revisions = revisions
-        self._feeds: dict[UUID, Feed] = {}
+        self._feeds: dict[UUID, OrderFeed] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
 
     def start(self) -> None:
-        """Begin to listen."""
-        self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._repair())]
+        """Start to listen for hints and to poll."""
+        self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._poll())]
 
     async def stop(self) -> None:
-        """Send every watcher away and stop to listen."""
+        """End all watches, and stop to listen."""
         self._stopping = True
         for feed in self._feeds.values():
             feed.end(_stopping)
@@ -53,26 +59,26 @@ class Watching:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._client.aclose()
 
-    async def watch(self, order_id: UUID, after_revision: int) -> AsyncGenerator[Changed, None]:
-        """An order as it stands, with its images that changed after a revision; then each change, for ever.
+    async def watch(self, order_id: UUID, after_revision: int) -> AsyncGenerator[OrderChanges, None]:
+        """Yield an order with its images that changed after a revision, then each change, without end.
 
         Raises:
-            NotFound: There is no such order, or it was deleted.
-            Unavailable: The server is stopping, or the database cannot be reached at the start.
+            NotFound: The order does not exist, or was deleted.
+            Unavailable: The server is stopping, or the database is unavailable at the start.
         """
         if self._stopping:
             raise _stopping()
-        # Before the first look: what happens after it is hinted to the feed.
-        feed = self._feeds.setdefault(order_id, Feed(order_id, self._changes))
+        # Before the first read, so that a later change is hinted to the feed.
+        feed = self._feeds.setdefault(order_id, OrderFeed(order_id, self._changes))
         feed.watchers += 1
         try:
-            changed = await self._changes(order_id, after_revision)
-            feed.start(changed.revision)
+            changes = await self._changes(order_id, after_revision)
+            feed.start(changes.revision)
             while True:
-                yield changed
-                await feed.wait_newer(changed.revision)
-                # A watcher that has read too slowly for what the feed keeps looks for itself.
-                changed = feed.since(changed.revision) or await self._changes(order_id, changed.revision)
+                yield changes
+                await feed.wait_newer(changes.revision)
+                # A watcher that lags behind what the feed keeps reads for itself.
+                changes = feed.since(changes.revision) or await self._changes(order_id, changes.revision)
         finally:
             feed.watchers -= 1
             if not feed.watchers:
@@ -87,32 +93,32 @@ class Watching:
                     async for message in pubsub.listen():
                         self._hint(message["channel"] == ENDED.encode(), message["data"])
             except (RedisError, OSError) as error:
-                _log.warning("no hints of changes, they are looked for", error=str(error))
+                _log.warning("change hints unavailable, polling only", error=str(error))
             except Exception:
-                # Whatever it is: without this task every change would wait for the next look.
-                _log.exception("no hints of changes, they are looked for")
+                # Any error: without this task every change would wait for the next poll.
+                _log.exception("change hints unavailable, polling only")
             await asyncio.sleep(_RECONNECT_SECONDS)
 
     def _hint(self, ended: bool, data: bytes) -> None:
-        with contextlib.suppress(ValueError):  # not one of ours
+        with contextlib.suppress(ValueError):  # a message of another sender
             if feed := self._feeds.get(UUID(bytes=data)):
-                feed.hint(at_once=ended)
+                feed.hint(urgent=ended)
 
-    async def _repair(self) -> None:
+    async def _poll(self) -> None:
         while True:
-            await asyncio.sleep(REPAIR_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
             try:
                 revisions = await self._revisions(list(self._feeds))
             except ImageBlurError as error:
-                _log.warning("changes not looked for", error=str(error))
+                _log.warning("watched orders not polled", error=str(error))
                 continue
             except Exception:
-                _log.exception("changes not looked for")
+                _log.exception("watched orders not polled")
                 continue
             for order_id, feed in self._feeds.items():
-                # An order that is gone has no revision.
+                # A deleted order has no revision.
                 if feed.revision is not None and revisions.get(order_id) != feed.revision:
-                    feed.hint(at_once=False)
+                    feed.hint(urgent=False)
 
 
 def _stopping() -> Unavailable:

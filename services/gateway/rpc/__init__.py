@@ -1,1 +1,1 @@
-"""What surrounds every call: access, admission, errors, logs, limits."""
+"""What every call shares: access control, admission, errors, logging, limits, pagination, field parsing."""

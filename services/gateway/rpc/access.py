@@ -1,4 +1,4 @@
-"""Who may call what: a table of methods and roles, and the key that comes with a call."""
+"""Access control: the table of roles that may call each method, and the API key of a call."""
 
 from collections.abc import Iterable
 from typing import Literal
@@ -6,7 +6,7 @@ from typing import Literal
 from services.common.domain.api_keys import Role
 from services.common.domain.errors import PermissionDenied, Unauthenticated
 from services.gateway.rpc.callers import Caller
-from services.gateway.rpc.key_cache import KeyRing
+from services.gateway.rpc.key_cache import KeyCache
 
 Reflection = Literal["open", "keys", "off"]
 
@@ -16,11 +16,11 @@ OPERATOR = "/imageblur.v1.OperatorService/"
 HEALTH = "/grpc.health.v1.Health/"
 REFLECTION = "/grpc.reflection."
 
-_ALL, _ADMINS = frozenset(Role), frozenset({Role.ADMIN})
+_ANY_ROLE, _ADMINS = frozenset(Role), frozenset({Role.ADMIN})
 _CLIENTS, _VIEWERS = _ADMINS | {Role.CLIENT}, _ADMINS | {Role.VIEWER}
-# A viewer sees orders' ids, which are the right to fetch and to delete them: so it is looking alone, here as well.
-_LOOKS = {BLUR + method for method in ("GetLimits", "Status", "ListImages", "WatchStatus")}
-_VIEWED = {
+# A viewer sees the IDs of orders, which grant access to them, so viewers may only read here, too.
+_READ_BY_ALL = {BLUR + method for method in ("GetLimits", "Status", "ListImages", "WatchStatus")}
+_READ_BY_VIEWERS = {
     OPERATOR + method
     for method in (
         "GetStatistics",
@@ -36,55 +36,59 @@ _VIEWED = {
 }
 
 
-def roles(method: str) -> frozenset[Role]:
-    """The roles that may call a method, by its full name. What is not named here is an administrator's."""
-    if method in _VIEWED:
+def allowed_roles(method: str) -> frozenset[Role]:
+    """Return the roles that may call a method, by its full name. Methods not in the table are for administrators."""
+    if method in _READ_BY_VIEWERS:
         return _VIEWERS
-    if method in _LOOKS or method.startswith(REFLECTION):
-        return _ALL
+    if method in _READ_BY_ALL or method.startswith(REFLECTION):
+        return _ANY_ROLE
     return _CLIENTS if method.startswith((BLUR, SUBSCRIPTION)) else _ADMINS
 
 
-class Access:
-    """Finds out who calls, and whether they may.
+class AccessControl:
+    """Authenticates the caller of a method and checks its role.
 
-    anonymous: what callers without a key may do; None: nothing, every call needs one.
+    Args:
+        keys: The active API keys.
+        anonymous: Role of callers without a key; None if a key is required.
+        reflection: Who may call the reflection service.
     """
 
-    def __init__(self, ring: KeyRing, *, anonymous: Role | None, reflection: Reflection) -> None:
-        self._ring = ring
+    def __init__(self, keys: KeyCache, *, anonymous: Role | None, reflection: Reflection) -> None:
+        self._keys = keys
         self._anonymous = anonymous
-        self._free = (HEALTH, REFLECTION) if reflection == "open" else (HEALTH,)
+        self._public = (HEALTH, REFLECTION) if reflection == "open" else (HEALTH,)
 
-    def caller(self, method: str, metadata: Iterable[tuple[str, str | bytes]]) -> Caller:
-        """Who calls a method, by its full name.
+    def authorize(self, method: str, metadata: Iterable[tuple[str, str | bytes]]) -> Caller:
+        """Return the caller of a method, by its full name.
 
         Raises:
-            Unauthenticated: A key is needed, or the one that came opens nothing.
-            PermissionDenied: The caller is known and may not call this.
-            Unavailable: A key came, and keys cannot be checked now.
+            Unauthenticated: A key is required, or the key is not valid.
+            PermissionDenied: The caller's role may not call the method.
+            Unavailable: Keys cannot be checked now.
         """
-        if method.startswith(self._free):
+        if method.startswith(self._public):
             return Caller(Role.CLIENT)
-        caller = self._identified(metadata)
-        allowed = roles(method)
+        caller = self._authenticate(metadata)
+        allowed = allowed_roles(method)
         if caller.role not in allowed:
             name = method.rpartition("/")[2]
-            who = f"a key of the role {caller.role}" if caller.key_id else "a call without a key"
+            subject = f"a key of the role {caller.role}" if caller.key_id else "a call without a key"
             needed = " or ".join(sorted(allowed))
-            raise PermissionDenied("ROLE_NOT_ALLOWED", f"{who} may not call {name}: it takes the role {needed}")
+            raise PermissionDenied("ROLE_NOT_ALLOWED", f"{subject} may not call {name}: it needs the role {needed}")
         return caller
 
-    def _identified(self, metadata: Iterable[tuple[str, str | bytes]]) -> Caller:
+    def _authenticate(self, metadata: Iterable[tuple[str, str | bytes]]) -> Caller:
         sent = [value for name, value in metadata if name == "authorization"]
         if not sent:
             if self._anonymous is None:
-                raise Unauthenticated("KEY_REQUIRED", "this server wants an API key: authorization: Bearer KEY")
+                message = "this server requires an API key: send the metadata authorization: Bearer KEY"
+                raise Unauthenticated("API_KEY_REQUIRED", message)
             return Caller(self._anonymous)
-        # Whoever sends a key means it, also where none is needed.
-        caller = self._ring.find(_bearer(sent[0])) if len(sent) == 1 else None
+        # A key that is sent is checked even where none is required.
+        caller = self._keys.find(_bearer(sent[0])) if len(sent) == 1 else None
         if caller is None:
-            raise Unauthenticated("KEY_NOT_VALID", "the API key is not valid: unknown, revoked or expired")
+            raise Unauthenticated("API_KEY_INVALID", "the API key is not valid: unknown, revoked or expired")
         return caller
 
 

@@ -1,37 +1,37 @@
-"""What is let in: so many calls of each class at a time, and so many bytes, decided before a message is read."""
+"""Admission control: concurrent calls and bytes in flight are limited before a message is read."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 from services.common.domain.errors import Busy
-from services.gateway.rpc.byte_budget import Budget, Reservation
+from services.gateway.rpc.byte_budget import ByteBudget, Reservation
 from services.gateway.settings import GatewaySettings
 
 MAX_CALLS = 256
-"""Calls that are answered at once: many times what the threads behind them work on."""
+"""Concurrent calls that return immediately: many times the number of threads that serve them."""
 MAX_UPLOADS = 32
 MAX_DOWNLOADS = 64
 MAX_PROBES = 64
-"""Health checks and reflections, each."""
+"""Concurrent health checks, and concurrent reflection calls."""
 RETRY_SECONDS = 2.0
 
 SMALL_MESSAGE = 64 << 10
-"""Largest message of a method that brings no images."""
+"""Largest message of a method without images, in bytes."""
 IMAGE_ID_BYTES = 40
-"""An image's id in a message."""
+"""Size of an image's ID in a message."""
 SMALL_SECONDS = 5.0
-"""A message has to arrive within so many seconds; a client sends a small one along with the call."""
+"""Timeout for a small message: clients send it along with the call."""
 START_SECONDS = 10.0
 LARGE_SECONDS = 30.0
 IDLE_SECONDS = 60.0
-"""An upload is given up when nothing comes for so long."""
+"""Timeout for the next message of an upload."""
 SMALL_IDLE_SECONDS = 2.0
-"""Clients of reflection ask at once what they want to know; some then keep its stream open for as long as they run."""
+"""Timeout for the next message of reflection: some clients keep its stream open as long as they run."""
 
 
-class Calls:
-    """The calls of one class that are under way."""
+class CallLimit:
+    """Limits the concurrent calls of one class."""
 
     def __init__(self, name: str, limit: int) -> None:
         self.name = name
@@ -39,14 +39,14 @@ class Calls:
         self.running = 0
 
     @contextmanager
-    def place(self) -> Iterator[None]:
-        """A place among them.
+    def slot(self) -> Iterator[None]:
+        """Hold a slot until the block ends.
 
         Raises:
-            Busy: All are taken.
+            Busy: All slots are taken.
         """
         if self.running >= self.limit:
-            message = f"the server has {self.limit} {self.name} under way, and takes no more at a time"
+            message = f"the server has reached its limit of {self.limit} concurrent {self.name}"
             raise Busy("TOO_MANY_CALLS", self.name, message, retry_seconds=RETRY_SECONDS)
         self.running += 1
         try:
@@ -55,75 +55,93 @@ class Calls:
             self.running -= 1
 
 
-@dataclass(frozen=True)
-class Terms:
-    """On what terms the calls of a method are let in."""
+@dataclass(frozen=True, kw_only=True)
+class CallPolicy:
+    """The limits of a method's calls."""
 
-    calls: Calls
-    budget: Budget
-    room: int
-    """Bytes to reserve: what gRPC may read before we see how large a message is, or more that an upload buffers."""
-    largest: int
-    """Largest message that the method takes."""
-    seconds: float
-    """Its (first) message has to arrive within so many."""
+    calls: CallLimit
+    budget: ByteBudget
+    reserved_bytes: int
+    """What gRPC may read before the size of a message is known, or more if an upload buffers more."""
+    max_message_bytes: int
+    first_message_seconds: float
+    """Timeout for the (first) message."""
     idle_seconds: float
-    """A stream is given up when its next message does not come for so long."""
+    """Timeout for each further message of a stream."""
 
 
 class Admission:
-    """Lets calls in or sends them away.
+    """Admits calls or refuses them.
 
-    gRPC has one limit for the messages of all methods, and reads them whole: until one is there, each may be as large.
-    So whatever must not be held up by others has bytes of its own: however slowly large messages crawl in, an order can
-    be asked for, and however many ask, load balancers are told that the server is well.
+    gRPC has one message size limit for all methods and reads messages whole: until a message has been read, it may be
+    as large as the limit. Calls that must not wait for others therefore have a byte budget of their own: slow uploads
+    do not delay Status calls, and neither delays health checks.
+
+    Args:
+        settings: Settings of the gateway.
+        upload_bytes: Bytes that an upload buffers.
     """
 
     def __init__(self, settings: GatewaySettings, *, upload_bytes: int) -> None:
         message = settings.largest_message
-        self.health, self.reflection = Budget(2 * message), Budget(4 * message)
-        self.small = Budget(settings.max_bytes_in_flight // 4)
-        self.large = Budget(
+        self.health, self.reflection = ByteBudget(2 * message), ByteBudget(4 * message)
+        self.small = ByteBudget(settings.max_bytes_in_flight // 4)
+        self.large = ByteBudget(
             settings.max_bytes_in_flight - sum(b.capacity for b in (self.health, self.reflection, self.small))
         )
         upload = max(upload_bytes, message)
         ids = min(SMALL_MESSAGE + IMAGE_ID_BYTES * settings.max_images, message)
-        # Uploads may take long: they always leave room for a message.
+        # Uploads may take long: they always leave room for one BlurOrder message.
         uploads = min(MAX_UPLOADS, (self.large.capacity - message) // upload)
 
-        def small(calls: Calls, budget: Budget, largest: int = SMALL_MESSAGE) -> Terms:
-            return Terms(calls, budget, message, largest, SMALL_SECONDS, SMALL_IDLE_SECONDS)
+        def small(calls: CallLimit, budget: ByteBudget, max_bytes: int = SMALL_MESSAGE) -> CallPolicy:
+            return CallPolicy(
+                calls=calls,
+                budget=budget,
+                reserved_bytes=message,
+                max_message_bytes=max_bytes,
+                first_message_seconds=SMALL_SECONDS,
+                idle_seconds=SMALL_IDLE_SECONDS,
+            )
 
-        calls = Calls("calls", MAX_CALLS)
+        def large(calls: CallLimit, reserved: int, seconds: float) -> CallPolicy:
+            return CallPolicy(
+                calls=calls,
+                budget=self.large,
+                reserved_bytes=reserved,
+                max_message_bytes=message,
+                first_message_seconds=seconds,
+                idle_seconds=IDLE_SECONDS,
+            )
+
+        calls = CallLimit("calls", MAX_CALLS)
         self._default = small(calls, self.small)
-        self._terms = {
-            "BlurOrder": Terms(calls, self.large, message, message, LARGE_SECONDS, IDLE_SECONDS),
-            "StreamBlurOrder": Terms(
-                Calls("uploads", uploads), self.large, upload, message, START_SECONDS, IDLE_SECONDS
-            ),
-            "WatchStatus": small(Calls("watches", settings.max_watches), self.small),
-            "DownloadImages": small(Calls("downloads", MAX_DOWNLOADS), self.small, ids),
-            "Check": small(Calls("health checks", MAX_PROBES), self.health),
-            "Watch": small(Calls("watches of health", MAX_PROBES), self.health),
-            "ServerReflectionInfo": small(Calls("reflections", MAX_PROBES), self.reflection),
+        self._policies = {
+            "BlurOrder": large(calls, message, LARGE_SECONDS),
+            "StreamBlurOrder": large(CallLimit("uploads", uploads), upload, START_SECONDS),
+            "WatchStatus": small(CallLimit("watches", settings.max_watches), self.small),
+            "DownloadImages": small(CallLimit("downloads", MAX_DOWNLOADS), self.small, ids),
+            "Check": small(CallLimit("health checks", MAX_PROBES), self.health),
+            "Watch": small(CallLimit("watches of health", MAX_PROBES), self.health),
+            "ServerReflectionInfo": small(CallLimit("reflections", MAX_PROBES), self.reflection),
         }
 
     @property
-    def most_calls(self) -> int:
-        """All classes together."""
-        return sum(calls.limit for calls in {terms.calls for terms in (self._default, *self._terms.values())})
+    def max_calls(self) -> int:
+        """Concurrent calls of all classes together."""
+        return sum(calls.limit for calls in {policy.calls for policy in (self._default, *self._policies.values())})
 
-    def terms(self, method: str) -> Terms:
-        """The terms of a method, by its name without its service."""
-        return self._terms.get(method, self._default)
+    def policy(self, method: str) -> CallPolicy:
+        """Return the limits of a method, by its name without its service."""
+        return self._policies.get(method, self._default)
 
     @asynccontextmanager
-    async def admit(self, terms: Terms) -> AsyncIterator[Reservation]:
-        """A place among the calls of a class, and room for what this one brings, until the block ends.
+    async def admit(self, policy: CallPolicy) -> AsyncIterator[Reservation]:
+        """Hold a slot and reserve bytes for a call until the block ends.
 
         Raises:
-            Busy: There is no place, or no room became free in time.
+            Busy: There is no free slot, or not enough bytes became free in time.
         """
-        with terms.calls.place():
-            async with terms.budget.reserve(terms.room) as reservation:
+        with policy.calls.slot():
+            async with policy.budget.reserve(policy.reserved_bytes) as reservation:
                 yield reservation

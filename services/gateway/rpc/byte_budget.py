@@ -1,4 +1,4 @@
-"""A budget of bytes: reserved before they are taken in, handed out in the order in which it was asked for."""
+"""A budget of bytes: reserved before they are received, granted first come, first served."""
 
 import asyncio
 import contextlib
@@ -8,13 +8,13 @@ from contextlib import asynccontextmanager
 
 from services.common.domain.errors import Busy
 
-PATIENCE_SECONDS = 3.0
-"""So long a call waits for room; longer, and its client is better told to come again."""
+WAIT_SECONDS = 3.0
+"""How long a call waits for a reservation; after that its client had better retry."""
 RETRY_SECONDS = 2.0
 
 
-class Budget:
-    """So many bytes may be reserved at a time; for the event loop only."""
+class ByteBudget:
+    """Limits the bytes reserved at a time; for use on the event loop only."""
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
@@ -23,61 +23,61 @@ class Budget:
 
     @asynccontextmanager
     async def reserve(self, size: int) -> AsyncIterator["Reservation"]:
-        """Room for so many bytes until the block ends.
+        """Reserve bytes until the block ends.
 
         Raises:
-            Busy: None became free in time.
+            Busy: Not enough became free in time.
         """
-        await self._take(size)
+        await self._acquire(size)
         reservation = Reservation(self, size)
         try:
             yield reservation
         finally:
             reservation.shrink(0)
 
-    async def _take(self, size: int) -> None:
+    async def _acquire(self, size: int) -> None:
         if not self._waiting and self.reserved + size <= self.capacity:
             self.reserved += size
             return
-        turn = asyncio.get_running_loop().create_future()
-        self._waiting.append((size, turn))
+        granted = asyncio.get_running_loop().create_future()
+        self._waiting.append((size, granted))
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                await turn
+            async with asyncio.timeout(WAIT_SECONDS):
+                await granted
         except BaseException as error:
-            if turn.done() and not turn.cancelled():  # its turn came at the same moment
+            if granted.done() and not granted.cancelled():  # it was granted at the same moment
                 self.reserved -= size
             with contextlib.suppress(ValueError):
-                self._waiting.remove((size, turn))
-            self._serve()
+                self._waiting.remove((size, granted))
+            self._grant_waiting()
             if isinstance(error, TimeoutError):
-                message = "the server has as much on its way in as it can hold"
+                message = "the server is receiving as many bytes as it can hold"
                 raise Busy("BYTES_IN_FLIGHT", "bytes in flight", message, retry_seconds=RETRY_SECONDS) from None
             raise
 
-    def give_back(self, size: int) -> None:
-        """So many bytes are no longer needed."""
+    def release(self, size: int) -> None:
+        """Release reserved bytes."""
         self.reserved -= size
-        self._serve()
+        self._grant_waiting()
 
-    def _serve(self) -> None:
-        # Strictly in turn: a small one that slipped past could keep a large one waiting for ever.
+    def _grant_waiting(self) -> None:
+        # Strictly in order: small reservations that overtook a large one could starve it.
         while self._waiting and self.reserved + self._waiting[0][0] <= self.capacity:
-            size, turn = self._waiting.popleft()
-            if not turn.done():
+            size, granted = self._waiting.popleft()
+            if not granted.done():
                 self.reserved += size
-                turn.set_result(None)
+                granted.set_result(None)
 
 
 class Reservation:
-    """A part of a budget."""
+    """A reserved part of a budget."""
 
-    def __init__(self, budget: Budget, size: int) -> None:
+    def __init__(self, budget: ByteBudget, size: int) -> None:
         self._budget = budget
         self.size = size
 
     def shrink(self, size: int) -> None:
-        """Keep only so many bytes of it."""
+        """Release all but so many bytes."""
         if size < self.size:
-            given_back, self.size = self.size - size, size
-            self._budget.give_back(given_back)
+            released, self.size = self.size - size, size
+            self._budget.release(released)

@@ -1,4 +1,4 @@
-"""The account of each call: one line of log, and what is counted. Ids only, never what a client wrote."""
+"""Logs, counts and traces each call. Contains IDs only, never text that a client sent."""
 
 import time
 from typing import Any
@@ -7,39 +7,39 @@ from uuid import UUID
 from services.common.infra import log, tracing
 from services.gateway import metrics
 
-# Polled by load balancers and by the stack: a line each would bury the rest.
-_QUIET = ("/grpc.health.", "/grpc.reflection.")
-# What happens to an order, not the looks at it.
+# Polled by load balancers and by the stack: a line for each call would bury the others.
+_NOT_LOGGED = ("/grpc.health.", "/grpc.reflection.")
+# Calls that change an order or return its results; others only read its state.
 _TRACED = {"BlurOrder", "StreamBlurOrder", "SendImages", "DownloadImages", "CancelOrder", "DeleteOrder"}
 
 _log = log.get(__name__)
 
 
-class Account:
-    """Of one call, begun when it came."""
+class CallLog:
+    """The log entry, metrics and trace of one call, created when it starts."""
 
     def __init__(self, method: str) -> None:
         self._method = method.rpartition("/")[2]
-        self._quiet = method.startswith(_QUIET)
-        self._begin = time.monotonic()
-        self._order: str | None = None
+        self._logged = not method.startswith(_NOT_LOGGED)
+        self._started = time.monotonic()
+        self._order_id: str | None = None
 
-    def saw(self, message: Any) -> None:
-        """A request or response of the call, which may name its order."""
+    def note_order(self, message: Any) -> None:
+        """Remember the order that a request or response of the call names, if any."""
         order = getattr(message, "order", None)
-        named = getattr(message, "order_id", "") or getattr(order, "order_id", "")
+        order_id = getattr(message, "order_id", "") or getattr(order, "order_id", "")
         try:
-            self._order = str(UUID(named))
+            self._order_id = str(UUID(order_id))
         except (ValueError, TypeError, AttributeError):
-            return  # a client may write there what it likes
+            return  # a client may send any text
 
-    def close(self, code: str) -> None:
-        """The call has ended; `code` by its gRPC name."""
-        seconds = time.monotonic() - self._begin
-        metrics.rpc_ended(self._method, code, seconds)
+    def finish(self, code: str) -> None:
+        """Write the entry; `code` is the name of the gRPC status code."""
+        seconds = time.monotonic() - self._started
+        metrics.rpc_finished(self._method, code, seconds)
         if self._method in _TRACED:
             attributes = {"rpc.method": self._method, "rpc.code": code}
-            tracing.record(self._method, self._order, seconds, ok=code == "OK", attributes=attributes)
-        if not self._quiet:
-            order = {"order": self._order} if self._order else {}
+            tracing.record(self._method, self._order_id, seconds, ok=code == "OK", attributes=attributes)
+        if self._logged:
+            order = {"order": self._order_id} if self._order_id else {}
             _log.info("rpc", method=self._method, code=code, seconds=round(seconds, 4), **order)

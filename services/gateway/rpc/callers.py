@@ -1,4 +1,4 @@
-"""Who is calling: known before a call's message is read, and asked for wherever it matters."""
+"""The caller of the current call: known before its message is read, available in a context variable."""
 
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -9,45 +9,47 @@ from services.common.domain.api_keys import Role
 
 @dataclass(frozen=True)
 class Caller:
-    """The holder of a key, or somebody without one."""
+    """The holder of an API key, or an anonymous caller."""
 
     role: Role
     key_id: UUID | None = None
 
     @property
     def principal(self) -> str:
-        """Whom repeated requests and the audit are about: the same before and after a key's rotation."""
+        """Identity for idempotency and the audit log; unchanged by a rotation of the key."""
         return f"key:{self.key_id}" if self.key_id else "anonymous"
 
 
 @dataclass(frozen=True)
-class Call:
-    """A call that was let in."""
+class CurrentCall:
+    """An admitted call."""
 
     caller: Caller
     peer: str
-    """Where it comes from, as gRPC says it."""
+    """Network address of the client, as gRPC formats it."""
+    method: str
+    """Name of the RPC, without its service."""
 
     @property
-    def counted_as(self) -> str:
-        """Whose rate limits it counts to: the key's, or without one those of the network address."""
+    def rate_limit_key(self) -> str:
+        """Identity for rate limits: the key, or without one the network address."""
         if self.caller.key_id:
             return self.caller.principal
         kind, _, rest = self.peer.partition(":")
-        # The port is another one with each connection.
+        # Without the port, which differs between connections.
         return f"{kind}:{rest.rpartition(':')[0]}" if kind in {"ipv4", "ipv6"} else kind
 
 
-CALL: ContextVar[Call] = ContextVar("call")
-"""Of the task that serves it."""
+CURRENT_CALL: ContextVar[CurrentCall] = ContextVar("current_call")
+"""The call that the current task serves."""
 
 
-def counted_as() -> str:
-    """Whose rate limits the call that is being served counts to; empty outside of one."""
-    call = CALL.get(None)
-    return call.counted_as if call else ""
+def rate_limit_key() -> str:
+    """Return the identity for rate limits of the current call; empty outside of a call."""
+    call = CURRENT_CALL.get(None)
+    return call.rate_limit_key if call else ""
 
 
 def principal() -> str:
-    """Of the call that is being served."""
-    return CALL.get().caller.principal
+    """Return the principal of the current call."""
+    return CURRENT_CALL.get().caller.principal

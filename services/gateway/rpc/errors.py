@@ -1,4 +1,4 @@
-"""The one place that turns errors into gRPC: code, message, and details after google.rpc."""
+"""Maps errors to gRPC statuses: code, message and google.rpc details. The only place that does."""
 
 from google.protobuf.any_pb2 import Any
 from google.protobuf.duration_pb2 import Duration
@@ -30,10 +30,10 @@ from services.common.infra.blobs import MissingBlob
 
 DOMAIN = "imageblur"
 RETRY_SECONDS = 2
-# Beyond 8 KiB of metadata clients see another error than the one that was sent.
+# Clients replace a status of more than 8 KiB of metadata by another error.
 MAX_VIOLATIONS = 20
 MAX_DETAIL_BYTES = 4096
-_PLAIN = {
+_WITHOUT_DETAILS = {
     Unauthenticated: code_pb2.UNAUTHENTICATED,
     PermissionDenied: code_pb2.PERMISSION_DENIED,
     Stalled: code_pb2.DEADLINE_EXCEEDED,
@@ -41,15 +41,15 @@ _PLAIN = {
 
 
 def to_status(error: Exception) -> status_pb2.Status:
-    """The status that a client sees; of an error that was not raised on purpose it says nothing."""
+    """Return the status for an error. An unexpected error becomes INTERNAL, which reveals nothing about it."""
     match error:
         case InvalidArgument():
-            shown = _shown(error.violations)
+            violations = _limited(error.violations)
             return _status(
                 code_pb2.INVALID_ARGUMENT,
-                "; ".join(f"{v.field}: {v.description}" for v in shown),
+                "; ".join(f"{v.field}: {v.description}" for v in violations),
                 error.reason,
-                BadRequest(field_violations=[_field(v) for v in shown]),
+                BadRequest(field_violations=[_field_violation(v) for v in violations]),
             )
         case NotFound():
             return _status(
@@ -67,12 +67,14 @@ def to_status(error: Exception) -> status_pb2.Status:
                 PreconditionFailure(violations=[violation]),
             )
         case MissingBlob():
-            return _status(code_pb2.NOT_FOUND, "the result is gone: its order was deleted or has expired", "NOT_FOUND")
+            return _status(
+                code_pb2.NOT_FOUND, "the result was removed: its order was deleted or has expired", "NOT_FOUND"
+            )
         case TooLarge():
             return _status(
                 code_pb2.RESOURCE_EXHAUSTED,
                 str(error),
-                "TOO_LARGE",
+                "MESSAGE_TOO_LARGE",
                 QuotaFailure(violations=[QuotaFailure.Violation(subject="message", description=str(error))]),
             )
         case Busy():
@@ -81,21 +83,16 @@ def to_status(error: Exception) -> status_pb2.Status:
                 str(error),
                 error.reason,
                 QuotaFailure(violations=[QuotaFailure.Violation(subject=error.subject, description=str(error))]),
-                _retry(error.retry_seconds),
+                _retry_info(error.retry_seconds),
             )
         case Unauthenticated() | PermissionDenied() | Stalled():
-            return _status(_PLAIN[type(error)], str(error), error.reason)
+            return _status(_WITHOUT_DETAILS[type(error)], str(error), error.reason)
         case Unavailable():
-            return _status(
-                code_pb2.UNAVAILABLE,
-                f"{error}; try again",
-                "UNAVAILABLE",
-                _retry(RETRY_SECONDS),
-            )
+            return _status(code_pb2.UNAVAILABLE, f"{error}; try again", "UNAVAILABLE", _retry_info(RETRY_SECONDS))
         case ImageBlurError():
             return _status(code_pb2.FAILED_PRECONDITION, str(error), "FAILED_PRECONDITION")
         case _:
-            return _status(code_pb2.INTERNAL, "a fault of the service; its log says more", "INTERNAL")
+            return _status(code_pb2.INTERNAL, "internal error; see the server's log", "INTERNAL")
 
 
 def _status(code: int, message: str, reason: str, *details: Message) -> status_pb2.Status:
@@ -107,24 +104,24 @@ def _status(code: int, message: str, reason: str, *details: Message) -> status_p
     return status
 
 
-def _retry(seconds: float) -> RetryInfo:
+def _retry_info(seconds: float) -> RetryInfo:
     delay = Duration()
     delay.FromMilliseconds(int(seconds * 1000))
     return RetryInfo(retry_delay=delay)
 
 
-def _field(violation: Violation) -> BadRequest.FieldViolation:
+def _field_violation(violation: Violation) -> BadRequest.FieldViolation:
     return BadRequest.FieldViolation(field=violation.field, description=violation.description)
 
 
-def _shown(violations: tuple[Violation, ...]) -> list[Violation]:
-    shown: list[Violation] = []
+def _limited(violations: tuple[Violation, ...]) -> list[Violation]:
+    kept: list[Violation] = []
     size = 0
     for violation in violations:
-        # Twice: in the message and in the details.
+        # Twice, because a violation is in the message and in the details.
         size += 2 * len((violation.field + violation.description).encode()) + 16
-        if len(shown) == MAX_VIOLATIONS or size > MAX_DETAIL_BYTES:
-            shown.append(Violation(violations[0].field.partition("[")[0], f"and {len(violations) - len(shown)} more"))
+        if len(kept) == MAX_VIOLATIONS or size > MAX_DETAIL_BYTES:
+            kept.append(Violation(violations[0].field.partition("[")[0], f"and {len(violations) - len(kept)} more"))
             break
-        shown.append(violation)
-    return shown
+        kept.append(violation)
+    return kept

@@ -1,4 +1,4 @@
-"""Health: what load balancers ask, answered from what the gateway needs, looked at every two seconds."""
+"""The health service: SERVING while all dependencies of the gateway are available; checked every two seconds."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -8,7 +8,7 @@ from grpc_health.v1.health_pb2 import HealthCheckResponse
 
 from services.common.infra import log
 from services.gateway import metrics
-from services.gateway.rpc.thread_pool import Offload
+from services.gateway.rpc.thread_pool import ThreadPool
 
 INTERVAL_SECONDS = 2
 TIMEOUT_SECONDS = 5
@@ -16,46 +16,54 @@ TIMEOUT_SECONDS = 5
 _log = log.get(__name__)
 
 
-class Health:
-    """The standard health service over checks of our own."""
+class HealthMonitor:
+    """Checks the dependencies and sets the status of the standard health service.
 
-    def __init__(self, services: tuple[str, ...], checks: Mapping[str, Callable[[], None]], offload: Offload) -> None:
+    Args:
+        services: Full names of the services whose health is reported.
+        checks: A blocking check for each dependency, which raises if the dependency is unavailable.
+        threads: Where checks run.
+    """
+
+    def __init__(
+        self, services: tuple[str, ...], checks: Mapping[str, Callable[[], None]], threads: ThreadPool
+    ) -> None:
         self.servicer = health.HealthServicer()
         self._services = ("", *services)
         self._checks = checks
-        self._offload = offload
-        self._failing: set[str] = set()
+        self._threads = threads
+        self._unavailable: set[str] = set()
 
-    async def watch(self) -> None:
-        """Look for as long as the gateway serves."""
+    async def run(self) -> None:
+        """Check the dependencies until cancelled."""
         while True:
-            await self.look()
+            await self.check()
             await asyncio.sleep(INTERVAL_SECONDS)
 
-    async def look(self) -> None:
-        """Look once at everything, and tell what has changed."""
-        failing = {name for name in self._checks if not await self._ok(name)}
+    async def check(self) -> None:
+        """Check all dependencies once; log and publish changes."""
+        unavailable = {name for name in self._checks if not await self._available(name)}
         for name in self._checks:
-            metrics.need_seen(name, up=name not in failing)
-        for name in failing - self._failing:
-            _log.error("cannot be reached, not serving", what=name)
-        for name in self._failing - failing:
-            _log.info("is back", what=name)
-        self._failing = failing
-        status = HealthCheckResponse.NOT_SERVING if failing else HealthCheckResponse.SERVING
+            metrics.dependency_checked(name, up=name not in unavailable)
+        for name in unavailable - self._unavailable:
+            _log.error("dependency unavailable, not serving", dependency=name)
+        for name in self._unavailable - unavailable:
+            _log.info("dependency available again", dependency=name)
+        self._unavailable = unavailable
+        status = HealthCheckResponse.NOT_SERVING if unavailable else HealthCheckResponse.SERVING
         for service in self._services:
             await self.servicer.set(service, status)
 
     async def stop(self) -> None:
-        """Tell load balancers to send no more calls."""
+        """Report NOT_SERVING from now on, so that load balancers send no more calls."""
         await self.servicer.enter_graceful_shutdown()
 
-    async def _ok(self, name: str) -> bool:
+    async def _available(self, name: str) -> bool:
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
-                await self._offload(self._checks[name])
+                await self._threads.run(self._checks[name])
         except Exception as error:
-            # Whatever it is: a watch that ends would say SERVING for ever.
-            _log.debug("check failed", what=name, error=str(error))
+            # Any error: a monitor that ended would report SERVING forever.
+            _log.debug("dependency check failed", dependency=name, error=str(error))
             return False
         return True

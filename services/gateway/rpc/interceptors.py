@@ -1,4 +1,4 @@
-"""Around every call: it is let in or not, errors become statuses, and one line of log says how it went."""
+"""The interceptor of every call: authorizes and admits it, maps errors to statuses, logs the outcome."""
 
 import asyncio
 import contextlib
@@ -13,30 +13,30 @@ from grpc_status import rpc_status
 
 from services.common.domain.errors import ImageBlurError
 from services.common.infra import log
-from services.gateway.rpc.access import Access
-from services.gateway.rpc.active_calls import UnderWay
+from services.gateway.rpc.access import AccessControl
+from services.gateway.rpc.active_calls import ActiveCalls
 from services.gateway.rpc.admission import Admission
 from services.gateway.rpc.byte_budget import Reservation
-from services.gateway.rpc.call_log import Account
-from services.gateway.rpc.callers import CALL, Call
+from services.gateway.rpc.call_log import CallLog
+from services.gateway.rpc.callers import CURRENT_CALL, CurrentCall
 from services.gateway.rpc.errors import to_status
-from services.gateway.rpc.message_reader import Context, each_message, only_message
+from services.gateway.rpc.message_reader import Context, read_messages, read_only_message
 
 _log = log.get(__name__)
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"  # generic only in its stubs
 
 
-class Boundary(aio.ServerInterceptor):
-    """Lets in what there is room for, and no exception out that is not a gRPC status.
+class CallInterceptor(aio.ServerInterceptor):
+    """Wraps the handler of every call.
 
-    Every method is served as a stream of requests. gRPC reads the message of any other before it asks us, and it may be
-    large; on the wire the two are the same.
+    Every method is served as a stream of requests: gRPC would read the message of a unary request, which may be large,
+    before it calls the handler. On the wire the two are the same.
     """
 
-    def __init__(self, admission: Admission, access: Access) -> None:
+    def __init__(self, admission: Admission, access: AccessControl) -> None:
         self._admission = admission
         self._access = access
-        self._under_way = UnderWay()
+        self._active_calls = ActiveCalls()
 
     async def intercept_service(
         self,
@@ -47,105 +47,103 @@ class Boundary(aio.ServerInterceptor):
         handler = await continuation(handler_call_details)
         if handler is None:
             return None
-        call = _Call(handler_call_details, handler, self._admission, self._access, self._under_way)
+        call = _InterceptedCall(handler_call_details, handler, self._admission, self._access, self._active_calls)
         if handler.response_streaming:
-            return grpc.stream_stream_rpc_method_handler(call.streaming, None, handler.response_serializer)
-        return grpc.stream_unary_rpc_method_handler(call.single, None, handler.response_serializer)
+            return grpc.stream_stream_rpc_method_handler(call.stream, None, handler.response_serializer)
+        return grpc.stream_unary_rpc_method_handler(call.unary, None, handler.response_serializer)
 
     async def stop(self, grace_seconds: float) -> None:
-        """Let no call in any more; those under way get so long, then they are told to try elsewhere.
+        """Refuse new calls; end active ones as UNAVAILABLE after the grace period.
 
-        gRPC itself would end them as CANCELLED, which tells a client that it was not meant to succeed.
+        gRPC itself would end them as CANCELLED, and clients do not retry those.
         """
-        await self._under_way.stop(grace_seconds)
+        await self._active_calls.stop(grace_seconds)
 
 
-class _Call:
-    """A call of one method."""
-
+class _InterceptedCall:
     def __init__(
         self,
         details: grpc.HandlerCallDetails,
         handler: Any,
         admission: Admission,
-        access: Access,
-        under_way: UnderWay,
+        access: AccessControl,
+        active_calls: ActiveCalls,
     ) -> None:
-        method = str(details.method)
-        self._path = method
+        self._path = str(details.method)
+        self._method = self._path.rpartition("/")[2]
         self._metadata = details.invocation_metadata or ()
         self._access = access
-        self._method = method.rpartition("/")[2]
-        self._account = Account(method)
+        self._call_log = CallLog(self._path)
         self._parse = handler.request_deserializer
         self._request_streaming = handler.request_streaming
         self._behavior = handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
         self._admission = admission
-        self._terms = admission.terms(self._method)
-        self._under_way = under_way
+        self._policy = admission.policy(self._method)
+        self._active_calls = active_calls
 
-    async def single(self, _requests: object, context: Context) -> Any:
-        """Answer with one message."""
+    async def unary(self, _requests: object, context: Context) -> Any:
+        """Return one response."""
         try:
-            with self._under_way.one():
-                self._identify(context)
-                async with self._admission.admit(self._terms) as reservation:
-                    # Handed on and not kept: a large message goes as soon as the method is done with it.
+            with self._active_calls.track():
+                self._authorize(context)
+                async with self._admission.admit(self._policy) as reservation:
+                    # Passed on without a reference: a large message is freed as soon as the method is done with it.
                     response = await self._behavior(await self._read(context, reservation), context)
         except asyncio.CancelledError:
-            self._account.close("CANCELLED")
+            self._call_log.finish("CANCELLED")
             raise
         except Exception as error:
-            await self._fail(context, error)
-        self._account.saw(response)
-        self._account.close("OK")
+            await self._abort(context, error)
+        self._call_log.note_order(response)
+        self._call_log.finish("OK")
         return response
 
-    async def streaming(self, _requests: object, context: Context) -> None:
-        """Answer with a stream of messages."""
+    async def stream(self, _requests: object, context: Context) -> None:
+        """Write a stream of responses."""
         try:
-            with self._under_way.one():
-                self._identify(context)
-                async with self._admission.admit(self._terms) as reservation:
-                    await self._respond(self._behavior(await self._read(context, reservation), context), context)
+            with self._active_calls.track():
+                self._authorize(context)
+                async with self._admission.admit(self._policy) as reservation:
+                    await _write(self._behavior(await self._read(context, reservation), context), context)
         except asyncio.CancelledError:
-            self._account.close("CANCELLED")
+            self._call_log.finish("CANCELLED")
             raise
         except Exception as error:
-            await self._fail(context, error)
-        self._account.close("OK")
+            await self._abort(context, error)
+        self._call_log.finish("OK")
 
-    def _identify(self, context: Context) -> None:
-        # First: whom we do not know takes no place, and nothing of the message is read.
-        caller = self._access.caller(self._path, self._metadata)
-        CALL.set(Call(caller, context.peer()))
-
-    async def _respond(self, responses: Any, context: Context) -> None:
-        if inspect.isawaitable(responses):  # it writes to the context itself
-            await responses
-            return
-        async with contextlib.aclosing(responses):
-            async for response in responses:
-                await context.write(response)
+    def _authorize(self, context: Context) -> None:
+        # First, so that an unauthenticated call takes no slot and nothing of its message is read.
+        caller = self._access.authorize(self._path, self._metadata)
+        CURRENT_CALL.set(CurrentCall(caller, context.peer(), self._method))
 
     async def _read(self, context: Context, reservation: Reservation) -> Any:
         if self._request_streaming:
-            return each_message(context, self._parse, self._terms)
-        message = await only_message(context, self._parse, self._terms, reservation)
-        self._account.saw(message)
+            return read_messages(context, self._parse, self._policy)
+        message = await read_only_message(context, self._parse, self._policy, reservation)
+        self._call_log.note_order(message)
         return message
 
-    async def _fail(self, context: Context, error: Exception) -> NoReturn:
+    async def _abort(self, context: Context, error: Exception) -> NoReturn:
         if isinstance(error, aio.AbortError):
-            # Health and reflection answer so by themselves. The code may be a number, whatever the stubs say.
+            # Health and reflection abort calls themselves. The code may be a number, whatever the stubs say.
             code: Any = context.code()
             names = (known.name for known in grpc.StatusCode if code in {known, known.value[0]})
-            self._account.close(next(names, "UNKNOWN"))
+            self._call_log.finish(next(names, "UNKNOWN"))
             raise error
         status = rpc_status.to_status(to_status(error))
-        self._account.close(status.code.name)
+        self._call_log.finish(status.code.name)
         if not isinstance(error, ImageBlurError):
             _log.error("rpc failed", method=self._method, exc_info=error)
-        # What the call held, a large message at worst, goes with it, and not when garbage is collected one day.
+        # Frees what the call held, a large message at worst, now instead of at the next garbage collection.
         traceback.clear_frames(error.__traceback__)
         await context.abort(status.code, status.details or "", status.trailing_metadata or ())
+
+
+async def _write(responses: Any, context: Context) -> None:
+    if inspect.isawaitable(responses):  # the method writes to the context itself
+        await responses
+        return
+    async with contextlib.aclosing(responses):
+        async for response in responses:
+            await context.write(response)

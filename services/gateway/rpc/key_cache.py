@@ -1,6 +1,6 @@
-"""The keys that open this gateway, in memory: a call costs no question to the database.
+"""The active API keys in memory, so that a call needs no database query.
 
-All live digests are read every two seconds, so a key that is revoked anywhere opens no gateway for longer than that.
+All active digests are read every two seconds, which bounds how long a revoked key stays valid on any gateway.
 """
 
 import asyncio
@@ -9,85 +9,89 @@ import time
 from uuid import UUID
 
 from services.common.db.access import api_keys
-from services.common.db.access.api_keys import Live
+from services.common.db.access.api_keys import ActiveKey
 from services.common.db.engine import Database
 from services.common.domain.api_keys import digest as key_digest
 from services.common.domain.errors import ImageBlurError, Unavailable
 from services.common.infra import log
 from services.gateway.rpc.callers import Caller
-from services.gateway.rpc.thread_pool import Offload
+from services.gateway.rpc.thread_pool import ThreadPool
 
 REFRESH_SECONDS = 2.0
 TRUST_SECONDS = 30.0
-"""How long keys are relied on while the database is away; longer, and nobody knows which were revoked."""
+"""How long cached keys are trusted while the database is unavailable; revocations are unknown in this time."""
 USED_SECONDS = 60.0
-"""How exactly it is known when a key was used last."""
+"""Precision of the time when a key was last used."""
 
-_NOBODY = key_digest("")
+_NO_KEY = key_digest("")
 
 _log = log.get(__name__)
 
 
-class KeyRing:
-    """Finds whose key it is."""
+class KeyCache:
+    """Finds the caller of an API key."""
 
-    def __init__(self, database: Database, offload: Offload) -> None:
+    def __init__(self, database: Database, threads: ThreadPool) -> None:
         self._database = database
-        self._offload = offload
-        self._found: dict[str, tuple[Live, float]] = {}  # by digest, each with when it ends on our clock
-        self._read_at = float("-inf")
+        self._threads = threads
+        self._keys: dict[str, tuple[ActiveKey, float]] = {}  # by digest, each with its end on the monotonic clock
+        self._refreshed_at = float("-inf")
         self._used: set[UUID] = set()
-        self._told: dict[UUID, float] = {}
+        self._recorded_at: dict[UUID, float] = {}
 
     def find(self, key: str) -> Caller | None:
-        """Whose key this is; None if it opens nothing, whether it is unknown, was revoked or has expired.
+        """Return the caller of a key; None if the key is unknown, revoked or expired.
 
         Raises:
-            Unavailable: The keys could not be read for too long, so nothing can be said of any.
+            Unavailable: The keys could not be read for too long.
         """
         now = time.monotonic()
-        if now > self._read_at + TRUST_SECONDS:
-            raise Unavailable("API keys cannot be checked: the database cannot be reached")
+        if now > self._refreshed_at + TRUST_SECONDS:
+            raise Unavailable("API keys cannot be checked: the database is unavailable")
         digest = key_digest(key)
-        live, ends = self._found.get(digest, (None, float("inf")))
-        # The same steps whatever the answer. (The look-up tells nothing: who does not know a key cannot choose what its
-        # digest begins with.)
-        same = hmac.compare_digest(live.digest if live else _NOBODY, digest)
-        if not same or live is None or now >= ends:
+        active, ends = self._keys.get(digest, (None, float("inf")))
+        # In constant time. (The dictionary reveals nothing: without knowing a key nobody can choose a digest's prefix.)
+        same = hmac.compare_digest(active.digest if active else _NO_KEY, digest)
+        if not same or active is None or now >= ends:
             return None
-        self._used.add(live.key_id)
-        return Caller(live.role, live.key_id)
+        self._used.add(active.key_id)
+        return Caller(active.role, active.key_id)
 
     async def refresh(self) -> None:
-        """Read the keys. Raises: Unavailable."""
-        began = time.monotonic()
-        found = await self._offload(self._read, self._due(began))
-        self._found = {
-            live.digest: (live, float("inf") if live.seconds is None else began + live.seconds) for live in found
-        }
-        self._read_at = began
+        """Read the active keys, and record which were used.
 
-    async def keep_fresh(self) -> None:
-        """Read them again and again, for as long as the gateway serves."""
+        Raises:
+            Unavailable: The database is unavailable.
+        """
+        started = time.monotonic()
+        found = await self._threads.run(self._read, self._to_record(started))
+        self._keys = {
+            active.digest: (active, float("inf") if active.seconds is None else started + active.seconds)
+            for active in found
+        }
+        self._refreshed_at = started
+
+    async def run(self) -> None:
+        """Refresh the keys until cancelled."""
         while True:
             await asyncio.sleep(REFRESH_SECONDS)
             try:
                 await self.refresh()
             except ImageBlurError as error:
-                _log.warning("keys not read", error=str(error))
+                _log.warning("API keys not refreshed", error=str(error))
             except Exception:
-                # Whatever it is: without this task no key would ever be revoked.
-                _log.exception("keys not read")
+                # Any error: without this task no revocation would take effect.
+                _log.exception("API keys not refreshed")
 
-    def _due(self, now: float) -> list[UUID]:
-        due = [key_id for key_id in self._used if now > self._told.get(key_id, float("-inf")) + USED_SECONDS]
-        self._told |= dict.fromkeys(due, now)
+    def _to_record(self, now: float) -> list[UUID]:
+        due = [key_id for key_id in self._used if now > self._recorded_at.get(key_id, float("-inf")) + USED_SECONDS]
+        self._recorded_at |= dict.fromkeys(due, now)
         self._used.clear()
         return due
 
-    def _read(self, used: list[UUID]) -> list[Live]:
+    def _read(self, used: list[UUID]) -> list[ActiveKey]:
         if used:
             with self._database.write(durable=False) as session:
-                api_keys.used(session, used)
+                api_keys.record_use(session, used)
         with self._database.read() as session:
-            return api_keys.live(session)
+            return api_keys.active_keys(session)

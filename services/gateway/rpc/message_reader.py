@@ -1,4 +1,4 @@
-"""Reads the messages of calls: parsed, in time, and no more of them than the method takes."""
+"""Reads and parses the messages of a call within its time and size limits."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,60 +8,61 @@ from google.protobuf.message import DecodeError, Message
 from grpc import aio
 
 from services.common.domain.errors import InvalidArgument, Stalled, Violation
-from services.gateway.rpc.admission import SMALL_MESSAGE, Terms
+from services.gateway.rpc.admission import SMALL_MESSAGE, CallPolicy
 from services.gateway.rpc.byte_budget import Reservation
 
 Context = aio.ServicerContext[Any, Any]
 
 
-async def only_message(context: Context, parse: Any, terms: Terms, reservation: Reservation) -> Any:
-    """The one message of a call; its reservation shrinks to what it takes.
+async def read_only_message(context: Context, parse: Any, policy: CallPolicy, reservation: Reservation) -> Any:
+    """Return the message of a unary request, and shrink the reservation to its size.
 
     Raises:
-        InvalidArgument: There is none, more than one, one that is too large or that cannot be parsed.
-        Stalled: It did not come in time.
+        InvalidArgument: There is none or more than one, or it is too large or malformed.
+        Stalled: It was not received in time.
     """
+    seconds = policy.first_message_seconds
     try:
-        async with asyncio.timeout(terms.seconds):
+        async with asyncio.timeout(seconds):
             message = await context.read()
             if message is aio.EOF:
-                raise _wrong("is missing")
+                raise _invalid("is missing")
             if await context.read() is not aio.EOF:
-                raise _wrong("must be the only one of its call")
+                raise _invalid("must be the only one of its call")
     except TimeoutError:
-        raise Stalled(f"the message did not arrive within {terms.seconds:g} seconds") from None
-    reservation.shrink(_measured(message, terms))
+        raise Stalled(f"the message was not received within {seconds:g} seconds") from None
+    reservation.shrink(_checked_size(message, policy))
     request = _parsed(message, parse)
-    # Methods that bring images look at each of their texts themselves.
-    if terms.largest <= SMALL_MESSAGE and b"\0" in message:
-        _check_texts(request)
+    # Methods with images check each of their strings themselves.
+    if policy.max_message_bytes <= SMALL_MESSAGE and b"\0" in message:
+        _check_strings(request)
     return request
 
 
-async def each_message(context: Context, parse: Any, terms: Terms) -> AsyncIterator[Any]:
-    """The messages of a stream.
+async def read_messages(context: Context, parse: Any, policy: CallPolicy) -> AsyncIterator[Any]:
+    """Yield the messages of a streamed request.
 
     Raises:
-        InvalidArgument: One is too large or cannot be parsed.
-        Stalled: The first, or the next, did not come in time.
+        InvalidArgument: One is too large or malformed.
+        Stalled: The first or the next one was not received in time.
     """
-    seconds = terms.seconds
+    seconds = policy.first_message_seconds
     while True:
         try:
             async with asyncio.timeout(seconds):
                 message = await context.read()
         except TimeoutError:
-            raise Stalled(f"nothing came for {seconds:g} seconds") from None
+            raise Stalled(f"nothing was received for {seconds:g} seconds") from None
         if message is aio.EOF:
             return
-        _measured(message, terms)
+        _checked_size(message, policy)
         yield _parsed(message, parse)
-        seconds = terms.idle_seconds
+        seconds = policy.idle_seconds
 
 
-def _measured(message: bytes, terms: Terms) -> int:
-    if len(message) > terms.largest:
-        raise _wrong(f"is larger than {terms.largest} bytes")
+def _checked_size(message: bytes, policy: CallPolicy) -> int:
+    if len(message) > policy.max_message_bytes:
+        raise _invalid(f"is larger than {policy.max_message_bytes} bytes")
     return len(message)
 
 
@@ -69,19 +70,19 @@ def _parsed(message: bytes, parse: Any) -> Any:
     try:
         return parse(message)
     except DecodeError:
-        raise _wrong("cannot be parsed as this method's request") from None
+        raise _invalid("cannot be parsed as this method's request") from None
 
 
-def _check_texts(message: Message, path: str = "") -> None:
-    """No text holds a NUL: it is in none that anybody means, and PostgreSQL can neither store it nor look for it."""
+def _check_strings(message: Message, path: str = "") -> None:
+    """Refuse strings with NUL: PostgreSQL can neither store nor compare them."""
     for field, value in message.ListFields():
         for index, item in enumerate(value) if field.is_repeated else ((None, value),):
             name = path + field.name + ("" if index is None else f"[{index}]")
             if isinstance(item, Message):
-                _check_texts(item, f"{name}.")
+                _check_strings(item, f"{name}.")
             elif isinstance(item, str) and "\0" in item:
                 raise InvalidArgument(Violation(name, "must not contain NUL"))
 
 
-def _wrong(description: str) -> InvalidArgument:
+def _invalid(description: str) -> InvalidArgument:
     return InvalidArgument(Violation("message", description))

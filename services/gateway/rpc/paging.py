@@ -1,4 +1,4 @@
-"""Pages of lists: how large, and where the next one begins."""
+"""Pagination: page sizes and page tokens of all lists (AIP-158)."""
 
 import base64
 import binascii
@@ -15,54 +15,65 @@ DEFAULT_SIZE = 50
 MAX_SIZE = 1000
 
 
-def parse_size(size: int) -> int:
-    """How many to answer.
+def parse_size(size: int, *, default: int = DEFAULT_SIZE, maximum: int = MAX_SIZE) -> int:
+    """Return the number of items of a page.
 
     Raises:
-        InvalidArgument: It is negative.
+        InvalidArgument: `size` is negative.
     """
     if size < 0:
         raise InvalidArgument(Violation("page_size", "must not be negative"))
-    return min(size or DEFAULT_SIZE, MAX_SIZE)
+    return min(size or default, maximum)
 
 
-def token(*place: int | str | UUID) -> str:
-    """A token for the page after a place in a list."""
-    text = json.dumps([str(part) if isinstance(part, UUID) else part for part in place])
+def make_token(*position: int | str | UUID) -> str:
+    """Return a token for the page after a position in a list."""
+    text = json.dumps([str(part) if isinstance(part, UUID) else part for part in position])
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def parse_token(text: str, *kinds: type) -> list[Any] | None:
-    """The parts of such a place; None for the first page.
+def parse_token(token: str, *types: type) -> list[Any] | None:
+    """Return the position that a token was made from; None for the first page.
 
     Raises:
-        InvalidArgument: The token is not one that was handed out.
+        InvalidArgument: The token was not made by `make_token` for this list.
     """
-    if not text:
+    if not token:
         return None
     try:
-        parts = json.loads(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
-        found = [kind(part) for kind, part in zip(kinds, parts, strict=True)]
+        parts = json.loads(base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True))
+        position = [type_(part) for type_, part in zip(types, parts, strict=True)]
     except (ValueError, TypeError, AttributeError, binascii.Error, RecursionError):
-        raise InvalidArgument(Violation("page_token", "is not one that was handed out")) from None
-    # A number that no column can hold.
-    if any(isinstance(part, int) and not 0 <= part < 2**63 for part in found):
-        raise InvalidArgument(Violation("page_token", "is not one that was handed out"))
-    return found
+        raise invalid_token() from None
+    # No column can hold a larger number.
+    if any(isinstance(part, int) and not 0 <= part < 2**63 for part in position):
+        raise invalid_token()
+    return position
 
 
-def parse_time_and_id(text: str) -> tuple[int, UUID] | None:
-    """A place in a list by time."""
-    parts = parse_token(text, int, UUID)
-    return (parts[0], parts[1]) if parts else None
+def parse_time_and_id(token: str) -> tuple[int, UUID] | None:
+    """Return a position in a list by time."""
+    position = parse_token(token, int, UUID)
+    return (position[0], position[1]) if position else None
 
 
-def parse_id(text: str) -> UUID | None:
-    """A place in a list by id."""
-    parts = parse_token(text, UUID)
-    return parts[0] if parts else None
+def parse_id(token: str) -> UUID | None:
+    """Return a position in a list by ID."""
+    position = parse_token(token, UUID)
+    return position[0] if position else None
 
 
-def cut(found: Sequence[T], size: int) -> tuple[Sequence[T], T | None]:
-    """What is answered of a page and one more, and the last of it if others follow."""
-    return (found[:size], found[size - 1]) if len(found) > size else (found, None)
+def parse_index(token: str) -> int:
+    """Return a position in a list by number; 0 for the first page."""
+    position = parse_token(token, int)
+    return position[0] if position else 0
+
+
+def split_page(items: Sequence[T], size: int) -> tuple[Sequence[T], T | None]:
+    """Split `size` + 1 items read from a list into the page and, if there are further items, its last item."""
+    return (items[:size], items[size - 1]) if len(items) > size else (items, None)
+
+
+def invalid_token() -> InvalidArgument:
+    """Return the error for a token that this list did not return."""
+    return InvalidArgument(Violation("page_token", "is not one that this list returned"))

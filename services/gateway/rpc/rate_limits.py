@@ -1,7 +1,7 @@
-"""How often a caller may do something: counted in the broker, so that it is right over all gateways.
+"""Rate limits of callers, counted in the broker over all gateways.
 
-A token bucket for each caller and rate, kept as one number: the time at which it will be full again ("GCRA", from ATM
-networks). Whoever is over is told when to come again, and until then this gateway sends them away by itself.
+A caller that exceeds a rate gets the time after which to retry, and until then this gateway refuses without asking the
+broker.
 """
 
 import time
@@ -10,27 +10,15 @@ from dataclasses import dataclass
 from redis import asyncio as aioredis
 
 from services.common.domain.errors import Busy
+from services.common.infra.rate_limiter import AsyncRateLimiter, Spacing
 
-_PREFIX = "imageblur:rate:"
-_MOST_REFUSED = 10_000
-"""Callers remembered as being over."""
-
-# Of the broker's clock: gateways' need not agree. Answers the microseconds after which to come again, 0: go on.
-_TAKE = """
-local clock = redis.call('TIME')
-local now = clock[1] * 1000000 + clock[2]
-local each, size = tonumber(ARGV[1]), tonumber(ARGV[2])
-local full = math.max(now, tonumber(redis.call('GET', KEYS[1]) or now)) + each
-local early = full - size * each - now
-if early > 0 then return early end
-redis.call('SET', KEYS[1], string.format('%.0f', full), 'PX', math.ceil((full - now) / 1000))
-return 0
-"""
+_MAX_REFUSED = 10_000
+"""Number of refused callers remembered."""
 
 
 @dataclass(frozen=True)
 class Rate:
-    """So many in so many seconds, at once or spread over them; 0: as many as they like."""
+    """At most `count` in so many seconds, at once or spread over them; 0: no limit."""
 
     name: str
     count: int
@@ -38,45 +26,46 @@ class Rate:
 
 
 class RateLimits:
-    """Counts what callers do; for the event loop only."""
+    """Counts calls; for use on the event loop only."""
 
     def __init__(self, client: aioredis.Redis) -> None:
-        self._take = client.register_script(_TAKE)
+        self._limiter = AsyncRateLimiter(client)
         self._refused: dict[tuple[str, str], float] = {}
 
-    def check(self, rate: Rate, who: str) -> None:
-        """See, without asking the broker, whether a caller was told to come later than now.
+    def check(self, rate: Rate, caller: str) -> None:
+        """Raise if the caller was refused and has to wait, without asking the broker.
 
         Raises:
-            Busy: So it is; says when.
+            Busy: The caller has to wait.
         """
-        until = self._refused.get((rate.name, who))
+        until = self._refused.get((rate.name, caller))
         if until is None:
             return
-        left = until - time.monotonic()
-        if left > 0:
-            raise _over(rate, left)
-        del self._refused[rate.name, who]
+        remaining = until - time.monotonic()
+        if remaining > 0:
+            raise _exceeded(rate, remaining)
+        del self._refused[rate.name, caller]
 
-    async def count(self, rate: Rate, who: str) -> None:
-        """Count one more of a caller's.
+    async def count(self, rate: Rate, caller: str) -> None:
+        """Count a call of the caller.
 
         Raises:
-            Busy: It is more than the rate; says when to come again.
-            RedisError: The broker cannot be reached.
+            Busy: The rate is exceeded.
+            RedisError: The broker is unavailable.
         """
-        if not rate.count or not who:
+        if not rate.count or not caller:
             return
-        each = round(rate.seconds * 1_000_000 / rate.count)
-        early = int(await self._take(keys=[f"{_PREFIX}{rate.name}:{who}"], args=[each, rate.count]))
-        if early:
-            if len(self._refused) >= _MOST_REFUSED:
+        interval = rate.seconds / rate.count
+        spacing = Spacing(interval=interval, tolerance=interval * (rate.count - 1))
+        wait = await self._limiter.take(f"{rate.name}:{caller}", spacing)
+        if wait:
+            if len(self._refused) >= _MAX_REFUSED:
                 self._refused.clear()
-            self._refused[rate.name, who] = time.monotonic() + early / 1_000_000
-            raise _over(rate, early / 1_000_000)
+            self._refused[rate.name, caller] = time.monotonic() + wait
+            raise _exceeded(rate, wait)
 
 
-def _over(rate: Rate, seconds: float) -> Busy:
-    message = f"more than {rate.count} {rate.name} in {rate.seconds:g} seconds: slow down"
-    # Never 0, which would be no pause at all.
-    return Busy("RATE_LIMITED", rate.name, message, retry_seconds=max(0.001, seconds))
+def _exceeded(rate: Rate, seconds: float) -> Busy:
+    message = f"the limit of {rate.count} {rate.name} in {rate.seconds:g} seconds is exceeded"
+    # Never 0, which would mean to retry immediately.
+    return Busy("RATE_LIMIT_EXCEEDED", rate.name, message, retry_seconds=max(0.001, seconds))

@@ -1,4 +1,4 @@
-"""Runs what blocks (database, blobs) in threads of a stated number, so that the event loop never waits."""
+"""Runs blocking functions (database, blob store) in a fixed number of threads, so that the event loop never blocks."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -8,41 +8,41 @@ from typing import ParamSpec, TypeVar
 
 from services.common.domain.errors import Unavailable
 
-ANSWER_SECONDS = 10.0
-"""A database that has not answered for so long does not answer: drivers notice that in minutes, if at all."""
+TIMEOUT_SECONDS = 10.0
+"""A database that takes longer is treated as unavailable: drivers notice that after minutes, if at all."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Offload:
-    """A pool of threads for blocking calls."""
+class ThreadPool:
+    """A pool of threads for blocking functions."""
 
     def __init__(self, threads: int) -> None:
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="gateway")
 
-    async def __call__(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """The result of a blocking function.
+    async def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Return the result of a blocking function.
 
         Raises:
-            Unavailable: It took too long. Nobody waits for it any more, but what it does may still be done.
+            Unavailable: It took too long. Its thread continues, and may still succeed.
         """
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                return await self.to_its_end(function, *args, **kwargs)
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                return await self.run_to_end(function, *args, **kwargs)
         except TimeoutError:
-            raise Unavailable("the database or the blob store does not answer") from None
+            raise Unavailable("the database or the blob store does not respond") from None
 
-    async def to_its_end(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """The result of a blocking function, however long it takes."""
+    async def run_to_end(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Return the result of a blocking function, without a timeout."""
         return await asyncio.get_running_loop().run_in_executor(self._executor, partial(function, *args, **kwargs))
 
     async def iterate(self, items: Iterator[R]) -> AsyncIterator[R]:
-        """The items of a blocking iterator."""
+        """Yield the items of a blocking iterator."""
         end = object()
-        while (item := await self(next, items, end)) is not end:
+        while (item := await self.run(next, items, end)) is not end:
             yield item  # type: ignore[misc] # it is not the end
 
     def close(self) -> None:
-        """Wait for calls under way and end the threads."""
+        """Wait for running functions and end the threads."""
         self._executor.shutdown()

@@ -1,1 +1,1 @@
-"""SubscriptionService: the newsletter."""
+"""SubscriptionService: subscriptions to the newsletter."""

@@ -1,4 +1,4 @@
-"""SubscriptionService: each call checked, handed to a use case, and answered."""
+"""SubscriptionService: parses each request and calls a use case."""
 
 import asyncio
 import time
@@ -13,75 +13,73 @@ from redis.exceptions import RedisError
 
 from services.common.domain.errors import InvalidArgument, Violation
 from services.common.infra import log
-from services.gateway.orders import requests
-from services.gateway.orders.use_cases import UseCases
-from services.gateway.rpc.callers import counted_as
+from services.gateway.rpc.callers import rate_limit_key
+from services.gateway.rpc.fields import parse_email, parse_locale
 from services.gateway.rpc.rate_limits import Rate, RateLimits
-from services.gateway.rpc.thread_pool import Offload
-from services.gateway.settings import GatewaySettings
+from services.gateway.rpc.thread_pool import ThreadPool
+from services.gateway.subscriptions.use_cases import Subscriptions
 
 _log = log.get(__name__)
 Context = aio.ServicerContext[Any, Any]
-EVEN_SECONDS = 0.1
-"""Answers come after so long, or a multiple of it: to write a letter takes a few milliseconds more than not to."""
+RESPONSE_SECONDS = 0.1
+"""Responses take a multiple of this: otherwise the few milliseconds that an e-mail takes would reveal a subscriber."""
 
 
 class SubscriptionServicer(SubscriptionServiceServicer):
-    """The service of subscriptions. Neither what it answers nor when depends on whether an address is known."""
+    """The service of subscriptions. Neither a response nor its timing reveals whether an address is known."""
 
-    def __init__(self, use_cases: UseCases, offload: Offload, limits: RateLimits, settings: GatewaySettings) -> None:
-        self._use_cases = use_cases
-        self._offload = offload
+    def __init__(
+        self, subscriptions: Subscriptions, threads: ThreadPool, limits: RateLimits, *, max_per_hour: int
+    ) -> None:
+        self._subscriptions = subscriptions
+        self._threads = threads
         self._limits = limits
-        self._rate = Rate("subscriptions", settings.max_subscriptions_per_hour, 3600)
-        self._confirm = settings.confirm_subscriptions
+        self._rate = Rate("subscriptions", max_per_hour, 3600)
 
     async def Subscribe(self, request: pb.SubscribeRequest, context: Context) -> pb.SubscribeResponse:
         """Subscribe an address."""
-        email, key = requests.parse_email(request.email)
-        await self._count()
-        locale = requests.parse_locale(request.locale)
-        async with _even_time():
-            await self._offload(
-                self._use_cases.subscribe, email=email, email_key=key, locale=locale, confirm=self._confirm
-            )
-        return pb.SubscribeResponse(confirmation_required=self._confirm)
-
-    async def _count(self) -> None:
-        self._limits.check(self._rate, counted_as())
-        try:
-            await self._limits.count(self._rate, counted_as())
-        except RedisError as error:
-            # Open: a letter an hour for each address is what the database itself sees to.
-            _log.warning("subscriptions not counted", error=str(error))
+        email, key = parse_email(request.email)
+        await self._count_call()
+        locale = parse_locale(request.locale)
+        async with _constant_time():
+            await self._threads.run(self._subscriptions.subscribe, email=email, email_key=key, locale=locale)
+        return pb.SubscribeResponse(confirmation_required=self._subscriptions.double_opt_in)
 
     async def ConfirmSubscription(
         self, request: pb.ConfirmSubscriptionRequest, context: Context
     ) -> pb.ConfirmSubscriptionResponse:
-        """Confirm with the token of a letter."""
+        """Confirm a subscription with the token of a confirmation e-mail."""
         if not request.token:
             raise InvalidArgument(Violation("token", "is required"))
-        await self._offload(self._use_cases.confirm_subscription, request.token)
+        await self._threads.run(self._subscriptions.confirm, request.token)
         return pb.ConfirmSubscriptionResponse()
 
     async def Unsubscribe(self, request: pb.UnsubscribeRequest, context: Context) -> pb.UnsubscribeResponse:
         """End a subscription."""
         match request.WhichOneof("subscriber"):
             case "email":
-                _, key = requests.parse_email(request.email)
-                async with _even_time():
-                    await self._offload(self._use_cases.unsubscribe_address, key)
+                _, key = parse_email(request.email)
+                async with _constant_time():
+                    await self._threads.run(self._subscriptions.unsubscribe_address, key)
             case "token":
-                await self._offload(self._use_cases.unsubscribe_token, request.token)
+                await self._threads.run(self._subscriptions.unsubscribe_token, request.token)
             case _:
                 raise InvalidArgument(Violation("subscriber", "needs an email or a token"))
         return pb.UnsubscribeResponse()
 
+    async def _count_call(self) -> None:
+        self._limits.check(self._rate, rate_limit_key())
+        try:
+            await self._limits.count(self._rate, rate_limit_key())
+        except RedisError as error:
+            # Allowed: the database limits each address to one e-mail an hour.
+            _log.warning("rate limit of subscriptions unavailable", error=str(error))
+
 
 @asynccontextmanager
-async def _even_time() -> AsyncIterator[None]:
-    begin = time.monotonic()
+async def _constant_time() -> AsyncIterator[None]:
+    started = time.monotonic()
     try:
         yield
     finally:
-        await asyncio.sleep(EVEN_SECONDS - (time.monotonic() - begin) % EVEN_SECONDS)
+        await asyncio.sleep(RESPONSE_SECONDS - (time.monotonic() - started) % RESPONSE_SECONDS)

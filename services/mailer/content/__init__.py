@@ -1,1 +1,1 @@
-"""What e-mails say, in the reader's language."""
+"""The content of e-mails: drafts from rows, and texts in the recipient's language."""

@@ -1,45 +1,45 @@
-"""The languages of letters: numbers, dates, plurals, and why images fail."""
+"""The languages of e-mails: numbers, dates, plurals, and why images failed."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from services.common.domain.errors import Reason
-from services.mailer.content.models import FailedImage
+from services.mailer.content.email_content import FailedImage
 
 _NO_BREAK_SPACE = "\u00a0"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Language:
-    """How a language writes what templates cannot."""
+    """The rules of a language that templates cannot express."""
 
     thousands: str
     months: tuple[str, ...]
-    """As they stand in a date, January first."""
+    """As written in a date, from January on."""
     plural: Callable[[int], int]
-    """Which of a noun's forms goes with a number."""
+    """Return the index of a noun's form that goes with a number."""
     explain: Callable[[FailedImage], str]
-    """Why an image failed, as a sentence without its full stop."""
+    """Return why an image failed, as a sentence without its full stop."""
 
     def number(self, number: int) -> str:
-        """With its thousands set apart."""
+        """Format a number with its thousands separated."""
         return f"{number:,}".replace(",", self.thousands)
 
     def count(self, number: int, *forms: str) -> str:
-        """The number with the noun in the form that goes with it."""
+        """Format a number with a noun, of which all forms are given."""
         return f"{self.number(number)} {self.form(number, *forms)}"
 
     def form(self, number: int, *forms: str) -> str:
-        """The form of a noun that goes with the number."""
+        """Return the form of a noun that goes with a number."""
         return forms[self.plural(number)]
 
     def day(self, time: datetime) -> str:
-        """Day, month, year."""
+        """Format a day."""
         return f"{time.day} {self.months[time.month - 1]} {time.year}"
 
     def moment(self, time: datetime) -> str:
-        """Day and time; `time` is in UTC."""
+        """Format a time, which is in UTC."""
         return f"{self.day(time)}, {time:%H:%M} UTC"
 
 
@@ -60,21 +60,21 @@ def _russian_plural(number: int) -> int:
 
 _ENGLISH: Mapping[Reason, str] = {
     Reason.NOT_AN_IMAGE: "The file is not an image",
-    Reason.UNSUPPORTED: "Images of this kind are not supported",
+    Reason.UNSUPPORTED: "Unsupported format",
     Reason.CORRUPT: "The file is damaged or incomplete",
     Reason.TOO_LARGE: "The image is too large",
     Reason.TIMED_OUT: "Blurring the image took too long",
-    Reason.CRASHED: "Working on the image brought the worker down, repeatedly",
-    Reason.INTERNAL: "The service failed; the image itself may be fine",
+    Reason.CRASHED: "The image crashed the worker repeatedly",
+    Reason.INTERNAL: "Internal error; the image itself may be fine: try it again",
 }
 _RUSSIAN: Mapping[Reason, str] = {
     Reason.NOT_AN_IMAGE: "Файл не является изображением",
-    Reason.UNSUPPORTED: "Изображения такого вида не поддерживаются",
+    Reason.UNSUPPORTED: "Формат не поддерживается",
     Reason.CORRUPT: "Файл повреждён или неполон",
     Reason.TOO_LARGE: "Изображение слишком большое",
     Reason.TIMED_OUT: "Размытие заняло слишком много времени",
-    Reason.CRASHED: "Обработка этого изображения несколько раз обрывала работу службы",
-    Reason.INTERNAL: "Сбой службы; само изображение, возможно, в порядке",
+    Reason.CRASHED: "Обработка изображения несколько раз завершилась сбоем",
+    Reason.INTERNAL: "Внутренняя ошибка; само изображение, возможно, в порядке: попробуйте ещё раз",
 }
 LANGUAGES: Mapping[str, Language] = {
     "en": Language(

@@ -1,4 +1,4 @@
-"""Puts letters into words: `templates/<letter>/<language>/{subject.txt,body.txt,body.html}`."""
+"""Renders e-mails from `templates/<email>/<language>/{subject.txt,body.txt,body.html}`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -9,18 +9,18 @@ from css_inline import CSSInliner
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup, escape
 
+from services.mailer.content.email_content import Content, Newsletter
 from services.mailer.content.languages import DEFAULT, LANGUAGES
-from services.mailer.content.markup import Span
-from services.mailer.content.models import Content, Weekly
+from services.mailer.content.newsletter_markup import Span
 
 _TEMPLATES = Path(__file__).parents[1] / "templates"
-_TOKEN, _URL = "0TOKEN0of0the0reader0", "https://url.of.the.reader.invalid/"
-"""What stands for them in a mailing's words until these are a reader's."""
+_TOKEN, _URL = "0TOKEN0placeholder0", "https://url.placeholder.invalid/"
+"""Placeholders in a rendered newsletter, replaced for each recipient."""
 
 
-@dataclass(frozen=True)
-class Rendered:
-    """A letter in words."""
+@dataclass(frozen=True, kw_only=True)
+class RenderedEmail:
+    """Subject, text and HTML of an e-mail."""
 
     subject: str
     text: str
@@ -28,27 +28,27 @@ class Rendered:
 
 
 class Renderer:
-    """Knows the templates in all languages."""
+    """Renders the templates of all languages."""
 
     def __init__(self) -> None:
         self._environments = {language: _environment(language) for language in LANGUAGES}
-        # Styles go into each element, since mail programs drop style sheets; those of dark mode stay, for they cannot.
+        # Styles are inlined, because mail programs drop style sheets; rules for dark mode cannot be inlined, and stay.
         self._inliner = CSSInliner(keep_style_tags=False, keep_at_rules=True, load_remote_stylesheets=False)
-        self._for_all = lru_cache(16)(self._render)
+        self._render_cached = lru_cache(16)(self._render)
 
-    def __call__(self, content: Content, locale: str) -> Rendered:
-        """A letter in the reader's language, or in English."""
+    def __call__(self, content: Content, locale: str) -> RenderedEmail:
+        """Render an e-mail in the recipient's language, or in English."""
         language = locale if locale in LANGUAGES else DEFAULT
-        if not isinstance(content, Weekly):
+        if not isinstance(content, Newsletter):
             return self._render(content, language)
-        # The letters of a mailing differ in one token: the rest is rendered once.
-        same = self._for_all(replace(content, token=_TOKEN, url=content.url and _URL), language)
+        # The e-mails of a mailing differ in the token alone, so each language is rendered once.
+        common = self._render_cached(replace(content, token=_TOKEN, url=content.url and _URL), language)
         text, html = (
-            part.replace(_TOKEN, content.token).replace(_URL, content.url or "") for part in (same.text, same.html)
+            part.replace(_TOKEN, content.token).replace(_URL, content.url or "") for part in (common.text, common.html)
         )
-        return Rendered(same.subject, text, html)
+        return RenderedEmail(subject=common.subject, text=text, html=html)
 
-    def _render(self, content: Content, language: str) -> Rendered:
+    def _render(self, content: Content, language: str) -> RenderedEmail:
         environment = self._environments[language]
         context = {field.name: getattr(content, field.name) for field in fields(content)}
 
@@ -57,7 +57,7 @@ class Renderer:
 
         subject = " ".join(rendered("subject.txt").split())
         html = self._inliner.inline(rendered("body.html", subject=subject))
-        return Rendered(subject, rendered("body.txt"), html.rstrip() + "\n")
+        return RenderedEmail(subject=subject, text=rendered("body.txt"), html=html.rstrip() + "\n")
 
 
 def _environment(language: str) -> Environment:
@@ -69,20 +69,20 @@ def _environment(language: str) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    words = LANGUAGES[language]
+    rules = LANGUAGES[language]
     environment.filters |= {
-        "number": words.number,
-        "count_of": words.count,
-        "form_of": words.form,
-        "day": words.day,
-        "moment": words.moment,
-        "explain": words.explain,
+        "number": rules.number,
+        "count_of": rules.count,
+        "form_of": rules.form,
+        "day": rules.day,
+        "moment": rules.moment,
+        "explain": rules.explain,
     }
     environment.globals |= {"language": language, "spans": _spans}
     return environment
 
 
 def _spans(line: Sequence[Span]) -> Markup:
-    """A line of the operator's text as HTML."""
+    """Return a line of the operator's text as HTML."""
     link = Markup('<a href="{0}">{0}</a>')
     return Markup().join(link.format(span.text) if span.link else escape(span.text) for span in line)

@@ -1,1 +1,1 @@
-"""The message that travels: MIME parts, addresses, DKIM, archive."""
+"""MIME messages: addresses, headers and parts, DKIM signatures."""

@@ -1,4 +1,4 @@
-"""Addresses as letters need them: safe in headers, and with a domain that every mail server understands."""
+"""Parses addresses for e-mails: safe in headers, and with a domain that every mail server understands."""
 
 import re
 from dataclasses import dataclass
@@ -7,46 +7,47 @@ from email.policy import default
 
 import idna
 
-# Stricter than RFC 5322, as the gateway is: no quoted part, no comment, no domain literal. And not the parser of the
-# standard library, which mends what it is given.
+# Stricter than RFC 5322, as the gateway is: no quoted part, no comment, no domain literal. The parser of the
+# standard library is not used, because it corrects malformed input silently.
 _ATOM = r"[^\x00-\x20\x7f-\xa0()<>\[\]:;@\\,.\"]+"
 _LOCAL_PART = re.compile(rf"{_ATOM}(\.{_ATOM})*")
 _DOMAIN = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 
 
-@dataclass(frozen=True)
-class Recipient:
-    """Who gets a letter. `utf8`: only servers with SMTPUTF8 can take it, the part before the @ is not ASCII."""
+@dataclass(frozen=True, kw_only=True)
+class RecipientAddress:
+    """The address that an e-mail is sent to."""
 
     address: Address
     utf8: bool
+    """The part before the @ is not ASCII, which needs a server with SMTPUTF8."""
 
     @property
     def spec(self) -> str:
-        """The address for the envelope."""
+        """Return the address for the envelope."""
         return self.address.addr_spec
 
 
-def parse_recipient(text: str) -> Recipient:
-    """A recipient's address, its domain in ASCII.
+def parse_recipient(text: str) -> RecipientAddress:
+    """Return a recipient's address, its domain in ASCII.
 
     Raises:
-        ValueError: It is not one address.
+        ValueError: The text is not one address.
     """
     local, _, domain = text.rpartition("@")
     if not domain.isascii():
-        # As the gateway understood it (IDNA 2008): Python's own codec makes strasse.de, another owner's, of straße.de.
+        # IDNA 2008, as in the gateway: Python's own codec (IDNA 2003) maps straße.de to strasse.de, another domain.
         domain = idna.encode(domain, uts46=True).decode()
     if not text.isprintable() or not _LOCAL_PART.fullmatch(local) or not _DOMAIN.fullmatch(domain):
         raise ValueError("not an address")
-    return Recipient(Address(username=local, domain=domain), utf8=not local.isascii())
+    return RecipientAddress(address=Address(username=local, domain=domain), utf8=not local.isascii())
 
 
 def parse_sender(text: str) -> Address:
-    """The sender of all letters, from `Name <address>`.
+    """Return the sender of all e-mails from `Name <address>`.
 
     Raises:
-        ValueError: It is not one address in ASCII.
+        ValueError: The text is not one address in ASCII.
     """
     header = default.header_factory("From", text)
     addresses: tuple[Address, ...] = header.addresses

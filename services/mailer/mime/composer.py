@@ -1,56 +1,63 @@
-"""From a draft to what is sent: words, message and archive."""
+"""Composes an e-mail: renders its draft, adds thumbnails and the archive, signs it."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import IO
 from uuid import UUID
 
-from services.common.archive.entries import receipt_entry, result_entry
+from services.common.archive.entries import result_entry, summary_entry
 from services.common.archive.stored_zip import StoredZip
-from services.common.infra.blobs import BlobStore
-from services.mailer.content.models import Content, Draft, OrderReady, Weekly
-from services.mailer.content.render import Rendered
+from services.common.domain.blob_reader import BlobReader
+from services.mailer.content.email_content import Content, Draft, Newsletter, OrderReady
+from services.mailer.content.render import RenderedEmail
 from services.mailer.content.thumbnails import Thumbnails
 from services.mailer.mime import message
 from services.mailer.mime.addresses import parse_recipient
-from services.mailer.mime.message import Stationery
-from services.mailer.smtp.sender import Envelope, Refused
+from services.mailer.mime.message import SenderIdentity
+from services.mailer.smtp.envelope import EmailRejected, SmtpEnvelope
 
 
-@dataclass(frozen=True)
-class Postbox:
-    """Writes letters."""
+@dataclass(frozen=True, kw_only=True)
+class EmailComposer:
+    """Composes e-mails."""
 
-    blobs: BlobStore
-    render: Callable[[Content, str], Rendered]
-    stationery: Stationery
+    blobs: BlobReader
+    render: Callable[[Content, str], RenderedEmail]
+    identity: SenderIdentity
 
-    def write(self, letter_id: UUID, draft: Draft, target: IO[bytes]) -> Envelope:
-        """Write a letter into a file, ready to be sent from it.
+    def compose(self, email_id: UUID, draft: Draft, target: IO[bytes]) -> SmtpEnvelope:
+        """Write an e-mail into a file, and return an envelope that sends it from there.
 
         Raises:
-            Refused: The address is not one.
+            EmailRejected: The address is malformed.
             MissingBlob: A result is gone.
             Unavailable: The blob store cannot be reached.
         """
         try:
             recipient = parse_recipient(draft.to)
         except ValueError:
-            raise Refused("the address is not one that mail can be sent to", bounced=True) from None
-        sender, content = self.stationery.sender, draft.content
-        thumbnails = Thumbnails(self.blobs)(draft.previews, letter_id, sender.domain)
+            raise EmailRejected("the address is malformed", no_mailbox=True) from None
+        sender, content = self.identity.sender, draft.content
+        thumbnails = Thumbnails(self.blobs)(draft.previews, email_id, sender.domain)
         if isinstance(content, OrderReady):
             content = replace(content, thumbnails=thumbnails)
-        built = message.build(letter_id, self.stationery, recipient, self.render(content, draft.locale), thumbnails)
-        if isinstance(content, Weekly):
-            message.add_list_headers(built, content, self.stationery)
-        signature, size = message.write(built, self._archive(draft), target, self.stationery.signer)
+        built = message.build(email_id, self.identity, recipient, self.render(content, draft.locale), thumbnails)
+        if isinstance(content, Newsletter):
+            message.add_list_headers(built, content, self.identity)
+        signature, size = message.write(built, self._archive(draft), target, self.identity.signer)
         target.seek(0)
-        return Envelope(sender.addr_spec, recipient.spec, recipient.utf8, target, size, signature)
+        return SmtpEnvelope(
+            sender=sender.addr_spec,
+            recipient=recipient.spec,
+            utf8=recipient.utf8,
+            content=target,
+            size=size,
+            signature=signature,
+        )
 
     def _archive(self, draft: Draft) -> Iterator[bytes] | None:
         if not draft.files or not draft.ordered_at:
             return None
         entries = [result_entry(self.blobs, file.name, file.key, file.size, file.digest) for file in draft.files]
-        entries += [receipt_entry(name, content) for name, content in draft.receipt]
+        entries += [summary_entry(name, content) for name, content in draft.summary]
         return StoredZip(entries, draft.ordered_at).read()

@@ -1,4 +1,4 @@
-"""Builds the message that travels: headers, text and HTML with its pictures, and a place for an archive."""
+"""Builds the MIME message: headers, text, HTML with its thumbnails, and the archive as an attachment."""
 
 import base64
 import secrets
@@ -13,17 +13,17 @@ from typing import IO
 from uuid import UUID
 
 from services.common.archive import entries
-from services.mailer.content.models import Thumbnail, Weekly
-from services.mailer.content.render import Rendered
-from services.mailer.mime.addresses import Recipient
-from services.mailer.mime.dkim import BodyHash, Signer
+from services.mailer.content.email_content import Newsletter, Thumbnail
+from services.mailer.content.render import RenderedEmail
+from services.mailer.mime.addresses import RecipientAddress
+from services.mailer.mime.dkim import BodyHash, DkimSigner
 
 _LINE_BYTES = 57
 """Bytes in a line of base64, which is 76 characters."""
 
 
 class _UnfoldedHeader(UnstructuredHeader):
-    """A header of one long word. The library would encode that to fold it, and no mail program decodes a link."""
+    """A header of one long link. The library would encode it to fold it, and mail programs would not decode it."""
 
     def fold(self, *, policy: Policy) -> str:
         assert isinstance(self, str)
@@ -33,38 +33,38 @@ class _UnfoldedHeader(UnstructuredHeader):
 _headers = HeaderRegistry()
 # Typeshed does not know that the registry adds BaseHeader itself.
 _headers.map_to_type("list-unsubscribe", _UnfoldedHeader)  # type: ignore[arg-type]
-# 7 bits, so that it passes servers without 8BITMIME.
+# 7 bits, for servers without 8BITMIME.
 _POLICY = SMTP.clone(cte_type="7bit", header_factory=_headers)
 
 
-@dataclass(frozen=True)
-class Stationery:
-    """What all letters have in common."""
+@dataclass(frozen=True, kw_only=True)
+class SenderIdentity:
+    """The sender of all e-mails, where answers go, and the signature."""
 
     sender: Address
     reply_to: Address | None = None
-    signer: Signer | None = None
+    signer: DkimSigner | None = None
 
 
 def build(
-    letter_id: UUID,
-    stationery: Stationery,
-    recipient: Recipient,
-    words: Rendered,
+    email_id: UUID,
+    identity: SenderIdentity,
+    recipient: RecipientAddress,
+    rendered: RenderedEmail,
     thumbnails: Iterable[Thumbnail] = (),
 ) -> EmailMessage:
-    """A letter without its archive; the same letter has the same Message-ID whenever it is built."""
+    """Return an e-mail without its archive. Its Message-ID is the same at each attempt."""
     message = EmailMessage(_POLICY.clone(utf8=recipient.utf8))
-    message["From"] = stationery.sender
+    message["From"] = identity.sender
     message["To"] = recipient.address
-    if stationery.reply_to:
-        message["Reply-To"] = stationery.reply_to
-    message["Subject"] = words.subject
+    if identity.reply_to:
+        message["Reply-To"] = identity.reply_to
+    message["Subject"] = rendered.subject
     message["Date"] = datetime.now(UTC)
-    message["Message-ID"] = f"<{letter_id}@{stationery.sender.domain}>"
+    message["Message-ID"] = f"<{email_id}@{identity.sender.domain}>"
     message["Auto-Submitted"] = "auto-generated"
-    message.set_content(words.text)
-    message.add_alternative(words.html, subtype="html")
+    message.set_content(rendered.text)
+    message.add_alternative(rendered.html, subtype="html")
     html = message.get_body(("html",))
     assert isinstance(html, EmailMessage)
     for thumbnail in thumbnails:
@@ -79,38 +79,38 @@ def build(
     return message
 
 
-def add_list_headers(message: EmailMessage, content: Weekly, stationery: Stationery) -> None:
-    """What a mailing carries so that mail programs can sort it and offer to end it, with one click where they may.
+def add_list_headers(message: EmailMessage, content: Newsletter, identity: SenderIdentity) -> None:
+    """Add the headers by which mail programs filter the newsletter and offer to unsubscribe.
 
-    Source: RFC 2919, RFC 2369; RFC 8058, which wants a signature over both headers.
+    Source: RFC 2919, RFC 2369; for one click RFC 8058, which requires HTTPS and a DKIM signature over both headers.
     """
-    message["List-Id"] = f"ImageBlur <weekly.{stationery.sender.domain}>"
+    message["List-Id"] = f"ImageBlur <newsletter.{identity.sender.domain}>"
     if content.url and content.url.startswith("https://"):
         message["List-Unsubscribe"] = f"<{content.url}>"
-        if stationery.signer:
+        if identity.signer:
             message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
 
 
 def write(
-    message: EmailMessage, attachment: Iterable[bytes] | None, target: IO[bytes], signer: Signer | None = None
+    message: EmailMessage, attachment: Iterable[bytes] | None, target: IO[bytes], signer: DkimSigner | None = None
 ) -> tuple[bytes, int]:
-    """Write a message with its archive, encoded as it comes and never whole in memory.
+    """Write a message with its archive, which is encoded in chunks and never whole in memory.
 
     Returns:
-        What goes before it, its signature, if it is signed; and the bytes of both.
+        The DKIM header field that precedes the message (empty without a signer), and the size of both in bytes.
     """
-    head, body = _pieces(message, attachment)
+    head, body = _head_and_body(message, attachment)
     size = target.write(head + b"\r\n")
     digest = BodyHash()
-    for piece in body:
-        digest.update(piece)
-        size += target.write(piece)
+    for chunk in body:
+        digest.update(chunk)
+        size += target.write(chunk)
     signature = signer.sign(head, digest) if signer else b""
     return signature, len(signature) + size
 
 
-def _pieces(message: EmailMessage, attachment: Iterable[bytes] | None) -> tuple[bytes, Iterator[bytes]]:
-    """The header fields, and the body as it comes; an empty line goes between."""
+def _head_and_body(message: EmailMessage, attachment: Iterable[bytes] | None) -> tuple[bytes, Iterator[bytes]]:
+    """Return the header fields, and the body in chunks; an empty line separates them."""
     placeholder = secrets.token_bytes(16)
     if attachment is not None:
         maintype, subtype = entries.MEDIA_TYPE.split("/")

@@ -1,1 +1,1 @@
-"""Sends messages over SMTP: connections, deadlines, rate limit, replies."""
+"""SMTP: connections with a deadline, transactions, replies, and the rate of sending."""

@@ -1,81 +1,63 @@
-"""What a mail server's replies mean to an operator, and what settings will keep letters from arriving."""
+"""Explains a mail server's replies to an operator."""
 
 import re
-from collections.abc import Iterator, Mapping
-
-from services.common.infra.settings import is_loopback
-from services.mailer.mime.addresses import parse_sender
-from services.mailer.settings import MailerSettings
+from collections.abc import Mapping
 
 _ENHANCED = re.compile(r"\d{3}[ -](\d\.\d{1,3}\.\d{1,3})\b")
+# RFC 3463 and the registry that RFC 5248 made.
 _BY_ENHANCED_CODE: Mapping[str, str] = {
-    "4.7.1": "put off: greylisting or a limit for strangers; a letter is tried again by itself",
+    "4.7.1": "greylisting or a limit for unknown senders; the e-mail is retried automatically",
     "5.1.1": "there is no such mailbox",
     "5.1.2": "there is no such domain",
     "5.1.8": "the sender's address is not accepted: is IMAGEBLUR_MAIL_FROM an address of your own domain?",
     "5.2.2": "the mailbox is full",
-    "5.3.4": "the letter is larger than the server takes: lower IMAGEBLUR_ATTACHMENT_LIMIT_MB",
-    "5.7.0": "not allowed: the server wants a login or encryption first",
-    "5.7.1": "not allowed: this server does not relay for this sender, recipient or machine; does it want a login?",
+    "5.3.4": "the e-mail is larger than the server accepts: lower IMAGEBLUR_ATTACHMENT_LIMIT_MB",
+    "5.7.0": "not allowed: the server requires a login or encryption first",
+    "5.7.1": "not allowed: this server does not relay for this sender, recipient or machine; does it require a login?",
     "5.7.8": "user or password is wrong",
-    "5.7.9": "the server wants another way to log in, often a password made for programs",
+    "5.7.9": "the server requires another login method, often an app password",
     "5.7.20": "no valid DKIM signature: see docs/deliverability.md",
-    "5.7.23": "SPF fails: the domain does not name this server as one of its senders; see docs/deliverability.md",
-    "5.7.25": "the sending machine's address has no name in DNS (PTR): its owner has to set one",
+    "5.7.23": "SPF fails: the domain does not list this server as a sender; see docs/deliverability.md",
+    "5.7.25": "the IP address of the sending machine has no name in DNS (PTR): its owner has to set one",
     "5.7.26": "neither SPF nor DKIM passes for the sender's domain: see docs/deliverability.md",
-    "5.7.27": "the sender's domain takes no mail (null MX)",
+    "5.7.27": "the sender's domain accepts no mail (null MX)",
 }
 _BY_CODE: Mapping[int, str] = {
-    220: "the server greets, or is ready to encrypt",
-    221: "it closes the connection",
+    220: "ready",
+    221: "the server closes the connection",
     235: "the login is accepted",
     250: "accepted",
-    251: "accepted, and passed on elsewhere",
-    252: "accepted without having been looked at",
-    334: "it asks for the next part of the login",
-    354: "it waits for the letter",
-    421: "it is busy or stopping: a letter is tried again by itself",
-    450: "not now: the mailbox is busy, or strangers are to come again (greylisting); tried again by itself",
-    451: "not now: a fault of its own, or a limit; tried again by itself",
-    452: "not now: it has no room; tried again by itself",
+    251: "accepted, and forwarded",
+    252: "accepted without verification",
+    334: "continue the login",
+    354: "send the e-mail",
+    421: "busy or stopping: the e-mail is retried automatically",
+    450: "not now: mailbox busy, or greylisting; retried automatically",
+    451: "not now: an error in the server, or a limit; retried automatically",
+    452: "not now: the server has no space; retried automatically",
     454: "encryption or login does not work at the moment",
-    500: "it does not know the command",
-    501: "it does not understand an address or an option",
-    502: "it does not do that",
-    503: "it wanted something else first, often a login",
-    530: "it wants encryption (IMAGEBLUR_SMTP_SECURITY=starttls) or a login (IMAGEBLUR_SMTP_USER) first",
-    534: "it wants another way to log in, often a password made for programs",
+    500: "unknown command",
+    501: "invalid address or option",
+    502: "not supported",
+    503: "another command was required first, often a login",
+    530: "encryption (IMAGEBLUR_SMTP_SECURITY=starttls) or a login (IMAGEBLUR_SMTP_USER) is required first",
+    534: "the server requires another login method, often an app password",
     535: "user or password is wrong",
-    538: "it wants encryption before the login: IMAGEBLUR_SMTP_SECURITY=starttls",
-    550: "refused: no such mailbox, or not allowed; the words say which",
-    551: "refused: the mailbox is elsewhere",
-    552: "refused: the letter is too large or the mailbox full",
-    553: "refused: the address is not accepted",
-    554: "refused: by policy, or as spam",
-    555: "it does not know an option of MAIL or RCPT",
+    538: "encryption is required before the login: IMAGEBLUR_SMTP_SECURITY=starttls",
+    550: "rejected: no such mailbox, or not allowed; see the text of the reply",
+    551: "rejected: the mailbox is on another server",
+    552: "rejected: the e-mail is too large or the mailbox full",
+    553: "rejected: the address is not accepted",
+    554: "rejected: by policy, or as spam",
+    555: "unknown option of MAIL or RCPT",
 }
+_BY_FIRST_DIGIT: Mapping[int, str] = {2: "accepted", 3: "continue", 4: "not now", 5: "rejected"}
 
 
-def explain(reply: str) -> str:
-    """What a line of the server's means, such as `550 5.1.1 unknown`."""
+def explain_reply(reply: str) -> str:
+    """Return the meaning of a line of a server's reply, such as `550 5.1.1 unknown`; empty if it is unknown."""
     match = _ENHANCED.match(reply)
     if match and match[1] in _BY_ENHANCED_CODE:
         return _BY_ENHANCED_CODE[match[1]]
     code = int(reply[:3]) if reply[:3].isdecimal() else 0
-    return _BY_CODE.get(code) or {2: "accepted", 3: "go on", 4: "not now", 5: "refused"}.get(code // 100, "")
-
-
-def concerns(settings: MailerSettings) -> Iterator[str]:
-    """What in the settings will keep letters from arriving, or makes them less than they could be."""
-    domain = parse_sender(settings.mail_from).domain
-    local = is_loopback(settings.smtp_host)
-    if domain == "localhost" or "." not in domain:
-        yield f"IMAGEBLUR_MAIL_FROM: letters come from {domain!r}, a domain that other servers refuse"
-    if settings.smtp_security == "none" and not local:
-        yield f"IMAGEBLUR_SMTP_SECURITY: letters travel to {settings.smtp_host} unencrypted"
-    if settings.dkim_key_file is None:
-        yield "IMAGEBLUR_DKIM_KEY_FILE: letters are not signed; unless the relay does, large providers refuse bulk"
-    if settings.public_url is None:
-        yield "IMAGEBLUR_PUBLIC_URL: not set, so letters have no links, and the weekly one no button to unsubscribe"
-    elif not settings.public_url.startswith("https://"):
-        yield "IMAGEBLUR_PUBLIC_URL: without https there is no unsubscribing with one click (RFC 8058)"
+    return _BY_CODE.get(code) or _BY_FIRST_DIGIT.get(code // 100, "")

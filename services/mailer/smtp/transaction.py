@@ -1,99 +1,95 @@
-"""Hands one letter over on an open connection, and judges what the server answers."""
+"""One mail transaction (RFC 5321, section 3.3) on an open connection, and which replies are permanent."""
 
 import re
-import smtplib
 from collections.abc import Container, Iterable, Iterator
 from itertools import chain
 
-from services.mailer.smtp.deadline import TimedSMTP
-from services.mailer.smtp.sender import Envelope, NotTaken, Refused, Unreachable
+from services.mailer.smtp.connection import TimedSMTP
+from services.mailer.smtp.envelope import EmailDeferred, EmailRejected, MailServerUnavailable, SmtpEnvelope
 
-_PIECE = 1 << 16
+Reply = tuple[int, bytes]
+"""Code and text, as smtplib returns them."""
+
+_CHUNK_BYTES = 1 << 16
 _PERMANENT = range(500, 600)
 # RFC 3463: no such mailbox or domain, a mailbox that has moved or is disabled. Not 5.7 (policy) nor 5.2.2 (full).
-_BOUNCE = re.compile(r"\d{3}[ -]5\.(1\.(1|2|3|6|10)|2\.1|4\.4)\b")
-_ENHANCED = re.compile(r"\d{3}[ -]\d\.\d{1,3}\.\d{1,3}\b")
+_NO_MAILBOX = re.compile(r"\d{3}[ -]5\.(1\.(1|2|3|6|10)|2\.1|4\.4)\b")
+_ENHANCED_CODE = re.compile(r"\d{3}[ -]\d\.\d{1,3}\.\d{1,3}\b")
 
 
-def offer(client: TimedSMTP, envelope: Envelope) -> tuple[int, bytes]:
-    """Begin: MAIL FROM; the server's reply, which `hand_over` judges."""
+def begin_transaction(client: TimedSMTP, envelope: SmtpEnvelope) -> Reply:
+    """Send MAIL FROM and return the reply, which `finish_transaction` checks.
+
+    Raises:
+        EmailRejected: The address needs SMTPUTF8, which the server does not support.
+    """
     options = [f"SIZE={envelope.size}"] if client.has_extn("size") else []
     if envelope.utf8:
         if not client.has_extn("smtputf8"):
-            raise Refused("the mail server takes no addresses with other than ASCII characters")
+            raise EmailRejected("the mail server accepts only addresses in ASCII")
         options += ["SMTPUTF8", "BODY=8BITMIME"]
     return client.mail(envelope.sender, options)
 
 
-def hand_over(client: TimedSMTP, envelope: Envelope, offered: tuple[int, bytes]) -> str:
-    """The rest of the transaction; the server's words when it has taken the letter.
+def finish_transaction(client: TimedSMTP, envelope: SmtpEnvelope, mail_reply: Reply) -> str:
+    """Send RCPT TO, DATA and the message; return the reply with which the server accepted it.
 
     Raises:
-        Refused: It will never take it.
-        NotTaken: It did not take it now.
-        Unreachable: It takes none now.
+        EmailRejected: The server will never accept it.
+        EmailDeferred: It does not accept it now.
+        MailServerUnavailable: It accepts no e-mail now.
     """
-    # A sender that is refused is the operator's to put right; only a size is about this letter.
-    _judge(offered, permanent=(552,), otherwise=Unreachable)
+    # A rejected sender is a matter of settings, and so for every e-mail; only 552 (too large) is about this one.
+    _check(mail_reply, permanent=(552,), otherwise=MailServerUnavailable)
     reply = client.rcpt(envelope.recipient)
-    _judge(reply, permanent=_PERMANENT, bounced=_no_such_mailbox(reply, of_recipient=True))
-    _judge(client.docmd("DATA"), permanent=_PERMANENT, wanted=range(354, 355))
-    for piece in _pieces(chain(envelope.head.splitlines(keepends=True), envelope.content)):
-        client.send(piece)
+    _check(reply, permanent=_PERMANENT, no_mailbox=is_no_mailbox(reply, of_recipient=True))
+    _check(client.docmd("DATA"), permanent=_PERMANENT, accepted=range(354, 355))
+    for chunk in _dot_stuffed(chain(envelope.signature.splitlines(keepends=True), envelope.content)):
+        client.send(chunk)
     client.send(b".\r\n")
     reply = client.getreply()
-    return _judge(reply, permanent=_PERMANENT, bounced=_no_such_mailbox(reply, of_recipient=False))
+    return _check(reply, permanent=_PERMANENT, no_mailbox=is_no_mailbox(reply, of_recipient=False))
 
 
-def words_of(reply: tuple[int, bytes]) -> str:
-    """A reply as text."""
-    code, said = reply
-    return f"{code} {said.decode('utf-8', 'replace')}"
+def reply_text(reply: Reply) -> str:
+    """Return a reply as text, its code first."""
+    code, message = reply
+    return f"{code} {message.decode('utf-8', 'replace')}"
 
 
-def describe(error: Exception) -> str:
-    """What a connection died of."""
-    match error:
-        case smtplib.SMTPResponseException():
-            said = error.smtp_error
-            return words_of((error.smtp_code, said if isinstance(said, bytes) else said.encode()))
-        case _:
-            return str(error) or type(error).__name__
+def is_no_mailbox(reply: Reply, *, of_recipient: bool) -> bool:
+    """Return whether a rejection is about the mailbox. Without an enhanced code, only the reply to RCPT can be."""
+    text = reply_text(reply)
+    if _ENHANCED_CODE.match(text):
+        return _NO_MAILBOX.match(text) is not None
+    return of_recipient and reply[0] in {550, 551, 553}
 
 
-def _judge(
-    reply: tuple[int, bytes],
+def _check(
+    reply: Reply,
     *,
     permanent: Container[int],
-    wanted: range = range(200, 300),
-    otherwise: type[NotTaken] = NotTaken,
-    bounced: bool = False,
+    accepted: range = range(200, 300),
+    otherwise: type[EmailDeferred] = EmailDeferred,
+    no_mailbox: bool = False,
 ) -> str:
-    code, words = reply[0], words_of(reply)
-    if code in wanted:
-        return words
+    code, text = reply[0], reply_text(reply)
+    if code in accepted:
+        return text
     if code in permanent:
-        raise Refused(words, bounced=bounced)
-    # 421: the server ends the connection, whatever was asked.
-    raise (Unreachable if code == 421 else otherwise)(words)
+        raise EmailRejected(text, no_mailbox=no_mailbox)
+    # 421: the server closes the connection, whichever command it replies to.
+    raise (MailServerUnavailable if code == 421 else otherwise)(text)
 
 
-def _no_such_mailbox(reply: tuple[int, bytes], *, of_recipient: bool) -> bool:
-    """Whether a refusal is about the mailbox. Without an enhanced code, only the answer to RCPT can be."""
-    code, words = reply[0], words_of(reply)
-    if _ENHANCED.match(words):
-        return _BOUNCE.match(words) is not None
-    return of_recipient and code in {550, 551, 553}
-
-
-def _pieces(content: Iterable[bytes]) -> Iterator[bytes]:
-    """The message with the dots doubled that begin a line, since a dot on its own would end it."""
+def _dot_stuffed(content: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the message with the dot doubled that begins a line (RFC 5321, section 4.5.2)."""
     lines: list[bytes] = []
     size = 0
     for line in content:
         lines.append(b"." + line if line.startswith(b".") else line)
         size += len(line)
-        if size >= _PIECE:
+        if size >= _CHUNK_BYTES:
             yield b"".join(lines)
             lines, size = [], 0
     yield b"".join(lines)

@@ -1,1 +1,1 @@
-"""What surrounds every page: security headers, problems, templates, languages, server."""
+"""What all pages share: security headers, error mapping, templates, languages, forms, static files."""

@@ -1,4 +1,4 @@
-"""Texts of the pages in the languages there are, and which one a person is shown."""
+"""Texts of the pages in all languages, and the language of a request."""
 
 import tomllib
 from collections.abc import Mapping
@@ -7,44 +7,48 @@ from functools import cache
 from pathlib import Path
 
 from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from services.web.http.forms import read_fields
 
 COOKIE = "language"
-NAMES = {"en": "English", "ru": "Русский"}
+LANGUAGES = {"en": "English", "ru": "Русский"}
 DEFAULT = "en"
+_YEAR_SECONDS = 365 * 24 * 3600
 _FOLDER = Path(__file__).parents[1] / "texts"
 
 
 @dataclass(frozen=True)
 class Texts:
-    """The texts of one language by key; a key's words may depend on a number `n`."""
+    """The texts of one language by key. A text that depends on a number `n` has plural forms."""
 
     language: str
-    words: Mapping[str, str | Mapping[str, str]]
+    by_key: Mapping[str, str | Mapping[str, str]]
 
     def __call__(self, key: str, **values: object) -> str:
-        """A text with its values filled in.
+        """Return a text with its values filled in.
 
         Raises:
-            KeyError: There is no such text.
+            KeyError: There is no text with this key.
         """
-        text = self.words[key]
+        text = self.by_key[key]
         if not isinstance(text, str):
             number = values["n"]
-            assert isinstance(number, int), "which form it takes depends on n"
+            assert isinstance(number, int), "n selects the plural form"
             text = text[plural_form(self.language, number)]
         return text.format(**values) if values else text
 
     def for_scripts(self) -> dict[str, str | Mapping[str, str]]:
-        """The texts that the pages' scripts use."""
-        return {key: words for key, words in self.words.items() if key.startswith("js_")}
+        """Return the texts that the scripts of the pages use."""
+        return {key: text for key, text in self.by_key.items() if key.startswith("js_")}
 
-    def get(self, key: str, otherwise: str) -> str:
-        """A text, or other words where there is none of that key."""
-        return self(key) if key in self.words else otherwise
+    def get(self, key: str, default: str) -> str:
+        """Return a text, or the default if there is none with this key."""
+        return self(key) if key in self.by_key else default
 
 
 def plural_form(language: str, number: int) -> str:
-    """`one`, `few` or `many`: the form that a number takes. Source: Unicode CLDR, integers."""
+    """Return `one`, `few` or `many`. Source: Unicode CLDR, plural rules of integers."""
     if language == "ru":
         if number % 10 == 1 and number % 100 != 11:
             return "one"
@@ -53,30 +57,41 @@ def plural_form(language: str, number: int) -> str:
 
 
 @cache
-def texts(language: str) -> Texts:
-    """The texts of a language; those of the operator's pages begin with `operator_`."""
-    words = tomllib.loads((_FOLDER / f"{language}.toml").read_text("utf-8"))
-    operator = words.pop("operator")
-    return Texts(language, words | {f"operator_{key}": text for key, text in operator.items()})
+def load_texts(language: str) -> Texts:
+    """Load the texts of a language. Keys of the operator pages begin with `operator_`."""
+    by_key = tomllib.loads((_FOLDER / f"{language}.toml").read_text("utf-8"))
+    operator = by_key.pop("operator")
+    return Texts(language, by_key | {f"operator_{key}": text for key, text in operator.items()})
 
 
-def choose(request: Request) -> Texts:
-    """The language that was chosen here, or the first of the browser's that there are texts in."""
+def texts_for(request: Request) -> Texts:
+    """Return the texts in the language of the cookie, or else in the first known one of Accept-Language."""
     chosen = request.cookies.get(COOKIE, "")
-    if chosen in NAMES:
-        return texts(chosen)
-    return texts(_preferred(request.headers.get("accept-language", "")))
+    return load_texts(chosen if chosen in LANGUAGES else _preferred(request.headers.get("accept-language", "")))
+
+
+async def choose_language(request: Request) -> Response:
+    """Set the language cookie, and go back to the page that the form was on."""
+    fields = await read_fields(request)
+    language, back = str(fields.get("language", "")), str(fields.get("back", "/"))
+    # Only to pages of this site: "//" and "/\" would lead to others.
+    if not back.startswith("/") or back[1:2] in {"/", "\\"}:
+        back = "/"
+    response = RedirectResponse(back, 303)
+    if language in LANGUAGES:
+        response.set_cookie(COOKIE, language, _YEAR_SECONDS, samesite="lax", httponly=True)
+    return response
 
 
 def _preferred(header: str) -> str:
-    best, weight = DEFAULT, 0.0
+    best, best_weight = DEFAULT, 0.0
     for item in header[:500].split(","):
         tag, _, quality = item.partition(";q=")
         language = tag.strip().partition("-")[0].lower()
         try:
-            wanted = float(quality or 1)
+            weight = float(quality or 1)
         except ValueError:
             continue
-        if language in NAMES and wanted > weight:
-            best, weight = language, wanted
+        if language in LANGUAGES and weight > best_weight:
+            best, best_weight = language, weight
     return best

@@ -1,22 +1,22 @@
-"""What went wrong, told as a page to people and as JSON to the pages' own scripts."""
+"""Errors as HTTP: one mapping to a status and a text, shown as a page to people and as JSON to scripts."""
 
 from dataclasses import dataclass
 
 from imageblur_client.errors import (
-    AccessDenied,
-    FailedPrecondition,
+    AccessDeniedError,
+    FailedPreconditionError,
     ImageBlurClientError,
-    InvalidArgument,
-    NotFound,
-    TryAgain,
+    InvalidArgumentError,
+    NotFoundError,
+    RetryableError,
 )
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from services.common.infra import log
-from services.web.http.languages import Texts, choose
-from services.web.http.templates import PRIVATE, Pages
+from services.web.http.languages import Texts, texts_for
+from services.web.http.templates import PRIVATE, PageRenderer
 
 _log = log.get(__name__)
 
@@ -25,14 +25,14 @@ RETRY_SECONDS = 5
 
 @dataclass(frozen=True)
 class Problem:
-    """An HTTP status, and the key of what is said about it: `problem_<key>` and `problem_<key>_more`."""
+    """An HTTP status, and the key of its texts: `problem_<key>` and `problem_<key>_more`."""
 
     status: int
     key: str
     retry_after: int | None = None
 
 
-class Told(Exception):
+class ProblemError(Exception):
     """Ends a request with a problem."""
 
     def __init__(self, problem: Problem) -> None:
@@ -41,80 +41,96 @@ class Told(Exception):
 
 
 NOT_FOUND = Problem(404, "not_found")
-_BUSY = {
+_OVERLOAD = {
     "BYTES_IN_FLIGHT": "busy",
-    "MAIL_COOLDOWN": "just_sent",
+    "MAIL_COOLDOWN": "email_cooldown",
     "QUEUE_FULL": "busy",
-    "RATE_LIMITED": "busy",
+    "RATE_LIMIT_EXCEEDED": "busy",
     "TOO_MANY_CALLS": "busy",
 }
-"""Reasons for which nothing is wrong but the moment."""
+"""Reasons of the gateway's temporary refusals."""
 
 
 def problem_of(error: Exception) -> Problem:  # noqa: C901 - a table
-    """What an error is to a person."""
+    """Map an error to the problem that a visitor sees."""
     match error:
-        case Told():
+        case ProblemError():
             return error.problem
         case HTTPException(status_code=404):
             return NOT_FOUND
         case HTTPException():
             return Problem(error.status_code, "bad_request" if error.status_code < 500 else "internal")
-        case NotFound():
+        case NotFoundError():
             return Problem(404, "no_order")
-        case InvalidArgument(reason="BAD_TOKEN"):
-            return Problem(400, "bad_token")
-        case InvalidArgument(violations=[first, *_]) if first.field == "order_id":
+        case InvalidArgumentError(reason="INVALID_TOKEN"):
+            return Problem(400, "bad_link")
+        case InvalidArgumentError(violations=[first, *_]) if first.field == "order_id":
             return Problem(404, "no_order")
-        case InvalidArgument():
+        case InvalidArgumentError():
             return Problem(400, "bad_request")
-        case FailedPrecondition(reason="EXPIRED"):
+        case FailedPreconditionError(reason="ORDER_EXPIRED"):
             return Problem(410, "expired")
-        case FailedPrecondition():
-            return Problem(409, "not_now")
-        case TryAgain():
+        case FailedPreconditionError():
+            return Problem(409, "conflict")
+        case RetryableError():
             retry = round(error.retry_after or RETRY_SECONDS)
-            return Problem(503, _BUSY.get(error.reason, "away"), max(1, retry))
-        case AccessDenied():
-            return Problem(503, "away")
+            return Problem(503, _OVERLOAD.get(error.reason, "unavailable"), max(1, retry))
+        case AccessDeniedError():
+            return Problem(503, "unavailable")
         case _:
             return Problem(500, "internal")
+
+
+def operator_status(error: ImageBlurClientError) -> int | None:
+    """Map an error to the status of the operator pages' own error page; None: show the same as to visitors.
+
+    Operators see the gateway's message. The key of a call is theirs, so a refusal is theirs too.
+    """
+    match error:
+        case AccessDeniedError():
+            return 403
+        case FailedPreconditionError():
+            return 409
+        case InvalidArgumentError():
+            return 400
+        case _:
+            return None
 
 
 class ProblemPages:
     """Answers requests that ended with an error."""
 
-    def __init__(self, pages: Pages) -> None:
+    def __init__(self, pages: PageRenderer) -> None:
         self._pages = pages
 
     async def __call__(self, request: Request, error: Exception) -> Response:
-        """The answer; of a fault of our own it says nothing, the log does."""
+        """Log the error, and return the page or the JSON of its problem. Details of a fault are only in the log."""
         problem = problem_of(error)
-        if problem.status == 500 or isinstance(error, AccessDenied):
-            _log.error("request failed", path=_pattern(request), exc_info=error)
+        if problem.status == 500 or isinstance(error, AccessDeniedError):
+            _log.error("request failed", path=_route_path(request), exc_info=error)
         elif isinstance(error, ImageBlurClientError):
-            _log.info("request refused", path=_pattern(request), status=problem.status, reason=error.reason)
-        return self.answer(request, problem)
-
-    def answer(self, request: Request, problem: Problem) -> Response:
-        """The page or the JSON of a problem."""
-        headers = {"Retry-After": str(problem.retry_after)} if problem.retry_after else {}
+            _log.info("request refused", path=_route_path(request), status=problem.status, reason=error.reason)
         if request.url.path.startswith("/api/") or "text/html" not in request.headers.get("accept", "text/html"):
-            return JSONResponse(as_json(choose(request), problem), problem.status, headers | PRIVATE)
+            return problem_json(texts_for(request), problem)
         return self._pages.page(
-            request, "problem.html", status=problem.status, headers=headers | PRIVATE, problem=problem
+            request, "problem.html", status=problem.status, headers=_headers(problem), problem=problem
         )
 
 
-def as_json(texts: Texts, problem: Problem) -> dict[str, object]:
-    """A problem for the pages' scripts."""
-    return {
+def problem_json(texts: Texts, problem: Problem, violations: list[dict[str, object]] | None = None) -> JSONResponse:
+    """Return a problem for the scripts of the pages."""
+    body = {
         "message": f"{texts(f'problem_{problem.key}')} {texts(f'problem_{problem.key}_more')}",
         "retry_after": problem.retry_after,
-        "violations": [],
+        "violations": violations or [],
     }
+    return JSONResponse(body, problem.status, _headers(problem))
 
 
-def _pattern(request: Request) -> str:
-    # The path itself may hold an order's id.
+def _headers(problem: Problem) -> dict[str, str]:
+    return PRIVATE | ({"Retry-After": str(problem.retry_after)} if problem.retry_after else {})
+
+
+def _route_path(request: Request) -> str:
+    # Not the path itself: it may hold an order's id.
     return str(getattr(request.scope.get("route"), "path", "?"))

@@ -1,4 +1,4 @@
-"""Pages from templates."""
+"""Pages rendered from templates."""
 
 import hashlib
 from collections.abc import Mapping
@@ -12,16 +12,16 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from services.web.http.languages import NAMES, Texts, choose
+from services.web.http.languages import LANGUAGES, Texts, texts_for
 
 FOLDER = Path(__file__).parents[1]
 STATIC = FOLDER / "static"
 PRIVATE = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
-"""For pages whose address is a key."""
+"""Headers of pages whose URL is a secret."""
 
 
 def _version() -> str:
-    """Names the files of this version, so that browsers may keep them for ever."""
+    """Return a digest of the static files, which makes their URLs cacheable for ever."""
     digest = hashlib.sha256()
     for path in sorted(STATIC.rglob("*")):
         if path.is_file():
@@ -30,18 +30,20 @@ def _version() -> str:
 
 
 @dataclass(frozen=True)
-class Pages:
-    """Renders the templates."""
+class PageRenderer:
+    """Renders the templates in the language of a request."""
 
     environment: Environment
     has_mailbox: bool
     links_operator: bool
 
     @classmethod
-    def load(cls, *, has_mailbox: bool, links_operator: bool) -> "Pages":
-        """The templates of this package.
+    def load(cls, *, has_mailbox: bool, links_operator: bool) -> "PageRenderer":
+        """Load the templates of this service.
 
-        links_operator: whether all pages tell of the operator's, which is nobody's business but on this machine.
+        Args:
+            has_mailbox: Whether the navigation links to the mailbox.
+            links_operator: Whether footers link to the operator pages; on the local machine only.
         """
         environment = Environment(
             loader=FileSystemLoader(FOLDER / "templates"),
@@ -62,43 +64,43 @@ class Pages:
         headers: Mapping[str, str] | None = None,
         **values: Any,
     ) -> HTMLResponse:
-        """A whole page, never kept by caches unless `headers` say so."""
-        text = self.environment.get_template(template).render(self._context(request, choose(request)), **values)
+        """Render a page. It is not cached unless `headers` allow it."""
+        text = self.environment.get_template(template).render(self._context(request, texts_for(request)), **values)
         return HTMLResponse(
             text, status, {"Cache-Control": "no-store", "Vary": "Cookie, Accept-Language"} | dict(headers or {})
         )
 
-    def part(self, texts: Texts, template: str, **values: Any) -> str:
-        """A part of a page."""
-        return self.environment.get_template(f"parts/{template}").render(_words(texts), **values)
+    def fragment(self, texts: Texts, template: str, **values: Any) -> str:
+        """Render a part of a page."""
+        return self.environment.get_template(template).render(_helpers(texts), **values)
 
     def _context(self, request: Request, texts: Texts) -> dict[str, Any]:
         return {
-            "languages": NAMES,
-            "here": request.url.path,
-            "address": request.url.path + (f"?{request.url.query}" if request.url.query else ""),
+            "languages": LANGUAGES,
+            "path": request.url.path,
+            "url": request.url.path + (f"?{request.url.query}" if request.url.query else ""),
             "has_mailbox": self.has_mailbox,
             "links_operator": self.links_operator,
-            **_words(texts),
+            **_helpers(texts),
         }
 
 
-def _words(texts: Texts) -> dict[str, Any]:
+def _helpers(texts: Texts) -> dict[str, Any]:
     def moment(seconds: float) -> Markup:
-        """A time; the browser turns it into its own zone's."""
+        """Format a time in UTC; a script converts it to local time."""
         at = datetime.fromtimestamp(seconds, UTC)
         shown = at.strftime("%d.%m.%Y %H:%M" if texts.language == "ru" else "%-d %b %Y, %H:%M")
         return Markup('<time datetime="{}">{} UTC</time>').format(at.isoformat(timespec="seconds"), shown)
 
     def size(count: int) -> str:
-        """A number of bytes, rounded."""
+        """Format a number of bytes."""
         for unit, name in ((10**9, "size_gb"), (10**6, "size_mb"), (10**3, "size_kb")):
             if count >= unit:
                 return texts(name, size=f"{count / unit:.3g}" if count < 1000 * unit else f"{count // unit}")
         return texts("size_b", size=count)
 
     def count(number: int) -> str:
-        """A number with its thousands apart."""
+        """Format a number with separated thousands."""
         return f"{number:,}".replace(",", "\N{NO-BREAK SPACE}" if texts.language == "ru" else ",")
 
     return {"t": texts, "count": count, "language": texts.language, "moment": moment, "size": size}

@@ -1,1 +1,1 @@
-"""The pages of the one-machine stack's mailbox."""
+"""The local mailbox of the one-machine stack."""

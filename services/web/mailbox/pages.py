@@ -1,4 +1,4 @@
-"""The mailbox of the one-machine stack: every letter that was sent, to be read in the browser."""
+"""The local mailbox in the browser, for the one-machine stack."""
 
 import re
 from pathlib import Path
@@ -7,13 +7,14 @@ from urllib.parse import quote
 import anyio.to_thread
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
+from starlette.routing import BaseRoute, Route
 
-from services.web.http.problems import NOT_FOUND, Told
-from services.web.http.templates import PRIVATE, Pages
-from services.web.mailbox.folder import PICTURES, Letter, LetterFolder, content
+from services.web.http.problems import NOT_FOUND, ProblemError
+from services.web.http.templates import PRIVATE, PageRenderer
+from services.web.mailbox.stored_messages import IMAGE_TYPES, MessageFolder, StoredMessage, content
 
-# Its own styles and pictures, and links to follow; nothing else, whatever a letter holds.
-_LETTER_POLICY = (
+# Allows inline styles, inline images and links; nothing else, whatever a message contains.
+_HTML_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'; base-uri 'none'; "
     "sandbox allow-top-navigation-by-user-activation"
 )
@@ -21,57 +22,68 @@ _FILE_POLICY = "default-src 'none'; sandbox"
 _LINK = re.compile(r"<a\s", re.IGNORECASE)
 
 
-class Mailbox:
-    """The pages of the mailbox."""
+def mailbox_routes(folder: Path, pages: PageRenderer) -> list[BaseRoute]:
+    """Return the routes of the mailbox."""
+    mailbox = MailboxPages(folder, pages)
+    return [
+        Route("/mailbox", mailbox.list),
+        Route("/mailbox/{message}", mailbox.show),
+        Route("/mailbox/{message}/html", mailbox.html),
+        Route("/mailbox/{message}/parts/{number:int}", mailbox.part),
+    ]
 
-    def __init__(self, folder: Path, pages: Pages) -> None:
-        self._letters = LetterFolder(folder)
+
+class MailboxPages:
+    """The list of messages, and one message with its parts."""
+
+    def __init__(self, folder: Path, pages: PageRenderer) -> None:
+        self._messages = MessageFolder(folder)
         self._pages = pages
 
     async def list(self, request: Request) -> Response:
-        """The newest letters."""
-        letters = await anyio.to_thread.run_sync(self._letters.newest)
-        return self._pages.page(request, "mailbox.html", headers=PRIVATE, letters=letters)
+        """List the newest messages."""
+        emails = await anyio.to_thread.run_sync(self._messages.newest)
+        return self._pages.page(request, "mailbox/list.html", headers=PRIVATE, emails=emails)
 
     async def show(self, request: Request) -> Response:
-        """One letter."""
-        letter = await self._find(request)
-        text, html = await anyio.to_thread.run_sync(lambda: (letter.text, letter.html))
+        """Show one message."""
+        email = await self._find(request)
+        text, html = await anyio.to_thread.run_sync(lambda: (email.text, email.html))
         return self._pages.page(
-            request, "letter.html", headers=PRIVATE, letter=letter, text=text, has_html=html is not None
+            request, "mailbox/email.html", headers=PRIVATE, email=email, text=text, has_html=html is not None
         )
 
     async def html(self, request: Request) -> Response:
-        """A letter's HTML, for the frame that shows it."""
-        letter = await self._find(request)
-        html, pictures = await anyio.to_thread.run_sync(lambda: (letter.html, letter.pictures()))
+        """Return the HTML of a message, for the frame that shows it."""
+        email = await self._find(request)
+        html, images = await anyio.to_thread.run_sync(lambda: (email.html, email.inline_images()))
         if html is None:
-            raise Told(NOT_FOUND)
-        # Not by an address of this site: the frame is a stranger to it, and gets nothing.
-        for name, picture in pictures.items():
-            html = html.replace(f"cid:{name}", picture)
-        # A link leaves the frame, which no page lets itself be shown in.
+            raise ProblemError(NOT_FOUND)
+        # Inlined: the sandboxed frame has another origin, and may load nothing from this site.
+        for name, image in images.items():
+            html = html.replace(f"cid:{name}", image)
+        # Links must leave the frame, because no page may be framed.
         html = _LINK.sub('<a target="_top" ', html)
-        return HTMLResponse(html, headers=PRIVATE | {"Content-Security-Policy": _LETTER_POLICY})
+        return HTMLResponse(html, headers=PRIVATE | {"Content-Security-Policy": _HTML_POLICY})
 
     async def part(self, request: Request) -> Response:
-        """A file of a letter."""
-        letter = await self._find(request)
-        part = await anyio.to_thread.run_sync(letter.part, request.path_params["number"])
+        """Return a part of a message as a file."""
+        email = await self._find(request)
+        part = await anyio.to_thread.run_sync(email.part, request.path_params["number"])
         if part is None:
-            raise Told(NOT_FOUND)
-        kind = part.get_content_type()
+            raise ProblemError(NOT_FOUND)
+        media_type = part.get_content_type()
         name = quote(part.get_filename() or "part", safe="")
-        shown = kind in PICTURES
+        inline = media_type in IMAGE_TYPES
         headers = PRIVATE | {
-            "Content-Disposition": f"{'inline' if shown else 'attachment'}; filename*=UTF-8''{name}",
+            "Content-Disposition": f"{'inline' if inline else 'attachment'}; filename*=UTF-8''{name}",
             "Content-Security-Policy": _FILE_POLICY,
         }
         data = await anyio.to_thread.run_sync(content, part)
-        return Response(data, headers=headers, media_type=kind if shown else "application/octet-stream")
+        return Response(data, headers=headers, media_type=media_type if inline else "application/octet-stream")
 
-    async def _find(self, request: Request) -> Letter:
-        letter = await anyio.to_thread.run_sync(self._letters.find, request.path_params["letter"])
-        if letter is None:
-            raise Told(NOT_FOUND)
-        return letter
+    async def _find(self, request: Request) -> StoredMessage:
+        message = await anyio.to_thread.run_sync(self._messages.find, request.path_params["message"])
+        if message is None:
+            raise ProblemError(NOT_FOUND)
+        return message

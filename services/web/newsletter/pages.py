@@ -1,69 +1,66 @@
-"""The weekly mailing: subscribe, confirm, unsubscribe. Looking at a page changes nothing; its button does."""
+"""The newsletter: subscribe, confirm, unsubscribe. Opening a page changes nothing; its button does."""
 
-from imageblur_client.errors import InvalidArgument
-from starlette.datastructures import FormData
+from imageblur_client.errors import InvalidArgumentError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from services.web.gateway import Gateway
-from services.web.http.languages import choose
-from services.web.http.problems import Problem, Told
-from services.web.http.templates import PRIVATE, Pages
+from services.web.gateway.client import GatewayClient
+from services.web.http.forms import read_field
+from services.web.http.languages import texts_for
+from services.web.http.problems import Problem, ProblemError
+from services.web.http.templates import PRIVATE, PageRenderer
 
 
-async def read_fields(request: Request) -> FormData:
-    """The fields of a small form."""
-    async with request.form(max_files=0, max_fields=10, max_part_size=10_000) as form:
-        return form
+class NewsletterPages:
+    """The page of the newsletter, and the pages that its e-mails link to."""
 
-
-class Mailing:
-    """The pages of the mailing."""
-
-    def __init__(self, gateway: Gateway, pages: Pages) -> None:
+    def __init__(self, gateway: GatewayClient, pages: PageRenderer) -> None:
         self._gateway = gateway
         self._pages = pages
 
     async def show(self, request: Request) -> Response:
-        """Both forms."""
-        return self._pages.page(request, "mailing.html", wrong="", email="")
+        """Show both forms."""
+        return self._form(request)
 
     async def subscribe(self, request: Request) -> Response:
         """Subscribe an address."""
-        email = str((await read_fields(request)).get("email", "")).strip()
+        address = await read_field(request, "email")
         try:
-            confirm = await self._gateway.subscribe(email, choose(request).language)
-        except InvalidArgument:
-            return self._wrong(request, "subscribe", email)
+            confirm = await self._gateway.subscribe(address, texts_for(request).language)
+        except InvalidArgumentError:
+            return self._form(request, invalid="subscribe", address=address)
         return self._done(request, "check_mail" if confirm else "subscribed")
 
     async def unsubscribe_address(self, request: Request) -> Response:
         """Unsubscribe an address."""
-        email = str((await read_fields(request)).get("email", "")).strip()
+        address = await read_field(request, "email")
         try:
-            await self._gateway.unsubscribe(email=email)
-        except InvalidArgument:
-            return self._wrong(request, "unsubscribe", email)
+            await self._gateway.unsubscribe(address=address)
+        except InvalidArgumentError:
+            return self._form(request, invalid="unsubscribe", address=address)
         return self._done(request, "unsubscribed")
 
     async def confirm(self, request: Request) -> Response:
-        """A letter's link to confirm: the page, or what its button does."""
+        """Show the page of a confirmation link (GET), or confirm the subscription (POST)."""
         token = _token(request)
         if request.method == "GET":
-            return self._pages.page(request, "confirm.html", headers=PRIVATE, action="confirm", token=token)
+            return self._pages.page(request, "newsletter/confirm.html", headers=PRIVATE, action="confirm", token=token)
         await self._gateway.confirm(token)
         return self._done(request, "confirmed")
 
     async def unsubscribe(self, request: Request) -> Response:
-        """A letter's link to unsubscribe: the page, what its button does, or one click at a mail program (RFC 8058)."""
+        """Show the page of an unsubscribe link (GET), or unsubscribe: by its button or one-click (RFC 8058)."""
         token = _token(request)
         if request.method == "GET":
-            return self._pages.page(request, "confirm.html", headers=PRIVATE, action="unsubscribe", token=token)
+            return self._pages.page(
+                request, "newsletter/confirm.html", headers=PRIVATE, action="unsubscribe", token=token
+            )
         await self._gateway.unsubscribe(token=token)
         return self._done(request, "unsubscribed")
 
-    def _wrong(self, request: Request, form: str, email: str) -> Response:
-        return self._pages.page(request, "mailing.html", status=400, wrong=form, email=email)
+    def _form(self, request: Request, *, invalid: str = "", address: str = "") -> Response:
+        status = 400 if invalid else 200
+        return self._pages.page(request, "newsletter/newsletter.html", status=status, invalid=invalid, address=address)
 
     def _done(self, request: Request, key: str) -> Response:
         return self._pages.page(request, "done.html", headers=PRIVATE, key=key)
@@ -72,5 +69,5 @@ class Mailing:
 def _token(request: Request) -> str:
     token = request.query_params.get("token", "")
     if not token:
-        raise Told(Problem(400, "bad_token"))
+        raise ProblemError(Problem(400, "bad_link"))
     return token

@@ -1,1 +1,1 @@
-"""The operator's pages: look at what the service does, steer it, mend what failed, hand out keys."""
+"""The operator pages: queues, orders, failures, mailings, API keys, audit log."""

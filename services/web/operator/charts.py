@@ -1,6 +1,6 @@
-"""Small plots as SVG, drawn here: the browser gets a picture, and needs no script for it.
+"""Small charts as SVG, rendered here so that the browser needs no script.
 
-Colours come from the style sheet by the classes of the series, so that they fit light and dark.
+Colours come from the style sheet by the class of each series, for light and dark mode.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,28 +9,28 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 WIDTH, HEIGHT = 600.0, 120.0
-"""Units of the picture, which is stretched to the room that it has."""
+"""Units of the SVG, which is stretched to the available space."""
 
 
 @dataclass(frozen=True)
-class Series:
-    """Values from the oldest to the newest, None where there is none; name: the class that gives it its colour."""
+class ChartSeries:
+    """Values from the oldest to the newest, None where there is none; name: the CSS class."""
 
     name: str
     values: Sequence[float | None]
 
 
-def top(series: Sequence[Series], *, stacked: bool) -> float:
-    """The highest value that is drawn; 0 if there is none."""
+def highest(series: Sequence[ChartSeries], *, stacked: bool) -> float:
+    """Return the highest value that is drawn; 0 if there is none."""
     columns = zip(*(one.values for one in series), strict=True)
     if stacked:
         return max((sum(value or 0 for value in column) for column in columns), default=0)
     return max((value for column in columns for value in column if value is not None), default=0)
 
 
-def bars(*series: Series) -> Markup:
-    """A column for each step, the series one upon the other."""
-    scale = HEIGHT / (top(series, stacked=True) or 1)
+def bars(*series: ChartSeries) -> Markup:
+    """Draw stacked bars, one for each step."""
+    scale = HEIGHT / (highest(series, stacked=True) or 1)
     count = len(series[0].values)
     step = WIDTH / max(1, count)
     drawn = []
@@ -44,34 +44,34 @@ def bars(*series: Series) -> Markup:
                     f'<rect class="{one.name}" x="{index * step + step * 0.1:.1f}" y="{base:.1f}" '
                     f'width="{step * 0.8:.1f}" height="{height:.1f}"/>'
                 )
-    return _picture(drawn)
+    return _svg(drawn)
 
 
-def lines(*series: Series) -> Markup:
-    """A line for each series; it is broken where there are no values, and one by itself is a stroke."""
-    scale = HEIGHT / (top(series, stacked=False) or 1)
+def lines(*series: ChartSeries) -> Markup:
+    """Draw a line for each series, with gaps where there are no values."""
+    scale = HEIGHT / (highest(series, stacked=False) or 1)
     drawn = []
     for one in series:
         step = WIDTH / max(1, len(one.values))
-        path = "".join(_strokes(one.values, step, scale))
+        path = "".join(_path(one.values, step, scale))
         if path:
             drawn.append(f'<path class="{one.name}" d="{path}"/>')
-    return _picture(drawn)
+    return _svg(drawn)
 
 
-def _strokes(values: Sequence[float | None], step: float, scale: float) -> Iterator[str]:
+def _path(values: Sequence[float | None], step: float, scale: float) -> Iterator[str]:
     drawing = False
     for index, value in enumerate(values):
         if value is not None:
             x, y = (index + 0.5) * step, HEIGHT - value * scale
-            # Begun with a stroke of its own, so that one by itself is seen.
+            # A line begins with a short stroke, so that a single value is visible.
             yield f"L{x:.1f} {y:.1f}" if drawing else f"M{x - step / 3:.1f} {y:.1f}H{x:.1f}"
         drawing = value is not None
 
 
-def _picture(drawn: Sequence[str]) -> Markup:
+def _svg(drawn: Sequence[str]) -> Markup:
     grid = "".join(f'<path class="grid" d="M0 {HEIGHT * share:.0f}H{WIDTH:.0f}"/>' for share in (0.25, 0.5, 0.75))
-    return Markup(  # noqa: S704 - numbers and names of our own
-        f'<svg class="plot" viewBox="0 0 {WIDTH:.0f} {HEIGHT:.0f}" preserveAspectRatio="none" aria-hidden="true" '
+    return Markup(  # noqa: S704 - numbers, and names from this code
+        f'<svg class="chart-svg" viewBox="0 0 {WIDTH:.0f} {HEIGHT:.0f}" preserveAspectRatio="none" aria-hidden="true" '
         f'focusable="false">{grid}{"".join(drawn)}</svg>'
     )

@@ -1,8 +1,8 @@
-"""Images and letters that were given up: by reason, to be tried again or dropped, one, some or all."""
+"""Failed images and e-mails by reason: retry or dismiss one, some or all."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from urllib.parse import urlencode
+from typing import Any, TypeVar
 
 from imageblur.v1 import operator_pb2, order_pb2
 from imageblur.v1 import operator_service_pb2 as pb
@@ -10,17 +10,20 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
 
-from services.common.domain.orders import RETRIABLE
-from services.web.newsletter.pages import read_fields
-from services.web.operator.gate import Gate, Operator, done
+from services.common.domain.retries import RETRIABLE
+from services.web.enums import short_name, value_of
+from services.web.http.forms import read_fields
+from services.web.operator.paging import Pager, page_token
+from services.web.operator.renderer import OperatorRenderer, SignedInOperator, redirect_done
 
-PAGE = 50
-_MOST_BATCHES = 20
-"""A click takes up so many thousands; what is left is still on the list."""
+PAGE_SIZE = 50
+_MAX_BATCHES = 20
+"""Calls per click, each for up to a thousand failures; the rest stays in the list."""
+_Response = TypeVar("_Response", pb.RetryFailuresResponse, pb.DropFailuresResponse)
 
 
-@dataclass(frozen=True)
-class Group:
+@dataclass(frozen=True, kw_only=True)
+class FailureGroupView:
     """Failures of one kind and reason."""
 
     group: operator_pb2.FailureGroup
@@ -29,88 +32,94 @@ class Group:
 
     @property
     def retriable(self) -> bool:
-        """Whether trying again may help: of images that depends on the reason, which else lies in the file."""
-        return self.kind == "letter" or self.reason.upper() in RETRIABLE
+        """Whether a retry may succeed: always for e-mails; for images only if the file is not the reason."""
+        return self.kind == "email" or self.reason.upper() in RETRIABLE
 
 
-class Failures:
-    """The page of failures."""
+class FailurePages:
+    """The list of failures, and its actions."""
 
-    def __init__(self, gate: Gate) -> None:
-        self._gate = gate
+    def __init__(self, renderer: OperatorRenderer) -> None:
+        self._renderer = renderer
 
-    async def list(self, request: Request, operator: Operator) -> Response:
-        """Groups, and the failures themselves, perhaps of one group alone."""
-        calls = operator.calls
-        token = request.query_params.get("page", "")
-        which = _filter(request.query_params)
-        found = await calls(
-            calls.stub.ListFailures, pb.ListFailuresRequest(page_size=PAGE, page_token=token, filter=which)
+    async def list(self, request: Request, operator: SignedInOperator) -> Response:
+        """List groups and failures; optionally of one group or one order."""
+        client, token = operator.client, page_token(request)
+        criteria = _filter(request.query_params)
+        found = await client.call(
+            client.stub.ListFailures,
+            pb.ListFailuresRequest(page_size=PAGE_SIZE, page_token=token, filter=criteria),
         )
-        chosen = {"kind": _kind(which.kind), "reason": _reason(which.reason), "order": which.order_id}
-        return self._gate.page(
+        filters = {"kind": _kind(criteria.kind), "reason": _reason(criteria.reason), "order": criteria.order_id}
+        return self._renderer.page(
             request,
             operator,
             "failures.html",
-            groups=[Group(group, _kind(group.kind), _reason(group.reason)) for group in found.groups],
+            groups=[
+                FailureGroupView(group=group, kind=_kind(group.kind), reason=_reason(group.reason))
+                for group in found.groups
+            ],
             failures=[(entry, _kind(entry.kind), _reason(entry.failure.reason)) for entry in found.failures],
-            chosen=chosen,
-            next_query=urlencode(chosen | {"page": found.next_page_token}) if found.next_page_token else "",
-            is_first=not token,
+            filters=filters,
+            pager=Pager(page="/failures", token=token, next_token=found.next_page_token, filters=filters),
         )
 
-    async def retry(self, request: Request, operator: Operator) -> Response:
-        """Have failures tried again."""
-        calls, retried, skipped = operator.calls, 0, 0
-        fields = await read_fields(request)
-        ids = _ids(fields)
-        if not ids and "all" not in fields:
-            return done("/failures", "nothing_chosen")
-        for _ in range(_MOST_BATCHES):
-            wanted = pb.RetryFailuresRequest(failure_ids=ids, all=not ids, filter=None if ids else _filter(fields))
-            answer = await calls(calls.stub.RetryFailures, wanted)
-            retried += answer.retried
-            skipped += len(answer.skipped)
-            if ids or not answer.remaining or not answer.retried:
-                break
-        return done("/failures", "not_retriable" if skipped and not retried else "retried", retried)
+    async def retry(self, request: Request, operator: SignedInOperator) -> Response:
+        """Retry the selected failures."""
+        client, retried, skipped = operator.client, 0, 0
+        selection = _selection(await read_fields(request))
+        if selection is None:
+            return redirect_done("/failures", "none_selected")
+        retry = pb.RetryFailuresRequest(**selection)
+        async for response in _batches(lambda: client.call(client.stub.RetryFailures, retry), lambda r: r.retried):
+            retried += response.retried
+            skipped += len(response.skipped)
+        return redirect_done("/failures", "not_retriable" if skipped and not retried else "retried", retried)
 
-    async def drop(self, request: Request, operator: Operator) -> Response:
-        """Strike failures off the list."""
-        calls, dropped = operator.calls, 0
-        fields = await read_fields(request)
-        ids = _ids(fields)
-        if not ids and "all" not in fields:
-            return done("/failures", "nothing_chosen")
-        for _ in range(_MOST_BATCHES):
-            wanted = pb.DropFailuresRequest(failure_ids=ids, all=not ids, filter=None if ids else _filter(fields))
-            answer = await calls(calls.stub.DropFailures, wanted)
-            dropped += answer.dropped
-            if ids or not answer.remaining or not answer.dropped:
-                break
-        return done("/failures", "dropped", dropped)
+    async def dismiss(self, request: Request, operator: SignedInOperator) -> Response:
+        """Remove the selected failures from the list."""
+        client, dismissed = operator.client, 0
+        selection = _selection(await read_fields(request))
+        if selection is None:
+            return redirect_done("/failures", "none_selected")
+        drop = pb.DropFailuresRequest(**selection)
+        async for response in _batches(lambda: client.call(client.stub.DropFailures, drop), lambda r: r.dropped):
+            dismissed += response.dropped
+        return redirect_done("/failures", "dismissed", dismissed)
 
 
-def _ids(fields: FormData) -> list[str]:
-    """The failures that are meant: of the one whose button was pressed, or those that were chosen."""
-    if one := str(fields.get("one", "")):
-        return [one]
-    return [] if "all" in fields else [str(value) for value in fields.getlist("failure_id")]
+async def _batches(
+    call: Callable[[], Awaitable[_Response]], changed: Callable[[_Response], int]
+) -> AsyncIterator[_Response]:
+    """Repeat a call until it changes nothing or nothing remains of its selection."""
+    for _ in range(_MAX_BATCHES):
+        response = await call()
+        yield response
+        if not response.remaining or not changed(response):
+            return
+
+
+def _selection(fields: FormData) -> dict[str, Any] | None:
+    """Return the failures of a form: the one of a row's button, all of a group, or the selected ones; None: none."""
+    if "all" in fields:
+        return {"all": True, "filter": _filter(fields)}
+    one = str(fields.get("one", ""))
+    ids = [one] if one else [str(value) for value in fields.getlist("failure_id")]
+    return {"failure_ids": ids} if ids else None
 
 
 def _filter(values: Mapping[str, object]) -> operator_pb2.FailureFilter:
-    which = operator_pb2.FailureFilter(order_id=str(values.get("order", "")))
-    kind, reason = (str(values.get(name, "")).upper() for name in ("kind", "reason"))
-    if kind in {"IMAGE", "LETTER"}:
-        which.kind = operator_pb2.FailureKind.Value(f"FAILURE_KIND_{kind}")
-    if f"FAILURE_REASON_{reason}" in order_pb2.FailureReason.keys():  # noqa: SIM118 - it is no mapping
-        which.reason = order_pb2.FailureReason.Value(f"FAILURE_REASON_{reason}")
-    return which
+    criteria = operator_pb2.FailureFilter(order_id=str(values.get("order", "")))
+    if kind := value_of(operator_pb2.FailureKind, str(values.get("kind", ""))):
+        criteria.kind = kind
+    if reason := value_of(order_pb2.FailureReason, str(values.get("reason", ""))):
+        criteria.reason = reason
+    return criteria
 
 
 def _kind(kind: operator_pb2.FailureKind.ValueType) -> str:
-    return operator_pb2.FailureKind.Name(kind).removeprefix("FAILURE_KIND_").lower() if kind else ""
+    return short_name(operator_pb2.FailureKind, kind)
 
 
 def _reason(reason: order_pb2.FailureReason.ValueType) -> str:
-    return order_pb2.FailureReason.Name(reason).removeprefix("FAILURE_REASON_").lower() if reason else ""
+    return short_name(order_pb2.FailureReason, reason)

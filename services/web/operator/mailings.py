@@ -1,92 +1,89 @@
-"""Mailings: how far they are, the letter as it would be now, a test, run, cancel; and a check of the mail server."""
+"""Mailings: progress, preview, test, run and cancel; and a check of the mail server."""
 
 from imageblur.v1 import operator_pb2
 from imageblur.v1 import operator_service_pb2 as pb
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from services.web.http.languages import NAMES, choose
-from services.web.newsletter.pages import read_fields
-from services.web.operator.calls import ERRAND_SECONDS
-from services.web.operator.gate import Gate, Operator, done
+from services.web.enums import short_name
+from services.web.http.forms import read_fields
+from services.web.http.languages import LANGUAGES, texts_for
+from services.web.operator.client import OPERATOR_JOB_SECONDS
+from services.web.operator.renderer import OperatorRenderer, SignedInOperator, redirect_done
 
-# Its own styles and nothing else: no picture of others that would tell them who looks at it, no script, no way out.
-_LETTER_POLICY = (
+# Allows inline styles and images only: no remote images that track the operator, no scripts, no links.
+_HTML_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'; base-uri 'none'; "
     "form-action 'none'; sandbox"
 )
 
 
-class Mailings:
-    """The pages of mailings."""
+class MailingPages:
+    """The list of mailings, and what operators do with them."""
 
-    def __init__(self, gate: Gate) -> None:
-        self._gate = gate
+    def __init__(self, renderer: OperatorRenderer) -> None:
+        self._renderer = renderer
 
-    async def list(self, request: Request, operator: Operator) -> Response:
-        """The newest, with their progress."""
-        calls = operator.calls
-        found = await calls(calls.stub.ListMailings, pb.ListMailingsRequest())
-        mailings = [(mailing, _state(mailing)) for mailing in found.mailings]
-        return self._gate.page(request, operator, "mailings.html", mailings=mailings)
+    async def list(self, request: Request, operator: SignedInOperator) -> Response:
+        """List the newest mailings with their progress."""
+        client = operator.client
+        found = await client.call(client.stub.ListMailings, pb.ListMailingsRequest())
+        mailings = [(mailing, short_name(operator_pb2.MailingState, mailing.state)) for mailing in found.mailings]
+        return self._renderer.page(request, operator, "mailings.html", mailings=mailings)
 
-    async def run(self, _request: Request, operator: Operator) -> Response:
-        """Send one now."""
-        calls = operator.calls
-        await calls(calls.stub.RunMailing, pb.RunMailingRequest(), within=ERRAND_SECONDS)
-        return done("/mailings", "mailing_runs")
+    async def run(self, _request: Request, operator: SignedInOperator) -> Response:
+        """Start a mailing."""
+        client = operator.client
+        await client.call(client.stub.RunMailing, pb.RunMailingRequest(), timeout=OPERATOR_JOB_SECONDS)
+        return redirect_done("/mailings", "mailing_started")
 
-    async def cancel(self, request: Request, operator: Operator) -> Response:
-        """Send no more of one."""
-        calls = operator.calls
+    async def cancel(self, request: Request, operator: SignedInOperator) -> Response:
+        """Cancel a mailing."""
+        client = operator.client
         mailing = pb.CancelMailingRequest(mailing_id=request.path_params["mailing_id"])
-        await calls(calls.stub.CancelMailing, mailing)
-        return done("/mailings", "mailing_cancelled")
+        await client.call(client.stub.CancelMailing, mailing)
+        return redirect_done("/mailings", "mailing_cancelled")
 
-    async def preview(self, request: Request, operator: Operator) -> Response:
-        """The letter as it would be now: its subject, its text, and a frame for its HTML."""
-        locale = _locale(request)
-        letter = await self._letter(operator, locale)
-        return self._gate.page(request, operator, "preview.html", letter=letter, locale=locale)
+    async def preview(self, request: Request, operator: SignedInOperator) -> Response:
+        """Show the newsletter as it would be sent now: subject, text, and a frame for the HTML."""
+        locale = _preview_locale(request)
+        email = await self._preview(operator, locale)
+        return self._renderer.page(request, operator, "mailing_preview.html", email=email, locale=locale)
 
-    async def html(self, request: Request, operator: Operator) -> Response:
-        """Its HTML, for that frame."""
-        letter = await self._letter(operator, _locale(request))
-        return HTMLResponse(
-            letter.html, headers={"Cache-Control": "no-store", "Content-Security-Policy": _LETTER_POLICY}
-        )
+    async def html(self, request: Request, operator: SignedInOperator) -> Response:
+        """Return the HTML of the newsletter, for the frame of the preview."""
+        email = await self._preview(operator, _preview_locale(request))
+        return HTMLResponse(email.html, headers={"Cache-Control": "no-store", "Content-Security-Policy": _HTML_POLICY})
 
-    async def test(self, request: Request, operator: Operator) -> Response:
-        """Send the letter to one address."""
-        calls, email, locale = operator.calls, *await _recipient(request)
-        wanted = pb.SendTestMailingRequest(email=email, locale=locale)
-        answer = await calls(calls.stub.SendTestMailing, wanted, within=ERRAND_SECONDS)
-        return self._gate.page(request, operator, "mail_server.html", answer=answer, concerns=())
+    async def test(self, request: Request, operator: SignedInOperator) -> Response:
+        """Send the newsletter to one address."""
+        client, address, locale = operator.client, *await _recipient(request)
+        test = pb.SendTestMailingRequest(email=address, locale=locale)
+        result = await client.call(client.stub.SendTestMailing, test, timeout=OPERATOR_JOB_SECONDS)
+        return self._renderer.page(request, operator, "mail_check.html", result=result, warnings=())
 
-    async def check(self, request: Request, operator: Operator) -> Response:
-        """Send a short letter to one address, and explain what the mail server says."""
-        calls, email, locale = operator.calls, *await _recipient(request)
-        wanted = pb.CheckMailRequest(email=email, locale=locale)
-        answer = await calls(calls.stub.CheckMail, wanted, within=ERRAND_SECONDS)
-        return self._gate.page(request, operator, "mail_server.html", answer=answer, concerns=answer.concerns)
+    async def check(self, request: Request, operator: SignedInOperator) -> Response:
+        """Send a short message to one address, and show the mail server's response with warnings."""
+        client, address, locale = operator.client, *await _recipient(request)
+        check = pb.CheckMailRequest(email=address, locale=locale)
+        result = await client.call(client.stub.CheckMail, check, timeout=OPERATOR_JOB_SECONDS)
+        return self._renderer.page(request, operator, "mail_check.html", result=result, warnings=result.warnings)
 
     @staticmethod
-    async def _letter(operator: Operator, locale: str) -> pb.PreviewMailingResponse:
-        calls = operator.calls
-        wanted = pb.PreviewMailingRequest(locale=locale)
-        return await calls(calls.stub.PreviewMailing, wanted, within=ERRAND_SECONDS)
+    async def _preview(operator: SignedInOperator, locale: str) -> pb.PreviewMailingResponse:
+        client = operator.client
+        preview = pb.PreviewMailingRequest(locale=locale)
+        return await client.call(client.stub.PreviewMailing, preview, timeout=OPERATOR_JOB_SECONDS)
 
 
 async def _recipient(request: Request) -> tuple[str, str]:
     fields = await read_fields(request)
-    locale = str(fields.get("locale", ""))
-    return str(fields.get("email", "")).strip(), locale if locale in NAMES else choose(request).language
+    return str(fields.get("email", "")).strip(), _locale(request, str(fields.get("locale", "")))
 
 
-def _locale(request: Request) -> str:
-    asked = request.query_params.get("language", "")
-    return asked if asked in NAMES else choose(request).language
+def _preview_locale(request: Request) -> str:
+    return _locale(request, request.query_params.get("language", ""))
 
 
-def _state(mailing: operator_pb2.Mailing) -> str:
-    return operator_pb2.MailingState.Name(mailing.state).removeprefix("MAILING_STATE_").lower()
+def _locale(request: Request, requested: str) -> str:
+    return requested if requested in LANGUAGES else texts_for(request).language

@@ -1,4 +1,4 @@
-"""The first page: queues and what can be done with them, workers, and how it has gone lately."""
+"""The overview: queues, recent activity, workers."""
 
 import asyncio
 import time
@@ -12,82 +12,65 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 
-from services.web.http.problems import NOT_FOUND, Told
+from services.web.http.problems import NOT_FOUND, ProblemError
 from services.web.operator import charts
-from services.web.operator.charts import Series
-from services.web.operator.gate import Gate, Operator, done
+from services.web.operator.charts import ChartSeries
+from services.web.operator.renderer import OperatorRenderer, SignedInOperator
 
-SPANS = {"1h": 3600, "6h": 6 * 3600, "24h": 24 * 3600, "7d": 7 * 24 * 3600}
+RANGES = {"1h": 3600, "6h": 6 * 3600, "24h": 24 * 3600, "7d": 7 * 24 * 3600}
 _STEPS = 60
 _Point = operator_pb2.StatisticsPoint
 
 
-@dataclass(frozen=True)
-class Plot:
-    """A plot and what it is called: `operator_plot_<name>`; highest: what its upper edge stands for."""
+@dataclass(frozen=True, kw_only=True)
+class Chart:
+    """A chart with the text `chart_<name>`; highest: the value at its upper edge."""
 
     name: str
-    picture: Markup
+    svg: Markup
     highest: float
     in_seconds: bool
     series: tuple[str, ...]
-    """Their names: `operator_series_<name>`."""
+    """Names; their texts are `series_<name>`."""
     newest: Sequence[float | None]
-    """Of each series, the last value that there is."""
+    """The most recent value of each series."""
 
 
-class Overview:
-    """Queues, workers and statistics."""
+class OverviewPage:
+    """The first page for operators."""
 
-    def __init__(self, gate: Gate) -> None:
-        self._gate = gate
+    def __init__(self, renderer: OperatorRenderer) -> None:
+        self._renderer = renderer
 
-    async def show(self, request: Request, operator: Operator) -> Response:
-        """All at a glance."""
-        chosen = request.query_params.get("span", "1h")
-        span = SPANS.get(chosen)
-        if span is None:
-            raise Told(NOT_FOUND)
-        calls = operator.calls
-        step = Duration(seconds=span // _STEPS)
+    async def show(self, request: Request, operator: SignedInOperator) -> Response:
+        """Show queues, statistics of a time range, and workers."""
+        time_range = request.query_params.get("range", "1h")
+        seconds = RANGES.get(time_range)
+        if seconds is None:
+            raise ProblemError(NOT_FOUND)
+        client = operator.client
+        span, step = Duration(seconds=seconds), Duration(seconds=seconds // _STEPS)
         queues, workers, statistics = await asyncio.gather(
-            calls(calls.stub.ListQueues, pb.ListQueuesRequest()),
-            calls(calls.stub.ListWorkers, pb.ListWorkersRequest()),
-            calls(calls.stub.GetStatistics, pb.GetStatisticsRequest(span=Duration(seconds=span), step=step)),
+            client.call(client.stub.ListQueues, pb.ListQueuesRequest()),
+            client.call(client.stub.ListWorkers, pb.ListWorkersRequest()),
+            client.call(client.stub.GetStatistics, pb.GetStatisticsRequest(span=span, step=step)),
         )
-        alive = [worker for worker in workers.workers if worker.alive]
-        return self._gate.page(
+        return self._renderer.page(
             request,
             operator,
             "overview.html",
             queues=queues.queues,
-            alive=alive,
-            gone=[worker for worker in workers.workers if not worker.alive],
-            plots=_plots(statistics.points),
+            online=[worker for worker in workers.workers if worker.alive],
+            offline=[worker for worker in workers.workers if not worker.alive],
+            charts=_charts(statistics.points),
             totals=_totals(statistics.points),
             sampled=statistics.sampled,
-            span=chosen,
-            spans=list(SPANS),
+            time_range=time_range,
+            ranges=list(RANGES),
             now=time.time(),
-            # The parameter is for browsers without scripts, which load the whole page anew.
+            # For browsers without scripts, which reload the whole page.
             refreshes=request.query_params.get("refresh") != "off",
         )
-
-    async def act(self, request: Request, operator: Operator) -> Response:
-        """Pause, resume or purge a queue."""
-        queue, calls = request.path_params["queue"], operator.calls
-        match request.path_params["action"]:
-            case "pause":
-                await calls(calls.stub.PauseQueue, pb.PauseQueueRequest(queue=queue))
-                return done("", "paused")
-            case "resume":
-                await calls(calls.stub.ResumeQueue, pb.ResumeQueueRequest(queue=queue))
-                return done("", "resumed")
-            case "purge":
-                purged = await calls(calls.stub.PurgeQueue, pb.PurgeQueueRequest(queue=queue))
-                return done("", "purged", purged.cancelled)
-            case _:
-                raise Told(NOT_FOUND)
 
 
 def _totals(points: Sequence[_Point]) -> dict[str, int]:
@@ -95,33 +78,35 @@ def _totals(points: Sequence[_Point]) -> dict[str, int]:
         "orders": sum(point.orders for point in points),
         "succeeded": sum(point.images_succeeded for point in points),
         "failed": sum(point.images_failed for point in points),
-        "letters": sum(point.letters_sent for point in points),
+        "emails": sum(point.emails_sent for point in points),
     }
 
 
-def _plots(points: Sequence[_Point]) -> list[Plot]:
-    def counted(name: str, of: Callable[[_Point], int]) -> Series:
-        return Series(name, [of(point) for point in points])
+def _charts(points: Sequence[_Point]) -> list[Chart]:
+    def counts(name: str, value: Callable[[_Point], int]) -> ChartSeries:
+        return ChartSeries(name, [value(point) for point in points])
 
-    def timed(name: str, field: str) -> Series:
-        return Series(name, [_seconds(point, field) for point in points])
+    def times(name: str, field: str) -> ChartSeries:
+        return ChartSeries(name, [_seconds(point, field) for point in points])
 
     return [
-        _plot("images", counted("good", lambda p: p.images_succeeded), counted("bad", lambda p: p.images_failed)),
-        _plot("wait", timed("p50", "wait_p50"), timed("p95", "wait_p95"), in_seconds=True),
-        _plot("work", timed("p50", "work_p50"), timed("p95", "work_p95"), in_seconds=True),
-        _plot("accepted", counted("accepted", lambda p: p.orders), counted("mailed", lambda p: p.letters_sent)),
+        _chart(
+            "images", counts("succeeded", lambda p: p.images_succeeded), counts("failed", lambda p: p.images_failed)
+        ),
+        _chart("wait", times("p50", "wait_p50"), times("p95", "wait_p95"), in_seconds=True),
+        _chart("work", times("p50", "work_p50"), times("p95", "work_p95"), in_seconds=True),
+        _chart("orders", counts("orders", lambda p: p.orders), counts("emails", lambda p: p.emails_sent)),
     ]
 
 
-def _plot(name: str, *series: Series, in_seconds: bool = False) -> Plot:
-    return Plot(
-        name,
-        (charts.lines if in_seconds else charts.bars)(*series),
-        charts.top(series, stacked=not in_seconds),
-        in_seconds,
-        tuple(one.name for one in series),
-        [next((value for value in reversed(one.values) if value is not None), None) for one in series],
+def _chart(name: str, *series: ChartSeries, in_seconds: bool = False) -> Chart:
+    return Chart(
+        name=name,
+        svg=(charts.lines if in_seconds else charts.bars)(*series),
+        highest=charts.highest(series, stacked=not in_seconds),
+        in_seconds=in_seconds,
+        series=tuple(one.name for one in series),
+        newest=[next((value for value in reversed(one.values) if value is not None), None) for one in series],
     )
 
 

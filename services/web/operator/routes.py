@@ -1,54 +1,63 @@
-"""Where the operator's pages are."""
+"""The routes of the operator pages."""
 
 from grpc import aio
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
-from services.web.http.templates import Pages
-from services.web.operator.audit import Audit
-from services.web.operator.failures import Failures
-from services.web.operator.gate import HOME, SIGN_IN, Gate, Handler
-from services.web.operator.keys import Keys
-from services.web.operator.mailings import Mailings
-from services.web.operator.orders import Orders
-from services.web.operator.overview import Overview
-from services.web.operator.sign_in import SigningIn
+from services.web.http.templates import PageRenderer
+from services.web.operator.access import SIGN_IN, OperatorAccess, OperatorHandler
+from services.web.operator.api_keys import ApiKeyPages
+from services.web.operator.audit import AuditPages
+from services.web.operator.failures import FailurePages
+from services.web.operator.mailings import MailingPages
+from services.web.operator.order_trace import OrderTracePages
+from services.web.operator.orders import OrderListPages
+from services.web.operator.overview import OverviewPage
+from services.web.operator.queues import QueueActions
+from services.web.operator.renderer import HOME, OperatorRenderer
+from services.web.operator.sessions import SessionStore
+from services.web.operator.sign_in import SignInPages
 from services.web.settings import WebSettings
 
 
-def operator_routes(channel: aio.Channel, pages: Pages, settings: WebSettings) -> list[Route]:
-    """All of them; but for the one that asks for a key, none answers anybody else."""
-    gate = Gate(channel, pages, settings)
-    signing_in = SigningIn(gate, channel, settings)
-    overview, orders, failures = Overview(gate), Orders(gate), Failures(gate)
-    mailings, keys, audit = Mailings(gate), Keys(gate), Audit(gate)
+def operator_routes(channel: aio.Channel, pages: PageRenderer, settings: WebSettings) -> list[BaseRoute]:
+    """Return all routes. Except for the sign-in page, only operators reach them."""
+    sessions = SessionStore()
+    renderer = OperatorRenderer(pages, sessions)
+    access = OperatorAccess(channel, renderer, sessions, settings)
+    sign_in = SignInPages(access=access, renderer=renderer, session_store=sessions, channel=channel, settings=settings)
+    overview, queues = OverviewPage(renderer), QueueActions()
+    orders, trace, failures = OrderListPages(renderer), OrderTracePages(renderer), FailurePages(renderer)
+    mailings, keys, audit = MailingPages(renderer), ApiKeyPages(renderer), AuditPages(renderer)
 
-    def look(path: str, handler: Handler) -> Route:
-        return Route(HOME + path, gate.admit(handler), methods=["GET"])
+    def get(path: str, handler: OperatorHandler) -> Route:
+        return Route(HOME + path, access.require(handler), methods=["GET"])
 
-    def act(path: str, handler: Handler) -> Route:
-        return Route(HOME + path, gate.admit(handler), methods=["POST"])
+    def post(path: str, handler: OperatorHandler) -> Route:
+        return Route(HOME + path, access.require(handler), methods=["POST"])
 
     return [
-        Route(SIGN_IN, signing_in.sign_in, methods=["GET", "POST"]),
-        act("/sign-out", signing_in.sign_out),
-        look("", overview.show),
-        act("/queues/{queue}/{action}", overview.act),
-        look("/orders", orders.list),
-        act("/orders", orders.search),
-        look("/orders/{order_id}", orders.trace),
-        look("/failures", failures.list),
-        act("/failures/retry", failures.retry),
-        act("/failures/drop", failures.drop),
-        look("/mailings", mailings.list),
-        act("/mailings/run", mailings.run),
-        act("/mailings/test", mailings.test),
-        act("/mailings/check", mailings.check),
-        look("/mailings/preview", mailings.preview),
-        look("/mailings/preview/html", mailings.html),
-        act("/mailings/{mailing_id}/cancel", mailings.cancel),
-        look("/keys", keys.list),
-        act("/keys", keys.create),
-        act("/keys/{api_key_id}/rotate", keys.rotate),
-        act("/keys/{api_key_id}/revoke", keys.revoke),
-        look("/audit", audit.list),
+        Route(SIGN_IN, sign_in.sign_in, methods=["GET", "POST"]),
+        post("/sign-out", sign_in.sign_out),
+        get("", overview.show),
+        post("/queues/{queue}/pause", queues.pause),
+        post("/queues/{queue}/resume", queues.resume),
+        post("/queues/{queue}/purge", queues.purge),
+        get("/orders", orders.list),
+        post("/orders", orders.search),
+        get("/orders/{order_id}", trace.show),
+        get("/failures", failures.list),
+        post("/failures/retry", failures.retry),
+        post("/failures/dismiss", failures.dismiss),
+        get("/mailings", mailings.list),
+        post("/mailings/run", mailings.run),
+        post("/mailings/test", mailings.test),
+        post("/mailings/check", mailings.check),
+        get("/mailings/preview", mailings.preview),
+        get("/mailings/preview/html", mailings.html),
+        post("/mailings/{mailing_id}/cancel", mailings.cancel),
+        get("/keys", keys.list),
+        post("/keys", keys.create),
+        post("/keys/{api_key_id}/rotate", keys.rotate),
+        post("/keys/{api_key_id}/revoke", keys.revoke),
+        get("/audit", audit.list),
     ]

@@ -1,4 +1,4 @@
-"""Who has signed in with which key. Kept in this process' memory: the browser holds a number that says nothing."""
+"""Sessions of operators, in this process's memory. The browser holds a random token, never the API key."""
 
 import hashlib
 import hmac
@@ -9,45 +9,45 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 IDLE_SECONDS = 30 * 60
-"""An open page that refreshes itself is in use."""
-LONGEST_SECONDS = 8 * 3600
-MOST = 1000
+"""An open page that refreshes itself counts as use."""
+MAX_SECONDS = 8 * 3600
+MAX_SESSIONS = 1000
 
 
 @dataclass
-class Session:
-    """Somebody at a browser."""
+class OperatorSession:
+    """The key of an operator who signed in, and the times of the session."""
 
     key: str
     began: float
     used: float
 
 
-class Sessions:
-    """All of them, by the digest of their token: whoever reads this memory finds no token to use."""
+class SessionStore:
+    """All sessions by the digest of their token, so that this memory contains no usable token."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._secret = secrets.token_bytes(32)
-        self._sessions: OrderedDict[str, Session] = OrderedDict()
+        self._sessions: OrderedDict[str, OperatorSession] = OrderedDict()
 
     def begin(self, key: str) -> str:
-        """Sign a key's holder in; the token that the browser is given. Beyond `MOST` the one unused longest ends."""
+        """Begin a session, and return its token. Beyond `MAX_SESSIONS`, the least recently used session ends."""
         token = secrets.token_urlsafe(32)
         now = self._clock()
-        self._sessions[_digest(token)] = Session(key, now, now)
-        while len(self._sessions) > MOST:
+        self._sessions[_digest(token)] = OperatorSession(key, now, now)
+        while len(self._sessions) > MAX_SESSIONS:
             self._sessions.popitem(last=False)
         return token
 
     def key(self, token: str) -> str | None:
-        """The key of whoever shows this token; None: no such session, or its time is up."""
+        """Return the API key of a session; None if there is no such session, or it expired."""
         digest = _digest(token)
         session = self._sessions.get(digest)
         if session is None:
             return None
         now = self._clock()
-        if now - session.used > IDLE_SECONDS or now - session.began > LONGEST_SECONDS:
+        if now - session.used > IDLE_SECONDS or now - session.began > MAX_SECONDS:
             del self._sessions[digest]
             return None
         session.used = now
@@ -55,11 +55,11 @@ class Sessions:
         return session.key
 
     def end(self, token: str) -> None:
-        """Sign out."""
+        """End a session, if there is one with this token."""
         self._sessions.pop(_digest(token), None)
 
     def form_token(self, token: str) -> str:
-        """What the forms of a session's pages carry along, and no other site's page can know; token: may be empty."""
+        """Return the token of a session's forms, which other sites cannot know; token: may be empty."""
         return hmac.new(self._secret, token.encode(), hashlib.sha256).hexdigest()
 
 

@@ -1,127 +1,106 @@
-"""Results and archives over HTTP: whole or in parts, with names and types that are safe to hand to a browser."""
+"""Downloads of results and archives: whole or in ranges, with names and types that are safe in a browser."""
 
-import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from urllib.parse import quote
 
 from imageblur.v1 import blur_service_pb2 as pb
-from imageblur_client.errors import InvalidArgument
+from imageblur_client.errors import InvalidArgumentError
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from services.web.gateway import Downloading, Gateway, translated
-from services.web.http.problems import NOT_FOUND, Problem, Told
-from services.web.http.templates import PRIVATE, Pages
+from services.web.gateway.client import DownloadStream, GatewayClient
+from services.web.gateway.rpc import client_errors
+from services.web.http.problems import NOT_FOUND, Problem, ProblemError
+from services.web.http.templates import PRIVATE
+from services.web.orders.ranges import parse_range
 
-_TYPES = {
+_MEDIA_TYPES = {
     "image/jpeg", "image/png", "image/webp", "image/gif", "image/tiff", "image/bmp", "image/avif", "application/zip",
 }  # fmt: skip
-_RANGE = re.compile(r"bytes=(\d{0,15})-(\d{0,15})")
 
 
-@dataclass(frozen=True)
-class Part:
-    """The part of a file that is asked for: from `first`, counted from the end if that is negative, to `last`."""
+class DownloadPages:
+    """Streams files from the gateway."""
 
-    first: int
-    last: int | None
-
-
-def parse_range(header: str | None) -> Part | None:
-    """The one range that a header asks for; None for anything else, which is answered with all (RFC 9110, 14.2)."""
-    match = _RANGE.fullmatch((header or "").replace(" ", ""))
-    if not match or match[1] == match[2] == "":
-        return None
-    if not match[1]:
-        return Part(-int(match[2]), None) if int(match[2]) else None
-    first, last = int(match[1]), int(match[2]) if match[2] else None
-    return None if last is not None and last < first else Part(first, last)
-
-
-class Downloads:
-    """Hands out what the gateway has."""
-
-    def __init__(self, gateway: Gateway, pages: Pages) -> None:
+    def __init__(self, gateway: GatewayClient) -> None:
         self._gateway = gateway
-        self._pages = pages
 
     async def image(self, request: Request) -> Response:
-        """One result, to look at or, with `?download`, to keep."""
-        asked = pb.DownloadImagesRequest(
+        """Return one result, inline or, with `?download`, as an attachment."""
+        download = pb.DownloadImagesRequest(
             order_id=request.path_params["order_id"], image_ids=[request.path_params["image_id"]]
         )
-        return await self._answer(request, asked, attachment="download" in request.query_params)
+        return await self._respond(request, download, attachment="download" in request.query_params)
 
     async def archive(self, request: Request) -> Response:
-        """All results of an order so far."""
-        asked = pb.DownloadImagesRequest(order_id=request.path_params["order_id"], archive=True)
-        return await self._answer(request, asked, attachment=True)
+        """Return a ZIP of all results of an order so far."""
+        download = pb.DownloadImagesRequest(order_id=request.path_params["order_id"], archive=True)
+        return await self._respond(request, download, attachment=True)
 
     async def linked_archive(self, request: Request) -> Response:
-        """The archive that a letter links to."""
+        """Return the archive that an e-mail links to."""
         token = request.query_params.get("token", "")
         if not token:
-            raise Told(Problem(400, "bad_token"))
-        return await self._answer(request, pb.DownloadImagesRequest(token=token), attachment=True)
+            raise ProblemError(Problem(400, "bad_link"))
+        return await self._respond(request, pb.DownloadImagesRequest(token=token), attachment=True)
 
-    async def _answer(self, request: Request, asked: pb.DownloadImagesRequest, *, attachment: bool) -> Response:
+    async def _respond(self, request: Request, download: pb.DownloadImagesRequest, *, attachment: bool) -> Response:
         async with AsyncExitStack() as stack:
-            start, parts = await self._open(stack, asked)
-            etag = f'"{start.etag}"'
-            headers = _headers(start, etag, attachment=attachment)
+            file, stream = await self._open(stack, download)
+            etag = f'"{file.etag}"'
+            headers = _headers(file, etag, attachment=attachment)
             if etag in request.headers.get("if-none-match", ""):
                 return Response(status_code=304, headers=headers)
-            part = parse_range(request.headers.get("range"))
-            first, length, status = 0, start.size_bytes, 200
-            if part and request.headers.get("if-range", etag) == etag:
-                first = part.first if part.first >= 0 else max(0, start.size_bytes + part.first)
-                end = start.size_bytes if part.last is None else min(part.last + 1, start.size_bytes)
-                if first >= end:
-                    unsatisfied = {"Content-Range": f"bytes */{start.size_bytes}"}
-                    return Response(status_code=416, headers=headers | unsatisfied)
-                length, status = end - first, 206
-                headers["Content-Range"] = f"bytes {first}-{end - 1}/{start.size_bytes}"
+            byte_range = parse_range(request.headers.get("range"))
+            first, length, status = 0, file.size_bytes, 200
+            if byte_range and request.headers.get("if-range", etag) == etag:
+                found = byte_range.within(file.size_bytes)
+                if found is None:
+                    return Response(status_code=416, headers=headers | {"Content-Range": f"bytes */{file.size_bytes}"})
+                (first, length), status = found, 206
+                headers["Content-Range"] = f"bytes {first}-{first + length - 1}/{file.size_bytes}"
             headers["Content-Length"] = str(length)
             if request.method == "HEAD":
-                return Response(status_code=status, headers=headers, media_type=_type(start))
+                return Response(status_code=status, headers=headers, media_type=_media_type(file))
             if status == 206:
-                asked.offset, asked.length = first, length
+                download.offset, download.length = first, length
                 await stack.aclose()
-                again, parts = await self._open(stack, asked)
-                if again.etag != start.etag:
-                    raise Told(Problem(503, "away", 1))  # it has changed in this very moment
-            return StreamingResponse(_chunks(stack.pop_all(), parts), status, headers, _type(start))
+                reopened, stream = await self._open(stack, download)
+                if reopened.etag != file.etag:
+                    raise ProblemError(Problem(503, "unavailable", 1))  # the archive changed between the two calls
+            return StreamingResponse(_chunks(stack.pop_all(), stream), status, headers, _media_type(file))
 
-    async def _open(self, stack: AsyncExitStack, asked: pb.DownloadImagesRequest) -> tuple[pb.FileStart, Downloading]:
+    async def _open(
+        self, stack: AsyncExitStack, download: pb.DownloadImagesRequest
+    ) -> tuple[pb.FileStart, DownloadStream]:
         try:
-            parts = await stack.enter_async_context(self._gateway.download(asked))
-            with translated():
-                first = await anext(parts, None)
-        except InvalidArgument as error:
-            raise error if error.reason == "BAD_TOKEN" else Told(NOT_FOUND) from None
+            stream = await stack.enter_async_context(self._gateway.download(download))
+            with client_errors():
+                first = await anext(stream, None)
+        except InvalidArgumentError as error:
+            raise error if error.reason == "INVALID_TOKEN" else ProblemError(NOT_FOUND) from None
         if first is None or first.WhichOneof("part") != "file":
-            raise Told(NOT_FOUND)
-        return first.file, parts
+            raise ProblemError(NOT_FOUND)
+        return first.file, stream
 
 
-async def _chunks(stack: AsyncExitStack, parts: Downloading) -> AsyncIterator[bytes]:
+async def _chunks(stack: AsyncExitStack, stream: DownloadStream) -> AsyncIterator[bytes]:
     async with stack:
-        async for part in parts:
+        async for part in stream:
             yield part.chunk
 
 
-def _headers(start: pb.FileStart, etag: str, *, attachment: bool) -> dict[str, str]:
-    plain = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "_" for c in start.filename)
-    name = f"filename=\"{plain}\"; filename*=UTF-8''{quote(start.filename, safe='')}"
+def _headers(file: pb.FileStart, etag: str, *, attachment: bool) -> dict[str, str]:
+    ascii_name = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "_" for c in file.filename)
+    names = f"filename=\"{ascii_name}\"; filename*=UTF-8''{quote(file.filename, safe='')}"
     return PRIVATE | {
         "Accept-Ranges": "bytes",
-        "Content-Disposition": f"{'attachment' if attachment else 'inline'}; {name}",
+        "Content-Disposition": f"{'attachment' if attachment else 'inline'}; {names}",
         "Content-Security-Policy": "default-src 'none'; sandbox; frame-ancestors 'none'",
         "ETag": etag,
     }
 
 
-def _type(start: pb.FileStart) -> str:
-    return start.media_type if start.media_type in _TYPES else "application/octet-stream"
+def _media_type(file: pb.FileStart) -> str:
+    return file.media_type if file.media_type in _MEDIA_TYPES else "application/octet-stream"

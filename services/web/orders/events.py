@@ -1,43 +1,43 @@
-"""An order's changes as server-sent events: the parts of its page that have changed, as they are to be shown."""
+"""Changes of an order as server-sent events: the rendered parts of its page that changed."""
 
 import asyncio
 import json
 from collections.abc import AsyncIterator
 
 from imageblur.v1.blur_service_pb2 import WatchStatusResponse
-from imageblur_client.errors import ImageBlurClientError, NotFound, TryAgain
+from imageblur_client.errors import ImageBlurClientError, NotFoundError, RetryableError
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from services.web.gateway import Gateway
-from services.web.http.languages import choose
-from services.web.http.templates import PRIVATE, Pages
-from services.web.orders.view import OrderParts, at_rest, order_state, views
+from services.web.gateway.client import GatewayClient
+from services.web.http.languages import texts_for
+from services.web.http.templates import PRIVATE, PageRenderer
+from services.web.orders.view import OrderFragments, image_views, is_settled, order_state
 
-BEAT_SECONDS = 20.0
-"""Something is sent at least so often: proxies cut silent connections, and a browser that has gone is noticed."""
+KEEPALIVE_SECONDS = 20.0
+"""Interval of comments: proxies close silent connections, and a write detects a browser that disconnected."""
 _RETRY = b"retry: 1500\n\n"
 
 
 class OrderEvents:
-    """Streams of changes."""
+    """Event streams of orders."""
 
-    def __init__(self, gateway: Gateway, pages: Pages, stopping: asyncio.Event) -> None:
+    def __init__(self, gateway: GatewayClient, pages: PageRenderer, stopping: asyncio.Event) -> None:
         self._gateway = gateway
         self._pages = pages
         self._stopping = stopping
 
     async def stream(self, request: Request) -> Response:
-        """The changes of the images from one position to another; `Last-Event-ID` is the revision seen last."""
+        """Stream changes of the images from one position to another. `Last-Event-ID` is the last revision received."""
         order_id = request.path_params["order_id"]
-        await self._gateway.status(order_id)  # no stream of an order that there is not
+        await self._gateway.status(order_id)  # fail before the stream begins
         shown = range(_number(request.query_params.get("first")), _number(request.query_params.get("last")) + 1)
         after = _number(request.headers.get("last-event-id") or request.query_params.get("after"))
-        events = self._events(OrderParts(self._pages, choose(request)), order_id, shown, after)
+        events = self._events(OrderFragments(self._pages, texts_for(request)), order_id, shown, after)
         headers = PRIVATE | {"X-Accel-Buffering": "no"}
         return StreamingResponse(events, media_type="text/event-stream", headers=headers)
 
-    async def _events(self, parts: OrderParts, order_id: str, shown: range, after: int) -> AsyncIterator[bytes]:
+    async def _events(self, fragments: OrderFragments, order_id: str, shown: range, after: int) -> AsyncIterator[bytes]:
         yield _RETRY
         stopping = asyncio.ensure_future(self._stopping.wait())
         try:
@@ -46,23 +46,23 @@ class OrderEvents:
                     following = asyncio.ensure_future(_next(changes))
                     while not following.done():
                         await asyncio.wait(
-                            {following, stopping}, timeout=BEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED
+                            {following, stopping}, timeout=KEEPALIVE_SECONDS, return_when=asyncio.FIRST_COMPLETED
                         )
                         if stopping.done():
                             following.cancel()
-                            return  # the browser comes again, and finds the server that follows this one
+                            return  # the browser reconnects to the next server
                         if not following.done():
                             yield b": \n\n"
                     change = following.result()
                     if change is None:
                         return
-                    yield _event(parts, change, shown)
-        except NotFound:
-            yield b"event: gone\ndata: \n\n"
-        except TryAgain:
-            return  # likewise
+                    yield _event(fragments, change, shown)
+        except NotFoundError:
+            yield b"event: deleted\ndata: \n\n"
+        except RetryableError:
+            return  # the browser reconnects
         except ImageBlurClientError:
-            yield b"event: broken\ndata: \n\n"
+            yield b"event: failed\ndata: \n\n"
         finally:
             stopping.cancel()
 
@@ -71,17 +71,17 @@ async def _next(changes: AsyncIterator[WatchStatusResponse]) -> WatchStatusRespo
     return await anext(changes, None)
 
 
-def _event(parts: OrderParts, change: WatchStatusResponse, shown: range) -> bytes:
+def _event(fragments: OrderFragments, change: WatchStatusResponse, shown: range) -> bytes:
     order = change.order
     data = {
         "state": order_state(order),
-        "rest": at_rest(order),
-        "summary": parts.summary(order),
-        "actions": parts.actions(order),
-        "announcement": parts.announcement(order),
+        "settled": is_settled(order),
+        "summary": fragments.summary(order),
+        "actions": fragments.actions(order),
+        "announcement": fragments.announcement(order),
         "images": {
-            view.image.position: parts.image(view)
-            for view in views(order, change.changed_images)
+            view.image.position: fragments.image(view)
+            for view in image_views(order, change.changed_images)
             if view.image.position in shown
         },
     }

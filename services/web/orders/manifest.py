@@ -1,4 +1,4 @@
-"""What the pages say of an order before its bytes: JSON or form fields, turned into the interface's terms."""
+"""An order before its bytes: JSON of the script, or form fields, converted to messages of the gateway."""
 
 import json
 from collections.abc import Mapping
@@ -8,59 +8,45 @@ from typing import Any
 from imageblur.v1 import blur_service_pb2 as pb
 from imageblur.v1.order_pb2 import BlurSpec, Gaussian, ImageFormat, Pixelate, Rect, Region, Solid
 
-from services.web.http.languages import Texts
-
 MAX_BYTES = 8 << 20
-"""Largest manifest: 10,000 images with a region or two each have about two million."""
+"""A manifest of 10,000 images with a region or two each has about two million bytes."""
 EFFECTS = ("gaussian", "pixelate", "solid")
 FORMATS = ("", "JPEG", "PNG", "WEBP", "AVIF")
 DEFAULT_STRENGTH = 2.0
-"""In per cent of an image's shorter side: a large picture is blurred as much as a small one."""
-LEAST_STRENGTH, MOST_STRENGTH = 0.1, 30.0
+"""In per cent of an image's shorter side, so that the effect looks the same at any size."""
+MIN_STRENGTH, MAX_STRENGTH = 0.1, 30.0
 
 
 class BadManifest(ValueError):
-    """It is not one that these pages make."""
-
-
-@dataclass(frozen=True)
-class Announced:
-    """An image that follows."""
-
-    start: pb.ImageStart
-
-    @property
-    def size(self) -> int:
-        """In bytes."""
-        return self.start.size_bytes
+    """The manifest is malformed."""
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """An order that follows."""
+    """An order whose images follow."""
 
     header: pb.OrderHeader
-    images: list[Announced]
+    images: list[pb.ImageStart]
 
     def start(self) -> pb.StreamBlurOrderRequest:
-        """The first message of its upload."""
+        """Return the first message of the upload."""
         return pb.StreamBlurOrderRequest(start=pb.OrderStart(order=self.header, image_count=len(self.images)))
 
     def dry_run(self) -> pb.BlurOrderRequest:
-        """A request that is refused for the same reasons, as far as they do not lie in the bytes."""
+        """Return a request that fails the same validation, except for the content of the images."""
         images = [
             pb.InputImage(
-                filename=image.start.filename,
+                filename=image.filename,
                 data=b"?",
-                spec=image.start.spec if image.start.HasField("spec") else None,
+                spec=image.spec if image.HasField("spec") else None,
             )
             for image in self.images
         ]
         return pb.BlurOrderRequest(order=self.header, images=images)
 
 
-def parse(text: bytes, texts: Texts) -> Manifest:
-    """A manifest as the order page's script sends it.
+def parse(text: bytes, language: str) -> Manifest:
+    """Parse the manifest that the form's script sends.
 
     Raises:
         BadManifest: It is malformed.
@@ -70,7 +56,7 @@ def parse(text: bytes, texts: Texts) -> Manifest:
         header = pb.OrderHeader(
             email=str(data["email"]).strip(),
             notify=bool(data["notify"]),
-            locale=texts.language,
+            locale=language,
             request_id=str(data["request_id"]),
             spec=spec_of(data["spec"]),
         )
@@ -80,22 +66,22 @@ def parse(text: bytes, texts: Texts) -> Manifest:
     return Manifest(header, images)
 
 
-def _image(data: Mapping[str, Any]) -> Announced:
+def _image(data: Mapping[str, Any]) -> pb.ImageStart:
     size = int(data["size"])
     if size < 0:
-        raise ValueError("size")
+        raise ValueError("negative size")
     own = data.get("spec")
-    return Announced(pb.ImageStart(filename=str(data["name"]), size_bytes=size, spec=spec_of(own) if own else None))
+    return pb.ImageStart(filename=str(data["name"]), size_bytes=size, spec=spec_of(own) if own else None)
 
 
 def spec_of(data: Mapping[str, Any]) -> BlurSpec:
-    """How to blur, from an object or from form fields.
+    """Return the blur spec of a JSON object or of form fields.
 
     Raises:
         ValueError, KeyError, TypeError: It is malformed.
     """
     strength = float(data.get("strength") or DEFAULT_STRENGTH)
-    fraction = min(max(strength, LEAST_STRENGTH), MOST_STRENGTH) / 100
+    fraction = min(max(strength, MIN_STRENGTH), MAX_STRENGTH) / 100
     output = str(data.get("format") or "")
     spec = BlurSpec(
         regions=[_region(region) for region in data.get("regions", ())],
@@ -111,13 +97,13 @@ def spec_of(data: Mapping[str, Any]) -> BlurSpec:
         case "solid":
             spec.solid.CopyFrom(Solid(color=str(data.get("color") or "#000000")))
         case other:
-            raise ValueError(f"no effect {other!r}")
+            raise ValueError(f"unknown effect {other!r}")
     return spec
 
 
 def _region(data: Mapping[str, Any]) -> Region:
     left, top = (min(max(float(data[side]), 0.0), 1.0) for side in ("left", "top"))
-    # What a browser adds up is not exactly 1.
+    # Rounding in the browser may put an edge slightly beyond 1.
     rect = Rect(
         left=left, top=top, width=min(float(data["width"]), 1.0 - left), height=min(float(data["height"]), 1.0 - top)
     )

@@ -1,79 +1,84 @@
-"""The page of an order, and what one can do there. Its address is the key to the order."""
+"""The page of an order, and its actions. The URL is the secret that gives access to the order."""
 
 import asyncio
 import re
 
-from imageblur_client.errors import InvalidArgument
+from imageblur_client.errors import InvalidArgumentError
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from services.web.gateway import Gateway
-from services.web.http.languages import choose
-from services.web.http.problems import NOT_FOUND, Problem, Told
-from services.web.http.templates import PRIVATE, Pages
-from services.web.orders.view import at_rest, order_state, order_values, views
+from services.web.gateway.client import GatewayClient
+from services.web.http.languages import texts_for
+from services.web.http.problems import NOT_FOUND, Problem, ProblemError
+from services.web.http.templates import PRIVATE, PageRenderer
+from services.web.orders.view import image_views, is_settled, order_state, order_values
 
-_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_ORDER_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+def find_order_id(text: str) -> str | None:
+    """Return the order id in a text, such as a pasted link."""
+    found = _ORDER_ID.search(text)
+    return found[0].lower() if found else None
 
 
 class OrderPages:
-    """Orders that there are."""
+    """The page of an order."""
 
-    def __init__(self, gateway: Gateway, pages: Pages) -> None:
+    def __init__(self, gateway: GatewayClient, pages: PageRenderer) -> None:
         self._gateway = gateway
         self._pages = pages
 
     async def find(self, request: Request) -> Response:
-        """Go to an order by its number."""
-        found = _ID.search(request.query_params.get("number", ""))
-        if not found:
-            raise Told(Problem(404, "no_order"))
-        return RedirectResponse(f"/orders/{found[0].lower()}", 303, PRIVATE)
+        """Redirect to an order by its id."""
+        order_id = find_order_id(request.query_params.get("order_id", ""))
+        if order_id is None:
+            raise ProblemError(Problem(404, "no_order"))
+        return _redirect(order_id)
 
     async def show(self, request: Request) -> Response:
-        """How it stands."""
+        """Show an order with a page of its images."""
         order_id = request.path_params["order_id"]
         token = request.query_params.get("page", "")
         try:
             order, page = await asyncio.gather(self._gateway.status(order_id), self._gateway.images(order_id, token))
-        except InvalidArgument as error:
-            # What is wrong with it, its address, is no more than that to whoever typed it.
-            raise Told(Problem(404, "no_order") if error.violations[:1] else NOT_FOUND) from None
+        except InvalidArgumentError as error:
+            # An id or a page token that is not one: the URL is wrong.
+            raise ProblemError(Problem(404, "no_order") if error.violations[:1] else NOT_FOUND) from None
         if order_state(order) == "expired":
-            raise Told(Problem(410, "expired"))
-        texts = choose(request)
-        images = views(order, page.images)
+            raise ProblemError(Problem(410, "expired"))
+        images = image_views(order, page.images)
         return self._pages.page(
             request,
-            "status.html",
+            "orders/status.html",
             headers=PRIVATE,
             images=images,
             first=images[0].image.position if images else 0,
             last=images[-1].image.position if images else 0,
             next_page=page.next_page_token,
             is_first=not token,
-            live=not at_rest(order),
-            facts={"words": texts.for_scripts()},
+            live=not is_settled(order),
+            page_data={"texts": texts_for(request).for_scripts()},
             **order_values(order),
         )
 
     async def send(self, request: Request) -> Response:
-        """Mail the results, now or when they are there."""
+        """Request the results by e-mail."""
         order_id = request.path_params["order_id"]
         await self._gateway.send(order_id)
-        return _back(order_id)
+        return _redirect(order_id)
 
     async def cancel(self, request: Request) -> Response:
-        """Cancel what has not ended."""
+        """Cancel the unfinished images of an order."""
         order_id = request.path_params["order_id"]
         await self._gateway.cancel(order_id)
-        return _back(order_id)
+        return _redirect(order_id)
 
     async def delete(self, request: Request) -> Response:
-        """Delete it, and say so."""
+        """Delete an order, and confirm it."""
         await self._gateway.delete(request.path_params["order_id"])
         return self._pages.page(request, "done.html", headers=PRIVATE, key="deleted")
 
 
-def _back(order_id: str) -> Response:
+def _redirect(order_id: str) -> Response:
     return RedirectResponse(f"/orders/{order_id}", 303, PRIVATE)

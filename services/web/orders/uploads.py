@@ -1,75 +1,70 @@
-"""Orders from the page's script: one request, whose body goes on to the gateway as it comes.
+"""Orders from the form's script: one request whose body is passed to the gateway as it arrives.
 
 The body is the manifest's length (4 bytes, big-endian), the manifest, and the files one after the other.
 """
 
 from collections.abc import AsyncIterator
 
-from imageblur_client.errors import ImageBlurClientError, InvalidArgument
+from imageblur_client.errors import ImageBlurClientError, InvalidArgumentError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from services.web.gateway import Gateway
-from services.web.http.languages import Texts, choose
-from services.web.http.problems import Problem, as_json, problem_of
+from services.web.gateway.client import GatewayClient
+from services.web.http.languages import Texts, texts_for
+from services.web.http.problems import Problem, problem_json, problem_of
 from services.web.http.templates import PRIVATE
 from services.web.orders import manifest as manifests
-from services.web.orders.body import Pieces
-from services.web.orders.violations import told
+from services.web.orders.body_reader import BodyReader
+from services.web.orders.manifest import BadManifest, Manifest
+from services.web.orders.violations import violation_messages
 
-CHUNK = 512 << 10
-"""Bytes of a message to the gateway."""
+CHUNK_BYTES = 512 << 10
+"""Size of a message to the gateway."""
 
 
 class OrderUploads:
-    """Takes orders in from scripts."""
+    """Accepts orders from scripts."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: GatewayClient) -> None:
         self._gateway = gateway
 
     async def check(self, request: Request) -> Response:
-        """Whether an order would be taken, by its manifest alone."""
-        texts = choose(request)
+        """Validate an order by its manifest only."""
+        texts = texts_for(request)
         try:
-            text = await Pieces(request.stream()).exactly_all(manifests.MAX_BYTES)
-            await self._gateway.check(manifests.parse(text, texts).dry_run())
-        except (manifests.BadManifest, EOFError):
-            return _refused(texts, Problem(400, "bad_request"))
-        except ImageBlurClientError as error:
-            return _failed(texts, error)
+            body = await BodyReader(request.stream()).read_all(manifests.MAX_BYTES)
+            await self._gateway.check(manifests.parse(body, texts.language).dry_run())
+        except (BadManifest, EOFError, ImageBlurClientError) as error:
+            return _error(texts, error)
         return JSONResponse({}, headers=PRIVATE)
 
     async def upload(self, request: Request) -> Response:
-        """Take an order in; answers where it can be looked at."""
-        texts = choose(request)
-        pieces = Pieces(request.stream())
+        """Accept an order, and return the URL of its page."""
+        texts = texts_for(request)
+        body = BodyReader(request.stream())
         try:
-            size = int.from_bytes(await pieces.exactly(4))
-            manifest = manifests.parse(await pieces.exactly(size, most=manifests.MAX_BYTES), texts)
-            async with self._gateway.upload() as sending:
-                order_id = await sending.order(manifest, _contents(manifest, pieces))
+            size = int.from_bytes(await body.read_exactly(4))
+            manifest = manifests.parse(await body.read_exactly(size, limit=manifests.MAX_BYTES), texts.language)
+            async with self._gateway.upload() as upload:
+                order_id = await upload.send(manifest, _contents(manifest, body))
         except ClientDisconnect:
-            return Response(status_code=499)  # to nobody
-        except (manifests.BadManifest, EOFError):
-            return _refused(texts, Problem(400, "bad_request"))
-        except ImageBlurClientError as error:
-            # A browser reads this once it has sent everything; uvicorn takes the rest in, and keeps none of it.
-            return _failed(texts, error)
+            return Response(status_code=499)  # nobody receives it
+        except (BadManifest, EOFError, ImageBlurClientError) as error:
+            # A browser reads a response only after it has sent everything; uvicorn receives and discards the rest.
+            return _error(texts, error)
         return JSONResponse({"order": f"/orders/{order_id}"}, 201, PRIVATE)
 
 
-async def _contents(manifest: manifests.Manifest, pieces: Pieces) -> AsyncIterator[AsyncIterator[bytes]]:
+async def _contents(manifest: Manifest, body: BodyReader) -> AsyncIterator[AsyncIterator[bytes]]:
     for image in manifest.images:
-        yield pieces.chunks(image.size, CHUNK)
+        yield body.chunks(image.size_bytes, CHUNK_BYTES)
 
 
-def _failed(texts: Texts, error: ImageBlurClientError) -> Response:
-    if isinstance(error, InvalidArgument) and error.violations:
-        body = as_json(texts, Problem(400, "refused")) | {"violations": told(texts, error.violations)}
-        return JSONResponse(body, 400, PRIVATE)
-    return _refused(texts, problem_of(error))
-
-
-def _refused(texts: Texts, problem: Problem) -> Response:
-    headers = {"Retry-After": str(problem.retry_after)} if problem.retry_after else {}
-    return JSONResponse(as_json(texts, problem), problem.status, headers | PRIVATE)
+def _error(texts: Texts, error: Exception) -> Response:
+    match error:
+        case InvalidArgumentError(violations=[_, *_]):
+            return problem_json(texts, Problem(400, "refused"), violation_messages(texts, error.violations))
+        case ImageBlurClientError():
+            return problem_json(texts, problem_of(error))
+        case _:
+            return problem_json(texts, Problem(400, "bad_request"))

@@ -14,44 +14,44 @@ from tests.support.browser import PATIENCE_MS, chromium
 def browser() -> Iterator[Browser]:
     """One browser; each test has a context of its own.
 
-    Not for the whole session: while it is there, an event loop runs here, and no other test could run one.
+    Not for the session: its event loop would prevent other tests from running one.
     """
     with chromium() as browser:
         yield browser
 
 
 class Visitor:
-    """A person at a browser. Whatever the pages complain about, or fetch from elsewhere, fails the test at its end.
+    """A browser context. Errors of the pages and requests to other sites fail the test at its end.
 
-    also: beginnings of addresses that are not elsewhere.
+    also: URL prefixes that are allowed in addition.
     """
 
     def __init__(self, browser: Browser, stack: BackgroundStack, also: Sequence[str] = (), **options: Any) -> None:
         self.context: BrowserContext = browser.new_context(base_url=stack.web, **({"locale": "en-GB"} | options))
         self.context.set_default_timeout(PATIENCE_MS)
-        self.complaints: list[str] = []
-        self._expected = (stack.web, *also, "blob:", "data:")
-        self.context.on("console", self._heard)
-        self.context.on("weberror", lambda error: self.complaints.append(f"{error.error}"))
-        self.context.on("response", self._fetched)
+        self.errors: list[str] = []
+        self._allowed = (stack.web, *also, "blob:", "data:")
+        self.context.on("console", self._on_console)
+        self.context.on("weberror", lambda error: self.errors.append(f"{error.error}"))
+        self.context.on("response", self._on_response)
 
     def page(self) -> Page:
         """A new tab."""
         return self.context.new_page()
 
-    def _heard(self, message: ConsoleMessage) -> None:
-        # Chromium's own note of an answer that is no success is not a complaint of the page.
+    def _on_console(self, message: ConsoleMessage) -> None:
+        # Chromium logs unsuccessful responses; they are not errors of the page.
         if message.type in {"error", "warning"} and "Failed to load resource" not in message.text:
-            self.complaints.append(message.text)
+            self.errors.append(message.text)
 
-    def _fetched(self, response: Response) -> None:
-        if not response.url.startswith(self._expected):
-            self.complaints.append(f"from elsewhere: {response.url}")
+    def _on_response(self, response: Response) -> None:
+        if not response.url.startswith(self._allowed):
+            self.errors.append(f"request to another site: {response.url}")
 
 
 @pytest.fixture
 def visit(browser: Browser, stack: BackgroundStack) -> Iterator[Any]:
-    """Makes visitors with options of a browser's context."""
+    """Create visitors with options of a browser context."""
     visitors: list[Visitor] = []
 
     def make(**options: Any) -> Visitor:
@@ -61,11 +61,11 @@ def visit(browser: Browser, stack: BackgroundStack) -> Iterator[Any]:
     yield make
     for visitor in visitors:
         visitor.context.close()
-    assert [complaint for visitor in visitors for complaint in visitor.complaints] == []
+    assert [error for visitor in visitors for error in visitor.errors] == []
 
 
 @pytest.fixture
 def page(visit: Any) -> Page:
-    """A tab of a browser as most have it."""
+    """A tab with default options."""
     page: Page = visit().page()
     return page

@@ -1,4 +1,4 @@
-"""Every page of the operator's, one after the other, with something to see on each."""
+"""All operator pages in turn, each with data on it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,15 +11,15 @@ from imageblur_client import Client, InputFile
 from playwright.sync_api import Page, expect
 
 from services.stack.background import BackgroundStack
-from tests.e2e.mail import run_mailing, wait_for_letters
-from tests.e2e.web.giving_up import give_up
+from tests.e2e.mail import run_mailing, wait_for_emails
+from tests.e2e.web.failing_images import crash_image
 from tests.support.waiting import eventually
 
 OWNER = "anna@example.org"
 
 
 class OperatorTour:
-    """Leads a tab from page to page."""
+    """Opens one page after the other."""
 
     def __init__(self, page: Page, stack: BackgroundStack, client: Client, photographs: Path) -> None:
         self.page = page
@@ -29,7 +29,7 @@ class OperatorTour:
         self._order = ""
 
     def stops(self) -> Iterator[str]:
-        """The name of each page, once it is there."""
+        """Yield the name of each page when it is loaded."""
         with grpc.insecure_channel(self._stack.gateway_address) as channel:
             self._fill(OperatorServiceStub(channel))
             viewer = OperatorServiceStub(channel).CreateApiKey(
@@ -43,7 +43,7 @@ class OperatorTour:
             self._failures,
             self._mailings,
             self._preview,
-            self._mail_server,
+            self._mail_check,
             self._keys,
             self._new_key,
             self._audit,
@@ -51,13 +51,13 @@ class OperatorTour:
         ):
             visit()
             yield f"operator-{visit.__name__.strip('_').replace('_', '-')}"
-        eventually(lambda: opens(self.page, viewer.key), within=30)
+        eventually(lambda: try_sign_in(self.page, viewer.key), within=30)
         yield "operator-viewer"
         self.page.goto("/operator/keys")
-        yield "operator-refused"
+        yield "operator-forbidden"
 
     def _fill(self, operator: OperatorServiceStub) -> None:
-        """An order that is done and mailed, one with files that are no images, one that crashed; a mailing."""
+        """Place orders (one completed and e-mailed, one with invalid files, one crashed), and run a mailing."""
         broken = [InputFile(b"no image", name=f"{number}.jpg") for number in range(3)]
         orders: list[list[Path | InputFile]] = [
             [*self._photographs * 4],
@@ -69,8 +69,8 @@ class OperatorTour:
             for _ in self._client.watch(order.order_id):
                 pass
         self._order = order.order_id
-        give_up(self._stack, self._client, operator, "bert@example.org")
-        wait_for_letters(self._stack, OWNER, 3)
+        crash_image(self._stack, self._client, operator, "bert@example.org")
+        wait_for_emails(self._stack, OWNER, 3)
         run_mailing(self._stack)
 
     def _overview(self) -> None:
@@ -97,10 +97,10 @@ class OperatorTour:
         self.page.get_by_role("link", name="Preview").click()
         expect(self.page.frame_locator("iframe").locator("body")).not_to_be_empty()
 
-    def _mail_server(self) -> None:
+    def _mail_check(self) -> None:
         self.page.goto("/operator/mailings")
         self.page.fill("#email", OWNER)
-        self.page.get_by_role("button", name="Check the mail server").click()
+        self.page.get_by_role("button", name="Check mail server").click()
         expect(self.page.locator("main pre")).to_be_visible()
 
     def _keys(self) -> None:
@@ -108,7 +108,7 @@ class OperatorTour:
 
     def _new_key(self) -> None:
         self.page.fill("#name", "batch import")
-        self.page.get_by_role("button", name="Create").click()
+        self.page.get_by_role("button", name="Create key").click()
         expect(self.page.locator("#new-key")).to_be_visible()
 
     def _audit(self) -> None:
@@ -119,14 +119,14 @@ class OperatorTour:
 
 
 def sign_in(page: Page, key: str, address: str = "/") -> None:
-    """Show a key at the page that asks for one."""
+    """Sign in with a key."""
     page.goto(f"{address}operator/sign-in")
     page.fill("#key", key)
     page.locator("main button").click()
 
 
-def opens(page: Page, key: str, address: str = "/") -> bool:
-    """Sign in; False where the gateway does not know the key, made a moment ago, yet."""
+def try_sign_in(page: Page, key: str, address: str = "/") -> bool:
+    """Sign in; False if the gateway does not know the new key yet."""
     sign_in(page, key, address)
     page.wait_for_load_state()
     return not page.url.endswith("/sign-in")

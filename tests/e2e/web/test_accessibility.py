@@ -1,33 +1,42 @@
-"""Every page, in light and in dark, before axe-core: WCAG 2.2 AA as far as a program can tell."""
+"""All pages in light and dark mode, checked by axe-core for WCAG 2.2 AA."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from imageblur_client import Client
-from playwright.sync_api import ViewportSize
+from playwright.sync_api import Page, ViewportSize
 
 from services.stack.background import BackgroundStack
 from tests.e2e.conftest import PHOTOGRAPHS
+from tests.e2e.web.operator_tour import OperatorTour
 from tests.e2e.web.tour import Tour
 
 RULES = {
     "runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 }
 NARROW = 320
-"""WCAG 2.2, 1.4.10: without scrolling in two directions."""
+"""Pixels. WCAG 2.2, 1.4.10: no scrolling in two directions."""
 DESKTOP = ViewportSize(width=1280, height=800)
 
+pytestmark = pytest.mark.timeout(300)
 
-@pytest.mark.timeout(300)
-def test_axe_finds_nothing_on_any_page_and_all_of_them_fit_a_phone(
-    visit: Any, stack: BackgroundStack, client: Client
-) -> None:
-    # The pages without a gateway are another site.
+
+def test_pages_are_accessible_and_fit_a_phone(visit: Any, stack: BackgroundStack, client: Client) -> None:
+    # The pages without a gateway have an address of their own.
     page = visit(also=["http://127.0.0.1:"]).page()
-    axe = Axe()
-    found = []
-    for name, _ in Tour(page, stack, client, PHOTOGRAPHS).stops():
+    assert findings(page, (name for name, _ in Tour(page, stack, client, PHOTOGRAPHS).stops())) == []
+
+
+def test_operator_pages_are_accessible_and_fit_a_phone(page: Page, stack: BackgroundStack, client: Client) -> None:
+    assert findings(page, OperatorTour(page, stack, client, PHOTOGRAPHS).stops()) == []
+
+
+def findings(page: Page, stops: Iterable[str]) -> list[str]:
+    """Return the violations on each page of a tour."""
+    axe, found = Axe(), []
+    for name in stops:
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
             results = axe.run(page, options=RULES)
@@ -38,4 +47,4 @@ def test_axe_finds_nothing_on_any_page_and_all_of_them_fit_a_phone(
         if wide > NARROW:
             found.append(f"{name}: is {wide} pixels wide")
         page.set_viewport_size(DESKTOP)
-    assert found == []
+    return found

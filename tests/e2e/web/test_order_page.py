@@ -1,4 +1,4 @@
-"""The order's page with scripts: ways in for files, what is refused, an effect of one image's own, languages."""
+"""The order form with scripts: file inputs, errors, own effects of an image, languages."""
 
 import json
 import re
@@ -32,19 +32,21 @@ def test_images_can_be_dropped_and_pasted(page: Page, kind: str) -> None:
     expect(page.locator("#preview")).to_be_visible()
 
 
-def test_what_is_refused_stands_beside_the_file_and_the_rest_stays(page: Page) -> None:
+def test_errors_are_beside_their_files_and_the_other_files_stay(page: Page) -> None:
     page.goto("/")
     page.set_input_files("#files", [PHOTOGRAPHS / "rocket.jpg"])
     page.set_input_files("#files", FilePayload(name="notes.txt", mimeType="text/plain", buffer=b"x"))
     page.set_input_files("#files", FilePayload(name=f"{'n' * 256}.png", mimeType="image/png", buffer=b"x"))
-    page.fill("#email", "nobody@nowhere")  # enough of an address for the browser
+    page.fill("#email", "nobody@nowhere")  # valid for the browser, not for the gateway
     page.click("#submit")
-    expect(page.locator("#refused")).to_contain_text("notes.txt: Not an image")
+    expect(page.locator("#form-error")).to_contain_text("notes.txt: Unsupported format")
     page.get_by_role("button", name="Remove notes.txt").click()
     page.click("#submit")
-    # The gateway's own judgement of the rest.
-    expect(page.locator(".strip li.bad .wrong")).to_have_text("The name of this file is too long.")
-    expect(page.locator("#email-wrong")).to_have_text("This is not an e-mail address.")
+    # The gateway validates the rest.
+    expect(page.locator(".strip li.bad .field-error")).to_have_text(
+        "The file name is too long. Rename the file and add it again."
+    )
+    expect(page.locator("#email-error")).to_have_text("Enter a valid e-mail address, for example name@example.com.")
     expect(page.locator("#email")).to_be_focused()
     expect(page.locator(".strip li")).to_have_count(2)
     page.locator(".strip li.bad .remove").click()
@@ -54,17 +56,19 @@ def test_what_is_refused_stands_beside_the_file_and_the_rest_stays(page: Page) -
     expect(page.locator(".summary.succeeded")).to_be_visible()
 
 
-def test_a_limit_is_told_before_anything_is_sent(page: Page) -> None:
+def test_limits_are_checked_before_the_upload(page: Page) -> None:
     def lower(route: Route) -> None:
         answer = route.fetch()
-        facts = re.sub(r'"max_image_bytes": \d+', '"max_image_bytes": 200000', answer.text())
-        route.fulfill(response=answer, body=facts)
+        body = re.sub(r'"max_image_bytes": \d+', '"max_image_bytes": 200000', answer.text())
+        route.fulfill(response=answer, body=body)
 
     page.route("**/", lower)
     page.goto("/")
     page.set_input_files("#files", [PHOTOGRAPHS / "rocket.jpg", PHOTOGRAPHS / "coffee.png"])
     expect(page.locator(".strip li.bad .name")).to_have_text(["coffee.png"])
-    expect(page.locator(".strip li.bad .wrong")).to_have_text("Larger than the 200 kB that this server takes.")
+    expect(page.locator(".strip li.bad .field-error")).to_have_text(
+        "Larger than the limit of 200 kB. Remove it or choose a smaller file."
+    )
 
 
 def test_an_image_can_have_an_effect_and_regions_of_its_own(page: Page) -> None:
@@ -81,14 +85,14 @@ def test_an_image_can_have_an_effect_and_regions_of_its_own(page: Page) -> None:
     before = page.evaluate("document.getElementById('preview').toDataURL()")
     page.locator("#strength").fill("9")
     page.wait_for_function("before => document.getElementById('preview').toDataURL() !== before", arg=before)
-    page.get_by_role("button", name="Choose coffee.png").click()
+    page.get_by_role("button", name="Select coffee.png").click()
     page.locator("#scope label").last.click()
     page.check("[name=effect][value=solid]", force=True)
     page.click("#add-region")
     page.get_by_label("Left %").fill("10")
     page.get_by_label("Left %").press("Enter")
-    page.check("#outside")
-    page.get_by_role("button", name="Choose rocket.jpg").click()
+    page.check("#blur-outside")
+    page.get_by_role("button", name="Select rocket.jpg").click()
     expect(page.locator("[name=effect][value=gaussian]")).to_be_checked()
     page.fill("#email", "own@example.org")
     page.click("#submit")
@@ -102,7 +106,7 @@ def test_an_image_can_have_an_effect_and_regions_of_its_own(page: Page) -> None:
     expect(page.locator(".summary.succeeded")).to_be_visible()
 
 
-def test_an_upload_can_be_stopped_and_begun_again(page: Page) -> None:
+def test_an_upload_can_be_cancelled_and_restarted(page: Page) -> None:
     held: list[Route] = []
     page.route("**/api/orders", lambda route: held.append(route))  # noqa: PLW0108 - it wants a function
     page.goto("/")
@@ -110,22 +114,22 @@ def test_an_upload_can_be_stopped_and_begun_again(page: Page) -> None:
     page.fill("#email", "patient@example.org")
     page.click("#submit")
     expect(page.locator("#upload-text")).to_contain_text("Uploading")
-    page.click("#stop-upload")
-    expect(page.locator("#refused")).to_contain_text("The upload was stopped")
+    page.click("#cancel-upload")
+    expect(page.locator("#form-error")).to_contain_text("Upload cancelled")
     page.unroute("**/api/orders")
     page.click("#submit")
     page.wait_for_url("**/orders/*")
 
 
-def test_in_russian_until_somebody_chooses_otherwise(visit: Any) -> None:
+def test_in_russian_until_the_visitor_chooses_another_language(visit: Any) -> None:
     page: Page = visit(locale="ru-RU").page()
     page.goto("/")
     expect(page.get_by_role("heading", level=1)).to_have_text("Размыть изображения")
     page.set_input_files("#files", [PHOTOGRAPHS / name for name in ("rocket.jpg", "coffee.png")])
     expect(page.locator("#submit")).to_have_text("Размыть 2 изображения")
-    page.goto("/mailing")
+    page.goto("/newsletter")
     page.get_by_role("button", name="English").click()
-    page.wait_for_url("**/mailing")
+    page.wait_for_url("**/newsletter")
     expect(page.locator("html")).to_have_attribute("lang", "en")
     page.goto("/orders/00000000-0000-4000-8000-000000000000")
-    expect(page.get_by_role("heading", level=1)).to_have_text("There is no such order")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Order not found")

@@ -1,4 +1,4 @@
-"""Every page there is, one after the other, for whoever wants to look at all of them."""
+"""All pages of visitors in turn."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -10,16 +10,16 @@ from imageblur_client import Client, InputFile
 from playwright.sync_api import FilePayload, Page, Route, expect
 
 from services.stack.background import BackgroundStack
-from services.stack.ports import free_port
 from services.web.settings import WebSettings
-from tests.e2e.mail import link_of, run_mailing, wait_for_letters
-from tests.e2e.web.serving import pages_without_gateway
+from tests.e2e.mail import link_of, run_mailing, wait_for_emails
+from tests.e2e.web.web_process import pages_without_gateway
+from tests.support.ports import free_port
 
 READER = "anna@example.org"
 
 
 class Tour:
-    """Leads a tab from page to page."""
+    """Opens one page after the other."""
 
     def __init__(self, page: Page, stack: BackgroundStack, client: Client, photographs: Path) -> None:
         self.page = page
@@ -29,26 +29,26 @@ class Tour:
         self._photographs = [photographs / name for name in names]
         self._subscriber = f"reader-{uuid4().hex[:6]}@example.org"
         self._held: list[Route] = []
-        self._order_at_work = ""
+        self._running_order = ""
 
     def stops(self) -> Iterator[tuple[str, str]]:
-        """The name of each page, once it is there; and which part of the screen it needs: `page` or `screen`."""
+        """Yield the name of each page when it is loaded, and the extent of its screenshot: `page` or `screen`."""
         for visit in (
             self._empty_mailbox,
             self._empty_order,
             self._order,
-            self._refused,
+            self._error,
             self._uploading,
             self._running,
             self._done,
             self._compare,
             self._deleting,
-            self._mailing,
+            self._newsletter,
             self._subscribed,
             self._confirm,
             self._unsubscribe,
             self._mailbox,
-            self._letter,
+            self._email,
             self._not_found,
             self._expired,
         ):
@@ -57,7 +57,7 @@ class Tour:
             yield name, "screen" if name in {"compare", "running"} else "page"
         with pages_without_gateway(WebSettings(web_address=f"127.0.0.1:{free_port()}")) as address:
             self.page.goto(address)
-            yield "away", "page"
+            yield "unavailable", "page"
 
     def _empty_mailbox(self) -> None:
         self.page.goto("/mailbox")
@@ -78,7 +78,7 @@ class Tour:
         page.fill("#email", READER)
         page.mouse.move(5, 5)
 
-    def _refused(self) -> None:
+    def _error(self) -> None:
         page = self.page
         page.goto("/")
         page.set_input_files("#files", [self._photographs[1]])
@@ -86,7 +86,7 @@ class Tour:
         expect(page.locator(".strip img")).to_have_count(1)
         page.fill("#email", READER)
         page.click("#submit")
-        expect(page.locator("#refused")).to_be_visible()
+        expect(page.locator("#form-error")).to_be_visible()
 
     def _uploading(self) -> None:
         page = self.page
@@ -105,10 +105,10 @@ class Tour:
         order = self._client.order(READER, self._photographs * 30)
         self.page.goto(f"/orders/{order.order_id}")
         expect(self.page.locator(".result.succeeded").first).to_be_visible()
-        self._order_at_work = order.order_id
+        self._running_order = order.order_id
 
     def _done(self) -> None:
-        self._client.delete(self._order_at_work)
+        self._client.delete(self._running_order)
         page = self.page
         page.goto("/")
         page.set_input_files("#files", self._photographs[:4])
@@ -123,7 +123,7 @@ class Tour:
         page.wait_for_function("[...document.querySelectorAll('.thumb img')].every(image => image.complete)")
 
     def _compare(self) -> None:
-        self.page.locator("a.look").first.click()
+        self.page.locator("a.compare-link").first.click()
         expect(self.page.locator("#compare-before")).to_be_visible()
         self.page.wait_for_function("document.getElementById('compare-before').complete")
 
@@ -131,33 +131,33 @@ class Tour:
         self.page.keyboard.press("Escape")
         self.page.click("#delete")
 
-    def _mailing(self) -> None:
-        self.page.goto("/mailing")
+    def _newsletter(self) -> None:
+        self.page.goto("/newsletter")
 
     def _subscribed(self) -> None:
-        self.page.locator("form[action='/mailing/subscribe'] [type=email]").fill(self._subscriber)
-        self.page.locator("form[action='/mailing/subscribe'] button").click()
+        self.page.locator("form[action='/newsletter/subscribe'] [type=email]").fill(self._subscriber)
+        self.page.locator("form[action='/newsletter/subscribe'] button").click()
         expect(self.page.locator(".mark.good")).to_be_visible()
 
     def _confirm(self) -> None:
-        (letter,) = wait_for_letters(self._stack, self._subscriber)
-        self.page.goto(link_of(letter, "confirm"))
+        (email,) = wait_for_emails(self._stack, self._subscriber)
+        self.page.goto(link_of(email, "confirm"))
 
     def _unsubscribe(self) -> None:
         self.page.locator("main button").click()
         expect(self.page.locator(".mark.good")).to_be_visible()
         run_mailing(self._stack)
-        _, weekly = wait_for_letters(self._stack, self._subscriber, 2)
-        self.page.goto(link_of(weekly, "unsubscribe"))
+        _, newsletter = wait_for_emails(self._stack, self._subscriber, 2)
+        self.page.goto(link_of(newsletter, "unsubscribe"))
 
     def _mailbox(self) -> None:
         self.page.goto("/mailbox")
 
-    def _letter(self) -> None:
-        self.page.locator(".letters a", has_text=READER).first.click()
-        letter = self.page.frame_locator("iframe")
-        expect(letter.locator("body")).to_be_visible()
-        for picture in letter.locator("img").all():
+    def _email(self) -> None:
+        self.page.locator(".email-list a", has_text=READER).first.click()
+        email = self.page.frame_locator("iframe")
+        expect(email.locator("body")).to_be_visible()
+        for picture in email.locator("img").all():
             expect(picture).to_have_js_property("complete", value=True)
 
     def _not_found(self) -> None:
@@ -167,8 +167,8 @@ class Tour:
         order = self._client.order(READER, [InputFile(b"no image", name="x.jpg")])
         for _ in self._client.watch(order.order_id):
             pass
-        with closing(sqlite3.connect(self._stack.places.database, timeout=10)) as database, database:
-            # What the scheduler does a week later.
+        with closing(sqlite3.connect(self._stack.data_folder.database, timeout=10)) as database, database:
+            # As the scheduler does a week later.
             change = "UPDATE orders SET state = 'EXPIRED', email = NULL WHERE id = ?"
             database.execute(change, (UUID(order.order_id).hex,))
         self.page.goto(f"/orders/{order.order_id}")

@@ -24,7 +24,14 @@ from imageblur.v1.subscription_service_pb2 import (
     UnsubscribeRequest,
     UnsubscribeResponse,
 )
-from imageblur_client import AccessDenied, Client, FailedPrecondition, ImageBlurClientError, NotFound, TryAgain
+from imageblur_client import (
+    AccessDeniedError,
+    Client,
+    FailedPreconditionError,
+    ImageBlurClientError,
+    NotFoundError,
+    RetryableError,
+)
 
 from tests.integration.client.messages import ORDER_ID, image, order, stands
 from tests.integration.client.scripted import Failure, ScriptedServer, failure, unavailable
@@ -92,18 +99,18 @@ def _too_early() -> Failure:
         type="ORDER_STATE", subject=f"orders/{ORDER_ID}", description="3 of 40 images are done"
     )
     detail = error_details_pb2.PreconditionFailure(violations=[violation])
-    return failure(grpc.StatusCode.FAILED_PRECONDITION, "the order has not finished", "NOT_FINISHED", detail)
+    return failure(grpc.StatusCode.FAILED_PRECONDITION, "the order has not finished", "ORDER_NOT_FINISHED", detail)
 
 
 @pytest.mark.parametrize(
     ("scripted", "kind"),
     [
-        (failure(grpc.StatusCode.NOT_FOUND, "there is no such order", "ORDER_NOT_FOUND"), NotFound),
-        (_too_early(), FailedPrecondition),
-        (failure(grpc.StatusCode.UNAUTHENTICATED, "a key is needed", "NO_KEY"), AccessDenied),
-        (failure(grpc.StatusCode.PERMISSION_DENIED, "not with this key", "ROLE"), AccessDenied),
-        (failure(grpc.StatusCode.ABORTED, "under way", "IN_FLIGHT"), TryAgain),
-        (failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many calls", "BUSY"), TryAgain),
+        (failure(grpc.StatusCode.NOT_FOUND, "there is no such order", "ORDER_NOT_FOUND"), NotFoundError),
+        (_too_early(), FailedPreconditionError),
+        (failure(grpc.StatusCode.UNAUTHENTICATED, "a key is needed", "NO_KEY"), AccessDeniedError),
+        (failure(grpc.StatusCode.PERMISSION_DENIED, "not with this key", "ROLE"), AccessDeniedError),
+        (failure(grpc.StatusCode.ABORTED, "under way", "IN_FLIGHT"), RetryableError),
+        (failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many calls", "BUSY"), RetryableError),
         (failure(grpc.StatusCode.INTERNAL, "a fault of the service", "INTERNAL"), ImageBlurClientError),
     ],
 )
@@ -124,7 +131,7 @@ def test_errors_keep_their_words_and_reason(
 def test_a_precondition_says_what_is_in_the_way(server: ScriptedServer, client: Client) -> None:
     server.on("SendImages", _too_early())
 
-    with pytest.raises(FailedPrecondition) as raised:
+    with pytest.raises(FailedPreconditionError) as raised:
         client.send(ORDER_ID)
 
     assert [violation.description for violation in raised.value.violations] == ["3 of 40 images are done"]
@@ -133,7 +140,7 @@ def test_a_precondition_says_what_is_in_the_way(server: ScriptedServer, client: 
 def test_retry_info_is_in_seconds(server: ScriptedServer, client: Client) -> None:
     server.on("Status", unavailable(2.5))
 
-    with pytest.raises(TryAgain) as raised:
+    with pytest.raises(RetryableError) as raised:
         client.status(ORDER_ID)
 
     assert raised.value.retry_after == 2.5
@@ -145,7 +152,10 @@ def test_no_answer_in_time(server: ScriptedServer) -> None:
 
     done = threading.Event()
     server.on("Status", lambda: done.wait(5))
-    with Client(server.address, timeout=0.1) as client, pytest.raises(TryAgain, match="did not answer in time") as late:
+    with (
+        Client(server.address, timeout=0.1) as client,
+        pytest.raises(RetryableError, match="did not respond in time") as late,
+    ):
         client.status(ORDER_ID)
     done.set()
 

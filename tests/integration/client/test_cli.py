@@ -173,7 +173,7 @@ def test_folders_are_entered_only_on_demand(server: ScriptedServer, run: Run, tm
 
     refused = run("order", "-e", "ada@example.org", tmp_path)
     assert refused.exit_code == 2
-    assert "is a folder: give -r" in refused.stderr
+    assert "is a folder: use -r" in refused.stderr
     assert not server.requests
 
     assert run("order", "-r", "-e", "ada@example.org", tmp_path).exit_code == 0
@@ -352,7 +352,7 @@ def test_download_that_arrives_broken(server: ScriptedServer, run: Run, tmp_path
     result = run("download", ORDER_ID, "-o", tmp_path)
 
     assert result.stdout == f"{tmp_path / 'a.png'}\n"
-    assert result.stderr.startswith("imageblur: b.png: what arrived does not have the SHA-256")
+    assert result.stderr.startswith("imageblur: b.png: the received bytes do not have the SHA-256")
     assert result.exit_code == 6
 
 
@@ -365,7 +365,7 @@ def test_download_archive(server: ScriptedServer, run: Run, tmp_path: Path) -> N
     forced = run("download", ORDER_ID, "--archive", "--force", "-o", tmp_path / "new")
 
     assert again.exit_code == 6
-    assert again.stderr.endswith("blur_images.zip: is there already: --force replaces it\n")
+    assert again.stderr.endswith("blur_images.zip: exists already: use --force to replace it\n")
     assert forced.stdout == f"{tmp_path / 'new' / 'blur_images.zip'}\n"
     assert (tmp_path / "new" / "blur_images.zip").read_bytes() == b"PK"
     ((request,), _) = server.requests["DownloadImages"]
@@ -379,7 +379,10 @@ def test_a_file_in_the_way_is_one_line(server: ScriptedServer, run: Run, tmp_pat
 
     result = run("download", ORDER_ID, "-o", tmp_path)
 
-    assert result.stderr == f"imageblur: {tmp_path / 'a.png'}: is there already and differs\n"
+    assert (
+        result.stderr
+        == f"imageblur: {tmp_path / 'a.png'}: exists already and differs; choose another folder, or replace it\n"
+    )
     assert result.exit_code == 6
 
 
@@ -388,7 +391,7 @@ def test_send(server: ScriptedServer, run: Run) -> None:
     server.on("SendImages", SendImagesResponse(delivery=waiting))
     server.on("SendImages", SendImagesResponse(delivery=waiting))
 
-    assert run("send", ORDER_ID, "--when-ready").stdout == "Mail: to be sent when the order has finished\n"
+    assert run("send", ORDER_ID, "--when-ready").stdout == "E-mail: to be sent when the order has finished\n"
     found = json.loads(run("send", ORDER_ID, "--json").stdout)
     assert found["delivery"]["state"] == "DELIVERY_STATE_WAITING"
 
@@ -425,7 +428,7 @@ def test_subscriptions(server: ScriptedServer, run: Run) -> None:
     server.on("ConfirmSubscription", ConfirmSubscriptionResponse())
     server.on("Unsubscribe", UnsubscribeResponse())
 
-    assert "how to confirm" in run("subscribe", "a@b.org", "--locale", "ru").stdout
-    assert "confirmed" in run("confirm", "token").stdout
-    assert "not subscribed" in run("unsubscribe", "a@b.org").stdout
+    assert "confirm the subscription" in run("subscribe", "a@b.org", "--locale", "ru").stdout
+    assert "Confirmed" in run("confirm", "token").stdout
+    assert "Unsubscribed" in run("unsubscribe", "a@b.org").stdout
     assert server.requests["Unsubscribe"] == [[UnsubscribeRequest(email="a@b.org")]]

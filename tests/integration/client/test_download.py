@@ -4,7 +4,7 @@ from pathlib import Path
 import grpc
 import pytest
 from imageblur.v1.blur_service_pb2 import DownloadImagesRequest, DownloadImagesResponse, FileStart
-from imageblur_client import BrokenDownload, Client, FailedPrecondition, ServerUnavailable
+from imageblur_client import BrokenDownloadError, Client, FailedPreconditionError, ServerUnavailableError
 
 from tests.integration.client.messages import ORDER_ID, file
 from tests.integration.client.scripted import ScriptedServer, failure, unavailable
@@ -93,7 +93,7 @@ def test_nothing_is_kept_of_a_file_that_arrives_broken(
 ) -> None:
     server.on("DownloadImages", *parts)
 
-    with pytest.raises(BrokenDownload):
+    with pytest.raises(BrokenDownloadError):
         client.download(ORDER_ID, tmp_path)
 
     assert _tree(tmp_path) == {}
@@ -102,7 +102,7 @@ def test_nothing_is_kept_of_a_file_that_arrives_broken(
 def test_files_before_a_break_stay(server: ScriptedServer, client: Client, tmp_path: Path) -> None:
     server.on("DownloadImages", *file("a.png", b"whole"), *file("b.png", b"part")[:-1], unavailable(1))
 
-    with pytest.raises(ServerUnavailable):
+    with pytest.raises(ServerUnavailableError):
         client.download(ORDER_ID, tmp_path)
 
     assert _tree(tmp_path) == {"a.png": b"whole"}
@@ -135,9 +135,9 @@ def test_files_get_the_usual_permissions(server: ScriptedServer, client: Client,
 
 
 def test_no_folder_is_made_for_an_order_that_is_refused(server: ScriptedServer, client: Client, tmp_path: Path) -> None:
-    server.on("DownloadImages", failure(grpc.StatusCode.FAILED_PRECONDITION, "the order has expired", "EXPIRED"))
+    server.on("DownloadImages", failure(grpc.StatusCode.FAILED_PRECONDITION, "the order has expired", "ORDER_EXPIRED"))
 
-    with pytest.raises(FailedPrecondition):
+    with pytest.raises(FailedPreconditionError):
         client.download(ORDER_ID, tmp_path / "out")
 
     assert not (tmp_path / "out").exists()
@@ -177,7 +177,7 @@ def test_an_archive_that_has_changed_meanwhile_is_not_patched_together(
     server.on("DownloadImages", _start("v1", 6), DownloadImagesResponse(chunk=b"PK12"), unavailable(0.1))
     server.on("DownloadImages", _start("v2", 8), DownloadImagesResponse(chunk=b"3456"))
 
-    with pytest.raises(BrokenDownload, match="has changed"):
+    with pytest.raises(BrokenDownloadError, match="has changed"):
         client.download_archive(ORDER_ID, tmp_path / "mine.zip")
 
     assert _tree(tmp_path) == {}
@@ -188,9 +188,9 @@ def test_an_archive_that_breaks_off_leaves_nothing(server: ScriptedServer, clien
     server.on("DownloadImages", start, DownloadImagesResponse(chunk=b"PK"), unavailable(1))
     server.on("DownloadImages")
 
-    with pytest.raises(ServerUnavailable):
+    with pytest.raises(ServerUnavailableError):
         client.download_archive(ORDER_ID, tmp_path / "mine.zip")
-    with pytest.raises(BrokenDownload, match="no archive"):
+    with pytest.raises(BrokenDownloadError, match="no archive"):
         client.download_archive(ORDER_ID, tmp_path / "mine.zip")
 
     assert _tree(tmp_path) == {}

@@ -6,7 +6,7 @@ import grpc
 import pytest
 from imageblur.v1.blur_service_pb2 import StreamBlurOrderRequest
 from imageblur.v1.order_pb2 import BlurSpec, Gaussian
-from imageblur_client import Client, InputFile, InvalidArgument, ServerUnavailable
+from imageblur_client import Client, InputFile, InvalidArgumentError, ServerUnavailableError
 from imageblur_client.upload import CHUNK_BYTES, AnyFile
 
 from tests.integration.client.messages import ORDER_ID, accepted
@@ -79,7 +79,7 @@ def test_a_file_that_shrinks_while_it_is_sent_breaks_the_call_off(
             with photo.open("r+b") as file:
                 file.truncate(CHUNK_BYTES + 1)
 
-    with pytest.raises(OSError, match="changed while it was being sent"):
+    with pytest.raises(OSError, match="has changed during the upload"):
         client.order("a@b.org", [photo], on_progress=cut)
 
 
@@ -96,7 +96,7 @@ def test_what_the_callback_raises_comes_out(server: ScriptedServer, client: Clie
 def test_a_refusal_in_the_middle_of_the_upload_is_seen(server: ScriptedServer, client: Client, photo: Path) -> None:
     server.on("StreamBlurOrder", bad_request(("order.email", "is empty")), at_once=True)
 
-    with pytest.raises(InvalidArgument) as refused:
+    with pytest.raises(InvalidArgumentError) as refused:
         client.order("", [photo] * 20)
 
     assert refused.value.violations[0].field == "order.email"
@@ -131,7 +131,7 @@ def test_memory_does_not_grow_with_the_file(server: ScriptedServer, client: Clie
 def test_a_server_that_is_not_there_is_named(photo: Path) -> None:
     with ScriptedServer() as gone:
         address = gone.address
-    with Client(address) as client, pytest.raises(ServerUnavailable) as refused:
+    with Client(address) as client, pytest.raises(ServerUnavailableError) as refused:
         client.order("a@b.org", [photo])
 
     assert refused.value.message == f"cannot reach the server at {address}: connection refused"

@@ -5,7 +5,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2
 from imageblur.v1.blur_service_pb2 import WatchStatusRequest
-from imageblur_client import Client, NotFound, ServerUnavailable, TryAgain
+from imageblur_client import Client, NotFoundError, RetryableError, ServerUnavailableError
 
 from tests.integration.client.messages import ORDER_ID, RUNNING, SUCCEEDED, change, image, order
 from tests.integration.client.scripted import ScriptedServer, failure, unavailable
@@ -70,7 +70,7 @@ def test_it_gives_up_after_so_many_times_without_news(server: ScriptedServer, cl
     changes = client.watch(ORDER_ID, retries=2)
 
     assert next(changes).order.revision == 3
-    with pytest.raises(ServerUnavailable, match="the server is stopping"):
+    with pytest.raises(ServerUnavailableError, match="the server is stopping"):
         next(changes)
     assert len(server.requests["WatchStatus"]) == 3
 
@@ -78,7 +78,7 @@ def test_it_gives_up_after_so_many_times_without_news(server: ScriptedServer, cl
 def test_a_server_that_never_answered_is_not_asked_again(server: ScriptedServer, client: Client) -> None:
     server.on("WatchStatus", unavailable(0.001))
 
-    with pytest.raises(ServerUnavailable):
+    with pytest.raises(ServerUnavailableError):
         next(client.watch(ORDER_ID))
 
 
@@ -88,7 +88,7 @@ def test_other_errors_end_it(server: ScriptedServer, client: Client) -> None:
     changes = client.watch(ORDER_ID)
     next(changes)
 
-    with pytest.raises(NotFound, match="was deleted"):
+    with pytest.raises(NotFoundError, match="was deleted"):
         next(changes)
 
 
@@ -101,7 +101,7 @@ def test_a_stream_that_ends_too_early_is_taken_up_again(server: ScriptedServer, 
 
 def test_time_runs_out_over_all_calls(server: ScriptedServer) -> None:
     server.on("WatchStatus", change(order(RUNNING, revision=1)), unavailable(9))
-    with Client(server.address, timeout=0.3) as client, pytest.raises(TryAgain) as late:
+    with Client(server.address, timeout=0.3) as client, pytest.raises(RetryableError) as late:
         list(client.watch(ORDER_ID))
 
     assert late.value.code is grpc.StatusCode.DEADLINE_EXCEEDED

@@ -15,13 +15,24 @@ Place = Callable[..., tuple[UUID, list[UUID], list[UUID]]]
 
 @pytest.fixture
 def place(database: Database) -> Place:
-    """Stores an order; its id, its images' ids, and the ids that were put into the queue."""
+    """Stores an order; its id, its images' ids, and the ids that were enqueued."""
 
     def place(count: int = 3, *, window: int = 2, notify: bool = False) -> tuple[UUID, list[UUID], list[UUID]]:
-        order = NewOrder(uuid4(), "test", "a@example.org", "en", BlurSpec().to_json(), notify, retention=3600)
-        images = [NewImage(uuid4(), position, f"{position}.jpg", None, 10) for position in range(1, count + 1)]
+        order = NewOrder(
+            id=uuid4(),
+            principal="test",
+            email="a@example.org",
+            locale="en",
+            spec=BlurSpec().to_json(),
+            notify=notify,
+            retention=3600,
+        )
+        images = [
+            NewImage(id=uuid4(), position=position, filename=f"{position}.jpg", spec=None, size=10)
+            for position in range(1, count + 1)
+        ]
         with database.write() as session:
             stored = orders.insert_order(session, order, images, window=window)
-        return order.id, [image.id for image in images], list(stored.queued)
+        return order.id, [image.id for image in images], list(stored.enqueued_ids)
 
     return place

@@ -10,22 +10,23 @@ from services.common.db.engine import Database
 from services.common.db.mail import deliveries, emails
 from services.common.db.models import Image
 from services.common.db.orders import images, orders, windows
-from services.common.db.orders.images import Claim, Failure, FollowUp, Success
+from services.common.db.orders.images import EndedClaim, Failure, ImageClaim, Success
 from services.common.db.queues import outbox
 from services.common.domain.errors import Reason
-from services.common.domain.orders import MAX_ATTEMPTS, MAX_CRASHES
+from services.common.domain.follow_up import FollowUp
+from services.common.domain.retries import MAX_ATTEMPTS, MAX_CRASHES
 from tests.integration.db.conftest import Place
 
 SUCCESS = Success(size=7, sha256="00" * 32, width=1, height=2, format="JPEG")
 FAILURE = Failure(Reason.CORRUPT, "the file ends early")
 
 
-def claim(database: Database, image_id: UUID, lease: float = 60) -> Claim | None:
+def claim(database: Database, image_id: UUID, lease: float = 60) -> ImageClaim | None:
     with database.write() as session:
         return images.claim(session, image_id, lease_seconds=lease)
 
 
-def must_claim(database: Database, image_id: UUID, lease: float = 60) -> Claim:
+def must_claim(database: Database, image_id: UUID, lease: float = 60) -> ImageClaim:
     claimed = claim(database, image_id, lease)
     assert claimed
     return claimed
@@ -39,23 +40,23 @@ def enqueue_again(database: Database, order_id: UUID) -> None:
         windows.refill(session, order_id, 1)
 
 
-def finish(database: Database, claimed: Claim, outcome: Success | Failure = SUCCESS) -> FollowUp | None:
+def finish(database: Database, claimed: ImageClaim, outcome: Success | Failure = SUCCESS) -> EndedClaim | None:
     with database.write() as session:
         return images.finish(session, claimed, outcome, window=2)
 
 
 def state(database: Database, order_id: UUID) -> tuple[str, int, int, int]:
     with database.read() as session:
-        snapshot = orders.snapshot(session, order_id)
+        snapshot = orders.get_snapshot(session, order_id)
         return snapshot.order.state, snapshot.running, snapshot.order.succeeded, snapshot.order.failed
 
 
 def test_only_a_window_is_enqueued_and_it_moves_on(database: Database, place: Place) -> None:
     order_id, ids, queued = place(3, window=2)
     assert queued == ids[:2]
-    follow_up = finish(database, must_claim(database, ids[0]))
-    assert follow_up
-    assert follow_up.images == [ids[2]]
+    ended = finish(database, must_claim(database, ids[0]))
+    assert ended
+    assert ended.follow_up.image_ids == [ids[2]]
     assert state(database, order_id) == ("RUNNING", 0, 1, 0)
 
 
@@ -64,24 +65,25 @@ def test_the_next_image_is_claimed_with_the_end_of_one_unless_another_order_wait
 ) -> None:
     order_id, ids, _ = place(4, window=2)
 
-    def finish_and_go_on(claimed: Claim) -> FollowUp:
+    def finish_and_go_on(claimed: ImageClaim) -> EndedClaim:
         with database.write() as session:
-            follow_up = images.finish(session, claimed, SUCCESS, window=2, next_lease=60)
-            assert follow_up
-            return follow_up
+            ended = images.finish(session, claimed, SUCCESS, window=2, next_lease=60)
+            assert ended
+            return ended
 
-    follow_up = finish_and_go_on(must_claim(database, ids[0]))
-    assert follow_up.claim, "its own second image, which waits in the queue, is not another order's"
-    assert (follow_up.claim.image_id, follow_up.claim.attempts, follow_up.images) == (ids[2], 1, ())
+    ended = finish_and_go_on(must_claim(database, ids[0]))
+    assert ended.next_claim, "its own second image, which waits in the queue, is not another order's"
+    assert (ended.next_claim.image_id, ended.next_claim.attempts) == (ids[2], 1)
+    assert ended.follow_up.image_ids == ()
     assert state(database, order_id) == ("RUNNING", 1, 1, 0)
     assert claim(database, ids[2]) is None, "it is taken"
     other, other_ids, _ = place(1, window=1)
-    assert finish_and_go_on(follow_up.claim).images == [], "the other has its share"
-    follow_up = finish_and_go_on(must_claim(database, ids[1]))
-    assert (follow_up.claim, follow_up.images) == (None, [ids[3]])
+    assert finish_and_go_on(ended.next_claim).follow_up.image_ids == [], "the other has its share"
+    ended = finish_and_go_on(must_claim(database, ids[1]))
+    assert (ended.next_claim, ended.follow_up.image_ids) == (None, [ids[3]])
     theirs = must_claim(database, other_ids[0])
-    assert finish_and_go_on(must_claim(database, ids[3])).claim is None, "all are sent"
-    assert finish_and_go_on(theirs).order_ended
+    assert finish_and_go_on(must_claim(database, ids[3])).next_claim is None, "all are sent"
+    assert finish_and_go_on(theirs).follow_up.ended_order_ids == [other]
     assert state(database, other)[0] == "SUCCEEDED"
 
 
@@ -96,16 +98,16 @@ def test_images_finished_at_once_are_all_counted_and_one_ends_the_order(database
     order_id, ids, _ = place(8, window=8, notify=True)
     claims = [must_claim(database, image_id) for image_id in ids]
     with ThreadPoolExecutor(8) as pool:
-        follow_ups = list(pool.map(lambda claimed: finish(database, claimed), claims))
+        ended = list(pool.map(lambda claimed: finish(database, claimed), claims))
     assert state(database, order_id) == ("SUCCEEDED", 0, 8, 0)
-    assert sum(len(follow_up.letters) for follow_up in follow_ups if follow_up) == 1
+    assert sum(len(one.follow_up.email_ids) for one in ended if one) == 1
 
 
 def test_a_lost_claim_changes_nothing(database: Database, place: Place) -> None:
     order_id, ids, _ = place(1)
     lost = must_claim(database, ids[0], lease=-1)
     with database.write() as session:
-        assert images.take_back(session, lost, window=2)
+        assert images.release_expired(session, lost, window=2)
     before = state(database, order_id)
     assert finish(database, lost) is None
     assert state(database, order_id) == before == ("RUNNING", 0, 0, 0)
@@ -123,11 +125,11 @@ def test_a_live_lease_is_not_taken_back(database: Database, place: Place) -> Non
     _, ids, _ = place(1)
     claimed = must_claim(database, ids[0], lease=-1)
     with database.read() as session:
-        assert [lapsed.image_id for lapsed in outbox.lapsed_images(session, limit=9)] == ids
+        assert [lapsed.image_id for lapsed in outbox.list_expired_image_claims(session, limit=9)] == ids
     with database.write() as session:
-        images.renew(session, [claimed.owner], lease_seconds=60)
+        images.renew_claims(session, [claimed.owner], lease_seconds=60)
     with database.write() as session:
-        assert images.take_back(session, claimed, window=2) is None
+        assert images.release_expired(session, claimed, window=2) is None
     assert finish(database, claimed)
 
 
@@ -160,7 +162,7 @@ def test_killed_workers_are_not_the_image_s_fault_until_there_were_many(database
         claimed = must_claim(database, image_id, lease=-1)
         assert claimed.attempts == attempt
         with database.write() as session:
-            images.take_back(session, claimed, window=2)
+            images.release_expired(session, claimed, window=2)
         enqueue_again(database, order_id)
     assert claim(database, image_id) is None
     assert state(database, order_id)[0] == "FAILED"
@@ -181,14 +183,14 @@ def test_a_released_image_waits_and_the_sweep_finds_it_afterwards(database: Data
     order_id, (image_id,), _ = place(1)
     claimed = must_claim(database, image_id)
     with database.write() as session:
-        follow_up = images.release(session, claimed, crashed=False, window=2)
-    assert follow_up == FollowUp(images=[])
+        ended = images.release(session, claimed, crashed=False, window=2)
+    assert ended == EndedClaim(follow_up=FollowUp(image_ids=[], changed_order_ids=[order_id]))
     with database.read() as session:
-        assert windows.underfilled(session, window=2, limit=9) == []
+        assert windows.list_orders_to_refill(session, window=2, limit=9) == []
     with database.write() as session:
         session.execute(update(Image).values(not_before=0))
     with database.read() as session:
-        assert windows.underfilled(session, window=2, limit=9) == [order_id]
+        assert windows.list_orders_to_refill(session, window=2, limit=9) == [order_id]
 
 
 def test_a_repeated_message_finds_no_image_that_waits_for_its_turn(database: Database, place: Place) -> None:
@@ -205,9 +207,9 @@ def test_a_repeated_message_finds_no_image_that_waits_for_its_turn(database: Dat
 def test_what_the_broker_lost_is_found_by_age(database: Database, place: Place) -> None:
     _, ids, _ = place(3, window=2)
     with database.write() as session:
-        assert outbox.unclaimed(session, Image, older_than=60, limit=9) == []
-        assert set(outbox.unclaimed(session, Image, older_than=-1, limit=9)) == set(ids[:2])
-        assert set(outbox.resend(session, Image, ids)) == set(ids[:2])
+        assert outbox.list_unclaimed(session, Image, older_than=60, limit=9) == []
+        assert set(outbox.list_unclaimed(session, Image, older_than=-1, limit=9)) == set(ids[:2])
+        assert set(outbox.enqueue_again(session, Image, ids)) == set(ids[:2])
 
 
 def test_cancelling_ends_what_is_open_and_a_late_result_is_not_taken(database: Database, place: Place) -> None:
@@ -218,21 +220,21 @@ def test_cancelling_ends_what_is_open_and_a_late_result_is_not_taken(database: D
         orders.cancel(session, order_id)
     assert finish(database, late) is None
     with database.read() as session:
-        order = orders.snapshot(session, order_id).order
+        order = orders.get_snapshot(session, order_id).order
     assert (order.state, order.succeeded, order.cancelled) == ("CANCELLED", 1, 2)
     with database.write() as session:
         orders.cancel(session, order_id)
     with database.read() as session:
-        assert orders.snapshot(session, order_id).order.cancelled == 2
+        assert orders.get_snapshot(session, order_id).order.cancelled == 2
 
 
 def test_a_watcher_sees_every_change_after_its_revision(database: Database, place: Place) -> None:
     order_id, ids, _ = place(2)
     with database.read() as session:
-        revision = orders.snapshot(session, order_id).order.revision
+        revision = orders.get_snapshot(session, order_id).order.revision
     finish(database, must_claim(database, ids[1]))
     with database.read() as session:
-        changed = images.changed_since(session, order_id, revision)
+        changed = images.list_changed(session, order_id, revision)
     assert [image.id for image in changed] == [ids[1]]
 
 
@@ -240,40 +242,40 @@ def test_expiry_counts_from_the_end_and_forgets_the_address(database: Database, 
     order_id, (image_id,), _ = place(1)
     finish(database, must_claim(database, image_id))
     with database.read() as session:
-        order = orders.snapshot(session, order_id).order
+        order = orders.get_snapshot(session, order_id).order
         assert order.finished_at
         assert order.expires_at - order.finished_at == pytest.approx(3600 * 1_000_000, abs=1_000_000)
-        assert orders.due_to_expire(session, limit=9) == []
+        assert orders.list_due_to_expire(session, limit=9) == []
     with database.write() as session:
         assert orders.expire(session, order_id)
         assert not orders.expire(session, order_id)
     with database.read() as session:
-        order = orders.snapshot(session, order_id).order
+        order = orders.get_snapshot(session, order_id).order
     assert (order.state, order.email) == ("EXPIRED", None)
 
 
-def test_a_delivery_ends_with_its_last_letter(database: Database, place: Place) -> None:
+def test_a_delivery_ends_with_its_last_email(database: Database, place: Place) -> None:
     order_id, (image_id,), _ = place(1, notify=True)
-    follow_up = finish(database, must_claim(database, image_id))
-    assert follow_up
-    (letter_id,) = follow_up.letters
+    ended = finish(database, must_claim(database, image_id))
+    assert ended
+    (email_id,) = ended.follow_up.email_ids
     with database.write() as session:
-        first = emails.claim(session, letter_id, lease_seconds=60)
+        first = emails.claim_email(session, email_id, lease_seconds=60)
     assert first
     assert first.delivery_id
     with database.write() as session:
-        assert emails.claim(session, letter_id, lease_seconds=60) is None
+        assert emails.claim_email(session, email_id, lease_seconds=60) is None
     with database.write() as session:
-        second_id = deliveries.insert_letter(session, first.delivery_id, part=2)
-        assert emails.sent(session, first, smtp_reply="250 ok")
+        second_id = deliveries.insert_email(session, first.delivery_id, part=2)
+        assert emails.finish_sent(session, first, smtp_reply="250 ok")
     with database.write() as session:
-        second = emails.claim(session, second_id, lease_seconds=60)
+        second = emails.claim_email(session, second_id, lease_seconds=60)
     assert second
     with database.read() as session:
-        ((delivery, count),) = orders.snapshot(session, order_id).deliveries
+        ((delivery, count),) = orders.get_snapshot(session, order_id).deliveries
     assert (delivery.state, count) == ("SENDING", 2)
     with database.write() as session:
-        assert emails.failed(session, second, Reason.MAIL_REFUSED, "550 no such user")
+        assert emails.finish_failed(session, second, reason=Reason.MAIL_REFUSED, message="550 no such user")
     with database.read() as session:
-        ((delivery, _),) = orders.snapshot(session, order_id).deliveries
+        ((delivery, _),) = orders.get_snapshot(session, order_id).deliveries
     assert (delivery.state, delivery.reason, delivery.message) == ("FAILED", "MAIL_REFUSED", "550 no such user")

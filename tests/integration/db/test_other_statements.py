@@ -1,6 +1,7 @@
 """Migrations, uploads, idempotency, subscribers and mailings, on both databases."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from importlib.resources import files
 from uuid import UUID, uuid4
 
@@ -15,14 +16,14 @@ from sqlalchemy import text, update
 from services.common import migrations
 from services.common.db.engine import Database
 from services.common.db.mail import batches, emails, mailings, operator_jobs, subscribers
-from services.common.db.mail.operator_jobs import Answer
-from services.common.db.models import Base, Errand, Letter, Mailing, Subscriber
+from services.common.db.mail.operator_jobs import JobAnswer, JobStatus
+from services.common.db.models import Base, Email, Mailing, OperatorJob, Subscriber
 from services.common.db.orders import idempotency, unowned_blobs
-from services.common.db.orders.idempotency import Request
+from services.common.db.orders.idempotency import IdempotentRequest
 from services.common.db.queues import outbox
 from services.common.domain.errors import ConfigurationError, InvalidArgument
-from services.common.domain.orders import MAX_LETTER_ATTEMPTS
-from services.common.infra.messages import ErrandKind
+from services.common.domain.retries import MAX_EMAIL_ATTEMPTS
+from services.common.infra.messages import OperatorJobKind
 
 
 def test_migrations_make_the_tables_of_the_models(database: Database) -> None:
@@ -35,22 +36,19 @@ def test_the_revision_that_services_ask_for_is_the_newest() -> None:
     assert ScriptDirectory(str(files(migrations))).get_current_head() == migrations.HEAD
 
 
-def test_a_database_at_another_revision_is_refused_by_name(database_url: str) -> None:
-    database = Database(database_url)
+def test_a_database_at_another_revision_is_refused_by_name(empty_database: Database) -> None:
     with pytest.raises(ConfigurationError, match="IMAGEBLUR_DATABASE_URL: the database is at revision none"):
-        migrations.check(database)
-    database.close()
+        migrations.check(empty_database)
 
 
-def test_an_upgrade_keeps_letters_and_goes_on_with_a_mailing_that_was_being_prepared(database_url: str) -> None:
-    database = Database(database_url)
-    with database.engine.connect() as connection:
+def test_an_upgrade_keeps_emails_and_goes_on_with_a_mailing_that_was_being_prepared(empty_database: Database) -> None:
+    with empty_database.engine.connect() as connection:
         config = Config()
         config.set_main_option("script_location", str(files(migrations)))
         config.set_main_option("path_separator", "os")
         config.attributes["connection"] = connection
         command.upgrade(config, "0002")
-        mailing, first, second, letter = (uuid4().hex for _ in range(4))
+        mailing, first, second, email = (uuid4().hex for _ in range(4))
         for subscriber in (first, second):
             connection.execute(
                 text(
@@ -69,54 +67,53 @@ def test_an_upgrade_keeps_letters_and_goes_on_with_a_mailing_that_was_being_prep
             text(
                 "INSERT INTO letters"
                 " (id, kind, part, mailing_id, subscriber_id, state, attempts, not_before, enqueued_at)"
-                f" VALUES ('{letter}', 'WEEKLY', 1, '{mailing}', '{cursor}', 'QUEUED', 0, 0, 1)"
+                f" VALUES ('{email}', 'WEEKLY', 1, '{mailing}', '{cursor}', 'QUEUED', 0, 0, 1)"
             )
         )
         connection.commit()
         command.upgrade(config, "head")
         connection.commit()
-    with database.write() as session:
-        batch = batches.claim(session, UUID(mailing), size=9, lease_seconds=60)
+    with empty_database.write() as session:
+        batch = batches.claim_batch(session, UUID(mailing), size=9, lease_seconds=60)
     assert batch
-    assert {reader.claim.letter_id.hex == letter for reader in batch.readers} == {True, False}
-    assert {reader.claim.subscriber_id for reader in batch.readers} == {UUID(first), UUID(second)}
-    with database.write() as session:
-        assert not outbox.due_letters(session, limit=9)
-    database.close()
+    assert {recipient.claim.email_id.hex == email for recipient in batch.recipients} == {True, False}
+    assert {recipient.claim.subscriber_id for recipient in batch.recipients} == {UUID(first), UUID(second)}
+    with empty_database.write() as session:
+        assert not outbox.enqueue_due_emails(session, limit=9)
 
 
 def test_an_upload_given_up_for_dead_cannot_be_adopted(database: Database) -> None:
     dead, alive = uuid4(), uuid4()
     with database.write() as session:
-        unowned_blobs.begin_upload(session, dead)
-        unowned_blobs.begin_upload(session, alive)
-        assert unowned_blobs.give_up(session, silent_seconds=60, limit=9) == []
-        unowned_blobs.abandon(session, dead)
-        assert unowned_blobs.give_up(session, silent_seconds=60, limit=9) == [dead]
-        assert not unowned_blobs.adopt(session, dead)
-        assert unowned_blobs.adopt(session, alive)
-        unowned_blobs.removed(session, dead)
-        assert unowned_blobs.give_up(session, silent_seconds=0, limit=9) == []
+        unowned_blobs.insert_upload(session, dead)
+        unowned_blobs.insert_upload(session, alive)
+        assert unowned_blobs.list_removable(session, silent_seconds=60, limit=9) == []
+        unowned_blobs.mark_upload_failed(session, dead)
+        assert unowned_blobs.list_removable(session, silent_seconds=60, limit=9) == [dead]
+        assert not unowned_blobs.adopt_blobs(session, dead)
+        assert unowned_blobs.adopt_blobs(session, alive)
+        unowned_blobs.mark_removed(session, dead)
+        assert unowned_blobs.list_removable(session, silent_seconds=0, limit=9) == []
 
 
 def test_a_silent_upload_is_given_up(database: Database) -> None:
     order_id = uuid4()
     with database.write() as session:
-        unowned_blobs.begin_upload(session, order_id)
+        unowned_blobs.insert_upload(session, order_id)
     with database.write() as session:
-        assert unowned_blobs.give_up(session, silent_seconds=-1, limit=9) == [order_id]
+        assert unowned_blobs.list_removable(session, silent_seconds=-1, limit=9) == [order_id]
 
 
 def test_a_repeated_request_gets_the_first_answer_and_another_one_is_refused(database: Database) -> None:
-    request = Request("me", "BlurOrder", uuid4(), "same")
+    request = IdempotentRequest(principal="me", method="BlurOrder", request_id=uuid4(), fingerprint="same")
     first = uuid4()
     with database.write() as session:
-        assert idempotency.remember(session, request, first) is None
+        assert idempotency.insert_answer(session, request, first) is None
     with database.write() as session:
-        assert idempotency.remember(session, request, uuid4()) == first
-        assert idempotency.answered(session, request) == first
+        assert idempotency.insert_answer(session, request, uuid4()) == first
+        assert idempotency.get_answer(session, request) == first
     with database.read() as session, pytest.raises(InvalidArgument, match="request_id"):
-        idempotency.answered(session, Request("me", "BlurOrder", request.request_id, "other"))
+        idempotency.get_answer(session, replace(request, fingerprint="other"))
 
 
 def subscribe(database: Database, email: str, *, confirm: bool = True) -> object:
@@ -151,7 +148,7 @@ def test_confirm_unsubscribe_and_the_old_token(database: Database) -> None:
     assert subscribe(database, "a@example.org")
 
 
-def test_a_period_has_one_mailing_and_each_subscriber_one_letter(database: Database) -> None:
+def test_a_period_has_one_mailing_and_each_subscriber_one_email(database: Database) -> None:
     for number in range(5):
         subscribe(database, f"{number}@example.org", confirm=False)
     subscribe(database, "pending@example.org")
@@ -162,14 +159,14 @@ def test_a_period_has_one_mailing_and_each_subscriber_one_letter(database: Datab
     claimed = []
     for _ in range(9):
         with database.write() as session:
-            batch = batches.claim(session, mailing_id, size=2, lease_seconds=60)
+            batch = batches.claim_batch(session, mailing_id, size=2, lease_seconds=60)
         if batch is None:
             break
         claimed.append(batch)
-    assert [len(batch.readers) for batch in claimed] == [2, 2, 1]
-    assert len({reader.claim.subscriber_id for batch in claimed for reader in batch.readers}) == 5
+    assert [len(batch.recipients) for batch in claimed] == [2, 2, 1]
+    assert len({recipient.claim.subscriber_id for batch in claimed for recipient in batch.recipients}) == 5
     with database.write() as session:
-        assert batches.claim(session, mailing_id, size=2, lease_seconds=60) is None
+        assert batches.claim_batch(session, mailing_id, size=2, lease_seconds=60) is None
 
 
 def test_subscribing_and_unsubscribing_in_turn_floods_nobody(database: Database) -> None:
@@ -182,63 +179,66 @@ def test_subscribing_and_unsubscribing_in_turn_floods_nobody(database: Database)
 
 def test_many_subscribe_a_new_address_at_once(database: Database) -> None:
     with ThreadPoolExecutor(8) as pool:
-        letters_due = list(pool.map(lambda _: subscribe(database, "new@example.org"), range(16)))
-    assert sum(letter is not None for letter in letters_due) == 1
+        emails_due = list(pool.map(lambda _: subscribe(database, "new@example.org"), range(16)))
+    assert sum(email is not None for email in emails_due) == 1
     assert the_subscriber(database).state == "PENDING"
 
 
-def test_a_mailing_whose_last_letters_end_at_once_is_ended_by_the_sweep(database: Database) -> None:
+def test_a_mailing_whose_last_emails_end_at_once_is_ended_by_the_sweep(database: Database) -> None:
     subscribe(database, "a@example.org", confirm=False)
     with database.write() as session:
         mailing_id = mailings.insert_mailing(session, period="2026-W48", due_at=0, content="{}")
         assert mailing_id
-        batch = batches.claim(session, mailing_id, size=2, lease_seconds=60)
+        batch = batches.claim_batch(session, mailing_id, size=2, lease_seconds=60)
         assert batch
     with database.write() as session:
-        mailings.finish(session)
+        mailings.finish_mailings(session)
         assert session.get_one(Mailing, mailing_id).state == "SENDING"
     with database.write() as session:
-        # As two transactions leave it that each saw the other's letter open.
+        # As two transactions leave it that each saw the other's e-mail open.
         ended = {"state": "SENT", "owner": None, "lease_until": None}
-        session.execute(update(Letter).where(Letter.id == batch.readers[0].claim.letter_id).values(**ended))
+        session.execute(update(Email).where(Email.id == batch.recipients[0].claim.email_id).values(**ended))
     with database.write() as session:
-        mailings.finish(session)
+        mailings.finish_mailings(session)
     with database.read() as session:
         assert session.get_one(Mailing, mailing_id).state == "DONE"
 
 
-def test_a_letter_that_kills_its_mailers_is_given_up(database: Database) -> None:
-    letter_id = subscribe(database, "a@example.org")
-    assert isinstance(letter_id, UUID)
-    for _ in range(MAX_LETTER_ATTEMPTS):
+def test_a_email_that_kills_its_mailers_is_given_up(database: Database) -> None:
+    email_id = subscribe(database, "a@example.org")
+    assert isinstance(email_id, UUID)
+    for _ in range(MAX_EMAIL_ATTEMPTS):
         with database.write() as session:
-            claimed = emails.claim(session, letter_id, lease_seconds=-1)
+            claimed = emails.claim_email(session, email_id, lease_seconds=-1)
         assert claimed
         with database.write() as session:
-            assert emails.take_back(session, claimed)
+            assert emails.release_expired(session, claimed)
         with database.write() as session:
-            assert emails.claim(session, letter_id, lease_seconds=60) is None, "a repeated message comes too early"
+            assert emails.claim_email(session, email_id, lease_seconds=60) is None, "a repeated message comes too early"
         with database.write() as session:
-            outbox.due_letters(session, limit=9)
+            outbox.enqueue_due_emails(session, limit=9)
     with database.read() as session:
-        assert session.get_one(Letter, letter_id).state == "FAILED"
+        assert session.get_one(Email, email_id).state == "FAILED"
 
 
-def test_an_errand_is_taken_once_and_forgotten_when_nobody_waits(database: Database) -> None:
+def test_an_operator_job_is_taken_once_and_forgotten_when_nobody_waits(database: Database) -> None:
     with database.write() as session:
-        asked, withdrawn, old = (operator_jobs.ask(session, ErrandKind.CHECK_MAIL, {"address": "a"}) for _ in range(3))
-        session.execute(update(Errand).where(Errand.id == old).values(created_at=1))
+        asked, withdrawn, old = (
+            operator_jobs.insert_job(session, OperatorJobKind.CHECK_MAIL, {"address": "a"}) for _ in range(3)
+        )
+        session.execute(update(OperatorJob).where(OperatorJob.id == old).values(created_at=1))
     with database.write() as session:
-        assert operator_jobs.withdraw(session, withdrawn)
-        assert operator_jobs.take(session, withdrawn) is None
-        task = operator_jobs.take(session, asked)
+        assert operator_jobs.delete_job(session, withdrawn)
+        assert operator_jobs.claim_job(session, withdrawn) is None
+        task = operator_jobs.claim_job(session, asked)
         assert task
-        assert (task.kind, task.request) == (ErrandKind.CHECK_MAIL, {"address": "a"})
-        assert operator_jobs.take(session, asked) is None
-        assert operator_jobs.fetch(session, asked) == (True, None)
-        operator_jobs.answer(session, asked, {"taken": True})
-        assert operator_jobs.fetch(session, asked) == (True, Answer(False, {"taken": True}))
-        operator_jobs.forget_old(session)
-        assert operator_jobs.fetch(session, old) == (False, None)
-        assert not operator_jobs.withdraw(session, asked), "it was begun"
-        assert session.query(Errand).count() == 0
+        assert (task.kind, task.values) == (OperatorJobKind.CHECK_MAIL, {"address": "a"})
+        assert operator_jobs.claim_job(session, asked) is None
+        assert operator_jobs.get_status(session, asked) == JobStatus(claimed=True)
+        answer = JobAnswer(refused=False, values={"taken": True})
+        operator_jobs.finish_job(session, asked, answer)
+        assert operator_jobs.get_status(session, asked) == JobStatus(claimed=True, answer=answer)
+        operator_jobs.delete_abandoned(session)
+        assert operator_jobs.get_status(session, old) == JobStatus(claimed=False)
+        assert not operator_jobs.delete_job(session, asked), "it was begun"
+        assert session.query(OperatorJob).count() == 0

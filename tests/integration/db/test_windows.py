@@ -8,15 +8,16 @@ from sqlalchemy import func, select, update
 from services.common.db.engine import Database
 from services.common.db.models import Image
 from services.common.db.orders import images, orders, windows
-from services.common.db.orders.images import Claim, FollowUp, Success
+from services.common.db.orders.images import ImageClaim, Success
+from services.common.domain.follow_up import FollowUp
 from services.common.domain.orders import fair_window
 from services.common.infra.broker import Broker
 from services.common.infra.messages import BLUR_QUEUE
-from services.common.refilling import refill_waiting
+from services.common.use_cases.after_commit import AfterCommit
 from tests.integration.db.conftest import Place
 
 WINDOW = 4
-SUCCESS = Success(1, "ab", 1, 1, "PNG")
+SUCCESS = Success(size=1, sha256="ab", width=1, height=1, format="PNG")
 
 
 @pytest.mark.parametrize(("sharing", "share"), [(1, 4), (2, 2), (3, 2), (4, 1), (5, 1), (100, 1)])
@@ -32,7 +33,7 @@ def in_flight(database: Database, order_id: UUID) -> int:
         return found or 0
 
 
-def claim_first(database: Database, order_id: UUID) -> Claim:
+def claim_first(database: Database, order_id: UUID) -> ImageClaim:
     """The next of an order's images in the queue, as a worker would take it."""
     with database.write() as session:
         image_id = session.scalars(
@@ -49,9 +50,9 @@ def claim_first(database: Database, order_id: UUID) -> Claim:
 def finish_one(database: Database, order_id: UUID) -> FollowUp:
     claimed = claim_first(database, order_id)
     with database.write() as session:
-        follow_up = images.finish(session, claimed, SUCCESS, window=WINDOW)
-        assert follow_up
-        return follow_up
+        ended = images.finish(session, claimed, SUCCESS, window=WINDOW)
+        assert ended
+        return ended.follow_up
 
 
 def test_an_order_alone_has_the_window_and_newcomers_get_their_share(database: Database, place: Place) -> None:
@@ -78,7 +79,7 @@ def test_many_orders_have_one_image_each_in_turn(database: Database, place: Plac
         while in_flight(database, order) > 1:
             finish_one(database, order)
     for order in many[3:]:
-        assert len(finish_one(database, order).images) == 1
+        assert len(finish_one(database, order).image_ids) == 1
 
 
 def test_what_small_orders_leave_of_a_window_is_not_left_empty(database: Database, place: Place) -> None:
@@ -97,13 +98,14 @@ def test_what_an_order_leaves_is_given_to_the_others_at_once(database: Database,
     others = [place(1, window=WINDOW)[0] for _ in range(3)]
     assert in_flight(database, waiting) == 1
     for order in others[:2]:
-        assert finish_one(database, order).order_ended
+        assert finish_one(database, order).window_freed
     with database.write() as session:
         orders.cancel(session, others[2])
-    refill_waiting(database, queues, WINDOW)
+    after_commit = AfterCommit(database=database, broker=queues, window=WINDOW)
+    after_commit.refill()
     assert in_flight(database, waiting) == 4
     assert len(queues.subjects(BLUR_QUEUE)) == 3
-    refill_waiting(database, queues, WINDOW)
+    after_commit.refill()
     assert len(queues.subjects(BLUR_QUEUE)) == 3
 
 
@@ -118,4 +120,4 @@ def test_an_order_that_waits_for_another_attempt_takes_no_share(database: Databa
     with database.write() as session:
         session.execute(update(Image).where(Image.order_id == troubled).values(not_before=0))
     with database.read() as session:
-        assert windows.underfilled(session, window=WINDOW, limit=9) == [troubled]
+        assert windows.list_orders_to_refill(session, window=WINDOW, limit=9) == [troubled]

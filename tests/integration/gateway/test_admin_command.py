@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from imageblur.v1 import blur_service_pb2 as blur
 from imageblur_client.cli import app
-from imageblur_client.cli.failures import ExitCode
+from imageblur_client.cli.errors import ExitCode
 from structlog.testing import capture_logs
 from typer.testing import CliRunner, Result
 
@@ -26,9 +26,9 @@ Run = Callable[..., Result]
 
 
 @pytest.fixture
-def database_url(tmp_path: Path) -> str:
+def database_url(sqlite_url: str) -> str:
     """What is printed does not depend on the database."""
-    return f"sqlite:///{tmp_path}/imageblur.db"
+    return sqlite_url
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_an_order_is_found_and_traced(run: Run, order_id: str) -> None:
     assert run("orders", "--state", "succeeded").stdout == "none\n"
     assert run("orders", "--state", "nonsense").exit_code == ExitCode.USAGE
     traced = run("trace", order_id).stdout
-    assert [line.split("  ")[0] for line in traced.splitlines()] == ["step", "upload", "order", "image waits", "image"]
+    assert [line.split("  ")[0] for line in traced.splitlines()] == ["step", "upload", "order", "image queued", "image"]
     assert UNLUCKY.message in traced
     assert "wait p50" in run("stats", "--minutes", "10").stdout
 
@@ -98,9 +98,9 @@ def test_a_failure_is_listed_retried_and_dropped(run: Run, order_id: str, databa
     listed = run("failures", "--reason", "timed-out", "--order", order_id).stdout
     assert UNLUCKY.message in listed
     assert "1 image: timed out" in listed
-    assert run("failures", "--kind", "letter").stdout == "none\n"
+    assert run("failures", "--kind", "email").stdout == "none\n"
     (failure,) = [json.loads(line) for line in run("failures", "--json").stdout.splitlines()]
-    assert run("retry", failure["failure_id"]).stdout == "1 failure tried again.\n"
+    assert run("retry", failure["failure_id"]).stdout == "1 failure retried.\n"
     assert run("retry").exit_code == ExitCode.REFUSED
     assert "has not failed" in run("retry", failure["failure_id"]).stderr
     work(database, failure["failure_id"], UNLUCKY)
@@ -112,7 +112,7 @@ def test_keys_are_made_rotated_revoked_and_audited(run: Run, gateway: Gateway) -
     made = run("create-key", "--role", "client", "--name", "Ada", "--days", "7")
     key = made.stdout.strip()
     known(gateway, key)
-    identity = made.stderr.split()[2].rstrip(";")
+    identity = made.stderr.split()[3].rstrip(";")
     assert "Ada" in run("keys").stdout
     assert run("create-key", "--role", "nonsense").exit_code == ExitCode.USAGE
     rotated = run("rotate-key", identity).stdout.strip()
@@ -128,7 +128,7 @@ def test_keys_are_made_rotated_revoked_and_audited(run: Run, gateway: Gateway) -
 def test_a_viewer_is_refused_with_a_sentence(run: Run) -> None:
     refused = run("pause", "blur", role=Role.VIEWER)
     assert refused.exit_code == ExitCode.REFUSED
-    assert "takes the role ADMIN" in refused.stderr
+    assert "needs the role ADMIN" in refused.stderr
     assert run("queues", role=Role.VIEWER).exit_code == ExitCode.OK
 
 

@@ -7,7 +7,6 @@ import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -20,10 +19,11 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 from imageblur.v1 import blur_service_pb2 as pb
 
 from services.common.db.engine import Database
-from services.gateway.orders import servicer
+from services.gateway.orders import requests
+from services.gateway.orders.requests import ParsedImage
 from services.gateway.rpc import admission, byte_budget
-from services.gateway.rpc.admission import Calls
-from services.gateway.rpc.byte_budget import Budget
+from services.gateway.rpc.admission import CallLimit
+from services.gateway.rpc.byte_budget import ByteBudget
 from services.gateway.settings import MIB, GatewaySettings
 from tests.integration.gateway.conftest import Gateway, running
 from tests.integration.gateway.test_orders import HEADER, assert_nothing_left, details, fields, order, refused
@@ -38,9 +38,9 @@ ANY = pb.StatusRequest(order_id=str(uuid4())).SerializeToString()
 
 
 @pytest.fixture
-def database_url(tmp_path: Path) -> str:
+def database_url(sqlite_url: str) -> str:
     """What is let in does not depend on the database."""
-    return f"sqlite:///{tmp_path}/imageblur.db"
+    return sqlite_url
 
 
 @pytest.fixture
@@ -65,11 +65,11 @@ def budgets(monkeypatch: pytest.MonkeyPatch) -> list["Watched"]:
         made.append(Watched(capacity))
         return made[-1]
 
-    monkeypatch.setattr(admission, "Budget", make)
+    monkeypatch.setattr(admission, "ByteBudget", make)
     return made
 
 
-class Watched(Budget):
+class Watched(ByteBudget):
     peak = 0
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -139,13 +139,13 @@ def test_each_class_has_its_limit(
     settings: GatewaySettings, monkeypatch: pytest.MonkeyPatch, limit: str, method: str, subject: str
 ) -> None:
     monkeypatch.setattr(admission, limit, 2)
-    classes: list[admission.Calls] = []
+    classes: list[admission.CallLimit] = []
 
-    def make(name: str, limit: int) -> Calls:
-        classes.append(Calls(name, limit))
+    def make(name: str, limit: int) -> CallLimit:
+        classes.append(CallLimit(name, limit))
         return classes[-1]
 
-    monkeypatch.setattr(admission, "Calls", make)
+    monkeypatch.setattr(admission, "CallLimit", make)
     with running(settings) as gateway:
         call: Any = gateway.channel.stream_unary(SERVICE + method)
 
@@ -277,7 +277,7 @@ def test_a_reflection_that_asks_nothing_more_is_ended(
 def test_crawling_messages_hold_up_large_ones_only_and_not_for_long(
     roomy: GatewaySettings, budgets: list[Watched], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(byte_budget, "PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr(byte_budget, "WAIT_SECONDS", 0.3)
     monkeypatch.setattr(admission, "LARGE_SECONDS", 4.0)
     with running(roomy) as gateway, ExitStack() as stack:
         crawling = [stack.enter_context(CrawlingCall(gateway.port, f"{SERVICE}BlurOrder", 4 * MIB)) for _ in range(2)]
@@ -294,31 +294,27 @@ def test_crawling_messages_hold_up_large_ones_only_and_not_for_long(
         assert details(error, error_details_pb2.RetryInfo).retry_delay.seconds == 2  # type: ignore[attr-defined]
         error = stalled()
         assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-        assert "did not arrive within 4 seconds" in (error.details() or "")
-        assert reason(error) == "STALLED"
+        assert "was not received within 4 seconds" in (error.details() or "")
+        assert reason(error) == "READ_TIMEOUT"
         eventually(lambda: budgets[-1].reserved == 0)
         assert gateway.blur.BlurOrder(large(1000)).order.order_id
 
 
 def test_a_message_that_is_refused_goes_with_its_call(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Taken(list[Any]):
-        """A list that can be watched."""
+    parsed: list[weakref.ref[ParsedImage]] = []
 
-    taken: list[weakref.ref[Taken]] = []
-    take_images = servicer._take_images
+    def watched(**fields: Any) -> ParsedImage:
+        image = ParsedImage(**fields)
+        parsed.append(weakref.ref(image))
+        return image
 
-    def watched(*arguments: Any) -> Taken:
-        images = Taken(take_images(*arguments))
-        taken.append(weakref.ref(images))
-        return images
-
-    monkeypatch.setattr(servicer, "_take_images", watched)
+    monkeypatch.setattr(requests, "ParsedImage", watched)
     request = large(1000)
     request.order.email = "nobody"
     gc.disable()
     try:
         refused(grpc.StatusCode.INVALID_ARGUMENT, gateway.blur.BlurOrder, request)
-        eventually(lambda: taken[0]() is None, within=3)
+        eventually(lambda: parsed[0]() is None, within=3)
     finally:
         gc.enable()
 
@@ -342,7 +338,7 @@ def test_a_stalled_upload_is_ended_and_leaves_nothing(
         with half_open(gateway, "StreamBlurOrder", *messages) as end:
             error = end()
         assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-        assert "nothing came for 0.5 seconds" in (error.details() or "")
+        assert "nothing was received for 0.5 seconds" in (error.details() or "")
         assert_nothing_left(gateway, database)
 
 
@@ -356,7 +352,7 @@ def test_uploads_leave_room_for_a_message(settings: GatewaySettings) -> None:
     for message_bytes, budget_bytes, uploads in ((8 * MIB, 256 * MIB, 14), (4 * MIB, 64 * MIB, 2)):
         update = {"max_message_bytes": message_bytes, "max_bytes_in_flight": budget_bytes, "max_watches": 7}
         let_in = admission.Admission(settings.model_copy(update=update), upload_bytes=7 * MIB)
-        assert let_in.terms("StreamBlurOrder").calls.limit == uploads
-        assert let_in.most_calls == (
+        assert let_in.policy("StreamBlurOrder").calls.limit == uploads
+        assert let_in.max_calls == (
             admission.MAX_CALLS + admission.MAX_DOWNLOADS + 3 * admission.MAX_PROBES + 7 + uploads
         )

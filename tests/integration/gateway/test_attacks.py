@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from imageblur.v1 import blur_service_pb2 as pb
 from imageblur.v1.blur_service_pb2_grpc import BlurServiceStub
 
-from services.gateway.operator import mail
+from services.gateway.operator import operator_jobs
 from services.gateway.rpc.admission import MAX_UPLOADS
 from services.gateway.server import SERVICES
 from tests.integration.gateway.conftest import Gateway
@@ -64,7 +64,7 @@ def call(gateway: Gateway, method: MethodDescriptor, requests: list[Message]) ->
 @pytest.fixture(autouse=True)
 def _no_mailer(monkeypatch: pytest.MonkeyPatch) -> None:
     """None runs here: calls that ask something of one do not wait for long."""
-    monkeypatch.setattr(mail, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(operator_jobs, "START_SECONDS", 0.2)
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)

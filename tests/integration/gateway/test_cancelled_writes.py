@@ -8,8 +8,8 @@ from typing import Any
 import obstore
 import pytest
 
-from services.common.infra import blobs as module
 from services.common.infra.blobs import BlobStore
+from services.common.infra.blobs import writer as module
 
 
 def test_a_cancelled_writer_waits_for_the_request_that_nobody_can_stop(

@@ -1,4 +1,4 @@
-"""Results and archives, whole and in parts, by order or by a letter's token."""
+"""Results and archives, whole and in parts, by order or by an e-mail's token."""
 
 import hashlib
 import io
@@ -91,7 +91,7 @@ def test_a_part_of_an_image(gateway: Gateway, done: Done) -> None:
     assert rest == RESULTS[1][-1:]
 
 
-def test_a_letters_token_gives_the_archive_for_as_long_as_there_is_one(
+def test_a_emails_token_gives_the_archive_for_as_long_as_there_is_one(
     gateway: Gateway, done: Done, database: Database
 ) -> None:
     for _ in range(2):

@@ -16,10 +16,10 @@ from imageblur.v1.operator_service_pb2_grpc import OperatorServiceStub
 from sqlalchemy import select, update
 
 from services.common.db.access import audit
-from services.common.db.access.audit import Deed
+from services.common.db.access.audit import AuditContext
 from services.common.db.engine import Database
 from services.common.db.mail import deliveries, emails
-from services.common.db.models import AuditEntry, Delivery, Image, Letter, Order, Subscriber
+from services.common.db.models import AuditEntry, Delivery, Email, Image, Order, Subscriber
 from services.common.db.orders import images, orders
 from services.common.db.orders.images import Failure, Success
 from services.common.db.queues import workers
@@ -37,7 +37,7 @@ __all__ = ["make"]
 
 Orders: Any = operator_pb2.OrderFilter
 Failures: Any = operator_pb2.FailureFilter
-TOOK = Success(10, "00" * 32, 4, 3, "JPEG", "test")
+TOOK = Success(size=10, sha256="00" * 32, width=4, height=3, format="JPEG", engine="test")
 HOPELESS = Failure(Reason.CORRUPT, "the image is damaged")
 UNLUCKY = Failure(Reason.TIMED_OUT, "the image took longer than 60 seconds")
 
@@ -138,7 +138,7 @@ def test_to_purge_the_blur_queue_cancels_what_has_not_ended(
     assert audited(database) == [("anonymous", "PurgeQueue", "queues/blur")]
 
 
-def test_to_purge_the_mail_queue_cancels_letters_that_were_not_sent(
+def test_to_purge_the_mail_queue_cancels_emails_that_were_not_sent(
     gateway: Gateway, operator: OperatorServiceStub, database: Database
 ) -> None:
     from imageblur.v1.subscription_service_pb2 import SubscribeRequest
@@ -148,7 +148,7 @@ def test_to_purge_the_mail_queue_cancels_letters_that_were_not_sent(
     gateway.subscription.Subscribe(SubscribeRequest(email="a@example.org"))
     assert operator.PurgeQueue(pb.PurgeQueueRequest(queue="mail")).cancelled == 2
     with database.read() as session:
-        assert set(session.scalars(select(Letter.state))) == {"CANCELLED"}
+        assert set(session.scalars(select(Email.state))) == {"CANCELLED"}
         assert session.scalar(select(Subscriber.confirm_sent_at)) is None
     assert status(gateway, order_id).deliveries[0].state == order_pb2.DELIVERY_STATE_CANCELLED
 
@@ -237,22 +237,22 @@ def test_what_is_not_there_is_not_found(operator: OperatorServiceStub) -> None:
         refused(grpc.StatusCode.NOT_FOUND, call, request)
 
 
-def test_a_trace_leads_from_the_upload_to_the_letter(
+def test_a_trace_leads_from_the_upload_to_the_email(
     gateway: Gateway, operator: OperatorServiceStub, database: Database
 ) -> None:
     order_id = ended(gateway, database, TOOK, UNLUCKY)
     gateway.blur.SendImages(blur.SendImagesRequest(order_id=order_id))
     with database.read() as session:
-        letter_id = session.scalars(select(Letter.id)).one()
+        email_id = session.scalars(select(Email.id)).one()
     with database.write() as session:
-        claim = emails.claim(session, letter_id, lease_seconds=60)
+        claim = emails.claim_email(session, email_id, lease_seconds=60)
     assert claim
     with database.write() as session:
-        assert emails.sent(session, claim, smtp_reply="250 queued for ann@example.org")
+        assert emails.finish_sent(session, claim, smtp_reply="250 queued for ann@example.org")
     trace = operator.GetOrderTrace(pb.GetOrderTraceRequest(order_id=order_id))
     kinds = [operator_pb2.TraceKind.Name(step.kind).removeprefix("TRACE_KIND_") for step in trace.steps]
     assert sorted(kinds) == sorted(
-        ["UPLOAD", "ORDER", "IMAGE_WAITS", "IMAGE_WAITS", "IMAGE", "IMAGE", "DELIVERY", "LETTER"]
+        ["UPLOAD", "ORDER", "IMAGE_QUEUED", "IMAGE_QUEUED", "IMAGE", "IMAGE", "DELIVERY", "EMAIL"]
     )
     begins = [step.start_time.ToNanoseconds() for step in trace.steps]
     assert begins == sorted(begins)
@@ -261,10 +261,10 @@ def test_a_trace_leads_from_the_upload_to_the_letter(
         assert took == step.duration.ToNanoseconds() >= 0
     by_kind = dict(zip(kinds, trace.steps, strict=True))
     assert by_kind["UPLOAD"].end_time == trace.order.order.create_time == by_kind["ORDER"].start_time
-    assert by_kind["LETTER"].message == "250 queued for a***@example.org"
+    assert by_kind["EMAIL"].message == "250 queued for a***@example.org"
     assert by_kind["IMAGE"].message == UNLUCKY.message
     assert by_kind["ORDER"].state == "PARTIALLY_FAILED"
-    assert trace.images_left_out == 0
+    assert trace.omitted_images == 0
 
 
 def test_failures_are_listed_and_grouped_by_reason(
@@ -274,18 +274,18 @@ def test_failures_are_listed_and_grouped_by_reason(
     refuse_mail(gateway, database, order_id)
     found = operator.ListFailures(pb.ListFailuresRequest())
     shown = [(entry.kind, entry.failure.reason, entry.position, entry.retriable) for entry in found.failures]
-    image, letter = operator_pb2.FAILURE_KIND_IMAGE, operator_pb2.FAILURE_KIND_LETTER
+    image, email = operator_pb2.FAILURE_KIND_IMAGE, operator_pb2.FAILURE_KIND_EMAIL
     assert shown == [
         (image, order_pb2.FAILURE_REASON_CORRUPT, 4, False),
         (image, order_pb2.FAILURE_REASON_TIMED_OUT, 3, True),
         (image, order_pb2.FAILURE_REASON_CORRUPT, 2, False),
-        (letter, order_pb2.FAILURE_REASON_MAIL_REFUSED, 1, True),
+        (email, order_pb2.FAILURE_REASON_MAIL_REFUSED, 1, True),
     ]
     assert found.failures[-1].failure.message == "550 5.1.1 <a***@example.org>: no such user"
     assert {(group.kind, group.reason, group.count) for group in found.groups} == {
         (image, order_pb2.FAILURE_REASON_CORRUPT, 2),
         (image, order_pb2.FAILURE_REASON_TIMED_OUT, 1),
-        (letter, order_pb2.FAILURE_REASON_MAIL_REFUSED, 1),
+        (email, order_pb2.FAILURE_REASON_MAIL_REFUSED, 1),
     }
     paged: list[str] = []
     token = ""
@@ -297,7 +297,7 @@ def test_failures_are_listed_and_grouped_by_reason(
             break
     assert paged == [entry.failure_id for entry in found.failures]
     for which, count in (
-        ({"kind": letter}, 1),
+        ({"kind": email}, 1),
         ({"reason": order_pb2.FAILURE_REASON_CORRUPT}, 2),
         ({"reason": order_pb2.FAILURE_REASON_MAIL_REFUSED}, 1),
         ({"order_id": order_id, "kind": image}, 3),
@@ -310,17 +310,17 @@ def test_failures_are_listed_and_grouped_by_reason(
 
 
 def refuse_mail(gateway: Gateway, database: Database, order_id: str) -> UUID:
-    """Asks for the mail, which the mail server refuses; the letter."""
+    """Asks for the mail, which the mail server refuses; the e-mail."""
     gateway.blur.SendImages(blur.SendImagesRequest(order_id=order_id))
     with database.read() as session:
-        letter_id = session.scalars(select(Letter.id).where(Letter.state == "QUEUED")).one()
+        email_id = session.scalars(select(Email.id).where(Email.state == "QUEUED")).one()
     with database.write() as session:
-        claim = emails.claim(session, letter_id, lease_seconds=60)
+        claim = emails.claim_email(session, email_id, lease_seconds=60)
     assert claim
     with database.write() as session:
         words = "550 5.1.1 <ann@example.org>: no such user"
-        assert emails.failed(session, claim, Reason.MAIL_REFUSED, words)
-    return letter_id
+        assert emails.finish_failed(session, claim, reason=Reason.MAIL_REFUSED, message=words)
+    return email_id
 
 
 def test_a_retried_image_really_runs_again(
@@ -357,7 +357,7 @@ def test_an_image_without_its_original_is_not_retried(
     for path in gateway.files():
         path.unlink()
     outcome = operator.RetryFailures(pb.RetryFailuresRequest(all=True))
-    assert (outcome.retried, [skipped.message for skipped in outcome.skipped]) == (0, ["the original is gone"])
+    assert (outcome.retried, [skipped.message for skipped in outcome.skipped]) == (0, ["the original was removed"])
     assert status(gateway, order_id).state == order_pb2.ORDER_STATE_FAILED
     assert audited(database) == []
 
@@ -388,33 +388,33 @@ def test_images_of_cancelled_and_expired_orders_are_left_alone(
     assert sorted(skipped.message for skipped in outcome.skipped) == ["the order is CANCELLED", "the order is EXPIRED"]
 
 
-def test_a_retried_letter_goes_out_and_its_delivery_with_it(
+def test_a_retried_email_goes_out_and_its_delivery_with_it(
     gateway: Gateway, operator: OperatorServiceStub, database: Database, valkey: redis.Redis
 ) -> None:
     order_id = ended(gateway, database, TOOK)
-    letter_id = refuse_mail(gateway, database, order_id)
+    email_id = refuse_mail(gateway, database, order_id)
     assert status(gateway, order_id).deliveries[0].state == order_pb2.DELIVERY_STATE_FAILED
     valkey.flushall()
     assert operator.RetryFailures(pb.RetryFailuresRequest(all=True)).retried == 1
     assert status(gateway, order_id).deliveries[0].state == order_pb2.DELIVERY_STATE_SENDING
     assert valkey.llen("dramatiq:mail") == 1
     with database.write() as session:
-        claim = emails.claim(session, letter_id, lease_seconds=60)
+        claim = emails.claim_email(session, email_id, lease_seconds=60)
         assert claim
-        assert emails.sent(session, claim, smtp_reply="250 ok")
+        assert emails.finish_sent(session, claim, smtp_reply="250 ok")
     delivery = status(gateway, order_id).deliveries[0]
     assert (delivery.state, delivery.failure.message) == (order_pb2.DELIVERY_STATE_SENT, "")
-    assert operator.RetryFailures(pb.RetryFailuresRequest(failure_ids=[str(letter_id)])).retried == 0
+    assert operator.RetryFailures(pb.RetryFailuresRequest(failure_ids=[str(email_id)])).retried == 0
 
 
 def test_a_delivery_that_failed_stays_so_while_another_one_is_open(
     gateway: Gateway, operator: OperatorServiceStub, database: Database
 ) -> None:
     order_id = ended(gateway, database, TOOK)
-    letter_id = refuse_mail(gateway, database, order_id)
+    email_id = refuse_mail(gateway, database, order_id)
     with database.write() as session:
         deliveries.insert_delivery(session, UUID(order_id), DeliveryState.QUEUED)
-    outcome = operator.RetryFailures(pb.RetryFailuresRequest(failure_ids=[str(letter_id)]))
+    outcome = operator.RetryFailures(pb.RetryFailuresRequest(failure_ids=[str(email_id)]))
     assert [skipped.message for skipped in outcome.skipped] == ["the order is being mailed already"]
     with database.read() as session:
         assert set(session.scalars(select(Delivery.state))) == {"FAILED", "QUEUED"}
@@ -424,7 +424,7 @@ def test_dropped_failures_are_off_the_list_and_their_originals_gone(
     gateway: Gateway, operator: OperatorServiceStub, database: Database
 ) -> None:
     order_id = ended(gateway, database, UNLUCKY, UNLUCKY)
-    letter_id = refuse_mail(gateway, database, order_id)
+    email_id = refuse_mail(gateway, database, order_id)
     first, _ = image_ids(gateway, order_id)
     # No worker has removed anything here: the originals are there.
     assert len(gateway.files()) == 2
@@ -433,7 +433,7 @@ def test_dropped_failures_are_off_the_list_and_their_originals_gone(
     assert operator.DropFailures(pb.DropFailuresRequest(all=True)).dropped == 2
     assert gateway.files() == []
     assert not operator.ListFailures(pb.ListFailuresRequest()).failures
-    outcome = operator.RetryFailures(pb.RetryFailuresRequest(failure_ids=[first, str(letter_id)]))
+    outcome = operator.RetryFailures(pb.RetryFailuresRequest(failure_ids=[first, str(email_id)]))
     assert (outcome.retried, len(outcome.skipped)) == (0, 2)
     assert status(gateway, order_id).counts.failed == 2
 
@@ -496,7 +496,7 @@ def test_keys_are_made_listed_rotated_and_revoked(
         pb.RotateApiKeyRequest(api_key_id=first.api_key_id),
     )
     assert len(operator.ListApiKeys(pb.ListApiKeysRequest()).api_keys) == 2
-    assert len(operator.ListApiKeys(pb.ListApiKeysRequest(show_ended=True)).api_keys) == 3
+    assert len(operator.ListApiKeys(pb.ListApiKeysRequest(include_inactive=True)).api_keys) == 3
     entries = operator.ListAuditEntries(pb.ListAuditEntriesRequest(action="CreateApiKey", page_size=2))
     assert len(entries.entries) == 2
     assert entries.next_page_token
@@ -571,7 +571,7 @@ def test_what_was_not_done_is_not_recorded(database: Database) -> None:
     def fail() -> None:
         with database.write() as session:
             assert workers.pause(session, "blur", "x")
-            audit.record(session, Deed("x", "PauseQueue"), "queues/blur")
+            audit.record(session, AuditContext("x", "PauseQueue"), "queues/blur")
             raise RuntimeError
 
     with pytest.raises(RuntimeError):

@@ -15,7 +15,7 @@ from imageblur.v1 import order_pb2
 from sqlalchemy import func, select, update
 
 from services.common.db.engine import Database
-from services.common.db.models import Delivery, Image, Letter, Order, UnownedBlobs
+from services.common.db.models import Delivery, Email, Image, Order, UnownedBlobs
 from tests.integration.gateway.conftest import Gateway
 from tests.support.waiting import eventually
 
@@ -170,8 +170,8 @@ def assert_nothing_left(gateway: Gateway, database: Database, within: float = 10
     def rows() -> int:
         with database.read() as session:
             rows = sum(session.scalar(select(func.count()).select_from(table)) or 0 for table in (Order, Image))
-            # A negative heartbeat: blobs that were removed, and are once more when no worker can be left.
-            uploads = session.scalar(select(func.count()).where(UnownedBlobs.heartbeat_at >= -1))
+            # Without those that are removed again when no worker can be left that has an image of the order.
+            uploads = session.scalar(select(func.count()).where(UnownedBlobs.state != "REMOVED"))
             return rows + (uploads or 0)
 
     eventually(lambda: not gateway.files() and rows() == 0, within=within)
@@ -219,7 +219,7 @@ def test_mail_asked_for_too_early_says_how_far_it_is(gateway: Gateway) -> None:
     request = pb.SendImagesRequest(order_id=order(gateway).order_id)
     error = refused(grpc.StatusCode.FAILED_PRECONDITION, gateway.blur.SendImages, request)
     violations = details(error, error_details_pb2.PreconditionFailure).violations  # type: ignore[attr-defined]
-    assert [violation.type for violation in violations] == ["NOT_FINISHED"]
+    assert [violation.type for violation in violations] == ["ORDER_NOT_FINISHED"]
     assert "0 of 2 images" in violations[0].description
 
 
@@ -237,7 +237,7 @@ def test_mail_of_a_finished_order_is_queued(gateway: Gateway, database: Database
     request_id = str(uuid4())
     request = pb.SendImagesRequest(order_id=accepted.order_id, request_id=request_id)
     first, second = gateway.blur.SendImages(request).delivery, gateway.blur.SendImages(request).delivery
-    assert (first.state, first.letters, second) == (order_pb2.DELIVERY_STATE_QUEUED, 1, first)
+    assert (first.state, first.emails, second) == (order_pb2.DELIVERY_STATE_QUEUED, 1, first)
     assert valkey.llen("dramatiq:mail") == 1
 
 
@@ -257,7 +257,7 @@ def test_mail_asked_for_again_at_once_is_told_to_wait(gateway: Gateway, database
     retry = details(error, error_details_pb2.RetryInfo).retry_delay  # type: ignore[attr-defined]
     assert 0 < retry.seconds <= 60
     repeat = gateway.blur.SendImages(request).delivery
-    assert (repeat.delivery_id, repeat.server_words) == (first.delivery_id, words), "a repeat is answered, and told"
+    assert (repeat.delivery_id, repeat.server_reply) == (first.delivery_id, words), "a repeat is answered, and told"
     with database.write() as session:
         session.execute(update(Delivery).values(state="FAILED", reason="MAIL_REFUSED"))
     gateway.blur.SendImages(again)
@@ -295,7 +295,7 @@ def test_cancel_and_delete(gateway: Gateway, database: Database) -> None:
     refused(grpc.StatusCode.NOT_FOUND, gateway.blur.DeleteOrder, pb.DeleteOrderRequest(order_id=order_id))
     assert_nothing_left(gateway, database)
     with database.read() as session:
-        assert session.scalar(select(func.count()).select_from(Letter)) == 0
+        assert session.scalar(select(func.count()).select_from(Email)) == 0
 
 
 def test_a_watcher_goes_on_from_its_revision(gateway: Gateway) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -15,13 +14,13 @@ from redis import asyncio as aioredis
 from sqlalchemy import func, select
 
 from services.common.db.access import api_keys
-from services.common.db.access.audit import Deed
+from services.common.db.access.audit import AuditContext
 from services.common.db.engine import Database
 from services.common.db.models import Order
 from services.common.domain.api_keys import Role
 from services.common.domain.errors import Busy
 from services.gateway.rpc import key_cache
-from services.gateway.rpc.callers import Call, Caller
+from services.gateway.rpc.callers import Caller, CurrentCall
 from services.gateway.rpc.rate_limits import Rate, RateLimits
 from services.gateway.settings import GatewaySettings
 from tests.integration.gateway.conftest import Gateway, running
@@ -33,9 +32,9 @@ ORDER = pb.BlurOrderRequest(order=HEADER, images=[PICTURE])
 
 
 @pytest.fixture
-def database_url(tmp_path: Path) -> str:
+def database_url(sqlite_url: str) -> str:
     """Nothing is counted in the database."""
-    return f"sqlite:///{tmp_path}/imageblur.db"
+    return sqlite_url
 
 
 @pytest.fixture
@@ -64,7 +63,7 @@ def test_two_gateways_count_together_and_say_when_to_come_again(
     files = one.files()
     for gateway in (two, one, two, one):
         error = refused(grpc.StatusCode.RESOURCE_EXHAUSTED, gateway.blur.BlurOrder, ORDER)
-        assert reason(error) == "RATE_LIMITED"
+        assert reason(error) == "RATE_LIMIT_EXCEEDED"
         assert 0 < retry_seconds(error) <= 20
     with database.read() as session:
         assert session.scalar(select(func.count()).select_from(Order)) == 3
@@ -84,13 +83,15 @@ def test_keys_are_counted_apart(limited: GatewaySettings, database: Database, mo
     with running(limited.model_copy(update={"require_keys": True})) as gateway:
         for _ in range(2):
             with database.write() as session:
-                key = api_keys.create(session, Deed("test", "Test"), name="", role=Role.CLIENT, seconds=None).key
+                key = api_keys.create(
+                    session, AuditContext("test", "Test"), name="", role=Role.CLIENT, seconds=None
+                ).key
             known(gateway, key)
             for _ in range(3):
                 gateway.blur.BlurOrder(ORDER, metadata=bearer(key))
             with pytest.raises(grpc.RpcError) as caught:
                 gateway.blur.BlurOrder(ORDER, metadata=bearer(key))
-            assert reason(caught.value) == "RATE_LIMITED"
+            assert reason(caught.value) == "RATE_LIMIT_EXCEEDED"
 
 
 def test_subscriptions_are_counted_whatever_the_address(gateways: tuple[Gateway, Gateway]) -> None:
@@ -141,4 +142,4 @@ def test_callers_without_a_key_are_counted_by_host() -> None:
         ("ipv6:%5B2001:db8::1%5D:50000", "ipv6:%5B2001:db8::1%5D"),
         ("unix:", "unix"),
     ):
-        assert Call(anonymous, peer).counted_as == counted
+        assert CurrentCall(anonymous, peer, "BlurOrder").rate_limit_key == counted

@@ -17,7 +17,7 @@ import redis
 from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from imageblur.v1 import blur_service_pb2 as pb
-from imageblur_client import Client, TryAgain
+from imageblur_client import Client, RetryableError
 from sqlalchemy import event, func, select
 
 from services.common.db.engine import Database
@@ -79,7 +79,7 @@ def test_a_full_queue_refuses_until_there_is_room(small: Gateway, database: Data
     first = small.blur.BlurOrder(request(2)).order
     error = refused(grpc.StatusCode.RESOURCE_EXHAUSTED, small.blur.BlurOrder, request(2))
     assert (reason(error), retry_seconds(error)) == ("QUEUE_FULL", 30)
-    assert "takes 3 images, and with the order there would be 4" in (error.details() or "")
+    assert "holds 3 images; with this order there would be 4" in (error.details() or "")
     quota = details(error, error_details_pb2.QuotaFailure)
     assert [violation.subject for violation in quota.violations] == ["queued images"]  # type: ignore[attr-defined]
     never = threading.Event()
@@ -94,7 +94,7 @@ def test_a_full_queue_refuses_until_there_is_room(small: Gateway, database: Data
 
 def test_a_client_in_the_middle_of_a_large_upload_learns_why_and_when_to_come_again(small: Gateway) -> None:
     small.blur.BlurOrder(request(3))
-    with Client(f"127.0.0.1:{small.port}") as client, pytest.raises(TryAgain) as caught:
+    with Client(f"127.0.0.1:{small.port}") as client, pytest.raises(RetryableError) as caught:
         client.order("ann@example.org", [("a.jpg", bytes(50_000_000))])
     assert (caught.value.reason, caught.value.retry_after) == ("QUEUE_FULL", 30)
 
@@ -141,7 +141,7 @@ def test_the_backlog_is_read_from_the_index_of_open_orders(database: Database) -
         database.engine, "before_cursor_execute", lambda _c, _cursor, text, values, *_: executed.append((text, values))
     )
     with database.read() as session:
-        assert backlog.open_images(session) == 0
+        assert backlog.count_open_images(session) == 0
         statement, values = executed[-1]
         plan = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
         assert "orders_open" in str(plan.all())
@@ -262,7 +262,7 @@ def test_without_a_database_nothing_is_accepted(
 def test_a_database_that_stalls_is_noticed_soon(
     gateway: Gateway, database: Database, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(thread_pool, "ANSWER_SECONDS", 1)
+    monkeypatch.setattr(thread_pool, "TIMEOUT_SECONDS", 1)
     processes = [psutil.Process(postgres_server.pid)]
     processes += processes[0].children(recursive=True)
     for process in processes:

@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -22,9 +21,9 @@ from tests.support.waiting import eventually
 
 
 @pytest.fixture
-def database_url(tmp_path: Path) -> str:
+def database_url(sqlite_url: str) -> str:
     """How it stops does not depend on the database."""
-    return f"sqlite:///{tmp_path}/imageblur.db"
+    return sqlite_url
 
 
 def test_calls_that_cannot_be_finished_are_answered_unavailable(

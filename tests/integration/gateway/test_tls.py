@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from imageblur_client import Client, ImageBlurClientError, InputFile, Security, ServerUnavailable
+from imageblur_client import Client, ImageBlurClientError, InputFile, Security, ServerUnavailableError
 from pydantic import SecretStr
 
 from services.common.db.access import api_keys
-from services.common.db.access.audit import Deed
+from services.common.db.access.audit import AuditContext
 from services.common.db.engine import Database
 from services.common.domain.api_keys import Role
 from services.common.domain.errors import ConfigurationError
@@ -23,9 +23,9 @@ from tests.support.waiting import eventually
 
 
 @pytest.fixture
-def database_url(tmp_path: Path) -> str:
+def database_url(sqlite_url: str) -> str:
     """What is spoken does not depend on the database."""
-    return f"sqlite:///{tmp_path}/imageblur.db"
+    return sqlite_url
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_an_order_goes_over_tls_with_a_key(
 ) -> None:
     monkeypatch.setattr(key_cache, "REFRESH_SECONDS", 0.05)
     with database.write() as session:
-        key = api_keys.create(session, Deed("test", "Test"), name="", role=Role.CLIENT, seconds=None).key
+        key = api_keys.create(session, AuditContext("test", "Test"), name="", role=Role.CLIENT, seconds=None).key
     with serving(settings.model_copy(update={"require_keys": True}), authority) as address:
         with Client(address, timeout=20, security=Security(key=key, ca_file=authority.roots)) as client:
             order = client.order("a@example.org", [InputFile(b"not looked at here", name="a.jpg")])
@@ -67,7 +67,7 @@ def test_who_does_not_speak_tls_or_know_the_root_gets_no_answer(
 ) -> None:
     with serving(settings, authority) as address:
         for security in (Security(), Security(ca_file=stranger.roots)):
-            with Client(address, timeout=5, security=security) as client, pytest.raises(ServerUnavailable):
+            with Client(address, timeout=5, security=security) as client, pytest.raises(ServerUnavailableError):
                 client.limits()
 
 
@@ -76,14 +76,18 @@ def test_mutual_tls_takes_the_certificates_of_its_root_alone(
 ) -> None:
     with serving(settings, authority, mutual=True) as address:
         mine, key = authority.issue("client", "client.example.org")
-        with Client(address, timeout=20, security=Security(None, None, authority.roots, mine, key)) as client:
+        with Client(
+            address,
+            timeout=20,
+            security=Security(ca_file=authority.roots, certificate_file=mine, certificate_key_file=key),
+        ) as client:
             assert client.limits().max_images == 5
         foreign, foreign_key = stranger.issue("client", "client.example.org")
         for security in (
             Security(ca_file=authority.roots),
-            Security(None, None, authority.roots, foreign, foreign_key),
+            Security(ca_file=authority.roots, certificate_file=foreign, certificate_key_file=foreign_key),
         ):
-            with Client(address, timeout=5, security=security) as client, pytest.raises(ServerUnavailable):
+            with Client(address, timeout=5, security=security) as client, pytest.raises(ServerUnavailableError):
                 client.limits()
 
 

@@ -15,69 +15,82 @@ from sqlalchemy import func, select
 from services.common.db.engine import Database
 from services.common.db.models import Order, UnownedBlobs
 from services.common.db.orders import unowned_blobs
+from services.common.domain.api_keys import Role
 from services.common.domain.errors import Unavailable
 from services.common.domain.orders import source_key
 from services.common.domain.spec import BlurSpec
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
-from services.gateway.orders import uploads
-from services.gateway.orders.readiness import Readiness
-from services.gateway.orders.requests import Header
-from services.gateway.orders.uploads import Intake, Upload, receiving
-from services.gateway.rpc.thread_pool import Offload
+from services.common.use_cases.after_commit import AfterCommit
+from services.gateway.orders import order_upload
+from services.gateway.orders.broker_check import BrokerCheck
+from services.gateway.orders.disk_space import DiskSpace
+from services.gateway.orders.order_upload import OrderReceiver, OrderUpload
+from services.gateway.orders.pending_order import OrderStorage
+from services.gateway.orders.requests import ParsedHeader, ParsedImage
+from services.gateway.rpc.callers import CURRENT_CALL, Caller, CurrentCall
+from services.gateway.rpc.thread_pool import ThreadPool
 from services.gateway.settings import GatewaySettings
 from tests.integration.gateway.conftest import SECRET, Gateway
 from tests.integration.gateway.test_orders import HEADER, fields, refused
 from tests.support.valkey import ValkeyServer
 from tests.support.waiting import eventually
 
-CHECKED = Header("a@example.org", BlurSpec(), None, "en", notify=False, validate_only=False)
+CHECKED = ParsedHeader(
+    email="a@example.org", spec=BlurSpec(), request_id=None, locale="en", notify=False, validate_only=False
+)
+CALL = CurrentCall(Caller(Role.CLIENT), "ipv4:192.0.2.1:1", "BlurOrder")
 
 
 @pytest.fixture
-def intake(
+def receiver(
     database: Database, database_url: str, blobs: BlobStore, queues: Broker, valkey_server: ValkeyServer
-) -> Iterator[Intake]:
-    offload = Offload(4)
+) -> Iterator[OrderReceiver]:
+    threads = ThreadPool(4)
     settings = GatewaySettings(database_url=database_url, broker_url=valkey_server.url, secret_key=SecretStr(SECRET))
-    yield Intake(settings, database, blobs, queues, offload, Readiness(settings, database, blobs, offload))
-    offload.close()
+    after_commit = AfterCommit(database=database, broker=queues, window=settings.order_window)
+    storage = OrderStorage(
+        settings=settings, database=database, blobs=blobs, after_commit=after_commit, disk_space=DiskSpace((), 0)
+    )
+    yield OrderReceiver(storage, threads, BrokerCheck(valkey_server.url, 0))
+    threads.close()
 
 
-async def take_in(upload: Upload) -> None:
-    async with upload.image("a.jpg", None, field="images[0]") as image:
+async def take_in(upload: OrderUpload) -> None:
+    async with upload.image(ParsedImage(field="images[0]", filename="a.jpg", spec=None)) as image:
         await image.write(b"original")
 
 
-def finish(intake: Intake, call: Coroutine[Any, Any, None]) -> None:
+def finish(receiver: OrderReceiver, call: Coroutine[Any, Any, None]) -> None:
     async def to_its_end() -> None:
+        CURRENT_CALL.set(CALL)
         try:
             await call
         finally:
-            await intake.readiness.close()
+            await receiver.broker_check.close()
 
     asyncio.run(to_its_end())
 
 
-def the_order(intake: Intake) -> UUID:
-    with intake.database.read() as session:
+def the_order(receiver: OrderReceiver) -> UUID:
+    with receiver.storage.database.read() as session:
         return session.scalars(select(Order.id)).one()
 
 
-def test_an_error_after_the_commit_leaves_the_order_its_originals(intake: Intake) -> None:
+def test_an_error_after_the_commit_leaves_the_order_its_originals(receiver: OrderReceiver) -> None:
     async def call() -> None:
-        async with receiving(intake, "me", "BlurOrder", CHECKED, 1) as upload:
+        async with receiver.receive("BlurOrder", CHECKED, 1) as upload:
             await take_in(upload)
             await upload.commit()
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        finish(intake, call())
-    assert intake.blobs.get(source_key(the_order(intake), 1)) == b"original"
+        finish(receiver, call())
+    assert receiver.storage.blobs.get(source_key(the_order(receiver), 1)) == b"original"
 
 
 def test_a_call_cancelled_in_its_commit_leaves_the_order_its_originals(
-    intake: Intake, monkeypatch: pytest.MonkeyPatch
+    receiver: OrderReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     committed, go_on = threading.Event(), threading.Event()
 
@@ -85,10 +98,10 @@ def test_a_call_cancelled_in_its_commit_leaves_the_order_its_originals(
         committed.set()
         go_on.wait(10)
 
-    monkeypatch.setattr(intake.broker, "send", stall)
+    monkeypatch.setattr(receiver.storage.after_commit.broker, "send", stall)
 
     async def call() -> None:
-        async with receiving(intake, "me", "BlurOrder", CHECKED, 1) as upload:
+        async with receiver.receive("BlurOrder", CHECKED, 1) as upload:
             await take_in(upload)
             await upload.commit()
 
@@ -100,40 +113,40 @@ def test_a_call_cancelled_in_its_commit_leaves_the_order_its_originals(
             await task
         go_on.set()
 
-    finish(intake, cancel())
-    assert intake.blobs.get(source_key(the_order(intake), 1)) == b"original"
+    finish(receiver, cancel())
+    assert receiver.storage.blobs.get(source_key(the_order(receiver), 1)) == b"original"
 
 
-def test_an_upload_that_pauses_keeps_its_heartbeat(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uploads, "HEARTBEAT_SECONDS", 0.05)
+def test_an_upload_that_pauses_keeps_its_heartbeat(receiver: OrderReceiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(order_upload, "HEARTBEAT_SECONDS", 0.05)
 
     def heartbeat() -> int:
-        with intake.database.read() as session:
+        with receiver.storage.database.read() as session:
             return session.scalars(select(UnownedBlobs.heartbeat_at)).one()
 
     async def call() -> None:
-        async with receiving(intake, "me", "BlurOrder", CHECKED, 1) as upload:
+        async with receiver.receive("BlurOrder", CHECKED, 1) as upload:
             await take_in(upload)
             first = heartbeat()
             await asyncio.to_thread(eventually, lambda: heartbeat() > first)
             await upload.commit()
 
-    finish(intake, call())
-    assert isinstance(the_order(intake), UUID)
+    finish(receiver, call())
+    assert isinstance(the_order(receiver), UUID)
 
 
-def test_an_upload_that_was_given_up_stores_no_order(intake: Intake) -> None:
+def test_an_upload_that_was_given_up_stores_no_order(receiver: OrderReceiver) -> None:
     async def call() -> None:
-        async with receiving(intake, "me", "BlurOrder", CHECKED, 1) as upload:
+        async with receiver.receive("BlurOrder", CHECKED, 1) as upload:
             await take_in(upload)
-            with intake.database.write() as session:
-                (order_id,) = unowned_blobs.give_up(session, silent_seconds=-1, limit=9)
-            intake.blobs.delete_prefix(f"orders/{order_id}/")
+            with receiver.storage.database.write() as session:
+                (order_id,) = unowned_blobs.list_removable(session, silent_seconds=-1, limit=9)
+            receiver.storage.blobs.delete_prefix(f"orders/{order_id}/")
             await upload.commit()
 
-    with pytest.raises(Unavailable, match="given up"):
-        finish(intake, call())
-    with intake.database.read() as session:
+    with pytest.raises(Unavailable, match="was removed"):
+        finish(receiver, call())
+    with receiver.storage.database.read() as session:
         assert session.scalar(select(func.count()).select_from(Order)) == 0
 
 

@@ -11,7 +11,7 @@ from imageblur.v1 import blur_service_pb2 as pb
 from services.common.db.engine import Database
 from services.common.db.orders import orders
 from services.common.infra.broker import Broker
-from services.gateway.orders.use_cases import UseCases
+from services.gateway.orders.order_reader import OrderReader
 from tests.integration.gateway.conftest import Gateway
 from tests.integration.gateway.test_orders import order
 from tests.support.valkey import ValkeyServer
@@ -78,13 +78,13 @@ def readings(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     counts = {"changes": 0, "revisions": 0}
 
     def counted(name: str) -> None:
-        real = getattr(UseCases, name)
+        real = getattr(OrderReader, name)
 
         def count(*arguments: object) -> object:
             counts[name] += 1
             return real(*arguments)
 
-        monkeypatch.setattr(UseCases, name, count)
+        monkeypatch.setattr(OrderReader, name, count)
 
     for name in counts:
         counted(name)

@@ -1,7 +1,6 @@
 import ssl
 import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
@@ -9,40 +8,38 @@ from services.common.db.engine import Database
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
 from services.common.infra.leases import Leases
+from services.common.infra.rate_limiter import RateLimiter
 from services.common.infra.tokens import Tokens
-from services.mailer.content.drafting import Drafting
-from services.mailer.content.parts import archive_capacity
+from services.common.use_cases.after_commit import AfterCommit
+from services.mailer.content.drafter import EmailDrafter
+from services.mailer.content.newsletter import NewsletterDrafter
 from services.mailer.content.render import Renderer
-from services.mailer.content.subscriber_emails import WeeklyDrafting
-from services.mailer.mailing import SendMailing
+from services.mailer.content.result_parts import archive_capacity
 from services.mailer.mime.addresses import parse_sender
-from services.mailer.mime.composer import Postbox
-from services.mailer.mime.message import Stationery
-from services.mailer.smtp.rate_limit import TokenBucket
-from services.mailer.smtp.sender import Sender
-from services.mailer.smtp.smtp_sender import SmtpLine, SmtpSender
-from services.mailer.use_cases import RenewLeases, SendLetter
-from tests.support.postgres import PostgresServer
+from services.mailer.mime.composer import EmailComposer
+from services.mailer.mime.message import SenderIdentity
+from services.mailer.sending.email_sender import EmailSender
+from services.mailer.sending.leases import RenewEmailLeases
+from services.mailer.sending.send_email import SendEmail
+from services.mailer.sending.send_mailing import SendMailing
+from services.mailer.smtp.send_rate import SendRate
+from services.mailer.smtp.server import SmtpServer
+from services.mailer.smtp.session import SmtpSession
 from tests.support.smtp import SmtpSink
 
 UNUSED_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-"""Without authorities, which take long to load."""
-MakeMailer = Callable[..., SendLetter]
+"""Without certificate authorities, which take long to load."""
+MakeMailer = Callable[..., SendEmail]
 MakeBulkMailer = Callable[..., SendMailing]
-STATIONERY = Stationery(parse_sender("ImageBlur <blur@example.org>"))
+IDENTITY = SenderIdentity(sender=parse_sender("ImageBlur <blur@example.org>"))
 ON_BOTH = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 
 
 @pytest.fixture
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """SQLite; PostgreSQL too where a test is about statements (`ON_BOTH`), for it takes half a second to set up."""
-    if getattr(request, "param", "sqlite") == "sqlite":
-        yield f"sqlite:///{tmp_path}/imageblur.db"
-        return
-    server: PostgresServer = request.getfixturevalue("postgres_server")
-    url = server.create_database()
-    yield url
-    server.drop_database(url)
+def database_url(request: pytest.FixtureRequest) -> str:
+    """SQLite; PostgreSQL too where a test is about statements (`ON_BOTH`)."""
+    url: str = request.getfixturevalue(f"{getattr(request, 'param', 'sqlite')}_url")
+    return url
 
 
 @pytest.fixture
@@ -50,38 +47,46 @@ def tokens() -> Tokens:
     return Tokens("k" * 40)
 
 
+def smtp_server(sink: SmtpSink, port: int | None = None) -> SmtpServer:
+    return SmtpServer(host=sink.host, port=port or sink.port, security="none", tls=UNUSED_TLS, timeout=10)
+
+
+def email_sender(
+    database: Database, blobs: BlobStore, rate: SendRate, identity: SenderIdentity = IDENTITY
+) -> EmailSender:
+    composer = EmailComposer(blobs=blobs, render=Renderer(), identity=identity)
+    return EmailSender(database=database, composer=composer, rate=rate, send_seconds=10)
+
+
 @pytest.fixture
 def make_mailer(
     database: Database, queues: Broker, blobs: BlobStore, tokens: Tokens, smtp_sink: SmtpSink
 ) -> MakeMailer:
-    """Makes the use case, over the real servers unless a sender is given."""
+    """Makes the use case that sends single e-mails, over the real servers."""
 
     def make(
         *,
         limit_mb: float = 18,
         public_url: str | None = None,
         port: int | None = None,
-        sender: Sender | None = None,
-        letters_per_hour: int = 1000,
-    ) -> SendLetter:
-        smtp = SmtpSender(smtp_sink.host, port or smtp_sink.port, "none", UNUSED_TLS, None, None, timeout=10)
-        return SendLetter(
+        emails_per_hour: int = 1000,
+    ) -> SendEmail:
+        return SendEmail(
             database=database,
             broker=queues,
-            leases=Leases(RenewLeases(database)),
-            draft=Drafting(tokens, public_url, archive_capacity(limit_mb)),
-            postbox=Postbox(blobs, Renderer(), STATIONERY),
-            sender=sender or smtp,
-            bucket=no_limit(queues),
-            send_seconds=10,
-            letters_per_hour=letters_per_hour,
+            after_commit=AfterCommit(database=database, broker=queues),
+            leases=Leases(RenewEmailLeases(database)),
+            draft=EmailDrafter(tokens=tokens, public_url=public_url, capacity=archive_capacity(limit_mb)),
+            sender=email_sender(database, blobs, no_limit(queues)),
+            open_session=lambda: SmtpSession(smtp_server(smtp_sink, port)),
+            emails_per_hour=emails_per_hour,
         )
 
     return make
 
 
-def no_limit(queues: Broker) -> TokenBucket:
-    return TokenBucket(queues.client, "sink", None, threading.Event())
+def no_limit(queues: Broker) -> SendRate:
+    return SendRate(limiter=RateLimiter(queues.client), server="sink", rate=None, stopping=threading.Event())
 
 
 @pytest.fixture
@@ -92,30 +97,28 @@ def make_bulk_mailer(
 
     def make(
         *,
-        batch: int = 10,
+        batch_size: int = 10,
         public_url: str | None = None,
-        stationery: Stationery = STATIONERY,
-        bucket: TokenBucket | None = None,
+        identity: SenderIdentity = IDENTITY,
         connections: int = 2,
-        line: Callable[[SmtpSender], SmtpLine] = SmtpLine,
+        open_session: Callable[[SmtpServer], SmtpSession] = SmtpSession,
     ) -> SendMailing:
-        smtp = SmtpSender(smtp_sink.host, smtp_sink.port, "none", UNUSED_TLS, None, None, timeout=10)
         return SendMailing(
             database=database,
             broker=queues,
-            leases=Leases(RenewLeases(database)),
-            draft=WeeklyDrafting(tokens, public_url),
-            postbox=Postbox(blobs, Renderer(), stationery),
-            connect=lambda: line(smtp),
-            bucket=bucket or no_limit(queues),
-            send_seconds=10,
+            after_commit=AfterCommit(database=database, broker=queues),
+            leases=Leases(RenewEmailLeases(database)),
+            draft=NewsletterDrafter(tokens=tokens, public_url=public_url),
+            sender=email_sender(database, blobs, no_limit(queues), identity),
+            open_session=lambda: open_session(smtp_server(smtp_sink)),
+            stopping=threading.Event(),
             connections=connections,
-            batch=batch,
+            batch_size=batch_size,
         )
 
     return make
 
 
 @pytest.fixture
-def send(make_mailer: MakeMailer) -> SendLetter:
+def send(make_mailer: MakeMailer) -> SendEmail:
     return make_mailer()

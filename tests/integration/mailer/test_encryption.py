@@ -5,6 +5,7 @@ import shutil
 import ssl
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword, Session
 from aiosmtpd.smtp import Envelope as Received
 from pydantic import SecretStr
 
-from services.mailer.smtp.sender import Envelope, NotTaken
-from services.mailer.smtp.smtp_sender import SmtpSender
+from services.mailer.smtp.envelope import EmailDeferred, SmtpEnvelope
+from services.mailer.smtp.server import SmtpServer
+from services.mailer.smtp.session import SmtpSession
 from tests.support.smtp import _Listener
 
 
@@ -74,39 +76,53 @@ def tls_relay(certificate: Path) -> Iterator[Relay]:
     relay.listener.stop()
 
 
-def sender(relay: Relay, certificate: Path | None, *, tls: bool, password: str = "open sesame") -> SmtpSender:
+def send(
+    relay: Relay, certificate: Path | None, sent: SmtpEnvelope, *, tls: bool, password: str = "open sesame"
+) -> str:
     context = ssl.create_default_context(cafile=certificate)
     port: int = relay.listener.port
-    return SmtpSender("127.0.0.1", port, "tls" if tls else "starttls", context, "me", SecretStr(password), 10)
+    server = SmtpServer(
+        host="127.0.0.1",
+        port=port,
+        security="tls" if tls else "starttls",
+        tls=context,
+        user="me",
+        password=SecretStr(password),
+        timeout=10,
+    )
+    with closing(SmtpSession(server)) as session:
+        return session.send(sent)
 
 
-def envelope() -> Envelope:
+def envelope() -> SmtpEnvelope:
     content = b"Subject: x\r\n\r\n" + b"y" * 70 + b"\r\n" + b"z" * 100_000
     content = (
         content[:80] + b"\r\n".join(content[start : start + 70] for start in range(80, len(content), 70)) + b"\r\n"
     )
-    return Envelope("blur@example.org", "ann@example.org", utf8=False, content=io.BytesIO(content), size=1)
+    return SmtpEnvelope(
+        sender="blur@example.org", recipient="ann@example.org", utf8=False, content=io.BytesIO(content), size=1
+    )
 
 
 def test_starttls_and_login(starttls_relay: Relay, certificate: Path) -> None:
     sent = envelope()
-    assert sender(starttls_relay, certificate, tls=False).send(sent) == "250 2.0.0 kept"
+    assert send(starttls_relay, certificate, sent, tls=False) == "250 2.0.0 kept"
     sent.content.seek(0)
     assert starttls_relay.taken == [sent.content.read()]
     assert starttls_relay.over_tls == [True]
 
 
 def test_tls_and_login(tls_relay: Relay, certificate: Path) -> None:
-    assert sender(tls_relay, certificate, tls=True).send(envelope()) == "250 2.0.0 kept"
+    assert send(tls_relay, certificate, envelope(), tls=True) == "250 2.0.0 kept"
     assert len(tls_relay.over_tls) == len(tls_relay.taken) == 1
 
 
 def test_a_wrong_password_is_the_operators_to_put_right(starttls_relay: Relay, certificate: Path) -> None:
-    with pytest.raises(NotTaken, match=r"^535 "):
-        sender(starttls_relay, certificate, tls=False, password="wrong").send(envelope())
+    with pytest.raises(EmailDeferred, match=r"^535 "):
+        send(starttls_relay, certificate, envelope(), tls=False, password="wrong")
 
 
 def test_a_certificate_of_nobody_is_not_trusted(starttls_relay: Relay) -> None:
-    with pytest.raises(NotTaken, match="certificate verify failed"):
-        sender(starttls_relay, None, tls=False).send(envelope())
+    with pytest.raises(EmailDeferred, match="certificate verify failed"):
+        send(starttls_relay, None, envelope(), tls=False)
     assert starttls_relay.over_tls == []

@@ -1,4 +1,4 @@
-"""The mailer as it is run: a process of its own, told by its environment."""
+"""The mailer as a process, set by environment variables."""
 
 import os
 import signal
@@ -13,9 +13,9 @@ from services.common import migrations
 from services.common.db.engine import Database
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
-from services.common.infra.messages import send_letter, send_mailing
-from services.mailer.mailing import BATCH
-from tests.integration.mailer.making import letter, mailing, make_mailing, make_order, make_subscriber, make_subscribers
+from services.common.infra.messages import send_email, send_mailing
+from services.mailer.sending.send_mailing import BATCH_SIZE
+from tests.support.mail_factories import email, mailing, make_mailing, make_order, make_subscriber, make_subscribers
 from tests.support.smtp import HANG, SmtpSink
 from tests.support.valkey import ValkeyServer
 from tests.support.waiting import eventually
@@ -41,7 +41,7 @@ def made(tmp_path: Path) -> Iterator[Database]:
     database.close()
 
 
-def test_it_sends_until_it_is_told_to_stop(
+def test_it_sends_until_sigterm(
     made: Database, blobs: BlobStore, queues: Broker, environment: dict[str, str], smtp_sink: SmtpSink
 ) -> None:
     order = make_order(made, blobs, [b"one"])
@@ -49,38 +49,38 @@ def test_it_sends_until_it_is_told_to_stop(
     mailing_id = make_mailing(made)
     with subprocess.Popen([sys.executable, "-m", "services.mailer"], env=environment, stderr=subprocess.PIPE) as mailer:
         try:
-            queues.send([send_letter(order.letter_id), send_mailing(mailing_id)])
+            queues.send([send_email(order.email_id), send_mailing(mailing_id)])
             smtp_sink.wait_received(2, within=60)
             eventually(lambda: mailing(made, mailing_id).state == "DONE")
-            eventually(lambda: letter(made, order.letter_id).state == "SENT")
+            eventually(lambda: email(made, order.email_id).state == "SENT")
             mailer.send_signal(signal.SIGTERM)
-            _, said = mailer.communicate(timeout=20)
+            _, log = mailer.communicate(timeout=20)
         finally:
             mailer.kill()
     assert mailer.returncode == 0
-    assert b"ready" in said
-    assert b"@example.org" not in said, "addresses do not belong into logs"
+    assert b"ready" in log
+    assert b"@example.org" not in log, "addresses are not logged"
 
 
-def test_an_order_letter_does_not_wait_for_a_mailing_that_hangs(
+def test_an_order_email_does_not_wait_for_a_mailing_that_hangs(
     made: Database, blobs: BlobStore, queues: Broker, environment: dict[str, str], smtp_sink: SmtpSink
 ) -> None:
-    make_subscribers(made, 3 * BATCH)
-    for number in range(3 * BATCH):
+    make_subscribers(made, 3 * BATCH_SIZE)
+    for number in range(3 * BATCH_SIZE):
         smtp_sink.reply_to(f"s{number}@example.org", HANG)
     mailing_id = make_mailing(made)
     order = make_order(made, blobs, [b"one"])
     environment |= {"IMAGEBLUR_SMTP_TIMEOUT_SECONDS": "60", "IMAGEBLUR_MAILER_THREADS": "1"}
     with subprocess.Popen([sys.executable, "-m", "services.mailer"], env=environment, start_new_session=True) as mailer:
         try:
-            # More messages than the mailer has threads for mailings: they must not take the one for other letters.
+            # More messages than the mailer has threads for mailings: they must not take the one for other e-mails.
             queues.send(send_mailing(mailing_id) for _ in range(4))
             eventually(lambda: smtp_sink.attempts == 2, within=60)
-            queues.send([send_letter(order.letter_id)])
+            queues.send([send_email(order.email_id)])
             eventually(lambda: smtp_sink.to("ann@example.org"), within=30)
             assert smtp_sink.attempts == 3, "a mailing has as many connections as are set"
         finally:
-            os.killpg(mailer.pid, signal.SIGKILL)  # not its main alone: it would wait for the letters that hang
+            os.killpg(mailer.pid, signal.SIGKILL)  # not its main alone: it would wait for the e-mails that hang
 
 
 def test_it_does_not_start_on_a_database_of_another_version(environment: dict[str, str]) -> None:

@@ -13,11 +13,12 @@ from services.common.db.engine import Database
 from services.common.db.models import Image, Installation, Mailing, Order, UnownedBlobs
 from services.common.db.orders import images, orders, unowned_blobs
 from services.common.db.queues import retries
-from services.common.domain.orders import MAX_ATTEMPTS, result_key, source_key
+from services.common.domain.orders import result_key, source_key
+from services.common.domain.retries import MAX_ATTEMPTS
 from services.common.infra.blobs import BlobStore, MissingBlob
 from services.common.infra.broker import Broker
 from services.common.infra.messages import BLUR_QUEUE, MAILING_QUEUE, blur_image
-from services.scheduler.mailings import Mailings
+from services.scheduler.mailing_schedule import MailingSchedule
 from services.scheduler.sweep import Sweep
 from services.scheduler.weekly_schedule import WeeklyHour
 from tests.integration.db.conftest import Place, place
@@ -128,9 +129,9 @@ def test_an_expired_order_loses_its_blobs_and_its_address(
         session.execute(update(Order).values(state="SUCCEEDED", succeeded=1, finished_at=1, expires_at=1))
     sweep.expired()
     with database.read() as session:
-        order = orders.snapshot(session, order_id).order
-        # To be removed once more, when no worker can be left that was at work on it.
-        assert session.query(UnownedBlobs).one().heartbeat_at < -1
+        order = orders.get_snapshot(session, order_id).order
+        # To be removed again when no worker can be left that has its image.
+        assert session.query(UnownedBlobs).one().state == "REMOVED"
     assert (order.state, order.email) == ("EXPIRED", None)
     folder = blobs.local_path("orders")
     assert folder
@@ -143,7 +144,7 @@ def test_blobs_of_a_broken_upload_are_removed_and_those_of_a_live_one_kept(
     broken, live = uuid4(), uuid4()
     with database.write() as session:
         for order_id in (broken, live):
-            unowned_blobs.begin_upload(session, order_id)
+            unowned_blobs.insert_upload(session, order_id)
             blobs.put(source_key(order_id, 1), b"x")
         session.execute(update(UnownedBlobs).where(UnownedBlobs.order_id == broken).values(heartbeat_at=1))
     sweep.blobs_without_order()
@@ -156,9 +157,9 @@ def test_blobs_of_a_broken_upload_are_removed_and_those_of_a_live_one_kept(
 def test_the_weekly_mailing_is_ordered_once_by_many_schedulers(database: Database, queues: Broker) -> None:
     with database.write() as session:
         session.execute(update(Installation).values(installed_at=0))
-    schedulers = [Mailings(database, queues, WeeklyHour("mon", 12, ZoneInfo("UTC"))) for _ in range(3)]
+    schedulers = [MailingSchedule(database, queues, WeeklyHour("mon", 12, ZoneInfo("UTC"))) for _ in range(3)]
     ordered = [
-        scheduler.order_weekly(MONDAY + timedelta(hours=hours)) for hours in (-1, 0, 1, 30) for scheduler in schedulers
+        scheduler.make_weekly(MONDAY + timedelta(hours=hours)) for hours in (-1, 0, 1, 30) for scheduler in schedulers
     ]
     assert sum(mailing is not None for mailing in ordered) == 1
     assert len(queues.subjects(MAILING_QUEUE)) == 1
@@ -167,8 +168,8 @@ def test_the_weekly_mailing_is_ordered_once_by_many_schedulers(database: Databas
 
 
 def test_a_fresh_installation_sends_nothing_for_the_past(database: Database, queues: Broker) -> None:
-    mailings = Mailings(database, queues, WeeklyHour("mon", 12, ZoneInfo("UTC")))
-    assert mailings.order_weekly(MONDAY) is None
+    mailings = MailingSchedule(database, queues, WeeklyHour("mon", 12, ZoneInfo("UTC")))
+    assert mailings.make_weekly(MONDAY) is None
 
 
 def test_blobs_that_no_order_owns_are_removed_once_more_when_no_worker_can_be_left(
@@ -176,13 +177,13 @@ def test_blobs_that_no_order_owns_are_removed_once_more_when_no_worker_can_be_le
 ) -> None:
     order_id = uuid4()
     with database.write() as session:
-        unowned_blobs.disown(session, order_id)
+        unowned_blobs.mark_for_removal(session, order_id)
     sweep.blobs_without_order()
     blobs.put(result_key(order_id, 1), b"stored by a worker that had not noticed yet")
     sweep.blobs_without_order()
     assert blobs.get(result_key(order_id, 1))
     with database.write() as session:
-        session.execute(update(UnownedBlobs).values(heartbeat_at=-2))
+        session.execute(update(UnownedBlobs).values(check_again_at=1))
     sweep.blobs_without_order()
     with pytest.raises(MissingBlob):
         blobs.get(result_key(order_id, 1))
@@ -210,4 +211,4 @@ def test_what_a_killed_worker_left_of_an_ended_image_is_removed(
     assert folder
     assert [path.parent.name for path in files_below(folder)] == ["result"] * results_kept
     with database.read() as session:
-        assert session.get_one(Image, image_id).tidied
+        assert session.get_one(Image, image_id).cleaned_up

@@ -1,7 +1,7 @@
-"""A stack of other programs, to be run as a process: `python -m tests.integration.stack.driver PLAN`.
+"""Serve a stack of other programs: `python -m tests.integration.stack.driver FILE`.
 
-PLAN is JSON: `broker` (whether Valkey is wanted), `prepare`, `services`, `probe` as programs (fields of Program),
-`port` (or null) as the gateway's.
+FILE is JSON: `broker` (whether to run Valkey), `prepare`, `services`, `probe` (fields of Program), `port` of the
+gateway or null.
 """
 
 import asyncio
@@ -9,20 +9,20 @@ import json
 import sys
 from pathlib import Path
 
-from services.stack import valkey
-from services.stack.data_folder import Places
-from services.stack.plan import Plan
+from services.stack.data_folder import DataFolder
+from services.stack.embedded import valkey
 from services.stack.ports import Endpoint
-from services.stack.process import Program
-from services.stack.serving import serve
+from services.stack.programs import StackPrograms
 from services.stack.settings import StackSettings
+from services.stack.supervision.process import Program
+from services.stack.terminal.serve import serve
 
 
 def main() -> int:
     wanted = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     settings = StackSettings()
-    plan = Plan(
-        broker=valkey.program(Places(settings.data_dir.absolute())) if wanted["broker"] else None,
+    programs = StackPrograms(
+        broker=valkey.program(DataFolder(settings.data_dir.absolute())) if wanted["broker"] else None,
         prepare=Program(**wanted["prepare"]) if wanted["prepare"] else None,
         services=tuple(Program(**service) for service in wanted["services"]),
         probe=Program(**wanted["probe"]),
@@ -30,7 +30,7 @@ def main() -> int:
         if wanted["port"]
         else (),
     )
-    return asyncio.run(serve(settings, plan))
+    return asyncio.run(serve(settings, programs))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The real command, as far as it goes without the other services, and what is built on it."""
+"""The real command, as far as it works without the other services, and what is built on it."""
 
 import asyncio
 import json
@@ -12,11 +12,11 @@ import pytest
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from services.stack.background import background_stack
-from services.stack.health import page_serves, wait_until_serves
-from services.stack.process import Program
+from services.stack.readiness import page_serves, wait_until_serves
+from services.stack.supervision.process import Program
 
 
-def test_a_wrong_setting_is_told_in_a_sentence(tmp_path: Path) -> None:
+def test_a_wrong_setting_is_reported_in_a_sentence(tmp_path: Path) -> None:
     stack = subprocess.run(
         [sys.executable, "-m", "services.stack"],
         env=os.environ | {"IMAGEBLUR_DATA_DIR": str(tmp_path), "IMAGEBLUR_MAILBOX_PORT": "port"},
@@ -30,7 +30,7 @@ def test_a_wrong_setting_is_told_in_a_sentence(tmp_path: Path) -> None:
     assert "Traceback" not in stack.stderr
 
 
-def test_health_waits_until_the_server_serves() -> None:
+def test_readiness_waits_until_the_server_serves() -> None:
     async def run() -> list[bool]:
         server = grpc.aio.server()
         servicer = health.aio.HealthServicer()
@@ -48,7 +48,7 @@ def test_health_waits_until_the_server_serves() -> None:
     assert asyncio.run(run()) == [False, True, False]
 
 
-def test_health_waits_for_the_pages_too() -> None:
+def test_readiness_waits_for_the_pages_too() -> None:
     answers = [b"HTTP/1.1 503 Service Unavailable\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n"]
 
     async def answer(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -73,18 +73,18 @@ def write_plan(path: Path, services: list[Program]) -> tuple[str, ...]:
     return (sys.executable, "-m", "tests.integration.stack.driver", str(path))
 
 
-def test_a_stack_in_the_background_is_there_for_the_block(tmp_path: Path) -> None:
+def test_a_background_stack_runs_for_the_block(tmp_path: Path) -> None:
     command = write_plan(tmp_path / "plan.json", [])
     with background_stack(tmp_path / "data", {"IMAGEBLUR_GATEWAY_ADDRESS": "127.0.0.1:50999"}, command) as stack:
         assert stack.gateway_address == "127.0.0.1:50999"
-        assert stack.places.valkey_socket.exists()
+        assert stack.data_folder.valkey_socket.exists()
         assert stack.startup_seconds > 0
     assert stack.process.returncode == 0
-    assert not stack.places.valkey_socket.exists()
+    assert not stack.data_folder.valkey_socket.exists()
     assert "ImageBlur is ready" in stack.log.read_text()
 
 
-def test_a_stack_in_the_background_that_does_not_start_says_why(tmp_path: Path) -> None:
+def test_a_background_stack_that_does_not_start_shows_its_log(tmp_path: Path) -> None:
     program = Program("mailer", (sys.executable, "-c", "import sys; print('IMAGEBLUR_X: wrong'); sys.exit(78)"))
     hanging = write_plan(tmp_path / "plan.json", [program])
     plan = json.loads((tmp_path / "plan.json").read_text())

@@ -1,4 +1,4 @@
-"""The supervision, with small programs in the services' place and the real Valkey."""
+"""Serve small programs in place of the services, with the real Valkey."""
 
 import contextlib
 import json
@@ -17,36 +17,36 @@ import psutil
 import pytest
 import redis
 
-from services.stack.data_folder import Places
+from services.stack.data_folder import DataFolder
 from services.stack.environment import broker_url
-from services.stack.groups import lives
-from services.stack.process import Program
+from services.stack.supervision.process import Program
+from services.stack.supervision.process_groups import is_alive
 from tests.support.waiting import eventually
 
-# Writes what happens to it into the file `story`, one word a line: "up:NAME:PID", "down:NAME".
+# Appends its events to the file `events`, one a line: "up:NAME:PID", "child:NAME:PID", "down:NAME".
 SERVICE = """
 import os, signal, subprocess, sys, threading
-name, manner = sys.argv[1:]
-def tell(words):
-    with open("story", "a") as file:
-        file.write(words + "\\n")
+name, behaviour = sys.argv[1:]
+def record(event):
+    with open("events", "a") as file:
+        file.write(event + "\\n")
 def end(*_):
-    tell(f"down:{name}")
+    record(f"down:{name}")
     sys.exit(0)
-signal.signal(signal.SIGTERM, signal.SIG_IGN if manner == "stubborn" else end)
-if manner == "broken":
-    tell(f"up:{name}:{os.getpid()}")
+signal.signal(signal.SIGTERM, signal.SIG_IGN if behaviour == "stubborn" else end)
+if behaviour == "broken":
+    record(f"up:{name}:{os.getpid()}")
     sys.exit(3)
-if manner == "misconfigured":
+if behaviour == "misconfigured":
     print("IMAGEBLUR_NONSENSE: must be sense")
     sys.exit(78)
-if manner == "parent":
+if behaviour == "parent":
     ignore = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); signal.pause()"
     child = subprocess.Popen([sys.executable, "-c", ignore], stdout=subprocess.PIPE)
     child.stdout.readline()
-    tell(f"child:{name}:{child.pid}")
-tell(f"up:{name}:{os.getpid()}")
-print("hello", os.environ["IMAGEBLUR_BROKER_URL"])
+    record(f"child:{name}:{child.pid}")
+print("hello", os.environ["IMAGEBLUR_BROKER_URL"])  # before the event: a test may stop it then
+record(f"up:{name}:{os.getpid()}")
 while True:
     signal.pause()
 """
@@ -58,13 +58,13 @@ class Terminal:
     def __init__(self, folder: Path, bytecode: Path) -> None:
         self.folder = folder
         self._bytecode = bytecode
-        self.places = Places(folder / "data")
+        self.data_folder = DataFolder(folder / "data")
         self._started: list[subprocess.Popen[str]] = []
         self._seen: set[psutil.Process] = set()
         (folder / "service.py").write_text(SERVICE)
 
-    def service(self, name: str, manner: str = "steady", **fields: Any) -> Program:
-        return Program(name, (sys.executable, "-u", str(self.folder / "service.py"), name, manner), **fields)
+    def service(self, name: str, behaviour: str = "steady", **fields: Any) -> Program:
+        return Program(name, (sys.executable, "-u", str(self.folder / "service.py"), name, behaviour), **fields)
 
     def start(
         self,
@@ -84,7 +84,7 @@ class Terminal:
         }
         (self.folder / "plan.json").write_text(json.dumps(plan))
         own = {
-            "IMAGEBLUR_DATA_DIR": str(self.places.data),
+            "IMAGEBLUR_DATA_DIR": str(self.data_folder.root),
             "PYTHONPATH": str(Path(__file__).parents[3]),
             # Otherwise every stack compiles its libraries anew where bytecode is not written beside the source.
             "PYTHONDONTWRITEBYTECODE": "",
@@ -110,26 +110,26 @@ class Terminal:
                 raise RuntimeError(f"the stack ended with {stack.returncode}:\n{stack.communicate()[0]}")
             # Not "if it exists, read it": a stack that starts removes the one of the stack before.
             with contextlib.suppress(FileNotFoundError):
-                return bool(json.loads(self.places.ready.read_text("utf-8"))["pid"] == stack.pid)
+                return bool(json.loads(self.data_folder.ready.read_text("utf-8"))["pid"] == stack.pid)
             return False
 
         eventually(ready, within=20.0)
         self._seen.update(psutil.Process(stack.pid).children(recursive=True))
 
-    def story(self) -> list[str]:
-        path = self.folder / "story"
+    def events(self) -> list[str]:
+        path = self.folder / "events"
         return path.read_text().split() if path.exists() else []
 
     def processes(self, kind: str, name: str) -> list[psutil.Process]:
-        """Those that told `up` or `child`, so far as they still exist, in the order of their coming."""
-        pids = [int(word.rpartition(":")[2]) for word in self.story() if word.startswith(f"{kind}:{name}:")]
+        """Those that recorded `up` or `child` and still exist, in this order."""
+        pids = [int(event.rpartition(":")[2]) for event in self.events() if event.startswith(f"{kind}:{name}:")]
         return [psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)]
 
     def living(self) -> list[psutil.Process]:
-        """Everything that any stack has started, and that still lives."""
-        told = {int(word.rpartition(":")[2]) for word in self.story() if word.count(":") == 2}
-        self._seen.update(psutil.Process(pid) for pid in told if psutil.pid_exists(pid))
-        return [process for process in self._seen if lives(process)]
+        """All processes that any stack has started and that are alive."""
+        pids = {int(event.rpartition(":")[2]) for event in self.events() if event.count(":") == 2}
+        self._seen.update(psutil.Process(pid) for pid in pids if psutil.pid_exists(pid))
+        return [process for process in self._seen if is_alive(process)]
 
     def close(self) -> None:
         for stack in self._started:
@@ -160,46 +160,46 @@ def test_one_signal_stops_everything_in_order(terminal: Terminal, number: int) -
     services = [terminal.service(name, stop_stage=stage) for stage, name in enumerate(names)]
     stack = terminal.start(*reversed(services), broker=True)
     terminal.wait_ready(stack)
-    eventually(lambda: len(terminal.story()) == 4)
-    assert len(terminal.living()) == 6  # with Valkey and the warden
+    eventually(lambda: len(terminal.events()) == 4)
+    assert len(terminal.living()) == 5  # with Valkey
     output = end(stack, number)
     assert stack.returncode == 0
     assert terminal.living() == []
-    assert [word for word in terminal.story() if word.startswith("down")] == [f"down:{name}" for name in names]
+    assert [event for event in terminal.events() if event.startswith("down")] == [f"down:{name}" for name in names]
     assert "blur_worker | hello unix:///" in output
     assert re.search(r"ImageBlur is ready after \d+\.\d s", output)
-    assert not terminal.places.processes.exists()
-    assert not terminal.places.ready.exists()
+    assert not terminal.data_folder.processes.exists()
+    assert not terminal.data_folder.ready.exists()
 
 
-def test_what_dies_is_started_again_and_told(terminal: Terminal) -> None:
+def test_a_service_that_dies_is_restarted(terminal: Terminal) -> None:
     stack = terminal.start(terminal.service("mailer"))
     terminal.wait_ready(stack)
     eventually(lambda: terminal.processes("up", "mailer"))[0].kill()
-    eventually(lambda: len([word for word in terminal.story() if word.startswith("up")]) == 2)
+    eventually(lambda: len([event for event in terminal.events() if event.startswith("up")]) == 2)
     output = end(stack)
-    assert "stack  | mailer was ended by SIGKILL; it starts again in 0.5 s\n" in output
+    assert "stack  | mailer was ended by SIGKILL; restart in 0.5 s\n" in output
     assert terminal.living() == []
 
 
-def test_orphans_end_before_their_service_starts_again(terminal: Terminal) -> None:
+def test_orphans_end_before_their_service_restarts(terminal: Terminal) -> None:
     stack = terminal.start(terminal.service("blur_worker", "parent"))
     terminal.wait_ready(stack)
     (parent,) = eventually(lambda: terminal.processes("up", "blur_worker"))
     (child,) = terminal.processes("child", "blur_worker")
     parent.kill()
-    eventually(lambda: len([word for word in terminal.story() if word.startswith("up")]) == 2)
-    assert not lives(child)
+    eventually(lambda: len([event for event in terminal.events() if event.startswith("up")]) == 2)
+    assert not is_alive(child)
     end(stack)
     assert terminal.living() == []
 
 
-def test_children_left_by_a_polite_end_are_ended_too(terminal: Terminal) -> None:
+def test_children_of_a_stopped_service_are_killed(terminal: Terminal) -> None:
     stack = terminal.start(terminal.service("blur_worker", "parent"))
     terminal.wait_ready(stack)
     eventually(lambda: terminal.processes("up", "blur_worker"))
     end(stack)
-    assert "down:blur_worker" in terminal.story()
+    assert "down:blur_worker" in terminal.events()
     assert terminal.living() == []
 
 
@@ -209,65 +209,55 @@ def test_a_wrong_setting_stops_everything(terminal: Terminal) -> None:
     assert stack.returncode == os.EX_CONFIG
     assert "mailer  | IMAGEBLUR_NONSENSE: must be sense\n" in output
     assert "mailer cannot run with these settings" in output
-    assert "starts again" not in output
+    assert "restart" not in output
     assert terminal.living() == []
 
 
-def test_what_does_not_end_is_killed(terminal: Terminal) -> None:
+def test_a_service_that_ignores_sigterm_is_killed(terminal: Terminal) -> None:
     stack = terminal.start(terminal.service("gateway", "stubborn", grace=0.3))
     terminal.wait_ready(stack)
     eventually(lambda: terminal.processes("up", "gateway"))
-    assert "gateway did not end by itself and was killed" in end(stack)
+    assert "gateway did not stop in time and was killed" in end(stack)
     assert (stack.returncode, terminal.living()) == (0, [])
 
 
-def test_a_second_signal_ends_the_patience(terminal: Terminal) -> None:
+def test_a_second_signal_kills(terminal: Terminal) -> None:
     stack = terminal.start(terminal.service("gateway", "stubborn", grace=100.0), terminal.service("mailer"))
     terminal.wait_ready(stack)
-    eventually(lambda: len(terminal.story()) == 2)
+    eventually(lambda: len(terminal.events()) == 2)
     stack.send_signal(signal.SIGINT)
-    eventually(lambda: "down:mailer" in terminal.story())  # both are of one stage: the stop is under way
+    eventually(lambda: "down:mailer" in terminal.events())  # both are of one stage: the stop is under way
     end(stack, within=5.0)
     assert (stack.returncode, terminal.living()) == (0, [])
 
 
-def test_the_second_stack_of_a_folder_is_told_who_serves_it(terminal: Terminal) -> None:
+def test_a_second_stack_of_a_folder_reports_the_first(terminal: Terminal) -> None:
     first = terminal.start(terminal.service("gateway"))
     terminal.wait_ready(first)
     second = terminal.start(terminal.service("gateway"))
     output = second.communicate(timeout=20)[0]
     assert second.returncode == 1
-    assert f"{terminal.places.data} is already served by pid {first.pid}" in output
-    assert terminal.places.ready.exists()
+    assert f"{terminal.data_folder.root} is already served by pid {first.pid}" in output
+    assert terminal.data_folder.ready.exists()
     assert end(first)
     assert first.returncode == 0
 
 
-def test_a_taken_port_is_told_before_anything_starts(terminal: Terminal) -> None:
+def test_a_port_in_use_is_reported_before_anything_starts(terminal: Terminal) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         stack = terminal.start(terminal.service("gateway"), port=port, broker=True)
         output = stack.communicate(timeout=20)[0]
     assert stack.returncode == 1
     assert f"port {port} is in use (by pid {os.getpid()}): set IMAGEBLUR_GATEWAY_ADDRESS=127.0.0.1:" in output
-    assert terminal.story() == []
-    assert not terminal.places.valkey_log.exists()
+    assert terminal.events() == []
+    assert not terminal.data_folder.valkey_log.exists()
 
 
-def test_a_killed_stack_takes_its_services_along(terminal: Terminal) -> None:
+def test_the_next_start_ends_what_a_killed_stack_left(terminal: Terminal) -> None:
     stack = terminal.start(terminal.service("blur_worker", "parent"), terminal.service("gateway"), broker=True)
     terminal.wait_ready(stack)
-    eventually(lambda: len(terminal.story()) == 3)
-    stack.kill()
-    eventually(lambda: terminal.living() == [])
-
-
-def test_leftovers_without_a_warden_end_at_the_next_start(terminal: Terminal) -> None:
-    stack = terminal.start(terminal.service("blur_worker", "parent"), terminal.service("gateway"), broker=True)
-    terminal.wait_ready(stack)
-    eventually(lambda: len(terminal.story()) == 3)
-    (warden,) = [p for p in psutil.Process(stack.pid).children() if "services.stack.warden" in p.cmdline()]
-    warden.kill()
+    eventually(lambda: len(terminal.events()) == 3)
     stack.kill()
     stack.communicate()
     left = terminal.living()
@@ -275,24 +265,24 @@ def test_leftovers_without_a_warden_end_at_the_next_start(terminal: Terminal) ->
     assert len(left) >= 3
     stack = terminal.start(broker=True)
     terminal.wait_ready(stack)
-    assert [process for process in left if lives(process)] == []
+    assert [process for process in left if is_alive(process)] == []
     output = end(stack)
-    assert output.count("ended what a killed stack had left: ") >= 3
+    assert output.count("ended a process of a stack that was killed: ") >= 3
     assert (stack.returncode, terminal.living()) == (0, [])
 
 
-def test_what_valkey_holds_outlives_a_stop_and_a_kill(terminal: Terminal) -> None:
+def test_valkey_keeps_its_data_over_a_stop_and_a_kill(terminal: Terminal) -> None:
     for round_, number in enumerate([signal.SIGINT, signal.SIGKILL, signal.SIGINT]):
         stack = terminal.start(broker=True)
         terminal.wait_ready(stack)
-        with redis.Redis.from_url(broker_url(terminal.places)) as client:
+        with redis.Redis.from_url(broker_url(terminal.data_folder)) as client:
             assert client.incr("starts") == round_ + 1
             assert client.config_get("port") == {"port": "0"}
         end(stack, number)
     assert eventually(lambda: terminal.living() == [])
 
 
-def test_a_broker_of_the_users_own_is_passed_on(terminal: Terminal) -> None:
+def test_a_configured_broker_is_passed_on(terminal: Terminal) -> None:
     stack = terminal.start(terminal.service("gateway"), IMAGEBLUR_BROKER_URL="redis://elsewhere/7")
     terminal.wait_ready(stack)
     eventually(lambda: terminal.processes("up", "gateway"))
@@ -306,17 +296,17 @@ def test_nothing_starts_when_the_preparation_fails(terminal: Terminal) -> None:
     assert stack.returncode == 1
     assert "prepare | no such table\n" in output
     assert "prepare ended with exit code 1: no service was started" in output
-    assert (terminal.story(), terminal.living()) == ([], [])
+    assert (terminal.events(), terminal.living()) == ([], [])
 
 
 def test_a_signal_during_the_start_leaves_nothing(terminal: Terminal) -> None:
-    prepare = "import os; open('story', 'a').write(f'up:prepare:{os.getpid()}\\n'); import signal; signal.pause()"
+    prepare = "import os; open('events', 'a').write(f'up:prepare:{os.getpid()}\\n'); import signal; signal.pause()"
     stack = terminal.start(terminal.service("gateway"), prepare=prepare, broker=True)
     eventually(lambda: terminal.processes("up", "prepare"))
     end(stack)
     assert stack.returncode == 0
     assert terminal.living() == []
-    assert not [word for word in terminal.story() if word.startswith("up:gateway")]
+    assert not [event for event in terminal.events() if event.startswith("up:gateway")]
 
 
 def test_the_banner_waits_for_the_gateway(terminal: Terminal) -> None:
@@ -326,7 +316,7 @@ def test_the_banner_waits_for_the_gateway(terminal: Terminal) -> None:
     for line in stack.stdout:
         if "still waiting for the gateway" in line:
             break
-    assert not terminal.places.ready.exists()
+    assert not terminal.data_folder.ready.exists()
     (terminal.folder / "open").touch()
     terminal.wait_ready(stack)
     output = end(stack)

@@ -1,4 +1,4 @@
-"""The servers that other tests rely on do what they say, and leave nothing."""
+"""The servers of other tests behave as documented, and leave nothing behind."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ from tests.support.valkey import ValkeyServer, start_valkey
 from tests.support.waiting import eventually
 
 
-def letter(subject: str = "Hello") -> EmailMessage:
+def email(subject: str = "Hello") -> EmailMessage:
     message = EmailMessage()
     message["Subject"], message["From"], message["To"] = subject, "from@example.org", "to@example.org"
     message.set_content("text")
@@ -68,7 +68,7 @@ def test_postgres_comes_back_on_its_port_after_a_kill(postgres_server: PostgresS
 
 def test_the_sink_keeps_a_message_as_it_was_sent(smtp_sink: SmtpSink) -> None:
     with smtplib.SMTP(smtp_sink.host, smtp_sink.port) as client:
-        client.send_message(letter("Grüße"))
+        client.send_message(email("Grüße"))
     (received,) = smtp_sink.wait_received()
     assert received.message["Subject"] == "Grüße"
     assert received.recipients == ("to@example.org",)
@@ -80,9 +80,9 @@ def test_the_sink_answers_as_it_is_told(smtp_sink: SmtpSink) -> None:
     with smtplib.SMTP(smtp_sink.host, smtp_sink.port) as client:
         for code in (451, 550):
             with pytest.raises(smtplib.SMTPDataError) as failure:
-                client.send_message(letter())
+                client.send_message(email())
             assert failure.value.smtp_code == code
-        refused = client.send_message(letter(), to_addrs=["to@example.org", "bad@example.org"])
+        refused = client.send_message(email(), to_addrs=["to@example.org", "bad@example.org"])
     assert refused == {"bad@example.org": (550, b"5.1.1 no such user")}
     assert (smtp_sink.attempts, len(smtp_sink.received)) == (3, 1)
 
@@ -91,7 +91,7 @@ def test_the_sink_cuts_the_line_with_the_message_kept(smtp_sink: SmtpSink) -> No
     smtp_sink.reply_to_data(None)
     client = smtplib.SMTP(smtp_sink.host, smtp_sink.port)
     with pytest.raises((smtplib.SMTPServerDisconnected, ConnectionResetError)):
-        client.send_message(letter())
+        client.send_message(email())
     client.close()
     assert len(smtp_sink.received) == 1
 
@@ -101,11 +101,11 @@ def test_the_sink_treats_one_recipient_in_its_own_way(smtp_sink: SmtpSink) -> No
     smtp_sink.reply_to("to@example.org", "451 4.3.0 later")
     with smtplib.SMTP(smtp_sink.host, smtp_sink.port, timeout=0.5) as client:
         with pytest.raises(smtplib.SMTPDataError):
-            client.send_message(letter())
-        client.send_message(letter(), to_addrs=["other@example.org"])
-        client.send_message(letter())
+            client.send_message(email())
+        client.send_message(email(), to_addrs=["other@example.org"])
+        client.send_message(email())
         with pytest.raises(smtplib.SMTPServerDisconnected, match="timed out"):
-            client.send_message(letter(), to_addrs=["slow@example.org"])
+            client.send_message(email(), to_addrs=["slow@example.org"])
     assert smtp_sink.answers("slow@example.org") == [HANG]
     assert smtp_sink.answers("to@example.org") == ["451 4.3.0 later", "250 2.0.0 kept"]
     assert [len(smtp_sink.to(f"{name}@example.org")) for name in ("to", "other", "slow")] == [1, 1, 0]
@@ -118,7 +118,7 @@ def test_the_sink_comes_back_on_its_port(smtp_sink: SmtpSink) -> None:
         smtplib.SMTP(smtp_sink.host, port)
     smtp_sink.start()
     with smtplib.SMTP(smtp_sink.host, port) as client:
-        client.send_message(letter())
+        client.send_message(email())
     assert smtp_sink.wait_received()
 
 

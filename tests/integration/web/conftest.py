@@ -1,4 +1,4 @@
-"""The pages on a free port, over a real gateway; no workers. What they are asked is sent as bytes on a socket."""
+"""The pages on a free port, over a real gateway without workers; requests over HTTP."""
 
 import asyncio
 import http.client
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from services.web.http.server import serve
+from services.web.server import serve
 from services.web.settings import WebSettings
 from tests.integration.gateway.conftest import Gateway, gateway, settings
 
@@ -18,13 +18,13 @@ __all__ = ["gateway", "settings"]  # fixtures of the gateway's own tests
 
 
 @pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    """SQLite is enough: the pages know of no database."""
-    return f"sqlite:///{tmp_path}/imageblur.db"
+def database_url(sqlite_url: str) -> str:
+    """SQLite is enough: the pages do not use the database."""
+    return sqlite_url
 
 
 @dataclass
-class Answer:
+class HttpResponse:
     status: int
     headers: dict[str, str]
     body: bytes
@@ -39,24 +39,26 @@ class Web:
     port: int
     stop: threading.Event = field(default_factory=threading.Event)
 
-    def ask(self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> Answer:
+    def request(
+        self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+    ) -> HttpResponse:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
             connection.request(method, path, body, headers or {})
             response = connection.getresponse()
-            return Answer(
+            return HttpResponse(
                 response.status, {name.lower(): value for name, value in response.getheaders()}, response.read()
             )
         finally:
             connection.close()
 
-    def get(self, path: str, **headers: str) -> Answer:
-        return self.ask("GET", path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+    def get(self, path: str, **headers: str) -> HttpResponse:
+        return self.request("GET", path, headers={name.replace("_", "-"): value for name, value in headers.items()})
 
 
 @contextmanager
 def serving(settings: WebSettings) -> Iterator[Web]:
-    """The pages with these settings."""
+    """Serve the pages with these settings."""
     ready = threading.Event()
     loop = asyncio.new_event_loop()
     stop = asyncio.Event()
@@ -76,7 +78,7 @@ def serving(settings: WebSettings) -> Iterator[Web]:
     finally:
         loop.call_soon_threadsafe(stop.set)
         thread.join(20)
-        assert not thread.is_alive(), "it does not stop"
+        assert not thread.is_alive(), "the server does not stop"
         loop.close()
 
 

@@ -1,4 +1,4 @@
-"""Who gets to the operator's pages, and what is kept from all others: over HTTP, against a gateway with keys."""
+"""Access to the operator pages over HTTP, against a gateway that requires keys."""
 
 import logging
 import re
@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from sqlalchemy import select
 
 from services.common.db.access import api_keys
-from services.common.db.access.audit import Deed
+from services.common.db.access.audit import AuditContext
 from services.common.db.engine import Database
 from services.common.db.models import PausedQueue
 from services.common.domain.api_keys import HINT_LENGTH, Role
@@ -23,10 +23,10 @@ from services.web.settings import WebSettings
 from tests.integration.gateway.conftest import Gateway, running
 from tests.integration.gateway.test_keys import known
 from tests.integration.gateway.test_orders import HEADER, PICTURE
-from tests.integration.web.conftest import Answer, Web, serving
+from tests.integration.web.conftest import HttpResponse, Web, serving
 from tests.support.waiting import eventually
 
-TEST = Deed("test", "Test")
+TEST = AuditContext("test", "Test")
 PAGES = ("", "/orders", "/failures", "/mailings", "/keys", "/audit", "/mailings/preview/html", "/orders/x")
 SIGN_IN = "/operator/sign-in"
 Make = Callable[[Role], tuple[UUID, str]]
@@ -66,7 +66,7 @@ def web_settings(gateway: Gateway, **values: object) -> WebSettings:
 
 @pytest.fixture
 def guarded(locked: Gateway) -> Iterator[Web]:
-    """Pages that are reached from outside."""
+    """Pages with a public URL."""
     settings = web_settings(locked, public_url="https://blur.example.org", operator_pages=True)
     with serving(settings) as web:
         yield web
@@ -79,24 +79,24 @@ class Browser:
     web: Web
     cookie: str = ""
 
-    def get(self, path: str) -> Answer:
-        return self.web.ask("GET", f"/operator{path}", headers={"Cookie": self.cookie, "Accept": "text/html"})
+    def get(self, path: str) -> HttpResponse:
+        return self.web.request("GET", f"/operator{path}", headers={"Cookie": self.cookie, "Accept": "text/html"})
 
-    def post(self, path: str, token: str | None = None, **fields: str) -> Answer:
+    def post(self, path: str, token: str | None = None, **fields: str) -> HttpResponse:
         sent = fields | ({} if token is None else {"form_token": token})
         headers = {
             "Cookie": self.cookie,
             "Accept": "text/html",
             "Content-Type": "application/x-www-form-urlencoded",
         }
-        return self.web.ask("POST", f"/operator{path}", urlencode(sent).encode(), headers)
+        return self.web.request("POST", f"/operator{path}", urlencode(sent).encode(), headers)
 
     def form_token(self, path: str = "/sign-in") -> str:
         found = re.search(r'name="form_token" value="(\w+)"', self.get(path).text)
         assert found
         return found[1]
 
-    def sign_in(self, key: str) -> Answer:
+    def sign_in(self, key: str) -> HttpResponse:
         answer = self.post("/sign-in", self.form_token(), key=key)
         self.cookie = answer.headers.get("set-cookie", "").partition(";")[0]
         return answer
@@ -107,55 +107,53 @@ def paused(database: Database) -> bool:
         return session.scalar(select(PausedQueue)) is not None
 
 
-def test_a_stranger_sees_a_page_that_asks_for_a_key_and_nothing_else(guarded: Web) -> None:
+def test_without_a_session_there_is_only_the_sign_in_page(guarded: Web) -> None:
     for page in PAGES:
         answer = Browser(guarded).get(page)
         assert (answer.status, answer.headers["location"], answer.body) == (303, SIGN_IN, b""), page
     page = Browser(guarded).get("/sign-in").text
     assert not re.search("Overview|Failures|Audit|blur worker", page)
-    # Nor do the pages for everybody tell of these.
+    # The pages of visitors do not link to them.
     assert "operator" not in guarded.get("/", Accept="text/html").text
 
 
-def test_where_others_reach_them_the_pages_are_off(locked: Gateway) -> None:
+def test_the_pages_are_off_where_other_machines_reach_them(locked: Gateway) -> None:
     with serving(web_settings(locked, public_url="https://blur.example.org")) as web:
         for page in (*PAGES, "/sign-in"):
             assert Browser(web).get(page).status == 404
 
 
-def test_the_pages_own_key_opens_them_for_nobody(locked: Gateway, make: Make) -> None:
+def test_the_key_of_the_pages_gives_nobody_access(locked: Gateway, make: Make) -> None:
     _, key = make(Role.ADMIN)
     with serving(web_settings(locked, gateway_key=SecretStr(key))) as web:
         assert Browser(web).get("").headers["location"] == SIGN_IN
 
 
-def test_the_user_of_the_machine_needs_no_key_but_whoever_comes_through_a_proxy_does(web: Web) -> None:
+def test_a_local_user_needs_no_key_but_requests_through_a_proxy_do(web: Web) -> None:
     assert web.get("/operator", Accept="text/html").status == 200
     for header in ("X-Forwarded-For", "Forwarded", "Via", "X-Real-IP"):
-        assert web.ask("GET", "/operator", headers={header: "192.0.2.1"}).status == 303
+        assert web.request("GET", "/operator", headers={header: "192.0.2.1"}).status == 303
 
 
-def test_a_key_outside_loopback_is_needed_though_the_gateway_asks_for_none(gateway: Gateway) -> None:
+def test_a_key_is_required_outside_loopback_even_if_the_gateway_requires_none(gateway: Gateway) -> None:
     with serving(web_settings(gateway, public_url="https://blur.example.org", operator_pages=True)) as web:
         assert Browser(web).get("").status == 303
 
 
 @pytest.mark.parametrize("key", ["", "x", "ключ", "a\r\nb: c", "ib_" + "x" * 43])
-def test_a_wrong_key_opens_nothing(guarded: Web, key: str) -> None:
+def test_a_wrong_key_gives_no_access(guarded: Web, key: str) -> None:
     answer = Browser(guarded).sign_in(key)
     assert answer.status == 403
     assert "set-cookie" not in answer.headers
 
 
-def test_a_key_that_may_only_order_opens_nothing(guarded: Web, make: Make) -> None:
+def test_a_client_key_gives_no_access(guarded: Web, make: Make) -> None:
     answer = Browser(guarded).sign_in(make(Role.CLIENT)[1])
     assert answer.status == 403
     assert "set-cookie" not in answer.headers
 
 
-def test_the_cookie_is_kept_from_scripts_other_sites_and_open_lines_and_is_not_the_key(
-    guarded: Web, make: Make
-) -> None:
+def test_the_cookie_is_http_only_same_site_secure_and_not_the_key(guarded: Web, make: Make) -> None:
     _, key = make(Role.ADMIN)
     cookie = Browser(guarded).sign_in(key).headers["set-cookie"]
     attributes = {part.strip().lower() for part in cookie.split(";")[1:]}
@@ -164,7 +162,7 @@ def test_the_cookie_is_kept_from_scripts_other_sites_and_open_lines_and_is_not_t
     assert key[:12] not in cookie
 
 
-def test_an_administrator_acts(guarded: Web, make: Make, database: Database) -> None:
+def test_an_administrator_pauses_and_resumes_a_queue(guarded: Web, make: Make, database: Database) -> None:
     browser = Browser(guarded)
     assert browser.sign_in(make(Role.ADMIN)[1]).headers["location"] == "/operator"
     assert browser.get("").status == 200
@@ -176,20 +174,20 @@ def test_an_administrator_acts(guarded: Web, make: Make, database: Database) -> 
     assert browser.post("/queues/none/pause", browser.form_token("")).status == 404
 
 
-def test_forms_of_other_pages_change_nothing(guarded: Web, make: Make, database: Database) -> None:
+def test_forms_without_the_token_of_the_session_change_nothing(guarded: Web, make: Make, database: Database) -> None:
     ours, theirs = Browser(guarded), Browser(guarded)
-    stranger = ours.form_token()
+    signed_out = ours.form_token()
     ours.sign_in(make(Role.ADMIN)[1])
     theirs.sign_in(make(Role.ADMIN)[1])
-    for token in (None, "", "x", "ж", stranger, theirs.form_token("")):
+    for token in (None, "", "x", "ж", signed_out, theirs.form_token("")):
         assert ours.post("/queues/blur/pause", token).status == 403, token
     headers = {"Cookie": ours.cookie, "Sec-Fetch-Site": "cross-site"}
-    assert guarded.ask("POST", "/operator/queues/blur/pause", b"", headers).status == 403
+    assert guarded.request("POST", "/operator/queues/blur/pause", b"", headers).status == 403
     assert not paused(database)
     assert ours.get("/queues/blur/pause").status == 405
 
 
-def test_a_viewer_looks_and_does_not_act(guarded: Web, make: Make, database: Database) -> None:
+def test_a_viewer_has_read_only_access(guarded: Web, make: Make, database: Database) -> None:
     browser = Browser(guarded)
     browser.sign_in(make(Role.VIEWER)[1])
     for page in ("", "/orders", "/failures", "/mailings", "/audit"):
@@ -207,7 +205,7 @@ def test_a_viewer_looks_and_does_not_act(guarded: Web, make: Make, database: Dat
         ("/queues/blur/pause", {}),
         ("/queues/mail/purge", {}),
         ("/failures/retry", {"all": "yes"}),
-        ("/failures/drop", {"one": nobody}),
+        ("/failures/dismiss", {"one": nobody}),
         ("/mailings/run", {}),
         ("/mailings/test", {"email": "a@example.org"}),
         ("/mailings/check", {"email": "a@example.org"}),
@@ -221,7 +219,7 @@ def test_a_viewer_looks_and_does_not_act(guarded: Web, make: Make, database: Dat
     assert not paused(database)
 
 
-def test_a_revoked_key_opens_no_more(guarded: Web, make: Make, database: Database) -> None:
+def test_a_revoked_key_ends_the_session(guarded: Web, make: Make, database: Database) -> None:
     key_id, key = make(Role.ADMIN)
     browser = Browser(guarded)
     browser.sign_in(key)
@@ -231,7 +229,7 @@ def test_a_revoked_key_opens_no_more(guarded: Web, make: Make, database: Databas
     eventually(lambda: browser.get("").status == 303)
 
 
-def test_signing_out_ends_the_session_here_and_not_in_the_browser_alone(guarded: Web, make: Make) -> None:
+def test_signing_out_ends_the_session_on_the_server(guarded: Web, make: Make) -> None:
     browser = Browser(guarded)
     browser.sign_in(make(Role.ADMIN)[1])
     browser.post("/sign-out", browser.form_token(""))
@@ -251,11 +249,11 @@ def test_a_new_key_is_shown_once(guarded: Web, make: Make) -> None:
     assert Browser(guarded).sign_in(found[1]).status in {303, 403}
     refused = browser.post("/keys", browser.form_token("/keys"), name="x", role="client", days="0")
     assert refused.status == 400
-    # A change of language leads to a page that can be asked for.
+    # A change of language leads to a page that supports GET.
     assert 'name="back" value="/operator"' in refused.text
 
 
-def test_orders_are_found_and_no_address_is_in_one(guarded: Web, make: Make, locked: Gateway) -> None:
+def test_orders_are_found_and_no_address_is_shown(guarded: Web, make: Make, locked: Gateway) -> None:
     _, key = make(Role.ADMIN)
     metadata = (("authorization", f"Bearer {key}"),)
     request = blur_service_pb2.BlurOrderRequest(order=HEADER, images=[PICTURE])
@@ -288,8 +286,8 @@ def test_no_key_and_no_token_gets_into_the_log(
         browser.get("")
         browser.post("/queues/blur/pause", "x")
         Browser(guarded).sign_in(f"{key}x")
-    told = capfd.readouterr()
-    said = caplog.text + told.out + told.err
-    assert "sign-in refused" in said
-    assert key[HINT_LENGTH:] not in said
-    assert browser.cookie.partition("=")[2] not in said
+    captured = capfd.readouterr()
+    logged = caplog.text + captured.out + captured.err
+    assert "sign-in refused" in logged
+    assert key[HINT_LENGTH:] not in logged
+    assert browser.cookie.partition("=")[2] not in logged

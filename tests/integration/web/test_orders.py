@@ -1,4 +1,4 @@
-"""Orders from scripts and from plain forms, and what becomes of those that are refused."""
+"""Orders from the script and from plain forms; refused orders leave nothing behind."""
 
 import json
 import socket
@@ -9,7 +9,7 @@ import pytest
 from imageblur.v1 import blur_service_pb2 as pb
 
 from tests.integration.gateway.conftest import Gateway
-from tests.integration.web.conftest import Answer, Web
+from tests.integration.web.conftest import HttpResponse, Web
 from tests.support.waiting import eventually
 
 FILES = [b"first" * 1000, b"second" * 50_000]
@@ -30,8 +30,8 @@ def framed(content: dict[str, Any], *files: bytes) -> bytes:
     return len(head).to_bytes(4) + head + b"".join(files)
 
 
-def upload(web: Web, body: bytes, **headers: str) -> Answer:
-    return web.ask("POST", "/api/orders", body, headers)
+def upload(web: Web, body: bytes, **headers: str) -> HttpResponse:
+    return web.request("POST", "/api/orders", body, headers)
 
 
 def form(*files: tuple[str, bytes], **fields: str) -> tuple[bytes, dict[str, str]]:
@@ -41,7 +41,7 @@ def form(*files: tuple[str, bytes], **fields: str) -> tuple[bytes, dict[str, str
     return body, {"Content-Type": "multipart/form-data; boundary=x0x"}
 
 
-def test_an_order_goes_through_as_it_was_sent(web: Web, gateway: Gateway) -> None:
+def test_an_order_is_stored_as_it_was_sent(web: Web, gateway: Gateway) -> None:
     region = {"shape": "box", "left": 0.1, "top": 0.1, "width": 0.2, "height": 0.2}
     order = manifest()
     order["images"][1]["spec"] = {"effect": "solid", "color": "#ff0000", "regions": [region]}
@@ -53,23 +53,23 @@ def test_an_order_goes_through_as_it_was_sent(web: Web, gateway: Gateway) -> Non
     assert sorted(path.read_bytes() for path in gateway.files()) == sorted(FILES)
     page = web.get(address)
     assert "0.jpg" in page.text
-    assert "Waiting" in page.text
+    assert "Queued" in page.text
     again = upload(web, framed(order, *FILES))
     assert json.loads(again.body)["order"] == address, "the same request twice is one order"
 
 
-def test_what_is_refused_is_told_beside_the_file_and_in_the_readers_language(web: Web, gateway: Gateway) -> None:
+def test_violations_name_the_file_and_are_in_the_visitors_language(web: Web, gateway: Gateway) -> None:
     order = manifest(email="nobody")
     order["images"][1]["name"] = "n" * 256
     body = json.dumps(order).encode()
-    answer = web.ask("POST", "/api/orders/check", body, {"Accept-Language": "ru"})
+    answer = web.request("POST", "/api/orders/check", body, {"Accept-Language": "ru"})
     assert answer.status == 400
-    told = {(v["image"], v["field"]): v["message"] for v in json.loads(answer.body)["violations"]}
-    assert told == {
-        (None, "email"): "Это не адрес электронной почты.",
-        (1, "filename"): "Имя файла слишком длинное.",
+    messages = {(v["image"], v["field"]): v["message"] for v in json.loads(answer.body)["violations"]}
+    assert messages == {
+        (None, "email"): "Введите адрес электронной почты, например name@example.com.",
+        (1, "filename"): "Имя файла слишком длинное. Переименуйте файл и добавьте его снова.",
     }
-    assert web.ask("POST", "/api/orders/check", json.dumps(manifest()).encode()).status == 200
+    assert web.request("POST", "/api/orders/check", json.dumps(manifest()).encode()).status == 200
     assert not gateway.files()
 
 
@@ -99,7 +99,7 @@ def test_broken_uploads_leave_nothing(web: Web, gateway: Gateway, body: bytes) -
     eventually(lambda: not gateway.files())
 
 
-def test_a_browser_that_goes_away_leaves_nothing(web: Web, gateway: Gateway) -> None:
+def test_a_disconnected_browser_leaves_nothing(web: Web, gateway: Gateway) -> None:
     body = framed(manifest(), *FILES)
     with socket.create_connection(("127.0.0.1", web.port)) as connection:
         head = f"POST /api/orders HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -108,9 +108,9 @@ def test_a_browser_that_goes_away_leaves_nothing(web: Web, gateway: Gateway) -> 
     eventually(lambda: not gateway.files())
 
 
-def test_a_plain_form_is_an_order_too(web: Web, gateway: Gateway) -> None:
+def test_a_plain_form_places_an_order(web: Web, gateway: Gateway) -> None:
     body, headers = form(("a b.jpg", FILES[0]), ("c.jpg", FILES[1]), email="ann@example.org", effect="pixelate")
-    answer = web.ask("POST", "/orders", body, headers)
+    answer = web.request("POST", "/orders", body, headers)
     assert answer.status == 303
     order_id = answer.headers["location"].removeprefix("/orders/")
     images = gateway.blur.ListImages(pb.ListImagesRequest(order_id=order_id)).images
@@ -118,39 +118,35 @@ def test_a_plain_form_is_an_order_too(web: Web, gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize(
-    ("files", "fields", "status", "says"),
+    ("files", "fields", "status", "text"),
     [
-        ([], {"email": "ann@example.org"}, 400, "Choose at least one image"),
-        ([("a.jpg", b"x")], {"email": "nobody"}, 400, "not an e-mail address"),
+        ([], {"email": "ann@example.org"}, 400, "Add at least one image"),
+        ([("a.jpg", b"x")], {"email": "nobody"}, 400, "Enter a valid e-mail address"),
         ([("a.jpg", b"x"), ("empty.jpg", b"")], {"email": "ann@example.org"}, 400, "<strong>empty.jpg</strong>"),
-        ([("a.jpg", b"x")] * 6, {"email": "ann@example.org"}, 413, "That was too much"),
-        ([("a.jpg", b"x")], {"email": "ann@example.org", "effect": "melt"}, 400, "not understood"),
+        ([("a.jpg", b"x")] * 6, {"email": "ann@example.org"}, 413, "The upload is too large"),
+        ([("a.jpg", b"x")], {"email": "ann@example.org", "effect": "melt"}, 400, "Invalid request"),
     ],
 )
-def test_a_plain_form_that_is_wrong_says_what(
-    web: Web, files: list[tuple[str, bytes]], fields: dict[str, str], status: int, says: str
+def test_an_invalid_plain_form_explains_why(
+    web: Web, files: list[tuple[str, bytes]], fields: dict[str, str], status: int, text: str
 ) -> None:
     body, headers = form(*files, **fields)
-    answer = web.ask("POST", "/orders", body, headers)
+    answer = web.request("POST", "/orders", body, headers)
     assert answer.status == status
-    assert says in answer.text
+    assert text in answer.text
 
 
-def test_only_so_many_forms_lie_on_the_disk_at_a_time(
-    web: Web, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_number_of_forms_on_disk_is_limited(web: Web, gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     body, headers = form(("a.jpg", b"x"), email="ann@example.org")
-    monkeypatch.setattr("services.web.orders.form.MOST_FORMS", 0)
-    assert web.ask("POST", "/orders", body, headers | {"Accept": "text/html"}).status == 503
+    monkeypatch.setattr("services.web.orders.form.MAX_FORMS", 0)
+    assert web.request("POST", "/orders", body, headers | {"Accept": "text/html"}).status == 503
     monkeypatch.undo()
-    assert web.ask("POST", "/orders", body, headers).status == 303
+    assert web.request("POST", "/orders", body, headers).status == 303
     assert gateway.files()
 
 
-def test_a_browser_that_falls_silent_is_not_waited_for(
-    web: Web, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("services.web.orders.body.STALL_SECONDS", 0.2)
+def test_a_stalled_upload_times_out(web: Web, gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.web.orders.body_reader.STALL_SECONDS", 0.2)
     body = framed(manifest(), *FILES)
     with socket.create_connection(("127.0.0.1", web.port), timeout=20) as connection:
         head = f"POST /api/orders HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"

@@ -1,4 +1,4 @@
-"""Pages of orders, their events, downloads in parts, the mailing, the mailbox: over HTTP."""
+"""Order pages, events, downloads in ranges, newsletter and mailbox over HTTP."""
 
 import hashlib
 import io
@@ -60,7 +60,7 @@ def test_the_page_of_an_order_is_a_secret(web: Web, done: str) -> None:
         (f"/orders/{uuid4()}/archive", 404),
         (f"/orders/{uuid4()}/images/{uuid4()}", 404),
         (f"/orders/{uuid4()}/images/x", 404),
-        ("/orders?number=x", 404),
+        ("/orders?order_id=x", 404),
         ("/archive?token=x", 400),
         ("/archive", 400),
         ("/confirm", 400),
@@ -70,18 +70,18 @@ def test_the_page_of_an_order_is_a_secret(web: Web, done: str) -> None:
         ("/static/x/page.py", 404),
     ],
 )
-def test_what_is_not_there(web: Web, path: str, status: int) -> None:
+def test_missing_pages(web: Web, path: str, status: int) -> None:
     answer = web.get(path, Accept="text/html")
     assert answer.status == status
     assert "<html" in answer.text or path.startswith("/static")
 
 
-def test_an_order_is_found_by_its_number(web: Web, done: str) -> None:
-    answer = web.get(f"/orders?number=%20{done.upper()}%20")
+def test_an_order_is_found_by_its_id(web: Web, done: str) -> None:
+    answer = web.get(f"/orders?order_id=%20{done.upper()}%20")
     assert (answer.status, answer.headers["location"]) == (303, f"/orders/{done}")
 
 
-def test_downloads_whole_and_in_parts(web: Web, gateway: Gateway, done: str) -> None:
+def test_downloads_whole_and_in_ranges(web: Web, gateway: Gateway, done: str) -> None:
     image_id = gateway.blur.ListImages(pb.ListImagesRequest(order_id=done)).images[0].image_id
     address = f"/orders/{done}/images/{image_id}"
     whole = web.get(address)
@@ -103,11 +103,11 @@ def test_downloads_whole_and_in_parts(web: Web, gateway: Gateway, done: str) -> 
     beyond = web.get(address, Range=f"bytes={len(RESULT)}-")
     assert (beyond.status, beyond.headers["content-range"]) == (416, f"bytes */{len(RESULT)}")
     assert web.get(address, If_None_Match=etag).status == 304
-    head = web.ask("HEAD", address)
+    head = web.request("HEAD", address)
     assert (head.status, head.headers["content-length"], head.body) == (200, str(len(RESULT)), b"")
 
 
-def test_a_letters_link_downloads_many_times_until_the_order_expires(web: Web, database: Database, done: str) -> None:
+def test_an_archive_link_works_until_the_order_expires(web: Web, database: Database, done: str) -> None:
     address = f"/archive?token={Tokens(SECRET).archive(UUID(done))}"
     whole = web.get(address)
     with zipfile.ZipFile(io.BytesIO(whole.body)) as archive:
@@ -131,7 +131,7 @@ def events(text: str) -> list[tuple[str, dict[str, object]]]:
     return found
 
 
-def test_events_tell_what_changes_until_nothing_does(web: Web, gateway: Gateway) -> None:
+def test_events_report_changes_until_the_order_is_settled(web: Web, gateway: Gateway) -> None:
     order_id = order(gateway).order_id
     with socket.create_connection(("127.0.0.1", web.port), timeout=20) as connection:
         request = (
@@ -149,7 +149,7 @@ def test_events_tell_what_changes_until_nothing_does(web: Web, gateway: Gateway)
     # Chunked: lines of sizes between pieces.
     text = "\n".join(line for line in body.decode().replace("\r\n", "\n").split("\n") if not _is_size(line))
     (_, first), *_, (revision, last) = events(text)
-    assert (first["state"], last["state"], last["rest"]) == ("queued", "cancelled", True)
+    assert (first["state"], last["state"], last["settled"]) == ("queued", "cancelled", True)
     assert list(first["images"]) == ["2"], "only the images that the page shows"  # type: ignore[call-overload]
     assert "Cancelled" in str(last["summary"])
     again = web.get(f"/orders/{order_id}/events?first=1&last=9", Last_Event_ID=revision)
@@ -161,7 +161,7 @@ def _is_size(line: str) -> bool:
     return bool(line) and len(line) < 6 and all(c in "0123456789abcdef" for c in line)
 
 
-def test_it_stops_within_seconds_though_somebody_watches(gateway: Gateway) -> None:
+def test_the_server_stops_within_seconds_despite_open_streams(gateway: Gateway) -> None:
     order_id = order(gateway).order_id
     settings = WebSettings(web_address="127.0.0.1:0", gateway_url=f"http://127.0.0.1:{gateway.port}")
     with serving(settings) as web:
@@ -175,81 +175,87 @@ def test_it_stops_within_seconds_though_somebody_watches(gateway: Gateway) -> No
     connection.close()
 
 
-def test_without_the_gateway_every_page_says_so(gateway: Gateway) -> None:
+def test_without_the_gateway_pages_are_unavailable(gateway: Gateway) -> None:
     with serving(WebSettings(web_address="127.0.0.1:0", gateway_url="http://127.0.0.1:1")) as web:
         for path in ("/", f"/orders/{uuid4()}", "/archive?token=x"):
             answer = web.get(path, Accept="text/html")
             assert answer.status == 503
-            assert "away for a moment" in answer.text
+            assert "Service temporarily unavailable" in answer.text
             assert answer.headers["retry-after"]
         assert web.get("/health").status == 503
-        assert web.get("/mailing").status == 200
+        assert web.get("/newsletter").status == 200
     assert gateway.port
 
 
 def test_actions_on_an_order(web: Web, gateway: Gateway) -> None:
     order_id = order(gateway).order_id
     for action in ("send", "send", "cancel", "cancel"):
-        answer = web.ask("POST", f"/orders/{order_id}/{action}", b"")
+        answer = web.request("POST", f"/orders/{order_id}/{action}", b"")
         assert (answer.status, answer.headers["location"]) == (303, f"/orders/{order_id}")
     assert "Cancelled" in web.get(f"/orders/{order_id}").text
-    late = web.ask("POST", f"/orders/{order_id}/send", b"", {"Accept": "text/html"})
+    late = web.request("POST", f"/orders/{order_id}/send", b"", {"Accept": "text/html"})
     assert late.status == 409
-    assert "is deleted" in web.ask("POST", f"/orders/{order_id}/delete", b"").text
+    assert "Order deleted" in web.request("POST", f"/orders/{order_id}/delete", b"").text
     assert web.get(f"/orders/{order_id}").status == 404
 
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
-def test_a_look_at_a_letters_link_changes_nothing_and_its_button_does(web: Web, gateway: Gateway) -> None:
+def test_opening_an_email_link_changes_nothing_and_its_button_does(web: Web, gateway: Gateway) -> None:
     token = Tokens(SECRET).make("unsubscribe", uuid4(), 1)
     page = web.get(f"/unsubscribe?token={token}")
     assert "<form" in page.text
-    one_click = web.ask("POST", f"/unsubscribe?token={token}", b"List-Unsubscribe=One-Click", FORM)
+    one_click = web.request("POST", f"/unsubscribe?token={token}", b"List-Unsubscribe=One-Click", FORM)
     assert one_click.status == 200
     foreign = {"Origin": "https://mail.example", "Sec-Fetch-Site": "cross-site"}
-    assert web.ask("POST", f"/unsubscribe?token={token}", b"List-Unsubscribe=One-Click", FORM | foreign).status == 200
-    assert web.ask("POST", "/unsubscribe?token=x", b"", FORM | {"Accept": "text/html"}).status == 400
+    assert (
+        web.request("POST", f"/unsubscribe?token={token}", b"List-Unsubscribe=One-Click", FORM | foreign).status == 200
+    )
+    assert web.request("POST", "/unsubscribe?token=x", b"", FORM | {"Accept": "text/html"}).status == 400
     assert gateway.port
 
 
-def test_subscribing_tells_nothing_of_who_is_known(web: Web) -> None:
-    answers = [web.ask("POST", "/mailing/subscribe", b"email=ann%40example.org", FORM) for _ in range(2)]
+def test_responses_do_not_reveal_who_is_subscribed(web: Web) -> None:
+    answers = [web.request("POST", "/newsletter/subscribe", b"email=ann%40example.org", FORM) for _ in range(2)]
     assert answers[0].body == answers[1].body
-    assert "Look into your mail" in answers[0].text
+    assert "Check your e-mail" in answers[0].text
     known, unknown = (
-        web.ask("POST", "/mailing/unsubscribe", f"email={name}%40example.org".encode(), FORM) for name in ("ann", "bob")
+        web.request("POST", "/newsletter/unsubscribe", f"email={name}%40example.org".encode(), FORM)
+        for name in ("ann", "bob")
     )
     assert known.body == unknown.body
-    assert web.ask("POST", "/mailing/subscribe", b"email=nobody", FORM).status == 400
+    assert web.request("POST", "/newsletter/subscribe", b"email=nobody", FORM).status == 400
 
 
-def test_the_language_is_chosen_by_a_form_that_leads_back_here(web: Web) -> None:
-    for back, target in (("%2Fmailing", "/mailing"), ("https%3A%2F%2Fevil.example", "/"), ("%2F%2Fevil.example", "/")):
-        answer = web.ask("POST", "/language", f"language=ru&back={back}".encode(), FORM)
+def test_the_language_form_leads_back_to_this_site_only(web: Web) -> None:
+    for back, target in (
+        ("%2Fnewsletter", "/newsletter"),
+        ("https%3A%2F%2Fevil.example", "/"),
+        ("%2F%2Fevil.example", "/"),
+    ):
+        answer = web.request("POST", "/language", f"language=ru&back={back}".encode(), FORM)
         assert (answer.status, answer.headers["location"]) == (303, target)
-    page = web.get("/mailing", Cookie=answer.headers["set-cookie"].partition(";")[0])
+    page = web.get("/newsletter", Cookie=answer.headers["set-cookie"].partition(";")[0])
     assert '<html lang="ru">' in page.text
 
 
-def letter(mailbox: Path, name: str, html: str) -> None:
+def email(mailbox: Path, name: str, html: str) -> None:
     message = EmailMessage()
     message["Subject"], message["From"], message["To"] = "Grüße <b>", "a@example.org", "b@example.org"
     message.set_content("the text <script>")
     message.add_alternative(html, subtype="html")
     message.get_payload()[1].add_related(b"PNG", "image", "png", cid="<thumb>")  # type: ignore[index,union-attr]
     message.add_attachment(b"<script>evil</script>", "text", "html", filename="../e vil.html")
-    folder = mailbox / name
-    folder.mkdir()
-    (folder / "letter.eml").write_bytes(message.as_bytes())
-    (folder / "envelope.json").write_text(json.dumps({"to": ["b@example.org"], "time": "2026-11-24T11:00:00+00:00"}))
+    message["Delivered-To"] = "b@example.org"
+    (mailbox / "new").mkdir(exist_ok=True)
+    (mailbox / "new" / name).write_bytes(message.as_bytes())
 
 
-def test_letters_are_shown_and_cannot_do_anything(web: Web, mailbox: Path) -> None:
-    assert "No letters yet" in web.get("/mailbox").text
-    letter(mailbox, "0001-hello", '<p>Hi <img src="cid:thumb"><a href="https://example.org">x</a><script>1</script>')
-    letter(mailbox, "0012-later", "<p>Later")
+def test_messages_are_shown_in_a_sandbox(web: Web, mailbox: Path) -> None:
+    assert "No e-mails yet" in web.get("/mailbox").text
+    email(mailbox, "0001-hello", '<p>Hi <img src="cid:thumb"><a href="https://example.org">x</a><script>1</script>')
+    email(mailbox, "0012-later", "<p>Later")
     listed = web.get("/mailbox").text
     assert listed.index("0012-later") < listed.index("0001-hello")
     shown = web.get("/mailbox/0001-hello").text
@@ -269,14 +275,14 @@ def test_letters_are_shown_and_cannot_do_anything(web: Web, mailbox: Path) -> No
     assert "sandbox" in attachment.headers["content-security-policy"]
 
 
-def test_a_mailbox_is_there_only_where_it_is_set(gateway: Gateway) -> None:
+def test_the_mailbox_is_served_only_if_it_is_configured(gateway: Gateway) -> None:
     settings = WebSettings(web_address="127.0.0.1:0", gateway_url=f"http://127.0.0.1:{gateway.port}")
     with serving(settings) as web:
         assert web.get("/mailbox").status == 404
-        assert "/mailbox" not in web.get("/").text
+        assert 'href="/mailbox"' not in web.get("/").text
 
 
-def test_files_of_the_pages_may_be_kept_for_ever(web: Web) -> None:
+def test_static_files_are_immutable(web: Web) -> None:
     page = web.get("/").text
     address = page.partition('stylesheet" href="')[2].partition('"')[0]
     style = web.get(address)
@@ -285,7 +291,7 @@ def test_files_of_the_pages_may_be_kept_for_ever(web: Web) -> None:
     assert eventually(lambda: web.get("/health").status == 200)
 
 
-def test_pages_without_the_key_that_is_asked_for_are_there_and_say_so(settings: GatewaySettings) -> None:
+def test_without_the_required_key_the_pages_are_healthy_but_unavailable(settings: GatewaySettings) -> None:
     with (
         running(settings.model_copy(update={"require_keys": True})) as gateway,
         serving(WebSettings(web_address="127.0.0.1:0", gateway_url=f"http://127.0.0.1:{gateway.port}")) as web,

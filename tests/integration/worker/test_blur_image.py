@@ -26,7 +26,8 @@ from services.common.db.orders import orders
 from services.common.db.orders.orders import NewImage, NewOrder
 from services.common.db.queues import retries
 from services.common.domain.errors import Unavailable
-from services.common.domain.orders import MAX_ATTEMPTS, MAX_CRASHES, result_key, source_key
+from services.common.domain.orders import result_key, source_key
+from services.common.domain.retries import MAX_ATTEMPTS, MAX_CRASHES
 from services.common.domain.spec import BlurSpec
 from services.common.infra.blobs import BlobStore, MissingBlob
 from services.common.infra.broker import Broker
@@ -66,8 +67,19 @@ def jpeg(width: int = 40, height: int = 30) -> bytes:
 
 
 def place(database: Database, blobs: BlobStore, *files: bytes, notify: bool = False) -> tuple[UUID, list[UUID]]:
-    order = NewOrder(uuid4(), "test", "a@example.org", "en", BlurSpec().to_json(), notify, retention=3600)
-    images = [NewImage(uuid4(), n, f"{n}.jpg", None, len(data)) for n, data in enumerate(files, 1)]
+    order = NewOrder(
+        id=uuid4(),
+        principal="test",
+        email="a@example.org",
+        locale="en",
+        spec=BlurSpec().to_json(),
+        notify=notify,
+        retention=3600,
+    )
+    images = [
+        NewImage(id=uuid4(), position=n, filename=f"{n}.jpg", spec=None, size=len(data))
+        for n, data in enumerate(files, 1)
+    ]
     for n, data in enumerate(files, 1):
         blobs.put(source_key(order.id, n), data)
     with database.write() as session:
@@ -106,7 +118,7 @@ def test_a_turn_goes_on_with_the_order_while_no_other_waits(
     assert image(database, ids[2]).attempts == 1
     assert not queues.subjects(BLUR_QUEUE)
     with database.read() as session:
-        assert orders.snapshot(session, order_id).order.state == "PARTIALLY_FAILED"
+        assert orders.get_snapshot(session, order_id).order.state == "PARTIALLY_FAILED"
     _, ids = place(database, blobs, jpeg(), jpeg())
     place(database, blobs, jpeg())
     blur(ids[0])
@@ -285,8 +297,8 @@ def test_a_result_for_an_order_that_is_gone_is_removed(
     assert folder
     assert not folder.exists()
     with database.read() as session:
-        # To be removed once more, when nobody can be at work on it any longer.
-        assert session.query(UnownedBlobs).one().heartbeat_at < -1
+        # To be removed again when no worker can be left that has its image.
+        assert session.query(UnownedBlobs).one().state == "REMOVED"
 
 
 def test_a_store_that_is_not_mounted_is_not_taken_for_an_empty_one(blobs: BlobStore, tmp_path: Path) -> None:

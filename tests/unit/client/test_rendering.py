@@ -1,9 +1,9 @@
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from imageblur.v1.order_pb2 import Counts, Delivery, DeliveryState, Failure, Image, ImageState, Order, OrderState
-from imageblur_client.cli.following import outcome
-from imageblur_client.cli.render import as_dict, counts, delivery_words, image_lines, json_line, order_lines
-from imageblur_client.cli.text import count, moment, plain, seconds, size
+from imageblur_client.cli.follow import outcome
+from imageblur_client.cli.render import as_dict, counts, delivery_line, image_lines, json_line, order_lines
+from imageblur_client.cli.text import count, local_time, plain, seconds, size
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_moments_name_their_time_zone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "Europe/Berlin")
     time.tzset()
     try:
-        assert moment(Timestamp(seconds=1_795_438_800)) == "2026-11-23 14:00 CET"
+        assert local_time(Timestamp(seconds=1_795_438_800)) == "2026-11-23 14:00 CET"
     finally:
         monkeypatch.undo()
         time.tzset()
@@ -70,18 +70,18 @@ def test_image_counts() -> None:
 def test_an_order_shows_its_times_and_mail() -> None:
     order = Order(order_id="o", state=OrderState.ORDER_STATE_PARTIALLY_FAILED, email_hint="a***@b.org")
     order.expire_time.FromSeconds(1_795_438_800)
-    order.deliveries.add(state=DeliveryState.DELIVERY_STATE_SENT, letters=2)
+    order.deliveries.add(state=DeliveryState.DELIVERY_STATE_SENT, emails=2)
 
     lines = list(order_lines(order))
 
     assert lines[0] == "Order o: partially failed"
     assert lines[2].startswith("  kept     until 2026-11-23 ")
-    assert lines[3] == "  mail     sent to a***@b.org in 2 letters"
+    assert lines[3] == "  mail     sent to a***@b.org in 2 e-mails"
 
 
 def test_a_failed_delivery_says_why() -> None:
     refused = Delivery(state=DeliveryState.DELIVERY_STATE_FAILED, failure=Failure(message="550 no such user"))
-    assert delivery_words(refused, to="a***@b.org") == "failed to a***@b.org: 550 no such user"
+    assert delivery_line(refused, to="a***@b.org") == "failed to a***@b.org: 550 no such user"
 
 
 def test_states_of_a_newer_server_do_no_harm() -> None:

@@ -1,7 +1,7 @@
 import grpc
 import pytest
-from imageblur_client.errors import ImageBlurClientError, ServerUnavailable, TryAgain
-from imageblur_client.rpc_errors import from_rpc, translated
+from imageblur_client.errors import ImageBlurClientError, RetryableError, ServerUnavailableError
+from imageblur_client.rpc_errors import from_rpc, mapped_errors
 
 
 class _Broken(grpc.RpcError):
@@ -48,9 +48,13 @@ class _Broken(grpc.RpcError):
             "cannot reach the server at here:1: no such file or directory",
         ),
         (grpc.StatusCode.UNAVAILABLE, "Socket closed", "lost the connection to the server at here:1: Socket closed"),
-        (grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded", "the server at here:1 did not answer in time"),
+        (
+            grpc.StatusCode.DEADLINE_EXCEEDED,
+            "Deadline Exceeded",
+            "the server at here:1 did not respond in time: raise the timeout, or try again",
+        ),
         (grpc.StatusCode.UNKNOWN, "two\nlines", "two lines"),
-        (grpc.StatusCode.INTERNAL, "", "the server at here:1 answered INTERNAL without a reason"),
+        (grpc.StatusCode.INTERNAL, "", "the server at here:1 returned INTERNAL without a message"),
     ],
 )
 def test_what_no_server_explained_is_one_line_that_names_it(code: grpc.StatusCode, details: str, message: str) -> None:
@@ -65,15 +69,15 @@ def test_details_that_are_no_status_are_left_alone() -> None:
 
     error = from_rpc(_Broken(grpc.StatusCode.RESOURCE_EXHAUSTED, "too much", metadata), "here:1")
 
-    assert type(error) is TryAgain
+    assert type(error) is RetryableError
     assert error.message == "too much"
 
 
 def test_a_block_translates_and_keeps_the_cause() -> None:
     broken = _Broken(grpc.StatusCode.UNAVAILABLE, "Socket closed")
-    with pytest.raises(ServerUnavailable) as raised, translated("here:1"):
+    with pytest.raises(ServerUnavailableError) as raised, mapped_errors("here:1"):
         raise broken
     assert raised.value.__cause__ is broken
 
-    with pytest.raises(ImageBlurClientError, match="was cancelled"), translated("here:1"):
+    with pytest.raises(ImageBlurClientError, match="was cancelled"), mapped_errors("here:1"):
         raise grpc.FutureCancelledError

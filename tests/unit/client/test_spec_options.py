@@ -1,7 +1,7 @@
 import pytest
 import typer
 from imageblur.v1.order_pb2 import BlurSpec, Gaussian, ImageFormat, Pixelate, Solid
-from imageblur_client.cli.spec_options import Format, effect, regions
+from imageblur_client.cli.spec_options import OutputFormat, effect, regions
 from imageblur_client.regions import box, ellipse
 
 
@@ -47,5 +47,5 @@ def test_wrong_regions_show_the_right_form(text: str) -> None:
 
 
 def test_there_is_a_name_for_every_format_of_the_interface() -> None:
-    assert {name.to_proto() for name in Format} == set(ImageFormat.values()) - {0}
-    assert Format.JPG.to_proto() == Format.JPEG.to_proto() == ImageFormat.IMAGE_FORMAT_JPEG
+    assert {name.to_proto() for name in OutputFormat} == set(ImageFormat.values()) - {0}
+    assert OutputFormat.JPG.to_proto() == OutputFormat.JPEG.to_proto() == ImageFormat.IMAGE_FORMAT_JPEG

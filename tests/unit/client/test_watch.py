@@ -6,7 +6,7 @@ import pytest
 from imageblur.v1.blur_service_pb2 import WatchStatusRequest, WatchStatusResponse
 from imageblur.v1.blur_service_pb2_grpc import BlurServiceStub
 from imageblur.v1.order_pb2 import Order, OrderState
-from imageblur_client.errors import ServerUnavailable
+from imageblur_client.errors import ServerUnavailableError
 from imageblur_client.watch import Watch
 
 
@@ -71,6 +71,6 @@ def test_pauses_grow_until_there_is_news() -> None:
 def test_it_gives_up_without_news() -> None:
     stub, pauses = _Stub([1], [1], [1], [1]), list[float]()
 
-    with pytest.raises(ServerUnavailable, match="lost the connection to the server at here:1"):
+    with pytest.raises(ServerUnavailableError, match="lost the connection to the server at here:1"):
         list(_watch(stub, pauses, retries=2).changes())
     assert len(stub.asked) == 3

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from services.common.archive.result_names import result_names
 from services.common.domain.errors import ConfigurationError
-from services.common.domain.orders import OrderState, retry_delay, state_when_done
+from services.common.domain.orders import OrderState, state_when_done
 from services.common.domain.spec import BlurSpec, Format, Gaussian, InvalidSpec, Pixelate, Region, Solid
 from services.common.infra.settings import CommonSettings
 from services.common.infra.tokens import BadToken, Tokens
@@ -104,7 +104,6 @@ def test_states_follow_from_counts() -> None:
     assert state_when_done(succeeded=1, failed=1, cancelled=0) is OrderState.PARTIALLY_FAILED
     assert state_when_done(succeeded=0, failed=2, cancelled=0) is OrderState.FAILED
     assert state_when_done(succeeded=1, failed=0, cancelled=1) is OrderState.CANCELLED
-    assert [retry_delay(n) for n in (1, 2, 3, 99)] == [1, 2, 4, 60]
 
 
 def test_a_token_works_for_its_purpose_alone() -> None:

@@ -3,29 +3,29 @@ from itertools import pairwise
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.mailer.content.models import Content, Weekly
+from services.mailer.content.email_content import Content, Newsletter
 from services.mailer.content.render import Renderer
 from services.mailer.mime import message
 from services.mailer.mime.addresses import parse_recipient, parse_sender
-from services.mailer.mime.message import Stationery
-from tests.support.letter_lint import lint
-from tests.unit.mailer.letters import URL, confirm, order_ready, weekly
+from services.mailer.mime.message import SenderIdentity
+from tests.support.email_lint import lint
+from tests.unit.mailer.samples import URL, confirm, newsletter, order_ready
 from tests.unit.mailer.test_render import ALL
 
-LETTER = UUID("7f6f0a0e-53a1-4a6c-8a40-8d2c9c1cf0aa")
-STATIONERY = Stationery(parse_sender("Размытие <blur@mail.example.org>"))
+EMAIL = UUID("7f6f0a0e-53a1-4a6c-8a40-8d2c9c1cf0aa")
+IDENTITY = SenderIdentity(sender=parse_sender("Размытие <blur@mail.example.org>"))
 RENDER = Renderer()
 
 
 def written(
     content: Content, *, to: str = "ann@example.org", locale: str = "en", archive: list[bytes] | None = None
 ) -> bytes:
-    built = message.build(LETTER, STATIONERY, parse_recipient(to), RENDER(content, locale))
-    if isinstance(content, Weekly):
-        message.add_list_headers(built, content, STATIONERY)
+    built = message.build(EMAIL, IDENTITY, parse_recipient(to), RENDER(content, locale))
+    if isinstance(content, Newsletter):
+        message.add_list_headers(built, content, IDENTITY)
     target = io.BytesIO()
     signature, size = message.write(built, archive, target)
     assert (signature, size) == (b"", len(target.getvalue()))
@@ -34,20 +34,21 @@ def written(
 
 @pytest.mark.parametrize("locale", ["en", "ru"])
 @pytest.mark.parametrize("content", ALL, ids=lambda content: content.template)
-def test_every_letter_passes_the_linter(content: Content, locale: str) -> None:
+def test_every_email_passes_the_linter(content: Content, locale: str) -> None:
     parsed = lint(written(content, locale=locale, archive=[b"zip"]))
-    words = RENDER(content, locale)
+    rendered = RENDER(content, locale)
     assert parsed["From"] == "Размытие <blur@mail.example.org>"
     assert parsed["To"] == "ann@example.org"
-    assert parsed["Subject"] == words.subject
-    assert parsed["Message-ID"] == f"<{LETTER}@mail.example.org>"
+    assert parsed["Subject"] == rendered.subject
+    assert parsed["Message-ID"] == f"<{EMAIL}@mail.example.org>"
     text, html = parsed.get_body(("plain",)), parsed.get_body(("html",))
     assert text is not None
     assert html is not None
-    assert text.get_content().replace("\r\n", "\n") == words.text
-    assert html.get_content().replace("\r\n", "\n") == words.html
+    assert text.get_content().replace("\r\n", "\n") == rendered.text
+    assert html.get_content().replace("\r\n", "\n") == rendered.html
 
 
+@settings(deadline=None)  # the first example loads templates
 @given(st.lists(st.binary(max_size=300), max_size=8))
 def test_an_archive_arrives_whatever_its_chunks(chunks: list[bytes]) -> None:
     parsed = lint(written(order_ready(), archive=chunks))
@@ -65,21 +66,21 @@ def test_an_archive_is_encoded_in_full_lines() -> None:
     assert len(lines[-1]) <= 76
 
 
-def test_a_letter_without_archive_has_no_attachment() -> None:
+def test_an_email_without_archive_has_no_attachment() -> None:
     parsed = lint(written(confirm()))
     assert parsed.get_content_type() == "multipart/alternative"
     assert "List-Id" not in parsed
 
 
-def test_a_weekly_letter_can_be_sorted_and_ended() -> None:
-    raw = written(weekly(URL))
+def test_a_newsletter_can_be_sorted_and_ended() -> None:
+    raw = written(newsletter(URL))
     assert f"\r\nList-Unsubscribe: <{URL}>\r\n".encode() in raw
-    assert lint(raw)["List-Id"] == "ImageBlur <weekly.mail.example.org>"
+    assert lint(raw)["List-Id"] == "ImageBlur <newsletter.mail.example.org>"
 
 
 @pytest.mark.parametrize("url", [None, "http://blur.example.org/unsubscribe?token=T"])
 def test_without_https_there_is_no_unsubscribe_header(url: str | None) -> None:
-    assert "List-Unsubscribe" not in lint(written(weekly(url)))
+    assert "List-Unsubscribe" not in lint(written(newsletter(url)))
 
 
 def test_a_domain_beyond_ascii_is_written_so_that_all_servers_know_it() -> None:
@@ -125,6 +126,7 @@ def test_what_is_more_than_an_address_is_refused(text: str) -> None:
         parse_recipient(text)
 
 
+@settings(deadline=None)  # the first example loads templates
 @given(st.text(), st.text())
 def test_no_recipient_can_add_a_header_or_a_command(local: str, domain: str) -> None:
     try:

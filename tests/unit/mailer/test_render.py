@@ -5,17 +5,17 @@ import pytest
 
 from services.common.domain.errors import Reason
 from services.mailer.content import render
+from services.mailer.content.email_content import Content, FailedImage
 from services.mailer.content.languages import LANGUAGES
-from services.mailer.content.models import Content, FailedImage
 from services.mailer.content.render import Renderer
-from tests.support.letter_lint import Page
-from tests.unit.mailer.letters import ORDER_ID, URL, confirm, goodbye, order_ready, weekly
+from tests.support.email_lint import Page
+from tests.unit.mailer.samples import ORDER_ID, URL, confirm, goodbye, newsletter, order_ready
 
 RENDER = Renderer()
 ALL: list[Content] = [
     order_ready(),
-    order_ready(parts=3, part=2, first=4, last=7),
-    order_ready(parts=0, first=0, last=0),
+    order_ready(parts=3, part=2, first_position=4, last_position=7),
+    order_ready(parts=0, first_position=0, last_position=0),
     order_ready(succeeded=0, parts=0),
     order_ready(succeeded=3, failures=[]),
     order_ready(total=1, succeeded=1, failures=[]),
@@ -27,9 +27,9 @@ ALL: list[Content] = [
     confirm(URL),
     goodbye(),
     goodbye("https://blur.example.org"),
-    weekly(),
-    weekly(URL),
-    weekly(orders=0, images=0, failed=0),
+    newsletter(),
+    newsletter(URL),
+    newsletter(orders=0, images=0, failed=0),
 ]
 
 
@@ -39,68 +39,68 @@ def text_of(html: str) -> str:
 
 @pytest.mark.parametrize("locale", ["en", "ru"])
 @pytest.mark.parametrize("content", ALL, ids=lambda content: content.template)
-def test_every_letter_is_whole_in_every_language(content: Content, locale: str) -> None:
-    words = RENDER(content, locale)
-    assert words.subject
-    assert "\n" not in words.subject
-    assert words.text.endswith("\n")
-    assert "\n\n\n" not in words.text
-    assert not words.text.startswith("\n")
-    assert f'<html lang="{locale}">' in words.html
-    for text in (words.subject, words.text, text_of(words.html)):
+def test_every_email_is_whole_in_every_language(content: Content, locale: str) -> None:
+    rendered = RENDER(content, locale)
+    assert rendered.subject
+    assert "\n" not in rendered.subject
+    assert rendered.text.endswith("\n")
+    assert "\n\n\n" not in rendered.text
+    assert not rendered.text.startswith("\n")
+    assert f'<html lang="{locale}">' in rendered.html
+    for text in (rendered.subject, rendered.text, text_of(rendered.html)):
         assert not re.search(r"[{}%]|None|Undefined", text)
         # English has no Cyrillic; Russian has more of it than of commands.
         assert bool(re.search("[а-яё]", text)) == (locale == "ru")
 
 
-@pytest.mark.parametrize("letter", ["order_ready", "confirm_subscription", "weekly_mailing", "goodbye"])
-def test_both_languages_have_the_same_templates(letter: str) -> None:
-    folder = Path(render.__file__).parent / "templates" / letter
+@pytest.mark.parametrize("email", ["order_ready", "confirm_subscription", "newsletter", "goodbye"])
+def test_both_languages_have_the_same_templates(email: str) -> None:
+    folder = Path(render.__file__).parents[1] / "templates" / email
     assert {path.name for path in folder.iterdir()} == set(LANGUAGES)
     for language in LANGUAGES:
         assert {path.name for path in (folder / language).iterdir()} == {"subject.txt", "body.txt", "body.html"}
 
 
-def test_an_order_letter_tells_what_was_done_what_failed_and_until_when() -> None:
-    words = RENDER(order_ready(), "en")
-    assert words.subject == "Your blurred images"
-    for text in (words.text, text_of(words.html)):
-        assert "2 of 3 images blurred." in text
+def test_an_order_email_tells_what_was_done_what_failed_and_until_when() -> None:
+    rendered = RENDER(order_ready(), "en")
+    assert rendered.subject == "Your blurred images"
+    for text in (rendered.text, text_of(rendered.html)):
+        assert "2 of 3 images were blurred." in text
         assert "image 3: The PNG file is damaged or incomplete." in text
         assert "1 December 2026, 09:05 UTC" in text
         assert "blur_images.zip" in text
 
 
-def test_an_order_letter_in_russian() -> None:
-    words = RENDER(order_ready(), "ru")
-    assert words.subject == "Ваши размытые изображения"
-    assert "Размыто изображений: 2 из 3." in words.text
-    assert "изображение 3: Файл повреждён или неполон." in words.text
-    assert "1 декабря 2026, 09:05 UTC" in words.text
+def test_an_order_email_in_russian() -> None:
+    rendered = RENDER(order_ready(), "ru")
+    assert rendered.subject == "Ваши размытые изображения"
+    assert "Размыто изображений: 2 из 3." in rendered.text
+    assert "изображение 3: Файл повреждён или неполон." in rendered.text
+    assert "1 декабря 2026, 09:05 UTC" in rendered.text
 
 
 def test_a_part_says_which_it_is() -> None:
-    words = RENDER(order_ready(parts=3, part=2, first=4, last=7), "en")
-    assert words.subject == "Your blurred images (part 2 of 3)"
-    assert "part 2 of 3" in words.text
-    assert "images 4 to 7" in words.text
+    rendered = RENDER(order_ready(parts=3, part=2, first_position=4, last_position=7), "en")
+    assert rendered.subject == "Your blurred images (part 2 of 3)"
+    assert "part 2 of 3" in rendered.text
+    assert "images 4 to 7" in rendered.text
 
 
-def test_what_is_too_large_for_letters_can_be_downloaded() -> None:
-    words = RENDER(order_ready(parts=0, first=0, last=0), "en")
-    for text in (words.text, text_of(words.html)):
+def test_what_is_too_large_for_emails_can_be_downloaded() -> None:
+    rendered = RENDER(order_ready(parts=0, first_position=0, last_position=0), "en")
+    for text in (rendered.text, text_of(rendered.html)):
         assert f"imageblur download {ORDER_ID} -o DIR" in text
         assert "DownloadImages" in text
         assert "zip" not in text
 
 
 def test_an_order_without_results_has_no_word_of_an_archive() -> None:
-    words = RENDER(order_ready(total=1, succeeded=0, parts=0), "en")
-    assert words.subject == "Your images could not be blurred"
-    assert "none of your 1 image could" in words.text
-    assert "zip" not in words.text
-    assert "kept until" not in words.text
-    assert "download" not in words.text
+    rendered = RENDER(order_ready(total=1, succeeded=0, parts=0), "en")
+    assert rendered.subject == "Your images could not be blurred"
+    assert "The image in your order could not be blurred." in rendered.text
+    assert "zip" not in rendered.text
+    assert "will be deleted" not in rendered.text
+    assert "download" not in rendered.text
 
 
 def test_more_failures_than_one_can_read_are_counted() -> None:
@@ -108,22 +108,22 @@ def test_more_failures_than_one_can_read_are_counted() -> None:
 
 
 def test_html_is_escaped() -> None:
-    failure = FailedImage(1, Reason.CORRUPT, "<b>bold</b>")
-    words = RENDER(order_ready(failures=[failure]), "en")
-    assert "&lt;b&gt;bold" in words.html
-    assert "<b>bold</b>" in words.text
+    failure = FailedImage(position=1, reason=Reason.CORRUPT, message="<b>bold</b>")
+    rendered = RENDER(order_ready(failures=[failure]), "en")
+    assert "&lt;b&gt;bold" in rendered.html
+    assert "<b>bold</b>" in rendered.text
 
 
 @pytest.mark.parametrize("message", ["", "line\x00feed", "\u202ereversed"])
-def test_a_message_that_is_not_fit_for_a_letter_is_replaced(message: str) -> None:
-    failure = FailedImage(1, Reason.CORRUPT, message)
+def test_a_message_that_is_not_fit_for_an_email_is_replaced(message: str) -> None:
+    failure = FailedImage(position=1, reason=Reason.CORRUPT, message=message)
     assert "image 1: The file is damaged or incomplete." in RENDER(order_ready(failures=[failure]), "en").text
 
 
 @pytest.mark.parametrize("reason", [r for r in Reason if not r.startswith("MAIL_")])
 @pytest.mark.parametrize("locale", list(LANGUAGES))
 def test_every_reason_has_a_sentence(reason: Reason, locale: str) -> None:
-    assert len(LANGUAGES[locale].explain(FailedImage(1, reason, ""))) > 10
+    assert len(LANGUAGES[locale].explain(FailedImage(position=1, reason=reason, message=""))) > 10
 
 
 def test_a_confirmation_names_the_command_and_the_link() -> None:
@@ -136,30 +136,30 @@ def test_a_confirmation_names_the_command_and_the_link() -> None:
     assert "If it was not you, ignore" in without.text
 
 
-def test_a_weekly_letter_tells_the_numbers_and_how_to_end_it() -> None:
-    words = RENDER(weekly(), "en")
-    assert words.subject == "ImageBlur this week: 12 orders, 1,340 images"
-    assert "From 16 November 2026 to 23 November 2026" in words.text
-    assert "1 image could not be blurred" in words.text
-    assert "imageblur unsubscribe --token T.o-k_en" in words.text
-    assert "http" not in words.text
-    assert URL in RENDER(weekly(URL), "en").text
+def test_a_newsletter_tells_the_numbers_and_how_to_end_it() -> None:
+    rendered = RENDER(newsletter(), "en")
+    assert rendered.subject == "ImageBlur this week: 12 orders, 1,340 images"
+    assert "From 16 November 2026 to 23 November 2026" in rendered.text
+    assert "1 image could not be blurred" in rendered.text
+    assert "imageblur unsubscribe --token T.o-k_en" in rendered.text
+    assert "http" not in rendered.text
+    assert URL in RENDER(newsletter(URL), "en").text
 
 
 @pytest.mark.parametrize(
-    ("number", "words"),
+    ("number", "text"),
     [(0, "0 заказов"), (1, "1 заказ"), (2, "2 заказа"), (5, "5 заказов"), (11, "11 заказов"), (21, "21 заказ")],
 )
-def test_russian_plurals(number: int, words: str) -> None:
-    assert LANGUAGES["ru"].count(number, "заказ", "заказа", "заказов") == words
+def test_russian_plurals(number: int, text: str) -> None:
+    assert LANGUAGES["ru"].count(number, "заказ", "заказа", "заказов") == text
 
 
 @pytest.mark.parametrize(
-    ("number", "words"),
+    ("number", "text"),
     [(22, "22 заказа"), (112, "112 заказов"), (1000, "1\u00a0000 заказов")],
 )
-def test_larger_russian_plurals(number: int, words: str) -> None:
-    assert LANGUAGES["ru"].count(number, "заказ", "заказа", "заказов") == words
+def test_larger_russian_plurals(number: int, text: str) -> None:
+    assert LANGUAGES["ru"].count(number, "заказ", "заказа", "заказов") == text
 
 
 def test_an_unknown_language_is_english() -> None:

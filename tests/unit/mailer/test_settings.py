@@ -29,7 +29,7 @@ def test_every_setting_is_described() -> None:
 
 @pytest.mark.parametrize("host", ["mail.example.org", "192.0.2.1"])
 def test_a_password_does_not_travel_in_the_clear(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
-    with pytest.raises(ConfigurationError, match=f"IMAGEBLUR_SMTP_USER: the password would travel to {host}"):
+    with pytest.raises(ConfigurationError, match=f"IMAGEBLUR_SMTP_USER: the password would be sent to {host}"):
         load(monkeypatch, SMTP_HOST=host, SMTP_USER="me", SMTP_PASSWORD="p")
 
 
@@ -45,7 +45,7 @@ def test_a_password_may_stay_on_the_machine(monkeypatch: pytest.MonkeyPatch, hos
 
 
 def test_a_user_needs_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ConfigurationError, match="IMAGEBLUR_SMTP_PASSWORD: must be set where"):
+    with pytest.raises(ConfigurationError, match="IMAGEBLUR_SMTP_PASSWORD: must be set when"):
         load(monkeypatch, SMTP_USER="me")
 
 
@@ -64,5 +64,5 @@ def test_the_slash_behind_a_public_url_does_not_matter(monkeypatch: pytest.Monke
     ["example.org", "ftp://example.org", "https://", "https://a/?b=c", "https://a/#b", "https://a/ b", "https://a/>"],
 )
 def test_what_is_no_web_address_is_refused(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    with pytest.raises(ConfigurationError, match="IMAGEBLUR_PUBLIC_URL: must be an address such as"):
+    with pytest.raises(ConfigurationError, match="IMAGEBLUR_PUBLIC_URL: must be a URL such as"):
         load(monkeypatch, PUBLIC_URL=url)

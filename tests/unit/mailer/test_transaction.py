@@ -1,8 +1,9 @@
 import pytest
 
+from services.mailer.operator_jobs.settings_check import find_warnings
 from services.mailer.settings import MailerSettings
-from services.mailer.smtp.reply_explanations import concerns, explain
-from services.mailer.smtp.transaction import _no_such_mailbox
+from services.mailer.smtp.reply_explanations import explain_reply
+from services.mailer.smtp.transaction import is_no_mailbox
 
 
 @pytest.mark.parametrize(
@@ -25,34 +26,34 @@ from services.mailer.smtp.transaction import _no_such_mailbox
     ],
 )
 def test_a_bounce_is_about_the_mailbox(reply: str, of_recipient: bool, gone: bool) -> None:
-    code, words = int(reply[:3]), reply[4:].encode()
-    assert _no_such_mailbox((code, words), of_recipient=of_recipient) == gone
+    code, text = int(reply[:3]), reply[4:].encode()
+    assert is_no_mailbox((code, text), of_recipient=of_recipient) == gone
 
 
 @pytest.mark.parametrize(
-    ("reply", "words"),
+    ("reply", "meaning"),
     [
         ("550 5.1.1 unknown", "no such mailbox"),
         ("550-5.7.26 unauthenticated", "neither SPF nor DKIM"),
-        ("550 go away", "refused"),
+        ("550 no", "rejected"),
         ("451 4.7.1 greylisted", "greylisting"),
         ("530 first", "login"),
-        ("599 5.9.9 odd", "refused"),
+        ("599 5.9.9 odd", "rejected"),
         ("299 odd", "accepted"),
         ("", ""),
     ],
 )
-def test_replies_are_explained(reply: str, words: str) -> None:
-    assert words in explain(reply)
+def test_replies_are_explained(reply: str, meaning: str) -> None:
+    assert meaning in explain_reply(reply)
 
 
-def test_settings_that_keep_letters_from_arriving_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_that_keep_emails_from_arriving_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMAGEBLUR_SECRET_KEY", "k" * 40)
-    names = [concern.partition(":")[0].removeprefix("IMAGEBLUR_") for concern in concerns(MailerSettings.load())]
+    names = [warning.partition(":")[0].removeprefix("IMAGEBLUR_") for warning in find_warnings(MailerSettings.load())]
     assert names == ["MAIL_FROM", "DKIM_KEY_FILE", "PUBLIC_URL"]
     monkeypatch.setenv("IMAGEBLUR_SMTP_HOST", "relay.example.org")
     monkeypatch.setenv("IMAGEBLUR_MAIL_FROM", "blur@example.org")
     monkeypatch.setenv("IMAGEBLUR_PUBLIC_URL", "http://blur.example.org")
     monkeypatch.setenv("IMAGEBLUR_DKIM_KEY_FILE", "key.pem")
-    names = [concern.partition(":")[0].removeprefix("IMAGEBLUR_") for concern in concerns(MailerSettings.load())]
+    names = [warning.partition(":")[0].removeprefix("IMAGEBLUR_") for warning in find_warnings(MailerSettings.load())]
     assert names == ["SMTP_SECURITY", "PUBLIC_URL"]

@@ -1,4 +1,4 @@
-"""Bodies on their way in: by need, and forms with files."""
+"""Request bodies: read on demand, and forms with files."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,8 +8,9 @@ import pytest
 from starlette.requests import Request
 
 from services.web.orders import multipart
-from services.web.orders.body import Pieces
-from services.web.orders.multipart import BadForm, Form, read_form
+from services.web.orders.body_reader import BodyReader
+from services.web.orders.multipart import BadForm, read_form
+from services.web.orders.uploaded_form import UploadedForm
 
 
 async def stream(*pieces: bytes) -> AsyncIterator[bytes]:
@@ -17,14 +18,14 @@ async def stream(*pieces: bytes) -> AsyncIterator[bytes]:
         yield piece
 
 
-def test_chunks_do_not_depend_on_how_the_body_comes() -> None:
+def test_chunks_do_not_depend_on_how_the_body_arrives() -> None:
     data = bytes(range(256)) * 10
 
     async def read(step: int) -> list[bytes]:
-        pieces = Pieces(stream(*(data[at : at + step] for at in range(0, len(data), step))))
-        head = await pieces.exactly(4)
-        chunks = [chunk async for chunk in pieces.chunks(1000, 300)]
-        rest = await pieces.exactly_all(5000)
+        reader = BodyReader(stream(*(data[at : at + step] for at in range(0, len(data), step))))
+        head = await reader.read_exactly(4)
+        chunks = [chunk async for chunk in reader.chunks(1000, 300)]
+        rest = await reader.read_all(5000)
         return [head, *chunks, rest]
 
     for step in (1, 7, 300, 5000):
@@ -33,14 +34,14 @@ def test_chunks_do_not_depend_on_how_the_body_comes() -> None:
         assert [len(part) for part in parts] == [4, 300, 300, 300, 100, 1556]
 
 
-def test_a_body_that_is_too_short_or_too_long_is_told() -> None:
+def test_a_body_that_is_too_short_or_too_long_is_refused() -> None:
     async def read() -> None:
         with pytest.raises(EOFError):
-            await Pieces(stream(b"abc")).exactly(4)
+            await BodyReader(stream(b"abc")).read_exactly(4)
         with pytest.raises(EOFError):
-            await Pieces(stream(b"abc", b"def")).exactly_all(5)
+            await BodyReader(stream(b"abc", b"def")).read_all(5)
         with pytest.raises(EOFError):
-            await Pieces(stream(b"abc")).exactly(1 << 32)
+            await BodyReader(stream(b"abc")).read_exactly(1 << 32)
 
     asyncio.run(read())
 
@@ -58,7 +59,7 @@ def body(*parts: tuple[str, str | None, bytes], end: str = f"--{BOUNDARY}--\r\n"
     return text + end.encode()
 
 
-def parse(data: bytes, step: int = 50, **limits: int) -> Form:
+def parse(data: bytes, step: int = 50, **limits: int) -> UploadedForm:
     messages = [
         {"type": "http.request", "body": data[at : at + step], "more_body": at + step < len(data)}
         for at in range(0, len(data), step)
@@ -72,7 +73,7 @@ def parse(data: bytes, step: int = 50, **limits: int) -> Form:
     return asyncio.run(read_form(request, **({"max_bytes": 10_000_000, "max_files": 10} | limits)))
 
 
-def contents(form: Form) -> list[bytes]:
+def contents(form: UploadedForm) -> list[bytes]:
     async def read() -> list[bytes]:
         return [b"".join([chunk async for chunk in form.chunks(file, 1000)]) for file in form.files]
 
@@ -96,7 +97,7 @@ def test_fields_and_files_of_a_form(step: int, monkeypatch: pytest.MonkeyPatch) 
         assert contents(form) == files
 
 
-def test_a_form_without_a_chosen_file_has_none() -> None:
+def test_a_form_without_a_selected_file_has_none() -> None:
     with parse(body(("images", "", b""))) as form:
         assert form.files == []
 
@@ -112,7 +113,7 @@ def test_a_form_without_a_chosen_file_has_none() -> None:
         (b"nonsense", {}, False),
     ],
 )
-def test_what_is_no_form_of_ours_is_refused(data: bytes, limits: dict[str, int], too_large: bool) -> None:
+def test_malformed_and_too_large_forms_are_refused(data: bytes, limits: dict[str, int], too_large: bool) -> None:
     with pytest.raises(BadForm) as caught:
         parse(data, **limits)
     assert caught.value.too_large == too_large

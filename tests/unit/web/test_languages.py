@@ -1,4 +1,4 @@
-"""The pages' words: the same in all languages, and in the right form."""
+"""Texts: the same keys in all languages, and plural forms."""
 
 import re
 from collections.abc import Mapping
@@ -7,42 +7,41 @@ from pathlib import Path
 import pytest
 from starlette.requests import Request
 
-from services.web.http.languages import NAMES, choose, plural_form, texts
+from services.web.http.languages import LANGUAGES, load_texts, plural_form, texts_for
 
 WEB = Path(__file__).parents[3] / "services" / "web"
 
 
-def forms(words: str | Mapping[str, str]) -> list[str]:
-    return [words] if isinstance(words, str) else list(words.values())
+def forms(text: str | Mapping[str, str]) -> list[str]:
+    return [text] if isinstance(text, str) else list(text.values())
 
 
-def test_every_text_is_there_in_every_language_with_the_same_values() -> None:
-    english = texts("en").words
-    for language in NAMES:
-        words = texts(language).words
-        assert set(words) == set(english)
-        for key in words:
-            for form in forms(words[key]):
-                # The form of "one" may do without its number.
+def test_every_language_has_the_same_keys_with_the_same_values() -> None:
+    english = load_texts("en").by_key
+    for language in LANGUAGES:
+        by_key = load_texts(language).by_key
+        assert set(by_key) == set(english)
+        for key, text in by_key.items():
+            for form in forms(text):
+                # The form "one" may omit the number.
                 values = set(re.findall(r"\{(\w+)\}", form)) | {"n", "count"}
                 assert values >= set(re.findall(r"\{(\w+)\}", forms(english[key])[-1])), (language, key)
 
 
-def test_every_form_that_a_language_has_is_there() -> None:
+def test_every_text_has_all_plural_forms() -> None:
     for language, wanted in (("en", {"one", "many"}), ("ru", {"one", "few", "many"})):
-        for key, words in texts(language).words.items():
-            assert isinstance(words, str) or set(words) == wanted, (language, key)
+        for key, text in load_texts(language).by_key.items():
+            assert isinstance(text, str) or set(text) == wanted, (language, key)
 
 
 def test_every_text_that_the_pages_use_exists() -> None:
-    words = texts("en").words
     used = set()
     for path in (WEB / "templates").rglob("*.html"):
         used |= set(re.findall(r"\bt\('(\w+)'[,)]", path.read_text("utf-8")))
-    for path in (WEB / "static").glob("*.js"):
-        used |= {f"js_{key}" for key in re.findall(r"\bsay\(\"(\w+)\"", path.read_text("utf-8"))}
+    for path in (WEB / "static").rglob("*.js"):
+        used |= {f"js_{key}" for key in re.findall(r"\btranslate\(\"(\w+)\"", path.read_text("utf-8"))}
     assert len(used) > 100
-    assert used - set(words) == set()
+    assert used - set(load_texts("en").by_key) == set()
 
 
 @pytest.mark.parametrize(
@@ -55,7 +54,7 @@ def test_every_text_that_the_pages_use_exists() -> None:
         ("ru", "many", [0, 5, 11, 12, 14, 111]),
     ],
 )
-def test_forms_of_numbers(language: str, form: str, numbers: list[int]) -> None:
+def test_plural_forms(language: str, form: str, numbers: list[int]) -> None:
     assert {plural_form(language, number) for number in numbers} == {form}
 
 
@@ -71,6 +70,6 @@ def test_forms_of_numbers(language: str, form: str, numbers: list[int]) -> None:
         ("xx", "en", "en"),
     ],
 )
-def test_the_language_that_was_chosen_or_is_preferred(cookie: str, accepted: str, language: str) -> None:
+def test_the_chosen_or_else_the_preferred_language(cookie: str, accepted: str, language: str) -> None:
     headers = [(b"accept-language", accepted.encode()), (b"cookie", f"language={cookie}".encode())]
-    assert choose(Request({"type": "http", "headers": headers})).language == language
+    assert texts_for(Request({"type": "http", "headers": headers})).language == language

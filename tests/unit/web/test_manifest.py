@@ -1,4 +1,4 @@
-"""What the page says of an order, in the interface's terms."""
+"""Manifests and form fields as messages of the gateway."""
 
 import json
 from typing import Any
@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from imageblur.v1 import order_pb2
 
-from services.web.http.languages import texts
 from services.web.orders.manifest import BadManifest, parse, spec_of
 
 
@@ -25,17 +24,17 @@ def manifest(**changes: Any) -> bytes:
 
 
 def test_an_order_and_its_images() -> None:
-    parsed = parse(manifest(), texts("ru"))
+    parsed = parse(manifest(), "ru")
     assert (parsed.header.email, parsed.header.locale, parsed.header.notify) == ("ann@example.org", "ru", True)
     assert parsed.header.spec.gaussian.sigma_relative == pytest.approx(0.02)
-    first, second = (image.start for image in parsed.images)
+    first, second = parsed.images
     assert (first.filename, first.size_bytes, first.HasField("spec")) == ("a.jpg", 5, False)
     assert second.spec.solid.color == "#102030"
     assert parsed.start().start.image_count == 2
 
 
-def test_the_check_asks_for_the_same_without_the_bytes() -> None:
-    request = parse(manifest(), texts("en")).dry_run()
+def test_the_dry_run_has_the_same_images_without_their_bytes() -> None:
+    request = parse(manifest(), "en").dry_run()
     assert [image.filename for image in request.images] == ["a.jpg", "b.jpg"]
     assert not request.images[0].HasField("spec")
     assert request.images[1].spec.HasField("solid")
@@ -59,9 +58,9 @@ def test_the_check_asks_for_the_same_without_the_bytes() -> None:
         manifest(spec=None),
     ],
 )
-def test_nonsense_is_refused(text: bytes) -> None:
+def test_malformed_manifests_are_refused(text: bytes) -> None:
     with pytest.raises(BadManifest):
-        parse(text, texts("en"))
+        parse(text, "en")
 
 
 def test_regions_never_leave_the_image_by_rounding() -> None:

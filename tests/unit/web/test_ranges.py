@@ -1,15 +1,15 @@
 import pytest
 
-from services.web.orders.downloads import Part, parse_range
+from services.web.orders.ranges import ByteRange, parse_range
 
 
 @pytest.mark.parametrize(
     ("header", "part"),
     [
-        ("bytes=0-499", Part(0, 499)),
-        ("bytes=500-", Part(500, None)),
-        ("bytes=-500", Part(-500, None)),
-        (" bytes = 5 - 6 ", Part(5, 6)),
+        ("bytes=0-499", ByteRange(0, 499)),
+        ("bytes=500-", ByteRange(500, None)),
+        ("bytes=-500", ByteRange(-500, None)),
+        (" bytes = 5 - 6 ", ByteRange(5, 6)),
         (None, None),
         ("", None),
         ("bytes=-", None),
@@ -21,5 +21,5 @@ from services.web.orders.downloads import Part, parse_range
         ("bytes=99999999999999999999-", None),
     ],
 )
-def test_one_range_or_everything(header: str | None, part: Part | None) -> None:
+def test_one_range_or_everything(header: str | None, part: ByteRange | None) -> None:
     assert parse_range(header) == part

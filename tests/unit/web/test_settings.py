@@ -20,7 +20,7 @@ def load(monkeypatch: pytest.MonkeyPatch, **values: str) -> WebSettings:
 
 
 @pytest.mark.parametrize(
-    ("values", "says"),
+    ("values", "message"),
     [
         ({"web_address": "0.0.0.0:8080"}, "IMAGEBLUR_ALLOW_ANONYMOUS"),
         ({"web_address": "0.0.0.0:8080", "allow_anonymous": "true", "mailbox_dir": "/x"}, "IMAGEBLUR_MAILBOX_DIR"),
@@ -30,8 +30,8 @@ def load(monkeypatch: pytest.MonkeyPatch, **values: str) -> WebSettings:
         ({"gateway_url": "http://host:1/path"}, "IMAGEBLUR_GATEWAY_URL"),
     ],
 )
-def test_what_is_wrong_is_named(monkeypatch: pytest.MonkeyPatch, values: dict[str, str], says: str) -> None:
-    with pytest.raises(ConfigurationError, match=says):
+def test_what_is_wrong_is_named(monkeypatch: pytest.MonkeyPatch, values: dict[str, str], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
         load(monkeypatch, **values)
 
 

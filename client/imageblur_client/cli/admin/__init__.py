@@ -4,21 +4,20 @@ import typer
 
 from imageblur_client.cli.admin.failures import drop, failures, retry
 from imageblur_client.cli.admin.keys import audit, create_key, keys, revoke_key, rotate_key
-from imageblur_client.cli.admin.mail import (
+from imageblur_client.cli.admin.mailings import (
     cancel_mailing,
     check_mail,
-    erase,
-    export,
     mailings,
     preview_mailing,
     run_mailing,
-    try_mailing,
+    send_test_mailing,
 )
 from imageblur_client.cli.admin.orders import orders, stats, trace
+from imageblur_client.cli.admin.personal_data import erase, export, lift_suppression
 from imageblur_client.cli.admin.queues import pause, purge, queues, resume, workers
 
 app = typer.Typer(
-    help="For operators: look at the service, steer it, mend what failed, hand out keys.",
+    help="For operators: queues, orders, failures, mailings, personal data, API keys, audit log.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -27,8 +26,8 @@ for command in (
     *(queues, pause, resume, purge, workers),
     *(orders, trace, stats),
     *(failures, retry, drop),
-    *(mailings, run_mailing, cancel_mailing, preview_mailing, try_mailing, check_mail),
-    *(export, erase),
+    *(mailings, run_mailing, cancel_mailing, preview_mailing, send_test_mailing, check_mail),
+    *(export, erase, lift_suppression),
     *(keys, create_key, rotate_key, revoke_key, audit),
 ):
     app.command()(command)

@@ -8,17 +8,19 @@ from imageblur.v1 import operator_service_pb2 as pb
 from imageblur.v1.operator_pb2 import FailureEntry, FailureFilter, FailureKind
 from imageblur.v1.order_pb2 import FailureReason
 
-from imageblur_client.cli.admin.showing import Limit, Yes, operator_of, show, sure, when
-from imageblur_client.cli.failures import complain
-from imageblur_client.cli.render import word
-from imageblur_client.cli.session import Json
+from imageblur_client.cli.admin.output import Limit, Yes, confirm, operator_api, show, time_text
+from imageblur_client.cli.context import Json
+from imageblur_client.cli.errors import print_error
+from imageblur_client.cli.render import enum_label
 from imageblur_client.cli.text import count
 
-Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Of images or letters.", show_default=False)]
-All = Annotated[bool, typer.Option("--all", help="All that the other options let through.")]
-Kind = Annotated[str, typer.Option(metavar="KIND", help="Only image, or only letter.")]
-Reason = Annotated[str, typer.Option(metavar="REASON", help="Only with this reason, such as timed-out.")]
-Order = Annotated[str, typer.Option(metavar="ID", help="Only of this order.")]
+Ids = Annotated[
+    list[str] | None, typer.Argument(metavar="[ID]...", help="IDs of failed images or e-mails.", show_default=False)
+]
+All = Annotated[bool, typer.Option("--all", help="All failures that match the other options.")]
+Kind = Annotated[str, typer.Option(metavar="KIND", help="Only failures of this kind: image or email.")]
+Reason = Annotated[str, typer.Option(metavar="REASON", help="Only failures with this reason, such as timed-out.")]
+Order = Annotated[str, typer.Option(metavar="ID", help="Only failures of this order.")]
 
 
 def failures(
@@ -30,28 +32,28 @@ def failures(
     limit: Limit = 50,
     as_json: Json = False,
 ) -> None:
-    """List what was given up, with how many there are for each reason."""
-    with operator_of(ctx) as operator:
+    """List failed images and e-mails, with their number for each reason."""
+    with operator_api(ctx) as operator:
         request = pb.ListFailuresRequest(page_size=limit, filter=_filter(kind, reason, order))
-        found = operator.ask(operator.stub.ListFailures, request)
+        found = operator.call(operator.stub.ListFailures, request)
     show(found.failures, _table(found.failures), as_json=as_json)
     if not as_json:
         for group in found.groups:
-            what = count(group.count, word(FailureKind.DESCRIPTOR, group.kind))
-            typer.echo(f"{what}: {word(FailureReason.DESCRIPTOR, group.reason)}")
+            what = count(group.count, enum_label(FailureKind.DESCRIPTOR, group.kind))
+            typer.echo(f"{what}: {enum_label(FailureReason.DESCRIPTOR, group.reason)}")
 
 
 def retry(
     ctx: typer.Context, ids: Ids = None, *, every: All = False, kind: Kind = "", reason: Reason = "", order: Order = ""
 ) -> None:
-    """Have failures tried again."""
-    with operator_of(ctx) as operator:
+    """Retry failures."""
+    with operator_api(ctx) as operator:
         request = pb.RetryFailuresRequest(failure_ids=ids or (), all=every, filter=_filter(kind, reason, order))
-        outcome = operator.ask(operator.stub.RetryFailures, request)
+        outcome = operator.call(operator.stub.RetryFailures, request)
     for skipped in outcome.skipped:
-        complain(f"{skipped.failure_id}: {skipped.message}")
+        print_error(f"{skipped.failure_id}: {skipped.message}")
     left = f", {outcome.remaining} left for the next call" if outcome.remaining else ""
-    typer.echo(f"{count(outcome.retried, 'failure')} tried again{left}.")
+    typer.echo(f"{count(outcome.retried, 'failure')} retried{left}.")
 
 
 def drop(
@@ -64,11 +66,11 @@ def drop(
     order: Order = "",
     yes: Yes = False,
 ) -> None:
-    """Strike failures off; originals that were kept for them are removed."""
-    sure("They can never be tried again. Go on?", yes=yes)
-    with operator_of(ctx) as operator:
+    """Drop failures, and delete the originals kept for them."""
+    confirm("Dropped failures cannot be retried. Continue?", yes=yes)
+    with operator_api(ctx) as operator:
         request = pb.DropFailuresRequest(failure_ids=ids or (), all=every, filter=_filter(kind, reason, order))
-        outcome = operator.ask(operator.stub.DropFailures, request)
+        outcome = operator.call(operator.stub.DropFailures, request)
     left = f", {outcome.remaining} left for the next call" if outcome.remaining else ""
     typer.echo(f"{count(outcome.dropped, 'failure')} dropped{left}.")
 
@@ -81,17 +83,17 @@ def _filter(kind: str, reason: str, order_id: str) -> FailureFilter:
             order_id=order_id,
         )
     except ValueError:
-        raise typer.BadParameter("is not one that there is", param_hint="--kind or --reason") from None
+        raise typer.BadParameter("is unknown", param_hint="--kind or --reason") from None
 
 
 def _table(found: Sequence[FailureEntry]) -> Iterator[Sequence[str]]:
-    yield ("id", "what", "reason", "when", "attempts", "again?", "words")
+    yield ("id", "kind", "reason", "failed", "attempts", "retriable", "message")
     for f in found:
         yield (
             f.failure_id,
-            word(FailureKind.DESCRIPTOR, f.kind),
-            word(FailureReason.DESCRIPTOR, f.failure.reason),
-            when(f, "fail_time"),
+            enum_label(FailureKind.DESCRIPTOR, f.kind),
+            enum_label(FailureReason.DESCRIPTOR, f.failure.reason),
+            time_text(f, "fail_time"),
             str(f.attempts),
             "yes" if f.retriable else "no",
             f.failure.message,

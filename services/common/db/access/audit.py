@@ -1,4 +1,4 @@
-"""Statements about what operators did."""
+"""Statements about the audit log."""
 
 import json
 from collections.abc import Sequence
@@ -13,21 +13,22 @@ from services.common.db.models import AuditEntry
 
 
 @dataclass(frozen=True)
-class Deed:
-    """What somebody is about to do."""
+class AuditContext:
+    """Who makes a change, and how."""
 
     principal: str
     action: str
+    """Name of the RPC."""
 
 
-def record(session: Session, deed: Deed, subject: str, **detail: object) -> None:
-    """Write down what this transaction does. `detail` holds no address, file name or key."""
+def record(session: Session, audit_context: AuditContext, subject: str, **detail: object) -> None:
+    """Record the change that this transaction makes. `detail` must not contain an address, a file name or a key."""
     session.add(
         AuditEntry(
             id=uuid4(),
             created_at=session.scalar(select(now())),
-            principal=deed.principal,
-            action=deed.action,
+            principal=audit_context.principal,
+            action=audit_context.action,
             subject=subject,
             detail=json.dumps(detail),
         )
@@ -37,7 +38,7 @@ def record(session: Session, deed: Deed, subject: str, **detail: object) -> None
 def page(
     session: Session, *, before: tuple[int, UUID] | None, limit: int, principal: str = "", action: str = ""
 ) -> Sequence[AuditEntry]:
-    """Entries, the newest first; `before`: time and id of the last one of the page before."""
+    """Return entries, newest first; `before`: time and ID of the last entry of the previous page."""
     query = select(AuditEntry).order_by(AuditEntry.created_at.desc(), AuditEntry.id.desc()).limit(limit)
     if before:
         query = query.where(tuple_(AuditEntry.created_at, AuditEntry.id) < before)

@@ -1,74 +1,76 @@
-"""Statements about the letters of a mailing: written, claimed and ended a batch at a time.
+"""Statements about the e-mails of a mailing, which are inserted, claimed and ended a batch at a time.
 
-A letter's row is written by the transaction that claims it, so a mailing of a hundred thousand never waits in rows or
-in the broker, and goes on after any crash from its cursor. The unique (mailing, subscriber) is the ledger.
+An e-mail's row is inserted by the transaction that claims it. So a mailing of a hundred thousand keeps no backlog in
+rows or in the broker, and after any crash it continues from its cursor. The unique (mailing, subscriber) makes sure
+that no subscriber gets two e-mails of one mailing.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
-from typing import cast
 from uuid import UUID, uuid4
 
-from sqlalchemy import CursorResult, bindparam, exists, insert, select, update
+from sqlalchemy import bindparam, exists, insert, select, update
 from sqlalchemy.orm import Session
 
 from services.common.db.clock import SECOND, now
-from services.common.db.mail.emails import Claim
-from services.common.db.models import Letter, Mailing, Subscriber, table
+from services.common.db.mail.emails import EmailClaim, SendDecision
+from services.common.db.models import Email, Mailing, Subscriber, table
+from services.common.db.rows import changed_one
+from services.common.domain.mail import EmailKind, EmailState, MailingState, SubscriberState
 
-_LETTERS, _MAILINGS, _SUBSCRIBERS = table(Letter), table(Mailing), table(Subscriber)
+_EMAILS, _MAILINGS, _SUBSCRIBERS = table(Email), table(Mailing), table(Subscriber)
 _HELD = (
-    (_LETTERS.c.id == bindparam("letter"))
-    & (_LETTERS.c.state == "SENDING")
-    & (_LETTERS.c.owner == bindparam("claimant"))
+    (_EMAILS.c.id == bindparam("email_id"))
+    & (_EMAILS.c.state == EmailState.SENDING)
+    & (_EMAILS.c.owner == bindparam("claim_owner"))
 )
-_WANTED = (
+_SUBSCRIBED = (
     exists()
-    .where(_SUBSCRIBERS.c.id == _LETTERS.c.subscriber_id, _SUBSCRIBERS.c.state == "CONFIRMED")
-    .correlate(_LETTERS)
-) & exists().where(_MAILINGS.c.id == _LETTERS.c.mailing_id, _MAILINGS.c.state == "SENDING").correlate(_LETTERS)
-_BEGIN = update(_LETTERS).where(_HELD, _WANTED).values(lease_until=now() + bindparam("lease"))
-_CANCEL = update(_LETTERS).where(_HELD).values(state="CANCELLED", owner=None, lease_until=None)
+    .where(_SUBSCRIBERS.c.id == _EMAILS.c.subscriber_id, _SUBSCRIBERS.c.state == SubscriberState.CONFIRMED)
+    .correlate(_EMAILS)
+)
+_MAILING_OPEN = (
+    exists().where(_MAILINGS.c.id == _EMAILS.c.mailing_id, _MAILINGS.c.state == MailingState.SENDING).correlate(_EMAILS)
+)
+_CONFIRM = (
+    update(_EMAILS).where(_HELD, _SUBSCRIBED, _MAILING_OPEN).values(lease_until=now() + bindparam("lease_microseconds"))
+)
+_IS_HELD = select(_EMAILS.c.id).where(_HELD)
 
 
-class Go(Enum):
-    """Whether a claimed letter is to be sent."""
+@dataclass(frozen=True, kw_only=True)
+class Recipient:
+    """A subscriber whose e-mail of a mailing is claimed."""
 
-    SEND = "send"
-    NOT_WANTED = "its reader has unsubscribed, or the mailing was cancelled"
-    LOST = "the claim was lost"
-
-
-@dataclass(frozen=True)
-class Reader:
-    """Whom a letter of a mailing goes to."""
-
-    claim: Claim
-    email: str
+    claim: EmailClaim
+    address: str
     locale: str
     token_version: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Letters of a mailing that one mailer has claimed, under one owner."""
+    """E-mails of a mailing that one mailer has claimed under one owner."""
 
     mailing_id: UUID
     owner: UUID
     content: str
     """The mailing's, as JSON."""
-    troubles: int
-    """How often in turn the mail server was in trouble."""
-    readers: Sequence[Reader]
+    failures: int
+    """Failures of the mail server in a row."""
+    recipients: Sequence[Recipient]
 
 
-def claim(session: Session, mailing_id: UUID, *, size: int, lease_seconds: float) -> Batch | None:
-    """Take letters that may be tried again, then those of the next subscribers; None if there is nothing to do now."""
-    # The update locks the row: mailers at work on the same mailing take turns here, and only here.
+def claim_batch(session: Session, mailing_id: UUID, *, size: int, lease_seconds: float) -> Batch | None:
+    """Claim e-mails that are due for another attempt, then those of the next subscribers; None if there are none."""
+    # The update locks the row, so mailers that claim of the same mailing wait for each other here, and only here.
     mailing = session.execute(
         update(_MAILINGS)
-        .where(_MAILINGS.c.id == mailing_id, _MAILINGS.c.state == "SENDING", _MAILINGS.c.not_before <= now())
+        .where(
+            _MAILINGS.c.id == mailing_id,
+            _MAILINGS.c.state == MailingState.SENDING,
+            _MAILINGS.c.not_before <= now(),
+        )
         .values(enqueued_at=now())
         .returning(_MAILINGS.c.content, _MAILINGS.c.cursor_id, _MAILINGS.c.troubles)
     ).one_or_none()
@@ -78,57 +80,71 @@ def claim(session: Session, mailing_id: UUID, *, size: int, lease_seconds: float
     claimed = _claim_due(session, mailing_id, owner, size, lease_seconds)
     if len(claimed) < size:
         missing = size - len(claimed)
-        _write_next(session, mailing_id, mailing.cursor_id, owner=owner, size=missing, lease_seconds=lease_seconds)
-    readers = _readers(session, mailing_id, owner)
-    return Batch(mailing_id, owner, mailing.content, mailing.troubles, readers) if readers else None
+        _insert_next(session, mailing_id, mailing.cursor_id, owner=owner, size=missing, lease_seconds=lease_seconds)
+    recipients = _list_recipients(session, mailing_id, owner)
+    if not recipients:
+        return None
+    return Batch(
+        mailing_id=mailing_id,
+        owner=owner,
+        content=mailing.content,
+        failures=mailing.troubles,
+        recipients=recipients,
+    )
 
 
-def begin(session: Session, claimed: Claim, *, lease_seconds: float) -> Go:
-    """Make sure that a letter is still claimed, for so long from now, and still wanted."""
-    held = {"letter": claimed.letter_id, "claimant": claimed.owner}
-    if _changed(session.execute(_BEGIN, held | {"lease": int(lease_seconds * SECOND)})):
-        return Go.SEND
-    return Go.NOT_WANTED if _changed(session.execute(_CANCEL, held)) else Go.LOST
+def confirm_claim(session: Session, claim: EmailClaim, *, lease_seconds: float) -> SendDecision:
+    """Extend a lease to so long from now, if the e-mail is still claimed and still wanted."""
+    held = {"email_id": claim.email_id, "claim_owner": claim.owner}
+    result = session.execute(_CONFIRM, held | {"lease_microseconds": int(lease_seconds * SECOND)})
+    if changed_one(result):
+        return SendDecision.SEND
+    return SendDecision.LOST if session.scalar(_IS_HELD, held) is None else SendDecision.NOT_WANTED
 
 
-def give_back(session: Session, batch: Batch, readers: Sequence[Reader]) -> None:
-    """Letters of a batch that were not tried; the attempt does not count."""
+def return_unsent(session: Session, batch: Batch, recipients: Sequence[Recipient]) -> None:
+    """Queue e-mails of a batch that were not attempted: the claim counts as no attempt."""
     session.execute(
-        update(_LETTERS)
+        update(_EMAILS)
         .where(
-            _LETTERS.c.id.in_([reader.claim.letter_id for reader in readers]),
-            _LETTERS.c.state == "SENDING",
-            _LETTERS.c.owner == batch.owner,
+            _EMAILS.c.id.in_([recipient.claim.email_id for recipient in recipients]),
+            _EMAILS.c.state == EmailState.SENDING,
+            _EMAILS.c.owner == batch.owner,
         )
-        .values(state="QUEUED", owner=None, lease_until=None, attempts=_LETTERS.c.attempts - 1)
+        .values(state=EmailState.QUEUED, owner=None, lease_until=None, attempts=_EMAILS.c.attempts - 1)
     )
 
 
 def _claim_due(session: Session, mailing_id: UUID, owner: UUID, size: int, lease_seconds: float) -> Sequence[UUID]:
     due = (
-        select(_LETTERS.c.id)
-        .where(_LETTERS.c.mailing_id == mailing_id, _LETTERS.c.state == "QUEUED", _LETTERS.c.not_before <= now())
+        select(_EMAILS.c.id)
+        .where(
+            _EMAILS.c.mailing_id == mailing_id,
+            _EMAILS.c.state == EmailState.QUEUED,
+            _EMAILS.c.not_before <= now(),
+        )
         .limit(size)
         .with_for_update(skip_locked=True)
         .cte()
     )
     return session.scalars(
-        update(_LETTERS)
-        .where(_LETTERS.c.id.in_(select(due.c.id)))
+        update(_EMAILS)
+        .where(_EMAILS.c.id.in_(select(due.c.id)))
         .values(
-            state="SENDING",
+            state=EmailState.SENDING,
             owner=owner,
             lease_until=now() + int(lease_seconds * SECOND),
-            attempts=_LETTERS.c.attempts + 1,
+            attempts=_EMAILS.c.attempts + 1,
         )
-        .returning(_LETTERS.c.id)
+        .returning(_EMAILS.c.id)
     ).all()
 
 
-def _write_next(
+def _insert_next(
     session: Session, mailing_id: UUID, cursor: UUID | None, *, owner: UUID, size: int, lease_seconds: float
 ) -> None:
-    query = select(_SUBSCRIBERS.c.id).where(_SUBSCRIBERS.c.state == "CONFIRMED")
+    """Insert e-mails for the next subscribers after the cursor, claimed already, and move the cursor."""
+    query = select(_SUBSCRIBERS.c.id).where(_SUBSCRIBERS.c.state == SubscriberState.CONFIRMED)
     if cursor:
         query = query.where(_SUBSCRIBERS.c.id > cursor)
     subscribers = session.scalars(query.order_by(_SUBSCRIBERS.c.id).limit(size)).all()
@@ -136,48 +152,47 @@ def _write_next(
         return
     time = session.scalar(select(now()))
     assert time is not None
-    session.execute(
-        insert(_LETTERS),
-        [
-            {
-                "id": uuid4(),
-                "kind": "WEEKLY",
-                "mailing_id": mailing_id,
-                "subscriber_id": subscriber_id,
-                "state": "SENDING",
-                "owner": owner,
-                "lease_until": time + int(lease_seconds * SECOND),
-                "attempts": 1,
-            }
-            for subscriber_id in subscribers
-        ],
-    )
+    common = {
+        "kind": EmailKind.NEWSLETTER,
+        "mailing_id": mailing_id,
+        "state": EmailState.SENDING,
+        "owner": owner,
+        "lease_until": time + int(lease_seconds * SECOND),
+        "attempts": 1,
+    }
+    session.execute(insert(_EMAILS), [common | {"id": uuid4(), "subscriber_id": it} for it in subscribers])
     session.execute(update(_MAILINGS).where(_MAILINGS.c.id == mailing_id).values(cursor_id=subscribers[-1]))
 
 
-def _readers(session: Session, mailing_id: UUID, owner: UUID) -> list[Reader]:
+def _list_recipients(session: Session, mailing_id: UUID, owner: UUID) -> list[Recipient]:
     rows = session.execute(
         select(
-            _LETTERS.c.id,
-            _LETTERS.c.subscriber_id,
-            _LETTERS.c.attempts,
+            _EMAILS.c.id,
+            _EMAILS.c.subscriber_id,
+            _EMAILS.c.attempts,
             _SUBSCRIBERS.c.email,
             _SUBSCRIBERS.c.locale,
             _SUBSCRIBERS.c.token_version,
         )
-        .join(_SUBSCRIBERS, _SUBSCRIBERS.c.id == _LETTERS.c.subscriber_id)
-        .where(_LETTERS.c.mailing_id == mailing_id, _LETTERS.c.owner == owner, _LETTERS.c.state == "SENDING")
+        .join(_SUBSCRIBERS, _SUBSCRIBERS.c.id == _EMAILS.c.subscriber_id)
+        .where(_EMAILS.c.mailing_id == mailing_id, _EMAILS.c.owner == owner, _EMAILS.c.state == EmailState.SENDING)
     )
     return [
-        Reader(
-            Claim(row.id, "WEEKLY", 1, None, None, mailing_id, row.subscriber_id, owner, row.attempts),
-            row.email,
-            row.locale,
-            row.token_version,
+        Recipient(
+            claim=EmailClaim(
+                email_id=row.id,
+                kind=EmailKind.NEWSLETTER,
+                part=1,
+                order_id=None,
+                delivery_id=None,
+                mailing_id=mailing_id,
+                subscriber_id=row.subscriber_id,
+                owner=owner,
+                attempts=row.attempts,
+            ),
+            address=row.email,
+            locale=row.locale,
+            token_version=row.token_version,
         )
         for row in rows
     ]
-
-
-def _changed(result: object) -> bool:
-    return cast("CursorResult[tuple[()]]", result).rowcount == 1

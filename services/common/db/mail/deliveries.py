@@ -1,12 +1,15 @@
-"""Statements about requests for results by mail. The order's row is locked by whoever changes them."""
+"""Statements about deliveries: requests to send an order's results by e-mail. Writers lock the order's row first."""
 
+from collections.abc import Sequence
 from uuid import UUID, uuid4
 
 from sqlalchemy import Update, bindparam, exists, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from services.common.db.clock import SECOND, now
-from services.common.db.models import Delivery, Letter, Order, table
+from services.common.db.models import Delivery, Email, Order, table
+from services.common.domain.errors import Reason
+from services.common.domain.mail import OPEN_EMAIL_STATES, EmailKind, EmailState
 from services.common.domain.orders import DeliveryState
 
 _DELIVERIES = table(Delivery)
@@ -20,7 +23,7 @@ OPEN = (DeliveryState.WAITING, DeliveryState.QUEUED, DeliveryState.SENDING)
 
 
 def insert_delivery(session: Session, order_id: UUID, state: DeliveryState) -> Delivery:
-    """Ask for an order's results by mail: WAITING for the order, or QUEUED, which needs a letter too."""
+    """Insert a delivery: WAITING for the order to end, or QUEUED, which needs an e-mail too."""
     delivery = Delivery(id=uuid4(), order_id=order_id, state=state, requested_at=session.scalar(select(now())))
     session.add(delivery)
     session.flush()
@@ -28,14 +31,20 @@ def insert_delivery(session: Session, order_id: UUID, state: DeliveryState) -> D
 
 
 def find_open(session: Session, order_id: UUID) -> Delivery | None:
-    """The order's open delivery, if it has one."""
+    """Return the order's open delivery, if it has one."""
     return session.scalar(select(Delivery).where(Delivery.order_id == order_id, Delivery.state.in_(OPEN)))
 
 
-def seconds_until_next(session: Session, order_id: UUID, *, cooldown: float) -> float:
-    """Seconds until the order's results may be mailed once more; 0 or less: now.
+def list_orders_being_mailed(session: Session) -> Sequence[UUID]:
+    """Return the orders with a delivery that is QUEUED or SENDING."""
+    states = (DeliveryState.QUEUED, DeliveryState.SENDING)
+    return session.scalars(select(Delivery.order_id).where(Delivery.state.in_(states))).all()
 
-    A delivery that failed does not count: nobody got it, and its reader may have put things right.
+
+def seconds_until_next(session: Session, order_id: UUID, *, cooldown: float) -> float:
+    """Return the seconds until another delivery of the order may be requested; 0 or less: now.
+
+    Deliveries that failed or were cancelled do not count: no e-mail arrived.
     """
     last = session.scalar(
         select(func.max(Delivery.requested_at)).where(
@@ -45,47 +54,50 @@ def seconds_until_next(session: Session, order_id: UUID, *, cooldown: float) -> 
     return 0.0 if last is None else (last - (session.scalar(select(now())) or 0)) / SECOND + cooldown
 
 
-def sent_lately(session: Session, email: str, *, most: int, seconds: float) -> float:
-    """Seconds until an address has had fewer than `most` letters about orders in so many seconds; 0: it has."""
-    time = session.scalar(select(now())) or 0
-    since = time - int(seconds * SECOND)
-    sent = (
-        select(Letter.sent_at)
-        .join(Delivery, Delivery.id == Letter.delivery_id)
+def seconds_until_allowed(session: Session, address: str, *, limit: int, seconds: float) -> float:
+    """Return the seconds until an address may be sent another order e-mail, at most `limit` in so many seconds."""
+    since = (session.scalar(select(now())) or 0) - int(seconds * SECOND)
+    newest_sent = (
+        select(Email.sent_at)
+        .join(Delivery, Delivery.id == Email.delivery_id)
         .join(Order, Order.id == Delivery.order_id)
-        .where(Order.email == email, Letter.sent_at > since)
-        .order_by(Letter.sent_at.desc())
-        .limit(most)
+        .where(Order.email == address, Email.sent_at > since)
+        .order_by(Email.sent_at.desc())
+        .limit(limit)
     )
-    times = session.scalars(sent).all()
-    # The oldest of the last `most` has to be so long ago.
-    return 0.0 if len(times) < most else ((times[-1] or 0) - since) / SECOND
+    times = session.scalars(newest_sent).all()
+    return 0.0 if len(times) < limit else ((times[-1] or 0) - since) / SECOND
 
 
-def insert_letter(session: Session, delivery_id: UUID, part: int = 1) -> UUID:
-    """A letter of a delivery, to be enqueued after the commit; its id."""
-    letter_id = uuid4()
+def insert_email(session: Session, delivery_id: UUID, part: int = 1) -> UUID:
+    """Insert an e-mail of a delivery; return its id, to enqueue after the commit."""
+    email_id = uuid4()
     session.execute(
-        insert(Letter).values(
-            id=letter_id, kind="ORDER_READY", delivery_id=delivery_id, part=part, state="QUEUED", enqueued_at=now()
+        insert(Email).values(
+            id=email_id,
+            kind=EmailKind.ORDER_READY,
+            delivery_id=delivery_id,
+            part=part,
+            state=EmailState.QUEUED,
+            enqueued_at=now(),
         )
     )
-    return letter_id
+    return email_id
 
 
-def letter_count(session: Session, delivery_id: UUID) -> int:
-    """How many letters a delivery takes, as far as it is known."""
-    return session.scalar(select(func.count()).where(Letter.delivery_id == delivery_id)) or 0
+def count_emails(session: Session, delivery_id: UUID) -> int:
+    """Return how many e-mails a delivery has so far; the mailer inserts further parts when it drafts the first."""
+    return session.scalar(select(func.count()).where(Email.delivery_id == delivery_id)) or 0
 
 
 def release_waiting(session: Session, order_id: UUID) -> list[UUID]:
-    """Queue the delivery that waited for the order; the letters to enqueue."""
+    """Queue the delivery that waits for the order; return the ids of its e-mails, to enqueue after the commit."""
     delivery_id = session.scalar(_RELEASE, {"released_order": order_id})
-    return [insert_letter(session, delivery_id)] if delivery_id else []
+    return [insert_email(session, delivery_id)] if delivery_id else []
 
 
 def cancel_open(session: Session, order_id: UUID) -> None:
-    """Cancel the order's open delivery and what has not been sent of it; a letter being sent may still go out."""
+    """Cancel the order's open delivery and its unsent e-mails; one that is being sent may still arrive."""
     delivery_id = session.scalar(
         update(Delivery)
         .where(Delivery.order_id == order_id, Delivery.state.in_(OPEN))
@@ -95,33 +107,34 @@ def cancel_open(session: Session, order_id: UUID) -> None:
     )
     if delivery_id:
         session.execute(
-            update(Letter)
-            .where(Letter.delivery_id == delivery_id, Letter.state.in_(("QUEUED", "SENDING")))
-            .values(state="CANCELLED", owner=None, lease_until=None)
+            update(Email)
+            .where(Email.delivery_id == delivery_id, Email.state.in_(OPEN_EMAIL_STATES))
+            .values(state=EmailState.CANCELLED, owner=None, lease_until=None)
             .execution_options(synchronize_session=False)
         )
 
 
-def told(session: Session, delivery_id: UUID, message: str) -> None:
-    """What the mail server has said, of a delivery that has not failed."""
-    session.execute(_set(delivery_id, message=message).where(Delivery.reason.is_(None)))
+def mark_sending(session: Session, delivery_id: UUID) -> None:
+    """Record that a mailer has claimed an e-mail of the delivery."""
+    session.execute(_set(delivery_id, state=DeliveryState.SENDING).where(Delivery.state == DeliveryState.QUEUED))
 
 
-def letter_ended(session: Session, delivery_id: UUID, *, reason: str | None = None, message: str | None = None) -> None:
-    """End a delivery once none of its letters is open: FAILED if any failed, else SENT."""
-    open_letters = exists().where(Letter.delivery_id == delivery_id, Letter.state.in_(("QUEUED", "SENDING")))
-    if reason:
-        session.execute(_set(delivery_id, reason=reason, message=message))
-    if session.scalar(select(open_letters)):
+def set_message(session: Session, delivery_id: UUID, message: str, *, failure_reason: Reason | None) -> None:
+    """Record the mail server's last reply. That of a failure stays, whatever becomes of the delivery's other parts."""
+    if failure_reason:
+        session.execute(_set(delivery_id, reason=failure_reason, message=message))
+    else:
+        session.execute(_set(delivery_id, message=message).where(Delivery.reason.is_(None)))
+
+
+def finish_if_complete(session: Session, delivery_id: UUID) -> None:
+    """End a delivery once none of its e-mails is open: FAILED if any failed, else SENT."""
+    of_delivery = Email.delivery_id == delivery_id
+    if session.scalar(select(exists().where(of_delivery, Email.state.in_(OPEN_EMAIL_STATES)))):
         return
-    failed = session.scalar(select(func.count()).where(Letter.delivery_id == delivery_id, Letter.state == "FAILED"))
+    failed = session.scalar(select(exists().where(of_delivery, Email.state == EmailState.FAILED)))
     state = DeliveryState.FAILED if failed else DeliveryState.SENT
     session.execute(_set(delivery_id, state=state, finished_at=now()).where(Delivery.state == DeliveryState.SENDING))
-
-
-def sending(session: Session, delivery_id: UUID) -> None:
-    """A letter of the delivery is with the mailer."""
-    session.execute(_set(delivery_id, state=DeliveryState.SENDING).where(Delivery.state == DeliveryState.QUEUED))
 
 
 def _set(delivery_id: UUID, **values: object) -> Update:

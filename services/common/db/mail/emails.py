@@ -1,27 +1,30 @@
-"""Statements about letters: claimed, sent, failed, put back."""
+"""Statements about e-mails: claim, confirm, finish, retry."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from enum import Enum
+from typing import Any, Literal, Self
 from uuid import UUID, uuid4
 
-from sqlalchemy import CursorResult, insert, select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
 from services.common.db.clock import SECOND, now
 from services.common.db.mail import deliveries
-from services.common.db.models import Delivery, Letter
+from services.common.db.models import Delivery, Email, Subscriber
 from services.common.db.orders import orders
+from services.common.db.rows import changed_one
 from services.common.domain.errors import Reason
-from services.common.domain.orders import MAX_LETTER_ATTEMPTS
+from services.common.domain.mail import EmailKind, EmailState, SubscriberState
+from services.common.domain.retries import MAX_EMAIL_ATTEMPTS
 
 
-@dataclass(frozen=True)
-class Claim:
-    """The right to send a letter until its lease runs out."""
+@dataclass(frozen=True, kw_only=True)
+class EmailClaim:
+    """The right of one mailer to send an e-mail until its lease runs out."""
 
-    letter_id: UUID
-    kind: str
+    email_id: UUID
+    kind: EmailKind
     part: int
     order_id: UUID | None
     delivery_id: UUID | None
@@ -31,179 +34,234 @@ class Claim:
     attempts: int
     """This one included."""
 
+    @classmethod
+    def of(cls, email: Email, owner: UUID, order_id: UUID | None) -> Self:
+        """Return the claim that a row holds."""
+        return cls(
+            email_id=email.id,
+            kind=EmailKind(email.kind),
+            part=email.part,
+            order_id=order_id,
+            delivery_id=email.delivery_id,
+            mailing_id=email.mailing_id,
+            subscriber_id=email.subscriber_id,
+            owner=owner,
+            attempts=email.attempts,
+        )
 
-def claim(session: Session, letter_id: UUID, *, lease_seconds: float) -> Claim | None:
-    """Take a letter that was given to the broker; None if it is not queued (somebody else's, cancelled, gone).
 
-    None too if it waits for its next attempt: a repeated message is early, one that is in time will come.
+class SendDecision(Enum):
+    """Whether a claimed e-mail is to be sent."""
+
+    SEND = "send"
+    NOT_WANTED = "the subscriber has unsubscribed, or the mailing was cancelled"
+    LOST = "the claim was lost"
+
+
+def claim_email(session: Session, email_id: UUID, *, lease_seconds: float) -> EmailClaim | None:
+    """Claim an e-mail that was enqueued; None if it is claimed by another mailer, has ended or is gone.
+
+    None too if it waits for its next attempt: then the message is a repeated one, and another will follow in time.
     """
-    order_id = _order_of(session, letter_id)
+    order_id = _order_of(session, email_id)
     if order_id:
         orders.lock(session, order_id)
-    letter = session.scalar(
-        update(Letter)
-        .where(Letter.id == letter_id, Letter.state == "QUEUED", Letter.enqueued_at.is_not(None))
+    email = session.scalar(
+        update(Email)
+        .where(Email.id == email_id, Email.state == EmailState.QUEUED, Email.enqueued_at.is_not(None))
         .values(
-            state="SENDING",
+            state=EmailState.SENDING,
             owner=uuid4(),
             lease_until=now() + int(lease_seconds * SECOND),
-            attempts=Letter.attempts + 1,
+            attempts=Email.attempts + 1,
             started_at=now(),
         )
-        .returning(Letter)
+        .returning(Email)
         .execution_options(synchronize_session=False)
     )
-    if letter is None:
+    if email is None:
         session.rollback()
         return None
-    assert letter.owner
-    if letter.delivery_id:
-        deliveries.sending(session, letter.delivery_id)
-    return Claim(
-        letter.id,
-        letter.kind,
-        letter.part,
-        order_id,
-        letter.delivery_id,
-        letter.mailing_id,
-        letter.subscriber_id,
-        letter.owner,
-        letter.attempts,
-    )
+    assert email.owner
+    if email.delivery_id:
+        deliveries.mark_sending(session, email.delivery_id)
+    return EmailClaim.of(email, email.owner, order_id)
 
 
-def renew(session: Session, owners: Sequence[UUID], *, lease_seconds: float) -> None:
+def renew_leases(session: Session, owners: Sequence[UUID], *, lease_seconds: float) -> None:
     """Extend the leases that these owners still hold; none gets shorter."""
     lease_until = now() + int(lease_seconds * SECOND)
-    # Over many orders, none of which is locked: see the outbox. Who has locked such a letter is about to end its claim.
-    held = select(Letter.id).where(
-        Letter.owner.in_(owners), Letter.state == "SENDING", Letter.lease_until < lease_until
+    # Over many orders, none of which is locked (see `outbox`): an e-mail that is locked is about to end its claim.
+    held = select(Email.id).where(
+        Email.owner.in_(owners), Email.state == EmailState.SENDING, Email.lease_until < lease_until
     )
     session.execute(
-        update(Letter)
-        .where(Letter.id.in_(select(held.with_for_update(skip_locked=True).cte().c.id)))
+        update(Email)
+        .where(Email.id.in_(select(held.with_for_update(skip_locked=True).cte().c.id)))
         .values(lease_until=lease_until)
         .execution_options(synchronize_session=False)
     )
 
 
-def extend(session: Session, claimed: Claim, *, lease_seconds: float) -> bool:
-    """Make sure that a claim lasts so long from now; False if it was lost meanwhile."""
-    result = session.execute(
-        update(Letter)
-        .where(Letter.id == claimed.letter_id, Letter.state == "SENDING", Letter.owner == claimed.owner)
-        .values(lease_until=now() + int(lease_seconds * SECOND))
-        .execution_options(synchronize_session=False)
-    )
-    return cast("CursorResult[tuple[()]]", result).rowcount == 1
+def confirm_claim(session: Session, claim: EmailClaim, *, lease_seconds: float) -> SendDecision:
+    """Extend a lease to so long from now, unless the claim was lost."""
+    held = _update_held(session, claim, lease_until=now() + int(lease_seconds * SECOND))
+    return SendDecision.SEND if held else SendDecision.LOST
 
 
-def insert_parts(session: Session, claimed: Claim, parts: int) -> list[UUID]:
-    """The letters that a delivery in so many parts still lacks, to be enqueued after the commit.
+def insert_missing_parts(session: Session, claim: EmailClaim, parts: int) -> list[UUID]:
+    """Insert the e-mails that a delivery in so many parts still lacks; return their ids, to enqueue after the commit.
 
-    Empty too if the claim was lost meanwhile.
+    Nothing is inserted if the claim was lost.
     """
-    assert claimed.order_id
-    assert claimed.delivery_id
-    # The order first, as everybody does: with it locked, nobody cancels the delivery or adds parts meanwhile.
-    orders.lock(session, claimed.order_id)
-    held = select(Letter.id).where(
-        Letter.id == claimed.letter_id, Letter.state == "SENDING", Letter.owner == claimed.owner
+    assert claim.order_id
+    assert claim.delivery_id
+    # With the order locked, no other transaction cancels the delivery or inserts parts.
+    orders.lock(session, claim.order_id)
+    held = select(Email.id).where(
+        Email.id == claim.email_id, Email.state == EmailState.SENDING, Email.owner == claim.owner
     )
     if session.scalar(held) is None:
         session.rollback()
         return []
-    there = set(session.scalars(select(Letter.part).where(Letter.delivery_id == claimed.delivery_id)))
-    return [
-        deliveries.insert_letter(session, claimed.delivery_id, part)
-        for part in range(1, parts + 1)
-        if part not in there
-    ]
+    existing = set(session.scalars(select(Email.part).where(Email.delivery_id == claim.delivery_id)))
+    missing = [part for part in range(1, parts + 1) if part not in existing]
+    return [deliveries.insert_email(session, claim.delivery_id, part) for part in missing]
 
 
-def sent(session: Session, claimed: Claim, *, smtp_reply: str) -> bool:
-    """The server took the letter; False if the claim was lost meanwhile."""
-    return _end(session, claimed, {"state": "SENT", "smtp_reply": smtp_reply, "sent_at": now()}, told=smtp_reply)
-
-
-def failed(session: Session, claimed: Claim, reason: Reason, message: str) -> bool:
-    """The letter will never be sent; False if the claim was lost meanwhile."""
-    return _end(session, claimed, {"state": "FAILED", "smtp_reply": message}, reason=reason, message=message)
-
-
-def cancelled(session: Session, claimed: Claim) -> bool:
-    """The letter is not wanted any more; False if the claim was lost meanwhile."""
-    return _end(session, claimed, {"state": "CANCELLED"})
-
-
-def release(session: Session, claimed: Claim, *, delay: float, message: str) -> bool:
-    """Put a letter back for another attempt in `delay` seconds; False if the claim was lost meanwhile."""
-    not_before = now() + int(delay * SECOND)
-    values = {"state": "QUEUED", "not_before": not_before, "enqueued_at": None, "smtp_reply": message}
-    return _end(session, claimed, values, told=message)
-
-
-def postpone(session: Session, claimed: Claim, *, delay: float, message: str) -> bool:
-    """Put a letter back that was not tried; the attempt does not count. False if the claim was lost meanwhile."""
-    not_before = now() + int(delay * SECOND)
-    values = {"state": "QUEUED", "not_before": not_before, "enqueued_at": None, "attempts": Letter.attempts - 1}
-    return _end(session, claimed, values, told=message)
-
-
-def take_back(session: Session, claimed: Claim) -> bool:
-    """Put a letter back whose lease has run out; False if its owner has renewed it or finished meanwhile."""
-    if claimed.order_id:
-        orders.lock(session, claimed.order_id)
-    lapsed = select(Letter.id).where(
-        Letter.id == claimed.letter_id, Letter.owner == claimed.owner, Letter.lease_until < now()
+def finish_sent(session: Session, claim: EmailClaim, *, smtp_reply: str) -> bool:
+    """Record that the mail server accepted the e-mail; False if the claim was lost."""
+    return _finish(
+        session, claim, state=EmailState.SENT, smtp_reply=smtp_reply, sent_at=now(), delivery_message=smtp_reply
     )
-    if session.scalar(lapsed.with_for_update()) is None:
+
+
+def finish_failed(session: Session, claim: EmailClaim, *, reason: Reason, message: str) -> bool:
+    """Record that the e-mail will never be sent; False if the claim was lost."""
+    return _finish(
+        session,
+        claim,
+        state=EmailState.FAILED,
+        smtp_reply=message,
+        failure_reason=reason,
+        delivery_message=message,
+    )
+
+
+def finish_cancelled(session: Session, claim: EmailClaim) -> bool:
+    """Record that the e-mail is not wanted any more; False if the claim was lost."""
+    return _finish(session, claim, state=EmailState.CANCELLED)
+
+
+def retry_later(session: Session, claim: EmailClaim, *, delay: float, message: str) -> bool:
+    """Queue the e-mail for another attempt in `delay` seconds; False if the claim was lost."""
+    not_before = now() + int(delay * SECOND)
+    return _finish(
+        session,
+        claim,
+        state=EmailState.QUEUED,
+        not_before=not_before,
+        enqueued_at=None,
+        smtp_reply=message,
+        delivery_message=message,
+    )
+
+
+def postpone(session: Session, claim: EmailClaim, *, delay: float, message: str) -> bool:
+    """Queue an e-mail that was not attempted: the claim counts as no attempt. False if the claim was lost."""
+    not_before = now() + int(delay * SECOND)
+    attempts = Email.attempts - 1
+    return _finish(
+        session,
+        claim,
+        state=EmailState.QUEUED,
+        not_before=not_before,
+        enqueued_at=None,
+        attempts=attempts,
+        delivery_message=message,
+    )
+
+
+def release_expired(session: Session, claim: EmailClaim) -> bool:
+    """Queue an e-mail whose lease has run out, or fail it after too many attempts.
+
+    Returns:
+        False if its owner has renewed the lease or has finished meanwhile.
+    """
+    if claim.order_id:
+        orders.lock(session, claim.order_id)
+    expired = select(Email.id).where(Email.id == claim.email_id, Email.owner == claim.owner, Email.lease_until < now())
+    if session.scalar(expired.with_for_update()) is None:
         session.rollback()
         return False
-    if claimed.attempts >= MAX_LETTER_ATTEMPTS:
-        return failed(
-            session, claimed, Reason.INTERNAL, f"no mailer finished the letter in {MAX_LETTER_ATTEMPTS} attempts"
-        )
-    return release(session, claimed, delay=0, message="the mailer did not finish")
+    if claim.attempts >= MAX_EMAIL_ATTEMPTS:
+        message = f"no mailer finished the e-mail in {MAX_EMAIL_ATTEMPTS} attempts"
+        return finish_failed(session, claim, reason=Reason.INTERNAL, message=message)
+    return retry_later(session, claim, delay=0, message="the mailer did not finish")
 
 
-def _end(
-    session: Session,
-    claimed: Claim,
-    values: Mapping[str, object],
-    *,
-    reason: Reason | None = None,
-    message: str | None = None,
-    told: str | None = None,
-) -> bool:
-    if claimed.order_id:
-        orders.lock(session, claimed.order_id)
-    result = session.execute(
-        update(Letter)
-        .where(Letter.id == claimed.letter_id, Letter.state == "SENDING", Letter.owner == claimed.owner)
-        .values(owner=None, lease_until=None, **values)
+def insert_subscriber_email(
+    session: Session, subscriber_id: UUID, kind: Literal[EmailKind.CONFIRM, EmailKind.GOODBYE]
+) -> UUID:
+    """Insert a confirmation or goodbye e-mail; return its id, to enqueue after the commit."""
+    email_id = uuid4()
+    values = {"id": email_id, "kind": kind, "subscriber_id": subscriber_id, "state": EmailState.QUEUED}
+    session.execute(insert(Email).values(**values, enqueued_at=now()))
+    return email_id
+
+
+def cancel_queued_of_subscribers(session: Session) -> int:
+    """Cancel queued confirmation and goodbye e-mails; return how many."""
+    queued = (Email.state == EmailState.QUEUED, Email.delivery_id.is_(None), Email.mailing_id.is_(None))
+    subscriber_ids = session.scalars(
+        update(Email)
+        .where(*queued)
+        .values(state=EmailState.CANCELLED)
+        .returning(Email.subscriber_id)
+        .execution_options(synchronize_session=False)
+    ).all()
+    # They may request another confirmation at once.
+    session.execute(
+        update(Subscriber)
+        .where(Subscriber.id.in_(subscriber_ids), Subscriber.state == SubscriberState.PENDING)
+        .values(confirm_sent_at=None)
         .execution_options(synchronize_session=False)
     )
-    if cast("CursorResult[tuple[()]]", result).rowcount != 1:
+    return len(subscriber_ids)
+
+
+def _finish(
+    session: Session,
+    claim: EmailClaim,
+    *,
+    failure_reason: Reason | None = None,
+    delivery_message: str | None = None,
+    **values: Any,
+) -> bool:
+    """End the claim, set the row's values, and update its delivery; False if the claim was lost."""
+    if claim.order_id:
+        orders.lock(session, claim.order_id)
+    if not _update_held(session, claim, owner=None, lease_until=None, **values):
         session.rollback()
         return False
-    if claimed.delivery_id and told:
-        deliveries.told(session, claimed.delivery_id, told)
-    if claimed.delivery_id:
-        deliveries.letter_ended(session, claimed.delivery_id, reason=reason, message=message)
+    if claim.delivery_id:
+        if delivery_message:
+            deliveries.set_message(session, claim.delivery_id, delivery_message, failure_reason=failure_reason)
+        deliveries.finish_if_complete(session, claim.delivery_id)
     return True
 
 
-def insert_for_subscriber(session: Session, subscriber_id: UUID, kind: Literal["CONFIRM", "GOODBYE"]) -> UUID:
-    """A letter that asks a subscriber to confirm, or says goodbye, to be enqueued after the commit; its id."""
-    letter_id = uuid4()
-    session.execute(
-        insert(Letter).values(id=letter_id, kind=kind, subscriber_id=subscriber_id, state="QUEUED", enqueued_at=now())
+def _update_held(session: Session, claim: EmailClaim, **values: Any) -> bool:
+    result = session.execute(
+        update(Email)
+        .where(Email.id == claim.email_id, Email.state == EmailState.SENDING, Email.owner == claim.owner)
+        .values(**values)
+        .execution_options(synchronize_session=False)
     )
-    return letter_id
+    return changed_one(result)
 
 
-def _order_of(session: Session, letter_id: UUID) -> UUID | None:
+def _order_of(session: Session, email_id: UUID) -> UUID | None:
     return session.scalar(
-        select(Delivery.order_id).join(Letter, Letter.delivery_id == Delivery.id).where(Letter.id == letter_id)
+        select(Delivery.order_id).join(Email, Email.delivery_id == Delivery.id).where(Email.id == email_id)
     )

@@ -1,7 +1,7 @@
-"""Statements about mailings to all subscribers."""
+"""Statements about mailings: each one issue of the newsletter, to all confirmed subscribers."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
@@ -10,32 +10,41 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from services.common.db.clock import SECOND, now
-from services.common.db.models import Installation, Letter, Mailing, Order, Subscriber
+from services.common.db.models import Email, Installation, Mailing, Order, Subscriber
+from services.common.domain.mail import OPEN_EMAIL_STATES, EmailState, MailingState, SubscriberState
+from services.common.domain.retries import MAILING_RETRIES
 
-LONGEST_PAUSE = 300.0
 
-
-@dataclass(frozen=True)
-class Progress:
-    """How a mailing stands."""
+@dataclass(frozen=True, kw_only=True)
+class MailingProgress:
+    """A mailing and its e-mails by state."""
 
     mailing: Mailing
-    letters: dict[str, int]
-    """By state. Letters are written as they are sent: until the mailing is DONE some subscribers have none yet."""
+    emails: Mapping[str, int]
+    """E-mails are inserted as they are claimed: until the mailing is DONE some subscribers have none yet."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceNumbers:
+    """What the service did in a period: orders finished, images blurred and failed."""
+
+    orders: int
+    images: int
+    failed: int
 
 
 def installed_at(session: Session) -> int:
-    """When this database was made, microseconds since 1970."""
+    """Return when this database was made, in microseconds since 1970."""
     return session.scalars(select(Installation.installed_at)).one()
 
 
 def insert_mailing(session: Session, *, period: str, due_at: int, content: str) -> UUID | None:
-    """A mailing to be sent; None if its period has one: the unique period decides who sends it."""
-    confirmed = select(func.count()).where(Subscriber.state == "CONFIRMED")
+    """Insert a mailing and return its id; None if the period, which is unique, has one already."""
+    confirmed = select(func.count()).where(Subscriber.state == SubscriberState.CONFIRMED)
     mailing = Mailing(
         id=uuid4(),
         period=period,
-        state="SENDING",
+        state=MailingState.SENDING,
         content=content,
         due_at=due_at,
         recipients=session.scalar(confirmed) or 0,
@@ -50,103 +59,105 @@ def insert_mailing(session: Session, *, period: str, due_at: int, content: str) 
     return mailing.id
 
 
-def exists_for(session: Session, period: str) -> bool:
-    """Whether the period has its mailing."""
+def has_mailing(session: Session, period: str) -> bool:
+    """Return whether the period has its mailing."""
     return session.scalar(select(Mailing.id).where(Mailing.period == period)) is not None
 
 
-def put_off(session: Session, mailing_id: UUID, message: str) -> None:
-    """The mail server is in trouble: no batch for a while, which gets longer each time: 2, 4, 8, … at most 300 s."""
+def pause_mailing(session: Session, mailing_id: UUID, message: str) -> None:
+    """Start no batch for a while, because the mail server accepts no e-mails; each failure in a row pauses longer."""
     mailing = session.get(Mailing, mailing_id, with_for_update=True)
     if mailing is None:
         return
     mailing.troubles += 1
-    pause = min(LONGEST_PAUSE, 2.0 ** min(mailing.troubles, 10))
+    pause = MAILING_RETRIES.delay(mailing.troubles)
     mailing.not_before = (session.scalar(select(now())) or 0) + int(pause * SECOND)
     mailing.message = message
 
 
-def going_well(session: Session, mailing_id: UUID) -> None:
-    """The mail server takes letters again."""
+def clear_failures(session: Session, mailing_id: UUID) -> None:
+    """Record that the mail server accepts e-mails again."""
     session.execute(update(Mailing).where(Mailing.id == mailing_id).values(troubles=0, not_before=0, message=None))
 
 
-def cancel(session: Session, mailing_id: UUID) -> bool:
-    """Send no more of a mailing; False if it has ended already. A letter on its way may still arrive."""
+def cancel_mailing(session: Session, mailing_id: UUID) -> bool:
+    """Cancel a mailing; False if it has ended already. An e-mail that is being sent may still arrive."""
     cancelled = session.scalar(
         update(Mailing)
-        .where(Mailing.id == mailing_id, Mailing.state == "SENDING")
-        .values(state="CANCELLED", finished_at=now())
+        .where(Mailing.id == mailing_id, Mailing.state == MailingState.SENDING)
+        .values(state=MailingState.CANCELLED, finished_at=now())
         .returning(Mailing.id)
         .execution_options(synchronize_session=False)
     )
     if cancelled:
-        _cancel_letters(session)
+        _cancel_queued_emails(session)
     return cancelled is not None
 
 
-def progress(session: Session, *, limit: int = 20) -> list[Progress]:
-    """The newest mailings and how they stand."""
-    found = session.scalars(select(Mailing).order_by(Mailing.created_at.desc()).limit(limit)).all()
+def list_sending(session: Session) -> Sequence[UUID]:
+    """Return the mailings that are being sent."""
+    return session.scalars(select(Mailing.id).where(Mailing.state == MailingState.SENDING)).all()
+
+
+def list_recent(session: Session, *, limit: int = 20) -> list[MailingProgress]:
+    """Return the newest mailings."""
+    mailings = session.scalars(select(Mailing).order_by(Mailing.created_at.desc()).limit(limit)).all()
     counts: defaultdict[UUID, dict[str, int]] = defaultdict(dict)
     rows = session.execute(
-        select(Letter.mailing_id, Letter.state, func.count())
-        .where(Letter.mailing_id.in_([mailing.id for mailing in found]))
-        .group_by(Letter.mailing_id, Letter.state)
+        select(Email.mailing_id, Email.state, func.count())
+        .where(Email.mailing_id.in_([mailing.id for mailing in mailings]))
+        .group_by(Email.mailing_id, Email.state)
     )
     for mailing_id, state, count in rows:
         assert mailing_id
         counts[mailing_id][state] = count
-    return [Progress(mailing, counts[mailing.id]) for mailing in found]
+    return [MailingProgress(mailing=mailing, emails=counts[mailing.id]) for mailing in mailings]
 
 
-def with_work(session: Session) -> Sequence[UUID]:
-    """Mailings of which letters could be sent now."""
-    due = exists().where(Letter.mailing_id == Mailing.id, Letter.state == "QUEUED", Letter.not_before <= now())
+def list_sendable(session: Session) -> Sequence[UUID]:
+    """Return the mailings of which e-mails could be sent now."""
+    due = exists().where(Email.mailing_id == Mailing.id, Email.state == EmailState.QUEUED, Email.not_before <= now())
     return session.scalars(
-        select(Mailing.id).where(Mailing.state == "SENDING", Mailing.not_before <= now(), or_(due, _unwritten()))
+        select(Mailing.id).where(
+            Mailing.state == MailingState.SENDING, Mailing.not_before <= now(), or_(due, _has_subscribers_left())
+        )
     ).all()
 
 
-def finish(session: Session) -> None:
-    """End mailings whose letters have all been written and have ended.
+def finish_mailings(session: Session) -> None:
+    """End mailings whose e-mails have all been inserted and have ended.
 
-    For the sweep: of two letters that end at the same moment, each transaction sees the other's still open.
+    For the sweep: of two e-mails that end at the same moment, each transaction still finds the other one open.
     """
-    still_open = exists().where(Letter.mailing_id == Mailing.id, Letter.state.in_(("QUEUED", "SENDING")))
+    still_open = exists().where(Email.mailing_id == Mailing.id, Email.state.in_(OPEN_EMAIL_STATES))
     session.execute(
         update(Mailing)
-        .where(Mailing.state == "SENDING", ~still_open, ~_unwritten())
-        .values(state="DONE", finished_at=now())
+        .where(Mailing.state == MailingState.SENDING, ~still_open, ~_has_subscribers_left())
+        .values(state=MailingState.DONE, finished_at=now())
         .execution_options(synchronize_session=False)
     )
-    _cancel_letters(session)
+    _cancel_queued_emails(session)
 
 
-def numbers_since(session: Session, since: int) -> dict[str, int]:
-    """What the service did since a time: orders finished, images blurred and failed."""
-    row = session.execute(
-        select(
-            func.count(),
-            func.coalesce(func.sum(Order.succeeded), 0),
-            func.coalesce(func.sum(Order.failed), 0),
-        ).where(Order.finished_at >= since)
-    ).one()
-    return dict(zip(("orders", "images", "failed"), map(int, row), strict=True))
+def count_since(session: Session, since: int) -> ServiceNumbers:
+    """Return what the service did since a time (microseconds since 1970)."""
+    succeeded, failed = func.coalesce(func.sum(Order.succeeded), 0), func.coalesce(func.sum(Order.failed), 0)
+    row = session.execute(select(func.count(), succeeded, failed).where(Order.finished_at >= since)).one()
+    return ServiceNumbers(orders=int(row[0]), images=int(row[1]), failed=int(row[2]))
 
 
-def _unwritten() -> ColumnElement[bool]:
-    """Whether subscribers are left that have no letter of the mailing yet."""
-    beyond = or_(Mailing.cursor_id.is_(None), Subscriber.id > Mailing.cursor_id)
-    return exists().where(Subscriber.state == "CONFIRMED", beyond)
+def _has_subscribers_left() -> ColumnElement[bool]:
+    """Whether there are confirmed subscribers that have no e-mail of the mailing yet."""
+    after_cursor = or_(Mailing.cursor_id.is_(None), Subscriber.id > Mailing.cursor_id)
+    return exists().where(Subscriber.state == SubscriberState.CONFIRMED, after_cursor)
 
 
-def _cancel_letters(session: Session) -> None:
-    """Those that wait of cancelled mailings: also what a mailer put back that was at work on them."""
-    cancelled = select(Mailing.id).where(Mailing.state == "CANCELLED")
+def _cancel_queued_emails(session: Session) -> None:
+    """Cancel queued e-mails of cancelled mailings, those included that a mailer has queued again since."""
+    cancelled = select(Mailing.id).where(Mailing.state == MailingState.CANCELLED)
     session.execute(
-        update(Letter)
-        .where(Letter.state == "QUEUED", Letter.mailing_id.in_(cancelled))
-        .values(state="CANCELLED")
+        update(Email)
+        .where(Email.state == EmailState.QUEUED, Email.mailing_id.in_(cancelled))
+        .values(state=EmailState.CANCELLED)
         .execution_options(synchronize_session=False)
     )

@@ -1,4 +1,4 @@
-"""Statements about what operators ask of the mailers: asked, taken up once, answered, fetched."""
+"""Statements about operator jobs: inserted by the gateway, claimed and finished by a mailer, then deleted."""
 
 import json
 from collections.abc import Mapping
@@ -10,73 +10,86 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from services.common.db.clock import SECOND, now
-from services.common.db.models import Errand
-from services.common.infra.messages import ErrandKind
+from services.common.db.models import OperatorJob
+from services.common.domain.mail import OperatorJobState
+from services.common.infra.messages import OperatorJobKind
 
-FORGOTTEN_SECONDS = 600
-"""An errand whose asker has gone is kept so long: it may name an address."""
-
-
-@dataclass(frozen=True)
-class Task:
-    """What is to be done."""
-
-    kind: ErrandKind
-    request: Mapping[str, Any]
+ABANDONED_SECONDS = 600
+"""A job is deleted when it is so old, even if its caller did not: its request may contain an address."""
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What came of it; of a refusal the words why."""
+@dataclass(frozen=True, kw_only=True)
+class JobRequest:
+    """What an operator asks for."""
+
+    kind: OperatorJobKind
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobAnswer:
+    """The result of a job; of one that was refused, `message` is the reason."""
 
     refused: bool
     values: Mapping[str, Any]
 
 
-def ask(session: Session, kind: ErrandKind, request: Mapping[str, Any]) -> UUID:
-    """Write down an errand, to be enqueued after the commit; its id."""
-    errand_id = uuid4()
-    values = {"id": errand_id, "kind": kind, "request": json.dumps(request), "state": "QUEUED"}
-    session.execute(insert(Errand).values(**values, created_at=now()))
-    return errand_id
+@dataclass(frozen=True, kw_only=True)
+class JobStatus:
+    """Whether a mailer has claimed a job, and its answer once there is one."""
+
+    claimed: bool
+    answer: JobAnswer | None = None
 
 
-def forget_old(session: Session) -> None:
-    """Drop errands whose askers have gone without withdrawing them."""
-    session.execute(delete(Errand).where(Errand.created_at < now() - FORGOTTEN_SECONDS * SECOND))
+def insert_job(session: Session, kind: OperatorJobKind, request: Mapping[str, Any]) -> UUID:
+    """Insert a job and return its id, to enqueue after the commit."""
+    job_id = uuid4()
+    values = {"id": job_id, "kind": kind, "request": json.dumps(request), "state": OperatorJobState.QUEUED}
+    session.execute(insert(OperatorJob).values(**values, created_at=now()))
+    return job_id
 
 
-def take(session: Session, errand_id: UUID) -> Task | None:
-    """Take an errand up; None if somebody has, or nobody waits for it any more."""
+def delete_abandoned(session: Session) -> None:
+    """Delete jobs whose callers ended without deleting them."""
+    session.execute(delete(OperatorJob).where(OperatorJob.created_at < now() - ABANDONED_SECONDS * SECOND))
+
+
+def claim_job(session: Session, job_id: UUID) -> JobRequest | None:
+    """Claim a job; None if another mailer has, or its caller waits no longer."""
     row = session.execute(
-        update(Errand)
-        .where(Errand.id == errand_id, Errand.state == "QUEUED")
-        .values(state="RUNNING")
-        .returning(Errand.kind, Errand.request)
+        update(OperatorJob)
+        .where(OperatorJob.id == job_id, OperatorJob.state == OperatorJobState.QUEUED)
+        .values(state=OperatorJobState.RUNNING)
+        .returning(OperatorJob.kind, OperatorJob.request)
         .execution_options(synchronize_session=False)
     ).one_or_none()
-    return Task(ErrandKind(row.kind), json.loads(row.request)) if row else None
+    return JobRequest(kind=OperatorJobKind(row.kind), values=json.loads(row.request)) if row else None
 
 
-def answer(session: Session, errand_id: UUID, values: Mapping[str, Any], *, refused: bool = False) -> None:
-    """What came of an errand."""
+def finish_job(session: Session, job_id: UUID, answer: JobAnswer) -> None:
+    """Store the answer of a job."""
+    state = OperatorJobState.REFUSED if answer.refused else OperatorJobState.DONE
     session.execute(
-        update(Errand)
-        .where(Errand.id == errand_id)
-        .values(state="REFUSED" if refused else "DONE", answer=json.dumps(values))
+        update(OperatorJob)
+        .where(OperatorJob.id == job_id)
+        .values(state=state, answer=json.dumps(answer.values))
         .execution_options(synchronize_session=False)
     )
 
 
-def fetch(session: Session, errand_id: UUID) -> tuple[bool, Answer | None]:
-    """Whether an errand was taken up, and what came of it so far."""
-    row = session.execute(select(Errand.state, Errand.answer).where(Errand.id == errand_id)).one_or_none()
-    if row is None or row.state == "QUEUED":
-        return False, None
-    return True, Answer(row.state == "REFUSED", json.loads(row.answer)) if row.answer is not None else None
+def get_status(session: Session, job_id: UUID) -> JobStatus:
+    """Return whether a job was claimed, and its answer."""
+    row = session.execute(select(OperatorJob.state, OperatorJob.answer).where(OperatorJob.id == job_id)).one_or_none()
+    if row is None or row.state == OperatorJobState.QUEUED:
+        return JobStatus(claimed=False)
+    if row.answer is None:
+        return JobStatus(claimed=True)
+    answer = JobAnswer(refused=row.state == OperatorJobState.REFUSED, values=json.loads(row.answer))
+    return JobStatus(claimed=True, answer=answer)
 
 
-def withdraw(session: Session, errand_id: UUID) -> bool:
-    """Nobody waits any more; whether it was still to be begun, so that nothing came of it."""
-    state = session.scalar(delete(Errand).where(Errand.id == errand_id).returning(Errand.state))
-    return state == "QUEUED"
+def delete_job(session: Session, job_id: UUID) -> bool:
+    """Delete a job when its caller waits no longer; return whether no mailer had claimed it."""
+    state = session.scalar(delete(OperatorJob).where(OperatorJob.id == job_id).returning(OperatorJob.state))
+    return state == OperatorJobState.QUEUED

@@ -1,61 +1,61 @@
-"""Statements about subscribers of the weekly mailing."""
+"""Statements about subscribers of the newsletter."""
 
 from uuid import UUID, uuid4
 
 from sqlalchemy import case, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from services.common.db.clock import SECOND, now
 from services.common.db.mail import emails
 from services.common.db.models import Subscriber
+from services.common.db.upsert import insert_if_absent
+from services.common.domain.mail import EmailKind, SubscriberState
 
 CONFIRMATION_INTERVAL = 3600 * SECOND
-"""At most one confirmation an hour goes to an address, however often it is asked for."""
+"""An address gets at most one confirmation e-mail an hour, however often it is subscribed."""
 
 
 def subscribe(session: Session, *, email: str, email_key: str, locale: str, confirm: bool) -> UUID | None:
-    """Subscribe an address; the confirmation letter to enqueue, if one is due.
+    """Subscribe an address; return the confirmation e-mail to enqueue after the commit, if one is due.
 
-    Without `confirm` the address is subscribed at once. One that is confirmed stays so; one that is suppressed too,
-    until an operator lifts that: whoever asks need not be its owner, and its server said that it does not exist.
+    Without `confirm` the address is confirmed at once. A confirmed address stays confirmed. A suppressed one stays
+    suppressed until an operator lifts that, since its mail server reported that it does not exist.
     """
-    dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
-    values = {"id": uuid4(), "email_key": email_key, "email": email, "locale": locale, "state": "PENDING"}
-    # Two calls for a new address at once: one inserts, and both go on with its row.
-    session.execute(dialect.insert(Subscriber).values(**values).on_conflict_do_nothing())
+    values = {"id": uuid4(), "email_key": email_key, "email": email, "locale": locale, "state": SubscriberState.PENDING}
+    # Of two concurrent calls for a new address, one inserts the row, and both continue with it.
+    insert_if_absent(session, Subscriber, values)
     subscriber = session.scalars(select(Subscriber).where(Subscriber.email_key == email_key).with_for_update()).one()
-    if subscriber.state == "CONFIRMED":
+    if subscriber.state == SubscriberState.CONFIRMED:
         subscriber.locale = locale
         return None
-    if subscriber.state == "SUPPRESSED":
+    if subscriber.state == SubscriberState.SUPPRESSED:
         return None
     subscriber.email, subscriber.locale, subscriber.reason = email, locale, None
     time = session.scalar(select(now()))
     assert time is not None
     if not confirm:
-        subscriber.state, subscriber.confirmed_at = "CONFIRMED", time
+        subscriber.state, subscriber.confirmed_at = SubscriberState.CONFIRMED, time
         return None
-    subscriber.state = "PENDING"
+    subscriber.state = SubscriberState.PENDING
     if subscriber.confirm_sent_at and subscriber.confirm_sent_at > time - CONFIRMATION_INTERVAL:
         return None
     subscriber.confirm_sent_at = time
     session.flush()
-    return emails.insert_for_subscriber(session, subscriber.id, "CONFIRM")
+    return emails.insert_subscriber_email(session, subscriber.id, EmailKind.CONFIRM)
 
 
 def confirm(session: Session, subscriber_id: UUID, token_version: int) -> bool:
-    """Confirm by a token's content; False if it was superseded. Repeating it changes nothing."""
+    """Confirm a subscription with a token's content; False if the token is void. Repeating it changes nothing."""
     confirmed = session.scalar(
         update(Subscriber)
         .where(
             Subscriber.id == subscriber_id,
             Subscriber.token_version == token_version,
-            Subscriber.state.in_(("PENDING", "CONFIRMED")),
+            Subscriber.state.in_((SubscriberState.PENDING, SubscriberState.CONFIRMED)),
         )
         .values(
-            state="CONFIRMED",
-            confirmed_at=case((Subscriber.state == "CONFIRMED", Subscriber.confirmed_at), else_=now()),
+            state=SubscriberState.CONFIRMED,
+            confirmed_at=case((Subscriber.state == SubscriberState.CONFIRMED, Subscriber.confirmed_at), else_=now()),
         )
         .returning(Subscriber.id)
         .execution_options(synchronize_session=False)
@@ -64,43 +64,44 @@ def confirm(session: Session, subscriber_id: UUID, token_version: int) -> bool:
 
 
 def unsubscribe(session: Session, *, email_key: str | None = None, subscriber_id: UUID | None = None) -> UUID | None:
-    """End a subscription; tokens of confirmation letters sent before lose their force. Unknown: no effect.
+    """End a subscription and void its tokens; without effect for an unknown address.
 
     Returns:
-        The goodbye letter to enqueue, if one is due: where a confirmed address was given as such, which anyone can do,
-        so its owner should know. Whoever comes with the token of a letter is its owner, and was answered.
+        The goodbye e-mail to enqueue after the commit, if one is due: only where a confirmed address was given, which
+        anyone can do. The holder of a token got it by e-mail and has seen the page's answer.
     """
-    who = Subscriber.email_key == email_key if email_key else Subscriber.id == subscriber_id
-    subscriber = session.scalar(select(Subscriber).where(who).with_for_update())
-    if subscriber is None or subscriber.state not in {"PENDING", "CONFIRMED"}:
+    match_subscriber = Subscriber.email_key == email_key if email_key else Subscriber.id == subscriber_id
+    subscriber = session.scalar(select(Subscriber).where(match_subscriber).with_for_update())
+    if subscriber is None or subscriber.state not in {SubscriberState.PENDING, SubscriberState.CONFIRMED}:
         return None
-    was_confirmed = subscriber.state == "CONFIRMED"
-    subscriber.state = "UNSUBSCRIBED"
+    was_confirmed = subscriber.state == SubscriberState.CONFIRMED
+    subscriber.state = SubscriberState.UNSUBSCRIBED
     subscriber.token_version += 1
     if was_confirmed:
-        # Anyone may unsubscribe any address: were it forgotten when one that never confirmed last got a letter, to
-        # subscribe and unsubscribe it in turn would flood it.
+        # Not for a pending address: by subscribing and unsubscribing it repeatedly, anyone could flood it with
+        # confirmation e-mails.
         subscriber.confirm_sent_at = None
     session.flush()
-    return emails.insert_for_subscriber(session, subscriber.id, "GOODBYE") if was_confirmed and email_key else None
+    goodbye = was_confirmed and email_key
+    return emails.insert_subscriber_email(session, subscriber.id, EmailKind.GOODBYE) if goodbye else None
 
 
 def suppress(session: Session, subscriber_id: UUID, reason: str) -> None:
-    """The mail server says that there is no such mailbox: no letter of the mailing goes there any more."""
+    """Send no more newsletters to an address: the mail server reported that there is no such mailbox."""
     session.execute(
         update(Subscriber)
-        .where(Subscriber.id == subscriber_id, Subscriber.state != "SUPPRESSED")
-        .values(state="SUPPRESSED", reason=reason, token_version=Subscriber.token_version + 1)
+        .where(Subscriber.id == subscriber_id, Subscriber.state != SubscriberState.SUPPRESSED)
+        .values(state=SubscriberState.SUPPRESSED, reason=reason, token_version=Subscriber.token_version + 1)
         .execution_options(synchronize_session=False)
     )
 
 
-def lift(session: Session, email_key: str) -> bool:
-    """Let an address that was suppressed subscribe again; False if it was not."""
+def lift_suppression(session: Session, email_key: str) -> bool:
+    """Let a suppressed address subscribe again; False if it was not suppressed."""
     lifted = session.scalar(
         update(Subscriber)
-        .where(Subscriber.email_key == email_key, Subscriber.state == "SUPPRESSED")
-        .values(state="UNSUBSCRIBED", reason=None, confirm_sent_at=None)
+        .where(Subscriber.email_key == email_key, Subscriber.state == SubscriberState.SUPPRESSED)
+        .values(state=SubscriberState.UNSUBSCRIBED, reason=None, confirm_sent_at=None)
         .returning(Subscriber.id)
         .execution_options(synchronize_session=False)
     )
@@ -108,5 +109,5 @@ def lift(session: Session, email_key: str) -> bool:
 
 
 def get(session: Session, subscriber_id: UUID) -> Subscriber | None:
-    """The subscriber, if there is one."""
+    """Return a subscriber, if there is one."""
     return session.get(Subscriber, subscriber_id)

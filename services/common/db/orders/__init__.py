@@ -1,1 +1,1 @@
-"""Statements about orders, their images and blobs."""
+"""Statements about orders, their images and their blobs."""

@@ -1,4 +1,4 @@
-"""Statements about images that have ended, and blobs of theirs that a worker killed at that moment may have left."""
+"""Statements about images that have ended, and about their blobs that a killed worker may have left."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,52 +9,59 @@ from sqlalchemy.orm import Session
 
 from services.common.db.clock import SECOND, now
 from services.common.db.models import Image
-from services.common.domain.orders import RETRIABLE, ImageState, result_key, source_key
+from services.common.domain.orders import ImageState, result_key, source_key
+from services.common.domain.retries import RETRIABLE
 
 
-@dataclass(frozen=True)
-class Untidied:
-    """An image that may have left blobs, and the keys of those that it must not have."""
+@dataclass(frozen=True, kw_only=True)
+class SurplusBlobs:
+    """Blobs that an image that has ended must not have any more."""
 
     image_id: UUID
     keys: Sequence[str]
 
 
-def untidied(session: Session, *, older_than: float, limit: int) -> list[Untidied]:
-    """Images that ended so many seconds ago, and were not looked at since."""
+def list_not_cleaned_up(session: Session, *, older_than: float, limit: int) -> list[SurplusBlobs]:
+    """Return the surplus blobs of images that ended so many seconds ago and were not cleaned up since."""
     rows = session.execute(
         select(Image.id, Image.order_id, Image.position, Image.state, Image.reason, Image.dropped)
-        .where(~Image.tidied, Image.finished_at < now() - int(older_than * SECOND))
+        .where(~Image.cleaned_up, Image.finished_at < now() - int(older_than * SECOND))
         .limit(limit)
     )
     return [
-        Untidied(row.id, surplus_keys(row.order_id, row.position, row.state, row.reason, dropped=row.dropped))
+        SurplusBlobs(
+            image_id=row.id,
+            keys=surplus_keys(row.order_id, row.position, row.state, row.reason, dropped=row.dropped),
+        )
         for row in rows
     ]
 
 
 def surplus_keys(order_id: UUID, position: int, state: str, reason: str | None, *, dropped: bool = False) -> list[str]:
-    """Keys of blobs that an image in this final state does not need."""
+    """Return the keys of blobs that an image in this final state does not keep.
+
+    Results are kept of images that SUCCEEDED, originals of those that an operator may retry.
+    """
     kept = state == ImageState.FAILED and reason in RETRIABLE and not dropped
     source = [] if kept else [source_key(order_id, position)]
     return source if state == ImageState.SUCCEEDED else [*source, result_key(order_id, position)]
 
 
-def surplus_of(session: Session, image_id: UUID) -> list[str]:
-    """Keys of blobs that an image does not need which was cancelled or has failed; none of others."""
+def get_surplus_keys(session: Session, image_id: UUID) -> list[str]:
+    """Return the keys of blobs that an image does not keep if it was cancelled or has failed, else none."""
     image = session.get(Image, image_id)
     if image is None or image.state not in {ImageState.CANCELLED, ImageState.FAILED}:
         return []
     return surplus_keys(image.order_id, image.position, image.state, image.reason, dropped=image.dropped)
 
 
-def tidied(session: Session, image_ids: Sequence[UUID]) -> None:
-    """Their blobs are as they should be."""
-    # Over many orders, none of which is locked: see the outbox.
+def mark_cleaned_up(session: Session, image_ids: Sequence[UUID]) -> None:
+    """Record that the surplus blobs of these images are removed."""
+    # The orders are not locked: see the module `outbox`.
     free = select(Image.id).where(Image.id.in_(image_ids)).with_for_update(skip_locked=True).cte()
     session.execute(
         update(Image)
         .where(Image.id.in_(select(free.c.id)))
-        .values(tidied=True)
+        .values(cleaned_up=True)
         .execution_options(synchronize_session=False)
     )

@@ -1,36 +1,36 @@
-"""Statements about requests that were answered, so that a repeat gets the same answer."""
+"""Statements about requests that were answered, so that a repetition gets the same answer."""
 
 from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import delete
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from services.common.db.clock import SECOND, now
 from services.common.db.models import IdempotencyKey
+from services.common.db.upsert import insert_if_absent
 from services.common.domain.errors import InvalidArgument, Violation
 
 KEPT_SECONDS = 48 * 3600
 """How long a request id is remembered."""
 
 
-@dataclass(frozen=True)
-class Request:
-    """What makes a repeated request the same one."""
+@dataclass(frozen=True, kw_only=True)
+class IdempotentRequest:
+    """What makes two requests the same one."""
 
     principal: str
     method: str
     request_id: UUID
     fingerprint: str
-    """Hash of what was asked for."""
+    """Hash of the request's content."""
 
 
-def answered(session: Session, request: Request) -> UUID | None:
-    """What the same request was answered before, if it was.
+def get_answer(session: Session, request: IdempotentRequest) -> UUID | None:
+    """Return the id that answered the same request before; None for a new request.
 
     Raises:
-        InvalidArgument: The request id was used to ask for something else.
+        InvalidArgument: The request id was used for another request.
     """
     key = session.get(IdempotencyKey, (request.principal, request.method, request.request_id))
     if key is None:
@@ -42,16 +42,16 @@ def answered(session: Session, request: Request) -> UUID | None:
     return key.resource_id
 
 
-def known(session: Session, principal: str, method: str, request_id: UUID) -> bool:
-    """Whether a request with this id was answered before."""
+def was_answered(session: Session, principal: str, method: str, request_id: UUID) -> bool:
+    """Return whether a request with this id was answered before."""
     return session.get(IdempotencyKey, (principal, method, request_id)) is not None
 
 
-def remember(session: Session, request: Request, resource_id: UUID) -> UUID | None:
-    """Keep the answer with the transaction that gives it; the other's answer if another call was faster.
+def insert_answer(session: Session, request: IdempotentRequest, resource_id: UUID) -> UUID | None:
+    """Store the answer in the transaction that makes it; return the earlier answer if there is one.
 
     Raises:
-        InvalidArgument: The request id was used to ask for something else.
+        InvalidArgument: The request id was used for another request.
     """
     values = {
         "principal": request.principal,
@@ -61,14 +61,10 @@ def remember(session: Session, request: Request, resource_id: UUID) -> UUID | No
         "resource_id": resource_id,
         "expires_at": now() + KEPT_SECONDS * SECOND,
     }
-    dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
-    # Two calls at once: the second waits here for the first one's commit, and then finds its answer.
-    kept = session.scalar(
-        dialect.insert(IdempotencyKey).values(**values).on_conflict_do_nothing().returning(IdempotencyKey.resource_id)
-    )
-    return None if kept else answered(session, request)
+    # Of two calls at once, the second waits here for the first one's commit, and then finds its answer.
+    return None if insert_if_absent(session, IdempotencyKey, values) else get_answer(session, request)
 
 
-def forget_expired(session: Session) -> None:
-    """Drop what need not be remembered any longer."""
+def delete_expired(session: Session) -> None:
+    """Delete answers older than `KEPT_SECONDS`."""
     session.execute(delete(IdempotencyKey).where(IdempotencyKey.expires_at < now()))

@@ -1,23 +1,27 @@
-"""Statements about single images: claimed, finished, put back."""
+"""Statements about single images: claimed, finished, released."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 from uuid import UUID, uuid4
 
-from sqlalchemy import CursorResult, Update, bindparam, select, update
+from sqlalchemy import Update, bindparam, select, update
 from sqlalchemy.orm import Session
 
+from services.common.db import pages
 from services.common.db.clock import SECOND, now
-from services.common.db.models import Image, Order, table, written
+from services.common.db.models import Image, Order, sql_literal, table
 from services.common.db.orders import orders, windows
+from services.common.db.rows import changed_one
 from services.common.domain.errors import Reason
-from services.common.domain.orders import MAX_ATTEMPTS, MAX_CRASHES, ImageState, retry_delay
+from services.common.domain.follow_up import FollowUp
+from services.common.domain.orders import ImageState
+from services.common.domain.retries import IMAGE_RETRIES, MAX_ATTEMPTS, MAX_CRASHES, UNAVAILABLE_DELAY
 
 
-@dataclass(frozen=True)
-class Claim:
-    """The right to work on an image until its lease runs out."""
+@dataclass(frozen=True, kw_only=True)
+class ImageClaim:
+    """The right of one worker to an image, until the lease runs out."""
 
     image_id: UUID
     order_id: UUID
@@ -30,9 +34,9 @@ class Claim:
     crashes: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Success:
-    """What became of an image that was blurred; sizes in bytes and pixels, `sha256` as hex."""
+    """The result of an image; sizes in bytes and pixels, `sha256` as hex."""
 
     size: int
     sha256: str
@@ -51,23 +55,21 @@ class Failure:
     message: str
 
 
-@dataclass(frozen=True)
-class FollowUp:
-    """What is to be enqueued once the transaction is committed."""
+@dataclass(frozen=True, kw_only=True)
+class EndedClaim:
+    """What followed from the end of a claim."""
 
-    images: Sequence[UUID] = ()
-    letters: Sequence[UUID] = ()
-    image_ended: ImageState | None = None
-    """How the image ended, if it has."""
+    follow_up: FollowUp
+    image_state: ImageState | None = None
+    """The image's final state; None if it is tried again."""
     reason: Reason | None = None
     """Why it failed, if it did."""
-    order_ended: bool = False
-    claim: Claim | None = None
-    """The order's next image, for whoever has ended this one."""
+    next_claim: ImageClaim | None = None
+    """The order's next image, claimed for the same worker."""
 
 
 _IMAGES = table(Image)
-_ORDER_OF_SENT = select(_IMAGES.c.order_id).where(_IMAGES.c.id == bindparam("image_id"), windows.SENT)
+_ORDER_OF_ENQUEUED = select(_IMAGES.c.order_id).where(_IMAGES.c.id == bindparam("image_id"), windows.ENQUEUED)
 _TAKE = (
     update(_IMAGES)
     .values(
@@ -80,15 +82,15 @@ _TAKE = (
     )
     .returning(_IMAGES.c.id, _IMAGES.c.position, _IMAGES.c.spec, _IMAGES.c.attempts, _IMAGES.c.crashes)
 )
-_CLAIM = _TAKE.where(_IMAGES.c.id == bindparam("image_id"), windows.SENT)
+_CLAIM = _TAKE.where(_IMAGES.c.id == bindparam("image_id"), windows.ENQUEUED)
 _CLAIM_NEXT = _TAKE.where(
-    _IMAGES.c.id == windows.first_waiting(bindparam("own_id")), ~windows.others_sent(bindparam("own_id"))
+    _IMAGES.c.id == windows.first_waiting(bindparam("own_id")), ~windows.others_enqueued(bindparam("own_id"))
 ).values(enqueued_at=now())
 _END_CLAIM = (
     update(_IMAGES)
     .where(
         _IMAGES.c.id == bindparam("image_id"),
-        _IMAGES.c.state == written(ImageState.RUNNING),
+        _IMAGES.c.state == sql_literal(ImageState.RUNNING),
         _IMAGES.c.owner == bindparam("claimed_by"),
     )
     .values(owner=None, lease_until=None)
@@ -102,12 +104,12 @@ _CHANGED = (
 _RELEASE = _END_CLAIM.values(state=ImageState.QUEUED, enqueued_at=None, not_before=now() + bindparam("delay"))
 
 
-def claim(session: Session, image_id: UUID, *, lease_seconds: float) -> Claim | None:
-    """Take an image that was given to the broker; None if it is not queued (somebody else's, cancelled, gone).
+def claim(session: Session, image_id: UUID, *, lease_seconds: float) -> ImageClaim | None:
+    """Claim an image that was enqueued; None if another worker has it, or it was cancelled or deleted.
 
-    None too if it waits for its turn or its next attempt: a repeated message is early, one that is in time will come.
+    None too if it waits for a place in the window or for its next attempt: another message follows then.
     """
-    order_id = session.scalar(_ORDER_OF_SENT, {"image_id": image_id})
+    order_id = session.scalar(_ORDER_OF_ENQUEUED, {"image_id": image_id})
     order = order_id and orders.lock_and_start(session, order_id)
     if not order:
         return None
@@ -117,19 +119,31 @@ def claim(session: Session, image_id: UUID, *, lease_seconds: float) -> Claim | 
     return claimed
 
 
+def _claim_next(session: Session, order: Order, lease_seconds: float) -> ImageClaim | None:
+    return _claim(session, order, _CLAIM_NEXT, {"own_id": order.id}, lease_seconds)
+
+
 def _claim(
     session: Session, order: Order, how: Update, which: Mapping[str, object], lease_seconds: float
-) -> Claim | None:
+) -> ImageClaim | None:
     owner, lease = uuid4(), int(lease_seconds * SECOND)
     row = session.execute(how, {"claimed_by": owner, "lease": lease, "seen_as": order.revision, **which}).one_or_none()
     if row is None:
         return None
-    return Claim(row.id, order.id, row.position, row.spec or order.spec, owner, row.attempts, row.crashes)
+    return ImageClaim(
+        image_id=row.id,
+        order_id=order.id,
+        position=row.position,
+        spec=row.spec or order.spec,
+        owner=owner,
+        attempts=row.attempts,
+        crashes=row.crashes,
+    )
 
 
-def renew(session: Session, owners: Sequence[UUID], *, lease_seconds: float) -> None:
+def renew_claims(session: Session, owners: Sequence[UUID], *, lease_seconds: float) -> None:
     """Extend the leases that these owners still hold."""
-    # Over many orders, none of which is locked: see the outbox. Who has locked such an image is about to end its claim.
+    # The orders are not locked: see the module `outbox`. A row that is locked is about to lose its claim anyway.
     held = select(Image.id).where(Image.owner.in_(owners), Image.state == ImageState.RUNNING)
     session.execute(
         update(Image)
@@ -140,11 +154,11 @@ def renew(session: Session, owners: Sequence[UUID], *, lease_seconds: float) -> 
 
 
 def finish(
-    session: Session, claimed: Claim, outcome: Success | Failure, *, window: int, next_lease: float | None = None
-) -> FollowUp | None:
-    """End an image, and with its last one the order; None if the claim was lost meanwhile: then nothing changes.
+    session: Session, claimed: ImageClaim, outcome: Success | Failure, *, window: int, next_lease: float | None = None
+) -> EndedClaim | None:
+    """End an image, and with its last image the order; None, without changes, if the claim was lost.
 
-    With `next_lease`, in seconds, the order's next image is claimed at once, unless another order's waits in the queue.
+    With `next_lease`, in seconds, the order's next image is claimed too, unless an image of another order is enqueued.
     """
     if (order := orders.lock(session, claimed.order_id)) is None:
         return None
@@ -165,37 +179,40 @@ def finish(
     if not _end_claim(session, claimed, order, _FINISH, values):
         return None
     succeeded = isinstance(outcome, Success)
-    letters = orders.count_ended(session, order, succeeded=int(succeeded), failed=int(not succeeded))
+    emails = orders.count_ended(session, order, succeeded=int(succeeded), failed=int(not succeeded))
     ended = ImageState.SUCCEEDED if succeeded else ImageState.FAILED
     reason = outcome.reason if isinstance(outcome, Failure) else None
-    if letters is not None:
-        return FollowUp(letters=letters, image_ended=ended, reason=reason, order_ended=True)
-    if next_lease is not None:
-        # In the place of the one that has ended; what else there may be room for enters with the turn's last.
-        following = _claim(session, order, _CLAIM_NEXT, {"own_id": order.id}, next_lease)
-        if following:
-            return FollowUp(claim=following, image_ended=ended, reason=reason)
-    return FollowUp(images=windows.refill(session, order.id, window), image_ended=ended, reason=reason)
+    if emails is not None:
+        follow_up = FollowUp(email_ids=emails, ended_order_ids=[order.id], window_freed=True)
+        return EndedClaim(follow_up=follow_up, image_state=ended, reason=reason)
+    # In the place of the image that has ended. The window is refilled after the last image of the time slice.
+    if next_lease is not None and (next_claim := _claim_next(session, order, next_lease)):
+        follow_up = FollowUp(changed_order_ids=[order.id])
+        return EndedClaim(follow_up=follow_up, image_state=ended, reason=reason, next_claim=next_claim)
+    return EndedClaim(follow_up=_refill(session, order, window), image_state=ended, reason=reason)
 
 
-def take_back(session: Session, claimed: Claim, *, window: int) -> FollowUp | None:
+def release_expired(session: Session, claimed: ImageClaim, *, window: int) -> EndedClaim | None:
     """Release an image whose lease has run out; None if its owner has renewed it or finished meanwhile."""
-    # The order first, as everybody does: while its row is locked the image cannot be finished.
+    # The order first, as in all transactions: while its row is locked the image cannot be finished.
     if orders.lock(session, claimed.order_id) is None:
         return None
-    lapsed = select(Image.id).where(
+    expired = select(Image.id).where(
         Image.id == claimed.image_id, Image.owner == claimed.owner, Image.lease_until < now()
     )
-    if session.scalar(lapsed.with_for_update()) is None:
+    if session.scalar(expired.with_for_update()) is None:
         session.rollback()
         return None
     return release(session, claimed, crashed=False, window=window)
 
 
-def release(session: Session, claimed: Claim, *, crashed: bool, window: int, counted: bool = True) -> FollowUp | None:
-    """Put an image back for a later attempt, or end it after too many; None if the claim was lost meanwhile.
+def release(
+    session: Session, claimed: ImageClaim, *, crashed: bool, window: int, counted: bool = True
+) -> EndedClaim | None:
+    """Release an image for a later attempt, or end it after too many; None if the claim was lost.
 
-    An attempt that is not `counted` was none of the image: something that it needs was away.
+    `crashed`: the child process died while it worked on the image. An attempt is not `counted` if a dependency was
+    unavailable.
     """
     crashes = claimed.crashes + crashed
     if crashes >= MAX_CRASHES:
@@ -205,39 +222,41 @@ def release(session: Session, claimed: Claim, *, crashed: bool, window: int, cou
     if (order := orders.lock(session, claimed.order_id)) is None:
         return None
     attempts = claimed.attempts if counted else claimed.attempts - 1
-    delay = retry_delay(claimed.attempts) if counted else AWAY_SECONDS
+    delay = IMAGE_RETRIES.delay(claimed.attempts) if counted else UNAVAILABLE_DELAY
     values = {"crashes": crashes, "attempts": attempts, "delay": int(delay * SECOND)}
     if not _end_claim(session, claimed, order, _RELEASE, values):
         return None
-    return FollowUp(images=windows.refill(session, order.id, window))
+    return EndedClaim(follow_up=_refill(session, order, window))
 
 
-AWAY_SECONDS = 5.0
-"""How long to wait for what an image needs."""
+def _refill(session: Session, order: Order, window: int) -> FollowUp:
+    return FollowUp(image_ids=windows.refill(session, order.id, window), changed_order_ids=[order.id])
+
+
 CRASHED = "working on this image brought the worker down, repeatedly"
 GAVE_UP = f"the image could not be finished in {MAX_ATTEMPTS} attempts"
 
 
-def _end_claim(session: Session, claimed: Claim, order: Order, how: Update, values: Mapping[str, object]) -> bool:
+def _end_claim(session: Session, claimed: ImageClaim, order: Order, how: Update, values: Mapping[str, object]) -> bool:
     result = session.execute(
         how, {"image_id": claimed.image_id, "claimed_by": claimed.owner, "revision": order.revision, **values}
     )
-    if cast("CursorResult[tuple[()]]", result).rowcount == 1:
+    if changed_one(result):
         return True
     session.rollback()
     return False
 
 
-def changed_since(session: Session, order_id: UUID, revision: int) -> list[Image]:
-    """Images that changed after `revision`, by position; to be read only, rows as they came: see `orders.lock`."""
+def list_changed(session: Session, order_id: UUID, revision: int) -> list[Image]:
+    """Return the images that changed after `revision`, by position; read-only rows, as of `orders.lock`."""
     return cast("list[Image]", session.execute(_CHANGED, {"shown_id": order_id, "seen": revision}).all())
 
 
-def page(
+def list_images(
     session: Session, order_id: UUID, *, after: int = 0, limit: int, state: ImageState | None = None
 ) -> list[Image]:
-    """Images with a position above `after`, by position."""
-    query = select(Image).where(Image.order_id == order_id, Image.position > after)
+    """Return a page of an order's images, those with a position above `after`, by position."""
+    query = pages.page(select(Image).where(Image.order_id == order_id), Image.position, after=(after,), limit=limit)
     if state:
         query = query.where(Image.state == state)
-    return list(session.scalars(query.order_by(Image.position).limit(limit)))
+    return list(session.scalars(query))

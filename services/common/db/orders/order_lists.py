@@ -1,14 +1,15 @@
-"""Statements about orders in lists, and about all that belongs to one, in the order of time."""
+"""Statements for operators: lists of orders, and the trace of one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from services.common.db import pages
 from services.common.db.clock import now
-from services.common.db.models import Delivery, Image, Letter, Order
+from services.common.db.models import Delivery, Email, Image, Order
 from services.common.db.orders.orders import Snapshot
 from services.common.domain.errors import NotFound
 from services.common.domain.orders import ImageState, OrderState
@@ -17,9 +18,9 @@ FIRST_IMAGES = 200
 SLOWEST_IMAGES = 20
 
 
-@dataclass(frozen=True)
-class Filter:
-    """Which orders; what is empty does not narrow. Times in microseconds since 1970."""
+@dataclass(frozen=True, kw_only=True)
+class OrderFilter:
+    """Conditions on orders; empty ones do not count. Times in microseconds since 1970."""
 
     states: Sequence[OrderState] = ()
     emails: Sequence[str] = ()
@@ -29,20 +30,23 @@ class Filter:
     to_time: int | None = None
 
 
-@dataclass(frozen=True)
-class Way:
-    """All that belongs to an order."""
+@dataclass(frozen=True, kw_only=True)
+class OrderTrace:
+    """An order with its images, deliveries and e-mails."""
 
     snapshot: Snapshot
     images: Sequence[Image]
-    """The first ones, then those that took longest."""
+    """The first 200, then the 20 of the others that took longest."""
     deliveries: Sequence[Delivery]
-    letters: Sequence[Letter]
+    emails: Sequence[Email]
 
 
-def page(session: Session, which: Filter, *, before: tuple[int, UUID] | None, limit: int) -> list[Snapshot]:
-    """Orders without their deliveries, the newest first; `before`: time and id of the last one of the page before."""
-    query = select(Order).order_by(Order.created_at.desc(), Order.id.desc()).limit(limit)
+def list_orders(session: Session, which: OrderFilter, *, before: tuple[int, UUID] | None, limit: int) -> list[Snapshot]:
+    """Return a page of orders without their deliveries, the newest first.
+
+    `before`: creation time and id of the last order of the page before.
+    """
+    query = pages.page(select(Order), Order.created_at, Order.id, after=before, limit=limit, descending=True)
     if which.states:
         query = query.where(Order.state.in_(which.states))
     if which.emails:
@@ -53,13 +57,11 @@ def page(session: Session, which: Filter, *, before: tuple[int, UUID] | None, li
         query = query.where(Order.created_at >= which.from_time)
     if which.to_time is not None:
         query = query.where(Order.created_at < which.to_time)
-    if before:
-        query = query.where(tuple_(Order.created_at, Order.id) < before)
     return _snapshots(session, session.scalars(query).all())
 
 
-def way(session: Session, order_id: UUID) -> Way:
-    """All that belongs to an order.
+def get_order_trace(session: Session, order_id: UUID) -> OrderTrace:
+    """Return an order with its images, deliveries and e-mails.
 
     Raises:
         NotFound: There is no such order.
@@ -78,10 +80,12 @@ def way(session: Session, order_id: UUID) -> Way:
     deliveries = session.scalars(
         select(Delivery).where(Delivery.order_id == order_id).order_by(Delivery.requested_at)
     ).all()
-    letters = session.scalars(
-        select(Letter).where(Letter.delivery_id.in_([delivery.id for delivery in deliveries])).order_by(Letter.part)
+    emails = session.scalars(
+        select(Email).where(Email.delivery_id.in_([delivery.id for delivery in deliveries])).order_by(Email.part)
     ).all()
-    return Way(_snapshots(session, [order])[0], [*first, *slowest], deliveries, letters)
+    return OrderTrace(
+        snapshot=_snapshots(session, [order])[0], images=[*first, *slowest], deliveries=deliveries, emails=emails
+    )
 
 
 def _snapshots(session: Session, found: Sequence[Order]) -> list[Snapshot]:
@@ -94,4 +98,4 @@ def _snapshots(session: Session, found: Sequence[Order]) -> list[Snapshot]:
         )
     }
     time = session.scalar(select(now())) or 0
-    return [Snapshot(order, running.get(order.id, 0), [], time) for order in found]
+    return [Snapshot(order=order, running=running.get(order.id, 0), deliveries=[], read_at=time) for order in found]

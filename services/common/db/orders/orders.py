@@ -1,24 +1,26 @@
-"""Statements about orders as wholes."""
+"""Statements about orders: stored, read, locked, counted, cancelled, deleted, expired."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 from uuid import UUID
 
-from sqlalchemy import CursorResult, bindparam, case, delete, func, insert, select, update
+from sqlalchemy import bindparam, case, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from services.common.db.clock import SECOND, now
 from services.common.db.mail import deliveries
-from services.common.db.models import Delivery, Image, Letter, Order, table
+from services.common.db.models import Delivery, Email, Image, Order, table
 from services.common.db.orders import windows
+from services.common.db.rows import changed_one, rows_changed
 from services.common.domain.errors import NotFound
 from services.common.domain.orders import DeliveryState, ImageState, OrderState, fair_window, state_when_done
 
 _MOST_IDS = 1000
-"""In one statement."""
+"""Ids in one statement."""
+OPEN_STATES = tuple(state for state in OrderState if state.open)
 
-_ORDERS, _IMAGES, _DELIVERY, _LETTERS = table(Order), table(Image), table(Delivery), table(Letter)
+_ORDERS, _IMAGES, _DELIVERY, _EMAILS = table(Order), table(Image), table(Delivery), table(Email)
 _INSERT_ORDER, _INSERT_IMAGES = insert(_ORDERS).returning(*_ORDERS.c), insert(_IMAGES)
 _SHARING = select(now(), windows.orders_in_flight(), windows.images_in_flight())
 _SNAPSHOT = select(
@@ -31,7 +33,7 @@ _SNAPSHOT = select(
 _DELIVERIES = (
     select(
         *_DELIVERY.c,
-        select(func.count()).where(_LETTERS.c.delivery_id == _DELIVERY.c.id).scalar_subquery(),
+        select(func.count()).where(_EMAILS.c.delivery_id == _DELIVERY.c.id).scalar_subquery(),
     )
     .where(_DELIVERY.c.order_id == bindparam("shown_id"))
     .order_by(_DELIVERY.c.requested_at.desc())
@@ -51,7 +53,7 @@ _COUNT = update(_ORDERS).where(_ORDERS.c.id == bindparam("counted_id"))
 _END = _COUNT.values(finished_at=now(), expires_at=now() + bindparam("retention"))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class NewOrder:
     """An order to be stored; `spec` as JSON, `retention` in seconds."""
 
@@ -63,10 +65,10 @@ class NewOrder:
     notify: bool
     retention: int
     upload_seconds: float = 0.0
-    """How long its images took to come in."""
+    """How long its images took to arrive."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class NewImage:
     """An image to be stored; its original is in the blob store already."""
 
@@ -80,30 +82,29 @@ class NewImage:
     """As hex."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Snapshot:
     """An order at one moment."""
 
     order: Order
     running: int
-    """Images being worked on."""
+    """How many of its images are RUNNING."""
     deliveries: Sequence[tuple[Delivery, int]]
-    """The newest first, at most 20, each with its number of letters."""
+    """The newest first, at most 20, each with its number of e-mails."""
     read_at: int
     """The database's time, microseconds."""
 
 
-@dataclass(frozen=True)
-class Stored:
-    """An order that was stored by a transaction, as it is once that is committed."""
+@dataclass(frozen=True, kw_only=True)
+class StoredOrder:
+    """An order that was stored by a transaction, and the images to enqueue after the commit."""
 
     snapshot: Snapshot
-    queued: Sequence[UUID]
-    """The images to be enqueued then."""
+    enqueued_ids: Sequence[UUID]
 
 
-def insert_order(session: Session, order: NewOrder, new_images: Sequence[NewImage], *, window: int) -> Stored:
-    """Store an order and its images."""
+def insert_order(session: Session, order: NewOrder, new_images: Sequence[NewImage], *, window: int) -> StoredOrder:
+    """Store an order and its images, the first of them enqueued."""
     time, sharing, together = session.execute(_SHARING, {"window": window}).one()
     window = max(fair_window(window, sharing + 1), window - together)
     row = session.execute(
@@ -141,11 +142,12 @@ def insert_order(session: Session, order: NewOrder, new_images: Sequence[NewImag
     requests = []
     if order.notify:
         requests = [(deliveries.insert_delivery(session, order.id, DeliveryState.WAITING), 0)]
-    return Stored(Snapshot(_order(row), 0, requests, time), [image.id for image in new_images[:window]])
+    snapshot = Snapshot(order=_order(row), running=0, deliveries=requests, read_at=time)
+    return StoredOrder(snapshot=snapshot, enqueued_ids=[image.id for image in new_images[:window]])
 
 
-def snapshot(session: Session, order_id: UUID) -> Snapshot:
-    """The order as it is now.
+def get_snapshot(session: Session, order_id: UUID) -> Snapshot:
+    """Return the order as it is now.
 
     Raises:
         NotFound: There is no such order.
@@ -155,7 +157,8 @@ def snapshot(session: Session, order_id: UUID) -> Snapshot:
         raise NotFound("order", str(order_id))
     *order, read_at, running = row
     requests = session.execute(_DELIVERIES, {"shown_id": order_id})
-    return Snapshot(_order(order), running, [(_delivery(columns), count) for *columns, count in requests], read_at)
+    shown = [(_delivery(columns), count) for *columns, count in requests]
+    return Snapshot(order=_order(order), running=running, deliveries=shown, read_at=read_at)
 
 
 def _order(columns: Sequence[object]) -> Order:
@@ -166,8 +169,8 @@ def _delivery(columns: Sequence[object]) -> Delivery:
     return Delivery(**dict(zip(_DELIVERY.c.keys(), columns, strict=True)))
 
 
-def revisions(session: Session, order_ids: Sequence[UUID]) -> dict[UUID, int]:
-    """The revisions of orders, of those that there are."""
+def get_revisions(session: Session, order_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """Return the revisions of these orders; those that do not exist are left out."""
     found: dict[UUID, int] = {}
     for begin in range(0, len(order_ids), _MOST_IDS):
         some = order_ids[begin : begin + _MOST_IDS]
@@ -178,25 +181,26 @@ def revisions(session: Session, order_ids: Sequence[UUID]) -> dict[UUID, int]:
 
 
 def lock(session: Session, order_id: UUID) -> Order | None:
-    """Bump the order's revision, which holds its row until the transaction ends; the order then, None without one.
+    """Lock an order's row until the transaction ends, and increment its revision; None if it does not exist.
 
-    To be read only: it is a row as it came, which costs a worker less than a model.
+    Returns:
+        The order after that, read-only: a row of the table, which costs a worker less than a model.
     """
     return cast("Order | None", session.execute(_LOCK, {"locked_id": order_id}).one_or_none())
 
 
 def lock_and_start(session: Session, order_id: UUID) -> Order | None:
-    """As `lock`, and the order is being worked on."""
+    """Lock an order as `lock` does, and mark it as RUNNING if it was QUEUED."""
     return cast("Order | None", session.execute(_LOCK_AND_START, {"locked_id": order_id}).one_or_none())
 
 
 def count_ended(
     session: Session, order: Order, *, succeeded: int = 0, failed: int = 0, cancelled: int = 0
 ) -> list[UUID] | None:
-    """Count images that have ended in an order, locked by this transaction, and end it with the last of them.
+    """Count images that have ended in an order locked by this transaction; with the last of them, end the order.
 
     Returns:
-        The letters to enqueue if the order has ended, else None.
+        The e-mails to enqueue if the order has ended, else None.
     """
     counts = {
         "succeeded": order.succeeded + succeeded,
@@ -207,7 +211,7 @@ def count_ended(
         session.execute(_COUNT, {"counted_id": order.id, **counts})
         return None
     state = state_when_done(**counts)
-    # It was accepted to be kept for a time, and that begins when there is something to keep.
+    # The retention begins when there are results to keep.
     retention = order.expires_at - order.created_at
     session.execute(_END, {"counted_id": order.id, "retention": retention, "state": state, **counts})
     if state is OrderState.CANCELLED:
@@ -217,7 +221,7 @@ def count_ended(
 
 
 def cancel(session: Session, order_id: UUID) -> None:
-    """Cancel what has not ended; without effect on an order that has.
+    """Cancel the images that have not ended; without effect on an order that has ended.
 
     Raises:
         NotFound: There is no such order.
@@ -234,11 +238,11 @@ def cancel(session: Session, order_id: UUID) -> None:
             )
             .execution_options(synchronize_session=False)
         )
-        count_ended(session, order, cancelled=cast("CursorResult[tuple[()]]", result).rowcount)
+        count_ended(session, order, cancelled=rows_changed(result))
 
 
 def delete_order(session: Session, order_id: UUID) -> None:
-    """Remove an order with its images, deliveries and letters.
+    """Remove an order with its images, deliveries and e-mails.
 
     Raises:
         NotFound: There is no such order.
@@ -248,19 +252,24 @@ def delete_order(session: Session, order_id: UUID) -> None:
     session.execute(delete(Order).where(Order.id == order_id))
 
 
-def keeps_blobs(session: Session, order_id: UUID) -> bool:
-    """Whether there is such an order and it has not expired."""
+def owns_blobs(session: Session, order_id: UUID) -> bool:
+    """Return whether the order exists and has not expired."""
     query = select(Order.id).where(Order.id == order_id, Order.state != OrderState.EXPIRED)
     return session.scalar(query) is not None
 
 
-def due_to_expire(session: Session, *, limit: int) -> Sequence[UUID]:
-    """Finished orders that are past their time."""
+def list_open(session: Session) -> Sequence[UUID]:
+    """Return all orders that are QUEUED or RUNNING."""
+    return session.scalars(select(Order.id).where(Order.state.in_(OPEN_STATES))).all()
+
+
+def list_due_to_expire(session: Session, *, limit: int) -> Sequence[UUID]:
+    """Return orders that have ended and whose retention is over."""
     return session.scalars(
         select(Order.id)
         .where(
             Order.state != OrderState.EXPIRED,
-            Order.state.not_in((OrderState.QUEUED, OrderState.RUNNING)),
+            Order.state.not_in(OPEN_STATES),
             Order.expires_at < now(),
         )
         .limit(limit)
@@ -268,7 +277,7 @@ def due_to_expire(session: Session, *, limit: int) -> Sequence[UUID]:
 
 
 def expire(session: Session, order_id: UUID) -> bool:
-    """Forget the address and close the order; whether it was this call that did."""
+    """Delete the address of an order and mark it as EXPIRED; return whether this call did so."""
     if lock(session, order_id) is None:
         return False
     deliveries.cancel_open(session, order_id)
@@ -278,4 +287,4 @@ def expire(session: Session, order_id: UUID) -> bool:
         .values(state=OrderState.EXPIRED, email=None)
         .execution_options(synchronize_session=False)
     )
-    return cast("CursorResult[tuple[()]]", result).rowcount == 1
+    return changed_one(result)

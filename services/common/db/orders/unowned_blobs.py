@@ -1,9 +1,9 @@
-"""Statements about blobs that no order owns: of uploads under way, and of orders that are gone.
+"""Statements about blobs that no order owns: of running uploads, and of orders that are gone.
 
-A row here stands before the first blob of an upload is written and until its order is committed; and from the commit
-that ends an order until its last blob is removed. So whatever is killed when, every blob has a row that leads to it.
+A row exists from before the first blob of an upload is written until its order is committed; and from the commit that
+ends an order until its last blob is removed. So whichever process is killed when, every blob can be found by a row.
 
-Blobs are removed twice: at once, and when no worker can be left that was at work on an image then and stores its result
+Blobs are removed twice: at once, and when no worker is left that was working on an image then and stores its result
 late.
 """
 
@@ -11,80 +11,81 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy import Update, bindparam, delete, insert, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from services.common.db.clock import SECOND, now
 from services.common.db.models import UnownedBlobs, table
-from services.common.domain.orders import LATE_SECONDS
-
-_GIVEN_UP = -1
+from services.common.db.upsert import insert_or_update
+from services.common.domain.orders import LATE_SECONDS, UnownedBlobsState
 
 _UNOWNED = table(UnownedBlobs)
-_BEGIN = insert(_UNOWNED).values(heartbeat_at=now())
-_ADOPT = (
+_INSERT = insert(_UNOWNED).values(state=UnownedBlobsState.UPLOADING, heartbeat_at=now())
+_DELETE_UPLOAD = (
     delete(_UNOWNED)
-    .where(_UNOWNED.c.order_id == bindparam("adopted_id"), _UNOWNED.c.heartbeat_at > _GIVEN_UP)
+    .where(_UNOWNED.c.order_id == bindparam("adopted_id"), _UNOWNED.c.state == UnownedBlobsState.UPLOADING)
     .returning(_UNOWNED.c.order_id)
 )
-_DUE_AGAIN = (UnownedBlobs.heartbeat_at < _GIVEN_UP) & (-UnownedBlobs.heartbeat_at < now())
+_DUE_AGAIN = (UnownedBlobs.state == UnownedBlobsState.REMOVED) & (UnownedBlobs.check_again_at < now())
 
 
-def begin_upload(session: Session, order_id: UUID) -> None:
-    """An upload begins; until it is adopted, its blobs are kept only as long as its heartbeat lasts."""
-    session.execute(_BEGIN, {"order_id": order_id})
+def insert_upload(session: Session, order_id: UUID) -> None:
+    """Insert the row of an upload; until its order is stored, the blobs are kept only while heartbeats come."""
+    session.execute(_INSERT, {"order_id": order_id})
 
 
-def heartbeat(session: Session, order_id: UUID) -> None:
-    """The upload goes on."""
-    session.execute(_alive(order_id).values(heartbeat_at=now()))
+def renew_upload(session: Session, order_id: UUID) -> None:
+    """Record a heartbeat: the upload goes on."""
+    session.execute(_update_upload(order_id).values(heartbeat_at=now()))
 
 
-def adopt(session: Session, order_id: UUID) -> bool:
-    """The order that owns the blobs is stored by this transaction; False if they had been given up for dead."""
-    adopted = session.scalar(_ADOPT, {"adopted_id": order_id})
-    return adopted is not None
+def adopt_blobs(session: Session, order_id: UUID) -> bool:
+    """Hand the blobs over to their order, which this transaction stores; False if they are already to be removed."""
+    return session.scalar(_DELETE_UPLOAD, {"adopted_id": order_id}) is not None
 
 
-def disown(session: Session, order_id: UUID) -> None:
-    """The order of these blobs ends by this transaction."""
-    dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
-    # Workers that come back late to an order that is gone say so at the same moment.
-    new = dialect.insert(UnownedBlobs).values(order_id=order_id, heartbeat_at=_GIVEN_UP)
-    session.execute(new.on_conflict_do_update(index_elements=["order_id"], set_={"heartbeat_at": _GIVEN_UP}))
+def mark_for_removal(session: Session, order_id: UUID) -> None:
+    """Have the blobs removed of an order that ends by this transaction, or is gone."""
+    # Workers that finish images of an order that is gone may do so at the same moment.
+    values = {"order_id": order_id, "state": UnownedBlobsState.REMOVING, "heartbeat_at": now(), "check_again_at": None}
+    insert_or_update(session, UnownedBlobs, values)
 
 
-def give_up(session: Session, *, silent_seconds: float, limit: int) -> Sequence[UUID]:
-    """Orders whose blobs are to be removed: disowned, or uploads that have been silent for too long."""
+def list_removable(session: Session, *, silent_seconds: float, limit: int) -> Sequence[UUID]:
+    """Return orders whose blobs are to be removed; uploads without a heartbeat for too long become such."""
     session.execute(
         update(UnownedBlobs)
-        .where(UnownedBlobs.heartbeat_at.between(0, now() - int(silent_seconds * SECOND)))
-        .values(heartbeat_at=_GIVEN_UP)
+        .where(
+            UnownedBlobs.state == UnownedBlobsState.UPLOADING,
+            UnownedBlobs.heartbeat_at <= now() - int(silent_seconds * SECOND),
+        )
+        .values(state=UnownedBlobsState.REMOVING)
     )
-    due = or_(UnownedBlobs.heartbeat_at == _GIVEN_UP, _DUE_AGAIN)
+    due = or_(UnownedBlobs.state == UnownedBlobsState.REMOVING, _DUE_AGAIN)
     return session.scalars(select(UnownedBlobs.order_id).where(due).limit(limit)).all()
 
 
-def abandon(session: Session, order_id: UUID) -> bool:
-    """The upload has failed: nobody may own its blobs any more. False if its order is stored, and owns them."""
-    abandoned = session.scalar(_alive(order_id).values(heartbeat_at=_GIVEN_UP).returning(UnownedBlobs.order_id))
-    return abandoned is not None
+def mark_upload_failed(session: Session, order_id: UUID) -> bool:
+    """Have the blobs of a failed upload removed; False if its order is stored, and owns them."""
+    failed = _update_upload(order_id).values(state=UnownedBlobsState.REMOVING).returning(UnownedBlobs.order_id)
+    return session.scalar(failed) is not None
 
 
-def forget(session: Session, order_id: UUID) -> None:
-    """The blobs of a failed upload are gone: no worker ever knew of them."""
+def delete_upload(session: Session, order_id: UUID) -> None:
+    """Delete the row of a failed upload whose blobs are removed: no worker ever knew of them."""
     session.execute(delete(UnownedBlobs).where(UnownedBlobs.order_id == order_id))
 
 
-def removed(session: Session, order_id: UUID) -> None:
-    """The blobs are gone: for the first time, or for good."""
+def mark_removed(session: Session, order_id: UUID) -> None:
+    """Record that the blobs were removed: for the first time, to be removed again later, or for good."""
     session.execute(delete(UnownedBlobs).where(UnownedBlobs.order_id == order_id, _DUE_AGAIN))
     session.execute(
         update(UnownedBlobs)
-        .where(UnownedBlobs.order_id == order_id, UnownedBlobs.heartbeat_at == _GIVEN_UP)
-        .values(heartbeat_at=-(now() + int(LATE_SECONDS * SECOND)))
+        .where(UnownedBlobs.order_id == order_id, UnownedBlobs.state == UnownedBlobsState.REMOVING)
+        .values(state=UnownedBlobsState.REMOVED, check_again_at=now() + int(LATE_SECONDS * SECOND))
     )
 
 
-def _alive(order_id: UUID) -> Update:
-    return update(UnownedBlobs).where(UnownedBlobs.order_id == order_id, UnownedBlobs.heartbeat_at > _GIVEN_UP)
+def _update_upload(order_id: UUID) -> Update:
+    return update(UnownedBlobs).where(
+        UnownedBlobs.order_id == order_id, UnownedBlobs.state == UnownedBlobsState.UPLOADING
+    )

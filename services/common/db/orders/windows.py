@@ -1,6 +1,6 @@
-"""Statements about windows: of each order only so many images are in the queue or at work at a time.
+"""Statements about windows: of each order only a few images are queued in the broker or running at a time.
 
-So one photograph ordered behind five thousand is not behind five thousand. Orders share the window.
+So an order of one image does not wait for the five thousand images of the order before. Orders share the window.
 """
 
 from collections.abc import Sequence
@@ -10,37 +10,37 @@ from sqlalchemy import ColumnElement, Exists, ScalarSelect, bindparam, func, lit
 from sqlalchemy.orm import Session
 
 from services.common.db.clock import now
-from services.common.db.models import Image, Order, table, written
+from services.common.db.models import Image, Order, sql_literal, table
 from services.common.domain.orders import ImageState, OrderState, fair_window
 
 _IMAGES = table(Image)
-_QUEUED = _IMAGES.c.state == written(ImageState.QUEUED)
-SENT: ColumnElement[bool] = _QUEUED & _IMAGES.c.enqueued_at.is_not(None)
-IN_FLIGHT: ColumnElement[bool] = or_(_IMAGES.c.state == written(ImageState.RUNNING), SENT)
+_QUEUED = _IMAGES.c.state == sql_literal(ImageState.QUEUED)
+ENQUEUED: ColumnElement[bool] = _QUEUED & _IMAGES.c.enqueued_at.is_not(None)
+IN_FLIGHT: ColumnElement[bool] = or_(_IMAGES.c.state == sql_literal(ImageState.RUNNING), ENQUEUED)
 _WAITING: ColumnElement[bool] = _QUEUED & _IMAGES.c.enqueued_at.is_(None) & (_IMAGES.c.not_before <= now())
 
 
 def first_waiting(order_id: ColumnElement[UUID]) -> ScalarSelect[UUID]:
-    """The next of an order's images that is not in the queue yet."""
+    """Return the next of an order's images that is not enqueued yet."""
     waiting = select(_IMAGES.c.id).where(_IMAGES.c.order_id == order_id, _WAITING)
     return waiting.order_by(_IMAGES.c.position).limit(1).scalar_subquery()
 
 
-def others_sent(order_id: ColumnElement[UUID]) -> Exists:
-    """Whether an image of another order waits in the queue."""
+def others_enqueued(order_id: ColumnElement[UUID]) -> Exists:
+    """Return the condition that an image of another order is enqueued."""
     others = _IMAGES.alias("others")
-    sent = (others.c.state == written(ImageState.QUEUED)) & others.c.enqueued_at.is_not(None)
-    return select(others.c.id).where(sent, others.c.order_id != order_id).exists()
+    enqueued = (others.c.state == sql_literal(ImageState.QUEUED)) & others.c.enqueued_at.is_not(None)
+    return select(others.c.id).where(enqueued, others.c.order_id != order_id).exists()
 
 
 def orders_in_flight() -> ScalarSelect[int]:
-    """How many orders have images in the queue or at work; counted up to `window`, where it is the same."""
+    """Return the number of orders with images enqueued or running, counted up to `window`: more makes no difference."""
     some = select(_IMAGES.c.order_id).where(IN_FLIGHT).distinct().limit(bindparam("window")).subquery()
     return select(func.count()).select_from(some).scalar_subquery()
 
 
 def images_in_flight() -> ScalarSelect[int]:
-    """How many images are in the queue or at work; counted up to `window`."""
+    """Return the number of images enqueued or running, counted up to `window`."""
     some = select(_IMAGES.c.id).where(IN_FLIGHT).limit(bindparam("window")).subquery()
     return select(func.count()).select_from(some).scalar_subquery()
 
@@ -67,22 +67,25 @@ _REFILL = (
 
 
 def refill(session: Session, order_id: UUID, window: int) -> list[UUID]:
-    """Move an order's next images into the queue: its share of `window`, or more if others leave room; their ids.
+    """Mark an order's next images as enqueued: its share of `window`, or more if other orders leave room.
 
-    The order's row must be locked by this transaction: that is what makes two refills take turns.
+    The order's row must be locked by this transaction, so that two refills of an order never run at the same time.
+
+    Returns:
+        The ids of the images to enqueue after the commit.
     """
     own, sharing, together = session.execute(_SHARES, {"filled_id": order_id, "window": window}).one()
-    # The order counts among those that share even when it has nothing there at this moment.
+    # The order counts among those that share even while it has no images in flight.
     share = fair_window(window, max(1, sharing if own else sharing + 1))
-    # What the others leave of the window is not left empty.
+    # Room that others do not use is not left empty.
     free = max(share - own, window - together)
     if free <= 0:
         return []
     return list(session.scalars(_REFILL, {"filled_id": order_id, "free": free}))
 
 
-def underfilled(session: Session, *, window: int, limit: int) -> Sequence[UUID]:
-    """Orders with images to be done and room for them: after a retry's delay, or when others that shared have ended."""
+def list_orders_to_refill(session: Session, *, window: int, limit: int) -> Sequence[UUID]:
+    """Return orders with waiting images and room for them: after a retry's delay, or when other orders have ended."""
     waiting = select(Image.id).where(Image.order_id == Order.id, _WAITING).exists()
     in_flight = select(func.count()).where(Image.order_id == Order.id, IN_FLIGHT).scalar_subquery()
     sharing, together = session.execute(select(orders_in_flight(), images_in_flight()), {"window": window}).one()

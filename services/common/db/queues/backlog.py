@@ -1,4 +1,4 @@
-"""Statements about how much there is to do."""
+"""Statements about the backlog: images, orders and e-mails that have not ended."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,11 +7,11 @@ from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from services.common.db.clock import SECOND, now
-from services.common.db.models import Image, Letter, Order, table
+from services.common.db.models import Email, Image, Order, table
 from services.common.domain.orders import OrderState
 
 _LOCK = 7_021_994
-"""Any number that nobody else takes for an advisory lock."""
+"""Key of the advisory lock, arbitrary but used for nothing else."""
 
 _ORDERS = table(Order)
 _OPEN_IMAGES = select(
@@ -20,49 +20,49 @@ _OPEN_IMAGES = select(
 ).where(text(f"state IN ('{OrderState.QUEUED}', '{OrderState.RUNNING}')"))
 
 
-def open_images(session: Session) -> int:
-    """Images that have not ended, over all open orders."""
+def count_open_images(session: Session) -> int:
+    """Return the number of images that have not ended, over all orders."""
     return session.scalar(_OPEN_IMAGES) or 0
 
 
-def take_turns(session: Session) -> None:
-    """Wait until no other transaction is adding to the backlog: two at once would not see each other's images.
+def lock_backlog(session: Session) -> None:
+    """Wait until no other transaction adds to the backlog: two at once would not see each other's images.
 
-    Writers of SQLite take turns anyway.
+    SQLite has one writer at a time anyway.
     """
     if session.get_bind().dialect.name == "postgresql":
         session.execute(select(func.pg_advisory_xact_lock(_LOCK)))
 
 
-@dataclass(frozen=True)
-class Measured:
-    """How much there is to do, as at one moment."""
+@dataclass(frozen=True, kw_only=True)
+class Backlog:
+    """What has not ended, at one moment."""
 
     waiting: Mapping[str, int]
-    """What has not ended: `images`, `orders`, `letters`."""
+    """Numbers of `images`, `orders` and `emails`."""
     oldest_image: float
     """Seconds since the oldest message about an image, not claimed yet, was sent; 0 without one."""
-    oldest_letter: float
+    oldest_email: float
 
 
-def measure(session: Session) -> Measured:
-    """Count what is to be done; on indexes of just that, whatever else there is."""
+def get_backlog(session: Session) -> Backlog:
+    """Count what has not ended, by partial indexes: however many rows have ended."""
     orders = select(func.count()).select_from(Order).where(text("state IN ('QUEUED', 'RUNNING')"))
-    letters = select(func.count()).select_from(Letter).where(text("state IN ('QUEUED', 'SENDING')"))
+    emails = select(func.count()).select_from(Email).where(text("state IN ('QUEUED', 'SENDING')"))
     oldest = [
-        # Written as in the index; of letters, those of which a message is under way.
+        # Written as in the index; of e-mails, those with a message.
         select(func.coalesce((now() - func.min(model.enqueued_at)), 0)).where(
             text("state = 'QUEUED' AND enqueued_at IS NOT NULL")
         )
-        for model in (Image, Letter)
+        for model in (Image, Email)
     ]
-    image, letter = (max(0.0, (session.scalar(query) or 0) / SECOND) for query in oldest)
-    return Measured(
-        {
-            "images": open_images(session),
+    image, email = (max(0.0, (session.scalar(query) or 0) / SECOND) for query in oldest)
+    return Backlog(
+        waiting={
+            "images": count_open_images(session),
             "orders": session.scalar(orders) or 0,
-            "letters": session.scalar(letters) or 0,
+            "emails": session.scalar(emails) or 0,
         },
-        image,
-        letter,
+        oldest_image=image,
+        oldest_email=email,
     )

@@ -1,34 +1,36 @@
-"""Statements about how much each queue has to do, and since when."""
+"""Statements about the depths of queues."""
 
 from dataclasses import dataclass
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
-from services.common.db.models import Delivery, Image, Letter, Mailing, Order
-from services.common.domain.orders import ImageState, OrderState
+from services.common.db.models import Delivery, Email, Image, Mailing, Order
+from services.common.db.orders.orders import OPEN_STATES
+from services.common.domain.mail import EmailState, MailingState
+from services.common.domain.orders import DeliveryState, ImageState
 from services.common.infra.messages import BLUR_QUEUE, MAIL_QUEUE, MAILING_QUEUE
 
 QUEUES = (BLUR_QUEUE, MAIL_QUEUE, MAILING_QUEUE)
 
 
-@dataclass(frozen=True)
-class Depth:
-    """How much there is of each: images or letters."""
+@dataclass(frozen=True, kw_only=True)
+class QueueDepth:
+    """Numbers of images or e-mails by state."""
 
     waiting: int
     running: int
     failed: int
     oldest_at: int | None
-    """When the order, delivery or mailing was made that has waited longest."""
+    """When the oldest order, delivery or mailing was created that still waits."""
 
 
-def depth(session: Session, queue: str) -> Depth:
-    """Of one queue."""
-    return _of_images(session) if queue == BLUR_QUEUE else _of_letters(session, bulk=queue == MAILING_QUEUE)
+def get_depth(session: Session, queue: str) -> QueueDepth:
+    """Return the depth of a queue, by the rows."""
+    return _of_images(session) if queue == BLUR_QUEUE else _of_emails(session, bulk=queue == MAILING_QUEUE)
 
 
-def _of_images(session: Session) -> Depth:
+def _of_images(session: Session) -> QueueDepth:
     states: dict[str, int] = {
         row[0]: row[1]
         for row in session.execute(
@@ -40,25 +42,30 @@ def _of_images(session: Session) -> Depth:
     }
     failed = session.scalar(select(func.count()).where(Image.state == ImageState.FAILED, ~Image.dropped))
     waits = select(Image.id).where(Image.order_id == Order.id, Image.state == ImageState.QUEUED).exists()
-    oldest = select(func.min(Order.created_at)).where(Order.state.in_((OrderState.QUEUED, OrderState.RUNNING)), waits)
-    return Depth(
-        states.get(ImageState.QUEUED, 0), states.get(ImageState.RUNNING, 0), failed or 0, session.scalar(oldest)
+    oldest = select(func.min(Order.created_at)).where(Order.state.in_(OPEN_STATES), waits)
+    return QueueDepth(
+        waiting=states.get(ImageState.QUEUED, 0),
+        running=states.get(ImageState.RUNNING, 0),
+        failed=failed or 0,
+        oldest_at=session.scalar(oldest),
     )
 
 
-def _of_letters(session: Session, *, bulk: bool) -> Depth:
-    those = Letter.mailing_id.is_not(None) if bulk else Letter.mailing_id.is_(None)
+def _of_emails(session: Session, *, bulk: bool) -> QueueDepth:
+    those = Email.mailing_id.is_not(None) if bulk else Email.mailing_id.is_(None)
 
-    def count(*conditions: object) -> int:
-        return session.scalar(select(func.count()).select_from(Letter).where(those, *conditions)) or 0  # type: ignore[arg-type]
+    def count(*conditions: ColumnElement[bool]) -> int:
+        return session.scalar(select(func.count()).select_from(Email).where(those, *conditions)) or 0
 
     if bulk:
-        oldest = select(func.min(Mailing.created_at)).where(Mailing.state == "SENDING")
+        oldest = select(func.min(Mailing.created_at)).where(Mailing.state == MailingState.SENDING)
     else:
-        oldest = select(func.min(Delivery.requested_at)).where(Delivery.state.in_(("QUEUED", "SENDING")))
-    return Depth(
-        count(Letter.state == "QUEUED"),
-        count(Letter.state == "SENDING"),
-        count(Letter.state == "FAILED", ~Letter.dropped),
-        session.scalar(oldest),
+        oldest = select(func.min(Delivery.requested_at)).where(
+            Delivery.state.in_((DeliveryState.QUEUED, DeliveryState.SENDING))
+        )
+    return QueueDepth(
+        waiting=count(Email.state == EmailState.QUEUED),
+        running=count(Email.state == EmailState.SENDING),
+        failed=count(Email.state == EmailState.FAILED, ~Email.dropped),
+        oldest_at=session.scalar(oldest),
     )

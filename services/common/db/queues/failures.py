@@ -1,23 +1,26 @@
-"""Statements about images and letters that were given up: which there are, and how many for each reason."""
+"""Statements about images and e-mails that FAILED: lists, and numbers by reason."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import Row, Select, case, func, literal, select, tuple_, union_all
+from sqlalchemy import Row, Select, case, func, literal, select, union_all
 from sqlalchemy.orm import Session
 
-from services.common.db.models import Delivery, Image, Letter
+from services.common.db import pages
+from services.common.db.models import Delivery, Email, Image
 from services.common.domain.errors import Reason
-from services.common.domain.orders import RETRIABLE, ImageState
+from services.common.domain.mail import EmailState
+from services.common.domain.orders import ImageState
+from services.common.domain.retries import RETRIABLE
 
-Kind = Literal["IMAGE", "LETTER"]
+Kind = Literal["IMAGE", "EMAIL"]
 
 
-@dataclass(frozen=True)
-class Filter:
-    """Which failures; None does not narrow."""
+@dataclass(frozen=True, kw_only=True)
+class FailureFilter:
+    """Conditions on failures; None does not count."""
 
     kind: Kind | None = None
     reason: Reason | None = None
@@ -25,18 +28,18 @@ class Filter:
 
 
 @dataclass(frozen=True)
-class Place:
-    """After which failure a page begins."""
+class FailureCursor:
+    """The last failure of a page."""
 
     kind: Kind
     time: int
     id: UUID
 
 
-# A letter keeps the mail server's words, whose first digit says whether it refused it for good.
-_LETTER_REASON = func.coalesce(
+# An e-mail stores the mail server's reply, which begins with 5 if the server refused it permanently (RFC 5321, 4.2.1).
+_EMAIL_REASON = func.coalesce(
     Delivery.reason,
-    case((Letter.smtp_reply.like("5%"), Reason.MAIL_REFUSED.value), else_=Reason.MAIL_UNREACHABLE.value),
+    case((Email.smtp_reply.like("5%"), Reason.MAIL_REFUSED.value), else_=Reason.MAIL_UNREACHABLE.value),
 )
 _OF_IMAGES = select(
     literal("IMAGE").label("kind"),
@@ -49,39 +52,43 @@ _OF_IMAGES = select(
     func.coalesce(Image.finished_at, 0).label("time"),
     case((Image.reason.in_(RETRIABLE), 1), else_=0).label("retriable"),
 ).where(Image.state == ImageState.FAILED, ~Image.dropped)
-_OF_LETTERS = (
+_OF_EMAILS = (
     select(
-        literal("LETTER").label("kind"),
-        Letter.id.label("id"),
+        literal("EMAIL").label("kind"),
+        Email.id.label("id"),
         Delivery.order_id.label("order_id"),
-        Letter.part.label("position"),
-        _LETTER_REASON.label("reason"),
-        Letter.smtp_reply.label("message"),
-        Letter.attempts.label("attempts"),
-        func.coalesce(Letter.started_at, Letter.enqueued_at, 0).label("time"),
-        case((Letter.mailing_id.is_(None), 1), else_=0).label("retriable"),
+        Email.part.label("position"),
+        _EMAIL_REASON.label("reason"),
+        Email.smtp_reply.label("message"),
+        Email.attempts.label("attempts"),
+        func.coalesce(Email.started_at, Email.enqueued_at, 0).label("time"),
+        case((Email.mailing_id.is_(None), 1), else_=0).label("retriable"),
     )
-    .outerjoin(Delivery, Delivery.id == Letter.delivery_id)
-    .where(Letter.state == "FAILED", ~Letter.dropped)
+    .outerjoin(Delivery, Delivery.id == Email.delivery_id)
+    .where(Email.state == EmailState.FAILED, ~Email.dropped)
 )
 
 
-def page(session: Session, which: Filter, *, after: Place | None, limit: int) -> list[Row[tuple[object, ...]]]:
-    """Failures, images first, the newest first of each."""
+def list_failures(
+    session: Session, which: FailureFilter, *, after: FailureCursor | None, limit: int
+) -> list[Row[tuple[object, ...]]]:
+    """Return a page of failures: first images, then e-mails, the newest of each first."""
     found: list[Row[tuple[object, ...]]] = []
     for kind, query in _narrowed(which).items():
-        inner = query.subquery()
-        columns = inner.c
-        ordered = select(*columns).order_by(columns.time.desc(), columns.id.desc()).limit(limit - len(found))
-        if after and after.kind == kind:
-            ordered = ordered.where(tuple_(columns.time, columns.id) < (after.time, after.id))
-        if len(found) < limit and not (after and after.kind == "LETTER" and kind == "IMAGE"):
-            found.extend(session.execute(ordered))
+        if len(found) == limit or (after and after.kind == "EMAIL" and kind == "IMAGE"):
+            continue
+        columns = query.subquery().c
+        last = (after.time, after.id) if after and after.kind == kind else None
+        ordered = select(*columns)
+        left = limit - len(found)
+        found.extend(
+            session.execute(pages.page(ordered, columns.time, columns.id, after=last, limit=left, descending=True))
+        )
     return found
 
 
-def groups(session: Session, which: Filter) -> Sequence[Row[tuple[str, str, int, str | None]]]:
-    """How many there are of each kind and reason, with the words of one of them; the most frequent first."""
+def count_by_reason(session: Session, which: FailureFilter) -> Sequence[Row[tuple[str, str, int, str | None]]]:
+    """Return the number of failures of each kind and reason, with one of their messages; the most frequent first."""
     all_of_them = union_all(*_narrowed(which).values()).subquery()
     columns = all_of_them.c
     query = select(
@@ -90,8 +97,10 @@ def groups(session: Session, which: Filter) -> Sequence[Row[tuple[str, str, int,
     return session.execute(query.group_by(columns.kind, columns.reason).order_by(func.count().desc())).all()
 
 
-def ids(session: Session, which: Filter, *, retriable: bool, limit: int) -> tuple[list[tuple[Kind, UUID]], int]:
-    """The first of those that the filter lets through, and how many there are in all."""
+def list_ids(
+    session: Session, which: FailureFilter, *, retriable: bool, limit: int
+) -> tuple[list[tuple[Kind, UUID]], int]:
+    """Return kinds and ids of the first failures that match, and the number of all that match."""
     all_of_them = union_all(*_narrowed(which).values()).subquery()
     query = select(all_of_them.c.kind, all_of_them.c.id)
     if retriable:
@@ -100,19 +109,19 @@ def ids(session: Session, which: Filter, *, retriable: bool, limit: int) -> tupl
     return [(row.kind, row.id) for row in session.execute(query.limit(limit))], total
 
 
-def kinds(session: Session, failure_ids: Sequence[UUID]) -> dict[UUID, Kind]:
-    """Which of these are images, and which letters."""
+def get_kinds(session: Session, failure_ids: Sequence[UUID]) -> dict[UUID, Kind]:
+    """Return which of these ids are images, and which e-mails."""
     found: dict[UUID, Kind] = dict.fromkeys(session.scalars(select(Image.id).where(Image.id.in_(failure_ids))), "IMAGE")
-    return found | dict.fromkeys(session.scalars(select(Letter.id).where(Letter.id.in_(failure_ids))), "LETTER")
+    return found | dict.fromkeys(session.scalars(select(Email.id).where(Email.id.in_(failure_ids))), "EMAIL")
 
 
-def _narrowed(which: Filter) -> dict[Kind, Select[Any]]:
-    images, letters = _OF_IMAGES, _OF_LETTERS
+def _narrowed(which: FailureFilter) -> dict[Kind, Select[Any]]:
+    images, emails = _OF_IMAGES, _OF_EMAILS
     if which.reason:
         images = images.where(Image.reason == which.reason)
-        letters = letters.where(_LETTER_REASON.in_([which.reason]))
+        emails = emails.where(_EMAIL_REASON.in_([which.reason]))
     if which.order_id:
         images = images.where(Image.order_id == which.order_id)
-        letters = letters.where(Delivery.order_id == which.order_id)
-    queries: dict[Kind, Select[Any]] = {"IMAGE": images, "LETTER": letters}
+        emails = emails.where(Delivery.order_id == which.order_id)
+    queries: dict[Kind, Select[Any]] = {"IMAGE": images, "EMAIL": emails}
     return {kind: query for kind, query in queries.items() if which.kind in {None, kind}}

@@ -1,10 +1,10 @@
-"""Statements of the sweep: work that its rows say is to be done, but that nobody may be about to do.
+"""Statements of the sweep: work that is due by its rows, but for which there may be no message or worker.
 
-Messages are lost when a broker loses its data, work when a worker is killed. The rows are the outbox: what stands there
-as queued, or as being worked on under a lease that has run out, is sent again.
+Messages are lost when the broker loses its data, work is lost when a worker is killed. The rows are the outbox
+(transactional outbox pattern): rows that are queued, or running with an expired lease, are enqueued again.
 
-Statements about rows of many orders lock none of the orders. So they pass over rows that somebody else is changing,
-which are in good hands: to wait for one while holding others is how PostgreSQL would come to a deadlock.
+Statements about rows of many orders lock none of the orders. So they skip rows that other transactions have locked: a
+transaction that waited for one row while it holds others could deadlock in PostgreSQL.
 """
 
 from collections.abc import Sequence
@@ -14,17 +14,18 @@ from sqlalchemy import Select, select, update
 from sqlalchemy.orm import Session
 
 from services.common.db.clock import SECOND, now
-from services.common.db.mail.emails import Claim as LetterClaim
-from services.common.db.models import Delivery, Image, Letter, Order
-from services.common.db.orders.images import Claim
+from services.common.db.mail.emails import EmailClaim
+from services.common.db.models import Delivery, Email, Image, Order
+from services.common.db.orders.images import ImageClaim
+from services.common.domain.mail import EmailState
 from services.common.domain.orders import ImageState
 
-Sent = type[Image] | type[Letter]
+Enqueueable = type[Image] | type[Email]
 """Rows that have a message while they are QUEUED and have an `enqueued_at`."""
 
 
-def lapsed_images(session: Session, *, limit: int) -> list[Claim]:
-    """Claims on images whose leases have run out."""
+def list_expired_image_claims(session: Session, *, limit: int) -> list[ImageClaim]:
+    """Return claims on images whose leases have run out."""
     rows = session.execute(
         select(Image, Order.spec)
         .join(Order, Order.id == Image.order_id)
@@ -32,62 +33,68 @@ def lapsed_images(session: Session, *, limit: int) -> list[Claim]:
         .limit(limit)
     )
     return [
-        Claim(i.id, i.order_id, i.position, i.spec or spec, i.owner, i.attempts, i.crashes)
-        for i, spec in rows
-        if i.owner
+        ImageClaim(
+            image_id=image.id,
+            order_id=image.order_id,
+            position=image.position,
+            spec=image.spec or spec,
+            owner=image.owner,
+            attempts=image.attempts,
+            crashes=image.crashes,
+        )
+        for image, spec in rows
+        if image.owner
     ]
 
 
-def lapsed_letters(session: Session, *, limit: int) -> list[LetterClaim]:
-    """Claims on letters whose leases have run out: their mailer died, before or after the server took the letter."""
+def list_expired_email_claims(session: Session, *, limit: int) -> list[EmailClaim]:
+    """Return claims on e-mails whose leases have run out: the mailer died before or after the server's reply."""
     rows = session.execute(
-        select(Letter, Delivery.order_id)
-        .outerjoin(Delivery, Delivery.id == Letter.delivery_id)
-        .where(Letter.state == "SENDING", Letter.lease_until < now())
+        select(Email, Delivery.order_id)
+        .outerjoin(Delivery, Delivery.id == Email.delivery_id)
+        .where(Email.state == EmailState.SENDING, Email.lease_until < now())
         .limit(limit)
     )
-    return [
-        LetterClaim(x.id, x.kind, x.part, order_id, x.delivery_id, x.mailing_id, x.subscriber_id, x.owner, x.attempts)
-        for x, order_id in rows
-        if x.owner
-    ]
+    return [EmailClaim.of(email, email.owner, order_id) for email, order_id in rows if email.owner]
 
 
-def due_letters(session: Session, *, limit: int) -> Sequence[UUID]:
-    """Letters that wait for another attempt and may have it now; they count as sent to the broker.
+def enqueue_due_emails(session: Session, *, limit: int) -> Sequence[UUID]:
+    """Mark e-mails as enqueued whose retry delay is over, and return them.
 
-    Not those of mailings, which are claimed in batches.
+    E-mails of mailings are left out: they are claimed in batches.
     """
     due = (
-        select(Letter.id)
+        select(Email.id)
         .where(
-            Letter.state == "QUEUED",
-            Letter.mailing_id.is_(None),
-            Letter.enqueued_at.is_(None),
-            Letter.not_before <= now(),
+            Email.state == EmailState.QUEUED,
+            Email.mailing_id.is_(None),
+            Email.enqueued_at.is_(None),
+            Email.not_before <= now(),
         )
         .limit(limit)
     )
-    return _sent_now(session, Letter, due)
+    return _enqueue_now(session, Email, due)
 
 
-def unclaimed(session: Session, model: Sent, *, older_than: float, limit: int) -> Sequence[UUID]:
-    """What was sent to the broker so many seconds ago and not claimed since, the oldest first."""
+def list_unclaimed(session: Session, model: Enqueueable, *, older_than: float, limit: int) -> Sequence[UUID]:
+    """Return rows that were enqueued so many seconds ago and not claimed since, the oldest first."""
     return session.scalars(
         select(model.id)
-        .where(model.state == "QUEUED", model.enqueued_at < now() - int(older_than * SECOND))
+        .where(model.state == ImageState.QUEUED, model.enqueued_at < now() - int(older_than * SECOND))
         .order_by(model.enqueued_at)
         .limit(limit)
     ).all()
 
 
-def resend(session: Session, model: Sent, ids: Sequence[UUID]) -> Sequence[UUID]:
-    """Those of them that still wait to be claimed; they count as sent to the broker now."""
-    waiting = select(model.id).where(model.id.in_(ids), model.state == "QUEUED", model.enqueued_at.is_not(None))
-    return _sent_now(session, model, waiting)
+def enqueue_again(session: Session, model: Enqueueable, ids: Sequence[UUID]) -> Sequence[UUID]:
+    """Mark those of the rows as enqueued now that still wait to be claimed, and return them."""
+    waiting = select(model.id).where(
+        model.id.in_(ids), model.state == ImageState.QUEUED, model.enqueued_at.is_not(None)
+    )
+    return _enqueue_now(session, model, waiting)
 
 
-def _sent_now(session: Session, model: Sent, which: Select[UUID]) -> Sequence[UUID]:
+def _enqueue_now(session: Session, model: Enqueueable, which: Select[UUID]) -> Sequence[UUID]:
     free = which.with_for_update(skip_locked=True).cte()
     return session.scalars(
         update(model)

@@ -1,4 +1,4 @@
-"""Statements about images and letters that were given up: tried again, or dropped for good."""
+"""Statements about images and e-mails that FAILED: retried, or dropped."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -8,28 +8,27 @@ from sqlalchemy.orm import Session
 
 from services.common.db.clock import now
 from services.common.db.mail import deliveries
-from services.common.db.models import Delivery, Image, Letter, Order
+from services.common.db.models import Delivery, Email, Image, Order
 from services.common.db.orders import orders
-from services.common.domain.orders import RETRIABLE, ImageState, OrderState
+from services.common.domain.mail import EmailState
+from services.common.domain.orders import DeliveryState, ImageState, OrderState
+from services.common.domain.retries import RETRIABLE
 
 
-@dataclass(frozen=True)
-class Retried:
-    """What is tried again, and what is to be done once the transaction is committed."""
+@dataclass(frozen=True, kw_only=True)
+class RetriedImage:
+    """An image that is queued again; its order's window is to be refilled."""
 
-    order_id: UUID | None
-    """Whose images are to be moved into the queue."""
-    letter_id: UUID | None
-    position: int = 0
-    """The image's place in its order."""
+    order_id: UUID
+    position: int
 
 
 class NotRetriable(Exception):
-    """A failure cannot be tried again; the text says why."""
+    """A failure cannot be retried; the text is the reason."""
 
 
-def retry_image(session: Session, image_id: UUID) -> Retried:
-    """Queue a failed image again, as if nothing had happened to it; its order runs again.
+def retry_image(session: Session, image_id: UUID) -> RetriedImage:
+    """Queue a failed image again, without its former attempts; its order is RUNNING again.
 
     Raises:
         NotRetriable: It has not failed, its original is gone, or its order has ended for good.
@@ -48,8 +47,9 @@ def retry_image(session: Session, image_id: UUID) -> Retried:
     image.state, image.reason, image.message = ImageState.QUEUED, None, None
     image.attempts = image.crashes = image.not_before = 0
     image.enqueued_at = image.started_at = image.finished_at = None
-    image.tidied, image.revision = False, order.revision
-    # An order that has ended is kept for a time from its end; its next end sets that anew, by what it was at first.
+    image.cleaned_up, image.revision = False, order.revision
+    # The retention counts from the order's end, which will come again: as before its first end, `expires_at` is the
+    # creation plus the retention.
     kept = order.expires_at - order.finished_at if order.finished_at else None
     session.execute(
         update(Order)
@@ -63,29 +63,28 @@ def retry_image(session: Session, image_id: UUID) -> Retried:
         .execution_options(synchronize_session=False)
     )
     session.flush()
-    return Retried(order.id, None, image.position)
+    return RetriedImage(order_id=order.id, position=image.position)
 
 
-def retry_letter(session: Session, letter_id: UUID) -> Retried:
-    """Queue a failed letter again.
+def retry_email(session: Session, email_id: UUID) -> None:
+    """Queue a failed e-mail again, to be enqueued after the commit.
 
     Raises:
-        NotRetriable: It has not failed, or nobody waits for it any more.
+        NotRetriable: It has not failed, or its order is gone or is being mailed.
     """
-    letter = session.get(Letter, letter_id)
-    if letter is None:
-        raise NotRetriable("there is no such letter")
-    if letter.delivery_id:
-        _reopen(session, letter.delivery_id)
-    letter = session.get(Letter, letter_id, populate_existing=True, with_for_update=True)
-    if letter is None or letter.state != "FAILED" or letter.dropped:
-        raise NotRetriable("the letter has not failed, or its failure was dropped")
-    if letter.mailing_id:
-        raise NotRetriable("letters of a mailing go out with it or not at all: the next one comes")
-    letter.state, letter.attempts, letter.not_before = "QUEUED", 0, 0
-    letter.enqueued_at = session.scalar(select(now()))
+    email = session.get(Email, email_id)
+    if email is None:
+        raise NotRetriable("there is no such e-mail")
+    if email.delivery_id:
+        _reopen(session, email.delivery_id)
+    email = session.get(Email, email_id, populate_existing=True, with_for_update=True)
+    if email is None or email.state != EmailState.FAILED or email.dropped:
+        raise NotRetriable("the e-mail has not failed, or its failure was dropped")
+    if email.mailing_id:
+        raise NotRetriable("e-mails of a mailing go out with it or not at all: the next one comes")
+    email.state, email.attempts, email.not_before = EmailState.QUEUED, 0, 0
+    email.enqueued_at = session.scalar(select(now()))
     session.flush()
-    return Retried(None, letter_id)
 
 
 def _reopen(session: Session, delivery_id: UUID) -> None:
@@ -93,38 +92,42 @@ def _reopen(session: Session, delivery_id: UUID) -> None:
     order = order_id and orders.lock(session, order_id)
     if not order or order.state == OrderState.EXPIRED:
         raise NotRetriable("the order is gone or has expired")
-    being_mailed = deliveries.find_open(session, order.id)
-    if being_mailed and being_mailed.id != delivery_id:
+    open_delivery = deliveries.find_open(session, order.id)
+    if open_delivery and open_delivery.id != delivery_id:
         raise NotRetriable("the order is being mailed already")
     reopened = (
         update(Delivery)
-        .where(Delivery.id == delivery_id, Delivery.state == "FAILED")
-        .values(state="SENDING", finished_at=None)
+        .where(Delivery.id == delivery_id, Delivery.state == DeliveryState.FAILED)
+        .values(state=DeliveryState.SENDING, finished_at=None)
         .execution_options(synchronize_session=False)
     )
     session.execute(reopened)
 
 
 def drop_image(session: Session, image_id: UUID) -> tuple[UUID, int] | None:
-    """Give a failed image up for good; order and position of the original to remove, None if there was no failure."""
+    """Drop the failure of an image.
+
+    Returns:
+        The order and the position of the original to remove; None if there was no failure.
+    """
     row = session.execute(
         update(Image)
         .where(Image.id == image_id, Image.state == ImageState.FAILED, ~Image.dropped)
-        # The sweep looks at it once more, should the original not be removed now.
-        .values(dropped=True, tidied=False)
+        # If the original is not removed now, the sweep does it.
+        .values(dropped=True, cleaned_up=False)
         .returning(Image.order_id, Image.position)
         .execution_options(synchronize_session=False)
     ).one_or_none()
     return (row.order_id, row.position) if row else None
 
 
-def drop_letter(session: Session, letter_id: UUID) -> bool:
-    """Give a failed letter up for good; False if there was no failure."""
+def drop_email(session: Session, email_id: UUID) -> bool:
+    """Drop the failure of an e-mail; False if there was no failure."""
     dropped = session.scalar(
-        update(Letter)
-        .where(Letter.id == letter_id, Letter.state == "FAILED", ~Letter.dropped)
+        update(Email)
+        .where(Email.id == email_id, Email.state == EmailState.FAILED, ~Email.dropped)
         .values(dropped=True)
-        .returning(Letter.id)
+        .returning(Email.id)
         .execution_options(synchronize_session=False)
     )
     return dropped is not None

@@ -1,4 +1,4 @@
-"""Statements about rates and times, from the rows themselves: they survive whatever restarts."""
+"""Statements about rates and times, computed from the rows: they survive restarts of services."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,36 +8,37 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from services.common.db.clock import now
-from services.common.db.models import Image, Letter, Order
+from services.common.db.models import Email, Image, Order
 from services.common.domain.orders import ImageState
 
 MOST_TIMES = 50_000
-"""Images whose times are looked at; beyond, the newest."""
+"""Images whose times are read, the newest of the span; if there are more, the times are a sample."""
 
 
 @dataclass
 class Point:
-    """A step of the span, from `start`; times in microseconds."""
+    """A step of the time series, from `start`; times in microseconds."""
 
     start: int
     orders: int = 0
     succeeded: int = 0
     failed: int = 0
-    letters: int = 0
+    emails: int = 0
     waits: list[int] = field(default_factory=list)
     works: list[int] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class Course:
-    """How it went."""
+@dataclass(frozen=True, kw_only=True)
+class TimeSeries:
+    """Rates and times, step by step."""
 
     points: Sequence[Point]
     sampled: bool
+    """Whether `waits` and `works` are of `MOST_TIMES` images only."""
 
 
-def course(session: Session, *, span: int, step: int) -> Course:
-    """What was done in a span (microseconds) up to now, in steps that begin at whole multiples of `step`."""
+def get_time_series(session: Session, *, span: int, step: int) -> TimeSeries:
+    """Return rates and times of a span (µs) up to now, in steps that begin at whole multiples of `step`."""
     time = session.scalar(select(now())) or 0
     begin = (time - span) // step * step
     points = [Point(start) for start in range(begin, time + 1, step)]
@@ -48,7 +49,7 @@ def course(session: Session, *, span: int, step: int) -> Course:
 
     counted: tuple[tuple[str, InstrumentedAttribute[Any], Sequence[ColumnElement[bool]]], ...] = (
         ("orders", Order.created_at, ()),
-        ("letters", Letter.sent_at, ()),
+        ("emails", Email.sent_at, ()),
         ("succeeded", Image.finished_at, (Image.state == ImageState.SUCCEEDED,)),
         ("failed", Image.finished_at, (Image.state == ImageState.FAILED,)),
     )
@@ -72,4 +73,4 @@ def course(session: Session, *, span: int, step: int) -> Course:
             assert started_at is not None
             point.waits.append(max(0, started_at - created_at))
             point.works.append(max(0, finished_at - started_at))
-    return Course(points, len(times) == MOST_TIMES)
+    return TimeSeries(points=points, sampled=len(times) == MOST_TIMES)

@@ -20,7 +20,7 @@ class FrailBroker:
         return self.queues[BLUR_QUEUE]
 
     @property
-    def letters(self) -> list[UUID]:
+    def emails(self) -> list[UUID]:
         """Of the messages to send one."""
         return self.queues[MAIL_QUEUE]
 
@@ -28,7 +28,7 @@ class FrailBroker:
         for message in messages:
             self.queues[message.queue_name].append(UUID(message.args[0]))
 
-    def announce(self, order_id: UUID, *, ended: bool = False) -> None:
+    def announce(self, *order_ids: UUID, ended: bool = False) -> None:
         """Nobody watches."""
 
     def subjects(self, queue: str) -> list[str]:

@@ -3,7 +3,7 @@
 from collections import Counter
 from uuid import UUID
 
-from services.common.domain.orders import MAX_ATTEMPTS, MAX_CRASHES
+from services.common.domain.retries import MAX_ATTEMPTS, MAX_CRASHES
 from tests.integration.db.states.rows import Row, Rows, Table
 
 Arrows = dict[str, set[str]]
@@ -25,7 +25,7 @@ DELIVERY: Arrows = {
     "SENDING": {"SENT", "FAILED", "CANCELLED"},
     **{ended: set() for ended in ("SENT", "FAILED", "CANCELLED")},
 }
-LETTER: Arrows = {
+EMAIL: Arrows = {
     "QUEUED": {"SENDING", "CANCELLED"},
     "SENDING": {"QUEUED", "SENT", "FAILED", "CANCELLED"},
     **{ended: set() for ended in ("SENT", "FAILED", "CANCELLED")},
@@ -71,9 +71,9 @@ def check_moment(rows: Rows, *, window: int) -> None:
         assert image.crashes <= MAX_CRASHES
         assert (image.reason is not None) == (image.state == "FAILED")
         assert (image.finished_at is not None) == (not open_in(IMAGE, image))
-    for letter in rows.letters.values():
-        assert (letter.owner is not None) == (letter.lease_until is not None) == (letter.state == "SENDING")
-        assert letter.delivery_id in rows.deliveries or letter.kind != "ORDER_READY"
+    for email in rows.emails.values():
+        assert (email.owner is not None) == (email.lease_until is not None) == (email.state == "SENDING")
+        assert email.delivery_id in rows.deliveries or email.kind != "ORDER_READY"
 
 
 def check_step(before: Rows, after: Rows) -> None:
@@ -81,7 +81,7 @@ def check_step(before: Rows, after: Rows) -> None:
     _check_arrows(ORDER, before.orders, after.orders)
     _check_arrows(IMAGE, before.images, after.images)
     _check_arrows(DELIVERY, before.deliveries, after.deliveries)
-    _check_arrows(LETTER, before.letters, after.letters)
+    _check_arrows(EMAIL, before.emails, after.emails)
     _check_arrows(SUBSCRIBER, before.subscribers, after.subscribers)
     for order_id in before.orders.keys() & after.orders.keys():
         _check_revision(before, after, order_id)
@@ -107,17 +107,17 @@ def _check_deliveries(rows: Rows, order: Row) -> None:
     deliveries = rows.deliveries_of(order.id)
     assert sum(open_in(DELIVERY, delivery) for delivery in deliveries) <= 1, "two deliveries are open"
     for delivery in deliveries:
-        letters = rows.letters_of(delivery.id)
-        assert len({letter.part for letter in letters}) == len(letters)
+        emails = rows.emails_of(delivery.id)
+        assert len({email.part for email in emails}) == len(emails)
         if delivery.state == "WAITING":
             assert open_in(ORDER, order), "a delivery waits for an order that has ended"
-            assert not letters
+            assert not emails
         else:
-            letters_open = any(open_in(LETTER, letter) for letter in letters)
-            assert open_in(DELIVERY, delivery) == letters_open, "a delivery ends with its last letter"
+            emails_open = any(open_in(EMAIL, email) for email in emails)
+            assert open_in(DELIVERY, delivery) == emails_open, "a delivery ends with its last e-mail"
         assert (delivery.finished_at is None) == open_in(DELIVERY, delivery)
         if delivery.state in {"SENT", "FAILED"}:
-            assert (delivery.state == "FAILED") == any(letter.state == "FAILED" for letter in letters)
+            assert (delivery.state == "FAILED") == any(email.state == "FAILED" for email in emails)
 
 
 def _check_arrows(arrows: Arrows, before: Table, after: Table) -> None:

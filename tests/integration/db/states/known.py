@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from services.common.domain.orders import MAX_ATTEMPTS, MAX_CRASHES
+from services.common.domain.retries import MAX_ATTEMPTS, MAX_CRASHES
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Mailings: batches claimed, letters that end in any way, mailers that die, readers that leave, in any order."""
+"""Mailings: batches claimed, e-mails that end in any way, mailers that die, recipients that leave, in any order."""
 
 from uuid import UUID
 
@@ -8,11 +8,12 @@ from sqlalchemy import update
 
 from services.common.db.engine import Database
 from services.common.db.mail import batches, emails, mailings, subscribers
-from services.common.db.mail.batches import Batch, Go, Reader
-from services.common.db.models import Letter, Mailing
+from services.common.db.mail.batches import Batch, Recipient
+from services.common.db.mail.emails import SendDecision
+from services.common.db.models import Email, Mailing
 from services.common.db.queues import outbox
 from services.common.domain.errors import Reason
-from tests.integration.db.states.invariants import LETTER, check_step
+from tests.integration.db.states.invariants import EMAIL, check_step
 from tests.integration.db.states.picking import nth, which
 from tests.integration.db.states.rows import Row, empty, read_rows
 
@@ -28,16 +29,16 @@ class MailingMachine(RuleBasedStateMachine):
         empty(database)
         self.database = database
         self.cancelled = False
-        self.held: list[tuple[Batch, Reader]] = []
+        self.held: list[tuple[Batch, Recipient]] = []
         """Claims that mailers believe to have, some of them in vain."""
         self.handed: set[UUID] = set()
-        """Letters that were given to the mail server."""
+        """E-mails that were given to the mail server."""
         self.rows = read_rows(database)
 
-    @initialize(readers=st.integers(1, 7))
-    def begin(self, readers: int) -> None:
+    @initialize(recipients=st.integers(1, 7))
+    def begin(self, recipients: int) -> None:
         with self.database.write() as session:
-            for number in range(readers):
+            for number in range(recipients):
                 address = f"{number}@example.org"
                 subscribers.subscribe(session, email=address, email_key=address, locale="en", confirm=False)
             mailing_id = mailings.insert_mailing(session, period="2026-W48", due_at=1, content="{}")
@@ -47,63 +48,67 @@ class MailingMachine(RuleBasedStateMachine):
     @rule(size=st.integers(1, 3))
     def claim(self, size: int) -> None:
         with self.database.write() as session:
-            batch = batches.claim(session, self.mailing_id, size=size, lease_seconds=LEASE)
+            batch = batches.claim_batch(session, self.mailing_id, size=size, lease_seconds=LEASE)
         assert not (batch and self.cancelled)
         if batch:
-            assert len(batch.readers) <= size
-            self.held += [(batch, reader) for reader in batch.readers]
+            assert len(batch.recipients) <= size
+            self.held += [(batch, recipient) for recipient in batch.recipients]
 
     @precondition(lambda self: self.held)
     @rule(index=which, outcome=st.sampled_from(["sent", "sent", "bounced", "released", "dies after handing over"]))
     def send(self, index: int, outcome: str) -> None:
-        batch, reader = self.held.pop(index % len(self.held))
-        row = self._letter(reader)
+        batch, recipient = self.held.pop(index % len(self.held))
+        row = self._email(recipient)
         held = row is not None and row.owner == batch.owner
-        wanted = held and not self.cancelled and self._reader(reader).state == "CONFIRMED"
+        wanted = held and not self.cancelled and self._recipient(recipient).state == "CONFIRMED"
         with self.database.write() as session:
-            go = batches.begin(session, reader.claim, lease_seconds=LEASE)
-        assert go is (Go.SEND if wanted else Go.NOT_WANTED if held else Go.LOST)
-        if go is not Go.SEND:
+            decision = batches.confirm_claim(session, recipient.claim, lease_seconds=LEASE)
+            if decision is SendDecision.NOT_WANTED:
+                assert emails.finish_cancelled(session, recipient.claim)
+        assert decision is (SendDecision.SEND if wanted else SendDecision.NOT_WANTED if held else SendDecision.LOST)
+        if decision is not SendDecision.SEND:
             return
         with self.database.write() as session:
             match outcome:
                 case "sent":
-                    assert emails.sent(session, reader.claim, smtp_reply="250 ok")
-                    self.handed.add(reader.claim.letter_id)
+                    assert emails.finish_sent(session, recipient.claim, smtp_reply="250 ok")
+                    self.handed.add(recipient.claim.email_id)
                 case "bounced":
-                    assert reader.claim.subscriber_id
-                    subscribers.suppress(session, reader.claim.subscriber_id, "550 5.1.1 no such user")
-                    assert emails.failed(session, reader.claim, Reason.MAIL_REFUSED, "550 5.1.1 no such user")
+                    assert recipient.claim.subscriber_id
+                    subscribers.suppress(session, recipient.claim.subscriber_id, "550 5.1.1 no such user")
+                    assert emails.finish_failed(
+                        session, recipient.claim, reason=Reason.MAIL_REFUSED, message="550 5.1.1 no such user"
+                    )
                 case "released":
-                    assert emails.release(session, reader.claim, delay=0, message="451 later")
+                    assert emails.retry_later(session, recipient.claim, delay=0, message="451 later")
                 case _:
-                    self.handed.add(reader.claim.letter_id)
+                    self.handed.add(recipient.claim.email_id)
 
     @precondition(lambda self: self.held)
     @rule(index=which)
     def give_back(self, index: int) -> None:
         batch, _ = nth(self.held, index)
-        rest = [reader for of, reader in self.held if of is batch]
-        self.held = [(of, reader) for of, reader in self.held if of is not batch]
+        rest = [recipient for of, recipient in self.held if of is batch]
+        self.held = [(of, recipient) for of, recipient in self.held if of is not batch]
         with self.database.write() as session:
-            batches.give_back(session, batch, rest)
+            batches.return_unsent(session, batch, rest)
 
     @rule()
     def leases_run_out(self) -> None:
         with self.database.write() as session:
-            session.execute(update(Letter).where(Letter.state == "SENDING").values(lease_until=1))
+            session.execute(update(Email).where(Email.state == "SENDING").values(lease_until=1))
         self.sweep()
 
     @precondition(lambda self: self.rows.subscribers)
     @rule(index=which)
     def unsubscribe(self, index: int) -> None:
-        readers = sorted(self.rows.subscribers.values(), key=lambda row: str(row.email))
+        recipients = sorted(self.rows.subscribers.values(), key=lambda row: str(row.email))
         with self.database.write() as session:
-            subscribers.unsubscribe(session, subscriber_id=nth(readers, index).id)
+            subscribers.unsubscribe(session, subscriber_id=nth(recipients, index).id)
 
     @precondition(lambda self: self.held)
     @rule(index=which)
-    def unsubscribe_whose_letter_is_next(self, index: int) -> None:
+    def unsubscribe_whose_email_is_next(self, index: int) -> None:
         """What takes long to come about by chance."""
         index %= len(self.held)
         with self.database.write() as session:
@@ -114,42 +119,42 @@ class MailingMachine(RuleBasedStateMachine):
     @rule()
     def the_server_is_in_trouble(self) -> None:
         with self.database.write() as session:
-            mailings.put_off(session, self.mailing_id, "421 busy")
+            mailings.pause_mailing(session, self.mailing_id, "421 busy")
         with self.database.write() as session:
-            assert batches.claim(session, self.mailing_id, size=3, lease_seconds=LEASE) is None
+            assert batches.claim_batch(session, self.mailing_id, size=3, lease_seconds=LEASE) is None
             session.execute(update(Mailing).values(not_before=0))
 
     @rule(really=st.integers(0, 9))
     def cancel(self, really: int) -> None:
         if really == 0:
             with self.database.write() as session:
-                cancelled = mailings.cancel(session, self.mailing_id)
+                cancelled = mailings.cancel_mailing(session, self.mailing_id)
                 assert cancelled or self._mailing().state != "SENDING"
                 self.cancelled = self.cancelled or cancelled
 
     @rule()
     def sweep(self) -> None:
         with self.database.read() as session:
-            lapsed = outbox.lapsed_letters(session, limit=99)
+            lapsed = outbox.list_expired_email_claims(session, limit=99)
         for claim in lapsed:
             with self.database.write() as session:
-                emails.take_back(session, claim)
+                emails.release_expired(session, claim)
         with self.database.write() as session:
-            assert not outbox.due_letters(session, limit=99), "letters of mailings have no messages of their own"
-            mailings.finish(session)
+            assert not outbox.enqueue_due_emails(session, limit=99), "e-mails of mailings have no messages of their own"
+            mailings.finish_mailings(session)
 
     @invariant()
     def all_is_well(self) -> None:
         before, self.rows = self.rows, read_rows(self.database)
         check_step(before, self.rows)
-        of = [letter.subscriber_id for letter in self.rows.letters.values()]
-        assert len(set(of)) == len(of), "a reader has two letters of one mailing"
-        for letter in self.rows.letters.values():
-            assert (letter.owner is not None) == (letter.state == "SENDING")
-            assert letter.attempts >= 0
+        of = [email.subscriber_id for email in self.rows.emails.values()]
+        assert len(set(of)) == len(of), "a recipient has two e-mails of one mailing"
+        for email in self.rows.emails.values():
+            assert (email.owner is not None) == (email.state == "SENDING")
+            assert email.attempts >= 0
 
     def teardown(self) -> None:
-        """Whatever has happened: with mailers that work, every reader is reached and the mailing ends."""
+        """Whatever has happened: with mailers that work, every recipient is reached and the mailing ends."""
         if not hasattr(self, "mailing_id"):
             return
         self.leases_run_out()
@@ -161,18 +166,18 @@ class MailingMachine(RuleBasedStateMachine):
         self.sweep()
         self.all_is_well()
         assert self._mailing().state == ("CANCELLED" if self.cancelled else "DONE")
-        assert not any(LETTER[letter.state] for letter in self.rows.letters.values()), "a letter never ends"
+        assert not any(EMAIL[email.state] for email in self.rows.emails.values()), "an e-mail never ends"
         if not self.cancelled:
-            reached = {letter.subscriber_id for letter in self.rows.letters.values() if letter.state == "SENT"}
+            reached = {email.subscriber_id for email in self.rows.emails.values() if email.state == "SENT"}
             confirmed = {row.id for row in self.rows.subscribers.values() if row.state == "CONFIRMED"}
-            assert confirmed <= reached, "a reader was left out"
+            assert confirmed <= reached, "a recipient was left out"
 
-    def _letter(self, reader: Reader) -> Row | None:
-        return read_rows(self.database).letters.get(reader.claim.letter_id)
+    def _email(self, recipient: Recipient) -> Row | None:
+        return read_rows(self.database).emails.get(recipient.claim.email_id)
 
-    def _reader(self, reader: Reader) -> Row:
-        assert reader.claim.subscriber_id
-        return read_rows(self.database).subscribers[reader.claim.subscriber_id]
+    def _recipient(self, recipient: Recipient) -> Row:
+        assert recipient.claim.subscriber_id
+        return read_rows(self.database).subscribers[recipient.claim.subscriber_id]
 
     def _mailing(self) -> Mailing:
         with self.database.read() as session:

@@ -9,18 +9,18 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from sqlalchemy import update
 
 from services.common.db.engine import Database
-from services.common.db.models import Image, Letter, Order
+from services.common.db.models import Email, Image, Order
 from services.common.db.orders import images, orders
-from services.common.db.orders.images import Claim, Failure, Success
+from services.common.db.orders.images import Failure, ImageClaim, Success
 from services.common.db.orders.orders import NewImage, NewOrder
 from services.common.domain.errors import Reason
-from services.common.domain.orders import MAX_ATTEMPTS
+from services.common.domain.retries import MAX_ATTEMPTS
 from services.common.domain.spec import BlurSpec
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
-from services.common.infra.messages import blur_image, send_letter
-from services.common.infra.tokens import Tokens
-from services.gateway.orders.use_cases import UseCases
+from services.common.infra.messages import blur_image, send_email
+from services.common.use_cases.order_lifecycle import OrderLifecycle, make_lifecycle
+from services.gateway.orders.delivery_requests import RequestDelivery
 from services.scheduler.sweep import Sweep
 from tests.integration.db.states.frail_broker import FrailBroker
 from tests.integration.db.states.invariants import IMAGE as IMAGE_ARROWS
@@ -49,13 +49,16 @@ class OrderMachine(RuleBasedStateMachine):
         self.window = 1
         self.known: dict[UUID, Known] = {}
         self.orders: list[UUID] = []
-        self.claims: list[Claim] = []
+        self.claims: list[ImageClaim] = []
         self.rows = read_rows(database)
 
     @property
-    def use_cases(self) -> UseCases:
-        tokens = Tokens("a secret of tests only")
-        return UseCases(self.database, self.blobs, cast("Broker", self.broker), tokens, self.window)
+    def lifecycle(self) -> OrderLifecycle:
+        return make_lifecycle(self.database, self.blobs, cast("Broker", self.broker), window=self.window)
+
+    @property
+    def request_delivery(self) -> RequestDelivery:
+        return RequestDelivery(self.database, self.lifecycle.after_commit, 0.0)
 
     @property
     def sweep(self) -> Sweep:
@@ -67,11 +70,22 @@ class OrderMachine(RuleBasedStateMachine):
 
     @rule(count=st.integers(1, 5), notify=st.booleans())
     def place(self, count: int, notify: bool) -> None:
-        order = NewOrder(uuid4(), "test", "a@example.org", "en", BlurSpec().to_json(), notify, retention=3600)
-        new = [NewImage(uuid4(), position, f"{position}.jpg", None, 10) for position in range(1, count + 1)]
+        order = NewOrder(
+            id=uuid4(),
+            principal="test",
+            email="a@example.org",
+            locale="en",
+            spec=BlurSpec().to_json(),
+            notify=notify,
+            retention=3600,
+        )
+        new = [
+            NewImage(id=uuid4(), position=position, filename=f"{position}.jpg", spec=None, size=10)
+            for position in range(1, count + 1)
+        ]
         with self.database.write() as session:
             stored = orders.insert_order(session, order, new, window=self.window)
-        self.broker.send(map(blur_image, stored.queued))
+        self.broker.send(map(blur_image, stored.enqueued_ids))
         self.orders.append(order.id)
         self.known |= {image.id: Known(order.id) for image in new}
 
@@ -98,15 +112,15 @@ class OrderMachine(RuleBasedStateMachine):
         others = [row for row in self.rows.images.values() if row.order_id != claim.order_id]
         others_wait = any(row.state == "QUEUED" and in_flight(row) for row in others)
         with self.database.write() as session:
-            follow_up = images.finish(session, claim, outcome, window=self.window, next_lease=lease)
-        self._follow(known, follow_up)
+            ended = images.finish(session, claim, outcome, window=self.window, next_lease=lease)
+        self._follow(known, ended)
         if known:
             known.ended("SUCCEEDED" if success else "FAILED")
-        if follow_up and follow_up.claim:
+        if ended and ended.next_claim:
             assert goes_on, "an image is claimed for nobody"
             assert not others_wait, "an order goes on while another one waits"
-            self.known[follow_up.claim.image_id].claimed(follow_up.claim.owner)
-            self.claims.append(follow_up.claim)
+            self.known[ended.next_claim.image_id].claimed(ended.next_claim.owner)
+            self.claims.append(ended.next_claim)
 
     @precondition(lambda self: self.claims)
     @rule(index=which, crashed=st.booleans())
@@ -114,8 +128,8 @@ class OrderMachine(RuleBasedStateMachine):
         claim = nth(self.claims, index)
         known = self._held(claim)
         with self.database.write() as session:
-            follow_up = images.release(session, claim, crashed=crashed, window=self.window)
-        self._follow(known, follow_up)
+            ended = images.release(session, claim, crashed=crashed, window=self.window)
+        self._follow(known, ended)
         if known:
             known.put_back(crashed=crashed)
 
@@ -152,7 +166,7 @@ class OrderMachine(RuleBasedStateMachine):
         known = self._held(claim)
         lapsed = known and self.rows.images[claim.image_id].lease_until == PAST
         with self.database.write() as session:
-            follow_up = images.take_back(session, claim, window=self.window)
+            follow_up = images.release_expired(session, claim, window=self.window)
         self._follow(known if lapsed else None, follow_up)
         if known and lapsed:
             known.put_back(crashed=False)
@@ -163,7 +177,7 @@ class OrderMachine(RuleBasedStateMachine):
         claim = nth(self.claims, index)
         known = self._held(claim)
         with self.database.write() as session:
-            images.renew(session, [claim.owner], lease_seconds=LEASE)
+            images.renew_claims(session, [claim.owner], lease_seconds=LEASE)
         rows = read_rows(self.database)
         assert rows == self.rows or (known and rows.images[claim.image_id].lease_until > PAST)
 
@@ -184,7 +198,7 @@ class OrderMachine(RuleBasedStateMachine):
     @rule(index=which)
     def cancel(self, index: int) -> None:
         order_id = nth(self.orders, index)
-        self.use_cases.cancel(order_id)
+        self.lifecycle.cancel(order_id)
         for known in self.known.values():
             if known.order_id == order_id and not known.end:
                 known.ended("CANCELLED")
@@ -193,7 +207,7 @@ class OrderMachine(RuleBasedStateMachine):
     @rule(index=which)
     def delete(self, index: int) -> None:
         order_id = nth(self.orders, index)
-        self.use_cases.delete(order_id)
+        self.lifecycle.delete(order_id)
         self.orders.remove(order_id)
         self.known = {image_id: known for image_id, known in self.known.items() if known.order_id != order_id}
 
@@ -208,7 +222,7 @@ class OrderMachine(RuleBasedStateMachine):
         self.sweep.expired()
         with self.database.read() as session:
             ended = not open_in(ORDER_ARROWS, self.rows.orders[order_id])
-            assert orders.keeps_blobs(session, order_id) != ended
+            assert orders.owns_blobs(session, order_id) != ended
 
     @rule()
     def lose_messages(self) -> None:
@@ -218,7 +232,7 @@ class OrderMachine(RuleBasedStateMachine):
     def time_passes(self) -> None:
         """Nothing has been heard of what is in the broker, and every delay is over."""
         with self.database.write() as session:
-            for model in (Image, Letter):
+            for model in (Image, Email):
                 session.execute(update(model).where(model.enqueued_at.is_not(None)).values(enqueued_at=PAST))
                 session.execute(update(model).where(model.not_before > PAST).values(not_before=PAST))
 
@@ -254,7 +268,7 @@ class OrderMachine(RuleBasedStateMachine):
         if sys.exception():
             return  # a step has failed, and is to be told of
         with self.database.write() as session:
-            for model in (Image, Letter):
+            for model in (Image, Email):
                 session.execute(update(model).where(model.owner.is_not(None)).values(lease_until=PAST))
         for _ in range(3):
             self.work_once()
@@ -291,20 +305,21 @@ class OrderMachine(RuleBasedStateMachine):
                     assert images.finish(session, late, SUCCESS, window=self.window) is None, "a lost claim finishes"
             self.claims.append(claim)
 
-    def _held(self, claim: Claim) -> Known | None:
+    def _held(self, claim: ImageClaim) -> Known | None:
         known = self.known.get(claim.image_id)
         return known if known and known.holder == claim.owner else None
 
-    def _follow(self, known: Known | None, follow_up: images.FollowUp | None) -> None:
-        assert (follow_up is not None) == (known is not None)
-        if follow_up is None:
+    def _follow(self, known: Known | None, ended: images.EndedClaim | None) -> None:
+        assert (ended is not None) == (known is not None)
+        if ended is None:
             assert read_rows(self.database) == self.rows, "a stale claim has changed something"
             return
-        self.broker.send([*map(blur_image, follow_up.images), *map(send_letter, follow_up.letters)])
+        follow_up = ended.follow_up
+        self.broker.send([*map(blur_image, follow_up.image_ids), *map(send_email, follow_up.email_ids)])
 
     def _stopping_the_clock(self) -> Rows:
         """The rows; what is to wait waits until a rule says that time has passed, however slow the machine is."""
         with self.database.write() as session:
-            for model in (Image, Letter):
+            for model in (Image, Email):
                 session.execute(update(model).where(model.not_before > PAST).values(not_before=FUTURE))
         return read_rows(self.database)

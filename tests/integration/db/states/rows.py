@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import delete, select
 
 from services.common.db.engine import Database
-from services.common.db.models import Base, Delivery, Image, Installation, Letter, Order, Subscriber
+from services.common.db.models import Base, Delivery, Email, Image, Installation, Order, Subscriber
 
 Row = Any
 """A row of a table: its columns are its attributes, and equal rows are equal."""
@@ -22,7 +22,7 @@ class Rows:
     orders: Table
     images: Table
     deliveries: Table
-    letters: Table
+    emails: Table
     subscribers: Table
 
     def images_of(self, order_id: UUID) -> list[Row]:
@@ -33,15 +33,15 @@ class Rows:
     def deliveries_of(self, order_id: UUID) -> list[Row]:
         return [delivery for delivery in self.deliveries.values() if delivery.order_id == order_id]
 
-    def letters_of(self, delivery_id: UUID) -> list[Row]:
-        return [letter for letter in self.letters.values() if letter.delivery_id == delivery_id]
+    def emails_of(self, delivery_id: UUID) -> list[Row]:
+        return [email for email in self.emails.values() if email.delivery_id == delivery_id]
 
 
 def read_rows(database: Database) -> Rows:
     """What is in the database now."""
 
     def tables() -> Iterator[Table]:
-        for model in (Order, Image, Delivery, Letter, Subscriber):
+        for model in (Order, Image, Delivery, Email, Subscriber):
             yield {row.id: row for row in session.execute(select(Base.metadata.tables[model.__tablename__]))}
 
     with database.read() as session:

@@ -25,7 +25,7 @@ class SubscriberMachine(RuleBasedStateMachine):
         self.database = database
         self.states: dict[str, str] = {}
         self.tokens: list[tuple[str, UUID, int]] = []
-        """Address, id and version of each letter that asked to confirm."""
+        """Address, id and version of each e-mail that asked to confirm."""
         self.asked: set[str] = set()
         """Addresses that were asked to confirm within the hour."""
         self.rows = read_rows(database)
@@ -33,15 +33,15 @@ class SubscriberMachine(RuleBasedStateMachine):
     @rule(address=addresses, confirm=st.booleans())
     def subscribe(self, address: str, confirm: bool) -> None:
         with self.database.write() as session:
-            letter_id = subscribers.subscribe(session, email=address, email_key=address, locale="en", confirm=confirm)
+            email_id = subscribers.subscribe(session, email=address, email_key=address, locale="en", confirm=confirm)
         stays = self.states.get(address) in {"CONFIRMED", "SUPPRESSED"}
-        assert (letter_id is not None) == (confirm and not stays and address not in self.asked)
+        assert (email_id is not None) == (confirm and not stays and address not in self.asked)
         if not stays:
             self.states[address] = "PENDING" if confirm else "CONFIRMED"
-        if letter_id:
+        if email_id:
             self.asked.add(address)
             rows = read_rows(self.database)
-            row = rows.subscribers[rows.letters[letter_id].subscriber_id]
+            row = rows.subscribers[rows.emails[email_id].subscriber_id]
             self.tokens.append((address, row.id, row.token_version))
 
     @precondition(lambda self: self.tokens)
@@ -82,7 +82,7 @@ class SubscriberMachine(RuleBasedStateMachine):
     @rule(address=addresses)
     def lift(self, address: str) -> None:
         with self.database.write() as session:
-            assert subscribers.lift(session, address) == (self.states.get(address) == "SUPPRESSED")
+            assert subscribers.lift_suppression(session, address) == (self.states.get(address) == "SUPPRESSED")
         if self.states.get(address) == "SUPPRESSED":
             self.states[address] = "UNSUBSCRIBED"
             self.asked.discard(address)

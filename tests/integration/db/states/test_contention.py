@@ -14,12 +14,12 @@ from sqlalchemy.orm import Session
 
 from services.common.db.engine import Database
 from services.common.db.mail import deliveries, emails
-from services.common.db.models import Image, Letter
+from services.common.db.models import Email, Image
 from services.common.db.orders import images, orders, unowned_blobs, windows
 from services.common.db.queues import outbox
 from services.common.domain.orders import DeliveryState, OrderState
 from tests.integration.db.conftest import Place
-from tests.integration.db.states.invariants import DELIVERY, IMAGE, LETTER, check_moment, open_in
+from tests.integration.db.states.invariants import DELIVERY, EMAIL, IMAGE, check_moment, open_in
 from tests.integration.db.states.order_machine import FAILURE, SUCCESS
 from tests.integration.db.states.rows import read_rows
 
@@ -35,14 +35,24 @@ class Crowd:
         self.database = database
         self.order_ids = order_ids
         self.finishes: Counter[UUID] = Counter()
-        self.letters_sent: Counter[UUID] = Counter()
+        self.emails_sent: Counter[UUID] = Counter()
         self._lock = threading.Lock()
 
     def act(self, seed: int) -> None:
         chance = random.Random(seed)
-        deeds = [self.work, self.work, self.work, self.send, self.send, self.sweep, self.resend, self.ask, self.renew]
+        audit_contexts = [
+            self.work,
+            self.work,
+            self.work,
+            self.send,
+            self.send,
+            self.sweep,
+            self.resend,
+            self.ask,
+            self.renew,
+        ]
         for _ in range(STEPS):
-            chance.choice(deeds)(chance)
+            chance.choice(audit_contexts)(chance)
         if seed == 0:
             with self.database.write() as session:
                 orders.cancel(session, self.order_ids[0])
@@ -68,32 +78,32 @@ class Crowd:
 
     def send(self, chance: random.Random) -> None:
         with self.database.read() as session:
-            ids = session.scalars(select(Letter.id).where(Letter.state == "QUEUED")).all()
+            ids = session.scalars(select(Email.id).where(Email.state == "QUEUED")).all()
         if not ids:
             return
-        letter_id = chance.choice(ids)
+        email_id = chance.choice(ids)
         with self.database.write() as session:
-            claim = emails.claim(session, letter_id, lease_seconds=chance.choice([HASTY, 60]))
+            claim = emails.claim_email(session, email_id, lease_seconds=chance.choice([HASTY, 60]))
         if claim is None:
             return
         with self.database.write() as session:
-            emails.insert_parts(session, claim, 3)
+            emails.insert_missing_parts(session, claim, 3)
         with self.database.write() as session:
             if chance.random() < 0.3:
-                emails.release(session, claim, delay=0, message="451 later")
+                emails.retry_later(session, claim, delay=0, message="451 later")
                 return
-            sent = emails.sent(session, claim, smtp_reply="250 ok")
-        self._count(self.letters_sent, letter_id, sent)
+            sent = emails.finish_sent(session, claim, smtp_reply="250 ok")
+        self._count(self.emails_sent, email_id, sent)
 
     def sweep(self, _chance: random.Random) -> None:
         with self.database.read() as session:
-            lapsed = outbox.lapsed_images(session, limit=9)
-            lapsed_letters = outbox.lapsed_letters(session, limit=9)
-            underfilled = windows.underfilled(session, window=WINDOW, limit=9)
+            lapsed = outbox.list_expired_image_claims(session, limit=9)
+            lapsed_emails = outbox.list_expired_email_claims(session, limit=9)
+            underfilled = windows.list_orders_to_refill(session, window=WINDOW, limit=9)
         for claim in lapsed:
-            self._write(partial(images.take_back, claimed=claim, window=WINDOW))
-        for letter in lapsed_letters:
-            self._write(partial(emails.take_back, claimed=letter))
+            self._write(partial(images.release_expired, claimed=claim, window=WINDOW))
+        for email in lapsed_emails:
+            self._write(partial(emails.release_expired, claim=email))
         for order_id in underfilled:
             with self.database.write() as session:
                 if orders.lock(session, order_id):
@@ -102,11 +112,15 @@ class Crowd:
     def resend(self, _chance: random.Random) -> None:
         self._write(lambda session: session.execute(update(Image).where(Image.not_before > 1).values(not_before=1)))
         self._write(
-            lambda session: outbox.resend(session, Image, outbox.unclaimed(session, Image, older_than=0, limit=99))
+            lambda session: outbox.enqueue_again(
+                session, Image, outbox.list_unclaimed(session, Image, older_than=0, limit=99)
+            )
         )
-        self._write(lambda session: outbox.due_letters(session, limit=99))
+        self._write(lambda session: outbox.enqueue_due_emails(session, limit=99))
         self._write(
-            lambda session: outbox.resend(session, Letter, outbox.unclaimed(session, Letter, older_than=0, limit=99))
+            lambda session: outbox.enqueue_again(
+                session, Email, outbox.list_unclaimed(session, Email, older_than=0, limit=99)
+            )
         )
 
     def ask(self, chance: random.Random) -> None:
@@ -118,14 +132,18 @@ class Crowd:
                 deliveries.insert_delivery(session, order.id, DeliveryState.WAITING)
             elif order.state != OrderState.CANCELLED:
                 delivery = deliveries.insert_delivery(session, order.id, DeliveryState.QUEUED)
-                deliveries.insert_letter(session, delivery.id)
+                deliveries.insert_email(session, delivery.id)
 
     def renew(self, _chance: random.Random) -> None:
         with self.database.read() as session:
             owners = session.scalars(select(Image.owner).where(Image.owner.is_not(None))).all()
-            senders = session.scalars(select(Letter.owner).where(Letter.owner.is_not(None))).all()
-        self._write(lambda session: images.renew(session, [owner for owner in owners if owner], lease_seconds=HASTY))
-        self._write(lambda session: emails.renew(session, [owner for owner in senders if owner], lease_seconds=HASTY))
+            senders = session.scalars(select(Email.owner).where(Email.owner.is_not(None))).all()
+        self._write(
+            lambda session: images.renew_claims(session, [owner for owner in owners if owner], lease_seconds=HASTY)
+        )
+        self._write(
+            lambda session: emails.renew_leases(session, [owner for owner in senders if owner], lease_seconds=HASTY)
+        )
 
     def _write(self, statement: Callable[[Session], object]) -> None:
         with self.database.write() as session:
@@ -142,13 +160,13 @@ def test_a_crowd_at_the_same_orders(database: Database, place: Place) -> None:
         list(pool.map(crowd.act, range(THREADS)))
     with database.write() as session:
         session.execute(update(Image).where(Image.owner.is_not(None)).values(lease_until=1))
-        session.execute(update(Letter).where(Letter.owner.is_not(None)).values(lease_until=1))
+        session.execute(update(Email).where(Email.owner.is_not(None)).values(lease_until=1))
     chance = random.Random(0)
     # Each round begins some of what is left, at the least; attempts are bounded, and so are the rounds.
     for _ in range(400):
         rows = read_rows(database)
         if not any(open_in(IMAGE, image) for image in rows.images.values()) and not any(
-            open_in(LETTER, letter) for letter in rows.letters.values()
+            open_in(EMAIL, email) for email in rows.emails.values()
         ):
             break
         crowd.sweep(chance)
@@ -158,9 +176,9 @@ def test_a_crowd_at_the_same_orders(database: Database, place: Place) -> None:
     check_moment(rows, window=WINDOW)
     assert not any(open_in(IMAGE, image) for image in rows.images.values())
     assert not any(open_in(DELIVERY, delivery) for delivery in rows.deliveries.values())
-    assert max(crowd.finishes.values()) == max(crowd.letters_sent.values()) == 1
-    sent = {letter.id for letter in rows.letters.values() if letter.state == "SENT"}
-    assert sent == {letter_id for letter_id, count in crowd.letters_sent.items() if count}
+    assert max(crowd.finishes.values()) == max(crowd.emails_sent.values()) == 1
+    sent = {email.id for email in rows.emails.values() if email.state == "SENT"}
+    assert sent == {email_id for email_id, count in crowd.emails_sent.items() if count}
 
 
 def test_statements_over_many_orders_wait_for_nobody(database: Database, place: Place) -> None:
@@ -175,8 +193,8 @@ def test_statements_over_many_orders_wait_for_nobody(database: Database, place: 
         busy.execute(update(Image).where(Image.id.in_([running, queued])).values(filename="changed.jpg"))
         with database.write() as session:
             session.execute(text("SET LOCAL lock_timeout = '5s'"))
-            assert outbox.resend(session, Image, [queued, free]) == [free]
-            images.renew(session, [claim.owner], lease_seconds=60)
+            assert outbox.enqueue_again(session, Image, [queued, free]) == [free]
+            images.renew_claims(session, [claim.owner], lease_seconds=60)
 
 
 def test_many_find_an_order_gone_at_once(database: Database) -> None:
@@ -187,4 +205,4 @@ def test_many_find_an_order_gone_at_once(database: Database) -> None:
 
 def _disown(database: Database, order_id: UUID) -> None:
     with database.write() as session:
-        unowned_blobs.disown(session, order_id)
+        unowned_blobs.mark_for_removal(session, order_id)

@@ -10,13 +10,13 @@ from sqlalchemy import select, update
 from services.common.db.engine import Database
 from services.common.db.models import UnownedBlobs
 from services.common.db.orders import idempotency, unowned_blobs
-from services.common.db.orders.idempotency import Request
+from services.common.db.orders.idempotency import IdempotentRequest
 from services.common.domain.errors import InvalidArgument
 from tests.integration.db.states.picking import nth, which
 from tests.integration.db.states.rows import empty
 
-State = Literal["UPLOADING", "SILENT", "OWNED", "GIVEN_UP", "REMOVED_ONCE", "DUE_AGAIN", "REMOVED"]
-PAST, LONG_AGO = 1, -2
+State = Literal["UPLOADING", "SILENT", "OWNED", "REMOVING", "REMOVED_ONCE", "DUE_AGAIN", "GONE"]
+PAST = 1
 
 
 class UploadMachine(RuleBasedStateMachine):
@@ -33,7 +33,7 @@ class UploadMachine(RuleBasedStateMachine):
     def begin(self) -> None:
         order_id = uuid4()
         with self.database.write() as session:
-            unowned_blobs.begin_upload(session, order_id)
+            unowned_blobs.insert_upload(session, order_id)
         self.uploads[order_id] = "UPLOADING"
 
     @precondition(lambda self: self.uploads)
@@ -41,14 +41,14 @@ class UploadMachine(RuleBasedStateMachine):
     def heartbeat(self, index: int) -> None:
         order_id = nth(list(self.uploads), index)
         with self.database.write() as session:
-            unowned_blobs.heartbeat(session, order_id)
+            unowned_blobs.renew_upload(session, order_id)
         self._move(order_id, {"SILENT": "UPLOADING"})
 
     @precondition(lambda self: self.uploads)
     @rule(index=which)
     def falls_silent(self, index: int) -> None:
         order_id = nth(list(self.uploads), index)
-        alive = (UnownedBlobs.order_id == order_id, UnownedBlobs.heartbeat_at > 0)
+        alive = (UnownedBlobs.order_id == order_id, UnownedBlobs.state == "UPLOADING")
         with self.database.write() as session:
             session.execute(update(UnownedBlobs).where(*alive).values(heartbeat_at=PAST))
         self._move(order_id, {"UPLOADING": "SILENT"})
@@ -58,7 +58,7 @@ class UploadMachine(RuleBasedStateMachine):
     def adopt(self, index: int) -> None:
         order_id = nth(list(self.uploads), index)
         with self.database.write() as session:
-            adopted = unowned_blobs.adopt(session, order_id)
+            adopted = unowned_blobs.adopt_blobs(session, order_id)
         assert adopted == self._move(order_id, {"UPLOADING": "OWNED", "SILENT": "OWNED"})
 
     @precondition(lambda self: self.uploads)
@@ -67,8 +67,8 @@ class UploadMachine(RuleBasedStateMachine):
         """The call has failed, perhaps after its commit."""
         order_id = nth(list(self.uploads), index)
         with self.database.write() as session:
-            abandoned = unowned_blobs.abandon(session, order_id)
-        assert abandoned == self._move(order_id, {"UPLOADING": "GIVEN_UP", "SILENT": "GIVEN_UP"})
+            abandoned = unowned_blobs.mark_upload_failed(session, order_id)
+        assert abandoned == self._move(order_id, {"UPLOADING": "REMOVING", "SILENT": "REMOVING"})
 
     @precondition(lambda self: "OWNED" in self.uploads.values())
     @rule(index=which, twice=st.booleans())
@@ -76,8 +76,8 @@ class UploadMachine(RuleBasedStateMachine):
         order_id = nth([key for key, state in self.uploads.items() if state == "OWNED"], index)
         for _ in range(1 + twice):
             with self.database.write() as session:
-                unowned_blobs.disown(session, order_id)
-        self.uploads[order_id] = "GIVEN_UP"
+                unowned_blobs.mark_for_removal(session, order_id)
+        self.uploads[order_id] = "REMOVING"
 
     @precondition(lambda self: "REMOVED_ONCE" in self.uploads.values())
     @rule(index=which)
@@ -85,21 +85,21 @@ class UploadMachine(RuleBasedStateMachine):
         """Nobody can be at work on the order any longer."""
         order_id = nth([key for key, state in self.uploads.items() if state == "REMOVED_ONCE"], index)
         with self.database.write() as session:
-            session.execute(update(UnownedBlobs).where(UnownedBlobs.order_id == order_id).values(heartbeat_at=LONG_AGO))
+            session.execute(update(UnownedBlobs).where(UnownedBlobs.order_id == order_id).values(check_again_at=PAST))
         self.uploads[order_id] = "DUE_AGAIN"
 
     @rule(removes=st.booleans())
     def sweep(self, removes: bool) -> None:
         """The sweep may be killed before the blobs are removed."""
         for order_id in self.uploads:
-            self._move(order_id, {"SILENT": "GIVEN_UP"})
+            self._move(order_id, {"SILENT": "REMOVING"})
         with self.database.write() as session:
-            given_up = unowned_blobs.give_up(session, silent_seconds=3600, limit=99)
-        assert set(given_up) == {key for key, state in self.uploads.items() if state in {"GIVEN_UP", "DUE_AGAIN"}}
+            given_up = unowned_blobs.list_removable(session, silent_seconds=3600, limit=99)
+        assert set(given_up) == {key for key, state in self.uploads.items() if state in {"REMOVING", "DUE_AGAIN"}}
         for order_id in given_up if removes else ():
             with self.database.write() as session:
-                unowned_blobs.removed(session, order_id)
-            self._move(order_id, {"GIVEN_UP": "REMOVED_ONCE", "DUE_AGAIN": "REMOVED"})
+                unowned_blobs.mark_removed(session, order_id)
+            self._move(order_id, {"REMOVING": "REMOVED_ONCE", "DUE_AGAIN": "GONE"})
 
     @rule(number=st.integers(1, 3), fingerprint=st.sampled_from("ab"))
     def request(self, number: int, fingerprint: str) -> None:
@@ -108,8 +108,10 @@ class UploadMachine(RuleBasedStateMachine):
         known = {name: first for (n, name), first in self.answers.items() if n == number}
         try:
             with self.database.write() as session:
-                request = Request("me", "BlurOrder", UUID(int=number), fingerprint)
-                earlier = idempotency.remember(session, request, answer)
+                request = IdempotentRequest(
+                    principal="me", method="BlurOrder", request_id=UUID(int=number), fingerprint=fingerprint
+                )
+                earlier = idempotency.insert_answer(session, request, answer)
         except InvalidArgument:
             assert known
             assert fingerprint not in known
@@ -121,9 +123,8 @@ class UploadMachine(RuleBasedStateMachine):
     @invariant()
     def rows_lead_to_all_that_nobody_owns(self) -> None:
         with self.database.read() as session:
-            rows = {row.order_id: row.heartbeat_at for row in session.scalars(select(UnownedBlobs))}
-        states = {order_id: _state(heartbeat) for order_id, heartbeat in rows.items()}
-        assert states == {key: state for key, state in self.uploads.items() if state not in {"OWNED", "REMOVED"}}
+            states = {row.order_id: _state(row) for row in session.scalars(select(UnownedBlobs))}
+        assert states == {key: state for key, state in self.uploads.items() if state not in {"OWNED", "GONE"}}
 
     def _move(self, order_id: UUID, arrows: dict[State, State]) -> bool:
         state = self.uploads[order_id]
@@ -131,6 +132,11 @@ class UploadMachine(RuleBasedStateMachine):
         return state in arrows
 
 
-def _state(heartbeat: int) -> State:
-    known: dict[int, State] = {-1: "GIVEN_UP", LONG_AGO: "DUE_AGAIN", PAST: "SILENT"}
-    return known.get(heartbeat, "UPLOADING" if heartbeat > 0 else "REMOVED_ONCE")
+def _state(row: UnownedBlobs) -> State:
+    match row.state:
+        case "UPLOADING":
+            return "SILENT" if row.heartbeat_at == PAST else "UPLOADING"
+        case "REMOVING":
+            return "REMOVING"
+        case _:
+            return "DUE_AGAIN" if row.check_again_at == PAST else "REMOVED_ONCE"

@@ -1,0 +1,27 @@
+"""The tables. Times are microseconds since 1970 (UTC) from the database's clock (`clock.now`)."""
+
+from services.common.db.models.access import ApiKey, AuditEntry
+from services.common.db.models.base import Base, sql_literal, table
+from services.common.db.models.mail import Delivery, Email, Mailing, OperatorJob, Subscriber
+from services.common.db.models.operation import Installation, PausedQueue, WorkerSeen
+from services.common.db.models.orders import IdempotencyKey, Image, Order, UnownedBlobs
+
+__all__ = [
+    "ApiKey",
+    "AuditEntry",
+    "Base",
+    "Delivery",
+    "Email",
+    "IdempotencyKey",
+    "Image",
+    "Installation",
+    "Mailing",
+    "OperatorJob",
+    "Order",
+    "PausedQueue",
+    "Subscriber",
+    "UnownedBlobs",
+    "WorkerSeen",
+    "sql_literal",
+    "table",
+]

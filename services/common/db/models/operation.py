@@ -1,0 +1,43 @@
+"""The installation, paused queues and the workers that serve queues."""
+
+from uuid import UUID
+
+from sqlalchemy.orm import Mapped, mapped_column
+
+from services.common.db.models.base import Base
+
+
+class Installation(Base):
+    """One row: when this database was created. No mailing is due for a time before it."""
+
+    __tablename__ = "installation"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    installed_at: Mapped[int]
+
+
+class PausedQueue(Base):
+    """A queue from which workers take no messages."""
+
+    __tablename__ = "paused_queues"
+
+    queue: Mapped[str] = mapped_column(primary_key=True)
+    paused_at: Mapped[int]
+    paused_by: Mapped[str]
+
+
+class WorkerSeen(Base):
+    """A queue that a worker process serves, and when the worker last reported that it runs."""
+
+    __tablename__ = "workers"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    queue: Mapped[str] = mapped_column(primary_key=True)
+    host: Mapped[str]
+    pid: Mapped[int]
+    version: Mapped[str]
+    slots: Mapped[int]
+    """Messages that it handles at a time: children of a blur worker, threads of a mailer."""
+    busy: Mapped[int]
+    started_at: Mapped[int]
+    seen_at: Mapped[int]

@@ -1,0 +1,140 @@
+"""Orders, their images, blobs that no order owns, and idempotency keys."""
+
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from services.common.db.models.base import Base, one_of, partial_index
+from services.common.domain.orders import ImageState, OrderState, UnownedBlobsState
+
+
+class Order(Base):
+    """An accepted order. `revision` grows with every change of it, its images or its deliveries."""
+
+    __tablename__ = "orders"
+    __table_args__ = (
+        one_of("state", OrderState),
+        CheckConstraint("total > 0", name="total"),
+        CheckConstraint("succeeded + failed + cancelled <= total", name="counts"),
+        partial_index("orders_expiry", "expires_at", where="state <> 'EXPIRED'"),
+        partial_index("orders_open", "created_at", where="state IN ('QUEUED', 'RUNNING')"),
+        partial_index("orders_email", "email", where="email IS NOT NULL"),
+        Index("orders_created", "created_at", "id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    principal: Mapped[str]
+    email: Mapped[str | None]
+    """None once the order has expired."""
+    locale: Mapped[str]
+    spec: Mapped[str]
+    state: Mapped[str]
+    total: Mapped[int]
+    succeeded: Mapped[int] = mapped_column(default=0)
+    failed: Mapped[int] = mapped_column(default=0)
+    cancelled: Mapped[int] = mapped_column(default=0)
+    revision: Mapped[int] = mapped_column(default=1)
+    upload_began_at: Mapped[int | None]
+    """When its first bytes arrived."""
+    created_at: Mapped[int]
+    started_at: Mapped[int | None]
+    finished_at: Mapped[int | None]
+    expires_at: Mapped[int]
+
+
+class Image(Base):
+    """An image of an order.
+
+    QUEUED with `enqueued_at`: sent to the broker; without: waits for room in the order's window, or for `not_before`.
+    RUNNING: `owner` may work on it until `lease_until`.
+    """
+
+    __tablename__ = "images"
+    __table_args__ = (
+        UniqueConstraint("order_id", "position"),
+        one_of("state", ImageState),
+        CheckConstraint("(state = 'RUNNING') = (owner IS NOT NULL AND lease_until IS NOT NULL)", name="owner"),
+        CheckConstraint("state <> 'FAILED' OR reason IS NOT NULL", name="reason"),
+        partial_index("images_waiting", "order_id", "position", where="state = 'QUEUED' AND enqueued_at IS NULL"),
+        partial_index("images_outbox", "enqueued_at", where="state = 'QUEUED' AND enqueued_at IS NOT NULL"),
+        partial_index("images_leases", "lease_until", where="state = 'RUNNING'"),
+        partial_index(
+            "images_in_flight",
+            "order_id",
+            where="state = 'RUNNING' OR (state = 'QUEUED' AND enqueued_at IS NOT NULL)",
+        ),
+        Index("images_revision", "order_id", "revision"),
+        partial_index("images_untidied", "finished_at", where="NOT tidied AND finished_at IS NOT NULL"),
+        partial_index("images_finished", "finished_at", where="finished_at IS NOT NULL"),
+        partial_index("images_failed", "finished_at", where="state = 'FAILED' AND NOT dropped"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    order_id: Mapped[UUID] = mapped_column(ForeignKey("orders.id", ondelete="CASCADE"))
+    position: Mapped[int]
+    filename: Mapped[str]
+    spec: Mapped[str | None]
+    """None: as the order's."""
+    state: Mapped[str]
+    reason: Mapped[str | None]
+    message: Mapped[str | None]
+    attempts: Mapped[int] = mapped_column(default=0)
+    crashes: Mapped[int] = mapped_column(default=0)
+    owner: Mapped[UUID | None]
+    lease_until: Mapped[int | None]
+    not_before: Mapped[int] = mapped_column(default=0)
+    enqueued_at: Mapped[int | None]
+    started_at: Mapped[int | None]
+    finished_at: Mapped[int | None]
+    revision: Mapped[int] = mapped_column(default=1)
+    input_bytes: Mapped[int]
+    input_sha256: Mapped[str | None]
+    output_bytes: Mapped[int] = mapped_column(default=0)
+    output_sha256: Mapped[str | None]
+    width: Mapped[int] = mapped_column(default=0)
+    height: Mapped[int] = mapped_column(default=0)
+    format: Mapped[str | None]
+    engine: Mapped[str | None]
+    """What blurred it, with its version."""
+    cleaned_up: Mapped[bool] = mapped_column("tidied", default=False)
+    """Whether the sweep has removed the blobs that an ended image does not keep (`blob_cleanup.surplus_keys`).
+
+    Services of the version before use the column's name; it is renamed one version later.
+    """
+    dropped: Mapped[bool] = mapped_column(default=False)
+    """An operator has dropped the failure: it is not retried, and its original is not kept."""
+
+
+class UnownedBlobs(Base):
+    """Blobs that no order owns: of a running upload, or of an order that is gone.
+
+    Services of the version before know no states but write negative heartbeats. On PostgreSQL, where they run beside
+    this version during an upgrade, a trigger translates between the two (migration 0008, ADR 27).
+    """
+
+    __tablename__ = "unowned_blobs"
+    __table_args__ = (
+        one_of("state", UnownedBlobsState),
+        CheckConstraint("(state = 'REMOVED') = (check_again_at IS NOT NULL)", name="check_again_at"),
+    )
+
+    order_id: Mapped[UUID] = mapped_column(primary_key=True)
+    state: Mapped[str] = mapped_column(server_default=UnownedBlobsState.UPLOADING)
+    heartbeat_at: Mapped[int] = mapped_column(index=True)
+    """UPLOADING: when the gateway last reported that the upload goes on. Otherwise without meaning."""
+    check_again_at: Mapped[int | None]
+    """REMOVED: when the blobs are removed once more."""
+
+
+class IdempotencyKey(Base):
+    """A request that was answered, so that a repetition gets the same answer."""
+
+    __tablename__ = "idempotency_keys"
+
+    principal: Mapped[str] = mapped_column(primary_key=True)
+    method: Mapped[str] = mapped_column(primary_key=True)
+    request_id: Mapped[UUID] = mapped_column(primary_key=True)
+    fingerprint: Mapped[str]
+    resource_id: Mapped[UUID]
+    expires_at: Mapped[int] = mapped_column(index=True)

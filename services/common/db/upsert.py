@@ -1,0 +1,30 @@
+"""INSERT … ON CONFLICT, which SQLAlchemy has for each database apart."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import inspect
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from services.common.db.models import Base
+
+
+def insert_if_absent(session: Session, model: type[Base], values: Mapping[str, Any]) -> bool:
+    """Insert a row unless it conflicts with one that exists; return whether it was inserted.
+
+    A conflicting insert of another transaction is waited for.
+    """
+    insert = _insert(session, model).values(**values).on_conflict_do_nothing()
+    return session.execute(insert.returning(*inspect(model).primary_key)).first() is not None
+
+
+def insert_or_update(session: Session, model: type[Base], values: Mapping[str, Any]) -> None:
+    """Insert a row, or set these values in the one with the same primary key."""
+    key = [column.name for column in inspect(model).primary_key]
+    changed = {name: value for name, value in values.items() if name not in key}
+    session.execute(_insert(session, model).values(**values).on_conflict_do_update(index_elements=key, set_=changed))
+
+
+def _insert(session: Session, model: type[Base]) -> sqlite.Insert | postgresql.Insert:
+    return sqlite.insert(model) if session.get_bind().dialect.name == "sqlite" else postgresql.insert(model)

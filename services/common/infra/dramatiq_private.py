@@ -1,0 +1,69 @@
+"""What this project uses of dramatiq's internals. tests/contract/test_dramatiq.py fails when the library changes them.
+
+Keys in Redis, of a queue `q` in the namespace `n`: the list `n:q` of the ids of waiting messages; the hash `n:q.msgs`
+of all its messages by id; and for each process the set `n:__acks__.<broker_id>.q` of the ids that it has fetched and
+not acknowledged. All are changed by one script, `dispatch.lua`.
+"""
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
+
+import redis
+from dramatiq import Message, MessageProxy
+from dramatiq.brokers.redis import RedisBroker, _RedisConsumer
+from dramatiq.common import current_millis
+
+RedisConsumer = _RedisConsumer
+_MESSAGE_ID = "redis_message_id"
+
+
+def waiting_key(broker: RedisBroker, queue: str) -> str:
+    """Return the key of the list of waiting messages."""
+    return f"{broker.namespace}:{queue}"
+
+
+def messages_key(broker: RedisBroker, queue: str) -> str:
+    """Return the key of the hash of all messages, waiting or fetched."""
+    return f"{broker.namespace}:{queue}.msgs"
+
+
+def fetched_key(broker: RedisBroker, queue: str) -> str:
+    """Return the key of the set of messages that this process has fetched and not acknowledged."""
+    return f"{broker.namespace}:__acks__.{broker.broker_id}.{queue}"
+
+
+def redis_id(message: Message[Any] | MessageProxy) -> bytes:
+    """Return the id under which a message is stored."""
+    return str(message.options[_MESSAGE_ID]).encode()
+
+
+def enqueue(broker: RedisBroker, message: Message[Any], message_id: str, pipeline: redis.client.Pipeline) -> None:
+    """Add to a pipeline what `RedisBroker.enqueue` does in a round trip of its own, with a given message id."""
+    encoded = message.copy(options={_MESSAGE_ID: message_id}).encode()
+    arguments = ["enqueue", current_millis(), message.queue_name, broker.broker_id, broker.heartbeat_timeout]
+    arguments += [broker.dead_message_ttl, 0, 0, message_id, encoded]  # no maintenance by producers
+    broker.scripts["dispatch"](keys=[broker.namespace], args=arguments, client=pipeline)
+
+
+def fetch(broker: RedisBroker, queue: str, count: int) -> list[bytes]:
+    """Fetch up to `count` encoded messages; with 0, only send the heartbeat that each script call sends."""
+    # A message without data was purged meanwhile.
+    return [data for data in broker.do_fetch(queue, count) if data]
+
+
+def requeue(broker: RedisBroker, queue: str, message_ids: Iterable[bytes]) -> None:
+    """Return fetched messages to the queue."""
+    broker.do_requeue(queue, *message_ids)
+
+
+def run_worker(arguments: Sequence[str], *, prefetch: int, restart_delay_ms: int) -> None:
+    """Run dramatiq's command line until SIGTERM, then exit the process."""
+    # Read when dramatiq.worker is imported.
+    os.environ["dramatiq_queue_prefetch"] = str(prefetch)  # noqa: SIM112
+    os.environ["dramatiq_restart_delay"] = str(restart_delay_ms)  # noqa: SIM112
+    from dramatiq import cli  # noqa: PLC0415
+
+    parser = cli.make_argument_parser()  # type: ignore[no-untyped-call]
+    sys.exit(cast("int", cli.main(parser.parse_args(arguments))))  # type: ignore[no-untyped-call]

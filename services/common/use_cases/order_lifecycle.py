@@ -1,0 +1,118 @@
+"""How orders end before their time or after it: cancelled, deleted, expired, and the removal of their blobs.
+
+Each lists the blobs as unowned in the transaction that ends the order, and removes them after the commit: when that is
+interrupted, the sweep removes them.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+from services.common.db.engine import Database
+from services.common.db.orders import blob_cleanup, orders, unowned_blobs
+from services.common.domain.errors import Unavailable
+from services.common.domain.follow_up import FollowUp
+from services.common.domain.orders import blob_prefix, source_prefix
+from services.common.infra import log
+from services.common.infra.blobs import BlobStore
+from services.common.infra.broker import Broker
+from services.common.use_cases.after_commit import AfterCommit
+
+_log = log.get(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderLifecycle:
+    """The use cases, over what they need."""
+
+    database: Database
+    blobs: BlobStore
+    after_commit: AfterCommit
+
+    def cancel(self, order_id: UUID, *, refill: bool = True) -> None:
+        """Cancel the images of an order that have not ended, and remove all originals; results are kept.
+
+        Args:
+            order_id: The order.
+            refill: Whether other orders get the room in the window; not if they are about to be cancelled too.
+
+        Raises:
+            NotFound: There is no such order.
+            Unavailable: The database cannot be reached.
+        """
+        with self.database.write() as session:
+            orders.cancel(session, order_id)
+        self.after_commit(FollowUp(ended_order_ids=[order_id], window_freed=refill))
+        try:
+            self.blobs.delete_prefix(source_prefix(order_id))
+        except Unavailable as error:
+            _log.warning("originals not removed, the sweep will", order=str(order_id), error=str(error))
+
+    def delete(self, order_id: UUID) -> None:
+        """Delete an order with its images, deliveries, e-mails and blobs.
+
+        Raises:
+            NotFound: There is no such order.
+            Unavailable: The database cannot be reached.
+        """
+        with self.database.write() as session:
+            orders.delete_order(session, order_id)
+            unowned_blobs.mark_for_removal(session, order_id)
+        self.after_commit(FollowUp(ended_order_ids=[order_id], window_freed=True))
+        try:
+            self.remove_unowned_blobs(order_id)
+        except Unavailable as error:
+            _log.warning("blobs not removed, the sweep will", order=str(order_id), error=str(error))
+
+    def expire(self, order_id: UUID) -> bool:
+        """Delete the address of an order and mark its blobs for removal by the sweep; False if it has expired before.
+
+        Raises:
+            Unavailable: The database cannot be reached.
+        """
+        with self.database.write() as session:
+            expired = orders.expire(session, order_id)
+            if expired:
+                unowned_blobs.mark_for_removal(session, order_id)
+        if expired:
+            self.after_commit(FollowUp(ended_order_ids=[order_id]))
+        return expired
+
+    def remove_unowned_blobs(self, order_id: UUID) -> None:
+        """Remove the blobs of an order or upload that were marked for removal.
+
+        Raises:
+            Unavailable: The blob store or the database cannot be reached.
+        """
+        self.blobs.delete_prefix(blob_prefix(order_id))
+        with self.database.write() as session:
+            unowned_blobs.mark_removed(session, order_id)
+
+    def discard_late_result(self, order_id: UUID, image_id: UUID) -> None:
+        """Remove what a worker stored after it had lost its claim, unless the result is another worker's.
+
+        Raises:
+            Unavailable: The blob store or the database cannot be reached.
+        """
+        with self.database.write() as session:
+            order_gone = not orders.owns_blobs(session, order_id)
+            if order_gone:
+                unowned_blobs.mark_for_removal(session, order_id)
+            surplus = blob_cleanup.get_surplus_keys(session, image_id)
+        if order_gone:
+            self.remove_unowned_blobs(order_id)
+        else:
+            self.blobs.delete(*surplus)
+
+
+def make_lifecycle(
+    database: Database,
+    blobs: BlobStore,
+    broker: Broker,
+    *,
+    window: int,
+    announce_changed: Callable[[UUID], None] | None = None,
+) -> OrderLifecycle:
+    """Return the lifecycle over these; the arguments are those of `AfterCommit`."""
+    after_commit = AfterCommit(database=database, broker=broker, window=window, announce_changed=announce_changed)
+    return OrderLifecycle(database=database, blobs=blobs, after_commit=after_commit)

@@ -1,0 +1,56 @@
+"""What the parts of OperatorService share: their use cases and transactions."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from grpc import aio
+from sqlalchemy.orm import Session
+
+from services.common.db.access.audit import AuditContext
+from services.common.db.engine import Database
+from services.gateway.operator.failures import FailureOperations
+from services.gateway.operator.operator_jobs import OperatorJobs
+from services.gateway.operator.personal_data import PersonalData
+from services.gateway.operator.queues import QueueOperations
+from services.gateway.rpc.callers import CURRENT_CALL
+from services.gateway.rpc.thread_pool import ThreadPool
+
+Context = aio.ServicerContext[Any, Any]
+T = TypeVar("T")
+
+
+def audit_context() -> AuditContext:
+    """Return who makes the current call, and which RPC it is, for the audit log."""
+    call = CURRENT_CALL.get()
+    return AuditContext(call.caller.principal, call.method)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OperatorBase:
+    """Base of the parts of OperatorService."""
+
+    database: Database
+    threads: ThreadPool
+    queues: QueueOperations
+    failures: FailureOperations
+    jobs: OperatorJobs
+    personal_data: PersonalData
+
+    async def read(self, query: Callable[[Session], T]) -> T:
+        """Return the result of a query in a read transaction."""
+
+        def run() -> T:
+            with self.database.read() as session:
+                return query(session)
+
+        return await self.threads.run(run)
+
+    async def write(self, change: Callable[[Session], T]) -> T:
+        """Return the result of a change in a write transaction."""
+
+        def run() -> T:
+            with self.database.write() as session:
+                return change(session)
+
+        return await self.threads.run(run)

@@ -1,0 +1,121 @@
+"""OperatorService: orders, their traces, and statistics."""
+
+from collections.abc import Sequence
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from imageblur.v1 import operator_pb2, order_pb2
+from imageblur.v1 import operator_service_pb2 as pb
+
+from services.common.db.clock import SECOND
+from services.common.db.orders import order_lists
+from services.common.db.orders.orders import Snapshot
+from services.common.db.queues import statistics
+from services.common.db.queues.statistics import Point
+from services.common.domain.api_keys import Role
+from services.common.domain.errors import InvalidArgument, PermissionDenied, Violation
+from services.common.domain.orders import OrderState
+from services.gateway.operator import order_trace
+from services.gateway.operator.base import Context, OperatorBase
+from services.gateway.operator.fields import parse_seconds
+from services.gateway.orders.responses import order_message
+from services.gateway.rpc import paging
+from services.gateway.rpc.callers import CURRENT_CALL
+from services.gateway.rpc.fields import Violations, parse_email, parse_id
+from services.gateway.rpc.timestamps import duration, timestamp
+
+MAX_POINTS = 500
+
+
+class OrderServicer(OperatorBase):
+    """The RPCs of orders and statistics."""
+
+    async def ListOrders(self, request: pb.ListOrdersRequest, context: Context) -> pb.ListOrdersResponse:
+        """List orders."""
+        size, before = paging.parse_size(request.page_size), paging.parse_time_and_id(request.page_token)
+        filter_ = _parse_filter(request.filter, CURRENT_CALL.get().caller.role)
+        found = await self.read(
+            lambda session: order_lists.list_orders(session, filter_, before=before, limit=size + 1)
+        )
+        page, last = paging.split_page(found, size)
+        return pb.ListOrdersResponse(
+            orders=map(_entry, page),
+            next_page_token=paging.make_token(last.order.created_at, last.order.id) if last else "",
+        )
+
+    async def GetOrderTrace(self, request: pb.GetOrderTraceRequest, context: Context) -> pb.GetOrderTraceResponse:
+        """Return the trace of an order."""
+        order_id = parse_id(request.order_id)
+        trace = await self.read(lambda session: order_lists.get_order_trace(session, order_id))
+        return pb.GetOrderTraceResponse(
+            order=_entry(trace.snapshot),
+            steps=order_trace.steps(trace),
+            omitted_images=trace.snapshot.order.total - len(trace.images),
+        )
+
+    async def GetStatistics(self, request: pb.GetStatisticsRequest, context: Context) -> pb.GetStatisticsResponse:
+        """Return a time series of rates and durations."""
+        span = parse_seconds(request.span, "span", minimum=1) if request.HasField("span") else 3600
+        step = parse_seconds(request.step, "step", minimum=1) if request.HasField("step") else max(1, span // 60)
+        if span > step * MAX_POINTS:
+            raise InvalidArgument(Violation("step", f"results in more than {MAX_POINTS} points"))
+        series = await self.read(
+            lambda session: statistics.get_time_series(session, span=span * SECOND, step=step * SECOND)
+        )
+        return pb.GetStatisticsResponse(points=map(_point, series.points), sampled=series.sampled)
+
+
+def percentile(values: Sequence[int], percent: int) -> int:
+    """Return the smallest of the values (at least one) that is not below `percent` percent of them."""
+    return sorted(values)[max(0, -(-len(values) * percent // 100) - 1)]
+
+
+def _entry(snapshot: Snapshot) -> operator_pb2.OrderEntry:
+    message = order_message(snapshot)
+    message.ClearField("estimated_remaining")
+    return operator_pb2.OrderEntry(order=message, principal=snapshot.order.principal)
+
+
+def _point(point: Point) -> operator_pb2.StatisticsPoint:
+    message = operator_pb2.StatisticsPoint(
+        start_time=timestamp(point.start),
+        orders=point.orders,
+        images_succeeded=point.succeeded,
+        images_failed=point.failed,
+        emails_sent=point.emails,
+    )
+    for name, values in (("wait", point.waits), ("work", point.works)):
+        for percent in (50, 95):
+            if values:
+                getattr(message, f"{name}_p{percent}").CopyFrom(duration(percentile(values, percent)))
+    return message
+
+
+def _parse_filter(filter_: operator_pb2.OrderFilter, role: Role) -> order_lists.OrderFilter:
+    violations = Violations()
+    states = []
+    for index, value in enumerate(filter_.states):
+        try:
+            states.append(OrderState(order_pb2.OrderState.Name(value).removeprefix("ORDER_STATE_")))
+        except ValueError:
+            violations.add(f"filter.states[{index}]", f"{value} is not a state")
+    emails: Sequence[str] = ()
+    if filter_.email:
+        if role is not Role.ADMIN:
+            raise PermissionDenied("ROLE_NOT_ALLOWED", "filtering by address needs the role ADMIN")
+        with violations.collect("filter"):
+            emails = sorted({*parse_email(filter_.email)})
+    violations.raise_if_any()
+    return order_lists.OrderFilter(
+        states=states,
+        emails=emails,
+        principal=filter_.principal,
+        from_time=_parse_time(filter_.from_time, "filter.from_time") if filter_.HasField("from_time") else None,
+        to_time=_parse_time(filter_.to_time, "filter.to_time") if filter_.HasField("to_time") else None,
+    )
+
+
+def _parse_time(time: Timestamp, field: str) -> int:
+    microseconds = time.seconds * SECOND + time.nanos // 1000
+    if abs(microseconds) >= 2**63:
+        raise InvalidArgument(Violation(field, "is out of range"))
+    return microseconds

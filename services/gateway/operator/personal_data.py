@@ -1,0 +1,61 @@
+"""Personal data of an address: export, erasure, and lifting a suppression."""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from services.common.db import personal_data
+from services.common.db.access import audit
+from services.common.db.access.audit import AuditContext
+from services.common.db.engine import Database
+from services.common.db.mail import subscribers
+from services.common.domain.errors import NotFound
+from services.common.use_cases.order_lifecycle import OrderLifecycle
+
+SUBJECT = "people"
+"""Subject of audit entries: they never contain the address, which would otherwise survive its erasure."""
+
+
+@dataclass(frozen=True)
+class PersonalData:
+    """The use cases of personal data; blocking. An address is stored with orders and with subscribers only."""
+
+    database: Database
+    lifecycle: OrderLifecycle
+
+    def export(self, audit_context: AuditContext, address: str) -> Iterator[str]:
+        """Yield everything stored about an address, except the content of images: one JSON object each."""
+        with self.database.write() as session:
+            audit.record(session, audit_context, SUBJECT)
+        with self.database.read() as session:
+            order_ids = personal_data.list_orders(session, address)
+            records = personal_data.subscription_records(session, address)
+        yield from map(_to_json, records)
+        for order_id in order_ids:
+            with self.database.read() as session:
+                records = personal_data.order_records(session, order_id)
+            yield from map(_to_json, records)
+
+    def erase(self, audit_context: AuditContext, address: str) -> int:
+        """Delete the subscription and the orders of an address; return the number of orders."""
+        with self.database.write() as session:
+            audit.record(session, audit_context, SUBJECT)
+            personal_data.delete_subscriber(session, address)
+            order_ids = personal_data.list_orders(session, address)
+        for order_id in order_ids:
+            with contextlib.suppress(NotFound):
+                self.lifecycle.delete(order_id)
+        return len(order_ids)
+
+    def lift_suppression(self, audit_context: AuditContext, address: str) -> bool:
+        """Allow a suppressed address to subscribe again; return False if it was not suppressed."""
+        with self.database.write() as session:
+            lifted = subscribers.lift_suppression(session, address.casefold())
+            if lifted:
+                audit.record(session, audit_context, SUBJECT)
+            return lifted
+
+
+def _to_json(record: personal_data.Record) -> str:
+    return json.dumps(record, ensure_ascii=False)

@@ -1,0 +1,84 @@
+"""Checks that the broker is available, and counts orders for the rate limit, before an order is received."""
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+
+from redis import asyncio as aioredis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from services.common.domain.errors import Unavailable
+from services.gateway.rpc.rate_limits import Rate, RateLimits
+
+TIMEOUT_SECONDS = 1.5
+
+
+class BrokerCheck:
+    """Checks the broker on a connection of its own, which fails faster than a caller would give up.
+
+    Args:
+        broker_url: URL of the broker.
+        max_orders_per_minute: Rate limit of each caller; 0: none.
+    """
+
+    def __init__(self, broker_url: str, max_orders_per_minute: int) -> None:
+        self._client = aioredis.Redis.from_url(
+            broker_url,
+            socket_timeout=TIMEOUT_SECONDS,
+            socket_connect_timeout=TIMEOUT_SECONDS,
+            retry=Retry(NoBackoff(), 1, supported_errors=(aioredis.ConnectionError,)),
+        )
+        self.limits = RateLimits(self._client)
+        self._rate = Rate("orders", max_orders_per_minute, 60)
+        self._ping: asyncio.Task[None] | None = None
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._client.aclose()
+
+    async def ping(self) -> None:
+        """Check that the broker is available; concurrent calls share one check.
+
+        Raises:
+            Unavailable: It does not respond in time.
+        """
+        if self._ping is None or self._ping.done():
+            self._ping = asyncio.create_task(self._ping_once())
+        await asyncio.shield(self._ping)
+
+    def check_rate(self, rate_limit_key: str) -> None:
+        """Raise if the caller is known to be over the rate limit, without asking the broker.
+
+        Raises:
+            Busy: The caller must wait.
+        """
+        self.limits.check(self._rate, rate_limit_key)
+
+    async def count_order(self, rate_limit_key: str) -> None:
+        """Count an order of the caller; without a rate limit, only check that the broker is available.
+
+        Raises:
+            Busy: The caller is over the rate limit.
+            Unavailable: The broker does not respond in time.
+        """
+        if not self._rate.count or not rate_limit_key:
+            await self.ping()
+            return
+        with _as_unavailable():
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                await self.limits.count(self._rate, rate_limit_key)
+
+    async def _ping_once(self) -> None:
+        with _as_unavailable():
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                await self._client.ping()
+
+
+@contextlib.contextmanager
+def _as_unavailable() -> Iterator[None]:
+    try:
+        yield
+    except (RedisError, OSError) as error:  # includes TimeoutError
+        raise Unavailable("the broker cannot be reached") from error

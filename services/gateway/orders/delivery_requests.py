@@ -1,0 +1,105 @@
+"""Requests to e-mail an order's results."""
+
+import hashlib
+import math
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from services.common.db.engine import Database
+from services.common.db.mail import deliveries
+from services.common.db.models import Delivery, Order
+from services.common.db.orders import idempotency, orders
+from services.common.domain.errors import Busy, FailedPrecondition, NotFound
+from services.common.domain.follow_up import FollowUp
+from services.common.domain.orders import DeliveryState, OrderState
+from services.common.use_cases.after_commit import AfterCommit
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliveryRequest:
+    """A call of SendImages."""
+
+    order_id: UUID
+    principal: str
+    request_id: UUID | None
+    when_ready: bool
+    """Wait for the order to finish."""
+
+    @property
+    def idempotency_key(self) -> idempotency.IdempotentRequest | None:
+        """What makes a repeated call the same one; None without a request ID."""
+        if self.request_id is None:
+            return None
+        fingerprint = hashlib.sha256(f"{self.order_id} {self.when_ready}".encode()).hexdigest()
+        return idempotency.IdempotentRequest(
+            principal=self.principal, method="SendImages", request_id=self.request_id, fingerprint=fingerprint
+        )
+
+
+@dataclass(frozen=True)
+class RequestDelivery:
+    """Creates deliveries; blocking."""
+
+    database: Database
+    after_commit: AfterCommit
+    cooldown: float
+    """Seconds between two deliveries of an order."""
+
+    def __call__(self, request: DeliveryRequest) -> tuple[Delivery, int]:
+        """Create a delivery and enqueue its e-mail, or return the open one; with its number of e-mails so far.
+
+        Raises:
+            NotFound: The order does not exist.
+            FailedPrecondition: The order has not finished, was cancelled, or has expired.
+            Busy: The results were e-mailed recently.
+            InvalidArgument: The request ID was used for a different request.
+        """
+        emails: list[UUID] = []
+        key = request.idempotency_key
+        with self.database.write() as session:
+            order = orders.lock(session, request.order_id)
+            if order is None:
+                raise NotFound("order", str(request.order_id))
+            if key and (earlier := idempotency.get_answer(session, key)):
+                delivery = session.get(Delivery, earlier)
+                if delivery is None:
+                    raise NotFound("delivery", str(earlier))
+                return delivery, deliveries.count_emails(session, delivery.id)
+            delivery = deliveries.find_open(session, order.id)
+            if delivery is None:
+                self._check_cooldown(session, order.id)
+                delivery, emails = _create(session, order, when_ready=request.when_ready)
+            if key:
+                idempotency.insert_answer(session, key, delivery.id)
+            count = deliveries.count_emails(session, delivery.id)
+        self.after_commit(FollowUp(email_ids=emails, changed_order_ids=[request.order_id]))
+        return delivery, count
+
+    def _check_cooldown(self, session: Session, order_id: UUID) -> None:
+        # An order ID is enough to request e-mails: its address must not be flooded.
+        wait = deliveries.seconds_until_next(session, order_id, cooldown=self.cooldown)
+        if wait > 0:
+            message = f"the results were e-mailed recently: try again in {math.ceil(wait)} seconds"
+            raise Busy("MAIL_COOLDOWN", f"orders/{order_id}", message, retry_seconds=wait)
+
+
+def _create(session: Session, order: Order, *, when_ready: bool) -> tuple[Delivery, list[UUID]]:
+    """Create a delivery of a locked order; return it and the IDs of e-mails to enqueue."""
+    state, subject = OrderState(order.state), f"orders/{order.id}"
+    if state is OrderState.EXPIRED:
+        raise FailedPrecondition("ORDER_EXPIRED", subject, "the order has expired: its results were removed")
+    if state is OrderState.CANCELLED:
+        raise FailedPrecondition("ORDER_CANCELLED", subject, "the order was cancelled")
+    if not state.open:
+        delivery = deliveries.insert_delivery(session, order.id, DeliveryState.QUEUED)
+        return delivery, [deliveries.insert_email(session, delivery.id)]
+    if when_ready:
+        return deliveries.insert_delivery(session, order.id, DeliveryState.WAITING), []
+    ended = order.succeeded + order.failed
+    message = (
+        f"the order has not finished: {ended} of {order.total} images are done; "
+        "set when_ready to e-mail the results when it has"
+    )
+    raise FailedPrecondition("ORDER_NOT_FINISHED", subject, message)

@@ -1,0 +1,207 @@
+"""Receives the images of an order: writes and hashes them as they arrive, checks limits, then commits."""
+
+import asyncio
+import contextlib
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from uuid import uuid4
+
+from services.common.db.orders.orders import NewImage, Snapshot
+from services.common.domain.errors import InvalidArgument, Unavailable, Violation
+from services.common.domain.orders import source_key
+from services.common.infra import log
+from services.common.infra.blobs import CHUNK, BlobWriter
+from services.gateway.orders.broker_check import BrokerCheck
+from services.gateway.orders.pending_order import OrderStorage, PendingOrder, gone_is_unavailable
+from services.gateway.orders.requests import ParsedHeader, ParsedImage
+from services.gateway.rpc.callers import principal, rate_limit_key
+from services.gateway.rpc.thread_pool import ThreadPool
+
+HEARTBEAT_SECONDS = 10
+BEGIN_SECONDS = 3.0
+"""Timeout for the checks before an order is received."""
+
+_log = log.get(__name__)
+
+
+@dataclass(frozen=True)
+class OrderReceiver:
+    """Receives orders."""
+
+    storage: OrderStorage
+    threads: ThreadPool
+    broker_check: BrokerCheck
+
+    @asynccontextmanager
+    async def receive(self, method: str, header: ParsedHeader, image_count: int) -> AsyncIterator["OrderUpload"]:
+        """Yield an upload for an order of the current caller. Unless it is committed in the block, nothing is stored.
+
+        Raises:
+            Unavailable: A dependency is unavailable, or a disk is almost full.
+            Busy: The queue is full, or the caller places orders too fast.
+        """
+        pending = PendingOrder(
+            storage=self.storage, principal=principal(), method=method, header=header, image_count=image_count
+        )
+        heartbeat = None if header.validate_only else asyncio.create_task(self._send_heartbeats(pending))
+        try:
+            await self._begin(pending)
+            yield OrderUpload(pending, self.threads)
+        except BaseException:
+            pending.abandoned = True
+            if pending.has_row:
+                # Shielded: a client that disconnects cancels its call, and must not cancel the clean-up.
+                await asyncio.shield(self.threads.run_to_end(pending.remove))
+            raise
+        finally:
+            if heartbeat:
+                heartbeat.cancel()
+
+    async def _begin(self, pending: PendingOrder) -> None:
+        key = rate_limit_key()
+        self.broker_check.check_rate(key)
+        # Concurrently, and both to their end: the clean-up after one must find what the other has done.
+        outcomes = await asyncio.gather(
+            self.broker_check.count_order(key), self._begin_in_time(pending), return_exceptions=True
+        )
+        for outcome in outcomes:
+            if outcome is not None:
+                raise outcome
+
+    async def _begin_in_time(self, pending: PendingOrder) -> None:
+        try:
+            async with asyncio.timeout(BEGIN_SECONDS):
+                await self.threads.run(pending.begin)
+        except TimeoutError:
+            raise Unavailable("the database or the blob store does not respond") from None
+
+    async def _send_heartbeats(self, pending: PendingOrder) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+            try:
+                await self.threads.run(pending.heartbeat)
+            except Unavailable as error:
+                _log.warning("heartbeat of an upload failed", error=str(error))
+            except Exception:
+                _log.exception("heartbeat of an upload failed")
+
+
+class OrderUpload:
+    """The images of one order."""
+
+    def __init__(self, pending: PendingOrder, threads: ThreadPool) -> None:
+        self._pending = pending
+        self._threads = threads
+        self._images: list[NewImage] = []
+        self._bytes = 0
+        self._fingerprint = hashlib.sha256(_canonical(pending.header))
+
+    @asynccontextmanager
+    async def image(self, parsed: ParsedImage) -> AsyncIterator["ImageUpload"]:
+        """Receive the next image: write its bytes in the block.
+
+        Raises:
+            InvalidArgument: The image is empty, over a limit, or differs from its size or SHA-256.
+            Unavailable: The blob store is unavailable, or the upload was removed.
+        """
+        pending, settings = self._pending, self._pending.storage.settings
+        position = len(self._images) + 1
+        key = source_key(pending.order_id, position)
+        blob = contextlib.nullcontext() if pending.header.validate_only else pending.storage.blobs.writer(key)
+        with gone_is_unavailable():
+            async with blob as writer:
+                image = ImageUpload(
+                    parsed,
+                    writer,
+                    max_bytes=settings.max_image_bytes,
+                    max_order_bytes=settings.max_order_bytes,
+                    order_bytes=self._bytes,
+                )
+                yield image
+                image.check()
+        self._bytes += image.size
+        sha256, spec = image.sha256.hex(), parsed.spec.to_json() if parsed.spec else None
+        self._images.append(
+            NewImage(id=uuid4(), position=position, filename=parsed.filename, spec=spec, size=image.size, sha256=sha256)
+        )
+        self._fingerprint.update(json.dumps([parsed.filename, spec, sha256]).encode())
+
+    async def commit(self) -> Snapshot | None:
+        """Accept the order; return it, or the first one if this request is a repeat, or None if only validated.
+
+        Raises:
+            As PendingOrder.commit.
+        """
+        if self._pending.header.validate_only:
+            return None
+        self._pending.committing = True
+        return await self._threads.run_to_end(self._pending.commit, self._images, self._fingerprint.hexdigest())
+
+
+class ImageUpload:
+    """The bytes of one image.
+
+    Args:
+        parsed: The image's description; size and SHA-256 are verified if the client sent them.
+        writer: Writes the original; None if it is not stored.
+        max_bytes: Limit of the image's size.
+        max_order_bytes: Limit of the order's size.
+        order_bytes: Size of the order's previous images.
+    """
+
+    def __init__(
+        self, parsed: ParsedImage, writer: BlobWriter | None, *, max_bytes: int, max_order_bytes: int, order_bytes: int
+    ) -> None:
+        self._parsed = parsed
+        self._writer = writer
+        self._max_bytes = max_bytes
+        self._max_order_bytes = max_order_bytes
+        self._order_bytes = order_bytes
+        self._hash = hashlib.sha256()
+        self.size = 0
+        """Bytes received."""
+
+    @property
+    def sha256(self) -> bytes:
+        """SHA-256 of the bytes received."""
+        return self._hash.digest()
+
+    async def write(self, data: bytes) -> None:
+        """Receive the next bytes.
+
+        Raises:
+            InvalidArgument: The image or the order is too large.
+        """
+        self.size += len(data)
+        if self.size > self._max_bytes:
+            raise InvalidArgument(Violation(f"{self._parsed.field}.data", f"is larger than {self._max_bytes} bytes"))
+        if self._order_bytes + self.size > self._max_order_bytes:
+            raise InvalidArgument(Violation("images", f"are larger than {self._max_order_bytes} bytes together"))
+        # In pieces: the writer copies what it gets at once, and other calls would have to wait.
+        for begin in range(0, len(data), CHUNK):
+            piece = data[begin : begin + CHUNK]
+            self._hash.update(piece)
+            if self._writer:
+                await self._writer.write(piece)
+
+    def check(self) -> None:
+        """Verify the received bytes.
+
+        Raises:
+            InvalidArgument: There are none, or they differ from the size or the SHA-256 that the client sent.
+        """
+        field, size, sha256 = self._parsed.field, self._parsed.size, self._parsed.sha256
+        if not self.size:
+            raise InvalidArgument(Violation(f"{field}.data", "is empty"))
+        if size is not None and size != self.size:
+            message = f"is {size}, but {self.size} bytes were received"
+            raise InvalidArgument(Violation(f"{field}.size_bytes", message))
+        if sha256 is not None and sha256 != self.sha256:
+            raise InvalidArgument(Violation(f"{field}.sha256", "does not match the bytes received"))
+
+
+def _canonical(header: ParsedHeader) -> bytes:
+    return json.dumps([header.email, header.spec.to_json(), header.locale, header.notify]).encode()

@@ -1,0 +1,168 @@
+"""An order before its commit: its row is created before its first blob, and leads to all of them until the commit."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from uuid import UUID, uuid4
+
+from sqlalchemy.orm import Session
+
+from services.common.db.engine import Database
+from services.common.db.orders import idempotency, orders, unowned_blobs
+from services.common.db.orders.orders import NewImage, NewOrder, Snapshot
+from services.common.db.queues import backlog
+from services.common.domain.errors import Busy, Unavailable
+from services.common.domain.follow_up import FollowUp
+from services.common.domain.orders import blob_prefix, source_key
+from services.common.infra import log
+from services.common.infra.blobs import BlobStore, MissingBlob
+from services.common.use_cases.after_commit import AfterCommit
+from services.gateway import metrics
+from services.gateway.orders.disk_space import DiskSpace
+from services.gateway.orders.requests import ParsedHeader
+from services.gateway.settings import GatewaySettings
+
+QUEUE_RETRY_SECONDS = 30.0
+"""RetryInfo when the queue is full: it does not empty quickly."""
+
+_log = log.get(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderStorage:
+    """Where orders are stored."""
+
+    settings: GatewaySettings
+    database: Database
+    blobs: BlobStore
+    after_commit: AfterCommit
+    disk_space: DiskSpace
+
+
+@dataclass(kw_only=True)
+class PendingOrder:
+    """One order that is being received. Its methods block; the flags are shared with the event loop."""
+
+    storage: OrderStorage
+    principal: str
+    method: str
+    header: ParsedHeader
+    image_count: int
+    order_id: UUID = field(default_factory=uuid4)
+    started: float = field(default_factory=time.monotonic)
+    has_row: bool = False
+    """Set by `begin`."""
+    committing: bool = False
+    """Set by the event loop before `commit`: from then on an order may own the blobs."""
+    abandoned: bool = False
+    """Set by the event loop: a `begin` that is still running must not create a row."""
+
+    def begin(self) -> None:
+        """Check that the order can be accepted, and create its row unless it is only to be validated.
+
+        Raises:
+            Unavailable: A dependency is unavailable, or a disk is almost full.
+            Busy: The queue is full.
+        """
+        storage, request_id = self.storage, self.header.request_id
+        storage.blobs.ping()
+        storage.disk_space.check()
+        with storage.database.read() if self.header.validate_only else storage.database.write() as session:
+            # A repeat of an accepted order adds nothing to the queue.
+            if not (request_id and idempotency.was_answered(session, self.principal, self.method, request_id)):
+                self._check_queue(session, self.image_count)
+            if self.header.validate_only:
+                return
+            if self.abandoned:
+                raise Unavailable("the database responded too late")
+            unowned_blobs.insert_upload(session, self.order_id)
+            self.has_row = True
+
+    def heartbeat(self) -> None:
+        """Keep the row alive: the sweep removes the blobs of uploads without a recent heartbeat."""
+        with self.storage.database.write(durable=False) as session:
+            unowned_blobs.renew_upload(session, self.order_id)
+
+    def commit(self, images: Sequence[NewImage], fingerprint: str) -> Snapshot:
+        """Store the order, whose originals are written, and enqueue its first images.
+
+        Args:
+            images: The received images.
+            fingerprint: Hash of the request, to compare repeated requests.
+
+        Returns:
+            The order; the first one if this request is a repeat.
+
+        Raises:
+            Busy: The queue is full.
+            InvalidArgument: The request ID was used for a different order.
+            Unavailable: A dependency is unavailable, or the upload was given up by the sweep.
+        """
+        storage, settings, header = self.storage, self.storage.settings, self.header
+        with gone_is_unavailable():
+            storage.blobs.persist(*(source_key(self.order_id, image.position) for image in images))
+        order = NewOrder(
+            id=self.order_id,
+            principal=self.principal,
+            email=header.email,
+            locale=header.locale,
+            spec=header.spec.to_json(),
+            notify=header.notify,
+            retention=int(settings.retention_days * 86_400),
+            upload_seconds=time.monotonic() - self.started,
+        )
+        with storage.database.write() as session:
+            if header.request_id:
+                request = idempotency.IdempotentRequest(
+                    principal=self.principal,
+                    method=self.method,
+                    request_id=header.request_id,
+                    fingerprint=fingerprint,
+                )
+                if earlier := idempotency.insert_answer(session, request, self.order_id):
+                    unowned_blobs.mark_upload_failed(session, self.order_id)
+                    return orders.get_snapshot(session, earlier)
+            if not unowned_blobs.adopt_blobs(session, self.order_id):
+                raise Unavailable("the upload took too long")
+            stored = orders.insert_order(session, order, images, window=settings.order_window)
+            # Last, because it serializes transactions that add to the backlog.
+            backlog.lock_backlog(session)
+            self._check_queue(session, 0)
+        storage.after_commit(FollowUp(image_ids=stored.enqueued_ids))
+        metrics.order_accepted(len(images), sum(image.size for image in images))
+        return stored.snapshot
+
+    def remove(self) -> None:
+        """Remove the blobs and the row unless the order was committed. The sweep removes what cannot be removed now."""
+        storage, prefix = self.storage, blob_prefix(self.order_id)
+        try:
+            if not self.committing:
+                # No order can own them yet. First, because on a full disk the database needs their space.
+                storage.blobs.delete_prefix(prefix)
+            with storage.database.write() as session:
+                abandoned = unowned_blobs.mark_upload_failed(session, self.order_id)
+            # A call may be cancelled or fail after its commit: then the blobs belong to the order and stay.
+            if abandoned:
+                storage.blobs.delete_prefix(prefix)
+                with storage.database.write() as session:
+                    unowned_blobs.delete_upload(session, self.order_id)
+        except Unavailable as error:
+            _log.warning("upload not removed, the sweep will remove it", error=str(error))
+
+    def _check_queue(self, session: Session, new_images: int) -> None:
+        limit, queued = self.storage.settings.max_queued_images, backlog.count_open_images(session)
+        if queued + new_images > limit:
+            message = (
+                f"the queue is full: it holds {limit:,} images; with this order there would be {queued + new_images:,}"
+            )
+            raise Busy("QUEUE_FULL", "queued images", message, retry_seconds=QUEUE_RETRY_SECONDS)
+
+
+@contextmanager
+def gone_is_unavailable() -> Iterator[None]:
+    """Map a missing blob of an upload to Unavailable: the sweep, or a person, has removed it."""
+    try:
+        yield
+    except MissingBlob:
+        raise Unavailable("the upload was removed before it was complete") from None

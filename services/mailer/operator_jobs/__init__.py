@@ -1,0 +1,1 @@
+"""Operator jobs: what operators request from mailers and wait for."""

@@ -1,0 +1,53 @@
+"""Makes the mailing of the week when it is due."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from uuid import UUID
+
+from services.common.db.clock import from_datetime, to_datetime
+from services.common.db.engine import Database
+from services.common.db.mail import mailings
+from services.common.domain.follow_up import FollowUp
+from services.common.infra import log
+from services.common.infra.broker import Broker
+from services.common.newsletter import compose_content
+from services.common.use_cases.after_commit import AfterCommit
+from services.scheduler.weekly_schedule import WeeklyHour
+
+_log = log.get(__name__)
+
+
+@dataclass(frozen=True)
+class MailingSchedule:
+    """The use case, over what it needs."""
+
+    database: Database
+    broker: Broker
+    weekly_hour: WeeklyHour
+    texts: Path | None = None
+    """Folder with the operator's text."""
+    connections: int = 1
+    """Messages that a mailing begins with."""
+
+    def make_weekly(self, now: datetime) -> UUID | None:
+        """Make the mailing that is due at `now` unless its week has one; return its id.
+
+        Raises:
+            ConfigurationError: The operator's text cannot be read; to be tried again.
+        """
+        with self.database.read() as session:
+            installed = to_datetime(mailings.installed_at(session))
+            due = self.weekly_hour.latest_due(now, not_before=installed)
+            if due is None or mailings.has_mailing(session, due.period):
+                return None
+        with self.database.write() as session:
+            content = compose_content(session, due.at, self.texts)
+            mailing_id = mailings.insert_mailing(
+                session, period=due.period, due_at=from_datetime(due.at), content=content
+            )
+        if mailing_id:
+            after_commit = AfterCommit(database=self.database, broker=self.broker)
+            after_commit(FollowUp(mailing_ids=[mailing_id] * self.connections))
+            _log.info("mailing made", period=due.period)
+        return mailing_id

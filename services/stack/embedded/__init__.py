@@ -1,0 +1,1 @@
+"""Servers that the stack brings along: Valkey and a mailbox."""

@@ -1,0 +1,70 @@
+"""The programs that a stack runs, as data, so that tests can supervise other programs."""
+
+from dataclasses import dataclass
+
+from services.stack import ports
+from services.stack.address import split_address
+from services.stack.data_folder import DataFolder
+from services.stack.embedded import valkey
+from services.stack.ports import Endpoint
+from services.stack.settings import StackSettings
+from services.stack.supervision.process import Program, python_module
+
+# A worker finishes its image or e-mail first: the longest task and a margin.
+WORKER_GRACE = 75.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackPrograms:
+    """The programs of a stack.
+
+    Attributes:
+        broker: The embedded Valkey; None if another broker is set.
+        prepare: Runs to its end before the services start.
+        services: Started in this order, stopped by their stages.
+        probe: Exits with 0 once the stack can be used; run again otherwise.
+        endpoints: Ports that must be free.
+    """
+
+    broker: Program | None
+    prepare: Program | None
+    services: tuple[Program, ...]
+    probe: Program
+    endpoints: tuple[Endpoint, ...] = ()
+
+    def names(self) -> list[str]:
+        """Return the names that prefix lines of output."""
+        first = [program.name for program in (self.broker, self.prepare) if program]
+        return [*first, *(service.name for service in self.services)]
+
+
+def default_programs(settings: StackSettings, data_folder: DataFolder) -> StackPrograms:
+    """Return the real services. Raises: StackError if there is no embedded Valkey for this machine."""
+    services = [
+        Program("gateway", python_module("services.gateway"), stop_stage=0, grace=35.0),
+        Program("blur_worker", python_module("services.blur_worker"), stop_stage=2, grace=WORKER_GRACE),
+        Program("mailer", python_module("services.mailer"), stop_stage=2, grace=WORKER_GRACE),
+        Program("scheduler", python_module("services.scheduler"), stop_stage=1, grace=20.0),
+        # Stops before the gateway, which it calls.
+        Program("web", python_module("services.web"), stop_stage=-1, grace=15.0),
+    ]
+    endpoints = []
+    for setting, address in (
+        ("IMAGEBLUR_WEB_ADDRESS", settings.web_address),
+        ("IMAGEBLUR_GATEWAY_ADDRESS", settings.gateway_address),
+    ):
+        if parts := split_address(address):
+            host, port = parts
+            literal = f"[{host}]" if ":" in host else host
+            endpoints.append(ports.Endpoint(host, port, setting, literal + ":{port}"))
+    if settings.smtp_host is None:
+        services.append(Program("mailbox", python_module("services.stack.embedded.mailbox"), stop_stage=3, grace=10.0))
+        endpoints.append(ports.Endpoint("127.0.0.1", settings.mailbox_port, "IMAGEBLUR_MAILBOX_PORT"))
+    addresses = (settings.gateway_address, settings.web_address)
+    return StackPrograms(
+        broker=None if settings.broker_url else valkey.program(data_folder),
+        prepare=Program("database", python_module("services.common.migrations")),
+        services=tuple(services),
+        probe=Program("health", python_module("services.stack.readiness", *addresses)),
+        endpoints=tuple(endpoints),
+    )

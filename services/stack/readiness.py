@@ -1,0 +1,105 @@
+"""`python -m services.stack.readiness GATEWAY [WEB]`: wait until both serve. Exit with 0 then, with 1 after a minute.
+
+Both are host:port. The gateway checks its own dependencies; the web pages depend on the gateway.
+
+This is a program of its own because the supervisor forks, and a process that has loaded gRPC should not.
+
+If the gateway uses TLS, its certificate must name that host; the certificate file itself is trusted. For mutual TLS,
+the variables of the command line `imageblur` name the client certificate (IMAGEBLUR_CERT_FILE,
+IMAGEBLUR_CERT_KEY_FILE).
+"""
+
+import asyncio
+import sys
+from pathlib import Path
+
+import grpc
+import grpc.aio
+from grpc_health.v1 import health_pb2
+
+from services.common.infra.settings import Settings
+from services.stack.address import reachable, split_address
+
+TIMEOUT = 60.0
+
+
+async def serves(channel: grpc.aio.Channel) -> bool:
+    """Return whether a server reports SERVING now."""
+    check = channel.unary_unary(  # the type stubs lack the calls of HealthStub
+        "/grpc.health.v1.Health/Check",
+        request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+        response_deserializer=health_pb2.HealthCheckResponse.FromString,
+    )
+    try:
+        answer: health_pb2.HealthCheckResponse = await check(health_pb2.HealthCheckRequest(), timeout=2.0)
+    except grpc.aio.AioRpcError:
+        return False
+    return answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+async def wait_until_serves(address: str, within: float = TIMEOUT) -> bool:
+    """Poll until the server reports SERVING; return False if it does not within so many seconds."""
+    # By default gRPC waits a second and more between attempts to connect.
+    options = [("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 100)]
+    credentials = _credentials()
+    target = reachable(address)
+    async with (
+        grpc.aio.secure_channel(target, credentials, options=options)
+        if credentials
+        else grpc.aio.insecure_channel(target, options=options)
+    ) as channel:
+        try:
+            async with asyncio.timeout(within):
+                while not await serves(channel):  # noqa: ASYNC110 - another process has no event
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            return False
+    return True
+
+
+async def page_serves(address: str) -> bool:
+    """Return whether the web pages answer now."""
+    parts = split_address(reachable(address))
+    assert parts, "validated: a host and a port"
+    try:
+        async with asyncio.timeout(2.0):
+            reader, writer = await asyncio.open_connection(*parts)
+            writer.write(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            status = await reader.readline()
+            writer.close()
+    except (OSError, TimeoutError):
+        return False
+    return b" 200 " in status
+
+
+async def main(gateway: str, web: str | None = None) -> bool:
+    """Wait for both, a minute each; return whether both serve."""
+    if not await wait_until_serves(gateway):
+        return False
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            while web and not await page_serves(web):  # noqa: ASYNC110 - another process has no event
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        return False
+    return True
+
+
+class _TlsSettings(Settings):
+    tls_certificate: Path | None = None
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    cert_key_file: Path | None = None
+
+
+def _credentials() -> grpc.ChannelCredentials | None:
+    """Return the credentials for a gateway that uses TLS by the settings."""
+    tls = _TlsSettings()
+    if tls.tls_certificate is None:
+        return None
+    files = (tls.ca_file or tls.tls_certificate, tls.cert_key_file, tls.cert_file)
+    return grpc.ssl_channel_credentials(*(file.read_bytes() if file else None for file in files))
+
+
+if __name__ == "__main__":
+    sys.exit(0 if asyncio.run(main(*sys.argv[1:])) else 1)

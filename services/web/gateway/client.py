@@ -1,0 +1,111 @@
+"""The RPCs of orders and subscriptions that the pages use."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, TypeVar
+
+from grpc import aio
+from imageblur.v1 import blur_service_pb2 as pb
+from imageblur.v1 import subscription_service_pb2 as subscriptions
+from imageblur.v1.blur_service_pb2_grpc import BlurServiceStub
+from imageblur.v1.order_pb2 import Delivery, Order
+from imageblur.v1.subscription_service_pb2_grpc import SubscriptionServiceStub
+
+from services.web.gateway.rpc import Channels, RpcCaller, client_errors
+from services.web.gateway.upload import GatewayUpload
+
+PAGE_SIZE = 200
+"""Images on one page of an order."""
+DownloadStream = AsyncIterator[pb.DownloadImagesResponse]
+_Message = TypeVar("_Message")
+
+
+class GatewayClient(RpcCaller):
+    """Calls the gateway with the key of the pages. Every method raises ImageBlurClientError."""
+
+    def __init__(self, channels: Channels, key: str | None = None) -> None:
+        super().__init__(key)
+        self._uploads = BlurServiceStub(channels.uploads)
+        self._orders = BlurServiceStub(channels.others)
+        self._subscriptions = SubscriptionServiceStub(channels.others)
+
+    async def limits(self) -> pb.GetLimitsResponse:
+        """Return the limits that the gateway enforces."""
+        return await self.call(self._orders.GetLimits, pb.GetLimitsRequest())
+
+    async def check(self, request: pb.BlurOrderRequest) -> None:
+        """Validate an order without storing it."""
+        request.order.validate_only = True
+        await self.call(self._orders.BlurOrder, request)
+
+    @asynccontextmanager
+    async def upload(self) -> AsyncIterator[GatewayUpload]:
+        """Open an upload. It is cancelled if the block ends before it is complete."""
+        upload = GatewayUpload(self._uploads, self.metadata)
+        try:
+            yield upload
+        finally:
+            upload.cancel()
+
+    async def status(self, order_id: str) -> Order:
+        """Return an order."""
+        return (await self.call(self._orders.Status, pb.StatusRequest(order_id=order_id))).order
+
+    async def images(self, order_id: str, page_token: str) -> pb.ListImagesResponse:
+        """Return a page of an order's images."""
+        request = pb.ListImagesRequest(order_id=order_id, page_size=PAGE_SIZE, page_token=page_token)
+        return await self.call(self._orders.ListImages, request)
+
+    def watch(
+        self, order_id: str, after_revision: int
+    ) -> AbstractAsyncContextManager[AsyncIterator[pb.WatchStatusResponse]]:
+        """Open a stream of an order's changes."""
+        request = pb.WatchStatusRequest(order_id=order_id, after_revision=after_revision)
+        return self._stream(self._orders.WatchStatus, request)
+
+    def download(self, request: pb.DownloadImagesRequest) -> AbstractAsyncContextManager[DownloadStream]:
+        """Open a download."""
+        return self._stream(self._orders.DownloadImages, request)
+
+    async def send(self, order_id: str) -> Delivery:
+        """Request the results by e-mail: now, or as soon as the order has finished."""
+        request = pb.SendImagesRequest(order_id=order_id, when_ready=True)
+        return (await self.call(self._orders.SendImages, request)).delivery
+
+    async def cancel(self, order_id: str) -> None:
+        """Cancel the unfinished images of an order."""
+        await self.call(self._orders.CancelOrder, pb.CancelOrderRequest(order_id=order_id))
+
+    async def delete(self, order_id: str) -> None:
+        """Delete an order."""
+        await self.call(self._orders.DeleteOrder, pb.DeleteOrderRequest(order_id=order_id))
+
+    async def subscribe(self, address: str, locale: str) -> bool:
+        """Subscribe an address. Return whether a confirmation is required."""
+        request = subscriptions.SubscribeRequest(email=address, locale=locale)
+        return (await self.call(self._subscriptions.Subscribe, request)).confirmation_required
+
+    async def confirm(self, token: str) -> None:
+        """Confirm a subscription."""
+        request = subscriptions.ConfirmSubscriptionRequest(token=token)
+        await self.call(self._subscriptions.ConfirmSubscription, request)
+
+    async def unsubscribe(self, *, address: str | None = None, token: str | None = None) -> None:
+        """End the subscription of an address, or the one that a token belongs to."""
+        request = subscriptions.UnsubscribeRequest()
+        if address is not None:
+            request.email = address
+        else:
+            request.token = token or ""
+        await self.call(self._subscriptions.Unsubscribe, request)
+
+    @asynccontextmanager
+    async def _stream(
+        self, rpc: Callable[..., aio.UnaryStreamCall[Any, _Message]], request: object
+    ) -> AsyncIterator[AsyncIterator[_Message]]:
+        with client_errors():
+            call = rpc(request, metadata=self.metadata)
+            try:
+                yield aiter(call)
+            finally:
+                call.cancel()

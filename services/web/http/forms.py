@@ -1,0 +1,15 @@
+"""Fields of small forms without files."""
+
+from starlette.datastructures import FormData
+from starlette.requests import Request
+
+
+async def read_fields(request: Request) -> FormData:
+    """Return the fields of a form without files."""
+    async with request.form(max_files=0, max_fields=10, max_part_size=10_000) as form:
+        return form
+
+
+async def read_field(request: Request, name: str) -> str:
+    """Return one field without surrounding spaces; empty if it is missing."""
+    return str((await read_fields(request)).get(name, "")).strip()

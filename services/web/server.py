@@ -1,0 +1,83 @@
+"""The HTTP server. It stops within seconds, although event streams may be open that never end by themselves."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import AsyncIterator, Generator
+from contextlib import asynccontextmanager
+
+import uvicorn
+
+from services.common.domain.errors import ConfigurationError
+from services.common.infra import log, metrics
+from services.web.app import open_app
+from services.web.settings import WebSettings
+
+GRACE_SECONDS = 8
+"""For uploads and downloads in progress."""
+_log = log.get("services.web")
+
+
+@asynccontextmanager
+async def serve(settings: WebSettings) -> AsyncIterator[int]:
+    """Serve until the block ends; yields the port.
+
+    Raises:
+        ConfigurationError: The address is not available.
+    """
+    listener = _listen(settings)
+    async with open_app(settings) as web:
+        server = _Server(
+            uvicorn.Config(
+                web.app,
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                server_header=False,
+                proxy_headers=False,
+                http="httptools",
+                ws="none",
+                timeout_keep_alive=30,
+                timeout_graceful_shutdown=GRACE_SECONDS,
+            )
+        )
+        task = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            web.stopping.set()
+            server.should_exit = True
+            await task
+
+
+async def run(settings: WebSettings) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    metrics.serve("web", settings.metrics_host, settings.web_metrics_port)
+    async with serve(settings) as port:
+        _log.info("serving", address=settings.web_address, port=port)
+        await stop.wait()
+        _log.info("stopping")
+
+
+class _Server(uvicorn.Server):
+    """Does not handle signals: `run` does."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Capture no signals."""
+        yield
+
+
+def _listen(settings: WebSettings) -> socket.socket:
+    host, port = settings.host_and_port
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+        return socket.create_server((host, port), family=family, backlog=512)
+    except OSError as error:
+        raise ConfigurationError(
+            f"IMAGEBLUR_WEB_ADDRESS: cannot listen on {settings.web_address} ({error.strerror}): is the port in use?"
+        ) from None

@@ -1,0 +1,116 @@
+// The page of an order: replaces its parts when the server reports changes.
+
+import { showLocalTimes } from "../shared/local_times.js";
+import { announce, readPageData, translate } from "../shared/texts.js";
+import { Compare } from "./compare.js";
+
+const ANNOUNCE_EVERY_MS = 5000;
+
+export function startStatus(files = []) {
+  const root = document.getElementById("order-status");
+  if (!root || root.dataset.started) return;
+  root.dataset.started = "yes";
+  readPageData();
+  const originals = new Map(files.map((file, index) => [index + 1, file]));
+  const compare = new Compare(originals);
+  let events = null;
+  let announced = 0;
+  if (root.dataset.live === "yes") listen();
+
+  function listen() {
+    events?.close();
+    const { address, first, last, revision } = root.dataset;
+    events = new EventSource(`${address}/events?first=${first}&last=${last}&after=${revision}`);
+    events.addEventListener("change", (event) => change(JSON.parse(event.data), event.lastEventId));
+    events.addEventListener("deleted", () => {
+      events.close();
+      showError(translate("order_deleted"));
+    });
+    events.addEventListener("failed", () => events.close());
+  }
+
+  function change(update, revision) {
+    root.dataset.revision = revision;
+    replace("summary", update.summary);
+    replace("actions", update.actions);
+    for (const [position, html] of Object.entries(update.images)) replace(`image-${position}`, html);
+    if (update.settled) events.close();
+    if (update.settled || Date.now() - announced > ANNOUNCE_EVERY_MS) {
+      announced = Date.now();
+      announce(update.announcement);
+    }
+  }
+
+  function replace(id, html) {
+    const element = document.getElementById(id);
+    if (!element || element.dataset.html === html) return;
+    element.dataset.html = html;
+    const open = element.querySelector("details")?.open;
+    const focused = element.contains(document.activeElement) && document.activeElement.id;
+    const parsed = new DOMParser().parseFromString(html, "text/html");
+    element.replaceChildren(...parsed.body.childNodes);
+    showLocalTimes(element);
+    if (open && element.querySelector("details")) element.querySelector("details").open = true;
+    if (focused) (document.getElementById(focused) ?? document.getElementById("content")).focus({ preventScroll: true });
+  }
+
+  function showError(text) {
+    const element = document.getElementById("action-error");
+    element.textContent = text;
+    element.hidden = !text;
+  }
+
+  root.addEventListener("submit", async (event) => {
+    if ("navigates" in event.target.dataset) return;
+    event.preventDefault();
+    showError("");
+    const button = event.target.querySelector("button");
+    if (button.getAttribute("aria-disabled") === "true") return;
+    button.setAttribute("aria-disabled", "true");
+    try {
+      const headers = { Accept: "text/html" };
+      const response = await fetch(event.target.action, { method: "POST", headers });
+      const page = new DOMParser().parseFromString(await response.text(), "text/html");
+      if (response.ok) {
+        const status = page.getElementById("order-status");
+        replace("summary", page.getElementById("summary").innerHTML);
+        replace("actions", page.getElementById("actions").innerHTML);
+        if (status.dataset.live === "yes" && events?.readyState !== EventSource.OPEN) listen();
+      } else {
+        showError([...page.querySelectorAll("main h1, main h1 + p")].map((part) => part.textContent).join(". "));
+      }
+    } catch {
+      showError(translate("action_failed"));
+    } finally {
+      button.removeAttribute("aria-disabled");
+    }
+  });
+
+  root.addEventListener("click", (event) => {
+    const link = event.target.closest("a.compare-link");
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    const item = link.closest("[data-position]");
+    compare.open(Number(item.dataset.position), link.dataset.name, link.href);
+  });
+
+  document.addEventListener("keydown", (event) => {
+    const details = document.querySelector(".danger[open]");
+    if (event.key === "Escape" && details) {
+      details.open = false;
+      details.querySelector("summary").focus();
+    }
+  });
+
+  const copy = document.getElementById("copy-link");
+  if (navigator.clipboard) {
+    copy.hidden = false;
+    copy.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(new URL(root.dataset.address, location.href).href);
+      copy.textContent = translate("copied");
+      announce(translate("copied"));
+    });
+  }
+}
+
+startStatus();

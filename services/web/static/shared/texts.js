@@ -1,0 +1,39 @@
+// The data and texts that the server embedded in the page.
+
+let data = {};
+let rules = new Intl.PluralRules("en");
+
+export function readPageData() {
+  const element = document.getElementById("page-data");
+  data = element ? JSON.parse(element.textContent) : {};
+  rules = new Intl.PluralRules(document.documentElement.lang);
+  return data;
+}
+
+export function translate(key, values = {}) {
+  let text = data.texts[`js_${key}`];
+  if (typeof text !== "string") {
+    const form = rules.select(values.n);
+    text = text[form] ?? text.many;
+  }
+  return text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
+}
+
+const UNITS = { en: ["B", "kB", "MB", "GB"], ru: ["Б", "кБ", "МБ", "ГБ"] };
+
+export function formatSize(bytes) {
+  const language = document.documentElement.lang;
+  let power = 0;
+  let value = bytes;
+  while (value >= 999.5 && power < 3) {
+    value /= 1000;
+    power += 1;
+  }
+  const number = new Intl.NumberFormat(language, { maximumSignificantDigits: 3 }).format(value);
+  return `${number} ${UNITS[language][power]}`;
+}
+
+export function announce(text) {
+  const element = document.getElementById("announce");
+  if (element) element.textContent = text;
+}

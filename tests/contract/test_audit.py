@@ -1,0 +1,188 @@
+"""Every RPC by which an operator changes something records it in the audit log."""
+
+import asyncio
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, cast
+from uuid import UUID, uuid4
+
+import pytest
+from dramatiq import Message
+from imageblur.v1 import operator_pb2
+from imageblur.v1 import operator_service_pb2 as pb
+from sqlalchemy import select, update
+
+from services.common import migrations
+from services.common.db.access import api_keys
+from services.common.db.access.audit import AuditContext
+from services.common.db.engine import Database
+from services.common.db.mail import mailings, operator_jobs, subscribers
+from services.common.db.mail.operator_jobs import JobAnswer
+from services.common.db.models import AuditEntry, Image, Subscriber
+from services.common.db.orders import orders
+from services.common.db.orders.orders import NewImage, NewOrder
+from services.common.db.queues import workers
+from services.common.domain.api_keys import Role
+from services.common.domain.orders import source_key
+from services.common.infra.blobs import BlobStore
+from services.common.infra.broker import Broker
+from services.common.infra.messages import RUN_OPERATOR_JOB, OperatorJobKind
+from services.common.use_cases.order_lifecycle import make_lifecycle
+from services.gateway.operator.failures import FailureOperations
+from services.gateway.operator.operator_jobs import OperatorJobs
+from services.gateway.operator.personal_data import PersonalData
+from services.gateway.operator.queues import QueueOperations
+from services.gateway.operator.servicer import OperatorServicer
+from services.gateway.rpc.access import OPERATOR, allowed_roles
+from services.gateway.rpc.callers import CURRENT_CALL, Caller, CurrentCall
+from services.gateway.rpc.thread_pool import ThreadPool
+
+ADDRESS = "ann@example.org"
+CALLER = Caller(Role.ADMIN, uuid4())
+SENT = {"accepted": True, "server_reply": "250 OK", "transcript": []}
+ANSWERS: dict[OperatorJobKind, dict[str, object]] = {
+    OperatorJobKind.RUN_MAILING: {"mailing_id": str(uuid4())},
+    OperatorJobKind.TEST_MAILING: SENT,
+    OperatorJobKind.CHECK_MAIL: {**SENT, "warnings": []},
+}
+METHODS = {method.name for method in pb.DESCRIPTOR.services_by_name["OperatorService"].methods}
+CHANGES = {
+    name for name in METHODS if Role.VIEWER not in allowed_roles(OPERATOR + name) and not name.startswith("List")
+}
+
+
+class AnsweringBroker:
+    """Stands in for the broker, and for a mailer that answers operator jobs at once."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def send(self, messages: Iterable[Message[None]]) -> None:
+        for message in messages:
+            if message.actor_name == RUN_OPERATOR_JOB:
+                job_id = UUID(message.args[0])
+                with self._database.write() as session:
+                    job = operator_jobs.claim_job(session, job_id)
+                    assert job
+                    operator_jobs.finish_job(session, job_id, JobAnswer(refused=False, values=ANSWERS[job.kind]))
+
+    def announce(self, *order_ids: UUID, ended: bool = False) -> None:
+        pass
+
+    def depths(self, _queue: str) -> tuple[int, int]:
+        return 0, 0
+
+
+class World:
+    """A servicer over a database with something to change in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.database = Database(f"sqlite:///{folder}/imageblur.db")
+        blobs = BlobStore(str(folder / "blobs"))
+        self.broker = AnsweringBroker(self.database)
+        broker = cast("Broker", self.broker)
+        lifecycle = make_lifecycle(self.database, blobs, broker, window=10)
+        self.threads = ThreadPool(2)
+        self.servicer = OperatorServicer(
+            database=self.database,
+            threads=self.threads,
+            queues=QueueOperations(self.database, broker, lifecycle),
+            failures=FailureOperations(self.database, blobs, lifecycle.after_commit),
+            jobs=OperatorJobs(self.database, lifecycle.after_commit, self.threads),
+            personal_data=PersonalData(self.database, lifecycle),
+        )
+        order_id, self.failed_image = uuid4(), uuid4()
+        (folder / "blobs" / source_key(order_id, 1)).parent.mkdir(parents=True)
+        (folder / "blobs" / source_key(order_id, 1)).write_bytes(b"original")
+        with self.database.write() as session:
+            order = NewOrder(
+                id=order_id,
+                principal="test",
+                email=ADDRESS,
+                locale="en",
+                spec="{}",
+                notify=False,
+                retention=3600,
+            )
+            images = [
+                NewImage(id=image_id, position=position, filename="a.png", spec=None, size=8)
+                for position, image_id in enumerate((self.failed_image, uuid4()), start=1)
+            ]
+            orders.insert_order(session, order, images, window=10)
+            session.execute(
+                update(Image).where(Image.id == self.failed_image).values(state="FAILED", reason="TIMED_OUT")
+            )
+            key = api_keys.create(session, AuditContext("test", "set up"), name="Ada", role=Role.CLIENT, seconds=None)
+            self.key_id = str(key.row.id)
+            self.mailing_id = str(mailings.insert_mailing(session, period="manual:1", due_at=1, content="{}"))
+            workers.pause(session, "mailing", "test")
+            subscribers.subscribe(session, email=ADDRESS, email_key=ADDRESS, locale="en", confirm=False)
+            subscribers.suppress(session, session.scalars(select(Subscriber.id)).one(), "550 5.1.1 unknown")
+
+    def entries(self) -> Counter[tuple[str, str]]:
+        with self.database.read() as session:
+            return Counter((row.principal, row.action) for row in session.scalars(select(AuditEntry)))
+
+    def call(self, method: str, request: Any) -> None:
+        async def run() -> None:
+            CURRENT_CALL.set(CurrentCall(CALLER, "ipv4:192.0.2.1:1", method))
+            response = getattr(self.servicer, method)(request, None)
+            if hasattr(response, "__aiter__"):
+                assert [part async for part in response]
+            else:
+                await response
+
+        asyncio.run(run())
+
+
+REQUESTS: dict[str, Callable[[World], Any]] = {
+    "PauseQueue": lambda _: pb.PauseQueueRequest(queue="blur"),
+    "ResumeQueue": lambda _: pb.ResumeQueueRequest(queue="mailing"),
+    "PurgeQueue": lambda _: pb.PurgeQueueRequest(queue="blur"),
+    "RetryFailures": lambda world: pb.RetryFailuresRequest(failure_ids=[str(world.failed_image)]),
+    "DropFailures": lambda _: pb.DropFailuresRequest(all=True),
+    "RunMailing": lambda _: pb.RunMailingRequest(),
+    "CancelMailing": lambda world: pb.CancelMailingRequest(mailing_id=world.mailing_id),
+    "SendTestMailing": lambda _: pb.SendTestMailingRequest(email=ADDRESS),
+    "CheckMail": lambda _: pb.CheckMailRequest(email=ADDRESS),
+    "ExportPersonalData": lambda _: pb.ExportPersonalDataRequest(email=ADDRESS),
+    "ErasePersonalData": lambda _: pb.ErasePersonalDataRequest(email=ADDRESS),
+    "LiftSuppression": lambda _: pb.LiftSuppressionRequest(email=ADDRESS),
+    "CreateApiKey": lambda _: pb.CreateApiKeyRequest(name="Bob", role=operator_pb2.API_KEY_ROLE_VIEWER),
+    "RotateApiKey": lambda world: pb.RotateApiKeyRequest(api_key_id=world.key_id),
+    "RevokeApiKey": lambda world: pb.RevokeApiKeyRequest(api_key_id=world.key_id),
+}
+
+
+@pytest.fixture(scope="module")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("empty") / "imageblur.db"
+    database = Database(f"sqlite:///{file}")
+    migrations.upgrade(database)
+    database.close()
+    return file
+
+
+@pytest.fixture
+def world(empty_database: Path, tmp_path: Path) -> Iterator[World]:
+    shutil.copy(empty_database, tmp_path)
+    world = World(tmp_path)
+    yield world
+    world.threads.close()
+    world.database.close()
+
+
+def test_the_table_of_requests_has_every_rpc_that_changes_something() -> None:
+    assert set(REQUESTS) == CHANGES
+
+
+@pytest.mark.parametrize("method", sorted(CHANGES))
+def test_a_change_is_recorded_with_its_author_and_its_rpc(world: World, method: str) -> None:
+    request = REQUESTS[method](world)
+    before = world.entries()
+    world.call(method, request)
+    assert world.entries() - before == {(CALLER.principal, method): 1}
+    with world.database.read() as session:
+        assert not any(ADDRESS in row.subject + row.detail for row in session.scalars(select(AuditEntry)))

@@ -1,0 +1,102 @@
+"""What `services.common.infra.dramatiq_private` relies on in dramatiq, against a real Valkey."""
+
+import inspect
+import os
+import subprocess
+import sys
+from uuid import uuid4
+
+import pytest
+import redis
+from dramatiq import Message, cli
+from dramatiq.brokers.redis import RedisBroker
+
+from services.common.infra import dramatiq_private as private
+from services.common.infra.broker import Broker
+from services.common.infra.messages import BLUR_QUEUE, blur_image
+
+
+@pytest.fixture
+def plain(queues: Broker) -> RedisBroker:
+    """The library's own broker on the same server."""
+    broker = RedisBroker(client=queues.client, middleware=[])  # type: ignore[no-untyped-call]
+    broker.declare_queue(BLUR_QUEUE)
+    return broker
+
+
+def stored(client: redis.Redis) -> dict[bytes, object]:
+    """The database without what differs between messages: ids and times."""
+    content: dict[bytes, object] = {}
+    for key in client.scan_iter():
+        kind = client.type(key)
+        content[key] = (kind, client.llen(key) if kind == b"list" else client.hlen(key) if kind == b"hash" else None)
+    return content
+
+
+def test_enqueueing_in_a_pipeline_stores_what_the_library_stores(queues: Broker, plain: RedisBroker) -> None:
+    message = blur_image(uuid4())
+    plain.enqueue(message)
+    expected = stored(queues.client)
+    queues.client.flushdb()
+    pipeline = queues.client.pipeline(transaction=False)
+    private.enqueue(plain, message, "an-id", pipeline)
+    pipeline.execute()
+    assert stored(queues.client) == expected
+    assert queues.client.lrange(private.waiting_key(plain, BLUR_QUEUE), 0, -1) == [b"an-id"]
+    assert list(queues.client.hkeys(private.messages_key(plain, BLUR_QUEUE))) == [b"an-id"]
+    received = next(plain.consume(BLUR_QUEUE))
+    assert received, "the library's own consumer takes it"
+    assert (received.args, private.redis_id(received)) == (message.args, b"an-id")
+
+
+def test_fetched_messages_are_listed_until_they_are_acknowledged_or_requeued(
+    queues: Broker, plain: RedisBroker
+) -> None:
+    for _ in range(3):
+        plain.enqueue(blur_image(uuid4()))
+    fetched_key = private.fetched_key(plain, BLUR_QUEUE)
+    assert private.fetch(plain, BLUR_QUEUE, 0) == []
+    assert queues.client.zscore("dramatiq:__heartbeats__", plain.broker_id), "a fetch of none is a heartbeat"
+    first, second = (private.redis_id(Message.decode(data)) for data in private.fetch(plain, BLUR_QUEUE, 2))
+    assert queues.client.smembers(fetched_key) == {first, second}
+    private.requeue(plain, BLUR_QUEUE, [second])
+    assert queues.client.smembers(fetched_key) == {first}
+    assert queues.client.llen(private.waiting_key(plain, BLUR_QUEUE)) == 2
+    plain.do_ack(BLUR_QUEUE, first.decode())
+    assert queues.client.smembers(fetched_key) == set()
+    assert queues.client.hlen(private.messages_key(plain, BLUR_QUEUE)) == 2
+
+
+def test_the_consumer_has_the_attributes_that_ours_uses(plain: RedisBroker) -> None:
+    assert list(inspect.signature(private.RedisConsumer).parameters) == ["broker", "queue_name", "prefetch", "timeout"]
+    plain.enqueue(blur_image(uuid4()))
+    consumer = private.RedisConsumer(plain, BLUR_QUEUE, 2, 1000)  # type: ignore[no-untyped-call]
+    assert (consumer.broker, consumer.queue_name, consumer.prefetch) == (plain, BLUR_QUEUE, 2)
+    assert (consumer.message_cache, consumer.outstanding_message_count) == ([], 0)
+    message = next(consumer)
+    assert consumer.queued_message_ids == {message.message_id}
+    assert consumer.outstanding_message_count == 1
+    consumer.ack(message)  # type: ignore[no-untyped-call]
+    assert consumer.outstanding_message_count == 0
+    assert consumer.logger
+
+
+def test_the_worker_asks_the_broker_for_its_consumers() -> None:
+    from dramatiq.worker import _ConsumerThread
+
+    assert "self.broker.consume(" in inspect.getsource(_ConsumerThread)
+
+
+def test_the_command_line_takes_our_arguments() -> None:
+    given = "module:setup --processes=1 --threads=3 --worker-shutdown-timeout=1000 --skip-logging --queues one two"
+    arguments = cli.make_argument_parser().parse_args(given.split())  # type: ignore[no-untyped-call]
+    assert (arguments.broker, arguments.processes, arguments.threads) == ("module:setup", 1, 3)
+    assert (arguments.worker_shutdown_timeout, arguments.skip_logging) == (1000, True)
+    assert arguments.queues == ["one", "two"]
+
+
+def test_prefetch_and_restart_delay_are_read_from_the_environment_at_import() -> None:
+    code = "from dramatiq import worker; print(worker.QUEUE_PREFETCH, worker.CONSUMER_RESTART_DELAY)"
+    environment = os.environ | {"dramatiq_queue_prefetch": "7", "dramatiq_restart_delay": "500"}
+    shown = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert shown.stdout.split() == ["7", "500"]

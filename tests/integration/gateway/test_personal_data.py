@@ -1,0 +1,75 @@
+"""Personal data: exported record by record, erased with its blobs, a suppression lifted; each change audited."""
+
+import json
+from uuid import UUID
+
+import pytest
+from imageblur.v1 import operator_service_pb2 as pb
+from imageblur.v1.operator_service_pb2_grpc import OperatorServiceStub
+from sqlalchemy import select
+
+from services.common.db.engine import Database
+from services.common.db.mail import subscribers
+from services.common.db.models import Order, Subscriber
+from tests.integration.gateway.conftest import Gateway
+from tests.integration.gateway.test_operator import audited
+from tests.integration.gateway.test_orders import order
+
+ADDRESS = "Ann@example.org"  # as in test_orders.HEADER, but for its case
+
+
+@pytest.fixture
+def operator(gateway: Gateway) -> OperatorServiceStub:
+    return OperatorServiceStub(gateway.channel)
+
+
+@pytest.fixture
+def subscriber_id(database: Database) -> UUID:
+    with database.write() as session:
+        subscribers.subscribe(session, email=ADDRESS, email_key=ADDRESS.casefold(), locale="en", confirm=False)
+        subscribers.subscribe(session, email="bob@example.org", email_key="bob@example.org", locale="en", confirm=False)
+        return session.scalars(select(Subscriber.id).where(Subscriber.email_key == ADDRESS.casefold())).one()
+
+
+def export(operator: OperatorServiceStub) -> list[dict[str, object]]:
+    request = pb.ExportPersonalDataRequest(email=ADDRESS)
+    return [json.loads(record.json) for record in operator.ExportPersonalData(request)]
+
+
+@pytest.mark.usefixtures("subscriber_id")
+def test_it_is_exported_and_erased_and_that_of_others_stays(
+    gateway: Gateway, operator: OperatorServiceStub, database: Database
+) -> None:
+    placed = order(gateway, notify=True)
+    records = export(operator)
+    types = [record["type"] for record in records]
+    assert types == ["subscription", "order", "image", "image", "delivery"]
+    subscription, found, image = records[:3]
+    assert (subscription["email"], subscription["state"]) == (ADDRESS, "CONFIRMED")
+    assert (found["id"], found["email"]) == (placed.order_id, "ann@example.org")
+    assert image["position"] == 1
+    assert str(records[-1]["requested_at"]).endswith("+00:00")
+    assert not {"owner", "revision", "principal", "token_version"} & set().union(*records)
+    erase = pb.ErasePersonalDataRequest(email=ADDRESS)
+    assert [operator.ErasePersonalData(erase).orders for _ in range(2)] == [1, 0]
+    assert export(operator) == []
+    assert not gateway.files()
+    with database.read() as session:
+        assert list(session.scalars(select(Order.id))) == []
+        assert list(session.scalars(select(Subscriber.email))) == ["bob@example.org"]
+    assert [action for _, action, _ in audited(database)] == [
+        "ExportPersonalData",
+        "ErasePersonalData",
+        "ErasePersonalData",
+        "ExportPersonalData",
+    ]
+
+
+def test_a_suppression_is_lifted_once(operator: OperatorServiceStub, database: Database, subscriber_id: UUID) -> None:
+    with database.write() as session:
+        subscribers.suppress(session, subscriber_id, "550 5.1.1 unknown")
+    assert export(operator)[0]["reason"] == "550 5.1.1 unknown"
+    request = pb.LiftSuppressionRequest(email=ADDRESS)
+    assert [operator.LiftSuppression(request).lifted for _ in range(2)] == [True, False]
+    with database.read() as session:
+        assert session.get_one(Subscriber, subscriber_id).state == "UNSUBSCRIBED"

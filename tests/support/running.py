@@ -1,0 +1,69 @@
+"""How pytest runs here: how many processes, which tests stay together, and what is said of a missing browser."""
+
+import os
+import shutil
+import sys
+from typing import Any
+
+import pytest
+
+INSTALL_BROWSER = "tools/install_browser.sh"
+_TOGETHER = ("stack", "s3_server")
+"""Fixtures that take seconds to start: the tests of each run in one process."""
+# Otherwise each of the hundreds of processes that tests start compiles its libraries anew, which takes seconds.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+_without_browser = pytest.StashKey[int]()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than cores: tests wait for servers half of the time."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores + 1
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not shutil.which("chromium"):
+        _leave_out_browser(config, items)
+    for item in items:
+        if group := _group(item):
+            item.add_marker(pytest.mark.xdist_group(group))
+
+
+def _leave_out_browser(config: pytest.Config, items: list[pytest.Item]) -> None:
+    left_out = [item for item in items if "browser" in _fixtures(item)]
+    if left_out and os.environ.get("CI") == "true":
+        raise pytest.UsageError(f"chromium is not installed: {INSTALL_BROWSER}")
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=left_out)
+    config.stash[_without_browser] = len(left_out)
+    if (output := getattr(config, "workeroutput", None)) is not None:
+        output["without_browser"] = len(left_out)
+
+
+def _group(item: pytest.Item) -> str | None:
+    fixtures = _fixtures(item)
+    for name in _TOGETHER:
+        if name in fixtures:
+            return name
+    shared = any(definition.scope == "module" for found in fixtures.values() for definition in found)
+    return item.nodeid.partition("::")[0] if shared else None
+
+
+def _fixtures(item: pytest.Item) -> dict[str, Any]:
+    """The fixtures of a test, by name."""
+    return item._fixtureinfo.name2fixturedefs if isinstance(item, pytest.Function) else {}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Of pytest-xdist: take over what one of its processes has found."""
+    node.config.stash[_without_browser] = getattr(node, "workeroutput", {}).get("without_browser", 0)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if count := config.stash.get(_without_browser, 0):
+        terminalreporter.write_line(
+            f"{count} tests need a browser and were left out; this installs it: {INSTALL_BROWSER}", yellow=True
+        )

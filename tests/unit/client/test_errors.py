@@ -1,0 +1,88 @@
+import errno
+import re
+
+import grpc
+import imageblur_client.cli
+import pytest
+import typer.core
+import typer.main
+from imageblur_client.cli import app
+from imageblur_client.cli.errors import ExitCode, error_lines, exit_code, file_error_line
+from imageblur_client.errors import (
+    AccessDeniedError,
+    BrokenDownloadError,
+    FailedPreconditionError,
+    FieldViolation,
+    ImageBlurClientError,
+    InvalidArgumentError,
+    NotFoundError,
+    RetryableError,
+    ServerUnavailableError,
+)
+from typer.testing import CliRunner
+
+
+def test_a_line_for_each_field() -> None:
+    violations = [FieldViolation("images[2].data", "is empty"), FieldViolation("order.email", "is missing")]
+
+    assert list(error_lines(InvalidArgumentError("bad", violations=violations))) == [
+        "images[2].data: is empty (INVALID_ARGUMENT)",
+        "order.email: is missing (INVALID_ARGUMENT)",
+    ]
+
+
+def test_one_line_for_everything_else() -> None:
+    early = FailedPreconditionError("not finished", violations=[FieldViolation("orders/1", "3 of 40 images are done")])
+    again = FailedPreconditionError("3 of 40 images are done", violations=early.violations)
+    busy = RetryableError("busy", code=grpc.StatusCode.RESOURCE_EXHAUSTED, retry_after=0.5)
+
+    assert list(error_lines(early)) == ["not finished; 3 of 40 images are done (FAILED_PRECONDITION)"]
+    assert list(error_lines(again)) == ["3 of 40 images are done (FAILED_PRECONDITION)"]
+    assert list(error_lines(busy)) == ["busy (RESOURCE_EXHAUSTED); try again in 0.5 s"]
+    assert list(error_lines(InvalidArgumentError("bad"))) == ["bad (INVALID_ARGUMENT)"]
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (InvalidArgumentError("x"), 3),
+        (FailedPreconditionError("x"), 3),
+        (NotFoundError("x"), 4),
+        (RetryableError("x"), 5),
+        (ServerUnavailableError("x"), 5),
+        (AccessDeniedError("x"), 3),
+        (BrokenDownloadError("x"), 6),
+        (ImageBlurClientError("x"), 6),
+    ],
+)
+def test_exit_codes(error: ImageBlurClientError, code: int) -> None:
+    assert exit_code(error) == code
+
+
+def test_file_errors() -> None:
+    assert file_error_line(FileNotFoundError(errno.ENOENT, "No such file", "a.png")) == "a.png: No such file"
+    assert file_error_line(OSError("odd")) == "odd"
+    assert file_error_line(OSError()) == "OSError"
+
+
+def test_every_exit_code_is_documented_in_the_help_and_in_the_package() -> None:
+    shown = CliRunner().invoke(app, ["--help"]).stdout
+    for text in (shown, imageblur_client.cli.__doc__ or ""):
+        documented = {int(code) for code in re.findall(r"^ +(\d+)  +\S", text, re.MULTILINE)}
+        assert documented == {int(code) for code in ExitCode}
+
+
+def test_every_command_and_option_has_help() -> None:
+    group = typer.main.get_command(app)
+    assert isinstance(group, typer.core.TyperGroup)
+    admin = group.commands["admin"]
+    assert isinstance(admin, typer.core.TyperGroup)
+    commands = [group, *group.commands.values(), *admin.commands.values()]
+
+    assert len(commands) == 13 + 25
+    assert [command.name for command in commands if not command.help] == []
+    assert [parameter.name for command in commands for parameter in command.params if not vars(parameter)["help"]] == []
+
+
+def test_version() -> None:
+    assert re.fullmatch(r"imageblur \d+\.\d+\.\d+\S*\n", CliRunner().invoke(app, ["--version"]).stdout)

@@ -1,0 +1,26 @@
+"""What operators are shown: no address in full, and honest percentiles."""
+
+import pytest
+
+from services.gateway.operator.order_servicer import percentile
+from services.gateway.operator.redaction import redact
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("550 5.1.1 <ann@example.org>: no such user", "550 5.1.1 <a***@example.org>: no such user"),
+        ("550 ann.lee+x@mail.example.org, bob@b.example", "550 a***@mail.example.org, b***@b.example"),
+        ("452 (анна@пример.рф) later", "452 (а***@пример.рф) later"),
+        ("421 try later", "421 try later"),
+        (None, ""),
+    ],
+)
+def test_addresses_are_hidden(text: str | None, shown: str) -> None:
+    assert redact(text) == shown
+
+
+def test_percentiles_are_values_that_there_were() -> None:
+    values = list(range(100, 0, -1))
+    assert [percentile(values, share) for share in (50, 95, 100)] == [50, 95, 100]
+    assert percentile([7], 50) == percentile([7], 95) == 7
