@@ -3,12 +3,17 @@ import pytest
 from PIL import Image, ImageCms, JpegImagePlugin
 from PIL.TiffImagePlugin import PREDICTOR
 
+from services.blur_worker.engine.formats import CODECS
 from services.common.domain.spec import Format, Gaussian, Region, Solid
 from tests.support.images import encode, frames, opened, photo, photo_16, samples, whole_photo, with_alpha
 from tests.unit.engine.reference import psnr
 from tests.unit.engine.running import FORMATS, LEFT_HALF, run, run_on
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def test_every_format_of_the_interface_has_a_codec() -> None:
+    assert CODECS.keys() == set(Format)
 
 
 @pytest.mark.parametrize("format_", FORMATS)

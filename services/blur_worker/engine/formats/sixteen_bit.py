@@ -1,6 +1,6 @@
 """Load 16-bit colours with Pillow, which reads only the upper 8 bits of them.
 
-It reads the lower bits if it is told the opposite byte order.
+It reads the lower bits if it is given the opposite byte order.
 """
 
 import sys

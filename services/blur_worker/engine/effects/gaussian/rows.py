@@ -51,7 +51,8 @@ def downsample(sums: Row, columns: NDArray[np.int64], lead: int, channels: int, 
     first = lead // scale
     stop = first + len(sums) // channels // scale
     if scale == 1:
-        padded[first * channels : stop * channels] = sums
+        for index in range(len(sums)):  # assigning to a slice takes numba seconds to compile
+            padded[first * channels + index] = sums[index]
     else:
         for small in range(stop - first):
             for channel in range(channels):

@@ -58,7 +58,8 @@ def filter_rows(above: Rows, rows: Rows, step: int, out: Rows) -> None:
             if total < least:
                 best, least = filter_type, total
         out[index, 0] = best
-        out[index, 1:] = differences[best]
+        for at in range(length):
+            out[index, 1 + at] = differences[best, at]
         above = rows[index]
 
 
@@ -81,8 +82,8 @@ def _paeth_predictor(a: np.int64, b: np.int64, c: np.int64) -> np.int64:
 
 @compiled()
 def _undo_sub(row: Rows, step: int, out: Rows) -> None:
-    out[:step] = row[:step]
     for channel in range(step):
+        out[channel] = row[channel]
         value = np.int64(out[channel])
         for at in range(np.uint64(channel + step), np.uint64(len(row)), np.uint64(step)):
             value += row[at]
@@ -170,6 +171,7 @@ def unfilter_rows(above: Rows, filtered: Rows, step: int, out: Rows) -> bool:
             for at in range(len(row)):
                 done[at] = row[at] + above[at]
         else:
-            done[:] = row
+            for at in range(len(row)):
+                done[at] = row[at]
         above = done
     return True
