@@ -58,7 +58,7 @@ def _run(fleet: Fleet, customer: Customer, seconds: float, seed: int) -> int:
     verdict.judge(crowd.wishes)
     for what, count in sorted(mishaps.done.items()):
         print(f"{count:5} × {what}")
-    print(f"{len(customer.refusals):5} calls were told to try again")
+    print(f"{len(customer.refusals):5} calls were asked to try again")
     print(verdict.summary())
     print(f"all was right {time.monotonic() - quiet:.1f} s after the last fault" if not verdict.violations else "")
     for violation in verdict.violations:

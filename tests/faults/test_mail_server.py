@@ -51,7 +51,7 @@ def test_each_email_comes_or_is_said_not_to(fleet: Fleet, customer: Customer, te
     assert delivery.failure.message == REFUSED
     assert fleet.sink.answers(refused.address) == [REFUSED]
     remains.calm(fleet, customer)
-    tell(Line("mail server answers 550", "mailing", fleet.kind, "told by Status in its words", 0.0))
+    tell(Line("mail server answers 550", "mailing", fleet.kind, "reported by Status with the server's reply", 0.0))
 
 
 def _address(fleet: Fleet, name: str) -> str:

@@ -28,7 +28,7 @@ def test_a_watch_goes_on_at_the_other_gateway(fleet: Fleet, customer: Customer, 
         seen |= {image.filename: image.state for image in change.changed_images}
         if change.order.counts.succeeded >= 2:
             break
-    told = change.order.counts
+    counts = change.order.counts
     at = time.time()
     kill_service(fleet.pid("gateway-2"))
     assert _code_at_its_end(watch) == grpc.StatusCode.UNAVAILABLE
@@ -41,7 +41,7 @@ def test_a_watch_goes_on_at_the_other_gateway(fleet: Fleet, customer: Customer, 
     fleet.stages.pace(0)
     settled = audit.settle(fleet, customer, accepted)
     eventually(lambda: fleet.records("gateway-2"), within=30)
-    state = f"{told.succeeded} of {told.total} told, the rest told by the other"
+    state = f"{counts.succeeded} of {counts.total} served, the rest by the other gateway"
     tell(Line("kill -9 gateway", "watching", fleet.kind, state, settled.at - at))
 
 

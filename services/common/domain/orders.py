@@ -53,7 +53,7 @@ class UnownedBlobsState(StrEnum):
     """States of blobs that no order owns."""
 
     UPLOADING = "UPLOADING"
-    """An upload is under way, as long as its heartbeat lasts."""
+    """An upload is running, as long as its heartbeat lasts."""
     REMOVING = "REMOVING"
     """To be removed: the upload failed, or its order is gone. No order can own them any more."""
     REMOVED = "REMOVED"

@@ -1,6 +1,6 @@
 """The broker: messages with ids for workers, and change hints for watchers, over Valkey or Redis.
 
-It may lose everything at any time: rows in the database say what is due, and the scheduler's sweep enqueues again what
+It may lose everything at any time: rows in the database record what is due, and the sweep enqueues again what
 is missing. So sending never raises, and no message is delayed or retried by the broker.
 """
 
@@ -59,7 +59,7 @@ class Broker(RedisBroker):
             self.emit_after("declare_queue", queue_name)
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> PromptConsumer:
-        """Return a consumer of a queue that holds at most `prefetch` messages, or as many as `most_held` says."""
+        """Return a consumer of a queue that holds at most `prefetch` messages, or as many as `most_held` allows."""
         prefetch = self._most_held.get(queue_name, prefetch)
         held, resumed = self._held[queue_name], self._resumed[queue_name]
         return PromptConsumer(self, queue_name, prefetch, timeout, held, resumed=resumed)

@@ -4,19 +4,19 @@ import re
 import sys
 import urllib.request
 
-_AWAY = re.compile(rb'^imageblur_dependency_up\{dependency="(.+?)"\} 0', re.MULTILINE)
+_DOWN = re.compile(rb'^imageblur_dependency_up\{dependency="(.+?)"\} 0', re.MULTILINE)
 
 
 def main() -> None:
-    """Ends with 0 if it answers and reaches what it needs, else with 1 and a word."""
+    """Exit with 0 if the service answers and reaches its dependencies, else with 1 and a message."""
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with direct.open(f"http://127.0.0.1:{int(sys.argv[1])}/metrics", timeout=3) as answer:
-            away = _AWAY.findall(answer.read())
+            down = _DOWN.findall(answer.read())
     except (OSError, ValueError, IndexError) as error:
         sys.exit(f"does not answer: {error}")
-    if away:
-        sys.exit(f"away: {b', '.join(away).decode()}")
+    if down:
+        sys.exit(f"unavailable: {b', '.join(down).decode()}")
 
 
 if __name__ == "__main__":

@@ -357,7 +357,7 @@ def test_an_image_without_its_original_is_not_retried(
     for path in gateway.files():
         path.unlink()
     outcome = operator.RetryFailures(pb.RetryFailuresRequest(all=True))
-    assert (outcome.retried, [skipped.message for skipped in outcome.skipped]) == (0, ["the original is gone"])
+    assert (outcome.retried, [skipped.message for skipped in outcome.skipped]) == (0, ["the original was removed"])
     assert status(gateway, order_id).state == order_pb2.ORDER_STATE_FAILED
     assert audited(database) == []
 

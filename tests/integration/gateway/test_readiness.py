@@ -79,7 +79,7 @@ def test_a_full_queue_refuses_until_there_is_room(small: Gateway, database: Data
     first = small.blur.BlurOrder(request(2)).order
     error = refused(grpc.StatusCode.RESOURCE_EXHAUSTED, small.blur.BlurOrder, request(2))
     assert (reason(error), retry_seconds(error)) == ("QUEUE_FULL", 30)
-    assert "takes 3 images, and with the order there would be 4" in (error.details() or "")
+    assert "holds 3 images; with this order there would be 4" in (error.details() or "")
     quota = details(error, error_details_pb2.QuotaFailure)
     assert [violation.subject for violation in quota.violations] == ["queued images"]  # type: ignore[attr-defined]
     never = threading.Event()

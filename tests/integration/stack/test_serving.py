@@ -45,8 +45,8 @@ if behaviour == "parent":
     child = subprocess.Popen([sys.executable, "-c", ignore], stdout=subprocess.PIPE)
     child.stdout.readline()
     record(f"child:{name}:{child.pid}")
+print("hello", os.environ["IMAGEBLUR_BROKER_URL"])  # before the event: a test may stop it then
 record(f"up:{name}:{os.getpid()}")
-print("hello", os.environ["IMAGEBLUR_BROKER_URL"])
 while True:
     signal.pause()
 """

@@ -86,7 +86,7 @@ def test_a_worker_that_cannot_know_takes_nothing(queues: Broker, worker: dramati
         queues.send([blur_image(uuid4())])
         worker.start()
         assert asked.wait(10)
-        assert not queues._gates[BLUR_QUEUE].is_set()
+        assert not queues._resumed[BLUR_QUEUE].is_set()
         assert handled == []
     eventually(lambda: handled)
 
@@ -97,7 +97,7 @@ def test_a_consumer_that_waits_for_a_message_leaves_it_when_it_was_paused_meanwh
     worker.start()
     eventually(lambda: sum(c["cmd"] == "blmove" for c in queues.client.client_list()) >= 2)
     pause(database)
-    eventually(lambda: not queues._gates[BLUR_QUEUE].is_set())
+    eventually(lambda: not queues._resumed[BLUR_QUEUE].is_set())
     queues.send([blur_image(uuid4())])
     # The next thing that it does is another wait, of a second.
     with pytest.raises(AssertionError):

@@ -65,7 +65,7 @@ def test_an_order_email_tells_what_was_done_what_failed_and_until_when() -> None
     rendered = RENDER(order_ready(), "en")
     assert rendered.subject == "Your blurred images"
     for text in (rendered.text, text_of(rendered.html)):
-        assert "2 of 3 images blurred." in text
+        assert "2 of 3 images were blurred." in text
         assert "image 3: The PNG file is damaged or incomplete." in text
         assert "1 December 2026, 09:05 UTC" in text
         assert "blur_images.zip" in text

@@ -107,7 +107,7 @@ class Image(Base):
 
 
 class UnownedBlobs(Base):
-    """Blobs that no order owns: of an upload under way, or of an order that is gone.
+    """Blobs that no order owns: of a running upload, or of an order that is gone.
 
     Services of the version before know no states but write negative heartbeats. On PostgreSQL, where they run beside
     this version during an upgrade, a trigger translates between the two (migration 0008, ADR 27).

@@ -1,4 +1,4 @@
-"""Statements about blobs that no order owns: of uploads under way, and of orders that are gone.
+"""Statements about blobs that no order owns: of running uploads, and of orders that are gone.
 
 A row exists from before the first blob of an upload is written until its order is committed; and from the commit that
 ends an order until its last blob is removed. So whichever process is killed when, every blob can be found by a row.
