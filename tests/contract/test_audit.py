@@ -22,7 +22,6 @@ from services.common.db.mail import mailings, operator_jobs, subscribers
 from services.common.db.mail.operator_jobs import JobAnswer
 from services.common.db.models import AuditEntry, Image, Subscriber
 from services.common.db.orders import orders
-from services.common.db.orders.orders import NewImage, NewOrder
 from services.common.db.queues import workers
 from services.common.domain.api_keys import Role
 from services.common.domain.orders import source_key
@@ -38,6 +37,7 @@ from services.gateway.operator.servicer import OperatorServicer
 from services.gateway.rpc.access import OPERATOR, allowed_roles
 from services.gateway.rpc.callers import CURRENT_CALL, Caller, CurrentCall
 from services.gateway.rpc.thread_pool import ThreadPool
+from tests.support.factories import new_images, new_order
 
 ADDRESS = "ann@example.org"
 CALLER = Caller(Role.ADMIN, uuid4())
@@ -93,24 +93,13 @@ class World:
             jobs=OperatorJobs(self.database, lifecycle.after_commit, self.threads),
             personal_data=PersonalData(self.database, lifecycle),
         )
-        order_id, self.failed_image = uuid4(), uuid4()
+        order_id = uuid4()
         (folder / "blobs" / source_key(order_id, 1)).parent.mkdir(parents=True)
         (folder / "blobs" / source_key(order_id, 1)).write_bytes(b"original")
         with self.database.write() as session:
-            order = NewOrder(
-                id=order_id,
-                principal="test",
-                email=ADDRESS,
-                locale="en",
-                spec="{}",
-                notify=False,
-                retention=3600,
-            )
-            images = [
-                NewImage(id=image_id, position=position, filename="a.png", spec=None, size=8)
-                for position, image_id in enumerate((self.failed_image, uuid4()), start=1)
-            ]
-            orders.insert_order(session, order, images, window=10)
+            images = new_images(count=2, size=8)
+            self.failed_image = images[0].id
+            orders.insert_order(session, new_order(id=order_id, email=ADDRESS), images, window=10)
             session.execute(
                 update(Image).where(Image.id == self.failed_image).values(state="FAILED", reason="TIMED_OUT")
             )

@@ -41,7 +41,7 @@ def wait_for_emails(stack: BackgroundStack, address: str, count: int = 1) -> lis
         emails = emails_to(stack, address)
         return emails if len(emails) >= count else None
 
-    emails = eventually(there, within=30)
+    emails = eventually(there)
     assert emails
     return emails
 

@@ -30,7 +30,7 @@ def test_a_paused_queue_waits_and_goes_on(client: Client, operator: OperatorServ
         # Its children load the engine first, which takes a while on a machine that never has.
         eventually(lambda: any(worker.alive for worker in workers(operator)), within=100)
         # The worker hears of it within half a second; until then it may take what comes.
-        order = eventually(lambda: waiting_order(client, operator), within=20)
+        order = eventually(lambda: waiting_order(client, operator))
         assert order
         (queue,) = [q for q in operator.ListQueues(pb.ListQueuesRequest()).queues if q.name == "blur"]
         assert (queue.paused, queue.waiting) == (True, 1)
@@ -46,7 +46,7 @@ def waiting_order(client: Client, operator: OperatorServiceStub) -> order_pb2.Or
     # Two looks of the worker; an image takes some tens of milliseconds.
     for _ in range(2):
         before = seen(operator)
-        eventually(lambda before=before: seen(operator) > before, within=20)  # type: ignore[misc]
+        eventually(lambda before=before: seen(operator) > before)  # type: ignore[misc]
     now = client.status(order.order_id).order
     return now if now.state == order_pb2.ORDER_STATE_QUEUED else None
 
@@ -65,9 +65,7 @@ def seen(operator: OperatorServiceStub) -> int:
 def test_an_order_is_traced_to_its_email(stack: BackgroundStack, client: Client, operator: OperatorServiceStub) -> None:
     order = client.order("trace@example.org", [PHOTOGRAPHS / "rocket.jpg"], notify=True)
     wait_for_emails(stack, "trace@example.org")
-    eventually(
-        lambda: client.status(order.order_id).order.deliveries[0].state == order_pb2.DELIVERY_STATE_SENT, within=20
-    )
+    eventually(lambda: client.status(order.order_id).order.deliveries[0].state == order_pb2.DELIVERY_STATE_SENT)
     steps = operator.GetOrderTrace(pb.GetOrderTraceRequest(order_id=order.order_id)).steps
     kinds = [operator_pb2.TraceKind.Name(step.kind).removeprefix("TRACE_KIND_") for step in steps]
     assert sorted(kinds) == ["DELIVERY", "EMAIL", "IMAGE", "IMAGE_QUEUED", "ORDER", "UPLOAD"]
@@ -92,7 +90,7 @@ def test_a_mailing_is_previewed_tried_run_and_listed(stack: BackgroundStack, ope
         found = {m.mailing_id: m for m in operator.ListMailings(pb.ListMailingsRequest()).mailings}
         return bool(found[made.mailing_id].state == operator_pb2.MAILING_STATE_DONE)
 
-    eventually(done, within=30)
+    eventually(done)
     with pytest.raises(grpc.RpcError) as caught:
         operator.CancelMailing(pb.CancelMailingRequest(mailing_id=made.mailing_id))
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND

@@ -28,7 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if FOLDER in item.path.parents:
-            item.add_marker(pytest.mark.timeout(400))  # a fleet's start and a group of recoveries may be in it
+            item.add_marker(pytest.mark.timeout(1200))  # a fleet's start and a group of recoveries may be in it
     items[:] = [item for item in items if _belongs(item)]
 
 

@@ -83,8 +83,6 @@ def running_fleet(
             "IMAGEBLUR_BLUR_SECONDS": str(BLUR_SECONDS),
             "IMAGEBLUR_CONFIRM_SUBSCRIPTIONS": "false",
             "TMPDIR": str(data / "tmp"),
-            "PYTHONDONTWRITEBYTECODE": "",
-            "PYTHONPYCACHEPREFIX": str(folder.parent / "bytecode"),
             FOLDER: str(stages.folder),
         }
         authority = Authority(folder / "authority") if s3 else None

@@ -1,13 +1,13 @@
 """A worker and a sweep without processes around them: what a service would do, one step at a time."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from uuid import UUID
 
+import pytest
 from sqlalchemy import update
 
-from services.blur_worker.child import ChildLimits
 from services.blur_worker.children import Children
 from services.blur_worker.scratch import Scratch
 from services.blur_worker.use_cases import BlurImage, RenewLeases
@@ -22,19 +22,25 @@ from services.scheduler.sweep import Sweep
 WINDOW = 2
 
 
-@contextmanager
-def worker(database: Database, blobs: BlobStore, queues: Broker, folder: Path) -> Iterator[BlurImage]:
-    """A blur worker with one child."""
-    children = Children(1, ChildLimits(seconds=60, memory=2048, max_pixels=1_000_000))
-    leases = Leases(RenewLeases(database))
-    leases.start()
-    scratch = Scratch(folder)
-    try:
-        yield BlurImage(database, blobs, queues, children, leases, scratch, WINDOW, queues.announce)
-    finally:
-        children.close()
-        leases.stop()
-        scratch.close()
+MakeWorker = Callable[[Database, BlobStore], AbstractContextManager[BlurImage]]
+
+
+@pytest.fixture
+def worker(queues: Broker, children: Children, tmp_path: Path) -> MakeWorker:
+    """Makes blur workers, which share a child process."""
+
+    @contextmanager
+    def make(database: Database, blobs: BlobStore) -> Iterator[BlurImage]:
+        leases = Leases(RenewLeases(database))
+        leases.start()
+        scratch = Scratch(tmp_path)
+        try:
+            yield BlurImage(database, blobs, queues, children, leases, scratch, WINDOW, queues.announce)
+        finally:
+            leases.stop()
+            scratch.close()
+
+    return make
 
 
 def work_off(blur: BlurImage) -> None:

@@ -17,13 +17,12 @@ from services.common.domain.errors import ConfigurationError
 from services.common.domain.orders import source_key
 from services.common.domain.spec import BlurSpec
 from services.common.infra.blobs import BlobStore
-from services.common.infra.broker import Broker
 from services.gateway.settings import GatewaySettings
 from tests.integration.gateway.conftest import running, settings
-from tests.integration.goes_on import work_off, worker
+from tests.integration.goes_on import MakeWorker, work_off, worker
 from tests.integration.test_backup import PHOTO, place, roomy
 
-__all__ = ["roomy", "settings"]
+__all__ = ["roomy", "settings", "worker"]
 
 NEXT = "9999"
 # What migrations may do, by the rule: add. Columns with a default or none, tables, indexes.
@@ -38,10 +37,10 @@ ADDITIONS = (
 
 
 def test_this_version_works_on_while_the_next_one_migrates(
-    roomy: GatewaySettings, blobs: BlobStore, queues: Broker, tmp_path: Path
+    roomy: GatewaySettings, blobs: BlobStore, worker: MakeWorker
 ) -> None:
     database = Database(roomy.database_url)
-    with running(roomy) as gateway, worker(database, blobs, queues, tmp_path) as blur:
+    with running(roomy) as gateway, worker(database, blobs) as blur:
         before = place(gateway, 2)
         with database.write() as session:
             for statement in ADDITIONS:
@@ -58,7 +57,7 @@ def test_this_version_works_on_while_the_next_one_migrates(
 
 @pytest.mark.parametrize("revision", ["0001", "0003"])
 def test_orders_of_an_earlier_revision_go_on(
-    empty_database: Database, blobs: BlobStore, queues: Broker, tmp_path: Path, revision: str
+    empty_database: Database, blobs: BlobStore, worker: MakeWorker, revision: str
 ) -> None:
     _upgrade(empty_database, revision)
     with pytest.raises(ConfigurationError, match=f"at revision {revision}"):
@@ -71,7 +70,7 @@ def test_orders_of_an_earlier_revision_go_on(
     _insert(empty_database, "images", **image, state="QUEUED", enqueued_at=1, revision=1)
     migrations.upgrade(empty_database)
     migrations.check(empty_database)
-    with worker(empty_database, blobs, queues, tmp_path) as blur:
+    with worker(empty_database, blobs) as blur:
         work_off(blur)
     with empty_database.read() as session:
         assert session.execute(text("SELECT state FROM orders")).scalar() == "SUCCEEDED"

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from services.blur_worker.child import ChildLimits
+from services.blur_worker.children import Children
 from tests.support.databases import SharedPostgres, SqliteTemplate
 from tests.support.postgres import PostgresServer, PostgresUnavailable, start_postgres
 from tests.support.s3 import S3Server, S3Unavailable, start_s3
@@ -74,3 +76,12 @@ def smtp_sink() -> Iterator[SmtpSink]:
     """A fresh SMTP server."""
     with SmtpSink() as sink:
         yield sink
+
+
+@pytest.fixture(scope="session")
+def children() -> Iterator[Children]:
+    """The child process of a blur worker, for all tests: to load the engine takes it seconds."""
+    children = Children(1, ChildLimits(seconds=60, memory=2048, max_pixels=1_000_000))
+    children.warm_up()
+    yield children
+    children.close()

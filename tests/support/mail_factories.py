@@ -14,11 +14,10 @@ from services.common.db.mail import mailings, subscribers
 from services.common.db.models import Delivery, Email, Image, Mailing, Subscriber
 from services.common.db.orders import images, orders
 from services.common.db.orders.images import Failure, Success
-from services.common.db.orders.orders import NewImage, NewOrder
 from services.common.db.queues import outbox
 from services.common.domain.errors import ImageError, Reason
 from services.common.domain.orders import result_key
-from services.common.domain.spec import BlurSpec
+from tests.support.factories import new_images, new_order
 
 Result = bytes | ImageError
 """The result of an image."""
@@ -49,20 +48,9 @@ def make_order(
     email: str = "ann@example.org",
     locale: str = "en",
 ) -> MadeOrder:
-    order = NewOrder(
-        id=uuid4(),
-        principal="anonymous",
-        email=email,
-        locale=locale,
-        spec=BlurSpec().to_json(),
-        notify=True,
-        retention=7 * 24 * 3600,
-    )
+    order = new_order(email=email, locale=locale, notify=True, retention=7 * 24 * 3600)
     names = filenames or [f"secret {position}.png" for position in range(1, len(results) + 1)]
-    new = [
-        NewImage(id=uuid4(), position=position, filename=name, spec=None, size=1, sha256="ab" * 32)
-        for position, name in enumerate(names, 1)
-    ]
+    new = new_images(*names, size=1, sha256="ab" * 32)
     emails: Sequence[UUID] = ()
     with database.write() as session:
         orders.insert_order(session, order, new, window=len(new))

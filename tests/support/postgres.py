@@ -95,7 +95,7 @@ class PostgresServer:
             )
         guard.protect(process.pid)
         try:
-            eventually(self._answers, within=30.0)
+            eventually(self._answers, within=120.0)
         except BaseException:
             self.kill()
             raise
@@ -144,7 +144,7 @@ class PostgresServer:
         children = psutil.Process(process.pid).children(recursive=True)  # each leads a session of its own
         process.send_signal(number)
         try:
-            process.wait(20.0)
+            process.wait(60.0)
         finally:
             process.kill()
             process.wait()
@@ -165,7 +165,7 @@ class PostgresServer:
     def _run(self, program: str, *arguments: str | Path) -> None:
         try:
             subprocess.run(
-                [*_as_mortal(), _binaries() / program, *arguments], check=True, capture_output=True, timeout=60
+                [*_as_mortal(), _binaries() / program, *arguments], check=True, capture_output=True, timeout=120
             )
         except FileNotFoundError as error:
             raise PostgresUnavailable(f"{error.filename} is not there") from error

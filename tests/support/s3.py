@@ -116,7 +116,7 @@ class S3Server:
             )
         guard.protect(process.pid)
         try:
-            eventually(self._answers, within=60.0, every=0.1)
+            eventually(self._answers, within=120.0, every=0.1)
         except BaseException:
             self.kill()
             raise

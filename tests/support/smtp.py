@@ -110,7 +110,7 @@ class SmtpSink:
         with self._lock:
             self._refused = dict(refusals)
 
-    def wait_received(self, count: int = 1, within: float = 10.0) -> list[Received]:
+    def wait_received(self, count: int = 1, within: float = 60.0) -> list[Received]:
         """Wait until so many messages have been accepted."""
         eventually(lambda: len(self.received) >= count, within)
         return self.received

@@ -64,7 +64,7 @@ class ValkeyServer:
         self._process = process = subprocess.Popen([valkey_binary(), *arguments], start_new_session=True)
         guard.protect(process.pid)
         try:
-            eventually(self._answers, within=20.0)
+            eventually(self._answers, within=120.0)
         except BaseException:
             self.kill()
             raise
@@ -93,7 +93,7 @@ class ValkeyServer:
         process, self._process = self._process, None
         process.send_signal(number)
         try:
-            process.wait(20.0)
+            process.wait(60.0)
         finally:
             process.kill()
             process.wait()

@@ -8,7 +8,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def eventually(predicate: Callable[[], T], within: float = 10.0, every: float = 0.02) -> T:
+def eventually(predicate: Callable[[], T], within: float = 60.0, every: float = 0.02) -> T:
     """Call `predicate` until what it returns is true, and return that.
 
     An assertion in it may fail until the deadline. Raises: AssertionError naming the predicate, its last value and

@@ -25,7 +25,7 @@ def crash_image(stack: BackgroundStack, client: Client, operator: OperatorServic
     database = Database(f"sqlite:///{stack.data_folder.database}")
     operator.PauseQueue(pb.PauseQueueRequest(queue="blur"))
     try:
-        order_id = eventually(lambda: _crash(database, client, email), within=30)
+        order_id = eventually(lambda: _crash(database, client, email))
     finally:
         operator.ResumeQueue(pb.ResumeQueueRequest(queue="blur"))
         database.close()

@@ -51,7 +51,7 @@ class OperatorTour:
         ):
             visit()
             yield f"operator-{visit.__name__.strip('_').replace('_', '-')}"
-        eventually(lambda: try_sign_in(self.page, viewer.key), within=30)
+        eventually(lambda: try_sign_in(self.page, viewer.key))
         yield "operator-viewer"
         self.page.goto("/operator/keys")
         yield "operator-forbidden"

@@ -109,7 +109,7 @@ def test_a_mailing_is_previewed_tested_and_run(page: Page, stack: BackgroundStac
 
 def test_a_viewer_has_read_only_access(page: Page, operator: OperatorServiceStub) -> None:
     made = operator.CreateApiKey(pb.CreateApiKeyRequest(name="viewer", role=operator_pb2.API_KEY_ROLE_VIEWER))
-    eventually(lambda: try_sign_in(page, made.key), within=30)
+    eventually(lambda: try_sign_in(page, made.key))
     expect(page.locator(".queue").first).to_be_visible()
     for name in ("Pause", "Resume"):
         expect(page.get_by_role("button", name=name, exact=True)).to_have_count(0)
@@ -144,7 +144,7 @@ def test_without_a_key_there_is_only_the_sign_in_page(
             "Invalid API key, or its role has no access. Check the key and try again."
         )
         made = operator.CreateApiKey(pb.CreateApiKeyRequest(name="admin", role=operator_pb2.API_KEY_ROLE_ADMIN))
-        eventually(lambda: try_sign_in(page, made.key, address), within=30)
+        eventually(lambda: try_sign_in(page, made.key, address))
         (cookie,) = [cookie for cookie in page.context.cookies() if cookie["name"] == "operator"]
         assert (cookie["httpOnly"], cookie["sameSite"], cookie["path"]) == (True, "Strict", "/operator")
         operator.RevokeApiKey(pb.RevokeApiKeyRequest(api_key_id=made.api_key.api_key_id))

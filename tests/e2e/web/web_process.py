@@ -41,7 +41,7 @@ def _served(values: Mapping[str, str]) -> Iterator[str]:
     process = subprocess.Popen([sys.executable, "-m", "services.web"], env=environment, stderr=subprocess.DEVNULL)
     address = f"http://{values['IMAGEBLUR_WEB_ADDRESS']}/"
     try:
-        eventually(lambda: _answers(address), within=30)
+        eventually(lambda: _answers(address))
         yield address
     finally:
         process.terminate()

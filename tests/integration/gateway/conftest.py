@@ -88,7 +88,7 @@ def running(settings: GatewaySettings) -> Iterator[Gateway]:
 
     thread = threading.Thread(target=loop.run_until_complete, args=(run(),))
     thread.start()
-    assert ready.wait(10)
+    assert ready.wait(60)
     if failure:
         thread.join()
         loop.close()
@@ -99,5 +99,6 @@ def running(settings: GatewaySettings) -> Iterator[Gateway]:
             yield Gateway(settings, port, channel, blur, subscription, Path(settings.blob_url))
         finally:
             loop.call_soon_threadsafe(stop.set)
-            thread.join(20)
+            thread.join(60)
+            assert not thread.is_alive(), "it does not stop"
             loop.close()

@@ -130,7 +130,7 @@ def test_a_disk_that_fills_up_in_a_commit(gateway: Gateway, stored: Database, di
 
     answer = gateway.blur.StreamBlurOrder.future(parts())
     assert ready.wait(60)
-    eventually(lambda: len(gateway.files()) == IMAGES - 1, within=60)  # the last one ends with the stream
+    eventually(lambda: len(gateway.files()) == IMAGES - 1)  # the last one ends with the stream
     filling = fill(disk, leaving=MIB // 4)
     go_on.set()
     error = answer.exception(timeout=60)

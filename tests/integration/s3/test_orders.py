@@ -15,7 +15,6 @@ from PIL import Image as Picture
 from pydantic import SecretStr
 from sqlalchemy import func, select
 
-from services.blur_worker.child import ChildLimits
 from services.blur_worker.children import Children
 from services.blur_worker.scratch import Scratch
 from services.blur_worker.use_cases import BlurImage, RenewLeases
@@ -58,15 +57,14 @@ def gateway(
 
 
 @pytest.fixture
-def blur(database: Database, queues: Broker, store: BlobStore, tmp_path: Path) -> Iterator[BlurImage]:
-    children = Children(1, ChildLimits(seconds=60, memory=2048, max_pixels=1_000_000))
-    children.warm_up()
+def blur(
+    database: Database, queues: Broker, store: BlobStore, children: Children, tmp_path: Path
+) -> Iterator[BlurImage]:
     leases = Leases(RenewLeases(database))
     leases.start()
     scratch = Scratch(tmp_path)
     yield BlurImage(database, store, queues, children, leases, scratch, window=1, changed=queues.announce)
     assert [path.name for path in scratch.path.iterdir()] == ["lock"]
-    children.close()
     leases.stop()
     scratch.close()
 
@@ -114,7 +112,7 @@ def test_an_upload_that_breaks_leaves_nothing_in_the_bucket(
         broken.wait(60)
 
     call = gateway.blur.StreamBlurOrder.future(parts())
-    eventually(lambda: len(s3_server.unfinished_uploads()) == 1, within=30)
+    eventually(lambda: len(s3_server.unfinished_uploads()) == 1)
     call.cancel()
     broken.set()
     with pytest.raises(grpc.FutureCancelledError):
@@ -125,4 +123,4 @@ def test_an_upload_that_breaks_leaves_nothing_in_the_bucket(
             rows = session.scalar(select(func.count()).select_from(UnownedBlobs))
         return not rows and not s3_server.unfinished_uploads() and not blob_keys(store)
 
-    eventually(nothing_is_left, within=30)
+    eventually(nothing_is_left)

@@ -55,9 +55,8 @@ while True:
 class Terminal:
     """Starts stacks as a person at a terminal would, in one data folder."""
 
-    def __init__(self, folder: Path, bytecode: Path) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._bytecode = bytecode
         self.data_folder = DataFolder(folder / "data")
         self._started: list[subprocess.Popen[str]] = []
         self._seen: set[psutil.Process] = set()
@@ -86,9 +85,6 @@ class Terminal:
         own = {
             "IMAGEBLUR_DATA_DIR": str(self.data_folder.root),
             "PYTHONPATH": str(Path(__file__).parents[3]),
-            # Otherwise every stack compiles its libraries anew where bytecode is not written beside the source.
-            "PYTHONDONTWRITEBYTECODE": "",
-            "PYTHONPYCACHEPREFIX": str(self._bytecode),
         }
         stack = subprocess.Popen(
             [sys.executable, "-m", "tests.integration.stack.driver", "plan.json"],
@@ -113,7 +109,7 @@ class Terminal:
                 return bool(json.loads(self.data_folder.ready.read_text("utf-8"))["pid"] == stack.pid)
             return False
 
-        eventually(ready, within=20.0)
+        eventually(ready)
         self._seen.update(psutil.Process(stack.pid).children(recursive=True))
 
     def events(self) -> list[str]:
@@ -143,8 +139,8 @@ class Terminal:
 
 
 @pytest.fixture
-def terminal(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
-    terminal = Terminal(tmp_path, tmp_path_factory.getbasetemp() / "bytecode")
+def terminal(tmp_path: Path) -> Iterator[Terminal]:
+    terminal = Terminal(tmp_path)
     yield terminal
     terminal.close()
 

@@ -72,12 +72,12 @@ def serving(settings: WebSettings) -> Iterator[Web]:
 
     thread = threading.Thread(target=loop.run_until_complete, args=(run(),))
     thread.start()
-    assert ready.wait(20)
+    assert ready.wait(60)
     try:
         yield Web(ports[0])
     finally:
         loop.call_soon_threadsafe(stop.set)
-        thread.join(20)
+        thread.join(60)
         assert not thread.is_alive(), "the server does not stop"
         loop.close()
 

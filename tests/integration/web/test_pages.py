@@ -24,6 +24,7 @@ from services.web.settings import WebSettings
 from tests.integration.gateway.conftest import SECRET, Gateway, running
 from tests.integration.gateway.test_orders import order
 from tests.integration.web.conftest import Web, serving
+from tests.support.ids import UNKNOWN_ID
 from tests.support.waiting import eventually
 
 RESULT = bytes(range(256)) * 9000
@@ -54,12 +55,12 @@ def test_the_page_of_an_order_is_a_secret(web: Web, done: str) -> None:
 @pytest.mark.parametrize(
     ("path", "status"),
     [
-        (f"/orders/{uuid4()}", 404),
+        (f"/orders/{UNKNOWN_ID}", 404),
         ("/orders/42", 404),
-        (f"/orders/{uuid4()}/events", 404),
-        (f"/orders/{uuid4()}/archive", 404),
-        (f"/orders/{uuid4()}/images/{uuid4()}", 404),
-        (f"/orders/{uuid4()}/images/x", 404),
+        (f"/orders/{UNKNOWN_ID}/events", 404),
+        (f"/orders/{UNKNOWN_ID}/archive", 404),
+        (f"/orders/{UNKNOWN_ID}/images/{UNKNOWN_ID}", 404),
+        (f"/orders/{UNKNOWN_ID}/images/x", 404),
         ("/orders?order_id=x", 404),
         ("/archive?token=x", 400),
         ("/archive", 400),

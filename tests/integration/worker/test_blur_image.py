@@ -15,7 +15,7 @@ from sqlalchemy import update
 from structlog.testing import capture_logs
 
 from services.blur_worker import turn
-from services.blur_worker.child import ChildLimits, Facts
+from services.blur_worker.child import Facts
 from services.blur_worker.children import ChildCrashed, Children
 from services.blur_worker.scratch import Scratch
 from services.blur_worker.use_cases import BlurImage, RenewLeases
@@ -23,7 +23,6 @@ from services.common.db.clock import now
 from services.common.db.engine import Database
 from services.common.db.models import Image, UnownedBlobs
 from services.common.db.orders import orders
-from services.common.db.orders.orders import NewImage, NewOrder
 from services.common.db.queues import retries
 from services.common.domain.errors import Unavailable
 from services.common.domain.orders import result_key, source_key
@@ -33,16 +32,9 @@ from services.common.infra.blobs import BlobStore, MissingBlob
 from services.common.infra.broker import Broker
 from services.common.infra.leases import Leases
 from services.common.infra.messages import BLUR_QUEUE, MAIL_QUEUE
+from tests.support.factories import place_order
 
 Begun = Callable[[], None]
-
-
-@pytest.fixture(scope="module")
-def children() -> Iterator[Children]:
-    children = Children(1, ChildLimits(seconds=20, memory=2048, max_pixels=1_000_000))
-    children.warm_up()
-    yield children
-    children.close()
 
 
 @pytest.fixture
@@ -67,24 +59,10 @@ def jpeg(width: int = 40, height: int = 30) -> bytes:
 
 
 def place(database: Database, blobs: BlobStore, *files: bytes, notify: bool = False) -> tuple[UUID, list[UUID]]:
-    order = NewOrder(
-        id=uuid4(),
-        principal="test",
-        email="a@example.org",
-        locale="en",
-        spec=BlurSpec().to_json(),
-        notify=notify,
-        retention=3600,
-    )
-    images = [
-        NewImage(id=uuid4(), position=n, filename=f"{n}.jpg", spec=None, size=len(data))
-        for n, data in enumerate(files, 1)
-    ]
+    order = place_order(database, len(files), notify=notify)
     for n, data in enumerate(files, 1):
         blobs.put(source_key(order.id, n), data)
-    with database.write() as session:
-        orders.insert_order(session, order, images, window=1)
-    return order.id, [image.id for image in images]
+    return order.id, list(order.image_ids)
 
 
 def image(database: Database, image_id: UUID) -> Image:

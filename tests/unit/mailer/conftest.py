@@ -1,14 +1,10 @@
-"""The mailer's use cases with fakes of their ports, over a SQLite file that is copied for each test."""
+"""The mailer's use cases."""
 
-import shutil
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from services.common.db.engine import Database
-from services.common.db.models import Base
 from services.common.infra.leases import Leases
 from services.common.infra.tokens import Tokens
 from services.common.use_cases.after_commit import AfterCommit
@@ -23,7 +19,8 @@ from services.mailer.sending.email_sender import EmailSender
 from services.mailer.sending.send_email import SendEmail
 from services.mailer.sending.send_mailing import SendMailing
 from services.mailer.smtp.session import SmtpSession
-from tests.unit.mailer.fakes import FakeBlobs, FakeBroker, FakeServer, NoLimit
+from tests.support.fakes import FakeBlobs, FakeBroker
+from tests.unit.mailer.fakes import FakeServer, NoLimit
 
 TOKENS = Tokens("k" * 40)
 
@@ -33,37 +30,9 @@ def render(content: Content, locale: str) -> RenderedEmail:
     return RenderedEmail(subject=content.template, text=locale, html="<p>")
 
 
-@pytest.fixture(scope="module")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with the tables of the models."""
-    path = tmp_path_factory.mktemp("database") / "empty.db"
-    database = Database(f"sqlite:///{path}")
-    Base.metadata.create_all(database.engine)
-    database.close()
-    return path
-
-
-@pytest.fixture
-def database(empty_database: Path, tmp_path: Path) -> Iterator[Database]:
-    shutil.copy(empty_database, tmp_path / "imageblur.db")
-    database = Database(f"sqlite:///{tmp_path}/imageblur.db")
-    yield database
-    database.close()
-
-
 @pytest.fixture
 def server() -> FakeServer:
     return FakeServer()
-
-
-@pytest.fixture
-def broker() -> FakeBroker:
-    return FakeBroker()
-
-
-@pytest.fixture
-def blobs() -> FakeBlobs:
-    return FakeBlobs()
 
 
 @pytest.fixture

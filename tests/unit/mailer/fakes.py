@@ -1,16 +1,10 @@
-"""Fakes of the mailer's ports: mail server, broker, blob store, clock."""
+"""Fakes of the mailer's own ports: mail server and send rate."""
 
 import smtplib
 import ssl
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
 from typing import Any
-from uuid import UUID
 
-from dramatiq import Message
-
-from services.common.infra.blobs import MissingBlob
-from services.common.infra.broker import Broker
 from services.mailer.smtp.connection import TimedSMTP
 from services.mailer.smtp.deadline import Deadline
 from services.mailer.smtp.server import SmtpServer
@@ -118,58 +112,8 @@ def _parsed(reply: str) -> tuple[int, bytes]:
     return int(reply[:3]), reply[4:].encode()
 
 
-class FakeBroker(Broker):
-    """Keeps the messages and announcements that it is given."""
-
-    def __init__(self) -> None:
-        self.messages: list[Message[None]] = []
-        self.announced: list[tuple[UUID, bool]] = []
-        """Order ids, and whether they were announced as ended."""
-
-    def send(self, messages: Iterable[Message[None]]) -> None:
-        self.messages += messages
-
-    def announce(self, *order_ids: UUID, ended: bool = False) -> None:
-        self.announced += [(order_id, ended) for order_id in order_ids]
-
-    def subjects(self, queue: str) -> list[str]:
-        return [str(message.args[0]) for message in self.messages if message.queue_name == queue]
-
-
-class FakeBlobs:
-    """A blob store in memory."""
-
-    def __init__(self) -> None:
-        self.blobs: dict[str, bytes] = {}
-
-    def put(self, key: str, data: bytes) -> None:
-        self.blobs[key] = data
-
-    def get(self, key: str) -> bytes:
-        if key not in self.blobs:
-            raise MissingBlob(key)
-        return self.blobs[key]
-
-    def stream(self, key: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
-        yield self.get(key)[offset:][:length]
-
-
 class NoLimit:
     """Lets every e-mail pass at once."""
 
     def wait(self, *, bulk: bool) -> None:
         del bulk
-
-
-class HourlyClock:
-    """A clock on which each look takes an hour."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def monotonic(self) -> float:
-        self.now += 3600
-        return self.now
-
-    def sleep(self, _: float) -> None:
-        """Return at once."""

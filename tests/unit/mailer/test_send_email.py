@@ -23,6 +23,7 @@ from services.mailer.sending.send_email import SendEmail
 from services.mailer.smtp.envelope import SmtpEnvelope
 from services.mailer.smtp.send_rate import MailerStopping
 from services.mailer.smtp.session import SmtpSession
+from tests.support.fakes import FakeBlobs, FakeBroker, HourlyClock
 from tests.support.mail_factories import (
     delivery,
     email,
@@ -31,7 +32,7 @@ from tests.support.mail_factories import (
     make_order,
     make_subscriber,
 )
-from tests.unit.mailer.fakes import DISCONNECT, Disconnect, FakeBlobs, FakeBroker, FakeServer, HourlyClock, NoLimit
+from tests.unit.mailer.fakes import DISCONNECT, Disconnect, FakeServer, NoLimit
 
 NO_MAILBOX = "550 5.1.1 no such user"
 

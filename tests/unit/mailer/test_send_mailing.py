@@ -16,8 +16,9 @@ from services.common.infra.messages import MAILING_QUEUE
 from services.mailer.sending.send_mailing import MAX_RETRIES_IN_A_ROW, SendMailing
 from services.mailer.smtp.envelope import SmtpEnvelope
 from services.mailer.smtp.session import SmtpSession
+from tests.support.fakes import FakeBroker
 from tests.support.mail_factories import emails_of, mailing, make_mailing, make_subscribers
-from tests.unit.mailer.fakes import DISCONNECT, FakeBroker, FakeServer
+from tests.unit.mailer.fakes import DISCONNECT, FakeServer
 
 
 def states(database: Database, mailing_id: UUID) -> Counter[str]:

@@ -2,7 +2,7 @@
 
 import sys
 from typing import cast
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -12,10 +12,8 @@ from services.common.db.engine import Database
 from services.common.db.models import Email, Image, Order
 from services.common.db.orders import images, orders
 from services.common.db.orders.images import Failure, ImageClaim, Success
-from services.common.db.orders.orders import NewImage, NewOrder
 from services.common.domain.errors import Reason
 from services.common.domain.retries import MAX_ATTEMPTS
-from services.common.domain.spec import BlurSpec
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
 from services.common.infra.messages import blur_image, send_email
@@ -29,6 +27,7 @@ from tests.integration.db.states.invariants import check_moment, check_step, in_
 from tests.integration.db.states.known import Known
 from tests.integration.db.states.picking import nth, which
 from tests.integration.db.states.rows import Rows, empty, read_rows
+from tests.support.factories import place_order
 
 SUCCESS = Success(size=7, sha256="00" * 32, width=1, height=2, format="JPEG")
 FAILURE = Failure(Reason.CORRUPT, "the file ends early")
@@ -70,24 +69,10 @@ class OrderMachine(RuleBasedStateMachine):
 
     @rule(count=st.integers(1, 5), notify=st.booleans())
     def place(self, count: int, notify: bool) -> None:
-        order = NewOrder(
-            id=uuid4(),
-            principal="test",
-            email="a@example.org",
-            locale="en",
-            spec=BlurSpec().to_json(),
-            notify=notify,
-            retention=3600,
-        )
-        new = [
-            NewImage(id=uuid4(), position=position, filename=f"{position}.jpg", spec=None, size=10)
-            for position in range(1, count + 1)
-        ]
-        with self.database.write() as session:
-            stored = orders.insert_order(session, order, new, window=self.window)
-        self.broker.send(map(blur_image, stored.enqueued_ids))
+        order = place_order(self.database, count, window=self.window, notify=notify)
+        self.broker.send(map(blur_image, order.enqueued_ids))
         self.orders.append(order.id)
-        self.known |= {image.id: Known(order.id) for image in new}
+        self.known |= {image_id: Known(order.id) for image_id in order.image_ids}
 
     @precondition(lambda self: self.broker.images)
     @rule(index=which, twice=st.booleans())

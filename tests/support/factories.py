@@ -1,0 +1,54 @@
+"""Orders and images for tests, with what a test does not care about filled in."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid4
+
+from services.common.db.engine import Database
+from services.common.db.orders import orders
+from services.common.db.orders.orders import NewImage, NewOrder
+from services.common.domain.spec import BlurSpec
+
+
+def new_order(**values: Any) -> NewOrder:
+    """Return an order with these values of `NewOrder`."""
+    defaults = {
+        "id": uuid4(),
+        "principal": "test",
+        "email": "a@example.org",
+        "locale": "en",
+        "spec": BlurSpec().to_json(),
+        "notify": False,
+        "retention": 3600,
+    }
+    return NewOrder(**(defaults | values))
+
+
+def new_images(*filenames: str, count: int = 1, **values: Any) -> list[NewImage]:
+    """Return images with these names, or so many; all have these values of `NewImage`."""
+    defaults = {"spec": None, "size": 10}
+    return [
+        NewImage(id=uuid4(), position=position, filename=name, **(defaults | values))
+        for position, name in enumerate(filenames or [f"{n}.jpg" for n in range(1, count + 1)], 1)
+    ]
+
+
+@dataclass(frozen=True)
+class PlacedOrder:
+    """An order in the database."""
+
+    id: UUID
+    image_ids: Sequence[UUID]
+    enqueued_ids: Sequence[UUID]
+    """Of those images for which messages have to be sent."""
+
+
+def place_order(
+    database: Database, images: Sequence[NewImage] | int = 1, *, window: int = 1, **values: Any
+) -> PlacedOrder:
+    """Store an order with these images, or so many, and these values of `NewOrder`."""
+    order, new = new_order(**values), new_images(count=images) if isinstance(images, int) else images
+    with database.write() as session:
+        stored = orders.insert_order(session, order, new, window=window)
+    return PlacedOrder(order.id, [image.id for image in new], stored.enqueued_ids)

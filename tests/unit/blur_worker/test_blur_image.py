@@ -1,0 +1,278 @@
+"""What becomes of an image, by what happens to the child that works on it and to the worker's dependencies."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client import REGISTRY
+from sqlalchemy import update
+from structlog.testing import capture_logs
+
+from services.blur_worker.child import Facts
+from services.blur_worker.children import ChildCrashed
+from services.blur_worker.scratch import Scratch
+from services.blur_worker.use_cases import BlurImage
+from services.common.db.clock import now
+from services.common.db.engine import Database
+from services.common.db.models import Image
+from services.common.db.orders import images, orders
+from services.common.domain.errors import ImageError, Reason, Unavailable
+from services.common.domain.orders import ImageState, OrderState, result_key, source_key
+from services.common.domain.retries import MAX_ATTEMPTS, MAX_CRASHES, RETRIABLE
+from services.common.domain.spec import Format
+from services.common.infra.leases import Leases
+from services.common.infra.messages import BLUR_QUEUE, MAIL_QUEUE
+from tests.support.factories import PlacedOrder, place_order
+from tests.support.fakes import FakeBlobs, FakeBroker, FakeChildren, HourlyClock
+
+FACTS = Facts(7, "ab" * 32, 40, 30, Format.JPEG, "jpeg-synthesis", {"decode": 0.1})
+
+
+@pytest.fixture
+def children() -> FakeChildren:
+    return FakeChildren(FACTS)
+
+
+@pytest.fixture
+def blur(
+    database: Database, blobs: FakeBlobs, broker: FakeBroker, children: FakeChildren, tmp_path: Path
+) -> Iterator[BlurImage]:
+    scratch = Scratch(tmp_path)
+    leases = Leases(lambda _: None)
+    yield BlurImage(database, blobs, broker, children, leases, scratch, window=1, changed=broker.announce)
+    assert [path.name for path in scratch.path.iterdir()] == ["lock"], "files are left"
+    assert not leases._held
+    scratch.close()
+
+
+@pytest.fixture
+def order(database: Database, blobs: FakeBlobs) -> PlacedOrder:
+    """One image, and an e-mail when it is done."""
+    order = place_order(database, notify=True)
+    blobs.put(source_key(order.id, 1), b"original")
+    return order
+
+
+def row(database: Database, order: PlacedOrder) -> Image:
+    with database.read() as session:
+        return session.get_one(Image, order.image_ids[0])
+
+
+def enqueue_again(database: Database) -> None:
+    """As the sweep does after the delay."""
+    with database.write() as session:
+        session.execute(update(Image).values(enqueued_at=now()))
+
+
+def count(outcome: str) -> float:
+    samples = [sample for metric in REGISTRY.collect() for sample in metric.samples]
+    name = "imageblur_images_total"
+    return sum(s.value for s in samples if s.name == name and s.labels["outcome"] == outcome)
+
+
+def test_a_result_is_stored_and_ends_the_order(
+    blur: BlurImage, order: PlacedOrder, database: Database, blobs: FakeBlobs, broker: FakeBroker
+) -> None:
+    before = count("SUCCEEDED")
+    blur(order.image_ids[0])
+    image = row(database, order)
+    assert (image.state, image.attempts, image.owner) == (ImageState.SUCCEEDED, 1, None)
+    assert (image.output_bytes, image.width, image.height, image.format) == (7, 40, 30, "JPEG")
+    assert blobs.blobs == {result_key(order.id, 1): b"blurred"}, "and the original is removed"
+    assert broker.announced == [(order.id, False), (order.id, True)]
+    assert len(broker.subjects(MAIL_QUEUE)) == 1
+    assert count("SUCCEEDED") == before + 1
+    with database.read() as session:
+        assert orders.get_snapshot(session, order.id).order.state == OrderState.SUCCEEDED
+    blur(order.image_ids[0])
+    assert row(database, order).attempts == 1, "a repeated message does nothing"
+
+
+@pytest.mark.parametrize("reason", [reason for reason in Reason if not reason.name.startswith("MAIL")])
+def test_an_image_that_cannot_be_blurred_fails_at_once_with_the_reason(
+    blur: BlurImage, order: PlacedOrder, database: Database, blobs: FakeBlobs, children: FakeChildren, *, reason: Reason
+) -> None:
+    children.errors = [ImageError(reason, "because")]
+    before = count("FAILED")
+    blur(order.image_ids[0])
+    image = row(database, order)
+    assert (image.state, image.reason, image.message, image.attempts) == (ImageState.FAILED, reason, "because", 1)
+    # An operator may retry a failure that is not the file's.
+    assert bool(blobs.blobs) == (reason in RETRIABLE)
+    assert count("FAILED") == before + 1
+    with database.read() as session:
+        assert orders.get_snapshot(session, order.id).order.state == OrderState.FAILED
+
+
+@pytest.mark.parametrize(
+    ("error", "attempts", "crashes"),
+    [
+        (ChildCrashed("exit code -11"), 1, 1),
+        (FileNotFoundError("the result"), 1, 0),
+        (OSError("scratch"), 1, 0),
+        (RuntimeError("a fault of ours"), 1, 0),
+        (Unavailable("no child became free"), 0, 0),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
+)
+def test_what_may_not_be_the_image_s_fault_is_retried(
+    blur: BlurImage,
+    order: PlacedOrder,
+    database: Database,
+    blobs: FakeBlobs,
+    children: FakeChildren,
+    *,
+    error: Exception,
+    attempts: int,
+    crashes: int,
+) -> None:
+    children.errors = [error]
+    before = count("AGAIN")
+    blur(order.image_ids[0])
+    image = row(database, order)
+    assert (image.state, image.attempts, image.crashes) == (ImageState.QUEUED, attempts, crashes)
+    assert (image.owner, image.enqueued_at) == (None, None)
+    assert image.not_before > 0
+    assert list(blobs.blobs) == [source_key(order.id, 1)]
+    assert count("AGAIN") == before + 1
+    enqueue_again(database)
+    blur(order.image_ids[0])
+    assert row(database, order).state == ImageState.SUCCEEDED
+
+
+def test_a_store_that_is_full_or_unavailable_costs_no_attempt(
+    blur: BlurImage, order: PlacedOrder, database: Database, blobs: FakeBlobs
+) -> None:
+    blobs.fail_to_store = Unavailable("the blob store cannot be reached or is full")
+    blur(order.image_ids[0])
+    image = row(database, order)
+    assert (image.state, image.attempts) == (ImageState.QUEUED, 0)
+
+
+def test_an_image_crashes_so_often_and_not_once_more(
+    blur: BlurImage, order: PlacedOrder, database: Database, blobs: FakeBlobs, children: FakeChildren
+) -> None:
+    children.errors = [ChildCrashed("exit code -11") for _ in range(MAX_CRASHES)]
+    for _ in range(MAX_CRASHES):
+        assert row(database, order).state == ImageState.QUEUED
+        enqueue_again(database)
+        blur(order.image_ids[0])
+    image = row(database, order)
+    assert (image.state, image.reason, image.attempts) == (ImageState.FAILED, Reason.CRASHED, MAX_CRASHES)
+    assert list(blobs.blobs) == [source_key(order.id, 1)], "an operator may retry it"
+
+
+def test_a_missing_original_is_retried_so_often_and_not_once_more(
+    blur: BlurImage, order: PlacedOrder, database: Database, blobs: FakeBlobs
+) -> None:
+    blobs.delete(source_key(order.id, 1))
+    for _ in range(MAX_ATTEMPTS):
+        assert row(database, order).state == ImageState.QUEUED
+        enqueue_again(database)
+        blur(order.image_ids[0])
+    image = row(database, order)
+    assert (image.state, image.reason, image.attempts) == (ImageState.FAILED, Reason.INTERNAL, MAX_ATTEMPTS)
+
+
+def test_a_result_that_comes_too_late_is_removed(
+    blur: BlurImage, order: PlacedOrder, database: Database, blobs: FakeBlobs, children: FakeChildren
+) -> None:
+    def delete() -> None:
+        with database.write() as session:
+            orders.delete_order(session, order.id)
+
+    children.while_blurring = delete
+    blur(order.image_ids[0])
+    assert blobs.blobs == {}
+
+
+def test_the_result_of_another_worker_is_left(
+    blur: BlurImage, order: PlacedOrder, database: Database, blobs: FakeBlobs, children: FakeChildren
+) -> None:
+    def claim_again() -> None:
+        children.while_blurring = lambda: None
+        with database.write() as session:
+            # As the sweep does when a lease has run out.
+            session.execute(update(Image).values(state=ImageState.QUEUED, owner=None, lease_until=None, enqueued_at=1))
+        blur(order.image_ids[0])
+
+    children.while_blurring = claim_again
+    blur(order.image_ids[0])
+    image = row(database, order)
+    assert (image.state, image.attempts) == (ImageState.SUCCEEDED, 2)
+    assert list(blobs.blobs) == [result_key(order.id, 1)]
+
+
+@pytest.mark.parametrize("failures", [1, 2])
+def test_an_outcome_is_recorded_once_the_database_is_back(
+    blur: BlurImage, order: PlacedOrder, database: Database, monkeypatch: pytest.MonkeyPatch, failures: int
+) -> None:
+    finish = images.finish
+    errors = [Unavailable("the database cannot be reached")] * failures
+
+    def fail_first(*arguments: Any, **options: Any) -> images.EndedClaim | None:
+        if errors:
+            raise errors.pop()
+        return finish(*arguments, **options)
+
+    monkeypatch.setattr(images, "finish", fail_first)
+    monkeypatch.setattr("services.common.db.engine.time.sleep", lambda _: None)
+    blur(order.image_ids[0])
+    assert row(database, order).state == ImageState.SUCCEEDED
+
+
+def test_an_outcome_that_cannot_be_recorded_is_left_to_the_lease(
+    blur: BlurImage, order: PlacedOrder, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise Unavailable("the database cannot be reached")
+
+    monkeypatch.setattr(images, "finish", fail)
+    monkeypatch.setattr("services.common.db.engine.time", HourlyClock())
+    with pytest.raises(Unavailable):
+        blur(order.image_ids[0])
+    assert row(database, order).state == ImageState.RUNNING
+
+
+@pytest.mark.parametrize(
+    ("error", "fields"),
+    [
+        (None, {"outcome": "SUCCEEDED", "path": "jpeg-synthesis", "pixels": 1200, "decode_seconds": 0.1}),
+        (ImageError(Reason.CORRUPT, "cut off"), {"outcome": "FAILED", "reason": "CORRUPT"}),
+        (ChildCrashed("exit code -11"), {"outcome": "AGAIN", "why": "child crashed: exit code -11"}),
+    ],
+    ids=["succeeded", "failed", "crashed"],
+)
+def test_each_attempt_has_one_line(
+    blur: BlurImage, order: PlacedOrder, children: FakeChildren, error: Exception | None, fields: dict[str, object]
+) -> None:
+    children.errors = [error] if error else []
+    with capture_logs() as lines:
+        blur(order.image_ids[0])
+    (line,) = [line for line in lines if line["event"] == "image"]
+    assert fields.items() <= line.items()
+    assert (line["queue"], line["order"], line["image"]) == (BLUR_QUEUE, str(order.id), str(order.image_ids[0]))
+
+
+def test_a_time_slice_goes_on_with_the_order(
+    blur: BlurImage, database: Database, blobs: FakeBlobs, broker: FakeBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = place_order(database, 3)
+    for position in (1, 2, 3):
+        blobs.put(source_key(order.id, position), b"original")
+    monkeypatch.setattr("services.blur_worker.turn.TURN_SECONDS", 600)
+    blur(order.image_ids[0])
+    with database.read() as session:
+        assert {session.get_one(Image, image_id).state for image_id in order.image_ids} == {ImageState.SUCCEEDED}
+    assert not broker.subjects(BLUR_QUEUE)
+
+
+def test_after_its_time_slice_the_next_image_is_enqueued(
+    blur: BlurImage, database: Database, blobs: FakeBlobs, broker: FakeBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = place_order(database, 2)
+    blobs.put(source_key(order.id, 1), b"original")
+    monkeypatch.setattr("services.blur_worker.turn.TURN_SECONDS", 0)
+    blur(order.image_ids[0])
+    assert broker.subjects(BLUR_QUEUE) == [str(order.image_ids[1])]
