@@ -13,7 +13,7 @@ from services.common.domain.spec import BlurSpec
 
 def new_order(**values: Any) -> NewOrder:
     """Return an order with these values of `NewOrder`."""
-    defaults = {
+    defaults: dict[str, Any] = {
         "id": uuid4(),
         "principal": "test",
         "email": "a@example.org",
@@ -27,7 +27,7 @@ def new_order(**values: Any) -> NewOrder:
 
 def new_images(*filenames: str, count: int = 1, **values: Any) -> list[NewImage]:
     """Return images with these names, or so many; all have these values of `NewImage`."""
-    defaults = {"spec": None, "size": 10}
+    defaults: dict[str, Any] = {"spec": None, "size": 10}
     return [
         NewImage(id=uuid4(), position=position, filename=name, **(defaults | values))
         for position, name in enumerate(filenames or [f"{n}.jpg" for n in range(1, count + 1)], 1)

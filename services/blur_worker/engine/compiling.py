@@ -1,6 +1,6 @@
 """Compile loops over arrays with numba."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast
 
 import numba
@@ -16,16 +16,19 @@ _folder = None if numba.config.BOUNDSCHECK else cache_folder(numba.__version__) 
 numba.config.CACHE_DIR = str(_folder or "")  # type: ignore[attr-defined]
 
 
-def compiled(*signatures: str, inline: bool = False, uncounted: bool = False) -> Callable[[Function], Function]:
+def compiled(
+    *signatures: str, types: Mapping[str, object] | None = None, inline: bool = False, nrt: bool = True
+) -> Callable[[Function], Function]:
     """Compile a function over arrays when it is defined, or load the code that was compiled before.
 
     Compiled code holds no GIL and checks no index: callers pass arrays of the right sizes.
 
     Args:
         signatures: Of the function, in numba's notation. Without one, the function is compiled into those that call it.
-        inline: Insert its source into those that call it, which saves passing many arguments.
-        uncounted: Compile without reference counts (numba's runtime). The function can then neither create arrays nor
-            slice them. Loops that do little for each block run up to twice as fast.
+        inline: Inline it into those that call it (LLVM), which saves passing many arguments.
+        types: Examples of values whose types signatures name: records and named tuples have no name in numba.
+        nrt: Compile with numba's runtime (reference counts). Without it, a function can neither create arrays nor slice
+            them. Loops that do little for each block run up to twice as fast.
     """
 
     def decorate(function: Function) -> Function:
@@ -38,12 +41,19 @@ def compiled(*signatures: str, inline: bool = False, uncounted: bool = False) ->
             "no_cpython_wrapper": not signatures,
             "no_cfunc_wrapper": True,
         }
-        if uncounted:
+        if not nrt:
             options["_nrt"] = False
         if not signatures:
-            return cast("Function", njit(**options, inline="always" if inline else "never")(function))
+            return cast("Function", njit(**options, forceinline=inline)(function))
         # Without a folder every process compiles for itself.
         with compile_lock(_folder):
-            return cast("Function", njit(list(signatures), cache=_folder is not None, **options)(function))
+            parsed = [_parse(signature, types or {}) for signature in signatures]
+            return cast("Function", njit(parsed, cache=_folder is not None, **options)(function))
 
     return decorate
+
+
+def _parse(signature: str, examples: Mapping[str, object]) -> Any:
+    """Return numba's types of a signature, with those of examples."""
+    names = {name: numba.typeof(example) for name, example in examples.items()}  # type: ignore[no-untyped-call]
+    return eval(signature, vars(numba.types) | names)  # noqa: S307 - as numba itself does

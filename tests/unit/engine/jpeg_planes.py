@@ -7,10 +7,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
-from services.blur_worker.engine.jpeg.blurring import PlaneBlur
-from services.blur_worker.engine.jpeg.grid import plan
-from services.blur_worker.engine.jpeg.markers import FrameHeader, Stream
-from services.blur_worker.engine.jpeg.reading import read_sequential
+from services.blur_worker.engine.jpeg.decode.image import decode_sequential
+from services.blur_worker.engine.jpeg.format.frame import FrameHeader
+from services.blur_worker.engine.jpeg.format.header_reader import HeaderReader
+from services.blur_worker.engine.jpeg.transform.plane_blur import PlaneBlur
+from services.blur_worker.engine.jpeg.transform.planes import plan
 
 Plane = NDArray[np.float64]
 
@@ -20,31 +21,27 @@ DCT = np.cos((2 * _position + 1) * _frequency * np.pi / 16) * np.where(_frequenc
 
 
 def header(data: bytes) -> FrameHeader:
-    stream = Stream(data)
-    stream.next_scan(2)
-    assert stream.frame
-    return stream.frame
+    return HeaderReader(data).first_scan()[0]
 
 
 def synthesized(data: bytes, sigma: float, orientation: int = 1, divisor: int = 1) -> list[Plane]:
     """What the blur makes of each plane before it is rounded, from the very coefficients that would be rounded."""
-    stream = Stream(data)
-    scan = stream.next_scan(2)
-    assert stream.frame
-    picture = plan(stream.frame, sigma, orientation)
-    read_sequential(data, stream, scan, picture)
+    reader = HeaderReader(data)
+    frame, scan = reader.first_scan()
+    coefficients = plan(frame, sigma, orientation)
+    decode_sequential(reader, frame, scan, coefficients)
     planes = []
-    for grid in picture.grids:
-        blur = PlaneBlur(grid, np.full(64, divisor, np.uint16))
-        rounded = np.empty((blur.rows, blur.kinds, blur.columns), np.int16)
+    for plane in coefficients.planes:
+        blur = PlaneBlur(plane, np.full(64, divisor, np.uint16))
+        rounded = np.empty((blur.rows, len(blur.zigzag), blur.columns), np.int16)
         exact = np.empty(rounded.shape, np.float32)
-        blur.rows_of(0, blur.rows, rounded, exact)
+        blur.write_rows(0, blur.rows, rounded, exact)
         blocks = np.zeros((blur.rows, 8, 8, blur.columns))
-        kinds = [(v, u) for v, wide in enumerate(blur.wide) for u in range(wide)]
+        kinds = [(v, u) for v, wide in enumerate(blur.widths) for u in range(wide)]
         for kind, (v, u) in enumerate(kinds):
             blocks[:, v, u] = exact[:, kind]
         samples = np.einsum("rvuc,vy,ux->rycx", blocks, DCT, DCT).reshape(blur.rows * 8, blur.columns * 8) + 128
-        planes.append(samples[: grid.height, : grid.width])
+        planes.append(samples[: plane.height, : plane.width])
     return planes
 
 

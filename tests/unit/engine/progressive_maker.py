@@ -6,9 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from services.blur_worker.engine.jpeg.grid import plan_as_stored
-from services.blur_worker.engine.jpeg.markers import ZIGZAG, FrameHeader, Stream
-from services.blur_worker.engine.jpeg.reading import read_sequential
+from services.blur_worker.engine.jpeg.decode.image import decode_sequential
+from services.blur_worker.engine.jpeg.format.frame import FrameHeader
+from services.blur_worker.engine.jpeg.format.header_reader import HeaderReader
+from services.blur_worker.engine.jpeg.format.markers import ZIGZAG
+from services.blur_worker.engine.jpeg.transform.planes import plan_as_stored
 
 Script = list[tuple[tuple[int, ...], int, int, int, int]]
 """Scans: components, first and last coefficient, bits that came before (or 0), bits that are yet to come."""
@@ -63,25 +65,22 @@ def make_progressive(data: bytes, script: Script, *, interval: int = 0, length: 
         length: Of all codes, at least 9.
         run: Blocks that may end at once.
     """
-    stream = Stream(data)
-    scan = stream.next_scan(2)
-    frame = stream.frame
-    assert scan
-    assert frame
-    picture = plan_as_stored(frame, 1)
-    read_sequential(data, stream, scan, picture)
+    reader = HeaderReader(data)
+    frame, scan = reader.first_scan()
+    stored = plan_as_stored(frame, 1)
+    decode_sequential(reader, frame, scan, stored)
     blocks = [
-        grid.values.reshape(grid.rows, 64, grid.columns).astype(np.int64)[:, ZIGZAG].transpose(0, 2, 1)
-        for grid in picture.grids
+        plane.values.reshape(plane.rows, 64, plane.columns).astype(np.int64)[:, ZIGZAG].transpose(0, 2, 1)
+        for plane in stored.planes
     ]
     out = bytearray(data[: data.index(b"\xff\xda")])
-    out[stream.frame_at + 1] = 0xC2
+    out[reader.frame_at + 1] = 0xC2
     out += b"\xff\xdd\x00\x04" + interval.to_bytes(2, "big")
     for kind, count in ((0x00, 16), (0x10, 255)):
         counts = bytes(count if each == length else 0 for each in range(1, 17))
         out += b"\xff\xc4" + (19 + count).to_bytes(2, "big") + bytes([kind]) + counts + bytes(range(count))
     for components, first, last, high, low in script:
-        names = b"".join(bytes([frame.components[each].name, 0]) for each in components)
+        names = b"".join(bytes([frame.components[each].identifier, 0]) for each in components)
         out += b"\xff\xda" + (6 + len(names)).to_bytes(2, "big") + bytes([len(components)]) + names
         out += bytes([first, last, high << 4 | low])
         writer, before = _Writer(length), [0] * 3
@@ -114,13 +113,14 @@ def _units(frame: FrameHeader, components: tuple[int, ...]) -> Iterator[list[tup
         alone = frame.components[components[0]]
         yield from ([(components[0], y, x)] for y in range(alone.rows) for x in range(alone.columns))
         return
-    for row in range(frame.mcu_rows):
-        for column in range(frame.mcu_columns):
+    rows, columns = frame.mcus(components)
+    for row in range(rows):
+        for column in range(columns):
             yield [
-                (index, row * each.vertical + y, column * each.horizontal + x)
+                (index, row * each.v + y, column * each.h + x)
                 for index, each in ((index, frame.components[index]) for index in components)
-                for y in range(each.vertical)
-                for x in range(each.horizontal)
+                for y in range(each.v)
+                for x in range(each.h)
             ]
 
 

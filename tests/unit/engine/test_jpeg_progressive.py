@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from services.blur_worker.engine import Limits, blur
-from services.blur_worker.engine.jpeg.markers import Stream
-from services.blur_worker.engine.jpeg.progression import Step, steps_of, that_matter
+from services.blur_worker.engine.jpeg.decode.scan_script import LocatedScan, needed_scans, scan_script
+from services.blur_worker.engine.jpeg.format.header_reader import HeaderReader
 from services.blur_worker.engine.jpeg.whole import blur_whole
 from services.common.domain.errors import ImageError, Reason
 from services.common.domain.spec import BlurSpec, Gaussian, Solid
@@ -49,9 +49,9 @@ def crop(size: tuple[int, int], mode: str = "RGB") -> Image.Image:
     return whole_photo().crop((100, 50, 100 + size[0], 50 + size[1])).convert(mode)
 
 
-def steps(data: bytes) -> list[Step]:
-    stream = Stream(data)
-    return steps_of(data, stream, stream.next_scan(2))
+def located_scans(data: bytes) -> list[LocatedScan]:
+    reader = HeaderReader(data)
+    return scan_script(reader, *reader.first_scan())
 
 
 @pytest.mark.parametrize(("mode", "options"), KINDS)
@@ -112,21 +112,21 @@ def test_regions_are_spliced(mode: str, options: dict[str, Any], size: tuple[int
 def test_scans_that_bring_nothing_of_what_is_kept_are_passed_over() -> None:
     wanted = np.zeros((3, 64), bool)
     wanted[:, 0] = True
-    found = steps(make_progressive(encode(crop((64, 64)), "JPEG"), SCRIPTS["as libjpeg"]))
-    assert [each.scan.first for each in that_matter(found, wanted)] == [0, 0]
+    found = located_scans(make_progressive(encode(crop((64, 64)), "JPEG"), SCRIPTS["as libjpeg"]))
+    assert [each.scan.ss for each in needed_scans(found, wanted)] == [0, 0]
     wanted[0, 1] = True
-    chosen = [(each.scan.first, each.scan.high) for each in that_matter(found, wanted)]
+    chosen = [(each.scan.ss, each.scan.ah) for each in needed_scans(found, wanted)]
     assert chosen == [(0, 0), (1, 0), (6, 0), (1, 2), (0, 1), (1, 1)]
-    alone = steps(make_progressive(encode(crop((64, 64)), "JPEG"), SCRIPTS["bands alone"]))
-    chosen = [(each.scan.components[0], each.scan.first) for each in that_matter(alone, wanted)]
+    alone = located_scans(make_progressive(encode(crop((64, 64)), "JPEG"), SCRIPTS["bands alone"]))
+    chosen = [(each.scan.components[0], each.scan.ss) for each in needed_scans(alone, wanted)]
     assert chosen == [(0, 0), (0, 1), (1, 0), (2, 0)]
 
 
 def test_damage_in_a_scan_that_is_passed_over_is_not_seen() -> None:
     data = bytearray(encode(crop((64, 64), "L"), "JPEG", progressive=True))
     sound = run(bytes(data), Gaussian(30)).data
-    last = steps(bytes(data))[-1]
-    assert last.scan.first
+    last = located_scans(bytes(data))[-1]
+    assert last.scan.ss
     data[last.scan.start + 3 : last.scan.start + 40] = bytes(37)
     assert opened(bytes(data)).size == (64, 64)
     assert run(bytes(data), Gaussian(30)).data == sound

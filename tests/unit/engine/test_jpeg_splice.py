@@ -7,9 +7,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from services.blur_worker.engine.jpeg.grid import plan_as_stored
-from services.blur_worker.engine.jpeg.markers import Stream
-from services.blur_worker.engine.jpeg.reading import read_sequential
+from services.blur_worker.engine.jpeg.decode.image import decode_sequential
+from services.blur_worker.engine.jpeg.format.header_reader import HeaderReader
+from services.blur_worker.engine.jpeg.transform.planes import plan_as_stored
 from services.blur_worker.engine.regions import region_mask
 from services.common.domain.spec import BlurSpec, Effect, Gaussian, Pixelate, Region, Solid
 from tests.support.images import encode, opened, photo, samples, whole_photo
@@ -28,12 +28,11 @@ FILES: list[dict[str, Any]] = [
 
 def coefficients(data: bytes) -> list[NDArray[np.float32]]:
     """(rows, 64, columns) of each component."""
-    stream = Stream(data)
-    scan = stream.next_scan(2)
-    assert stream.frame
-    picture = plan_as_stored(stream.frame, 1)
-    read_sequential(data, stream, scan, picture)
-    return [grid.values.reshape(grid.rows, 64, grid.columns) for grid in picture.grids]
+    reader = HeaderReader(data)
+    frame, scan = reader.first_scan()
+    stored = plan_as_stored(frame, 1)
+    decode_sequential(reader, frame, scan, stored)
+    return [plane.values.reshape(plane.rows, 64, plane.columns) for plane in stored.planes]
 
 
 @pytest.mark.parametrize("options", FILES)

@@ -116,9 +116,7 @@ def test_what_is_written_is_what_was_made(options: dict[str, object], size: tupl
     result = run(data, Gaussian(5), quality=100)
     assert (result.path, result.width, result.height) == ("jpeg-synthesis", *size)
     assert psnr(stored(result.data), synthesized(data, 5)[0]) > 54
-    assert [each.horizontal for each in header(result.data).components] == [
-        each.horizontal for each in header(data).components
-    ]
+    assert [each.h for each in header(result.data).components] == [each.h for each in header(data).components]
 
 
 @pytest.mark.parametrize("quality", [1, 30, 75, 90, 100])

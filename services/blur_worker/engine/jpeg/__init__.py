@@ -1,1 +1,1 @@
-"""Blurs a JPEG as it is stored: from DCT coefficients to DCT coefficients, without ever making its pixels."""
+"""Blur a JPEG as it is stored: from DCT coefficients to DCT coefficients, without decoding it to pixels."""

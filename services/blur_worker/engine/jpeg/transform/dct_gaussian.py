@@ -7,13 +7,13 @@ blur: coefficients of high frequency, and, for large sigmas, differences between
 """
 
 import math
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from services.blur_worker.engine.jpeg.sharing import Shared, padded, plain_parts, share
+from services.blur_worker.engine.jpeg.transform.folded_stencil import FoldedStencil, folded, unfolded
 
 _REACH = 3.2
 """Standard deviations after which a Gaussian is cut off."""
@@ -25,8 +25,7 @@ BASIS = np.cos((2 * np.arange(8) + 1) * _rows * np.pi / 16) / np.where(_rows, 2,
 """(8, 8): the DCT of eight samples is BASIS @ samples, and samples are coefficients @ BASIS."""
 
 
-@dataclass(frozen=True)
-class Detail:
+class Detail(NamedTuple):
     """How finely a plane must be known: `kept` coefficients of each block, or one of each `together` blocks."""
 
     kept: int
@@ -56,48 +55,47 @@ _DETAILS = (
 and zone plates from sigma 2 on at 49 dB (at 1: 42), and the worst of all sinusoids at 37 dB (at 1: 34)."""
 
 
-@dataclass(frozen=True)
-class Axis:
+class AxisGaussian(NamedTuple):
     """Each output block is a stencil times the coefficients of a window of cells, which begins at one of `starts`."""
 
     cells: int
     """Blocks of the input, or groups of them."""
     kept: int
+    """Coefficients of each."""
+    together: int
+    """Blocks of a group."""
     window: int
     """Cells that a stencil looks at."""
     starts: NDArray[np.int64]
-    which: NDArray[np.int64]
-    """Which stencil a block near the borders has."""
-    by_tap: NDArray[np.float32]
-    """(n, window × kept, 8): those stencils, a weight for each kept coefficient of each cell of the window."""
-    by_coefficient: NDArray[np.float32]
-    """(n, 8, at least window × kept): the same, `padded`."""
-    plain: NDArray[np.int64]
-    """(window × kept, 4): what is weighed, see `plain_parts`."""
-    shared: Shared
-    """What the blocks far from the borders have instead; as many for each cell as blocks are taken `together`."""
-    together: int
+    """Of each block of the output."""
     first: int
-    """The first block of the output that is far from the borders; `inner` cells' worth of them are."""
+    """The first block of the output that is far from the borders; as many cells' worth of them as `inner` says are."""
+    inner: int
     start: int
     """Where the window of the first of them begins."""
-    inner: int
+    inner_stencils: FoldedStencil
+    """As many as blocks are taken together."""
+    border_stencils: FoldedStencil
+    which: NDArray[np.int64]
+    """Which of these a block near the borders has."""
+    border_weights: NDArray[np.float32]
+    """(n, window × kept, 8): their weights once more, those for one tap side by side."""
     largest: NDArray[np.float64]
     """(8,): no coefficient of samples within ±1 is larger after the blur."""
 
 
 @lru_cache(maxsize=64)
-def axis_of(length: int, sigma: float, lead: int = 0) -> Axis:
-    """Gives the blur along an axis of so many samples.
+def axis_gaussian(length: int, sigma: float, lead: int = 0) -> AxisGaussian:
+    """Return the blur along an axis of so many samples.
 
     Args:
         length: Samples.
         sigma: Standard deviation in samples; at 0 nothing is changed.
-        lead: Samples by which the first block of the input begins before the picture does, 0 to 7.
+        lead: Samples by which the first block of the input begins before the image does, 0 to 7.
     """
     sigma = max(sigma, _LEAST_SIGMA)
-    detail = detail_for(sigma)
-    size = 8 * detail.together
+    kept, together = detail = detail_for(sigma)
+    size = 8 * together
     cells = -(-(length + lead) // size)
     outputs = -(-length // 8)
     reach = math.ceil(_REACH * sigma / size)
@@ -105,30 +103,31 @@ def axis_of(length: int, sigma: float, lead: int = 0) -> Axis:
     middle = np.minimum((np.arange(outputs) * 8) // size, cells - 1)
     starts = (middle - reach).clip(0, cells - window)
     inner = range(min(reach + 1, cells), max(0, cells - reach - 2 - (lead > 0)))
-    if len(inner) == 0 or inner.start >= inner.stop:
+    if len(inner) == 0:
         inner = range(0)
     apart = np.array([index not in inner for index in middle], bool)
-    first = inner.start * detail.together
-    chosen = np.concatenate([np.arange(first, first + (detail.together if inner else 0)), np.nonzero(apart)[0]])
+    first = inner.start * together
+    inside = np.arange(first, first + (together if inner else 0))
+    chosen = np.concatenate([inside, np.nonzero(apart)[0]])
     stencils, largest = _stencils(length, sigma, lead, detail, window, chosen, starts[chosen])
-    shared = len(chosen) - np.count_nonzero(apart)
+    of_inside, of_border = stencils[: len(inside)], stencils[len(inside) :]
     which = np.zeros(outputs, np.int64)
-    which[apart] = np.arange(np.count_nonzero(apart))
-    return Axis(
-        cells,
-        detail.kept,
-        window,
-        starts,
-        which,
-        np.ascontiguousarray(stencils[shared:].transpose(0, 2, 1)),
-        padded(stencils[shared:]),
-        plain_parts(window, detail.kept),
-        share(stencils[:shared], window, detail.kept, symmetric=detail.together == 1 and lead == 0),
-        detail.together,
-        first,
-        max(0, inner.start - reach),
-        len(inner),
-        largest,
+    which[apart] = np.arange(len(of_border))
+    mirrored = len(inside) and together == 1 and lead == 0
+    return AxisGaussian(
+        cells=cells,
+        kept=kept,
+        together=together,
+        window=window,
+        starts=starts,
+        first=first,
+        inner=len(inner),
+        start=max(0, inner.start - reach),
+        inner_stencils=(folded if mirrored else unfolded)(of_inside, window, kept),
+        border_stencils=unfolded(of_border, window, kept),
+        which=which,
+        border_weights=np.ascontiguousarray(of_border.transpose(0, 2, 1)),
+        largest=largest,
     )
 
 
@@ -164,10 +163,10 @@ def _wrapped_kernel(period: int, sigma: float) -> NDArray[np.float64]:
 
 
 @lru_cache(maxsize=64)
-def refit(shown: int, kept: int, *, at_end: bool) -> NDArray[np.float32]:
+def border_fit(shown: int, kept: int, *, at_end: bool) -> NDArray[np.float32]:
     """(8, 8): from a block's coefficients to those that, `kept` of them, come nearest to its `shown` samples.
 
-    What an encoder has put beyond the border of the picture is not part of it.
+    What an encoder has put beyond the border of the image is not part of it.
     """
     here = BASIS[:, :shown] if at_end else BASIS[:, 8 - shown :]
     fit = np.zeros((8, 8))

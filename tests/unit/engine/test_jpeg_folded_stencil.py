@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from services.blur_worker.engine.jpeg.sharing import COEFFICIENT, FAR, NEAR, SIGN, Shared, share
+from services.blur_worker.engine.jpeg.transform.folded_stencil import FoldedStencil, folded, unfolded
 
 
 def mirrored_stencil(window: int, kept: int) -> NDArray[np.float32]:
@@ -15,13 +15,13 @@ def mirrored_stencil(window: int, kept: int) -> NDArray[np.float32]:
     return weights.reshape(1, 8, -1).astype(np.float32)
 
 
-def applied(shared: Shared, cells: NDArray[np.float64]) -> NDArray[np.float64]:
+def applied(stencil: FoldedStencil, cells: NDArray[np.float64]) -> NDArray[np.float64]:
     """The eight coefficients that come of (window, kept)."""
     result = np.zeros(8)
     for u in range(8):
-        for part, weight in zip(shared.parts[u % 2], shared.weights[0, u], strict=False):
-            k = part[COEFFICIENT]
-            result[u] += weight * (cells[part[NEAR], k] + part[SIGN] * cells[part[FAR], k])
+        for tap, weight in zip(stencil.taps[u % 2], stencil.weights[0, u], strict=False):
+            k = tap["k"]
+            result[u] += weight * (cells[tap["near"], k] + tap["sign"] * cells[tap["far"], k])
     return result
 
 
@@ -30,8 +30,8 @@ def applied(shared: Shared, cells: NDArray[np.float64]) -> NDArray[np.float64]:
 @pytest.mark.parametrize("symmetric", [True, False])
 def test_the_same_with_half_the_weights(window: int, kept: int, *, symmetric: bool) -> None:
     stencil = mirrored_stencil(window, kept)
-    shared = share(stencil, window, kept, symmetric=symmetric)
+    made = (folded if symmetric else unfolded)(stencil, window, kept)
     cells = np.random.default_rng(4).normal(size=(window, kept))
-    np.testing.assert_allclose(applied(shared, cells), stencil[0] @ cells.ravel(), rtol=1e-5, atol=1e-5)
-    assert shared.weights.shape[2] % 4 in {0, 1}
-    assert shared.parts.shape[1] <= (window * kept / 2 + 1 if symmetric else window * kept)
+    np.testing.assert_allclose(applied(made, cells), stencil[0] @ cells.ravel(), rtol=1e-5, atol=1e-5)
+    assert made.weights.shape[2] % 4 in {0, 1}
+    assert made.taps.shape[1] <= (window * kept / 2 + 1 if symmetric else window * kept)

@@ -7,10 +7,11 @@ import pytest
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
-from services.blur_worker.engine.jpeg.grid import Picture, plan, plan_as_stored
-from services.blur_worker.engine.jpeg.huffman import END, FAR, skipping_table
-from services.blur_worker.engine.jpeg.markers import HuffmanTable, Stream
-from services.blur_worker.engine.jpeg.reading import read_sequential
+from services.blur_worker.engine.jpeg.decode.huffman import END_OF_BLOCK, SKIP, decoding_table
+from services.blur_worker.engine.jpeg.decode.image import decode_sequential
+from services.blur_worker.engine.jpeg.format.header_reader import HeaderReader
+from services.blur_worker.engine.jpeg.format.tables import HuffmanTable
+from services.blur_worker.engine.jpeg.transform.planes import PlaneSet, plan, plan_as_stored
 from tests.support.images import encode, whole_photo
 from tests.unit.engine.jpeg_planes import header
 
@@ -20,10 +21,10 @@ def noise() -> Image.Image:
     return Image.fromarray(np.random.default_rng(5).integers(0, 256, (64, 64, 3), np.uint8))
 
 
-def read_into(picture: Picture, data: bytes) -> Picture:
-    stream = Stream(data)
-    read_sequential(data, stream, stream.next_scan(2), picture)
-    return picture
+def decode_into(planes: PlaneSet, data: bytes) -> PlaneSet:
+    reader = HeaderReader(data)
+    decode_sequential(reader, *reader.first_scan(), planes)
+    return planes
 
 
 @pytest.mark.parametrize("sigma", [1.2, 2, 3, 6, 30])
@@ -32,12 +33,15 @@ def read_into(picture: Picture, data: bytes) -> Picture:
 def test_kept_coefficients_are_those_that_are_stored(quality: int, sigma: float, *, optimize: bool) -> None:
     for image in (whole_photo().crop((0, 0, 256, 128)), noise()):
         data = encode(image, "JPEG", quality=quality, optimize=optimize, subsampling="4:4:4")
-        kept, stored = read_into(plan(header(data), sigma, 1), data), read_into(plan_as_stored(header(data), 1), data)
-        for few, everything in zip(kept.grids, stored.grids, strict=True):
+        kept, stored = (
+            decode_into(plan(header(data), sigma, 1), data),
+            decode_into(plan_as_stored(header(data), 1), data),
+        )
+        for few, everything in zip(kept.planes, stored.planes, strict=True):
             across, down = few.x.kept, few.y.kept
             of_all = everything.values.reshape(few.rows, 8, 8, few.columns)[:, :down, :across]
             of_few = few.values.reshape(few.rows, down, across, few.columns)
-            table = dequantizers(data, few.source.quantization)[:down, :across, np.newaxis]
+            table = dequantizers(data, few.component.tq)[:down, :across, np.newaxis]
             np.testing.assert_array_equal(of_few, of_all * table)
 
 
@@ -48,21 +52,19 @@ def dequantizers(data: bytes, index: int) -> np.ndarray[tuple[int, int], np.dtyp
 
 
 def test_skipping_takes_whole_symbols_only() -> None:
-    stream = Stream(encode(whole_photo(), "JPEG", optimize=True))
-    scan = stream.next_scan(2)
-    assert scan is not None
-    for table in scan.ac:
+    _, scan = HeaderReader(encode(whole_photo(), "JPEG", optimize=True)).first_scan()
+    for table in scan.ac_tables:
         assert table is not None
         codes = codes_of(table)
-        for pattern, entry in enumerate(skipping_table(table).tolist()):
-            assert entry == walked(f"{pattern:0{FAR}b}", codes), f"{pattern:0{FAR}b}"
+        for pattern, entry in enumerate(decoding_table(table, whole=True)["skips"][0].tolist()):
+            assert entry == walked(f"{pattern:0{SKIP}b}", codes), f"{pattern:0{SKIP}b}"
 
 
 def codes_of(table: HuffmanTable) -> dict[str, int]:
     """Each code, in bits, and its symbol."""
     codes, code, index = {}, 0, 0
-    for length, count in enumerate(table.counts, 1):
-        for symbol in table.symbols[index : index + count]:
+    for length, count in enumerate(table.bits, 1):
+        for symbol in table.huffval[index : index + count]:
             codes[f"{code:0{length}b}"] = symbol
             code += 1
         index += count
@@ -74,14 +76,14 @@ def walked(bits: str, codes: dict[str, int]) -> int:
     """What an entry should be, symbol by symbol."""
     at = advance = ended = 0
     while not ended:
-        length = next((length for length in range(1, FAR + 1) if bits[at : at + length] in codes), None)
-        if length is None or at + length > FAR:
+        length = next((length for length in range(1, SKIP + 1) if bits[at : at + length] in codes), None)
+        if length is None or at + length > SKIP:
             break
         symbol = codes[bits[at : at + length]]
-        if at + length + (symbol & 15) > FAR:
+        if at + length + (symbol & 15) > SKIP:
             break
         if symbol and advance + (symbol >> 4) + 1 > 63:
             break
         at += length + (symbol & 15)
-        advance, ended = (advance + (symbol >> 4) + 1, 0) if symbol else (advance, END)
+        advance, ended = (advance + (symbol >> 4) + 1, 0) if symbol else (advance, END_OF_BLOCK)
     return (advance + ended) << 4 | at

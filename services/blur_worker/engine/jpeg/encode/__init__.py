@@ -1,0 +1,1 @@
+"""From quantized coefficients to a baseline JPEG (T.81, F.1)."""

@@ -1,0 +1,92 @@
+"""The JPEG that is blurred: what both paths read of it, and the settings of what is written."""
+
+from dataclasses import dataclass
+from io import BytesIO
+
+from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
+
+from services.blur_worker.engine.encode import encode
+from services.blur_worker.engine.formats.jpeg import MAX_SIDE, stores_ycbcr
+from services.blur_worker.engine.images import Frame, ImageInfo
+from services.blur_worker.engine.jpeg.decode.image import decode_progressive, decode_sequential
+from services.blur_worker.engine.jpeg.format.frame import FrameHeader
+from services.blur_worker.engine.jpeg.format.header_reader import HeaderReader
+from services.blur_worker.engine.jpeg.format.markers import UnsupportedJpeg
+from services.blur_worker.engine.jpeg.format.result_header import ResultHeader, result_header
+from services.blur_worker.engine.jpeg.format.scan_header import ScanHeader
+from services.blur_worker.engine.jpeg.transform.planes import PlaneSet
+from services.blur_worker.engine.limits import Limits, check_pixels, pillow_limits
+from services.blur_worker.engine.metadata import Metadata, read_metadata, read_orientation
+from services.blur_worker.engine.raster import Raster
+from services.common.domain.errors import ImageError
+from services.common.domain.spec import BlurSpec, Format
+
+
+@dataclass(frozen=True)
+class OriginalJpeg:
+    """A JPEG in grey or YCbCr of which the headers are read."""
+
+    reader: HeaderReader
+    frame: FrameHeader
+    scan: ScanHeader
+    """The first one."""
+    metadata: Metadata
+    orientation: int
+
+    @property
+    def displayed(self) -> tuple[int, int]:
+        """Width and height, upright."""
+        size = self.frame.width, self.frame.height
+        return (size[1], size[0]) if self.orientation > 4 else size
+
+    def decode_into(self, planes: PlaneSet) -> None:
+        """Decode as much of the coefficients as the planes have room for.
+
+        Raises:
+            UnsupportedJpeg: Something is unusual or damaged; what was decoded is worth nothing then.
+        """
+        decode = decode_progressive if self.frame.progressive else decode_sequential
+        decode(self.reader, self.frame, self.scan, planes)
+
+    def result_header(self, spec: BlurSpec, planes: PlaneSet) -> ResultHeader:
+        """Return the header of the result, with the metadata that it is to have."""
+        mode = "YCbCr" if len(self.frame.components) == 3 else "L"
+        small = Frame(Raster.from_pillow(Image.new(mode, (8, 8))))
+        template = encode(ImageInfo(format=Format.JPEG, metadata=self.metadata), [small], Format.JPEG, spec)
+        return result_header(template, *self.displayed, tuple((each.h, each.v) for each in planes.planes))
+
+
+def jpeg_to_jpeg(data: bytes, spec: BlurSpec) -> bool:
+    """Return whether a JPEG is to stay one."""
+    return data.startswith(b"\xff\xd8\xff") and spec.output_format in {None, Format.JPEG}
+
+
+def open_original(data: bytes, limits: Limits, *, keep_metadata: bool) -> OriginalJpeg:
+    """Read the headers.
+
+    Raises:
+        ImageError: TOO_LARGE.
+        UnsupportedJpeg: It is something else, or unusual, or damaged.
+    """
+    reader = HeaderReader(data)
+    frame, scan = reader.first_scan()
+    if max(frame.width, frame.height) > MAX_SIDE:
+        raise UnsupportedJpeg("a side that is too long")
+    try:
+        with pillow_limits(limits), JpegImageFile(BytesIO(data)) as image:
+            check_pixels(image, limits.max_pixels)
+            _check_pillow_agrees(image, frame)
+            metadata = read_metadata(image, keep=keep_metadata)
+            return OriginalJpeg(reader, frame, scan, metadata, read_orientation(image))
+    except (ImageError, MemoryError, UnsupportedJpeg):
+        raise
+    except Exception as error:
+        raise UnsupportedJpeg("Pillow does not read it") from error
+
+
+def _check_pillow_agrees(image: JpegImageFile, frame: FrameHeader) -> None:
+    if image.size != (frame.width, frame.height):
+        raise UnsupportedJpeg("a frame that Pillow sees differently")
+    if len(frame.components) == 3 and not stores_ycbcr(image):
+        raise UnsupportedJpeg("colours other than YCbCr")

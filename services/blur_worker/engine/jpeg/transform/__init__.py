@@ -1,0 +1,1 @@
+"""From the coefficients of an image to those of the blurred image."""
