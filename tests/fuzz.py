@@ -13,15 +13,15 @@ import zlib
 from collections import Counter
 from pathlib import Path
 
-from services.blur_worker.child import ChildLimits
-from services.blur_worker.children import Children
+from services.blur_worker.child_pool import ChildPool
+from services.blur_worker.child_process import ChildLimits
 from services.blur_worker.engine.formats.png.chunks import SIGNATURE, chunk, chunks
 from services.common.domain.errors import ImageError
 from services.common.domain.spec import BlurSpec, Effect, Format, Gaussian, Pixelate, Region, Solid
 from tests.support.images import encode, encode_frames, frames, photo, photo_16, samples
 from tests.unit.engine.png_maker import make_png
 
-LIMITS = ChildLimits(seconds=20, memory=3072, max_pixels=2_000_000)
+LIMITS = ChildLimits(seconds=20, memory_mb=3072, max_pixels=2_000_000)
 EFFECTS: tuple[Effect, ...] = (Gaussian(0.5), Gaussian(6), Gaussian(0.5, relative=True), Pixelate(9), Solid())
 REGION = Region("ellipse", 0.2, 0.2, 0.5, 0.5, feather=0.1)
 
@@ -96,7 +96,7 @@ def main() -> int:
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}")
     rng, valid, outcomes, findings = random.Random(arguments.seed), seeds(), Counter[str](), 0
-    children = Children(1, LIMITS)
+    children = ChildPool(1, LIMITS)
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "source", Path(folder) / "target"
         end = time.monotonic() + arguments.seconds

@@ -1,1 +1,1 @@
-"""The blur worker: claims images, blurs them in child processes that can be killed, stores the results."""
+"""The blur worker: claims images, blurs them in child processes that it can kill, stores the results."""

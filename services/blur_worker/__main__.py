@@ -3,8 +3,8 @@
 
 def main() -> None:
     """Check the settings and the database, then serve."""
-    # Imported here: each child process imports this module anew, and needs none of it.
-    from services.blur_worker.children import PATIENCE_SECONDS  # noqa: PLC0415
+    # Imported here: each child process imports this module too, and needs none of it.
+    from services.blur_worker.child_pool import WAIT_SECONDS  # noqa: PLC0415
     from services.blur_worker.settings import BlurWorkerSettings  # noqa: PLC0415
     from services.common import migrations  # noqa: PLC0415
     from services.common.infra import dramatiq_worker  # noqa: PLC0415
@@ -15,10 +15,10 @@ def main() -> None:
     dramatiq_worker.serve(
         "services.blur_worker.app:setup",
         queues=[BLUR_QUEUE],
-        # One more than children: while it records what it has blurred, its child has another image.
+        # One more than child processes: while a thread records a result, its child process has another image.
         threads=settings.blur_children + 1,
         prefetch=settings.blur_children + 1,
-        drain_seconds=PATIENCE_SECONDS + settings.blur_seconds + 2,
+        drain_seconds=WAIT_SECONDS + settings.blur_seconds + 2,
     )
 
 

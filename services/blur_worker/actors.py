@@ -1,4 +1,4 @@
-"""The actor of the blur queue. It catches everything: what is to be tried again stands in rows, not in the broker."""
+"""The actor of the blur queue. It catches every error: retries are rows, not messages."""
 
 from collections.abc import Callable
 from uuid import UUID
@@ -13,11 +13,11 @@ _log = log.get(__name__)
 
 
 def register(broker: Broker, blur_image: Callable[[UUID], None]) -> None:
-    """Let the broker's messages call the use case."""
+    """Register the actor, which calls the use case with the id in each message."""
 
     @dramatiq.actor(broker=broker, queue_name=BLUR_QUEUE, actor_name=BLUR_IMAGE)
     def _blur_image(image_id: str) -> None:
         try:
             blur_image(UUID(image_id))
         except Exception:
-            _log.exception("left to the sweep", image=image_id)
+            _log.exception("image left to the sweep", image=image_id)

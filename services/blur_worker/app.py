@@ -1,16 +1,18 @@
-"""Wires the blur worker: `dramatiq services.blur_worker.app:setup` calls `setup` in each worker process."""
+"""Wires the blur worker: `dramatiq services.blur_worker.app:setup` calls `setup` in the worker process."""
 
 import dramatiq
 from dramatiq import Middleware, Worker
 
 from services.blur_worker import metrics
 from services.blur_worker.actors import register
-from services.blur_worker.child import ChildLimits
-from services.blur_worker.children import Children
-from services.blur_worker.hints import Hints
-from services.blur_worker.scratch import Scratch
+from services.blur_worker.attempt import AttemptImage
+from services.blur_worker.blur_image import BlurImage
+from services.blur_worker.change_hints import ChangeHints
+from services.blur_worker.child_pool import ChildPool
+from services.blur_worker.child_process import ChildLimits
+from services.blur_worker.leases import RenewImageLeases
+from services.blur_worker.scratch_folder import ScratchFolder
 from services.blur_worker.settings import BlurWorkerSettings
-from services.blur_worker.use_cases import BlurImage, RenewLeases
 from services.common.db.engine import Database
 from services.common.domain.errors import Unavailable
 from services.common.infra import broker, log, tracing
@@ -19,43 +21,52 @@ from services.common.infra.leases import Leases
 from services.common.infra.messages import BLUR_QUEUE, MAIL_QUEUE
 from services.common.infra.metrics import serve as serve_metrics
 from services.common.infra.worker_control import WorkerControl
+from services.common.use_cases.order_lifecycle import make_lifecycle
 
 _log = log.get("services.blur_worker")
 
 
 def setup() -> None:
-    """Make broker, actors and what they need; nothing connects or starts before the worker boots."""
+    """Make the broker, the actor and their dependencies; nothing connects or starts before the worker boots."""
     settings = BlurWorkerSettings.load()
     log.configure(settings.log_level, settings.log_format)
     queues = broker.connect(settings.broker_url, BLUR_QUEUE, MAIL_QUEUE)
     database = Database(settings.database_url, pool_size=settings.blur_children + 2)
-    children = Children(
-        settings.blur_children, ChildLimits(settings.blur_seconds, settings.blur_memory_mb, settings.max_pixels)
+    limits = ChildLimits(
+        seconds=settings.blur_seconds, memory_mb=settings.blur_memory_mb, max_pixels=settings.max_pixels
     )
-    leases = Leases(RenewLeases(database))
+    children = ChildPool(settings.blur_children, limits)
+    leases = Leases(RenewImageLeases(database))
     blobs = BlobStore(settings.blob_url)
     # On the blobs' disk: a result becomes a blob by being moved.
-    scratch = Scratch(blobs.folder)
-    hints = Hints(queues.announce)
+    scratch = ScratchFolder(blobs.folder)
+    hints = ChangeHints(queues.announce)
     blur_image = BlurImage(
-        database, blobs, queues, children, leases, scratch, window=settings.order_window, changed=hints.changed
+        database=database,
+        blobs=blobs,
+        attempt=AttemptImage(blobs=blobs, children=children, scratch=scratch),
+        leases=leases,
+        lifecycle=make_lifecycle(
+            database, blobs, queues, window=settings.order_window, announce_changed=hints.order_changed
+        ),
+        window=settings.order_window,
     )
     register(queues, blur_image)
-    queues.add_middleware(_Lifecycle(settings, children, leases, scratch, database))
+    queues.add_middleware(_BlurWorkerLifecycle(settings, children, leases, scratch, database))
     queues.add_middleware(hints)
     queues.add_middleware(WorkerControl(database, queues, {BLUR_QUEUE: settings.blur_children}))
     dramatiq.set_broker(queues)
 
 
-class _Lifecycle(Middleware):
-    """Starts what the actors need before the first message, and ends it after the last."""
+class _BlurWorkerLifecycle(Middleware):
+    """Starts what the actor needs before the first message, and stops it after the last."""
 
     def __init__(
         self,
         settings: BlurWorkerSettings,
-        children: Children,
+        children: ChildPool,
         leases: Leases,
-        scratch: Scratch,
+        scratch: ScratchFolder,
         database: Database,
     ) -> None:
         self._settings = settings
@@ -65,14 +76,14 @@ class _Lifecycle(Middleware):
         self._database = database
 
     def before_worker_boot(self, _broker: dramatiq.Broker, _worker: Worker) -> None:
-        # First: without leases every image that takes long would be taken back.
+        # First: without it, the leases of images that take long would expire.
         self._leases.start()
         try:
-            self._children.warm_up()
+            self._children.start()
         except Unavailable as error:
-            _log.warning("a child is started when it is needed", error=str(error))
+            _log.warning("child process not started, the next image starts it", error=str(error))
         tracing.start("blur_worker", self._settings.traces_endpoint)
-        metrics.count_children(self._settings.blur_children, self._children.alive)
+        metrics.watch_children(self._settings.blur_children, self._children.count_alive)
         serve_metrics("blur_worker", self._settings.metrics_host, self._settings.blur_worker_metrics_port)
         _log.info("ready")
 

@@ -1,4 +1,4 @@
-"""What the blur worker counts."""
+"""The metrics of the blur worker."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -8,16 +8,16 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from services.common.infra.metrics import SECONDS
 
-_IMAGES = Counter("imageblur_images", "Attempts at images by what came of them.", ["outcome", "effect", "path"])
+_IMAGES = Counter("imageblur_images", "Attempts at images by outcome.", ["outcome", "effect", "path"])
 _FAILURES = Counter("imageblur_image_failures", "Images that failed for good.", ["reason"])
-_IMAGE_SECONDS = Histogram("imageblur_image_seconds", "From an image's claim to its end.", buckets=SECONDS)
-_STAGE_SECONDS = Histogram("imageblur_stage_seconds", "How long stages of images took.", ["stage"], buckets=SECONDS)
-_CHILDREN = Gauge("imageblur_blur_children", "Child processes that live.")
-_EXPECTED = Gauge("imageblur_blur_children_expected", "Child processes that there should be.")
+_IMAGE_SECONDS = Histogram("imageblur_image_seconds", "From an image's claim to its recorded outcome.", buckets=SECONDS)
+_STAGE_SECONDS = Histogram("imageblur_stage_seconds", "Duration of the stages of an image.", ["stage"], buckets=SECONDS)
+_CHILDREN = Gauge("imageblur_blur_children", "Child processes that are alive.")
+_EXPECTED = Gauge("imageblur_blur_children_expected", "Child processes that are configured.")
 
 
-def image_done(outcome: str, effect: str, path: str, seconds: float, reason: str | None = None) -> None:
-    """An attempt at an image has ended; `path`: which of the engine's made it, empty without a result."""
+def count_attempt(outcome: str, effect: str, seconds: float, *, path: str = "", reason: str | None = None) -> None:
+    """Count an attempt; `path` is the engine's implementation that made the result, `reason` that of a failure."""
     _IMAGES.labels(outcome, effect, path).inc()
     _IMAGE_SECONDS.observe(seconds)
     if reason:
@@ -26,20 +26,20 @@ def image_done(outcome: str, effect: str, path: str, seconds: float, reason: str
 
 @contextmanager
 def stage(name: str) -> Iterator[None]:
-    """Time a stage of an image."""
-    begin = time.monotonic()
+    """Measure the block as a stage of an image."""
+    start = time.monotonic()
     try:
         yield
     finally:
-        stage_done(name, time.monotonic() - begin)
+        observe_stage(name, time.monotonic() - start)
 
 
-def stage_done(name: str, seconds: float) -> None:
-    """A stage of an image was timed."""
+def observe_stage(name: str, seconds: float) -> None:
+    """Record the duration of a stage of an image."""
     _STAGE_SECONDS.labels(name).observe(seconds)
 
 
-def count_children(expected: int, alive: Callable[[], int]) -> None:
-    """Show how many children there should be, and, whenever asked, how many live."""
+def watch_children(expected: int, alive: Callable[[], int]) -> None:
+    """Show how many child processes are configured and, at each scrape, how many are alive."""
     _EXPECTED.set(expected)
     _CHILDREN.set_function(alive)

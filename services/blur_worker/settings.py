@@ -8,19 +8,19 @@ from services.common.infra.settings import CommonSettings, LimitSettings, metric
 
 
 class BlurWorkerSettings(CommonSettings, LimitSettings):
-    """What the blur worker needs to know."""
+    """The settings of the blur worker."""
 
     blur_children: int = Field(
         default_factory=lambda: os.cpu_count() or 1,
         ge=1,
-        description="How many images this worker blurs at a time, each in a process of its own. Default: the cores.",
+        description="How many images this worker blurs at a time, each in a child process. Default: one per core.",
     )
     blur_worker_metrics_port: int = metrics_port(9465, "the blur worker")
     blur_seconds: int = Field(
-        default=60, ge=1, le=500, description="Longest time that an image may take before it is given up."
+        default=60, ge=1, le=500, description="Longest time that an image may take; then it fails."
     )
     blur_memory_mb: int = Field(
         default=3072,
         ge=512,
-        description="Most memory (address space, MiB) that blurring an image may take; only on Linux.",
+        description="Largest memory (address space, MiB) of a child process; only on Linux.",
     )

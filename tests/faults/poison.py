@@ -3,8 +3,8 @@
 import ctypes
 import time
 
-from services.blur_worker import child
-from services.blur_worker.child import ChildLimits, Facts, Task
+from services.blur_worker import child_process
+from services.blur_worker.child_process import BlurredFile, BlurTask, ChildLimits
 from tests.faults.stages import number, reach
 
 SEGFAULT = b"poison: segfault"
@@ -12,16 +12,16 @@ HANG = b"poison: hang"
 GROW = b"poison: grow"
 
 
-def blur_file(task: Task, limits: ChildLimits) -> Facts:
+def blur_file(task: BlurTask, limits: ChildLimits) -> BlurredFile:
     """In the place of the child's own work."""
-    match task.source.read_bytes():
+    match task.original.read_bytes():
         case b"poison: segfault":
             ctypes.string_at(0)
         case b"poison: hang":
             time.sleep(3600)
         case b"poison: grow":
-            bytearray(limits.memory << 21)
-    reach("child-blurring", task.source)
+            bytearray(limits.memory_mb << 21)
+    reach("child-blurring", task.original)
     if pace := number("pace"):
         time.sleep(pace)
-    return child.blur_file(task, limits)
+    return child_process.blur_file(task, limits)

@@ -23,15 +23,15 @@ def gateway() -> None:
 
 
 def blur_worker() -> None:
-    from services.blur_worker import children
-    from services.blur_worker.use_cases import BlurImage
+    from services.blur_worker.blur_image import BlurImage
+    from services.blur_worker.child_pool import ChildPool
     from services.common.infra.blobs import BlobStore
 
     _before(BlurImage, "__call__", "worker-fetched")
-    _before(children.Children, "blur", "worker-claimed")
+    _before(ChildPool, "blur", "worker-claimed")
     _before(BlobStore, "store_file", "worker-storing")
     _before(BlurImage, "_record", "worker-finish")
-    _before(BlurImage, "_tidy", "worker-tidy")
+    _before(BlurImage, "_remove_surplus_blobs", "worker-tidy")
 
 
 def mailer() -> None:
@@ -60,11 +60,12 @@ def scheduler() -> None:
 
 def set_up_blur_worker() -> None:
     """Called in the worker process, as `services.blur_worker.app:setup` is."""
-    from services.blur_worker import app, children
+    from services.blur_worker import app
+    from services.blur_worker.child_pool import ChildPool
     from tests.faults import poison
 
     blur_worker()
-    setattr(app, "Children", functools.partial(children.Children, work=poison.blur_file))  # noqa: B010 - not typed so
+    setattr(app, "ChildPool", functools.partial(ChildPool, work=poison.blur_file))  # noqa: B010 - not typed so
     app.setup()
 
 

@@ -1,23 +1,22 @@
 """A worker and a sweep without processes around them: what a service would do, one step at a time."""
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 from sqlalchemy import update
 
-from services.blur_worker.children import Children
-from services.blur_worker.scratch import Scratch
-from services.blur_worker.use_cases import BlurImage, RenewLeases
+from services.blur_worker.blur_image import BlurImage
+from services.blur_worker.child_pool import ChildPool
 from services.common.db.engine import Database
 from services.common.db.models import Image
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
-from services.common.infra.leases import Leases
 from services.common.infra.messages import BLUR_QUEUE
 from services.scheduler.sweep import Sweep
+from tests.support.blur_workers import blur_worker
 
 WINDOW = 2
 
@@ -26,26 +25,16 @@ MakeWorker = Callable[[Database, BlobStore], AbstractContextManager[BlurImage]]
 
 
 @pytest.fixture
-def worker(queues: Broker, children: Children, tmp_path: Path) -> MakeWorker:
+def worker(queues: Broker, children: ChildPool, tmp_path: Path) -> MakeWorker:
     """Makes blur workers, which share a child process."""
 
-    @contextmanager
-    def make(database: Database, blobs: BlobStore) -> Iterator[BlurImage]:
-        leases = Leases(RenewLeases(database))
-        leases.start()
-        scratch = Scratch(tmp_path)
-        try:
-            yield BlurImage(database, blobs, queues, children, leases, scratch, WINDOW, queues.announce)
-        finally:
-            leases.stop()
-            scratch.close()
-
-    return make
+    return lambda database, blobs: blur_worker(database, blobs, queues, children, tmp_path, window=WINDOW)
 
 
 def work_off(blur: BlurImage) -> None:
     """Let time pass for what waits, sweep, and do what is in the queue, until there is nothing."""
-    sweep = Sweep(blur.database, blur.blobs, blur.broker, window=WINDOW)
+    broker = blur.lifecycle.after_commit.broker
+    sweep = Sweep(blur.database, blur.blobs, broker, window=WINDOW)
     done: set[str] = set()
     while True:
         with blur.database.write() as session:
@@ -53,7 +42,7 @@ def work_off(blur: BlurImage) -> None:
             session.execute(update(Image).where(Image.lease_until.is_not(None)).values(lease_until=1))
             session.execute(update(Image).where(Image.not_before.is_not(None)).values(not_before=1))
         sweep.images()
-        new = set(blur.broker.subjects(BLUR_QUEUE)) - done
+        new = set(broker.subjects(BLUR_QUEUE)) - done
         if not new:
             return
         for image_id in new:

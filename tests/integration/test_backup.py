@@ -96,7 +96,7 @@ def test_orders_go_on_from_a_backup(
         late = place(gateway, 1)
         shutil.copytree(blobs.folder, tmp_path / "copied")
     shutil.rmtree(blobs.folder)
-    blur.broker.client.flushall()
+    blur.lifecycle.after_commit.broker.client.flushall()
     database.close()
 
     restored = Database(restored_url)

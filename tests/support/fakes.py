@@ -6,8 +6,8 @@ from uuid import UUID
 
 from dramatiq import Message
 
-from services.blur_worker.child import Facts
-from services.blur_worker.children import Children
+from services.blur_worker.child_pool import ChildPool
+from services.blur_worker.child_process import BlurredFile
 from services.common.domain.spec import BlurSpec
 from services.common.infra.blobs import BlobStore, MissingBlob
 from services.common.infra.broker import Broker
@@ -70,24 +70,26 @@ class FakeBlobs(BlobStore):
         self.delete(*[key for key in self.blobs if key.startswith(prefix)])
 
 
-class FakeChildren(Children):
+class FakeChildPool(ChildPool):
     """Blurs to the bytes "blurred"; raises `errors` first, one for each image."""
 
-    def __init__(self, facts: Facts) -> None:
-        self._facts = facts
+    def __init__(self, blurred: BlurredFile) -> None:
+        self._blurred = blurred
         self.errors: list[Exception] = []
         self.while_blurring: Callable[[], None] = lambda: None
         """Called in the midst of the work."""
 
-    def blur(self, source: Path, target: Path, spec: BlurSpec, begun: Callable[[], None] = lambda: None) -> Facts:
+    def blur(
+        self, original: Path, result: Path, spec: BlurSpec, on_start: Callable[[], None] = lambda: None
+    ) -> BlurredFile:
         del spec
-        assert source.read_bytes()
-        begun()
+        assert original.read_bytes()
+        on_start()
         self.while_blurring()
         if self.errors:
             raise self.errors.pop(0)
-        target.write_bytes(b"blurred")
-        return self._facts
+        result.write_bytes(b"blurred")
+        return self._blurred
 
 
 class HourlyClock:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from services.blur_worker.child import ChildLimits
-from services.blur_worker.children import Children
+from services.blur_worker.child_pool import ChildPool
+from tests.support.blur_workers import LIMITS
 from tests.support.databases import SharedPostgres, SqliteTemplate
 from tests.support.postgres import PostgresServer, PostgresUnavailable, start_postgres
 from tests.support.s3 import S3Server, S3Unavailable, start_s3
@@ -79,9 +79,9 @@ def smtp_sink() -> Iterator[SmtpSink]:
 
 
 @pytest.fixture(scope="session")
-def children() -> Iterator[Children]:
+def children() -> Iterator[ChildPool]:
     """The child process of a blur worker, for all tests: to load the engine takes it seconds."""
-    children = Children(1, ChildLimits(seconds=60, memory=2048, max_pixels=1_000_000))
-    children.warm_up()
+    children = ChildPool(1, LIMITS)
+    children.start()
     yield children
     children.close()

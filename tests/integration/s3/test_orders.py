@@ -1,6 +1,5 @@
 """A gateway and a worker over S3: an order through both, and what a broken upload leaves."""
 
-import io
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,22 +10,21 @@ import pytest
 import redis
 from imageblur.v1 import blur_service_pb2 as pb
 from imageblur.v1 import order_pb2
-from PIL import Image as Picture
 from pydantic import SecretStr
 from sqlalchemy import func, select
 
-from services.blur_worker.children import Children
-from services.blur_worker.scratch import Scratch
-from services.blur_worker.use_cases import BlurImage, RenewLeases
+from services.blur_worker.blur_image import BlurImage
+from services.blur_worker.child_pool import ChildPool
 from services.common.db.engine import Database
 from services.common.db.models import Image, UnownedBlobs
 from services.common.domain.orders import source_key
 from services.common.infra.blobs import BlobStore, MissingBlob
 from services.common.infra.broker import Broker
-from services.common.infra.leases import Leases
 from services.gateway.settings import GatewaySettings
 from tests.integration.gateway.conftest import SECRET, Gateway, running
 from tests.support.blob_keys import blob_keys
+from tests.support.blur_workers import blur_worker
+from tests.support.images import encode, opened, whole_photo
 from tests.support.s3 import S3Server
 from tests.support.valkey import ValkeyServer
 from tests.support.waiting import eventually
@@ -58,25 +56,14 @@ def gateway(
 
 @pytest.fixture
 def blur(
-    database: Database, queues: Broker, store: BlobStore, children: Children, tmp_path: Path
+    database: Database, queues: Broker, store: BlobStore, children: ChildPool, tmp_path: Path
 ) -> Iterator[BlurImage]:
-    leases = Leases(RenewLeases(database))
-    leases.start()
-    scratch = Scratch(tmp_path)
-    yield BlurImage(database, store, queues, children, leases, scratch, window=1, changed=queues.announce)
-    assert [path.name for path in scratch.path.iterdir()] == ["lock"]
-    leases.stop()
-    scratch.close()
-
-
-def photograph() -> bytes:
-    buffer = io.BytesIO()
-    Picture.effect_noise((640, 480), 60).save(buffer, "PNG")
-    return buffer.getvalue()
+    with blur_worker(database, store, queues, children, tmp_path, window=1) as blur:
+        yield blur
 
 
 def test_an_order_goes_through(gateway: Gateway, blur: BlurImage, store: BlobStore, database: Database) -> None:
-    photo = photograph()
+    photo = encode(whole_photo(), "PNG")
     order = gateway.blur.BlurOrder(
         pb.BlurOrderRequest(order=HEADER, images=[pb.InputImage(filename="a.png", data=photo)])
     ).order
@@ -89,8 +76,7 @@ def test_an_order_goes_through(gateway: Gateway, blur: BlurImage, store: BlobSto
     assert status.state == order_pb2.ORDER_STATE_SUCCEEDED
     parts = gateway.blur.DownloadImages(pb.DownloadImagesRequest(order_id=order.order_id))
     result = b"".join(part.chunk for part in parts)
-    with Picture.open(io.BytesIO(result)) as picture:
-        assert picture.size == (640, 480)
+    assert opened(result).size == (512, 512)
     with pytest.raises(MissingBlob):  # originals go when their image ends
         store.get(key)
     gateway.blur.DeleteOrder(pb.DeleteOrderRequest(order_id=order.order_id))

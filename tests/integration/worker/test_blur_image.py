@@ -1,24 +1,21 @@
 """The worker's use case over real children, blobs, broker and database."""
 
 import contextlib
-import dataclasses
-import io
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
-from PIL import Image as Picture
 from sqlalchemy import update
 from structlog.testing import capture_logs
 
-from services.blur_worker import turn
-from services.blur_worker.child import Facts
-from services.blur_worker.children import ChildCrashed, Children
-from services.blur_worker.scratch import Scratch
-from services.blur_worker.use_cases import BlurImage, RenewLeases
+from services.blur_worker import time_slice
+from services.blur_worker.blur_image import BlurImage
+from services.blur_worker.child_pool import ChildCrashed, ChildPool
+from services.blur_worker.child_process import BlurredFile
 from services.common.db.clock import now
 from services.common.db.engine import Database
 from services.common.db.models import Image, UnownedBlobs
@@ -30,32 +27,27 @@ from services.common.domain.retries import MAX_ATTEMPTS, MAX_CRASHES
 from services.common.domain.spec import BlurSpec
 from services.common.infra.blobs import BlobStore, MissingBlob
 from services.common.infra.broker import Broker
-from services.common.infra.leases import Leases
 from services.common.infra.messages import BLUR_QUEUE, MAIL_QUEUE
+from tests.support.blur_workers import blur_worker
 from tests.support.factories import place_order
+from tests.support.images import encode, photo
 
-Begun = Callable[[], None]
+OnStart = Callable[[], None]
 
 
 @pytest.fixture
 def blur(
-    database: Database, blobs: BlobStore, queues: Broker, children: Children, tmp_path: Path
+    database: Database, blobs: BlobStore, queues: Broker, children: ChildPool, tmp_path: Path
 ) -> Iterator[BlurImage]:
-    (tmp_path / "scratch").mkdir()
-    scratch = Scratch(tmp_path / "scratch")
-    leases = Leases(RenewLeases(database))
-    leases.start()
-    yield BlurImage(database, blobs, queues, children, leases, scratch, window=1, changed=queues.announce)
-    assert [path.name for path in scratch.path.iterdir()] == ["lock"]
-    leases.stop()
-    scratch.close()
-    assert list((tmp_path / "scratch").iterdir()) == []
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    with blur_worker(database, blobs, queues, children, scratch, window=1) as blur:
+        yield blur
+    assert list(scratch.iterdir()) == []
 
 
 def jpeg(width: int = 40, height: int = 30) -> bytes:
-    buffer = io.BytesIO()
-    Picture.new("RGB", (width, height), "red").save(buffer, "JPEG")
-    return buffer.getvalue()
+    return encode(photo(width, height), "JPEG")
 
 
 def place(database: Database, blobs: BlobStore, *files: bytes, notify: bool = False) -> tuple[UUID, list[UUID]]:
@@ -70,10 +62,10 @@ def image(database: Database, image_id: UUID) -> Image:
         return session.get_one(Image, image_id)
 
 
-def test_an_image_is_blurred_its_original_removed_and_after_the_turn_the_next_one_sent(
+def test_an_image_is_blurred_its_original_removed_and_after_the_time_slice_the_next_one_enqueued(
     blur: BlurImage, database: Database, blobs: BlobStore, queues: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(turn, "TURN_SECONDS", 0)
+    monkeypatch.setattr(time_slice, "TIME_SLICE_SECONDS", 0)
     order_id, (first, second) = place(database, blobs, jpeg(), jpeg(), notify=True)
     blur(first)
     row = image(database, first)
@@ -86,10 +78,10 @@ def test_an_image_is_blurred_its_original_removed_and_after_the_turn_the_next_on
     assert len(queues.subjects(MAIL_QUEUE)) == 1
 
 
-def test_a_turn_goes_on_with_the_order_while_no_other_waits(
+def test_a_time_slice_continues_with_the_order_while_no_other_waits(
     blur: BlurImage, database: Database, blobs: BlobStore, queues: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(turn, "TURN_SECONDS", 600)
+    monkeypatch.setattr(time_slice, "TIME_SLICE_SECONDS", 600)
     order_id, ids = place(database, blobs, jpeg(), b"no image", jpeg())
     blur(ids[0])
     assert [image(database, image_id).state for image_id in ids] == ["SUCCEEDED", "FAILED", "SUCCEEDED"]
@@ -104,12 +96,13 @@ def test_a_turn_goes_on_with_the_order_while_no_other_waits(
     assert queues.subjects(BLUR_QUEUE) == [str(ids[1])], "behind the other order's, which was sent before"
 
 
-def test_the_lease_of_what_a_turn_goes_on_with_is_kept(
+def test_the_lease_of_the_next_image_in_a_time_slice_is_renewed(
     blur: BlurImage, database: Database, blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held: list[set[UUID]] = []
-    monkeypatch.setattr(turn, "TURN_SECONDS", 600)
-    told = dataclasses.replace(blur, changed=lambda _: held.append(set(blur.leases._held)))
+    monkeypatch.setattr(time_slice, "TIME_SLICE_SECONDS", 600)
+    after_commit = replace(blur.lifecycle.after_commit, announce_changed=lambda _: held.append(set(blur.leases._held)))
+    observed = replace(blur, lifecycle=replace(blur.lifecycle, after_commit=after_commit))
     _, ids = place(database, blobs, jpeg(), jpeg())
     real = blur.leases.hold
 
@@ -119,7 +112,7 @@ def test_the_lease_of_what_a_turn_goes_on_with_is_kept(
 
     claimed: list[UUID] = []
     monkeypatch.setattr(blur.leases, "hold", hold)
-    told(ids[0])
+    observed(ids[0])
     begun, first_ended = held
     assert begun == {claimed[0]}
     assert claimed[1] in first_ended, "before anything that may take long"
@@ -196,10 +189,10 @@ def test_an_original_that_is_not_there_is_tried_again_but_not_for_ever(
 def test_an_image_that_was_given_up_keeps_its_original_and_can_be_tried_again(
     blur: BlurImage, database: Database, blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def crash(*_: object) -> Facts:
+    def crash(*_: object) -> BlurredFile:
         raise ChildCrashed("exit code -11")
 
-    monkeypatch.setattr(blur.children, "blur", crash)
+    monkeypatch.setattr(blur.attempt.children, "blur", crash)
     order_id, (image_id,) = place(database, blobs, jpeg())
     for crashes in range(MAX_CRASHES):
         assert blobs.get(source_key(order_id, 1)), f"still needed after {crashes} crashes"
@@ -233,7 +226,7 @@ def test_a_worker_that_comes_late_leaves_the_original_of_a_failure(
 ) -> None:
     order_id, (image_id,) = place(database, blobs, jpeg())
 
-    def overtaken(*_: object) -> Facts:
+    def overtaken(*_: object) -> BlurredFile:
         with database.write() as session:
             session.execute(
                 update(Image).values(
@@ -242,34 +235,34 @@ def test_a_worker_that_comes_late_leaves_the_original_of_a_failure(
             )
         raise ChildCrashed("exit code -11")
 
-    monkeypatch.setattr(blur.children, "blur", overtaken)
+    monkeypatch.setattr(blur.attempt.children, "blur", overtaken)
     blur(image_id)
     assert blobs.get(source_key(order_id, 1))
 
 
-def test_a_scratch_folder_that_was_tidied_away_costs_nothing(
-    blur: BlurImage, database: Database, blobs: BlobStore
-) -> None:
+def test_a_scratch_folder_that_was_removed_is_made_again(blur: BlurImage, database: Database, blobs: BlobStore) -> None:
     _, (image_id,) = place(database, blobs, jpeg())
-    shutil.rmtree(blur.scratch.path)
+    shutil.rmtree(blur.attempt.scratch.path)
     blur(image_id)
     assert image(database, image_id).state == "SUCCEEDED"
-    (blur.scratch.path / "lock").touch()
+    (blur.attempt.scratch.path / "lock").touch()
 
 
 def test_a_result_for_an_order_that_is_gone_is_removed(
     blur: BlurImage, database: Database, blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order_id, (image_id,) = place(database, blobs, jpeg())
-    real = Children.blur
+    real = ChildPool.blur
 
-    def delete_meanwhile(children: Children, source: Path, target: Path, spec: BlurSpec, begun: Begun) -> Facts:
-        facts = real(children, source, target, spec, begun)
+    def delete_meanwhile(
+        children: ChildPool, original: Path, result: Path, spec: BlurSpec, on_start: OnStart
+    ) -> BlurredFile:
+        blurred = real(children, original, result, spec, on_start)
         with database.write() as session:
             orders.delete_order(session, order_id)
-        return facts
+        return blurred
 
-    monkeypatch.setattr(Children, "blur", delete_meanwhile)
+    monkeypatch.setattr(ChildPool, "blur", delete_meanwhile)
     blur(image_id)
     folder = blobs.local_path(f"orders/{order_id}")
     assert folder

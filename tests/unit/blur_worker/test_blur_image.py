@@ -1,4 +1,4 @@
-"""What becomes of an image, by what happens to the child that works on it and to the worker's dependencies."""
+"""The outcome of an image, by what happens in the child process and to the worker's dependencies."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,10 +9,9 @@ from prometheus_client import REGISTRY
 from sqlalchemy import update
 from structlog.testing import capture_logs
 
-from services.blur_worker.child import Facts
-from services.blur_worker.children import ChildCrashed
-from services.blur_worker.scratch import Scratch
-from services.blur_worker.use_cases import BlurImage
+from services.blur_worker.blur_image import BlurImage
+from services.blur_worker.child_pool import ChildCrashed
+from services.blur_worker.child_process import BlurredFile
 from services.common.db.clock import now
 from services.common.db.engine import Database
 from services.common.db.models import Image
@@ -21,29 +20,33 @@ from services.common.domain.errors import ImageError, Reason, Unavailable
 from services.common.domain.orders import ImageState, OrderState, result_key, source_key
 from services.common.domain.retries import MAX_ATTEMPTS, MAX_CRASHES, RETRIABLE
 from services.common.domain.spec import Format
-from services.common.infra.leases import Leases
 from services.common.infra.messages import BLUR_QUEUE, MAIL_QUEUE
+from tests.support.blur_workers import blur_worker
 from tests.support.factories import PlacedOrder, place_order
-from tests.support.fakes import FakeBlobs, FakeBroker, FakeChildren, HourlyClock
+from tests.support.fakes import FakeBlobs, FakeBroker, FakeChildPool, HourlyClock
 
-FACTS = Facts(7, "ab" * 32, 40, 30, Format.JPEG, "jpeg-synthesis", {"decode": 0.1})
+BLURRED = BlurredFile(
+    size=7,
+    sha256="ab" * 32,
+    width=40,
+    height=30,
+    format=Format.JPEG,
+    path="jpeg-synthesis",
+    seconds={"decode": 0.1},
+)
 
 
 @pytest.fixture
-def children() -> FakeChildren:
-    return FakeChildren(FACTS)
+def children() -> FakeChildPool:
+    return FakeChildPool(BLURRED)
 
 
 @pytest.fixture
 def blur(
-    database: Database, blobs: FakeBlobs, broker: FakeBroker, children: FakeChildren, tmp_path: Path
+    database: Database, blobs: FakeBlobs, broker: FakeBroker, children: FakeChildPool, tmp_path: Path
 ) -> Iterator[BlurImage]:
-    scratch = Scratch(tmp_path)
-    leases = Leases(lambda _: None)
-    yield BlurImage(database, blobs, broker, children, leases, scratch, window=1, changed=broker.announce)
-    assert [path.name for path in scratch.path.iterdir()] == ["lock"], "files are left"
-    assert not leases._held
-    scratch.close()
+    with blur_worker(database, blobs, broker, children, tmp_path, window=1) as blur:
+        yield blur
 
 
 @pytest.fixture
@@ -91,7 +94,13 @@ def test_a_result_is_stored_and_ends_the_order(
 
 @pytest.mark.parametrize("reason", [reason for reason in Reason if not reason.name.startswith("MAIL")])
 def test_an_image_that_cannot_be_blurred_fails_at_once_with_the_reason(
-    blur: BlurImage, order: PlacedOrder, database: Database, blobs: FakeBlobs, children: FakeChildren, *, reason: Reason
+    blur: BlurImage,
+    order: PlacedOrder,
+    database: Database,
+    blobs: FakeBlobs,
+    children: FakeChildPool,
+    *,
+    reason: Reason,
 ) -> None:
     children.errors = [ImageError(reason, "because")]
     before = count("FAILED")
@@ -112,7 +121,7 @@ def test_an_image_that_cannot_be_blurred_fails_at_once_with_the_reason(
         (FileNotFoundError("the result"), 1, 0),
         (OSError("scratch"), 1, 0),
         (RuntimeError("a fault of ours"), 1, 0),
-        (Unavailable("no child became free"), 0, 0),
+        (Unavailable("no child process became idle"), 0, 0),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
 )
@@ -121,21 +130,21 @@ def test_what_may_not_be_the_image_s_fault_is_retried(
     order: PlacedOrder,
     database: Database,
     blobs: FakeBlobs,
-    children: FakeChildren,
+    children: FakeChildPool,
     *,
     error: Exception,
     attempts: int,
     crashes: int,
 ) -> None:
     children.errors = [error]
-    before = count("AGAIN")
+    before = count("RETRY")
     blur(order.image_ids[0])
     image = row(database, order)
     assert (image.state, image.attempts, image.crashes) == (ImageState.QUEUED, attempts, crashes)
     assert (image.owner, image.enqueued_at) == (None, None)
     assert image.not_before > 0
     assert list(blobs.blobs) == [source_key(order.id, 1)]
-    assert count("AGAIN") == before + 1
+    assert count("RETRY") == before + 1
     enqueue_again(database)
     blur(order.image_ids[0])
     assert row(database, order).state == ImageState.SUCCEEDED
@@ -151,7 +160,7 @@ def test_a_store_that_is_full_or_unavailable_costs_no_attempt(
 
 
 def test_an_image_crashes_so_often_and_not_once_more(
-    blur: BlurImage, order: PlacedOrder, database: Database, blobs: FakeBlobs, children: FakeChildren
+    blur: BlurImage, order: PlacedOrder, database: Database, blobs: FakeBlobs, children: FakeChildPool
 ) -> None:
     children.errors = [ChildCrashed("exit code -11") for _ in range(MAX_CRASHES)]
     for _ in range(MAX_CRASHES):
@@ -176,7 +185,7 @@ def test_a_missing_original_is_retried_so_often_and_not_once_more(
 
 
 def test_a_result_that_comes_too_late_is_removed(
-    blur: BlurImage, order: PlacedOrder, database: Database, blobs: FakeBlobs, children: FakeChildren
+    blur: BlurImage, order: PlacedOrder, database: Database, blobs: FakeBlobs, children: FakeChildPool
 ) -> None:
     def delete() -> None:
         with database.write() as session:
@@ -188,7 +197,7 @@ def test_a_result_that_comes_too_late_is_removed(
 
 
 def test_the_result_of_another_worker_is_left(
-    blur: BlurImage, order: PlacedOrder, database: Database, blobs: FakeBlobs, children: FakeChildren
+    blur: BlurImage, order: PlacedOrder, database: Database, blobs: FakeBlobs, children: FakeChildPool
 ) -> None:
     def claim_again() -> None:
         children.while_blurring = lambda: None
@@ -240,12 +249,12 @@ def test_an_outcome_that_cannot_be_recorded_is_left_to_the_lease(
     [
         (None, {"outcome": "SUCCEEDED", "path": "jpeg-synthesis", "pixels": 1200, "decode_seconds": 0.1}),
         (ImageError(Reason.CORRUPT, "cut off"), {"outcome": "FAILED", "reason": "CORRUPT"}),
-        (ChildCrashed("exit code -11"), {"outcome": "AGAIN", "why": "child crashed: exit code -11"}),
+        (ChildCrashed("exit code -11"), {"outcome": "RETRY", "cause": "child crashed: exit code -11"}),
     ],
     ids=["succeeded", "failed", "crashed"],
 )
 def test_each_attempt_has_one_line(
-    blur: BlurImage, order: PlacedOrder, children: FakeChildren, error: Exception | None, fields: dict[str, object]
+    blur: BlurImage, order: PlacedOrder, children: FakeChildPool, error: Exception | None, fields: dict[str, object]
 ) -> None:
     children.errors = [error] if error else []
     with capture_logs() as lines:
@@ -261,7 +270,7 @@ def test_a_time_slice_goes_on_with_the_order(
     order = place_order(database, 3)
     for position in (1, 2, 3):
         blobs.put(source_key(order.id, position), b"original")
-    monkeypatch.setattr("services.blur_worker.turn.TURN_SECONDS", 600)
+    monkeypatch.setattr("services.blur_worker.time_slice.TIME_SLICE_SECONDS", 600)
     blur(order.image_ids[0])
     with database.read() as session:
         assert {session.get_one(Image, image_id).state for image_id in order.image_ids} == {ImageState.SUCCEEDED}
@@ -273,6 +282,6 @@ def test_after_its_time_slice_the_next_image_is_enqueued(
 ) -> None:
     order = place_order(database, 2)
     blobs.put(source_key(order.id, 1), b"original")
-    monkeypatch.setattr("services.blur_worker.turn.TURN_SECONDS", 0)
+    monkeypatch.setattr("services.blur_worker.time_slice.TIME_SLICE_SECONDS", 0)
     blur(order.image_ids[0])
     assert broker.subjects(BLUR_QUEUE) == [str(order.image_ids[1])]

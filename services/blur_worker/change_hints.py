@@ -1,6 +1,7 @@
-"""Tells watchers that orders have changed: at once, and what follows within a moment in one go.
+"""Send change hints to watchers: the first at once, those that follow within 50 ms together.
 
-Watchers are told ten times a second at most; a hint for each of a hundred images a second is work for three processes.
+Watchers receive ten updates a second at most; a hint for each of a hundred images a second would be work for three
+processes.
 """
 
 import queue
@@ -14,35 +15,35 @@ from dramatiq import Middleware, Worker
 GAP_SECONDS = 0.05
 
 
-class Hints(Middleware):
-    """Gathers hints in a thread of its own; `announce` tells of orders in one round trip."""
+class ChangeHints(Middleware):
+    """Collects changed orders and announces them from a thread of its own, several in one round trip."""
 
     def __init__(self, announce: Callable[..., None]) -> None:
         self._announce = announce
         self._changed: queue.SimpleQueue[UUID | None] = queue.SimpleQueue()
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="hints", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="change-hints", daemon=True)
 
     def before_worker_boot(self, _broker: dramatiq.Broker, _worker: Worker) -> None:
-        """Begin to tell."""
+        """Start the thread."""
         self._thread.start()
 
     def after_worker_shutdown(self, _broker: dramatiq.Broker, _worker: Worker) -> None:
-        """Tell what is left, and no more."""
+        """Announce what is left, and stop the thread."""
         self._stopped.set()
         self._changed.put(None)
         self._thread.join()
 
-    def changed(self, order_id: UUID) -> None:
-        """An order has changed."""
+    def order_changed(self, order_id: UUID) -> None:
+        """Announce a changed order soon."""
         self._changed.put(order_id)
 
-    def _keep(self) -> None:
-        goes_on = True
-        while goes_on:
+    def _run(self) -> None:
+        running = True
+        while running:
             changed = {self._changed.get()}
             while not self._changed.empty():
                 changed.add(self._changed.get())
-            goes_on = None not in changed
+            running = None not in changed
             self._announce(*(order_id for order_id in changed if order_id))
             self._stopped.wait(GAP_SECONDS)

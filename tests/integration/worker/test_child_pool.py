@@ -1,8 +1,7 @@
-"""Children that crash, hang or grow: the worker lives on, and the next image is blurred."""
+"""Child processes that crash, hang or grow: the worker survives, and the next image is blurred."""
 
 import ctypes
 import errno
-import io
 import multiprocessing
 import os
 import threading
@@ -13,30 +12,30 @@ from pathlib import Path
 
 import psutil
 import pytest
-from PIL import Image
 
-from services.blur_worker.child import ChildLimits, Facts, Task
-from services.blur_worker.children import ChildCrashed, Children
+from services.blur_worker.child_pool import ChildCrashed, ChildPool
+from services.blur_worker.child_process import BlurredFile, BlurTask, ChildLimits
 from services.common.domain.errors import ImageError, Reason, Unavailable
 from services.common.domain.spec import BlurSpec, Format
+from tests.support.images import encode, photo
 from tests.support.waiting import eventually
 
 
 @pytest.fixture(scope="module")
-def children() -> Iterator[Children]:
+def children() -> Iterator[ChildPool]:
     """One pool, which each test leaves fit for the next: to load the engine takes a child seconds."""
-    children = Children(1, ChildLimits(seconds=2, memory=1024, max_pixels=1000), _misbehave)
-    children.warm_up()
+    children = ChildPool(1, ChildLimits(seconds=2, memory_mb=1024, max_pixels=1000), _misbehave)
+    children.start()
     yield children
     children.close()
 
 
-FINE = Facts(1, "", 1, 1, Format.PNG, "none")
+FINE = BlurredFile(size=1, sha256="", width=1, height=1, format=Format.PNG, path="none")
 
 
-def _misbehave(task: Task, _: ChildLimits) -> Facts:
+def _misbehave(task: BlurTask, _: ChildLimits) -> BlurredFile:
     """What a hostile image might make a decoder do."""
-    match task.source.read_bytes():
+    match task.original.read_bytes():
         case b"segfault":
             ctypes.string_at(0)
         case b"hang":
@@ -48,39 +47,39 @@ def _misbehave(task: Task, _: ChildLimits) -> Facts:
     return FINE
 
 
-def blur(children: Children, tmp_path: Path, data: bytes) -> Facts:
+def blur(children: ChildPool, tmp_path: Path, data: bytes) -> BlurredFile:
     (tmp_path / "source").write_bytes(data)
     return children.blur(tmp_path / "source", tmp_path / "target", BlurSpec())
 
 
-def test_a_crash_is_told_apart_and_the_child_replaced(children: Children, tmp_path: Path) -> None:
+def test_a_crash_is_detected_and_the_child_replaced(children: ChildPool, tmp_path: Path) -> None:
     with pytest.raises(ChildCrashed):
         blur(children, tmp_path, b"segfault")
     assert blur(children, tmp_path, b"") == FINE
 
 
-def test_a_disk_that_is_full_is_none_of_the_image_s_fault(children: Children, tmp_path: Path) -> None:
+def test_a_full_disk_is_unavailable(children: ChildPool, tmp_path: Path) -> None:
     with pytest.raises(Unavailable):
         blur(children, tmp_path, b"fill")
     assert blur(children, tmp_path, b"") == FINE
 
 
-def test_an_image_does_not_wait_for_long_for_children_that_are_busy(
-    children: Children, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_an_image_waits_a_limited_time_for_busy_children(
+    children: ChildPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "hang").write_bytes(b"hang")
     begun = threading.Event()
     with ThreadPoolExecutor(1) as pool:
         busy = pool.submit(children.blur, tmp_path / "hang", tmp_path / "target", BlurSpec(), begun.set)
         assert begun.wait(60)
-        monkeypatch.setattr("services.blur_worker.children.PATIENCE_SECONDS", 0.1)
+        monkeypatch.setattr("services.blur_worker.child_pool.WAIT_SECONDS", 0.1)
         with pytest.raises(Unavailable):
             blur(children, tmp_path, b"")
         assert isinstance(busy.exception(timeout=60), ImageError)
     assert blur(children, tmp_path, b"") == FINE
 
 
-def test_a_hang_ends_at_the_deadline(children: Children, tmp_path: Path) -> None:
+def test_a_hang_ends_at_the_deadline(children: ChildPool, tmp_path: Path) -> None:
     begin = time.monotonic()
     with pytest.raises(ImageError) as caught:
         blur(children, tmp_path, b"hang")
@@ -89,13 +88,13 @@ def test_a_hang_ends_at_the_deadline(children: Children, tmp_path: Path) -> None
     assert blur(children, tmp_path, b"") == FINE
 
 
-def test_an_image_that_needs_too_much_memory_fails(children: Children, tmp_path: Path) -> None:
+def test_an_image_that_needs_too_much_memory_fails(children: ChildPool, tmp_path: Path) -> None:
     with pytest.raises(ImageError) as caught:
         blur(children, tmp_path, b"grow")
     assert caught.value.reason is Reason.TOO_LARGE
 
 
-def test_an_answer_that_nobody_waited_for_is_not_the_next_task_s(children: Children, tmp_path: Path) -> None:
+def test_an_answer_that_nobody_received_is_not_the_next_task_s(children: ChildPool, tmp_path: Path) -> None:
     (tmp_path / "source").write_bytes(b"")
 
     def fail() -> None:
@@ -107,17 +106,17 @@ def test_an_answer_that_nobody_waited_for_is_not_the_next_task_s(children: Child
         blur(children, tmp_path, b"segfault")
 
 
-def test_a_child_that_dies_idle_is_no_image_s_fault(children: Children, tmp_path: Path) -> None:
-    children.warm_up()
+def test_a_child_that_dies_idle_crashes_no_image(children: ChildPool, tmp_path: Path) -> None:
+    children.start()
     for _ in range(2):
         (child,) = processes(children)
         kill(child)
         assert blur(children, tmp_path, b"") == FINE
 
 
-def test_a_child_that_dies_idle_beside_one_at_work(tmp_path: Path) -> None:
-    children = Children(2, ChildLimits(seconds=20, memory=1024, max_pixels=1000), _name_and_wait)
-    children.warm_up()
+def test_a_child_that_dies_idle_beside_a_busy_one(tmp_path: Path) -> None:
+    children = ChildPool(2, ChildLimits(seconds=20, memory_mb=1024, max_pixels=1000), _name_and_wait)
+    children.start()
     with ThreadPoolExecutor(1) as pool:
         begun = pool.submit(children.blur, tmp_path / "end", tmp_path / "pid", BlurSpec())
         eventually(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())
@@ -136,23 +135,21 @@ def kill(child: psutil.Process) -> None:
     eventually(lambda: child.pid not in [process.pid for process in multiprocessing.active_children()])
 
 
-def processes(children: Children) -> list[psutil.Process]:
-    return [psutil.Process(each._process.pid) for each in children._children if each._process]
+def processes(children: ChildPool) -> list[psutil.Process]:
+    return [psutil.Process(each._process.pid) for each in children._slots if each._process]
 
 
-def _name_and_wait(task: Task, _: ChildLimits) -> Facts:
-    task.target.write_text(str(os.getpid()))
-    eventually(task.source.exists)
+def _name_and_wait(task: BlurTask, _: ChildLimits) -> BlurredFile:
+    task.result.write_text(str(os.getpid()))
+    eventually(task.original.exists)
     return FINE
 
 
-def test_nothing_is_left_of_a_closed_pool(tmp_path: Path) -> None:
-    children = Children(1, ChildLimits(seconds=20, memory=2048, max_pixels=1000))
-    buffer = io.BytesIO()
-    Image.new("L", (4, 4)).save(buffer, "PNG")
+def test_a_closed_pool_leaves_no_process(tmp_path: Path) -> None:
+    children = ChildPool(1, ChildLimits(seconds=20, memory_mb=2048, max_pixels=1000))
     before = set(psutil.Process().children(recursive=True))
-    facts = blur(children, tmp_path, buffer.getvalue())
-    assert (tmp_path / "target").stat().st_size == facts.size
+    blurred = blur(children, tmp_path, encode(photo(4, 4), "PNG"))
+    assert (tmp_path / "target").stat().st_size == blurred.size
     children.close()
     _, alive = psutil.wait_procs(set(psutil.Process().children(recursive=True)) - before, timeout=10)
     # The resource tracker of multiprocessing stays for as long as this process does.

@@ -1,0 +1,50 @@
+"""One attempt at a claimed image: fetch the original, blur it in a child process, store the result."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from services.blur_worker import metrics
+from services.blur_worker.child_pool import ChildCrashed, ChildPool
+from services.blur_worker.outcomes import Finished, Outcome, Retry
+from services.blur_worker.scratch_folder import ScratchFolder
+from services.common.db.orders.images import Failure, ImageClaim
+from services.common.domain.errors import ImageError, Unavailable
+from services.common.domain.orders import result_key, source_key
+from services.common.domain.spec import BlurSpec
+from services.common.infra import log
+from services.common.infra.blobs import BlobStore, MissingBlob
+
+_log = log.get(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttemptImage:
+    """Attempts images; every error becomes an outcome."""
+
+    blobs: BlobStore
+    children: ChildPool
+    scratch: ScratchFolder
+
+    def __call__(self, claim: ImageClaim, on_start: Callable[[], None] = lambda: None) -> Outcome:
+        """Attempt an image; `on_start` is called once a child process has started on it."""
+        original, result = source_key(claim.order_id, claim.position), result_key(claim.order_id, claim.position)
+        try:
+            with self.scratch.working_files(self.blobs, original, claim.owner) as (original_file, result_file):
+                blurred = self.children.blur(original_file, result_file, BlurSpec.from_json(claim.spec), on_start)
+                with metrics.stage("store"):
+                    self.blobs.store_file(result, result_file)
+                    self.blobs.persist(result)
+        except ImageError as error:
+            return Failure(error.reason, error.message)
+        except (MissingBlob, FileNotFoundError) as error:
+            # A store that is not mounted looks the same, so the file may be there later.
+            _log.warning("a file is missing", image=str(claim.image_id), error=str(error))
+            return Retry(cause="a file is missing")
+        except ChildCrashed as error:
+            return Retry(cause=f"child crashed: {error}", crashed=True)
+        except Unavailable as error:
+            return Retry(cause=str(error), counted=False)
+        except Exception:
+            _log.exception("image not finished", image=str(claim.image_id))
+            return Retry(cause="unexpected error")
+        return Finished(blurred)

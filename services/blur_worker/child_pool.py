@@ -1,0 +1,174 @@
+"""The child processes that decode and blur: one that crashes or hangs affects nothing but its own image."""
+
+import contextlib
+import errno
+import multiprocessing
+import queue
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+
+from services.blur_worker import child_process
+from services.blur_worker.child_process import Answer, BlurredFile, BlurTask, ChildLimits, Work, blur_file
+from services.common.domain.errors import ImageError, Reason, Unavailable
+from services.common.domain.spec import BlurSpec
+
+MAX_STARTS = 3
+"""Child processes started for an image before it is returned."""
+START_SECONDS = 180
+"""How long a child process may take to load the engine: on a busy machine, and the first time to compile it."""
+WAIT_SECONDS = 10
+"""How long an image waits for a child process; then another worker may have an idle one sooner."""
+STOP_SECONDS = 10
+"""How long a killed child process may take to end."""
+
+# Not fork: the parent has threads and open connections.
+_context = multiprocessing.get_context("spawn")
+
+
+class ChildCrashed(Exception):
+    """The child process died while it worked on the image."""
+
+
+class ChildPool:
+    """A fixed number of child processes, each given one image at a time; one that died is replaced."""
+
+    def __init__(self, count: int, limits: ChildLimits, work: Work = blur_file) -> None:
+        self._slots = [_Slot(limits, work) for _ in range(count)]
+        self._idle: queue.SimpleQueue[_Slot] = queue.SimpleQueue()
+        for slot in self._slots:
+            self._idle.put(slot)
+
+    def start(self) -> None:
+        """Start all child processes and wait until each has loaded the engine.
+
+        Raises:
+            Unavailable: One of them does not start.
+        """
+        with ThreadPoolExecutor(len(self._slots)) as pool:
+            list(pool.map(_Slot.start, self._slots))
+
+    def count_alive(self) -> int:
+        """Return the number of child processes that are alive."""
+        return sum(slot.alive for slot in self._slots)
+
+    def blur(
+        self, original: Path, result: Path, spec: BlurSpec, on_start: Callable[[], None] = lambda: None
+    ) -> BlurredFile:
+        """Blur a file into another one; `on_start` is called while the child process already works on it.
+
+        Raises:
+            ImageError: The image cannot be blurred.
+            ChildCrashed: The child process died while it worked on it.
+            Unavailable: No child process became idle or stays alive, or there is no room for the result.
+            OSError: A file cannot be read or written.
+        """
+        try:
+            slot = self._idle.get(timeout=WAIT_SECONDS)
+        except queue.Empty:
+            raise Unavailable("no child process became idle") from None
+        try:
+            return slot.blur(BlurTask(original=original, result=result, spec=spec), on_start)
+        finally:
+            self._idle.put(slot)
+
+    def close(self) -> None:
+        """Kill the child processes; the attempts that they work on are lost."""
+        for slot in self._slots:
+            slot.stop()
+
+
+class _Slot:
+    """The place of a child process, at the other end of a pipe: a task goes in, an answer comes out.
+
+    The end of the pipe is the death of the process.
+    """
+
+    def __init__(self, limits: ChildLimits, work: Work) -> None:
+        self._limits = limits
+        self._work = work
+        self._process: SpawnProcess | None = None
+        self._pipe: Connection | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process is alive."""
+        process = self._process
+        # Not `is_alive`, which would reap the process: that is for the thread that works with it.
+        return process is not None and not wait([process.sentinel], 0)
+
+    def start(self) -> Connection:
+        """Start the process unless it is alive. Raises: Unavailable."""
+        if self._pipe and self._process and self._process.is_alive():
+            return self._pipe
+        self.stop()
+        self._pipe, end = _context.Pipe()
+        self._process = _context.Process(target=child_process.serve, args=(end, self._limits, self._work), daemon=True)
+        try:
+            with end:
+                self._process.start()
+            if self._pipe.poll(START_SECONDS):
+                self._pipe.recv()
+                return self._pipe
+            cause = f"not ready after {START_SECONDS} s"
+        except (OSError, EOFError) as error:
+            cause = str(error) or "it ended"
+        self.stop()
+        raise Unavailable(f"a child process does not start: {cause}")
+
+    def stop(self) -> int | None:
+        """Kill the process; return its exit code."""
+        code = None
+        if self._process and self._process.pid:
+            self._process.kill()
+            self._process.join(STOP_SECONDS)
+            code = self._process.exitcode
+        if self._pipe:
+            self._pipe.close()
+        self._process = self._pipe = None
+        return code
+
+    def blur(self, task: BlurTask, on_start: Callable[[], None]) -> BlurredFile:
+        """See `ChildPool.blur`."""
+        pipe = self._send(task)
+        deadline = time.monotonic() + self._limits.seconds
+        try:
+            on_start()
+            answer = self._receive(pipe, deadline)
+        except BaseException:
+            # Otherwise its answer would be taken for the answer to the next task.
+            self.stop()
+            raise
+        match answer:
+            case MemoryError():
+                # Its memory may be fragmented: start another one.
+                self.stop()
+                raise ImageError(Reason.TOO_LARGE, "the image needs more memory than an image may take")
+            case OSError(errno=errno.ENOSPC | errno.EDQUOT):
+                raise Unavailable("the disk is full")
+            case Exception():
+                raise answer
+            case blurred:
+                return blurred
+
+    def _send(self, task: BlurTask) -> Connection:
+        for _ in range(MAX_STARTS):
+            pipe = self.start()
+            # A child process that died while it was idle has closed its end: no fault of this image.
+            with contextlib.suppress(OSError):
+                pipe.send(task)
+                return pipe
+            self.stop()
+        raise Unavailable("no child process stays alive")
+
+    def _receive(self, pipe: Connection, deadline: float) -> Answer:
+        try:
+            if pipe.poll(max(0.0, deadline - time.monotonic())):
+                answer: Answer = pipe.recv()
+                return answer
+        except (EOFError, OSError):
+            raise ChildCrashed(f"exit code {self.stop()}") from None
+        raise ImageError(Reason.TIMED_OUT, f"the image took longer than {self._limits.seconds} seconds")

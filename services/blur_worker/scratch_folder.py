@@ -1,0 +1,70 @@
+"""The folder of the files that child processes read and write; the next worker removes that of a killed one."""
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import UUID
+
+from services.blur_worker import metrics
+from services.common.infra.blobs import BlobStore
+
+_PREFIX = f"imageblur-scratch-{os.getuid()}-"
+_UNLOCKED_PREFIX = "imageblur-new-"
+_LOCK = "lock"
+
+
+class ScratchFolder:
+    """A private folder, locked for as long as this process lives."""
+
+    def __init__(self, parent: Path | None = None) -> None:
+        parent = parent or Path(tempfile.gettempdir())
+        _remove_abandoned(parent)
+        # Under another name until it is locked: a worker that starts at this moment would remove it as abandoned.
+        unlocked = Path(tempfile.mkdtemp(prefix=_UNLOCKED_PREFIX, dir=parent))
+        self._lock = (unlocked / _LOCK).open("w")
+        fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self.path = unlocked.rename(parent / unlocked.name.replace(_UNLOCKED_PREFIX, _PREFIX))
+
+    @contextmanager
+    def working_files(self, blobs: BlobStore, original_key: str, owner: UUID) -> Iterator[tuple[Path, Path]]:
+        """Provide the original's file and a path for the result until the block ends.
+
+        The original is fetched, unless the blob store is a folder.
+
+        Raises:
+            MissingBlob: There is no original.
+            Unavailable: The store cannot be reached.
+            OSError: The folder cannot be written.
+        """
+        # Somebody who cleans temporary folders may have removed it.
+        self.path.mkdir(mode=0o700, exist_ok=True)
+        stored, result = blobs.local_path(original_key), self.path / f"{owner}.result"
+        fetched = self.path / f"{owner}.source"
+        try:
+            if not stored:
+                with metrics.stage("fetch"), fetched.open("wb") as writer:
+                    for chunk in blobs.stream(original_key):
+                        writer.write(chunk)
+            yield stored or fetched, result
+        finally:
+            fetched.unlink(missing_ok=True)
+            result.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Remove the folder."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        self._lock.close()
+
+
+def _remove_abandoned(parent: Path) -> None:
+    for folder in parent.glob(f"{_PREFIX}*"):
+        try:
+            with (folder / _LOCK).open("r+") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+        except OSError:
+            continue  # used by another worker, another user's, or about to be locked
