@@ -2,10 +2,12 @@
 
 import os
 import shutil
+import signal
 import sys
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 INSTALL_BROWSER = "tools/install_browser.sh"
 _TOGETHER = ("stack", "s3_server")
@@ -13,6 +15,12 @@ _TOGETHER = ("stack", "s3_server")
 # Otherwise each of the hundreds of processes that tests start compiles its libraries anew, which takes seconds.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# A shell that runs pytest in the background has its children ignore Ctrl-C, and theirs.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A deadline for an example measures the machine and what else runs on it.
+settings.register_profile("imageblur", deadline=None)
+settings.load_profile("imageblur")
 _without_browser = pytest.StashKey[int]()
 
 
@@ -23,6 +31,7 @@ def pytest_xdist_auto_num_workers() -> int:
     return cores + 1
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if not shutil.which("chromium"):
         _leave_out_browser(config, items)

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
 import psutil
 import pytest
@@ -17,6 +18,8 @@ from tests.support.waiting import eventually
 
 OBEDIENT = "import threading; print(flush=True); threading.Event().wait()"
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True)\nwhile True: signal.pause()"
+TOKEN = str(uuid4())
+"""Of this process alone: processes with the token of a run are killed, whoever started them."""
 PARENT = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {OBEDIENT!r}])"
 
 
@@ -59,10 +62,10 @@ def read(path: Path) -> RunRecord:
 
 
 def test_a_failed_write_is_made_up_by_the_next_one(sleepers: Sleepers, tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path / "l", "token")
+    ledger = Ledger(tmp_path / "l", TOKEN)
     blocker = (tmp_path / "l").with_suffix(".draft")
     blocker.mkdir()
-    first, second = sleepers.start(OBEDIENT, "token"), sleepers.start(OBEDIENT, "token")
+    first, second = sleepers.start(OBEDIENT, TOKEN), sleepers.start(OBEDIENT, TOKEN)
     ledger.add("gateway", first.pid, 0)
     assert read(tmp_path / "l").processes == ()
     blocker.rmdir()
@@ -72,8 +75,8 @@ def test_a_failed_write_is_made_up_by_the_next_one(sleepers: Sleepers, tmp_path:
 
 def test_the_ledger_has_the_processes_that_were_started_and_not_ended(tmp_path: Path, sleepers: Sleepers) -> None:
     path = tmp_path / "processes.json"
-    ledger = Ledger(path, "token")
-    pids = [sleepers.start(OBEDIENT, "token").pid for _ in range(2)]
+    ledger = Ledger(path, TOKEN)
+    pids = [sleepers.start(OBEDIENT, TOKEN).pid for _ in range(2)]
     for pid in pids:
         ledger.add("gateway", pid, 0)
     ledger.remove(pids[0])
@@ -90,15 +93,15 @@ def test_a_damaged_ledger_is_ignored(tmp_path: Path, content: str) -> None:
 
 @pytest.mark.parametrize("program", [OBEDIENT, STUBBORN])
 def test_a_process_of_the_last_run_is_ended(tmp_path: Path, sleepers: Sleepers, program: str) -> None:
-    process = sleepers.start(program, "token")
-    Ledger(tmp_path / "l", "token").add("gateway", process.pid, 0)
+    process = sleepers.start(program, TOKEN)
+    Ledger(tmp_path / "l", TOKEN).add("gateway", process.pid, 0)
     assert end_run(read(tmp_path / "l"), grace=0.3) == [f"gateway (pid {process.pid})"]
     assert not is_alive(process)
 
 
 def test_a_pid_that_was_reused_is_not_touched(tmp_path: Path, sleepers: Sleepers) -> None:
-    stranger = sleepers.start(OBEDIENT, "another run")
-    Ledger(tmp_path / "l", "token").add("gateway", stranger.pid, 0)
+    stranger = sleepers.start(OBEDIENT, str(uuid4()))
+    Ledger(tmp_path / "l", TOKEN).add("gateway", stranger.pid, 0)
     run = read(tmp_path / "l")
     older = replace(run, processes=tuple(replace(r, create_time=r.create_time - 2.0) for r in run.processes))
     assert end_run(older) == []
@@ -106,9 +109,9 @@ def test_a_pid_that_was_reused_is_not_touched(tmp_path: Path, sleepers: Sleepers
 
 
 def test_orphans_of_a_killed_service_are_ended(tmp_path: Path, sleepers: Sleepers) -> None:
-    parent = sleepers.start(PARENT, "token")
+    parent = sleepers.start(PARENT, TOKEN)
     (child,) = eventually(parent.children)
-    Ledger(tmp_path / "l", "token").add("blur_worker", parent.pid, 0)
+    Ledger(tmp_path / "l", TOKEN).add("blur_worker", parent.pid, 0)
     parent.kill()
     eventually(lambda: not is_alive(parent))
     assert is_alive(child)
