@@ -47,8 +47,10 @@ def _effect(spec: order_pb2.BlurSpec) -> Effect:
             return _pixelate(spec.pixelate)
         case "solid":
             return Solid(spec.solid.color.lower()) if spec.solid.color else Solid()
-        case _:
+        case "gaussian" | None:
             return _gaussian(spec.gaussian)
+        case effect:
+            raise InvalidSpec("effect", f"is not supported: {effect}")
 
 
 def _gaussian(gaussian: order_pb2.Gaussian) -> Gaussian:

@@ -37,7 +37,10 @@ _READ_BY_VIEWERS = {
 
 
 def allowed_roles(method: str) -> frozenset[Role]:
-    """Return the roles that may call a method, by its full name. Methods not in the table are for administrators."""
+    """Return the roles that may call a method, by its full name.
+
+    Methods that are not listed are for clients in BlurService and SubscriptionService, else for administrators.
+    """
     if method in _READ_BY_VIEWERS:
         return _VIEWERS
     if method in _READ_BY_ALL or method.startswith(REFLECTION):

@@ -233,7 +233,7 @@ def _refill(session: Session, order: Order, window: int) -> FollowUp:
     return FollowUp(image_ids=windows.refill(session, order.id, window), changed_order_ids=[order.id])
 
 
-CRASHED = "working on this image brought the worker down, repeatedly"
+CRASHED = "the image crashed the process that blurs it, repeatedly"
 GAVE_UP = f"the image could not be finished in {MAX_ATTEMPTS} attempts"
 
 
