@@ -14,6 +14,7 @@ from services.blur_worker.engine.jpeg.whole import blur_whole
 from services.common.domain.errors import ImageError, Reason
 from services.common.domain.spec import BlurSpec, Gaussian, Solid
 from tests.support.images import encode, opened, samples, whole_photo
+from tests.unit.engine import progressive_maker
 from tests.unit.engine.progressive_maker import Script, make_progressive, simple
 from tests.unit.engine.running import LEFT_HALF, MIDDLE, run
 
@@ -176,6 +177,31 @@ def test_what_is_not_all_there_or_out_of_order_is_left_to_libjpeg(script: str) -
     else:
         result = run(data)
         assert (result.path, samples(opened(result.data)).shape) == ("pixels", expected)
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_an_eob_run_ends_with_its_restart_interval(more: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """T.81, G.1.2.2: EOBRUN does not cross a restart marker."""
+    end_blocks = progressive_maker._Writer.end_blocks
+
+    def end_more_blocks(writer: progressive_maker._Writer) -> None:
+        writer.blocks += more if writer.blocks else 0
+        end_blocks(writer)
+
+    monkeypatch.setattr(progressive_maker._Writer, "end_blocks", end_more_blocks)
+    flat = encode(Image.new("L", (64, 64), 90), "JPEG")
+    data = make_progressive(flat, [(Y, 0, 0, 0, 0), (Y, 1, 63, 0, 0)], interval=16)
+    assert (blur_whole(data, BlurSpec(), Limits(1_000_000)) is None) == bool(more)
+
+
+@pytest.mark.parametrize("extra", [b"", b"\0"])
+@pytest.mark.parametrize("progressive", [True, False])
+def test_a_restart_interval_has_no_bytes_left(extra: bytes, *, progressive: bool) -> None:
+    """T.81, F.2.2.5: a restart marker follows the last MCU of its interval, padded to a byte."""
+    data = encode(crop((64, 64)), "JPEG", progressive=progressive, restart_marker_blocks=2)
+    at = data.index(b"\xff\xd0")
+    damaged = data[:at] + extra + data[at:]
+    assert (blur_whole(damaged, BlurSpec(), Limits(1_000_000)) is None) == bool(extra)
 
 
 def test_truncated_anywhere_it_is_refused() -> None:
