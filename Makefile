@@ -28,7 +28,7 @@ test: .venv/.installed-dev ## Set up and run all tests, on all cores: minutes
 	@echo "1/2 Compile the engine, unless that has been done: a minute"
 	@$(BIN)/python -c 'import services.blur_worker.engine'
 	@echo "2/2 Collect the tests in each process, half a minute, and run them: 5 to 10 minutes on two cores"
-	@$(BIN)/pytest --numprocesses auto --dist loadgroup
+	@$(BIN)/pytest --numprocesses auto
 
 test-unit: .venv/.installed-dev ## Run the tests without input or output: seconds
 	$(BIN)/pytest tests/unit

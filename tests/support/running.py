@@ -1,4 +1,4 @@
-"""How pytest runs here: how many processes, which tests stay together, and what is said of a missing browser."""
+"""How pytest runs here: how many processes, and one line about a missing browser."""
 
 import os
 import shutil
@@ -10,8 +10,6 @@ import pytest
 from hypothesis import settings
 
 INSTALL_BROWSER = "tools/install_browser.sh"
-_TOGETHER = ("stack", "s3_server")
-"""Fixtures that take seconds to start: the tests of each run in one process."""
 # Otherwise each of the hundreds of processes that tests start compiles its libraries anew, which takes seconds.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -31,13 +29,9 @@ def pytest_xdist_auto_num_workers() -> int:
     return cores + 1
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if not shutil.which("chromium"):
         _leave_out_browser(config, items)
-    for item in items:
-        if group := _group(item):
-            item.add_marker(pytest.mark.xdist_group(group))
 
 
 def _leave_out_browser(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -49,15 +43,6 @@ def _leave_out_browser(config: pytest.Config, items: list[pytest.Item]) -> None:
     config.stash[_without_browser] = len(left_out)
     if (output := getattr(config, "workeroutput", None)) is not None:
         output["without_browser"] = len(left_out)
-
-
-def _group(item: pytest.Item) -> str | None:
-    fixtures = _fixtures(item)
-    for name in _TOGETHER:
-        if name in fixtures:
-            return name
-    shared = any(definition.scope == "module" for found in fixtures.values() for definition in found)
-    return item.nodeid.partition("::")[0] if shared else None
 
 
 def _fixtures(item: pytest.Item) -> dict[str, Any]:

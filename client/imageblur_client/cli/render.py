@@ -58,7 +58,7 @@ def delivery_line(delivery: Delivery, to: str = "") -> str:
     """Return a delivery as `sent to a***@example.org in 2 e-mails`."""
     line = {
         DeliveryState.DELIVERY_STATE_WAITING: "to be sent when the order has finished",
-        DeliveryState.DELIVERY_STATE_QUEUED: "about to be sent",
+        DeliveryState.DELIVERY_STATE_QUEUED: "queued",
         DeliveryState.DELIVERY_STATE_SENDING: "being sent",
     }.get(delivery.state) or enum_label(DeliveryState.DESCRIPTOR, delivery.state)
     line += f" to {plain(to)}" if to else ""

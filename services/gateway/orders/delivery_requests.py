@@ -1,7 +1,6 @@
 """Requests to e-mail an order's results."""
 
 import hashlib
-import math
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -81,7 +80,7 @@ class RequestDelivery:
         # An order ID is enough to request e-mails: its address must not be flooded.
         wait = deliveries.seconds_until_next(session, order_id, cooldown=self.cooldown)
         if wait > 0:
-            message = f"the results were e-mailed recently: try again in {math.ceil(wait)} seconds"
+            message = "the results were e-mailed recently"
             raise Busy("MAIL_COOLDOWN", f"orders/{order_id}", message, retry_seconds=wait)
 
 

@@ -1,4 +1,7 @@
-"""The effects. To add one, write a module with a `PixelEffect` and give it a case in `pixel_effect`."""
+"""The effects. To add one, write a module with a `PixelEffect` and give it a case in `pixel_effect`.
+
+ARCHITECTURE.md lists the places outside the engine.
+"""
 
 from typing import Protocol
 

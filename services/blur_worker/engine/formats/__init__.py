@@ -1,4 +1,7 @@
-"""The file formats. To add one, write a module with a `CODEC` and list it here."""
+"""The file formats. To add one, write a module with a `CODEC` and list it here.
+
+ARCHITECTURE.md lists the places outside the engine.
+"""
 
 from collections.abc import Mapping
 
