@@ -77,6 +77,8 @@ class GetLimitsResponse(_message.Message):
     SERVER_VERSION_FIELD_NUMBER: _builtins.int
     MAX_MESSAGE_BYTES_FIELD_NUMBER: _builtins.int
     MAX_CHUNK_BYTES_FIELD_NUMBER: _builtins.int
+    FIND_MODELS_FIELD_NUMBER: _builtins.int
+    MAX_KEEP_ORIGINALS_FOR_FIELD_NUMBER: _builtins.int
     max_order_bytes: _builtins.int
     """Largest order, all images together, in bytes."""
     max_image_bytes: _builtins.int
@@ -99,6 +101,14 @@ class GetLimitsResponse(_message.Message):
     def retention(self) -> _duration_pb2.Duration:
         """How long results are kept after an order has finished."""
 
+    @_builtins.property
+    def find_models(self) -> _containers.RepeatedCompositeFieldContainer[Global___FindModel]:
+        """What this server can find; a spec that asks for anything else is refused."""
+
+    @_builtins.property
+    def max_keep_originals_for(self) -> _duration_pb2.Duration:
+        """Longest keep_originals_for."""
+
     def __init__(
         self,
         *,
@@ -111,14 +121,56 @@ class GetLimitsResponse(_message.Message):
         server_version: _builtins.str = ...,
         max_message_bytes: _builtins.int = ...,
         max_chunk_bytes: _builtins.int = ...,
+        find_models: _abc.Iterable[Global___FindModel] | None = ...,
+        max_keep_originals_for: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["retention", b"retention"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["max_keep_originals_for", b"max_keep_originals_for", "retention", b"retention"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["formats", b"formats", "max_chunk_bytes", b"max_chunk_bytes", "max_image_bytes", b"max_image_bytes", "max_images", b"max_images", "max_message_bytes", b"max_message_bytes", "max_order_bytes", b"max_order_bytes", "max_pixels", b"max_pixels", "retention", b"retention", "server_version", b"server_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["find_models", b"find_models", "formats", b"formats", "max_chunk_bytes", b"max_chunk_bytes", "max_image_bytes", b"max_image_bytes", "max_images", b"max_images", "max_keep_originals_for", b"max_keep_originals_for", "max_message_bytes", b"max_message_bytes", "max_order_bytes", b"max_order_bytes", "max_pixels", b"max_pixels", "retention", b"retention", "server_version", b"server_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetLimitsResponse: _TypeAlias = GetLimitsResponse  # noqa: Y015
+
+@_typing.final
+class FindModel(_message.Message):
+    """A model that finds something."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    LICENSE_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    kind: _order_pb2.FindingKind.ValueType
+    """What it finds."""
+    name: _builtins.str
+    """Its name."""
+    version: _builtins.str
+    """Its version."""
+    license: _builtins.str
+    """Its licence, as an SPDX identifier if there is one."""
+    @_builtins.property
+    def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The labels of its findings; empty if it has none."""
+
+    def __init__(
+        self,
+        *,
+        kind: _order_pb2.FindingKind.ValueType = ...,
+        name: _builtins.str = ...,
+        version: _builtins.str = ...,
+        license: _builtins.str = ...,
+        labels: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "labels", b"labels", "license", b"license", "name", b"name", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FindModel: _TypeAlias = FindModel  # noqa: Y015
 
 @_typing.final
 class OrderHeader(_message.Message):
@@ -132,6 +184,7 @@ class OrderHeader(_message.Message):
     LOCALE_FIELD_NUMBER: _builtins.int
     NOTIFY_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    KEEP_ORIGINALS_FOR_FIELD_NUMBER: _builtins.int
     email: _builtins.str
     """Address that results are e-mailed to; required; never returned in full."""
     request_id: _builtins.str
@@ -146,6 +199,12 @@ class OrderHeader(_message.Message):
     def spec(self) -> _order_pb2.BlurSpec:
         """Blur spec of images without their own; unset: Gaussian with sigma_px 5."""
 
+    @_builtins.property
+    def keep_originals_for(self) -> _duration_pb2.Duration:
+        """Keep the originals so long after the order has finished, so that ReviseImages is possible; at most
+        max_keep_originals_for. Unset: an original is removed as soon as its image is blurred.
+        """
+
     def __init__(
         self,
         *,
@@ -155,10 +214,11 @@ class OrderHeader(_message.Message):
         locale: _builtins.str = ...,
         notify: _builtins.bool = ...,
         validate_only: _builtins.bool = ...,
+        keep_originals_for: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["keep_originals_for", b"keep_originals_for", "spec", b"spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["email", b"email", "locale", b"locale", "notify", b"notify", "request_id", b"request_id", "spec", b"spec", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["email", b"email", "keep_originals_for", b"keep_originals_for", "locale", b"locale", "notify", b"notify", "request_id", b"request_id", "spec", b"spec", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -380,6 +440,140 @@ class StreamBlurOrderResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___StreamBlurOrderResponse: _TypeAlias = StreamBlurOrderResponse  # noqa: Y015
+
+@_typing.final
+class BlurImageRequest(_message.Message):
+    """Request of BlurImage."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMAGE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def image(self) -> Global___InputImage:
+        """The image and how to blur it; required."""
+
+    def __init__(
+        self,
+        *,
+        image: Global___InputImage | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["image", b"image"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image", b"image"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BlurImageRequest: _TypeAlias = BlurImageRequest  # noqa: Y015
+
+@_typing.final
+class BlurImageResponse(_message.Message):
+    """The blurred image."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATA_FIELD_NUMBER: _builtins.int
+    MEDIA_TYPE_FIELD_NUMBER: _builtins.int
+    WIDTH_FIELD_NUMBER: _builtins.int
+    HEIGHT_FIELD_NUMBER: _builtins.int
+    FINDINGS_FIELD_NUMBER: _builtins.int
+    CHECK_FIELD_NUMBER: _builtins.int
+    data: _builtins.bytes
+    """Content of the file."""
+    media_type: _builtins.str
+    """Media type, such as "image/jpeg"."""
+    width: _builtins.int
+    """Width in pixels."""
+    height: _builtins.int
+    """Height in pixels."""
+    @_builtins.property
+    def findings(self) -> _containers.RepeatedCompositeFieldContainer[_order_pb2.Finding]:
+        """What was found in the original, from the most to the least confident."""
+
+    @_builtins.property
+    def check(self) -> _order_pb2.Check:
+        """Whether the result still shows what was to be hidden."""
+
+    def __init__(
+        self,
+        *,
+        data: _builtins.bytes = ...,
+        media_type: _builtins.str = ...,
+        width: _builtins.int = ...,
+        height: _builtins.int = ...,
+        findings: _abc.Iterable[_order_pb2.Finding] | None = ...,
+        check: _order_pb2.Check | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["check", b"check"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "data", b"data", "findings", b"findings", "height", b"height", "media_type", b"media_type", "width", b"width"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BlurImageResponse: _TypeAlias = BlurImageResponse  # noqa: Y015
+
+@_typing.final
+class FindRegionsRequest(_message.Message):
+    """Request of FindRegions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATA_FIELD_NUMBER: _builtins.int
+    FIND_FIELD_NUMBER: _builtins.int
+    EFFORT_FIELD_NUMBER: _builtins.int
+    data: _builtins.bytes
+    """Content of the image file; required."""
+    effort: _order_pb2.Effort.ValueType
+    """How thoroughly; unspecified: balanced."""
+    @_builtins.property
+    def find(self) -> _containers.RepeatedCompositeFieldContainer[_order_pb2.Find]:
+        """What to find; at least one."""
+
+    def __init__(
+        self,
+        *,
+        data: _builtins.bytes = ...,
+        find: _abc.Iterable[_order_pb2.Find] | None = ...,
+        effort: _order_pb2.Effort.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "effort", b"effort", "find", b"find"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FindRegionsRequest: _TypeAlias = FindRegionsRequest  # noqa: Y015
+
+@_typing.final
+class FindRegionsResponse(_message.Message):
+    """What was found."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FINDINGS_FIELD_NUMBER: _builtins.int
+    WIDTH_FIELD_NUMBER: _builtins.int
+    HEIGHT_FIELD_NUMBER: _builtins.int
+    width: _builtins.int
+    """Width of the displayed image in pixels."""
+    height: _builtins.int
+    """Height of the displayed image in pixels."""
+    @_builtins.property
+    def findings(self) -> _containers.RepeatedCompositeFieldContainer[_order_pb2.Finding]:
+        """From the most to the least confident."""
+
+    def __init__(
+        self,
+        *,
+        findings: _abc.Iterable[_order_pb2.Finding] | None = ...,
+        width: _builtins.int = ...,
+        height: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["findings", b"findings", "height", b"height", "width", b"width"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FindRegionsResponse: _TypeAlias = FindRegionsResponse  # noqa: Y015
 
 @_typing.final
 class StatusRequest(_message.Message):
@@ -776,6 +970,142 @@ class CancelOrderResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CancelOrderResponse: _TypeAlias = CancelOrderResponse  # noqa: Y015
+
+@_typing.final
+class ReviseImagesRequest(_message.Message):
+    """Request of ReviseImages."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORDER_ID_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    IMAGES_FIELD_NUMBER: _builtins.int
+    SPEC_FIELD_NUMBER: _builtins.int
+    order_id: _builtins.str
+    """ID of the order."""
+    request_id: _builtins.str
+    """A UUID chosen by the client for idempotency: a repeated call returns the order. Empty: not idempotent."""
+    @_builtins.property
+    def images(self) -> _containers.RepeatedCompositeFieldContainer[Global___ImageRevision]:
+        """The images to blur again, each with its spec."""
+
+    @_builtins.property
+    def spec(self) -> _order_pb2.BlurSpec:
+        """If images is empty: blur all images again, with this spec."""
+
+    def __init__(
+        self,
+        *,
+        order_id: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        images: _abc.Iterable[Global___ImageRevision] | None = ...,
+        spec: _order_pb2.BlurSpec | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["images", b"images", "order_id", b"order_id", "request_id", b"request_id", "spec", b"spec"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReviseImagesRequest: _TypeAlias = ReviseImagesRequest  # noqa: Y015
+
+@_typing.final
+class ImageRevision(_message.Message):
+    """An image to blur again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMAGE_ID_FIELD_NUMBER: _builtins.int
+    SPEC_FIELD_NUMBER: _builtins.int
+    image_id: _builtins.str
+    """ID of the image."""
+    @_builtins.property
+    def spec(self) -> _order_pb2.BlurSpec:
+        """How to blur it; replaces its former spec."""
+
+    def __init__(
+        self,
+        *,
+        image_id: _builtins.str = ...,
+        spec: _order_pb2.BlurSpec | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image_id", b"image_id", "spec", b"spec"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImageRevision: _TypeAlias = ImageRevision  # noqa: Y015
+
+@_typing.final
+class ReviseImagesResponse(_message.Message):
+    """The order, running again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORDER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def order(self) -> _order_pb2.Order:
+        """The order."""
+
+    def __init__(
+        self,
+        *,
+        order: _order_pb2.Order | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["order", b"order"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["order", b"order"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReviseImagesResponse: _TypeAlias = ReviseImagesResponse  # noqa: Y015
+
+@_typing.final
+class DeleteOriginalsRequest(_message.Message):
+    """Request of DeleteOriginals."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORDER_ID_FIELD_NUMBER: _builtins.int
+    order_id: _builtins.str
+    """ID of the order."""
+    def __init__(
+        self,
+        *,
+        order_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["order_id", b"order_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteOriginalsRequest: _TypeAlias = DeleteOriginalsRequest  # noqa: Y015
+
+@_typing.final
+class DeleteOriginalsResponse(_message.Message):
+    """The originals were deleted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORDER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def order(self) -> _order_pb2.Order:
+        """The order."""
+
+    def __init__(
+        self,
+        *,
+        order: _order_pb2.Order | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["order", b"order"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["order", b"order"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteOriginalsResponse: _TypeAlias = DeleteOriginalsResponse  # noqa: Y015
 
 @_typing.final
 class DeleteOrderRequest(_message.Message):

@@ -62,6 +62,16 @@ class BlurServiceStub:
                 request_serializer=imageblur_dot_v1_dot_blur__service__pb2.StreamBlurOrderRequest.SerializeToString,
                 response_deserializer=imageblur_dot_v1_dot_blur__service__pb2.StreamBlurOrderResponse.FromString,
                 _registered_method=True)
+        self.BlurImage = channel.unary_unary(
+                '/imageblur.v1.BlurService/BlurImage',
+                request_serializer=imageblur_dot_v1_dot_blur__service__pb2.BlurImageRequest.SerializeToString,
+                response_deserializer=imageblur_dot_v1_dot_blur__service__pb2.BlurImageResponse.FromString,
+                _registered_method=True)
+        self.FindRegions = channel.unary_unary(
+                '/imageblur.v1.BlurService/FindRegions',
+                request_serializer=imageblur_dot_v1_dot_blur__service__pb2.FindRegionsRequest.SerializeToString,
+                response_deserializer=imageblur_dot_v1_dot_blur__service__pb2.FindRegionsResponse.FromString,
+                _registered_method=True)
         self.Status = channel.unary_unary(
                 '/imageblur.v1.BlurService/Status',
                 request_serializer=imageblur_dot_v1_dot_blur__service__pb2.StatusRequest.SerializeToString,
@@ -91,6 +101,16 @@ class BlurServiceStub:
                 '/imageblur.v1.BlurService/CancelOrder',
                 request_serializer=imageblur_dot_v1_dot_blur__service__pb2.CancelOrderRequest.SerializeToString,
                 response_deserializer=imageblur_dot_v1_dot_blur__service__pb2.CancelOrderResponse.FromString,
+                _registered_method=True)
+        self.ReviseImages = channel.unary_unary(
+                '/imageblur.v1.BlurService/ReviseImages',
+                request_serializer=imageblur_dot_v1_dot_blur__service__pb2.ReviseImagesRequest.SerializeToString,
+                response_deserializer=imageblur_dot_v1_dot_blur__service__pb2.ReviseImagesResponse.FromString,
+                _registered_method=True)
+        self.DeleteOriginals = channel.unary_unary(
+                '/imageblur.v1.BlurService/DeleteOriginals',
+                request_serializer=imageblur_dot_v1_dot_blur__service__pb2.DeleteOriginalsRequest.SerializeToString,
+                response_deserializer=imageblur_dot_v1_dot_blur__service__pb2.DeleteOriginalsResponse.FromString,
                 _registered_method=True)
         self.DeleteOrder = channel.unary_unary(
                 '/imageblur.v1.BlurService/DeleteOrder',
@@ -145,6 +165,26 @@ class BlurServiceServicer:
         RESOURCE_EXHAUSTED: QUEUE_FULL and RATE_LIMIT_EXCEEDED as BlurOrder, checked as soon as start is received.
         UNAVAILABLE: as BlurOrder.
         DEADLINE_EXCEEDED: start was not received within 10 seconds, or nothing was received for 60 (READ_TIMEOUT).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BlurImage(self, request, context):
+        """Blurs one image and returns the result; keeps nothing of either after the answer. For programs that need the answer
+        at once; images of orders do not delay it, nor does it delay them.
+
+        INVALID_ARGUMENT: a field is missing, malformed or over a limit; or the image cannot be blurred: ErrorInfo has the
+        name of the FailureReason, such as NOT_AN_IMAGE, CORRUPT or TOO_LARGE, as its reason.
+        RESOURCE_EXHAUSTED: MESSAGE_TOO_LARGE, QUEUE_FULL and RATE_LIMIT_EXCEEDED as BlurOrder.
+        UNAVAILABLE: also if the broker is not available or no worker answered in time; retry after RetryInfo.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FindRegions(self, request, context):
+        """Finds what could be hidden in one image; keeps nothing of it after the answer. Errors as BlurImage.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -226,6 +266,33 @@ class BlurServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReviseImages(self, request, context):
+        """Blurs images of a finished order again, from their originals, with other specs. The former results stay until the
+        new ones replace them, all or nothing for each image; an image that fails keeps its former result and state.
+
+        INVALID_ARGUMENT: order_id, request_id or an image_id is not a UUID, a spec is invalid, an image is listed twice, or
+        request_id was used for a different request (REQUEST_ID_REUSED).
+        NOT_FOUND: the order does not exist, or has no such image.
+        FAILED_PRECONDITION: the order has not finished (ORDER_NOT_FINISHED), was cancelled (ORDER_CANCELLED), has expired
+        (ORDER_EXPIRED), or its originals are not kept, or no longer (ORIGINALS_NOT_KEPT).
+        RESOURCE_EXHAUSTED: QUEUE_FULL and RATE_LIMIT_EXCEEDED as BlurOrder.
+        UNAVAILABLE: as BlurOrder.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteOriginals(self, request, context):
+        """Deletes the originals that an order keeps for ReviseImages; results are kept. Idempotent.
+
+        INVALID_ARGUMENT: order_id is not a UUID.
+        NOT_FOUND: the order does not exist.
+        FAILED_PRECONDITION: images are being blurred (ORDER_NOT_FINISHED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DeleteOrder(self, request, context):
         """Deletes an order in any state, with its images, results and address.
 
@@ -253,6 +320,16 @@ def add_BlurServiceServicer_to_server(servicer, server):
                     servicer.StreamBlurOrder,
                     request_deserializer=imageblur_dot_v1_dot_blur__service__pb2.StreamBlurOrderRequest.FromString,
                     response_serializer=imageblur_dot_v1_dot_blur__service__pb2.StreamBlurOrderResponse.SerializeToString,
+            ),
+            'BlurImage': grpc.unary_unary_rpc_method_handler(
+                    servicer.BlurImage,
+                    request_deserializer=imageblur_dot_v1_dot_blur__service__pb2.BlurImageRequest.FromString,
+                    response_serializer=imageblur_dot_v1_dot_blur__service__pb2.BlurImageResponse.SerializeToString,
+            ),
+            'FindRegions': grpc.unary_unary_rpc_method_handler(
+                    servicer.FindRegions,
+                    request_deserializer=imageblur_dot_v1_dot_blur__service__pb2.FindRegionsRequest.FromString,
+                    response_serializer=imageblur_dot_v1_dot_blur__service__pb2.FindRegionsResponse.SerializeToString,
             ),
             'Status': grpc.unary_unary_rpc_method_handler(
                     servicer.Status,
@@ -283,6 +360,16 @@ def add_BlurServiceServicer_to_server(servicer, server):
                     servicer.CancelOrder,
                     request_deserializer=imageblur_dot_v1_dot_blur__service__pb2.CancelOrderRequest.FromString,
                     response_serializer=imageblur_dot_v1_dot_blur__service__pb2.CancelOrderResponse.SerializeToString,
+            ),
+            'ReviseImages': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReviseImages,
+                    request_deserializer=imageblur_dot_v1_dot_blur__service__pb2.ReviseImagesRequest.FromString,
+                    response_serializer=imageblur_dot_v1_dot_blur__service__pb2.ReviseImagesResponse.SerializeToString,
+            ),
+            'DeleteOriginals': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteOriginals,
+                    request_deserializer=imageblur_dot_v1_dot_blur__service__pb2.DeleteOriginalsRequest.FromString,
+                    response_serializer=imageblur_dot_v1_dot_blur__service__pb2.DeleteOriginalsResponse.SerializeToString,
             ),
             'DeleteOrder': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteOrder,
@@ -384,6 +471,60 @@ class BlurService:
             '/imageblur.v1.BlurService/StreamBlurOrder',
             imageblur_dot_v1_dot_blur__service__pb2.StreamBlurOrderRequest.SerializeToString,
             imageblur_dot_v1_dot_blur__service__pb2.StreamBlurOrderResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BlurImage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imageblur.v1.BlurService/BlurImage',
+            imageblur_dot_v1_dot_blur__service__pb2.BlurImageRequest.SerializeToString,
+            imageblur_dot_v1_dot_blur__service__pb2.BlurImageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FindRegions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imageblur.v1.BlurService/FindRegions',
+            imageblur_dot_v1_dot_blur__service__pb2.FindRegionsRequest.SerializeToString,
+            imageblur_dot_v1_dot_blur__service__pb2.FindRegionsResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -546,6 +687,60 @@ class BlurService:
             '/imageblur.v1.BlurService/CancelOrder',
             imageblur_dot_v1_dot_blur__service__pb2.CancelOrderRequest.SerializeToString,
             imageblur_dot_v1_dot_blur__service__pb2.CancelOrderResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReviseImages(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imageblur.v1.BlurService/ReviseImages',
+            imageblur_dot_v1_dot_blur__service__pb2.ReviseImagesRequest.SerializeToString,
+            imageblur_dot_v1_dot_blur__service__pb2.ReviseImagesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteOriginals(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imageblur.v1.BlurService/DeleteOriginals',
+            imageblur_dot_v1_dot_blur__service__pb2.DeleteOriginalsRequest.SerializeToString,
+            imageblur_dot_v1_dot_blur__service__pb2.DeleteOriginalsResponse.FromString,
             options,
             channel_credentials,
             insecure,

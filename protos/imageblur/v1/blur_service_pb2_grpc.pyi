@@ -68,6 +68,17 @@ class BlurServiceStub:
       UNAVAILABLE: as BlurOrder.
       DEADLINE_EXCEEDED: start was not received within 10 seconds, or nothing was received for 60 (READ_TIMEOUT).
     """
+    BlurImage: _grpc.UnaryUnaryMultiCallable[_blur_service_pb2.BlurImageRequest, _blur_service_pb2.BlurImageResponse]
+    """Blurs one image and returns the result; keeps nothing of either after the answer. For programs that need the answer
+    at once; images of orders do not delay it, nor does it delay them.
+
+      INVALID_ARGUMENT: a field is missing, malformed or over a limit; or the image cannot be blurred: ErrorInfo has the
+        name of the FailureReason, such as NOT_AN_IMAGE, CORRUPT or TOO_LARGE, as its reason.
+      RESOURCE_EXHAUSTED: MESSAGE_TOO_LARGE, QUEUE_FULL and RATE_LIMIT_EXCEEDED as BlurOrder.
+      UNAVAILABLE: also if the broker is not available or no worker answered in time; retry after RetryInfo.
+    """
+    FindRegions: _grpc.UnaryUnaryMultiCallable[_blur_service_pb2.FindRegionsRequest, _blur_service_pb2.FindRegionsResponse]
+    """Finds what could be hidden in one image; keeps nothing of it after the answer. Errors as BlurImage."""
     Status: _grpc.UnaryUnaryMultiCallable[_blur_service_pb2.StatusRequest, _blur_service_pb2.StatusResponse]
     """Returns the current state of an order.
 
@@ -120,6 +131,25 @@ class BlurServiceStub:
       INVALID_ARGUMENT: order_id is not a UUID.
       NOT_FOUND: the order does not exist.
     """
+    ReviseImages: _grpc.UnaryUnaryMultiCallable[_blur_service_pb2.ReviseImagesRequest, _blur_service_pb2.ReviseImagesResponse]
+    """Blurs images of a finished order again, from their originals, with other specs. The former results stay until the
+    new ones replace them, all or nothing for each image; an image that fails keeps its former result and state.
+
+      INVALID_ARGUMENT: order_id, request_id or an image_id is not a UUID, a spec is invalid, an image is listed twice, or
+        request_id was used for a different request (REQUEST_ID_REUSED).
+      NOT_FOUND: the order does not exist, or has no such image.
+      FAILED_PRECONDITION: the order has not finished (ORDER_NOT_FINISHED), was cancelled (ORDER_CANCELLED), has expired
+        (ORDER_EXPIRED), or its originals are not kept, or no longer (ORIGINALS_NOT_KEPT).
+      RESOURCE_EXHAUSTED: QUEUE_FULL and RATE_LIMIT_EXCEEDED as BlurOrder.
+      UNAVAILABLE: as BlurOrder.
+    """
+    DeleteOriginals: _grpc.UnaryUnaryMultiCallable[_blur_service_pb2.DeleteOriginalsRequest, _blur_service_pb2.DeleteOriginalsResponse]
+    """Deletes the originals that an order keeps for ReviseImages; results are kept. Idempotent.
+
+      INVALID_ARGUMENT: order_id is not a UUID.
+      NOT_FOUND: the order does not exist.
+      FAILED_PRECONDITION: images are being blurred (ORDER_NOT_FINISHED).
+    """
     DeleteOrder: _grpc.UnaryUnaryMultiCallable[_blur_service_pb2.DeleteOrderRequest, _blur_service_pb2.DeleteOrderResponse]
     """Deletes an order in any state, with its images, results and address.
 
@@ -167,6 +197,17 @@ class BlurServiceAsyncStub(BlurServiceStub):
       UNAVAILABLE: as BlurOrder.
       DEADLINE_EXCEEDED: start was not received within 10 seconds, or nothing was received for 60 (READ_TIMEOUT).
     """
+    BlurImage: _aio.UnaryUnaryMultiCallable[_blur_service_pb2.BlurImageRequest, _blur_service_pb2.BlurImageResponse]  # type: ignore[assignment]
+    """Blurs one image and returns the result; keeps nothing of either after the answer. For programs that need the answer
+    at once; images of orders do not delay it, nor does it delay them.
+
+      INVALID_ARGUMENT: a field is missing, malformed or over a limit; or the image cannot be blurred: ErrorInfo has the
+        name of the FailureReason, such as NOT_AN_IMAGE, CORRUPT or TOO_LARGE, as its reason.
+      RESOURCE_EXHAUSTED: MESSAGE_TOO_LARGE, QUEUE_FULL and RATE_LIMIT_EXCEEDED as BlurOrder.
+      UNAVAILABLE: also if the broker is not available or no worker answered in time; retry after RetryInfo.
+    """
+    FindRegions: _aio.UnaryUnaryMultiCallable[_blur_service_pb2.FindRegionsRequest, _blur_service_pb2.FindRegionsResponse]  # type: ignore[assignment]
+    """Finds what could be hidden in one image; keeps nothing of it after the answer. Errors as BlurImage."""
     Status: _aio.UnaryUnaryMultiCallable[_blur_service_pb2.StatusRequest, _blur_service_pb2.StatusResponse]  # type: ignore[assignment]
     """Returns the current state of an order.
 
@@ -218,6 +259,25 @@ class BlurServiceAsyncStub(BlurServiceStub):
 
       INVALID_ARGUMENT: order_id is not a UUID.
       NOT_FOUND: the order does not exist.
+    """
+    ReviseImages: _aio.UnaryUnaryMultiCallable[_blur_service_pb2.ReviseImagesRequest, _blur_service_pb2.ReviseImagesResponse]  # type: ignore[assignment]
+    """Blurs images of a finished order again, from their originals, with other specs. The former results stay until the
+    new ones replace them, all or nothing for each image; an image that fails keeps its former result and state.
+
+      INVALID_ARGUMENT: order_id, request_id or an image_id is not a UUID, a spec is invalid, an image is listed twice, or
+        request_id was used for a different request (REQUEST_ID_REUSED).
+      NOT_FOUND: the order does not exist, or has no such image.
+      FAILED_PRECONDITION: the order has not finished (ORDER_NOT_FINISHED), was cancelled (ORDER_CANCELLED), has expired
+        (ORDER_EXPIRED), or its originals are not kept, or no longer (ORIGINALS_NOT_KEPT).
+      RESOURCE_EXHAUSTED: QUEUE_FULL and RATE_LIMIT_EXCEEDED as BlurOrder.
+      UNAVAILABLE: as BlurOrder.
+    """
+    DeleteOriginals: _aio.UnaryUnaryMultiCallable[_blur_service_pb2.DeleteOriginalsRequest, _blur_service_pb2.DeleteOriginalsResponse]  # type: ignore[assignment]
+    """Deletes the originals that an order keeps for ReviseImages; results are kept. Idempotent.
+
+      INVALID_ARGUMENT: order_id is not a UUID.
+      NOT_FOUND: the order does not exist.
+      FAILED_PRECONDITION: images are being blurred (ORDER_NOT_FINISHED).
     """
     DeleteOrder: _aio.UnaryUnaryMultiCallable[_blur_service_pb2.DeleteOrderRequest, _blur_service_pb2.DeleteOrderResponse]  # type: ignore[assignment]
     """Deletes an order in any state, with its images, results and address.
@@ -281,6 +341,29 @@ class BlurServiceServicer(metaclass=_abc_1.ABCMeta):
           UNAVAILABLE: as BlurOrder.
           DEADLINE_EXCEEDED: start was not received within 10 seconds, or nothing was received for 60 (READ_TIMEOUT).
         """
+
+    @_abc_1.abstractmethod
+    def BlurImage(
+        self,
+        request: _blur_service_pb2.BlurImageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_blur_service_pb2.BlurImageResponse, _abc.Awaitable[_blur_service_pb2.BlurImageResponse]]:
+        """Blurs one image and returns the result; keeps nothing of either after the answer. For programs that need the answer
+        at once; images of orders do not delay it, nor does it delay them.
+
+          INVALID_ARGUMENT: a field is missing, malformed or over a limit; or the image cannot be blurred: ErrorInfo has the
+            name of the FailureReason, such as NOT_AN_IMAGE, CORRUPT or TOO_LARGE, as its reason.
+          RESOURCE_EXHAUSTED: MESSAGE_TOO_LARGE, QUEUE_FULL and RATE_LIMIT_EXCEEDED as BlurOrder.
+          UNAVAILABLE: also if the broker is not available or no worker answered in time; retry after RetryInfo.
+        """
+
+    @_abc_1.abstractmethod
+    def FindRegions(
+        self,
+        request: _blur_service_pb2.FindRegionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_blur_service_pb2.FindRegionsResponse, _abc.Awaitable[_blur_service_pb2.FindRegionsResponse]]:
+        """Finds what could be hidden in one image; keeps nothing of it after the answer. Errors as BlurImage."""
 
     @_abc_1.abstractmethod
     def Status(
@@ -368,6 +451,37 @@ class BlurServiceServicer(metaclass=_abc_1.ABCMeta):
 
           INVALID_ARGUMENT: order_id is not a UUID.
           NOT_FOUND: the order does not exist.
+        """
+
+    @_abc_1.abstractmethod
+    def ReviseImages(
+        self,
+        request: _blur_service_pb2.ReviseImagesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_blur_service_pb2.ReviseImagesResponse, _abc.Awaitable[_blur_service_pb2.ReviseImagesResponse]]:
+        """Blurs images of a finished order again, from their originals, with other specs. The former results stay until the
+        new ones replace them, all or nothing for each image; an image that fails keeps its former result and state.
+
+          INVALID_ARGUMENT: order_id, request_id or an image_id is not a UUID, a spec is invalid, an image is listed twice, or
+            request_id was used for a different request (REQUEST_ID_REUSED).
+          NOT_FOUND: the order does not exist, or has no such image.
+          FAILED_PRECONDITION: the order has not finished (ORDER_NOT_FINISHED), was cancelled (ORDER_CANCELLED), has expired
+            (ORDER_EXPIRED), or its originals are not kept, or no longer (ORIGINALS_NOT_KEPT).
+          RESOURCE_EXHAUSTED: QUEUE_FULL and RATE_LIMIT_EXCEEDED as BlurOrder.
+          UNAVAILABLE: as BlurOrder.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteOriginals(
+        self,
+        request: _blur_service_pb2.DeleteOriginalsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_blur_service_pb2.DeleteOriginalsResponse, _abc.Awaitable[_blur_service_pb2.DeleteOriginalsResponse]]:
+        """Deletes the originals that an order keeps for ReviseImages; results are kept. Idempotent.
+
+          INVALID_ARGUMENT: order_id is not a UUID.
+          NOT_FOUND: the order does not exist.
+          FAILED_PRECONDITION: images are being blurred (ORDER_NOT_FINISHED).
         """
 
     @_abc_1.abstractmethod

@@ -193,6 +193,158 @@ FAILURE_REASON_MAIL_UNREACHABLE: FailureReason.ValueType  # 9
 """The mail server could not be reached, or deferred the e-mail (SMTP 4xx), for too long."""
 Global___FailureReason: _TypeAlias = FailureReason  # noqa: Y015
 
+class _FindingKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FindingKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FindingKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FINDING_KIND_UNSPECIFIED: _FindingKind.ValueType  # 0
+    """Unused."""
+    FINDING_KIND_FACE: _FindingKind.ValueType  # 1
+    """Faces of people."""
+    FINDING_KIND_TEXT: _FindingKind.ValueType  # 2
+    """Written text."""
+    FINDING_KIND_CODE: _FindingKind.ValueType  # 3
+    """QR codes, bar codes and the like."""
+    FINDING_KIND_CUSTOM: _FindingKind.ValueType  # 4
+    """What a model that the operator has added finds."""
+
+class FindingKind(_FindingKind, metaclass=_FindingKindEnumTypeWrapper):
+    """What can be found."""
+
+FINDING_KIND_UNSPECIFIED: FindingKind.ValueType  # 0
+"""Unused."""
+FINDING_KIND_FACE: FindingKind.ValueType  # 1
+"""Faces of people."""
+FINDING_KIND_TEXT: FindingKind.ValueType  # 2
+"""Written text."""
+FINDING_KIND_CODE: FindingKind.ValueType  # 3
+"""QR codes, bar codes and the like."""
+FINDING_KIND_CUSTOM: FindingKind.ValueType  # 4
+"""What a model that the operator has added finds."""
+Global___FindingKind: _TypeAlias = FindingKind  # noqa: Y015
+
+class _TextClass:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TextClassEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TextClass.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TEXT_CLASS_UNSPECIFIED: _TextClass.ValueType  # 0
+    """Unused."""
+    TEXT_CLASS_ALL: _TextClass.ValueType  # 1
+    """Any text."""
+    TEXT_CLASS_E_MAIL: _TextClass.ValueType  # 2
+    """E-mail addresses."""
+    TEXT_CLASS_PHONE: _TextClass.ValueType  # 3
+    """Phone numbers."""
+    TEXT_CLASS_CARD: _TextClass.ValueType  # 4
+    """Numbers of payment cards, with a valid check digit."""
+    TEXT_CLASS_IBAN: _TextClass.ValueType  # 5
+    """International bank account numbers, with valid check digits."""
+    TEXT_CLASS_PLATE: _TextClass.ValueType  # 6
+    """Number plates of vehicles, by their shape."""
+
+class TextClass(_TextClass, metaclass=_TextClassEnumTypeWrapper):
+    """Classes of text, told apart by what it reads."""
+
+TEXT_CLASS_UNSPECIFIED: TextClass.ValueType  # 0
+"""Unused."""
+TEXT_CLASS_ALL: TextClass.ValueType  # 1
+"""Any text."""
+TEXT_CLASS_E_MAIL: TextClass.ValueType  # 2
+"""E-mail addresses."""
+TEXT_CLASS_PHONE: TextClass.ValueType  # 3
+"""Phone numbers."""
+TEXT_CLASS_CARD: TextClass.ValueType  # 4
+"""Numbers of payment cards, with a valid check digit."""
+TEXT_CLASS_IBAN: TextClass.ValueType  # 5
+"""International bank account numbers, with valid check digits."""
+TEXT_CLASS_PLATE: TextClass.ValueType  # 6
+"""Number plates of vehicles, by their shape."""
+Global___TextClass: _TypeAlias = TextClass  # noqa: Y015
+
+class _Effort:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _EffortEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Effort.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    EFFORT_UNSPECIFIED: _Effort.ValueType  # 0
+    """Same as EFFORT_BALANCED."""
+    EFFORT_FAST: _Effort.ValueType  # 1
+    """Large and middle-sized findings, in the least time."""
+    EFFORT_BALANCED: _Effort.ValueType  # 2
+    """Small findings too."""
+    EFFORT_THOROUGH: _Effort.ValueType  # 3
+    """The smallest findings, in large images too."""
+
+class Effort(_Effort, metaclass=_EffortEnumTypeWrapper):
+    """How small the findings may be, and how much time finding may take (docs/finding.md)."""
+
+EFFORT_UNSPECIFIED: Effort.ValueType  # 0
+"""Same as EFFORT_BALANCED."""
+EFFORT_FAST: Effort.ValueType  # 1
+"""Large and middle-sized findings, in the least time."""
+EFFORT_BALANCED: Effort.ValueType  # 2
+"""Small findings too."""
+EFFORT_THOROUGH: Effort.ValueType  # 3
+"""The smallest findings, in large images too."""
+Global___Effort: _TypeAlias = Effort  # noqa: Y015
+
+class _RegionShape:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RegionShapeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RegionShape.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    REGION_SHAPE_UNSPECIFIED: _RegionShape.ValueType  # 0
+    """Same as the default that the field documents."""
+    REGION_SHAPE_BOX: _RegionShape.ValueType  # 1
+    """An upright rectangle."""
+    REGION_SHAPE_ELLIPSE: _RegionShape.ValueType  # 2
+    """The ellipse inscribed in an upright rectangle."""
+
+class RegionShape(_RegionShape, metaclass=_RegionShapeEnumTypeWrapper):
+    """Outlines of regions."""
+
+REGION_SHAPE_UNSPECIFIED: RegionShape.ValueType  # 0
+"""Same as the default that the field documents."""
+REGION_SHAPE_BOX: RegionShape.ValueType  # 1
+"""An upright rectangle."""
+REGION_SHAPE_ELLIPSE: RegionShape.ValueType  # 2
+"""The ellipse inscribed in an upright rectangle."""
+Global___RegionShape: _TypeAlias = RegionShape  # noqa: Y015
+
+class _CheckState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CheckStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CheckState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CHECK_STATE_UNSPECIFIED: _CheckState.ValueType  # 0
+    """Unused."""
+    CHECK_STATE_CLEAN: _CheckState.ValueType  # 1
+    """Nothing that was to be hidden is found in the result."""
+    CHECK_STATE_REMAINING: _CheckState.ValueType  # 2
+    """Something that was to be hidden is still found: look at the result before passing it on."""
+    CHECK_STATE_NOT_CHECKED: _CheckState.ValueType  # 3
+    """Nothing was to be found, or the result was not checked."""
+
+class CheckState(_CheckState, metaclass=_CheckStateEnumTypeWrapper):
+    """Outcomes of the check of a result."""
+
+CHECK_STATE_UNSPECIFIED: CheckState.ValueType  # 0
+"""Unused."""
+CHECK_STATE_CLEAN: CheckState.ValueType  # 1
+"""Nothing that was to be hidden is found in the result."""
+CHECK_STATE_REMAINING: CheckState.ValueType  # 2
+"""Something that was to be hidden is still found: look at the result before passing it on."""
+CHECK_STATE_NOT_CHECKED: CheckState.ValueType  # 3
+"""Nothing was to be found, or the result was not checked."""
+Global___CheckState: _TypeAlias = CheckState  # noqa: Y015
+
 class _ImageFormat:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -239,20 +391,26 @@ Global___ImageFormat: _TypeAlias = ImageFormat  # noqa: Y015
 
 @_typing.final
 class BlurSpec(_message.Message):
-    """How to blur. An empty message is a Gaussian blur of the whole image with sigma_px 5, in the input's format."""
+    """What to hide and how. An empty message is a Gaussian blur of the whole image with sigma_px 5, in the input's format."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     GAUSSIAN_FIELD_NUMBER: _builtins.int
     PIXELATE_FIELD_NUMBER: _builtins.int
     SOLID_FIELD_NUMBER: _builtins.int
+    REDACT_FIELD_NUMBER: _builtins.int
     REGIONS_FIELD_NUMBER: _builtins.int
     INVERT_REGIONS_FIELD_NUMBER: _builtins.int
+    FIND_FIELD_NUMBER: _builtins.int
+    EFFORT_FIELD_NUMBER: _builtins.int
+    EXCLUDE_REGIONS_FIELD_NUMBER: _builtins.int
     OUTPUT_FORMAT_FIELD_NUMBER: _builtins.int
     QUALITY_FIELD_NUMBER: _builtins.int
     KEEP_METADATA_FIELD_NUMBER: _builtins.int
     invert_regions: _builtins.bool
-    """Blur everything except the regions. Needs at least one region."""
+    """Blur everything except the regions and what is found. Needs at least one region or something to find."""
+    effort: Global___Effort.ValueType
+    """How thoroughly to find; unspecified: balanced."""
     output_format: Global___ImageFormat.ValueType
     """Format of the result; unspecified: the input's."""
     quality: _builtins.int
@@ -273,11 +431,25 @@ class BlurSpec(_message.Message):
 
     @_builtins.property
     def solid(self) -> Global___Solid:
-        """One flat colour: irreversible, the effect to redact with."""
+        """One flat colour: irreversible."""
+
+    @_builtins.property
+    def redact(self) -> Global___Redact:
+        """A few soft cells across each region, however large: irreversible, and still pleasant to look at."""
 
     @_builtins.property
     def regions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Region]:
-        """Where; empty: the whole image. At most 100."""
+        """Where; empty: where something is found, without find the whole image. At most 100."""
+
+    @_builtins.property
+    def find(self) -> _containers.RepeatedCompositeFieldContainer[Global___Find]:
+        """What to find and hide, besides the regions. With something to find and nothing found, an image without regions
+        stays as it is. At most 10. GetLimits lists what the server can find.
+        """
+
+    @_builtins.property
+    def exclude_regions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Region]:
+        """Findings whose centre lies in one of these are reported but not hidden. At most 100."""
 
     def __init__(
         self,
@@ -285,19 +457,23 @@ class BlurSpec(_message.Message):
         gaussian: Global___Gaussian | None = ...,
         pixelate: Global___Pixelate | None = ...,
         solid: Global___Solid | None = ...,
+        redact: Global___Redact | None = ...,
         regions: _abc.Iterable[Global___Region] | None = ...,
         invert_regions: _builtins.bool = ...,
+        find: _abc.Iterable[Global___Find] | None = ...,
+        effort: Global___Effort.ValueType = ...,
+        exclude_regions: _abc.Iterable[Global___Region] | None = ...,
         output_format: Global___ImageFormat.ValueType = ...,
         quality: _builtins.int | None = ...,
         keep_metadata: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_quality", b"_quality", "effect", b"effect", "gaussian", b"gaussian", "pixelate", b"pixelate", "quality", b"quality", "solid", b"solid"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_quality", b"_quality", "effect", b"effect", "gaussian", b"gaussian", "pixelate", b"pixelate", "quality", b"quality", "redact", b"redact", "solid", b"solid"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_quality", b"_quality", "effect", b"effect", "gaussian", b"gaussian", "invert_regions", b"invert_regions", "keep_metadata", b"keep_metadata", "output_format", b"output_format", "pixelate", b"pixelate", "quality", b"quality", "regions", b"regions", "solid", b"solid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_quality", b"_quality", "effect", b"effect", "effort", b"effort", "exclude_regions", b"exclude_regions", "find", b"find", "gaussian", b"gaussian", "invert_regions", b"invert_regions", "keep_metadata", b"keep_metadata", "output_format", b"output_format", "pixelate", b"pixelate", "quality", b"quality", "redact", b"redact", "regions", b"regions", "solid", b"solid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__quality: _TypeAlias = _typing.Literal["quality"]  # noqa: Y015
     _WhichOneofArgType__quality: _TypeAlias = _typing.Literal["_quality", b"_quality"]  # noqa: Y015
-    _WhichOneofReturnType_effect: _TypeAlias = _typing.Literal["gaussian", "pixelate", "solid"]  # noqa: Y015
+    _WhichOneofReturnType_effect: _TypeAlias = _typing.Literal["gaussian", "pixelate", "solid", "redact"]  # noqa: Y015
     _WhichOneofArgType_effect: _TypeAlias = _typing.Literal["effect", b"effect"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__quality) -> _WhichOneofReturnType__quality | None: ...
@@ -385,6 +561,164 @@ class Solid(_message.Message):
 Global___Solid: _TypeAlias = Solid  # noqa: Y015
 
 @_typing.final
+class Redact(_message.Message):
+    """At most 6 cells across each region, each its pixels' mean in few levels, smoothed within the region. Regions that
+    overlap or touch count as one.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Redact: _TypeAlias = Redact  # noqa: Y015
+
+@_typing.final
+class Find(_message.Message):
+    """Something to find in the image as displayed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    MIN_CONFIDENCE_FIELD_NUMBER: _builtins.int
+    PADDING_FIELD_NUMBER: _builtins.int
+    SHAPE_FIELD_NUMBER: _builtins.int
+    TEXT_CLASSES_FIELD_NUMBER: _builtins.int
+    kind: Global___FindingKind.ValueType
+    """What; required."""
+    model: _builtins.str
+    """Name of the model, for a kind that has several; required for FINDING_KIND_CUSTOM."""
+    min_confidence: _builtins.float
+    """Ignore findings of less confidence, 0 to 1; unset: the model's own."""
+    padding: _builtins.float
+    """Grows what is found on every side, as a fraction of its shorter side, 0 to 2; unset: the model's own."""
+    shape: Global___RegionShape.ValueType
+    """Outline of the region that hides it; unspecified: an ellipse for faces, else a box."""
+    @_builtins.property
+    def text_classes(self) -> _containers.RepeatedScalarFieldContainer[Global___TextClass.ValueType]:
+        """Only for FINDING_KIND_TEXT: which text; empty: all."""
+
+    def __init__(
+        self,
+        *,
+        kind: Global___FindingKind.ValueType = ...,
+        model: _builtins.str = ...,
+        min_confidence: _builtins.float | None = ...,
+        padding: _builtins.float | None = ...,
+        shape: Global___RegionShape.ValueType = ...,
+        text_classes: _abc.Iterable[Global___TextClass.ValueType] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_min_confidence", b"_min_confidence", "_padding", b"_padding", "min_confidence", b"min_confidence", "padding", b"padding"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_min_confidence", b"_min_confidence", "_padding", b"_padding", "kind", b"kind", "min_confidence", b"min_confidence", "model", b"model", "padding", b"padding", "shape", b"shape", "text_classes", b"text_classes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__min_confidence: _TypeAlias = _typing.Literal["min_confidence"]  # noqa: Y015
+    _WhichOneofArgType__min_confidence: _TypeAlias = _typing.Literal["_min_confidence", b"_min_confidence"]  # noqa: Y015
+    _WhichOneofReturnType__padding: _TypeAlias = _typing.Literal["padding"]  # noqa: Y015
+    _WhichOneofArgType__padding: _TypeAlias = _typing.Literal["_padding", b"_padding"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__min_confidence) -> _WhichOneofReturnType__min_confidence | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__padding) -> _WhichOneofReturnType__padding | None: ...
+
+Global___Find: _TypeAlias = Find  # noqa: Y015
+
+@_typing.final
+class Finding(_message.Message):
+    """Something that was found in an image. Output only."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
+    CONFIDENCE_FIELD_NUMBER: _builtins.int
+    BOX_FIELD_NUMBER: _builtins.int
+    REGION_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    MODEL_VERSION_FIELD_NUMBER: _builtins.int
+    APPLIED_FIELD_NUMBER: _builtins.int
+    kind: Global___FindingKind.ValueType
+    """What it is."""
+    label: _builtins.str
+    """Class of a text or of a custom model's finding, such as "E_MAIL"; empty for other kinds."""
+    confidence: _builtins.float
+    """The model's confidence, 0 to 1."""
+    model: _builtins.str
+    """Name of the model."""
+    model_version: _builtins.str
+    """Version of the model."""
+    applied: _builtins.bool
+    """Whether it was hidden; false for findings in exclude_regions, and in answers of FindRegions."""
+    @_builtins.property
+    def box(self) -> Global___Rect:
+        """Where, in fractions of the displayed image."""
+
+    @_builtins.property
+    def region(self) -> Global___Region:
+        """What hides it: the box with its padding, its shape and, where it differs from the spec's, its effect (a Gaussian
+        too weak for a face, or what the check made stronger). As regions of a spec these give the same image.
+        """
+
+    def __init__(
+        self,
+        *,
+        kind: Global___FindingKind.ValueType = ...,
+        label: _builtins.str = ...,
+        confidence: _builtins.float = ...,
+        box: Global___Rect | None = ...,
+        region: Global___Region | None = ...,
+        model: _builtins.str = ...,
+        model_version: _builtins.str = ...,
+        applied: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["box", b"box", "region", b"region"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied", b"applied", "box", b"box", "confidence", b"confidence", "kind", b"kind", "label", b"label", "model", b"model", "model_version", b"model_version", "region", b"region"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Finding: _TypeAlias = Finding  # noqa: Y015
+
+@_typing.final
+class Check(_message.Message):
+    """What the service found when it looked at the result once more. Output only."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    REMAINING_FIELD_NUMBER: _builtins.int
+    STRENGTHENED_FIELD_NUMBER: _builtins.int
+    state: Global___CheckState.ValueType
+    """Outcome."""
+    strengthened: _builtins.bool
+    """Whether regions were hidden more strongly than asked for, since something was still found there."""
+    @_builtins.property
+    def remaining(self) -> _containers.RepeatedCompositeFieldContainer[Global___Finding]:
+        """What can still be found where it should be hidden; only with CHECK_STATE_REMAINING."""
+
+    def __init__(
+        self,
+        *,
+        state: Global___CheckState.ValueType = ...,
+        remaining: _abc.Iterable[Global___Finding] | None = ...,
+        strengthened: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["remaining", b"remaining", "state", b"state", "strengthened", b"strengthened"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Check: _TypeAlias = Check  # noqa: Y015
+
+@_typing.final
 class Region(_message.Message):
     """A part of the image as displayed (after its EXIF orientation)."""
 
@@ -394,6 +728,10 @@ class Region(_message.Message):
     ELLIPSE_FIELD_NUMBER: _builtins.int
     PADDING_FIELD_NUMBER: _builtins.int
     FEATHER_FIELD_NUMBER: _builtins.int
+    GAUSSIAN_FIELD_NUMBER: _builtins.int
+    PIXELATE_FIELD_NUMBER: _builtins.int
+    SOLID_FIELD_NUMBER: _builtins.int
+    REDACT_FIELD_NUMBER: _builtins.int
     padding: _builtins.float
     """Grows the outline on every side, as a fraction of the image's shorter side, 0 to 1."""
     feather: _builtins.float
@@ -406,6 +744,22 @@ class Region(_message.Message):
     def ellipse(self) -> Global___Rect:
         """The ellipse inscribed in an upright rectangle."""
 
+    @_builtins.property
+    def gaussian(self) -> Global___Gaussian:
+        """Gaussian blur."""
+
+    @_builtins.property
+    def pixelate(self) -> Global___Pixelate:
+        """Square cells."""
+
+    @_builtins.property
+    def solid(self) -> Global___Solid:
+        """One flat colour."""
+
+    @_builtins.property
+    def redact(self) -> Global___Redact:
+        """A few soft cells."""
+
     def __init__(
         self,
         *,
@@ -413,13 +767,22 @@ class Region(_message.Message):
         ellipse: Global___Rect | None = ...,
         padding: _builtins.float = ...,
         feather: _builtins.float = ...,
+        gaussian: Global___Gaussian | None = ...,
+        pixelate: Global___Pixelate | None = ...,
+        solid: Global___Solid | None = ...,
+        redact: Global___Redact | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["box", b"box", "ellipse", b"ellipse", "shape", b"shape"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["box", b"box", "effect", b"effect", "ellipse", b"ellipse", "gaussian", b"gaussian", "pixelate", b"pixelate", "redact", b"redact", "shape", b"shape", "solid", b"solid"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["box", b"box", "ellipse", b"ellipse", "feather", b"feather", "padding", b"padding", "shape", b"shape"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["box", b"box", "effect", b"effect", "ellipse", b"ellipse", "feather", b"feather", "gaussian", b"gaussian", "padding", b"padding", "pixelate", b"pixelate", "redact", b"redact", "shape", b"shape", "solid", b"solid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_effect: _TypeAlias = _typing.Literal["gaussian", "pixelate", "solid", "redact"]  # noqa: Y015
+    _WhichOneofArgType_effect: _TypeAlias = _typing.Literal["effect", b"effect"]  # noqa: Y015
     _WhichOneofReturnType_shape: _TypeAlias = _typing.Literal["box", "ellipse"]  # noqa: Y015
     _WhichOneofArgType_shape: _TypeAlias = _typing.Literal["shape", b"shape"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_effect) -> _WhichOneofReturnType_effect | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_shape) -> _WhichOneofReturnType_shape | None: ...
 
 Global___Region: _TypeAlias = Region  # noqa: Y015
@@ -474,6 +837,7 @@ class Order(_message.Message):
     DELIVERIES_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     EMAIL_HINT_FIELD_NUMBER: _builtins.int
+    ORIGINALS_EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     order_id: _builtins.str
     """A random UUID. It grants access to the order, its results and its deletion: keep it like a password."""
     state: Global___OrderState.ValueType
@@ -506,6 +870,10 @@ class Order(_message.Message):
     def deliveries(self) -> _containers.RepeatedCompositeFieldContainer[Global___Delivery]:
         """Requests for the results by e-mail, newest first, at most 20."""
 
+    @_builtins.property
+    def originals_expire_time(self) -> _timestamp_pb2.Timestamp:
+        """Until when the originals are kept, so that ReviseImages is possible; unset if they are not, or no longer."""
+
     def __init__(
         self,
         *,
@@ -519,10 +887,11 @@ class Order(_message.Message):
         deliveries: _abc.Iterable[Global___Delivery] | None = ...,
         revision: _builtins.int = ...,
         email_hint: _builtins.str = ...,
+        originals_expire_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "create_time", b"create_time", "estimated_remaining", b"estimated_remaining", "expire_time", b"expire_time", "finish_time", b"finish_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "create_time", b"create_time", "estimated_remaining", b"estimated_remaining", "expire_time", b"expire_time", "finish_time", b"finish_time", "originals_expire_time", b"originals_expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "create_time", b"create_time", "deliveries", b"deliveries", "email_hint", b"email_hint", "estimated_remaining", b"estimated_remaining", "expire_time", b"expire_time", "finish_time", b"finish_time", "order_id", b"order_id", "revision", b"revision", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "create_time", b"create_time", "deliveries", b"deliveries", "email_hint", b"email_hint", "estimated_remaining", b"estimated_remaining", "expire_time", b"expire_time", "finish_time", b"finish_time", "order_id", b"order_id", "originals_expire_time", b"originals_expire_time", "revision", b"revision", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -590,6 +959,8 @@ class Image(_message.Message):
     START_TIME_FIELD_NUMBER: _builtins.int
     FINISH_TIME_FIELD_NUMBER: _builtins.int
     ATTEMPTS_FIELD_NUMBER: _builtins.int
+    FINDINGS_FIELD_NUMBER: _builtins.int
+    CHECK_FIELD_NUMBER: _builtins.int
     image_id: _builtins.str
     """A random UUID."""
     position: _builtins.int
@@ -624,6 +995,14 @@ class Image(_message.Message):
     def finish_time(self) -> _timestamp_pb2.Timestamp:
         """When it ended; unset before."""
 
+    @_builtins.property
+    def findings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Finding]:
+        """What was found in the original, from the most to the least confident; empty if nothing was to be found."""
+
+    @_builtins.property
+    def check(self) -> Global___Check:
+        """Whether the result still shows what was to be hidden; unset until the image succeeds."""
+
     def __init__(
         self,
         *,
@@ -641,10 +1020,12 @@ class Image(_message.Message):
         start_time: _timestamp_pb2.Timestamp | None = ...,
         finish_time: _timestamp_pb2.Timestamp | None = ...,
         attempts: _builtins.int = ...,
+        findings: _abc.Iterable[Global___Finding] | None = ...,
+        check: Global___Check | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "finish_time", b"finish_time", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "failure", b"failure", "finish_time", b"finish_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "failure", b"failure", "filename", b"filename", "finish_time", b"finish_time", "height", b"height", "image_id", b"image_id", "input_bytes", b"input_bytes", "media_type", b"media_type", "output_bytes", b"output_bytes", "output_sha256", b"output_sha256", "position", b"position", "start_time", b"start_time", "state", b"state", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "check", b"check", "failure", b"failure", "filename", b"filename", "findings", b"findings", "finish_time", b"finish_time", "height", b"height", "image_id", b"image_id", "input_bytes", b"input_bytes", "media_type", b"media_type", "output_bytes", b"output_bytes", "output_sha256", b"output_sha256", "position", b"position", "start_time", b"start_time", "state", b"state", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from services.common.db.clock import to_datetime
 from services.common.db.models import Image, Order
-from services.common.domain.spec import BlurSpec, Gaussian, Pixelate, Region, Solid
+from services.common.domain.spec import BlurSpec, Gaussian, Pixelate, Redact, Region, Solid
 
 JSON_NAME, TEXT_NAME = "summary.json", "summary.txt"
 """No result has such a name: theirs begin with `blur_`."""
@@ -107,6 +107,8 @@ def _effect(spec: BlurSpec) -> str:
             return f"pixelation, cells of {cell:g}" + (" of the shorter side" if relative else " px")
         case Solid(color):
             return f"solid fill, {color}"
+        case Redact():
+            return "redaction"
 
 
 def _where(spec: BlurSpec) -> str:

@@ -1,4 +1,4 @@
-"""The blur spec: effect, regions, and encoding of the result. Validated when made, stored as JSON in rows."""
+"""The blur spec: what to hide, the effect, and encoding of the result. Validated when made, stored as JSON in rows."""
 
 import functools
 import json
@@ -10,6 +10,8 @@ from typing import Any, Literal
 MAX_REGIONS = 100
 MAX_SIGMA_PX = 500.0
 MAX_CELL_PX = 10_000
+MAX_FINDS = 10
+MAX_FIND_PADDING = 2.0
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 
 
@@ -97,21 +99,79 @@ class Solid:
         return red, green, blue
 
 
-Effect = Gaussian | Pixelate | Solid
-_EFFECTS: dict[str, type[Effect]] = {"gaussian": Gaussian, "pixelate": Pixelate, "solid": Solid}
+@dataclass(frozen=True)
+class Redact:
+    """A few soft cells across each region, scaled with the region."""
+
+
+Effect = Gaussian | Pixelate | Solid | Redact
+_EFFECTS: dict[str, type[Effect]] = {"gaussian": Gaussian, "pixelate": Pixelate, "solid": Solid, "redact": Redact}
+
+Shape = Literal["box", "ellipse"]
+
+
+class FindingKind(StrEnum):
+    """What can be found; see the interface's FindingKind."""
+
+    FACE = "FACE"
+    TEXT = "TEXT"
+    CODE = "CODE"
+    CUSTOM = "CUSTOM"
+
+
+class TextClass(StrEnum):
+    """Classes of text; see the interface's TextClass."""
+
+    ALL = "ALL"
+    E_MAIL = "E_MAIL"
+    PHONE = "PHONE"
+    CARD = "CARD"
+    IBAN = "IBAN"
+    PLATE = "PLATE"
+
+
+class Effort(StrEnum):
+    """How thoroughly to find; see the interface's Effort."""
+
+    FAST = "FAST"
+    BALANCED = "BALANCED"
+    THOROUGH = "THOROUGH"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Find:
+    """Something to find and hide; None means the model's own default."""
+
+    kind: FindingKind
+    model: str = ""
+    min_confidence: float | None = None
+    padding: float | None = None
+    """Grows what is found on every side, as a fraction of its shorter side."""
+    shape: Shape | None = None
+    """None: an ellipse for faces, else a box."""
+    text_classes: tuple[TextClass, ...] = ()
+    """Empty: all text."""
+
+    def __post_init__(self) -> None:
+        _check(self.kind is not FindingKind.CUSTOM or bool(self.model), "model", "is required for a custom kind")
+        _check(self.min_confidence is None or 0 <= self.min_confidence <= 1, "min_confidence", "must be 0 to 1")
+        _check(self.padding is None or 0 <= self.padding <= MAX_FIND_PADDING, "padding", "must be 0 to 2")
+        _check(not self.text_classes or self.kind is FindingKind.TEXT, "text_classes", "is only for FINDING_KIND_TEXT")
 
 
 @dataclass(frozen=True)
 class Region:
     """An outline in fractions (0 to 1) of the displayed image; padding and feather in fractions of its shorter side."""
 
-    shape: Literal["box", "ellipse"]
+    shape: Shape
     left: float
     top: float
     width: float
     height: float
     padding: float = 0.0
     feather: float = 0.0
+    effect: Effect | None = None
+    """None: the spec's."""
 
     def __post_init__(self) -> None:
         # Clients may compute in 32-bit floats: their rounding must not make a full-width box invalid.
@@ -131,8 +191,12 @@ class BlurSpec:
 
     effect: Effect = field(default_factory=Gaussian)
     regions: tuple[Region, ...] = ()
-    """Empty: the whole image."""
+    """Empty: where something is found; without `find` the whole image."""
     invert_regions: bool = False
+    find: tuple[Find, ...] = ()
+    effort: Effort = Effort.BALANCED
+    exclude_regions: tuple[Region, ...] = ()
+    """Findings whose centre lies in one of these are not hidden."""
     output_format: Format | None = None
     """None: the input's."""
     quality: int = 90
@@ -140,13 +204,32 @@ class BlurSpec:
 
     def __post_init__(self) -> None:
         _check(len(self.regions) <= MAX_REGIONS, "regions", f"must be at most {MAX_REGIONS}")
-        _check(not self.invert_regions or bool(self.regions), "invert_regions", "needs at least one region")
+        _check(len(self.find) <= MAX_FINDS, "find", f"must be at most {MAX_FINDS}")
+        _check(len(self.exclude_regions) <= MAX_REGIONS, "exclude_regions", f"must be at most {MAX_REGIONS}")
+        _check(
+            not self.invert_regions or bool(self.regions or self.find),
+            "invert_regions",
+            "needs at least one region or something to find",
+        )
         _check(1 <= self.quality <= 100, "quality", "must be 1 to 100")
+
+    @staticmethod
+    def default_effect(*, whole_image: bool) -> Effect:
+        """Return the effect of a spec that names none: irreversible where something in particular is to be hidden."""
+        return Gaussian() if whole_image else Redact()
 
     def to_values(self) -> dict[str, Any]:
         """Return the spec as values for JSON."""
-        kind = next(name for name, effect in _EFFECTS.items() if isinstance(self.effect, effect))
-        return asdict(self) | {"effect": {"kind": kind} | asdict(self.effect)}
+        values = asdict(self) | {"effect": effect_values(self.effect)}
+        for name in ("regions", "exclude_regions"):
+            values[name] = [region_values(region) for region in getattr(self, name)]
+        # Workers of the version before know no other fields, and need none of these.
+        for name in ("find", "exclude_regions"):
+            if not values[name]:
+                del values[name]
+        if not self.find:
+            del values["effort"]
+        return values
 
     def to_json(self) -> str:
         """Return the spec as JSON, for a row."""
@@ -157,11 +240,45 @@ class BlurSpec:
     def from_json(cls, text: str) -> "BlurSpec":
         """Return the spec that `to_json` wrote."""
         values: dict[str, Any] = json.loads(text)
-        effect = values.pop("effect")
         output_format = values.pop("output_format")
         return cls(
-            effect=_EFFECTS[effect.pop("kind")](**effect),
-            regions=tuple(Region(**region) for region in values.pop("regions")),
+            effect=effect_from_values(values.pop("effect")),
+            regions=tuple(map(region_from_values, values.pop("regions"))),
+            find=tuple(map(_find_from_values, values.pop("find", ()))),
+            effort=Effort(values.pop("effort", Effort.BALANCED)),
+            exclude_regions=tuple(map(region_from_values, values.pop("exclude_regions", ()))),
             output_format=output_format and Format(output_format),
             **values,
         )
+
+
+def effect_values(effect: Effect) -> dict[str, Any]:
+    """Return an effect as values for JSON."""
+    kind = next(name for name, class_ in _EFFECTS.items() if isinstance(effect, class_))
+    return {"kind": kind} | asdict(effect)
+
+
+def effect_from_values(values: dict[str, Any]) -> Effect:
+    """Return the effect of `effect_values`."""
+    return _EFFECTS[values["kind"]](**{name: value for name, value in values.items() if name != "kind"})
+
+
+def region_values(region: Region) -> dict[str, Any]:
+    """Return a region as values for JSON."""
+    values = asdict(region)
+    if region.effect is None:
+        del values["effect"]
+    else:
+        values["effect"] = effect_values(region.effect)
+    return values
+
+
+def region_from_values(values: dict[str, Any]) -> Region:
+    """Return the region of `region_values`."""
+    effect = values.get("effect")
+    return Region(**values | {"effect": effect and effect_from_values(effect)})
+
+
+def _find_from_values(values: dict[str, Any]) -> Find:
+    classes = tuple(map(TextClass, values["text_classes"]))
+    return Find(**values | {"kind": FindingKind(values["kind"]), "text_classes": classes})
