@@ -29,6 +29,7 @@ from services.gateway.operator.operator_jobs import OperatorJobs
 from services.gateway.operator.personal_data import PersonalData
 from services.gateway.operator.queues import QueueOperations
 from services.gateway.operator.servicer import OperatorServicer
+from services.gateway.orders.available_models import AvailableModels
 from services.gateway.orders.broker_check import BrokerCheck
 from services.gateway.orders.delivery_requests import RequestDelivery
 from services.gateway.orders.disk_space import DiskSpace
@@ -175,6 +176,7 @@ def _blur_servicer(settings: GatewaySettings, deps: Dependencies, hub: WatchHub)
         settings=settings,
         threads=deps.threads,
         receiver=OrderReceiver(storage, deps.threads, deps.broker_check),
+        models=AvailableModels(deps.database, deps.threads),
         reader=deps.reader,
         hub=hub,
         request_delivery=RequestDelivery(deps.database, deps.lifecycle.after_commit, settings.mail_cooldown_seconds),
