@@ -32,7 +32,9 @@ def setup() -> None:
     settings = BlurWorkerSettings.load()
     log.configure(settings.log_level, settings.log_format)
     threads = settings.blur_children + 1
-    queues = broker.connect(settings.broker_url, BLUR_QUEUE, FIND_QUEUE, MAIL_QUEUE, most_held_together=threads)
+    queues = broker.connect(
+        settings.broker_url, BLUR_QUEUE, FIND_QUEUE, MAIL_QUEUE, shared=settings.queues, most_shared=threads
+    )
     database = Database(settings.database_url, pool_size=settings.blur_children + 2)
     limits = ChildLimits(
         seconds=settings.blur_seconds,
