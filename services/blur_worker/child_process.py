@@ -98,6 +98,15 @@ class ModelMissing(Exception):
 
 
 Answer = BlurredFile | Exception
+_ENVIRONMENT = {
+    # One core for each child process: libraries must not start threads for all of them.
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    # onnxruntime would report to its maker, from its import on, and keep a file in the temporary folder for that.
+    "ORT_DISABLE_TELEMETRY": "1",
+}
+
 Work = Callable[[BlurTask, ChildLimits], BlurredFile]
 
 
@@ -110,8 +119,7 @@ def serve(pipe: Connection, limits: ChildLimits, work: Work) -> None:
     if sys.platform == "linux":
         most_mb = max(limits.memory_mb, limits.finding.memory_mb if limits.finding else 0)
         resource.setrlimit(resource.RLIMIT_AS, (limits.memory_mb << 20, most_mb << 20))
-    # One core for each child process: their libraries must not start threads for all of them.
-    os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    os.environ |= _ENVIRONMENT
     from services.blur_worker.engine import pillow_memory  # noqa: PLC0415 - loads the engine: never in the parent
 
     pillow_memory.keep()
