@@ -16,7 +16,7 @@ def model() -> FindModel | None:
         name="PP-OCRv6-small",
         version=packaged_version(DISTRIBUTION),
         license="Apache-2.0",
-        labels=tuple(TextClass),
+        labels=tuple(str(text_class) for text_class in TextClass if text_class is not TextClass.ALL),
     )
 
 
