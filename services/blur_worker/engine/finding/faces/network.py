@@ -7,18 +7,12 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from services.blur_worker.engine.finding.faces.wire_format import field, fields
+from services.blur_worker.engine.finding.faces.quantized import INPUT, OUTPUTS, quantized
 
 STRIDE = 4
 """Pixels of the input per cell of the maps."""
 MULTIPLE = 32
 """The height and width of the input have to be multiples of it."""
-
-_OUTPUTS = ["537", "538", "539"]
-# Numbers of fields in onnx.proto.
-_MODEL_GRAPH = 7
-_GRAPH_INPUT, _GRAPH_OUTPUT = 11, 12
-_VALUE_NAME = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +43,7 @@ class Network:
         options.enable_cpu_mem_arena = False
         options.log_severity_level = 3
         self._session = onnxruntime.InferenceSession(
-            _any_size(weights), sess_options=options, providers=["CPUExecutionProvider"]
+            quantized(weights), sess_options=options, providers=["CPUExecutionProvider"]
         )
 
     def run(self, pixels: NDArray[np.uint8]) -> FaceMaps:
@@ -58,28 +52,6 @@ class Network:
         Args:
             pixels: Shape (height, width, 3), red, green, blue; height and width are multiples of MULTIPLE.
         """
-        planes = np.ascontiguousarray(pixels.transpose(2, 0, 1), np.float32)[np.newaxis]
-        outputs: Any = self._session.run(_OUTPUTS, {"input.1": planes})
+        outputs: Any = self._session.run(OUTPUTS, {INPUT: np.ascontiguousarray(pixels)[np.newaxis]})
         confidence, log_size, offset = outputs
         return FaceMaps(confidence=confidence[0, 0], log_size=log_size[0], offset=offset[0])
-
-
-def _any_size(weights: bytes) -> bytes:
-    """Return the model without the size of its input: the file says 10 pictures of 32 by 32."""
-    return b"".join(
-        field(number, _graph_of_any_size(value) if number == _MODEL_GRAPH and isinstance(value, bytes) else value)
-        for number, value in fields(weights)
-    )
-
-
-def _graph_of_any_size(graph: bytes) -> bytes:
-    parts = []
-    for number, value in fields(graph):
-        if number in {_GRAPH_INPUT, _GRAPH_OUTPUT} and isinstance(value, bytes):
-            name = dict(fields(value))[_VALUE_NAME]
-            if name == b"input.1" or number == _GRAPH_OUTPUT:
-                # ValueInfo{name, type{tensor_type{elem_type: FLOAT}}}
-                parts.append(field(number, field(_VALUE_NAME, name) + field(2, field(1, field(1, 1)))))
-                continue
-        parts.append(field(number, value))
-    return b"".join(parts)
