@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 
-from services.blur_worker.engine.effects import pixel_effect
+import numpy as np
+
+from services.blur_worker.engine.effects import PixelEffect, pixel_effect
 from services.blur_worker.engine.effects.redact import Redaction
 from services.blur_worker.engine.images import Frame
 from services.blur_worker.engine.layers import Layer, layers
@@ -22,28 +24,43 @@ def blur_frame(frame: Frame, spec: BlurSpec) -> Frame:
     found = layers(spec, raster.size)
     if not found:
         return frame
-    visible = raster  # to the effects
+    read = raster
     changed = []
     for layer in found:
-        changed.append(_change(visible, layer))
+        effect = pixel_effect(layer.effect, raster)
+        if isinstance(effect, Redaction):
+            changed.append(_redact(raster, layer, effect, found))
+        else:
+            changed.append(_change(read, layer, effect))
         if layer is not found[-1]:
-            visible = _paint(visible if changed[1:] else _copy(visible), layer, changed[-1])
+            read = _paint(read if read is not raster else _copy(raster), layer, changed[-1])
     result = _copy(raster)
     for layer, part in zip(reversed(found), reversed(changed), strict=True):
         _paint(result, layer, part)
     return replace(frame, raster=result)
 
 
-def _change(visible: Raster, layer: Layer) -> Raster:
+def _change(read: Raster, layer: Layer, effect: PixelEffect) -> Raster:
     """Return the pixels of the layer's box under its effect.
 
     Only the pixels that these depend on are computed: the cost grows with the regions, not with the image.
     """
-    effect = pixel_effect(layer.effect, visible)
-    if isinstance(effect, Redaction):
-        return effect.apply_within(visible.crop(layer.box), layer.mask > 0)
-    box = input_box(layer.box, effect, visible.size)
-    return effect.apply(visible.crop(box)).crop(_within(layer.box, box))
+    box = input_box(layer.box, effect, read.size)
+    return effect.apply(read.crop(box)).crop(_within(layer.box, box))
+
+
+def _redact(original: Raster, layer: Layer, effect: Redaction, found: list[Layer]) -> Raster:
+    """Return what fills the layer's box, computed from the pixels around it that no layer hides."""
+    box = effect.surroundings(layer.box, original.size)
+    known = np.ones((box[3] - box[1], box[2] - box[0]), np.bool_)
+    for other in found:
+        left, top, right, bottom = _within(other.box, box)
+        first_row, end_row = max(top, 0), min(bottom, known.shape[0])
+        first, end = max(left, 0), min(right, known.shape[1])
+        if first_row < end_row and first < end:
+            hidden = other.mask[first_row - top : end_row - top, first - left : end - left]
+            known[first_row:end_row, first:end] &= hidden == 0
+    return effect.fill(original.crop(box), known).crop(_within(layer.box, box))
 
 
 def _within(box: Box, outer: Box) -> Box:
