@@ -9,7 +9,7 @@ from PIL.GifImagePlugin import GifImageFile, getdata
 from services.blur_worker.engine.formats.codec import Codec, FrameKind, FramesToEncode, starts_with
 from services.blur_worker.engine.formats.palette import to_palette
 from services.blur_worker.engine.images import SourceEncoding
-from services.blur_worker.engine.regions import region_mask
+from services.blur_worker.engine.regions import hides_whole, region_mask
 from services.common.domain.spec import Format
 
 _KEEP, _CLEAR = 1, 2
@@ -26,7 +26,8 @@ def _read_encoding(image: ImageFile.ImageFile, _data: bytes) -> SourceEncoding:
 
 def _encode(frames: FramesToEncode) -> bytes:
     info, spec = frames.info, frames.spec
-    exact = region_mask(spec, frames.rasters[0].size) == 0 if info.format is Format.GIF and spec.regions else None
+    regional = info.format is Format.GIF and not hides_whole(spec)
+    exact = region_mask(spec, frames.rasters[0].size) == 0 if regional else None
     paletted = [to_palette(raster.to_pillow(), exact) for raster in frames.rasters]
     parts = [b"GIF89a", struct.pack("<HHBBB", *frames.rasters[0].size, 0x70, 0, 0)]
     if len(paletted) > 1 and info.encoding.plays != 1:
