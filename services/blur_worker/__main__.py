@@ -8,17 +8,16 @@ def main() -> None:
     from services.blur_worker.settings import BlurWorkerSettings  # noqa: PLC0415
     from services.common import migrations  # noqa: PLC0415
     from services.common.infra import dramatiq_worker  # noqa: PLC0415
-    from services.common.infra.messages import BLUR_QUEUE  # noqa: PLC0415
 
     settings = BlurWorkerSettings.load()
     migrations.check_url(settings.database_url)
     dramatiq_worker.serve(
         "services.blur_worker.app:setup",
-        queues=[BLUR_QUEUE],
+        queues=list(settings.queues),
         # One more than child processes: while a thread records a result, its child process has another image.
         threads=settings.blur_children + 1,
         prefetch=settings.blur_children + 1,
-        drain_seconds=WAIT_SECONDS + settings.blur_seconds + 2,
+        drain_seconds=WAIT_SECONDS + settings.longest_seconds + 2,
     )
 
 

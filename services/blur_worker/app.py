@@ -9,16 +9,17 @@ from services.blur_worker.attempt import AttemptImage
 from services.blur_worker.blur_image import BlurImage
 from services.blur_worker.change_hints import ChangeHints
 from services.blur_worker.child_pool import ChildPool
-from services.blur_worker.child_process import ChildLimits
+from services.blur_worker.child_process import ChildLimits, FindLimits
 from services.blur_worker.leases import RenewImageLeases
 from services.blur_worker.scratch_folder import ScratchFolder
 from services.blur_worker.settings import BlurWorkerSettings
 from services.common.db.engine import Database
 from services.common.domain.errors import Unavailable
+from services.common.domain.orders import ImageQueue
 from services.common.infra import broker, log, tracing
 from services.common.infra.blobs import BlobStore
 from services.common.infra.leases import Leases
-from services.common.infra.messages import BLUR_QUEUE, MAIL_QUEUE
+from services.common.infra.messages import BLUR_QUEUE, FIND_QUEUE, MAIL_QUEUE
 from services.common.infra.metrics import serve as serve_metrics
 from services.common.infra.worker_control import WorkerControl
 from services.common.use_cases.order_lifecycle import make_lifecycle
@@ -30,10 +31,20 @@ def setup() -> None:
     """Make the broker, the actor and their dependencies; nothing connects or starts before the worker boots."""
     settings = BlurWorkerSettings.load()
     log.configure(settings.log_level, settings.log_format)
-    queues = broker.connect(settings.broker_url, BLUR_QUEUE, MAIL_QUEUE)
+    threads = settings.blur_children + 1
+    queues = broker.connect(settings.broker_url, BLUR_QUEUE, FIND_QUEUE, MAIL_QUEUE, most_held_together=threads)
     database = Database(settings.database_url, pool_size=settings.blur_children + 2)
     limits = ChildLimits(
-        seconds=settings.blur_seconds, memory_mb=settings.blur_memory_mb, max_pixels=settings.max_pixels
+        seconds=settings.blur_seconds,
+        memory_mb=settings.blur_memory_mb,
+        max_pixels=settings.max_pixels,
+        finding=FindLimits(
+            seconds=settings.find_seconds,
+            memory_mb=settings.find_memory_mb,
+            models_folder=settings.find_models_folder,
+        )
+        if ImageQueue.FIND in settings.queues
+        else None,
     )
     children = ChildPool(settings.blur_children, limits)
     leases = Leases(RenewImageLeases(database))
@@ -51,10 +62,17 @@ def setup() -> None:
         ),
         window=settings.order_window,
     )
-    register(queues, blur_image)
+    register(queues, settings.queues, blur_image)
     queues.add_middleware(_BlurWorkerLifecycle(settings, children, leases, scratch, database))
     queues.add_middleware(hints)
-    queues.add_middleware(WorkerControl(database, queues, {BLUR_QUEUE: settings.blur_children}))
+    queues.add_middleware(
+        WorkerControl(
+            database,
+            queues,
+            {queue.value: settings.blur_children for queue in settings.queues},
+            get_models=children.get_models,
+        )
+    )
     dramatiq.set_broker(queues)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from services.blur_worker import metrics
 from services.blur_worker.child_pool import ChildCrashed, ChildPool
+from services.blur_worker.child_process import ModelMissing
 from services.blur_worker.outcomes import Finished, Outcome, Retry
 from services.blur_worker.scratch_folder import ScratchFolder
 from services.common.db.orders.images import Failure, ImageClaim
@@ -42,6 +43,8 @@ class AttemptImage:
             return Retry(cause="a file is missing")
         except ChildCrashed as error:
             return Retry(cause=f"child crashed: {error}", crashed=True)
+        except ModelMissing as error:
+            return Retry(cause=f"model missing: {error}", model_missing=True)
         except Unavailable as error:
             return Retry(cause=str(error), counted=False)
         except Exception:

@@ -5,16 +5,18 @@ import errno
 import multiprocessing
 import queue
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 from services.blur_worker import child_process
-from services.blur_worker.child_process import Answer, BlurredFile, BlurTask, ChildLimits, Work, blur_file
+from services.blur_worker.child_process import Answer, BlurredFile, BlurTask, ChildLimits, Ready, Work, blur_file
 from services.common.domain.errors import ImageError, Reason, Unavailable
+from services.common.domain.findings import FindModel
 from services.common.domain.spec import BlurSpec
+from services.common.infra import log
 
 MAX_STARTS = 3
 """Child processes started for an image before it is returned."""
@@ -24,6 +26,8 @@ WAIT_SECONDS = 10
 """How long an image waits for a child process; then another worker may have an idle one sooner."""
 STOP_SECONDS = 10
 """How long a killed child process may take to end."""
+
+_log = log.get(__name__)
 
 # Not fork: the parent has threads and open connections.
 _context = multiprocessing.get_context("spawn")
@@ -55,6 +59,10 @@ class ChildPool:
         """Return the number of child processes that are alive."""
         return sum(slot.alive for slot in self._slots)
 
+    def get_models(self) -> Sequence[FindModel]:
+        """Return what the child processes can find; nothing until one has started."""
+        return next((slot.ready.models for slot in self._slots if slot.ready), ())
+
     def blur(
         self, original: Path, result: Path, spec: BlurSpec, on_start: Callable[[], None] = lambda: None
     ) -> BlurredFile:
@@ -62,6 +70,7 @@ class ChildPool:
 
         Raises:
             ImageError: The image cannot be blurred.
+            ModelMissing: This worker cannot find what the spec asks for.
             ChildCrashed: The child process died while it worked on it.
             Unavailable: No child process became idle or stays alive, or there is no room for the result.
             OSError: A file cannot be read or written.
@@ -92,6 +101,8 @@ class _Slot:
         self._work = work
         self._process: SpawnProcess | None = None
         self._pipe: Connection | None = None
+        self.ready: Ready | None = None
+        """What the last process sent first."""
 
     @property
     def alive(self) -> bool:
@@ -111,7 +122,9 @@ class _Slot:
             with end:
                 self._process.start()
             if self._pipe.poll(START_SECONDS):
-                self._pipe.recv()
+                self.ready = self._pipe.recv()
+                if self.ready and self.ready.fault:
+                    _log.warning("nothing can be found: the models cannot be listed", error=self.ready.fault)
                 return self._pipe
             cause = f"not ready after {START_SECONDS} s"
         except (OSError, EOFError) as error:
@@ -134,10 +147,11 @@ class _Slot:
     def blur(self, task: BlurTask, on_start: Callable[[], None]) -> BlurredFile:
         """See `ChildPool.blur`."""
         pipe = self._send(task)
-        deadline = time.monotonic() + self._limits.seconds
+        seconds, _ = self._limits.of(task.spec)
+        deadline = time.monotonic() + seconds
         try:
             on_start()
-            answer = self._receive(pipe, deadline)
+            answer = self._receive(pipe, seconds, deadline)
         except BaseException:
             # Otherwise its answer would be taken for the answer to the next task.
             self.stop()
@@ -164,11 +178,11 @@ class _Slot:
             self.stop()
         raise Unavailable("no child process stays alive")
 
-    def _receive(self, pipe: Connection, deadline: float) -> Answer:
+    def _receive(self, pipe: Connection, seconds: int, deadline: float) -> Answer:
         try:
             if pipe.poll(max(0.0, deadline - time.monotonic())):
                 answer: Answer = pipe.recv()
                 return answer
         except (EOFError, OSError):
             raise ChildCrashed(f"exit code {self.stop()}") from None
-        raise ImageError(Reason.TIMED_OUT, f"the image took longer than {self._limits.seconds} seconds")
+        raise ImageError(Reason.TIMED_OUT, f"the image took longer than {seconds} seconds")

@@ -1,19 +1,36 @@
 """What runs in a child process: it loads the engine, then blurs one file after another until its parent ends."""
 
 import contextlib
+import functools
 import hashlib
+import os
 import resource
 import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from services.common.domain.errors import ImageError
+from services.common.domain.findings import FindModel, Inspection
 from services.common.domain.spec import BlurSpec, Format
+
+if TYPE_CHECKING:
+    from services.blur_worker.engine.finding.registry import Detectors
+
+
+@dataclass(frozen=True, kw_only=True)
+class FindLimits:
+    """What a child process may use for an image in which something is to be found, and where custom models are."""
+
+    seconds: int
+    """As of `ChildLimits`, like the memory."""
+    memory_mb: int
+    models_folder: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +43,14 @@ class ChildLimits:
     """Address space in MiB; only on Linux."""
     max_pixels: int
     """Width × height × frames."""
+    finding: FindLimits | None = None
+    """None: this worker finds nothing."""
+
+    def of(self, spec: BlurSpec) -> tuple[int, int]:
+        """Return the time in seconds and the memory in MiB that an image with this spec may take."""
+        if spec.find and self.finding:
+            return self.finding.seconds, self.finding.memory_mb
+        return self.seconds, self.memory_mb
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +79,22 @@ class BlurredFile:
     """The engine's implementation that made it: see `engine.Blurred.path`."""
     seconds: Mapping[str, float] = field(default_factory=dict)
     """By stage; the stage `processor` is the processor time of the whole engine."""
+    inspection: Inspection | None = None
+    """What was found; None if nothing was to be found."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ready:
+    """What a child process sends first."""
+
+    models: Sequence[FindModel] = ()
+    """What it can find; nothing is loaded yet."""
+    fault: str = ""
+    """Why it can find nothing, if that is an error."""
+
+
+class ModelMissing(Exception):
+    """The spec asks for a model that this worker lacks; another one may have it."""
 
 
 Answer = BlurredFile | Exception
@@ -65,15 +106,17 @@ def serve(pipe: Connection, limits: ChildLimits, work: Work) -> None:
     # Ctrl-C reaches the whole terminal; the parent decides when a child process ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    if sys.platform == "linux":
-        memory_bytes = limits.memory_mb << 20
-        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":
+        most_mb = max(limits.memory_mb, limits.finding.memory_mb if limits.finding else 0)
+        resource.setrlimit(resource.RLIMIT_AS, (limits.memory_mb << 20, most_mb << 20))
+    # One core for each child process: their libraries must not start threads for all of them.
+    os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     from services.blur_worker.engine import pillow_memory  # noqa: PLC0415 - loads the engine: never in the parent
 
     pillow_memory.keep()
     with contextlib.suppress(EOFError, OSError):
-        pipe.send("ready")
+        pipe.send(_list_models(limits.finding) if limits.finding else Ready())
         while True:
             task: BlurTask = pipe.recv()
             answer = _answer(task, limits, work)
@@ -82,10 +125,12 @@ def serve(pipe: Connection, limits: ChildLimits, work: Work) -> None:
 
 
 def _answer(task: BlurTask, limits: ChildLimits, work: Work) -> Answer:
-    _allow_processor_time(2 * limits.seconds)
+    seconds, memory_mb = limits.of(task.spec)
+    _allow_processor_time(2 * seconds)
+    _raise_memory_limit(memory_mb)
     try:
         return work(task, limits)
-    except (ImageError, MemoryError, OSError) as error:
+    except (ImageError, MemoryError, OSError, ModelMissing) as error:
         return error
     except Exception as error:
         # As another error: not every error can be pickled, and no traceback can.
@@ -101,19 +146,40 @@ def _allow_processor_time(seconds: int) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + seconds, hard))
 
 
+def _raise_memory_limit(memory_mb: int) -> None:
+    # Never lowered again: models that are loaded stay.
+    if sys.platform == "linux":
+        soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (max(soft, memory_mb << 20), hard))
+
+
+def _list_models(finding: FindLimits) -> Ready:
+    try:
+        return Ready(models=_make_detectors(finding.models_folder).models())
+    except Exception as error:  # a broken package of an extra must not stop the worker from blurring
+        return Ready(fault=repr(error))
+
+
+@functools.cache
+def _make_detectors(models_folder: Path | None) -> "Detectors":
+    """Return the detectors of this process; each is loaded when an image first asks for it."""
+    from services.blur_worker.engine.finding.registry import Detectors  # noqa: PLC0415 - never in the parent
+
+    return Detectors(models_folder)
+
+
 def blur_file(task: BlurTask, limits: ChildLimits) -> BlurredFile:
     """Blur a file.
 
     Raises:
         ImageError: The image cannot be blurred.
+        ModelMissing: This worker cannot find what the spec asks for.
         MemoryError: The process reached its memory limit.
         OSError: A file cannot be read or written.
     """
-    from services.blur_worker.engine import Limits, blur  # noqa: PLC0415 - never in the parent
-
     original = task.original.read_bytes()
     start = time.thread_time()
-    blurred = blur(original, task.spec, Limits(max_pixels=limits.max_pixels))
+    blurred = _blur(original, task.spec, limits)
     processor_seconds = time.thread_time() - start
     task.result.write_bytes(blurred.data)
     return BlurredFile(
@@ -124,4 +190,22 @@ def blur_file(task: BlurTask, limits: ChildLimits) -> BlurredFile:
         format=blurred.format,
         path=blurred.path,
         seconds={**blurred.seconds, "processor": processor_seconds},
+        inspection=blurred.inspection if task.spec.find else None,
     )
+
+
+def _blur(original: bytes, spec: BlurSpec, limits: ChildLimits) -> Any:
+    from services.blur_worker import engine  # noqa: PLC0415 - never in the parent
+
+    blur: Any = engine.blur
+    engine_limits = engine.Limits(max_pixels=limits.max_pixels)
+    if not spec.find:
+        return blur(original, spec, engine_limits)
+    from services.blur_worker.engine.finding.registry import DetectorMissing  # noqa: PLC0415
+
+    try:
+        finding = limits.finding
+        return blur(original, spec, engine_limits, _make_detectors(finding and finding.models_folder))
+    except DetectorMissing as error:
+        # As an error that the parent can load without the engine.
+        raise ModelMissing(str(error)) from None

@@ -6,12 +6,18 @@ from contextlib import contextmanager
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from services.common.domain.findings import CheckState, Inspection
 from services.common.infra.metrics import SECONDS
 
 _IMAGES = Counter("imageblur_images", "Attempts at images by outcome.", ["outcome", "effect", "path"])
 _FAILURES = Counter("imageblur_image_failures", "Images that failed for good.", ["reason"])
 _IMAGE_SECONDS = Histogram("imageblur_image_seconds", "From an image's claim to its recorded outcome.", buckets=SECONDS)
 _STAGE_SECONDS = Histogram("imageblur_stage_seconds", "Duration of the stages of an image.", ["stage"], buckets=SECONDS)
+_FINDINGS = Counter("imageblur_findings", "What was found in images that succeeded.", ["kind", "applied"])
+_CHECKS = Counter("imageblur_checks", "Images in which something was to be found, by state of their check.", ["state"])
+_STRENGTHENED = Counter("imageblur_checks_strengthened", "Images hidden more strongly after their check.")
+for _state in CheckState:  # so that the first REMAINING is seen as an increase
+    _CHECKS.labels(_state.value)
 _CHILDREN = Gauge("imageblur_blur_children", "Child processes that are alive.")
 _EXPECTED = Gauge("imageblur_blur_children_expected", "Child processes that are configured.")
 
@@ -22,6 +28,15 @@ def count_attempt(outcome: str, effect: str, seconds: float, *, path: str = "", 
     _IMAGE_SECONDS.observe(seconds)
     if reason:
         _FAILURES.labels(reason).inc()
+
+
+def count_inspection(inspection: Inspection) -> None:
+    """Count the findings of an image, and its check."""
+    for finding in inspection.findings:
+        _FINDINGS.labels(finding.kind.value, str(finding.applied).lower()).inc()
+    _CHECKS.labels(inspection.check.state.value).inc()
+    if inspection.check.strengthened:
+        _STRENGTHENED.inc()
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from services.common.domain.errors import ConfigurationError
 from services.common.infra import broker, metrics, tracing
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
-from services.common.infra.messages import BLUR_QUEUE, MAIL_QUEUE
+from services.common.infra.messages import BLUR_QUEUE, FIND_QUEUE, MAIL_QUEUE
 from services.common.infra.tokens import Tokens
 from services.common.use_cases.order_lifecycle import OrderLifecycle, make_lifecycle
 from services.gateway.operator.failures import FailureOperations
@@ -29,6 +29,7 @@ from services.gateway.operator.operator_jobs import OperatorJobs
 from services.gateway.operator.personal_data import PersonalData
 from services.gateway.operator.queues import QueueOperations
 from services.gateway.operator.servicer import OperatorServicer
+from services.gateway.orders.available_models import AvailableModels
 from services.gateway.orders.broker_check import BrokerCheck
 from services.gateway.orders.delivery_requests import RequestDelivery
 from services.gateway.orders.disk_space import DiskSpace
@@ -143,7 +144,7 @@ def _connect(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> Dep
     database = Database(settings.database_url, pool_size=settings.gateway_threads)
     stack.callback(database.close)
     migrations.check(database)
-    queues = broker.connect(settings.broker_url, BLUR_QUEUE, MAIL_QUEUE, fail_fast=True)
+    queues = broker.connect(settings.broker_url, BLUR_QUEUE, FIND_QUEUE, MAIL_QUEUE, fail_fast=True)
     blobs = BlobStore(settings.blob_url)
     threads = ThreadPool(settings.gateway_threads)
     stack.callback(threads.close)
@@ -175,6 +176,7 @@ def _blur_servicer(settings: GatewaySettings, deps: Dependencies, hub: WatchHub)
         settings=settings,
         threads=deps.threads,
         receiver=OrderReceiver(storage, deps.threads, deps.broker_check),
+        models=AvailableModels(deps.database, deps.threads),
         reader=deps.reader,
         hub=hub,
         request_delivery=RequestDelivery(deps.database, deps.lifecycle.after_commit, settings.mail_cooldown_seconds),

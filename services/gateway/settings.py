@@ -92,6 +92,13 @@ class GatewaySettings(CommonSettings, LimitSettings, SigningSettings):
     retention_days: float = Field(
         default=7, gt=0, description="How long results and address are kept after an order has finished."
     )
+    max_keep_originals_hours: float = Field(
+        default=24,
+        ge=0,
+        le=24,
+        description="Longest time that an order may ask to keep its originals, so that its images can be revised; 0: "
+        "originals are always removed as soon as their image is blurred.",
+    )
     mail_cooldown_seconds: float = Field(
         default=60, ge=0, description="Time between two requests to e-mail an order's results."
     )

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
 from services.common.db.engine import Database
@@ -12,12 +13,12 @@ from services.common.db.orders import blob_cleanup, idempotency, images, orders,
 from services.common.db.orders.blob_cleanup import surplus_keys
 from services.common.db.queues import outbox
 from services.common.domain.errors import Unavailable
-from services.common.domain.follow_up import FollowUp
-from services.common.domain.orders import LATE_SECONDS
+from services.common.domain.follow_up import EnqueuedImage, FollowUp
+from services.common.domain.orders import LATE_SECONDS, ImageQueue
 from services.common.infra import log
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
-from services.common.infra.messages import BLUR_QUEUE, MAIL_QUEUE, MAILING_QUEUE
+from services.common.infra.messages import MAIL_QUEUE, MAILING_QUEUE
 from services.common.use_cases.order_lifecycle import OrderLifecycle, make_lifecycle
 from services.scheduler import metrics
 
@@ -66,7 +67,8 @@ class Sweep:
                 with contextlib.suppress(Unavailable):  # `blobs_of_ended_images` removes them later
                     self.blobs.delete(*surplus_keys(claim.order_id, claim.position, ended.image_state, ended.reason))
         self.lifecycle.after_commit.refill()
-        self._enqueue_lost(Image, BLUR_QUEUE, lambda ids: FollowUp(image_ids=ids))
+        for queue in ImageQueue:
+            self._enqueue_lost(Image, queue, partial(_enqueue_images, queue), queue)
 
     def emails(self) -> None:
         """Release e-mails with expired leases, and enqueue those that are due or whose message is lost."""
@@ -131,10 +133,16 @@ class Sweep:
         self.blobs_without_order()
 
     def _enqueue_lost(
-        self, model: outbox.Enqueueable, queue: str, enqueue: Callable[[Sequence[UUID]], FollowUp]
+        self,
+        model: outbox.Enqueueable,
+        queue: str,
+        enqueue: Callable[[Sequence[UUID]], FollowUp],
+        image_queue: ImageQueue | None = None,
     ) -> None:
         with self.database.read() as session:
-            waiting = outbox.list_unclaimed(session, model, older_than=RESEND_SECONDS, limit=MOST_UNCLAIMED)
+            waiting = outbox.list_unclaimed(
+                session, model, older_than=RESEND_SECONDS, limit=MOST_UNCLAIMED, queue=image_queue
+            )
         if not waiting:
             return
         # Messages that only wait are not repeated, only those that the broker does not have.
@@ -147,3 +155,7 @@ class Sweep:
         _log.warning("enqueued again: the broker had lost the messages", what=model.__tablename__, count=len(ids))
         metrics.swept(f"{model.__tablename__} enqueued again", len(ids))
         self.lifecycle.after_commit(enqueue(ids))
+
+
+def _enqueue_images(queue: ImageQueue, ids: Sequence[UUID]) -> FollowUp:
+    return FollowUp(images=[EnqueuedImage(image_id, queue) for image_id in ids])

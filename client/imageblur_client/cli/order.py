@@ -1,7 +1,9 @@
 """`imageblur order`: place an order."""
 
+import re
 import sys
 import uuid
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +20,7 @@ from imageblur_client.cli.progress import upload_progress
 from imageblur_client.cli.render import as_dict, json_line
 from imageblur_client.cli.text import count, size
 from imageblur_client.client import Client
-from imageblur_client.errors import RetryableError
+from imageblur_client.errors import FieldViolation, InvalidArgumentError, RetryableError
 
 _Shape = Annotated[
     list[str] | None,
@@ -46,7 +48,37 @@ def order(
     ] = None,
     solid: Annotated[
         str | None,
-        typer.Option(metavar="RRGGBB", help="Fill with one colour instead: the only irreversible effect."),
+        typer.Option(metavar="RRGGBB", help="Fill with one colour instead; irreversible."),
+    ] = None,
+    redact: Annotated[
+        bool,
+        typer.Option(
+            "--redact",
+            help="A few soft cells across each region; irreversible. The default with --find, --region and --ellipse.",
+        ),
+    ] = False,
+    find: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WHAT",
+            show_default=False,
+            help="Find and hide: faces, text, codes, custom:MODEL, separated by commas. Classes of text: "
+            "text:card+iban+phone+e_mail+plate. What a server can find: `imageblur limits`.",
+        ),
+    ] = None,
+    effort: Annotated[
+        spec_options.EffortName | None,
+        typer.Option(case_sensitive=False, help="How thoroughly to find. Default: balanced."),
+    ] = None,
+    min_confidence: Annotated[
+        float | None, typer.Option(metavar="0-1", help="Hide only findings of this confidence. Default: the model's.")
+    ] = None,
+    find_padding: Annotated[
+        float | None, typer.Option(metavar="F", help="Enlarge findings by a fraction of their own shorter side.")
+    ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(metavar="L,T,W,H", show_default=False, help="Hide no findings here. Can be repeated."),
     ] = None,
     region: _Shape = None,
     ellipse: _Shape = None,
@@ -56,7 +88,9 @@ def order(
     feather: Annotated[
         float, typer.Option(metavar="F", help="Soft edge around regions, as a fraction of the shorter side.")
     ] = 0.0,
-    invert: Annotated[bool, typer.Option("--invert", help="Blur everything except the regions.")] = False,
+    invert: Annotated[
+        bool, typer.Option("--invert", help="Blur everything except the regions and what is found.")
+    ] = False,
     output_format: Annotated[
         spec_options.OutputFormat | None,
         typer.Option("--format", case_sensitive=False, help="Format of the results. Default: each image's own."),
@@ -85,12 +119,19 @@ def order(
 ) -> None:
     """Place an order: send images to blur, and print the Order ID.
 
-    Without options: a Gaussian blur of the whole image with a sigma of 5 pixels, in the image's own format.
+    Without options: a Gaussian blur of the whole image with a sigma of 5 pixels, in the image's own format. With
+    --find: what is found is redacted, and the result is searched once more.
     """
-    spec = spec_options.effect(sigma=sigma, relative=relative_sigma, cell=pixelate, color=solid)
+    spec = spec_options.effect(sigma=sigma, relative=relative_sigma, cell=pixelate, color=solid, redact=redact)
+    spec.find.extend(spec_options.finds(find or (), min_confidence=min_confidence, padding=find_padding))
+    if not find and (effort or exclude or min_confidence is not None or find_padding is not None):
+        raise typer.BadParameter("--effort, --min-confidence, --find-padding and --exclude need --find")
+    if effort:
+        spec.effort = effort.to_proto()
+    spec.exclude_regions.extend(spec_options.excluded(exclude or ()))
     spec.regions.extend(spec_options.regions(region or (), ellipse or (), padding=padding, feather=feather))
-    if invert and not spec.regions:
-        raise typer.BadParameter("needs a --region or an --ellipse", param_hint="--invert")
+    if invert and not (spec.regions or spec.find):
+        raise typer.BadParameter("needs a --region, an --ellipse or --find", param_hint="--invert")
     if quiet and as_json:
         raise typer.BadParameter("give one of --quiet and --json")
     spec.invert_regions = invert
@@ -137,11 +178,26 @@ def _place(
             return client.order(
                 email, paths, spec=spec, notify=notify, locale=locale, request_id=request_id, on_progress=on_progress
             )
+    except InvalidArgumentError as error:
+        raise _with_filenames(error, paths) from None
     except RetryableError as error:
         # A refused order (RESOURCE_EXHAUSTED) was not stored.
         if begun and error.code is not grpc.StatusCode.RESOURCE_EXHAUSTED:
             print_error(f"the order may have been accepted: repeat the command with --request-id {request_id}")
         raise
+
+
+def _with_filenames(error: InvalidArgumentError, paths: list[Path]) -> InvalidArgumentError:
+    """Name the files that the fields of an error are about: `images[2].data (cat.png)`."""
+
+    def named(violation: FieldViolation) -> FieldViolation:
+        match = re.match(r"images\[(\d+)\]", violation.field)
+        if not match or int(match[1]) >= len(paths):
+            return violation
+        return replace(violation, field=f"{violation.field} ({paths[int(match[1])]})")
+
+    error.violations = tuple(map(named, error.violations))
+    return error
 
 
 def _accepted(order: Order, paths: list[Path], *, quiet: bool, as_json: bool) -> str:

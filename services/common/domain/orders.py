@@ -33,6 +33,14 @@ class ImageState(StrEnum):
     CANCELLED = "CANCELLED"
 
 
+class ImageQueue(StrEnum):
+    """The queues of images: finding takes a hundred times as long as blurring, and may have machines of its own."""
+
+    BLUR = "blur"
+    FIND = "find"
+    """Images with something to find."""
+
+
 class DeliveryState(StrEnum):
     """States of a request for the results by mail; see the interface's DeliveryState."""
 

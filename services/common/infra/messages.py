@@ -5,14 +5,20 @@ from uuid import UUID
 
 from dramatiq import Message
 
-BLUR_QUEUE = "blur"
-"""Consumed by blur_worker."""
+from services.common.domain.follow_up import EnqueuedImage
+from services.common.domain.orders import ImageQueue
+
+BLUR_QUEUE = ImageQueue.BLUR.value
+"""Consumed by blur_worker: images to blur."""
+FIND_QUEUE = ImageQueue.FIND.value
+"""Consumed by blur_worker: images in which something is to be found first."""
 MAIL_QUEUE = "mail"
 """Consumed by mailer: single e-mails, and operator jobs."""
 MAILING_QUEUE = "mailing"
 """Consumed by mailer: batches of mailings, which must not delay single e-mails."""
 
 BLUR_IMAGE = "blur_image"
+FIND_IMAGE = "find_image"
 SEND_EMAIL = "send_email"
 SEND_MAILING = "send_mailing"
 RUN_OPERATOR_JOB = "run_operator_job"
@@ -34,6 +40,16 @@ class OperatorJobKind(StrEnum):
 def blur_image(image_id: UUID) -> Message[None]:
     """Return the message to blur an image."""
     return _message(BLUR_QUEUE, BLUR_IMAGE, image_id)
+
+
+def find_image(image_id: UUID) -> Message[None]:
+    """Return the message to find something in an image and hide it."""
+    return _message(FIND_QUEUE, FIND_IMAGE, image_id)
+
+
+def image_message(image: EnqueuedImage) -> Message[None]:
+    """Return the message for an image, to the queue that it belongs to."""
+    return find_image(image.id) if image.queue == ImageQueue.FIND else blur_image(image.id)
 
 
 def send_email(email_id: UUID) -> Message[None]:

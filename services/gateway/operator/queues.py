@@ -11,11 +11,12 @@ from services.common.db.mail import deliveries, emails, mailings
 from services.common.db.models import PausedQueue, WorkerSeen
 from services.common.db.orders import orders
 from services.common.db.queues import depths, workers
-from services.common.db.queues.depths import QUEUES, QueueDepth
+from services.common.db.queues.depths import IMAGE_QUEUES, QUEUES, QueueDepth
 from services.common.domain.errors import NotFound, Unavailable
 from services.common.domain.follow_up import FollowUp
+from services.common.domain.orders import ImageQueue
 from services.common.infra.broker import Broker
-from services.common.infra.messages import BLUR_QUEUE, MAIL_QUEUE
+from services.common.infra.messages import MAIL_QUEUE
 from services.common.use_cases.order_lifecycle import OrderLifecycle
 
 
@@ -79,8 +80,8 @@ class QueueOperations:
         # First, because the purge is many transactions and may be interrupted.
         with self.database.write() as session:
             audit.record(session, audit_context, f"queues/{queue}")
-        if queue == BLUR_QUEUE:
-            return self._cancel_orders()
+        if queue in IMAGE_QUEUES:
+            return self._cancel_orders(ImageQueue(queue))
         return self._cancel_mail() if queue == MAIL_QUEUE else self._cancel_mailings()
 
     def workers(self) -> list[tuple[WorkerSeen, bool]]:
@@ -88,9 +89,9 @@ class QueueOperations:
         with self.database.read() as session:
             return list(workers.list_workers(session))
 
-    def _cancel_orders(self) -> int:
+    def _cancel_orders(self, queue: ImageQueue) -> int:
         with self.database.read() as session:
-            order_ids = orders.list_open(session)
+            order_ids = orders.list_open(session, queue)
         count = 0
         for order_id in order_ids:
             with contextlib.suppress(NotFound):

@@ -129,7 +129,7 @@ class PendingOrder:
             # Last, because it serializes transactions that add to the backlog.
             backlog.lock_backlog(session)
             self._check_queue(session, 0)
-        storage.after_commit(FollowUp(image_ids=stored.enqueued_ids))
+        storage.after_commit(FollowUp(images=stored.enqueued))
         metrics.order_accepted(len(images), sum(image.size for image in images))
         return stored.snapshot
 

@@ -6,8 +6,10 @@ from imageblur.v1 import order_pb2
 from services.common.db.clock import SECOND
 from services.common.db.models import Delivery, Image, Order
 from services.common.db.orders.orders import Snapshot
-from services.common.domain.orders import DeliveryState, OrderState
+from services.common.domain.findings import Inspection
+from services.common.domain.orders import DeliveryState, ImageState, OrderState
 from services.common.domain.spec import Format
+from services.gateway.orders.findings import inspection_messages
 from services.gateway.rpc.timestamps import timestamp
 
 
@@ -41,6 +43,7 @@ def order_message(snapshot: Snapshot) -> order_pb2.Order:
 
 def image_message(image: Image) -> order_pb2.Image:
     """Return an image."""
+    findings, check = inspection_messages(_inspection(image)) if image.state == ImageState.SUCCEEDED else ([], None)
     return order_pb2.Image(
         image_id=str(image.id),
         position=image.position,
@@ -56,6 +59,8 @@ def image_message(image: Image) -> order_pb2.Image:
         start_time=timestamp(image.started_at),
         finish_time=timestamp(image.finished_at),
         attempts=image.attempts,
+        findings=findings,
+        check=check,
     )
 
 
@@ -77,6 +82,10 @@ def email_hint(email: str) -> str:
     """Return an address mostly hidden: `a***@example.org`."""
     local, _, domain = email.rpartition("@")
     return f"{local[:1]}***@{domain}"
+
+
+def _inspection(image: Image) -> Inspection:
+    return Inspection.from_json(image.findings) if image.findings else Inspection()
 
 
 def _failure(reason: str | None, message: str | None) -> order_pb2.Failure | None:

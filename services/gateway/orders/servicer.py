@@ -18,8 +18,10 @@ from services.common.domain.errors import InvalidArgument, TooLarge, Violation
 from services.common.domain.spec import Format
 from services.common.use_cases.order_lifecycle import OrderLifecycle
 from services.gateway.orders import requests
+from services.gateway.orders.available_models import AvailableModels
 from services.gateway.orders.delivery_requests import DeliveryRequest, RequestDelivery
 from services.gateway.orders.downloads import ResultDownloads
+from services.gateway.orders.findings import model_message
 from services.gateway.orders.order_reader import OrderReader
 from services.gateway.orders.order_upload import OrderReceiver, OrderUpload
 from services.gateway.orders.responses import delivery_message, email_hint, image_message, order_message
@@ -43,6 +45,7 @@ class BlurServicer(BlurServiceServicer):
     settings: GatewaySettings
     threads: ThreadPool
     receiver: OrderReceiver
+    models: AvailableModels
     reader: OrderReader
     hub: WatchHub
     request_delivery: RequestDelivery
@@ -62,6 +65,8 @@ class BlurServicer(BlurServiceServicer):
             server_version=version("imageblur"),
             max_message_bytes=settings.max_message_bytes,
             max_chunk_bytes=MAX_CHUNK_BYTES,
+            find_models=map(model_message, await self.models.list()),
+            max_keep_originals_for=Duration(seconds=int(settings.max_keep_originals_hours * 3600)),
         )
 
     async def BlurOrder(self, request: pb.BlurOrderRequest, context: Context) -> pb.BlurOrderResponse:
@@ -70,6 +75,8 @@ class BlurServicer(BlurServiceServicer):
         if request.ByteSize() > limit:
             raise TooLarge(f"the message is larger than {limit} bytes: use StreamBlurOrder")
         header, images = requests.parse_order(request, max_images=self.settings.largest_order)
+        specs = {f"{parsed.field}.spec": parsed.spec for parsed, _ in images if parsed.spec}
+        await self.models.check({"order.spec": header.spec} | specs)
         del request  # or the images would be in memory twice
         async with self.receiver.receive("BlurOrder", header, len(images)) as upload:
             for parsed, data in images:
@@ -88,11 +95,12 @@ class BlurServicer(BlurServiceServicer):
         header, image_count = requests.parse_header(part.start.order, "order"), part.start.image_count
         if not 1 <= image_count <= self.settings.largest_order:
             raise InvalidArgument(Violation("start.image_count", f"must be 1 to {self.settings.largest_order}"))
+        await self.models.check({"order.spec": header.spec})
         async with self.receiver.receive("StreamBlurOrder", header, image_count) as upload:
             count = 0
             part = await anext(request_iterator, None)
             while part is not None and part.WhichOneof("part") == "image" and count < image_count:
-                part = await _receive_image(request_iterator, upload, part.image, f"images[{count}]")
+                part = await self._receive_image(request_iterator, upload, part.image, f"images[{count}]")
                 count += 1
             if part is not None:
                 kind = part.WhichOneof("part") or "part"
@@ -179,17 +187,19 @@ class BlurServicer(BlurServiceServicer):
         await self.threads.run_to_end(self.lifecycle.delete, parse_id(request.order_id))
         return pb.DeleteOrderResponse()
 
-
-async def _receive_image(
-    parts: AsyncIterator[pb.StreamBlurOrderRequest], upload: OrderUpload, start: pb.ImageStart, field: str
-) -> pb.StreamBlurOrderRequest | None:
-    """Receive an image; return the part after it, None at the end of the stream."""
-    async with upload.image(requests.parse_image_start(start, field)) as image:
-        while (part := await anext(parts, None)) is not None and part.WhichOneof("part") == "chunk":
-            if len(part.chunk) > MAX_CHUNK_BYTES:
-                raise InvalidArgument(Violation(f"{field}.chunk", f"is larger than {MAX_CHUNK_BYTES} bytes"))
-            await image.write(part.chunk)
-    return part
+    async def _receive_image(
+        self, parts: AsyncIterator[pb.StreamBlurOrderRequest], upload: OrderUpload, start: pb.ImageStart, field: str
+    ) -> pb.StreamBlurOrderRequest | None:
+        """Receive an image; return the part after it, None at the end of the stream."""
+        parsed = requests.parse_image_start(start, field)
+        if parsed.spec:
+            await self.models.check({f"{field}.spec": parsed.spec})
+        async with upload.image(parsed) as image:
+            while (part := await anext(parts, None)) is not None and part.WhichOneof("part") == "chunk":
+                if len(part.chunk) > MAX_CHUNK_BYTES:
+                    raise InvalidArgument(Violation(f"{field}.chunk", f"is larger than {MAX_CHUNK_BYTES} bytes"))
+                await image.write(part.chunk)
+        return part
 
 
 def _accepted(snapshot: Snapshot | None, header: requests.ParsedHeader, count: int) -> order_pb2.Order:

@@ -19,14 +19,25 @@ from imageblur.v1.blur_service_pb2 import (
     SendImagesResponse,
     StreamBlurOrderRequest,
 )
-from imageblur.v1.order_pb2 import BlurSpec, Delivery, DeliveryState, Image, ImageFormat, Pixelate
+from imageblur.v1.order_pb2 import (
+    BlurSpec,
+    CheckState,
+    Delivery,
+    DeliveryState,
+    Effort,
+    Image,
+    ImageFormat,
+    Pixelate,
+    Redact,
+    TextClass,
+)
 from imageblur.v1.subscription_service_pb2 import (
     ConfirmSubscriptionResponse,
     SubscribeResponse,
     UnsubscribeRequest,
     UnsubscribeResponse,
 )
-from imageblur_client import box, ellipse
+from imageblur_client import box, ellipse, find_faces, find_text
 from imageblur_client.cli import app
 from typer.testing import CliRunner
 
@@ -123,6 +134,47 @@ def test_every_option_arrives(server: ScriptedServer, run: Run, photo: Path) -> 
     assert (header.email, header.notify, header.locale, header.request_id) == ("ada@example.org", True, "ru", "r1")
 
 
+def test_every_option_of_finding_arrives(server: ScriptedServer, run: Run, photo: Path) -> None:
+    server.on("StreamBlurOrder", accepted())
+    words = "--find faces,text:card --effort thorough --redact --exclude 0,0,.5,.5 --find-padding .25 --invert"
+
+    assert run("order", "-e", "ada@example.org", *words.split(), photo).exit_code == 0
+
+    assert _sent(server).start.order.spec == BlurSpec(
+        redact=Redact(),
+        find=[find_faces(padding=0.25), find_text(TextClass.TEXT_CLASS_CARD, padding=0.25)],
+        effort=Effort.EFFORT_THOROUGH,
+        exclude_regions=[box(0, 0, 0.5, 0.5)],
+        invert_regions=True,
+    )
+
+
+def test_order_watch_exits_with_1_when_something_remains(server: ScriptedServer, run: Run, photo: Path) -> None:
+    server.on("StreamBlurOrder", accepted())
+    doubtful = image(1, "cat.jpg")
+    doubtful.findings.add(applied=True)
+    doubtful.check.state = CheckState.CHECK_STATE_REMAINING
+    doubtful.check.remaining.add()
+    server.on("WatchStatus", change(order(SUCCEEDED, total=1, succeeded=1), doubtful))
+
+    result = run("order", "-e", "ada@example.org", "--watch", "--find", "faces", photo)
+
+    assert result.exit_code == 1
+    assert result.stdout.splitlines()[-1].endswith("1 found, 1 hidden, 1 STILL FOUND in the result: look at it")
+
+
+def test_errors_name_the_files_that_they_are_about(server: ScriptedServer, run: Run, photo: Path) -> None:
+    server.on("StreamBlurOrder", bad_request(("images[1].data", "is empty"), ("order.email", "is wrong")))
+
+    result = run("order", "-e", "ada@example.org", photo, photo)
+
+    assert result.stderr.splitlines() == [
+        f"imageblur: images[1].data ({photo}): is empty (INVALID_ARGUMENT)",
+        "imageblur: order.email: is wrong (INVALID_ARGUMENT)",
+    ]
+    assert result.exit_code == 3
+
+
 def test_order_watch_exits_with_1_when_an_image_failed(server: ScriptedServer, run: Run, photo: Path) -> None:
     server.on("StreamBlurOrder", accepted())
     server.on(
@@ -191,13 +243,14 @@ def test_folders_are_entered_only_on_demand(server: ScriptedServer, run: Run, tm
         ("order -e a@b.org nothing.png", "nothing.png does not exist"),
         ("order -e a@b.org", "Missing argument"),
         ("order {photo}", "--email"),
-        ("order -e a@b.org --sigma 3 --solid 000000 {photo}", "give one of --sigma, --pixelate and --solid"),
+        ("order -e a@b.org --sigma 3 --solid 000000 {photo}", "give one of --sigma, --pixelate, --solid and --redact"),
         ("order -e a@b.org --sigma wide {photo}", "--sigma"),
         ("order -e a@b.org --relative-sigma {photo}", "needs --sigma"),
         ("order -e a@b.org --region 1,2,3 {photo}", "is not LEFT,TOP,WIDTH,HEIGHT"),
         ("order -e a@b.org --solid red {photo}", "is not a colour"),
         ("order -e a@b.org --invert {photo}", "--invert"),
         ("order -e a@b.org --feather 0.1 {photo}", "need a --region"),
+        ("order -e a@b.org --effort fast {photo}", "need --find"),
         ("order -e a@b.org --format psd {photo}", "--format"),
         ("order -e a@b.org -q --json {photo}", "give one of --quiet and --json"),
         ("unsubscribe", "give either the address or --token"),

@@ -6,7 +6,8 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from services.common.db.models.base import Base, one_of, partial_index
-from services.common.domain.orders import ImageState, OrderState, UnownedBlobsState
+from services.common.domain.findings import CheckState
+from services.common.domain.orders import ImageQueue, ImageState, OrderState, UnownedBlobsState
 
 
 class Order(Base):
@@ -54,9 +55,13 @@ class Image(Base):
     __table_args__ = (
         UniqueConstraint("order_id", "position"),
         one_of("state", ImageState),
+        one_of("queue", ImageQueue),
+        one_of("check_state", CheckState),
         CheckConstraint("(state = 'RUNNING') = (owner IS NOT NULL AND lease_until IS NOT NULL)", name="owner"),
         CheckConstraint("state <> 'FAILED' OR reason IS NOT NULL", name="reason"),
-        partial_index("images_waiting", "order_id", "position", where="state = 'QUEUED' AND enqueued_at IS NULL"),
+        partial_index(
+            "images_waiting", "order_id", "queue", "position", where="state = 'QUEUED' AND enqueued_at IS NULL"
+        ),
         partial_index("images_outbox", "enqueued_at", where="state = 'QUEUED' AND enqueued_at IS NOT NULL"),
         partial_index("images_leases", "lease_until", where="state = 'RUNNING'"),
         partial_index(
@@ -67,6 +72,7 @@ class Image(Base):
         Index("images_revision", "order_id", "revision"),
         partial_index("images_untidied", "finished_at", where="NOT tidied AND finished_at IS NOT NULL"),
         partial_index("images_finished", "finished_at", where="finished_at IS NOT NULL"),
+        partial_index("images_remaining", "finished_at", where="check_state = 'REMAINING'"),
         partial_index("images_failed", "finished_at", where="state = 'FAILED' AND NOT dropped"),
     )
 
@@ -76,6 +82,8 @@ class Image(Base):
     filename: Mapped[str]
     spec: Mapped[str | None]
     """None: as the order's."""
+    queue: Mapped[str] = mapped_column(default=ImageQueue.BLUR, server_default=ImageQueue.BLUR)
+    """By its spec. Gateways of the version before insert without it."""
     state: Mapped[str]
     reason: Mapped[str | None]
     message: Mapped[str | None]
@@ -97,6 +105,10 @@ class Image(Base):
     format: Mapped[str | None]
     engine: Mapped[str | None]
     """What blurred it, with its version."""
+    findings: Mapped[str | None]
+    """What was found and the check of the result, as JSON (`Inspection`); None if nothing was to be found."""
+    check_state: Mapped[str | None]
+    """That of the check in `findings`."""
     cleaned_up: Mapped[bool] = mapped_column("tidied", default=False)
     """Whether the sweep has removed the blobs that an ended image does not keep (`blob_cleanup.surplus_keys`).
 

@@ -14,8 +14,9 @@ from services.common.db.models import Image, Order, sql_literal, table
 from services.common.db.orders import orders, windows
 from services.common.db.rows import changed_one
 from services.common.domain.errors import Reason
+from services.common.domain.findings import Inspection
 from services.common.domain.follow_up import FollowUp
-from services.common.domain.orders import ImageState
+from services.common.domain.orders import ImageQueue, ImageState
 from services.common.domain.retries import IMAGE_RETRIES, MAX_ATTEMPTS, MAX_CRASHES, UNAVAILABLE_DELAY
 
 
@@ -32,6 +33,7 @@ class ImageClaim:
     attempts: int
     """This one included."""
     crashes: int
+    queue: ImageQueue
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +47,8 @@ class Success:
     format: str
     engine: str | None = None
     """What blurred it, with its version."""
+    inspection: Inspection | None = None
+    """What was found; None if nothing was to be found."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,9 @@ class EndedClaim:
 
 
 _IMAGES = table(Image)
-_ORDER_OF_ENQUEUED = select(_IMAGES.c.order_id).where(_IMAGES.c.id == bindparam("image_id"), windows.ENQUEUED)
+_ORDER_OF_ENQUEUED = select(_IMAGES.c.order_id).where(
+    _IMAGES.c.id == bindparam("image_id"), _IMAGES.c.queue == bindparam("served_queue"), windows.ENQUEUED
+)
 _TAKE = (
     update(_IMAGES)
     .values(
@@ -80,7 +86,7 @@ _TAKE = (
         started_at=now(),
         revision=bindparam("seen_as"),
     )
-    .returning(_IMAGES.c.id, _IMAGES.c.position, _IMAGES.c.spec, _IMAGES.c.attempts, _IMAGES.c.crashes)
+    .returning(_IMAGES.c.id, _IMAGES.c.position, _IMAGES.c.spec, _IMAGES.c.attempts, _IMAGES.c.crashes, _IMAGES.c.queue)
 )
 _CLAIM = _TAKE.where(_IMAGES.c.id == bindparam("image_id"), windows.ENQUEUED)
 _CLAIM_NEXT = _TAKE.where(
@@ -104,12 +110,15 @@ _CHANGED = (
 _RELEASE = _END_CLAIM.values(state=ImageState.QUEUED, enqueued_at=None, not_before=now() + bindparam("delay"))
 
 
-def claim(session: Session, image_id: UUID, *, lease_seconds: float) -> ImageClaim | None:
+def claim(
+    session: Session, image_id: UUID, *, lease_seconds: float, queue: ImageQueue = ImageQueue.BLUR
+) -> ImageClaim | None:
     """Claim an image that was enqueued; None if another worker has it, or it was cancelled or deleted.
 
-    None too if it waits for a place in the window or for its next attempt: another message follows then.
+    None too if it waits for a place in the window or for its next attempt: another message follows then. And if it
+    belongs to another queue than `queue`: a scheduler of the version before knows one queue only.
     """
-    order_id = session.scalar(_ORDER_OF_ENQUEUED, {"image_id": image_id})
+    order_id = session.scalar(_ORDER_OF_ENQUEUED, {"image_id": image_id, "served_queue": queue})
     order = order_id and orders.lock_and_start(session, order_id)
     if not order:
         return None
@@ -119,8 +128,8 @@ def claim(session: Session, image_id: UUID, *, lease_seconds: float) -> ImageCla
     return claimed
 
 
-def _claim_next(session: Session, order: Order, lease_seconds: float) -> ImageClaim | None:
-    return _claim(session, order, _CLAIM_NEXT, {"own_id": order.id}, lease_seconds)
+def _claim_next(session: Session, order: Order, queue: ImageQueue, lease_seconds: float) -> ImageClaim | None:
+    return _claim(session, order, _CLAIM_NEXT, {"own_id": order.id, "served_queue": queue}, lease_seconds)
 
 
 def _claim(
@@ -138,6 +147,7 @@ def _claim(
         owner=owner,
         attempts=row.attempts,
         crashes=row.crashes,
+        queue=ImageQueue(row.queue),
     )
 
 
@@ -158,7 +168,8 @@ def finish(
 ) -> EndedClaim | None:
     """End an image, and with its last image the order; None, without changes, if the claim was lost.
 
-    With `next_lease`, in seconds, the order's next image is claimed too, unless an image of another order is enqueued.
+    With `next_lease`, in seconds, the order's next image in the queue is claimed too, unless one of another order is
+    enqueued there.
     """
     if (order := orders.lock(session, claimed.order_id)) is None:
         return None
@@ -174,6 +185,11 @@ def finish(
                 "format": outcome.format,
                 "engine": outcome.engine,
             }
+            if outcome.inspection:
+                values |= {
+                    "findings": outcome.inspection.to_json(),
+                    "check_state": outcome.inspection.check.state,
+                }
         case Failure():
             values = {"state": ImageState.FAILED, "reason": outcome.reason, "message": outcome.message}
     if not _end_claim(session, claimed, order, _FINISH, values):
@@ -186,10 +202,10 @@ def finish(
         follow_up = FollowUp(email_ids=emails, ended_order_ids=[order.id], window_freed=True)
         return EndedClaim(follow_up=follow_up, image_state=ended, reason=reason)
     # In the place of the image that has ended. The window is refilled after the last image of the time slice.
-    if next_lease is not None and (next_claim := _claim_next(session, order, next_lease)):
+    if next_lease is not None and (next_claim := _claim_next(session, order, claimed.queue, next_lease)):
         follow_up = FollowUp(changed_order_ids=[order.id])
         return EndedClaim(follow_up=follow_up, image_state=ended, reason=reason, next_claim=next_claim)
-    return EndedClaim(follow_up=_refill(session, order, window), image_state=ended, reason=reason)
+    return EndedClaim(follow_up=_refill(session, order, claimed.queue, window), image_state=ended, reason=reason)
 
 
 def release_expired(session: Session, claimed: ImageClaim, *, window: int) -> EndedClaim | None:
@@ -226,11 +242,11 @@ def release(
     values = {"crashes": crashes, "attempts": attempts, "delay": int(delay * SECOND)}
     if not _end_claim(session, claimed, order, _RELEASE, values):
         return None
-    return EndedClaim(follow_up=_refill(session, order, window))
+    return EndedClaim(follow_up=_refill(session, order, claimed.queue, window))
 
 
-def _refill(session: Session, order: Order, window: int) -> FollowUp:
-    return FollowUp(image_ids=windows.refill(session, order.id, window), changed_order_ids=[order.id])
+def _refill(session: Session, order: Order, queue: ImageQueue, window: int) -> FollowUp:
+    return FollowUp(images=windows.refill(session, order.id, queue, window), changed_order_ids=[order.id])
 
 
 CRASHED = "the image crashed the process that blurs it, repeatedly"

@@ -14,7 +14,15 @@ from services.common.db.models import Delivery, Email, Image, Order, table
 from services.common.db.orders import windows
 from services.common.db.rows import changed_one, rows_changed
 from services.common.domain.errors import NotFound
-from services.common.domain.orders import DeliveryState, ImageState, OrderState, fair_window, state_when_done
+from services.common.domain.follow_up import EnqueuedImage
+from services.common.domain.orders import (
+    DeliveryState,
+    ImageQueue,
+    ImageState,
+    OrderState,
+    fair_window,
+    state_when_done,
+)
 
 _MOST_IDS = 1000
 """Ids in one statement."""
@@ -22,7 +30,6 @@ OPEN_STATES = tuple(state for state in OrderState if state.open)
 
 _ORDERS, _IMAGES, _DELIVERY, _EMAILS = table(Order), table(Image), table(Delivery), table(Email)
 _INSERT_ORDER, _INSERT_IMAGES = insert(_ORDERS).returning(*_ORDERS.c), insert(_IMAGES)
-_SHARING = select(now(), windows.orders_in_flight(), windows.images_in_flight())
 _SNAPSHOT = select(
     *_ORDERS.c,
     now(),
@@ -80,6 +87,8 @@ class NewImage:
     """In bytes."""
     sha256: str | None = None
     """As hex."""
+    queue: ImageQueue = ImageQueue.BLUR
+    """By its spec: FIND if something is to be found."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,13 +109,14 @@ class StoredOrder:
     """An order that was stored by a transaction, and the images to enqueue after the commit."""
 
     snapshot: Snapshot
-    enqueued_ids: Sequence[UUID]
+    enqueued: Sequence[EnqueuedImage]
 
 
 def insert_order(session: Session, order: NewOrder, new_images: Sequence[NewImage], *, window: int) -> StoredOrder:
-    """Store an order and its images, the first of them enqueued."""
-    time, sharing, together = session.execute(_SHARING, {"window": window}).one()
-    window = max(fair_window(window, sharing + 1), window - together)
+    """Store an order and its images, the first of each queue enqueued."""
+    time = session.scalar(select(now())) or 0
+    enqueued = [image for queue in ImageQueue for image in _first_images(session, new_images, queue, window)]
+    enqueued_ids = {image.id for image in enqueued}
     row = session.execute(
         _INSERT_ORDER,
         {
@@ -132,18 +142,30 @@ def insert_order(session: Session, order: NewOrder, new_images: Sequence[NewImag
                 "filename": image.filename,
                 "spec": image.spec,
                 "state": ImageState.QUEUED,
-                "enqueued_at": time if index < window else None,
+                "queue": image.queue,
+                "enqueued_at": time if image.id in enqueued_ids else None,
                 "input_bytes": image.size,
                 "input_sha256": image.sha256,
             }
-            for index, image in enumerate(new_images)
+            for image in new_images
         ],
     )
     requests = []
     if order.notify:
         requests = [(deliveries.insert_delivery(session, order.id, DeliveryState.WAITING), 0)]
     snapshot = Snapshot(order=_order(row), running=0, deliveries=requests, read_at=time)
-    return StoredOrder(snapshot=snapshot, enqueued_ids=[image.id for image in new_images[:window]])
+    return StoredOrder(snapshot=snapshot, enqueued=enqueued)
+
+
+def _first_images(
+    session: Session, new_images: Sequence[NewImage], queue: ImageQueue, window: int
+) -> list[EnqueuedImage]:
+    """Return the images of a new order that are enqueued at once: its share of the queue's window."""
+    own = [EnqueuedImage(image.id, queue) for image in new_images if image.queue == queue]
+    if not own:
+        return []
+    sharing, together = windows.get_sharing(session, queue, window=window)
+    return own[: max(fair_window(window, sharing + 1), window - together)]
 
 
 def get_snapshot(session: Session, order_id: UUID) -> Snapshot:
@@ -258,9 +280,14 @@ def owns_blobs(session: Session, order_id: UUID) -> bool:
     return session.scalar(query) is not None
 
 
-def list_open(session: Session) -> Sequence[UUID]:
-    """Return all orders that are QUEUED or RUNNING."""
-    return session.scalars(select(Order.id).where(Order.state.in_(OPEN_STATES))).all()
+def list_open(session: Session, queue: ImageQueue) -> Sequence[UUID]:
+    """Return all orders that are QUEUED or RUNNING and have images in a queue that have not ended."""
+    open_image = select(Image.id).where(
+        Image.order_id == Order.id,
+        Image.queue == queue,
+        Image.state.in_((ImageState.QUEUED, ImageState.RUNNING)),
+    )
+    return session.scalars(select(Order.id).where(Order.state.in_(OPEN_STATES), open_image.exists())).all()
 
 
 def list_due_to_expire(session: Session, *, limit: int) -> Sequence[UUID]:
