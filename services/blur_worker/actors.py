@@ -1,13 +1,14 @@
-"""The actor of the blur queue. It catches every error: retries are rows, not messages."""
+"""The actors of the worker's queues. They catch every error: retries are rows, not messages."""
 
 from collections.abc import Callable
 from uuid import UUID
 
 import dramatiq
 
+from services.common.domain.errors import Unavailable
 from services.common.infra import log
 from services.common.infra.broker import Broker
-from services.common.infra.messages import BLUR_IMAGE, BLUR_QUEUE
+from services.common.infra.messages import BLUR_IMAGE, BLUR_QUEUE, INSTANT_QUEUE, RUN_INSTANT_CALL
 
 _log = log.get(__name__)
 
@@ -21,3 +22,16 @@ def register(broker: Broker, blur_image: Callable[[UUID], None]) -> None:
             blur_image(UUID(image_id))
         except Exception:
             _log.exception("image left to the sweep", image=image_id)
+
+
+def register_instant(broker: Broker, answer_call: Callable[[UUID], None]) -> None:
+    """Register the actor of instant calls."""
+
+    @dramatiq.actor(broker=broker, queue_name=INSTANT_QUEUE, actor_name=RUN_INSTANT_CALL)
+    def _answer_call(call_id: str) -> None:
+        try:
+            answer_call(UUID(call_id))
+        except Unavailable as error:
+            _log.warning("instant call left to its gateway", call=call_id, error=str(error))
+        except Exception:
+            _log.exception("instant call left to its gateway", call=call_id)

@@ -10,9 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
+from typing import Any
 
 from services.blur_worker import child_process
-from services.blur_worker.child_process import Answer, BlurredFile, BlurTask, ChildLimits, Work, blur_file
+from services.blur_worker.child_process import BlurredFile, BlurTask, ChildLimits, Work, blur_file
 from services.common.domain.errors import ImageError, Reason, Unavailable
 from services.common.domain.spec import BlurSpec
 
@@ -38,7 +39,8 @@ class ChildPool:
 
     def __init__(self, count: int, limits: ChildLimits, work: Work = blur_file) -> None:
         self._slots = [_Slot(limits, work) for _ in range(count)]
-        self._idle: queue.SimpleQueue[_Slot] = queue.SimpleQueue()
+        # The one used last first: a pool whose processes start when they are needed starts no more than it needs.
+        self._idle: queue.LifoQueue[_Slot] = queue.LifoQueue()
         for slot in self._slots:
             self._idle.put(slot)
 
@@ -61,6 +63,15 @@ class ChildPool:
         """Blur a file into another one; `on_start` is called while the child process already works on it.
 
         Raises:
+            As `run`.
+        """
+        blurred: BlurredFile = self.run(BlurTask(original=original, result=result, spec=spec), on_start)
+        return blurred
+
+    def run(self, task: object, on_start: Callable[[], None] = lambda: None) -> Any:
+        """Give a task to an idle child process and return its answer.
+
+        Raises:
             ImageError: The image cannot be blurred.
             ChildCrashed: The child process died while it worked on it.
             Unavailable: No child process became idle or stays alive, or there is no room for the result.
@@ -71,8 +82,19 @@ class ChildPool:
         except queue.Empty:
             raise Unavailable("no child process became idle") from None
         try:
-            return slot.blur(BlurTask(original=original, result=result, spec=spec), on_start)
+            return slot.run(task, on_start)
         finally:
+            self._idle.put(slot)
+
+    def stop_unused(self, seconds: float) -> None:
+        """Kill child processes that have had no task for so long; the next task starts one again."""
+        idle = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                idle.append(self._idle.get_nowait())
+        for slot in reversed(idle):
+            if slot.alive and time.monotonic() - slot.used_at >= seconds:
+                slot.stop()
             self._idle.put(slot)
 
     def close(self) -> None:
@@ -92,6 +114,8 @@ class _Slot:
         self._work = work
         self._process: SpawnProcess | None = None
         self._pipe: Connection | None = None
+        self.used_at = 0.0
+        """When its last task ended, by `time.monotonic`."""
 
     @property
     def alive(self) -> bool:
@@ -131,8 +155,8 @@ class _Slot:
         self._process = self._pipe = None
         return code
 
-    def blur(self, task: BlurTask, on_start: Callable[[], None]) -> BlurredFile:
-        """See `ChildPool.blur`."""
+    def run(self, task: object, on_start: Callable[[], None]) -> Any:
+        """See `ChildPool.run`."""
         pipe = self._send(task)
         deadline = time.monotonic() + self._limits.seconds
         try:
@@ -142,6 +166,7 @@ class _Slot:
             # Otherwise its answer would be taken for the answer to the next task.
             self.stop()
             raise
+        self.used_at = time.monotonic()
         match answer:
             case MemoryError():
                 # Its memory may be fragmented: start another one.
@@ -151,10 +176,10 @@ class _Slot:
                 raise Unavailable("the disk is full")
             case Exception():
                 raise answer
-            case blurred:
-                return blurred
+            case _:
+                return answer
 
-    def _send(self, task: BlurTask) -> Connection:
+    def _send(self, task: object) -> Connection:
         for _ in range(MAX_STARTS):
             pipe = self.start()
             # A child process that died while it was idle has closed its end: no fault of this image.
@@ -164,11 +189,10 @@ class _Slot:
             self.stop()
         raise Unavailable("no child process stays alive")
 
-    def _receive(self, pipe: Connection, deadline: float) -> Answer:
+    def _receive(self, pipe: Connection, deadline: float) -> Any:
         try:
             if pipe.poll(max(0.0, deadline - time.monotonic())):
-                answer: Answer = pipe.recv()
-                return answer
+                return pipe.recv()
         except (EOFError, OSError):
             raise ChildCrashed(f"exit code {self.stop()}") from None
         raise ImageError(Reason.TIMED_OUT, f"the image took longer than {self._limits.seconds} seconds")

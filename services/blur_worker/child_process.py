@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 from services.common.domain.errors import ImageError
 from services.common.domain.spec import BlurSpec, Format
@@ -56,8 +57,8 @@ class BlurredFile:
     """By stage; the stage `processor` is the processor time of the whole engine."""
 
 
-Answer = BlurredFile | Exception
-Work = Callable[[BlurTask, ChildLimits], BlurredFile]
+Work = Callable[[Any, ChildLimits], Any]
+"""Takes a task; its answer has the image's `width` and `height`."""
 
 
 def serve(pipe: Connection, limits: ChildLimits, work: Work) -> None:
@@ -75,13 +76,12 @@ def serve(pipe: Connection, limits: ChildLimits, work: Work) -> None:
     with contextlib.suppress(EOFError, OSError):
         pipe.send("ready")
         while True:
-            task: BlurTask = pipe.recv()
-            answer = _answer(task, limits, work)
+            answer = _answer(pipe.recv(), limits, work)
             pipe.send(answer)
-            pillow_memory.release_after(answer.width * answer.height if isinstance(answer, BlurredFile) else None)
+            pillow_memory.release_after(None if isinstance(answer, Exception) else answer.width * answer.height)
 
 
-def _answer(task: BlurTask, limits: ChildLimits, work: Work) -> Answer:
+def _answer(task: object, limits: ChildLimits, work: Work) -> Any:
     _allow_processor_time(2 * limits.seconds)
     try:
         return work(task, limits)

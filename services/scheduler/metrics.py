@@ -5,7 +5,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from services.common.db.engine import Database
 from services.common.db.queues import backlog
 from services.common.infra.broker import Broker
-from services.common.infra.messages import BLUR_QUEUE, MAIL_QUEUE, MAILING_QUEUE
+from services.common.infra.messages import BLUR_QUEUE, INSTANT_QUEUE, MAIL_QUEUE, MAILING_QUEUE
 from services.common.infra.metrics import SECONDS
 
 _JOBS = Counter("imageblur_jobs", "Runs of jobs.", ["job", "outcome"])
@@ -37,7 +37,7 @@ def measure(database: Database, broker: Broker) -> None:
         measured = backlog.get_backlog(session)
     for what, count in measured.waiting.items():
         _WAITING.labels(what).set(count)
-    for queue in (BLUR_QUEUE, MAIL_QUEUE, MAILING_QUEUE):
+    for queue in (BLUR_QUEUE, INSTANT_QUEUE, MAIL_QUEUE, MAILING_QUEUE):
         _MESSAGES.labels(queue).set(sum(broker.depths(queue)))
     _OLDEST.labels(BLUR_QUEUE).set(measured.oldest_image)
     _OLDEST.labels(MAIL_QUEUE).set(measured.oldest_email)

@@ -9,9 +9,9 @@ from services.common.db.models import Delivery, Email, Image, Mailing, Order
 from services.common.db.orders.orders import OPEN_STATES
 from services.common.domain.mail import EmailState, MailingState
 from services.common.domain.orders import DeliveryState, ImageState
-from services.common.infra.messages import BLUR_QUEUE, MAIL_QUEUE, MAILING_QUEUE
+from services.common.infra.messages import BLUR_QUEUE, INSTANT_QUEUE, MAIL_QUEUE, MAILING_QUEUE
 
-QUEUES = (BLUR_QUEUE, MAIL_QUEUE, MAILING_QUEUE)
+QUEUES = (BLUR_QUEUE, INSTANT_QUEUE, MAIL_QUEUE, MAILING_QUEUE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,9 @@ class QueueDepth:
 
 
 def get_depth(session: Session, queue: str) -> QueueDepth:
-    """Return the depth of a queue, by the rows."""
+    """Return the depth of a queue, by the rows; instant calls have none."""
+    if queue == INSTANT_QUEUE:
+        return QueueDepth(waiting=0, running=0, failed=0, oldest_at=None)
     return _of_images(session) if queue == BLUR_QUEUE else _of_emails(session, bulk=queue == MAILING_QUEUE)
 
 
