@@ -10,9 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
+from typing import Any
 
 from services.blur_worker import child_process
-from services.blur_worker.child_process import Answer, BlurredFile, BlurTask, ChildLimits, Ready, Work, blur_file
+from services.blur_worker.child_process import BlurredFile, BlurTask, ChildLimits, Ready, Task, Work, blur_file
 from services.common.domain.errors import ImageError, Reason, Unavailable
 from services.common.domain.findings import FindModel
 from services.common.domain.spec import BlurSpec
@@ -42,7 +43,8 @@ class ChildPool:
 
     def __init__(self, count: int, limits: ChildLimits, work: Work = blur_file) -> None:
         self._slots = [_Slot(limits, work) for _ in range(count)]
-        self._idle: queue.SimpleQueue[_Slot] = queue.SimpleQueue()
+        # The one used last first: a pool whose processes start when they are needed starts no more than it needs.
+        self._idle: queue.LifoQueue[_Slot] = queue.LifoQueue()
         for slot in self._slots:
             self._idle.put(slot)
 
@@ -69,6 +71,15 @@ class ChildPool:
         """Blur a file into another one; `on_start` is called while the child process already works on it.
 
         Raises:
+            As `run`.
+        """
+        blurred: BlurredFile = self.run(BlurTask(original=original, result=result, spec=spec), on_start)
+        return blurred
+
+    def run(self, task: Task, on_start: Callable[[], None] = lambda: None) -> Any:
+        """Give a task to an idle child process and return its answer.
+
+        Raises:
             ImageError: The image cannot be blurred.
             ModelMissing: This worker cannot find what the spec asks for.
             ChildCrashed: The child process died while it worked on it.
@@ -80,8 +91,19 @@ class ChildPool:
         except queue.Empty:
             raise Unavailable("no child process became idle") from None
         try:
-            return slot.blur(BlurTask(original=original, result=result, spec=spec), on_start)
+            return slot.run(task, on_start)
         finally:
+            self._idle.put(slot)
+
+    def stop_unused(self, seconds: float) -> None:
+        """Kill child processes that have had no task for so long; the next task starts one again."""
+        idle = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                idle.append(self._idle.get_nowait())
+        for slot in reversed(idle):
+            if slot.alive and time.monotonic() - slot.used_at >= seconds:
+                slot.stop()
             self._idle.put(slot)
 
     def close(self) -> None:
@@ -103,6 +125,8 @@ class _Slot:
         self._pipe: Connection | None = None
         self.ready: Ready | None = None
         """What the last process sent first."""
+        self.used_at = 0.0
+        """When its last task ended, by `time.monotonic`."""
 
     @property
     def alive(self) -> bool:
@@ -144,8 +168,8 @@ class _Slot:
         self._process = self._pipe = None
         return code
 
-    def blur(self, task: BlurTask, on_start: Callable[[], None]) -> BlurredFile:
-        """See `ChildPool.blur`."""
+    def run(self, task: Task, on_start: Callable[[], None]) -> Any:
+        """See `ChildPool.run`."""
         pipe = self._send(task)
         seconds, _ = self._limits.of(task.spec)
         deadline = time.monotonic() + seconds
@@ -156,6 +180,7 @@ class _Slot:
             # Otherwise its answer would be taken for the answer to the next task.
             self.stop()
             raise
+        self.used_at = time.monotonic()
         match answer:
             case MemoryError():
                 # Its memory may be fragmented: start another one.
@@ -165,10 +190,10 @@ class _Slot:
                 raise Unavailable("the disk is full")
             case Exception():
                 raise answer
-            case blurred:
-                return blurred
+            case _:
+                return answer
 
-    def _send(self, task: BlurTask) -> Connection:
+    def _send(self, task: Task) -> Connection:
         for _ in range(MAX_STARTS):
             pipe = self.start()
             # A child process that died while it was idle has closed its end: no fault of this image.
@@ -178,11 +203,10 @@ class _Slot:
             self.stop()
         raise Unavailable("no child process stays alive")
 
-    def _receive(self, pipe: Connection, seconds: int, deadline: float) -> Answer:
+    def _receive(self, pipe: Connection, seconds: int, deadline: float) -> Any:
         try:
             if pipe.poll(max(0.0, deadline - time.monotonic())):
-                answer: Answer = pipe.recv()
-                return answer
+                return pipe.recv()
         except (EOFError, OSError):
             raise ChildCrashed(f"exit code {self.stop()}") from None
         raise ImageError(Reason.TIMED_OUT, f"the image took longer than {seconds} seconds")

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from services.common.domain.errors import ImageError
 from services.common.domain.findings import FindModel, Inspection
@@ -97,8 +97,16 @@ class ModelMissing(Exception):
     """The spec asks for a model that this worker lacks; another one may have it."""
 
 
-Answer = BlurredFile | Exception
-Work = Callable[[BlurTask, ChildLimits], BlurredFile]
+class Task(Protocol):
+    """What a child process is given."""
+
+    @property
+    def spec(self) -> BlurSpec:
+        """What is to be done to the image."""
+
+
+Work = Callable[[Any, ChildLimits], Any]
+"""Takes a task; its answer has the image's `width` and `height`."""
 
 
 def serve(pipe: Connection, limits: ChildLimits, work: Work) -> None:
@@ -118,13 +126,12 @@ def serve(pipe: Connection, limits: ChildLimits, work: Work) -> None:
     with contextlib.suppress(EOFError, OSError):
         pipe.send(_list_models(limits.finding) if limits.finding else Ready())
         while True:
-            task: BlurTask = pipe.recv()
-            answer = _answer(task, limits, work)
+            answer = _answer(pipe.recv(), limits, work)
             pipe.send(answer)
-            pillow_memory.release_after(answer.width * answer.height if isinstance(answer, BlurredFile) else None)
+            pillow_memory.release_after(None if isinstance(answer, Exception) else answer.width * answer.height)
 
 
-def _answer(task: BlurTask, limits: ChildLimits, work: Work) -> Answer:
+def _answer(task: Task, limits: ChildLimits, work: Work) -> Any:
     seconds, memory_mb = limits.of(task.spec)
     _allow_processor_time(2 * seconds)
     _raise_memory_limit(memory_mb)
@@ -155,13 +162,13 @@ def _raise_memory_limit(memory_mb: int) -> None:
 
 def _list_models(finding: FindLimits) -> Ready:
     try:
-        return Ready(models=_make_detectors(finding.models_folder).models())
+        return Ready(models=make_detectors(finding.models_folder).models())
     except Exception as error:  # a broken package of an extra must not stop the worker from blurring
         return Ready(fault=repr(error))
 
 
 @functools.cache
-def _make_detectors(models_folder: Path | None) -> "Detectors":
+def make_detectors(models_folder: Path | None) -> "Detectors":
     """Return the detectors of this process; each is loaded when an image first asks for it."""
     from services.blur_worker.engine.finding.registry import Detectors  # noqa: PLC0415 - never in the parent
 
@@ -205,7 +212,7 @@ def _blur(original: bytes, spec: BlurSpec, limits: ChildLimits) -> Any:
 
     try:
         finding = limits.finding
-        return blur(original, spec, engine_limits, _make_detectors(finding and finding.models_folder))
+        return blur(original, spec, engine_limits, make_detectors(finding and finding.models_folder))
     except DetectorMissing as error:
         # As an error that the parent can load without the engine.
         raise ModelMissing(str(error)) from None

@@ -52,12 +52,12 @@ class Broker(RedisBroker):
             client: The connection.
             queues: The queues to declare.
             most_held: Most messages that this process holds of a queue, where it is not the consumer's prefetch.
-            most_held_together: Most messages that it holds of all queues together.
+            most_held_together: Most messages that it holds of all queues together, but those of `most_held`.
         """
         super().__init__(  # type: ignore[no-untyped-call]
             client=client, middleware=[], heartbeat_timeout=8_000, maintenance_chance=1_000_000
         )
-        self._held = HeldMessages(most_held_together)
+        self._held = HeldMessages(most_held_together, apart=most_held or {})
         self._most_held = most_held or {}
         self._resumed: defaultdict[str, threading.Event] = defaultdict(_set_event)
         for queue in queues:

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 import redis
 from dramatiq import Message, MessageProxy
@@ -34,9 +34,10 @@ class HeldMessages:
     would wait for them while another process has an idle one.
     """
 
-    def __init__(self, most_together: int | None = None) -> None:
-        """`most_together`: most messages of all queues together; None: any number."""
+    def __init__(self, most_together: int | None = None, apart: Container[str] = ()) -> None:
+        """`most_together`: most messages of all queues but those `apart`, which have threads of their own."""
         self._most_together = most_together
+        self._apart = apart
         self._ids: defaultdict[str, set[bytes]] = defaultdict(set)
         self._on_done: set[threading.Event] = set()
         self.lock = threading.Lock()
@@ -46,9 +47,11 @@ class HeldMessages:
         """Return the ids of a queue's messages, to be changed by its consumer."""
         return self._ids[queue]
 
-    def count_free(self) -> int:
-        """Return how many more messages may be taken, of whatever queue."""
-        return sys.maxsize if self._most_together is None else self._most_together - self._count()
+    def count_free(self, queue: str) -> int:
+        """Return how many more messages of a queue may be taken as far as the other queues are concerned."""
+        if self._most_together is None or queue in self._apart:
+            return sys.maxsize
+        return self._most_together - self._count()
 
     def is_largest(self, queue: str) -> bool:
         """Return whether more messages are held of this queue than of all others: then another one comes first."""
@@ -69,7 +72,7 @@ class HeldMessages:
             event.set()
 
     def _count(self) -> int:
-        return sum(map(len, tuple(self._ids.values())))
+        return sum(len(ids) for queue, ids in tuple(self._ids.items()) if queue not in self._apart)
 
 
 class PromptConsumer(private.RedisConsumer):
@@ -142,7 +145,7 @@ class PromptConsumer(private.RedisConsumer):
             if not self._resumed.wait(WAIT_SECONDS):
                 self._send_heartbeat()
             return []
-        free = min(self.prefetch - self.outstanding_message_count, self._all_held.count_free())
+        free = min(self.prefetch - self.outstanding_message_count, self._all_held.count_free(self.queue_name))
         if free <= 0:
             if not self._one_is_done.wait(WAIT_SECONDS):
                 self._send_heartbeat()
@@ -169,7 +172,7 @@ class PromptConsumer(private.RedisConsumer):
 
     def _take(self, count: int) -> list[bytes]:
         with self._all_held.lock:
-            if (count := min(count, self._all_held.count_free())) <= 0:
+            if (count := min(count, self._all_held.count_free(self.queue_name))) <= 0:
                 return []
             messages = private.fetch(self.broker, self.queue_name, count)
             self._held.update(private.redis_id(Message.decode(data)) for data in messages)

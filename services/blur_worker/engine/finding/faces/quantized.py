@@ -5,7 +5,6 @@ the lower end of its tensor's range, so it costs nothing. The upsampling and the
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
 from services.blur_worker.engine.finding.faces.onnx_model import Array, Graph, Node, read
 from services.blur_worker.engine.finding.faces.ranges import RANGES
