@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from services.blur_worker import child_process
@@ -18,15 +18,17 @@ from services.common.domain.spec import BlurSpec
 
 MAX_STARTS = 3
 """Child processes started for an image before it is returned."""
-START_SECONDS = 180
-"""How long a child process may take to load the engine: on a busy machine, and the first time to compile it."""
+START_SECONDS = 60
+"""How long a child process may take to start once the engine is loaded: it is forked from a process that has it."""
 WAIT_SECONDS = 10
 """How long an image waits for a child process; then another worker may have an idle one sooner."""
 STOP_SECONDS = 10
 """How long a killed child process may take to end."""
 
-# Not fork: the parent has threads and open connections.
-_context = multiprocessing.get_context("spawn")
+# Not fork: the parent has threads and open connections. The fork server has neither; it loads the engine once, and the
+# child processes share its memory.
+_context = multiprocessing.get_context("forkserver")
+_context.set_forkserver_preload(["services.blur_worker.warm_engine"])
 
 
 class ChildCrashed(Exception):
@@ -43,7 +45,7 @@ class ChildPool:
             self._idle.put(slot)
 
     def start(self) -> None:
-        """Start all child processes and wait until each has loaded the engine.
+        """Start all child processes and wait until each is ready; the first time, the engine is compiled: a minute.
 
         Raises:
             Unavailable: One of them does not start.
@@ -90,7 +92,7 @@ class _Slot:
     def __init__(self, limits: ChildLimits, work: Work) -> None:
         self._limits = limits
         self._work = work
-        self._process: SpawnProcess | None = None
+        self._process: BaseProcess | None = None
         self._pipe: Connection | None = None
 
     @property
