@@ -28,7 +28,7 @@ STOP_SECONDS = 10
 # Not fork: the parent has threads and open connections. The fork server has neither; it loads the engine once, and the
 # child processes share its memory.
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["services.blur_worker.warm_engine"])
+_PRELOADED = ["services.blur_worker.warm_engine"]
 
 
 class ChildCrashed(Exception):
@@ -109,6 +109,8 @@ class _Slot:
         self.stop()
         self._pipe, end = _context.Pipe()
         self._process = _context.Process(target=child_process.serve, args=(end, self._limits, self._work), daemon=True)
+        # Here, not on import: a service of a stack is itself a fork, of a process with another list.
+        _context.set_forkserver_preload(_PRELOADED)
         try:
             with end:
                 self._process.start()
