@@ -4,6 +4,7 @@ Forked services share the memory of these libraries and start in a fraction of t
 libraries do not survive a fork, modules are executed like other programs.
 """
 
+import atexit
 import multiprocessing
 import os
 import runpy
@@ -102,4 +103,7 @@ def _run(
     os.environ.update(environment)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.argv = [module, *arguments]
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    finally:
+        atexit._run_exitfuncs()  # the fork server ends its forks without them
