@@ -106,4 +106,5 @@ def _run(
     try:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
     finally:
-        atexit._run_exitfuncs()  # the fork server ends its forks without them
+        # The fork server ends its forks without them.
+        atexit._run_exitfuncs()  # noqa: SLF001
