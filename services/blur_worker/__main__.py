@@ -4,6 +4,7 @@
 def main() -> None:
     """Check the settings and the database, then serve."""
     # Imported here: each child process imports this module too, and needs none of it.
+    from services.blur_worker.app import setup  # noqa: PLC0415
     from services.blur_worker.child_pool import WAIT_SECONDS  # noqa: PLC0415
     from services.blur_worker.settings import BlurWorkerSettings  # noqa: PLC0415
     from services.common import migrations  # noqa: PLC0415
@@ -13,7 +14,7 @@ def main() -> None:
     settings = BlurWorkerSettings.load()
     migrations.check_url(settings.database_url)
     dramatiq_worker.serve(
-        "services.blur_worker.app:setup",
+        setup,
         queues=[*settings.queues, INSTANT_QUEUE] if settings.instant_children else list(settings.queues),
         # One more than child processes: while a thread records a result, its child process has another image. And
         # threads for instant calls, so that these never wait for images: `most_held` in `app` limits their messages.

@@ -1,4 +1,4 @@
-"""Wires the blur worker: `dramatiq services.blur_worker.app:setup` calls `setup` in the worker process."""
+"""Wires the blur worker: `setup` sets the broker and registers the actor."""
 
 from dataclasses import replace
 

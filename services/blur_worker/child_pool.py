@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,8 @@ from services.common.infra import log
 
 MAX_STARTS = 3
 """Child processes started for an image before it is returned."""
-START_SECONDS = 180
-"""How long a child process may take to load the engine: on a busy machine, and the first time to compile it."""
+START_SECONDS = 60
+"""How long a child process may take to start once the engine is loaded: it is forked from a process that has it."""
 WAIT_SECONDS = 10
 """How long an image waits for a child process; then another worker may have an idle one sooner."""
 STOP_SECONDS = 10
@@ -30,8 +30,10 @@ STOP_SECONDS = 10
 
 _log = log.get(__name__)
 
-# Not fork: the parent has threads and open connections.
-_context = multiprocessing.get_context("spawn")
+# Not fork: the parent has threads and open connections. The fork server has neither; it loads the engine once, and the
+# child processes share its memory.
+_context = multiprocessing.get_context("forkserver")
+_PRELOADED = ["services.blur_worker.warm_engine"]
 
 
 class ChildCrashed(Exception):
@@ -49,7 +51,7 @@ class ChildPool:
             self._idle.put(slot)
 
     def start(self) -> None:
-        """Start all child processes and wait until each has loaded the engine.
+        """Start all child processes and wait until each is ready; the first time, the engine is compiled: a minute.
 
         Raises:
             Unavailable: One of them does not start.
@@ -121,7 +123,7 @@ class _Slot:
     def __init__(self, limits: ChildLimits, work: Work) -> None:
         self._limits = limits
         self._work = work
-        self._process: SpawnProcess | None = None
+        self._process: BaseProcess | None = None
         self._pipe: Connection | None = None
         self.ready: Ready | None = None
         """What the last process sent first."""
@@ -142,6 +144,8 @@ class _Slot:
         self.stop()
         self._pipe, end = _context.Pipe()
         self._process = _context.Process(target=child_process.serve, args=(end, self._limits, self._work), daemon=True)
+        # Here, not on import: a service of a stack is itself a fork, of a process with another list.
+        _context.set_forkserver_preload(_PRELOADED)
         try:
             with end:
                 self._process.start()

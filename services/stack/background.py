@@ -17,8 +17,8 @@ from services.common.infra.settings import PREFIX
 from services.stack.data_folder import DataFolder
 from services.stack.ports import free_port
 from services.stack.supervision.cleanup import end_run
+from services.stack.supervision.launching import python_module
 from services.stack.supervision.ledger import read_ledger
-from services.stack.supervision.process import python_module
 
 # Longer than the grace of its programs, stage by stage.
 STOP_TIMEOUT = 180.0

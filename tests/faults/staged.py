@@ -59,7 +59,7 @@ def scheduler() -> None:
 
 
 def set_up_blur_worker() -> None:
-    """Called in the worker process, as `services.blur_worker.app:setup` is."""
+    """Called instead of `services.blur_worker.app.setup`."""
     from services.blur_worker import app
     from services.blur_worker.child_pool import ChildPool
     from tests.faults import poison
@@ -70,7 +70,7 @@ def set_up_blur_worker() -> None:
 
 
 def set_up_mailer() -> None:
-    """Called in the worker process, as `services.mailer.app:setup` is."""
+    """Called instead of `services.mailer.app.setup`."""
     from services.mailer import app
 
     mailer()
@@ -121,7 +121,7 @@ def main() -> None:
     service = sys.argv.pop(1)
     if service in {"blur_worker", "mailer"}:
         serve = dramatiq_worker.serve
-        dramatiq_worker.serve = lambda _setup, **options: serve(f"{__spec__.name}:set_up_{service}", **options)
+        dramatiq_worker.serve = lambda _setup, **options: serve(globals()[f"set_up_{service}"], **options)
     else:
         globals()[service]()
     startup.run(importlib.import_module(f"services.{service}.__main__").main)
