@@ -9,7 +9,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from services.blur_worker.engine.formats.png.chunks import SIGNATURE, ImageHeader, chunk
+from services.blur_worker.engine.containers.png_chunks import SIGNATURE, ImageHeader, chunk
 from services.blur_worker.engine.formats.png.compress import compress_pixels
 from services.blur_worker.engine.raster import Box, Raster
 
