@@ -1,7 +1,7 @@
 """`python -m benchmarks.startup [--before CHECKOUT]`: how long a stack takes from its start to its first result.
 
-Seconds on the clock and of processor (all processes of the stack), of second starts: the engine is compiled before. With
-`--before`, another checkout is measured in turn with this one, and ratios are printed.
+Seconds on the clock and of processor (all processes of the stack), of second starts: the engine is compiled before.
+With `--before`, another checkout is measured in turn with this one, and ratios are printed.
 """
 
 import argparse

@@ -13,7 +13,7 @@ from services.blur_worker.change_hints import ChangeHints
 from services.blur_worker.child_pool import ChildPool
 from services.blur_worker.child_process import ChildLimits, FindLimits
 from services.blur_worker.instant.answer_call import AnswerCall
-from services.blur_worker.instant.child_work import run_instant
+from services.blur_worker.instant.child_work import InstantResult, run_instant
 from services.blur_worker.instant.lifecycle import InstantChildren
 from services.blur_worker.leases import RenewImageLeases
 from services.blur_worker.scratch_folder import ScratchFolder
@@ -93,7 +93,7 @@ def _serve_instant(queues: Broker, settings: BlurWorkerSettings, limits: ChildLi
         finding=limits.finding and replace(limits.finding, seconds=min(limits.finding.seconds, longest)),
     )
     queues.declare_queue(INSTANT_QUEUE)
-    children = ChildPool(settings.instant_children, limits, run_instant)
+    children = ChildPool(settings.instant_children, limits, run_instant, answer=InstantResult)
     register_instant(queues, AnswerCall(broker=queues, children=children))
     queues.add_middleware(InstantChildren(children))
     metrics.watch_instant_children(children.count_alive)

@@ -14,14 +14,14 @@ GROW = b"poison: grow"
 
 def blur_file(task: BlurTask, limits: ChildLimits) -> BlurredFile:
     """In the place of the child's own work."""
-    match task.original.read_bytes():
+    match task.read_original():
         case b"poison: segfault":
             ctypes.string_at(0)
         case b"poison: hang":
             time.sleep(3600)
         case b"poison: grow":
             bytearray(limits.memory_mb << 21)
-    reach("child-blurring", task.original)
+    reach("child-blurring", task.name)
     if pace := number("pace"):
         time.sleep(pace)
     return child_process.blur_file(task, limits)

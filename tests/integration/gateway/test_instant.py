@@ -22,7 +22,7 @@ from services.blur_worker.actors import register_instant
 from services.blur_worker.child_pool import ChildPool
 from services.blur_worker.engine import Limits, blur
 from services.blur_worker.instant.answer_call import AnswerCall
-from services.blur_worker.instant.child_work import run_instant
+from services.blur_worker.instant.child_work import InstantResult, run_instant
 from services.common.db.engine import Database
 from services.common.db.models import Base, Installation
 from services.common.db.queues import workers
@@ -45,7 +45,7 @@ REQUEST = pb.BlurImageRequest(image=pb.InputImage(filename="ada.jpg", data=PHOTO
 
 @pytest.fixture(scope="module")
 def instant_children() -> Iterator[ChildPool]:
-    children = ChildPool(1, LIMITS, run_instant)
+    children = ChildPool(1, LIMITS, run_instant, answer=InstantResult)
     yield children
     children.close()
 
