@@ -43,7 +43,8 @@ def setup() -> None:
         FIND_QUEUE,
         MAIL_QUEUE,
         most_held={INSTANT_QUEUE: settings.instant_children},
-        most_held_together=settings.blur_children + 1,
+        shared=settings.queues,
+        most_shared=settings.blur_children + 1,
     )
     database = Database(settings.database_url, pool_size=settings.blur_children + 2)
     limits = ChildLimits(

@@ -21,7 +21,7 @@ from services.stack.supervision.launching import python_module
 from services.stack.supervision.ledger import read_ledger
 
 # Longer than the grace of its programs, stage by stage.
-STOP_TIMEOUT = 180.0
+STOP_TIMEOUT = 320.0
 
 
 @dataclass(frozen=True, kw_only=True)

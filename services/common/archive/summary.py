@@ -11,7 +11,7 @@ from typing import Any
 
 from services.common.db.clock import to_datetime
 from services.common.db.models import Image, Order
-from services.common.domain.findings import CheckState, Inspection
+from services.common.domain.findings import Check, CheckState, Inspection
 from services.common.domain.spec import BlurSpec, Effect, Find, Gaussian, Pixelate, Redact, Region, Solid
 
 JSON_NAME, TEXT_NAME = "summary.json", "summary.txt"
@@ -105,7 +105,7 @@ def _text(image: Image, name: str | None, spec: BlurSpec, inspection: Inspection
         f"   where    {_where(spec)}",
     ]
     if name and spec.find:
-        lines += [f"   found    {_found(inspection)}", f"   check    {_CHECKS[inspection.check.state]}"]
+        lines += [f"   found    {_found(inspection)}", f"   check    {_checked(inspection.check)}"]
     if name:
         lines += [
             f"   to       {name}, {image.output_bytes} bytes, {image.width} x {image.height}, {image.format}",
@@ -120,6 +120,11 @@ _CHECKS = {
     CheckState.REMAINING: "SOMETHING THAT WAS TO BE HIDDEN IS STILL FOUND in the result: look at it",
     CheckState.NOT_CHECKED: "the result was not checked",
 }
+
+
+def _checked(check: Check) -> str:
+    stronger = "; hidden more strongly than asked for, since it was found at first" if check.strengthened else ""
+    return _CHECKS[check.state] + stronger
 
 
 def _found(inspection: Inspection) -> str:

@@ -2,6 +2,7 @@
 
 import ctypes
 import errno
+import mmap
 import multiprocessing
 import os
 import re
@@ -9,15 +10,17 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
+from services.blur_worker.child_answers import ModelMissing
 from services.blur_worker.child_pool import ChildCrashed, ChildPool
-from services.blur_worker.child_process import BlurredFile, BlurTask, ChildLimits
+from services.blur_worker.child_process import BlurredFile, BlurTask, ChildLimits, FindLimits
 from services.common.domain.errors import ImageError, Reason, Unavailable
-from services.common.domain.spec import BlurSpec, Format
+from services.common.domain.spec import BlurSpec, Find, FindingKind, Format
 from tests.support.images import encode, photo
 from tests.support.waiting import eventually
 
@@ -34,6 +37,9 @@ def children() -> Iterator[ChildPool]:
 FINE = BlurredFile(size=1, sha256="", width=1, height=1, format=Format.PNG, path="none")
 
 
+FIND = BlurSpec(find=(Find(kind=FindingKind.FACE),))
+
+
 def _misbehave(task: BlurTask, _: ChildLimits) -> BlurredFile:
     """What a hostile image might make a decoder do."""
     match task.read_original():
@@ -43,14 +49,25 @@ def _misbehave(task: BlurTask, _: ChildLimits) -> BlurredFile:
             time.sleep(60)
         case b"grow":
             bytearray(2 << 30)
+        case b"reserve":
+            try:
+                mmap.mmap(-1, 2 << 30).close()
+            except OSError as error:
+                raise MemoryError from error
+        case b"name":
+            return replace(FINE, path=os.environ["OMP_NUM_THREADS"])
+        case b"take long":
+            time.sleep(3)
+        case b"lack":
+            raise ModelMissing("no model for FACE")
         case b"fill":
             raise OSError(errno.ENOSPC, "no space left on device")
     return FINE
 
 
-def blur(children: ChildPool, tmp_path: Path, data: bytes) -> BlurredFile:
+def blur(children: ChildPool, tmp_path: Path, data: bytes, spec: BlurSpec = BlurSpec()) -> BlurredFile:  # noqa: B008
     (tmp_path / "source").write_bytes(data)
-    return children.blur(tmp_path / "source", tmp_path / "target", BlurSpec())
+    return children.blur(tmp_path / "source", tmp_path / "target", spec)
 
 
 def test_a_crash_is_detected_and_the_child_replaced(children: ChildPool, tmp_path: Path) -> None:
@@ -157,3 +174,24 @@ def test_a_closed_pool_leaves_no_process(tmp_path: Path) -> None:
     # The helpers of multiprocessing stay for as long as this process does.
     helpers = re.compile("resource_tracker|forkserver")
     assert [process for process in alive if not helpers.search(" ".join(process.cmdline()))] == []
+
+
+def test_finding_has_limits_of_its_own(tmp_path: Path) -> None:
+    finding = FindLimits(seconds=20, memory_mb=4096)
+    limits = ChildLimits(seconds=2, memory_mb=1024, max_pixels=1000, finding=finding)
+    children = ChildPool(1, limits, _misbehave)
+    assert children.get_models() == ()
+    children.start()
+    try:
+        with pytest.raises(ImageError, match="more memory"):
+            blur(children, tmp_path, b"reserve")
+        assert blur(children, tmp_path, b"reserve", FIND) == FINE
+        assert blur(children, tmp_path, b"reserve") == FINE, "models that are loaded stay, and need the room"
+        with pytest.raises(ImageError, match="longer than 2 seconds"):
+            blur(children, tmp_path, b"take long")
+        assert blur(children, tmp_path, b"take long", FIND) == FINE
+        with pytest.raises(ModelMissing, match="no model for FACE"):
+            blur(children, tmp_path, b"lack", FIND)
+        assert blur(children, tmp_path, b"name").path == "1", "one core for each child process"
+    finally:
+        children.close()
