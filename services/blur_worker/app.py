@@ -27,6 +27,9 @@ from services.common.infra.metrics import serve as serve_metrics
 from services.common.infra.worker_control import WorkerControl
 from services.common.use_cases.order_lifecycle import make_lifecycle
 
+ORDER_NICENESS = 10
+"""Of children that blur images of orders: they use what calls that somebody waits for leave of the processors."""
+
 _log = log.get("services.blur_worker")
 
 
@@ -34,12 +37,15 @@ def setup() -> None:
     """Make the broker, the actor and their dependencies; nothing connects or starts before the worker boots."""
     settings = BlurWorkerSettings.load()
     log.configure(settings.log_level, settings.log_format)
-    queues = broker.connect(
-        settings.broker_url, BLUR_QUEUE, MAIL_QUEUE, most_held={INSTANT_QUEUE: settings.instant_children}
-    )
+    # Together no more than threads, or messages of orders would keep instant calls waiting.
+    most_held = {BLUR_QUEUE: settings.blur_children + 1, INSTANT_QUEUE: settings.instant_children}
+    queues = broker.connect(settings.broker_url, BLUR_QUEUE, MAIL_QUEUE, most_held=most_held)
     database = Database(settings.database_url, pool_size=settings.blur_children + 2)
     limits = ChildLimits(
-        seconds=settings.blur_seconds, memory_mb=settings.blur_memory_mb, max_pixels=settings.max_pixels
+        seconds=settings.blur_seconds,
+        memory_mb=settings.blur_memory_mb,
+        max_pixels=settings.max_pixels,
+        niceness=ORDER_NICENESS,
     )
     children = ChildPool(settings.blur_children, limits)
     leases = Leases(RenewImageLeases(database))

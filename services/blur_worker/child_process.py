@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import os
 import resource
 import signal
 import sys
@@ -27,6 +28,8 @@ class ChildLimits:
     """Address space in MiB; only on Linux."""
     max_pixels: int
     """Width × height × frames."""
+    niceness: int = 0
+    """How far the process lets others of this machine go first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +73,7 @@ def serve(pipe: Connection, limits: ChildLimits, work: Work) -> None:
         memory_bytes = limits.memory_mb << 20
         resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.nice(limits.niceness)
     from services.blur_worker.engine import pillow_memory  # noqa: PLC0415 - loads the engine: never in the parent
 
     pillow_memory.keep()

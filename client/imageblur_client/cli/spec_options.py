@@ -1,11 +1,22 @@
 """Parses the options of a blur spec. Only their syntax is checked here; the server checks their values."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 
 import typer
-from imageblur.v1.order_pb2 import BlurSpec, Gaussian, ImageFormat, Pixelate, Region, Solid
+from imageblur.v1.blur_service_pb2 import FindModel
+from imageblur.v1.order_pb2 import (
+    BlurSpec,
+    Effort,
+    Find,
+    FindingKind,
+    Gaussian,
+    ImageFormat,
+    Pixelate,
+    Region,
+    Solid,
+)
 
 from imageblur_client.regions import box, ellipse
 
@@ -25,6 +36,18 @@ class OutputFormat(StrEnum):
     def to_proto(self) -> ImageFormat.ValueType:
         """Return the value of the proto enum."""
         return ImageFormat.Value("IMAGE_FORMAT_" + ("JPEG" if self is OutputFormat.JPG else self.name))
+
+
+class EffortLevel(StrEnum):
+    """How thoroughly to find."""
+
+    FAST = "fast"
+    BALANCED = "balanced"
+    THOROUGH = "thorough"
+
+    def to_proto(self) -> Effort.ValueType:
+        """Return the value of the proto enum."""
+        return Effort.Value(f"EFFORT_{self.name}")
 
 
 def effect(*, sigma: float | None, relative: bool, cell: int | None, color: str | None) -> BlurSpec:
@@ -56,6 +79,30 @@ def regions(boxes: Sequence[str], ellipses: Sequence[str], *, padding: float, fe
     if (padding or feather) and not found:
         raise typer.BadParameter("--padding and --feather need a --region or an --ellipse")
     return found
+
+
+def finds(kinds: Sequence[str]) -> list[Find]:
+    """Return what to find from `face`, `text`, `code` or `custom:MODEL`."""
+    return [_find(text) for text in kinds]
+
+
+def all_finds(models: Iterable[FindModel]) -> list[Find]:
+    """Return all that a server can find."""
+    custom = FindingKind.FINDING_KIND_CUSTOM
+    return [Find(kind=model.kind, model=model.name if model.kind == custom else "") for model in models]
+
+
+def _find(text: str) -> Find:
+    kind, _, model = text.partition(":")
+    try:
+        value = FindingKind.Value(f"FINDING_KIND_{kind.upper()}")
+    except ValueError:
+        value = FindingKind.FINDING_KIND_UNSPECIFIED
+    if value == FindingKind.FINDING_KIND_UNSPECIFIED:
+        raise typer.BadParameter(f"{text!r} is not face, text, code or custom:MODEL", param_hint="--find")
+    if value == FindingKind.FINDING_KIND_CUSTOM and not model:
+        raise typer.BadParameter("custom needs a model: custom:MODEL", param_hint="--find")
+    return Find(kind=value, model=model)
 
 
 def _four_numbers(text: str, option: str) -> tuple[float, float, float, float]:
