@@ -30,6 +30,9 @@ from services.common.infra.metrics import serve as serve_metrics
 from services.common.infra.worker_control import WorkerControl
 from services.common.use_cases.order_lifecycle import make_lifecycle
 
+ORDER_NICENESS = 10
+"""Of children that blur images of orders: they use what calls that somebody waits for leave of the processors."""
+
 _log = log.get("services.blur_worker")
 
 
@@ -58,6 +61,7 @@ def setup() -> None:
         )
         if ImageQueue.FIND in settings.queues
         else None,
+        niceness=ORDER_NICENESS,
     )
     children = ChildPool(settings.blur_children, limits)
     leases = Leases(RenewImageLeases(database))

@@ -46,6 +46,8 @@ class ChildLimits:
     """Address space in MiB; only on Linux."""
     max_pixels: int
     """Width × height × frames."""
+    niceness: int = 0
+    """How far the process lets others of this machine go first."""
     finding: FindLimits | None = None
     """None: this worker finds nothing."""
 
@@ -156,6 +158,7 @@ def serve(pipe: Connection, limits: ChildLimits, confinement: Confinement, work:
         resource.setrlimit(resource.RLIMIT_AS, (limits.memory_mb << 20, most_mb << 20))
     # One core for each child process: their libraries must not start threads for all of them.
     os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    os.nice(limits.niceness)
     from services.blur_worker.engine import pillow_memory  # noqa: PLC0415 - loads the engine: never in the parent
 
     pillow_memory.keep()

@@ -131,6 +131,7 @@ async def serve(settings: GatewaySettings) -> AsyncIterator[int]:
         port = _listen(server, settings.gateway_address, credentials)
 
         hub.start()
+        deps.exchanges.start()
         await health.check()
         await server.start()
         tasks = [asyncio.create_task(health.run()), asyncio.create_task(keys.run())]
@@ -157,7 +158,7 @@ def _connect(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> Dep
     broker_check = BrokerCheck(settings.broker_url, settings.max_orders_per_minute)
     stack.push_async_callback(broker_check.close)
     exchanges = GatewayExchanges(settings.broker_url)
-    stack.push_async_callback(exchanges.close)
+    stack.push_async_callback(exchanges.stop)
     folders = [folder for folder in (blobs.folder, database.folder) if folder]
     return Dependencies(
         database=database,
