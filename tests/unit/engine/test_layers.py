@@ -41,6 +41,12 @@ def test_regions_of_one_effect_are_one_layer() -> None:
     assert second.box == (0, 16, 87, 48)
 
 
+def test_effects_that_are_the_same_in_pixels_are_one_layer() -> None:
+    spec = BlurSpec(Gaussian(3), (region(0, 0.5, Pixelate(8)), region(0.4, 0.5, Pixelate(0.125, relative=True))))
+    (layer,) = layers(spec, SIZE)
+    assert layer.box == (0, 16, 87, 48)
+
+
 def test_each_region_has_its_effect() -> None:
     effects: list[Effect] = [Gaussian(4), Pixelate(8), Solid("#00ff00")]
     regions = [region(0.05 + 0.3 * index, 0.2, effect) for index, effect in enumerate(effects)]
