@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from services.blur_worker import metrics
+from services.blur_worker.child_answers import ModelMissing
 from services.blur_worker.child_pool import ChildCrashed, ChildPool
-from services.blur_worker.child_process import ModelMissing
 from services.blur_worker.outcomes import Finished, Outcome, Retry
 from services.blur_worker.scratch_folder import ScratchFolder
 from services.common.db.orders.images import Failure, ImageClaim

@@ -21,6 +21,13 @@ for _state in CheckState:  # so that the first REMAINING is seen as an increase
 _CHILDREN = Gauge("imageblur_blur_children", "Child processes that are alive.")
 _EXPECTED = Gauge("imageblur_blur_children_expected", "Child processes that are configured.")
 
+_INSTANT = Counter("imageblur_instant_calls", "Instant calls (BlurImage, FindRegions) by outcome.", ["kind", "outcome"])
+_INSTANT_SECONDS = Histogram(
+    "imageblur_instant_seconds", "From a worker's taking an instant call to its answer.", ["kind"], buckets=SECONDS
+)
+_INSTANT_RUNNING = Gauge("imageblur_instant_running", "Instant calls that this worker works on.")
+_INSTANT_CHILDREN = Gauge("imageblur_instant_children", "Child processes of instant calls that are alive.")
+
 
 def count_attempt(outcome: str, effect: str, seconds: float, *, path: str = "", reason: str | None = None) -> None:
     """Count an attempt; `path` is the engine's implementation that made the result, `reason` that of a failure."""
@@ -58,3 +65,21 @@ def watch_children(expected: int, alive: Callable[[], int]) -> None:
     """Show how many child processes are configured and, at each scrape, how many are alive."""
     _EXPECTED.set(expected)
     _CHILDREN.set_function(alive)
+
+
+def count_instant(kind: str, outcome: str, seconds: float) -> None:
+    """Count an instant call that has ended."""
+    _INSTANT.labels(kind, outcome).inc()
+    _INSTANT_SECONDS.labels(kind).observe(seconds)
+
+
+@contextmanager
+def instant_call() -> Iterator[None]:
+    """Count the block as an instant call that runs."""
+    with _INSTANT_RUNNING.track_inprogress():
+        yield
+
+
+def watch_instant_children(alive: Callable[[], int]) -> None:
+    """Show at each scrape how many child processes of instant calls are alive."""
+    _INSTANT_CHILDREN.set_function(alive)

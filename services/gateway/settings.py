@@ -71,11 +71,19 @@ class GatewaySettings(CommonSettings, LimitSettings, SigningSettings):
         "sixteen times IMAGEBLUR_MAX_MESSAGE_BYTES.",
     )
     max_watches: int = Field(default=5_000, ge=1, description="Most concurrent watches (WatchStatus).")
+    max_instant_calls: int = Field(
+        default=16,
+        ge=1,
+        description="Most instant calls (BlurImage, FindRegions) that wait or are answered at a time, over all "
+        "gateways; further ones are refused with QUEUE_FULL and RetryInfo. Together those of "
+        "a gateway hold at most half of IMAGEBLUR_MAX_BYTES_IN_FLIGHT.",
+    )
     max_orders_per_minute: int = Field(
         default=600,
         ge=0,
-        description="Most orders of a caller (an API key, or without one a network address) in a minute, over all "
-        "gateways; 0: no limit. Further orders are refused with RATE_LIMIT_EXCEEDED and RetryInfo.",
+        description="Most orders, revisions and instant calls of a caller (an API key, or without one a network "
+        "address) in a minute, over all gateways; 0: no limit. Further ones are refused with "
+        "RATE_LIMIT_EXCEEDED and RetryInfo.",
     )
     max_subscriptions_per_hour: int = Field(
         default=600,

@@ -8,7 +8,8 @@ from services.stack.data_folder import DataFolder
 from services.stack.embedded import valkey
 from services.stack.ports import Endpoint
 from services.stack.settings import StackSettings
-from services.stack.supervision.process import Program, python_module
+from services.stack.supervision.launching import python_module
+from services.stack.supervision.process import Program
 
 # A worker finishes its image or e-mail first: the longest task and a margin.
 WORKER_GRACE = 75.0

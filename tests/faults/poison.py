@@ -16,24 +16,24 @@ GROW = b"poison: grow"
 
 def blur_file(task: BlurTask, limits: ChildLimits) -> BlurredFile:
     """In the place of the child's own work."""
-    match task.original.read_bytes():
+    match task.read_original():
         case b"poison: segfault":
             ctypes.string_at(0)
         case b"poison: hang":
             time.sleep(3600)
         case b"poison: grow":
             bytearray(limits.memory_mb << 21)
-    reach("child-blurring", task.original)
+    reach("child-blurring", task.name)
     if pace := number("pace"):
         time.sleep(pace)
     if task.spec.find:
-        _hold_searches(task.original)
+        _hold_searches(task.name)
     return child_process.blur_file(task, limits)
 
 
-def _hold_searches(original: Path) -> None:
+def _hold_searches(original: str) -> None:
     """Have the child of this image be held when it finds, and when it checks."""
-    real = getattr(child_process._make_detectors, "real", child_process._make_detectors)
+    real = getattr(child_process.make_detectors, "real", child_process.make_detectors)
 
     class Searches:
         """A detector: its first search of an image is to find, all later ones check."""
@@ -64,4 +64,4 @@ def _hold_searches(original: Path) -> None:
         return Detectors(folder)
 
     make.real = real  # type: ignore[attr-defined]
-    child_process._make_detectors = make  # type: ignore[assignment]
+    child_process.make_detectors = make  # type: ignore[assignment]

@@ -58,7 +58,8 @@ class OperatorServiceStub:
     """
     PurgeQueue: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.PurgeQueueRequest, _operator_service_pb2.PurgeQueueResponse]
     """Cancels all work of a queue: of "blur" and "find" all orders with unfinished images there, as CancelOrder does; of
-    "mail" all deliveries and e-mails about subscriptions; of "mailing" all mailings. E-mails already sent are not affected.
+    "instant" all calls that wait for a worker, which fail with UNAVAILABLE; of "mail" all deliveries and e-mails about
+    subscriptions; of "mailing" all mailings. E-mails already sent are not affected.
 
       NOT_FOUND: the queue does not exist.
     """
@@ -200,7 +201,8 @@ class OperatorServiceAsyncStub(OperatorServiceStub):
     """
     PurgeQueue: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.PurgeQueueRequest, _operator_service_pb2.PurgeQueueResponse]  # type: ignore[assignment]
     """Cancels all work of a queue: of "blur" and "find" all orders with unfinished images there, as CancelOrder does; of
-    "mail" all deliveries and e-mails about subscriptions; of "mailing" all mailings. E-mails already sent are not affected.
+    "instant" all calls that wait for a worker, which fail with UNAVAILABLE; of "mail" all deliveries and e-mails about
+    subscriptions; of "mailing" all mailings. E-mails already sent are not affected.
 
       NOT_FOUND: the queue does not exist.
     """
@@ -363,7 +365,8 @@ class OperatorServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_operator_service_pb2.PurgeQueueResponse, _abc.Awaitable[_operator_service_pb2.PurgeQueueResponse]]:
         """Cancels all work of a queue: of "blur" and "find" all orders with unfinished images there, as CancelOrder does; of
-        "mail" all deliveries and e-mails about subscriptions; of "mailing" all mailings. E-mails already sent are not affected.
+        "instant" all calls that wait for a worker, which fail with UNAVAILABLE; of "mail" all deliveries and e-mails about
+        subscriptions; of "mailing" all mailings. E-mails already sent are not affected.
 
           NOT_FOUND: the queue does not exist.
         """

@@ -17,8 +17,12 @@ MAIL_QUEUE = "mail"
 MAILING_QUEUE = "mailing"
 """Consumed by mailer: batches of mailings, which must not delay single e-mails."""
 
+INSTANT_QUEUE = "instant"
+"""Consumed by blur_worker: calls whose callers wait for the answer."""
+
 BLUR_IMAGE = "blur_image"
 FIND_IMAGE = "find_image"
+RUN_INSTANT_CALL = "run_instant_call"
 SEND_EMAIL = "send_email"
 SEND_MAILING = "send_mailing"
 RUN_OPERATOR_JOB = "run_operator_job"
@@ -65,6 +69,11 @@ def send_mailing(mailing_id: UUID) -> Message[None]:
 def run_operator_job(operator_job_id: UUID) -> Message[None]:
     """Return the message to run an operator job."""
     return _message(MAIL_QUEUE, RUN_OPERATOR_JOB, operator_job_id)
+
+
+def run_instant_call(call_id: UUID) -> Message[None]:
+    """Return the message to answer an instant call."""
+    return _message(INSTANT_QUEUE, RUN_INSTANT_CALL, call_id)
 
 
 def _message(queue: str, actor: str, subject: UUID) -> Message[None]:

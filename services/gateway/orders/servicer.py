@@ -17,6 +17,14 @@ from services.common.db.orders.orders import Snapshot
 from services.common.domain.errors import InvalidArgument, TooLarge, Violation
 from services.common.domain.spec import Format
 from services.common.use_cases.order_lifecycle import OrderLifecycle
+from services.gateway import metrics
+from services.gateway.instant.calls import CallInstantly
+from services.gateway.instant.requests import (
+    blur_image_response,
+    find_regions_response,
+    parse_blur_image,
+    parse_find_regions,
+)
 from services.gateway.orders import requests
 from services.gateway.orders.available_models import AvailableModels
 from services.gateway.orders.delivery_requests import DeliveryRequest, RequestDelivery
@@ -51,6 +59,7 @@ class BlurServicer(BlurServiceServicer):
     request_delivery: RequestDelivery
     downloads: ResultDownloads
     lifecycle: OrderLifecycle
+    call_instantly: CallInstantly
 
     async def GetLimits(self, request: pb.GetLimitsRequest, context: Context) -> pb.GetLimitsResponse:
         """Return the limits of this server."""
@@ -110,6 +119,28 @@ class BlurServicer(BlurServiceServicer):
                 raise InvalidArgument(Violation("start.image_count", message))
             accepted = await upload.commit()
         return pb.StreamBlurOrderResponse(order=_accepted(accepted, header, count))
+
+    async def BlurImage(self, request: pb.BlurImageRequest, context: Context) -> pb.BlurImageResponse:
+        """Blur one image while the caller waits."""
+        limit = self.settings.max_message_bytes
+        if request.ByteSize() > limit:
+            raise TooLarge(f"the message is larger than {limit} bytes: place an order with StreamBlurOrder")
+        parsed = [parse_blur_image(request, max_bytes=self.settings.max_image_bytes, max_result_bytes=limit)]
+        del request  # or the image would be in memory while the call waits
+        with metrics.instant_in_flight("BlurImage"):
+            answer, data = await self.call_instantly(parsed.pop(), "image.data")
+        return blur_image_response(answer, data)
+
+    async def FindRegions(self, request: pb.FindRegionsRequest, context: Context) -> pb.FindRegionsResponse:
+        """Find what could be hidden in one image while the caller waits."""
+        limit = self.settings.max_message_bytes
+        if request.ByteSize() > limit:
+            raise TooLarge(f"the message is larger than {limit} bytes")
+        parsed = [parse_find_regions(request, max_bytes=self.settings.max_image_bytes)]
+        del request
+        with metrics.instant_in_flight("FindRegions"):
+            answer, _ = await self.call_instantly(parsed.pop(), "data")
+        return find_regions_response(answer)
 
     async def Status(self, request: pb.StatusRequest, context: Context) -> pb.StatusResponse:
         """Return an order."""

@@ -5,6 +5,7 @@ import errno
 import mmap
 import multiprocessing
 import os
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -15,8 +16,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from services.blur_worker.child_answers import ModelMissing
 from services.blur_worker.child_pool import ChildCrashed, ChildPool
-from services.blur_worker.child_process import BlurredFile, BlurTask, ChildLimits, FindLimits, ModelMissing
+from services.blur_worker.child_process import BlurredFile, BlurTask, ChildLimits, FindLimits
 from services.common.domain.errors import ImageError, Reason, Unavailable
 from services.common.domain.spec import BlurSpec, Find, FindingKind, Format
 from tests.support.images import encode, photo
@@ -40,7 +42,7 @@ FIND = BlurSpec(find=(Find(kind=FindingKind.FACE),))
 
 def _misbehave(task: BlurTask, _: ChildLimits) -> BlurredFile:
     """What a hostile image might make a decoder do."""
-    match task.original.read_bytes():
+    match task.read_original():
         case b"segfault":
             ctypes.string_at(0)
         case b"hang":
@@ -136,12 +138,13 @@ def test_a_child_that_dies_idle_beside_a_busy_one(tmp_path: Path) -> None:
     children = ChildPool(2, ChildLimits(seconds=20, memory_mb=1024, max_pixels=1000), _name_and_wait)
     children.start()
     with ThreadPoolExecutor(1) as pool:
+        (tmp_path / "end").touch()
         begun = pool.submit(children.blur, tmp_path / "end", tmp_path / "pid", BlurSpec())
         eventually(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())
         busy = int((tmp_path / "pid").read_text())
         (idle,) = [process for process in processes(children) if process.pid != busy]
         kill(idle)
-        (tmp_path / "end").touch()
+        (tmp_path / "end").write_text("end")
         assert begun.result(timeout=60) == FINE
         assert children.blur(tmp_path / "end", tmp_path / "pid", BlurSpec()) == FINE
     children.close()
@@ -158,8 +161,8 @@ def processes(children: ChildPool) -> list[psutil.Process]:
 
 
 def _name_and_wait(task: BlurTask, _: ChildLimits) -> BlurredFile:
-    task.result.write_text(str(os.getpid()))
-    eventually(task.original.exists)
+    task.write_result(str(os.getpid()).encode())
+    eventually(task.read_original)
     return FINE
 
 
@@ -170,8 +173,9 @@ def test_a_closed_pool_leaves_no_process(tmp_path: Path) -> None:
     assert (tmp_path / "target").stat().st_size == blurred.size
     children.close()
     _, alive = psutil.wait_procs(set(psutil.Process().children(recursive=True)) - before, timeout=10)
-    # The resource tracker of multiprocessing stays for as long as this process does.
-    assert [process for process in alive if "resource_tracker" not in " ".join(process.cmdline())] == []
+    # The helpers of multiprocessing stay for as long as this process does.
+    helpers = re.compile("resource_tracker|forkserver")
+    assert [process for process in alive if not helpers.search(" ".join(process.cmdline()))] == []
 
 
 def test_finding_has_limits_of_its_own(tmp_path: Path) -> None:

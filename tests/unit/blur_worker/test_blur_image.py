@@ -11,8 +11,9 @@ from sqlalchemy import update
 from structlog.testing import capture_logs
 
 from services.blur_worker.blur_image import BlurImage
+from services.blur_worker.child_answers import ModelMissing
 from services.blur_worker.child_pool import ChildCrashed
-from services.blur_worker.child_process import BlurredFile, ModelMissing
+from services.blur_worker.child_process import BlurredFile
 from services.common.db.clock import now
 from services.common.db.engine import Database
 from services.common.db.models import Image

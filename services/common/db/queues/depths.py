@@ -9,9 +9,9 @@ from services.common.db.models import Delivery, Email, Image, Mailing, Order
 from services.common.db.orders.orders import OPEN_STATES
 from services.common.domain.mail import EmailState, MailingState
 from services.common.domain.orders import DeliveryState, ImageQueue, ImageState
-from services.common.infra.messages import BLUR_QUEUE, FIND_QUEUE, MAIL_QUEUE, MAILING_QUEUE
+from services.common.infra.messages import BLUR_QUEUE, FIND_QUEUE, INSTANT_QUEUE, MAIL_QUEUE, MAILING_QUEUE
 
-QUEUES = (BLUR_QUEUE, FIND_QUEUE, MAIL_QUEUE, MAILING_QUEUE)
+QUEUES = (BLUR_QUEUE, FIND_QUEUE, INSTANT_QUEUE, MAIL_QUEUE, MAILING_QUEUE)
 IMAGE_QUEUES = frozenset(queue.value for queue in ImageQueue)
 
 
@@ -27,7 +27,9 @@ class QueueDepth:
 
 
 def get_depth(session: Session, queue: str) -> QueueDepth:
-    """Return the depth of a queue, by the rows."""
+    """Return the depth of a queue, by the rows; instant calls have none."""
+    if queue == INSTANT_QUEUE:
+        return QueueDepth(waiting=0, running=0, failed=0, oldest_at=None)
     if queue in IMAGE_QUEUES:
         return _of_images(session, ImageQueue(queue))
     return _of_emails(session, bulk=queue == MAILING_QUEUE)
