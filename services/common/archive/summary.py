@@ -10,6 +10,7 @@ from typing import Any
 
 from services.common.db.clock import to_datetime
 from services.common.db.models import Image, Order
+from services.common.domain.orders import ImageState
 from services.common.domain.spec import BlurSpec, Gaussian, Pixelate, Redact, Region, Solid
 
 JSON_NAME, TEXT_NAME = "summary.json", "summary.txt"
@@ -43,8 +44,9 @@ def line(order: Order, image: Image, name: str | None) -> SummaryLine:
         "position": image.position,
         "file": name,
         "original_name": image.filename,
-        "state": image.state,
-        **({"reason": image.reason, "message": image.message} if image.reason else {}),
+        # What an image with a result is while it may be replaced, or after a revision that failed.
+        "state": ImageState.SUCCEEDED if name else image.state,
+        **({"reason": image.reason, "message": image.message} if image.reason and not name else {}),
         "effect": spec.to_values()["effect"],
         "irreversible": isinstance(spec.effect, Solid),
         "regions": spec.to_values()["regions"],
@@ -82,7 +84,7 @@ def _to_json(values: Mapping[str, Any]) -> bytes:
 
 def _text(image: Image, name: str | None, spec: BlurSpec) -> str:
     lines = [f"{image.position}. {name or image.state}"]
-    if image.reason:
+    if image.reason and not name:
         lines.append(f"   failed   {image.reason}: {_printable(image.message or '')}")
     lines += [
         f"   from     {_printable(image.filename)}, {image.input_bytes} bytes",

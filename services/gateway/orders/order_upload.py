@@ -204,4 +204,6 @@ class ImageUpload:
 
 
 def _canonical(header: ParsedHeader) -> bytes:
-    return json.dumps([header.email, header.spec.to_json(), header.locale, header.notify]).encode()
+    values = [header.email, header.spec.to_json(), header.locale, header.notify]
+    # As gateways of the version before compute it, for orders that these can accept, too.
+    return json.dumps(values + [header.originals_seconds] * bool(header.originals_seconds)).encode()

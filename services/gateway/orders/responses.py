@@ -6,9 +6,11 @@ from imageblur.v1 import order_pb2
 from services.common.db.clock import SECOND
 from services.common.db.models import Delivery, Image, Order
 from services.common.db.orders.orders import Snapshot
-from services.common.domain.orders import DeliveryState, OrderState
+from services.common.domain.orders import DeliveryState, ImageState, OrderState
 from services.common.domain.spec import Format
 from services.gateway.rpc.timestamps import timestamp
+
+_WITH_FAILURE = {ImageState.FAILED, ImageState.SUCCEEDED}
 
 
 def order_message(snapshot: Snapshot) -> order_pb2.Order:
@@ -33,6 +35,9 @@ def order_message(snapshot: Snapshot) -> order_pb2.Order:
         revision=order.revision,
         email_hint=email_hint(order.email) if order.email else "",
     )
+    # While images are revised, it is the deadline as of the first end; before, there is none yet.
+    if order.originals_until is not None:
+        message.originals_expire_time.CopyFrom(timestamp(order.originals_until))
     remaining = _estimated_remaining(order, ended, snapshot.read_at)
     if remaining is not None:
         message.estimated_remaining.CopyFrom(remaining)
@@ -46,7 +51,8 @@ def image_message(image: Image) -> order_pb2.Image:
         position=image.position,
         filename=image.filename,
         state=order_pb2.ImageState.Value(f"IMAGE_STATE_{image.state}"),
-        failure=_failure(image.reason, image.message),
+        # With a result, it is that of a revision that left the former result.
+        failure=_failure(image.reason, image.message) if ImageState(image.state) in _WITH_FAILURE else None,
         input_bytes=image.input_bytes,
         output_bytes=image.output_bytes,
         width=image.width,
@@ -86,7 +92,8 @@ def _failure(reason: str | None, message: str | None) -> order_pb2.Failure | Non
 
 
 def _estimated_remaining(order: Order, ended: int, time: int) -> Duration | None:
-    if not ended or order.started_at is None or not OrderState(order.state).open:
+    # A revised order has images that ended long ago.
+    if order.originals_until is not None or not ended or order.started_at is None or not OrderState(order.state).open:
         return None
     each = max(0, time - order.started_at) / ended
     return Duration(seconds=round(each * (order.total - ended) / SECOND))
