@@ -40,6 +40,7 @@ from services.gateway.orders.downloads import ResultDownloads
 from services.gateway.orders.order_reader import OrderReader
 from services.gateway.orders.order_upload import OrderReceiver
 from services.gateway.orders.pending_order import OrderStorage
+from services.gateway.orders.revision_requests import ReviseImages
 from services.gateway.orders.servicer import MAX_CHUNK_BYTES, BlurServicer
 from services.gateway.orders.watch_hub import WatchHub
 from services.gateway.rpc.access import AccessControl
@@ -193,6 +194,7 @@ def _blur_servicer(settings: GatewaySettings, deps: Dependencies, hub: WatchHub,
         request_delivery=RequestDelivery(deps.database, deps.lifecycle.after_commit, settings.mail_cooldown_seconds),
         downloads=ResultDownloads(deps.database, deps.blobs, deps.tokens),
         lifecycle=deps.lifecycle,
+        revise_images=ReviseImages(storage),
         call_instantly=CallInstantly(
             queue=deps.instant_queue,
             exchanges=deps.exchanges,

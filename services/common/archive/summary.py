@@ -12,6 +12,7 @@ from typing import Any
 from services.common.db.clock import to_datetime
 from services.common.db.models import Image, Order
 from services.common.domain.findings import Check, CheckState, Inspection
+from services.common.domain.orders import ImageState
 from services.common.domain.spec import BlurSpec, Effect, Find, Gaussian, Pixelate, Redact, Region, Solid
 
 JSON_NAME, TEXT_NAME = "summary.json", "summary.txt"
@@ -48,8 +49,9 @@ def line(order: Order, image: Image, name: str | None) -> SummaryLine:
         "position": image.position,
         "file": name,
         "original_name": image.filename,
-        "state": image.state,
-        **({"reason": image.reason, "message": image.message} if image.reason else {}),
+        # What an image with a result is while it may be replaced, or after a revision that failed.
+        "state": ImageState.SUCCEEDED if name else image.state,
+        **({"reason": image.reason, "message": image.message} if image.reason and not name else {}),
         "effect": spec_values["effect"],
         "irreversible": _is_irreversible(spec, inspection),
         "regions": spec_values["regions"],
@@ -96,7 +98,7 @@ def _is_irreversible(spec: BlurSpec, inspection: Inspection) -> bool:
 
 def _text(image: Image, name: str | None, spec: BlurSpec, inspection: Inspection) -> str:
     lines = [f"{image.position}. {name or image.state}"]
-    if image.reason:
+    if image.reason and not name:
         lines.append(f"   failed   {image.reason}: {_printable(image.message or '')}")
     lines += [
         f"   from     {_printable(image.filename)}, {image.input_bytes} bytes",

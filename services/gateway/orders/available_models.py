@@ -57,7 +57,11 @@ class AvailableModels:
             InvalidArgument: With a violation for each thing that no worker can find.
             Unavailable: As of `list`.
         """
-        finds = {f"{path}.find[{index}]": find for path, spec in specs.items() for index, find in enumerate(spec.find)}
+        finds = {
+            f"{path}.find[{index}]".lstrip("."): find
+            for path, spec in specs.items()
+            for index, find in enumerate(spec.find)
+        }
         if not finds or not _violations(finds, await self.list()):
             return
         if violations := _violations(finds, await self.list(max_age=RETRY_SECONDS)):

@@ -74,7 +74,7 @@ def _examine(
 
 
 def _view(levels: list[Level], side: int, x: float, y: float, scale: float, turn: float) -> NDArray[np.uint8]:
-    """Return a square of `side` pixels around a point, `scale` pixels of the image to a pixel; black beyond the image."""
+    """Return a square of `side` pixels around a point, `scale` pixels of the image to one; black beyond the image."""
     level = max((one for one in levels if one.reduction <= max(scale * 1.05, 1)), key=lambda one: one.reduction)
     x, y, scale = x / level.reduction, y / level.reduction, scale / level.reduction
     reach = math.ceil(side * scale * (0.5 if turn == 0 else math.sqrt(0.5))) + 2

@@ -78,7 +78,9 @@ def parse(data: bytes, limits: Limits) -> GifFile:
 class _Parser:
     """Takes one block after the other."""
 
-    def __init__(self, array: np.ndarray[tuple[int], np.dtype[np.uint8]], data: bytes, file: GifFile, palette: bytes):
+    def __init__(
+        self, array: np.ndarray[tuple[int], np.dtype[np.uint8]], data: bytes, file: GifFile, palette: bytes
+    ) -> None:
         self._array, self._data, self._file, self._palette = array, data, file, palette
         self._control = bytes(4)
         self._scratch = np.empty(_MAX_EXTENSION_BYTES, np.uint8)
