@@ -6,7 +6,7 @@ import numpy as np
 
 from services.blur_worker.engine.finding.detector import Detection, RgbPixels
 from services.blur_worker.engine.finding.faces.decoding import NO_BOXES, Boxes
-from services.blur_worker.engine.finding.faces.first_look import candidates
+from services.blur_worker.engine.finding.faces.first_look import candidates, candidates_around
 from services.blur_worker.engine.finding.faces.network import Network
 from services.blur_worker.engine.finding.faces.pyramid import Level, pyramid
 from services.blur_worker.engine.finding.faces.second_look import CAREFUL, QUICK, examine
@@ -30,6 +30,8 @@ class _Plan:
     """Likewise for turned faces, which the first look hardly sees."""
     turns: tuple[float, ...] = ()
     """In degrees, clockwise."""
+    full_size: bool = False
+    """Whether to look at small candidates at the image's full size too."""
     looks_per_megapixel: int
     """At most so many second looks of either kind, and some more: bounds the time for a picture full of doubts."""
 
@@ -37,7 +39,12 @@ class _Plan:
 _PLANS = {
     Effort.FAST: _Plan(reduction=3, upright_from=0.1, looks_per_megapixel=50),
     Effort.BALANCED: _Plan(
-        reduction=2, upright_from=0.05, turned_from=0.02, turns=(-90, -45, 45, 90), looks_per_megapixel=100
+        reduction=2,
+        full_size=True,
+        upright_from=0.05,
+        turned_from=0.02,
+        turns=(-90, -45, 45, 90),
+        looks_per_megapixel=100,
     ),
     Effort.THOROUGH: _Plan(
         reduction=1,
@@ -47,7 +54,11 @@ _PLANS = {
         looks_per_megapixel=300,
     ),
 }
-_SOME_LOOKS = 50
+_SMALL = 24
+"""Pixels of the level below which a candidate is small."""
+_SOME_LOOKS = 20
+_MEAN_WEIGHT = 1.1
+"""A face half hidden is seen by the first look, with what is around it, and less well by the second."""
 _QUICK_FROM = 0.1
 """Confidence of the quick look at a turned face from which it gets a careful one."""
 
@@ -78,26 +89,51 @@ class FaceDetector:
 
     def _boxes(self, pixels: RgbPixels, min_confidence: float, plan: _Plan) -> Boxes:
         levels = pyramid(pixels, plan.reduction)
-        lowest = min(plan.upright_from, plan.turned_from, min_confidence)
-        seen = [NO_BOXES]
-        seen += [candidates(self._network, level, lowest) for level in levels if level.reduction >= plan.reduction]
-        unsure = without_duplicates(np.concatenate(seen))
-        looks = _SOME_LOOKS + round(plan.looks_per_megapixel * pixels.shape[0] * pixels.shape[1] / 1e6)
-
+        megapixels = pixels.shape[0] * pixels.shape[1] / 1e6
+        unsure = self._candidates(levels, min(plan.upright_from, plan.turned_from, min_confidence), plan)
         certain = unsure[:, 4] >= max(_CERTAIN, min_confidence)
-        found, unsure = unsure[certain], not_within(unsure[~certain], unsure[certain])
-        upright = unsure[unsure[:, 4] >= min(plan.upright_from, min_confidence)][:looks]
-        upright = examine(self._network, levels, upright, CAREFUL, 0)
+        found, unsure = without_duplicates(unsure[certain]), not_within(unsure[~certain], unsure[certain])
+        worthy = unsure[unsure[:, 4] >= min(plan.upright_from, min_confidence)]
+        upright = self._upright(levels, worthy[: _SOME_LOOKS + round(plan.looks_per_megapixel * megapixels)])
         found = without_duplicates(np.concatenate((found, upright[upright[:, 4] >= min_confidence])))
         if plan.turns:
-            turned = self._turned(levels, not_within(unsure, found)[:looks], plan.turns)
+            turned = self._turned(levels, not_within(unsure, found), plan, megapixels)
             found = without_duplicates(np.concatenate((found, turned[turned[:, 4] >= min_confidence])))
         return found
 
-    def _turned(self, levels: list[Level], boxes: Boxes, turns: tuple[float, ...]) -> Boxes:
-        if not len(boxes):
-            return boxes
+    def _candidates(self, levels: list[Level], lowest: float, plan: _Plan) -> Boxes:
+        """Return what may be a face, from the most to the least confident."""
+        seen = [NO_BOXES]
+        seen += [candidates(self._network, level, lowest) for level in levels if level.reduction >= plan.reduction]
+        boxes = np.concatenate(seen)
+        if plan.full_size and plan.reduction > 1:
+            small = boxes[:, 3] - boxes[:, 1] < _SMALL * plan.reduction
+            small &= (plan.upright_from <= boxes[:, 4]) & (boxes[:, 4] < _CERTAIN)
+            boxes = np.concatenate((boxes, candidates_around(self._network, levels[0], boxes[small], lowest)))
+        return without_duplicates(boxes, max_overlap=0.5, max_inside=0.9)
+
+    def _upright(self, levels: list[Level], boxes: Boxes) -> Boxes:
+        """Return the boxes as the second look sees them, or as the first one did if that was more confident."""
+        second = examine(self._network, levels, boxes, CAREFUL, 0)
+        better = second[:, 4] >= boxes[:, 4]
+        both = np.where(better[:, np.newaxis], second, boxes)
+        both[:, 4] = np.maximum(second[:, 4], _MEAN_WEIGHT * (boxes[:, 4] + second[:, 4]) / 2)
+        return both
+
+    def _turned(self, levels: list[Level], boxes: Boxes, plan: _Plan, megapixels: float) -> Boxes:
+        """Return the turned faces among some boxes; give up where the most likely of the rest are none."""
+        found = [NO_BOXES]
+        some = 4 + round(8 * megapixels)
+        for start in range(0, min(len(boxes), round(plan.looks_per_megapixel * megapixels) + _SOME_LOOKS), some):
+            seen = self._turned_some(levels, boxes[start : start + some], plan.turns)
+            found.append(seen)
+            if not (seen[:, 4] >= self.min_confidence).any():
+                break
+        return np.concatenate(found)
+
+    def _turned_some(self, levels: list[Level], boxes: Boxes, turns: tuple[float, ...]) -> Boxes:
         views = np.stack([examine(self._network, levels, boxes, QUICK, turn) for turn in turns])
         best = views[:, :, 4].argmax(axis=0)
-        worthy = views[:, :, 4].max(axis=0) >= _QUICK_FROM
+        boxes = views[best, np.arange(len(boxes))]
+        worthy = boxes[:, 4] >= _QUICK_FROM
         return examine(self._network, levels, boxes[worthy], CAREFUL, np.array(turns)[best[worthy]])

@@ -22,10 +22,12 @@ class Look:
     """Height in pixels to which the face is scaled."""
     side: int
     """Side in pixels of what is cut out around it; a multiple of the network's."""
+    reach: float
+    """How far a face's centre may be from the middle, as a fraction of the face's height."""
 
 
-QUICK = Look(face=44, side=64)
-CAREFUL = Look(face=40, side=96)
+QUICK = Look(face=40, side=64, reach=0.6)
+CAREFUL = Look(face=40, side=96, reach=0.4)
 
 
 def examine(
@@ -74,7 +76,7 @@ def _examine(
 
 
 def _view(levels: list[Level], side: int, x: float, y: float, scale: float, turn: float) -> NDArray[np.uint8]:
-    """Return a square of `side` pixels around a point, `scale` pixels of the image to a pixel; black beyond the image."""
+    """Return a square of `side` pixels around a point, each `scale` pixels of the image; black beyond the image."""
     level = max((one for one in levels if one.reduction <= max(scale * 1.05, 1)), key=lambda one: one.reduction)
     x, y, scale = x / level.reduction, y / level.reduction, scale / level.reduction
     reach = math.ceil(side * scale * (0.5 if turn == 0 else math.sqrt(0.5))) + 2
@@ -91,9 +93,9 @@ def _view(levels: list[Level], side: int, x: float, y: float, scale: float, turn
 
 
 def _best(maps: FaceMaps, look: Look) -> Boxes:
-    """Return the most confident box of each input whose centre is in its middle."""
-    edge = maps.confidence.shape[1] // 4
+    """Return the most confident box of each input whose centre is near the middle: farther away may be another face."""
+    cells = look.side // STRIDE
+    edge = cells // 2 - round(look.face * look.reach / STRIDE)
     middle = maps.confidence[:, edge:-edge, edge:-edge]
-    cells = look.side // STRIDE - 2 * edge
-    rows, columns = np.divmod(middle.reshape(len(middle), -1).argmax(axis=1), cells)
+    rows, columns = np.divmod(middle.reshape(len(middle), -1).argmax(axis=1), cells - 2 * edge)
     return boxes_at(maps, np.arange(len(middle)), rows + edge, columns + edge)
