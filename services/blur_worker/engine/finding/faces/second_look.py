@@ -10,6 +10,7 @@ from PIL import Image
 from services.blur_worker.engine.finding.faces.decoding import NO_BOXES, Boxes, boxes_at
 from services.blur_worker.engine.finding.faces.network import STRIDE, FaceMaps, Network
 from services.blur_worker.engine.finding.faces.pyramid import Level
+from services.blur_worker.engine.finding.faces.turning import turned_sides
 
 _BATCH = 32
 
@@ -65,14 +66,11 @@ def _examine(
     seen = _best(network.run(np.stack(views)), look)
     # From the view's pixels to the image's: scaled and turned back around the centre.
     across, down = seen[:, [0, 2]].mean(axis=1) - look.side / 2, seen[:, [1, 3]].mean(axis=1) - look.side / 2
-    half_width, half_height = (seen[:, 2] - seen[:, 0]) / 2 * scales, (seen[:, 3] - seen[:, 1]) / 2 * scales
     cosine, sine = np.cos(turns), np.sin(turns)
     x = x + scales * (cosine * across - sine * down)
     y = y + scales * (sine * across + cosine * down)
-    # The upright box of a turned ellipse.
-    wide = np.hypot(half_width * cosine, half_height * sine)
-    high = np.hypot(half_width * sine, half_height * cosine)
-    return np.stack((x - wide, y - high, x + wide, y + high, seen[:, 4]), axis=1).astype(np.float32)
+    wide, high = turned_sides((seen[:, 2] - seen[:, 0]) * scales, (seen[:, 3] - seen[:, 1]) * scales, cosine, sine)
+    return np.stack((x - wide / 2, y - high / 2, x + wide / 2, y + high / 2, seen[:, 4]), axis=1).astype(np.float32)
 
 
 def _view(levels: list[Level], side: int, x: float, y: float, scale: float, turn: float) -> NDArray[np.uint8]:
