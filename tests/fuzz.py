@@ -15,7 +15,7 @@ from pathlib import Path
 
 from services.blur_worker.child_pool import ChildPool
 from services.blur_worker.child_process import ChildLimits
-from services.blur_worker.engine.formats.png.chunks import SIGNATURE, chunk, chunks
+from services.blur_worker.engine.containers.png_chunks import SIGNATURE, chunk, chunks
 from services.common.domain.errors import ImageError
 from services.common.domain.spec import BlurSpec, Effect, Format, Gaussian, Pixelate, Redact, Region, Solid
 from tests.support.images import encode, encode_frames, frames, photo, photo_16, samples

@@ -21,14 +21,18 @@ from services.common.domain.errors import ConfigurationError
 from services.common.infra import broker, metrics, tracing
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
-from services.common.infra.messages import BLUR_QUEUE, MAIL_QUEUE
+from services.common.infra.instant_calls import GatewayExchanges, InstantQueue
+from services.common.infra.messages import BLUR_QUEUE, FIND_QUEUE, INSTANT_QUEUE, MAIL_QUEUE
 from services.common.infra.tokens import Tokens
 from services.common.use_cases.order_lifecycle import OrderLifecycle, make_lifecycle
+from services.gateway.instant.calls import CallInstantly
+from services.gateway.instant.paused_queue import PausedQueue
 from services.gateway.operator.failures import FailureOperations
 from services.gateway.operator.operator_jobs import OperatorJobs
 from services.gateway.operator.personal_data import PersonalData
 from services.gateway.operator.queues import QueueOperations
 from services.gateway.operator.servicer import OperatorServicer
+from services.gateway.orders.available_models import AvailableModels
 from services.gateway.orders.broker_check import BrokerCheck
 from services.gateway.orders.delivery_requests import RequestDelivery
 from services.gateway.orders.disk_space import DiskSpace
@@ -36,10 +40,12 @@ from services.gateway.orders.downloads import ResultDownloads
 from services.gateway.orders.order_reader import OrderReader
 from services.gateway.orders.order_upload import OrderReceiver
 from services.gateway.orders.pending_order import OrderStorage
+from services.gateway.orders.revision_requests import ReviseImages
 from services.gateway.orders.servicer import MAX_CHUNK_BYTES, BlurServicer
 from services.gateway.orders.watch_hub import WatchHub
 from services.gateway.rpc.access import AccessControl
 from services.gateway.rpc.admission import Admission
+from services.gateway.rpc.byte_budget import ByteBudget
 from services.gateway.rpc.health import HealthMonitor
 from services.gateway.rpc.interceptors import CallInterceptor
 from services.gateway.rpc.key_cache import KeyCache
@@ -77,6 +83,8 @@ class Dependencies:
     tokens: Tokens
     lifecycle: OrderLifecycle
     reader: OrderReader
+    instant_queue: InstantQueue
+    exchanges: GatewayExchanges
 
 
 @asynccontextmanager
@@ -114,7 +122,7 @@ async def serve(settings: GatewaySettings) -> AsyncIterator[int]:
         interceptor = CallInterceptor(admission, access)
 
         server = _server(settings, interceptor, max_calls=admission.max_calls + SPARE_CALLS)
-        add_BlurServiceServicer_to_server(_blur_servicer(settings, deps, hub), server)
+        add_BlurServiceServicer_to_server(_blur_servicer(settings, deps, hub, admission.instant_share), server)
         add_SubscriptionServiceServicer_to_server(_subscription_servicer(settings, deps), server)
         add_OperatorServiceServicer_to_server(_operator_servicer(deps), server)
         health_pb2_grpc.add_HealthServicer_to_server(health.servicer, server)
@@ -124,6 +132,7 @@ async def serve(settings: GatewaySettings) -> AsyncIterator[int]:
         port = _listen(server, settings.gateway_address, credentials)
 
         hub.start()
+        deps.exchanges.start()
         await health.check()
         await server.start()
         tasks = [asyncio.create_task(health.run()), asyncio.create_task(keys.run())]
@@ -143,12 +152,14 @@ def _connect(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> Dep
     database = Database(settings.database_url, pool_size=settings.gateway_threads)
     stack.callback(database.close)
     migrations.check(database)
-    queues = broker.connect(settings.broker_url, BLUR_QUEUE, MAIL_QUEUE, fail_fast=True)
+    queues = broker.connect(settings.broker_url, BLUR_QUEUE, FIND_QUEUE, MAIL_QUEUE, INSTANT_QUEUE, fail_fast=True)
     blobs = BlobStore(settings.blob_url)
     threads = ThreadPool(settings.gateway_threads)
     stack.callback(threads.close)
     broker_check = BrokerCheck(settings.broker_url, settings.max_orders_per_minute)
     stack.push_async_callback(broker_check.close)
+    exchanges = GatewayExchanges(settings.broker_url)
+    stack.push_async_callback(exchanges.stop)
     folders = [folder for folder in (blobs.folder, database.folder) if folder]
     return Dependencies(
         database=database,
@@ -160,10 +171,12 @@ def _connect(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> Dep
         tokens=Tokens(*settings.signing_keys),
         lifecycle=make_lifecycle(database, blobs, queues, window=settings.order_window),
         reader=OrderReader(database),
+        instant_queue=InstantQueue(queues),
+        exchanges=exchanges,
     )
 
 
-def _blur_servicer(settings: GatewaySettings, deps: Dependencies, hub: WatchHub) -> BlurServicer:
+def _blur_servicer(settings: GatewaySettings, deps: Dependencies, hub: WatchHub, share: ByteBudget) -> BlurServicer:
     storage = OrderStorage(
         settings=settings,
         database=deps.database,
@@ -175,11 +188,23 @@ def _blur_servicer(settings: GatewaySettings, deps: Dependencies, hub: WatchHub)
         settings=settings,
         threads=deps.threads,
         receiver=OrderReceiver(storage, deps.threads, deps.broker_check),
+        models=AvailableModels(deps.database, deps.threads),
         reader=deps.reader,
         hub=hub,
         request_delivery=RequestDelivery(deps.database, deps.lifecycle.after_commit, settings.mail_cooldown_seconds),
         downloads=ResultDownloads(deps.database, deps.blobs, deps.tokens),
         lifecycle=deps.lifecycle,
+        revise_images=ReviseImages(storage),
+        call_instantly=CallInstantly(
+            queue=deps.instant_queue,
+            exchanges=deps.exchanges,
+            threads=deps.threads,
+            broker_check=deps.broker_check,
+            paused=PausedQueue(database=deps.database, threads=deps.threads),
+            seconds=settings.instant_seconds,
+            max_calls=settings.max_instant_calls,
+            share=share,
+        ),
     )
 
 
@@ -196,7 +221,7 @@ def _operator_servicer(deps: Dependencies) -> OperatorServicer:
     return OperatorServicer(
         database=deps.database,
         threads=deps.threads,
-        queues=QueueOperations(deps.database, deps.broker, deps.lifecycle),
+        queues=QueueOperations(deps.database, deps.broker, deps.lifecycle, deps.instant_queue),
         failures=FailureOperations(deps.database, deps.blobs, deps.lifecycle.after_commit),
         jobs=OperatorJobs(deps.database, deps.lifecycle.after_commit, deps.threads),
         personal_data=PersonalData(deps.database, deps.lifecycle),

@@ -3,6 +3,7 @@
 from services.common import migrations
 from services.common.infra import dramatiq_worker, startup
 from services.common.infra.messages import MAIL_QUEUE, MAILING_QUEUE
+from services.mailer.app import setup
 from services.mailer.settings import MailerSettings
 
 
@@ -11,7 +12,7 @@ def main() -> None:
     settings = MailerSettings.load()
     migrations.check_url(settings.database_url)
     dramatiq_worker.serve(
-        "services.mailer.app:setup",
+        setup,
         queues=[MAIL_QUEUE, MAILING_QUEUE],
         # Of each queue no more is held than it has threads: a mailing never takes one of the others'.
         threads=settings.mailer_threads + settings.mailing_connections,

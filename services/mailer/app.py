@@ -1,4 +1,4 @@
-"""Wires the mailer: `dramatiq services.mailer.app:setup` calls `setup` in the worker process."""
+"""Wires the mailer: `setup` sets the broker and registers the actors."""
 
 import ssl
 import threading

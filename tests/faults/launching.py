@@ -18,7 +18,8 @@ from services.common.db.engine import Database
 from services.common.domain.api_keys import Role
 from services.common.infra.blobs import BlobStore
 from services.stack.background import background_stack
-from services.stack.supervision.process import Program, python_module
+from services.stack.supervision.launching import python_module
+from services.stack.supervision.process import Program
 from tests.faults.fleet import SERVICES, Fleet
 from tests.faults.proxy import Proxy
 from tests.faults.stages import FOLDER, Stages

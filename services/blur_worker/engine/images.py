@@ -56,7 +56,7 @@ class SourceEncoding:
     plays: int = 0
     """How often an animation is played; 0 is for ever."""
     subsampling: str = "4:2:0"
-    """Chroma subsampling of a JPEG: 4:4:4, 4:2:2 or 4:2:0."""
+    """Chroma subsampling of a JPEG or an AVIF: 4:4:4, 4:2:2 or 4:2:0."""
     lossless: bool = False
     """Whether a WebP is lossless."""
     compression: str = ""

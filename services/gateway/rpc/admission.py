@@ -89,6 +89,8 @@ class Admission:
         self.large = ByteBudget(
             settings.max_bytes_in_flight - sum(b.capacity for b in (self.health, self.reflection, self.small))
         )
+        self.instant_share = ByteBudget(self.large.capacity // 2)
+        """What instant calls that wait may hold of `large`, so that they leave room for orders."""
         upload = max(upload_bytes, message)
         ids = min(SMALL_MESSAGE + IMAGE_ID_BYTES * settings.max_images, message)
         # Uploads may take long: they always leave room for one BlurOrder message.
@@ -114,10 +116,13 @@ class Admission:
                 idle_seconds=IDLE_SECONDS,
             )
 
-        calls = CallLimit("calls", MAX_CALLS)
+        calls, instant = CallLimit("calls", MAX_CALLS), CallLimit("instant calls", 2 * settings.max_instant_calls)
         self._default = small(calls, self.small)
         self._policies = {
             "BlurOrder": large(calls, message, LARGE_SECONDS),
+            "BlurImage": large(instant, message, LARGE_SECONDS),
+            "FindRegions": large(instant, message, LARGE_SECONDS),
+            "ReviseImages": small(calls, self.small, message),
             "StreamBlurOrder": large(CallLimit("uploads", uploads), upload, START_SECONDS),
             "WatchStatus": small(CallLimit("watches", settings.max_watches), self.small),
             "DownloadImages": small(CallLimit("downloads", MAX_DOWNLOADS), self.small, ids),

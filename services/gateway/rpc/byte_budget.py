@@ -5,6 +5,7 @@ import contextlib
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 
 from services.common.domain.errors import Busy
 
@@ -28,14 +29,19 @@ class ByteBudget:
         Raises:
             Busy: Not enough became free in time.
         """
-        await self._acquire(size)
+        await self.acquire(size)
         reservation = Reservation(self, size)
         try:
             yield reservation
         finally:
             reservation.shrink(0)
 
-    async def _acquire(self, size: int) -> None:
+    async def acquire(self, size: int) -> None:
+        """Reserve bytes until they are released.
+
+        Raises:
+            Busy: Not enough became free in time.
+        """
         if not self._waiting and self.reserved + size <= self.capacity:
             self.reserved += size
             return
@@ -76,8 +82,21 @@ class Reservation:
         self._budget = budget
         self.size = size
 
+    async def grow(self, size: int) -> None:
+        """Reserve so many bytes in addition.
+
+        Raises:
+            Busy: Not enough became free in time.
+        """
+        await self._budget.acquire(size)
+        self.size += size
+
     def shrink(self, size: int) -> None:
         """Release all but so many bytes."""
         if size < self.size:
             released, self.size = self.size - size, size
             self._budget.release(released)
+
+
+CURRENT_RESERVATION: ContextVar[Reservation] = ContextVar("current_reservation")
+"""What the call of the current task has reserved."""

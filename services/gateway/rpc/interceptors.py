@@ -16,7 +16,7 @@ from services.common.infra import log
 from services.gateway.rpc.access import AccessControl
 from services.gateway.rpc.active_calls import ActiveCalls
 from services.gateway.rpc.admission import Admission
-from services.gateway.rpc.byte_budget import Reservation
+from services.gateway.rpc.byte_budget import CURRENT_RESERVATION, Reservation
 from services.gateway.rpc.call_log import CallLog
 from services.gateway.rpc.callers import CURRENT_CALL, CurrentCall
 from services.gateway.rpc.errors import to_status
@@ -87,6 +87,7 @@ class _InterceptedCall:
             with self._active_calls.track():
                 self._authorize(context)
                 async with self._admission.admit(self._policy) as reservation:
+                    CURRENT_RESERVATION.set(reservation)
                     # Passed on without a reference: a large message is freed as soon as the method is done with it.
                     response = await self._behavior(await self._read(context, reservation), context)
         except asyncio.CancelledError:

@@ -48,4 +48,5 @@ CODEC = Codec(
     pillow_class=BmpImageFile,
     encode=_encode,
     modes=frozenset({"L", "RGB", "RGBA"}),
+    carries_profiles=False,
 )

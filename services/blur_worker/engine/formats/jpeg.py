@@ -5,6 +5,7 @@ from typing import Any
 from PIL import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile, get_sampling
 
+from services.blur_worker.engine.described import Described
 from services.blur_worker.engine.formats.codec import Codec, FramesToEncode, starts_with
 from services.blur_worker.engine.formats.pillow_save import metadata_options, save
 from services.blur_worker.engine.images import SourceEncoding
@@ -32,7 +33,7 @@ def _prepare(image: ImageFile.ImageFile, target: Format) -> None:
         image.draft("YCbCr", None)
 
 
-def _read_encoding(image: ImageFile.ImageFile, _data: bytes) -> SourceEncoding:
+def _read_encoding(image: ImageFile.ImageFile | Described, _data: bytes) -> SourceEncoding:
     if not isinstance(image, JpegImageFile) or image.layers != 3:
         return SourceEncoding()
     # 4:2:0 for all that Pillow cannot write.

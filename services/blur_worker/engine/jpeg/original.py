@@ -17,7 +17,8 @@ from services.blur_worker.engine.jpeg.format.result_header import ResultHeader, 
 from services.blur_worker.engine.jpeg.format.scan_header import ScanHeader
 from services.blur_worker.engine.jpeg.transform.planes import PlaneSet
 from services.blur_worker.engine.limits import Limits, check_pixels, pillow_limits
-from services.blur_worker.engine.metadata import Metadata, read_metadata, read_orientation
+from services.blur_worker.engine.metadata import Metadata, read_metadata
+from services.blur_worker.engine.orientation import read_orientation
 from services.blur_worker.engine.raster import Raster
 from services.common.domain.errors import ImageError
 from services.common.domain.spec import BlurSpec, Format
@@ -75,10 +76,10 @@ def open_original(data: bytes, limits: Limits, *, keep_metadata: bool) -> Origin
         raise UnsupportedJpeg("a side that is too long")
     try:
         with pillow_limits(limits), JpegImageFile(BytesIO(data)) as image:
-            check_pixels(image, limits.max_pixels)
+            check_pixels(image, limits)
             _check_pillow_agrees(image, frame)
-            metadata = read_metadata(image, keep=keep_metadata)
-            return OriginalJpeg(reader, frame, scan, metadata, read_orientation(image))
+            metadata = read_metadata(image, data, keep=keep_metadata)
+            return OriginalJpeg(reader, frame, scan, metadata, read_orientation(image, data))
     except (ImageError, MemoryError, UnsupportedJpeg):
         raise
     except Exception as error:

@@ -5,14 +5,14 @@ from uuid import UUID
 
 from dramatiq import Message
 
-from services.common.infra.messages import BLUR_QUEUE, MAIL_QUEUE, MAILING_QUEUE
+from services.common.infra.messages import BLUR_QUEUE, FIND_QUEUE, MAIL_QUEUE, MAILING_QUEUE
 
 
 class FrailBroker:
     """What senders use of `services.common.infra.broker.Broker`."""
 
     def __init__(self) -> None:
-        self.queues: dict[str, list[UUID]] = {BLUR_QUEUE: [], MAIL_QUEUE: [], MAILING_QUEUE: []}
+        self.queues: dict[str, list[UUID]] = {BLUR_QUEUE: [], FIND_QUEUE: [], MAIL_QUEUE: [], MAILING_QUEUE: []}
 
     @property
     def images(self) -> list[UUID]:

@@ -16,7 +16,7 @@ from services.common.domain.errors import Reason
 from services.common.domain.retries import MAX_ATTEMPTS
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
-from services.common.infra.messages import blur_image, send_email
+from services.common.infra.messages import blur_image, image_message, send_email
 from services.common.use_cases.order_lifecycle import OrderLifecycle, make_lifecycle
 from services.gateway.orders.delivery_requests import RequestDelivery
 from services.scheduler.sweep import Sweep
@@ -300,7 +300,7 @@ class OrderMachine(RuleBasedStateMachine):
             assert read_rows(self.database) == self.rows, "a stale claim has changed something"
             return
         follow_up = ended.follow_up
-        self.broker.send([*map(blur_image, follow_up.image_ids), *map(send_email, follow_up.email_ids)])
+        self.broker.send([*map(image_message, follow_up.images), *map(send_email, follow_up.email_ids)])
 
     def _stopping_the_clock(self) -> Rows:
         """The rows; what is to wait waits until a rule says that time has passed, however slow the machine is."""

@@ -17,7 +17,7 @@ from services.common.db.mail import deliveries, emails
 from services.common.db.models import Email, Image
 from services.common.db.orders import images, orders, unowned_blobs, windows
 from services.common.db.queues import outbox
-from services.common.domain.orders import DeliveryState, OrderState
+from services.common.domain.orders import DeliveryState, ImageQueue, OrderState
 from tests.integration.db.conftest import Place
 from tests.integration.db.states.invariants import DELIVERY, EMAIL, IMAGE, check_moment, open_in
 from tests.integration.db.states.order_machine import FAILURE, SUCCESS
@@ -99,7 +99,7 @@ class Crowd:
         with self.database.read() as session:
             lapsed = outbox.list_expired_image_claims(session, limit=9)
             lapsed_emails = outbox.list_expired_email_claims(session, limit=9)
-            underfilled = windows.list_orders_to_refill(session, window=WINDOW, limit=9)
+            underfilled = windows.list_orders_to_refill(session, ImageQueue.BLUR, window=WINDOW, limit=9)
         for claim in lapsed:
             self._write(partial(images.release_expired, claimed=claim, window=WINDOW))
         for email in lapsed_emails:
@@ -107,7 +107,7 @@ class Crowd:
         for order_id in underfilled:
             with self.database.write() as session:
                 if orders.lock(session, order_id):
-                    windows.refill(session, order_id, WINDOW)
+                    windows.refill(session, order_id, ImageQueue.BLUR, WINDOW)
 
     def resend(self, _chance: random.Random) -> None:
         self._write(lambda session: session.execute(update(Image).where(Image.not_before > 1).values(not_before=1)))
