@@ -14,6 +14,9 @@ from services.common.domain.spec import Format
 MAX_SIDE = 65_500
 """Of a JPEG that libjpeg reads, in pixels."""
 _MAX_SEGMENT_BYTES = 65_000
+_SMALL_SIDE, _HALVED = 32, 2
+"""In pixels, and samples: of smaller images chroma by half is visibly coarse; where it was stored even coarser, viewers
+repeat samples, and the result could not be smooth."""
 
 
 def stores_ycbcr(image: ImageFile.ImageFile) -> bool:
@@ -27,8 +30,14 @@ def stores_ycbcr(image: ImageFile.ImageFile) -> bool:
     return bytes(component[0] for component in image.layer) != b"RGB"
 
 
+def _shows_coarse_chroma(image: ImageFile.ImageFile) -> bool:
+    if not isinstance(image, JpegImageFile) or image.layers != 3:
+        return False
+    return min(image.size) < _SMALL_SIDE or max(max(component[1:3]) for component in image.layer) > _HALVED
+
+
 def _prepare(image: ImageFile.ImageFile, target: Format) -> None:
-    if target is Format.JPEG and stores_ycbcr(image):
+    if target is Format.JPEG and stores_ycbcr(image) and not _shows_coarse_chroma(image):
         # To blur the samples as stored saves two conversions, and keeps values that RGB would clip.
         image.draft("YCbCr", None)
 
@@ -36,6 +45,8 @@ def _prepare(image: ImageFile.ImageFile, target: Format) -> None:
 def _read_encoding(image: ImageFile.ImageFile | Described, _data: bytes) -> SourceEncoding:
     if not isinstance(image, JpegImageFile) or image.layers != 3:
         return SourceEncoding()
+    if _shows_coarse_chroma(image):
+        return SourceEncoding(subsampling="4:4:4")
     # 4:2:0 for all that Pillow cannot write.
     return SourceEncoding(subsampling={0: "4:4:4", 1: "4:2:2"}.get(get_sampling(image), "4:2:0"))
 
