@@ -94,8 +94,10 @@ class ValkeyServer:
     def refusing_writes(self, how: Refusal) -> Iterator[None]:
         """Answer reads, and refuse writes as servers do in three situations; all is well again at the end."""
         with redis.Redis.from_url(self.url) as client:
-            {"READONLY": self._become_replica, "MISCONF": self._fail_to_save, "OOM": self._have_no_room}[how](client)
             try:
+                {"READONLY": self._become_replica, "MISCONF": self._fail_to_save, "OOM": self._have_no_room}[how](
+                    client
+                )
                 yield
             finally:
                 client.replicaof("NO", "ONE")
@@ -109,7 +111,8 @@ class ValkeyServer:
         # A directory cannot be replaced by a file. It stays: the data are in the append-only file.
         (self._directory / "dump.rdb").mkdir(exist_ok=True)
         client.config_set("save", "3600 1")
-        client.bgsave()
+        with contextlib.suppress(redis.ResponseError):  # one has begun by itself
+            client.bgsave()
         eventually(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err")
 
     def _have_no_room(self, client: redis.Redis) -> None:
