@@ -53,9 +53,10 @@ bench: .venv/.installed-bench ## Compare the engine with Pillow, libvips, OpenCV
 pictures: .venv/.installed-dev ## Draw the documents' pictures of effects
 	$(BIN)/python -m tools.draw_before_after
 
-fuzz: .venv/.installed-bench ## Feed the engine damaged files, then those of a coverage-guided fuzzer (SECONDS=60 SEED=)
+fuzz: .venv/.installed-bench ## Feed the engine damaged files, then those of a guided fuzzer; look for leaks (SECONDS=60 SEED= CASES=10000)
 	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED))
 	$(BIN)/python -m tests.guided_fuzz --seconds $(or $(SECONDS),60)
+	$(BIN)/python -m tests.unit.engine.leaks --cases $(or $(CASES),10000)
 
 lint: .venv/.installed-dev ## Check formatting, lints, types, import rules, protos and generated code
 	$(BIN)/ruff format --check .

@@ -11,7 +11,7 @@ from typing import Self
 from imageblur.v1 import blur_service_pb2 as blur
 from imageblur.v1 import subscription_service_pb2 as subscription
 from imageblur.v1.blur_service_pb2_grpc import BlurServiceStub
-from imageblur.v1.order_pb2 import BlurSpec, Delivery, Image, ImageState, Order
+from imageblur.v1.order_pb2 import BlurSpec, Delivery, Effort, Find, Image, ImageState, Order
 from imageblur.v1.subscription_service_pb2_grpc import SubscriptionServiceStub
 
 from imageblur_client.channel import DEFAULT_SERVER, NO_SECURITY, Security, address, open_channel
@@ -22,6 +22,8 @@ from imageblur_client.upload import AnyFile, ProgressCallback, UploadFile, Uploa
 from imageblur_client.watch import RETRIES, Watch
 
 _TIMEOUT_SECONDS = 30.0
+_INSTANT_SECONDS = 60.0
+"""Longer than a server lets an instant call wait by default, so that its own error arrives."""
 
 
 class Client:
@@ -41,6 +43,7 @@ class Client:
         self.server = address(server)
         self._stream_timeout = timeout
         self._timeout = _TIMEOUT_SECONDS if timeout is None else timeout
+        self._instant_timeout = _INSTANT_SECONDS if timeout is None else timeout
         self._channel = open_channel(self.server, security)
         self._blur = BlurServiceStub(self._channel)
         self._subscription = SubscriptionServiceStub(self._channel)
@@ -93,6 +96,41 @@ class Client:
         upload = UploadStream(header, [UploadFile.of(file) for file in files], on_progress)
         with mapped_errors(self.server):
             return upload.send(self._blur, self._stream_timeout).order
+
+    def blur_image(self, file: AnyFile, *, spec: BlurSpec | None = None) -> blur.BlurImageResponse:
+        """Blur one image and return it; the server keeps nothing of it.
+
+        Args:
+            file: The image; as large as a message may be (`limits().max_message_bytes`).
+            spec: How; None: the file's own, or the server's default.
+
+        Raises:
+            InvalidArgumentError: The image cannot be blurred; `reason` is the name of the FailureReason.
+            OSError: The file cannot be read.
+        """
+        upload = UploadFile.of(file)
+        own = upload.start.spec if upload.start.HasField("spec") else spec
+        image = blur.InputImage(filename=upload.start.filename, data=b"".join(upload.chunks()), spec=own)
+        with mapped_errors(self.server):
+            return self._blur.BlurImage(blur.BlurImageRequest(image=image), timeout=self._instant_timeout)
+
+    def find_regions(
+        self, file: AnyFile, find: Iterable[Find], *, effort: Effort.ValueType = Effort.EFFORT_UNSPECIFIED
+    ) -> blur.FindRegionsResponse:
+        """Find what could be hidden in one image; the server keeps nothing of it.
+
+        Args:
+            file: The image; as large as a message may be.
+            find: What to find.
+            effort: How thoroughly; unspecified: balanced.
+
+        Raises:
+            As `blur_image`.
+        """
+        data = b"".join(UploadFile.of(file).chunks())
+        request = blur.FindRegionsRequest(data=data, find=find, effort=effort)
+        with mapped_errors(self.server):
+            return self._blur.FindRegions(request, timeout=self._instant_timeout)
 
     def status(self, order_id: str, images: bool = False) -> blur.StatusResponse:
         """Return an order, optionally with its first 1,000 images."""

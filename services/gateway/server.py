@@ -40,6 +40,7 @@ from services.gateway.orders.downloads import ResultDownloads
 from services.gateway.orders.order_reader import OrderReader
 from services.gateway.orders.order_upload import OrderReceiver
 from services.gateway.orders.pending_order import OrderStorage
+from services.gateway.orders.revision_requests import ReviseImages
 from services.gateway.orders.servicer import MAX_CHUNK_BYTES, BlurServicer
 from services.gateway.orders.watch_hub import WatchHub
 from services.gateway.rpc.access import AccessControl
@@ -131,6 +132,7 @@ async def serve(settings: GatewaySettings) -> AsyncIterator[int]:
         port = _listen(server, settings.gateway_address, credentials)
 
         hub.start()
+        deps.exchanges.start()
         await health.check()
         await server.start()
         tasks = [asyncio.create_task(health.run()), asyncio.create_task(keys.run())]
@@ -157,7 +159,7 @@ def _connect(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> Dep
     broker_check = BrokerCheck(settings.broker_url, settings.max_orders_per_minute)
     stack.push_async_callback(broker_check.close)
     exchanges = GatewayExchanges(settings.broker_url)
-    stack.push_async_callback(exchanges.close)
+    stack.push_async_callback(exchanges.stop)
     folders = [folder for folder in (blobs.folder, database.folder) if folder]
     return Dependencies(
         database=database,
@@ -192,6 +194,7 @@ def _blur_servicer(settings: GatewaySettings, deps: Dependencies, hub: WatchHub,
         request_delivery=RequestDelivery(deps.database, deps.lifecycle.after_commit, settings.mail_cooldown_seconds),
         downloads=ResultDownloads(deps.database, deps.blobs, deps.tokens),
         lifecycle=deps.lifecycle,
+        revise_images=ReviseImages(storage),
         call_instantly=CallInstantly(
             queue=deps.instant_queue,
             exchanges=deps.exchanges,

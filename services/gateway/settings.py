@@ -104,8 +104,8 @@ class GatewaySettings(CommonSettings, LimitSettings, SigningSettings):
         default=24,
         ge=0,
         le=24,
-        description="Longest time that an order may ask to keep its originals, so that its images can be revised; 0: "
-        "originals are always removed as soon as their image is blurred.",
+        description="Longest time that orders may keep their originals after they have finished, so that images can be "
+        "revised (`keep_originals_for`); 0: none may.",
     )
     mail_cooldown_seconds: float = Field(
         default=60, ge=0, description="Time between two requests to e-mail an order's results."
@@ -118,6 +118,11 @@ class GatewaySettings(CommonSettings, LimitSettings, SigningSettings):
     def largest_message(self) -> int:
         """Message limit of gRPC in bytes: above max_message_bytes, so that the error can name the limit."""
         return self.max_message_bytes + self.max_message_bytes // 8
+
+    @property
+    def max_originals_seconds(self) -> int:
+        """Longest keep_originals_for."""
+        return int(self.max_keep_originals_hours * 3600)
 
     @property
     def largest_order(self) -> int:

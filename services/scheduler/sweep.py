@@ -9,10 +9,9 @@ from uuid import UUID
 from services.common.db.engine import Database
 from services.common.db.mail import emails, mailings, operator_jobs
 from services.common.db.models import Email, Image
-from services.common.db.orders import blob_cleanup, idempotency, images, orders, unowned_blobs
-from services.common.db.orders.blob_cleanup import surplus_keys
+from services.common.db.orders import blob_cleanup, idempotency, images, orders, revisions, unowned_blobs
 from services.common.db.queues import outbox
-from services.common.domain.errors import Unavailable
+from services.common.domain.errors import FailedPrecondition, NotFound, Unavailable
 from services.common.domain.follow_up import EnqueuedImage, FollowUp
 from services.common.domain.orders import LATE_SECONDS, ImageQueue
 from services.common.infra import log
@@ -65,7 +64,7 @@ class Sweep:
             self.lifecycle.after_commit(ended.follow_up)
             if ended.image_state:
                 with contextlib.suppress(Unavailable):  # `blobs_of_ended_images` removes them later
-                    self.blobs.delete(*surplus_keys(claim.order_id, claim.position, ended.image_state, ended.reason))
+                    self.blobs.delete(*ended.surplus_keys)
         self.lifecycle.after_commit.refill()
         for queue in ImageQueue:
             self._enqueue_lost(Image, queue, partial(_enqueue_images, queue), queue)
@@ -119,6 +118,16 @@ class Sweep:
         self.blobs.delete(*(key for image in surplus for key in image.keys))
         with self.database.write(durable=False) as session:
             blob_cleanup.mark_cleaned_up(session, [image.image_id for image in surplus])
+
+    def originals(self) -> None:
+        """Remove originals that orders have kept for revisions until now."""
+        with self.database.read() as session:
+            due = revisions.list_originals_due(session, limit=BATCH)
+        for order_id in due:
+            # Deleted, or revised again, at this moment.
+            with contextlib.suppress(NotFound, FailedPrecondition):
+                self.lifecycle.delete_originals(order_id)
+                metrics.swept("orders without originals")
 
     def expired(self) -> None:
         """Expire orders whose retention is over; delete idempotency keys and operator jobs that are too old."""

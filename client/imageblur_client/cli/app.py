@@ -11,6 +11,7 @@ from imageblur_client.channel import DEFAULT_SERVER, Security
 from imageblur_client.cli.admin import app as admin
 from imageblur_client.cli.context import CliContext
 from imageblur_client.cli.errors import CommandGroup
+from imageblur_client.cli.instant import blur, find
 from imageblur_client.cli.lifecycle import cancel, delete, limits
 from imageblur_client.cli.order import order
 from imageblur_client.cli.results import download, send
@@ -128,6 +129,20 @@ def common(  # noqa: PLR0917 - typer calls it by name
     ctx.obj = CliContext(server, timeout, security)
 
 
-for command in (order, status, watch, send, download, cancel, delete, limits, subscribe, confirm, unsubscribe):
+for command in (
+    order,
+    status,
+    watch,
+    send,
+    download,
+    cancel,
+    delete,
+    blur,
+    find,
+    limits,
+    subscribe,
+    confirm,
+    unsubscribe,
+):
     app.command()(command)
 app.add_typer(admin, name="admin")

@@ -1,14 +1,16 @@
 """Parses the options of a blur spec. Only their syntax is checked here; the server checks their values."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 
 import typer
+from imageblur.v1.blur_service_pb2 import FindModel
 from imageblur.v1.order_pb2 import (
     BlurSpec,
     Effort,
     Find,
+    FindingKind,
     Gaussian,
     ImageFormat,
     Pixelate,
@@ -84,6 +86,12 @@ def regions(boxes: Sequence[str], ellipses: Sequence[str], *, padding: float, fe
     if (padding or feather) and not found:
         raise typer.BadParameter("--padding and --feather need a --region or an --ellipse")
     return found
+
+
+def all_finds(models: Iterable[FindModel]) -> list[Find]:
+    """Return all that a server can find."""
+    custom = FindingKind.FINDING_KIND_CUSTOM
+    return [Find(kind=model.kind, model=model.name if model.kind == custom else "") for model in models]
 
 
 def excluded(boxes: Sequence[str]) -> list[Region]:

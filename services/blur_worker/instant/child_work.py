@@ -7,12 +7,20 @@ from typing import Any
 from services.blur_worker.child_process import ChildLimits, make_detectors
 from services.common.domain.errors import ImageBlurError, ImageError, Reason
 from services.common.domain.findings import Inspection
-from services.common.domain.instant import InstantAnswer, InstantKind, InstantOutcome, InstantRequest, ResultTooLarge
+from services.common.domain.instant import (
+    InstantAnswer,
+    InstantKind,
+    InstantOutcome,
+    InstantRequest,
+    ResultTooLarge,
+    outcome_from_json,
+    outcome_to_json,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class InstantResult:
-    """The answer of a child process."""
+    """What a child process has made: an `Answer`."""
 
     outcome: InstantOutcome
     data: bytes = field(default=b"", repr=False)
@@ -20,6 +28,17 @@ class InstantResult:
     width: int
     """Of the image in pixels, like `height`."""
     height: int
+
+    def to_values(self) -> tuple[dict[str, Any], bytes]:
+        """See `Answer`."""
+        outcome = outcome_to_json(self.outcome).decode()
+        return {"outcome": outcome, "width": self.width, "height": self.height}, self.data
+
+    @classmethod
+    def from_values(cls, values: dict[str, Any], data: bytes) -> "InstantResult":
+        """See `Answer`."""
+        outcome = outcome_from_json(values["outcome"])
+        return cls(outcome=outcome, data=data, width=int(values["width"]), height=int(values["height"]))
 
 
 def run_instant(request: InstantRequest, limits: ChildLimits) -> InstantResult:

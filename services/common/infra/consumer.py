@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Container, Iterator
+from collections.abc import Collection, Iterator
 
 import redis
 from dramatiq import Message, MessageProxy
@@ -30,14 +30,14 @@ AUDIT_SECONDS = 5.0
 class HeldMessages:
     """The messages that this process has of each queue: ids of those that arrived and are not done.
 
-    A process that serves several queues with the same threads takes no more messages than it has threads: a message
-    would wait for them while another process has an idle one.
+    A process that serves several queues with the same threads takes no more messages than it has threads for them: a
+    message would wait for these threads while another process has an idle one.
     """
 
-    def __init__(self, most_together: int | None = None, apart: Container[str] = ()) -> None:
-        """`most_together`: most messages of all queues but those `apart`, which have threads of their own."""
-        self._most_together = most_together
-        self._apart = apart
+    def __init__(self, shared: Collection[str] = (), most_shared: int = 0) -> None:
+        """`shared`: queues of which at most `most_shared` messages are held together."""
+        self._shared = shared
+        self._most_shared = most_shared
         self._ids: defaultdict[str, set[bytes]] = defaultdict(set)
         self._on_done: set[threading.Event] = set()
         self.lock = threading.Lock()
@@ -48,14 +48,12 @@ class HeldMessages:
         return self._ids[queue]
 
     def count_free(self, queue: str) -> int:
-        """Return how many more messages of a queue may be taken as far as the other queues are concerned."""
-        if self._most_together is None or queue in self._apart:
-            return sys.maxsize
-        return self._most_together - self._count()
+        """Return how many more messages of a queue may be taken."""
+        return self._most_shared - self._count_shared() if queue in self._shared else sys.maxsize
 
     def is_largest(self, queue: str) -> bool:
-        """Return whether more messages are held of this queue than of all others: then another one comes first."""
-        return self._most_together is not None and 2 * len(self._ids[queue]) > self._count()
+        """Return whether most of the shared messages are of this queue: then another one comes first."""
+        return queue in self._shared and 2 * len(self._ids[queue]) > self._count_shared()
 
     def watch(self, event: threading.Event) -> None:
         """Set an event each time that a message is done."""
@@ -71,8 +69,8 @@ class HeldMessages:
         for event in tuple(self._on_done):
             event.set()
 
-    def _count(self) -> int:
-        return sum(len(ids) for queue, ids in tuple(self._ids.items()) if queue not in self._apart)
+    def _count_shared(self) -> int:
+        return sum(len(self._ids[queue]) for queue in self._shared)
 
 
 class PromptConsumer(private.RedisConsumer):

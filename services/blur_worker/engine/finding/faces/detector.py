@@ -1,26 +1,61 @@
-"""The face detector: the network on tiles of the image and of its reductions."""
+"""The face detector: a cheap look for all that may be a face, and a second one that decides."""
+
+from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
 from services.blur_worker.engine.finding.detector import Detection, RgbPixels
-from services.blur_worker.engine.finding.faces.decoding import NO_BOXES, Boxes, boxes_of
+from services.blur_worker.engine.finding.faces.decoding import NO_BOXES, Boxes
+from services.blur_worker.engine.finding.faces.first_look import candidates
 from services.blur_worker.engine.finding.faces.network import Network
-from services.blur_worker.engine.finding.faces.suppression import without_duplicates
-from services.blur_worker.engine.finding.faces.tiling import cut, tiles
+from services.blur_worker.engine.finding.faces.pyramid import Level, pyramid
+from services.blur_worker.engine.finding.faces.second_look import CAREFUL, QUICK, examine
+from services.blur_worker.engine.finding.faces.suppression import not_within, without_duplicates
 from services.common.domain.findings import FindModel
 from services.common.domain.spec import Effort, Find
 
-_TILE = 448
-_MARGIN = 48
-_LARGEST_REDUCTION = {Effort.FAST: 3, Effort.BALANCED: 1, Effort.THOROUGH: 1}
-"""The image is looked at at 1 / this of its size, and at half of that, until it fits a tile."""
+_CERTAIN = 0.6
+"""From this confidence the first look is enough."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Plan:
+    """What an effort stands for."""
+
+    reduction: int
+    """The first look is at 1 / this of the image, at half of that, and so on."""
+    upright_from: float
+    """Confidence of the first look from which a second one is worth while."""
+    turned_from: float = 1.0
+    """Likewise for turned faces, which the first look hardly sees."""
+    turns: tuple[float, ...] = ()
+    """In degrees, clockwise."""
+    looks_per_megapixel: int
+    """At most so many second looks of either kind, and some more: bounds the time for a picture full of doubts."""
+
+
+_PLANS = {
+    Effort.FAST: _Plan(reduction=3, upright_from=0.1, looks_per_megapixel=50),
+    Effort.BALANCED: _Plan(
+        reduction=2, upright_from=0.05, turned_from=0.02, turns=(-90, -45, 45, 90), looks_per_megapixel=100
+    ),
+    Effort.THOROUGH: _Plan(
+        reduction=1,
+        upright_from=0.03,
+        turned_from=0.02,
+        turns=(-135, -90, -45, 45, 90, 135, 180),
+        looks_per_megapixel=300,
+    ),
+}
+_SOME_LOOKS = 50
+_QUICK_FROM = 0.1
+"""Confidence of the quick look at a turned face from which it gets a careful one."""
 
 
 class FaceDetector:
-    """Finds faces of 16 pixels or more."""
+    """Finds faces; docs/finding.md has how well."""
 
-    min_confidence = 0.3
+    min_confidence = 0.35
     padding = 0.2
 
     def __init__(self, model: FindModel, weights: bytes) -> None:
@@ -32,18 +67,7 @@ class FaceDetector:
         """Return the faces of an image; see `Detector`."""
         min_confidence = self.min_confidence if find.min_confidence is None else find.min_confidence
         height, width = pixels.shape[:2]
-        found = [NO_BOXES]
-        image = Image.fromarray(pixels)
-        reduction = _LARGEST_REDUCTION[effort]
-        while True:
-            level = image.reduce(reduction) if reduction > 1 else image
-            boxes = self._level(np.asarray(level), max(min_confidence, 0.01))
-            boxes[:, :4] *= reduction
-            found.append(boxes)
-            if max(level.size) <= _TILE:
-                break
-            reduction *= 2
-        boxes = without_duplicates(np.concatenate(found))
+        boxes = self._boxes(pixels, max(min_confidence, 0.05), _PLANS[effort])
         boxes[:, [0, 2]] = boxes[:, [0, 2]].clip(0, width)
         boxes[:, [1, 3]] = boxes[:, [1, 3]].clip(0, height)
         return [
@@ -52,15 +76,28 @@ class FaceDetector:
             if left < right and top < bottom
         ]
 
-    def _level(self, pixels: RgbPixels, min_confidence: float) -> Boxes:
-        found = [NO_BOXES]
-        height, width = pixels.shape[:2]
-        for rows, columns in tiles(height, width, _TILE, _MARGIN):
-            boxes = boxes_of(self._network.run(cut(pixels, rows, columns, _TILE)), min_confidence)
-            boxes[:, [0, 2]] += columns.start
-            boxes[:, [1, 3]] += rows.start
-            x, y = boxes[:, [0, 2]].mean(axis=1), boxes[:, [1, 3]].mean(axis=1)
-            inside = (columns.core_start <= x) & (x < columns.core_stop)
-            inside &= (rows.core_start <= y) & (y < rows.core_stop)
-            found.append(boxes[inside])
-        return np.concatenate(found)
+    def _boxes(self, pixels: RgbPixels, min_confidence: float, plan: _Plan) -> Boxes:
+        levels = pyramid(pixels, plan.reduction)
+        lowest = min(plan.upright_from, plan.turned_from, min_confidence)
+        seen = [NO_BOXES]
+        seen += [candidates(self._network, level, lowest) for level in levels if level.reduction >= plan.reduction]
+        unsure = without_duplicates(np.concatenate(seen))
+        looks = _SOME_LOOKS + round(plan.looks_per_megapixel * pixels.shape[0] * pixels.shape[1] / 1e6)
+
+        certain = unsure[:, 4] >= max(_CERTAIN, min_confidence)
+        found, unsure = unsure[certain], not_within(unsure[~certain], unsure[certain])
+        upright = unsure[unsure[:, 4] >= min(plan.upright_from, min_confidence)][:looks]
+        upright = examine(self._network, levels, upright, CAREFUL, 0)
+        found = without_duplicates(np.concatenate((found, upright[upright[:, 4] >= min_confidence])))
+        if plan.turns:
+            turned = self._turned(levels, not_within(unsure, found)[:looks], plan.turns)
+            found = without_duplicates(np.concatenate((found, turned[turned[:, 4] >= min_confidence])))
+        return found
+
+    def _turned(self, levels: list[Level], boxes: Boxes, turns: tuple[float, ...]) -> Boxes:
+        if not len(boxes):
+            return boxes
+        views = np.stack([examine(self._network, levels, boxes, QUICK, turn) for turn in turns])
+        best = views[:, :, 4].argmax(axis=0)
+        worthy = views[:, :, 4].max(axis=0) >= _QUICK_FROM
+        return examine(self._network, levels, boxes[worthy], CAREFUL, np.array(turns)[best[worthy]])

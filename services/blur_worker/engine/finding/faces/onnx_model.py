@@ -95,9 +95,9 @@ class Graph:
 def _attribute(name: str, value: float | list[int]) -> bytes:
     if isinstance(value, list):
         return field(1, name) + b"".join(field(8, each) for each in value) + field(20, _INTS)
-    if isinstance(value, float):
+    if type(value) is float:
         return field(1, name) + field(2, value) + field(20, _FLOAT)
-    return field(1, name) + field(3, value) + field(20, _INT)
+    return field(1, name) + field(3, int(value)) + field(20, _INT)
 
 
 def _value(name: str, kind: "np.dtype[Any]") -> bytes:
