@@ -1,7 +1,7 @@
 """How well and how fast codes are found: `python -m benchmarks.finding_codes [--effort BALANCED]`.
 
-Prints the share of planted codes that are covered, by symbology, width of a module and angle; the area that is hidden beside them;
-and the time against Pillow's Gaussian blur.
+Prints the share of planted codes that are covered, by symbology, width of a module and angle; the area that is hidden
+beside them; and the time against Pillow's Gaussian blur.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """How well and how fast text is found: `python -m benchmarks.finding_text [--effort BALANCED] [--sizes 14 20]`.
 
-Prints the share of planted texts that are covered, by size of the font, angle, background, class and font; the area that is
-hidden beside them; and the time against Pillow's Gaussian blur.
+Prints the share of planted texts that are covered, by size of the font, angle, background, class and font; the area
+that is hidden beside them; and the time against Pillow's Gaussian blur.
 """
 
 import argparse
