@@ -23,6 +23,8 @@ _FLAT = 50
 """Tiles whose brightness differs by less hold no code."""
 _MOST_PATCHES = 24
 """That are turned and read, the largest ones; bounds the time for patterns such as fences."""
+_MOST_TURNED = 1.0
+"""What is turned and read altogether, as a fraction of the image."""
 
 
 class CodeDetector:
@@ -49,12 +51,11 @@ class CodeDetector:
         height, width = pixels.shape[:2]
         brightness = np.empty((height, width), np.uint8)
         to_brightness(pixels, brightness)
-        codes = read_codes(brightness)
         patches = Patches(brightness)
+        codes = [_whole(brightness, patches, code) for code in read_codes(brightness)]
         if effort is not Effort.FAST:
-            codes += _read_enlarged(brightness)
-            codes += _read_slanted(brightness, patches, codes)
-        codes = [_whole(brightness, patches, code) for code in codes]
+            codes += [_whole(brightness, patches, code) for code in _read_enlarged(brightness)]
+            codes += [_whole(brightness, patches, code) for code in _read_slanted(brightness, patches, codes)]
         return [_detection(code, width, height) for code in without_repetitions(codes) if code.confidence >= least]
 
 
@@ -74,9 +75,15 @@ def _read_enlarged(brightness: NDArray[np.uint8]) -> Iterator[Code]:
 
 def _read_slanted(brightness: NDArray[np.uint8], patches: Patches, known: list[Code]) -> Iterator[Code]:
     """Yield the codes that are slanted, each looked at along its own direction: zxing-cpp follows rows and columns."""
+    left = brightness.size * _MOST_TURNED + 400_000
     for patch in sorted(patches.slanted(), key=lambda one: -one.n_cells)[:_MOST_PATCHES]:
-        if not any(code.contains(patch.centre) and code.is_read and not code.is_linear for code in known):
-            yield from read_turned(brightness, patch.centre, 1.2 * patch.radius + 24, patch.angle)
+        if any(code.contains(patch.centre) and code.is_read for code in known):
+            continue
+        radius = 1.2 * patch.radius + 24
+        left -= 4 * radius * radius
+        if left < 0:
+            return
+        yield from read_turned(brightness, patch.centre, radius, patch.angle)
 
 
 def _whole(brightness: NDArray[np.uint8], patches: Patches, code: Code) -> Code:

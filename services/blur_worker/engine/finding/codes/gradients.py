@@ -35,8 +35,8 @@ def gradient_cells(brightness: np.ndarray, cells: np.ndarray) -> None:
             energy, cosine, sine, n = 0.0, 0.0, 0.0, 0
             for y in range(max(row * CELL, 1), min((row + 1) * CELL, height - 1)):
                 for x in range(max(column * CELL, 1), min((column + 1) * CELL, width - 1)):
-                    gx = float(int(brightness[y, x + 1]) - int(brightness[y, x - 1]))
-                    gy = float(int(brightness[y + 1, x]) - int(brightness[y - 1, x]))
+                    gx = float(brightness[y, x + 1]) - float(brightness[y, x - 1])
+                    gy = float(brightness[y + 1, x]) - float(brightness[y - 1, x])
                     squares, real, imaginary = gx * gx + gy * gy, gx * gx - gy * gy, 2 * gx * gy
                     energy += squares
                     cosine += (real * real - imaginary * imaginary) / max(squares, 1.0)

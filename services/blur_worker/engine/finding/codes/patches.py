@@ -11,7 +11,7 @@ from services.blur_worker.engine.finding.codes.gradients import CELL, gradient_c
 
 _MIN_ENERGY = 60.0
 """Mean square of the gradient of a cell, in steps of brightness per pixel."""
-_MIN_COHERENCE = 0.4
+_MIN_COHERENCE = 0.45
 """How far the edges of a cell have these directions, 0 to 1."""
 _MAX_DIFFERENCE = math.radians(12)
 """Between the directions of neighbouring cells of one patch."""

@@ -64,11 +64,21 @@ def whole_rows(brightness: NDArray[np.uint8], patches: Patches, code: Code) -> C
     """Return a stacked code with all of its rows: of a slanted one zxing-cpp sees a part of them."""
     patch = patches.around(code.corners)
     if patch is None or patch.area > _MOST_LARGER * max(code.area(), 1.0):
-        return code
+        return _read_along(brightness, code)
     read = read_turned(brightness, patch.centre, 1.2 * patch.radius + CELL, patch.angle)
     best = max([code, *(one for one in read if one.label == code.label)], key=lambda one: (one.confidence, one.area()))
     # The rows that it has missed are in the patch, which is larger by up to a cell.
     return best.moved(np.concatenate([best.corners, patch.corners]))
+
+
+def _read_along(brightness: NDArray[np.uint8], code: Code) -> Code:
+    """Return the larger of a stacked code and what is read when the image is turned to its direction."""
+    corners = code.corners
+    across = _across_bars(brightness, (corners[0] + corners[3]) / 2, (corners[1] + corners[2]) / 2)
+    x, y = corners.mean(axis=0)
+    radius = 0.8 * float(np.ptp(corners, axis=0).max())
+    read = read_turned(brightness, (float(x), float(y)), radius, float(np.arctan2(across[1], across[0])))
+    return max([code, *(one for one in read if one.label == code.label)], key=lambda one: one.area())
 
 
 def _across_bars(brightness: NDArray[np.uint8], start: _Points, end: _Points) -> _Points:
