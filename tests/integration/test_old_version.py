@@ -254,7 +254,8 @@ def test_images_of_the_old_version_are_of_the_queue_blur_and_its_statements_leav
     assert run(database, release, owner=claimed.owner).rowcount == 1
     claim = (
         "UPDATE images SET state='RUNNING', owner=:owner, lease_until=1, attempts=images.attempts + 1"
-        " WHERE images.id = :id AND images.state = 'QUEUED' AND images.enqueued_at IS NOT NULL RETURNING images.attempts"
+        " WHERE images.id = :id AND images.state = 'QUEUED' AND images.enqueued_at IS NOT NULL"
+        " RETURNING images.attempts"
     )
     assert run(database, claim, id=image_id, owner=owner).scalars().all() == [2]
     end = (
