@@ -13,11 +13,12 @@ from services.blur_worker.engine.jpeg.format.result_header import with_quantizat
 from services.blur_worker.engine.jpeg.format.tables import QuantizationTable
 from services.blur_worker.engine.jpeg.original import jpeg_to_jpeg, open_original
 from services.blur_worker.engine.jpeg.transform.dct_gaussian import BASIS
+from services.blur_worker.engine.jpeg.transform.finer_tables import finer_tables
 from services.blur_worker.engine.jpeg.transform.planes import CoefficientPlane, PlaneSet, plan_as_stored
 from services.blur_worker.engine.limits import Limits
 from services.blur_worker.engine.regions import region_mask
 from services.blur_worker.engine.stage_timer import StageTimer
-from services.common.domain.spec import BlurSpec, Format
+from services.common.domain.spec import BlurSpec, Format, Solid
 
 NAME = "jpeg-splice"
 
@@ -63,6 +64,8 @@ def _splice(data: bytes, spec: BlurSpec, limits: Limits) -> Blurred:
         raise UnsupportedJpeg("coefficients that have no code")
     quantization = original.reader.component_quantization
     tables = tuple(plane.upright_quantization(quantization[index]) for index, plane in enumerate(stored.planes))
+    if isinstance(spec.effect, Solid):
+        tables = finer_tables([_blocks(plane) for plane in stored.planes], tables)
     header = with_quantization(original.result_header(spec, stored), tables)
     (frame,) = decode(data, limits, Format.JPEG, keep_metadata=False).frames
     timer.lap("decode")
