@@ -8,7 +8,9 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from services.blur_worker.engine.encode import encode
 from services.blur_worker.engine.formats.jpeg import MAX_SIDE, stores_ycbcr
+from services.blur_worker.engine.formats.jpeg_check import check_jpeg
 from services.blur_worker.engine.images import Frame, ImageInfo
+from services.blur_worker.engine.jpeg.complete import completed
 from services.blur_worker.engine.jpeg.decode.image import decode_progressive, decode_sequential
 from services.blur_worker.engine.jpeg.format.frame import FrameHeader
 from services.blur_worker.engine.jpeg.format.header_reader import HeaderReader
@@ -98,9 +100,11 @@ def open_original(data: bytes, limits: Limits, *, keep_metadata: bool) -> Origin
     """Read the headers.
 
     Raises:
-        ImageError: TOO_LARGE.
+        ImageError: TOO_LARGE or UNSUPPORTED.
         UnsupportedJpeg: It is something else, or unusual, or damaged.
     """
+    check_jpeg(data, limits)
+    data = completed(data, limits)
     reader = HeaderReader(data)
     frame, scan = reader.first_scan()
     if max(frame.width, frame.height) > MAX_SIDE:
