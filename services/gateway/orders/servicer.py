@@ -1,5 +1,6 @@
 """BlurService: parses each request, calls a use case, converts its result."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from services.common.db.models import Image
 from services.common.db.orders.orders import Snapshot
 from services.common.domain.errors import InvalidArgument, TooLarge, Violation
 from services.common.domain.spec import Format
+from services.common.infra.fair_thread import FairThread
 from services.common.use_cases.order_lifecycle import OrderLifecycle
 from services.gateway import metrics
 from services.gateway.instant.calls import CallInstantly
@@ -35,7 +37,7 @@ from services.gateway.orders.order_upload import OrderReceiver, OrderUpload
 from services.gateway.orders.responses import delivery_message, email_hint, image_message, order_message
 from services.gateway.orders.watch_hub import WatchHub
 from services.gateway.rpc import paging
-from services.gateway.rpc.callers import principal
+from services.gateway.rpc.callers import principal, rate_limit_key
 from services.gateway.rpc.fields import parse_id, parse_request_id
 from services.gateway.rpc.thread_pool import ThreadPool
 from services.gateway.settings import GatewaySettings
@@ -44,6 +46,8 @@ Context = aio.ServicerContext[Any, Any]
 
 MAX_CHUNK_BYTES = 2 << 20
 DEFAULT_PAGE = 100
+IMAGES_AT_ONCE = 50
+"""Of a message, between which other calls have their turn."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +56,7 @@ class BlurServicer(BlurServiceServicer):
 
     settings: GatewaySettings
     threads: ThreadPool
+    parsing: FairThread
     receiver: OrderReceiver
     models: AvailableModels
     reader: OrderReader
@@ -83,12 +88,14 @@ class BlurServicer(BlurServiceServicer):
         limit = self.settings.max_message_bytes
         if request.ByteSize() > limit:
             raise TooLarge(f"the message is larger than {limit} bytes: use StreamBlurOrder")
-        header, images = requests.parse_order(request, max_images=self.settings.largest_order)
+        header, images = await self._parse_order(request)
         specs = {f"{parsed.field}.spec": parsed.spec for parsed, _ in images if parsed.spec}
         await self.models.check({"order.spec": header.spec} | specs)
         del request  # or the images would be in memory twice
         async with self.receiver.receive("BlurOrder", header, len(images)) as upload:
-            for parsed, data in images:
+            for index, (parsed, data) in enumerate(images):
+                if index % IMAGES_AT_ONCE == 0:
+                    await asyncio.sleep(0)  # a dry run waits for nothing else
                 async with upload.image(parsed) as image:
                     await image.write(data)
             accepted = await upload.commit()
@@ -217,6 +224,16 @@ class BlurServicer(BlurServiceServicer):
         """Delete an order."""
         await self.threads.run_to_end(self.lifecycle.delete, parse_id(request.order_id))
         return pb.DeleteOrderResponse()
+
+    async def _parse_order(
+        self, request: pb.BlurOrderRequest
+    ) -> tuple[requests.ParsedHeader, list[tuple[requests.ParsedImage, bytes]]]:
+        key, max_images = rate_limit_key(), self.settings.largest_order
+        self.receiver.broker_check.check_rate(key)
+        if requests.is_small(request):
+            return requests.parse_order(request, max_images=max_images)
+        requests.parse_header(request.order, "order")  # a wrong address needs no turn
+        return await self.parsing.run(key, requests.parse_order, request, max_images=max_images)
 
     async def _receive_image(
         self, parts: AsyncIterator[pb.StreamBlurOrderRequest], upload: OrderUpload, start: pb.ImageStart, field: str
