@@ -61,8 +61,12 @@ RESPONSE_SECONDS = 5
 """For the statuses of calls that were ended after the grace period to reach their clients."""
 LOOKAHEAD_BYTES = MIB
 """More would speed up distant clients (15 MiB/s each at 80 ms), but each waiting call may fill it."""
-SPARE_CALLS = 1_000
+SPARE_CALLS = 4_000
 """For calls that are being refused; beyond them gRPC refuses calls without details."""
+MAX_STREAMS = 8_192
+"""Concurrent calls of a connection: more than a process of the web pages has visitors that watch."""
+MAX_PENDING = 50_000
+"""Calls that have arrived and not begun, of all connections."""
 
 SERVICES = (
     blur_service_pb2.DESCRIPTOR.services_by_name["BlurService"].full_name,
@@ -242,6 +246,10 @@ def _server(settings: GatewaySettings, interceptor: CallInterceptor, *, max_call
         options=[
             ("grpc.max_receive_message_length", settings.largest_message),
             ("grpc.so_reuseport", 0),
+            # Beyond these, gRPC ends calls as CANCELLED or UNAVAILABLE, without a reason; admission answers with one.
+            ("grpc.max_concurrent_streams", MAX_STREAMS),
+            ("grpc.server.max_pending_requests", MAX_PENDING),
+            ("grpc.server.max_pending_requests_hard_limit", MAX_PENDING),
             # How much of a message is received before it is read. By default gRPC increases it to the bandwidth of the
             # connection, and a message is in memory before its bytes are reserved.
             ("grpc.http2.bdp_probe", 0),

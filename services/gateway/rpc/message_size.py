@@ -54,6 +54,8 @@ class _Counter:
             if self._fields > self._limits.fields:
                 raise TooLarge(f"the message has more than {self._limits.fields} fields: use StreamBlurOrder")
             tag, begin = self._varint(begin)
+            if not tag >> 3:
+                raise DecodeError("no field has the number 0")
             match tag & 7:
                 case 0:
                     _, begin = self._varint(begin)

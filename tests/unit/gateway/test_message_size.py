@@ -46,7 +46,8 @@ def test_millions_of_fields_are_refused_without_memory_for_them(data: bytes) -> 
 
 
 @pytest.mark.parametrize(
-    "data", [b"\x12", b"\x12\xff", b"\xff" * 20, b"\x0b", b"\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"]
+    "data",
+    [b"\x12", b"\x12\xff", b"\xff" * 20, b"\x0b", b"\0" * 10_000, b"\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"],
 )
 def test_malformed_messages_are_refused(data: bytes) -> None:
     with pytest.raises(DecodeError):
