@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from typing import Any
+from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -20,12 +20,14 @@ _log = log.get(__name__)
 class LimitedProtocol(HttpToolsProtocol):
     """A connection. Whatever exceeds a limit is closed; use `with_limit`."""
 
-    max_connections = 0
+    max_connections: ClassVar[int]
+    refused: ClassVar[dict[str, float]]
+    """When that was last logged."""
 
     @classmethod
     def with_limit(cls, max_connections: int) -> "type[LimitedProtocol]":
         """Return the class of the connections of a server that accepts so many at a time."""
-        return type(cls.__name__, (cls,), {"max_connections": max_connections})
+        return type(cls.__name__, (cls,), {"max_connections": max_connections, "refused": {"logged_at": float("-inf")}})
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -104,7 +106,6 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def _log_refusal(self) -> None:
         # Once a minute: refusals must not fill the disk.
-        state = self.server_state
-        if time.monotonic() > getattr(state, "refusal_logged_at", float("-inf")) + _LOG_SECONDS:
-            setattr(state, "refusal_logged_at", time.monotonic())
+        if time.monotonic() > self.refused["logged_at"] + _LOG_SECONDS:
+            self.refused["logged_at"] = time.monotonic()
             _log.warning("connections refused: there are too many", limit=self.max_connections)
