@@ -21,6 +21,7 @@ from services.common.domain.errors import ConfigurationError
 from services.common.infra import broker, metrics, tracing
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
+from services.common.infra.descriptors import max_connections
 from services.common.infra.fair_thread import FairThread
 from services.common.infra.instant_calls import GatewayExchanges, InstantQueue
 from services.common.infra.messages import BLUR_QUEUE, FIND_QUEUE, INSTANT_QUEUE, MAIL_QUEUE
@@ -257,6 +258,10 @@ def _server(settings: GatewaySettings, interceptor: CallInterceptor, *, max_call
             # connection, and a message is in memory before its bytes are reserved.
             ("grpc.http2.bdp_probe", 0),
             ("grpc.http2.lookahead_bytes", LOOKAHEAD_BYTES),
+            # Beyond, new connections are closed; without it, descriptors run out and nothing is accepted any more.
+            ("grpc.max_allowed_incoming_connections", max_connections()),
+            ("grpc.server_handshake_timeout_ms", 10_000),
+            ("grpc.max_connection_idle_ms", 300_000),
             # The calls of a peer that has disappeared end within 40 seconds.
             ("grpc.keepalive_time_ms", 30_000),
             ("grpc.keepalive_timeout_ms", 10_000),

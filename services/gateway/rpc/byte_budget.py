@@ -1,4 +1,4 @@
-"""A budget of bytes: reserved before they are received, granted to callers in turn, first come, first served for each."""
+"""A budget of bytes: reserved before they are received, and granted to callers in turn."""
 
 import asyncio
 import contextlib
@@ -82,7 +82,7 @@ class ByteBudget:
         return self.reserved + size <= self.capacity and not self._exceeds_share(size, caller)
 
     def _exceeds_share(self, size: int, caller: str) -> bool:
-        held = self._held[caller] if caller in self._held else 0
+        held = self._held.get(caller, 0)
         return held > 0 and held + size > self._share
 
     def _take(self, size: int, caller: str) -> None:

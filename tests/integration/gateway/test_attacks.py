@@ -17,15 +17,18 @@ from google.protobuf.message_factory import GetMessageClass
 from grpc import aio
 from grpc_health.v1 import health_pb2
 from grpc_status import rpc_status
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from imageblur.v1 import blur_service_pb2 as pb
 from imageblur.v1.blur_service_pb2_grpc import BlurServiceStub
 
+from services.gateway import server
 from services.gateway.operator import operator_jobs
 from services.gateway.rpc.admission import MAX_UPLOADS
 from services.gateway.server import SERVICES
-from tests.integration.gateway.conftest import Gateway
+from services.gateway.settings import GatewaySettings
+from tests.integration.gateway.conftest import Gateway, running
 from tests.integration.gateway.test_orders import order
 from tests.support.http2 import opened_streams, reset_streams
 from tests.support.messages import messages
@@ -39,7 +42,7 @@ OPEN_STREAMS = 1_000
 BURST = 4_000
 """Calls at once; gRPC itself keeps 3,000 by default and ends others without a reason."""
 
-_fuzz = settings(
+_fuzz = hypothesis_settings(
     max_examples=25,
     deadline=None,
     database=None,
@@ -154,7 +157,7 @@ def test_thousands_of_calls_at_once_are_answered_or_told_why_not(gateway: Gatewa
         refusals = asyncio.run(burst(connections))
         assert {refusal.code() for refusal in refusals} <= {grpc.StatusCode.RESOURCE_EXHAUSTED}
         for refusal in refusals:
-            status = rpc_status.from_call(refusal)
+            status = rpc_status.from_call(refusal)  # type: ignore[arg-type] # it has what a Call has
             assert status, refusal
             assert {detail.type_url.rpartition(".")[2] for detail in status.details} >= {"ErrorInfo", "RetryInfo"}
 
@@ -175,6 +178,20 @@ def test_thousands_of_streams_delay_nobody_else(gateway: Gateway, attack: Callab
         for _ in range(20):
             assert gateway.blur.Status(pb.StatusRequest(order_id=known), timeout=20).order.order_id == known
         assert health(gateway) == health_pb2.HealthCheckResponse.SERVING
+
+
+def test_the_newest_of_too_many_connections_are_closed(
+    settings: GatewaySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "max_connections", lambda: 5)
+    with running(settings) as gateway, contextlib.ExitStack() as stack:
+        known = order(gateway).order_id  # holds one connection from now on
+        address = ("127.0.0.1", gateway.port)
+        held = [stack.enter_context(socket.create_connection(address, 20)) for _ in range(4)]
+        newest = [stack.enter_context(socket.create_connection(address, 20)) for _ in range(50)]
+        assert [connection.recv(100) for connection in newest] == [b""] * 50
+        assert gateway.blur.Status(pb.StatusRequest(order_id=known), timeout=20).order.order_id == known
+        assert held[0].recv(100), "the settings of HTTP/2"
 
 
 def health(gateway: Gateway) -> int:
