@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp
 
 from services.common.infra.fair_thread import FairThread
+from services.web.api.routes import api_routes
 from services.web.gateway.client import GatewayClient
 from services.web.gateway.rpc import open_channels
 from services.web.http.assets import Assets, favicon
@@ -58,6 +59,7 @@ async def open_app(settings: WebSettings) -> AsyncIterator[WebApp]:
         parsing = FairThread("manifests")
         stack.callback(parsing.close)
         routes = _visitor_routes(GatewayClient(channels, key), pages, parsing, stopping)
+        routes += api_routes(channels, stopping)
         if settings.mailbox_dir:
             routes += mailbox_routes(settings.mailbox_dir, pages)
         if settings.serves_operators:
