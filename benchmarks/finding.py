@@ -1,7 +1,7 @@
 """`python -m benchmarks.finding FOLDER`: how well faces are found, how fast, and with how much memory.
 
-The folder holds pictures and `boxes.json`; its format is in `benchmarks.face_pictures`. A face is found when a box overlaps
-it with an intersection over union of 0.4; a box is false when it meets neither a face nor an ignored place.
+The folder holds pictures and `boxes.json`; its format is in `benchmarks.face_pictures`. A face is found when a box
+overlaps it with an intersection over union of 0.4; a box is false when it meets neither a face nor an ignored place.
 """
 
 import argparse
