@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Each has an image with the extra of the same name (deploy/Dockerfile).
 SERVICES := gateway blur_worker mailer scheduler web
 
-.PHONY: help run demo mailing test test-unit test-faults test-indices chaos bench pictures screenshots fuzz lint format \
+.PHONY: help run demo mailing test test-unit test-faults test-indices chaos bench attack pictures screenshots fuzz lint format \
   protos settings lock clean
 
 help: ## Show this list
@@ -50,12 +50,16 @@ bench: .venv/.installed-bench ## Compare the engine with Pillow, libvips, OpenCV
 	$(BIN)/python -m benchmarks.engine --write $(if $(ROUNDS),--rounds $(ROUNDS))
 	$(BIN)/python -m benchmarks.stack --write
 
+attack: .venv/.installed-dev ## Try to recognise what was hidden; fail if Redact or Solid is better than guessing (minutes; FACES=folder)
+	$(BIN)/python -m benchmarks.attacks $(if $(FACES),--faces $(FACES))
+
 pictures: .venv/.installed-dev ## Draw the documents' pictures of effects
 	$(BIN)/python -m tools.draw_before_after
 
-fuzz: .venv/.installed-bench ## Feed the engine damaged files, then those of a coverage-guided fuzzer (SECONDS=60 SEED=)
+fuzz: .venv/.installed-bench ## Feed the engine damaged files, then those of a guided fuzzer; look for leaks (SECONDS=60 SEED= CASES=10000)
 	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED))
 	$(BIN)/python -m tests.guided_fuzz --seconds $(or $(SECONDS),60)
+	$(BIN)/python -m tests.unit.engine.leaks --cases $(or $(CASES),10000)
 
 lint: .venv/.installed-dev ## Check formatting, lints, types, import rules, protos and generated code
 	$(BIN)/ruff format --check .

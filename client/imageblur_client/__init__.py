@@ -10,7 +10,24 @@ Methods return messages of `imageblur.v1`. They raise an ImageBlurClientError (s
 for a file that cannot be read or written.
 """
 
-from imageblur.v1.order_pb2 import BlurSpec, Delivery, Gaussian, Image, Order, Pixelate, Region, Solid
+from imageblur.v1.order_pb2 import (
+    BlurSpec,
+    Check,
+    CheckState,
+    Delivery,
+    Effort,
+    Find,
+    Finding,
+    FindingKind,
+    Gaussian,
+    Image,
+    Order,
+    Pixelate,
+    Redact,
+    Region,
+    Solid,
+    TextClass,
+)
 
 from imageblur_client.channel import Security
 from imageblur_client.client import Client
@@ -25,6 +42,7 @@ from imageblur_client.errors import (
     RetryableError,
     ServerUnavailableError,
 )
+from imageblur_client.finding import find_codes, find_custom, find_faces, find_text, hidden_regions
 from imageblur_client.operator import OperatorApi
 from imageblur_client.regions import box, ellipse
 from imageblur_client.upload import InputFile
@@ -33,10 +51,16 @@ __all__ = [
     "AccessDeniedError",
     "BlurSpec",
     "BrokenDownloadError",
+    "Check",
+    "CheckState",
     "Client",
     "Delivery",
+    "Effort",
     "FailedPreconditionError",
     "FieldViolation",
+    "Find",
+    "Finding",
+    "FindingKind",
     "Gaussian",
     "Image",
     "ImageBlurClientError",
@@ -46,11 +70,18 @@ __all__ = [
     "OperatorApi",
     "Order",
     "Pixelate",
+    "Redact",
     "Region",
     "RetryableError",
     "Security",
     "ServerUnavailableError",
     "Solid",
+    "TextClass",
     "box",
     "ellipse",
+    "find_codes",
+    "find_custom",
+    "find_faces",
+    "find_text",
+    "hidden_regions",
 ]

@@ -4,21 +4,23 @@
 def main() -> None:
     """Check the settings and the database, then serve."""
     # Imported here: each child process imports this module too, and needs none of it.
+    from services.blur_worker.app import setup  # noqa: PLC0415
     from services.blur_worker.child_pool import WAIT_SECONDS  # noqa: PLC0415
     from services.blur_worker.settings import BlurWorkerSettings  # noqa: PLC0415
     from services.common import migrations  # noqa: PLC0415
     from services.common.infra import dramatiq_worker  # noqa: PLC0415
-    from services.common.infra.messages import BLUR_QUEUE  # noqa: PLC0415
+    from services.common.infra.messages import INSTANT_QUEUE  # noqa: PLC0415
 
     settings = BlurWorkerSettings.load()
     migrations.check_url(settings.database_url)
     dramatiq_worker.serve(
-        "services.blur_worker.app:setup",
-        queues=[BLUR_QUEUE],
-        # One more than child processes: while a thread records a result, its child process has another image.
-        threads=settings.blur_children + 1,
+        setup,
+        queues=[*settings.queues, INSTANT_QUEUE] if settings.instant_children else list(settings.queues),
+        # One more than child processes: while a thread records a result, its child process has another image. And
+        # threads for instant calls, so that these never wait for images: `most_held` in `app` limits their messages.
+        threads=settings.blur_children + 1 + settings.instant_children,
         prefetch=settings.blur_children + 1,
-        drain_seconds=WAIT_SECONDS + settings.blur_seconds + 2,
+        drain_seconds=WAIT_SECONDS + settings.longest_seconds + 2,
     )
 
 

@@ -1,27 +1,37 @@
-"""Wires the blur worker: `dramatiq services.blur_worker.app:setup` calls `setup` in the worker process."""
+"""Wires the blur worker: `setup` sets the broker and registers the actor."""
+
+from dataclasses import replace
 
 import dramatiq
 from dramatiq import Middleware, Worker
 
 from services.blur_worker import metrics
-from services.blur_worker.actors import register
+from services.blur_worker.actors import register, register_instant
 from services.blur_worker.attempt import AttemptImage
 from services.blur_worker.blur_image import BlurImage
 from services.blur_worker.change_hints import ChangeHints
 from services.blur_worker.child_pool import ChildPool
-from services.blur_worker.child_process import ChildLimits
+from services.blur_worker.child_process import ChildLimits, FindLimits
+from services.blur_worker.instant.answer_call import AnswerCall
+from services.blur_worker.instant.child_work import InstantResult, run_instant
+from services.blur_worker.instant.lifecycle import InstantChildren
 from services.blur_worker.leases import RenewImageLeases
 from services.blur_worker.scratch_folder import ScratchFolder
 from services.blur_worker.settings import BlurWorkerSettings
 from services.common.db.engine import Database
 from services.common.domain.errors import Unavailable
+from services.common.domain.orders import ImageQueue
 from services.common.infra import broker, log, tracing
 from services.common.infra.blobs import BlobStore
+from services.common.infra.broker import Broker
 from services.common.infra.leases import Leases
-from services.common.infra.messages import BLUR_QUEUE, MAIL_QUEUE
+from services.common.infra.messages import BLUR_QUEUE, FIND_QUEUE, INSTANT_QUEUE, MAIL_QUEUE
 from services.common.infra.metrics import serve as serve_metrics
 from services.common.infra.worker_control import WorkerControl
 from services.common.use_cases.order_lifecycle import make_lifecycle
+
+ORDER_NICENESS = 10
+"""Of children that blur images of orders: they use what calls that somebody waits for leave of the processors."""
 
 _log = log.get("services.blur_worker")
 
@@ -30,10 +40,28 @@ def setup() -> None:
     """Make the broker, the actor and their dependencies; nothing connects or starts before the worker boots."""
     settings = BlurWorkerSettings.load()
     log.configure(settings.log_level, settings.log_format)
-    queues = broker.connect(settings.broker_url, BLUR_QUEUE, MAIL_QUEUE)
+    queues = broker.connect(
+        settings.broker_url,
+        BLUR_QUEUE,
+        FIND_QUEUE,
+        MAIL_QUEUE,
+        most_held={INSTANT_QUEUE: settings.instant_children},
+        shared=settings.queues,
+        most_shared=settings.blur_children + 1,
+    )
     database = Database(settings.database_url, pool_size=settings.blur_children + 2)
     limits = ChildLimits(
-        seconds=settings.blur_seconds, memory_mb=settings.blur_memory_mb, max_pixels=settings.max_pixels
+        seconds=settings.blur_seconds,
+        memory_mb=settings.blur_memory_mb,
+        max_pixels=settings.max_pixels,
+        finding=FindLimits(
+            seconds=settings.find_seconds,
+            memory_mb=settings.find_memory_mb,
+            models_folder=settings.find_models_folder,
+        )
+        if ImageQueue.FIND in settings.queues
+        else None,
+        niceness=ORDER_NICENESS,
     )
     children = ChildPool(settings.blur_children, limits)
     leases = Leases(RenewImageLeases(database))
@@ -51,11 +79,29 @@ def setup() -> None:
         ),
         window=settings.order_window,
     )
-    register(queues, blur_image)
+    register(queues, settings.queues, blur_image)
     queues.add_middleware(_BlurWorkerLifecycle(settings, children, leases, scratch, database))
     queues.add_middleware(hints)
-    queues.add_middleware(WorkerControl(database, queues, {BLUR_QUEUE: settings.blur_children}))
+    slots = {queue.value: settings.blur_children for queue in settings.queues}
+    if settings.instant_children:
+        _serve_instant(queues, settings, limits)
+        slots[INSTANT_QUEUE] = settings.instant_children
+    queues.add_middleware(WorkerControl(database, queues, slots, get_models=children.get_models))
     dramatiq.set_broker(queues)
+
+
+def _serve_instant(queues: Broker, settings: BlurWorkerSettings, limits: ChildLimits) -> None:
+    longest = settings.instant_seconds
+    limits = replace(
+        limits,
+        seconds=min(limits.seconds, longest),
+        finding=limits.finding and replace(limits.finding, seconds=min(limits.finding.seconds, longest)),
+    )
+    queues.declare_queue(INSTANT_QUEUE)
+    children = ChildPool(settings.instant_children, limits, run_instant, answer=InstantResult)
+    register_instant(queues, AnswerCall(broker=queues, children=children))
+    queues.add_middleware(InstantChildren(children))
+    metrics.watch_instant_children(children.count_alive)
 
 
 class _BlurWorkerLifecycle(Middleware):

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from services.blur_worker import metrics
+from services.blur_worker.child_answers import ModelMissing
 from services.blur_worker.child_pool import ChildCrashed, ChildPool
 from services.blur_worker.outcomes import Finished, Outcome, Retry
 from services.blur_worker.scratch_folder import ScratchFolder
@@ -27,7 +28,8 @@ class AttemptImage:
 
     def __call__(self, claim: ImageClaim, on_start: Callable[[], None] = lambda: None) -> Outcome:
         """Attempt an image; `on_start` is called once a child process has started on it."""
-        original, result = source_key(claim.order_id, claim.position), result_key(claim.order_id, claim.position)
+        original = source_key(claim.order_id, claim.position)
+        result = result_key(claim.order_id, claim.position, claim.generation)
         try:
             with self.scratch.working_files(self.blobs, original, claim.owner) as (original_file, result_file):
                 blurred = self.children.blur(original_file, result_file, BlurSpec.from_json(claim.spec), on_start)
@@ -42,6 +44,8 @@ class AttemptImage:
             return Retry(cause="a file is missing")
         except ChildCrashed as error:
             return Retry(cause=f"child crashed: {error}", crashed=True)
+        except ModelMissing as error:
+            return Retry(cause=f"model missing: {error}", model_missing=True)
         except Unavailable as error:
             return Retry(cause=str(error), counted=False)
         except Exception:

@@ -1,4 +1,4 @@
-"""The use case of the blur queue: claim an image, attempt it, record the outcome, go on with the order's next one."""
+"""The use case of the queues of images: claim one, attempt it, record the outcome, go on with the order's next one."""
 
 import time
 from collections.abc import Callable
@@ -13,10 +13,12 @@ from services.blur_worker.reporting import report_attempt, report_no_claim
 from services.blur_worker.time_slice import TimeSlice
 from services.common.db.engine import Database, retry_unavailable
 from services.common.db.orders import images
-from services.common.db.orders.blob_cleanup import surplus_keys
 from services.common.db.orders.images import EndedClaim, Failure, ImageClaim, Success
+from services.common.db.queues import find_models
 from services.common.domain.errors import Unavailable
 from services.common.domain.follow_up import FollowUp
+from services.common.domain.orders import ImageQueue
+from services.common.domain.spec import BlurSpec
 from services.common.infra import log
 from services.common.infra.blobs import BlobStore
 from services.common.infra.leases import LEASE_SECONDS, Leases
@@ -38,16 +40,16 @@ class BlurImage:
     window: int
     """Images queued or running at a time, shared by the orders."""
 
-    def __call__(self, image_id: UUID) -> None:
-        """Blur an image if it can be claimed, then its order's next ones until the time slice ends.
+    def __call__(self, image_id: UUID, queue: ImageQueue = ImageQueue.BLUR) -> None:
+        """Blur an image of a queue if it can be claimed, then its order's next ones until the time slice ends.
 
         Every outcome is in the image's row afterwards.
         """
         # Not durable: if a power cut undoes the claim, no worker is left that works on it.
         with self.database.write(durable=False) as session:
-            claim = images.claim(session, image_id, lease_seconds=LEASE_SECONDS)
+            claim = images.claim(session, image_id, lease_seconds=LEASE_SECONDS, queue=queue)
         if claim is None:
-            report_no_claim(image_id)
+            report_no_claim(image_id, queue)
             return
         # The start of later images is announced together with the end of the one before.
         on_start = partial(self.lifecycle.after_commit, FollowUp(changed_order_ids=[claim.order_id]))
@@ -87,14 +89,16 @@ class BlurImage:
                         height=result.height,
                         format=result.format,
                         engine=ENGINE,
+                        inspection=result.inspection,
                     )
                     return images.finish(session, claim, success, window=self.window, next_lease=next_lease)
                 case Failure():
                     return images.finish(session, claim, outcome, window=self.window, next_lease=next_lease)
                 case Retry():
-                    return images.release(
-                        session, claim, crashed=outcome.crashed, counted=outcome.counted, window=self.window
-                    )
+                    spec = BlurSpec.from_json(claim.spec)
+                    elsewhere = outcome.model_missing and find_models.may_wait(session, claim.order_id, spec.find)
+                    counted = outcome.counted and not elsewhere
+                    return images.release(session, claim, crashed=outcome.crashed, counted=counted, window=self.window)
 
     def _remove_surplus_blobs(self, claim: ImageClaim, ended: EndedClaim | None) -> None:
         try:
@@ -102,6 +106,6 @@ class BlurImage:
                 # The claim was lost: another worker has it, the image was cancelled, or its order deleted.
                 self.lifecycle.discard_late_result(claim.order_id, claim.image_id)
             elif ended.image_state:
-                self.blobs.delete(*surplus_keys(claim.order_id, claim.position, ended.image_state, ended.reason))
+                self.blobs.delete(*ended.surplus_keys)
         except Unavailable as error:
             _log.warning("blobs not removed, the sweep will", error=str(error))

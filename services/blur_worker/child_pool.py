@@ -2,31 +2,45 @@
 
 import contextlib
 import errno
+import functools
 import multiprocessing
+import os
 import queue
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
+from multiprocessing.process import BaseProcess
+from multiprocessing.reduction import send_handle
 from pathlib import Path
+from typing import Any
 
 from services.blur_worker import child_process
-from services.blur_worker.child_process import Answer, BlurredFile, BlurTask, ChildLimits, Work, blur_file
+from services.blur_worker.child_answers import MAX_BYTES, Answer, BadAnswer, decode_answer
+from services.blur_worker.child_process import BlurredFile, BlurTask, ChildLimits, Ready, Task, Work, blur_file
+from services.blur_worker.sandbox import Confinement
 from services.common.domain.errors import ImageError, Reason, Unavailable
+from services.common.domain.findings import FindModel
 from services.common.domain.spec import BlurSpec
+from services.common.infra import log
 
 MAX_STARTS = 3
 """Child processes started for an image before it is returned."""
-START_SECONDS = 180
-"""How long a child process may take to load the engine: on a busy machine, and the first time to compile it."""
+START_SECONDS = 60
+"""How long a child process may take to start once the engine is loaded: it is forked from a process that has it."""
 WAIT_SECONDS = 10
 """How long an image waits for a child process; then another worker may have an idle one sooner."""
 STOP_SECONDS = 10
 """How long a killed child process may take to end."""
 
-# Not fork: the parent has threads and open connections.
-_context = multiprocessing.get_context("spawn")
+_log = log.get(__name__)
+
+# Not fork: the parent has threads and open connections. The fork server has neither; it loads the engine once, and the
+# child processes share its memory.
+_context = multiprocessing.get_context("forkserver")
+_CONFINED = Confinement()
+_PRELOADED = ["services.blur_worker.warm_engine"]
 
 
 class ChildCrashed(Exception):
@@ -36,14 +50,32 @@ class ChildCrashed(Exception):
 class ChildPool:
     """A fixed number of child processes, each given one image at a time; one that died is replaced."""
 
-    def __init__(self, count: int, limits: ChildLimits, work: Work = blur_file) -> None:
-        self._slots = [_Slot(limits, work) for _ in range(count)]
-        self._idle: queue.SimpleQueue[_Slot] = queue.SimpleQueue()
+    def __init__(
+        self,
+        count: int,
+        limits: ChildLimits,
+        work: Work = blur_file,
+        *,
+        answer: type[Answer] = BlurredFile,
+        confinement: Confinement = _CONFINED,
+    ) -> None:
+        """Start no process yet.
+
+        Args:
+            count: How many child processes there are.
+            limits: Of each image.
+            work: What a child process does with a task.
+            answer: What it answers with.
+            confinement: What it can reach.
+        """
+        self._slots = [_Slot(limits, work, answer, confinement) for _ in range(count)]
+        # The one used last first: a pool whose processes start when they are needed starts no more than it needs.
+        self._idle: queue.LifoQueue[_Slot] = queue.LifoQueue()
         for slot in self._slots:
             self._idle.put(slot)
 
     def start(self) -> None:
-        """Start all child processes and wait until each has loaded the engine.
+        """Start all child processes and wait until each is ready; the first time, the engine is compiled: a minute.
 
         Raises:
             Unavailable: One of them does not start.
@@ -55,13 +87,30 @@ class ChildPool:
         """Return the number of child processes that are alive."""
         return sum(slot.alive for slot in self._slots)
 
+    def get_models(self) -> Sequence[FindModel]:
+        """Return what the child processes can find; nothing until one has started."""
+        return next((slot.ready.models for slot in self._slots if slot.ready), ())
+
     def blur(
         self, original: Path, result: Path, spec: BlurSpec, on_start: Callable[[], None] = lambda: None
     ) -> BlurredFile:
         """Blur a file into another one; `on_start` is called while the child process already works on it.
 
         Raises:
+            As `run`.
+        """
+        with original.open("rb") as source, result.open("wb") as target:
+            descriptors = (source.fileno(), target.fileno())
+            task = BlurTask(spec=spec, name=str(original), descriptors=descriptors)
+            blurred: BlurredFile = self.run(task, on_start)
+            return blurred
+
+    def run(self, task: Task, on_start: Callable[[], None] = lambda: None) -> Any:
+        """Give a task to an idle child process and return its answer.
+
+        Raises:
             ImageError: The image cannot be blurred.
+            ModelMissing: This worker cannot find what the spec asks for.
             ChildCrashed: The child process died while it worked on it.
             Unavailable: No child process became idle or stays alive, or there is no room for the result.
             OSError: A file cannot be read or written.
@@ -71,8 +120,19 @@ class ChildPool:
         except queue.Empty:
             raise Unavailable("no child process became idle") from None
         try:
-            return slot.blur(BlurTask(original=original, result=result, spec=spec), on_start)
+            return slot.run(task, on_start)
         finally:
+            self._idle.put(slot)
+
+    def stop_unused(self, seconds: float) -> None:
+        """Kill child processes that have had no task for so long; the next task starts one again."""
+        idle = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                idle.append(self._idle.get_nowait())
+        for slot in reversed(idle):
+            if slot.alive and time.monotonic() - slot.used_at >= seconds:
+                slot.stop()
             self._idle.put(slot)
 
     def close(self) -> None:
@@ -87,11 +147,17 @@ class _Slot:
     The end of the pipe is the death of the process.
     """
 
-    def __init__(self, limits: ChildLimits, work: Work) -> None:
+    def __init__(self, limits: ChildLimits, work: Work, answer: type[Answer], confinement: Confinement) -> None:
         self._limits = limits
         self._work = work
-        self._process: SpawnProcess | None = None
+        self._answer = answer
+        self._confinement = confinement
+        self._process: BaseProcess | None = None
         self._pipe: Connection | None = None
+        self.ready: Ready | None = None
+        """What the last process sent first."""
+        self.used_at = 0.0
+        """When its last task ended, by `time.monotonic`."""
 
     @property
     def alive(self) -> bool:
@@ -106,12 +172,14 @@ class _Slot:
             return self._pipe
         self.stop()
         self._pipe, end = _context.Pipe()
-        self._process = _context.Process(target=child_process.serve, args=(end, self._limits, self._work), daemon=True)
+        what = (end, self._limits, self._confinement, self._work)
+        self._process = _context.Process(target=child_process.serve, args=what, daemon=True)
         try:
             with end:
-                self._process.start()
+                _fork(self._process, self._confinement)
             if self._pipe.poll(START_SECONDS):
-                self._pipe.recv()
+                self.ready = self._pipe.recv()
+                _report(self.ready)
                 return self._pipe
             cause = f"not ready after {START_SECONDS} s"
         except (OSError, EOFError) as error:
@@ -131,17 +199,19 @@ class _Slot:
         self._process = self._pipe = None
         return code
 
-    def blur(self, task: BlurTask, on_start: Callable[[], None]) -> BlurredFile:
-        """See `ChildPool.blur`."""
+    def run(self, task: Task, on_start: Callable[[], None]) -> Any:
+        """See `ChildPool.run`."""
         pipe = self._send(task)
-        deadline = time.monotonic() + self._limits.seconds
+        seconds, _ = self._limits.of(task.spec)
+        deadline = time.monotonic() + seconds
         try:
             on_start()
-            answer = self._receive(pipe, deadline)
+            answer = self._receive(pipe, seconds, deadline)
         except BaseException:
             # Otherwise its answer would be taken for the answer to the next task.
             self.stop()
             raise
+        self.used_at = time.monotonic()
         match answer:
             case MemoryError():
                 # Its memory may be fragmented: start another one.
@@ -151,24 +221,54 @@ class _Slot:
                 raise Unavailable("the disk is full")
             case Exception():
                 raise answer
-            case blurred:
-                return blurred
+            case _:
+                return answer
 
-    def _send(self, task: BlurTask) -> Connection:
+    def _send(self, task: Task) -> Connection:
         for _ in range(MAX_STARTS):
             pipe = self.start()
             # A child process that died while it was idle has closed its end: no fault of this image.
             with contextlib.suppress(OSError):
                 pipe.send(task)
+                for descriptor in getattr(task, "descriptors", ()):
+                    send_handle(pipe, descriptor, None)
                 return pipe
             self.stop()
         raise Unavailable("no child process stays alive")
 
-    def _receive(self, pipe: Connection, deadline: float) -> Answer:
+    def _receive(self, pipe: Connection, seconds: int, deadline: float) -> Any:
         try:
             if pipe.poll(max(0.0, deadline - time.monotonic())):
-                answer: Answer = pipe.recv()
-                return answer
+                return decode_answer(pipe.recv_bytes(MAX_BYTES), self._answer)
         except (EOFError, OSError):
             raise ChildCrashed(f"exit code {self.stop()}") from None
-        raise ImageError(Reason.TIMED_OUT, f"the image took longer than {self._limits.seconds} seconds")
+        except BadAnswer as error:
+            raise ChildCrashed(f"bad answer: {error}") from None
+        raise ImageError(Reason.TIMED_OUT, f"the image took longer than {seconds} seconds")
+
+
+_fork_lock = threading.Lock()
+
+
+def _fork(process: BaseProcess, confinement: Confinement) -> None:
+    """Start a child process, and the fork server if need be: without settings and secrets in its environment."""
+    with _fork_lock:
+        before = dict(os.environ)
+        # Here, not on import: a service of a stack is itself a fork, of a process with another list.
+        _context.set_forkserver_preload(_PRELOADED)
+        try:
+            os.environ.clear()
+            os.environ.update(confinement.clean_environment(before))
+            process.start()
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+
+
+@functools.cache
+def _report(ready: Ready) -> None:
+    """Log what is not as it should be, once."""
+    if ready.fault:
+        _log.warning("nothing can be found: the models cannot be listed", error=ready.fault)
+    for what in ready.unenforced:
+        _log.warning("child processes are not confined: a decoder that is taken over could reach more", reach=what)

@@ -1,19 +1,41 @@
 """What runs in a child process: it loads the engine, then blurs one file after another until its parent ends."""
 
 import contextlib
+import errno
+import functools
 import hashlib
+import os
 import resource
 import signal
 import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
+from multiprocessing.reduction import recv_handle
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
+from services.blur_worker.child_answers import Answer, ModelMissing, encode_answer
+from services.blur_worker.sandbox import Confinement
 from services.common.domain.errors import ImageError
+from services.common.domain.findings import FindModel, Inspection
 from services.common.domain.spec import BlurSpec, Format
+
+if TYPE_CHECKING:
+    from services.blur_worker.engine import Blurred
+    from services.blur_worker.engine.finding.registry import Detectors
+
+
+@dataclass(frozen=True, kw_only=True)
+class FindLimits:
+    """What a child process may use for an image in which something is to be found, and where custom models are."""
+
+    seconds: int
+    """As of `ChildLimits`, like the memory."""
+    memory_mb: int
+    models_folder: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,21 +48,43 @@ class ChildLimits:
     """Address space in MiB; only on Linux."""
     max_pixels: int
     """Width × height × frames."""
+    niceness: int = 0
+    """How far the process lets others of this machine go first."""
+    finding: FindLimits | None = None
+    """None: this worker finds nothing."""
+
+    def of(self, spec: BlurSpec) -> tuple[int, int]:
+        """Return the time in seconds and the memory in MiB that an image with this spec may take."""
+        if spec.find and self.finding:
+            return self.finding.seconds, self.finding.memory_mb
+        return self.seconds, self.memory_mb
 
 
 @dataclass(frozen=True, kw_only=True)
 class BlurTask:
-    """A file to blur."""
+    """A file to blur into another one."""
 
-    original: Path
-    result: Path
-    """Where to write the result."""
     spec: BlurSpec
+    name: str = ""
+    """Of the original's file."""
+    descriptors: tuple[int, ...]
+    """Of the original, open for reading, and of the result, open for writing."""
+
+    def read_original(self) -> bytes:
+        """Return the original. Raises: OSError."""
+        os.lseek(self.descriptors[0], 0, os.SEEK_SET)
+        with open(self.descriptors[0], "rb", closefd=False) as file:
+            return file.read()
+
+    def write_result(self, data: bytes) -> None:
+        """Write the result. Raises: OSError."""
+        with open(self.descriptors[1], "wb", closefd=False) as file:
+            file.write(data)
 
 
 @dataclass(frozen=True, kw_only=True)
 class BlurredFile:
-    """A result that a child process has written."""
+    """A result that a child process has written: an `Answer`."""
 
     size: int
     """In bytes."""
@@ -54,41 +98,112 @@ class BlurredFile:
     """The engine's implementation that made it: see `engine.Blurred.path`."""
     seconds: Mapping[str, float] = field(default_factory=dict)
     """By stage; the stage `processor` is the processor time of the whole engine."""
+    inspection: Inspection | None = None
+    """What was found; None if nothing was to be found."""
+
+    def to_values(self) -> tuple[dict[str, Any], bytes]:
+        """See `Answer`."""
+        inspection = self.inspection and self.inspection.to_json()
+        return vars(self) | {"seconds": dict(self.seconds), "inspection": inspection}, b""
+
+    @classmethod
+    def from_values(cls, values: dict[str, Any], _data: bytes) -> "BlurredFile":
+        """See `Answer`."""
+        inspection = values["inspection"]
+        return cls(
+            size=int(values["size"]),
+            sha256=bytes.fromhex(values["sha256"]).hex(),
+            width=int(values["width"]),
+            height=int(values["height"]),
+            format=Format(values["format"]),
+            path=str(values["path"]),
+            seconds={str(stage): float(taken) for stage, taken in values["seconds"].items()},
+            inspection=inspection and Inspection.from_json(inspection),
+        )
 
 
-Answer = BlurredFile | Exception
-Work = Callable[[BlurTask, ChildLimits], BlurredFile]
+@dataclass(frozen=True, kw_only=True)
+class Ready:
+    """What a child process sends first."""
+
+    models: tuple[FindModel, ...] = ()
+    """What it can find; nothing is loaded yet."""
+    fault: str = ""
+    """Why it can find nothing, if that is an error."""
+    unenforced: tuple[str, ...] = ()
+    """From what this system cannot keep it."""
 
 
-def serve(pipe: Connection, limits: ChildLimits, work: Work) -> None:
-    """Answer tasks from the pipe, one at a time, until the parent closes its end."""
+class Task(Protocol):
+    """What a child process is given."""
+
+    @property
+    def spec(self) -> BlurSpec:
+        """What is to be done to the image."""
+
+
+_ENVIRONMENT = {
+    # One core for each child process: libraries must not start threads for all of them.
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    # onnxruntime would report to its maker, from its import on, and keep a file in the temporary folder for that.
+    "ORT_DISABLE_TELEMETRY": "1",
+}
+Work = Callable[[Any, ChildLimits], Answer]
+"""Takes a task."""
+
+
+def serve(pipe: Connection, limits: ChildLimits, confinement: Confinement, work: Work) -> None:
+    """Answer tasks from the pipe, one at a time, until the parent closes its end.
+
+    What is sent before the first task is pickled. From then on this process may be anybody's: answers are data.
+    """
     # Ctrl-C reaches the whole terminal; the parent decides when a child process ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    if sys.platform == "linux":
-        memory_bytes = limits.memory_mb << 20
-        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":
+        most_mb = max(limits.memory_mb, limits.finding.memory_mb if limits.finding else 0)
+        resource.setrlimit(resource.RLIMIT_AS, (limits.memory_mb << 20, most_mb << 20))
+    os.environ |= _ENVIRONMENT
+    os.nice(limits.niceness)
     from services.blur_worker.engine import pillow_memory  # noqa: PLC0415 - loads the engine: never in the parent
 
     pillow_memory.keep()
     with contextlib.suppress(EOFError, OSError):
-        pipe.send("ready")
+        ready = _list_models(limits.finding) if limits.finding else Ready()
+        models = [limits.finding.models_folder] if limits.finding and limits.finding.models_folder else []
+        unenforced = confinement.apply([pipe.fileno()], read=models)
+        pipe.send(replace(ready, unenforced=tuple(unenforced)))
         while True:
-            task: BlurTask = pipe.recv()
+            task = _receive(pipe)
             answer = _answer(task, limits, work)
-            pipe.send(answer)
-            pillow_memory.release_after(answer.width * answer.height if isinstance(answer, BlurredFile) else None)
+            for descriptor in getattr(task, "descriptors", ()):
+                os.close(descriptor)
+            pipe.send_bytes(encode_answer(answer))
+            pillow_memory.release_after(None if isinstance(answer, Exception) else answer.width * answer.height)
 
 
-def _answer(task: BlurTask, limits: ChildLimits, work: Work) -> Answer:
-    _allow_processor_time(2 * limits.seconds)
+def _receive(pipe: Connection) -> Any:
+    """Receive a task, and the descriptors that follow it."""
+    task = pipe.recv()
+    if descriptors := getattr(task, "descriptors", ()):
+        return replace(task, descriptors=tuple(recv_handle(pipe) for _ in descriptors))
+    return task
+
+
+def _answer(task: Task, limits: ChildLimits, work: Work) -> Answer | Exception:
+    seconds, memory_mb = limits.of(task.spec)
+    _allow_processor_time(2 * seconds)
+    _raise_memory_limit(memory_mb)
     try:
         return work(task, limits)
-    except (ImageError, MemoryError, OSError) as error:
+    except (ImageError, MemoryError, ModelMissing) as error:
         return error
     except Exception as error:
-        # As another error: not every error can be pickled, and no traceback can.
+        if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            return error
         fault = RuntimeError(repr(error))
         fault.add_note(traceback.format_exc())
         return fault
@@ -101,21 +216,42 @@ def _allow_processor_time(seconds: int) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + seconds, hard))
 
 
+def _raise_memory_limit(memory_mb: int) -> None:
+    # Never lowered again: models that are loaded stay.
+    if sys.platform == "linux":
+        soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (max(soft, memory_mb << 20), hard))
+
+
+def _list_models(finding: FindLimits) -> Ready:
+    try:
+        return Ready(models=tuple(make_detectors(finding.models_folder).models()))
+    except Exception as error:  # a broken package of an extra must not stop the worker from blurring
+        return Ready(fault=repr(error))
+
+
+@functools.cache
+def make_detectors(models_folder: Path | None) -> "Detectors":
+    """Return the detectors of this process; each is loaded when an image first asks for it."""
+    from services.blur_worker.engine.finding.registry import Detectors  # noqa: PLC0415 - never in the parent
+
+    return Detectors(models_folder)
+
+
 def blur_file(task: BlurTask, limits: ChildLimits) -> BlurredFile:
     """Blur a file.
 
     Raises:
         ImageError: The image cannot be blurred.
+        ModelMissing: This worker cannot find what the spec asks for.
         MemoryError: The process reached its memory limit.
         OSError: A file cannot be read or written.
     """
-    from services.blur_worker.engine import Limits, blur  # noqa: PLC0415 - never in the parent
-
-    original = task.original.read_bytes()
+    original = task.read_original()
     start = time.thread_time()
-    blurred = blur(original, task.spec, Limits(max_pixels=limits.max_pixels))
+    blurred = _blur(original, task.spec, limits)
     processor_seconds = time.thread_time() - start
-    task.result.write_bytes(blurred.data)
+    task.write_result(blurred.data)
     return BlurredFile(
         size=len(blurred.data),
         sha256=hashlib.sha256(blurred.data).hexdigest(),
@@ -124,4 +260,21 @@ def blur_file(task: BlurTask, limits: ChildLimits) -> BlurredFile:
         format=blurred.format,
         path=blurred.path,
         seconds={**blurred.seconds, "processor": processor_seconds},
+        inspection=blurred.inspection if task.spec.find else None,
     )
+
+
+def _blur(original: bytes, spec: BlurSpec, limits: ChildLimits) -> "Blurred":
+    from services.blur_worker import engine  # noqa: PLC0415 - never in the parent
+
+    engine_limits = engine.Limits(max_pixels=limits.max_pixels)
+    if not spec.find:
+        return engine.blur(original, spec, engine_limits)
+    from services.blur_worker.engine.finding.registry import DetectorMissing  # noqa: PLC0415
+
+    try:
+        detectors = make_detectors(limits.finding and limits.finding.models_folder)
+        return engine.blur(original, spec, engine_limits, detectors)
+    except DetectorMissing as error:
+        # As an error that the parent can load without the engine.
+        raise ModelMissing(str(error)) from None

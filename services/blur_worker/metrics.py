@@ -6,14 +6,27 @@ from contextlib import contextmanager
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from services.common.domain.findings import CheckState, Inspection
 from services.common.infra.metrics import SECONDS
 
 _IMAGES = Counter("imageblur_images", "Attempts at images by outcome.", ["outcome", "effect", "path"])
 _FAILURES = Counter("imageblur_image_failures", "Images that failed for good.", ["reason"])
 _IMAGE_SECONDS = Histogram("imageblur_image_seconds", "From an image's claim to its recorded outcome.", buckets=SECONDS)
 _STAGE_SECONDS = Histogram("imageblur_stage_seconds", "Duration of the stages of an image.", ["stage"], buckets=SECONDS)
+_FINDINGS = Counter("imageblur_findings", "What was found in images that succeeded.", ["kind", "applied"])
+_CHECKS = Counter("imageblur_checks", "Images in which something was to be found, by state of their check.", ["state"])
+_STRENGTHENED = Counter("imageblur_checks_strengthened", "Images hidden more strongly after their check.")
+for _state in CheckState:  # so that the first REMAINING is seen as an increase
+    _CHECKS.labels(_state.value)
 _CHILDREN = Gauge("imageblur_blur_children", "Child processes that are alive.")
 _EXPECTED = Gauge("imageblur_blur_children_expected", "Child processes that are configured.")
+
+_INSTANT = Counter("imageblur_instant_calls", "Instant calls (BlurImage, FindRegions) by outcome.", ["kind", "outcome"])
+_INSTANT_SECONDS = Histogram(
+    "imageblur_instant_seconds", "From a worker's taking an instant call to its answer.", ["kind"], buckets=SECONDS
+)
+_INSTANT_RUNNING = Gauge("imageblur_instant_running", "Instant calls that this worker works on.")
+_INSTANT_CHILDREN = Gauge("imageblur_instant_children", "Child processes of instant calls that are alive.")
 
 
 def count_attempt(outcome: str, effect: str, seconds: float, *, path: str = "", reason: str | None = None) -> None:
@@ -22,6 +35,15 @@ def count_attempt(outcome: str, effect: str, seconds: float, *, path: str = "", 
     _IMAGE_SECONDS.observe(seconds)
     if reason:
         _FAILURES.labels(reason).inc()
+
+
+def count_inspection(inspection: Inspection) -> None:
+    """Count the findings of an image, and its check."""
+    for finding in inspection.findings:
+        _FINDINGS.labels(finding.kind.value, str(finding.applied).lower()).inc()
+    _CHECKS.labels(inspection.check.state.value).inc()
+    if inspection.check.strengthened:
+        _STRENGTHENED.inc()
 
 
 @contextmanager
@@ -43,3 +65,21 @@ def watch_children(expected: int, alive: Callable[[], int]) -> None:
     """Show how many child processes are configured and, at each scrape, how many are alive."""
     _EXPECTED.set(expected)
     _CHILDREN.set_function(alive)
+
+
+def count_instant(kind: str, outcome: str, seconds: float) -> None:
+    """Count an instant call that has ended."""
+    _INSTANT.labels(kind, outcome).inc()
+    _INSTANT_SECONDS.labels(kind).observe(seconds)
+
+
+@contextmanager
+def instant_call() -> Iterator[None]:
+    """Count the block as an instant call that runs."""
+    with _INSTANT_RUNNING.track_inprogress():
+        yield
+
+
+def watch_instant_children(alive: Callable[[], int]) -> None:
+    """Show at each scrape how many child processes of instant calls are alive."""
+    _INSTANT_CHILDREN.set_function(alive)

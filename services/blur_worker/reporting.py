@@ -3,9 +3,9 @@
 from services.blur_worker import metrics
 from services.blur_worker.outcomes import Finished, Outcome, Retry
 from services.common.db.orders.images import Failure, ImageClaim
+from services.common.domain.orders import ImageQueue
 from services.common.domain.spec import BlurSpec
 from services.common.infra import log, tracing
-from services.common.infra.messages import BLUR_QUEUE
 
 _log = log.get(__name__)
 
@@ -15,21 +15,24 @@ def report_attempt(claim: ImageClaim, outcome: Outcome, seconds: float) -> None:
     fields = _fields(outcome)
     _count(outcome, type(BlurSpec.from_json(claim.spec).effect).__name__.lower(), seconds)
     image, order = str(claim.image_id), str(claim.order_id)
-    _log.info("image", queue=BLUR_QUEUE, image=image, order=order, seconds=round(seconds, 4), **fields)
+    _log.info("image", queue=claim.queue.value, image=image, order=order, seconds=round(seconds, 4), **fields)
     succeeded = isinstance(outcome, Finished)
     tracing.record("blur_image", claim.order_id, seconds, ok=succeeded, attributes={**fields, "image": image})
 
 
-def report_no_claim(image_id: object) -> None:
+def report_no_claim(image_id: object, queue: ImageQueue) -> None:
     """Report a message about an image that cannot be claimed: another worker has it, or it has ended."""
-    _log.info("image", queue=BLUR_QUEUE, image=str(image_id), outcome="NOTHING_TO_DO")
+    _log.info("image", queue=queue.value, image=str(image_id), outcome="NOTHING_TO_DO")
 
 
 def _fields(outcome: Outcome) -> dict[str, object]:
     match outcome:
         case Finished(result):
             stages = {f"{stage}_seconds": round(seconds, 4) for stage, seconds in result.seconds.items()}
-            return {"outcome": "SUCCEEDED", "path": result.path, "pixels": result.width * result.height, **stages}
+            fields = {"outcome": "SUCCEEDED", "path": result.path, "pixels": result.width * result.height, **stages}
+            if result.inspection:
+                fields |= {"findings": len(result.inspection.findings), "check": result.inspection.check.state.value}
+            return fields
         case Failure():
             return {"outcome": "FAILED", "reason": outcome.reason.value}
         case Retry():
@@ -42,6 +45,8 @@ def _count(outcome: Outcome, effect: str, seconds: float) -> None:
             metrics.count_attempt("SUCCEEDED", effect, seconds, path=result.path)
             for stage, stage_seconds in result.seconds.items():
                 metrics.observe_stage(stage, stage_seconds)
+            if result.inspection:
+                metrics.count_inspection(result.inspection)
         case Failure():
             metrics.count_attempt("FAILED", effect, seconds, reason=outcome.reason.value)
         case Retry():

@@ -1,9 +1,11 @@
 """Settings of the blur worker."""
 
 import os
+from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from services.common.domain.orders import ImageQueue
 from services.common.infra.settings import CommonSettings, LimitSettings, metrics_port
 
 
@@ -24,3 +26,52 @@ class BlurWorkerSettings(CommonSettings, LimitSettings):
         ge=512,
         description="Largest memory (address space, MiB) of a child process; only on Linux.",
     )
+    blur_worker_queues: str = Field(
+        default="blur,find",
+        description="The queues that this worker serves: `blur`, `find` (images with something to find), or both, "
+        "separated by a comma. A worker that can find nothing serves `blur` only.",
+    )
+    find_seconds: int = Field(
+        default=180,
+        ge=1,
+        le=500,
+        description="Longest time that an image may take in which something is to be found: it is searched twice or "
+        "more, before and after it is blurred. On one core, 50 megapixels of text take a minute each time.",
+    )
+    find_memory_mb: int = Field(
+        default=4096,
+        ge=512,
+        description="Largest memory (address space, MiB) of a child process that finds; only on Linux. More than "
+        "without finding: the original stays in memory until its result is checked, and the models take about 200 MiB. "
+        "A child process that has found something keeps the models, and this limit.",
+    )
+    find_models_folder: Path | None = Field(
+        default=None,
+        description="Folder of custom models (docs/finding.md): an ONNX file each, and a TOML file that describes it.",
+    )
+
+    instant_children: int = Field(
+        default_factory=lambda: max(1, (os.cpu_count() or 1) // 2),
+        ge=0,
+        description="How many instant calls (BlurImage, FindRegions) this worker answers at a time, in child processes "
+        "of their own, which start with the first call and end after five minutes without one. 0: none, other workers "
+        "do. Default: one per two cores.",
+    )
+
+    @field_validator("blur_worker_queues")
+    @classmethod
+    def _known_queues(cls, value: str) -> str:
+        names = [name.strip() for name in value.split(",")]
+        if not set(names) <= {queue.value for queue in ImageQueue}:
+            raise ValueError("must be blur, find, or both, separated by a comma")
+        return ",".join(sorted(set(names)))
+
+    @property
+    def queues(self) -> tuple[ImageQueue, ...]:
+        """The queues that this worker serves."""
+        return tuple(map(ImageQueue, self.blur_worker_queues.split(",")))
+
+    @property
+    def longest_seconds(self) -> int:
+        """Longest time that an image may take in any of the queues."""
+        return max(self.find_seconds if queue == ImageQueue.FIND else self.blur_seconds for queue in self.queues)

@@ -1,5 +1,7 @@
 """The metrics of the gateway."""
 
+from contextlib import AbstractContextManager
+
 from prometheus_client import Counter, Gauge, Histogram
 
 from services.common.infra.metrics import SECONDS
@@ -10,6 +12,8 @@ _ORDERS = Counter("imageblur_orders_accepted_total", "Accepted orders, without r
 _IMAGES = Counter("imageblur_images_accepted_total", "Images of accepted orders.")
 _BYTES = Counter("imageblur_bytes_accepted_total", "Bytes of images of accepted orders.")
 _DEPENDENCIES = Gauge("imageblur_dependency_up", "1 while a dependency is available, else 0.", ["dependency"])
+
+_INSTANT_CALLS = Gauge("imageblur_instant_in_flight", "Instant calls that wait for their answers.", ["method"])
 
 
 def rpc_finished(method: str, code: str, seconds: float) -> None:
@@ -28,3 +32,8 @@ def order_accepted(images: int, size: int) -> None:
 def dependency_checked(name: str, *, up: bool) -> None:
     """Publish whether a dependency is available."""
     _DEPENDENCIES.labels(name).set(up)
+
+
+def instant_in_flight(method: str) -> AbstractContextManager[None]:
+    """Count the block as an instant call that waits for its answer."""
+    return _INSTANT_CALLS.labels(method).track_inprogress()

@@ -54,6 +54,12 @@ class GatewaySettings(CommonSettings, LimitSettings, SigningSettings):
         description="Largest BlurOrder message in bytes; larger orders need StreamBlurOrder. gRPC has one limit for "
         "all methods, so a higher limit leaves room for fewer concurrent calls.",
     )
+    max_message_regions: int = Field(
+        default=20_000,
+        ge=1_000,
+        description="Most regions of a BlurOrder message, of all its images together; orders with more need "
+        "StreamBlurOrder.",
+    )
     max_image_bytes: int = Field(default=128 * MIB, ge=1, description="Largest image file in bytes.")
     max_order_bytes: int = Field(default=4096 * MIB, ge=1, description="Largest order, all images together, in bytes.")
     max_images: int = Field(default=10_000, ge=1, description="Most images in an order.")
@@ -71,11 +77,19 @@ class GatewaySettings(CommonSettings, LimitSettings, SigningSettings):
         "sixteen times IMAGEBLUR_MAX_MESSAGE_BYTES.",
     )
     max_watches: int = Field(default=5_000, ge=1, description="Most concurrent watches (WatchStatus).")
+    max_instant_calls: int = Field(
+        default=16,
+        ge=1,
+        description="Most instant calls (BlurImage, FindRegions) that wait or are answered at a time, over all "
+        "gateways; further ones are refused with QUEUE_FULL and RetryInfo. Together those of "
+        "a gateway hold at most half of IMAGEBLUR_MAX_BYTES_IN_FLIGHT.",
+    )
     max_orders_per_minute: int = Field(
         default=600,
         ge=0,
-        description="Most orders of a caller (an API key, or without one a network address) in a minute, over all "
-        "gateways; 0: no limit. Further orders are refused with RATE_LIMIT_EXCEEDED and RetryInfo.",
+        description="Most orders, revisions and instant calls of a caller (an API key, or without one a network "
+        "address) in a minute, over all gateways; 0: no limit. Further ones are refused with "
+        "RATE_LIMIT_EXCEEDED and RetryInfo.",
     )
     max_subscriptions_per_hour: int = Field(
         default=600,
@@ -92,6 +106,13 @@ class GatewaySettings(CommonSettings, LimitSettings, SigningSettings):
     retention_days: float = Field(
         default=7, gt=0, description="How long results and address are kept after an order has finished."
     )
+    max_keep_originals_hours: float = Field(
+        default=24,
+        ge=0,
+        le=24,
+        description="Longest time that orders may keep their originals after they have finished, so that images can be "
+        "revised (`keep_originals_for`); 0: none may.",
+    )
     mail_cooldown_seconds: float = Field(
         default=60, ge=0, description="Time between two requests to e-mail an order's results."
     )
@@ -103,6 +124,11 @@ class GatewaySettings(CommonSettings, LimitSettings, SigningSettings):
     def largest_message(self) -> int:
         """Message limit of gRPC in bytes: above max_message_bytes, so that the error can name the limit."""
         return self.max_message_bytes + self.max_message_bytes // 8
+
+    @property
+    def max_originals_seconds(self) -> int:
+        """Longest keep_originals_for."""
+        return int(self.max_keep_originals_hours * 3600)
 
     @property
     def largest_order(self) -> int:

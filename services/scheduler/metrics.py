@@ -4,8 +4,9 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from services.common.db.engine import Database
 from services.common.db.queues import backlog
+from services.common.db.queues.depths import QUEUES
 from services.common.infra.broker import Broker
-from services.common.infra.messages import BLUR_QUEUE, MAIL_QUEUE, MAILING_QUEUE
+from services.common.infra.messages import MAIL_QUEUE
 from services.common.infra.metrics import SECONDS
 
 _JOBS = Counter("imageblur_jobs", "Runs of jobs.", ["job", "outcome"])
@@ -37,7 +38,8 @@ def measure(database: Database, broker: Broker) -> None:
         measured = backlog.get_backlog(session)
     for what, count in measured.waiting.items():
         _WAITING.labels(what).set(count)
-    for queue in (BLUR_QUEUE, MAIL_QUEUE, MAILING_QUEUE):
+    for queue in QUEUES:
         _MESSAGES.labels(queue).set(sum(broker.depths(queue)))
-    _OLDEST.labels(BLUR_QUEUE).set(measured.oldest_image)
+    for image_queue, age in measured.oldest_image.items():
+        _OLDEST.labels(image_queue.value).set(age)
     _OLDEST.labels(MAIL_QUEUE).set(measured.oldest_email)

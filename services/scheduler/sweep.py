@@ -3,21 +3,21 @@
 import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
 from services.common.db.engine import Database
 from services.common.db.mail import emails, mailings, operator_jobs
 from services.common.db.models import Email, Image
-from services.common.db.orders import blob_cleanup, idempotency, images, orders, unowned_blobs
-from services.common.db.orders.blob_cleanup import surplus_keys
+from services.common.db.orders import blob_cleanup, idempotency, images, orders, revisions, unowned_blobs
 from services.common.db.queues import outbox
-from services.common.domain.errors import Unavailable
-from services.common.domain.follow_up import FollowUp
-from services.common.domain.orders import LATE_SECONDS
+from services.common.domain.errors import FailedPrecondition, NotFound, Unavailable
+from services.common.domain.follow_up import EnqueuedImage, FollowUp
+from services.common.domain.orders import LATE_SECONDS, ImageQueue
 from services.common.infra import log
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
-from services.common.infra.messages import BLUR_QUEUE, MAIL_QUEUE, MAILING_QUEUE
+from services.common.infra.messages import MAIL_QUEUE, MAILING_QUEUE
 from services.common.use_cases.order_lifecycle import OrderLifecycle, make_lifecycle
 from services.scheduler import metrics
 
@@ -64,9 +64,10 @@ class Sweep:
             self.lifecycle.after_commit(ended.follow_up)
             if ended.image_state:
                 with contextlib.suppress(Unavailable):  # `blobs_of_ended_images` removes them later
-                    self.blobs.delete(*surplus_keys(claim.order_id, claim.position, ended.image_state, ended.reason))
+                    self.blobs.delete(*ended.surplus_keys)
         self.lifecycle.after_commit.refill()
-        self._enqueue_lost(Image, BLUR_QUEUE, lambda ids: FollowUp(image_ids=ids))
+        for queue in ImageQueue:
+            self._enqueue_lost(Image, queue, partial(_enqueue_images, queue), queue)
 
     def emails(self) -> None:
         """Release e-mails with expired leases, and enqueue those that are due or whose message is lost."""
@@ -118,6 +119,16 @@ class Sweep:
         with self.database.write(durable=False) as session:
             blob_cleanup.mark_cleaned_up(session, [image.image_id for image in surplus])
 
+    def originals(self) -> None:
+        """Remove originals that orders have kept for revisions until now."""
+        with self.database.read() as session:
+            due = revisions.list_originals_due(session, limit=BATCH)
+        for order_id in due:
+            # Deleted, or revised again, at this moment.
+            with contextlib.suppress(NotFound, FailedPrecondition):
+                self.lifecycle.delete_originals(order_id)
+                metrics.swept("orders without originals")
+
     def expired(self) -> None:
         """Expire orders whose retention is over; delete idempotency keys and operator jobs that are too old."""
         with self.database.read() as session:
@@ -131,10 +142,16 @@ class Sweep:
         self.blobs_without_order()
 
     def _enqueue_lost(
-        self, model: outbox.Enqueueable, queue: str, enqueue: Callable[[Sequence[UUID]], FollowUp]
+        self,
+        model: outbox.Enqueueable,
+        queue: str,
+        enqueue: Callable[[Sequence[UUID]], FollowUp],
+        image_queue: ImageQueue | None = None,
     ) -> None:
         with self.database.read() as session:
-            waiting = outbox.list_unclaimed(session, model, older_than=RESEND_SECONDS, limit=MOST_UNCLAIMED)
+            waiting = outbox.list_unclaimed(
+                session, model, older_than=RESEND_SECONDS, limit=MOST_UNCLAIMED, queue=image_queue
+            )
         if not waiting:
             return
         # Messages that only wait are not repeated, only those that the broker does not have.
@@ -147,3 +164,7 @@ class Sweep:
         _log.warning("enqueued again: the broker had lost the messages", what=model.__tablename__, count=len(ids))
         metrics.swept(f"{model.__tablename__} enqueued again", len(ids))
         self.lifecycle.after_commit(enqueue(ids))
+
+
+def _enqueue_images(queue: ImageQueue, ids: Sequence[UUID]) -> FollowUp:
+    return FollowUp(images=[EnqueuedImage(image_id, queue) for image_id in ids])

@@ -8,10 +8,13 @@ from services.stack.data_folder import DataFolder
 from services.stack.embedded import valkey
 from services.stack.ports import Endpoint
 from services.stack.settings import StackSettings
-from services.stack.supervision.process import Program, python_module
+from services.stack.supervision.launching import python_module
+from services.stack.supervision.process import Program
 
 # A worker finishes its image or e-mail first: the longest task and a margin.
 WORKER_GRACE = 75.0
+BLUR_WORKER_GRACE = 195.0
+"""Finding takes longer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +45,7 @@ def default_programs(settings: StackSettings, data_folder: DataFolder) -> StackP
     """Return the real services. Raises: StackError if there is no embedded Valkey for this machine."""
     services = [
         Program("gateway", python_module("services.gateway"), stop_stage=0, grace=35.0),
-        Program("blur_worker", python_module("services.blur_worker"), stop_stage=2, grace=WORKER_GRACE),
+        Program("blur_worker", python_module("services.blur_worker"), stop_stage=2, grace=BLUR_WORKER_GRACE),
         Program("mailer", python_module("services.mailer"), stop_stage=2, grace=WORKER_GRACE),
         Program("scheduler", python_module("services.scheduler"), stop_stage=1, grace=20.0),
         # Stops before the gateway, which it calls.

@@ -1,6 +1,7 @@
-"""`python -m services.stack.readiness GATEWAY [WEB]`: wait until both serve. Exit with 0 then, with 1 after a minute.
+"""`python -m services.stack.readiness GATEWAY [WEB]`: wait until both serve and a blur worker of this machine is ready.
 
-Both are host:port. The gateway checks its own dependencies; the web pages depend on the gateway.
+Exits with 0 then, with 1 after a minute, saying what it waits for. Both addresses are host:port. The gateway checks its
+own dependencies; the web pages depend on the gateway. A blur worker is ready once it has blurred a picture.
 
 This is a program of its own because the supervisor forks, and a process that has loaded gRPC should not.
 
@@ -10,14 +11,21 @@ IMAGEBLUR_CERT_KEY_FILE).
 """
 
 import asyncio
+import socket
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import grpc
 import grpc.aio
+import psutil
 from grpc_health.v1 import health_pb2
 
-from services.common.infra.settings import Settings
+from services.common.db.engine import Database
+from services.common.db.queues import workers
+from services.common.domain.errors import Unavailable
+from services.common.infra.messages import BLUR_QUEUE
+from services.common.infra.settings import CommonSettings, Settings
 from services.stack.address import reachable, split_address
 
 TIMEOUT = 60.0
@@ -72,13 +80,43 @@ async def page_serves(address: str) -> bool:
     return b" 200 " in status
 
 
-async def main(gateway: str, web: str | None = None) -> bool:
-    """Wait for both, a minute each; return whether both serve."""
-    if not await wait_until_serves(gateway):
+def worker_is_ready(database: Database) -> bool:
+    """Return whether a blur worker of this machine has reported that it is ready, and is alive."""
+    try:
+        with database.read() as session:
+            found = workers.list_workers(session)
+    except Unavailable:
         return False
+    host = socket.gethostname()
+    return any(
+        alive and worker.queue == BLUR_QUEUE and worker.host == host and psutil.pid_exists(worker.pid)
+        for worker, alive in found
+    )
+
+
+async def main(gateway: str, web: str | None = None) -> bool:
+    """Wait for all of them, a minute each; return whether all serve."""
+    if not await wait_until_serves(gateway):
+        print("still waiting for the gateway to answer", flush=True)
+        return False
+    if web and not await _becomes_true(lambda: page_serves(web)):
+        print("still waiting for the web pages to answer", flush=True)
+        return False
+    database = Database(CommonSettings.load().database_url, pool_size=1)
+    try:
+        if await _becomes_true(lambda: asyncio.to_thread(worker_is_ready, database)):
+            return True
+    finally:
+        database.close()
+    print("still waiting for the blur worker to be ready", flush=True)
+    return False
+
+
+async def _becomes_true(check: Callable[[], Awaitable[bool]]) -> bool:
+    """Repeat a check until it holds, a minute at most; return whether it does."""
     try:
         async with asyncio.timeout(TIMEOUT):
-            while web and not await page_serves(web):  # noqa: ASYNC110 - another process has no event
+            while not await check():  # noqa: ASYNC110 - another process has no event
                 await asyncio.sleep(0.05)
     except TimeoutError:
         return False

@@ -125,7 +125,7 @@ class Stack:
 
     async def _probe(self, supervisor: Supervisor) -> None:
         while await supervisor.run_once(self.programs.probe):
-            self.output.message("still waiting for the gateway to answer")
+            self.output.message("still waiting for the services to be ready")
             await asyncio.sleep(1.0)
 
     def _write_ready(self) -> None:

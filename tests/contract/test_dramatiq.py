@@ -1,14 +1,11 @@
 """What `services.common.infra.dramatiq_private` relies on in dramatiq, against a real Valkey."""
 
 import inspect
-import os
-import subprocess
-import sys
 from uuid import uuid4
 
 import pytest
 import redis
-from dramatiq import Message, cli
+from dramatiq import Message, Worker, worker
 from dramatiq.brokers.redis import RedisBroker
 
 from services.common.infra import dramatiq_private as private
@@ -87,16 +84,21 @@ def test_the_worker_asks_the_broker_for_its_consumers() -> None:
     assert "self.broker.consume(" in inspect.getsource(_ConsumerThread)
 
 
-def test_the_command_line_takes_our_arguments() -> None:
-    given = "module:setup --processes=1 --threads=3 --worker-shutdown-timeout=1000 --skip-logging --queues one two"
-    arguments = cli.make_argument_parser().parse_args(given.split())  # type: ignore[no-untyped-call]
-    assert (arguments.broker, arguments.processes, arguments.threads) == ("module:setup", 1, 3)
-    assert (arguments.worker_shutdown_timeout, arguments.skip_logging) == (1000, True)
-    assert arguments.queues == ["one", "two"]
+def test_the_restart_delay_is_read_from_where_it_is_set() -> None:
+    from dramatiq.worker import _ConsumerThread
+
+    assert "CONSUMER_RESTART_DELAY_SECS" in inspect.getsource(_ConsumerThread.run)
+    acknowledging = inspect.getsource(_ConsumerThread.post_process_message)
+    assert "POST_PROCESS_MESSAGE_RETRY_DELAY_SECS" in acknowledging
+    before = worker.CONSUMER_RESTART_DELAY_SECS, worker.POST_PROCESS_MESSAGE_RETRY_DELAY_SECS
+    private.set_restart_delay(0.25)
+    assert worker.CONSUMER_RESTART_DELAY_SECS == worker.POST_PROCESS_MESSAGE_RETRY_DELAY_SECS == 0.25
+    worker.CONSUMER_RESTART_DELAY_SECS, worker.POST_PROCESS_MESSAGE_RETRY_DELAY_SECS = before
 
 
-def test_prefetch_and_restart_delay_are_read_from_the_environment_at_import() -> None:
-    code = "from dramatiq import worker; print(worker.QUEUE_PREFETCH, worker.CONSUMER_RESTART_DELAY)"
-    environment = os.environ | {"dramatiq_queue_prefetch": "7", "dramatiq_restart_delay": "500"}
-    shown = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    assert shown.stdout.split() == ["7", "500"]
+def test_the_prefetch_of_a_worker_can_be_set_before_it_starts(plain: RedisBroker) -> None:
+    made = Worker(plain, queues={BLUR_QUEUE}, worker_threads=1)
+    made.queue_prefetch = 7
+    made.start()
+    assert made.consumers[BLUR_QUEUE].prefetch == 7
+    made.stop()

@@ -13,7 +13,8 @@ import pytest
 from imageblur_client import AccessDeniedError, Client, Security, ServerUnavailableError
 
 from services.stack.background import BackgroundStack, background_stack
-from services.stack.supervision.process import Program, python_module
+from services.stack.supervision.launching import python_module
+from services.stack.supervision.process import Program
 from tests.e2e.conftest import PHOTOGRAPHS
 from tests.support import guard
 from tests.support.certificates import Authority

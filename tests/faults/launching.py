@@ -18,7 +18,8 @@ from services.common.db.engine import Database
 from services.common.domain.api_keys import Role
 from services.common.infra.blobs import BlobStore
 from services.stack.background import background_stack
-from services.stack.supervision.process import Program, python_module
+from services.stack.supervision.launching import python_module
+from services.stack.supervision.process import Program
 from tests.faults.fleet import SERVICES, Fleet
 from tests.faults.proxy import Proxy
 from tests.faults.stages import FOLDER, Stages
@@ -76,6 +77,7 @@ def running_fleet(
             "IMAGEBLUR_SMTP_HOST": "127.0.0.1",
             "IMAGEBLUR_SMTP_PORT": str(smtp.port),
             "IMAGEBLUR_SMTP_TIMEOUT_SECONDS": str(SMTP_SECONDS),
+            "IMAGEBLUR_SMTP_ACCEPT_SECONDS": str(SMTP_SECONDS),
             "IMAGEBLUR_GATEWAY_ADDRESS": gateways[0],
             "IMAGEBLUR_SWEEP_SECONDS": "1",
             "IMAGEBLUR_MIN_FREE_MB": str(MIN_FREE_MIB),

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import zip_longest
 from typing import Protocol
 from uuid import UUID, uuid4
 
@@ -16,7 +17,9 @@ from services.common.db.orders import images, orders
 from services.common.db.orders.images import Failure, Success
 from services.common.db.queues import outbox
 from services.common.domain.errors import ImageError, Reason
+from services.common.domain.findings import Inspection
 from services.common.domain.orders import result_key
+from services.common.domain.spec import BlurSpec
 from tests.support.factories import new_images, new_order
 
 Result = bytes | ImageError
@@ -47,14 +50,16 @@ def make_order(
     filenames: Sequence[str] | None = None,
     email: str = "ann@example.org",
     locale: str = "en",
+    inspections: Sequence[Inspection | None] = (),
+    spec: BlurSpec = BlurSpec(),  # noqa: B008 - frozen
 ) -> MadeOrder:
-    order = new_order(email=email, locale=locale, notify=True, retention=7 * 24 * 3600)
+    order = new_order(spec=spec.to_json(), email=email, locale=locale, notify=True, retention=7 * 24 * 3600)
     names = filenames or [f"secret {position}.png" for position in range(1, len(results) + 1)]
     new = new_images(*names, size=1, sha256="ab" * 32)
     emails: Sequence[UUID] = ()
     with database.write() as session:
         orders.insert_order(session, order, new, window=len(new))
-    for image, result in zip(new, results, strict=True):
+    for image, result, inspection in zip_longest(new, results, inspections):
         with database.write() as session:
             claim = images.claim(session, image.id, lease_seconds=60)
             assert claim
@@ -70,6 +75,7 @@ def make_order(
                     height=8,
                     format="PNG",
                     engine="imageblur 1.2.3",
+                    inspection=inspection,
                 )
             ended = images.finish(session, claim, outcome, window=1)
             assert ended

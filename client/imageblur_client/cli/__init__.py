@@ -3,8 +3,9 @@
 Results go to stdout, progress and errors to stderr. Exit codes, the same for every command:
 
     0    success
-    1    the order finished, but an image or its delivery failed; or the mail
-         server did not accept a test e-mail
+    1    the order finished, but an image or its delivery failed, or a result
+         still shows what was to be hidden; or the mail server did not accept a
+         test e-mail
     2    the command line is wrong, or a file to send does not exist
     3    the server refused the request: an argument is wrong, the order is not
          in the required state, or the API key does not allow it

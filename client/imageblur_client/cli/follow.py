@@ -1,7 +1,7 @@
 """Follows an order until it has finished."""
 
 import typer
-from imageblur.v1.order_pb2 import DeliveryState, Image, ImageState, Order, OrderState
+from imageblur.v1.order_pb2 import CheckState, DeliveryState, Image, ImageState, Order, OrderState
 
 from imageblur_client.cli.errors import ExitCode
 from imageblur_client.cli.progress import order_progress
@@ -19,22 +19,25 @@ def follow(client: Client, order_id: str, *, quiet: bool = False, as_json: bool 
         as_json: Print each change instead.
     """
     order = Order()
-    failed: dict[str, Image] = {}
+    to_look_at: dict[str, Image] = {}
     with order_progress(quiet=quiet or as_json) as show:
         for change in client.watch(order_id):
             order = change.order
             for image in change.changed_images:
-                if image.state == ImageState.IMAGE_STATE_FAILED:
-                    failed[image.image_id] = image
+                remains = image.check.state == CheckState.CHECK_STATE_REMAINING
+                if remains or image.state == ImageState.IMAGE_STATE_FAILED:
+                    to_look_at[image.image_id] = image
+                else:
+                    to_look_at.pop(image.image_id, None)
             show(order)
             if as_json:
                 typer.echo(json_line(**as_dict(change)))
     if not quiet and not as_json:
         for line in order_lines(order):
             typer.echo(line)
-        for line in image_lines(sorted(failed.values(), key=lambda image: image.position)):
+        for line in image_lines(sorted(to_look_at.values(), key=lambda image: image.position)):
             typer.echo(line)
-    return outcome(order)
+    return ExitCode.NOT_ALL_SUCCEEDED if to_look_at else outcome(order)
 
 
 def outcome(order: Order) -> ExitCode:

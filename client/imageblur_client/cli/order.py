@@ -1,7 +1,10 @@
 """`imageblur order`: place an order."""
 
+import re
 import sys
 import uuid
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -9,25 +12,16 @@ import grpc
 import typer
 from imageblur.v1.order_pb2 import BlurSpec, Order
 
-from imageblur_client.cli import spec_options
+from imageblur_client.cli import spec_arguments
 from imageblur_client.cli.context import Json, client_of
 from imageblur_client.cli.errors import print_error
 from imageblur_client.cli.files import chosen_files
 from imageblur_client.cli.follow import follow
 from imageblur_client.cli.progress import upload_progress
 from imageblur_client.cli.render import as_dict, json_line
-from imageblur_client.cli.text import count, size
+from imageblur_client.cli.text import count, duration, size
 from imageblur_client.client import Client
-from imageblur_client.errors import RetryableError
-
-_Shape = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="L,T,W,H",
-        show_default=False,
-        help="Blur this region only: left, top, width, height as fractions of the image. Can be repeated.",
-    ),
-]
+from imageblur_client.errors import FieldViolation, InvalidArgumentError, RetryableError
 
 
 def order(
@@ -35,41 +29,36 @@ def order(
     files: Annotated[list[Path], typer.Argument(metavar="FILES", help="Images to blur.", show_default=False)],
     *,
     email: Annotated[str, typer.Option("--email", "-e", metavar="E", help="Address that results can be e-mailed to.")],
-    sigma: Annotated[
-        float | None, typer.Option(metavar="S", help="Gaussian blur: standard deviation in pixels. Default: 5.")
-    ] = None,
-    relative_sigma: Annotated[
-        bool, typer.Option("--relative-sigma", help="--sigma is a fraction of the image's shorter side.")
-    ] = False,
-    pixelate: Annotated[
-        int | None, typer.Option(metavar="N", help="Pixelate in square cells of N pixels instead.")
-    ] = None,
-    solid: Annotated[
-        str | None,
-        typer.Option(metavar="RRGGBB", help="Fill with one colour instead: the only irreversible effect."),
-    ] = None,
-    region: _Shape = None,
-    ellipse: _Shape = None,
-    padding: Annotated[
-        float, typer.Option(metavar="F", help="Enlarge regions by a fraction of the shorter side.")
-    ] = 0.0,
-    feather: Annotated[
-        float, typer.Option(metavar="F", help="Soft edge around regions, as a fraction of the shorter side.")
-    ] = 0.0,
-    invert: Annotated[bool, typer.Option("--invert", help="Blur everything except the regions.")] = False,
-    output_format: Annotated[
-        spec_options.OutputFormat | None,
-        typer.Option("--format", case_sensitive=False, help="Format of the results. Default: each image's own."),
-    ] = None,
-    quality: Annotated[
-        int | None, typer.Option(metavar="1-100", help="Encoder quality of JPEG, WebP, AVIF. Default: 90.")
-    ] = None,
-    keep_metadata: Annotated[
-        bool, typer.Option("--keep-metadata", help="Keep EXIF and XMP (except thumbnails).")
-    ] = False,
+    sigma: spec_arguments.Sigma = None,
+    relative_sigma: spec_arguments.RelativeSigma = False,
+    pixelate: spec_arguments.PixelateCell = None,
+    solid: spec_arguments.SolidColor = None,
+    redact: spec_arguments.RedactFlag = False,
+    find: spec_arguments.Finds = None,
+    effort: spec_arguments.Effort = None,
+    min_confidence: spec_arguments.MinConfidence = None,
+    find_padding: spec_arguments.FindPadding = None,
+    exclude: spec_arguments.Exclude = None,
+    region: spec_arguments.Shapes = None,
+    ellipse: spec_arguments.Shapes = None,
+    padding: spec_arguments.Padding = 0.0,
+    feather: spec_arguments.Feather = 0.0,
+    invert: spec_arguments.Invert = False,
+    output_format: spec_arguments.Output = None,
+    quality: spec_arguments.Quality = None,
+    keep_metadata: spec_arguments.KeepMetadata = False,
     notify: Annotated[bool, typer.Option("--notify", help="E-mail the results when the order has finished.")] = False,
     locale: Annotated[str, typer.Option(metavar="LANG", help="Language of e-mails, such as en or ru.")] = "",
     recurse: Annotated[bool, typer.Option("-r", "--recursive", help="Include the images in folders.")] = False,
+    keep_originals: Annotated[
+        str | None,
+        typer.Option(
+            "--keep-originals",
+            metavar="TIME",
+            show_default=False,
+            help="Keep the originals so long after the order has finished, so that `revise` is possible: 30m, 1h, 24h.",
+        ),
+    ] = None,
     watch: Annotated[
         bool, typer.Option("--watch", "-w", help="Wait until the order has finished, showing progress.")
     ] = False,
@@ -85,25 +74,45 @@ def order(
 ) -> None:
     """Place an order: send images to blur, and print the Order ID.
 
-    Without options: a Gaussian blur of the whole image with a sigma of 5 pixels, in the image's own format.
+    Without options: a Gaussian blur of the whole image with a sigma of 5 pixels, in the image's own format. With
+    --find: what is found is redacted, and the result is searched once more.
     """
-    spec = spec_options.effect(sigma=sigma, relative=relative_sigma, cell=pixelate, color=solid)
-    spec.regions.extend(spec_options.regions(region or (), ellipse or (), padding=padding, feather=feather))
-    if invert and not spec.regions:
-        raise typer.BadParameter("needs a --region or an --ellipse", param_hint="--invert")
+    spec = spec_arguments.make_spec(
+        sigma=sigma,
+        relative_sigma=relative_sigma,
+        pixelate=pixelate,
+        solid=solid,
+        redact=redact,
+        find=find,
+        effort=effort,
+        min_confidence=min_confidence,
+        find_padding=find_padding,
+        exclude=exclude,
+        region=region,
+        ellipse=ellipse,
+        padding=padding,
+        feather=feather,
+        invert=invert,
+        output_format=output_format,
+        quality=quality,
+        keep_metadata=keep_metadata,
+    )
     if quiet and as_json:
         raise typer.BadParameter("give one of --quiet and --json")
-    spec.invert_regions = invert
-    spec.keep_metadata = keep_metadata
-    if output_format is not None:
-        spec.output_format = output_format.to_proto()
-    if quality is not None:
-        spec.quality = quality
+    keep = duration(keep_originals, "--keep-originals") if keep_originals else None
     paths = chosen_files(files, recurse=recurse)
     with client_of(ctx) as client:
         request_id = request_id or str(uuid.uuid4())
         placed = _place(
-            client, paths, email=email, spec=spec, notify=notify, locale=locale, request_id=request_id, quiet=quiet
+            client,
+            paths,
+            email=email,
+            spec=spec,
+            notify=notify,
+            locale=locale,
+            request_id=request_id,
+            keep=keep,
+            quiet=quiet,
         )
         # Immediately, before anything else can fail: without its ID an order cannot be found.
         typer.echo(_accepted(placed, paths, quiet=quiet, as_json=as_json))
@@ -123,6 +132,7 @@ def _place(
     notify: bool,
     locale: str,
     request_id: str,
+    keep: timedelta | None,
     quiet: bool,
 ) -> Order:
     begun = False
@@ -135,13 +145,35 @@ def _place(
                 show(sent, total)
 
             return client.order(
-                email, paths, spec=spec, notify=notify, locale=locale, request_id=request_id, on_progress=on_progress
+                email,
+                paths,
+                spec=spec,
+                notify=notify,
+                locale=locale,
+                request_id=request_id,
+                keep_originals_for=keep,
+                on_progress=on_progress,
             )
+    except InvalidArgumentError as error:
+        raise _with_filenames(error, paths) from None
     except RetryableError as error:
         # A refused order (RESOURCE_EXHAUSTED) was not stored.
         if begun and error.code is not grpc.StatusCode.RESOURCE_EXHAUSTED:
             print_error(f"the order may have been accepted: repeat the command with --request-id {request_id}")
         raise
+
+
+def _with_filenames(error: InvalidArgumentError, paths: list[Path]) -> InvalidArgumentError:
+    """Name the files that the fields of an error are about: `images[2].data (cat.png)`."""
+
+    def named(violation: FieldViolation) -> FieldViolation:
+        match = re.match(r"images\[(\d+)\]", violation.field)
+        if not match or int(match[1]) >= len(paths):
+            return violation
+        return replace(violation, field=f"{violation.field} ({paths[int(match[1])]})")
+
+    error.violations = tuple(map(named, error.violations))
+    return error
 
 
 def _accepted(order: Order, paths: list[Path], *, quiet: bool, as_json: bool) -> str:

@@ -6,8 +6,19 @@ from collections.abc import Iterable, Iterator
 from google.protobuf.descriptor import EnumDescriptor
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
-from imageblur.v1.blur_service_pb2 import GetLimitsResponse
-from imageblur.v1.order_pb2 import Counts, Delivery, DeliveryState, Image, ImageFormat, ImageState, Order, OrderState
+from imageblur.v1.blur_service_pb2 import FindModel, GetLimitsResponse
+from imageblur.v1.order_pb2 import (
+    CheckState,
+    Counts,
+    Delivery,
+    DeliveryState,
+    FindingKind,
+    Image,
+    ImageFormat,
+    ImageState,
+    Order,
+    OrderState,
+)
 
 from imageblur_client.cli.text import count, local_time, plain, seconds, size
 
@@ -71,10 +82,24 @@ def image_lines(images: Iterable[Image]) -> Iterator[str]:
     for image in images:
         line = f"{image.position:>6}  {enum_label(ImageState.DESCRIPTOR, image.state):9}  {plain(image.filename)}"
         if image.state == ImageState.IMAGE_STATE_SUCCEEDED:
-            line += f"  {image.width}\N{MULTIPLICATION SIGN}{image.height}  {size(image.output_bytes)}"
+            line += f"  {image.width}\N{MULTIPLICATION SIGN}{image.height}  {size(image.output_bytes)}{findings(image)}"
+            if image.failure.message:
+                line += f"  not revised: {plain(image.failure.message)}"
         elif image.failure.message:
             line += f"  {plain(image.failure.message)}"
         yield line
+
+
+def findings(image: Image) -> str:
+    """Return what was found, such as `  3 found, 2 hidden, clean`; nothing if nothing was to be found."""
+    if not image.findings and image.check.state in {0, CheckState.CHECK_STATE_NOT_CHECKED}:
+        return ""
+    hidden = sum(finding.applied for finding in image.findings)
+    found = f"{len(image.findings):,} found, {hidden:,} hidden" if image.findings else "nothing found"
+    if image.check.state == CheckState.CHECK_STATE_REMAINING:
+        return f"  {found}, {len(image.check.remaining):,} STILL FOUND in the result: look at it"
+    checked = enum_label(CheckState.DESCRIPTOR, image.check.state)
+    return f"  {found}, {checked}" + (" (made stronger)" if image.check.strengthened else "")
 
 
 def limits_lines(limits: GetLimitsResponse) -> Iterator[str]:
@@ -84,4 +109,15 @@ def limits_lines(limits: GetLimitsResponse) -> Iterator[str]:
     yield f"order    {count(limits.max_images, 'image')}, {size(limits.max_order_bytes)}"
     yield f"image    {size(limits.max_image_bytes)}, {limits.max_pixels:,} pixels (width \u00d7 height \u00d7 frames)"
     yield f"results  kept for {seconds(limits.retention.ToTimedelta().total_seconds())}"
+    if limits.find_models:
+        yield f"finds    {', '.join(map(_model, limits.find_models))}"
     yield f"server   {plain(limits.server_version)}"
+
+
+def _model(model: FindModel) -> str:
+    match model.kind:
+        case FindingKind.FINDING_KIND_CUSTOM:
+            return f"custom:{plain(model.name)}"
+        case FindingKind.FINDING_KIND_TEXT:
+            return "text"
+    return f"{enum_label(FindingKind.DESCRIPTOR, model.kind)}s"

@@ -1,12 +1,26 @@
 """Parses the options of a blur spec. Only their syntax is checked here; the server checks their values."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 
 import typer
-from imageblur.v1.order_pb2 import BlurSpec, Gaussian, ImageFormat, Pixelate, Region, Solid
+from imageblur.v1.blur_service_pb2 import FindModel
+from imageblur.v1.order_pb2 import (
+    BlurSpec,
+    Effort,
+    Find,
+    FindingKind,
+    Gaussian,
+    ImageFormat,
+    Pixelate,
+    Redact,
+    Region,
+    Solid,
+    TextClass,
+)
 
+from imageblur_client.finding import find_codes, find_custom, find_faces, find_text
 from imageblur_client.regions import box, ellipse
 
 
@@ -27,10 +41,24 @@ class OutputFormat(StrEnum):
         return ImageFormat.Value("IMAGE_FORMAT_" + ("JPEG" if self is OutputFormat.JPG else self.name))
 
 
-def effect(*, sigma: float | None, relative: bool, cell: int | None, color: str | None) -> BlurSpec:
+class EffortName(StrEnum):
+    """How thoroughly to find."""
+
+    FAST = "fast"
+    BALANCED = "balanced"
+    THOROUGH = "thorough"
+
+    def to_proto(self) -> Effort.ValueType:
+        """Return the value of the proto enum."""
+        return Effort.Value(f"EFFORT_{self.name}")
+
+
+def effect(
+    *, sigma: float | None, relative: bool, cell: int | None, color: str | None, redact: bool = False
+) -> BlurSpec:
     """Return a spec with the requested effect; an empty one, the server's default, if there is none."""
-    if sum(option is not None for option in (sigma, cell, color)) > 1:
-        raise typer.BadParameter("give one of --sigma, --pixelate and --solid")
+    if sum([redact, *(option is not None for option in (sigma, cell, color))]) > 1:
+        raise typer.BadParameter("give one of --sigma, --pixelate, --solid and --redact")
     if relative and sigma is None:
         raise typer.BadParameter("needs --sigma, as a fraction of the shorter side", param_hint="--relative-sigma")
     if sigma is not None:
@@ -39,6 +67,8 @@ def effect(*, sigma: float | None, relative: bool, cell: int | None, color: str 
         return BlurSpec(pixelate=Pixelate(cell_px=cell))
     if color is not None:
         return BlurSpec(solid=Solid(color=_color(color)))
+    if redact:
+        return BlurSpec(redact=Redact())
     return BlurSpec()
 
 
@@ -56,6 +86,51 @@ def regions(boxes: Sequence[str], ellipses: Sequence[str], *, padding: float, fe
     if (padding or feather) and not found:
         raise typer.BadParameter("--padding and --feather need a --region or an --ellipse")
     return found
+
+
+def all_finds(models: Iterable[FindModel]) -> list[Find]:
+    """Return all that a server can find."""
+    custom = FindingKind.FINDING_KIND_CUSTOM
+    return [Find(kind=model.kind, model=model.name if model.kind == custom else "") for model in models]
+
+
+def excluded(boxes: Sequence[str]) -> list[Region]:
+    """Return the regions in which nothing is hidden, from `L,T,W,H` strings."""
+    return [box(*_four_numbers(text, "--exclude")) for text in boxes]
+
+
+def finds(texts: Sequence[str], *, min_confidence: float | None = None, padding: float | None = None) -> list[Find]:
+    """Return what to find, from strings such as `faces,text:card+iban,custom:plates`; the numbers are of each."""
+    return [
+        _find(item.strip(), min_confidence=min_confidence, padding=padding)
+        for text in texts
+        for item in text.split(",")
+    ]
+
+
+def _find(text: str, *, min_confidence: float | None, padding: float | None) -> Find:
+    kind, _, detail = text.partition(":")
+    numbers = {"min_confidence": min_confidence, "padding": padding}
+    match kind, detail:
+        case ("faces", ""):
+            return find_faces(**numbers)
+        case ("codes", ""):
+            return find_codes(**numbers)
+        case ("text", _):
+            return find_text(*map(_text_class, detail.split("+") if detail else ()), **numbers)
+        case ("custom", _) if detail:
+            return find_custom(detail, **numbers)
+    message = f"{text!r} is none of faces, text, text:CLASS+CLASS, codes and custom:MODEL"
+    raise typer.BadParameter(message, param_hint="--find")
+
+
+def _text_class(name: str) -> TextClass.ValueType:
+    classes = {value.removeprefix("TEXT_CLASS_").lower(): number for value, number in TextClass.items() if number}
+    spelled = name.strip().lower().replace("-", "_").replace("email", "e_mail")
+    if spelled not in classes:
+        message = f"{name!r} is no class of text: there are {', '.join(classes)}"
+        raise typer.BadParameter(message, param_hint="--find")
+    return classes[spelled]
 
 
 def _four_numbers(text: str, option: str) -> tuple[float, float, float, float]:

@@ -32,7 +32,8 @@ def status(
 def watch(ctx: typer.Context, order_id: OrderId, as_json: Json = False) -> None:
     """Follow an order until it has finished.
 
-    Waits for an open delivery, too. Exits with 1 if an image or the delivery failed.
+    Waits for an open delivery, too. Exits with 1 if an image or the delivery failed, or if a result still shows
+    what was to be hidden.
 
     With --json prints each change: the order, and the images that changed.
     """

@@ -1,10 +1,12 @@
-"""The engine: an encoded image and a blur spec in, the blurred image out. No I/O; nothing of the service's own state.
+"""The engine: an encoded image and a blur spec in, the blurred image out, with what was found in it.
+
+No I/O, except that `Detectors` reads models; nothing of the service's own state.
 
 Start at `pipeline.py`. An effect is registered in `effects/__init__.py`, a file format in `formats/__init__.py`.
 """
 
-from services.blur_worker.engine.images import Blurred
+from services.blur_worker.engine.images import Blurred, FoundRegions
 from services.blur_worker.engine.limits import Limits
-from services.blur_worker.engine.pipeline import blur
+from services.blur_worker.engine.pipeline import blur, find_regions
 
-__all__ = ["Blurred", "Limits", "blur"]
+__all__ = ["Blurred", "FoundRegions", "Limits", "blur", "find_regions"]

@@ -2,26 +2,78 @@
 
 from dataclasses import replace
 
-from services.blur_worker.engine.effects import pixel_effect
+import numpy as np
+
+from services.blur_worker.engine.effects import PixelEffect, pixel_effect
+from services.blur_worker.engine.effects.redact import Redaction
 from services.blur_worker.engine.images import Frame
-from services.blur_worker.engine.regions import blend, bounding_box, input_box, region_mask
+from services.blur_worker.engine.layers import Layer, layers
+from services.blur_worker.engine.raster import Box, Raster
+from services.blur_worker.engine.regions import blend, hides_whole, input_box
 from services.common.domain.spec import BlurSpec
 
 
 def blur_frame(frame: Frame, spec: BlurSpec) -> Frame:
-    """Return the frame with the effect applied; pixels outside the regions stay bit-identical."""
+    """Return the frame with the effects applied; pixels outside the regions stay bit-identical.
+
+    An effect reads the image with what stronger effects hide already hidden: no halo brings that back.
+    """
     raster = frame.raster
-    effect = pixel_effect(spec.effect, raster)
-    if not spec.regions:
-        return replace(frame, raster=effect.apply(raster))
-    mask = region_mask(spec, raster.size)
-    affected = bounding_box(mask)
-    if affected is None:
+    if hides_whole(spec):
+        return replace(frame, raster=pixel_effect(spec.effect, raster).apply(raster))
+    found = layers(spec, raster.size)
+    if not found:
         return frame
-    # Compute only the pixels that the regions depend on: the cost grows with the regions, not with the image.
-    left, top, right, bottom = box = input_box(affected, effect, raster.size)
-    part = raster.crop(box)
-    samples = raster.samples.copy()
-    blended = blend(part, effect.apply(part), mask[top:bottom, left:right])
-    samples[top:bottom, left:right] = blended.samples
-    return replace(frame, raster=raster.with_samples(samples))
+    read = raster
+    changed = []
+    for layer in found:
+        effect = pixel_effect(layer.effect, raster)
+        if isinstance(effect, Redaction):
+            changed.append(_redact(raster, layer, effect, found))
+        else:
+            changed.append(_change(read, layer, effect))
+        if layer is not found[-1]:
+            read = _paint(read if read is not raster else _copy(raster), layer, changed[-1])
+    result = _copy(raster)
+    for layer, part in zip(reversed(found), reversed(changed), strict=True):
+        _paint(result, layer, part)
+    return replace(frame, raster=result)
+
+
+def _change(read: Raster, layer: Layer, effect: PixelEffect) -> Raster:
+    """Return the pixels of the layer's box under its effect.
+
+    Only the pixels that these depend on are computed: the cost grows with the regions, not with the image.
+    """
+    box = input_box(layer.box, effect, read.size)
+    return effect.apply(read.crop(box)).crop(_within(layer.box, box))
+
+
+def _redact(original: Raster, layer: Layer, effect: Redaction, found: list[Layer]) -> Raster:
+    """Return what fills the layer's box, computed from the pixels around it that no layer hides."""
+    box = effect.surroundings(layer.box, original.size)
+    known = np.ones((box[3] - box[1], box[2] - box[0]), np.bool_)
+    for other in found:
+        left, top, right, bottom = _within(other.box, box)
+        first_row, end_row = max(top, 0), min(bottom, known.shape[0])
+        first, end = max(left, 0), min(right, known.shape[1])
+        if first_row < end_row and first < end:
+            hidden = other.mask[first_row - top : end_row - top, first - left : end - left]
+            known[first_row:end_row, first:end] &= hidden == 0
+    return effect.fill(original.crop(box), known).crop(_within(layer.box, box))
+
+
+def _within(box: Box, outer: Box) -> Box:
+    left, top = outer[:2]
+    return box[0] - left, box[1] - top, box[2] - left, box[3] - top
+
+
+def _copy(raster: Raster) -> Raster:
+    return raster.with_samples(raster.samples.copy())
+
+
+def _paint(raster: Raster, layer: Layer, changed: Raster) -> Raster:
+    """Blend the changed pixels into the raster, in place; return it."""
+    left, top, right, bottom = layer.box
+    raster.samples[top:bottom, left:right] = blend(raster.crop(layer.box), changed, layer.mask).samples
+    return raster

@@ -6,12 +6,14 @@ from typing import Any, TypeVar, cast
 import numba
 
 from services.blur_worker.engine.compile_cache import cache_folder, compile_lock
+from services.blur_worker.engine.compile_progress import CompileProgress
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 # All of LLVM's flags but those that let it change the order of a sum.
 _FASTMATH = {"contract", "nnan", "ninf", "nsz", "arcp"}
 # The folder depends on all sources: numba itself notices a changed function, not its changed constants or callees.
 # Code with checks of indices (`make test-indices`) is never kept.
+_progress = CompileProgress()
 _folder = None if numba.config.BOUNDSCHECK else cache_folder(numba.__version__)  # type: ignore[attr-defined]
 numba.config.CACHE_DIR = str(_folder or "")  # type: ignore[attr-defined]
 
@@ -46,7 +48,7 @@ def compiled(
         if not signatures:
             return cast("Function", njit(**options, forceinline=inline)(function))
         # Without a folder every process compiles for itself.
-        with compile_lock(_folder):
+        with compile_lock(_folder), _progress.of_a_loop():
             parsed = [_parse(signature, types or {}) for signature in signatures]
             return cast("Function", njit(parsed, cache=_folder is not None, **options)(function))
 

@@ -4,11 +4,13 @@ from io import BytesIO
 
 from PIL import Image, ImageFile
 
+from services.blur_worker.engine.color.convert import to_colors_of
 from services.blur_worker.engine.formats import CODECS, Codec, FrameKind, detect_format
-from services.blur_worker.engine.formats.sixteen_bit import load_16_bit
+from services.blur_worker.engine.formats.reading import ReadRequest
 from services.blur_worker.engine.images import DecodedImage, Frame, ImageInfo
 from services.blur_worker.engine.limits import Limits, check_pixels, pillow_limits, too_large
-from services.blur_worker.engine.metadata import read_metadata, read_orientation
+from services.blur_worker.engine.metadata import in_srgb, read_metadata
+from services.blur_worker.engine.orientation import read_orientation
 from services.blur_worker.engine.pixel_modes import to_working_mode
 from services.common.domain.errors import ImageError, Reason
 from services.common.domain.spec import Format
@@ -20,8 +22,9 @@ def decode(data: bytes, limits: Limits, output_format: Format | None, *, keep_me
     Args:
         data: The file; its format is detected by its content.
         limits: Checked before pixels are allocated.
-        output_format: The format of the result, None for the file's own: a format without frames gets only the first.
-        keep_metadata: Whether to read more metadata than the ICC profile and the resolution.
+        output_format: The format of the result, None for the file's own: a format without frames gets only the first,
+            and one that cannot say what its colours are gets sRGB.
+        keep_metadata: Whether to read more metadata than the colours and the resolution.
 
     Raises:
         ImageError: NOT_AN_IMAGE, UNSUPPORTED, CORRUPT or TOO_LARGE.
@@ -29,18 +32,17 @@ def decode(data: bytes, limits: Limits, output_format: Format | None, *, keep_me
     """
     codec = CODECS[detect_format(data)]
     target = CODECS[output_format or codec.format]
+    request = ReadRequest(
+        limits=limits,
+        all_frames=codec.frames is target.frames is not FrameKind.SINGLE,
+        target=target.format,
+        keep_metadata=keep_metadata,
+    )
     try:
-        # The class itself instead of Image.open: no other decoder ever sees a byte, and a phone's JPEG with further
-        # images behind the main one (MPO) is read as the JPEG that it is.
-        with pillow_limits(limits), codec.pillow_class(BytesIO(data)) as image:
-            check_pixels(image, limits.max_pixels)
-            codec.prepare(image, target.format)
-            frames = _decode_still(data, image, codec, keep_metadata=keep_metadata)
-            if frames is None:
-                frames = _decode_frames(data, image, codec, target)
-            metadata = read_metadata(image, keep=keep_metadata)
-            info = ImageInfo(format=codec.format, metadata=metadata, encoding=codec.read_encoding(image, data))
-            return DecodedImage(info=info, frames=frames)
+        codec.check(data, limits)
+        data = codec.completed(data, limits)
+        with pillow_limits(limits):
+            return _in_colors_of(target, _decode_own(data, codec, request) or _decode_with_pillow(data, codec, request))
     except (ImageError, MemoryError):
         raise
     except Image.DecompressionBombError as error:
@@ -50,32 +52,59 @@ def decode(data: bytes, limits: Limits, output_format: Format | None, *, keep_me
         raise ImageError(Reason.CORRUPT, f"The {codec.format} file is damaged or incomplete") from error
 
 
-def _decode_still(data: bytes, image: ImageFile.ImageFile, codec: Codec, *, keep_metadata: bool) -> list[Frame] | None:
+def _decode_own(data: bytes, codec: Codec, request: ReadRequest) -> DecodedImage | None:
     """Decode with the codec's own decoder; None if it has none for this file."""
-    raster = codec.decode_still(data, keep_metadata) if codec.decode_still else None
-    return [Frame(raster.oriented(read_orientation(image)))] if raster else None
+    read = codec.read(data, request) if codec.read else None
+    if read is None:
+        return None
+    metadata = read_metadata(read.described, data, keep=request.keep_metadata)
+    if not read.oriented:
+        orientation = read_orientation(read.described, data)
+        for index, frame in enumerate(read.frames):
+            read.frames[index] = Frame(frame.raster.oriented(orientation), frame.milliseconds)
+    info = ImageInfo(format=codec.format, metadata=metadata, encoding=codec.read_encoding(read.described, data))
+    return DecodedImage(info=info, frames=read.frames)
 
 
-def _decode_frames(data: bytes, image: ImageFile.ImageFile, codec: Codec, target: Codec) -> list[Frame]:
-    """Decode with Pillow: all frames if the target can hold frames of this kind, else the first."""
-    count = getattr(image, "n_frames", 1)
-    # The default image of an APNG, where it is separate, is for viewers that cannot animate.
-    first = 1 if getattr(image, "default_image", False) and count > 1 else 0
-    stop = count if codec.frames is target.frames is not FrameKind.SINGLE else first + 1
-    screen = image.size
+def _decode_with_pillow(data: bytes, codec: Codec, request: ReadRequest) -> DecodedImage:
+    # The class itself instead of Image.open: no other decoder ever sees a byte, and a phone's JPEG with further
+    # images behind the main one (MPO) is read as the JPEG that it is.
+    with codec.pillow_class(BytesIO(data)) as image:
+        check_pixels(image, request.limits)
+        codec.prepare(image, request.target)
+        frames = _frames(data, image, codec, all_frames=request.all_frames)
+        metadata = read_metadata(image, data, keep=request.keep_metadata)
+        info = ImageInfo(format=codec.format, metadata=metadata, encoding=codec.read_encoding(image, data))
+        return DecodedImage(info=info, frames=frames)
+
+
+def _frames(data: bytes, image: ImageFile.ImageFile, codec: Codec, *, all_frames: bool) -> list[Frame]:
+    stop = getattr(image, "n_frames", 1) if all_frames else 1
+    orientation = read_orientation(image, data)
     frames = []
-    for index in range(first, stop):
+    for index in range(stop):
         image.seek(index)
-        raster = load_16_bit(data, image, index)
-        if raster is None:
-            image.load()
-            raster = to_working_mode(image)
-        if codec.frames is not FrameKind.PAGES and raster.size != screen:
-            raster = raster.crop((0, 0, *screen))  # a GIF's frame beyond its screen: Pillow enlarges the screen
-        if not codec.oriented_by_pillow:
-            raster = raster.oriented(read_orientation(image))
-        frames.append(Frame(raster, float(image.info.get("duration") or 0)))
-    if first + 1 < stop:
-        image.seek(first)
+        image.load()
+        raster = to_working_mode(image)
+        if area := codec.displayed_area(data, raster.size):
+            raster = raster.crop(area)
+        frames.append(Frame(raster.oriented(orientation), float(image.info.get("duration") or 0)))
+    if stop > 1:
+        image.seek(0)
         image.load()
     return frames
+
+
+def _in_colors_of(target: Codec, decoded: DecodedImage) -> DecodedImage:
+    """Convert the colours if the target cannot say what they are."""
+    info = decoded.info
+    converted = False
+    for index, frame in enumerate(decoded.frames):
+        raster = to_colors_of(target, frame.raster, info.metadata.color)
+        if raster is not frame.raster:
+            converted = True
+            decoded.frames[index] = Frame(raster, frame.milliseconds)
+    if not converted:
+        return decoded
+    in_srgb_now = ImageInfo(format=info.format, metadata=in_srgb(info.metadata), encoding=info.encoding)
+    return DecodedImage(info=in_srgb_now, frames=decoded.frames)

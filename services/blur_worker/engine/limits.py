@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from PIL import Image, ImageFile
-from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH, TiffImageFile
 
 from services.blur_worker.engine.raster import Size
 from services.common.domain.errors import ImageError, Reason
@@ -22,22 +21,57 @@ class Limits:
 
     max_pixels: int
     """Width × height × frames; of a TIFF the sum over its pages."""
+    max_frames: int = 3_000
+    """Frames of an animation: each costs time, however small it is."""
+    max_pages: int = 1_000
+    """Pages of a TIFF."""
+    max_segments: int = 50_000
+    """Chunks of a PNG, marker segments of a JPEG, blocks of a GIF, strips and tiles of a TIFF."""
+    max_scans: int = 100
+    """Scans of a JPEG."""
+
+    def check_pixels(self, pixels: int) -> None:
+        """Check a number of pixels. Raises: ImageError, TOO_LARGE."""
+        if pixels > self.max_pixels:
+            raise _too_many_pixels(pixels, self.max_pixels)
 
 
-def check_pixels(image: ImageFile.ImageFile, max_pixels: int) -> None:
+def check_count(count: int, limit: int, what: str) -> None:
+    """Check how many parts a file has.
+
+    Args:
+        count: How many, or how many at least.
+        limit: How many it may have.
+        what: Their name, as in "frames".
+
+    Raises:
+        ImageError: TOO_LARGE.
+    """
+    if count > limit:
+        raise ImageError(Reason.TOO_LARGE, f"The image has more than {limit:,} {what}, which is the limit")
+
+
+def check_size(size: Size, limits: Limits, frames: int = 1) -> None:
+    """Check a size before pixels are allocated, all frames counted.
+
+    Raises:
+        ImageError: TOO_LARGE, or CORRUPT if there is no pixel at all.
+    """
+    if min(size) < 1:
+        raise ImageError(Reason.CORRUPT, "The image has no pixels")
+    limits.check_pixels(size[0] * size[1])
+    check_count(frames, limits.max_frames, "frames")
+    limits.check_pixels(size[0] * size[1] * frames)
+
+
+def check_pixels(image: ImageFile.ImageFile, limits: Limits) -> None:
     """Check an opened, not yet loaded file by its headers, all frames counted.
 
     Raises:
         ImageError: TOO_LARGE, or CORRUPT if there is no pixel at all.
     """
-    if image.width < 1 or image.height < 1:
-        raise ImageError(Reason.CORRUPT, "The image has no pixels")
-    if isinstance(image, TiffImageFile):
-        _check_pages(image, max_pixels)
-        return
-    pixels = image.width * image.height
-    _check(pixels, max_pixels)  # before the frames are counted: counting reads a whole GIF
-    _check(pixels * getattr(image, "n_frames", 1), max_pixels)
+    check_size(image.size, limits)  # before the frames are counted
+    check_size(image.size, limits, getattr(image, "n_frames", 1))
 
 
 def check_sides(size: Size, max_side: int, format_name: str) -> None:
@@ -76,24 +110,6 @@ def pillow_limits(limits: Limits) -> Iterator[None]:
             yield
         finally:
             Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = before
-
-
-def _check_pages(image: TiffImageFile, max_pixels: int) -> None:
-    pixels = 0
-    for page in range(image.n_frames):
-        image.seek(page)
-        width, height = image.size
-        # A tile is decoded whole, even if it is larger than the page.
-        tile = [image.tag_v2.get(tag) for tag in (TILEWIDTH, TILELENGTH)]
-        tile_pixels = tile[0] * tile[1] if isinstance(tile[0], int) and isinstance(tile[1], int) else 0
-        pixels += max(width * height, tile_pixels)
-        _check(pixels, max_pixels)
-    image.seek(0)
-
-
-def _check(pixels: int, max_pixels: int) -> None:
-    if pixels > max_pixels:
-        raise _too_many_pixels(pixels, max_pixels)
 
 
 def _too_many_pixels(pixels: int | None, max_pixels: int) -> ImageError:

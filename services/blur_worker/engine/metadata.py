@@ -2,14 +2,15 @@
 
 import re
 import struct
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 from PIL import Image
 from PIL.ExifTags import IFD, Base
 
-_MAX_FIELD_BYTES = 8192
-"""A longer binary field is a preview or padding, whatever its name."""
+from services.blur_worker.engine.color import ColorDescription, color_description
+from services.blur_worker.engine.described import Described
+from services.blur_worker.engine.embedded_pictures import holds_no_picture, is_plain_text
+
 _KEPT_TAGS = frozenset({
     Base.ImageDescription, Base.Make, Base.Model, Base.Software, Base.DateTime, Base.Artist, Base.HostComputer,
     Base.Copyright, Base.Rating, Base.XPTitle, Base.XPComment, Base.XPAuthor, Base.XPKeywords, Base.XPSubject,
@@ -20,9 +21,6 @@ _DROPPED_EXIF_TAGS = frozenset(
 KEPT_IFDS = {IFD.Exif: _DROPPED_EXIF_TAGS, IFD.GPSInfo: frozenset[int]()}
 """The directories of EXIF that are kept, each with the tags that are not."""
 _EMPTY_EXIF_BYTES = 6 + 8 + 6
-_MIN_ICC_PROFILE_BYTES = 128  # its header
-_ICC_MODES = {b"GRAY": {"L", "LA", "I;16"}, b"RGB ": {"RGB", "RGBA", "YCbCr"}, b"CMYK": {"CMYK"}}
-"""By the colour space that a profile describes (ICC.1, section 7.2.6)."""
 _DAMAGE = (
     OSError,
     SyntaxError,
@@ -35,15 +33,16 @@ _DAMAGE = (
     struct.error,
 )
 """What Pillow raises for damaged EXIF, which is frequent, and says nothing about the pixels."""
-_EMBEDDED_IMAGES = (b"thumbnail", b"gimage", b"gdepth", b"gcontainer", b"/9j/", b"ivborw0kggo")
-"""Signs of an embedded image in XMP or text, in lower case: names of tags, and how JPEG and PNG begin in base64."""
+_MAX_XMP_BYTES = 1 << 20
+_UNCALIBRATED, _ADOBE_RGB = 0xFFFF, {1: "R03", 2: b"0100"}
+"""The colour space and the interoperability directory of EXIF by which cameras declare Adobe RGB (DCF 2.0)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Metadata:
     """What the result keeps of the original's metadata."""
 
-    icc_profile: bytes | None = None
+    color: ColorDescription = field(default_factory=ColorDescription)
     dpi: tuple[float, float] | None = None
     """Horizontal and vertical resolution."""
     exif: Image.Exif | None = None
@@ -55,42 +54,43 @@ class Metadata:
     """Of a PNG, by keyword."""
 
 
-def read_metadata(image: Image.Image, *, keep: bool) -> Metadata:
-    """Return the metadata of an opened and loaded file; without `keep` only the ICC profile and the resolution."""
-    icc_profile = image.info.get("icc_profile")
-    if not isinstance(icc_profile, bytes) or len(icc_profile) < _MIN_ICC_PROFILE_BYTES:
-        icc_profile = None
+def read_metadata(image: Image.Image | Described, data: bytes, *, keep: bool) -> Metadata:
+    """Return the metadata of an opened and loaded file; without `keep` only its colours and the resolution."""
+    exif = _exif(image)
+    color = color_description(image, data, exif)
     dpi = _dpi(image.info.get("dpi"))
     if not keep:
-        return Metadata(icc_profile=icc_profile, dpi=dpi)
+        return Metadata(color=color, dpi=dpi, exif=_declaring_adobe_rgb(None) if color.adobe_rgb else None)
     comment = image.info.get("comment")
     text = {keyword: str(value) for keyword, value in getattr(image, "text", {}).items()}
+    kept = _kept_exif(exif)
     return Metadata(
-        icc_profile=icc_profile,
+        color=color,
         dpi=dpi,
-        exif=_kept_exif(_exif(image)),
+        exif=_declaring_adobe_rgb(kept) if color.adobe_rgb else kept,
         xmp=_kept_xmp(image.info.get("xmp")),
-        comment=comment if isinstance(comment, bytes) and len(comment) <= _MAX_FIELD_BYTES else None,
-        text={keyword: value for keyword, value in text.items() if _is_plain_text(keyword, value)},
+        comment=comment if isinstance(comment, bytes) and is_plain_text(comment) else None,
+        text={keyword: value for keyword, value in text.items() if _is_kept_text(keyword, value)},
     )
 
 
-def read_orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation, 1 to 8; 1 if there is none. XMP's is ignored, as by browsers."""
-    value = _exif(image).get(Base.Orientation, 1)
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+def in_srgb(metadata: Metadata) -> Metadata:
+    """Return the metadata of pixels that were converted to sRGB."""
+    exif = metadata.exif
+    if exif is not None and metadata.color.adobe_rgb:
+        exif.get_ifd(IFD.Exif).pop(Base.ColorSpace, None)
+        exif.get_ifd(IFD.Exif).pop(IFD.Interop, None)
+        exif = exif if len(exif.tobytes()) > _EMPTY_EXIF_BYTES else None
+    return replace(metadata, color=ColorDescription(), exif=exif)
 
 
-def icc_profile_for(icc_profile: bytes | None, mode: str) -> bytes | None:
-    """Return the profile if it describes the colours of a raster of this mode."""
-    if icc_profile is None:
-        return None
-    return icc_profile if mode in _ICC_MODES.get(icc_profile[16:20], set()) else None
+def _declaring_adobe_rgb(exif: Image.Exif | None) -> Image.Exif:
+    exif = exif or Image.Exif()
+    exif.get_ifd(IFD.Exif).update({Base.ColorSpace: _UNCALIBRATED, IFD.Interop: _ADOBE_RGB})
+    return exif
 
 
-def _exif(image: Image.Image) -> Image.Exif:
-    if image.format == "TIFF":
-        return image.getexif()
+def _exif(image: Image.Image | Described) -> Image.Exif:
     exif = Image.Exif()
     try:
         exif.load(image.info.get("exif", b""))
@@ -103,10 +103,14 @@ def _kept_exif(exif: Image.Exif) -> Image.Exif | None:
     kept = Image.Exif()
     try:
         for tag, value in exif.items():
-            if tag in _KEPT_TAGS and _is_short(value):
+            if tag in _KEPT_TAGS and holds_no_picture(value, tag):
                 kept[tag] = value
         for ifd, dropped in KEPT_IFDS.items():
-            values = {tag: value for tag, value in exif.get_ifd(ifd).items() if tag not in dropped and _is_short(value)}
+            values = {
+                tag: value
+                for tag, value in exif.get_ifd(ifd).items()
+                if tag not in dropped and holds_no_picture(value, tag)
+            }
             if values:
                 kept.get_ifd(ifd).update(values)
         return kept if len(kept.tobytes()) > _EMPTY_EXIF_BYTES else None
@@ -114,20 +118,16 @@ def _kept_exif(exif: Image.Exif) -> Image.Exif | None:
         return None
 
 
-def _is_short(value: Any) -> bool:
-    return not isinstance(value, bytes | str | tuple) or len(value) <= _MAX_FIELD_BYTES
-
-
 def _kept_xmp(xmp: object) -> bytes | None:
-    if not isinstance(xmp, bytes) or any(sign in xmp.lower() for sign in _EMBEDDED_IMAGES):
+    if not isinstance(xmp, bytes) or not is_plain_text(xmp, _MAX_XMP_BYTES):
         return None
     return re.sub(rb'(tiff:Orientation(?:\s*=\s*["\']|>))\d', rb"\g<1>1", xmp)
 
 
-def _is_plain_text(keyword: str, value: str) -> bool:
+def _is_kept_text(keyword: str, value: str) -> bool:
     if keyword.lower().startswith(("raw profile", "xml:", "exif")):
         return False
-    return len(value) <= _MAX_FIELD_BYTES and not any(sign.decode() in value.lower() for sign in _EMBEDDED_IMAGES)
+    return is_plain_text(keyword) and is_plain_text(value)
 
 
 def _dpi(value: object) -> tuple[float, float] | None:

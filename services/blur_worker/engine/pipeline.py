@@ -1,52 +1,97 @@
-"""Blur one encoded image: decode, blur each frame, encode."""
+"""Blur one encoded image: decode, find what is to be hidden, hide it in each frame, encode, check. Or only find."""
+
+from collections.abc import Sequence
 
 from services.blur_worker.engine.blur_frame import blur_frame
 from services.blur_worker.engine.decode import decode
 from services.blur_worker.engine.encode import encode
-from services.blur_worker.engine.images import Blurred
+from services.blur_worker.engine.find_and_hide import find_and_hide
+from services.blur_worker.engine.finding.find import DetectorSource, find_in
+from services.blur_worker.engine.images import Blurred, DecodedImage, FoundRegions, Frame
 from services.blur_worker.engine.jpeg.splice import blur_regions
 from services.blur_worker.engine.jpeg.whole import blur_whole
 from services.blur_worker.engine.limits import Limits
 from services.blur_worker.engine.stage_timer import StageTimer
-from services.common.domain.spec import BlurSpec
+from services.common.domain.spec import BlurSpec, Effort, Find
 
 FAST_PATHS = (blur_whole, blur_regions)
 """Paths for certain files and specs; each returns None for what it does not support."""
 
 
-def blur(data: bytes, spec: BlurSpec, limits: Limits) -> Blurred:
+def blur(data: bytes, spec: BlurSpec, limits: Limits, detectors: DetectorSource | None = None) -> Blurred:
     """Blur an encoded image of any supported format.
 
     The EXIF orientation is applied to the pixels first. Regions are fractions of the displayed image. Of the metadata
     only the ICC profile and the resolution are kept, unless the spec asks for the rest.
 
+    Args:
+        data: The file.
+        spec: What to hide, and how.
+        limits: On the image's size.
+        detectors: Needed by a spec that asks to find something.
+
     Raises:
         ImageError: NOT_AN_IMAGE, UNSUPPORTED, CORRUPT or TOO_LARGE. Permanent: another attempt fails as well.
+        DetectorMissing: A detector is not installed here.
         MemoryError: The process reached its memory limit; the image may be sound.
     """
     for fast_path in FAST_PATHS:
-        if blurred := fast_path(data, spec, limits):
+        if blurred := fast_path(data, spec, limits, detectors):
             return blurred
-    return _blur_pixels(data, spec, limits)
+    return _blur_pixels(data, spec, limits, detectors)
 
 
-def _blur_pixels(data: bytes, spec: BlurSpec, limits: Limits) -> Blurred:
+def find_regions(
+    data: bytes, find: Sequence[Find], effort: Effort, limits: Limits, detectors: DetectorSource
+) -> FoundRegions:
+    """Return what is in an encoded image, in all of its frames or pages, without blurring it.
+
+    Raises:
+        ImageError: See `blur`.
+        DetectorMissing: A detector is not installed here.
+        MemoryError: The process reached its memory limit; the image may be sound.
+    """
+    frames = decode(data, limits, None, keep_metadata=False).frames
+    findings = find_in((frame.raster for frame in frames), find, effort, detectors)
+    width, height = frames[0].raster.size
+    return FoundRegions(findings=tuple(findings), width=width, height=height)
+
+
+def _blur_pixels(data: bytes, spec: BlurSpec, limits: Limits, detectors: DetectorSource | None) -> Blurred:
     timer = StageTimer()
     decoded = decode(data, limits, spec.output_format, keep_metadata=spec.keep_metadata)
     timer.lap("decode")
-    frames, target = decoded.frames, spec.output_format or decoded.info.format
-    for index in range(len(frames)):  # in place: each original frame is freed as soon as it is blurred
-        frames[index] = blur_frame(frames[index], spec)
-    timer.lap("blur")
-    width, height = frames[0].raster.size
-    encoded = encode(decoded.info, frames, target, spec)
-    timer.lap("encode")
-    return Blurred(
-        data=encoded,
-        format=target,
-        width=width,
-        height=height,
-        frames=len(frames),
-        path="pixels",
-        seconds=timer.seconds,
-    )
+    return find_and_hide(_PixelImage(decoded, timer), spec, limits, detectors, timer)
+
+
+class _PixelImage:
+    """A `HideableImage` in pixels."""
+
+    def __init__(self, decoded: DecodedImage, timer: StageTimer) -> None:
+        self._decoded = decoded
+        self._timer = timer
+
+    @property
+    def frames(self) -> list[Frame]:
+        """See `HideableImage`."""
+        return self._decoded.frames
+
+    def hide(self, spec: BlurSpec) -> Blurred:
+        """See `HideableImage`; without anything to find, the original frames are gone afterwards."""
+        info, target = self._decoded.info, spec.output_format or self._decoded.info.format
+        frames = list(self.frames) if spec.find else self.frames
+        for index in range(len(frames)):  # in place: each original frame is freed as soon as it is blurred
+            frames[index] = blur_frame(frames[index], spec)
+        self._timer.lap("blur")
+        width, height = frames[0].raster.size
+        encoded = encode(info, frames, target, spec)
+        self._timer.lap("encode")
+        return Blurred(
+            data=encoded,
+            format=target,
+            width=width,
+            height=height,
+            frames=len(frames),
+            path="pixels",
+            seconds=self._timer.seconds,
+        )

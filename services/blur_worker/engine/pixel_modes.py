@@ -1,12 +1,16 @@
 """Convert pixels: from Pillow's modes to those that the engine works on, and on to those that a format can hold."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from PIL import Image
 
-from services.blur_worker.engine.formats.codec import Codec
 from services.blur_worker.engine.raster import Raster
 from services.common.domain.errors import ImageError, Reason
 from services.common.domain.spec import Format
+
+if TYPE_CHECKING:
+    from services.blur_worker.engine.formats.codec import Codec
 
 _WORKING = {
     "L": "L", "LA": "LA", "RGB": "RGB", "RGBA": "RGBA", "CMYK": "CMYK", "I;16": "I;16", "YCbCr": "YCbCr",
@@ -23,8 +27,6 @@ def to_working_mode(image: Image.Image) -> Raster:
         ImageError: UNSUPPORTED, for a mode such as F.
     """
     transparent = "transparency" in image.info
-    if image.mode == "I;16" and transparent:
-        return apply_transparent_color(Raster.from_pillow(image), (image.info["transparency"],))
     if image.mode in {"I;16B", "I;16L", "I;16N"}:
         # Pillow's own conversion clips at 255.
         return Raster("L", np.asarray(image).astype(np.uint16)[:, :, np.newaxis])
@@ -38,14 +40,7 @@ def to_working_mode(image: Image.Image) -> Raster:
     return Raster.from_pillow((image.convert("L") if through_grey else image).convert(mode))
 
 
-def apply_transparent_color(raster: Raster, color: tuple[int, ...]) -> Raster:
-    """Return the raster with an alpha channel: 0 wherever a pixel has exactly this colour."""
-    opaque = (raster.samples != np.array(color)).any(axis=2, keepdims=True)
-    alpha = (opaque * raster.max_value).astype(raster.samples.dtype)
-    return Raster(f"{raster.mode}A", np.concatenate([raster.samples, alpha], axis=2))
-
-
-def to_stored_mode(raster: Raster, codec: Codec) -> Raster:
+def to_stored_mode(raster: Raster, codec: "Codec") -> Raster:
     """Return the pixels as the format can hold them; for a format without alpha, on white."""
     if raster.is_16_bit and not codec.holds_16_bit:
         raster = raster.to_8_bit()

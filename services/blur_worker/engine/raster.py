@@ -76,6 +76,12 @@ class Raster:
             samples = samples[::-1]
         return self.with_samples(samples)
 
+    def with_transparent(self, color: tuple[int, ...]) -> "Raster":
+        """Return the raster with an alpha channel: 0 wherever a pixel has exactly this colour."""
+        opaque = (self.samples != np.array(color)).any(axis=2, keepdims=True)
+        alpha = (opaque * self.max_value).astype(self.samples.dtype)
+        return Raster(f"{self.mode}A", np.concatenate([self.samples, alpha], axis=2))
+
     def to_8_bit(self) -> "Raster":
         """Return the raster with the upper 8 bits of each sample."""
         return self.with_samples((self.samples >> 8).astype(np.uint8)) if self.is_16_bit else self

@@ -15,6 +15,11 @@ Mask = NDArray[np.uint8]
 """Shape (height, width): the share of the effect that each pixel gets, from 0 (none) to 255 (all)."""
 
 
+def hides_whole(spec: BlurSpec) -> bool:
+    """Return whether all of the image is hidden, not what regions say; with something to find, nothing may be found."""
+    return not spec.regions and not spec.find
+
+
 def region_mask(spec: BlurSpec, size: Size) -> Mask:
     """Return the mask of the spec's regions on a displayed image of this size.
 
@@ -23,7 +28,9 @@ def region_mask(spec: BlurSpec, size: Size) -> Mask:
     """
     mask = np.zeros((size[1], size[0]), np.uint8)
     for region in spec.regions:
-        _draw(region, mask)
+        rows, columns, drawn = draw(region, size)
+        part = mask[rows, columns]
+        np.maximum(part, drawn, out=part)
     return 255 - mask if spec.invert_regions else mask
 
 
@@ -66,9 +73,9 @@ def blend(original: Raster, changed: Raster, mask: Mask) -> Raster:
     return original.with_samples(result)
 
 
-def _draw(region: Region, mask: Mask) -> None:
-    """Raise the mask, in place, to at least the region's."""
-    height, width = mask.shape
+def draw(region: Region, size: Size) -> tuple[slice, slice, Mask]:
+    """Return the rows and columns, of a displayed image of this size, that a region may touch, and its mask there."""
+    width, height = size
     shorter = min(width, height)
     padding, feather = region.padding * shorter, region.feather * shorter
     # At least a pixel, so that no region is lost between two pixels.
@@ -85,8 +92,7 @@ def _draw(region: Region, mask: Mask) -> None:
     else:
         distance = _distance_to_ellipse(x, y, radius_x, radius_y)
     strength = np.where(distance <= 0, 255, 255 * (1 - distance / feather) if feather else 0)
-    part = mask[rows, columns]
-    np.maximum(part, np.rint(strength.clip(0, 255)).astype(np.uint8), out=part)
+    return rows, columns, np.rint(strength.clip(0, 255)).astype(np.uint8)
 
 
 def _covered(center: float, radius: float, side: int) -> slice:

@@ -13,7 +13,7 @@ from services.common.db.models import Base, Delivery, Email, Image, Order, Subsc
 Record: TypeAlias = Mapping[str, Any]
 """A row as JSON values, with its `type`."""
 
-_TIME_SUFFIXES = ("_at", "lease_until", "not_before")
+_TIME_SUFFIXES = ("_at", "lease_until", "not_before", "originals_until")
 _INTERNAL = {
     "owner",
     "lease_until",
@@ -21,6 +21,9 @@ _INTERNAL = {
     "not_before",
     "revision",
     "cleaned_up",
+    "claims",
+    "generation",
+    "next_generation",
     "principal",
     "token_version",
 }

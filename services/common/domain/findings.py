@@ -90,11 +90,19 @@ class Inspection:
     """From the most to the least confident."""
     check: Check = Check()
 
+    @property
+    def hidden(self) -> int:
+        """How many of the findings were hidden."""
+        return sum(finding.applied for finding in self.findings)
+
+    def to_values(self) -> dict[str, Any]:
+        """Return the inspection as values for JSON."""
+        check = asdict(self.check) | {"remaining": [finding.to_values() for finding in self.check.remaining]}
+        return {"findings": [finding.to_values() for finding in self.findings], "check": check}
+
     def to_json(self) -> str:
         """Return the inspection as JSON, for a row."""
-        check = asdict(self.check) | {"remaining": [finding.to_values() for finding in self.check.remaining]}
-        values = {"findings": [finding.to_values() for finding in self.findings], "check": check}
-        return json.dumps(values, separators=(",", ":"))
+        return json.dumps(self.to_values(), separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> "Inspection":

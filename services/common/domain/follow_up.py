@@ -4,12 +4,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from services.common.domain.orders import ImageQueue
+
+
+@dataclass(frozen=True)
+class EnqueuedImage:
+    """An image for which a message is to be sent."""
+
+    id: UUID
+    queue: ImageQueue
+
 
 @dataclass(frozen=True, kw_only=True)
 class FollowUp:
     """Messages to enqueue, orders to announce to watchers, and whether other orders may enqueue images."""
 
-    image_ids: Sequence[UUID] = ()
+    images: Sequence[EnqueuedImage] = ()
     email_ids: Sequence[UUID] = ()
     mailing_ids: Sequence[UUID] = ()
     """One message each: a mailing is listed once for each of its connections."""

@@ -6,7 +6,7 @@ is missing. So sending never raises, and no message is delayed or retried by the
 
 import threading
 from collections import defaultdict
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import cast
 from uuid import UUID, uuid4
@@ -20,7 +20,7 @@ from redis.retry import Retry
 from services.common.domain.errors import ConfigurationError, Unavailable
 from services.common.infra import dramatiq_private as private
 from services.common.infra import log
-from services.common.infra.consumer import PromptConsumer
+from services.common.infra.consumer import HeldMessages, PromptConsumer
 
 CHANGED = "imageblur:changed"
 """The pub/sub channel that carries the ids (16 bytes each) of orders that have changed."""
@@ -39,13 +39,27 @@ class Broker(RedisBroker):
     """
 
     def __init__(
-        self, client: redis.Redis, queues: Iterable[str], *, most_held: Mapping[str, int] | None = None
+        self,
+        client: redis.Redis,
+        queues: Iterable[str],
+        *,
+        most_held: Mapping[str, int] | None = None,
+        shared: Collection[str] = (),
+        most_shared: int = 0,
     ) -> None:
-        """`most_held`: most messages that this process holds of a queue, where it is not the consumer's prefetch."""
+        """Make a broker; it connects when first used.
+
+        Args:
+            client: The connection.
+            queues: The queues to declare.
+            most_held: Most messages that this process holds of a queue, where it is not the consumer's prefetch.
+            shared: Queues that the same threads serve.
+            most_shared: Most messages that this process holds of them together.
+        """
         super().__init__(  # type: ignore[no-untyped-call]
             client=client, middleware=[], heartbeat_timeout=8_000, maintenance_chance=1_000_000
         )
-        self._held: defaultdict[str, set[bytes]] = defaultdict(set)
+        self._held = HeldMessages(shared, most_shared)
         self._most_held = most_held or {}
         self._resumed: defaultdict[str, threading.Event] = defaultdict(_set_event)
         for queue in queues:
@@ -61,8 +75,8 @@ class Broker(RedisBroker):
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> PromptConsumer:
         """Return a consumer of a queue that holds at most `prefetch` messages, or as many as `most_held` allows."""
         prefetch = self._most_held.get(queue_name, prefetch)
-        held, resumed = self._held[queue_name], self._resumed[queue_name]
-        return PromptConsumer(self, queue_name, prefetch, timeout, held, resumed=resumed)
+        resumed = self._resumed[queue_name]
+        return PromptConsumer(self, queue_name, prefetch, timeout, self._held, resumed=resumed)
 
     def set_paused(self, paused: Container[str]) -> None:
         """Take no more messages of these queues, and messages of all others again."""
@@ -74,7 +88,7 @@ class Broker(RedisBroker):
 
     def count_held(self, queue: str) -> int:
         """Return how many messages of a queue this process holds."""
-        return len(self._held[queue])
+        return len(self._held.of(queue))
 
     def depths(self, queue: str) -> tuple[int, int]:
         """Return how many messages of a queue wait, and how many workers hold.
@@ -141,7 +155,14 @@ def _translated() -> Iterator[None]:
         raise Unavailable("the broker cannot be reached") from error
 
 
-def connect(url: str, *queues: str, fail_fast: bool = False, most_held: Mapping[str, int] | None = None) -> Broker:
+def connect(
+    url: str,
+    *queues: str,
+    fail_fast: bool = False,
+    most_held: Mapping[str, int] | None = None,
+    shared: Collection[str] = (),
+    most_shared: int = 0,
+) -> Broker:
     """Return a broker for these queues; it connects when first used.
 
     Args:
@@ -150,6 +171,8 @@ def connect(url: str, *queues: str, fail_fast: bool = False, most_held: Mapping[
         fail_fast: For services whose callers wait: a command takes a second at most, and one that took longer is not
             retried. A stalled broker would cost the same time again, and the sweep enqueues what is missing.
         most_held: As of `Broker`.
+        shared: As of `Broker`.
+        most_shared: As of `Broker`.
 
     Raises:
         ConfigurationError: The URL is malformed.
@@ -165,4 +188,4 @@ def connect(url: str, *queues: str, fail_fast: bool = False, most_held: Mapping[
         )
     except ValueError as error:
         raise ConfigurationError(f"IMAGEBLUR_BROKER_URL: {error}") from None
-    return Broker(client, queues, most_held=most_held)
+    return Broker(client, queues, most_held=most_held, shared=shared, most_shared=most_shared)

@@ -6,9 +6,11 @@ taking anything), or for one of its own messages to be done. Messages are moved 
 """
 
 import contextlib
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Collection, Iterator
 
 import redis
 from dramatiq import Message, MessageProxy
@@ -25,11 +27,62 @@ AUDIT_SECONDS = 5.0
 """How often the broker's list of fetched messages is compared with those that did arrive."""
 
 
+class HeldMessages:
+    """The messages that this process has of each queue: ids of those that arrived and are not done.
+
+    A process that serves several queues with the same threads takes no more messages than it has threads for them: a
+    message would wait for these threads while another process has an idle one.
+    """
+
+    def __init__(self, shared: Collection[str] = (), most_shared: int = 0) -> None:
+        """`shared`: queues of which at most `most_shared` messages are held together."""
+        self._shared = shared
+        self._most_shared = most_shared
+        self._ids: defaultdict[str, set[bytes]] = defaultdict(set)
+        self._on_done: set[threading.Event] = set()
+        self.lock = threading.Lock()
+        """Held from the look at what is free until the messages that were taken are added."""
+
+    def of(self, queue: str) -> set[bytes]:
+        """Return the ids of a queue's messages, to be changed by its consumer."""
+        return self._ids[queue]
+
+    def count_free(self, queue: str) -> int:
+        """Return how many more messages of a queue may be taken."""
+        return self._most_shared - self._count_shared() if queue in self._shared else sys.maxsize
+
+    def is_largest(self, queue: str) -> bool:
+        """Return whether most of the shared messages are of this queue: then another one comes first."""
+        return queue in self._shared and 2 * len(self._ids[queue]) > self._count_shared()
+
+    def watch(self, event: threading.Event) -> None:
+        """Set an event each time that a message is done."""
+        self._on_done.add(event)
+
+    def unwatch(self, event: threading.Event) -> None:
+        """Set it no longer."""
+        self._on_done.discard(event)
+
+    def done(self, queue: str, message_id: bytes) -> None:
+        """Record that a message is done."""
+        self._ids[queue].discard(message_id)
+        for event in tuple(self._on_done):
+            event.set()
+
+    def _count_shared(self) -> int:
+        return sum(len(self._ids[queue]) for queue in self._shared)
+
+
 class PromptConsumer(private.RedisConsumer):
     """Consumes one queue.
 
     Messages that the broker has handed out but that never arrived (the connection broke) would count as fetched for as
-    long as this process lives. An audit requeues them: those that are in the broker's list, but not in `held`.
+    long as this process lives. An audit requeues them: those that are in the broker's list, but not held.
+
+    Every error of the broker counts as a lost connection, since dramatiq gives an acknowledgement up for any other: one
+    that was refused (READONLY of a replica, MISCONF after a failed save, OOM) is repeated until it is accepted. Given
+    up, its message would be fetched for ever by a process that will not touch it again, and the sweep would not replace
+    it.
     """
 
     def __init__(
@@ -38,34 +91,37 @@ class PromptConsumer(private.RedisConsumer):
         queue_name: str,
         prefetch: int,
         timeout: int,
-        held: set[bytes],
+        held: HeldMessages,
         *,
         resumed: threading.Event,
     ) -> None:
-        """`held`: ids of messages that arrived and are not done; `resumed`: set while messages may be taken."""
+        """`resumed`: set while messages may be taken."""
         super().__init__(broker, queue_name, prefetch, timeout)  # type: ignore[no-untyped-call]
         self._waiting_key = private.waiting_key(broker, queue_name)
         self._fetched_key = private.fetched_key(broker, queue_name)
         # Of the broker: a consumer is replaced after a lost connection while its messages are still handled.
-        self._held = held
+        self._all_held = held
+        self._held = held.of(queue_name)
         self._resumed = resumed
         self._one_is_done = threading.Event()
+        held.watch(self._one_is_done)
         self._audited_at = float("-inf")
 
     def ack(self, message: MessageProxy) -> None:
         """Report that a message was handled."""
-        with _translated():
+        with self._as_lost_connection():
             super().ack(message)  # type: ignore[no-untyped-call]
         self._done(message)
 
     def nack(self, message: MessageProxy) -> None:
         """Report that a message cannot be handled."""
-        with _translated():
+        with self._as_lost_connection():
             super().nack(message)  # type: ignore[no-untyped-call]
         self._done(message)
 
     def close(self) -> None:
         """Return the messages that were fetched and not handed on."""
+        self._all_held.unwatch(self._one_is_done)
         ids = {private.redis_id(Message.decode(data)) for data in self.message_cache}
         self.message_cache = []
         # First: if they cannot be returned now, the audit finds them.
@@ -77,7 +133,7 @@ class PromptConsumer(private.RedisConsumer):
     def __next__(self) -> MessageProxy | None:
         """Return the next message, or None after a wait without one."""
         if not self.message_cache:
-            with _translated():
+            with self._as_lost_connection():
                 self._audit()
                 self.message_cache = self._fetch()
         if not self.message_cache:
@@ -92,7 +148,8 @@ class PromptConsumer(private.RedisConsumer):
             if not self._resumed.wait(WAIT_SECONDS):
                 self._send_heartbeat()
             return []
-        free = self.prefetch - self.outstanding_message_count
+        # Of all consumers of the queue: messages of one that was replaced may still be handled.
+        free = min(self.prefetch - len(self._held), self._all_held.count_free(self.queue_name))
         if free <= 0:
             if not self._one_is_done.wait(WAIT_SECONDS):
                 self._send_heartbeat()
@@ -111,15 +168,18 @@ class PromptConsumer(private.RedisConsumer):
         if free > 1:
             return self._take(free - 1)
         if self.prefetch > 1:
-            self._one_is_done.wait(YIELD_SECONDS)
+            self._one_is_done.wait(2 * YIELD_SECONDS if self._all_held.is_largest(self.queue_name) else YIELD_SECONDS)
         return self._take(free)
 
     def _send_heartbeat(self) -> None:
         private.fetch(self.broker, self.queue_name, 0)
 
     def _take(self, count: int) -> list[bytes]:
-        messages = private.fetch(self.broker, self.queue_name, count)
-        self._held.update(private.redis_id(Message.decode(data)) for data in messages)
+        with self._all_held.lock:
+            if (count := min(count, self._all_held.count_free(self.queue_name))) <= 0:
+                return []
+            messages = private.fetch(self.broker, self.queue_name, count)
+            self._held.update(private.redis_id(Message.decode(data)) for data in messages)
         return messages
 
     def _audit(self) -> None:
@@ -133,14 +193,15 @@ class PromptConsumer(private.RedisConsumer):
         self._audited_at = time.monotonic()
 
     def _done(self, message: MessageProxy) -> None:
-        self._held.discard(private.redis_id(message))
-        self._one_is_done.set()
+        self._all_held.done(self.queue_name, private.redis_id(message))
 
-
-@contextlib.contextmanager
-def _translated() -> Iterator[None]:
-    # A stalled broker counts as a lost connection: the worker retries until it has acknowledged.
-    try:
-        yield
-    except (redis.ConnectionError, redis.TimeoutError) as error:
-        raise ConnectionClosed(error) from None  # type: ignore[no-untyped-call]
+    @contextlib.contextmanager
+    def _as_lost_connection(self) -> Iterator[None]:
+        try:
+            yield
+        except redis.RedisError as error:
+            self._audited_at = float("-inf")
+            if isinstance(error, redis.exceptions.ReadOnlyError):
+                # The primary may be another server by now, which only a new connection finds.
+                self.broker.client.connection_pool.disconnect(inuse_connections=False)
+            raise ConnectionClosed(error) from None  # type: ignore[no-untyped-call]

@@ -5,13 +5,11 @@ of all its messages by id; and for each process the set `n:__acks__.<broker_id>.
 not acknowledged. All are changed by one script, `dispatch.lua`.
 """
 
-import os
-import sys
-from collections.abc import Iterable, Sequence
-from typing import Any, cast
+from collections.abc import Iterable
+from typing import Any
 
 import redis
-from dramatiq import Message, MessageProxy
+from dramatiq import Message, MessageProxy, worker
 from dramatiq.brokers.redis import RedisBroker, _RedisConsumer
 from dramatiq.common import current_millis
 
@@ -58,12 +56,7 @@ def requeue(broker: RedisBroker, queue: str, message_ids: Iterable[bytes]) -> No
     broker.do_requeue(queue, *message_ids)
 
 
-def run_worker(arguments: Sequence[str], *, prefetch: int, restart_delay_ms: int) -> None:
-    """Run dramatiq's command line until SIGTERM, then exit the process."""
-    # Read when dramatiq.worker is imported.
-    os.environ["dramatiq_queue_prefetch"] = str(prefetch)  # noqa: SIM112
-    os.environ["dramatiq_restart_delay"] = str(restart_delay_ms)  # noqa: SIM112
-    from dramatiq import cli  # noqa: PLC0415
-
-    parser = cli.make_argument_parser()  # type: ignore[no-untyped-call]
-    sys.exit(cast("int", cli.main(parser.parse_args(arguments))))  # type: ignore[no-untyped-call]
+def set_restart_delay(seconds: float) -> None:
+    """Set the pause after a lost connection: of all consumers, and of threads with a message to acknowledge."""
+    worker.CONSUMER_RESTART_DELAY_SECS = seconds
+    worker.POST_PROCESS_MESSAGE_RETRY_DELAY_SECS = seconds  # type: ignore[assignment] # it is only slept

@@ -5,14 +5,24 @@ from uuid import UUID
 
 from dramatiq import Message
 
-BLUR_QUEUE = "blur"
-"""Consumed by blur_worker."""
+from services.common.domain.follow_up import EnqueuedImage
+from services.common.domain.orders import ImageQueue
+
+BLUR_QUEUE = ImageQueue.BLUR.value
+"""Consumed by blur_worker: images to blur."""
+FIND_QUEUE = ImageQueue.FIND.value
+"""Consumed by blur_worker: images in which something is to be found first."""
 MAIL_QUEUE = "mail"
 """Consumed by mailer: single e-mails, and operator jobs."""
 MAILING_QUEUE = "mailing"
 """Consumed by mailer: batches of mailings, which must not delay single e-mails."""
 
+INSTANT_QUEUE = "instant"
+"""Consumed by blur_worker: calls whose callers wait for the answer."""
+
 BLUR_IMAGE = "blur_image"
+FIND_IMAGE = "find_image"
+RUN_INSTANT_CALL = "run_instant_call"
 SEND_EMAIL = "send_email"
 SEND_MAILING = "send_mailing"
 RUN_OPERATOR_JOB = "run_operator_job"
@@ -36,6 +46,16 @@ def blur_image(image_id: UUID) -> Message[None]:
     return _message(BLUR_QUEUE, BLUR_IMAGE, image_id)
 
 
+def find_image(image_id: UUID) -> Message[None]:
+    """Return the message to find something in an image and hide it."""
+    return _message(FIND_QUEUE, FIND_IMAGE, image_id)
+
+
+def image_message(image: EnqueuedImage) -> Message[None]:
+    """Return the message for an image, to the queue that it belongs to."""
+    return find_image(image.id) if image.queue == ImageQueue.FIND else blur_image(image.id)
+
+
 def send_email(email_id: UUID) -> Message[None]:
     """Return the message to send an e-mail."""
     return _message(MAIL_QUEUE, SEND_EMAIL, email_id)
@@ -49,6 +69,11 @@ def send_mailing(mailing_id: UUID) -> Message[None]:
 def run_operator_job(operator_job_id: UUID) -> Message[None]:
     """Return the message to run an operator job."""
     return _message(MAIL_QUEUE, RUN_OPERATOR_JOB, operator_job_id)
+
+
+def run_instant_call(call_id: UUID) -> Message[None]:
+    """Return the message to answer an instant call."""
+    return _message(INSTANT_QUEUE, RUN_INSTANT_CALL, call_id)
 
 
 def _message(queue: str, actor: str, subject: UUID) -> Message[None]:

@@ -177,6 +177,13 @@ class LimitSettings(Settings):
     """Limits that the gateway reports and the blur worker enforces."""
 
     max_pixels: int = Field(default=120_000_000, ge=1, description="Maximum pixels of an image, over all frames.")
+    instant_seconds: int = Field(
+        default=30,
+        ge=1,
+        le=500,
+        description="Longest time that an instant call (BlurImage, FindRegions) waits for its answer; then it fails "
+        "with UNAVAILABLE and RetryInfo.",
+    )
 
 
 def metrics_port(default: int, service: str) -> Any:

@@ -8,9 +8,10 @@ from services.common.db.engine import Database
 from services.common.db.orders import orders, windows
 from services.common.domain.errors import Unavailable
 from services.common.domain.follow_up import FollowUp
+from services.common.domain.orders import ImageQueue
 from services.common.infra import log
 from services.common.infra.broker import Broker
-from services.common.infra.messages import blur_image, run_operator_job, send_email, send_mailing
+from services.common.infra.messages import image_message, run_operator_job, send_email, send_mailing
 
 BATCH = 1000
 """Orders refilled by one call; the next sweep refills the next ones."""
@@ -39,7 +40,7 @@ class AfterCommit:
             self.broker.announce(*follow_up.changed_order_ids)
         self.broker.send(
             [
-                *map(blur_image, follow_up.image_ids),
+                *map(image_message, follow_up.images),
                 *map(send_email, follow_up.email_ids),
                 *map(send_mailing, follow_up.mailing_ids),
                 *map(run_operator_job, follow_up.operator_job_ids),
@@ -59,7 +60,11 @@ class AfterCommit:
         """
         assert self.window
         with self.database.read() as session:
-            waiting = windows.list_orders_to_refill(session, window=self.window, limit=BATCH)
+            waiting = {
+                order_id
+                for queue in ImageQueue
+                for order_id in windows.list_orders_to_refill(session, queue, window=self.window, limit=BATCH)
+            }
         for order_id in waiting:
             self.refill_order(order_id)
 
@@ -72,5 +77,5 @@ class AfterCommit:
         assert self.window
         # A transaction for each order: two that locked several orders could deadlock.
         with self.database.write(durable=False) as session:
-            ids = windows.refill(session, order_id, self.window) if orders.lock(session, order_id) else []
-        self.broker.send(map(blur_image, ids))
+            images = windows.refill_all(session, order_id, self.window) if orders.lock(session, order_id) else []
+        self.broker.send(map(image_message, images))

@@ -6,6 +6,7 @@ from imageblur.v1 import operator_pb2 as pb
 
 from services.common.db.models import Delivery, Email, Image
 from services.common.db.orders.order_lists import OrderTrace
+from services.common.domain.findings import Inspection
 from services.gateway.operator.redaction import redact
 from services.gateway.rpc.timestamps import duration, timestamp
 
@@ -48,9 +49,16 @@ def _image_steps(image: Image, created_at: int, now: int) -> Iterator[pb.TraceSt
             position=image.position,
             state=image.state,
             attempts=image.attempts,
-            message=image.message or "",
+            message=image.message or _found(image),
         )
         yield _timed(attempt, image.started_at, image.finished_at, now)
+
+
+def _found(image: Image) -> str:
+    if not image.findings:
+        return ""
+    inspection = Inspection.from_json(image.findings)
+    return f"{len(inspection.findings)} found, {inspection.hidden} hidden, {inspection.check.state}"
 
 
 def _delivery_step(delivery: Delivery, now: int) -> pb.TraceStep:

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from services.common.db.access import audit
 from services.common.db.access.audit import AuditContext
@@ -11,11 +11,14 @@ from services.common.db.mail import deliveries, emails, mailings
 from services.common.db.models import PausedQueue, WorkerSeen
 from services.common.db.orders import orders
 from services.common.db.queues import depths, workers
-from services.common.db.queues.depths import QUEUES, QueueDepth
+from services.common.db.queues.depths import IMAGE_QUEUES, QUEUES, QueueDepth
 from services.common.domain.errors import NotFound, Unavailable
 from services.common.domain.follow_up import FollowUp
+from services.common.domain.instant import InstantRefusal
+from services.common.domain.orders import ImageQueue
 from services.common.infra.broker import Broker
-from services.common.infra.messages import BLUR_QUEUE, MAIL_QUEUE
+from services.common.infra.instant_calls import InstantQueue
+from services.common.infra.messages import INSTANT_QUEUE, MAIL_QUEUE
 from services.common.use_cases.order_lifecycle import OrderLifecycle
 
 
@@ -37,6 +40,7 @@ class QueueOperations:
     database: Database
     broker: Broker
     lifecycle: OrderLifecycle
+    instant_queue: InstantQueue
 
     def states(self) -> list[QueueState]:
         """Return all queues."""
@@ -70,17 +74,20 @@ class QueueOperations:
         return self._one_state(queue)
 
     def purge(self, audit_context: AuditContext, queue: str) -> int:
-        """Cancel all work of a queue; return the number of orders, of deliveries and e-mails, or of mailings.
+        """Cancel all work of a queue; return the number of orders, of deliveries and e-mails, of mailings, or of calls.
 
         Raises:
             NotFound: The queue does not exist.
+            Unavailable: The database, or for instant calls the broker, cannot be reached.
         """
         _check(queue)
         # First, because the purge is many transactions and may be interrupted.
         with self.database.write() as session:
             audit.record(session, audit_context, f"queues/{queue}")
-        if queue == BLUR_QUEUE:
-            return self._cancel_orders()
+        if queue in IMAGE_QUEUES:
+            return self._cancel_orders(ImageQueue(queue))
+        if queue == INSTANT_QUEUE:
+            return self._refuse_instant_calls()
         return self._cancel_mail() if queue == MAIL_QUEUE else self._cancel_mailings()
 
     def workers(self) -> list[tuple[WorkerSeen, bool]]:
@@ -88,15 +95,20 @@ class QueueOperations:
         with self.database.read() as session:
             return list(workers.list_workers(session))
 
-    def _cancel_orders(self) -> int:
+    def _cancel_orders(self, queue: ImageQueue) -> int:
         with self.database.read() as session:
-            order_ids = orders.list_open(session)
+            order_ids = orders.list_open(session, queue)
         count = 0
         for order_id in order_ids:
             with contextlib.suppress(NotFound):
                 self.lifecycle.cancel(order_id, refill=False)
                 count += 1
         return count
+
+    def _refuse_instant_calls(self) -> int:
+        """Refuse the calls that wait; those that a worker has end within their deadline anyway."""
+        refusal = InstantRefusal(reason=None, message="an operator has purged the queue of instant calls")
+        return self.instant_queue.refuse_waiting(refusal)
 
     def _cancel_mail(self) -> int:
         with self.database.read() as session:
@@ -122,6 +134,8 @@ class QueueOperations:
             messages = self.broker.depths(queue)
         except Unavailable:
             messages = None
+        if queue == INSTANT_QUEUE and messages:  # has no rows
+            depth = replace(depth, waiting=messages[0], running=messages[1])
         return QueueState(queue, depth, messages, pauses.get(queue))
 
 

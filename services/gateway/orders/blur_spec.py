@@ -1,11 +1,32 @@
 """Parses blur specs; errors name the field."""
 
+from collections.abc import Sequence
+
 from imageblur.v1 import blur_service_pb2 as pb
 from imageblur.v1 import order_pb2
 
 from services.common.domain.errors import InvalidArgument, Violation
-from services.common.domain.spec import BlurSpec, Effect, Format, Gaussian, InvalidSpec, Pixelate, Region, Solid
+from services.common.domain.spec import (
+    MAX_FINDS,
+    MAX_REGIONS,
+    BlurSpec,
+    Effect,
+    Effort,
+    Find,
+    FindingKind,
+    Format,
+    Gaussian,
+    InvalidSpec,
+    Pixelate,
+    Redact,
+    Region,
+    Shape,
+    Solid,
+    TextClass,
+)
 from services.gateway.rpc.fields import Violations
+
+MAX_TEXT_CLASSES = 10
 
 
 def parse_image_spec(image: pb.InputImage | pb.ImageStart) -> BlurSpec | None:
@@ -30,9 +51,12 @@ def parse_spec(spec: order_pb2.BlurSpec) -> BlurSpec:
     """
     try:
         return BlurSpec(
-            effect=_effect(spec),
-            regions=tuple(_region(region, index) for index, region in enumerate(spec.regions)),
+            effect=_effect(spec) or BlurSpec.default_effect(whole_image=not (spec.regions or spec.find)),
+            regions=_regions(spec.regions, "regions"),
             invert_regions=spec.invert_regions,
+            find=_finds(spec.find),
+            effort=parse_effort(spec.effort),
+            exclude_regions=_regions(spec.exclude_regions, "exclude_regions"),
             output_format=_format(spec.output_format),
             quality=spec.quality if spec.HasField("quality") else 90,
             keep_metadata=spec.keep_metadata,
@@ -41,14 +65,84 @@ def parse_spec(spec: order_pb2.BlurSpec) -> BlurSpec:
         raise InvalidArgument(Violation(error.path, error.description)) from None
 
 
-def _effect(spec: order_pb2.BlurSpec) -> Effect:
-    match spec.WhichOneof("effect"):
+def _finds(finds: Sequence[order_pb2.Find]) -> tuple[Find, ...]:
+    # Checked first: each is parsed.
+    if len(finds) > MAX_FINDS:
+        raise InvalidSpec("find", f"must be at most {MAX_FINDS}")
+    return tuple(parse_find(find, f"find[{index}]") for index, find in enumerate(finds))
+
+
+def parse_find(find: order_pb2.Find, path: str) -> Find:
+    """Return something to find; `path` is its path in the spec.
+
+    Raises:
+        InvalidSpec: It is not valid.
+    """
+    if find.kind == order_pb2.FINDING_KIND_UNSPECIFIED:
+        raise InvalidSpec(f"{path}.kind", "is required")
+    try:
+        kind = FindingKind(order_pb2.FindingKind.Name(find.kind).removeprefix("FINDING_KIND_"))
+    except ValueError:
+        raise InvalidSpec(f"{path}.kind", f"{find.kind} is not a kind") from None
+    if len(find.text_classes) > MAX_TEXT_CLASSES:
+        raise InvalidSpec(f"{path}.text_classes", f"must be at most {MAX_TEXT_CLASSES}")
+    try:
+        return Find(
+            kind=kind,
+            model=find.model.replace("\0", ""),
+            min_confidence=find.min_confidence if find.HasField("min_confidence") else None,
+            padding=find.padding if find.HasField("padding") else None,
+            shape=_shape(find.shape),
+            text_classes=tuple(_text_class(value, index) for index, value in enumerate(find.text_classes)),
+        )
+    except InvalidSpec as error:
+        raise InvalidSpec(f"{path}.{error.path}", error.description) from None
+
+
+def parse_effort(value: order_pb2.Effort.ValueType) -> Effort:
+    """Return an effort.
+
+    Raises:
+        InvalidSpec: There is no such effort.
+    """
+    if value == order_pb2.EFFORT_UNSPECIFIED:
+        return Effort.BALANCED
+    try:
+        return Effort(order_pb2.Effort.Name(value).removeprefix("EFFORT_"))
+    except ValueError:
+        raise InvalidSpec("effort", f"{value} is not an effort") from None
+
+
+def _shape(value: order_pb2.RegionShape.ValueType) -> Shape | None:
+    match value:
+        case order_pb2.REGION_SHAPE_UNSPECIFIED:
+            return None
+        case order_pb2.REGION_SHAPE_BOX:
+            return "box"
+        case order_pb2.REGION_SHAPE_ELLIPSE:
+            return "ellipse"
+    raise InvalidSpec("shape", f"{value} is not a shape")
+
+
+def _text_class(value: order_pb2.TextClass.ValueType, index: int) -> TextClass:
+    try:
+        return TextClass(order_pb2.TextClass.Name(value).removeprefix("TEXT_CLASS_"))
+    except ValueError:
+        raise InvalidSpec(f"text_classes[{index}]", f"{value} is not a class of text") from None
+
+
+def _effect(message: order_pb2.BlurSpec | order_pb2.Region) -> Effect | None:
+    match message.WhichOneof("effect"):
         case "pixelate":
-            return _pixelate(spec.pixelate)
+            return _pixelate(message.pixelate)
         case "solid":
-            return Solid(spec.solid.color.lower()) if spec.solid.color else Solid()
-        case "gaussian" | None:
-            return _gaussian(spec.gaussian)
+            return Solid(message.solid.color.lower()) if message.solid.color else Solid()
+        case "gaussian":
+            return _gaussian(message.gaussian)
+        case "redact":
+            return Redact()
+        case None:
+            return None
         case effect:
             raise InvalidSpec("effect", f"is not supported: {effect}")
 
@@ -73,8 +167,14 @@ def _pixelate(pixelate: order_pb2.Pixelate) -> Pixelate:
             return Pixelate()
 
 
-def _region(region: order_pb2.Region, index: int) -> Region:
-    path = f"regions[{index}]"
+def _regions(regions: Sequence[order_pb2.Region], field: str) -> tuple[Region, ...]:
+    # Checked first: each is parsed.
+    if len(regions) > MAX_REGIONS:
+        raise InvalidSpec(field, f"must be at most {MAX_REGIONS}")
+    return tuple(_region(region, f"{field}[{index}]") for index, region in enumerate(regions))
+
+
+def _region(region: order_pb2.Region, path: str) -> Region:
     match region.WhichOneof("shape"):
         case "box":
             rect = region.box
@@ -91,6 +191,7 @@ def _region(region: order_pb2.Region, index: int) -> Region:
             rect.height,
             region.padding,
             region.feather,
+            _effect(region),
         )
     except InvalidSpec as error:
         raise InvalidSpec(f"{path}.{error.path}", error.description) from None

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from services.common.db.orders.orders import NewImage, Snapshot
 from services.common.domain.errors import InvalidArgument, Unavailable, Violation
-from services.common.domain.orders import source_key
+from services.common.domain.orders import queue_for, source_key
 from services.common.infra import log
 from services.common.infra.blobs import CHUNK, BlobWriter
 from services.gateway.orders.broker_check import BrokerCheck
@@ -123,9 +123,19 @@ class OrderUpload:
                 yield image
                 image.check()
         self._bytes += image.size
+        if pending.header.validate_only:
+            return
         sha256, spec = image.sha256.hex(), parsed.spec.to_json() if parsed.spec else None
         self._images.append(
-            NewImage(id=uuid4(), position=position, filename=parsed.filename, spec=spec, size=image.size, sha256=sha256)
+            NewImage(
+                id=uuid4(),
+                position=position,
+                filename=parsed.filename,
+                spec=spec,
+                size=image.size,
+                sha256=sha256,
+                queue=queue_for(parsed.spec or pending.header.spec),
+            )
         )
         self._fingerprint.update(json.dumps([parsed.filename, spec, sha256]).encode())
 
@@ -204,4 +214,6 @@ class ImageUpload:
 
 
 def _canonical(header: ParsedHeader) -> bytes:
-    return json.dumps([header.email, header.spec.to_json(), header.locale, header.notify]).encode()
+    values = [header.email, header.spec.to_json(), header.locale, header.notify]
+    # As gateways of the version before compute it, for orders that these can accept, too.
+    return json.dumps(values + [header.originals_seconds] * bool(header.originals_seconds)).encode()

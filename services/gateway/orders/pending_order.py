@@ -71,7 +71,7 @@ class PendingOrder:
         with storage.database.read() if self.header.validate_only else storage.database.write() as session:
             # A repeat of an accepted order adds nothing to the queue.
             if not (request_id and idempotency.was_answered(session, self.principal, self.method, request_id)):
-                self._check_queue(session, self.image_count)
+                check_queue(session, storage.settings, self.image_count)
             if self.header.validate_only:
                 return
             if self.abandoned:
@@ -111,6 +111,7 @@ class PendingOrder:
             notify=header.notify,
             retention=int(settings.retention_days * 86_400),
             upload_seconds=time.monotonic() - self.started,
+            originals_seconds=header.originals_seconds,
         )
         with storage.database.write() as session:
             if header.request_id:
@@ -128,8 +129,8 @@ class PendingOrder:
             stored = orders.insert_order(session, order, images, window=settings.order_window)
             # Last, because it serializes transactions that add to the backlog.
             backlog.lock_backlog(session)
-            self._check_queue(session, 0)
-        storage.after_commit(FollowUp(image_ids=stored.enqueued_ids))
+            check_queue(session, settings, 0)
+        storage.after_commit(FollowUp(images=stored.enqueued))
         metrics.order_accepted(len(images), sum(image.size for image in images))
         return stored.snapshot
 
@@ -150,13 +151,15 @@ class PendingOrder:
         except Unavailable as error:
             _log.warning("upload not removed, the sweep will remove it", error=str(error))
 
-    def _check_queue(self, session: Session, new_images: int) -> None:
-        limit, queued = self.storage.settings.max_queued_images, backlog.count_open_images(session)
-        if queued + new_images > limit:
-            message = (
-                f"the queue is full: it holds {limit:,} images; with this order there would be {queued + new_images:,}"
-            )
-            raise Busy("QUEUE_FULL", "queued images", message, retry_seconds=QUEUE_RETRY_SECONDS)
+
+def check_queue(session: Session, settings: GatewaySettings, new_images: int) -> None:
+    """Raise Busy if so many new images, besides those that are stored, do not fit into the queue."""
+    limit, queued = settings.max_queued_images, backlog.count_open_images(session)
+    if queued + new_images > limit:
+        message = (
+            f"the queue is full: it holds {limit:,} images; with this order there would be {queued + new_images:,}"
+        )
+        raise Busy("QUEUE_FULL", "queued images", message, retry_seconds=QUEUE_RETRY_SECONDS)
 
 
 @contextmanager

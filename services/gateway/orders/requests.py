@@ -13,6 +13,8 @@ from services.gateway.orders.blur_spec import parse_image_spec, parse_spec
 from services.gateway.rpc.fields import Violations, parse_email, parse_locale, parse_request_id
 
 MAX_FILENAME = 255
+SMALL_ORDER = 100
+"""Images, and regions, of an order that need no thread to be parsed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +27,8 @@ class ParsedHeader:
     locale: str
     notify: bool
     validate_only: bool
+    originals_seconds: int = 0
+    """How long originals are kept after the order has finished; 0: not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +44,7 @@ class ParsedImage:
     sha256: bytes | None = None
 
 
-def parse_header(header: pb.OrderHeader, field: str) -> ParsedHeader:
+def parse_header(header: pb.OrderHeader, field: str, *, max_originals_seconds: int) -> ParsedHeader:
     """Return the header of an order; `field` is its path in the request.
 
     Raises:
@@ -55,6 +59,9 @@ def parse_header(header: pb.OrderHeader, field: str) -> ParsedHeader:
     if header.HasField("spec"):
         with violations.collect(f"{field}.spec"):
             spec = parse_spec(header.spec)
+    originals_seconds = header.keep_originals_for.seconds
+    if not (0 <= originals_seconds <= max_originals_seconds and header.keep_originals_for.nanos >= 0):
+        violations.add(f"{field}.keep_originals_for", f"must be 0 to {max_originals_seconds} seconds")
     violations.raise_if_any()
     return ParsedHeader(
         email=email,
@@ -63,11 +70,20 @@ def parse_header(header: pb.OrderHeader, field: str) -> ParsedHeader:
         locale=parse_locale(header.locale),
         notify=header.notify,
         validate_only=header.validate_only,
+        originals_seconds=originals_seconds,
     )
 
 
+def is_small(request: pb.BlurOrderRequest) -> bool:
+    """Return whether an order in one message is parsed within about a millisecond."""
+    if len(request.images) > SMALL_ORDER:
+        return False
+    specs = [request.order.spec, *(image.spec for image in request.images)]
+    return sum(len(spec.regions) + len(spec.exclude_regions) for spec in specs) <= SMALL_ORDER
+
+
 def parse_order(
-    request: pb.BlurOrderRequest, *, max_images: int
+    request: pb.BlurOrderRequest, *, max_images: int, max_originals_seconds: int
 ) -> tuple[ParsedHeader, list[tuple[ParsedImage, bytes]]]:
     """Return the header of an order in one message, and its images with their bytes.
 
@@ -80,7 +96,7 @@ def parse_order(
     violations = Violations()
     header: ParsedHeader | None = None
     try:
-        header = parse_header(request.order, "order")
+        header = parse_header(request.order, "order", max_originals_seconds=max_originals_seconds)
     except InvalidArgument as error:
         violations.extend(error.violations)
     images = []

@@ -6,9 +6,13 @@ from imageblur.v1 import order_pb2
 from services.common.db.clock import SECOND
 from services.common.db.models import Delivery, Image, Order
 from services.common.db.orders.orders import Snapshot
-from services.common.domain.orders import DeliveryState, OrderState
+from services.common.domain.findings import Inspection
+from services.common.domain.orders import DeliveryState, ImageState, OrderState
 from services.common.domain.spec import Format
+from services.gateway.orders.findings import inspection_messages
 from services.gateway.rpc.timestamps import timestamp
+
+_WITH_FAILURE = {ImageState.FAILED, ImageState.SUCCEEDED}
 
 
 def order_message(snapshot: Snapshot) -> order_pb2.Order:
@@ -33,6 +37,9 @@ def order_message(snapshot: Snapshot) -> order_pb2.Order:
         revision=order.revision,
         email_hint=email_hint(order.email) if order.email else "",
     )
+    # While images are revised, it is the deadline as of the first end; before, there is none yet.
+    if order.originals_until is not None:
+        message.originals_expire_time.CopyFrom(timestamp(order.originals_until))
     remaining = _estimated_remaining(order, ended, snapshot.read_at)
     if remaining is not None:
         message.estimated_remaining.CopyFrom(remaining)
@@ -41,12 +48,14 @@ def order_message(snapshot: Snapshot) -> order_pb2.Order:
 
 def image_message(image: Image) -> order_pb2.Image:
     """Return an image."""
+    findings, check = inspection_messages(_inspection(image)) if image.state == ImageState.SUCCEEDED else ([], None)
     return order_pb2.Image(
         image_id=str(image.id),
         position=image.position,
         filename=image.filename,
         state=order_pb2.ImageState.Value(f"IMAGE_STATE_{image.state}"),
-        failure=_failure(image.reason, image.message),
+        # With a result, it is that of a revision that left the former result.
+        failure=_failure(image.reason, image.message) if ImageState(image.state) in _WITH_FAILURE else None,
         input_bytes=image.input_bytes,
         output_bytes=image.output_bytes,
         width=image.width,
@@ -56,6 +65,8 @@ def image_message(image: Image) -> order_pb2.Image:
         start_time=timestamp(image.started_at),
         finish_time=timestamp(image.finished_at),
         attempts=image.attempts,
+        findings=findings,
+        check=check,
     )
 
 
@@ -79,6 +90,10 @@ def email_hint(email: str) -> str:
     return f"{local[:1]}***@{domain}"
 
 
+def _inspection(image: Image) -> Inspection:
+    return Inspection.from_json(image.findings) if image.findings else Inspection()
+
+
 def _failure(reason: str | None, message: str | None) -> order_pb2.Failure | None:
     if reason is None:
         return None
@@ -86,7 +101,8 @@ def _failure(reason: str | None, message: str | None) -> order_pb2.Failure | Non
 
 
 def _estimated_remaining(order: Order, ended: int, time: int) -> Duration | None:
-    if not ended or order.started_at is None or not OrderState(order.state).open:
+    # A revised order has images that ended long ago.
+    if order.originals_until is not None or not ended or order.started_at is None or not OrderState(order.state).open:
         return None
     each = max(0, time - order.started_at) / ended
     return Duration(seconds=round(each * (order.total - ended) / SECOND))

@@ -1,5 +1,6 @@
 """BlurService: parses each request, calls a use case, converts its result."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -16,16 +17,28 @@ from services.common.db.models import Image
 from services.common.db.orders.orders import Snapshot
 from services.common.domain.errors import InvalidArgument, TooLarge, Violation
 from services.common.domain.spec import Format
+from services.common.infra.fair_thread import FairThread
 from services.common.use_cases.order_lifecycle import OrderLifecycle
+from services.gateway import metrics
+from services.gateway.instant.calls import CallInstantly
+from services.gateway.instant.requests import (
+    blur_image_response,
+    find_regions_response,
+    parse_blur_image,
+    parse_find_regions,
+)
 from services.gateway.orders import requests
+from services.gateway.orders.available_models import AvailableModels
 from services.gateway.orders.delivery_requests import DeliveryRequest, RequestDelivery
 from services.gateway.orders.downloads import ResultDownloads
+from services.gateway.orders.findings import model_message
 from services.gateway.orders.order_reader import OrderReader
 from services.gateway.orders.order_upload import OrderReceiver, OrderUpload
 from services.gateway.orders.responses import delivery_message, email_hint, image_message, order_message
+from services.gateway.orders.revision_requests import ReviseImages, parse_revision
 from services.gateway.orders.watch_hub import WatchHub
 from services.gateway.rpc import paging
-from services.gateway.rpc.callers import principal
+from services.gateway.rpc.callers import principal, rate_limit_key
 from services.gateway.rpc.fields import parse_id, parse_request_id
 from services.gateway.rpc.thread_pool import ThreadPool
 from services.gateway.settings import GatewaySettings
@@ -34,6 +47,8 @@ Context = aio.ServicerContext[Any, Any]
 
 MAX_CHUNK_BYTES = 2 << 20
 DEFAULT_PAGE = 100
+IMAGES_AT_ONCE = 50
+"""Of a message, between which other calls have their turn."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,12 +57,16 @@ class BlurServicer(BlurServiceServicer):
 
     settings: GatewaySettings
     threads: ThreadPool
+    parsing: FairThread
     receiver: OrderReceiver
+    models: AvailableModels
     reader: OrderReader
     hub: WatchHub
     request_delivery: RequestDelivery
     downloads: ResultDownloads
     lifecycle: OrderLifecycle
+    call_instantly: CallInstantly
+    revise_images: ReviseImages
 
     async def GetLimits(self, request: pb.GetLimitsRequest, context: Context) -> pb.GetLimitsResponse:
         """Return the limits of this server."""
@@ -62,6 +81,8 @@ class BlurServicer(BlurServiceServicer):
             server_version=version("imageblur"),
             max_message_bytes=settings.max_message_bytes,
             max_chunk_bytes=MAX_CHUNK_BYTES,
+            find_models=map(model_message, await self.models.list()),
+            max_keep_originals_for=Duration(seconds=settings.max_originals_seconds),
         )
 
     async def BlurOrder(self, request: pb.BlurOrderRequest, context: Context) -> pb.BlurOrderResponse:
@@ -69,10 +90,14 @@ class BlurServicer(BlurServiceServicer):
         limit = self.settings.max_message_bytes
         if request.ByteSize() > limit:
             raise TooLarge(f"the message is larger than {limit} bytes: use StreamBlurOrder")
-        header, images = requests.parse_order(request, max_images=self.settings.largest_order)
+        header, images = await self._parse_order(request)
+        specs = {f"{parsed.field}.spec": parsed.spec for parsed, _ in images if parsed.spec}
+        await self.models.check({"order.spec": header.spec} | specs)
         del request  # or the images would be in memory twice
         async with self.receiver.receive("BlurOrder", header, len(images)) as upload:
-            for parsed, data in images:
+            for index, (parsed, data) in enumerate(images):
+                if index % IMAGES_AT_ONCE == 0:
+                    await asyncio.sleep(0)  # a dry run waits for nothing else
                 async with upload.image(parsed) as image:
                     await image.write(data)
             accepted = await upload.commit()
@@ -85,14 +110,18 @@ class BlurServicer(BlurServiceServicer):
         part = await anext(request_iterator, None)
         if part is None or part.WhichOneof("part") != "start":
             raise InvalidArgument(Violation("start", "must come first"))
-        header, image_count = requests.parse_header(part.start.order, "order"), part.start.image_count
+        header = requests.parse_header(
+            part.start.order, "order", max_originals_seconds=self.settings.max_originals_seconds
+        )
+        image_count = part.start.image_count
         if not 1 <= image_count <= self.settings.largest_order:
             raise InvalidArgument(Violation("start.image_count", f"must be 1 to {self.settings.largest_order}"))
+        await self.models.check({"order.spec": header.spec})
         async with self.receiver.receive("StreamBlurOrder", header, image_count) as upload:
             count = 0
             part = await anext(request_iterator, None)
             while part is not None and part.WhichOneof("part") == "image" and count < image_count:
-                part = await _receive_image(request_iterator, upload, part.image, f"images[{count}]")
+                part = await self._receive_image(request_iterator, upload, part.image, f"images[{count}]")
                 count += 1
             if part is not None:
                 kind = part.WhichOneof("part") or "part"
@@ -102,6 +131,30 @@ class BlurServicer(BlurServiceServicer):
                 raise InvalidArgument(Violation("start.image_count", message))
             accepted = await upload.commit()
         return pb.StreamBlurOrderResponse(order=_accepted(accepted, header, count))
+
+    async def BlurImage(self, request: pb.BlurImageRequest, context: Context) -> pb.BlurImageResponse:
+        """Blur one image while the caller waits."""
+        limit = self.settings.max_message_bytes
+        if request.ByteSize() > limit:
+            raise TooLarge(f"the message is larger than {limit} bytes: place an order with StreamBlurOrder")
+        parsed = [parse_blur_image(request, max_bytes=self.settings.max_image_bytes, max_result_bytes=limit)]
+        del request  # or the image would be in memory while the call waits
+        await self.models.check({"image.spec": parsed[0].spec})
+        with metrics.instant_in_flight("BlurImage"):
+            answer, data = await self.call_instantly(parsed.pop(), "image.data")
+        return blur_image_response(answer, data)
+
+    async def FindRegions(self, request: pb.FindRegionsRequest, context: Context) -> pb.FindRegionsResponse:
+        """Find what could be hidden in one image while the caller waits."""
+        limit = self.settings.max_message_bytes
+        if request.ByteSize() > limit:
+            raise TooLarge(f"the message is larger than {limit} bytes")
+        parsed = [parse_find_regions(request, max_bytes=self.settings.max_image_bytes)]
+        del request
+        await self.models.check({"": parsed[0].spec})
+        with metrics.instant_in_flight("FindRegions"):
+            answer, _ = await self.call_instantly(parsed.pop(), "data")
+        return find_regions_response(answer)
 
     async def Status(self, request: pb.StatusRequest, context: Context) -> pb.StatusResponse:
         """Return an order."""
@@ -174,22 +227,55 @@ class BlurServicer(BlurServiceServicer):
         await self.threads.run(self.lifecycle.cancel, order_id)
         return pb.CancelOrderResponse(order=order_message(await self.threads.run(self.reader.status, order_id)))
 
+    async def ReviseImages(self, request: pb.ReviseImagesRequest, context: Context) -> pb.ReviseImagesResponse:
+        """Blur images of a finished order again."""
+        wanted = parse_revision(request, principal=principal(), max_images=self.settings.largest_order)
+        await self.models.check(wanted.specs_by_field)
+        key = rate_limit_key()
+        self.receiver.broker_check.check_rate(key)
+        await self.receiver.broker_check.count_order(key)
+        snapshot = await self.threads.run_to_end(self.revise_images, wanted)
+        return pb.ReviseImagesResponse(order=order_message(snapshot))
+
+    async def DeleteOriginals(self, request: pb.DeleteOriginalsRequest, context: Context) -> pb.DeleteOriginalsResponse:
+        """Delete the originals that an order keeps."""
+        order_id = parse_id(request.order_id)
+        await self.threads.run_to_end(self.lifecycle.delete_originals, order_id)
+        return pb.DeleteOriginalsResponse(order=order_message(await self.threads.run(self.reader.status, order_id)))
+
     async def DeleteOrder(self, request: pb.DeleteOrderRequest, context: Context) -> pb.DeleteOrderResponse:
         """Delete an order."""
         await self.threads.run_to_end(self.lifecycle.delete, parse_id(request.order_id))
         return pb.DeleteOrderResponse()
 
+    async def _parse_order(
+        self, request: pb.BlurOrderRequest
+    ) -> tuple[requests.ParsedHeader, list[tuple[requests.ParsedImage, bytes]]]:
+        key = rate_limit_key()
+        limits = {
+            "max_images": self.settings.largest_order,
+            "max_originals_seconds": self.settings.max_originals_seconds,
+        }
+        self.receiver.broker_check.check_rate(key)
+        if requests.is_small(request):
+            return requests.parse_order(request, **limits)
+        # A wrong address needs no turn.
+        requests.parse_header(request.order, "order", max_originals_seconds=limits["max_originals_seconds"])
+        return await self.parsing.run(key, requests.parse_order, request, **limits)
 
-async def _receive_image(
-    parts: AsyncIterator[pb.StreamBlurOrderRequest], upload: OrderUpload, start: pb.ImageStart, field: str
-) -> pb.StreamBlurOrderRequest | None:
-    """Receive an image; return the part after it, None at the end of the stream."""
-    async with upload.image(requests.parse_image_start(start, field)) as image:
-        while (part := await anext(parts, None)) is not None and part.WhichOneof("part") == "chunk":
-            if len(part.chunk) > MAX_CHUNK_BYTES:
-                raise InvalidArgument(Violation(f"{field}.chunk", f"is larger than {MAX_CHUNK_BYTES} bytes"))
-            await image.write(part.chunk)
-    return part
+    async def _receive_image(
+        self, parts: AsyncIterator[pb.StreamBlurOrderRequest], upload: OrderUpload, start: pb.ImageStart, field: str
+    ) -> pb.StreamBlurOrderRequest | None:
+        """Receive an image; return the part after it, None at the end of the stream."""
+        parsed = requests.parse_image_start(start, field)
+        if parsed.spec:
+            await self.models.check({f"{field}.spec": parsed.spec})
+        async with upload.image(parsed) as image:
+            while (part := await anext(parts, None)) is not None and part.WhichOneof("part") == "chunk":
+                if len(part.chunk) > MAX_CHUNK_BYTES:
+                    raise InvalidArgument(Violation(f"{field}.chunk", f"is larger than {MAX_CHUNK_BYTES} bytes"))
+                await image.write(part.chunk)
+        return part
 
 
 def _accepted(snapshot: Snapshot | None, header: requests.ParsedHeader, count: int) -> order_pb2.Order:

@@ -21,6 +21,20 @@ class FailedImage:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Searched:
+    """What was found in the images in which something was to be found."""
+
+    images: int
+    empty: int
+    """Images in which nothing was found."""
+    hidden: int
+    """Findings that were hidden, in all images together."""
+    remaining: Sequence[int] = ()
+    """Positions of images in which something that was to be hidden is still found."""
+    unlisted_remaining: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Thumbnail:
     """A thumbnail of a result; sizes in pixels as displayed."""
 
@@ -51,6 +65,8 @@ class OrderReady:
     first_position: int
     last_position: int
     """Of the images in this part."""
+    searched: Searched | None = None
+    """None if nothing was to be found."""
     order_url: str | None = None
     """The page of the order."""
     archive_url: str | None = None

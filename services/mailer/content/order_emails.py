@@ -10,9 +10,10 @@ from services.common.archive import summary
 from services.common.archive.result_names import result_names
 from services.common.db.clock import to_datetime
 from services.common.db.mail.emails import EmailClaim
-from services.common.db.models import Image, Order
+from services.common.db.models import Image, Order, has_result
 from services.common.db.orders import images
 from services.common.domain.errors import Reason
+from services.common.domain.findings import CheckState, Inspection
 from services.common.domain.orders import ImageState, OrderState, result_key
 from services.common.domain.spec import Format
 from services.common.infra.tokens import Tokens
@@ -24,6 +25,7 @@ from services.mailer.content.email_content import (
     FailedImage,
     OrderReady,
     Preview,
+    Searched,
 )
 from services.mailer.content.result_parts import MAX_PARTS, plan_parts
 
@@ -50,7 +52,7 @@ def draft_order_email(session: Session, claim: EmailClaim, *, capacity: int, lin
     if order is None or order.email is None or order.state in {OrderState.EXPIRED, OrderState.CANCELLED}:
         return None
     found = images.list_images(session, order.id, limit=order.total)
-    succeeded = [image for image in found if image.state == ImageState.SUCCEEDED]
+    succeeded = [image for image in found if has_result(image)]
     failed = [image for image in found if image.state == ImageState.FAILED]
     # Named among all results, so that the names are the same in all parts and in a downloaded archive.
     names = result_names((image.filename, Format(image.format or "")) for image in succeeded)
@@ -65,7 +67,16 @@ def draft_order_email(session: Session, claim: EmailClaim, *, capacity: int, lin
         return None
     inside = plan[claim.part - 1] if plan else range(0)
     positions = [succeeded[index].position for index in inside]
-    content = _content(order, failed, part=claim.part, parts=len(plan), positions=positions, links=links)
+    content = _content(
+        order,
+        failed,
+        searched=_searched(succeeded),
+        succeeded=len(succeeded),
+        part=claim.part,
+        parts=len(plan),
+        positions=positions,
+        links=links,
+    )
     inside_lines = [lines[index] for index in inside] + (failed_lines if claim.part == 1 else [])
     return Draft(
         to=order.email,
@@ -79,13 +90,35 @@ def draft_order_email(session: Session, claim: EmailClaim, *, capacity: int, lin
     )
 
 
+def _searched(succeeded: Sequence[Image]) -> Searched | None:
+    found = {image.position: Inspection.from_json(image.findings) for image in succeeded if image.findings}
+    if not found:
+        return None
+    remaining = [position for position, one in found.items() if one.check.state is CheckState.REMAINING]
+    return Searched(
+        images=len(found),
+        empty=sum(not one.findings for one in found.values()),
+        hidden=sum(one.hidden for one in found.values()),
+        remaining=remaining[:MAX_LISTED_FAILURES],
+        unlisted_remaining=max(0, len(remaining) - MAX_LISTED_FAILURES),
+    )
+
+
 def _content(
-    order: Order, failed: Sequence[Image], *, part: int, parts: int, positions: Sequence[int], links: OrderLinks
+    order: Order,
+    failed: Sequence[Image],
+    *,
+    searched: Searched | None,
+    succeeded: int,
+    part: int,
+    parts: int,
+    positions: Sequence[int],
+    links: OrderLinks,
 ) -> OrderReady:
     return OrderReady(
         order_id=str(order.id),
         total=order.total,
-        succeeded=order.succeeded,
+        succeeded=succeeded,
         failures=[
             FailedImage(
                 position=image.position,
@@ -100,16 +133,19 @@ def _content(
         parts=parts,
         first_position=positions[0] if positions else 0,
         last_position=positions[-1] if positions else 0,
+        searched=searched,
         order_url=links.order(order.id),
-        archive_url=links.archive(order.id) if order.succeeded and not parts else None,
+        archive_url=links.archive(order.id) if succeeded and not parts else None,
     )
 
 
 def _file(order: Order, image: Image, name: str) -> AttachedResult:
-    key = result_key(order.id, image.position)
+    key = result_key(order.id, image.position, image.generation)
     return AttachedResult(name=name, key=key, size=image.output_bytes, digest=image.output_sha256 or "")
 
 
 def _previews(order: Order, succeeded: Sequence[Image]) -> list[Preview]:
     shown = [image for image in succeeded if thumbnails.has_thumbnail(image)][: thumbnails.MAX_THUMBNAILS]
-    return [Preview(position=image.position, key=result_key(order.id, image.position)) for image in shown]
+    return [
+        Preview(position=image.position, key=result_key(order.id, image.position, image.generation)) for image in shown
+    ]

@@ -3,14 +3,13 @@
 import asyncio
 import contextlib
 import os
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from services.stack.supervision import process_groups
+from services.stack.supervision.launching import launch
 from services.stack.terminal.output import LineSplitter
 
 
@@ -29,11 +28,6 @@ class Program:
     grace: float = 10.0
 
 
-def python_module(module: str, *arguments: str) -> tuple[str, ...]:
-    """Return the command that runs a module with this Python, unbuffered."""
-    return (sys.executable, "-u", "-m", module, *arguments)
-
-
 class RunningProcess:
     """A started program. The constructor does not await, so no cancellation can lose the process."""
 
@@ -47,14 +41,7 @@ class RunningProcess:
         # Not asyncio's subprocess: it also waits for the end of the output, and an orphan may hold the pipe open.
         self._pipe, write_end = os.pipe()
         try:
-            self._popen = subprocess.Popen(  # noqa: S603 - the programs are this project's own
-                program.arguments,
-                stdin=subprocess.DEVNULL,
-                stdout=write_end,
-                stderr=write_end,
-                env=environment,
-                start_new_session=True,
-            )
+            self._started = launch(program.arguments, environment, write_end)
         except OSError:
             os.close(self._pipe)
             raise
@@ -67,7 +54,7 @@ class RunningProcess:
     @property
     def pid(self) -> int:
         """Return the process id, which is also the id of its group."""
-        return self._popen.pid
+        return self._started.pid
 
     @property
     def lived(self) -> float:
@@ -88,7 +75,7 @@ class RunningProcess:
             False if the main process had to be killed.
         """
         if not self._ended.done():
-            self._popen.terminate()
+            self._started.terminate()
         forced = asyncio.ensure_future(force.wait())
         either: set[asyncio.Future[Any]] = {self._ended, forced}
         try:
@@ -107,7 +94,7 @@ class RunningProcess:
         self._close()
 
     def _collect(self) -> None:
-        code = self._popen.wait()
+        code = self._started.wait()
         with contextlib.suppress(RuntimeError):  # the loop is closed
             self._loop.call_soon_threadsafe(self._ended.set_result, code)
 

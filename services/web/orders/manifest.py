@@ -6,19 +6,42 @@ from dataclasses import dataclass
 from typing import Any
 
 from imageblur.v1 import blur_service_pb2 as pb
-from imageblur.v1.order_pb2 import BlurSpec, Gaussian, ImageFormat, Pixelate, Rect, Region, Solid
+from imageblur.v1.order_pb2 import (
+    BlurSpec,
+    Find,
+    FindingKind,
+    Gaussian,
+    ImageFormat,
+    Pixelate,
+    Rect,
+    Redact,
+    Region,
+    Solid,
+)
 
-MAX_BYTES = 8 << 20
+MAX_BYTES = 4 << 20
 """A manifest of 10,000 images with a region or two each has about two million bytes."""
-EFFECTS = ("gaussian", "pixelate", "solid")
+MAX_REGIONS = 20_000
+"""In a manifest: as many as the gateway accepts in the message that checks it, by default."""
+EFFECTS = ("gaussian", "pixelate", "solid", "redact")
 FORMATS = ("", "JPEG", "PNG", "WEBP", "AVIF")
+FINDABLE = {
+    "faces": FindingKind.FINDING_KIND_FACE,
+    "text": FindingKind.FINDING_KIND_TEXT,
+    "codes": FindingKind.FINDING_KIND_CODE,
+}
+"""What the page offers to find, if the server can: names of checkboxes are `find_` and one of these."""
 DEFAULT_STRENGTH = 2.0
 """In per cent of an image's shorter side, so that the effect looks the same at any size."""
 MIN_STRENGTH, MAX_STRENGTH = 0.1, 30.0
 
 
 class BadManifest(ValueError):
-    """The manifest is malformed."""
+    """The manifest is malformed, or `too_large`."""
+
+    def __init__(self, reason: str, *, too_large: bool = False) -> None:
+        super().__init__(reason)
+        self.too_large = too_large
 
 
 @dataclass(frozen=True)
@@ -49,10 +72,11 @@ def parse(text: bytes, language: str) -> Manifest:
     """Parse the manifest that the form's script sends.
 
     Raises:
-        BadManifest: It is malformed.
+        BadManifest: It is malformed, or too large.
     """
     try:
         data = json.loads(text)
+        _check_regions(data)
         header = pb.OrderHeader(
             email=str(data["email"]).strip(),
             notify=bool(data["notify"]),
@@ -61,9 +85,17 @@ def parse(text: bytes, language: str) -> Manifest:
             spec=spec_of(data["spec"]),
         )
         images = [_image(image) for image in data["images"]]
+    except BadManifest:
+        raise
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise BadManifest(f"not a manifest: {error!r}") from None
     return Manifest(header, images)
+
+
+def _check_regions(data: Mapping[str, Any]) -> None:
+    specs = [data["spec"], *(image.get("spec") for image in data["images"])]
+    if sum(len(spec.get("regions") or ()) for spec in specs if spec) > MAX_REGIONS:
+        raise BadManifest("too many regions", too_large=True)
 
 
 def _image(data: Mapping[str, Any]) -> pb.ImageStart:
@@ -83,9 +115,11 @@ def spec_of(data: Mapping[str, Any]) -> BlurSpec:
     strength = float(data.get("strength") or DEFAULT_STRENGTH)
     fraction = min(max(strength, MIN_STRENGTH), MAX_STRENGTH) / 100
     output = str(data.get("format") or "")
+    wanted = data.get("find", [name for name in FINDABLE if data.get(f"find_{name}")])
     spec = BlurSpec(
+        find=[Find(kind=FINDABLE[name]) for name in wanted],
         regions=[_region(region) for region in data.get("regions", ())],
-        invert_regions=bool(data.get("outside")) and bool(data.get("regions")),
+        invert_regions=bool(data.get("outside")) and bool(data.get("regions") or wanted),
         output_format=ImageFormat.Value(f"IMAGE_FORMAT_{output or 'UNSPECIFIED'}"),
         keep_metadata=bool(data.get("keep_metadata")),
     )
@@ -96,6 +130,8 @@ def spec_of(data: Mapping[str, Any]) -> BlurSpec:
             spec.pixelate.CopyFrom(Pixelate(cell_relative=fraction))
         case "solid":
             spec.solid.CopyFrom(Solid(color=str(data.get("color") or "#000000")))
+        case "redact":
+            spec.redact.CopyFrom(Redact())
         case other:
             raise ValueError(f"unknown effect {other!r}")
     return spec

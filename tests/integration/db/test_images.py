@@ -13,7 +13,8 @@ from services.common.db.orders import images, orders, windows
 from services.common.db.orders.images import EndedClaim, Failure, ImageClaim, Success
 from services.common.db.queues import outbox
 from services.common.domain.errors import Reason
-from services.common.domain.follow_up import FollowUp
+from services.common.domain.follow_up import EnqueuedImage, FollowUp
+from services.common.domain.orders import ImageQueue
 from services.common.domain.retries import MAX_ATTEMPTS, MAX_CRASHES
 from tests.integration.db.conftest import Place
 
@@ -37,7 +38,7 @@ def enqueue_again(database: Database, order_id: UUID) -> None:
     with database.write() as session:
         session.execute(update(Image).values(not_before=0))
         orders.lock(session, order_id)
-        windows.refill(session, order_id, 1)
+        windows.refill(session, order_id, ImageQueue.BLUR, 1)
 
 
 def finish(database: Database, claimed: ImageClaim, outcome: Success | Failure = SUCCESS) -> EndedClaim | None:
@@ -56,7 +57,7 @@ def test_only_a_window_is_enqueued_and_it_moves_on(database: Database, place: Pl
     assert queued == ids[:2]
     ended = finish(database, must_claim(database, ids[0]))
     assert ended
-    assert ended.follow_up.image_ids == [ids[2]]
+    assert ended.follow_up.images == [EnqueuedImage(ids[2], ImageQueue.BLUR)]
     assert state(database, order_id) == ("RUNNING", 0, 1, 0)
 
 
@@ -74,13 +75,13 @@ def test_the_next_image_is_claimed_with_the_end_of_one_unless_another_order_wait
     ended = finish_and_go_on(must_claim(database, ids[0]))
     assert ended.next_claim, "its own second image, which waits in the queue, is not another order's"
     assert (ended.next_claim.image_id, ended.next_claim.attempts) == (ids[2], 1)
-    assert ended.follow_up.image_ids == ()
+    assert ended.follow_up.images == ()
     assert state(database, order_id) == ("RUNNING", 1, 1, 0)
     assert claim(database, ids[2]) is None, "it is taken"
     other, other_ids, _ = place(1, window=1)
-    assert finish_and_go_on(ended.next_claim).follow_up.image_ids == [], "the other has its share"
+    assert finish_and_go_on(ended.next_claim).follow_up.images == [], "the other has its share"
     ended = finish_and_go_on(must_claim(database, ids[1]))
-    assert (ended.next_claim, ended.follow_up.image_ids) == (None, [ids[3]])
+    assert (ended.next_claim, ended.follow_up.images) == (None, [EnqueuedImage(ids[3], ImageQueue.BLUR)])
     theirs = must_claim(database, other_ids[0])
     assert finish_and_go_on(must_claim(database, ids[3])).next_claim is None, "all are sent"
     assert finish_and_go_on(theirs).follow_up.ended_order_ids == [other]
@@ -184,13 +185,13 @@ def test_a_released_image_waits_and_the_sweep_finds_it_afterwards(database: Data
     claimed = must_claim(database, image_id)
     with database.write() as session:
         ended = images.release(session, claimed, crashed=False, window=2)
-    assert ended == EndedClaim(follow_up=FollowUp(image_ids=[], changed_order_ids=[order_id]))
+    assert ended == EndedClaim(follow_up=FollowUp(images=[], changed_order_ids=[order_id]))
     with database.read() as session:
-        assert windows.list_orders_to_refill(session, window=2, limit=9) == []
+        assert windows.list_orders_to_refill(session, ImageQueue.BLUR, window=2, limit=9) == []
     with database.write() as session:
         session.execute(update(Image).values(not_before=0))
     with database.read() as session:
-        assert windows.list_orders_to_refill(session, window=2, limit=9) == [order_id]
+        assert windows.list_orders_to_refill(session, ImageQueue.BLUR, window=2, limit=9) == [order_id]
 
 
 def test_a_repeated_message_finds_no_image_that_waits_for_its_turn(database: Database, place: Place) -> None:

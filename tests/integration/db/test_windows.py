@@ -10,7 +10,7 @@ from services.common.db.models import Image
 from services.common.db.orders import images, orders, windows
 from services.common.db.orders.images import ImageClaim, Success
 from services.common.domain.follow_up import FollowUp
-from services.common.domain.orders import fair_window
+from services.common.domain.orders import ImageQueue, fair_window
 from services.common.infra.broker import Broker
 from services.common.infra.messages import BLUR_QUEUE
 from services.common.use_cases.after_commit import AfterCommit
@@ -79,7 +79,7 @@ def test_many_orders_have_one_image_each_in_turn(database: Database, place: Plac
         while in_flight(database, order) > 1:
             finish_one(database, order)
     for order in many[3:]:
-        assert len(finish_one(database, order).image_ids) == 1
+        assert len(finish_one(database, order).images) == 1
 
 
 def test_what_small_orders_leave_of_a_window_is_not_left_empty(database: Database, place: Place) -> None:
@@ -120,4 +120,4 @@ def test_an_order_that_waits_for_another_attempt_takes_no_share(database: Databa
     with database.write() as session:
         session.execute(update(Image).where(Image.order_id == troubled).values(not_before=0))
     with database.read() as session:
-        assert windows.list_orders_to_refill(session, window=WINDOW, limit=9) == [troubled]
+        assert windows.list_orders_to_refill(session, ImageQueue.BLUR, window=WINDOW, limit=9) == [troubled]

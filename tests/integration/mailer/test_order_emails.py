@@ -14,6 +14,7 @@ from services.common.db.engine import Database
 from services.common.db.models import Email
 from services.common.db.queues import outbox
 from services.common.domain.errors import Reason
+from services.common.domain.findings import CheckState, Inspection
 from services.common.domain.spec import Format
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import CHANGED, ENDED, Broker
@@ -22,6 +23,7 @@ from services.common.infra.tokens import Tokens
 from services.mailer.sending.send_email import SendEmail
 from tests.integration.mailer.conftest import ON_BOTH, MakeMailer
 from tests.support.email_lint import lint
+from tests.support.findings import FIND_FACES, finding, inspection
 from tests.support.mail_factories import (
     CORRUPT,
     Result,
@@ -237,6 +239,21 @@ def test_the_archive_has_a_summary(database: Database, blobs: BlobStore, send: S
     assert "Gaussian blur, sigma 5 px" in as_text
     assert "failed   CORRUPT: The PNG file is damaged" in as_text
     assert "\x1b" not in as_text
+
+
+def test_the_email_and_the_summary_say_what_was_found_and_what_remains(
+    database: Database, blobs: BlobStore, send: SendEmail, smtp_sink: SmtpSink
+) -> None:
+    found = [inspection(finding(), finding(applied=False)), None, Inspection(), inspection(state=CheckState.REMAINING)]
+    made = make_order(database, blobs, [b"one", CORRUPT, b"two", b"three"], inspections=found, spec=FIND_FACES)
+    send(made.email_id)
+    message = smtp_sink.received[0].message
+    as_json, as_text = summary_of(message)
+    checks = [image["check"]["state"] for image in as_json["images"][:3]]
+    assert checks == ["CLEAN", "NOT_CHECKED", "REMAINING"]
+    assert "2 x FACE; 1 of them hidden" in as_text
+    assert "2 findings were hidden in 3 images that were searched. In 1 of them nothing was found." in text_of(message)
+    assert "is still found in image 4. Look at it before you pass it on." in text_of(message)
 
 
 def test_small_results_are_shown_in_the_email(

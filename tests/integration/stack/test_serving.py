@@ -305,12 +305,12 @@ def test_a_signal_during_the_start_leaves_nothing(terminal: Terminal) -> None:
     assert not [event for event in terminal.events() if event.startswith("up:gateway")]
 
 
-def test_the_banner_waits_for_the_gateway(terminal: Terminal) -> None:
+def test_the_banner_waits_for_the_probe(terminal: Terminal) -> None:
     probe = "import os, sys; sys.exit(not os.path.exists('open'))"
     stack = terminal.start(terminal.service("gateway"), probe=probe)
     assert stack.stdout is not None
     for line in stack.stdout:
-        if "still waiting for the gateway" in line:
+        if "still waiting for the services" in line:
             break
     assert not terminal.data_folder.ready.exists()
     (terminal.folder / "open").touch()

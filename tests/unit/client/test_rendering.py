@@ -1,8 +1,31 @@
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
-from imageblur.v1.order_pb2 import Counts, Delivery, DeliveryState, Failure, Image, ImageState, Order, OrderState
+from imageblur.v1.blur_service_pb2 import FindModel, GetLimitsResponse
+from imageblur.v1.order_pb2 import (
+    Check,
+    CheckState,
+    Counts,
+    Delivery,
+    DeliveryState,
+    Failure,
+    Finding,
+    FindingKind,
+    Image,
+    ImageState,
+    Order,
+    OrderState,
+)
 from imageblur_client.cli.follow import outcome
-from imageblur_client.cli.render import as_dict, counts, delivery_line, image_lines, json_line, order_lines
+from imageblur_client.cli.render import (
+    as_dict,
+    counts,
+    delivery_line,
+    findings,
+    image_lines,
+    json_line,
+    limits_lines,
+    order_lines,
+)
 from imageblur_client.cli.text import count, local_time, plain, seconds, size
 
 
@@ -114,3 +137,40 @@ def test_exit_codes_of_orders(state: OrderState.ValueType, mails: list[DeliveryS
     order = Order(state=state, deliveries=[Delivery(state=mail) for mail in mails])
 
     assert outcome(order) == code
+
+
+@pytest.mark.parametrize(
+    ("image", "text"),
+    [
+        (Image(), ""),
+        (Image(check=Check(state=CheckState.CHECK_STATE_NOT_CHECKED)), ""),
+        (Image(check=Check(state=CheckState.CHECK_STATE_CLEAN)), "  nothing found, clean"),
+        (
+            Image(
+                findings=[Finding(applied=True), Finding()],
+                check=Check(state=CheckState.CHECK_STATE_CLEAN, strengthened=True),
+            ),
+            "  2 found, 1 hidden, clean (made stronger)",
+        ),
+        (
+            Image(
+                findings=[Finding(applied=True)],
+                check=Check(state=CheckState.CHECK_STATE_REMAINING, remaining=[Finding()]),
+            ),
+            "  1 found, 1 hidden, 1 STILL FOUND in the result: look at it",
+        ),
+        (
+            Image(findings=[Finding(applied=True)], check=Check(state=CheckState.CHECK_STATE_NOT_CHECKED)),
+            "  1 found, 1 hidden, not checked",
+        ),
+    ],
+)
+def test_what_was_found_in_an_image(image: Image, text: str) -> None:
+    assert findings(image) == text
+
+
+def test_limits_name_what_can_be_found_as_the_option_does() -> None:
+    kinds = ("FACE", "TEXT", "CODE", "CUSTOM")
+    models = [FindModel(kind=FindingKind.Value(f"FINDING_KIND_{kind}"), name="x\x1b") for kind in kinds]
+    assert "finds    faces, text, codes, custom:x\ufffd" in list(limits_lines(GetLimitsResponse(find_models=models)))
+    assert not any("finds" in line for line in limits_lines(GetLimitsResponse()))

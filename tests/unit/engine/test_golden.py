@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw
 
 from services.blur_worker.engine.effects.gaussian import blur
 from services.blur_worker.engine.regions import region_mask
-from services.common.domain.spec import BlurSpec, Effect, Gaussian, Pixelate, Region, Solid
+from services.common.domain.spec import BlurSpec, Effect, Gaussian, Pixelate, Redact, Region, Solid
 from tests.support.images import encode, opened, photo, samples, whole_photo
 from tests.unit.engine import reference
 from tests.unit.engine.running import run
@@ -159,6 +159,8 @@ def changed(before: NDArray[np.float64], effect: Effect, size: tuple[int, int]) 
             return reference.gaussian(before, effect.sigma_px(*size))
         case Pixelate():
             return reference.pixelated(before, int(effect.cell))
+        case Redact():
+            raise NotImplementedError
         case Solid():
             fill = np.array([*effect.rgb, 255][: before.shape[2]], np.float64)
             return np.zeros_like(before) + (

@@ -1,4 +1,6 @@
+import base64
 import struct
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -170,3 +172,61 @@ def test_further_pictures_in_a_phones_jpeg_are_gone() -> None:
         assert (result.format, result.frames) == (Format.JPEG, 1)
         assert result.data.count(b"\xff\xd8\xff") == 1
         assert b"MPF\0" not in result.data
+
+
+SMALL = Image.fromarray(np.asarray(photo(12, 8)))  # without a profile
+PREVIEWS = [
+    encode(SMALL, "JPEG"),
+    encode(SMALL, "PNG"),
+    encode(SMALL, "WEBP"),
+    encode(SMALL, "GIF"),
+    encode(SMALL, "TIFF"),
+    encode(SMALL, "BMP"),
+    encode(SMALL, "AVIF"),
+    encode(SMALL.resize((2, 2)), "WEBP"),
+]
+NOTATIONS = {
+    "as it is": lambda data: data,
+    "behind a text": lambda data: b"preview: " + data,
+    "base64": base64.b64encode,
+    "base64 in lines": base64.encodebytes,
+    "base64 for URLs": base64.urlsafe_b64encode,
+    "hexadecimal": lambda data: data.hex().encode(),
+    "hexadecimal, apart": lambda data: data.hex(" ").encode(),
+    "percent": lambda data: "".join(f"%{byte:02X}" for byte in data).encode(),
+}
+
+
+@pytest.mark.parametrize("notation", NOTATIONS.values(), ids=NOTATIONS)
+@pytest.mark.parametrize("preview", PREVIEWS, ids=["JPEG", "PNG", "WebP", "GIF", "TIFF", "BMP", "AVIF", "tiny WebP"])
+def test_no_field_that_is_kept_holds_a_preview(preview: bytes, notation: Callable[[bytes], bytes]) -> None:
+    hidden = notation(preview)
+    exif = Image.Exif()
+    exif[0x013B] = "An artist"
+    exif[0x010E] = hidden.decode("latin-1")
+    exif[0x9C9C] = hidden.decode("latin-1").encode("utf-16-le")  # XPComment
+    exif.get_ifd(IFD.Exif).update({
+        0x9286: b"ASCII\0\0\0" + hidden,  # UserComment
+        0xA40B: hidden,  # DeviceSettingDescription
+        0xC000: tuple(hidden),
+    })  # fmt: skip
+    exif.get_ifd(IFD.GPSInfo)[27] = b"ASCII\0\0\0" + hidden
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><a b="' + hidden + b'"/></x:xmpmeta>'
+    data = encode(photo(), "JPEG", exif=exif, xmp=xmp if len(xmp) < 65_000 else b"", comment=hidden)
+    for regions in ((), (MIDDLE,)):
+        result = run(data, Gaussian(2), *regions, keep_metadata=True).data
+        assert b"An artist" in result
+        for written in (hidden, preview, hidden.decode("latin-1").encode("utf-16-le")):
+            assert written[10:40] not in result
+
+
+def test_what_people_write_is_kept() -> None:
+    texts = ["Отпуск на море, 2019", "Ein schöner Tag – https://example.org/p?id=" + "a1" * 20, "写真", "x" * 300]
+    for text in texts:
+        exif = Image.Exif()
+        exif[0x9C9C] = (text + "\0").encode("utf-16-le")
+        exif.get_ifd(IFD.Exif)[0x9286] = b"UNICODE\0" + text.encode("utf-16-le")
+        kept = opened(run(encode(photo(), "JPEG", exif=exif, comment=text.encode()), keep_metadata=True).data)
+        assert kept.info["comment"] == text.encode()
+        assert kept.getexif()[0x9C9C].decode("utf-16-le").rstrip("\0") == text
+        assert kept.getexif().get_ifd(IFD.Exif)[0x9286] == b"UNICODE\0" + text.encode("utf-16-le")

@@ -5,7 +5,7 @@ import pytest
 
 from services.common.domain.errors import Reason
 from services.mailer.content import render
-from services.mailer.content.email_content import Content, FailedImage
+from services.mailer.content.email_content import Content, FailedImage, Searched
 from services.mailer.content.languages import LANGUAGES
 from services.mailer.content.render import Renderer
 from tests.support.email_lint import Page
@@ -23,6 +23,9 @@ ALL: list[Content] = [
     order_ready(
         parts=0, archive_url="https://blur.example.org/archive?token=T", order_url=f"https://a.b/orders/{ORDER_ID}"
     ),
+    order_ready(searched=Searched(images=1, empty=1, hidden=0)),
+    order_ready(searched=Searched(images=2, empty=1, hidden=1, remaining=[2])),
+    order_ready(searched=Searched(images=900, empty=0, hidden=1234, remaining=[2, 5], unlisted_remaining=300)),
     confirm(),
     confirm(URL),
     goodbye(),
@@ -164,3 +167,28 @@ def test_larger_russian_plurals(number: int, text: str) -> None:
 
 def test_an_unknown_language_is_english() -> None:
     assert RENDER(confirm(), "tlh") == RENDER(confirm(), "en")
+
+
+@pytest.mark.parametrize(
+    ("locale", "found", "remaining"),
+    [
+        (
+            "en",
+            "5 findings were hidden in 3 images that were searched. In 1 of them nothing was found.",
+            "Something that was to be hidden is still found in images 2, 7. Look at them before you pass them on.",
+        ),
+        (
+            "ru",
+            "Скрыто находок: 5, просмотрено изображений: 3. Изображений, где ничего не найдено: 1.",
+            "То, что нужно было скрыть, по-прежнему обнаруживается на изображениях 2, 7. Посмотрите на них,",
+        ),
+    ],
+)
+def test_an_order_email_tells_what_was_found_and_what_remains(locale: str, found: str, remaining: str) -> None:
+    rendered = RENDER(order_ready(searched=Searched(images=3, empty=1, hidden=5, remaining=[2, 7])), locale)
+    clean = RENDER(order_ready(searched=Searched(images=3, empty=1, hidden=5)), locale)
+    for text, without in ((rendered.text, clean.text), (text_of(rendered.html), text_of(clean.html))):
+        assert found in text
+        assert remaining in text
+        assert found in without
+        assert remaining[:20] not in without

@@ -7,9 +7,10 @@ from typing import Protocol
 
 from services.blur_worker.engine.effects.gaussian import GaussianBlur
 from services.blur_worker.engine.effects.pixelate import Pixelation
+from services.blur_worker.engine.effects.redact import Redaction
 from services.blur_worker.engine.effects.solid import SolidFill
 from services.blur_worker.engine.raster import Raster
-from services.common.domain.spec import Effect, Gaussian, Pixelate, Solid
+from services.common.domain.spec import Effect, Gaussian, Pixelate, Redact, Solid
 
 __all__ = ["PixelEffect", "pixel_effect"]
 
@@ -42,3 +43,5 @@ def pixel_effect(effect: Effect, image: Raster) -> PixelEffect:
             return Pixelation(effect.cell_px(*image.size))
         case Solid():
             return SolidFill(effect.color)
+        case Redact():
+            return Redaction()

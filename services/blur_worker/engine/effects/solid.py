@@ -1,4 +1,4 @@
-"""Solid fill: the only effect that cannot be undone."""
+"""Solid fill: nothing is left of what was there."""
 
 from dataclasses import dataclass
 from typing import ClassVar

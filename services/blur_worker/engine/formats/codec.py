@@ -6,8 +6,11 @@ from enum import Enum, auto
 
 from PIL import ImageFile
 
+from services.blur_worker.engine.described import Described
+from services.blur_worker.engine.formats.reading import ReadFile, ReadRequest
 from services.blur_worker.engine.images import ImageInfo, SourceEncoding
-from services.blur_worker.engine.raster import Raster
+from services.blur_worker.engine.limits import Limits
+from services.blur_worker.engine.raster import Box, Raster, Size
 from services.common.domain.spec import BlurSpec, Format
 
 _UNLIMITED = 1 << 31
@@ -58,12 +61,20 @@ class Codec:
     max_side: int = _UNLIMITED
     """In pixels."""
     frames: FrameKind = FrameKind.SINGLE
-    oriented_by_pillow: bool = False
-    """Whether Pillow's decoder applies the orientation itself."""
-    decode_still: Callable[[bytes, bool], Raster | None] | None = None
-    """A decoder that is faster than Pillow's: given the file and whether metadata are kept, its pixels as stored, or
-    None if the file is one for Pillow. Raises any exception for a damaged file."""
+    carries_profiles: bool = True
+    """Whether a file can say what its colours are; otherwise they are converted to sRGB."""
+    check: Callable[[bytes, Limits], None] = lambda _data, _limits: None
+    """Called with the file before anything else reads it. Raises: ImageError, TOO_LARGE or UNSUPPORTED."""
+    completed: Callable[[bytes, Limits], bytes] = lambda data, _limits: data
+    """Called with the file: the same, or what stands for it if little is missing. Raises: ImageError, TOO_LARGE."""
+    read: Callable[[bytes, ReadRequest], ReadFile | None] | None = None
+    """A decoder of our own, which checks the limits itself; it returns None for a file for Pillow, and raises any
+    exception for a damaged one."""
+    displayed_area: Callable[[bytes, Size], Box | None] = lambda _data, _size: None
+    """Given the file and the size of what is stored: the part that is shown, None for all of it."""
     prepare: Callable[[ImageFile.ImageFile, Format], None] = lambda _image, _target: None
     """Called with an opened, not yet loaded file and the format of the result. Raises: ImageError."""
-    read_encoding: Callable[[ImageFile.ImageFile, bytes], SourceEncoding] = lambda _image, _data: SourceEncoding()
+    read_encoding: Callable[[ImageFile.ImageFile | Described, bytes], SourceEncoding] = lambda _image, _data: (
+        SourceEncoding()
+    )
     """Called with a loaded image and its file: how it was encoded."""

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from PIL import Image, ImageChops, ImageFile
 from PIL.GifImagePlugin import GifImageFile, getdata
 
+from services.blur_worker.engine.described import Described
 from services.blur_worker.engine.formats.codec import Codec, FrameKind, FramesToEncode, starts_with
+from services.blur_worker.engine.formats.gif_reader.read import read_gif
 from services.blur_worker.engine.formats.palette import to_palette
 from services.blur_worker.engine.images import SourceEncoding
-from services.blur_worker.engine.regions import region_mask
+from services.blur_worker.engine.regions import hides_whole, region_mask
 from services.common.domain.spec import Format
 
 _KEEP, _CLEAR = 1, 2
@@ -18,7 +20,7 @@ _PalettedFrame = tuple[Image.Image, int | None]
 """An image of mode P, and the index of its transparent colour."""
 
 
-def _read_encoding(image: ImageFile.ImageFile, _data: bytes) -> SourceEncoding:
+def _read_encoding(image: ImageFile.ImageFile | Described, _data: bytes) -> SourceEncoding:
     # The file has the number of repetitions, or none for a single play.
     repetitions = image.info.get("loop")
     return SourceEncoding(plays=1 if repetitions is None else 0 if repetitions == 0 else int(repetitions) + 1)
@@ -26,7 +28,8 @@ def _read_encoding(image: ImageFile.ImageFile, _data: bytes) -> SourceEncoding:
 
 def _encode(frames: FramesToEncode) -> bytes:
     info, spec = frames.info, frames.spec
-    exact = region_mask(spec, frames.rasters[0].size) == 0 if info.format is Format.GIF and spec.regions else None
+    regional = info.format is Format.GIF and not hides_whole(spec)
+    exact = region_mask(spec, frames.rasters[0].size) == 0 if regional else None
     paletted = [to_palette(raster.to_pillow(), exact) for raster in frames.rasters]
     parts = [b"GIF89a", struct.pack("<HHBBB", *frames.rasters[0].size, 0x70, 0, 0)]
     if len(paletted) > 1 and info.encoding.plays != 1:
@@ -66,6 +69,8 @@ CODEC = Codec(
     encode=_encode,
     modes=frozenset({"RGB", "RGBA"}),
     max_side=65_535,
+    carries_profiles=False,
     frames=FrameKind.ANIMATION,
+    read=read_gif,
     read_encoding=_read_encoding,
 )

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from io import BytesIO
 from typing import Any
 
-from services.blur_worker.engine.metadata import Metadata, icc_profile_for
+from services.blur_worker.engine.color import icc_profile_for
+from services.blur_worker.engine.metadata import Metadata
 from services.blur_worker.engine.raster import Raster
 from services.common.domain.spec import Format
 
@@ -29,7 +30,7 @@ def metadata_options(metadata: Metadata, mode: str, max_bytes: int = sys.maxsize
         max_bytes: EXIF or XMP of more bytes is left out.
     """
     options: dict[str, Any] = {}
-    if icc_profile := icc_profile_for(metadata.icc_profile, mode):
+    if icc_profile := icc_profile_for(metadata.color, mode):
         options["icc_profile"] = icc_profile
     if metadata.xmp and len(metadata.xmp) <= max_bytes:
         options["xmp"] = metadata.xmp

@@ -6,15 +6,17 @@ from PIL import Image, ImageFile
 from PIL.ExifTags import IFD
 from PIL.TiffImagePlugin import PREDICTOR, TiffImageFile
 
+from services.blur_worker.engine.color import icc_profile_for
+from services.blur_worker.engine.described import Described
 from services.blur_worker.engine.formats.codec import Codec, FrameKind, FramesToEncode, starts_with
-from services.blur_worker.engine.formats.detect import is_canon_raw, unsupported
+from services.blur_worker.engine.formats.detect import is_canon_raw
 from services.blur_worker.engine.formats.pillow_save import save
+from services.blur_worker.engine.formats.tiff_reader.read import read_tiff
 from services.blur_worker.engine.formats.tiff_writer import write_tiff
 from services.blur_worker.engine.images import SourceEncoding
-from services.blur_worker.engine.metadata import KEPT_IFDS, Metadata, icc_profile_for
+from services.blur_worker.engine.metadata import KEPT_IFDS, Metadata
 from services.common.domain.spec import Format
 
-_DNG_VERSION_TAG = 0xC612
 _XMP_TAG = 700
 _HORIZONTAL_DIFFERENCING = 2
 """Of the predictors (TIFF 6.0, section 14). LZW takes 41 ms for 0.9 MB with it, 59 ms for 4 MB without."""
@@ -26,19 +28,13 @@ def _detect(head: bytes) -> bool:
     return _is_tiff(head) and not is_canon_raw(head)
 
 
-def _prepare(image: ImageFile.ImageFile, _target: Format) -> None:
-    # The first page of a DNG is only a preview of the photograph.
-    if isinstance(image, TiffImageFile) and _DNG_VERSION_TAG in image.tag_v2:
-        raise unsupported("camera raw (DNG)")
-
-
-def _read_encoding(image: ImageFile.ImageFile, _data: bytes) -> SourceEncoding:
+def _read_encoding(image: ImageFile.ImageFile | Described, _data: bytes) -> SourceEncoding:
     return SourceEncoding(compression=str(image.info.get("compression", "")))
 
 
 def _encode(frames: FramesToEncode) -> bytes:
     rasters, metadata, compression = frames.rasters, frames.info.metadata, frames.info.encoding.compression
-    icc_profile = icc_profile_for(metadata.icc_profile, rasters[0].mode)
+    icc_profile = icc_profile_for(metadata.color, rasters[0].mode)
     exif = _exif(metadata, pages=len(rasters))
     if compression in _DEFLATE or any(raster.is_16_bit and raster.mode != "L" for raster in rasters):
         return write_tiff(
@@ -78,7 +74,6 @@ CODEC = Codec(
     modes=frozenset({"L", "LA", "RGB", "RGBA", "CMYK"}),
     holds_16_bit=True,
     frames=FrameKind.PAGES,
-    oriented_by_pillow=True,
-    prepare=_prepare,
+    read=read_tiff,
     read_encoding=_read_encoding,
 )

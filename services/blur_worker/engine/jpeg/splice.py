@@ -5,7 +5,9 @@ from numpy.typing import NDArray
 
 from services.blur_worker.engine.blur_frame import blur_frame
 from services.blur_worker.engine.decode import decode
-from services.blur_worker.engine.images import Blurred
+from services.blur_worker.engine.find_and_hide import find_and_hide
+from services.blur_worker.engine.finding.find import DetectorSource
+from services.blur_worker.engine.images import Blurred, Frame
 from services.blur_worker.engine.jpeg.encode.scan import LARGEST
 from services.blur_worker.engine.jpeg.encode.writer import write_jpeg
 from services.blur_worker.engine.jpeg.format.markers import FROM_ZIGZAG, UnsupportedJpeg
@@ -13,17 +15,20 @@ from services.blur_worker.engine.jpeg.format.result_header import with_quantizat
 from services.blur_worker.engine.jpeg.format.tables import QuantizationTable
 from services.blur_worker.engine.jpeg.original import jpeg_to_jpeg, open_original
 from services.blur_worker.engine.jpeg.transform.dct_gaussian import BASIS
+from services.blur_worker.engine.jpeg.transform.finer_tables import finer_tables
 from services.blur_worker.engine.jpeg.transform.planes import CoefficientPlane, PlaneSet, plan_as_stored
 from services.blur_worker.engine.limits import Limits
-from services.blur_worker.engine.regions import region_mask
+from services.blur_worker.engine.regions import hides_whole, region_mask
 from services.blur_worker.engine.stage_timer import StageTimer
-from services.common.domain.spec import BlurSpec, Format
+from services.common.domain.spec import BlurSpec, Format, Solid
 
 NAME = "jpeg-splice"
 
 
-def blur_regions(data: bytes, spec: BlurSpec, limits: Limits) -> Blurred | None:
-    """Apply the effect to the blocks that regions touch; return None if file or spec are not for this path.
+def blur_regions(
+    data: bytes, spec: BlurSpec, limits: Limits, detectors: DetectorSource | None = None
+) -> Blurred | None:
+    """Apply the effects to the blocks that regions touch; return None if file or spec are not for this path.
 
     Those blocks are encoded anew from their pixels, with the file's own quantization tables: nothing of what was there
     before is in them. The spec's quality says nothing here, since it would change the others. An image is turned
@@ -32,12 +37,67 @@ def blur_regions(data: bytes, spec: BlurSpec, limits: Limits) -> Blurred | None:
     Raises:
         ImageError: See `blur`.
     """
-    if not (jpeg_to_jpeg(data, spec) and spec.regions):
+    if not jpeg_to_jpeg(data, spec) or hides_whole(spec):
         return None
+    timer = StageTimer()
     try:
-        return _splice(data, spec, limits)
+        return find_and_hide(_SplicedJpeg(data, spec, limits, timer), spec, limits, detectors, timer)
     except UnsupportedJpeg:
         return None
+
+
+class _SplicedJpeg:
+    """A decoded JPEG of which regions are to be hidden: a `HideableImage`."""
+
+    def __init__(self, data: bytes, spec: BlurSpec, limits: Limits, timer: StageTimer) -> None:
+        """Decode the coefficients and the pixels.
+
+        Raises:
+            UnsupportedJpeg: It is not for this path.
+        """
+        self._original = open_original(data, limits, keep_metadata=spec.keep_metadata)
+        self._stored = plan_as_stored(self._original.frame, self._original.orientation)
+        self._original.decode_into(self._stored)
+        if any(_without_code(_blocks(plane)) for plane in self._stored.planes):
+            raise UnsupportedJpeg("coefficients that have no code")
+        quantization = self._original.reader.component_quantization
+        self._tables = tuple(
+            plane.upright_quantization(quantization[index]) for index, plane in enumerate(self._stored.planes)
+        )
+        # What is found may become solid, too, if it can still be found.
+        if spec.find or any(isinstance(effect, Solid) for effect in (spec.effect, *(r.effect for r in spec.regions))):
+            self._tables = finer_tables([_blocks(plane) for plane in self._stored.planes], self._tables)
+        self._header = with_quantization(self._original.result_header(spec, self._stored), self._tables)
+        (self._frame,) = decode(data, limits, Format.JPEG, keep_metadata=False).frames
+        self._timer = timer
+        timer.lap("decode")
+
+    @property
+    def frames(self) -> list[Frame]:
+        """See `HideableImage`."""
+        return [self._frame]
+
+    def hide(self, spec: BlurSpec) -> Blurred:
+        """See `HideableImage`."""
+        samples = blur_frame(self._frame, spec).raster.samples
+        touched = region_mask(spec, self._original.displayed) > 0
+        spliced = []
+        for channel, (plane, table) in enumerate(zip(self._stored.planes, self._tables, strict=True)):
+            blocks = _blocks(plane).astype(np.int16)
+            _replace(blocks, samples[..., channel], touched, _pixels_of_a_sample(self._stored, plane), table)
+            spliced.append(_SplicedPlane(plane, blocks))
+        self._timer.lap("blur")
+        encoded = write_jpeg(spliced, self._header, self._timer)
+        width, height = self._original.displayed
+        return Blurred(
+            data=encoded,
+            format=Format.JPEG,
+            width=width,
+            height=height,
+            frames=1,
+            path=NAME,
+            seconds=self._timer.seconds,
+        )
 
 
 class _SplicedPlane:
@@ -52,33 +112,6 @@ class _SplicedPlane:
     def write_rows(self, begin: int, end: int, out: NDArray[np.int16]) -> None:
         """See `QuantizedPlane`."""
         out[:] = self._coefficients[begin:end]
-
-
-def _splice(data: bytes, spec: BlurSpec, limits: Limits) -> Blurred:
-    timer = StageTimer()
-    original = open_original(data, limits, keep_metadata=spec.keep_metadata)
-    stored = plan_as_stored(original.frame, original.orientation)
-    original.decode_into(stored)
-    if any(_without_code(_blocks(plane)) for plane in stored.planes):
-        raise UnsupportedJpeg("coefficients that have no code")
-    quantization = original.reader.component_quantization
-    tables = tuple(plane.upright_quantization(quantization[index]) for index, plane in enumerate(stored.planes))
-    header = with_quantization(original.result_header(spec, stored), tables)
-    (frame,) = decode(data, limits, Format.JPEG, keep_metadata=False).frames
-    timer.lap("decode")
-    samples = blur_frame(frame, spec).raster.samples
-    touched = region_mask(spec, original.displayed) > 0
-    spliced = []
-    for channel, (plane, table) in enumerate(zip(stored.planes, tables, strict=True)):
-        blocks = _blocks(plane).astype(np.int16)
-        _replace(blocks, samples[..., channel], touched, _pixels_of_a_sample(stored, plane), table)
-        spliced.append(_SplicedPlane(plane, blocks))
-    timer.lap("blur")
-    encoded = write_jpeg(spliced, header, timer)
-    width, height = original.displayed
-    return Blurred(
-        data=encoded, format=Format.JPEG, width=width, height=height, frames=1, path=NAME, seconds=timer.seconds
-    )
 
 
 def _blocks(plane: CoefficientPlane) -> NDArray[np.float32]:

@@ -1,10 +1,11 @@
-"""The installation, paused queues and the workers that serve queues."""
+"""The installation, paused queues, the workers that serve queues, and the models that they have."""
 
 from uuid import UUID
 
 from sqlalchemy.orm import Mapped, mapped_column
 
-from services.common.db.models.base import Base
+from services.common.db.models.base import Base, one_of
+from services.common.domain.spec import FindingKind
 
 
 class Installation(Base):
@@ -41,3 +42,18 @@ class WorkerSeen(Base):
     busy: Mapped[int]
     started_at: Mapped[int]
     seen_at: Mapped[int]
+
+
+class FindModelSeen(Base):
+    """A model that finds something, and when a worker last reported that it has it."""
+
+    __tablename__ = "find_models"
+    __table_args__ = (one_of("kind", FindingKind),)
+
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    version: Mapped[str]
+    license: Mapped[str]
+    labels: Mapped[str]
+    """A JSON array of strings."""
+    last_seen_at: Mapped[int]

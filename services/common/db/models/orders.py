@@ -6,7 +6,8 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from services.common.db.models.base import Base, one_of, partial_index
-from services.common.domain.orders import ImageState, OrderState, UnownedBlobsState
+from services.common.domain.findings import CheckState
+from services.common.domain.orders import ImageQueue, ImageState, OrderState, UnownedBlobsState
 
 
 class Order(Base):
@@ -20,6 +21,7 @@ class Order(Base):
         partial_index("orders_expiry", "expires_at", where="state <> 'EXPIRED'"),
         partial_index("orders_open", "created_at", where="state IN ('QUEUED', 'RUNNING')"),
         partial_index("orders_email", "email", where="email IS NOT NULL"),
+        partial_index("orders_originals", "originals_until", where="originals_until IS NOT NULL"),
         Index("orders_created", "created_at", "id"),
     )
 
@@ -41,6 +43,10 @@ class Order(Base):
     started_at: Mapped[int | None]
     finished_at: Mapped[int | None]
     expires_at: Mapped[int]
+    originals_seconds: Mapped[int] = mapped_column(default=0, server_default="0")
+    """How long originals are kept after the first end; 0: not, or no longer."""
+    originals_until: Mapped[int | None]
+    """When originals that are kept are removed; None before the first end."""
 
 
 class Image(Base):
@@ -54,9 +60,13 @@ class Image(Base):
     __table_args__ = (
         UniqueConstraint("order_id", "position"),
         one_of("state", ImageState),
+        one_of("queue", ImageQueue),
+        one_of("check_state", CheckState),
         CheckConstraint("(state = 'RUNNING') = (owner IS NOT NULL AND lease_until IS NOT NULL)", name="owner"),
         CheckConstraint("state <> 'FAILED' OR reason IS NOT NULL", name="reason"),
-        partial_index("images_waiting", "order_id", "position", where="state = 'QUEUED' AND enqueued_at IS NULL"),
+        partial_index(
+            "images_waiting", "order_id", "queue", "position", where="state = 'QUEUED' AND enqueued_at IS NULL"
+        ),
         partial_index("images_outbox", "enqueued_at", where="state = 'QUEUED' AND enqueued_at IS NOT NULL"),
         partial_index("images_leases", "lease_until", where="state = 'RUNNING'"),
         partial_index(
@@ -67,6 +77,7 @@ class Image(Base):
         Index("images_revision", "order_id", "revision"),
         partial_index("images_untidied", "finished_at", where="NOT tidied AND finished_at IS NOT NULL"),
         partial_index("images_finished", "finished_at", where="finished_at IS NOT NULL"),
+        partial_index("images_remaining", "finished_at", where="check_state = 'REMAINING'"),
         partial_index("images_failed", "finished_at", where="state = 'FAILED' AND NOT dropped"),
     )
 
@@ -76,6 +87,8 @@ class Image(Base):
     filename: Mapped[str]
     spec: Mapped[str | None]
     """None: as the order's."""
+    queue: Mapped[str] = mapped_column(default=ImageQueue.BLUR, server_default=ImageQueue.BLUR)
+    """By its spec. Gateways of the version before insert without it."""
     state: Mapped[str]
     reason: Mapped[str | None]
     message: Mapped[str | None]
@@ -97,6 +110,10 @@ class Image(Base):
     format: Mapped[str | None]
     engine: Mapped[str | None]
     """What blurred it, with its version."""
+    findings: Mapped[str | None]
+    """What was found and the check of the result, as JSON (`Inspection`); None if nothing was to be found."""
+    check_state: Mapped[str | None]
+    """That of the check in `findings`."""
     cleaned_up: Mapped[bool] = mapped_column("tidied", default=False)
     """Whether the sweep has removed the blobs that an ended image does not keep (`blob_cleanup.surplus_keys`).
 
@@ -104,6 +121,19 @@ class Image(Base):
     """
     dropped: Mapped[bool] = mapped_column(default=False)
     """An operator has dropped the failure: it is not retried, and its original is not kept."""
+    revised_spec: Mapped[str | None]
+    """While the image is blurred again: how. Its former result, if `format` is set, stays until then."""
+    generation: Mapped[int] = mapped_column(default=0, server_default="0")
+    """Of its result: part of the blob's key. Each revision has a new one."""
+    next_generation: Mapped[int] = mapped_column(default=0, server_default="0")
+    """Of the result of the last revision, also if that has not ended or has failed."""
+    claims: Mapped[int] = mapped_column(default=0, server_default="0")
+    """Tells claims of this version from those of the version before, which knows no revisions (migration 0010)."""
+
+
+def has_result(image: "Image") -> bool:
+    """Return whether an image, or a row of its table, has a result: also while a revision may replace it."""
+    return image.state == ImageState.SUCCEEDED or (image.revised_spec is not None and image.format is not None)
 
 
 class UnownedBlobs(Base):

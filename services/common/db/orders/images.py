@@ -12,10 +12,12 @@ from services.common.db import pages
 from services.common.db.clock import SECOND, now
 from services.common.db.models import Image, Order, sql_literal, table
 from services.common.db.orders import orders, windows
+from services.common.db.orders.blob_cleanup import surplus_keys
 from services.common.db.rows import changed_one
 from services.common.domain.errors import Reason
+from services.common.domain.findings import Inspection
 from services.common.domain.follow_up import FollowUp
-from services.common.domain.orders import ImageState
+from services.common.domain.orders import ImageQueue, ImageState
 from services.common.domain.retries import IMAGE_RETRIES, MAX_ATTEMPTS, MAX_CRASHES, UNAVAILABLE_DELAY
 
 
@@ -32,6 +34,13 @@ class ImageClaim:
     attempts: int
     """This one included."""
     crashes: int
+    queue: ImageQueue
+    generation: int = 0
+    """Of the result that this attempt makes."""
+    former: ImageState | None = None
+    """In a revision: how the image had ended, and ends again if the revision fails."""
+    former_generation: int = 0
+    """Of the former result."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +54,8 @@ class Success:
     format: str
     engine: str | None = None
     """What blurred it, with its version."""
+    inspection: Inspection | None = None
+    """What was found; None if nothing was to be found."""
 
 
 @dataclass(frozen=True)
@@ -62,14 +73,16 @@ class EndedClaim:
     follow_up: FollowUp
     image_state: ImageState | None = None
     """The image's final state; None if it is tried again."""
-    reason: Reason | None = None
-    """Why it failed, if it did."""
+    surplus_keys: Sequence[str] = ()
+    """Keys of blobs that it does not keep in that state."""
     next_claim: ImageClaim | None = None
     """The order's next image, claimed for the same worker."""
 
 
 _IMAGES = table(Image)
-_ORDER_OF_ENQUEUED = select(_IMAGES.c.order_id).where(_IMAGES.c.id == bindparam("image_id"), windows.ENQUEUED)
+_ORDER_OF_ENQUEUED = select(_IMAGES.c.order_id).where(
+    _IMAGES.c.id == bindparam("image_id"), _IMAGES.c.queue == bindparam("served_queue"), windows.ENQUEUED
+)
 _TAKE = (
     update(_IMAGES)
     .values(
@@ -77,10 +90,29 @@ _TAKE = (
         owner=bindparam("claimed_by"),
         lease_until=now() + bindparam("lease"),
         attempts=_IMAGES.c.attempts + 1,
+        claims=_IMAGES.c.claims + 1,
         started_at=now(),
         revision=bindparam("seen_as"),
     )
-    .returning(_IMAGES.c.id, _IMAGES.c.position, _IMAGES.c.spec, _IMAGES.c.attempts, _IMAGES.c.crashes)
+    .returning(
+        *(
+            _IMAGES.c[name]
+            for name in (
+                "id",
+                "order_id",
+                "position",
+                "spec",
+                "attempts",
+                "crashes",
+                "queue",
+                "owner",
+                "format",
+                "revised_spec",
+                "generation",
+                "next_generation",
+            )
+        )
+    )
 )
 _CLAIM = _TAKE.where(_IMAGES.c.id == bindparam("image_id"), windows.ENQUEUED)
 _CLAIM_NEXT = _TAKE.where(
@@ -104,12 +136,15 @@ _CHANGED = (
 _RELEASE = _END_CLAIM.values(state=ImageState.QUEUED, enqueued_at=None, not_before=now() + bindparam("delay"))
 
 
-def claim(session: Session, image_id: UUID, *, lease_seconds: float) -> ImageClaim | None:
+def claim(
+    session: Session, image_id: UUID, *, lease_seconds: float, queue: ImageQueue = ImageQueue.BLUR
+) -> ImageClaim | None:
     """Claim an image that was enqueued; None if another worker has it, or it was cancelled or deleted.
 
-    None too if it waits for a place in the window or for its next attempt: another message follows then.
+    None too if it waits for a place in the window or for its next attempt: another message follows then. And if it
+    belongs to another queue than `queue`: a scheduler of the version before knows one queue only.
     """
-    order_id = session.scalar(_ORDER_OF_ENQUEUED, {"image_id": image_id})
+    order_id = session.scalar(_ORDER_OF_ENQUEUED, {"image_id": image_id, "served_queue": queue})
     order = order_id and orders.lock_and_start(session, order_id)
     if not order:
         return None
@@ -119,8 +154,8 @@ def claim(session: Session, image_id: UUID, *, lease_seconds: float) -> ImageCla
     return claimed
 
 
-def _claim_next(session: Session, order: Order, lease_seconds: float) -> ImageClaim | None:
-    return _claim(session, order, _CLAIM_NEXT, {"own_id": order.id}, lease_seconds)
+def _claim_next(session: Session, order: Order, queue: ImageQueue, lease_seconds: float) -> ImageClaim | None:
+    return _claim(session, order, _CLAIM_NEXT, {"own_id": order.id, "served_queue": queue}, lease_seconds)
 
 
 def _claim(
@@ -130,14 +165,27 @@ def _claim(
     row = session.execute(how, {"claimed_by": owner, "lease": lease, "seen_as": order.revision, **which}).one_or_none()
     if row is None:
         return None
+    return claim_of(cast("Image", row), order.spec)
+
+
+def claim_of(image: Image, order_spec: str) -> ImageClaim:
+    """Return the claim on an image that is RUNNING."""
+    assert image.owner
+    former = None
+    if image.revised_spec is not None:
+        former = ImageState.SUCCEEDED if image.format is not None else ImageState.FAILED
     return ImageClaim(
-        image_id=row.id,
-        order_id=order.id,
-        position=row.position,
-        spec=row.spec or order.spec,
-        owner=owner,
-        attempts=row.attempts,
-        crashes=row.crashes,
+        image_id=image.id,
+        order_id=image.order_id,
+        position=image.position,
+        spec=image.revised_spec or image.spec or order_spec,
+        owner=image.owner,
+        attempts=image.attempts,
+        crashes=image.crashes,
+        queue=ImageQueue(image.queue),
+        generation=image.next_generation,
+        former=former,
+        former_generation=image.generation,
     )
 
 
@@ -158,7 +206,8 @@ def finish(
 ) -> EndedClaim | None:
     """End an image, and with its last image the order; None, without changes, if the claim was lost.
 
-    With `next_lease`, in seconds, the order's next image is claimed too, unless an image of another order is enqueued.
+    With `next_lease`, in seconds, the order's next image in the queue is claimed too, unless one of another order is
+    enqueued there.
     """
     if (order := orders.lock(session, claimed.order_id)) is None:
         return None
@@ -173,23 +222,40 @@ def finish(
                 "height": outcome.height,
                 "format": outcome.format,
                 "engine": outcome.engine,
+                "generation": claimed.generation,
             }
+            values |= {
+                "findings": outcome.inspection and outcome.inspection.to_json(),
+                "check_state": outcome.inspection and outcome.inspection.check.state,
+            }
+            if claimed.former:
+                values |= {"spec": claimed.spec, "revised_spec": None, "reason": None, "message": None}
         case Failure():
-            values = {"state": ImageState.FAILED, "reason": outcome.reason, "message": outcome.message}
+            # A revision that fails leaves the former result; the reason says so.
+            state = claimed.former or ImageState.FAILED
+            values = {"state": state, "reason": outcome.reason, "message": outcome.message, "revised_spec": None}
     if not _end_claim(session, claimed, order, _FINISH, values):
         return None
-    succeeded = isinstance(outcome, Success)
+    ended = ImageState(cast("str", values["state"]))
+    succeeded = ended is ImageState.SUCCEEDED
     emails = orders.count_ended(session, order, succeeded=int(succeeded), failed=int(not succeeded))
-    ended = ImageState.SUCCEEDED if succeeded else ImageState.FAILED
-    reason = outcome.reason if isinstance(outcome, Failure) else None
+    surplus = surplus_keys(
+        order.id,
+        claimed.position,
+        ended,
+        outcome.reason if isinstance(outcome, Failure) else None,
+        keeps_original=order.originals_seconds > 0,
+        generation=claimed.generation if isinstance(outcome, Success) else claimed.former_generation,
+        next_generation=claimed.generation,
+    )
     if emails is not None:
         follow_up = FollowUp(email_ids=emails, ended_order_ids=[order.id], window_freed=True)
-        return EndedClaim(follow_up=follow_up, image_state=ended, reason=reason)
+        return EndedClaim(follow_up=follow_up, image_state=ended, surplus_keys=surplus)
     # In the place of the image that has ended. The window is refilled after the last image of the time slice.
-    if next_lease is not None and (next_claim := _claim_next(session, order, next_lease)):
+    if next_lease is not None and (next_claim := _claim_next(session, order, claimed.queue, next_lease)):
         follow_up = FollowUp(changed_order_ids=[order.id])
-        return EndedClaim(follow_up=follow_up, image_state=ended, reason=reason, next_claim=next_claim)
-    return EndedClaim(follow_up=_refill(session, order, window), image_state=ended, reason=reason)
+        return EndedClaim(follow_up=follow_up, image_state=ended, surplus_keys=surplus, next_claim=next_claim)
+    return EndedClaim(follow_up=_refill(session, order, claimed.queue, window), image_state=ended, surplus_keys=surplus)
 
 
 def release_expired(session: Session, claimed: ImageClaim, *, window: int) -> EndedClaim | None:
@@ -226,11 +292,11 @@ def release(
     values = {"crashes": crashes, "attempts": attempts, "delay": int(delay * SECOND)}
     if not _end_claim(session, claimed, order, _RELEASE, values):
         return None
-    return EndedClaim(follow_up=_refill(session, order, window))
+    return EndedClaim(follow_up=_refill(session, order, claimed.queue, window))
 
 
-def _refill(session: Session, order: Order, window: int) -> FollowUp:
-    return FollowUp(image_ids=windows.refill(session, order.id, window), changed_order_ids=[order.id])
+def _refill(session: Session, order: Order, queue: ImageQueue, window: int) -> FollowUp:
+    return FollowUp(images=windows.refill(session, order.id, queue, window), changed_order_ids=[order.id])
 
 
 CRASHED = "the image crashed the process that blurs it, repeatedly"

@@ -11,10 +11,18 @@ from sqlalchemy.orm import Session
 from services.common.db.clock import SECOND, now
 from services.common.db.mail import deliveries
 from services.common.db.models import Delivery, Email, Image, Order, table
-from services.common.db.orders import windows
+from services.common.db.orders import revisions, windows
 from services.common.db.rows import changed_one, rows_changed
 from services.common.domain.errors import NotFound
-from services.common.domain.orders import DeliveryState, ImageState, OrderState, fair_window, state_when_done
+from services.common.domain.follow_up import EnqueuedImage
+from services.common.domain.orders import (
+    DeliveryState,
+    ImageQueue,
+    ImageState,
+    OrderState,
+    fair_window,
+    state_when_done,
+)
 
 _MOST_IDS = 1000
 """Ids in one statement."""
@@ -22,7 +30,6 @@ OPEN_STATES = tuple(state for state in OrderState if state.open)
 
 _ORDERS, _IMAGES, _DELIVERY, _EMAILS = table(Order), table(Image), table(Delivery), table(Email)
 _INSERT_ORDER, _INSERT_IMAGES = insert(_ORDERS).returning(*_ORDERS.c), insert(_IMAGES)
-_SHARING = select(now(), windows.orders_in_flight(), windows.images_in_flight())
 _SNAPSHOT = select(
     *_ORDERS.c,
     now(),
@@ -50,7 +57,19 @@ _LOCK_AND_START = _LOCK.values(
     started_at=func.coalesce(_ORDERS.c.started_at, now()),
 )
 _COUNT = update(_ORDERS).where(_ORDERS.c.id == bindparam("counted_id"))
-_END = _COUNT.values(finished_at=now(), expires_at=now() + bindparam("retention"))
+_END = _COUNT.values(
+    finished_at=now(),
+    expires_at=now() + bindparam("retention"),
+    # Set once: a revision does not keep originals longer.
+    originals_until=case(
+        (
+            _ORDERS.c.originals_seconds > 0,
+            func.coalesce(_ORDERS.c.originals_until, now() + _ORDERS.c.originals_seconds * SECOND),
+        ),
+        else_=None,
+    ),
+)
+_END_CANCELLED = _END.values(originals_seconds=0, originals_until=None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +85,8 @@ class NewOrder:
     retention: int
     upload_seconds: float = 0.0
     """How long its images took to arrive."""
+    originals_seconds: int = 0
+    """How long originals are kept after the order has finished."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +101,8 @@ class NewImage:
     """In bytes."""
     sha256: str | None = None
     """As hex."""
+    queue: ImageQueue = ImageQueue.BLUR
+    """By its spec: FIND if something is to be found."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,13 +123,14 @@ class StoredOrder:
     """An order that was stored by a transaction, and the images to enqueue after the commit."""
 
     snapshot: Snapshot
-    enqueued_ids: Sequence[UUID]
+    enqueued: Sequence[EnqueuedImage]
 
 
 def insert_order(session: Session, order: NewOrder, new_images: Sequence[NewImage], *, window: int) -> StoredOrder:
-    """Store an order and its images, the first of them enqueued."""
-    time, sharing, together = session.execute(_SHARING, {"window": window}).one()
-    window = max(fair_window(window, sharing + 1), window - together)
+    """Store an order and its images, the first of each queue enqueued."""
+    time = session.scalar(select(now())) or 0
+    enqueued = [image for queue in ImageQueue for image in _first_images(session, new_images, queue, window)]
+    enqueued_ids = {image.id for image in enqueued}
     row = session.execute(
         _INSERT_ORDER,
         {
@@ -120,6 +144,7 @@ def insert_order(session: Session, order: NewOrder, new_images: Sequence[NewImag
             "upload_began_at": time - int(order.upload_seconds * SECOND),
             "created_at": time,
             "expires_at": time + order.retention * SECOND,
+            "originals_seconds": order.originals_seconds,
         },
     ).one()
     session.execute(
@@ -132,18 +157,30 @@ def insert_order(session: Session, order: NewOrder, new_images: Sequence[NewImag
                 "filename": image.filename,
                 "spec": image.spec,
                 "state": ImageState.QUEUED,
-                "enqueued_at": time if index < window else None,
+                "queue": image.queue,
+                "enqueued_at": time if image.id in enqueued_ids else None,
                 "input_bytes": image.size,
                 "input_sha256": image.sha256,
             }
-            for index, image in enumerate(new_images)
+            for image in new_images
         ],
     )
     requests = []
     if order.notify:
         requests = [(deliveries.insert_delivery(session, order.id, DeliveryState.WAITING), 0)]
     snapshot = Snapshot(order=_order(row), running=0, deliveries=requests, read_at=time)
-    return StoredOrder(snapshot=snapshot, enqueued_ids=[image.id for image in new_images[:window]])
+    return StoredOrder(snapshot=snapshot, enqueued=enqueued)
+
+
+def _first_images(
+    session: Session, new_images: Sequence[NewImage], queue: ImageQueue, window: int
+) -> list[EnqueuedImage]:
+    """Return the images of a new order that are enqueued at once: its share of the queue's window."""
+    own = [EnqueuedImage(image.id, queue) for image in new_images if image.queue == queue]
+    if not own:
+        return []
+    sharing, together = windows.get_sharing(session, queue, window=window)
+    return own[: max(fair_window(window, sharing + 1), window - together)]
 
 
 def get_snapshot(session: Session, order_id: UUID) -> Snapshot:
@@ -213,15 +250,21 @@ def count_ended(
     state = state_when_done(**counts)
     # The retention begins when there are results to keep.
     retention = order.expires_at - order.created_at
-    session.execute(_END, {"counted_id": order.id, "retention": retention, "state": state, **counts})
+    end = _END_CANCELLED if state is OrderState.CANCELLED else _END
+    session.execute(end, {"counted_id": order.id, "retention": retention, "state": state, **counts})
     if state is OrderState.CANCELLED:
         deliveries.cancel_open(session, order.id)
         return []
     return deliveries.release_waiting(session, order.id)
 
 
-def cancel(session: Session, order_id: UUID) -> None:
+def cancel(session: Session, order_id: UUID) -> OrderState:
     """Cancel the images that have not ended; without effect on an order that has ended.
+
+    Images that were being revised end as they were.
+
+    Returns:
+        The state of the order afterwards.
 
     Raises:
         NotFound: There is no such order.
@@ -229,16 +272,18 @@ def cancel(session: Session, order_id: UUID) -> None:
     order = lock(session, order_id)
     if order is None:
         raise NotFound("order", str(order_id))
-    if OrderState(order.state).open:
-        result = session.execute(
-            update(Image)
-            .where(Image.order_id == order_id, Image.state.in_((ImageState.QUEUED, ImageState.RUNNING)))
-            .values(
-                state=ImageState.CANCELLED, owner=None, lease_until=None, finished_at=now(), revision=order.revision
-            )
-            .execution_options(synchronize_session=False)
-        )
-        count_ended(session, order, cancelled=rows_changed(result))
+    if not OrderState(order.state).open:
+        return OrderState(order.state)
+    succeeded, failed = revisions.cancel_revisions(session, order)
+    result = session.execute(
+        update(Image)
+        .where(Image.order_id == order_id, Image.state.in_((ImageState.QUEUED, ImageState.RUNNING)))
+        .values(state=ImageState.CANCELLED, owner=None, lease_until=None, finished_at=now(), revision=order.revision)
+        .execution_options(synchronize_session=False)
+    )
+    cancelled = rows_changed(result)
+    count_ended(session, order, succeeded=succeeded, failed=failed, cancelled=cancelled)
+    return OrderState(session.scalars(select(Order.state).where(Order.id == order_id)).one())
 
 
 def delete_order(session: Session, order_id: UUID) -> None:
@@ -258,9 +303,14 @@ def owns_blobs(session: Session, order_id: UUID) -> bool:
     return session.scalar(query) is not None
 
 
-def list_open(session: Session) -> Sequence[UUID]:
-    """Return all orders that are QUEUED or RUNNING."""
-    return session.scalars(select(Order.id).where(Order.state.in_(OPEN_STATES))).all()
+def list_open(session: Session, queue: ImageQueue) -> Sequence[UUID]:
+    """Return all orders that are QUEUED or RUNNING and have images in a queue that have not ended."""
+    open_image = select(Image.id).where(
+        Image.order_id == Order.id,
+        Image.queue == queue,
+        Image.state.in_((ImageState.QUEUED, ImageState.RUNNING)),
+    )
+    return session.scalars(select(Order.id).where(Order.state.in_(OPEN_STATES), open_image.exists())).all()
 
 
 def list_due_to_expire(session: Session, *, limit: int) -> Sequence[UUID]:
@@ -284,7 +334,7 @@ def expire(session: Session, order_id: UUID) -> bool:
     result = session.execute(
         update(Order)
         .where(Order.id == order_id, Order.state != OrderState.EXPIRED)
-        .values(state=OrderState.EXPIRED, email=None)
+        .values(state=OrderState.EXPIRED, email=None, originals_seconds=0, originals_until=None)
         .execution_options(synchronize_session=False)
     )
     return changed_one(result)

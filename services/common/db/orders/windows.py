@@ -1,6 +1,7 @@
 """Statements about windows: of each order only a few images are queued in the broker or running at a time.
 
-So an order of one image does not wait for the five thousand images of the order before. Orders share the window.
+So an order of one image does not wait for the five thousand images of the order before. Orders share the window. Each
+queue of images has a window of its own: images that wait for workers that can find delay no others.
 """
 
 from collections.abc import Sequence
@@ -11,42 +12,49 @@ from sqlalchemy.orm import Session
 
 from services.common.db.clock import now
 from services.common.db.models import Image, Order, sql_literal, table
-from services.common.domain.orders import ImageState, OrderState, fair_window
+from services.common.domain.follow_up import EnqueuedImage
+from services.common.domain.orders import ImageQueue, ImageState, OrderState, fair_window
 
 _IMAGES = table(Image)
 _QUEUED = _IMAGES.c.state == sql_literal(ImageState.QUEUED)
 ENQUEUED: ColumnElement[bool] = _QUEUED & _IMAGES.c.enqueued_at.is_not(None)
+_IN_QUEUE: ColumnElement[bool] = _IMAGES.c.queue == bindparam("served_queue")
 IN_FLIGHT: ColumnElement[bool] = or_(_IMAGES.c.state == sql_literal(ImageState.RUNNING), ENQUEUED)
 _WAITING: ColumnElement[bool] = _QUEUED & _IMAGES.c.enqueued_at.is_(None) & (_IMAGES.c.not_before <= now())
 
 
 def first_waiting(order_id: ColumnElement[UUID]) -> ScalarSelect[UUID]:
-    """Return the next of an order's images that is not enqueued yet."""
-    waiting = select(_IMAGES.c.id).where(_IMAGES.c.order_id == order_id, _WAITING)
+    """Return the next of an order's images in `queue` that is not enqueued yet."""
+    waiting = select(_IMAGES.c.id).where(_IMAGES.c.order_id == order_id, _IN_QUEUE, _WAITING)
     return waiting.order_by(_IMAGES.c.position).limit(1).scalar_subquery()
 
 
 def others_enqueued(order_id: ColumnElement[UUID]) -> Exists:
-    """Return the condition that an image of another order is enqueued."""
+    """Return the condition that an image of another order is enqueued in `queue`."""
     others = _IMAGES.alias("others")
     enqueued = (others.c.state == sql_literal(ImageState.QUEUED)) & others.c.enqueued_at.is_not(None)
-    return select(others.c.id).where(enqueued, others.c.order_id != order_id).exists()
+    in_queue = others.c.queue == bindparam("served_queue")
+    return select(others.c.id).where(enqueued, in_queue, others.c.order_id != order_id).exists()
 
 
 def orders_in_flight() -> ScalarSelect[int]:
-    """Return the number of orders with images enqueued or running, counted up to `window`: more makes no difference."""
-    some = select(_IMAGES.c.order_id).where(IN_FLIGHT).distinct().limit(bindparam("window")).subquery()
+    """Return the number of orders with images of `queue` enqueued or running.
+
+    Counted up to `window`: more makes no difference.
+    """
+    some = select(_IMAGES.c.order_id).where(_IN_QUEUE, IN_FLIGHT).distinct().limit(bindparam("window")).subquery()
     return select(func.count()).select_from(some).scalar_subquery()
 
 
 def images_in_flight() -> ScalarSelect[int]:
-    """Return the number of images enqueued or running, counted up to `window`."""
-    some = select(_IMAGES.c.id).where(IN_FLIGHT).limit(bindparam("window")).subquery()
+    """Return the number of images of `queue` enqueued or running, counted up to `window`."""
+    some = select(_IMAGES.c.id).where(_IN_QUEUE, IN_FLIGHT).limit(bindparam("window")).subquery()
     return select(func.count()).select_from(some).scalar_subquery()
 
 
+_SHARING = select(orders_in_flight(), images_in_flight())
 _SHARES = select(
-    select(func.count()).where(_IMAGES.c.order_id == bindparam("filled_id"), IN_FLIGHT).scalar_subquery(),
+    select(func.count()).where(_IMAGES.c.order_id == bindparam("filled_id"), _IN_QUEUE, IN_FLIGHT).scalar_subquery(),
     orders_in_flight(),
     images_in_flight(),
 )
@@ -55,7 +63,7 @@ _REFILL = (
     .where(
         _IMAGES.c.id.in_(
             select(_IMAGES.c.id)
-            .where(_IMAGES.c.order_id == bindparam("filled_id"), _WAITING)
+            .where(_IMAGES.c.order_id == bindparam("filled_id"), _IN_QUEUE, _WAITING)
             .order_by(_IMAGES.c.position)
             .limit(bindparam("free"))
             .scalar_subquery()
@@ -66,29 +74,46 @@ _REFILL = (
 )
 
 
-def refill(session: Session, order_id: UUID, window: int) -> list[UUID]:
-    """Mark an order's next images as enqueued: its share of `window`, or more if other orders leave room.
+def refill(session: Session, order_id: UUID, queue: ImageQueue, window: int) -> list[EnqueuedImage]:
+    """Mark an order's next images of a queue as enqueued: its share of `window`, or more if other orders leave room.
 
     The order's row must be locked by this transaction, so that two refills of an order never run at the same time.
 
     Returns:
-        The ids of the images to enqueue after the commit.
+        The images to enqueue after the commit.
     """
-    own, sharing, together = session.execute(_SHARES, {"filled_id": order_id, "window": window}).one()
+    which = {"filled_id": order_id, "served_queue": queue}
+    own, sharing, together = session.execute(_SHARES, {**which, "window": window}).one()
     # The order counts among those that share even while it has no images in flight.
     share = fair_window(window, max(1, sharing if own else sharing + 1))
     # Room that others do not use is not left empty.
     free = max(share - own, window - together)
     if free <= 0:
         return []
-    return list(session.scalars(_REFILL, {"filled_id": order_id, "free": free}))
+    return [EnqueuedImage(image_id, queue) for image_id in session.scalars(_REFILL, {**which, "free": free})]
 
 
-def list_orders_to_refill(session: Session, *, window: int, limit: int) -> Sequence[UUID]:
-    """Return orders with waiting images and room for them: after a retry's delay, or when other orders have ended."""
-    waiting = select(Image.id).where(Image.order_id == Order.id, _WAITING).exists()
-    in_flight = select(func.count()).where(Image.order_id == Order.id, IN_FLIGHT).scalar_subquery()
-    sharing, together = session.execute(select(orders_in_flight(), images_in_flight()), {"window": window}).one()
+def get_sharing(session: Session, queue: ImageQueue, *, window: int) -> tuple[int, int]:
+    """Return the numbers of orders and of images that use a queue's window now, each counted up to `window`."""
+    sharing, together = session.execute(_SHARING, {"served_queue": queue, "window": window}).one()
+    return sharing, together
+
+
+def refill_all(session: Session, order_id: UUID, window: int) -> list[EnqueuedImage]:
+    """Refill an order's windows of all queues, as `refill` does."""
+    return [image for queue in ImageQueue for image in refill(session, order_id, queue, window)]
+
+
+def list_orders_to_refill(session: Session, queue: ImageQueue, *, window: int, limit: int) -> Sequence[UUID]:
+    """Return orders with waiting images in a queue and room for them.
+
+    There is room after a retry's delay, or when other orders have ended.
+    """
+    waiting = select(Image.id).where(Image.order_id == Order.id, Image.queue == queue, _WAITING).exists()
+    in_flight = (
+        select(func.count()).where(Image.order_id == Order.id, Image.queue == queue, IN_FLIGHT).scalar_subquery()
+    )
+    sharing, together = get_sharing(session, queue, window=window)
     enough = literal(together >= window) & (in_flight >= fair_window(window, max(1, sharing)))
     open_states = (OrderState.QUEUED, OrderState.RUNNING)
     return session.scalars(select(Order.id).where(Order.state.in_(open_states), waiting, ~enough).limit(limit)).all()

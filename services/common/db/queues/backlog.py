@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import func, select, text
+from sqlalchemy import ColumnElement, func, select, text
 from sqlalchemy.orm import Session
 
 from services.common.db.clock import SECOND, now
 from services.common.db.models import Email, Image, Order, table
-from services.common.domain.orders import OrderState
+from services.common.domain.orders import ImageQueue, OrderState
 
 _LOCK = 7_021_994
 """Key of the advisory lock, arbitrary but used for nothing else."""
@@ -40,8 +40,8 @@ class Backlog:
 
     waiting: Mapping[str, int]
     """Numbers of `images`, `orders` and `emails`."""
-    oldest_image: float
-    """Seconds since the oldest message about an image, not claimed yet, was sent; 0 without one."""
+    oldest_image: Mapping[ImageQueue, float]
+    """By queue: seconds since the oldest message about an image, not claimed yet, was sent; 0 without one."""
     oldest_email: float
 
 
@@ -49,20 +49,19 @@ def get_backlog(session: Session) -> Backlog:
     """Count what has not ended, by partial indexes: however many rows have ended."""
     orders = select(func.count()).select_from(Order).where(text("state IN ('QUEUED', 'RUNNING')"))
     emails = select(func.count()).select_from(Email).where(text("state IN ('QUEUED', 'SENDING')"))
-    oldest = [
-        # Written as in the index; of e-mails, those with a message.
-        select(func.coalesce((now() - func.min(model.enqueued_at)), 0)).where(
-            text("state = 'QUEUED' AND enqueued_at IS NOT NULL")
-        )
-        for model in (Image, Email)
-    ]
-    image, email = (max(0.0, (session.scalar(query) or 0) / SECOND) for query in oldest)
     return Backlog(
         waiting={
             "images": count_open_images(session),
             "orders": session.scalar(orders) or 0,
             "emails": session.scalar(emails) or 0,
         },
-        oldest_image=image,
-        oldest_email=email,
+        oldest_image={queue: _get_age(session, Image, Image.queue == queue) for queue in ImageQueue},
+        oldest_email=_get_age(session, Email),
     )
+
+
+def _get_age(session: Session, model: type[Image] | type[Email], *conditions: ColumnElement[bool]) -> float:
+    # Written as in the index; of e-mails, those with a message.
+    enqueued = text("state = 'QUEUED' AND enqueued_at IS NOT NULL")
+    age = session.scalar(select(func.coalesce(now() - func.min(model.enqueued_at), 0)).where(enqueued, *conditions))
+    return max(0.0, (age or 0) / SECOND)

@@ -8,10 +8,11 @@ from sqlalchemy.orm import Session
 from services.common.db.models import Delivery, Email, Image, Mailing, Order
 from services.common.db.orders.orders import OPEN_STATES
 from services.common.domain.mail import EmailState, MailingState
-from services.common.domain.orders import DeliveryState, ImageState
-from services.common.infra.messages import BLUR_QUEUE, MAIL_QUEUE, MAILING_QUEUE
+from services.common.domain.orders import DeliveryState, ImageQueue, ImageState
+from services.common.infra.messages import BLUR_QUEUE, FIND_QUEUE, INSTANT_QUEUE, MAIL_QUEUE, MAILING_QUEUE
 
-QUEUES = (BLUR_QUEUE, MAIL_QUEUE, MAILING_QUEUE)
+QUEUES = (BLUR_QUEUE, FIND_QUEUE, INSTANT_QUEUE, MAIL_QUEUE, MAILING_QUEUE)
+IMAGE_QUEUES = frozenset(queue.value for queue in ImageQueue)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,22 +27,29 @@ class QueueDepth:
 
 
 def get_depth(session: Session, queue: str) -> QueueDepth:
-    """Return the depth of a queue, by the rows."""
-    return _of_images(session) if queue == BLUR_QUEUE else _of_emails(session, bulk=queue == MAILING_QUEUE)
+    """Return the depth of a queue, by the rows; instant calls have none."""
+    if queue == INSTANT_QUEUE:
+        return QueueDepth(waiting=0, running=0, failed=0, oldest_at=None)
+    if queue in IMAGE_QUEUES:
+        return _of_images(session, ImageQueue(queue))
+    return _of_emails(session, bulk=queue == MAILING_QUEUE)
 
 
-def _of_images(session: Session) -> QueueDepth:
+def _of_images(session: Session, queue: ImageQueue) -> QueueDepth:
     states: dict[str, int] = {
         row[0]: row[1]
         for row in session.execute(
             select(Image.state, func.count())
             # Each as in its partial index: these are few beside those that have ended.
-            .where(or_(Image.state == ImageState.QUEUED, Image.state == ImageState.RUNNING))
+            .where(Image.queue == queue, or_(Image.state == ImageState.QUEUED, Image.state == ImageState.RUNNING))
             .group_by(Image.state)
         )
     }
-    failed = session.scalar(select(func.count()).where(Image.state == ImageState.FAILED, ~Image.dropped))
-    waits = select(Image.id).where(Image.order_id == Order.id, Image.state == ImageState.QUEUED).exists()
+    failed = session.scalar(
+        select(func.count()).where(Image.queue == queue, Image.state == ImageState.FAILED, ~Image.dropped)
+    )
+    queued = (Image.queue == queue) & (Image.state == ImageState.QUEUED)
+    waits = select(Image.id).where(Image.order_id == Order.id, queued).exists()
     oldest = select(func.min(Order.created_at)).where(Order.state.in_(OPEN_STATES), waits)
     return QueueDepth(
         waiting=states.get(ImageState.QUEUED, 0),

@@ -16,9 +16,9 @@ from sqlalchemy.orm import Session
 from services.common.db.clock import SECOND, now
 from services.common.db.mail.emails import EmailClaim
 from services.common.db.models import Delivery, Email, Image, Order
-from services.common.db.orders.images import ImageClaim
+from services.common.db.orders.images import ImageClaim, claim_of
 from services.common.domain.mail import EmailState
-from services.common.domain.orders import ImageState
+from services.common.domain.orders import ImageQueue, ImageState
 
 Enqueueable = type[Image] | type[Email]
 """Rows that have a message while they are QUEUED and have an `enqueued_at`."""
@@ -32,19 +32,7 @@ def list_expired_image_claims(session: Session, *, limit: int) -> list[ImageClai
         .where(Image.state == ImageState.RUNNING, Image.lease_until < now())
         .limit(limit)
     )
-    return [
-        ImageClaim(
-            image_id=image.id,
-            order_id=image.order_id,
-            position=image.position,
-            spec=image.spec or spec,
-            owner=image.owner,
-            attempts=image.attempts,
-            crashes=image.crashes,
-        )
-        for image, spec in rows
-        if image.owner
-    ]
+    return [claim_of(image, spec) for image, spec in rows if image.owner]
 
 
 def list_expired_email_claims(session: Session, *, limit: int) -> list[EmailClaim]:
@@ -76,14 +64,19 @@ def enqueue_due_emails(session: Session, *, limit: int) -> Sequence[UUID]:
     return _enqueue_now(session, Email, due)
 
 
-def list_unclaimed(session: Session, model: Enqueueable, *, older_than: float, limit: int) -> Sequence[UUID]:
-    """Return rows that were enqueued so many seconds ago and not claimed since, the oldest first."""
-    return session.scalars(
-        select(model.id)
-        .where(model.state == ImageState.QUEUED, model.enqueued_at < now() - int(older_than * SECOND))
-        .order_by(model.enqueued_at)
-        .limit(limit)
-    ).all()
+def list_unclaimed(
+    session: Session, model: Enqueueable, *, older_than: float, limit: int, queue: ImageQueue | None = None
+) -> Sequence[UUID]:
+    """Return rows that were enqueued so many seconds ago and not claimed since, the oldest first.
+
+    With `queue`, images of that queue only.
+    """
+    query = select(model.id).where(
+        model.state == ImageState.QUEUED, model.enqueued_at < now() - int(older_than * SECOND)
+    )
+    if queue:
+        query = query.where(Image.queue == queue)
+    return session.scalars(query.order_by(model.enqueued_at).limit(limit)).all()
 
 
 def enqueue_again(session: Session, model: Enqueueable, ids: Sequence[UUID]) -> Sequence[UUID]:

@@ -5,19 +5,20 @@ from uuid import UUID
 
 from dramatiq import Message
 
-from services.common.infra.messages import BLUR_QUEUE, MAIL_QUEUE, MAILING_QUEUE
+from services.common.domain.orders import ImageQueue
+from services.common.infra.messages import BLUR_QUEUE, FIND_QUEUE, MAIL_QUEUE, MAILING_QUEUE
 
 
 class FrailBroker:
     """What senders use of `services.common.infra.broker.Broker`."""
 
     def __init__(self) -> None:
-        self.queues: dict[str, list[UUID]] = {BLUR_QUEUE: [], MAIL_QUEUE: [], MAILING_QUEUE: []}
+        self.queues: dict[str, list[UUID]] = {BLUR_QUEUE: [], FIND_QUEUE: [], MAIL_QUEUE: [], MAILING_QUEUE: []}
 
     @property
-    def images(self) -> list[UUID]:
-        """Of the messages to blur one."""
-        return self.queues[BLUR_QUEUE]
+    def images(self) -> list[tuple[ImageQueue, UUID]]:
+        """Of the messages about one, each with its queue; `queues` has the lists."""
+        return [(queue, image_id) for queue in ImageQueue for image_id in self.queues[queue]]
 
     @property
     def emails(self) -> list[UUID]:

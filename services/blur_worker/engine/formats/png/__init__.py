@@ -1,10 +1,11 @@
-"""PNG, still or animated (APNG). Most are decoded, and all are encoded, without Pillow: faster, and of 16 bits too."""
+"""PNG, still or animated (APNG). Decoded and encoded without Pillow: faster, and of 16 bits too."""
 
 from PIL import ImageFile
 from PIL.PngImagePlugin import PngImageFile
 
+from services.blur_worker.engine.containers.png_chunks import SIGNATURE
+from services.blur_worker.engine.described import Described
 from services.blur_worker.engine.formats.codec import Codec, FrameKind, FramesToEncode, starts_with
-from services.blur_worker.engine.formats.png.chunks import SIGNATURE
 from services.blur_worker.engine.formats.png.metadata import metadata_chunks
 from services.blur_worker.engine.formats.png.read import read_png
 from services.blur_worker.engine.formats.png.write import write_png
@@ -12,7 +13,7 @@ from services.blur_worker.engine.images import SourceEncoding
 from services.common.domain.spec import Format
 
 
-def _read_encoding(image: ImageFile.ImageFile, _data: bytes) -> SourceEncoding:
+def _read_encoding(image: ImageFile.ImageFile | Described, _data: bytes) -> SourceEncoding:
     return SourceEncoding(plays=int(image.info.get("loop") or 0))
 
 
@@ -29,6 +30,6 @@ CODEC = Codec(
     modes=frozenset({"L", "LA", "RGB", "RGBA"}),
     holds_16_bit=True,
     frames=FrameKind.ANIMATION,
-    decode_still=read_png,
+    read=read_png,
     read_encoding=_read_encoding,
 )

@@ -3,19 +3,22 @@
 import struct
 import zlib
 
-from services.blur_worker.engine.formats.png.chunks import chunk
-from services.blur_worker.engine.metadata import Metadata, icc_profile_for
+from services.blur_worker.engine.color import ColorDescription, profile_for
+from services.blur_worker.engine.containers.png_chunks import chunk
+from services.blur_worker.engine.metadata import Metadata
 
 _INCHES_PER_METER = 1 / 0.0254
 _METER = 1
+_PER_UNIT = 100_000
+"""Of gAMA and cHRM."""
 _EXIF_PREFIX = b"Exif\0\0"  # of a JPEG's segment; the chunk goes without
 _XMP_KEYWORD = "XML:com.adobe.xmp"
 
 
 def metadata_chunks(metadata: Metadata, mode: str) -> list[bytes]:
     """Return the chunks to write before the pixels of an image in this mode."""
-    found = []
-    if icc_profile := icc_profile_for(metadata.icc_profile, mode):
+    found = _color_chunks(metadata.color)
+    if icc_profile := profile_for(metadata.color.icc_profile, mode):
         found.append(chunk(b"iCCP", b"ICC Profile\0\0", zlib.compress(icc_profile)))
     if metadata.dpi:
         per_meter = (round(value * _INCHES_PER_METER) for value in metadata.dpi)
@@ -26,6 +29,20 @@ def metadata_chunks(metadata: Metadata, mode: str) -> list[bytes]:
     found += [_text_chunk(keyword, text) for keyword, text in texts.items()]
     if metadata.exif is not None:
         found.append(chunk(b"eXIf", metadata.exif.tobytes().removeprefix(_EXIF_PREFIX)))
+    return found
+
+
+def _color_chunks(color: ColorDescription) -> list[bytes]:
+    """All that the file said, as it said it: which of it holds is for the reader to decide."""
+    found = []
+    if color.code_points is not None:
+        found.append(chunk(b"cICP", bytes([*color.code_points, 0, 1])))
+    if color.srgb_intent is not None:
+        found.append(chunk(b"sRGB", bytes([color.srgb_intent])))
+    if color.gamma is not None:
+        found.append(chunk(b"gAMA", struct.pack(">I", round(color.gamma * _PER_UNIT))))
+    if color.chromaticities is not None:
+        found.append(chunk(b"cHRM", struct.pack(">8I", *(round(each * _PER_UNIT) for each in color.chromaticities))))
     return found
 
 

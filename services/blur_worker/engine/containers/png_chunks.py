@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-MODES = {0: "L", 2: "RGB", 4: "LA", 6: "RGBA"}
-"""A raster's mode by colour type; type 3, a palette, has none."""
-_COLOR_TYPES = {mode: color_type for color_type, mode in MODES.items()}
+PALETTE = 3
+"""The colour type of a palette."""
+MODES = {0: "L", 2: "RGB", PALETTE: "L", 4: "LA", 6: "RGBA"}
+"""The channels by colour type; of a palette one of indices."""
+_BITS = {0: {1, 2, 4, 8, 16}, 2: {8, 16}, PALETTE: {1, 2, 4, 8}, 4: {8, 16}, 6: {8, 16}}
+_COLOR_TYPES = {"L": 0, "RGB": 2, "LA": 4, "RGBA": 6}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +34,8 @@ class ImageHeader:
     def parse(cls, content: bytes) -> "ImageHeader":
         """Parse the chunk's content. Raises: struct.error, ValueError."""
         width, height, bits, color_type, compression, filtering, interlacing = struct.unpack(">IIBBBBB", content)
-        if compression or filtering or interlacing > 1:
-            raise ValueError("unknown compression, filter or interlace method")
+        if compression or filtering or interlacing > 1 or bits not in _BITS.get(color_type, ()):
+            raise ValueError("unknown compression, filter or interlace method, or an impossible depth")
         return cls(width=width, height=height, bits=bits, color_type=color_type, interlaced=bool(interlacing))
 
     def content(self) -> bytes:
@@ -49,10 +52,12 @@ def chunk(name: bytes, *contents: bytes) -> bytes:
 
 
 def chunks(png: bytes) -> Iterator[tuple[bytes, memoryview]]:
-    """Yield names and contents, as far as the file goes; checksums are not checked."""
+    """Yield names and contents up to IEND, or as far as the file goes; checksums are not checked."""
     view = memoryview(png)
     offset = len(SIGNATURE)
-    while offset + 12 <= len(png):
+    name = b""
+    while offset + 12 <= len(png) and name != b"IEND":
         size = int.from_bytes(view[offset : offset + 4], "big")
-        yield bytes(view[offset + 4 : offset + 8]), view[offset + 8 : offset + 8 + size]
+        name = bytes(view[offset + 4 : offset + 8])
+        yield name, view[offset + 8 : offset + 8 + size]
         offset += 12 + size

@@ -1,0 +1,48 @@
+"""What to find and hide in images, and what was found.
+
+    spec = BlurSpec(find=[find_faces(), find_text(TextClass.TEXT_CLASS_CARD), find_codes()])
+    order = client.order("ada@example.org", ["street.jpg"], spec=spec)
+    ...
+    for image in client.images(order.order_id):
+        if image.check.state == CheckState.CHECK_STATE_REMAINING:
+            print("look at", image.filename)
+
+`client.limits().find_models` lists what the server can find. None and unset values are the model's own defaults.
+"""
+
+from imageblur.v1.order_pb2 import Find, FindingKind, Image, Region, TextClass
+
+
+def find_faces(*, min_confidence: float | None = None, padding: float | None = None) -> Find:
+    """Return: faces. Padding grows each on every side, as a fraction of its shorter side."""
+    return _find(FindingKind.FINDING_KIND_FACE, "", min_confidence, padding)
+
+
+def find_text(*classes: TextClass.ValueType, min_confidence: float | None = None, padding: float | None = None) -> Find:
+    """Return: text of these classes, or all text; otherwise as `find_faces`."""
+    found = _find(FindingKind.FINDING_KIND_TEXT, "", min_confidence, padding)
+    found.text_classes.extend(classes)
+    return found
+
+
+def find_codes(*, min_confidence: float | None = None, padding: float | None = None) -> Find:
+    """Return: QR codes, bar codes and the like; otherwise as `find_faces`."""
+    return _find(FindingKind.FINDING_KIND_CODE, "", min_confidence, padding)
+
+
+def find_custom(model: str, *, min_confidence: float | None = None, padding: float | None = None) -> Find:
+    """Return: what a model of the server's operator finds; otherwise as `find_faces`."""
+    return _find(FindingKind.FINDING_KIND_CUSTOM, model, min_confidence, padding)
+
+
+def hidden_regions(image: Image) -> list[Region]:
+    """Return the regions that hid the findings of an image.
+
+    As regions of a spec without `find` they give the same image, byte for byte; so some can be left out and others
+    added. If there are none, the image was not changed: a spec without regions would hide all of it.
+    """
+    return [finding.region for finding in image.findings if finding.applied]
+
+
+def _find(kind: FindingKind.ValueType, model: str, min_confidence: float | None, padding: float | None) -> Find:
+    return Find(kind=kind, model=model, min_confidence=min_confidence, padding=padding)

@@ -1,0 +1,1 @@
+"""What files consist of: chunks, boxes, segments; what the formats and the readers of metadata share."""

@@ -1,0 +1,60 @@
+"""Decode a TIFF: each page here, or by Pillow if that does it well."""
+
+from io import BytesIO
+
+from PIL.TiffImagePlugin import COMPRESSION_INFO, TiffImageFile
+
+from services.blur_worker.engine.described import Described
+from services.blur_worker.engine.formats.detect import unsupported
+from services.blur_worker.engine.formats.reading import ReadFile, ReadRequest
+from services.blur_worker.engine.formats.tiff_reader.directory import Directory, Tag, read_directories
+from services.blur_worker.engine.formats.tiff_reader.layout import layout_of
+from services.blur_worker.engine.formats.tiff_reader.page import read_page
+from services.blur_worker.engine.images import Frame
+from services.blur_worker.engine.pixel_modes import to_working_mode
+from services.blur_worker.engine.raster import Raster
+
+_CENTIMETER, _INCH = 3, 2
+_CENTIMETERS_PER_INCH = 2.54
+
+
+def read_tiff(data: bytes, request: ReadRequest) -> ReadFile:
+    """Decode a file.
+
+    Raises:
+        ImageError: TOO_LARGE, UNSUPPORTED or CORRUPT.
+        Exception: Of nearly any kind: the file is damaged.
+    """
+    pages = read_directories(data, request.limits)
+    if Tag.DNG_VERSION in pages[0].tags:
+        raise unsupported("camera raw (DNG)")  # its first page is only a preview of the photograph
+    wanted = pages if request.all_frames else pages[:1]
+    frames = []
+    for index, page in enumerate(wanted):
+        layout = layout_of(page)
+        frames.append(Frame(read_page(data, page, layout) if layout else _by_pillow(data, index)))
+    return ReadFile(frames=frames, described=_described(data, pages[0]), oriented=True)
+
+
+def _by_pillow(data: bytes, index: int) -> Raster:
+    with TiffImageFile(BytesIO(data)) as image:
+        image.seek(index)
+        image.load()
+        return to_working_mode(image)
+
+
+def _described(data: bytes, page: Directory) -> Described:
+    described = Described(format="TIFF")
+    info = described.info
+    info["exif"] = data
+    info["compression"] = COMPRESSION_INFO.get(page.number(Tag.COMPRESSION, 1), "")
+    resolution = page.fractions(Tag.X_RESOLUTION)[:1] + page.fractions(Tag.Y_RESOLUTION)[:1]
+    unit = page.number(Tag.RESOLUTION_UNIT, _INCH)
+    if len(resolution) == 2 and unit in {_INCH, _CENTIMETER}:
+        per_unit = _CENTIMETERS_PER_INCH if unit == _CENTIMETER else 1
+        info["dpi"] = tuple(value * per_unit for value in resolution)
+    if icc_profile := page.raw(Tag.ICC_PROFILE):
+        info["icc_profile"] = icc_profile
+    if xmp := page.raw(Tag.XMP):
+        info["xmp"] = xmp
+    return described

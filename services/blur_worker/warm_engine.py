@@ -1,0 +1,28 @@
+"""Imported by the fork server that child processes start from: what is loaded here, all of them share."""
+
+import gc
+from io import BytesIO
+
+from PIL import Image
+
+# Compiled loops of detectors: a confined process can neither compile nor load them.
+import services.blur_worker.engine.finding.text.line_shapes  # noqa: F401
+from services.blur_worker.engine import Limits, blur
+from services.common.domain.spec import BlurSpec, Gaussian, Pixelate, Region, Solid
+
+
+def _warm_up() -> None:
+    """Blur small images, so that what is loaded or made when it is first needed is there before the first order."""
+    image = Image.linear_gradient("L").resize((64, 48)).convert("RGB")
+    region = Region("ellipse", 0.25, 0.25, 0.5, 0.5)
+    for format_ in ("JPEG", "PNG", "WEBP"):
+        file = BytesIO()
+        image.save(file, format_)
+        for spec in (BlurSpec(Gaussian()), BlurSpec(Solid(), (region,)), BlurSpec(Pixelate(), (region,))):
+            blur(file.getvalue(), spec, Limits(max_pixels=image.width * image.height))
+
+
+_warm_up()
+# The collector writes to the objects that it looks at, which would copy their memory for each child process.
+gc.collect()
+gc.freeze()

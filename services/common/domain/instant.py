@@ -1,0 +1,108 @@
+"""Instant calls: BlurImage and FindRegions. Their requests and answers, as gateway and worker exchange them."""
+
+import json
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from services.common.domain.errors import Reason
+from services.common.domain.findings import Inspection
+from services.common.domain.spec import BlurSpec, Format
+
+
+class InstantKind(StrEnum):
+    """What an instant call asks for."""
+
+    BLUR = "BLUR"
+    FIND = "FIND"
+    """Of the spec only `find` and `effort` count."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstantRequest:
+    """One image, and what to do with it."""
+
+    kind: InstantKind
+    spec: BlurSpec
+    max_result_bytes: int
+    """Largest result that can be answered with."""
+    data: bytes
+    """The encoded image."""
+
+    def encode(self) -> bytes:
+        """Return the request as bytes: a line of JSON, then the image."""
+        head = {"kind": self.kind, "spec": self.spec.to_json(), "max_result_bytes": self.max_result_bytes}
+        return b"%s\n%s" % (json.dumps(head).encode(), self.data)
+
+    @classmethod
+    def decode(cls, encoded: bytes) -> "InstantRequest":
+        """Return the request that `encode` wrote."""
+        head, _, data = encoded.partition(b"\n")
+        values = json.loads(head)
+        return cls(
+            kind=InstantKind(values["kind"]),
+            spec=BlurSpec.from_json(values["spec"]),
+            max_result_bytes=values["max_result_bytes"],
+            data=data,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstantAnswer:
+    """What was made or found of the image; the result's bytes are apart."""
+
+    width: int
+    """Of the displayed image in pixels, like `height`."""
+    height: int
+    format: Format | None = None
+    """Of the result; None for FIND."""
+    inspection: Inspection = field(default_factory=Inspection)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstantRefusal:
+    """Why there is no answer."""
+
+    reason: Reason | None
+    """Why the image cannot be blurred; None: it is not the image's fault, and the call may be repeated."""
+    message: str
+
+
+class ResultTooLarge(Exception):
+    """The result is larger than `max_result_bytes`."""
+
+
+InstantOutcome = InstantAnswer | InstantRefusal | ResultTooLarge
+
+
+def outcome_to_json(outcome: InstantOutcome) -> bytes:
+    """Return an outcome as JSON."""
+    values: dict[str, Any]
+    match outcome:
+        case InstantAnswer():
+            values = {
+                "width": outcome.width,
+                "height": outcome.height,
+                "format": outcome.format,
+                "inspection": outcome.inspection.to_json(),
+            }
+        case InstantRefusal():
+            values = {"refused": outcome.message, "reason": outcome.reason}
+        case ResultTooLarge():
+            values = {"too_large": True}
+    return json.dumps(values).encode()
+
+
+def outcome_from_json(text: str | bytes) -> InstantOutcome:
+    """Return the outcome that `outcome_to_json` wrote."""
+    values = json.loads(text)
+    if "too_large" in values:
+        return ResultTooLarge()
+    if "refused" in values:
+        return InstantRefusal(reason=values["reason"] and Reason(values["reason"]), message=values["refused"])
+    return InstantAnswer(
+        width=values["width"],
+        height=values["height"],
+        format=values["format"] and Format(values["format"]),
+        inspection=Inspection.from_json(values["inspection"]),
+    )

@@ -1,0 +1,81 @@
+"""Parses BlurImage and FindRegions, and makes their responses."""
+
+from imageblur.v1 import blur_service_pb2 as pb
+from imageblur.v1 import order_pb2
+
+from services.common.domain.errors import InvalidArgument, Violation
+from services.common.domain.instant import InstantAnswer, InstantKind, InstantRequest
+from services.common.domain.spec import BlurSpec
+from services.gateway.instant.findings import check_message, finding_message
+from services.gateway.orders.blur_spec import parse_image_spec, parse_spec
+from services.gateway.orders.requests import parse_filename
+from services.gateway.rpc.fields import Violations
+
+
+def parse_blur_image(request: pb.BlurImageRequest, *, max_bytes: int, max_result_bytes: int) -> InstantRequest:
+    """Return what BlurImage asks for.
+
+    Args:
+        request: The message.
+        max_bytes: Largest image.
+        max_result_bytes: Largest result.
+
+    Raises:
+        InvalidArgument: With a violation for each invalid field.
+    """
+    violations = Violations()
+    spec: BlurSpec | None = None
+    with violations.collect("image"):
+        parse_filename(request.image.filename)
+    with violations.collect("image"):
+        spec = parse_image_spec(request.image)
+    _check_data(violations, "image.data", request.image.data, max_bytes)
+    violations.raise_if_any()
+    return InstantRequest(
+        kind=InstantKind.BLUR, spec=spec or BlurSpec(), max_result_bytes=max_result_bytes, data=request.image.data
+    )
+
+
+def parse_find_regions(request: pb.FindRegionsRequest, *, max_bytes: int) -> InstantRequest:
+    """Return what FindRegions asks for; `max_bytes` of the image.
+
+    Raises:
+        InvalidArgument: With a violation for each invalid field.
+    """
+    violations = Violations()
+    spec = BlurSpec()
+    try:
+        spec = parse_spec(order_pb2.BlurSpec(find=request.find, effort=request.effort))
+    except InvalidArgument as error:
+        violations.extend(error.violations)
+    else:
+        if not spec.find:
+            violations.add("find", "must be at least one" if not request.find else "is not supported by this server")
+    _check_data(violations, "data", request.data, max_bytes)
+    violations.raise_if_any()
+    return InstantRequest(kind=InstantKind.FIND, spec=spec, max_result_bytes=0, data=request.data)
+
+
+def blur_image_response(answer: InstantAnswer, data: bytes) -> pb.BlurImageResponse:
+    """Return the response of BlurImage."""
+    return pb.BlurImageResponse(
+        data=data,
+        media_type=answer.format.media_type if answer.format else "",
+        width=answer.width,
+        height=answer.height,
+        findings=map(finding_message, answer.inspection.findings),
+        check=check_message(answer.inspection.check),
+    )
+
+
+def find_regions_response(answer: InstantAnswer) -> pb.FindRegionsResponse:
+    """Return the response of FindRegions."""
+    findings = map(finding_message, answer.inspection.findings)
+    return pb.FindRegionsResponse(findings=findings, width=answer.width, height=answer.height)
+
+
+def _check_data(violations: Violations, field: str, data: bytes, max_bytes: int) -> None:
+    if not data:
+        violations.add(field, "is empty")
+    elif len(data) > max_bytes:
+        violations.append(Violation(field, f"is larger than {max_bytes} bytes"))

@@ -1,0 +1,110 @@
+"""Start a program: a Python module as a fork of a process that has loaded the libraries, others by executing them.
+
+Forked services share the memory of these libraries and start in a fraction of the time. On macOS, whose system
+libraries do not survive a fork, modules are executed like other programs.
+"""
+
+import atexit
+import multiprocessing
+import os
+import runpy
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from multiprocessing.reduction import DupFd
+from typing import Any, Protocol
+
+from setproctitle import setproctitle
+
+_context = multiprocessing.get_context("forkserver")
+_PRELOADED = ["services.stack.supervision.preload"]
+_MODULE = (sys.executable, "-u", "-m")
+FORKS = sys.platform == "linux"
+
+
+class Started(Protocol):
+    """A process that leads a session and a group of its own."""
+
+    @property
+    def pid(self) -> int:
+        """Its id, and that of its group."""
+
+    def terminate(self) -> None:
+        """Send SIGTERM unless it has ended."""
+
+    def wait(self) -> int:
+        """Wait for its end; return the exit code, or the negative number of the signal that ended it."""
+
+
+def python_module(module: str, *arguments: str) -> tuple[str, ...]:
+    """Return the command that runs a module with this Python, unbuffered."""
+    return (*_MODULE, module, *arguments)
+
+
+def launch(arguments: tuple[str, ...], environment: Mapping[str, str], output: int) -> Started:
+    """Start a program whose standard output and error are the descriptor `output`. Raises: OSError."""
+    if FORKS and tuple(arguments[:3]) == _MODULE:
+        return _Fork(arguments[3], arguments[4:], environment, output)
+    return subprocess.Popen(  # noqa: S603 - the programs are this project's own
+        arguments,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        env=environment,
+        start_new_session=True,
+    )
+
+
+class _Fork:
+    """A `Started` that was forked."""
+
+    def __init__(self, module: str, arguments: tuple[str, ...], environment: Mapping[str, str], output: int) -> None:
+        _context.set_forkserver_preload(_PRELOADED)
+        ready, child_end = _context.Pipe(duplex=False)
+        work = (module, tuple(arguments), dict(environment), DupFd(output), child_end)
+        self._process: BaseProcess = _context.Process(target=_run, args=work)
+        with ready:
+            try:
+                with child_end:
+                    self._process.start()
+                # Its group must exist before anybody can be asked to kill it.
+                ready.poll(None)
+            except EOFError as error:
+                raise OSError(f"the fork server ended: {error}") from error
+        assert self._process.pid
+        self.pid = self._process.pid
+
+    def terminate(self) -> None:
+        """See `Started`."""
+        self._process.terminate()
+
+    def wait(self) -> int:
+        """See `Started`."""
+        self._process.join()
+        assert self._process.exitcode is not None
+        return self._process.exitcode
+
+
+def _run(
+    module: str, arguments: tuple[str, ...], environment: dict[str, str], output: Any, child_end: Connection
+) -> None:
+    """Run a module as if Python had been started with it."""
+    os.setsid()
+    descriptor = output.detach()
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+    child_end.close()
+    setproctitle(" ".join(python_module(module, *arguments)))  # while the environment is where it was at the start
+    os.environ.clear()
+    os.environ.update(environment)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.argv = [module, *arguments]
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    finally:
+        # The fork server ends its forks without them.
+        atexit._run_exitfuncs()  # noqa: SLF001
