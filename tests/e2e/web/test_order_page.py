@@ -110,8 +110,16 @@ def test_faces_are_found_and_redacted_unless_an_effect_was_chosen(page: Page) ->
     pytest.importorskip("onnxruntime")
     page.goto("/")
     page.set_input_files("#files", [PHOTOGRAPHS / "astronaut.png", PHOTOGRAPHS / "coffee.png"])
+    expect(page.locator(".strip img")).to_have_count(2)
+    shown = "document.getElementById('preview').toDataURL()"
+    blurred = page.evaluate(shown)
     page.get_by_label("Faces").check()
     expect(page.locator("[name=effect][value=redact]")).to_be_checked()
+    page.wait_for_function(f"blurred => {shown} !== blurred", arg=blurred)
+    found = page.evaluate(shown)
+    page.click("#show-original")
+    assert page.evaluate(f"async () => {{ await new Promise(requestAnimationFrame); return {shown}; }}") == found
+    page.click("#show-original")
     page.get_by_label("Faces").uncheck()
     expect(page.locator("[name=effect][value=gaussian]")).to_be_checked()
     page.check("[name=effect][value=solid]", force=True)
