@@ -2,8 +2,9 @@
 
 import os
 import uuid
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -74,6 +75,7 @@ class Client:
         notify: bool = False,
         locale: str = "",
         request_id: str | None = None,
+        keep_originals_for: timedelta | None = None,
         on_progress: ProgressCallback | None = None,
     ) -> Order:
         """Place an order, in constant memory; return when the server has accepted it.
@@ -85,6 +87,7 @@ class Client:
             notify: E-mail the results when the order has finished.
             locale: Language of e-mails.
             request_id: A UUID; a repeated call with it creates no second order. None: a new one.
+            keep_originals_for: Keep the originals so long after the order has finished, for `revise_images`.
             on_progress: Called with the bytes sent and the total, from another thread.
 
         Raises:
@@ -93,6 +96,8 @@ class Client:
         header = blur.OrderHeader(
             email=email, spec=spec, notify=notify, locale=locale, request_id=request_id or str(uuid.uuid4())
         )
+        if keep_originals_for is not None:
+            header.keep_originals_for.FromTimedelta(keep_originals_for)
         upload = UploadStream(header, [UploadFile.of(file) for file in files], on_progress)
         with mapped_errors(self.server):
             return upload.send(self._blur, self._stream_timeout).order
@@ -231,6 +236,32 @@ class Client:
         """Cancel the images that have not ended; existing results are kept."""
         with mapped_errors(self.server):
             return self._blur.CancelOrder(blur.CancelOrderRequest(order_id=order_id), timeout=self._timeout).order
+
+    def revise_images(
+        self, order_id: str, specs: BlurSpec | Mapping[str, BlurSpec], *, request_id: str | None = None
+    ) -> Order:
+        """Blur images of a finished order again, from the originals that it keeps; return the order, which is running.
+
+        Args:
+            order_id: ID of the order.
+            specs: How: one spec for all images, or the specs of some by image ID.
+            request_id: A UUID; a repeated call with it changes nothing more. None: a new one.
+        """
+        request = blur.ReviseImagesRequest(order_id=order_id, request_id=request_id or str(uuid.uuid4()))
+        if isinstance(specs, BlurSpec):
+            request.spec.CopyFrom(specs)
+        elif not specs:
+            raise ValueError("specs names no image: give one spec to revise all")
+        else:
+            request.images.extend(blur.ImageRevision(image_id=key, spec=spec) for key, spec in specs.items())
+        with mapped_errors(self.server):
+            return self._blur.ReviseImages(request, timeout=self._timeout).order
+
+    def delete_originals(self, order_id: str) -> Order:
+        """Delete the originals that an order keeps for `revise_images`; results are kept."""
+        request = blur.DeleteOriginalsRequest(order_id=order_id)
+        with mapped_errors(self.server):
+            return self._blur.DeleteOriginals(request, timeout=self._timeout).order
 
     def delete(self, order_id: str) -> None:
         """Delete an order with its images, results and address."""

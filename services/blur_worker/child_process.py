@@ -1,6 +1,7 @@
 """What runs in a child process: it loads the engine, then blurs one file after another until its parent ends."""
 
 import contextlib
+import errno
 import functools
 import hashlib
 import os
@@ -198,9 +199,11 @@ def _answer(task: Task, limits: ChildLimits, work: Work) -> Answer | Exception:
     _raise_memory_limit(memory_mb)
     try:
         return work(task, limits)
-    except (ImageError, MemoryError, OSError, ModelMissing) as error:
+    except (ImageError, MemoryError, ModelMissing) as error:
         return error
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            return error
         fault = RuntimeError(repr(error))
         fault.add_note(traceback.format_exc())
         return fault

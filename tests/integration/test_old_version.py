@@ -6,14 +6,15 @@ from typing import Any, ClassVar
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import CursorResult, Uuid, bindparam, text
+from sqlalchemy import CursorResult, Uuid, bindparam, text, update
 
 from services.common.db.engine import Database
 from services.common.db.mail import emails, operator_jobs
 from services.common.db.mail.operator_jobs import JobAnswer
 from services.common.db.models import Image, UnownedBlobs
-from services.common.db.orders import images, unowned_blobs
-from services.common.domain.orders import LATE_SECONDS, ImageQueue
+from services.common.db.orders import images, orders, revisions, unowned_blobs
+from services.common.domain.orders import LATE_SECONDS, ImageQueue, ImageState
+from services.common.domain.spec import BlurSpec
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
 from services.common.infra.messages import FIND_QUEUE, OperatorJobKind, blur_image
@@ -230,6 +231,46 @@ def test_the_old_version_takes_and_answers_operator_jobs_by_their_former_name(da
     )
     assert asked.rowcount == 1
     assert run(database, "DELETE FROM errands WHERE errands.created_at < 2 RETURNING errands.id").rowcount == 1
+
+
+CLAIM = (
+    "UPDATE images SET state='RUNNING', owner=:owner, lease_until=1, attempts=attempts + 1, revision=revision + 1"
+    " WHERE id = :id AND state = 'QUEUED' AND enqueued_at IS NOT NULL"
+)
+"""As workers of the version before claim an image."""
+
+
+def test_a_worker_of_the_version_before_claims_images_but_no_revisions(database: Database) -> None:
+    order = place_order(database, 2, window=2, originals_seconds=3600)
+    assert run(database, CLAIM, id=order.image_ids[0], owner=uuid4()).rowcount == 1
+    with database.write() as session:
+        session.execute(update(Image).values(state="QUEUED", owner=None, lease_until=None, attempts=0))
+    for image_id in order.image_ids:
+        finish(database, image_id)
+    with database.write() as session:
+        locked = orders.lock(session, order.id)
+        assert locked
+        assert revisions.revise_all(session, locked, BlurSpec().to_json()) == 2
+        session.execute(update(Image).values(enqueued_at=1))
+    for _ in range(2):  # also after this version has claimed it once
+        assert run(database, CLAIM, id=order.image_ids[0], owner=uuid4()).rowcount == 0
+        with database.write() as session:
+            claim = images.claim(session, order.image_ids[0], lease_seconds=10)
+            assert claim
+            assert claim.former is ImageState.SUCCEEDED
+        with database.write() as session:
+            assert images.release(session, claim, crashed=False, window=2)
+        with database.write() as session:
+            session.execute(update(Image).values(enqueued_at=1, not_before=0))
+
+
+def finish(database: Database, image_id: UUID) -> None:
+    """Blur an image, as far as rows show."""
+    with database.write() as session:
+        claim = images.claim(session, image_id, lease_seconds=10)
+        assert claim
+        success = images.Success(size=1, sha256="00", width=1, height=1, format="PNG")
+        assert images.finish(session, claim, success, window=2)
 
 
 def test_images_of_the_old_version_are_of_the_queue_blur_and_its_statements_leave_findings_alone(

@@ -4,6 +4,7 @@ import re
 import sys
 import uuid
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +19,7 @@ from imageblur_client.cli.files import chosen_files
 from imageblur_client.cli.follow import follow
 from imageblur_client.cli.progress import upload_progress
 from imageblur_client.cli.render import as_dict, json_line
-from imageblur_client.cli.text import count, size
+from imageblur_client.cli.text import count, duration, size
 from imageblur_client.client import Client
 from imageblur_client.errors import FieldViolation, InvalidArgumentError, RetryableError
 
@@ -49,6 +50,15 @@ def order(
     notify: Annotated[bool, typer.Option("--notify", help="E-mail the results when the order has finished.")] = False,
     locale: Annotated[str, typer.Option(metavar="LANG", help="Language of e-mails, such as en or ru.")] = "",
     recurse: Annotated[bool, typer.Option("-r", "--recursive", help="Include the images in folders.")] = False,
+    keep_originals: Annotated[
+        str | None,
+        typer.Option(
+            "--keep-originals",
+            metavar="TIME",
+            show_default=False,
+            help="Keep the originals so long after the order has finished, so that `revise` is possible: 30m, 1h, 24h.",
+        ),
+    ] = None,
     watch: Annotated[
         bool, typer.Option("--watch", "-w", help="Wait until the order has finished, showing progress.")
     ] = False,
@@ -89,11 +99,20 @@ def order(
     )
     if quiet and as_json:
         raise typer.BadParameter("give one of --quiet and --json")
+    keep = duration(keep_originals, "--keep-originals") if keep_originals else None
     paths = chosen_files(files, recurse=recurse)
     with client_of(ctx) as client:
         request_id = request_id or str(uuid.uuid4())
         placed = _place(
-            client, paths, email=email, spec=spec, notify=notify, locale=locale, request_id=request_id, quiet=quiet
+            client,
+            paths,
+            email=email,
+            spec=spec,
+            notify=notify,
+            locale=locale,
+            request_id=request_id,
+            keep=keep,
+            quiet=quiet,
         )
         # Immediately, before anything else can fail: without its ID an order cannot be found.
         typer.echo(_accepted(placed, paths, quiet=quiet, as_json=as_json))
@@ -113,6 +132,7 @@ def _place(
     notify: bool,
     locale: str,
     request_id: str,
+    keep: timedelta | None,
     quiet: bool,
 ) -> Order:
     begun = False
@@ -125,7 +145,14 @@ def _place(
                 show(sent, total)
 
             return client.order(
-                email, paths, spec=spec, notify=notify, locale=locale, request_id=request_id, on_progress=on_progress
+                email,
+                paths,
+                spec=spec,
+                notify=notify,
+                locale=locale,
+                request_id=request_id,
+                keep_originals_for=keep,
+                on_progress=on_progress,
             )
     except InvalidArgumentError as error:
         raise _with_filenames(error, paths) from None

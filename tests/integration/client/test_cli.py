@@ -14,12 +14,15 @@ from imageblur.v1.blur_service_pb2 import (
     BlurImageResponse,
     CancelOrderResponse,
     DeleteOrderResponse,
+    DeleteOriginalsResponse,
     DownloadImagesRequest,
     FindModel,
     FindRegionsRequest,
     FindRegionsResponse,
     GetLimitsResponse,
     ListImagesResponse,
+    ReviseImagesRequest,
+    ReviseImagesResponse,
     SendImagesRequest,
     SendImagesResponse,
     StreamBlurOrderRequest,
@@ -561,3 +564,49 @@ def test_nothing_found_and_unknown_kinds(run: Run, server: ScriptedServer, tmp_p
     assert run("find", str(tmp_path / "in.jpg"), "--find", "codes").stdout == "nothing found\n"
     assert run("find", str(tmp_path / "in.jpg"), "--find", "cats").exit_code == 2
     assert run("find", str(tmp_path / "in.jpg"), "--find", "custom").exit_code == 2
+
+
+def test_originals_are_kept_as_long_as_asked(run: Run, server: ScriptedServer, photo: Path) -> None:
+    server.on("StreamBlurOrder", accepted())
+    assert run("order", "-e", "a@b.de", "--keep-originals", "90m", str(photo)).exit_code == 0
+    start = server.requests["StreamBlurOrder"][0][0]
+    assert isinstance(start, StreamBlurOrderRequest)
+    assert start.start.order.keep_originals_for.ToSeconds() == 90 * 60
+    wrong = run("order", "-e", "a@b.de", "--keep-originals", "soon", str(photo))
+    assert wrong.exit_code == 2
+    assert "is not a time such as" in wrong.stderr
+
+
+def test_images_are_revised_by_their_positions(run: Run, server: ScriptedServer) -> None:
+    server.on("ListImages", ListImagesResponse(images=[image(1, "a"), image(2, "b")]))
+    server.on("ReviseImages", ReviseImagesResponse(order=order(RUNNING)))
+    done = run("revise", ORDER_ID, "-i", "2", "--solid", "ff0000")
+    assert done.exit_code == 0
+    assert "running" in done.stdout
+    ((request,),) = server.requests["ReviseImages"]
+    assert isinstance(request, ReviseImagesRequest)
+    assert [(each.image_id, each.spec.solid.color) for each in request.images] == [("i2", "#ff0000")]
+    assert not request.HasField("spec")
+    assert request.request_id
+    server.on("ListImages", ListImagesResponse(images=[image(1, "a")]))
+    assert run("revise", ORDER_ID, "-i", "2").exit_code == 2
+
+
+def test_all_images_are_revised_and_originals_deleted(run: Run, server: ScriptedServer) -> None:
+    server.on("ReviseImages", ReviseImagesResponse(order=order(RUNNING)))
+    assert run("revise", ORDER_ID, "--pixelate", "9", "--json").exit_code == 0
+    ((request,),) = server.requests["ReviseImages"]
+    assert isinstance(request, ReviseImagesRequest)
+    assert (request.spec.pixelate.cell_px, len(request.images)) == (9, 0)
+    server.on("DeleteOriginals", DeleteOriginalsResponse(order=order(SUCCEEDED)))
+    assert run("done", ORDER_ID).exit_code == 0
+    not_kept = failure(grpc.StatusCode.FAILED_PRECONDITION, "the originals are not kept", "ORIGINALS_NOT_KEPT")
+    server.on("ReviseImages", not_kept)
+    assert run("revise", ORDER_ID).exit_code == 3
+
+
+def test_an_interrupted_revision_can_be_repeated(run: Run, server: ScriptedServer) -> None:
+    server.on("ReviseImages", unavailable(2.0))
+    done = run("revise", ORDER_ID, "--request-id", "c0ffee00-0000-4000-8000-000000000000")
+    assert done.exit_code == 5
+    assert "--request-id c0ffee00-0000-4000-8000-000000000000" in done.stderr

@@ -1,6 +1,8 @@
 """Orders that keep their originals: images blurred again, all or nothing, and originals that really go."""
 
 import io
+import json
+import zipfile
 from collections.abc import Iterator
 from uuid import UUID, uuid4
 
@@ -21,7 +23,7 @@ from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
 from services.gateway.settings import GatewaySettings
 from services.scheduler.sweep import Sweep
-from tests.integration.gateway.conftest import Gateway
+from tests.integration.gateway.conftest import Gateway, running
 from tests.integration.gateway.test_keys import reason
 from tests.integration.gateway.test_orders import fields, refused
 from tests.integration.goes_on import MakeWorker, work_off, worker
@@ -359,3 +361,72 @@ def test_originals_are_kept_a_day_at_most(gateway: Gateway, seconds: int) -> Non
     assert set(fields(caught.value)) == {"order.keep_originals_for"}
     limits = gateway.blur.GetLimits(pb.GetLimitsRequest())
     assert limits.max_keep_originals_for.ToSeconds() == 86_400
+
+
+def test_a_worker_that_is_killed_in_a_revision_leaves_the_old_or_the_new_result(
+    gateway: Gateway, blur: BlurImage, blobs: BlobStore, database: Database
+) -> None:
+    order_id = place(gateway, PHOTO)
+    work_off(blur)
+    image_id = status(gateway, order_id).images[0].image_id
+    revise(gateway, order_id)
+    with database.write() as session:
+        killed = images.claim(session, UUID(image_id), lease_seconds=0)
+        assert killed
+    blobs.put(result_key(order_id, 1, killed.generation), b"half of")
+    assert color(gateway, order_id, image_id) == (255, 0, 0)
+    work_off(blur)  # its lease has run out
+    work_off(blur)  # the time until the next attempt is over
+    assert color(gateway, order_id, image_id) == (0, 0, 255)
+    assert blob_keys(blobs) == [result_key(order_id, 1, 1), source_key(order_id, 1)]
+
+
+def test_a_revision_counts_in_the_queue(settings: GatewaySettings, blur: BlurImage) -> None:
+    with running(settings.model_copy(update={"max_queued_images": 3})) as gateway:
+        order_id = place(gateway, PHOTO, PHOTO)
+        work_off(blur)
+        place(gateway, PHOTO, PHOTO)
+        error = refused(grpc.StatusCode.RESOURCE_EXHAUSTED, gateway.blur.ReviseImages, revision(order_id))
+        assert reason(error) == "QUEUE_FULL"
+        assert status(gateway, order_id).order.state == order_pb2.ORDER_STATE_SUCCEEDED
+        assert revise(gateway, order_id, status(gateway, order_id).images[0].image_id).counts.queued == 1
+        work_off(blur)
+        assert status(gateway, order_id).order.state == order_pb2.ORDER_STATE_SUCCEEDED
+
+
+def test_an_archive_has_the_former_results_until_there_are_new_ones(gateway: Gateway, blur: BlurImage) -> None:
+    order_id = place(gateway, PHOTO, PHOTO)
+    work_off(blur)
+
+    def archive() -> bytes:
+        parts = gateway.blur.DownloadImages(pb.DownloadImagesRequest(order_id=order_id, archive=True))
+        return b"".join(part.chunk for part in parts)
+
+    before = archive()
+    revise(gateway, order_id, status(gateway, order_id).images[0].image_id)
+    assert archive() == before
+    work_off(blur)
+    after = archive()
+    assert after != before
+    with zipfile.ZipFile(io.BytesIO(after)) as opened:
+        summary = json.loads(opened.read("summary.json"))
+    assert [image["effect"]["color"] for image in summary["images"]] == ["#0000ff", "#ff0000"]
+
+
+def test_an_e_mail_asked_for_meanwhile_waits_for_the_revision(
+    gateway: Gateway, blur: BlurImage, database: Database
+) -> None:
+    order_id = place(gateway, PHOTO)
+    work_off(blur)
+    revise(gateway, order_id)
+    request = pb.SendImagesRequest(order_id=order_id)
+    refused(grpc.StatusCode.FAILED_PRECONDITION, gateway.blur.SendImages, request)
+    request.when_ready = True
+    assert gateway.blur.SendImages(request).delivery.state == order_pb2.DELIVERY_STATE_WAITING
+    work_off(blur)
+    (delivery,) = status(gateway, order_id).order.deliveries
+    assert delivery.state == order_pb2.DELIVERY_STATE_QUEUED
+    assert delivery.emails == 1
+    with database.read() as session:
+        image = session.scalars(select(Image)).one()
+        assert (image.generation, image.revised_spec) == (1, None)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -19,8 +20,12 @@ import pytest
 from services.blur_worker.child_answers import ModelMissing
 from services.blur_worker.child_pool import ChildCrashed, ChildPool
 from services.blur_worker.child_process import BlurredFile, BlurTask, ChildLimits, FindLimits
+from services.blur_worker.instant.child_work import InstantResult, run_instant
+from services.blur_worker.instant.lifecycle import InstantChildren
 from services.common.domain.errors import ImageError, Reason, Unavailable
+from services.common.domain.instant import InstantKind, InstantRequest
 from services.common.domain.spec import BlurSpec, Find, FindingKind, Format
+from tests.support.blur_workers import LIMITS
 from tests.support.images import encode, photo
 from tests.support.waiting import eventually
 
@@ -197,3 +202,23 @@ def test_finding_has_limits_of_its_own(tmp_path: Path) -> None:
         assert blur(children, tmp_path, b"name").path == "1 1", "one core for each, and no reports to anybody"
     finally:
         children.close()
+
+
+def test_children_that_nobody_needs_end_and_start_again_when_somebody_does() -> None:
+    pool = ChildPool(2, LIMITS, run_instant, answer=InstantResult)
+    idle = InstantChildren(pool, idle_seconds=1.5)
+    request = InstantRequest(
+        kind=InstantKind.BLUR, spec=BlurSpec(), max_result_bytes=1 << 20, data=encode(photo(), "PNG")
+    )
+    broker: Any = None
+    idle.before_worker_boot(broker, broker)
+    try:
+        assert pool.count_alive() == 0, "an idle service costs no memory"
+        for _ in range(3):
+            assert pool.run(request).width == photo().width
+        assert pool.count_alive() == 1, "one call after another needs one"
+        eventually(lambda: pool.count_alive() == 0, within=30)
+        assert pool.run(request).width == photo().width
+    finally:
+        idle.after_worker_shutdown(broker, broker)
+    assert pool.count_alive() == 0

@@ -2,7 +2,7 @@
 
 On PostgreSQL workers of the version before run beside their successors during an upgrade. They would blur an image that
 is to be revised as before, and over its former result: a trigger keeps it from them; the next revision drops it. See
-ADR 31.
+ADR 32.
 
 Revision: 0010. Revises: 0008.
 """
