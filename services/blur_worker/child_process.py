@@ -147,8 +147,6 @@ _ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
-    # onnxruntime would report to its maker, from its import on, and keep a file in the temporary folder for that.
-    "ORT_DISABLE_TELEMETRY": "1",
 }
 Work = Callable[[Any, ChildLimits], Answer]
 """Takes a task."""
