@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 from PIL import Image as Pictures
 from PIL import ImageDraw
+from structlog.testing import capture_logs
 
 from services.blur_worker.blur_image import BlurImage
 from services.blur_worker.child_pool import ChildPool
 from services.blur_worker.child_process import ChildLimits, FindLimits
+from services.blur_worker.engine.finding.registry import Detectors
 from services.common.db.engine import Database
 from services.common.db.models import Image
 from services.common.domain.findings import CheckState, FindModel, Inspection
@@ -111,3 +113,18 @@ def test_an_image_waits_while_its_model_is_missing_here(
     waiting = row(database, order)
     assert (waiting.state, waiting.enqueued_at, waiting.findings) == ("QUEUED", None, None)
     assert waiting.attempts == 1, "no other worker has announced it"
+
+
+def test_a_wrong_description_of_a_model_is_logged_and_the_worker_still_finds_what_others_find(tmp_path: Path) -> None:
+    (tmp_path / "red.toml").write_text("name = 1")
+    finding = FindLimits(seconds=60, memory_mb=4096, models_folder=tmp_path)
+    children = ChildPool(1, ChildLimits(seconds=60, memory_mb=2048, max_pixels=1_000_000, finding=finding))
+    with capture_logs() as lines:
+        children.start()
+    try:
+        assert RED not in children.get_models()
+        assert {model.kind for model in children.get_models()} == {model.kind for model in Detectors().models()}
+        (line,) = [line for line in lines if line["event"].startswith("models are missing")]
+        assert f"{tmp_path}/red.toml" in line["error"]
+    finally:
+        children.close()
