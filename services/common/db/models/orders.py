@@ -77,7 +77,6 @@ class Image(Base):
         Index("images_revision", "order_id", "revision"),
         partial_index("images_untidied", "finished_at", where="NOT tidied AND finished_at IS NOT NULL"),
         partial_index("images_finished", "finished_at", where="finished_at IS NOT NULL"),
-        partial_index("images_remaining", "finished_at", where="check_state = 'REMAINING'"),
         partial_index("images_failed", "finished_at", where="state = 'FAILED' AND NOT dropped"),
     )
 
