@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Each has an image with the extra of the same name (deploy/Dockerfile).
 SERVICES := gateway blur_worker mailer scheduler web
 
-.PHONY: help run demo mailing test test-unit test-faults test-indices chaos bench pictures screenshots fuzz lint format \
+.PHONY: help run demo mailing test test-unit test-faults test-indices chaos bench attack pictures screenshots fuzz lint format \
   protos settings lock clean
 
 help: ## Show this list
@@ -49,6 +49,9 @@ screenshots: .venv/.installed-dev ## Photograph every web page into docs/screens
 bench: .venv/.installed-bench ## Compare the engine with Pillow, libvips, OpenCV and the stack with the engine (half an hour)
 	$(BIN)/python -m benchmarks.engine --write $(if $(ROUNDS),--rounds $(ROUNDS))
 	$(BIN)/python -m benchmarks.stack --write
+
+attack: .venv/.installed-dev ## Try to recognise what was hidden; fail if Redact or Solid is better than guessing (minutes; FACES=folder)
+	$(BIN)/python -m benchmarks.attacks $(if $(FACES),--faces $(FACES))
 
 pictures: .venv/.installed-dev ## Draw the documents' pictures of effects
 	$(BIN)/python -m tools.draw_before_after

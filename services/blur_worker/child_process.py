@@ -1,6 +1,7 @@
 """What runs in a child process: it loads the engine, then blurs one file after another until its parent ends."""
 
 import contextlib
+import errno
 import functools
 import hashlib
 import os
@@ -23,6 +24,7 @@ from services.common.domain.findings import FindModel, Inspection
 from services.common.domain.spec import BlurSpec, Format
 
 if TYPE_CHECKING:
+    from services.blur_worker.engine import Blurred
     from services.blur_worker.engine.finding.registry import Detectors
 
 
@@ -197,9 +199,11 @@ def _answer(task: Task, limits: ChildLimits, work: Work) -> Answer | Exception:
     _raise_memory_limit(memory_mb)
     try:
         return work(task, limits)
-    except (ImageError, MemoryError, OSError, ModelMissing) as error:
+    except (ImageError, MemoryError, ModelMissing) as error:
         return error
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            return error
         fault = RuntimeError(repr(error))
         fault.add_note(traceback.format_exc())
         return fault
@@ -260,18 +264,17 @@ def blur_file(task: BlurTask, limits: ChildLimits) -> BlurredFile:
     )
 
 
-def _blur(original: bytes, spec: BlurSpec, limits: ChildLimits) -> Any:
+def _blur(original: bytes, spec: BlurSpec, limits: ChildLimits) -> "Blurred":
     from services.blur_worker import engine  # noqa: PLC0415 - never in the parent
 
-    blur: Any = engine.blur
     engine_limits = engine.Limits(max_pixels=limits.max_pixels)
     if not spec.find:
-        return blur(original, spec, engine_limits)
+        return engine.blur(original, spec, engine_limits)
     from services.blur_worker.engine.finding.registry import DetectorMissing  # noqa: PLC0415
 
     try:
-        finding = limits.finding
-        return blur(original, spec, engine_limits, make_detectors(finding and finding.models_folder))
+        detectors = make_detectors(limits.finding and limits.finding.models_folder)
+        return engine.blur(original, spec, engine_limits, detectors)
     except DetectorMissing as error:
         # As an error that the parent can load without the engine.
         raise ModelMissing(str(error)) from None

@@ -21,6 +21,8 @@ from services.common.domain.errors import ConfigurationError
 from services.common.infra import broker, metrics, tracing
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
+from services.common.infra.descriptors import max_connections
+from services.common.infra.fair_thread import FairThread
 from services.common.infra.instant_calls import GatewayExchanges, InstantQueue
 from services.common.infra.messages import BLUR_QUEUE, FIND_QUEUE, INSTANT_QUEUE, MAIL_QUEUE
 from services.common.infra.tokens import Tokens
@@ -49,6 +51,7 @@ from services.gateway.rpc.byte_budget import ByteBudget
 from services.gateway.rpc.health import HealthMonitor
 from services.gateway.rpc.interceptors import CallInterceptor
 from services.gateway.rpc.key_cache import KeyCache
+from services.gateway.rpc.message_parser import MessageParser
 from services.gateway.rpc.thread_pool import ThreadPool
 from services.gateway.rpc.tls import CertificateFiles
 from services.gateway.settings import MIB, GatewaySettings
@@ -60,8 +63,12 @@ RESPONSE_SECONDS = 5
 """For the statuses of calls that were ended after the grace period to reach their clients."""
 LOOKAHEAD_BYTES = MIB
 """More would speed up distant clients (15 MiB/s each at 80 ms), but each waiting call may fill it."""
-SPARE_CALLS = 1_000
+SPARE_CALLS = 4_000
 """For calls that are being refused; beyond them gRPC refuses calls without details."""
+MAX_STREAMS = 8_192
+"""Concurrent calls of a connection: more than a process of the web pages has visitors that watch."""
+MAX_PENDING = 50_000
+"""Calls that have arrived and not begun, of all connections."""
 
 SERVICES = (
     blur_service_pb2.DESCRIPTOR.services_by_name["BlurService"].full_name,
@@ -80,6 +87,7 @@ class Dependencies:
     broker_check: BrokerCheck
     disk_space: DiskSpace
     threads: ThreadPool
+    parsing: FairThread
     tokens: Tokens
     lifecycle: OrderLifecycle
     reader: OrderReader
@@ -119,7 +127,10 @@ async def serve(settings: GatewaySettings) -> AsyncIterator[int]:
         await keys.refresh()
         access = AccessControl(keys, anonymous=settings.anonymous_role, reflection=settings.reflection)
         admission = Admission(settings, upload_bytes=deps.blobs.writer_bytes + 2 * MAX_CHUNK_BYTES)
-        interceptor = CallInterceptor(admission, access)
+        parser = MessageParser(
+            deps.parsing, max_images=settings.largest_order, max_regions=settings.max_message_regions
+        )
+        interceptor = CallInterceptor(admission, access, parser)
 
         server = _server(settings, interceptor, max_calls=admission.max_calls + SPARE_CALLS)
         add_BlurServiceServicer_to_server(_blur_servicer(settings, deps, hub, admission.instant_share), server)
@@ -156,6 +167,8 @@ def _connect(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> Dep
     blobs = BlobStore(settings.blob_url)
     threads = ThreadPool(settings.gateway_threads)
     stack.callback(threads.close)
+    parsing = FairThread("parsing")
+    stack.callback(parsing.close)
     broker_check = BrokerCheck(settings.broker_url, settings.max_orders_per_minute)
     stack.push_async_callback(broker_check.close)
     exchanges = GatewayExchanges(settings.broker_url)
@@ -168,6 +181,7 @@ def _connect(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> Dep
         broker_check=broker_check,
         disk_space=DiskSpace(folders, settings.min_free_mb * MIB),
         threads=threads,
+        parsing=parsing,
         tokens=Tokens(*settings.signing_keys),
         lifecycle=make_lifecycle(database, blobs, queues, window=settings.order_window),
         reader=OrderReader(database),
@@ -187,6 +201,7 @@ def _blur_servicer(settings: GatewaySettings, deps: Dependencies, hub: WatchHub,
     return BlurServicer(
         settings=settings,
         threads=deps.threads,
+        parsing=deps.parsing,
         receiver=OrderReceiver(storage, deps.threads, deps.broker_check),
         models=AvailableModels(deps.database, deps.threads),
         reader=deps.reader,
@@ -235,10 +250,18 @@ def _server(settings: GatewaySettings, interceptor: CallInterceptor, *, max_call
         options=[
             ("grpc.max_receive_message_length", settings.largest_message),
             ("grpc.so_reuseport", 0),
+            # Beyond these, gRPC ends calls as CANCELLED or UNAVAILABLE, without a reason; admission answers with one.
+            ("grpc.max_concurrent_streams", MAX_STREAMS),
+            ("grpc.server.max_pending_requests", MAX_PENDING),
+            ("grpc.server.max_pending_requests_hard_limit", MAX_PENDING),
             # How much of a message is received before it is read. By default gRPC increases it to the bandwidth of the
             # connection, and a message is in memory before its bytes are reserved.
             ("grpc.http2.bdp_probe", 0),
             ("grpc.http2.lookahead_bytes", LOOKAHEAD_BYTES),
+            # Beyond, new connections are closed; without it, descriptors run out and nothing is accepted any more.
+            ("grpc.max_allowed_incoming_connections", max_connections()),
+            ("grpc.server_handshake_timeout_ms", 10_000),
+            ("grpc.max_connection_idle_ms", 300_000),
             # The calls of a peer that has disappeared end within 40 seconds.
             ("grpc.keepalive_time_ms", 30_000),
             ("grpc.keepalive_timeout_ms", 10_000),

@@ -54,6 +54,12 @@ class GatewaySettings(CommonSettings, LimitSettings, SigningSettings):
         description="Largest BlurOrder message in bytes; larger orders need StreamBlurOrder. gRPC has one limit for "
         "all methods, so a higher limit leaves room for fewer concurrent calls.",
     )
+    max_message_regions: int = Field(
+        default=20_000,
+        ge=1_000,
+        description="Most regions of a BlurOrder message, of all its images together; orders with more need "
+        "StreamBlurOrder.",
+    )
     max_image_bytes: int = Field(default=128 * MIB, ge=1, description="Largest image file in bytes.")
     max_order_bytes: int = Field(default=4096 * MIB, ge=1, description="Largest order, all images together, in bytes.")
     max_images: int = Field(default=10_000, ge=1, description="Most images in an order.")

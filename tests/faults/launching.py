@@ -77,6 +77,7 @@ def running_fleet(
             "IMAGEBLUR_SMTP_HOST": "127.0.0.1",
             "IMAGEBLUR_SMTP_PORT": str(smtp.port),
             "IMAGEBLUR_SMTP_TIMEOUT_SECONDS": str(SMTP_SECONDS),
+            "IMAGEBLUR_SMTP_ACCEPT_SECONDS": str(SMTP_SECONDS),
             "IMAGEBLUR_GATEWAY_ADDRESS": gateways[0],
             "IMAGEBLUR_SWEEP_SECONDS": "1",
             "IMAGEBLUR_MIN_FREE_MB": str(MIN_FREE_MIB),

@@ -15,8 +15,8 @@ from pathlib import Path
 import services
 from services.blur_worker.sandbox import landlock, seccomp
 
-_CPU_FACTS = (Path("/proc/cpuinfo"), Path("/sys/devices/system/cpu"))
-"""What onnxruntime and OpenBLAS read to choose their code."""
+_DEVICE_FACTS = (Path("/proc/cpuinfo"), Path("/sys/devices"), Path("/sys/bus/pci/devices"))
+"""What onnxruntime and OpenBLAS read to choose their code: processors, and graphics cards that are not used."""
 
 
 _ENVIRONMENT = re.compile(
@@ -51,7 +51,7 @@ class Confinement:
         """
         _close_descriptors(keep)
         unenforced = []
-        if not landlock.restrict([*_python_paths(), *_CPU_FACTS, *read], self.write):
+        if not landlock.restrict([*_python_paths(), *_DEVICE_FACTS, *read], self.write):
             unenforced.append("files (needs Linux 5.13 with Landlock)")
         if not seccomp.deny():
             unenforced.append("network and other processes (needs Linux on x86-64 or arm64 with seccomp)")

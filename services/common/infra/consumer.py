@@ -78,6 +78,11 @@ class PromptConsumer(private.RedisConsumer):
 
     Messages that the broker has handed out but that never arrived (the connection broke) would count as fetched for as
     long as this process lives. An audit requeues them: those that are in the broker's list, but not held.
+
+    Every error of the broker counts as a lost connection, since dramatiq gives an acknowledgement up for any other: one
+    that was refused (READONLY of a replica, MISCONF after a failed save, OOM) is repeated until it is accepted. Given
+    up, its message would be fetched for ever by a process that will not touch it again, and the sweep would not replace
+    it.
     """
 
     def __init__(
@@ -104,13 +109,13 @@ class PromptConsumer(private.RedisConsumer):
 
     def ack(self, message: MessageProxy) -> None:
         """Report that a message was handled."""
-        with _translated():
+        with self._as_lost_connection():
             super().ack(message)  # type: ignore[no-untyped-call]
         self._done(message)
 
     def nack(self, message: MessageProxy) -> None:
         """Report that a message cannot be handled."""
-        with _translated():
+        with self._as_lost_connection():
             super().nack(message)  # type: ignore[no-untyped-call]
         self._done(message)
 
@@ -128,7 +133,7 @@ class PromptConsumer(private.RedisConsumer):
     def __next__(self) -> MessageProxy | None:
         """Return the next message, or None after a wait without one."""
         if not self.message_cache:
-            with _translated():
+            with self._as_lost_connection():
                 self._audit()
                 self.message_cache = self._fetch()
         if not self.message_cache:
@@ -143,7 +148,8 @@ class PromptConsumer(private.RedisConsumer):
             if not self._resumed.wait(WAIT_SECONDS):
                 self._send_heartbeat()
             return []
-        free = min(self.prefetch - self.outstanding_message_count, self._all_held.count_free(self.queue_name))
+        # Of all consumers of the queue: messages of one that was replaced may still be handled.
+        free = min(self.prefetch - len(self._held), self._all_held.count_free(self.queue_name))
         if free <= 0:
             if not self._one_is_done.wait(WAIT_SECONDS):
                 self._send_heartbeat()
@@ -189,11 +195,13 @@ class PromptConsumer(private.RedisConsumer):
     def _done(self, message: MessageProxy) -> None:
         self._all_held.done(self.queue_name, private.redis_id(message))
 
-
-@contextlib.contextmanager
-def _translated() -> Iterator[None]:
-    # A stalled broker counts as a lost connection: the worker retries until it has acknowledged.
-    try:
-        yield
-    except (redis.ConnectionError, redis.TimeoutError) as error:
-        raise ConnectionClosed(error) from None  # type: ignore[no-untyped-call]
+    @contextlib.contextmanager
+    def _as_lost_connection(self) -> Iterator[None]:
+        try:
+            yield
+        except redis.RedisError as error:
+            self._audited_at = float("-inf")
+            if isinstance(error, redis.exceptions.ReadOnlyError):
+                # The primary may be another server by now, which only a new connection finds.
+                self.broker.client.connection_pool.disconnect(inuse_connections=False)
+            raise ConnectionClosed(error) from None  # type: ignore[no-untyped-call]

@@ -123,6 +123,8 @@ class OrderUpload:
                 yield image
                 image.check()
         self._bytes += image.size
+        if pending.header.validate_only:
+            return
         sha256, spec = image.sha256.hex(), parsed.spec.to_json() if parsed.spec else None
         self._images.append(
             NewImage(

@@ -106,6 +106,25 @@ def test_an_image_can_have_an_effect_and_regions_of_its_own(page: Page) -> None:
     expect(page.locator(".summary.succeeded")).to_be_visible()
 
 
+def test_faces_are_found_and_redacted_unless_an_effect_was_chosen(page: Page) -> None:
+    pytest.importorskip("onnxruntime")
+    page.goto("/")
+    page.set_input_files("#files", [PHOTOGRAPHS / "astronaut.png", PHOTOGRAPHS / "coffee.png"])
+    page.get_by_label("Faces").check()
+    expect(page.locator("[name=effect][value=redact]")).to_be_checked()
+    page.get_by_label("Faces").uncheck()
+    expect(page.locator("[name=effect][value=gaussian]")).to_be_checked()
+    page.check("[name=effect][value=solid]", force=True)
+    page.get_by_label("Faces").check()
+    expect(page.locator("[name=effect][value=solid]")).to_be_checked()
+    page.fill("#email", "faces@example.org")
+    page.click("#submit")
+    page.wait_for_url("**/orders/*")
+    expect(page.locator(".summary.succeeded")).to_be_visible()
+    expect(page.locator("#image-1 .check-state")).to_have_text("1 finding hidden. Checked: nothing left.")
+    expect(page.locator("#image-2 .check-state")).to_contain_text("Nothing found.")
+
+
 def test_an_upload_can_be_cancelled_and_restarted(page: Page) -> None:
     held: list[Route] = []
     page.route("**/api/orders", lambda route: held.append(route))  # noqa: PLW0108 - it wants a function

@@ -22,6 +22,7 @@ from services.mailer.sending.email_sender import EmailSender
 from services.mailer.sending.leases import RenewEmailLeases
 from services.mailer.sending.send_email import SendEmail
 from services.mailer.sending.send_mailing import SendMailing
+from services.mailer.smtp.deadline import StepTimeouts
 from services.mailer.smtp.send_rate import SendRate
 from services.mailer.smtp.server import SmtpServer
 from services.mailer.smtp.session import SmtpSession
@@ -48,14 +49,20 @@ def tokens() -> Tokens:
 
 
 def smtp_server(sink: SmtpSink, port: int | None = None) -> SmtpServer:
-    return SmtpServer(host=sink.host, port=port or sink.port, security="none", tls=UNUSED_TLS, timeout=10)
+    return SmtpServer(
+        host=sink.host,
+        port=port or sink.port,
+        security="none",
+        tls=UNUSED_TLS,
+        timeouts=StepTimeouts(reply=10, acceptance=10),
+    )
 
 
 def email_sender(
     database: Database, blobs: BlobStore, rate: SendRate, identity: SenderIdentity = IDENTITY
 ) -> EmailSender:
     composer = EmailComposer(blobs=blobs, render=Renderer(), identity=identity)
-    return EmailSender(database=database, composer=composer, rate=rate, send_seconds=10)
+    return EmailSender(database=database, composer=composer, rate=rate)
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ def server() -> FakeServer:
 def sender(database: Database, blobs: FakeBlobs) -> EmailSender:
     identity = SenderIdentity(sender=parse_sender("ImageBlur <blur@example.org>"))
     composer = EmailComposer(blobs=blobs, render=render, identity=identity)
-    return EmailSender(database=database, composer=composer, rate=NoLimit(), send_seconds=10)
+    return EmailSender(database=database, composer=composer, rate=NoLimit())
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Redaction: a region becomes a few soft cells in the colours of what is visible around it.
 
-Nothing of the pixels that are hidden is in the result, not even their mean: see ADR 28.
+Nothing of the pixels that are hidden is in the result, not even their mean: see ADR 33.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,8 @@
 """Images belong to a queue and keep what was found in them; workers announce the models that they have.
 
 Only additions: services of the version before insert images without a queue, which are then of `blur`, and know no
-images with something to find, because gateways are upgraded last.
+images with something to find, because gateways are upgraded last. What 0007 and 0008 keep for the version before stays:
+no version has been released since.
 
 Revision: 0009. Revises: 0008.
 """

@@ -3,18 +3,20 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from services.blur_worker.engine.finding.detector import Detection, RgbPixels
 from services.blur_worker.engine.finding.faces.decoding import NO_BOXES, Boxes
-from services.blur_worker.engine.finding.faces.first_look import candidates
+from services.blur_worker.engine.finding.faces.first_look import candidates, candidates_around
 from services.blur_worker.engine.finding.faces.network import Network
 from services.blur_worker.engine.finding.faces.pyramid import Level, pyramid
 from services.blur_worker.engine.finding.faces.second_look import CAREFUL, QUICK, examine
 from services.blur_worker.engine.finding.faces.suppression import not_within, without_duplicates
+from services.blur_worker.engine.finding.faces.turning import turned, turned_back
 from services.common.domain.findings import FindModel
 from services.common.domain.spec import Effort, Find
 
-_CERTAIN = 0.6
+_CERTAIN = 0.5
 """From this confidence the first look is enough."""
 
 
@@ -28,16 +30,29 @@ class _Plan:
     """Confidence of the first look from which a second one is worth while."""
     turned_from: float = 1.0
     """Likewise for turned faces, which the first look hardly sees."""
+    smallest_turned: int = 16
+    """Height in pixels."""
     turns: tuple[float, ...] = ()
     """In degrees, clockwise."""
+    full_size: bool = False
+    """Whether to look at small candidates at the image's full size too."""
     looks_per_megapixel: int
     """At most so many second looks of either kind, and some more: bounds the time for a picture full of doubts."""
+
+    def looks(self, levels: list[Level]) -> int:
+        """Return how many second looks of one kind an image may get."""
+        return _SOME_LOOKS + round(self.looks_per_megapixel * levels[0].megapixels)
 
 
 _PLANS = {
     Effort.FAST: _Plan(reduction=3, upright_from=0.1, looks_per_megapixel=50),
     Effort.BALANCED: _Plan(
-        reduction=2, upright_from=0.05, turned_from=0.02, turns=(-90, -45, 45, 90), looks_per_megapixel=100
+        reduction=2,
+        full_size=True,
+        upright_from=0.05,
+        turned_from=0.02,
+        turns=(-90, -45, 45, 90),
+        looks_per_megapixel=100,
     ),
     Effort.THOROUGH: _Plan(
         reduction=1,
@@ -47,7 +62,15 @@ _PLANS = {
         looks_per_megapixel=300,
     ),
 }
-_SOME_LOOKS = 50
+_MANY = 3
+"""So many faces turned alike are no accident."""
+_UPRIGHT_FROM = 0.1
+"""Confidence of the first look from which an upright face gets a second one."""
+_SMALL = 24
+"""Pixels of the level below which a candidate is small."""
+_SOME_LOOKS = 20
+_MEAN_WEIGHT = 1.1
+"""A face half hidden is seen by the first look, with what is around it, and less well by the second."""
 _QUICK_FROM = 0.1
 """Confidence of the quick look at a turned face from which it gets a careful one."""
 
@@ -78,26 +101,75 @@ class FaceDetector:
 
     def _boxes(self, pixels: RgbPixels, min_confidence: float, plan: _Plan) -> Boxes:
         levels = pyramid(pixels, plan.reduction)
-        lowest = min(plan.upright_from, plan.turned_from, min_confidence)
-        seen = [NO_BOXES]
-        seen += [candidates(self._network, level, lowest) for level in levels if level.reduction >= plan.reduction]
-        unsure = without_duplicates(np.concatenate(seen))
-        looks = _SOME_LOOKS + round(plan.looks_per_megapixel * pixels.shape[0] * pixels.shape[1] / 1e6)
-
-        certain = unsure[:, 4] >= max(_CERTAIN, min_confidence)
-        found, unsure = unsure[certain], not_within(unsure[~certain], unsure[certain])
-        upright = unsure[unsure[:, 4] >= min(plan.upright_from, min_confidence)][:looks]
-        upright = examine(self._network, levels, upright, CAREFUL, 0)
-        found = without_duplicates(np.concatenate((found, upright[upright[:, 4] >= min_confidence])))
+        found, unsure = self._upright_boxes(levels, min_confidence, plan)
         if plan.turns:
-            turned = self._turned(levels, not_within(unsure, found)[:looks], plan.turns)
-            found = without_duplicates(np.concatenate((found, turned[turned[:, 4] >= min_confidence])))
+            unsure = unsure[unsure[:, 3] - unsure[:, 1] >= plan.smallest_turned]
+            others = self._turned_boxes(levels, not_within(unsure, found), min_confidence, plan, len(found))
+            found = without_duplicates(np.concatenate((found, others)))
         return found
 
-    def _turned(self, levels: list[Level], boxes: Boxes, turns: tuple[float, ...]) -> Boxes:
-        if not len(boxes):
-            return boxes
+    def _upright_boxes(self, levels: list[Level], min_confidence: float, plan: _Plan) -> tuple[Boxes, Boxes]:
+        """Return the upright faces, and what else the first look saw, from the most to the least confident."""
+        unsure = self._candidates(levels, min(plan.upright_from, plan.turned_from, min_confidence), plan)
+        certain = unsure[:, 4] >= max(_CERTAIN, min_confidence)
+        found, unsure = without_duplicates(unsure[certain]), not_within(unsure[~certain], unsure[certain])
+        worthy = unsure[unsure[:, 4] >= min(_UPRIGHT_FROM, min_confidence)]
+        upright = self._upright(levels, worthy[: plan.looks(levels)])
+        return without_duplicates(np.concatenate((found, upright[upright[:, 4] >= min_confidence]))), unsure
+
+    def _candidates(self, levels: list[Level], lowest: float, plan: _Plan) -> Boxes:
+        """Return what may be a face, from the most to the least confident."""
+        seen = [NO_BOXES]
+        seen += [candidates(self._network, level, lowest) for level in levels if level.reduction >= plan.reduction]
+        boxes = np.concatenate(seen)
+        if plan.full_size and plan.reduction > 1:
+            small = boxes[:, 3] - boxes[:, 1] < _SMALL * plan.reduction
+            small &= (plan.upright_from <= boxes[:, 4]) & (boxes[:, 4] < _CERTAIN)
+            boxes = np.concatenate((boxes, candidates_around(self._network, levels[0], boxes[small], lowest)))
+        return without_duplicates(boxes, max_overlap=0.5, max_inside=0.9)
+
+    def _upright(self, levels: list[Level], boxes: Boxes) -> Boxes:
+        """Return the boxes as the second look sees them, or as the first one did if that was more confident."""
+        second = examine(self._network, levels, boxes, CAREFUL, 0)
+        better = second[:, 4] >= boxes[:, 4]
+        both = np.where(better[:, np.newaxis], second, boxes)
+        both[:, 4] = np.maximum(second[:, 4], _MEAN_WEIGHT * (boxes[:, 4] + second[:, 4]) / 2)
+        return both
+
+    def _turned_boxes(
+        self, levels: list[Level], boxes: Boxes, min_confidence: float, plan: _Plan, upright: int
+    ) -> Boxes:
+        """Return the turned faces among some boxes; give up where the most likely of the rest are none.
+
+        Where several are turned alike, look at the whole image turned: it is likely to hold more.
+        """
+        found = [NO_BOXES]
+        some = 4 + round(8 * levels[0].megapixels)
+        looks = some if upright >= _MANY else plan.looks(levels)
+        for start in range(0, min(len(boxes), looks), some):
+            seen, turns = self._turned(levels, boxes[start : start + some], plan.turns)
+            good = seen[:, 4] >= min_confidence
+            found.append(seen[good])
+            degrees, counts = np.unique(turns[good], return_counts=True)
+            if counts.size and counts.max() >= max(_MANY, upright / 4):
+                found.append(
+                    self._whole_turned(levels[0].pixels, float(degrees[counts.argmax()]), min_confidence, plan)
+                )
+                break
+            if not good.any():
+                break
+        return np.concatenate(found)
+
+    def _turned(self, levels: list[Level], boxes: Boxes, turns: tuple[float, ...]) -> tuple[Boxes, NDArray[np.float64]]:
+        """Return what a second look sees at each of the turns, where it is worth it, and the turn at which it does."""
         views = np.stack([examine(self._network, levels, boxes, QUICK, turn) for turn in turns])
         best = views[:, :, 4].argmax(axis=0)
-        worthy = views[:, :, 4].max(axis=0) >= _QUICK_FROM
-        return examine(self._network, levels, boxes[worthy], CAREFUL, np.array(turns)[best[worthy]])
+        boxes = views[best, np.arange(len(boxes))]
+        worthy = boxes[:, 4] >= _QUICK_FROM
+        degrees = np.array(turns, np.float64)[best[worthy]]
+        return examine(self._network, levels, boxes[worthy], CAREFUL, degrees), degrees
+
+    def _whole_turned(self, pixels: RgbPixels, degrees: float, min_confidence: float, plan: _Plan) -> Boxes:
+        image = turned(pixels, degrees)
+        found, _ = self._upright_boxes(pyramid(image, plan.reduction), min_confidence, plan)
+        return turned_back(found, degrees, image, pixels)

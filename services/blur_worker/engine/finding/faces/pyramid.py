@@ -19,6 +19,11 @@ class Level:
     reduction: int
     pixels: RgbPixels
 
+    @property
+    def megapixels(self) -> float:
+        """Millions of pixels of the level."""
+        return self.pixels.shape[0] * self.pixels.shape[1] / 1e6
+
 
 def pyramid(pixels: RgbPixels, first: int) -> list[Level]:
     """Return an image, then its reduction by `first` (if it is above 1), by twice that, and so on."""

@@ -10,6 +10,7 @@ from PIL import Image
 from services.blur_worker.engine.finding.faces.decoding import NO_BOXES, Boxes, boxes_at
 from services.blur_worker.engine.finding.faces.network import STRIDE, FaceMaps, Network
 from services.blur_worker.engine.finding.faces.pyramid import Level
+from services.blur_worker.engine.finding.faces.turning import turned_sides
 
 _BATCH = 32
 
@@ -22,10 +23,12 @@ class Look:
     """Height in pixels to which the face is scaled."""
     side: int
     """Side in pixels of what is cut out around it; a multiple of the network's."""
+    reach: float
+    """How far a face's centre may be from the middle, as a fraction of the face's height."""
 
 
-QUICK = Look(face=44, side=64)
-CAREFUL = Look(face=40, side=96)
+QUICK = Look(face=40, side=64, reach=0.6)
+CAREFUL = Look(face=40, side=96, reach=0.4)
 
 
 def examine(
@@ -63,18 +66,15 @@ def _examine(
     seen = _best(network.run(np.stack(views)), look)
     # From the view's pixels to the image's: scaled and turned back around the centre.
     across, down = seen[:, [0, 2]].mean(axis=1) - look.side / 2, seen[:, [1, 3]].mean(axis=1) - look.side / 2
-    half_width, half_height = (seen[:, 2] - seen[:, 0]) / 2 * scales, (seen[:, 3] - seen[:, 1]) / 2 * scales
     cosine, sine = np.cos(turns), np.sin(turns)
     x = x + scales * (cosine * across - sine * down)
     y = y + scales * (sine * across + cosine * down)
-    # The upright box of a turned ellipse.
-    wide = np.hypot(half_width * cosine, half_height * sine)
-    high = np.hypot(half_width * sine, half_height * cosine)
-    return np.stack((x - wide, y - high, x + wide, y + high, seen[:, 4]), axis=1).astype(np.float32)
+    wide, high = turned_sides((seen[:, 2] - seen[:, 0]) * scales, (seen[:, 3] - seen[:, 1]) * scales, cosine, sine)
+    return np.stack((x - wide / 2, y - high / 2, x + wide / 2, y + high / 2, seen[:, 4]), axis=1).astype(np.float32)
 
 
 def _view(levels: list[Level], side: int, x: float, y: float, scale: float, turn: float) -> NDArray[np.uint8]:
-    """Return a square of `side` pixels around a point, `scale` pixels of the image to one; black beyond the image."""
+    """Return a square of `side` pixels around a point, each `scale` pixels of the image; black beyond the image."""
     level = max((one for one in levels if one.reduction <= max(scale * 1.05, 1)), key=lambda one: one.reduction)
     x, y, scale = x / level.reduction, y / level.reduction, scale / level.reduction
     reach = math.ceil(side * scale * (0.5 if turn == 0 else math.sqrt(0.5))) + 2
@@ -91,9 +91,9 @@ def _view(levels: list[Level], side: int, x: float, y: float, scale: float, turn
 
 
 def _best(maps: FaceMaps, look: Look) -> Boxes:
-    """Return the most confident box of each input whose centre is in its middle."""
-    edge = maps.confidence.shape[1] // 4
+    """Return the most confident box of each input whose centre is near the middle: farther away may be another face."""
+    cells = look.side // STRIDE
+    edge = cells // 2 - round(look.face * look.reach / STRIDE)
     middle = maps.confidence[:, edge:-edge, edge:-edge]
-    cells = look.side // STRIDE - 2 * edge
-    rows, columns = np.divmod(middle.reshape(len(middle), -1).argmax(axis=1), cells)
+    rows, columns = np.divmod(middle.reshape(len(middle), -1).argmax(axis=1), cells - 2 * edge)
     return boxes_at(maps, np.arange(len(middle)), rows + edge, columns + edge)
