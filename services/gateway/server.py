@@ -18,6 +18,7 @@ from imageblur.v1.subscription_service_pb2_grpc import add_SubscriptionServiceSe
 from services.common import migrations
 from services.common.db.engine import Database
 from services.common.domain.errors import ConfigurationError
+from services.common.domain.mailboxes import MailboxHasher
 from services.common.infra import broker, metrics, tracing
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
@@ -183,6 +184,7 @@ def _blur_servicer(settings: GatewaySettings, deps: Dependencies, hub: WatchHub,
         blobs=deps.blobs,
         after_commit=deps.lifecycle.after_commit,
         disk_space=deps.disk_space,
+        mailboxes=MailboxHasher(*settings.signing_keys),
     )
     return BlurServicer(
         settings=settings,

@@ -7,6 +7,7 @@ import dramatiq
 from dramatiq import Middleware, Worker
 
 from services.common.db.engine import Database
+from services.common.domain.mailboxes import MailboxHasher
 from services.common.infra import broker, log, metrics, tracing
 from services.common.infra.blobs import BlobStore
 from services.common.infra.leases import LEASE_SECONDS, Leases
@@ -48,7 +49,7 @@ def setup() -> None:
     queues = broker.connect(settings.broker_url, MAIL_QUEUE, MAILING_QUEUE, most_held={MAILING_QUEUE: connections})
     database = Database(settings.database_url, pool_size=settings.mailer_threads + connections + 1)
     stopping = threading.Event()
-    tokens = Tokens(*settings.signing_keys)
+    tokens, mailboxes = Tokens(*settings.signing_keys), MailboxHasher(*settings.signing_keys)
     after_commit = AfterCommit(database=database, broker=queues)
     composer, server = _composer(settings), _server(settings)
     drafter = EmailDrafter(
@@ -75,6 +76,7 @@ def setup() -> None:
             draft=drafter,
             sender=sender,
             open_session=sessions.open,
+            mailboxes=mailboxes,
             emails_per_hour=settings.emails_per_hour,
         ),
         send_mailing=SendMailing(

@@ -76,7 +76,8 @@ class MailerSettings(CommonSettings, SigningSettings, MailingSettings):
     emails_per_hour: int = Field(
         default=60,
         ge=1,
-        description="Most order e-mails to one address in an hour; further ones wait, so that no one can flood it.",
+        description="Most order e-mails to one mailbox in an hour, however its address is written (capital letters, "
+        "`+tags`, the dots of Gmail); further ones wait, so that no one can flood it.",
     )
     mailer_threads: int = Field(
         default=4, ge=1, description="E-mails that this mailer sends at a time, those of a mailing not counted."

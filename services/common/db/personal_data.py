@@ -16,6 +16,7 @@ Record: TypeAlias = Mapping[str, Any]
 _TIME_SUFFIXES = ("_at", "lease_until", "not_before", "originals_until")
 _INTERNAL = {
     "owner",
+    "mailbox",
     "lease_until",
     "enqueued_at",
     "not_before",

@@ -14,6 +14,7 @@ from services.common.db.orders.orders import NewImage, NewOrder, Snapshot
 from services.common.db.queues import backlog
 from services.common.domain.errors import Busy, Unavailable
 from services.common.domain.follow_up import FollowUp
+from services.common.domain.mailboxes import MailboxHasher
 from services.common.domain.orders import blob_prefix, source_key
 from services.common.infra import log
 from services.common.infra.blobs import BlobStore, MissingBlob
@@ -38,6 +39,7 @@ class OrderStorage:
     blobs: BlobStore
     after_commit: AfterCommit
     disk_space: DiskSpace
+    mailboxes: MailboxHasher
 
 
 @dataclass(kw_only=True)
@@ -106,6 +108,7 @@ class PendingOrder:
             id=self.order_id,
             principal=self.principal,
             email=header.email,
+            mailbox=storage.mailboxes.hash(header.email),
             locale=header.locale,
             spec=header.spec.to_json(),
             notify=header.notify,

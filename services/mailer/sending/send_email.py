@@ -12,6 +12,7 @@ from services.common.db.engine import Database
 from services.common.db.mail import deliveries, emails
 from services.common.db.mail.emails import EmailClaim
 from services.common.domain.follow_up import FollowUp
+from services.common.domain.mailboxes import MailboxHasher
 from services.common.infra import log
 from services.common.infra.broker import Broker
 from services.common.infra.leases import LEASE_SECONDS, Leases
@@ -36,8 +37,9 @@ class SendEmail:
     draft: Callable[[Session, EmailClaim], Draft | None]
     sender: EmailSender
     open_session: Callable[[], MailSession]
+    mailboxes: MailboxHasher
     emails_per_hour: int = 1_000_000
-    """Most order e-mails to one address."""
+    """Most order e-mails to one mailbox."""
 
     def __call__(self, email_id: UUID) -> None:
         """Send an e-mail if it is still to be sent, and record the outcome in its row."""
@@ -64,7 +66,9 @@ class SendEmail:
         return draft
 
     def _seconds_until_allowed(self, session: Session, address: str) -> float:
-        return deliveries.seconds_until_allowed(session, address, limit=self.emails_per_hour, seconds=3600)
+        return deliveries.seconds_until_allowed(
+            session, address, self.mailboxes.hashes(address), limit=self.emails_per_hour, seconds=3600
+        )
 
     def _insert_missing_parts(self, claim: EmailClaim, parts: int) -> None:
         """Insert all e-mails of a delivery before the first of them is sent, which would otherwise end the delivery."""

@@ -17,6 +17,7 @@ from services.common.db.models import Order, UnownedBlobs
 from services.common.db.orders import unowned_blobs
 from services.common.domain.api_keys import Role
 from services.common.domain.errors import Unavailable
+from services.common.domain.mailboxes import MailboxHasher
 from services.common.domain.orders import source_key
 from services.common.domain.spec import BlurSpec
 from services.common.infra.blobs import BlobStore
@@ -50,7 +51,12 @@ def receiver(
     settings = GatewaySettings(database_url=database_url, broker_url=valkey_server.url, secret_key=SecretStr(SECRET))
     after_commit = AfterCommit(database=database, broker=queues, window=settings.order_window)
     storage = OrderStorage(
-        settings=settings, database=database, blobs=blobs, after_commit=after_commit, disk_space=DiskSpace((), 0)
+        settings=settings,
+        database=database,
+        blobs=blobs,
+        after_commit=after_commit,
+        disk_space=DiskSpace((), 0),
+        mailboxes=MailboxHasher(SECRET),
     )
     yield OrderReceiver(storage, threads, BrokerCheck(valkey_server.url, 0))
     threads.close()

@@ -26,6 +26,7 @@ from services.mailer.smtp.deadline import StepTimeouts
 from services.mailer.smtp.send_rate import SendRate
 from services.mailer.smtp.server import SmtpServer
 from services.mailer.smtp.session import SmtpSession
+from tests.support.mail_factories import MAILBOXES
 from tests.support.smtp import SmtpSink
 
 UNUSED_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -86,6 +87,7 @@ def make_mailer(
             draft=EmailDrafter(tokens=tokens, public_url=public_url, capacity=archive_capacity(limit_mb)),
             sender=email_sender(database, blobs, no_limit(queues)),
             open_session=lambda: SmtpSession(smtp_server(smtp_sink, port)),
+            mailboxes=MAILBOXES,
             emails_per_hour=emails_per_hour,
         )
 

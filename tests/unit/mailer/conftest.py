@@ -20,6 +20,7 @@ from services.mailer.sending.send_email import SendEmail
 from services.mailer.sending.send_mailing import SendMailing
 from services.mailer.smtp.session import SmtpSession
 from tests.support.fakes import FakeBlobs, FakeBroker
+from tests.support.mail_factories import MAILBOXES
 from tests.unit.mailer.fakes import FakeServer, NoLimit
 
 TOKENS = Tokens("k" * 40)
@@ -52,6 +53,7 @@ def send_email(database: Database, broker: FakeBroker, sender: EmailSender, serv
         draft=EmailDrafter(tokens=TOKENS, public_url=None, capacity=1_000_000),
         sender=sender,
         open_session=lambda: SmtpSession(server),
+        mailboxes=MAILBOXES,
     )
 
 

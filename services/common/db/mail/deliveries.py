@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID, uuid4
 
-from sqlalchemy import Update, bindparam, exists, func, insert, select, update
+from sqlalchemy import Update, bindparam, exists, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from services.common.db.clock import SECOND, now
@@ -54,14 +54,19 @@ def seconds_until_next(session: Session, order_id: UUID, *, cooldown: float) -> 
     return 0.0 if last is None else (last - (session.scalar(select(now())) or 0)) / SECOND + cooldown
 
 
-def seconds_until_allowed(session: Session, address: str, *, limit: int, seconds: float) -> float:
-    """Return the seconds until an address may be sent another order e-mail, at most `limit` in so many seconds."""
+def seconds_until_allowed(
+    session: Session, address: str, mailboxes: Sequence[str], *, limit: int, seconds: float
+) -> float:
+    """Return the seconds until a mailbox may be sent another order e-mail, at most `limit` in so many seconds.
+
+    `mailboxes` are the hashes of its mailbox; `address` is for orders of the version before, which have none.
+    """
     since = (session.scalar(select(now())) or 0) - int(seconds * SECOND)
     newest_sent = (
         select(Email.sent_at)
         .join(Delivery, Delivery.id == Email.delivery_id)
         .join(Order, Order.id == Delivery.order_id)
-        .where(Order.email == address, Email.sent_at > since)
+        .where(or_(Order.mailbox.in_(mailboxes), Order.email == address), Email.sent_at > since)
         .order_by(Email.sent_at.desc())
         .limit(limit)
     )
