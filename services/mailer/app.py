@@ -16,6 +16,7 @@ from services.common.infra.rate_limiter import RateLimiter
 from services.common.infra.tokens import Tokens
 from services.common.infra.worker_control import WorkerControl
 from services.common.use_cases.after_commit import AfterCommit
+from services.common.use_cases.recipients import Recipients
 from services.mailer.actors import register
 from services.mailer.content.drafter import EmailDrafter
 from services.mailer.content.newsletter import NewsletterDrafter
@@ -53,7 +54,10 @@ def setup() -> None:
     after_commit = AfterCommit(database=database, broker=queues)
     composer, server = _composer(settings), _server(settings)
     drafter = EmailDrafter(
-        tokens=tokens, public_url=settings.public_url, capacity=archive_capacity(settings.attachment_limit_mb)
+        tokens=tokens,
+        public_url=settings.public_url,
+        capacity=archive_capacity(settings.attachment_limit_mb),
+        recipients=Recipients.of(settings, mailboxes),
     )
     newsletter_drafter = NewsletterDrafter(tokens=tokens, public_url=settings.public_url)
     rate = SendRate(

@@ -6,11 +6,18 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
-from services.common.infra.settings import CommonSettings, MailingSettings, SigningSettings, is_loopback, metrics_port
+from services.common.infra.settings import (
+    CommonSettings,
+    MailingSettings,
+    RecipientSettings,
+    SigningSettings,
+    is_loopback,
+    metrics_port,
+)
 from services.mailer.mime.addresses import parse_sender
 
 
-class MailerSettings(CommonSettings, SigningSettings, MailingSettings):
+class MailerSettings(CommonSettings, SigningSettings, MailingSettings, RecipientSettings):
     """Settings that only the mailer reads, and those that it shares."""
 
     mailer_metrics_port: int = metrics_port(9466, "the mailer")

@@ -85,6 +85,7 @@ def _visitor_routes(gateway: GatewayClient, pages: PageRenderer, stopping: async
         Route("/newsletter/subscribe", newsletter.subscribe, methods=["POST"]),
         Route("/newsletter/unsubscribe", newsletter.unsubscribe_address, methods=["POST"]),
         Route("/confirm", newsletter.confirm, methods=["GET", "POST"]),
+        Route("/receive", newsletter.receive, methods=["GET", "POST"]),
         Route("/unsubscribe", newsletter.unsubscribe, methods=["GET", "POST"]),
         Route("/language", choose_language, methods=["POST"]),
         Route("/health", HealthCheck(gateway).check),

@@ -21,9 +21,11 @@ from services.common.domain.findings import Inspection
 from services.common.domain.mailboxes import MailboxHasher
 from services.common.domain.orders import result_key
 from services.common.domain.spec import BlurSpec
+from services.common.use_cases.recipients import Recipients
 from tests.support.factories import new_images, new_order
 
 MAILBOXES = MailboxHasher("k" * 40)
+ANYONE = Recipients(hasher=MAILBOXES, anyone=True)
 Result = bytes | ImageError
 """The result of an image."""
 CORRUPT = ImageError(Reason.CORRUPT, "The PNG file is damaged or incomplete")

@@ -17,7 +17,6 @@ from services.common.db.models import Order, UnownedBlobs
 from services.common.db.orders import unowned_blobs
 from services.common.domain.api_keys import Role
 from services.common.domain.errors import Unavailable
-from services.common.domain.mailboxes import MailboxHasher
 from services.common.domain.orders import source_key
 from services.common.domain.spec import BlurSpec
 from services.common.infra.blobs import BlobStore
@@ -34,6 +33,7 @@ from services.gateway.rpc.thread_pool import ThreadPool
 from services.gateway.settings import GatewaySettings
 from tests.integration.gateway.conftest import SECRET, Gateway
 from tests.integration.gateway.test_orders import HEADER, fields, refused
+from tests.support.mail_factories import ANYONE
 from tests.support.valkey import ValkeyServer
 from tests.support.waiting import eventually
 
@@ -56,7 +56,7 @@ def receiver(
         blobs=blobs,
         after_commit=after_commit,
         disk_space=DiskSpace((), 0),
-        mailboxes=MailboxHasher(SECRET),
+        recipients=ANYONE,
     )
     yield OrderReceiver(storage, threads, BrokerCheck(valkey_server.url, 0))
     threads.close()

@@ -19,6 +19,8 @@ _RELEASE = (
     .values(state=DeliveryState.QUEUED)
     .returning(_DELIVERIES.c.id)
 )
+_BEING_SENT_SECONDS = 30.0
+"""Then it is known whether another e-mail to the mailbox was sent."""
 OPEN = (DeliveryState.WAITING, DeliveryState.QUEUED, DeliveryState.SENDING)
 
 
@@ -72,6 +74,29 @@ def seconds_until_allowed(
     )
     times = session.scalars(newest_sent).all()
     return 0.0 if len(times) < limit else ((times[-1] or 0) - since) / SECOND
+
+
+def seconds_until_first_again(
+    session: Session, address: str, mailboxes: Sequence[str], email_id: UUID, *, seconds: float
+) -> float:
+    """Return the seconds until a mailbox that has not confirmed may be sent another e-mail, one in so many seconds.
+
+    Of e-mails that are being sent at the same time, the one with the smallest ID is the first.
+    """
+    wait = seconds_until_allowed(session, address, mailboxes, limit=1, seconds=seconds)
+    if wait:
+        return wait
+    being_sent = (
+        select(Email.id)
+        .join(Delivery, Delivery.id == Email.delivery_id)
+        .join(Order, Order.id == Delivery.order_id)
+        .where(
+            or_(Order.mailbox.in_(mailboxes), Order.email == address),
+            Email.state == EmailState.SENDING,
+            Email.id < email_id,
+        )
+    )
+    return _BEING_SENT_SECONDS if session.scalar(select(being_sent.exists())) else 0.0
 
 
 def insert_email(session: Session, delivery_id: UUID, part: int = 1) -> UUID:

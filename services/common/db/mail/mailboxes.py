@@ -34,14 +34,18 @@ def delete_confirmation(session: Session, mailboxes: Sequence[str]) -> None:
     session.execute(delete(ConfirmedMailbox).where(ConfirmedMailbox.mailbox.in_(mailboxes)))
 
 
-def release_waiting(session: Session, mailbox: str) -> None:
-    """Let e-mails go that have waited for the mailbox to confirm; the sweep enqueues them."""
-    of_mailbox = (
+def release_waiting(session: Session, mailboxes: Sequence[str]) -> None:
+    """Let e-mails go that have waited for a mailbox to confirm, by hashes of it; the sweep enqueues them."""
+    # Over many orders, none of which is locked (see `outbox`): an e-mail that is locked is about to be changed.
+    waiting = (
         select(Email.id)
         .join(Delivery, Delivery.id == Email.delivery_id)
         .join(Order, Order.id == Delivery.order_id)
-        .where(Order.mailbox == mailbox, Email.state == EmailState.QUEUED, Email.enqueued_at.is_(None))
+        .where(Order.mailbox.in_(mailboxes), Email.state == EmailState.QUEUED, Email.enqueued_at.is_(None))
     )
     session.execute(
-        update(Email).where(Email.id.in_(of_mailbox)).values(not_before=0).execution_options(synchronize_session=False)
+        update(Email)
+        .where(Email.id.in_(select(waiting.with_for_update(skip_locked=True, of=Email).cte().c.id)))
+        .values(not_before=0)
+        .execution_options(synchronize_session=False)
     )
