@@ -93,6 +93,7 @@ def _visitor_routes(
         Route("/newsletter/subscribe", newsletter.subscribe, methods=["POST"]),
         Route("/newsletter/unsubscribe", newsletter.unsubscribe_address, methods=["POST"]),
         Route("/confirm", newsletter.confirm, methods=["GET", "POST"]),
+        Route("/receive", newsletter.receive, methods=["GET", "POST"]),
         Route("/unsubscribe", newsletter.unsubscribe, methods=["GET", "POST"]),
         Route("/language", choose_language, methods=["POST"]),
         Route("/health", HealthCheck(gateway).check),
