@@ -6,12 +6,19 @@ from typing import Literal, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from services.common.domain.api_keys import Role
-from services.common.infra.settings import CommonSettings, LimitSettings, SigningSettings, is_loopback, metrics_port
+from services.common.infra.settings import (
+    CommonSettings,
+    LimitSettings,
+    SigningSettings,
+    VisitorSettings,
+    is_loopback,
+    metrics_port,
+)
 
 MIB = 1 << 20
 
 
-class GatewaySettings(CommonSettings, LimitSettings, SigningSettings):
+class GatewaySettings(CommonSettings, LimitSettings, SigningSettings, VisitorSettings):
     """The settings of the gateway."""
 
     require_keys: bool = Field(
