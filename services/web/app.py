@@ -22,6 +22,7 @@ from services.web.http.languages import choose_language
 from services.web.http.problems import ProblemError, ProblemPages
 from services.web.http.security import SecurityMiddleware
 from services.web.http.templates import PageRenderer
+from services.web.http.trailing_slashes import TrailingSlashes
 from services.web.http.visitors import VisitorMiddleware
 from services.web.mailbox.pages import mailbox_routes
 from services.web.metrics import MetricsMiddleware
@@ -67,7 +68,10 @@ async def open_app(settings: WebSettings) -> AsyncIterator[WebApp]:
             routes += operator_routes(channels.others, pages, settings)
         handled = (HTTPException, ImageBlurClientError, ProblemError, Exception)
         app = Starlette(routes=routes, exception_handlers=dict.fromkeys(handled, ProblemPages(pages)))
-        secured = VisitorMiddleware(SecurityMiddleware(app, settings.hosts), settings.proxy_networks)
+        app.router.redirect_slashes = False
+        secured = VisitorMiddleware(
+            TrailingSlashes(SecurityMiddleware(app, settings.hosts, settings.public_url)), settings.proxy_networks
+        )
         yield WebApp(app=MetricsMiddleware(secured), stopping=stopping)
 
 

@@ -105,6 +105,16 @@ class WebSettings(MetricsSettings, VisitorSettings):
             raise ValueError(f"IMAGEBLUR_TRUSTED_PROXIES: {error}") from None
         return self
 
+    @field_validator("public_url")
+    @classmethod
+    def _without_a_path(cls, value: str | None) -> str | None:
+        parts = urlsplit(value or "https://host")
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/") or parts.query:
+            raise ValueError(
+                "must be http://host or https://host without a path: the pages need a host name of their own"
+            )
+        return value
+
     @field_validator("gateway_url")
     @classmethod
     def _known_scheme(cls, value: str) -> str:

@@ -26,6 +26,8 @@ def load(monkeypatch: pytest.MonkeyPatch, **values: str) -> WebSettings:
         ({"web_address": "0.0.0.0:8080", "allow_anonymous": "true", "mailbox_dir": "/x"}, "IMAGEBLUR_MAILBOX_DIR"),
         ({"web_address": "8080"}, "IMAGEBLUR_WEB_ADDRESS"),
         ({"web_address": "host:99999"}, "IMAGEBLUR_WEB_ADDRESS"),
+        ({"public_url": "https://example.org/blur"}, "IMAGEBLUR_PUBLIC_URL"),
+        ({"public_url": "example.org"}, "IMAGEBLUR_PUBLIC_URL"),
         ({"trusted_proxies": "127.0.0.1, nginx"}, "IMAGEBLUR_TRUSTED_PROXIES"),
         ({"gateway_url": "127.0.0.1:50051"}, "IMAGEBLUR_GATEWAY_URL"),
         ({"gateway_url": "http://host:1/path"}, "IMAGEBLUR_GATEWAY_URL"),
