@@ -27,6 +27,7 @@ from services.common.infra.fair_thread import FairThread
 from services.common.infra.instant_calls import GatewayExchanges, InstantQueue
 from services.common.infra.messages import BLUR_QUEUE, FIND_QUEUE, INSTANT_QUEUE, MAIL_QUEUE
 from services.common.infra.tokens import Tokens
+from services.common.infra.visitors import VisitorProof
 from services.common.use_cases.order_lifecycle import OrderLifecycle, make_lifecycle
 from services.common.use_cases.recipients import Recipients
 from services.gateway.instant.calls import CallInstantly
@@ -128,7 +129,10 @@ async def serve(settings: GatewaySettings) -> AsyncIterator[int]:
         health = HealthMonitor(SERVICES, checks, threads)
         keys = KeyCache(database, threads)
         await keys.refresh()
-        access = AccessControl(keys, anonymous=settings.anonymous_role, reflection=settings.reflection)
+        visitors = VisitorProof(settings.visitor_secret.get_secret_value() if settings.visitor_secret else None)
+        access = AccessControl(
+            keys, anonymous=settings.anonymous_role, reflection=settings.reflection, visitors=visitors
+        )
         admission = Admission(settings, upload_bytes=deps.blobs.writer_bytes + 2 * MAX_CHUNK_BYTES)
         parser = MessageParser(
             deps.parsing, max_images=settings.largest_order, max_regions=settings.max_message_regions

@@ -11,6 +11,7 @@ from services.common.infra.settings import (
     LimitSettings,
     RecipientSettings,
     SigningSettings,
+    VisitorSettings,
     is_loopback,
     metrics_port,
 )
@@ -18,7 +19,7 @@ from services.common.infra.settings import (
 MIB = 1 << 20
 
 
-class GatewaySettings(CommonSettings, LimitSettings, SigningSettings, RecipientSettings):
+class GatewaySettings(CommonSettings, LimitSettings, SigningSettings, RecipientSettings, VisitorSettings):
     """The settings of the gateway."""
 
     require_keys: bool = Field(

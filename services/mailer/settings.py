@@ -131,6 +131,8 @@ class MailerSettings(CommonSettings, SigningSettings, MailingSettings, Recipient
         url = urlsplit(value)
         if url.scheme not in {"http", "https"} or not url.hostname or url.query or url.fragment or not _is_plain(value):
             raise ValueError("must be a URL such as https://blur.example.org")
+        if url.path.strip("/"):
+            raise ValueError("must have no path: the pages need a host name of their own")
         return value.rstrip("/")
 
 

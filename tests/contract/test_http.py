@@ -9,6 +9,7 @@ from grpc import aio
 from imageblur.v1 import blur_service_pb2, subscription_service_pb2
 from starlette.routing import Route
 
+from services.common.infra.visitors import VisitorProof
 from services.web.api.calls import CALLS
 from services.web.api.routes import api_routes
 from services.web.gateway.rpc import Channels
@@ -35,7 +36,7 @@ def paths() -> set[str]:
     async def collect() -> set[str]:
         async with aio.insecure_channel("127.0.0.1:1") as others:
             with grpc.insecure_channel("127.0.0.1:1") as uploads:
-                routes = api_routes(Channels(uploads=uploads, others=others), asyncio.Event())
+                routes = api_routes(Channels(uploads=uploads, others=others), VisitorProof(None), asyncio.Event())
         return {route.path for route in routes if isinstance(route, Route)}
 
     return asyncio.run(collect())

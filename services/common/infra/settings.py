@@ -158,6 +158,18 @@ class SigningSettings(Settings):
         return value
 
 
+class VisitorSettings(Settings):
+    """Settings that gateway and web pages share."""
+
+    visitor_secret: SecretStr | None = Field(
+        default=None,
+        min_length=MIN_SECRET_LENGTH,
+        description="Lets the web pages name their visitor's network address to the gateway, so that rate limits count "
+        "each visitor; at least 32 characters, the same for gateway and web pages. Without it all visitors are one "
+        "caller. `make run` and `deploy/secrets.sh` create one.",
+    )
+
+
 class MailingSettings(Settings):
     """Settings of the newsletter, for scheduler and mailer."""
 

@@ -14,9 +14,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from services.common.infra.visitors import VisitorProof
 from services.web.api.errors import BadRequest, with_problems
 from services.web.gateway.client import GatewayClient
-from services.web.gateway.rpc import RPC_SECONDS, Channels, RpcCaller
+from services.web.gateway.rpc import RPC_SECONDS, Channels
 from services.web.http.templates import PRIVATE
 from services.web.orders.body_reader import BodyReader
 
@@ -90,29 +91,32 @@ CALLS = (
 """All RPCs without files; those with files have modules of their own."""
 
 
-def call_routes(orders: BlurServiceStub, stub: SubscriptionServiceStub) -> list[Route]:
+@dataclass(frozen=True, kw_only=True)
+class Gateways:
+    """Makes clients with the key and the address of whoever sends a request."""
+
+    channels: Channels
+    visitors: VisitorProof
+
+    def of(self, request: Request) -> GatewayClient:
+        """Return a client for a request: `Authorization: Bearer KEY`."""
+        kind, _, key = request.headers.get("authorization", "").partition(" ")
+        given = key.strip() if kind.lower() == "bearer" else ""
+        return GatewayClient(self.channels, given or None, self.visitors)
+
+
+def call_routes(gateways: Gateways, orders: BlurServiceStub, stub: SubscriptionServiceStub) -> list[Route]:
     """Return the routes of the table."""
-    return [_route(call, getattr(stub if call.subscription else orders, call.rpc)) for call in CALLS]
+    return [_route(call, gateways, getattr(stub if call.subscription else orders, call.rpc)) for call in CALLS]
 
 
-def _route(call: Call, rpc: Callable[..., Any]) -> Route:
+def _route(call: Call, gateways: Gateways, rpc: Callable[..., Any]) -> Route:
     async def endpoint(request: Request) -> Response:
         message = await _message(request, call)
-        answer: Message = await caller_of(request).call(rpc, message, timeout=RPC_SECONDS)
+        answer: Message = await gateways.of(request).call(rpc, message, timeout=RPC_SECONDS)
         return json_response(answer)
 
     return Route(call.path, with_problems(endpoint), methods=[call.method])
-
-
-def caller_of(request: Request) -> RpcCaller:
-    """Return a caller with the key of the request: `Authorization: Bearer KEY`."""
-    kind, _, key = request.headers.get("authorization", "").partition(" ")
-    return RpcCaller(key.strip() if kind.lower() == "bearer" and key.strip() else None)
-
-
-def gateway_of(request: Request, channels: Channels) -> GatewayClient:
-    """Return a client with the key of the request."""
-    return GatewayClient(channels, caller_of(request).key)
 
 
 def json_response(message: Message, status: int = 200) -> Response:

@@ -12,10 +12,9 @@ from imageblur.v1.order_pb2 import CheckState, Find, FindingKind, ImageFormat
 from starlette.requests import Request
 from starlette.responses import Response
 
-from services.web.api.calls import gateway_of, json_response
+from services.web.api.calls import Gateways, json_response
 from services.web.api.errors import BadRequest
 from services.web.api.spec_query import parse_effort, parse_spec
-from services.web.gateway.rpc import Channels
 from services.web.http.templates import PRIVATE
 from services.web.orders.body_reader import BodyReader
 from services.web.orders.multipart import read_form
@@ -26,8 +25,8 @@ SERVICE_NAME = "ImageBlur"
 class InstantCalls:
     """Blurs and searches single images."""
 
-    def __init__(self, channels: Channels) -> None:
-        self._channels = channels
+    def __init__(self, gateways: Gateways) -> None:
+        self._gateways = gateways
 
     async def blur(self, request: Request) -> Response:
         """Return the blurred image; with `Accept: application/json` a BlurImageResponse."""
@@ -43,7 +42,7 @@ class InstantCalls:
         spec = parse_spec(request.query_params)
         _, data = await self._receive(request, "image")
         message = pb.FindRegionsRequest(data=data, find=spec.find, effort=parse_effort(request.query_params))
-        return json_response(await gateway_of(request, self._channels).find_regions(message))
+        return json_response(await self._gateways.of(request).find_regions(message))
 
     async def panoramax(self, request: Request) -> Response:
         """Blur the faces, and what else a Panoramax instance asks for, of the JPEG `picture`; keep its EXIF.
@@ -63,11 +62,11 @@ class InstantCalls:
         return Response(answer.data, headers=_facts(answer), media_type=answer.media_type)
 
     async def _blur(self, request: Request, image: pb.InputImage) -> pb.BlurImageResponse:
-        return await gateway_of(request, self._channels).blur_image(pb.BlurImageRequest(image=image))
+        return await self._gateways.of(request).blur_image(pb.BlurImageRequest(image=image))
 
     async def _receive(self, request: Request, part: str) -> tuple[str, bytes]:
         """Return the name and the content of the image that a request carries."""
-        limits = await gateway_of(request, self._channels).limits()
+        limits = await self._gateways.of(request).limits()
         most = min(limits.max_image_bytes, limits.max_message_bytes)
         if request.headers.get("content-type", "").startswith("multipart/form-data"):
             with await read_form(request, max_bytes=most, max_files=1) as form:

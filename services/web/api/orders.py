@@ -12,11 +12,10 @@ from imageblur_client.errors import ImageBlurClientError, NotFoundError
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from services.web.api.calls import gateway_of, json_response, parse_json
+from services.web.api.calls import Gateways, json_response, parse_json
 from services.web.api.errors import BadRequest
 from services.web.api.spec_query import parse_spec
 from services.web.gateway.client import GatewayClient
-from services.web.gateway.rpc import Channels
 from services.web.http.templates import PRIVATE
 from services.web.orders.body_reader import BodyReader
 from services.web.orders.downloads import DownloadPages
@@ -33,13 +32,13 @@ _HEADER_FIELDS = frozenset({"email", "request_id", "locale", "notify", "keep_ori
 class ApiOrders:
     """Places, watches and downloads orders with the key of each request."""
 
-    def __init__(self, channels: Channels, stopping: asyncio.Event) -> None:
-        self._channels = channels
+    def __init__(self, gateways: Gateways, stopping: asyncio.Event) -> None:
+        self._gateways = gateways
         self._stopping = stopping
 
     async def place(self, request: Request) -> Response:
         """Place an order, and return it."""
-        gateway = gateway_of(request, self._channels)
+        gateway = self._gateways.of(request)
         if request.headers.get("content-type", "").startswith("multipart/form-data"):
             order_id = await self._place_form(request, gateway)
             return json_response(await gateway.status(order_id), 201)
@@ -52,7 +51,7 @@ class ApiOrders:
 
     async def watch(self, request: Request) -> Response:
         """Stream a WatchStatusResponse for each change; `Last-Event-ID` is the last revision received."""
-        gateway, order_id = gateway_of(request, self._channels), request.path_params["order_id"]
+        gateway, order_id = self._gateways.of(request), request.path_params["order_id"]
         await gateway.status(order_id)  # fail before the stream begins
         after = request.headers.get("last-event-id") or request.query_params.get("after_revision") or "0"
         if not (after.isascii() and after.isdecimal() and len(after) < 16):
@@ -63,11 +62,11 @@ class ApiOrders:
 
     async def archive(self, request: Request) -> Response:
         """Return a ZIP of all results of an order so far; ranges are supported."""
-        return await DownloadPages(gateway_of(request, self._channels)).archive(request)
+        return await DownloadPages(self._gateways.of(request)).archive(request)
 
     async def image(self, request: Request) -> Response:
         """Return one result; ranges are supported."""
-        return await DownloadPages(gateway_of(request, self._channels)).image(request)
+        return await DownloadPages(self._gateways.of(request)).image(request)
 
     async def _place_form(self, request: Request, gateway: GatewayClient) -> str:
         spec = parse_spec(request.query_params)

@@ -11,6 +11,7 @@ from imageblur.v1.blur_service_pb2_grpc import BlurServiceStub
 from imageblur.v1.order_pb2 import Delivery, Order
 from imageblur.v1.subscription_service_pb2_grpc import SubscriptionServiceStub
 
+from services.common.infra.visitors import VisitorProof
 from services.web.gateway.rpc import Channels, RpcCaller, client_errors
 from services.web.gateway.upload import GatewayUpload
 
@@ -25,8 +26,8 @@ _Message = TypeVar("_Message")
 class GatewayClient(RpcCaller):
     """Calls the gateway with the key of the pages. Every method raises ImageBlurClientError."""
 
-    def __init__(self, channels: Channels, key: str | None = None) -> None:
-        super().__init__(key)
+    def __init__(self, channels: Channels, key: str | None = None, visitors: VisitorProof | None = None) -> None:
+        super().__init__(key, visitors)
         self._uploads = BlurServiceStub(channels.uploads)
         self._orders = BlurServiceStub(channels.others)
         self._subscriptions = SubscriptionServiceStub(channels.others)

@@ -10,6 +10,7 @@ import redis
 from google.rpc import error_details_pb2
 from imageblur.v1 import blur_service_pb2 as pb
 from imageblur.v1 import subscription_service_pb2
+from pydantic import SecretStr
 from redis import asyncio as aioredis
 from sqlalchemy import func, select
 
@@ -21,6 +22,7 @@ from services.common.db.models import Order
 from services.common.domain.api_keys import Role
 from services.common.domain.errors import Busy
 from services.common.domain.mailboxes import MailboxHasher
+from services.common.infra.visitors import VisitorProof
 from services.gateway.rpc import key_cache
 from services.gateway.rpc.callers import Caller, CurrentCall
 from services.gateway.rpc.rate_limits import Rate, RateLimits
@@ -141,7 +143,7 @@ def test_callers_without_a_key_are_counted_by_host() -> None:
     anonymous = Caller(Role.CLIENT)
     for peer, counted in (
         ("ipv4:192.0.2.1:50000", "ipv4:192.0.2.1"),
-        ("ipv6:%5B2001:db8::1%5D:50000", "ipv6:%5B2001:db8::1%5D"),
+        ("ipv6:%5B2001:db8::1%5D:50000", "ipv6:2001:db8::/64"),
         ("unix:", "unix"),
     ):
         assert CurrentCall(anonymous, peer, "BlurOrder").rate_limit_key == counted
@@ -170,3 +172,25 @@ def test_a_caller_writes_to_a_few_strangers_only(settings: GatewaySettings, data
     trusting = {"max_unconfirmed_per_hour": 2, "unconfirmed_addresses": "results"}
     with running(settings.model_copy(update=trusting)) as gateway:
         gateway.blur.BlurOrder(notified("c@example.org"))
+
+
+def test_each_visitor_of_the_pages_is_counted_for_itself(limited: GatewaySettings) -> None:
+    secret = SecretStr("s" * 32)
+    pages, forger = VisitorProof("s" * 32), VisitorProof("f" * 32)
+
+    def place(gateway: Gateway, metadata: tuple[tuple[str, str], ...]) -> None:
+        gateway.blur.BlurOrder(ORDER, metadata=metadata)
+
+    with running(limited.model_copy(update={"visitor_secret": secret})) as gateway:
+        for _ in range(3):
+            place(gateway, pages.metadata("192.0.2.1"))
+        with pytest.raises(grpc.RpcError) as caught:
+            place(gateway, pages.metadata("192.0.2.1"))
+        assert reason(caught.value) == "RATE_LIMIT_EXCEEDED"
+        place(gateway, pages.metadata("192.0.2.2"))
+        # Who does not know the secret is counted by its own address, whatever it claims.
+        for number in range(3):
+            place(gateway, forger.metadata(f"192.0.2.{number + 10}"))
+        with pytest.raises(grpc.RpcError) as caught:
+            place(gateway, forger.metadata("192.0.2.20"))
+        assert reason(caught.value) == "RATE_LIMIT_EXCEEDED"
