@@ -69,6 +69,8 @@ _UPRIGHT_FROM = 0.1
 """Confidence of the first look from which an upright face gets a second one."""
 _SMALL = 24
 """Pixels of the level below which a candidate is small."""
+_LOWEST = 0.05
+"""Below this confidence, nearly nothing is a face."""
 _SOME_LOOKS = 20
 _MEAN_WEIGHT = 1.1
 """A face half hidden is seen by the first look, with what is around it, and less well by the second."""
@@ -91,7 +93,9 @@ class FaceDetector:
         """Return the faces of an image; see `Detector`."""
         min_confidence = self.min_confidence if find.min_confidence is None else find.min_confidence
         height, width = pixels.shape[:2]
-        boxes = self._boxes(pixels, max(min_confidence, 0.05), _PLANS[effort])
+        # A higher one only filters: it must not change how confident a face is.
+        boxes = self._boxes(pixels, min(max(min_confidence, _LOWEST), self.min_confidence), _PLANS[effort])
+        boxes = boxes[boxes[:, 4] >= min_confidence]
         boxes[:, [0, 2]] = boxes[:, [0, 2]].clip(0, width)
         boxes[:, [1, 3]] = boxes[:, [1, 3]].clip(0, height)
         return [

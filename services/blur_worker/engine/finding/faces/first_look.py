@@ -58,4 +58,5 @@ def _of_core(boxes: Boxes, rows: Span, columns: Span) -> Boxes:
     boxes[:, [1, 3]] += rows.start
     x, y = boxes[:, [0, 2]].mean(axis=1), boxes[:, [1, 3]].mean(axis=1)
     inside = (columns.core_start <= x) & (x < columns.core_stop) & (rows.core_start <= y) & (y < rows.core_stop)
-    return boxes[inside]
+    of_core: Boxes = boxes[inside]
+    return of_core

@@ -33,4 +33,5 @@ def not_within(boxes: Boxes, others: Boxes) -> Boxes:
     """Return the boxes whose centre is in none of some others."""
     x, y = boxes[:, [0, 2]].mean(axis=1)[:, np.newaxis], boxes[:, [1, 3]].mean(axis=1)[:, np.newaxis]
     within = (others[:, 0] < x) & (x < others[:, 2]) & (others[:, 1] < y) & (y < others[:, 3])
-    return boxes[~within.any(axis=1)]
+    outside: Boxes = boxes[~within.any(axis=1)]
+    return outside
