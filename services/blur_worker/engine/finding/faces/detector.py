@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from services.blur_worker.engine.finding.detector import Detection, RgbPixels
 from services.blur_worker.engine.finding.faces.decoding import NO_BOXES, Boxes
-from services.blur_worker.engine.finding.faces.first_look import candidates, candidates_around
+from services.blur_worker.engine.finding.faces.first_look import candidates
+from services.blur_worker.engine.finding.faces.full_size import small_faces
 from services.blur_worker.engine.finding.faces.network import Network
 from services.blur_worker.engine.finding.faces.pyramid import Level, pyramid
 from services.blur_worker.engine.finding.faces.second_look import CAREFUL, QUICK, examine
@@ -129,9 +130,9 @@ class FaceDetector:
         seen += [candidates(self._network, level, lowest) for level in levels if level.reduction >= plan.reduction]
         boxes = np.concatenate(seen)
         if plan.full_size and plan.reduction > 1:
-            small = boxes[:, 3] - boxes[:, 1] < _SMALL * plan.reduction
-            small &= (plan.upright_from <= boxes[:, 4]) & (boxes[:, 4] < plan.certain_from)
-            boxes = np.concatenate((boxes, candidates_around(self._network, levels[0], boxes[small], lowest)))
+            small = (boxes[:, 3] - boxes[:, 1] < _SMALL * plan.reduction) & (boxes[:, 4] < plan.certain_from)
+            closer = small_faces(self._network, levels[0], boxes[small], plan.upright_from, lowest)
+            boxes = np.concatenate((boxes, closer))
         return without_duplicates(boxes, max_overlap=0.5, max_inside=0.9)
 
     def _upright(self, levels: list[Level], boxes: Boxes) -> Boxes:
