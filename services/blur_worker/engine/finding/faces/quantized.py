@@ -1,7 +1,7 @@
 """CenterFace in 8-bit integers: four times as fast as in floating point, made from the weights when they are loaded.
 
 Weights are quantised symmetrically for each output channel, activations for each tensor by the ranges in `ranges`. A
-ReLU is the lower end of its tensor's range, so it costs nothing. The upsampling and the heads stay in floating point.
+ReLU is the lower end of its tensor's range and costs nothing. The upsampling and the heads stay in floating point.
 """
 
 import numpy as np
