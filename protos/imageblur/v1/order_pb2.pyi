@@ -562,7 +562,7 @@ Global___Solid: _TypeAlias = Solid  # noqa: Y015
 
 @_typing.final
 class Redact(_message.Message):
-    """At most 6 soft cells across each region, in the colours of what is visible around it: nothing of what it hides is left.
+    """A few soft cells across each region, in the colours of what is visible around it: nothing of what it hides is left.
     Regions that overlap or touch count as one. A whole image becomes grey.
     """
 
