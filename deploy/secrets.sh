@@ -10,6 +10,7 @@ put() { [ -e "secrets/$1" ] || { printf '%s\n' "$2" > "secrets/$1"; chmod 444 "s
 value() { tr -d '\n' < "secrets/$1"; }
 
 put imageblur_secret_key "$(random)$(random)"
+put imageblur_visitor_secret "$(random)"
 put postgres_password "$(random)"
 put imageblur_database_url "postgresql://imageblur:$(value postgres_password)@postgres/imageblur"
 put valkey_password "$(random)"

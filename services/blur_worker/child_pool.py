@@ -269,6 +269,6 @@ def _fork(process: BaseProcess, confinement: Confinement) -> None:
 def _report(ready: Ready) -> None:
     """Log what is not as it should be, once."""
     if ready.fault:
-        _log.warning("nothing can be found: the models cannot be listed", error=ready.fault)
+        _log.warning("models are missing: they cannot be listed", error=ready.fault)
     for what in ready.unenforced:
         _log.warning("child processes are not confined: a decoder that is taken over could reach more", reach=what)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from services.blur_worker.child_answers import Answer, ModelMissing, encode_answer
 from services.blur_worker.sandbox import Confinement
-from services.common.domain.errors import ImageError
+from services.common.domain.errors import ImageBlurError, ImageError
 from services.common.domain.findings import FindModel, Inspection
 from services.common.domain.spec import BlurSpec, Format
 
@@ -129,7 +129,7 @@ class Ready:
     models: tuple[FindModel, ...] = ()
     """What it can find; nothing is loaded yet."""
     fault: str = ""
-    """Why it can find nothing, if that is an error."""
+    """Why models are missing, if that is an error."""
     unenforced: tuple[str, ...] = ()
     """From what this system cannot keep it."""
 
@@ -147,8 +147,6 @@ _ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
-    # onnxruntime would report to its maker, from its import on, and keep a file in the temporary folder for that.
-    "ORT_DISABLE_TELEMETRY": "1",
 }
 Work = Callable[[Any, ChildLimits], Answer]
 """Takes a task."""
@@ -224,10 +222,14 @@ def _raise_memory_limit(memory_mb: int) -> None:
 
 
 def _list_models(finding: FindLimits) -> Ready:
-    try:
-        return Ready(models=tuple(make_detectors(finding.models_folder).models()))
-    except Exception as error:  # a broken package of an extra must not stop the worker from blurring
-        return Ready(fault=repr(error))
+    fault = ""
+    # A wrong description of a custom model must not keep this worker from finding what others find.
+    for folder in (finding.models_folder, None):
+        try:
+            return Ready(models=tuple(make_detectors(folder).models()), fault=fault)
+        except Exception as error:  # nor must a broken package of an extra keep it from blurring
+            fault = fault or (str(error) if isinstance(error, ImageBlurError) else repr(error))
+    return Ready(fault=fault)
 
 
 @functools.cache

@@ -18,6 +18,7 @@ from imageblur.v1.subscription_service_pb2_grpc import add_SubscriptionServiceSe
 from services.common import migrations
 from services.common.db.engine import Database
 from services.common.domain.errors import ConfigurationError
+from services.common.domain.mailboxes import MailboxHasher
 from services.common.infra import broker, metrics, tracing
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
@@ -26,7 +27,9 @@ from services.common.infra.fair_thread import FairThread
 from services.common.infra.instant_calls import GatewayExchanges, InstantQueue
 from services.common.infra.messages import BLUR_QUEUE, FIND_QUEUE, INSTANT_QUEUE, MAIL_QUEUE
 from services.common.infra.tokens import Tokens
+from services.common.infra.visitors import VisitorProof
 from services.common.use_cases.order_lifecycle import OrderLifecycle, make_lifecycle
+from services.common.use_cases.recipients import Recipients
 from services.gateway.instant.calls import CallInstantly
 from services.gateway.instant.paused_queue import PausedQueue
 from services.gateway.operator.failures import FailureOperations
@@ -89,6 +92,7 @@ class Dependencies:
     threads: ThreadPool
     parsing: FairThread
     tokens: Tokens
+    recipients: Recipients
     lifecycle: OrderLifecycle
     reader: OrderReader
     instant_queue: InstantQueue
@@ -125,7 +129,10 @@ async def serve(settings: GatewaySettings) -> AsyncIterator[int]:
         health = HealthMonitor(SERVICES, checks, threads)
         keys = KeyCache(database, threads)
         await keys.refresh()
-        access = AccessControl(keys, anonymous=settings.anonymous_role, reflection=settings.reflection)
+        visitors = VisitorProof(settings.visitor_secret.get_secret_value() if settings.visitor_secret else None)
+        access = AccessControl(
+            keys, anonymous=settings.anonymous_role, reflection=settings.reflection, visitors=visitors
+        )
         admission = Admission(settings, upload_bytes=deps.blobs.writer_bytes + 2 * MAX_CHUNK_BYTES)
         parser = MessageParser(
             deps.parsing, max_images=settings.largest_order, max_regions=settings.max_message_regions
@@ -169,7 +176,7 @@ def _connect(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> Dep
     stack.callback(threads.close)
     parsing = FairThread("parsing")
     stack.callback(parsing.close)
-    broker_check = BrokerCheck(settings.broker_url, settings.max_orders_per_minute)
+    broker_check = BrokerCheck(settings.broker_url, settings.max_orders_per_minute, settings.max_unconfirmed_per_hour)
     stack.push_async_callback(broker_check.close)
     exchanges = GatewayExchanges(settings.broker_url)
     stack.push_async_callback(exchanges.stop)
@@ -183,6 +190,7 @@ def _connect(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> Dep
         threads=threads,
         parsing=parsing,
         tokens=Tokens(*settings.signing_keys),
+        recipients=Recipients.of(settings, MailboxHasher(*settings.signing_keys)),
         lifecycle=make_lifecycle(database, blobs, queues, window=settings.order_window),
         reader=OrderReader(database),
         instant_queue=InstantQueue(queues),
@@ -197,6 +205,7 @@ def _blur_servicer(settings: GatewaySettings, deps: Dependencies, hub: WatchHub,
         blobs=deps.blobs,
         after_commit=deps.lifecycle.after_commit,
         disk_space=deps.disk_space,
+        recipients=deps.recipients,
     )
     return BlurServicer(
         settings=settings,
@@ -206,7 +215,9 @@ def _blur_servicer(settings: GatewaySettings, deps: Dependencies, hub: WatchHub,
         models=AvailableModels(deps.database, deps.threads),
         reader=deps.reader,
         hub=hub,
-        request_delivery=RequestDelivery(deps.database, deps.lifecycle.after_commit, settings.mail_cooldown_seconds),
+        request_delivery=RequestDelivery(
+            deps.database, deps.lifecycle.after_commit, settings.mail_cooldown_seconds, deps.recipients
+        ),
         downloads=ResultDownloads(deps.database, deps.blobs, deps.tokens),
         lifecycle=deps.lifecycle,
         revise_images=ReviseImages(storage),
@@ -225,7 +236,13 @@ def _blur_servicer(settings: GatewaySettings, deps: Dependencies, hub: WatchHub,
 
 def _subscription_servicer(settings: GatewaySettings, deps: Dependencies) -> SubscriptionServicer:
     return SubscriptionServicer(
-        Subscriptions(deps.database, deps.lifecycle.after_commit, deps.tokens, settings.confirm_subscriptions),
+        Subscriptions(
+            deps.database,
+            deps.lifecycle.after_commit,
+            deps.tokens,
+            settings.confirm_subscriptions,
+            deps.recipients.hasher,
+        ),
         deps.threads,
         deps.broker_check.limits,
         max_per_hour=settings.max_subscriptions_per_hour,
@@ -239,7 +256,7 @@ def _operator_servicer(deps: Dependencies) -> OperatorServicer:
         queues=QueueOperations(deps.database, deps.broker, deps.lifecycle, deps.instant_queue),
         failures=FailureOperations(deps.database, deps.blobs, deps.lifecycle.after_commit),
         jobs=OperatorJobs(deps.database, deps.lifecycle.after_commit, deps.threads),
-        personal_data=PersonalData(deps.database, deps.lifecycle),
+        personal_data=PersonalData(deps.database, deps.lifecycle, deps.recipients.hasher),
     )
 
 

@@ -6,12 +6,20 @@ from typing import Literal, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from services.common.domain.api_keys import Role
-from services.common.infra.settings import CommonSettings, LimitSettings, SigningSettings, is_loopback, metrics_port
+from services.common.infra.settings import (
+    CommonSettings,
+    LimitSettings,
+    RecipientSettings,
+    SigningSettings,
+    VisitorSettings,
+    is_loopback,
+    metrics_port,
+)
 
 MIB = 1 << 20
 
 
-class GatewaySettings(CommonSettings, LimitSettings, SigningSettings):
+class GatewaySettings(CommonSettings, LimitSettings, SigningSettings, RecipientSettings, VisitorSettings):
     """The settings of the gateway."""
 
     require_keys: bool = Field(
@@ -96,6 +104,13 @@ class GatewaySettings(CommonSettings, LimitSettings, SigningSettings):
         ge=0,
         description="Most calls of Subscribe, each of which may send an e-mail, of a caller in an hour; 0: no limit. "
         "An address gets at most one confirmation e-mail an hour in any case.",
+    )
+    max_unconfirmed_per_hour: int = Field(
+        default=100,
+        ge=0,
+        description="Most requests of a caller in an hour to e-mail results to addresses that have not confirmed, so "
+        "that nobody can write to many strangers; 0: no limit. Further ones are refused with RATE_LIMIT_EXCEEDED. See "
+        "IMAGEBLUR_UNCONFIRMED_ADDRESSES.",
     )
     min_free_mb: int = Field(
         default=256,

@@ -1,5 +1,6 @@
 """The environment of the services: settings of the user are passed on, the others name the embedded parts."""
 
+import hashlib
 import os
 import secrets
 from urllib.parse import quote
@@ -27,6 +28,11 @@ def secret_key(data_folder: DataFolder) -> str:
             os.fsync(file.fileno())
         draft.rename(data_folder.secret_key)  # atomic: half a key would be used as a key, and later replaced
     return data_folder.secret_key.read_text(encoding="ascii").strip()
+
+
+def visitor_secret(run: str) -> str:
+    """Return the secret of gateway and web pages for this run of the stack."""
+    return hashlib.sha256(f"visitors {run}".encode()).hexdigest()
 
 
 def gateway_url(settings: StackSettings) -> str:
@@ -63,10 +69,13 @@ def service_environment(settings: StackSettings, data_folder: DataFolder, run: s
         "IMAGEBLUR_MAILBOX_PORT": str(settings.mailbox_port),
         "IMAGEBLUR_BLUR_CHILDREN": str(settings.blur_children),
         "IMAGEBLUR_ORDER_WINDOW": str(settings.order_window or 2 * settings.blur_children),
+        "IMAGEBLUR_VISITOR_SECRET": os.environ.get("IMAGEBLUR_VISITOR_SECRET") or visitor_secret(run),
         RUN_VARIABLE: run,
     }
     if settings.smtp_host is None:
         own |= {"IMAGEBLUR_SMTP_HOST": "127.0.0.1", "IMAGEBLUR_SMTP_PORT": str(settings.mailbox_port)}
+        # No e-mail leaves this machine, so nobody needs to be asked.
+        own |= {"IMAGEBLUR_UNCONFIRMED_ADDRESSES": os.environ.get("IMAGEBLUR_UNCONFIRMED_ADDRESSES") or "results"}
         # E-mails that leave this machine must not contain an address that only works here.
         own |= {"IMAGEBLUR_PUBLIC_URL": settings.public_url or web_url(settings)}
         if is_loopback(web_host(settings)):

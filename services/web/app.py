@@ -13,6 +13,8 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp
 
 from services.common.infra.fair_thread import FairThread
+from services.common.infra.visitors import VisitorProof
+from services.web.api.routes import api_routes
 from services.web.gateway.client import GatewayClient
 from services.web.gateway.rpc import open_channels
 from services.web.http.assets import Assets, favicon
@@ -21,6 +23,8 @@ from services.web.http.languages import choose_language
 from services.web.http.problems import ProblemError, ProblemPages
 from services.web.http.security import SecurityMiddleware
 from services.web.http.templates import PageRenderer
+from services.web.http.trailing_slashes import TrailingSlashes
+from services.web.http.visitors import VisitorMiddleware
 from services.web.mailbox.pages import mailbox_routes
 from services.web.metrics import MetricsMiddleware
 from services.web.newsletter.pages import NewsletterPages
@@ -49,6 +53,7 @@ async def open_app(settings: WebSettings) -> AsyncIterator[WebApp]:
         ConfigurationError: A setting is wrong.
     """
     key = settings.gateway_key.get_secret_value() if settings.gateway_key else None
+    visitors = VisitorProof(settings.visitor_secret.get_secret_value() if settings.visitor_secret else None)
     stopping = asyncio.Event()
     pages = PageRenderer.load(
         has_mailbox=settings.mailbox_dir is not None,
@@ -57,14 +62,19 @@ async def open_app(settings: WebSettings) -> AsyncIterator[WebApp]:
     async with open_channels(settings) as channels, contextlib.AsyncExitStack() as stack:
         parsing = FairThread("manifests")
         stack.callback(parsing.close)
-        routes = _visitor_routes(GatewayClient(channels, key), pages, parsing, stopping)
+        routes = _visitor_routes(GatewayClient(channels, key, visitors), pages, parsing, stopping)
+        routes += api_routes(channels, visitors, stopping)
         if settings.mailbox_dir:
             routes += mailbox_routes(settings.mailbox_dir, pages)
         if settings.serves_operators:
             routes += operator_routes(channels.others, pages, settings)
         handled = (HTTPException, ImageBlurClientError, ProblemError, Exception)
         app = Starlette(routes=routes, exception_handlers=dict.fromkeys(handled, ProblemPages(pages)))
-        yield WebApp(app=MetricsMiddleware(SecurityMiddleware(app, settings.hosts)), stopping=stopping)
+        app.router.redirect_slashes = False
+        secured = VisitorMiddleware(
+            TrailingSlashes(SecurityMiddleware(app, settings.hosts, settings.public_url)), settings.proxy_networks
+        )
+        yield WebApp(app=MetricsMiddleware(secured), stopping=stopping)
 
 
 def _visitor_routes(
@@ -91,6 +101,7 @@ def _visitor_routes(
         Route("/newsletter/subscribe", newsletter.subscribe, methods=["POST"]),
         Route("/newsletter/unsubscribe", newsletter.unsubscribe_address, methods=["POST"]),
         Route("/confirm", newsletter.confirm, methods=["GET", "POST"]),
+        Route("/receive", newsletter.receive, methods=["GET", "POST"]),
         Route("/unsubscribe", newsletter.unsubscribe, methods=["GET", "POST"]),
         Route("/language", choose_language, methods=["POST"]),
         Route("/health", HealthCheck(gateway).check),

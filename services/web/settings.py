@@ -1,15 +1,18 @@
 """Settings of the web pages."""
 
+import ipaddress
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from services.common.infra.settings import MetricsSettings, is_loopback, metrics_port
+from services.common.infra.settings import MetricsSettings, VisitorSettings, is_loopback, metrics_port
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-class WebSettings(MetricsSettings):
+class WebSettings(MetricsSettings, VisitorSettings):
     """Settings of the web pages (environment variables with the prefix IMAGEBLUR_)."""
 
     allow_anonymous: bool = Field(
@@ -34,6 +37,11 @@ class WebSettings(MetricsSettings):
     )
     public_url: str | None = Field(
         default=None, description="Public URL of the web pages, such as `https://blur.example.org`."
+    )
+    trusted_proxies: str = Field(
+        default="",
+        description="Addresses or networks of proxies in front of the web pages, separated by commas (`127.0.0.1`, "
+        "`10.0.0.0/8`): their `X-Forwarded-For` names the visitor, whom rate limits count.",
     )
     mailbox_dir: Path | None = Field(
         default=None,
@@ -82,6 +90,29 @@ class WebSettings(MetricsSettings):
         host, colon, port = value.rpartition(":")
         if not colon or not host or not (port.isascii() and port.isdecimal()) or int(port) > 65535:
             raise ValueError("must be host:port, such as 127.0.0.1:8080")
+        return value
+
+    @property
+    def proxy_networks(self) -> list[Network]:
+        """The networks of trusted proxies."""
+        return [ipaddress.ip_network(part.strip()) for part in self.trusted_proxies.split(",") if part.strip()]
+
+    @model_validator(mode="after")
+    def _proxies_are_networks(self) -> Self:
+        try:
+            self.proxy_networks  # noqa: B018 - parses them
+        except ValueError as error:
+            raise ValueError(f"IMAGEBLUR_TRUSTED_PROXIES: {error}") from None
+        return self
+
+    @field_validator("public_url")
+    @classmethod
+    def _without_a_path(cls, value: str | None) -> str | None:
+        parts = urlsplit(value or "https://host")
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/") or parts.query:
+            raise ValueError(
+                "must be http://host or https://host without a path: the pages need a host name of their own"
+            )
         return value
 
     @field_validator("gateway_url")

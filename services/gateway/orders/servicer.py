@@ -208,6 +208,8 @@ class BlurServicer(BlurServiceServicer):
             request_id=parse_request_id(request.request_id),
             when_ready=request.when_ready,
         )
+        if await self.threads.run(self.request_delivery.writes_to_stranger, wanted.order_id):
+            await self.receiver.broker_check.count_unconfirmed(rate_limit_key())
         delivery, emails = await self.threads.run(self.request_delivery, wanted)
         return pb.SendImagesResponse(delivery=delivery_message(delivery, emails))
 

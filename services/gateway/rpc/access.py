@@ -5,6 +5,7 @@ from typing import Literal
 
 from services.common.domain.api_keys import Role
 from services.common.domain.errors import PermissionDenied, Unauthenticated
+from services.common.infra.visitors import VisitorProof
 from services.gateway.rpc.callers import Caller
 from services.gateway.rpc.key_cache import KeyCache
 
@@ -55,9 +56,13 @@ class AccessControl:
         keys: The active API keys.
         anonymous: Role of callers without a key; None if a key is required.
         reflection: Who may call the reflection service.
+        visitors: Verifies for whom the web pages call.
     """
 
-    def __init__(self, keys: KeyCache, *, anonymous: Role | None, reflection: Reflection) -> None:
+    def __init__(
+        self, keys: KeyCache, *, anonymous: Role | None, reflection: Reflection, visitors: VisitorProof
+    ) -> None:
+        self.visitors = visitors
         self._keys = keys
         self._anonymous = anonymous
         self._public = (HEALTH, REFLECTION) if reflection == "open" else (HEALTH,)

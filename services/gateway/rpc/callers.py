@@ -2,9 +2,11 @@
 
 from contextvars import ContextVar
 from dataclasses import dataclass
+from urllib.parse import unquote
 from uuid import UUID
 
 from services.common.domain.api_keys import Role
+from services.common.infra.visitors import counted_address
 
 
 @dataclass(frozen=True)
@@ -29,15 +31,20 @@ class CurrentCall:
     """Network address of the client, as gRPC formats it."""
     method: str
     """Name of the RPC, without its service."""
+    visitor: str | None = None
+    """Network address of the visitor, if the web pages call for one."""
 
     @property
     def rate_limit_key(self) -> str:
-        """Identity for rate limits: the key, or without one the network address."""
+        """Identity for rate limits: the visitor of the pages, else the key, or without one the network address."""
+        if self.visitor:
+            return f"visitor:{self.visitor}"
         if self.caller.key_id:
             return self.caller.principal
         kind, _, rest = self.peer.partition(":")
         # Without the port, which differs between connections.
-        return f"{kind}:{rest.rpartition(':')[0]}" if kind in {"ipv4", "ipv6"} else kind
+        host = unquote(rest.rpartition(":")[0]).strip("[]")
+        return f"{kind}:{counted_address(host) or host}" if kind in {"ipv4", "ipv6"} else kind
 
 
 CURRENT_CALL: ContextVar[CurrentCall] = ContextVar("current_call")

@@ -128,7 +128,8 @@ class _InterceptedCall:
     def _authorize(self, context: Context) -> None:
         # First, so that an unauthenticated call takes no slot and nothing of its message is read.
         caller = self._access.authorize(self._path, self._metadata)
-        CURRENT_CALL.set(CurrentCall(caller, context.peer(), self._method))
+        visitor = self._access.visitors.address(self._metadata)
+        CURRENT_CALL.set(CurrentCall(caller, context.peer(), self._method, visitor))
 
     async def _read(self, context: Context, reservation: Reservation) -> Any:
         if self._request_streaming:

@@ -43,7 +43,7 @@ def parse_token(token: str, *types: type) -> list[Any] | None:
     try:
         parts = json.loads(base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True))
         position = [type_(part) for type_, part in zip(types, parts, strict=True)]
-    except (ValueError, TypeError, AttributeError, binascii.Error, RecursionError):
+    except (ValueError, TypeError, AttributeError, OverflowError, binascii.Error, RecursionError):
         raise invalid_token() from None
     # No column can hold a larger number.
     if any(isinstance(part, int) and not 0 <= part < 2**63 for part in position):

@@ -11,11 +11,14 @@ from imageblur.v1.blur_service_pb2_grpc import BlurServiceStub
 from imageblur.v1.order_pb2 import Delivery, Order
 from imageblur.v1.subscription_service_pb2_grpc import SubscriptionServiceStub
 
+from services.common.infra.visitors import VisitorProof
 from services.web.gateway.rpc import Channels, RpcCaller, client_errors
 from services.web.gateway.upload import GatewayUpload
 
 PAGE_SIZE = 200
 """Images on one page of an order."""
+INSTANT_SECONDS = 120.0
+"""The gateway answers sooner, with an error if need be."""
 DownloadStream = AsyncIterator[pb.DownloadImagesResponse]
 _Message = TypeVar("_Message")
 
@@ -23,8 +26,8 @@ _Message = TypeVar("_Message")
 class GatewayClient(RpcCaller):
     """Calls the gateway with the key of the pages. Every method raises ImageBlurClientError."""
 
-    def __init__(self, channels: Channels, key: str | None = None) -> None:
-        super().__init__(key)
+    def __init__(self, channels: Channels, key: str | None = None, visitors: VisitorProof | None = None) -> None:
+        super().__init__(key, visitors)
         self._uploads = BlurServiceStub(channels.uploads)
         self._orders = BlurServiceStub(channels.others)
         self._subscriptions = SubscriptionServiceStub(channels.others)
@@ -37,6 +40,18 @@ class GatewayClient(RpcCaller):
         """Validate an order without storing it."""
         request.order.validate_only = True
         await self.call(self._orders.BlurOrder, request)
+
+    async def blur_image(self, request: pb.BlurImageRequest) -> pb.BlurImageResponse:
+        """Blur one image at once."""
+        return await self.call(self._orders.BlurImage, request, timeout=INSTANT_SECONDS)
+
+    async def find_regions(self, request: pb.FindRegionsRequest) -> pb.FindRegionsResponse:
+        """Find what could be hidden in one image."""
+        return await self.call(self._orders.FindRegions, request, timeout=INSTANT_SECONDS)
+
+    async def place(self, request: pb.BlurOrderRequest) -> pb.BlurOrderResponse:
+        """Place an order of one message."""
+        return await self.call(self._orders.BlurOrder, request)
 
     @asynccontextmanager
     async def upload(self) -> AsyncIterator[GatewayUpload]:

@@ -12,6 +12,8 @@ from imageblur_client.rpc_errors import from_rpc
 
 from services.common.domain.errors import ConfigurationError
 from services.common.infra.settings import is_loopback
+from services.common.infra.visitors import VisitorProof
+from services.web.http.visitors import VISITOR
 from services.web.settings import WebSettings
 
 RPC_SECONDS = 15.0
@@ -79,10 +81,17 @@ def client_errors() -> Iterator[None]:
 
 
 class RpcCaller:
-    """Makes calls with one API key, or without a key."""
+    """Makes calls with one API key, or without a key, on behalf of the current visitor."""
 
-    def __init__(self, key: str | None) -> None:
-        self.metadata = (("authorization", f"Bearer {key}"),) if key else ()
+    def __init__(self, key: str | None, visitors: VisitorProof | None = None) -> None:
+        self.key = key
+        self._authorization = (("authorization", f"Bearer {key}"),) if key else ()
+        self._visitors = visitors or VisitorProof(None)
+
+    @property
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        """The metadata of a call."""
+        return self._authorization + self._visitors.metadata(VISITOR.get())
 
     async def call(
         self,

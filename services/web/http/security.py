@@ -7,6 +7,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from services.common.infra import log
+
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
     "frame-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
@@ -20,18 +22,27 @@ _HEADERS = {
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
+_log = log.get(__name__)
+
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 # These need an order's id or the token of an e-mail, which other sites do not know. Their pages send no referrer and
 # therefore no origin; mail providers post to /unsubscribe on behalf of their users (RFC 8058).
-_CAPABILITY_PATHS = re.compile(r"/orders/[^/]+/[a-z]+|/confirm|/unsubscribe")
+_CAPABILITY_PATHS = re.compile(r"/orders/[^/]+/[a-z]+|/confirm|/receive|/unsubscribe")
 
 
 class SecurityMiddleware:
-    """Wraps the whole application."""
+    """Wraps the whole application.
 
-    def __init__(self, app: ASGIApp, hosts: frozenset[str] | None) -> None:
+    Args:
+        app: The application.
+        hosts: Host names that requests may use; None: any.
+        public_url: URL of the pages for browsers; a proxy may pass another host on, or none with its port.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: frozenset[str] | None, public_url: str | None = None) -> None:
         self._app = app
         self._hosts = hosts
+        self._public_origin = _origin(public_url) if public_url else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse a request, or pass it to the application."""
@@ -51,12 +62,27 @@ class SecurityMiddleware:
             refusal = PlainTextResponse(
                 "Unknown host name. Set IMAGEBLUR_PUBLIC_URL to the public address of this server.", 421
             )
-        elif scope["method"] not in _SAFE_METHODS and _is_cross_site(headers, scope["path"]):
+        elif scope["method"] not in _SAFE_METHODS and self._is_cross_site(headers, scope["path"]):
+            # Not the origin itself: it is a text of the client.
+            _log.warning("request refused: its Origin is neither its Host nor IMAGEBLUR_PUBLIC_URL")
             refusal = PlainTextResponse("Cross-site request refused. Open this site and submit the form there.", 403)
         else:
             await self._app(scope, receive, send_with_headers)
             return
         await refusal(scope, receive, send_with_headers)
+
+    def _is_cross_site(self, headers: Headers, path: str) -> bool:
+        """Return whether a page of another site sent this request.
+
+        Browsers send Sec-Fetch-Site over HTTPS and to loopback, and Origin elsewhere. Other programs send neither, and
+        carry no credentials of a visitor.
+        """
+        if site := headers.get("sec-fetch-site"):
+            return site not in {"same-origin", "none"} and not _CAPABILITY_PATHS.fullmatch(path)
+        origin = headers.get("origin")
+        if origin is None or _CAPABILITY_PATHS.fullmatch(path) or _origin(origin) == self._public_origin:
+            return False
+        return _origin(origin).partition("://")[2] != headers.get("host", "").lower()
 
 
 def _host(headers: Headers) -> str:
@@ -66,15 +92,11 @@ def _host(headers: Headers) -> str:
         return ""
 
 
-def _is_cross_site(headers: Headers, path: str) -> bool:
-    """Return whether a page of another site sent this request.
-
-    Browsers send Sec-Fetch-Site over HTTPS and to loopback, and Origin elsewhere. Other programs send neither, and
-    carry no credentials of a visitor.
-    """
-    if site := headers.get("sec-fetch-site"):
-        return site not in {"same-origin", "none"} and not _CAPABILITY_PATHS.fullmatch(path)
-    origin = headers.get("origin")
-    if origin is None or _CAPABILITY_PATHS.fullmatch(path):
-        return False
-    return urlsplit(origin).netloc.lower() != headers.get("host", "").lower()
+def _origin(url: str) -> str:
+    """Return the origin of a URL as browsers send it: without the default port."""
+    try:
+        parts = urlsplit(url.lower())
+        default = {"http": ":80", "https": ":443"}.get(parts.scheme, "")
+        return f"{parts.scheme}://{parts.netloc.removesuffix(default) if default else parts.netloc}"
+    except ValueError:
+        return ""

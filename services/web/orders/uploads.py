@@ -14,6 +14,7 @@ from services.web.gateway.client import GatewayClient
 from services.web.http.languages import Texts, texts_for
 from services.web.http.problems import Problem, problem_json, problem_of
 from services.web.http.templates import PRIVATE
+from services.web.http.visitors import VISITOR
 from services.web.orders import manifest as manifests
 from services.web.orders.body_reader import BodyReader
 from services.web.orders.manifest import BadManifest, Manifest
@@ -58,8 +59,7 @@ class OrderUploads:
         return JSONResponse({"order": f"/orders/{order_id}"}, 201, PRIVATE)
 
     async def _parse(self, request: Request, text: bytes) -> Manifest:
-        visitor = request.client.host if request.client else ""
-        return await self._parsing.run(visitor, manifests.parse, text, texts_for(request).language)
+        return await self._parsing.run(VISITOR.get(), manifests.parse, text, texts_for(request).language)
 
 
 async def _contents(manifest: Manifest, body: BodyReader) -> AsyncIterator[AsyncIterator[bytes]]:

@@ -10,15 +10,19 @@ import redis
 from google.rpc import error_details_pb2
 from imageblur.v1 import blur_service_pb2 as pb
 from imageblur.v1 import subscription_service_pb2
+from pydantic import SecretStr
 from redis import asyncio as aioredis
 from sqlalchemy import func, select
 
 from services.common.db.access import api_keys
 from services.common.db.access.audit import AuditContext
 from services.common.db.engine import Database
+from services.common.db.mail import mailboxes
 from services.common.db.models import Order
 from services.common.domain.api_keys import Role
 from services.common.domain.errors import Busy
+from services.common.domain.mailboxes import MailboxHasher
+from services.common.infra.visitors import VisitorProof
 from services.gateway.rpc import key_cache
 from services.gateway.rpc.callers import Caller, CurrentCall
 from services.gateway.rpc.rate_limits import Rate, RateLimits
@@ -139,7 +143,54 @@ def test_callers_without_a_key_are_counted_by_host() -> None:
     anonymous = Caller(Role.CLIENT)
     for peer, counted in (
         ("ipv4:192.0.2.1:50000", "ipv4:192.0.2.1"),
-        ("ipv6:%5B2001:db8::1%5D:50000", "ipv6:%5B2001:db8::1%5D"),
+        ("ipv6:%5B2001:db8::1%5D:50000", "ipv6:2001:db8::/64"),
         ("unix:", "unix"),
     ):
         assert CurrentCall(anonymous, peer, "BlurOrder").rate_limit_key == counted
+
+
+def notified(address: str) -> pb.BlurOrderRequest:
+    return pb.BlurOrderRequest(order=pb.OrderHeader(email=address, notify=True), images=[PICTURE])
+
+
+def test_a_caller_writes_to_a_few_strangers_only(settings: GatewaySettings, database: Database) -> None:
+    hasher = MailboxHasher(*settings.signing_keys)
+    with database.write() as session:
+        mailboxes.confirm(session, hasher.hash("friend@example.org"))
+    with running(settings.model_copy(update={"max_unconfirmed_per_hour": 2})) as gateway:
+        first = gateway.blur.BlurOrder(notified("a@example.org")).order
+        gateway.blur.BlurOrder(notified("b@example.org"))
+        files = gateway.files()
+        error = refused(grpc.StatusCode.RESOURCE_EXHAUSTED, gateway.blur.BlurOrder, notified("c@example.org"))
+        assert reason(error) == "RATE_LIMIT_EXCEEDED"
+        assert retry_seconds(error) > 60
+        assert gateway.files() == files, "nothing of it is kept"
+        later = pb.SendImagesRequest(order_id=first.order_id, when_ready=True)
+        assert reason(refused(grpc.StatusCode.RESOURCE_EXHAUSTED, gateway.blur.SendImages, later))
+        gateway.blur.BlurOrder(notified("Friend+x@example.org"))
+        gateway.blur.BlurOrder(ORDER)  # which is not e-mailed
+    trusting = {"max_unconfirmed_per_hour": 2, "unconfirmed_addresses": "results"}
+    with running(settings.model_copy(update=trusting)) as gateway:
+        gateway.blur.BlurOrder(notified("c@example.org"))
+
+
+def test_each_visitor_of_the_pages_is_counted_for_itself(limited: GatewaySettings) -> None:
+    secret = SecretStr("s" * 32)
+    pages, forger = VisitorProof("s" * 32), VisitorProof("f" * 32)
+
+    def place(gateway: Gateway, metadata: tuple[tuple[str, str], ...]) -> None:
+        gateway.blur.BlurOrder(ORDER, metadata=metadata)
+
+    with running(limited.model_copy(update={"visitor_secret": secret})) as gateway:
+        for _ in range(3):
+            place(gateway, pages.metadata("192.0.2.1"))
+        with pytest.raises(grpc.RpcError) as caught:
+            place(gateway, pages.metadata("192.0.2.1"))
+        assert reason(caught.value) == "RATE_LIMIT_EXCEEDED"
+        place(gateway, pages.metadata("192.0.2.2"))
+        # Who does not know the secret is counted by its own address, whatever it claims.
+        for number in range(3):
+            place(gateway, forger.metadata(f"192.0.2.{number + 10}"))
+        with pytest.raises(grpc.RpcError) as caught:
+            place(gateway, forger.metadata("192.0.2.20"))
+        assert reason(caught.value) == "RATE_LIMIT_EXCEEDED"

@@ -9,10 +9,13 @@ from uuid import uuid4
 
 import pytest
 from imageblur.v1 import blur_service_pb2 as pb
+from pydantic import SecretStr
 
+from services.gateway.settings import GatewaySettings
 from services.web.orders import manifest as manifests
-from tests.integration.gateway.conftest import Gateway
-from tests.integration.web.conftest import HttpResponse, Web
+from services.web.settings import WebSettings
+from tests.integration.gateway.conftest import Gateway, running
+from tests.integration.web.conftest import HttpResponse, Web, serving
 from tests.support.waiting import eventually
 
 FILES = [b"first" * 1000, b"second" * 50_000]
@@ -178,3 +181,21 @@ def test_a_stalled_upload_times_out(web: Web, gateway: Gateway, monkeypatch: pyt
         connection.sendall(head.encode() + body[:1000])
         assert b" 400 " in connection.recv(1000).splitlines()[0]
     eventually(lambda: not gateway.files())
+
+
+def test_a_visitor_over_the_limit_does_not_block_others(settings: GatewaySettings) -> None:
+    secret = SecretStr("s" * 32)
+    limited = settings.model_copy(update={"max_orders_per_minute": 2, "visitor_secret": secret})
+    body = json.dumps(manifest()).encode()
+    with running(limited) as gateway:
+        web_settings = WebSettings(
+            web_address="127.0.0.1:0",
+            gateway_url=f"http://127.0.0.1:{gateway.port}",
+            visitor_secret=secret,
+            trusted_proxies="127.0.0.0/8",
+        )
+        with serving(web_settings) as web:
+            one, two = {"X-Forwarded-For": "192.0.2.1"}, {"X-Forwarded-For": "192.0.2.2"}
+            codes = [web.request("POST", "/api/orders/check", body, one).status for _ in range(4)]
+            assert codes == [200, 200, 503, 503]
+            assert web.request("POST", "/api/orders/check", body, two).status == 200

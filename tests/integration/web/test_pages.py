@@ -1,5 +1,6 @@
 """Order pages, events, downloads in ranges, newsletter and mailbox over HTTP."""
 
+import base64
 import hashlib
 import io
 import json
@@ -8,6 +9,7 @@ import time
 import zipfile
 from email.message import EmailMessage
 from pathlib import Path
+from urllib.parse import quote_from_bytes
 from uuid import UUID, uuid4
 
 import pytest
@@ -65,6 +67,7 @@ def test_the_page_of_an_order_is_a_secret(web: Web, done: str) -> None:
         ("/archive?token=x", 400),
         ("/archive", 400),
         ("/confirm", 400),
+        ("/receive", 400),
         ("/mailbox/../../x", 404),
         ("/mailbox/0001-x", 404),
         ("/nothing", 404),
@@ -75,6 +78,32 @@ def test_missing_pages(web: Web, path: str, status: int) -> None:
     answer = web.get(path, Accept="text/html")
     assert answer.status == status
     assert "<html" in answer.text or path.startswith("/static")
+
+
+def test_a_link_to_receive_results_asks_before_anything_happens(web: Web) -> None:
+    page = web.get("/receive?token=x", Accept="text/html")
+    assert page.status == 200
+    assert "Send me the results" in page.text
+    assert web.request("POST", "/receive?token=x", b"", FORM).status == 400, "it is no token"
+
+
+@pytest.mark.parametrize("path", ["/newsletter/", "/mailbox/", "/operator/", "/operator/orders/", "/newsletter//"])
+def test_a_slash_at_the_end_changes_nothing(web: Web, path: str) -> None:
+    page = web.get(path, Accept="text/html", Host="localhost")
+    assert (page.status, page.text) == (200, web.get(path.rstrip("/"), Accept="text/html", Host="localhost").text)
+    # One-click unsubscription of a mail provider.
+    answer = web.request(
+        "POST", "/unsubscribe/?token=x", b"List-Unsubscribe=One-Click", {"Origin": "https://mail.example"}
+    )
+    assert answer.status == 400
+
+
+@pytest.mark.parametrize("page", ["orders", "failures", "keys", "audit"])
+@pytest.mark.parametrize("token", ["x", "[1e999]", f'[1e999, "{UNKNOWN_ID}"]', "[true, []]", "[[[", "\0", "\udcff"])
+def test_a_page_that_no_list_has_is_a_bad_request(web: Web, page: str, token: str) -> None:
+    raw = token.encode("utf-8", "surrogateescape")
+    for sent in (quote_from_bytes(raw), base64.urlsafe_b64encode(raw).decode().rstrip("=")):
+        assert web.get(f"/operator/{page}?page={sent}", Accept="text/html").status == 400
 
 
 def test_an_order_is_found_by_its_id(web: Web, done: str) -> None:

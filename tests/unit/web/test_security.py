@@ -12,7 +12,11 @@ HOSTS = frozenset({"localhost", "127.0.0.1", "::1", "blur.example.org"})
 
 
 def request(
-    headers: dict[str, str], method: str = "GET", path: str = "/", hosts: frozenset[str] | None = HOSTS
+    headers: dict[str, str],
+    method: str = "GET",
+    path: str = "/",
+    hosts: frozenset[str] | None = HOSTS,
+    public_url: str | None = None,
 ) -> tuple[int, dict[str, str]]:
     sent: list[Any] = []
     fields = [
@@ -27,7 +31,7 @@ def request(
     async def send(message: Any) -> None:
         sent.append(message)
 
-    asyncio.run(SecurityMiddleware(PlainTextResponse("inside"), hosts)(scope, receive, send))
+    asyncio.run(SecurityMiddleware(PlainTextResponse("inside"), hosts, public_url)(scope, receive, send))
     return sent[0]["status"], {name.decode(): value.decode() for name, value in sent[0]["headers"]}
 
 
@@ -76,9 +80,33 @@ def test_unknown_host_names_are_refused(host: str, status: int) -> None:
         # Other sites know neither the id of an order nor the token of an e-mail.
         ("/orders/5f0c/cancel", {"origin": "null"}, 200),
         ("/confirm", {"origin": "null"}, 200),
+        ("/receive", {"origin": "null"}, 200),
         ("/unsubscribe", {"origin": "https://mail.example", "sec_fetch_site": "cross-site"}, 200),
     ],
 )
 def test_cross_site_writes_are_refused(path: str, headers: dict[str, str], status: int) -> None:
     assert request(headers, "POST", path)[0] == status
     assert request(headers, "GET", path)[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "status"),
+    [
+        ("blur.example.org", "https://blur.example.org:8443", 200),  # nginx: proxy_set_header Host $host
+        ("127.0.0.1:8080", "https://blur.example.org:8443", 200),  # nginx without that
+        ("blur.example.org", "https://blur.example.org:9999", 403),
+        ("blur.example.org", "http://blur.example.org:8443", 403),
+        ("blur.example.org", "https://evil.example", 403),
+        ("blur.example.org", "https://[", 403),
+    ],
+)
+def test_the_public_url_is_the_site_itself(
+    host: str, origin: str, status: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    headers = {"host": host, "origin": origin}
+    assert request(headers, "POST", "/api/orders", public_url="https://blur.example.org:8443/")[0] == status
+    logged = capsys.readouterr().out
+    assert ("IMAGEBLUR_PUBLIC_URL" in logged) == (status == 403)
+    assert "evil" not in logged
+    default_port = {"host": "localhost", "origin": "https://blur.example.org"}
+    assert request(default_port, "POST", "/orders", public_url="https://BLUR.example.org:443")[0] == 200

@@ -16,7 +16,6 @@ branch_labels = None
 depends_on = None
 
 _WAITING = sa.text("state = 'QUEUED' AND enqueued_at IS NULL")
-_REMAINING = sa.text("check_state = 'REMAINING'")
 
 
 def upgrade() -> None:
@@ -32,7 +31,6 @@ def upgrade() -> None:
         " CONSTRAINT images_check_state_check CHECK (check_state IN ('CLEAN', 'REMAINING', 'NOT_CHECKED'))"
     )
     _index_waiting("order_id", "queue", "position")
-    op.create_index("images_remaining", "images", ["finished_at"], sqlite_where=_REMAINING, postgresql_where=_REMAINING)
     op.create_table(
         "find_models",
         sa.Column("kind", sa.String(), nullable=False),
@@ -49,7 +47,6 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Go back to the revision before."""
     op.drop_table("find_models")
-    op.drop_index("images_remaining", table_name="images")
     _index_waiting("order_id", "position")
     with op.batch_alter_table("images") as images:
         for column in ("check_state", "queue"):

@@ -70,7 +70,7 @@ function start(limits) {
 
   function draw() {
     const image = selected.current;
-    if (image) preview.draw({ ...settings(), regions: image.regions, outside: image.outside });
+    if (image) preview.draw({ ...settings(), finds: wanted().length > 0, regions: image.regions, outside: image.outside });
   }
 
   async function show(image) {
@@ -116,9 +116,9 @@ function start(limits) {
 
   element("panel").addEventListener("input", (event) => {
     if (event.target.name === "effect") effectChosen = true;
-    if (findBoxes.includes(event.target) && !effectChosen) {
+    if (findBoxes.includes(event.target)) {
       // What somebody looks for is to be hidden for good, unless they say otherwise.
-      common.effect = wanted().length ? "redact" : "gaussian";
+      if (!effectChosen) common.effect = wanted().length ? "redact" : "gaussian";
       fillPanel();
       draw();
     }
