@@ -67,10 +67,10 @@ def pictures(seed: int = 1, sizes: tuple[int, ...] = SIZES) -> Iterator[Picture]
 def _picture(randomness: random.Random, size: int, angle: int, background_name: str) -> Picture:
     canvas = background(randomness, background_name)
     free = np.ones(canvas.shape[:2], np.bool_)
-    kinds = [*TEXTS] * 3
+    kinds = [*TEXTS, *TEXTS, "", ""]
     randomness.shuffle(kinds)
     texts: list[Planted] = []
-    for font, kind in zip(FONTS, [*kinds[: len(FONTS) - 2], "", ""], strict=True):
+    for font, kind in zip(FONTS, kinds, strict=True):
         text = randomness.choice(TEXTS[kind] if kind else OTHER)
         planted = _plant(randomness, canvas, free, text=text, kind=kind, font_name=font, size=size, angle=angle)
         if planted:

@@ -49,6 +49,15 @@ def test_lines_are_covered(detector: Detector, angle: float, size: int) -> None:
     assert hidden(found).mean() < 0.3
 
 
+def test_letters_of_any_size_are_covered_in_large_images(detector: Detector) -> None:
+    pixels, ink = planted("HUGE", size=150)
+    pixels, ink = pixels.repeat(5, axis=0).repeat(5, axis=1), ink.repeat(5, axis=0).repeat(5, axis=1)
+    mask = np.zeros_like(ink)
+    for one in detector.detect(pixels, find(), Effort.FAST):
+        mask[int(one.top) : int(np.ceil(one.bottom)), int(one.left) : int(np.ceil(one.right))] = True
+    assert mask[ink].mean() > 0.98
+
+
 @pytest.mark.parametrize("angle", [0, 8, 90, -90])
 def test_a_class_covers_its_part_of_the_line(detector: Detector, angle: float) -> None:
     words = "write to anna.keller@example.org"

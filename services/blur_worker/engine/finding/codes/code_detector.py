@@ -19,8 +19,6 @@ _TILE = 1024
 """Side of what is enlarged at a time, in pixels; bounds the memory."""
 _OVERLAP = 256
 """Of tiles, in pixels: larger codes are found without enlarging."""
-_FLAT = 50
-"""Tiles whose brightness differs by less hold no code."""
 _MOST_PATCHES = 24
 """That are turned and read, the largest ones; bounds the time for patterns such as fences."""
 _MOST_TURNED = 1.0
@@ -54,23 +52,24 @@ class CodeDetector:
         patches = Patches(brightness)
         codes = [_whole(brightness, patches, code) for code in read_codes(brightness)]
         if effort is not Effort.FAST:
-            codes += [_whole(brightness, patches, code) for code in _read_enlarged(brightness)]
+            codes += [_whole(brightness, patches, code) for code in _read_enlarged(brightness, patches)]
             codes += [_whole(brightness, patches, code) for code in _read_slanted(brightness, patches, codes)]
         return [_detection(code, width, height) for code in without_repetitions(codes) if code.confidence >= least]
 
 
-def _read_enlarged(brightness: NDArray[np.uint8]) -> Iterator[Code]:
-    """Yield the codes of the image enlarged twice: zxing-cpp needs about three pixels for a cell."""
+def _read_enlarged(brightness: NDArray[np.uint8], patches: Patches) -> Iterator[Code]:
+    """Yield the codes of the image enlarged twice where it may have some: zxing-cpp needs about 3 pixels for a cell."""
     height, width = brightness.shape
     for top in range(0, max(height - _OVERLAP, 1), _TILE - _OVERLAP):
         for left in range(0, max(width - _OVERLAP, 1), _TILE - _OVERLAP):
-            tile = brightness[top : top + _TILE, left : left + _TILE]
-            if int(tile.max()) - int(tile.min()) < _FLAT:
+            box = patches.bounds((left, top, min(left + _TILE, width), min(top + _TILE, height)))
+            if box is None:
                 continue
-            size = tile.shape[1] * 2, tile.shape[0] * 2
-            enlarged = Image.fromarray(np.ascontiguousarray(tile)).resize(size, Image.Resampling.BILINEAR)
+            x0, y0, x1, y1 = box
+            part = Image.fromarray(np.ascontiguousarray(brightness[y0:y1, x0:x1]))
+            enlarged = part.resize((part.width * 2, part.height * 2), Image.Resampling.BILINEAR)
             for code in read_codes(np.asarray(enlarged)):
-                yield code.moved(code.corners / 2 + (left, top))
+                yield code.moved(code.corners / 2 + (x0, y0))
 
 
 def _read_slanted(brightness: NDArray[np.uint8], patches: Patches, known: list[Code]) -> Iterator[Code]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.blur_worker.engine.finding.codes.gradients import CELL, gradient_cells
+from services.blur_worker.engine.raster import Box
 
 _MIN_ENERGY = 60.0
 """Mean square of the gradient of a cell, in steps of brightness per pixel."""
@@ -18,6 +19,10 @@ _MAX_DIFFERENCE = math.radians(12)
 _MIN_SLANT = math.radians(4)
 """Against rows and columns: zxing-cpp reads what is slanted less."""
 _MIN_CELLS = 6
+_MIN_CELLS_OF_CODE = 2
+"""Of the smallest code that can be read."""
+_MARGIN = 3
+"""Around the cells of codes, in cells."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +66,20 @@ class Patches:
         coherent = np.hypot(cosine, sine) >= _MIN_COHERENCE * energy
         self._candidates = (energy >= _MIN_ENERGY) & coherent
         self._angles = np.arctan2(sine, cosine) / 4
+
+    def bounds(self, box: Box) -> Box | None:
+        """Return the part of a box (left, top, right, bottom) that has cells of patches, and a margin; None without any."""
+        left, top, right, bottom = box
+        part = self._candidates[top // CELL : -(-bottom // CELL), left // CELL : -(-right // CELL)]
+        if part.sum() < _MIN_CELLS_OF_CODE:
+            return None
+        rows, columns = np.flatnonzero(part.any(axis=1)), np.flatnonzero(part.any(axis=0))
+        return (
+            max(left + (int(columns[0]) - _MARGIN) * CELL, left),
+            max(top + (int(rows[0]) - _MARGIN) * CELL, top),
+            min(left + (int(columns[-1]) + 1 + _MARGIN) * CELL, right),
+            min(top + (int(rows[-1]) + 1 + _MARGIN) * CELL, bottom),
+        )
 
     def slanted(self) -> Iterator[Patch]:
         """Yield the patches that are slanted."""
