@@ -25,6 +25,7 @@ from services.mailer.sending.send_mailing import SendMailing
 from services.mailer.smtp.envelope import SmtpEnvelope
 from services.mailer.smtp.send_rate import SendRate
 from services.mailer.smtp.session import SmtpSession
+from services.scheduler.expired_leases import ExpiredLeases
 from services.scheduler.mailing_schedule import MailingSchedule
 from services.scheduler.sweep import Sweep
 from services.scheduler.weekly_schedule import WeeklyHour
@@ -42,7 +43,7 @@ class Killed(BaseException):
 
 @pytest.fixture
 def sweep(database: Database, blobs: BlobStore, queues: Broker) -> Sweep:
-    return Sweep(database, blobs, queues, window=1, mailing_connections=2)
+    return Sweep(database, blobs, queues, window=1, mailing_connections=2, expired_leases=ExpiredLeases(0))
 
 
 def run(send: SendMailing, mailing_id: UUID, queues: Broker) -> None:

@@ -22,6 +22,7 @@ from services.common.infra.broker import Broker
 from services.common.infra.messages import image_message, send_email
 from services.common.use_cases.order_lifecycle import OrderLifecycle, make_lifecycle
 from services.gateway.orders.delivery_requests import RequestDelivery
+from services.scheduler.expired_leases import ExpiredLeases
 from services.scheduler.sweep import Sweep
 from tests.integration.db.states.frail_broker import FrailBroker
 from tests.integration.db.states.invariants import IMAGE as IMAGE_ARROWS
@@ -65,7 +66,9 @@ class OrderMachine(RuleBasedStateMachine):
 
     @property
     def sweep(self) -> Sweep:
-        return Sweep(self.database, self.blobs, cast("Broker", self.broker), self.window)
+        return Sweep(
+            self.database, self.blobs, cast("Broker", self.broker), self.window, expired_leases=ExpiredLeases(0)
+        )
 
     @initialize(window=st.integers(1, 3))
     def choose(self, window: int) -> None:
