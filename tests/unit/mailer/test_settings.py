@@ -64,8 +64,13 @@ def test_a_sender_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_the_slash_behind_a_public_url_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
-    url = "https://example.org/blur"
+    url = "https://example.org"
     assert load(monkeypatch, PUBLIC_URL=f"{url}/").public_url == url
+
+
+def test_the_pages_need_a_host_name_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigurationError, match="IMAGEBLUR_PUBLIC_URL: must have no path"):
+        load(monkeypatch, PUBLIC_URL="https://example.org/blur")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,13 @@
 import { startStatus } from "../order_status/order_status.js";
 import { showLocalTimes } from "../shared/local_times.js";
 
+// The address whose content the page shows. Back and Forward change the address alone, also after a reload; links within
+// the page keep it.
+let shown = location.pathname;
+addEventListener("popstate", () => {
+  if (location.pathname !== shown) location.reload();
+});
+
 // Replaces the form with the order's page, which keeps the files for comparing before and after.
 export async function openOrder(address, files) {
   const response = await fetch(address, { headers: { Accept: "text/html" } });
@@ -18,7 +25,7 @@ export async function openOrder(address, files) {
   policy.content = "no-referrer";
   document.head.append(policy);
   history.pushState(null, "", address);
-  addEventListener("popstate", () => location.reload());
+  shown = location.pathname;
   for (const link of document.querySelectorAll(".top [aria-current=page]")) link.removeAttribute("aria-current");
   document.querySelector(".languages [name=back]").value = address;
   showLocalTimes(document);

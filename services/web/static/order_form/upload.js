@@ -1,6 +1,8 @@
 // Sends an order: first its manifest for validation, then one request with everything. The browser reads the files while
 // it sends them.
 
+import { translate } from "../shared/texts.js";
+
 export class RejectedError extends Error {
   constructor({ message, violations = [] }) {
     super(message);
@@ -10,12 +12,29 @@ export class RejectedError extends Error {
 
 export class ConnectionError extends Error {}
 
-async function errorOf(text) {
+// Errors of the pages are JSON; anything else comes from a proxy in front of them, or from their security checks.
+function errorOf(status, text) {
   try {
     return new RejectedError(JSON.parse(text));
   } catch {
+    if (status === 413) return new RejectedError({ message: translate("proxy_too_large") });
+    if (status >= 400 && status < 500) return new RejectedError({ message: translate("not_accepted", { status }) });
     return new ConnectionError();
   }
+}
+
+// A browser cannot read a file any more that was changed, moved or deleted since it was selected, and reports only that
+// the upload failed.
+async function brokenUpload(files) {
+  for (const [image, file] of files.entries()) {
+    try {
+      await file.slice(0, 1).arrayBuffer();
+    } catch {
+      const message = translate("file_changed");
+      return new RejectedError({ message: `${file.name}: ${message}`, violations: [{ image, field: "data", message }] });
+    }
+  }
+  return new ConnectionError();
 }
 
 export async function check(manifest, signal) {
@@ -27,7 +46,7 @@ export async function check(manifest, signal) {
     if (error.name === "AbortError") throw error;
     throw new ConnectionError();
   }
-  if (!response.ok) throw await errorOf(await response.text());
+  if (!response.ok) throw errorOf(response.status, await response.text());
 }
 
 // Returns the URL of the order. XMLHttpRequest, because fetch does not report upload progress.
@@ -41,11 +60,11 @@ export function upload(manifest, files, { signal, progress }) {
     request.open("POST", "/api/orders");
     request.setRequestHeader("Content-Type", "application/vnd.imageblur.order");
     request.upload.addEventListener("progress", (event) => progress(event.loaded, body.size));
-    request.addEventListener("load", async () => {
+    request.addEventListener("load", () => {
       if (request.status === 201) resolve(JSON.parse(request.responseText).order);
-      else reject(await errorOf(request.responseText));
+      else reject(errorOf(request.status, request.responseText));
     });
-    request.addEventListener("error", () => reject(new ConnectionError()));
+    request.addEventListener("error", async () => reject(await brokenUpload(files)));
     request.addEventListener("abort", () => reject(new DOMException("cancelled", "AbortError")));
     signal.addEventListener("abort", () => request.abort());
     request.send(body);

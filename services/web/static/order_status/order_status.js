@@ -16,14 +16,21 @@ export function startStatus(files = []) {
   let events = null;
   let announced = 0;
   if (root.dataset.live === "yes") listen();
+  // A browser has six connections to a server over HTTP/1.1: hidden tabs must not hold them.
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) events?.close();
+    else if (root.dataset.live === "yes") listen();
+  });
 
   function listen() {
     events?.close();
+    if (document.hidden) return;
     const { address, first, last, revision } = root.dataset;
     events = new EventSource(`${address}/events?first=${first}&last=${last}&after=${revision}`);
     events.addEventListener("change", (event) => change(JSON.parse(event.data), event.lastEventId));
     events.addEventListener("deleted", () => {
       events.close();
+      root.dataset.live = "no";
       showError(translate("order_deleted"));
     });
     events.addEventListener("failed", () => events.close());
@@ -34,7 +41,10 @@ export function startStatus(files = []) {
     replace("summary", update.summary);
     replace("actions", update.actions);
     for (const [position, html] of Object.entries(update.images)) replace(`image-${position}`, html);
-    if (update.settled) events.close();
+    if (update.settled) {
+      events.close();
+      root.dataset.live = "no";
+    }
     if (update.settled || Date.now() - announced > ANNOUNCE_EVERY_MS) {
       announced = Date.now();
       announce(update.announcement);
@@ -75,6 +85,7 @@ export function startStatus(files = []) {
         const status = page.getElementById("order-status");
         replace("summary", page.getElementById("summary").innerHTML);
         replace("actions", page.getElementById("actions").innerHTML);
+        root.dataset.live = status.dataset.live;
         if (status.dataset.live === "yes" && events?.readyState !== EventSource.OPEN) listen();
       } else {
         showError([...page.querySelectorAll("main h1, main h1 + p")].map((part) => part.textContent).join(". "));
