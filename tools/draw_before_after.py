@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 from services.blur_worker.engine import Limits, blur
-from services.common.domain.spec import BlurSpec, Effect, Gaussian, Pixelate, Region, Solid
+from services.common.domain.spec import BlurSpec, Effect, Gaussian, Pixelate, Redact, Region, Solid
 
 IMAGES = Path(__file__).resolve().parent.parent / "docs" / "images"
 FACE = Region("ellipse", left=0.335, top=0.09, width=0.21, height=0.29, feather=0.02)
@@ -16,9 +16,11 @@ STRIP = (
     BlurSpec(effect=Gaussian(10)),
     BlurSpec(effect=Gaussian(14), regions=(FACE,)),
     BlurSpec(effect=Pixelate(18), regions=(FACE,)),
-    BlurSpec(effect=Solid("#1d2b3a"), regions=(FACE,)),
+    BlurSpec(effect=Redact(), regions=(FACE,)),
 )
-EFFECTS: tuple[Effect, ...] = (Gaussian(5), Gaussian(20), Pixelate(16), Pixelate(0.08, relative=True), Solid("#1d2b3a"))
+EFFECTS: tuple[Effect, ...] = (
+    Gaussian(5), Gaussian(20), Pixelate(16), Pixelate(0.08, relative=True), Solid("#1d2b3a"), Redact()
+)  # fmt: skip
 PLACES = (
     BlurSpec(),
     BlurSpec(regions=(Region("box", 0.3, 0.05, 0.28, 0.36),)),

@@ -25,6 +25,7 @@ from services.common.domain.spec import (
 )
 from tests.support.detectors import MARK, OTHER_MARK, MarkDetector, OneDetector, ScriptedDetector, draw_mark
 from tests.support.images import encode, encode_frames, opened, oriented, photo, samples
+from tests.unit.engine.jpeg_planes import stored
 from tests.unit.engine.running import LIMITS
 
 FACES = (Find(kind=FindingKind.FACE),)
@@ -143,6 +144,17 @@ def test_own_regions_come_with_what_is_found() -> None:
     result = find(data, Redact(), regions=own)
     assert result.path == "jpeg-splice"
     assert result.data == blur(data, given_back(result, Redact(), regions=own), LIMITS).data
+
+
+@pytest.mark.parametrize("effect", EFFECTS, ids=str)
+def test_blocks_of_a_jpeg_in_which_nothing_is_found_stay(effect: Effect) -> None:
+    data = encode(marked(None, LEFT_MARK), "JPEG", quality=95, subsampling="4:2:0")
+    result = find(data, effect)
+    assert (result.path, len(result.inspection.findings)) == ("jpeg-splice", 1)
+    before, after = stored(data), stored(result.data)
+    assert (before[:, 48:] == after[:, 48:]).all()
+    assert (before[48:] == after[48:]).all()
+    assert (before[16:32, 16:32] != after[16:32, 16:32]).any()
 
 
 @pytest.mark.parametrize("format_", ["PNG", "JPEG"])
