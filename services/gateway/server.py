@@ -18,13 +18,17 @@ from imageblur.v1.subscription_service_pb2_grpc import add_SubscriptionServiceSe
 from services.common import migrations
 from services.common.db.engine import Database
 from services.common.domain.errors import ConfigurationError
+from services.common.domain.mailboxes import MailboxHasher
 from services.common.infra import broker, metrics, tracing
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
+from services.common.infra.descriptors import max_connections
+from services.common.infra.fair_thread import FairThread
 from services.common.infra.instant_calls import GatewayExchanges, InstantQueue
 from services.common.infra.messages import BLUR_QUEUE, FIND_QUEUE, INSTANT_QUEUE, MAIL_QUEUE
 from services.common.infra.tokens import Tokens
 from services.common.use_cases.order_lifecycle import OrderLifecycle, make_lifecycle
+from services.common.use_cases.recipients import Recipients
 from services.gateway.instant.calls import CallInstantly
 from services.gateway.instant.paused_queue import PausedQueue
 from services.gateway.operator.failures import FailureOperations
@@ -49,6 +53,7 @@ from services.gateway.rpc.byte_budget import ByteBudget
 from services.gateway.rpc.health import HealthMonitor
 from services.gateway.rpc.interceptors import CallInterceptor
 from services.gateway.rpc.key_cache import KeyCache
+from services.gateway.rpc.message_parser import MessageParser
 from services.gateway.rpc.thread_pool import ThreadPool
 from services.gateway.rpc.tls import CertificateFiles
 from services.gateway.settings import MIB, GatewaySettings
@@ -60,8 +65,12 @@ RESPONSE_SECONDS = 5
 """For the statuses of calls that were ended after the grace period to reach their clients."""
 LOOKAHEAD_BYTES = MIB
 """More would speed up distant clients (15 MiB/s each at 80 ms), but each waiting call may fill it."""
-SPARE_CALLS = 1_000
+SPARE_CALLS = 4_000
 """For calls that are being refused; beyond them gRPC refuses calls without details."""
+MAX_STREAMS = 8_192
+"""Concurrent calls of a connection: more than a process of the web pages has visitors that watch."""
+MAX_PENDING = 50_000
+"""Calls that have arrived and not begun, of all connections."""
 
 SERVICES = (
     blur_service_pb2.DESCRIPTOR.services_by_name["BlurService"].full_name,
@@ -80,7 +89,9 @@ class Dependencies:
     broker_check: BrokerCheck
     disk_space: DiskSpace
     threads: ThreadPool
+    parsing: FairThread
     tokens: Tokens
+    recipients: Recipients
     lifecycle: OrderLifecycle
     reader: OrderReader
     instant_queue: InstantQueue
@@ -119,7 +130,10 @@ async def serve(settings: GatewaySettings) -> AsyncIterator[int]:
         await keys.refresh()
         access = AccessControl(keys, anonymous=settings.anonymous_role, reflection=settings.reflection)
         admission = Admission(settings, upload_bytes=deps.blobs.writer_bytes + 2 * MAX_CHUNK_BYTES)
-        interceptor = CallInterceptor(admission, access)
+        parser = MessageParser(
+            deps.parsing, max_images=settings.largest_order, max_regions=settings.max_message_regions
+        )
+        interceptor = CallInterceptor(admission, access, parser)
 
         server = _server(settings, interceptor, max_calls=admission.max_calls + SPARE_CALLS)
         add_BlurServiceServicer_to_server(_blur_servicer(settings, deps, hub, admission.instant_share), server)
@@ -156,7 +170,9 @@ def _connect(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> Dep
     blobs = BlobStore(settings.blob_url)
     threads = ThreadPool(settings.gateway_threads)
     stack.callback(threads.close)
-    broker_check = BrokerCheck(settings.broker_url, settings.max_orders_per_minute)
+    parsing = FairThread("parsing")
+    stack.callback(parsing.close)
+    broker_check = BrokerCheck(settings.broker_url, settings.max_orders_per_minute, settings.max_unconfirmed_per_hour)
     stack.push_async_callback(broker_check.close)
     exchanges = GatewayExchanges(settings.broker_url)
     stack.push_async_callback(exchanges.stop)
@@ -168,7 +184,9 @@ def _connect(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> Dep
         broker_check=broker_check,
         disk_space=DiskSpace(folders, settings.min_free_mb * MIB),
         threads=threads,
+        parsing=parsing,
         tokens=Tokens(*settings.signing_keys),
+        recipients=Recipients.of(settings, MailboxHasher(*settings.signing_keys)),
         lifecycle=make_lifecycle(database, blobs, queues, window=settings.order_window),
         reader=OrderReader(database),
         instant_queue=InstantQueue(queues),
@@ -183,15 +201,19 @@ def _blur_servicer(settings: GatewaySettings, deps: Dependencies, hub: WatchHub,
         blobs=deps.blobs,
         after_commit=deps.lifecycle.after_commit,
         disk_space=deps.disk_space,
+        recipients=deps.recipients,
     )
     return BlurServicer(
         settings=settings,
         threads=deps.threads,
+        parsing=deps.parsing,
         receiver=OrderReceiver(storage, deps.threads, deps.broker_check),
         models=AvailableModels(deps.database, deps.threads),
         reader=deps.reader,
         hub=hub,
-        request_delivery=RequestDelivery(deps.database, deps.lifecycle.after_commit, settings.mail_cooldown_seconds),
+        request_delivery=RequestDelivery(
+            deps.database, deps.lifecycle.after_commit, settings.mail_cooldown_seconds, deps.recipients
+        ),
         downloads=ResultDownloads(deps.database, deps.blobs, deps.tokens),
         lifecycle=deps.lifecycle,
         revise_images=ReviseImages(storage),
@@ -210,7 +232,13 @@ def _blur_servicer(settings: GatewaySettings, deps: Dependencies, hub: WatchHub,
 
 def _subscription_servicer(settings: GatewaySettings, deps: Dependencies) -> SubscriptionServicer:
     return SubscriptionServicer(
-        Subscriptions(deps.database, deps.lifecycle.after_commit, deps.tokens, settings.confirm_subscriptions),
+        Subscriptions(
+            deps.database,
+            deps.lifecycle.after_commit,
+            deps.tokens,
+            settings.confirm_subscriptions,
+            deps.recipients.hasher,
+        ),
         deps.threads,
         deps.broker_check.limits,
         max_per_hour=settings.max_subscriptions_per_hour,
@@ -224,7 +252,7 @@ def _operator_servicer(deps: Dependencies) -> OperatorServicer:
         queues=QueueOperations(deps.database, deps.broker, deps.lifecycle, deps.instant_queue),
         failures=FailureOperations(deps.database, deps.blobs, deps.lifecycle.after_commit),
         jobs=OperatorJobs(deps.database, deps.lifecycle.after_commit, deps.threads),
-        personal_data=PersonalData(deps.database, deps.lifecycle),
+        personal_data=PersonalData(deps.database, deps.lifecycle, deps.recipients.hasher),
     )
 
 
@@ -235,10 +263,18 @@ def _server(settings: GatewaySettings, interceptor: CallInterceptor, *, max_call
         options=[
             ("grpc.max_receive_message_length", settings.largest_message),
             ("grpc.so_reuseport", 0),
+            # Beyond these, gRPC ends calls as CANCELLED or UNAVAILABLE, without a reason; admission answers with one.
+            ("grpc.max_concurrent_streams", MAX_STREAMS),
+            ("grpc.server.max_pending_requests", MAX_PENDING),
+            ("grpc.server.max_pending_requests_hard_limit", MAX_PENDING),
             # How much of a message is received before it is read. By default gRPC increases it to the bandwidth of the
             # connection, and a message is in memory before its bytes are reserved.
             ("grpc.http2.bdp_probe", 0),
             ("grpc.http2.lookahead_bytes", LOOKAHEAD_BYTES),
+            # Beyond, new connections are closed; without it, descriptors run out and nothing is accepted any more.
+            ("grpc.max_allowed_incoming_connections", max_connections()),
+            ("grpc.server_handshake_timeout_ms", 10_000),
+            ("grpc.max_connection_idle_ms", 300_000),
             # The calls of a peer that has disappeared end within 40 seconds.
             ("grpc.keepalive_time_ms", 30_000),
             ("grpc.keepalive_timeout_ms", 10_000),

@@ -6,12 +6,19 @@ from typing import Literal, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from services.common.domain.api_keys import Role
-from services.common.infra.settings import CommonSettings, LimitSettings, SigningSettings, is_loopback, metrics_port
+from services.common.infra.settings import (
+    CommonSettings,
+    LimitSettings,
+    RecipientSettings,
+    SigningSettings,
+    is_loopback,
+    metrics_port,
+)
 
 MIB = 1 << 20
 
 
-class GatewaySettings(CommonSettings, LimitSettings, SigningSettings):
+class GatewaySettings(CommonSettings, LimitSettings, SigningSettings, RecipientSettings):
     """The settings of the gateway."""
 
     require_keys: bool = Field(
@@ -54,6 +61,12 @@ class GatewaySettings(CommonSettings, LimitSettings, SigningSettings):
         description="Largest BlurOrder message in bytes; larger orders need StreamBlurOrder. gRPC has one limit for "
         "all methods, so a higher limit leaves room for fewer concurrent calls.",
     )
+    max_message_regions: int = Field(
+        default=20_000,
+        ge=1_000,
+        description="Most regions of a BlurOrder message, of all its images together; orders with more need "
+        "StreamBlurOrder.",
+    )
     max_image_bytes: int = Field(default=128 * MIB, ge=1, description="Largest image file in bytes.")
     max_order_bytes: int = Field(default=4096 * MIB, ge=1, description="Largest order, all images together, in bytes.")
     max_images: int = Field(default=10_000, ge=1, description="Most images in an order.")
@@ -90,6 +103,13 @@ class GatewaySettings(CommonSettings, LimitSettings, SigningSettings):
         ge=0,
         description="Most calls of Subscribe, each of which may send an e-mail, of a caller in an hour; 0: no limit. "
         "An address gets at most one confirmation e-mail an hour in any case.",
+    )
+    max_unconfirmed_per_hour: int = Field(
+        default=100,
+        ge=0,
+        description="Most requests of a caller in an hour to e-mail results to addresses that have not confirmed, so "
+        "that nobody can write to many strangers; 0: no limit. Further ones are refused with RATE_LIMIT_EXCEEDED. See "
+        "IMAGEBLUR_UNCONFIRMED_ADDRESSES.",
     )
     min_free_mb: int = Field(
         default=256,

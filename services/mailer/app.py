@@ -7,6 +7,7 @@ import dramatiq
 from dramatiq import Middleware, Worker
 
 from services.common.db.engine import Database
+from services.common.domain.mailboxes import MailboxHasher
 from services.common.infra import broker, log, metrics, tracing
 from services.common.infra.blobs import BlobStore
 from services.common.infra.leases import LEASE_SECONDS, Leases
@@ -15,6 +16,7 @@ from services.common.infra.rate_limiter import RateLimiter
 from services.common.infra.tokens import Tokens
 from services.common.infra.worker_control import WorkerControl
 from services.common.use_cases.after_commit import AfterCommit
+from services.common.use_cases.recipients import Recipients
 from services.mailer.actors import register
 from services.mailer.content.drafter import EmailDrafter
 from services.mailer.content.newsletter import NewsletterDrafter
@@ -48,11 +50,14 @@ def setup() -> None:
     queues = broker.connect(settings.broker_url, MAIL_QUEUE, MAILING_QUEUE, most_held={MAILING_QUEUE: connections})
     database = Database(settings.database_url, pool_size=settings.mailer_threads + connections + 1)
     stopping = threading.Event()
-    tokens = Tokens(*settings.signing_keys)
+    tokens, mailboxes = Tokens(*settings.signing_keys), MailboxHasher(*settings.signing_keys)
     after_commit = AfterCommit(database=database, broker=queues)
     composer, server = _composer(settings), _server(settings)
     drafter = EmailDrafter(
-        tokens=tokens, public_url=settings.public_url, capacity=archive_capacity(settings.attachment_limit_mb)
+        tokens=tokens,
+        public_url=settings.public_url,
+        capacity=archive_capacity(settings.attachment_limit_mb),
+        recipients=Recipients.of(settings, mailboxes),
     )
     newsletter_drafter = NewsletterDrafter(tokens=tokens, public_url=settings.public_url)
     rate = SendRate(
@@ -75,6 +80,7 @@ def setup() -> None:
             draft=drafter,
             sender=sender,
             open_session=sessions.open,
+            mailboxes=mailboxes,
             emails_per_hour=settings.emails_per_hour,
         ),
         send_mailing=SendMailing(

@@ -6,11 +6,18 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
-from services.common.infra.settings import CommonSettings, MailingSettings, SigningSettings, is_loopback, metrics_port
+from services.common.infra.settings import (
+    CommonSettings,
+    MailingSettings,
+    RecipientSettings,
+    SigningSettings,
+    is_loopback,
+    metrics_port,
+)
 from services.mailer.mime.addresses import parse_sender
 
 
-class MailerSettings(CommonSettings, SigningSettings, MailingSettings):
+class MailerSettings(CommonSettings, SigningSettings, MailingSettings, RecipientSettings):
     """Settings that only the mailer reads, and those that it shares."""
 
     mailer_metrics_port: int = metrics_port(9466, "the mailer")
@@ -76,7 +83,8 @@ class MailerSettings(CommonSettings, SigningSettings, MailingSettings):
     emails_per_hour: int = Field(
         default=60,
         ge=1,
-        description="Most order e-mails to one address in an hour; further ones wait, so that no one can flood it.",
+        description="Most order e-mails to one mailbox in an hour, however its address is written (capital letters, "
+        "`+tags`, the dots of Gmail); further ones wait, so that no one can flood it.",
     )
     mailer_threads: int = Field(
         default=4, ge=1, description="E-mails that this mailer sends at a time, those of a mailing not counted."

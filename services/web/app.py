@@ -1,6 +1,7 @@
 """The application: all pages wired together, and the table of routes."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp
 
+from services.common.infra.fair_thread import FairThread
+from services.web.api.routes import api_routes
 from services.web.gateway.client import GatewayClient
 from services.web.gateway.rpc import open_channels
 from services.web.http.assets import Assets, favicon
@@ -52,8 +55,11 @@ async def open_app(settings: WebSettings) -> AsyncIterator[WebApp]:
         has_mailbox=settings.mailbox_dir is not None,
         links_operator=settings.serves_operators and settings.is_local,
     )
-    async with open_channels(settings) as channels:
-        routes = _visitor_routes(GatewayClient(channels, key), pages, stopping)
+    async with open_channels(settings) as channels, contextlib.AsyncExitStack() as stack:
+        parsing = FairThread("manifests")
+        stack.callback(parsing.close)
+        routes = _visitor_routes(GatewayClient(channels, key), pages, parsing, stopping)
+        routes += api_routes(channels, stopping)
         if settings.mailbox_dir:
             routes += mailbox_routes(settings.mailbox_dir, pages)
         if settings.serves_operators:
@@ -63,8 +69,10 @@ async def open_app(settings: WebSettings) -> AsyncIterator[WebApp]:
         yield WebApp(app=MetricsMiddleware(SecurityMiddleware(app, settings.hosts)), stopping=stopping)
 
 
-def _visitor_routes(gateway: GatewayClient, pages: PageRenderer, stopping: asyncio.Event) -> list[BaseRoute]:
-    form, uploads = OrderForm(gateway, pages), OrderUploads(gateway)
+def _visitor_routes(
+    gateway: GatewayClient, pages: PageRenderer, parsing: FairThread, stopping: asyncio.Event
+) -> list[BaseRoute]:
+    form, uploads = OrderForm(gateway, pages), OrderUploads(gateway, parsing)
     orders, events = OrderPages(gateway, pages), OrderEvents(gateway, pages, stopping)
     downloads, newsletter = DownloadPages(gateway), NewsletterPages(gateway, pages)
     return [
@@ -85,6 +93,7 @@ def _visitor_routes(gateway: GatewayClient, pages: PageRenderer, stopping: async
         Route("/newsletter/subscribe", newsletter.subscribe, methods=["POST"]),
         Route("/newsletter/unsubscribe", newsletter.unsubscribe_address, methods=["POST"]),
         Route("/confirm", newsletter.confirm, methods=["GET", "POST"]),
+        Route("/receive", newsletter.receive, methods=["GET", "POST"]),
         Route("/unsubscribe", newsletter.unsubscribe, methods=["GET", "POST"]),
         Route("/language", choose_language, methods=["POST"]),
         Route("/health", HealthCheck(gateway).check),

@@ -11,7 +11,9 @@ import uvicorn
 
 from services.common.domain.errors import ConfigurationError
 from services.common.infra import log, metrics
+from services.common.infra.descriptors import max_connections
 from services.web.app import open_app
+from services.web.http.connections import LimitedProtocol
 from services.web.settings import WebSettings
 
 GRACE_SECONDS = 8
@@ -36,7 +38,7 @@ async def serve(settings: WebSettings) -> AsyncIterator[int]:
                 lifespan="off",
                 server_header=False,
                 proxy_headers=False,
-                http="httptools",
+                http=LimitedProtocol.with_limit(max_connections()),
                 ws="none",
                 timeout_keep_alive=30,
                 timeout_graceful_shutdown=GRACE_SECONDS,

@@ -24,6 +24,7 @@ from services.common.db.models import AuditEntry, Image, Subscriber
 from services.common.db.orders import orders
 from services.common.db.queues import workers
 from services.common.domain.api_keys import Role
+from services.common.domain.mailboxes import MailboxHasher
 from services.common.domain.orders import source_key
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
@@ -95,7 +96,7 @@ class World:
             queues=QueueOperations(self.database, broker, lifecycle, cast("InstantQueue", self.broker)),
             failures=FailureOperations(self.database, blobs, lifecycle.after_commit),
             jobs=OperatorJobs(self.database, lifecycle.after_commit, self.threads),
-            personal_data=PersonalData(self.database, lifecycle),
+            personal_data=PersonalData(self.database, lifecycle, MailboxHasher("k" * 40)),
         )
         order_id = uuid4()
         (folder / "blobs" / source_key(order_id, 1)).parent.mkdir(parents=True)

@@ -76,6 +76,7 @@ def running_fleet(
             "IMAGEBLUR_BROKER_URL": f"redis://127.0.0.1:{broker.port}/0",
             "IMAGEBLUR_SMTP_HOST": "127.0.0.1",
             "IMAGEBLUR_SMTP_PORT": str(smtp.port),
+            "IMAGEBLUR_UNCONFIRMED_ADDRESSES": "results",
             "IMAGEBLUR_SMTP_TIMEOUT_SECONDS": str(SMTP_SECONDS),
             "IMAGEBLUR_SMTP_ACCEPT_SECONDS": str(SMTP_SECONDS),
             "IMAGEBLUR_GATEWAY_ADDRESS": gateways[0],

@@ -5,10 +5,12 @@ import sys
 from collections.abc import Callable
 
 from services.common.domain.errors import ConfigurationError
+from services.common.infra.descriptors import raise_limit
 
 
 def run(main: Callable[[], None]) -> None:
     """Run a service's main; exit with 78 (EX_CONFIG, no restart) if a setting is wrong."""
+    raise_limit()
     try:
         main()
     except ConfigurationError as error:

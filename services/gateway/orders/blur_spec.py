@@ -7,6 +7,7 @@ from imageblur.v1 import order_pb2
 
 from services.common.domain.errors import InvalidArgument, Violation
 from services.common.domain.spec import (
+    MAX_FINDS,
     MAX_REGIONS,
     BlurSpec,
     Effect,
@@ -24,6 +25,8 @@ from services.common.domain.spec import (
     TextClass,
 )
 from services.gateway.rpc.fields import Violations
+
+MAX_TEXT_CLASSES = 10
 
 
 def parse_image_spec(image: pb.InputImage | pb.ImageStart) -> BlurSpec | None:
@@ -51,7 +54,7 @@ def parse_spec(spec: order_pb2.BlurSpec) -> BlurSpec:
             effect=_effect(spec) or BlurSpec.default_effect(whole_image=not (spec.regions or spec.find)),
             regions=_regions(spec.regions, "regions"),
             invert_regions=spec.invert_regions,
-            find=tuple(parse_find(find, f"find[{index}]") for index, find in enumerate(spec.find)),
+            find=_finds(spec.find),
             effort=parse_effort(spec.effort),
             exclude_regions=_regions(spec.exclude_regions, "exclude_regions"),
             output_format=_format(spec.output_format),
@@ -60,6 +63,13 @@ def parse_spec(spec: order_pb2.BlurSpec) -> BlurSpec:
         )
     except InvalidSpec as error:
         raise InvalidArgument(Violation(error.path, error.description)) from None
+
+
+def _finds(finds: Sequence[order_pb2.Find]) -> tuple[Find, ...]:
+    # Checked first: each is parsed.
+    if len(finds) > MAX_FINDS:
+        raise InvalidSpec("find", f"must be at most {MAX_FINDS}")
+    return tuple(parse_find(find, f"find[{index}]") for index, find in enumerate(finds))
 
 
 def parse_find(find: order_pb2.Find, path: str) -> Find:
@@ -74,6 +84,8 @@ def parse_find(find: order_pb2.Find, path: str) -> Find:
         kind = FindingKind(order_pb2.FindingKind.Name(find.kind).removeprefix("FINDING_KIND_"))
     except ValueError:
         raise InvalidSpec(f"{path}.kind", f"{find.kind} is not a kind") from None
+    if len(find.text_classes) > MAX_TEXT_CLASSES:
+        raise InvalidSpec(f"{path}.text_classes", f"must be at most {MAX_TEXT_CLASSES}")
     try:
         return Find(
             kind=kind,

@@ -70,6 +70,8 @@ class OrderReceiver:
         for outcome in outcomes:
             if outcome is not None:
                 raise outcome
+        if pending.writes_to_stranger:
+            await self.broker_check.count_unconfirmed(key)
 
     async def _begin_in_time(self, pending: PendingOrder) -> None:
         try:
@@ -123,6 +125,8 @@ class OrderUpload:
                 yield image
                 image.check()
         self._bytes += image.size
+        if pending.header.validate_only:
+            return
         sha256, spec = image.sha256.hex(), parsed.spec.to_json() if parsed.spec else None
         self._images.append(
             NewImage(

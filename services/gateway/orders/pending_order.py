@@ -18,6 +18,7 @@ from services.common.domain.orders import blob_prefix, source_key
 from services.common.infra import log
 from services.common.infra.blobs import BlobStore, MissingBlob
 from services.common.use_cases.after_commit import AfterCommit
+from services.common.use_cases.recipients import Recipients
 from services.gateway import metrics
 from services.gateway.orders.disk_space import DiskSpace
 from services.gateway.orders.requests import ParsedHeader
@@ -38,6 +39,7 @@ class OrderStorage:
     blobs: BlobStore
     after_commit: AfterCommit
     disk_space: DiskSpace
+    recipients: Recipients
 
 
 @dataclass(kw_only=True)
@@ -53,6 +55,8 @@ class PendingOrder:
     started: float = field(default_factory=time.monotonic)
     has_row: bool = False
     """Set by `begin`."""
+    writes_to_stranger: bool = False
+    """Set by `begin`: an e-mail is wanted to an address that has not confirmed."""
     committing: bool = False
     """Set by the event loop before `commit`: from then on an order may own the blobs."""
     abandoned: bool = False
@@ -74,6 +78,9 @@ class PendingOrder:
                 check_queue(session, storage.settings, self.image_count)
             if self.header.validate_only:
                 return
+            self.writes_to_stranger = self.header.notify and not storage.recipients.may_get_results(
+                session, address=self.header.email, principal=self.principal
+            )
             if self.abandoned:
                 raise Unavailable("the database responded too late")
             unowned_blobs.insert_upload(session, self.order_id)
@@ -106,6 +113,7 @@ class PendingOrder:
             id=self.order_id,
             principal=self.principal,
             email=header.email,
+            mailbox=storage.recipients.hasher.hash(header.email),
             locale=header.locale,
             spec=header.spec.to_json(),
             notify=header.notify,

@@ -1,5 +1,6 @@
 """BlurService: parses each request, calls a use case, converts its result."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from services.common.db.models import Image
 from services.common.db.orders.orders import Snapshot
 from services.common.domain.errors import InvalidArgument, TooLarge, Violation
 from services.common.domain.spec import Format
+from services.common.infra.fair_thread import FairThread
 from services.common.use_cases.order_lifecycle import OrderLifecycle
 from services.gateway import metrics
 from services.gateway.instant.calls import CallInstantly
@@ -46,6 +48,8 @@ Context = aio.ServicerContext[Any, Any]
 
 MAX_CHUNK_BYTES = 2 << 20
 DEFAULT_PAGE = 100
+IMAGES_AT_ONCE = 50
+"""Of a message, between which other calls have their turn."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +58,7 @@ class BlurServicer(BlurServiceServicer):
 
     settings: GatewaySettings
     threads: ThreadPool
+    parsing: FairThread
     receiver: OrderReceiver
     models: AvailableModels
     reader: OrderReader
@@ -86,16 +91,14 @@ class BlurServicer(BlurServiceServicer):
         limit = self.settings.max_message_bytes
         if request.ByteSize() > limit:
             raise TooLarge(f"the message is larger than {limit} bytes: use StreamBlurOrder")
-        header, images = requests.parse_order(
-            request,
-            max_images=self.settings.largest_order,
-            max_originals_seconds=self.settings.max_originals_seconds,
-        )
+        header, images = await self._parse_order(request)
         specs = {f"{parsed.field}.spec": parsed.spec for parsed, _ in images if parsed.spec}
         await self.models.check({"order.spec": header.spec} | specs)
         del request  # or the images would be in memory twice
         async with self.receiver.receive("BlurOrder", header, len(images)) as upload:
-            for parsed, data in images:
+            for index, (parsed, data) in enumerate(images):
+                if index % IMAGES_AT_ONCE == 0:
+                    await asyncio.sleep(0)  # a dry run waits for nothing else
                 async with upload.image(parsed) as image:
                     await image.write(data)
             accepted = await upload.commit()
@@ -209,6 +212,8 @@ class BlurServicer(BlurServiceServicer):
             request_id=parse_request_id(request.request_id),
             when_ready=request.when_ready,
         )
+        if await self.threads.run(self.request_delivery.writes_to_stranger, wanted.order_id):
+            await self.receiver.broker_check.count_unconfirmed(rate_limit_key())
         delivery, emails = await self.threads.run(self.request_delivery, wanted)
         return pb.SendImagesResponse(delivery=delivery_message(delivery, emails))
 
@@ -254,6 +259,21 @@ class BlurServicer(BlurServiceServicer):
         page = first_page(found, size)
         token = paging.make_token(page[-1].position) if len(page) < len(found) else ""
         return await image_messages(page, self.threads), token
+
+    async def _parse_order(
+        self, request: pb.BlurOrderRequest
+    ) -> tuple[requests.ParsedHeader, list[tuple[requests.ParsedImage, bytes]]]:
+        key = rate_limit_key()
+        limits = {
+            "max_images": self.settings.largest_order,
+            "max_originals_seconds": self.settings.max_originals_seconds,
+        }
+        self.receiver.broker_check.check_rate(key)
+        if requests.is_small(request):
+            return requests.parse_order(request, **limits)
+        # A wrong address needs no turn.
+        requests.parse_header(request.order, "order", max_originals_seconds=limits["max_originals_seconds"])
+        return await self.parsing.run(key, requests.parse_order, request, **limits)
 
     async def _receive_image(
         self, parts: AsyncIterator[pb.StreamBlurOrderRequest], upload: OrderUpload, start: pb.ImageStart, field: str

@@ -1,11 +1,13 @@
 """Admission control: concurrent calls and bytes in flight are limited before a message is read."""
 
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 from services.common.domain.errors import Busy
 from services.gateway.rpc.byte_budget import ByteBudget, Reservation
+from services.gateway.rpc.callers import rate_limit_key
 from services.gateway.settings import GatewaySettings
 
 MAX_CALLS = 256
@@ -31,28 +33,39 @@ SMALL_IDLE_SECONDS = 2.0
 
 
 class CallLimit:
-    """Limits the concurrent calls of one class."""
+    """Limits the concurrent calls of one class; a quarter of them is left to others by each caller."""
 
     def __init__(self, name: str, limit: int) -> None:
         self.name = name
         self.limit = limit
+        self.caller_limit = limit - limit // 4
         self.running = 0
+        self._by_caller: Counter[str] = Counter()
 
     @contextmanager
     def slot(self) -> Iterator[None]:
-        """Hold a slot until the block ends.
+        """Hold a slot for the current caller until the block ends.
 
         Raises:
-            Busy: All slots are taken.
+            Busy: All slots are taken, or as many as one caller may have.
         """
+        caller = rate_limit_key()
         if self.running >= self.limit:
-            message = f"the server has reached its limit of {self.limit} concurrent {self.name}"
-            raise Busy("TOO_MANY_CALLS", self.name, message, retry_seconds=RETRY_SECONDS)
+            raise self._busy(f"the server has reached its limit of {self.limit} concurrent {self.name}")
+        if self._by_caller[caller] >= self.caller_limit:
+            raise self._busy(f"the caller has reached its limit of {self.caller_limit} concurrent {self.name}")
         self.running += 1
+        self._by_caller[caller] += 1
         try:
             yield
         finally:
             self.running -= 1
+            self._by_caller[caller] -= 1
+            if not self._by_caller[caller]:
+                del self._by_caller[caller]
+
+    def _busy(self, message: str) -> Busy:
+        return Busy("TOO_MANY_CALLS", self.name, message, retry_seconds=RETRY_SECONDS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +88,8 @@ class Admission:
 
     gRPC has one message size limit for all methods and reads messages whole: until a message has been read, it may be
     as large as the limit. Calls that must not wait for others therefore have a byte budget of their own: slow uploads
-    do not delay Status calls, and neither delays health checks.
+    do not delay Status calls, and neither delays health checks. No caller can hold all of a budget of small messages,
+    nor all calls of a class.
 
     Args:
         settings: Settings of the gateway.
@@ -84,8 +98,10 @@ class Admission:
 
     def __init__(self, settings: GatewaySettings, *, upload_bytes: int) -> None:
         message = settings.largest_message
-        self.health, self.reflection = ByteBudget(2 * message), ByteBudget(4 * message)
-        self.small = ByteBudget(settings.max_bytes_in_flight // 4)
+        self.health = ByteBudget(2 * message, caller_share=message)
+        self.reflection = ByteBudget(4 * message, caller_share=2 * message)
+        small_bytes = settings.max_bytes_in_flight // 4
+        self.small = ByteBudget(small_bytes, caller_share=max(message, small_bytes - 2 * message))
         self.large = ByteBudget(
             settings.max_bytes_in_flight - sum(b.capacity for b in (self.health, self.reflection, self.small))
         )

@@ -20,6 +20,7 @@ from services.gateway.rpc.byte_budget import CURRENT_RESERVATION, Reservation
 from services.gateway.rpc.call_log import CallLog
 from services.gateway.rpc.callers import CURRENT_CALL, CurrentCall
 from services.gateway.rpc.errors import to_status
+from services.gateway.rpc.message_parser import MessageParser
 from services.gateway.rpc.message_reader import Context, read_messages, read_only_message
 
 _log = log.get(__name__)
@@ -33,9 +34,10 @@ class CallInterceptor(aio.ServerInterceptor):
     before it calls the handler. On the wire the two are the same.
     """
 
-    def __init__(self, admission: Admission, access: AccessControl) -> None:
+    def __init__(self, admission: Admission, access: AccessControl, parser: MessageParser) -> None:
         self._admission = admission
         self._access = access
+        self._parser = parser
         self._active_calls = ActiveCalls()
 
     async def intercept_service(
@@ -47,7 +49,14 @@ class CallInterceptor(aio.ServerInterceptor):
         handler = await continuation(handler_call_details)
         if handler is None:
             return None
-        call = _InterceptedCall(handler_call_details, handler, self._admission, self._access, self._active_calls)
+        call = _InterceptedCall(
+            handler_call_details,
+            handler,
+            admission=self._admission,
+            access=self._access,
+            parser=self._parser,
+            active_calls=self._active_calls,
+        )
         if handler.response_streaming:
             return grpc.stream_stream_rpc_method_handler(call.stream, None, handler.response_serializer)
         return grpc.stream_unary_rpc_method_handler(call.unary, None, handler.response_serializer)
@@ -65,14 +74,17 @@ class _InterceptedCall:
         self,
         details: grpc.HandlerCallDetails,
         handler: Any,
+        *,
         admission: Admission,
         access: AccessControl,
+        parser: MessageParser,
         active_calls: ActiveCalls,
     ) -> None:
         self._path = str(details.method)
         self._method = self._path.rpartition("/")[2]
         self._metadata = details.invocation_metadata or ()
         self._access = access
+        self._parser = parser
         self._call_log = CallLog(self._path)
         self._parse = handler.request_deserializer
         self._request_streaming = handler.request_streaming
@@ -120,8 +132,8 @@ class _InterceptedCall:
 
     async def _read(self, context: Context, reservation: Reservation) -> Any:
         if self._request_streaming:
-            return read_messages(context, self._parse, self._policy)
-        message = await read_only_message(context, self._parse, self._policy, reservation)
+            return read_messages(context, self._parser, self._parse, self._policy)
+        message = await read_only_message(context, self._parser, self._parse, self._policy, reservation)
         self._call_log.note_order(message)
         return message
 

@@ -4,21 +4,25 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 from grpc import aio
 
 from services.common.domain.errors import InvalidArgument, Stalled, Violation
 from services.gateway.rpc.admission import SMALL_MESSAGE, CallPolicy
 from services.gateway.rpc.byte_budget import Reservation
+from services.gateway.rpc.message_parser import MessageParser
 
 Context = aio.ServicerContext[Any, Any]
 
 
-async def read_only_message(context: Context, parse: Any, policy: CallPolicy, reservation: Reservation) -> Any:
+async def read_only_message(
+    context: Context, parser: MessageParser, parse: Any, policy: CallPolicy, reservation: Reservation
+) -> Any:
     """Return the message of a unary request, and shrink the reservation to its size.
 
     Raises:
         InvalidArgument: There is none or more than one, or it is too large or malformed.
+        TooLarge: It has too many parts.
         Stalled: It was not received in time.
     """
     seconds = policy.first_message_seconds
@@ -32,18 +36,19 @@ async def read_only_message(context: Context, parse: Any, policy: CallPolicy, re
     except TimeoutError:
         raise Stalled(f"the message was not received within {seconds:g} seconds") from None
     reservation.shrink(_checked_size(message, policy))
-    request = _parsed(message, parse)
+    request = await parser.parse(message, parse)
     # Methods with images check each of their strings themselves.
     if policy.max_message_bytes <= SMALL_MESSAGE and b"\0" in message:
         _check_strings(request)
     return request
 
 
-async def read_messages(context: Context, parse: Any, policy: CallPolicy) -> AsyncIterator[Any]:
+async def read_messages(context: Context, parser: MessageParser, parse: Any, policy: CallPolicy) -> AsyncIterator[Any]:
     """Yield the messages of a streamed request.
 
     Raises:
         InvalidArgument: One is too large or malformed.
+        TooLarge: One has too many parts.
         Stalled: The first or the next one was not received in time.
     """
     seconds = policy.first_message_seconds
@@ -56,7 +61,7 @@ async def read_messages(context: Context, parse: Any, policy: CallPolicy) -> Asy
         if message is aio.EOF:
             return
         _checked_size(message, policy)
-        yield _parsed(message, parse)
+        yield await parser.parse(message, parse)
         seconds = policy.idle_seconds
 
 
@@ -64,13 +69,6 @@ def _checked_size(message: bytes, policy: CallPolicy) -> int:
     if len(message) > policy.max_message_bytes:
         raise _invalid(f"is larger than {policy.max_message_bytes} bytes")
     return len(message)
-
-
-def _parsed(message: bytes, parse: Any) -> Any:
-    try:
-        return parse(message)
-    except DecodeError:
-        raise _invalid("cannot be parsed as this method's request") from None
 
 
 def _check_strings(message: Message, path: str = "") -> None:

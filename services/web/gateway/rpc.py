@@ -82,6 +82,7 @@ class RpcCaller:
     """Makes calls with one API key, or without a key."""
 
     def __init__(self, key: str | None) -> None:
+        self.key = key
         self.metadata = (("authorization", f"Bearer {key}"),) if key else ()
 
     async def call(

@@ -51,7 +51,7 @@ _OVERLOAD = {
 """Reasons of the gateway's temporary refusals."""
 
 
-def problem_of(error: Exception) -> Problem:  # noqa: C901 - a table
+def problem_of(error: Exception) -> Problem:  # noqa: C901, PLR0912 - a table
     """Map an error to the problem that a visitor sees."""
     match error:
         case ProblemError():
@@ -72,6 +72,8 @@ def problem_of(error: Exception) -> Problem:  # noqa: C901 - a table
             return Problem(410, "expired")
         case FailedPreconditionError():
             return Problem(409, "conflict")
+        case RetryableError(reason="MESSAGE_TOO_LARGE"):
+            return Problem(413, "too_large")
         case RetryableError():
             retry = round(error.retry_after or RETRY_SECONDS)
             return Problem(503, _OVERLOAD.get(error.reason, "unavailable"), max(1, retry))

@@ -19,8 +19,10 @@ from imageblur.v1.order_pb2 import (
     Solid,
 )
 
-MAX_BYTES = 8 << 20
+MAX_BYTES = 4 << 20
 """A manifest of 10,000 images with a region or two each has about two million bytes."""
+MAX_REGIONS = 20_000
+"""In a manifest: as many as the gateway accepts in the message that checks it, by default."""
 EFFECTS = ("gaussian", "pixelate", "solid", "redact")
 FORMATS = ("", "JPEG", "PNG", "WEBP", "AVIF")
 FINDABLE = {
@@ -35,7 +37,11 @@ MIN_STRENGTH, MAX_STRENGTH = 0.1, 30.0
 
 
 class BadManifest(ValueError):
-    """The manifest is malformed."""
+    """The manifest is malformed, or `too_large`."""
+
+    def __init__(self, reason: str, *, too_large: bool = False) -> None:
+        super().__init__(reason)
+        self.too_large = too_large
 
 
 @dataclass(frozen=True)
@@ -66,10 +72,11 @@ def parse(text: bytes, language: str) -> Manifest:
     """Parse the manifest that the form's script sends.
 
     Raises:
-        BadManifest: It is malformed.
+        BadManifest: It is malformed, or too large.
     """
     try:
         data = json.loads(text)
+        _check_regions(data)
         header = pb.OrderHeader(
             email=str(data["email"]).strip(),
             notify=bool(data["notify"]),
@@ -78,9 +85,17 @@ def parse(text: bytes, language: str) -> Manifest:
             spec=spec_of(data["spec"]),
         )
         images = [_image(image) for image in data["images"]]
+    except BadManifest:
+        raise
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise BadManifest(f"not a manifest: {error!r}") from None
     return Manifest(header, images)
+
+
+def _check_regions(data: Mapping[str, Any]) -> None:
+    specs = [data["spec"], *(image.get("spec") for image in data["images"])]
+    if sum(len(spec.get("regions") or ()) for spec in specs if spec) > MAX_REGIONS:
+        raise BadManifest("too many regions", too_large=True)
 
 
 def _image(data: Mapping[str, Any]) -> pb.ImageStart:

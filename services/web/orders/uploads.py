@@ -9,6 +9,7 @@ from imageblur_client.errors import ImageBlurClientError, InvalidArgumentError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
+from services.common.infra.fair_thread import FairThread
 from services.web.gateway.client import GatewayClient
 from services.web.http.languages import Texts, texts_for
 from services.web.http.problems import Problem, problem_json, problem_of
@@ -25,15 +26,17 @@ CHUNK_BYTES = 512 << 10
 class OrderUploads:
     """Accepts orders from scripts."""
 
-    def __init__(self, gateway: GatewayClient) -> None:
+    def __init__(self, gateway: GatewayClient, parsing: FairThread) -> None:
         self._gateway = gateway
+        self._parsing = parsing
 
     async def check(self, request: Request) -> Response:
         """Validate an order by its manifest only."""
         texts = texts_for(request)
         try:
             body = await BodyReader(request.stream()).read_all(manifests.MAX_BYTES)
-            await self._gateway.check(manifests.parse(body, texts.language).dry_run())
+            manifest = await self._parse(request, body)
+            await self._gateway.check(manifest.dry_run())
         except (BadManifest, EOFError, ImageBlurClientError) as error:
             return _error(texts, error)
         return JSONResponse({}, headers=PRIVATE)
@@ -44,7 +47,7 @@ class OrderUploads:
         body = BodyReader(request.stream())
         try:
             size = int.from_bytes(await body.read_exactly(4))
-            manifest = manifests.parse(await body.read_exactly(size, limit=manifests.MAX_BYTES), texts.language)
+            manifest = await self._parse(request, await body.read_exactly(size, limit=manifests.MAX_BYTES))
             async with self._gateway.upload() as upload:
                 order_id = await upload.send(manifest, _contents(manifest, body))
         except ClientDisconnect:
@@ -53,6 +56,10 @@ class OrderUploads:
             # A browser reads a response only after it has sent everything; uvicorn receives and discards the rest.
             return _error(texts, error)
         return JSONResponse({"order": f"/orders/{order_id}"}, 201, PRIVATE)
+
+    async def _parse(self, request: Request, text: bytes) -> Manifest:
+        visitor = request.client.host if request.client else ""
+        return await self._parsing.run(visitor, manifests.parse, text, texts_for(request).language)
 
 
 async def _contents(manifest: Manifest, body: BodyReader) -> AsyncIterator[AsyncIterator[bytes]]:
@@ -66,5 +73,7 @@ def _error(texts: Texts, error: Exception) -> Response:
             return problem_json(texts, Problem(400, "refused"), violation_messages(texts, error.violations))
         case ImageBlurClientError():
             return problem_json(texts, problem_of(error))
+        case BadManifest(too_large=True):
+            return problem_json(texts, Problem(413, "too_large"))
         case _:
             return problem_json(texts, Problem(400, "bad_request"))

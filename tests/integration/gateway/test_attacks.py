@@ -1,8 +1,11 @@
 """What strangers may try at the gateway: see the table in SECURITY.md."""
 
 import asyncio
+import contextlib
 import itertools
+import socket
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -13,16 +16,21 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from grpc import aio
 from grpc_health.v1 import health_pb2
-from hypothesis import HealthCheck, given, settings
+from grpc_status import rpc_status
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from imageblur.v1 import blur_service_pb2 as pb
 from imageblur.v1.blur_service_pb2_grpc import BlurServiceStub
 
+from services.gateway import server
 from services.gateway.operator import operator_jobs
 from services.gateway.rpc.admission import MAX_UPLOADS
 from services.gateway.server import SERVICES
-from tests.integration.gateway.conftest import Gateway
+from services.gateway.settings import GatewaySettings
+from tests.integration.gateway.conftest import Gateway, running
 from tests.integration.gateway.test_orders import order
+from tests.support.http2 import opened_streams, reset_streams
 from tests.support.messages import messages
 
 METHODS: list[MethodDescriptor] = [
@@ -31,8 +39,10 @@ METHODS: list[MethodDescriptor] = [
 FAULTS = {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.CANCELLED}
 SECONDS = 5.0
 OPEN_STREAMS = 1_000
+BURST = 4_000
+"""Calls at once; gRPC itself keeps 3,000 by default and ends others without a reason."""
 
-_fuzz = settings(
+_fuzz = hypothesis_settings(
     max_examples=25,
     deadline=None,
     database=None,
@@ -126,6 +136,71 @@ def test_half_open_streams_hold_up_nobody(gateway: Gateway) -> None:
         pb.StreamBlurOrderRequest(chunk=b"data"),
     ]
     assert gateway.blur.StreamBlurOrder(iter(parts), timeout=30).order.order_id
+
+
+def test_thousands_of_calls_at_once_are_answered_or_told_why_not(gateway: Gateway) -> None:
+    known = order(gateway).order_id
+
+    async def burst(connections: int) -> list[aio.AioRpcError]:
+        options = [("grpc.use_local_subchannel_pool", 1)]
+        channels = [aio.insecure_channel(f"127.0.0.1:{gateway.port}", options) for _ in range(connections)]
+        calls = [
+            BlurServiceStub(channels[number % connections]).Status(pb.StatusRequest(order_id=known), timeout=60)
+            for number in range(BURST)
+        ]
+        answers = await asyncio.gather(*calls, return_exceptions=True)
+        for channel in channels:
+            await channel.close()
+        return [answer for answer in answers if isinstance(answer, aio.AioRpcError)]
+
+    for connections in (1, 50):
+        refusals = asyncio.run(burst(connections))
+        assert {refusal.code() for refusal in refusals} <= {grpc.StatusCode.RESOURCE_EXHAUSTED}
+        for refusal in refusals:
+            status = rpc_status.from_call(refusal)  # type: ignore[arg-type] # it has what a Call has
+            assert status, refusal
+            assert {detail.type_url.rpartition(".")[2] for detail in status.details} >= {"ErrorInfo", "RetryInfo"}
+
+
+@pytest.mark.parametrize("attack", [opened_streams, reset_streams])
+def test_thousands_of_streams_delay_nobody_else(gateway: Gateway, attack: Callable[[str, int], bytes]) -> None:
+    known = order(gateway).order_id
+    sent = attack("/imageblur.v1.BlurService/Status", 5_000)
+    with contextlib.ExitStack() as stack:
+        sockets = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", gateway.port), 20, ("127.0.0.2", 0)))
+            for _ in range(4)
+        ]
+        for each in sockets:
+            each.settimeout(2)
+            with contextlib.suppress(TimeoutError, ConnectionError):  # the gateway may end the connection
+                each.sendall(sent)
+        for _ in range(20):
+            assert gateway.blur.Status(pb.StatusRequest(order_id=known), timeout=20).order.order_id == known
+        assert health(gateway) == health_pb2.HealthCheckResponse.SERVING
+
+
+def test_the_newest_of_too_many_connections_are_closed(
+    settings: GatewaySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "max_connections", lambda: 5)
+    with running(settings) as gateway, contextlib.ExitStack() as stack:
+        known = order(gateway).order_id  # holds one connection from now on
+        address = ("127.0.0.1", gateway.port)
+        held = [stack.enter_context(socket.create_connection(address, 20)) for _ in range(4)]
+        newest = [stack.enter_context(socket.create_connection(address, 20)) for _ in range(50)]
+        assert [connection.recv(100) for connection in newest] == [b""] * 50
+        assert gateway.blur.Status(pb.StatusRequest(order_id=known), timeout=20).order.order_id == known
+        assert held[0].recv(100), "the settings of HTTP/2"
+
+
+def health(gateway: Gateway) -> int:
+    check: Any = gateway.channel.unary_unary(
+        "/grpc.health.v1.Health/Check",
+        request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+        response_deserializer=health_pb2.HealthCheckResponse.FromString,
+    )
+    return int(check(health_pb2.HealthCheckRequest(), timeout=20).status)
 
 
 def test_an_id_tells_nothing_about_another(gateway: Gateway) -> None:

@@ -11,6 +11,7 @@ from services.common.infra.leases import Leases
 from services.common.infra.rate_limiter import RateLimiter
 from services.common.infra.tokens import Tokens
 from services.common.use_cases.after_commit import AfterCommit
+from services.common.use_cases.recipients import Recipients
 from services.mailer.content.drafter import EmailDrafter
 from services.mailer.content.newsletter import NewsletterDrafter
 from services.mailer.content.render import Renderer
@@ -26,6 +27,7 @@ from services.mailer.smtp.deadline import StepTimeouts
 from services.mailer.smtp.send_rate import SendRate
 from services.mailer.smtp.server import SmtpServer
 from services.mailer.smtp.session import SmtpSession
+from tests.support.mail_factories import ANYONE, MAILBOXES
 from tests.support.smtp import SmtpSink
 
 UNUSED_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -77,15 +79,19 @@ def make_mailer(
         public_url: str | None = None,
         port: int | None = None,
         emails_per_hour: int = 1000,
+        recipients: Recipients = ANYONE,
     ) -> SendEmail:
         return SendEmail(
             database=database,
             broker=queues,
             after_commit=AfterCommit(database=database, broker=queues),
             leases=Leases(RenewEmailLeases(database)),
-            draft=EmailDrafter(tokens=tokens, public_url=public_url, capacity=archive_capacity(limit_mb)),
+            draft=EmailDrafter(
+                tokens=tokens, public_url=public_url, capacity=archive_capacity(limit_mb), recipients=recipients
+            ),
             sender=email_sender(database, blobs, no_limit(queues)),
             open_session=lambda: SmtpSession(smtp_server(smtp_sink, port)),
+            mailboxes=MAILBOXES,
             emails_per_hour=emails_per_hour,
         )
 

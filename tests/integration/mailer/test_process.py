@@ -30,6 +30,7 @@ def environment(tmp_path: Path, valkey_server: ValkeyServer, smtp_sink: SmtpSink
         "IMAGEBLUR_BLOB_URL": str(tmp_path / "blobs"),
         "IMAGEBLUR_SECRET_KEY": "k" * 40,
         "IMAGEBLUR_SMTP_PORT": str(smtp_sink.port),
+        "IMAGEBLUR_UNCONFIRMED_ADDRESSES": "results",
         "IMAGEBLUR_SMTP_TIMEOUT_SECONDS": "5",
     }
 

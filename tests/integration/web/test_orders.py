@@ -2,12 +2,15 @@
 
 import json
 import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from imageblur.v1 import blur_service_pb2 as pb
 
+from services.web.orders import manifest as manifests
 from tests.integration.gateway.conftest import Gateway
 from tests.integration.web.conftest import HttpResponse, Web
 from tests.support.waiting import eventually
@@ -81,6 +84,28 @@ def test_a_refusal_in_the_middle_of_a_large_upload_can_be_read(web: Web, gateway
     (violation,) = json.loads(answer.body)["violations"]
     assert (violation["image"], violation["field"]) == (0, "data")
     eventually(lambda: not gateway.files())
+
+
+def test_a_check_with_many_regions_delays_nobody(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    parse, parsing, answered = manifests.parse, threading.Event(), threading.Event()
+
+    def parse_slowly(text: bytes, language: str) -> manifests.Manifest:
+        parsing.set()
+        assert answered.wait(20)
+        return parse(text, language)
+
+    monkeypatch.setattr(manifests, "parse", parse_slowly)
+    region = {"shape": "box", "left": 0.1, "top": 0.1, "width": 0.2, "height": 0.2}
+    image = {"name": "a.jpg", "size": 1, "spec": {"effect": "solid", "color": "#ff0000", "regions": [region] * 100}}
+    with ThreadPoolExecutor(1) as pool:
+        body = json.dumps(manifest(images=[image] * 201)).encode()
+        check = pool.submit(web.request, "POST", "/api/orders/check", body)
+        assert parsing.wait(20)
+        assert web.get("/newsletter").status == 200
+        answered.set()
+        answer = check.result(20)
+    assert answer.status == 413, answer.text
+    assert "too large" in json.loads(answer.body)["message"]
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,16 @@
 """A budget of bytes: never more than it has, in turn, and nothing lost on the way."""
 
 import asyncio
+import contextlib
 
 import pytest
 
+from services.common.domain.api_keys import Role
 from services.common.domain.errors import Busy
 from services.gateway.rpc import byte_budget
+from services.gateway.rpc.admission import CallLimit
 from services.gateway.rpc.byte_budget import ByteBudget
+from services.gateway.rpc.callers import CURRENT_CALL, Caller, CurrentCall
 
 
 async def hold(limit: ByteBudget, size: int, until: asyncio.Event, order: list[int] | None = None) -> None:
@@ -120,3 +124,64 @@ def test_a_reservation_grows_in_turn_and_gives_all_back() -> None:
         assert limit.reserved == 0
 
     asyncio.run(run())
+
+
+def as_caller(name: str) -> None:
+    CURRENT_CALL.set(CurrentCall(Caller(Role.CLIENT), f"ipv4:{name}:1", "Status"))
+
+
+def test_a_caller_leaves_others_their_share() -> None:
+    async def run() -> None:
+        limit, done = ByteBudget(10, caller_share=6), asyncio.Event()
+
+        async def held_by(caller: str, size: int) -> None:
+            as_caller(caller)
+            await hold(limit, size, done)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(3):
+                group.create_task(held_by("greedy", 3))
+            await settle()
+            assert limit.reserved == 6
+            group.create_task(held_by("ann", 4))
+            await settle()
+            assert limit.reserved == 10, "it waited behind the greedy one"
+            done.set()
+        assert limit.reserved == 0
+
+    asyncio.run(run())
+
+
+def test_callers_wait_in_turn() -> None:
+    async def run() -> None:
+        limit, first, order = ByteBudget(1), asyncio.Event(), list[str]()
+
+        async def held_by(caller: str) -> None:
+            as_caller(caller)
+            async with limit.reserve(1):
+                order.append(caller)
+                await first.wait()
+
+        async with asyncio.TaskGroup() as group:
+            for caller in ("greedy", "greedy", "greedy", "ann"):
+                group.create_task(held_by(caller))
+                await settle()
+            first.set()
+        assert order == ["greedy", "greedy", "ann", "greedy"]
+
+    asyncio.run(run())
+
+
+def test_a_caller_leaves_others_a_quarter_of_the_calls() -> None:
+    calls = CallLimit("calls", 4)
+    as_caller("greedy")
+    with contextlib.ExitStack() as stack:
+        for _ in range(3):
+            stack.enter_context(calls.slot())
+        with pytest.raises(Busy, match="the caller has reached its limit of 3 concurrent calls"):
+            stack.enter_context(calls.slot())
+        as_caller("ann")
+        stack.enter_context(calls.slot())
+        with pytest.raises(Busy, match="the server has reached its limit of 4 concurrent calls"):
+            stack.enter_context(calls.slot())
+    assert calls.running == 0

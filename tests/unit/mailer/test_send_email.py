@@ -266,11 +266,20 @@ def test_a_mailer_that_stops_gives_the_email_its_attempt_back(
     assert server.offered == 0
 
 
-def test_an_address_gets_no_more_emails_an_hour_than_allowed(
-    database: Database, blobs: FakeBlobs, send_email: SendEmail
+@pytest.mark.parametrize(
+    ("one", "same"),
+    [
+        ("ann@example.org", "ann@example.org"),
+        ("ann@example.org", "Ann@EXAMPLE.org"),
+        ("ann@example.org", "ann+victim@example.org"),
+        ("ann.bo@gmail.com", "a.n.n.b.o+x@googlemail.com"),
+    ],
+)
+def test_a_mailbox_gets_no_more_emails_an_hour_than_allowed(
+    database: Database, blobs: FakeBlobs, send_email: SendEmail, one: str, same: str
 ) -> None:
     send_email = replace(send_email, emails_per_hour=1)
-    first, second = (make_order(database, blobs, [b"one"]) for _ in range(2))
+    first, second = (make_order(database, blobs, [b"one"], email=address) for address in (one, same))
     send_email(first.email_id)
     send_email(second.email_id)
     row = email(database, second.email_id)

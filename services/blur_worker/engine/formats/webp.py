@@ -52,7 +52,7 @@ def _encode(frames: FramesToEncode) -> bytes:
         lambda part: save([part], Format.WEBP, **options),
         plays=frames.info.encoding.plays,
         icc_profile=described.get("icc_profile", b""),
-        exif=described["exif"].tobytes().removeprefix(_EXIF_PREFIX) if "exif" in described else b"",
+        exif=described.get("exif", b"").removeprefix(_EXIF_PREFIX),
         xmp=described.get("xmp", b""),
     )
 
@@ -64,6 +64,7 @@ CODEC = Codec(
     encode=_encode,
     modes=frozenset({"RGB", "RGBA"}),
     max_side=16_383,
+    carries_grey_profiles=False,
     frames=FrameKind.ANIMATION,
     read_encoding=_read_encoding,
 )

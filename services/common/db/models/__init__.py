@@ -2,7 +2,7 @@
 
 from services.common.db.models.access import ApiKey, AuditEntry
 from services.common.db.models.base import Base, sql_literal, table
-from services.common.db.models.mail import Delivery, Email, Mailing, OperatorJob, Subscriber
+from services.common.db.models.mail import ConfirmedMailbox, Delivery, Email, Mailing, OperatorJob, Subscriber
 from services.common.db.models.operation import FindModelSeen, Installation, PausedQueue, WorkerSeen
 from services.common.db.models.orders import IdempotencyKey, Image, Order, UnownedBlobs, has_result
 
@@ -10,6 +10,7 @@ __all__ = [
     "ApiKey",
     "AuditEntry",
     "Base",
+    "ConfirmedMailbox",
     "Delivery",
     "Email",
     "FindModelSeen",

@@ -21,6 +21,7 @@ class Order(Base):
         partial_index("orders_expiry", "expires_at", where="state <> 'EXPIRED'"),
         partial_index("orders_open", "created_at", where="state IN ('QUEUED', 'RUNNING')"),
         partial_index("orders_email", "email", where="email IS NOT NULL"),
+        partial_index("orders_mailbox", "mailbox", where="mailbox IS NOT NULL"),
         partial_index("orders_originals", "originals_until", where="originals_until IS NOT NULL"),
         Index("orders_created", "created_at", "id"),
     )
@@ -29,6 +30,8 @@ class Order(Base):
     principal: Mapped[str]
     email: Mapped[str | None]
     """None once the order has expired."""
+    mailbox: Mapped[str | None]
+    """The hash of its mailbox, by which e-mails are limited; None as well."""
     locale: Mapped[str]
     spec: Mapped[str]
     state: Mapped[str]

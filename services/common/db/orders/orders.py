@@ -79,6 +79,8 @@ class NewOrder:
     id: UUID
     principal: str
     email: str
+    mailbox: str | None = None
+    """The hash of its mailbox."""
     locale: str
     spec: str
     notify: bool
@@ -137,6 +139,7 @@ def insert_order(session: Session, order: NewOrder, new_images: Sequence[NewImag
             "id": order.id,
             "principal": order.principal,
             "email": order.email,
+            "mailbox": order.mailbox,
             "locale": order.locale,
             "spec": order.spec,
             "state": OrderState.QUEUED,
@@ -334,7 +337,7 @@ def expire(session: Session, order_id: UUID) -> bool:
     result = session.execute(
         update(Order)
         .where(Order.id == order_id, Order.state != OrderState.EXPIRED)
-        .values(state=OrderState.EXPIRED, email=None, originals_seconds=0, originals_until=None)
+        .values(state=OrderState.EXPIRED, email=None, mailbox=None, originals_seconds=0, originals_until=None)
         .execution_options(synchronize_session=False)
     )
     return changed_one(result)

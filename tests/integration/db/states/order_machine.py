@@ -31,6 +31,7 @@ from tests.integration.db.states.known import Known
 from tests.integration.db.states.picking import nth, which
 from tests.integration.db.states.rows import Rows, empty, read_rows
 from tests.support.factories import new_images, place_order
+from tests.support.mail_factories import ANYONE
 
 SUCCESS = Success(size=7, sha256="00" * 32, width=1, height=2, format="JPEG")
 FAILURE = Failure(Reason.CORRUPT, "the file ends early")
@@ -60,7 +61,7 @@ class OrderMachine(RuleBasedStateMachine):
 
     @property
     def request_delivery(self) -> RequestDelivery:
-        return RequestDelivery(self.database, self.lifecycle.after_commit, 0.0)
+        return RequestDelivery(self.database, self.lifecycle.after_commit, 0.0, ANYONE)
 
     @property
     def sweep(self) -> Sweep:

@@ -136,6 +136,24 @@ class RevisionMachine(RuleBasedStateMachine):
             else:
                 revisions.revise(session, order, {image_id: self.new_spec()})
 
+    @precondition(lambda self: self.known)
+    @rule(index=which, stores=st.booleans())
+    def revise_and_work(self, index: int, stores: bool) -> None:
+        """The usual way to a revision of a revision, which takes long to come about by chance."""
+        self.work_off()
+        self.revise(index, whole=False)
+        self.claim(index)
+        if stores and self.claims:
+            self.store(0)
+
+    @rule()
+    def work_off(self) -> None:
+        """Workers do all that there is."""
+        for index in range(len(self.known)):
+            self.claim(index)
+        while self.claims:
+            self.finish(0, success=True, killed=False)
+
     @precondition(lambda self: self.orders)
     @rule(index=which)
     def cancel(self, index: int) -> None:

@@ -3,7 +3,11 @@
 import pytest
 
 from services.blur_worker.engine.finding.text.checksums import is_iban_valid, is_luhn_valid
+from services.blur_worker.engine.finding.text.classified import classified
+from services.blur_worker.engine.finding.text.lines import Line
+from services.blur_worker.engine.finding.text.recognition import Reading
 from services.blur_worker.engine.finding.text.rules import matches
+from services.common.domain.spec import TextClass
 
 EXAMPLES = [
     ("E_MAIL", "Mail: anna.keller@example.org, please", "anna.keller@example.org"),
@@ -60,6 +64,31 @@ def test_numbers_with_a_wrong_checksum_are_less_certain() -> None:
     (wrong,) = matches("4111 1111 1111 1112")
     assert valid.certainty == 1
     assert 0.5 < wrong.certainty < 1
+
+
+def reading(text: str, x: float) -> Reading:
+    """Return what was read on a line of which each character is 10 pixels wide, from x on."""
+    n = len(text)
+    line = Line(x=x + 5 * n, y=50, ux=1, uy=0, length=10 * n, thickness=16, confidence=0.9)
+    return Reading(line=line, text=text, positions=tuple((i + 0.5) / n for i in range(n)), confidence=0.9)
+
+
+def test_a_number_in_several_parts_is_found_in_each_once() -> None:
+    parts = [reading("Card", 0), reading("4111 1111", 60), reading("1111 1111", 160), reading("thanks", 270)]
+    found = sorted(
+        (line.x - line.length / 2, line.x + line.length / 2) for _, line in classified(parts, {TextClass.CARD})
+    )
+    assert found == [(60, 150), (160, 250)]
+    assert [*classified(parts, {TextClass.PHONE})] == []
+    alone = [reading("info@example.org", 0), reading("and others", 180)]
+    ((text_class, line),) = classified(alone, set(TextClass))
+    assert text_class is TextClass.E_MAIL
+    assert line.confidence == pytest.approx(0.9)
+
+
+def test_a_part_has_a_margin_of_a_character() -> None:
+    ((_, line),) = classified([reading("mail info@example.org now", 0)], {TextClass.E_MAIL})
+    assert (line.x - line.length / 2, line.x + line.length / 2) == pytest.approx((40, 220))
 
 
 def test_checksums() -> None:

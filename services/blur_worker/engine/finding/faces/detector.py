@@ -16,9 +16,6 @@ from services.blur_worker.engine.finding.faces.turning import turned, turned_bac
 from services.common.domain.findings import FindModel
 from services.common.domain.spec import Effort, Find
 
-_CERTAIN = 0.5
-"""From this confidence the first look is enough."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class _Plan:
@@ -26,6 +23,10 @@ class _Plan:
 
     reduction: int
     """The first look is at 1 / this of the image, at half of that, and so on."""
+    certain_from: float = 0.5
+    """Confidence from which the first look is enough."""
+    smallest: int = 0
+    """Height in pixels from which a face that is not certain gets a second look."""
     upright_from: float
     """Confidence of the first look from which a second one is worth while."""
     turned_from: float = 1.0
@@ -45,7 +46,7 @@ class _Plan:
 
 
 _PLANS = {
-    Effort.FAST: _Plan(reduction=3, upright_from=0.1, looks_per_megapixel=50),
+    Effort.FAST: _Plan(reduction=3, certain_from=0.6, smallest=32, upright_from=0.1, looks_per_megapixel=50),
     Effort.BALANCED: _Plan(
         reduction=2,
         full_size=True,
@@ -111,9 +112,10 @@ class FaceDetector:
     def _upright_boxes(self, levels: list[Level], min_confidence: float, plan: _Plan) -> tuple[Boxes, Boxes]:
         """Return the upright faces, and what else the first look saw, from the most to the least confident."""
         unsure = self._candidates(levels, min(plan.upright_from, plan.turned_from, min_confidence), plan)
-        certain = unsure[:, 4] >= max(_CERTAIN, min_confidence)
+        certain = unsure[:, 4] >= max(plan.certain_from, min_confidence)
         found, unsure = without_duplicates(unsure[certain]), not_within(unsure[~certain], unsure[certain])
         worthy = unsure[unsure[:, 4] >= min(_UPRIGHT_FROM, min_confidence)]
+        worthy = worthy[worthy[:, 3] - worthy[:, 1] >= plan.smallest]
         upright = self._upright(levels, worthy[: plan.looks(levels)])
         return without_duplicates(np.concatenate((found, upright[upright[:, 4] >= min_confidence]))), unsure
 
@@ -124,7 +126,7 @@ class FaceDetector:
         boxes = np.concatenate(seen)
         if plan.full_size and plan.reduction > 1:
             small = boxes[:, 3] - boxes[:, 1] < _SMALL * plan.reduction
-            small &= (plan.upright_from <= boxes[:, 4]) & (boxes[:, 4] < _CERTAIN)
+            small &= (plan.upright_from <= boxes[:, 4]) & (boxes[:, 4] < plan.certain_from)
             boxes = np.concatenate((boxes, candidates_around(self._network, levels[0], boxes[small], lowest)))
         return without_duplicates(boxes, max_overlap=0.5, max_inside=0.9)
 
@@ -145,18 +147,18 @@ class FaceDetector:
         """
         found = [NO_BOXES]
         some = 4 + round(8 * levels[0].megapixels)
-        looks = some if upright >= _MANY else plan.looks(levels)
-        for start in range(0, min(len(boxes), looks), some):
+        for start in range(0, min(len(boxes), plan.looks(levels)), some):
             seen, turns = self._turned(levels, boxes[start : start + some], plan.turns)
             good = seen[:, 4] >= min_confidence
             found.append(seen[good])
             degrees, counts = np.unique(turns[good], return_counts=True)
-            if counts.size and counts.max() >= max(_MANY, upright / 4):
+            if counts.size and counts.max() >= max(_MANY, upright / 10):
                 found.append(
                     self._whole_turned(levels[0].pixels, float(degrees[counts.argmax()]), min_confidence, plan)
                 )
                 break
-            if not good.any():
+            # Among many upright faces, one that is turned is an exception, and more are unlikely.
+            if good.sum() < (some / 4 if upright >= _MANY else 1):
                 break
         return np.concatenate(found)
 

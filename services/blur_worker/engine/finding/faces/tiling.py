@@ -23,10 +23,12 @@ class Span:
 
 
 def spans(length: int, side: int, margin: int) -> list[Span]:
-    """Return spans of `side` pixels that cover a length, each `margin` beyond the cores of its neighbours."""
+    """Return spans of at most `side` pixels that cover a length, each `margin` beyond the cores of its neighbours."""
     if length <= side:
         return [Span(start=0, stop=length, core_start=0, core_stop=length)]
     count = -(-(length - 2 * margin) // (side - 2 * margin))
+    # No longer than so many have to be.
+    side = min(side, -(-(-(-(length - 2 * margin) // count) + 2 * margin) // MULTIPLE) * MULTIPLE)
     starts = [round(i * (length - side) / (count - 1)) for i in range(count)]
     cuts = [0, *((first + side + second) // 2 for first, second in pairwise(starts)), length]
     return [

@@ -1,0 +1,48 @@
+"""Parses messages: small ones at once, those with many parts apart from the event loop, callers in turn."""
+
+from typing import Any
+
+from google.protobuf.message import DecodeError, Message
+
+from services.common.domain.errors import InvalidArgument, TooLarge, Violation
+from services.common.infra.fair_thread import FairThread
+from services.gateway.rpc.callers import rate_limit_key
+from services.gateway.rpc.message_size import FIELDS_PER_PART, PartLimits, check_parts
+
+_AT_ONCE = PartLimits(regions=1_000, fields=1_000)
+"""Counted and parsed within about a millisecond."""
+
+
+class MessageParser:
+    """Parses the messages of all calls.
+
+    Args:
+        thread: Where messages with many parts are parsed.
+        max_images: Most images of a message.
+        max_regions: Most regions of a message, of all its images together.
+    """
+
+    def __init__(self, thread: FairThread, *, max_images: int, max_regions: int) -> None:
+        self._thread = thread
+        self._limits = PartLimits(regions=max_regions, fields=FIELDS_PER_PART * (max_images + max_regions))
+
+    async def parse(self, message: bytes, parse: Any) -> Any:
+        """Return a parsed message; `parse` is the generated class's `FromString`.
+
+        Raises:
+            TooLarge: It has too many parts.
+            InvalidArgument: It is malformed.
+        """
+        message_class: type[Message] = parse.__self__
+        try:
+            try:
+                check_parts(message, message_class.DESCRIPTOR, _AT_ONCE)
+            except TooLarge:
+                return await self._thread.run(rate_limit_key(), self._parse_large, message, message_class)
+            return parse(message)
+        except DecodeError:
+            raise InvalidArgument(Violation("message", "cannot be parsed as this method's request")) from None
+
+    def _parse_large(self, message: bytes, message_class: type[Message]) -> Message:
+        check_parts(message, message_class.DESCRIPTOR, self._limits)
+        return message_class.FromString(message)
