@@ -107,9 +107,9 @@ class CommonSettings(MetricsSettings):
     order_window: int = Field(
         default_factory=lambda: 2 * (os.cpu_count() or 1),
         ge=1,
-        description="Images that may be queued or running, shared by the orders (at least one each): about twice the "
-        "number of child processes of all blur workers. With more, large orders delay small ones; with fewer, child "
-        "processes are idle. Default: twice the cores.",
+        description="Images that may be queued or running, shared by the orders (at least one each), of each of the "
+        "queues `blur` and `find`: about twice the number of child processes of all blur workers. With more, large "
+        "orders delay small ones; with fewer, child processes are idle. Default: twice the cores.",
     )
 
     @field_validator("database_url")

@@ -32,9 +32,10 @@ from services.gateway.orders.available_models import AvailableModels
 from services.gateway.orders.delivery_requests import DeliveryRequest, RequestDelivery
 from services.gateway.orders.downloads import ResultDownloads
 from services.gateway.orders.findings import model_message
+from services.gateway.orders.image_pages import first_page, image_messages
 from services.gateway.orders.order_reader import OrderReader
 from services.gateway.orders.order_upload import OrderReceiver, OrderUpload
-from services.gateway.orders.responses import delivery_message, email_hint, image_message, order_message
+from services.gateway.orders.responses import delivery_message, email_hint, order_message
 from services.gateway.orders.revision_requests import ReviseImages, parse_revision
 from services.gateway.orders.watch_hub import WatchHub
 from services.gateway.rpc import paging
@@ -164,7 +165,7 @@ class BlurServicer(BlurServiceServicer):
         if request.view != pb.ORDER_VIEW_FULL:
             return pb.StatusResponse(order=order_message(await self.threads.run(self.reader.status, order_id)))
         found = await self.threads.run(self.reader.status_with_images, order_id)
-        images, token = _image_page(found.images, paging.MAX_SIZE)
+        images, token = await self._image_page(found.images, paging.MAX_SIZE)
         return pb.StatusResponse(order=order_message(found.snapshot), images=images, next_page_token=token)
 
     async def ListImages(self, request: pb.ListImagesRequest, context: Context) -> pb.ListImagesResponse:
@@ -174,7 +175,7 @@ class BlurServicer(BlurServiceServicer):
         after = paging.parse_index(request.page_token)
         state = requests.parse_image_state(request.state)
         found = await self.threads.run(self.reader.list_images, order_id, after=after, limit=size + 1, state=state)
-        images, token = _image_page(found, size)
+        images, token = await self._image_page(found, size)
         return pb.ListImagesResponse(images=images, next_page_token=token)
 
     async def WatchStatus(
@@ -189,12 +190,15 @@ class BlurServicer(BlurServiceServicer):
             async for changes in watch:
                 message = order_message(changes.snapshot)
                 # At least one message: the change may be of the order only.
-                for begin in range(0, max(1, len(changes.images)), paging.MAX_SIZE):
-                    batch = changes.images[begin : begin + paging.MAX_SIZE]
-                    complete = begin + paging.MAX_SIZE >= len(changes.images)
+                complete, rest = False, changes.images
+                while not complete:
+                    batch = first_page(rest)
+                    rest = rest[len(batch) :]
+                    complete = not rest
                     # A client that is disconnected in between resumes from the previous revision and misses nothing.
                     message.revision = changes.revision if complete else revision
-                    yield pb.WatchStatusResponse(order=message, changed_images=map(image_message, batch))
+                    changed = await image_messages(batch, self.threads)
+                    yield pb.WatchStatusResponse(order=message, changed_images=changed)
                 revision = changes.revision
                 if changes.final:
                     return
@@ -250,6 +254,12 @@ class BlurServicer(BlurServiceServicer):
         await self.threads.run_to_end(self.lifecycle.delete, parse_id(request.order_id))
         return pb.DeleteOrderResponse()
 
+    async def _image_page(self, found: Sequence[Image], size: int) -> tuple[list[order_pb2.Image], str]:
+        """Return a page of images, and the token of the next one if there are more."""
+        page = first_page(found, size)
+        token = paging.make_token(page[-1].position) if len(page) < len(found) else ""
+        return await image_messages(page, self.threads), token
+
     async def _parse_order(
         self, request: pb.BlurOrderRequest
     ) -> tuple[requests.ParsedHeader, list[tuple[requests.ParsedImage, bytes]]]:
@@ -284,8 +294,3 @@ def _accepted(snapshot: Snapshot | None, header: requests.ParsedHeader, count: i
     if snapshot is None:  # only validated
         return order_pb2.Order(counts=order_pb2.Counts(total=count), email_hint=email_hint(header.email))
     return order_message(snapshot)
-
-
-def _image_page(found: Sequence[Image], size: int) -> tuple[list[order_pb2.Image], str]:
-    images, last = paging.split_page(found, size)
-    return list(map(image_message, images)), paging.make_token(last.position) if last else ""

@@ -159,3 +159,23 @@ def test_an_image_in_which_nothing_was_to_be_found_is_not_checked(gateway: Gatew
     (first, _) = gateway.blur.ListImages(pb.ListImagesRequest(order_id=accepted.order_id)).images
     assert first.check == order_pb2.Check(state=order_pb2.CHECK_STATE_NOT_CHECKED)
     assert not first.findings
+
+
+def test_pages_and_changes_are_small_enough_for_clients_however_much_was_found(
+    gateway: Gateway, database: Database
+) -> None:
+    announce(database, FACES)
+    order_id = order(gateway, spec=FIND).order_id
+    images_of = gateway.blur.ListImages(pb.ListImagesRequest(order_id=order_id)).images
+    for image in images_of:
+        succeed(database, image.image_id, inspection(*[finding()] * 15_000))
+    first = gateway.blur.ListImages(pb.ListImagesRequest(order_id=order_id))
+    assert [image.position for image in first.images] == [1]
+    assert 1 << 20 < first.ByteSize() < 4 << 20
+    second = gateway.blur.ListImages(pb.ListImagesRequest(order_id=order_id, page_token=first.next_page_token))
+    assert ([image.position for image in second.images], second.next_page_token) == ([2], "")
+    status = gateway.blur.Status(pb.StatusRequest(order_id=order_id, view=pb.ORDER_VIEW_FULL))
+    assert (list(status.images), status.next_page_token) == (list(first.images), first.next_page_token)
+    changes = list(gateway.blur.WatchStatus(pb.WatchStatusRequest(order_id=order_id)))
+    assert [[image.position for image in change.changed_images] for change in changes] == [[1], [2]]
+    assert changes[0].order.revision == 0 < changes[1].order.revision
