@@ -17,7 +17,7 @@ from services.blur_worker.blur_image import BlurImage
 from services.blur_worker.child_pool import ChildPool
 from services.common.db.engine import Database
 from services.common.db.models import Image, UnownedBlobs
-from services.common.domain.orders import source_key
+from services.common.domain.orders import result_key, source_key
 from services.common.infra.blobs import BlobStore, MissingBlob
 from services.common.infra.broker import Broker
 from services.gateway.settings import GatewaySettings
@@ -82,6 +82,34 @@ def test_an_order_goes_through(gateway: Gateway, blur: BlurImage, store: BlobSto
     gateway.blur.DeleteOrder(pb.DeleteOrderRequest(order_id=order.order_id))
     with pytest.raises(MissingBlob):
         store.get(key.replace("source", "result"))
+
+
+def test_an_image_is_revised_and_its_original_goes(
+    gateway: Gateway, blur: BlurImage, store: BlobStore, database: Database
+) -> None:
+    photo = encode(whole_photo(), "PNG")
+    header = pb.OrderHeader(email="s3@example.org")
+    header.keep_originals_for.FromSeconds(60)
+    order_id = gateway.blur.BlurOrder(
+        pb.BlurOrderRequest(order=header, images=[pb.InputImage(filename="a.png", data=photo)])
+    ).order.order_id
+    with database.read() as session:
+        image_id = session.scalars(select(Image.id)).one()
+
+    def result() -> bytes:
+        parts = gateway.blur.DownloadImages(pb.DownloadImagesRequest(order_id=order_id))
+        return b"".join(part.chunk for part in parts)
+
+    blur(image_id)
+    before = result()
+    spec = order_pb2.BlurSpec(solid=order_pb2.Solid())
+    gateway.blur.ReviseImages(pb.ReviseImagesRequest(order_id=order_id, spec=spec))
+    assert result() == before
+    blur(image_id)
+    assert opened(result()).getextrema() == ((0, 0),) * 3
+    assert blob_keys(store) == [result_key(order_id, 1, 1), source_key(order_id, 1)]
+    gateway.blur.DeleteOriginals(pb.DeleteOriginalsRequest(order_id=order_id))
+    assert blob_keys(store) == [result_key(order_id, 1, 1)]
 
 
 def test_an_upload_that_breaks_leaves_nothing_in_the_bucket(
