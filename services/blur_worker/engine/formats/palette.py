@@ -83,7 +83,8 @@ def _quantize_around(
 
 def _pack(colors: Image.Image) -> _Packed:
     red, green, blue = np.moveaxis(np.asarray(colors).astype(np.uint32), 2, 0)
-    return (red << 16) | (green << 8) | blue
+    packed: _Packed = (red << 16) | (green << 8) | blue
+    return packed
 
 
 def _unpack(packed: _Packed) -> _Palette:

@@ -25,7 +25,6 @@ from services.blur_worker.engine.raster import Raster
 from services.common.domain.errors import ImageError
 from services.common.domain.spec import BlurSpec, Format
 
-
 _TEXT, _FEW_BLOCKS = 3000, 256
 _SMALL_SIDE = 32
 """In pixels. From here on photographs come out at 45 dB and more."""

@@ -1,9 +1,8 @@
 """Markers and marker segments (T.81, B.1.1)."""
 
+import re
 from collections.abc import Iterator
 from enum import IntEnum
-
-import re
 
 import numpy as np
 
