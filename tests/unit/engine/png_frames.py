@@ -1,4 +1,4 @@
-"""The frames of a PNG by this project's encoder: each replaces its box of the one before. Read with nothing but zlib."""
+"""The frames of a PNG by this project's encoder: each replaces its box of the one before."""
 
 import struct
 import zlib

@@ -10,7 +10,7 @@ from services.blur_worker.engine.regions import region_mask
 from services.common.domain.spec import BlurSpec, Effect, Gaussian, Pixelate, Redact, Region, Solid
 from tests.support.images import encode, opened, photo, samples, whole_photo
 from tests.unit.engine import reference
-from tests.unit.engine.running import run
+from tests.unit.engine.running import run, run_on
 
 SIZES = [(1, 1), (1, 9), (13, 1), (2, 3), (7, 5), (16, 16), (33, 17), (64, 48), (101, 67)]
 SIGMAS = [0.3, 1, 2, 3.3, 4.9, 5, 7.7, 9.9, 10, 19.9, 20, 41, 100, 333]
@@ -166,3 +166,13 @@ def changed(before: NDArray[np.float64], effect: Effect, size: tuple[int, int]) 
             return np.zeros_like(before) + (
                 fill if len(fill) > 1 else samples(Image.new("RGB", (1, 1), effect.rgb).convert("L"))
             )
+
+
+@pytest.mark.parametrize("side", [3, 10, 33, 63])
+@pytest.mark.parametrize("sigma", [5, 6, 7, 40, 300])
+def test_small_images_are_as_exact_as_large_ones(side: int, sigma: float) -> None:
+    rows = np.add.outer(np.arange(side), np.arange(side) // 3)
+    for pattern in (rows % 2, rows // 2 % 2, np.broadcast_to(np.arange(side) >= side // 2, (side, side))):
+        before = Image.fromarray((pattern * 255).astype(np.uint8))
+        expected = reference.gaussian(samples(before)[..., np.newaxis].astype(np.float64), sigma)
+        assert np.abs(samples(run_on(before, Gaussian(sigma))) - expected[..., 0]).max() <= 1.1

@@ -186,7 +186,7 @@ def test_an_animation_keeps_16_bits() -> None:
     last = result.data.rindex(b"fdAT")
     box = struct.unpack_from(">IIII", result.data, result.data.rindex(b"fcTL") + 8)
     stored = zlib.decompress(result.data[last + 8 : -16 + 4])
-    width, height, left, top = box
+    width, height, _, _ = box
     assert len(stored) == height * (1 + 8 * width)
     expected = composed(size, made, 65535)[1]
     still = run(animated(size, [((0, 0), np.rint(expected * 65535).astype(np.uint16), 0, 0)]), Solid("#000000"), CORNER)

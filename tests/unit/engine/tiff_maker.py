@@ -1,4 +1,4 @@
-"""Make TIFF files with any samples: a direct implementation of TIFF 6.0 and BigTIFF, one strip or tile after the other."""
+"""Make TIFF files with any samples: a direct implementation of TIFF 6.0 and BigTIFF."""
 
 import itertools
 import struct

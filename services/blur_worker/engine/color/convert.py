@@ -89,7 +89,7 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform:
 
 
 def _hdr_to_srgb(raster: Raster, primaries: int, transfer: int) -> Raster:
-    """Compress the light so that bright parts keep their detail, much as Chromium does on a screen without more light."""
+    """Compress the light so that bright parts keep their detail, much as Chromium does on a screen of less light."""
     curve = curve_of(transfer)
     matrix = linear_transform(primaries, BT_709)
     if curve is None or matrix is None:

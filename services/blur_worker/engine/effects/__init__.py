@@ -5,7 +5,7 @@ ARCHITECTURE.md lists the places outside the engine.
 
 from typing import Protocol
 
-from services.blur_worker.engine.effects.gaussian import GaussianBlur
+from services.blur_worker.engine.effects.gaussian import GaussianBlur, most_scale
 from services.blur_worker.engine.effects.pixelate import Pixelation
 from services.blur_worker.engine.effects.redact import Redaction
 from services.blur_worker.engine.effects.solid import SolidFill
@@ -38,7 +38,7 @@ def pixel_effect(effect: Effect, image: Raster) -> PixelEffect:
     """Return the implementation of a spec's effect for an image as displayed, to which relative parameters refer."""
     match effect:
         case Gaussian():
-            return GaussianBlur(effect.sigma_px(*image.size), image.samples.itemsize)
+            return GaussianBlur(effect.sigma_px(*image.size), image.samples.itemsize, most_scale(*image.size))
         case Pixelate():
             return Pixelation(effect.cell_px(*image.size))
         case Solid():

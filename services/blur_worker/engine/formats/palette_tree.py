@@ -1,9 +1,9 @@
 """Choose a palette: the colours of an image are halved, again and again, where they differ most.
 
 A binary tree of splits, at the mean of the channel with the largest variance (as Wu's and other variance-based
-methods), from a sample of the pixels; all pixels then descend it. Linear in the number of pixels, however many
-colours they have.  What keeps indices in range: leaves are ranges of the sample, and there are at most as many as
-there is room for.
+methods), from a sample of the pixels; all pixels then descend it. Linear in the number of pixels, whatever they are.
+
+What keeps indices in range: leaves are ranges of the sample, and there are at most as many as there is room for.
 """
 
 import numpy as np
@@ -96,7 +96,7 @@ def _grow(sample: _Packed, room: int, nodes: NDArray[np.int64]) -> None:
 
 @compiled("int64(uint32[::1], int64[:, ::1], uint8[::1], int64[:, ::1])")
 def _descend(packed: _Packed, nodes: NDArray[np.int64], out: NDArray[np.uint8], sums: NDArray[np.int64]) -> np.int64:
-    """Number the leaves; put into `out` that of each pixel, add up colours and pixels of each leaf; return how many."""
+    """Put the leaf of each pixel into `out`, add up colours and pixels of each leaf, and return how many there are."""
     numbers = np.full(len(nodes), -1, np.int64)
     count = np.int64(0)
     for index in range(len(packed)):

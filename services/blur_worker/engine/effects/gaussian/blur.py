@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.blur_worker.engine.compiling import compiled
-from services.blur_worker.engine.effects.gaussian.kernel import kernel_for
+from services.blur_worker.engine.effects.gaussian.kernel import ANY_SCALE, kernel_for
 from services.blur_worker.engine.effects.gaussian.rows import (
     Row,
     accumulate,
@@ -22,7 +22,7 @@ _SIGNATURES = [
 ]
 
 
-def blur(samples: Samples, sigma: float, *, alpha: bool) -> Samples:
+def blur(samples: Samples, sigma: float, *, alpha: bool, at_most: int = ANY_SCALE) -> Samples:
     """Return the blurred samples.
 
     Samples are blurred as stored, in whatever colour space. Edges are mirrored, the border pixel included
@@ -33,10 +33,11 @@ def blur(samples: Samples, sigma: float, *, alpha: bool) -> Samples:
         sigma: Standard deviation in pixels, > 0.
         alpha: Whether the last channel is alpha. Colours are then blurred premultiplied, so that those of transparent
             pixels do not bleed into others; where the result is fully transparent its colours are 0.
+        at_most: The largest `Kernel.scale`.
     """
     height, width, channels = samples.shape
     max_value = np.iinfo(samples.dtype).max
-    kernel = kernel_for(sigma, samples.itemsize)
+    kernel = kernel_for(sigma, samples.itemsize, at_most)
     scale = kernel.scale
     result = np.empty_like(samples, order="C")
     positions = (np.arange(width) + 0.5) / scale - 0.5 + kernel.border

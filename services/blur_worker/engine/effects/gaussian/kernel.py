@@ -16,6 +16,8 @@ Against the exact Gaussian, photographs of 8 bits stay within a level (59 dB, wh
 gives 48 dB for stripes and checkerboards of any period too, and 5 gives 16 bits a like precision.
 """
 _MIN_SIGMA = 1e-3
+_SMALL_PIXELS, _LEAST_DOWNSAMPLED_SIDE = 1 << 16, 32
+ANY_SCALE = 1 << 30
 _UNROLLED_TAPS = 4
 
 
@@ -60,15 +62,24 @@ class Kernel:
         return _mirrored(first, stop, side)
 
 
+def most_scale(width: int, height: int) -> int:
+    """Return the largest scale for an image of this size, in pixels.
+
+    A small image must not become a few pixels: 10 × 10 of them, averaged by two, are off by 8 levels. It costs nothing
+    not to average them. For others there is no limit.
+    """
+    return max(1, min(width, height) // _LEAST_DOWNSAMPLED_SIDE) if width * height <= _SMALL_PIXELS else ANY_SCALE
+
+
 @lru_cache(maxsize=64)
-def kernel_for(sigma: float, sample_bytes: int) -> Kernel:
-    """Return the kernel for a standard deviation in pixels, > 0, and samples of 1 or 2 bytes.
+def kernel_for(sigma: float, sample_bytes: int, at_most: int = ANY_SCALE) -> Kernel:
+    """Return the kernel for a standard deviation in pixels, > 0, samples of 1 or 2 bytes, and a scale of `at_most`.
 
     Averaging k × k pixels adds a variance of (k² - 1) / 12, the linear upsampling twice that; the blur in between is
     narrower by both. Averaging commutes with mirrored edges.
     """
     scale = 1
-    while sigma / (2 * scale) >= _MIN_DOWNSAMPLED_SIGMA[sample_bytes]:
+    while sigma / (2 * scale) >= _MIN_DOWNSAMPLED_SIGMA[sample_bytes] and 2 * scale <= at_most:
         scale *= 2
     downsampled_sigma = max(math.sqrt(sigma**2 - (scale**2 - 1) / 4) / scale, _MIN_SIGMA)
     distances = np.arange(math.ceil(_TRUNCATE[sample_bytes] * downsampled_sigma) + 1)

@@ -4,6 +4,7 @@ import struct
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from services.blur_worker.engine.described import Described
 from services.blur_worker.engine.formats.gif_reader.lzw import join_sub_blocks
@@ -78,9 +79,7 @@ def parse(data: bytes, limits: Limits) -> GifFile:
 class _Parser:
     """Takes one block after the other."""
 
-    def __init__(
-        self, array: np.ndarray[tuple[int], np.dtype[np.uint8]], data: bytes, file: GifFile, palette: bytes
-    ) -> None:
+    def __init__(self, array: NDArray[np.uint8], data: bytes, file: GifFile, palette: bytes) -> None:
         self._array, self._data, self._file, self._palette = array, data, file, palette
         self._control = bytes(4)
         self._scratch = np.empty(_MAX_EXTENSION_BYTES, np.uint8)

@@ -45,9 +45,7 @@ def _sums(
     to = np.uint64(out_at)
     of[to], of[to + np.uint64(1)], of[to + np.uint64(2)], of[to + np.uint64(3)] = a, b, c, d
     of[to + np.uint64(4)], of[to + np.uint64(5)], of[to + np.uint64(6)], of[to + np.uint64(7)] = e, f, g, h
-    return min(min(min(a, b), min(c, d)), min(min(e, f), min(g, h))), max(
-        max(max(a, b), max(c, d)), max(max(e, f), max(g, h))
-    )
+    return min(a, b, c, d, e, f, g, h), max(a, b, c, d, e, f, g, h)
 
 
 @compiled(nrt=False)

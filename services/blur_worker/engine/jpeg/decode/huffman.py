@@ -29,8 +29,8 @@ HUFFMAN = np.dtype(
         ("symbols", "i4", 1 << LOOK),
         # The same of a whole coefficient: value << 16 | zeros before it << 8 | bits of code and value; or 0.
         ("values", "i4", 1 << LOOK),
-        # By the next SKIP bits, over as many symbols as fit: sum << 12 | coefficients << 4 | bits; or 0. The sum is that
-        # of the magnitudes of their values, or MANY.
+        # By the next SKIP bits, over as many symbols as fit: sum << 12 | coefficients << 4 | bits; or 0. The sum is
+        # that of the magnitudes of their values, or MANY.
         ("skips", "u2", 1 << SKIP),
         # By length: the first code, filled up to 16 bits, that is longer; the index of a symbol less its code.
         ("limit", "i4", 17),

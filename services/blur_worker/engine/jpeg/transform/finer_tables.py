@@ -33,12 +33,12 @@ def finer_tables(
     if off[0] + _OF_CHROMA * max(off[1:], default=0) <= _LEVELS:
         return tuple(tables)
     finer = []
-    for coefficients, table in zip(blocks, tables, strict=True):
-        largest = np.maximum(np.abs(coefficients).max(axis=(0, 2)), 1)
+    for plane, table in zip(blocks, tables, strict=True):
+        largest = np.maximum(np.abs(plane).max(axis=(0, 2)), 1)
         factors = np.array(
             [_factor(int(table[FROM_ZIGZAG[place]]), float(largest[place])) for place in range(64)], np.float32
         )
-        coefficients *= factors[:, np.newaxis]
+        np.multiply(plane, factors[:, np.newaxis], out=plane)
         divisors = table.copy()
         divisors[FROM_ZIGZAG] = table[FROM_ZIGZAG] // factors.astype(np.uint16)
         finer.append(divisors)

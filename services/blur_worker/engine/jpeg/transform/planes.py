@@ -132,8 +132,7 @@ class PlaneSet:
 
     planes: tuple[CoefficientPlane, ...]
     values: NDArray[np.float32]
-    """Those of all planes, one after the other; then the border blocks; then room for three blocks and one number that means
-    nothing."""
+    """Those of all planes, one after the other; then the border blocks, room for three blocks, and for one number."""
 
 
 def plan_as_stored(frame: FrameHeader, orientation: int) -> PlaneSet:

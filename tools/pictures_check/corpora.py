@@ -1,0 +1,52 @@
+"""Test pictures of other projects, fetched as Debian source packages into a folder that is never committed."""
+
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+PACKAGES = ("pillow", "libpng1.6", "tiff", "giflib", "libavif", "libwebp", "libjpeg-turbo")
+_MIRROR = "http://deb.debian.org/debian"
+_RELEASE = "bookworm"
+_ENDINGS = {
+    ".png": "png", ".apng": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".gif": "gif", ".webp": "webp", ".avif": "avif",
+    ".bmp": "bmp", ".tif": "tiff", ".tiff": "tiff",
+}  # fmt: skip
+_MAX_BYTES = 4 << 20
+
+
+def fetch(folder: Path) -> None:
+    """Fetch all packages that are not there yet, with apt's own client and lists of its own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    sources = folder / "sources.list"
+    sources.write_text(f"deb-src {_MIRROR} {_RELEASE} main\n")
+    lists = folder / "lists"
+    (lists / "partial").mkdir(parents=True, exist_ok=True)
+    options = [
+        "-o", f"Dir::Etc::sourcelist={sources}", "-o", "Dir::Etc::sourceparts=/dev/null",
+        "-o", f"Dir::State::lists={lists}",
+    ]  # fmt: skip
+    missing = [package for package in PACKAGES if not list(folder.glob(f"{package}_*.orig.tar.*"))]
+    if not missing:
+        return
+    subprocess.run(["apt-get", "-qq", *options, "update"], check=True)  # noqa: S603, S607
+    for package in missing:
+        command = ["apt-get", "-qq", *options, "source", "--download-only", package]
+        subprocess.run(command, cwd=folder, check=False)  # noqa: S603 - one that cannot be fetched is reported
+
+
+def pictures(folder: Path) -> Iterator[tuple[str, str, bytes]]:
+    """Yield name, kind and content of each picture in the fetched packages."""
+    for package in PACKAGES:
+        found = sorted(folder.glob(f"{package}_*.orig.tar.*"))
+        if not found:
+            print(f"{package}: not fetched")
+        for archive in found:
+            if archive.suffix == ".asc":
+                continue
+            with tarfile.open(archive) as tar:
+                for member in tar:
+                    kind = _ENDINGS.get(PurePosixPath(member.name).suffix.lower())
+                    content = tar.extractfile(member) if kind and member.isfile() else None
+                    if kind and content and member.size <= _MAX_BYTES:
+                        yield f"{package}: {PurePosixPath(member.name).name}", kind, content.read()
