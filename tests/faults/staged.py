@@ -38,11 +38,13 @@ def blur_worker() -> None:
 
 def mailer() -> None:
     from services.mailer.sending.send_email import SendEmail
+    from services.mailer.smtp.name_lookup import SharedLookup
     from services.mailer.smtp.session import SmtpSession
 
     _before(SendEmail, "_prepare", "mailer-claimed")
     _after(SmtpSession, "send", "mailer-sent")
     _before(SmtpSession, "send", "mailer-smtp")
+    _before(SharedLookup, "_run", "mailer-lookup")
 
 
 def scheduler() -> None:

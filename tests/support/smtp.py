@@ -56,6 +56,7 @@ class SmtpSink:
         self._answers: defaultdict[str, list[str | None]] = defaultdict(list)
         self._refused: dict[str, str] = {}
         self._attempts = 0
+        self._delays: dict[str, float] = {}
         self._held_at_rcpt: set[str] = set()
         self._held_at_data: dict[str, threading.Event] = {}
         self.held = 0
@@ -100,6 +101,10 @@ class SmtpSink:
         with self._lock:
             self._replies_to[address].extend(replies)
 
+    def delay(self, **seconds: float) -> None:
+        """From now on answer EHLO, MAIL, RCPT or the end of a message (DOT) only after so many seconds."""
+        self._delays = dict(seconds)
+
     def hold_rcpt(self, address: str) -> None:
         """Do not answer to this recipient, for as long as the client waits."""
         self._held_at_rcpt.add(address)
@@ -135,6 +140,7 @@ class SmtpSink:
             self._replies_to.clear()
             self._answers.clear()
             self._refused.clear()
+            self._delays.clear()
             self._attempts = 0
 
     def start(self) -> None:
@@ -189,13 +195,24 @@ class _Handler:
     ) -> list[str]:
         del server, envelope
         session.host_name = hostname
+        await asyncio.sleep(self._sink._delays.get("EHLO", 0))
         self._sink.connections += 1
         return responses
+
+    async def handle_MAIL(  # noqa: N802 - aiosmtpd's name
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        del server, session
+        await asyncio.sleep(self._sink._delays.get("MAIL", 0))
+        envelope.mail_from = address
+        envelope.mail_options.extend(options)
+        return "250 OK"
 
     async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         del server, session
+        await asyncio.sleep(self._sink._delays.get("RCPT", 0))
         if address in self._sink._held_at_rcpt:
             self._sink.held += 1
             await asyncio.Event().wait()  # ends with the connection
@@ -213,6 +230,7 @@ class _Handler:
         for release in filter(None, map(self._sink._held_at_data.get, recipients)):
             self._sink.held += 1
             await asyncio.to_thread(release.wait, 60)
+        await asyncio.sleep(self._sink._delays.get("DOT", 0))
         reply = self._sink._take(Received(envelope.mail_from or "", recipients, content))
         if reply == HANG:
             await asyncio.Event().wait()  # ends with the connection
