@@ -119,8 +119,8 @@ class Stack:
             tail = valkey.log_tail(self.data_folder)
             raise StackError(f"the embedded Valkey {describe_end(code)}; the end of its log:\n{tail}")
         self.output.message(
-            f"the embedded Valkey could not read its data, damaged by a power cut: moved to {aside}; it starts empty, and "
-            "the database refills it"
+            f"the embedded Valkey could not read its data, damaged by a power cut: moved to {aside}; it starts empty, "
+            "and the database refills it"
         )
 
     async def _prepare(self, supervisor: Supervisor) -> None:

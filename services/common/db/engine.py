@@ -113,8 +113,8 @@ class Database:
             encoding = session.scalar(text("SHOW server_encoding"))
         if encoding != "UTF8":
             raise ConfigurationError(
-                f"IMAGEBLUR_DATABASE_URL: the database has the encoding {encoding}, which cannot store every name: create "
-                "one with ENCODING 'UTF8' TEMPLATE template0"
+                f"IMAGEBLUR_DATABASE_URL: the database has the encoding {encoding}, which cannot store every name: "
+                "create one with ENCODING 'UTF8' TEMPLATE template0"
             )
 
     def close(self) -> None:

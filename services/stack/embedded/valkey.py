@@ -81,8 +81,8 @@ async def wait_until_answers(unix_socket: Path, within: float = 60.0) -> None:
 def move_damaged_data(data_folder: DataFolder) -> Path | None:
     """Move the data aside if the server could not read them at its start; return where they are, or None.
 
-    After a power cut, a file system may show zeros at the end of a file that was being written. Nothing is lost with the
-    data: the rows refill the queues. Raises: OSError.
+    After a power cut, a file system may show zeros at the end of a file that was being written. Nothing is lost with
+    the data: the rows refill the queues. Raises: OSError.
     """
     if not _DAMAGED.search(log_tail(data_folder)):
         return None
