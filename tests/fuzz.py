@@ -17,12 +17,12 @@ from services.blur_worker.child_pool import ChildPool
 from services.blur_worker.child_process import ChildLimits
 from services.blur_worker.engine.containers.png_chunks import SIGNATURE, chunk, chunks
 from services.common.domain.errors import ImageError
-from services.common.domain.spec import BlurSpec, Effect, Format, Gaussian, Pixelate, Region, Solid
+from services.common.domain.spec import BlurSpec, Effect, Format, Gaussian, Pixelate, Redact, Region, Solid
 from tests.support.images import encode, encode_frames, frames, photo, photo_16, samples
 from tests.unit.engine.png_maker import make_png
 
 LIMITS = ChildLimits(seconds=20, memory_mb=3072, max_pixels=2_000_000)
-EFFECTS: tuple[Effect, ...] = (Gaussian(0.5), Gaussian(6), Gaussian(0.5, relative=True), Pixelate(9), Solid())
+EFFECTS: tuple[Effect, ...] = (Gaussian(0.5), Gaussian(6), Gaussian(0.5, relative=True), Pixelate(9), Solid(), Redact())
 REGION = Region("ellipse", 0.2, 0.2, 0.5, 0.5, feather=0.1)
 
 

@@ -26,6 +26,7 @@ from services.mailer.content.email_content import (
     Goodbye,
     Newsletter,
     OrderReady,
+    OrderUnconfirmed,
     Preview,
 )
 from services.mailer.content.newsletter_markup import parse, split_subject
@@ -90,6 +91,18 @@ def emails(locale: str) -> Iterator[tuple[str, Content]]:
     archive_url = f"{SITE}/archive?token={TOKEN}"
     large = replace(ready, total=120, succeeded=120, failures=[], parts=0, archive_url=archive_url, thumbnails=())
     yield "order_ready_link", large
+    yield (
+        "order_unconfirmed",
+        OrderUnconfirmed(
+            order_id=str(ORDER),
+            total=ready.total,
+            succeeded=ready.succeeded,
+            expires_at=ready.expires_at,
+            token=TOKEN,
+            url=f"{SITE}/receive?token={TOKEN}",
+            order_url=order_url,
+        ),
+    )
     yield "confirm_subscription", ConfirmSubscription(token=TOKEN, url=f"{SITE}/confirm?token={TOKEN}")
     title, text = split_subject(TEXTS[locale])
     begin, end = datetime(2026, 11, 16, 9, tzinfo=UTC), datetime(2026, 11, 23, 9, tzinfo=UTC)

@@ -2,8 +2,9 @@
 
 import os
 import uuid
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -11,7 +12,7 @@ from typing import Self
 from imageblur.v1 import blur_service_pb2 as blur
 from imageblur.v1 import subscription_service_pb2 as subscription
 from imageblur.v1.blur_service_pb2_grpc import BlurServiceStub
-from imageblur.v1.order_pb2 import BlurSpec, Delivery, Image, ImageState, Order
+from imageblur.v1.order_pb2 import BlurSpec, Delivery, Effort, Find, Image, ImageState, Order
 from imageblur.v1.subscription_service_pb2_grpc import SubscriptionServiceStub
 
 from imageblur_client.channel import DEFAULT_SERVER, NO_SECURITY, Security, address, open_channel
@@ -22,6 +23,8 @@ from imageblur_client.upload import AnyFile, ProgressCallback, UploadFile, Uploa
 from imageblur_client.watch import RETRIES, Watch
 
 _TIMEOUT_SECONDS = 30.0
+_INSTANT_SECONDS = 60.0
+"""Longer than a server lets an instant call wait by default, so that its own error arrives."""
 
 
 class Client:
@@ -41,6 +44,7 @@ class Client:
         self.server = address(server)
         self._stream_timeout = timeout
         self._timeout = _TIMEOUT_SECONDS if timeout is None else timeout
+        self._instant_timeout = _INSTANT_SECONDS if timeout is None else timeout
         self._channel = open_channel(self.server, security)
         self._blur = BlurServiceStub(self._channel)
         self._subscription = SubscriptionServiceStub(self._channel)
@@ -71,6 +75,7 @@ class Client:
         notify: bool = False,
         locale: str = "",
         request_id: str | None = None,
+        keep_originals_for: timedelta | None = None,
         on_progress: ProgressCallback | None = None,
     ) -> Order:
         """Place an order, in constant memory; return when the server has accepted it.
@@ -82,6 +87,7 @@ class Client:
             notify: E-mail the results when the order has finished.
             locale: Language of e-mails.
             request_id: A UUID; a repeated call with it creates no second order. None: a new one.
+            keep_originals_for: Keep the originals so long after the order has finished, for `revise_images`.
             on_progress: Called with the bytes sent and the total, from another thread.
 
         Raises:
@@ -90,9 +96,46 @@ class Client:
         header = blur.OrderHeader(
             email=email, spec=spec, notify=notify, locale=locale, request_id=request_id or str(uuid.uuid4())
         )
+        if keep_originals_for is not None:
+            header.keep_originals_for.FromTimedelta(keep_originals_for)
         upload = UploadStream(header, [UploadFile.of(file) for file in files], on_progress)
         with mapped_errors(self.server):
             return upload.send(self._blur, self._stream_timeout).order
+
+    def blur_image(self, file: AnyFile, *, spec: BlurSpec | None = None) -> blur.BlurImageResponse:
+        """Blur one image and return it; the server keeps nothing of it.
+
+        Args:
+            file: The image; as large as a message may be (`limits().max_message_bytes`).
+            spec: How; None: the file's own, or the server's default.
+
+        Raises:
+            InvalidArgumentError: The image cannot be blurred; `reason` is the name of the FailureReason.
+            OSError: The file cannot be read.
+        """
+        upload = UploadFile.of(file)
+        own = upload.start.spec if upload.start.HasField("spec") else spec
+        image = blur.InputImage(filename=upload.start.filename, data=b"".join(upload.chunks()), spec=own)
+        with mapped_errors(self.server):
+            return self._blur.BlurImage(blur.BlurImageRequest(image=image), timeout=self._instant_timeout)
+
+    def find_regions(
+        self, file: AnyFile, find: Iterable[Find], *, effort: Effort.ValueType = Effort.EFFORT_UNSPECIFIED
+    ) -> blur.FindRegionsResponse:
+        """Find what could be hidden in one image; the server keeps nothing of it.
+
+        Args:
+            file: The image; as large as a message may be.
+            find: What to find.
+            effort: How thoroughly; unspecified: balanced.
+
+        Raises:
+            As `blur_image`.
+        """
+        data = b"".join(UploadFile.of(file).chunks())
+        request = blur.FindRegionsRequest(data=data, find=find, effort=effort)
+        with mapped_errors(self.server):
+            return self._blur.FindRegions(request, timeout=self._instant_timeout)
 
     def status(self, order_id: str, images: bool = False) -> blur.StatusResponse:
         """Return an order, optionally with its first 1,000 images."""
@@ -193,6 +236,32 @@ class Client:
         """Cancel the images that have not ended; existing results are kept."""
         with mapped_errors(self.server):
             return self._blur.CancelOrder(blur.CancelOrderRequest(order_id=order_id), timeout=self._timeout).order
+
+    def revise_images(
+        self, order_id: str, specs: BlurSpec | Mapping[str, BlurSpec], *, request_id: str | None = None
+    ) -> Order:
+        """Blur images of a finished order again, from the originals that it keeps; return the order, which is running.
+
+        Args:
+            order_id: ID of the order.
+            specs: How: one spec for all images, or the specs of some by image ID.
+            request_id: A UUID; a repeated call with it changes nothing more. None: a new one.
+        """
+        request = blur.ReviseImagesRequest(order_id=order_id, request_id=request_id or str(uuid.uuid4()))
+        if isinstance(specs, BlurSpec):
+            request.spec.CopyFrom(specs)
+        elif not specs:
+            raise ValueError("specs names no image: give one spec to revise all")
+        else:
+            request.images.extend(blur.ImageRevision(image_id=key, spec=spec) for key, spec in specs.items())
+        with mapped_errors(self.server):
+            return self._blur.ReviseImages(request, timeout=self._timeout).order
+
+    def delete_originals(self, order_id: str) -> Order:
+        """Delete the originals that an order keeps for `revise_images`; results are kept."""
+        request = blur.DeleteOriginalsRequest(order_id=order_id)
+        with mapped_errors(self.server):
+            return self._blur.DeleteOriginals(request, timeout=self._timeout).order
 
     def delete(self, order_id: str) -> None:
         """Delete an order with its images, results and address."""

@@ -14,6 +14,7 @@ Other errors are ImageBlurClientError itself.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import grpc
 
@@ -50,6 +51,16 @@ class ImageBlurClientError(Exception):
         self.violations = tuple(violations)
         self.retry_after = retry_after
         """Seconds after which to retry; None if the server sent none."""
+
+    def about(self, name: str) -> Self:
+        """Return the same error with a name, such as that of a file, before its text and in place of its fields."""
+        return type(self)(
+            f"{name}: {self.violations[0].description if len(self.violations) == 1 else self.message}",
+            code=self.code,
+            reason=self.reason,
+            violations=[FieldViolation(name, each.description) for each in self.violations],
+            retry_after=self.retry_after,
+        )
 
 
 class InvalidArgumentError(ImageBlurClientError):

@@ -13,7 +13,7 @@ from services.blur_worker.change_hints import ChangeHints
 from services.blur_worker.child_pool import ChildPool
 from services.blur_worker.child_process import ChildLimits, FindLimits
 from services.blur_worker.instant.answer_call import AnswerCall
-from services.blur_worker.instant.child_work import run_instant
+from services.blur_worker.instant.child_work import InstantResult, run_instant
 from services.blur_worker.instant.lifecycle import InstantChildren
 from services.blur_worker.leases import RenewImageLeases
 from services.blur_worker.scratch_folder import ScratchFolder
@@ -30,6 +30,9 @@ from services.common.infra.metrics import serve as serve_metrics
 from services.common.infra.worker_control import WorkerControl
 from services.common.use_cases.order_lifecycle import make_lifecycle
 
+ORDER_NICENESS = 10
+"""Of children that blur images of orders: they use what calls that somebody waits for leave of the processors."""
+
 _log = log.get("services.blur_worker")
 
 
@@ -43,7 +46,8 @@ def setup() -> None:
         FIND_QUEUE,
         MAIL_QUEUE,
         most_held={INSTANT_QUEUE: settings.instant_children},
-        most_held_together=settings.blur_children + 1,
+        shared=settings.queues,
+        most_shared=settings.blur_children + 1,
     )
     database = Database(settings.database_url, pool_size=settings.blur_children + 2)
     limits = ChildLimits(
@@ -57,6 +61,7 @@ def setup() -> None:
         )
         if ImageQueue.FIND in settings.queues
         else None,
+        niceness=ORDER_NICENESS,
     )
     children = ChildPool(settings.blur_children, limits)
     leases = Leases(RenewImageLeases(database))
@@ -93,7 +98,7 @@ def _serve_instant(queues: Broker, settings: BlurWorkerSettings, limits: ChildLi
         finding=limits.finding and replace(limits.finding, seconds=min(limits.finding.seconds, longest)),
     )
     queues.declare_queue(INSTANT_QUEUE)
-    children = ChildPool(settings.instant_children, limits, run_instant)
+    children = ChildPool(settings.instant_children, limits, run_instant, answer=InstantResult)
     register_instant(queues, AnswerCall(broker=queues, children=children))
     queues.add_middleware(InstantChildren(children))
     metrics.watch_instant_children(children.count_alive)

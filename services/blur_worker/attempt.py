@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from services.blur_worker import metrics
+from services.blur_worker.child_answers import ModelMissing
 from services.blur_worker.child_pool import ChildCrashed, ChildPool
-from services.blur_worker.child_process import ModelMissing
 from services.blur_worker.outcomes import Finished, Outcome, Retry
 from services.blur_worker.scratch_folder import ScratchFolder
 from services.common.db.orders.images import Failure, ImageClaim
@@ -28,7 +28,8 @@ class AttemptImage:
 
     def __call__(self, claim: ImageClaim, on_start: Callable[[], None] = lambda: None) -> Outcome:
         """Attempt an image; `on_start` is called once a child process has started on it."""
-        original, result = source_key(claim.order_id, claim.position), result_key(claim.order_id, claim.position)
+        original = source_key(claim.order_id, claim.position)
+        result = result_key(claim.order_id, claim.position, claim.generation)
         try:
             with self.scratch.working_files(self.blobs, original, claim.owner) as (original_file, result_file):
                 blurred = self.children.blur(original_file, result_file, BlurSpec.from_json(claim.spec), on_start)

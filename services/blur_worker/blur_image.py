@@ -13,7 +13,6 @@ from services.blur_worker.reporting import report_attempt, report_no_claim
 from services.blur_worker.time_slice import TimeSlice
 from services.common.db.engine import Database, retry_unavailable
 from services.common.db.orders import images
-from services.common.db.orders.blob_cleanup import surplus_keys
 from services.common.db.orders.images import EndedClaim, Failure, ImageClaim, Success
 from services.common.db.queues import find_models
 from services.common.domain.errors import Unavailable
@@ -107,6 +106,6 @@ class BlurImage:
                 # The claim was lost: another worker has it, the image was cancelled, or its order deleted.
                 self.lifecycle.discard_late_result(claim.order_id, claim.image_id)
             elif ended.image_state:
-                self.blobs.delete(*surplus_keys(claim.order_id, claim.position, ended.image_state, ended.reason))
+                self.blobs.delete(*ended.surplus_keys)
         except Unavailable as error:
             _log.warning("blobs not removed, the sweep will", error=str(error))

@@ -2,18 +2,24 @@
 
 import contextlib
 import errno
+import functools
 import multiprocessing
+import os
 import queue
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from multiprocessing.reduction import send_handle
 from pathlib import Path
 from typing import Any
 
 from services.blur_worker import child_process
+from services.blur_worker.child_answers import MAX_BYTES, Answer, BadAnswer, decode_answer
 from services.blur_worker.child_process import BlurredFile, BlurTask, ChildLimits, Ready, Task, Work, blur_file
+from services.blur_worker.sandbox import Confinement
 from services.common.domain.errors import ImageError, Reason, Unavailable
 from services.common.domain.findings import FindModel
 from services.common.domain.spec import BlurSpec
@@ -33,6 +39,7 @@ _log = log.get(__name__)
 # Not fork: the parent has threads and open connections. The fork server has neither; it loads the engine once, and the
 # child processes share its memory.
 _context = multiprocessing.get_context("forkserver")
+_CONFINED = Confinement()
 _PRELOADED = ["services.blur_worker.warm_engine"]
 
 
@@ -43,8 +50,25 @@ class ChildCrashed(Exception):
 class ChildPool:
     """A fixed number of child processes, each given one image at a time; one that died is replaced."""
 
-    def __init__(self, count: int, limits: ChildLimits, work: Work = blur_file) -> None:
-        self._slots = [_Slot(limits, work) for _ in range(count)]
+    def __init__(
+        self,
+        count: int,
+        limits: ChildLimits,
+        work: Work = blur_file,
+        *,
+        answer: type[Answer] = BlurredFile,
+        confinement: Confinement = _CONFINED,
+    ) -> None:
+        """Start no process yet.
+
+        Args:
+            count: How many child processes there are.
+            limits: Of each image.
+            work: What a child process does with a task.
+            answer: What it answers with.
+            confinement: What it can reach.
+        """
+        self._slots = [_Slot(limits, work, answer, confinement) for _ in range(count)]
         # The one used last first: a pool whose processes start when they are needed starts no more than it needs.
         self._idle: queue.LifoQueue[_Slot] = queue.LifoQueue()
         for slot in self._slots:
@@ -75,8 +99,11 @@ class ChildPool:
         Raises:
             As `run`.
         """
-        blurred: BlurredFile = self.run(BlurTask(original=original, result=result, spec=spec), on_start)
-        return blurred
+        with original.open("rb") as source, result.open("wb") as target:
+            descriptors = (source.fileno(), target.fileno())
+            task = BlurTask(spec=spec, name=str(original), descriptors=descriptors)
+            blurred: BlurredFile = self.run(task, on_start)
+            return blurred
 
     def run(self, task: Task, on_start: Callable[[], None] = lambda: None) -> Any:
         """Give a task to an idle child process and return its answer.
@@ -120,9 +147,11 @@ class _Slot:
     The end of the pipe is the death of the process.
     """
 
-    def __init__(self, limits: ChildLimits, work: Work) -> None:
+    def __init__(self, limits: ChildLimits, work: Work, answer: type[Answer], confinement: Confinement) -> None:
         self._limits = limits
         self._work = work
+        self._answer = answer
+        self._confinement = confinement
         self._process: BaseProcess | None = None
         self._pipe: Connection | None = None
         self.ready: Ready | None = None
@@ -143,16 +172,14 @@ class _Slot:
             return self._pipe
         self.stop()
         self._pipe, end = _context.Pipe()
-        self._process = _context.Process(target=child_process.serve, args=(end, self._limits, self._work), daemon=True)
-        # Here, not on import: a service of a stack is itself a fork, of a process with another list.
-        _context.set_forkserver_preload(_PRELOADED)
+        what = (end, self._limits, self._confinement, self._work)
+        self._process = _context.Process(target=child_process.serve, args=what, daemon=True)
         try:
             with end:
-                self._process.start()
+                _fork(self._process, self._confinement)
             if self._pipe.poll(START_SECONDS):
                 self.ready = self._pipe.recv()
-                if self.ready and self.ready.fault:
-                    _log.warning("nothing can be found: the models cannot be listed", error=self.ready.fault)
+                _report(self.ready)
                 return self._pipe
             cause = f"not ready after {START_SECONDS} s"
         except (OSError, EOFError) as error:
@@ -203,6 +230,8 @@ class _Slot:
             # A child process that died while it was idle has closed its end: no fault of this image.
             with contextlib.suppress(OSError):
                 pipe.send(task)
+                for descriptor in getattr(task, "descriptors", ()):
+                    send_handle(pipe, descriptor, None)
                 return pipe
             self.stop()
         raise Unavailable("no child process stays alive")
@@ -210,7 +239,36 @@ class _Slot:
     def _receive(self, pipe: Connection, seconds: int, deadline: float) -> Any:
         try:
             if pipe.poll(max(0.0, deadline - time.monotonic())):
-                return pipe.recv()
+                return decode_answer(pipe.recv_bytes(MAX_BYTES), self._answer)
         except (EOFError, OSError):
             raise ChildCrashed(f"exit code {self.stop()}") from None
+        except BadAnswer as error:
+            raise ChildCrashed(f"bad answer: {error}") from None
         raise ImageError(Reason.TIMED_OUT, f"the image took longer than {seconds} seconds")
+
+
+_fork_lock = threading.Lock()
+
+
+def _fork(process: BaseProcess, confinement: Confinement) -> None:
+    """Start a child process, and the fork server if need be: without settings and secrets in its environment."""
+    with _fork_lock:
+        before = dict(os.environ)
+        # Here, not on import: a service of a stack is itself a fork, of a process with another list.
+        _context.set_forkserver_preload(_PRELOADED)
+        try:
+            os.environ.clear()
+            os.environ.update(confinement.clean_environment(before))
+            process.start()
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+
+
+@functools.cache
+def _report(ready: Ready) -> None:
+    """Log what is not as it should be, once."""
+    if ready.fault:
+        _log.warning("models are missing: they cannot be listed", error=ready.fault)
+    for what in ready.unenforced:
+        _log.warning("child processes are not confined: a decoder that is taken over could reach more", reach=what)

@@ -1,6 +1,7 @@
 """What runs in a child process: it loads the engine, then blurs one file after another until its parent ends."""
 
 import contextlib
+import errno
 import functools
 import hashlib
 import os
@@ -9,17 +10,21 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
+from multiprocessing.reduction import recv_handle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from services.common.domain.errors import ImageError
+from services.blur_worker.child_answers import Answer, ModelMissing, encode_answer
+from services.blur_worker.sandbox import Confinement
+from services.common.domain.errors import ImageBlurError, ImageError
 from services.common.domain.findings import FindModel, Inspection
 from services.common.domain.spec import BlurSpec, Format
 
 if TYPE_CHECKING:
+    from services.blur_worker.engine import Blurred
     from services.blur_worker.engine.finding.registry import Detectors
 
 
@@ -43,6 +48,8 @@ class ChildLimits:
     """Address space in MiB; only on Linux."""
     max_pixels: int
     """Width × height × frames."""
+    niceness: int = 0
+    """How far the process lets others of this machine go first."""
     finding: FindLimits | None = None
     """None: this worker finds nothing."""
 
@@ -55,17 +62,29 @@ class ChildLimits:
 
 @dataclass(frozen=True, kw_only=True)
 class BlurTask:
-    """A file to blur."""
+    """A file to blur into another one."""
 
-    original: Path
-    result: Path
-    """Where to write the result."""
     spec: BlurSpec
+    name: str = ""
+    """Of the original's file."""
+    descriptors: tuple[int, ...]
+    """Of the original, open for reading, and of the result, open for writing."""
+
+    def read_original(self) -> bytes:
+        """Return the original. Raises: OSError."""
+        os.lseek(self.descriptors[0], 0, os.SEEK_SET)
+        with open(self.descriptors[0], "rb", closefd=False) as file:
+            return file.read()
+
+    def write_result(self, data: bytes) -> None:
+        """Write the result. Raises: OSError."""
+        with open(self.descriptors[1], "wb", closefd=False) as file:
+            file.write(data)
 
 
 @dataclass(frozen=True, kw_only=True)
 class BlurredFile:
-    """A result that a child process has written."""
+    """A result that a child process has written: an `Answer`."""
 
     size: int
     """In bytes."""
@@ -82,19 +101,37 @@ class BlurredFile:
     inspection: Inspection | None = None
     """What was found; None if nothing was to be found."""
 
+    def to_values(self) -> tuple[dict[str, Any], bytes]:
+        """See `Answer`."""
+        inspection = self.inspection and self.inspection.to_json()
+        return vars(self) | {"seconds": dict(self.seconds), "inspection": inspection}, b""
+
+    @classmethod
+    def from_values(cls, values: dict[str, Any], _data: bytes) -> "BlurredFile":
+        """See `Answer`."""
+        inspection = values["inspection"]
+        return cls(
+            size=int(values["size"]),
+            sha256=bytes.fromhex(values["sha256"]).hex(),
+            width=int(values["width"]),
+            height=int(values["height"]),
+            format=Format(values["format"]),
+            path=str(values["path"]),
+            seconds={str(stage): float(taken) for stage, taken in values["seconds"].items()},
+            inspection=inspection and Inspection.from_json(inspection),
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Ready:
     """What a child process sends first."""
 
-    models: Sequence[FindModel] = ()
+    models: tuple[FindModel, ...] = ()
     """What it can find; nothing is loaded yet."""
     fault: str = ""
-    """Why it can find nothing, if that is an error."""
-
-
-class ModelMissing(Exception):
-    """The spec asks for a model that this worker lacks; another one may have it."""
+    """Why models are missing, if that is an error."""
+    unenforced: tuple[str, ...] = ()
+    """From what this system cannot keep it."""
 
 
 class Task(Protocol):
@@ -105,12 +142,21 @@ class Task(Protocol):
         """What is to be done to the image."""
 
 
-Work = Callable[[Any, ChildLimits], Any]
-"""Takes a task; its answer has the image's `width` and `height`."""
+_ENVIRONMENT = {
+    # One core for each child process: libraries must not start threads for all of them.
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+}
+Work = Callable[[Any, ChildLimits], Answer]
+"""Takes a task."""
 
 
-def serve(pipe: Connection, limits: ChildLimits, work: Work) -> None:
-    """Answer tasks from the pipe, one at a time, until the parent closes its end."""
+def serve(pipe: Connection, limits: ChildLimits, confinement: Confinement, work: Work) -> None:
+    """Answer tasks from the pipe, one at a time, until the parent closes its end.
+
+    What is sent before the first task is pickled. From then on this process may be anybody's: answers are data.
+    """
     # Ctrl-C reaches the whole terminal; the parent decides when a child process ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -118,29 +164,44 @@ def serve(pipe: Connection, limits: ChildLimits, work: Work) -> None:
     if sys.platform == "linux":
         most_mb = max(limits.memory_mb, limits.finding.memory_mb if limits.finding else 0)
         resource.setrlimit(resource.RLIMIT_AS, (limits.memory_mb << 20, most_mb << 20))
-    # One core for each child process: their libraries must not start threads for all of them.
-    os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    os.environ |= _ENVIRONMENT
+    os.nice(limits.niceness)
     from services.blur_worker.engine import pillow_memory  # noqa: PLC0415 - loads the engine: never in the parent
 
     pillow_memory.keep()
     with contextlib.suppress(EOFError, OSError):
-        pipe.send(_list_models(limits.finding) if limits.finding else Ready())
+        ready = _list_models(limits.finding) if limits.finding else Ready()
+        models = [limits.finding.models_folder] if limits.finding and limits.finding.models_folder else []
+        unenforced = confinement.apply([pipe.fileno()], read=models)
+        pipe.send(replace(ready, unenforced=tuple(unenforced)))
         while True:
-            answer = _answer(pipe.recv(), limits, work)
-            pipe.send(answer)
+            task = _receive(pipe)
+            answer = _answer(task, limits, work)
+            for descriptor in getattr(task, "descriptors", ()):
+                os.close(descriptor)
+            pipe.send_bytes(encode_answer(answer))
             pillow_memory.release_after(None if isinstance(answer, Exception) else answer.width * answer.height)
 
 
-def _answer(task: Task, limits: ChildLimits, work: Work) -> Any:
+def _receive(pipe: Connection) -> Any:
+    """Receive a task, and the descriptors that follow it."""
+    task = pipe.recv()
+    if descriptors := getattr(task, "descriptors", ()):
+        return replace(task, descriptors=tuple(recv_handle(pipe) for _ in descriptors))
+    return task
+
+
+def _answer(task: Task, limits: ChildLimits, work: Work) -> Answer | Exception:
     seconds, memory_mb = limits.of(task.spec)
     _allow_processor_time(2 * seconds)
     _raise_memory_limit(memory_mb)
     try:
         return work(task, limits)
-    except (ImageError, MemoryError, OSError, ModelMissing) as error:
+    except (ImageError, MemoryError, ModelMissing) as error:
         return error
     except Exception as error:
-        # As another error: not every error can be pickled, and no traceback can.
+        if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            return error
         fault = RuntimeError(repr(error))
         fault.add_note(traceback.format_exc())
         return fault
@@ -161,10 +222,14 @@ def _raise_memory_limit(memory_mb: int) -> None:
 
 
 def _list_models(finding: FindLimits) -> Ready:
-    try:
-        return Ready(models=make_detectors(finding.models_folder).models())
-    except Exception as error:  # a broken package of an extra must not stop the worker from blurring
-        return Ready(fault=repr(error))
+    fault = ""
+    # A wrong description of a custom model must not keep this worker from finding what others find.
+    for folder in (finding.models_folder, None):
+        try:
+            return Ready(models=tuple(make_detectors(folder).models()), fault=fault)
+        except Exception as error:  # nor must a broken package of an extra keep it from blurring
+            fault = fault or (str(error) if isinstance(error, ImageBlurError) else repr(error))
+    return Ready(fault=fault)
 
 
 @functools.cache
@@ -184,11 +249,11 @@ def blur_file(task: BlurTask, limits: ChildLimits) -> BlurredFile:
         MemoryError: The process reached its memory limit.
         OSError: A file cannot be read or written.
     """
-    original = task.original.read_bytes()
+    original = task.read_original()
     start = time.thread_time()
     blurred = _blur(original, task.spec, limits)
     processor_seconds = time.thread_time() - start
-    task.result.write_bytes(blurred.data)
+    task.write_result(blurred.data)
     return BlurredFile(
         size=len(blurred.data),
         sha256=hashlib.sha256(blurred.data).hexdigest(),
@@ -201,18 +266,17 @@ def blur_file(task: BlurTask, limits: ChildLimits) -> BlurredFile:
     )
 
 
-def _blur(original: bytes, spec: BlurSpec, limits: ChildLimits) -> Any:
+def _blur(original: bytes, spec: BlurSpec, limits: ChildLimits) -> "Blurred":
     from services.blur_worker import engine  # noqa: PLC0415 - never in the parent
 
-    blur: Any = engine.blur
     engine_limits = engine.Limits(max_pixels=limits.max_pixels)
     if not spec.find:
-        return blur(original, spec, engine_limits)
+        return engine.blur(original, spec, engine_limits)
     from services.blur_worker.engine.finding.registry import DetectorMissing  # noqa: PLC0415
 
     try:
-        finding = limits.finding
-        return blur(original, spec, engine_limits, make_detectors(finding and finding.models_folder))
+        detectors = make_detectors(limits.finding and limits.finding.models_folder)
+        return engine.blur(original, spec, engine_limits, detectors)
     except DetectorMissing as error:
         # As an error that the parent can load without the engine.
         raise ModelMissing(str(error)) from None

@@ -41,9 +41,9 @@ class BlurWorkerSettings(CommonSettings, LimitSettings):
     find_memory_mb: int = Field(
         default=4096,
         ge=512,
-        description="Largest memory (address space, MiB) of a child process that finds; only on Linux. Models and "
-        "their runtime reserve about a GiB of address space, of which they use a part. A child process that has loaded "
-        "a model keeps it, and this limit.",
+        description="Largest memory (address space, MiB) of a child process that finds; only on Linux. More than "
+        "without finding: the original stays in memory until its result is checked, and the models take about 200 MiB. "
+        "A child process that has found something keeps the models, and this limit.",
     )
     find_models_folder: Path | None = Field(
         default=None,

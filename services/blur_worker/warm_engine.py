@@ -5,6 +5,8 @@ from io import BytesIO
 
 from PIL import Image
 
+# Compiled loops of detectors: a confined process can neither compile nor load them.
+import services.blur_worker.engine.finding.text.line_shapes  # noqa: F401
 from services.blur_worker.engine import Limits, blur
 from services.common.domain.spec import BlurSpec, Gaussian, Pixelate, Region, Solid
 

@@ -18,6 +18,7 @@ from imageblur.v1.subscription_service_pb2_grpc import add_SubscriptionServiceSe
 from services.common import migrations
 from services.common.db.engine import Database
 from services.common.domain.errors import ConfigurationError
+from services.common.domain.mailboxes import MailboxHasher
 from services.common.infra import broker, metrics, tracing
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
@@ -28,6 +29,7 @@ from services.common.infra.messages import BLUR_QUEUE, FIND_QUEUE, INSTANT_QUEUE
 from services.common.infra.tokens import Tokens
 from services.common.infra.visitors import VisitorProof
 from services.common.use_cases.order_lifecycle import OrderLifecycle, make_lifecycle
+from services.common.use_cases.recipients import Recipients
 from services.gateway.instant.calls import CallInstantly
 from services.gateway.instant.paused_queue import PausedQueue
 from services.gateway.operator.failures import FailureOperations
@@ -43,6 +45,7 @@ from services.gateway.orders.downloads import ResultDownloads
 from services.gateway.orders.order_reader import OrderReader
 from services.gateway.orders.order_upload import OrderReceiver
 from services.gateway.orders.pending_order import OrderStorage
+from services.gateway.orders.revision_requests import ReviseImages
 from services.gateway.orders.servicer import MAX_CHUNK_BYTES, BlurServicer
 from services.gateway.orders.watch_hub import WatchHub
 from services.gateway.rpc.access import AccessControl
@@ -89,6 +92,7 @@ class Dependencies:
     threads: ThreadPool
     parsing: FairThread
     tokens: Tokens
+    recipients: Recipients
     lifecycle: OrderLifecycle
     reader: OrderReader
     instant_queue: InstantQueue
@@ -146,6 +150,7 @@ async def serve(settings: GatewaySettings) -> AsyncIterator[int]:
         port = _listen(server, settings.gateway_address, credentials)
 
         hub.start()
+        deps.exchanges.start()
         await health.check()
         await server.start()
         tasks = [asyncio.create_task(health.run()), asyncio.create_task(keys.run())]
@@ -171,10 +176,10 @@ def _connect(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> Dep
     stack.callback(threads.close)
     parsing = FairThread("parsing")
     stack.callback(parsing.close)
-    broker_check = BrokerCheck(settings.broker_url, settings.max_orders_per_minute)
+    broker_check = BrokerCheck(settings.broker_url, settings.max_orders_per_minute, settings.max_unconfirmed_per_hour)
     stack.push_async_callback(broker_check.close)
     exchanges = GatewayExchanges(settings.broker_url)
-    stack.push_async_callback(exchanges.close)
+    stack.push_async_callback(exchanges.stop)
     folders = [folder for folder in (blobs.folder, database.folder) if folder]
     return Dependencies(
         database=database,
@@ -185,6 +190,7 @@ def _connect(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> Dep
         threads=threads,
         parsing=parsing,
         tokens=Tokens(*settings.signing_keys),
+        recipients=Recipients.of(settings, MailboxHasher(*settings.signing_keys)),
         lifecycle=make_lifecycle(database, blobs, queues, window=settings.order_window),
         reader=OrderReader(database),
         instant_queue=InstantQueue(queues),
@@ -199,6 +205,7 @@ def _blur_servicer(settings: GatewaySettings, deps: Dependencies, hub: WatchHub,
         blobs=deps.blobs,
         after_commit=deps.lifecycle.after_commit,
         disk_space=deps.disk_space,
+        recipients=deps.recipients,
     )
     return BlurServicer(
         settings=settings,
@@ -208,9 +215,12 @@ def _blur_servicer(settings: GatewaySettings, deps: Dependencies, hub: WatchHub,
         models=AvailableModels(deps.database, deps.threads),
         reader=deps.reader,
         hub=hub,
-        request_delivery=RequestDelivery(deps.database, deps.lifecycle.after_commit, settings.mail_cooldown_seconds),
+        request_delivery=RequestDelivery(
+            deps.database, deps.lifecycle.after_commit, settings.mail_cooldown_seconds, deps.recipients
+        ),
         downloads=ResultDownloads(deps.database, deps.blobs, deps.tokens),
         lifecycle=deps.lifecycle,
+        revise_images=ReviseImages(storage),
         call_instantly=CallInstantly(
             queue=deps.instant_queue,
             exchanges=deps.exchanges,
@@ -226,7 +236,13 @@ def _blur_servicer(settings: GatewaySettings, deps: Dependencies, hub: WatchHub,
 
 def _subscription_servicer(settings: GatewaySettings, deps: Dependencies) -> SubscriptionServicer:
     return SubscriptionServicer(
-        Subscriptions(deps.database, deps.lifecycle.after_commit, deps.tokens, settings.confirm_subscriptions),
+        Subscriptions(
+            deps.database,
+            deps.lifecycle.after_commit,
+            deps.tokens,
+            settings.confirm_subscriptions,
+            deps.recipients.hasher,
+        ),
         deps.threads,
         deps.broker_check.limits,
         max_per_hour=settings.max_subscriptions_per_hour,
@@ -240,7 +256,7 @@ def _operator_servicer(deps: Dependencies) -> OperatorServicer:
         queues=QueueOperations(deps.database, deps.broker, deps.lifecycle, deps.instant_queue),
         failures=FailureOperations(deps.database, deps.blobs, deps.lifecycle.after_commit),
         jobs=OperatorJobs(deps.database, deps.lifecycle.after_commit, deps.threads),
-        personal_data=PersonalData(deps.database, deps.lifecycle),
+        personal_data=PersonalData(deps.database, deps.lifecycle, deps.recipients.hasher),
     )
 
 

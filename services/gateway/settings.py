@@ -9,6 +9,7 @@ from services.common.domain.api_keys import Role
 from services.common.infra.settings import (
     CommonSettings,
     LimitSettings,
+    RecipientSettings,
     SigningSettings,
     VisitorSettings,
     is_loopback,
@@ -18,7 +19,7 @@ from services.common.infra.settings import (
 MIB = 1 << 20
 
 
-class GatewaySettings(CommonSettings, LimitSettings, SigningSettings, VisitorSettings):
+class GatewaySettings(CommonSettings, LimitSettings, SigningSettings, RecipientSettings, VisitorSettings):
     """The settings of the gateway."""
 
     require_keys: bool = Field(
@@ -104,6 +105,13 @@ class GatewaySettings(CommonSettings, LimitSettings, SigningSettings, VisitorSet
         description="Most calls of Subscribe, each of which may send an e-mail, of a caller in an hour; 0: no limit. "
         "An address gets at most one confirmation e-mail an hour in any case.",
     )
+    max_unconfirmed_per_hour: int = Field(
+        default=100,
+        ge=0,
+        description="Most requests of a caller in an hour to e-mail results to addresses that have not confirmed, so "
+        "that nobody can write to many strangers; 0: no limit. Further ones are refused with RATE_LIMIT_EXCEEDED. See "
+        "IMAGEBLUR_UNCONFIRMED_ADDRESSES.",
+    )
     min_free_mb: int = Field(
         default=256,
         ge=0,
@@ -117,8 +125,8 @@ class GatewaySettings(CommonSettings, LimitSettings, SigningSettings, VisitorSet
         default=24,
         ge=0,
         le=24,
-        description="Longest time that an order may ask to keep its originals, so that its images can be revised; 0: "
-        "originals are always removed as soon as their image is blurred.",
+        description="Longest time that orders may keep their originals after they have finished, so that images can be "
+        "revised (`keep_originals_for`); 0: none may.",
     )
     mail_cooldown_seconds: float = Field(
         default=60, ge=0, description="Time between two requests to e-mail an order's results."
@@ -131,6 +139,11 @@ class GatewaySettings(CommonSettings, LimitSettings, SigningSettings, VisitorSet
     def largest_message(self) -> int:
         """Message limit of gRPC in bytes: above max_message_bytes, so that the error can name the limit."""
         return self.max_message_bytes + self.max_message_bytes // 8
+
+    @property
+    def max_originals_seconds(self) -> int:
+        """Longest keep_originals_for."""
+        return int(self.max_keep_originals_hours * 3600)
 
     @property
     def largest_order(self) -> int:

@@ -6,6 +6,10 @@ from services.common.infra.messages import MAIL_QUEUE, MAILING_QUEUE
 from services.mailer.app import setup
 from services.mailer.settings import MailerSettings
 
+DRAIN_SECONDS = 60
+"""How long a mailer that is to stop waits for replies to e-mails that it has sent whole; others it interrupts at once.
+If none comes, the e-mails are sent again, perhaps twice. Container runtimes allow no more than a minute or two."""
+
 
 def main() -> None:
     """Check the settings and the database, then serve."""
@@ -17,7 +21,7 @@ def main() -> None:
         # Of each queue no more is held than it has threads: a mailing never takes one of the others'.
         threads=settings.mailer_threads + settings.mailing_connections,
         prefetch=settings.mailer_threads,
-        drain_seconds=settings.smtp_timeout_seconds + 5,
+        drain_seconds=int(min(DRAIN_SECONDS, settings.smtp_accept_seconds)) + 5,
     )
 
 

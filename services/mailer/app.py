@@ -7,14 +7,16 @@ import dramatiq
 from dramatiq import Middleware, Worker
 
 from services.common.db.engine import Database
+from services.common.domain.mailboxes import MailboxHasher
 from services.common.infra import broker, log, metrics, tracing
 from services.common.infra.blobs import BlobStore
-from services.common.infra.leases import Leases
+from services.common.infra.leases import LEASE_SECONDS, Leases
 from services.common.infra.messages import MAIL_QUEUE, MAILING_QUEUE
 from services.common.infra.rate_limiter import RateLimiter
 from services.common.infra.tokens import Tokens
 from services.common.infra.worker_control import WorkerControl
 from services.common.use_cases.after_commit import AfterCommit
+from services.common.use_cases.recipients import Recipients
 from services.mailer.actors import register
 from services.mailer.content.drafter import EmailDrafter
 from services.mailer.content.newsletter import NewsletterDrafter
@@ -28,13 +30,14 @@ from services.mailer.operator_jobs.operator_emails import OperatorEmails
 from services.mailer.operator_jobs.run_job import RunOperatorJob
 from services.mailer.operator_jobs.settings_check import find_warnings
 from services.mailer.sending.email_sender import EmailSender
-from services.mailer.sending.leases import RenewEmailLeases
+from services.mailer.sending.leases import EMAIL_LEASE_SECONDS, RenewEmailLeases
 from services.mailer.sending.send_email import SendEmail
 from services.mailer.sending.send_mailing import SendMailing
 from services.mailer.settings import MailerSettings
+from services.mailer.smtp.deadline import StepTimeouts
+from services.mailer.smtp.open_sessions import OpenSessions
 from services.mailer.smtp.send_rate import SendRate
 from services.mailer.smtp.server import SmtpServer
-from services.mailer.smtp.session import SmtpSession
 
 _log = log.get("services.mailer")
 
@@ -46,13 +49,15 @@ def setup() -> None:
     connections = settings.mailing_connections
     queues = broker.connect(settings.broker_url, MAIL_QUEUE, MAILING_QUEUE, most_held={MAILING_QUEUE: connections})
     database = Database(settings.database_url, pool_size=settings.mailer_threads + connections + 1)
-    leases = Leases(RenewEmailLeases(database))
     stopping = threading.Event()
-    tokens = Tokens(*settings.signing_keys)
+    tokens, mailboxes = Tokens(*settings.signing_keys), MailboxHasher(*settings.signing_keys)
     after_commit = AfterCommit(database=database, broker=queues)
     composer, server = _composer(settings), _server(settings)
     drafter = EmailDrafter(
-        tokens=tokens, public_url=settings.public_url, capacity=archive_capacity(settings.attachment_limit_mb)
+        tokens=tokens,
+        public_url=settings.public_url,
+        capacity=archive_capacity(settings.attachment_limit_mb),
+        recipients=Recipients.of(settings, mailboxes),
     )
     newsletter_drafter = NewsletterDrafter(tokens=tokens, public_url=settings.public_url)
     rate = SendRate(
@@ -61,7 +66,10 @@ def setup() -> None:
         rate=settings.smtp_rate,
         stopping=stopping,
     )
-    sender = EmailSender(database=database, composer=composer, rate=rate, send_seconds=settings.smtp_timeout_seconds)
+    lease_seconds = min(EMAIL_LEASE_SECONDS, settings.smtp_timeout_seconds + LEASE_SECONDS)
+    leases = Leases(RenewEmailLeases(database, lease_seconds))
+    sender = EmailSender(database=database, composer=composer, rate=rate, lease_seconds=lease_seconds)
+    sessions = OpenSessions(server)
     register(
         queues,
         send_email=SendEmail(
@@ -71,7 +79,8 @@ def setup() -> None:
             leases=leases,
             draft=drafter,
             sender=sender,
-            open_session=lambda: SmtpSession(server),
+            open_session=sessions.open,
+            mailboxes=mailboxes,
             emails_per_hour=settings.emails_per_hour,
         ),
         send_mailing=SendMailing(
@@ -81,7 +90,7 @@ def setup() -> None:
             leases=leases,
             draft=newsletter_drafter,
             sender=sender,
-            open_session=lambda: SmtpSession(server),
+            open_session=sessions.open,
             stopping=stopping,
             connections=connections,
         ),
@@ -99,7 +108,7 @@ def setup() -> None:
             connections=connections,
         ),
     )
-    queues.add_middleware(_MailerLifecycle(settings, leases, database, stopping))
+    queues.add_middleware(_MailerLifecycle(settings, leases, database, stopping, sessions))
     queues.add_middleware(
         WorkerControl(database, queues, {MAIL_QUEUE: settings.mailer_threads, MAILING_QUEUE: connections})
     )
@@ -124,18 +133,26 @@ def _server(settings: MailerSettings) -> SmtpServer:
         tls=ssl.create_default_context(),
         user=settings.smtp_user,
         password=settings.smtp_password,
-        timeout=settings.smtp_timeout_seconds,
+        timeouts=StepTimeouts(reply=settings.smtp_timeout_seconds, acceptance=settings.smtp_accept_seconds),
     )
 
 
 class _MailerLifecycle(Middleware):
     """Starts what the actors need before the first message, and stops it after the last."""
 
-    def __init__(self, settings: MailerSettings, leases: Leases, database: Database, stopping: threading.Event) -> None:
+    def __init__(
+        self,
+        settings: MailerSettings,
+        leases: Leases,
+        database: Database,
+        stopping: threading.Event,
+        sessions: OpenSessions,
+    ) -> None:
         self._settings = settings
         self._leases = leases
         self._database = database
         self._stopping = stopping
+        self._sessions = sessions
 
     def before_worker_boot(self, _broker: dramatiq.Broker, _worker: Worker) -> None:
         self._leases.start()
@@ -146,6 +163,7 @@ class _MailerLifecycle(Middleware):
     def before_worker_shutdown(self, _broker: dramatiq.Broker, _worker: Worker) -> None:
         # Batches return the e-mails that they have not attempted.
         self._stopping.set()
+        self._sessions.interrupt()
 
     def after_worker_shutdown(self, _broker: dramatiq.Broker, _worker: Worker) -> None:
         self._leases.stop()

@@ -6,11 +6,18 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
-from services.common.infra.settings import CommonSettings, MailingSettings, SigningSettings, is_loopback, metrics_port
+from services.common.infra.settings import (
+    CommonSettings,
+    MailingSettings,
+    RecipientSettings,
+    SigningSettings,
+    is_loopback,
+    metrics_port,
+)
 from services.mailer.mime.addresses import parse_sender
 
 
-class MailerSettings(CommonSettings, SigningSettings, MailingSettings):
+class MailerSettings(CommonSettings, SigningSettings, MailingSettings, RecipientSettings):
     """Settings that only the mailer reads, and those that it shares."""
 
     mailer_metrics_port: int = metrics_port(9466, "the mailer")
@@ -28,9 +35,18 @@ class MailerSettings(CommonSettings, SigningSettings, MailingSettings):
     )
     smtp_password: SecretStr | None = Field(default=None, validate_default=True, description="Password to log in with.")
     smtp_timeout_seconds: int = Field(
-        default=60,
+        default=300,
         ge=1,
-        description="Longest time that sending one e-mail may take, from connecting to the last reply.",
+        description="Longest wait for the mail server at each step: for a reply, or until it reads the next part of an "
+        "e-mail. RFC 5321 (4.5.3.2) requires up to 5 minutes: servers look up senders and recipients, or delay "
+        "strangers. However large an e-mail is and however slowly the server reads it, it arrives.",
+    )
+    smtp_accept_seconds: int = Field(
+        default=600,
+        ge=1,
+        description="Longest wait for the reply to a whole e-mail, while the mail server filters and stores it: 10 "
+        "minutes by RFC 5321. If none comes, the server may have the e-mail nevertheless, and the next attempt may be "
+        "a second copy; after 3 attempts there is no other.",
     )
     smtp_rate: float | None = Field(
         default=None,
@@ -67,7 +83,8 @@ class MailerSettings(CommonSettings, SigningSettings, MailingSettings):
     emails_per_hour: int = Field(
         default=60,
         ge=1,
-        description="Most order e-mails to one address in an hour; further ones wait, so that no one can flood it.",
+        description="Most order e-mails to one mailbox in an hour, however its address is written (capital letters, "
+        "`+tags`, the dots of Gmail); further ones wait, so that no one can flood it.",
     )
     mailer_threads: int = Field(
         default=4, ge=1, description="E-mails that this mailer sends at a time, those of a mailing not counted."
@@ -86,8 +103,11 @@ class MailerSettings(CommonSettings, SigningSettings, MailingSettings):
     @field_validator("smtp_password")
     @classmethod
     def _check_password_is_set(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        if info.data.get("smtp_user") and value is None:
+        user = info.data.get("smtp_user")
+        if user and value is None:
             raise ValueError("must be set when IMAGEBLUR_SMTP_USER is")
+        if "\0" in (user or "") or (value and "\0" in value.get_secret_value()):
+            raise ValueError("neither it nor IMAGEBLUR_SMTP_USER may contain a NUL (RFC 4616)")
         return value
 
     @field_validator("mail_from")

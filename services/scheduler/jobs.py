@@ -33,6 +33,7 @@ def schedule(sweep: Sweep, mailings: MailingSchedule, *, sweep_seconds: float) -
         ("mailings", sweep.mailings, sweep_seconds),
         ("blobs without an order", sweep.blobs_without_order, BLOBS_SECONDS),
         ("blobs of ended images", sweep.blobs_of_ended_images, BLOBS_SECONDS),
+        ("originals", sweep.originals, BLOBS_SECONDS),
         ("expiry", sweep.expired, EXPIRY_SECONDS),
         ("backlog", lambda: metrics.measure(sweep.database, sweep.broker), BACKLOG_SECONDS),
         # Not a cron job, which would miss an hour at which no scheduler runs: each minute, is one due?

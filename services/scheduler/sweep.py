@@ -2,17 +2,16 @@
 
 import contextlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from uuid import UUID
 
 from services.common.db.engine import Database
 from services.common.db.mail import emails, mailings, operator_jobs
 from services.common.db.models import Email, Image
-from services.common.db.orders import blob_cleanup, idempotency, images, orders, unowned_blobs
-from services.common.db.orders.blob_cleanup import surplus_keys
+from services.common.db.orders import blob_cleanup, idempotency, images, orders, revisions, unowned_blobs
 from services.common.db.queues import outbox
-from services.common.domain.errors import Unavailable
+from services.common.domain.errors import FailedPrecondition, NotFound, Unavailable
 from services.common.domain.follow_up import EnqueuedImage, FollowUp
 from services.common.domain.orders import LATE_SECONDS, ImageQueue
 from services.common.infra import log
@@ -21,6 +20,7 @@ from services.common.infra.broker import Broker
 from services.common.infra.messages import MAIL_QUEUE, MAILING_QUEUE
 from services.common.use_cases.order_lifecycle import OrderLifecycle, make_lifecycle
 from services.scheduler import metrics
+from services.scheduler.expired_leases import ExpiredLeases
 
 BATCH = 1000
 """Rows handled by one run; the next run handles the next ones."""
@@ -45,6 +45,8 @@ class Sweep:
     """Images queued or running at a time, shared by the orders."""
     mailing_connections: int = 1
     """Messages of a mailing at a time while it has e-mails to send."""
+    expired_leases: ExpiredLeases = field(default_factory=ExpiredLeases)
+    """Of e-mails."""
 
     @property
     def lifecycle(self) -> OrderLifecycle:
@@ -65,7 +67,7 @@ class Sweep:
             self.lifecycle.after_commit(ended.follow_up)
             if ended.image_state:
                 with contextlib.suppress(Unavailable):  # `blobs_of_ended_images` removes them later
-                    self.blobs.delete(*surplus_keys(claim.order_id, claim.position, ended.image_state, ended.reason))
+                    self.blobs.delete(*ended.surplus_keys)
         self.lifecycle.after_commit.refill()
         for queue in ImageQueue:
             self._enqueue_lost(Image, queue, partial(_enqueue_images, queue), queue)
@@ -75,7 +77,8 @@ class Sweep:
         with self.database.read() as session:
             expired = outbox.list_expired_email_claims(session, limit=BATCH)
         released = 0
-        for claim in expired:
+        # Not at once: if the clock has jumped, their mailers still send them. An image is only blurred twice then.
+        for claim in self.expired_leases.given_up(expired):
             with self.database.write() as session:
                 released += emails.release_expired(session, claim)
         if released:
@@ -119,6 +122,16 @@ class Sweep:
         self.blobs.delete(*(key for image in surplus for key in image.keys))
         with self.database.write(durable=False) as session:
             blob_cleanup.mark_cleaned_up(session, [image.image_id for image in surplus])
+
+    def originals(self) -> None:
+        """Remove originals that orders have kept for revisions until now."""
+        with self.database.read() as session:
+            due = revisions.list_originals_due(session, limit=BATCH)
+        for order_id in due:
+            # Deleted, or revised again, at this moment.
+            with contextlib.suppress(NotFound, FailedPrecondition):
+                self.lifecycle.delete_originals(order_id)
+                metrics.swept("orders without originals")
 
     def expired(self) -> None:
         """Expire orders whose retention is over; delete idempotency keys and operator jobs that are too old."""

@@ -21,7 +21,7 @@ from services.stack.supervision.launching import python_module
 from services.stack.supervision.ledger import read_ledger
 
 # Longer than the grace of its programs, stage by stage.
-STOP_TIMEOUT = 180.0
+STOP_TIMEOUT = 320.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,9 +48,11 @@ def background_stack(
     data_dir: Path,
     environment: Mapping[str, str] | None = None,
     command: Sequence[str] = python_module("services.stack"),
-    ready_within: float = 60.0,
+    ready_within: float = 300.0,
 ) -> Iterator[BackgroundStack]:
     """Run a stack in `data_dir`; enter when it is ready, stop it on exit. Its output is in `stack.log` there.
+
+    The first time, the engine is compiled: a minute or more.
 
     Variables of `environment` override those of this process. Raises: RuntimeError with the end of the log if the stack
     does not become ready.

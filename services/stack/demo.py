@@ -10,7 +10,19 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
 
-from imageblur_client import BlurSpec, Client, Gaussian, Order
+from imageblur.v1.operator_service_pb2 import ListWorkersRequest
+from imageblur_client import (
+    BlurSpec,
+    Client,
+    FindingKind,
+    Gaussian,
+    InputFile,
+    Order,
+    find_faces,
+)
+from imageblur_client.cli.render import findings
+from imageblur_client.errors import ImageBlurClientError
+from imageblur_client.operator import OperatorApi
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -18,9 +30,12 @@ from services.stack.background import private_stack
 
 # Photographs in the public domain, or given to it (CC0), that come with scikit-image.
 PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "hubble_deep_field.jpg", "retina.jpg", "rocket.jpg")
+WITH_A_FACE = "astronaut.png"
 EMAIL = "you@example.org"
 SIGMA = 12.0
 MAIL_SECONDS = 30.0
+WORKER_SECONDS = 120.0
+"""How long the blur worker may take to start: the first time it compiles."""
 
 
 def main() -> None:
@@ -31,8 +46,14 @@ def main() -> None:
     console.print("Starting Valkey, the services and a mailbox …")
     with private_stack() as stack:
         console.print(f"Ready after {stack.startup_seconds:.1f} s; the gateway is at {stack.gateway_address}.\n")
+        _wait_for_worker(stack.gateway_address)
         with Client(stack.gateway_address) as client:
-            order = _order(console, client, photographs)
+            finds = _can_find_faces(client)
+            order = _order(console, client, photographs, finds=finds)
+            if finds:
+                _show_findings(console, client, order)
+            else:
+                console.print("This installation finds no faces: docs/finding.md tells how to install what does.")
             client.send(order.order_id)
         archive = _show(console, _wait_for_email(stack.data_folder.mailbox))
         _write_images(photographs, archive, output)
@@ -48,15 +69,42 @@ def _photographs() -> list[Path]:
     return [folder / name for name in PHOTOGRAPHS]
 
 
-def _order(console: Console, client: Client, photographs: list[Path]) -> Order:
+def _wait_for_worker(gateway_address: str) -> None:
+    """Wait until the blur worker runs: by then it has announced what it can find."""
+    deadline = time.monotonic() + WORKER_SECONDS
+    with OperatorApi(gateway_address) as operator:
+        while time.monotonic() < deadline:
+            try:
+                seen = operator.call(operator.stub.ListWorkers, ListWorkersRequest()).workers
+            except ImageBlurClientError:
+                return  # in this environment only a key may list the workers
+            if any(worker.queue == "blur" for worker in seen):
+                return
+            time.sleep(0.2)
+
+
+def _can_find_faces(client: Client) -> bool:
+    return any(model.kind == FindingKind.FINDING_KIND_FACE for model in client.limits().find_models)
+
+
+def _show_findings(console: Console, client: Client, order: Order) -> None:
+    for image in client.images(order.order_id):
+        if image.findings:
+            console.print(f"{image.filename}:{findings(image)}", markup=False)
+
+
+def _order(console: Console, client: Client, photographs: list[Path], *, finds: bool) -> Order:
     spec = BlurSpec(gaussian=Gaussian(sigma_px=SIGMA))
+    # In the photograph of a person, her face is found, hidden for good, and looked for once more in the result.
+    redacted = BlurSpec(find=[find_faces()]) if finds else None
+    files = [InputFile(path, spec=redacted if path.name == WITH_A_FACE else None) for path in photographs]
     begin = time.monotonic()
     columns = (TextColumn("{task.description:<8}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress:
         total = sum(photograph.stat().st_size for photograph in photographs)
         upload = progress.add_task("upload", total=total)
         order = client.order(
-            EMAIL, photographs, spec=spec, on_progress=lambda done, _: progress.update(upload, completed=done)
+            EMAIL, files, spec=spec, on_progress=lambda done, _: progress.update(upload, completed=done)
         )
         progress.update(upload, completed=total)
         images = progress.add_task("blur", total=order.counts.total)

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from services.common.infra.fair_thread import FairThread
 from services.common.infra.visitors import VisitorProof
+from services.web.api.routes import api_routes
 from services.web.gateway.client import GatewayClient
 from services.web.gateway.rpc import open_channels
 from services.web.http.assets import Assets, favicon
@@ -62,6 +63,7 @@ async def open_app(settings: WebSettings) -> AsyncIterator[WebApp]:
         parsing = FairThread("manifests")
         stack.callback(parsing.close)
         routes = _visitor_routes(GatewayClient(channels, key, visitors), pages, parsing, stopping)
+        routes += api_routes(channels, visitors, stopping)
         if settings.mailbox_dir:
             routes += mailbox_routes(settings.mailbox_dir, pages)
         if settings.serves_operators:
@@ -99,6 +101,7 @@ def _visitor_routes(
         Route("/newsletter/subscribe", newsletter.subscribe, methods=["POST"]),
         Route("/newsletter/unsubscribe", newsletter.unsubscribe_address, methods=["POST"]),
         Route("/confirm", newsletter.confirm, methods=["GET", "POST"]),
+        Route("/receive", newsletter.receive, methods=["GET", "POST"]),
         Route("/unsubscribe", newsletter.unsubscribe, methods=["GET", "POST"]),
         Route("/language", choose_language, methods=["POST"]),
         Route("/health", HealthCheck(gateway).check),

@@ -24,9 +24,11 @@ from services.common.db.models import AuditEntry, Image, Subscriber
 from services.common.db.orders import orders
 from services.common.db.queues import workers
 from services.common.domain.api_keys import Role
+from services.common.domain.mailboxes import MailboxHasher
 from services.common.domain.orders import source_key
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
+from services.common.infra.instant_calls import InstantQueue
 from services.common.infra.messages import RUN_OPERATOR_JOB, OperatorJobKind
 from services.common.use_cases.order_lifecycle import make_lifecycle
 from services.gateway.operator.failures import FailureOperations
@@ -74,6 +76,9 @@ class AnsweringBroker:
     def depths(self, _queue: str) -> tuple[int, int]:
         return 0, 0
 
+    def refuse_waiting(self, _refusal: object) -> int:
+        return 0
+
 
 class World:
     """A servicer over a database with something to change in it."""
@@ -88,10 +93,10 @@ class World:
         self.servicer = OperatorServicer(
             database=self.database,
             threads=self.threads,
-            queues=QueueOperations(self.database, broker, lifecycle),
+            queues=QueueOperations(self.database, broker, lifecycle, cast("InstantQueue", self.broker)),
             failures=FailureOperations(self.database, blobs, lifecycle.after_commit),
             jobs=OperatorJobs(self.database, lifecycle.after_commit, self.threads),
-            personal_data=PersonalData(self.database, lifecycle),
+            personal_data=PersonalData(self.database, lifecycle, MailboxHasher("k" * 40)),
         )
         order_id = uuid4()
         (folder / "blobs" / source_key(order_id, 1)).parent.mkdir(parents=True)

@@ -88,10 +88,12 @@ def test_the_restart_delay_is_read_from_where_it_is_set() -> None:
     from dramatiq.worker import _ConsumerThread
 
     assert "CONSUMER_RESTART_DELAY_SECS" in inspect.getsource(_ConsumerThread.run)
-    before = worker.CONSUMER_RESTART_DELAY_SECS
+    acknowledging = inspect.getsource(_ConsumerThread.post_process_message)
+    assert "POST_PROCESS_MESSAGE_RETRY_DELAY_SECS" in acknowledging
+    before = worker.CONSUMER_RESTART_DELAY_SECS, worker.POST_PROCESS_MESSAGE_RETRY_DELAY_SECS
     private.set_restart_delay(0.25)
-    assert worker.CONSUMER_RESTART_DELAY_SECS == 0.25
-    private.set_restart_delay(before)
+    assert worker.CONSUMER_RESTART_DELAY_SECS == worker.POST_PROCESS_MESSAGE_RETRY_DELAY_SECS == 0.25
+    worker.CONSUMER_RESTART_DELAY_SECS, worker.POST_PROCESS_MESSAGE_RETRY_DELAY_SECS = before
 
 
 def test_the_prefetch_of_a_worker_can_be_set_before_it_starts(plain: RedisBroker) -> None:

@@ -66,6 +66,7 @@ def locked(
             "IMAGEBLUR_BROKER_URL": valkey_server.url,
             "IMAGEBLUR_SMTP_HOST": sink.host,
             "IMAGEBLUR_SMTP_PORT": str(sink.port),
+            "IMAGEBLUR_UNCONFIRMED_ADDRESSES": "results",
             "IMAGEBLUR_GATEWAY_ADDRESS": gateways[0],
             "IMAGEBLUR_REQUIRE_KEYS": "true",
             "IMAGEBLUR_TLS_CERTIFICATE": str(certificate),

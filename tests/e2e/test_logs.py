@@ -10,7 +10,7 @@ from imageblur.v1 import blur_service_pb2 as pb
 from imageblur.v1.blur_service_pb2_grpc import BlurServiceStub
 from imageblur.v1.subscription_service_pb2 import ConfirmSubscriptionRequest, SubscribeRequest
 from imageblur.v1.subscription_service_pb2_grpc import SubscriptionServiceStub
-from imageblur_client import Client, InputFile
+from imageblur_client import Client, ImageBlurClientError, InputFile
 
 from services.stack.background import BackgroundStack
 from tests.e2e.conftest import PHOTOGRAPHS
@@ -42,6 +42,9 @@ def order_id(stack: BackgroundStack) -> str:
     with Client(stack.gateway_address) as client:
         photo = InputFile((PHOTOGRAPHS / "rocket.jpg").read_bytes(), name=f"{MARK}.jpg")
         broken = InputFile(b"no image", name=f"{MARK}.png")
+        client.blur_image(photo)
+        with pytest.raises(ImageBlurClientError):
+            client.blur_image(broken)
         order = client.order(ADDRESS, [photo, broken], notify=True)
         for _ in client.watch(order.order_id):
             pass

@@ -15,7 +15,7 @@ from uuid import uuid4
 import grpc
 from imageblur.v1 import blur_service_pb2 as pb
 from imageblur.v1.blur_service_pb2_grpc import BlurServiceStub
-from imageblur.v1.order_pb2 import Image, Order
+from imageblur.v1.order_pb2 import BlurSpec, Image, Order
 from imageblur.v1.subscription_service_pb2 import SubscribeRequest
 from imageblur.v1.subscription_service_pb2_grpc import SubscriptionServiceStub
 from imageblur_client.channel import NO_SECURITY, Security
@@ -92,6 +92,7 @@ class Customer:
         address: str | None = None,
         gate: threading.Event | None = None,
         request_id: str | None = None,
+        spec: BlurSpec | None = None,
         within: float = 90.0,
     ) -> Accepted:
         """Place an order, if need be again and again, until it is accepted.
@@ -99,7 +100,7 @@ class Customer:
         first: the gateway to begin with. gate: the half of the upload waits for it.
         """
         address = address or f"customer{next(_numbers)}@example.org"
-        header = pb.OrderHeader(email=address, notify=notify, request_id=request_id or str(uuid4()))
+        header = pb.OrderHeader(email=address, notify=notify, request_id=request_id or str(uuid4()), spec=spec)
 
         def place(stub: BlurServiceStub) -> Order:
             if streamed:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from tests.faults.fleet import Fleet
 from tests.faults.proxy import Proxy
+from tests.support.valkey import Refusal
 from tests.support.waiting import eventually
 
 _LOCK = """
@@ -49,6 +50,11 @@ def valkey_stalled(fleet: Fleet) -> Iterator[None]:
         yield
     finally:
         os.kill(fleet.valkey.pid, signal.SIGCONT)
+
+
+def valkey_refusing_writes(fleet: Fleet, how: Refusal) -> contextlib.AbstractContextManager[None]:
+    """It answers reads and refuses writes, as a replica, after a failed save, or without room."""
+    return fleet.valkey.refusing_writes(how)
 
 
 @contextlib.contextmanager

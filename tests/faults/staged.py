@@ -7,12 +7,14 @@ whether a mailing is due, by a clock that can be moved.
 # Each child of a blur worker imports this module anew: whatever is heavy is imported where it is used.
 import functools
 import importlib
+import os
 import sys
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
-from tests.faults.stages import number, reach
+from tests.faults.stages import FOLDER, number, reach
 
 
 def gateway() -> None:
@@ -62,10 +64,18 @@ def set_up_blur_worker() -> None:
     """Called instead of `services.blur_worker.app.setup`."""
     from services.blur_worker import app
     from services.blur_worker.child_pool import ChildPool
+    from services.blur_worker.child_process import ChildLimits
+    from services.blur_worker.sandbox import Confinement
     from tests.faults import poison
 
     blur_worker()
-    setattr(app, "ChildPool", functools.partial(ChildPool, work=poison.blur_file))  # noqa: B010 - not typed so
+    confinement = Confinement(write=(Path(os.environ[FOLDER]),), environment=(FOLDER,))
+    make_pool = functools.partial(ChildPool, confinement=confinement)
+
+    def make(count: int, limits: ChildLimits, work: Any = poison.blur_file, **options: Any) -> ChildPool:
+        return make_pool(count, limits, work, **options)
+
+    setattr(app, "ChildPool", make)  # noqa: B010 - not typed so
     app.setup()
 
 

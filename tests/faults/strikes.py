@@ -82,7 +82,7 @@ def _in_gateway(fleet: Fleet, customer: Customer, kill: Kill) -> Struck:
     future = customer.order_soon()
     reached = fleet.stages.wait_reached(kill.hold)
     assert not future.done()
-    at = _kill_there(fleet, reached)
+    at = kill_there(fleet, reached)
     return Struck(future.result(60), at, "held there, no answer yet")
 
 
@@ -91,13 +91,13 @@ def _in_work(fleet: Fleet, customer: Customer, kill: Kill) -> Struck:
     seen = state(customer, accepted)
     match kill.victim:
         case "blur child":
-            at = _kill_there(fleet, reached, only=reached.pid)
+            at = kill_there(fleet, reached, only=reached.pid)
         case "main of blur_worker":
-            at = _kill_there(fleet, reached, only=os.getpgid(reached.pid))
+            at = kill_there(fleet, reached, only=os.getpgid(reached.pid))
         case _ if kill.hold.startswith(("worker", "child")) and kill.victim == "blur_worker":
-            at = _kill_there(fleet, reached)
+            at = kill_there(fleet, reached)
         case _ if kill.hold.startswith("mailer") and kill.victim == "mailer":
-            at = _kill_there(fleet, reached)
+            at = kill_there(fleet, reached)
         case _:
             assert lives(reached.pid)
             at = time.time()
@@ -121,7 +121,7 @@ def held(fleet: Fleet, customer: Customer, hold: str) -> tuple[Accepted, Reached
         audit.ended(customer, accepted)  # or its images would come by next time
 
 
-def _kill_there(fleet: Fleet, reached: Reached, *, only: int | None = None) -> float:
+def kill_there(fleet: Fleet, reached: Reached, *, only: int | None = None) -> float:
     """Kill the service that is at the stage, or one process of it; the time."""
     assert lives(reached.pid), "it did not wait to be killed"
     assert fleet.stages.reached(reached.stage) == reached
@@ -157,7 +157,7 @@ def _in_smtp(fleet: Fleet, customer: Customer) -> Struck:
 def _in_scheduler(fleet: Fleet, customer: Customer, kill: Kill) -> Struck:
     """The image of a killed worker, taken back by a scheduler that is killed in turn."""
     accepted, reached = held(fleet, customer, "worker-claimed")
-    _kill_there(fleet, reached)
+    kill_there(fleet, reached)
     while True:
         fleet.stages.arm(kill.hold)
         taken = fleet.stages.wait_reached(kill.hold, within=60)
@@ -165,7 +165,7 @@ def _in_scheduler(fleet: Fleet, customer: Customer, kill: Kill) -> Struck:
         if any(image.image_id in taken.work for image in images):
             break
         fleet.stages.disarm(kill.hold)
-    return Struck(accepted, _kill_there(fleet, taken), state(customer, accepted))
+    return Struck(accepted, kill_there(fleet, taken), state(customer, accepted))
 
 
 def state(customer: Customer, accepted: Accepted) -> str:

@@ -6,15 +6,20 @@ from typing import Any, ClassVar
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import CursorResult, Uuid, bindparam, text
+from sqlalchemy import CursorResult, Uuid, bindparam, text, update
 
 from services.common.db.engine import Database
 from services.common.db.mail import emails, operator_jobs
 from services.common.db.mail.operator_jobs import JobAnswer
-from services.common.db.models import UnownedBlobs
-from services.common.db.orders import unowned_blobs
-from services.common.domain.orders import LATE_SECONDS
-from services.common.infra.messages import OperatorJobKind
+from services.common.db.models import Image, UnownedBlobs
+from services.common.db.orders import images, orders, revisions, unowned_blobs
+from services.common.domain.orders import LATE_SECONDS, ImageQueue, ImageState
+from services.common.domain.spec import BlurSpec
+from services.common.infra.blobs import BlobStore
+from services.common.infra.broker import Broker
+from services.common.infra.messages import FIND_QUEUE, OperatorJobKind, blur_image
+from services.scheduler.sweep import Sweep
+from tests.support.factories import new_images, place_order
 
 pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
@@ -226,3 +231,91 @@ def test_the_old_version_takes_and_answers_operator_jobs_by_their_former_name(da
     )
     assert asked.rowcount == 1
     assert run(database, "DELETE FROM errands WHERE errands.created_at < 2 RETURNING errands.id").rowcount == 1
+
+
+CLAIM = (
+    "UPDATE images SET state='RUNNING', owner=:owner, lease_until=1, attempts=attempts + 1, revision=revision + 1"
+    " WHERE id = :id AND state = 'QUEUED' AND enqueued_at IS NOT NULL"
+)
+"""As workers of the version before claim an image."""
+
+
+def test_a_worker_of_the_version_before_claims_images_but_no_revisions(database: Database) -> None:
+    order = place_order(database, 2, window=2, originals_seconds=3600)
+    assert run(database, CLAIM, id=order.image_ids[0], owner=uuid4()).rowcount == 1
+    with database.write() as session:
+        session.execute(update(Image).values(state="QUEUED", owner=None, lease_until=None, attempts=0))
+    for image_id in order.image_ids:
+        finish(database, image_id)
+    with database.write() as session:
+        locked = orders.lock(session, order.id)
+        assert locked
+        assert revisions.revise_all(session, locked, BlurSpec().to_json()) == 2
+        session.execute(update(Image).values(enqueued_at=1))
+    for _ in range(2):  # also after this version has claimed it once
+        assert run(database, CLAIM, id=order.image_ids[0], owner=uuid4()).rowcount == 0
+        with database.write() as session:
+            claim = images.claim(session, order.image_ids[0], lease_seconds=10)
+            assert claim
+            assert claim.former is ImageState.SUCCEEDED
+        with database.write() as session:
+            assert images.release(session, claim, crashed=False, window=2)
+        with database.write() as session:
+            session.execute(update(Image).values(enqueued_at=1, not_before=0))
+
+
+def finish(database: Database, image_id: UUID) -> None:
+    """Blur an image, as far as rows show."""
+    with database.write() as session:
+        claim = images.claim(session, image_id, lease_seconds=10)
+        assert claim
+        success = images.Success(size=1, sha256="00", width=1, height=1, format="PNG")
+        assert images.finish(session, claim, success, window=2)
+
+
+def test_images_of_the_old_version_are_of_the_queue_blur_and_its_statements_leave_findings_alone(
+    database: Database,
+) -> None:
+    old = place_order(database, 1)
+    image_id, owner = uuid4(), uuid4()
+    inserted = run(
+        database,
+        "INSERT INTO images (id, order_id, position, filename, spec, state, attempts, crashes, not_before, enqueued_at,"
+        " revision, input_bytes, output_bytes, width, height, tidied, dropped)"
+        " VALUES (:id, :order, 2, 'a.png', NULL, 'QUEUED', 0, 0, 0, 1, 1, 9, 0, 0, 0, false, false)",
+        id=image_id,
+        order=old.id,
+    )
+    assert inserted.rowcount == 1
+    with database.write() as session:
+        claimed = images.claim(session, image_id, lease_seconds=60)
+    assert claimed
+    assert claimed.queue is ImageQueue.BLUR
+    release = "UPDATE images SET state='QUEUED', owner=NULL, lease_until=NULL, enqueued_at=1 WHERE owner = :owner"
+    assert run(database, release, owner=claimed.owner).rowcount == 1
+    claim = (
+        "UPDATE images SET state='RUNNING', owner=:owner, lease_until=1, attempts=images.attempts + 1"
+        " WHERE images.id = :id AND images.state = 'QUEUED' AND images.enqueued_at IS NOT NULL"
+        " RETURNING images.attempts"
+    )
+    assert run(database, claim, id=image_id, owner=owner).scalars().all() == [2]
+    end = (
+        "UPDATE images SET state='SUCCEEDED', owner=NULL, lease_until=NULL, finished_at=2, output_bytes=7, format='PNG'"
+        " WHERE id = :id AND state = 'RUNNING' AND owner = :owner"
+    )
+    assert run(database, end, id=image_id, owner=owner).rowcount == 1
+    with database.read() as session:
+        ended = session.get_one(Image, image_id)
+        assert (ended.queue, ended.findings, ended.check_state) == ("blur", None, None)
+
+
+def test_an_image_that_an_old_scheduler_sends_to_the_wrong_queue_is_sent_to_its_own(
+    database: Database, blobs: BlobStore, queues: Broker
+) -> None:
+    order = place_order(database, new_images(queue=ImageQueue.FIND))
+    queues.send([blur_image(order.image_ids[0])])  # it knows no other queue
+    with database.write() as session:
+        assert images.claim(session, order.image_ids[0], lease_seconds=60) is None
+    run(database, "UPDATE images SET enqueued_at = 1")
+    Sweep(database, blobs, queues, window=9).images()
+    assert queues.subjects(FIND_QUEUE) == [str(order.image_ids[0])]

@@ -74,7 +74,7 @@ class FakeChildPool(ChildPool):
     """Blurs to the bytes "blurred"; raises `errors` first, one for each image."""
 
     def __init__(self, blurred: BlurredFile) -> None:
-        self._blurred = blurred
+        self.result = blurred
         self.errors: list[Exception] = []
         self.while_blurring: Callable[[], None] = lambda: None
         """Called in the midst of the work."""
@@ -89,7 +89,7 @@ class FakeChildPool(ChildPool):
         if self.errors:
             raise self.errors.pop(0)
         result.write_bytes(b"blurred")
-        return self._blurred
+        return self.result
 
 
 class HourlyClock:

@@ -18,10 +18,14 @@ from services.common.db.orders.images import Failure, Success
 from services.common.db.queues import outbox
 from services.common.domain.errors import ImageError, Reason
 from services.common.domain.findings import Inspection
+from services.common.domain.mailboxes import MailboxHasher
 from services.common.domain.orders import result_key
 from services.common.domain.spec import BlurSpec
+from services.common.use_cases.recipients import Recipients
 from tests.support.factories import new_images, new_order
 
+MAILBOXES = MailboxHasher("k" * 40)
+ANYONE = Recipients(hasher=MAILBOXES, anyone=True)
 Result = bytes | ImageError
 """The result of an image."""
 CORRUPT = ImageError(Reason.CORRUPT, "The PNG file is damaged or incomplete")
@@ -52,8 +56,17 @@ def make_order(
     locale: str = "en",
     inspections: Sequence[Inspection | None] = (),
     spec: BlurSpec = BlurSpec(),  # noqa: B008 - frozen
+    principal: str = "test",
 ) -> MadeOrder:
-    order = new_order(spec=spec.to_json(), email=email, locale=locale, notify=True, retention=7 * 24 * 3600)
+    order = new_order(
+        spec=spec.to_json(),
+        email=email,
+        mailbox=MAILBOXES.hash(email),
+        locale=locale,
+        notify=True,
+        retention=7 * 24 * 3600,
+        principal=principal,
+    )
     names = filenames or [f"secret {position}.png" for position in range(1, len(results) + 1)]
     new = new_images(*names, size=1, sha256="ab" * 32)
     emails: Sequence[UUID] = ()

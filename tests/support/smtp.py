@@ -56,6 +56,10 @@ class SmtpSink:
         self._answers: defaultdict[str, list[str | None]] = defaultdict(list)
         self._refused: dict[str, str] = {}
         self._attempts = 0
+        self._held_at_rcpt: set[str] = set()
+        self._held_at_data: dict[str, threading.Event] = {}
+        self.held = 0
+        """Clients that wait for an answer that is held back."""
         self.connections = 0
         """How many there were."""
         self._listener: _Listener | None = None
@@ -95,6 +99,14 @@ class SmtpSink:
         """The same for the next messages to one recipient; HANG leaves the client without an answer."""
         with self._lock:
             self._replies_to[address].extend(replies)
+
+    def hold_rcpt(self, address: str) -> None:
+        """Do not answer to this recipient, for as long as the client waits."""
+        self._held_at_rcpt.add(address)
+
+    def hold_data(self, address: str, release: threading.Event) -> None:
+        """Answer to whole messages to this recipient when the event is set."""
+        self._held_at_data[address] = release
 
     def answers(self, address: str) -> list[str | None]:
         """What was said to each whole message to a recipient."""
@@ -184,6 +196,9 @@ class _Handler:
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         del server, session
+        if address in self._sink._held_at_rcpt:
+            self._sink.held += 1
+            await asyncio.Event().wait()  # ends with the connection
         if refusal := self._sink._refusal(address):
             return refusal
         envelope.rcpt_tos.append(address)
@@ -195,6 +210,9 @@ class _Handler:
         content = envelope.content
         assert isinstance(content, bytes)
         recipients = tuple(str(recipient) for recipient in envelope.rcpt_tos)
+        for release in filter(None, map(self._sink._held_at_data.get, recipients)):
+            self._sink.held += 1
+            await asyncio.to_thread(release.wait, 60)
         reply = self._sink._take(Received(envelope.mail_from or "", recipients, content))
         if reply == HANG:
             await asyncio.Event().wait()  # ends with the connection

@@ -7,11 +7,19 @@ import signal
 import socket
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal, get_args
 from urllib.parse import quote
+
+import redis
 
 from tests.support import guard
 from tests.support.waiting import eventually
+
+Refusal = Literal["READONLY", "MISCONF", "OOM"]
+"""Why writes are refused: the server is a replica, its last save has failed, or it has no memory left."""
+REFUSALS: tuple[Refusal, ...] = get_args(Refusal)
 
 
 def valkey_binary() -> Path:
@@ -81,6 +89,34 @@ class ValkeyServer:
         """Stop it and start it again: same data, same socket."""
         self.stop()
         self.start()
+
+    @contextlib.contextmanager
+    def refusing_writes(self, how: Refusal) -> Iterator[None]:
+        """Answer reads, and refuse writes as servers do in three situations; all is well again at the end."""
+        with redis.Redis.from_url(self.url) as client:
+            try:
+                {"READONLY": self._become_replica, "MISCONF": self._fail_to_save, "OOM": self._have_no_room}[how](
+                    client
+                )
+                yield
+            finally:
+                client.replicaof("NO", "ONE")
+                client.config_set("maxmemory", 0)
+                client.config_set("save", "")
+
+    def _become_replica(self, client: redis.Redis) -> None:
+        client.replicaof("127.0.0.1", 1)  # a primary that does not answer
+
+    def _fail_to_save(self, client: redis.Redis) -> None:
+        # A directory cannot be replaced by a file. It stays: the data are in the append-only file.
+        (self._directory / "dump.rdb").mkdir(exist_ok=True)
+        client.config_set("save", "3600 1")
+        with contextlib.suppress(redis.ResponseError):  # one has begun by itself
+            client.bgsave()
+        eventually(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err")
+
+    def _have_no_room(self, client: redis.Redis) -> None:
+        client.config_set("maxmemory", 1)
 
     def close(self) -> None:
         """Stop it for good."""

@@ -11,9 +11,11 @@ from imageblur_client.channel import DEFAULT_SERVER, Security
 from imageblur_client.cli.admin import app as admin
 from imageblur_client.cli.context import CliContext
 from imageblur_client.cli.errors import CommandGroup
+from imageblur_client.cli.instant import blur, find
 from imageblur_client.cli.lifecycle import cancel, delete, limits
 from imageblur_client.cli.order import order
 from imageblur_client.cli.results import download, send
+from imageblur_client.cli.revise import done, revise
 from imageblur_client.cli.status import status, watch
 from imageblur_client.cli.subscription import confirm, subscribe, unsubscribe
 
@@ -128,6 +130,8 @@ def common(  # noqa: PLR0917 - typer calls it by name
     ctx.obj = CliContext(server, timeout, security)
 
 
-for command in (order, status, watch, send, download, cancel, delete, limits, subscribe, confirm, unsubscribe):
+_COMMANDS = (order, status, watch, send, download, revise, done, cancel, delete)
+_OTHER_COMMANDS = (blur, find, limits, subscribe, confirm, unsubscribe)
+for command in _COMMANDS + _OTHER_COMMANDS:
     app.command()(command)
 app.add_typer(admin, name="admin")

@@ -83,6 +83,8 @@ def image_lines(images: Iterable[Image]) -> Iterator[str]:
         line = f"{image.position:>6}  {enum_label(ImageState.DESCRIPTOR, image.state):9}  {plain(image.filename)}"
         if image.state == ImageState.IMAGE_STATE_SUCCEEDED:
             line += f"  {image.width}\N{MULTIPLICATION SIGN}{image.height}  {size(image.output_bytes)}{findings(image)}"
+            if image.failure.message:
+                line += f"  not revised: {plain(image.failure.message)}"
         elif image.failure.message:
             line += f"  {plain(image.failure.message)}"
         yield line

@@ -1,24 +1,25 @@
 """Parses the options of a blur spec. Only their syntax is checked here; the server checks their values."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 
 import typer
+from imageblur.v1.blur_service_pb2 import FindModel
 from imageblur.v1.order_pb2 import (
     BlurSpec,
     Effort,
     Find,
+    FindingKind,
     Gaussian,
     ImageFormat,
     Pixelate,
     Redact,
     Region,
     Solid,
-    TextClass,
 )
 
-from imageblur_client.finding import find_codes, find_custom, find_faces, find_text
+from imageblur_client.finding import parse_finds
 from imageblur_client.regions import box, ellipse
 
 
@@ -86,6 +87,12 @@ def regions(boxes: Sequence[str], ellipses: Sequence[str], *, padding: float, fe
     return found
 
 
+def all_finds(models: Iterable[FindModel]) -> list[Find]:
+    """Return all that a server can find."""
+    custom = FindingKind.FINDING_KIND_CUSTOM
+    return [Find(kind=model.kind, model=model.name if model.kind == custom else "") for model in models]
+
+
 def excluded(boxes: Sequence[str]) -> list[Region]:
     """Return the regions in which nothing is hidden, from `L,T,W,H` strings."""
     return [box(*_four_numbers(text, "--exclude")) for text in boxes]
@@ -93,36 +100,10 @@ def excluded(boxes: Sequence[str]) -> list[Region]:
 
 def finds(texts: Sequence[str], *, min_confidence: float | None = None, padding: float | None = None) -> list[Find]:
     """Return what to find, from strings such as `faces,text:card+iban,custom:plates`; the numbers are of each."""
-    return [
-        _find(item.strip(), min_confidence=min_confidence, padding=padding)
-        for text in texts
-        for item in text.split(",")
-    ]
-
-
-def _find(text: str, *, min_confidence: float | None, padding: float | None) -> Find:
-    kind, _, detail = text.partition(":")
-    numbers = {"min_confidence": min_confidence, "padding": padding}
-    match kind, detail:
-        case ("faces", ""):
-            return find_faces(**numbers)
-        case ("codes", ""):
-            return find_codes(**numbers)
-        case ("text", _):
-            return find_text(*map(_text_class, detail.split("+") if detail else ()), **numbers)
-        case ("custom", _) if detail:
-            return find_custom(detail, **numbers)
-    message = f"{text!r} is none of faces, text, text:CLASS+CLASS, codes and custom:MODEL"
-    raise typer.BadParameter(message, param_hint="--find")
-
-
-def _text_class(name: str) -> TextClass.ValueType:
-    classes = {value.removeprefix("TEXT_CLASS_").lower(): number for value, number in TextClass.items() if number}
-    spelled = name.strip().lower().replace("-", "_").replace("email", "e_mail")
-    if spelled not in classes:
-        message = f"{name!r} is no class of text: there are {', '.join(classes)}"
-        raise typer.BadParameter(message, param_hint="--find")
-    return classes[spelled]
+    try:
+        return parse_finds(texts, min_confidence=min_confidence, padding=padding)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--find") from None
 
 
 def _four_numbers(text: str, option: str) -> tuple[float, float, float, float]:

@@ -23,10 +23,10 @@ def subscribe(
 def confirm(
     ctx: typer.Context,
     token: Annotated[
-        str, typer.Argument(metavar="TOKEN", help="Token from the confirmation e-mail.", show_default=False)
+        str, typer.Argument(metavar="TOKEN", help="Token from the e-mail that asks for it.", show_default=False)
     ],
 ) -> None:
-    """Confirm a subscription."""
+    """Confirm a subscription, or that an address wants results by e-mail."""
     with client_of(ctx) as client:
         client.confirm(token)
     typer.echo("Confirmed.")

@@ -1,7 +1,9 @@
 """Formats numbers, sizes and times, and makes text safe for a terminal."""
 
-from datetime import UTC
+import re
+from datetime import UTC, timedelta
 
+import typer
 from google.protobuf.timestamp_pb2 import Timestamp
 
 _UNITS = ("kB", "MB", "GB", "TB")
@@ -46,3 +48,12 @@ def seconds(amount: float) -> str:
 def local_time(time: Timestamp) -> str:
     """Return a time as `2026-11-23 14:05 CET`, in the time zone of this machine."""
     return time.ToDatetime(tzinfo=UTC).astimezone().strftime("%Y-%m-%d %H:%M %Z")
+
+
+def duration(text: str, option: str) -> timedelta:
+    """Return a time such as `90s`, `30m` or `24h`."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text.strip().lower())
+    if match is None:
+        raise typer.BadParameter(f"{text!r} is not a time such as 90s, 30m or 24h", param_hint=option)
+    unit = {"s": "seconds", "m": "minutes", "h": "hours"}[match[2]]
+    return timedelta(**{unit: float(match[1])})

@@ -256,8 +256,8 @@ class BlurServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CancelOrder(self, request, context):
-        """Cancels the images that have not ended; results of those that have are kept. Idempotent; has no effect on a finished
-        order.
+        """Cancels the images that have not ended; results of those that have are kept, and images that were being revised are
+        as before. Idempotent; has no effect on a finished order.
 
         INVALID_ARGUMENT: order_id is not a UUID.
         NOT_FOUND: the order does not exist.

@@ -125,8 +125,8 @@ class BlurServiceStub:
         (ORDER_EXPIRED).
     """
     CancelOrder: _grpc.UnaryUnaryMultiCallable[_blur_service_pb2.CancelOrderRequest, _blur_service_pb2.CancelOrderResponse]
-    """Cancels the images that have not ended; results of those that have are kept. Idempotent; has no effect on a finished
-    order.
+    """Cancels the images that have not ended; results of those that have are kept, and images that were being revised are
+    as before. Idempotent; has no effect on a finished order.
 
       INVALID_ARGUMENT: order_id is not a UUID.
       NOT_FOUND: the order does not exist.
@@ -254,8 +254,8 @@ class BlurServiceAsyncStub(BlurServiceStub):
         (ORDER_EXPIRED).
     """
     CancelOrder: _aio.UnaryUnaryMultiCallable[_blur_service_pb2.CancelOrderRequest, _blur_service_pb2.CancelOrderResponse]  # type: ignore[assignment]
-    """Cancels the images that have not ended; results of those that have are kept. Idempotent; has no effect on a finished
-    order.
+    """Cancels the images that have not ended; results of those that have are kept, and images that were being revised are
+    as before. Idempotent; has no effect on a finished order.
 
       INVALID_ARGUMENT: order_id is not a UUID.
       NOT_FOUND: the order does not exist.
@@ -446,8 +446,8 @@ class BlurServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _blur_service_pb2.CancelOrderRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_blur_service_pb2.CancelOrderResponse, _abc.Awaitable[_blur_service_pb2.CancelOrderResponse]]:
-        """Cancels the images that have not ended; results of those that have are kept. Idempotent; has no effect on a finished
-        order.
+        """Cancels the images that have not ended; results of those that have are kept, and images that were being revised are
+        as before. Idempotent; has no effect on a finished order.
 
           INVALID_ARGUMENT: order_id is not a UUID.
           NOT_FOUND: the order does not exist.

@@ -159,7 +159,7 @@ class Queue(_message.Message):
     FAILED_FIELD_NUMBER: _builtins.int
     OLDEST_TIME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """"blur", "instant", "mail" or "mailing"."""
+    """"blur", "find", "instant", "mail" or "mailing"."""
     paused: _builtins.bool
     """Whether the queue is paused: workers start nothing from it."""
     paused_by: _builtins.str

@@ -207,9 +207,9 @@ class OperatorServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PurgeQueue(self, request, context):
-        """Cancels all work of a queue: of "blur" all unfinished orders, as CancelOrder does; of "instant" all calls that
-        wait for a worker, which fail with UNAVAILABLE; of "mail" all deliveries and e-mails about subscriptions; of
-        "mailing" all mailings. E-mails already sent are not affected.
+        """Cancels all work of a queue: of "blur" and "find" all orders with unfinished images there, as CancelOrder does; of
+        "instant" all calls that wait for a worker, which fail with UNAVAILABLE; of "mail" all deliveries and e-mails about
+        subscriptions; of "mailing" all mailings. E-mails already sent are not affected.
 
         NOT_FOUND: the queue does not exist.
         """

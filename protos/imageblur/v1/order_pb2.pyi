@@ -562,8 +562,8 @@ Global___Solid: _TypeAlias = Solid  # noqa: Y015
 
 @_typing.final
 class Redact(_message.Message):
-    """At most 6 cells across each region, each its pixels' mean in few levels, smoothed within the region. Regions that
-    overlap or touch count as one.
+    """A few soft cells across each region, in the colours of what is visible around it: nothing of what it hides is left.
+    Regions that overlap or touch count as one. A whole image becomes grey.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -972,7 +972,7 @@ class Image(_message.Message):
     input_bytes: _builtins.int
     """Size of the original file in bytes."""
     output_bytes: _builtins.int
-    """Size of the result in bytes; 0 until the image succeeds."""
+    """Size of the result in bytes; 0 until the image succeeds. While the image is revised, the result is the former one."""
     width: _builtins.int
     """Width of the result in pixels; 0 until the image succeeds."""
     height: _builtins.int
@@ -985,7 +985,7 @@ class Image(_message.Message):
     """Number of attempts started."""
     @_builtins.property
     def failure(self) -> Global___Failure:
-        """Why it failed; only with IMAGE_STATE_FAILED."""
+        """Why it failed; with IMAGE_STATE_SUCCEEDED: why its last revision failed and left the former result."""
 
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:

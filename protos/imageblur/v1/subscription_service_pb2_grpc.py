@@ -73,7 +73,8 @@ class SubscriptionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ConfirmSubscription(self, request, context):
-        """Confirms a subscription with the token from the confirmation e-mail. Idempotent.
+        """Confirms a subscription with the token from the confirmation e-mail; or, with that of an order's e-mail to an
+        address that has not confirmed, that the address wants results by e-mail: those of the order are sent. Idempotent.
 
         INVALID_ARGUMENT: the token was altered, has expired or was superseded (INVALID_TOKEN).
         """

@@ -44,7 +44,8 @@ class SubscriptionServiceStub:
       INVALID_ARGUMENT: email is malformed.
     """
     ConfirmSubscription: _grpc.UnaryUnaryMultiCallable[_subscription_service_pb2.ConfirmSubscriptionRequest, _subscription_service_pb2.ConfirmSubscriptionResponse]
-    """Confirms a subscription with the token from the confirmation e-mail. Idempotent.
+    """Confirms a subscription with the token from the confirmation e-mail; or, with that of an order's e-mail to an
+    address that has not confirmed, that the address wants results by e-mail: those of the order are sent. Idempotent.
 
       INVALID_ARGUMENT: the token was altered, has expired or was superseded (INVALID_TOKEN).
     """
@@ -70,7 +71,8 @@ class SubscriptionServiceAsyncStub(SubscriptionServiceStub):
       INVALID_ARGUMENT: email is malformed.
     """
     ConfirmSubscription: _aio.UnaryUnaryMultiCallable[_subscription_service_pb2.ConfirmSubscriptionRequest, _subscription_service_pb2.ConfirmSubscriptionResponse]  # type: ignore[assignment]
-    """Confirms a subscription with the token from the confirmation e-mail. Idempotent.
+    """Confirms a subscription with the token from the confirmation e-mail; or, with that of an order's e-mail to an
+    address that has not confirmed, that the address wants results by e-mail: those of the order are sent. Idempotent.
 
       INVALID_ARGUMENT: the token was altered, has expired or was superseded (INVALID_TOKEN).
     """
@@ -105,7 +107,8 @@ class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _subscription_service_pb2.ConfirmSubscriptionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_subscription_service_pb2.ConfirmSubscriptionResponse, _abc.Awaitable[_subscription_service_pb2.ConfirmSubscriptionResponse]]:
-        """Confirms a subscription with the token from the confirmation e-mail. Idempotent.
+        """Confirms a subscription with the token from the confirmation e-mail; or, with that of an order's e-mail to an
+        address that has not confirmed, that the address wants results by e-mail: those of the order are sent. Idempotent.
 
           INVALID_ARGUMENT: the token was altered, has expired or was superseded (INVALID_TOKEN).
         """

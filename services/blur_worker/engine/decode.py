@@ -40,6 +40,7 @@ def decode(data: bytes, limits: Limits, output_format: Format | None, *, keep_me
     )
     try:
         codec.check(data, limits)
+        data = codec.completed(data, limits)
         with pillow_limits(limits):
             return _in_colors_of(target, _decode_own(data, codec, request) or _decode_with_pillow(data, codec, request))
     except (ImageError, MemoryError):

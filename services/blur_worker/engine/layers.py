@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from services.blur_worker.engine.effects.strength import strength
+from services.blur_worker.engine.effects.strength import Strength, strength
 from services.blur_worker.engine.raster import Box, Size
 from services.blur_worker.engine.regions import Mask, bounding_box, draw, region_mask
-from services.common.domain.spec import BlurSpec, Effect, Redact, Region
+from services.common.domain.spec import BlurSpec, Effect, Redact, Region, Solid
 
 
 @dataclass(frozen=True)
@@ -30,17 +30,20 @@ def layers(spec: BlurSpec, size: Size) -> list[Layer]:
     """
     if spec.invert_regions:
         return _crop(spec.effect, (0, 0), region_mask(spec, size))
-    by_effect: dict[Effect, list[Region]] = defaultdict(list)
+    # What comes to the same in pixels is the same effect.
+    groups: dict[tuple[Strength, Effect | None], tuple[Effect, list[Region]]] = {}
     for region in spec.regions:
         effect = region.effect or spec.effect
-        # At the end again: of two equally strong effects, the later region lies above.
-        by_effect[effect] = [*by_effect.pop(effect, []), region]
-    ordered = sorted(by_effect, key=lambda effect: strength(effect, size))
+        key = strength(effect, size), effect if isinstance(effect, Solid) else None
+        _, others = groups.pop(key, (effect, []))
+        # At the end again: of two fills, the one of the later region lies above.
+        groups[key] = effect, [*others, region]
+    ordered = sorted(groups, key=lambda key: key[0])
     return [
         layer
-        for effect in reversed(ordered)
-        for regions in (_unions(by_effect[effect], size) if effect == Redact() else [by_effect[effect]])
-        for layer in _union(effect, regions, size)
+        for effect, regions in (groups[key] for key in reversed(ordered))
+        for union in (_unions(regions, size) if isinstance(effect, Redact) else [regions])
+        for layer in _union(effect, union, size)
     ]
 
 

@@ -4,21 +4,19 @@ Chromium reads the first EXIF segment before the pixels of a JPEG, and the chunk
 counts only as a single SHORT. It ignores EXIF in WebP and AVIF: an AVIF is turned by its properties `irot` and `imir`.
 """
 
-import re
 import struct
 
 from PIL import Image
 from PIL.ExifTags import Base
 
+from services.blur_worker.engine.containers.jpeg_segments import APP1, segments
 from services.blur_worker.engine.containers.png_chunks import SIGNATURE, chunks
 from services.blur_worker.engine.described import Described
 
 _UPRIGHT = 1
 _ORIENTATION_TAG, _SHORT = 0x0112, 3
 _MAX_ENTRIES = 1000
-_SOI, _EOI, _SOS, _APP1 = 0xD8, 0xD9, 0xDA, 0xE1
 _EXIF_HEADER_BYTES = 6
-_NOT_FILL = re.compile(rb"[^\xff]")
 
 
 def read_orientation(image: Image.Image | Described, data: bytes) -> int:
@@ -29,7 +27,7 @@ def read_orientation(image: Image.Image | Described, data: bytes) -> int:
         data: The file.
     """
     if image.format == "JPEG":
-        return _of_exif(jpeg_exif(data))
+        return _of_exif(_jpeg_exif(data))
     if image.format == "PNG":
         return _of_exif(_png_exif(data))
     if image.format == "AVIF":
@@ -41,23 +39,12 @@ def read_orientation(image: Image.Image | Described, data: bytes) -> int:
     return _UPRIGHT
 
 
-def jpeg_exif(data: bytes) -> bytes:
+def _jpeg_exif(data: bytes) -> bytes:
     """Return the content of a JPEG's first EXIF segment, from the TIFF header on; empty if there is none."""
-    at = 2
-    while (at := data.find(b"\xff", at)) >= 0:
-        after = _NOT_FILL.search(data, at)
-        if after is None or after.start() + 3 > len(data):
-            break
-        at, marker = after.start() + 1, data[after.start()]
-        if marker in {_SOS, _EOI}:
-            break
-        if marker in {0, 1} or 0xD0 <= marker <= _SOI:
-            continue
-        size = int.from_bytes(data[at : at + 2], "big")
+    for marker, _, begin, end in segments(data):
         # What follows "Exif\0" is a padding byte of any value.
-        if marker == _APP1 and data[at + 2 : at + 7] == b"Exif\0":
-            return data[at + 2 + _EXIF_HEADER_BYTES : at + size]
-        at += max(size, 2)
+        if marker == APP1 and data[begin : begin + 5] == b"Exif\0":
+            return data[begin + _EXIF_HEADER_BYTES : end]
     return b""
 
 

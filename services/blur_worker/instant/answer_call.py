@@ -1,7 +1,8 @@
 """The use case of the instant queue: take a call, run it in a child process, hand the outcome to its gateway."""
 
+import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from services.blur_worker import metrics
@@ -11,7 +12,7 @@ from services.common.domain.errors import ImageError, Reason, Unavailable
 from services.common.domain.instant import InstantOutcome, InstantRefusal, InstantRequest, ResultTooLarge
 from services.common.infra import log
 from services.common.infra.broker import Broker
-from services.common.infra.instant_calls import take_call
+from services.common.infra.instant_calls import WorkerExchange
 from services.common.infra.messages import INSTANT_QUEUE
 
 MAX_CRASHES = 2
@@ -26,6 +27,7 @@ class AnswerCall:
 
     broker: Broker
     children: ChildPool
+    _threads: threading.local = field(default_factory=threading.local, init=False)
 
     def __call__(self, call_id: UUID) -> None:
         """Answer a call, unless its caller is gone.
@@ -34,19 +36,27 @@ class AnswerCall:
             Unavailable: The broker cannot be reached; the gateway notices, too.
         """
         start = time.monotonic()
-        with take_call(self.broker.client, call_id) as taken:
-            if taken is None:
-                _log.info("instant call", queue=INSTANT_QUEUE, call=str(call_id), outcome="NOTHING_TO_DO")
-                return
-            with metrics.instant_call():
-                outcome, data = self._attempt(taken.request)
-                answered = taken.exchange.finish(outcome, data)
-            kind = taken.request.kind
+        taken = self._exchange.take(call_id)
+        if taken is None:
+            _log.info("instant call", queue=INSTANT_QUEUE, call=str(call_id), outcome="NOTHING_TO_DO")
+            return
+        with metrics.instant_call():
+            outcome, data = self._attempt(taken.request)
+            answered = self._exchange.finish(call_id, outcome, data)
+        kind = taken.request.kind
         name, seconds = _name(outcome) if answered else "ABANDONED", time.monotonic() - start
         metrics.count_instant(kind, name, seconds)
         _log.info(
             "instant call", queue=INSTANT_QUEUE, call=str(call_id), kind=kind, outcome=name, seconds=round(seconds, 4)
         )
+
+    @property
+    def _exchange(self) -> WorkerExchange:
+        """That of this thread: its connection stays open from call to call."""
+        exchange: WorkerExchange | None = getattr(self._threads, "exchange", None)
+        if exchange is None:
+            exchange = self._threads.exchange = WorkerExchange(self.broker.client)
+        return exchange
 
     def _attempt(self, request: InstantRequest) -> tuple[InstantOutcome, bytes]:
         """Return the outcome, and the bytes of the result."""

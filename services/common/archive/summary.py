@@ -11,7 +11,8 @@ from typing import Any
 
 from services.common.db.clock import to_datetime
 from services.common.db.models import Image, Order
-from services.common.domain.findings import CheckState, Inspection
+from services.common.domain.findings import Check, CheckState, Inspection
+from services.common.domain.orders import ImageState
 from services.common.domain.spec import BlurSpec, Effect, Find, Gaussian, Pixelate, Redact, Region, Solid
 
 JSON_NAME, TEXT_NAME = "summary.json", "summary.txt"
@@ -48,8 +49,9 @@ def line(order: Order, image: Image, name: str | None) -> SummaryLine:
         "position": image.position,
         "file": name,
         "original_name": image.filename,
-        "state": image.state,
-        **({"reason": image.reason, "message": image.message} if image.reason else {}),
+        # What an image with a result is while it may be replaced, or after a revision that failed.
+        "state": ImageState.SUCCEEDED if name else image.state,
+        **({"reason": image.reason, "message": image.message} if image.reason and not name else {}),
         "effect": spec_values["effect"],
         "irreversible": _is_irreversible(spec, inspection),
         "regions": spec_values["regions"],
@@ -96,7 +98,7 @@ def _is_irreversible(spec: BlurSpec, inspection: Inspection) -> bool:
 
 def _text(image: Image, name: str | None, spec: BlurSpec, inspection: Inspection) -> str:
     lines = [f"{image.position}. {name or image.state}"]
-    if image.reason:
+    if image.reason and not name:
         lines.append(f"   failed   {image.reason}: {_printable(image.message or '')}")
     lines += [
         f"   from     {_printable(image.filename)}, {image.input_bytes} bytes",
@@ -105,7 +107,7 @@ def _text(image: Image, name: str | None, spec: BlurSpec, inspection: Inspection
         f"   where    {_where(spec)}",
     ]
     if name and spec.find:
-        lines += [f"   found    {_found(inspection)}", f"   check    {_CHECKS[inspection.check.state]}"]
+        lines += [f"   found    {_found(inspection)}", f"   check    {_checked(inspection.check)}"]
     if name:
         lines += [
             f"   to       {name}, {image.output_bytes} bytes, {image.width} x {image.height}, {image.format}",
@@ -120,6 +122,11 @@ _CHECKS = {
     CheckState.REMAINING: "SOMETHING THAT WAS TO BE HIDDEN IS STILL FOUND in the result: look at it",
     CheckState.NOT_CHECKED: "the result was not checked",
 }
+
+
+def _checked(check: Check) -> str:
+    stronger = "; hidden more strongly than asked for, since it was found at first" if check.strengthened else ""
+    return _CHECKS[check.state] + stronger
 
 
 def _found(inspection: Inspection) -> str:

@@ -8,19 +8,23 @@ from sqlalchemy import delete, func, inspect, select
 from sqlalchemy.orm import Session
 
 from services.common.db.clock import to_datetime
-from services.common.db.models import Base, Delivery, Email, Image, Order, Subscriber
+from services.common.db.models import Base, ConfirmedMailbox, Delivery, Email, Image, Order, Subscriber
 
 Record: TypeAlias = Mapping[str, Any]
 """A row as JSON values, with its `type`."""
 
-_TIME_SUFFIXES = ("_at", "lease_until", "not_before")
+_TIME_SUFFIXES = ("_at", "lease_until", "not_before", "originals_until")
 _INTERNAL = {
     "owner",
+    "mailbox",
     "lease_until",
     "enqueued_at",
     "not_before",
     "revision",
     "cleaned_up",
+    "claims",
+    "generation",
+    "next_generation",
     "principal",
     "token_version",
 }
@@ -42,6 +46,12 @@ def subscription_records(session: Session, address: str) -> list[Record]:
         return []
     emails = session.scalars(select(Email).where(Email.subscriber_id == subscriber.id))
     return [_record("subscription", subscriber), *(_record("email", email) for email in emails)]
+
+
+def confirmation_records(session: Session, mailboxes: Sequence[str]) -> list[Record]:
+    """Return that a mailbox has confirmed, by hashes of it."""
+    confirmed = session.scalars(select(ConfirmedMailbox).where(ConfirmedMailbox.mailbox.in_(mailboxes)))
+    return [_record("confirmation", row) for row in confirmed]
 
 
 def order_records(session: Session, order_id: UUID) -> list[Record]:

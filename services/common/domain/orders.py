@@ -2,6 +2,8 @@
 
 from enum import StrEnum
 
+from services.common.domain.spec import BlurSpec
+
 LATE_SECONDS = 600
 """After so long no worker is left that had an image when the image ended otherwise: an attempt takes at most 500."""
 
@@ -39,6 +41,11 @@ class ImageQueue(StrEnum):
     BLUR = "blur"
     FIND = "find"
     """Images with something to find."""
+
+
+def queue_for(spec: BlurSpec) -> ImageQueue:
+    """Return the queue of images with this spec."""
+    return ImageQueue.FIND if spec.find else ImageQueue.BLUR
 
 
 class DeliveryState(StrEnum):
@@ -90,9 +97,14 @@ def source_key(order_id: object, position: int) -> str:
     return f"{source_prefix(order_id)}{position:06d}"
 
 
-def result_key(order_id: object, position: int) -> str:
-    """Return the blob key of a result: the same for every attempt, so that a repeated one overwrites it."""
-    return f"{blob_prefix(order_id)}result/{position:06d}"
+def result_key(order_id: object, position: int, generation: int = 0) -> str:
+    """Return the blob key of a result: the same for every attempt, so that a repeated one overwrites it.
+
+    Each revision of an image has a `generation` of its own, so that the former result stays until the row names
+    the new one.
+    """
+    key = f"{blob_prefix(order_id)}result/{position:06d}"
+    return f"{key}-{generation}" if generation else key
 
 
 def source_prefix(order_id: object) -> str:

@@ -6,7 +6,7 @@ is missing. So sending never raises, and no message is delayed or retried by the
 
 import threading
 from collections import defaultdict
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import cast
 from uuid import UUID, uuid4
@@ -44,7 +44,8 @@ class Broker(RedisBroker):
         queues: Iterable[str],
         *,
         most_held: Mapping[str, int] | None = None,
-        most_held_together: int | None = None,
+        shared: Collection[str] = (),
+        most_shared: int = 0,
     ) -> None:
         """Make a broker; it connects when first used.
 
@@ -52,12 +53,13 @@ class Broker(RedisBroker):
             client: The connection.
             queues: The queues to declare.
             most_held: Most messages that this process holds of a queue, where it is not the consumer's prefetch.
-            most_held_together: Most messages that it holds of all queues together, but those of `most_held`.
+            shared: Queues that the same threads serve.
+            most_shared: Most messages that this process holds of them together.
         """
         super().__init__(  # type: ignore[no-untyped-call]
             client=client, middleware=[], heartbeat_timeout=8_000, maintenance_chance=1_000_000
         )
-        self._held = HeldMessages(most_held_together, apart=most_held or {})
+        self._held = HeldMessages(shared, most_shared)
         self._most_held = most_held or {}
         self._resumed: defaultdict[str, threading.Event] = defaultdict(_set_event)
         for queue in queues:
@@ -158,7 +160,8 @@ def connect(
     *queues: str,
     fail_fast: bool = False,
     most_held: Mapping[str, int] | None = None,
-    most_held_together: int | None = None,
+    shared: Collection[str] = (),
+    most_shared: int = 0,
 ) -> Broker:
     """Return a broker for these queues; it connects when first used.
 
@@ -168,7 +171,8 @@ def connect(
         fail_fast: For services whose callers wait: a command takes a second at most, and one that took longer is not
             retried. A stalled broker would cost the same time again, and the sweep enqueues what is missing.
         most_held: As of `Broker`.
-        most_held_together: As of `Broker`.
+        shared: As of `Broker`.
+        most_shared: As of `Broker`.
 
     Raises:
         ConfigurationError: The URL is malformed.
@@ -184,4 +188,4 @@ def connect(
         )
     except ValueError as error:
         raise ConfigurationError(f"IMAGEBLUR_BROKER_URL: {error}") from None
-    return Broker(client, queues, most_held=most_held, most_held_together=most_held_together)
+    return Broker(client, queues, most_held=most_held, shared=shared, most_shared=most_shared)

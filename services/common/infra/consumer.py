@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Container, Iterator
+from collections.abc import Collection, Iterator
 
 import redis
 from dramatiq import Message, MessageProxy
@@ -30,14 +30,14 @@ AUDIT_SECONDS = 5.0
 class HeldMessages:
     """The messages that this process has of each queue: ids of those that arrived and are not done.
 
-    A process that serves several queues with the same threads takes no more messages than it has threads: a message
-    would wait for them while another process has an idle one.
+    A process that serves several queues with the same threads takes no more messages than it has threads for them: a
+    message would wait for these threads while another process has an idle one.
     """
 
-    def __init__(self, most_together: int | None = None, apart: Container[str] = ()) -> None:
-        """`most_together`: most messages of all queues but those `apart`, which have threads of their own."""
-        self._most_together = most_together
-        self._apart = apart
+    def __init__(self, shared: Collection[str] = (), most_shared: int = 0) -> None:
+        """`shared`: queues of which at most `most_shared` messages are held together."""
+        self._shared = shared
+        self._most_shared = most_shared
         self._ids: defaultdict[str, set[bytes]] = defaultdict(set)
         self._on_done: set[threading.Event] = set()
         self.lock = threading.Lock()
@@ -48,14 +48,12 @@ class HeldMessages:
         return self._ids[queue]
 
     def count_free(self, queue: str) -> int:
-        """Return how many more messages of a queue may be taken as far as the other queues are concerned."""
-        if self._most_together is None or queue in self._apart:
-            return sys.maxsize
-        return self._most_together - self._count()
+        """Return how many more messages of a queue may be taken."""
+        return self._most_shared - self._count_shared() if queue in self._shared else sys.maxsize
 
     def is_largest(self, queue: str) -> bool:
-        """Return whether more messages are held of this queue than of all others: then another one comes first."""
-        return self._most_together is not None and 2 * len(self._ids[queue]) > self._count()
+        """Return whether most of the shared messages are of this queue: then another one comes first."""
+        return queue in self._shared and 2 * len(self._ids[queue]) > self._count_shared()
 
     def watch(self, event: threading.Event) -> None:
         """Set an event each time that a message is done."""
@@ -71,8 +69,8 @@ class HeldMessages:
         for event in tuple(self._on_done):
             event.set()
 
-    def _count(self) -> int:
-        return sum(len(ids) for queue, ids in tuple(self._ids.items()) if queue not in self._apart)
+    def _count_shared(self) -> int:
+        return sum(len(self._ids[queue]) for queue in self._shared)
 
 
 class PromptConsumer(private.RedisConsumer):
@@ -80,6 +78,11 @@ class PromptConsumer(private.RedisConsumer):
 
     Messages that the broker has handed out but that never arrived (the connection broke) would count as fetched for as
     long as this process lives. An audit requeues them: those that are in the broker's list, but not held.
+
+    Every error of the broker counts as a lost connection, since dramatiq gives an acknowledgement up for any other: one
+    that was refused (READONLY of a replica, MISCONF after a failed save, OOM) is repeated until it is accepted. Given
+    up, its message would be fetched for ever by a process that will not touch it again, and the sweep would not replace
+    it.
     """
 
     def __init__(
@@ -106,13 +109,13 @@ class PromptConsumer(private.RedisConsumer):
 
     def ack(self, message: MessageProxy) -> None:
         """Report that a message was handled."""
-        with _translated():
+        with self._as_lost_connection():
             super().ack(message)  # type: ignore[no-untyped-call]
         self._done(message)
 
     def nack(self, message: MessageProxy) -> None:
         """Report that a message cannot be handled."""
-        with _translated():
+        with self._as_lost_connection():
             super().nack(message)  # type: ignore[no-untyped-call]
         self._done(message)
 
@@ -130,7 +133,7 @@ class PromptConsumer(private.RedisConsumer):
     def __next__(self) -> MessageProxy | None:
         """Return the next message, or None after a wait without one."""
         if not self.message_cache:
-            with _translated():
+            with self._as_lost_connection():
                 self._audit()
                 self.message_cache = self._fetch()
         if not self.message_cache:
@@ -145,7 +148,8 @@ class PromptConsumer(private.RedisConsumer):
             if not self._resumed.wait(WAIT_SECONDS):
                 self._send_heartbeat()
             return []
-        free = min(self.prefetch - self.outstanding_message_count, self._all_held.count_free(self.queue_name))
+        # Of all consumers of the queue: messages of one that was replaced may still be handled.
+        free = min(self.prefetch - len(self._held), self._all_held.count_free(self.queue_name))
         if free <= 0:
             if not self._one_is_done.wait(WAIT_SECONDS):
                 self._send_heartbeat()
@@ -191,11 +195,13 @@ class PromptConsumer(private.RedisConsumer):
     def _done(self, message: MessageProxy) -> None:
         self._all_held.done(self.queue_name, private.redis_id(message))
 
-
-@contextlib.contextmanager
-def _translated() -> Iterator[None]:
-    # A stalled broker counts as a lost connection: the worker retries until it has acknowledged.
-    try:
-        yield
-    except (redis.ConnectionError, redis.TimeoutError) as error:
-        raise ConnectionClosed(error) from None  # type: ignore[no-untyped-call]
+    @contextlib.contextmanager
+    def _as_lost_connection(self) -> Iterator[None]:
+        try:
+            yield
+        except redis.RedisError as error:
+            self._audited_at = float("-inf")
+            if isinstance(error, redis.exceptions.ReadOnlyError):
+                # The primary may be another server by now, which only a new connection finds.
+                self.broker.client.connection_pool.disconnect(inuse_connections=False)
+            raise ConnectionClosed(error) from None  # type: ignore[no-untyped-call]

@@ -57,5 +57,6 @@ def requeue(broker: RedisBroker, queue: str, message_ids: Iterable[bytes]) -> No
 
 
 def set_restart_delay(seconds: float) -> None:
-    """Set the pause of all consumers after a lost connection."""
+    """Set the pause after a lost connection: of all consumers, and of threads with a message to acknowledge."""
     worker.CONSUMER_RESTART_DELAY_SECS = seconds
+    worker.POST_PROCESS_MESSAGE_RETRY_DELAY_SECS = seconds  # type: ignore[assignment] # it is only slept

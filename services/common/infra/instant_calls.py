@@ -4,17 +4,20 @@ Publications (pub/sub) are in no file of the broker, whatever its persistence is
 them. So nothing of a call remains anywhere, whichever process is killed (ADR 30).
 
     gateway                                   worker
-    listens, enqueues the id         ──────►  takes the id from the queue, listens
+    enqueues the id                  ──────►  takes the id from the queue
                                      ◄──────  READY, where it listens
     the request                      ──────►  works
-                                     ◄──────  OUTCOME, with the size of a result
+                                     ◄──────  OUTCOME, with a small result or the size of a large one
     makes room, SEND                 ──────►
                                      ◄──────  RESULT
 
-A publication that nobody receives ends the exchange: the other side is gone.
+Gateways, and threads of workers, listen on one channel each as long as they live. The first half of a call's id names
+the gateway. A publication that nobody receives ends the exchange: the other side is gone.
 """
 
+import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -23,20 +26,29 @@ from uuid import UUID, uuid4
 
 import redis
 from redis import asyncio as aioredis
-from redis.asyncio.client import PubSub
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from services.common.domain.errors import Unavailable
 from services.common.domain.instant import InstantOutcome, InstantRequest, outcome_from_json, outcome_to_json
 from services.common.infra import dramatiq_private as private
+from services.common.infra import log
 from services.common.infra.broker import Broker
 from services.common.infra.messages import INSTANT_QUEUE, run_instant_call
 
+RECONNECT_SECONDS = 0.5
+"""Pause after a lost connection."""
+LISTEN_SECONDS = 1.5
+"""How long a call waits for the gateway to listen again."""
 ANSWER_SECONDS = 5.0
 """How long a worker waits for its gateway, which answers at once or is gone."""
 
+DIRECT_BYTES = 1 << 20
+"""A result up to this size comes along with its outcome."""
+
+_log = log.get(__name__)
 _CHANNEL = "imageblur:instant:"
+_ID_BYTES = 16
 _READY, _OUTCOME, _RESULT, _SEND = b"R", b"O", b"D", b"S"
 _WITHDRAW = "if redis.call('LREM', KEYS[1], 0, ARGV[1]) > 0 then redis.call('HDEL', KEYS[2], ARGV[1]) end"
 
@@ -69,72 +81,68 @@ class InstantQueue:
 
     def refuse_waiting(self, outcome: InstantOutcome) -> int:
         """Withdraw all calls that no worker has taken, and answer them with this outcome; return their number."""
+        refused = 0
         with _translated():
             ids = cast("list[bytes]", self._broker.client.lrange(self._keys[0], 0, -1))
-            refused = 0
-            for call_id in (message_id.decode().partition(".")[0] for message_id in ids):
-                self.withdraw(UUID(call_id))
-                refused += bool(self._broker.client.publish(_CHANNEL + call_id, _OUTCOME + _head(outcome, 0)))
+            for call_id in (UUID(message_id.decode().partition(".")[0]) for message_id in ids):
+                self.withdraw(call_id)
+                event = b"".join((_OUTCOME, call_id.bytes, _head(outcome, 0), b"\n"))
+                refused += bool(self._broker.client.publish(_gateway(call_id), event))
         return refused
-
-
-class WorkerExchange:
-    """A worker's side of one call; blocking."""
-
-    def __init__(self, client: redis.Redis, call_id: UUID, pubsub: Any) -> None:
-        self._client = client
-        self._gateway = f"{_CHANNEL}{call_id}"
-        self._pubsub = pubsub
-
-    def ask(self) -> bytes | None:
-        """Return the encoded request; None if the caller is gone.
-
-        Raises:
-            Unavailable: The broker cannot be reached.
-        """
-        listens = f"{_CHANNEL}{uuid4()}"
-        with _translated():
-            self._pubsub.subscribe(listens)
-            self._receive()  # the confirmation
-            return self._receive() if self._client.publish(self._gateway, _READY + listens.encode()) else None
-
-    def finish(self, outcome: InstantOutcome, result: bytes = b"") -> bool:
-        """Hand over an outcome, with the bytes of a result if there is one; False if the caller is gone.
-
-        Raises:
-            Unavailable: The broker cannot be reached.
-        """
-        with _translated():
-            if not self._client.publish(self._gateway, _OUTCOME + _head(outcome, len(result))):
-                return False
-            if not result:
-                return True
-            return self._receive() == _SEND and bool(self._client.publish(self._gateway, _RESULT + result))
-
-    def _receive(self) -> Any:
-        message = self._pubsub.get_message(timeout=ANSWER_SECONDS)
-        return message["data"] if message else None
 
 
 @dataclass(frozen=True, kw_only=True)
 class TakenCall:
     """A call that a worker has taken."""
 
+    call_id: UUID
     request: InstantRequest
-    exchange: WorkerExchange
 
 
-@contextmanager
-def take_call(client: redis.Redis, call_id: UUID) -> Iterator[TakenCall | None]:
-    """Ask the gateway for the request of a call, in a worker; None if the caller is gone.
+class WorkerExchange:
+    """A worker's side of calls, one after another in the same thread; blocking.
 
-    Raises:
-        Unavailable: The broker cannot be reached.
+    Every method raises Unavailable if the broker cannot be reached.
     """
-    with client.pubsub() as pubsub:  # type: ignore[no-untyped-call]
-        exchange = WorkerExchange(client, call_id, pubsub)
-        request = exchange.ask()
-        yield TakenCall(request=InstantRequest.decode(request), exchange=exchange) if request else None
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+        self._listens = f"{_CHANNEL}{uuid4()}"
+        self._pubsub: Any = None
+
+    def take(self, call_id: UUID) -> TakenCall | None:
+        """Ask the gateway for the request of a call; None if the caller is gone."""
+        with _translated():
+            if self._pubsub is None:
+                self._pubsub = self._client.pubsub(ignore_subscribe_messages=False)  # type: ignore[no-untyped-call]
+                self._pubsub.subscribe(self._listens)
+                self._pubsub.get_message(timeout=ANSWER_SECONDS)  # the confirmation
+            if not self._client.publish(_gateway(call_id), _READY + call_id.bytes + self._listens.encode()):
+                return None
+            request = self._receive(call_id)
+        return TakenCall(call_id=call_id, request=InstantRequest.decode(request)) if request else None
+
+    def finish(self, call_id: UUID, outcome: InstantOutcome, result: bytes = b"") -> bool:
+        """Hand over an outcome, with the bytes of a result if there is one; False if the caller is gone."""
+        gateway, direct = _gateway(call_id), result if len(result) <= DIRECT_BYTES else b""
+        head = _head(outcome, len(result))
+        with _translated():
+            if not self._client.publish(gateway, b"".join((_OUTCOME, call_id.bytes, head, b"\n", direct))):
+                return False
+            if direct or not result:
+                return True
+            wanted = self._receive(call_id) == _SEND
+            return wanted and bool(self._client.publish(gateway, b"".join((_RESULT, call_id.bytes, result))))
+
+    def _receive(self, call_id: UUID) -> bytes | None:
+        """Return what the gateway sends next about a call; None if nothing comes."""
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while (left := deadline - time.monotonic()) > 0:
+            message = self._pubsub.get_message(timeout=left)
+            # Not what was sent too late about an earlier call, nor the confirmation of a renewed connection.
+            if message and message["type"] == "message" and message["data"].startswith(call_id.bytes):
+                return bytes(message["data"][_ID_BYTES:])
+        return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,77 +158,120 @@ class Outcome:
 
     outcome: InstantOutcome
     result_bytes: int
-    """Size of the result, which `GatewayExchange.fetch` returns."""
+    """Size of the result."""
+    result: bytes
+    """The result, if it was small; else `GatewayExchange.fetch` returns it."""
 
 
 class GatewayExchange:
     """A gateway's side of one call, in an event loop. Every method raises Unavailable without the broker."""
 
-    def __init__(self, client: "aioredis.Redis", pubsub: PubSub) -> None:
+    def __init__(self, client: "aioredis.Redis", call_id: UUID) -> None:
+        self.call_id = call_id
         self._client = client
-        self._pubsub = pubsub
         self._worker = ""
+        self.events: asyncio.Queue[bytes | None] = asyncio.Queue()
+        """Publications about the call; None when the broker was lost."""
 
     async def wait(self) -> WorkerReady | Outcome:
         """Return what happens next; waits without end."""
         while True:
-            kind, payload = await self._receive()
+            event = await self._next()
+            kind, payload = event[:1], event[1 + _ID_BYTES :]
             if kind == _READY:
                 return WorkerReady(listens=payload.decode())
             if kind == _OUTCOME:
-                head = json.loads(payload)
-                return Outcome(outcome=outcome_from_json(head["outcome"]), result_bytes=head["result_bytes"])
+                head, _, result = payload.partition(b"\n")
+                values = json.loads(head)
+                outcome = outcome_from_json(values["outcome"])
+                return Outcome(outcome=outcome, result_bytes=values["result_bytes"], result=result)
 
     async def send(self, worker: WorkerReady, request: bytes) -> None:
         """Send the encoded request to a worker; one that is gone meanwhile does not get it."""
         self._worker = worker.listens
         with _translated():
-            await self._client.publish(worker.listens, request)
+            await self._client.publish(worker.listens, self.call_id.bytes + request)
 
     async def fetch(self) -> bytes:
-        """Return the result."""
+        """Return a result that was not small."""
         with _translated():
-            await self._client.publish(self._worker, _SEND)
+            await self._client.publish(self._worker, self.call_id.bytes + _SEND)
         while True:
-            kind, payload = await self._receive()
-            if kind == _RESULT:
-                return payload
+            event = await self._next()
+            if event[:1] == _RESULT:
+                return event[1 + _ID_BYTES :]
 
-    async def _receive(self) -> tuple[bytes, bytes]:
-        with _translated():
-            message = None
-            while message is None:
-                message = await self._pubsub.get_message(timeout=None)
-        data: bytes = message["data"]
-        return data[:1], data[1:]
+    async def _next(self) -> bytes:
+        event = await self.events.get()
+        if event is None:
+            raise Unavailable("the connection to the broker was lost")
+        return event
 
 
 class GatewayExchanges:
-    """Makes the exchanges of a gateway."""
+    """The exchanges of a gateway, over one connection that listens."""
 
     def __init__(self, broker_url: str) -> None:
         # No retries: what was published while a connection was lost is lost.
         self._client = aioredis.Redis.from_url(broker_url, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0))
+        self._gateway_id = uuid4().bytes[: _ID_BYTES // 2]
+        self._exchanges: dict[bytes, GatewayExchange] = {}
+        self._listening = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
 
-    async def close(self) -> None:
-        """Close all connections."""
+    def start(self) -> None:
+        """Start to listen."""
+        self._task = asyncio.create_task(self._listen())
+
+    async def stop(self) -> None:
+        """Stop to listen, and close all connections."""
+        if self._task:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
         await self._client.aclose()
 
     @asynccontextmanager
-    async def listen(self, call_id: UUID) -> AsyncIterator[GatewayExchange]:
-        """Listen to a call until the block ends.
+    async def exchange(self) -> AsyncIterator[GatewayExchange]:
+        """Make a call's exchange and listen to it until the block ends.
 
         Raises:
             Unavailable: The broker cannot be reached.
         """
-        pubsub = self._client.pubsub()
         try:
-            with _translated():
-                await pubsub.subscribe(f"{_CHANNEL}{call_id}")
-                await pubsub.get_message(timeout=ANSWER_SECONDS)  # the confirmation
-            yield GatewayExchange(self._client, pubsub)
+            async with asyncio.timeout(LISTEN_SECONDS):
+                await self._listening.wait()
+        except TimeoutError:
+            raise Unavailable("the broker cannot be reached") from None
+        call_id = UUID(bytes=self._gateway_id + uuid4().bytes[_ID_BYTES // 2 :])
+        exchange = self._exchanges[call_id.bytes] = GatewayExchange(self._client, call_id)
+        try:
+            yield exchange
         finally:
-            await pubsub.aclose()  # type: ignore[no-untyped-call]
+            del self._exchanges[call_id.bytes]
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                async with self._client.pubsub() as pubsub:
+                    await pubsub.subscribe(_gateway(UUID(bytes=2 * self._gateway_id)))
+                    while True:
+                        message = await pubsub.get_message(timeout=None)
+                        if message and message["type"] == "subscribe":
+                            self._listening.set()
+                        elif message and (exchange := self._exchanges.get(message["data"][1 : 1 + _ID_BYTES])):
+                            exchange.events.put_nowait(message["data"])
+            except (redis.RedisError, OSError) as error:
+                _log.warning("instant calls unavailable", error=str(error))
+            except Exception:
+                _log.exception("instant calls unavailable")  # any error: without this task no call is answered
+            self._listening.clear()
+            for exchange in self._exchanges.values():
+                exchange.events.put_nowait(None)
+            await asyncio.sleep(RECONNECT_SECONDS)
+
+
+def _gateway(call_id: UUID) -> str:
+    return f"{_CHANNEL}{call_id.hex[:_ID_BYTES]}"
 
 
 def _head(outcome: InstantOutcome, result_bytes: int) -> bytes:

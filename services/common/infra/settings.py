@@ -8,6 +8,7 @@ import ipaddress
 import os
 from pathlib import Path
 from typing import Any, Literal, Self
+from uuid import UUID
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_core import ErrorDetails
@@ -183,6 +184,38 @@ class MailingSettings(Settings):
         description="Connections to the mail server that a mailing may use at once, over all mailers. Other e-mails "
         "have their own (IMAGEBLUR_MAILER_THREADS) and do not wait.",
     )
+
+
+class RecipientSettings(Settings):
+    """To whom results are e-mailed, for gateway and mailer."""
+
+    unconfirmed_addresses: Literal["link", "results"] = Field(
+        default="link",
+        description="What an address gets that has not confirmed that it wants e-mails with results, since anyone may "
+        "order for any address: `link`, one plain e-mail a day without images, file names or attachment, with a link "
+        "to confirm; or `results`, which is safe only where all callers may be trusted. `make run` sets `results` as "
+        "long as it keeps all e-mails in its own mailbox.",
+    )
+    results_keys: str = Field(
+        default="",
+        description="IDs of API keys, separated by commas, whose orders are e-mailed with results to any address: of "
+        "programs that know their users' addresses, not of the web pages.",
+    )
+
+    @property
+    def trusted_principals(self) -> frozenset[str]:
+        """Principals of the holders of those keys."""
+        return frozenset(f"key:{UUID(key.strip())}" for key in self.results_keys.split(",") if key.strip())
+
+    @field_validator("results_keys")
+    @classmethod
+    def _check_ids(cls, value: str) -> str:
+        for key in filter(None, map(str.strip, value.split(","))):
+            try:
+                UUID(key)
+            except ValueError:
+                raise ValueError(f"{key} is not the ID of an API key, which is a UUID") from None
+        return value
 
 
 class LimitSettings(Settings):

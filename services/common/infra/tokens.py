@@ -5,10 +5,12 @@ from uuid import UUID
 
 from itsdangerous import BadData, URLSafeTimedSerializer
 
-Purpose = Literal["confirm", "unsubscribe"]
+Purpose = Literal["confirm", "unsubscribe", "receive"]
+"""To confirm a subscription or end it, or to have an order's results, and others after it, sent to its address."""
 
 CONFIRM_SECONDS = 7 * 24 * 3600
 """A confirmation token is valid for a week; one to unsubscribe for ever, as the law requires."""
+_MAX_AGE: dict[Purpose, int | None] = {"confirm": CONFIRM_SECONDS, "unsubscribe": None, "receive": CONFIRM_SECONDS}
 ARCHIVE_SECONDS = 366 * 24 * 3600
 """A link to an archive ends with its order, and after so long at the latest."""
 
@@ -25,19 +27,17 @@ class Tokens:
         self._secret_keys = [*reversed(former_keys), secret_key]
 
     def make(self, purpose: Purpose, subscriber_id: UUID, version: int) -> str:
-        """Return a token that permits this for the subscriber."""
+        """Return a token that permits this for the subscriber; to receive, for the order."""
         return self._serializer(purpose).dumps([subscriber_id.hex, version])
 
     def read(self, purpose: Purpose, token: str) -> tuple[UUID, int]:
-        """Return the subscriber and the version of a token.
+        """Return the subscriber (to receive, the order) and the version of a token.
 
         Raises:
             BadToken: It is not valid.
         """
         try:
-            subscriber, version = self._serializer(purpose).loads(
-                token, max_age=CONFIRM_SECONDS if purpose == "confirm" else None
-            )
+            subscriber, version = self._serializer(purpose).loads(token, max_age=_MAX_AGE[purpose])
             return UUID(subscriber), int(version)
         except (BadData, ValueError, TypeError):
             raise BadToken("is not valid, or has expired") from None

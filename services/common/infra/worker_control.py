@@ -89,12 +89,13 @@ class WorkerControl(Middleware):
             if paused != self._paused:
                 _log.info("queues paused" if paused else "no queue paused", queues=sorted(paused))
                 self._paused = paused
-            if time.monotonic() >= self._heartbeat_at + HEARTBEAT_SECONDS:
-                self._write_heartbeat()
+            # First: who sees the worker also sees its models.
             if time.monotonic() >= self._announced_at + MODELS_SECONDS and FIND_QUEUE in self._served():
                 with self._database.write(durable=False) as session:
                     find_models.announce(session, self._get_models())
                 self._announced_at = time.monotonic()
+            if time.monotonic() >= self._heartbeat_at + HEARTBEAT_SECONDS:
+                self._write_heartbeat()
         except Unavailable as error:
             _log.debug("pauses not polled", error=str(error))
         except Exception:

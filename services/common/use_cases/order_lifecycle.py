@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from services.common.db.engine import Database
-from services.common.db.orders import blob_cleanup, orders, unowned_blobs
-from services.common.domain.errors import Unavailable
+from services.common.db.orders import blob_cleanup, orders, revisions, unowned_blobs
+from services.common.domain.errors import FailedPrecondition, NotFound, Unavailable
 from services.common.domain.follow_up import FollowUp
-from services.common.domain.orders import blob_prefix, source_prefix
+from services.common.domain.orders import OrderState, blob_prefix, source_prefix
 from services.common.infra import log
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
@@ -30,7 +30,9 @@ class OrderLifecycle:
     after_commit: AfterCommit
 
     def cancel(self, order_id: UUID, *, refill: bool = True) -> None:
-        """Cancel the images of an order that have not ended, and remove all originals; results are kept.
+        """Cancel the images of an order that have not ended; results are kept.
+
+        Images that were being revised end as they were. An order that is CANCELLED then keeps no originals.
 
         Args:
             order_id: The order.
@@ -41,8 +43,10 @@ class OrderLifecycle:
             Unavailable: The database cannot be reached.
         """
         with self.database.write() as session:
-            orders.cancel(session, order_id)
+            state = orders.cancel(session, order_id)
         self.after_commit(FollowUp(ended_order_ids=[order_id], window_freed=refill))
+        if state is not OrderState.CANCELLED:
+            return
         try:
             self.blobs.delete_prefix(source_prefix(order_id))
         except Unavailable as error:
@@ -77,6 +81,28 @@ class OrderLifecycle:
         if expired:
             self.after_commit(FollowUp(ended_order_ids=[order_id]))
         return expired
+
+    def delete_originals(self, order_id: UUID) -> None:
+        """Remove the originals that a finished order keeps for revisions; results are kept.
+
+        Raises:
+            NotFound: There is no such order.
+            FailedPrecondition: Its images are being blurred.
+            Unavailable: The database cannot be reached.
+        """
+        with self.database.write() as session:
+            order = orders.lock(session, order_id)
+            if order is None:
+                raise NotFound("order", str(order_id))
+            if OrderState(order.state).open:
+                message = "images of the order are being blurred"
+                raise FailedPrecondition("ORDER_NOT_FINISHED", f"orders/{order_id}", message)
+            surplus = revisions.release_originals(session, order) if order.originals_seconds else []
+        self.after_commit(FollowUp(changed_order_ids=[order_id]))
+        try:
+            self.blobs.delete(*surplus)
+        except Unavailable as error:
+            _log.warning("originals not removed, the sweep will", order=str(order_id), error=str(error))
 
     def remove_unowned_blobs(self, order_id: UUID) -> None:
         """Remove the blobs of an order or upload that were marked for removal.

@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from services.common.domain.errors import Busy, InvalidArgument, Reason, TooLarge, Unavailable, Violation
 from services.common.domain.instant import InstantAnswer, InstantOutcome, InstantRefusal, InstantRequest, ResultTooLarge
@@ -61,25 +61,25 @@ class CallInstantly:
         async with self.share.reserve(min(len(request.data), self.share.capacity)):
             try:
                 async with asyncio.timeout(self.seconds):
-                    return await self._exchange(uuid4(), request, field)
+                    return await self._exchange(request, field)
             except TimeoutError:
                 raise Unavailable("no worker answered in time") from None
 
-    async def _exchange(self, call_id: UUID, request: InstantRequest, field: str) -> tuple[InstantAnswer, bytes]:
-        async with self.exchanges.listen(call_id) as exchange:
+    async def _exchange(self, request: InstantRequest, field: str) -> tuple[InstantAnswer, bytes]:
+        async with self.exchanges.exchange() as exchange:
             try:
                 # To its end even if the caller goes away: the clean-up has to come after it.
-                await uninterrupted(self.threads.run_to_end(self._enqueue, call_id))
+                await uninterrupted(self.threads.run_to_end(self._enqueue, exchange.call_id))
                 outcome = await self._outcome(exchange, request)
                 answer = _answer_of(outcome.outcome, field)
-                if not outcome.result_bytes:
-                    return answer, b""
+                if outcome.result_bytes == len(outcome.result):
+                    return answer, outcome.result
                 # Only now, when there is room for it, is the result sent here.
                 await CURRENT_RESERVATION.get().grow(outcome.result_bytes)
                 return answer, await exchange.fetch()
             except BaseException:
                 # Shielded: a client that disconnects cancels its call, and must not cancel the clean-up.
-                await asyncio.shield(self.threads.run_to_end(self._withdraw, call_id))
+                await asyncio.shield(self.threads.run_to_end(self._withdraw, exchange.call_id))
                 raise
 
     def _enqueue(self, call_id: UUID) -> None:

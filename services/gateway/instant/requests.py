@@ -6,8 +6,8 @@ from imageblur.v1 import order_pb2
 from services.common.domain.errors import InvalidArgument, Violation
 from services.common.domain.instant import InstantAnswer, InstantKind, InstantRequest
 from services.common.domain.spec import BlurSpec
-from services.gateway.instant.findings import check_message, finding_message
 from services.gateway.orders.blur_spec import parse_image_spec, parse_spec
+from services.gateway.orders.findings import finding_message, inspection_messages
 from services.gateway.orders.requests import parse_filename
 from services.gateway.rpc.fields import Violations
 
@@ -50,7 +50,7 @@ def parse_find_regions(request: pb.FindRegionsRequest, *, max_bytes: int) -> Ins
         violations.extend(error.violations)
     else:
         if not spec.find:
-            violations.add("find", "must be at least one" if not request.find else "is not supported by this server")
+            violations.add("find", "must be at least one")
     _check_data(violations, "data", request.data, max_bytes)
     violations.raise_if_any()
     return InstantRequest(kind=InstantKind.FIND, spec=spec, max_result_bytes=0, data=request.data)
@@ -58,13 +58,14 @@ def parse_find_regions(request: pb.FindRegionsRequest, *, max_bytes: int) -> Ins
 
 def blur_image_response(answer: InstantAnswer, data: bytes) -> pb.BlurImageResponse:
     """Return the response of BlurImage."""
+    findings, check = inspection_messages(answer.inspection)
     return pb.BlurImageResponse(
         data=data,
         media_type=answer.format.media_type if answer.format else "",
         width=answer.width,
         height=answer.height,
-        findings=map(finding_message, answer.inspection.findings),
-        check=check_message(answer.inspection.check),
+        findings=findings,
+        check=check,
     )
 
 

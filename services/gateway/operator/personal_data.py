@@ -9,8 +9,9 @@ from services.common.db import personal_data
 from services.common.db.access import audit
 from services.common.db.access.audit import AuditContext
 from services.common.db.engine import Database
-from services.common.db.mail import subscribers
+from services.common.db.mail import mailboxes, subscribers
 from services.common.domain.errors import NotFound
+from services.common.domain.mailboxes import MailboxHasher
 from services.common.use_cases.order_lifecycle import OrderLifecycle
 
 SUBJECT = "people"
@@ -19,10 +20,14 @@ SUBJECT = "people"
 
 @dataclass(frozen=True)
 class PersonalData:
-    """The use cases of personal data; blocking. An address is stored with orders and with subscribers only."""
+    """The use cases of personal data; blocking. An address is stored with orders and with subscribers only.
+
+    A mailbox that has confirmed is stored as a hash.
+    """
 
     database: Database
     lifecycle: OrderLifecycle
+    mailboxes: MailboxHasher
 
     def export(self, audit_context: AuditContext, address: str) -> Iterator[str]:
         """Yield everything stored about an address, except the content of images: one JSON object each."""
@@ -31,6 +36,7 @@ class PersonalData:
         with self.database.read() as session:
             order_ids = personal_data.list_orders(session, address)
             records = personal_data.subscription_records(session, address)
+            records += personal_data.confirmation_records(session, self.mailboxes.hashes(address))
         yield from map(_to_json, records)
         for order_id in order_ids:
             with self.database.read() as session:
@@ -38,10 +44,11 @@ class PersonalData:
             yield from map(_to_json, records)
 
     def erase(self, audit_context: AuditContext, address: str) -> int:
-        """Delete the subscription and the orders of an address; return the number of orders."""
+        """Delete the subscription, the confirmation and the orders of an address; return the number of orders."""
         with self.database.write() as session:
             audit.record(session, audit_context, SUBJECT)
             personal_data.delete_subscriber(session, address)
+            mailboxes.delete_confirmation(session, self.mailboxes.hashes(address))
             order_ids = personal_data.list_orders(session, address)
         for order_id in order_ids:
             with contextlib.suppress(NotFound):

@@ -12,7 +12,7 @@ from services.gateway.rpc.thread_pool import ThreadPool
 
 CACHED_SECONDS = 10.0
 RETRY_SECONDS = 1.0
-"""If a model is not among those that are cached: it may be new."""
+"""If a model is not among those that are cached, or there are none: it may be new."""
 
 _BUILT_IN = {
     FindingKind.FACE: ("faces", "faces"),
@@ -32,13 +32,15 @@ class AvailableModels:
         self._read_at = float("-inf")
 
     async def list(self, *, max_age: float | None = None) -> Sequence[FindModel]:
-        """Return the models, at most so many seconds old; older ones while the database is unavailable.
+        """Return the models, at most `max_age` seconds old; older ones while the database is unavailable.
 
         Raises:
             Unavailable: The database has not been reached yet.
         """
         started = time.monotonic()
-        if started > self._read_at + (CACHED_SECONDS if max_age is None else max_age):
+        if max_age is None:
+            max_age = CACHED_SECONDS if self._models else RETRY_SECONDS
+        if started > self._read_at + max_age:
             try:
                 self._models = await self._threads.run(self._read)
             except Unavailable:
@@ -55,7 +57,11 @@ class AvailableModels:
             InvalidArgument: With a violation for each thing that no worker can find.
             Unavailable: As of `list`.
         """
-        finds = {f"{path}.find[{index}]": find for path, spec in specs.items() for index, find in enumerate(spec.find)}
+        finds = {
+            f"{path}.find[{index}]".lstrip("."): find
+            for path, spec in specs.items()
+            for index, find in enumerate(spec.find)
+        }
         if not finds or not _violations(finds, await self.list()):
             return
         if violations := _violations(finds, await self.list(max_age=RETRY_SECONDS)):

@@ -21,9 +21,10 @@ class BrokerCheck:
     Args:
         broker_url: URL of the broker.
         max_orders_per_minute: Rate limit of each caller; 0: none.
+        max_unconfirmed_per_hour: Rate limit of each caller's e-mails to addresses that have not confirmed; 0: none.
     """
 
-    def __init__(self, broker_url: str, max_orders_per_minute: int) -> None:
+    def __init__(self, broker_url: str, max_orders_per_minute: int, max_unconfirmed_per_hour: int = 0) -> None:
         self._client = aioredis.Redis.from_url(
             broker_url,
             socket_timeout=TIMEOUT_SECONDS,
@@ -32,6 +33,7 @@ class BrokerCheck:
         )
         self.limits = RateLimits(self._client)
         self._rate = Rate("orders", max_orders_per_minute, 60)
+        self._unconfirmed = Rate("e-mails to addresses that have not confirmed", max_unconfirmed_per_hour, 3600)
         self._ping: asyncio.Task[None] | None = None
 
     async def close(self) -> None:
@@ -69,6 +71,18 @@ class BrokerCheck:
         with _as_unavailable():
             async with asyncio.timeout(TIMEOUT_SECONDS):
                 await self.limits.count(self._rate, rate_limit_key)
+
+    async def count_unconfirmed(self, rate_limit_key: str) -> None:
+        """Count a request of the caller to e-mail results to an address that has not confirmed.
+
+        Raises:
+            Busy: The caller is over the rate limit.
+            Unavailable: The broker does not respond in time.
+        """
+        self.limits.check(self._unconfirmed, rate_limit_key)
+        with _as_unavailable():
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                await self.limits.count(self._unconfirmed, rate_limit_key)
 
     async def _ping_once(self) -> None:
         with _as_unavailable():

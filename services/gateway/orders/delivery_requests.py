@@ -14,6 +14,7 @@ from services.common.domain.errors import Busy, FailedPrecondition, NotFound
 from services.common.domain.follow_up import FollowUp
 from services.common.domain.orders import DeliveryState, OrderState
 from services.common.use_cases.after_commit import AfterCommit
+from services.common.use_cases.recipients import Recipients
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +46,12 @@ class RequestDelivery:
     after_commit: AfterCommit
     cooldown: float
     """Seconds between two deliveries of an order."""
+    recipients: Recipients
+
+    def writes_to_stranger(self, order_id: UUID) -> bool:
+        """Return whether a delivery of the order is an e-mail to an address that has not confirmed."""
+        with self.database.read() as session:
+            return not self.recipients.may_get(session, session.get(Order, order_id))
 
     def __call__(self, request: DeliveryRequest) -> tuple[Delivery, int]:
         """Create a delivery and enqueue its e-mail, or return the open one; with its number of e-mails so far.

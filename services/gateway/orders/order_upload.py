@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from services.common.db.orders.orders import NewImage, Snapshot
 from services.common.domain.errors import InvalidArgument, Unavailable, Violation
-from services.common.domain.orders import ImageQueue, source_key
+from services.common.domain.orders import queue_for, source_key
 from services.common.infra import log
 from services.common.infra.blobs import CHUNK, BlobWriter
 from services.gateway.orders.broker_check import BrokerCheck
@@ -70,6 +70,8 @@ class OrderReceiver:
         for outcome in outcomes:
             if outcome is not None:
                 raise outcome
+        if pending.writes_to_stranger:
+            await self.broker_check.count_unconfirmed(key)
 
     async def _begin_in_time(self, pending: PendingOrder) -> None:
         try:
@@ -134,7 +136,7 @@ class OrderUpload:
                 spec=spec,
                 size=image.size,
                 sha256=sha256,
-                queue=ImageQueue.FIND if (parsed.spec or pending.header.spec).find else ImageQueue.BLUR,
+                queue=queue_for(parsed.spec or pending.header.spec),
             )
         )
         self._fingerprint.update(json.dumps([parsed.filename, spec, sha256]).encode())
@@ -214,4 +216,6 @@ class ImageUpload:
 
 
 def _canonical(header: ParsedHeader) -> bytes:
-    return json.dumps([header.email, header.spec.to_json(), header.locale, header.notify]).encode()
+    values = [header.email, header.spec.to_json(), header.locale, header.notify]
+    # As gateways of the version before compute it, for orders that these can accept, too.
+    return json.dumps(values + [header.originals_seconds] * bool(header.originals_seconds)).encode()

@@ -18,6 +18,7 @@ from services.common.domain.orders import blob_prefix, source_key
 from services.common.infra import log
 from services.common.infra.blobs import BlobStore, MissingBlob
 from services.common.use_cases.after_commit import AfterCommit
+from services.common.use_cases.recipients import Recipients
 from services.gateway import metrics
 from services.gateway.orders.disk_space import DiskSpace
 from services.gateway.orders.requests import ParsedHeader
@@ -38,6 +39,7 @@ class OrderStorage:
     blobs: BlobStore
     after_commit: AfterCommit
     disk_space: DiskSpace
+    recipients: Recipients
 
 
 @dataclass(kw_only=True)
@@ -53,6 +55,8 @@ class PendingOrder:
     started: float = field(default_factory=time.monotonic)
     has_row: bool = False
     """Set by `begin`."""
+    writes_to_stranger: bool = False
+    """Set by `begin`: an e-mail is wanted to an address that has not confirmed."""
     committing: bool = False
     """Set by the event loop before `commit`: from then on an order may own the blobs."""
     abandoned: bool = False
@@ -71,9 +75,12 @@ class PendingOrder:
         with storage.database.read() if self.header.validate_only else storage.database.write() as session:
             # A repeat of an accepted order adds nothing to the queue.
             if not (request_id and idempotency.was_answered(session, self.principal, self.method, request_id)):
-                self._check_queue(session, self.image_count)
+                check_queue(session, storage.settings, self.image_count)
             if self.header.validate_only:
                 return
+            self.writes_to_stranger = self.header.notify and not storage.recipients.may_get_results(
+                session, address=self.header.email, principal=self.principal
+            )
             if self.abandoned:
                 raise Unavailable("the database responded too late")
             unowned_blobs.insert_upload(session, self.order_id)
@@ -106,11 +113,13 @@ class PendingOrder:
             id=self.order_id,
             principal=self.principal,
             email=header.email,
+            mailbox=storage.recipients.hasher.hash(header.email),
             locale=header.locale,
             spec=header.spec.to_json(),
             notify=header.notify,
             retention=int(settings.retention_days * 86_400),
             upload_seconds=time.monotonic() - self.started,
+            originals_seconds=header.originals_seconds,
         )
         with storage.database.write() as session:
             if header.request_id:
@@ -128,7 +137,7 @@ class PendingOrder:
             stored = orders.insert_order(session, order, images, window=settings.order_window)
             # Last, because it serializes transactions that add to the backlog.
             backlog.lock_backlog(session)
-            self._check_queue(session, 0)
+            check_queue(session, settings, 0)
         storage.after_commit(FollowUp(images=stored.enqueued))
         metrics.order_accepted(len(images), sum(image.size for image in images))
         return stored.snapshot
@@ -150,13 +159,15 @@ class PendingOrder:
         except Unavailable as error:
             _log.warning("upload not removed, the sweep will remove it", error=str(error))
 
-    def _check_queue(self, session: Session, new_images: int) -> None:
-        limit, queued = self.storage.settings.max_queued_images, backlog.count_open_images(session)
-        if queued + new_images > limit:
-            message = (
-                f"the queue is full: it holds {limit:,} images; with this order there would be {queued + new_images:,}"
-            )
-            raise Busy("QUEUE_FULL", "queued images", message, retry_seconds=QUEUE_RETRY_SECONDS)
+
+def check_queue(session: Session, settings: GatewaySettings, new_images: int) -> None:
+    """Raise Busy if so many new images, besides those that are stored, do not fit into the queue."""
+    limit, queued = settings.max_queued_images, backlog.count_open_images(session)
+    if queued + new_images > limit:
+        message = (
+            f"the queue is full: it holds {limit:,} images; with this order there would be {queued + new_images:,}"
+        )
+        raise Busy("QUEUE_FULL", "queued images", message, retry_seconds=QUEUE_RETRY_SECONDS)
 
 
 @contextmanager

@@ -27,6 +27,8 @@ class ParsedHeader:
     locale: str
     notify: bool
     validate_only: bool
+    originals_seconds: int = 0
+    """How long originals are kept after the order has finished; 0: not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +44,7 @@ class ParsedImage:
     sha256: bytes | None = None
 
 
-def parse_header(header: pb.OrderHeader, field: str) -> ParsedHeader:
+def parse_header(header: pb.OrderHeader, field: str, *, max_originals_seconds: int) -> ParsedHeader:
     """Return the header of an order; `field` is its path in the request.
 
     Raises:
@@ -57,6 +59,9 @@ def parse_header(header: pb.OrderHeader, field: str) -> ParsedHeader:
     if header.HasField("spec"):
         with violations.collect(f"{field}.spec"):
             spec = parse_spec(header.spec)
+    originals_seconds = header.keep_originals_for.seconds
+    if not (0 <= originals_seconds <= max_originals_seconds and header.keep_originals_for.nanos >= 0):
+        violations.add(f"{field}.keep_originals_for", f"must be 0 to {max_originals_seconds} seconds")
     violations.raise_if_any()
     return ParsedHeader(
         email=email,
@@ -65,6 +70,7 @@ def parse_header(header: pb.OrderHeader, field: str) -> ParsedHeader:
         locale=parse_locale(header.locale),
         notify=header.notify,
         validate_only=header.validate_only,
+        originals_seconds=originals_seconds,
     )
 
 
@@ -77,7 +83,7 @@ def is_small(request: pb.BlurOrderRequest) -> bool:
 
 
 def parse_order(
-    request: pb.BlurOrderRequest, *, max_images: int
+    request: pb.BlurOrderRequest, *, max_images: int, max_originals_seconds: int
 ) -> tuple[ParsedHeader, list[tuple[ParsedImage, bytes]]]:
     """Return the header of an order in one message, and its images with their bytes.
 
@@ -90,7 +96,7 @@ def parse_order(
     violations = Violations()
     header: ParsedHeader | None = None
     try:
-        header = parse_header(request.order, "order")
+        header = parse_header(request.order, "order", max_originals_seconds=max_originals_seconds)
     except InvalidArgument as error:
         violations.extend(error.violations)
     images = []

@@ -12,6 +12,8 @@ from services.common.domain.spec import Format
 from services.gateway.orders.findings import inspection_messages
 from services.gateway.rpc.timestamps import timestamp
 
+_WITH_FAILURE = {ImageState.FAILED, ImageState.SUCCEEDED}
+
 
 def order_message(snapshot: Snapshot) -> order_pb2.Order:
     """Return an order."""
@@ -35,6 +37,9 @@ def order_message(snapshot: Snapshot) -> order_pb2.Order:
         revision=order.revision,
         email_hint=email_hint(order.email) if order.email else "",
     )
+    # While images are revised, it is the deadline as of the first end; before, there is none yet.
+    if order.originals_until is not None:
+        message.originals_expire_time.CopyFrom(timestamp(order.originals_until))
     remaining = _estimated_remaining(order, ended, snapshot.read_at)
     if remaining is not None:
         message.estimated_remaining.CopyFrom(remaining)
@@ -49,7 +54,8 @@ def image_message(image: Image) -> order_pb2.Image:
         position=image.position,
         filename=image.filename,
         state=order_pb2.ImageState.Value(f"IMAGE_STATE_{image.state}"),
-        failure=_failure(image.reason, image.message),
+        # With a result, it is that of a revision that left the former result.
+        failure=_failure(image.reason, image.message) if ImageState(image.state) in _WITH_FAILURE else None,
         input_bytes=image.input_bytes,
         output_bytes=image.output_bytes,
         width=image.width,
@@ -95,7 +101,8 @@ def _failure(reason: str | None, message: str | None) -> order_pb2.Failure | Non
 
 
 def _estimated_remaining(order: Order, ended: int, time: int) -> Duration | None:
-    if not ended or order.started_at is None or not OrderState(order.state).open:
+    # A revised order has images that ended long ago.
+    if order.originals_until is not None or not ended or order.started_at is None or not OrderState(order.state).open:
         return None
     each = max(0, time - order.started_at) / ended
     return Duration(seconds=round(each * (order.total - ended) / SECOND))

@@ -9,7 +9,7 @@ from services.common.archive import summary
 from services.common.archive.result_names import result_names
 from services.common.db.clock import to_datetime
 from services.common.db.engine import Database
-from services.common.db.models import Image, Order
+from services.common.db.models import Image, Order, has_result
 from services.common.db.orders import images, orders
 from services.common.domain.errors import FailedPrecondition, NotFound
 from services.common.domain.orders import ImageState, OrderState, result_key
@@ -59,11 +59,11 @@ def find_results(database: Database, order_id: UUID, image_ids: Sequence[UUID]) 
             message = "the order has expired: its results were removed"
             raise FailedPrecondition("ORDER_EXPIRED", f"orders/{order_id}", message)
         found = images.list_images(session, order_id, limit=snapshot.order.total)
-    succeeded = [image for image in found if image.state == ImageState.SUCCEEDED]
+    succeeded = [image for image in found if has_result(image)]
     # Unique among all results, so that a name does not depend on which are requested.
     names = result_names((image.filename, Format(image.format or "")) for image in succeeded)
     results = {
-        image.id: Result(image, name, result_key(order_id, image.position))
+        image.id: Result(image, name, result_key(order_id, image.position, image.generation))
         for image, name in zip(succeeded, names, strict=True)
     }
     if not image_ids:

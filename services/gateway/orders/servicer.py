@@ -35,6 +35,7 @@ from services.gateway.orders.findings import model_message
 from services.gateway.orders.order_reader import OrderReader
 from services.gateway.orders.order_upload import OrderReceiver, OrderUpload
 from services.gateway.orders.responses import delivery_message, email_hint, image_message, order_message
+from services.gateway.orders.revision_requests import ReviseImages, parse_revision
 from services.gateway.orders.watch_hub import WatchHub
 from services.gateway.rpc import paging
 from services.gateway.rpc.callers import principal, rate_limit_key
@@ -65,6 +66,7 @@ class BlurServicer(BlurServiceServicer):
     downloads: ResultDownloads
     lifecycle: OrderLifecycle
     call_instantly: CallInstantly
+    revise_images: ReviseImages
 
     async def GetLimits(self, request: pb.GetLimitsRequest, context: Context) -> pb.GetLimitsResponse:
         """Return the limits of this server."""
@@ -80,7 +82,7 @@ class BlurServicer(BlurServiceServicer):
             max_message_bytes=settings.max_message_bytes,
             max_chunk_bytes=MAX_CHUNK_BYTES,
             find_models=map(model_message, await self.models.list()),
-            max_keep_originals_for=Duration(seconds=int(settings.max_keep_originals_hours * 3600)),
+            max_keep_originals_for=Duration(seconds=settings.max_originals_seconds),
         )
 
     async def BlurOrder(self, request: pb.BlurOrderRequest, context: Context) -> pb.BlurOrderResponse:
@@ -108,7 +110,10 @@ class BlurServicer(BlurServiceServicer):
         part = await anext(request_iterator, None)
         if part is None or part.WhichOneof("part") != "start":
             raise InvalidArgument(Violation("start", "must come first"))
-        header, image_count = requests.parse_header(part.start.order, "order"), part.start.image_count
+        header = requests.parse_header(
+            part.start.order, "order", max_originals_seconds=self.settings.max_originals_seconds
+        )
+        image_count = part.start.image_count
         if not 1 <= image_count <= self.settings.largest_order:
             raise InvalidArgument(Violation("start.image_count", f"must be 1 to {self.settings.largest_order}"))
         await self.models.check({"order.spec": header.spec})
@@ -134,6 +139,7 @@ class BlurServicer(BlurServiceServicer):
             raise TooLarge(f"the message is larger than {limit} bytes: place an order with StreamBlurOrder")
         parsed = [parse_blur_image(request, max_bytes=self.settings.max_image_bytes, max_result_bytes=limit)]
         del request  # or the image would be in memory while the call waits
+        await self.models.check({"image.spec": parsed[0].spec})
         with metrics.instant_in_flight("BlurImage"):
             answer, data = await self.call_instantly(parsed.pop(), "image.data")
         return blur_image_response(answer, data)
@@ -145,6 +151,7 @@ class BlurServicer(BlurServiceServicer):
             raise TooLarge(f"the message is larger than {limit} bytes")
         parsed = [parse_find_regions(request, max_bytes=self.settings.max_image_bytes)]
         del request
+        await self.models.check({"": parsed[0].spec})
         with metrics.instant_in_flight("FindRegions"):
             answer, _ = await self.call_instantly(parsed.pop(), "data")
         return find_regions_response(answer)
@@ -201,6 +208,8 @@ class BlurServicer(BlurServiceServicer):
             request_id=parse_request_id(request.request_id),
             when_ready=request.when_ready,
         )
+        if await self.threads.run(self.request_delivery.writes_to_stranger, wanted.order_id):
+            await self.receiver.broker_check.count_unconfirmed(rate_limit_key())
         delivery, emails = await self.threads.run(self.request_delivery, wanted)
         return pb.SendImagesResponse(delivery=delivery_message(delivery, emails))
 
@@ -220,6 +229,22 @@ class BlurServicer(BlurServiceServicer):
         await self.threads.run(self.lifecycle.cancel, order_id)
         return pb.CancelOrderResponse(order=order_message(await self.threads.run(self.reader.status, order_id)))
 
+    async def ReviseImages(self, request: pb.ReviseImagesRequest, context: Context) -> pb.ReviseImagesResponse:
+        """Blur images of a finished order again."""
+        wanted = parse_revision(request, principal=principal(), max_images=self.settings.largest_order)
+        await self.models.check(wanted.specs_by_field)
+        key = rate_limit_key()
+        self.receiver.broker_check.check_rate(key)
+        await self.receiver.broker_check.count_order(key)
+        snapshot = await self.threads.run_to_end(self.revise_images, wanted)
+        return pb.ReviseImagesResponse(order=order_message(snapshot))
+
+    async def DeleteOriginals(self, request: pb.DeleteOriginalsRequest, context: Context) -> pb.DeleteOriginalsResponse:
+        """Delete the originals that an order keeps."""
+        order_id = parse_id(request.order_id)
+        await self.threads.run_to_end(self.lifecycle.delete_originals, order_id)
+        return pb.DeleteOriginalsResponse(order=order_message(await self.threads.run(self.reader.status, order_id)))
+
     async def DeleteOrder(self, request: pb.DeleteOrderRequest, context: Context) -> pb.DeleteOrderResponse:
         """Delete an order."""
         await self.threads.run_to_end(self.lifecycle.delete, parse_id(request.order_id))
@@ -228,12 +253,17 @@ class BlurServicer(BlurServiceServicer):
     async def _parse_order(
         self, request: pb.BlurOrderRequest
     ) -> tuple[requests.ParsedHeader, list[tuple[requests.ParsedImage, bytes]]]:
-        key, max_images = rate_limit_key(), self.settings.largest_order
+        key = rate_limit_key()
+        limits = {
+            "max_images": self.settings.largest_order,
+            "max_originals_seconds": self.settings.max_originals_seconds,
+        }
         self.receiver.broker_check.check_rate(key)
         if requests.is_small(request):
-            return requests.parse_order(request, max_images=max_images)
-        requests.parse_header(request.order, "order")  # a wrong address needs no turn
-        return await self.parsing.run(key, requests.parse_order, request, max_images=max_images)
+            return requests.parse_order(request, **limits)
+        # A wrong address needs no turn.
+        requests.parse_header(request.order, "order", max_originals_seconds=limits["max_originals_seconds"])
+        return await self.parsing.run(key, requests.parse_order, request, **limits)
 
     async def _receive_image(
         self, parts: AsyncIterator[pb.StreamBlurOrderRequest], upload: OrderUpload, start: pb.ImageStart, field: str

@@ -10,7 +10,7 @@ from services.gateway import metrics
 # Polled by load balancers and by the stack: a line for each call would bury the others.
 _NOT_LOGGED = ("/grpc.health.", "/grpc.reflection.")
 # Calls that change an order or return its results; others only read its state.
-_TRACED = {"BlurOrder", "StreamBlurOrder", "SendImages", "DownloadImages", "CancelOrder", "DeleteOrder"}
+_TRACED = {"BlurOrder", "StreamBlurOrder", "SendImages", "DownloadImages", "CancelOrder", "ReviseImages", "DeleteOrder"}
 
 _log = log.get(__name__)
 

@@ -75,6 +75,23 @@ class OrderReady:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OrderUnconfirmed:
+    """Tells an address that has not confirmed that there are results. Nothing in it was chosen by who ordered."""
+
+    template: ClassVar = "order_unconfirmed"
+
+    order_id: str
+    total: int
+    succeeded: int
+    expires_at: datetime
+    token: str
+    """To receive the results, and those of later orders, by e-mail."""
+    url: str | None
+    """The same."""
+    order_url: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class ConfirmSubscription:
     """Asks a subscriber to confirm."""
 
@@ -122,7 +139,7 @@ class MailCheck:
     template: ClassVar = "mail_check"
 
 
-Content = OrderReady | ConfirmSubscription | Goodbye | Newsletter | MailCheck
+Content = OrderReady | OrderUnconfirmed | ConfirmSubscription | Goodbye | Newsletter | MailCheck
 
 
 @dataclass(frozen=True, kw_only=True)

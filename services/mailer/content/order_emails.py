@@ -10,7 +10,7 @@ from services.common.archive import summary
 from services.common.archive.result_names import result_names
 from services.common.db.clock import to_datetime
 from services.common.db.mail.emails import EmailClaim
-from services.common.db.models import Image, Order
+from services.common.db.models import Image, Order, has_result
 from services.common.db.orders import images
 from services.common.domain.errors import Reason
 from services.common.domain.findings import CheckState, Inspection
@@ -52,7 +52,7 @@ def draft_order_email(session: Session, claim: EmailClaim, *, capacity: int, lin
     if order is None or order.email is None or order.state in {OrderState.EXPIRED, OrderState.CANCELLED}:
         return None
     found = images.list_images(session, order.id, limit=order.total)
-    succeeded = [image for image in found if image.state == ImageState.SUCCEEDED]
+    succeeded = [image for image in found if has_result(image)]
     failed = [image for image in found if image.state == ImageState.FAILED]
     # Named among all results, so that the names are the same in all parts and in a downloaded archive.
     names = result_names((image.filename, Format(image.format or "")) for image in succeeded)
@@ -71,6 +71,7 @@ def draft_order_email(session: Session, claim: EmailClaim, *, capacity: int, lin
         order,
         failed,
         searched=_searched(succeeded),
+        succeeded=len(succeeded),
         part=claim.part,
         parts=len(plan),
         positions=positions,
@@ -108,6 +109,7 @@ def _content(
     failed: Sequence[Image],
     *,
     searched: Searched | None,
+    succeeded: int,
     part: int,
     parts: int,
     positions: Sequence[int],
@@ -116,7 +118,7 @@ def _content(
     return OrderReady(
         order_id=str(order.id),
         total=order.total,
-        succeeded=order.succeeded,
+        succeeded=succeeded,
         failures=[
             FailedImage(
                 position=image.position,
@@ -133,15 +135,17 @@ def _content(
         last_position=positions[-1] if positions else 0,
         searched=searched,
         order_url=links.order(order.id),
-        archive_url=links.archive(order.id) if order.succeeded and not parts else None,
+        archive_url=links.archive(order.id) if succeeded and not parts else None,
     )
 
 
 def _file(order: Order, image: Image, name: str) -> AttachedResult:
-    key = result_key(order.id, image.position)
+    key = result_key(order.id, image.position, image.generation)
     return AttachedResult(name=name, key=key, size=image.output_bytes, digest=image.output_sha256 or "")
 
 
 def _previews(order: Order, succeeded: Sequence[Image]) -> list[Preview]:
     shown = [image for image in succeeded if thumbnails.has_thumbnail(image)][: thumbnails.MAX_THUMBNAILS]
-    return [Preview(position=image.position, key=result_key(order.id, image.position)) for image in shown]
+    return [
+        Preview(position=image.position, key=result_key(order.id, image.position, image.generation)) for image in shown
+    ]

@@ -17,6 +17,7 @@ from services.mailer.content.email_content import Newsletter, Thumbnail
 from services.mailer.content.render import RenderedEmail
 from services.mailer.mime.addresses import RecipientAddress
 from services.mailer.mime.dkim import BodyHash, DkimSigner
+from services.mailer.mime.sender_header import SenderHeader
 
 _LINE_BYTES = 57
 """Bytes in a line of base64, which is 76 characters."""
@@ -33,6 +34,8 @@ class _UnfoldedHeader(UnstructuredHeader):
 _headers = HeaderRegistry()
 # Typeshed does not know that the registry adds BaseHeader itself.
 _headers.map_to_type("list-unsubscribe", _UnfoldedHeader)  # type: ignore[arg-type]
+for _name in ("from", "reply-to"):
+    _headers.map_to_type(_name, SenderHeader)  # type: ignore[arg-type]
 # 7 bits, for servers without 8BITMIME.
 _POLICY = SMTP.clone(cte_type="7bit", header_factory=_headers)
 

@@ -13,11 +13,14 @@ from services.mailer.content.email_content import Draft, MailCheck
 from services.mailer.content.newsletter import NewsletterDrafter
 from services.mailer.content.render import RenderedEmail
 from services.mailer.mime.composer import EmailComposer
+from services.mailer.smtp.deadline import StepTimeouts
 from services.mailer.smtp.envelope import EmailDeferred, EmailRejected
 from services.mailer.smtp.reply_explanations import explain_reply
 from services.mailer.smtp.server import SmtpServer
 from services.mailer.smtp.session import SmtpSession
 
+_CHECK_TIMEOUTS = StepTimeouts(reply=20.0, acceptance=60.0)
+"""Shorter than for other e-mails: an operator waits for the answer, at most a minute and a half."""
 _NO_SUBSCRIBER = UUID(int=0)
 """Owner of a preview's token: the link works, but unsubscribes no one."""
 
@@ -75,7 +78,7 @@ class OperatorEmails:
             masked = line.replace(draft.to, "(address)")
             transcript.append(f"    {masked}  -- {explain_reply(line)}" if speaker == "server" else f"> {masked}")
 
-        session = SmtpSession(replace(self.server, on_line=on_line))
+        session = SmtpSession(replace(self.server, on_line=on_line, timeouts=_CHECK_TIMEOUTS))
         try:
             with tempfile.SpooledTemporaryFile(1 << 20) as file:
                 reply = session.send(self.composer.compose(uuid4(), draft, file))

@@ -15,11 +15,11 @@ from services.common.db.mail.emails import EmailClaim, SendDecision
 from services.common.domain.errors import Reason, Unavailable
 from services.common.infra import log, tracing
 from services.common.infra.blobs import MissingBlob
-from services.common.infra.leases import LEASE_SECONDS
 from services.common.infra.messages import MAIL_QUEUE, MAILING_QUEUE
 from services.mailer import metrics
 from services.mailer.content.email_content import Draft
 from services.mailer.mime.composer import EmailComposer
+from services.mailer.sending.leases import EMAIL_LEASE_SECONDS
 from services.mailer.sending.outcomes import (
     ClaimLost,
     NotWanted,
@@ -30,7 +30,7 @@ from services.mailer.sending.outcomes import (
     Sent,
 )
 from services.mailer.sending.recording import OutcomeRecord, record_of
-from services.mailer.smtp.envelope import EmailDeferred, EmailRejected, MailServerUnavailable
+from services.mailer.smtp.envelope import AcceptanceUnknown, EmailDeferred, EmailRejected, MailServerUnavailable
 from services.mailer.smtp.send_rate import MailerStopping
 from services.mailer.smtp.session import MailSession
 
@@ -73,6 +73,13 @@ class Attempt:
     recorded: bool
 
 
+class _NotSent(Exception):
+    """An e-mail was found not to be sent just before it would have been."""
+
+    def __init__(self, outcome: NotWanted | ClaimLost) -> None:
+        self.outcome = outcome
+
+
 @dataclass(frozen=True, kw_only=True)
 class EmailSender:
     """Sends claimed e-mails over a session."""
@@ -80,8 +87,8 @@ class EmailSender:
     database: Database
     composer: EmailComposer
     rate: _Rate
-    send_seconds: float
-    """Longest that a session may take for an e-mail."""
+    lease_seconds: float = EMAIL_LEASE_SECONDS
+    """How far ahead a lease is extended just before SMTP."""
 
     def send(self, email: ClaimedEmail, session: MailSession) -> Attempt:
         """Send an e-mail and record the outcome; the caller keeps the lease renewed.
@@ -101,13 +108,19 @@ class EmailSender:
         try:
             draft = email.draft()
             return self._offer(email, draft, session) if isinstance(draft, Draft) else draft
+        except _NotSent as error:
+            return error.outcome
         except MailerStopping:
             return Postponed(seconds=0, message="the mailer is stopping")
         except EmailRejected as error:
             return Rejected(message=str(error), no_mailbox=error.no_mailbox)
         except EmailDeferred as error:
-            unavailable = isinstance(error, MailServerUnavailable)
-            return RetryEmail(message=str(error), reason=Reason.MAIL_UNREACHABLE, server_unavailable=unavailable)
+            return RetryEmail(
+                message=str(error),
+                reason=Reason.MAIL_UNREACHABLE,
+                server_unavailable=isinstance(error, MailServerUnavailable),
+                maybe_sent=isinstance(error, AcceptanceUnknown),
+            )
         except MissingBlob:
             # An unmounted blob store looks the same, so the result may be there at the next attempt.
             return RetryEmail(message="a result is missing")
@@ -121,18 +134,30 @@ class EmailSender:
         with tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES) as file:
             envelope = self.composer.compose(email.claim.email_id, draft, file)
             self.rate.wait(bulk=email.bulk)
-            # From here on the lease outlasts the session's deadline, even if it cannot be renewed: no other mailer
-            # sends the e-mail while this one may still do so.
-            lease_seconds = self.send_seconds + LEASE_SECONDS
-            with self.database.write(durable=not email.bulk) as db_session:
-                decision = email.confirm_claim(db_session, email.claim, lease_seconds=lease_seconds)
-            match decision:
-                case SendDecision.SEND:
-                    return Sent(reply=session.send(envelope))
-                case SendDecision.NOT_WANTED:
-                    return NotWanted()
-                case SendDecision.LOST:
-                    return ClaimLost()
+            self._confirm(email)
+            confirmed_at = time.monotonic()
+
+            def confirm_before_end() -> None:
+                # The server was slow, or this process was stopped, and the database unavailable: then another mailer
+                # may have the e-mail.
+                if time.monotonic() > confirmed_at + self.lease_seconds / 2:
+                    self._confirm(email)
+
+            return Sent(reply=session.send(envelope, confirm_before_end))
+
+    def _confirm(self, email: ClaimedEmail) -> None:
+        """Extend the lease.
+
+        Raises:
+            _NotSent: The e-mail must not be sent.
+        """
+        with self.database.write(durable=not email.bulk) as db_session:
+            decision = email.confirm_claim(db_session, email.claim, lease_seconds=self.lease_seconds)
+        match decision:
+            case SendDecision.NOT_WANTED:
+                raise _NotSent(NotWanted())
+            case SendDecision.LOST:
+                raise _NotSent(ClaimLost())
 
     def _write(self, email: ClaimedEmail, record: OutcomeRecord) -> bool:
         with self.database.write(durable=not email.bulk) as db_session:

@@ -30,6 +30,8 @@ class RetryEmail:
     """Of the failure, after the last attempt."""
     server_unavailable: bool = False
     """The mail server would not accept any other e-mail either."""
+    maybe_sent: bool = False
+    """The mail server has the whole e-mail, and may have accepted it: another attempt may be a second copy."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from services.common.db.mail import emails, subscribers
 from services.common.db.mail.emails import EmailClaim
 from services.common.domain.errors import Reason
-from services.common.domain.retries import EMAIL_RETRIES, MAX_EMAIL_ATTEMPTS
+from services.common.domain.retries import EMAIL_RETRIES, MAX_COPIES, MAX_EMAIL_ATTEMPTS
 from services.mailer.sending.outcomes import (
     ClaimLost,
     NotWanted,
@@ -48,7 +48,9 @@ def record_of(outcome: Outcome, claim: EmailClaim) -> OutcomeRecord:
                 write=partial(_reject, claim=claim, message=message, no_mailbox=no_mailbox),
                 log_fields={"reason": Reason.MAIL_REFUSED.value, "code": _code(message)},
             )
-        case RetryEmail(message=message, reason=reason) if claim.attempts >= MAX_EMAIL_ATTEMPTS:
+        case RetryEmail(message=message, reason=reason, maybe_sent=maybe_sent) if claim.attempts >= (
+            MAX_COPIES if maybe_sent else MAX_EMAIL_ATTEMPTS
+        ):
             return OutcomeRecord(
                 label="FAILED",
                 write=partial(emails.finish_failed, claim=claim, reason=reason, message=message),

@@ -12,15 +12,19 @@ from services.common.db.engine import Database
 from services.common.db.mail import deliveries, emails
 from services.common.db.mail.emails import EmailClaim
 from services.common.domain.follow_up import FollowUp
+from services.common.domain.mailboxes import MailboxHasher
 from services.common.infra import log
 from services.common.infra.broker import Broker
 from services.common.infra.leases import LEASE_SECONDS, Leases
 from services.common.infra.messages import MAIL_QUEUE
 from services.common.use_cases.after_commit import AfterCommit
-from services.mailer.content.email_content import Draft
+from services.mailer.content.email_content import Draft, OrderUnconfirmed
 from services.mailer.sending.email_sender import ClaimedEmail, EmailSender
 from services.mailer.sending.outcomes import NotWanted, Postponed
 from services.mailer.smtp.session import MailSession
+
+UNCONFIRMED_SECONDS = 24 * 3600.0
+"""A mailbox that has not confirmed gets one order e-mail in this time."""
 
 _log = log.get(__name__)
 
@@ -36,8 +40,9 @@ class SendEmail:
     draft: Callable[[Session, EmailClaim], Draft | None]
     sender: EmailSender
     open_session: Callable[[], MailSession]
+    mailboxes: MailboxHasher
     emails_per_hour: int = 1_000_000
-    """Most order e-mails to one address."""
+    """Most order e-mails to one mailbox."""
 
     def __call__(self, email_id: UUID) -> None:
         """Send an e-mail if it is still to be sent, and record the outcome in its row."""
@@ -57,14 +62,25 @@ class SendEmail:
             draft = self.draft(session, claim)
             if draft is None:
                 return NotWanted()
-            wait = self._seconds_until_allowed(session, draft.to) if claim.order_id else 0
-        if wait:
-            return Postponed(seconds=wait, message="the address has had as many e-mails as it may have in an hour")
+            postponed = self._postpone(session, claim, draft) if claim.order_id else None
+        if postponed:
+            return postponed
         self._insert_missing_parts(claim, draft.parts)
         return draft
 
-    def _seconds_until_allowed(self, session: Session, address: str) -> float:
-        return deliveries.seconds_until_allowed(session, address, limit=self.emails_per_hour, seconds=3600)
+    def _postpone(self, session: Session, claim: EmailClaim, draft: Draft) -> Postponed | None:
+        address, mailboxes = draft.to, self.mailboxes.hashes(draft.to)
+        if isinstance(draft.content, OrderUnconfirmed):
+            wait = deliveries.seconds_until_first_again(
+                session, address, mailboxes, claim.email_id, seconds=UNCONFIRMED_SECONDS
+            )
+            message = "the address has had an e-mail that asks it to confirm; it gets the next when it has, or in a day"
+        else:
+            wait = deliveries.seconds_until_allowed(
+                session, address, mailboxes, limit=self.emails_per_hour, seconds=3600
+            )
+            message = "the address has had as many e-mails as it may have in an hour"
+        return Postponed(seconds=wait, message=message) if wait else None
 
     def _insert_missing_parts(self, claim: EmailClaim, parts: int) -> None:
         """Insert all e-mails of a delivery before the first of them is sent, which would otherwise end the delivery."""

@@ -15,7 +15,7 @@ from services.common.domain.errors import Unavailable
 from services.common.domain.follow_up import FollowUp
 from services.common.infra import log
 from services.common.infra.broker import Broker
-from services.common.infra.leases import LEASE_SECONDS, Leases
+from services.common.infra.leases import Leases
 from services.common.infra.messages import MAILING_QUEUE
 from services.common.use_cases.after_commit import AfterCommit
 from services.mailer.content.email_content import Draft
@@ -48,7 +48,7 @@ class SendMailing:
 
     def __call__(self, mailing_id: UUID) -> None:
         """Send the next batch, and enqueue a message for the one after it."""
-        lease_seconds = self.sender.send_seconds + LEASE_SECONDS
+        lease_seconds = self.sender.lease_seconds
         # This commit waits for the disk, and so makes the outcomes of the batch before durable, too.
         with self.database.write() as session:
             batch = batches.claim_batch(session, mailing_id, size=self.batch_size, lease_seconds=lease_seconds)

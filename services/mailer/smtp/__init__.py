@@ -1,1 +1,1 @@
-"""SMTP: connections with a deadline, transactions, replies, and the rate of sending."""
+"""SMTP: connections with a deadline for each step, transactions, replies, and the rate of sending."""

@@ -42,6 +42,10 @@ class MailServerUnavailable(EmailDeferred):
     """The mail server accepts no e-mail now; the text is its reply or the error of the connection."""
 
 
+class AcceptanceUnknown(MailServerUnavailable):
+    """The mail server got the whole e-mail, and did not say whether it accepts it; the text is the error."""
+
+
 def sanitize_reply(reply: str, recipient: str) -> str:
     """Return a server's reply as one short printable line in which the recipient's address is masked."""
     line = " ".join("".join(c if c.isprintable() else " " for c in reply).split())

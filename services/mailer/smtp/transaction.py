@@ -1,11 +1,18 @@
 """One mail transaction (RFC 5321, section 3.3) on an open connection, and which replies are permanent."""
 
 import re
-from collections.abc import Container, Iterable, Iterator
+import smtplib
+from collections.abc import Callable, Container, Iterable, Iterator
 from itertools import chain
 
 from services.mailer.smtp.connection import TimedSMTP
-from services.mailer.smtp.envelope import EmailDeferred, EmailRejected, MailServerUnavailable, SmtpEnvelope
+from services.mailer.smtp.envelope import (
+    AcceptanceUnknown,
+    EmailDeferred,
+    EmailRejected,
+    MailServerUnavailable,
+    SmtpEnvelope,
+)
 
 Reply = tuple[int, bytes]
 """Code and text, as smtplib returns them."""
@@ -31,13 +38,19 @@ def begin_transaction(client: TimedSMTP, envelope: SmtpEnvelope) -> Reply:
     return client.mail(envelope.sender, options)
 
 
-def finish_transaction(client: TimedSMTP, envelope: SmtpEnvelope, mail_reply: Reply) -> str:
+def finish_transaction(
+    client: TimedSMTP, envelope: SmtpEnvelope, mail_reply: Reply, *, before_end: Callable[[], None]
+) -> str:
     """Send RCPT TO, DATA and the message; return the reply with which the server accepted it.
+
+    `before_end` is called before the dot that ends the message. If it raises, the server accepts nothing, provided that
+    the connection is closed.
 
     Raises:
         EmailRejected: The server will never accept it.
         EmailDeferred: It does not accept it now.
         MailServerUnavailable: It accepts no e-mail now.
+        AcceptanceUnknown: It may or may not have accepted it.
     """
     # A rejected sender is a matter of settings, and so for every e-mail; only 552 (too large) is about this one.
     _check(mail_reply, permanent=(552,), otherwise=MailServerUnavailable)
@@ -46,8 +59,13 @@ def finish_transaction(client: TimedSMTP, envelope: SmtpEnvelope, mail_reply: Re
     _check(client.docmd("DATA"), permanent=_PERMANENT, accepted=range(354, 355))
     for chunk in _dot_stuffed(chain(envelope.signature.splitlines(keepends=True), envelope.content)):
         client.send(chunk)
-    client.send(b".\r\n")
-    reply = client.getreply()
+    before_end()
+    try:
+        client.send(b".\r\n")
+        reply = client.get_acceptance()
+    except (smtplib.SMTPServerDisconnected, OSError) as error:
+        message = f"the mail server did not say whether it accepts the e-mail: {str(error) or type(error).__name__}"
+        raise AcceptanceUnknown(message) from error
     return _check(reply, permanent=_PERMANENT, no_mailbox=is_no_mailbox(reply, of_recipient=False))
 
 

@@ -17,6 +17,8 @@ from services.web.gateway.upload import GatewayUpload
 
 PAGE_SIZE = 200
 """Images on one page of an order."""
+INSTANT_SECONDS = 120.0
+"""The gateway answers sooner, with an error if need be."""
 DownloadStream = AsyncIterator[pb.DownloadImagesResponse]
 _Message = TypeVar("_Message")
 
@@ -38,6 +40,18 @@ class GatewayClient(RpcCaller):
         """Validate an order without storing it."""
         request.order.validate_only = True
         await self.call(self._orders.BlurOrder, request)
+
+    async def blur_image(self, request: pb.BlurImageRequest) -> pb.BlurImageResponse:
+        """Blur one image at once."""
+        return await self.call(self._orders.BlurImage, request, timeout=INSTANT_SECONDS)
+
+    async def find_regions(self, request: pb.FindRegionsRequest) -> pb.FindRegionsResponse:
+        """Find what could be hidden in one image."""
+        return await self.call(self._orders.FindRegions, request, timeout=INSTANT_SECONDS)
+
+    async def place(self, request: pb.BlurOrderRequest) -> pb.BlurOrderResponse:
+        """Place an order of one message."""
+        return await self.call(self._orders.BlurOrder, request)
 
     @asynccontextmanager
     async def upload(self) -> AsyncIterator[GatewayUpload]:

@@ -84,6 +84,7 @@ class RpcCaller:
     """Makes calls with one API key, or without a key, on behalf of the current visitor."""
 
     def __init__(self, key: str | None, visitors: VisitorProof | None = None) -> None:
+        self.key = key
         self._authorization = (("authorization", f"Bearer {key}"),) if key else ()
         self._visitors = visitors or VisitorProof(None)
 

@@ -1,4 +1,4 @@
-"""The newsletter: subscribe, confirm, unsubscribe. Opening a page changes nothing; its button does."""
+"""The newsletter, and pages that e-mails link to. Opening a page changes nothing; its button does."""
 
 from imageblur_client.errors import InvalidArgumentError
 from starlette.requests import Request
@@ -47,6 +47,14 @@ class NewsletterPages:
             return self._pages.page(request, "newsletter/confirm.html", headers=PRIVATE, action="confirm", token=token)
         await self._gateway.confirm(token)
         return self._done(request, "confirmed")
+
+    async def receive(self, request: Request) -> Response:
+        """Show the page of a link in an order's first e-mail (GET), or have results sent to its address (POST)."""
+        token = _token(request)
+        if request.method == "GET":
+            return self._pages.page(request, "newsletter/confirm.html", headers=PRIVATE, action="receive", token=token)
+        await self._gateway.confirm(token)
+        return self._done(request, "receiving")
 
     async def unsubscribe(self, request: Request) -> Response:
         """Show the page of an unsubscribe link (GET), or unsubscribe: by its button or one-click (RFC 8058)."""

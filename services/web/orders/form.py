@@ -88,6 +88,7 @@ class OrderForm:
         values: Mapping[str, str],
         violations: list[dict[str, object]] | None = None,
     ) -> Response:
+        kinds = {model.kind for model in limits.find_models}
         return self._pages.page(
             request,
             "orders/form.html",
@@ -98,6 +99,8 @@ class OrderForm:
             values=_DEFAULTS | {"notify": ""} | dict(values) if violations else values,
             violations=violations or [],
             output_formats=manifests.FORMATS,
+            effects=manifests.EFFECTS,
+            findable=[name for name, kind in manifests.FINDABLE.items() if kind in kinds],
             min_strength=manifests.MIN_STRENGTH,
             page_data={
                 "max_images": limits.max_images,

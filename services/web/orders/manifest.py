@@ -6,14 +6,31 @@ from dataclasses import dataclass
 from typing import Any
 
 from imageblur.v1 import blur_service_pb2 as pb
-from imageblur.v1.order_pb2 import BlurSpec, Gaussian, ImageFormat, Pixelate, Rect, Region, Solid
+from imageblur.v1.order_pb2 import (
+    BlurSpec,
+    Find,
+    FindingKind,
+    Gaussian,
+    ImageFormat,
+    Pixelate,
+    Rect,
+    Redact,
+    Region,
+    Solid,
+)
 
 MAX_BYTES = 4 << 20
 """A manifest of 10,000 images with a region or two each has about two million bytes."""
 MAX_REGIONS = 20_000
 """In a manifest: as many as the gateway accepts in the message that checks it, by default."""
-EFFECTS = ("gaussian", "pixelate", "solid")
+EFFECTS = ("gaussian", "pixelate", "solid", "redact")
 FORMATS = ("", "JPEG", "PNG", "WEBP", "AVIF")
+FINDABLE = {
+    "faces": FindingKind.FINDING_KIND_FACE,
+    "text": FindingKind.FINDING_KIND_TEXT,
+    "codes": FindingKind.FINDING_KIND_CODE,
+}
+"""What the page offers to find, if the server can: names of checkboxes are `find_` and one of these."""
 DEFAULT_STRENGTH = 2.0
 """In per cent of an image's shorter side, so that the effect looks the same at any size."""
 MIN_STRENGTH, MAX_STRENGTH = 0.1, 30.0
@@ -98,9 +115,11 @@ def spec_of(data: Mapping[str, Any]) -> BlurSpec:
     strength = float(data.get("strength") or DEFAULT_STRENGTH)
     fraction = min(max(strength, MIN_STRENGTH), MAX_STRENGTH) / 100
     output = str(data.get("format") or "")
+    wanted = data.get("find", [name for name in FINDABLE if data.get(f"find_{name}")])
     spec = BlurSpec(
+        find=[Find(kind=FINDABLE[name]) for name in wanted],
         regions=[_region(region) for region in data.get("regions", ())],
-        invert_regions=bool(data.get("outside")) and bool(data.get("regions")),
+        invert_regions=bool(data.get("outside")) and bool(data.get("regions") or wanted),
         output_format=ImageFormat.Value(f"IMAGE_FORMAT_{output or 'UNSPECIFIED'}"),
         keep_metadata=bool(data.get("keep_metadata")),
     )
@@ -111,6 +130,8 @@ def spec_of(data: Mapping[str, Any]) -> BlurSpec:
             spec.pixelate.CopyFrom(Pixelate(cell_relative=fraction))
         case "solid":
             spec.solid.CopyFrom(Solid(color=str(data.get("color") or "#000000")))
+        case "redact":
+            spec.redact.CopyFrom(Redact())
         case other:
             raise ValueError(f"unknown effect {other!r}")
     return spec

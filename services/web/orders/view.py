@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from imageblur.v1.order_pb2 import DeliveryState, FailureReason, Image, ImageState, Order, OrderState
+from imageblur.v1.order_pb2 import CheckState, DeliveryState, FailureReason, Image, ImageState, Order, OrderState
 
 from services.web.enums import short_name
 from services.web.http.languages import Texts
@@ -55,6 +55,17 @@ class ImageView:
     def reason(self) -> str:
         """The name of the reason of its failure."""
         return short_name(FailureReason, self.image.failure.reason)
+
+    @property
+    def check(self) -> str:
+        """The state of its check: `clean`, `remaining`; `not_checked` only if something was found; else empty."""
+        state = short_name(CheckState, self.image.check.state)
+        return "" if state == "not_checked" and not self.image.findings else state
+
+    @property
+    def hidden(self) -> int:
+        """How many findings were hidden."""
+        return sum(finding.applied for finding in self.image.findings)
 
     @property
     def url(self) -> str:

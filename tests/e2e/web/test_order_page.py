@@ -2,6 +2,7 @@
 
 import json
 import re
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -104,6 +105,36 @@ def test_an_image_can_have_an_effect_and_regions_of_its_own(page: Page) -> None:
     assert (second["effect"], second["outside"]) == ("solid", True)
     assert second["regions"][0]["left"] == pytest.approx(0.1)
     expect(page.locator(".summary.succeeded")).to_be_visible()
+
+
+def test_faces_are_found_and_redacted_unless_an_effect_was_chosen(page: Page) -> None:
+    if find_spec("onnxruntime") is None:
+        pytest.skip("no package that finds faces is installed")
+    page.goto("/")
+    page.set_input_files("#files", [PHOTOGRAPHS / "astronaut.png", PHOTOGRAPHS / "coffee.png"])
+    expect(page.locator(".strip img")).to_have_count(2)
+    shown = "document.getElementById('preview').toDataURL()"
+    blurred = page.evaluate(shown)
+    page.get_by_label("Faces").check()
+    expect(page.locator("[name=effect][value=redact]")).to_be_checked()
+    page.wait_for_function(f"blurred => {shown} !== blurred", arg=blurred)
+    found = page.evaluate(shown)
+    page.click("#show-original")
+    assert page.evaluate(f"async () => {{ await new Promise(requestAnimationFrame); return {shown}; }}") == found
+    page.click("#show-original")
+    page.get_by_label("Faces").uncheck()
+    expect(page.locator("[name=effect][value=gaussian]")).to_be_checked()
+    page.check("[name=effect][value=solid]", force=True)
+    page.get_by_label("Faces").check()
+    expect(page.locator("[name=effect][value=solid]")).to_be_checked()
+    page.fill("#email", "faces@example.org")
+    page.click("#submit")
+    page.wait_for_url("**/orders/*")
+    expect(page.locator(".summary.succeeded")).to_be_visible()
+    expect(page.locator("#image-1 .check-state")).to_have_text(
+        re.compile(r"\d findings? hidden\. Checked: nothing left\.")
+    )
+    expect(page.locator("#image-2 .check-state")).to_contain_text("Nothing found.")
 
 
 def test_an_upload_can_be_cancelled_and_restarted(page: Page) -> None:

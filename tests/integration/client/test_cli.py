@@ -10,24 +10,36 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2
 from imageblur.v1.blur_service_pb2 import (
+    BlurImageRequest,
+    BlurImageResponse,
     CancelOrderResponse,
     DeleteOrderResponse,
+    DeleteOriginalsResponse,
     DownloadImagesRequest,
+    FindModel,
+    FindRegionsRequest,
+    FindRegionsResponse,
     GetLimitsResponse,
     ListImagesResponse,
+    ReviseImagesRequest,
+    ReviseImagesResponse,
     SendImagesRequest,
     SendImagesResponse,
     StreamBlurOrderRequest,
 )
 from imageblur.v1.order_pb2 import (
     BlurSpec,
+    Check,
     CheckState,
     Delivery,
     DeliveryState,
     Effort,
+    Finding,
+    FindingKind,
     Image,
     ImageFormat,
     Pixelate,
+    Rect,
     Redact,
     TextClass,
 )
@@ -39,6 +51,7 @@ from imageblur.v1.subscription_service_pb2 import (
 )
 from imageblur_client import box, ellipse, find_faces, find_text
 from imageblur_client.cli import app
+from PIL import Image as PillowImage
 from typer.testing import CliRunner
 
 from tests.integration.client.messages import (
@@ -485,3 +498,115 @@ def test_subscriptions(server: ScriptedServer, run: Run) -> None:
     assert "Confirmed" in run("confirm", "token").stdout
     assert "Unsubscribed" in run("unsubscribe", "a@b.org").stdout
     assert server.requests["Unsubscribe"] == [[UnsubscribeRequest(email="a@b.org")]]
+
+
+def test_an_image_is_blurred_at_once(run: Run, server: ScriptedServer, tmp_path: Path) -> None:
+    server.on("BlurImage", BlurImageResponse(data=b"blurred", media_type="image/jpeg", width=2, height=1))
+    (tmp_path / "in.jpg").write_bytes(b"original")
+    out = tmp_path / "out.jpg"
+    done = run("blur", str(tmp_path / "in.jpg"), "-o", str(out), "--find", "faces", "--effort", "fast")
+    assert (done.exit_code, done.stdout) == (0, f"{out}\n")
+    assert out.read_bytes() == b"blurred"
+    ((request,),) = server.requests["BlurImage"]
+    assert isinstance(request, BlurImageRequest)
+    assert (request.image.filename, request.image.data) == ("in.jpg", b"original")
+    assert [each.kind for each in request.image.spec.find] == [FindingKind.FINDING_KIND_FACE]
+    assert request.image.spec.effort == Effort.EFFORT_FAST
+    again = run("blur", str(tmp_path / "in.jpg"), "-o", str(out))
+    assert again.exit_code == 6, "it must not replace a file unasked"
+    assert len(server.requests["BlurImage"]) == 1
+
+
+def test_a_refused_image_is_named(run: Run, server: ScriptedServer, tmp_path: Path) -> None:
+    server.on("BlurImage", bad_request(("image.data", "is not an image")))
+    (tmp_path / "in.jpg").write_bytes(b"text")
+    done = run("blur", str(tmp_path / "in.jpg"), "-o", str(tmp_path / "out.jpg"))
+    assert done.exit_code == 3
+    assert done.stderr == f"imageblur: {tmp_path / 'in.jpg'}: is not an image (INVALID_ARGUMENT)\n"
+    assert not (tmp_path / "out.jpg").exists()
+
+
+def test_a_result_that_still_shows_something_is_reported(run: Run, server: ScriptedServer, tmp_path: Path) -> None:
+    check = Check(state=CheckState.CHECK_STATE_REMAINING, remaining=[Finding()])
+    server.on("BlurImage", BlurImageResponse(data=b"blurred", check=check))
+    (tmp_path / "in.jpg").write_bytes(b"original")
+    done = run("blur", str(tmp_path / "in.jpg"), "-o", str(tmp_path / "out.jpg"))
+    assert done.exit_code == 1
+    assert "Still visible: 1 finding" in done.stdout
+
+
+def test_findings_are_listed_and_drawn(run: Run, server: ScriptedServer, tmp_path: Path) -> None:
+    box = Rect(left=0.25, top=0.5, width=0.5, height=0.25)
+    finding = Finding(kind=FindingKind.FINDING_KIND_FACE, confidence=0.875, box=box)
+    models = [
+        FindModel(kind=FindingKind.FINDING_KIND_FACE, name="f"),
+        FindModel(kind=FindingKind.FINDING_KIND_CUSTOM, name="p"),
+    ]
+    server.on("GetLimits", GetLimitsResponse(find_models=models))
+    server.on("FindRegions", FindRegionsResponse(findings=[finding], width=40, height=20))
+    PillowImage.new("RGB", (40, 20)).save(tmp_path / "in.png")
+    done = run("find", str(tmp_path / "in.png"), "--draw", str(tmp_path / "drawn.png"))
+    assert (done.exit_code, done.stdout) == (0, "face     0.88  0.2500,0.5000,0.5000,0.2500\n")
+    ((request,),) = server.requests["FindRegions"]
+    assert isinstance(request, FindRegionsRequest)
+    assert [(each.kind, each.model) for each in request.find] == [
+        (FindingKind.FINDING_KIND_FACE, ""),
+        (FindingKind.FINDING_KIND_CUSTOM, "p"),
+    ]
+    with PillowImage.open(tmp_path / "drawn.png") as drawn:
+        assert drawn.getpixel((10, 10)) != (0, 0, 0)
+        assert drawn.getpixel((2, 2)) == (0, 0, 0)
+
+
+def test_nothing_found_and_unknown_kinds(run: Run, server: ScriptedServer, tmp_path: Path) -> None:
+    server.on("FindRegions", FindRegionsResponse())
+    (tmp_path / "in.jpg").write_bytes(b"original")
+    assert run("find", str(tmp_path / "in.jpg"), "--find", "codes").stdout == "nothing found\n"
+    assert run("find", str(tmp_path / "in.jpg"), "--find", "cats").exit_code == 2
+    assert run("find", str(tmp_path / "in.jpg"), "--find", "custom").exit_code == 2
+
+
+def test_originals_are_kept_as_long_as_asked(run: Run, server: ScriptedServer, photo: Path) -> None:
+    server.on("StreamBlurOrder", accepted())
+    assert run("order", "-e", "a@b.de", "--keep-originals", "90m", str(photo)).exit_code == 0
+    start = server.requests["StreamBlurOrder"][0][0]
+    assert isinstance(start, StreamBlurOrderRequest)
+    assert start.start.order.keep_originals_for.ToSeconds() == 90 * 60
+    wrong = run("order", "-e", "a@b.de", "--keep-originals", "soon", str(photo))
+    assert wrong.exit_code == 2
+    assert "is not a time such as" in wrong.stderr
+
+
+def test_images_are_revised_by_their_positions(run: Run, server: ScriptedServer) -> None:
+    server.on("ListImages", ListImagesResponse(images=[image(1, "a"), image(2, "b")]))
+    server.on("ReviseImages", ReviseImagesResponse(order=order(RUNNING)))
+    done = run("revise", ORDER_ID, "-i", "2", "--solid", "ff0000")
+    assert done.exit_code == 0
+    assert "running" in done.stdout
+    ((request,),) = server.requests["ReviseImages"]
+    assert isinstance(request, ReviseImagesRequest)
+    assert [(each.image_id, each.spec.solid.color) for each in request.images] == [("i2", "#ff0000")]
+    assert not request.HasField("spec")
+    assert request.request_id
+    server.on("ListImages", ListImagesResponse(images=[image(1, "a")]))
+    assert run("revise", ORDER_ID, "-i", "2").exit_code == 2
+
+
+def test_all_images_are_revised_and_originals_deleted(run: Run, server: ScriptedServer) -> None:
+    server.on("ReviseImages", ReviseImagesResponse(order=order(RUNNING)))
+    assert run("revise", ORDER_ID, "--pixelate", "9", "--json").exit_code == 0
+    ((request,),) = server.requests["ReviseImages"]
+    assert isinstance(request, ReviseImagesRequest)
+    assert (request.spec.pixelate.cell_px, len(request.images)) == (9, 0)
+    server.on("DeleteOriginals", DeleteOriginalsResponse(order=order(SUCCEEDED)))
+    assert run("done", ORDER_ID).exit_code == 0
+    not_kept = failure(grpc.StatusCode.FAILED_PRECONDITION, "the originals are not kept", "ORIGINALS_NOT_KEPT")
+    server.on("ReviseImages", not_kept)
+    assert run("revise", ORDER_ID).exit_code == 3
+
+
+def test_an_interrupted_revision_can_be_repeated(run: Run, server: ScriptedServer) -> None:
+    server.on("ReviseImages", unavailable(2.0))
+    done = run("revise", ORDER_ID, "--request-id", "c0ffee00-0000-4000-8000-000000000000")
+    assert done.exit_code == 5
+    assert "--request-id c0ffee00-0000-4000-8000-000000000000" in done.stderr

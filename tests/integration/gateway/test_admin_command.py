@@ -73,6 +73,7 @@ def test_queues_are_shown_paused_and_resumed(run: Run) -> None:
     assert "blur     paused by key:" in shown
     assert [json.loads(line)["name"] for line in run("queues", "--json").stdout.splitlines()] == [
         "blur",
+        "find",
         "instant",
         "mail",
         "mailing",

@@ -24,6 +24,7 @@ from imageblur.v1 import blur_service_pb2 as pb
 from imageblur.v1.blur_service_pb2_grpc import BlurServiceStub
 
 from services.gateway import server
+from services.gateway.instant import calls
 from services.gateway.operator import operator_jobs
 from services.gateway.rpc.admission import MAX_UPLOADS
 from services.gateway.server import SERVICES
@@ -72,9 +73,10 @@ def call(gateway: Gateway, method: MethodDescriptor, requests: list[Message]) ->
 
 
 @pytest.fixture(autouse=True)
-def _no_mailer(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """None runs here: calls that ask something of one do not wait for long."""
     monkeypatch.setattr(operator_jobs, "START_SECONDS", 0.2)
+    monkeypatch.setattr(calls, "TAKE_SECONDS", 0.2)
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)

@@ -9,9 +9,10 @@ from imageblur.v1.operator_service_pb2_grpc import OperatorServiceStub
 from sqlalchemy import select
 
 from services.common.db.engine import Database
-from services.common.db.mail import subscribers
+from services.common.db.mail import mailboxes, subscribers
 from services.common.db.models import Order, Subscriber
-from tests.integration.gateway.conftest import Gateway
+from services.common.domain.mailboxes import MailboxHasher
+from tests.integration.gateway.conftest import SECRET, Gateway
 from tests.integration.gateway.test_operator import audited
 from tests.integration.gateway.test_orders import order
 
@@ -41,15 +42,17 @@ def test_it_is_exported_and_erased_and_that_of_others_stays(
     gateway: Gateway, operator: OperatorServiceStub, database: Database
 ) -> None:
     placed = order(gateway, notify=True)
+    with database.write() as session:
+        mailboxes.confirm(session, MailboxHasher(SECRET).hash(ADDRESS))
     records = export(operator)
     types = [record["type"] for record in records]
-    assert types == ["subscription", "order", "image", "image", "delivery"]
-    subscription, found, image = records[:3]
+    assert types == ["subscription", "confirmation", "order", "image", "image", "delivery"]
+    subscription, _, found, image = records[:4]
     assert (subscription["email"], subscription["state"]) == (ADDRESS, "CONFIRMED")
     assert (found["id"], found["email"]) == (placed.order_id, "ann@example.org")
     assert image["position"] == 1
     assert str(records[-1]["requested_at"]).endswith("+00:00")
-    assert not {"owner", "revision", "principal", "token_version"} & set().union(*records)
+    assert not {"owner", "revision", "principal", "token_version", "mailbox"} & set().union(*records)
     erase = pb.ErasePersonalDataRequest(email=ADDRESS)
     assert [operator.ErasePersonalData(erase).orders for _ in range(2)] == [1, 0]
     assert export(operator) == []

@@ -17,9 +17,11 @@ from sqlalchemy import func, select
 from services.common.db.access import api_keys
 from services.common.db.access.audit import AuditContext
 from services.common.db.engine import Database
+from services.common.db.mail import mailboxes
 from services.common.db.models import Order
 from services.common.domain.api_keys import Role
 from services.common.domain.errors import Busy
+from services.common.domain.mailboxes import MailboxHasher
 from services.common.infra.visitors import VisitorProof
 from services.gateway.rpc import key_cache
 from services.gateway.rpc.callers import Caller, CurrentCall
@@ -145,6 +147,31 @@ def test_callers_without_a_key_are_counted_by_host() -> None:
         ("unix:", "unix"),
     ):
         assert CurrentCall(anonymous, peer, "BlurOrder").rate_limit_key == counted
+
+
+def notified(address: str) -> pb.BlurOrderRequest:
+    return pb.BlurOrderRequest(order=pb.OrderHeader(email=address, notify=True), images=[PICTURE])
+
+
+def test_a_caller_writes_to_a_few_strangers_only(settings: GatewaySettings, database: Database) -> None:
+    hasher = MailboxHasher(*settings.signing_keys)
+    with database.write() as session:
+        mailboxes.confirm(session, hasher.hash("friend@example.org"))
+    with running(settings.model_copy(update={"max_unconfirmed_per_hour": 2})) as gateway:
+        first = gateway.blur.BlurOrder(notified("a@example.org")).order
+        gateway.blur.BlurOrder(notified("b@example.org"))
+        files = gateway.files()
+        error = refused(grpc.StatusCode.RESOURCE_EXHAUSTED, gateway.blur.BlurOrder, notified("c@example.org"))
+        assert reason(error) == "RATE_LIMIT_EXCEEDED"
+        assert retry_seconds(error) > 60
+        assert gateway.files() == files, "nothing of it is kept"
+        later = pb.SendImagesRequest(order_id=first.order_id, when_ready=True)
+        assert reason(refused(grpc.StatusCode.RESOURCE_EXHAUSTED, gateway.blur.SendImages, later))
+        gateway.blur.BlurOrder(notified("Friend+x@example.org"))
+        gateway.blur.BlurOrder(ORDER)  # which is not e-mailed
+    trusting = {"max_unconfirmed_per_hour": 2, "unconfirmed_addresses": "results"}
+    with running(settings.model_copy(update=trusting)) as gateway:
+        gateway.blur.BlurOrder(notified("c@example.org"))
 
 
 def test_each_visitor_of_the_pages_is_counted_for_itself(limited: GatewaySettings) -> None:

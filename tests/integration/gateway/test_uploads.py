@@ -33,6 +33,7 @@ from services.gateway.rpc.thread_pool import ThreadPool
 from services.gateway.settings import GatewaySettings
 from tests.integration.gateway.conftest import SECRET, Gateway
 from tests.integration.gateway.test_orders import HEADER, fields, refused
+from tests.support.mail_factories import ANYONE
 from tests.support.valkey import ValkeyServer
 from tests.support.waiting import eventually
 
@@ -50,7 +51,12 @@ def receiver(
     settings = GatewaySettings(database_url=database_url, broker_url=valkey_server.url, secret_key=SecretStr(SECRET))
     after_commit = AfterCommit(database=database, broker=queues, window=settings.order_window)
     storage = OrderStorage(
-        settings=settings, database=database, blobs=blobs, after_commit=after_commit, disk_space=DiskSpace((), 0)
+        settings=settings,
+        database=database,
+        blobs=blobs,
+        after_commit=after_commit,
+        disk_space=DiskSpace((), 0),
+        recipients=ANYONE,
     )
     yield OrderReceiver(storage, threads, BrokerCheck(valkey_server.url, 0))
     threads.close()

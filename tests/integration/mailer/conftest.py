@@ -11,6 +11,7 @@ from services.common.infra.leases import Leases
 from services.common.infra.rate_limiter import RateLimiter
 from services.common.infra.tokens import Tokens
 from services.common.use_cases.after_commit import AfterCommit
+from services.common.use_cases.recipients import Recipients
 from services.mailer.content.drafter import EmailDrafter
 from services.mailer.content.newsletter import NewsletterDrafter
 from services.mailer.content.render import Renderer
@@ -22,9 +23,11 @@ from services.mailer.sending.email_sender import EmailSender
 from services.mailer.sending.leases import RenewEmailLeases
 from services.mailer.sending.send_email import SendEmail
 from services.mailer.sending.send_mailing import SendMailing
+from services.mailer.smtp.deadline import StepTimeouts
 from services.mailer.smtp.send_rate import SendRate
 from services.mailer.smtp.server import SmtpServer
 from services.mailer.smtp.session import SmtpSession
+from tests.support.mail_factories import ANYONE, MAILBOXES
 from tests.support.smtp import SmtpSink
 
 UNUSED_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -48,14 +51,20 @@ def tokens() -> Tokens:
 
 
 def smtp_server(sink: SmtpSink, port: int | None = None) -> SmtpServer:
-    return SmtpServer(host=sink.host, port=port or sink.port, security="none", tls=UNUSED_TLS, timeout=10)
+    return SmtpServer(
+        host=sink.host,
+        port=port or sink.port,
+        security="none",
+        tls=UNUSED_TLS,
+        timeouts=StepTimeouts(reply=10, acceptance=10),
+    )
 
 
 def email_sender(
     database: Database, blobs: BlobStore, rate: SendRate, identity: SenderIdentity = IDENTITY
 ) -> EmailSender:
     composer = EmailComposer(blobs=blobs, render=Renderer(), identity=identity)
-    return EmailSender(database=database, composer=composer, rate=rate, send_seconds=10)
+    return EmailSender(database=database, composer=composer, rate=rate)
 
 
 @pytest.fixture
@@ -70,15 +79,19 @@ def make_mailer(
         public_url: str | None = None,
         port: int | None = None,
         emails_per_hour: int = 1000,
+        recipients: Recipients = ANYONE,
     ) -> SendEmail:
         return SendEmail(
             database=database,
             broker=queues,
             after_commit=AfterCommit(database=database, broker=queues),
             leases=Leases(RenewEmailLeases(database)),
-            draft=EmailDrafter(tokens=tokens, public_url=public_url, capacity=archive_capacity(limit_mb)),
+            draft=EmailDrafter(
+                tokens=tokens, public_url=public_url, capacity=archive_capacity(limit_mb), recipients=recipients
+            ),
             sender=email_sender(database, blobs, no_limit(queues)),
             open_session=lambda: SmtpSession(smtp_server(smtp_sink, port)),
+            mailboxes=MAILBOXES,
             emails_per_hour=emails_per_hour,
         )
 

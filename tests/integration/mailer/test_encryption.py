@@ -14,6 +14,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword, Session
 from aiosmtpd.smtp import Envelope as Received
 from pydantic import SecretStr
 
+from services.mailer.smtp.deadline import StepTimeouts
 from services.mailer.smtp.envelope import EmailDeferred, SmtpEnvelope
 from services.mailer.smtp.server import SmtpServer
 from services.mailer.smtp.session import SmtpSession
@@ -51,7 +52,7 @@ class Relay:
     def _check(self, server: SMTP, session: Session, envelope: Received, mechanism: str, data: object) -> AuthResult:
         del server, envelope, mechanism
         self.over_tls.append(session.ssl is not None)
-        return AuthResult(success=data == LoginPassword(b"me", b"open sesame"), handled=False)
+        return AuthResult(success=data == LoginPassword(b"me", "öffne dich".encode()), handled=False)
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Received) -> str:  # noqa: N802
         del server, session
@@ -76,9 +77,7 @@ def tls_relay(certificate: Path) -> Iterator[Relay]:
     relay.listener.stop()
 
 
-def send(
-    relay: Relay, certificate: Path | None, sent: SmtpEnvelope, *, tls: bool, password: str = "open sesame"
-) -> str:
+def send(relay: Relay, certificate: Path | None, sent: SmtpEnvelope, *, tls: bool, password: str = "öffne dich") -> str:
     context = ssl.create_default_context(cafile=certificate)
     port: int = relay.listener.port
     server = SmtpServer(
@@ -88,7 +87,7 @@ def send(
         tls=context,
         user="me",
         password=SecretStr(password),
-        timeout=10,
+        timeouts=StepTimeouts(reply=10, acceptance=10),
     )
     with closing(SmtpSession(server)) as session:
         return session.send(sent)

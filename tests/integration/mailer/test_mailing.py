@@ -3,6 +3,7 @@
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
@@ -24,6 +25,7 @@ from services.mailer.sending.send_mailing import SendMailing
 from services.mailer.smtp.envelope import SmtpEnvelope
 from services.mailer.smtp.send_rate import SendRate
 from services.mailer.smtp.session import SmtpSession
+from services.scheduler.expired_leases import ExpiredLeases
 from services.scheduler.mailing_schedule import MailingSchedule
 from services.scheduler.sweep import Sweep
 from services.scheduler.weekly_schedule import WeeklyHour
@@ -41,7 +43,7 @@ class Killed(BaseException):
 
 @pytest.fixture
 def sweep(database: Database, blobs: BlobStore, queues: Broker) -> Sweep:
-    return Sweep(database, blobs, queues, window=1, mailing_connections=2)
+    return Sweep(database, blobs, queues, window=1, mailing_connections=2, expired_leases=ExpiredLeases(0))
 
 
 def run(send: SendMailing, mailing_id: UUID, queues: Broker) -> None:
@@ -136,8 +138,8 @@ def test_what_a_killed_mailer_had_is_sent_and_only_the_email_on_its_way_may_come
     mailing_id = make_mailing(database)
 
     class Dying(SmtpSession):
-        def send(self, envelope: SmtpEnvelope) -> str:
-            super().send(envelope)
+        def send(self, envelope: SmtpEnvelope, *before_end: Callable[[], None]) -> str:
+            super().send(envelope, *before_end)
             if len(smtp_sink.received) == 4:
                 raise Killed
             return "250 kept"
@@ -191,13 +193,13 @@ def test_who_unsubscribes_before_it_is_sent_gets_nothing(
     mailing_id = make_mailing(database)
 
     class Unsubscribing(SmtpSession):
-        def send(self, envelope: SmtpEnvelope) -> str:
+        def send(self, envelope: SmtpEnvelope, *before_end: Callable[[], None]) -> str:
             if not smtp_sink.received:
                 with database.write() as session:
                     for address in everyone(4):
                         if address != envelope.recipient:
                             subscribers.unsubscribe(session, email_key=address)
-            return super().send(envelope)
+            return super().send(envelope, *before_end)
 
     run(make_bulk_mailer(open_session=Unsubscribing), mailing_id, queues)
     assert len(smtp_sink.received) == 1
@@ -219,10 +221,10 @@ def test_a_mailing_can_be_cancelled_while_it_is_sent(
     smtp_sink.reply_to("s0@example.org", "451 4.3.0 try later")
 
     class Cancelling(SmtpSession):
-        def send(self, envelope: SmtpEnvelope) -> str:
+        def send(self, envelope: SmtpEnvelope, *before_end: Callable[[], None]) -> str:
             if len(smtp_sink.received) == 15:
                 assert cancel(database, mailing_id)
-            return super().send(envelope)
+            return super().send(envelope, *before_end)
 
     run(make_bulk_mailer(open_session=Cancelling), mailing_id, queues)
     assert len(smtp_sink.received) in {15, 16}
@@ -274,11 +276,11 @@ def test_a_connection_that_the_server_has_ended_is_opened_anew(
     mailing_id = make_mailing(database)
 
     class Cut(SmtpSession):
-        def send(self, envelope: SmtpEnvelope) -> str:
+        def send(self, envelope: SmtpEnvelope, *before_end: Callable[[], None]) -> str:
             if len(smtp_sink.received) == 5:
                 smtp_sink.close()
                 smtp_sink.start()
-            return super().send(envelope)
+            return super().send(envelope, *before_end)
 
     run(make_bulk_mailer(open_session=Cut), mailing_id, queues)
     assert reached(smtp_sink) == everyone(10)

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,6 +30,7 @@ def environment(tmp_path: Path, valkey_server: ValkeyServer, smtp_sink: SmtpSink
         "IMAGEBLUR_BLOB_URL": str(tmp_path / "blobs"),
         "IMAGEBLUR_SECRET_KEY": "k" * 40,
         "IMAGEBLUR_SMTP_PORT": str(smtp_sink.port),
+        "IMAGEBLUR_UNCONFIRMED_ADDRESSES": "results",
         "IMAGEBLUR_SMTP_TIMEOUT_SECONDS": "5",
     }
 
@@ -81,6 +83,32 @@ def test_an_order_email_does_not_wait_for_a_mailing_that_hangs(
             assert smtp_sink.attempts == 3, "a mailing has as many connections as are set"
         finally:
             os.killpg(mailer.pid, signal.SIGKILL)  # not its main alone: it would wait for the e-mails that hang
+
+
+def test_on_sigterm_it_gives_up_what_was_not_sent_whole_and_waits_for_replies_to_what_was(
+    made: Database, blobs: BlobStore, queues: Broker, environment: dict[str, str], smtp_sink: SmtpSink
+) -> None:
+    begun, whole = (make_order(made, blobs, [b"one"], email=f"{name}@example.org") for name in ("begun", "whole"))
+    release = threading.Event()
+    smtp_sink.hold_rcpt("begun@example.org")
+    smtp_sink.hold_data("whole@example.org", release)
+    with subprocess.Popen(
+        [sys.executable, "-m", "services.mailer"],
+        env=environment | {"IMAGEBLUR_SMTP_TIMEOUT_SECONDS": "60", "IMAGEBLUR_SMTP_ACCEPT_SECONDS": "60"},
+    ) as mailer:
+        try:
+            queues.send([send_email(begun.email_id), send_email(whole.email_id)])
+            eventually(lambda: smtp_sink.held == 2)
+            mailer.send_signal(signal.SIGTERM)
+            eventually(lambda: email(made, begun.email_id).state == "QUEUED")
+            assert email(made, begun.email_id).attempts == 0, "it counts as no attempt"
+            assert mailer.poll() is None
+            release.set()
+            assert mailer.wait(timeout=20) == 0
+        finally:
+            mailer.kill()
+    assert email(made, whole.email_id).state == "SENT"
+    assert [received.recipients for received in smtp_sink.received] == [("whole@example.org",)]
 
 
 def test_it_does_not_start_on_a_database_of_another_version(environment: dict[str, str]) -> None:

@@ -67,6 +67,7 @@ def test_the_page_of_an_order_is_a_secret(web: Web, done: str) -> None:
         ("/archive?token=x", 400),
         ("/archive", 400),
         ("/confirm", 400),
+        ("/receive", 400),
         ("/mailbox/../../x", 404),
         ("/mailbox/0001-x", 404),
         ("/nothing", 404),
@@ -77,6 +78,13 @@ def test_missing_pages(web: Web, path: str, status: int) -> None:
     answer = web.get(path, Accept="text/html")
     assert answer.status == status
     assert "<html" in answer.text or path.startswith("/static")
+
+
+def test_a_link_to_receive_results_asks_before_anything_happens(web: Web) -> None:
+    page = web.get("/receive?token=x", Accept="text/html")
+    assert page.status == 200
+    assert "Send me the results" in page.text
+    assert web.request("POST", "/receive?token=x", b"", FORM).status == 400, "it is no token"
 
 
 @pytest.mark.parametrize("path", ["/newsletter/", "/mailbox/", "/operator/", "/operator/orders/", "/newsletter//"])

@@ -2,21 +2,30 @@
 
 import ctypes
 import errno
+import mmap
 import multiprocessing
 import os
+import re
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
+from services.blur_worker.child_answers import ModelMissing
 from services.blur_worker.child_pool import ChildCrashed, ChildPool
-from services.blur_worker.child_process import BlurredFile, BlurTask, ChildLimits
+from services.blur_worker.child_process import BlurredFile, BlurTask, ChildLimits, FindLimits
+from services.blur_worker.instant.child_work import InstantResult, run_instant
+from services.blur_worker.instant.lifecycle import InstantChildren
 from services.common.domain.errors import ImageError, Reason, Unavailable
-from services.common.domain.spec import BlurSpec, Format
+from services.common.domain.instant import InstantKind, InstantRequest
+from services.common.domain.spec import BlurSpec, Find, FindingKind, Format
+from tests.support.blur_workers import LIMITS
 from tests.support.images import encode, photo
 from tests.support.waiting import eventually
 
@@ -33,23 +42,39 @@ def children() -> Iterator[ChildPool]:
 FINE = BlurredFile(size=1, sha256="", width=1, height=1, format=Format.PNG, path="none")
 
 
+FIND = BlurSpec(find=(Find(kind=FindingKind.FACE),))
+
+
 def _misbehave(task: BlurTask, _: ChildLimits) -> BlurredFile:
     """What a hostile image might make a decoder do."""
-    match task.original.read_bytes():
+    match task.read_original():
         case b"segfault":
             ctypes.string_at(0)
         case b"hang":
             time.sleep(60)
         case b"grow":
             bytearray(2 << 30)
+        case b"reserve":
+            try:
+                mmap.mmap(-1, 2 << 30).close()
+            except OSError as error:
+                raise MemoryError from error
+        case b"name":
+            return replace(
+                FINE, path=" ".join(os.environ[name] for name in ("OMP_NUM_THREADS", "ORT_DISABLE_TELEMETRY"))
+            )
+        case b"take long":
+            time.sleep(3)
+        case b"lack":
+            raise ModelMissing("no model for FACE")
         case b"fill":
             raise OSError(errno.ENOSPC, "no space left on device")
     return FINE
 
 
-def blur(children: ChildPool, tmp_path: Path, data: bytes) -> BlurredFile:
+def blur(children: ChildPool, tmp_path: Path, data: bytes, spec: BlurSpec = BlurSpec()) -> BlurredFile:  # noqa: B008
     (tmp_path / "source").write_bytes(data)
-    return children.blur(tmp_path / "source", tmp_path / "target", BlurSpec())
+    return children.blur(tmp_path / "source", tmp_path / "target", spec)
 
 
 def test_a_crash_is_detected_and_the_child_replaced(children: ChildPool, tmp_path: Path) -> None:
@@ -118,12 +143,13 @@ def test_a_child_that_dies_idle_beside_a_busy_one(tmp_path: Path) -> None:
     children = ChildPool(2, ChildLimits(seconds=20, memory_mb=1024, max_pixels=1000), _name_and_wait)
     children.start()
     with ThreadPoolExecutor(1) as pool:
+        (tmp_path / "end").touch()
         begun = pool.submit(children.blur, tmp_path / "end", tmp_path / "pid", BlurSpec())
         eventually(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())
         busy = int((tmp_path / "pid").read_text())
         (idle,) = [process for process in processes(children) if process.pid != busy]
         kill(idle)
-        (tmp_path / "end").touch()
+        (tmp_path / "end").write_text("end")
         assert begun.result(timeout=60) == FINE
         assert children.blur(tmp_path / "end", tmp_path / "pid", BlurSpec()) == FINE
     children.close()
@@ -140,8 +166,8 @@ def processes(children: ChildPool) -> list[psutil.Process]:
 
 
 def _name_and_wait(task: BlurTask, _: ChildLimits) -> BlurredFile:
-    task.result.write_text(str(os.getpid()))
-    eventually(task.original.exists)
+    task.write_result(str(os.getpid()).encode())
+    eventually(task.read_original)
     return FINE
 
 
@@ -152,5 +178,47 @@ def test_a_closed_pool_leaves_no_process(tmp_path: Path) -> None:
     assert (tmp_path / "target").stat().st_size == blurred.size
     children.close()
     _, alive = psutil.wait_procs(set(psutil.Process().children(recursive=True)) - before, timeout=10)
-    # The resource tracker of multiprocessing stays for as long as this process does.
-    assert [process for process in alive if "resource_tracker" not in " ".join(process.cmdline())] == []
+    # The helpers of multiprocessing stay for as long as this process does.
+    helpers = re.compile("resource_tracker|forkserver")
+    assert [process for process in alive if not helpers.search(" ".join(process.cmdline()))] == []
+
+
+def test_finding_has_limits_of_its_own(tmp_path: Path) -> None:
+    finding = FindLimits(seconds=20, memory_mb=4096)
+    limits = ChildLimits(seconds=2, memory_mb=1024, max_pixels=1000, finding=finding)
+    children = ChildPool(1, limits, _misbehave)
+    assert children.get_models() == ()
+    children.start()
+    try:
+        with pytest.raises(ImageError, match="more memory"):
+            blur(children, tmp_path, b"reserve")
+        assert blur(children, tmp_path, b"reserve", FIND) == FINE
+        assert blur(children, tmp_path, b"reserve") == FINE, "models that are loaded stay, and need the room"
+        with pytest.raises(ImageError, match="longer than 2 seconds"):
+            blur(children, tmp_path, b"take long")
+        assert blur(children, tmp_path, b"take long", FIND) == FINE
+        with pytest.raises(ModelMissing, match="no model for FACE"):
+            blur(children, tmp_path, b"lack", FIND)
+        assert blur(children, tmp_path, b"name").path == "1 1", "one core for each, and no reports to anybody"
+    finally:
+        children.close()
+
+
+def test_children_that_nobody_needs_end_and_start_again_when_somebody_does() -> None:
+    pool = ChildPool(2, LIMITS, run_instant, answer=InstantResult)
+    idle = InstantChildren(pool, idle_seconds=1.5)
+    request = InstantRequest(
+        kind=InstantKind.BLUR, spec=BlurSpec(), max_result_bytes=1 << 20, data=encode(photo(), "PNG")
+    )
+    broker: Any = None
+    idle.before_worker_boot(broker, broker)
+    try:
+        assert pool.count_alive() == 0, "an idle service costs no memory"
+        for _ in range(3):
+            assert pool.run(request).width == photo().width
+        assert pool.count_alive() == 1, "one call after another needs one"
+        eventually(lambda: pool.count_alive() == 0, within=30)
+        assert pool.run(request).width == photo().width
+    finally:
+        idle.after_worker_shutdown(broker, broker)
+    assert pool.count_alive() == 0

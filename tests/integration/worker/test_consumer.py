@@ -12,7 +12,7 @@ from dramatiq.errors import ConnectionClosed
 
 from services.common.infra import broker
 from services.common.infra.broker import Broker
-from services.common.infra.messages import BLUR_QUEUE, blur_image
+from services.common.infra.messages import BLUR_QUEUE, FIND_QUEUE, blur_image, find_image
 from tests.support.valkey import ValkeyServer
 from tests.support.waiting import eventually
 
@@ -148,3 +148,30 @@ def test_a_broker_that_stalls_is_told_as_a_lost_connection(queues: Broker, valke
     consumer.ack(message)
     assert acks(impatient) == set()
     impatient.client.close()
+
+
+def test_a_process_takes_no_more_messages_of_two_queues_than_it_has_threads(
+    queues: Broker, valkey_server: ValkeyServer
+) -> None:
+    queues.send([*(blur_image(uuid4()) for _ in range(9)), *(find_image(uuid4()) for _ in range(9))])
+    both = broker.connect(valkey_server.url, BLUR_QUEUE, FIND_QUEUE, shared=[BLUR_QUEUE, FIND_QUEUE], most_shared=3)
+    blurs, finds = both.consume(BLUR_QUEUE, prefetch=3), both.consume(FIND_QUEUE, prefetch=3)
+    first, second, third = next(blurs), next(blurs), next(finds)
+    assert first
+    assert second
+    assert third
+    assert next(finds) is None
+    assert next(blurs) is None
+    assert (both.count_held(BLUR_QUEUE), both.count_held(FIND_QUEUE)) == (2, 1)
+    finds.ack(third)
+    taken: list[object] = []
+    waiting = [
+        threading.Thread(target=lambda consumer=consumer: taken.append(next(consumer))) for consumer in (blurs, finds)
+    ]
+    for thread in waiting:
+        thread.start()
+    for thread in waiting:
+        thread.join(10)
+    assert both.count_held(FIND_QUEUE) == 1, "of the queue of which fewer messages are held"
+    assert both.count_held(BLUR_QUEUE) == 2
+    both.client.close()

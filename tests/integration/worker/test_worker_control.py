@@ -11,12 +11,14 @@ from sqlalchemy import select, update
 
 from services.common.db.engine import Database
 from services.common.db.models import WorkerSeen
-from services.common.db.queues import workers
+from services.common.db.queues import find_models, workers
 from services.common.domain.errors import Unavailable
+from services.common.domain.findings import FindModel
 from services.common.infra import worker_control
 from services.common.infra.broker import Broker
-from services.common.infra.messages import BLUR_QUEUE, MAIL_QUEUE, blur_image, send_email
+from services.common.infra.messages import BLUR_QUEUE, FIND_QUEUE, MAIL_QUEUE, blur_image, find_image, send_email
 from services.common.infra.worker_control import WorkerControl
+from tests.support.findings import FACES, PLATES
 from tests.support.waiting import eventually
 
 
@@ -34,6 +36,32 @@ def worker(
     for name, queue in (("blur_image", BLUR_QUEUE), ("send_email", MAIL_QUEUE)):
         dramatiq.actor(broker=queues, actor_name=name, queue_name=queue)(handled.append)
     queues.add_middleware(WorkerControl(database, queues, {BLUR_QUEUE: 2, MAIL_QUEUE: 1}))
+    worker = dramatiq.Worker(queues, worker_threads=1)
+    yield worker
+    worker.stop()
+
+
+@pytest.fixture
+def models() -> list[FindModel]:
+    """The models that the worker has."""
+    return []
+
+
+@pytest.fixture
+def finder(
+    database: Database,
+    queues: Broker,
+    handled: list[str],
+    models: list[FindModel],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[dramatiq.Worker]:
+    """Serves the queues of images; not started."""
+    for name in ("POLL_SECONDS", "HEARTBEAT_SECONDS", "MODELS_SECONDS"):
+        monkeypatch.setattr(worker_control, name, 0.02)
+    for name, queue in (("blur_image", BLUR_QUEUE), ("find_image", FIND_QUEUE)):
+        dramatiq.actor(broker=queues, actor_name=name, queue_name=queue)(handled.append)
+    slots = {BLUR_QUEUE: 2, FIND_QUEUE: 2}
+    queues.add_middleware(WorkerControl(database, queues, slots, get_models=lambda: models))
     worker = dramatiq.Worker(queues, worker_threads=1)
     yield worker
     worker.stop()
@@ -140,3 +168,29 @@ def test_a_worker_that_was_killed_is_forgotten_after_a_day(database: Database, w
     worker.start()
     with database.read() as session:
         assert "gone" not in session.scalars(select(WorkerSeen.host)).all()
+
+
+def test_a_worker_without_models_leaves_images_with_something_to_find(
+    database: Database, queues: Broker, finder: dramatiq.Worker, handled: list[str], models: list[FindModel]
+) -> None:
+    def served() -> list[str]:
+        with database.read() as session:
+            return [row.queue for row, _ in workers.list_workers(session)]
+
+    def announced() -> list[FindModel]:
+        with database.read() as session:
+            return find_models.list_available(session)
+
+    finder.start()
+    searched, blurred = uuid4(), uuid4()
+    queues.send([find_image(searched), blur_image(blurred)])
+    eventually(lambda: handled == [str(blurred)])
+    assert queues.depths(FIND_QUEUE) == (1, 0)
+    assert (served(), announced()) == ([BLUR_QUEUE], [])
+    models.extend([PLATES, FACES])  # its child processes have started
+    eventually(lambda: handled == [str(blurred), str(searched)])
+    eventually(lambda: served() == [BLUR_QUEUE, FIND_QUEUE])
+    eventually(lambda: announced() == [PLATES, FACES])
+    pause(database, FIND_QUEUE)
+    eventually(lambda: not queues._resumed[FIND_QUEUE].is_set())
+    assert queues._resumed[BLUR_QUEUE].is_set()

@@ -1,6 +1,7 @@
 """The outcome of an image, by what happens in the child process and to the worker's dependencies."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from sqlalchemy import update
 from structlog.testing import capture_logs
 
 from services.blur_worker.blur_image import BlurImage
+from services.blur_worker.child_answers import ModelMissing
 from services.blur_worker.child_pool import ChildCrashed
 from services.blur_worker.child_process import BlurredFile
 from services.common.db.clock import now
@@ -17,13 +19,15 @@ from services.common.db.engine import Database
 from services.common.db.models import Image
 from services.common.db.orders import images, orders
 from services.common.domain.errors import ImageError, Reason, Unavailable
-from services.common.domain.orders import ImageState, OrderState, result_key, source_key
+from services.common.domain.findings import CheckState, Inspection
+from services.common.domain.orders import ImageQueue, ImageState, OrderState, result_key, source_key
 from services.common.domain.retries import MAX_ATTEMPTS, MAX_CRASHES, RETRIABLE
 from services.common.domain.spec import Format
-from services.common.infra.messages import BLUR_QUEUE, MAIL_QUEUE
+from services.common.infra.messages import BLUR_QUEUE, FIND_QUEUE, MAIL_QUEUE
 from tests.support.blur_workers import blur_worker
-from tests.support.factories import PlacedOrder, place_order
+from tests.support.factories import PlacedOrder, new_images, place_order
 from tests.support.fakes import FakeBlobs, FakeBroker, FakeChildPool, HourlyClock
+from tests.support.findings import FACES, FIND_FACES, announce, finding, inspection
 
 BLURRED = BlurredFile(
     size=7,
@@ -69,9 +73,12 @@ def enqueue_again(database: Database) -> None:
 
 
 def count(outcome: str) -> float:
+    return total("imageblur_images_total", outcome=outcome)
+
+
+def total(name: str, **labels: str) -> float:
     samples = [sample for metric in REGISTRY.collect() for sample in metric.samples]
-    name = "imageblur_images_total"
-    return sum(s.value for s in samples if s.name == name and s.labels["outcome"] == outcome)
+    return sum(s.value for s in samples if s.name == name and labels.items() <= s.labels.items())
 
 
 def test_a_result_is_stored_and_ends_the_order(
@@ -285,3 +292,64 @@ def test_after_its_time_slice_the_next_image_is_enqueued(
     monkeypatch.setattr("services.blur_worker.time_slice.TIME_SLICE_SECONDS", 0)
     blur(order.image_ids[0])
     assert broker.subjects(BLUR_QUEUE) == [str(order.image_ids[1])]
+
+
+@pytest.fixture
+def searched(database: Database, blobs: FakeBlobs) -> PlacedOrder:
+    """An order of two images with something to find, of which one is enqueued."""
+    new = new_images(count=2, queue=ImageQueue.FIND)
+    order = place_order(database, new, spec=FIND_FACES.to_json())
+    for position in (1, 2):
+        blobs.put(source_key(order.id, position), b"original")
+    return order
+
+
+def test_what_was_found_is_stored_counted_and_logged(
+    blur: BlurImage, searched: PlacedOrder, database: Database, children: FakeChildPool
+) -> None:
+    found = inspection(finding(), finding(applied=False), state=CheckState.REMAINING)
+    children.result = replace(BLURRED, inspection=found)
+    names = ("imageblur_findings_total", "imageblur_checks_total")
+    before = [total(names[0], kind="FACE", applied=a) for a in ("true", "false")] + [total(names[1], state="REMAINING")]
+    with capture_logs() as lines:
+        blur(searched.image_ids[0], ImageQueue.FIND)
+    after = [total(names[0], kind="FACE", applied=a) for a in ("true", "false")] + [total(names[1], state="REMAINING")]
+    stored = row(database, searched)
+    assert Inspection.from_json(stored.findings or "") == found
+    line = next(line for line in lines if line["event"] == "image")
+    assert (line["queue"], line["findings"], line["check"]) == (FIND_QUEUE, 2, "REMAINING")
+    with database.read() as session:
+        states = {session.get_one(Image, image_id).state for image_id in searched.image_ids}
+    assert states == {ImageState.SUCCEEDED}, "the time slice goes on in the queue"
+    assert [now - then for now, then in zip(after, before, strict=True)] == [2, 2, 2]
+
+
+def test_a_message_in_the_wrong_queue_claims_nothing(
+    blur: BlurImage, searched: PlacedOrder, database: Database
+) -> None:
+    blur(searched.image_ids[0])
+    assert (row(database, searched).state, row(database, searched).attempts) == (ImageState.QUEUED, 0)
+
+
+@pytest.mark.parametrize("elsewhere", [True, False])
+def test_an_image_waits_for_a_worker_that_has_the_model_if_there_is_one(
+    blur: BlurImage, searched: PlacedOrder, database: Database, children: FakeChildPool, *, elsewhere: bool
+) -> None:
+    if elsewhere:
+        announce(database, FACES)
+    children.errors = [ModelMissing("no model for FACE")]
+    blur(searched.image_ids[0], ImageQueue.FIND)
+    waiting = row(database, searched)
+    assert (waiting.state, waiting.attempts) == (ImageState.QUEUED, 0 if elsewhere else 1)
+    assert waiting.enqueued_at is None
+
+
+def test_an_image_whose_model_no_worker_has_fails_in_the_end(
+    blur: BlurImage, searched: PlacedOrder, database: Database, children: FakeChildPool
+) -> None:
+    children.errors = [ModelMissing("no model for FACE")] * MAX_ATTEMPTS
+    for _ in range(MAX_ATTEMPTS):
+        enqueue_again(database)
+        blur(searched.image_ids[0], ImageQueue.FIND)
+    failed = row(database, searched)
+    assert (failed.state, failed.reason) == (ImageState.FAILED, Reason.INTERNAL)

@@ -7,7 +7,7 @@ import pytest
 
 from services.common.archive import summary
 from services.common.db.models import Image, Order
-from services.common.domain.findings import CheckState, Inspection
+from services.common.domain.findings import Check, CheckState, Inspection
 from services.common.domain.spec import BlurSpec, Find, FindingKind, Gaussian, Region, Solid, TextClass
 from tests.support.findings import FIND_FACES, finding, inspection
 
@@ -45,6 +45,10 @@ def test_the_findings_can_be_given_back_as_regions() -> None:
         (Inspection(), "found    nothing"),
         (inspection(), "check    nothing that was to be hidden is found in the result"),
         (inspection(state=CheckState.REMAINING), "check    SOMETHING THAT WAS TO BE HIDDEN IS STILL FOUND"),
+        (
+            Inspection(check=Check(state=CheckState.CLEAN, strengthened=True)),
+            "check    nothing that was to be hidden is found in the result; hidden more strongly than asked for",
+        ),
         (Inspection(), "check    the result was not checked"),
     ],
 )

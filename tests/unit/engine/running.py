@@ -2,9 +2,11 @@
 
 from typing import Any
 
+import pytest
 from PIL import Image
 
 from services.blur_worker.engine import Blurred, Limits, blur
+from services.blur_worker.engine.jpeg import original
 from services.common.domain.spec import BlurSpec, Effect, Format, Gaussian, Region
 from tests.support.images import encode, opened
 
@@ -17,6 +19,11 @@ MIDDLE = Region("box", 0.25, 0.25, 0.5, 0.5)
 def run(data: bytes, effect: Effect | None = None, *regions: Region, limits: Limits = LIMITS, **fields: Any) -> Blurred:
     """Blur a file; by default with a Gaussian of 3 pixels."""
     return blur(data, BlurSpec(effect or Gaussian(3), regions=regions, **fields), limits)
+
+
+def small_images_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fixture: have small images with odd sides blurred by coefficients too, where every edge is exercised."""
+    monkeypatch.setattr(original, "_SMALL_SIDE", 0)
 
 
 def run_on(image: Image.Image, effect: Effect | None = None, *regions: Region, **fields: Any) -> Image.Image:

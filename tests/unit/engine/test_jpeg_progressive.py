@@ -15,8 +15,9 @@ from services.common.domain.errors import ImageError, Reason
 from services.common.domain.spec import BlurSpec, Gaussian, Solid
 from tests.support.images import encode, opened, samples, whole_photo
 from tests.unit.engine import progressive_maker
+from tests.unit.engine.jpeg_planes import soft
 from tests.unit.engine.progressive_maker import Script, make_progressive, simple
-from tests.unit.engine.running import LEFT_HALF, MIDDLE, run
+from tests.unit.engine.running import LEFT_HALF, MIDDLE, run, small_images_too
 
 KINDS: list[tuple[str, dict[str, Any]]] = [
     ("L", {"quality": 97}),
@@ -26,6 +27,7 @@ KINDS: list[tuple[str, dict[str, Any]]] = [
     ("RGB", {"subsampling": "4:2:0", "restart_marker_blocks": 3}),
 ]
 SIZES = [(1, 1), (1, 9), (8, 8), (9, 9), (7, 3), (16, 16), (17, 33), (64, 96), (100, 1), (131, 70)]
+SMALL = pytest.fixture(autouse=True)(small_images_too)
 WHOLE = [Gaussian(sigma) for sigma in (0.5, 6, 20, 100)]
 Y, CB, CR = (0,), (1,), (2,)
 SCRIPTS: dict[str, Script] = {
@@ -47,7 +49,7 @@ SCRIPTS: dict[str, Script] = {
 
 
 def crop(size: tuple[int, int], mode: str = "RGB") -> Image.Image:
-    return whole_photo().crop((100, 50, 100 + size[0], 50 + size[1])).convert(mode)
+    return soft(whole_photo().crop((100, 50, 100 + size[0], 50 + size[1])).convert(mode))
 
 
 def located_scans(data: bytes) -> list[LocatedScan]:

@@ -10,22 +10,15 @@ from PIL import Image
 from services.blur_worker.engine import pipeline
 from services.common.domain.spec import Gaussian
 from tests.support.images import encode, opened, photo, samples, whole_photo
-from tests.unit.engine.jpeg_planes import gaussian, header, stored, synthesized, turned
+from tests.unit.engine.jpeg_planes import AWAY, gaussian, header, soft, stored, synthesized, turned
 from tests.unit.engine.reference import psnr
-from tests.unit.engine.running import run
+from tests.unit.engine.running import run, small_images_too
 
-# What a JPEG stores may go beyond black and white; libjpeg cuts it off there, the blur does not. To have libjpeg as an
-# impartial reader, pictures keep away from both by so much, and errors are measured against what is left.
-_AWAY = 50
-_LEFT = 255 - 2 * _AWAY
-
-
-def soft(image: Image.Image) -> Image.Image:
-    return image.point([round(_AWAY + value * _LEFT / 255) for value in range(256)] * len(image.getbands()))
-
-
+# Errors are measured against what contrast is left.
+_LEFT = 255 - 2 * AWAY
 SIGMAS = [0.4, 1, 1.5, 2, 2.1, 3, 5, 7.5, 10, 20, 40, 50, 100, 300]
 SIZES = [(1, 1), (1, 9), (8, 8), (9, 9), (7, 3), (16, 16), (17, 33), (64, 96), (100, 1), (33, 200), (131, 130)]
+SMALL = pytest.fixture(autouse=True)(small_images_too)
 SUBSAMPLINGS = ["4:4:4", "4:2:2", "4:2:0"]
 
 

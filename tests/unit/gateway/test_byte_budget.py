@@ -111,6 +111,21 @@ def test_a_call_cancelled_when_its_turn_has_come_gives_it_back() -> None:
     asyncio.run(run())
 
 
+def test_a_reservation_grows_in_turn_and_gives_all_back() -> None:
+    async def run() -> None:
+        limit = ByteBudget(10)
+        async with limit.reserve(6) as reservation:
+            reservation.shrink(0)
+            await reservation.grow(9)
+            assert limit.reserved == 9
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.01), limit.reserve(2):
+                    pytest.fail("there is no room")
+        assert limit.reserved == 0
+
+    asyncio.run(run())
+
+
 def as_caller(name: str) -> None:
     CURRENT_CALL.set(CurrentCall(Caller(Role.CLIENT), f"ipv4:{name}:1", "Status"))
 

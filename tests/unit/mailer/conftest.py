@@ -20,6 +20,7 @@ from services.mailer.sending.send_email import SendEmail
 from services.mailer.sending.send_mailing import SendMailing
 from services.mailer.smtp.session import SmtpSession
 from tests.support.fakes import FakeBlobs, FakeBroker
+from tests.support.mail_factories import ANYONE, MAILBOXES
 from tests.unit.mailer.fakes import FakeServer, NoLimit
 
 TOKENS = Tokens("k" * 40)
@@ -39,7 +40,7 @@ def server() -> FakeServer:
 def sender(database: Database, blobs: FakeBlobs) -> EmailSender:
     identity = SenderIdentity(sender=parse_sender("ImageBlur <blur@example.org>"))
     composer = EmailComposer(blobs=blobs, render=render, identity=identity)
-    return EmailSender(database=database, composer=composer, rate=NoLimit(), send_seconds=10)
+    return EmailSender(database=database, composer=composer, rate=NoLimit())
 
 
 @pytest.fixture
@@ -49,9 +50,10 @@ def send_email(database: Database, broker: FakeBroker, sender: EmailSender, serv
         broker=broker,
         after_commit=AfterCommit(database=database, broker=broker),
         leases=Leases(lambda _: None),
-        draft=EmailDrafter(tokens=TOKENS, public_url=None, capacity=1_000_000),
+        draft=EmailDrafter(tokens=TOKENS, public_url=None, capacity=1_000_000, recipients=ANYONE),
         sender=sender,
         open_session=lambda: SmtpSession(server),
+        mailboxes=MAILBOXES,
     )
 
 

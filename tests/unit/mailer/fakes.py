@@ -6,7 +6,6 @@ from collections import defaultdict
 from typing import Any
 
 from services.mailer.smtp.connection import TimedSMTP
-from services.mailer.smtp.deadline import Deadline
 from services.mailer.smtp.server import SmtpServer
 
 _GOOD = {"MAIL": "250 ok", "RCPT": "250 ok", "DATA": "354 go on", "DOT": "250 2.0.0 kept"}
@@ -33,7 +32,7 @@ class FakeServer(SmtpServer):
 
     def __init__(self) -> None:
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        super().__init__(host="fake", port=25, security="none", tls=tls, timeout=10)
+        super().__init__(host="fake", port=25, security="none", tls=tls)
         for name, value in (
             ("replies", defaultdict(list)),
             ("rejected", {}),
@@ -43,11 +42,11 @@ class FakeServer(SmtpServer):
         ):
             object.__setattr__(self, name, value)
 
-    def connect(self, deadline: Deadline) -> TimedSMTP:
+    def connect(self) -> TimedSMTP:
         object.__setattr__(self, "connections", self.connections + 1)
         if self.replies["CONNECT"]:
             raise ConnectionRefusedError(f"[Errno 111] {self.replies['CONNECT'].pop(0)}")
-        return FakeConnection(self, deadline)
+        return FakeConnection(self)
 
     def count_offer(self) -> None:
         object.__setattr__(self, "offered", self.offered + 1)
@@ -56,8 +55,9 @@ class FakeServer(SmtpServer):
 class FakeConnection(TimedSMTP):
     """Replies by its server's script."""
 
-    def __init__(self, server: FakeServer, deadline: Deadline) -> None:
-        self.deadline = deadline
+    def __init__(self, server: FakeServer) -> None:
+        self.timeouts = server.timeouts
+        self.sock = None
         self._server = server
         self._recipient = ""
         self._message = b""
@@ -85,7 +85,7 @@ class FakeConnection(TimedSMTP):
     def send(self, s: Any) -> None:
         self._message += s
 
-    def getreply(self) -> tuple[int, bytes]:
+    def get_acceptance(self) -> tuple[int, bytes]:
         reply = self._reply("DOT")
         if reply[0] == 250:
             self._server.received.append((self._recipient, self._message))

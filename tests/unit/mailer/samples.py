@@ -3,7 +3,14 @@
 from datetime import UTC, datetime
 
 from services.common.domain.errors import Reason
-from services.mailer.content.email_content import ConfirmSubscription, FailedImage, Goodbye, Newsletter, OrderReady
+from services.mailer.content.email_content import (
+    ConfirmSubscription,
+    FailedImage,
+    Goodbye,
+    Newsletter,
+    OrderReady,
+    OrderUnconfirmed,
+)
 from services.mailer.content.newsletter_markup import parse, split_subject
 
 ORDER_ID = "3f2b8a52-5f4e-4d4b-9f63-8f7d2f1c9a10"
@@ -24,6 +31,18 @@ def order_ready(**changes: object) -> OrderReady:
         "last_position": 2,
     }
     return OrderReady(**(values | changes))  # type: ignore[arg-type]
+
+
+def unconfirmed(url: str | None = None, **changes: object) -> OrderUnconfirmed:
+    values: dict[str, object] = {
+        "order_id": ORDER_ID,
+        "total": 3,
+        "succeeded": 2,
+        "expires_at": datetime(2026, 12, 1, 9, 5, tzinfo=UTC),
+        "token": "T.o-k_en",
+        "url": url,
+    }
+    return OrderUnconfirmed(**(values | changes))  # type: ignore[arg-type]
 
 
 def confirm(url: str | None = None) -> ConfirmSubscription:

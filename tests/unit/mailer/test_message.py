@@ -1,4 +1,10 @@
+import email
+import email.header
+import email.policy
+import email.utils
 import io
+import re
+from email.headerregistry import Address
 from itertools import pairwise
 from uuid import UUID
 
@@ -155,3 +161,36 @@ def test_senders(text: str) -> None:
 def test_what_is_not_a_sender(text: str) -> None:
     with pytest.raises(ValueError, match="must be one address"):
         parse_sender(text)
+
+
+_LONG = "the Department for Blurring and Redaction of Photographs and Other Pictures of all Kinds and Sizes, Ltd."
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ImageBlur",
+        "Blur, Image",
+        f"Blur, {_LONG}",
+        f'The "Blur"; (of) pictures: <all> \\ kinds, {_LONG}',
+        "Отдел размытия, закрашивания и прочей обработки изображений любого вида и размера, ООО",
+        "x" * 700 + ", Ltd.",
+        "two  spaces, and " + "more words " * 10,
+    ],
+)
+@pytest.mark.parametrize("to", ["ann@example.org", "анна@example.org"])
+def test_a_sender_stays_one_address_however_long_its_name(name: str, to: str) -> None:
+    sender = Address(display_name=name, username="blur", domain="example.org")
+    built = message.build(
+        EMAIL, SenderIdentity(sender=sender, reply_to=sender), parse_recipient(to), RENDER(confirm(), "en")
+    )
+    raw = built.as_bytes()
+    for field in ("From", "Reply-To"):
+        # As mail programs read it: unfold, take the quoted name or decode the encoded words, which are joined.
+        (value,) = re.findall(rf"^{field}: (.*(?:\r\n[ \t].*)*)\r\n", raw.decode(), flags=re.MULTILINE)
+        assert all(len(line) <= 78 for line in f"{field}: {value}".split("\r\n"))
+        ((read, address),) = email.utils.getaddresses([value.replace("\r\n", "")])
+        assert address == "blur@example.org"
+        assert str(email.header.make_header(email.header.decode_header(read))) == name
+    parsed = email.message_from_bytes(raw, policy=email.policy.default)
+    assert [it.addr_spec for it in parsed["From"].addresses] == ["blur@example.org"]

@@ -9,7 +9,7 @@ from services.mailer.content.email_content import Content, FailedImage, Searched
 from services.mailer.content.languages import LANGUAGES
 from services.mailer.content.render import Renderer
 from tests.support.email_lint import Page
-from tests.unit.mailer.samples import ORDER_ID, URL, confirm, goodbye, newsletter, order_ready
+from tests.unit.mailer.samples import ORDER_ID, URL, confirm, goodbye, newsletter, order_ready, unconfirmed
 
 RENDER = Renderer()
 ALL: list[Content] = [
@@ -26,6 +26,9 @@ ALL: list[Content] = [
     order_ready(searched=Searched(images=1, empty=1, hidden=0)),
     order_ready(searched=Searched(images=2, empty=1, hidden=1, remaining=[2])),
     order_ready(searched=Searched(images=900, empty=0, hidden=1234, remaining=[2, 5], unlisted_remaining=300)),
+    unconfirmed(),
+    unconfirmed(URL, order_url=f"https://a.b/orders/{ORDER_ID}"),
+    unconfirmed(succeeded=0, total=1),
     confirm(),
     confirm(URL),
     goodbye(),
@@ -56,7 +59,7 @@ def test_every_email_is_whole_in_every_language(content: Content, locale: str) -
         assert bool(re.search("[а-яё]", text)) == (locale == "ru")
 
 
-@pytest.mark.parametrize("email", ["order_ready", "confirm_subscription", "newsletter", "goodbye"])
+@pytest.mark.parametrize("email", ["order_ready", "order_unconfirmed", "confirm_subscription", "newsletter", "goodbye"])
 def test_both_languages_have_the_same_templates(email: str) -> None:
     folder = Path(render.__file__).parents[1] / "templates" / email
     assert {path.name for path in folder.iterdir()} == set(LANGUAGES)

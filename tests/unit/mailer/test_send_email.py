@@ -1,11 +1,13 @@
 """Outcomes of single e-mails: the mail server's reply, and the rows, messages and metrics that follow from it."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from prometheus_client import REGISTRY
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from services.common.db.clock import SECOND, now
 from services.common.db.engine import Database
@@ -15,6 +17,7 @@ from services.common.db.orders import orders
 from services.common.domain.errors import Reason, Unavailable
 from services.common.domain.mail import EmailState, SubscriberState
 from services.common.domain.orders import DeliveryState
+from services.common.domain.retries import MAX_COPIES
 from services.common.infra.messages import MAIL_QUEUE
 from services.mailer.content.drafter import EmailDrafter
 from services.mailer.mime.composer import EmailComposer
@@ -32,7 +35,7 @@ from tests.support.mail_factories import (
     make_order,
     make_subscriber,
 )
-from tests.unit.mailer.fakes import DISCONNECT, Disconnect, FakeServer, NoLimit
+from tests.unit.mailer.fakes import DISCONNECT, Disconnect, FakeConnection, FakeServer, NoLimit
 
 NO_MAILBOX = "550 5.1.1 no such user"
 
@@ -263,11 +266,20 @@ def test_a_mailer_that_stops_gives_the_email_its_attempt_back(
     assert server.offered == 0
 
 
-def test_an_address_gets_no_more_emails_an_hour_than_allowed(
-    database: Database, blobs: FakeBlobs, send_email: SendEmail
+@pytest.mark.parametrize(
+    ("one", "same"),
+    [
+        ("ann@example.org", "ann@example.org"),
+        ("ann@example.org", "Ann@EXAMPLE.org"),
+        ("ann@example.org", "ann+victim@example.org"),
+        ("ann.bo@gmail.com", "a.n.n.b.o+x@googlemail.com"),
+    ],
+)
+def test_a_mailbox_gets_no_more_emails_an_hour_than_allowed(
+    database: Database, blobs: FakeBlobs, send_email: SendEmail, one: str, same: str
 ) -> None:
     send_email = replace(send_email, emails_per_hour=1)
-    first, second = (make_order(database, blobs, [b"one"]) for _ in range(2))
+    first, second = (make_order(database, blobs, [b"one"], email=address) for address in (one, same))
     send_email(first.email_id)
     send_email(second.email_id)
     row = email(database, second.email_id)
@@ -275,21 +287,54 @@ def test_an_address_gets_no_more_emails_an_hour_than_allowed(
     assert "in an hour" in (delivery(database, second.order_id).message or "")
 
 
-def test_the_lease_outlasts_the_deadline_while_the_email_is_sent(
+def test_the_lease_outlasts_an_outage_of_the_database_while_the_email_is_sent(
     database: Database, blobs: FakeBlobs, send_email: SendEmail, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order = make_order(database, blobs, [b"one"])
     left: list[float] = []
 
-    def send(_: SmtpSession, envelope: SmtpEnvelope) -> str:
-        del envelope
+    def send(_: SmtpSession, envelope: SmtpEnvelope, before_end: Callable[[], None]) -> str:
+        del envelope, before_end
         with database.read() as session:
             left.append((session.scalar(select(Email.lease_until - now())) or 0) / SECOND)
         return "250 kept"
 
     monkeypatch.setattr(SmtpSession, "send", send)
     send_email(order.email_id)
-    assert left[0] > send_email.sender.send_seconds
+    assert left[0] > 60
+
+
+def test_a_claim_that_was_lost_while_the_server_read_the_email_keeps_it_from_being_sent(
+    database: Database, blobs: FakeBlobs, server: FakeServer, send_email: SendEmail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = make_order(database, blobs, [b"one"])
+    send_email = replace(send_email, sender=replace(send_email.sender, lease_seconds=0.0))  # it has run out at once
+    send = FakeConnection.send
+
+    def lose_claim(connection: FakeConnection, data: Any) -> None:
+        with database.write() as session:
+            session.execute(update(Email).values(owner=uuid4()))
+        send(connection, data)
+
+    monkeypatch.setattr(FakeConnection, "send", lose_claim)
+    send_email(order.email_id)
+    assert server.offered == 1
+    assert server.received == []
+    assert email(database, order.email_id).state == EmailState.SENDING, "it is another mailer's"
+
+
+def test_an_email_that_the_server_may_have_is_not_sent_for_ever(
+    database: Database, blobs: FakeBlobs, server: FakeServer, send_email: SendEmail
+) -> None:
+    order = make_order(database, blobs, [b"one"])
+    server.replies["DOT"] = [DISCONNECT] * 10
+    for _ in range(MAX_COPIES + 2):
+        send_email(order.email_id)
+        enqueue_again(database)
+    assert server.offered == MAX_COPIES
+    row = delivery(database, order.order_id)
+    assert row.state == DeliveryState.FAILED
+    assert "did not say whether it accepts" in (row.message or "")
 
 
 @pytest.mark.parametrize("failures", [2, 12])

@@ -1,6 +1,7 @@
 """Batches of a mailing: outcomes of their e-mails, pauses, and what a mailer that stops returns."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from threading import Event
 from uuid import UUID
@@ -126,10 +127,10 @@ def test_a_mailer_that_stops_returns_what_it_has_not_attempted(
     stopping = Event()
 
     class Stopping(SmtpSession):
-        def send(self, envelope: SmtpEnvelope) -> str:
+        def send(self, envelope: SmtpEnvelope, *before_end: Callable[[], None]) -> str:
             if len(server.received) == 3:
                 stopping.set()
-            return super().send(envelope)
+            return super().send(envelope, *before_end)
 
     replace(send_mailing, stopping=stopping, open_session=lambda: Stopping(server))(mailing_id)
     assert states(database, mailing_id) == {EmailState.SENT: 4, EmailState.QUEUED: 6}
@@ -145,12 +146,12 @@ def test_an_email_that_is_not_wanted_any_more_is_cancelled(
     mailing_id = make_mailing(database)
 
     class Unsubscribing(SmtpSession):
-        def send(self, envelope: SmtpEnvelope) -> str:
+        def send(self, envelope: SmtpEnvelope, *before_end: Callable[[], None]) -> str:
             with database.write() as session:
                 for address in addresses(0, 1):
                     if address != envelope.recipient:
                         subscribers.unsubscribe(session, email_key=address)
-            return super().send(envelope)
+            return super().send(envelope, *before_end)
 
     replace(send_mailing, open_session=lambda: Unsubscribing(server))(mailing_id)
     assert states(database, mailing_id) == {EmailState.SENT: 1, EmailState.CANCELLED: 1}

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from services.common.domain.errors import ConfigurationError
@@ -25,6 +27,13 @@ def test_the_defaults_work(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_setting_is_described() -> None:
     assert all(field.description for field in MailerSettings.model_fields.values())
+
+
+def test_a_login_with_nul_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No variable contains one, but a file with a secret may."""
+    (tmp_path / "imageblur_smtp_password").write_text("p\0q")
+    with pytest.raises(ConfigurationError, match=r"IMAGEBLUR_SMTP_PASSWORD: neither it nor .* may contain a NUL"):
+        load(monkeypatch, SECRETS_DIR=str(tmp_path), SMTP_USER="me")
 
 
 @pytest.mark.parametrize("host", ["mail.example.org", "192.0.2.1"])

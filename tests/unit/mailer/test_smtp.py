@@ -9,7 +9,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 
 import pytest
+from pydantic import SecretStr
 
+from services.mailer.smtp.deadline import StepTimeouts
 from services.mailer.smtp.envelope import EmailDeferred, EmailRejected, SmtpEnvelope, sanitize_reply
 from services.mailer.smtp.server import SmtpServer
 from services.mailer.smtp.session import SmtpSession
@@ -32,7 +34,7 @@ class Script:
         self.port: int = listener.getsockname()[1]
         self.lines: list[bytes] = []
         self._listener = listener
-        self._answers = answers
+        self.answers = dict(answers)
 
     def run(self) -> None:
         connection, _ = self._listener.accept()
@@ -53,7 +55,7 @@ class Script:
                     return
 
     def _answer(self, command: str) -> bytes:
-        return self._answers.get(command, "500 what?").encode() + b"\r\n"
+        return self.answers.get(command, "500 what?").encode() + b"\r\n"
 
 
 @contextmanager
@@ -68,10 +70,20 @@ def scripted(**changes: str) -> Iterator[Script]:
         assert not thread.is_alive()
 
 
+def server_at(port: int, *, reply: float = 5, acceptance: float = 5, password: str | None = None) -> SmtpServer:
+    return SmtpServer(
+        host="127.0.0.1",
+        port=port,
+        security="none",
+        tls=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+        user="ann" if password else None,
+        password=SecretStr(password) if password else None,
+        timeouts=StepTimeouts(reply=reply, acceptance=acceptance),
+    )
+
+
 def send(port: int, sent: SmtpEnvelope, *, timeout: float = 5) -> str:
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    server = SmtpServer(host="127.0.0.1", port=port, security="none", tls=tls, timeout=timeout)
-    with closing(SmtpSession(server)) as session:
+    with closing(SmtpSession(server_at(port, reply=timeout))) as session:
         return session.send(sent)
 
 
@@ -148,7 +160,7 @@ def test_nobody_listens() -> None:
         send(port, envelope())
 
 
-def test_the_deadline_is_for_the_whole_email() -> None:
+def test_the_deadline_is_for_a_whole_reply() -> None:
     """A server that sends a byte now and then never lets a timeout for each byte pass."""
     stopped = threading.Event()
 

@@ -53,6 +53,8 @@ def test_the_dry_run_has_the_same_images_without_their_bytes() -> None:
         manifest(images=[{"name": "a", "size": 1e400}]),
         manifest(images=3),
         manifest(spec={"effect": "melt"}),
+        manifest(spec={"find": ["cats"]}),
+        manifest(spec={"find": 3}),
         manifest(spec={"format": "EXE"}),
         manifest(spec={"regions": [{"left": 0}]}),
         manifest(spec=None),
@@ -71,6 +73,14 @@ def test_regions_never_leave_the_image_by_rounding() -> None:
     assert spec.invert_regions
     assert spec.output_format == order_pb2.IMAGE_FORMAT_PNG
     assert spec.pixelate.cell_relative == pytest.approx(0.03)
+
+
+@pytest.mark.parametrize("data", [{"find": ["faces", "codes"]}, {"find_faces": "on", "find_codes": "on"}])
+def test_what_to_find_by_script_or_form(data: dict[str, Any]) -> None:
+    spec = spec_of(data | {"effect": "redact"})
+    kinds = [order_pb2.FINDING_KIND_FACE, order_pb2.FINDING_KIND_CODE]
+    assert [find.kind for find in spec.find] == kinds
+    assert spec.HasField("redact")
 
 
 def test_without_regions_there_is_no_outside() -> None:

@@ -80,6 +80,7 @@ def test_unknown_host_names_are_refused(host: str, status: int) -> None:
         # Other sites know neither the id of an order nor the token of an e-mail.
         ("/orders/5f0c/cancel", {"origin": "null"}, 200),
         ("/confirm", {"origin": "null"}, 200),
+        ("/receive", {"origin": "null"}, 200),
         ("/unsubscribe", {"origin": "https://mail.example", "sec_fetch_site": "cross-site"}, 200),
     ],
 )

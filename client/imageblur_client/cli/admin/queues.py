@@ -12,7 +12,10 @@ from imageblur_client.cli.context import Json
 from imageblur_client.cli.text import count
 
 Name = Annotated[
-    str, typer.Argument(metavar="QUEUE", help="Name of the queue: blur, instant, mail or mailing.", show_default=False)
+    str,
+    typer.Argument(
+        metavar="QUEUE", help="Name of the queue: blur, find, instant, mail or mailing.", show_default=False
+    ),
 ]
 
 

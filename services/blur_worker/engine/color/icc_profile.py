@@ -35,11 +35,11 @@ _PRIMARIES = {
     12: (*_D65, 0.680, 0.320, 0.265, 0.690, 0.150, 0.060),
     22: (*_D65, 0.630, 0.340, 0.295, 0.605, 0.155, 0.077),
 }
-_PQ, _HLG = 16, 18
-HDR_TRANSFERS = frozenset({_PQ, _HLG})
-HDR_WHITE = {_PQ: 203 / 10_000, _HLG: 0.26496}
-"""The light of reference white (BT.2408), of the most that the transfer can say."""
+PQ, HLG = 16, 18
+HDR_TRANSFERS = frozenset({PQ, HLG})
+_BT_1886 = 2.4
 _SAMPLES_OF_CURVE = 1024
+"""Of a curve that is no exponent."""
 
 
 def icc_profile_for(color: ColorDescription, mode: str) -> bytes | None:
@@ -70,7 +70,7 @@ def curve_of(transfer: int) -> Curve | None:
     """Return the transfer function with this code point; None for an unknown one."""
     match transfer:
         case 1 | 6 | 14 | 15:
-            return _bt_709
+            return lambda samples: samples**_BT_1886  # how a screen shows BT.709, as in Chromium
         case 4:
             return lambda samples: samples**2.2
         case 5:
@@ -91,7 +91,7 @@ def _of_code_points(primaries: int, transfer: int, *, grey: bool) -> bytes | Non
     curve = curve_of(transfer)
     if primaries not in _PRIMARIES or curve is None or (primaries, transfer) == (1, 13):
         return None
-    gamma = {4: 2.2, 5: 2.8, 8: 1.0}.get(transfer)
+    gamma = {1: _BT_1886, 6: _BT_1886, 14: _BT_1886, 15: _BT_1886, 4: 2.2, 5: 2.8, 8: 1.0}.get(transfer)
     hdr = (primaries, transfer) if transfer in HDR_TRANSFERS else None
     return matrix_profile(_PRIMARIES[primaries], gamma or curve, code_points=hdr, grey=grey)
 
@@ -190,10 +190,6 @@ def _adaptation(white: Sequence[float]) -> NDArray[np.float64]:
 
 def _srgb(samples: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(samples <= 0.04045, samples / 12.92, ((samples + 0.055) / 1.055) ** 2.4)
-
-
-def _bt_709(samples: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.where(samples < 0.081, samples / 4.5, ((samples + 0.099) / 1.099) ** (1 / 0.45))
 
 
 def _pq(samples: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ def strength(effect: Effect, size: Size) -> Strength:
     """Return a key by which stronger effects are greater, on a displayed image of this size in pixels.
 
     Solid is stronger than Redact, which is stronger than the others. Of these, the one that mixes pixels over a greater
-    distance is: a cell of Pixelate is about as strong as a Gaussian whose sigma is the cell's side (docs/effects.md).
+    distance is: a cell of Pixelate is about as strong as a Gaussian whose sigma is half its side (docs/effects.md).
     """
     match effect:
         case Solid():
@@ -18,7 +18,7 @@ def strength(effect: Effect, size: Size) -> Strength:
         case Redact():
             return 1, 0, 0
         case Pixelate():
-            return 0, effect.cell_px(*size), 1
+            return 0, effect.cell_px(*size) / 2, 1
         case Gaussian():
             return 0, effect.sigma_px(*size), 0
 

@@ -58,6 +58,7 @@ CODEC = Codec(
     encode=_encode,
     modes=frozenset({"L", "RGB", "RGBA"}),
     max_side=65_536,
+    carries_grey_profiles=False,  # Chromium refuses such a file
     frames=FrameKind.ANIMATION,
     displayed_area=_displayed_area,
     read_encoding=_read_encoding,

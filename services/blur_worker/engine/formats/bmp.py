@@ -5,6 +5,7 @@ from typing import Any
 
 from PIL.BmpImagePlugin import BmpImageFile
 
+from services.blur_worker.engine.formats.bmp_reader import read_bmp
 from services.blur_worker.engine.formats.codec import Codec, FramesToEncode
 from services.blur_worker.engine.formats.pillow_save import save
 from services.blur_worker.engine.raster import Raster
@@ -49,4 +50,5 @@ CODEC = Codec(
     encode=_encode,
     modes=frozenset({"L", "RGB", "RGBA"}),
     carries_profiles=False,
+    read=read_bmp,
 )

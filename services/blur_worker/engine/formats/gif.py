@@ -8,6 +8,7 @@ from PIL.GifImagePlugin import GifImageFile, getdata
 
 from services.blur_worker.engine.described import Described
 from services.blur_worker.engine.formats.codec import Codec, FrameKind, FramesToEncode, starts_with
+from services.blur_worker.engine.formats.gif_reader.read import read_gif
 from services.blur_worker.engine.formats.palette import to_palette
 from services.blur_worker.engine.images import SourceEncoding
 from services.blur_worker.engine.regions import hides_whole, region_mask
@@ -70,5 +71,6 @@ CODEC = Codec(
     max_side=65_535,
     carries_profiles=False,
     frames=FrameKind.ANIMATION,
+    read=read_gif,
     read_encoding=_read_encoding,
 )

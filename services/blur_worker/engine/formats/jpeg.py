@@ -7,13 +7,19 @@ from PIL.JpegImagePlugin import JpegImageFile, get_sampling
 
 from services.blur_worker.engine.described import Described
 from services.blur_worker.engine.formats.codec import Codec, FramesToEncode, starts_with
+from services.blur_worker.engine.formats.jpeg_check import check_jpeg
 from services.blur_worker.engine.formats.pillow_save import metadata_options, save
 from services.blur_worker.engine.images import SourceEncoding
+from services.blur_worker.engine.jpeg.complete import completed
 from services.common.domain.spec import Format
 
 MAX_SIDE = 65_500
 """Of a JPEG that libjpeg reads, in pixels."""
 _MAX_SEGMENT_BYTES = 65_000
+_LEAST_QUALITY_OF_SMALL, _FINE_DIVISOR = 98, 2
+_SMALL_SIDE, _HALVED = 32, 2
+"""In pixels, and samples: of smaller images chroma by half is visibly coarse; where it was stored even coarser, viewers
+repeat samples, and the result could not be smooth."""
 
 
 def stores_ycbcr(image: ImageFile.ImageFile) -> bool:
@@ -27,28 +33,59 @@ def stores_ycbcr(image: ImageFile.ImageFile) -> bool:
     return bytes(component[0] for component in image.layer) != b"RGB"
 
 
+def _stores_rgb(image: JpegImageFile) -> bool:
+    return image.mode == "RGB" and not stores_ycbcr(image)
+
+
+def _shows_coarse_chroma(image: ImageFile.ImageFile) -> bool:
+    if not isinstance(image, JpegImageFile) or image.layers != 3:
+        return False
+    return min(image.size) < _SMALL_SIDE or max(max(component[1:3]) for component in image.layer) > _HALVED
+
+
 def _prepare(image: ImageFile.ImageFile, target: Format) -> None:
-    if target is Format.JPEG and stores_ycbcr(image):
+    if target is Format.JPEG and stores_ycbcr(image) and not _shows_coarse_chroma(image):
         # To blur the samples as stored saves two conversions, and keeps values that RGB would clip.
         image.draft("YCbCr", None)
 
 
 def _read_encoding(image: ImageFile.ImageFile | Described, _data: bytes) -> SourceEncoding:
-    if not isinstance(image, JpegImageFile) or image.layers != 3:
+    if not isinstance(image, JpegImageFile):
         return SourceEncoding()
+    return SourceEncoding(subsampling=_subsampling(image), stores_rgb=_stores_rgb(image))
+
+
+def _subsampling(image: JpegImageFile) -> str:
+    if image.layers != 3:
+        return "4:2:0"
+    if _shows_coarse_chroma(image):
+        return "4:4:4"
     # 4:2:0 for all that Pillow cannot write.
-    return SourceEncoding(subsampling={0: "4:4:4", 1: "4:2:2"}.get(get_sampling(image), "4:2:0"))
+    return {0: "4:4:4", 1: "4:2:2"}.get(get_sampling(image), "4:2:0")
 
 
 def _encode(frames: FramesToEncode) -> bytes:
     (raster,), metadata = frames.rasters, frames.info.metadata
-    options: dict[str, Any] = metadata_options(metadata, raster.mode, _MAX_SEGMENT_BYTES)
+    options: dict[str, Any] = metadata_options(metadata, raster.mode, _MAX_SEGMENT_BYTES) | _quality(frames)
     if metadata.dpi:
         options["dpi"] = metadata.dpi
     if metadata.comment:
         options["comment"] = metadata.comment
-    subsampling = frames.info.encoding.subsampling
-    return save([raster], Format.JPEG, quality=frames.spec.quality, subsampling=subsampling, **options)
+    return save([raster], Format.JPEG, **options)
+
+
+def _quality(frames: FramesToEncode) -> dict[str, Any]:
+    """Return Pillow's options for divisors and subsampling.
+
+    Where only regions of colours other than YCbCr are blurred, everything else is to stay what it is, to two levels.
+    """
+    encoding, raster, spec = frames.info.encoding, frames.rasters[0], frames.spec
+    options: dict[str, Any] = {"subsampling": "4:4:4" if raster.mode == "CMYK" else encoding.subsampling}
+    small = min(raster.size) < _SMALL_SIDE
+    options["quality"] = max(spec.quality, _LEAST_QUALITY_OF_SMALL) if small else spec.quality
+    if spec.regions and frames.info.format is Format.JPEG and (raster.mode == "CMYK" or encoding.stores_rgb):
+        options |= {"qtables": [[_FINE_DIVISOR] * 64], "keep_rgb": encoding.stores_rgb, "subsampling": "4:4:4"}
+    return options
 
 
 CODEC = Codec(
@@ -58,6 +95,8 @@ CODEC = Codec(
     encode=_encode,
     modes=frozenset({"L", "RGB", "CMYK", "YCbCr"}),
     max_side=MAX_SIDE,
+    check=check_jpeg,
+    completed=completed,
     prepare=_prepare,
     read_encoding=_read_encoding,
 )

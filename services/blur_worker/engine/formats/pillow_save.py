@@ -34,6 +34,7 @@ def metadata_options(metadata: Metadata, mode: str, max_bytes: int = sys.maxsize
         options["icc_profile"] = icc_profile
     if metadata.xmp and len(metadata.xmp) <= max_bytes:
         options["xmp"] = metadata.xmp
-    if metadata.exif is not None and len(metadata.exif.tobytes()) <= max_bytes:
-        options["exif"] = metadata.exif
+    # As bytes: Pillow takes one that has nothing but further directories for empty.
+    if metadata.exif is not None and len(exif := metadata.exif.tobytes()) <= max_bytes:
+        options["exif"] = exif
     return options

@@ -8,7 +8,9 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from services.blur_worker.engine.encode import encode
 from services.blur_worker.engine.formats.jpeg import MAX_SIDE, stores_ycbcr
+from services.blur_worker.engine.formats.jpeg_check import check_jpeg
 from services.blur_worker.engine.images import Frame, ImageInfo
+from services.blur_worker.engine.jpeg.complete import completed
 from services.blur_worker.engine.jpeg.decode.image import decode_progressive, decode_sequential
 from services.blur_worker.engine.jpeg.format.frame import FrameHeader
 from services.blur_worker.engine.jpeg.format.header_reader import HeaderReader
@@ -22,6 +24,10 @@ from services.blur_worker.engine.orientation import read_orientation
 from services.blur_worker.engine.raster import Raster
 from services.common.domain.errors import ImageError
 from services.common.domain.spec import BlurSpec, Format
+
+_TEXT, _FEW_BLOCKS = 3000, 256
+_SMALL_SIDE = 32
+"""In pixels. From here on photographs come out at 45 dB and more."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,33 @@ class OriginalJpeg:
         """Width and height, upright."""
         size = self.frame.width, self.frame.height
         return (size[1], size[0]) if self.orientation > 4 else size
+
+    @property
+    def has_odd_chroma(self) -> bool:
+        """Whether viewers show chroma otherwise than as a smooth plane of the size that is stored.
+
+        They interpolate between two samples, but repeat one for four pixels. Of a small image with odd sides the last
+        sample, which stands for one pixel instead of two, weighs too much.
+        """
+        across, down = ({self.frame.h_max // each.h for each in self.frame.components},
+                        {self.frame.v_max // each.v for each in self.frame.components})  # fmt: skip
+        if max(*across, *down) > 2:
+            return True
+        odd = (2 in across and self.frame.width % 2) or (2 in down and self.frame.height % 2)
+        return bool(odd) and min(self.frame.width, self.frame.height) < _SMALL_SIDE
+
+    @property
+    def may_be_text(self) -> bool:
+        """Whether it is full of strong edges that are coarsely quantized, by how many bits its blocks take.
+
+        Of pages of text the product is 3,200 to 14,000, of photographs 400 to 2,700, of a few with much detail 4,000.
+        """
+        luma = self.frame.components[0]
+        blocks, divisors = luma.rows * luma.columns, self.reader.quantization.get(luma.tq)
+        if divisors is None or blocks < _FEW_BLOCKS:
+            return False
+        bits = 8 * (len(self.reader.data) - self.scan.start) / blocks
+        return bits * float(divisors.mean()) > _TEXT
 
     def decode_into(self, planes: PlaneSet) -> None:
         """Decode as much of the coefficients as the planes have room for.
@@ -67,9 +100,11 @@ def open_original(data: bytes, limits: Limits, *, keep_metadata: bool) -> Origin
     """Read the headers.
 
     Raises:
-        ImageError: TOO_LARGE.
+        ImageError: TOO_LARGE or UNSUPPORTED.
         UnsupportedJpeg: It is something else, or unusual, or damaged.
     """
+    check_jpeg(data, limits)
+    data = completed(data, limits)
     reader = HeaderReader(data)
     frame, scan = reader.first_scan()
     if max(frame.width, frame.height) > MAX_SIDE:

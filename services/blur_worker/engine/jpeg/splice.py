@@ -15,11 +15,12 @@ from services.blur_worker.engine.jpeg.format.result_header import with_quantizat
 from services.blur_worker.engine.jpeg.format.tables import QuantizationTable
 from services.blur_worker.engine.jpeg.original import jpeg_to_jpeg, open_original
 from services.blur_worker.engine.jpeg.transform.dct_gaussian import BASIS
+from services.blur_worker.engine.jpeg.transform.finer_tables import finer_tables
 from services.blur_worker.engine.jpeg.transform.planes import CoefficientPlane, PlaneSet, plan_as_stored
 from services.blur_worker.engine.limits import Limits
 from services.blur_worker.engine.regions import hides_whole, region_mask
 from services.blur_worker.engine.stage_timer import StageTimer
-from services.common.domain.spec import BlurSpec, Format
+from services.common.domain.spec import BlurSpec, Format, Solid
 
 NAME = "jpeg-splice"
 
@@ -63,6 +64,9 @@ class _SplicedJpeg:
         self._tables = tuple(
             plane.upright_quantization(quantization[index]) for index, plane in enumerate(self._stored.planes)
         )
+        # What is found may become solid, too, if it can still be found.
+        if spec.find or any(isinstance(effect, Solid) for effect in (spec.effect, *(r.effect for r in spec.regions))):
+            self._tables = finer_tables([_blocks(plane) for plane in self._stored.planes], self._tables)
         self._header = with_quantization(self._original.result_header(spec, self._stored), self._tables)
         (self._frame,) = decode(data, limits, Format.JPEG, keep_metadata=False).frames
         self._timer = timer

@@ -32,7 +32,14 @@ def blur_whole(data: bytes, spec: BlurSpec, limits: Limits, _detectors: Detector
 def _blur(data: bytes, spec: BlurSpec, effect: Gaussian, limits: Limits) -> Blurred:
     timer = StageTimer()
     original = open_original(data, limits, keep_metadata=spec.keep_metadata)
-    coefficients = plan(original.frame, effect.sigma_px(*original.displayed), original.orientation)
+    sigma = effect.sigma_px(*original.displayed)
+    if original.has_odd_chroma:
+        raise UnsupportedJpeg("chroma that is not blurred as it is shown")
+    sharp = original.may_be_text
+    if sharp and original.frame.progressive:
+        # What its blocks reach is known only after all scans, and most of them are not decoded here.
+        raise UnsupportedJpeg("a progressive page of text")
+    coefficients = plan(original.frame, sigma, original.orientation, sharp=sharp)
     original.decode_into(coefficients)
     timer.lap("decode")
     header = original.result_header(spec, coefficients)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID, uuid4
 
-from sqlalchemy import Update, bindparam, exists, func, insert, select, update
+from sqlalchemy import Update, bindparam, exists, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from services.common.db.clock import SECOND, now
@@ -19,6 +19,8 @@ _RELEASE = (
     .values(state=DeliveryState.QUEUED)
     .returning(_DELIVERIES.c.id)
 )
+_BEING_SENT_SECONDS = 30.0
+"""Then it is known whether another e-mail to the mailbox was sent."""
 OPEN = (DeliveryState.WAITING, DeliveryState.QUEUED, DeliveryState.SENDING)
 
 
@@ -54,19 +56,47 @@ def seconds_until_next(session: Session, order_id: UUID, *, cooldown: float) -> 
     return 0.0 if last is None else (last - (session.scalar(select(now())) or 0)) / SECOND + cooldown
 
 
-def seconds_until_allowed(session: Session, address: str, *, limit: int, seconds: float) -> float:
-    """Return the seconds until an address may be sent another order e-mail, at most `limit` in so many seconds."""
+def seconds_until_allowed(
+    session: Session, address: str, mailboxes: Sequence[str], *, limit: int, seconds: float
+) -> float:
+    """Return the seconds until a mailbox may be sent another order e-mail, at most `limit` in so many seconds.
+
+    `mailboxes` are the hashes of its mailbox; `address` is for orders of the version before, which have none.
+    """
     since = (session.scalar(select(now())) or 0) - int(seconds * SECOND)
     newest_sent = (
         select(Email.sent_at)
         .join(Delivery, Delivery.id == Email.delivery_id)
         .join(Order, Order.id == Delivery.order_id)
-        .where(Order.email == address, Email.sent_at > since)
+        .where(or_(Order.mailbox.in_(mailboxes), Order.email == address), Email.sent_at > since)
         .order_by(Email.sent_at.desc())
         .limit(limit)
     )
     times = session.scalars(newest_sent).all()
     return 0.0 if len(times) < limit else ((times[-1] or 0) - since) / SECOND
+
+
+def seconds_until_first_again(
+    session: Session, address: str, mailboxes: Sequence[str], email_id: UUID, *, seconds: float
+) -> float:
+    """Return the seconds until a mailbox that has not confirmed may be sent another e-mail, one in so many seconds.
+
+    Of e-mails that are being sent at the same time, the one with the smallest ID is the first.
+    """
+    wait = seconds_until_allowed(session, address, mailboxes, limit=1, seconds=seconds)
+    if wait:
+        return wait
+    being_sent = (
+        select(Email.id)
+        .join(Delivery, Delivery.id == Email.delivery_id)
+        .join(Order, Order.id == Delivery.order_id)
+        .where(
+            or_(Order.mailbox.in_(mailboxes), Order.email == address),
+            Email.state == EmailState.SENDING,
+            Email.id < email_id,
+        )
+    )
+    return _BEING_SENT_SECONDS if session.scalar(select(being_sent.exists())) else 0.0
 
 
 def insert_email(session: Session, delivery_id: UUID, part: int = 1) -> UUID:

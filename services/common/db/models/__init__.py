@@ -2,14 +2,15 @@
 
 from services.common.db.models.access import ApiKey, AuditEntry
 from services.common.db.models.base import Base, sql_literal, table
-from services.common.db.models.mail import Delivery, Email, Mailing, OperatorJob, Subscriber
+from services.common.db.models.mail import ConfirmedMailbox, Delivery, Email, Mailing, OperatorJob, Subscriber
 from services.common.db.models.operation import FindModelSeen, Installation, PausedQueue, WorkerSeen
-from services.common.db.models.orders import IdempotencyKey, Image, Order, UnownedBlobs
+from services.common.db.models.orders import IdempotencyKey, Image, Order, UnownedBlobs, has_result
 
 __all__ = [
     "ApiKey",
     "AuditEntry",
     "Base",
+    "ConfirmedMailbox",
     "Delivery",
     "Email",
     "FindModelSeen",
@@ -23,6 +24,7 @@ __all__ = [
     "Subscriber",
     "UnownedBlobs",
     "WorkerSeen",
+    "has_result",
     "sql_literal",
     "table",
 ]

@@ -32,6 +32,16 @@ class Delivery(Base):
     finished_at: Mapped[int | None]
 
 
+class ConfirmedMailbox(Base):
+    """A mailbox whose owner has confirmed: it gets results by e-mail."""
+
+    __tablename__ = "confirmed_mailboxes"
+
+    mailbox: Mapped[str] = mapped_column(primary_key=True)
+    """Its hash (`MailboxHasher`)."""
+    confirmed_at: Mapped[int]
+
+
 class Subscriber(Base):
     """An address that gets the newsletter. `token_version` voids the tokens of e-mails sent before it grew."""
 

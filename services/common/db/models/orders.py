@@ -21,6 +21,8 @@ class Order(Base):
         partial_index("orders_expiry", "expires_at", where="state <> 'EXPIRED'"),
         partial_index("orders_open", "created_at", where="state IN ('QUEUED', 'RUNNING')"),
         partial_index("orders_email", "email", where="email IS NOT NULL"),
+        partial_index("orders_mailbox", "mailbox", where="mailbox IS NOT NULL"),
+        partial_index("orders_originals", "originals_until", where="originals_until IS NOT NULL"),
         Index("orders_created", "created_at", "id"),
     )
 
@@ -28,6 +30,8 @@ class Order(Base):
     principal: Mapped[str]
     email: Mapped[str | None]
     """None once the order has expired."""
+    mailbox: Mapped[str | None]
+    """The hash of its mailbox, by which e-mails are limited; None as well."""
     locale: Mapped[str]
     spec: Mapped[str]
     state: Mapped[str]
@@ -42,6 +46,10 @@ class Order(Base):
     started_at: Mapped[int | None]
     finished_at: Mapped[int | None]
     expires_at: Mapped[int]
+    originals_seconds: Mapped[int] = mapped_column(default=0, server_default="0")
+    """How long originals are kept after the first end; 0: not, or no longer."""
+    originals_until: Mapped[int | None]
+    """When originals that are kept are removed; None before the first end."""
 
 
 class Image(Base):
@@ -72,7 +80,6 @@ class Image(Base):
         Index("images_revision", "order_id", "revision"),
         partial_index("images_untidied", "finished_at", where="NOT tidied AND finished_at IS NOT NULL"),
         partial_index("images_finished", "finished_at", where="finished_at IS NOT NULL"),
-        partial_index("images_remaining", "finished_at", where="check_state = 'REMAINING'"),
         partial_index("images_failed", "finished_at", where="state = 'FAILED' AND NOT dropped"),
     )
 
@@ -116,6 +123,19 @@ class Image(Base):
     """
     dropped: Mapped[bool] = mapped_column(default=False)
     """An operator has dropped the failure: it is not retried, and its original is not kept."""
+    revised_spec: Mapped[str | None]
+    """While the image is blurred again: how. Its former result, if `format` is set, stays until then."""
+    generation: Mapped[int] = mapped_column(default=0, server_default="0")
+    """Of its result: part of the blob's key. Each revision has a new one."""
+    next_generation: Mapped[int] = mapped_column(default=0, server_default="0")
+    """Of the result of the last revision, also if that has not ended or has failed."""
+    claims: Mapped[int] = mapped_column(default=0, server_default="0")
+    """Tells claims of this version from those of the version before, which knows no revisions (migration 0010)."""
+
+
+def has_result(image: "Image") -> bool:
+    """Return whether an image, or a row of its table, has a result: also while a revision may replace it."""
+    return image.state == ImageState.SUCCEEDED or (image.revised_spec is not None and image.format is not None)
 
 
 class UnownedBlobs(Base):

@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from services.common.db.clock import SECOND, now
-from services.common.db.models import Image
+from services.common.db.models import Image, Order
 from services.common.domain.orders import ImageState, result_key, source_key
 from services.common.domain.retries import RETRIABLE
 
@@ -24,35 +24,60 @@ class SurplusBlobs:
 def list_not_cleaned_up(session: Session, *, older_than: float, limit: int) -> list[SurplusBlobs]:
     """Return the surplus blobs of images that ended so many seconds ago and were not cleaned up since."""
     rows = session.execute(
-        select(Image.id, Image.order_id, Image.position, Image.state, Image.reason, Image.dropped)
+        select(Image, Order.originals_seconds)
+        .join(Order, Order.id == Image.order_id)
         .where(~Image.cleaned_up, Image.finished_at < now() - int(older_than * SECOND))
         .limit(limit)
     )
     return [
-        SurplusBlobs(
-            image_id=row.id,
-            keys=surplus_keys(row.order_id, row.position, row.state, row.reason, dropped=row.dropped),
-        )
-        for row in rows
+        SurplusBlobs(image_id=image.id, keys=surplus_of(image, keeps_original=originals_seconds > 0))
+        for image, originals_seconds in rows
     ]
 
 
-def surplus_keys(order_id: UUID, position: int, state: str, reason: str | None, *, dropped: bool = False) -> list[str]:
+def surplus_of(image: Image, *, keeps_original: bool) -> list[str]:
+    """Return the keys of blobs that an image that has ended does not keep; see `surplus_keys`."""
+    return surplus_keys(
+        image.order_id,
+        image.position,
+        image.state,
+        image.reason,
+        dropped=image.dropped,
+        keeps_original=keeps_original,
+        generation=image.generation,
+        next_generation=image.next_generation,
+    )
+
+
+def surplus_keys(
+    order_id: UUID,
+    position: int,
+    state: str,
+    reason: str | None,
+    *,
+    dropped: bool = False,
+    keeps_original: bool = False,
+    generation: int = 0,
+    next_generation: int = 0,
+) -> list[str]:
     """Return the keys of blobs that an image in this final state does not keep.
 
-    Results are kept of images that SUCCEEDED, originals of those that an operator may retry.
+    The result of its `generation` is kept of images that SUCCEEDED, originals of those that an operator may retry, and
+    all that the order keeps for revisions.
     """
-    kept = state == ImageState.FAILED and reason in RETRIABLE and not dropped
+    kept = keeps_original or (state == ImageState.FAILED and reason in RETRIABLE and not dropped)
     source = [] if kept else [source_key(order_id, position)]
-    return source if state == ImageState.SUCCEEDED else [*source, result_key(order_id, position)]
+    current = generation if state == ImageState.SUCCEEDED else None
+    return source + [result_key(order_id, position, each) for each in range(next_generation + 1) if each != current]
 
 
 def get_surplus_keys(session: Session, image_id: UUID) -> list[str]:
-    """Return the keys of blobs that an image does not keep if it was cancelled or has failed, else none."""
+    """Return the keys of blobs that an image does not keep if it has ended, else none."""
     image = session.get(Image, image_id)
-    if image is None or image.state not in {ImageState.CANCELLED, ImageState.FAILED}:
+    if image is None or image.state in {ImageState.QUEUED, ImageState.RUNNING}:
         return []
-    return surplus_keys(image.order_id, image.position, image.state, image.reason, dropped=image.dropped)
+    order = session.get(Order, image.order_id)
+    return surplus_of(image, keeps_original=order is not None and order.originals_seconds > 0)
 
 
 def mark_cleaned_up(session: Session, image_ids: Sequence[UUID]) -> None:

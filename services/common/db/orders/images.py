@@ -12,6 +12,7 @@ from services.common.db import pages
 from services.common.db.clock import SECOND, now
 from services.common.db.models import Image, Order, sql_literal, table
 from services.common.db.orders import orders, windows
+from services.common.db.orders.blob_cleanup import surplus_keys
 from services.common.db.rows import changed_one
 from services.common.domain.errors import Reason
 from services.common.domain.findings import Inspection
@@ -34,6 +35,12 @@ class ImageClaim:
     """This one included."""
     crashes: int
     queue: ImageQueue
+    generation: int = 0
+    """Of the result that this attempt makes."""
+    former: ImageState | None = None
+    """In a revision: how the image had ended, and ends again if the revision fails."""
+    former_generation: int = 0
+    """Of the former result."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +73,8 @@ class EndedClaim:
     follow_up: FollowUp
     image_state: ImageState | None = None
     """The image's final state; None if it is tried again."""
-    reason: Reason | None = None
-    """Why it failed, if it did."""
+    surplus_keys: Sequence[str] = ()
+    """Keys of blobs that it does not keep in that state."""
     next_claim: ImageClaim | None = None
     """The order's next image, claimed for the same worker."""
 
@@ -83,10 +90,29 @@ _TAKE = (
         owner=bindparam("claimed_by"),
         lease_until=now() + bindparam("lease"),
         attempts=_IMAGES.c.attempts + 1,
+        claims=_IMAGES.c.claims + 1,
         started_at=now(),
         revision=bindparam("seen_as"),
     )
-    .returning(_IMAGES.c.id, _IMAGES.c.position, _IMAGES.c.spec, _IMAGES.c.attempts, _IMAGES.c.crashes, _IMAGES.c.queue)
+    .returning(
+        *(
+            _IMAGES.c[name]
+            for name in (
+                "id",
+                "order_id",
+                "position",
+                "spec",
+                "attempts",
+                "crashes",
+                "queue",
+                "owner",
+                "format",
+                "revised_spec",
+                "generation",
+                "next_generation",
+            )
+        )
+    )
 )
 _CLAIM = _TAKE.where(_IMAGES.c.id == bindparam("image_id"), windows.ENQUEUED)
 _CLAIM_NEXT = _TAKE.where(
@@ -139,15 +165,27 @@ def _claim(
     row = session.execute(how, {"claimed_by": owner, "lease": lease, "seen_as": order.revision, **which}).one_or_none()
     if row is None:
         return None
+    return claim_of(cast("Image", row), order.spec)
+
+
+def claim_of(image: Image, order_spec: str) -> ImageClaim:
+    """Return the claim on an image that is RUNNING."""
+    assert image.owner
+    former = None
+    if image.revised_spec is not None:
+        former = ImageState.SUCCEEDED if image.format is not None else ImageState.FAILED
     return ImageClaim(
-        image_id=row.id,
-        order_id=order.id,
-        position=row.position,
-        spec=row.spec or order.spec,
-        owner=owner,
-        attempts=row.attempts,
-        crashes=row.crashes,
-        queue=ImageQueue(row.queue),
+        image_id=image.id,
+        order_id=image.order_id,
+        position=image.position,
+        spec=image.revised_spec or image.spec or order_spec,
+        owner=image.owner,
+        attempts=image.attempts,
+        crashes=image.crashes,
+        queue=ImageQueue(image.queue),
+        generation=image.next_generation,
+        former=former,
+        former_generation=image.generation,
     )
 
 
@@ -184,28 +222,40 @@ def finish(
                 "height": outcome.height,
                 "format": outcome.format,
                 "engine": outcome.engine,
+                "generation": claimed.generation,
             }
-            if outcome.inspection:
-                values |= {
-                    "findings": outcome.inspection.to_json(),
-                    "check_state": outcome.inspection.check.state,
-                }
+            values |= {
+                "findings": outcome.inspection and outcome.inspection.to_json(),
+                "check_state": outcome.inspection and outcome.inspection.check.state,
+            }
+            if claimed.former:
+                values |= {"spec": claimed.spec, "revised_spec": None, "reason": None, "message": None}
         case Failure():
-            values = {"state": ImageState.FAILED, "reason": outcome.reason, "message": outcome.message}
+            # A revision that fails leaves the former result; the reason says so.
+            state = claimed.former or ImageState.FAILED
+            values = {"state": state, "reason": outcome.reason, "message": outcome.message, "revised_spec": None}
     if not _end_claim(session, claimed, order, _FINISH, values):
         return None
-    succeeded = isinstance(outcome, Success)
+    ended = ImageState(cast("str", values["state"]))
+    succeeded = ended is ImageState.SUCCEEDED
     emails = orders.count_ended(session, order, succeeded=int(succeeded), failed=int(not succeeded))
-    ended = ImageState.SUCCEEDED if succeeded else ImageState.FAILED
-    reason = outcome.reason if isinstance(outcome, Failure) else None
+    surplus = surplus_keys(
+        order.id,
+        claimed.position,
+        ended,
+        outcome.reason if isinstance(outcome, Failure) else None,
+        keeps_original=order.originals_seconds > 0,
+        generation=claimed.generation if isinstance(outcome, Success) else claimed.former_generation,
+        next_generation=claimed.generation,
+    )
     if emails is not None:
         follow_up = FollowUp(email_ids=emails, ended_order_ids=[order.id], window_freed=True)
-        return EndedClaim(follow_up=follow_up, image_state=ended, reason=reason)
+        return EndedClaim(follow_up=follow_up, image_state=ended, surplus_keys=surplus)
     # In the place of the image that has ended. The window is refilled after the last image of the time slice.
     if next_lease is not None and (next_claim := _claim_next(session, order, claimed.queue, next_lease)):
         follow_up = FollowUp(changed_order_ids=[order.id])
-        return EndedClaim(follow_up=follow_up, image_state=ended, reason=reason, next_claim=next_claim)
-    return EndedClaim(follow_up=_refill(session, order, claimed.queue, window), image_state=ended, reason=reason)
+        return EndedClaim(follow_up=follow_up, image_state=ended, surplus_keys=surplus, next_claim=next_claim)
+    return EndedClaim(follow_up=_refill(session, order, claimed.queue, window), image_state=ended, surplus_keys=surplus)
 
 
 def release_expired(session: Session, claimed: ImageClaim, *, window: int) -> EndedClaim | None:

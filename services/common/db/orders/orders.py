@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from services.common.db.clock import SECOND, now
 from services.common.db.mail import deliveries
 from services.common.db.models import Delivery, Email, Image, Order, table
-from services.common.db.orders import windows
+from services.common.db.orders import revisions, windows
 from services.common.db.rows import changed_one, rows_changed
 from services.common.domain.errors import NotFound
 from services.common.domain.follow_up import EnqueuedImage
@@ -57,7 +57,19 @@ _LOCK_AND_START = _LOCK.values(
     started_at=func.coalesce(_ORDERS.c.started_at, now()),
 )
 _COUNT = update(_ORDERS).where(_ORDERS.c.id == bindparam("counted_id"))
-_END = _COUNT.values(finished_at=now(), expires_at=now() + bindparam("retention"))
+_END = _COUNT.values(
+    finished_at=now(),
+    expires_at=now() + bindparam("retention"),
+    # Set once: a revision does not keep originals longer.
+    originals_until=case(
+        (
+            _ORDERS.c.originals_seconds > 0,
+            func.coalesce(_ORDERS.c.originals_until, now() + _ORDERS.c.originals_seconds * SECOND),
+        ),
+        else_=None,
+    ),
+)
+_END_CANCELLED = _END.values(originals_seconds=0, originals_until=None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,12 +79,16 @@ class NewOrder:
     id: UUID
     principal: str
     email: str
+    mailbox: str | None = None
+    """The hash of its mailbox."""
     locale: str
     spec: str
     notify: bool
     retention: int
     upload_seconds: float = 0.0
     """How long its images took to arrive."""
+    originals_seconds: int = 0
+    """How long originals are kept after the order has finished."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +139,7 @@ def insert_order(session: Session, order: NewOrder, new_images: Sequence[NewImag
             "id": order.id,
             "principal": order.principal,
             "email": order.email,
+            "mailbox": order.mailbox,
             "locale": order.locale,
             "spec": order.spec,
             "state": OrderState.QUEUED,
@@ -130,6 +147,7 @@ def insert_order(session: Session, order: NewOrder, new_images: Sequence[NewImag
             "upload_began_at": time - int(order.upload_seconds * SECOND),
             "created_at": time,
             "expires_at": time + order.retention * SECOND,
+            "originals_seconds": order.originals_seconds,
         },
     ).one()
     session.execute(
@@ -235,15 +253,21 @@ def count_ended(
     state = state_when_done(**counts)
     # The retention begins when there are results to keep.
     retention = order.expires_at - order.created_at
-    session.execute(_END, {"counted_id": order.id, "retention": retention, "state": state, **counts})
+    end = _END_CANCELLED if state is OrderState.CANCELLED else _END
+    session.execute(end, {"counted_id": order.id, "retention": retention, "state": state, **counts})
     if state is OrderState.CANCELLED:
         deliveries.cancel_open(session, order.id)
         return []
     return deliveries.release_waiting(session, order.id)
 
 
-def cancel(session: Session, order_id: UUID) -> None:
+def cancel(session: Session, order_id: UUID) -> OrderState:
     """Cancel the images that have not ended; without effect on an order that has ended.
+
+    Images that were being revised end as they were.
+
+    Returns:
+        The state of the order afterwards.
 
     Raises:
         NotFound: There is no such order.
@@ -251,16 +275,18 @@ def cancel(session: Session, order_id: UUID) -> None:
     order = lock(session, order_id)
     if order is None:
         raise NotFound("order", str(order_id))
-    if OrderState(order.state).open:
-        result = session.execute(
-            update(Image)
-            .where(Image.order_id == order_id, Image.state.in_((ImageState.QUEUED, ImageState.RUNNING)))
-            .values(
-                state=ImageState.CANCELLED, owner=None, lease_until=None, finished_at=now(), revision=order.revision
-            )
-            .execution_options(synchronize_session=False)
-        )
-        count_ended(session, order, cancelled=rows_changed(result))
+    if not OrderState(order.state).open:
+        return OrderState(order.state)
+    succeeded, failed = revisions.cancel_revisions(session, order)
+    result = session.execute(
+        update(Image)
+        .where(Image.order_id == order_id, Image.state.in_((ImageState.QUEUED, ImageState.RUNNING)))
+        .values(state=ImageState.CANCELLED, owner=None, lease_until=None, finished_at=now(), revision=order.revision)
+        .execution_options(synchronize_session=False)
+    )
+    cancelled = rows_changed(result)
+    count_ended(session, order, succeeded=succeeded, failed=failed, cancelled=cancelled)
+    return OrderState(session.scalars(select(Order.state).where(Order.id == order_id)).one())
 
 
 def delete_order(session: Session, order_id: UUID) -> None:
@@ -311,7 +337,7 @@ def expire(session: Session, order_id: UUID) -> bool:
     result = session.execute(
         update(Order)
         .where(Order.id == order_id, Order.state != OrderState.EXPIRED)
-        .values(state=OrderState.EXPIRED, email=None)
+        .values(state=OrderState.EXPIRED, email=None, mailbox=None, originals_seconds=0, originals_until=None)
         .execution_options(synchronize_session=False)
     )
     return changed_one(result)

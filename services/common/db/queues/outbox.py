@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from services.common.db.clock import SECOND, now
 from services.common.db.mail.emails import EmailClaim
 from services.common.db.models import Delivery, Email, Image, Order
-from services.common.db.orders.images import ImageClaim
+from services.common.db.orders.images import ImageClaim, claim_of
 from services.common.domain.mail import EmailState
 from services.common.domain.orders import ImageQueue, ImageState
 
@@ -32,20 +32,7 @@ def list_expired_image_claims(session: Session, *, limit: int) -> list[ImageClai
         .where(Image.state == ImageState.RUNNING, Image.lease_until < now())
         .limit(limit)
     )
-    return [
-        ImageClaim(
-            image_id=image.id,
-            order_id=image.order_id,
-            position=image.position,
-            spec=image.spec or spec,
-            owner=image.owner,
-            attempts=image.attempts,
-            crashes=image.crashes,
-            queue=ImageQueue(image.queue),
-        )
-        for image, spec in rows
-        if image.owner
-    ]
+    return [claim_of(image, spec) for image, spec in rows if image.owner]
 
 
 def list_expired_email_claims(session: Session, *, limit: int) -> list[EmailClaim]:

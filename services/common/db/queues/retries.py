@@ -49,6 +49,9 @@ def retry_image(session: Session, image_id: UUID) -> RetriedImage:
     image.attempts = image.crashes = image.not_before = 0
     image.enqueued_at = image.started_at = image.finished_at = None
     image.cleaned_up, image.revision = False, order.revision
+    if image.next_generation:
+        # A worker may still store the result of a revision that has failed, under that generation's key.
+        image.next_generation += 1
     # The retention counts from the order's end, which will come again: as before its first end, `expires_at` is the
     # creation plus the retention.
     kept = order.expires_at - order.finished_at if order.finished_at else None

@@ -1,7 +1,8 @@
 """Images belong to a queue and keep what was found in them; workers announce the models that they have.
 
 Only additions: services of the version before insert images without a queue, which are then of `blur`, and know no
-images with something to find, because gateways are upgraded last.
+images with something to find, because gateways are upgraded last. What 0007 and 0008 keep for the version before stays:
+no version has been released since.
 
 Revision: 0009. Revises: 0008.
 """
@@ -15,7 +16,6 @@ branch_labels = None
 depends_on = None
 
 _WAITING = sa.text("state = 'QUEUED' AND enqueued_at IS NULL")
-_REMAINING = sa.text("check_state = 'REMAINING'")
 
 
 def upgrade() -> None:
@@ -31,7 +31,6 @@ def upgrade() -> None:
         " CONSTRAINT images_check_state_check CHECK (check_state IN ('CLEAN', 'REMAINING', 'NOT_CHECKED'))"
     )
     _index_waiting("order_id", "queue", "position")
-    op.create_index("images_remaining", "images", ["finished_at"], sqlite_where=_REMAINING, postgresql_where=_REMAINING)
     op.create_table(
         "find_models",
         sa.Column("kind", sa.String(), nullable=False),
@@ -48,7 +47,6 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Go back to the revision before."""
     op.drop_table("find_models")
-    op.drop_index("images_remaining", table_name="images")
     _index_waiting("order_id", "position")
     with op.batch_alter_table("images") as images:
         for column in ("check_state", "queue"):

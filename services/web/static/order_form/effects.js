@@ -80,6 +80,19 @@ function pixelate(pixels, width, height, cell) {
   return result;
 }
 
+// At most so many cells across a region; each is its pixels' mean, in few levels.
+const CELLS = 6;
+const LEVELS = 8;
+
+// Returns the part of an image as the server redacts it: a few soft cells.
+function redact(pixels, width, height) {
+  const cell = Math.max(2, Math.ceil(Math.max(width, height) / CELLS));
+  const cells = pixelate(pixels, width, height, cell);
+  const step = 255 / (LEVELS - 1);
+  for (let at = 0; at < cells.length; at += 1) if (at % 4 < 3) cells[at] = Math.round(cells[at] / step) * step;
+  return gaussian(cells, width, height, cell / 3);
+}
+
 // Returns the image (ImageData) with an effect; strength in per cent of its shorter side.
 export function applyEffect(image, { effect, strength, color }) {
   const { width, height, data } = image;
@@ -90,6 +103,7 @@ export function applyEffect(image, { effect, strength, color }) {
     for (let at = 0; at < result.length; at += 4) result.set([...parts, 255], at);
     return new ImageData(result, width, height);
   }
+  if (effect === "redact") return new ImageData(redact(data, width, height), width, height);
   const amount = (strength / 100) * side;
   const result =
     effect === "pixelate"

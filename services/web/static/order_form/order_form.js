@@ -29,6 +29,11 @@ function start(limits) {
   });
   const selected = new SelectedImages({ strip: element("strip"), limits, shown: show, changed: update });
 
+  // What to find in all images: the boxes of the panel, if the server can find something.
+  const findBoxes = [...(element("find")?.querySelectorAll("input") ?? [])];
+  const wanted = () => findBoxes.filter((box) => box.checked).map((box) => box.name.replace("find_", ""));
+  let effectChosen = false;
+
   // The options of the panel: for all images, or for the one in the preview.
   const common = { effect: form.elements.effect.value, strength: form.elements.strength.value, color: form.elements.color.value };
 
@@ -65,7 +70,7 @@ function start(limits) {
 
   function draw() {
     const image = selected.current;
-    if (image) preview.draw({ ...settings(), regions: image.regions, outside: image.outside });
+    if (image) preview.draw({ ...settings(), finds: wanted().length > 0, regions: image.regions, outside: image.outside });
   }
 
   async function show(image) {
@@ -110,6 +115,13 @@ function start(limits) {
   acceptFiles({ form, drop, add });
 
   element("panel").addEventListener("input", (event) => {
+    if (event.target.name === "effect") effectChosen = true;
+    if (findBoxes.includes(event.target)) {
+      // What somebody looks for is to be hidden for good, unless they say otherwise.
+      if (!effectChosen) common.effect = wanted().length ? "redact" : "gaussian";
+      fillPanel();
+      draw();
+    }
     if (["effect", "strength", "color"].includes(event.target.name)) readPanel();
   });
   element("scope").addEventListener("change", () => {
@@ -152,6 +164,7 @@ function start(limits) {
       effect,
       strength,
       color,
+      find: wanted(),
       format: form.elements.format.value,
       keep_metadata: form.elements.keep_metadata.checked,
       ...extra,

@@ -43,7 +43,7 @@ export class Preview {
     return true;
   }
 
-  // spec: effect, strength, color, regions, outside. Several calls before the next frame draw once.
+  // spec: effect, strength, color, finds (something, which the preview does not know), regions, outside. Several calls before the next frame draw once.
   draw(spec) {
     this.spec = spec;
     if (this.scheduled || !this.original) return;
@@ -67,7 +67,7 @@ export class Preview {
       this.key = key;
     }
     if (!spec.regions.length) {
-      context.putImageData(this.effect, 0, 0);
+      context.putImageData(spec.finds ? original : this.effect, 0, 0);
       return;
     }
     const [below, above] = spec.outside ? [this.effect, original] : [original, this.effect];

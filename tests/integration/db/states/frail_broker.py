@@ -5,6 +5,7 @@ from uuid import UUID
 
 from dramatiq import Message
 
+from services.common.domain.orders import ImageQueue
 from services.common.infra.messages import BLUR_QUEUE, FIND_QUEUE, MAIL_QUEUE, MAILING_QUEUE
 
 
@@ -15,9 +16,9 @@ class FrailBroker:
         self.queues: dict[str, list[UUID]] = {BLUR_QUEUE: [], FIND_QUEUE: [], MAIL_QUEUE: [], MAILING_QUEUE: []}
 
     @property
-    def images(self) -> list[UUID]:
-        """Of the messages to blur one."""
-        return self.queues[BLUR_QUEUE]
+    def images(self) -> list[tuple[ImageQueue, UUID]]:
+        """Of the messages about one, each with its queue; `queues` has the lists."""
+        return [(queue, image_id) for queue in ImageQueue for image_id in self.queues[queue]]
 
     @property
     def emails(self) -> list[UUID]:

@@ -51,9 +51,9 @@ def in_flight(image: Row) -> bool:
 
 
 def starved(images: list[Row], *, now: int = 0) -> bool:
-    """Whether an image could go on at `now` (0: as one that was never put back), but none of its order does."""
-    waiting = any(image.state == "QUEUED" and image.enqueued_at is None and image.not_before <= now for image in images)
-    return waiting and not any(map(in_flight, images))
+    """Whether an image could go on at `now` (0: one that was never put back), but none of its order and queue does."""
+    waiting = {i.queue for i in images if i.state == "QUEUED" and i.enqueued_at is None and i.not_before <= now}
+    return bool(waiting - {image.queue for image in images if in_flight(image)})
 
 
 def check_moment(rows: Rows, *, window: int) -> None:
@@ -61,7 +61,8 @@ def check_moment(rows: Rows, *, window: int) -> None:
     for order in rows.orders.values():
         images = rows.images_of(order.id)
         _check_order(order, images)
-        assert sum(map(in_flight, images)) <= window, "more than a window in flight"
+        flying = Counter(image.queue for image in images if in_flight(image))
+        assert all(count <= window for count in flying.values()), "more than a window in flight"
         assert not starved(images), "images wait, but none is in flight"
         _check_deliveries(rows, order)
     for image in rows.images.values():

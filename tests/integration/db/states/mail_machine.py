@@ -12,6 +12,7 @@ from services.common.db.mail import emails
 from services.common.db.mail.emails import EmailClaim, SendDecision
 from services.common.db.models import Email
 from services.common.domain.errors import FailedPrecondition, InvalidArgument, NotFound, Reason
+from services.common.domain.orders import ImageQueue
 from services.common.infra.blobs import BlobStore
 from services.gateway.orders.delivery_requests import DeliveryRequest
 from tests.integration.db.states.invariants import DELIVERY, EMAIL, ORDER, open_in
@@ -31,7 +32,7 @@ class MailMachine(OrderMachine):
 
     @initialize(count=st.integers(1, 2))
     def begin_with_a_email(self, count: int) -> None:
-        self.place(count, notify=True)
+        self.place(list(ImageQueue)[:count], notify=True)
         self.work_off_images()
 
     @precondition(lambda self: self.broker.images)

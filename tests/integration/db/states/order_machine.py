@@ -1,6 +1,7 @@
 """Orders and their images, driven by any sequence of what clients, workers, the sweep and bad luck may do."""
 
 import sys
+from dataclasses import replace
 from typing import cast
 from uuid import UUID
 
@@ -13,12 +14,15 @@ from services.common.db.models import Email, Image, Order
 from services.common.db.orders import images, orders
 from services.common.db.orders.images import Failure, ImageClaim, Success
 from services.common.domain.errors import Reason
+from services.common.domain.follow_up import EnqueuedImage
+from services.common.domain.orders import ImageQueue
 from services.common.domain.retries import MAX_ATTEMPTS
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
-from services.common.infra.messages import blur_image, image_message, send_email
+from services.common.infra.messages import image_message, send_email
 from services.common.use_cases.order_lifecycle import OrderLifecycle, make_lifecycle
 from services.gateway.orders.delivery_requests import RequestDelivery
+from services.scheduler.expired_leases import ExpiredLeases
 from services.scheduler.sweep import Sweep
 from tests.integration.db.states.frail_broker import FrailBroker
 from tests.integration.db.states.invariants import IMAGE as IMAGE_ARROWS
@@ -27,7 +31,8 @@ from tests.integration.db.states.invariants import check_moment, check_step, in_
 from tests.integration.db.states.known import Known
 from tests.integration.db.states.picking import nth, which
 from tests.integration.db.states.rows import Rows, empty, read_rows
-from tests.support.factories import place_order
+from tests.support.factories import new_images, place_order
+from tests.support.mail_factories import ANYONE
 
 SUCCESS = Success(size=7, sha256="00" * 32, width=1, height=2, format="JPEG")
 FAILURE = Failure(Reason.CORRUPT, "the file ends early")
@@ -57,36 +62,42 @@ class OrderMachine(RuleBasedStateMachine):
 
     @property
     def request_delivery(self) -> RequestDelivery:
-        return RequestDelivery(self.database, self.lifecycle.after_commit, 0.0)
+        return RequestDelivery(self.database, self.lifecycle.after_commit, 0.0, ANYONE)
 
     @property
     def sweep(self) -> Sweep:
-        return Sweep(self.database, self.blobs, cast("Broker", self.broker), self.window)
+        return Sweep(
+            self.database, self.blobs, cast("Broker", self.broker), self.window, expired_leases=ExpiredLeases(0)
+        )
 
     @initialize(window=st.integers(1, 3))
     def choose(self, window: int) -> None:
         self.window = window
 
-    @rule(count=st.integers(1, 5), notify=st.booleans())
-    def place(self, count: int, notify: bool) -> None:
-        order = place_order(self.database, count, window=self.window, notify=notify)
-        self.broker.send(map(blur_image, order.enqueued_ids))
+    @rule(queues=st.lists(st.sampled_from(ImageQueue), min_size=1, max_size=5), notify=st.booleans())
+    def place(self, queues: list[ImageQueue], notify: bool) -> None:
+        new = zip(new_images(count=len(queues)), queues, strict=True)
+        order = place_order(
+            self.database, [replace(image, queue=queue) for image, queue in new], window=self.window, notify=notify
+        )
+        of = dict(zip(order.image_ids, queues, strict=True))
+        self.broker.send(image_message(EnqueuedImage(image_id, of[image_id])) for image_id in order.enqueued_ids)
         self.orders.append(order.id)
         self.known |= {image_id: Known(order.id) for image_id in order.image_ids}
 
     @precondition(lambda self: self.broker.images)
     @rule(index=which, twice=st.booleans())
     def deliver_image(self, index: int, twice: bool) -> None:
-        image_id = nth(self.broker.images, index)
+        queue, image_id = nth(self.broker.images, index)
         if not twice:
-            self.broker.images.remove(image_id)
-        self._claim(image_id)
+            self.broker.queues[queue].remove(image_id)
+        self._claim(image_id, queue)
 
     @precondition(lambda self: self.known)
-    @rule(index=which)
-    def deliver_stray_image(self, index: int) -> None:
-        """A message that was sent long ago, for whatever has become of its image."""
-        self._claim(nth(list(self.known), index))
+    @rule(index=which, queue=st.sampled_from(ImageQueue))
+    def deliver_stray_image(self, index: int, queue: ImageQueue) -> None:
+        """A message that was sent long ago, to whatever queue, for whatever has become of its image."""
+        self._claim(nth(list(self.known), index), queue)
 
     @precondition(lambda self: self.claims)
     @rule(index=which, success=st.booleans(), goes_on=st.booleans())
@@ -95,7 +106,7 @@ class OrderMachine(RuleBasedStateMachine):
         known = self._held(claim)
         outcome, lease = SUCCESS if success else FAILURE, LEASE if goes_on else None
         others = [row for row in self.rows.images.values() if row.order_id != claim.order_id]
-        others_wait = any(row.state == "QUEUED" and in_flight(row) for row in others)
+        others_wait = any(row.state == "QUEUED" and in_flight(row) for row in others if row.queue == claim.queue)
         with self.database.write() as session:
             ended = images.finish(session, claim, outcome, window=self.window, next_lease=lease)
         self._follow(known, ended)
@@ -104,6 +115,7 @@ class OrderMachine(RuleBasedStateMachine):
         if ended and ended.next_claim:
             assert goes_on, "an image is claimed for nobody"
             assert not others_wait, "an order goes on while another one waits"
+            assert ended.next_claim.queue == claim.queue, "a time slice leaves its queue"
             self.known[ended.next_claim.image_id].claimed(ended.next_claim.owner)
             self.claims.append(ended.next_claim)
 
@@ -138,7 +150,7 @@ class OrderMachine(RuleBasedStateMachine):
         self.time_passes()
         self.sweep_images()
         self.all_is_well()
-        self._claim(claim.image_id)
+        self._claim(claim.image_id, claim.queue)
         self.all_is_well()
         if finishes:
             self.finish(self.claims[::-1].index(claim), success=True)
@@ -277,11 +289,11 @@ class OrderMachine(RuleBasedStateMachine):
     def check_the_end(self) -> None:
         assert all(known.end for known in self.known.values()), "an image never ends"
 
-    def _claim(self, image_id: UUID) -> None:
+    def _claim(self, image_id: UUID, queue: ImageQueue) -> None:
         row = self.rows.images.get(image_id)
-        sent = row is not None and row.state == "QUEUED" and in_flight(row)
+        sent = row is not None and row.state == "QUEUED" and in_flight(row) and row.queue == queue
         with self.database.write() as session:
-            claim = images.claim(session, image_id, lease_seconds=LEASE)
+            claim = images.claim(session, image_id, lease_seconds=LEASE, queue=queue)
         assert (claim is not None) == sent
         if claim:
             self.known[image_id].claimed(claim.owner)

@@ -5,6 +5,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from uuid import UUID, uuid4
 
@@ -22,6 +23,7 @@ from tests.integration.db.conftest import Place
 from tests.integration.db.states.invariants import DELIVERY, EMAIL, IMAGE, check_moment, open_in
 from tests.integration.db.states.order_machine import FAILURE, SUCCESS
 from tests.integration.db.states.rows import read_rows
+from tests.support.factories import PlacedOrder, new_images, place_order
 
 WINDOW, THREADS, STEPS = 3, 6, 40
 HASTY = 0.005
@@ -59,12 +61,13 @@ class Crowd:
 
     def work(self, chance: random.Random) -> None:
         with self.database.read() as session:
-            ids = session.scalars(select(Image.id).where(Image.state == "QUEUED", Image.enqueued_at.is_not(None))).all()
+            enqueued = select(Image.id, Image.queue).where(Image.state == "QUEUED", Image.enqueued_at.is_not(None))
+            ids = session.execute(enqueued).all()
         if not ids:
             return
-        image_id = chance.choice(ids)
+        image_id, queue = chance.choice(ids)
         with self.database.write() as session:
-            claim = images.claim(session, image_id, lease_seconds=chance.choice([HASTY, 60]))
+            claim = images.claim(session, image_id, lease_seconds=chance.choice([HASTY, 60]), queue=ImageQueue(queue))
         if claim is None:
             return
         outcome = SUCCESS if chance.random() < 0.7 else FAILURE
@@ -99,7 +102,11 @@ class Crowd:
         with self.database.read() as session:
             lapsed = outbox.list_expired_image_claims(session, limit=9)
             lapsed_emails = outbox.list_expired_email_claims(session, limit=9)
-            underfilled = windows.list_orders_to_refill(session, ImageQueue.BLUR, window=WINDOW, limit=9)
+            underfilled = {
+                order_id
+                for queue in ImageQueue
+                for order_id in windows.list_orders_to_refill(session, queue, window=WINDOW, limit=9)
+            }
         for claim in lapsed:
             self._write(partial(images.release_expired, claimed=claim, window=WINDOW))
         for email in lapsed_emails:
@@ -107,7 +114,7 @@ class Crowd:
         for order_id in underfilled:
             with self.database.write() as session:
                 if orders.lock(session, order_id):
-                    windows.refill(session, order_id, ImageQueue.BLUR, WINDOW)
+                    windows.refill_all(session, order_id, WINDOW)
 
     def resend(self, _chance: random.Random) -> None:
         self._write(lambda session: session.execute(update(Image).where(Image.not_before > 1).values(not_before=1)))
@@ -154,8 +161,15 @@ class Crowd:
             counter[key] += happened
 
 
-def test_a_crowd_at_the_same_orders(database: Database, place: Place) -> None:
-    crowd = Crowd(database, [place(12, window=WINDOW, notify=True)[0] for _ in range(3)])
+def place_mixed(database: Database) -> PlacedOrder:
+    """Place an order of which every third image has something to find."""
+    queues = [ImageQueue.FIND if n % 3 == 0 else ImageQueue.BLUR for n in range(12)]
+    new = [replace(image, queue=queue) for image, queue in zip(new_images(count=12), queues, strict=True)]
+    return place_order(database, new, window=WINDOW, notify=True)
+
+
+def test_a_crowd_at_the_same_orders(database: Database) -> None:
+    crowd = Crowd(database, [place_mixed(database).id for _ in range(3)])
     with ThreadPoolExecutor(THREADS) as pool:
         list(pool.map(crowd.act, range(THREADS)))
     with database.write() as session:

@@ -12,6 +12,7 @@ from services.scheduler import sweep
 from tests.integration.db.states.mail_machine import MailMachine
 from tests.integration.db.states.mailing_machine import MailingMachine
 from tests.integration.db.states.order_machine import OrderMachine
+from tests.integration.db.states.revision_machine import RevisionMachine
 from tests.integration.db.states.subscriber_machine import SubscriberMachine
 from tests.integration.db.states.upload_machine import UploadMachine
 
@@ -34,7 +35,7 @@ def test_orders(machine: type[OrderMachine], database: Database, blobs: BlobStor
     run(lambda: machine(database, blobs))
 
 
-@pytest.mark.parametrize("machine", [UploadMachine, SubscriberMachine, MailingMachine])
+@pytest.mark.parametrize("machine", [UploadMachine, SubscriberMachine, MailingMachine, RevisionMachine])
 def test_beside_orders(machine: Callable[[Database], RuleBasedStateMachine], database: Database) -> None:
     run(lambda: machine(database))
 

@@ -1,16 +1,28 @@
 """The detector of codes."""
 
-import numpy as np
-import zxingcpp
+from collections.abc import Iterator
 
-from services.blur_worker.engine.finding.codes.symbologies import label
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from services.blur_worker.engine.finding.codes.gradients import to_brightness
+from services.blur_worker.engine.finding.codes.patches import Patches
+from services.blur_worker.engine.finding.codes.quadrilateral import Code, read_codes, without_repetitions
+from services.blur_worker.engine.finding.codes.turned_reading import read_turned
+from services.blur_worker.engine.finding.codes.whole_bars import whole_bars, whole_rows
 from services.blur_worker.engine.finding.detector import Detection, RgbPixels
 from services.common.domain.findings import FindModel
 from services.common.domain.spec import Effort, Find
 
-_CONFIDENCE_READ = 1.0
-_CONFIDENCE_DAMAGED = 0.6
-"""Of a code that is recognised but cannot be read: blurred, cut, or with a wrong checksum."""
+_TILE = 1024
+"""Side of what is enlarged at a time, in pixels; bounds the memory."""
+_OVERLAP = 256
+"""Of tiles, in pixels: larger codes are found without enlarging."""
+_MOST_PATCHES = 24
+"""That are turned and read, the largest ones; bounds the time for patterns such as fences."""
+_MOST_TURNED = 1.0
+"""What is turned and read altogether, as a fraction of the image."""
 
 
 class CodeDetector:
@@ -28,28 +40,64 @@ class CodeDetector:
         return self._model
 
     def detect(self, pixels: RgbPixels, find: Find, effort: Effort) -> list[Detection]:
-        """Return the codes in the image, the box of each around all of its bars or cells."""
-        min_confidence = self.min_confidence if find.min_confidence is None else find.min_confidence
+        """Return the codes in the image, the box of each around all of its bars or cells.
+
+        The confidence is 1 if a code could be read, 0.6 if it is damaged, blurred or too small to be read, and 0.3 if
+        it may be something else. `Effort.FAST` leaves out most codes that are small or slanted.
+        """
+        least = self.min_confidence if find.min_confidence is None else find.min_confidence
         height, width = pixels.shape[:2]
-        view = zxingcpp.ImageView(pixels, width, height, zxingcpp.ImageFormat.RGB)
-        found = zxingcpp.read_barcodes(
-            view,
-            try_rotate=effort is not Effort.FAST,
-            try_downscale=True,
-            return_errors=min_confidence <= _CONFIDENCE_DAMAGED,
-        )
-        return [_detection(code, width, height) for code in found]
+        brightness = np.empty((height, width), np.uint8)
+        to_brightness(pixels, brightness)
+        patches = Patches(brightness)
+        codes = [_whole(brightness, patches, code) for code in read_codes(brightness)]
+        if effort is not Effort.FAST:
+            codes += [_whole(brightness, patches, code) for code in _read_enlarged(brightness, patches)]
+            codes += [_whole(brightness, patches, code) for code in _read_slanted(brightness, patches, codes)]
+        return [_detection(code, width, height) for code in without_repetitions(codes) if code.confidence >= least]
 
 
-def _detection(code: zxingcpp.Barcode, width: int, height: int) -> Detection:
-    position = code.position
-    corners = [position.top_left, position.top_right, position.bottom_right, position.bottom_left]
-    xs, ys = np.array([corner.x for corner in corners]), np.array([corner.y for corner in corners])
+def _read_enlarged(brightness: NDArray[np.uint8], patches: Patches) -> Iterator[Code]:
+    """Yield the codes of the image enlarged twice where it may have some: zxing-cpp needs about 3 pixels for a cell."""
+    height, width = brightness.shape
+    for top in range(0, max(height - _OVERLAP, 1), _TILE - _OVERLAP):
+        for left in range(0, max(width - _OVERLAP, 1), _TILE - _OVERLAP):
+            box = patches.bounds((left, top, min(left + _TILE, width), min(top + _TILE, height)))
+            if box is None:
+                continue
+            x0, y0, x1, y1 = box
+            part = Image.fromarray(np.ascontiguousarray(brightness[y0:y1, x0:x1]))
+            enlarged = part.resize((part.width * 2, part.height * 2), Image.Resampling.BILINEAR)
+            for code in read_codes(np.asarray(enlarged)):
+                yield code.moved(code.corners / 2 + (x0, y0))
+
+
+def _read_slanted(brightness: NDArray[np.uint8], patches: Patches, known: list[Code]) -> Iterator[Code]:
+    """Yield the codes that are slanted, each looked at along its own direction: zxing-cpp follows rows and columns."""
+    left = brightness.size * _MOST_TURNED + 400_000
+    for patch in sorted(patches.slanted(), key=lambda one: -one.n_cells)[:_MOST_PATCHES]:
+        if any(code.contains(patch.centre) and code.is_read for code in known):
+            continue
+        radius = 1.2 * patch.radius + 24
+        left -= 4 * radius * radius
+        if left < 0:
+            return
+        yield from read_turned(brightness, patch.centre, radius, patch.angle)
+
+
+def _whole(brightness: NDArray[np.uint8], patches: Patches, code: Code) -> Code:
+    if code.is_linear:
+        return whole_bars(brightness, code)
+    return whole_rows(brightness, patches, code) if code.is_stacked else code
+
+
+def _detection(code: Code, width: int, height: int) -> Detection:
+    left, top, right, bottom = code.box()
     return Detection(
-        left=float(max(xs.min(), 0)),
-        top=float(max(ys.min(), 0)),
-        right=float(min(xs.max() + 1, width)),
-        bottom=float(min(ys.max() + 1, height)),
-        confidence=_CONFIDENCE_READ if code.valid else _CONFIDENCE_DAMAGED,
-        label=label(code.format.name, code.symbology.name),
+        left=max(left - 1, 0.0),
+        top=max(top - 1, 0.0),
+        right=min(right + 1, float(width)),
+        bottom=min(bottom + 1, float(height)),
+        confidence=code.confidence,
+        label=code.label,
     )

@@ -31,6 +31,8 @@ LINEAR = frozenset({
     "Codabar", "Code128", "Code39", "Code93", "DataBar", "DXFilmEdge", "EANUPC", "ITF", "Telepen",
 })  # fmt: skip
 """Symbologies that are bars alone."""
+STACKED = frozenset({"PDF417", "MicroPDF417"})
+"""Symbologies of rows of bars."""
 
 
 def label(format_name: str, symbology_name: str) -> str:

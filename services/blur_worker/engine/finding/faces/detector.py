@@ -1,26 +1,88 @@
-"""The face detector: the network on tiles of the image and of its reductions."""
+"""The face detector: a cheap look for all that may be a face, and a second one that decides."""
+
+from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
+from numpy.typing import NDArray
 
 from services.blur_worker.engine.finding.detector import Detection, RgbPixels
-from services.blur_worker.engine.finding.faces.decoding import NO_BOXES, Boxes, boxes_of
+from services.blur_worker.engine.finding.faces.decoding import NO_BOXES, Boxes
+from services.blur_worker.engine.finding.faces.first_look import candidates
+from services.blur_worker.engine.finding.faces.full_size import small_faces
 from services.blur_worker.engine.finding.faces.network import Network
-from services.blur_worker.engine.finding.faces.suppression import without_duplicates
-from services.blur_worker.engine.finding.faces.tiling import cut, tiles
+from services.blur_worker.engine.finding.faces.pyramid import Level, pyramid
+from services.blur_worker.engine.finding.faces.second_look import CAREFUL, QUICK, examine
+from services.blur_worker.engine.finding.faces.suppression import not_within, without_duplicates
+from services.blur_worker.engine.finding.faces.turning import turned, turned_back
 from services.common.domain.findings import FindModel
 from services.common.domain.spec import Effort, Find
 
-_TILE = 448
-_MARGIN = 48
-_LARGEST_REDUCTION = {Effort.FAST: 3, Effort.BALANCED: 1, Effort.THOROUGH: 1}
-"""The image is looked at at 1 / this of its size, and at half of that, until it fits a tile."""
+
+@dataclass(frozen=True, kw_only=True)
+class _Plan:
+    """What an effort stands for."""
+
+    reduction: int
+    """The first look is at 1 / this of the image, at half of that, and so on."""
+    certain_from: float = 0.5
+    """Confidence from which the first look is enough."""
+    smallest: int = 0
+    """Height in pixels from which a face that is not certain gets a second look."""
+    upright_from: float
+    """Confidence of the first look from which a second one is worth while."""
+    turned_from: float = 1.0
+    """Likewise for turned faces, which the first look hardly sees."""
+    smallest_turned: int = 16
+    """Height in pixels."""
+    turns: tuple[float, ...] = ()
+    """In degrees, clockwise."""
+    full_size: bool = False
+    """Whether to look at small candidates at the image's full size too."""
+    looks_per_megapixel: int
+    """At most so many second looks of either kind, and some more: bounds the time for a picture full of doubts."""
+
+    def looks(self, levels: list[Level]) -> int:
+        """Return how many second looks of one kind an image may get."""
+        return _SOME_LOOKS + round(self.looks_per_megapixel * levels[0].megapixels)
+
+
+_PLANS = {
+    Effort.FAST: _Plan(reduction=3, certain_from=0.6, smallest=32, upright_from=0.1, looks_per_megapixel=50),
+    Effort.BALANCED: _Plan(
+        reduction=2,
+        full_size=True,
+        upright_from=0.05,
+        turned_from=0.02,
+        turns=(-90, -45, 45, 90),
+        looks_per_megapixel=100,
+    ),
+    Effort.THOROUGH: _Plan(
+        reduction=1,
+        upright_from=0.03,
+        turned_from=0.02,
+        turns=(-135, -90, -45, 45, 90, 135, 180),
+        looks_per_megapixel=300,
+    ),
+}
+_MANY = 3
+"""So many faces turned alike are no accident."""
+_UPRIGHT_FROM = 0.1
+"""Confidence of the first look from which an upright face gets a second one."""
+_SMALL = 24
+"""Pixels of the level below which a candidate is small."""
+_LOWEST = 0.05
+"""Below this confidence, nearly nothing is a face."""
+_SOME_LOOKS = 20
+_MEAN_WEIGHT = 1.1
+"""A face half hidden is seen by the first look, with what is around it, and less well by the second."""
+_QUICK_FROM = 0.1
+"""Confidence of the quick look at a turned face from which it gets a careful one."""
 
 
 class FaceDetector:
-    """Finds faces of 16 pixels or more."""
+    """Finds faces; docs/finding.md has how well."""
 
-    min_confidence = 0.3
+    min_confidence = 0.35
     padding = 0.2
 
     def __init__(self, model: FindModel, weights: bytes) -> None:
@@ -32,18 +94,9 @@ class FaceDetector:
         """Return the faces of an image; see `Detector`."""
         min_confidence = self.min_confidence if find.min_confidence is None else find.min_confidence
         height, width = pixels.shape[:2]
-        found = [NO_BOXES]
-        image = Image.fromarray(pixels)
-        reduction = _LARGEST_REDUCTION[effort]
-        while True:
-            level = image.reduce(reduction) if reduction > 1 else image
-            boxes = self._level(np.asarray(level), max(min_confidence, 0.01))
-            boxes[:, :4] *= reduction
-            found.append(boxes)
-            if max(level.size) <= _TILE:
-                break
-            reduction *= 2
-        boxes = without_duplicates(np.concatenate(found))
+        # A higher one only filters: it must not change how confident a face is.
+        boxes = self._boxes(pixels, min(max(min_confidence, _LOWEST), self.min_confidence), _PLANS[effort])
+        boxes = boxes[boxes[:, 4] >= min_confidence]
         boxes[:, [0, 2]] = boxes[:, [0, 2]].clip(0, width)
         boxes[:, [1, 3]] = boxes[:, [1, 3]].clip(0, height)
         return [
@@ -52,15 +105,78 @@ class FaceDetector:
             if left < right and top < bottom
         ]
 
-    def _level(self, pixels: RgbPixels, min_confidence: float) -> Boxes:
+    def _boxes(self, pixels: RgbPixels, min_confidence: float, plan: _Plan) -> Boxes:
+        levels = pyramid(pixels, plan.reduction)
+        found, unsure = self._upright_boxes(levels, min_confidence, plan)
+        if plan.turns:
+            unsure = unsure[unsure[:, 3] - unsure[:, 1] >= plan.smallest_turned]
+            others = self._turned_boxes(levels, not_within(unsure, found), min_confidence, plan, len(found))
+            found = without_duplicates(np.concatenate((found, others)))
+        return found
+
+    def _upright_boxes(self, levels: list[Level], min_confidence: float, plan: _Plan) -> tuple[Boxes, Boxes]:
+        """Return the upright faces, and what else the first look saw, from the most to the least confident."""
+        unsure = self._candidates(levels, min(plan.upright_from, plan.turned_from, min_confidence), plan)
+        certain = unsure[:, 4] >= max(plan.certain_from, min_confidence)
+        found, unsure = without_duplicates(unsure[certain]), not_within(unsure[~certain], unsure[certain])
+        worthy = unsure[unsure[:, 4] >= min(_UPRIGHT_FROM, min_confidence)]
+        worthy = worthy[worthy[:, 3] - worthy[:, 1] >= plan.smallest]
+        upright = self._upright(levels, worthy[: plan.looks(levels)])
+        return without_duplicates(np.concatenate((found, upright[upright[:, 4] >= min_confidence]))), unsure
+
+    def _candidates(self, levels: list[Level], lowest: float, plan: _Plan) -> Boxes:
+        """Return what may be a face, from the most to the least confident."""
+        seen = [NO_BOXES]
+        seen += [candidates(self._network, level, lowest) for level in levels if level.reduction >= plan.reduction]
+        boxes = np.concatenate(seen)
+        if plan.full_size and plan.reduction > 1:
+            small = (boxes[:, 3] - boxes[:, 1] < _SMALL * plan.reduction) & (boxes[:, 4] < plan.certain_from)
+            closer = small_faces(self._network, levels[0], boxes[small], plan.upright_from, lowest)
+            boxes = np.concatenate((boxes, closer))
+        return without_duplicates(boxes, max_overlap=0.5, max_inside=0.9)
+
+    def _upright(self, levels: list[Level], boxes: Boxes) -> Boxes:
+        """Return the boxes as the second look sees them, or as the first one did if that was more confident."""
+        second = examine(self._network, levels, boxes, CAREFUL, 0)
+        better = second[:, 4] >= boxes[:, 4]
+        both = np.where(better[:, np.newaxis], second, boxes)
+        both[:, 4] = np.maximum(second[:, 4], _MEAN_WEIGHT * (boxes[:, 4] + second[:, 4]) / 2)
+        return both
+
+    def _turned_boxes(
+        self, levels: list[Level], boxes: Boxes, min_confidence: float, plan: _Plan, upright: int
+    ) -> Boxes:
+        """Return the turned faces among some boxes; give up where the most likely of the rest are none.
+
+        Where several are turned alike, look at the whole image turned: it is likely to hold more.
+        """
         found = [NO_BOXES]
-        height, width = pixels.shape[:2]
-        for rows, columns in tiles(height, width, _TILE, _MARGIN):
-            boxes = boxes_of(self._network.run(cut(pixels, rows, columns, _TILE)), min_confidence)
-            boxes[:, [0, 2]] += columns.start
-            boxes[:, [1, 3]] += rows.start
-            x, y = boxes[:, [0, 2]].mean(axis=1), boxes[:, [1, 3]].mean(axis=1)
-            inside = (columns.core_start <= x) & (x < columns.core_stop)
-            inside &= (rows.core_start <= y) & (y < rows.core_stop)
-            found.append(boxes[inside])
+        some = 4 + round(8 * levels[0].megapixels)
+        for start in range(0, min(len(boxes), plan.looks(levels)), some):
+            seen, turns = self._turned(levels, boxes[start : start + some], plan.turns)
+            good = seen[:, 4] >= min_confidence
+            found.append(seen[good])
+            degrees, counts = np.unique(turns[good], return_counts=True)
+            if counts.size and counts.max() >= max(_MANY, upright / 10):
+                found.append(
+                    self._whole_turned(levels[0].pixels, float(degrees[counts.argmax()]), min_confidence, plan)
+                )
+                break
+            # Among many upright faces, one that is turned is an exception, and more are unlikely.
+            if good.sum() < (some / 4 if upright >= _MANY else 1):
+                break
         return np.concatenate(found)
+
+    def _turned(self, levels: list[Level], boxes: Boxes, turns: tuple[float, ...]) -> tuple[Boxes, NDArray[np.float64]]:
+        """Return what a second look sees at each of the turns, where it is worth it, and the turn at which it does."""
+        views = np.stack([examine(self._network, levels, boxes, QUICK, turn) for turn in turns])
+        best = views[:, :, 4].argmax(axis=0)
+        boxes = views[best, np.arange(len(boxes))]
+        worthy = boxes[:, 4] >= _QUICK_FROM
+        degrees = np.array(turns, np.float64)[best[worthy]]
+        return examine(self._network, levels, boxes[worthy], CAREFUL, degrees), degrees
+
+    def _whole_turned(self, pixels: RgbPixels, degrees: float, min_confidence: float, plan: _Plan) -> Boxes:
+        image = turned(pixels, degrees)
+        found, _ = self._upright_boxes(pyramid(image, plan.reduction), min_confidence, plan)
+        return turned_back(found, degrees, image, pixels)

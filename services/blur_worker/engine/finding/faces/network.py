@@ -17,14 +17,14 @@ MULTIPLE = 32
 
 @dataclass(frozen=True, kw_only=True)
 class FaceMaps:
-    """What the network says of each cell of an input, which is STRIDE pixels wide and high. Float32."""
+    """What the network says of each cell of inputs of one size, which is STRIDE pixels wide and high. Float32."""
 
     confidence: NDArray[np.float32]
-    """Shape (height, width), 0 to 1: of a face having its centre in the cell."""
+    """Shape (inputs, height, width), 0 to 1: of a face having its centre in the cell."""
     log_size: NDArray[np.float32]
-    """Shape (2, height, width): natural logarithms of the face's height and width in cells."""
+    """Shape (inputs, 2, height, width): natural logarithms of the face's height and width in cells."""
     offset: NDArray[np.float32]
-    """Shape (2, height, width): from the cell's centre to the face's, down and right, in cells."""
+    """Shape (inputs, 2, height, width): from the cell's centre to the face's, down and right, in cells."""
 
 
 class Network:
@@ -47,11 +47,11 @@ class Network:
         )
 
     def run(self, pixels: NDArray[np.uint8]) -> FaceMaps:
-        """Return the maps of an input.
+        """Return the maps of inputs.
 
         Args:
-            pixels: Shape (height, width, 3), red, green, blue; height and width are multiples of MULTIPLE.
+            pixels: Shape (inputs, height, width, 3), red, green, blue; height and width are multiples of MULTIPLE.
         """
-        outputs: Any = self._session.run(OUTPUTS, {INPUT: np.ascontiguousarray(pixels)[np.newaxis]})
+        outputs: Any = self._session.run(OUTPUTS, {INPUT: np.ascontiguousarray(pixels)})
         confidence, log_size, offset = outputs
-        return FaceMaps(confidence=confidence[0, 0], log_size=log_size[0], offset=offset[0])
+        return FaceMaps(confidence=confidence[:, 0], log_size=log_size, offset=offset)

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from services.blur_worker.engine.finding.faces.wire_format import field, fields
 
 Array = NDArray[Any]
-Attributes = dict[str, int | float | list[int]]
+Attributes = dict[str, int | list[int]]
 
 _ELEMENT_TYPES = {np.dtype(np.float32): 1, np.dtype(np.uint8): 2, np.dtype(np.int8): 3, np.dtype(np.int32): 6}
 _IR_VERSION = 8
 _OPSETS = {"": 13, "com.microsoft": 1}
-_FLOAT, _INT, _INTS = 1, 2, 7
+_INT, _INTS = 2, 7
 """Types of attributes."""
 
 
@@ -92,11 +92,9 @@ class Graph:
         return field(1, _IR_VERSION) + field(7, b"".join(graph)) + opsets
 
 
-def _attribute(name: str, value: float | list[int]) -> bytes:
+def _attribute(name: str, value: int | list[int]) -> bytes:
     if isinstance(value, list):
         return field(1, name) + b"".join(field(8, each) for each in value) + field(20, _INTS)
-    if isinstance(value, float):
-        return field(1, name) + field(2, value) + field(20, _FLOAT)
     return field(1, name) + field(3, value) + field(20, _INT)
 
 

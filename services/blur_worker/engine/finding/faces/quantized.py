@@ -1,12 +1,12 @@
 """CenterFace in 8-bit integers: four times as fast as in floating point, made from the weights when they are loaded.
 
 Weights are quantised symmetrically for each output channel, activations for each tensor by the ranges in `ranges`. A
-ReLU is the lower end of its tensor's range, so it costs nothing. The upsampling and the heads stay in floating point.
+ReLU is the lower end of its tensor's range and costs nothing. The upsampling and the heads stay in floating point.
 """
 
 import numpy as np
 
-from services.blur_worker.engine.finding.faces.onnx_model import Array, Graph, Node, read
+from services.blur_worker.engine.finding.faces.onnx_model import Array, Attributes, Graph, Node, read
 from services.blur_worker.engine.finding.faces.ranges import RANGES
 
 INPUT = "input.1"
@@ -91,7 +91,7 @@ class _Builder:
         ]
         side, stride = kernel.shape[2], 2 if node.outputs[0] in _HALVING else 1
         groups = len(kernel) if kernel.shape[1] == 1 else 1
-        attributes: dict[str, int | float | list[int]] = {
+        attributes: Attributes = {
             "kernel_shape": [side, side],
             "strides": [stride, stride],
             "pads": [side // 2] * 4,
@@ -119,7 +119,7 @@ class _Builder:
             self._graph.weight(f"{name}.kernel", kernel.astype(np.float32)),
             self._graph.weight(f"{name}.bias", (shift - mean * factor).astype(np.float32)),
         ]
-        attributes: dict[str, int | float | list[int]] = {"kernel_shape": [2, 2], "strides": [2, 2]}
+        attributes: Attributes = {"kernel_shape": [2, 2], "strides": [2, 2]}
         self._graph.node("ConvTranspose", [f"{name}.in", *weights], f"{name}.out", attributes=attributes)
         self._graph.node("QuantizeLinear", [f"{name}.out", *self._quantization(output, RANGES[output])], f"{name}.q")
         self._graph.node("Transpose", [f"{name}.q"], output, attributes={"perm": [0, 2, 3, 1]})

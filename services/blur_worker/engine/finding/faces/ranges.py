@@ -1,7 +1,7 @@
 """Ranges of CenterFace's activations, by the name of the tensor: the least and the greatest that occurred.
 
-Measured with the model in floating point on scikit-image's astronaut (scaled, turned, darker, brighter), on its faces of
-25 pixels, and on photographs without faces.
+Measured with the model in floating point on scikit-image's astronaut (scaled, turned, darker, brighter), on its faces
+of 25 pixels, and on photographs without faces.
 """
 
 RANGES = {

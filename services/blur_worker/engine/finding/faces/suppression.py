@@ -27,3 +27,11 @@ def without_duplicates(boxes: Boxes, max_overlap: float = 0.3, max_inside: float
         same |= shared >= max_inside * np.minimum(areas[best], areas[rest])
         left = rest[~same]
     return boxes[kept]
+
+
+def not_within(boxes: Boxes, others: Boxes) -> Boxes:
+    """Return the boxes whose centre is in none of some others."""
+    x, y = boxes[:, [0, 2]].mean(axis=1)[:, np.newaxis], boxes[:, [1, 3]].mean(axis=1)[:, np.newaxis]
+    within = (others[:, 0] < x) & (x < others[:, 2]) & (others[:, 1] < y) & (y < others[:, 3])
+    outside: Boxes = boxes[~within.any(axis=1)]
+    return outside

@@ -3,7 +3,6 @@
 Source: protobuf.dev, "Encoding". The package protobuf is the gateway's alone.
 """
 
-import struct
 from collections.abc import Iterator
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
@@ -33,12 +32,10 @@ def fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
         position += size
 
 
-def field(number: int, value: float | bytes | str) -> bytes:
-    """Return a field of a message: a varint for an int, a 32-bit float for a float, else bytes."""
+def field(number: int, value: int | bytes | str) -> bytes:
+    """Return a field of a message: a varint for an int, else bytes."""
     if isinstance(value, int):
         return _varint(number << 3 | _VARINT) + _varint(value & 0xFFFFFFFFFFFFFFFF)
-    if isinstance(value, float):
-        return _varint(number << 3 | _FIXED32) + struct.pack("<f", value)
     data = value.encode() if isinstance(value, str) else value
     return _varint(number << 3 | _BYTES) + _varint(len(data)) + data
 

@@ -20,19 +20,20 @@ def classified(readings: list[Reading], wanted: Collection[TextClass]) -> Iterat
 
 
 def _in_row(row: list[Reading], wanted: Collection[TextClass]) -> Iterator[tuple[TextClass, Line]]:
+    found: dict[tuple[TextClass, int, int, int], float] = {}
     # A plate or an address may stand beside other text: the parts of a row are searched alone and together.
-    for parts in [[reading] for reading in row] + ([row] if len(row) > 1 else []):
-        text = " ".join(reading.text for reading in parts)
+    for parts in [*([i] for i in range(len(row))), range(len(row))]:
+        text = " ".join(row[i].text for i in parts)
         for match in matches(text):
-            if match.text_class not in wanted:
-                continue
             start = 0
-            for reading in parts:
-                first, last = max(match.start - start, 0), min(match.end - start, len(reading.text))
-                if first < last:
-                    part = _part(reading, first, last)
-                    yield match.text_class, replace(part, confidence=reading.confidence * match.certainty)
-                start += len(reading.text) + 1
+            for i in parts:
+                first, last = max(match.start - start, 0), min(match.end - start, len(row[i].text))
+                if match.text_class in wanted and first < last:
+                    key = match.text_class, i, first, last
+                    found[key] = max(found.get(key, 0.0), row[i].confidence * match.certainty)
+                start += len(row[i].text) + 1
+    for (text_class, i, first, last), confidence in found.items():
+        yield text_class, replace(_part(row[i], first, last), confidence=confidence)
 
 
 def _part(reading: Reading, first: int, last: int) -> Line:

@@ -11,7 +11,7 @@ from services.blur_worker.engine.finding.text.probability_map import Map
 _THRESHOLD = 76
 """Of a pixel's probability, times 255: 0.3, as the model was trained."""
 _MIN_PIXELS = 12
-_MOST_LINES = 4000
+_MOST_LINES = 20_000
 _UNCLIP = 1.2
 """The model marks shrunken lines; this undoes it: distance = area × 1.2 / perimeter (arXiv:1911.08947).
 

@@ -2,6 +2,9 @@
 
 import math
 
+import numpy as np
+from numpy.typing import NDArray
+
 from services.blur_worker.engine.finding.text.lines import Line
 
 _MAX_GAP = 1.5
@@ -19,7 +22,8 @@ def rows(lines: list[Line]) -> list[list[int]]:
     Args:
         lines: In the direction that they were read.
     """
-    following = {i: after for i, line in enumerate(lines) if (after := _next(lines, i, line)) is not None}
+    values = np.array([(one.x, one.y, one.ux, one.uy, one.length, one.thickness) for one in lines]).reshape(-1, 6)
+    following = {i: after for i in range(len(lines)) if (after := _next(values, i)) is not None}
     preceded = set(following.values())
     found: list[list[int]] = []
     for start in range(len(lines)):
@@ -32,17 +36,20 @@ def rows(lines: list[Line]) -> list[list[int]]:
     return found
 
 
-def _next(lines: list[Line], i: int, line: Line) -> int | None:
+def _next(lines: NDArray[np.float64], i: int) -> int | None:
     """Return the nearest line that continues a line, None if there is none."""
-    best, nearest = None, _MAX_GAP * line.thickness
-    for j, other in enumerate(lines):
-        if j == i or line.ux * other.ux + line.uy * other.uy < _MIN_COSINE:
-            continue
-        thin, thick = sorted((line.thickness, other.thickness))
-        dx, dy = other.x - line.x, other.y - line.y
-        offset = abs(dy * line.ux - dx * line.uy)
-        along = dx * line.ux + dy * line.uy
-        gap = along - (line.length + other.length) / 2
-        if along > 0 and thick <= _MAX_RATIO * thin and offset <= _MAX_OFFSET * thin and -thin < gap <= nearest:
-            best, nearest = j, gap
-    return best
+    x, y, ux, uy, length, thickness = lines.T
+    dx, dy = x - x[i], y - y[i]
+    along, offset = dx * ux[i] + dy * uy[i], np.abs(dy * ux[i] - dx * uy[i])
+    gap = along - (length + length[i]) / 2
+    thin, thick = np.minimum(thickness, thickness[i]), np.maximum(thickness, thickness[i])
+    continues = (
+        (ux * ux[i] + uy * uy[i] >= _MIN_COSINE)
+        & (along > 0)
+        & (thick <= _MAX_RATIO * thin)
+        & (offset <= _MAX_OFFSET * thin)
+        & (gap > -thin)
+        & (gap <= _MAX_GAP * thickness[i])
+    )
+    candidates = np.flatnonzero(continues)
+    return int(candidates[gap[candidates].argmin()]) if len(candidates) else None

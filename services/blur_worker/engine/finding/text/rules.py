@@ -13,7 +13,7 @@ _LIKELY = 0.8
 """Of a number of the right shape with a wrong checksum: rather misread than another number."""
 
 _AS_DIGIT = str.maketrans("OoQDIl|SsBZz", "000011155822")
-_E_MAIL = re.compile(r"[\w.%+\-]+ ?[@®©] ?[\w\-]+(?: ?[.,:·] ?[\w\-]+)*")
+_E_MAIL = re.compile(r"[\w.%+\-]+ ?[@®©] ?[\w\-]+(?:[.,:·][\w\-]+| ?\. ?(?=[a-z]{2,4}\b)[a-z]+)*")
 _SEPARATOR = r"[ \-.·]{0,2}"
 _CARD = re.compile(rf"(?<![\w+])[3-6SBs](?:{_SEPARATOR}[\dOoQDIl|SsBZz]){{12,18}}(?!\w)")
 _CARD_GROUPS = re.compile(r"\w{4}\W\w{4}\W\w{4}\W\w{4}|\w{4}\W\w{6}\W\w{5}")

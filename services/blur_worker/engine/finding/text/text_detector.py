@@ -15,8 +15,14 @@ from services.blur_worker.engine.finding.text.recognition import Reader
 from services.common.domain.findings import FindModel
 from services.common.domain.spec import Effort, Find, TextClass
 
-_SCALES = {Effort.FAST: 0.5, Effort.BALANCED: 0.75, Effort.THOROUGH: 1.0}
+_SCALES = {Effort.FAST: 0.5, Effort.BALANCED: 0.75, Effort.THOROUGH: 1.5}
 """At which lines are searched; text of 14 pixels needs 0.7."""
+_MOST_ENLARGED = 20_000_000
+"""Pixels of an enlarged image; larger images are enlarged less or not at all."""
+_COARSE_SIDE = 640
+"""Longer side of the image when letters are searched that are too large for the model at the other scale."""
+_LARGE = 20
+"""Thickness of their lines at that scale, in pixels; what is smaller is found at the other."""
 _MIN_ASPECT = 1.3
 """Length by thickness of a line that can hold what belongs to a class."""
 
@@ -49,8 +55,10 @@ class TextDetector:
         """
         least = self.min_confidence if find.min_confidence is None else find.min_confidence
         wanted = set(find.text_classes) or {TextClass.ALL}
-        lines = self._lines(pixels, _SCALES[effort], least)
-        if TextClass.ALL in wanted:
+        all_text = TextClass.ALL in wanted
+        # What belongs to a class is judged by its reading.
+        lines = self._lines(pixels, effort, least if all_text else min(least, self.min_confidence))
+        if all_text:
             return [detection for line in lines for detection in _detections(pixels, line, "")]
         if self._reader is None:
             self._reader = Reader(OnnxSession(RECOGNITION.path, sha256=RECOGNITION.sha256, keep_memory=True))
@@ -66,13 +74,34 @@ class TextDetector:
             for detection in _detections(pixels, line, text_class)
         ]
 
-    def _lines(self, pixels: RgbPixels, scale: float, least: float) -> list[Line]:
+    def _lines(self, pixels: RgbPixels, effort: Effort, least: float) -> list[Line]:
+        height, width = pixels.shape[:2]
+        scale = _SCALES[effort]
+        if effort is Effort.THOROUGH:
+            scale = max(min(scale, (_MOST_ENLARGED / (width * height)) ** 0.5), 1.0)
+        lines = self._lines_at(pixels, scale, least)
+        coarse = _COARSE_SIDE / max(width, height)
+        if coarse < scale / 2:
+            large = [one for one in self._lines_at(pixels, coarse, least) if one.thickness * coarse >= _LARGE]
+            lines += [one for one in large if not any(_is_same(one, other) for other in lines)]
+        return lines
+
+    def _lines_at(self, pixels: RgbPixels, scale: float, least: float) -> list[Line]:
         height, width = pixels.shape[:2]
         size = max(1, round(width * scale)), max(1, round(height * scale))
         scaled = pixels
         if size != (width, height):
-            scaled = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR))
+            image = Image.fromarray(pixels)
+            scaled = np.asarray(image.resize(size, Image.Resampling.BILINEAR, reducing_gap=3))
         return lines_in(probability_map(self._detection, scaled), scale, least)
+
+
+def _is_same(large: Line, other: Line) -> bool:
+    """Return whether a line was found at both scales: whole, and not in fragments."""
+    if other.thickness < 0.6 * large.thickness or other.length < 0.8 * large.length:
+        return False
+    left, top, right, bottom = other.box()
+    return left <= large.x <= right and top <= large.y <= bottom
 
 
 def _detections(pixels: RgbPixels, line: Line, label: str) -> Iterator[Detection]:

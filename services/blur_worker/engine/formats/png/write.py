@@ -7,9 +7,8 @@ import struct
 from collections.abc import Sequence
 from fractions import Fraction
 
-import numpy as np
-
 from services.blur_worker.engine.containers.png_chunks import SIGNATURE, ImageHeader, chunk
+from services.blur_worker.engine.formats.changed_box import changed_box
 from services.blur_worker.engine.formats.png.compress import compress_pixels
 from services.blur_worker.engine.raster import Box, Raster
 
@@ -44,7 +43,7 @@ def _animation_chunks(frames: Sequence[Raster], milliseconds: Sequence[float]) -
     sequence_number = 0  # of chunks, across all frames
     before: Raster | None = None
     for frame, duration in zip(frames, milliseconds, strict=True):
-        box = _changed_box(frame, before)
+        box = changed_box(frame, before)
         parts.append(chunk(b"fcTL", struct.pack(">I", sequence_number), _frame_control(box, duration)))
         sequence_number += 1
         for part in compress_pixels(frame.crop(box).samples):
@@ -55,15 +54,6 @@ def _animation_chunks(frames: Sequence[Raster], milliseconds: Sequence[float]) -
                 sequence_number += 1
         before = frame
     return parts
-
-
-def _changed_box(frame: Raster, before: Raster | None) -> Box:
-    if before is None:
-        return (0, 0, *frame.size)
-    differs = (frame.samples != before.samples).any(axis=2)
-    rows, columns = np.flatnonzero(differs.any(axis=1)), np.flatnonzero(differs.any(axis=0))
-    # A frame without a difference keeps its time: it becomes one pixel.
-    return (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1) if len(rows) else (0, 0, 1, 1)
 
 
 def _frame_control(box: Box, milliseconds: float) -> bytes:

@@ -48,7 +48,8 @@ def _scaled(samples: Samples, bits: int) -> Samples:
         return samples
     most, whole = (1 << bits) - 1, np.uint8(255) if bits < 8 else np.uint16(65535)
     levels = np.arange(most + 1, dtype=np.uint32)
-    return ((levels * whole + most // 2) // most).astype(whole.dtype)[samples]
+    table: Samples = ((levels * whole + most // 2) // most).astype(whole.dtype)
+    return table[samples]
 
 
 def _from_palette(indices: Samples, page: Directory, bits: int) -> Samples:

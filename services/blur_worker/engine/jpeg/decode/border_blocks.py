@@ -7,13 +7,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.blur_worker.engine.compiling import compiled
+from services.blur_worker.engine.jpeg.decode.clamped_blocks import clamp_samples
 from services.blur_worker.engine.jpeg.decode.layout import COMPONENT, KEPT, block_place, decoded_place
 from services.blur_worker.engine.jpeg.format.markers import ZIGZAG
 
 
 @compiled(nrt=False)
 def _fit(component: np.record, y: int, x: int, out: NDArray[np.float32]) -> None:
-    _, block = decoded_place(component, y, x)
+    _, place = decoded_place(component, y, x)
+    block = component.whole
+    for index in range(64):
+        out[block + index] = out[place + index]
+    if component.highest < np.inf:
+        clamp_samples(block, out)
     base = block_place(component, y, x)
     right, bottom = np.int64(x >= component.whole_columns), np.int64(y >= component.whole_rows)
     for row in range(8):

@@ -18,6 +18,8 @@ LOOK = 10
 """Bits looked up at first: nearly every code, most with the bits of their value, is no longer than that."""
 SKIP = 13
 """Bits looked up where values do not matter: with more, an image's tables leave the processor's first cache."""
+MANY = 15
+"""As a sum of magnitudes: that or more."""
 END_OF_BLOCK = 128
 """As a run of coefficients: the block ends."""
 
@@ -27,7 +29,8 @@ HUFFMAN = np.dtype(
         ("symbols", "i4", 1 << LOOK),
         # The same of a whole coefficient: value << 16 | zeros before it << 8 | bits of code and value; or 0.
         ("values", "i4", 1 << LOOK),
-        # By the next SKIP bits, over as many symbols as fit: coefficients << 4 | bits; or 0.
+        # By the next SKIP bits, over as many symbols as fit: sum << 12 | coefficients << 4 | bits; or 0. The sum is that
+        # of the magnitudes of their values, or MANY.
         ("skips", "u2", 1 << SKIP),
         # By length: the first code, filled up to 16 bits, that is longer; the index of a symbol less its code.
         ("limit", "i4", 17),
@@ -105,7 +108,7 @@ def _fill(tables: NDArray[np.void], bits: NDArray[np.int64], dc: bool, whole: bo
             table.values[pattern] = value << 16 | run << 8 | used
     for pattern in range(1 << SKIP if whole else 0):
         word = np.uint64(pattern) << np.uint64(64 - SKIP)
-        taken = advance = np.int64(0)
+        taken = advance = total = np.int64(0)
         while advance < END_OF_BLOCK:
             entry = decode(table, word << np.uint64(taken))
             run, size = entry >> 12, (entry >> 8) & 15
@@ -117,5 +120,7 @@ def _fill(tables: NDArray[np.void], bits: NDArray[np.int64], dc: bool, whole: bo
                 advance += run + 1
             else:
                 break
+            if size:
+                total += abs(extend(receive(word << np.uint64(taken), entry & 0xFF, size), size))
             taken += entry & 0xFF
-        table.skips[pattern] = advance << 4 | taken
+        table.skips[pattern] = min(total, np.int64(MANY)) << 12 | advance << 4 | taken

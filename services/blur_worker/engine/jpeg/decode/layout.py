@@ -39,6 +39,11 @@ COMPONENT = np.dtype(
         ("fit_across", "f4", (2, 8, 8)),
         ("fit_down", "f4", (2, 8, 8)),
         ("scratch", "f4", (8, 8)),
+        # For samples that leave what can be shown, see `clamped_blocks`.
+        ("reach", "f4", 64),  # by k: what a coefficient of 1 adds to a sample
+        ("most_reach", "f4", 64),  # by k: the most of those up to it
+        ("highest", "f4"),  # what samples around 0 may be at most
+        ("whole", "i8"),  # where in the output there is room for such a block, three times 64 numbers
     ],
     align=True,
 )

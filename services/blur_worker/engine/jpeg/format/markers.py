@@ -1,5 +1,6 @@
 """Markers and marker segments (T.81, B.1.1)."""
 
+import re
 from collections.abc import Iterator
 from enum import IntEnum
 
@@ -38,6 +39,7 @@ class Marker(IntEnum):
 UNSUPPORTED = frozenset(range(Marker.SOF3, Marker.SOF15 + 1)) - {Marker.DHT, Marker.JPG} | {Marker.DNL}
 """Lossless, hierarchical and arithmetic coding, and a height that is only known after the first scan."""
 
+_NOT_FILL = re.compile(rb"[^\xff]")
 _DIAGONALS = [sorted(((y, i - y) for y in range(8) if 0 <= i - y < 8), key=lambda at: at[1 - i % 2]) for i in range(15)]
 ZIGZAG = np.array([8 * v + u for diagonal in _DIAGONALS for v, u in diagonal], np.uint8)
 """The place in a block, row by row, of each coefficient in zig-zag order (figure A.6): of tables and scans."""
@@ -55,8 +57,9 @@ def segments(data: bytes, at: int) -> Iterator[tuple[int, int, bytes]]:
         if data[at] != 0xFF:
             raise UnsupportedJpeg("no marker where one should be")
         marker = data[at + 1]
-        if marker == 0xFF:  # a fill byte (B.1.1.2)
-            at += 1
+        if marker == 0xFF:  # fill bytes (B.1.1.2)
+            after = _NOT_FILL.search(data, at)
+            at = after.start() - 1 if after else len(data)
             continue
         if marker == Marker.EOI:
             yield marker, at + 2, b""

@@ -1,0 +1,63 @@
+"""The marker segments of a JPEG up to its first scan, and how many parts it has at all. Source: T.81, annex B."""
+
+import re
+from collections.abc import Iterator
+
+import numpy as np
+
+SOI, EOI, SOS, APP1 = 0xD8, 0xD9, 0xDA, 0xE1
+_TEM, _RST0, _RST7 = 0x01, 0xD0, 0xD7
+_NOT_FILL = re.compile(rb"[^\xff]")
+_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+
+
+def segments(data: bytes) -> Iterator[tuple[int, int, int, int]]:
+    """Yield the segments up to the first scan, as libjpeg finds them.
+
+    Returns:
+        The marker, how many fill bytes were before it, and where its parameters begin and end.
+    """
+    at = 2
+    while (at := data.find(b"\xff", at)) >= 0:
+        after = _NOT_FILL.search(data, at)
+        if after is None:
+            return
+        fill, at = after.start() - at - 1, after.start() + 1
+        marker = data[at - 1]
+        if marker == EOI:
+            return
+        if marker in {0, _TEM} or _RST0 <= marker <= SOI:
+            yield marker, fill, at, at
+            continue
+        size = int.from_bytes(data[at : at + 2], "big")
+        yield marker, fill, at + 2, min(at + size, len(data))
+        if marker == SOS:
+            return
+        at += max(size, 2)
+
+
+def count_behind(data: bytes, start: int, limit: int, scan_limit: int) -> tuple[int, int]:
+    """Return how many segments, and how many scans, are behind the beginning of the first scan, at most.
+
+    Args:
+        data: The file.
+        start: Where its first scan begins.
+        limit: Segments from which on it is worth to count exactly: other data may look like markers.
+        scan_limit: The same for scans.
+    """
+    array = np.frombuffer(data, np.uint8)[start:]
+    after = array[1:][array[:-1] == 0xFF]
+    segment_count = int(np.count_nonzero((after >= 0xC0) & (after != 0xFF) & ((after < _RST0) | (after > _RST7))))
+    scan_count = int(np.count_nonzero(after == SOS))
+    if segment_count <= limit and scan_count <= scan_limit:
+        return segment_count, scan_count
+    segment_count = scan_count = 0
+    at = start
+    while (found := _MARKER.search(data, at)) and segment_count <= limit and scan_count <= scan_limit:
+        marker, at = data[found.end() - 1], found.end()
+        if marker == EOI:
+            break
+        segment_count += 1
+        scan_count += marker == SOS
+        at += int.from_bytes(data[at : at + 2], "big")
+    return segment_count, scan_count

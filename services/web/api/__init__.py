@@ -1,0 +1,1 @@
+"""The gRPC services as HTTP with JSON: a thin translation with the same keys, limits and errors."""

@@ -1,0 +1,134 @@
+"""Orders of the API: placed as a form with files or as JSON, watched as server-sent events, downloaded in ranges."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+from google.protobuf import json_format
+from google.protobuf.duration_pb2 import Duration
+from imageblur.v1 import blur_service_pb2 as pb
+from imageblur.v1.order_pb2 import BlurSpec
+from imageblur_client.errors import ImageBlurClientError, NotFoundError
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from services.web.api.calls import Gateways, json_response, parse_json
+from services.web.api.errors import BadRequest
+from services.web.api.spec_query import parse_spec
+from services.web.gateway.client import GatewayClient
+from services.web.http.templates import PRIVATE
+from services.web.orders.body_reader import BodyReader
+from services.web.orders.downloads import DownloadPages
+from services.web.orders.manifest import Manifest
+from services.web.orders.multipart import read_form
+from services.web.orders.uploaded_form import UploadedForm
+from services.web.orders.uploads import CHUNK_BYTES
+
+KEEPALIVE_SECONDS = 20.0
+"""Interval of comments in a stream of events: proxies close silent connections."""
+_HEADER_FIELDS = frozenset({"email", "request_id", "locale", "notify", "keep_originals_for"})
+
+
+class ApiOrders:
+    """Places, watches and downloads orders with the key of each request."""
+
+    def __init__(self, gateways: Gateways, stopping: asyncio.Event) -> None:
+        self._gateways = gateways
+        self._stopping = stopping
+
+    async def place(self, request: Request) -> Response:
+        """Place an order, and return it."""
+        gateway = self._gateways.of(request)
+        if request.headers.get("content-type", "").startswith("multipart/form-data"):
+            order_id = await self._place_form(request, gateway)
+            return json_response(await gateway.status(order_id), 201)
+        limits = await gateway.limits()
+        try:
+            body = await BodyReader(request.stream()).read_all(2 * limits.max_message_bytes)
+        except EOFError:
+            raise BadRequest("body", "is too large: send a form with files", status=413) from None
+        return json_response((await gateway.place(parse_json(body, pb.BlurOrderRequest, {}))).order, 201)
+
+    async def watch(self, request: Request) -> Response:
+        """Stream a WatchStatusResponse for each change; `Last-Event-ID` is the last revision received."""
+        gateway, order_id = self._gateways.of(request), request.path_params["order_id"]
+        await gateway.status(order_id)  # fail before the stream begins
+        after = request.headers.get("last-event-id") or request.query_params.get("after_revision") or "0"
+        if not (after.isascii() and after.isdecimal() and len(after) < 16):
+            raise BadRequest("after_revision", f"{after!r} is not a revision")
+        headers = PRIVATE | {"X-Accel-Buffering": "no"}
+        events = self._events(gateway, order_id, int(after))
+        return StreamingResponse(events, media_type="text/event-stream", headers=headers)
+
+    async def archive(self, request: Request) -> Response:
+        """Return a ZIP of all results of an order so far; ranges are supported."""
+        return await DownloadPages(self._gateways.of(request)).archive(request)
+
+    async def image(self, request: Request) -> Response:
+        """Return one result; ranges are supported."""
+        return await DownloadPages(self._gateways.of(request)).image(request)
+
+    async def _place_form(self, request: Request, gateway: GatewayClient) -> str:
+        spec = parse_spec(request.query_params)
+        limits = await gateway.limits()
+        with await read_form(request, max_bytes=limits.max_order_bytes, max_files=limits.max_images) as form:
+            if not form.files:
+                raise BadRequest("image", "is missing: send at least one file of the form")
+            images = [pb.ImageStart(filename=file.name, size_bytes=file.size) for file in form.files]
+            async with gateway.upload() as upload:
+                return await upload.send(Manifest(_header(form, spec), images), _contents(form))
+
+    async def _events(self, gateway: GatewayClient, order_id: str, after: int) -> AsyncIterator[bytes]:
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        try:
+            async with gateway.watch(order_id, after) as changes:
+                while True:
+                    following = asyncio.ensure_future(_next(changes))
+                    while not following.done():
+                        await asyncio.wait(
+                            {following, stopping}, timeout=KEEPALIVE_SECONDS, return_when=asyncio.FIRST_COMPLETED
+                        )
+                        if stopping.done():
+                            following.cancel()
+                            return  # the client connects to the next server, with the last revision
+                        if not following.done():
+                            yield b": \n\n"
+                    if (change := following.result()) is None:
+                        yield b"event: end\ndata: {}\n\n"
+                        return
+                    values = json_format.MessageToDict(change, preserving_proto_field_name=True)
+                    yield f"id: {change.order.revision}\nevent: change\ndata: {json.dumps(values)}\n\n".encode()
+        except NotFoundError:
+            yield b"event: deleted\ndata: {}\n\n"
+        except ImageBlurClientError:
+            return  # the client connects again
+        finally:
+            stopping.cancel()
+
+
+async def _next(changes: AsyncIterator[pb.WatchStatusResponse]) -> pb.WatchStatusResponse | None:
+    return await anext(changes, None)
+
+
+def _header(form: UploadedForm, spec: BlurSpec) -> pb.OrderHeader:
+    for name in form.fields:
+        if name not in _HEADER_FIELDS:
+            raise BadRequest(name, f"is no field: there are {', '.join(sorted(_HEADER_FIELDS))}, and files")
+    fields = form.fields
+    header = pb.OrderHeader(
+        email=fields.get("email", ""),
+        request_id=fields.get("request_id", ""),
+        locale=fields.get("locale", ""),
+        notify=fields.get("notify", "").lower() in {"1", "true", "on"},
+        spec=spec,
+    )
+    if seconds := fields.get("keep_originals_for"):
+        if not (seconds.isascii() and seconds.isdecimal() and len(seconds) < 9):
+            raise BadRequest("keep_originals_for", f"{seconds!r} is not a number of seconds")
+        header.keep_originals_for.CopyFrom(Duration(seconds=int(seconds)))
+    return header
+
+
+async def _contents(form: UploadedForm) -> AsyncIterator[AsyncIterator[bytes]]:
+    for file in form.files:
+        yield form.chunks(file, CHUNK_BYTES)

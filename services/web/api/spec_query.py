@@ -1,0 +1,138 @@
+"""Blur specs as parameters of a query: `?find=faces,text:card&effect=gaussian&sigma=8&region=0.1,0.2,0.3,0.4`."""
+
+from collections.abc import Callable, Collection
+from typing import TypeVar
+
+from imageblur.v1.order_pb2 import BlurSpec, Effort, Gaussian, ImageFormat, Pixelate, Redact, Region, Solid
+from imageblur_client import box, ellipse
+from imageblur_client.finding import parse_finds
+from starlette.datastructures import QueryParams
+
+from services.web.api.errors import BadRequest
+
+Effect = TypeVar("Effect", Gaussian, Pixelate)
+_NAMES = {"find", "effort", "min_confidence", "find_padding", "exclude"}
+_NAMES |= {"effect", "sigma", "sigma_relative", "cell", "cell_relative", "color"}
+_NAMES |= {"region", "ellipse", "padding", "feather", "invert", "format", "quality", "keep_metadata"}
+
+
+def parse_spec(query: QueryParams, *, others: Collection[str] = ()) -> BlurSpec:
+    """Return the spec of a query. Values are checked by the gateway.
+
+    Args:
+        query: The parameters.
+        others: Names of parameters that have another meaning.
+
+    Raises:
+        BadRequest: A parameter is unknown or malformed.
+    """
+    for name in query:
+        if name not in _NAMES and name not in others:
+            raise BadRequest(name, f"is no parameter: there are {', '.join(sorted({*_NAMES, *others}))}")
+    spec = _effect(query)
+    padding, feather = _number(query, "padding") or 0.0, _number(query, "feather") or 0.0
+    for name, make in (("region", box), ("ellipse", ellipse)):
+        spec.regions.extend(_region(text, name, make, padding, feather) for text in query.getlist(name))
+    spec.exclude_regions.extend(_region(text, "exclude", box, 0.0, 0.0) for text in query.getlist("exclude"))
+    try:
+        spec.find.extend(
+            parse_finds(
+                query.getlist("find"),
+                min_confidence=_number(query, "min_confidence"),
+                padding=_number(query, "find_padding"),
+            )
+        )
+    except ValueError as error:
+        raise BadRequest("find", str(error)) from None
+    spec.effort = parse_effort(query)
+    spec.invert_regions = _flag(query, "invert")
+    spec.keep_metadata = _flag(query, "keep_metadata")
+    if image_format := query.get("format"):
+        spec.output_format = _format(image_format)
+    if (quality := _number(query, "quality")) is not None:
+        spec.quality = round(quality)
+    return spec
+
+
+def parse_effort(query: QueryParams) -> Effort.ValueType:
+    """Return the effort of a query; unspecified without one. Raises: BadRequest."""
+    efforts = {text.removeprefix("EFFORT_").lower(): number for text, number in Effort.items() if number}
+    if "effort" not in query:
+        return Effort.EFFORT_UNSPECIFIED
+    if query["effort"].lower() not in efforts:
+        raise BadRequest("effort", f"{query['effort']!r} is none of {', '.join(efforts)}")
+    return efforts[query["effort"].lower()]
+
+
+def _effect(query: QueryParams) -> BlurSpec:
+    given = {
+        name: query[name] for name in ("sigma", "sigma_relative", "cell", "cell_relative", "color") if name in query
+    }
+    effect = query.get("effect") or _implied(given)
+    match effect:
+        case "":
+            return BlurSpec()
+        case "gaussian":
+            return BlurSpec(gaussian=_with_fields(Gaussian(), query, sigma="sigma_px", sigma_relative="sigma_relative"))
+        case "pixelate":
+            return BlurSpec(pixelate=_with_fields(Pixelate(), query, cell="cell_px", cell_relative="cell_relative"))
+        case "solid":
+            return BlurSpec(solid=Solid(color=_color(query.get("color", ""))))
+        case "redact":
+            return BlurSpec(redact=Redact())
+    raise BadRequest("effect", f"{effect!r} is none of gaussian, pixelate, redact and solid")
+
+
+def _with_fields(effect: Effect, query: QueryParams, **fields: str) -> Effect:
+    """Set the fields of an effect whose parameters are in the query."""
+    for name, field in fields.items():
+        if (value := _number(query, name)) is not None:
+            setattr(effect, field, round(value) if field == "cell_px" else value)
+    return effect
+
+
+def _implied(given: dict[str, str]) -> str:
+    if "sigma" in given or "sigma_relative" in given:
+        return "gaussian"
+    if "cell" in given or "cell_relative" in given:
+        return "pixelate"
+    return "solid" if "color" in given else ""
+
+
+def _color(text: str) -> str:
+    # In an URL, # begins the fragment.
+    return f"#{text}" if text and not text.startswith("#") else text
+
+
+def _region(text: str, name: str, make: Callable[..., Region], padding: float, feather: float) -> Region:
+    try:
+        left, top, width, height = (float(part) for part in text.split(","))
+    except ValueError:
+        raise BadRequest(
+            name, f"{text!r} is not left,top,width,height, four fractions such as 0.1,0.2,0.5,0.25"
+        ) from None
+    return make(left, top, width, height, padding=padding, feather=feather)
+
+
+def _number(query: QueryParams, name: str) -> float | None:
+    if name not in query:
+        return None
+    try:
+        return float(query[name])
+    except ValueError:
+        raise BadRequest(name, f"{query[name]!r} is not a number") from None
+
+
+def _flag(query: QueryParams, name: str) -> bool:
+    value = query.get(name, "0").lower()
+    if value not in {"", "0", "1", "false", "true"}:
+        raise BadRequest(name, f"{value!r} is neither 1 nor 0")
+    return value in {"", "1", "true"} and name in query
+
+
+def _format(name: str) -> ImageFormat.ValueType:
+    formats = {text.removeprefix("IMAGE_FORMAT_").lower(): number for text, number in ImageFormat.items() if number}
+    formats["jpg"] = ImageFormat.IMAGE_FORMAT_JPEG
+    if name.lower() not in formats:
+        raise BadRequest("format", f"{name!r} is none of {', '.join(formats)}")
+    return formats[name.lower()]

@@ -1,0 +1,92 @@
+"""BMPs whose channels are described by masks."""
+
+import struct
+
+import numpy as np
+import pytest
+
+from services.common.domain.errors import ImageError, Reason
+from services.common.domain.spec import Format, Region, Solid
+from tests.unit.engine.png_frames import shown_frames
+from tests.unit.engine.running import run
+
+CORNER = Region("box", 0, 0, 0.01, 0.01)
+BITFIELDS, ALPHA_BITFIELDS = 3, 6
+
+
+def make_bmp(
+    pixels: np.ndarray,
+    bits: int,
+    masks: tuple[int, ...],
+    *,
+    header: int = 124,
+    compression: int = BITFIELDS,
+    up: bool = True,
+) -> bytes:
+    """A file of pixels as numbers: shape (height, width), from the top."""
+    height, width = pixels.shape
+    rows = pixels[::-1] if up else pixels
+    row_bytes = -(-width * bits // 32) * 4
+    data = b"".join(row.astype(f"<u{bits // 8}").tobytes().ljust(row_bytes, b"\0") for row in rows)
+    info = struct.pack(
+        "<IiiHHIIiiII", header, width, height if up else -height, 1, bits, compression, len(data), 2835, 2835, 0, 0
+    )
+    described = struct.pack(f"<{len(masks)}I", *masks)
+    whole = (info + described).ljust(header, b"\0")
+    start = 14 + len(whole)
+    return struct.pack("<2sIHHI", b"BM", start + len(data), 0, 0, start) + whole + data
+
+
+KINDS = {
+    "A1R5G5B5": (16, (0x7C00, 0x03E0, 0x001F, 0x8000)),
+    "A4R4G4B4": (16, (0x0F00, 0x00F0, 0x000F, 0xF000)),
+    "R5G6B5": (16, (0xF800, 0x07E0, 0x001F)),
+    "X8B8G8R8": (32, (0x000000FF, 0x0000FF00, 0x00FF0000)),
+    "A2R10G10B10": (32, (0x3FF00000, 0x000FFC00, 0x000003FF, 0xC0000000)),
+    "A8R8G8B8": (32, (0x00FF0000, 0x0000FF00, 0x000000FF, 0xFF000000)),
+}
+
+
+@pytest.mark.parametrize("up", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_masks(kind: str, *, up: bool) -> None:
+    bits, masks = KINDS[kind]
+    pixels = np.random.default_rng(3).integers(0, 1 << bits, (9, 13))
+    channels = [(pixels & mask) >> ((mask & -mask).bit_length() - 1) for mask in masks]
+    most = [mask >> ((mask & -mask).bit_length() - 1) for mask in masks]
+    expected = np.stack([np.rint(channel * 255 / each) for channel, each in zip(channels, most, strict=True)], axis=2)
+    headers = (
+        [(124, BITFIELDS), (108, BITFIELDS), (40, ALPHA_BITFIELDS)]
+        if len(masks) == 4
+        else [(124, BITFIELDS), (40, BITFIELDS)]
+    )
+    for header, compression in headers:
+        data = make_bmp(pixels, bits, masks, header=header, compression=compression, up=up)
+        result = run(data, Solid("#000000"), CORNER)
+        (frame,) = shown_frames(run(result.data, Solid("#000000"), CORNER, output_format=Format.PNG).data)
+        seen = (expected[..., 3] > 0) if len(masks) == 4 else np.ones(pixels.shape, bool)
+        seen[0, 0] = False
+        assert np.abs(frame[..., :3] - expected[..., :3])[seen].max() <= 1
+        if len(masks) == 4:
+            assert (np.abs(frame[..., 3] - expected[..., 3])[1:, 1:] <= 1).all()
+
+
+def test_alpha_that_is_nowhere_set_means_nothing() -> None:
+    bits, masks = KINDS["A1R5G5B5"]
+    pixels = np.random.default_rng(3).integers(0, 1 << 15, (9, 13))
+    (frame,) = shown_frames(run(make_bmp(pixels, bits, masks), Solid(), CORNER, output_format=Format.PNG).data)
+    assert (frame[..., 3] == 255).all()
+
+
+def test_other_compressions_are_named_and_damage_is_damage() -> None:
+    bits, masks = KINDS["R5G6B5"]
+    pixels = np.zeros((9, 13), np.int64)
+    for data, reason in (
+        (make_bmp(pixels, bits, masks, compression=4), Reason.UNSUPPORTED),
+        (make_bmp(pixels, bits, masks, compression=5), Reason.UNSUPPORTED),
+        (make_bmp(pixels, bits, masks)[:-40], Reason.CORRUPT),
+        (make_bmp(pixels, bits, (0xF801, 0x07E0, 0x001E)), Reason.CORRUPT),
+    ):
+        with pytest.raises(ImageError) as caught:
+            run(data)
+        assert caught.value.reason is reason
