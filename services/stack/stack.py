@@ -105,14 +105,23 @@ class Stack:
         try:
             await asyncio.wait({ended, answer}, return_when=asyncio.FIRST_COMPLETED)
             if ended.done():
-                tail = valkey.log_tail(self.data_folder)
-                raise StackError(f"the embedded Valkey {describe_end(ended.result())}; the end of its log:\n{tail}")
-            await answer
+                self._move_damaged_data(ended.result())
+            await answer  # the supervisor has restarted it
         except TimeoutError:
             raise StackError(f"the embedded Valkey does not answer; see {self.data_folder.valkey_log}") from None
         finally:
             ended.cancel()
             answer.cancel()
+
+    def _move_damaged_data(self, code: int) -> None:
+        aside = valkey.move_damaged_data(self.data_folder)
+        if aside is None:
+            tail = valkey.log_tail(self.data_folder)
+            raise StackError(f"the embedded Valkey {describe_end(code)}; the end of its log:\n{tail}")
+        self.output.message(
+            f"the embedded Valkey could not read its data, damaged by a power cut: moved to {aside}; it starts empty, "
+            "and the database refills it"
+        )
 
     async def _prepare(self, supervisor: Supervisor) -> None:
         program = self.programs.prepare

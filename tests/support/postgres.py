@@ -100,13 +100,13 @@ class PostgresServer:
             self.kill()
             raise
 
-    def create_database(self) -> str:
+    def create_database(self, encoding: str = "UTF8") -> str:
         """Make a fresh empty database; its address for SQLAlchemy."""
         name = f"test_{os.getpid()}_{next(self._numbers)}"
         with psycopg.connect(self.address("postgres"), autocommit=True) as connection:
             # template0 is never connected to, and "wal_log" of a tiny template needs no checkpoint.
-            statement = sql.SQL("CREATE DATABASE {} TEMPLATE template0 STRATEGY wal_log")
-            connection.execute(statement.format(sql.Identifier(name)))
+            statement = sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING {} STRATEGY wal_log")
+            connection.execute(statement.format(sql.Identifier(name), sql.Literal(encoding)))
         return f"postgresql+psycopg://{USER}@127.0.0.1:{self.port}/{name}"
 
     def drop_database(self, url: str) -> None:

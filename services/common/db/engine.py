@@ -20,6 +20,8 @@ T = TypeVar("T")
 _log = log.get(__name__)
 _POSTGRESQL: Any = {
     "connect_timeout": 5,
+    # Otherwise that of the database; from SQL_ASCII text would be read as bytes.
+    "client_encoding": "utf8",
     # A server that has vanished is noticed within 15 seconds, not after hours as by default.
     "keepalives_idle": 5,
     "keepalives_interval": 2,
@@ -97,6 +99,23 @@ class Database:
         """Reach the database or raise Unavailable."""
         with self.read() as session:
             session.execute(text("SELECT 1"))
+
+    def check_encoding(self) -> None:
+        """Check that the database can store names and texts of every language.
+
+        Raises:
+            ConfigurationError: It cannot.
+            Unavailable: The database cannot be reached.
+        """
+        if self.is_sqlite:
+            return
+        with self.read() as session:
+            encoding = session.scalar(text("SHOW server_encoding"))
+        if encoding != "UTF8":
+            raise ConfigurationError(
+                f"IMAGEBLUR_DATABASE_URL: the database has the encoding {encoding}, which cannot store every name: "
+                "create one with ENCODING 'UTF8' TEMPLATE template0"
+            )
 
     def close(self) -> None:
         """Close all connections."""

@@ -12,7 +12,13 @@ HEAD = "0011"
 
 
 def upgrade(database: Database) -> None:
-    """Migrate a database to the revision that this version needs."""
+    """Migrate a database to the revision that this version needs.
+
+    Raises:
+        ConfigurationError: It has an encoding other than UTF-8.
+        Unavailable: The database cannot be reached.
+    """
+    database.check_encoding()
     from alembic import command  # noqa: PLC0415 - half a second that only this command needs
     from alembic.config import Config  # noqa: PLC0415
 
@@ -29,9 +35,10 @@ def check(database: Database) -> None:
     """Check that the database is at the revision that this version needs.
 
     Raises:
-        ConfigurationError: It is not.
+        ConfigurationError: It is not, or has an encoding other than UTF-8.
         Unavailable: The database cannot be reached.
     """
+    database.check_encoding()
     with database.read() as session:
         known = inspect(session.connection()).has_table("alembic_version")
         found = session.scalar(text("SELECT version_num FROM alembic_version")) if known else None

@@ -4,6 +4,8 @@ import asyncio
 import importlib.util
 import os
 import platform
+import re
+import time
 from pathlib import Path
 
 from services.stack.data_folder import DataFolder
@@ -11,6 +13,13 @@ from services.stack.errors import StackError
 from services.stack.supervision.process import Program
 
 STOP_STAGE = 9
+APPEND_ONLY = "valkey"
+"""Folder of the data, in the data folder."""
+_DAMAGED = re.compile(
+    "Bad file format|Unexpected end of file|Unrecoverable error|Invalid AOF manifest|Short read or OOM|Wrong signature"
+    "|RDB CRC error|Internal error in RDB"
+)
+"""What Valkey logs last when it cannot read its data."""
 
 
 def binary() -> Path:
@@ -37,7 +46,7 @@ def program(data_folder: DataFolder) -> Program:
         "dir": str(data_folder.root),
         "appendonly": "yes",
         "appendfsync": "everysec",
-        "appenddirname": "valkey",
+        "appenddirname": APPEND_ONLY,
         "save": "",
         "maxmemory-policy": "noeviction",
         "logfile": str(data_folder.valkey_log),
@@ -67,6 +76,20 @@ async def wait_until_answers(unix_socket: Path, within: float = 60.0) -> None:
     async with asyncio.timeout(within):
         while not await answers(unix_socket):  # noqa: ASYNC110 - another process has no event
             await asyncio.sleep(0.01)
+
+
+def move_damaged_data(data_folder: DataFolder) -> Path | None:
+    """Move the data aside if the server could not read them at its start; return where they are, or None.
+
+    After a power cut, a file system may show zeros at the end of a file that was being written. Nothing is lost with
+    the data: the rows refill the queues. Raises: OSError.
+    """
+    if not _DAMAGED.search(log_tail(data_folder)):
+        return None
+    folder = data_folder.root / APPEND_ONLY
+    aside = folder.with_name(f"{folder.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}")
+    folder.rename(aside)
+    return aside
 
 
 def log_tail(data_folder: DataFolder, lines: int = 10) -> str:

@@ -24,6 +24,7 @@ from services.common.db.queues import outbox
 from services.common.domain.errors import ConfigurationError, InvalidArgument
 from services.common.domain.retries import MAX_EMAIL_ATTEMPTS
 from services.common.infra.messages import OperatorJobKind
+from tests.support.postgres import PostgresServer
 
 
 def test_migrations_make_the_tables_of_the_models(database: Database) -> None:
@@ -39,6 +40,21 @@ def test_the_revision_that_services_ask_for_is_the_newest() -> None:
 def test_a_database_at_another_revision_is_refused_by_name(empty_database: Database) -> None:
     with pytest.raises(ConfigurationError, match="IMAGEBLUR_DATABASE_URL: the database is at revision none"):
         migrations.check(empty_database)
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_a_database_that_cannot_store_every_name_is_refused_in_a_sentence(
+    postgres_server: PostgresServer, encoding: str
+) -> None:
+    url = postgres_server.create_database(encoding)
+    database = Database(url)
+    try:
+        for use in (migrations.upgrade, migrations.check):
+            with pytest.raises(ConfigurationError, match=f"the database has the encoding {encoding}"):
+                use(database)
+    finally:
+        database.close()
+        postgres_server.drop_database(url)
 
 
 def test_an_upgrade_keeps_emails_and_goes_on_with_a_mailing_that_was_being_prepared(empty_database: Database) -> None:

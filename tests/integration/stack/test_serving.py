@@ -278,6 +278,23 @@ def test_valkey_keeps_its_data_over_a_stop_and_a_kill(terminal: Terminal) -> Non
     assert eventually(lambda: terminal.living() == [])
 
 
+def test_valkey_starts_although_a_power_cut_left_zeros_in_its_data(terminal: Terminal) -> None:
+    stack = terminal.start(broker=True)
+    terminal.wait_ready(stack)
+    end(stack)
+    (incremental,) = (terminal.data_folder.root / "valkey").glob("*.incr.aof")
+    with incremental.open("ab") as file:
+        file.write(bytes(4096))
+    stack = terminal.start(broker=True)
+    terminal.wait_ready(stack)
+    with redis.Redis.from_url(broker_url(terminal.data_folder)) as client:
+        assert client.incr("starts") == 1
+    output = end(stack)
+    assert "the embedded Valkey could not read its data, damaged by a power cut: moved to " in output
+    (aside,) = terminal.data_folder.root.glob("valkey.damaged-*")
+    assert (aside / incremental.name).stat().st_size >= 4096
+
+
 def test_a_configured_broker_is_passed_on(terminal: Terminal) -> None:
     stack = terminal.start(terminal.service("gateway"), IMAGEBLUR_BROKER_URL="redis://elsewhere/7")
     terminal.wait_ready(stack)
