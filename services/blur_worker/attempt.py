@@ -10,7 +10,7 @@ from services.blur_worker.outcomes import Finished, Outcome, Retry
 from services.blur_worker.scratch_folder import ScratchFolder
 from services.common.db.orders.images import Failure, ImageClaim
 from services.common.domain.errors import ImageError, Unavailable
-from services.common.domain.orders import result_key, source_key
+from services.common.domain.orders import original_key, result_key
 from services.common.domain.spec import BlurSpec
 from services.common.infra import log
 from services.common.infra.blobs import BlobStore, MissingBlob
@@ -28,7 +28,7 @@ class AttemptImage:
 
     def __call__(self, claim: ImageClaim, on_start: Callable[[], None] = lambda: None) -> Outcome:
         """Attempt an image; `on_start` is called once a child process has started on it."""
-        original = source_key(claim.order_id, claim.position)
+        original = original_key(claim.order_id, claim.position)
         result = result_key(claim.order_id, claim.position, claim.generation)
         try:
             with self.scratch.working_files(self.blobs, original, claim.owner) as (original_file, result_file):

@@ -13,9 +13,13 @@ from services.scheduler.mailing_schedule import MailingSchedule
 from services.scheduler.sweep import Sweep
 
 WEEKLY_CHECK_SECONDS = 60
+"""How late the weekly mailing may begin."""
 BLOBS_SECONDS = 30
+"""How long blobs may stay that nothing needs: those of broken uploads, and originals that are due."""
 EXPIRY_SECONDS = 300
+"""How long an order may stay after its expiry."""
 BACKLOG_SECONDS = 10
+"""The age of the metrics of queues: Prometheus asks every 15 seconds or more rarely."""
 
 _log = log.get(__name__)
 

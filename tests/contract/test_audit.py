@@ -25,7 +25,7 @@ from services.common.db.orders import orders
 from services.common.db.queues import workers
 from services.common.domain.api_keys import Role
 from services.common.domain.mailboxes import MailboxHasher
-from services.common.domain.orders import source_key
+from services.common.domain.orders import original_key
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
 from services.common.infra.instant_calls import InstantQueue
@@ -99,8 +99,8 @@ class World:
             personal_data=PersonalData(self.database, lifecycle, MailboxHasher("k" * 40)),
         )
         order_id = uuid4()
-        (folder / "blobs" / source_key(order_id, 1)).parent.mkdir(parents=True)
-        (folder / "blobs" / source_key(order_id, 1)).write_bytes(b"original")
+        (folder / "blobs" / original_key(order_id, 1)).parent.mkdir(parents=True)
+        (folder / "blobs" / original_key(order_id, 1)).write_bytes(b"original")
         with self.database.write() as session:
             images = new_images(count=2, size=8)
             self.failed_image = images[0].id

@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from services.common.db import models
 from services.common.db.orders import blob_cleanup
-from services.common.domain.retries import RETRIABLE
+from services.common.domain.retries import RETRYABLE
 from services.stack.supervision.cleanup import find_by_token
 from services.stack.supervision.ledger import read_ledger
 from tests.faults.customer import Customer
@@ -66,7 +66,7 @@ def check_blobs(fleet: Fleet, loose: Collection[str] = ()) -> None:
         rows = session.scalars(select(models.Image)).all()
         states = {(str(row.order_id), f"{row.position:06d}"): row.state for row in rows}
         # Those may be tried again.
-        kept = {(str(row.order_id), f"{row.position:06d}") for row in rows if row.reason in RETRIABLE}
+        kept = {(str(row.order_id), f"{row.position:06d}") for row in rows if row.reason in RETRYABLE}
     for order_id, kind, name in there:
         if order_id in unowned:
             continue

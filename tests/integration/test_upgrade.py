@@ -14,7 +14,7 @@ from sqlalchemy import MetaData, Table, insert, text
 from services.common import migrations
 from services.common.db.engine import Database
 from services.common.domain.errors import ConfigurationError
-from services.common.domain.orders import source_key
+from services.common.domain.orders import original_key
 from services.common.domain.spec import BlurSpec
 from services.common.infra.blobs import BlobStore
 from services.gateway.settings import GatewaySettings
@@ -63,7 +63,7 @@ def test_orders_of_an_earlier_revision_go_on(
     with pytest.raises(ConfigurationError, match=f"at revision {revision}"):
         migrations.check(empty_database)
     order_id = uuid4()
-    blobs.put(source_key(order_id, 1), PHOTO)
+    blobs.put(original_key(order_id, 1), PHOTO)
     order = {"id": order_id, "email": "old@example.org", "locale": "en", "spec": BlurSpec().to_json(), "total": 1}
     _insert(empty_database, "orders", **order, state="QUEUED", principal="anonymous", revision=1, expires_at=1 << 52)
     image = {"id": uuid4(), "order_id": order_id, "position": 1, "filename": "old.png", "input_bytes": len(PHOTO)}

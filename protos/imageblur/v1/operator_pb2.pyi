@@ -411,7 +411,7 @@ class FailureEntry(_message.Message):
     POSITION_FIELD_NUMBER: _builtins.int
     ATTEMPTS_FIELD_NUMBER: _builtins.int
     FAIL_TIME_FIELD_NUMBER: _builtins.int
-    RETRIABLE_FIELD_NUMBER: _builtins.int
+    RETRYABLE_FIELD_NUMBER: _builtins.int
     failure_id: _builtins.str
     """ID of the image or e-mail."""
     kind: Global___FailureKind.ValueType
@@ -422,7 +422,7 @@ class FailureEntry(_message.Message):
     """Position of the image in the order, or part number of the e-mail in its delivery, from 1."""
     attempts: _builtins.int
     """Number of attempts."""
-    retriable: _builtins.bool
+    retryable: _builtins.bool
     """Whether RetryFailures can retry it: the reason may be temporary, and an image's original is kept."""
     @_builtins.property
     def failure(self) -> _order_pb2.Failure:
@@ -442,11 +442,11 @@ class FailureEntry(_message.Message):
         position: _builtins.int = ...,
         attempts: _builtins.int = ...,
         fail_time: _timestamp_pb2.Timestamp | None = ...,
-        retriable: _builtins.bool = ...,
+        retryable: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["fail_time", b"fail_time", "failure", b"failure"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "fail_time", b"fail_time", "failure", b"failure", "failure_id", b"failure_id", "kind", b"kind", "order_id", b"order_id", "position", b"position", "retriable", b"retriable"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "fail_time", b"fail_time", "failure", b"failure", "failure_id", b"failure_id", "kind", b"kind", "order_id", b"order_id", "position", b"position", "retryable", b"retryable"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -468,7 +468,7 @@ class RetryFailuresResponse(_message.Message):
     retried: _builtins.int
     """Number of failures retried."""
     remaining: _builtins.int
-    """With all: number of retriable failures left for another call."""
+    """With all: number of retryable failures left for another call."""
     @_builtins.property
     def skipped(self) -> _containers.RepeatedCompositeFieldContainer[_operator_pb2.SkippedFailure]:
         """Failures that cannot be retried, with the reason; at most 100."""

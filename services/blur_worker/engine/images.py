@@ -22,7 +22,7 @@ class Blurred:
     frames: int
     """Number of frames or pages."""
     path: str
-    """The implementation that produced it, for logs and benchmarks: `pixels`, `jpeg-synthesis` or `jpeg-splice`."""
+    """The implementation that produced it, for logs and benchmarks: `pixels`, `jpeg-coefficients` or `jpeg-splice`."""
     seconds: Mapping[str, float] = field(default_factory=dict)
     """Wall-clock time by stage, in the order of the stages: decode, find, blur, encode, check."""
     inspection: Inspection = field(default_factory=Inspection)

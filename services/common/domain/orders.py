@@ -92,9 +92,9 @@ def fair_window(window: int, orders: int) -> int:
     return max(1, -(-window // orders))
 
 
-def source_key(order_id: object, position: int) -> str:
+def original_key(order_id: object, position: int) -> str:
     """Return the blob key of an original; positions count from 1."""
-    return f"{source_prefix(order_id)}{position:06d}"
+    return f"{original_prefix(order_id)}{position:06d}"
 
 
 def result_key(order_id: object, position: int, generation: int = 0) -> str:
@@ -107,7 +107,7 @@ def result_key(order_id: object, position: int, generation: int = 0) -> str:
     return f"{key}-{generation}" if generation else key
 
 
-def source_prefix(order_id: object) -> str:
+def original_prefix(order_id: object) -> str:
     """Return the prefix of the blob keys of an order's originals."""
     return f"{blob_prefix(order_id)}source/"
 

@@ -35,7 +35,7 @@ MAILING_RETRIES = RetryPolicy(first_delay=2, longest_delay=300)
 UNAVAILABLE_DELAY = 5.0
 """Seconds until an image is tried again that could not be worked on: a dependency was unavailable."""
 
-RETRIABLE = frozenset({Reason.TIMED_OUT, Reason.CRASHED, Reason.INTERNAL})
+RETRYABLE = frozenset({Reason.TIMED_OUT, Reason.CRASHED, Reason.INTERNAL})
 """Why an image failed that an operator may retry: under less load, with more memory, by a fixed version.
 
 Its original is kept for that until the order expires, or an operator drops the failure. Other reasons lie in the file.

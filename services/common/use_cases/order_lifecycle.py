@@ -12,7 +12,7 @@ from services.common.db.engine import Database
 from services.common.db.orders import blob_cleanup, orders, revisions, unowned_blobs
 from services.common.domain.errors import FailedPrecondition, NotFound, Unavailable
 from services.common.domain.follow_up import FollowUp
-from services.common.domain.orders import OrderState, blob_prefix, source_prefix
+from services.common.domain.orders import OrderState, blob_prefix, original_prefix
 from services.common.infra import log
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
@@ -48,7 +48,7 @@ class OrderLifecycle:
         if state is not OrderState.CANCELLED:
             return
         try:
-            self.blobs.delete_prefix(source_prefix(order_id))
+            self.blobs.delete_prefix(original_prefix(order_id))
         except Unavailable as error:
             _log.warning("originals not removed, the sweep will", order=str(order_id), error=str(error))
 

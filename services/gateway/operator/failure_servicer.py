@@ -66,7 +66,7 @@ def _entry(row: Any) -> operator_pb2.FailureEntry:
         position=row.position,
         attempts=row.attempts,
         fail_time=timestamp(row.time or None),
-        retriable=bool(row.retriable),
+        retryable=bool(row.retryable),
     )
 
 

@@ -9,10 +9,10 @@ from services.common.db.access.audit import AuditContext
 from services.common.db.engine import Database
 from services.common.db.queues import failures, retries
 from services.common.db.queues.failures import FailureFilter, Kind
-from services.common.db.queues.retries import NotRetriable
+from services.common.db.queues.retries import NotRetryable
 from services.common.domain.errors import Unavailable
 from services.common.domain.follow_up import FollowUp
-from services.common.domain.orders import source_key
+from services.common.domain.orders import original_key
 from services.common.infra import log
 from services.common.infra.blobs import BlobStore
 from services.common.use_cases.after_commit import AfterCommit
@@ -46,14 +46,14 @@ class FailureOperations:
 
     def retry(self, audit_context: AuditContext, ids: Sequence[UUID] | None, filter_: FailureFilter) -> FailureOutcome:
         """Retry failures by ID, or all that match the filter if `ids` is None."""
-        selected, remaining = self._select(ids, filter_, retriable=True)
+        selected, remaining = self._select(ids, filter_, retryable=True)
         skipped: list[tuple[UUID, str]] = []
         order_ids: set[UUID] = set()
         count = 0
         for failure_id, kind in selected:
             try:
                 follow_up = self._retry_one(audit_context, failure_id, kind)
-            except NotRetriable as error:
+            except NotRetryable as error:
                 skipped.append((failure_id, str(error)))
                 continue
             count += 1
@@ -65,7 +65,7 @@ class FailureOperations:
 
     def drop(self, audit_context: AuditContext, ids: Sequence[UUID] | None, filter_: FailureFilter) -> FailureOutcome:
         """Drop failures by ID, or all that match the filter if `ids` is None; delete the originals kept for them."""
-        selected, remaining = self._select(ids, filter_, retriable=False)
+        selected, remaining = self._select(ids, filter_, retryable=False)
         originals = []
         count = 0
         for failure_id, kind in selected:
@@ -74,7 +74,7 @@ class FailureOperations:
                     image = retries.drop_image(session, failure_id)
                     dropped = image is not None
                     if image:
-                        originals.append(source_key(*image))
+                        originals.append(original_key(*image))
                 else:
                     dropped = retries.drop_email(session, failure_id)
                 if dropped:
@@ -87,19 +87,19 @@ class FailureOperations:
         return FailureOutcome(count, (), remaining)
 
     def _select(
-        self, ids: Sequence[UUID] | None, filter_: FailureFilter, *, retriable: bool
+        self, ids: Sequence[UUID] | None, filter_: FailureFilter, *, retryable: bool
     ) -> tuple[Sequence[tuple[UUID, Kind | None]], int]:
         """Return IDs and kinds of failures, and how many match the filter beyond them."""
         with self.database.read() as session:
             if ids is not None:
                 kinds = failures.get_kinds(session, ids)
                 return [(failure_id, kinds.get(failure_id)) for failure_id in dict.fromkeys(ids)], 0
-            found, total = failures.list_ids(session, filter_, retriable=retriable, limit=BATCH)
+            found, total = failures.list_ids(session, filter_, retryable=retryable, limit=BATCH)
             return [(failure_id, kind) for kind, failure_id in found], total - len(found)
 
     def _retry_one(self, audit_context: AuditContext, failure_id: UUID, kind: Kind | None) -> FollowUp:
         if kind is None:
-            raise NotRetriable("the failure does not exist")
+            raise NotRetryable("the failure does not exist")
         with self.database.write() as session:
             if kind == "EMAIL":
                 retries.retry_email(session, failure_id)
@@ -108,8 +108,8 @@ class FailureOperations:
                 retried = retries.retry_image(session, failure_id)
                 follow_up = FollowUp(changed_order_ids=[retried.order_id])
                 # Former versions did not keep originals of failed images.
-                if not self.blobs.exists(source_key(retried.order_id, retried.position)):
-                    raise NotRetriable("the original was removed")
+                if not self.blobs.exists(original_key(retried.order_id, retried.position)):
+                    raise NotRetryable("the original was removed")
             audit.record(session, audit_context, _subject(kind, failure_id))
         return follow_up
 

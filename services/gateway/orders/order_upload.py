@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from services.common.db.orders.orders import NewImage, Snapshot
 from services.common.domain.errors import InvalidArgument, Unavailable, Violation
-from services.common.domain.orders import queue_for, source_key
+from services.common.domain.orders import original_key, queue_for
 from services.common.infra import log
 from services.common.infra.blobs import CHUNK, BlobWriter
 from services.gateway.orders.broker_check import BrokerCheck
@@ -111,7 +111,7 @@ class OrderUpload:
         """
         pending, settings = self._pending, self._pending.storage.settings
         position = len(self._images) + 1
-        key = source_key(pending.order_id, position)
+        key = original_key(pending.order_id, position)
         blob = contextlib.nullcontext() if pending.header.validate_only else pending.storage.blobs.writer(key)
         with gone_is_unavailable():
             async with blob as writer:

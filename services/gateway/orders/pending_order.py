@@ -14,7 +14,7 @@ from services.common.db.orders.orders import NewImage, NewOrder, Snapshot
 from services.common.db.queues import backlog
 from services.common.domain.errors import Busy, Unavailable
 from services.common.domain.follow_up import FollowUp
-from services.common.domain.orders import blob_prefix, source_key
+from services.common.domain.orders import blob_prefix, original_key
 from services.common.infra import log
 from services.common.infra.blobs import BlobStore, MissingBlob
 from services.common.use_cases.after_commit import AfterCommit
@@ -108,7 +108,7 @@ class PendingOrder:
         """
         storage, settings, header = self.storage, self.storage.settings, self.header
         with gone_is_unavailable():
-            storage.blobs.persist(*(source_key(self.order_id, image.position) for image in images))
+            storage.blobs.persist(*(original_key(self.order_id, image.position) for image in images))
         order = NewOrder(
             id=self.order_id,
             principal=self.principal,

@@ -33,7 +33,7 @@ RETRY_SECONDS = 2
 # Clients replace a status of more than 8 KiB of metadata by another error.
 MAX_VIOLATIONS = 20
 MAX_DETAIL_BYTES = 4096
-_WITHOUT_DETAILS = {
+_WITH_REASON_ONLY = {
     Unauthenticated: code_pb2.UNAUTHENTICATED,
     PermissionDenied: code_pb2.PERMISSION_DENIED,
     Stalled: code_pb2.DEADLINE_EXCEEDED,
@@ -86,7 +86,7 @@ def to_status(error: Exception) -> status_pb2.Status:
                 _retry_info(error.retry_seconds),
             )
         case Unauthenticated() | PermissionDenied() | Stalled():
-            return _status(_WITHOUT_DETAILS[type(error)], str(error), error.reason)
+            return _status(_WITH_REASON_ONLY[type(error)], str(error), error.reason)
         case Unavailable():
             return _status(code_pb2.UNAVAILABLE, f"{error}; try again", "UNAVAILABLE", _retry_info(RETRY_SECONDS))
         case ImageBlurError():

@@ -10,7 +10,7 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
 
-from services.common.domain.retries import RETRIABLE
+from services.common.domain.retries import RETRYABLE
 from services.web.enums import short_name, value_of
 from services.web.http.forms import read_fields
 from services.web.operator.paging import Pager, page_token
@@ -31,9 +31,9 @@ class FailureGroupView:
     reason: str
 
     @property
-    def retriable(self) -> bool:
+    def retryable(self) -> bool:
         """Whether a retry may succeed: always for e-mails; for images only if the file is not the reason."""
-        return self.kind == "email" or self.reason.upper() in RETRIABLE
+        return self.kind == "email" or self.reason.upper() in RETRYABLE
 
 
 class FailurePages:
@@ -74,7 +74,7 @@ class FailurePages:
         async for response in _batches(lambda: client.call(client.stub.RetryFailures, retry), lambda r: r.retried):
             retried += response.retried
             skipped += len(response.skipped)
-        return redirect_done("/failures", "not_retriable" if skipped and not retried else "retried", retried)
+        return redirect_done("/failures", "not_retryable" if skipped and not retried else "retried", retried)
 
     async def dismiss(self, request: Request, operator: SignedInOperator) -> Response:
         """Remove the selected failures from the list."""

@@ -273,7 +273,7 @@ def test_failures_are_listed_and_grouped_by_reason(
     order_id = ended(gateway, database, TOOK, HOPELESS, UNLUCKY, HOPELESS)
     refuse_mail(gateway, database, order_id)
     found = operator.ListFailures(pb.ListFailuresRequest())
-    shown = [(entry.kind, entry.failure.reason, entry.position, entry.retriable) for entry in found.failures]
+    shown = [(entry.kind, entry.failure.reason, entry.position, entry.retryable) for entry in found.failures]
     image, email = operator_pb2.FAILURE_KIND_IMAGE, operator_pb2.FAILURE_KIND_EMAIL
     assert shown == [
         (image, order_pb2.FAILURE_REASON_CORRUPT, 4, False),

@@ -18,7 +18,7 @@ from services.common.db.models import Image, Order
 from services.common.db.orders import images
 from services.common.db.orders.images import Failure
 from services.common.domain.errors import Reason
-from services.common.domain.orders import result_key, source_key
+from services.common.domain.orders import original_key, result_key
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
 from services.gateway.settings import GatewaySettings
@@ -130,8 +130,8 @@ def test_an_image_is_revised_and_its_former_result_available_until_then(
     assert blob_keys(blobs) == [
         result_key(order_id, 1, 1),
         result_key(order_id, 2),
-        source_key(order_id, 1),
-        source_key(order_id, 2),
+        original_key(order_id, 1),
+        original_key(order_id, 2),
     ]
 
 
@@ -181,7 +181,7 @@ def test_a_revision_that_fails_leaves_the_former_result_and_says_so(
     assert image.output_sha256 == before.output_sha256
     assert image.failure.reason == order_pb2.FAILURE_REASON_TIMED_OUT
     assert color(gateway, order_id, image.image_id) == (255, 0, 0)
-    assert blob_keys(blobs) == [result_key(order_id, 1), source_key(order_id, 1)]
+    assert blob_keys(blobs) == [result_key(order_id, 1), original_key(order_id, 1)]
     revise(gateway, order_id)
     work_off(blur)
     image = status(gateway, order_id).images[0]
@@ -216,7 +216,7 @@ def test_a_revision_is_cancelled_and_the_images_are_as_they_were(
     assert after.order.state == order_pb2.ORDER_STATE_PARTIALLY_FAILED
     assert [image.state for image in after.images] == [image.state for image in before.images]
     assert after.images[0].output_sha256 == before.images[0].output_sha256
-    assert source_key(order_id, 1) in blob_keys(blobs), "it can be revised again"
+    assert original_key(order_id, 1) in blob_keys(blobs), "it can be revised again"
     # The worker that had it stores its result late, while the next revision is already done.
     revise(gateway, order_id, before.images[0].image_id, spec=BLUE)
     work_off(blur)
@@ -239,7 +239,7 @@ def test_what_a_killed_worker_leaves_is_swept(
     with database.write() as session:
         session.execute(update(Image).values(finished_at=1))
     sweep.blobs_of_ended_images()
-    assert blob_keys(blobs) == [result_key(order_id, 1, 1), source_key(order_id, 1)]
+    assert blob_keys(blobs) == [result_key(order_id, 1, 1), original_key(order_id, 1)]
 
 
 def test_the_originals_go_when_the_person_is_done(gateway: Gateway, blur: BlurImage, blobs: BlobStore) -> None:
@@ -262,11 +262,11 @@ def test_the_originals_go_at_their_deadline(
     order_id = place(gateway, PHOTO)
     work_off(blur)
     sweep.originals()
-    assert source_key(order_id, 1) in blob_keys(blobs)
+    assert original_key(order_id, 1) in blob_keys(blobs)
     revise(gateway, order_id)
     expire_originals(database)
     sweep.originals()
-    assert source_key(order_id, 1) in blob_keys(blobs), "it is being blurred"
+    assert original_key(order_id, 1) in blob_keys(blobs), "it is being blurred"
     work_off(blur)
     error = refused(grpc.StatusCode.FAILED_PRECONDITION, gateway.blur.ReviseImages, revision(order_id))
     assert reason(error) == "ORIGINALS_NOT_KEPT", "before the sweep has come"
@@ -280,7 +280,7 @@ def test_originals_that_could_not_be_removed_are_swept(
     order_id = place(gateway, PHOTO)
     work_off(blur)
     gateway.blur.DeleteOriginals(pb.DeleteOriginalsRequest(order_id=order_id))
-    blobs.put(source_key(order_id, 1), b"of a gateway that was killed")
+    blobs.put(original_key(order_id, 1), b"of a gateway that was killed")
     with database.write() as session:
         session.execute(update(Image).values(finished_at=1))
     sweep.blobs_of_ended_images()
@@ -378,7 +378,7 @@ def test_a_worker_that_is_killed_in_a_revision_leaves_the_old_or_the_new_result(
     work_off(blur)  # its lease has run out
     work_off(blur)  # the time until the next attempt is over
     assert color(gateway, order_id, image_id) == (0, 0, 255)
-    assert blob_keys(blobs) == [result_key(order_id, 1, 1), source_key(order_id, 1)]
+    assert blob_keys(blobs) == [result_key(order_id, 1, 1), original_key(order_id, 1)]
 
 
 def test_a_revision_counts_in_the_queue(settings: GatewaySettings, blur: BlurImage) -> None:

@@ -17,7 +17,7 @@ from services.common.db.models import Order, UnownedBlobs
 from services.common.db.orders import unowned_blobs
 from services.common.domain.api_keys import Role
 from services.common.domain.errors import Unavailable
-from services.common.domain.orders import source_key
+from services.common.domain.orders import original_key
 from services.common.domain.spec import BlurSpec
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
@@ -92,7 +92,7 @@ def test_an_error_after_the_commit_leaves_the_order_its_originals(receiver: Orde
 
     with pytest.raises(RuntimeError):
         finish(receiver, call())
-    assert receiver.storage.blobs.get(source_key(the_order(receiver), 1)) == b"original"
+    assert receiver.storage.blobs.get(original_key(the_order(receiver), 1)) == b"original"
 
 
 def test_a_call_cancelled_in_its_commit_leaves_the_order_its_originals(
@@ -120,7 +120,7 @@ def test_a_call_cancelled_in_its_commit_leaves_the_order_its_originals(
         go_on.set()
 
     finish(receiver, cancel())
-    assert receiver.storage.blobs.get(source_key(the_order(receiver), 1)) == b"original"
+    assert receiver.storage.blobs.get(original_key(the_order(receiver), 1)) == b"original"
 
 
 def test_an_upload_that_pauses_keeps_its_heartbeat(receiver: OrderReceiver, monkeypatch: pytest.MonkeyPatch) -> None:

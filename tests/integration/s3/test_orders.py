@@ -17,7 +17,7 @@ from services.blur_worker.blur_image import BlurImage
 from services.blur_worker.child_pool import ChildPool
 from services.common.db.engine import Database
 from services.common.db.models import Image, UnownedBlobs
-from services.common.domain.orders import result_key, source_key
+from services.common.domain.orders import original_key, result_key
 from services.common.infra.blobs import BlobStore, MissingBlob
 from services.common.infra.broker import Broker
 from services.gateway.settings import GatewaySettings
@@ -67,7 +67,7 @@ def test_an_order_goes_through(gateway: Gateway, blur: BlurImage, store: BlobSto
     order = gateway.blur.BlurOrder(
         pb.BlurOrderRequest(order=HEADER, images=[pb.InputImage(filename="a.png", data=photo)])
     ).order
-    key = source_key(UUID(order.order_id), 1)
+    key = original_key(UUID(order.order_id), 1)
     assert store.get(key) == photo
     with database.read() as session:
         image_id = session.scalars(select(Image.id)).one()
@@ -107,7 +107,7 @@ def test_an_image_is_revised_and_its_original_goes(
     assert result() == before
     blur(image_id)
     assert opened(result()).getextrema() == ((0, 0),) * 3
-    assert blob_keys(store) == [result_key(order_id, 1, 1), source_key(order_id, 1)]
+    assert blob_keys(store) == [result_key(order_id, 1, 1), original_key(order_id, 1)]
     gateway.blur.DeleteOriginals(pb.DeleteOriginalsRequest(order_id=order_id))
     assert blob_keys(store) == [result_key(order_id, 1, 1)]
 

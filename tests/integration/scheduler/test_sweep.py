@@ -13,7 +13,7 @@ from services.common.db.engine import Database
 from services.common.db.models import Image, Installation, Mailing, Order, UnownedBlobs
 from services.common.db.orders import images, orders, unowned_blobs
 from services.common.db.queues import retries
-from services.common.domain.orders import result_key, source_key
+from services.common.domain.orders import original_key, result_key
 from services.common.domain.retries import MAX_ATTEMPTS
 from services.common.infra.blobs import BlobStore, MissingBlob
 from services.common.infra.broker import Broker
@@ -96,7 +96,7 @@ def test_an_image_that_no_worker_finishes_ends_and_keeps_its_original_until_it_i
     sweep: Sweep, database: Database, blobs: BlobStore, place: Place
 ) -> None:
     order_id, (image_id,), _ = place(1)
-    blobs.put(source_key(order_id, 1), b"original")
+    blobs.put(original_key(order_id, 1), b"original")
     with database.write() as session:
         session.execute(update(Image).values(attempts=MAX_ATTEMPTS - 1))
         images.claim(session, image_id, lease_seconds=-1)
@@ -106,12 +106,12 @@ def test_an_image_that_no_worker_finishes_ends_and_keeps_its_original_until_it_i
     with database.write() as session:
         session.execute(update(Image).values(finished_at=1))
     sweep.blobs_of_ended_images()
-    assert blobs.get(source_key(order_id, 1)), "it may be tried again"
+    assert blobs.get(original_key(order_id, 1)), "it may be tried again"
     with database.write() as session:
         assert retries.drop_image(session, image_id) == (order_id, 1)
     sweep.blobs_of_ended_images()
     with pytest.raises(MissingBlob):
-        blobs.get(source_key(order_id, 1))
+        blobs.get(original_key(order_id, 1))
 
 
 def orders_revision(database: Database, order_id: object) -> int:
@@ -123,7 +123,7 @@ def test_an_expired_order_loses_its_blobs_and_its_address(
     sweep: Sweep, database: Database, blobs: BlobStore, place: Place
 ) -> None:
     order_id, _, _ = place(1)
-    blobs.put(source_key(order_id, 1), b"original")
+    blobs.put(original_key(order_id, 1), b"original")
     blobs.put(result_key(order_id, 1), b"result")
     with database.write() as session:
         session.execute(update(Order).values(state="SUCCEEDED", succeeded=1, finished_at=1, expires_at=1))
@@ -145,11 +145,11 @@ def test_blobs_of_a_broken_upload_are_removed_and_those_of_a_live_one_kept(
     with database.write() as session:
         for order_id in (broken, live):
             unowned_blobs.insert_upload(session, order_id)
-            blobs.put(source_key(order_id, 1), b"x")
+            blobs.put(original_key(order_id, 1), b"x")
         session.execute(update(UnownedBlobs).where(UnownedBlobs.order_id == broken).values(heartbeat_at=1))
     sweep.blobs_without_order()
-    assert blobs.get(source_key(live, 1)) == b"x"
-    path = blobs.local_path(source_key(broken, 1))
+    assert blobs.get(original_key(live, 1)) == b"x"
+    path = blobs.local_path(original_key(broken, 1))
     assert path
     assert not path.exists()
 
@@ -197,13 +197,13 @@ def test_what_a_killed_worker_left_of_an_ended_image_is_removed(
 ) -> None:
     state, results_kept = ending
     order_id, (image_id,), _ = place(1)
-    blobs.put(source_key(order_id, 1), b"original")
+    blobs.put(original_key(order_id, 1), b"original")
     blobs.put(result_key(order_id, 1), b"result")
     with database.write() as session:
         ended = update(Image).values(state=state, reason="CORRUPT", finished_at=now())
         session.execute(ended)
     sweep.blobs_of_ended_images()
-    assert blobs.get(source_key(order_id, 1)), "a worker may still be at it"
+    assert blobs.get(original_key(order_id, 1)), "a worker may still be at it"
     with database.write() as session:
         session.execute(update(Image).values(finished_at=1))
     sweep.blobs_of_ended_images()

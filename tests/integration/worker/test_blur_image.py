@@ -22,7 +22,7 @@ from services.common.db.models import Image, UnownedBlobs
 from services.common.db.orders import orders
 from services.common.db.queues import retries
 from services.common.domain.errors import Unavailable
-from services.common.domain.orders import result_key, source_key
+from services.common.domain.orders import original_key, result_key
 from services.common.domain.retries import MAX_ATTEMPTS, MAX_CRASHES
 from services.common.domain.spec import BlurSpec
 from services.common.infra.blobs import BlobStore, MissingBlob
@@ -53,7 +53,7 @@ def jpeg(width: int = 40, height: int = 30) -> bytes:
 def place(database: Database, blobs: BlobStore, *files: bytes, notify: bool = False) -> tuple[UUID, list[UUID]]:
     order = place_order(database, len(files), notify=notify)
     for n, data in enumerate(files, 1):
-        blobs.put(source_key(order.id, n), data)
+        blobs.put(original_key(order.id, n), data)
     return order.id, list(order.image_ids)
 
 
@@ -72,7 +72,7 @@ def test_an_image_is_blurred_its_original_removed_and_after_the_time_slice_the_n
     assert (row.state, row.width, row.height, row.format, row.attempts) == ("SUCCEEDED", 40, 30, "JPEG", 1)
     assert len(blobs.get(result_key(order_id, 1))) == row.output_bytes
     with pytest.raises(MissingBlob):
-        blobs.get(source_key(order_id, 1))
+        blobs.get(original_key(order_id, 1))
     assert (len(queues.subjects(BLUR_QUEUE)), len(queues.subjects(MAIL_QUEUE))) == (1, 0)
     blur(second)
     assert len(queues.subjects(MAIL_QUEUE)) == 1
@@ -125,7 +125,7 @@ def test_the_line_of_an_image_names_its_path_and_stages(blur: BlurImage, databas
         blur(image_id)
     (line,) = [line for line in lines if line["event"] == "image"]
     stages = [line["decode_seconds"], line["blur_seconds"], line["encode_seconds"]]
-    assert (line["outcome"], line["path"], line["pixels"]) == ("SUCCEEDED", "jpeg-synthesis", 1200)
+    assert (line["outcome"], line["path"], line["pixels"]) == ("SUCCEEDED", "jpeg-coefficients", 1200)
     assert 0 <= sum(stages) <= line["seconds"]
 
 
@@ -168,7 +168,7 @@ def test_an_original_that_is_not_there_is_tried_again_but_not_for_ever(
     blur: BlurImage, database: Database, blobs: BlobStore
 ) -> None:
     order_id, (image_id,) = place(database, blobs, jpeg())
-    source = blobs.local_path(source_key(order_id, 1))
+    source = blobs.local_path(original_key(order_id, 1))
     assert source
     away = source.rename(source.with_name("away"))
     blur(image_id)
@@ -195,11 +195,11 @@ def test_an_image_that_was_given_up_keeps_its_original_and_can_be_tried_again(
     monkeypatch.setattr(blur.attempt.children, "blur", crash)
     order_id, (image_id,) = place(database, blobs, jpeg())
     for crashes in range(MAX_CRASHES):
-        assert blobs.get(source_key(order_id, 1)), f"still needed after {crashes} crashes"
+        assert blobs.get(original_key(order_id, 1)), f"still needed after {crashes} crashes"
         enqueue_again(database)
         blur(image_id)
     assert (image(database, image_id).state, image(database, image_id).reason) == ("FAILED", "CRASHED")
-    assert blobs.get(source_key(order_id, 1)), "an operator may have it tried again"
+    assert blobs.get(original_key(order_id, 1)), "an operator may have it tried again"
     monkeypatch.undo()
     with database.write() as session:
         retries.retry_image(session, image_id)
@@ -208,7 +208,7 @@ def test_an_image_that_was_given_up_keeps_its_original_and_can_be_tried_again(
     row = image(database, image_id)
     assert (row.state, row.reason, row.attempts, row.crashes) == ("SUCCEEDED", None, 1, 0)
     with pytest.raises(MissingBlob):
-        blobs.get(source_key(order_id, 1))
+        blobs.get(original_key(order_id, 1))
 
 
 def test_an_image_that_will_never_be_blurred_loses_its_original(
@@ -218,7 +218,7 @@ def test_an_image_that_will_never_be_blurred_loses_its_original(
     blur(image_id)
     assert (image(database, image_id).state, image(database, image_id).reason) == ("FAILED", "NOT_AN_IMAGE")
     with pytest.raises(MissingBlob):
-        blobs.get(source_key(order_id, 1))
+        blobs.get(original_key(order_id, 1))
 
 
 def test_a_worker_that_comes_late_leaves_the_original_of_a_failure(
@@ -237,7 +237,7 @@ def test_a_worker_that_comes_late_leaves_the_original_of_a_failure(
 
     monkeypatch.setattr(blur.attempt.children, "blur", overtaken)
     blur(image_id)
-    assert blobs.get(source_key(order_id, 1))
+    assert blobs.get(original_key(order_id, 1))
 
 
 def test_a_scratch_folder_that_was_removed_is_made_again(blur: BlurImage, database: Database, blobs: BlobStore) -> None:

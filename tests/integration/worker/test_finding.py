@@ -15,7 +15,7 @@ from services.blur_worker.engine.finding.registry import Detectors
 from services.common.db.engine import Database
 from services.common.db.models import Image
 from services.common.domain.findings import CheckState, FindModel, Inspection
-from services.common.domain.orders import ImageQueue, result_key, source_key
+from services.common.domain.orders import ImageQueue, original_key, result_key
 from services.common.domain.spec import BlurSpec, Find, FindingKind, Region, Solid
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
@@ -65,7 +65,7 @@ def picture(*, square: bool = True) -> bytes:
 
 def place(database: Database, blobs: BlobStore, data: bytes, spec: BlurSpec) -> PlacedOrder:
     order = place_order(database, new_images("a.png", queue=ImageQueue.FIND), spec=spec.to_json())
-    blobs.put(source_key(order.id, 1), data)
+    blobs.put(original_key(order.id, 1), data)
     return order
 
 

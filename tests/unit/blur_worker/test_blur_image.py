@@ -20,8 +20,8 @@ from services.common.db.models import Image
 from services.common.db.orders import images, orders
 from services.common.domain.errors import ImageError, Reason, Unavailable
 from services.common.domain.findings import CheckState, Inspection
-from services.common.domain.orders import ImageQueue, ImageState, OrderState, result_key, source_key
-from services.common.domain.retries import MAX_ATTEMPTS, MAX_CRASHES, RETRIABLE
+from services.common.domain.orders import ImageQueue, ImageState, OrderState, original_key, result_key
+from services.common.domain.retries import MAX_ATTEMPTS, MAX_CRASHES, RETRYABLE
 from services.common.domain.spec import Format
 from services.common.infra.messages import BLUR_QUEUE, FIND_QUEUE, MAIL_QUEUE
 from tests.support.blur_workers import blur_worker
@@ -35,7 +35,7 @@ BLURRED = BlurredFile(
     width=40,
     height=30,
     format=Format.JPEG,
-    path="jpeg-synthesis",
+    path="jpeg-coefficients",
     seconds={"decode": 0.1},
 )
 
@@ -57,7 +57,7 @@ def blur(
 def order(database: Database, blobs: FakeBlobs) -> PlacedOrder:
     """One image, and an e-mail when it is done."""
     order = place_order(database, notify=True)
-    blobs.put(source_key(order.id, 1), b"original")
+    blobs.put(original_key(order.id, 1), b"original")
     return order
 
 
@@ -115,7 +115,7 @@ def test_an_image_that_cannot_be_blurred_fails_at_once_with_the_reason(
     image = row(database, order)
     assert (image.state, image.reason, image.message, image.attempts) == (ImageState.FAILED, reason, "because", 1)
     # An operator may retry a failure that is not the file's.
-    assert bool(blobs.blobs) == (reason in RETRIABLE)
+    assert bool(blobs.blobs) == (reason in RETRYABLE)
     assert count("FAILED") == before + 1
     with database.read() as session:
         assert orders.get_snapshot(session, order.id).order.state == OrderState.FAILED
@@ -150,7 +150,7 @@ def test_what_may_not_be_the_image_s_fault_is_retried(
     assert (image.state, image.attempts, image.crashes) == (ImageState.QUEUED, attempts, crashes)
     assert (image.owner, image.enqueued_at) == (None, None)
     assert image.not_before > 0
-    assert list(blobs.blobs) == [source_key(order.id, 1)]
+    assert list(blobs.blobs) == [original_key(order.id, 1)]
     assert count("RETRY") == before + 1
     enqueue_again(database)
     blur(order.image_ids[0])
@@ -176,13 +176,13 @@ def test_an_image_crashes_so_often_and_not_once_more(
         blur(order.image_ids[0])
     image = row(database, order)
     assert (image.state, image.reason, image.attempts) == (ImageState.FAILED, Reason.CRASHED, MAX_CRASHES)
-    assert list(blobs.blobs) == [source_key(order.id, 1)], "an operator may retry it"
+    assert list(blobs.blobs) == [original_key(order.id, 1)], "an operator may retry it"
 
 
 def test_a_missing_original_is_retried_so_often_and_not_once_more(
     blur: BlurImage, order: PlacedOrder, database: Database, blobs: FakeBlobs
 ) -> None:
-    blobs.delete(source_key(order.id, 1))
+    blobs.delete(original_key(order.id, 1))
     for _ in range(MAX_ATTEMPTS):
         assert row(database, order).state == ImageState.QUEUED
         enqueue_again(database)
@@ -254,7 +254,7 @@ def test_an_outcome_that_cannot_be_recorded_is_left_to_the_lease(
 @pytest.mark.parametrize(
     ("error", "fields"),
     [
-        (None, {"outcome": "SUCCEEDED", "path": "jpeg-synthesis", "pixels": 1200, "decode_seconds": 0.1}),
+        (None, {"outcome": "SUCCEEDED", "path": "jpeg-coefficients", "pixels": 1200, "decode_seconds": 0.1}),
         (ImageError(Reason.CORRUPT, "cut off"), {"outcome": "FAILED", "reason": "CORRUPT"}),
         (ChildCrashed("exit code -11"), {"outcome": "RETRY", "cause": "child crashed: exit code -11"}),
     ],
@@ -276,7 +276,7 @@ def test_a_time_slice_goes_on_with_the_order(
 ) -> None:
     order = place_order(database, 3)
     for position in (1, 2, 3):
-        blobs.put(source_key(order.id, position), b"original")
+        blobs.put(original_key(order.id, position), b"original")
     monkeypatch.setattr("services.blur_worker.time_slice.TIME_SLICE_SECONDS", 600)
     blur(order.image_ids[0])
     with database.read() as session:
@@ -288,7 +288,7 @@ def test_after_its_time_slice_the_next_image_is_enqueued(
     blur: BlurImage, database: Database, blobs: FakeBlobs, broker: FakeBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order = place_order(database, 2)
-    blobs.put(source_key(order.id, 1), b"original")
+    blobs.put(original_key(order.id, 1), b"original")
     monkeypatch.setattr("services.blur_worker.time_slice.TIME_SLICE_SECONDS", 0)
     blur(order.image_ids[0])
     assert broker.subjects(BLUR_QUEUE) == [str(order.image_ids[1])]
@@ -300,7 +300,7 @@ def searched(database: Database, blobs: FakeBlobs) -> PlacedOrder:
     new = new_images(count=2, queue=ImageQueue.FIND)
     order = place_order(database, new, spec=FIND_FACES.to_json())
     for position in (1, 2):
-        blobs.put(source_key(order.id, position), b"original")
+        blobs.put(original_key(order.id, position), b"original")
     return order
 
 

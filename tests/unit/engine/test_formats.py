@@ -20,7 +20,7 @@ def test_every_format_of_the_interface_has_a_codec() -> None:
 def test_every_format_comes_back_as_itself(format_: Format) -> None:
     result = run(encode(photo(), format_.value), Gaussian(3))
     image = opened(result.data)
-    path = "jpeg-synthesis" if format_ is Format.JPEG else "pixels"
+    path = "jpeg-coefficients" if format_ is Format.JPEG else "pixels"
     assert (result.format, result.width, result.height, result.frames, result.path) == (format_, 96, 64, 1, path)
     assert list(result.seconds) == ["decode", "blur", "encode"]
     assert min(result.seconds.values()) > 0

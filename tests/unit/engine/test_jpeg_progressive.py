@@ -65,7 +65,7 @@ def test_the_same_as_of_a_sequential_file(mode: str, options: dict[str, Any], si
     assert b"\xff\xc2" in progressive
     for effect in WHOLE:
         result = run(progressive, effect)
-        assert (result.path, result.width, result.height) == ("jpeg-synthesis", *size)
+        assert (result.path, result.width, result.height) == ("jpeg-coefficients", *size)
         assert result.data == run(data, effect).data
 
 

@@ -98,7 +98,7 @@ def test_orientation_is_applied(orientation: int, size: tuple[int, int]) -> None
     assert luma.shape == expected.shape
     assert np.abs(luma - expected).max() <= 4 * _LEFT / 255
     result = run(data, Gaussian(4), quality=95)
-    assert result.path == "jpeg-synthesis"
+    assert result.path == "jpeg-coefficients"
     assert psnr(stored(result.data), expected) > 45
 
 
@@ -107,7 +107,7 @@ def test_orientation_is_applied(orientation: int, size: tuple[int, int]) -> None
 def test_what_is_written_is_what_was_made(options: dict[str, object], size: tuple[int, int]) -> None:
     data = encode(soft(photo(*size)), "JPEG", quality=92, **options)
     result = run(data, Gaussian(5), quality=100)
-    assert (result.path, result.width, result.height) == ("jpeg-synthesis", *size)
+    assert (result.path, result.width, result.height) == ("jpeg-coefficients", *size)
     assert psnr(stored(result.data), synthesized(data, 5)[0]) > 54
     assert [each.h for each in header(result.data).components] == [each.h for each in header(data).components]
 
@@ -138,5 +138,5 @@ def test_the_path_of_pixels_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> N
             with monkeypatch.context() as without:
                 without.setattr(pipeline, "FAST_PATHS", ())
                 slow = run(data, Gaussian(sigma), quality=95)
-            assert (fast.path, slow.path) == ("jpeg-synthesis", "pixels")
+            assert (fast.path, slow.path) == ("jpeg-coefficients", "pixels")
             assert psnr(samples(opened(fast.data)), samples(opened(slow.data))) > 42

@@ -87,7 +87,7 @@ def _filter(kind: str, reason: str, order_id: str) -> FailureFilter:
 
 
 def _table(found: Sequence[FailureEntry]) -> Iterator[Sequence[str]]:
-    yield ("id", "kind", "reason", "failed", "attempts", "retriable", "message")
+    yield ("id", "kind", "reason", "failed", "attempts", "retryable", "message")
     for f in found:
         yield (
             f.failure_id,
@@ -95,6 +95,6 @@ def _table(found: Sequence[FailureEntry]) -> Iterator[Sequence[str]]:
             enum_label(FailureReason.DESCRIPTOR, f.failure.reason),
             time_text(f, "fail_time"),
             str(f.attempts),
-            "yes" if f.retriable else "no",
+            "yes" if f.retryable else "no",
             f.failure.message,
         )

@@ -12,7 +12,7 @@ from services.blur_worker.engine.regions import hides_whole
 from services.blur_worker.engine.stage_timer import StageTimer
 from services.common.domain.spec import BlurSpec, Format, Gaussian
 
-NAME = "jpeg-synthesis"
+NAME = "jpeg-coefficients"
 
 
 def blur_whole(data: bytes, spec: BlurSpec, limits: Limits, _detectors: DetectorSource | None = None) -> Blurred | None:

@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 
 from services.common.db.clock import SECOND, now
 from services.common.db.models import Image, Order
-from services.common.domain.orders import ImageState, result_key, source_key
-from services.common.domain.retries import RETRIABLE
+from services.common.domain.orders import ImageState, original_key, result_key
+from services.common.domain.retries import RETRYABLE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,8 +65,8 @@ def surplus_keys(
     The result of its `generation` is kept of images that SUCCEEDED, originals of those that an operator may retry, and
     all that the order keeps for revisions.
     """
-    kept = keeps_original or (state == ImageState.FAILED and reason in RETRIABLE and not dropped)
-    source = [] if kept else [source_key(order_id, position)]
+    kept = keeps_original or (state == ImageState.FAILED and reason in RETRYABLE and not dropped)
+    source = [] if kept else [original_key(order_id, position)]
     current = generation if state == ImageState.SUCCEEDED else None
     return source + [result_key(order_id, position, each) for each in range(next_generation + 1) if each != current]
 

@@ -13,7 +13,7 @@ from services.common.db.models import Delivery, Email, Image
 from services.common.domain.errors import Reason
 from services.common.domain.mail import EmailState
 from services.common.domain.orders import ImageState
-from services.common.domain.retries import RETRIABLE
+from services.common.domain.retries import RETRYABLE
 
 Kind = Literal["IMAGE", "EMAIL"]
 
@@ -50,7 +50,7 @@ _OF_IMAGES = select(
     Image.message.label("message"),
     Image.attempts.label("attempts"),
     func.coalesce(Image.finished_at, 0).label("time"),
-    case((Image.reason.in_(RETRIABLE), 1), else_=0).label("retriable"),
+    case((Image.reason.in_(RETRYABLE), 1), else_=0).label("retryable"),
 ).where(Image.state == ImageState.FAILED, ~Image.dropped)
 _OF_EMAILS = (
     select(
@@ -62,7 +62,7 @@ _OF_EMAILS = (
         Email.smtp_reply.label("message"),
         Email.attempts.label("attempts"),
         func.coalesce(Email.started_at, Email.enqueued_at, 0).label("time"),
-        case((Email.mailing_id.is_(None), 1), else_=0).label("retriable"),
+        case((Email.mailing_id.is_(None), 1), else_=0).label("retryable"),
     )
     .outerjoin(Delivery, Delivery.id == Email.delivery_id)
     .where(Email.state == EmailState.FAILED, ~Email.dropped)
@@ -98,13 +98,13 @@ def count_by_reason(session: Session, which: FailureFilter) -> Sequence[Row[tupl
 
 
 def list_ids(
-    session: Session, which: FailureFilter, *, retriable: bool, limit: int
+    session: Session, which: FailureFilter, *, retryable: bool, limit: int
 ) -> tuple[list[tuple[Kind, UUID]], int]:
     """Return kinds and ids of the first failures that match, and the number of all that match."""
     all_of_them = union_all(*_narrowed(which).values()).subquery()
     query = select(all_of_them.c.kind, all_of_them.c.id)
-    if retriable:
-        query = query.where(all_of_them.c.retriable == 1)
+    if retryable:
+        query = query.where(all_of_them.c.retryable == 1)
     total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
     return [(row.kind, row.id) for row in session.execute(query.limit(limit))], total
 

@@ -12,7 +12,7 @@ from services.common.db.models import Delivery, Email, Image, Order
 from services.common.db.orders import orders
 from services.common.domain.mail import EmailState
 from services.common.domain.orders import DeliveryState, ImageState, OrderState
-from services.common.domain.retries import RETRIABLE
+from services.common.domain.retries import RETRYABLE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +23,7 @@ class RetriedImage:
     position: int
 
 
-class NotRetriable(Exception):
+class NotRetryable(Exception):
     """A failure cannot be retried; the text is the reason."""
 
 
@@ -31,19 +31,19 @@ def retry_image(session: Session, image_id: UUID) -> RetriedImage:
     """Queue a failed image again, without its former attempts; its order is RUNNING again.
 
     Raises:
-        NotRetriable: It has not failed, its original is gone, or its order has ended for good.
+        NotRetryable: It has not failed, its original is gone, or its order has ended for good.
     """
     order_id = session.scalar(select(Image.order_id).where(Image.id == image_id))
     order = order_id and orders.lock(session, order_id)
     if not order:
-        raise NotRetriable("there is no such image")
+        raise NotRetryable("there is no such image")
     image = session.get(Image, image_id, populate_existing=True)
     if image is None or image.state != ImageState.FAILED:
-        raise NotRetriable("the image has not failed")
-    if image.dropped or image.reason not in RETRIABLE:
-        raise NotRetriable("the original was not kept: trying again would not help")
+        raise NotRetryable("the image has not failed")
+    if image.dropped or image.reason not in RETRYABLE:
+        raise NotRetryable("the original was not kept: trying again would not help")
     if order.state in {OrderState.CANCELLED, OrderState.EXPIRED}:
-        raise NotRetriable(f"the order is {order.state}")
+        raise NotRetryable(f"the order is {order.state}")
     image.state, image.reason, image.message = ImageState.QUEUED, None, None
     image.findings = image.check_state = None
     image.attempts = image.crashes = image.not_before = 0
@@ -74,18 +74,18 @@ def retry_email(session: Session, email_id: UUID) -> None:
     """Queue a failed e-mail again, to be enqueued after the commit.
 
     Raises:
-        NotRetriable: It has not failed, or its order is gone or is being mailed.
+        NotRetryable: It has not failed, or its order is gone or is being mailed.
     """
     email = session.get(Email, email_id)
     if email is None:
-        raise NotRetriable("there is no such e-mail")
+        raise NotRetryable("there is no such e-mail")
     if email.delivery_id:
         _reopen(session, email.delivery_id)
     email = session.get(Email, email_id, populate_existing=True, with_for_update=True)
     if email is None or email.state != EmailState.FAILED or email.dropped:
-        raise NotRetriable("the e-mail has not failed, or its failure was dropped")
+        raise NotRetryable("the e-mail has not failed, or its failure was dropped")
     if email.mailing_id:
-        raise NotRetriable("e-mails of a mailing go out with it or not at all: the next one comes")
+        raise NotRetryable("e-mails of a mailing go out with it or not at all: the next one comes")
     email.state, email.attempts, email.not_before = EmailState.QUEUED, 0, 0
     email.enqueued_at = session.scalar(select(now()))
     session.flush()
@@ -95,10 +95,10 @@ def _reopen(session: Session, delivery_id: UUID) -> None:
     order_id = session.scalar(select(Delivery.order_id).where(Delivery.id == delivery_id))
     order = order_id and orders.lock(session, order_id)
     if not order or order.state == OrderState.EXPIRED:
-        raise NotRetriable("the order is gone or has expired")
+        raise NotRetryable("the order is gone or has expired")
     open_delivery = deliveries.find_open(session, order.id)
     if open_delivery and open_delivery.id != delivery_id:
-        raise NotRetriable("the order is being mailed already")
+        raise NotRetryable("the order is being mailed already")
     reopened = (
         update(Delivery)
         .where(Delivery.id == delivery_id, Delivery.state == DeliveryState.FAILED)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 CHUNK = 1 << 20
 """Bytes read or written at a time by streams."""
-RETRY_SECONDS = 5
+RETRY_TIMEOUT_SECONDS = 5
 """How long requests to S3 are retried: obstore's default of minutes would keep callers waiting."""
 
 
@@ -209,5 +209,5 @@ def _s3(url: str) -> S3Store:
     return S3Store.from_url(
         urlunsplit(parts._replace(netloc=host)),
         config=credentials,
-        retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=RETRY_SECONDS)},
+        retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=RETRY_TIMEOUT_SECONDS)},
     )

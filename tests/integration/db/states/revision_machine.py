@@ -18,7 +18,7 @@ from services.common.db.models import Image, Order, has_result
 from services.common.db.orders import images, orders, revisions
 from services.common.db.orders.images import Failure, ImageClaim, Success
 from services.common.domain.errors import FailedPrecondition, Reason
-from services.common.domain.orders import result_key, source_key
+from services.common.domain.orders import original_key, result_key
 from services.common.domain.spec import BlurSpec, Gaussian
 from services.common.infra.broker import Broker
 from services.common.use_cases.order_lifecycle import OrderLifecycle, make_lifecycle
@@ -76,7 +76,7 @@ class RevisionMachine(RuleBasedStateMachine):
         order = place_order(self.database, count, window=WINDOW, spec=self.new_spec(), originals_seconds=3600)
         self.orders.append(order.id)
         for position, image_id in enumerate(order.image_ids, 1):
-            self.blobs.put(source_key(order.id, position), b"original")
+            self.blobs.put(original_key(order.id, position), b"original")
             self.known[image_id] = Known(order.id, position)
 
     @precondition(lambda self: self.known)
@@ -184,7 +184,7 @@ class RevisionMachine(RuleBasedStateMachine):
                 assert self.blobs.get(key).decode() == known.result, "a result is not that of the last success"
                 assert (image.revised_spec is not None) or (image.spec or counted[image.order_id].spec) == known.result
             if counted[image.order_id].originals_seconds:
-                assert source_key(image.order_id, image.position) in self.blobs.blobs, "an original is gone"
+                assert original_key(image.order_id, image.position) in self.blobs.blobs, "an original is gone"
         for order in counted.values():
             states = [image.state for image in rows if image.order_id == order.id]
             assert order.succeeded == states.count("SUCCEEDED")
@@ -205,7 +205,7 @@ class RevisionMachine(RuleBasedStateMachine):
                 if image.finished_at is None:
                     continue
                 if order.originals_seconds:
-                    expected.add(source_key(order.id, image.position))
+                    expected.add(original_key(order.id, image.position))
                 if image.state == "SUCCEEDED":
                     expected.add(result_key(order.id, image.position, image.generation))
             ended = {
