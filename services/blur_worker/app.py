@@ -24,6 +24,7 @@ from services.common.domain.orders import ImageQueue
 from services.common.infra import broker, log, tracing
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
+from services.common.infra.fork_server import keep_sockets_in
 from services.common.infra.leases import Leases
 from services.common.infra.messages import BLUR_QUEUE, FIND_QUEUE, INSTANT_QUEUE, MAIL_QUEUE
 from services.common.infra.metrics import serve as serve_metrics
@@ -68,6 +69,8 @@ def setup() -> None:
     blobs = BlobStore(settings.blob_url)
     # On the blobs' disk: a result becomes a blob by being moved.
     scratch = ScratchFolder(blobs.folder)
+    sockets = ScratchFolder()
+    keep_sockets_in(sockets.path)
     hints = ChangeHints(queues.announce)
     blur_image = BlurImage(
         database=database,
@@ -80,7 +83,7 @@ def setup() -> None:
         window=settings.order_window,
     )
     register(queues, settings.queues, blur_image)
-    queues.add_middleware(_BlurWorkerLifecycle(settings, children, leases, scratch, database))
+    queues.add_middleware(_BlurWorkerLifecycle(settings, children, leases, (scratch, sockets), database))
     queues.add_middleware(hints)
     slots = {queue.value: settings.blur_children for queue in settings.queues}
     if settings.instant_children:
@@ -112,13 +115,13 @@ class _BlurWorkerLifecycle(Middleware):
         settings: BlurWorkerSettings,
         children: ChildPool,
         leases: Leases,
-        scratch: ScratchFolder,
+        scratch_folders: tuple[ScratchFolder, ...],
         database: Database,
     ) -> None:
         self._settings = settings
         self._children = children
         self._leases = leases
-        self._scratch = scratch
+        self._scratch_folders = scratch_folders
         self._database = database
 
     def before_worker_boot(self, _broker: dramatiq.Broker, _worker: Worker) -> None:
@@ -136,6 +139,7 @@ class _BlurWorkerLifecycle(Middleware):
     def after_worker_shutdown(self, _broker: dramatiq.Broker, _worker: Worker) -> None:
         self._children.close()
         self._leases.stop()
-        self._scratch.close()
+        for folder in self._scratch_folders:
+            folder.close()
         self._database.close()
         tracing.stop()

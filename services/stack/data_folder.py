@@ -7,8 +7,11 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from services.common.infra.fork_server import SOCKETS
+
 # A unix socket's path must fit sockaddr_un: 108 bytes on Linux, 104 on macOS, with the closing zero.
-LONGEST_SOCKET_PATH = 100
+LONGEST_SOCKET_PATH = 92
+"""Of Valkey's; those of fork servers in the same folder have eight bytes more."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,11 @@ class DataFolder:
         name = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:12]
         return Path(tempfile.gettempdir()) / f"imageblur-{os.getuid()}-{name}" / "valkey.sock"
 
+    @property
+    def sockets(self) -> Path:
+        """Return the folder of sockets, which only this user can open."""
+        return self.valkey_socket.parent
+
     def create(self) -> None:
         """Create the folders, closed to other users: they will hold images and addresses.
 
@@ -79,15 +87,21 @@ class DataFolder:
             OSError: A folder cannot be created.
         """
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for folder in (self.run, self.blobs, self.mailbox, self.valkey_socket.parent):
+        for folder in (self.run, self.blobs, self.mailbox, self.sockets):
             folder.mkdir(mode=0o700, exist_ok=True)
-        private = self.valkey_socket.parent
+        private = self.sockets
         status = private.lstat()
         if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
             raise PermissionError(f"{private} is not a folder that only this user can open")
 
+    def remove_sockets(self) -> None:
+        """Remove the sockets of fork servers, which a killed stack leaves."""
+        for socket in self.sockets.glob(SOCKETS):
+            socket.unlink(missing_ok=True)
+
     def remove_temporary(self) -> None:
-        """Remove the socket's folder if it is outside the data folder."""
-        if self.valkey_socket.parent != self.run:
+        """Remove sockets, and their folder if it is outside the data folder."""
+        self.remove_sockets()
+        if self.sockets != self.run:
             self.valkey_socket.unlink(missing_ok=True)
-            self.valkey_socket.parent.rmdir()
+            self.sockets.rmdir()

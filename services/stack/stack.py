@@ -7,6 +7,7 @@ import os
 import secrets
 import time
 
+from services.common.infra.fork_server import keep_sockets_in
 from services.stack import ports
 from services.stack.data_folder import DataFolder
 from services.stack.embedded import valkey
@@ -42,6 +43,8 @@ class Stack:
         try:
             self.data_folder.create()
             self._lock.acquire()
+            self.data_folder.remove_sockets()
+            keep_sockets_in(self.data_folder.sockets)
             self.data_folder.ready.unlink(missing_ok=True)
             await self._end_previous_run()
             for endpoint in self.programs.endpoints:

@@ -35,7 +35,7 @@ def finish(client: Client, order: Order) -> Order:
 
 def workers(stack: BackgroundStack) -> list[psutil.Process]:
     """The main processes of blur workers."""
-    children = psutil.Process(stack.process.pid).children()
+    children = psutil.Process(stack.process.pid).children(recursive=True)
     return [child for child in children if "services.blur_worker" in child.cmdline()]
 
 
@@ -69,7 +69,7 @@ def test_a_killed_gateway_is_started_again_and_a_watch_goes_on(stack: Background
     order = begin(client)
     changes = client.watch(order.order_id)
     last = next(changes).order
-    children = psutil.Process(stack.process.pid).children()
+    children = psutil.Process(stack.process.pid).children(recursive=True)
     (gateway,) = [child for child in children if "services.gateway" in child.cmdline()]
     gateway.kill()
     for change in changes:
@@ -79,7 +79,7 @@ def test_a_killed_gateway_is_started_again_and_a_watch_goes_on(stack: Background
 
 def test_a_killed_scheduler_is_missed_by_nobody(stack: BackgroundStack, client: Client) -> None:
     order = begin(client)
-    children = psutil.Process(stack.process.pid).children()
+    children = psutil.Process(stack.process.pid).children(recursive=True)
     (scheduler,) = [child for child in children if "services.scheduler" in child.cmdline()]
     scheduler.kill()
     finish(client, order)

@@ -15,6 +15,7 @@ from sqlalchemy import select
 from services.common.db import models
 from services.common.db.orders import blob_cleanup
 from services.common.domain.retries import RETRYABLE
+from services.common.infra.fork_server import SOCKETS
 from services.stack.supervision.cleanup import find_by_token
 from services.stack.supervision.ledger import read_ledger
 from tests.faults.customer import Customer
@@ -103,7 +104,8 @@ def check_temporary(fleet: Fleet) -> None:
     beside_blobs = fleet.store.folder.glob(f"{SCRATCH}*") if fleet.store.folder else ()
     for path in (*fleet.temporary.iterdir(), *beside_blobs):
         assert path.name.startswith(SCRATCH), f"what is {path.name}?"
-        assert [file.name for file in path.iterdir()] == ["lock"], f"files are left in {path.name}"
+        names = [file.name for file in path.iterdir() if not file.match(SOCKETS)]
+        assert names == ["lock"], f"files are left in {path.name}"
         assert _locked(path / "lock"), f"{path.name} is nobody's"
 
 

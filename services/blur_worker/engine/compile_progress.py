@@ -1,14 +1,12 @@
 """Tell the person who waits that the engine is being compiled, and how far it is."""
 
+import json
+import os
 import re
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-_NOTICEABLE_SECONDS = 0.5
-"""To load a compiled loop takes milliseconds."""
 _DECORATED = re.compile(r"^@compiled\((?!\)|inline|nrt)", re.MULTILINE)
 
 
@@ -16,24 +14,22 @@ class CompileProgress:
     """Writes to standard error; nothing if all loops were compiled before."""
 
     def __init__(self) -> None:
-        self._loops = 0
-        self._seconds = 0.0
+        self.loops = 0
+        self._start = time.monotonic()
 
-    @contextmanager
-    def of_a_loop(self) -> Iterator[None]:
-        """Report the loop that is compiled, or loaded, within this context."""
-        start = time.monotonic()
-        yield
-        seconds = time.monotonic() - start
-        self._loops += 1
-        if seconds > _NOTICEABLE_SECONDS:
-            self._seconds += seconds
-            print(
-                f"compiling the engine, once for this version and processor: {self._loops} of {count_loops()} loops, "
-                f"{self._seconds:.0f} s",
-                file=sys.stderr,
-                flush=True,
-            )
+    def add(self, *, anew: bool) -> None:
+        """Count a loop that was compiled anew, or loaded."""
+        self.loops += 1
+        if not anew:
+            return
+        text = (
+            f"compiling the engine, once for this version and processor: {self.loops} of {count_loops()} loops, "
+            f"{time.monotonic() - self._start:.0f} s"
+        )
+        # The engine knows no settings and no logger; this line has to fit into the log of its service.
+        if os.environ.get("IMAGEBLUR_LOG_FORMAT") == "json":
+            text = json.dumps({"event": text, "level": "info"})
+        print(text, file=sys.stderr, flush=True)
 
 
 def count_loops() -> int:

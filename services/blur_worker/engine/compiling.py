@@ -48,9 +48,11 @@ def compiled(
         if not signatures:
             return cast("Function", njit(**options, forceinline=inline)(function))
         # Without a folder every process compiles for itself.
-        with compile_lock(_folder), _progress.of_a_loop():
+        with compile_lock(_folder):
             parsed = [_parse(signature, types or {}) for signature in signatures]
-            return cast("Function", njit(parsed, cache=_folder is not None, **options)(function))
+            loop = njit(parsed, cache=_folder is not None, **options)(function)
+            _progress.add(anew=not _folder or bool(loop.stats.cache_misses))
+            return cast("Function", loop)
 
     return decorate
 
