@@ -53,14 +53,14 @@ _PLANS = {
         full_size=True,
         upright_from=0.05,
         turned_from=0.02,
-        turns=(-90, -45, 45, 90),
+        turns=(-90, -38, 38, 90),
         looks_per_megapixel=100,
     ),
     Effort.THOROUGH: _Plan(
         reduction=1,
         upright_from=0.03,
         turned_from=0.02,
-        turns=(-135, -90, -45, 45, 90, 135, 180),
+        turns=(-142, -90, -38, 38, 90, 142, 180),
         looks_per_megapixel=300,
     ),
 }
@@ -151,7 +151,7 @@ class FaceDetector:
         Where several are turned alike, look at the whole image turned: it is likely to hold more.
         """
         found = [NO_BOXES]
-        some = 4 + round(8 * levels[0].megapixels)
+        some = 3 + round(5 * levels[0].megapixels)
         for start in range(0, min(len(boxes), plan.looks(levels)), some):
             seen, turns = self._turned(levels, boxes[start : start + some], plan.turns)
             good = seen[:, 4] >= min_confidence

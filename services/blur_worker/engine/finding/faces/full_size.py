@@ -14,7 +14,7 @@ from services.blur_worker.engine.finding.faces.tiling import around, spans
 _TILE = 384
 _REACH = 48
 """What is looked at reaches so many pixels beyond the centre of a suspicion."""
-_MANY_SUSPICIONS = 4
+_MANY_SUSPICIONS = 8
 """A tile with so many is looked at as a whole, however weak they are."""
 _CROWD = 2
 """Where so many small faces are, more are near that the first look did not suspect."""
