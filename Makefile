@@ -26,7 +26,7 @@ mailing: .venv/.installed ## Send the newsletter now, to the confirmed subscribe
 
 test: .venv/.installed-dev ## Set up and run all tests, on all cores: minutes
 	@echo "1/2 Compile the engine, unless that has been done: a minute"
-	@$(BIN)/python -c 'import services.blur_worker.engine'
+	@$(BIN)/python -c 'import services.blur_worker.warm_engine'
 	@echo "2/2 Collect the tests in each process, half a minute, and run them: 5 to 10 minutes on two cores"
 	@$(BIN)/pytest --numprocesses auto
 
@@ -111,7 +111,7 @@ clean: ## Remove the environment and caches, never data
 .venv/.installed: .venv/.uv requirements.lock pyproject.toml
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
-	@$(BIN)/python -c 'import services.blur_worker.engine' # compiles its loops, which otherwise the first start does
+	@$(BIN)/python -c 'import services.blur_worker.warm_engine' # compiles its loops, which otherwise the first start does
 	@touch $@
 
 .venv/.installed-bench: .venv/.installed-dev requirements-bench.lock

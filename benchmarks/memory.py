@@ -52,8 +52,7 @@ def main() -> None:
     large = buffer.getvalue()
     count = (1 << 30) // len(large) + 1
     with private_stack() as stack, Client(stack.gateway_address) as client:
-        children = psutil.Process(stack.process.pid).children(recursive=True)
-        (gateway,) = [child for child in children if "services.gateway" in child.cmdline()]
+        gateway = stack.service("services.gateway")
         client.order("warm@example.org", [("a.jpg", photograph)])
         with told(gateway, "order of 200 photographs, accepted"):
             order = client.order("many@example.org", [("a.jpg", photograph)] * 200)

@@ -22,8 +22,7 @@ CHANNELS = 10
 
 def service(stack: BackgroundStack, module: str) -> psutil.Process:
     """The main process of a service."""
-    children = psutil.Process(stack.process.pid).children(recursive=True)
-    return next(child for child in children if module in child.cmdline())
+    return stack.service(module)
 
 
 @contextmanager

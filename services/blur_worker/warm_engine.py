@@ -1,13 +1,13 @@
 """Imported by the fork server that child processes start from: what is loaded here, all of them share."""
 
 import gc
+from importlib import import_module
 from io import BytesIO
 
 from PIL import Image
 
-# Compiled loops of detectors: a confined process can neither compile nor load them.
-import services.blur_worker.engine.finding.text.line_shapes  # noqa: F401
 from services.blur_worker.engine import Limits, blur
+from services.blur_worker.engine.compile_progress import compiled_modules
 from services.common.domain.spec import BlurSpec, Gaussian, Pixelate, Region, Solid
 
 
@@ -22,6 +22,9 @@ def _warm_up() -> None:
             blur(file.getvalue(), spec, Limits(max_pixels=image.width * image.height))
 
 
+# Those of detectors, too: a confined process can neither compile loops nor load them.
+for _module in compiled_modules():
+    import_module(_module)
 _warm_up()
 # The collector writes to the objects that it looks at, which would copy their memory for each child process.
 gc.collect()

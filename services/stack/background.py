@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from services.common.infra.settings import PREFIX
 from services.stack.data_folder import DataFolder
 from services.stack.ports import free_port
@@ -35,6 +37,12 @@ class BackgroundStack:
     """URL of the web pages."""
     startup_seconds: float
     log: Path
+
+    def service(self, module: str) -> psutil.Process:
+        """Return the main process of a service, such as `services.gateway`. Raises: StopIteration."""
+        running = psutil.Process(self.process.pid).children(recursive=True)
+        # A title set by setproctitle is one argument.
+        return next(process for process in running if module in " ".join(process.cmdline()).split())
 
     def stop(self, timeout: float = STOP_TIMEOUT) -> int:
         """Stop it as Ctrl-C does; return its exit code. Raises: subprocess.TimeoutExpired."""

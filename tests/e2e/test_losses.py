@@ -33,24 +33,18 @@ def finish(client: Client, order: Order) -> Order:
     return last
 
 
-def workers(stack: BackgroundStack) -> list[psutil.Process]:
-    """The main processes of blur workers."""
-    children = psutil.Process(stack.process.pid).children(recursive=True)
-    return [child for child in children if "services.blur_worker" in child.cmdline()]
-
-
 def test_a_killed_blur_worker_loses_nothing(stack: BackgroundStack, client: Client) -> None:
     order = begin(client)
-    (worker,) = workers(stack)
+    worker = stack.service("services.blur_worker")
     os.killpg(worker.pid, signal.SIGKILL)
     assert client.status(order.order_id).order.counts.succeeded < COUNT
     finish(client, order)
-    assert worker.pid not in [again.pid for again in workers(stack)]
+    assert worker.pid != stack.service("services.blur_worker").pid
 
 
 def test_a_killed_main_leaves_no_child_working(stack: BackgroundStack, client: Client) -> None:
     order = begin(client)
-    (worker,) = workers(stack)
+    worker = stack.service("services.blur_worker")
     group = worker.children(recursive=True)
     worker.kill()
     finish(client, order)
@@ -69,9 +63,7 @@ def test_a_killed_gateway_is_started_again_and_a_watch_goes_on(stack: Background
     order = begin(client)
     changes = client.watch(order.order_id)
     last = next(changes).order
-    children = psutil.Process(stack.process.pid).children(recursive=True)
-    (gateway,) = [child for child in children if "services.gateway" in child.cmdline()]
-    gateway.kill()
+    stack.service("services.gateway").kill()
     for change in changes:
         last = change.order
     assert last.counts.succeeded == COUNT
@@ -79,7 +71,5 @@ def test_a_killed_gateway_is_started_again_and_a_watch_goes_on(stack: Background
 
 def test_a_killed_scheduler_is_missed_by_nobody(stack: BackgroundStack, client: Client) -> None:
     order = begin(client)
-    children = psutil.Process(stack.process.pid).children(recursive=True)
-    (scheduler,) = [child for child in children if "services.scheduler" in child.cmdline()]
-    scheduler.kill()
+    stack.service("services.scheduler").kill()
     finish(client, order)

@@ -11,8 +11,7 @@ from services.stack.background import BackgroundStack
 
 def web_process(stack: BackgroundStack) -> psutil.Process:
     """The process that serves the pages."""
-    children = psutil.Process(stack.process.pid).children(recursive=True)
-    return next(child for child in children if "services.web" in child.cmdline())
+    return stack.service("services.web")
 
 
 @contextmanager

@@ -34,5 +34,19 @@ class CompileProgress:
 
 def count_loops() -> int:
     """Return how many loops there are to compile, by the sources of the engine."""
-    sources = Path(__file__).parent.rglob("*.py")
-    return sum(len(_DECORATED.findall(source.read_text(encoding="utf-8"))) for source in sources)
+    return sum(_loops_by_module().values())
+
+
+def compiled_modules() -> list[str]:
+    """Return the names of the modules with such loops."""
+    return [name for name, loops in _loops_by_module().items() if loops]
+
+
+def _loops_by_module() -> dict[str, int]:
+    package, folder = __name__.rpartition(".")[0], Path(__file__).parent
+    return {
+        ".".join((package, *source.relative_to(folder).with_suffix("").parts)): len(
+            _DECORATED.findall(source.read_text(encoding="utf-8"))
+        )
+        for source in sorted(folder.rglob("*.py"))
+    }

@@ -1,4 +1,4 @@
-"""What this project uses of the internals of multiprocessing's fork server. tests/contract/test_fork_server.py watches it."""
+"""What this project uses of the internals of multiprocessing. tests/contract/test_fork_server.py watches it."""
 
 import multiprocessing
 from pathlib import Path

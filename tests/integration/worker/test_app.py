@@ -28,7 +28,7 @@ def test_a_worker_whose_children_start_slowly_keeps_its_leases(
     children = ChildPool(1, ChildLimits(seconds=20, memory_mb=2048, max_pixels=1000))
     scratch = ScratchFolder(tmp_path)
     settings = BlurWorkerSettings()
-    lifecycle = _BlurWorkerLifecycle(settings, children, leases, scratch, database)
+    lifecycle = _BlurWorkerLifecycle(settings, children, leases, (scratch,), database)
     worker = dramatiq.Worker(queues)
     lifecycle.before_worker_boot(queues, worker)
     assert leases._thread.is_alive()
