@@ -9,7 +9,7 @@ import time
 from collections import defaultdict
 
 from benchmarks.covering import COVERED, Clock, Tally, hidden, outside
-from benchmarks.planted_codes import pictures
+from benchmarks.planted_codes import MODULES, pictures
 from benchmarks.rounds import one_core
 from services.blur_worker.engine.finding import codes
 from services.common.domain.spec import Effort, Find, FindingKind
@@ -19,11 +19,13 @@ def main() -> None:
     """Measure and print."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--effort", type=Effort, default=Effort.BALANCED)
-    effort = arguments.parse_args().effort
+    arguments.add_argument("--modules", type=float, nargs="+", default=MODULES)
+    chosen = arguments.parse_args()
+    effort = chosen.effort
     one_core()
     detector = codes.load()
     clock, tallies, beside, named = Clock(), defaultdict[str, Tally](Tally), [], 0
-    for picture in pictures():
+    for picture in pictures(modules=tuple(chosen.modules)):
         clock.blur(picture.pixels)
         begin = time.process_time()
         found = detector.detect(picture.pixels, Find(kind=FindingKind.CODE), effort)

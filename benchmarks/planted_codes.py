@@ -41,11 +41,11 @@ class PlantedCode:
     """Left, top, right, bottom of the dark pixels."""
 
 
-def pictures(seed: int = 1) -> Iterator[PlantedCode]:
+def pictures(seed: int = 1, modules: tuple[float, ...] = MODULES) -> Iterator[PlantedCode]:
     """Yield a picture for each symbology, width of module, angle and background."""
     randomness = random.Random(seed)
     for label in SYMBOLOGIES:
-        for module in MODULES:
+        for module in modules:
             for angle in ANGLES:
                 for name in BACKGROUNDS:
                     yield _picture(randomness, label, module, angle, name)

@@ -68,7 +68,7 @@ class Patches:
         self._angles = np.arctan2(sine, cosine) / 4
 
     def bounds(self, box: Box) -> Box | None:
-        """Return the part of a box (left, top, right, bottom) that has cells of patches, with a margin; or None."""
+        """Return where in a box (left, top, right, bottom) cells of patches are, and a margin; None without any."""
         left, top, right, bottom = box
         part = self._candidates[top // CELL : -(-bottom // CELL), left // CELL : -(-right // CELL)]
         if part.sum() < _MIN_CELLS_OF_CODE:

@@ -87,7 +87,7 @@ def _folded(text: str) -> str:
 def _model_input(pixels: RgbPixels, line: Line) -> tuple[Array, int]:
     """Return the line turned upright, blue, green, red from -1 to 1, and its width; zeros fill the rest."""
     width = min(max(round(_HEIGHT * line.length / line.thickness), _HEIGHT // 2), _MAX_WIDTH)
-    upright = np.asarray(_upright(pixels, line).resize((width, _HEIGHT), Image.Resampling.BILINEAR))
+    upright = np.asarray(_upright(pixels, line, width).resize((width, _HEIGHT), Image.Resampling.BILINEAR))
     values = np.zeros((1, 3, _HEIGHT, -(-width // _WIDTH_STEP) * _WIDTH_STEP), np.float32)
     inner = values[0, :, :, :width]
     np.multiply(upright.transpose(2, 0, 1)[::-1], np.float32(2 / 255), out=inner, casting="unsafe")
@@ -95,18 +95,20 @@ def _model_input(pixels: RgbPixels, line: Line) -> tuple[Array, int]:
     return values, width
 
 
-def _upright(pixels: RgbPixels, line: Line) -> Image.Image:
-    """Return the line's rectangle at about its own scale."""
+def _upright(pixels: RgbPixels, line: Line, width: int) -> Image.Image:
+    """Return the line's rectangle, at the size of the model's input (with this width) or larger."""
     left, top, right, bottom = line.box()
-    height, width = pixels.shape[:2]
+    image_height, image_width = pixels.shape[:2]
     x0, y0 = max(int(left) - 1, 0), max(int(top) - 1, 0)
-    part = pixels[y0 : min(int(bottom) + 2, height), x0 : min(int(right) + 2, width)]
+    part = pixels[y0 : min(int(bottom) + 2, image_height), x0 : min(int(right) + 2, image_width)]
     part_image = Image.fromarray(part)
     # Large text is reduced first: the transformation takes single pixels.
     factor = max(1, int(line.thickness / (2 * _HEIGHT)))
     if factor > 1:
         part_image = part_image.reduce(factor)
-    out_width, out_height = max(1, round(line.length / factor)), max(1, round(line.thickness / factor))
+    # Small text is enlarged in the same step, so that it is smoothed once.
+    out_height = max(_HEIGHT, round(line.thickness / factor))
+    out_width = width if out_height == _HEIGHT else max(1, round(line.length / factor))
     # The corner of the rectangle from which it is read, in pixels of the part.
     corner_x = (line.x - line.ux * line.length / 2 + line.uy * line.thickness / 2 - x0) / factor
     corner_y = (line.y - line.uy * line.length / 2 - line.ux * line.thickness / 2 - y0) / factor
@@ -115,6 +117,4 @@ def _upright(pixels: RgbPixels, line: Line) -> Image.Image:
         line.ux * step_x, -line.uy * step_y, corner_x,
         line.uy * step_x, line.ux * step_y, corner_y,
     )  # fmt: skip
-    return part_image.transform(
-        (out_width, out_height), Image.Transform.AFFINE, coefficients, Image.Resampling.BILINEAR
-    )
+    return part_image.transform((out_width, out_height), Image.Transform.AFFINE, coefficients, Image.Resampling.BICUBIC)

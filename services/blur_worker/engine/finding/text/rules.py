@@ -16,7 +16,8 @@ _AS_DIGIT = str.maketrans("OoQDIl|SsBZz", "000011155822")
 _E_MAIL = re.compile(r"[\w.%+\-]+ ?[@®©] ?[\w\-]+(?:[.,:·][\w\-]+| ?\. ?(?=[a-z]{2,4}\b)[a-z]+)*")
 _SEPARATOR = r"[ \-.·]{0,2}"
 _CARD = re.compile(rf"(?<![\w+])[3-6SBs](?:{_SEPARATOR}[\dOoQDIl|SsBZz]){{12,18}}(?!\w)")
-_CARD_GROUPS = re.compile(r"\w{4}\W\w{4}\W\w{4}\W\w{4}|\w{4}\W\w{6}\W\w{5}")
+# Of repeated digits, one may have been read less.
+_CARD_GROUPS = re.compile(r"(?=(?:\W?\w){15,16}$)\w{3,4}(?:\W\w{3,4}){3}|\w{4}\W\w{6}\W\w{5}")
 _IBAN_START = re.compile(r"(?<!\w)[A-Z]{2} ?[\dOoQDIl|SsBZz]{2}")
 _PHONE = re.compile(r"(?<![\w.,/:+\-])(?:\+ ?|\( ?)?\d(?:[ ().\-/–·]{0,3}\d){5,14}(?![\w])")
 _PHONE_WORD = re.compile(r"(?:tel|phone|fon|fax|mobil|mob|cell|call|тел)\w*[.:]* *$", re.IGNORECASE)
