@@ -203,6 +203,19 @@ def test_a_name_server_that_hangs_costs_a_timeout_and_one_thread(monkeypatch: py
     assert lookup("relay.example.org", 5) == ["127.0.0.1"]
 
 
+def test_the_own_name_is_asked_for_again_after_a_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    def time_out(*_: object) -> str:
+        raise TimeoutError("too slow")
+
+    name_lookup._own_name.cache_clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(name_lookup, "_find_own_name", time_out)
+        assert name_lookup.own_name() == "[127.0.0.1]"
+    monkeypatch.setattr(name_lookup, "_find_own_name", lambda *_: "blur.example.org")
+    assert name_lookup.own_name() == "blur.example.org"
+    name_lookup._own_name.cache_clear()
+
+
 def test_an_unknown_name_is_the_mail_server_s_fault() -> None:
     server = server_at(1)
     object.__setattr__(server, "host", "no-such-host.invalid")
