@@ -173,6 +173,17 @@ def test_an_email_is_interrupted_before_its_end() -> None:
         sessions.open().send(envelope())
 
 
+def test_a_session_is_interrupted_while_it_waits_for_the_greeting() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        sessions = OpenSessions(server_at(listener.getsockname()[1], reply=60))
+        join = _in_thread(sessions.open(), envelope())
+        connection, _ = listener.accept()
+        with connection:
+            time.sleep(0.2)
+            sessions.interrupt()
+            assert isinstance(join(), MailerStopping)
+
+
 def test_the_reply_to_a_whole_email_is_awaited_though_the_mailer_is_to_stop() -> None:
     with slow(DOT=1.0) as server:
         sessions = OpenSessions(server_at(server.port))
