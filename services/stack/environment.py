@@ -75,7 +75,7 @@ def service_environment(settings: StackSettings, data_folder: DataFolder, run: s
     if settings.smtp_host is None:
         own |= {"IMAGEBLUR_SMTP_HOST": "127.0.0.1", "IMAGEBLUR_SMTP_PORT": str(settings.mailbox_port)}
         # No e-mail leaves this machine, so nobody needs to be asked.
-        own |= {"IMAGEBLUR_UNCONFIRMED_ADDRESSES": os.environ.get("IMAGEBLUR_UNCONFIRMED_ADDRESSES") or "results"}
+        own |= {"IMAGEBLUR_UNCONFIRMED_ADDRESSES": settings.unconfirmed_addresses or "results"}
         # E-mails that leave this machine must not contain an address that only works here.
         own |= {"IMAGEBLUR_PUBLIC_URL": settings.public_url or web_url(settings)}
         if is_loopback(web_host(settings)):

@@ -62,6 +62,9 @@ class StackSettings(Settings):
     broker_url: str | None = Field(default=None, description="Redis or Valkey to use instead of the embedded one.")
     blob_url: str | None = Field(default=None, description="Blob store to use instead of a folder in the data folder.")
     smtp_host: str | None = Field(default=None, description="SMTP relay to use instead of the local mailbox.")
+    unconfirmed_addresses: str | None = Field(
+        default=None, description="As of the services; by default `results` for the local mailbox, else `link`."
+    )
     secret_key: SecretStr | None = Field(
         default=None, description="Key that signs links; by default created once and kept."
     )

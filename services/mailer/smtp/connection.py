@@ -37,12 +37,16 @@ class TimedSMTP(smtplib.SMTP):
         own_name: str,
         timeouts: StepTimeouts,
         on_line: LineObserver | None = None,
+        on_created: Callable[["TimedSMTP"], None] | None = None,
         **options: Any,
     ) -> None:
+        """`on_created`: called before it connects."""
         self.timeouts = timeouts
         self.deadline = Deadline(timeouts.reply)
         self._on_line = on_line or (lambda _speaker, _line: None)
         self._logging_in = False
+        if on_created:
+            on_created(self)
         super().__init__(host, port, local_hostname=own_name, timeout=_CONNECT_SECONDS, **options)
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:

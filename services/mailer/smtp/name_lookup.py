@@ -63,10 +63,14 @@ _find_own_name = SharedLookup(lambda _: str(smtplib.SMTP().local_hostname))
 
 
 @functools.cache
+def _own_name() -> str:
+    return _find_own_name("of this machine", _OWN_NAME_SECONDS)
+
+
 def own_name() -> str:
-    """Return the name for EHLO as smtplib finds it, with one look-up for all e-mails."""
+    """Return the name for EHLO as smtplib finds it, with one look-up for all e-mails; else an address."""
     try:
-        return _find_own_name("of this machine", _OWN_NAME_SECONDS)
-    except TimeoutError as error:
+        return _own_name()
+    except TimeoutError as error:  # which is not kept
         _log.warning("EHLO without a name", error=str(error))
         return _UNKNOWN_NAME

@@ -3,7 +3,9 @@
 import contextlib
 import smtplib
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 from pydantic import SecretStr
@@ -29,19 +31,23 @@ class SmtpServer:
     on_line: LineObserver | None = None
     """Called with each line of the conversation."""
 
-    def connect(self) -> TimedSMTP:
-        """Return a connection, encrypted and logged in as set.
+    def connect(self, on_created: Callable[[TimedSMTP], None]) -> TimedSMTP:
+        """Return a connection, encrypted and logged in as set; `on_created` gets it before that.
 
         Raises:
             smtplib.SMTPException, OSError: The mail server or the settings are at fault, not the recipient.
         """
-        name, timeouts, on_line = own_name(), self.timeouts, self.on_line
+        connect: Callable[..., TimedSMTP] = TimedSMTP
         if self.security == "tls":
-            client: TimedSMTP = TimedTlsSMTP(
-                self.host, self.port, own_name=name, timeouts=timeouts, on_line=on_line, context=self.tls
-            )
-        else:
-            client = TimedSMTP(self.host, self.port, own_name=name, timeouts=timeouts, on_line=on_line)
+            connect = partial(TimedTlsSMTP, context=self.tls)
+        client = connect(
+            self.host,
+            self.port,
+            own_name=own_name(),
+            timeouts=self.timeouts,
+            on_line=self.on_line,
+            on_created=on_created,
+        )
         try:
             self._log_in(client)
         except BaseException:

@@ -109,9 +109,13 @@ class SmtpSession:
                     return self._client, reply
             self.close()
         self._check_interrupted()
-        self._client = self._server.connect()
+        self._client = self._server.connect(self._keep)
         self._check_interrupted()
         return self._client, begin_transaction(self._client, envelope)
+
+    def _keep(self, client: TimedSMTP) -> None:
+        """Keep a client before it connects, so that this can be interrupted."""
+        self._client = client
 
     def _end(self, before_end: Callable[[], None]) -> None:
         before_end()

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select, update
 
 from services.common.db.engine import Database
-from services.common.db.mail import mailboxes, subscribers
+from services.common.db.mail import emails, mailboxes, subscribers
 from services.common.db.models import ConfirmedMailbox, Delivery, Email, Order
 from services.common.domain.errors import InvalidArgument
 from services.common.domain.mail import EmailState
@@ -151,3 +151,15 @@ def test_no_address_is_stored_with_a_confirmation(
         (row,) = session.scalars(select(ConfirmedMailbox))
     assert row.mailbox == MAILBOXES.hash("ann@example.org")
     assert "ann" not in row.mailbox
+
+
+@ON_BOTH
+def test_of_two_mailers_that_write_to_a_stranger_at_once_one_waits(
+    database: Database, order: PlaceOrder, send: SendEmail, smtp_sink: SmtpSink
+) -> None:
+    first, second = sorted((order(), order()), key=lambda made: made.email_id)
+    with database.write() as session:
+        assert emails.claim_email(session, first.email_id, lease_seconds=60), "another mailer has it"
+    send(second.email_id)
+    assert smtp_sink.received == []
+    assert email(database, second.email_id).attempts == 0

@@ -3,6 +3,7 @@
 import smtplib
 import ssl
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Any
 
 from services.mailer.smtp.connection import TimedSMTP
@@ -42,7 +43,8 @@ class FakeServer(SmtpServer):
         ):
             object.__setattr__(self, name, value)
 
-    def connect(self) -> TimedSMTP:
+    def connect(self, on_created: Callable[[TimedSMTP], None]) -> TimedSMTP:
+        del on_created
         object.__setattr__(self, "connections", self.connections + 1)
         if self.replies["CONNECT"]:
             raise ConnectionRefusedError(f"[Errno 111] {self.replies['CONNECT'].pop(0)}")

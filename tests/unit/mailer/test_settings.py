@@ -80,3 +80,11 @@ def test_the_pages_need_a_host_name_of_their_own(monkeypatch: pytest.MonkeyPatch
 def test_what_is_no_web_address_is_refused(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     with pytest.raises(ConfigurationError, match="IMAGEBLUR_PUBLIC_URL: must be a URL such as"):
         load(monkeypatch, PUBLIC_URL=url)
+
+
+def test_keys_whose_orders_go_to_any_address_are_uuids(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load(monkeypatch).trusted_principals == frozenset()
+    key = "3f2b8a52-5f4e-4d4b-9f63-8f7d2f1c9a10"
+    assert load(monkeypatch, RESULTS_KEYS=f" {key.upper()}, ").trusted_principals == {f"key:{key}"}
+    with pytest.raises(ConfigurationError, match="IMAGEBLUR_RESULTS_KEYS: anyone is not the ID of an API key"):
+        load(monkeypatch, RESULTS_KEYS=f"{key},anyone")

@@ -173,6 +173,17 @@ def test_an_email_is_interrupted_before_its_end() -> None:
         sessions.open().send(envelope())
 
 
+def test_a_session_is_interrupted_while_it_waits_for_the_greeting() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        sessions = OpenSessions(server_at(listener.getsockname()[1], reply=60))
+        join = _in_thread(sessions.open(), envelope())
+        connection, _ = listener.accept()
+        with connection:
+            time.sleep(0.2)
+            sessions.interrupt()
+            assert isinstance(join(), MailerStopping)
+
+
 def test_the_reply_to_a_whole_email_is_awaited_though_the_mailer_is_to_stop() -> None:
     with slow(DOT=1.0) as server:
         sessions = OpenSessions(server_at(server.port))
@@ -201,6 +212,19 @@ def test_a_name_server_that_hangs_costs_a_timeout_and_one_thread(monkeypatch: py
     assert not asked.acquire(blocking=False), "one look-up for all"
     answers.set()
     assert lookup("relay.example.org", 5) == ["127.0.0.1"]
+
+
+def test_the_own_name_is_asked_for_again_after_a_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    def time_out(*_: object) -> str:
+        raise TimeoutError("too slow")
+
+    name_lookup._own_name.cache_clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(name_lookup, "_find_own_name", time_out)
+        assert name_lookup.own_name() == "[127.0.0.1]"
+    monkeypatch.setattr(name_lookup, "_find_own_name", lambda *_: "blur.example.org")
+    assert name_lookup.own_name() == "blur.example.org"
+    name_lookup._own_name.cache_clear()
 
 
 def test_an_unknown_name_is_the_mail_server_s_fault() -> None:

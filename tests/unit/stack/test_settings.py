@@ -59,6 +59,10 @@ def test_missing_settings_name_the_embedded_parts(tmp_path: Path) -> None:
     assert " " not in environment["IMAGEBLUR_BROKER_URL"]
     assert environment["IMAGEBLUR_BLOB_URL"] == f"{tmp_path}/my data/blobs"
     assert (environment["IMAGEBLUR_SMTP_HOST"], environment["IMAGEBLUR_SMTP_PORT"]) == ("127.0.0.1", "2525")
+    assert environment["IMAGEBLUR_UNCONFIRMED_ADDRESSES"] == "results", "no e-mail leaves this machine"
+    (tmp_path / ".env").write_text("IMAGEBLUR_UNCONFIRMED_ADDRESSES=link\n")
+    environment = service_environment(StackSettings(), data_folder, "token")
+    assert environment["IMAGEBLUR_UNCONFIRMED_ADDRESSES"] == "link"
 
 
 def test_the_secret_key_is_created_once_and_private(tmp_path: Path) -> None:
@@ -87,6 +91,7 @@ def test_settings_are_passed_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     wanted |= {"IMAGEBLUR_BLOB_URL": "s3://bucket/x", "IMAGEBLUR_SECRET_KEY": "k" * 32}
     assert {name: environment[name] for name in wanted} == wanted
     assert "IMAGEBLUR_SMTP_PORT" not in environment
+    assert "IMAGEBLUR_UNCONFIRMED_ADDRESSES" not in environment, "a relay carries e-mails to strangers"
     assert not data_folder.secret_key.exists()
     programs = default_programs(settings, data_folder)
     assert programs.broker is None
