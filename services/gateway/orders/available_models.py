@@ -15,9 +15,9 @@ RETRY_SECONDS = 1.0
 """If a model is not among those that are cached, or there are none: it may be new."""
 
 _BUILT_IN = {
-    FindingKind.FACE: ("faces", "faces"),
-    FindingKind.TEXT: ("text", "text"),
-    FindingKind.CODE: ("codes", "codes"),
+    FindingKind.FACE: "faces",
+    FindingKind.TEXT: "text",
+    FindingKind.CODE: "codes",
 }
 """What each kind finds, and the extra that installs it."""
 
@@ -81,8 +81,7 @@ def _violations(finds: Mapping[str, Find], models: Sequence[FindModel]) -> list[
                 there = f"there are {', '.join(names)}" if names else "there are none"
                 found.append(Violation(f"{path}.model", f"no worker has a custom model named {find.model}: {there}"))
         elif not names:
-            what, extra = _BUILT_IN[find.kind]
-            message = f"no worker can find {what}: install imageblur[{extra}] where the blur workers run"
+            message = f"no worker can find {_BUILT_IN[find.kind]}: install the extra find where the blur workers run"
             found.append(Violation(f"{path}.kind", message))
         elif find.model and find.model not in names:
             found.append(Violation(f"{path}.model", f"no worker has this model: there are {', '.join(names)}"))

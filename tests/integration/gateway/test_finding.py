@@ -38,7 +38,7 @@ def violations(gateway: Gateway, **header: Any) -> dict[str, str]:
 
 def test_what_nobody_can_find_is_refused_with_what_to_do(gateway: Gateway, database: Database) -> None:
     assert violations(gateway, spec=FIND) == {
-        "order.spec.find[0].kind": "no worker can find faces: install imageblur[faces] where the blur workers run"
+        "order.spec.find[0].kind": "no worker can find faces: install the extra find where the blur workers run"
     }
     announce(database, FACES, PLATES)
     other = order_pb2.Find(kind=order_pb2.FINDING_KIND_FACE, model="another")

@@ -11,7 +11,8 @@ from benchmarks.face_pictures import Box, Picture, turned
 from benchmarks.face_recall import overlap
 from services.blur_worker.engine.finding import faces
 from services.blur_worker.engine.finding.detector import Detection, Detector
-from services.blur_worker.engine.finding.faces import weights
+from services.blur_worker.engine.finding.faces import network, weights
+from services.blur_worker.engine.finding.faces.saturation import SAFE_LIMIT
 from services.common.domain.spec import Effort, Find, FindingKind
 from tests.support.images import whole_photo
 
@@ -127,6 +128,14 @@ def test_respects_the_confidence_asked_for(detector: Detector) -> None:
     assert detector.min_confidence <= detection.confidence <= 1
     for asked, count in ((detection.confidence - 0.01, 1), (detection.confidence + 0.01, 0)):
         assert len(found(detector, image, find=Find(kind=FindingKind.FACE, min_confidence=asked))) == count
+
+
+def test_finds_faces_with_weights_of_seven_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on processors whose 8-bit sums overflow."""
+    monkeypatch.setattr(network, "weight_limit", lambda *_: SAFE_LIMIT)
+    picture = astronaut(40)
+    (box,) = found(faces.load(), picture.image)
+    assert overlap(box, picture.faces[0]) > 0.6
 
 
 def test_finds_the_same_every_time(detector: Detector) -> None:

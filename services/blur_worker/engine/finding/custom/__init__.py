@@ -49,7 +49,7 @@ def _descriptions(folder: Path | None) -> list[Description]:
         return []
     descriptions = read_descriptions(folder)
     if descriptions and not is_runtime_installed():
-        raise ConfigurationError(f"{folder}: has models, but onnxruntime is not installed; install the extra `finding`")
+        raise ConfigurationError(f"{folder}: has models, but onnxruntime is not installed; install the extra `find`")
     return descriptions
 
 

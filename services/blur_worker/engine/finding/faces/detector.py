@@ -1,7 +1,5 @@
 """The face detector: a cheap look for all that may be a face, and a second one that decides."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,6 +8,7 @@ from services.blur_worker.engine.finding.faces.decoding import NO_BOXES, Boxes
 from services.blur_worker.engine.finding.faces.first_look import candidates
 from services.blur_worker.engine.finding.faces.full_size import small_faces
 from services.blur_worker.engine.finding.faces.network import Network
+from services.blur_worker.engine.finding.faces.plans import PLANS, Plan
 from services.blur_worker.engine.finding.faces.pyramid import Level, pyramid
 from services.blur_worker.engine.finding.faces.second_look import CAREFUL, QUICK, examine
 from services.blur_worker.engine.finding.faces.suppression import not_within, without_duplicates
@@ -17,53 +16,6 @@ from services.blur_worker.engine.finding.faces.turning import turned, turned_bac
 from services.common.domain.findings import FindModel
 from services.common.domain.spec import Effort, Find
 
-
-@dataclass(frozen=True, kw_only=True)
-class _Plan:
-    """What an effort stands for."""
-
-    reduction: int
-    """The first look is at 1 / this of the image, at half of that, and so on."""
-    certain_from: float = 0.5
-    """Confidence from which the first look is enough."""
-    smallest: int = 0
-    """Height in pixels from which a face that is not certain gets a second look."""
-    upright_from: float
-    """Confidence of the first look from which a second one is worth while."""
-    turned_from: float = 1.0
-    """Likewise for turned faces, which the first look hardly sees."""
-    smallest_turned: int = 16
-    """Height in pixels."""
-    turns: tuple[float, ...] = ()
-    """In degrees, clockwise."""
-    full_size: bool = False
-    """Whether to look at small candidates at the image's full size too."""
-    looks_per_megapixel: int
-    """At most so many second looks of either kind, and some more: bounds the time for a picture full of doubts."""
-
-    def looks(self, levels: list[Level]) -> int:
-        """Return how many second looks of one kind an image may get."""
-        return _SOME_LOOKS + round(self.looks_per_megapixel * levels[0].megapixels)
-
-
-_PLANS = {
-    Effort.FAST: _Plan(reduction=3, certain_from=0.6, smallest=32, upright_from=0.1, looks_per_megapixel=50),
-    Effort.BALANCED: _Plan(
-        reduction=2,
-        full_size=True,
-        upright_from=0.05,
-        turned_from=0.02,
-        turns=(-90, -38, 38, 90),
-        looks_per_megapixel=100,
-    ),
-    Effort.THOROUGH: _Plan(
-        reduction=1,
-        upright_from=0.03,
-        turned_from=0.02,
-        turns=(-142, -90, -38, 38, 90, 142, 180),
-        looks_per_megapixel=300,
-    ),
-}
 _MANY = 3
 """So many faces turned alike are no accident."""
 _UPRIGHT_FROM = 0.1
@@ -72,7 +24,6 @@ _SMALL = 24
 """Pixels of the level below which a candidate is small."""
 _LOWEST = 0.05
 """Below this confidence, nearly nothing is a face."""
-_SOME_LOOKS = 20
 _MEAN_WEIGHT = 1.1
 """A face half hidden is seen by the first look, with what is around it, and less well by the second."""
 _QUICK_FROM = 0.1
@@ -95,7 +46,7 @@ class FaceDetector:
         min_confidence = self.min_confidence if find.min_confidence is None else find.min_confidence
         height, width = pixels.shape[:2]
         # A higher one only filters: it must not change how confident a face is.
-        boxes = self._boxes(pixels, min(max(min_confidence, _LOWEST), self.min_confidence), _PLANS[effort])
+        boxes = self._boxes(pixels, min(max(min_confidence, _LOWEST), self.min_confidence), PLANS[effort])
         boxes = boxes[boxes[:, 4] >= min_confidence]
         boxes[:, [0, 2]] = boxes[:, [0, 2]].clip(0, width)
         boxes[:, [1, 3]] = boxes[:, [1, 3]].clip(0, height)
@@ -105,7 +56,7 @@ class FaceDetector:
             if left < right and top < bottom
         ]
 
-    def _boxes(self, pixels: RgbPixels, min_confidence: float, plan: _Plan) -> Boxes:
+    def _boxes(self, pixels: RgbPixels, min_confidence: float, plan: Plan) -> Boxes:
         levels = pyramid(pixels, plan.reduction)
         found, unsure = self._upright_boxes(levels, min_confidence, plan)
         if plan.turns:
@@ -114,7 +65,7 @@ class FaceDetector:
             found = without_duplicates(np.concatenate((found, others)))
         return found
 
-    def _upright_boxes(self, levels: list[Level], min_confidence: float, plan: _Plan) -> tuple[Boxes, Boxes]:
+    def _upright_boxes(self, levels: list[Level], min_confidence: float, plan: Plan) -> tuple[Boxes, Boxes]:
         """Return the upright faces, and what else the first look saw, from the most to the least confident."""
         unsure = self._candidates(levels, min(plan.upright_from, plan.turned_from, min_confidence), plan)
         certain = unsure[:, 4] >= max(plan.certain_from, min_confidence)
@@ -124,7 +75,7 @@ class FaceDetector:
         upright = self._upright(levels, worthy[: plan.looks(levels)])
         return without_duplicates(np.concatenate((found, upright[upright[:, 4] >= min_confidence]))), unsure
 
-    def _candidates(self, levels: list[Level], lowest: float, plan: _Plan) -> Boxes:
+    def _candidates(self, levels: list[Level], lowest: float, plan: Plan) -> Boxes:
         """Return what may be a face, from the most to the least confident."""
         seen = [NO_BOXES]
         seen += [candidates(self._network, level, lowest) for level in levels if level.reduction >= plan.reduction]
@@ -144,7 +95,7 @@ class FaceDetector:
         return both
 
     def _turned_boxes(
-        self, levels: list[Level], boxes: Boxes, min_confidence: float, plan: _Plan, upright: int
+        self, levels: list[Level], boxes: Boxes, min_confidence: float, plan: Plan, upright: int
     ) -> Boxes:
         """Return the turned faces among some boxes; give up where the most likely of the rest are none.
 
@@ -176,7 +127,7 @@ class FaceDetector:
         degrees = np.array(turns, np.float64)[best[worthy]]
         return examine(self._network, levels, boxes[worthy], CAREFUL, degrees), degrees
 
-    def _whole_turned(self, pixels: RgbPixels, degrees: float, min_confidence: float, plan: _Plan) -> Boxes:
+    def _whole_turned(self, pixels: RgbPixels, degrees: float, min_confidence: float, plan: Plan) -> Boxes:
         image = turned(pixels, degrees)
         found, _ = self._upright_boxes(pyramid(image, plan.reduction), min_confidence, plan)
         return turned_back(found, degrees, image, pixels)

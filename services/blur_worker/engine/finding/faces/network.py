@@ -8,6 +8,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from services.blur_worker.engine.finding.faces.quantized import INPUT, OUTPUTS, quantized
+from services.blur_worker.engine.finding.faces.saturation import weight_limit
 
 STRIDE = 4
 """Pixels of the input per cell of the maps."""
@@ -43,7 +44,9 @@ class Network:
         options.enable_cpu_mem_arena = False
         options.log_severity_level = 3
         self._session = onnxruntime.InferenceSession(
-            quantized(weights), sess_options=options, providers=["CPUExecutionProvider"]
+            quantized(weights, weight_limit(onnxruntime, options)),
+            sess_options=options,
+            providers=["CPUExecutionProvider"],
         )
 
     def run(self, pixels: NDArray[np.uint8]) -> FaceMaps:

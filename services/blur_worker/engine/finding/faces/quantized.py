@@ -14,23 +14,24 @@ OUTPUTS = ("confidence", "log_size", "offset")
 
 _HEADS = {"536": "confidence", "538": "log_size", "539": "offset"}
 _LANDMARKS = "540"
-_WEIGHT_LIMIT = 127
 
 
-def quantized(weights: bytes) -> bytes:
+def quantized(weights: bytes, weight_limit: int) -> bytes:
     """Return an ONNX model with an input of uint8, shape (1, height, width, 3), and the outputs of OUTPUTS.
 
     Args:
         weights: The ONNX model of CenterFace.
+        weight_limit: The greatest quantised weight: 127, or less where a processor's sums would overflow.
     """
     nodes, tensors = read(weights)
-    return _Builder(nodes, tensors).file()
+    return _Builder(nodes, tensors, weight_limit).file()
 
 
 class _Builder:
-    def __init__(self, nodes: list[Node], tensors: dict[str, Array]) -> None:
+    def __init__(self, nodes: list[Node], tensors: dict[str, Array], weight_limit: int) -> None:
         self._graph = Graph()
         self._tensors = tensors
+        self._weight_limit = weight_limit
         self._nodes = {node.outputs[0]: node for node in nodes}
         self._order = [node.outputs[0] for node in nodes]
         self._next = {name: node for node in nodes for name in node.inputs}
@@ -76,7 +77,7 @@ class _Builder:
         source, weight, bias = node.inputs
         kernel, offset = self._tensors[weight].astype(np.float64), self._tensors[bias].astype(np.float64)
         peak = np.abs(kernel).max(axis=(1, 2, 3))
-        scales = np.maximum(peak, 1e-8) / _WEIGHT_LIMIT
+        scales = np.maximum(peak, 1e-8) / self._weight_limit
         whole = np.rint(kernel / scales[:, None, None, None]).astype(np.int8)
         total = np.rint(offset / (scales * self._scales[source])).clip(-(2**31), 2**31 - 1).astype(np.int32)
         output = self._output(node.outputs[0])
