@@ -29,10 +29,10 @@ def fetch(folder: Path) -> None:
     missing = [package for package in PACKAGES if not list(folder.glob(f"{package}_*.orig.tar.*"))]
     if not missing:
         return
-    subprocess.run(["apt-get", "-qq", *options, "update"], check=True)  # noqa: S603, S607
+    subprocess.run(["apt-get", "-qq", *options, "update"], check=True)  # noqa: S607
     for package in missing:
         command = ["apt-get", "-qq", *options, "source", "--download-only", package]
-        subprocess.run(command, cwd=folder, check=False)  # noqa: S603 - one that cannot be fetched is reported
+        subprocess.run(command, cwd=folder, check=False)
 
 
 def pictures(folder: Path) -> Iterator[tuple[str, str, bytes]]:
