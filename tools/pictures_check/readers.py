@@ -2,7 +2,7 @@
 
 import base64
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pyvips
@@ -17,7 +17,8 @@ _READ = """async ([encoded, type, animated]) => {
     context.drawImage(source, 0, 0);
     const data = context.getImageData(0, 0, width, height).data;
     let text = '';
-    for (let at = 0; at < data.length; at += 32768) text += String.fromCharCode.apply(null, data.subarray(at, at + 32768));
+    for (let at = 0; at < data.length; at += 32768)
+      text += String.fromCharCode.apply(null, data.subarray(at, at + 32768));
     return {width, height, data: btoa(text)};
   };
   if (!animated) {
@@ -56,7 +57,7 @@ class Unreadable(Exception):
 class Chromium:
     """A browser, as a context manager."""
 
-    def __enter__(self) -> "Chromium":
+    def __enter__(self) -> Self:
         self._playwright = sync_playwright().start()
         arguments = ["--no-sandbox", "--force-color-profile=srgb"]
         self._browser = self._playwright.chromium.launch(executable_path="/usr/bin/chromium", args=arguments)

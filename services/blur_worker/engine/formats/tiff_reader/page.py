@@ -38,7 +38,8 @@ def _colors(stored: Samples, page: Directory, layout: Layout) -> Samples:
         return _to_rgb(stored, page)
     scaled = _scaled(stored, layout.bits)
     if layout.photometric is Photometric.WHITE_IS_ZERO:
-        scaled = np.invert(scaled, dtype=scaled.dtype)
+        inverted: Samples = np.iinfo(scaled.dtype).max - scaled
+        return inverted
     return scaled
 
 
