@@ -9,7 +9,8 @@ unexport PYTHONDONTWRITEBYTECODE
 # Each has an image with the extra of the same name (deploy/Dockerfile).
 SERVICES := gateway blur_worker mailer scheduler web
 
-.PHONY: help run demo mailing test test-unit test-faults test-indices chaos bench attack pictures screenshots fuzz lint format \
+.PHONY: help run demo mailing test test-unit test-faults test-indices chaos bench attack pictures pictures-check \
+  screenshots fuzz lint format \
   protos settings lock clean
 
 help: ## Show this list
@@ -55,6 +56,10 @@ attack: .venv/.installed-dev ## Try to recognise what was hidden; fail if Redact
 
 pictures: .venv/.installed-dev ## Draw the documents' pictures of effects
 	$(BIN)/python -m tools.draw_before_after
+
+pictures-check: .venv/.installed-bench ## Compare public test pictures with Chromium and libvips (Debian, as root; minutes)
+	tools/install_browser.sh
+	$(BIN)/python -m tools.pictures_check $(if $(ONLY),--only $(ONLY))
 
 fuzz: .venv/.installed-bench ## Feed the engine damaged files, then those of a guided fuzzer; look for leaks (SECONDS=60 SEED= CASES=10000)
 	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED))

@@ -103,7 +103,7 @@ def read_with_libvips(data: bytes) -> Shown:
         raise Unreadable(str(error)[:100]) from error
     if image.format == "ushort":
         pixels = pixels / 257
-    pixels = pixels if pixels.ndim == 3 else pixels[..., np.newaxis]
+    pixels = np.atleast_3d(pixels)
     if pixels.shape[2] not in {1, 2, 3, 4}:
         raise Unreadable(f"{pixels.shape[2]} bands")
     opaque = np.full((*pixels.shape[:2], 1), 255.0)

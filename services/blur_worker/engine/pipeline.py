@@ -21,8 +21,8 @@ FAST_PATHS = (blur_whole, blur_regions)
 def blur(data: bytes, spec: BlurSpec, limits: Limits, detectors: DetectorSource | None = None) -> Blurred:
     """Blur an encoded image of any supported format.
 
-    The EXIF orientation is applied to the pixels first. Regions are fractions of the displayed image. Of the metadata
-    only the ICC profile and the resolution are kept, unless the spec asks for the rest.
+    The image is turned upright first, as by browsers. Regions are fractions of the displayed image. Of the metadata
+    only colours and the resolution are kept, unless the spec asks for the rest.
 
     Args:
         data: The file.

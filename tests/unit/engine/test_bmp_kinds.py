@@ -71,11 +71,31 @@ def test_masks(kind: str, *, up: bool) -> None:
             assert (np.abs(frame[..., 3] - expected[..., 3])[1:, 1:] <= 1).all()
 
 
-def test_alpha_that_is_nowhere_set_means_nothing() -> None:
+def test_alpha_counts_even_if_it_is_nowhere_set() -> None:
     bits, masks = KINDS["A1R5G5B5"]
     pixels = np.random.default_rng(3).integers(0, 1 << 15, (9, 13))
     (frame,) = shown_frames(run(make_bmp(pixels, bits, masks), Solid(), CORNER, output_format=Format.PNG).data)
-    assert (frame[..., 3] == 255).all()
+    assert (frame[1:, 1:, 3] == 0).all()
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+@pytest.mark.parametrize("colors", [0, 2, 300])
+def test_palettes_of_any_size(bits: int, colors: int) -> None:
+    """A palette may be shorter or longer than there are indices."""
+    count = colors or 1 << bits
+    table = np.random.default_rng(6).integers(0, 256, (count, 4)).astype(np.uint8)
+    indices = np.random.default_rng(7).integers(0, 1 << bits, (9, 13))
+    rows = b""
+    for row in indices[::-1]:
+        text = "".join(f"{value:0{bits}b}" for value in row)
+        text += "0" * (-len(text) % 32)
+        rows += int(text, 2).to_bytes(len(text) // 8, "big")
+    info = struct.pack("<IiiHHIIiiII", 40, 13, 9, 1, bits, 0, len(rows), 2835, 2835, colors, 0)
+    start = 14 + 40 + table.nbytes
+    data = struct.pack("<2sIHHI", b"BM", start + len(rows), 0, 0, start) + info + table.tobytes() + rows
+    (frame,) = shown_frames(run(data, Solid("#000000"), CORNER, output_format=Format.PNG).data)
+    padded = np.concatenate([table[:256], np.zeros((256, 4), np.uint8)])
+    assert (frame[1:, 1:, :3] == padded[indices][1:, 1:, 2::-1]).all()
 
 
 def test_other_compressions_are_named_and_damage_is_damage() -> None:

@@ -201,6 +201,7 @@ def test_segments_are_counted() -> None:
     progressive = encode(photo(), "JPEG", progressive=True)
     second = progressive.index(b"\xff\xda", progressive.index(b"\xff\xda") + 2)
     refused(progressive[:second] + comment * many + progressive[second:], "segments")
+    refused(progressive[:second] + b"\xff" * 2 * many + progressive[second:], "fill bytes")
     assert run(plain[:scan] + comment * 1000 + plain[scan:], Solid(), MIDDLE).width == 96
 
 

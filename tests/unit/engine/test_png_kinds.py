@@ -54,11 +54,16 @@ def test_the_transparent_grey_is_transparent(bits: int, *, interlaced: bool) -> 
     values = noise(bits)
     most = (1 << bits) - 1
     for key in {0, most, most // 2}:
-        # Only as many bits count as a sample has.
-        marks = chunk(b"tRNS", struct.pack(">H", key | (0x100 if bits < 8 else 0)))
+        marks = chunk(b"tRNS", struct.pack(">H", key | 0x100))  # the upper byte means nothing
         frame = shown(small_png(values, bits, GREY, marks, interlaced=interlaced))
         assert ((frame[..., 3] == 0) == (values == key))[1:, 1:].all()
         assert (frame[..., 0] == values * (255 // most))[1:, 1:][(values != key)[1:, 1:]].all()
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_a_transparent_grey_that_cannot_be_is_nowhere(bits: int) -> None:
+    marks = chunk(b"tRNS", struct.pack(">H", (1 << bits) | 1))
+    assert (shown(small_png(noise(bits), bits, GREY, marks))[..., 3] == 255).all()
 
 
 @pytest.mark.parametrize("interlaced", [False, True])

@@ -37,7 +37,7 @@ def segments(data: bytes) -> Iterator[tuple[int, int, int, int]]:
 
 
 def count_behind(data: bytes, start: int, limit: int, scan_limit: int) -> tuple[int, int]:
-    """Return how many segments, and how many scans, are behind the beginning of the first scan, at most.
+    """Return how many segments and fill bytes, and how many scans, are behind the beginning of the first scan, at most.
 
     Args:
         data: The file.
@@ -47,17 +47,17 @@ def count_behind(data: bytes, start: int, limit: int, scan_limit: int) -> tuple[
     """
     array = np.frombuffer(data, np.uint8)[start:]
     after = array[1:][array[:-1] == 0xFF]
-    segment_count = int(np.count_nonzero((after >= 0xC0) & (after != 0xFF) & ((after < _RST0) | (after > _RST7))))
+    segment_count = int(np.count_nonzero((after >= 0xC0) & ((after < _RST0) | (after > _RST7))))
     scan_count = int(np.count_nonzero(after == SOS))
     if segment_count <= limit and scan_count <= scan_limit:
         return segment_count, scan_count
     segment_count = scan_count = 0
     at = start
     while (found := _MARKER.search(data, at)) and segment_count <= limit and scan_count <= scan_limit:
+        segment_count += 1 + data.count(b"\xff\xff", at, found.end())  # at least half of the fill bytes
         marker, at = data[found.end() - 1], found.end()
         if marker == EOI:
             break
-        segment_count += 1
         scan_count += marker == SOS
         at += int.from_bytes(data[at : at + 2], "big")
     return segment_count, scan_count

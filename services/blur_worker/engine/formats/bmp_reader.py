@@ -1,9 +1,10 @@
-"""Decode BMPs whose channels are described by masks, with alpha too. Source: BITMAPV4HEADER, BITMAPV5HEADER.
+"""Decode BMPs but run-length encoded ones. Source: BITMAPCOREHEADER, BITMAPV5HEADER.
 
-Pillow reads some masks only, and no alpha of 16 bits per pixel.
+Pillow reads some masks only, no alpha of 16 bits per pixel, and no palette of an unusual size.
 """
 
 import struct
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,58 +16,114 @@ from services.blur_worker.engine.images import Frame
 from services.blur_worker.engine.limits import check_size
 from services.blur_worker.engine.raster import Raster
 
-_FILE_HEADER_BYTES, _INFO_HEADER_BYTES, _V3_HEADER_BYTES = 14, 40, 56
+_FILE_HEADER_BYTES, _OS2_V1_HEADER_BYTES, _INFO_HEADER_BYTES, _V3_HEADER_BYTES = 14, 12, 40, 56
 _BITFIELDS, _ALPHA_BITFIELDS = 3, 6
-_SUPPORTED_BY_PILLOW = {0, 1, 2}
-_COMPRESSIONS = {4: "a JPEG in it", 5: "a PNG in it", 11: "CMYK", 12: "CMYK", 13: "CMYK"}
+_RUN_LENGTHS = {1, 2}
+_COMPRESSIONS = {3: "Huffman codes", 4: "a JPEG in it", 5: "a PNG in it", 11: "CMYK", 12: "CMYK", 13: "CMYK"}
+_MASKS = {16: (0x7C00, 0x03E0, 0x001F), 32: (0xFF0000, 0xFF00, 0xFF)}
+"""Where a file has none."""
+_METERS_PER_INCH = 0.0254
 _ROWS_AT_ONCE = 256
 
 
 def read_bmp(data: bytes, request: ReadRequest) -> ReadFile | None:
-    """Decode a file; None if it is one for Pillow.
+    """Decode a file; None if it is one for Pillow: run-length encoded.
 
     Raises:
         ImageError: TOO_LARGE, UNSUPPORTED or CORRUPT.
         ValueError: The file is damaged.
         struct.error: The file is damaged.
     """
-    (start,) = struct.unpack_from("<I", data, 10)
-    (header_bytes,) = struct.unpack_from("<I", data, _FILE_HEADER_BYTES)
-    if header_bytes < _INFO_HEADER_BYTES or header_bytes == 64:  # OS/2 has other compressions
+    header = _header(data)
+    if header.compression in _RUN_LENGTHS:
         return None
-    _, width, height, _, bits, compression, _, x, y = struct.unpack_from("<IiiHHIIii", data, _FILE_HEADER_BYTES)
-    if compression in _SUPPORTED_BY_PILLOW:
-        return None
-    if compression not in {_BITFIELDS, _ALPHA_BITFIELDS}:
-        raise unsupported(f"BMP with {_COMPRESSIONS.get(compression, f'compression {compression}')}")
-    if bits not in {16, 32}:
-        raise ValueError("masks for other pixels")
-    check_size((width, abs(height)), request.limits)
-    with_alpha = header_bytes >= _V3_HEADER_BYTES or compression == _ALPHA_BITFIELDS
-    masks = struct.unpack_from("<4I" if with_alpha else "<3I", data, _FILE_HEADER_BYTES + _INFO_HEADER_BYTES)
-    raster = _pixels(data, start, (width, abs(height)), bits, masks)
-    if height > 0:
+    size = header.width, abs(header.height)
+    check_size(size, request.limits)
+    if header.bits <= 8:
+        raster = _from_palette(data, header, size)
+    elif header.bits == 24:
+        raster = Raster("RGB", _rows(data, header, size)[:, : 3 * size[0]].reshape(size[1], size[0], 3)[..., ::-1])
+    else:
+        raster = _from_masks(data, header, size)
+    if header.height > 0:  # rows from the bottom
         raster = raster.with_samples(raster.samples[::-1])
-    described = Described(format="BMP")
-    if x > 0 and y > 0:
-        described.info["dpi"] = (x * 0.0254, y * 0.0254)
+    described = Described(format="BMP", info={"dpi": header.dpi} if header.dpi else {})
     return ReadFile(frames=[Frame(raster)], described=described, oriented=True)
 
 
-def _pixels(data: bytes, start: int, size: tuple[int, int], bits: int, masks: tuple[int, ...]) -> Raster:
-    """Return the rows as they are stored: mostly from the bottom."""
-    width, height = size
-    row_bytes = -(-width * bits // 32) * 4
-    rows = np.frombuffer(data, np.uint8, row_bytes * height, start).reshape(height, row_bytes)
-    stored = rows.view("<u2" if bits == 16 else "<u4")[:, :width]
+@dataclass(frozen=True, kw_only=True)
+class _Header:
+    bytes: int
+    start: int
+    """Where the pixels begin."""
+    width: int
+    height: int
+    bits: int
+    compression: int = 0
+    colors: int = 0
+    dpi: tuple[float, float] | None = None
+
+
+def _header(data: bytes) -> _Header:
+    (start,) = struct.unpack_from("<I", data, 10)
+    (size,) = struct.unpack_from("<I", data, _FILE_HEADER_BYTES)
+    if size == _OS2_V1_HEADER_BYTES:
+        width, height, _, bits = struct.unpack_from("<HhHH", data, _FILE_HEADER_BYTES + 4)
+        return _checked(_Header(bytes=size, start=start, width=width, height=height, bits=bits))
+    width, height, _, bits = struct.unpack_from("<iiHH", data, _FILE_HEADER_BYTES + 4)
+    if size < _INFO_HEADER_BYTES:
+        return _checked(_Header(bytes=size, start=start, width=width, height=height, bits=bits))
+    compression, _, x, y, colors = struct.unpack_from("<IIiiI", data, _FILE_HEADER_BYTES + 16)
+    dpi = (x * _METERS_PER_INCH, y * _METERS_PER_INCH) if x > 0 and y > 0 else None
+    header = _Header(
+        bytes=size, start=start, width=width, height=height, bits=bits, compression=compression, colors=colors, dpi=dpi
+    )
+    return _checked(header)
+
+
+def _checked(header: _Header) -> _Header:
+    compression, of_os2 = header.compression, header.bytes in {_OS2_V1_HEADER_BYTES, 16, 64}
+    known = {0, 1, 2} if of_os2 else {0, 1, 2, _BITFIELDS, _ALPHA_BITFIELDS}
+    if compression not in known:
+        raise unsupported(f"BMP with {_COMPRESSIONS.get(compression, f'compression {compression}')}")
+    possible = {16, 32} if compression >= _BITFIELDS else {1, 2, 4, 8, 16, 24, 32}
+    if header.bits not in possible:
+        raise unsupported(f"BMP of {header.bits} bits per pixel")
+    return header
+
+
+def _rows(data: bytes, header: _Header, size: tuple[int, int]) -> NDArray[np.uint8]:
+    row_bytes = -(-size[0] * header.bits // 32) * 4
+    return np.frombuffer(data, np.uint8, row_bytes * size[1], header.start).reshape(size[1], row_bytes)
+
+
+def _from_palette(data: bytes, header: _Header, size: tuple[int, int]) -> Raster:
+    """Look indices up; those beyond the palette are black."""
+    entry = 3 if header.bytes == _OS2_V1_HEADER_BYTES else 4
+    begin = _FILE_HEADER_BYTES + header.bytes
+    count = min(header.colors or 1 << header.bits, 256, max(0, header.start - begin) // entry)
+    entries = np.frombuffer(data, np.uint8, count * entry, begin).reshape(count, entry)
+    table = np.zeros((256, 3), np.uint8)
+    table[:count] = entries[:, 2::-1]
+    rows = _rows(data, header, size)
+    if header.bits < 8:
+        shifts = np.arange(8 - header.bits, -1, -header.bits, dtype=np.uint8)
+        rows = ((rows[..., np.newaxis] >> shifts) & np.uint8((1 << header.bits) - 1)).reshape(size[1], -1)
+    return Raster("RGB", table[rows[:, : size[0]]])
+
+
+def _from_masks(data: bytes, header: _Header, size: tuple[int, int]) -> Raster:
+    masks: tuple[int, ...] = _MASKS[header.bits]
+    if header.compression >= _BITFIELDS:
+        with_alpha = header.bytes >= _V3_HEADER_BYTES or header.compression == _ALPHA_BITFIELDS
+        masks = struct.unpack_from("<4I" if with_alpha else "<3I", data, _FILE_HEADER_BYTES + _INFO_HEADER_BYTES)
+    stored = _rows(data, header, size).view("<u2" if header.bits == 16 else "<u4")[:, : size[0]]
     channels = 4 if len(masks) == 4 and masks[3] else 3
-    samples = np.empty((height, width, channels), np.uint8)
-    for top in range(0, height, _ROWS_AT_ONCE):
+    samples = np.empty((*stored.shape, channels), np.uint8)
+    for top in range(0, len(stored), _ROWS_AT_ONCE):
         part = stored[top : top + _ROWS_AT_ONCE]
         for index in range(channels):
             samples[top : top + _ROWS_AT_ONCE, :, index] = _channel(part, masks[index])
-    if channels == 4 and not samples[..., 3].any():
-        return Raster("RGB", samples[..., :3])  # writers that leave it at 0 mean nothing by it: browsers agree
     return Raster("RGBA" if channels == 4 else "RGB", samples)
 
 

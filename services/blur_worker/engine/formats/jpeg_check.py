@@ -30,7 +30,7 @@ def check_jpeg(data: bytes, limits: Limits) -> None:
             _check_frame(marker, data[begin:end])
         elif marker == SOS:
             more, scans = count_behind(data, end, limits.max_segments, limits.max_scans)
-            check_count(count + more, limits.max_segments, "segments")
+            check_count(count + more, limits.max_segments, "segments and fill bytes")
             check_count(1 + scans, limits.max_scans, "scans")
 
 

@@ -1,7 +1,7 @@
 """Choose a palette: the colours of an image are halved, again and again, where they differ most.
 
-A binary tree of splits, at the mean of the channel with the largest variance (as Wu's and other variance-based
-methods), from a sample of the pixels; all pixels then descend it. Linear in the number of pixels, whatever they are.
+A binary tree of splits, at the mean of the channel with the largest variance (as other variance-based methods), from
+a sample of the pixels; all pixels then descend it. Linear in the number of pixels, whatever they are.
 
 What keeps indices in range: leaves are ranges of the sample, and there are at most as many as there is room for.
 """

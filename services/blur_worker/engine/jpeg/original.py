@@ -26,6 +26,7 @@ from services.common.domain.errors import ImageError
 from services.common.domain.spec import BlurSpec, Format
 
 _TEXT, _FEW_BLOCKS = 3000, 256
+_EOI = b"\xff\xd9"
 _SMALL_SIDE = 32
 """In pixels. From here on photographs come out at 45 dB and more."""
 
@@ -71,7 +72,8 @@ class OriginalJpeg:
         blocks, divisors = luma.rows * luma.columns, self.reader.quantization.get(luma.tq)
         if divisors is None or blocks < _FEW_BLOCKS:
             return False
-        bits = 8 * (len(self.reader.data) - self.scan.start) / blocks
+        end = self.reader.data.find(_EOI, self.scan.start)  # behind it there may be a film
+        bits = 8 * (end - self.scan.start) / blocks
         return bits * float(divisors.mean()) > _TEXT
 
     def decode_into(self, planes: PlaneSet) -> None:

@@ -77,7 +77,7 @@ class _Animation:
     def __init__(self, file: PngFile) -> None:
         self._file = file
         self._still = PngFrame(box=(0, 0, file.header.width, file.header.height))
-        self._animated = False
+        self._announced = 0
 
     def take(self, name: bytes, content: memoryview) -> bool:
         """Take a chunk if it is about frames or pixels."""
@@ -86,9 +86,9 @@ class _Animation:
             # The image that comes first is the first frame only if it is announced as one.
             (frames[0] if len(frames) == 1 and not self._still.parts else self._still).parts.append(content)
         elif name == b"acTL" and not self._still.parts:
-            self._animated = int.from_bytes(content[:4], "big") > 0
+            self._announced = int.from_bytes(content[:4], "big")
             self._file.described.info["loop"] = int.from_bytes(content[4:8], "big")
-        elif name == b"fcTL" and self._animated:
+        elif name == b"fcTL":
             frames.append(_frame(bytes(content), self._file.header))
         elif name == b"fdAT" and frames:
             frames[-1].parts.append(content[4:])
@@ -98,8 +98,12 @@ class _Animation:
 
     def end(self) -> None:
         """Leave the still image alone if there is no animation. Raises: ValueError, if there are no pixels."""
-        if not any(frame.parts for frame in self._file.frames):
-            self._file.frames[:] = [self._still]
+        frames = self._file.frames
+        if not self._announced and frames and not self._still.parts:
+            self._still.parts = frames[0].parts
+        if not self._announced or not any(frame.parts for frame in frames):
+            frames[:] = [self._still]
+        del frames[max(self._announced, 1) :]
         if not self._file.frames[0].parts:
             raise ValueError("no pixels")
 

@@ -52,8 +52,9 @@ def _pixels(file: PngFile, frame: PngFrame) -> Raster:
         return _from_palette(samples, file.palette, file.transparent)
     raster = Raster(MODES[header.color_type], samples)
     if file.transparent is not None and not raster.has_alpha:
-        mask = (1 << header.bits) - 1
-        color = tuple(int(each) & mask for each in np.frombuffer(file.transparent, ">u2")[: len(raster.mode)])
+        # Of a sample of up to 8 bits the lower byte counts, as a whole: so Chromium reads it.
+        mask = 0xFFFF if header.bits == 16 else 0xFF
+        color = tuple(int(each) & mask for each in np.frombuffer(file.transparent[:6], ">u2")[: len(raster.mode)])
         if len(color) == len(raster.mode):
             raster = raster.with_transparent(color)
     if header.bits < 8:

@@ -38,7 +38,7 @@ def _colors(stored: Samples, page: Directory, layout: Layout) -> Samples:
         return _to_rgb(stored, page)
     scaled = _scaled(stored, layout.bits)
     if layout.photometric is Photometric.WHITE_IS_ZERO:
-        scaled = np.invert(scaled, dtype=scaled.dtype)
+        return np.subtract(np.iinfo(scaled.dtype).max, scaled, dtype=scaled.dtype)
     return scaled
 
 
@@ -46,10 +46,10 @@ def _scaled(samples: Samples, bits: int) -> Samples:
     """Return samples of 8 or 16 bits."""
     if bits in {8, 16}:
         return samples
-    most, whole = (1 << bits) - 1, np.uint8(255) if bits < 8 else np.uint16(65535)
-    levels = np.arange(most + 1, dtype=np.uint32)
-    table: Samples = ((levels * whole + most // 2) // most).astype(whole.dtype)
-    return table[samples]
+    most, whole = (1 << bits) - 1, 255 if bits < 8 else 65535
+    levels = (np.arange(most + 1, dtype=np.uint32) * whole + most // 2) // most
+    scaled: Samples = (levels.astype(np.uint8) if bits < 8 else levels.astype(np.uint16))[samples]
+    return scaled
 
 
 def _from_palette(indices: Samples, page: Directory, bits: int) -> Samples:

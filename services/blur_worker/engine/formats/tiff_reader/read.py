@@ -14,6 +14,7 @@ from services.blur_worker.engine.images import Frame
 from services.blur_worker.engine.pixel_modes import to_working_mode
 from services.blur_worker.engine.raster import Raster
 
+_LZW, _BITS = 5, 8
 _CENTIMETER, _INCH = 3, 2
 _CENTIMETERS_PER_INCH = 2.54
 
@@ -32,8 +33,19 @@ def read_tiff(data: bytes, request: ReadRequest) -> ReadFile:
     frames = []
     for index, page in enumerate(wanted):
         layout = layout_of(page)
+        if layout and layout.compression == _LZW and _is_old_lzw(data, page):
+            if layout.bits != _BITS or layout.separate:
+                raise unsupported(f"TIFF compressed by LZW of the old kind, with {layout.bits} bits per sample")
+            layout = None
         frames.append(Frame(read_page(data, page, layout) if layout else _by_pillow(data, index)))
     return ReadFile(frames=frames, described=_described(data, pages[0]), oriented=True)
+
+
+def _is_old_lzw(data: bytes, page: Directory) -> bool:
+    """Whether codes have their lowest bits first, as before TIFF 5.0; libtiff knows them by their first one."""
+    offsets = page.numbers(Tag.TILE_OFFSETS if page.tile else Tag.STRIP_OFFSETS)
+    start = data[offsets[0] : offsets[0] + 2] if offsets else b""
+    return len(start) == 2 and start[0] == 0 and bool(start[1] & 1)
 
 
 def _by_pillow(data: bytes, index: int) -> Raster:
