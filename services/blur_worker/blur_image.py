@@ -85,6 +85,7 @@ class BlurImage:
                     success = Success(
                         size=result.size,
                         sha256=result.sha256,
+                        crc32=result.crc32,
                         width=result.width,
                         height=result.height,
                         format=result.format,

@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 import traceback
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
@@ -100,6 +101,7 @@ class BlurredFile:
     """By stage; the stage `processor` is the processor time of the whole engine."""
     inspection: Inspection | None = None
     """What was found; None if nothing was to be found."""
+    crc32: int | None = None
 
     def to_values(self) -> tuple[dict[str, Any], bytes]:
         """See `Answer`."""
@@ -119,6 +121,7 @@ class BlurredFile:
             path=str(values["path"]),
             seconds={str(stage): float(taken) for stage, taken in values["seconds"].items()},
             inspection=inspection and Inspection.from_json(inspection),
+            crc32=None if values["crc32"] is None else int(values["crc32"]) & 0xFFFFFFFF,
         )
 
 
@@ -263,6 +266,7 @@ def blur_file(task: BlurTask, limits: ChildLimits) -> BlurredFile:
         path=blurred.path,
         seconds={**blurred.seconds, "processor": processor_seconds},
         inspection=blurred.inspection if task.spec.find else None,
+        crc32=zlib.crc32(blurred.data),
     )
 
 

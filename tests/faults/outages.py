@@ -3,12 +3,14 @@
 import contextlib
 import errno
 import os
+import resource
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from tests.faults.fleet import Fleet
 from tests.faults.proxy import Proxy
@@ -77,6 +79,30 @@ def postgres_killed(fleet: Fleet) -> Iterator[None]:
         yield
     finally:
         fleet.postgres.start()
+
+
+@contextlib.contextmanager
+def postgres_read_only(fleet: Fleet) -> Iterator[None]:
+    """It answers reads and refuses writes, as a server in recovery."""
+    assert fleet.postgres
+    with fleet.postgres.read_only():
+        yield
+
+
+@contextlib.contextmanager
+def descriptors_exhausted(fleet: Fleet) -> Iterator[None]:
+    """No gateway can open a file or accept a connection."""
+    before = {}
+    for record in fleet.records("gateway"):
+        pid = record.pid
+        before[pid] = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        used = len(list(Path(f"/proc/{pid}/fd").iterdir()))
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (used, before[pid][1]))
+    try:
+        yield
+    finally:
+        for pid, limits in before.items():
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
 
 
 @contextlib.contextmanager

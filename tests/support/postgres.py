@@ -12,6 +12,7 @@ import pwd
 import signal
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -126,6 +127,22 @@ class PostgresServer:
     def kill(self) -> None:
         """Kill it, if it runs, with all its children."""
         self._end(signal.SIGKILL)
+
+    @contextlib.contextmanager
+    def read_only(self) -> Iterator[None]:
+        """Refuse every write (25006), as a server in recovery does after a failover."""
+        self._set_read_only("on")
+        try:
+            yield
+        finally:
+            self._set_read_only("off")
+
+    def _set_read_only(self, value: str) -> None:
+        # Open connections follow with their next transaction.
+        address = self.address("postgres") + " options='-c default_transaction_read_only=off'"
+        with psycopg.connect(address, autocommit=True) as connection:
+            connection.execute(f"ALTER SYSTEM SET default_transaction_read_only = {value}")
+            connection.execute("SELECT pg_reload_conf()")
 
     def restart(self) -> None:
         """Stop it and start it again: same data, same port."""

@@ -1,7 +1,9 @@
 """A ZIP file whose layout is known before its files are read: entries are stored uncompressed, so any part can be made.
 
-The same entries always give the same bytes. Checksums follow an entry's data (data descriptors), so that each file is
-read once, while it is streamed; sizes and counts beyond 32 and 16 bits are written as ZIP64.
+The same entries always give the same bytes. An entry whose checksum is known has it and its size before its data, so
+that programs can unpack the archive while they receive it. Otherwise its checksum follows the data (a data descriptor),
+so that each file is read once, while it is streamed; not all programs can unpack that as a stream. Sizes and counts
+beyond 32 and 16 bits are written as ZIP64.
 
 Source: APPNOTE.TXT 6.3.10, sections 4.3 to 4.5.
 """
@@ -14,7 +16,7 @@ from datetime import datetime
 
 from services.common.domain.errors import Unavailable
 
-_FLAGS = 0x0808  # names in UTF-8, checksum and sizes after the data
+_UTF8, _DESCRIPTOR_FOLLOWS = 0x0800, 0x0008
 _BIG, _MANY = 0xFFFFFFFF, 0xFFFF
 _LOCAL, _DESCRIPTOR, _DESCRIPTOR_64 = struct.Struct("<4s5H3L2H"), struct.Struct("<4s3L"), struct.Struct("<4sL2Q")
 _CENTRAL, _END = struct.Struct("<4s6H3L5H2L"), struct.Struct("<4s4H2LH")
@@ -33,6 +35,8 @@ class Entry:
     """Called with an offset and a length, yields that part of the content."""
     digest: str = ""
     """Files with the same digest have the same content; empty: unknown."""
+    crc32: int | None = None
+    """None: unknown."""
 
 
 class Checksums:
@@ -68,7 +72,7 @@ class StoredZip:
         at = 0
         for entry, name in zip(entries, self._names, strict=True):
             self._offsets.append(at)
-            at += _LOCAL.size + len(name) + _local_extra(entry) + entry.size + len(_descriptor(entry, 0))
+            at += _LOCAL.size + len(name) + _local_extra(entry) + entry.size + _descriptor_size(entry)
         self._directory_at = at
         self._directory_size = sum(
             _CENTRAL.size + len(name) + len(_central_extra(entry.size, offset))
@@ -95,7 +99,7 @@ class StoredZip:
             yield from window.cut(header, begin)
             data_at = begin + len(header)
             yield from self._data(entry, window, data_at)
-            if window.overlaps(data_at + entry.size, following):
+            if entry.crc32 is None and window.overlaps(data_at + entry.size, following):
                 yield from window.cut(_descriptor(entry, self._crc(entry)), data_at + entry.size)
         if window.overlaps(self._directory_at, self.size):
             yield from self._directory(window)
@@ -113,6 +117,8 @@ class StoredZip:
             self._checksums.put(entry.digest, crc)
 
     def _crc(self, entry: Entry) -> int:
+        if entry.crc32 is not None:
+            return entry.crc32
         crc = self._checksums.get(entry.digest)
         if crc is None:
             crc = 0
@@ -133,17 +139,20 @@ class StoredZip:
 
     def _header(self, index: int) -> bytes:
         name, extra = self._names[index], _local_extra(self._entries[index])
-        version, size = (45, _BIG) if extra else (20, 0)
+        entry = self._entries[index]
+        size = 0 if entry.crc32 is None else entry.size
+        version, short = (45, _BIG) if extra else (20, size)
         fixed = _LOCAL.pack(
-            b"PK\3\4", version, _FLAGS, 0, self._time, self._date, 0, size, size, len(name), extra
+            b"PK\3\4", version, _flags(entry), 0, self._time, self._date,
+            entry.crc32 or 0, short, short, len(name), extra,
         )  # fmt: skip
-        return fixed + name + (struct.pack("<2H2Q", 1, 16, 0, 0) if extra else b"")
+        return fixed + name + (struct.pack("<2H2Q", 1, 16, size, size) if extra else b"")
 
     def _central(self, index: int, extra: bytes) -> bytes:
         entry, name, offset = self._entries[index], self._names[index], self._offsets[index]
         size = min(entry.size, _BIG)
         fixed = _CENTRAL.pack(
-            b"PK\1\2", (3 << 8) | 45, 45 if extra else 20, _FLAGS, 0, self._time, self._date, self._crc(entry),
+            b"PK\1\2", (3 << 8) | 45, 45 if extra else 20, _flags(entry), 0, self._time, self._date, self._crc(entry),
             size, size, len(name), len(extra), 0, 0, 0, _UNIX_FILE, min(offset, _BIG),
         )  # fmt: skip
         return fixed + name + extra
@@ -195,6 +204,14 @@ def _local_extra(entry: Entry) -> int:
 def _central_extra(size: int, offset: int) -> bytes:
     large = ([size, size] if size >= _BIG else []) + ([offset] if offset >= _BIG else [])
     return struct.pack(f"<2H{len(large)}Q", 1, 8 * len(large), *large) if large else b""
+
+
+def _flags(entry: Entry) -> int:
+    return _UTF8 if entry.crc32 is not None else _UTF8 | _DESCRIPTOR_FOLLOWS
+
+
+def _descriptor_size(entry: Entry) -> int:
+    return 0 if entry.crc32 is not None else len(_descriptor(entry, 0))
 
 
 def _descriptor(entry: Entry, crc: int) -> bytes:

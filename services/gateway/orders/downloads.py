@@ -102,7 +102,12 @@ class ResultDownloads:
     def _archive(self, wanted: DownloadRange, found: OrderResults) -> Download:
         entries = [
             result_entry(
-                self._blobs, result.filename, result.key, result.image.output_bytes, result.image.output_sha256 or ""
+                self._blobs,
+                result.filename,
+                result.key,
+                result.image.output_bytes,
+                result.image.output_sha256 or "",
+                crc32=result.image.result_crc32,
             )
             for result in found.results
         ]
@@ -124,7 +129,7 @@ def _length(wanted: DownloadRange, size: int) -> int:
 
 
 def _etag(entries: list[Entry], time: datetime) -> str:
-    lines = [time.isoformat(), *(f"{entry.digest} {entry.size} {entry.name}" for entry in entries)]
+    lines = [time.isoformat(), *(f"{entry.digest} {entry.crc32} {entry.size} {entry.name}" for entry in entries)]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:32]
 
 

@@ -235,10 +235,12 @@ class BlurServicer(BlurServiceServicer):
 
     async def ReviseImages(self, request: pb.ReviseImagesRequest, context: Context) -> pb.ReviseImagesResponse:
         """Blur images of a finished order again."""
-        wanted = parse_revision(request, principal=principal(), max_images=self.settings.largest_order)
-        await self.models.check(wanted.specs_by_field)
         key = rate_limit_key()
         self.receiver.broker_check.check_rate(key)
+        wanted = await self.parsing.run(
+            key, parse_revision, request, principal=principal(), max_images=self.settings.largest_order
+        )
+        await self.models.check(wanted.specs_by_field)
         await self.receiver.broker_check.count_order(key)
         snapshot = await self.threads.run_to_end(self.revise_images, wanted)
         return pb.ReviseImagesResponse(order=order_message(snapshot))

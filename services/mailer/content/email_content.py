@@ -144,12 +144,13 @@ Content = OrderReady | OrderUnconfirmed | ConfirmSubscription | Goodbye | Newsle
 
 @dataclass(frozen=True, kw_only=True)
 class AttachedResult:
-    """A result to attach: its name in the archive and its blob; its size in bytes and its SHA-256 as hex."""
+    """A result to attach: its name in the archive and its blob; its size in bytes, its SHA-256 as hex, its CRC-32."""
 
     name: str
     key: str
     size: int
     digest: str
+    crc32: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

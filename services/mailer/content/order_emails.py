@@ -141,7 +141,13 @@ def _content(
 
 def _file(order: Order, image: Image, name: str) -> AttachedResult:
     key = result_key(order.id, image.position, image.generation)
-    return AttachedResult(name=name, key=key, size=image.output_bytes, digest=image.output_sha256 or "")
+    return AttachedResult(
+        name=name,
+        key=key,
+        size=image.output_bytes,
+        digest=image.output_sha256 or "",
+        crc32=image.result_crc32,
+    )
 
 
 def _previews(order: Order, succeeded: Sequence[Image]) -> list[Preview]:

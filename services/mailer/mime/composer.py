@@ -58,6 +58,9 @@ class EmailComposer:
     def _archive(self, draft: Draft) -> Iterator[bytes] | None:
         if not draft.files or not draft.ordered_at:
             return None
-        entries = [result_entry(self.blobs, file.name, file.key, file.size, file.digest) for file in draft.files]
+        entries = [
+            result_entry(self.blobs, file.name, file.key, file.size, file.digest, crc32=file.crc32)
+            for file in draft.files
+        ]
         entries += [summary_entry(name, content) for name, content in draft.summary]
         return StoredZip(entries, draft.ordered_at).read()

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import zipfile
+import zlib
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
@@ -68,6 +69,26 @@ def test_an_archive_and_its_parts(gateway: Gateway, done: Done) -> None:
         again, part = fetch(gateway, order_id=done.order_id, archive=True, offset=offset, length=length)
         assert part == whole[offset : offset + length if length else None]
         assert (again.etag, again.size_bytes) == (start.etag, len(whole))
+
+
+def test_an_archive_can_be_read_as_a_stream_if_the_checksums_are_those_of_the_results(
+    gateway: Gateway, done: Done, database: Database
+) -> None:
+    etags = set()
+    for stale in (False, True):
+        with database.write() as session:
+            for position, data in enumerate(RESULTS, 1):
+                sha256 = "ff" * 32 if stale else hashlib.sha256(data).hexdigest()
+                known = f"{zlib.crc32(data):08x}{sha256[:8]}"
+                session.execute(update(Image).where(Image.position == position).values(output_crc32=known))
+        start, whole = fetch(gateway, order_id=done.order_id, archive=True)
+        etags.add(start.etag)
+        with zipfile.ZipFile(io.BytesIO(whole)) as archive:
+            assert archive.testzip() is None
+            descriptors = [bool(info.flag_bits & 8) for info in archive.infolist()]
+        # A worker of the version before has stored another result, and left the checksum of the first.
+        assert descriptors == [stale, stale, False, False]
+    assert len(etags) == 2
 
 
 def test_an_archive_differs_from_the_one_before_only_with_its_files(

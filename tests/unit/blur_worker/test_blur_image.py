@@ -37,6 +37,7 @@ BLURRED = BlurredFile(
     format=Format.JPEG,
     path="jpeg-coefficients",
     seconds={"decode": 0.1},
+    crc32=0x12AB,
 )
 
 
@@ -89,6 +90,7 @@ def test_a_result_is_stored_and_ends_the_order(
     image = row(database, order)
     assert (image.state, image.attempts, image.owner) == (ImageState.SUCCEEDED, 1, None)
     assert (image.output_bytes, image.width, image.height, image.format) == (7, 40, 30, "JPEG")
+    assert (image.output_crc32, image.result_crc32) == ("000012ab" + "ab" * 4, 0x12AB)
     assert blobs.blobs == {result_key(order.id, 1): b"blurred"}, "and the original is removed"
     assert broker.announced == [(order.id, False), (order.id, True)]
     assert len(broker.subjects(MAIL_QUEUE)) == 1

@@ -1,7 +1,9 @@
 """Archives that others can read, the same whenever they are made, and whose parts fit together."""
 
 import io
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,6 +39,37 @@ def test_others_can_read_it() -> None:
         assert {name: reader.read(name) for name in reader.namelist()} == FILES
         assert reader.getinfo("blur_a.jpg").date_time == (2026, 11, 24, 11, 20, 42)
         assert reader.getinfo("blur_a.jpg").external_attr >> 16 == 0o100644
+
+
+def with_checksums() -> StoredZip:
+    def entry_of(name: str, data: bytes) -> Entry:
+        return Entry(
+            name, len(data), lambda offset, length: iter([data[offset : offset + length]]), crc32=zlib.crc32(data)
+        )
+
+    return StoredZip([entry_of(name, data) for name, data in FILES.items()], TIME)
+
+
+def test_a_known_checksum_lets_others_read_it_as_a_stream() -> None:
+    content = with_checksums()
+    whole = b"".join(content.read())
+    assert len(whole) == content.size
+    with zipfile.ZipFile(io.BytesIO(whole)) as reader:
+        assert reader.testzip() is None
+        assert not any(info.flag_bits & 8 for info in reader.infolist())
+    # As a reader of streams sees it (APPNOTE 4.3.7): each local header has what it needs to find the next one.
+    at, read = 0, {}
+    while whole[at : at + 4] == b"PK\3\4":
+        flags, crc, size, _, name_size, extra_size = struct.unpack_from("<4x2xH6xL2L2H", whole, at)
+        assert flags == 0x0800
+        data_at = at + 30 + name_size + extra_size
+        data = whole[data_at : data_at + size]
+        assert zlib.crc32(data) == crc
+        read[whole[at + 30 : at + 30 + name_size].decode()] = data
+        at = data_at + size
+    assert read == FILES
+    for offset in range(0, len(whole), 7):
+        assert b"".join(content.read(offset, 100)) == whole[offset : offset + 100]
 
 
 def test_every_part_is_that_part_of_the_whole() -> None:

@@ -107,6 +107,11 @@ class Image(Base):
     input_sha256: Mapped[str | None]
     output_bytes: Mapped[int] = mapped_column(default=0)
     output_sha256: Mapped[str | None]
+    output_crc32: Mapped[str | None]
+    """CRC-32 of the result and the first 32 bits of its SHA-256, both as hex; None if not known.
+
+    Workers of the version before store another result and leave this as it is: `result_crc32` notices it.
+    """
     width: Mapped[int] = mapped_column(default=0)
     height: Mapped[int] = mapped_column(default=0)
     format: Mapped[str | None]
@@ -131,6 +136,13 @@ class Image(Base):
     """Of the result of the last revision, also if that has not ended or has failed."""
     claims: Mapped[int] = mapped_column(default=0, server_default="0")
     """Tells claims of this version from those of the version before, which knows no revisions (migration 0010)."""
+
+    @property
+    def result_crc32(self) -> int | None:
+        """CRC-32 of the result, if it is known."""
+        if not self.output_crc32 or not self.output_sha256 or self.output_crc32[8:] != self.output_sha256[:8]:
+            return None
+        return int(self.output_crc32[:8], 16)
 
 
 def has_result(image: "Image") -> bool:

@@ -56,6 +56,8 @@ class Success:
     """What blurred it, with its version."""
     inspection: Inspection | None = None
     """What was found; None if nothing was to be found."""
+    crc32: int | None = None
+    """None: not known."""
 
 
 @dataclass(frozen=True)
@@ -218,6 +220,7 @@ def finish(
                 "state": ImageState.SUCCEEDED,
                 "output_bytes": outcome.size,
                 "output_sha256": outcome.sha256,
+                "output_crc32": None if outcome.crc32 is None else f"{outcome.crc32:08x}{outcome.sha256[:8]}",
                 "width": outcome.width,
                 "height": outcome.height,
                 "format": outcome.format,
