@@ -8,7 +8,7 @@ CELL = 16
 """Side of a cell in pixels."""
 
 
-@compiled("void(uint8[:, :, ::1], uint8[:, ::1])")
+@compiled("void(Array(uint8, 3, 'C', readonly=True), uint8[:, ::1])")
 def to_brightness(pixels: np.ndarray, brightness: np.ndarray) -> None:
     """Set the brightness of pixels (red, green, blue) as ITU-R BT.601 weighs them."""
     height, width, _ = pixels.shape
