@@ -19,9 +19,13 @@ def whole_photo() -> Image.Image:
         return image.convert("RGB")
 
 
-@cache
 def photo(width: int = 96, height: int = 64) -> Image.Image:
-    """A part of the photograph, scaled to this size."""
+    """A part of the photograph, scaled to this size; the caller's own, to be drawn into."""
+    return _scaled_photo(width, height).copy()
+
+
+@cache
+def _scaled_photo(width: int, height: int) -> Image.Image:
     return whole_photo().resize((width, height), Image.Resampling.LANCZOS, box=(60, 0, 396, 224))
 
 
