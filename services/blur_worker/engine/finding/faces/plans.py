@@ -37,7 +37,7 @@ class Plan:
 
 
 PLANS = {
-    Effort.FAST: Plan(reduction=3, certain_from=0.6, smallest=32, upright_from=0.1, looks_per_megapixel=50),
+    Effort.FAST: Plan(reduction=2, certain_from=0.4, smallest=44, upright_from=0.2, looks_per_megapixel=20),
     Effort.BALANCED: Plan(
         reduction=2,
         full_size=True,
