@@ -15,10 +15,9 @@ SETTLE_SECONDS = 20.0
 
 def name_of(process: psutil.Process) -> str:
     """Return what a process is."""
-    command = process.cmdline()
-    if "-m" in command:
-        return command[command.index("-m") + 1].split()[0]
-    text = " ".join(command)
+    text = " ".join(process.cmdline())  # a title set by setproctitle is one argument
+    if " -m " in text:
+        return text.partition(" -m ")[2].split()[0]
     for part in ("resource_tracker", "forkserver", "spawn_main", "valkey-server"):
         if part in text:
             return part

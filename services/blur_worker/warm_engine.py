@@ -8,6 +8,7 @@ from PIL import Image
 
 from services.blur_worker.engine import Limits, blur
 from services.blur_worker.engine.compile_progress import compiled_modules
+from services.blur_worker.engine.finding.registry import Detectors
 from services.common.domain.spec import BlurSpec, Gaussian, Pixelate, Region, Solid
 
 
@@ -26,6 +27,7 @@ def _warm_up() -> None:
 for _module in compiled_modules():
     import_module(_module)
 _warm_up()
+Detectors().models()
 # The collector writes to the objects that it looks at, which would copy their memory for each child process.
 gc.collect()
 gc.freeze()

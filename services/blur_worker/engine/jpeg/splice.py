@@ -20,7 +20,7 @@ from services.blur_worker.engine.jpeg.transform.planes import CoefficientPlane, 
 from services.blur_worker.engine.limits import Limits
 from services.blur_worker.engine.regions import hides_whole, region_mask
 from services.blur_worker.engine.stage_timer import StageTimer
-from services.common.domain.spec import BlurSpec, Format, Solid
+from services.common.domain.spec import BlurSpec, Format, Redact, Solid
 
 NAME = "jpeg-splice"
 
@@ -65,7 +65,9 @@ class _SplicedJpeg:
             plane.upright_quantization(quantization[index]) for index, plane in enumerate(self._stored.planes)
         )
         # What is found may become solid, too, if it can still be found.
-        if spec.find or any(isinstance(effect, Solid) for effect in (spec.effect, *(r.effect for r in spec.regions))):
+        if spec.find or any(
+            isinstance(effect, Solid | Redact) for effect in (spec.effect, *(r.effect for r in spec.regions))
+        ):
             self._tables = finer_tables([_blocks(plane) for plane in self._stored.planes], self._tables)
         self._header = with_quantization(self._original.result_header(spec, self._stored), self._tables)
         (self._frame,) = decode(data, limits, Format.JPEG, keep_metadata=False).frames
