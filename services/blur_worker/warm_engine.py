@@ -10,6 +10,7 @@ from services.blur_worker.engine import Limits, blur
 from services.blur_worker.engine.compile_progress import compiled_modules
 from services.blur_worker.engine.finding.registry import Detectors
 from services.common.domain.spec import BlurSpec, Gaussian, Pixelate, Region, Solid
+from services.common.infra.page_out import page_out_libraries
 
 
 def _warm_up() -> None:
@@ -31,3 +32,4 @@ Detectors().models()
 # The collector writes to the objects that it looks at, which would copy their memory for each child process.
 gc.collect()
 gc.freeze()
+page_out_libraries()  # of the compiler a hundred megabytes, which nobody needs any more

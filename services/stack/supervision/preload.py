@@ -6,6 +6,8 @@ No import starts a thread, not even gRPC's, which does so with its first channel
 import gc
 from importlib import import_module
 
+from services.common.infra.page_out import page_out_libraries
+
 _MODULES = (
     "aiosmtpd.controller",
     "grpc_health.v1.health_pb2",
@@ -25,3 +27,4 @@ for _name in _MODULES:
 # The collector writes to the objects that it looks at, which would copy their memory for each service.
 gc.collect()
 gc.freeze()
+page_out_libraries()
