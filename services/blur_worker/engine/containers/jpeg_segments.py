@@ -19,10 +19,12 @@ def segments(data: bytes) -> Iterator[tuple[int, int, int, int]]:
     """
     at = 2
     while (at := data.find(b"\xff", at)) >= 0:
-        after = _NOT_FILL.search(data, at)
-        if after is None:
-            return
-        fill, at = after.start() - at - 1, after.start() + 1
+        fill, at = 0, at + 2
+        if data[at - 1 : at] in {b"\xff", b""}:
+            after = _NOT_FILL.search(data, at)
+            if after is None:
+                return
+            fill, at = after.start() - at + 1, after.start() + 1
         marker = data[at - 1]
         if marker == EOI:
             return

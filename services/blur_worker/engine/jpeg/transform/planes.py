@@ -10,19 +10,14 @@ from services.blur_worker.engine.jpeg.decode.layout import BORDER, COMPONENT, KE
 from services.blur_worker.engine.jpeg.format.frame import Component, FrameHeader, PlaneSize
 from services.blur_worker.engine.jpeg.format.markers import FROM_ZIGZAG, ZIGZAG, UnsupportedJpeg
 from services.blur_worker.engine.jpeg.format.tables import QuantizationTable
-from services.blur_worker.engine.jpeg.transform.dct_gaussian import BASIS, AxisGaussian, axis_gaussian, border_fit
+from services.blur_worker.engine.jpeg.transform.dct_gaussian import AxisGaussian, axis_gaussian, border_fit
 from services.blur_worker.engine.jpeg.transform.orientation import ORIENTATIONS, OrientationSteps
 
 _IDENTITY = np.eye(8, dtype=np.float32)
-_LARGEST_OF_BASIS = np.abs(BASIS).max(axis=1)
-_REACH = np.outer(_LARGEST_OF_BASIS, _LARGEST_OF_BASIS).reshape(64)[ZIGZAG] * np.where(np.arange(64), 0.5, 1)
-"""By place in zig-zag order: what a coefficient of 1 adds to a sample; of AC coefficients half of the most.
-
-They hardly ever add up in one place. Blocks of photographs and of text that leave what can be shown although this says
-that they do not are shifted by 0.8 levels at most, on average by 0.001. With all of it twice as many are looked at.
-"""
-_HIGHEST = 127
-"""Of samples around 0 that can be shown; the lowest is one more, which matters to nobody."""
+_HIGHEST = 128
+"""How far samples around 0 may be from -0.5, rounded."""
+_BEYOND = 12
+"""Most coefficients other than 0 behind the last that is wanted are among so many."""
 _BLOCKS_OF_ROOM = 3
 
 
@@ -75,8 +70,11 @@ class CoefficientPlane(PlaneSize):
         made["factors"][:] = 1 - (u * steps.flipped_x + v * steps.flipped_y) % 2 * 2
         if not self.as_stored:
             made["factors"][:] *= quantization
-        made["reach"][:] = _REACH * np.abs(made["factors"])
-        made["most_reach"][:] = np.maximum.accumulate(made["reach"])
+        places, last = np.flatnonzero(wanted), int(made["last"][KEPT])
+        made["wanted_count"], made["wanted_rows"] = len(places), ZIGZAG[places].max() // 8 + 1
+        made["wanted_of"][: len(places)] = ZIGZAG[places]
+        made["wanted_at"][: len(places)] = made["targets"][KEPT, places]
+        made["beyond"] = np.abs(made["factors"][last + 1 : last + 1 + _BEYOND]).mean() if last < 63 else 0
         made["highest"], made["whole"] = np.inf if self.as_stored else _HIGHEST, self.whole
         made["fit_across"][0] = made["fit_down"][0] = _IDENTITY
         made["fit_across"][1], made["fit_down"][1] = self._fits()
