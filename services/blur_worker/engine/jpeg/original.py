@@ -6,6 +6,7 @@ from io import BytesIO
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
+from services.blur_worker.engine.containers.jpeg_segments import find_end
 from services.blur_worker.engine.encode import encode
 from services.blur_worker.engine.formats.jpeg import MAX_SIDE, SMALL_SIDE, stores_ycbcr
 from services.blur_worker.engine.formats.jpeg_check import check_jpeg
@@ -26,7 +27,6 @@ from services.common.domain.errors import ImageError
 from services.common.domain.spec import BlurSpec, Format
 
 _TEXT, _FEW_BLOCKS = 3000, 256
-_EOI = b"\xff\xd9"
 _SMALL_SIDE = 32
 """In pixels. From here on photographs come out at 45 dB and more."""
 
@@ -72,9 +72,9 @@ class OriginalJpeg:
         blocks, divisors = luma.rows * luma.columns, self.reader.quantization.get(luma.tq)
         if divisors is None or blocks < _FEW_BLOCKS:
             return False
-        data, start, each = self.reader.data, self.scan.start, 8 / blocks * float(divisors.mean())
+        data, start, each = self.reader.data, self.scan.start, 8 / blocks * sum(divisors.tolist()) / len(divisors)
         # Behind the end there may be a film; to find it takes time.
-        return (len(data) - start) * each > _TEXT and (data.find(_EOI, start) - start) * each > _TEXT
+        return (len(data) - start) * each > _TEXT and (find_end(data, start) - start) * each > _TEXT
 
     def decode_into(self, planes: PlaneSet) -> None:
         """Decode as much of the coefficients as the planes have room for.

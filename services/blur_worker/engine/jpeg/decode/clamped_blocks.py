@@ -17,11 +17,11 @@ _BASIS = np.ascontiguousarray(BASIS, np.float32).reshape(64)
 _BY_POSITION = np.ascontiguousarray(BASIS.T, np.float32).reshape(64)
 _LOWEST, _HIGHEST = -128, 127
 """Samples around 0."""
-SHARE = 0.12
-"""What a coefficient of 1 adds to a sample where coefficients add up: half of the most.
+SHARE, SHARE_OF_TEXT = 0.09, 0.12
+"""What a coefficient of 1 adds to a sample where coefficients add up: of text half of the most that it can be.
 
-They hardly ever all add up in one place. Blocks of photographs and of text that leave what can be shown although this
-says that they do not are shifted by 0.3 levels at most, on average by 0.001.
+They hardly ever all add up in one place. Blocks that leave what can be shown although this says that they do not are
+shifted by 0.5 levels at most, on average by 0.001.
 """
 
 
@@ -32,11 +32,10 @@ def shown(dc: np.float32) -> np.float32:
 
 
 @compiled(nrt=False)
-def clamp_samples(block: int, wanted: int, out: NDArray[np.float32]) -> None:
-    """Clamp the samples of a block of coefficients, row by row.
+def clamp_samples(block: int, wanted: int, out: NDArray[np.float32]) -> bool:
+    """Clamp the samples of a block of coefficients, row by row; return whether any left what can be shown.
 
-    So many rows of its coefficients are changed if samples left what can be shown. The two blocks behind it are
-    overwritten.
+    So many rows of its coefficients are changed if so. The two blocks behind it are overwritten.
     """
     half, samples = block + 64, block + 128
     for y in range(8):
@@ -45,7 +44,7 @@ def clamp_samples(block: int, wanted: int, out: NDArray[np.float32]) -> None:
     for y in range(8):
         outside |= combine(_BASIS, 0, out, half + 8 * y, out, samples + 8 * y)
     if not outside:
-        return
+        return False
     for index in range(64):
         at = np.uint64(samples + index)
         out[at] = min(max(out[at], np.float32(_LOWEST)), np.float32(_HIGHEST))
@@ -53,3 +52,4 @@ def clamp_samples(block: int, wanted: int, out: NDArray[np.float32]) -> None:
         combine(out, samples, _BASIS, 8 * v, out, half + 8 * v)
     for v in range(wanted):
         combine(_BY_POSITION, 0, out, half + 8 * v, out, block + 8 * v)
+    return True

@@ -43,7 +43,9 @@ COMPONENT = np.dtype(
         ("highest", "f4"),  # how far samples may be from -0.5
         ("beyond", "f4"),  # what coefficients behind the last that is wanted are multiplied by, roughly
         ("whole", "i8"),  # where in the output there is room for such a block, three times 64 numbers
-        ("looked_at", "i8"),  # whether the block before was such a one
+        ("share", "f4"),  # how much of what its coefficients are at most is looked at
+        ("often", "i8"),  # whether there are many of them
+        ("follows", "i8"),  # whether the block is likely one, as that before was
         ("wanted_count", "i8"),  # how many coefficients are wanted of it
         ("wanted_rows", "i8"),  # in how many of its rows
         ("wanted_of", "i8", 64),  # where they lie in it

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from services.blur_worker.engine.compiling import compiled
 from services.blur_worker.engine.jpeg.decode.bits import READY, extend, peek, receive
-from services.blur_worker.engine.jpeg.decode.clamped_blocks import SHARE, clamp_samples, shown
+from services.blur_worker.engine.jpeg.decode.clamped_blocks import clamp_samples, shown
 from services.blur_worker.engine.jpeg.decode.huffman import END_OF_BLOCK, LOOK, SKIP, decode
 from services.blur_worker.engine.jpeg.decode.layout import BORDER, KEPT, TOO_MUCH, WRONG_CODE
 
@@ -30,8 +30,8 @@ def _decode_ac(
     Of `word` so many bits are `ready`. Also return the sum of their magnitudes.
     """
     last = component.last[kind]
-    total, skipped = np.float32(0), np.int64(0)
-    k = np.int64(1)
+    total = np.float32(0)
+    k = passed = np.int64(1)  # and above 8 bits, the sum of those that are skipped
     while k < 64:
         if ready < SKIP:
             word, ready = peek(data, position), np.int64(READY)
@@ -40,15 +40,15 @@ def _decode_ac(
             # What leaves the block belongs to the next one.
             if skip and k + (skip >> 4 & 63) < 64:
                 used = skip & 15
-                k += skip >> 4 & 0xFF
-                skipped += skip >> 12
+                passed += skip >> 4
+                k = passed & 0xFF
                 position += used
                 word <<= np.uint64(used)
                 ready -= used
                 continue
         entry = np.int64(table.values[word >> np.uint64(64 - LOOK)])
         if entry:
-            k += (entry >> 8) & 0xFF
+            passed += (entry >> 8) & 0xFF
             value = entry >> 16
         else:
             if ready < 31:
@@ -57,12 +57,13 @@ def _decode_ac(
             run, size = entry >> 12, (entry >> 8) & 15
             if entry < 0 or (size == 0 and 0 < run < 15):
                 return np.int64(WRONG_CODE), total
-            k += run if entry >> 8 else np.int64(END_OF_BLOCK)
+            passed += run if entry >> 8 else np.int64(END_OF_BLOCK)
             value = extend(receive(word, entry & 0xFF, size), size) if size else np.int64(0)
         used = entry & 0xFF
         position += used
         word <<= np.uint64(used)
         ready -= used
+        k = passed & 0xFF
         if k > 63:
             break
         target = component.targets[np.uint64(kind), np.uint64(k)]
@@ -71,9 +72,10 @@ def _decode_ac(
         coefficient = value * component.factors[np.uint64(k)]
         out[np.uint64(place)] = coefficient
         total += abs(coefficient)
+        passed += 1
         k += 1
     # The end of a block takes k beyond 127; a run that leaves the block does not.
-    return (position if k == 64 or k > 127 else np.int64(TOO_MUCH)), total + skipped * component.beyond
+    return (position if k == 64 or k > 127 else np.int64(TOO_MUCH)), total + (passed >> 8) * component.beyond
 
 
 @compiled(nrt=False)
@@ -94,13 +96,13 @@ def _decode_whole(
         out[np.uint64(whole + index)] = 0
     out[np.uint64(whole)] = dc
     end, total = _decode_ac(data, position, word, ready, component, table, BORDER, whole, out)
-    component.looked_at = np.int64(0)
+    component.follows = np.int64(0)
     if total == 0:
         out[np.uint64(base)] = shown(dc)
         return end
     if _may_leave(component, dc, total):
-        component.looked_at = np.int64(1)
-        clamp_samples(whole, component.wanted_rows, out)
+        outside = clamp_samples(whole, component.wanted_rows, out)
+        component.follows = component.often | np.int64(outside)
     for index in range(component.wanted_count):
         at = np.uint64(index)
         out[np.uint64(base + component.wanted_at[at])] = out[np.uint64(whole + component.wanted_of[at])]
@@ -110,7 +112,7 @@ def _decode_whole(
 @compiled(nrt=False)
 def _may_leave(component: np.record, dc: np.float32, total: np.float32) -> bool:
     """Whether samples of a block may leave what can be shown, by the sum of what its AC coefficients are at most."""
-    return total * np.float32(SHARE) > component.highest - abs(dc * np.float32(0.125) + np.float32(0.5))
+    return total * component.share > component.highest - abs(dc * np.float32(0.125) + np.float32(0.5))
 
 
 @compiled(inline=True, nrt=False)
@@ -145,7 +147,7 @@ def decode_block(
     if scan.se:
         word, ready = word << np.uint64(used), READY - used
         ac_table = tables[component.ta]
-        if kind != KEPT or not component.looked_at:
+        if kind != KEPT or not component.follows:
             end, total = _decode_ac(data, position, word, ready, component, ac_table, kind, base, out)
             if kind != KEPT or end < 0 or not _may_leave(component, dc, total):
                 return end
