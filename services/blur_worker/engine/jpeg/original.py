@@ -72,9 +72,10 @@ class OriginalJpeg:
         blocks, divisors = luma.rows * luma.columns, self.reader.quantization.get(luma.tq)
         if divisors is None or blocks < _FEW_BLOCKS:
             return False
-        data, start, each = self.reader.data, self.scan.start, 8 / blocks * sum(divisors.tolist()) / len(divisors)
+        data, start = self.reader.data, self.scan.start
+        least = _TEXT * blocks / 8 / (sum(divisors.tolist()) / len(divisors))
         # Behind the end there may be a film; to find it takes time.
-        return (len(data) - start) * each > _TEXT and (find_end(data, start) - start) * each > _TEXT
+        return len(data) - start > least and find_end(data, start) - start > least
 
     def decode_into(self, planes: PlaneSet) -> None:
         """Decode as much of the coefficients as the planes have room for.
