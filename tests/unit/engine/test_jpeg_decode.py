@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
-from services.blur_worker.engine.jpeg.decode.huffman import END_OF_BLOCK, MANY, SKIP, decoding_table
+from services.blur_worker.engine.jpeg.decode.huffman import END_OF_BLOCK, MOST, SKIP, decoding_table
 from services.blur_worker.engine.jpeg.decode.image import decode_sequential
 from services.blur_worker.engine.jpeg.format.header_reader import HeaderReader
 from services.blur_worker.engine.jpeg.format.tables import HuffmanTable
@@ -87,7 +87,10 @@ def walked(bits: str, codes: dict[str, int]) -> int:
         size = symbol & 15
         if size:
             value = int(bits[at + length : at + length + size], 2)
-            total += value if value >> (size - 1) else (1 << size) - 1 - value
+            magnitude = value if value >> (size - 1) else (1 << size) - 1 - value
+            if total + magnitude > MOST:
+                break
+            total += magnitude
         at += length + size
         advance, ended = (advance + (symbol >> 4) + 1, 0) if symbol else (advance, END_OF_BLOCK)
-    return min(total, MANY) << 12 | (advance + ended) << 4 | at
+    return total << 12 | (advance + ended) << 4 | at

@@ -1,11 +1,13 @@
 """The path that never makes pixels, against the float64 Gaussian of the samples that libjpeg decodes."""
 
 from collections.abc import Callable
+from io import BytesIO
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
 from services.blur_worker.engine import pipeline
 from services.common.domain.spec import Gaussian
@@ -121,6 +123,20 @@ def test_no_coefficient_is_lost_on_the_way(quality: int, sigma: float) -> None:
     made = synthesized(data, sigma)[0]
     usual = encode(Image.fromarray(np.rint(made).astype(np.uint8)), "JPEG", quality=quality)
     assert psnr(stored(result.data), made) > psnr(stored(usual), made) - 0.5
+
+
+@pytest.mark.parametrize("quality", [30, 75, 90, 95])
+@pytest.mark.parametrize("size", [(32, 32), (96, 64)])
+def test_divisors_are_those_of_the_quality(quality: int, size: tuple[int, int]) -> None:
+    result = run(encode(photo(*size), "JPEG"), Gaussian(3), quality=quality)
+    assert result.path == "jpeg-coefficients"
+    usual = encode(photo(*size), "JPEG", quality=quality)
+    assert _divisors(result.data) == _divisors(usual)
+
+
+def _divisors(data: bytes) -> dict[int, list[int]]:
+    with JpegImageFile(BytesIO(data)) as image:
+        return image.quantization
 
 
 def test_constant_stays_constant() -> None:

@@ -19,10 +19,12 @@ def segments(data: bytes) -> Iterator[tuple[int, int, int, int]]:
     """
     at = 2
     while (at := data.find(b"\xff", at)) >= 0:
-        after = _NOT_FILL.search(data, at)
-        if after is None:
-            return
-        fill, at = after.start() - at - 1, after.start() + 1
+        fill, at = 0, at + 2
+        if data[at - 1 : at] in {b"\xff", b""}:
+            after = _NOT_FILL.search(data, at)
+            if after is None:
+                return
+            fill, at = after.start() - at + 1, after.start() + 1
         marker = data[at - 1]
         if marker == EOI:
             return
@@ -36,6 +38,13 @@ def segments(data: bytes) -> Iterator[tuple[int, int, int, int]]:
         at += max(size, 2)
 
 
+def find_end(data: bytes, start: int) -> int:
+    """Return where the first end marker from a place on is, or the end of the data: faster than `bytes.find`."""
+    array = np.frombuffer(data, np.uint8)[start:]
+    found = (array[:-1] == 0xFF) & (array[1:] == EOI)
+    return start + int(found.argmax()) if found.any() else len(data)
+
+
 def count_behind(data: bytes, start: int, limit: int, scan_limit: int) -> tuple[int, int]:
     """Return how many segments and fill bytes, and how many scans, are behind the beginning of the first scan, at most.
 
@@ -46,8 +55,8 @@ def count_behind(data: bytes, start: int, limit: int, scan_limit: int) -> tuple[
         scan_limit: The same for scans.
     """
     array = np.frombuffer(data, np.uint8)[start:]
-    after = array[1:][array[:-1] == 0xFF]
-    segment_count = int(np.count_nonzero((after >= 0xC0) & ((after < _RST0) | (after > _RST7))))
+    after = array[1:][np.flatnonzero((array[:-1] == 0xFF) & (array[1:] >= 0xC0))]
+    segment_count = int(np.count_nonzero((after < _RST0) | (after > _RST7)))
     scan_count = int(np.count_nonzero(after == SOS))
     if segment_count <= limit and scan_count <= scan_limit:
         return segment_count, scan_count

@@ -17,7 +17,7 @@ MAX_SIDE = 65_500
 """Of a JPEG that libjpeg reads, in pixels."""
 _MAX_SEGMENT_BYTES = 65_000
 _LEAST_QUALITY_OF_SMALL, _FINE_DIVISOR = 98, 2
-_SMALL_SIDE, _HALVED = 32, 2
+SMALL_SIDE, _HALVED = 32, 2
 """In pixels, and samples: of smaller images chroma by half is visibly coarse; where it was stored even coarser, viewers
 repeat samples, and the result could not be smooth."""
 
@@ -40,7 +40,7 @@ def _stores_rgb(image: JpegImageFile) -> bool:
 def _shows_coarse_chroma(image: ImageFile.ImageFile) -> bool:
     if not isinstance(image, JpegImageFile) or image.layers != 3:
         return False
-    return min(image.size) < _SMALL_SIDE or max(max(component[1:3]) for component in image.layer) > _HALVED
+    return min(image.size) < SMALL_SIDE or max(max(component[1:3]) for component in image.layer) > _HALVED
 
 
 def _prepare(image: ImageFile.ImageFile, target: Format) -> None:
@@ -81,7 +81,7 @@ def _quality(frames: FramesToEncode) -> dict[str, Any]:
     """
     encoding, raster, spec = frames.info.encoding, frames.rasters[0], frames.spec
     options: dict[str, Any] = {"subsampling": "4:4:4" if raster.mode == "CMYK" else encoding.subsampling}
-    small = min(raster.size) < _SMALL_SIDE
+    small = min(raster.size) < SMALL_SIDE
     options["quality"] = max(spec.quality, _LEAST_QUALITY_OF_SMALL) if small else spec.quality
     if spec.regions and frames.info.format is Format.JPEG and (raster.mode == "CMYK" or encoding.stores_rgb):
         options |= {"qtables": [[_FINE_DIVISOR] * 64], "keep_rgb": encoding.stores_rgb, "subsampling": "4:4:4"}

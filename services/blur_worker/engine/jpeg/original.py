@@ -6,8 +6,9 @@ from io import BytesIO
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
+from services.blur_worker.engine.containers.jpeg_segments import find_end
 from services.blur_worker.engine.encode import encode
-from services.blur_worker.engine.formats.jpeg import MAX_SIDE, stores_ycbcr
+from services.blur_worker.engine.formats.jpeg import MAX_SIDE, SMALL_SIDE, stores_ycbcr
 from services.blur_worker.engine.formats.jpeg_check import check_jpeg
 from services.blur_worker.engine.images import Frame, ImageInfo
 from services.blur_worker.engine.jpeg.complete import completed
@@ -26,7 +27,6 @@ from services.common.domain.errors import ImageError
 from services.common.domain.spec import BlurSpec, Format
 
 _TEXT, _FEW_BLOCKS = 3000, 256
-_EOI = b"\xff\xd9"
 _SMALL_SIDE = 32
 """In pixels. From here on photographs come out at 45 dB and more."""
 
@@ -72,9 +72,10 @@ class OriginalJpeg:
         blocks, divisors = luma.rows * luma.columns, self.reader.quantization.get(luma.tq)
         if divisors is None or blocks < _FEW_BLOCKS:
             return False
-        end = self.reader.data.find(_EOI, self.scan.start)  # behind it there may be a film
-        bits = 8 * (end - self.scan.start) / blocks
-        return bits * float(divisors.mean()) > _TEXT
+        data, start = self.reader.data, self.scan.start
+        least = _TEXT * blocks / 8 / (sum(divisors.tolist()) / len(divisors))
+        # Behind the end there may be a film; to find it takes time.
+        return len(data) - start > least and find_end(data, start) - start > least
 
     def decode_into(self, planes: PlaneSet) -> None:
         """Decode as much of the coefficients as the planes have room for.
@@ -88,7 +89,9 @@ class OriginalJpeg:
     def result_header(self, spec: BlurSpec, planes: PlaneSet) -> ResultHeader:
         """Return the header of the result, with the metadata that it is to have."""
         mode = "YCbCr" if len(self.frame.components) == 3 else "L"
-        small = Frame(Raster.from_pillow(Image.new(mode, (8, 8))))
+        # Smaller images than that have finer divisors.
+        width, height = (min(side, SMALL_SIDE) for side in self.displayed)
+        small = Frame(Raster.from_pillow(Image.new(mode, (width, height))))
         template = encode(ImageInfo(format=Format.JPEG, metadata=self.metadata), [small], Format.JPEG, spec)
         return result_header(template, *self.displayed, tuple((each.h, each.v) for each in planes.planes))
 

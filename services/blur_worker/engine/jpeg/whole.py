@@ -5,6 +5,7 @@ from services.blur_worker.engine.images import Blurred
 from services.blur_worker.engine.jpeg.encode.writer import write_jpeg
 from services.blur_worker.engine.jpeg.format.markers import UnsupportedJpeg
 from services.blur_worker.engine.jpeg.original import jpeg_to_jpeg, open_original
+from services.blur_worker.engine.jpeg.transform.plain_plane import without_detail
 from services.blur_worker.engine.jpeg.transform.plane_blur import PlaneBlur
 from services.blur_worker.engine.jpeg.transform.planes import plan
 from services.blur_worker.engine.limits import Limits
@@ -41,9 +42,10 @@ def _blur(data: bytes, spec: BlurSpec, effect: Gaussian, limits: Limits) -> Blur
         raise UnsupportedJpeg("a progressive page of text")
     coefficients = plan(original.frame, sigma, original.orientation, sharp=sharp)
     original.decode_into(coefficients)
+    planes = [without_detail(plane) if sharp else plane for plane in coefficients.planes]
     timer.lap("decode")
     header = original.result_header(spec, coefficients)
-    blurs = [PlaneBlur(plane, table) for plane, table in zip(coefficients.planes, header.quantization, strict=True)]
+    blurs = [PlaneBlur(plane, table) for plane, table in zip(planes, header.quantization, strict=True)]
     encoded = write_jpeg(blurs, header, timer)
     width, height = original.displayed
     return Blurred(

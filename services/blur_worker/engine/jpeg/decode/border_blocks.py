@@ -19,7 +19,7 @@ def _fit(component: np.record, y: int, x: int, out: NDArray[np.float32]) -> None
     for index in range(64):
         out[block + index] = out[place + index]
     if component.highest < np.inf:
-        clamp_samples(block, out)
+        clamp_samples(block, 8, out)
     base = block_place(component, y, x)
     right, bottom = np.int64(x >= component.whole_columns), np.int64(y >= component.whole_rows)
     for row in range(8):

@@ -40,10 +40,16 @@ COMPONENT = np.dtype(
         ("fit_down", "f4", (2, 8, 8)),
         ("scratch", "f4", (8, 8)),
         # For samples that leave what can be shown, see `clamped_blocks`.
-        ("reach", "f4", 64),  # by k: what a coefficient of 1 adds to a sample
-        ("most_reach", "f4", 64),  # by k: the most of those up to it
-        ("highest", "f4"),  # what samples around 0 may be at most
+        ("highest", "f4"),  # how far samples may be from -0.5
+        ("beyond", "f4"),  # what coefficients behind the last that is wanted are multiplied by, roughly
         ("whole", "i8"),  # where in the output there is room for such a block, three times 64 numbers
+        ("share", "f4"),  # how much of what its coefficients are at most is looked at
+        ("often", "i8"),  # whether there are many of them
+        ("follows", "i8"),  # whether the block is likely one, as that before was
+        ("wanted_count", "i8"),  # how many coefficients are wanted of it
+        ("wanted_rows", "i8"),  # in how many of its rows
+        ("wanted_of", "i8", 64),  # where they lie in it
+        ("wanted_at", "i8", 64),  # where they belong
     ],
     align=True,
 )

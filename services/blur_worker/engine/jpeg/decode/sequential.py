@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from services.blur_worker.engine.compiling import compiled
 from services.blur_worker.engine.jpeg.decode.bits import READY, extend, peek, receive
-from services.blur_worker.engine.jpeg.decode.clamped_blocks import clamp_block
-from services.blur_worker.engine.jpeg.decode.huffman import END_OF_BLOCK, LOOK, MANY, SKIP, decode
+from services.blur_worker.engine.jpeg.decode.clamped_blocks import clamp_samples, shown
+from services.blur_worker.engine.jpeg.decode.huffman import END_OF_BLOCK, LOOK, SKIP, decode
 from services.blur_worker.engine.jpeg.decode.layout import BORDER, KEPT, TOO_MUCH, WRONG_CODE
 
 
@@ -27,11 +27,11 @@ def _decode_ac(
 ) -> tuple[np.int64, np.float32]:
     """Decode the AC coefficients of a block (F.2.2.2); behind the last that is wanted only its end is looked for.
 
-    Of `word` so many bits are `ready`. Also return what the coefficients add to any sample at most.
+    Of `word` so many bits are `ready`. Also return the sum of their magnitudes.
     """
     last = component.last[kind]
-    reach = np.float32(0)
-    k = np.int64(1)
+    total = np.float32(0)
+    k = passed = np.int64(1)  # and above 8 bits, the sum of those that are skipped
     while k < 64:
         if ready < SKIP:
             word, ready = peek(data, position), np.int64(READY)
@@ -40,16 +40,15 @@ def _decode_ac(
             # What leaves the block belongs to the next one.
             if skip and k + (skip >> 4 & 63) < 64:
                 used = skip & 15
-                k += skip >> 4 & 0xFF
-                total = (skip >> 12) + (np.int64(skip >> 12 == MANY) << 12)
-                reach += total * component.most_reach[np.uint64(k & 63)]
+                passed += skip >> 4
+                k = passed & 0xFF
                 position += used
                 word <<= np.uint64(used)
                 ready -= used
                 continue
         entry = np.int64(table.values[word >> np.uint64(64 - LOOK)])
         if entry:
-            k += (entry >> 8) & 0xFF
+            passed += (entry >> 8) & 0xFF
             value = entry >> 16
         else:
             if ready < 31:
@@ -57,44 +56,63 @@ def _decode_ac(
             entry = decode(table, word)
             run, size = entry >> 12, (entry >> 8) & 15
             if entry < 0 or (size == 0 and 0 < run < 15):
-                return np.int64(WRONG_CODE), reach
-            k += run if entry >> 8 else np.int64(END_OF_BLOCK)
+                return np.int64(WRONG_CODE), total
+            passed += run if entry >> 8 else np.int64(END_OF_BLOCK)
             value = extend(receive(word, entry & 0xFF, size), size) if size else np.int64(0)
         used = entry & 0xFF
         position += used
         word <<= np.uint64(used)
         ready -= used
+        k = passed & 0xFF
         if k > 63:
             break
         target = component.targets[np.uint64(kind), np.uint64(k)]
         # Without a branch, which would be predicted wrong too often.
         place = base + target if target >= 0 else component.nowhere
-        out[np.uint64(place)] = value * component.factors[np.uint64(k)]
-        reach += abs(value) * component.reach[np.uint64(k)]
+        coefficient = value * component.factors[np.uint64(k)]
+        out[np.uint64(place)] = coefficient
+        total += abs(coefficient)
+        passed += 1
         k += 1
     # The end of a block takes k beyond 127; a run that leaves the block does not.
-    return (position if k == 64 or k > 127 else np.int64(TOO_MUCH)), reach
+    return (position if k == 64 or k > 127 else np.int64(TOO_MUCH)), total + (passed >> 8) * component.beyond
 
 
 @compiled(nrt=False)
-def _clamp(
+def _decode_whole(
     data: NDArray[np.uint8],
     position: int,
     word: np.uint64,
     ready: int,
     component: np.record,
     table: np.record,
-    dc: np.int64,
+    dc: np.float32,
     base: int,
     out: NDArray[np.float32],
-) -> None:
-    """Decode a block once more, whole, and correct it if samples leave what can be shown."""
+) -> np.int64:
+    """Decode all coefficients of a block, clamp its samples, and keep what is wanted; return the next position."""
+    whole = component.whole
     for index in range(64):
-        out[np.uint64(component.whole + index)] = 0
-    out[np.uint64(component.whole)] = dc * component.factors[0]
-    _, reach = _decode_ac(data, position, word, ready, component, table, BORDER, component.whole, out)
-    if abs(dc) * component.reach[0] + reach > component.highest:
-        clamp_block(component, component.whole, base, out)
+        out[np.uint64(whole + index)] = 0
+    out[np.uint64(whole)] = dc
+    end, total = _decode_ac(data, position, word, ready, component, table, BORDER, whole, out)
+    component.follows = np.int64(0)
+    if total == 0:
+        out[np.uint64(base)] = shown(dc)
+        return end
+    if _may_leave(component, dc, total):
+        outside = clamp_samples(whole, component.wanted_rows, out)
+        component.follows = component.often | np.int64(outside)
+    for index in range(component.wanted_count):
+        at = np.uint64(index)
+        out[np.uint64(base + component.wanted_at[at])] = out[np.uint64(whole + component.wanted_of[at])]
+    return end
+
+
+@compiled(nrt=False)
+def _may_leave(component: np.record, dc: np.float32, total: np.float32) -> bool:
+    """Whether samples of a block may leave what can be shown, by the sum of what its AC coefficients are at most."""
+    return total * component.share > component.highest - abs(dc * np.float32(0.125) + np.float32(0.5))
 
 
 @compiled(inline=True, nrt=False)
@@ -124,13 +142,19 @@ def decode_block(
     used = entry & 0xFF
     position += used
     value = component.pred << scan.al
-    out[np.uint64(base)] = value * component.factors[0]
+    dc = np.float32(value * component.factors[0])
+    out[np.uint64(base)] = dc
     if scan.se:
         word, ready = word << np.uint64(used), READY - used
         ac_table = tables[component.ta]
-        end, reach = _decode_ac(data, position, word, ready, component, ac_table, kind, base, out)
-        if kind == KEPT and abs(value) * component.reach[0] + reach > component.highest and end > 0:
-            _clamp(data, position, word, ready, component, ac_table, value, base, out)
-        return end
+        if kind != KEPT or not component.follows:
+            end, total = _decode_ac(data, position, word, ready, component, ac_table, kind, base, out)
+            if kind != KEPT or end < 0 or not _may_leave(component, dc, total):
+                return end
+            if total == 0:
+                out[np.uint64(base)] = shown(dc)
+                return end
+        # Such blocks lie side by side: the next one is decoded only once.
+        return _decode_whole(data, position, word, ready, component, ac_table, dc, base, out)
     # Larger ones have no place in what libjpeg keeps from scan to scan.
     return position if abs(value) < 1 << 15 else np.int64(WRONG_CODE)

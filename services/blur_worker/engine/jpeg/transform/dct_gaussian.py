@@ -53,7 +53,14 @@ _DETAILS = (
 )
 """From which sigma on. Against the exact Gaussian photographs come out at 63 dB or more with errors of 2 levels, noise
 and zone plates from sigma 2 on at 49 dB (at 1: 42), and the worst of all sinusoids at 37 dB (at 1: 34)."""
-_SHARP_DETAILS = ((8.0, Detail(2, 1)), (5.0, Detail(4, 1)), (3.0, Detail(6, 1)), (2.0, Detail(7, 1)))
+_SHARP_DETAILS = (
+    (7.0, Detail(2, 1)),
+    (5.0, Detail(3, 1)),
+    (4.0, Detail(4, 1)),
+    (3.0, Detail(5, 1)),
+    (2.5, Detail(6, 1)),
+    (2.0, Detail(7, 1)),
+)
 """The same below 20, for text: black on white in every block, with errors of 2 levels at most, against 12 otherwise."""
 
 
@@ -87,17 +94,17 @@ class AxisGaussian(NamedTuple):
 
 
 @lru_cache(maxsize=64)
-def axis_gaussian(length: int, sigma: float, lead: int = 0, *, sharp: bool = False) -> AxisGaussian:
+def axis_gaussian(length: int, sigma: float, lead: int = 0, detail: Detail | None = None) -> AxisGaussian:
     """Return the blur along an axis of so many samples.
 
     Args:
         length: Samples.
         sigma: Standard deviation in samples; at 0 nothing is changed.
         lead: Samples by which the first block of the input begins before the image does, 0 to 7.
-        sharp: Whether it is one of text, of which more detail has to be known.
+        detail: What is known of the input; by default `detail_for` the blur.
     """
     sigma = max(sigma, _LEAST_SIGMA)
-    kept, together = detail = detail_for(sigma, sharp=sharp)
+    kept, together = detail = detail or detail_for(sigma)
     size = 8 * together
     cells = -(-(length + lead) // size)
     outputs = -(-length // 8)

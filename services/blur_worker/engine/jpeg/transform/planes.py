@@ -6,23 +6,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from services.blur_worker.engine.jpeg.decode.clamped_blocks import SHARE, SHARE_OF_TEXT
 from services.blur_worker.engine.jpeg.decode.layout import BORDER, COMPONENT, KEPT, PADDING
 from services.blur_worker.engine.jpeg.format.frame import Component, FrameHeader, PlaneSize
 from services.blur_worker.engine.jpeg.format.markers import FROM_ZIGZAG, ZIGZAG, UnsupportedJpeg
 from services.blur_worker.engine.jpeg.format.tables import QuantizationTable
-from services.blur_worker.engine.jpeg.transform.dct_gaussian import BASIS, AxisGaussian, axis_gaussian, border_fit
+from services.blur_worker.engine.jpeg.transform.dct_gaussian import AxisGaussian, axis_gaussian, border_fit, detail_for
 from services.blur_worker.engine.jpeg.transform.orientation import ORIENTATIONS, OrientationSteps
 
 _IDENTITY = np.eye(8, dtype=np.float32)
-_LARGEST_OF_BASIS = np.abs(BASIS).max(axis=1)
-_REACH = np.outer(_LARGEST_OF_BASIS, _LARGEST_OF_BASIS).reshape(64)[ZIGZAG] * np.where(np.arange(64), 0.5, 1)
-"""By place in zig-zag order: what a coefficient of 1 adds to a sample; of AC coefficients half of the most.
-
-They hardly ever add up in one place. Blocks of photographs and of text that leave what can be shown although this says
-that they do not are shifted by 0.8 levels at most, on average by 0.001. With all of it twice as many are looked at.
-"""
-_HIGHEST = 127
-"""Of samples around 0 that can be shown; the lowest is one more, which matters to nobody."""
+_HIGHEST = 128
+"""How far samples around 0 may be from -0.5, rounded."""
+_BEYOND = 12
+"""Most coefficients other than 0 behind the last that is wanted are among so many."""
 _BLOCKS_OF_ROOM = 3
 
 
@@ -38,6 +34,8 @@ class CoefficientPlane(PlaneSize):
     v: int
     x: AxisGaussian
     y: AxisGaussian
+    sigmas: tuple[float, float]
+    """Of the blur across and down, in samples."""
     values: NDArray[np.float32]
     """(blocks down × kept down, kept across, blocks across), a part of the array of all planes."""
     origin: int
@@ -48,6 +46,8 @@ class CoefficientPlane(PlaneSize):
     """Where in that array there is room for what is not wanted."""
     whole: int
     """Where in that array there is room for three blocks."""
+    sharp: bool
+    """Whether it is one of text."""
     as_stored: bool
     """Whether all is kept that stands in the file, not yet multiplied, with what goes beyond the border."""
 
@@ -70,13 +70,18 @@ class CoefficientPlane(PlaneSize):
         made["targets"][BORDER] = ZIGZAG
         made["targets"][PADDING] = -1
         made["wanted"][:] = np.packbits(wanted, bitorder="little").view(np.uint64)[0], 2**64 - 1, 0
-        made["last"][:] = np.flatnonzero(wanted)[-1], 63, 0
+        places = np.flatnonzero(wanted)
+        made["last"][:] = places[-1], 63, 0
         # Flipped, every other coefficient is negative.
         made["factors"][:] = 1 - (u * steps.flipped_x + v * steps.flipped_y) % 2 * 2
         if not self.as_stored:
             made["factors"][:] *= quantization
-        made["reach"][:] = _REACH * np.abs(made["factors"])
-        made["most_reach"][:] = np.maximum.accumulate(made["reach"])
+        made["wanted_count"], made["wanted_rows"] = len(places), (self.x if steps.transposed else self.y).kept
+        made["wanted_of"][: len(places)] = ZIGZAG[places]
+        made["wanted_at"][: len(places)] = made["targets"][KEPT, places]
+        beyond = quantization[places[-1] + 1 :][:_BEYOND].tolist()
+        made["beyond"] = sum(beyond) / max(len(beyond), 1)
+        made["share"], made["often"] = SHARE_OF_TEXT if self.sharp else SHARE, self.sharp
         made["highest"], made["whole"] = np.inf if self.as_stored else _HIGHEST, self.whole
         made["fit_across"][0] = made["fit_down"][0] = _IDENTITY
         made["fit_across"][1], made["fit_down"][1] = self._fits()
@@ -160,8 +165,8 @@ def plan(frame: FrameHeader, sigma: float, orientation: int, *, sharp: bool = Fa
         y = (each.height, each.v, sigma * each.v / frame.v_max)
         if steps.transposed:
             x, y = y, x
-        across = axis_gaussian(x[0], x[2], -x[0] % 8 if steps.flipped_x else 0, sharp=sharp)
-        down = axis_gaussian(y[0], y[2], -y[0] % 8 if steps.flipped_y else 0, sharp=sharp)
+        across = axis_gaussian(x[0], x[2], -x[0] % 8 if steps.flipped_x else 0, detail_for(x[2], sharp=sharp))
+        down = axis_gaussian(y[0], y[2], -y[0] % 8 if steps.flipped_y else 0, detail_for(y[2], sharp=sharp))
         shapes.append((each, x, y, across, down, (-(-y[0] // 8) * down.kept, across.kept, -(-x[0] // 8))))
     sizes = [math.prod(shape) for *_, shape in shapes] + [64 * (each.rows + each.columns) for each in frame.components]
     begins = np.cumsum([0, *sizes]).tolist()
@@ -172,7 +177,22 @@ def plan(frame: FrameHeader, sigma: float, orientation: int, *, sharp: bool = Fa
         nowhere, whole = len(values) - 1, begins[-1]
         planes.append(
             CoefficientPlane(
-                x[0], y[0], each, steps, x[1], y[1], across, down, part, begin, border, nowhere, whole, False
+                x[0],
+                y[0],
+                each,
+                steps,
+                x[1],
+                y[1],
+                across,
+                down,
+                (x[2], y[2]),
+                part,
+                begin,
+                border,
+                nowhere,
+                whole,
+                sharp,
+                False,
             )
         )
     return PlaneSet(tuple(planes), values)
