@@ -68,7 +68,9 @@ def to_status(error: Exception) -> status_pb2.Status:
             )
         case MissingBlob():
             return _status(
-                code_pb2.NOT_FOUND, "the result was removed: its order was deleted or has expired", "NOT_FOUND"
+                code_pb2.NOT_FOUND,
+                "the result was replaced by a revision, or removed with its order: ask again",
+                "NOT_FOUND",
             )
         case TooLarge():
             return _status(
