@@ -73,7 +73,7 @@ class OriginalJpeg:
         if divisors is None or blocks < _FEW_BLOCKS:
             return False
         data, start = self.reader.data, self.scan.start
-        least = _TEXT * blocks / 8 / (sum(divisors.tolist()) / len(divisors))
+        least: float = _TEXT * blocks / 8 / (sum(divisors.tolist()) / len(divisors))
         # Behind the end there may be a film; to find it takes time.
         return len(data) - start > least and find_end(data, start) - start > least
 
