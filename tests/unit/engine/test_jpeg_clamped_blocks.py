@@ -1,9 +1,10 @@
 """Blocks whose samples leave what can be shown, and what else is particular to pages of text."""
 
+from typing import Any, cast
+
 import numba
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from services.blur_worker.engine.containers.jpeg_segments import find_end
@@ -15,10 +16,7 @@ from services.blur_worker.engine.jpeg.transform.planes import CoefficientPlane, 
 from tests.support.images import encode
 from tests.unit.engine.jpeg_planes import DCT, blurred
 
-
-@numba.njit
-def _clamp(block: int, wanted: int, out: NDArray[np.float32]) -> bool:
-    return clamp_samples(block, wanted, out)
+_clamp = numba.njit(cast("Any", clamp_samples).py_func)
 
 
 @pytest.mark.parametrize("wanted", [1, 3, 8])
