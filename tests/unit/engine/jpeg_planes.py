@@ -11,7 +11,7 @@ from services.blur_worker.engine.jpeg.decode.image import decode_sequential
 from services.blur_worker.engine.jpeg.format.frame import FrameHeader
 from services.blur_worker.engine.jpeg.format.header_reader import HeaderReader
 from services.blur_worker.engine.jpeg.transform.plane_blur import PlaneBlur
-from services.blur_worker.engine.jpeg.transform.planes import plan
+from services.blur_worker.engine.jpeg.transform.planes import CoefficientPlane, plan
 
 Plane = NDArray[np.float64]
 
@@ -41,19 +41,22 @@ def synthesized(data: bytes, sigma: float, orientation: int = 1, divisor: int = 
     frame, scan = reader.first_scan()
     coefficients = plan(frame, sigma, orientation)
     decode_sequential(reader, frame, scan, coefficients)
-    planes = []
-    for plane in coefficients.planes:
-        blur = PlaneBlur(plane, np.full(64, divisor, np.uint16))
-        rounded = np.empty((blur.rows, len(blur.zigzag), blur.columns), np.int16)
-        exact = np.empty(rounded.shape, np.float32)
-        blur.write_rows(0, blur.rows, rounded, exact)
-        blocks = np.zeros((blur.rows, 8, 8, blur.columns))
-        kinds = [(v, u) for v, wide in enumerate(blur.widths) for u in range(wide)]
-        for kind, (v, u) in enumerate(kinds):
-            blocks[:, v, u] = exact[:, kind]
-        samples = np.einsum("rvuc,vy,ux->rycx", blocks, DCT, DCT).reshape(blur.rows * 8, blur.columns * 8) + 128
-        planes.append(samples[: plane.height, : plane.width])
-    return planes
+    return [blurred(plane, divisor) for plane in coefficients.planes]
+
+
+def blurred(plane: CoefficientPlane, divisor: int = 1) -> Plane:
+    """What the blur makes of a decoded plane."""
+    blur = PlaneBlur(plane, np.full(64, divisor, np.uint16))
+    rounded = np.empty((blur.rows, len(blur.zigzag), blur.columns), np.int16)
+    exact = np.empty(rounded.shape, np.float32)
+    blur.write_rows(0, blur.rows, rounded, exact)
+    blocks = np.zeros((blur.rows, 8, 8, blur.columns))
+    kinds = [(v, u) for v, wide in enumerate(blur.widths) for u in range(wide)]
+    for kind, (v, u) in enumerate(kinds):
+        blocks[:, v, u] = exact[:, kind]
+    samples = np.einsum("rvuc,vy,ux->rycx", blocks, DCT, DCT).reshape(blur.rows * 8, blur.columns * 8) + 128
+    made: Plane = samples[: plane.height, : plane.width]
+    return made
 
 
 def stored(data: bytes) -> Plane:

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
-from services.blur_worker.engine.jpeg.decode.huffman import END_OF_BLOCK, MOST, SKIP, decoding_table
+from services.blur_worker.engine.jpeg.decode.huffman import END_OF_BLOCK, MOST, SKIP, SUM_UNIT, decoding_table
 from services.blur_worker.engine.jpeg.decode.image import decode_sequential
 from services.blur_worker.engine.jpeg.format.header_reader import HeaderReader
 from services.blur_worker.engine.jpeg.format.tables import HuffmanTable
@@ -87,10 +87,7 @@ def walked(bits: str, codes: dict[str, int]) -> int:
         size = symbol & 15
         if size:
             value = int(bits[at + length : at + length + size], 2)
-            magnitude = value if value >> (size - 1) else (1 << size) - 1 - value
-            if total + magnitude > MOST:
-                break
-            total += magnitude
+            total += value if value >> (size - 1) else (1 << size) - 1 - value
         at += length + size
         advance, ended = (advance + (symbol >> 4) + 1, 0) if symbol else (advance, END_OF_BLOCK)
-    return total << 12 | (advance + ended) << 4 | at
+    return min((total + SUM_UNIT // 2) // SUM_UNIT, MOST) << 12 | (advance + ended) << 4 | at

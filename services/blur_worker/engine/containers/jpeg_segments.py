@@ -20,7 +20,7 @@ def segments(data: bytes) -> Iterator[tuple[int, int, int, int]]:
     at = 2
     while (at := data.find(b"\xff", at)) >= 0:
         fill, at = 0, at + 2
-        if data[at - 1 : at] in {b"\xff", b""}:
+        if at > len(data) or data[at - 1] == 0xFF:
             after = _NOT_FILL.search(data, at)
             if after is None:
                 return

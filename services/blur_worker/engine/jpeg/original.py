@@ -1,11 +1,13 @@
 """The JPEG that is blurred: what both paths read of it, and the settings of what is written."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from io import BytesIO
 
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
+from services.blur_worker.engine.color.description import ColorDescription
 from services.blur_worker.engine.containers.jpeg_segments import find_end
 from services.blur_worker.engine.encode import encode
 from services.blur_worker.engine.formats.jpeg import MAX_SIDE, SMALL_SIDE, stores_ycbcr
@@ -16,7 +18,7 @@ from services.blur_worker.engine.jpeg.decode.image import decode_progressive, de
 from services.blur_worker.engine.jpeg.format.frame import FrameHeader
 from services.blur_worker.engine.jpeg.format.header_reader import HeaderReader
 from services.blur_worker.engine.jpeg.format.markers import UnsupportedJpeg
-from services.blur_worker.engine.jpeg.format.result_header import ResultHeader, result_header
+from services.blur_worker.engine.jpeg.format.result_header import ResultHeader, header_of, resized
 from services.blur_worker.engine.jpeg.format.scan_header import ScanHeader
 from services.blur_worker.engine.jpeg.transform.planes import PlaneSet
 from services.blur_worker.engine.limits import Limits, check_pixels, pillow_limits
@@ -73,7 +75,7 @@ class OriginalJpeg:
         if divisors is None or blocks < _FEW_BLOCKS:
             return False
         data, start = self.reader.data, self.scan.start
-        least = _TEXT * blocks / 8 / (sum(divisors.tolist()) / len(divisors))
+        least: float = _TEXT * blocks / 8 / (sum(divisors.tolist()) / len(divisors))
         # Behind the end there may be a film; to find it takes time.
         return len(data) - start > least and find_end(data, start) - start > least
 
@@ -91,9 +93,26 @@ class OriginalJpeg:
         mode = "YCbCr" if len(self.frame.components) == 3 else "L"
         # Smaller images than that have finer divisors.
         width, height = (min(side, SMALL_SIDE) for side in self.displayed)
-        small = Frame(Raster.from_pillow(Image.new(mode, (width, height))))
-        template = encode(ImageInfo(format=Format.JPEG, metadata=self.metadata), [small], Format.JPEG, spec)
-        return result_header(template, *self.displayed, tuple((each.h, each.v) for each in planes.planes))
+        usual = Metadata(color=self.metadata.color, dpi=self.metadata.dpi)
+        if self.metadata == usual:
+            header = _usual_header(mode, width, height, spec.quality, usual.color, usual.dpi)
+        else:
+            header = _header(mode, width, height, spec.quality, self.metadata)
+        return resized(header, *self.displayed, tuple((each.h, each.v) for each in planes.planes))
+
+
+def _header(mode: str, width: int, height: int, quality: int, metadata: Metadata) -> ResultHeader:
+    small = Frame(Raster.from_pillow(Image.new(mode, (width, height))))
+    info = ImageInfo(format=Format.JPEG, metadata=metadata)
+    return header_of(encode(info, [small], Format.JPEG, BlurSpec(quality=quality)))
+
+
+@lru_cache(maxsize=16)
+def _usual_header(
+    mode: str, width: int, height: int, quality: int, color: ColorDescription, dpi: tuple[float, float] | None
+) -> ResultHeader:
+    """Return the header of a result that keeps no metadata: the images of an order often have the same."""
+    return _header(mode, width, height, quality, Metadata(color=color, dpi=dpi))
 
 
 def jpeg_to_jpeg(data: bytes, spec: BlurSpec) -> bool:

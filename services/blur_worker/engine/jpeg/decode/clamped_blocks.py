@@ -17,7 +17,7 @@ _BASIS = np.ascontiguousarray(BASIS, np.float32).reshape(64)
 _BY_POSITION = np.ascontiguousarray(BASIS.T, np.float32).reshape(64)
 _LOWEST, _HIGHEST = -128, 127
 """Samples around 0."""
-SHARE, SHARE_OF_TEXT = 0.09, 0.12
+SHARE, SHARE_OF_TEXT = 0.07, 0.12
 """What a coefficient of 1 adds to a sample where coefficients add up: of text half of the most that it can be.
 
 They hardly ever all add up in one place. Blocks that leave what can be shown although this says that they do not are

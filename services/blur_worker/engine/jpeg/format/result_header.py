@@ -21,21 +21,26 @@ class ResultHeader:
     ac_tables: tuple[HuffmanTable, ...]
 
 
-def result_header(template: bytes, width: int, height: int, sampling: tuple[tuple[int, int], ...]) -> ResultHeader:
-    """Take the header of a small JPEG that has the same settings, and make it that of another size and sampling."""
+def header_of(template: bytes) -> ResultHeader:
+    """Return the header of a small JPEG that has the same settings as the result."""
     reader = HeaderReader(template)
     frame, scan = reader.first_scan()
-    data, at = bytearray(template[: scan.start]), reader.frame_at
-    data[at + 5 : at + 9] = height.to_bytes(2, "big") + width.to_bytes(2, "big")
-    for index, (h, v) in enumerate(sampling):
-        data[at + 11 + 3 * index] = h << 4 | v
     return ResultHeader(
-        bytes(data),
-        at,
+        template[: scan.start],
+        reader.frame_at,
         tuple(reader.quantization[each.tq] for each in frame.components),
         tuple(table for table in scan.dc_tables if table),
         tuple(table for table in scan.ac_tables if table),
     )
+
+
+def resized(header: ResultHeader, width: int, height: int, sampling: tuple[tuple[int, int], ...]) -> ResultHeader:
+    """Return the header for an image of another size and sampling."""
+    data, at = bytearray(header.data), header.frame_at
+    data[at + 5 : at + 9] = height.to_bytes(2, "big") + width.to_bytes(2, "big")
+    for index, (h, v) in enumerate(sampling):
+        data[at + 11 + 3 * index] = h << 4 | v
+    return replace(header, data=bytes(data))
 
 
 def with_quantization(header: ResultHeader, tables: tuple[QuantizationTable, ...]) -> ResultHeader:
