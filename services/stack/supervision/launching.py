@@ -11,6 +11,7 @@ import runpy
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -22,6 +23,7 @@ from setproctitle import setproctitle
 _context = multiprocessing.get_context("forkserver")
 _PRELOADED = ["services.stack.supervision.preload"]
 _MODULE = (sys.executable, "-u", "-m")
+_ATTEMPTS, _RETRY_SECONDS = 10, 0.1
 FORKS = sys.platform == "linux"
 
 
@@ -67,13 +69,10 @@ class _Fork:
         work = (module, tuple(arguments), dict(environment), DupFd(output), child_end)
         self._process: BaseProcess = _context.Process(target=_run, args=work)
         with ready:
-            try:
-                with child_end:
-                    self._process.start()
-                # Its group must exist before anybody can be asked to kill it.
-                ready.poll(None)
-            except EOFError as error:
-                raise OSError(f"the fork server ended: {error}") from error
+            with child_end:
+                _start(self._process)
+            # Its group must exist before anybody can be asked to kill it.
+            ready.poll(None)
         assert self._process.pid
         self.pid = self._process.pid
 
@@ -86,6 +85,19 @@ class _Fork:
         self._process.join()
         assert self._process.exitcode is not None
         return self._process.exitcode
+
+
+def _start(process: BaseProcess) -> None:
+    """Fork a process; a fork server that was just killed may not be known as dead yet. Raises: OSError."""
+    for _ in range(_ATTEMPTS):
+        try:
+            process.start()
+        except (EOFError, ConnectionError) as error:
+            failure = error
+            time.sleep(_RETRY_SECONDS)
+        else:
+            return
+    raise OSError(f"the fork server ended: {failure}")
 
 
 def _run(

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import FilePayload, Page, Request, Route, expect
 
 from tests.e2e.conftest import PHOTOGRAPHS
+from tests.support.browser_waiting import wait_until
 
 # A file made in the page, handed over as a browser does when one is dropped or pasted.
 HAND_OVER = """
@@ -85,7 +86,7 @@ def test_an_image_can_have_an_effect_and_regions_of_its_own(page: Page) -> None:
     expect(page.locator(".strip img")).to_have_count(2)
     before = page.evaluate("document.getElementById('preview').toDataURL()")
     page.locator("#strength").fill("9")
-    page.wait_for_function("before => document.getElementById('preview').toDataURL() !== before", arg=before)
+    wait_until(page, "before => document.getElementById('preview').toDataURL() !== before", before)
     page.get_by_role("button", name="Select coffee.png").click()
     page.locator("#scope label").last.click()
     page.check("[name=effect][value=solid]", force=True)
@@ -117,7 +118,7 @@ def test_faces_are_found_and_redacted_unless_an_effect_was_chosen(page: Page) ->
     blurred = page.evaluate(shown)
     page.get_by_label("Faces").check()
     expect(page.locator("[name=effect][value=redact]")).to_be_checked()
-    page.wait_for_function(f"blurred => {shown} !== blurred", arg=blurred)
+    wait_until(page, f"blurred => {shown} !== blurred", blurred)
     found = page.evaluate(shown)
     page.click("#show-original")
     assert page.evaluate(f"async () => {{ await new Promise(requestAnimationFrame); return {shown}; }}") == found

@@ -13,6 +13,7 @@ from services.stack.background import BackgroundStack
 from services.web.settings import WebSettings
 from tests.e2e.mail import link_of, run_mailing, wait_for_emails
 from tests.e2e.web.web_process import pages_without_gateway
+from tests.support.browser_waiting import wait_until
 from tests.support.ports import free_port
 
 READER = "anna@example.org"
@@ -120,12 +121,12 @@ class Tour:
         page.click("#submit")
         page.wait_for_url("**/orders/*")
         expect(page.locator(".summary.partially_failed .delivery.sent")).to_be_visible()
-        page.wait_for_function("[...document.querySelectorAll('.thumb img')].every(image => image.complete)")
+        wait_until(page, "[...document.querySelectorAll('.thumb img')].every(image => image.complete)")
 
     def _compare(self) -> None:
         self.page.locator("a.compare-link").first.click()
         expect(self.page.locator("#compare-before")).to_be_visible()
-        self.page.wait_for_function("document.getElementById('compare-before').complete")
+        wait_until(self.page, "document.getElementById('compare-before').complete")
 
     def _deleting(self) -> None:
         self.page.keyboard.press("Escape")

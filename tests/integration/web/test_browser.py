@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.e2e.conftest import PHOTOGRAPHS
 from tests.integration.web.conftest import Web
 from tests.support.browser import PATIENCE_MS, chromium
+from tests.support.browser_waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +97,7 @@ def test_hidden_tabs_close_their_event_streams(page: Page) -> None:
     page.click("#submit")
     page.wait_for_url("**/orders/*")
     states = "window.streams.map((stream) => stream.readyState)"
-    page.wait_for_function("window.streams.length === 1")
+    wait_until(page, "window.streams.length === 1")
     assert page.evaluate(states) == [0]
     page.evaluate("window.hide(true)")
     assert page.evaluate(states) == [2]
