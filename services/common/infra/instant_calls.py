@@ -35,6 +35,7 @@ from services.common.infra import dramatiq_private as private
 from services.common.infra import log
 from services.common.infra.broker import Broker
 from services.common.infra.messages import INSTANT_QUEUE, run_instant_call
+from services.common.infra.tasks import end_task
 
 RECONNECT_SECONDS = 0.5
 """Pause after a lost connection."""
@@ -226,8 +227,7 @@ class GatewayExchanges:
     async def stop(self) -> None:
         """Stop to listen, and close all connections."""
         if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end_task(self._task)
         await self._client.aclose()
 
     @asynccontextmanager

@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 from services.common.domain.errors import ImageBlurError, Unavailable
 from services.common.infra import log
 from services.common.infra.broker import CHANGED, ENDED
+from services.common.infra.tasks import end_task
 from services.gateway.orders.order_feed import OrderFeed
 from services.gateway.orders.order_reader import OrderChanges
 
@@ -55,8 +56,7 @@ class WatchHub:
         for feed in self._feeds.values():
             feed.end(_stopping)
         for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+            await end_task(task)
         await self._client.aclose()
 
     async def watch(self, order_id: UUID, after_revision: int) -> AsyncGenerator[OrderChanges, None]:

@@ -100,5 +100,5 @@ def running(settings: GatewaySettings) -> Iterator[Gateway]:
         finally:
             loop.call_soon_threadsafe(stop.set)
             thread.join(60)
-            assert not thread.is_alive(), "it does not stop"
+            assert not thread.is_alive(), f"it does not stop: {[task.get_stack() for task in asyncio.all_tasks(loop)]}"
             loop.close()

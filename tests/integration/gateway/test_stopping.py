@@ -73,6 +73,8 @@ def test_calls_under_way_are_finished(settings: GatewaySettings) -> None:
         status: Any = gateway.channel.stream_unary("/imageblur.v1.BlurService/Status")
         call = status.future(slowly())
         half_sent.wait()
+        # On the same connection: once this is answered, the gateway knows of the other call.
+        gateway.blur.GetLimits(pb.GetLimitsRequest())
         threading.Timer(1, stopping.set).start()
     error = call.exception(timeout=5)
     assert error.code() is grpc.StatusCode.NOT_FOUND
