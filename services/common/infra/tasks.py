@@ -8,7 +8,7 @@ _PATIENCE_SECONDS = 1.0
 async def end_task(task: asyncio.Task[None]) -> None:
     """Cancel a task until it has ended; its error is dropped.
 
-    A library may lose a cancellation that arrives while it handles a timeout or a lost connection; the task would go on.
+    A library may lose a cancellation that arrives while it handles a timeout; the task would go on for ever.
     """
     while not task.done():
         task.cancel()
