@@ -13,6 +13,7 @@ from services.blur_worker.engine.finding import faces
 from services.blur_worker.engine.finding.detector import Detection, Detector
 from services.blur_worker.engine.finding.faces import network, weights
 from services.blur_worker.engine.finding.faces.saturation import SAFE_LIMIT
+from services.blur_worker.engine.finding.faces.suppression import without_duplicates
 from services.common.domain.spec import Effort, Find, FindingKind
 from tests.support.images import whole_photo
 
@@ -170,3 +171,10 @@ def test_without_its_packages_there_is_no_model(monkeypatch: pytest.MonkeyPatch)
     assert faces.model() is None
     with pytest.raises(weights.WeightsRefused, match="not installed"):
         faces.load()
+
+
+def test_a_box_of_half_a_face_is_completed_by_one_of_all_of_it() -> None:
+    half, whole = [20.0, 0.0, 50.0, 50.0, 0.85], [0.0, 0.0, 50.0, 50.0, 0.82]
+    unsure, apart = [0.0, 0.0, 60.0, 50.0, 0.4], [100.0, 0.0, 150.0, 50.0, 0.5]
+    found = without_duplicates(np.array([half, whole, unsure, apart], np.float32))
+    assert found.tolist() == [[0, 0, 50, 50, pytest.approx(0.85)], apart]

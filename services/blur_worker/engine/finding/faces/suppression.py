@@ -4,9 +4,16 @@ import numpy as np
 
 from services.blur_worker.engine.finding.faces.decoding import Boxes
 
+_ALIKE = 0.5
+"""Intersection over union from which two boxes certainly show one face."""
+_AS_CONFIDENT = 0.8
+"""Share of the confidence of a box from which another one counts for where the face ends."""
+
 
 def without_duplicates(boxes: Boxes, max_overlap: float = 0.3, max_inside: float = 0.7) -> Boxes:
     """Return the boxes from the most to the least confident, without those that show the same as a more confident one.
+
+    Each holds what others see of the same face, as far as they are about as confident: one may show half of it.
 
     Args:
         boxes: In any order.
@@ -16,6 +23,7 @@ def without_duplicates(boxes: Boxes, max_overlap: float = 0.3, max_inside: float
     boxes = boxes[np.argsort(-boxes[:, 4], kind="stable")]
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     left = np.arange(len(boxes))
+    found = boxes.copy()
     kept = []
     while left.size:
         best, rest = left[0], left[1:]
@@ -25,8 +33,12 @@ def without_duplicates(boxes: Boxes, max_overlap: float = 0.3, max_inside: float
         shared = np.maximum(width, 0) * np.maximum(height, 0)
         same = shared >= max_overlap * (areas[best] + areas[rest] - shared)
         same |= shared >= max_inside * np.minimum(areas[best], areas[rest])
+        alike = shared >= _ALIKE * (areas[best] + areas[rest] - shared)
+        alike &= boxes[rest, 4] >= _AS_CONFIDENT * boxes[best, 4]
+        found[best, :2] = np.minimum(found[best, :2], boxes[rest[alike], :2].min(axis=0, initial=np.inf))
+        found[best, 2:4] = np.maximum(found[best, 2:4], boxes[rest[alike], 2:4].max(axis=0, initial=-np.inf))
         left = rest[~same]
-    return boxes[kept]
+    return found[kept]
 
 
 def not_within(boxes: Boxes, others: Boxes) -> Boxes:
