@@ -10,7 +10,6 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
 
-from imageblur.v1.operator_service_pb2 import ListWorkersRequest
 from imageblur_client import (
     BlurSpec,
     Client,
@@ -21,8 +20,6 @@ from imageblur_client import (
     find_faces,
 )
 from imageblur_client.cli.render import findings
-from imageblur_client.errors import ImageBlurClientError
-from imageblur_client.operator import OperatorApi
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -34,8 +31,8 @@ WITH_A_FACE = "astronaut.png"
 EMAIL = "you@example.org"
 SIGMA = 12.0
 MAIL_SECONDS = 30.0
-WORKER_SECONDS = 120.0
-"""How long the blur worker may take to start: the first time it compiles."""
+MODELS_SECONDS = 5.0
+"""How long a gateway may take to hear what the worker can find."""
 
 
 def main() -> None:
@@ -46,7 +43,6 @@ def main() -> None:
     console.print("Starting Valkey, the services and a mailbox …")
     with private_stack() as stack:
         console.print(f"Ready after {stack.startup_seconds:.1f} s; the gateway is at {stack.gateway_address}.\n")
-        _wait_for_worker(stack.gateway_address)
         with Client(stack.gateway_address) as client:
             finds = _can_find_faces(client)
             order = _order(console, client, photographs, finds=finds)
@@ -69,22 +65,14 @@ def _photographs() -> list[Path]:
     return [folder / name for name in PHOTOGRAPHS]
 
 
-def _wait_for_worker(gateway_address: str) -> None:
-    """Wait until the blur worker runs: by then it has announced what it can find."""
-    deadline = time.monotonic() + WORKER_SECONDS
-    with OperatorApi(gateway_address) as operator:
-        while time.monotonic() < deadline:
-            try:
-                seen = operator.call(operator.stub.ListWorkers, ListWorkersRequest()).workers
-            except ImageBlurClientError:
-                return  # in this environment only a key may list the workers
-            if any(worker.queue == "blur" for worker in seen):
-                return
-            time.sleep(0.2)
-
-
 def _can_find_faces(client: Client) -> bool:
-    return any(model.kind == FindingKind.FINDING_KIND_FACE for model in client.limits().find_models)
+    """Return whether a worker can: it has just started, and a gateway may not have heard of it yet."""
+    deadline = time.monotonic() + MODELS_SECONDS
+    while time.monotonic() < deadline:
+        if any(model.kind == FindingKind.FINDING_KIND_FACE for model in client.limits().find_models):
+            return True
+        time.sleep(0.2)
+    return False
 
 
 def _show_findings(console: Console, client: Client, order: Order) -> None:

@@ -11,7 +11,7 @@ from services.common.domain.spec import BlurSpec, Find, FindingKind
 from services.gateway.rpc.thread_pool import ThreadPool
 
 CACHED_SECONDS = 10.0
-RETRY_SECONDS = 1.0
+RETRY_SECONDS = 0.2
 """If a model is not among those that are cached, or there are none: it may be new."""
 
 _BUILT_IN = {
