@@ -1,5 +1,6 @@
 """E-mails in the local mailbox."""
 
+import json
 import re
 import subprocess
 import sys
@@ -59,8 +60,14 @@ def token_of(email: EmailMessage, page: str) -> str:
 
 
 def run_mailing(stack: BackgroundStack) -> None:
-    """Send a mailing as `make mailing` does; its preparation is in the mail queue when this returns."""
-    imageblur = Path(sys.executable).parent / "imageblur"
-    subprocess.run(
-        [imageblur, "--server", stack.gateway_address, "admin", "run-mailing", "--yes"], check=True, timeout=30
-    )
+    """Send a mailing as `make mailing` does, and wait until it has finished: all that it sends is in the mailbox."""
+    imageblur = str(Path(sys.executable).parent / "imageblur")
+    admin = [imageblur, "--server", stack.gateway_address, "admin"]
+    subprocess.run([*admin, "run-mailing", "--yes"], check=True, timeout=30)
+
+    def finished() -> bool:
+        newest = [*admin, "mailings", "--limit", "1", "--json"]
+        shown = subprocess.run(newest, check=True, timeout=30, capture_output=True, text=True).stdout
+        return "finish_time" in json.loads(shown.splitlines()[0])
+
+    eventually(finished, within=60, every=0.2)
