@@ -42,7 +42,8 @@ def scrape(service: str) -> dict[str, list[Any]]:
         for sample in family.samples:
             samples.setdefault(sample.name, []).append(sample)
         if family.type == "histogram":
-            samples.setdefault(f"{family.name}_bucket", [])
+            for suffix in ("bucket", "count", "sum"):
+                samples.setdefault(f"{family.name}_{suffix}", [])
     return samples
 
 
