@@ -9,7 +9,7 @@ from uuid import UUID
 from services.blur_worker import metrics
 from services.blur_worker.attempt import AttemptImage
 from services.blur_worker.outcomes import Finished, Outcome, Retry
-from services.blur_worker.reporting import report_attempt, report_no_claim
+from services.blur_worker.reporting import report_attempt, report_no_claim, report_order
 from services.blur_worker.time_slice import TimeSlice
 from services.common.db.engine import Database, retry_unavailable
 from services.common.db.orders import images
@@ -74,6 +74,8 @@ class BlurImage:
             self.lifecycle.after_commit(ended.follow_up)
         self._remove_surplus_blobs(claim, ended)
         report_attempt(claim, outcome, time.monotonic() - start)
+        if ended and ended.ended_order:
+            report_order(claim.order_id, ended.ended_order)
         return next_claim
 
     def _record(self, claim: ImageClaim, outcome: Outcome, time_slice: TimeSlice) -> EndedClaim | None:

@@ -1,8 +1,13 @@
-"""Report attempts: a log line, metrics and a span of the order's trace for each."""
+"""Report attempts, with metrics and a span of the order's trace for each, and the ends of orders.
+
+Every attempt has a log line. Those that went well are written at DEBUG: the line of their order says it too.
+"""
+
+from uuid import UUID
 
 from services.blur_worker import metrics
 from services.blur_worker.outcomes import Finished, Outcome, Retry
-from services.common.db.orders.images import Failure, ImageClaim
+from services.common.db.orders.images import EndedOrder, Failure, ImageClaim
 from services.common.domain.orders import ImageQueue
 from services.common.domain.spec import BlurSpec
 from services.common.infra import log, tracing
@@ -15,14 +20,21 @@ def report_attempt(claim: ImageClaim, outcome: Outcome, seconds: float) -> None:
     fields = _fields(outcome)
     _count(outcome, type(BlurSpec.from_json(claim.spec).effect).__name__.lower(), seconds)
     image, order = str(claim.image_id), str(claim.order_id)
-    _log.info("image", queue=claim.queue.value, image=image, order=order, seconds=round(seconds, 4), **fields)
     succeeded = isinstance(outcome, Finished)
+    write = _log.debug if succeeded else _log.info
+    write("image", queue=claim.queue.value, image=image, order=order, seconds=round(seconds, 4), **fields)
     tracing.record("blur_image", claim.order_id, seconds, ok=succeeded, attributes={**fields, "image": image})
 
 
 def report_no_claim(image_id: object, queue: ImageQueue) -> None:
     """Report a message about an image that cannot be claimed: another worker has it, or it has ended."""
-    _log.info("image", queue=queue.value, image=str(image_id), outcome="NOTHING_TO_DO")
+    _log.debug("image", queue=queue.value, image=str(image_id), outcome="NOTHING_TO_DO")
+
+
+def report_order(order_id: UUID, ended: EndedOrder) -> None:
+    """Report an order whose last image has ended."""
+    counts = {"images": ended.images, "failed": ended.failed, "cancelled": ended.cancelled}
+    _log.info("order finished", order=str(order_id), **{name: count for name, count in counts.items() if count})
 
 
 def _fields(outcome: Outcome) -> dict[str, object]:

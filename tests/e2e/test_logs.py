@@ -103,5 +103,8 @@ def test_each_message_has_one_line(stack: BackgroundStack, order_id: str) -> Non
     assert good["path"]
     assert 0 < good["decode_seconds"] < good["seconds"]
     assert bad["reason"]
+    assert good["level"] == "debug"
+    (order,) = told(stack, "order finished", order=order_id)
+    assert (order["level"], order["images"], order["failed"]) == ("info", 2, 1)
     (email,) = told(stack, "email", order=order_id)
     assert (email["queue"], email["outcome"], email["code"]) == ("mail", "SENT", "250")

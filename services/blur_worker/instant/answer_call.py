@@ -38,7 +38,7 @@ class AnswerCall:
         start = time.monotonic()
         taken = self._exchange.take(call_id)
         if taken is None:
-            _log.info("instant call", queue=INSTANT_QUEUE, call=str(call_id), outcome="NOTHING_TO_DO")
+            _log.debug("instant call", queue=INSTANT_QUEUE, call=str(call_id), outcome="NOTHING_TO_DO")
             return
         with metrics.instant_call():
             outcome, data = self._attempt(taken.request)
@@ -46,7 +46,8 @@ class AnswerCall:
         kind = taken.request.kind
         name, seconds = _name(outcome) if answered else "ABANDONED", time.monotonic() - start
         metrics.count_instant(kind, name, seconds)
-        _log.info(
+        write = _log.debug if name == "SUCCEEDED" else _log.info
+        write(
             "instant call", queue=INSTANT_QUEUE, call=str(call_id), kind=kind, outcome=name, seconds=round(seconds, 4)
         )
 

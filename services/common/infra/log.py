@@ -22,7 +22,7 @@ def configure(level: str, log_format: str) -> None:
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.TimeStamper(fmt="iso" if log_format == "json" else "%Y-%m-%d %H:%M:%SZ", utc=True),
         # Without local variables and values of rows, which may be addresses or tokens.
         structlog.processors.format_exc_info,
         _without_values,
@@ -32,7 +32,10 @@ def configure(level: str, log_format: str) -> None:
         renderer = structlog.processors.JSONRenderer()
     else:
         renderer = structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(), pad_event_to=0, exception_formatter=structlog.dev.plain_traceback
+            colors=sys.stderr.isatty(),
+            pad_event_to=0,
+            pad_level=False,
+            exception_formatter=structlog.dev.plain_traceback,
         )
     # Our own events bypass the standard library, which would take twice as long, for every image.
     structlog.configure(

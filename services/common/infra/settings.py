@@ -68,7 +68,8 @@ class LogSettings(Settings):
         "(`imageblur_secret_key`), for secrets of containers. The environment and `.env` take precedence.",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        default="INFO", description="Least severe level logged."
+        default="INFO",
+        description="Least severe level logged; at `DEBUG` also each image, call and e-mail that went well.",
     )
     log_format: Literal["text", "json"] = Field(default="text", description="`text` for people, `json` for machines.")
 

@@ -1,4 +1,7 @@
-"""Logs, counts and traces each call. Contains IDs only, never text that a client sent."""
+"""Logs, counts and traces each call. Contains IDs only, never text that a client sent.
+
+Calls that went well are logged at DEBUG: there are many, and metrics count them.
+"""
 
 import time
 from typing import Any
@@ -42,4 +45,5 @@ class CallLog:
             tracing.record(self._method, self._order_id, seconds, ok=code == "OK", attributes=attributes)
         if self._logged:
             order = {"order": self._order_id} if self._order_id else {}
-            _log.info("rpc", method=self._method, code=code, seconds=round(seconds, 4), **order)
+            write = _log.debug if code == "OK" else _log.info
+            write("rpc", method=self._method, code=code, seconds=round(seconds, 4), **order)

@@ -49,7 +49,7 @@ class SendEmail:
         with self.database.write() as session:
             claim = emails.claim_email(session, email_id, lease_seconds=LEASE_SECONDS)
         if claim is None:
-            _log.info("email", queue=MAIL_QUEUE, email=str(email_id), outcome="NOTHING_TO_DO")
+            _log.debug("email", queue=MAIL_QUEUE, email=str(email_id), outcome="NOTHING_TO_DO")
             return
         self._announce(claim)
         with self.leases.hold(claim.owner), closing(self.open_session()) as mail_session:

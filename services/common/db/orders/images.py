@@ -69,6 +69,15 @@ class Failure:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EndedOrder:
+    """The numbers of an order's images when its last one has ended."""
+
+    images: int
+    failed: int
+    cancelled: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class EndedClaim:
     """What followed from the end of a claim."""
 
@@ -79,6 +88,8 @@ class EndedClaim:
     """Keys of blobs that it does not keep in that state."""
     next_claim: ImageClaim | None = None
     """The order's next image, claimed for the same worker."""
+    ended_order: EndedOrder | None = None
+    """Set if this was the last image of its order."""
 
 
 _IMAGES = table(Image)
@@ -253,7 +264,8 @@ def finish(
     )
     if emails is not None:
         follow_up = FollowUp(email_ids=emails, ended_order_ids=[order.id], window_freed=True)
-        return EndedClaim(follow_up=follow_up, image_state=ended, surplus_keys=surplus)
+        end = EndedOrder(images=order.total, failed=order.failed + (not succeeded), cancelled=order.cancelled)
+        return EndedClaim(follow_up=follow_up, image_state=ended, surplus_keys=surplus, ended_order=end)
     # In the place of the image that has ended. The window is refilled after the last image of the time slice.
     if next_lease is not None and (next_claim := _claim_next(session, order, claimed.queue, next_lease)):
         follow_up = FollowUp(changed_order_ids=[order.id])
