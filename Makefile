@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Each has an image with the extra of the same name (deploy/Dockerfile).
 SERVICES := gateway blur_worker mailer scheduler web
 
-.PHONY: help run demo mailing test test-unit test-faults test-indices chaos bench attack pictures pictures-check \
+.PHONY: help run demo mailing test test-unit test-faults test-indices chaos bench attack wheel pictures pictures-check \
   screenshots fuzz lint format \
   protos settings lock clean
 
@@ -51,6 +51,9 @@ bench: .venv/.installed-bench ## Compare the engine with Pillow, libvips, OpenCV
 	$(BIN)/python -m benchmarks.engine --write $(if $(ROUNDS),--rounds $(ROUNDS))
 	$(BIN)/python -m benchmarks.stack --write
 
+wheel: .venv/.installed-dev ## Build the wheel and try it in a clean environment: minutes
+	@tools/try_wheel.sh
+
 attack: .venv/.installed-dev ## Try to recognise what was hidden; fail if Redact or Solid is better than guessing (minutes; FACES=folder)
 	$(BIN)/python -m benchmarks.attacks $(if $(FACES),--faces $(FACES))
 
@@ -89,7 +92,7 @@ COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-ha
 UPGRADE ?= --upgrade
 lock: .venv/.installed-dev ## Resolve the lock files from pyproject.toml
 	$(COMPILE) $(UPGRADE) pyproject.toml --extra stack --output-file requirements.lock
-	$(COMPILE) $(UPGRADE) pyproject.toml --extra all --extra tracing --group dev --constraint requirements.lock \
+	$(COMPILE) $(UPGRADE) pyproject.toml --extra demo --extra tracing --group dev --constraint requirements.lock \
 	  --output-file requirements-dev.lock
 	for service in $(SERVICES); do \
 	  extras="--extra $${service//_/-} --extra tracing"; \

@@ -16,6 +16,7 @@ from imageblur_client.cli.lifecycle import cancel, delete, limits
 from imageblur_client.cli.order import order
 from imageblur_client.cli.results import download, send
 from imageblur_client.cli.revise import done, revise
+from imageblur_client.cli.serve import demo, serve
 from imageblur_client.cli.status import status, watch
 from imageblur_client.cli.subscription import confirm, subscribe, unsubscribe
 
@@ -131,7 +132,7 @@ def common(  # noqa: PLR0917 - typer calls it by name
 
 
 _COMMANDS = (order, status, watch, send, download, revise, done, cancel, delete)
-_OTHER_COMMANDS = (blur, find, limits, subscribe, confirm, unsubscribe)
+_OTHER_COMMANDS = (blur, find, limits, subscribe, confirm, unsubscribe, serve, demo)
 for command in _COMMANDS + _OTHER_COMMANDS:
     app.command()(command)
 app.add_typer(admin, name="admin")

@@ -2,7 +2,10 @@
 
 import asyncio
 import contextlib
+import shutil
 import signal
+import sys
+from pathlib import Path
 
 from services.stack.address import reachable
 from services.stack.environment import web_url
@@ -27,9 +30,18 @@ ImageBlur is ready after {stack.startup_seconds:.1f} s:
   gateway   {settings.gateway_address} (gRPC)
   mailbox   {mailbox}
   data      {data_folder.root}
-Order:      .venv/bin/imageblur {server}order --email you@example.org --watch photo.jpg
+Order:      {command_line()} {server}order --email you@example.org --watch photo.jpg
 Ctrl-C stops everything.
 """
+
+
+def command_line() -> str:
+    """Return how to call `imageblur` of this environment from here: by its name, or by its path."""
+    script = Path(sys.executable).with_name("imageblur")
+    found = shutil.which("imageblur")
+    if found and script.exists() and Path(found).samefile(script):
+        return "imageblur"
+    return str(script.relative_to(Path.cwd())) if script.is_relative_to(Path.cwd()) else str(script)
 
 
 class Signals:
