@@ -1,7 +1,7 @@
 """A Python client of ImageBlur; the command line `imageblur` uses it.
 
     with Client("localhost:50051") as client:
-        order = client.order("ada@example.org", ["cat.jpg"], spec=BlurSpec(gaussian=Gaussian(sigma_px=12)))
+        order = client.order("cat.jpg", spec=BlurSpec(gaussian=Gaussian(sigma_px=12)))
         for change in client.watch(order.order_id):
             print(change.order.counts.succeeded)
         client.download(order.order_id, "blurred")

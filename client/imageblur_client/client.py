@@ -19,7 +19,7 @@ from imageblur_client.channel import DEFAULT_SERVER, NO_SECURITY, Security, addr
 from imageblur_client.download import save_archive, save_files
 from imageblur_client.resume import whole_archive
 from imageblur_client.rpc_errors import mapped_errors
-from imageblur_client.upload import AnyFile, ProgressCallback, UploadFile, UploadStream
+from imageblur_client.upload import AnyFile, ProgressCallback, UploadFile, UploadStream, listed
 from imageblur_client.watch import RETRIES, Watch
 
 _TIMEOUT_SECONDS = 30.0
@@ -68,9 +68,11 @@ class Client:
 
     def order(
         self,
-        email: str,
-        files: Iterable[AnyFile],
+        files: AnyFile | Iterable[AnyFile],
+        files_after_email: Iterable[AnyFile] | None = None,
+        /,
         *,
+        email: str = "",
         spec: BlurSpec | None = None,
         notify: bool = False,
         locale: str = "",
@@ -81,8 +83,9 @@ class Client:
         """Place an order, in constant memory; return when the server has accepted it.
 
         Args:
-            email: Address that results can be e-mailed to.
-            files: Images to blur.
+            files: Images to blur, or one.
+            files_after_email: The images, if the first argument is the address, as it had to be once.
+            email: Address that results can be e-mailed to; needed with `notify`. `send` can set it later.
             spec: Blur spec of images without their own.
             notify: E-mail the results when the order has finished.
             locale: Language of e-mails.
@@ -93,12 +96,14 @@ class Client:
         Raises:
             OSError: A file cannot be read.
         """
+        if files_after_email is not None:
+            email, files = str(files), files_after_email
         header = blur.OrderHeader(
             email=email, spec=spec, notify=notify, locale=locale, request_id=request_id or str(uuid.uuid4())
         )
         if keep_originals_for is not None:
             header.keep_originals_for.FromTimedelta(keep_originals_for)
-        upload = UploadStream(header, [UploadFile.of(file) for file in files], on_progress)
+        upload = UploadStream(header, [UploadFile.of(file) for file in listed(files)], on_progress)
         with mapped_errors(self.server):
             return upload.send(self._blur, self._stream_timeout).order
 
@@ -171,10 +176,22 @@ class Client:
         watch = Watch(self._blur, order_id, server=self.server, timeout=self._stream_timeout, retries=retries)
         return watch.changes(after_revision)
 
-    def send(self, order_id: str, *, when_ready: bool = False, request_id: str | None = None) -> Delivery:
-        """E-mail the results; with `when_ready` wait for the order to finish."""
+    def send(
+        self, order_id: str, *, email: str = "", when_ready: bool = False, request_id: str | None = None
+    ) -> Delivery:
+        """E-mail the results.
+
+        Args:
+            order_id: ID of the order.
+            email: Address of an order that has none; it becomes the order's.
+            when_ready: Wait for the order to finish.
+            request_id: A UUID; a repeated call with it returns the first delivery. None: a new one.
+
+        Raises:
+            FailedPreconditionError: The order has not finished, or has no address (`reason` is EMAIL_REQUIRED).
+        """
         request = blur.SendImagesRequest(
-            order_id=order_id, when_ready=when_ready, request_id=request_id or str(uuid.uuid4())
+            order_id=order_id, email=email, when_ready=when_ready, request_id=request_id or str(uuid.uuid4())
         )
         with mapped_errors(self.server):
             return self._blur.SendImages(request, timeout=self._timeout).delivery

@@ -1,7 +1,7 @@
 """What to find and hide in images, and what was found.
 
     spec = BlurSpec(find=[find_faces(), find_text(TextClass.TEXT_CLASS_CARD), find_codes()])
-    order = client.order("ada@example.org", ["street.jpg"], spec=spec)
+    order = client.order("street.jpg", spec=spec)
     ...
     for image in client.images(order.order_id):
         if image.check.state == CheckState.CHECK_STATE_REMAINING:

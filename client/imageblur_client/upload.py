@@ -3,10 +3,10 @@
 import errno
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import grpc
 from imageblur.v1.blur_service_pb2 import (
@@ -37,6 +37,15 @@ class InputFile:
 
 
 AnyFile: TypeAlias = str | os.PathLike[str] | tuple[str, bytes] | InputFile
+
+
+def listed(files: AnyFile | Iterable[AnyFile]) -> list[AnyFile]:
+    """Return files as a list, also if it is one."""
+    if isinstance(files, str | os.PathLike | InputFile):
+        return [files]
+    if isinstance(files, tuple) and len(files) == 2 and isinstance(files[1], bytes):
+        return [(str(files[0]), files[1])]
+    return list(cast("Iterable[AnyFile]", files))
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,7 @@ def _order(console: Console, client: Client, photographs: list[Path], *, finds: 
         total = sum(photograph.stat().st_size for photograph in photographs)
         upload = progress.add_task("upload", total=total)
         order = client.order(
-            EMAIL, files, spec=spec, on_progress=lambda done, _: progress.update(upload, completed=done)
+            files, email=EMAIL, spec=spec, on_progress=lambda done, _: progress.update(upload, completed=done)
         )
         progress.update(upload, completed=total)
         images = progress.add_task("blur", total=order.counts.total)

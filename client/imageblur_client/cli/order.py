@@ -19,6 +19,7 @@ from imageblur_client.cli.files import chosen_files
 from imageblur_client.cli.follow import follow
 from imageblur_client.cli.progress import upload_progress
 from imageblur_client.cli.render import as_dict, json_line
+from imageblur_client.cli.results import save_results
 from imageblur_client.cli.text import count, duration, size
 from imageblur_client.client import Client
 from imageblur_client.errors import FieldViolation, InvalidArgumentError, RetryableError
@@ -28,7 +29,16 @@ def order(
     ctx: typer.Context,
     files: Annotated[list[Path], typer.Argument(metavar="FILES", help="Images to blur.", show_default=False)],
     *,
-    email: Annotated[str, typer.Option("--email", "-e", metavar="E", help="Address that results can be e-mailed to.")],
+    email: Annotated[
+        str | None,
+        typer.Option(
+            "--email",
+            "-e",
+            metavar="E",
+            show_default=False,
+            help="Address that results can be e-mailed to; needed with --notify and --send only.",
+        ),
+    ] = None,
     sigma: spec_arguments.Sigma = None,
     relative_sigma: spec_arguments.RelativeSigma = False,
     pixelate: spec_arguments.PixelateCell = None,
@@ -62,6 +72,16 @@ def order(
     watch: Annotated[
         bool, typer.Option("--watch", "-w", help="Wait until the order has finished, showing progress.")
     ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            show_default=False,
+            help="Wait until the order has finished, and download the results into this folder.",
+        ),
+    ] = None,
     send: Annotated[
         bool, typer.Option("--send", help="Request the e-mail after placing the order, like `send --when-ready`.")
     ] = False,
@@ -72,7 +92,7 @@ def order(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the Order ID only.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Place an order: send images to blur, and print the Order ID.
+    """Place an order: send images to blur, and print the Order ID. With --output, download the results too.
 
     Without options: a Gaussian blur of the whole image with a sigma of 5 pixels, in the image's own format. With
     --find: what is found is redacted, and the result is searched once more.
@@ -99,6 +119,8 @@ def order(
     )
     if quiet and as_json:
         raise typer.BadParameter("give one of --quiet and --json")
+    if (notify or send) and not email:
+        raise typer.BadParameter("give the address that the results are e-mailed to", param_hint="--email")
     keep = duration(keep_originals, "--keep-originals") if keep_originals else None
     paths = chosen_files(files, recurse=recurse)
     with client_of(ctx) as client:
@@ -106,7 +128,7 @@ def order(
         placed = _place(
             client,
             paths,
-            email=email,
+            email=email or "",
             spec=spec,
             notify=notify,
             locale=locale,
@@ -116,11 +138,16 @@ def order(
         )
         # Immediately, before anything else can fail: without its ID an order cannot be found.
         typer.echo(_accepted(placed, paths, quiet=quiet, as_json=as_json))
+        if not (email or watch or output or quiet or as_json):
+            typer.echo(f"Results: imageblur download {placed.order_id} -o DIR")
         sys.stdout.flush()
         if send:
             client.send(placed.order_id, when_ready=True)
-        if watch:
-            raise typer.Exit(follow(client, placed.order_id, quiet=quiet, as_json=as_json))
+        if watch or output:
+            code = follow(client, placed.order_id, quiet=quiet, as_json=as_json)
+            if output:
+                save_results(client, placed.order_id, output, quiet=quiet or as_json, shown=not (quiet or as_json))
+            raise typer.Exit(code)
 
 
 def _place(
@@ -145,8 +172,8 @@ def _place(
                 show(sent, total)
 
             return client.order(
-                email,
                 paths,
+                email=email,
                 spec=spec,
                 notify=notify,
                 locale=locale,

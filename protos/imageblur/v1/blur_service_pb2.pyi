@@ -186,13 +186,15 @@ class OrderHeader(_message.Message):
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     KEEP_ORIGINALS_FOR_FIELD_NUMBER: _builtins.int
     email: _builtins.str
-    """Address that results are e-mailed to; required; never returned in full."""
+    """Address that results are e-mailed to; never returned in full. Required with notify; without, the results can be
+    downloaded, and SendImages can set an address later.
+    """
     request_id: _builtins.str
     """A UUID chosen by the client for idempotency: a repeated call returns the first order. Empty: not idempotent."""
     locale: _builtins.str
     """Language of e-mails as a BCP 47 tag, such as "en" or "ru-RU"; empty or not available: English."""
     notify: _builtins.bool
-    """E-mail the results when the order has finished."""
+    """E-mail the results when the order has finished; needs email."""
     validate_only: _builtins.bool
     """Validate the request and store nothing; the returned order has no order_id."""
     @_builtins.property
@@ -266,7 +268,7 @@ class BlurOrderRequest(_message.Message):
     IMAGES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def order(self) -> Global___OrderHeader:
-        """Address, blur spec and options; required."""
+        """Blur spec, address and options; unset: all defaults."""
 
     @_builtins.property
     def images(self) -> _containers.RepeatedCompositeFieldContainer[Global___InputImage]:
@@ -358,7 +360,7 @@ class OrderStart(_message.Message):
     """Number of images that follow; if the stream ends with fewer, nothing is stored."""
     @_builtins.property
     def order(self) -> Global___OrderHeader:
-        """Address, blur spec and options; required."""
+        """Blur spec, address and options; unset: all defaults."""
 
     def __init__(
         self,
@@ -762,22 +764,28 @@ class SendImagesRequest(_message.Message):
     ORDER_ID_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     WHEN_READY_FIELD_NUMBER: _builtins.int
+    EMAIL_FIELD_NUMBER: _builtins.int
     order_id: _builtins.str
     """ID of the order."""
     request_id: _builtins.str
     """A UUID chosen by the client for idempotency: a repeated call returns the first delivery. Empty: not idempotent."""
     when_ready: _builtins.bool
     """If the order has not finished, e-mail the results when it has."""
+    email: _builtins.str
+    """Address of an order that has none: it becomes the order's. It may replace another one as long as no e-mail was sent
+    to that and no delivery is open. Empty: the order's own.
+    """
     def __init__(
         self,
         *,
         order_id: _builtins.str = ...,
         request_id: _builtins.str = ...,
         when_ready: _builtins.bool = ...,
+        email: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["order_id", b"order_id", "request_id", b"request_id", "when_ready", b"when_ready"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["email", b"email", "order_id", b"order_id", "request_id", b"request_id", "when_ready", b"when_ready"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

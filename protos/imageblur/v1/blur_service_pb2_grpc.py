@@ -229,11 +229,12 @@ class BlurServiceServicer:
     def SendImages(self, request, context):
         """E-mails the results as an archive to the order's address. If a delivery of the order is open, returns that one.
 
-        INVALID_ARGUMENT: order_id or request_id is not a UUID, or request_id was used for a different request
-        (REQUEST_ID_REUSED).
+        INVALID_ARGUMENT: order_id or request_id is not a UUID, email is not an address, or request_id was used for a
+        different request (REQUEST_ID_REUSED).
         NOT_FOUND: the order does not exist.
         FAILED_PRECONDITION: the order has not finished (ORDER_NOT_FINISHED; set when_ready to wait for it), was cancelled
-        (ORDER_CANCELLED), or has expired (ORDER_EXPIRED).
+        (ORDER_CANCELLED), or has expired (ORDER_EXPIRED). It has no address (EMAIL_REQUIRED): set email. It has another
+        one (EMAIL_ALREADY_USED): leave email empty.
         RESOURCE_EXHAUSTED: the results were e-mailed recently (MAIL_COOLDOWN); retry after RetryInfo.
         UNAVAILABLE: also if the broker is not available; no delivery was created.
         """

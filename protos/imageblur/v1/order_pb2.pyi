@@ -823,7 +823,7 @@ Global___Rect: _TypeAlias = Rect  # noqa: Y015
 
 @_typing.final
 class Order(_message.Message):
-    """An order: images to blur for one e-mail address. All fields are output only."""
+    """An order: images to blur together. All fields are output only."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -845,7 +845,7 @@ class Order(_message.Message):
     revision: _builtins.int
     """Increases with every change of the order, its images or its deliveries."""
     email_hint: _builtins.str
-    """The address, mostly hidden: "a***@example.org"."""
+    """The address, mostly hidden: "a***@example.org"; empty if it has none."""
     @_builtins.property
     def counts(self) -> Global___Counts:
         """Number of images in each state."""

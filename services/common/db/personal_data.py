@@ -26,6 +26,7 @@ _INTERNAL = {
     "generation",
     "next_generation",
     "principal",
+    "email_principal",
     "token_version",
 }
 """Columns that contain no personal data."""

@@ -37,7 +37,11 @@ class Recipients:
         return mailboxes.is_confirmed(session, self.hasher.hashes(address), email_key=address.casefold())
 
     def may_get(self, session: Session, order: Order | None) -> bool:
-        """The same for a stored order; True if it has no address any more."""
+        """The same for a stored order; True if it has no address, or no longer.
+
+        An address that was given later is as trusted as who gave it: a link to an order is enough to give one.
+        """
         if order is None or order.email is None:
             return True
-        return self.may_get_results(session, address=order.email, principal=order.principal)
+        principal = order.email_principal or order.principal
+        return self.may_get_results(session, address=order.email, principal=principal)

@@ -78,9 +78,10 @@ class PendingOrder:
                 check_queue(session, storage.settings, self.image_count)
             if self.header.validate_only:
                 return
-            self.writes_to_stranger = self.header.notify and not storage.recipients.may_get_results(
-                session, address=self.header.email, principal=self.principal
-            )
+            if self.header.notify and self.header.email:
+                self.writes_to_stranger = not storage.recipients.may_get_results(
+                    session, address=self.header.email, principal=self.principal
+                )
             if self.abandoned:
                 raise Unavailable("the database responded too late")
             unowned_blobs.insert_upload(session, self.order_id)
@@ -113,7 +114,7 @@ class PendingOrder:
             id=self.order_id,
             principal=self.principal,
             email=header.email,
-            mailbox=storage.recipients.hasher.hash(header.email),
+            mailbox=storage.recipients.hasher.hash(header.email) if header.email else None,
             locale=header.locale,
             spec=header.spec.to_json(),
             notify=header.notify,

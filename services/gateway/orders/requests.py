@@ -21,7 +21,8 @@ SMALL_ORDER = 100
 class ParsedHeader:
     """The header of an order."""
 
-    email: str
+    email: str | None
+    """None: nothing is e-mailed unless somebody asks for it later, with an address."""
     spec: BlurSpec
     request_id: UUID | None
     locale: str
@@ -51,9 +52,9 @@ def parse_header(header: pb.OrderHeader, field: str, *, max_originals_seconds: i
         InvalidArgument: With a violation for each invalid field.
     """
     violations = Violations()
-    email, spec, request_id = "", BlurSpec(), None
+    email, spec, request_id = None, BlurSpec(), None
     with violations.collect(field):
-        email, _ = parse_email(header.email)
+        email = parse_order_email(header)
     with violations.collect(field):
         request_id = parse_request_id(header.request_id)
     if header.HasField("spec"):
@@ -72,6 +73,19 @@ def parse_header(header: pb.OrderHeader, field: str, *, max_originals_seconds: i
         validate_only=header.validate_only,
         originals_seconds=originals_seconds,
     )
+
+
+def parse_order_email(header: pb.OrderHeader) -> str | None:
+    """Return the address of an order, if it has one.
+
+    Raises:
+        InvalidArgument: It is no address, or results are to be e-mailed and there is none.
+    """
+    if header.email:
+        return parse_email(header.email)[0]
+    if header.notify:
+        raise InvalidArgument(Violation("email", "is required with notify: give an address to e-mail the results to"))
+    return None
 
 
 def is_small(request: pb.BlurOrderRequest) -> bool:

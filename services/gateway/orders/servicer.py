@@ -40,7 +40,7 @@ from services.gateway.orders.revision_requests import ReviseImages, parse_revisi
 from services.gateway.orders.watch_hub import WatchHub
 from services.gateway.rpc import paging
 from services.gateway.rpc.callers import principal, rate_limit_key
-from services.gateway.rpc.fields import parse_id, parse_request_id
+from services.gateway.rpc.fields import parse_email, parse_id, parse_request_id
 from services.gateway.rpc.thread_pool import ThreadPool
 from services.gateway.settings import GatewaySettings
 
@@ -211,8 +211,9 @@ class BlurServicer(BlurServiceServicer):
             principal=principal(),
             request_id=parse_request_id(request.request_id),
             when_ready=request.when_ready,
+            email=parse_email(request.email)[0] if request.email else None,
         )
-        if await self.threads.run(self.request_delivery.writes_to_stranger, wanted.order_id):
+        if await self.threads.run(self.request_delivery.writes_to_stranger, wanted):
             await self.receiver.broker_check.count_unconfirmed(rate_limit_key())
         delivery, emails = await self.threads.run(self.request_delivery, wanted)
         return pb.SendImagesResponse(delivery=delivery_message(delivery, emails))
@@ -294,5 +295,6 @@ class BlurServicer(BlurServiceServicer):
 
 def _accepted(snapshot: Snapshot | None, header: requests.ParsedHeader, count: int) -> order_pb2.Order:
     if snapshot is None:  # only validated
-        return order_pb2.Order(counts=order_pb2.Counts(total=count), email_hint=email_hint(header.email))
+        hint = email_hint(header.email) if header.email else ""
+        return order_pb2.Order(counts=order_pb2.Counts(total=count), email_hint=hint)
     return order_message(snapshot)

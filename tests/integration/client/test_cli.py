@@ -111,6 +111,40 @@ def test_order_prints_what_was_accepted(server: ScriptedServer, run: Run, photo:
     assert _sent(server).start.order.spec == BlurSpec()
 
 
+def test_an_order_without_an_address_names_the_command_for_its_results(
+    server: ScriptedServer, run: Run, photo: Path
+) -> None:
+    server.on("StreamBlurOrder", accepted())
+
+    result = run("order", photo)
+
+    assert result.stdout.splitlines()[1:] == [f"Results: imageblur download {ORDER_ID} -o DIR"]
+    assert _sent(server).start.order.email == ""
+
+
+def test_order_downloads_the_results(server: ScriptedServer, run: Run, photo: Path, tmp_path: Path) -> None:
+    server.on("StreamBlurOrder", accepted())
+    server.on("WatchStatus", change(order(SUCCEEDED, total=1, succeeded=1), image(1, "cat.jpg")))
+    server.on("DownloadImages", *file("blur_cat.jpg", b"blurred"))
+
+    result = run("order", photo, "--output", tmp_path / "results")
+
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.splitlines()[-1] == str(tmp_path / "results" / "blur_cat.jpg")
+    assert (tmp_path / "results" / "blur_cat.jpg").read_bytes() == b"blurred"
+
+
+def test_send_gives_an_order_its_address(server: ScriptedServer, run: Run) -> None:
+    delivery = Delivery(state=DeliveryState.DELIVERY_STATE_QUEUED)
+    server.on("SendImages", SendImagesResponse(delivery=delivery))
+
+    assert run("send", ORDER_ID, "--email", "ada@example.org").exit_code == 0
+
+    request = server.requests["SendImages"][0][0]
+    assert isinstance(request, SendImagesRequest)
+    assert request.email == "ada@example.org"
+
+
 def test_order_quiet_prints_the_id_alone(server: ScriptedServer, run: Run, photo: Path) -> None:
     server.on("StreamBlurOrder", accepted())
 
@@ -255,7 +289,8 @@ def test_folders_are_entered_only_on_demand(server: ScriptedServer, run: Run, tm
     [
         ("order -e a@b.org nothing.png", "nothing.png does not exist"),
         ("order -e a@b.org", "Missing argument"),
-        ("order {photo}", "--email"),
+        ("order --notify {photo}", "--email"),
+        ("order --send {photo}", "--email"),
         ("order -e a@b.org --sigma 3 --solid 000000 {photo}", "give one of --sigma, --pixelate, --solid and --redact"),
         ("order -e a@b.org --sigma wide {photo}", "--sigma"),
         ("order -e a@b.org --relative-sigma {photo}", "needs --sigma"),

@@ -48,6 +48,23 @@ def test_an_order_is_sent_as_start_then_images_with_their_chunks(
     assert b"".join(part.chunk for part in parts[2:5]) == photo.read_bytes()
 
 
+@pytest.mark.parametrize("files", [("a.png", b"png"), [("a.png", b"png")], InputFile(b"png", name="a.png")])
+def test_an_order_needs_no_address_and_one_file_no_list(
+    server: ScriptedServer, client: Client, files: AnyFile | list[AnyFile]
+) -> None:
+    server.on("StreamBlurOrder", accepted())
+    client.order(files)
+    parts = _parts(server)
+    assert (parts[0].start.order.email, parts[1].image.filename, parts[2].chunk) == ("", "a.png", b"png")
+
+
+def test_the_address_may_be_a_keyword(server: ScriptedServer, client: Client, photo: Path) -> None:
+    server.on("StreamBlurOrder", accepted())
+    client.order(str(photo), email="ada@example.org")
+    parts = _parts(server)
+    assert (parts[0].start.order.email, parts[1].image.filename) == ("ada@example.org", "cat.jpg")
+
+
 def test_progress_reaches_the_total(server: ScriptedServer, client: Client, photo: Path) -> None:
     server.on("StreamBlurOrder", accepted())
     seen: list[tuple[int, int]] = []

@@ -12,11 +12,12 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 from imageblur.v1 import blur_service_pb2 as pb
 from imageblur.v1 import order_pb2
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 
 from services.common.db.engine import Database
 from services.common.db.models import Delivery, Email, Image, Order, UnownedBlobs
-from tests.integration.gateway.conftest import Gateway
+from services.common.domain.mailboxes import MailboxHasher
+from tests.integration.gateway.conftest import SECRET, Gateway
 from tests.support.ids import UNKNOWN_ID
 from tests.support.waiting import eventually
 
@@ -105,12 +106,17 @@ def test_everything_wrong_is_named_at_once(gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize(
-    ("email", "says"), [("", "is required"), ("a@b", "no dot"), ("a b@c.de", "not an e-mail"), ("a@b.c\nx", "not an")]
+    ("email", "says"),
+    [("", "is required with notify"), ("a@b", "no dot"), ("a b@c.de", "not an e-mail"), ("a@b.c\nx", "not an")],
 )
 def test_bad_addresses(gateway: Gateway, email: str, says: str) -> None:
-    request = pb.BlurOrderRequest(order=pb.OrderHeader(email=email), images=[PICTURE])
+    request = pb.BlurOrderRequest(order=pb.OrderHeader(email=email, notify=True), images=[PICTURE])
     error = refused(grpc.StatusCode.INVALID_ARGUMENT, gateway.blur.BlurOrder, request)
     assert says in fields(error)["order.email"]
+    if email:
+        placed = order(gateway)
+        send = pb.SendImagesRequest(order_id=placed.order_id, email=email, when_ready=True)
+        assert says in fields(refused(grpc.StatusCode.INVALID_ARGUMENT, gateway.blur.SendImages, send))["email"]
 
 
 def test_no_images_too_many_too_large(gateway: Gateway) -> None:
@@ -267,6 +273,69 @@ def test_mail_asked_for_again_at_once_is_told_to_wait(gateway: Gateway, database
             update(Delivery).values(state="SENT", finished_at=1, requested_at=Delivery.requested_at - 61_000_000)
         )
     gateway.blur.SendImages(again)
+
+
+def preconditions(error: grpc.RpcError) -> list[str]:
+    violations = details(error, error_details_pb2.PreconditionFailure).violations  # type: ignore[attr-defined]
+    return [violation.type for violation in violations]
+
+
+def test_an_order_without_an_address_gets_one_with_its_first_email(gateway: Gateway, database: Database) -> None:
+    placed = gateway.blur.BlurOrder(pb.BlurOrderRequest(images=[PICTURE, PICTURE])).order
+    assert (placed.email_hint, placed.counts.total) == ("", 2)
+    send = gateway.blur.SendImages
+    too_early = pb.SendImagesRequest(order_id=placed.order_id, email="ann@example.org")
+    assert preconditions(refused(grpc.StatusCode.FAILED_PRECONDITION, send, too_early)) == ["ORDER_NOT_FINISHED"]
+    assert gateway.blur.Status(pb.StatusRequest(order_id=placed.order_id)).order.email_hint == "", "nothing was stored"
+    with database.write() as session:
+        session.execute(update(Order).values(state="SUCCEEDED", succeeded=2))
+    bare = pb.SendImagesRequest(order_id=placed.order_id)
+    error = refused(grpc.StatusCode.FAILED_PRECONDITION, send, bare)
+    assert preconditions(error) == ["EMAIL_REQUIRED"]
+    assert "set email" in (error.details() or "")
+    with database.read() as session:
+        assert session.scalars(select(Delivery)).all() == []
+
+    request_id = str(uuid4())
+    request = pb.SendImagesRequest(order_id=placed.order_id, email="Ann@example.org", request_id=request_id)
+    first, again = send(request).delivery, send(request).delivery
+    assert (first.state, again) == (order_pb2.DELIVERY_STATE_QUEUED, first)
+    assert gateway.blur.Status(pb.StatusRequest(order_id=placed.order_id)).order.email_hint == "A***@example.org"
+    with database.read() as session:
+        row = session.scalars(select(Order)).one()
+    assert row.mailbox == MailboxHasher(SECRET).hash("ann@example.org"), "its limits are those of the mailbox"
+    assert row.email_principal == row.principal
+    another = pb.SendImagesRequest(order_id=placed.order_id, email="bob@example.org", request_id=request_id)
+    info = details(refused(grpc.StatusCode.INVALID_ARGUMENT, send, another), error_details_pb2.ErrorInfo)
+    assert info.reason == "REQUEST_ID_REUSED"  # type: ignore[attr-defined]
+    same = pb.SendImagesRequest(order_id=placed.order_id, email="ann@example.org")
+    assert send(same).delivery.delivery_id == first.delivery_id
+
+
+def test_an_address_is_replaced_until_an_email_was_sent_to_it(gateway: Gateway, database: Database) -> None:
+    placed = order(gateway)
+    request = pb.SendImagesRequest(order_id=placed.order_id, email="ann@exmaple.org")
+    with database.write() as session:
+        session.execute(update(Order).values(state="SUCCEEDED", succeeded=2))
+    gateway.blur.SendImages(request)
+    right = pb.SendImagesRequest(order_id=placed.order_id, email="ann@example.com")
+    error = refused(grpc.StatusCode.FAILED_PRECONDITION, gateway.blur.SendImages, right)
+    assert preconditions(error) == ["EMAIL_ALREADY_USED"], "a delivery is open"
+    with database.write() as session:
+        session.execute(update(Delivery).values(state="FAILED", reason="MAIL_REFUSED"))
+        session.execute(update(Email).values(state="FAILED"))
+    gateway.blur.SendImages(right)
+    assert gateway.blur.Status(pb.StatusRequest(order_id=placed.order_id)).order.email_hint == "a***@example.com"
+    with database.write() as session:
+        session.execute(update(Delivery).values(state="SENT"))
+        session.execute(update(Email).values(state="SENT", sent_at=1))
+    error = refused(grpc.StatusCode.FAILED_PRECONDITION, gateway.blur.SendImages, request)
+    assert preconditions(error) == ["EMAIL_ALREADY_USED"]
+    with database.write() as session:
+        session.execute(delete(Delivery))
+        session.execute(update(Order).values(state="EXPIRED", email=None, mailbox=None))
+    error = refused(grpc.StatusCode.FAILED_PRECONDITION, gateway.blur.SendImages, right)
+    assert preconditions(error) == ["ORDER_EXPIRED"], "it gets no address again"
 
 
 def test_pages_of_images(gateway: Gateway) -> None:

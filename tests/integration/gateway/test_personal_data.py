@@ -4,6 +4,7 @@ import json
 from uuid import UUID
 
 import pytest
+from imageblur.v1 import blur_service_pb2 as blur_pb
 from imageblur.v1 import operator_service_pb2 as pb
 from imageblur.v1.operator_service_pb2_grpc import OperatorServiceStub
 from sqlalchemy import select
@@ -14,7 +15,7 @@ from services.common.db.models import Order, Subscriber
 from services.common.domain.mailboxes import MailboxHasher
 from tests.integration.gateway.conftest import SECRET, Gateway
 from tests.integration.gateway.test_operator import audited
-from tests.integration.gateway.test_orders import order
+from tests.integration.gateway.test_orders import PICTURE, order
 
 ADDRESS = "Ann@example.org"  # as in test_orders.HEADER, but for its case
 
@@ -66,6 +67,18 @@ def test_it_is_exported_and_erased_and_that_of_others_stays(
         "ErasePersonalData",
         "ExportPersonalData",
     ]
+
+
+def test_an_address_that_an_order_got_later_is_erased_with_it(gateway: Gateway, operator: OperatorServiceStub) -> None:
+    placed = gateway.blur.BlurOrder(blur_pb.BlurOrderRequest(images=[PICTURE])).order
+    assert export(operator) == []
+    send = blur_pb.SendImagesRequest(order_id=placed.order_id, email=ADDRESS, when_ready=True)
+    gateway.blur.SendImages(send)
+    records = export(operator)
+    assert [record["type"] for record in records] == ["order", "image", "delivery"]
+    assert "email_principal" not in records[0]
+    assert operator.ErasePersonalData(pb.ErasePersonalDataRequest(email=ADDRESS)).orders == 1
+    assert not gateway.files()
 
 
 def test_a_suppression_is_lifted_once(operator: OperatorServiceStub, database: Database, subscriber_id: UUID) -> None:

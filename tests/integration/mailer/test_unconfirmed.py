@@ -108,6 +108,16 @@ def test_orders_of_trusted_keys_go_to_any_address(order: PlaceOrder, send: SendE
     assert not has_archive(smtp_sink.received[1].content)
 
 
+def test_a_link_to_an_order_of_a_trusted_key_makes_no_one_trusted(
+    database: Database, order: PlaceOrder, send: SendEmail, smtp_sink: SmtpSink
+) -> None:
+    made = order("carl@example.org", principal=TRUSTED)
+    with database.write() as session:
+        session.execute(update(Order).where(Order.id == made.order_id).values(email_principal="anonymous"))
+    send(made.email_id)
+    assert not has_archive(smtp_sink.received[0].content)
+
+
 @ON_BOTH
 def test_who_confirmed_the_newsletter_gets_results(
     database: Database,

@@ -149,6 +149,19 @@ def test_an_order_from_placing_to_deleting(web: Web) -> None:
     assert problem(web.get(path), 404)["reason"]
 
 
+def test_an_order_without_an_address_gets_one_when_it_is_sent(web: Web) -> None:
+    body, headers = form({"a.jpg": PHOTO})
+    order = json.loads(web.request("POST", "/v1/orders", body, headers).body)
+    send = f"/v1/orders/{order['order_id']}/send"
+    assert order["email_hint"] == ""
+    assert problem(web.request("POST", send, b'{"when_ready": true}'), 409)["reason"] == "EMAIL_REQUIRED"
+    sent = web.request("POST", send, b'{"when_ready": true, "email": "ann@example.org"}')
+    assert json.loads(sent.body)["delivery"]["state"] == "DELIVERY_STATE_WAITING"
+    body, headers = form({"a.jpg": PHOTO}, notify="1")
+    details = problem(web.request("POST", "/v1/orders", body, headers), 400)
+    assert details["violations"][0]["field"] == "order.email"
+
+
 def test_an_order_as_json(web: Web) -> None:
     order = {
         "order": {"email": "ann@example.org", "spec": {"solid": {"color": "#ff0000"}}, "request_id": str(uuid4())},

@@ -120,6 +120,12 @@ def count_emails(session: Session, delivery_id: UUID) -> int:
     return session.scalar(select(func.count()).where(Email.delivery_id == delivery_id)) or 0
 
 
+def was_mailed(session: Session, order_id: UUID) -> bool:
+    """Return whether an e-mail of the order was sent."""
+    of_order = Email.delivery_id.in_(select(Delivery.id).where(Delivery.order_id == order_id))
+    return bool(session.scalar(select(exists().where(of_order, Email.sent_at.is_not(None)))))
+
+
 def release_waiting(session: Session, order_id: UUID) -> list[UUID]:
     """Queue the delivery that waits for the order; return the ids of its e-mails, to enqueue after the commit."""
     delivery_id = session.scalar(_RELEASE, {"released_order": order_id})

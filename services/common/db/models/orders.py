@@ -29,9 +29,11 @@ class Order(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     principal: Mapped[str]
     email: Mapped[str | None]
-    """None once the order has expired."""
+    """None if nobody has given one, and once the order has expired."""
     mailbox: Mapped[str | None]
     """The hash of its mailbox, by which e-mails are limited; None as well."""
+    email_principal: Mapped[str | None]
+    """Who gave the address, if it was given after the order was placed."""
     locale: Mapped[str]
     spec: Mapped[str]
     state: Mapped[str]

@@ -78,9 +78,9 @@ class NewOrder:
 
     id: UUID
     principal: str
-    email: str
+    email: str | None = None
     mailbox: str | None = None
-    """The hash of its mailbox."""
+    """The hash of its mailbox; None without an address."""
     locale: str
     spec: str
     notify: bool
@@ -232,6 +232,23 @@ def lock(session: Session, order_id: UUID) -> Order | None:
 def lock_and_start(session: Session, order_id: UUID) -> Order | None:
     """Lock an order as `lock` does, and mark it as RUNNING if it was QUEUED."""
     return cast("Order | None", session.execute(_LOCK_AND_START, {"locked_id": order_id}).one_or_none())
+
+
+def set_address(session: Session, order_id: UUID, *, email: str, mailbox: str, email_principal: str) -> None:
+    """Give a locked order an address: its results are sent there.
+
+    Args:
+        session: The transaction.
+        order_id: The order.
+        email: The address.
+        mailbox: The hash of its mailbox.
+        email_principal: Who gives it.
+    """
+    session.execute(
+        update(_ORDERS)
+        .where(_ORDERS.c.id == order_id)
+        .values(email=email, mailbox=mailbox, email_principal=email_principal)
+    )
 
 
 def count_ended(
