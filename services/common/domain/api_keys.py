@@ -1,6 +1,7 @@
 """API keys: their format, digests and roles."""
 
 import hashlib
+import re
 import secrets
 from enum import StrEnum
 
@@ -23,6 +24,11 @@ class Role(StrEnum):
 def new_key() -> str:
     """Return a new key of 256 random bits."""
     return PREFIX + secrets.token_urlsafe(32)
+
+
+def is_key(text: str) -> bool:
+    """Return whether a text has the form of a key."""
+    return re.fullmatch(PREFIX + r"[A-Za-z0-9_-]{43}", text) is not None
 
 
 def digest(key: str) -> str:

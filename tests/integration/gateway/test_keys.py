@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -313,17 +314,45 @@ def test_reflection_is_for_whom_a_setting_says(settings: GatewaySettings, make: 
         assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
-def test_the_first_key_is_created_without_a_server_and_audited(
-    locked: Gateway, database: Database, database_url: str
-) -> None:
-    made = subprocess.run(
-        [sys.executable, "-m", "services.gateway", "create-key", "Ada"],
+def create_key(database_url: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "services.gateway", "create-key", *arguments],
         env=os.environ | {"IMAGEBLUR_DATABASE_URL": database_url},
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
+
+
+def test_a_key_of_a_file_is_added_once(locked: Gateway, database: Database, database_url: str, tmp_path: Path) -> None:
+    key, file = new_key(), tmp_path / "key"
+    file.write_text(f"{key}\n", "ascii")
+    for _ in range(2):  # the second time it is there
+        made = create_key(database_url, "--role", "client", "--key-file", str(file), "web")
+        assert made.returncode == 0, made.stderr
+        assert key not in made.stdout + made.stderr
+    known(locked, key)
+    with database.read() as session:
+        (row,) = session.scalars(select(ApiKey)).all()
+    assert (row.name, row.role) == ("web", Role.CLIENT)
+
+
+@pytest.mark.parametrize("text", ["", "secret", "imageblur_short", None])
+def test_a_file_without_a_key_is_refused(database_url: str, tmp_path: Path, text: str | None) -> None:
+    file = tmp_path / "key"
+    if text is not None:
+        file.write_text(text, "ascii")
+    made = create_key(database_url, "--key-file", str(file), "web")
+    assert made.returncode == 1
+    assert str(file) in made.stderr
+    assert "API key" in made.stderr or text is None
+
+
+def test_the_first_key_is_created_without_a_server_and_audited(
+    locked: Gateway, database: Database, database_url: str
+) -> None:
+    made = create_key(database_url, "Ada")
     assert made.returncode == 0, made.stderr
     key = made.stdout.strip()
     assert key not in made.stderr

@@ -46,9 +46,17 @@ class IssuedKey:
     key: str
 
 
-def create(session: Session, audit_context: AuditContext, *, name: str, role: Role, seconds: int | None) -> IssuedKey:
-    """Create a key that is valid for so many seconds, or until it is revoked if None."""
-    key = api_keys.new_key()
+def create(
+    session: Session,
+    audit_context: AuditContext,
+    *,
+    name: str,
+    role: Role,
+    seconds: int | None,
+    key: str | None = None,
+) -> IssuedKey:
+    """Create a key that is valid for so many seconds, or until it is revoked if None; `key`: with this secret."""
+    key = key or api_keys.new_key()
     time = _time(session)
     row = ApiKey(
         id=uuid4(),
@@ -64,6 +72,11 @@ def create(session: Session, audit_context: AuditContext, *, name: str, role: Ro
     audit.record(session, audit_context, f"apiKeys/{row.id}", role=role, expires=seconds is not None)
     session.flush()
     return IssuedKey(row, key)
+
+
+def is_known(session: Session, key: str) -> bool:
+    """Return whether there is a key with this secret, whether valid or not."""
+    return session.scalar(select(_KEYS.c.id).where(_KEYS.c.digest == api_keys.digest(key))) is not None
 
 
 def rotate(session: Session, audit_context: AuditContext, key_id: UUID, *, grace_seconds: int) -> IssuedKey:
