@@ -44,7 +44,7 @@ from imageblur_client.errors import (
 )
 from imageblur_client.finding import find_codes, find_custom, find_faces, find_text, hidden_regions
 from imageblur_client.operator import OperatorApi
-from imageblur_client.regions import box, ellipse
+from imageblur_client.regions import box, brush, ellipse, polygon
 from imageblur_client.upload import InputFile
 
 __all__ = [
@@ -78,10 +78,12 @@ __all__ = [
     "Solid",
     "TextClass",
     "box",
+    "brush",
     "ellipse",
     "find_codes",
     "find_custom",
     "find_faces",
     "find_text",
     "hidden_regions",
+    "polygon",
 ]

@@ -23,6 +23,23 @@ Shapes = Annotated[
         help="Blur this region only: left, top, width, height as fractions of the image. Can be repeated.",
     ),
 ]
+Polygons = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="X,Y,X,Y,X,Y",
+        show_default=False,
+        help="Blur this polygon only: its corners, as fractions of the image. Can be repeated.",
+    ),
+]
+Brushes = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="W:X,Y,X,Y",
+        show_default=False,
+        help="Blur this stroke of a brush only: its width, as a fraction of the shorter side, and its points. "
+        "Can be repeated.",
+    ),
+]
 Padding = Annotated[float, typer.Option(metavar="F", help="Enlarge regions by a fraction of the shorter side.")]
 Feather = Annotated[
     float, typer.Option(metavar="F", help="Soft edge around regions, as a fraction of the shorter side.")
@@ -32,7 +49,7 @@ RedactFlag = Annotated[
     bool,
     typer.Option(
         "--redact",
-        help="A few soft cells across each region: irreversible. The default with --find, --region and --ellipse.",
+        help="A few soft cells across each region: irreversible. The default with --find and regions.",
     ),
 ]
 Finds = Annotated[
@@ -81,6 +98,8 @@ def make_spec(
     exclude: list[str] | None,
     region: list[str] | None,
     ellipse: list[str] | None,
+    polygon: list[str] | None,
+    brush: list[str] | None,
     padding: float,
     feather: float,
     invert: bool,
@@ -94,9 +113,20 @@ def make_spec(
     if not find and (effort or exclude or min_confidence is not None or find_padding is not None):
         raise typer.BadParameter("--effort, --min-confidence, --find-padding and --exclude need --find")
     spec.exclude_regions.extend(spec_options.excluded(exclude or ()))
-    spec.regions.extend(spec_options.regions(region or (), ellipse or (), padding=padding, feather=feather))
+    spec.regions.extend(
+        spec_options.regions(
+            boxes=region or (),
+            ellipses=ellipse or (),
+            polygons=polygon or (),
+            brushes=brush or (),
+            padding=padding,
+            feather=feather,
+        )
+    )
     if invert and not (spec.regions or spec.find):
-        raise typer.BadParameter("needs a --region, an --ellipse or --find", param_hint="--invert")
+        raise typer.BadParameter(
+            "needs a region (--region, --ellipse, --polygon, --brush) or --find", param_hint="--invert"
+        )
     if effort is not None:
         spec.effort = effort.to_proto()
     spec.invert_regions = invert

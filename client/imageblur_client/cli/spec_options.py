@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
+from typing import TypeVar
 
 import typer
 from imageblur.v1.blur_service_pb2 import FindModel
@@ -20,7 +21,9 @@ from imageblur.v1.order_pb2 import (
 )
 
 from imageblur_client.finding import parse_finds
-from imageblur_client.regions import box, ellipse
+from imageblur_client.regions import box, brush, ellipse, parse_box, parse_brush, parse_polygon, polygon
+
+Parsed = TypeVar("Parsed")
 
 
 class OutputFormat(StrEnum):
@@ -71,19 +74,26 @@ def effect(
     return BlurSpec()
 
 
-def regions(boxes: Sequence[str], ellipses: Sequence[str], *, padding: float, feather: float) -> list[Region]:
-    """Return regions from `L,T,W,H` strings."""
-    shapes: tuple[tuple[str, Sequence[str], Callable[..., Region]], ...] = (
-        ("--region", boxes, box),
-        ("--ellipse", ellipses, ellipse),
-    )
+def regions(
+    *,
+    boxes: Sequence[str] = (),
+    ellipses: Sequence[str] = (),
+    polygons: Sequence[str] = (),
+    brushes: Sequence[str] = (),
+    padding: float,
+    feather: float,
+) -> list[Region]:
+    """Return regions from strings: `L,T,W,H`, `X,Y,X,Y,X,Y` of polygons, `WIDTH:X,Y,X,Y` of brushes."""
     found = [
-        make(*_four_numbers(text, option), padding=padding, feather=feather)
-        for option, texts, make in shapes
-        for text in texts
+        *(box(*_parsed(parse_box, text, "--region")) for text in boxes),
+        *(ellipse(*_parsed(parse_box, text, "--ellipse")) for text in ellipses),
+        *(polygon(_parsed(parse_polygon, text, "--polygon")) for text in polygons),
+        *(brush(*_parsed(parse_brush, text, "--brush")) for text in brushes),
     ]
+    for region in found:
+        region.padding, region.feather = padding, feather
     if (padding or feather) and not found:
-        raise typer.BadParameter("--padding and --feather need a --region or an --ellipse")
+        raise typer.BadParameter("--padding and --feather need a --region, --ellipse, --polygon or --brush")
     return found
 
 
@@ -95,7 +105,7 @@ def all_finds(models: Iterable[FindModel]) -> list[Find]:
 
 def excluded(boxes: Sequence[str]) -> list[Region]:
     """Return the regions in which nothing is hidden, from `L,T,W,H` strings."""
-    return [box(*_four_numbers(text, "--exclude")) for text in boxes]
+    return [box(*_parsed(parse_box, text, "--exclude")) for text in boxes]
 
 
 def finds(texts: Sequence[str], *, min_confidence: float | None = None, padding: float | None = None) -> list[Find]:
@@ -106,13 +116,11 @@ def finds(texts: Sequence[str], *, min_confidence: float | None = None, padding:
         raise typer.BadParameter(str(error), param_hint="--find") from None
 
 
-def _four_numbers(text: str, option: str) -> tuple[float, float, float, float]:
+def _parsed(parse: Callable[[str], Parsed], text: str, option: str) -> Parsed:
     try:
-        left, top, width, height = (float(part) for part in text.split(","))
-    except ValueError:
-        message = f"{text!r} is not LEFT,TOP,WIDTH,HEIGHT, four fractions such as 0.1,0.2,0.5,0.25"
-        raise typer.BadParameter(message, param_hint=option) from None
-    return left, top, width, height
+        return parse(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from None
 
 
 def _color(text: str) -> str:

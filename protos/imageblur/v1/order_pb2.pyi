@@ -726,6 +726,8 @@ class Region(_message.Message):
 
     BOX_FIELD_NUMBER: _builtins.int
     ELLIPSE_FIELD_NUMBER: _builtins.int
+    POLYGON_FIELD_NUMBER: _builtins.int
+    BRUSH_FIELD_NUMBER: _builtins.int
     PADDING_FIELD_NUMBER: _builtins.int
     FEATHER_FIELD_NUMBER: _builtins.int
     GAUSSIAN_FIELD_NUMBER: _builtins.int
@@ -743,6 +745,14 @@ class Region(_message.Message):
     @_builtins.property
     def ellipse(self) -> Global___Rect:
         """The ellipse inscribed in an upright rectangle."""
+
+    @_builtins.property
+    def polygon(self) -> Global___Polygon:
+        """A polygon."""
+
+    @_builtins.property
+    def brush(self) -> Global___Brush:
+        """Strokes of a brush."""
 
     @_builtins.property
     def gaussian(self) -> Global___Gaussian:
@@ -765,6 +775,8 @@ class Region(_message.Message):
         *,
         box: Global___Rect | None = ...,
         ellipse: Global___Rect | None = ...,
+        polygon: Global___Polygon | None = ...,
+        brush: Global___Brush | None = ...,
         padding: _builtins.float = ...,
         feather: _builtins.float = ...,
         gaussian: Global___Gaussian | None = ...,
@@ -772,13 +784,13 @@ class Region(_message.Message):
         solid: Global___Solid | None = ...,
         redact: Global___Redact | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["box", b"box", "effect", b"effect", "ellipse", b"ellipse", "gaussian", b"gaussian", "pixelate", b"pixelate", "redact", b"redact", "shape", b"shape", "solid", b"solid"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["box", b"box", "brush", b"brush", "effect", b"effect", "ellipse", b"ellipse", "gaussian", b"gaussian", "pixelate", b"pixelate", "polygon", b"polygon", "redact", b"redact", "shape", b"shape", "solid", b"solid"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["box", b"box", "effect", b"effect", "ellipse", b"ellipse", "feather", b"feather", "gaussian", b"gaussian", "padding", b"padding", "pixelate", b"pixelate", "redact", b"redact", "shape", b"shape", "solid", b"solid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["box", b"box", "brush", b"brush", "effect", b"effect", "ellipse", b"ellipse", "feather", b"feather", "gaussian", b"gaussian", "padding", b"padding", "pixelate", b"pixelate", "polygon", b"polygon", "redact", b"redact", "shape", b"shape", "solid", b"solid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_effect: _TypeAlias = _typing.Literal["gaussian", "pixelate", "solid", "redact"]  # noqa: Y015
     _WhichOneofArgType_effect: _TypeAlias = _typing.Literal["effect", b"effect"]  # noqa: Y015
-    _WhichOneofReturnType_shape: _TypeAlias = _typing.Literal["box", "ellipse"]  # noqa: Y015
+    _WhichOneofReturnType_shape: _TypeAlias = _typing.Literal["box", "ellipse", "polygon", "brush"]  # noqa: Y015
     _WhichOneofArgType_shape: _TypeAlias = _typing.Literal["shape", b"shape"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_effect) -> _WhichOneofReturnType_effect | None: ...
@@ -820,6 +832,110 @@ class Rect(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Rect: _TypeAlias = Rect  # noqa: Y015
+
+@_typing.final
+class Polygon(_message.Message):
+    """A polygon, closed by an edge from its last corner to its first. Edges may cross: what they enclose is inside, except
+    where they go around it as often to the left as to the right (the nonzero rule, as in SVG).
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POINTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def points(self) -> _containers.RepeatedCompositeFieldContainer[Global___Point]:
+        """The corners, 3 to 100. At most 2,000 points in all regions of a spec together."""
+
+    def __init__(
+        self,
+        *,
+        points: _abc.Iterable[Global___Point] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["points", b"points"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Polygon: _TypeAlias = Polygon  # noqa: Y015
+
+@_typing.final
+class Brush(_message.Message):
+    """Strokes of a round brush."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STROKES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def strokes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Stroke]:
+        """The strokes, 1 to 100. At most 2,000 points in all regions of a spec together."""
+
+    def __init__(
+        self,
+        *,
+        strokes: _abc.Iterable[Global___Stroke] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["strokes", b"strokes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Brush: _TypeAlias = Brush  # noqa: Y015
+
+@_typing.final
+class Stroke(_message.Message):
+    """A line of straight segments that a round brush has followed; a dot if it has one point."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POINTS_FIELD_NUMBER: _builtins.int
+    WIDTH_FIELD_NUMBER: _builtins.int
+    width: _builtins.float
+    """Diameter of the brush, as a fraction of the image's shorter side, above 0, at most 1."""
+    @_builtins.property
+    def points(self) -> _containers.RepeatedCompositeFieldContainer[Global___Point]:
+        """The middle of the line, 1 to 500 points."""
+
+    def __init__(
+        self,
+        *,
+        points: _abc.Iterable[Global___Point] | None = ...,
+        width: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["points", b"points", "width", b"width"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Stroke: _TypeAlias = Stroke  # noqa: Y015
+
+@_typing.final
+class Point(_message.Message):
+    """A point of the displayed image."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    X_FIELD_NUMBER: _builtins.int
+    Y_FIELD_NUMBER: _builtins.int
+    x: _builtins.float
+    """Fraction of the image's width, 0 (left) to 1 (right)."""
+    y: _builtins.float
+    """Fraction of the image's height, 0 (top) to 1 (bottom)."""
+    def __init__(
+        self,
+        *,
+        x: _builtins.float = ...,
+        y: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["x", b"x", "y", b"y"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Point: _TypeAlias = Point  # noqa: Y015
 
 @_typing.final
 class Order(_message.Message):

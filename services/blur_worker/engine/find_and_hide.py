@@ -36,7 +36,8 @@ def find_and_hide(
     if detectors is None:
         raise ValueError("the spec asks to find something, but there are no detectors")
     found = find_in((frame.raster for frame in image.frames), spec.find, spec.effort, detectors)
-    found = apply_findings(found, spec, image.frames[0].raster.size)
+    size = image.frames[0].raster.size
+    found = apply_findings(found, spec, size)
     timer.lap("find")
     for strengthenings in range(_MAX_STRENGTHENINGS + 1):
         resolved = _resolve(spec, found)
@@ -49,7 +50,7 @@ def find_and_hide(
         state = CheckState.REMAINING if remaining else CheckState.CLEAN
         check = Check(state=state, remaining=tuple(remaining), strengthened=strengthenings > 0)
         timer.lap("check")
-        stronger = strengthened(found, remaining, spec, last=strengthenings >= _MAX_STRENGTHENINGS - 1)
+        stronger = strengthened(found, remaining, spec, size, last=strengthenings >= _MAX_STRENGTHENINGS - 1)
         if stronger == found or strengthenings == _MAX_STRENGTHENINGS:
             break
         found = stronger
@@ -68,5 +69,6 @@ def _look_again(
 ) -> list[Finding]:
     """Return what is in a result although it should be hidden."""
     decoded = decode(data, limits, None, keep_metadata=False)
+    size = decoded.frames[0].raster.size
     again = find_in((frame.raster for frame in decoded.frames), spec.find, spec.effort, detectors)
-    return [finding for finding in again if not is_left_out(finding, spec, found)]
+    return [finding for finding in again if not is_left_out(finding, spec, found, size)]

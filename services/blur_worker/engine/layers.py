@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from services.blur_worker.engine.effects.strength import Strength, strength
+from services.blur_worker.engine.outlines import Mask, draw
 from services.blur_worker.engine.raster import Box, Size
-from services.blur_worker.engine.regions import Mask, bounding_box, draw, region_mask
+from services.blur_worker.engine.regions import bounding_box, region_mask
 from services.common.domain.spec import BlurSpec, Effect, Redact, Region, Solid
 
 

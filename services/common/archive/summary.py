@@ -164,7 +164,14 @@ def _find(find: Find) -> str:
 
 
 def _region(region: Region) -> str:
-    outline = ", ".join(f"{value:g}" for value in (region.left, region.top, region.width, region.height))
+    match region.shape:
+        case "polygon":
+            outline = f"of {len(region.points)} corners in "
+        case "brush":
+            outline = f"of {len(region.strokes)} {'stroke' if len(region.strokes) == 1 else 'strokes'} around "
+        case _:
+            outline = ""
+    outline += ", ".join(f"{value:g}" for value in (region.left, region.top, region.width, region.height))
     extras = [f", {name} {value:g}" for name in ("padding", "feather") if (value := getattr(region, name))]
     own = [f", {_effect(region.effect)}"] if region.effect else []
     return f"{region.shape} {outline}" + "".join(extras + own)

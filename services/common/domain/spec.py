@@ -3,11 +3,18 @@
 import functools
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
 MAX_REGIONS = 100
+MAX_POLYGON_POINTS = 100
+MAX_STROKES = 100
+"""In a region."""
+MAX_STROKE_POINTS = 500
+MAX_POINTS = 2_000
+"""In all regions of a spec together: they are stored with each image, and each costs time to draw."""
 MAX_SIGMA_PX = 500.0
 MAX_CELL_PX = 10_000
 MAX_FINDS = 10
@@ -108,6 +115,12 @@ Effect = Gaussian | Pixelate | Solid | Redact
 _EFFECTS: dict[str, type[Effect]] = {"gaussian": Gaussian, "pixelate": Pixelate, "solid": Solid, "redact": Redact}
 
 Shape = Literal["box", "ellipse"]
+"""Outlines of findings."""
+Outline = Literal["box", "ellipse", "polygon", "brush"]
+Point = tuple[float, float]
+"""x and y in fractions of the displayed image's width and height."""
+_SLACK = 1e-6
+"""Clients may compute in 32-bit floats: their rounding must not make a full-width box invalid."""
 
 
 class FindingKind(StrEnum):
@@ -160,11 +173,25 @@ class Find:
 
 
 @dataclass(frozen=True)
+class Stroke:
+    """What a round brush covers that follows the points; `width` is a fraction of the image's shorter side."""
+
+    points: tuple[Point, ...]
+    width: float
+
+    def __post_init__(self) -> None:
+        _check(1 <= len(self.points) <= MAX_STROKE_POINTS, "points", f"must be 1 to {MAX_STROKE_POINTS} points")
+        _check_points(self.points)
+        _check(0 < self.width <= 1, "width", "must be above 0 and at most 1")
+
+
+@dataclass(frozen=True)
 class Region:
     """An outline in fractions (0 to 1) of the displayed image; padding and feather in fractions of its shorter side."""
 
-    shape: Shape
+    shape: Outline
     left: float
+    """Of the box around the outline; around the middle of a brush's strokes."""
     top: float
     width: float
     height: float
@@ -172,17 +199,61 @@ class Region:
     feather: float = 0.0
     effect: Effect | None = None
     """None: the spec's."""
+    points: tuple[Point, ...] = ()
+    """The corners of a polygon; empty for other outlines."""
+    strokes: tuple[Stroke, ...] = ()
+    """Of a brush; empty for other outlines."""
 
     def __post_init__(self) -> None:
-        # Clients may compute in 32-bit floats: their rounding must not make a full-width box invalid.
-        slack = 1e-6
-        inside = "must be above 0 and end inside the image"
-        _check(0 <= self.left <= 1, f"{self.shape}.left", "must be 0 to 1")
-        _check(0 <= self.top <= 1, f"{self.shape}.top", "must be 0 to 1")
-        _check(0 < self.width <= 1 - self.left + slack, f"{self.shape}.width", inside)
-        _check(0 < self.height <= 1 - self.top + slack, f"{self.shape}.height", inside)
+        match self.shape:
+            case "polygon":
+                ok = 3 <= len(self.points) <= MAX_POLYGON_POINTS
+                _check(ok, "polygon.points", f"must be 3 to {MAX_POLYGON_POINTS} points")
+                _check_points(self.points, "polygon.")
+            case "brush":
+                _check(1 <= len(self.strokes) <= MAX_STROKES, "brush.strokes", f"must be 1 to {MAX_STROKES} strokes")
+            case _:
+                inside = "must be above 0 and end inside the image"
+                _check(0 <= self.left <= 1, f"{self.shape}.left", "must be 0 to 1")
+                _check(0 <= self.top <= 1, f"{self.shape}.top", "must be 0 to 1")
+                _check(0 < self.width <= 1 - self.left + _SLACK, f"{self.shape}.width", inside)
+                _check(0 < self.height <= 1 - self.top + _SLACK, f"{self.shape}.height", inside)
         _check(0 <= self.padding <= 1, "padding", "must be 0 to 1")
         _check(0 <= self.feather <= 1, "feather", "must be 0 to 1")
+
+    @classmethod
+    def polygon(
+        cls, points: Sequence[Point], padding: float = 0.0, feather: float = 0.0, effect: Effect | None = None
+    ) -> "Region":
+        """Return a polygon: what is inside by the nonzero rule."""
+        return cls("polygon", *_box_around(points), padding, feather, effect, points=tuple(points))
+
+    @classmethod
+    def brush(
+        cls, strokes: Sequence[Stroke], padding: float = 0.0, feather: float = 0.0, effect: Effect | None = None
+    ) -> "Region":
+        """Return strokes of a brush."""
+        points = [point for stroke in strokes for point in stroke.points]
+        return cls("brush", *_box_around(points), padding, feather, effect, strokes=tuple(strokes))
+
+    @property
+    def point_count(self) -> int:
+        """How many points describe the outline; 0 for boxes and ellipses."""
+        return len(self.points) + sum(len(stroke.points) for stroke in self.strokes)
+
+
+def _check_points(points: tuple[Point, ...], prefix: str = "") -> None:
+    for index, point in enumerate(points):
+        for name, value in zip("xy", point, strict=True):
+            _check(-_SLACK <= value <= 1 + _SLACK, f"{prefix}points[{index}].{name}", "must be 0 to 1")
+
+
+def _box_around(points: Sequence[Point]) -> tuple[float, float, float, float]:
+    if not points:
+        return 0.0, 0.0, 0.0, 0.0
+    left, top = (min(point[axis] for point in points) for axis in (0, 1))
+    right, bottom = (max(point[axis] for point in points) for axis in (0, 1))
+    return left, top, right - left, bottom - top
 
 
 @dataclass(frozen=True)
@@ -206,6 +277,10 @@ class BlurSpec:
         _check(len(self.regions) <= MAX_REGIONS, "regions", f"must be at most {MAX_REGIONS}")
         _check(len(self.find) <= MAX_FINDS, "find", f"must be at most {MAX_FINDS}")
         _check(len(self.exclude_regions) <= MAX_REGIONS, "exclude_regions", f"must be at most {MAX_REGIONS}")
+        points = sum(region.point_count for region in (*self.regions, *self.exclude_regions))
+        _check(
+            points <= MAX_POINTS, "regions", f"must have at most {MAX_POINTS} points together, of polygons and strokes"
+        )
         _check(
             not self.invert_regions or bool(self.regions or self.find),
             "invert_regions",
@@ -267,17 +342,28 @@ def effect_from_values(values: dict[str, Any]) -> Effect:
 def region_values(region: Region) -> dict[str, Any]:
     """Return a region as values for JSON."""
     values = dict(vars(region))
-    if region.effect is None:
-        del values["effect"]
-    else:
-        values["effect"] = effect_values(region.effect)
+    values["effect"] = region.effect and effect_values(region.effect)
+    values["strokes"] = [vars(stroke) for stroke in region.strokes]
+    # Workers of the version before know no points and strokes, and need none of boxes and ellipses.
+    for name in ("effect", "points", "strokes"):
+        if not values[name]:
+            del values[name]
     return values
 
 
 def region_from_values(values: dict[str, Any]) -> Region:
     """Return the region of `region_values`."""
     effect = values.get("effect")
-    return Region(**values | {"effect": effect and effect_from_values(effect)})
+    return Region(
+        **values
+        | {
+            "effect": effect and effect_from_values(effect),
+            "points": tuple(map(tuple, values.get("points", ()))),
+            "strokes": tuple(
+                Stroke(tuple(map(tuple, stroke["points"])), stroke["width"]) for stroke in values.get("strokes", ())
+            ),
+        }
+    )
 
 
 def _find_from_values(values: dict[str, Any]) -> Find:

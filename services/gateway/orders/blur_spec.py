@@ -8,7 +8,10 @@ from imageblur.v1 import order_pb2
 from services.common.domain.errors import InvalidArgument, Violation
 from services.common.domain.spec import (
     MAX_FINDS,
+    MAX_POLYGON_POINTS,
     MAX_REGIONS,
+    MAX_STROKE_POINTS,
+    MAX_STROKES,
     BlurSpec,
     Effect,
     Effort,
@@ -18,10 +21,12 @@ from services.common.domain.spec import (
     Gaussian,
     InvalidSpec,
     Pixelate,
+    Point,
     Redact,
     Region,
     Shape,
     Solid,
+    Stroke,
     TextClass,
 )
 from services.gateway.rpc.fields import Violations
@@ -175,26 +180,45 @@ def _regions(regions: Sequence[order_pb2.Region], field: str) -> tuple[Region, .
 
 
 def _region(region: order_pb2.Region, path: str) -> Region:
-    match region.WhichOneof("shape"):
-        case "box":
-            rect = region.box
-        case "ellipse":
-            rect = region.ellipse
-        case _:
-            raise InvalidSpec(path, "needs a box or an ellipse")
+    if region.WhichOneof("shape") is None:
+        raise InvalidSpec(path, "needs a box, an ellipse, a polygon or a brush")
     try:
-        return Region(
-            "ellipse" if region.HasField("ellipse") else "box",
-            rect.left,
-            rect.top,
-            rect.width,
-            rect.height,
-            region.padding,
-            region.feather,
-            _effect(region),
-        )
+        edges = region.padding, region.feather, _effect(region)
+        match region.WhichOneof("shape"):
+            case "box":
+                return Region("box", *_rect(region.box), *edges)
+            case "ellipse":
+                return Region("ellipse", *_rect(region.ellipse), *edges)
+            case "polygon":
+                return Region.polygon(_points(region.polygon.points, MAX_POLYGON_POINTS, "polygon.points"), *edges)
+            case _:
+                return Region.brush(_strokes(region.brush.strokes), *edges)
     except InvalidSpec as error:
         raise InvalidSpec(f"{path}.{error.path}", error.description) from None
+
+
+def _rect(rect: order_pb2.Rect) -> tuple[float, float, float, float]:
+    return rect.left, rect.top, rect.width, rect.height
+
+
+def _strokes(strokes: Sequence[order_pb2.Stroke]) -> tuple[Stroke, ...]:
+    if len(strokes) > MAX_STROKES:
+        raise InvalidSpec("brush.strokes", f"must be at most {MAX_STROKES}")
+    return tuple(_stroke(stroke, f"brush.strokes[{index}]") for index, stroke in enumerate(strokes))
+
+
+def _stroke(stroke: order_pb2.Stroke, path: str) -> Stroke:
+    try:
+        return Stroke(_points(stroke.points, MAX_STROKE_POINTS, "points"), stroke.width)
+    except InvalidSpec as error:
+        raise InvalidSpec(f"{path}.{error.path}", error.description) from None
+
+
+def _points(points: Sequence[order_pb2.Point], most: int, path: str) -> tuple[Point, ...]:
+    # Checked first: each is converted.
+    if len(points) > most:
+        raise InvalidSpec(path, f"must be at most {most} points")
+    return tuple((point.x, point.y) for point in points)
 
 
 def _format(value: order_pb2.ImageFormat.ValueType) -> Format | None:

@@ -1,10 +1,12 @@
 """Converts specs of regions, findings, checks and models to messages."""
 
+from collections.abc import Sequence
+
 from imageblur.v1 import blur_service_pb2 as pb
 from imageblur.v1 import order_pb2
 
 from services.common.domain.findings import Check, Finding, FindModel, Inspection
-from services.common.domain.spec import Effect, Gaussian, Pixelate, Redact, Region, Solid
+from services.common.domain.spec import Effect, Gaussian, Pixelate, Point, Redact, Region, Solid
 
 
 def inspection_messages(inspection: Inspection) -> tuple[list[order_pb2.Finding], order_pb2.Check]:
@@ -38,12 +40,25 @@ def check_message(check: Check) -> order_pb2.Check:
 
 def region_message(region: Region) -> order_pb2.Region:
     """Return a region."""
-    rect = order_pb2.Rect(left=region.left, top=region.top, width=region.width, height=region.height)
     message = order_pb2.Region(padding=region.padding, feather=region.feather)
-    (message.ellipse if region.shape == "ellipse" else message.box).CopyFrom(rect)
+    rect = order_pb2.Rect(left=region.left, top=region.top, width=region.width, height=region.height)
+    match region.shape:
+        case "box":
+            message.box.CopyFrom(rect)
+        case "ellipse":
+            message.ellipse.CopyFrom(rect)
+        case "polygon":
+            message.polygon.points.extend(_points(region.points))
+        case "brush":
+            strokes = (order_pb2.Stroke(points=_points(each.points), width=each.width) for each in region.strokes)
+            message.brush.strokes.extend(strokes)
     if region.effect:
         _set_effect(message, region.effect)
     return message
+
+
+def _points(points: Sequence[Point]) -> list[order_pb2.Point]:
+    return [order_pb2.Point(x=x, y=y) for x, y in points]
 
 
 def model_message(model: FindModel) -> pb.FindModel:

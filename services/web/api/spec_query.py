@@ -3,17 +3,30 @@
 from collections.abc import Callable, Collection
 from typing import TypeVar
 
-from imageblur.v1.order_pb2 import BlurSpec, Effort, Gaussian, ImageFormat, Pixelate, Redact, Region, Solid
-from imageblur_client import box, ellipse
+from imageblur.v1.order_pb2 import BlurSpec, Effort, Gaussian, ImageFormat, Pixelate, Redact, Solid
+from imageblur_client import box, brush, ellipse, polygon
 from imageblur_client.finding import parse_finds
+from imageblur_client.regions import parse_box, parse_brush, parse_polygon
 from starlette.datastructures import QueryParams
 
 from services.web.api.errors import BadRequest
 
 Effect = TypeVar("Effect", Gaussian, Pixelate)
+Parsed = TypeVar("Parsed")
 _NAMES = {"find", "effort", "min_confidence", "find_padding", "exclude"}
 _NAMES |= {"effect", "sigma", "sigma_relative", "cell", "cell_relative", "color"}
-_NAMES |= {"region", "ellipse", "padding", "feather", "invert", "format", "quality", "keep_metadata"}
+_NAMES |= {
+    "region",
+    "ellipse",
+    "polygon",
+    "brush",
+    "padding",
+    "feather",
+    "invert",
+    "format",
+    "quality",
+    "keep_metadata",
+}
 
 
 def parse_spec(query: QueryParams, *, others: Collection[str] = ()) -> BlurSpec:
@@ -30,10 +43,14 @@ def parse_spec(query: QueryParams, *, others: Collection[str] = ()) -> BlurSpec:
         if name not in _NAMES and name not in others:
             raise BadRequest(name, f"is no parameter: there are {', '.join(sorted({*_NAMES, *others}))}")
     spec = _effect(query)
+    spec.regions.extend(box(*values) for values in _all(query, "region", parse_box))
+    spec.regions.extend(ellipse(*values) for values in _all(query, "ellipse", parse_box))
+    spec.regions.extend(polygon(points) for points in _all(query, "polygon", parse_polygon))
+    spec.regions.extend(brush(points, width) for points, width in _all(query, "brush", parse_brush))
     padding, feather = _number(query, "padding") or 0.0, _number(query, "feather") or 0.0
-    for name, make in (("region", box), ("ellipse", ellipse)):
-        spec.regions.extend(_region(text, name, make, padding, feather) for text in query.getlist(name))
-    spec.exclude_regions.extend(_region(text, "exclude", box, 0.0, 0.0) for text in query.getlist("exclude"))
+    for region in spec.regions:
+        region.padding, region.feather = padding, feather
+    spec.exclude_regions.extend(box(*values) for values in _all(query, "exclude", parse_box))
     try:
         spec.find.extend(
             parse_finds(
@@ -104,14 +121,12 @@ def _color(text: str) -> str:
     return f"#{text}" if text and not text.startswith("#") else text
 
 
-def _region(text: str, name: str, make: Callable[..., Region], padding: float, feather: float) -> Region:
+def _all(query: QueryParams, name: str, parse: Callable[[str], Parsed]) -> list[Parsed]:
+    """Return what all parameters of this name are parsed to."""
     try:
-        left, top, width, height = (float(part) for part in text.split(","))
-    except ValueError:
-        raise BadRequest(
-            name, f"{text!r} is not left,top,width,height, four fractions such as 0.1,0.2,0.5,0.25"
-        ) from None
-    return make(left, top, width, height, padding=padding, feather=feather)
+        return [parse(text) for text in query.getlist(name)]
+    except ValueError as error:
+        raise BadRequest(name, str(error)) from None
 
 
 def _number(query: QueryParams, name: str) -> float | None:

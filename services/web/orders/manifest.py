@@ -1,7 +1,7 @@
 """An order before its bytes: JSON of the script, or form fields, converted to messages of the gateway."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +13,12 @@ from imageblur.v1.order_pb2 import (
     Gaussian,
     ImageFormat,
     Pixelate,
+    Point,
     Rect,
     Redact,
     Region,
     Solid,
+    Stroke,
 )
 
 MAX_BYTES = 4 << 20
@@ -138,9 +140,34 @@ def spec_of(data: Mapping[str, Any]) -> BlurSpec:
 
 
 def _region(data: Mapping[str, Any]) -> Region:
-    left, top = (min(max(float(data[side]), 0.0), 1.0) for side in ("left", "top"))
+    padding, feather = float(data.get("padding") or 0), float(data.get("feather") or 0)
+    region = Region(padding=padding, feather=feather)
+    match data.get("shape", "box"):
+        case "polygon":
+            region.polygon.points.extend(map(_point, data["points"]))
+        case "brush":
+            strokes = (
+                Stroke(points=map(_point, each["points"]), width=float(each["width"])) for each in data["strokes"]
+            )
+            region.brush.strokes.extend(strokes)
+        case "ellipse":
+            region.ellipse.CopyFrom(_rect(data))
+        case _:
+            region.box.CopyFrom(_rect(data))
+    return region
+
+
+def _rect(data: Mapping[str, Any]) -> Rect:
+    left, top = (_fraction(data[side]) for side in ("left", "top"))
     # Rounding in the browser may put an edge slightly beyond 1.
-    rect = Rect(
-        left=left, top=top, width=min(float(data["width"]), 1.0 - left), height=min(float(data["height"]), 1.0 - top)
-    )
-    return Region(ellipse=rect) if data.get("shape") == "ellipse" else Region(box=rect)
+    width, height = min(float(data["width"]), 1.0 - left), min(float(data["height"]), 1.0 - top)
+    return Rect(left=left, top=top, width=width, height=height)
+
+
+def _point(data: Sequence[Any]) -> Point:
+    x, y = data
+    return Point(x=_fraction(x), y=_fraction(y))
+
+
+def _fraction(value: Any) -> float:
+    return min(max(float(value), 0.0), 1.0)

@@ -49,7 +49,7 @@ from imageblur.v1.subscription_service_pb2 import (
     UnsubscribeRequest,
     UnsubscribeResponse,
 )
-from imageblur_client import box, ellipse, find_faces, find_text
+from imageblur_client import box, brush, ellipse, find_faces, find_text, polygon
 from imageblur_client.cli import app
 from PIL import Image as PillowImage
 from typer.testing import CliRunner
@@ -164,6 +164,7 @@ def test_order_json_is_one_object(server: ScriptedServer, run: Run, photo: Path)
 def test_every_option_arrives(server: ScriptedServer, run: Run, photo: Path) -> None:
     server.on("StreamBlurOrder", accepted())
     words = "--pixelate 24 --region 0,0,.5,.5 --region .5,.5,.1,.1 --ellipse .1,.1,.2,.3 --padding .02 --feather .01"
+    words += " --polygon 0,0,1,0,.5,1 --brush .1:.2,.3,.4,.5"
     words += " --invert --format PNG --quality 70 --keep-metadata --notify --locale ru --request-id r1"
 
     assert run("order", "-e", "ada@example.org", *words.split(), photo).exit_code == 0
@@ -172,7 +173,13 @@ def test_every_option_arrives(server: ScriptedServer, run: Run, photo: Path) -> 
     edge = {"padding": 0.02, "feather": 0.01}
     assert header.spec == BlurSpec(
         pixelate=Pixelate(cell_px=24),
-        regions=[box(0, 0, 0.5, 0.5, **edge), box(0.5, 0.5, 0.1, 0.1, **edge), ellipse(0.1, 0.1, 0.2, 0.3, **edge)],
+        regions=[
+            box(0, 0, 0.5, 0.5, **edge),
+            box(0.5, 0.5, 0.1, 0.1, **edge),
+            ellipse(0.1, 0.1, 0.2, 0.3, **edge),
+            polygon([(0, 0), (1, 0), (0.5, 1)], padding=0.02, feather=0.01),
+            brush([(0.2, 0.3), (0.4, 0.5)], 0.1, padding=0.02, feather=0.01),
+        ],
         invert_regions=True,
         output_format=ImageFormat.IMAGE_FORMAT_PNG,
         quality=70,

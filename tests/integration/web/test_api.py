@@ -16,7 +16,7 @@ from PIL import Image
 from services.blur_worker.child_pool import ChildPool
 from services.blur_worker.engine import Limits, blur
 from services.blur_worker.instant.child_work import InstantResult, run_instant
-from services.common.domain.spec import BlurSpec, Format, Gaussian, Region, Solid
+from services.common.domain.spec import BlurSpec, Format, Gaussian, Region, Solid, Stroke
 from tests.integration.gateway.test_instant import instant_worker
 from tests.integration.web.conftest import HttpResponse, Web
 from tests.support.blur_workers import LIMITS
@@ -70,6 +70,13 @@ def test_an_image_is_blurred_at_once_as_the_engine_does(web: Web) -> None:
     regions = (Region("box", 0, 0, 0.5, 0.5, 0.05), Region("ellipse", 0.5, 0.5, 0.2, 0.2, 0.05))
     spec = BlurSpec(Solid("#00ff00"), regions, output_format=Format.PNG)
     assert answer.body == blur(PHOTO, spec, LIMIT).data
+    query = "/v1/blur?effect=solid&polygon=0,0,1,0,.5,.5&brush=.1:.2,.8,.6,.8&feather=.1&format=png"
+    answer = web.request("POST", query, PHOTO, {"Content-Type": "image/jpeg"})
+    polygon = Region.polygon([(0, 0), (1, 0), (0.5, 0.5)], feather=0.1)
+    brush = Region.brush([Stroke(((0.2, 0.8), (0.6, 0.8)), 0.1)], feather=0.1)
+    assert answer.body == blur(PHOTO, BlurSpec(Solid(), (polygon, brush), output_format=Format.PNG), LIMIT).data
+    refused = problem(web.request("POST", "/v1/blur?polygon=0,0,1", PHOTO), 400)
+    assert "X,Y,X,Y,X,Y" in refused["violations"][0]["description"]
     as_json = web.request("POST", "/v1/blur?cell=8", PHOTO, {"Accept": "application/json"})
     assert json.loads(as_json.body)["width"] == 64
 

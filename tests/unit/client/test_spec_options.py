@@ -16,7 +16,7 @@ from imageblur.v1.order_pb2 import (
 )
 from imageblur_client.cli.spec_options import EffortName, OutputFormat, effect, excluded, finds, regions
 from imageblur_client.finding import hidden_regions
-from imageblur_client.regions import box, ellipse
+from imageblur_client.regions import box, brush, ellipse, polygon
 
 
 @pytest.mark.parametrize(
@@ -45,19 +45,41 @@ def test_wrong_colours(color: str) -> None:
 
 
 def test_regions() -> None:
-    found = regions(["0,0,1,.5", " .1 , .2 , .3 , .4 "], ["0,0,1,1"], padding=0.1, feather=0.2)
+    found = regions(
+        boxes=["0,0,1,.5", " .1 , .2 , .3 , .4 "],
+        ellipses=["0,0,1,1"],
+        polygons=["0,0,1,0,.5,1"],
+        brushes=[".1:.2,.3", ".05:0,0,1,1"],
+        padding=0.1,
+        feather=0.2,
+    )
 
     assert found == [
         box(0, 0, 1, 0.5, padding=0.1, feather=0.2),
         box(0.1, 0.2, 0.3, 0.4, padding=0.1, feather=0.2),
         ellipse(0, 0, 1, 1, padding=0.1, feather=0.2),
+        polygon([(0, 0), (1, 0), (0.5, 1)], padding=0.1, feather=0.2),
+        brush([(0.2, 0.3)], 0.1, padding=0.1, feather=0.2),
+        brush([(0, 0), (1, 1)], 0.05, padding=0.1, feather=0.2),
     ]
 
 
 @pytest.mark.parametrize("text", ["", "1", "1,2,3", "1,2,3,4,5", "a,b,c,d", "1;2;3;4"])
 def test_wrong_regions_show_the_right_form(text: str) -> None:
     with pytest.raises(typer.BadParameter, match="LEFT,TOP,WIDTH,HEIGHT"):
-        regions([], [text], padding=0, feather=0)
+        regions(ellipses=[text], padding=0, feather=0)
+
+
+@pytest.mark.parametrize("text", ["", "0,0,1,1", "0,0,1,0,1", "0,0,1,0,.5,x", "0 0,1 0,1 1"])
+def test_wrong_polygons_show_the_right_form(text: str) -> None:
+    with pytest.raises(typer.BadParameter, match="X,Y,X,Y,X,Y and so on"):
+        regions(polygons=[text], padding=0, feather=0)
+
+
+@pytest.mark.parametrize("text", ["", "0,0", "0.1:", "0.1:0", ":0,0", "0.1:0,0,1"])
+def test_wrong_brushes_show_the_right_form(text: str) -> None:
+    with pytest.raises(typer.BadParameter, match="WIDTH:X,Y,X,Y"):
+        regions(brushes=[text], padding=0, feather=0)
 
 
 def test_there_is_a_name_for_every_format_of_the_interface() -> None:

@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from services.common.archive.result_names import result_names
 from services.common.domain.errors import ConfigurationError
 from services.common.domain.orders import OrderState, state_when_done
-from services.common.domain.spec import BlurSpec, Format, Gaussian, InvalidSpec, Pixelate, Region, Solid
+from services.common.domain.spec import BlurSpec, Format, Gaussian, InvalidSpec, Pixelate, Region, Solid, Stroke
 from services.common.infra.settings import CommonSettings
 from services.common.infra.tokens import BadToken, Tokens
 
+STROKE = Stroke(((0, 0),), 0.1)
+FIVE_HUNDRED = Region.brush((Stroke(((0, 0),) * 500, 0.1),))
 REGION = Region("box", 0.1, 0.2, 0.3, 0.4, padding=0.01, feather=0.02)
 
 
@@ -25,6 +27,10 @@ REGION = Region("box", 0.1, 0.2, 0.3, 0.4, padding=0.01, feather=0.02)
         BlurSpec(Gaussian(0.5, relative=True), (REGION,), invert_regions=True),
         BlurSpec(Pixelate(8), output_format=Format.PNG, quality=50, keep_metadata=True),
         BlurSpec(Solid("#aBcdef"), (REGION, Region("ellipse", 0, 0, 1, 1))),
+        BlurSpec(
+            regions=(Region.polygon(((0, 0), (1, 0.25), (0.5, 1)), 0.1, 0.2, Solid()),),
+            exclude_regions=(Region.brush((Stroke(((0.5, 0.5),), 0.1), Stroke(((0, 0), (1, 1)), 1))),),
+        ),
     ],
 )
 def test_a_spec_comes_back_from_its_row(spec: BlurSpec) -> None:
@@ -45,6 +51,21 @@ def test_a_spec_comes_back_from_its_row(spec: BlurSpec) -> None:
         (lambda: Region("box", 0.5, 0, 0.6, 1), "box.width"),
         (lambda: Region("ellipse", 0, math.nan, 1, 1), "ellipse.top"),
         (lambda: Region("box", 0, 0, 1, 1, feather=2), "feather"),
+        (lambda: Region.polygon(((0, 0), (1, 1))), "polygon.points"),
+        (lambda: Region.polygon(((0, 0),) * 101), "polygon.points"),
+        (lambda: Region.polygon(((0, 0), (1, 1), (0.5, math.nan))), "polygon.points[2].y"),
+        (lambda: Region.polygon(((0, 0), (1.01, 1), (0.5, 1))), "polygon.points[1].x"),
+        (lambda: Region.brush(()), "brush.strokes"),
+        (lambda: Region.brush((STROKE,) * 101), "brush.strokes"),
+        (lambda: Stroke((), 0.1), "points"),
+        (lambda: Stroke(((0, 0),) * 501, 0.1), "points"),
+        (lambda: Stroke(((0, 0), (-0.1, 0)), 0.1), "points[1].x"),
+        (lambda: Stroke(((0, 0),), 0), "width"),
+        (lambda: Stroke(((0, 0),), math.nan), "width"),
+        (
+            lambda: BlurSpec(regions=(Region.polygon(((0, 0),) * 100),) * 15, exclude_regions=(FIVE_HUNDRED,) * 2),
+            "regions",
+        ),
         (lambda: BlurSpec(quality=0), "quality"),
         (lambda: BlurSpec(invert_regions=True), "invert_regions"),
         (lambda: BlurSpec(regions=(REGION,) * 101), "regions"),

@@ -18,9 +18,10 @@ from services.blur_worker.engine import blur
 from services.blur_worker.engine.effects import pixel_effect
 from services.blur_worker.engine.formats.png.write import write_png
 from services.blur_worker.engine.layers import Layer, layers
+from services.blur_worker.engine.outlines import Mask
 from services.blur_worker.engine.raster import Raster, Samples
-from services.blur_worker.engine.regions import Mask, region_mask
-from services.common.domain.spec import BlurSpec, Effect, Gaussian, Pixelate, Redact, Region, Solid
+from services.blur_worker.engine.regions import region_mask
+from services.common.domain.spec import BlurSpec, Effect, Gaussian, Outline, Pixelate, Redact, Region, Solid, Stroke
 from tests.support.images import encode, opened, oriented
 from tests.unit.engine.running import LIMITS
 
@@ -132,17 +133,20 @@ def effects(*, solids: tuple[str, ...] = ("#000000", "#30a0f0")) -> st.SearchStr
 
 @st.composite
 def regions(draw: st.DrawFn, effect: st.SearchStrategy[Effect]) -> Region:
-    left, top = draw(st.floats(0, 0.9)), draw(st.floats(0, 0.9))
-    return Region(
-        "box" if draw(st.booleans()) else "ellipse",
-        left,
-        top,
-        draw(st.floats(0.01, 1)) * (1 - left),
-        draw(st.floats(0.01, 1)) * (1 - top),
+    edges = (
         draw(st.sampled_from([0, 0, 0.05])),
         draw(st.sampled_from([0, 0, 0.1, 0.5])),
         draw(st.one_of(st.none(), effect)),
     )
+    shape: Outline = draw(st.sampled_from(["box", "ellipse", "polygon", "brush"]))
+    points = st.tuples(st.floats(0, 1), st.floats(0, 1))
+    if shape == "polygon":
+        return Region.polygon(draw(st.lists(points, min_size=3, max_size=6)), *edges)
+    if shape == "brush":
+        strokes = st.builds(Stroke, st.lists(points, min_size=1, max_size=4).map(tuple), st.floats(0.01, 0.4))
+        return Region.brush(draw(st.lists(strokes, min_size=1, max_size=2)), *edges)
+    left, top = draw(st.floats(0, 0.9)), draw(st.floats(0, 0.9))
+    return Region(shape, left, top, draw(st.floats(0.01, 1)) * (1 - left), draw(st.floats(0.01, 1)) * (1 - top), *edges)
 
 
 @st.composite

@@ -1,7 +1,5 @@
 """Properties that hold for every image."""
 
-from typing import Literal
-
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,7 +10,7 @@ from services.blur_worker.engine.effects import pixel_effect
 from services.blur_worker.engine.effects.gaussian import blur
 from services.blur_worker.engine.raster import Raster, Samples
 from services.blur_worker.engine.regions import bounding_box, input_box, region_mask
-from services.common.domain.spec import BlurSpec, Effect, Gaussian, Pixelate, Region, Solid
+from services.common.domain.spec import BlurSpec, Effect, Gaussian, Pixelate, Region, Solid, Stroke
 from tests.support.images import encode, opened, samples
 from tests.unit.engine.running import LIMITS
 
@@ -35,13 +33,22 @@ def pixels(channels: tuple[int, ...] = (1, 3), kind: type[np.unsignedinteger] = 
 @st.composite
 def regions(draw: st.DrawFn) -> tuple[Region, ...]:
     found = []
+    points = st.tuples(st.floats(0, 1), st.floats(0, 1))
     for _ in range(draw(st.integers(1, 3))):
         left, top = draw(FRACTIONS), draw(FRACTIONS)
         width, height = draw(st.floats(0.01, 1 - left)), draw(st.floats(0.01, 1 - top))
-        shape: Literal["box", "ellipse"] = "box" if draw(st.booleans()) else "ellipse"
-        found.append(
-            Region(shape, left, top, width, height, draw(st.sampled_from([0, 0.05])), draw(st.sampled_from([0, 0.1])))
-        )
+        edges = draw(st.sampled_from([0, 0.05])), draw(st.sampled_from([0, 0.1]))
+        match draw(st.integers(0, 3)):
+            case 0:
+                region = Region("box", left, top, width, height, *edges)
+            case 1:
+                region = Region("ellipse", left, top, width, height, *edges)
+            case 2:
+                region = Region.polygon(draw(st.lists(points, min_size=3, max_size=5)), *edges)
+            case _:
+                stroke = Stroke(tuple(draw(st.lists(points, min_size=1, max_size=4))), width)
+                region = Region.brush([stroke], *edges)
+        found.append(region)
     return tuple(found)
 
 

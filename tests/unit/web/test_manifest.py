@@ -57,6 +57,8 @@ def test_the_dry_run_has_the_same_images_without_their_bytes() -> None:
         manifest(spec={"find": 3}),
         manifest(spec={"format": "EXE"}),
         manifest(spec={"regions": [{"left": 0}]}),
+        manifest(spec={"regions": [{"shape": "polygon", "points": [[0, 0], [1]]}]}),
+        manifest(spec={"regions": [{"shape": "brush", "strokes": [{"points": [[0, 0]]}]}]}),
         manifest(spec=None),
     ],
 )
@@ -73,6 +75,17 @@ def test_regions_never_leave_the_image_by_rounding() -> None:
     assert spec.invert_regions
     assert spec.output_format == order_pb2.IMAGE_FORMAT_PNG
     assert spec.pixelate.cell_relative == pytest.approx(0.03)
+
+
+def test_polygons_and_brushes() -> None:
+    polygon = {"shape": "polygon", "points": [[0, 0], [1.0000001, 0.25], [0.5, 1]], "padding": 0.02}
+    brush = {"shape": "brush", "strokes": [{"points": [[0.5, -1e-9]], "width": 0.1}], "feather": 0.03}
+    first, second = spec_of({"regions": [polygon, brush]}).regions
+    assert [(point.x, point.y) for point in first.polygon.points] == [(0, 0), (1, 0.25), (0.5, 1)]
+    assert (first.padding, first.feather) == (0.02, 0)
+    stroke = second.brush.strokes[0]
+    assert ([(point.x, point.y) for point in stroke.points], stroke.width) == ([(0.5, 0)], 0.1)
+    assert (second.padding, second.feather) == (0, 0.03)
 
 
 @pytest.mark.parametrize("data", [{"find": ["faces", "codes"]}, {"find_faces": "on", "find_codes": "on"}])

@@ -36,27 +36,28 @@ def apply_findings(findings: Sequence[Finding], spec: BlurSpec, size: Size) -> l
         size: Of the displayed image in pixels.
     """
     return [
-        finding if is_left_out(finding, spec, ()) else _applied(finding, spec, _effect(finding, spec, size))
+        finding if is_left_out(finding, spec, (), size) else _applied(finding, spec, _effect(finding, spec, size))
         for finding in findings
     ]
 
 
-def is_left_out(finding: Finding, spec: BlurSpec, found: Sequence[Finding]) -> bool:
+def is_left_out(finding: Finding, spec: BlurSpec, found: Sequence[Finding], size: Size) -> bool:
     """Return whether a finding is not to be hidden.
 
     Args:
         finding: Of the original or of the result.
         spec: Its `exclude_regions` are left out.
         found: Findings of the original: those that are not applied are left out wherever they are found again.
+        size: Of the displayed image in pixels.
     """
-    return any(center_lies_in(finding.box, region) for region in spec.exclude_regions) or any(
+    return any(center_lies_in(finding.box, region, size) for region in spec.exclude_regions) or any(
         not other.applied and other.kind is finding.kind and overlap(other.box, finding.box) >= _SAME_OVERLAP
         for other in found
     )
 
 
 def strengthened(
-    found: Sequence[Finding], remaining: Sequence[Finding], spec: BlurSpec, *, last: bool
+    found: Sequence[Finding], remaining: Sequence[Finding], spec: BlurSpec, size: Size, *, last: bool
 ) -> list[Finding]:
     """Return the findings, those in which something remains hidden more strongly: redacted, or already that, solid.
 
@@ -64,6 +65,7 @@ def strengthened(
         found: Findings of the original, as hidden so far.
         remaining: Findings of the result. One that lies in none of `found` was missed at first, and is added.
         spec: The spec.
+        size: Of the displayed image in pixels.
         last: Whether there is no further look: all become solid, and what sticks out of its region is added too.
     """
     solid = spec.effect if isinstance(spec.effect, Solid) else Solid()
@@ -71,12 +73,12 @@ def strengthened(
     for again in remaining:
         covered = False
         for index, finding in enumerate(found):
-            if finding.applied and center_lies_in(again.box, finding.region):
+            if finding.applied and center_lies_in(again.box, finding.region, size):
                 effect = finding.region.effect or spec.effect
                 fill = last or isinstance(effect, Redact | Solid)
                 result[index] = _applied(finding, spec, solid if fill else Redact())
                 covered |= _covers(finding.region, again.region)
-        if not covered and (last or not _lies_in_any(again, found)):
+        if not covered and (last or not _lies_in_any(again, found, size)):
             fill = last or isinstance(spec.effect, Solid)
             result.append(_applied(again, spec, solid if fill else Redact()))
     return by_confidence(result)
@@ -103,8 +105,8 @@ def _effect(finding: Finding, spec: BlurSpec, size: Size) -> Effect:
             return effect
 
 
-def _lies_in_any(again: Finding, found: Sequence[Finding]) -> bool:
-    return any(finding.applied and center_lies_in(again.box, finding.region) for finding in found)
+def _lies_in_any(again: Finding, found: Sequence[Finding], size: Size) -> bool:
+    return any(finding.applied and center_lies_in(again.box, finding.region, size) for finding in found)
 
 
 def _covers(region: Region, other: Region) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 
 from services.blur_worker.engine.finding.detector import Detection, Detector
 from services.blur_worker.engine.finding.rgb import to_rgb
+from services.blur_worker.engine.outlines import contains
 from services.blur_worker.engine.raster import Raster, Size
 from services.common.domain.findings import Finding, Rect
 from services.common.domain.spec import Effort, Find, FindingKind, Region
@@ -59,12 +60,15 @@ def by_confidence(findings: Iterable[Finding]) -> list[Finding]:
     return sorted(findings, key=lambda finding: (-finding.confidence, finding.kind, *_corners(finding.box)))
 
 
-def center_lies_in(box: Rect, region: Region) -> bool:
-    """Return whether the centre of a box lies in a region's outline, without its padding and feather."""
-    x = box.left + box.width / 2 - (region.left + region.width / 2)
-    y = box.top + box.height / 2 - (region.top + region.height / 2)
-    across, down = abs(x) / (region.width / 2), abs(y) / (region.height / 2)
-    return max(across, down) <= 1 if region.shape == "box" else across**2 + down**2 <= 1
+def center_lies_in(box: Rect, region: Region, size: Size) -> bool:
+    """Return whether the centre of a box lies in a region's outline, without its padding and feather.
+
+    Args:
+        box: In fractions of the image.
+        region: As drawn.
+        size: Of the displayed image in pixels.
+    """
+    return contains(region, (box.left + box.width / 2, box.top + box.height / 2), size)
 
 
 def overlap(one: Rect, other: Rect) -> float:
