@@ -1,0 +1,103 @@
+"""Render deploy/kubernetes with kubectl, validate it against the schemas of Kubernetes, and check what pods may do."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[3]
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))
+KUBECTL = shutil.which("kubectl", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+VERSIONS = ("1.33", "1.37")
+
+
+@pytest.fixture(scope="module")
+def rendered() -> list[dict[str, Any]]:
+    if not KUBECTL and os.environ.get("CI") != "true":
+        pytest.skip("there is no kubectl: tools/install_kubectl.sh")
+    assert KUBECTL, "tools/install_kubectl.sh"
+    command = [KUBECTL, "kustomize", str(ROOT / "deploy/kubernetes")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return list(yaml.safe_load_all(done.stdout))
+
+
+def of_kind(rendered: list[dict[str, Any]], *kinds: str) -> dict[str, dict[str, Any]]:
+    return {resource["metadata"]["name"]: resource for resource in rendered if resource["kind"] in kinds}
+
+
+def containers(resource: dict[str, Any]) -> list[dict[str, Any]]:
+    pod = resource["spec"]["template"]["spec"]
+    return [*pod["containers"], *pod.get("initContainers", ())]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_all_resources_are_valid(rendered: list[dict[str, Any]], version: str) -> None:
+    assert len(rendered) > 15
+    for resource in rendered:
+        kubernetes_validate.validate(resource, version, strict=True)
+
+
+def test_every_service_is_deployed_with_its_image_and_ports(rendered: list[dict[str, Any]]) -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+    deployments = of_kind(rendered, "Deployment")
+    ours = {name for name, service in COMPOSE["services"].items() if "build" in service}
+    assert {name.replace("-", "_") for name in deployments} == ours
+    for name, deployment in deployments.items():
+        (container,) = containers(deployment)
+        build = COMPOSE["services"][name.replace("-", "_")]["build"]["args"]
+        assert container["image"] == f"imageblur/{build['SERVICE']}:{version}"
+        ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+        assert ports["metrics"] == build["METRICS_PORT"]
+        assert container["livenessProbe"]
+        assert container["readinessProbe"]
+        assert container["startupProbe"]
+        assert deployment["spec"]["replicas"] >= 2
+        grace = COMPOSE["services"][name.replace("-", "_")]["stop_grace_period"]
+        assert f"{deployment['spec']['template']['spec']['terminationGracePeriodSeconds']}s" == grace
+
+
+def test_pods_may_do_nothing_that_they_need_not(rendered: list[dict[str, Any]]) -> None:
+    for resource in of_kind(rendered, "Deployment", "Job").values():
+        pod = resource["spec"]["template"]["spec"]
+        assert pod["automountServiceAccountToken"] is False
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        for container in containers(resource):
+            security = container["securityContext"]
+            assert security["readOnlyRootFilesystem"] is True
+            assert security["allowPrivilegeEscalation"] is False
+            assert security["capabilities"] == {"drop": ["ALL"]}
+            mounted = {mount["name"] for mount in container["volumeMounts"]}
+            assert {"scratch", "secrets"} <= mounted <= {volume["name"] for volume in pod["volumes"]}
+
+
+def test_pods_get_only_their_own_secrets(rendered: list[dict[str, Any]]) -> None:
+    made = (ROOT / "deploy/secrets.sh").read_text("utf-8")
+    for name, resource in of_kind(rendered, "Deployment", "Job").items():
+        text = yaml.safe_dump(resource["spec"]["template"]["spec"]["volumes"])
+        keys = {word for word in text.split() if word.startswith("imageblur_")}
+        assert keys
+        assert all(f"put {key} " in made for key in keys), name
+        if (service := COMPOSE["services"].get(name.replace("-", "_"))) and name != "migrate":
+            assert keys == {secret for secret in service["secrets"] if secret.startswith("imageblur_")}
+
+
+def test_a_budget_and_a_policy_for_each(rendered: list[dict[str, Any]]) -> None:
+    deployments = set(of_kind(rendered, "Deployment"))
+    assert set(of_kind(rendered, "PodDisruptionBudget")) == deployments
+    for name, budget in of_kind(rendered, "PodDisruptionBudget").items():
+        labels = of_kind(rendered, "Deployment")[name]["spec"]["template"]["metadata"]["labels"]
+        assert budget["spec"]["selector"]["matchLabels"].items() <= labels.items()
+    (autoscaler,) = of_kind(rendered, "HorizontalPodAutoscaler").values()
+    assert autoscaler["spec"]["scaleTargetRef"]["name"] in deployments
+    (metric,) = autoscaler["spec"]["metrics"]
+    assert metric["external"]["metric"]["name"] in (ROOT / "services/scheduler/metrics.py").read_text("utf-8")
+    assert set(of_kind(rendered, "NetworkPolicy")) == {"ingress", "gateway", "web"}
