@@ -25,9 +25,10 @@ from services.common.infra.broker import Broker
 from services.common.infra.descriptors import max_connections
 from services.common.infra.fair_thread import FairThread
 from services.common.infra.instant_calls import GatewayExchanges, InstantQueue
-from services.common.infra.messages import BLUR_QUEUE, FIND_QUEUE, INSTANT_QUEUE, MAIL_QUEUE
+from services.common.infra.messages import BLUR_QUEUE, FIND_QUEUE, INSTANT_QUEUE, MAIL_QUEUE, WEBHOOK_QUEUE
 from services.common.infra.tokens import Tokens
 from services.common.infra.visitors import VisitorProof
+from services.common.infra.webhook_secrets import WebhookSecrets
 from services.common.use_cases.order_lifecycle import OrderLifecycle, make_lifecycle
 from services.common.use_cases.recipients import Recipients
 from services.gateway.instant.calls import CallInstantly
@@ -44,6 +45,7 @@ from services.gateway.orders.disk_space import DiskSpace
 from services.gateway.orders.downloads import ResultDownloads
 from services.gateway.orders.order_reader import OrderReader
 from services.gateway.orders.order_upload import OrderReceiver
+from services.gateway.orders.outside_rules import OutsideRules
 from services.gateway.orders.pending_order import OrderStorage
 from services.gateway.orders.revision_requests import ReviseImages
 from services.gateway.orders.servicer import MAX_CHUNK_BYTES, BlurServicer
@@ -60,6 +62,7 @@ from services.gateway.rpc.tls import CertificateFiles
 from services.gateway.settings import MIB, GatewaySettings
 from services.gateway.subscriptions.servicer import SubscriptionServicer
 from services.gateway.subscriptions.use_cases import Subscriptions
+from services.gateway.webhooks.caller_secrets import CallerSecrets
 
 GRACE_SECONDS = 10
 RESPONSE_SECONDS = 5
@@ -170,7 +173,9 @@ def _connect(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> Dep
     database = Database(settings.database_url, pool_size=settings.gateway_threads)
     stack.callback(database.close)
     migrations.check(database)
-    queues = broker.connect(settings.broker_url, BLUR_QUEUE, FIND_QUEUE, MAIL_QUEUE, INSTANT_QUEUE, fail_fast=True)
+    queues = broker.connect(
+        settings.broker_url, BLUR_QUEUE, FIND_QUEUE, MAIL_QUEUE, INSTANT_QUEUE, WEBHOOK_QUEUE, fail_fast=True
+    )
     blobs = BlobStore(settings.blob_url)
     threads = ThreadPool(settings.gateway_threads)
     stack.callback(threads.close)
@@ -206,6 +211,7 @@ def _blur_servicer(settings: GatewaySettings, deps: Dependencies, hub: WatchHub,
         after_commit=deps.lifecycle.after_commit,
         disk_space=deps.disk_space,
         recipients=deps.recipients,
+        outside=OutsideRules(allow_urls=settings.allow_urls, networks=settings.networks),
     )
     return BlurServicer(
         settings=settings,
@@ -221,6 +227,9 @@ def _blur_servicer(settings: GatewaySettings, deps: Dependencies, hub: WatchHub,
         downloads=ResultDownloads(deps.database, deps.blobs, deps.tokens),
         lifecycle=deps.lifecycle,
         revise_images=ReviseImages(storage),
+        webhook_secrets=CallerSecrets(
+            database=deps.database, threads=deps.threads, secrets=WebhookSecrets(*settings.signing_keys)
+        ),
         call_instantly=CallInstantly(
             queue=deps.instant_queue,
             exchanges=deps.exchanges,
@@ -257,6 +266,7 @@ def _operator_servicer(deps: Dependencies) -> OperatorServicer:
         failures=FailureOperations(deps.database, deps.blobs, deps.lifecycle.after_commit),
         jobs=OperatorJobs(deps.database, deps.lifecycle.after_commit, deps.threads),
         personal_data=PersonalData(deps.database, deps.lifecycle, deps.recipients.hasher),
+        after_commit=deps.lifecycle.after_commit,
     )
 
 

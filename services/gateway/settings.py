@@ -9,6 +9,7 @@ from services.common.domain.api_keys import Role
 from services.common.infra.settings import (
     CommonSettings,
     LimitSettings,
+    OutboundSettings,
     RecipientSettings,
     SigningSettings,
     VisitorSettings,
@@ -19,7 +20,9 @@ from services.common.infra.settings import (
 MIB = 1 << 20
 
 
-class GatewaySettings(CommonSettings, LimitSettings, SigningSettings, RecipientSettings, VisitorSettings):
+class GatewaySettings(
+    CommonSettings, LimitSettings, SigningSettings, RecipientSettings, VisitorSettings, OutboundSettings
+):
     """The settings of the gateway."""
 
     require_keys: bool = Field(

@@ -2,7 +2,7 @@
 
 from services.common import migrations
 from services.common.infra import dramatiq_worker, startup
-from services.common.infra.messages import MAIL_QUEUE, MAILING_QUEUE
+from services.common.infra.messages import MAIL_QUEUE, MAILING_QUEUE, WEBHOOK_QUEUE
 from services.mailer.app import setup
 from services.mailer.settings import MailerSettings
 
@@ -17,9 +17,9 @@ def main() -> None:
     migrations.check_url(settings.database_url)
     dramatiq_worker.serve(
         setup,
-        queues=[MAIL_QUEUE, MAILING_QUEUE],
-        # Of each queue no more is held than it has threads: a mailing never takes one of the others'.
-        threads=settings.mailer_threads + settings.mailing_connections,
+        queues=[MAIL_QUEUE, MAILING_QUEUE, WEBHOOK_QUEUE],
+        # Of each queue no more is held than it has threads: mailings and webhooks never take one of the others'.
+        threads=settings.mailer_threads + settings.mailing_connections + settings.webhook_connections,
         prefetch=settings.mailer_threads,
         drain_seconds=int(min(DRAIN_SECONDS, settings.smtp_accept_seconds)) + 5,
     )

@@ -11,9 +11,12 @@ from services.common.domain.mailboxes import MailboxHasher
 from services.common.infra import broker, log, metrics, tracing
 from services.common.infra.blobs import BlobStore
 from services.common.infra.leases import LEASE_SECONDS, Leases
-from services.common.infra.messages import MAIL_QUEUE, MAILING_QUEUE
+from services.common.infra.messages import MAIL_QUEUE, MAILING_QUEUE, WEBHOOK_QUEUE
+from services.common.infra.outbound.connect import GuardedConnect
+from services.common.infra.outbound.https import HttpsClient
 from services.common.infra.rate_limiter import RateLimiter
 from services.common.infra.tokens import Tokens
+from services.common.infra.webhook_secrets import WebhookSecrets
 from services.common.infra.worker_control import WorkerControl
 from services.common.use_cases.after_commit import AfterCommit
 from services.common.use_cases.recipients import Recipients
@@ -38,6 +41,7 @@ from services.mailer.smtp.deadline import StepTimeouts
 from services.mailer.smtp.open_sessions import OpenSessions
 from services.mailer.smtp.send_rate import SendRate
 from services.mailer.smtp.server import SmtpServer
+from services.mailer.webhooks.send_webhook import HostShares, RenewWebhookLeases, SendWebhook
 
 _log = log.get("services.mailer")
 
@@ -47,8 +51,17 @@ def setup() -> None:
     settings = MailerSettings.load()
     log.configure(settings.log_level, settings.log_format)
     connections = settings.mailing_connections
-    queues = broker.connect(settings.broker_url, MAIL_QUEUE, MAILING_QUEUE, most_held={MAILING_QUEUE: connections})
-    database = Database(settings.database_url, pool_size=settings.mailer_threads + connections + 1)
+    webhook_connections = settings.webhook_connections
+    queues = broker.connect(
+        settings.broker_url,
+        MAIL_QUEUE,
+        MAILING_QUEUE,
+        WEBHOOK_QUEUE,
+        most_held={MAILING_QUEUE: connections, WEBHOOK_QUEUE: webhook_connections},
+    )
+    database = Database(
+        settings.database_url, pool_size=settings.mailer_threads + connections + webhook_connections + 1
+    )
     stopping = threading.Event()
     tokens, mailboxes = Tokens(*settings.signing_keys), MailboxHasher(*settings.signing_keys)
     after_commit = AfterCommit(database=database, broker=queues)
@@ -67,7 +80,7 @@ def setup() -> None:
         stopping=stopping,
     )
     lease_seconds = min(EMAIL_LEASE_SECONDS, settings.smtp_timeout_seconds + LEASE_SECONDS)
-    leases = Leases(RenewEmailLeases(database, lease_seconds))
+    leases, webhook_leases = Leases(RenewEmailLeases(database, lease_seconds)), Leases(RenewWebhookLeases(database))
     sender = EmailSender(database=database, composer=composer, rate=rate, lease_seconds=lease_seconds)
     sessions = OpenSessions(server)
     register(
@@ -107,11 +120,23 @@ def setup() -> None:
             find_warnings=lambda: list(find_warnings(settings)),
             connections=connections,
         ),
+        send_webhook=SendWebhook(
+            database=database,
+            after_commit=after_commit,
+            leases=webhook_leases,
+            client=HttpsClient(connect=GuardedConnect(allowed=settings.networks), tls=ssl.create_default_context()),
+            secrets=WebhookSecrets(*settings.signing_keys),
+            hosts=HostShares(webhook_connections),
+            stopping=stopping,
+        ),
     )
-    queues.add_middleware(_MailerLifecycle(settings, leases, database, stopping, sessions))
-    queues.add_middleware(
-        WorkerControl(database, queues, {MAIL_QUEUE: settings.mailer_threads, MAILING_QUEUE: connections})
-    )
+    queues.add_middleware(_MailerLifecycle(settings, (leases, webhook_leases), database, stopping, sessions))
+    slots = {
+        MAIL_QUEUE: settings.mailer_threads,
+        MAILING_QUEUE: connections,
+        WEBHOOK_QUEUE: webhook_connections,
+    }
+    queues.add_middleware(WorkerControl(database, queues, slots))
     dramatiq.set_broker(queues)
 
 
@@ -143,7 +168,7 @@ class _MailerLifecycle(Middleware):
     def __init__(
         self,
         settings: MailerSettings,
-        leases: Leases,
+        leases: tuple[Leases, ...],
         database: Database,
         stopping: threading.Event,
         sessions: OpenSessions,
@@ -155,7 +180,8 @@ class _MailerLifecycle(Middleware):
         self._sessions = sessions
 
     def before_worker_boot(self, _broker: dramatiq.Broker, _worker: Worker) -> None:
-        self._leases.start()
+        for leases in self._leases:
+            leases.start()
         tracing.start("mailer", self._settings.traces_endpoint)
         metrics.serve("mailer", self._settings.metrics_host, self._settings.mailer_metrics_port)
         _log.info("ready")
@@ -166,6 +192,7 @@ class _MailerLifecycle(Middleware):
         self._sessions.interrupt()
 
     def after_worker_shutdown(self, _broker: dramatiq.Broker, _worker: Worker) -> None:
-        self._leases.stop()
+        for leases in self._leases:
+            leases.stop()
         self._database.close()
         tracing.stop()

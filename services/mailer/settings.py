@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from services.common.infra.settings import (
     CommonSettings,
     MailingSettings,
+    OutboundSettings,
     RecipientSettings,
     SigningSettings,
     is_loopback,
@@ -17,7 +18,7 @@ from services.common.infra.settings import (
 from services.mailer.mime.addresses import parse_sender
 
 
-class MailerSettings(CommonSettings, SigningSettings, MailingSettings, RecipientSettings):
+class MailerSettings(CommonSettings, SigningSettings, MailingSettings, RecipientSettings, OutboundSettings):
     """Settings that only the mailer reads, and those that it shares."""
 
     mailer_metrics_port: int = metrics_port(9466, "the mailer")
@@ -88,6 +89,11 @@ class MailerSettings(CommonSettings, SigningSettings, MailingSettings, Recipient
     )
     mailer_threads: int = Field(
         default=4, ge=1, description="E-mails that this mailer sends at a time, those of a mailing not counted."
+    )
+    webhook_connections: int = Field(
+        default=4,
+        ge=1,
+        description="Events that this mailer posts to webhooks at a time, at most half of them to one host.",
     )
 
     @field_validator("smtp_user")

@@ -8,16 +8,17 @@ from uuid import UUID
 
 from services.common.db.engine import Database
 from services.common.db.mail import emails, mailings, operator_jobs
-from services.common.db.models import Email, Image
+from services.common.db.models import Email, Image, WebhookEvent
 from services.common.db.orders import blob_cleanup, idempotency, images, orders, revisions, unowned_blobs
 from services.common.db.queues import outbox
+from services.common.db.webhooks import events as webhook_events
 from services.common.domain.errors import FailedPrecondition, NotFound, Unavailable
 from services.common.domain.follow_up import EnqueuedImage, FollowUp
 from services.common.domain.orders import LATE_SECONDS, ImageQueue
 from services.common.infra import log
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
-from services.common.infra.messages import MAIL_QUEUE, MAILING_QUEUE
+from services.common.infra.messages import MAIL_QUEUE, MAILING_QUEUE, WEBHOOK_QUEUE
 from services.common.use_cases.order_lifecycle import OrderLifecycle, make_lifecycle
 from services.scheduler import metrics
 from services.scheduler.expired_leases import ExpiredLeases
@@ -89,6 +90,21 @@ class Sweep:
         self.lifecycle.after_commit(FollowUp(email_ids=due))
         self._enqueue_lost(Email, MAIL_QUEUE, lambda ids: FollowUp(email_ids=ids))
 
+    def webhooks(self) -> None:
+        """Release events with expired leases, and enqueue those that are due, missing, or whose message is lost."""
+        with self.database.write() as session:
+            released = webhook_events.release_expired(session, limit=BATCH)
+        if released:
+            metrics.swept("webhook events released", released)
+            _log.warning("events released: their mailer did not finish", count=released)
+        with self.database.write() as session:
+            due = [
+                *webhook_events.enqueue_due(session, limit=BATCH),
+                *webhook_events.insert_missing(session, limit=BATCH),
+            ]
+        self.lifecycle.after_commit(FollowUp(webhook_event_ids=due))
+        self._enqueue_lost(WebhookEvent, WEBHOOK_QUEUE, lambda ids: FollowUp(webhook_event_ids=ids))
+
     def mailings(self) -> None:
         """End mailings that are sent; enqueue messages of those with e-mails to send, one for each connection."""
         with self.database.write() as session:
@@ -143,6 +159,7 @@ class Sweep:
         with self.database.write() as session:
             idempotency.delete_expired(session)
             operator_jobs.delete_abandoned(session)
+            webhook_events.delete_old(session)
         self.blobs_without_order()
 
     def _enqueue_lost(

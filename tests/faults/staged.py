@@ -37,8 +37,8 @@ def blur_worker() -> None:
 
 
 def mailer() -> None:
+    from services.common.infra.shared_lookup import SharedLookup
     from services.mailer.sending.send_email import SendEmail
-    from services.mailer.smtp.name_lookup import SharedLookup
     from services.mailer.smtp.session import SmtpSession
 
     _before(SendEmail, "_prepare", "mailer-claimed")

@@ -79,6 +79,8 @@ class GetLimitsResponse(_message.Message):
     MAX_CHUNK_BYTES_FIELD_NUMBER: _builtins.int
     FIND_MODELS_FIELD_NUMBER: _builtins.int
     MAX_KEEP_ORIGINALS_FOR_FIELD_NUMBER: _builtins.int
+    SOURCE_PLACES_FIELD_NUMBER: _builtins.int
+    TARGET_PLACES_FIELD_NUMBER: _builtins.int
     max_order_bytes: _builtins.int
     """Largest order, all images together, in bytes."""
     max_image_bytes: _builtins.int
@@ -109,6 +111,14 @@ class GetLimitsResponse(_message.Message):
     def max_keep_originals_for(self) -> _duration_pb2.Duration:
         """Longest keep_originals_for."""
 
+    @_builtins.property
+    def source_places(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Places of which the caller may use files as sources."""
+
+    @_builtins.property
+    def target_places(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Places to which the caller may have results written."""
+
     def __init__(
         self,
         *,
@@ -123,10 +133,12 @@ class GetLimitsResponse(_message.Message):
         max_chunk_bytes: _builtins.int = ...,
         find_models: _abc.Iterable[Global___FindModel] | None = ...,
         max_keep_originals_for: _duration_pb2.Duration | None = ...,
+        source_places: _abc.Iterable[_builtins.str] | None = ...,
+        target_places: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["max_keep_originals_for", b"max_keep_originals_for", "retention", b"retention"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["find_models", b"find_models", "formats", b"formats", "max_chunk_bytes", b"max_chunk_bytes", "max_image_bytes", b"max_image_bytes", "max_images", b"max_images", "max_keep_originals_for", b"max_keep_originals_for", "max_message_bytes", b"max_message_bytes", "max_order_bytes", b"max_order_bytes", "max_pixels", b"max_pixels", "retention", b"retention", "server_version", b"server_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["find_models", b"find_models", "formats", b"formats", "max_chunk_bytes", b"max_chunk_bytes", "max_image_bytes", b"max_image_bytes", "max_images", b"max_images", "max_keep_originals_for", b"max_keep_originals_for", "max_message_bytes", b"max_message_bytes", "max_order_bytes", b"max_order_bytes", "max_pixels", b"max_pixels", "retention", b"retention", "server_version", b"server_version", "source_places", b"source_places", "target_places", b"target_places"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -185,6 +197,8 @@ class OrderHeader(_message.Message):
     NOTIFY_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     KEEP_ORIGINALS_FOR_FIELD_NUMBER: _builtins.int
+    WEBHOOK_URL_FIELD_NUMBER: _builtins.int
+    TARGET_FIELD_NUMBER: _builtins.int
     email: _builtins.str
     """Address that results are e-mailed to; never returned in full. Required with notify; without, the results can be
     downloaded, and SendImages can set an address later.
@@ -197,6 +211,10 @@ class OrderHeader(_message.Message):
     """E-mail the results when the order has finished; needs email."""
     validate_only: _builtins.bool
     """Validate the request and store nothing; the returned order has no order_id."""
+    webhook_url: _builtins.str
+    """An https:// address to which the order's events are posted: it has finished, partially failed, failed, was
+    cancelled, was revised, has expired (docs/webhooks.md). Needs an API key, except on the server's machine.
+    """
     @_builtins.property
     def spec(self) -> _order_pb2.BlurSpec:
         """Blur spec of images without their own; unset: Gaussian with sigma_px 5."""
@@ -206,6 +224,10 @@ class OrderHeader(_message.Message):
         """Keep the originals so long after the order has finished, so that ReviseImages is possible; at most
         max_keep_originals_for. Unset: an original is removed as soon as its image is blurred.
         """
+
+    @_builtins.property
+    def target(self) -> Global___Target:
+        """A place to which the results are written, besides being kept for download; unset: none."""
 
     def __init__(
         self,
@@ -217,14 +239,134 @@ class OrderHeader(_message.Message):
         notify: _builtins.bool = ...,
         validate_only: _builtins.bool = ...,
         keep_originals_for: _duration_pb2.Duration | None = ...,
+        webhook_url: _builtins.str = ...,
+        target: Global___Target | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["keep_originals_for", b"keep_originals_for", "spec", b"spec"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["keep_originals_for", b"keep_originals_for", "spec", b"spec", "target", b"target"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["email", b"email", "keep_originals_for", b"keep_originals_for", "locale", b"locale", "notify", b"notify", "request_id", b"request_id", "spec", b"spec", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["email", b"email", "keep_originals_for", b"keep_originals_for", "locale", b"locale", "notify", b"notify", "request_id", b"request_id", "spec", b"spec", "target", b"target", "validate_only", b"validate_only", "webhook_url", b"webhook_url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___OrderHeader: _TypeAlias = OrderHeader  # noqa: Y015
+
+@_typing.final
+class Target(_message.Message):
+    """Where results are written: a place that the operator has named."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLACE_FIELD_NUMBER: _builtins.int
+    PREFIX_FIELD_NUMBER: _builtins.int
+    place: _builtins.str
+    """Name of the place, one of GetLimitsResponse.target_places; required."""
+    prefix: _builtins.str
+    """What the keys of the results begin with, such as "2026/june/"; folders are separated by "/". A result's key is the
+    prefix and the name of its image, or the path of its source below the listing's prefix.
+    """
+    def __init__(
+        self,
+        *,
+        place: _builtins.str = ...,
+        prefix: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["place", b"place", "prefix", b"prefix"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Target: _TypeAlias = Target  # noqa: Y015
+
+@_typing.final
+class Source(_message.Message):
+    """Where an image comes from, if its bytes are not sent. A worker fetches it after the order was accepted; if it cannot,
+    the image fails with FAILURE_REASON_SOURCE_UNAVAILABLE or FAILURE_REASON_SOURCE_REFUSED, and the others go on.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    URL_FIELD_NUMBER: _builtins.int
+    FILE_FIELD_NUMBER: _builtins.int
+    url: _builtins.str
+    """An https:// address, without user name or password. Redirects are not followed."""
+    @_builtins.property
+    def file(self) -> Global___PlaceKey:
+        """A file of a place that the operator has named."""
+
+    def __init__(
+        self,
+        *,
+        url: _builtins.str = ...,
+        file: Global___PlaceKey | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["file", b"file", "origin", b"origin", "url", b"url"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["file", b"file", "origin", b"origin", "url", b"url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_origin: _TypeAlias = _typing.Literal["url", "file"]  # noqa: Y015
+    _WhichOneofArgType_origin: _TypeAlias = _typing.Literal["origin", b"origin"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_origin) -> _WhichOneofReturnType_origin | None: ...
+
+Global___Source: _TypeAlias = Source  # noqa: Y015
+
+@_typing.final
+class PlaceKey(_message.Message):
+    """A file of a place."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLACE_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    place: _builtins.str
+    """Name of the place, one of GetLimitsResponse.source_places."""
+    key: _builtins.str
+    """Key of the file in the place, such as "2026/june/cat.jpg"."""
+    def __init__(
+        self,
+        *,
+        place: _builtins.str = ...,
+        key: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "place", b"place"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlaceKey: _TypeAlias = PlaceKey  # noqa: Y015
+
+@_typing.final
+class SourceListing(_message.Message):
+    """All files of a place below a prefix, each an image of the order, in the order of their keys."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLACE_FIELD_NUMBER: _builtins.int
+    PREFIX_FIELD_NUMBER: _builtins.int
+    PATTERN_FIELD_NUMBER: _builtins.int
+    place: _builtins.str
+    """Name of the place, one of GetLimitsResponse.source_places; required."""
+    prefix: _builtins.str
+    """What the keys begin with; empty: the whole place."""
+    pattern: _builtins.str
+    """Which of them, by a pattern of the part of the key behind the prefix: "*" stands for any characters, "?" for one.
+    Empty: the files with the extension of an image format.
+    """
+    def __init__(
+        self,
+        *,
+        place: _builtins.str = ...,
+        prefix: _builtins.str = ...,
+        pattern: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["pattern", b"pattern", "place", b"place", "prefix", b"prefix"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SourceListing: _TypeAlias = SourceListing  # noqa: Y015
 
 @_typing.final
 class InputImage(_message.Message):
@@ -235,13 +377,18 @@ class InputImage(_message.Message):
     FILENAME_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
     filename: _builtins.str
     """File name, at most 255 characters; used as a label only."""
     data: _builtins.bytes
-    """Content of the file; required."""
+    """Content of the file; required, unless there is a source."""
     @_builtins.property
     def spec(self) -> _order_pb2.BlurSpec:
         """Blur spec of this image; unset: the order's."""
+
+    @_builtins.property
+    def source(self) -> Global___Source:
+        """Only in orders: where the content comes from, instead of data. An empty filename is then the source's."""
 
     def __init__(
         self,
@@ -249,10 +396,11 @@ class InputImage(_message.Message):
         filename: _builtins.str = ...,
         data: _builtins.bytes = ...,
         spec: _order_pb2.BlurSpec | None = ...,
+        source: Global___Source | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["source", b"source", "spec", b"spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "filename", b"filename", "spec", b"spec"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "filename", b"filename", "source", b"source", "spec", b"spec"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -266,23 +414,29 @@ class BlurOrderRequest(_message.Message):
 
     ORDER_FIELD_NUMBER: _builtins.int
     IMAGES_FIELD_NUMBER: _builtins.int
+    LISTINGS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def order(self) -> Global___OrderHeader:
         """Blur spec, address and options; unset: all defaults."""
 
     @_builtins.property
     def images(self) -> _containers.RepeatedCompositeFieldContainer[Global___InputImage]:
-        """The images; at least one."""
+        """The images; at least one, or a listing."""
+
+    @_builtins.property
+    def listings(self) -> _containers.RepeatedCompositeFieldContainer[Global___SourceListing]:
+        """More images: those of places. At most 10."""
 
     def __init__(
         self,
         *,
         order: Global___OrderHeader | None = ...,
         images: _abc.Iterable[Global___InputImage] | None = ...,
+        listings: _abc.Iterable[Global___SourceListing] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["order", b"order"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["images", b"images", "order", b"order"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["images", b"images", "listings", b"listings", "order", b"order"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -356,21 +510,27 @@ class OrderStart(_message.Message):
 
     ORDER_FIELD_NUMBER: _builtins.int
     IMAGE_COUNT_FIELD_NUMBER: _builtins.int
+    LISTINGS_FIELD_NUMBER: _builtins.int
     image_count: _builtins.int
-    """Number of images that follow; if the stream ends with fewer, nothing is stored."""
+    """Number of images that follow, those of listings not counted; if the stream ends with fewer, nothing is stored."""
     @_builtins.property
     def order(self) -> Global___OrderHeader:
         """Blur spec, address and options; unset: all defaults."""
+
+    @_builtins.property
+    def listings(self) -> _containers.RepeatedCompositeFieldContainer[Global___SourceListing]:
+        """More images: those of places, after those that follow. At most 10."""
 
     def __init__(
         self,
         *,
         order: Global___OrderHeader | None = ...,
         image_count: _builtins.int = ...,
+        listings: _abc.Iterable[Global___SourceListing] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["order", b"order"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["image_count", b"image_count", "order", b"order"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image_count", b"image_count", "listings", b"listings", "order", b"order"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -386,6 +546,7 @@ class ImageStart(_message.Message):
     SPEC_FIELD_NUMBER: _builtins.int
     SIZE_BYTES_FIELD_NUMBER: _builtins.int
     SHA256_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
     filename: _builtins.str
     """File name, at most 255 characters; used as a label only."""
     size_bytes: _builtins.int
@@ -396,6 +557,10 @@ class ImageStart(_message.Message):
     def spec(self) -> _order_pb2.BlurSpec:
         """Blur spec of this image; unset: the order's."""
 
+    @_builtins.property
+    def source(self) -> Global___Source:
+        """Where the content comes from, instead of chunks; size_bytes and sha256 are then verified when it is fetched."""
+
     def __init__(
         self,
         *,
@@ -403,10 +568,11 @@ class ImageStart(_message.Message):
         spec: _order_pb2.BlurSpec | None = ...,
         size_bytes: _builtins.int | None = ...,
         sha256: _builtins.bytes | None = ...,
+        source: Global___Source | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_sha256", b"_sha256", "_size_bytes", b"_size_bytes", "sha256", b"sha256", "size_bytes", b"size_bytes", "spec", b"spec"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_sha256", b"_sha256", "_size_bytes", b"_size_bytes", "sha256", b"sha256", "size_bytes", b"size_bytes", "source", b"source", "spec", b"spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_sha256", b"_sha256", "_size_bytes", b"_size_bytes", "filename", b"filename", "sha256", b"sha256", "size_bytes", b"size_bytes", "spec", b"spec"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_sha256", b"_sha256", "_size_bytes", b"_size_bytes", "filename", b"filename", "sha256", b"sha256", "size_bytes", b"size_bytes", "source", b"source", "spec", b"spec"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__sha256: _TypeAlias = _typing.Literal["sha256"]  # noqa: Y015
     _WhichOneofArgType__sha256: _TypeAlias = _typing.Literal["_sha256", b"_sha256"]  # noqa: Y015
@@ -1153,3 +1319,81 @@ class DeleteOrderResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeleteOrderResponse: _TypeAlias = DeleteOrderResponse  # noqa: Y015
+
+@_typing.final
+class GetWebhookSecretRequest(_message.Message):
+    """Request of GetWebhookSecret."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetWebhookSecretRequest: _TypeAlias = GetWebhookSecretRequest  # noqa: Y015
+
+@_typing.final
+class GetWebhookSecretResponse(_message.Message):
+    """The secret of the caller's webhooks."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SECRET_FIELD_NUMBER: _builtins.int
+    secret: _builtins.str
+    """"whsec_" and the key of the HMAC as base64, as libraries of Standard Webhooks take it."""
+    def __init__(
+        self,
+        *,
+        secret: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["secret", b"secret"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetWebhookSecretResponse: _TypeAlias = GetWebhookSecretResponse  # noqa: Y015
+
+@_typing.final
+class RotateWebhookSecretRequest(_message.Message):
+    """Request of RotateWebhookSecret."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RotateWebhookSecretRequest: _TypeAlias = RotateWebhookSecretRequest  # noqa: Y015
+
+@_typing.final
+class RotateWebhookSecretResponse(_message.Message):
+    """The new secret."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SECRET_FIELD_NUMBER: _builtins.int
+    secret: _builtins.str
+    """As GetWebhookSecretResponse.secret."""
+    def __init__(
+        self,
+        *,
+        secret: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["secret", b"secret"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RotateWebhookSecretResponse: _TypeAlias = RotateWebhookSecretResponse  # noqa: Y015

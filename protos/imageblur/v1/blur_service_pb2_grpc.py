@@ -112,6 +112,16 @@ class BlurServiceStub:
                 request_serializer=imageblur_dot_v1_dot_blur__service__pb2.DeleteOriginalsRequest.SerializeToString,
                 response_deserializer=imageblur_dot_v1_dot_blur__service__pb2.DeleteOriginalsResponse.FromString,
                 _registered_method=True)
+        self.GetWebhookSecret = channel.unary_unary(
+                '/imageblur.v1.BlurService/GetWebhookSecret',
+                request_serializer=imageblur_dot_v1_dot_blur__service__pb2.GetWebhookSecretRequest.SerializeToString,
+                response_deserializer=imageblur_dot_v1_dot_blur__service__pb2.GetWebhookSecretResponse.FromString,
+                _registered_method=True)
+        self.RotateWebhookSecret = channel.unary_unary(
+                '/imageblur.v1.BlurService/RotateWebhookSecret',
+                request_serializer=imageblur_dot_v1_dot_blur__service__pb2.RotateWebhookSecretRequest.SerializeToString,
+                response_deserializer=imageblur_dot_v1_dot_blur__service__pb2.RotateWebhookSecretResponse.FromString,
+                _registered_method=True)
         self.DeleteOrder = channel.unary_unary(
                 '/imageblur.v1.BlurService/DeleteOrder',
                 request_serializer=imageblur_dot_v1_dot_blur__service__pb2.DeleteOrderRequest.SerializeToString,
@@ -294,6 +304,25 @@ class BlurServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetWebhookSecret(self, request, context):
+        """Returns the secret that signs the caller's webhooks (docs/webhooks.md). It belongs to the API key that places the
+        orders, and is the same for all of them.
+
+        PERMISSION_DENIED: the caller has no API key and is not on the server's machine (API_KEY_NEEDED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RotateWebhookSecret(self, request, context):
+        """Replaces that secret and returns the new one. For 24 hours webhooks are signed with both.
+
+        PERMISSION_DENIED: as GetWebhookSecret.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DeleteOrder(self, request, context):
         """Deletes an order in any state, with its images, results and address.
 
@@ -371,6 +400,16 @@ def add_BlurServiceServicer_to_server(servicer, server):
                     servicer.DeleteOriginals,
                     request_deserializer=imageblur_dot_v1_dot_blur__service__pb2.DeleteOriginalsRequest.FromString,
                     response_serializer=imageblur_dot_v1_dot_blur__service__pb2.DeleteOriginalsResponse.SerializeToString,
+            ),
+            'GetWebhookSecret': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetWebhookSecret,
+                    request_deserializer=imageblur_dot_v1_dot_blur__service__pb2.GetWebhookSecretRequest.FromString,
+                    response_serializer=imageblur_dot_v1_dot_blur__service__pb2.GetWebhookSecretResponse.SerializeToString,
+            ),
+            'RotateWebhookSecret': grpc.unary_unary_rpc_method_handler(
+                    servicer.RotateWebhookSecret,
+                    request_deserializer=imageblur_dot_v1_dot_blur__service__pb2.RotateWebhookSecretRequest.FromString,
+                    response_serializer=imageblur_dot_v1_dot_blur__service__pb2.RotateWebhookSecretResponse.SerializeToString,
             ),
             'DeleteOrder': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteOrder,
@@ -742,6 +781,60 @@ class BlurService:
             '/imageblur.v1.BlurService/DeleteOriginals',
             imageblur_dot_v1_dot_blur__service__pb2.DeleteOriginalsRequest.SerializeToString,
             imageblur_dot_v1_dot_blur__service__pb2.DeleteOriginalsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetWebhookSecret(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imageblur.v1.BlurService/GetWebhookSecret',
+            imageblur_dot_v1_dot_blur__service__pb2.GetWebhookSecretRequest.SerializeToString,
+            imageblur_dot_v1_dot_blur__service__pb2.GetWebhookSecretResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RotateWebhookSecret(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imageblur.v1.BlurService/RotateWebhookSecret',
+            imageblur_dot_v1_dot_blur__service__pb2.RotateWebhookSecretRequest.SerializeToString,
+            imageblur_dot_v1_dot_blur__service__pb2.RotateWebhookSecretResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -151,6 +151,17 @@ class BlurServiceStub:
       NOT_FOUND: the order does not exist.
       FAILED_PRECONDITION: images are being blurred (ORDER_NOT_FINISHED).
     """
+    GetWebhookSecret: _grpc.UnaryUnaryMultiCallable[_blur_service_pb2.GetWebhookSecretRequest, _blur_service_pb2.GetWebhookSecretResponse]
+    """Returns the secret that signs the caller's webhooks (docs/webhooks.md). It belongs to the API key that places the
+    orders, and is the same for all of them.
+
+      PERMISSION_DENIED: the caller has no API key and is not on the server's machine (API_KEY_NEEDED).
+    """
+    RotateWebhookSecret: _grpc.UnaryUnaryMultiCallable[_blur_service_pb2.RotateWebhookSecretRequest, _blur_service_pb2.RotateWebhookSecretResponse]
+    """Replaces that secret and returns the new one. For 24 hours webhooks are signed with both.
+
+      PERMISSION_DENIED: as GetWebhookSecret.
+    """
     DeleteOrder: _grpc.UnaryUnaryMultiCallable[_blur_service_pb2.DeleteOrderRequest, _blur_service_pb2.DeleteOrderResponse]
     """Deletes an order in any state, with its images, results and address.
 
@@ -280,6 +291,17 @@ class BlurServiceAsyncStub(BlurServiceStub):
       INVALID_ARGUMENT: order_id is not a UUID.
       NOT_FOUND: the order does not exist.
       FAILED_PRECONDITION: images are being blurred (ORDER_NOT_FINISHED).
+    """
+    GetWebhookSecret: _aio.UnaryUnaryMultiCallable[_blur_service_pb2.GetWebhookSecretRequest, _blur_service_pb2.GetWebhookSecretResponse]  # type: ignore[assignment]
+    """Returns the secret that signs the caller's webhooks (docs/webhooks.md). It belongs to the API key that places the
+    orders, and is the same for all of them.
+
+      PERMISSION_DENIED: the caller has no API key and is not on the server's machine (API_KEY_NEEDED).
+    """
+    RotateWebhookSecret: _aio.UnaryUnaryMultiCallable[_blur_service_pb2.RotateWebhookSecretRequest, _blur_service_pb2.RotateWebhookSecretResponse]  # type: ignore[assignment]
+    """Replaces that secret and returns the new one. For 24 hours webhooks are signed with both.
+
+      PERMISSION_DENIED: as GetWebhookSecret.
     """
     DeleteOrder: _aio.UnaryUnaryMultiCallable[_blur_service_pb2.DeleteOrderRequest, _blur_service_pb2.DeleteOrderResponse]  # type: ignore[assignment]
     """Deletes an order in any state, with its images, results and address.
@@ -485,6 +507,29 @@ class BlurServiceServicer(metaclass=_abc_1.ABCMeta):
           INVALID_ARGUMENT: order_id is not a UUID.
           NOT_FOUND: the order does not exist.
           FAILED_PRECONDITION: images are being blurred (ORDER_NOT_FINISHED).
+        """
+
+    @_abc_1.abstractmethod
+    def GetWebhookSecret(
+        self,
+        request: _blur_service_pb2.GetWebhookSecretRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_blur_service_pb2.GetWebhookSecretResponse, _abc.Awaitable[_blur_service_pb2.GetWebhookSecretResponse]]:
+        """Returns the secret that signs the caller's webhooks (docs/webhooks.md). It belongs to the API key that places the
+        orders, and is the same for all of them.
+
+          PERMISSION_DENIED: the caller has no API key and is not on the server's machine (API_KEY_NEEDED).
+        """
+
+    @_abc_1.abstractmethod
+    def RotateWebhookSecret(
+        self,
+        request: _blur_service_pb2.RotateWebhookSecretRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_blur_service_pb2.RotateWebhookSecretResponse, _abc.Awaitable[_blur_service_pb2.RotateWebhookSecretResponse]]:
+        """Replaces that secret and returns the new one. For 24 hours webhooks are signed with both.
+
+          PERMISSION_DENIED: as GetWebhookSecret.
         """
 
     @_abc_1.abstractmethod

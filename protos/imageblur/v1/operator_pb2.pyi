@@ -159,7 +159,7 @@ class Queue(_message.Message):
     FAILED_FIELD_NUMBER: _builtins.int
     OLDEST_TIME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """"blur", "find", "instant", "mail" or "mailing"."""
+    """"blur", "find", "fetch", "instant", "mail", "mailing" or "webhook"."""
     paused: _builtins.bool
     """Whether the queue is paused: workers start nothing from it."""
     paused_by: _builtins.str
@@ -793,3 +793,35 @@ class Mailing(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Mailing: _TypeAlias = Mailing  # noqa: Y015
+
+@_typing.final
+class WebhookEventEntry(_message.Message):
+    """An event for a webhook, in a list. All fields are output only."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENT_FIELD_NUMBER: _builtins.int
+    ORDER_ID_FIELD_NUMBER: _builtins.int
+    PRINCIPAL_FIELD_NUMBER: _builtins.int
+    order_id: _builtins.str
+    """ID of its order."""
+    principal: _builtins.str
+    """Who placed the order, as in AuditEntry.principal."""
+    @_builtins.property
+    def event(self) -> _order_pb2.WebhookEvent:
+        """The event."""
+
+    def __init__(
+        self,
+        *,
+        event: _order_pb2.WebhookEvent | None = ...,
+        order_id: _builtins.str = ...,
+        principal: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "order_id", b"order_id", "principal", b"principal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WebhookEventEntry: _TypeAlias = WebhookEventEntry  # noqa: Y015

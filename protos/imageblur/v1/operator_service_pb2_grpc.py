@@ -162,6 +162,16 @@ class OperatorServiceStub:
                 request_serializer=imageblur_dot_v1_dot_operator__service__pb2.RevokeApiKeyRequest.SerializeToString,
                 response_deserializer=imageblur_dot_v1_dot_operator__service__pb2.RevokeApiKeyResponse.FromString,
                 _registered_method=True)
+        self.ListWebhookEvents = channel.unary_unary(
+                '/imageblur.v1.OperatorService/ListWebhookEvents',
+                request_serializer=imageblur_dot_v1_dot_operator__service__pb2.ListWebhookEventsRequest.SerializeToString,
+                response_deserializer=imageblur_dot_v1_dot_operator__service__pb2.ListWebhookEventsResponse.FromString,
+                _registered_method=True)
+        self.ResendWebhookEvents = channel.unary_unary(
+                '/imageblur.v1.OperatorService/ResendWebhookEvents',
+                request_serializer=imageblur_dot_v1_dot_operator__service__pb2.ResendWebhookEventsRequest.SerializeToString,
+                response_deserializer=imageblur_dot_v1_dot_operator__service__pb2.ResendWebhookEventsResponse.FromString,
+                _registered_method=True)
         self.ListAuditEntries = channel.unary_unary(
                 '/imageblur.v1.OperatorService/ListAuditEntries',
                 request_serializer=imageblur_dot_v1_dot_operator__service__pb2.ListAuditEntriesRequest.SerializeToString,
@@ -209,7 +219,8 @@ class OperatorServiceServicer:
     def PurgeQueue(self, request, context):
         """Cancels all work of a queue: of "blur" and "find" all orders with unfinished images there, as CancelOrder does; of
         "instant" all calls that wait for a worker, which fail with UNAVAILABLE; of "mail" all deliveries and e-mails about
-        subscriptions; of "mailing" all mailings. E-mails already sent are not affected.
+        subscriptions; of "mailing" all mailings; of "webhook" all events for webhooks, which count as failed. E-mails already
+        sent are not affected.
 
         NOT_FOUND: the queue does not exist.
         """
@@ -407,6 +418,26 @@ class OperatorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListWebhookEvents(self, request, context):
+        """Lists events for webhooks, newest first. For viewers.
+
+        INVALID_ARGUMENT: order_id is not a UUID, or state is unknown.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResendWebhookEvents(self, request, context):
+        """Posts events for webhooks again, with the same IDs and all their attempts, whether they were delivered or failed; at
+        most 1,000 in a call. Events that wait are posted now.
+
+        INVALID_ARGUMENT: not exactly one of event_ids and all_failed is set, there are more than 1,000 IDs, or one is not
+        a UUID.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListAuditEntries(self, request, context):
         """Lists the audit log, newest first. For viewers.
         """
@@ -536,6 +567,16 @@ def add_OperatorServiceServicer_to_server(servicer, server):
                     servicer.RevokeApiKey,
                     request_deserializer=imageblur_dot_v1_dot_operator__service__pb2.RevokeApiKeyRequest.FromString,
                     response_serializer=imageblur_dot_v1_dot_operator__service__pb2.RevokeApiKeyResponse.SerializeToString,
+            ),
+            'ListWebhookEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListWebhookEvents,
+                    request_deserializer=imageblur_dot_v1_dot_operator__service__pb2.ListWebhookEventsRequest.FromString,
+                    response_serializer=imageblur_dot_v1_dot_operator__service__pb2.ListWebhookEventsResponse.SerializeToString,
+            ),
+            'ResendWebhookEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResendWebhookEvents,
+                    request_deserializer=imageblur_dot_v1_dot_operator__service__pb2.ResendWebhookEventsRequest.FromString,
+                    response_serializer=imageblur_dot_v1_dot_operator__service__pb2.ResendWebhookEventsResponse.SerializeToString,
             ),
             'ListAuditEntries': grpc.unary_unary_rpc_method_handler(
                     servicer.ListAuditEntries,
@@ -1199,6 +1240,60 @@ class OperatorService:
             '/imageblur.v1.OperatorService/RevokeApiKey',
             imageblur_dot_v1_dot_operator__service__pb2.RevokeApiKeyRequest.SerializeToString,
             imageblur_dot_v1_dot_operator__service__pb2.RevokeApiKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListWebhookEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imageblur.v1.OperatorService/ListWebhookEvents',
+            imageblur_dot_v1_dot_operator__service__pb2.ListWebhookEventsRequest.SerializeToString,
+            imageblur_dot_v1_dot_operator__service__pb2.ListWebhookEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResendWebhookEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imageblur.v1.OperatorService/ResendWebhookEvents',
+            imageblur_dot_v1_dot_operator__service__pb2.ResendWebhookEventsRequest.SerializeToString,
+            imageblur_dot_v1_dot_operator__service__pb2.ResendWebhookEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -59,7 +59,8 @@ class OperatorServiceStub:
     PurgeQueue: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.PurgeQueueRequest, _operator_service_pb2.PurgeQueueResponse]
     """Cancels all work of a queue: of "blur" and "find" all orders with unfinished images there, as CancelOrder does; of
     "instant" all calls that wait for a worker, which fail with UNAVAILABLE; of "mail" all deliveries and e-mails about
-    subscriptions; of "mailing" all mailings. E-mails already sent are not affected.
+    subscriptions; of "mailing" all mailings; of "webhook" all events for webhooks, which count as failed. E-mails already
+    sent are not affected.
 
       NOT_FOUND: the queue does not exist.
     """
@@ -170,6 +171,18 @@ class OperatorServiceStub:
       INVALID_ARGUMENT: api_key_id is not a UUID.
       NOT_FOUND: the key does not exist.
     """
+    ListWebhookEvents: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.ListWebhookEventsRequest, _operator_service_pb2.ListWebhookEventsResponse]
+    """Lists events for webhooks, newest first. For viewers.
+
+      INVALID_ARGUMENT: order_id is not a UUID, or state is unknown.
+    """
+    ResendWebhookEvents: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.ResendWebhookEventsRequest, _operator_service_pb2.ResendWebhookEventsResponse]
+    """Posts events for webhooks again, with the same IDs and all their attempts, whether they were delivered or failed; at
+    most 1,000 in a call. Events that wait are posted now.
+
+      INVALID_ARGUMENT: not exactly one of event_ids and all_failed is set, there are more than 1,000 IDs, or one is not
+        a UUID.
+    """
     ListAuditEntries: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.ListAuditEntriesRequest, _operator_service_pb2.ListAuditEntriesResponse]
     """Lists the audit log, newest first. For viewers."""
 
@@ -202,7 +215,8 @@ class OperatorServiceAsyncStub(OperatorServiceStub):
     PurgeQueue: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.PurgeQueueRequest, _operator_service_pb2.PurgeQueueResponse]  # type: ignore[assignment]
     """Cancels all work of a queue: of "blur" and "find" all orders with unfinished images there, as CancelOrder does; of
     "instant" all calls that wait for a worker, which fail with UNAVAILABLE; of "mail" all deliveries and e-mails about
-    subscriptions; of "mailing" all mailings. E-mails already sent are not affected.
+    subscriptions; of "mailing" all mailings; of "webhook" all events for webhooks, which count as failed. E-mails already
+    sent are not affected.
 
       NOT_FOUND: the queue does not exist.
     """
@@ -313,6 +327,18 @@ class OperatorServiceAsyncStub(OperatorServiceStub):
       INVALID_ARGUMENT: api_key_id is not a UUID.
       NOT_FOUND: the key does not exist.
     """
+    ListWebhookEvents: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.ListWebhookEventsRequest, _operator_service_pb2.ListWebhookEventsResponse]  # type: ignore[assignment]
+    """Lists events for webhooks, newest first. For viewers.
+
+      INVALID_ARGUMENT: order_id is not a UUID, or state is unknown.
+    """
+    ResendWebhookEvents: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.ResendWebhookEventsRequest, _operator_service_pb2.ResendWebhookEventsResponse]  # type: ignore[assignment]
+    """Posts events for webhooks again, with the same IDs and all their attempts, whether they were delivered or failed; at
+    most 1,000 in a call. Events that wait are posted now.
+
+      INVALID_ARGUMENT: not exactly one of event_ids and all_failed is set, there are more than 1,000 IDs, or one is not
+        a UUID.
+    """
     ListAuditEntries: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.ListAuditEntriesRequest, _operator_service_pb2.ListAuditEntriesResponse]  # type: ignore[assignment]
     """Lists the audit log, newest first. For viewers."""
 
@@ -366,7 +392,8 @@ class OperatorServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_operator_service_pb2.PurgeQueueResponse, _abc.Awaitable[_operator_service_pb2.PurgeQueueResponse]]:
         """Cancels all work of a queue: of "blur" and "find" all orders with unfinished images there, as CancelOrder does; of
         "instant" all calls that wait for a worker, which fail with UNAVAILABLE; of "mail" all deliveries and e-mails about
-        subscriptions; of "mailing" all mailings. E-mails already sent are not affected.
+        subscriptions; of "mailing" all mailings; of "webhook" all events for webhooks, which count as failed. E-mails already
+        sent are not affected.
 
           NOT_FOUND: the queue does not exist.
         """
@@ -596,6 +623,30 @@ class OperatorServiceServicer(metaclass=_abc_1.ABCMeta):
 
           INVALID_ARGUMENT: api_key_id is not a UUID.
           NOT_FOUND: the key does not exist.
+        """
+
+    @_abc_1.abstractmethod
+    def ListWebhookEvents(
+        self,
+        request: _operator_service_pb2.ListWebhookEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operator_service_pb2.ListWebhookEventsResponse, _abc.Awaitable[_operator_service_pb2.ListWebhookEventsResponse]]:
+        """Lists events for webhooks, newest first. For viewers.
+
+          INVALID_ARGUMENT: order_id is not a UUID, or state is unknown.
+        """
+
+    @_abc_1.abstractmethod
+    def ResendWebhookEvents(
+        self,
+        request: _operator_service_pb2.ResendWebhookEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operator_service_pb2.ResendWebhookEventsResponse, _abc.Awaitable[_operator_service_pb2.ResendWebhookEventsResponse]]:
+        """Posts events for webhooks again, with the same IDs and all their attempts, whether they were delivered or failed; at
+        most 1,000 in a call. Events that wait are posted now.
+
+          INVALID_ARGUMENT: not exactly one of event_ids and all_failed is set, there are more than 1,000 IDs, or one is not
+            a UUID.
         """
 
     @_abc_1.abstractmethod

@@ -141,6 +141,38 @@ DELIVERY_STATE_CANCELLED: DeliveryState.ValueType  # 6
 """Cancelled with the order."""
 Global___DeliveryState: _TypeAlias = DeliveryState  # noqa: Y015
 
+class _WebhookState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _WebhookStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WebhookState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    WEBHOOK_STATE_UNSPECIFIED: _WebhookState.ValueType  # 0
+    """Unused; in a filter: any state."""
+    WEBHOOK_STATE_QUEUED: _WebhookState.ValueType  # 1
+    """Waiting for its first or next attempt."""
+    WEBHOOK_STATE_SENDING: _WebhookState.ValueType  # 2
+    """Being posted."""
+    WEBHOOK_STATE_DELIVERED: _WebhookState.ValueType  # 3
+    """The receiver answered with a status of 200 to 299."""
+    WEBHOOK_STATE_FAILED: _WebhookState.ValueType  # 4
+    """Given up: no such answer within a day, or the receiver answered 410 (Gone)."""
+
+class WebhookState(_WebhookState, metaclass=_WebhookStateEnumTypeWrapper):
+    """States of an event for a webhook."""
+
+WEBHOOK_STATE_UNSPECIFIED: WebhookState.ValueType  # 0
+"""Unused; in a filter: any state."""
+WEBHOOK_STATE_QUEUED: WebhookState.ValueType  # 1
+"""Waiting for its first or next attempt."""
+WEBHOOK_STATE_SENDING: WebhookState.ValueType  # 2
+"""Being posted."""
+WEBHOOK_STATE_DELIVERED: WebhookState.ValueType  # 3
+"""The receiver answered with a status of 200 to 299."""
+WEBHOOK_STATE_FAILED: WebhookState.ValueType  # 4
+"""Given up: no such answer within a day, or the receiver answered 410 (Gone)."""
+Global___WebhookState: _TypeAlias = WebhookState  # noqa: Y015
+
 class _FailureReason:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -167,6 +199,14 @@ class _FailureReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Failure
     """Internal error of the service."""
     FAILURE_REASON_MAIL_UNREACHABLE: _FailureReason.ValueType  # 9
     """The mail server could not be reached, or deferred the e-mail (SMTP 4xx), for too long."""
+    FAILURE_REASON_SOURCE_UNAVAILABLE: _FailureReason.ValueType  # 10
+    """The image's source could not be fetched: there is no such file, or its server did not answer in several attempts."""
+    FAILURE_REASON_SOURCE_REFUSED: _FailureReason.ValueType  # 11
+    """The image's source may not be fetched: its address leads to a network that the operator has not allowed, or answers
+    with a redirect; or its place is not named any more.
+    """
+    FAILURE_REASON_TARGET_UNAVAILABLE: _FailureReason.ValueType  # 12
+    """The result could not be written to the order's target."""
 
 class FailureReason(_FailureReason, metaclass=_FailureReasonEnumTypeWrapper):
     """Reasons of a failure."""
@@ -191,6 +231,14 @@ FAILURE_REASON_INTERNAL: FailureReason.ValueType  # 8
 """Internal error of the service."""
 FAILURE_REASON_MAIL_UNREACHABLE: FailureReason.ValueType  # 9
 """The mail server could not be reached, or deferred the e-mail (SMTP 4xx), for too long."""
+FAILURE_REASON_SOURCE_UNAVAILABLE: FailureReason.ValueType  # 10
+"""The image's source could not be fetched: there is no such file, or its server did not answer in several attempts."""
+FAILURE_REASON_SOURCE_REFUSED: FailureReason.ValueType  # 11
+"""The image's source may not be fetched: its address leads to a network that the operator has not allowed, or answers
+with a redirect; or its place is not named any more.
+"""
+FAILURE_REASON_TARGET_UNAVAILABLE: FailureReason.ValueType  # 12
+"""The result could not be written to the order's target."""
 Global___FailureReason: _TypeAlias = FailureReason  # noqa: Y015
 
 class _FindingKind:
@@ -954,6 +1002,7 @@ class Order(_message.Message):
     REVISION_FIELD_NUMBER: _builtins.int
     EMAIL_HINT_FIELD_NUMBER: _builtins.int
     ORIGINALS_EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    WEBHOOK_EVENTS_FIELD_NUMBER: _builtins.int
     order_id: _builtins.str
     """A random UUID. It grants access to the order, its results and its deletion: keep it like a password."""
     state: Global___OrderState.ValueType
@@ -990,6 +1039,10 @@ class Order(_message.Message):
     def originals_expire_time(self) -> _timestamp_pb2.Timestamp:
         """Until when the originals are kept, so that ReviseImages is possible; unset if they are not, or no longer."""
 
+    @_builtins.property
+    def webhook_events(self) -> _containers.RepeatedCompositeFieldContainer[Global___WebhookEvent]:
+        """Events of the order for its webhook, newest first, at most 20."""
+
     def __init__(
         self,
         *,
@@ -1004,10 +1057,11 @@ class Order(_message.Message):
         revision: _builtins.int = ...,
         email_hint: _builtins.str = ...,
         originals_expire_time: _timestamp_pb2.Timestamp | None = ...,
+        webhook_events: _abc.Iterable[Global___WebhookEvent] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "create_time", b"create_time", "estimated_remaining", b"estimated_remaining", "expire_time", b"expire_time", "finish_time", b"finish_time", "originals_expire_time", b"originals_expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "create_time", b"create_time", "deliveries", b"deliveries", "email_hint", b"email_hint", "estimated_remaining", b"estimated_remaining", "expire_time", b"expire_time", "finish_time", b"finish_time", "order_id", b"order_id", "originals_expire_time", b"originals_expire_time", "revision", b"revision", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "create_time", b"create_time", "deliveries", b"deliveries", "email_hint", b"email_hint", "estimated_remaining", b"estimated_remaining", "expire_time", b"expire_time", "finish_time", b"finish_time", "order_id", b"order_id", "originals_expire_time", b"originals_expire_time", "revision", b"revision", "state", b"state", "webhook_events", b"webhook_events"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1077,6 +1131,7 @@ class Image(_message.Message):
     ATTEMPTS_FIELD_NUMBER: _builtins.int
     FINDINGS_FIELD_NUMBER: _builtins.int
     CHECK_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
     image_id: _builtins.str
     """A random UUID."""
     position: _builtins.int
@@ -1099,6 +1154,8 @@ class Image(_message.Message):
     """SHA-256 of the result, 32 bytes; empty until the image succeeds."""
     attempts: _builtins.int
     """Number of attempts started."""
+    source: _builtins.str
+    """Where it was fetched from: an address without its query, or "place:key"; empty if it was sent."""
     @_builtins.property
     def failure(self) -> Global___Failure:
         """Why it failed; with IMAGE_STATE_SUCCEEDED: why its last revision failed and left the former result."""
@@ -1138,10 +1195,11 @@ class Image(_message.Message):
         attempts: _builtins.int = ...,
         findings: _abc.Iterable[Global___Finding] | None = ...,
         check: Global___Check | None = ...,
+        source: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "failure", b"failure", "finish_time", b"finish_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "check", b"check", "failure", b"failure", "filename", b"filename", "findings", b"findings", "finish_time", b"finish_time", "height", b"height", "image_id", b"image_id", "input_bytes", b"input_bytes", "media_type", b"media_type", "output_bytes", b"output_bytes", "output_sha256", b"output_sha256", "position", b"position", "start_time", b"start_time", "state", b"state", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "check", b"check", "failure", b"failure", "filename", b"filename", "findings", b"findings", "finish_time", b"finish_time", "height", b"height", "image_id", b"image_id", "input_bytes", b"input_bytes", "media_type", b"media_type", "output_bytes", b"output_bytes", "output_sha256", b"output_sha256", "position", b"position", "source", b"source", "start_time", b"start_time", "state", b"state", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1224,3 +1282,63 @@ class Delivery(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Delivery: _TypeAlias = Delivery  # noqa: Y015
+
+@_typing.final
+class WebhookEvent(_message.Message):
+    """An event of an order for its webhook. All fields are output only."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENT_ID_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    ATTEMPTS_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    NEXT_ATTEMPT_TIME_FIELD_NUMBER: _builtins.int
+    FINISH_TIME_FIELD_NUMBER: _builtins.int
+    HOST_FIELD_NUMBER: _builtins.int
+    event_id: _builtins.str
+    """ID of the event, the same in every attempt: the header webhook-id."""
+    type: _builtins.str
+    """Type, such as "order.finished"."""
+    state: Global___WebhookState.ValueType
+    """State of the event."""
+    attempts: _builtins.int
+    """Number of attempts started."""
+    message: _builtins.str
+    """Outcome of the last attempt: an HTTP status, or why there was none; empty before."""
+    host: _builtins.str
+    """Host of the webhook's address."""
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it happened."""
+
+    @_builtins.property
+    def next_attempt_time(self) -> _timestamp_pb2.Timestamp:
+        """When it is posted next; only while it waits for another attempt."""
+
+    @_builtins.property
+    def finish_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was delivered, or failed for good; unset before."""
+
+    def __init__(
+        self,
+        *,
+        event_id: _builtins.str = ...,
+        type: _builtins.str = ...,
+        state: Global___WebhookState.ValueType = ...,
+        attempts: _builtins.int = ...,
+        message: _builtins.str = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        next_attempt_time: _timestamp_pb2.Timestamp | None = ...,
+        finish_time: _timestamp_pb2.Timestamp | None = ...,
+        host: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "finish_time", b"finish_time", "next_attempt_time", b"next_attempt_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "create_time", b"create_time", "event_id", b"event_id", "finish_time", b"finish_time", "host", b"host", "message", b"message", "next_attempt_time", b"next_attempt_time", "state", b"state", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WebhookEvent: _TypeAlias = WebhookEvent  # noqa: Y015

@@ -8,7 +8,7 @@ from sqlalchemy import delete, func, inspect, select
 from sqlalchemy.orm import Session
 
 from services.common.db.clock import to_datetime
-from services.common.db.models import Base, ConfirmedMailbox, Delivery, Email, Image, Order, Subscriber
+from services.common.db.models import Base, ConfirmedMailbox, Delivery, Email, Image, Order, Subscriber, WebhookEvent
 
 Record: TypeAlias = Mapping[str, Any]
 """A row as JSON values, with its `type`."""
@@ -63,11 +63,13 @@ def order_records(session: Session, order_id: UUID) -> list[Record]:
     images = session.scalars(select(Image).where(Image.order_id == order_id).order_by(Image.position))
     deliveries = session.scalars(select(Delivery).where(Delivery.order_id == order_id)).all()
     emails = session.scalars(select(Email).where(Email.delivery_id.in_([delivery.id for delivery in deliveries])))
+    events = session.scalars(select(WebhookEvent).where(WebhookEvent.order_id == order_id))
     return [
         _record("order", order),
         *(_record("image", image) for image in images),
         *(_record("delivery", delivery) for delivery in deliveries),
         *(_record("email", email) for email in emails),
+        *(_record("webhook event", event) for event in events),
     ]
 
 

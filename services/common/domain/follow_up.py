@@ -24,6 +24,7 @@ class FollowUp:
     mailing_ids: Sequence[UUID] = ()
     """One message each: a mailing is listed once for each of its connections."""
     operator_job_ids: Sequence[UUID] = ()
+    webhook_event_ids: Sequence[UUID] = ()
     changed_order_ids: Sequence[UUID] = ()
     ended_order_ids: Sequence[UUID] = ()
     """Orders that ended, or of which nothing more will change soon: watchers are informed at once."""

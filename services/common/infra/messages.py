@@ -17,6 +17,8 @@ MAIL_QUEUE = "mail"
 MAILING_QUEUE = "mailing"
 """Consumed by mailer: batches of mailings, which must not delay single e-mails."""
 
+WEBHOOK_QUEUE = "webhook"
+"""Consumed by mailer: events for webhooks, whose receivers may be slow."""
 INSTANT_QUEUE = "instant"
 """Consumed by blur_worker: calls whose callers wait for the answer."""
 
@@ -26,6 +28,7 @@ RUN_INSTANT_CALL = "run_instant_call"
 SEND_EMAIL = "send_email"
 SEND_MAILING = "send_mailing"
 RUN_OPERATOR_JOB = "run_operator_job"
+SEND_WEBHOOK = "send_webhook"
 
 
 class OperatorJobKind(StrEnum):
@@ -69,6 +72,11 @@ def send_mailing(mailing_id: UUID) -> Message[None]:
 def run_operator_job(operator_job_id: UUID) -> Message[None]:
     """Return the message to run an operator job."""
     return _message(MAIL_QUEUE, RUN_OPERATOR_JOB, operator_job_id)
+
+
+def send_webhook(event_id: UUID) -> Message[None]:
+    """Return the message to post an event to its webhook."""
+    return _message(WEBHOOK_QUEUE, SEND_WEBHOOK, event_id)
 
 
 def run_instant_call(call_id: UUID) -> Message[None]:

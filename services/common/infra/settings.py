@@ -14,6 +14,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
+from services.common.domain.addresses import IpNetwork, parse_networks
 from services.common.domain.errors import ConfigurationError
 
 PREFIX = "IMAGEBLUR_"
@@ -156,6 +157,33 @@ class SigningSettings(Settings):
     def _long_enough(cls, value: SecretStr) -> SecretStr:
         if any(0 < len(key.strip()) < MIN_SECRET_LENGTH for key in value.get_secret_value().split(",")):
             raise ValueError(f"each key has at least {MIN_SECRET_LENGTH} characters")
+        return value
+
+
+class OutboundSettings(Settings):
+    """To which addresses of callers the service connects, for gateway, mailer and blur worker."""
+
+    allow_urls: bool = Field(
+        default=True,
+        description="Whether orders may name addresses that the service connects to: webhooks, and sources with "
+        "https://. Only public IP addresses are connected to, unless IMAGEBLUR_ALLOWED_NETWORKS allows others.",
+    )
+    allowed_networks: str = Field(
+        default="",
+        description="Networks, separated by commas, that webhooks and sources may be in although they are not public: "
+        "`10.1.2.0/24`. Everyone who may place orders can then send requests there. Certificates are verified by the "
+        "system's authorities or the file that `SSL_CERT_FILE` names.",
+    )
+
+    @property
+    def networks(self) -> tuple[IpNetwork, ...]:
+        """Those networks."""
+        return parse_networks(self.allowed_networks)
+
+    @field_validator("allowed_networks")
+    @classmethod
+    def _known_networks(cls, value: str) -> str:
+        parse_networks(value)
         return value
 
 

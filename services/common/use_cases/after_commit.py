@@ -11,7 +11,7 @@ from services.common.domain.follow_up import FollowUp
 from services.common.domain.orders import ImageQueue
 from services.common.infra import log
 from services.common.infra.broker import Broker
-from services.common.infra.messages import image_message, run_operator_job, send_email, send_mailing
+from services.common.infra.messages import image_message, run_operator_job, send_email, send_mailing, send_webhook
 
 BATCH = 1000
 """Orders refilled by one call; the next sweep refills the next ones."""
@@ -44,6 +44,7 @@ class AfterCommit:
                 *map(send_email, follow_up.email_ids),
                 *map(send_mailing, follow_up.mailing_ids),
                 *map(run_operator_job, follow_up.operator_job_ids),
+                *map(send_webhook, follow_up.webhook_event_ids),
             ]
         )
         if follow_up.window_freed:

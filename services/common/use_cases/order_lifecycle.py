@@ -5,7 +5,7 @@ interrupted, the sweep removes them.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from services.common.db.engine import Database
@@ -43,8 +43,8 @@ class OrderLifecycle:
             Unavailable: The database cannot be reached.
         """
         with self.database.write() as session:
-            state = orders.cancel(session, order_id)
-        self.after_commit(FollowUp(ended_order_ids=[order_id], window_freed=refill))
+            state, follow_up = orders.cancel(session, order_id)
+        self.after_commit(replace(follow_up, window_freed=refill))
         if state is not OrderState.CANCELLED:
             return
         try:
@@ -75,12 +75,12 @@ class OrderLifecycle:
             Unavailable: The database cannot be reached.
         """
         with self.database.write() as session:
-            expired = orders.expire(session, order_id)
-            if expired:
+            follow_up = orders.expire(session, order_id)
+            if follow_up:
                 unowned_blobs.mark_for_removal(session, order_id)
-        if expired:
-            self.after_commit(FollowUp(ended_order_ids=[order_id]))
-        return expired
+        if follow_up:
+            self.after_commit(follow_up)
+        return follow_up is not None
 
     def delete_originals(self, order_id: UUID) -> None:
         """Remove the originals that a finished order keeps for revisions; results are kept.

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from services.common.db.access.audit import AuditContext
 from services.common.db.engine import Database
+from services.common.use_cases.after_commit import AfterCommit
 from services.gateway.operator.failures import FailureOperations
 from services.gateway.operator.operator_jobs import OperatorJobs
 from services.gateway.operator.personal_data import PersonalData
@@ -36,6 +37,7 @@ class OperatorBase:
     failures: FailureOperations
     jobs: OperatorJobs
     personal_data: PersonalData
+    after_commit: AfterCommit
 
     async def read(self, query: Callable[[Session], T]) -> T:
         """Return the result of a query in a read transaction."""

@@ -12,13 +12,14 @@ from services.common.db.models import PausedQueue, WorkerSeen
 from services.common.db.orders import orders
 from services.common.db.queues import depths, workers
 from services.common.db.queues.depths import IMAGE_QUEUES, QUEUES, QueueDepth
+from services.common.db.webhooks import events as webhook_events
 from services.common.domain.errors import NotFound, Unavailable
 from services.common.domain.follow_up import FollowUp
 from services.common.domain.instant import InstantRefusal
 from services.common.domain.orders import ImageQueue
 from services.common.infra.broker import Broker
 from services.common.infra.instant_calls import InstantQueue
-from services.common.infra.messages import INSTANT_QUEUE, MAIL_QUEUE
+from services.common.infra.messages import INSTANT_QUEUE, MAIL_QUEUE, WEBHOOK_QUEUE
 from services.common.use_cases.order_lifecycle import OrderLifecycle
 
 
@@ -88,6 +89,9 @@ class QueueOperations:
             return self._cancel_orders(ImageQueue(queue))
         if queue == INSTANT_QUEUE:
             return self._refuse_instant_calls()
+        if queue == WEBHOOK_QUEUE:
+            with self.database.write() as session:
+                return webhook_events.fail_queued(session)
         return self._cancel_mail() if queue == MAIL_QUEUE else self._cancel_mailings()
 
     def workers(self) -> list[tuple[WorkerSeen, bool]]:

@@ -9,6 +9,7 @@ from services.gateway.operator.mailing_servicer import MailingServicer
 from services.gateway.operator.order_servicer import OrderServicer
 from services.gateway.operator.personal_data_servicer import PersonalDataServicer
 from services.gateway.operator.queue_servicer import QueueServicer
+from services.gateway.operator.webhook_servicer import WebhookServicer
 
 
 class OperatorServicer(
@@ -18,6 +19,7 @@ class OperatorServicer(
     MailingServicer,
     PersonalDataServicer,
     KeyServicer,
+    WebhookServicer,
     AuditServicer,
     OperatorServiceServicer,
 ):

@@ -43,6 +43,8 @@ class OrderReceiver:
             Unavailable: A dependency is unavailable, or a disk is almost full.
             Busy: The queue is full, or the caller places orders too fast.
         """
+        if header.webhook_url:
+            self.storage.outside.check_url(header.webhook_url, "order.webhook_url")
         pending = PendingOrder(
             storage=self.storage, principal=principal(), method=method, header=header, image_count=image_count
         )
@@ -218,4 +220,5 @@ class ImageUpload:
 def _canonical(header: ParsedHeader) -> bytes:
     values = [header.email, header.spec.to_json(), header.locale, header.notify]
     # As gateways of the version before compute it, for orders that these can accept, too.
-    return json.dumps(values + [header.originals_seconds] * bool(header.originals_seconds)).encode()
+    values += [header.originals_seconds] * bool(header.originals_seconds)
+    return json.dumps(values + [{"webhook": header.webhook_url}] * bool(header.webhook_url)).encode()

@@ -21,6 +21,7 @@ from services.common.use_cases.after_commit import AfterCommit
 from services.common.use_cases.recipients import Recipients
 from services.gateway import metrics
 from services.gateway.orders.disk_space import DiskSpace
+from services.gateway.orders.outside_rules import OutsideRules
 from services.gateway.orders.requests import ParsedHeader
 from services.gateway.settings import GatewaySettings
 
@@ -40,6 +41,7 @@ class OrderStorage:
     after_commit: AfterCommit
     disk_space: DiskSpace
     recipients: Recipients
+    outside: OutsideRules
 
 
 @dataclass(kw_only=True)
@@ -121,6 +123,7 @@ class PendingOrder:
             retention=int(settings.retention_days * 86_400),
             upload_seconds=time.monotonic() - self.started,
             originals_seconds=header.originals_seconds,
+            webhook_url=header.webhook_url or None,
         )
         with storage.database.write() as session:
             if header.request_id:

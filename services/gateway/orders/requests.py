@@ -6,6 +6,7 @@ from uuid import UUID
 from imageblur.v1 import blur_service_pb2 as pb
 from imageblur.v1 import order_pb2
 
+from services.common.domain.addresses import BadUrl, parse_url
 from services.common.domain.errors import InvalidArgument, Violation
 from services.common.domain.orders import ImageState
 from services.common.domain.spec import BlurSpec
@@ -30,6 +31,8 @@ class ParsedHeader:
     validate_only: bool
     originals_seconds: int = 0
     """How long originals are kept after the order has finished; 0: not."""
+    webhook_url: str = ""
+    """Where events are posted; empty: nowhere. Its form is checked, not whether it may be used."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +66,11 @@ def parse_header(header: pb.OrderHeader, field: str, *, max_originals_seconds: i
     originals_seconds = header.keep_originals_for.seconds
     if not (0 <= originals_seconds <= max_originals_seconds and header.keep_originals_for.nanos >= 0):
         violations.add(f"{field}.keep_originals_for", f"must be 0 to {max_originals_seconds} seconds")
+    if header.webhook_url:
+        try:
+            parse_url(header.webhook_url)
+        except BadUrl as error:
+            violations.add(f"{field}.webhook_url", str(error))
     violations.raise_if_any()
     return ParsedHeader(
         email=email,
@@ -72,6 +80,7 @@ def parse_header(header: pb.OrderHeader, field: str, *, max_originals_seconds: i
         notify=header.notify,
         validate_only=header.validate_only,
         originals_seconds=originals_seconds,
+        webhook_url=header.webhook_url,
     )
 
 

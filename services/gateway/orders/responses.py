@@ -11,6 +11,7 @@ from services.common.domain.orders import DeliveryState, ImageState, OrderState
 from services.common.domain.spec import Format
 from services.gateway.orders.findings import inspection_messages
 from services.gateway.rpc.timestamps import timestamp
+from services.gateway.webhooks.messages import webhook_event_message
 
 _WITH_FAILURE = {ImageState.FAILED, ImageState.SUCCEEDED}
 
@@ -36,6 +37,7 @@ def order_message(snapshot: Snapshot) -> order_pb2.Order:
         deliveries=[delivery_message(delivery, emails) for delivery, emails in snapshot.deliveries],
         revision=order.revision,
         email_hint=email_hint(order.email) if order.email else "",
+        webhook_events=map(webhook_event_message, snapshot.webhook_events),
     )
     # While images are revised, it is the deadline as of the first end; before, there is none yet.
     if order.originals_until is not None:

@@ -43,6 +43,7 @@ from services.gateway.rpc.callers import principal, rate_limit_key
 from services.gateway.rpc.fields import parse_email, parse_id, parse_request_id
 from services.gateway.rpc.thread_pool import ThreadPool
 from services.gateway.settings import GatewaySettings
+from services.gateway.webhooks.caller_secrets import CallerSecrets
 
 Context = aio.ServicerContext[Any, Any]
 
@@ -68,6 +69,7 @@ class BlurServicer(BlurServiceServicer):
     lifecycle: OrderLifecycle
     call_instantly: CallInstantly
     revise_images: ReviseImages
+    webhook_secrets: CallerSecrets
 
     async def GetLimits(self, request: pb.GetLimitsRequest, context: Context) -> pb.GetLimitsResponse:
         """Return the limits of this server."""
@@ -251,6 +253,18 @@ class BlurServicer(BlurServiceServicer):
         order_id = parse_id(request.order_id)
         await self.threads.run_to_end(self.lifecycle.delete_originals, order_id)
         return pb.DeleteOriginalsResponse(order=order_message(await self.threads.run(self.reader.status, order_id)))
+
+    async def GetWebhookSecret(
+        self, request: pb.GetWebhookSecretRequest, context: Context
+    ) -> pb.GetWebhookSecretResponse:
+        """Return the secret of the caller's webhooks."""
+        return pb.GetWebhookSecretResponse(secret=await self.webhook_secrets.get())
+
+    async def RotateWebhookSecret(
+        self, request: pb.RotateWebhookSecretRequest, context: Context
+    ) -> pb.RotateWebhookSecretResponse:
+        """Replace the secret of the caller's webhooks."""
+        return pb.RotateWebhookSecretResponse(secret=await self.webhook_secrets.rotate())
 
     async def DeleteOrder(self, request: pb.DeleteOrderRequest, context: Context) -> pb.DeleteOrderResponse:
         """Delete an order."""

@@ -32,6 +32,7 @@ _READ_BY_VIEWERS = {
         "ListFailures",
         "ListAuditEntries",
         "ListMailings",
+        "ListWebhookEvents",
         "PreviewMailing",
     )
 }

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from email.base64mime import body_encode
 from typing import Any, Literal
 
+from services.common.infra.shared_lookup import list_addresses
 from services.mailer.smtp.deadline import Deadline, StepTimeouts
-from services.mailer.smtp.name_lookup import list_addresses
 
 _CONNECT_SECONDS = 10.0
 """To each address of the server."""

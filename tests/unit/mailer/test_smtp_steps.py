@@ -9,9 +9,10 @@ from contextlib import contextmanager
 
 import pytest
 
+from services.common.infra import shared_lookup
+from services.common.infra.shared_lookup import SharedLookup
 from services.mailer.smtp import name_lookup
 from services.mailer.smtp.envelope import AcceptanceUnknown, MailServerUnavailable, SmtpEnvelope
-from services.mailer.smtp.name_lookup import SharedLookup
 from services.mailer.smtp.open_sessions import OpenSessions
 from services.mailer.smtp.send_rate import MailerStopping
 from services.mailer.smtp.session import SmtpSession
@@ -204,7 +205,7 @@ def test_a_name_server_that_hangs_costs_a_timeout_and_one_thread(monkeypatch: py
         return [(2, 1, 6, "", ("127.0.0.1", 0))]
 
     monkeypatch.setattr(socket, "getaddrinfo", hang)
-    lookup = SharedLookup(name_lookup._list_addresses)
+    lookup = SharedLookup(shared_lookup._list_addresses)
     for _ in range(3):
         with pytest.raises(TimeoutError, match=r"relay\.example\.org was not resolved"):
             lookup("relay.example.org", 0.05)

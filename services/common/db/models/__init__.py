@@ -5,6 +5,7 @@ from services.common.db.models.base import Base, sql_literal, table
 from services.common.db.models.mail import ConfirmedMailbox, Delivery, Email, Mailing, OperatorJob, Subscriber
 from services.common.db.models.operation import FindModelSeen, Installation, PausedQueue, WorkerSeen
 from services.common.db.models.orders import IdempotencyKey, Image, Order, UnownedBlobs, has_result
+from services.common.db.models.webhooks import WebhookEvent, WebhookSecret
 
 __all__ = [
     "ApiKey",
@@ -23,6 +24,8 @@ __all__ = [
     "PausedQueue",
     "Subscriber",
     "UnownedBlobs",
+    "WebhookEvent",
+    "WebhookSecret",
     "WorkerSeen",
     "has_result",
     "sql_literal",

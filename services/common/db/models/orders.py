@@ -23,6 +23,7 @@ class Order(Base):
         partial_index("orders_email", "email", where="email IS NOT NULL"),
         partial_index("orders_mailbox", "mailbox", where="mailbox IS NOT NULL"),
         partial_index("orders_originals", "originals_until", where="originals_until IS NOT NULL"),
+        partial_index("orders_webhook", "finished_at", where="webhook_url IS NOT NULL"),
         Index("orders_created", "created_at", "id"),
     )
 
@@ -52,6 +53,8 @@ class Order(Base):
     """How long originals are kept after the first end; 0: not, or no longer."""
     originals_until: Mapped[int | None]
     """When originals that are kept are removed; None before the first end."""
+    webhook_url: Mapped[str | None]
+    """Where events are posted; None once the order has expired."""
 
 
 class Image(Base):

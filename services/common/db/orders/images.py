@@ -252,7 +252,7 @@ def finish(
         return None
     ended = ImageState(cast("str", values["state"]))
     succeeded = ended is ImageState.SUCCEEDED
-    emails = orders.count_ended(session, order, succeeded=int(succeeded), failed=int(not succeeded))
+    follow_up = orders.count_ended(session, order, succeeded=int(succeeded), failed=int(not succeeded))
     surplus = surplus_keys(
         order.id,
         claimed.position,
@@ -262,8 +262,7 @@ def finish(
         generation=claimed.generation if isinstance(outcome, Success) else claimed.former_generation,
         next_generation=claimed.generation,
     )
-    if emails is not None:
-        follow_up = FollowUp(email_ids=emails, ended_order_ids=[order.id], window_freed=True)
+    if follow_up:
         end = EndedOrder(images=order.total, failed=order.failed + (not succeeded), cancelled=order.cancelled)
         return EndedClaim(follow_up=follow_up, image_state=ended, surplus_keys=surplus, ended_order=end)
     # In the place of the image that has ended. The window is refilled after the last image of the time slice.

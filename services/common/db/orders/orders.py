@@ -10,11 +10,12 @@ from sqlalchemy.orm import Session
 
 from services.common.db.clock import SECOND, now
 from services.common.db.mail import deliveries
-from services.common.db.models import Delivery, Email, Image, Order, table
+from services.common.db.models import Delivery, Email, Image, Order, WebhookEvent, table
 from services.common.db.orders import revisions, windows
 from services.common.db.rows import changed_one, rows_changed
+from services.common.db.webhooks import outgoing
 from services.common.domain.errors import NotFound
-from services.common.domain.follow_up import EnqueuedImage
+from services.common.domain.follow_up import EnqueuedImage, FollowUp
 from services.common.domain.orders import (
     DeliveryState,
     ImageQueue,
@@ -89,6 +90,8 @@ class NewOrder:
     """How long its images took to arrive."""
     originals_seconds: int = 0
     """How long originals are kept after the order has finished."""
+    webhook_url: str | None = None
+    """Where events are posted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +121,8 @@ class Snapshot:
     """The newest first, at most 20, each with its number of e-mails."""
     read_at: int
     """The database's time, microseconds."""
+    webhook_events: Sequence[WebhookEvent] = ()
+    """The newest first, at most 20."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,6 +153,7 @@ def insert_order(session: Session, order: NewOrder, new_images: Sequence[NewImag
             "created_at": time,
             "expires_at": time + order.retention * SECOND,
             "originals_seconds": order.originals_seconds,
+            "webhook_url": order.webhook_url,
         },
     ).one()
     session.execute(
@@ -198,7 +204,9 @@ def get_snapshot(session: Session, order_id: UUID) -> Snapshot:
     *order, read_at, running = row
     requests = session.execute(_DELIVERIES, {"shown_id": order_id})
     shown = [(_delivery(columns), count) for *columns, count in requests]
-    return Snapshot(order=_order(order), running=running, deliveries=shown, read_at=read_at)
+    shown_order = _order(order)
+    events = outgoing.list_of_order(session, shown_order)
+    return Snapshot(order=shown_order, running=running, deliveries=shown, read_at=read_at, webhook_events=events)
 
 
 def _order(columns: Sequence[object]) -> Order:
@@ -253,11 +261,11 @@ def set_address(session: Session, order_id: UUID, *, email: str, mailbox: str, e
 
 def count_ended(
     session: Session, order: Order, *, succeeded: int = 0, failed: int = 0, cancelled: int = 0
-) -> list[UUID] | None:
+) -> FollowUp | None:
     """Count images that have ended in an order locked by this transaction; with the last of them, end the order.
 
     Returns:
-        The e-mails to enqueue if the order has ended, else None.
+        What is to be done after the commit if the order has ended, else None.
     """
     counts = {
         "succeeded": order.succeeded + succeeded,
@@ -272,19 +280,22 @@ def count_ended(
     retention = order.expires_at - order.created_at
     end = _END_CANCELLED if state is OrderState.CANCELLED else _END
     session.execute(end, {"counted_id": order.id, "retention": retention, "state": state, **counts})
+    event_ids = outgoing.insert_event(session, order, state, counts)
     if state is OrderState.CANCELLED:
         deliveries.cancel_open(session, order.id)
-        return []
-    return deliveries.release_waiting(session, order.id)
+        email_ids = []
+    else:
+        email_ids = deliveries.release_waiting(session, order.id)
+    return FollowUp(email_ids=email_ids, webhook_event_ids=event_ids, ended_order_ids=[order.id], window_freed=True)
 
 
-def cancel(session: Session, order_id: UUID) -> OrderState:
+def cancel(session: Session, order_id: UUID) -> tuple[OrderState, FollowUp]:
     """Cancel the images that have not ended; without effect on an order that has ended.
 
     Images that were being revised end as they were.
 
     Returns:
-        The state of the order afterwards.
+        The state of the order afterwards, and what is to be done after the commit.
 
     Raises:
         NotFound: There is no such order.
@@ -293,7 +304,7 @@ def cancel(session: Session, order_id: UUID) -> OrderState:
     if order is None:
         raise NotFound("order", str(order_id))
     if not OrderState(order.state).open:
-        return OrderState(order.state)
+        return OrderState(order.state), FollowUp(ended_order_ids=[order_id])
     succeeded, failed = revisions.cancel_revisions(session, order)
     result = session.execute(
         update(Image)
@@ -302,8 +313,9 @@ def cancel(session: Session, order_id: UUID) -> OrderState:
         .execution_options(synchronize_session=False)
     )
     cancelled = rows_changed(result)
-    count_ended(session, order, succeeded=succeeded, failed=failed, cancelled=cancelled)
-    return OrderState(session.scalars(select(Order.state).where(Order.id == order_id)).one())
+    ended = count_ended(session, order, succeeded=succeeded, failed=failed, cancelled=cancelled)
+    assert ended, "no image is left that has not ended"
+    return OrderState(session.scalars(select(Order.state).where(Order.id == order_id)).one()), ended
 
 
 def delete_order(session: Session, order_id: UUID) -> None:
@@ -346,15 +358,31 @@ def list_due_to_expire(session: Session, *, limit: int) -> Sequence[UUID]:
     ).all()
 
 
-def expire(session: Session, order_id: UUID) -> bool:
-    """Delete the address of an order and mark it as EXPIRED; return whether this call did so."""
-    if lock(session, order_id) is None:
-        return False
+def expire(session: Session, order_id: UUID) -> FollowUp | None:
+    """Delete the addresses of an order and mark it as EXPIRED.
+
+    Returns:
+        What is to be done after the commit; None if the order had expired before.
+    """
+    order = lock(session, order_id)
+    if order is None:
+        return None
     deliveries.cancel_open(session, order_id)
     result = session.execute(
         update(Order)
         .where(Order.id == order_id, Order.state != OrderState.EXPIRED)
-        .values(state=OrderState.EXPIRED, email=None, mailbox=None, originals_seconds=0, originals_until=None)
+        .values(
+            state=OrderState.EXPIRED,
+            email=None,
+            mailbox=None,
+            webhook_url=None,
+            originals_seconds=0,
+            originals_until=None,
+        )
         .execution_options(synchronize_session=False)
     )
-    return changed_one(result)
+    if not changed_one(result):
+        return None
+    counts = {"succeeded": order.succeeded, "failed": order.failed, "cancelled": order.cancelled}
+    event_ids = outgoing.insert_event(session, order, OrderState.EXPIRED, counts)
+    return FollowUp(webhook_event_ids=event_ids, ended_order_ids=[order_id])

@@ -5,13 +5,21 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
-from services.common.db.models import Delivery, Email, Image, Mailing, Order
+from services.common.db.models import Delivery, Email, Image, Mailing, Order, WebhookEvent
 from services.common.db.orders.orders import OPEN_STATES
 from services.common.domain.mail import EmailState, MailingState
 from services.common.domain.orders import DeliveryState, ImageQueue, ImageState
-from services.common.infra.messages import BLUR_QUEUE, FIND_QUEUE, INSTANT_QUEUE, MAIL_QUEUE, MAILING_QUEUE
+from services.common.domain.webhooks import WebhookState
+from services.common.infra.messages import (
+    BLUR_QUEUE,
+    FIND_QUEUE,
+    INSTANT_QUEUE,
+    MAIL_QUEUE,
+    MAILING_QUEUE,
+    WEBHOOK_QUEUE,
+)
 
-QUEUES = (BLUR_QUEUE, FIND_QUEUE, INSTANT_QUEUE, MAIL_QUEUE, MAILING_QUEUE)
+QUEUES = (BLUR_QUEUE, FIND_QUEUE, INSTANT_QUEUE, MAIL_QUEUE, MAILING_QUEUE, WEBHOOK_QUEUE)
 IMAGE_QUEUES = frozenset(queue.value for queue in ImageQueue)
 
 
@@ -32,6 +40,8 @@ def get_depth(session: Session, queue: str) -> QueueDepth:
         return QueueDepth(waiting=0, running=0, failed=0, oldest_at=None)
     if queue in IMAGE_QUEUES:
         return _of_images(session, ImageQueue(queue))
+    if queue == WEBHOOK_QUEUE:
+        return _of_webhook_events(session)
     return _of_emails(session, bulk=queue == MAILING_QUEUE)
 
 
@@ -55,6 +65,19 @@ def _of_images(session: Session, queue: ImageQueue) -> QueueDepth:
         waiting=states.get(ImageState.QUEUED, 0),
         running=states.get(ImageState.RUNNING, 0),
         failed=failed or 0,
+        oldest_at=session.scalar(oldest),
+    )
+
+
+def _of_webhook_events(session: Session) -> QueueDepth:
+    def count(state: WebhookState) -> int:
+        return session.scalar(select(func.count()).where(WebhookEvent.state == state)) or 0
+
+    oldest = select(func.min(WebhookEvent.created_at)).where(WebhookEvent.state == WebhookState.QUEUED)
+    return QueueDepth(
+        waiting=count(WebhookState.QUEUED),
+        running=count(WebhookState.SENDING),
+        failed=count(WebhookState.FAILED),
         oldest_at=session.scalar(oldest),
     )
 

@@ -15,12 +15,12 @@ from sqlalchemy.orm import Session
 
 from services.common.db.clock import SECOND, now
 from services.common.db.mail.emails import EmailClaim
-from services.common.db.models import Delivery, Email, Image, Order
+from services.common.db.models import Delivery, Email, Image, Order, WebhookEvent
 from services.common.db.orders.images import ImageClaim, claim_of
 from services.common.domain.mail import EmailState
 from services.common.domain.orders import ImageQueue, ImageState
 
-Enqueueable = type[Image] | type[Email]
+Enqueueable = type[Image] | type[Email] | type[WebhookEvent]
 """Rows that have a message while they are QUEUED and have an `enqueued_at`."""
 
 

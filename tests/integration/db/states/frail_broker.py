@@ -6,14 +6,20 @@ from uuid import UUID
 from dramatiq import Message
 
 from services.common.domain.orders import ImageQueue
-from services.common.infra.messages import BLUR_QUEUE, FIND_QUEUE, MAIL_QUEUE, MAILING_QUEUE
+from services.common.infra.messages import BLUR_QUEUE, FIND_QUEUE, MAIL_QUEUE, MAILING_QUEUE, WEBHOOK_QUEUE
 
 
 class FrailBroker:
     """What senders use of `services.common.infra.broker.Broker`."""
 
     def __init__(self) -> None:
-        self.queues: dict[str, list[UUID]] = {BLUR_QUEUE: [], FIND_QUEUE: [], MAIL_QUEUE: [], MAILING_QUEUE: []}
+        self.queues: dict[str, list[UUID]] = {
+            BLUR_QUEUE: [],
+            FIND_QUEUE: [],
+            MAIL_QUEUE: [],
+            MAILING_QUEUE: [],
+            WEBHOOK_QUEUE: [],
+        }
 
     @property
     def images(self) -> list[tuple[ImageQueue, UUID]]:

@@ -1,0 +1,1 @@
+"""Statements about events for webhooks, and about their secrets."""

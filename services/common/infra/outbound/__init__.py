@@ -1,0 +1,1 @@
+"""Requests to addresses that callers have named: webhooks, and sources of images."""

@@ -1,0 +1,1 @@
+"""Webhooks: the callers' secrets, and what operators see and do."""

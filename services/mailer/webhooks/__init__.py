@@ -1,0 +1,1 @@
+"""Posts events of orders to their webhooks."""
