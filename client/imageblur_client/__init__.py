@@ -46,6 +46,7 @@ from imageblur_client.finding import find_codes, find_custom, find_faces, find_t
 from imageblur_client.operator import OperatorApi
 from imageblur_client.regions import box, brush, ellipse, polygon
 from imageblur_client.upload import InputFile
+from imageblur_client.webhooks import WebhookVerificationError, verify_webhook
 
 __all__ = [
     "AccessDeniedError",
@@ -77,6 +78,7 @@ __all__ = [
     "ServerUnavailableError",
     "Solid",
     "TextClass",
+    "WebhookVerificationError",
     "box",
     "brush",
     "ellipse",
@@ -86,4 +88,5 @@ __all__ = [
     "find_text",
     "hidden_regions",
     "polygon",
+    "verify_webhook",
 ]

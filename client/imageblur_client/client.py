@@ -78,6 +78,7 @@ class Client:
         locale: str = "",
         request_id: str | None = None,
         keep_originals_for: timedelta | None = None,
+        webhook_url: str = "",
         on_progress: ProgressCallback | None = None,
     ) -> Order:
         """Place an order, in constant memory; return when the server has accepted it.
@@ -91,6 +92,7 @@ class Client:
             locale: Language of e-mails.
             request_id: A UUID; a repeated call with it creates no second order. None: a new one.
             keep_originals_for: Keep the originals so long after the order has finished, for `revise_images`.
+            webhook_url: An https:// address to which the order's events are posted; see `verify_webhook`.
             on_progress: Called with the bytes sent and the total, from another thread.
 
         Raises:
@@ -101,6 +103,7 @@ class Client:
         header = blur.OrderHeader(
             email=email, spec=spec, notify=notify, locale=locale, request_id=request_id or str(uuid.uuid4())
         )
+        header.webhook_url = webhook_url
         if keep_originals_for is not None:
             header.keep_originals_for.FromTimedelta(keep_originals_for)
         upload = UploadStream(header, [UploadFile.of(file) for file in listed(files)], on_progress)
@@ -279,6 +282,16 @@ class Client:
         request = blur.DeleteOriginalsRequest(order_id=order_id)
         with mapped_errors(self.server):
             return self._blur.DeleteOriginals(request, timeout=self._timeout).order
+
+    def webhook_secret(self) -> str:
+        """Return the secret that signs the webhooks of this caller's orders, for `verify_webhook`."""
+        with mapped_errors(self.server):
+            return self._blur.GetWebhookSecret(blur.GetWebhookSecretRequest(), timeout=self._timeout).secret
+
+    def rotate_webhook_secret(self) -> str:
+        """Replace that secret and return the new one; for 24 hours webhooks are signed with both."""
+        with mapped_errors(self.server):
+            return self._blur.RotateWebhookSecret(blur.RotateWebhookSecretRequest(), timeout=self._timeout).secret
 
     def delete(self, order_id: str) -> None:
         """Delete an order with its images, results and address."""

@@ -23,9 +23,10 @@ from services.common.db.mail.operator_jobs import JobAnswer
 from services.common.db.models import AuditEntry, Image, Subscriber
 from services.common.db.orders import orders
 from services.common.db.queues import workers
+from services.common.db.webhooks import outgoing
 from services.common.domain.api_keys import Role
 from services.common.domain.mailboxes import MailboxHasher
-from services.common.domain.orders import original_key
+from services.common.domain.orders import OrderState, original_key
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
 from services.common.infra.instant_calls import InstantQueue
@@ -97,6 +98,7 @@ class World:
             failures=FailureOperations(self.database, blobs, lifecycle.after_commit),
             jobs=OperatorJobs(self.database, lifecycle.after_commit, self.threads),
             personal_data=PersonalData(self.database, lifecycle, MailboxHasher("k" * 40)),
+            after_commit=lifecycle.after_commit,
         )
         order_id = uuid4()
         (folder / "blobs" / original_key(order_id, 1)).parent.mkdir(parents=True)
@@ -104,7 +106,12 @@ class World:
         with self.database.write() as session:
             images = new_images(count=2, size=8)
             self.failed_image = images[0].id
-            orders.insert_order(session, new_order(id=order_id, email=ADDRESS), images, window=10)
+            order = new_order(id=order_id, email=ADDRESS, webhook_url="https://example.org/")
+            orders.insert_order(session, order, images, window=10)
+            locked = orders.lock(session, order_id)
+            assert locked
+            (event_id,) = outgoing.insert_event(session, locked, OrderState.SUCCEEDED, {})
+            self.event_id = str(event_id)
             session.execute(
                 update(Image).where(Image.id == self.failed_image).values(state="FAILED", reason="TIMED_OUT")
             )
@@ -137,6 +144,7 @@ REQUESTS: dict[str, Callable[[World], Any]] = {
     "PurgeQueue": lambda _: pb.PurgeQueueRequest(queue="blur"),
     "RetryFailures": lambda world: pb.RetryFailuresRequest(failure_ids=[str(world.failed_image)]),
     "DropFailures": lambda _: pb.DropFailuresRequest(all=True),
+    "ResendWebhookEvents": lambda world: pb.ResendWebhookEventsRequest(event_ids=[world.event_id]),
     "RunMailing": lambda _: pb.RunMailingRequest(),
     "CancelMailing": lambda world: pb.CancelMailingRequest(mailing_id=world.mailing_id),
     "SendTestMailing": lambda _: pb.SendTestMailingRequest(email=ADDRESS),

@@ -19,6 +19,7 @@ from imageblur_client.cli.revise import done, revise
 from imageblur_client.cli.serve import demo, serve
 from imageblur_client.cli.status import status, watch
 from imageblur_client.cli.subscription import confirm, subscribe, unsubscribe
+from imageblur_client.cli.webhooks import webhook_secret
 
 # \b keeps click from joining the lines.
 _EXIT_CODES = """\b
@@ -132,7 +133,7 @@ def common(  # noqa: PLR0917 - typer calls it by name
 
 
 _COMMANDS = (order, status, watch, send, download, revise, done, cancel, delete)
-_OTHER_COMMANDS = (blur, find, limits, subscribe, confirm, unsubscribe, serve, demo)
+_OTHER_COMMANDS = (blur, find, limits, webhook_secret, subscribe, confirm, unsubscribe, serve, demo)
 for command in _COMMANDS + _OTHER_COMMANDS:
     app.command()(command)
 app.add_typer(admin, name="admin")

@@ -71,6 +71,14 @@ def order(
             help="Keep the originals so long after the order has finished, so that `revise` is possible: 30m, 1h, 24h.",
         ),
     ] = None,
+    webhook: Annotated[
+        str,
+        typer.Option(
+            "--webhook",
+            metavar="URL",
+            help="https:// address to which the order's events are posted. `webhook-secret` prints what signs them.",
+        ),
+    ] = "",
     watch: Annotated[
         bool, typer.Option("--watch", "-w", help="Wait until the order has finished, showing progress.")
     ] = False,
@@ -138,6 +146,7 @@ def order(
             locale=locale,
             request_id=request_id,
             keep=keep,
+            webhook=webhook,
             quiet=quiet,
         )
         # Immediately, before anything else can fail: without its ID an order cannot be found.
@@ -164,6 +173,7 @@ def _place(
     locale: str,
     request_id: str,
     keep: timedelta | None,
+    webhook: str,
     quiet: bool,
 ) -> Order:
     begun = False
@@ -183,6 +193,7 @@ def _place(
                 locale=locale,
                 request_id=request_id,
                 keep_originals_for=keep,
+                webhook_url=webhook,
                 on_progress=on_progress,
             )
     except InvalidArgumentError as error:

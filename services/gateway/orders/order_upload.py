@@ -218,7 +218,8 @@ class ImageUpload:
 
 
 def _canonical(header: ParsedHeader) -> bytes:
-    values = [header.email, header.spec.to_json(), header.locale, header.notify]
+    values: list[object] = [header.email, header.spec.to_json(), header.locale, header.notify]
     # As gateways of the version before compute it, for orders that these can accept, too.
     values += [header.originals_seconds] * bool(header.originals_seconds)
-    return json.dumps(values + [{"webhook": header.webhook_url}] * bool(header.webhook_url)).encode()
+    values += [{"webhook": header.webhook_url}] * bool(header.webhook_url)
+    return json.dumps(values).encode()

@@ -103,7 +103,7 @@ class SendWebhook:
         with self.database.write(durable=False) as session:
             claim = events.claim_event(session, event_id, lease_seconds=LEASE_SECONDS)
         if claim is None:
-            _log.info("webhook", queue=WEBHOOK_QUEUE, webhook_event=str(event_id), outcome="NOTHING_TO_DO")
+            _log.debug("webhook", queue=WEBHOOK_QUEUE, webhook_event=str(event_id), outcome="NOTHING_TO_DO")
             return
         start = time.monotonic()
         with self.leases.hold(claim.owner):

@@ -65,6 +65,13 @@ CALLS = (
         rpc="DeleteOriginals",
         request=pb.DeleteOriginalsRequest,
     ),
+    Call(method="GET", path="/v1/webhook-secret", rpc="GetWebhookSecret", request=pb.GetWebhookSecretRequest),
+    Call(
+        method="POST",
+        path="/v1/webhook-secret/rotate",
+        rpc="RotateWebhookSecret",
+        request=pb.RotateWebhookSecretRequest,
+    ),
     Call(method="DELETE", path="/v1/orders/{order_id}", rpc="DeleteOrder", request=pb.DeleteOrderRequest),
     Call(
         method="POST",

@@ -26,7 +26,7 @@ from services.web.orders.uploads import CHUNK_BYTES
 
 KEEPALIVE_SECONDS = 20.0
 """Interval of comments in a stream of events: proxies close silent connections."""
-_HEADER_FIELDS = frozenset({"email", "request_id", "locale", "notify", "keep_originals_for"})
+_HEADER_FIELDS = frozenset({"email", "request_id", "locale", "notify", "keep_originals_for", "webhook_url"})
 
 
 class ApiOrders:
@@ -121,6 +121,7 @@ def _header(form: UploadedForm, spec: BlurSpec) -> pb.OrderHeader:
         locale=fields.get("locale", ""),
         notify=fields.get("notify", "").lower() in {"1", "true", "on"},
         spec=spec,
+        webhook_url=fields.get("webhook_url", ""),
     )
     if seconds := fields.get("keep_originals_for"):
         if not (seconds.isascii() and seconds.isdecimal() and len(seconds) < 9):

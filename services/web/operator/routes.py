@@ -16,6 +16,7 @@ from services.web.operator.queues import QueueActions
 from services.web.operator.renderer import HOME, OperatorRenderer
 from services.web.operator.sessions import SessionStore
 from services.web.operator.sign_in import SignInPages
+from services.web.operator.webhooks import WebhookPages
 from services.web.settings import WebSettings
 
 
@@ -27,6 +28,7 @@ def operator_routes(channel: aio.Channel, pages: PageRenderer, settings: WebSett
     sign_in = SignInPages(access=access, renderer=renderer, session_store=sessions, channel=channel, settings=settings)
     overview, queues = OverviewPage(renderer), QueueActions()
     orders, trace, failures = OrderListPages(renderer), OrderTracePages(renderer), FailurePages(renderer)
+    webhooks = WebhookPages(renderer)
     mailings, keys, audit = MailingPages(renderer), ApiKeyPages(renderer), AuditPages(renderer)
 
     def get(path: str, handler: OperatorHandler) -> Route:
@@ -48,6 +50,8 @@ def operator_routes(channel: aio.Channel, pages: PageRenderer, settings: WebSett
         get("/failures", failures.list),
         post("/failures/retry", failures.retry),
         post("/failures/dismiss", failures.dismiss),
+        get("/webhooks", webhooks.list),
+        post("/webhooks/resend", webhooks.resend),
         get("/mailings", mailings.list),
         post("/mailings/run", mailings.run),
         post("/mailings/test", mailings.test),

@@ -26,6 +26,7 @@ from services.gateway.orders import order_upload
 from services.gateway.orders.broker_check import BrokerCheck
 from services.gateway.orders.disk_space import DiskSpace
 from services.gateway.orders.order_upload import OrderReceiver, OrderUpload
+from services.gateway.orders.outside_rules import OutsideRules
 from services.gateway.orders.pending_order import OrderStorage
 from services.gateway.orders.requests import ParsedHeader, ParsedImage
 from services.gateway.rpc.callers import CURRENT_CALL, Caller, CurrentCall
@@ -57,6 +58,7 @@ def receiver(
         after_commit=after_commit,
         disk_space=DiskSpace((), 0),
         recipients=ANYONE,
+        outside=OutsideRules(allow_urls=True, networks=()),
     )
     yield OrderReceiver(storage, threads, BrokerCheck(valkey_server.url, 0))
     threads.close()

@@ -29,7 +29,7 @@ def worker(queues: Broker, make_bulk_mailer: MakeBulkMailer) -> Iterator[dramati
     before = dramatiq.worker.CONSUMER_RESTART_DELAY_SECS, dramatiq.worker.POST_PROCESS_MESSAGE_RETRY_DELAY_SECS
     private.set_restart_delay(RESTART_DELAY_SECONDS)
     send = make_bulk_mailer(batch_size=5, connections=CONNECTIONS)
-    register(queues, send_email=print, send_mailing=send, run_operator_job=print)
+    register(queues, send_email=print, send_mailing=send, run_operator_job=print, send_webhook=print)
     worker = dramatiq.Worker(queues, queues={MAILING_QUEUE}, worker_threads=CONNECTIONS, worker_timeout=100)
     worker.queue_prefetch = CONNECTIONS
     worker.start()

@@ -27,7 +27,7 @@ from tests.integration.web.conftest import HttpResponse, Web, serving
 from tests.support.waiting import eventually
 
 TEST = AuditContext("test", "Test")
-PAGES = ("", "/orders", "/failures", "/mailings", "/keys", "/audit", "/mailings/preview/html", "/orders/x")
+PAGES = ("", "/orders", "/failures", "/webhooks", "/mailings", "/keys", "/audit", "/mailings/preview/html", "/orders/x")
 SIGN_IN = "/operator/sign-in"
 Make = Callable[[Role], tuple[UUID, str]]
 

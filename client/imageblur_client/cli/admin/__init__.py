@@ -15,9 +15,10 @@ from imageblur_client.cli.admin.mailings import (
 from imageblur_client.cli.admin.orders import orders, stats, trace
 from imageblur_client.cli.admin.personal_data import erase, export, lift_suppression
 from imageblur_client.cli.admin.queues import pause, purge, queues, resume, workers
+from imageblur_client.cli.admin.webhooks import resend_webhooks, webhooks
 
 app = typer.Typer(
-    help="For operators: queues, orders, failures, mailings, personal data, API keys, audit log.",
+    help="For operators: queues, orders, failures, webhooks, mailings, personal data, API keys, audit log.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -26,6 +27,7 @@ for command in (
     *(queues, pause, resume, purge, workers),
     *(orders, trace, stats),
     *(failures, retry, drop),
+    *(webhooks, resend_webhooks),
     *(mailings, run_mailing, cancel_mailing, preview_mailing, send_test_mailing, check_mail),
     *(export, erase, lift_suppression),
     *(keys, create_key, rotate_key, revoke_key, audit),

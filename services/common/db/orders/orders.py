@@ -314,8 +314,8 @@ def cancel(session: Session, order_id: UUID) -> tuple[OrderState, FollowUp]:
     )
     cancelled = rows_changed(result)
     ended = count_ended(session, order, succeeded=succeeded, failed=failed, cancelled=cancelled)
-    assert ended, "no image is left that has not ended"
-    return OrderState(session.scalars(select(Order.state).where(Order.id == order_id)).one()), ended
+    state = OrderState(session.scalars(select(Order.state).where(Order.id == order_id)).one())
+    return state, ended or FollowUp(ended_order_ids=[order_id])
 
 
 def delete_order(session: Session, order_id: UUID) -> None:
