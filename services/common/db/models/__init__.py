@@ -4,7 +4,15 @@ from services.common.db.models.access import ApiKey, AuditEntry
 from services.common.db.models.base import Base, sql_literal, table
 from services.common.db.models.mail import ConfirmedMailbox, Delivery, Email, Mailing, OperatorJob, Subscriber
 from services.common.db.models.operation import FindModelSeen, Installation, PausedQueue, WorkerSeen
-from services.common.db.models.orders import IdempotencyKey, Image, Order, UnownedBlobs, has_result
+from services.common.db.models.orders import (
+    IdempotencyKey,
+    Image,
+    Order,
+    UnownedBlobs,
+    Upload,
+    UploadImage,
+    has_result,
+)
 
 __all__ = [
     "ApiKey",
@@ -23,6 +31,8 @@ __all__ = [
     "PausedQueue",
     "Subscriber",
     "UnownedBlobs",
+    "Upload",
+    "UploadImage",
     "WorkerSeen",
     "has_result",
     "sql_literal",
