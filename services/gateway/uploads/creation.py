@@ -102,6 +102,8 @@ class CreateUpload:
         Raises:
             Unavailable: The database is unavailable.
         """
+        if not (upload.header.notify and upload.header.email):
+            return False
         with self.storage.database.read() as session:
             return not self.storage.recipients.may_get_results(
                 session, address=upload.header.email, principal=principal

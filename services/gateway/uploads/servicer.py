@@ -89,7 +89,7 @@ class UploadMethods(BlurServiceServicer):
         if parsed.header.validate_only:
             return pb.CreateUploadResponse(upload=pb.Upload(size_bytes=parsed.size, image_count=len(parsed.images)))
         await uploads.receiver.broker_check.count_order(key)
-        if parsed.header.notify and await uploads.threads.run(uploads.create.writes_to_stranger, parsed, principal()):
+        if await uploads.threads.run(uploads.create.writes_to_stranger, parsed, principal()):
             await uploads.receiver.broker_check.count_unconfirmed(key)
         state = await uploads.threads.run_to_end(uploads.create, parsed, principal=principal(), caller=key)
         return pb.CreateUploadResponse(upload=_message(state))

@@ -10,12 +10,14 @@ from uuid import UUID, uuid4
 import grpc
 import pytest
 import redis
+from google.rpc.error_details_pb2 import ErrorInfo
 from imageblur.v1 import blur_service_pb2 as pb
 from imageblur.v1 import order_pb2
 from sqlalchemy import func, select, update
 
 from services.common.db.engine import Database
 from services.common.db.models import Image, Order, UnownedBlobs, Upload, UploadImage
+from services.common.domain.errors import Unavailable
 from services.common.domain.orders import original_key
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
@@ -73,8 +75,6 @@ def received(gateway: Gateway, upload_id: str) -> int:
 
 
 def reason(error: grpc.RpcError) -> str:
-    from google.rpc.error_details_pb2 import ErrorInfo  # noqa: PLC0415
-
     return details(error, ErrorInfo).reason  # type: ignore[attr-defined,no-any-return]
 
 
@@ -283,7 +283,7 @@ def test_unfinished_uploads_are_bounded(settings: GatewaySettings, limits: dict[
         create(gateway)
 
 
-def test_a_full_queue_keeps_the_upload(settings: GatewaySettings, database: Database) -> None:
+def test_a_full_queue_keeps_the_upload(settings: GatewaySettings) -> None:
     with running(settings.model_copy(update={"max_queued_images": 6})) as gateway:
         upload_id, other = create(gateway).upload_id, create(gateway, FILES[:2]).upload_id
         append(gateway, upload_id, 0, WHOLE)
@@ -341,9 +341,7 @@ def test_unavailable_dependencies_keep_what_was_stored(
     append(gateway, upload_id, 0, WHOLE[:50_000])
     put = BlobStore.put
 
-    def full(self: BlobStore, key: str, data: bytes) -> None:
-        from services.common.domain.errors import Unavailable  # noqa: PLC0415
-
+    def full(*_: object) -> None:
         raise Unavailable("full")
 
     monkeypatch.setattr(BlobStore, "put", full)
