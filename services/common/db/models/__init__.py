@@ -5,6 +5,8 @@ from services.common.db.models.base import Base, sql_literal, table
 from services.common.db.models.mail import ConfirmedMailbox, Delivery, Email, Mailing, OperatorJob, Subscriber
 from services.common.db.models.operation import FindModelSeen, Installation, PausedQueue, WorkerSeen
 from services.common.db.models.orders import (
+    IMAGE_HAS_SURPLUS_BLOBS,
+    ORDER_IS_OPEN,
     IdempotencyKey,
     Image,
     Order,
@@ -15,6 +17,8 @@ from services.common.db.models.orders import (
 )
 
 __all__ = [
+    "IMAGE_HAS_SURPLUS_BLOBS",
+    "ORDER_IS_OPEN",
     "ApiKey",
     "AuditEntry",
     "Base",

@@ -2,12 +2,17 @@
 
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from services.common.db.models.base import Base, one_of, partial_index
 from services.common.domain.findings import CheckState
 from services.common.domain.orders import ImageQueue, ImageState, OrderState, UnownedBlobsState, UploadState
+
+ORDER_IS_OPEN = text("orders.state IN ('QUEUED', 'RUNNING')")
+"""Written as the condition of the index `orders_open`: SQLite takes that for nothing else."""
+IMAGE_HAS_SURPLUS_BLOBS = text("NOT images.tidied AND images.finished_at IS NOT NULL")
+"""Likewise, of the index `images_untidied`: the blobs that an ended image does not keep may still be there."""
 
 
 class Order(Base):
