@@ -17,13 +17,17 @@ from services.blur_worker.child_pool import ChildPool
 from services.blur_worker.child_process import ChildLimits
 from services.blur_worker.engine.containers.png_chunks import SIGNATURE, chunk, chunks
 from services.common.domain.errors import ImageError
-from services.common.domain.spec import BlurSpec, Effect, Format, Gaussian, Pixelate, Redact, Region, Solid
+from services.common.domain.spec import BlurSpec, Effect, Format, Gaussian, Pixelate, Redact, Region, Solid, Stroke
 from tests.support.images import encode, encode_frames, frames, photo, photo_16, samples
 from tests.unit.engine.png_maker import make_png
 
 LIMITS = ChildLimits(seconds=20, memory_mb=3072, max_pixels=2_000_000)
 EFFECTS: tuple[Effect, ...] = (Gaussian(0.5), Gaussian(6), Gaussian(0.5, relative=True), Pixelate(9), Solid(), Redact())
-REGION = Region("ellipse", 0.2, 0.2, 0.5, 0.5, feather=0.1)
+REGIONS = (
+    Region("ellipse", 0.2, 0.2, 0.5, 0.5, feather=0.1),
+    Region.polygon([(0.1, 0.1), (0.9, 0.3), (0.2, 0.8)], padding=0.02),
+    Region.brush([Stroke(((0.1, 0.9), (0.5, 0.4), (0.9, 0.9)), 0.1), Stroke(((1, 0),), 0.3)], feather=0.05),
+)
 
 
 def seeds() -> list[bytes]:
@@ -102,7 +106,7 @@ def main() -> int:
         end = time.monotonic() + arguments.seconds
         while time.monotonic() < end:
             source.write_bytes(damaged(rng.choice(valid), rng))
-            regions = (REGION,) if rng.random() < 0.3 else ()
+            regions = (rng.choice(REGIONS),) if rng.random() < 0.3 else ()
             output = rng.choice((None, None, *Format))
             spec = BlurSpec(rng.choice(EFFECTS), regions, output_format=output, keep_metadata=rng.random() < 0.3)
             try:

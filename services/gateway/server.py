@@ -62,6 +62,7 @@ from services.gateway.rpc.tls import CertificateFiles
 from services.gateway.settings import MIB, GatewaySettings
 from services.gateway.subscriptions.servicer import SubscriptionServicer
 from services.gateway.subscriptions.use_cases import Subscriptions
+from services.gateway.uploads.servicer import Uploads
 from services.gateway.webhooks.caller_secrets import CallerSecrets
 
 GRACE_SECONDS = 10
@@ -213,12 +214,23 @@ def _blur_servicer(settings: GatewaySettings, deps: Dependencies, hub: WatchHub,
         recipients=deps.recipients,
         outside=OutsideRules(allow_urls=settings.allow_urls, networks=settings.networks),
     )
+    receiver, models = (
+        OrderReceiver(storage, deps.threads, deps.broker_check),
+        AvailableModels(deps.database, deps.threads),
+    )
     return BlurServicer(
         settings=settings,
         threads=deps.threads,
         parsing=deps.parsing,
-        receiver=OrderReceiver(storage, deps.threads, deps.broker_check),
-        models=AvailableModels(deps.database, deps.threads),
+        receiver=receiver,
+        models=models,
+        uploads=Uploads.of(
+            receiver,
+            parsing=deps.parsing,
+            models=models,
+            lifecycle=deps.lifecycle,
+            max_chunk_bytes=MAX_CHUNK_BYTES,
+        ),
         reader=deps.reader,
         hub=hub,
         request_delivery=RequestDelivery(

@@ -17,7 +17,7 @@ from services.common.infra.settings import (
     metrics_port,
 )
 
-MIB = 1 << 20
+MIB, GIB = 1 << 20, 1 << 30
 
 
 class GatewaySettings(
@@ -115,6 +115,27 @@ class GatewaySettings(
         "that nobody can write to many strangers; 0: no limit. Further ones are refused with RATE_LIMIT_EXCEEDED. See "
         "IMAGEBLUR_UNCONFIRMED_ADDRESSES.",
     )
+    upload_hours: float = Field(
+        default=24,
+        gt=0,
+        description="How long an unfinished upload (CreateUpload) is kept after its last byte, so that it can go on.",
+    )
+    max_uploads: int = Field(
+        default=1_000,
+        ge=1,
+        description="Most unfinished uploads (CreateUpload), of all callers; further ones are refused with "
+        "TOO_MANY_UPLOADS and RetryInfo.",
+    )
+    max_uploads_per_caller: int = Field(
+        default=50, ge=1, description="The same of one caller (an API key, or without one a network address)."
+    )
+    max_upload_gib: float = Field(
+        default=256,
+        gt=0,
+        description="Most GiB of unfinished uploads, of all callers, by the sizes that were announced. On a local disk "
+        "they need the free space as well.",
+    )
+    max_upload_gib_per_caller: float = Field(default=32, gt=0, description="The same of one caller.")
     min_free_mb: int = Field(
         default=256,
         ge=0,
@@ -147,6 +168,11 @@ class GatewaySettings(
     def max_originals_seconds(self) -> int:
         """Longest keep_originals_for."""
         return int(self.max_keep_originals_hours * 3600)
+
+    @property
+    def upload_seconds(self) -> float:
+        """How long unfinished uploads are kept after their last byte."""
+        return self.upload_hours * 3600
 
     @property
     def largest_order(self) -> int:

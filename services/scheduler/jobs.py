@@ -15,7 +15,7 @@ from services.scheduler.sweep import Sweep
 WEEKLY_CHECK_SECONDS = 60
 """How late the weekly mailing may begin."""
 BLOBS_SECONDS = 30
-"""How long blobs may stay that nothing needs: those of broken uploads, and originals that are due."""
+"""How long blobs may stay that nothing needs: those of broken and expired uploads, and originals that are due."""
 EXPIRY_SECONDS = 300
 """How long an order may stay after its expiry."""
 BACKLOG_SECONDS = 10
@@ -38,6 +38,7 @@ def schedule(sweep: Sweep, mailings: MailingSchedule, *, sweep_seconds: float) -
         ("mailings", sweep.mailings, sweep_seconds),
         ("blobs without an order", sweep.blobs_without_order, BLOBS_SECONDS),
         ("blobs of ended images", sweep.blobs_of_ended_images, BLOBS_SECONDS),
+        ("uploads", sweep.uploads, BLOBS_SECONDS),
         ("originals", sweep.originals, BLOBS_SECONDS),
         ("expiry", sweep.expired, EXPIRY_SECONDS),
         ("backlog", lambda: metrics.measure(sweep.database, sweep.broker), BACKLOG_SECONDS),

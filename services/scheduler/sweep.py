@@ -9,12 +9,12 @@ from uuid import UUID
 from services.common.db.engine import Database
 from services.common.db.mail import emails, mailings, operator_jobs
 from services.common.db.models import Email, Image, WebhookEvent
-from services.common.db.orders import blob_cleanup, idempotency, images, orders, revisions, unowned_blobs
+from services.common.db.orders import blob_cleanup, idempotency, images, orders, revisions, unowned_blobs, uploads
 from services.common.db.queues import outbox
 from services.common.db.webhooks import events as webhook_events
 from services.common.domain.errors import FailedPrecondition, NotFound, Unavailable
 from services.common.domain.follow_up import EnqueuedImage, FollowUp
-from services.common.domain.orders import LATE_SECONDS, ImageQueue
+from services.common.domain.orders import LATE_SECONDS, ImageQueue, UploadState
 from services.common.infra import log
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
@@ -148,6 +148,15 @@ class Sweep:
             with contextlib.suppress(NotFound, FailedPrecondition):
                 self.lifecycle.delete_originals(order_id)
                 metrics.swept("orders without originals")
+
+    def uploads(self) -> None:
+        """Delete unfinished uploads to which nothing was appended for too long, and what others have left."""
+        with self.database.read() as session:
+            expired = uploads.list_expired(session, limit=BATCH)
+        for upload_id, state in expired:
+            self.lifecycle.end_upload(upload_id, state)
+            if state is UploadState.RECEIVING:
+                metrics.swept("uploads expired")
 
     def expired(self) -> None:
         """Expire orders whose retention is over; delete idempotency keys and operator jobs that are too old."""

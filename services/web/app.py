@@ -35,6 +35,7 @@ from services.web.orders.form import OrderForm
 from services.web.orders.pages import OrderPages
 from services.web.orders.uploads import OrderUploads
 from services.web.settings import WebSettings
+from services.web.uploads.form_uploads import FormUploads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +90,7 @@ def _visitor_routes(
         Route("/orders", orders.find, methods=["GET"]),
         Route("/api/orders/check", uploads.check, methods=["POST"]),
         Route("/api/orders", uploads.upload, methods=["POST"]),
+        *FormUploads(gateway, parsing).routes(),
         Route("/orders/{order_id}", orders.show),
         Route("/orders/{order_id}/events", events.stream),
         Route("/orders/{order_id}/archive", downloads.archive),

@@ -20,6 +20,11 @@ WITH_FILES = {
     "BlurOrder": "/v1/orders",
     "StreamBlurOrder": "/v1/orders",
     "WatchStatus": "/v1/orders/{order_id}/events",
+    "CreateUpload": "/v1/uploads",
+    "AppendUpload": "/v1/uploads/{upload_id}",
+    "GetUpload": "/v1/uploads/{upload_id}",
+    "CompleteUpload": "/v1/uploads/{upload_id}/complete",
+    "DeleteUpload": "/v1/uploads/{upload_id}",
     "DownloadImages": "/v1/orders/{order_id}/archive",
 }
 RPCS = [

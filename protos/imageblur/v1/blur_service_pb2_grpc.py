@@ -62,6 +62,31 @@ class BlurServiceStub:
                 request_serializer=imageblur_dot_v1_dot_blur__service__pb2.StreamBlurOrderRequest.SerializeToString,
                 response_deserializer=imageblur_dot_v1_dot_blur__service__pb2.StreamBlurOrderResponse.FromString,
                 _registered_method=True)
+        self.CreateUpload = channel.unary_unary(
+                '/imageblur.v1.BlurService/CreateUpload',
+                request_serializer=imageblur_dot_v1_dot_blur__service__pb2.CreateUploadRequest.SerializeToString,
+                response_deserializer=imageblur_dot_v1_dot_blur__service__pb2.CreateUploadResponse.FromString,
+                _registered_method=True)
+        self.AppendUpload = channel.stream_unary(
+                '/imageblur.v1.BlurService/AppendUpload',
+                request_serializer=imageblur_dot_v1_dot_blur__service__pb2.AppendUploadRequest.SerializeToString,
+                response_deserializer=imageblur_dot_v1_dot_blur__service__pb2.AppendUploadResponse.FromString,
+                _registered_method=True)
+        self.GetUpload = channel.unary_unary(
+                '/imageblur.v1.BlurService/GetUpload',
+                request_serializer=imageblur_dot_v1_dot_blur__service__pb2.GetUploadRequest.SerializeToString,
+                response_deserializer=imageblur_dot_v1_dot_blur__service__pb2.GetUploadResponse.FromString,
+                _registered_method=True)
+        self.CompleteUpload = channel.unary_unary(
+                '/imageblur.v1.BlurService/CompleteUpload',
+                request_serializer=imageblur_dot_v1_dot_blur__service__pb2.CompleteUploadRequest.SerializeToString,
+                response_deserializer=imageblur_dot_v1_dot_blur__service__pb2.CompleteUploadResponse.FromString,
+                _registered_method=True)
+        self.DeleteUpload = channel.unary_unary(
+                '/imageblur.v1.BlurService/DeleteUpload',
+                request_serializer=imageblur_dot_v1_dot_blur__service__pb2.DeleteUploadRequest.SerializeToString,
+                response_deserializer=imageblur_dot_v1_dot_blur__service__pb2.DeleteUploadResponse.FromString,
+                _registered_method=True)
         self.BlurImage = channel.unary_unary(
                 '/imageblur.v1.BlurService/BlurImage',
                 request_serializer=imageblur_dot_v1_dot_blur__service__pb2.BlurImageRequest.SerializeToString,
@@ -175,6 +200,74 @@ class BlurServiceServicer:
         RESOURCE_EXHAUSTED: QUEUE_FULL and RATE_LIMIT_EXCEEDED as BlurOrder, checked as soon as start is received.
         UNAVAILABLE: as BlurOrder.
         DEADLINE_EXCEEDED: start was not received within 10 seconds, or nothing was received for 60 (READ_TIMEOUT).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateUpload(self, request, context):
+        """Creates an upload for an order, to which bytes are then appended by any number of calls, at any gateway: after a cut
+        connection, a restart of the client or of the server, it goes on where it was. Nothing is blurred before
+        CompleteUpload. An unfinished upload is deleted upload_retention after its last byte.
+
+        Idempotent by order.request_id: a repeated call returns the upload as it is, also after it was completed.
+
+        INVALID_ARGUMENT: as StreamBlurOrder; also if an image has no size_bytes, or a size is 0 or over a limit.
+        RESOURCE_EXHAUSTED: QUEUE_FULL, RATE_LIMIT_EXCEEDED and MESSAGE_TOO_LARGE as BlurOrder; the caller, or all callers
+        together, have too many unfinished uploads, or too many bytes of them (TOO_MANY_UPLOADS): complete or delete one.
+        UNAVAILABLE: as BlurOrder.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AppendUpload(self, request_iterator, context):
+        """Appends bytes to an upload: start, then chunks. The bytes of an upload are those of its images, one after the other.
+        A call may end anywhere, also in the middle of an image. If it breaks, what arrived is kept, except for
+        upload_part_bytes at most: ask GetUpload where to go on. A call ends an earlier one that still appends.
+
+        INVALID_ARGUMENT: upload_id is not a UUID; more bytes than the upload has; a SHA-256 does not match: the image has
+        to be sent again, received_bytes is its beginning; chunks that are too small, so that an image would have
+        thousands of parts.
+        NOT_FOUND: there is no such upload: it was deleted, or has expired.
+        FAILED_PRECONDITION: offset is not received_bytes, or the upload is complete (UPLOAD_OFFSET): ask GetUpload. A
+        later call has taken over (UPLOAD_SUPERSEDED).
+        UNAVAILABLE: also if the disk is almost full; what was received is kept.
+        DEADLINE_EXCEEDED: as StreamBlurOrder.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetUpload(self, request, context):
+        """Returns an upload, with the offset to go on from.
+
+        INVALID_ARGUMENT: upload_id is not a UUID.
+        NOT_FOUND: there is no such upload: it was deleted, or has expired.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CompleteUpload(self, request, context):
+        """Places the order of an upload that has all its bytes. The order is durable when this returns, and has the ID of the
+        upload. Idempotent: a repeated call returns the order.
+
+        INVALID_ARGUMENT: upload_id is not a UUID.
+        NOT_FOUND: as GetUpload.
+        FAILED_PRECONDITION: bytes are missing (UPLOAD_INCOMPLETE).
+        RESOURCE_EXHAUSTED: QUEUE_FULL as BlurOrder; the upload is kept.
+        UNAVAILABLE: as BlurOrder; the upload is kept.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteUpload(self, request, context):
+        """Deletes an upload that was not completed, with all its bytes.
+
+        INVALID_ARGUMENT: upload_id is not a UUID.
+        NOT_FOUND: there is no such upload; after CompleteUpload, use DeleteOrder.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -351,6 +444,31 @@ def add_BlurServiceServicer_to_server(servicer, server):
                     request_deserializer=imageblur_dot_v1_dot_blur__service__pb2.StreamBlurOrderRequest.FromString,
                     response_serializer=imageblur_dot_v1_dot_blur__service__pb2.StreamBlurOrderResponse.SerializeToString,
             ),
+            'CreateUpload': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateUpload,
+                    request_deserializer=imageblur_dot_v1_dot_blur__service__pb2.CreateUploadRequest.FromString,
+                    response_serializer=imageblur_dot_v1_dot_blur__service__pb2.CreateUploadResponse.SerializeToString,
+            ),
+            'AppendUpload': grpc.stream_unary_rpc_method_handler(
+                    servicer.AppendUpload,
+                    request_deserializer=imageblur_dot_v1_dot_blur__service__pb2.AppendUploadRequest.FromString,
+                    response_serializer=imageblur_dot_v1_dot_blur__service__pb2.AppendUploadResponse.SerializeToString,
+            ),
+            'GetUpload': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetUpload,
+                    request_deserializer=imageblur_dot_v1_dot_blur__service__pb2.GetUploadRequest.FromString,
+                    response_serializer=imageblur_dot_v1_dot_blur__service__pb2.GetUploadResponse.SerializeToString,
+            ),
+            'CompleteUpload': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompleteUpload,
+                    request_deserializer=imageblur_dot_v1_dot_blur__service__pb2.CompleteUploadRequest.FromString,
+                    response_serializer=imageblur_dot_v1_dot_blur__service__pb2.CompleteUploadResponse.SerializeToString,
+            ),
+            'DeleteUpload': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteUpload,
+                    request_deserializer=imageblur_dot_v1_dot_blur__service__pb2.DeleteUploadRequest.FromString,
+                    response_serializer=imageblur_dot_v1_dot_blur__service__pb2.DeleteUploadResponse.SerializeToString,
+            ),
             'BlurImage': grpc.unary_unary_rpc_method_handler(
                     servicer.BlurImage,
                     request_deserializer=imageblur_dot_v1_dot_blur__service__pb2.BlurImageRequest.FromString,
@@ -511,6 +629,141 @@ class BlurService:
             '/imageblur.v1.BlurService/StreamBlurOrder',
             imageblur_dot_v1_dot_blur__service__pb2.StreamBlurOrderRequest.SerializeToString,
             imageblur_dot_v1_dot_blur__service__pb2.StreamBlurOrderResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateUpload(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imageblur.v1.BlurService/CreateUpload',
+            imageblur_dot_v1_dot_blur__service__pb2.CreateUploadRequest.SerializeToString,
+            imageblur_dot_v1_dot_blur__service__pb2.CreateUploadResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AppendUpload(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/imageblur.v1.BlurService/AppendUpload',
+            imageblur_dot_v1_dot_blur__service__pb2.AppendUploadRequest.SerializeToString,
+            imageblur_dot_v1_dot_blur__service__pb2.AppendUploadResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetUpload(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imageblur.v1.BlurService/GetUpload',
+            imageblur_dot_v1_dot_blur__service__pb2.GetUploadRequest.SerializeToString,
+            imageblur_dot_v1_dot_blur__service__pb2.GetUploadResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompleteUpload(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imageblur.v1.BlurService/CompleteUpload',
+            imageblur_dot_v1_dot_blur__service__pb2.CompleteUploadRequest.SerializeToString,
+            imageblur_dot_v1_dot_blur__service__pb2.CompleteUploadResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteUpload(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imageblur.v1.BlurService/DeleteUpload',
+            imageblur_dot_v1_dot_blur__service__pb2.DeleteUploadRequest.SerializeToString,
+            imageblur_dot_v1_dot_blur__service__pb2.DeleteUploadResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -68,6 +68,54 @@ class BlurServiceStub:
       UNAVAILABLE: as BlurOrder.
       DEADLINE_EXCEEDED: start was not received within 10 seconds, or nothing was received for 60 (READ_TIMEOUT).
     """
+    CreateUpload: _grpc.UnaryUnaryMultiCallable[_blur_service_pb2.CreateUploadRequest, _blur_service_pb2.CreateUploadResponse]
+    """Creates an upload for an order, to which bytes are then appended by any number of calls, at any gateway: after a cut
+    connection, a restart of the client or of the server, it goes on where it was. Nothing is blurred before
+    CompleteUpload. An unfinished upload is deleted upload_retention after its last byte.
+
+    Idempotent by order.request_id: a repeated call returns the upload as it is, also after it was completed.
+
+      INVALID_ARGUMENT: as StreamBlurOrder; also if an image has no size_bytes, or a size is 0 or over a limit.
+      RESOURCE_EXHAUSTED: QUEUE_FULL, RATE_LIMIT_EXCEEDED and MESSAGE_TOO_LARGE as BlurOrder; the caller, or all callers
+        together, have too many unfinished uploads, or too many bytes of them (TOO_MANY_UPLOADS): complete or delete one.
+      UNAVAILABLE: as BlurOrder.
+    """
+    AppendUpload: _grpc.StreamUnaryMultiCallable[_blur_service_pb2.AppendUploadRequest, _blur_service_pb2.AppendUploadResponse]
+    """Appends bytes to an upload: start, then chunks. The bytes of an upload are those of its images, one after the other.
+    A call may end anywhere, also in the middle of an image. If it breaks, what arrived is kept, except for
+    upload_part_bytes at most: ask GetUpload where to go on. A call ends an earlier one that still appends.
+
+      INVALID_ARGUMENT: upload_id is not a UUID; more bytes than the upload has; a SHA-256 does not match: the image has
+        to be sent again, received_bytes is its beginning; chunks that are too small, so that an image would have
+        thousands of parts.
+      NOT_FOUND: there is no such upload: it was deleted, or has expired.
+      FAILED_PRECONDITION: offset is not received_bytes, or the upload is complete (UPLOAD_OFFSET): ask GetUpload. A
+        later call has taken over (UPLOAD_SUPERSEDED).
+      UNAVAILABLE: also if the disk is almost full; what was received is kept.
+      DEADLINE_EXCEEDED: as StreamBlurOrder.
+    """
+    GetUpload: _grpc.UnaryUnaryMultiCallable[_blur_service_pb2.GetUploadRequest, _blur_service_pb2.GetUploadResponse]
+    """Returns an upload, with the offset to go on from.
+
+      INVALID_ARGUMENT: upload_id is not a UUID.
+      NOT_FOUND: there is no such upload: it was deleted, or has expired.
+    """
+    CompleteUpload: _grpc.UnaryUnaryMultiCallable[_blur_service_pb2.CompleteUploadRequest, _blur_service_pb2.CompleteUploadResponse]
+    """Places the order of an upload that has all its bytes. The order is durable when this returns, and has the ID of the
+    upload. Idempotent: a repeated call returns the order.
+
+      INVALID_ARGUMENT: upload_id is not a UUID.
+      NOT_FOUND: as GetUpload.
+      FAILED_PRECONDITION: bytes are missing (UPLOAD_INCOMPLETE).
+      RESOURCE_EXHAUSTED: QUEUE_FULL as BlurOrder; the upload is kept.
+      UNAVAILABLE: as BlurOrder; the upload is kept.
+    """
+    DeleteUpload: _grpc.UnaryUnaryMultiCallable[_blur_service_pb2.DeleteUploadRequest, _blur_service_pb2.DeleteUploadResponse]
+    """Deletes an upload that was not completed, with all its bytes.
+
+      INVALID_ARGUMENT: upload_id is not a UUID.
+      NOT_FOUND: there is no such upload; after CompleteUpload, use DeleteOrder.
+    """
     BlurImage: _grpc.UnaryUnaryMultiCallable[_blur_service_pb2.BlurImageRequest, _blur_service_pb2.BlurImageResponse]
     """Blurs one image and returns the result; keeps nothing of either after the answer. For programs that need the answer
     at once; images of orders do not delay it, nor does it delay them.
@@ -208,6 +256,54 @@ class BlurServiceAsyncStub(BlurServiceStub):
       RESOURCE_EXHAUSTED: QUEUE_FULL and RATE_LIMIT_EXCEEDED as BlurOrder, checked as soon as start is received.
       UNAVAILABLE: as BlurOrder.
       DEADLINE_EXCEEDED: start was not received within 10 seconds, or nothing was received for 60 (READ_TIMEOUT).
+    """
+    CreateUpload: _aio.UnaryUnaryMultiCallable[_blur_service_pb2.CreateUploadRequest, _blur_service_pb2.CreateUploadResponse]  # type: ignore[assignment]
+    """Creates an upload for an order, to which bytes are then appended by any number of calls, at any gateway: after a cut
+    connection, a restart of the client or of the server, it goes on where it was. Nothing is blurred before
+    CompleteUpload. An unfinished upload is deleted upload_retention after its last byte.
+
+    Idempotent by order.request_id: a repeated call returns the upload as it is, also after it was completed.
+
+      INVALID_ARGUMENT: as StreamBlurOrder; also if an image has no size_bytes, or a size is 0 or over a limit.
+      RESOURCE_EXHAUSTED: QUEUE_FULL, RATE_LIMIT_EXCEEDED and MESSAGE_TOO_LARGE as BlurOrder; the caller, or all callers
+        together, have too many unfinished uploads, or too many bytes of them (TOO_MANY_UPLOADS): complete or delete one.
+      UNAVAILABLE: as BlurOrder.
+    """
+    AppendUpload: _aio.StreamUnaryMultiCallable[_blur_service_pb2.AppendUploadRequest, _blur_service_pb2.AppendUploadResponse]  # type: ignore[assignment]
+    """Appends bytes to an upload: start, then chunks. The bytes of an upload are those of its images, one after the other.
+    A call may end anywhere, also in the middle of an image. If it breaks, what arrived is kept, except for
+    upload_part_bytes at most: ask GetUpload where to go on. A call ends an earlier one that still appends.
+
+      INVALID_ARGUMENT: upload_id is not a UUID; more bytes than the upload has; a SHA-256 does not match: the image has
+        to be sent again, received_bytes is its beginning; chunks that are too small, so that an image would have
+        thousands of parts.
+      NOT_FOUND: there is no such upload: it was deleted, or has expired.
+      FAILED_PRECONDITION: offset is not received_bytes, or the upload is complete (UPLOAD_OFFSET): ask GetUpload. A
+        later call has taken over (UPLOAD_SUPERSEDED).
+      UNAVAILABLE: also if the disk is almost full; what was received is kept.
+      DEADLINE_EXCEEDED: as StreamBlurOrder.
+    """
+    GetUpload: _aio.UnaryUnaryMultiCallable[_blur_service_pb2.GetUploadRequest, _blur_service_pb2.GetUploadResponse]  # type: ignore[assignment]
+    """Returns an upload, with the offset to go on from.
+
+      INVALID_ARGUMENT: upload_id is not a UUID.
+      NOT_FOUND: there is no such upload: it was deleted, or has expired.
+    """
+    CompleteUpload: _aio.UnaryUnaryMultiCallable[_blur_service_pb2.CompleteUploadRequest, _blur_service_pb2.CompleteUploadResponse]  # type: ignore[assignment]
+    """Places the order of an upload that has all its bytes. The order is durable when this returns, and has the ID of the
+    upload. Idempotent: a repeated call returns the order.
+
+      INVALID_ARGUMENT: upload_id is not a UUID.
+      NOT_FOUND: as GetUpload.
+      FAILED_PRECONDITION: bytes are missing (UPLOAD_INCOMPLETE).
+      RESOURCE_EXHAUSTED: QUEUE_FULL as BlurOrder; the upload is kept.
+      UNAVAILABLE: as BlurOrder; the upload is kept.
+    """
+    DeleteUpload: _aio.UnaryUnaryMultiCallable[_blur_service_pb2.DeleteUploadRequest, _blur_service_pb2.DeleteUploadResponse]  # type: ignore[assignment]
+    """Deletes an upload that was not completed, with all its bytes.
+
+      INVALID_ARGUMENT: upload_id is not a UUID.
+      NOT_FOUND: there is no such upload; after CompleteUpload, use DeleteOrder.
     """
     BlurImage: _aio.UnaryUnaryMultiCallable[_blur_service_pb2.BlurImageRequest, _blur_service_pb2.BlurImageResponse]  # type: ignore[assignment]
     """Blurs one image and returns the result; keeps nothing of either after the answer. For programs that need the answer
@@ -364,6 +460,84 @@ class BlurServiceServicer(metaclass=_abc_1.ABCMeta):
           RESOURCE_EXHAUSTED: QUEUE_FULL and RATE_LIMIT_EXCEEDED as BlurOrder, checked as soon as start is received.
           UNAVAILABLE: as BlurOrder.
           DEADLINE_EXCEEDED: start was not received within 10 seconds, or nothing was received for 60 (READ_TIMEOUT).
+        """
+
+    @_abc_1.abstractmethod
+    def CreateUpload(
+        self,
+        request: _blur_service_pb2.CreateUploadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_blur_service_pb2.CreateUploadResponse, _abc.Awaitable[_blur_service_pb2.CreateUploadResponse]]:
+        """Creates an upload for an order, to which bytes are then appended by any number of calls, at any gateway: after a cut
+        connection, a restart of the client or of the server, it goes on where it was. Nothing is blurred before
+        CompleteUpload. An unfinished upload is deleted upload_retention after its last byte.
+
+        Idempotent by order.request_id: a repeated call returns the upload as it is, also after it was completed.
+
+          INVALID_ARGUMENT: as StreamBlurOrder; also if an image has no size_bytes, or a size is 0 or over a limit.
+          RESOURCE_EXHAUSTED: QUEUE_FULL, RATE_LIMIT_EXCEEDED and MESSAGE_TOO_LARGE as BlurOrder; the caller, or all callers
+            together, have too many unfinished uploads, or too many bytes of them (TOO_MANY_UPLOADS): complete or delete one.
+          UNAVAILABLE: as BlurOrder.
+        """
+
+    @_abc_1.abstractmethod
+    def AppendUpload(
+        self,
+        request_iterator: _MaybeAsyncIterator[_blur_service_pb2.AppendUploadRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_blur_service_pb2.AppendUploadResponse, _abc.Awaitable[_blur_service_pb2.AppendUploadResponse]]:
+        """Appends bytes to an upload: start, then chunks. The bytes of an upload are those of its images, one after the other.
+        A call may end anywhere, also in the middle of an image. If it breaks, what arrived is kept, except for
+        upload_part_bytes at most: ask GetUpload where to go on. A call ends an earlier one that still appends.
+
+          INVALID_ARGUMENT: upload_id is not a UUID; more bytes than the upload has; a SHA-256 does not match: the image has
+            to be sent again, received_bytes is its beginning; chunks that are too small, so that an image would have
+            thousands of parts.
+          NOT_FOUND: there is no such upload: it was deleted, or has expired.
+          FAILED_PRECONDITION: offset is not received_bytes, or the upload is complete (UPLOAD_OFFSET): ask GetUpload. A
+            later call has taken over (UPLOAD_SUPERSEDED).
+          UNAVAILABLE: also if the disk is almost full; what was received is kept.
+          DEADLINE_EXCEEDED: as StreamBlurOrder.
+        """
+
+    @_abc_1.abstractmethod
+    def GetUpload(
+        self,
+        request: _blur_service_pb2.GetUploadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_blur_service_pb2.GetUploadResponse, _abc.Awaitable[_blur_service_pb2.GetUploadResponse]]:
+        """Returns an upload, with the offset to go on from.
+
+          INVALID_ARGUMENT: upload_id is not a UUID.
+          NOT_FOUND: there is no such upload: it was deleted, or has expired.
+        """
+
+    @_abc_1.abstractmethod
+    def CompleteUpload(
+        self,
+        request: _blur_service_pb2.CompleteUploadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_blur_service_pb2.CompleteUploadResponse, _abc.Awaitable[_blur_service_pb2.CompleteUploadResponse]]:
+        """Places the order of an upload that has all its bytes. The order is durable when this returns, and has the ID of the
+        upload. Idempotent: a repeated call returns the order.
+
+          INVALID_ARGUMENT: upload_id is not a UUID.
+          NOT_FOUND: as GetUpload.
+          FAILED_PRECONDITION: bytes are missing (UPLOAD_INCOMPLETE).
+          RESOURCE_EXHAUSTED: QUEUE_FULL as BlurOrder; the upload is kept.
+          UNAVAILABLE: as BlurOrder; the upload is kept.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteUpload(
+        self,
+        request: _blur_service_pb2.DeleteUploadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_blur_service_pb2.DeleteUploadResponse, _abc.Awaitable[_blur_service_pb2.DeleteUploadResponse]]:
+        """Deletes an upload that was not completed, with all its bytes.
+
+          INVALID_ARGUMENT: upload_id is not a UUID.
+          NOT_FOUND: there is no such upload; after CompleteUpload, use DeleteOrder.
         """
 
     @_abc_1.abstractmethod

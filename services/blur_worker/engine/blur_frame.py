@@ -13,15 +13,30 @@ from services.blur_worker.engine.regions import blend, hides_whole, input_box
 from services.common.domain.spec import BlurSpec
 
 
-def blur_frame(frame: Frame, spec: BlurSpec) -> Frame:
+def blur_frames(frames: list[Frame], spec: BlurSpec) -> None:
+    """Blur frames in place, as `blur_frame`: each original is freed as soon as it is blurred."""
+    found: list[Layer] | None = None
+    for index, frame in enumerate(frames):
+        # Regions are drawn once for all frames of an animation: they may have thousands of points.
+        if not hides_whole(spec) and (index == 0 or frame.raster.size != frames[index - 1].raster.size):
+            found = layers(spec, frame.raster.size)
+        frames[index] = blur_frame(frame, spec, found)
+
+
+def blur_frame(frame: Frame, spec: BlurSpec, found: list[Layer] | None = None) -> Frame:
     """Return the frame with the effects applied; pixels outside the regions stay bit-identical.
 
     An effect reads the image with what stronger effects hide already hidden: no halo brings that back.
+
+    Args:
+        frame: To be blurred.
+        spec: How.
+        found: The layers of the spec for an image of this size, if they are known.
     """
     raster = frame.raster
     if hides_whole(spec):
         return replace(frame, raster=pixel_effect(spec.effect, raster).apply(raster))
-    found = layers(spec, raster.size)
+    found = layers(spec, raster.size) if found is None else found
     if not found:
         return frame
     read = raster

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from services.blur_worker.engine.blur_frame import blur_frame
+from services.blur_worker.engine.blur_frame import blur_frames
 from services.blur_worker.engine.decode import decode
 from services.blur_worker.engine.encode import encode
 from services.blur_worker.engine.find_and_hide import find_and_hide
@@ -80,8 +80,7 @@ class _PixelImage:
         """See `HideableImage`; without anything to find, the original frames are gone afterwards."""
         info, target = self._decoded.info, spec.output_format or self._decoded.info.format
         frames = list(self.frames) if spec.find else self.frames
-        for index in range(len(frames)):  # in place: each original frame is freed as soon as it is blurred
-            frames[index] = blur_frame(frames[index], spec)
+        blur_frames(frames, spec)
         self._timer.lap("blur")
         width, height = frames[0].raster.size
         encoded = encode(info, frames, target, spec)

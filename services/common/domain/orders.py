@@ -43,6 +43,15 @@ class ImageQueue(StrEnum):
     """Images with something to find."""
 
 
+class UploadState(StrEnum):
+    """States of an upload that can be resumed."""
+
+    RECEIVING = "RECEIVING"
+    """Bytes are missing, or it was not completed yet."""
+    PLACED = "PLACED"
+    """Its order is stored. What only the upload needed is being removed, and then this row."""
+
+
 def queue_for(spec: BlurSpec) -> ImageQueue:
     """Return the queue of images with this spec."""
     return ImageQueue.FIND if spec.find else ImageQueue.BLUR
@@ -105,6 +114,28 @@ def result_key(order_id: object, position: int, generation: int = 0) -> str:
     """
     key = f"{blob_prefix(order_id)}result/{position:06d}"
     return f"{key}-{generation}" if generation else key
+
+
+def upload_prefix(upload_id: object) -> str:
+    """Return the prefix of the blob keys that only an unfinished upload needs; its order will have the same ID."""
+    return f"{blob_prefix(upload_id)}upload/"
+
+
+def manifest_key(upload_id: object) -> str:
+    """Return the blob key of the request that created an upload."""
+    return f"{upload_prefix(upload_id)}manifest"
+
+
+def part_key(upload_id: object, position: int, start: int, owner: str) -> str:
+    """Return the blob key of a part of an original whose upload is in progress.
+
+    Args:
+        upload_id: ID of the upload.
+        position: Position of the image, from 1.
+        start: Offset of the part in the image, in bytes.
+        owner: Token of the call that received it: a call that was superseded must not overwrite its successor's part.
+    """
+    return f"{upload_prefix(upload_id)}{position:06d}-{start:012d}-{owner}"
 
 
 def original_prefix(order_id: object) -> str:

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from services.common.db.engine import Database
-from services.common.db.orders import blob_cleanup, orders, revisions, unowned_blobs
+from services.common.db.orders import blob_cleanup, orders, revisions, unowned_blobs, uploads
 from services.common.domain.errors import FailedPrecondition, NotFound, Unavailable
 from services.common.domain.follow_up import FollowUp
-from services.common.domain.orders import OrderState, blob_prefix, original_prefix
+from services.common.domain.orders import OrderState, UploadState, blob_prefix, original_prefix, upload_prefix
 from services.common.infra import log
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
@@ -67,6 +67,36 @@ class OrderLifecycle:
             self.remove_unowned_blobs(order_id)
         except Unavailable as error:
             _log.warning("blobs not removed, the sweep will", order=str(order_id), error=str(error))
+
+    def delete_upload(self, upload_id: UUID) -> bool:
+        """Delete an upload that was not completed, with its blobs; False if there is none.
+
+        Raises:
+            Unavailable: The database cannot be reached.
+        """
+        with self.database.write() as session:
+            deleted = uploads.delete_upload(session, upload_id)
+            if deleted:
+                unowned_blobs.mark_for_removal(session, upload_id)
+        if deleted:
+            try:
+                self.remove_unowned_blobs(upload_id)
+            except Unavailable as error:
+                _log.warning("blobs not removed, the sweep will", order=str(upload_id), error=str(error))
+        return deleted
+
+    def end_upload(self, upload_id: UUID, state: UploadState) -> None:
+        """End an upload whose time is over: delete it, or what is left of it if its order is placed.
+
+        Raises:
+            Unavailable: The blob store or the database cannot be reached.
+        """
+        if state is UploadState.RECEIVING:
+            self.delete_upload(upload_id)
+            return
+        self.blobs.delete_prefix(upload_prefix(upload_id))
+        with self.database.write(durable=False) as session:
+            uploads.delete_placed(session, upload_id)
 
     def expire(self, order_id: UUID) -> bool:
         """Delete the address of an order and mark its blobs for removal by the sweep; False if it has expired before.

@@ -10,6 +10,7 @@ from services.common.db.access import audit
 from services.common.db.access.audit import AuditContext
 from services.common.db.engine import Database
 from services.common.db.mail import mailboxes, subscribers
+from services.common.db.orders import uploads
 from services.common.domain.errors import NotFound
 from services.common.domain.mailboxes import MailboxHasher
 from services.common.use_cases.order_lifecycle import OrderLifecycle
@@ -44,12 +45,15 @@ class PersonalData:
             yield from map(_to_json, records)
 
     def erase(self, audit_context: AuditContext, address: str) -> int:
-        """Delete the subscription, the confirmation and the orders of an address; return the number of orders."""
+        """Delete the subscription, confirmation, orders and uploads of an address; return the number of orders."""
         with self.database.write() as session:
             audit.record(session, audit_context, SUBJECT)
             personal_data.delete_subscriber(session, address)
             mailboxes.delete_confirmation(session, self.mailboxes.hashes(address))
             order_ids = personal_data.list_orders(session, address)
+            upload_ids = uploads.list_of_mailbox(session, self.mailboxes.hashes(address))
+        for upload_id in upload_ids:
+            self.lifecycle.delete_upload(upload_id)
         for order_id in order_ids:
             with contextlib.suppress(NotFound):
                 self.lifecycle.delete(order_id)

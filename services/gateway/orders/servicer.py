@@ -11,7 +11,6 @@ from google.protobuf.duration_pb2 import Duration
 from grpc import aio
 from imageblur.v1 import blur_service_pb2 as pb
 from imageblur.v1 import order_pb2
-from imageblur.v1.blur_service_pb2_grpc import BlurServiceServicer
 
 from services.common.db.models import Image
 from services.common.db.orders.orders import Snapshot
@@ -43,6 +42,8 @@ from services.gateway.rpc.callers import principal, rate_limit_key
 from services.gateway.rpc.fields import parse_email, parse_id, parse_request_id
 from services.gateway.rpc.thread_pool import ThreadPool
 from services.gateway.settings import GatewaySettings
+from services.gateway.uploads.receiver import PART_BYTES
+from services.gateway.uploads.servicer import UploadMethods, Uploads
 from services.gateway.webhooks.caller_secrets import CallerSecrets
 
 Context = aio.ServicerContext[Any, Any]
@@ -54,7 +55,7 @@ IMAGES_AT_ONCE = 50
 
 
 @dataclass(frozen=True, kw_only=True)
-class BlurServicer(BlurServiceServicer):
+class BlurServicer(UploadMethods):
     """The service of orders."""
 
     settings: GatewaySettings
@@ -70,6 +71,7 @@ class BlurServicer(BlurServiceServicer):
     call_instantly: CallInstantly
     revise_images: ReviseImages
     webhook_secrets: CallerSecrets
+    uploads: Uploads
 
     async def GetLimits(self, request: pb.GetLimitsRequest, context: Context) -> pb.GetLimitsResponse:
         """Return the limits of this server."""
@@ -86,6 +88,8 @@ class BlurServicer(BlurServiceServicer):
             max_chunk_bytes=MAX_CHUNK_BYTES,
             find_models=map(model_message, await self.models.list()),
             max_keep_originals_for=Duration(seconds=settings.max_originals_seconds),
+            upload_retention=Duration(seconds=int(settings.upload_seconds)),
+            upload_part_bytes=PART_BYTES,
         )
 
     async def BlurOrder(self, request: pb.BlurOrderRequest, context: Context) -> pb.BlurOrderResponse:

@@ -133,13 +133,16 @@ class Admission:
             )
 
         calls, instant = CallLimit("calls", MAX_CALLS), CallLimit("instant calls", 2 * settings.max_instant_calls)
+        upload_calls = CallLimit("uploads", uploads)
         self._default = small(calls, self.small)
         self._policies = {
             "BlurOrder": large(calls, message, LARGE_SECONDS),
             "BlurImage": large(instant, message, LARGE_SECONDS),
             "FindRegions": large(instant, message, LARGE_SECONDS),
             "ReviseImages": small(calls, self.small, message),
-            "StreamBlurOrder": large(CallLimit("uploads", uploads), upload, START_SECONDS),
+            "StreamBlurOrder": large(upload_calls, upload, START_SECONDS),
+            "CreateUpload": small(calls, self.small, message),
+            "AppendUpload": large(upload_calls, upload, START_SECONDS),
             "WatchStatus": small(CallLimit("watches", settings.max_watches), self.small),
             "DownloadImages": small(CallLimit("downloads", MAX_DOWNLOADS), self.small, ids),
             "Check": small(CallLimit("health checks", MAX_PROBES), self.health),

@@ -29,8 +29,11 @@ class CallLog:
 
     def note_order(self, message: Any) -> None:
         """Remember the order that a request or response of the call names, if any."""
-        order = getattr(message, "order", None)
-        order_id = getattr(message, "order_id", "") or getattr(order, "order_id", "")
+        order, upload = getattr(message, "order", None), getattr(message, "upload", message)
+        # An upload has the ID that its order will have.
+        order_id = (
+            getattr(message, "order_id", "") or getattr(order, "order_id", "") or getattr(upload, "upload_id", "")
+        )
         try:
             self._order_id = str(UUID(order_id))
         except (ValueError, TypeError, AttributeError):

@@ -11,6 +11,7 @@ from services.web.api.calls import Gateways, call_routes
 from services.web.api.errors import with_problems
 from services.web.api.instant import InstantCalls
 from services.web.api.orders import ApiOrders
+from services.web.api.uploads import ApiUploads
 from services.web.gateway.rpc import Channels
 
 
@@ -27,5 +28,6 @@ def api_routes(channels: Channels, visitors: VisitorProof, stopping: asyncio.Eve
         Route("/v1/orders/{order_id}/events", with_problems(orders.watch)),
         Route("/v1/orders/{order_id}/archive", with_problems(orders.archive)),
         Route("/v1/orders/{order_id}/images/{image_id}", with_problems(orders.image)),
+        *ApiUploads(gateways).routes(),
         *call_routes(gateways, stub, SubscriptionServiceStub(channels.others)),
     ]

@@ -13,7 +13,7 @@ from imageblur.v1.subscription_service_pb2_grpc import SubscriptionServiceStub
 
 from services.common.infra.visitors import VisitorProof
 from services.web.gateway.rpc import Channels, RpcCaller, client_errors
-from services.web.gateway.upload import GatewayUpload
+from services.web.gateway.upload import GatewayAppend, GatewayUpload
 
 PAGE_SIZE = 200
 """Images on one page of an order."""
@@ -61,6 +61,33 @@ class GatewayClient(RpcCaller):
             yield upload
         finally:
             upload.cancel()
+
+    async def create_upload(self, request: pb.CreateUploadRequest) -> pb.Upload:
+        """Create an upload that can be resumed."""
+        return (await self.call(self._orders.CreateUpload, request)).upload
+
+    async def get_upload(self, upload_id: str) -> pb.Upload:
+        """Return an upload."""
+        return (await self.call(self._orders.GetUpload, pb.GetUploadRequest(upload_id=upload_id))).upload
+
+    @asynccontextmanager
+    async def append(self, upload_id: str, offset: int) -> AsyncIterator[GatewayAppend]:
+        """Append to an upload. The call is cancelled if the block ends before it is finished."""
+        append = GatewayAppend(self._uploads, self.metadata)
+        try:
+            await append.start(upload_id, offset)
+            yield append
+        finally:
+            append.cancel()
+
+    async def complete_upload(self, upload_id: str) -> Order:
+        """Place the order of an upload."""
+        request = pb.CompleteUploadRequest(upload_id=upload_id)
+        return (await self.call(self._orders.CompleteUpload, request)).order
+
+    async def delete_upload(self, upload_id: str) -> None:
+        """Delete an upload."""
+        await self.call(self._orders.DeleteUpload, pb.DeleteUploadRequest(upload_id=upload_id))
 
     async def status(self, order_id: str) -> Order:
         """Return an order."""

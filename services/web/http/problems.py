@@ -47,6 +47,7 @@ _OVERLOAD = {
     "QUEUE_FULL": "busy",
     "RATE_LIMIT_EXCEEDED": "busy",
     "TOO_MANY_CALLS": "busy",
+    "TOO_MANY_UPLOADS": "uploads",
 }
 """Reasons of the gateway's temporary refusals."""
 
@@ -70,6 +71,8 @@ def problem_of(error: Exception) -> Problem:  # noqa: C901, PLR0912 - a table
             return Problem(400, "bad_request")
         case FailedPreconditionError(reason="ORDER_EXPIRED"):
             return Problem(410, "expired")
+        case FailedPreconditionError(reason="UPLOAD_OFFSET" | "UPLOAD_SUPERSEDED" | "UPLOAD_INCOMPLETE"):
+            return Problem(409, "upload_elsewhere")
         case FailedPreconditionError():
             return Problem(409, "conflict")
         case RetryableError(reason="MESSAGE_TOO_LARGE"):

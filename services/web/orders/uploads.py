@@ -39,7 +39,7 @@ class OrderUploads:
             manifest = await self._parse(request, body)
             await self._gateway.check(manifest.dry_run())
         except (BadManifest, EOFError, ImageBlurClientError) as error:
-            return _error(texts, error)
+            return error_response(texts, error)
         return JSONResponse({}, headers=PRIVATE)
 
     async def upload(self, request: Request) -> Response:
@@ -55,7 +55,7 @@ class OrderUploads:
             return Response(status_code=499)  # nobody receives it
         except (BadManifest, EOFError, ImageBlurClientError) as error:
             # A browser reads a response only after it has sent everything; uvicorn receives and discards the rest.
-            return _error(texts, error)
+            return error_response(texts, error)
         return JSONResponse({"order": f"/orders/{order_id}"}, 201, PRIVATE)
 
     async def _parse(self, request: Request, text: bytes) -> Manifest:
@@ -67,7 +67,8 @@ async def _contents(manifest: Manifest, body: BodyReader) -> AsyncIterator[Async
         yield body.chunks(image.size_bytes, CHUNK_BYTES)
 
 
-def _error(texts: Texts, error: Exception) -> Response:
+def error_response(texts: Texts, error: Exception) -> Response:
+    """Return an error for the form's script."""
     match error:
         case InvalidArgumentError(violations=[_, *_]):
             return problem_json(texts, Problem(400, "refused"), violation_messages(texts, error.violations))

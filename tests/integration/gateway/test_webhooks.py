@@ -72,6 +72,24 @@ def test_other_addresses_are_refused_with_the_field(gateway: Gateway, url: str, 
     assert not gateway.files()
 
 
+def test_an_upload_that_goes_on_may_have_a_webhook(gateway: Gateway, database: Database) -> None:
+    start = pb.ImageStart(filename="a.jpg", size_bytes=3)
+
+    def create(url: str) -> pb.CreateUploadRequest:
+        return pb.CreateUploadRequest(order=pb.OrderHeader(webhook_url=url), images=[start])
+
+    refused(grpc.StatusCode.INVALID_ARGUMENT, gateway.blur.CreateUpload, create("https://10.0.0.1/"))
+    upload = gateway.blur.CreateUpload(create(URL)).upload
+    parts = [
+        pb.AppendUploadRequest(start=pb.AppendStart(upload_id=upload.upload_id, offset=0)),
+        pb.AppendUploadRequest(chunk=b"abc"),
+    ]
+    gateway.blur.AppendUpload(iter(parts))
+    gateway.blur.CompleteUpload(pb.CompleteUploadRequest(upload_id=upload.upload_id))
+    with database.read() as session:
+        assert session.scalars(select(Order.webhook_url)).one() == URL
+
+
 def test_an_operator_can_allow_networks_and_forbid_addresses(settings: GatewaySettings) -> None:
     with running(settings.model_copy(update={"allowed_networks": "10.1.0.0/16"})) as gateway:
         assert order(gateway, webhook_url="https://10.1.2.3/").order_id

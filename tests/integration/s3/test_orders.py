@@ -138,3 +138,26 @@ def test_an_upload_that_breaks_leaves_nothing_in_the_bucket(
         return not rows and not s3_server.unfinished_uploads() and not blob_keys(store)
 
     eventually(nothing_is_left)
+
+
+def test_an_upload_goes_on_and_leaves_only_originals(gateway: Gateway, store: BlobStore) -> None:
+    files = [bytes([n]) * size for n, size in enumerate((5_000_000, 1_000, 9_000_000))]
+    whole = b"".join(files)
+    images = [pb.ImageStart(filename=f"{n}.jpg", size_bytes=len(data)) for n, data in enumerate(files)]
+    upload = gateway.blur.CreateUpload(pb.CreateUploadRequest(order=HEADER, images=images)).upload
+
+    def append(begin: int, end: int) -> int:
+        def parts() -> Iterator[pb.AppendUploadRequest]:
+            yield pb.AppendUploadRequest(start=pb.AppendStart(upload_id=upload.upload_id, offset=begin))
+            for at in range(begin, end, 1 << 20):
+                yield pb.AppendUploadRequest(chunk=whole[at : min(end, at + (1 << 20))])
+
+        return gateway.blur.AppendUpload(parts()).upload.received_bytes
+
+    assert append(0, 2_000_000) == 2_000_000
+    assert append(2_000_000, 12_345_678) == 12_345_678
+    assert append(12_345_678, len(whole)) == len(whole)
+    gateway.blur.CompleteUpload(pb.CompleteUploadRequest(upload_id=upload.upload_id))
+    keys = [original_key(upload.upload_id, n) for n in (1, 2, 3)]
+    assert blob_keys(store) == keys
+    assert [store.get(key) for key in keys] == files

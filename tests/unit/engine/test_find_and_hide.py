@@ -22,6 +22,7 @@ from services.common.domain.spec import (
     Redact,
     Region,
     Solid,
+    Stroke,
 )
 from tests.support.detectors import MARK, OTHER_MARK, MarkDetector, OneDetector, ScriptedDetector, draw_mark
 from tests.support.images import encode, encode_frames, opened, oriented, photo, samples
@@ -157,10 +158,19 @@ def test_blocks_of_a_jpeg_in_which_nothing_is_found_stay(effect: Effect) -> None
     assert (before[16:32, 16:32] != after[16:32, 16:32]).any()
 
 
+@pytest.mark.parametrize(
+    "region",
+    [
+        Region("box", 0.5, 0, 0.5, 1),
+        Region.polygon([(0.5, 0), (1, 0), (1, 1), (0.5, 1)]),
+        Region.brush([Stroke(((0.75, 0), (0.75, 1)), 0.2)]),
+    ],
+    ids=["box", "polygon", "brush"],
+)
 @pytest.mark.parametrize("format_", ["PNG", "JPEG"])
-def test_findings_in_excluded_regions_stay_visible(format_: str) -> None:
+def test_findings_in_excluded_regions_stay_visible(format_: str, region: Region) -> None:
     data = encode(marked(), format_, **({"quality": 95} if format_ == "JPEG" else {}))
-    result = find(data, exclude_regions=(Region("box", 0.5, 0, 0.5, 1),))
+    result = find(data, exclude_regions=(region,))
     assert [finding.applied for finding in result.inspection.findings] == [False, True]
     assert result.inspection.check.state is CheckState.CLEAN
     before, after = samples(opened(data)), samples(opened(result.data))

@@ -11,7 +11,7 @@ from services.blur_worker.engine.jpeg.decode.image import decode_sequential
 from services.blur_worker.engine.jpeg.format.header_reader import HeaderReader
 from services.blur_worker.engine.jpeg.transform.planes import plan_as_stored
 from services.blur_worker.engine.regions import region_mask
-from services.common.domain.spec import BlurSpec, Effect, Gaussian, Pixelate, Region, Solid
+from services.common.domain.spec import BlurSpec, Effect, Gaussian, Pixelate, Region, Solid, Stroke
 from tests.support.images import encode, opened, photo, samples, whole_photo
 from tests.unit.engine.jpeg_planes import stored, turned
 from tests.unit.engine.reference import psnr
@@ -124,9 +124,17 @@ def test_turned_and_turned_back_nothing_has_changed(orientation: int, subsamplin
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("effect", EFFECTS)
-def test_regions_are_those_of_the_upright_picture(orientation: int, effect: Effect) -> None:
+@pytest.mark.parametrize(
+    "region",
+    [
+        Region("ellipse", 0.1, 0.5, 0.6, 0.4, feather=0.1),
+        Region.polygon([(0.1, 0.6), (0.7, 0.5), (0.4, 0.9)], padding=0.05),
+        Region.brush([Stroke(((0.2, 0.2), (0.2, 0.8)), 0.2), Stroke(((0.9, 0.1),), 0.1)]),
+    ],
+    ids=["ellipse", "polygon", "brush"],
+)
+def test_regions_are_those_of_the_upright_picture(orientation: int, effect: Effect, region: Region) -> None:
     data = encode(photo(96, 64), "JPEG", quality=95)
-    region = Region("ellipse", 0.1, 0.5, 0.6, 0.4, feather=0.1)
     result = run(with_orientation(data, orientation), effect, region)
     assert result.path == "jpeg-splice"
     before, after = turned(stored(data), orientation), stored(result.data)

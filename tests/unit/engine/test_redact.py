@@ -74,6 +74,11 @@ def test_regions_that_touch_are_one() -> None:
     parts = (Region("box", 0.25, 0.25, 0.25, 0.5), Region("box", 0.5, 0.25, 0.25, 0.5))
     for count, regions in enumerate((parts, parts[::-1], (*parts, parts[0]), (MIDDLE, parts[1]))):
         assert (samples(run_on(photo(), Redact(), *regions)) == samples(run_on(photo(), Redact(), MIDDLE))).all(), count
+    # The same box of two triangles.
+    left, top, right, bottom = 0.25, 0.25, 0.75, 0.75
+    one = Region.polygon([(left, top), (right, top), (right, bottom)])
+    other = Region.polygon([(left, top), (left, bottom), (right, bottom)])
+    assert (samples(run_on(photo(), Redact(), one, other)) == samples(run_on(photo(), Redact(), MIDDLE))).all()
     apart = (parts[0], Region("box", 0.52, 0.25, 0.23, 0.5))
     assert (
         samples(run_on(photo(), Redact(), *apart))[INSIDE] != samples(run_on(photo(), Redact(), MIDDLE))[INSIDE]

@@ -4,10 +4,22 @@ from services.common.db.models.access import ApiKey, AuditEntry
 from services.common.db.models.base import Base, sql_literal, table
 from services.common.db.models.mail import ConfirmedMailbox, Delivery, Email, Mailing, OperatorJob, Subscriber
 from services.common.db.models.operation import FindModelSeen, Installation, PausedQueue, WorkerSeen
-from services.common.db.models.orders import IdempotencyKey, Image, Order, UnownedBlobs, has_result
+from services.common.db.models.orders import (
+    IMAGE_HAS_SURPLUS_BLOBS,
+    ORDER_IS_OPEN,
+    IdempotencyKey,
+    Image,
+    Order,
+    UnownedBlobs,
+    Upload,
+    UploadImage,
+    has_result,
+)
 from services.common.db.models.webhooks import WebhookEvent, WebhookSecret
 
 __all__ = [
+    "IMAGE_HAS_SURPLUS_BLOBS",
+    "ORDER_IS_OPEN",
     "ApiKey",
     "AuditEntry",
     "Base",
@@ -24,6 +36,8 @@ __all__ = [
     "PausedQueue",
     "Subscriber",
     "UnownedBlobs",
+    "Upload",
+    "UploadImage",
     "WebhookEvent",
     "WebhookSecret",
     "WorkerSeen",

@@ -1,13 +1,18 @@
-"""Orders, their images, blobs that no order owns, and idempotency keys."""
+"""Orders, their images, uploads, blobs that no order owns, and idempotency keys."""
 
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from services.common.db.models.base import Base, one_of, partial_index
 from services.common.domain.findings import CheckState
-from services.common.domain.orders import ImageQueue, ImageState, OrderState, UnownedBlobsState
+from services.common.domain.orders import ImageQueue, ImageState, OrderState, UnownedBlobsState, UploadState
+
+ORDER_IS_OPEN = text("orders.state IN ('QUEUED', 'RUNNING')")
+"""Written as the condition of the index `orders_open`: SQLite takes that for nothing else."""
+IMAGE_HAS_SURPLUS_BLOBS = text("NOT images.tidied AND images.finished_at IS NOT NULL")
+"""Likewise, of the index `images_untidied`: the blobs that an ended image does not keep may still be there."""
 
 
 class Order(Base):
@@ -174,6 +179,51 @@ class UnownedBlobs(Base):
     """UPLOADING: when the gateway last reported that the upload goes on. Otherwise without meaning."""
     check_again_at: Mapped[int | None]
     """REMOVED: when the blobs are removed once more."""
+
+
+class Upload(Base):
+    """An upload that can be resumed. It owns its blobs until its order, which has the same ID, is stored.
+
+    What is to be done with the images is in a blob (`manifest_key`).
+    """
+
+    __tablename__ = "uploads"
+    __table_args__ = (
+        one_of("state", UploadState),
+        CheckConstraint("received <= size", name="received"),
+        Index("uploads_expiry", "expires_at"),
+        partial_index("uploads_mailbox", "mailbox", where="mailbox IS NOT NULL"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    state: Mapped[str]
+    principal: Mapped[str]
+    caller: Mapped[str]
+    """Hash of what rate limits count the caller by."""
+    mailbox: Mapped[str | None]
+    """The hash of the address's mailbox; None without an address."""
+    created_at: Mapped[int]
+    expires_at: Mapped[int]
+    image_count: Mapped[int]
+    size: Mapped[int]
+    """Of all images, in bytes."""
+    received: Mapped[int] = mapped_column(default=0)
+    """Bytes that are stored: the next one is sent from here."""
+    parts: Mapped[str] = mapped_column(default="[]")
+    """Of the image that `received` ends in: the start and the owner of each of its parts, as JSON."""
+    owner: Mapped[UUID | None]
+    """The call that may append: the last one that began."""
+
+
+class UploadImage(Base):
+    """An image of an upload that was received whole."""
+
+    __tablename__ = "upload_images"
+
+    upload_id: Mapped[UUID] = mapped_column(ForeignKey("uploads.id", ondelete="CASCADE"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    sha256: Mapped[str]
+    """As hex."""
 
 
 class IdempotencyKey(Base):

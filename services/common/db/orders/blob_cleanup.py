@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from services.common.db.clock import SECOND, now
-from services.common.db.models import Image, Order
+from services.common.db.models import IMAGE_HAS_SURPLUS_BLOBS, Image, Order
 from services.common.domain.orders import ImageState, original_key, result_key
 from services.common.domain.retries import RETRYABLE
 
@@ -26,7 +26,7 @@ def list_not_cleaned_up(session: Session, *, older_than: float, limit: int) -> l
     rows = session.execute(
         select(Image, Order.originals_seconds)
         .join(Order, Order.id == Image.order_id)
-        .where(~Image.cleaned_up, Image.finished_at < now() - int(older_than * SECOND))
+        .where(IMAGE_HAS_SURPLUS_BLOBS, Image.finished_at < now() - int(older_than * SECOND))
         .limit(limit)
     )
     return [

@@ -65,6 +65,14 @@ def insert_answer(session: Session, request: IdempotentRequest, resource_id: UUI
     return None if insert_if_absent(session, IdempotencyKey, values) else get_answer(session, request)
 
 
+def delete_answer(session: Session, request: IdempotentRequest) -> None:
+    """Forget the answer of a request, whose resource is gone."""
+    key = session.get(IdempotencyKey, (request.principal, request.method, request.request_id))
+    if key is not None:
+        session.delete(key)
+        session.flush()
+
+
 def delete_expired(session: Session) -> None:
     """Delete answers older than `KEPT_SECONDS`."""
     session.execute(delete(IdempotencyKey).where(IdempotencyKey.expires_at < now()))

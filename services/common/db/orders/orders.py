@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from services.common.db.clock import SECOND, now
 from services.common.db.mail import deliveries
-from services.common.db.models import Delivery, Email, Image, Order, WebhookEvent, table
+from services.common.db.models import ORDER_IS_OPEN, Delivery, Email, Image, Order, WebhookEvent, table
 from services.common.db.orders import revisions, windows
 from services.common.db.rows import changed_one, rows_changed
 from services.common.db.webhooks import outgoing
@@ -342,7 +342,7 @@ def list_open(session: Session, queue: ImageQueue) -> Sequence[UUID]:
         Image.queue == queue,
         Image.state.in_((ImageState.QUEUED, ImageState.RUNNING)),
     )
-    return session.scalars(select(Order.id).where(Order.state.in_(OPEN_STATES), open_image.exists())).all()
+    return session.scalars(select(Order.id).where(ORDER_IS_OPEN, open_image.exists())).all()
 
 
 def list_due_to_expire(session: Session, *, limit: int) -> Sequence[UUID]:

@@ -11,9 +11,9 @@ from sqlalchemy import ColumnElement, Exists, ScalarSelect, bindparam, func, lit
 from sqlalchemy.orm import Session
 
 from services.common.db.clock import now
-from services.common.db.models import Image, Order, sql_literal, table
+from services.common.db.models import ORDER_IS_OPEN, Image, Order, sql_literal, table
 from services.common.domain.follow_up import EnqueuedImage
-from services.common.domain.orders import ImageQueue, ImageState, OrderState, fair_window
+from services.common.domain.orders import ImageQueue, ImageState, fair_window
 
 _IMAGES = table(Image)
 _QUEUED = _IMAGES.c.state == sql_literal(ImageState.QUEUED)
@@ -115,5 +115,4 @@ def list_orders_to_refill(session: Session, queue: ImageQueue, *, window: int, l
     )
     sharing, together = get_sharing(session, queue, window=window)
     enough = literal(together >= window) & (in_flight >= fair_window(window, max(1, sharing)))
-    open_states = (OrderState.QUEUED, OrderState.RUNNING)
-    return session.scalars(select(Order.id).where(Order.state.in_(open_states), waiting, ~enough).limit(limit)).all()
+    return session.scalars(select(Order.id).where(ORDER_IS_OPEN, waiting, ~enough).limit(limit)).all()

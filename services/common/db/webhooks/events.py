@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from services.common.db import pages
 from services.common.db.clock import SECOND, now
-from services.common.db.models import Order, WebhookEvent
+from services.common.db.models import Order, WebhookEvent, sql_literal
 from services.common.db.orders import orders
 from services.common.db.rows import changed_one
 from services.common.db.webhooks import outgoing
@@ -19,6 +19,9 @@ from services.common.domain.webhooks import GIVE_UP_SECONDS, KEEP_SECONDS, WEBHO
 
 LATE_SECONDS = 60
 """After so long a transaction that has ended an order has inserted the event, if it was of this version."""
+# Written as in the partial indexes: SQLite takes these for nothing else.
+_QUEUED = WebhookEvent.state == sql_literal(WebhookState.QUEUED)
+_SENDING = WebhookEvent.state == sql_literal(WebhookState.SENDING)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +126,7 @@ def _finish(session: Session, claim: WebhookClaim, **values: Any) -> bool:
 
 def renew_leases(session: Session, owners: Sequence[UUID], *, lease_seconds: float) -> None:
     """Extend the leases that these owners still hold."""
-    held = select(WebhookEvent.id).where(WebhookEvent.owner.in_(owners), WebhookEvent.state == WebhookState.SENDING)
+    held = select(WebhookEvent.id).where(WebhookEvent.owner.in_(owners), _SENDING)
     session.execute(
         update(WebhookEvent)
         .where(WebhookEvent.id.in_(select(held.with_for_update(skip_locked=True).cte().c.id)))
@@ -136,7 +139,7 @@ def release_expired(session: Session, *, limit: int) -> int:
     """Queue events whose leases have run out: their mailers died, before or after the answer. Return how many."""
     expired = (
         select(WebhookEvent.id)
-        .where(WebhookEvent.state == WebhookState.SENDING, WebhookEvent.lease_until < now())
+        .where(_SENDING, WebhookEvent.lease_until < now())
         .limit(limit)
         .with_for_update(skip_locked=True)
         .cte()
@@ -161,7 +164,7 @@ def release_expired(session: Session, *, limit: int) -> int:
 def enqueue_due(session: Session, *, limit: int) -> Sequence[UUID]:
     """Mark events as enqueued whose delay is over, and return them."""
     due = select(WebhookEvent.id).where(
-        WebhookEvent.state == WebhookState.QUEUED,
+        _QUEUED,
         WebhookEvent.enqueued_at.is_(None),
         WebhookEvent.not_before <= now(),
     )
@@ -230,7 +233,7 @@ def resend(session: Session, event_ids: Sequence[UUID]) -> list[UUID]:
 
 def fail_queued(session: Session) -> int:
     """Give up all events that wait; return how many."""
-    queued = select(WebhookEvent.id).where(WebhookEvent.state == WebhookState.QUEUED)
+    queued = select(WebhookEvent.id).where(_QUEUED)
     given_up = session.scalars(
         update(WebhookEvent)
         .where(WebhookEvent.id.in_(select(queued.with_for_update(skip_locked=True).cte().c.id)))

@@ -1,0 +1,1 @@
+"""Uploads that can be resumed: created, appended to by any number of calls, completed to an order."""

@@ -1,0 +1,353 @@
+"""Uploads that go on after a cut line, a killed gateway and a change of the gateway; never too many of them."""
+
+import hashlib
+import random
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
+from uuid import UUID, uuid4
+
+import grpc
+import pytest
+import redis
+from google.rpc.error_details_pb2 import ErrorInfo
+from imageblur.v1 import blur_service_pb2 as pb
+from imageblur.v1 import order_pb2
+from sqlalchemy import func, select, update
+
+from services.common.db.engine import Database
+from services.common.db.models import Image, Order, UnownedBlobs, Upload, UploadImage
+from services.common.domain.errors import Unavailable
+from services.common.domain.orders import original_key
+from services.common.infra.blobs import BlobStore
+from services.common.infra.broker import Broker
+from services.gateway.settings import GatewaySettings
+from services.gateway.uploads import receiver
+from services.scheduler.sweep import Sweep
+from tests.integration.gateway.conftest import Gateway, running
+from tests.integration.gateway.test_orders import HEADER, details, fields, refused
+from tests.support.ids import UNKNOWN_ID
+from tests.support.waiting import eventually
+
+PART = 40_000
+
+
+def files(*sizes: int) -> list[bytes]:
+    return [random.Random(size).randbytes(size) for size in sizes]
+
+
+FILES = files(1_000, 130_000, 70_000, 1, 100_000)
+WHOLE = b"".join(FILES)
+
+
+@pytest.fixture(autouse=True)
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(receiver, "PART_BYTES", PART)
+    monkeypatch.setattr("services.gateway.uploads.append.PART_BYTES", PART)
+    monkeypatch.setattr("services.gateway.uploads.append.MIN_BROKEN_BYTES", 10_000)
+
+
+def request(contents: Sequence[bytes] = FILES, **header: Any) -> pb.CreateUploadRequest:
+    images = [pb.ImageStart(filename=f"{n}.jpg", size_bytes=len(data)) for n, data in enumerate(contents)]
+    return pb.CreateUploadRequest(order=pb.OrderHeader(email="ann@example.org", **header), images=images)
+
+
+def create(gateway: Gateway, contents: Sequence[bytes] = FILES, **header: Any) -> pb.Upload:
+    return gateway.blur.CreateUpload(request(contents, **header)).upload
+
+
+def messages(upload_id: str, offset: int, *chunks: bytes) -> Iterator[pb.AppendUploadRequest]:
+    yield pb.AppendUploadRequest(start=pb.AppendStart(upload_id=upload_id, offset=offset))
+    for chunk in chunks:
+        yield pb.AppendUploadRequest(chunk=chunk)
+
+
+def append(gateway: Gateway, upload_id: str, offset: int, *chunks: bytes) -> int:
+    return gateway.blur.AppendUpload(messages(upload_id, offset, *chunks)).upload.received_bytes
+
+
+def complete(gateway: Gateway, upload_id: str) -> order_pb2.Order:
+    return gateway.blur.CompleteUpload(pb.CompleteUploadRequest(upload_id=upload_id)).order
+
+
+def received(gateway: Gateway, upload_id: str) -> int:
+    return gateway.blur.GetUpload(pb.GetUploadRequest(upload_id=upload_id)).upload.received_bytes
+
+
+def reason(error: grpc.RpcError) -> str:
+    return details(error, ErrorInfo).reason  # type: ignore[attr-defined,no-any-return]
+
+
+def check_stored(gateway: Gateway, database: Database, order_id: str, contents: Sequence[bytes] = FILES) -> None:
+    """The order has exactly these originals, and nothing of the upload is left."""
+    blobs = BlobStore(gateway.settings.blob_url)
+    assert [blobs.get(original_key(order_id, n)) for n in range(1, len(contents) + 1)] == list(contents)
+    assert len(gateway.files()) == len(contents)
+    with database.read() as session:
+        sha256 = session.scalars(select(Image.input_sha256).order_by(Image.position)).all()
+        assert sha256 == [hashlib.sha256(data).hexdigest() for data in contents]
+        for model in (Upload, UploadImage, UnownedBlobs):
+            assert session.scalar(select(func.count()).select_from(model)) == 0
+
+
+def test_an_upload_in_any_number_of_calls_becomes_an_order(
+    gateway: Gateway, database: Database, valkey: redis.Redis
+) -> None:
+    upload = create(gateway)
+    assert (upload.size_bytes, upload.received_bytes, upload.image_count) == (len(WHOLE), 0, 5)
+    offset, steps = 0, random.Random(1)
+    while offset < len(WHOLE):
+        chunks = [WHOLE[offset : offset + (first := steps.randrange(1, 50_000))]]
+        chunks.append(WHOLE[offset + first : offset + first + steps.randrange(50_000)])
+        sent = sum(map(len, chunks))
+        assert append(gateway, upload.upload_id, offset, *chunks) == offset + sent
+        offset += sent
+    with database.read() as session:  # nothing of it is visible before it is completed
+        assert session.scalar(select(func.count()).select_from(Order)) == 0
+    assert not valkey.llen("dramatiq:blur")
+    order = complete(gateway, upload.upload_id)
+    assert order.order_id == upload.upload_id
+    assert order.counts.total == 5
+    assert valkey.llen("dramatiq:blur") > 0
+    check_stored(gateway, database, order.order_id)
+    # Idempotent, and still to be found.
+    assert complete(gateway, upload.upload_id).order_id == order.order_id
+    found = gateway.blur.GetUpload(pb.GetUploadRequest(upload_id=upload.upload_id)).upload
+    assert (found.completed, found.received_bytes) == (True, len(WHOLE))
+    late = refused(grpc.StatusCode.FAILED_PRECONDITION, gateway.blur.AppendUpload, messages(order.order_id, 0, b"x"))
+    assert reason(late) == "UPLOAD_OFFSET"
+
+
+def test_what_arrived_before_the_line_was_cut_is_kept(gateway: Gateway, database: Database) -> None:
+    upload_id = create(gateway).upload_id
+    sent, cut = threading.Event(), threading.Event()
+
+    def until_cut() -> Iterator[pb.AppendUploadRequest]:
+        yield from messages(upload_id, 0, WHOLE[:95_000])
+        sent.set()
+        cut.wait(10)
+
+    call = gateway.blur.AppendUpload.future(until_cut())
+    assert sent.wait(10)
+    eventually(lambda: received(gateway, upload_id) > 0)  # recorded while the call goes on
+    call.cancel()
+    cut.set()
+    eventually(lambda: received(gateway, upload_id) == 95_000)
+    append(gateway, upload_id, 95_000, WHOLE[95_000:])
+    check_stored(gateway, database, complete(gateway, upload_id).order_id)
+
+
+def test_another_gateway_goes_on(gateway: Gateway, settings: GatewaySettings, database: Database) -> None:
+    upload_id = create(gateway).upload_id
+    append(gateway, upload_id, 0, WHOLE[:50_000])
+    with running(settings) as other:
+        append(other, upload_id, 50_000, WHOLE[50_000:200_000])
+    append(gateway, upload_id, 200_000, WHOLE[200_000:])
+    check_stored(gateway, database, complete(gateway, upload_id).order_id)
+
+
+def test_a_later_call_takes_over(gateway: Gateway, database: Database) -> None:
+    upload_id = create(gateway).upload_id
+    sent, taken = threading.Event(), threading.Event()
+
+    def stalled() -> Iterator[pb.AppendUploadRequest]:
+        yield from messages(upload_id, 0, WHOLE[:30_000])
+        sent.set()
+        taken.wait(10)
+        yield pb.AppendUploadRequest(chunk=b"\0" * 100_000)  # other bytes than the later call's
+
+    first = gateway.blur.AppendUpload.future(stalled())
+    assert sent.wait(10)
+    # The first image is stored, but nothing is recorded yet: it is sent again.
+    assert append(gateway, upload_id, 0, WHOLE[:60_000]) == 60_000
+    taken.set()
+    with pytest.raises(grpc.RpcError) as error:
+        first.result()
+    assert error.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+    assert reason(error.value) == "UPLOAD_SUPERSEDED"
+    append(gateway, upload_id, 60_000, WHOLE[60_000:])
+    check_stored(gateway, database, complete(gateway, upload_id).order_id)
+
+
+def test_completions_at_once_place_one_order(gateway: Gateway, database: Database) -> None:
+    upload_id = create(gateway).upload_id
+    append(gateway, upload_id, 0, WHOLE)
+    request = pb.CompleteUploadRequest(upload_id=upload_id)
+    orders = [call.result().order for call in [gateway.blur.CompleteUpload.future(request) for _ in range(8)]]
+    assert {order.order_id for order in orders} == {upload_id}
+    with database.read() as session:
+        assert session.scalar(select(func.count()).select_from(Image)) == 5
+
+
+def test_a_repeated_creation_finds_the_upload(gateway: Gateway) -> None:
+    request_id = str(uuid4())
+    upload = create(gateway, request_id=request_id)
+    append(gateway, upload.upload_id, 0, WHOLE[:70_000])
+    again = create(gateway, request_id=request_id)
+    assert (again.upload_id, again.received_bytes) == (upload.upload_id, 70_000)
+    other = request(files(3), request_id=request_id)
+    assert reason(refused(grpc.StatusCode.INVALID_ARGUMENT, gateway.blur.CreateUpload, other)) == "REQUEST_ID_REUSED"
+    append(gateway, upload.upload_id, 70_000, WHOLE[70_000:])
+    complete(gateway, upload.upload_id)
+    assert create(gateway, request_id=request_id).completed
+    # One that was deleted begins anew.
+    second = str(uuid4())
+    deleted = create(gateway, request_id=second).upload_id
+    gateway.blur.DeleteUpload(pb.DeleteUploadRequest(upload_id=deleted))
+    assert create(gateway, request_id=second).upload_id != deleted
+
+
+def test_wrong_requests_are_refused_with_the_field_named(gateway: Gateway) -> None:
+    images = [
+        pb.ImageStart(filename="a.jpg"),
+        pb.ImageStart(filename="b.jpg", size_bytes=0),
+        pb.ImageStart(filename="c.jpg", size_bytes=600_001),
+    ]
+    wrong = pb.CreateUploadRequest(order=pb.OrderHeader(email="no address"), images=images)
+    found = fields(refused(grpc.StatusCode.INVALID_ARGUMENT, gateway.blur.CreateUpload, wrong))
+    assert found["images[0].size_bytes"] == "is required"
+    assert found["images[1].data"] == "is empty"
+    assert found["images[2].data"] == "is larger than 600000 bytes"
+    assert "order.email" in found
+    none = pb.CreateUploadRequest(order=HEADER)
+    assert "images" in fields(refused(grpc.StatusCode.INVALID_ARGUMENT, gateway.blur.CreateUpload, none))
+    dry_run = gateway.blur.CreateUpload(request(validate_only=True)).upload
+    assert (dry_run.upload_id, dry_run.size_bytes) == ("", len(WHOLE))
+    assert gateway.files() == []
+
+    upload_id = create(gateway).upload_id
+    early = refused(
+        grpc.StatusCode.FAILED_PRECONDITION, gateway.blur.CompleteUpload, pb.CompleteUploadRequest(upload_id=upload_id)
+    )
+    assert reason(early) == "UPLOAD_INCOMPLETE"
+    gap = refused(grpc.StatusCode.FAILED_PRECONDITION, gateway.blur.AppendUpload, messages(upload_id, 7, b"x"))
+    assert reason(gap) == "UPLOAD_OFFSET"
+    assert "0 bytes" in str(gap.details())
+    more = messages(upload_id, 0, WHOLE + b"x")
+    assert "chunk" in fields(refused(grpc.StatusCode.INVALID_ARGUMENT, gateway.blur.AppendUpload, more))
+    assert received(gateway, upload_id) == len(WHOLE)
+    no_start = iter([pb.AppendUploadRequest(chunk=b"x")])
+    assert "start" in fields(refused(grpc.StatusCode.INVALID_ARGUMENT, gateway.blur.AppendUpload, no_start))
+    refused(grpc.StatusCode.NOT_FOUND, gateway.blur.AppendUpload, messages(UNKNOWN_ID, 0, b"x"))
+    for call, kind in (
+        (gateway.blur.GetUpload, pb.GetUploadRequest),
+        (gateway.blur.CompleteUpload, pb.CompleteUploadRequest),
+        (gateway.blur.DeleteUpload, pb.DeleteUploadRequest),
+    ):
+        refused(grpc.StatusCode.NOT_FOUND, call, kind(upload_id=UNKNOWN_ID))
+        assert "upload_id" in fields(refused(grpc.StatusCode.INVALID_ARGUMENT, call, kind(upload_id="x")))
+
+
+def test_an_image_with_another_hash_is_sent_again(gateway: Gateway, database: Database) -> None:
+    wanted = request()
+    for start, data in zip(wanted.images, FILES, strict=True):
+        start.sha256 = hashlib.sha256(data).digest()
+    upload_id = gateway.blur.CreateUpload(wanted).upload.upload_id
+    damaged = bytearray(WHOLE[:140_000])
+    damaged[5_000] ^= 1
+    for begin in (0, 60_000):
+        end = begin + 60_000
+        if begin:
+            error = refused(
+                grpc.StatusCode.INVALID_ARGUMENT,
+                gateway.blur.AppendUpload,
+                messages(upload_id, begin, bytes(damaged[begin:])),
+            )
+            assert "images[1].sha256" in fields(error)
+        else:
+            append(gateway, upload_id, begin, bytes(damaged[begin:end]))
+    assert received(gateway, upload_id) == 1_000
+    append(gateway, upload_id, 1_000, WHOLE[1_000:])
+    check_stored(gateway, database, complete(gateway, upload_id).order_id)
+
+
+@pytest.mark.parametrize(
+    ("limits", "named"),
+    [
+        ({"max_uploads_per_caller": 2}, "the caller has 2"),
+        ({"max_uploads": 2}, "there are 2"),
+        ({"max_upload_gib_per_caller": 700_000 / (1 << 30)}, "the caller has unfinished uploads of 602,002 bytes"),
+        ({"max_upload_gib": 700_000 / (1 << 30)}, "there are unfinished uploads of 602,002 bytes"),
+    ],
+)
+def test_unfinished_uploads_are_bounded(settings: GatewaySettings, limits: dict[str, float], named: str) -> None:
+    with running(settings.model_copy(update=limits)) as gateway:
+        first = create(gateway).upload_id
+        create(gateway)
+        error = refused(grpc.StatusCode.RESOURCE_EXHAUSTED, gateway.blur.CreateUpload, request())
+        assert reason(error) == "TOO_MANY_UPLOADS"
+        assert named in str(error.details())
+        before = len(gateway.files())
+        assert before == 2  # nothing of the refused one
+        gateway.blur.DeleteUpload(pb.DeleteUploadRequest(upload_id=first))
+        create(gateway)
+
+
+def test_a_full_queue_keeps_the_upload(settings: GatewaySettings) -> None:
+    with running(settings.model_copy(update={"max_queued_images": 6})) as gateway:
+        upload_id, other = create(gateway).upload_id, create(gateway, FILES[:2]).upload_id
+        append(gateway, upload_id, 0, WHOLE)
+        append(gateway, other, 0, b"".join(FILES[:2]))
+        complete(gateway, other)
+        error = refused(
+            grpc.StatusCode.RESOURCE_EXHAUSTED,
+            gateway.blur.CompleteUpload,
+            pb.CompleteUploadRequest(upload_id=upload_id),
+        )
+        assert reason(error) == "QUEUE_FULL"
+        assert received(gateway, upload_id) == len(WHOLE)
+        gateway.blur.CancelOrder(pb.CancelOrderRequest(order_id=other))
+        assert complete(gateway, upload_id).counts.total == 5
+
+
+def test_deleted_and_expired_uploads_leave_nothing(
+    gateway: Gateway, database: Database, blobs: BlobStore, queues: Broker
+) -> None:
+    sweep = Sweep(database, blobs, queues, window=4)
+    deleted, expired, kept = (create(gateway).upload_id for _ in range(3))
+    for upload_id in (deleted, expired, kept):
+        append(gateway, upload_id, 0, WHOLE[:100_000])
+    gateway.blur.DeleteUpload(pb.DeleteUploadRequest(upload_id=deleted))
+    refused(grpc.StatusCode.NOT_FOUND, gateway.blur.DeleteUpload, pb.DeleteUploadRequest(upload_id=deleted))
+    with database.write() as session:
+        session.execute(update(Upload).where(Upload.id == UUID(expired)).values(expires_at=1))
+    sweep.uploads()
+    refused(grpc.StatusCode.NOT_FOUND, gateway.blur.GetUpload, pb.GetUploadRequest(upload_id=expired))
+    assert {path.relative_to(gateway.folder).parts[1] for path in gateway.files()} == {kept}
+    append(gateway, kept, 100_000, WHOLE[100_000:])
+    order_id = complete(gateway, kept).order_id
+    assert len(gateway.files()) == 5
+    assert gateway.blur.Status(pb.StatusRequest(order_id=order_id)).order.counts.total == 5
+
+
+def test_the_sweep_removes_what_a_killed_completion_left(
+    gateway: Gateway, database: Database, blobs: BlobStore, queues: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.gateway.uploads.completion.CompleteUpload._clean_up", lambda *_: None)
+    upload_id = create(gateway).upload_id
+    append(gateway, upload_id, 0, WHOLE)
+    complete(gateway, upload_id)
+    assert len(gateway.files()) > len(FILES)
+    with database.write() as session:
+        assert session.execute(update(Upload).values(expires_at=1)).rowcount == 1  # type: ignore[attr-defined]
+    Sweep(database, blobs, queues, window=4).uploads()
+    check_stored(gateway, database, upload_id)
+
+
+def test_unavailable_dependencies_keep_what_was_stored(
+    gateway: Gateway, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload_id = create(gateway).upload_id
+    append(gateway, upload_id, 0, WHOLE[:50_000])
+    put = BlobStore.put
+
+    def full(*_: object) -> None:
+        raise Unavailable("full")
+
+    monkeypatch.setattr(BlobStore, "put", full)
+    refused(grpc.StatusCode.UNAVAILABLE, gateway.blur.AppendUpload, messages(upload_id, 50_000, WHOLE[50_000:]))
+    refused(grpc.StatusCode.UNAVAILABLE, gateway.blur.CreateUpload, request())
+    monkeypatch.setattr(BlobStore, "put", put)
+    assert received(gateway, upload_id) == 50_000
+    append(gateway, upload_id, 50_000, WHOLE[50_000:])
+    check_stored(gateway, database, complete(gateway, upload_id).order_id)
