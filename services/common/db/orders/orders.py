@@ -13,7 +13,7 @@ from services.common.db.mail import deliveries
 from services.common.db.models import ORDER_IS_OPEN, Delivery, Email, Image, Order, table
 from services.common.db.orders import revisions, windows
 from services.common.db.rows import changed_one, rows_changed
-from services.common.domain.errors import NotFound
+from services.common.domain.errors import FailedPrecondition, NotFound
 from services.common.domain.follow_up import EnqueuedImage
 from services.common.domain.orders import (
     DeliveryState,
@@ -278,13 +278,13 @@ def count_ended(
     return deliveries.release_waiting(session, order.id)
 
 
-def cancel(session: Session, order_id: UUID) -> OrderState:
+def cancel(session: Session, order_id: UUID) -> tuple[OrderState, bool]:
     """Cancel the images that have not ended; without effect on an order that has ended.
 
     Images that were being revised end as they were.
 
     Returns:
-        The state of the order afterwards.
+        The state of the order afterwards, and whether it had not ended before.
 
     Raises:
         NotFound: There is no such order.
@@ -293,7 +293,7 @@ def cancel(session: Session, order_id: UUID) -> OrderState:
     if order is None:
         raise NotFound("order", str(order_id))
     if not OrderState(order.state).open:
-        return OrderState(order.state)
+        return OrderState(order.state), False
     succeeded, failed = revisions.cancel_revisions(session, order)
     result = session.execute(
         update(Image)
@@ -303,7 +303,23 @@ def cancel(session: Session, order_id: UUID) -> OrderState:
     )
     cancelled = rows_changed(result)
     count_ended(session, order, succeeded=succeeded, failed=failed, cancelled=cancelled)
-    return OrderState(session.scalars(select(Order.state).where(Order.id == order_id)).one())
+    return OrderState(session.scalars(select(Order.state).where(Order.id == order_id)).one()), True
+
+
+def extend(session: Session, order_id: UUID, seconds: int) -> None:
+    """Let an order expire so many seconds later.
+
+    Raises:
+        NotFound: There is no such order.
+        FailedPrecondition: It has expired.
+    """
+    order = lock(session, order_id)
+    if order is None:
+        raise NotFound("order", str(order_id))
+    if order.state == OrderState.EXPIRED:
+        raise FailedPrecondition("ORDER_EXPIRED", f"orders/{order_id}", "the order has expired")
+    # Before its end, too: then `expires_at` is the creation plus the retention, which counts from the end.
+    session.execute(_COUNT, {"counted_id": order_id, "expires_at": order.expires_at + seconds * SECOND})
 
 
 def delete_order(session: Session, order_id: UUID) -> None:
