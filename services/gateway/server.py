@@ -35,6 +35,7 @@ from services.gateway.instant.calls import CallInstantly
 from services.gateway.instant.paused_queue import PausedQueue
 from services.gateway.operator.failures import FailureOperations
 from services.gateway.operator.operator_jobs import OperatorJobs
+from services.gateway.operator.order_actions import OrderActions
 from services.gateway.operator.personal_data import PersonalData
 from services.gateway.operator.queues import QueueOperations
 from services.gateway.operator.servicer import OperatorServicer
@@ -146,7 +147,7 @@ async def serve(settings: GatewaySettings) -> AsyncIterator[int]:
         server = _server(settings, interceptor, max_calls=admission.max_calls + SPARE_CALLS)
         add_BlurServiceServicer_to_server(_blur_servicer(settings, deps, hub, admission.instant_share), server)
         add_SubscriptionServiceServicer_to_server(_subscription_servicer(settings, deps), server)
-        add_OperatorServiceServicer_to_server(_operator_servicer(deps), server)
+        add_OperatorServiceServicer_to_server(_operator_servicer(settings, deps), server)
         health_pb2_grpc.add_HealthServicer_to_server(health.servicer, server)
         if settings.reflection != "off":
             health_name = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
@@ -204,8 +205,8 @@ def _connect(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> Dep
     )
 
 
-def _blur_servicer(settings: GatewaySettings, deps: Dependencies, hub: WatchHub, share: ByteBudget) -> BlurServicer:
-    storage = OrderStorage(
+def _order_storage(settings: GatewaySettings, deps: Dependencies) -> OrderStorage:
+    return OrderStorage(
         settings=settings,
         database=deps.database,
         blobs=deps.blobs,
@@ -214,6 +215,14 @@ def _blur_servicer(settings: GatewaySettings, deps: Dependencies, hub: WatchHub,
         recipients=deps.recipients,
         outside=OutsideRules(allow_urls=settings.allow_urls, networks=settings.networks),
     )
+
+
+def _request_delivery(settings: GatewaySettings, deps: Dependencies) -> RequestDelivery:
+    return RequestDelivery(deps.database, deps.lifecycle.after_commit, settings.mail_cooldown_seconds, deps.recipients)
+
+
+def _blur_servicer(settings: GatewaySettings, deps: Dependencies, hub: WatchHub, share: ByteBudget) -> BlurServicer:
+    storage = _order_storage(settings, deps)
     receiver, models = (
         OrderReceiver(storage, deps.threads, deps.broker_check),
         AvailableModels(deps.database, deps.threads),
@@ -233,9 +242,7 @@ def _blur_servicer(settings: GatewaySettings, deps: Dependencies, hub: WatchHub,
         ),
         reader=deps.reader,
         hub=hub,
-        request_delivery=RequestDelivery(
-            deps.database, deps.lifecycle.after_commit, settings.mail_cooldown_seconds, deps.recipients
-        ),
+        request_delivery=_request_delivery(settings, deps),
         downloads=ResultDownloads(deps.database, deps.blobs, deps.tokens),
         lifecycle=deps.lifecycle,
         revise_images=ReviseImages(storage),
@@ -270,10 +277,17 @@ def _subscription_servicer(settings: GatewaySettings, deps: Dependencies) -> Sub
     )
 
 
-def _operator_servicer(deps: Dependencies) -> OperatorServicer:
+def _operator_servicer(settings: GatewaySettings, deps: Dependencies) -> OperatorServicer:
     return OperatorServicer(
         database=deps.database,
         threads=deps.threads,
+        order_actions=OrderActions(
+            database=deps.database,
+            lifecycle=deps.lifecycle,
+            request_delivery=_request_delivery(settings, deps),
+            revise_images=ReviseImages(_order_storage(settings, deps)),
+        ),
+        models=AvailableModels(deps.database, deps.threads),
         queues=QueueOperations(deps.database, deps.broker, deps.lifecycle, deps.instant_queue),
         failures=FailureOperations(deps.database, deps.blobs, deps.lifecycle.after_commit),
         jobs=OperatorJobs(deps.database, deps.lifecycle.after_commit, deps.threads),

@@ -86,6 +86,110 @@ FAILURE_KIND_EMAIL: FailureKind.ValueType  # 2
 """An e-mail."""
 Global___FailureKind: _TypeAlias = FailureKind  # noqa: Y015
 
+class _FailureCause:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FailureCauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FailureCause.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FAILURE_CAUSE_UNSPECIFIED: _FailureCause.ValueType  # 0
+    """Unused in responses about failures; in a filter: any cause."""
+    FAILURE_CAUSE_FILE: _FailureCause.ValueType  # 1
+    """The file: it is no image, damaged, too large or of an unsupported kind. Its sender has to know; a retry cannot help."""
+    FAILURE_CAUSE_RECIPIENT: _FailureCause.ValueType  # 2
+    """The recipient: the mailbox does not exist. A retry cannot help."""
+    FAILURE_CAUSE_SERVICE: _FailureCause.ValueType  # 3
+    """The service: a timeout, a crash, an internal error, or a mail server that refuses or does not answer. For operators."""
+
+class FailureCause(_FailureCause, metaclass=_FailureCauseEnumTypeWrapper):
+    """Whose concern a failure is."""
+
+FAILURE_CAUSE_UNSPECIFIED: FailureCause.ValueType  # 0
+"""Unused in responses about failures; in a filter: any cause."""
+FAILURE_CAUSE_FILE: FailureCause.ValueType  # 1
+"""The file: it is no image, damaged, too large or of an unsupported kind. Its sender has to know; a retry cannot help."""
+FAILURE_CAUSE_RECIPIENT: FailureCause.ValueType  # 2
+"""The recipient: the mailbox does not exist. A retry cannot help."""
+FAILURE_CAUSE_SERVICE: FailureCause.ValueType  # 3
+"""The service: a timeout, a crash, an internal error, or a mail server that refuses or does not answer. For operators."""
+Global___FailureCause: _TypeAlias = FailureCause  # noqa: Y015
+
+class _AddressClass:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AddressClassEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AddressClass.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ADDRESS_CLASS_UNSPECIFIED: _AddressClass.ValueType  # 0
+    """Not known."""
+    ADDRESS_CLASS_LOOPBACK: _AddressClass.ValueType  # 1
+    """The machine itself, such as 127.0.0.1."""
+    ADDRESS_CLASS_PRIVATE: _AddressClass.ValueType  # 2
+    """A private network, such as 10.0.0.0/8, 192.168.0.0/16 or fc00::/7."""
+    ADDRESS_CLASS_PUBLIC: _AddressClass.ValueType  # 3
+    """The Internet."""
+
+class AddressClass(_AddressClass, metaclass=_AddressClassEnumTypeWrapper):
+    """Kinds of network addresses."""
+
+ADDRESS_CLASS_UNSPECIFIED: AddressClass.ValueType  # 0
+"""Not known."""
+ADDRESS_CLASS_LOOPBACK: AddressClass.ValueType  # 1
+"""The machine itself, such as 127.0.0.1."""
+ADDRESS_CLASS_PRIVATE: AddressClass.ValueType  # 2
+"""A private network, such as 10.0.0.0/8, 192.168.0.0/16 or fc00::/7."""
+ADDRESS_CLASS_PUBLIC: AddressClass.ValueType  # 3
+"""The Internet."""
+Global___AddressClass: _TypeAlias = AddressClass  # noqa: Y015
+
+class _ApiKeyScope:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ApiKeyScopeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ApiKeyScope.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    API_KEY_SCOPE_UNSPECIFIED: _ApiKeyScope.ValueType  # 0
+    """Unused; rejected in requests."""
+    API_KEY_SCOPE_ORDERS: _ApiKeyScope.ValueType  # 1
+    """Place, revise, cancel, e-mail and delete orders: BlurService without the RPCs of RESULTS and INSTANT."""
+    API_KEY_SCOPE_RESULTS: _ApiKeyScope.ValueType  # 2
+    """Read orders and download results: Status, ListImages, WatchStatus, DownloadImages."""
+    API_KEY_SCOPE_INSTANT: _ApiKeyScope.ValueType  # 3
+    """Blur or search single images at once: BlurImage, FindRegions."""
+    API_KEY_SCOPE_SUBSCRIPTIONS: _ApiKeyScope.ValueType  # 4
+    """SubscriptionService."""
+    API_KEY_SCOPE_OPERATIONS: _ApiKeyScope.ValueType  # 5
+    """OperatorService without the RPCs of MAILINGS, PERSONAL_DATA and KEYS."""
+    API_KEY_SCOPE_MAILINGS: _ApiKeyScope.ValueType  # 6
+    """OperatorService: mailings, subscribers and the mail server."""
+    API_KEY_SCOPE_PERSONAL_DATA: _ApiKeyScope.ValueType  # 7
+    """OperatorService: personal data of an address."""
+    API_KEY_SCOPE_KEYS: _ApiKeyScope.ValueType  # 8
+    """OperatorService: API keys."""
+
+class ApiKeyScope(_ApiKeyScope, metaclass=_ApiKeyScopeEnumTypeWrapper):
+    """Groups of RPCs that an API key may be restricted to. GetLimits and GetCaller are in none: every key may call them."""
+
+API_KEY_SCOPE_UNSPECIFIED: ApiKeyScope.ValueType  # 0
+"""Unused; rejected in requests."""
+API_KEY_SCOPE_ORDERS: ApiKeyScope.ValueType  # 1
+"""Place, revise, cancel, e-mail and delete orders: BlurService without the RPCs of RESULTS and INSTANT."""
+API_KEY_SCOPE_RESULTS: ApiKeyScope.ValueType  # 2
+"""Read orders and download results: Status, ListImages, WatchStatus, DownloadImages."""
+API_KEY_SCOPE_INSTANT: ApiKeyScope.ValueType  # 3
+"""Blur or search single images at once: BlurImage, FindRegions."""
+API_KEY_SCOPE_SUBSCRIPTIONS: ApiKeyScope.ValueType  # 4
+"""SubscriptionService."""
+API_KEY_SCOPE_OPERATIONS: ApiKeyScope.ValueType  # 5
+"""OperatorService without the RPCs of MAILINGS, PERSONAL_DATA and KEYS."""
+API_KEY_SCOPE_MAILINGS: ApiKeyScope.ValueType  # 6
+"""OperatorService: mailings, subscribers and the mail server."""
+API_KEY_SCOPE_PERSONAL_DATA: ApiKeyScope.ValueType  # 7
+"""OperatorService: personal data of an address."""
+API_KEY_SCOPE_KEYS: ApiKeyScope.ValueType  # 8
+"""OperatorService: API keys."""
+Global___ApiKeyScope: _TypeAlias = ApiKeyScope  # noqa: Y015
+
 class _ApiKeyRole:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -158,6 +262,7 @@ class Queue(_message.Message):
     RUNNING_FIELD_NUMBER: _builtins.int
     FAILED_FIELD_NUMBER: _builtins.int
     OLDEST_TIME_FIELD_NUMBER: _builtins.int
+    FAILED_BY_SERVICE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """"blur", "find", "fetch", "instant", "mail", "mailing" or "webhook"."""
     paused: _builtins.bool
@@ -174,6 +279,8 @@ class Queue(_message.Message):
     """Images or e-mails being processed."""
     failed: _builtins.int
     """Images or e-mails that failed and were not dropped by an operator."""
+    failed_by_service: _builtins.int
+    """Of failed: those with the cause FAILURE_CAUSE_SERVICE, which are for operators to look at."""
     @_builtins.property
     def pause_time(self) -> _timestamp_pb2.Timestamp:
         """When it was paused; unset if it is not paused."""
@@ -195,10 +302,11 @@ class Queue(_message.Message):
         running: _builtins.int = ...,
         failed: _builtins.int = ...,
         oldest_time: _timestamp_pb2.Timestamp | None = ...,
+        failed_by_service: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["oldest_time", b"oldest_time", "pause_time", b"pause_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["depth", b"depth", "failed", b"failed", "in_flight", b"in_flight", "name", b"name", "oldest_time", b"oldest_time", "pause_time", b"pause_time", "paused", b"paused", "paused_by", b"paused_by", "running", b"running", "waiting", b"waiting"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["depth", b"depth", "failed", b"failed", "failed_by_service", b"failed_by_service", "in_flight", b"in_flight", "name", b"name", "oldest_time", b"oldest_time", "pause_time", b"pause_time", "paused", b"paused", "paused_by", b"paused_by", "running", b"running", "waiting", b"waiting"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -305,10 +413,16 @@ class OrderFilter(_message.Message):
     PRINCIPAL_FIELD_NUMBER: _builtins.int
     FROM_TIME_FIELD_NUMBER: _builtins.int
     TO_TIME_FIELD_NUMBER: _builtins.int
+    ORDER_ID_PREFIX_FIELD_NUMBER: _builtins.int
+    EMAIL_PART_FIELD_NUMBER: _builtins.int
     email: _builtins.str
     """Orders for this address, exactly; administrators only."""
     principal: _builtins.str
     """Orders placed by this principal."""
+    order_id_prefix: _builtins.str
+    """Orders whose ID begins with this: at least 4 hexadecimal digits; hyphens and case do not matter."""
+    email_part: _builtins.str
+    """Orders for addresses that contain this, at least 3 characters; case does not matter; administrators only."""
     @_builtins.property
     def states(self) -> _containers.RepeatedScalarFieldContainer[_order_pb2.OrderState.ValueType]:
         """Orders in one of these states."""
@@ -329,14 +443,232 @@ class OrderFilter(_message.Message):
         principal: _builtins.str = ...,
         from_time: _timestamp_pb2.Timestamp | None = ...,
         to_time: _timestamp_pb2.Timestamp | None = ...,
+        order_id_prefix: _builtins.str = ...,
+        email_part: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["from_time", b"from_time", "to_time", b"to_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["email", b"email", "from_time", b"from_time", "principal", b"principal", "states", b"states", "to_time", b"to_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["email", b"email", "email_part", b"email_part", "from_time", b"from_time", "order_id_prefix", b"order_id_prefix", "principal", b"principal", "states", b"states", "to_time", b"to_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___OrderFilter: _TypeAlias = OrderFilter  # noqa: Y015
+
+@_typing.final
+class OrderSelection(_message.Message):
+    """Selects orders for an action: either by ID, or all that match a filter."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORDER_IDS_FIELD_NUMBER: _builtins.int
+    ALL_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    all: _builtins.bool
+    """All orders that match the filter, instead of order_ids."""
+    @_builtins.property
+    def order_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """IDs of orders, at most 1,000."""
+
+    @_builtins.property
+    def filter(self) -> Global___OrderFilter:
+        """Which orders, with all."""
+
+    def __init__(
+        self,
+        *,
+        order_ids: _abc.Iterable[_builtins.str] | None = ...,
+        all: _builtins.bool = ...,
+        filter: Global___OrderFilter | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["all", b"all", "filter", b"filter", "order_ids", b"order_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OrderSelection: _TypeAlias = OrderSelection  # noqa: Y015
+
+@_typing.final
+class OrderActionOutcome(_message.Message):
+    """What an action on a selection of orders did, or would do. All fields are output only."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MATCHED_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
+    SKIPPED_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    matched: _builtins.int
+    """Selected orders that the action can change. With a page_token: those after it."""
+    changed: _builtins.int
+    """Orders that this call changed; 0 if it was only validated."""
+    next_page_token: _builtins.str
+    """page_token for the rest of the selection: a call acts on at most 200 orders; empty if none are left."""
+    @_builtins.property
+    def skipped(self) -> _containers.RepeatedCompositeFieldContainer[Global___SkippedOrder]:
+        """Orders that were not changed, with the reason; at most 100."""
+
+    def __init__(
+        self,
+        *,
+        matched: _builtins.int = ...,
+        changed: _builtins.int = ...,
+        skipped: _abc.Iterable[Global___SkippedOrder] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "matched", b"matched", "next_page_token", b"next_page_token", "skipped", b"skipped"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OrderActionOutcome: _TypeAlias = OrderActionOutcome  # noqa: Y015
+
+@_typing.final
+class SkippedOrder(_message.Message):
+    """An order that an action did not change."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORDER_ID_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    order_id: _builtins.str
+    """ID of the order."""
+    message: _builtins.str
+    """Why, as a sentence for people."""
+    def __init__(
+        self,
+        *,
+        order_id: _builtins.str = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "order_id", b"order_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SkippedOrder: _TypeAlias = SkippedOrder  # noqa: Y015
+
+@_typing.final
+class OrderImage(_message.Message):
+    """An image as operators see it. All fields are output only."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMAGE_ID_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    FILENAME_FIELD_NUMBER: _builtins.int
+    FILE_KIND_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    QUEUE_FIELD_NUMBER: _builtins.int
+    WORKER_FIELD_NUMBER: _builtins.int
+    ATTEMPTS_FIELD_NUMBER: _builtins.int
+    CRASHES_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    FINISH_TIME_FIELD_NUMBER: _builtins.int
+    WAIT_FIELD_NUMBER: _builtins.int
+    WORK_FIELD_NUMBER: _builtins.int
+    FAILURE_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
+    RETRYABLE_FIELD_NUMBER: _builtins.int
+    INPUT_BYTES_FIELD_NUMBER: _builtins.int
+    OUTPUT_BYTES_FIELD_NUMBER: _builtins.int
+    WIDTH_FIELD_NUMBER: _builtins.int
+    HEIGHT_FIELD_NUMBER: _builtins.int
+    FINDINGS_FIELD_NUMBER: _builtins.int
+    HIDDEN_FIELD_NUMBER: _builtins.int
+    CHECK_FIELD_NUMBER: _builtins.int
+    image_id: _builtins.str
+    """ID of the image."""
+    position: _builtins.int
+    """Position in the order, from 1."""
+    filename: _builtins.str
+    """Its name; for administrators only, because names are personal data."""
+    file_kind: _builtins.str
+    """Kind of its file: of the result, or by the extension of its name, such as "JPEG"; empty if unknown."""
+    state: _order_pb2.ImageState.ValueType
+    """State of the image."""
+    queue: _builtins.str
+    """Queue of the image: "blur" or "find"."""
+    worker: _builtins.str
+    """Worker of its last attempt: host and process ID, such as "blur-1/4312"; empty if unknown."""
+    attempts: _builtins.int
+    """Number of attempts."""
+    crashes: _builtins.int
+    """Attempts that ended with the death of the process."""
+    cause: Global___FailureCause.ValueType
+    """Cause of the failure."""
+    retryable: _builtins.bool
+    """Whether RetryFailures can retry it."""
+    input_bytes: _builtins.int
+    """Size of the original, in bytes."""
+    output_bytes: _builtins.int
+    """Size of the result, in bytes."""
+    width: _builtins.int
+    """Width of the result, in pixels."""
+    height: _builtins.int
+    """Height of the result, in pixels."""
+    findings: _builtins.int
+    """Number of findings."""
+    hidden: _builtins.int
+    """Number of findings that were hidden."""
+    check: _order_pb2.CheckState.ValueType
+    """Outcome of the check of the result."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """When its last attempt started; unset before."""
+
+    @_builtins.property
+    def finish_time(self) -> _timestamp_pb2.Timestamp:
+        """When it ended; unset before."""
+
+    @_builtins.property
+    def wait(self) -> _duration_pb2.Duration:
+        """Time in the queue, from acceptance of the order to the start of its last attempt, or so far."""
+
+    @_builtins.property
+    def work(self) -> _duration_pb2.Duration:
+        """Duration of its last attempt, or so far; unset before."""
+
+    @_builtins.property
+    def failure(self) -> _order_pb2.Failure:
+        """Why it failed; unset if it did not."""
+
+    def __init__(
+        self,
+        *,
+        image_id: _builtins.str = ...,
+        position: _builtins.int = ...,
+        filename: _builtins.str = ...,
+        file_kind: _builtins.str = ...,
+        state: _order_pb2.ImageState.ValueType = ...,
+        queue: _builtins.str = ...,
+        worker: _builtins.str = ...,
+        attempts: _builtins.int = ...,
+        crashes: _builtins.int = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        finish_time: _timestamp_pb2.Timestamp | None = ...,
+        wait: _duration_pb2.Duration | None = ...,
+        work: _duration_pb2.Duration | None = ...,
+        failure: _order_pb2.Failure | None = ...,
+        cause: Global___FailureCause.ValueType = ...,
+        retryable: _builtins.bool = ...,
+        input_bytes: _builtins.int = ...,
+        output_bytes: _builtins.int = ...,
+        width: _builtins.int = ...,
+        height: _builtins.int = ...,
+        findings: _builtins.int = ...,
+        hidden: _builtins.int = ...,
+        check: _order_pb2.CheckState.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "finish_time", b"finish_time", "start_time", b"start_time", "wait", b"wait", "work", b"work"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "cause", b"cause", "check", b"check", "crashes", b"crashes", "failure", b"failure", "file_kind", b"file_kind", "filename", b"filename", "findings", b"findings", "finish_time", b"finish_time", "height", b"height", "hidden", b"hidden", "image_id", b"image_id", "input_bytes", b"input_bytes", "output_bytes", b"output_bytes", "position", b"position", "queue", b"queue", "retryable", b"retryable", "start_time", b"start_time", "state", b"state", "wait", b"wait", "width", b"width", "work", b"work", "worker", b"worker"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OrderImage: _TypeAlias = OrderImage  # noqa: Y015
 
 @_typing.final
 class TraceStep(_message.Message):
@@ -412,6 +744,7 @@ class FailureEntry(_message.Message):
     ATTEMPTS_FIELD_NUMBER: _builtins.int
     FAIL_TIME_FIELD_NUMBER: _builtins.int
     RETRYABLE_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
     failure_id: _builtins.str
     """ID of the image or e-mail."""
     kind: Global___FailureKind.ValueType
@@ -424,6 +757,8 @@ class FailureEntry(_message.Message):
     """Number of attempts."""
     retryable: _builtins.bool
     """Whether RetryFailures can retry it: the reason may be temporary, and an image's original is kept."""
+    cause: Global___FailureCause.ValueType
+    """Whose concern it is."""
     @_builtins.property
     def failure(self) -> _order_pb2.Failure:
         """Reason and message; addresses hidden."""
@@ -443,10 +778,11 @@ class FailureEntry(_message.Message):
         attempts: _builtins.int = ...,
         fail_time: _timestamp_pb2.Timestamp | None = ...,
         retryable: _builtins.bool = ...,
+        cause: Global___FailureCause.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["fail_time", b"fail_time", "failure", b"failure"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "fail_time", b"fail_time", "failure", b"failure", "failure_id", b"failure_id", "kind", b"kind", "order_id", b"order_id", "position", b"position", "retryable", b"retryable"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "cause", b"cause", "fail_time", b"fail_time", "failure", b"failure", "failure_id", b"failure_id", "kind", b"kind", "order_id", b"order_id", "position", b"position", "retryable", b"retryable"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -462,6 +798,8 @@ class FailureGroup(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     COUNT_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
+    RETRYABLE_FIELD_NUMBER: _builtins.int
     kind: Global___FailureKind.ValueType
     """Kind of failure."""
     reason: _order_pb2.FailureReason.ValueType
@@ -470,6 +808,10 @@ class FailureGroup(_message.Message):
     """Message of one of them, addresses hidden."""
     count: _builtins.int
     """Number of failures."""
+    cause: Global___FailureCause.ValueType
+    """Whose concern they are: groups are of one cause."""
+    retryable: _builtins.int
+    """Number of those that RetryFailures can retry."""
     def __init__(
         self,
         *,
@@ -477,10 +819,12 @@ class FailureGroup(_message.Message):
         reason: _order_pb2.FailureReason.ValueType = ...,
         message: _builtins.str = ...,
         count: _builtins.int = ...,
+        cause: Global___FailureCause.ValueType = ...,
+        retryable: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "kind", b"kind", "message", b"message", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "count", b"count", "kind", b"kind", "message", b"message", "reason", b"reason", "retryable", b"retryable"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -495,22 +839,38 @@ class FailureFilter(_message.Message):
     KIND_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     ORDER_ID_FIELD_NUMBER: _builtins.int
+    FROM_TIME_FIELD_NUMBER: _builtins.int
+    TO_TIME_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
     kind: Global___FailureKind.ValueType
     """Failures of this kind."""
     reason: _order_pb2.FailureReason.ValueType
     """Failures with this reason."""
     order_id: _builtins.str
     """Failures of this order."""
+    cause: Global___FailureCause.ValueType
+    """Failures with this cause."""
+    @_builtins.property
+    def from_time(self) -> _timestamp_pb2.Timestamp:
+        """Failures at this time or later."""
+
+    @_builtins.property
+    def to_time(self) -> _timestamp_pb2.Timestamp:
+        """Failures before this time."""
+
     def __init__(
         self,
         *,
         kind: Global___FailureKind.ValueType = ...,
         reason: _order_pb2.FailureReason.ValueType = ...,
         order_id: _builtins.str = ...,
+        from_time: _timestamp_pb2.Timestamp | None = ...,
+        to_time: _timestamp_pb2.Timestamp | None = ...,
+        cause: Global___FailureCause.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["from_time", b"from_time", "to_time", b"to_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "order_id", b"order_id", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "from_time", b"from_time", "kind", b"kind", "order_id", b"order_id", "reason", b"reason", "to_time", b"to_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -557,6 +917,10 @@ class StatisticsPoint(_message.Message):
     WAIT_P95_FIELD_NUMBER: _builtins.int
     WORK_P50_FIELD_NUMBER: _builtins.int
     WORK_P95_FIELD_NUMBER: _builtins.int
+    IMAGES_FAILED_BY_SERVICE_FIELD_NUMBER: _builtins.int
+    CHECKS_CLEAN_FIELD_NUMBER: _builtins.int
+    CHECKS_REMAINING_FIELD_NUMBER: _builtins.int
+    FINDINGS_FIELD_NUMBER: _builtins.int
     orders: _builtins.int
     """Orders accepted."""
     images_succeeded: _builtins.int
@@ -565,6 +929,12 @@ class StatisticsPoint(_message.Message):
     """Images that failed."""
     emails_sent: _builtins.int
     """E-mails accepted by the mail server."""
+    images_failed_by_service: _builtins.int
+    """Of images_failed: those with the cause FAILURE_CAUSE_SERVICE."""
+    checks_clean: _builtins.int
+    """Images whose result was checked, and in which nothing was found that was to be hidden."""
+    checks_remaining: _builtins.int
+    """Images whose result was checked, and in which something was still found that was to be hidden."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """Start of the interval."""
@@ -585,6 +955,10 @@ class StatisticsPoint(_message.Message):
     def work_p95(self) -> _duration_pb2.Duration:
         """95th percentile of the duration of an image's last attempt."""
 
+    @_builtins.property
+    def findings(self) -> _containers.RepeatedCompositeFieldContainer[Global___FindingCount]:
+        """Findings by kind; without those of images that workers of former versions finished."""
+
     def __init__(
         self,
         *,
@@ -597,14 +971,48 @@ class StatisticsPoint(_message.Message):
         wait_p95: _duration_pb2.Duration | None = ...,
         work_p50: _duration_pb2.Duration | None = ...,
         work_p95: _duration_pb2.Duration | None = ...,
+        images_failed_by_service: _builtins.int = ...,
+        checks_clean: _builtins.int = ...,
+        checks_remaining: _builtins.int = ...,
+        findings: _abc.Iterable[Global___FindingCount] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["start_time", b"start_time", "wait_p50", b"wait_p50", "wait_p95", b"wait_p95", "work_p50", b"work_p50", "work_p95", b"work_p95"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["emails_sent", b"emails_sent", "images_failed", b"images_failed", "images_succeeded", b"images_succeeded", "orders", b"orders", "start_time", b"start_time", "wait_p50", b"wait_p50", "wait_p95", b"wait_p95", "work_p50", b"work_p50", "work_p95", b"work_p95"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checks_clean", b"checks_clean", "checks_remaining", b"checks_remaining", "emails_sent", b"emails_sent", "findings", b"findings", "images_failed", b"images_failed", "images_failed_by_service", b"images_failed_by_service", "images_succeeded", b"images_succeeded", "orders", b"orders", "start_time", b"start_time", "wait_p50", b"wait_p50", "wait_p95", b"wait_p95", "work_p50", b"work_p50", "work_p95", b"work_p95"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___StatisticsPoint: _TypeAlias = StatisticsPoint  # noqa: Y015
+
+@_typing.final
+class FindingCount(_message.Message):
+    """Findings of one kind. All fields are output only."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    FOUND_FIELD_NUMBER: _builtins.int
+    HIDDEN_FIELD_NUMBER: _builtins.int
+    kind: _order_pb2.FindingKind.ValueType
+    """Kind of the findings."""
+    found: _builtins.int
+    """Number of findings."""
+    hidden: _builtins.int
+    """Number of those that were hidden."""
+    def __init__(
+        self,
+        *,
+        kind: _order_pb2.FindingKind.ValueType = ...,
+        found: _builtins.int = ...,
+        hidden: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["found", b"found", "hidden", b"hidden", "kind", b"kind"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FindingCount: _TypeAlias = FindingCount  # noqa: Y015
 
 @_typing.final
 class ApiKey(_message.Message):
@@ -622,6 +1030,9 @@ class ApiKey(_message.Message):
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     REVOKE_TIME_FIELD_NUMBER: _builtins.int
     LAST_USED_TIME_FIELD_NUMBER: _builtins.int
+    LAST_USED_FROM_FIELD_NUMBER: _builtins.int
+    SCOPES_FIELD_NUMBER: _builtins.int
+    LIMITS_FIELD_NUMBER: _builtins.int
     api_key_id: _builtins.str
     """A random UUID; unchanged by rotation."""
     name: _builtins.str
@@ -632,6 +1043,8 @@ class ApiKey(_message.Message):
     """First characters of the key, to distinguish keys."""
     created_by: _builtins.str
     """Principal who created it, as in AuditEntry.principal."""
+    last_used_from: Global___AddressClass.ValueType
+    """From what kind of address it was last used; the address itself is not stored."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was created."""
@@ -652,6 +1065,14 @@ class ApiKey(_message.Message):
     def last_used_time(self) -> _timestamp_pb2.Timestamp:
         """When it was last used, to the minute; unset if never."""
 
+    @_builtins.property
+    def scopes(self) -> _containers.RepeatedScalarFieldContainer[Global___ApiKeyScope.ValueType]:
+        """What it may call of what its role may; empty: all of it."""
+
+    @_builtins.property
+    def limits(self) -> Global___ApiKeyLimits:
+        """Limits of its own."""
+
     def __init__(
         self,
         *,
@@ -665,14 +1086,47 @@ class ApiKey(_message.Message):
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         revoke_time: _timestamp_pb2.Timestamp | None = ...,
         last_used_time: _timestamp_pb2.Timestamp | None = ...,
+        last_used_from: Global___AddressClass.ValueType = ...,
+        scopes: _abc.Iterable[Global___ApiKeyScope.ValueType] | None = ...,
+        limits: Global___ApiKeyLimits | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "last_used_time", b"last_used_time", "revoke_time", b"revoke_time", "rotate_time", b"rotate_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "last_used_time", b"last_used_time", "limits", b"limits", "revoke_time", b"revoke_time", "rotate_time", b"rotate_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["api_key_id", b"api_key_id", "create_time", b"create_time", "created_by", b"created_by", "expire_time", b"expire_time", "hint", b"hint", "last_used_time", b"last_used_time", "name", b"name", "revoke_time", b"revoke_time", "role", b"role", "rotate_time", b"rotate_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["api_key_id", b"api_key_id", "create_time", b"create_time", "created_by", b"created_by", "expire_time", b"expire_time", "hint", b"hint", "last_used_from", b"last_used_from", "last_used_time", b"last_used_time", "limits", b"limits", "name", b"name", "revoke_time", b"revoke_time", "role", b"role", "rotate_time", b"rotate_time", "scopes", b"scopes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ApiKey: _TypeAlias = ApiKey  # noqa: Y015
+
+@_typing.final
+class ApiKeyLimits(_message.Message):
+    """Limits of an API key; 0: that of the server for all callers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORDERS_PER_MINUTE_FIELD_NUMBER: _builtins.int
+    BYTES_IN_FLIGHT_FIELD_NUMBER: _builtins.int
+    IMAGES_PER_DAY_FIELD_NUMBER: _builtins.int
+    orders_per_minute: _builtins.int
+    """Orders, revisions and instant calls in a minute."""
+    bytes_in_flight: _builtins.int
+    """Bytes being received by each gateway at a time."""
+    images_per_day: _builtins.int
+    """Images in a day (24 hours), of orders, revisions and instant calls; by default not limited."""
+    def __init__(
+        self,
+        *,
+        orders_per_minute: _builtins.int = ...,
+        bytes_in_flight: _builtins.int = ...,
+        images_per_day: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes_in_flight", b"bytes_in_flight", "images_per_day", b"images_per_day", "orders_per_minute", b"orders_per_minute"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApiKeyLimits: _TypeAlias = ApiKeyLimits  # noqa: Y015
 
 @_typing.final
 class AuditEntry(_message.Message):

@@ -302,22 +302,382 @@ class ListOrdersResponse(_message.Message):
 Global___ListOrdersResponse: _TypeAlias = ListOrdersResponse  # noqa: Y015
 
 @_typing.final
+class ListOrderImagesRequest(_message.Message):
+    """Request of ListOrderImages."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORDER_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    STATES_FIELD_NUMBER: _builtins.int
+    order_id: _builtins.str
+    """ID of the order."""
+    page_size: _builtins.int
+    """Maximum number of images."""
+    page_token: _builtins.str
+    """next_page_token of the previous page; empty: the first page."""
+    @_builtins.property
+    def states(self) -> _containers.RepeatedScalarFieldContainer[_order_pb2.ImageState.ValueType]:
+        """Only images in one of these states."""
+
+    def __init__(
+        self,
+        *,
+        order_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        states: _abc.Iterable[_order_pb2.ImageState.ValueType] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["order_id", b"order_id", "page_size", b"page_size", "page_token", b"page_token", "states", b"states"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListOrderImagesRequest: _TypeAlias = ListOrderImagesRequest  # noqa: Y015
+
+@_typing.final
+class ListOrderImagesResponse(_message.Message):
+    """A page of images."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMAGES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """page_token of the next page; empty on the last page."""
+    @_builtins.property
+    def images(self) -> _containers.RepeatedCompositeFieldContainer[_operator_pb2.OrderImage]:
+        """By position."""
+
+    def __init__(
+        self,
+        *,
+        images: _abc.Iterable[_operator_pb2.OrderImage] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["images", b"images", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListOrderImagesResponse: _TypeAlias = ListOrderImagesResponse  # noqa: Y015
+
+@_typing.final
+class CancelOrdersRequest(_message.Message):
+    """Request of CancelOrders."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SELECTION_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    validate_only: _builtins.bool
+    """Only count; change nothing."""
+    page_token: _builtins.str
+    """next_page_token of the previous call with the same selection; empty: the first call."""
+    @_builtins.property
+    def selection(self) -> _operator_pb2.OrderSelection:
+        """Which orders."""
+
+    def __init__(
+        self,
+        *,
+        selection: _operator_pb2.OrderSelection | None = ...,
+        validate_only: _builtins.bool = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["selection", b"selection"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_token", b"page_token", "selection", b"selection", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelOrdersRequest: _TypeAlias = CancelOrdersRequest  # noqa: Y015
+
+@_typing.final
+class CancelOrdersResponse(_message.Message):
+    """The cancelled orders."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def outcome(self) -> _operator_pb2.OrderActionOutcome:
+        """What was done."""
+
+    def __init__(
+        self,
+        *,
+        outcome: _operator_pb2.OrderActionOutcome | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelOrdersResponse: _TypeAlias = CancelOrdersResponse  # noqa: Y015
+
+@_typing.final
+class DeleteOrdersRequest(_message.Message):
+    """Request of DeleteOrders."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SELECTION_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    validate_only: _builtins.bool
+    """Only count; change nothing."""
+    page_token: _builtins.str
+    """next_page_token of the previous call with the same selection; empty: the first call."""
+    @_builtins.property
+    def selection(self) -> _operator_pb2.OrderSelection:
+        """Which orders."""
+
+    def __init__(
+        self,
+        *,
+        selection: _operator_pb2.OrderSelection | None = ...,
+        validate_only: _builtins.bool = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["selection", b"selection"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_token", b"page_token", "selection", b"selection", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteOrdersRequest: _TypeAlias = DeleteOrdersRequest  # noqa: Y015
+
+@_typing.final
+class DeleteOrdersResponse(_message.Message):
+    """The deleted orders."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def outcome(self) -> _operator_pb2.OrderActionOutcome:
+        """What was done."""
+
+    def __init__(
+        self,
+        *,
+        outcome: _operator_pb2.OrderActionOutcome | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteOrdersResponse: _TypeAlias = DeleteOrdersResponse  # noqa: Y015
+
+@_typing.final
+class SendOrdersRequest(_message.Message):
+    """Request of SendOrders."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SELECTION_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    validate_only: _builtins.bool
+    """Only count; change nothing."""
+    page_token: _builtins.str
+    """next_page_token of the previous call with the same selection; empty: the first call."""
+    @_builtins.property
+    def selection(self) -> _operator_pb2.OrderSelection:
+        """Which orders."""
+
+    def __init__(
+        self,
+        *,
+        selection: _operator_pb2.OrderSelection | None = ...,
+        validate_only: _builtins.bool = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["selection", b"selection"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_token", b"page_token", "selection", b"selection", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SendOrdersRequest: _TypeAlias = SendOrdersRequest  # noqa: Y015
+
+@_typing.final
+class SendOrdersResponse(_message.Message):
+    """The orders whose results are e-mailed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def outcome(self) -> _operator_pb2.OrderActionOutcome:
+        """What was done."""
+
+    def __init__(
+        self,
+        *,
+        outcome: _operator_pb2.OrderActionOutcome | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SendOrdersResponse: _TypeAlias = SendOrdersResponse  # noqa: Y015
+
+@_typing.final
+class ReviseOrdersRequest(_message.Message):
+    """Request of ReviseOrders."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SELECTION_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    SPEC_FIELD_NUMBER: _builtins.int
+    validate_only: _builtins.bool
+    """Only count; change nothing."""
+    page_token: _builtins.str
+    """next_page_token of the previous call with the same selection; empty: the first call."""
+    @_builtins.property
+    def selection(self) -> _operator_pb2.OrderSelection:
+        """Which orders."""
+
+    @_builtins.property
+    def spec(self) -> _order_pb2.BlurSpec:
+        """How to blur all images; unset: each as before, for example with a newer model."""
+
+    def __init__(
+        self,
+        *,
+        selection: _operator_pb2.OrderSelection | None = ...,
+        validate_only: _builtins.bool = ...,
+        page_token: _builtins.str = ...,
+        spec: _order_pb2.BlurSpec | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["selection", b"selection", "spec", b"spec"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_token", b"page_token", "selection", b"selection", "spec", b"spec", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReviseOrdersRequest: _TypeAlias = ReviseOrdersRequest  # noqa: Y015
+
+@_typing.final
+class ReviseOrdersResponse(_message.Message):
+    """The orders whose images are blurred again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def outcome(self) -> _operator_pb2.OrderActionOutcome:
+        """What was done."""
+
+    def __init__(
+        self,
+        *,
+        outcome: _operator_pb2.OrderActionOutcome | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReviseOrdersResponse: _TypeAlias = ReviseOrdersResponse  # noqa: Y015
+
+@_typing.final
+class ExtendOrdersRequest(_message.Message):
+    """Request of ExtendOrders."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SELECTION_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    EXTENSION_FIELD_NUMBER: _builtins.int
+    validate_only: _builtins.bool
+    """Only count; change nothing."""
+    page_token: _builtins.str
+    """next_page_token of the previous call with the same selection; empty: the first call."""
+    @_builtins.property
+    def selection(self) -> _operator_pb2.OrderSelection:
+        """Which orders."""
+
+    @_builtins.property
+    def extension(self) -> _duration_pb2.Duration:
+        """By how much later the orders expire, 1 second to 365 days."""
+
+    def __init__(
+        self,
+        *,
+        selection: _operator_pb2.OrderSelection | None = ...,
+        validate_only: _builtins.bool = ...,
+        page_token: _builtins.str = ...,
+        extension: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["extension", b"extension", "selection", b"selection"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["extension", b"extension", "page_token", b"page_token", "selection", b"selection", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExtendOrdersRequest: _TypeAlias = ExtendOrdersRequest  # noqa: Y015
+
+@_typing.final
+class ExtendOrdersResponse(_message.Message):
+    """The orders that expire later."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def outcome(self) -> _operator_pb2.OrderActionOutcome:
+        """What was done."""
+
+    def __init__(
+        self,
+        *,
+        outcome: _operator_pb2.OrderActionOutcome | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExtendOrdersResponse: _TypeAlias = ExtendOrdersResponse  # noqa: Y015
+
+@_typing.final
 class GetOrderTraceRequest(_message.Message):
     """Request of GetOrderTrace."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ORDER_ID_FIELD_NUMBER: _builtins.int
+    WITHOUT_IMAGES_FIELD_NUMBER: _builtins.int
     order_id: _builtins.str
     """ID of the order."""
+    without_images: _builtins.bool
+    """Leave out the steps of images; see ListOrderImages."""
     def __init__(
         self,
         *,
         order_id: _builtins.str = ...,
+        without_images: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["order_id", b"order_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["order_id", b"order_id", "without_images", b"without_images"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -432,8 +792,11 @@ class RetryFailuresRequest(_message.Message):
     FAILURE_IDS_FIELD_NUMBER: _builtins.int
     ALL_FIELD_NUMBER: _builtins.int
     FILTER_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     all: _builtins.bool
     """Retry all failures that match the filter, instead of failure_ids."""
+    validate_only: _builtins.bool
+    """Only count; change nothing."""
     @_builtins.property
     def failure_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """IDs of the failures to retry."""
@@ -448,10 +811,11 @@ class RetryFailuresRequest(_message.Message):
         failure_ids: _abc.Iterable[_builtins.str] | None = ...,
         all: _builtins.bool = ...,
         filter: _operator_pb2.FailureFilter | None = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["all", b"all", "failure_ids", b"failure_ids", "filter", b"filter"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["all", b"all", "failure_ids", b"failure_ids", "filter", b"filter", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -466,10 +830,13 @@ class RetryFailuresResponse(_message.Message):
     RETRIED_FIELD_NUMBER: _builtins.int
     SKIPPED_FIELD_NUMBER: _builtins.int
     REMAINING_FIELD_NUMBER: _builtins.int
+    MATCHED_FIELD_NUMBER: _builtins.int
     retried: _builtins.int
     """Number of failures retried."""
     remaining: _builtins.int
     """With all: number of retryable failures left for another call."""
+    matched: _builtins.int
+    """Number of retryable failures selected, before this call."""
     @_builtins.property
     def skipped(self) -> _containers.RepeatedCompositeFieldContainer[_operator_pb2.SkippedFailure]:
         """Failures that cannot be retried, with the reason; at most 100."""
@@ -480,10 +847,11 @@ class RetryFailuresResponse(_message.Message):
         retried: _builtins.int = ...,
         skipped: _abc.Iterable[_operator_pb2.SkippedFailure] | None = ...,
         remaining: _builtins.int = ...,
+        matched: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["remaining", b"remaining", "retried", b"retried", "skipped", b"skipped"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["matched", b"matched", "remaining", b"remaining", "retried", b"retried", "skipped", b"skipped"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -498,8 +866,11 @@ class DropFailuresRequest(_message.Message):
     FAILURE_IDS_FIELD_NUMBER: _builtins.int
     ALL_FIELD_NUMBER: _builtins.int
     FILTER_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     all: _builtins.bool
     """Drop all failures that match the filter, instead of failure_ids."""
+    validate_only: _builtins.bool
+    """Only count; change nothing."""
     @_builtins.property
     def failure_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """IDs of the failures to drop."""
@@ -514,10 +885,11 @@ class DropFailuresRequest(_message.Message):
         failure_ids: _abc.Iterable[_builtins.str] | None = ...,
         all: _builtins.bool = ...,
         filter: _operator_pb2.FailureFilter | None = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["all", b"all", "failure_ids", b"failure_ids", "filter", b"filter"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["all", b"all", "failure_ids", b"failure_ids", "filter", b"filter", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -531,19 +903,23 @@ class DropFailuresResponse(_message.Message):
 
     DROPPED_FIELD_NUMBER: _builtins.int
     REMAINING_FIELD_NUMBER: _builtins.int
+    MATCHED_FIELD_NUMBER: _builtins.int
     dropped: _builtins.int
     """Number of failures dropped."""
     remaining: _builtins.int
     """With all: number of failures left for another call."""
+    matched: _builtins.int
+    """Number of failures selected, before this call."""
     def __init__(
         self,
         *,
         dropped: _builtins.int = ...,
         remaining: _builtins.int = ...,
+        matched: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dropped", b"dropped", "remaining", b"remaining"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dropped", b"dropped", "matched", b"matched", "remaining", b"remaining"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -616,6 +992,8 @@ class CreateApiKeyRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     ROLE_FIELD_NUMBER: _builtins.int
     LIFETIME_FIELD_NUMBER: _builtins.int
+    SCOPES_FIELD_NUMBER: _builtins.int
+    LIMITS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name of its holder, at most 200 characters."""
     role: _operator_pb2.ApiKeyRole.ValueType
@@ -624,16 +1002,26 @@ class CreateApiKeyRequest(_message.Message):
     def lifetime(self) -> _duration_pb2.Duration:
         """How long it is valid; unset: until it is revoked."""
 
+    @_builtins.property
+    def scopes(self) -> _containers.RepeatedScalarFieldContainer[_operator_pb2.ApiKeyScope.ValueType]:
+        """What it may call of what its role may; empty: all of it."""
+
+    @_builtins.property
+    def limits(self) -> _operator_pb2.ApiKeyLimits:
+        """Limits of its own; unset: none."""
+
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         role: _operator_pb2.ApiKeyRole.ValueType = ...,
         lifetime: _duration_pb2.Duration | None = ...,
+        scopes: _abc.Iterable[_operator_pb2.ApiKeyScope.ValueType] | None = ...,
+        limits: _operator_pb2.ApiKeyLimits | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["lifetime", b"lifetime"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["lifetime", b"lifetime", "limits", b"limits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["lifetime", b"lifetime", "name", b"name", "role", b"role"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lifetime", b"lifetime", "limits", b"limits", "name", b"name", "role", b"role", "scopes", b"scopes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -666,6 +1054,119 @@ class CreateApiKeyResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CreateApiKeyResponse: _TypeAlias = CreateApiKeyResponse  # noqa: Y015
+
+@_typing.final
+class GetCallerRequest(_message.Message):
+    """Request of GetCaller."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetCallerRequest: _TypeAlias = GetCallerRequest  # noqa: Y015
+
+@_typing.final
+class GetCallerResponse(_message.Message):
+    """The caller."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRINCIPAL_FIELD_NUMBER: _builtins.int
+    ROLE_FIELD_NUMBER: _builtins.int
+    SCOPES_FIELD_NUMBER: _builtins.int
+    LIMITS_FIELD_NUMBER: _builtins.int
+    principal: _builtins.str
+    """As AuditEntry.principal."""
+    role: _operator_pb2.ApiKeyRole.ValueType
+    """Its role."""
+    @_builtins.property
+    def scopes(self) -> _containers.RepeatedScalarFieldContainer[_operator_pb2.ApiKeyScope.ValueType]:
+        """What it may call of what its role may; empty: all of it."""
+
+    @_builtins.property
+    def limits(self) -> _operator_pb2.ApiKeyLimits:
+        """Limits of its own."""
+
+    def __init__(
+        self,
+        *,
+        principal: _builtins.str = ...,
+        role: _operator_pb2.ApiKeyRole.ValueType = ...,
+        scopes: _abc.Iterable[_operator_pb2.ApiKeyScope.ValueType] | None = ...,
+        limits: _operator_pb2.ApiKeyLimits | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits", "principal", b"principal", "role", b"role", "scopes", b"scopes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetCallerResponse: _TypeAlias = GetCallerResponse  # noqa: Y015
+
+@_typing.final
+class RestrictApiKeyRequest(_message.Message):
+    """Request of RestrictApiKey."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    API_KEY_ID_FIELD_NUMBER: _builtins.int
+    SCOPES_FIELD_NUMBER: _builtins.int
+    LIMITS_FIELD_NUMBER: _builtins.int
+    api_key_id: _builtins.str
+    """ID of the key."""
+    @_builtins.property
+    def scopes(self) -> _containers.RepeatedScalarFieldContainer[_operator_pb2.ApiKeyScope.ValueType]:
+        """What it may call of what its role may; empty: all of it."""
+
+    @_builtins.property
+    def limits(self) -> _operator_pb2.ApiKeyLimits:
+        """Limits of its own; unset: none."""
+
+    def __init__(
+        self,
+        *,
+        api_key_id: _builtins.str = ...,
+        scopes: _abc.Iterable[_operator_pb2.ApiKeyScope.ValueType] | None = ...,
+        limits: _operator_pb2.ApiKeyLimits | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["api_key_id", b"api_key_id", "limits", b"limits", "scopes", b"scopes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RestrictApiKeyRequest: _TypeAlias = RestrictApiKeyRequest  # noqa: Y015
+
+@_typing.final
+class RestrictApiKeyResponse(_message.Message):
+    """The restricted API key."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    API_KEY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def api_key(self) -> _operator_pb2.ApiKey:
+        """The key without its secret."""
+
+    def __init__(
+        self,
+        *,
+        api_key: _operator_pb2.ApiKey | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["api_key", b"api_key"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["api_key", b"api_key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RestrictApiKeyResponse: _TypeAlias = RestrictApiKeyResponse  # noqa: Y015
 
 @_typing.final
 class ListApiKeysRequest(_message.Message):
@@ -837,6 +1338,7 @@ class ListAuditEntriesRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     PRINCIPAL_FIELD_NUMBER: _builtins.int
     ACTION_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """Maximum number of entries."""
     page_token: _builtins.str
@@ -845,6 +1347,8 @@ class ListAuditEntriesRequest(_message.Message):
     """Only entries of this principal."""
     action: _builtins.str
     """Only entries of this action."""
+    subject: _builtins.str
+    """Only entries about this subject, such as "orders/" and an ID."""
     def __init__(
         self,
         *,
@@ -852,10 +1356,11 @@ class ListAuditEntriesRequest(_message.Message):
         page_token: _builtins.str = ...,
         principal: _builtins.str = ...,
         action: _builtins.str = ...,
+        subject: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "page_size", b"page_size", "page_token", b"page_token", "principal", b"principal"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "page_size", b"page_size", "page_token", b"page_token", "principal", b"principal", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

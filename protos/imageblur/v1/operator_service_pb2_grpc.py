@@ -72,6 +72,36 @@ class OperatorServiceStub:
                 request_serializer=imageblur_dot_v1_dot_operator__service__pb2.ListOrdersRequest.SerializeToString,
                 response_deserializer=imageblur_dot_v1_dot_operator__service__pb2.ListOrdersResponse.FromString,
                 _registered_method=True)
+        self.ListOrderImages = channel.unary_unary(
+                '/imageblur.v1.OperatorService/ListOrderImages',
+                request_serializer=imageblur_dot_v1_dot_operator__service__pb2.ListOrderImagesRequest.SerializeToString,
+                response_deserializer=imageblur_dot_v1_dot_operator__service__pb2.ListOrderImagesResponse.FromString,
+                _registered_method=True)
+        self.CancelOrders = channel.unary_unary(
+                '/imageblur.v1.OperatorService/CancelOrders',
+                request_serializer=imageblur_dot_v1_dot_operator__service__pb2.CancelOrdersRequest.SerializeToString,
+                response_deserializer=imageblur_dot_v1_dot_operator__service__pb2.CancelOrdersResponse.FromString,
+                _registered_method=True)
+        self.DeleteOrders = channel.unary_unary(
+                '/imageblur.v1.OperatorService/DeleteOrders',
+                request_serializer=imageblur_dot_v1_dot_operator__service__pb2.DeleteOrdersRequest.SerializeToString,
+                response_deserializer=imageblur_dot_v1_dot_operator__service__pb2.DeleteOrdersResponse.FromString,
+                _registered_method=True)
+        self.SendOrders = channel.unary_unary(
+                '/imageblur.v1.OperatorService/SendOrders',
+                request_serializer=imageblur_dot_v1_dot_operator__service__pb2.SendOrdersRequest.SerializeToString,
+                response_deserializer=imageblur_dot_v1_dot_operator__service__pb2.SendOrdersResponse.FromString,
+                _registered_method=True)
+        self.ReviseOrders = channel.unary_unary(
+                '/imageblur.v1.OperatorService/ReviseOrders',
+                request_serializer=imageblur_dot_v1_dot_operator__service__pb2.ReviseOrdersRequest.SerializeToString,
+                response_deserializer=imageblur_dot_v1_dot_operator__service__pb2.ReviseOrdersResponse.FromString,
+                _registered_method=True)
+        self.ExtendOrders = channel.unary_unary(
+                '/imageblur.v1.OperatorService/ExtendOrders',
+                request_serializer=imageblur_dot_v1_dot_operator__service__pb2.ExtendOrdersRequest.SerializeToString,
+                response_deserializer=imageblur_dot_v1_dot_operator__service__pb2.ExtendOrdersResponse.FromString,
+                _registered_method=True)
         self.GetOrderTrace = channel.unary_unary(
                 '/imageblur.v1.OperatorService/GetOrderTrace',
                 request_serializer=imageblur_dot_v1_dot_operator__service__pb2.GetOrderTraceRequest.SerializeToString,
@@ -142,6 +172,11 @@ class OperatorServiceStub:
                 request_serializer=imageblur_dot_v1_dot_operator__service__pb2.LiftSuppressionRequest.SerializeToString,
                 response_deserializer=imageblur_dot_v1_dot_operator__service__pb2.LiftSuppressionResponse.FromString,
                 _registered_method=True)
+        self.GetCaller = channel.unary_unary(
+                '/imageblur.v1.OperatorService/GetCaller',
+                request_serializer=imageblur_dot_v1_dot_operator__service__pb2.GetCallerRequest.SerializeToString,
+                response_deserializer=imageblur_dot_v1_dot_operator__service__pb2.GetCallerResponse.FromString,
+                _registered_method=True)
         self.CreateApiKey = channel.unary_unary(
                 '/imageblur.v1.OperatorService/CreateApiKey',
                 request_serializer=imageblur_dot_v1_dot_operator__service__pb2.CreateApiKeyRequest.SerializeToString,
@@ -151,6 +186,11 @@ class OperatorServiceStub:
                 '/imageblur.v1.OperatorService/ListApiKeys',
                 request_serializer=imageblur_dot_v1_dot_operator__service__pb2.ListApiKeysRequest.SerializeToString,
                 response_deserializer=imageblur_dot_v1_dot_operator__service__pb2.ListApiKeysResponse.FromString,
+                _registered_method=True)
+        self.RestrictApiKey = channel.unary_unary(
+                '/imageblur.v1.OperatorService/RestrictApiKey',
+                request_serializer=imageblur_dot_v1_dot_operator__service__pb2.RestrictApiKeyRequest.SerializeToString,
+                response_deserializer=imageblur_dot_v1_dot_operator__service__pb2.RestrictApiKeyResponse.FromString,
                 _registered_method=True)
         self.RotateApiKey = channel.unary_unary(
                 '/imageblur.v1.OperatorService/RotateApiKey',
@@ -240,6 +280,67 @@ class OperatorServiceServicer:
 
         INVALID_ARGUMENT: a filter is malformed.
         PERMISSION_DENIED: a viewer filters by address (ROLE_NOT_ALLOWED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListOrderImages(self, request, context):
+        """Lists the images of an order with their worker, attempts and times, by position. For viewers.
+
+        INVALID_ARGUMENT: order_id is not a UUID, or states are malformed.
+        NOT_FOUND: the order does not exist.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelOrders(self, request, context):
+        """Cancels selected orders that have unfinished images, as BlurService.CancelOrder does.
+
+        This and the following actions on orders take a selection: IDs, or all orders that match a filter, newest first, 200
+        in a call. With validate_only nothing is changed, and the response says how many orders the action can change. Orders
+        that it cannot change are skipped, and the others are changed one by one.
+
+        INVALID_ARGUMENT: not exactly one of selection.order_ids and selection.all is set, there are more than 1,000 IDs,
+        one is not a UUID, or the filter or page_token is malformed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteOrders(self, request, context):
+        """Deletes selected orders with their images and results, as BlurService.DeleteOrder does.
+
+        INVALID_ARGUMENT: as CancelOrders.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SendOrders(self, request, context):
+        """E-mails the results of selected orders that have finished, as BlurService.SendImages does.
+
+        INVALID_ARGUMENT: as CancelOrders.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReviseOrders(self, request, context):
+        """Blurs the images of selected orders again, from the originals that they keep, as BlurService.ReviseImages does.
+
+        INVALID_ARGUMENT: as CancelOrders, or spec is malformed.
+        FAILED_PRECONDITION: no worker can find what spec asks for (MODEL_NOT_AVAILABLE).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExtendOrders(self, request, context):
+        """Lets selected orders that have not expired expire later.
+
+        INVALID_ARGUMENT: as CancelOrders, or extension is not 1 second to 365 days.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -380,10 +481,18 @@ class OperatorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetCaller(self, request, context):
+        """Returns who calls, with which role, scopes and limits. For viewers.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CreateApiKey(self, request, context):
         """Creates an API key and returns it, once.
 
-        INVALID_ARGUMENT: name is longer than 200 characters, role is missing, or lifetime is not positive.
+        INVALID_ARGUMENT: name is longer than 200 characters, role is missing, lifetime is not positive, a scope has nothing
+        that the role may call, or a limit is negative.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -391,6 +500,17 @@ class OperatorServiceServicer:
 
     def ListApiKeys(self, request, context):
         """Lists API keys by ID, active ones only unless include_inactive is set.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RestrictApiKey(self, request, context):
+        """Replaces the scopes and limits of an API key, on all gateways within two seconds.
+
+        INVALID_ARGUMENT: api_key_id is not a UUID, a scope has nothing that the role may call, or a limit is negative.
+        NOT_FOUND: the key does not exist.
+        FAILED_PRECONDITION: the key was revoked or has expired (API_KEY_INACTIVE).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -478,6 +598,36 @@ def add_OperatorServiceServicer_to_server(servicer, server):
                     request_deserializer=imageblur_dot_v1_dot_operator__service__pb2.ListOrdersRequest.FromString,
                     response_serializer=imageblur_dot_v1_dot_operator__service__pb2.ListOrdersResponse.SerializeToString,
             ),
+            'ListOrderImages': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListOrderImages,
+                    request_deserializer=imageblur_dot_v1_dot_operator__service__pb2.ListOrderImagesRequest.FromString,
+                    response_serializer=imageblur_dot_v1_dot_operator__service__pb2.ListOrderImagesResponse.SerializeToString,
+            ),
+            'CancelOrders': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelOrders,
+                    request_deserializer=imageblur_dot_v1_dot_operator__service__pb2.CancelOrdersRequest.FromString,
+                    response_serializer=imageblur_dot_v1_dot_operator__service__pb2.CancelOrdersResponse.SerializeToString,
+            ),
+            'DeleteOrders': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteOrders,
+                    request_deserializer=imageblur_dot_v1_dot_operator__service__pb2.DeleteOrdersRequest.FromString,
+                    response_serializer=imageblur_dot_v1_dot_operator__service__pb2.DeleteOrdersResponse.SerializeToString,
+            ),
+            'SendOrders': grpc.unary_unary_rpc_method_handler(
+                    servicer.SendOrders,
+                    request_deserializer=imageblur_dot_v1_dot_operator__service__pb2.SendOrdersRequest.FromString,
+                    response_serializer=imageblur_dot_v1_dot_operator__service__pb2.SendOrdersResponse.SerializeToString,
+            ),
+            'ReviseOrders': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReviseOrders,
+                    request_deserializer=imageblur_dot_v1_dot_operator__service__pb2.ReviseOrdersRequest.FromString,
+                    response_serializer=imageblur_dot_v1_dot_operator__service__pb2.ReviseOrdersResponse.SerializeToString,
+            ),
+            'ExtendOrders': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExtendOrders,
+                    request_deserializer=imageblur_dot_v1_dot_operator__service__pb2.ExtendOrdersRequest.FromString,
+                    response_serializer=imageblur_dot_v1_dot_operator__service__pb2.ExtendOrdersResponse.SerializeToString,
+            ),
             'GetOrderTrace': grpc.unary_unary_rpc_method_handler(
                     servicer.GetOrderTrace,
                     request_deserializer=imageblur_dot_v1_dot_operator__service__pb2.GetOrderTraceRequest.FromString,
@@ -548,6 +698,11 @@ def add_OperatorServiceServicer_to_server(servicer, server):
                     request_deserializer=imageblur_dot_v1_dot_operator__service__pb2.LiftSuppressionRequest.FromString,
                     response_serializer=imageblur_dot_v1_dot_operator__service__pb2.LiftSuppressionResponse.SerializeToString,
             ),
+            'GetCaller': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCaller,
+                    request_deserializer=imageblur_dot_v1_dot_operator__service__pb2.GetCallerRequest.FromString,
+                    response_serializer=imageblur_dot_v1_dot_operator__service__pb2.GetCallerResponse.SerializeToString,
+            ),
             'CreateApiKey': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateApiKey,
                     request_deserializer=imageblur_dot_v1_dot_operator__service__pb2.CreateApiKeyRequest.FromString,
@@ -557,6 +712,11 @@ def add_OperatorServiceServicer_to_server(servicer, server):
                     servicer.ListApiKeys,
                     request_deserializer=imageblur_dot_v1_dot_operator__service__pb2.ListApiKeysRequest.FromString,
                     response_serializer=imageblur_dot_v1_dot_operator__service__pb2.ListApiKeysResponse.SerializeToString,
+            ),
+            'RestrictApiKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.RestrictApiKey,
+                    request_deserializer=imageblur_dot_v1_dot_operator__service__pb2.RestrictApiKeyRequest.FromString,
+                    response_serializer=imageblur_dot_v1_dot_operator__service__pb2.RestrictApiKeyResponse.SerializeToString,
             ),
             'RotateApiKey': grpc.unary_unary_rpc_method_handler(
                     servicer.RotateApiKey,
@@ -754,6 +914,168 @@ class OperatorService:
             '/imageblur.v1.OperatorService/ListOrders',
             imageblur_dot_v1_dot_operator__service__pb2.ListOrdersRequest.SerializeToString,
             imageblur_dot_v1_dot_operator__service__pb2.ListOrdersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListOrderImages(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imageblur.v1.OperatorService/ListOrderImages',
+            imageblur_dot_v1_dot_operator__service__pb2.ListOrderImagesRequest.SerializeToString,
+            imageblur_dot_v1_dot_operator__service__pb2.ListOrderImagesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelOrders(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imageblur.v1.OperatorService/CancelOrders',
+            imageblur_dot_v1_dot_operator__service__pb2.CancelOrdersRequest.SerializeToString,
+            imageblur_dot_v1_dot_operator__service__pb2.CancelOrdersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteOrders(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imageblur.v1.OperatorService/DeleteOrders',
+            imageblur_dot_v1_dot_operator__service__pb2.DeleteOrdersRequest.SerializeToString,
+            imageblur_dot_v1_dot_operator__service__pb2.DeleteOrdersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SendOrders(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imageblur.v1.OperatorService/SendOrders',
+            imageblur_dot_v1_dot_operator__service__pb2.SendOrdersRequest.SerializeToString,
+            imageblur_dot_v1_dot_operator__service__pb2.SendOrdersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReviseOrders(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imageblur.v1.OperatorService/ReviseOrders',
+            imageblur_dot_v1_dot_operator__service__pb2.ReviseOrdersRequest.SerializeToString,
+            imageblur_dot_v1_dot_operator__service__pb2.ReviseOrdersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExtendOrders(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imageblur.v1.OperatorService/ExtendOrders',
+            imageblur_dot_v1_dot_operator__service__pb2.ExtendOrdersRequest.SerializeToString,
+            imageblur_dot_v1_dot_operator__service__pb2.ExtendOrdersResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -1143,6 +1465,33 @@ class OperatorService:
             _registered_method=True)
 
     @staticmethod
+    def GetCaller(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imageblur.v1.OperatorService/GetCaller',
+            imageblur_dot_v1_dot_operator__service__pb2.GetCallerRequest.SerializeToString,
+            imageblur_dot_v1_dot_operator__service__pb2.GetCallerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def CreateApiKey(request,
             target,
             options=(),
@@ -1186,6 +1535,33 @@ class OperatorService:
             '/imageblur.v1.OperatorService/ListApiKeys',
             imageblur_dot_v1_dot_operator__service__pb2.ListApiKeysRequest.SerializeToString,
             imageblur_dot_v1_dot_operator__service__pb2.ListApiKeysResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RestrictApiKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imageblur.v1.OperatorService/RestrictApiKey',
+            imageblur_dot_v1_dot_operator__service__pb2.RestrictApiKeyRequest.SerializeToString,
+            imageblur_dot_v1_dot_operator__service__pb2.RestrictApiKeyResponse.FromString,
             options,
             channel_credentials,
             insecure,

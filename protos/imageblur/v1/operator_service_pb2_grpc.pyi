@@ -72,6 +72,43 @@ class OperatorServiceStub:
       INVALID_ARGUMENT: a filter is malformed.
       PERMISSION_DENIED: a viewer filters by address (ROLE_NOT_ALLOWED).
     """
+    ListOrderImages: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.ListOrderImagesRequest, _operator_service_pb2.ListOrderImagesResponse]
+    """Lists the images of an order with their worker, attempts and times, by position. For viewers.
+
+      INVALID_ARGUMENT: order_id is not a UUID, or states are malformed.
+      NOT_FOUND: the order does not exist.
+    """
+    CancelOrders: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.CancelOrdersRequest, _operator_service_pb2.CancelOrdersResponse]
+    """Cancels selected orders that have unfinished images, as BlurService.CancelOrder does.
+
+    This and the following actions on orders take a selection: IDs, or all orders that match a filter, newest first, 200
+    in a call. With validate_only nothing is changed, and the response says how many orders the action can change. Orders
+    that it cannot change are skipped, and the others are changed one by one.
+
+      INVALID_ARGUMENT: not exactly one of selection.order_ids and selection.all is set, there are more than 1,000 IDs,
+        one is not a UUID, or the filter or page_token is malformed.
+    """
+    DeleteOrders: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.DeleteOrdersRequest, _operator_service_pb2.DeleteOrdersResponse]
+    """Deletes selected orders with their images and results, as BlurService.DeleteOrder does.
+
+      INVALID_ARGUMENT: as CancelOrders.
+    """
+    SendOrders: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.SendOrdersRequest, _operator_service_pb2.SendOrdersResponse]
+    """E-mails the results of selected orders that have finished, as BlurService.SendImages does.
+
+      INVALID_ARGUMENT: as CancelOrders.
+    """
+    ReviseOrders: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.ReviseOrdersRequest, _operator_service_pb2.ReviseOrdersResponse]
+    """Blurs the images of selected orders again, from the originals that they keep, as BlurService.ReviseImages does.
+
+      INVALID_ARGUMENT: as CancelOrders, or spec is malformed.
+      FAILED_PRECONDITION: no worker can find what spec asks for (MODEL_NOT_AVAILABLE).
+    """
+    ExtendOrders: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.ExtendOrdersRequest, _operator_service_pb2.ExtendOrdersResponse]
+    """Lets selected orders that have not expired expire later.
+
+      INVALID_ARGUMENT: as CancelOrders, or extension is not 1 second to 365 days.
+    """
     GetOrderTrace: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.GetOrderTraceRequest, _operator_service_pb2.GetOrderTraceResponse]
     """Returns the trace of an order: its steps from the upload to the e-mail, by start time. For viewers.
 
@@ -150,13 +187,23 @@ class OperatorServiceStub:
 
       INVALID_ARGUMENT: email is malformed.
     """
+    GetCaller: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.GetCallerRequest, _operator_service_pb2.GetCallerResponse]
+    """Returns who calls, with which role, scopes and limits. For viewers."""
     CreateApiKey: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.CreateApiKeyRequest, _operator_service_pb2.CreateApiKeyResponse]
     """Creates an API key and returns it, once.
 
-      INVALID_ARGUMENT: name is longer than 200 characters, role is missing, or lifetime is not positive.
+      INVALID_ARGUMENT: name is longer than 200 characters, role is missing, lifetime is not positive, a scope has nothing
+        that the role may call, or a limit is negative.
     """
     ListApiKeys: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.ListApiKeysRequest, _operator_service_pb2.ListApiKeysResponse]
     """Lists API keys by ID, active ones only unless include_inactive is set."""
+    RestrictApiKey: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.RestrictApiKeyRequest, _operator_service_pb2.RestrictApiKeyResponse]
+    """Replaces the scopes and limits of an API key, on all gateways within two seconds.
+
+      INVALID_ARGUMENT: api_key_id is not a UUID, a scope has nothing that the role may call, or a limit is negative.
+      NOT_FOUND: the key does not exist.
+      FAILED_PRECONDITION: the key was revoked or has expired (API_KEY_INACTIVE).
+    """
     RotateApiKey: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.RotateApiKeyRequest, _operator_service_pb2.RotateApiKeyResponse]
     """Replaces the secret of an API key and returns the new one, once. The ID stays: rate limits, idempotency and the audit
     log treat both as the same principal.
@@ -227,6 +274,43 @@ class OperatorServiceAsyncStub(OperatorServiceStub):
 
       INVALID_ARGUMENT: a filter is malformed.
       PERMISSION_DENIED: a viewer filters by address (ROLE_NOT_ALLOWED).
+    """
+    ListOrderImages: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.ListOrderImagesRequest, _operator_service_pb2.ListOrderImagesResponse]  # type: ignore[assignment]
+    """Lists the images of an order with their worker, attempts and times, by position. For viewers.
+
+      INVALID_ARGUMENT: order_id is not a UUID, or states are malformed.
+      NOT_FOUND: the order does not exist.
+    """
+    CancelOrders: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.CancelOrdersRequest, _operator_service_pb2.CancelOrdersResponse]  # type: ignore[assignment]
+    """Cancels selected orders that have unfinished images, as BlurService.CancelOrder does.
+
+    This and the following actions on orders take a selection: IDs, or all orders that match a filter, newest first, 200
+    in a call. With validate_only nothing is changed, and the response says how many orders the action can change. Orders
+    that it cannot change are skipped, and the others are changed one by one.
+
+      INVALID_ARGUMENT: not exactly one of selection.order_ids and selection.all is set, there are more than 1,000 IDs,
+        one is not a UUID, or the filter or page_token is malformed.
+    """
+    DeleteOrders: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.DeleteOrdersRequest, _operator_service_pb2.DeleteOrdersResponse]  # type: ignore[assignment]
+    """Deletes selected orders with their images and results, as BlurService.DeleteOrder does.
+
+      INVALID_ARGUMENT: as CancelOrders.
+    """
+    SendOrders: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.SendOrdersRequest, _operator_service_pb2.SendOrdersResponse]  # type: ignore[assignment]
+    """E-mails the results of selected orders that have finished, as BlurService.SendImages does.
+
+      INVALID_ARGUMENT: as CancelOrders.
+    """
+    ReviseOrders: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.ReviseOrdersRequest, _operator_service_pb2.ReviseOrdersResponse]  # type: ignore[assignment]
+    """Blurs the images of selected orders again, from the originals that they keep, as BlurService.ReviseImages does.
+
+      INVALID_ARGUMENT: as CancelOrders, or spec is malformed.
+      FAILED_PRECONDITION: no worker can find what spec asks for (MODEL_NOT_AVAILABLE).
+    """
+    ExtendOrders: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.ExtendOrdersRequest, _operator_service_pb2.ExtendOrdersResponse]  # type: ignore[assignment]
+    """Lets selected orders that have not expired expire later.
+
+      INVALID_ARGUMENT: as CancelOrders, or extension is not 1 second to 365 days.
     """
     GetOrderTrace: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.GetOrderTraceRequest, _operator_service_pb2.GetOrderTraceResponse]  # type: ignore[assignment]
     """Returns the trace of an order: its steps from the upload to the e-mail, by start time. For viewers.
@@ -306,13 +390,23 @@ class OperatorServiceAsyncStub(OperatorServiceStub):
 
       INVALID_ARGUMENT: email is malformed.
     """
+    GetCaller: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.GetCallerRequest, _operator_service_pb2.GetCallerResponse]  # type: ignore[assignment]
+    """Returns who calls, with which role, scopes and limits. For viewers."""
     CreateApiKey: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.CreateApiKeyRequest, _operator_service_pb2.CreateApiKeyResponse]  # type: ignore[assignment]
     """Creates an API key and returns it, once.
 
-      INVALID_ARGUMENT: name is longer than 200 characters, role is missing, or lifetime is not positive.
+      INVALID_ARGUMENT: name is longer than 200 characters, role is missing, lifetime is not positive, a scope has nothing
+        that the role may call, or a limit is negative.
     """
     ListApiKeys: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.ListApiKeysRequest, _operator_service_pb2.ListApiKeysResponse]  # type: ignore[assignment]
     """Lists API keys by ID, active ones only unless include_inactive is set."""
+    RestrictApiKey: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.RestrictApiKeyRequest, _operator_service_pb2.RestrictApiKeyResponse]  # type: ignore[assignment]
+    """Replaces the scopes and limits of an API key, on all gateways within two seconds.
+
+      INVALID_ARGUMENT: api_key_id is not a UUID, a scope has nothing that the role may call, or a limit is negative.
+      NOT_FOUND: the key does not exist.
+      FAILED_PRECONDITION: the key was revoked or has expired (API_KEY_INACTIVE).
+    """
     RotateApiKey: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.RotateApiKeyRequest, _operator_service_pb2.RotateApiKeyResponse]  # type: ignore[assignment]
     """Replaces the secret of an API key and returns the new one, once. The ID stays: rate limits, idempotency and the audit
     log treat both as the same principal.
@@ -416,6 +510,79 @@ class OperatorServiceServicer(metaclass=_abc_1.ABCMeta):
 
           INVALID_ARGUMENT: a filter is malformed.
           PERMISSION_DENIED: a viewer filters by address (ROLE_NOT_ALLOWED).
+        """
+
+    @_abc_1.abstractmethod
+    def ListOrderImages(
+        self,
+        request: _operator_service_pb2.ListOrderImagesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operator_service_pb2.ListOrderImagesResponse, _abc.Awaitable[_operator_service_pb2.ListOrderImagesResponse]]:
+        """Lists the images of an order with their worker, attempts and times, by position. For viewers.
+
+          INVALID_ARGUMENT: order_id is not a UUID, or states are malformed.
+          NOT_FOUND: the order does not exist.
+        """
+
+    @_abc_1.abstractmethod
+    def CancelOrders(
+        self,
+        request: _operator_service_pb2.CancelOrdersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operator_service_pb2.CancelOrdersResponse, _abc.Awaitable[_operator_service_pb2.CancelOrdersResponse]]:
+        """Cancels selected orders that have unfinished images, as BlurService.CancelOrder does.
+
+        This and the following actions on orders take a selection: IDs, or all orders that match a filter, newest first, 200
+        in a call. With validate_only nothing is changed, and the response says how many orders the action can change. Orders
+        that it cannot change are skipped, and the others are changed one by one.
+
+          INVALID_ARGUMENT: not exactly one of selection.order_ids and selection.all is set, there are more than 1,000 IDs,
+            one is not a UUID, or the filter or page_token is malformed.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteOrders(
+        self,
+        request: _operator_service_pb2.DeleteOrdersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operator_service_pb2.DeleteOrdersResponse, _abc.Awaitable[_operator_service_pb2.DeleteOrdersResponse]]:
+        """Deletes selected orders with their images and results, as BlurService.DeleteOrder does.
+
+          INVALID_ARGUMENT: as CancelOrders.
+        """
+
+    @_abc_1.abstractmethod
+    def SendOrders(
+        self,
+        request: _operator_service_pb2.SendOrdersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operator_service_pb2.SendOrdersResponse, _abc.Awaitable[_operator_service_pb2.SendOrdersResponse]]:
+        """E-mails the results of selected orders that have finished, as BlurService.SendImages does.
+
+          INVALID_ARGUMENT: as CancelOrders.
+        """
+
+    @_abc_1.abstractmethod
+    def ReviseOrders(
+        self,
+        request: _operator_service_pb2.ReviseOrdersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operator_service_pb2.ReviseOrdersResponse, _abc.Awaitable[_operator_service_pb2.ReviseOrdersResponse]]:
+        """Blurs the images of selected orders again, from the originals that they keep, as BlurService.ReviseImages does.
+
+          INVALID_ARGUMENT: as CancelOrders, or spec is malformed.
+          FAILED_PRECONDITION: no worker can find what spec asks for (MODEL_NOT_AVAILABLE).
+        """
+
+    @_abc_1.abstractmethod
+    def ExtendOrders(
+        self,
+        request: _operator_service_pb2.ExtendOrdersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operator_service_pb2.ExtendOrdersResponse, _abc.Awaitable[_operator_service_pb2.ExtendOrdersResponse]]:
+        """Lets selected orders that have not expired expire later.
+
+          INVALID_ARGUMENT: as CancelOrders, or extension is not 1 second to 365 days.
         """
 
     @_abc_1.abstractmethod
@@ -581,6 +748,14 @@ class OperatorServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def GetCaller(
+        self,
+        request: _operator_service_pb2.GetCallerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operator_service_pb2.GetCallerResponse, _abc.Awaitable[_operator_service_pb2.GetCallerResponse]]:
+        """Returns who calls, with which role, scopes and limits. For viewers."""
+
+    @_abc_1.abstractmethod
     def CreateApiKey(
         self,
         request: _operator_service_pb2.CreateApiKeyRequest,
@@ -588,7 +763,8 @@ class OperatorServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_operator_service_pb2.CreateApiKeyResponse, _abc.Awaitable[_operator_service_pb2.CreateApiKeyResponse]]:
         """Creates an API key and returns it, once.
 
-          INVALID_ARGUMENT: name is longer than 200 characters, role is missing, or lifetime is not positive.
+          INVALID_ARGUMENT: name is longer than 200 characters, role is missing, lifetime is not positive, a scope has nothing
+            that the role may call, or a limit is negative.
         """
 
     @_abc_1.abstractmethod
@@ -598,6 +774,19 @@ class OperatorServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_operator_service_pb2.ListApiKeysResponse, _abc.Awaitable[_operator_service_pb2.ListApiKeysResponse]]:
         """Lists API keys by ID, active ones only unless include_inactive is set."""
+
+    @_abc_1.abstractmethod
+    def RestrictApiKey(
+        self,
+        request: _operator_service_pb2.RestrictApiKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operator_service_pb2.RestrictApiKeyResponse, _abc.Awaitable[_operator_service_pb2.RestrictApiKeyResponse]]:
+        """Replaces the scopes and limits of an API key, on all gateways within two seconds.
+
+          INVALID_ARGUMENT: api_key_id is not a UUID, a scope has nothing that the role may call, or a limit is negative.
+          NOT_FOUND: the key does not exist.
+          FAILED_PRECONDITION: the key was revoked or has expired (API_KEY_INACTIVE).
+        """
 
     @_abc_1.abstractmethod
     def RotateApiKey(

@@ -22,6 +22,11 @@ def page(
         descending: Whether the greatest come first.
     """
     if after is not None:
-        key = tuple_(*columns)
-        query = query.where(key < after if descending else key > after)
+        query = query.where(is_after(*columns, after=after, descending=descending))
     return query.order_by(*(column.desc() if descending else column for column in columns)).limit(limit)
+
+
+def is_after(*columns: Column, after: tuple[object, ...], descending: bool = False) -> ColumnElement[bool]:
+    """Return the condition that a row is on a later page than the row with the values `after`."""
+    key = tuple_(*columns)
+    return key < after if descending else key > after

@@ -1,8 +1,10 @@
 """API keys: their format, digests and roles."""
 
 import hashlib
+import ipaddress
 import re
 import secrets
+from dataclasses import dataclass
 from enum import StrEnum
 
 PREFIX = "imageblur_"
@@ -19,6 +21,60 @@ class Role(StrEnum):
     """Reads everything but addresses, and changes nothing."""
     ADMIN = "ADMIN"
     """Everything."""
+
+
+class Scope(StrEnum):
+    """Groups of RPCs that a key may be restricted to; the names of the interface's ApiKeyScope."""
+
+    ORDERS = "ORDERS"
+    RESULTS = "RESULTS"
+    INSTANT = "INSTANT"
+    SUBSCRIPTIONS = "SUBSCRIPTIONS"
+    OPERATIONS = "OPERATIONS"
+    MAILINGS = "MAILINGS"
+    PERSONAL_DATA = "PERSONAL_DATA"
+    KEYS = "KEYS"
+
+
+SCOPES = {
+    Role.CLIENT: frozenset({Scope.ORDERS, Scope.RESULTS, Scope.INSTANT, Scope.SUBSCRIPTIONS}),
+    Role.VIEWER: frozenset({Scope.RESULTS, Scope.OPERATIONS, Scope.MAILINGS}),
+    Role.ADMIN: frozenset(Scope),
+}
+"""The groups in which a role may call something."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyLimits:
+    """Limits of one key; 0: none of its own."""
+
+    orders_per_minute: int = 0
+    bytes_in_flight: int = 0
+    images_per_day: int = 0
+
+
+NO_LIMITS = KeyLimits()
+
+
+class AddressClass(StrEnum):
+    """Kinds of network addresses; the names of the interface's AddressClass."""
+
+    LOOPBACK = "LOOPBACK"
+    PRIVATE = "PRIVATE"
+    PUBLIC = "PUBLIC"
+
+
+def address_class(address: str) -> AddressClass | None:
+    """Return the kind of an IP address; None if it is not one."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return None
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped:
+        parsed = parsed.ipv4_mapped
+    if parsed.is_loopback:
+        return AddressClass.LOOPBACK
+    return AddressClass.PRIVATE if parsed.is_private else AddressClass.PUBLIC
 
 
 def new_key() -> str:

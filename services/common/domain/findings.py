@@ -95,6 +95,15 @@ class Inspection:
         """How many of the findings were hidden."""
         return sum(finding.applied for finding in self.findings)
 
+    def counts_json(self) -> str:
+        """Return how many findings of each kind there are, and how many were hidden, as JSON: `{"FACE": [3, 2]}`."""
+        counts: dict[str, list[int]] = {}
+        for finding in self.findings:
+            of_kind = counts.setdefault(finding.kind, [0, 0])
+            of_kind[0] += 1
+            of_kind[1] += finding.applied
+        return json.dumps(counts, separators=(",", ":"))
+
     def to_values(self) -> dict[str, Any]:
         """Return the inspection as values for JSON."""
         check = asdict(self.check) | {"remaining": [finding.to_values() for finding in self.check.remaining]}

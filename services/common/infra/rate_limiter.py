@@ -14,11 +14,11 @@ _PREFIX = "imageblur:rate:"
 _TAKE = """
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
-local interval, tolerance = tonumber(ARGV[1]), tonumber(ARGV[2])
+local interval, tolerance, permits = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local full = math.max(now, tonumber(redis.call('GET', KEYS[1]) or now))
-local wait = full - now - tolerance
+local wait = full + (permits - 1) * interval - now - tolerance
 if wait > 0 then return math.ceil(wait) end
-full = full + interval
+full = full + permits * interval
 redis.call('SET', KEYS[1], string.format('%.0f', full), 'PX', math.ceil((full - now) / 1000))
 return 0
 """
@@ -31,10 +31,9 @@ class Spacing:
     interval: float
     tolerance: float = 0.0
 
-    @property
-    def arguments(self) -> list[float]:
-        """The script's arguments, in microseconds."""
-        return [self.interval * 1_000_000, self.tolerance * 1_000_000]
+    def arguments(self, permits: int = 1) -> list[float]:
+        """Return the script's arguments, times in microseconds."""
+        return [self.interval * 1_000_000, self.tolerance * 1_000_000, permits]
 
 
 class RateLimiter:
@@ -49,7 +48,7 @@ class RateLimiter:
         Raises:
             RedisError: The broker cannot be reached.
         """
-        return int(self._script(keys=[_PREFIX + key], args=spacing.arguments)) / 1_000_000
+        return int(self._script(keys=[_PREFIX + key], args=spacing.arguments())) / 1_000_000
 
 
 class AsyncRateLimiter:
@@ -58,10 +57,10 @@ class AsyncRateLimiter:
     def __init__(self, client: aioredis.Redis) -> None:
         self._script = client.register_script(_TAKE)
 
-    async def take(self, key: str, spacing: Spacing) -> float:
-        """As `RateLimiter.take`.
+    async def take(self, key: str, spacing: Spacing, permits: int = 1) -> float:
+        """As `RateLimiter.take`, but so many permits at once, all or none.
 
         Raises:
             RedisError: The broker cannot be reached.
         """
-        return int(await self._script(keys=[_PREFIX + key], args=spacing.arguments)) / 1_000_000
+        return int(await self._script(keys=[_PREFIX + key], args=spacing.arguments(permits))) / 1_000_000

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from uuid import UUID
 
+from services.common.db.access import audit
+from services.common.db.access.audit import AuditContext
 from services.common.db.engine import Database
 from services.common.db.orders import blob_cleanup, orders, revisions, unowned_blobs, uploads
 from services.common.domain.errors import FailedPrecondition, NotFound, Unavailable
@@ -23,13 +25,13 @@ _log = log.get(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class OrderLifecycle:
-    """The use cases, over what they need."""
+    """The use cases, over what they need. Those with an audit context record a change in the audit log."""
 
     database: Database
     blobs: BlobStore
     after_commit: AfterCommit
 
-    def cancel(self, order_id: UUID, *, refill: bool = True) -> None:
+    def cancel(self, order_id: UUID, *, refill: bool = True, audited: AuditContext | None = None) -> None:
         """Cancel the images of an order that have not ended; results are kept.
 
         Images that were being revised end as they were. An order that is CANCELLED then keeps no originals.
@@ -37,6 +39,7 @@ class OrderLifecycle:
         Args:
             order_id: The order.
             refill: Whether other orders get the room in the window; not if they are about to be cancelled too.
+            audited: Who cancels it.
 
         Raises:
             NotFound: There is no such order.
@@ -44,7 +47,9 @@ class OrderLifecycle:
         """
         with self.database.write() as session:
             state, follow_up = orders.cancel(session, order_id)
-        self.after_commit(replace(follow_up, window_freed=refill))
+            if audited and follow_up:
+                audit.record(session, audited, f"orders/{order_id}")
+        self.after_commit(replace(follow_up or FollowUp(ended_order_ids=[order_id]), window_freed=refill))
         if state is not OrderState.CANCELLED:
             return
         try:
@@ -52,7 +57,7 @@ class OrderLifecycle:
         except Unavailable as error:
             _log.warning("originals not removed, the sweep will", order=str(order_id), error=str(error))
 
-    def delete(self, order_id: UUID) -> None:
+    def delete(self, order_id: UUID, *, audited: AuditContext | None = None) -> None:
         """Delete an order with its images, deliveries, e-mails and blobs.
 
         Raises:
@@ -62,6 +67,8 @@ class OrderLifecycle:
         with self.database.write() as session:
             orders.delete_order(session, order_id)
             unowned_blobs.mark_for_removal(session, order_id)
+            if audited:
+                audit.record(session, audited, f"orders/{order_id}")
         self.after_commit(FollowUp(ended_order_ids=[order_id], window_freed=True))
         try:
             self.remove_unowned_blobs(order_id)
@@ -112,7 +119,21 @@ class OrderLifecycle:
             self.after_commit(follow_up)
         return follow_up is not None
 
-    def delete_originals(self, order_id: UUID) -> None:
+    def extend(self, order_id: UUID, seconds: int, *, audited: AuditContext | None = None) -> None:
+        """Let an order expire so many seconds later.
+
+        Raises:
+            NotFound: There is no such order.
+            FailedPrecondition: It has expired.
+            Unavailable: The database cannot be reached.
+        """
+        with self.database.write() as session:
+            orders.extend(session, order_id, seconds)
+            if audited:
+                audit.record(session, audited, f"orders/{order_id}", seconds=seconds)
+        self.after_commit(FollowUp(changed_order_ids=[order_id]))
+
+    def delete_originals(self, order_id: UUID, *, audited: AuditContext | None = None) -> None:
         """Remove the originals that a finished order keeps for revisions; results are kept.
 
         Raises:
@@ -128,6 +149,8 @@ class OrderLifecycle:
                 message = "images of the order are being blurred"
                 raise FailedPrecondition("ORDER_NOT_FINISHED", f"orders/{order_id}", message)
             surplus = revisions.release_originals(session, order) if order.originals_seconds else []
+            if audited and order.originals_seconds:
+                audit.record(session, audited, f"orders/{order_id}")
         self.after_commit(FollowUp(changed_order_ids=[order_id]))
         try:
             self.blobs.delete(*surplus)

@@ -57,7 +57,7 @@ class CallInstantly:
         key = rate_limit_key()
         self.broker_check.check_rate(key)
         await self.paused.check()
-        await self.broker_check.count_order(key)
+        await self.broker_check.count_order(key, images=1)
         async with self.share.reserve(min(len(request.data), self.share.capacity)):
             try:
                 async with asyncio.timeout(self.seconds):

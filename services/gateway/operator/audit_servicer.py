@@ -20,10 +20,8 @@ class AuditServicer(OperatorBase):
     ) -> pb.ListAuditEntriesResponse:
         """List audit entries."""
         size, before = paging.parse_size(request.page_size), paging.parse_time_and_id(request.page_token)
-        principal, action = request.principal, request.action
-        found = await self.read(
-            lambda session: audit.page(session, before=before, limit=size + 1, principal=principal, action=action)
-        )
+        filters = {"principal": request.principal, "action": request.action, "subject": request.subject}
+        found = await self.read(lambda session: audit.page(session, before=before, limit=size + 1, **filters))
         page, last = paging.split_page(found, size)
         return pb.ListAuditEntriesResponse(
             entries=map(_entry, page),

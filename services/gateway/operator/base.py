@@ -7,24 +7,21 @@ from typing import Any, TypeVar
 from grpc import aio
 from sqlalchemy.orm import Session
 
-from services.common.db.access.audit import AuditContext
 from services.common.db.engine import Database
 from services.common.use_cases.after_commit import AfterCommit
 from services.gateway.operator.failures import FailureOperations
 from services.gateway.operator.operator_jobs import OperatorJobs
+from services.gateway.operator.order_actions import OrderActions
 from services.gateway.operator.personal_data import PersonalData
 from services.gateway.operator.queues import QueueOperations
-from services.gateway.rpc.callers import CURRENT_CALL
+from services.gateway.orders.available_models import AvailableModels
+from services.gateway.rpc.callers import audit_context
 from services.gateway.rpc.thread_pool import ThreadPool
+
+__all__ = ["Context", "OperatorBase", "audit_context"]
 
 Context = aio.ServicerContext[Any, Any]
 T = TypeVar("T")
-
-
-def audit_context() -> AuditContext:
-    """Return who makes the current call, and which RPC it is, for the audit log."""
-    call = CURRENT_CALL.get()
-    return AuditContext(call.caller.principal, call.method)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +31,8 @@ class OperatorBase:
     database: Database
     threads: ThreadPool
     queues: QueueOperations
+    order_actions: OrderActions
+    models: AvailableModels
     failures: FailureOperations
     jobs: OperatorJobs
     personal_data: PersonalData

@@ -10,7 +10,9 @@ from imageblur.v1 import operator_service_pb2 as pb
 from services.common.db.queues import failures
 from services.common.db.queues.failures import FailureCursor, Kind
 from services.common.domain.errors import InvalidArgument, Reason, Violation
+from services.common.domain.failures import Cause
 from services.gateway.operator.base import Context, OperatorBase, audit_context
+from services.gateway.operator.order_filters import parse_time
 from services.gateway.operator.redaction import redact
 from services.gateway.rpc import paging
 from services.gateway.rpc.fields import Violations, parse_id
@@ -38,7 +40,9 @@ class FailureServicer(OperatorBase):
     async def RetryFailures(self, request: pb.RetryFailuresRequest, context: Context) -> pb.RetryFailuresResponse:
         """Retry failures."""
         ids, filter_ = _parse_ids(request.failure_ids, request.all), _parse_filter(request.filter)
-        outcome = await self.threads.run(self.failures.retry, audit_context(), ids, filter_)
+        if request.validate_only:
+            return pb.RetryFailuresResponse(matched=await self._count(ids, filter_, retryable=True))
+        outcome = await self.threads.run_to_end(self.failures.retry, audit_context(), ids, filter_)
         return pb.RetryFailuresResponse(
             retried=outcome.count,
             skipped=[
@@ -46,13 +50,19 @@ class FailureServicer(OperatorBase):
                 for failure_id, message in outcome.skipped
             ],
             remaining=outcome.remaining,
+            matched=outcome.matched,
         )
 
     async def DropFailures(self, request: pb.DropFailuresRequest, context: Context) -> pb.DropFailuresResponse:
         """Drop failures."""
         ids, filter_ = _parse_ids(request.failure_ids, request.all), _parse_filter(request.filter)
-        outcome = await self.threads.run(self.failures.drop, audit_context(), ids, filter_)
-        return pb.DropFailuresResponse(dropped=outcome.count, remaining=outcome.remaining)
+        if request.validate_only:
+            return pb.DropFailuresResponse(matched=await self._count(ids, filter_, retryable=False))
+        outcome = await self.threads.run_to_end(self.failures.drop, audit_context(), ids, filter_)
+        return pb.DropFailuresResponse(dropped=outcome.count, remaining=outcome.remaining, matched=outcome.matched)
+
+    async def _count(self, ids: list[UUID] | None, filter_: failures.FailureFilter, *, retryable: bool) -> int:
+        return await self.threads.run(self.failures.count, ids, filter_, retryable=retryable)
 
 
 def _entry(row: Any) -> operator_pb2.FailureEntry:
@@ -67,6 +77,7 @@ def _entry(row: Any) -> operator_pb2.FailureEntry:
         attempts=row.attempts,
         fail_time=timestamp(row.time or None),
         retryable=bool(row.retryable),
+        cause=operator_pb2.FailureCause.Value(f"FAILURE_CAUSE_{row.cause}"),
     )
 
 
@@ -75,7 +86,9 @@ def _group(row: Any) -> operator_pb2.FailureGroup:
         kind=operator_pb2.FailureKind.Value(f"FAILURE_KIND_{row.kind}"),
         reason=order_pb2.FailureReason.Value(f"FAILURE_REASON_{row.reason}"),
         message=redact(row.message),
-        count=row[2],
+        count=row.number,
+        cause=operator_pb2.FailureCause.Value(f"FAILURE_CAUSE_{row.cause}"),
+        retryable=row.retryable or 0,
     )
 
 
@@ -93,9 +106,22 @@ def _parse_filter(filter_: operator_pb2.FailureFilter) -> failures.FailureFilter
             reason = Reason(order_pb2.FailureReason.Name(filter_.reason).removeprefix("FAILURE_REASON_"))
         else:
             violations.add("filter.reason", f"{filter_.reason} is not a reason")
+    cause: Cause | None = None
+    if filter_.cause:
+        if filter_.cause in operator_pb2.FailureCause.values():
+            cause = Cause(operator_pb2.FailureCause.Name(filter_.cause).removeprefix("FAILURE_CAUSE_"))
+        else:
+            violations.add("filter.cause", f"{filter_.cause} is not a cause")
     violations.raise_if_any()
     order_id = parse_id(filter_.order_id, "filter.order_id") if filter_.order_id else None
-    return failures.FailureFilter(kind=kind, reason=reason, order_id=order_id)
+    return failures.FailureFilter(
+        kind=kind,
+        reason=reason,
+        order_id=order_id,
+        cause=cause,
+        from_time=parse_time(filter_.from_time, "filter.from_time") if filter_.HasField("from_time") else None,
+        to_time=parse_time(filter_.to_time, "filter.to_time") if filter_.HasField("to_time") else None,
+    )
 
 
 def _parse_ids(ids: Sequence[str], all_: bool) -> list[UUID] | None:

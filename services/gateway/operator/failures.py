@@ -34,6 +34,8 @@ class FailureOutcome:
     """Failures that cannot be retried, with the reason."""
     remaining: int
     """Failures that match the filter and are left for another call."""
+    matched: int = 0
+    """Failures that were selected."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class FailureOperations:
             order_ids.update(follow_up.changed_order_ids)
         for order_id in order_ids:
             self.after_commit.refill_order(order_id)
-        return FailureOutcome(count, skipped[:MAX_SKIPPED], remaining)
+        return FailureOutcome(count, skipped[:MAX_SKIPPED], remaining, len(selected) + remaining)
 
     def drop(self, audit_context: AuditContext, ids: Sequence[UUID] | None, filter_: FailureFilter) -> FailureOutcome:
         """Drop failures by ID, or all that match the filter if `ids` is None; delete the originals kept for them."""
@@ -84,7 +86,12 @@ class FailureOperations:
             self.blobs.delete(*originals)
         except Unavailable as error:
             _log.warning("originals not removed, the sweep will remove them", error=str(error))
-        return FailureOutcome(count, (), remaining)
+        return FailureOutcome(count, (), remaining, len(selected) + remaining)
+
+    def count(self, ids: Sequence[UUID] | None, filter_: FailureFilter, *, retryable: bool) -> int:
+        """Return how many failures are selected, only those that can be retried if they are to be."""
+        with self.database.read() as session:
+            return failures.count(session, filter_, ids=ids, retryable=retryable)
 
     def _select(
         self, ids: Sequence[UUID] | None, filter_: FailureFilter, *, retryable: bool

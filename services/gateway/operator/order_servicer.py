@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from imageblur.v1 import operator_pb2, order_pb2
 from imageblur.v1 import operator_service_pb2 as pb
 
@@ -12,15 +11,17 @@ from services.common.db.orders.orders import Snapshot
 from services.common.db.queues import statistics
 from services.common.db.queues.statistics import Point
 from services.common.domain.api_keys import Role
-from services.common.domain.errors import InvalidArgument, PermissionDenied, Violation
-from services.common.domain.orders import OrderState
+from services.common.domain.errors import InvalidArgument, Violation
+from services.common.domain.orders import ImageState
 from services.gateway.operator import order_trace
 from services.gateway.operator.base import Context, OperatorBase
 from services.gateway.operator.fields import parse_seconds
+from services.gateway.operator.order_filters import parse_order_filter
+from services.gateway.operator.order_images import order_image
 from services.gateway.orders.responses import order_message
 from services.gateway.rpc import paging
 from services.gateway.rpc.callers import CURRENT_CALL
-from services.gateway.rpc.fields import Violations, parse_email, parse_id
+from services.gateway.rpc.fields import Violations, parse_id
 from services.gateway.rpc.timestamps import duration, timestamp
 
 MAX_POINTS = 500
@@ -32,7 +33,7 @@ class OrderServicer(OperatorBase):
     async def ListOrders(self, request: pb.ListOrdersRequest, context: Context) -> pb.ListOrdersResponse:
         """List orders."""
         size, before = paging.parse_size(request.page_size), paging.parse_time_and_id(request.page_token)
-        filter_ = _parse_filter(request.filter, CURRENT_CALL.get().caller.role)
+        filter_ = parse_order_filter(request.filter, CURRENT_CALL.get().caller.role)
         found = await self.read(
             lambda session: order_lists.list_orders(session, filter_, before=before, limit=size + 1)
         )
@@ -45,11 +46,30 @@ class OrderServicer(OperatorBase):
     async def GetOrderTrace(self, request: pb.GetOrderTraceRequest, context: Context) -> pb.GetOrderTraceResponse:
         """Return the trace of an order."""
         order_id = parse_id(request.order_id)
-        trace = await self.read(lambda session: order_lists.get_order_trace(session, order_id))
+        with_images = not request.without_images
+        trace = await self.read(lambda session: order_lists.get_order_trace(session, order_id, with_images=with_images))
         return pb.GetOrderTraceResponse(
             order=_entry(trace.snapshot),
             steps=order_trace.steps(trace),
             omitted_images=trace.snapshot.order.total - len(trace.images),
+        )
+
+    async def ListOrderImages(self, request: pb.ListOrderImagesRequest, context: Context) -> pb.ListOrderImagesResponse:
+        """List the images of an order."""
+        order_id, size = parse_id(request.order_id), paging.parse_size(request.page_size)
+        after = paging.parse_index(request.page_token)
+        states = _parse_image_states(request.states)
+        found = await self.read(
+            lambda session: order_lists.list_images(session, order_id, after=after, limit=size + 1, states=states)
+        )
+        page, last = paging.split_page(found.images, size)
+        with_name = CURRENT_CALL.get().caller.role is Role.ADMIN
+        return pb.ListOrderImagesResponse(
+            images=[
+                order_image(image, created_at=found.order.created_at, now=found.read_at, with_name=with_name)
+                for image in page
+            ],
+            next_page_token=paging.make_token(last.position) if last else "",
         )
 
     async def GetStatistics(self, request: pb.GetStatisticsRequest, context: Context) -> pb.GetStatisticsResponse:
@@ -81,6 +101,15 @@ def _point(point: Point) -> operator_pb2.StatisticsPoint:
         orders=point.orders,
         images_succeeded=point.succeeded,
         images_failed=point.failed,
+        images_failed_by_service=point.failed_by_service,
+        checks_clean=point.clean,
+        checks_remaining=point.remaining,
+        findings=[
+            operator_pb2.FindingCount(
+                kind=order_pb2.FindingKind.Value(f"FINDING_KIND_{kind}"), found=found, hidden=hidden
+            )
+            for kind, (found, hidden) in sorted(point.findings.items())
+        ],
         emails_sent=point.emails,
     )
     for name, values in (("wait", point.waits), ("work", point.works)):
@@ -90,32 +119,13 @@ def _point(point: Point) -> operator_pb2.StatisticsPoint:
     return message
 
 
-def _parse_filter(filter_: operator_pb2.OrderFilter, role: Role) -> order_lists.OrderFilter:
+def _parse_image_states(values: Sequence[int]) -> list[ImageState]:
     violations = Violations()
     states = []
-    for index, value in enumerate(filter_.states):
+    for index, value in enumerate(values):
         try:
-            states.append(OrderState(order_pb2.OrderState.Name(value).removeprefix("ORDER_STATE_")))
+            states.append(ImageState(order_pb2.ImageState.Name(value).removeprefix("IMAGE_STATE_")))  # type: ignore[arg-type]
         except ValueError:
-            violations.add(f"filter.states[{index}]", f"{value} is not a state")
-    emails: Sequence[str] = ()
-    if filter_.email:
-        if role is not Role.ADMIN:
-            raise PermissionDenied("ROLE_NOT_ALLOWED", "filtering by address needs the role ADMIN")
-        with violations.collect("filter"):
-            emails = sorted({*parse_email(filter_.email)})
+            violations.add(f"states[{index}]", f"{value} is not a state")
     violations.raise_if_any()
-    return order_lists.OrderFilter(
-        states=states,
-        emails=emails,
-        principal=filter_.principal,
-        from_time=_parse_time(filter_.from_time, "filter.from_time") if filter_.HasField("from_time") else None,
-        to_time=_parse_time(filter_.to_time, "filter.to_time") if filter_.HasField("to_time") else None,
-    )
-
-
-def _parse_time(time: Timestamp, field: str) -> int:
-    microseconds = time.seconds * SECOND + time.nanos // 1000
-    if abs(microseconds) >= 2**63:
-        raise InvalidArgument(Violation(field, "is out of range"))
-    return microseconds
+    return states

@@ -50,6 +50,7 @@ def _queue_message(state: QueueState) -> operator_pb2.Queue:
         waiting=depth.waiting,
         running=depth.running,
         failed=depth.failed,
+        failed_by_service=depth.failed_by_service,
         oldest_time=timestamp(depth.oldest_at),
     )
 

@@ -6,6 +6,7 @@ from services.gateway.operator.audit_servicer import AuditServicer
 from services.gateway.operator.failure_servicer import FailureServicer
 from services.gateway.operator.key_servicer import KeyServicer
 from services.gateway.operator.mailing_servicer import MailingServicer
+from services.gateway.operator.order_action_servicer import OrderActionServicer
 from services.gateway.operator.order_servicer import OrderServicer
 from services.gateway.operator.personal_data_servicer import PersonalDataServicer
 from services.gateway.operator.queue_servicer import QueueServicer
@@ -15,6 +16,7 @@ from services.gateway.operator.webhook_servicer import WebhookServicer
 class OperatorServicer(
     QueueServicer,
     OrderServicer,
+    OrderActionServicer,
     FailureServicer,
     MailingServicer,
     PersonalDataServicer,

@@ -11,8 +11,9 @@ from services.common.db.webhooks import events
 from services.common.domain.errors import InvalidArgument, Violation
 from services.common.domain.follow_up import FollowUp
 from services.common.domain.webhooks import WebhookState
-from services.gateway.operator.base import Context, OperatorBase, audit_context
+from services.gateway.operator.base import Context, OperatorBase
 from services.gateway.rpc import paging
+from services.gateway.rpc.callers import audit_context
 from services.gateway.rpc.fields import parse_id
 from services.gateway.webhooks.messages import webhook_event_entry
 

@@ -10,9 +10,11 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from services.common.domain.errors import Unavailable
+from services.gateway.rpc import callers
 from services.gateway.rpc.rate_limits import Rate, RateLimits
 
 TIMEOUT_SECONDS = 1.5
+DAY_SECONDS = 86_400
 
 
 class BrokerCheck:
@@ -56,21 +58,43 @@ class BrokerCheck:
         Raises:
             Busy: The caller must wait.
         """
-        self.limits.check(self._rate, rate_limit_key)
+        for rate, caller in self._rates(rate_limit_key):
+            self.limits.check(rate, caller)
 
-    async def count_order(self, rate_limit_key: str) -> None:
+    async def count_order(self, rate_limit_key: str, *, images: int = 0) -> None:
         """Count an order of the caller; without a rate limit, only check that the broker is available.
 
+        Args:
+            rate_limit_key: The caller.
+            images: Number of the order's images, for keys with a limit of images.
+
         Raises:
-            Busy: The caller is over the rate limit.
+            Busy: The caller is over a rate limit.
+            FailedPrecondition: The order has more images than the key may order in a day.
             Unavailable: The broker does not respond in time.
         """
-        if not self._rate.count or not rate_limit_key:
+        rates, per_day = self._rates(rate_limit_key), callers.limits().images_per_day
+        if not rates and not (per_day and images):
             await self.ping()
             return
         with _as_unavailable():
             async with asyncio.timeout(TIMEOUT_SECONDS):
-                await self.limits.count(self._rate, rate_limit_key)
+                for rate, caller in rates:
+                    await self.limits.count(rate, caller)
+                if per_day and images:
+                    await self.limits.count(Rate("images", per_day, DAY_SECONDS), callers.principal(), images)
+
+    def _rates(self, rate_limit_key: str) -> list[tuple[Rate, str]]:
+        """Return the rates of orders that count for the current caller, each with who is counted.
+
+        A limit of the key's own replaces the general one. Visitors of the pages share it; the general one is for each.
+        """
+        own, rates = callers.limits().orders_per_minute, []
+        if own:
+            rates.append((Rate("orders", own, 60), callers.principal()))
+        if self._rate.count and rate_limit_key and not (own and rate_limit_key == callers.principal()):
+            rates.append((self._rate, rate_limit_key))
+        return rates
 
     async def count_unconfirmed(self, rate_limit_key: str) -> None:
         """Count a request of the caller to e-mail results to an address that has not confirmed.

@@ -6,6 +6,8 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from services.common.db.access import audit
+from services.common.db.access.audit import AuditContext
 from services.common.db.engine import Database
 from services.common.db.mail import deliveries
 from services.common.db.models import Delivery, Order
@@ -60,8 +62,10 @@ class RequestDelivery:
                 return not self.recipients.may_get_results(session, address=request.email, principal=request.principal)
             return not self.recipients.may_get(session, order)
 
-    def __call__(self, request: DeliveryRequest) -> tuple[Delivery, int]:
+    def __call__(self, request: DeliveryRequest, *, audited: AuditContext | None = None) -> tuple[Delivery, int]:
         """Create a delivery and enqueue its e-mail, or return the open one; with its number of e-mails so far.
+
+        A new one is recorded in the audit log if `audited`.
 
         Raises:
             NotFound: The order does not exist.
@@ -87,6 +91,8 @@ class RequestDelivery:
             if delivery is None:
                 self._check_cooldown(session, order.id)
                 delivery, emails = self._create(session, order, request)
+                if audited:
+                    audit.record(session, audited, f"orders/{order.id}")
             if key:
                 idempotency.insert_answer(session, key, delivery.id)
             count = deliveries.count_emails(session, delivery.id)

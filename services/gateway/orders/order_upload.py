@@ -67,7 +67,9 @@ class OrderReceiver:
         self.broker_check.check_rate(key)
         # Concurrently, and both to their end: the clean-up after one must find what the other has done.
         outcomes = await asyncio.gather(
-            self.broker_check.count_order(key), self._begin_in_time(pending), return_exceptions=True
+            self.broker_check.count_order(key, images=0 if pending.header.validate_only else pending.image_count),
+            self._begin_in_time(pending),
+            return_exceptions=True,
         )
         for outcome in outcomes:
             if outcome is not None:

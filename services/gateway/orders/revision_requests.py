@@ -8,6 +8,8 @@ from uuid import UUID
 
 from imageblur.v1 import blur_service_pb2 as pb
 
+from services.common.db.access import audit
+from services.common.db.access.audit import AuditContext
 from services.common.db.orders import idempotency, orders, revisions, windows
 from services.common.db.orders.orders import Snapshot
 from services.common.db.queues import backlog
@@ -29,6 +31,8 @@ class RevisionRequest:
     specs: Mapping[UUID, str]
     """By image; empty: all images, with `spec`."""
     spec: str | None
+    as_before: bool = False
+    """All images, each with the spec that it had, instead of `specs` or `spec`."""
 
     @property
     def specs_by_field(self) -> dict[str, BlurSpec]:
@@ -103,8 +107,8 @@ class ReviseImages:
 
     storage: OrderStorage
 
-    def __call__(self, request: RevisionRequest) -> Snapshot:
-        """Queue the images and enqueue the first of them; return the order.
+    def __call__(self, request: RevisionRequest, *, audited: AuditContext | None = None) -> Snapshot:
+        """Queue the images and enqueue the first of them; return the order. Recorded in the audit log if `audited`.
 
         Raises:
             NotFound: The order does not exist, or has no such image.
@@ -122,7 +126,11 @@ class ReviseImages:
             if key and idempotency.insert_answer(session, key, order.id):
                 return orders.get_snapshot(session, order.id)
             revisions.check_revisable(session, order)
-            if request.spec is None:
+            if audited:
+                audit.record(session, audited, f"orders/{order.id}", images=len(request.specs) or order.total)
+            if request.as_before:
+                revisions.revise_as_before(session, order)
+            elif request.spec is None:
                 revisions.revise(session, order, request.specs)
             else:
                 revisions.revise_all(session, order, request.spec)

@@ -38,7 +38,7 @@ from services.gateway.orders.responses import delivery_message, email_hint, orde
 from services.gateway.orders.revision_requests import ReviseImages, parse_revision
 from services.gateway.orders.watch_hub import WatchHub
 from services.gateway.rpc import paging
-from services.gateway.rpc.callers import principal, rate_limit_key
+from services.gateway.rpc.callers import audit_context, principal, rate_limit_key
 from services.gateway.rpc.fields import parse_email, parse_id, parse_request_id
 from services.gateway.rpc.thread_pool import ThreadPool
 from services.gateway.settings import GatewaySettings
@@ -221,7 +221,7 @@ class BlurServicer(UploadMethods):
         )
         if await self.threads.run(self.request_delivery.writes_to_stranger, wanted):
             await self.receiver.broker_check.count_unconfirmed(rate_limit_key())
-        delivery, emails = await self.threads.run(self.request_delivery, wanted)
+        delivery, emails = await self.threads.run(self.request_delivery, wanted, audited=audit_context())
         return pb.SendImagesResponse(delivery=delivery_message(delivery, emails))
 
     async def DownloadImages(
@@ -237,7 +237,7 @@ class BlurServicer(UploadMethods):
     async def CancelOrder(self, request: pb.CancelOrderRequest, context: Context) -> pb.CancelOrderResponse:
         """Cancel the images that have not ended."""
         order_id = parse_id(request.order_id)
-        await self.threads.run(self.lifecycle.cancel, order_id)
+        await self.threads.run(self.lifecycle.cancel, order_id, audited=audit_context())
         return pb.CancelOrderResponse(order=order_message(await self.threads.run(self.reader.status, order_id)))
 
     async def ReviseImages(self, request: pb.ReviseImagesRequest, context: Context) -> pb.ReviseImagesResponse:
@@ -248,14 +248,15 @@ class BlurServicer(UploadMethods):
             key, parse_revision, request, principal=principal(), max_images=self.settings.largest_order
         )
         await self.models.check(wanted.specs_by_field)
-        await self.receiver.broker_check.count_order(key)
-        snapshot = await self.threads.run_to_end(self.revise_images, wanted)
+        images = len(wanted.specs) or (await self.threads.run(self.reader.status, wanted.order_id)).order.total
+        await self.receiver.broker_check.count_order(key, images=images)
+        snapshot = await self.threads.run_to_end(self.revise_images, wanted, audited=audit_context())
         return pb.ReviseImagesResponse(order=order_message(snapshot))
 
     async def DeleteOriginals(self, request: pb.DeleteOriginalsRequest, context: Context) -> pb.DeleteOriginalsResponse:
         """Delete the originals that an order keeps."""
         order_id = parse_id(request.order_id)
-        await self.threads.run_to_end(self.lifecycle.delete_originals, order_id)
+        await self.threads.run_to_end(self.lifecycle.delete_originals, order_id, audited=audit_context())
         return pb.DeleteOriginalsResponse(order=order_message(await self.threads.run(self.reader.status, order_id)))
 
     async def GetWebhookSecret(
@@ -272,7 +273,8 @@ class BlurServicer(UploadMethods):
 
     async def DeleteOrder(self, request: pb.DeleteOrderRequest, context: Context) -> pb.DeleteOrderResponse:
         """Delete an order."""
-        await self.threads.run_to_end(self.lifecycle.delete, parse_id(request.order_id))
+        order_id = parse_id(request.order_id)
+        await self.threads.run_to_end(self.lifecycle.delete, order_id, audited=audit_context())
         return pb.DeleteOrderResponse()
 
     async def _image_page(self, found: Sequence[Image], size: int) -> tuple[list[order_pb2.Image], str]:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from contextvars import ContextVar
 
 from services.common.domain.errors import Busy
-from services.gateway.rpc.callers import rate_limit_key
+from services.gateway.rpc.callers import limits, principal, rate_limit_key
 
 WAIT_SECONDS = 3.0
 """How long a call waits for a reservation; after that its client had better retry."""
@@ -27,6 +27,8 @@ class ByteBudget:
         self.capacity = capacity
         self.reserved = 0
         self._share = capacity if caller_share is None else caller_share
+        self._own_shares: dict[str, int] = {}
+        """Of callers with a limit of their own: as many as there are such keys."""
         self._held: Counter[str] = Counter()
         """By caller."""
         self._waiting: dict[str, deque[tuple[int, asyncio.Future[None]]]] = {}
@@ -39,7 +41,11 @@ class ByteBudget:
         Raises:
             Busy: Not enough became free in time.
         """
-        caller = rate_limit_key()
+        # A key with a limit of its own is one caller, also for the visitors of pages that use it.
+        own = limits().bytes_in_flight
+        caller = principal() if own else rate_limit_key()
+        if own:
+            self._own_shares[caller] = own
         await self.acquire(size, caller)
         reservation = Reservation(self, size, caller)
         try:
@@ -83,7 +89,7 @@ class ByteBudget:
 
     def _exceeds_share(self, size: int, caller: str) -> bool:
         held = self._held.get(caller, 0)
-        return held > 0 and held + size > self._share
+        return held > 0 and held + size > min(self._share, self._own_shares.get(caller, self._share))
 
     def _take(self, size: int, caller: str) -> None:
         self.reserved += size

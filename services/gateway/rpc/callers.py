@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 from uuid import UUID
 
-from services.common.domain.api_keys import Role
+from services.common.db.access.audit import AuditContext
+from services.common.domain.api_keys import NO_LIMITS, AddressClass, KeyLimits, Role, Scope, address_class
 from services.common.infra.visitors import counted_address
 
 
@@ -15,6 +16,10 @@ class Caller:
 
     role: Role
     key_id: UUID | None = None
+    scopes: frozenset[Scope] = frozenset()
+    """Groups of RPCs that the key is restricted to; empty: none."""
+    limits: KeyLimits = NO_LIMITS
+    """Of the key."""
 
     @property
     def principal(self) -> str:
@@ -41,10 +46,20 @@ class CurrentCall:
             return f"visitor:{self.visitor}"
         if self.caller.key_id:
             return self.caller.principal
-        kind, _, rest = self.peer.partition(":")
-        # Without the port, which differs between connections.
-        host = unquote(rest.rpartition(":")[0]).strip("[]")
-        return f"{kind}:{counted_address(host) or host}" if kind in {"ipv4", "ipv6"} else kind
+        kind, host = _parse_peer(self.peer)
+        return f"{kind}:{counted_address(host) or host}" if host else kind
+
+
+def peer_class(peer: str) -> AddressClass | None:
+    """Return the class of a client's address, as gRPC formats it; None if it is not known."""
+    kind, host = _parse_peer(peer)
+    return AddressClass.LOOPBACK if kind == "unix" else address_class(host)
+
+
+def _parse_peer(peer: str) -> tuple[str, str]:
+    """Return the kind of an address and its host, without the port, which differs between connections."""
+    kind, _, rest = peer.partition(":")
+    return kind, unquote(rest.rpartition(":")[0]).strip("[]") if kind in {"ipv4", "ipv6"} else ""
 
 
 CURRENT_CALL: ContextVar[CurrentCall] = ContextVar("current_call")
@@ -55,6 +70,18 @@ def rate_limit_key() -> str:
     """Return the identity for rate limits of the current call; empty outside of a call."""
     call = CURRENT_CALL.get(None)
     return call.rate_limit_key if call else ""
+
+
+def limits() -> KeyLimits:
+    """Return the limits of the key of the current call; none outside of a call."""
+    call = CURRENT_CALL.get(None)
+    return call.caller.limits if call else NO_LIMITS
+
+
+def audit_context() -> AuditContext:
+    """Return who makes the current call, and which RPC it is, for the audit log."""
+    call = CURRENT_CALL.get()
+    return AuditContext(call.caller.principal, call.method)
 
 
 def principal() -> str:

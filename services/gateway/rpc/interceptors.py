@@ -127,7 +127,7 @@ class _InterceptedCall:
 
     def _authorize(self, context: Context) -> None:
         # First, so that an unauthenticated call takes no slot and nothing of its message is read.
-        caller = self._access.authorize(self._path, self._metadata)
+        caller = self._access.authorize(self._path, self._metadata, context.peer())
         visitor = self._access.visitors.address(self._metadata)
         CURRENT_CALL.set(CurrentCall(caller, context.peer(), self._method, visitor))
 

@@ -11,6 +11,7 @@ from uuid import UUID
 from services.common.db.access import api_keys
 from services.common.db.access.api_keys import ActiveKey
 from services.common.db.engine import Database
+from services.common.domain.api_keys import AddressClass
 from services.common.domain.api_keys import digest as key_digest
 from services.common.domain.errors import ImageBlurError, Unavailable
 from services.common.infra import log
@@ -36,11 +37,13 @@ class KeyCache:
         self._threads = threads
         self._keys: dict[str, tuple[ActiveKey, float]] = {}  # by digest, each with its end on the monotonic clock
         self._refreshed_at = float("-inf")
-        self._used: set[UUID] = set()
+        self._used: dict[UUID, AddressClass | None] = {}
         self._recorded_at: dict[UUID, float] = {}
 
-    def find(self, key: str) -> Caller | None:
+    def find(self, key: str, used_from: AddressClass | None = None) -> Caller | None:
         """Return the caller of a key; None if the key is unknown, revoked or expired.
+
+        `used_from`: the class of the caller's address, which is recorded.
 
         Raises:
             Unavailable: The keys could not be read for too long.
@@ -54,8 +57,8 @@ class KeyCache:
         same = hmac.compare_digest(active.digest if active else _NO_KEY, digest)
         if not same or active is None or now >= ends:
             return None
-        self._used.add(active.key_id)
-        return Caller(active.role, active.key_id)
+        self._used[active.key_id] = used_from
+        return Caller(active.role, active.key_id, active.scopes, active.limits)
 
     async def refresh(self) -> None:
         """Read the active keys, and record which were used.
@@ -83,13 +86,17 @@ class KeyCache:
                 # Any error: without this task no revocation would take effect.
                 _log.exception("API keys not refreshed")
 
-    def _to_record(self, now: float) -> list[UUID]:
-        due = [key_id for key_id in self._used if now > self._recorded_at.get(key_id, float("-inf")) + USED_SECONDS]
+    def _to_record(self, now: float) -> dict[UUID, AddressClass | None]:
+        due = {
+            key_id: used_from
+            for key_id, used_from in self._used.items()
+            if now > self._recorded_at.get(key_id, float("-inf")) + USED_SECONDS
+        }
         self._recorded_at |= dict.fromkeys(due, now)
         self._used.clear()
         return due
 
-    def _read(self, used: list[UUID]) -> list[ActiveKey]:
+    def _read(self, used: dict[UUID, AddressClass | None]) -> list[ActiveKey]:
         if used:
             with self._database.write(durable=False) as session:
                 api_keys.record_use(session, used)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from redis import asyncio as aioredis
 
-from services.common.domain.errors import Busy
+from services.common.domain.errors import Busy, FailedPrecondition
 from services.common.infra.rate_limiter import AsyncRateLimiter, Spacing
 
 _MAX_REFUSED = 10_000
@@ -46,19 +46,25 @@ class RateLimits:
             raise _exceeded(rate, remaining)
         del self._refused[rate.name, caller]
 
-    async def count(self, rate: Rate, caller: str) -> None:
-        """Count a call of the caller.
+    async def count(self, rate: Rate, caller: str, number: int = 1) -> None:
+        """Count a call of the caller, or so many of something at once.
 
         Raises:
             Busy: The rate is exceeded.
+            FailedPrecondition: It is more than the rate allows in all.
             RedisError: The broker is unavailable.
         """
         if not rate.count or not caller:
             return
+        if number > rate.count:
+            message = f"{number:,} {rate.name} are more than the limit of {rate.count:,} in {rate.seconds:g} seconds"
+            raise FailedPrecondition("RATE_LIMIT_EXCEEDED", rate.name, message)
         interval = rate.seconds / rate.count
         spacing = Spacing(interval=interval, tolerance=interval * (rate.count - 1))
-        wait = await self._limiter.take(f"{rate.name}:{caller}", spacing)
+        wait = await self._limiter.take(f"{rate.name}:{caller}", spacing, number)
         if wait:
+            if number > 1:  # fewer may be allowed
+                raise _exceeded(rate, wait)
             if len(self._refused) >= _MAX_REFUSED:
                 self._refused.clear()
             self._refused[rate.name, caller] = time.monotonic() + wait

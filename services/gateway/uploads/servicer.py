@@ -90,7 +90,7 @@ class UploadMethods(BlurServiceServicer):
         await uploads.models.check({"order.spec": parsed.header.spec} | specs)
         if parsed.header.validate_only:
             return pb.CreateUploadResponse(upload=pb.Upload(size_bytes=parsed.size, image_count=len(parsed.images)))
-        await uploads.receiver.broker_check.count_order(key)
+        await uploads.receiver.broker_check.count_order(key, images=len(parsed.images))
         if await uploads.threads.run(uploads.create.writes_to_stranger, parsed, principal()):
             await uploads.receiver.broker_check.count_unconfirmed(key)
         state = await uploads.threads.run_to_end(uploads.create, parsed, principal=principal(), caller=key)

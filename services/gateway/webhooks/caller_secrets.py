@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
+from services.common.db.access import audit
 from services.common.db.engine import Database
 from services.common.db.webhooks import secrets
 from services.common.infra.webhook_secrets import WebhookSecrets
 from services.gateway.orders.outside_rules import require_key
-from services.gateway.rpc.callers import principal
+from services.gateway.rpc.callers import audit_context, principal
 from services.gateway.rpc.thread_pool import ThreadPool
 
 
@@ -41,10 +42,11 @@ class CallerSecrets:
             As `get`.
         """
         require_key("a webhook's secret")
-        caller = principal()
+        caller, changed_by = principal(), audit_context()
 
         def write() -> int:
             with self.database.write() as session:
+                audit.record(session, changed_by, f"webhookSecrets/{caller}")
                 return secrets.rotate(session, caller)
 
         return self.secrets.secret(caller, await self.threads.run_to_end(write))

@@ -24,7 +24,7 @@ MAX_FORMS = 4
 """Forms received at the same time: each may take as much disk space as the largest order."""
 _DEFAULTS: dict[str, str] = {
     "email": "",
-    "notify": "on",
+    "notify": "",
     "effect": "gaussian",
     "strength": f"{manifests.DEFAULT_STRENGTH:g}",
     "color": "#000000",
@@ -96,7 +96,7 @@ class OrderForm:
             limits=limits,
             days=max(1, round(limits.retention.seconds / 86_400)),
             formats=[short_name(ImageFormat, number).upper() for number in limits.formats],
-            values=_DEFAULTS | {"notify": ""} | dict(values) if violations else values,
+            values=_DEFAULTS | dict(values) if violations else values,
             violations=violations or [],
             output_formats=manifests.FORMATS,
             effects=manifests.EFFECTS,
@@ -114,7 +114,8 @@ class OrderForm:
 def _manifest(form: UploadedForm, language: str) -> Manifest:
     fields = form.fields
     header = pb.OrderHeader(
-        email=fields.get("email", "").strip(),
+        # An address that nothing is to be sent to is not stored.
+        email=fields.get("email", "").strip() if "notify" in fields else "",
         notify="notify" in fields,
         locale=language,
         spec=manifests.spec_of({name: value for name, value in fields.items() if name != "regions"}),

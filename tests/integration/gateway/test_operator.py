@@ -281,7 +281,7 @@ def test_failures_are_listed_and_grouped_by_reason(
         (image, order_pb2.FAILURE_REASON_CORRUPT, 2, False),
         (email, order_pb2.FAILURE_REASON_MAIL_REFUSED, 1, True),
     ]
-    assert found.failures[-1].failure.message == "550 5.1.1 <a***@example.org>: no such user"
+    assert found.failures[-1].failure.message == "550 5.7.1 <a***@example.org>: against our policy"
     assert {(group.kind, group.reason, group.count) for group in found.groups} == {
         (image, order_pb2.FAILURE_REASON_CORRUPT, 2),
         (image, order_pb2.FAILURE_REASON_TIMED_OUT, 1),
@@ -309,7 +309,9 @@ def test_failures_are_listed_and_grouped_by_reason(
     assert queue(operator, "mail").failed == 1
 
 
-def refuse_mail(gateway: Gateway, database: Database, order_id: str) -> UUID:
+def refuse_mail(
+    gateway: Gateway, database: Database, order_id: str, words: str = "550 5.7.1 <ann@example.org>: against our policy"
+) -> UUID:
     """Asks for the mail, which the mail server refuses; the e-mail."""
     gateway.blur.SendImages(blur.SendImagesRequest(order_id=order_id))
     with database.read() as session:
@@ -318,7 +320,6 @@ def refuse_mail(gateway: Gateway, database: Database, order_id: str) -> UUID:
         claim = emails.claim_email(session, email_id, lease_seconds=60)
     assert claim
     with database.write() as session:
-        words = "550 5.1.1 <ann@example.org>: no such user"
         assert emails.finish_failed(session, claim, reason=Reason.MAIL_REFUSED, message=words)
     return email_id
 

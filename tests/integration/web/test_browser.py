@@ -30,7 +30,6 @@ def page(browser: Browser, web: Web) -> Iterator[Page]:
 def start_order(page: Page, *files: Path) -> None:
     page.goto("/")
     page.set_input_files("#files", files)
-    page.fill("#email", "somebody@example.org")
     page.click("#submit")
 
 
@@ -65,7 +64,6 @@ def test_a_file_that_changed_after_it_was_selected_is_named(page: Page, tmp_path
     photograph.write_bytes((PHOTOGRAPHS / "rocket.jpg").read_bytes())
     page.goto("/")
     page.set_input_files("#files", [PHOTOGRAPHS / "rocket.jpg", photograph])
-    page.fill("#email", "somebody@example.org")
     expect(page.locator(".strip li")).to_have_count(2)
     if change == "deleted":
         photograph.unlink()
@@ -93,7 +91,6 @@ def test_hidden_tabs_close_their_event_streams(page: Page) -> None:
     page.goto("/")
     page.route("**/events?*", lambda _route: None)  # they are open as long as the tab
     page.set_input_files("#files", [PHOTOGRAPHS / "rocket.jpg"])
-    page.fill("#email", "somebody@example.org")
     page.click("#submit")
     page.wait_for_url("**/orders/*")
     states = "window.streams.map((stream) => stream.readyState)"

@@ -36,7 +36,13 @@ def record(session: Session, audit_context: AuditContext, subject: str, **detail
 
 
 def page(
-    session: Session, *, before: tuple[int, UUID] | None, limit: int, principal: str = "", action: str = ""
+    session: Session,
+    *,
+    before: tuple[int, UUID] | None,
+    limit: int,
+    principal: str = "",
+    action: str = "",
+    subject: str = "",
 ) -> Sequence[AuditEntry]:
     """Return entries, newest first; `before`: time and ID of the last entry of the previous page."""
     query = select(AuditEntry).order_by(AuditEntry.created_at.desc(), AuditEntry.id.desc()).limit(limit)
@@ -46,4 +52,6 @@ def page(
         query = query.where(AuditEntry.principal == principal)
     if action:
         query = query.where(AuditEntry.action == action)
+    if subject:
+        query = query.where(AuditEntry.subject == subject)
     return session.scalars(query).all()

@@ -30,13 +30,23 @@ class ApiKey(Base):
     revoked_at: Mapped[int | None]
     last_used_at: Mapped[int | None]
     """To the minute."""
+    last_used_from: Mapped[str | None]
+    """The class of the address (`AddressClass`), never the address."""
+    scopes: Mapped[str] = mapped_column(default="", server_default="")
+    """Names of `Scope`, separated by spaces; empty: all that the role allows."""
+    orders_per_minute: Mapped[int | None]
+    bytes_in_flight: Mapped[int | None]
+    images_per_day: Mapped[int | None]
 
 
 class AuditEntry(Base):
-    """A change by an operator: inserted by the transaction that made it."""
+    """A change: inserted by the transaction that made it, or before the first of many."""
 
     __tablename__ = "audit_entries"
-    __table_args__ = (Index("audit_entries_time", "created_at", "id"),)
+    __table_args__ = (
+        Index("audit_entries_time", "created_at", "id"),
+        Index("audit_entries_subject", "subject", "created_at", "id"),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     created_at: Mapped[int]

@@ -30,6 +30,9 @@ class Order(Base):
         partial_index("orders_originals", "originals_until", where="originals_until IS NOT NULL"),
         partial_index("orders_webhook", "finished_at", where="webhook_url IS NOT NULL"),
         Index("orders_created", "created_at", "id"),
+        # For lists of operators.
+        Index("orders_state", "state", "created_at", "id"),
+        Index("orders_principal", "principal", "created_at", "id"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -144,6 +147,10 @@ class Image(Base):
     """Of its result: part of the blob's key. Each revision has a new one."""
     next_generation: Mapped[int] = mapped_column(default=0, server_default="0")
     """Of the result of the last revision, also if that has not ended or has failed."""
+    worker: Mapped[str | None]
+    """Host and process id of the worker of its last attempt, as `host/pid`."""
+    found: Mapped[str | None]
+    """How many findings there were, and how many were hidden, of each kind, as JSON (`Inspection.counts`)."""
     claims: Mapped[int] = mapped_column(default=0, server_default="0")
     """Tells claims of this version from those of the version before, which knows no revisions (migration 0010)."""
 

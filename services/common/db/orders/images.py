@@ -1,7 +1,10 @@
 """Statements about single images: claimed, finished, released."""
 
+import os
+import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import cast
 from uuid import UUID, uuid4
 
@@ -105,6 +108,7 @@ _TAKE = (
         attempts=_IMAGES.c.attempts + 1,
         claims=_IMAGES.c.claims + 1,
         started_at=now(),
+        worker=bindparam("worked_by"),
         revision=bindparam("seen_as"),
     )
     .returning(
@@ -175,10 +179,17 @@ def _claim(
     session: Session, order: Order, how: Update, which: Mapping[str, object], lease_seconds: float
 ) -> ImageClaim | None:
     owner, lease = uuid4(), int(lease_seconds * SECOND)
-    row = session.execute(how, {"claimed_by": owner, "lease": lease, "seen_as": order.revision, **which}).one_or_none()
+    values = {"claimed_by": owner, "lease": lease, "worked_by": _this_worker(), "seen_as": order.revision}
+    row = session.execute(how, {**values, **which}).one_or_none()
     if row is None:
         return None
     return claim_of(cast("Image", row), order.spec)
+
+
+@cache
+def _this_worker() -> str:
+    """Return the name of this process. Only the process that claims calls it, after all forks."""
+    return f"{socket.gethostname()}/{os.getpid()}"
 
 
 def claim_of(image: Image, order_spec: str) -> ImageClaim:
@@ -241,6 +252,7 @@ def finish(
             values |= {
                 "findings": outcome.inspection and outcome.inspection.to_json(),
                 "check_state": outcome.inspection and outcome.inspection.check.state,
+                "found": outcome.inspection and outcome.inspection.counts_json(),
             }
             if claimed.former:
                 values |= {"spec": claimed.spec, "revised_spec": None, "reason": None, "message": None}

@@ -10,24 +10,14 @@ from sqlalchemy.orm import Session
 from services.common.db import pages
 from services.common.db.clock import now
 from services.common.db.models import Delivery, Email, Image, Order
+from services.common.db.orders import order_search
+from services.common.db.orders.order_search import OrderFilter
 from services.common.db.orders.orders import Snapshot
 from services.common.domain.errors import NotFound
-from services.common.domain.orders import ImageState, OrderState
+from services.common.domain.orders import ImageState
 
 FIRST_IMAGES = 200
 SLOWEST_IMAGES = 20
-
-
-@dataclass(frozen=True, kw_only=True)
-class OrderFilter:
-    """Conditions on orders; empty ones do not count. Times in microseconds since 1970."""
-
-    states: Sequence[OrderState] = ()
-    emails: Sequence[str] = ()
-    """Spellings of one address."""
-    principal: str = ""
-    from_time: int | None = None
-    to_time: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,27 +31,28 @@ class OrderTrace:
     emails: Sequence[Email]
 
 
+@dataclass(frozen=True, kw_only=True)
+class ImagePage:
+    """Some images of an order."""
+
+    order: Order
+    images: Sequence[Image]
+    read_at: int
+    """The database's time, microseconds."""
+
+
 def list_orders(session: Session, which: OrderFilter, *, before: tuple[int, UUID] | None, limit: int) -> list[Snapshot]:
     """Return a page of orders without their deliveries, the newest first.
 
     `before`: creation time and id of the last order of the page before.
     """
-    query = pages.page(select(Order), Order.created_at, Order.id, after=before, limit=limit, descending=True)
-    if which.states:
-        query = query.where(Order.state.in_(which.states))
-    if which.emails:
-        query = query.where(Order.email.in_(which.emails))
-    if which.principal:
-        query = query.where(Order.principal == which.principal)
-    if which.from_time is not None:
-        query = query.where(Order.created_at >= which.from_time)
-    if which.to_time is not None:
-        query = query.where(Order.created_at < which.to_time)
-    return _snapshots(session, session.scalars(query).all())
+    found = order_search.list_ids(session, which, before=before, limit=limit)
+    by_id = {order.id: order for order in session.scalars(select(Order).where(Order.id.in_([row.id for row in found])))}
+    return _snapshots(session, [by_id[row.id] for row in found])
 
 
-def get_order_trace(session: Session, order_id: UUID) -> OrderTrace:
-    """Return an order with its images, deliveries and e-mails.
+def get_order_trace(session: Session, order_id: UUID, *, with_images: bool = True) -> OrderTrace:
+    """Return an order with its deliveries and e-mails, and with its images unless they are not wanted.
 
     Raises:
         NotFound: There is no such order.
@@ -69,6 +60,39 @@ def get_order_trace(session: Session, order_id: UUID) -> OrderTrace:
     order = session.get(Order, order_id)
     if order is None:
         raise NotFound("order", str(order_id))
+    deliveries = session.scalars(
+        select(Delivery).where(Delivery.order_id == order_id).order_by(Delivery.requested_at)
+    ).all()
+    emails = session.scalars(
+        select(Email).where(Email.delivery_id.in_([delivery.id for delivery in deliveries])).order_by(Email.part)
+    ).all()
+    return OrderTrace(
+        snapshot=_snapshots(session, [order])[0],
+        images=_traced_images(session, order_id) if with_images else [],
+        deliveries=deliveries,
+        emails=emails,
+    )
+
+
+def list_images(
+    session: Session, order_id: UUID, *, after: int, limit: int, states: Sequence[ImageState] = ()
+) -> ImagePage:
+    """Return a page of an order's images, those with a position above `after`, by position.
+
+    Raises:
+        NotFound: There is no such order.
+    """
+    order = session.get(Order, order_id)
+    if order is None:
+        raise NotFound("order", str(order_id))
+    query = pages.page(select(Image).where(Image.order_id == order_id), Image.position, after=(after,), limit=limit)
+    if states:
+        query = query.where(Image.state.in_(states))
+    time = session.scalar(select(now())) or 0
+    return ImagePage(order=order, images=session.scalars(query).all(), read_at=time)
+
+
+def _traced_images(session: Session, order_id: UUID) -> Sequence[Image]:
     of_order = select(Image).where(Image.order_id == order_id)
     first = session.scalars(of_order.order_by(Image.position).limit(FIRST_IMAGES)).all()
     took = func.coalesce(Image.finished_at, now()) - Image.started_at
@@ -77,15 +101,7 @@ def get_order_trace(session: Session, order_id: UUID) -> OrderTrace:
         .order_by(took.desc())
         .limit(SLOWEST_IMAGES)
     ).all()
-    deliveries = session.scalars(
-        select(Delivery).where(Delivery.order_id == order_id).order_by(Delivery.requested_at)
-    ).all()
-    emails = session.scalars(
-        select(Email).where(Email.delivery_id.in_([delivery.id for delivery in deliveries])).order_by(Email.part)
-    ).all()
-    return OrderTrace(
-        snapshot=_snapshots(session, [order])[0], images=[*first, *slowest], deliveries=deliveries, emails=emails
-    )
+    return [*first, *slowest]
 
 
 def _snapshots(session: Session, found: Sequence[Order]) -> list[Snapshot]:

@@ -14,7 +14,7 @@ from services.common.db.models import ORDER_IS_OPEN, Delivery, Email, Image, Ord
 from services.common.db.orders import revisions, windows
 from services.common.db.rows import changed_one, rows_changed
 from services.common.db.webhooks import outgoing
-from services.common.domain.errors import NotFound
+from services.common.domain.errors import FailedPrecondition, NotFound
 from services.common.domain.follow_up import EnqueuedImage, FollowUp
 from services.common.domain.orders import (
     DeliveryState,
@@ -289,13 +289,13 @@ def count_ended(
     return FollowUp(email_ids=email_ids, webhook_event_ids=event_ids, ended_order_ids=[order.id], window_freed=True)
 
 
-def cancel(session: Session, order_id: UUID) -> tuple[OrderState, FollowUp]:
+def cancel(session: Session, order_id: UUID) -> tuple[OrderState, FollowUp | None]:
     """Cancel the images that have not ended; without effect on an order that has ended.
 
     Images that were being revised end as they were.
 
     Returns:
-        The state of the order afterwards, and what is to be done after the commit.
+        The state of the order afterwards, and what is to be done after the commit; None if it had ended before.
 
     Raises:
         NotFound: There is no such order.
@@ -304,7 +304,7 @@ def cancel(session: Session, order_id: UUID) -> tuple[OrderState, FollowUp]:
     if order is None:
         raise NotFound("order", str(order_id))
     if not OrderState(order.state).open:
-        return OrderState(order.state), FollowUp(ended_order_ids=[order_id])
+        return OrderState(order.state), None
     succeeded, failed = revisions.cancel_revisions(session, order)
     result = session.execute(
         update(Image)
@@ -316,6 +316,22 @@ def cancel(session: Session, order_id: UUID) -> tuple[OrderState, FollowUp]:
     ended = count_ended(session, order, succeeded=succeeded, failed=failed, cancelled=cancelled)
     state = OrderState(session.scalars(select(Order.state).where(Order.id == order_id)).one())
     return state, ended or FollowUp(ended_order_ids=[order_id])
+
+
+def extend(session: Session, order_id: UUID, seconds: int) -> None:
+    """Let an order expire so many seconds later.
+
+    Raises:
+        NotFound: There is no such order.
+        FailedPrecondition: It has expired.
+    """
+    order = lock(session, order_id)
+    if order is None:
+        raise NotFound("order", str(order_id))
+    if order.state == OrderState.EXPIRED:
+        raise FailedPrecondition("ORDER_EXPIRED", f"orders/{order_id}", "the order has expired")
+    # Before its end, too: then `expires_at` is the creation plus the retention, which counts from the end.
+    session.execute(_COUNT, {"counted_id": order_id, "expires_at": order.expires_at + seconds * SECOND})
 
 
 def delete_order(session: Session, order_id: UUID) -> None:

@@ -50,6 +50,14 @@ def revise_all(session: Session, order: Order, spec: str) -> int:
     return revise(session, order, dict.fromkeys(image_ids, spec))
 
 
+def revise_as_before(session: Session, order: Order) -> int:
+    """Queue all images of a locked order again, each with the spec that it had; return their number."""
+    rows = session.execute(
+        select(Image.id, Image.spec).where(Image.order_id == order.id, Image.state.in_(_ENDED), ~Image.dropped)
+    )
+    return revise(session, order, {row.id: row.spec or order.spec for row in rows})
+
+
 def revise(session: Session, order: Order, specs: Mapping[UUID, str]) -> int:
     """Queue images of a locked order again, each with its spec as JSON; return their number.
 

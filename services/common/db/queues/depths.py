@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from services.common.db.models import Delivery, Email, Image, Mailing, Order, WebhookEvent
 from services.common.db.orders.orders import OPEN_STATES
+from services.common.db.queues import failures
 from services.common.domain.mail import EmailState, MailingState
 from services.common.domain.orders import DeliveryState, ImageQueue, ImageState
 from services.common.domain.webhooks import WebhookState
@@ -30,6 +31,8 @@ class QueueDepth:
     waiting: int
     running: int
     failed: int
+    failed_by_service: int = 0
+    """Of these, those that operators have to look at."""
     oldest_at: int | None
     """When the oldest order, delivery or mailing was created that still waits."""
 
@@ -55,16 +58,15 @@ def _of_images(session: Session, queue: ImageQueue) -> QueueDepth:
             .group_by(Image.state)
         )
     }
-    failed = session.scalar(
-        select(func.count()).where(Image.queue == queue, Image.state == ImageState.FAILED, ~Image.dropped)
-    )
+    failed = select(func.count()).where(Image.queue == queue, Image.state == ImageState.FAILED, ~Image.dropped)
     queued = (Image.queue == queue) & (Image.state == ImageState.QUEUED)
     waits = select(Image.id).where(Image.order_id == Order.id, queued).exists()
     oldest = select(func.min(Order.created_at)).where(Order.state.in_(OPEN_STATES), waits)
     return QueueDepth(
         waiting=states.get(ImageState.QUEUED, 0),
         running=states.get(ImageState.RUNNING, 0),
-        failed=failed or 0,
+        failed=session.scalar(failed) or 0,
+        failed_by_service=session.scalar(failed.where(failures.SERVICE_IMAGE)) or 0,
         oldest_at=session.scalar(oldest),
     )
 
@@ -98,5 +100,6 @@ def _of_emails(session: Session, *, bulk: bool) -> QueueDepth:
         waiting=count(Email.state == EmailState.QUEUED),
         running=count(Email.state == EmailState.SENDING),
         failed=count(Email.state == EmailState.FAILED, ~Email.dropped),
+        failed_by_service=count(Email.state == EmailState.FAILED, ~Email.dropped, failures.SERVICE_EMAIL),
         oldest_at=session.scalar(oldest),
     )

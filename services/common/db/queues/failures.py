@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import Row, Select, case, func, literal, select, union_all
+from sqlalchemy import Row, Select, case, false, func, literal, or_, select, true, union_all
 from sqlalchemy.orm import Session
 
 from services.common.db import pages
 from services.common.db.models import Delivery, Email, Image
 from services.common.domain.errors import Reason
+from services.common.domain.failures import FILE_REASONS, NO_MAILBOX_CODES, Cause
 from services.common.domain.mail import EmailState
 from services.common.domain.orders import ImageState
 from services.common.domain.retries import RETRYABLE
@@ -25,6 +26,10 @@ class FailureFilter:
     kind: Kind | None = None
     reason: Reason | None = None
     order_id: UUID | None = None
+    cause: Cause | None = None
+    from_time: int | None = None
+    """Microseconds since 1970."""
+    to_time: int | None = None
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,13 @@ _EMAIL_REASON = func.coalesce(
     Delivery.reason,
     case((Email.smtp_reply.like("5%"), Reason.MAIL_REFUSED.value), else_=Reason.MAIL_UNREACHABLE.value),
 )
+_NO_MAILBOX = or_(*(Email.smtp_reply.like(f"5__{mark}{code} %") for code in NO_MAILBOX_CODES for mark in (" ", "-")))
+SERVICE_IMAGE = Image.reason.not_in(FILE_REASONS)
+"""The condition that an image which FAILED is for operators to look at."""
+SERVICE_EMAIL = func.coalesce(~_NO_MAILBOX, true())
+"""The same for an e-mail."""
+_IMAGE_TIME = Image.finished_at
+_EMAIL_TIME = func.coalesce(Email.started_at, Email.enqueued_at, 0)
 _OF_IMAGES = select(
     literal("IMAGE").label("kind"),
     Image.id.label("id"),
@@ -49,8 +61,9 @@ _OF_IMAGES = select(
     Image.reason.label("reason"),
     Image.message.label("message"),
     Image.attempts.label("attempts"),
-    func.coalesce(Image.finished_at, 0).label("time"),
+    func.coalesce(_IMAGE_TIME, 0).label("time"),
     case((Image.reason.in_(RETRYABLE), 1), else_=0).label("retryable"),
+    case((SERVICE_IMAGE, Cause.SERVICE.value), else_=Cause.FILE.value).label("cause"),
 ).where(Image.state == ImageState.FAILED, ~Image.dropped)
 _OF_EMAILS = (
     select(
@@ -61,8 +74,9 @@ _OF_EMAILS = (
         _EMAIL_REASON.label("reason"),
         Email.smtp_reply.label("message"),
         Email.attempts.label("attempts"),
-        func.coalesce(Email.started_at, Email.enqueued_at, 0).label("time"),
-        case((Email.mailing_id.is_(None), 1), else_=0).label("retryable"),
+        _EMAIL_TIME.label("time"),
+        case((Email.mailing_id.is_(None) & SERVICE_EMAIL, 1), else_=0).label("retryable"),
+        case((SERVICE_EMAIL, Cause.SERVICE.value), else_=Cause.RECIPIENT.value).label("cause"),
     )
     .outerjoin(Delivery, Delivery.id == Email.delivery_id)
     .where(Email.state == EmailState.FAILED, ~Email.dropped)
@@ -87,14 +101,25 @@ def list_failures(
     return found
 
 
-def count_by_reason(session: Session, which: FailureFilter) -> Sequence[Row[tuple[str, str, int, str | None]]]:
-    """Return the number of failures of each kind and reason, with one of their messages; the most frequent first."""
+def count_by_reason(
+    session: Session, which: FailureFilter
+) -> Sequence[Row[tuple[str, str, str, int, str | None, int]]]:
+    """Return the number of failures of each kind, reason and cause, and how many can be retried, with one message.
+
+    Those of the service come first, then the most frequent.
+    """
     all_of_them = union_all(*_narrowed(which).values()).subquery()
     columns = all_of_them.c
     query = select(
-        columns.kind, columns.reason, func.count().label("count"), func.max(columns.message).label("message")
-    )
-    return session.execute(query.group_by(columns.kind, columns.reason).order_by(func.count().desc())).all()
+        columns.kind,
+        columns.reason,
+        columns.cause,
+        func.count().label("number"),
+        func.max(columns.message).label("message"),
+        func.sum(columns.retryable).label("retryable"),
+    ).group_by(columns.kind, columns.reason, columns.cause)
+    service_first = case((columns.cause == Cause.SERVICE.value, 0), else_=1)
+    return session.execute(query.order_by(service_first, func.count().desc())).all()
 
 
 def list_ids(
@@ -107,6 +132,17 @@ def list_ids(
         query = query.where(all_of_them.c.retryable == 1)
     total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
     return [(row.kind, row.id) for row in session.execute(query.limit(limit))], total
+
+
+def count(session: Session, which: FailureFilter, *, ids: Sequence[UUID] | None = None, retryable: bool = False) -> int:
+    """Return how many failures match; of some ids only, if they are given; only those that can be retried."""
+    all_of_them = union_all(*_narrowed(which).values()).subquery()
+    query = select(func.count()).select_from(all_of_them)
+    if retryable:
+        query = query.where(all_of_them.c.retryable == 1)
+    if ids is not None:
+        query = query.where(all_of_them.c.id.in_(ids))
+    return session.scalar(query) or 0
 
 
 def get_kinds(session: Session, failure_ids: Sequence[UUID]) -> dict[UUID, Kind]:
@@ -123,5 +159,12 @@ def _narrowed(which: FailureFilter) -> dict[Kind, Select[Any]]:
     if which.order_id:
         images = images.where(Image.order_id == which.order_id)
         emails = emails.where(Delivery.order_id == which.order_id)
+    if which.cause:
+        images = images.where({Cause.SERVICE: SERVICE_IMAGE, Cause.FILE: ~SERVICE_IMAGE}.get(which.cause, false()))
+        emails = emails.where({Cause.SERVICE: SERVICE_EMAIL, Cause.RECIPIENT: ~SERVICE_EMAIL}.get(which.cause, false()))
+    if which.from_time is not None:
+        images, emails = images.where(which.from_time <= _IMAGE_TIME), emails.where(which.from_time <= _EMAIL_TIME)
+    if which.to_time is not None:
+        images, emails = images.where(which.to_time > _IMAGE_TIME), emails.where(which.to_time > _EMAIL_TIME)
     queries: dict[Kind, Select[Any]] = {"IMAGE": images, "EMAIL": emails}
     return {kind: query for kind, query in queries.items() if which.kind in {None, kind}}

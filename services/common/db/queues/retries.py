@@ -45,7 +45,7 @@ def retry_image(session: Session, image_id: UUID) -> RetriedImage:
     if order.state in {OrderState.CANCELLED, OrderState.EXPIRED}:
         raise NotRetryable(f"the order is {order.state}")
     image.state, image.reason, image.message = ImageState.QUEUED, None, None
-    image.findings = image.check_state = None
+    image.findings = image.check_state = image.found = None
     image.attempts = image.crashes = image.not_before = 0
     image.enqueued_at = image.started_at = image.finished_at = None
     image.cleaned_up, image.revision = False, order.revision

@@ -173,7 +173,7 @@ function start(limits) {
 
   function manifestOf(images) {
     return {
-      email: form.elements.email.value,
+      email: form.elements.notify.checked ? form.elements.email.value : "",
       notify: form.elements.notify.checked,
       request_id: requestId,
       spec: specOf(common),
@@ -247,6 +247,11 @@ function start(limits) {
     }
     showError("");
     showEmailError("");
+    const { email, notify } = form.elements;
+    if (notify.checked && (!email.value.trim() || !email.checkValidity())) {
+      showEmailError(translate("email"));
+      return;
+    }
     const images = [...selected.images];
     const files = images.map((image) => image.file);
     const manifest = manifestOf(images);

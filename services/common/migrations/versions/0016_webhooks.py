@@ -3,14 +3,14 @@
 Only additions. Workers and schedulers of the version before end and expire orders without an event: the sweep inserts
 those of orders that have ended (`webhook_events.insert_missing`).
 
-Revision: 0015. Revises: 0014.
+Revision: 0016. Revises: 0015.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0015"
-down_revision = "0014"
+revision = "0016"
+down_revision = "0015"
 branch_labels = None
 depends_on = None
 
