@@ -28,6 +28,7 @@ from services.common.infra.instant_calls import GatewayExchanges, InstantQueue
 from services.common.infra.messages import BLUR_QUEUE, FIND_QUEUE, INSTANT_QUEUE, MAIL_QUEUE
 from services.common.infra.tokens import Tokens
 from services.common.infra.visitors import VisitorProof
+from services.common.use_cases.mail_reports import RecordMailReports
 from services.common.use_cases.order_lifecycle import OrderLifecycle, make_lifecycle
 from services.common.use_cases.recipients import Recipients
 from services.gateway.instant.calls import CallInstantly
@@ -38,6 +39,7 @@ from services.gateway.operator.order_actions import OrderActions
 from services.gateway.operator.personal_data import PersonalData
 from services.gateway.operator.queues import QueueOperations
 from services.gateway.operator.servicer import OperatorServicer
+from services.gateway.operator.subscribers import SubscriberOperations
 from services.gateway.orders.available_models import AvailableModels
 from services.gateway.orders.broker_check import BrokerCheck
 from services.gateway.orders.delivery_requests import RequestDelivery
@@ -283,6 +285,10 @@ def _operator_servicer(settings: GatewaySettings, deps: Dependencies) -> Operato
         failures=FailureOperations(deps.database, deps.blobs, deps.lifecycle.after_commit),
         jobs=OperatorJobs(deps.database, deps.lifecycle.after_commit, deps.threads),
         personal_data=PersonalData(deps.database, deps.lifecycle, deps.recipients.hasher),
+        subscribers=SubscriberOperations(deps.database, deps.recipients.hasher),
+        mail_reports=RecordMailReports(
+            database=deps.database, after_commit=deps.lifecycle.after_commit, hasher=deps.recipients.hasher
+        ),
     )
 
 

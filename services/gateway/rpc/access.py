@@ -36,6 +36,7 @@ _READ_BY_VIEWERS = {
         "ListAuditEntries",
         "ListMailings",
         "PreviewMailing",
+        "CountSubscribers",
     )
 }
 

@@ -15,6 +15,13 @@ from imageblur_client.cli.admin.mailings import (
 from imageblur_client.cli.admin.orders import orders, stats, trace
 from imageblur_client.cli.admin.personal_data import erase, export, lift_suppression
 from imageblur_client.cli.admin.queues import pause, purge, queues, resume, workers
+from imageblur_client.cli.admin.subscribers import (
+    bounce,
+    export_subscribers,
+    import_subscribers,
+    subscribers,
+    suppress,
+)
 
 app = typer.Typer(
     help="For operators: queues, orders, failures, mailings, personal data, API keys, audit log.",
@@ -27,7 +34,8 @@ for command in (
     *(orders, trace, stats),
     *(failures, retry, drop),
     *(mailings, run_mailing, cancel_mailing, preview_mailing, send_test_mailing, check_mail),
-    *(export, erase, lift_suppression),
+    *(subscribers, import_subscribers, export_subscribers, suppress, lift_suppression, bounce),
+    *(export, erase),
     *(keys, create_key, rotate_key, revoke_key, audit),
 ):
     app.command()(command)
