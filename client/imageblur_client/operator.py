@@ -41,20 +41,28 @@ class OperatorApi:
     ) -> None:
         self._channel.close()
 
-    def call(self, method: "grpc.UnaryUnaryMultiCallable[Any, T]", request: object) -> T:
-        """Call a method and return its response.
+    def call(
+        self,
+        method: "grpc.UnaryUnaryMultiCallable[Any, T] | grpc.StreamUnaryMultiCallable[Any, T]",
+        request: Any,
+        *,
+        seconds: float | None = None,
+    ) -> T:
+        """Call a method and return its response; `seconds`: a timeout other than the usual one.
 
         Raises:
             ImageBlurClientError: The call failed.
         """
         with mapped_errors(self.server):
-            return method(request, timeout=self._seconds)
+            return method(request, timeout=seconds or self._seconds)
 
-    def stream(self, method: "grpc.UnaryStreamMultiCallable[Any, T]", request: object) -> Iterator[T]:
-        """Call a method and yield its responses.
+    def stream(
+        self, method: "grpc.UnaryStreamMultiCallable[Any, T]", request: object, *, seconds: float | None = None
+    ) -> Iterator[T]:
+        """Call a method and yield its responses; `seconds`: a timeout other than the usual one.
 
         Raises:
             ImageBlurClientError: The call failed.
         """
         with mapped_errors(self.server):
-            yield from method(request, timeout=self._seconds)
+            yield from method(request, timeout=seconds or self._seconds)

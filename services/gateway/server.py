@@ -29,6 +29,7 @@ from services.common.infra.messages import BLUR_QUEUE, FIND_QUEUE, INSTANT_QUEUE
 from services.common.infra.tokens import Tokens
 from services.common.infra.visitors import VisitorProof
 from services.common.infra.webhook_secrets import WebhookSecrets
+from services.common.use_cases.mail_reports import RecordMailReports
 from services.common.use_cases.order_lifecycle import OrderLifecycle, make_lifecycle
 from services.common.use_cases.recipients import Recipients
 from services.gateway.instant.calls import CallInstantly
@@ -39,6 +40,7 @@ from services.gateway.operator.order_actions import OrderActions
 from services.gateway.operator.personal_data import PersonalData
 from services.gateway.operator.queues import QueueOperations
 from services.gateway.operator.servicer import OperatorServicer
+from services.gateway.operator.subscribers import SubscriberOperations
 from services.gateway.orders.available_models import AvailableModels
 from services.gateway.orders.broker_check import BrokerCheck
 from services.gateway.orders.delivery_requests import RequestDelivery
@@ -293,6 +295,10 @@ def _operator_servicer(settings: GatewaySettings, deps: Dependencies) -> Operato
         jobs=OperatorJobs(deps.database, deps.lifecycle.after_commit, deps.threads),
         personal_data=PersonalData(deps.database, deps.lifecycle, deps.recipients.hasher),
         after_commit=deps.lifecycle.after_commit,
+        subscribers=SubscriberOperations(deps.database, deps.recipients.hasher),
+        mail_reports=RecordMailReports(
+            database=deps.database, after_commit=deps.lifecycle.after_commit, hasher=deps.recipients.hasher
+        ),
     )
 
 

@@ -19,13 +19,16 @@ from services.common.infra.tokens import Tokens
 from services.common.infra.webhook_secrets import WebhookSecrets
 from services.common.infra.worker_control import WorkerControl
 from services.common.use_cases.after_commit import AfterCommit
+from services.common.use_cases.mail_reports import RecordMailReports
 from services.common.use_cases.recipients import Recipients
 from services.mailer.actors import register
+from services.mailer.bounces.imap_mailbox import ImapServer
+from services.mailer.bounces.read_bounces import BounceReader, ReadBounces
 from services.mailer.content.drafter import EmailDrafter
 from services.mailer.content.newsletter import NewsletterDrafter
 from services.mailer.content.render import Renderer
 from services.mailer.content.result_parts import archive_capacity
-from services.mailer.mime.addresses import parse_sender
+from services.mailer.mime.addresses import BounceAddress, parse_sender
 from services.mailer.mime.composer import EmailComposer
 from services.mailer.mime.dkim import DkimSigner
 from services.mailer.mime.message import SenderIdentity
@@ -131,11 +134,9 @@ def setup() -> None:
         ),
     )
     queues.add_middleware(_MailerLifecycle(settings, (leases, webhook_leases), database, stopping, sessions))
-    slots = {
-        MAIL_QUEUE: settings.mailer_threads,
-        MAILING_QUEUE: connections,
-        WEBHOOK_QUEUE: webhook_connections,
-    }
+    if settings.bounce_imap_host:
+        queues.add_middleware(_bounce_reader(settings, settings.bounce_imap_host, after_commit, mailboxes))
+    slots = {MAIL_QUEUE: settings.mailer_threads, MAILING_QUEUE: connections, WEBHOOK_QUEUE: webhook_connections}
     queues.add_middleware(WorkerControl(database, queues, slots))
     dramatiq.set_broker(queues)
 
@@ -145,9 +146,27 @@ def _composer(settings: MailerSettings) -> EmailComposer:
     identity = SenderIdentity(
         sender=sender,
         reply_to=parse_sender(settings.mail_reply_to) if settings.mail_reply_to else None,
+        bounces=BounceAddress.parse(settings.bounce_address) if settings.bounce_address else None,
         signer=DkimSigner.load(settings.dkim_key_file, settings.dkim_selector, sender.domain),
     )
     return EmailComposer(blobs=BlobStore(settings.blob_url), render=Renderer(), identity=identity)
+
+
+def _bounce_reader(
+    settings: MailerSettings, host: str, after_commit: AfterCommit, hasher: MailboxHasher
+) -> BounceReader:
+    mailbox = ImapServer(
+        host=host,
+        port=settings.bounce_imap_port,
+        security=settings.bounce_imap_security,
+        user=settings.bounce_imap_user,
+        password=settings.bounce_imap_password.get_secret_value() if settings.bounce_imap_password else "",
+        folder=settings.bounce_imap_folder,
+    )
+    record = RecordMailReports(database=after_commit.database, after_commit=after_commit, hasher=hasher)
+    return BounceReader(
+        ReadBounces(mailbox=mailbox, record=record), after_commit.broker.client, seconds=settings.bounce_imap_seconds
+    )
 
 
 def _server(settings: MailerSettings) -> SmtpServer:

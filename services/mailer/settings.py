@@ -15,7 +15,7 @@ from services.common.infra.settings import (
     is_loopback,
     metrics_port,
 )
-from services.mailer.mime.addresses import parse_sender
+from services.mailer.mime.addresses import BounceAddress, parse_sender
 
 
 class MailerSettings(CommonSettings, SigningSettings, MailingSettings, RecipientSettings, OutboundSettings):
@@ -61,6 +61,30 @@ class MailerSettings(CommonSettings, SigningSettings, MailingSettings, Recipient
     )
     mail_reply_to: str | None = Field(
         default=None, description="Address for replies to e-mails; default: IMAGEBLUR_MAIL_FROM."
+    )
+    bounce_address: str | None = Field(
+        default=None,
+        description="Where mail servers return e-mails that they cannot deliver, such as `bounces+{id}@example.org`: "
+        "`{id}` becomes the ID of the e-mail, by which every report is matched; without it, reports are matched by the "
+        "Message-ID that they quote. The mailbox is read by IMAGEBLUR_BOUNCE_IMAP_HOST, or piped to "
+        "`imageblur admin bounce`. Default: the address of IMAGEBLUR_MAIL_FROM.",
+    )
+    bounce_imap_host: str | None = Field(
+        default=None,
+        description="IMAP server of the mailbox that bounces and complaints arrive in. Mailers read its new messages "
+        "every IMAGEBLUR_BOUNCE_IMAP_SECONDS, mark them as read, and flag those that they do not understand.",
+    )
+    bounce_imap_port: int = Field(default=993, ge=1, le=65535, description="Its port: 993 with TLS, else 143.")
+    bounce_imap_security: Literal["none", "starttls", "tls"] = Field(
+        default="tls", description="How that connection is encrypted, as IMAGEBLUR_SMTP_SECURITY."
+    )
+    bounce_imap_user: str = Field(default="", validate_default=True, description="Name to log in with.")
+    bounce_imap_password: SecretStr | None = Field(
+        default=None, validate_default=True, description="Password to log in with."
+    )
+    bounce_imap_folder: str = Field(default="INBOX", min_length=1, description="Folder to read.")
+    bounce_imap_seconds: int = Field(
+        default=20, ge=1, le=86_400, description="Interval at which the folder is read, by one mailer at a time."
     )
     dkim_key_file: Path | None = Field(
         default=None,
@@ -127,6 +151,32 @@ class MailerSettings(CommonSettings, SigningSettings, MailingSettings, Recipient
     def _check_reply_to(cls, value: str | None) -> str | None:
         if value is not None:
             parse_sender(value)
+        return value
+
+    @field_validator("bounce_address")
+    @classmethod
+    def _check_bounce_address(cls, value: str | None) -> str | None:
+        if value is not None:
+            BounceAddress.parse(value)
+        return value
+
+    @field_validator("bounce_imap_user")
+    @classmethod
+    def _check_imap_password_is_encrypted(cls, value: str, info: ValidationInfo) -> str:
+        host = info.data.get("bounce_imap_host")
+        if host and not value:
+            raise ValueError("must be set when IMAGEBLUR_BOUNCE_IMAP_HOST is")
+        if host and info.data.get("bounce_imap_security") == "none" and not is_loopback(host):
+            raise ValueError(
+                f"the password would be sent to {host} unencrypted: set IMAGEBLUR_BOUNCE_IMAP_SECURITY to tls"
+            )
+        return value
+
+    @field_validator("bounce_imap_password")
+    @classmethod
+    def _check_imap_password_is_set(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if info.data.get("bounce_imap_host") and value is None:
+            raise ValueError("must be set when IMAGEBLUR_BOUNCE_IMAP_HOST is")
         return value
 
     @field_validator("public_url")

@@ -16,7 +16,7 @@ METHODS = [
     for service in module.DESCRIPTOR.services_by_name.values()
     for method in service.methods
 ]
-LOOKS = re.compile(r"(Get|List|Watch|Status|Preview)")
+LOOKS = re.compile(r"(Get|List|Watch|Status|Preview|Count)")
 
 
 def test_the_table_names_methods_that_there_are() -> None:

@@ -4,7 +4,7 @@ import asyncio
 import re
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, cast
 from uuid import UUID, uuid4
@@ -12,7 +12,9 @@ from uuid import UUID, uuid4
 import pytest
 from dramatiq import Message
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
 from imageblur.v1 import blur_service_pb2 as blur
+from imageblur.v1 import operator_newsletter_pb2 as news
 from imageblur.v1 import operator_pb2, subscription_service_pb2
 from imageblur.v1 import operator_service_pb2 as pb
 from pydantic import SecretStr
@@ -22,19 +24,21 @@ from services.common import migrations
 from services.common.db.access import api_keys
 from services.common.db.access.audit import AuditContext
 from services.common.db.engine import Database
-from services.common.db.mail import mailings, operator_jobs, subscribers
+from services.common.db.mail import emails, mailings, operator_jobs, subscribers
 from services.common.db.mail.operator_jobs import JobAnswer
-from services.common.db.models import AuditEntry, Image, Order, Subscriber
+from services.common.db.models import AuditEntry, Email, Image, Order, Subscriber
 from services.common.db.orders import orders
 from services.common.db.queues import workers
 from services.common.db.webhooks import outgoing
 from services.common.domain.api_keys import Role
+from services.common.domain.mail import EmailKind
 from services.common.domain.mailboxes import MailboxHasher
 from services.common.domain.orders import OrderState, original_key
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
 from services.common.infra.instant_calls import InstantQueue
 from services.common.infra.messages import RUN_OPERATOR_JOB, OperatorJobKind
+from services.common.use_cases.mail_reports import RecordMailReports
 from services.common.use_cases.order_lifecycle import make_lifecycle
 from services.common.use_cases.recipients import Recipients
 from services.gateway.operator.failures import FailureOperations
@@ -43,6 +47,7 @@ from services.gateway.operator.order_actions import OrderActions
 from services.gateway.operator.personal_data import PersonalData
 from services.gateway.operator.queues import QueueOperations
 from services.gateway.operator.servicer import OperatorServicer
+from services.gateway.operator.subscribers import SubscriberOperations
 from services.gateway.orders.available_models import AvailableModels
 from services.gateway.orders.delivery_requests import RequestDelivery
 from services.gateway.orders.disk_space import DiskSpace
@@ -55,6 +60,7 @@ from services.gateway.rpc.thread_pool import ThreadPool
 from services.gateway.settings import GatewaySettings
 from tests.integration.gateway.test_recorded_changes import RECORDED_CHANGES
 from tests.support.factories import new_images, new_order
+from tests.support.mail_reports import hard_bounce
 
 ADDRESS = "ann@example.org"
 CALLER = Caller(Role.ADMIN, uuid4())
@@ -150,6 +156,10 @@ class World:
             jobs=OperatorJobs(self.database, lifecycle.after_commit, self.threads),
             personal_data=PersonalData(self.database, lifecycle, MailboxHasher("k" * 40)),
             after_commit=lifecycle.after_commit,
+            subscribers=SubscriberOperations(self.database, MailboxHasher("k" * 40)),
+            mail_reports=RecordMailReports(
+                database=self.database, after_commit=lifecycle.after_commit, hasher=MailboxHasher("k" * 40)
+            ),
         )
         order_id = self.order_id = uuid4()
         (folder / "blobs" / original_key(order_id, 1)).parent.mkdir(parents=True)
@@ -171,6 +181,10 @@ class World:
             self.mailing_id = str(mailings.insert_mailing(session, period="manual:1", due_at=1, content="{}"))
             workers.pause(session, "mailing", "test")
             subscribers.subscribe(session, email=ADDRESS, email_key=ADDRESS, locale="en", confirm=False)
+            self.email_id = emails.insert_subscriber_email(
+                session, session.scalars(select(Subscriber.id)).one(), EmailKind.CONFIRM
+            )
+            session.execute(update(Email).values(state="SENT"))
             subscribers.suppress(session, session.scalars(select(Subscriber.id)).one(), "550 5.1.1 unknown")
 
     def finished(self) -> operator_pb2.OrderSelection:
@@ -205,6 +219,11 @@ def _selected(world: "World") -> operator_pb2.OrderSelection:
     return operator_pb2.OrderSelection(order_ids=[str(world.order_id)])
 
 
+async def _stream(*parts: Any) -> AsyncIterator[Any]:
+    for part in parts:
+        yield part
+
+
 REQUESTS: dict[str, Callable[[World], Any]] = {
     "PauseQueue": lambda _: pb.PauseQueueRequest(queue="blur"),
     "ResumeQueue": lambda _: pb.ResumeQueueRequest(queue="mailing"),
@@ -225,6 +244,15 @@ REQUESTS: dict[str, Callable[[World], Any]] = {
     "ExportPersonalData": lambda _: pb.ExportPersonalDataRequest(email=ADDRESS),
     "ErasePersonalData": lambda _: pb.ErasePersonalDataRequest(email=ADDRESS),
     "LiftSuppression": lambda _: pb.LiftSuppressionRequest(email=ADDRESS),
+    "ExportSubscribers": lambda _: news.ExportSubscribersRequest(),
+    "ImportSubscribers": lambda _: _stream(
+        news.ImportSubscribersRequest(
+            start=news.ImportStart(consent=news.IMPORT_CONSENT_ATTESTED, source="fair", consent_time=Timestamp())
+        ),
+        news.ImportSubscribersRequest(data=f"email\n{ADDRESS}\nnew@example.org".encode()),
+    ),
+    "SuppressSubscriber": lambda _: news.SuppressSubscriberRequest(email="bob@example.org"),
+    "RecordMailReport": lambda world: news.RecordMailReportRequest(message=hard_bounce(world.email_id)),
     "CreateApiKey": lambda _: pb.CreateApiKeyRequest(name="Bob", role=operator_pb2.API_KEY_ROLE_VIEWER),
     "RotateApiKey": lambda world: pb.RotateApiKeyRequest(api_key_id=world.key_id),
     "RevokeApiKey": lambda world: pb.RevokeApiKeyRequest(api_key_id=world.key_id),

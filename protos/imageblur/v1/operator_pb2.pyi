@@ -10,6 +10,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from imageblur.v1 import operator_newsletter_pb2 as _operator_newsletter_pb2
 from imageblur.v1 import order_pb2 as _order_pb2
 import builtins as _builtins
 import sys
@@ -232,6 +233,10 @@ class _MailingStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MailingS
     """All its e-mails have ended."""
     MAILING_STATE_CANCELLED: _MailingState.ValueType  # 3
     """Cancelled; no further e-mails are sent."""
+    MAILING_STATE_SCHEDULED: _MailingState.ValueType  # 4
+    """Waits for due_time, or for that time by the first reader's clock."""
+    MAILING_STATE_PAUSED: _MailingState.ValueType  # 5
+    """Paused by an operator."""
 
 class MailingState(_MailingState, metaclass=_MailingStateEnumTypeWrapper):
     """States of a mailing."""
@@ -244,6 +249,10 @@ MAILING_STATE_DONE: MailingState.ValueType  # 2
 """All its e-mails have ended."""
 MAILING_STATE_CANCELLED: MailingState.ValueType  # 3
 """Cancelled; no further e-mails are sent."""
+MAILING_STATE_SCHEDULED: MailingState.ValueType  # 4
+"""Waits for due_time, or for that time by the first reader's clock."""
+MAILING_STATE_PAUSED: MailingState.ValueType  # 5
+"""Paused by an operator."""
 Global___MailingState: _TypeAlias = MailingState  # noqa: Y015
 
 @_typing.final
@@ -328,6 +337,7 @@ class Worker(_message.Message):
     START_TIME_FIELD_NUMBER: _builtins.int
     HEARTBEAT_TIME_FIELD_NUMBER: _builtins.int
     ALIVE_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     worker_id: _builtins.str
     """A random UUID, new with each start."""
     queue: _builtins.str
@@ -352,6 +362,10 @@ class Worker(_message.Message):
     def heartbeat_time(self) -> _timestamp_pb2.Timestamp:
         """Last heartbeat; sent every 5 seconds."""
 
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedCompositeFieldContainer[Global___SettingWarning]:
+        """What its settings lack; of mailers of the queue "mail"."""
+
     def __init__(
         self,
         *,
@@ -365,14 +379,47 @@ class Worker(_message.Message):
         start_time: _timestamp_pb2.Timestamp | None = ...,
         heartbeat_time: _timestamp_pb2.Timestamp | None = ...,
         alive: _builtins.bool = ...,
+        warnings: _abc.Iterable[Global___SettingWarning] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["heartbeat_time", b"heartbeat_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alive", b"alive", "busy", b"busy", "heartbeat_time", b"heartbeat_time", "host", b"host", "pid", b"pid", "queue", b"queue", "slots", b"slots", "start_time", b"start_time", "version", b"version", "worker_id", b"worker_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alive", b"alive", "busy", b"busy", "heartbeat_time", b"heartbeat_time", "host", b"host", "pid", b"pid", "queue", b"queue", "slots", b"slots", "start_time", b"start_time", "version", b"version", "warnings", b"warnings", "worker_id", b"worker_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Worker: _TypeAlias = Worker  # noqa: Y015
+
+@_typing.final
+class SettingWarning(_message.Message):
+    """What the settings of a service lack. All fields are output only."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """Which warning: "no_public_url", "public_url_without_https", "no_dkim", "unencrypted", "sender_without_domain",
+    "no_reply_to", "no_bounces", "captured"; more may follow.
+    """
+    detail: _builtins.str
+    """The value that it is about, such as a host name; empty if there is none."""
+    message: _builtins.str
+    """The warning as a sentence in English."""
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        detail: _builtins.str = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "detail", b"detail", "message", b"message"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SettingWarning: _TypeAlias = SettingWarning  # noqa: Y015
 
 @_typing.final
 class OrderEntry(_message.Message):
@@ -1191,6 +1238,13 @@ class Mailing(_message.Message):
     DUE_TIME_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     FINISH_TIME_FIELD_NUMBER: _builtins.int
+    LOCAL_TIME_FIELD_NUMBER: _builtins.int
+    WINDOW_FIELD_NUMBER: _builtins.int
+    MAX_PER_HOUR_FIELD_NUMBER: _builtins.int
+    TIME_ZONE_FIELD_NUMBER: _builtins.int
+    HARD_BOUNCES_FIELD_NUMBER: _builtins.int
+    SOFT_BOUNCES_FIELD_NUMBER: _builtins.int
+    COMPLAINTS_FIELD_NUMBER: _builtins.int
     mailing_id: _builtins.str
     """A random UUID."""
     period: _builtins.str
@@ -1211,6 +1265,18 @@ class Mailing(_message.Message):
     """E-mails that were cancelled."""
     last_error: _builtins.str
     """Last error of the mail server, addresses hidden; empty if the last attempt succeeded."""
+    local_time: _builtins.str
+    """When it is sent by each reader's clock, as in RunMailingRequest; empty: to all at once."""
+    max_per_hour: _builtins.int
+    """Most of its e-mails in an hour; 0: as IMAGEBLUR_SMTP_RATE allows."""
+    time_zone: _builtins.str
+    """IANA time zone of the window, and of readers without one."""
+    hard_bounces: _builtins.int
+    """E-mails of which a mail server reported that the mailbox does not exist."""
+    soft_bounces: _builtins.int
+    """E-mails of which a mail server reported that they were not delivered, for a reason that may pass."""
+    complaints: _builtins.int
+    """E-mails that their readers reported as unwanted."""
     @_builtins.property
     def due_time(self) -> _timestamp_pb2.Timestamp:
         """When it was due."""
@@ -1222,6 +1288,10 @@ class Mailing(_message.Message):
     @_builtins.property
     def finish_time(self) -> _timestamp_pb2.Timestamp:
         """When it finished; unset before."""
+
+    @_builtins.property
+    def window(self) -> _operator_newsletter_pb2.SendingWindow:
+        """When its e-mails may be sent, each day; unset: always."""
 
     def __init__(
         self,
@@ -1239,10 +1309,17 @@ class Mailing(_message.Message):
         due_time: _timestamp_pb2.Timestamp | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         finish_time: _timestamp_pb2.Timestamp | None = ...,
+        local_time: _builtins.str = ...,
+        window: _operator_newsletter_pb2.SendingWindow | None = ...,
+        max_per_hour: _builtins.int = ...,
+        time_zone: _builtins.str = ...,
+        hard_bounces: _builtins.int = ...,
+        soft_bounces: _builtins.int = ...,
+        complaints: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "due_time", b"due_time", "finish_time", b"finish_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "due_time", b"due_time", "finish_time", b"finish_time", "window", b"window"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancelled", b"cancelled", "create_time", b"create_time", "due_time", b"due_time", "failed", b"failed", "finish_time", b"finish_time", "last_error", b"last_error", "mailing_id", b"mailing_id", "period", b"period", "queued", b"queued", "recipients", b"recipients", "sending", b"sending", "sent", b"sent", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancelled", b"cancelled", "complaints", b"complaints", "create_time", b"create_time", "due_time", b"due_time", "failed", b"failed", "finish_time", b"finish_time", "hard_bounces", b"hard_bounces", "last_error", b"last_error", "local_time", b"local_time", "mailing_id", b"mailing_id", "max_per_hour", b"max_per_hour", "period", b"period", "queued", b"queued", "recipients", b"recipients", "sending", b"sending", "sent", b"sent", "soft_bounces", b"soft_bounces", "state", b"state", "time_zone", b"time_zone", "window", b"window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

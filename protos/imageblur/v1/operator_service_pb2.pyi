@@ -9,7 +9,9 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from imageblur.v1 import operator_newsletter_pb2 as _operator_newsletter_pb2
 from imageblur.v1 import operator_pb2 as _operator_pb2
 from imageblur.v1 import order_pb2 as _order_pb2
 import builtins as _builtins
@@ -1446,12 +1448,41 @@ class RunMailingRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    SEND_TIME_FIELD_NUMBER: _builtins.int
+    LOCAL_TIME_FIELD_NUMBER: _builtins.int
+    WINDOW_FIELD_NUMBER: _builtins.int
+    MAX_PER_HOUR_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key, a UUID: calls with the same one create one mailing. Empty: each call creates one."""
+    local_time: _builtins.str
+    """When it is sent by each reader's clock: ISO 8601 without a zone, to the minute, such as "2026-12-07T09:00". Readers
+    whose time has passed get it at once; those without a time zone, at that time in IMAGEBLUR_MAILING_ZONE.
+    """
+    max_per_hour: _builtins.int
+    """Most of its e-mails in an hour, at most 10,000,000; 0: as IMAGEBLUR_SMTP_RATE allows."""
+    @_builtins.property
+    def send_time(self) -> _timestamp_pb2.Timestamp:
+        """When it is sent; unset, and without local_time: now."""
+
+    @_builtins.property
+    def window(self) -> _operator_newsletter_pb2.SendingWindow:
+        """When its e-mails may be sent, each day: by each reader's clock with local_time, else in IMAGEBLUR_MAILING_ZONE. Unset:
+        always. It continues on the next day.
+        """
+
     def __init__(
         self,
+        *,
+        request_id: _builtins.str = ...,
+        send_time: _timestamp_pb2.Timestamp | None = ...,
+        local_time: _builtins.str = ...,
+        window: _operator_newsletter_pb2.SendingWindow | None = ...,
+        max_per_hour: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["send_time", b"send_time", "window", b"window"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["local_time", b"local_time", "max_per_hour", b"max_per_hour", "request_id", b"request_id", "send_time", b"send_time", "window", b"window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1787,16 +1818,20 @@ class LiftSuppressionRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     EMAIL_FIELD_NUMBER: _builtins.int
+    RESTORE_FIELD_NUMBER: _builtins.int
     email: _builtins.str
     """Suppressed address."""
+    restore: _builtins.bool
+    """Give it the state that it had before, as if it had not been suppressed; not after a complaint."""
     def __init__(
         self,
         *,
         email: _builtins.str = ...,
+        restore: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["email", b"email"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["email", b"email", "restore", b"restore"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

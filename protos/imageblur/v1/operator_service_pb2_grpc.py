@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from imageblur.v1 import operator_newsletter_pb2 as imageblur_dot_v1_dot_operator__newsletter__pb2
 from imageblur.v1 import operator_service_pb2 as imageblur_dot_v1_dot_operator__service__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -166,6 +167,36 @@ class OperatorServiceStub:
                 '/imageblur.v1.OperatorService/ErasePersonalData',
                 request_serializer=imageblur_dot_v1_dot_operator__service__pb2.ErasePersonalDataRequest.SerializeToString,
                 response_deserializer=imageblur_dot_v1_dot_operator__service__pb2.ErasePersonalDataResponse.FromString,
+                _registered_method=True)
+        self.CountSubscribers = channel.unary_unary(
+                '/imageblur.v1.OperatorService/CountSubscribers',
+                request_serializer=imageblur_dot_v1_dot_operator__newsletter__pb2.CountSubscribersRequest.SerializeToString,
+                response_deserializer=imageblur_dot_v1_dot_operator__newsletter__pb2.CountSubscribersResponse.FromString,
+                _registered_method=True)
+        self.ListSubscribers = channel.unary_unary(
+                '/imageblur.v1.OperatorService/ListSubscribers',
+                request_serializer=imageblur_dot_v1_dot_operator__newsletter__pb2.ListSubscribersRequest.SerializeToString,
+                response_deserializer=imageblur_dot_v1_dot_operator__newsletter__pb2.ListSubscribersResponse.FromString,
+                _registered_method=True)
+        self.ImportSubscribers = channel.stream_unary(
+                '/imageblur.v1.OperatorService/ImportSubscribers',
+                request_serializer=imageblur_dot_v1_dot_operator__newsletter__pb2.ImportSubscribersRequest.SerializeToString,
+                response_deserializer=imageblur_dot_v1_dot_operator__newsletter__pb2.ImportSubscribersResponse.FromString,
+                _registered_method=True)
+        self.ExportSubscribers = channel.unary_stream(
+                '/imageblur.v1.OperatorService/ExportSubscribers',
+                request_serializer=imageblur_dot_v1_dot_operator__newsletter__pb2.ExportSubscribersRequest.SerializeToString,
+                response_deserializer=imageblur_dot_v1_dot_operator__newsletter__pb2.ExportSubscribersResponse.FromString,
+                _registered_method=True)
+        self.SuppressSubscriber = channel.unary_unary(
+                '/imageblur.v1.OperatorService/SuppressSubscriber',
+                request_serializer=imageblur_dot_v1_dot_operator__newsletter__pb2.SuppressSubscriberRequest.SerializeToString,
+                response_deserializer=imageblur_dot_v1_dot_operator__newsletter__pb2.SuppressSubscriberResponse.FromString,
+                _registered_method=True)
+        self.RecordMailReport = channel.unary_unary(
+                '/imageblur.v1.OperatorService/RecordMailReport',
+                request_serializer=imageblur_dot_v1_dot_operator__newsletter__pb2.RecordMailReportRequest.SerializeToString,
+                response_deserializer=imageblur_dot_v1_dot_operator__newsletter__pb2.RecordMailReportResponse.FromString,
                 _registered_method=True)
         self.LiftSuppression = channel.unary_unary(
                 '/imageblur.v1.OperatorService/LiftSuppression',
@@ -402,8 +433,11 @@ class OperatorServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RunMailing(self, request, context):
-        """Sends the newsletter to all confirmed subscribers now. The call waits for a mailer to create the mailing.
+        """Sends the newsletter to all confirmed subscribers, now or at a time. The call waits for a mailer to create the
+        mailing: its text is the current one; its numbers are those of the time at which it is sent.
 
+        INVALID_ARGUMENT: request_id is not a UUID, both send_time and local_time are set, local_time is not such a time, a
+        time is more than a year away, or a window's minutes are out of range or equal.
         FAILED_PRECONDITION: the newsletter's text cannot be read (OPERATOR_JOB_FAILED), or the queue "mail" is paused
         (QUEUE_PAUSED).
         UNAVAILABLE: no mailer started the job within 20 seconds, and none will; or one did and has not answered: see
@@ -472,10 +506,67 @@ class OperatorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CountSubscribers(self, request, context):
+        """Counts subscribers by state. For viewers.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSubscribers(self, request, context):
+        """Lists subscribers by address.
+
+        INVALID_ARGUMENT: state is unknown.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportSubscribers(self, request_iterator, context):
+        """Subscribes the addresses of a CSV file. Who has unsubscribed or is suppressed is left out. What was read of a stream
+        that breaks off is subscribed; importing the file again changes nothing for those addresses.
+
+        INVALID_ARGUMENT: the first message is no start, consent is missing, source or consent_time is missing where it is
+        required, consent_time is in the future, the columns have no email, or the file is not UTF-8.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportSubscribers(self, request, context):
+        """Streams subscribers as a CSV file that ImportSubscribers reads. Recorded in the audit log.
+
+        INVALID_ARGUMENT: state is unknown.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SuppressSubscriber(self, request, context):
+        """Suppresses an address: it gets no newsletter, and no confirmation, whoever subscribes it. Idempotent. E-mails with
+        results of its own orders are still sent.
+
+        INVALID_ARGUMENT: email is malformed, or detail is too long.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RecordMailReport(self, request, context):
+        """Records what a report of another mail server says about an e-mail: a bounce (RFC 3464) or a complaint (RFC 5965).
+        The e-mail is found by the recipient or the Message-ID in the report. Idempotent. Other messages change nothing.
+
+        INVALID_ARGUMENT: message is empty.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def LiftSuppression(self, request, context):
         """Lifts the suppression of an address that e-mails bounced from, so that it can subscribe again. Idempotent.
 
         INVALID_ARGUMENT: email is malformed.
+        FAILED_PRECONDITION: restore is set, and its owner has complained (HAS_COMPLAINED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -692,6 +783,36 @@ def add_OperatorServiceServicer_to_server(servicer, server):
                     servicer.ErasePersonalData,
                     request_deserializer=imageblur_dot_v1_dot_operator__service__pb2.ErasePersonalDataRequest.FromString,
                     response_serializer=imageblur_dot_v1_dot_operator__service__pb2.ErasePersonalDataResponse.SerializeToString,
+            ),
+            'CountSubscribers': grpc.unary_unary_rpc_method_handler(
+                    servicer.CountSubscribers,
+                    request_deserializer=imageblur_dot_v1_dot_operator__newsletter__pb2.CountSubscribersRequest.FromString,
+                    response_serializer=imageblur_dot_v1_dot_operator__newsletter__pb2.CountSubscribersResponse.SerializeToString,
+            ),
+            'ListSubscribers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSubscribers,
+                    request_deserializer=imageblur_dot_v1_dot_operator__newsletter__pb2.ListSubscribersRequest.FromString,
+                    response_serializer=imageblur_dot_v1_dot_operator__newsletter__pb2.ListSubscribersResponse.SerializeToString,
+            ),
+            'ImportSubscribers': grpc.stream_unary_rpc_method_handler(
+                    servicer.ImportSubscribers,
+                    request_deserializer=imageblur_dot_v1_dot_operator__newsletter__pb2.ImportSubscribersRequest.FromString,
+                    response_serializer=imageblur_dot_v1_dot_operator__newsletter__pb2.ImportSubscribersResponse.SerializeToString,
+            ),
+            'ExportSubscribers': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportSubscribers,
+                    request_deserializer=imageblur_dot_v1_dot_operator__newsletter__pb2.ExportSubscribersRequest.FromString,
+                    response_serializer=imageblur_dot_v1_dot_operator__newsletter__pb2.ExportSubscribersResponse.SerializeToString,
+            ),
+            'SuppressSubscriber': grpc.unary_unary_rpc_method_handler(
+                    servicer.SuppressSubscriber,
+                    request_deserializer=imageblur_dot_v1_dot_operator__newsletter__pb2.SuppressSubscriberRequest.FromString,
+                    response_serializer=imageblur_dot_v1_dot_operator__newsletter__pb2.SuppressSubscriberResponse.SerializeToString,
+            ),
+            'RecordMailReport': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordMailReport,
+                    request_deserializer=imageblur_dot_v1_dot_operator__newsletter__pb2.RecordMailReportRequest.FromString,
+                    response_serializer=imageblur_dot_v1_dot_operator__newsletter__pb2.RecordMailReportResponse.SerializeToString,
             ),
             'LiftSuppression': grpc.unary_unary_rpc_method_handler(
                     servicer.LiftSuppression,
@@ -1427,6 +1548,168 @@ class OperatorService:
             '/imageblur.v1.OperatorService/ErasePersonalData',
             imageblur_dot_v1_dot_operator__service__pb2.ErasePersonalDataRequest.SerializeToString,
             imageblur_dot_v1_dot_operator__service__pb2.ErasePersonalDataResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CountSubscribers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imageblur.v1.OperatorService/CountSubscribers',
+            imageblur_dot_v1_dot_operator__newsletter__pb2.CountSubscribersRequest.SerializeToString,
+            imageblur_dot_v1_dot_operator__newsletter__pb2.CountSubscribersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSubscribers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imageblur.v1.OperatorService/ListSubscribers',
+            imageblur_dot_v1_dot_operator__newsletter__pb2.ListSubscribersRequest.SerializeToString,
+            imageblur_dot_v1_dot_operator__newsletter__pb2.ListSubscribersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportSubscribers(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/imageblur.v1.OperatorService/ImportSubscribers',
+            imageblur_dot_v1_dot_operator__newsletter__pb2.ImportSubscribersRequest.SerializeToString,
+            imageblur_dot_v1_dot_operator__newsletter__pb2.ImportSubscribersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportSubscribers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/imageblur.v1.OperatorService/ExportSubscribers',
+            imageblur_dot_v1_dot_operator__newsletter__pb2.ExportSubscribersRequest.SerializeToString,
+            imageblur_dot_v1_dot_operator__newsletter__pb2.ExportSubscribersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SuppressSubscriber(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imageblur.v1.OperatorService/SuppressSubscriber',
+            imageblur_dot_v1_dot_operator__newsletter__pb2.SuppressSubscriberRequest.SerializeToString,
+            imageblur_dot_v1_dot_operator__newsletter__pb2.SuppressSubscriberResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordMailReport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imageblur.v1.OperatorService/RecordMailReport',
+            imageblur_dot_v1_dot_operator__newsletter__pb2.RecordMailReportRequest.SerializeToString,
+            imageblur_dot_v1_dot_operator__newsletter__pb2.RecordMailReportResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -7,6 +7,7 @@ API keys.
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from imageblur.v1 import operator_newsletter_pb2 as _operator_newsletter_pb2
 from imageblur.v1 import operator_service_pb2 as _operator_service_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -140,8 +141,11 @@ class OperatorServiceStub:
     ListMailings: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.ListMailingsRequest, _operator_service_pb2.ListMailingsResponse]
     """Lists mailings with their progress, newest first, at most 100. For viewers."""
     RunMailing: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.RunMailingRequest, _operator_service_pb2.RunMailingResponse]
-    """Sends the newsletter to all confirmed subscribers now. The call waits for a mailer to create the mailing.
+    """Sends the newsletter to all confirmed subscribers, now or at a time. The call waits for a mailer to create the
+    mailing: its text is the current one; its numbers are those of the time at which it is sent.
 
+      INVALID_ARGUMENT: request_id is not a UUID, both send_time and local_time are set, local_time is not such a time, a
+        time is more than a year away, or a window's minutes are out of range or equal.
       FAILED_PRECONDITION: the newsletter's text cannot be read (OPERATOR_JOB_FAILED), or the queue "mail" is paused
         (QUEUE_PAUSED).
       UNAVAILABLE: no mailer started the job within 20 seconds, and none will; or one did and has not answered: see
@@ -182,10 +186,42 @@ class OperatorServiceStub:
 
       INVALID_ARGUMENT: email is malformed.
     """
+    CountSubscribers: _grpc.UnaryUnaryMultiCallable[_operator_newsletter_pb2.CountSubscribersRequest, _operator_newsletter_pb2.CountSubscribersResponse]
+    """Counts subscribers by state. For viewers."""
+    ListSubscribers: _grpc.UnaryUnaryMultiCallable[_operator_newsletter_pb2.ListSubscribersRequest, _operator_newsletter_pb2.ListSubscribersResponse]
+    """Lists subscribers by address.
+
+      INVALID_ARGUMENT: state is unknown.
+    """
+    ImportSubscribers: _grpc.StreamUnaryMultiCallable[_operator_newsletter_pb2.ImportSubscribersRequest, _operator_newsletter_pb2.ImportSubscribersResponse]
+    """Subscribes the addresses of a CSV file. Who has unsubscribed or is suppressed is left out. What was read of a stream
+    that breaks off is subscribed; importing the file again changes nothing for those addresses.
+
+      INVALID_ARGUMENT: the first message is no start, consent is missing, source or consent_time is missing where it is
+        required, consent_time is in the future, the columns have no email, or the file is not UTF-8.
+    """
+    ExportSubscribers: _grpc.UnaryStreamMultiCallable[_operator_newsletter_pb2.ExportSubscribersRequest, _operator_newsletter_pb2.ExportSubscribersResponse]
+    """Streams subscribers as a CSV file that ImportSubscribers reads. Recorded in the audit log.
+
+      INVALID_ARGUMENT: state is unknown.
+    """
+    SuppressSubscriber: _grpc.UnaryUnaryMultiCallable[_operator_newsletter_pb2.SuppressSubscriberRequest, _operator_newsletter_pb2.SuppressSubscriberResponse]
+    """Suppresses an address: it gets no newsletter, and no confirmation, whoever subscribes it. Idempotent. E-mails with
+    results of its own orders are still sent.
+
+      INVALID_ARGUMENT: email is malformed, or detail is too long.
+    """
+    RecordMailReport: _grpc.UnaryUnaryMultiCallable[_operator_newsletter_pb2.RecordMailReportRequest, _operator_newsletter_pb2.RecordMailReportResponse]
+    """Records what a report of another mail server says about an e-mail: a bounce (RFC 3464) or a complaint (RFC 5965).
+    The e-mail is found by the recipient or the Message-ID in the report. Idempotent. Other messages change nothing.
+
+      INVALID_ARGUMENT: message is empty.
+    """
     LiftSuppression: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.LiftSuppressionRequest, _operator_service_pb2.LiftSuppressionResponse]
     """Lifts the suppression of an address that e-mails bounced from, so that it can subscribe again. Idempotent.
 
       INVALID_ARGUMENT: email is malformed.
+      FAILED_PRECONDITION: restore is set, and its owner has complained (HAS_COMPLAINED).
     """
     GetCaller: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.GetCallerRequest, _operator_service_pb2.GetCallerResponse]
     """Returns who calls, with which role, scopes and limits. For viewers."""
@@ -343,8 +379,11 @@ class OperatorServiceAsyncStub(OperatorServiceStub):
     ListMailings: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.ListMailingsRequest, _operator_service_pb2.ListMailingsResponse]  # type: ignore[assignment]
     """Lists mailings with their progress, newest first, at most 100. For viewers."""
     RunMailing: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.RunMailingRequest, _operator_service_pb2.RunMailingResponse]  # type: ignore[assignment]
-    """Sends the newsletter to all confirmed subscribers now. The call waits for a mailer to create the mailing.
+    """Sends the newsletter to all confirmed subscribers, now or at a time. The call waits for a mailer to create the
+    mailing: its text is the current one; its numbers are those of the time at which it is sent.
 
+      INVALID_ARGUMENT: request_id is not a UUID, both send_time and local_time are set, local_time is not such a time, a
+        time is more than a year away, or a window's minutes are out of range or equal.
       FAILED_PRECONDITION: the newsletter's text cannot be read (OPERATOR_JOB_FAILED), or the queue "mail" is paused
         (QUEUE_PAUSED).
       UNAVAILABLE: no mailer started the job within 20 seconds, and none will; or one did and has not answered: see
@@ -385,10 +424,42 @@ class OperatorServiceAsyncStub(OperatorServiceStub):
 
       INVALID_ARGUMENT: email is malformed.
     """
+    CountSubscribers: _aio.UnaryUnaryMultiCallable[_operator_newsletter_pb2.CountSubscribersRequest, _operator_newsletter_pb2.CountSubscribersResponse]  # type: ignore[assignment]
+    """Counts subscribers by state. For viewers."""
+    ListSubscribers: _aio.UnaryUnaryMultiCallable[_operator_newsletter_pb2.ListSubscribersRequest, _operator_newsletter_pb2.ListSubscribersResponse]  # type: ignore[assignment]
+    """Lists subscribers by address.
+
+      INVALID_ARGUMENT: state is unknown.
+    """
+    ImportSubscribers: _aio.StreamUnaryMultiCallable[_operator_newsletter_pb2.ImportSubscribersRequest, _operator_newsletter_pb2.ImportSubscribersResponse]  # type: ignore[assignment]
+    """Subscribes the addresses of a CSV file. Who has unsubscribed or is suppressed is left out. What was read of a stream
+    that breaks off is subscribed; importing the file again changes nothing for those addresses.
+
+      INVALID_ARGUMENT: the first message is no start, consent is missing, source or consent_time is missing where it is
+        required, consent_time is in the future, the columns have no email, or the file is not UTF-8.
+    """
+    ExportSubscribers: _aio.UnaryStreamMultiCallable[_operator_newsletter_pb2.ExportSubscribersRequest, _operator_newsletter_pb2.ExportSubscribersResponse]  # type: ignore[assignment]
+    """Streams subscribers as a CSV file that ImportSubscribers reads. Recorded in the audit log.
+
+      INVALID_ARGUMENT: state is unknown.
+    """
+    SuppressSubscriber: _aio.UnaryUnaryMultiCallable[_operator_newsletter_pb2.SuppressSubscriberRequest, _operator_newsletter_pb2.SuppressSubscriberResponse]  # type: ignore[assignment]
+    """Suppresses an address: it gets no newsletter, and no confirmation, whoever subscribes it. Idempotent. E-mails with
+    results of its own orders are still sent.
+
+      INVALID_ARGUMENT: email is malformed, or detail is too long.
+    """
+    RecordMailReport: _aio.UnaryUnaryMultiCallable[_operator_newsletter_pb2.RecordMailReportRequest, _operator_newsletter_pb2.RecordMailReportResponse]  # type: ignore[assignment]
+    """Records what a report of another mail server says about an e-mail: a bounce (RFC 3464) or a complaint (RFC 5965).
+    The e-mail is found by the recipient or the Message-ID in the report. Idempotent. Other messages change nothing.
+
+      INVALID_ARGUMENT: message is empty.
+    """
     LiftSuppression: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.LiftSuppressionRequest, _operator_service_pb2.LiftSuppressionResponse]  # type: ignore[assignment]
     """Lifts the suppression of an address that e-mails bounced from, so that it can subscribe again. Idempotent.
 
       INVALID_ARGUMENT: email is malformed.
+      FAILED_PRECONDITION: restore is set, and its owner has complained (HAS_COMPLAINED).
     """
     GetCaller: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.GetCallerRequest, _operator_service_pb2.GetCallerResponse]  # type: ignore[assignment]
     """Returns who calls, with which role, scopes and limits. For viewers."""
@@ -657,8 +728,11 @@ class OperatorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _operator_service_pb2.RunMailingRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operator_service_pb2.RunMailingResponse, _abc.Awaitable[_operator_service_pb2.RunMailingResponse]]:
-        """Sends the newsletter to all confirmed subscribers now. The call waits for a mailer to create the mailing.
+        """Sends the newsletter to all confirmed subscribers, now or at a time. The call waits for a mailer to create the
+        mailing: its text is the current one; its numbers are those of the time at which it is sent.
 
+          INVALID_ARGUMENT: request_id is not a UUID, both send_time and local_time are set, local_time is not such a time, a
+            time is more than a year away, or a window's minutes are out of range or equal.
           FAILED_PRECONDITION: the newsletter's text cannot be read (OPERATOR_JOB_FAILED), or the queue "mail" is paused
             (QUEUE_PAUSED).
           UNAVAILABLE: no mailer started the job within 20 seconds, and none will; or one did and has not answered: see
@@ -737,6 +811,73 @@ class OperatorServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def CountSubscribers(
+        self,
+        request: _operator_newsletter_pb2.CountSubscribersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operator_newsletter_pb2.CountSubscribersResponse, _abc.Awaitable[_operator_newsletter_pb2.CountSubscribersResponse]]:
+        """Counts subscribers by state. For viewers."""
+
+    @_abc_1.abstractmethod
+    def ListSubscribers(
+        self,
+        request: _operator_newsletter_pb2.ListSubscribersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operator_newsletter_pb2.ListSubscribersResponse, _abc.Awaitable[_operator_newsletter_pb2.ListSubscribersResponse]]:
+        """Lists subscribers by address.
+
+          INVALID_ARGUMENT: state is unknown.
+        """
+
+    @_abc_1.abstractmethod
+    def ImportSubscribers(
+        self,
+        request_iterator: _MaybeAsyncIterator[_operator_newsletter_pb2.ImportSubscribersRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_operator_newsletter_pb2.ImportSubscribersResponse, _abc.Awaitable[_operator_newsletter_pb2.ImportSubscribersResponse]]:
+        """Subscribes the addresses of a CSV file. Who has unsubscribed or is suppressed is left out. What was read of a stream
+        that breaks off is subscribed; importing the file again changes nothing for those addresses.
+
+          INVALID_ARGUMENT: the first message is no start, consent is missing, source or consent_time is missing where it is
+            required, consent_time is in the future, the columns have no email, or the file is not UTF-8.
+        """
+
+    @_abc_1.abstractmethod
+    def ExportSubscribers(
+        self,
+        request: _operator_newsletter_pb2.ExportSubscribersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_operator_newsletter_pb2.ExportSubscribersResponse], _abc.AsyncIterator[_operator_newsletter_pb2.ExportSubscribersResponse]]:
+        """Streams subscribers as a CSV file that ImportSubscribers reads. Recorded in the audit log.
+
+          INVALID_ARGUMENT: state is unknown.
+        """
+
+    @_abc_1.abstractmethod
+    def SuppressSubscriber(
+        self,
+        request: _operator_newsletter_pb2.SuppressSubscriberRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operator_newsletter_pb2.SuppressSubscriberResponse, _abc.Awaitable[_operator_newsletter_pb2.SuppressSubscriberResponse]]:
+        """Suppresses an address: it gets no newsletter, and no confirmation, whoever subscribes it. Idempotent. E-mails with
+        results of its own orders are still sent.
+
+          INVALID_ARGUMENT: email is malformed, or detail is too long.
+        """
+
+    @_abc_1.abstractmethod
+    def RecordMailReport(
+        self,
+        request: _operator_newsletter_pb2.RecordMailReportRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operator_newsletter_pb2.RecordMailReportResponse, _abc.Awaitable[_operator_newsletter_pb2.RecordMailReportResponse]]:
+        """Records what a report of another mail server says about an e-mail: a bounce (RFC 3464) or a complaint (RFC 5965).
+        The e-mail is found by the recipient or the Message-ID in the report. Idempotent. Other messages change nothing.
+
+          INVALID_ARGUMENT: message is empty.
+        """
+
+    @_abc_1.abstractmethod
     def LiftSuppression(
         self,
         request: _operator_service_pb2.LiftSuppressionRequest,
@@ -745,6 +886,7 @@ class OperatorServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lifts the suppression of an address that e-mails bounced from, so that it can subscribe again. Idempotent.
 
           INVALID_ARGUMENT: email is malformed.
+          FAILED_PRECONDITION: restore is set, and its owner has complained (HAS_COMPLAINED).
         """
 
     @_abc_1.abstractmethod

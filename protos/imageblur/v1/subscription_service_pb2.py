@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'imageblur/v1/subscription_service.proto\x12\x0cimageblur.v1\"1\n\x10SubscribeRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x0e\n\x06locale\x18\x02 \x01(\t\"2\n\x11SubscribeResponse\x12\x1d\n\x15\x63onfirmation_required\x18\x01 \x01(\x08\"+\n\x1a\x43onfirmSubscriptionRequest\x12\r\n\x05token\x18\x01 \x01(\t\"\x1d\n\x1b\x43onfirmSubscriptionResponse\"D\n\x12UnsubscribeRequest\x12\x0f\n\x05\x65mail\x18\x01 \x01(\tH\x00\x12\x0f\n\x05token\x18\x02 \x01(\tH\x00\x42\x0c\n\nsubscriber\"\x15\n\x13UnsubscribeResponse2\xa3\x02\n\x13SubscriptionService\x12L\n\tSubscribe\x12\x1e.imageblur.v1.SubscribeRequest\x1a\x1f.imageblur.v1.SubscribeResponse\x12j\n\x13\x43onfirmSubscription\x12(.imageblur.v1.ConfirmSubscriptionRequest\x1a).imageblur.v1.ConfirmSubscriptionResponse\x12R\n\x0bUnsubscribe\x12 .imageblur.v1.UnsubscribeRequest\x1a!.imageblur.v1.UnsubscribeResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'imageblur/v1/subscription_service.proto\x12\x0cimageblur.v1\"D\n\x10SubscribeRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x0e\n\x06locale\x18\x02 \x01(\t\x12\x11\n\ttime_zone\x18\x03 \x01(\t\"2\n\x11SubscribeResponse\x12\x1d\n\x15\x63onfirmation_required\x18\x01 \x01(\x08\"+\n\x1a\x43onfirmSubscriptionRequest\x12\r\n\x05token\x18\x01 \x01(\t\"\x1d\n\x1b\x43onfirmSubscriptionResponse\"D\n\x12UnsubscribeRequest\x12\x0f\n\x05\x65mail\x18\x01 \x01(\tH\x00\x12\x0f\n\x05token\x18\x02 \x01(\tH\x00\x42\x0c\n\nsubscriber\"\x15\n\x13UnsubscribeResponse2\xa3\x02\n\x13SubscriptionService\x12L\n\tSubscribe\x12\x1e.imageblur.v1.SubscribeRequest\x1a\x1f.imageblur.v1.SubscribeResponse\x12j\n\x13\x43onfirmSubscription\x12(.imageblur.v1.ConfirmSubscriptionRequest\x1a).imageblur.v1.ConfirmSubscriptionResponse\x12R\n\x0bUnsubscribe\x12 .imageblur.v1.UnsubscribeRequest\x1a!.imageblur.v1.UnsubscribeResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,17 +32,17 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'imageblur.v1.subscription_s
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SUBSCRIBEREQUEST']._serialized_start=57
-  _globals['_SUBSCRIBEREQUEST']._serialized_end=106
-  _globals['_SUBSCRIBERESPONSE']._serialized_start=108
-  _globals['_SUBSCRIBERESPONSE']._serialized_end=158
-  _globals['_CONFIRMSUBSCRIPTIONREQUEST']._serialized_start=160
-  _globals['_CONFIRMSUBSCRIPTIONREQUEST']._serialized_end=203
-  _globals['_CONFIRMSUBSCRIPTIONRESPONSE']._serialized_start=205
-  _globals['_CONFIRMSUBSCRIPTIONRESPONSE']._serialized_end=234
-  _globals['_UNSUBSCRIBEREQUEST']._serialized_start=236
-  _globals['_UNSUBSCRIBEREQUEST']._serialized_end=304
-  _globals['_UNSUBSCRIBERESPONSE']._serialized_start=306
-  _globals['_UNSUBSCRIBERESPONSE']._serialized_end=327
-  _globals['_SUBSCRIPTIONSERVICE']._serialized_start=330
-  _globals['_SUBSCRIPTIONSERVICE']._serialized_end=621
+  _globals['_SUBSCRIBEREQUEST']._serialized_end=125
+  _globals['_SUBSCRIBERESPONSE']._serialized_start=127
+  _globals['_SUBSCRIBERESPONSE']._serialized_end=177
+  _globals['_CONFIRMSUBSCRIPTIONREQUEST']._serialized_start=179
+  _globals['_CONFIRMSUBSCRIPTIONREQUEST']._serialized_end=222
+  _globals['_CONFIRMSUBSCRIPTIONRESPONSE']._serialized_start=224
+  _globals['_CONFIRMSUBSCRIPTIONRESPONSE']._serialized_end=253
+  _globals['_UNSUBSCRIBEREQUEST']._serialized_start=255
+  _globals['_UNSUBSCRIBEREQUEST']._serialized_end=323
+  _globals['_UNSUBSCRIBERESPONSE']._serialized_start=325
+  _globals['_UNSUBSCRIBERESPONSE']._serialized_end=346
+  _globals['_SUBSCRIPTIONSERVICE']._serialized_start=349
+  _globals['_SUBSCRIPTIONSERVICE']._serialized_end=640
 # @@protoc_insertion_point(module_scope)

@@ -24,19 +24,23 @@ class SubscribeRequest(_message.Message):
 
     EMAIL_FIELD_NUMBER: _builtins.int
     LOCALE_FIELD_NUMBER: _builtins.int
+    TIME_ZONE_FIELD_NUMBER: _builtins.int
     email: _builtins.str
     """Address to subscribe."""
     locale: _builtins.str
     """Language of e-mails as a BCP 47 tag, such as "en" or "ru-RU"; empty or not available: English."""
+    time_zone: _builtins.str
+    """IANA time zone, such as "Europe/Moscow", for newsletters that arrive by each reader's clock; empty: the server's."""
     def __init__(
         self,
         *,
         email: _builtins.str = ...,
         locale: _builtins.str = ...,
+        time_zone: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["email", b"email", "locale", b"locale"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["email", b"email", "locale", b"locale", "time_zone", b"time_zone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -66,7 +66,7 @@ class SubscriptionServiceServicer:
         """Subscribes an address. Unless double opt-in is turned off, sends an e-mail with a confirmation token, at most one an
         hour for each address.
 
-        INVALID_ARGUMENT: email is malformed.
+        INVALID_ARGUMENT: email is malformed, or time_zone is not a known name.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -41,7 +41,7 @@ class SubscriptionServiceStub:
     """Subscribes an address. Unless double opt-in is turned off, sends an e-mail with a confirmation token, at most one an
     hour for each address.
 
-      INVALID_ARGUMENT: email is malformed.
+      INVALID_ARGUMENT: email is malformed, or time_zone is not a known name.
     """
     ConfirmSubscription: _grpc.UnaryUnaryMultiCallable[_subscription_service_pb2.ConfirmSubscriptionRequest, _subscription_service_pb2.ConfirmSubscriptionResponse]
     """Confirms a subscription with the token from the confirmation e-mail; or, with that of an order's e-mail to an
@@ -68,7 +68,7 @@ class SubscriptionServiceAsyncStub(SubscriptionServiceStub):
     """Subscribes an address. Unless double opt-in is turned off, sends an e-mail with a confirmation token, at most one an
     hour for each address.
 
-      INVALID_ARGUMENT: email is malformed.
+      INVALID_ARGUMENT: email is malformed, or time_zone is not a known name.
     """
     ConfirmSubscription: _aio.UnaryUnaryMultiCallable[_subscription_service_pb2.ConfirmSubscriptionRequest, _subscription_service_pb2.ConfirmSubscriptionResponse]  # type: ignore[assignment]
     """Confirms a subscription with the token from the confirmation e-mail; or, with that of an order's e-mail to an
@@ -98,7 +98,7 @@ class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
         """Subscribes an address. Unless double opt-in is turned off, sends an e-mail with a confirmation token, at most one an
         hour for each address.
 
-          INVALID_ARGUMENT: email is malformed.
+          INVALID_ARGUMENT: email is malformed, or time_zone is not a known name.
         """
 
     @_abc_1.abstractmethod

@@ -8,7 +8,17 @@ from sqlalchemy import delete, func, inspect, select
 from sqlalchemy.orm import Session
 
 from services.common.db.clock import to_datetime
-from services.common.db.models import Base, ConfirmedMailbox, Delivery, Email, Image, Order, Subscriber, WebhookEvent
+from services.common.db.models import (
+    Base,
+    ConfirmedMailbox,
+    Delivery,
+    Email,
+    Image,
+    Order,
+    Subscriber,
+    SuppressedAddress,
+    WebhookEvent,
+)
 
 Record: TypeAlias = Mapping[str, Any]
 """A row as JSON values, with its `type`."""
@@ -53,6 +63,12 @@ def confirmation_records(session: Session, mailboxes: Sequence[str]) -> list[Rec
     """Return that a mailbox has confirmed, by hashes of it."""
     confirmed = session.scalars(select(ConfirmedMailbox).where(ConfirmedMailbox.mailbox.in_(mailboxes)))
     return [_record("confirmation", row) for row in confirmed]
+
+
+def suppression_records(session: Session, addresses: Sequence[str]) -> list[Record]:
+    """Return that an address is suppressed, by hashes of it."""
+    found = session.scalars(select(SuppressedAddress).where(SuppressedAddress.address.in_(addresses)))
+    return [_record("suppression", row) for row in found]
 
 
 def order_records(session: Session, order_id: UUID) -> list[Record]:

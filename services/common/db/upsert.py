@@ -1,6 +1,6 @@
 """INSERT … ON CONFLICT, which SQLAlchemy has for each database apart."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import inspect
@@ -17,6 +17,13 @@ def insert_if_absent(session: Session, model: type[Base], values: Mapping[str, A
     """
     insert = _insert(session, model).values(**values).on_conflict_do_nothing()
     return session.execute(insert.returning(*inspect(model).primary_key)).first() is not None
+
+
+def insert_all_if_absent(session: Session, model: type[Base], rows: Sequence[Mapping[str, Any]]) -> set[Any]:
+    """Insert rows except for those that conflict with others; return the primary keys of those inserted."""
+    (key,) = inspect(model).primary_key
+    statement = _insert(session, model).on_conflict_do_nothing().returning(key)
+    return set(session.scalars(statement, list(rows))) if rows else set()
 
 
 def insert_or_update(session: Session, model: type[Base], values: Mapping[str, Any]) -> None:

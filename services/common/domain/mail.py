@@ -38,12 +38,38 @@ class SubscriberState(StrEnum):
     CONFIRMED = "CONFIRMED"
     UNSUBSCRIBED = "UNSUBSCRIBED"
     SUPPRESSED = "SUPPRESSED"
-    """The mail server reported that the mailbox does not exist."""
+    """It gets nothing, whoever subscribes it; `Suppression` says why."""
+
+
+class Suppression(StrEnum):
+    """Why an address gets no e-mails."""
+
+    NO_MAILBOX = "NO_MAILBOX"
+    """A mail server replied or reported that the mailbox does not exist."""
+    SOFT_BOUNCES = "SOFT_BOUNCES"
+    """E-mails came back again and again, for reasons that may pass."""
+    COMPLAINT = "COMPLAINT"
+    """Its owner reported an e-mail as unwanted."""
+    OPERATOR = "OPERATOR"
+    """An operator did it."""
+
+
+class MailReportKind(StrEnum):
+    """What a report about a sent e-mail says, from the least to the most serious."""
+
+    SOFT = "SOFT"
+    """It was not delivered, for a reason that may pass."""
+    HARD = "HARD"
+    """It was not delivered, and no other will be: there is no such mailbox."""
+    COMPLAINT = "COMPLAINT"
+    """Its reader reported it as unwanted."""
 
 
 class MailingState(StrEnum):
     """States of a mailing."""
 
+    HELD = "PREPARING"
+    """Scheduled or paused. The stored value is one of earlier versions, whose services leave such mailings alone."""
     SENDING = "SENDING"
     DONE = "DONE"
     CANCELLED = "CANCELLED"

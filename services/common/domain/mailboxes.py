@@ -46,3 +46,12 @@ class MailboxHasher:
         """Return the hash, and those that were stored with former keys."""
         mailbox = f"imageblur.mailbox:{mailbox_of(address)}".encode()
         return [hmac.new(key.encode(), mailbox, hashlib.sha256).hexdigest() for key in self._keys]
+
+    def hash_address(self, address: str) -> str:
+        """Return the hash of one address of a mailbox: what has come back from one may reach another."""
+        return self.address_hashes(address)[0]
+
+    def address_hashes(self, address: str) -> list[str]:
+        """Return that hash, and those that were stored with former keys."""
+        text = f"imageblur.address:{unicodedata.normalize('NFKC', address).casefold()}".encode()
+        return [hmac.new(key.encode(), text, hashlib.sha256).hexdigest() for key in self._keys]

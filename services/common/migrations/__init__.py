@@ -7,7 +7,7 @@ from sqlalchemy import inspect, text
 from services.common.db.engine import Database
 from services.common.domain.errors import ConfigurationError
 
-HEAD = "0016"
+HEAD = "0017"
 """The newest revision; every service compares the database with it when it starts, without Alembic."""
 
 

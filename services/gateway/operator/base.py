@@ -9,11 +9,13 @@ from sqlalchemy.orm import Session
 
 from services.common.db.engine import Database
 from services.common.use_cases.after_commit import AfterCommit
+from services.common.use_cases.mail_reports import RecordMailReports
 from services.gateway.operator.failures import FailureOperations
 from services.gateway.operator.operator_jobs import OperatorJobs
 from services.gateway.operator.order_actions import OrderActions
 from services.gateway.operator.personal_data import PersonalData
 from services.gateway.operator.queues import QueueOperations
+from services.gateway.operator.subscribers import SubscriberOperations
 from services.gateway.orders.available_models import AvailableModels
 from services.gateway.rpc.callers import audit_context
 from services.gateway.rpc.thread_pool import ThreadPool
@@ -37,6 +39,8 @@ class OperatorBase:
     jobs: OperatorJobs
     personal_data: PersonalData
     after_commit: AfterCommit
+    subscribers: SubscriberOperations
+    mail_reports: RecordMailReports
 
     async def read(self, query: Callable[[Session], T]) -> T:
         """Return the result of a query in a read transaction."""

@@ -86,4 +86,7 @@ def _mailing_message(progress: MailingProgress) -> operator_pb2.Mailing:
         sent=emails.get("SENT", 0),
         failed=emails.get("FAILED", 0),
         cancelled=emails.get("CANCELLED", 0),
+        hard_bounces=progress.reports.get("HARD", 0),
+        soft_bounces=progress.reports.get("SOFT", 0),
+        complaints=progress.reports.get("COMPLAINT", 0),
     )

@@ -1,4 +1,4 @@
-"""Personal data of an address: export, erasure, and lifting a suppression."""
+"""Personal data of an address: export and erasure."""
 
 import contextlib
 import json
@@ -9,9 +9,10 @@ from services.common.db import personal_data
 from services.common.db.access import audit
 from services.common.db.access.audit import AuditContext
 from services.common.db.engine import Database
-from services.common.db.mail import mailboxes, subscribers
+from services.common.db.mail import mailboxes, subscribers, suppressions
 from services.common.db.orders import uploads
 from services.common.domain.errors import NotFound
+from services.common.domain.mail import Suppression
 from services.common.domain.mailboxes import MailboxHasher
 from services.common.use_cases.order_lifecycle import OrderLifecycle
 
@@ -38,6 +39,7 @@ class PersonalData:
             order_ids = personal_data.list_orders(session, address)
             records = personal_data.subscription_records(session, address)
             records += personal_data.confirmation_records(session, self.mailboxes.hashes(address))
+            records += personal_data.suppression_records(session, self.mailboxes.address_hashes(address))
         yield from map(_to_json, records)
         for order_id in order_ids:
             with self.database.read() as session:
@@ -48,6 +50,15 @@ class PersonalData:
         """Delete the subscription, confirmation, orders and uploads of an address; return the number of orders."""
         with self.database.write() as session:
             audit.record(session, audit_context, SUBJECT)
+            subscriber = subscribers.find(session, address.casefold())
+            if subscriber and subscriber.suppression == Suppression.COMPLAINT:
+                # As a hash: an import of the address must not bring it back.
+                suppressions.suppress(
+                    session,
+                    self.mailboxes.hash_address(address),
+                    Suppression.COMPLAINT,
+                    "complained before its erasure",
+                )
             personal_data.delete_subscriber(session, address)
             mailboxes.delete_confirmation(session, self.mailboxes.hashes(address))
             order_ids = personal_data.list_orders(session, address)
@@ -58,14 +69,6 @@ class PersonalData:
             with contextlib.suppress(NotFound):
                 self.lifecycle.delete(order_id)
         return len(order_ids)
-
-    def lift_suppression(self, audit_context: AuditContext, address: str) -> bool:
-        """Allow a suppressed address to subscribe again; return False if it was not suppressed."""
-        with self.database.write() as session:
-            lifted = subscribers.lift_suppression(session, address.casefold())
-            if lifted:
-                audit.record(session, audit_context, SUBJECT)
-            return lifted
 
 
 def _to_json(record: personal_data.Record) -> str:

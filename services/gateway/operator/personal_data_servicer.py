@@ -29,6 +29,7 @@ class PersonalDataServicer(OperatorBase):
 
     async def LiftSuppression(self, request: pb.LiftSuppressionRequest, context: Context) -> pb.LiftSuppressionResponse:
         """Allow a suppressed address to subscribe again."""
-        address, _ = parse_email(request.email)
-        lifted = await self.threads.run(self.personal_data.lift_suppression, audit_context(), address)
+        _, key = parse_email(request.email)
+        lift = self.subscribers.lift_suppression
+        lifted = await self.threads.run(lift, audit_context(), key, restore=request.restore)
         return pb.LiftSuppressionResponse(lifted=lifted)

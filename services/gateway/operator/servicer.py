@@ -10,6 +10,7 @@ from services.gateway.operator.order_action_servicer import OrderActionServicer
 from services.gateway.operator.order_servicer import OrderServicer
 from services.gateway.operator.personal_data_servicer import PersonalDataServicer
 from services.gateway.operator.queue_servicer import QueueServicer
+from services.gateway.operator.subscriber_servicer import SubscriberServicer
 from services.gateway.operator.webhook_servicer import WebhookServicer
 
 
@@ -19,6 +20,7 @@ class OperatorServicer(
     OrderActionServicer,
     FailureServicer,
     MailingServicer,
+    SubscriberServicer,
     PersonalDataServicer,
     KeyServicer,
     WebhookServicer,

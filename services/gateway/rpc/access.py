@@ -37,6 +37,7 @@ _READ_BY_VIEWERS = {
         "ListMailings",
         "ListWebhookEvents",
         "PreviewMailing",
+        "CountSubscribers",
     )
 }
 

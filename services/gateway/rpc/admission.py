@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from services.common.domain.errors import Busy
 from services.gateway.rpc.byte_budget import ByteBudget, Reservation
@@ -14,6 +14,10 @@ MAX_CALLS = 256
 """Concurrent calls that return immediately: many times the number of threads that serve them."""
 MAX_UPLOADS = 32
 MAX_DOWNLOADS = 64
+MAX_IMPORTS = 4
+"""Concurrent imports of subscribers."""
+MAX_REPORT_BYTES = 520 << 10
+"""Largest message with a report about an e-mail."""
 MAX_PROBES = 64
 """Concurrent health checks, and concurrent reflection calls."""
 RETRY_SECONDS = 2.0
@@ -143,6 +147,10 @@ class Admission:
             "StreamBlurOrder": large(upload_calls, upload, START_SECONDS),
             "CreateUpload": small(calls, self.small, message),
             "AppendUpload": large(upload_calls, upload, START_SECONDS),
+            "ImportSubscribers": replace(
+                small(CallLimit("imports", MAX_IMPORTS), self.small), idle_seconds=IDLE_SECONDS
+            ),
+            "RecordMailReport": small(calls, self.small, min(MAX_REPORT_BYTES, message)),
             "WatchStatus": small(CallLimit("watches", settings.max_watches), self.small),
             "DownloadImages": small(CallLimit("downloads", MAX_DOWNLOADS), self.small, ids),
             "Check": small(CallLimit("health checks", MAX_PROBES), self.health),

@@ -7,6 +7,7 @@ from uuid import UUID
 from email_validator import EmailNotValidError, validate_email
 
 from services.common.domain.errors import InvalidArgument, Violation
+from services.common.domain.time_zones import known_time_zones
 
 LOCALES = ("en", "ru")
 
@@ -63,3 +64,10 @@ def parse_locale(text: str) -> str:
     """Return the language of e-mails: the requested one if it is available, else English."""
     language = text.replace("_", "-").partition("-")[0].lower()
     return language if language in LOCALES else LOCALES[0]
+
+
+def parse_time_zone(text: str) -> str | None:
+    """Return the name of a time zone; None if there is none."""
+    if text and text not in known_time_zones():
+        raise InvalidArgument(Violation("time_zone", "is not a known time zone: use a name such as Europe/Moscow"))
+    return text or None

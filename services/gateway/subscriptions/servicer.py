@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 from services.common.domain.errors import InvalidArgument, Violation
 from services.common.infra import log
 from services.gateway.rpc.callers import rate_limit_key
-from services.gateway.rpc.fields import parse_email, parse_locale
+from services.gateway.rpc.fields import parse_email, parse_locale, parse_time_zone
 from services.gateway.rpc.rate_limits import Rate, RateLimits
 from services.gateway.rpc.thread_pool import ThreadPool
 from services.gateway.subscriptions.use_cases import Subscriptions
@@ -40,9 +40,11 @@ class SubscriptionServicer(SubscriptionServiceServicer):
         """Subscribe an address."""
         email, key = parse_email(request.email)
         await self._count_call()
-        locale = parse_locale(request.locale)
+        locale, zone = parse_locale(request.locale), parse_time_zone(request.time_zone)
         async with _constant_time():
-            await self._threads.run(self._subscriptions.subscribe, email=email, email_key=key, locale=locale)
+            await self._threads.run(
+                self._subscriptions.subscribe, email=email, email_key=key, locale=locale, time_zone=zone
+            )
         return pb.SubscribeResponse(confirmation_required=self._subscriptions.double_opt_in)
 
     async def ConfirmSubscription(

@@ -27,11 +27,16 @@ class Subscriptions:
     """Ask the owner of an address to confirm by an e-mail."""
     mailboxes: MailboxHasher
 
-    def subscribe(self, *, email: str, email_key: str, locale: str) -> None:
+    def subscribe(self, *, email: str, email_key: str, locale: str, time_zone: str | None = None) -> None:
         """Subscribe an address, or send it a confirmation e-mail."""
         with self.database.write() as session:
             confirmation = subscribers.subscribe(
-                session, email=email, email_key=email_key, locale=locale, confirm=self.double_opt_in
+                session,
+                email=email,
+                email_key=email_key,
+                locale=locale,
+                time_zone=time_zone,
+                confirm=self.double_opt_in,
             )
         if confirmation:
             self.after_commit(FollowUp(email_ids=[confirmation]))

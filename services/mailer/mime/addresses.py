@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from email.headerregistry import Address
 from email.policy import default
+from uuid import UUID
 
 import idna
 
@@ -11,6 +12,8 @@ import idna
 # standard library is not used, because it corrects malformed input silently.
 _ATOM = r"[^\x00-\x20\x7f-\xa0()<>\[\]:;@\\,.\"]+"
 _LOCAL_PART = re.compile(rf"{_ATOM}(\.{_ATOM})*")
+_MAX_LOCAL_PART = 64 - 32 + len("{id}")
+"""RFC 5321, section 4.5.3.1.1."""
 _DOMAIN = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 
 
@@ -57,3 +60,32 @@ def parse_sender(text: str) -> Address:
     if not sender.username or not sender.domain or not sender.addr_spec.isascii():
         raise ValueError("must be one address in ASCII, such as ImageBlur <imageblur@example.org>")
     return sender
+
+
+@dataclass(frozen=True)
+class BounceAddress:
+    """Where mail servers return e-mails that they cannot deliver: the envelope's sender (RFC 5321, section 4.4)."""
+
+    pattern: str
+    """An address; `{id}` in it is replaced by an e-mail's ID, so that a report can be matched by it (VERP)."""
+
+    @classmethod
+    def parse(cls, text: str) -> "BounceAddress":
+        """Check an address.
+
+        Raises:
+            ValueError: It is not one address in ASCII, or has the ID twice or in its domain.
+        """
+        local, _, domain = text.partition("@")
+        plain = local.replace("{id}", "", 1) or "x"
+        if not text.isascii() or "{" in plain or "}" in plain or "{" in domain or len(local) > _MAX_LOCAL_PART:
+            raise ValueError("must be an address such as bounces+{id}@example.org or bounces@example.org")
+        try:
+            parse_recipient(f"{local.replace('{id}', '0' * 32)}@{domain}")
+        except ValueError:
+            raise ValueError("must be an address such as bounces+{id}@example.org or bounces@example.org") from None
+        return cls(text)
+
+    def for_email(self, email_id: UUID) -> str:
+        """Return the address for an e-mail."""
+        return self.pattern.replace("{id}", email_id.hex)

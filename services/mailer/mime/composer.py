@@ -47,7 +47,7 @@ class EmailComposer:
         signature, size = message.write(built, self._archive(draft), target, self.identity.signer)
         target.seek(0)
         return SmtpEnvelope(
-            sender=sender.addr_spec,
+            sender=self.identity.envelope_sender(email_id),
             recipient=recipient.spec,
             utf8=recipient.utf8,
             content=target,

@@ -15,7 +15,7 @@ from uuid import UUID
 from services.common.archive import entries
 from services.mailer.content.email_content import Newsletter, Thumbnail
 from services.mailer.content.render import RenderedEmail
-from services.mailer.mime.addresses import RecipientAddress
+from services.mailer.mime.addresses import BounceAddress, RecipientAddress
 from services.mailer.mime.dkim import BodyHash, DkimSigner
 from services.mailer.mime.sender_header import SenderHeader
 
@@ -47,6 +47,12 @@ class SenderIdentity:
     sender: Address
     reply_to: Address | None = None
     signer: DkimSigner | None = None
+    bounces: BounceAddress | None = None
+    """To whom mail servers return e-mails; default: the sender."""
+
+    def envelope_sender(self, email_id: UUID) -> str:
+        """Return the envelope's sender of an e-mail."""
+        return self.bounces.for_email(email_id) if self.bounces else self.sender.addr_spec
 
 
 def build(

@@ -57,7 +57,7 @@ class ClaimedEmail:
     """A claimed e-mail, and the two steps in which its kinds differ."""
 
     claim: EmailClaim
-    draft: Callable[[], Draft | NotWanted | Postponed]
+    draft: Callable[[], Draft | NotWanted | Postponed | Rejected]
     confirm_claim: _ConfirmClaim = emails.confirm_claim
     """Run just before SMTP."""
     bulk: bool = False

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from services.common.db.engine import Database
-from services.common.db.mail import deliveries, emails
+from services.common.db.mail import deliveries, emails, suppressions
 from services.common.db.mail.emails import EmailClaim
 from services.common.domain.follow_up import FollowUp
 from services.common.domain.mailboxes import MailboxHasher
@@ -20,7 +20,7 @@ from services.common.infra.messages import MAIL_QUEUE
 from services.common.use_cases.after_commit import AfterCommit
 from services.mailer.content.email_content import Draft, OrderUnconfirmed
 from services.mailer.sending.email_sender import ClaimedEmail, EmailSender
-from services.mailer.sending.outcomes import NotWanted, Postponed
+from services.mailer.sending.outcomes import NotWanted, Postponed, Rejected
 from services.mailer.smtp.session import MailSession
 
 UNCONFIRMED_SECONDS = 24 * 3600.0
@@ -57,11 +57,14 @@ class SendEmail:
             if attempt.recorded:
                 self._announce(claim, ended=True)
 
-    def _prepare(self, claim: EmailClaim) -> Draft | NotWanted | Postponed:
+    def _prepare(self, claim: EmailClaim) -> Draft | NotWanted | Postponed | Rejected:
         with self.database.read() as session:
             draft = self.draft(session, claim)
             if draft is None:
                 return NotWanted()
+            suppressed = suppressions.find(session, self.mailboxes.address_hashes(draft.to))
+            if suppressed:
+                return Rejected(message=f"the address gets no e-mails: {suppressed.reason}")
             postponed = self._postpone(session, claim, draft) if claim.order_id else None
         if postponed:
             return postponed

@@ -15,6 +15,13 @@ from imageblur_client.cli.admin.mailings import (
 from imageblur_client.cli.admin.orders import orders, stats, trace
 from imageblur_client.cli.admin.personal_data import erase, export, lift_suppression
 from imageblur_client.cli.admin.queues import pause, purge, queues, resume, workers
+from imageblur_client.cli.admin.subscribers import (
+    bounce,
+    export_subscribers,
+    import_subscribers,
+    subscribers,
+    suppress,
+)
 from imageblur_client.cli.admin.webhooks import resend_webhooks, webhooks
 
 app = typer.Typer(
@@ -29,7 +36,8 @@ for command in (
     *(failures, retry, drop),
     *(webhooks, resend_webhooks),
     *(mailings, run_mailing, cancel_mailing, preview_mailing, send_test_mailing, check_mail),
-    *(export, erase, lift_suppression),
+    *(subscribers, import_subscribers, export_subscribers, suppress, lift_suppression, bounce),
+    *(export, erase),
     *(keys, create_key, rotate_key, revoke_key, audit),
 ):
     app.command()(command)

@@ -28,9 +28,16 @@ def erase(ctx: typer.Context, address: Address, yes: Yes = False) -> None:
     typer.echo(f"Erased; {count(orders, 'order')} deleted.")
 
 
-def lift_suppression(ctx: typer.Context, address: Address) -> None:
+def lift_suppression(
+    ctx: typer.Context,
+    address: Address,
+    restore: Annotated[
+        bool, typer.Option("--restore", help="Restore the subscription as it was; not after a complaint.")
+    ] = False,
+) -> None:
     """Allow an address that e-mails bounced from to subscribe again."""
     with operator_api(ctx) as operator:
-        request = pb.LiftSuppressionRequest(email=address)
+        request = pb.LiftSuppressionRequest(email=address, restore=restore)
         lifted = operator.call(operator.stub.LiftSuppression, request).lifted
-    typer.echo("The address can subscribe again." if lifted else "The address was not suppressed.")
+    done = "The subscription is as before." if restore else "The address can subscribe again."
+    typer.echo(done if lifted else "The address was not suppressed.")

@@ -1,6 +1,6 @@
 """Statements about mailings: each one issue of the newsletter, to all confirmed subscribers."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID, uuid4
@@ -22,6 +22,8 @@ class MailingProgress:
     mailing: Mailing
     emails: Mapping[str, int]
     """E-mails are inserted as they are claimed: until the mailing is DONE some subscribers have none yet."""
+    reports: Mapping[str, int]
+    """Its e-mails that were reported, by `MailReportKind`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +113,19 @@ def list_recent(session: Session, *, limit: int = 20) -> list[MailingProgress]:
     for mailing_id, state, count in rows:
         assert mailing_id
         counts[mailing_id][state] = count
-    return [MailingProgress(mailing=mailing, emails=counts[mailing.id]) for mailing in mailings]
+    reports: defaultdict[UUID, Counter[str]] = defaultdict(Counter)
+    reported = session.execute(
+        select(Email.mailing_id, Email.report, func.count())
+        .where(Email.mailing_id.in_([mailing.id for mailing in mailings]), Email.report.is_not(None))
+        .group_by(Email.mailing_id, Email.report)
+    )
+    for mailing_id, report, count in reported:
+        assert mailing_id
+        assert report
+        reports[mailing_id][report] = count
+    return [
+        MailingProgress(mailing=mailing, emails=counts[mailing.id], reports=reports[mailing.id]) for mailing in mailings
+    ]
 
 
 def list_sendable(session: Session) -> Sequence[UUID]:

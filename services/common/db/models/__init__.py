@@ -2,7 +2,17 @@
 
 from services.common.db.models.access import ApiKey, AuditEntry
 from services.common.db.models.base import Base, sql_literal, table
-from services.common.db.models.mail import ConfirmedMailbox, Delivery, Email, Mailing, OperatorJob, Subscriber
+from services.common.db.models.mail import (
+    ConfirmedMailbox,
+    CustomText,
+    Delivery,
+    Email,
+    Mailing,
+    MailingPart,
+    OperatorJob,
+    Subscriber,
+    SuppressedAddress,
+)
 from services.common.db.models.operation import FindModelSeen, Installation, PausedQueue, WorkerSeen
 from services.common.db.models.orders import (
     IMAGE_HAS_SURPLUS_BLOBS,
@@ -24,6 +34,7 @@ __all__ = [
     "AuditEntry",
     "Base",
     "ConfirmedMailbox",
+    "CustomText",
     "Delivery",
     "Email",
     "FindModelSeen",
@@ -31,10 +42,12 @@ __all__ = [
     "Image",
     "Installation",
     "Mailing",
+    "MailingPart",
     "OperatorJob",
     "Order",
     "PausedQueue",
     "Subscriber",
+    "SuppressedAddress",
     "UnownedBlobs",
     "Upload",
     "UploadImage",

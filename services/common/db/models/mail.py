@@ -49,6 +49,7 @@ class Subscriber(Base):
     __table_args__ = (
         one_of("state", SubscriberState),
         partial_index("subscribers_confirmed", "id", where="state = 'CONFIRMED'"),
+        partial_index("subscribers_zones", "time_zone", "id", where="state = 'CONFIRMED'"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -60,13 +61,56 @@ class Subscriber(Base):
     confirm_sent_at: Mapped[int | None]
     confirmed_at: Mapped[int | None]
     reason: Mapped[str | None]
+    """Why it is suppressed, for people: a mail server's reply or report."""
+    time_zone: Mapped[str | None]
+    """An IANA name; None: that of the newsletter."""
+    source: Mapped[str | None]
+    """Where the address comes from; None: its owner has subscribed it."""
+    consent_at: Mapped[int | None]
+    """When its owner agreed, as who imported it attests."""
+    created_at: Mapped[int | None]
+    """None: in a version before these columns."""
+    suppression: Mapped[str | None]
+    """A `Suppression`; None too if it was suppressed by a version before."""
+    suppressed_at: Mapped[int | None]
+    state_before: Mapped[str | None]
+    """Its state before it was suppressed."""
+    soft_bounces: Mapped[int] = mapped_column(default=0, server_default="0")
+    """E-mails in a row that came back for now, counted once a day."""
+    soft_bounced_at: Mapped[int | None]
+    """When the last of them was counted."""
+
+
+class SuppressedAddress(Base):
+    """An address that gets no e-mails of orders and no confirmations: one has come back, or was complained about."""
+
+    __tablename__ = "suppressed_addresses"
+
+    address: Mapped[str] = mapped_column(primary_key=True)
+    """Its hash (`AddressHasher`)."""
+    suppression: Mapped[str]
+    reason: Mapped[str]
+    suppressed_at: Mapped[int]
+
+
+class CustomText(Base):
+    """An operator's own text of e-mails, by the name of its file: `newsletter/en/text.txt`, `goodbye/ru/body.html`."""
+
+    __tablename__ = "custom_texts"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    text: Mapped[str]
+    revision: Mapped[int]
+    """Grows with each change."""
+    updated_at: Mapped[int]
+    updated_by: Mapped[str]
 
 
 class Mailing(Base):
     """A mailing to all confirmed subscribers: one per period (`2026-W48`, or `manual:<id>`).
 
-    SENDING: rows of e-mails are inserted and claimed a batch at a time, in the order of subscribers' ids. The
-    database's own constraint still allows PREPARING, a state of earlier versions.
+    SENDING: rows of e-mails are inserted and claimed a batch at a time, in the order of subscribers' ids; if it is
+    sent by each reader's clock, in that order within each `MailingPart`.
     """
 
     __tablename__ = "mailings"
@@ -91,6 +135,35 @@ class Mailing(Base):
     enqueued_at: Mapped[int]
     created_at: Mapped[int]
     finished_at: Mapped[int | None]
+    started_at: Mapped[int | None]
+    """When it began to be sent; None: it is scheduled, or was made by a version before this column."""
+    paused_at: Mapped[int | None]
+    """When an operator paused it, if it is paused."""
+    local_time: Mapped[str | None]
+    """When it is sent by each reader's clock: ISO 8601, without a zone; None: to all at once."""
+    time_zone: Mapped[str | None]
+    """Of its window, and of readers without one; None: UTC."""
+    window_begin: Mapped[int | None]
+    """First minute of the day at which its e-mails may be sent; None: all day."""
+    window_end: Mapped[int | None]
+    """The minute of the day at which that ends; less than `window_begin`: on the next day."""
+    per_hour: Mapped[int | None]
+    """Most of its e-mails in an hour; None: as IMAGEBLUR_SMTP_RATE allows."""
+
+
+class MailingPart(Base):
+    """The readers of one time zone in a mailing that is sent by each reader's clock."""
+
+    __tablename__ = "mailing_parts"
+
+    mailing_id: Mapped[UUID] = mapped_column(ForeignKey("mailings.id", ondelete="CASCADE"), primary_key=True)
+    time_zone: Mapped[str] = mapped_column(primary_key=True)
+    """An IANA name; empty: readers without one; `*`: all who have no e-mail of it yet, after all others."""
+    not_before: Mapped[int]
+    cursor_id: Mapped[UUID | None]
+    """The last of them that has an e-mail."""
+    ended: Mapped[bool] = mapped_column(default=False)
+    """None of them is left."""
 
 
 class Email(Base):
@@ -110,6 +183,7 @@ class Email(Base):
         partial_index("emails_progress", "mailing_id", "state", where="mailing_id IS NOT NULL"),
         partial_index("emails_sent", "sent_at", where="sent_at IS NOT NULL"),
         partial_index("emails_failed", "id", where="state = 'FAILED' AND NOT dropped"),
+        partial_index("emails_reports", "mailing_id", "report", where="report IS NOT NULL"),
         Index("emails_subscriber", "subscriber_id"),
     )
 
@@ -131,6 +205,9 @@ class Email(Base):
     sent_at: Mapped[int | None]
     dropped: Mapped[bool] = mapped_column(default=False)
     """An operator has dropped the failure: it is not retried."""
+    report: Mapped[str | None]
+    """What was reported of it after it was sent: a `MailReportKind`."""
+    reported_at: Mapped[int | None]
 
 
 class OperatorJob(Base):

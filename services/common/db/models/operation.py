@@ -42,6 +42,8 @@ class WorkerSeen(Base):
     busy: Mapped[int]
     started_at: Mapped[int]
     seen_at: Mapped[int]
+    warnings: Mapped[str | None]
+    """What its settings lack: a JSON array of `[code, detail]`."""
 
 
 class FindModelSeen(Base):

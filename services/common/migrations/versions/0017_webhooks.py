@@ -3,14 +3,14 @@
 Only additions. Workers and schedulers of the version before end and expire orders without an event: the sweep inserts
 those of orders that have ended (`webhook_events.insert_missing`).
 
-Revision: 0016. Revises: 0015.
+Revision: 0017. Revises: 0016.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0016"
-down_revision = "0015"
+revision = "0017"
+down_revision = "0016"
 branch_labels = None
 depends_on = None
 

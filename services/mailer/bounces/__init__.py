@@ -1,0 +1,1 @@
+"""Reads the mailbox that bounces and complaints arrive in."""
