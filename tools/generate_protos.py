@@ -1,8 +1,10 @@
-"""Generate the Python code of the protos beside them, or check that what is committed is current."""
+"""Generate the Python code and the OpenAPI document of the protos, or check that what is committed is current."""
 
 import argparse
 import filecmp
+import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from importlib.metadata import distribution
@@ -12,6 +14,7 @@ from grpc_tools import protoc
 
 ROOT = Path(__file__).resolve().parent.parent
 PROTOS = ROOT / "protos"
+OPENAPI = ROOT / "services/web/api/openapi.json"
 GENERATED = ("*_pb2.py", "*_pb2.pyi", "*_pb2_grpc.py", "*_pb2_grpc.pyi")
 
 
@@ -43,6 +46,14 @@ def generated_files(root: Path) -> set[Path]:
     return {path.relative_to(root) for pattern in GENERATED for path in root.rglob(pattern)}
 
 
+def openapi() -> str:
+    """Return the OpenAPI document, made of the generated code as it is on the disk."""
+    command = [sys.executable, "-m", "tools.openapi"]
+    path = os.pathsep.join([str(ROOT), str(ROOT / "client"), str(ROOT / "protos")])
+    environment = os.environ | {"PYTHONPATH": path}
+    return subprocess.run(command, check=True, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True).stdout
+
+
 def main() -> None:
     """Generate, or with --check exit with 1 where the committed files differ."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -57,11 +68,15 @@ def main() -> None:
             stale = (wanted ^ present) | {p for p in both if not filecmp.cmp(fresh / p, PROTOS / p, shallow=False)}
             for path in sorted(stale):
                 print(f"out of date: protos/{path}; run 'make protos'")
-            sys.exit(1 if stale else 0)
+            openapi_is_stale = openapi() != OPENAPI.read_text(encoding="utf-8")
+            if openapi_is_stale:
+                print(f"out of date: {OPENAPI.relative_to(ROOT)}; run 'make protos'")
+            sys.exit(1 if stale or openapi_is_stale else 0)
         for path in present - wanted:
             (PROTOS / path).unlink()
         for path in wanted:
             shutil.copyfile(fresh / path, PROTOS / path)
+    OPENAPI.write_text(openapi(), encoding="utf-8")
 
 
 if __name__ == "__main__":

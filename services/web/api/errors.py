@@ -5,11 +5,11 @@ from collections.abc import Awaitable, Callable
 import grpc
 from imageblur_client.errors import FieldViolation, ImageBlurClientError, InvalidArgumentError
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from services.common.infra import log
+from services.web.http.problem_details import problem_details
 from services.web.http.problems import ProblemError
-from services.web.http.templates import PRIVATE
 from services.web.orders.multipart import BadForm
 
 _log = log.get(__name__)
@@ -26,17 +26,6 @@ _STATUS = {
     grpc.StatusCode.UNIMPLEMENTED: 501,
     grpc.StatusCode.UNAVAILABLE: 503,
     grpc.StatusCode.DEADLINE_EXCEEDED: 504,
-}
-_TITLES = {
-    400: "Invalid request",
-    401: "API key required",
-    403: "Not allowed",
-    404: "Not found",
-    409: "Not possible in this state",
-    413: "Too large",
-    429: "Over a limit",
-    503: "Not available",
-    504: "Timed out",
 }
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -59,11 +48,13 @@ def with_problems(endpoint: Endpoint) -> Endpoint:
         except ClientDisconnect:
             return Response(status_code=499)  # nobody receives it
         except BadRequest as error:
-            return _problem(error.status, str(error), violations=[error.violation])
+            return problem_details(error.status, str(error), violations=[error.violation])
         except BadForm as error:
-            return _problem(413 if error.too_large else 400, str(error))
+            return problem_details(413 if error.too_large else 400, str(error))
         except ProblemError as error:
-            return _problem(error.problem.status, error.problem.key.replace("_", " "))
+            return problem_details(
+                error.problem.status, error.problem.key.replace("_", " "), retry_after=error.problem.retry_after
+            )
         except ImageBlurClientError as error:
             return _of_client_error(error)
 
@@ -74,24 +65,8 @@ def _of_client_error(error: ImageBlurClientError) -> Response:
     status = 413 if error.reason == "MESSAGE_TOO_LARGE" else _STATUS.get(error.code, 500)
     if status == 500:
         _log.error("request failed", exc_info=error)
-        return _problem(500, "Internal error; details are in the server's log.", reason=error.reason)
+        return problem_details(500, "Internal error; details are in the server's log.", reason=error.reason)
     violations = error.violations if isinstance(error, InvalidArgumentError) else ()
-    return _problem(status, error.message, reason=error.reason, violations=violations, retry_after=error.retry_after)
-
-
-def _problem(
-    status: int,
-    detail: str,
-    *,
-    reason: str = "",
-    violations: object = (),
-    retry_after: float | None = None,
-) -> Response:
-    found = [vars(violation) for violation in violations]  # type: ignore[attr-defined]
-    body = {"title": _TITLES.get(status, "Error"), "status": status, "detail": detail}
-    body |= {"reason": reason or "INVALID_ARGUMENT"} if reason or status == 400 else {}
-    body |= {"violations": found} if found else {}
-    headers = dict(PRIVATE)
-    if retry_after is not None:
-        headers["Retry-After"] = str(max(1, round(retry_after)))
-    return JSONResponse(body, status, headers, media_type="application/problem+json")
+    return problem_details(
+        status, error.message, reason=error.reason, violations=violations, retry_after=error.retry_after
+    )

@@ -12,9 +12,10 @@ from imageblur.v1.order_pb2 import CheckState, Find, FindingKind, ImageFormat
 from starlette.requests import Request
 from starlette.responses import Response
 
-from services.web.api.calls import Gateways, json_response
+from services.web.api.calls import Gateways
 from services.web.api.errors import BadRequest
-from services.web.api.spec_query import parse_effort, parse_spec
+from services.web.api.messages import MessageType, json_response, parse_json
+from services.web.api.spec_query import parse_spec
 from services.web.http.templates import PRIVATE
 from services.web.orders.body_reader import BodyReader
 from services.web.orders.multipart import read_form
@@ -29,7 +30,11 @@ class InstantCalls:
         self._gateways = gateways
 
     async def blur(self, request: Request) -> Response:
-        """Return the blurred image; with `Accept: application/json` a BlurImageResponse."""
+        """Return the blurred image; with `Accept: application/json` or a request of that type a BlurImageResponse."""
+        if _is_json(request):
+            return json_response(
+                await self._gateways.of(request).blur_image(await self._parse(request, pb.BlurImageRequest))
+            )
         spec = parse_spec(request.query_params)
         name, data = await self._receive(request, "image")
         answer = await self._blur(request, pb.InputImage(filename=name, data=data, spec=spec))
@@ -39,9 +44,12 @@ class InstantCalls:
 
     async def find(self, request: Request) -> Response:
         """Return a FindRegionsResponse."""
+        if _is_json(request):
+            message = await self._parse(request, pb.FindRegionsRequest)
+            return json_response(await self._gateways.of(request).find_regions(message))
         spec = parse_spec(request.query_params)
         _, data = await self._receive(request, "image")
-        message = pb.FindRegionsRequest(data=data, find=spec.find, effort=parse_effort(request.query_params))
+        message = pb.FindRegionsRequest(data=data, find=spec.find, effort=spec.effort)
         return json_response(await self._gateways.of(request).find_regions(message))
 
     async def panoramax(self, request: Request) -> Response:
@@ -63,6 +71,15 @@ class InstantCalls:
 
     async def _blur(self, request: Request, image: pb.InputImage) -> pb.BlurImageResponse:
         return await self._gateways.of(request).blur_image(pb.BlurImageRequest(image=image))
+
+    async def _parse(self, request: Request, kind: type[MessageType]) -> MessageType:
+        limits = await self._gateways.of(request).limits()
+        try:
+            body = await BodyReader(request.stream()).read_all(2 * limits.max_message_bytes)
+        except EOFError:
+            message = f"is larger than {2 * limits.max_message_bytes} bytes: place an order instead"
+            raise BadRequest("body", message, status=413) from None
+        return parse_json(body, kind, {})
 
     async def _receive(self, request: Request, part: str) -> tuple[str, bytes]:
         """Return the name and the content of the image that a request carries."""
@@ -88,6 +105,10 @@ class InstantCalls:
         if not data:
             raise BadRequest(part, "is missing: send the image as the body, or as a file of a form")
         return "", data
+
+
+def _is_json(request: Request) -> bool:
+    return request.headers.get("content-type", "").startswith("application/json")
 
 
 def _facts(answer: pb.BlurImageResponse) -> dict[str, str]:

@@ -4,16 +4,15 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 
-from google.protobuf import json_format
-from google.protobuf.duration_pb2 import Duration
 from imageblur.v1 import blur_service_pb2 as pb
-from imageblur.v1.order_pb2 import BlurSpec
 from imageblur_client.errors import ImageBlurClientError, NotFoundError
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from services.web.api.calls import Gateways, json_response, parse_json
+from services.web.api.calls import Gateways
 from services.web.api.errors import BadRequest
+from services.web.api.messages import as_dict, json_response, parse_json
+from services.web.api.order_form import parse_header
 from services.web.api.spec_query import parse_spec
 from services.web.gateway.client import GatewayClient
 from services.web.http.templates import PRIVATE
@@ -26,7 +25,6 @@ from services.web.orders.uploads import CHUNK_BYTES
 
 KEEPALIVE_SECONDS = 20.0
 """Interval of comments in a stream of events: proxies close silent connections."""
-_HEADER_FIELDS = frozenset({"email", "request_id", "locale", "notify", "keep_originals_for", "webhook_url"})
 
 
 class ApiOrders:
@@ -40,14 +38,13 @@ class ApiOrders:
         """Place an order, and return it."""
         gateway = self._gateways.of(request)
         if request.headers.get("content-type", "").startswith("multipart/form-data"):
-            order_id = await self._place_form(request, gateway)
-            return json_response(await gateway.status(order_id), 201)
+            return json_response(await self._place_form(request, gateway), 201)
         limits = await gateway.limits()
         try:
             body = await BodyReader(request.stream()).read_all(2 * limits.max_message_bytes)
         except EOFError:
             raise BadRequest("body", "is too large: send a form with files", status=413) from None
-        return json_response((await gateway.place(parse_json(body, pb.BlurOrderRequest, {}))).order, 201)
+        return json_response(await gateway.place(parse_json(body, pb.BlurOrderRequest, {})), 201)
 
     async def watch(self, request: Request) -> Response:
         """Stream a WatchStatusResponse for each change; `Last-Event-ID` is the last revision received."""
@@ -62,13 +59,19 @@ class ApiOrders:
 
     async def archive(self, request: Request) -> Response:
         """Return a ZIP of all results of an order so far; ranges are supported."""
-        return await DownloadPages(self._gateways.of(request)).archive(request)
+        return await DownloadPages(self._gateways.of(request), strict=True).archive(request)
 
     async def image(self, request: Request) -> Response:
         """Return one result; ranges are supported."""
-        return await DownloadPages(self._gateways.of(request)).image(request)
+        return await DownloadPages(self._gateways.of(request), strict=True).image(request)
 
-    async def _place_form(self, request: Request, gateway: GatewayClient) -> str:
+    async def linked_archive(self, request: Request) -> Response:
+        """Return the archive that the link of an e-mail leads to, by its token."""
+        if not request.query_params.get("token"):
+            raise BadRequest("token", "is required")
+        return await DownloadPages(self._gateways.of(request), strict=True).linked_archive(request)
+
+    async def _place_form(self, request: Request, gateway: GatewayClient) -> pb.StreamBlurOrderResponse:
         spec = parse_spec(request.query_params)
         limits = await gateway.limits()
         with await read_form(request, max_bytes=limits.max_order_bytes, max_files=limits.max_images) as form:
@@ -76,7 +79,7 @@ class ApiOrders:
                 raise BadRequest("image", "is missing: send at least one file of the form")
             images = [pb.ImageStart(filename=file.name, size_bytes=file.size) for file in form.files]
             async with gateway.upload() as upload:
-                return await upload.send(Manifest(_header(form, spec), images), _contents(form))
+                return await upload.place(Manifest(parse_header(form.fields, spec), images), _contents(form))
 
     async def _events(self, gateway: GatewayClient, order_id: str, after: int) -> AsyncIterator[bytes]:
         stopping = asyncio.ensure_future(self._stopping.wait())
@@ -96,8 +99,8 @@ class ApiOrders:
                     if (change := following.result()) is None:
                         yield b"event: end\ndata: {}\n\n"
                         return
-                    values = json_format.MessageToDict(change, preserving_proto_field_name=True)
-                    yield f"id: {change.order.revision}\nevent: change\ndata: {json.dumps(values)}\n\n".encode()
+                    data = json.dumps(as_dict(change))
+                    yield f"id: {change.order.revision}\nevent: change\ndata: {data}\n\n".encode()
         except NotFoundError:
             yield b"event: deleted\ndata: {}\n\n"
         except ImageBlurClientError:
@@ -108,26 +111,6 @@ class ApiOrders:
 
 async def _next(changes: AsyncIterator[pb.WatchStatusResponse]) -> pb.WatchStatusResponse | None:
     return await anext(changes, None)
-
-
-def _header(form: UploadedForm, spec: BlurSpec) -> pb.OrderHeader:
-    for name in form.fields:
-        if name not in _HEADER_FIELDS:
-            raise BadRequest(name, f"is no field: there are {', '.join(sorted(_HEADER_FIELDS))}, and files")
-    fields = form.fields
-    header = pb.OrderHeader(
-        email=fields.get("email", ""),
-        request_id=fields.get("request_id", ""),
-        locale=fields.get("locale", ""),
-        notify=fields.get("notify", "").lower() in {"1", "true", "on"},
-        spec=spec,
-        webhook_url=fields.get("webhook_url", ""),
-    )
-    if seconds := fields.get("keep_originals_for"):
-        if not (seconds.isascii() and seconds.isdecimal() and len(seconds) < 9):
-            raise BadRequest("keep_originals_for", f"{seconds!r} is not a number of seconds")
-        header.keep_originals_for.CopyFrom(Duration(seconds=int(seconds)))
-    return header
 
 
 async def _contents(form: UploadedForm) -> AsyncIterator[AsyncIterator[bytes]]:

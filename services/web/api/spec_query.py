@@ -1,4 +1,7 @@
-"""Blur specs as parameters of a query: `?find=faces,text:card&effect=gaussian&sigma=8&region=0.1,0.2,0.3,0.4`."""
+"""Blur specs as parameters of a query: `?find=faces,text:card&effect=gaussian&sigma=8&region=0.1,0.2,0.3,0.4`.
+
+`api.parameters` describes them.
+"""
 
 from collections.abc import Callable, Collection
 from typing import TypeVar
@@ -10,23 +13,12 @@ from imageblur_client.regions import parse_box, parse_brush, parse_polygon
 from starlette.datastructures import QueryParams
 
 from services.web.api.errors import BadRequest
+from services.web.api.messages import parse_json
+from services.web.api.parameters import SPEC_PARAMETERS
 
 Effect = TypeVar("Effect", Gaussian, Pixelate)
 Parsed = TypeVar("Parsed")
-_NAMES = {"find", "effort", "min_confidence", "find_padding", "exclude"}
-_NAMES |= {"effect", "sigma", "sigma_relative", "cell", "cell_relative", "color"}
-_NAMES |= {
-    "region",
-    "ellipse",
-    "polygon",
-    "brush",
-    "padding",
-    "feather",
-    "invert",
-    "format",
-    "quality",
-    "keep_metadata",
-}
+_NAMES = {parameter.name for parameter in SPEC_PARAMETERS}
 
 
 def parse_spec(query: QueryParams, *, others: Collection[str] = ()) -> BlurSpec:
@@ -42,6 +34,10 @@ def parse_spec(query: QueryParams, *, others: Collection[str] = ()) -> BlurSpec:
     for name in query:
         if name not in _NAMES and name not in others:
             raise BadRequest(name, f"is no parameter: there are {', '.join(sorted({*_NAMES, *others}))}")
+    if "spec" in query:
+        if more := sorted(set(query) & _NAMES - {"spec"}):
+            raise BadRequest(more[0], "is no parameter beside spec: put it into the JSON")
+        return parse_json(query["spec"].encode(), BlurSpec, {}, "spec")
     spec = _effect(query)
     spec.regions.extend(box(*values) for values in _all(query, "region", parse_box))
     spec.regions.extend(ellipse(*values) for values in _all(query, "ellipse", parse_box))

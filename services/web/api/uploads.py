@@ -8,8 +8,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from services.web.api.calls import Gateways, json_response, parse_json
+from services.web.api.calls import Gateways
 from services.web.api.errors import BadRequest, with_problems
+from services.web.api.messages import json_response, parse_json
+from services.web.api.order_form import HEADER_FIELDS, parse_header
 from services.web.api.spec_query import parse_spec
 from services.web.orders.body_reader import BodyReader
 from services.web.uploads.tus import TusUploads, headers_of, options
@@ -54,7 +56,7 @@ class ApiUploads:
                 raise BadRequest("body", "is too large", status=413) from None
             wanted = parse_json(body, pb.CreateUploadRequest, {})
         upload = await gateway.create_upload(wanted)
-        response = json_response(upload, 201)
+        response = json_response(pb.CreateUploadResponse(upload=upload), 201)
         # With the URL of this request, a proxy may have made another one of it: a path is right in any case.
         response.headers.update(headers_of(upload) | {"Location": f"{PATH}/{upload.upload_id}"})
         return response
@@ -62,13 +64,14 @@ class ApiUploads:
     async def show(self, request: Request) -> Response:
         """Return an upload, with the headers of tus."""
         upload = await self._gateways.of(request).get_upload(request.path_params["upload_id"])
-        response = json_response(upload)
+        response = json_response(pb.GetUploadResponse(upload=upload))
         response.headers.update(headers_of(upload))
         return response
 
     async def complete(self, request: Request) -> Response:
         """Place the order of an upload, and return it."""
-        return json_response(await self._gateways.of(request).complete_upload(request.path_params["upload_id"]), 201)
+        order = await self._gateways.of(request).complete_upload(request.path_params["upload_id"])
+        return json_response(pb.CompleteUploadResponse(order=order), 201)
 
 
 def _of_headers(request: Request) -> pb.CreateUploadRequest:
@@ -77,13 +80,9 @@ def _of_headers(request: Request) -> pb.CreateUploadRequest:
     if not (length.isascii() and length.isdecimal() and len(length) < 19):
         raise BadRequest("Upload-Length", "must be a number of bytes")
     values = _metadata(request.headers.get("upload-metadata", ""))
-    header = pb.OrderHeader(
-        email=values.get("email", ""),
-        locale=values.get("locale", ""),
-        request_id=values.get("request_id", ""),
-        notify=values.get("notify", "").lower() in {"1", "true", "on"},
-        spec=parse_spec(request.query_params),
-    )
+    known = {field.name for field in HEADER_FIELDS} | {"spec"}  # clients of tus send more, such as filetype
+    given = {name: value for name, value in values.items() if name in known}
+    header = parse_header(given, parse_spec(request.query_params))
     image = pb.ImageStart(filename=values.get("filename", ""), size_bytes=int(length))
     return pb.CreateUploadRequest(order=header, images=[image])
 

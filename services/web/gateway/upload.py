@@ -10,7 +10,13 @@ import queue
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Generic, TypeVar
 
-from imageblur.v1.blur_service_pb2 import AppendStart, AppendUploadRequest, StreamBlurOrderRequest, Upload
+from imageblur.v1.blur_service_pb2 import (
+    AppendStart,
+    AppendUploadRequest,
+    StreamBlurOrderRequest,
+    StreamBlurOrderResponse,
+    Upload,
+)
 from imageblur.v1.blur_service_pb2_grpc import BlurServiceStub
 from imageblur_client.rpc_errors import mapped_errors
 
@@ -106,7 +112,11 @@ class GatewayUpload(_GatewayStream[StreamBlurOrderRequest]):
         super().__init__(stub.StreamBlurOrder, metadata)
 
     async def send(self, manifest: Manifest, contents: AsyncIterator[AsyncIterator[bytes]]) -> str:
-        """Send an order with its files in order, and return its id. Stops as soon as the gateway rejects it.
+        """Send an order as `place` does, and return its id."""
+        return (await self.place(manifest, contents)).order.order_id
+
+    async def place(self, manifest: Manifest, contents: AsyncIterator[AsyncIterator[bytes]]) -> StreamBlurOrderResponse:
+        """Send an order with its files in order. Stops as soon as the gateway rejects it.
 
         Raises:
             ImageBlurClientError: The order was rejected, or the connection was lost.
@@ -121,5 +131,5 @@ class GatewayUpload(_GatewayStream[StreamBlurOrderRequest]):
                     break
             if self.ended:
                 break
-        order_id: str = (await self._finish()).order.order_id
-        return order_id
+        response: StreamBlurOrderResponse = await self._finish()
+        return response

@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 
 from services.common.infra import log
 from services.web.http.languages import Texts, texts_for
+from services.web.http.problem_details import problem_details
 from services.web.http.templates import PRIVATE, PageRenderer
 
 _log = log.get(__name__)
@@ -115,6 +116,9 @@ class ProblemPages:
             _log.error("request failed", path=_route_path(request), exc_info=error)
         elif isinstance(error, ImageBlurClientError):
             _log.info("request refused", path=_route_path(request), status=problem.status, reason=error.reason)
+        if request.url.path.startswith("/v1/"):
+            detail = error.detail if isinstance(error, HTTPException) else problem.key.replace("_", " ")
+            return problem_details(problem.status, detail)
         if request.url.path.startswith("/api/") or "text/html" not in request.headers.get("accept", "text/html"):
             return problem_json(texts_for(request), problem)
         return self._pages.page(

@@ -21,10 +21,16 @@ _MEDIA_TYPES = {
 
 
 class DownloadPages:
-    """Streams files from the gateway."""
+    """Streams files from the gateway.
 
-    def __init__(self, gateway: GatewayClient) -> None:
+    Args:
+        gateway: The gateway.
+        strict: Report a malformed id as such, not as that of nothing.
+    """
+
+    def __init__(self, gateway: GatewayClient, *, strict: bool = False) -> None:
         self._gateway = gateway
+        self._strict = strict
 
     async def image(self, request: Request) -> Response:
         """Return one result, inline or, with `?download`, as an attachment."""
@@ -79,7 +85,7 @@ class DownloadPages:
             with client_errors():
                 first = await anext(stream, None)
         except InvalidArgumentError as error:
-            raise error if error.reason == "INVALID_TOKEN" else ProblemError(NOT_FOUND) from None
+            raise error if self._strict or error.reason == "INVALID_TOKEN" else ProblemError(NOT_FOUND) from None
         if first is None or first.WhichOneof("part") != "file":
             raise ProblemError(NOT_FOUND)
         return first.file, stream

@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from services.web.gateway.client import GatewayClient
 from services.web.gateway.upload import GatewayAppend
+from services.web.http.problem_details import problem_details
 from services.web.http.templates import PRIVATE
 from services.web.orders.body_reader import BodyReader
 from services.web.orders.uploads import CHUNK_BYTES
@@ -103,4 +104,6 @@ def _check_version(request: Request) -> Response | None:
 
 
 def _refuse(status: int, text: str) -> Response:
-    return Response(f"{text}\n", status, PRIVATE | {"Tus-Resumable": VERSION, "Tus-Version": VERSION}, "text/plain")
+    response = problem_details(status, text)
+    response.headers.update({"Tus-Resumable": VERSION, "Tus-Version": VERSION})
+    return response

@@ -132,7 +132,7 @@ def test_an_order_from_placing_to_deleting(web: Web) -> None:
     body, headers = form({"a.jpg": PHOTO, "b.png": encode(photo(8, 8), "PNG")}, email="ann@example.org")
     placed = web.request("POST", "/v1/orders?sigma=3", body, headers)
     assert placed.status == 201, placed.text
-    order = json.loads(placed.body)
+    order = json.loads(placed.body)["order"]
     path = f"/v1/orders/{order['order_id']}"
     assert (order["state"], order["counts"]["total"]) == ("ORDER_STATE_QUEUED", 2)
     status = json.loads(web.get(f"{path}?view=full").body)
@@ -158,7 +158,7 @@ def test_an_order_from_placing_to_deleting(web: Web) -> None:
 
 def test_an_order_without_an_address_gets_one_when_it_is_sent(web: Web) -> None:
     body, headers = form({"a.jpg": PHOTO})
-    order = json.loads(web.request("POST", "/v1/orders", body, headers).body)
+    order = json.loads(web.request("POST", "/v1/orders", body, headers).body)["order"]
     send = f"/v1/orders/{order['order_id']}/send"
     assert order["email_hint"] == ""
     assert problem(web.request("POST", send, b'{"when_ready": true}'), 409)["reason"] == "EMAIL_REQUIRED"
@@ -176,7 +176,7 @@ def test_an_order_as_json(web: Web) -> None:
     }
     first, again = (web.request("POST", "/v1/orders", json.dumps(order).encode()) for _ in range(2))
     assert (first.status, again.status) == (201, 201), first.text
-    assert json.loads(first.body)["order_id"] == json.loads(again.body)["order_id"]
+    assert json.loads(first.body)["order"]["order_id"] == json.loads(again.body)["order"]["order_id"]
     details = problem(web.request("POST", "/v1/orders", b'{"order": {"e_mail": "x"}}'), 400)
     assert "e_mail" in details["detail"]
 
@@ -191,6 +191,17 @@ def test_subscriptions(web: Web) -> None:
 def test_limits_and_unknown_fields(web: Web) -> None:
     assert json.loads(web.get("/v1/limits").body)["formats"][0] == "IMAGE_FORMAT_JPEG"
     assert "colour" in problem(web.get("/v1/limits?colour=red"), 400)["detail"]
+
+
+def test_what_is_not_there_is_a_problem_too(web: Web) -> None:
+    assert problem(web.get("/v1/nothing", Accept="text/html"), 404)["reason"] == "NOT_FOUND"
+    assert problem(web.get("/v1/blur"), 405)["reason"] == "METHOD_NOT_ALLOWED"
+
+
+def test_the_openapi_document_is_served(web: Web) -> None:
+    answer = web.get("/v1/openapi.json")
+    assert json.loads(answer.body)["openapi"] == "3.1.0"
+    assert web.get("/v1/openapi.json", If_None_Match=answer.headers["etag"]).status == 304
 
 
 def test_a_wrong_key_is_refused_as_by_grpc(web: Web) -> None:

@@ -68,7 +68,7 @@ def test_an_order_in_several_requests(web: Web, gateway: Gateway, api: str) -> N
     assert order_id in done.text
     assert web.get(f"/orders/{order_id}").status == 200
     if api == "/v1/uploads":
-        assert json.loads(web.get(path).body)["completed"]
+        assert json.loads(web.get(path).body)["upload"]["completed"]
     else:
         assert json.loads(web.get(path).body)["order"] == f"/orders/{order_id}"
     assert sorted(path.read_bytes() for path in gateway.files()) == list(FILES.values())
