@@ -10,7 +10,7 @@ from services.common.db.engine import Database
 from services.common.infra import broker
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
-from services.common.infra.messages import BLUR_QUEUE, FIND_QUEUE, MAIL_QUEUE, MAILING_QUEUE, WEBHOOK_QUEUE
+from services.common.infra.messages import BLUR_QUEUE, FETCH_QUEUE, FIND_QUEUE, MAIL_QUEUE, MAILING_QUEUE, WEBHOOK_QUEUE
 from tests.support.postgres import PostgresServer
 from tests.support.valkey import ValkeyServer
 
@@ -56,7 +56,9 @@ def valkey(valkey_server: ValkeyServer) -> Iterator[redis.Redis]:
 def queues(valkey: redis.Redis, valkey_server: ValkeyServer) -> Iterator[Broker]:
     """The broker, with all queues empty."""
     assert not valkey.dbsize()
-    queues = broker.connect(valkey_server.url, BLUR_QUEUE, FIND_QUEUE, MAIL_QUEUE, MAILING_QUEUE, WEBHOOK_QUEUE)
+    queues = broker.connect(
+        valkey_server.url, BLUR_QUEUE, FIND_QUEUE, FETCH_QUEUE, MAIL_QUEUE, MAILING_QUEUE, WEBHOOK_QUEUE
+    )
     yield queues
     queues.client.close()
 

@@ -45,6 +45,7 @@ from imageblur_client.errors import (
 from imageblur_client.finding import find_codes, find_custom, find_faces, find_text, hidden_regions
 from imageblur_client.operator import OperatorApi
 from imageblur_client.regions import box, brush, ellipse, polygon
+from imageblur_client.sources import listing, source, target
 from imageblur_client.upload import InputFile
 from imageblur_client.webhooks import WebhookVerificationError, verify_webhook
 
@@ -87,6 +88,9 @@ __all__ = [
     "find_faces",
     "find_text",
     "hidden_regions",
+    "listing",
     "polygon",
+    "source",
+    "target",
     "verify_webhook",
 ]

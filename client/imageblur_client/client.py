@@ -19,6 +19,10 @@ from imageblur_client.channel import DEFAULT_SERVER, NO_SECURITY, Security, addr
 from imageblur_client.download import save_archive, save_files
 from imageblur_client.resume import whole_archive
 from imageblur_client.rpc_errors import mapped_errors
+from imageblur_client.sources import AnyListing, AnySource, AnyTarget
+from imageblur_client.sources import listing as make_listing
+from imageblur_client.sources import source as make_source
+from imageblur_client.sources import target as make_target
 from imageblur_client.upload import AnyFile, ProgressCallback, UploadFile, UploadStream, listed
 from imageblur_client.watch import RETRIES, Watch
 
@@ -68,7 +72,7 @@ class Client:
 
     def order(
         self,
-        files: AnyFile | Iterable[AnyFile],
+        files: AnyFile | Iterable[AnyFile] = (),
         files_after_email: Iterable[AnyFile] | None = None,
         /,
         *,
@@ -79,6 +83,9 @@ class Client:
         request_id: str | None = None,
         keep_originals_for: timedelta | None = None,
         webhook_url: str = "",
+        sources: Iterable[AnySource] = (),
+        listings: Iterable[AnyListing] = (),
+        target: AnyTarget | None = None,
         on_progress: ProgressCallback | None = None,
     ) -> Order:
         """Place an order, in constant memory; return when the server has accepted it.
@@ -93,10 +100,14 @@ class Client:
             request_id: A UUID; a repeated call with it creates no second order. None: a new one.
             keep_originals_for: Keep the originals so long after the order has finished, for `revise_images`.
             webhook_url: An https:// address to which the order's events are posted; see `verify_webhook`.
+            sources: More images, which the server fetches: `https://…` or `place:key`.
+            listings: More images: all those of places, as `place:folder` or by `listing`.
+            target: Where results are written too: `place:folder`.
             on_progress: Called with the bytes sent and the total, from another thread.
 
         Raises:
             OSError: A file cannot be read.
+            ValueError: A source is malformed.
         """
         if files_after_email is not None:
             email, files = str(files), files_after_email
@@ -106,7 +117,15 @@ class Client:
         header.webhook_url = webhook_url
         if keep_originals_for is not None:
             header.keep_originals_for.FromTimedelta(keep_originals_for)
-        upload = UploadStream(header, [UploadFile.of(file) for file in listed(files)], on_progress)
+        if target:
+            header.target.CopyFrom(make_target(target) if isinstance(target, str) else target)
+        upload = UploadStream(
+            header,
+            [UploadFile.of(file) for file in listed(files)],
+            on_progress,
+            sources=[make_source(each) if isinstance(each, str) else each for each in sources],
+            listings=[make_listing(each) if isinstance(each, str) else each for each in listings],
+        )
         with mapped_errors(self.server):
             return upload.send(self._blur, self._stream_timeout).order
 

@@ -13,6 +13,8 @@ from imageblur.v1.blur_service_pb2 import (
     ImageStart,
     OrderHeader,
     OrderStart,
+    Source,
+    SourceListing,
     StreamBlurOrderRequest,
     StreamBlurOrderResponse,
 )
@@ -103,10 +105,18 @@ class UploadStream:
     """One StreamBlurOrder call."""
 
     def __init__(
-        self, header: OrderHeader, files: Sequence[UploadFile], on_progress: ProgressCallback | None = None
+        self,
+        header: OrderHeader,
+        files: Sequence[UploadFile],
+        on_progress: ProgressCallback | None = None,
+        *,
+        sources: Sequence[Source] = (),
+        listings: Sequence[SourceListing] = (),
     ) -> None:
         self._header = header
         self._files = files
+        self._sources = sources
+        self._listings = listings
         self._on_progress = on_progress
         self._failure: Exception | None = None
         self._call: grpc.Future[StreamBlurOrderResponse] | None = None
@@ -144,7 +154,9 @@ class UploadStream:
     def _order_parts(self) -> Iterator[StreamBlurOrderRequest]:
         total = sum(file.start.size_bytes for file in self._files)
         sent = 0
-        yield StreamBlurOrderRequest(start=OrderStart(order=self._header, image_count=len(self._files)))
+        count = len(self._files) + len(self._sources)
+        start = OrderStart(order=self._header, image_count=count, listings=self._listings)
+        yield StreamBlurOrderRequest(start=start)
         for file in self._files:
             yield StreamBlurOrderRequest(image=file.start)
             for chunk in file.chunks():
@@ -152,3 +164,5 @@ class UploadStream:
                 sent += len(chunk)
                 if self._on_progress is not None:
                     self._on_progress(sent, total)
+        for source in self._sources:
+            yield StreamBlurOrderRequest(image=ImageStart(source=source))

@@ -18,7 +18,8 @@ def main() -> None:
         queues=[*settings.queues, INSTANT_QUEUE] if settings.instant_children else list(settings.queues),
         # One more than child processes: while a thread records a result, its child process has another image. And
         # threads for instant calls, so that these never wait for images: `most_held` in `app` limits their messages.
-        threads=settings.blur_children + 1 + settings.instant_children,
+        # Likewise for sources, whose servers may be slow.
+        threads=settings.blur_children + 1 + settings.instant_children + settings.fetch_threads,
         prefetch=settings.blur_children + 1,
         drain_seconds=WAIT_SECONDS + settings.longest_seconds + 2,
     )

@@ -1,5 +1,6 @@
 """Wires the blur worker: `setup` sets the broker and registers the actor."""
 
+import ssl
 from dataclasses import replace
 
 import dramatiq
@@ -12,6 +13,7 @@ from services.blur_worker.blur_image import BlurImage
 from services.blur_worker.change_hints import ChangeHints
 from services.blur_worker.child_pool import ChildPool
 from services.blur_worker.child_process import ChildLimits, FindLimits
+from services.blur_worker.fetch_image import FetchImage, FetchLimits
 from services.blur_worker.instant.answer_call import AnswerCall
 from services.blur_worker.instant.child_work import InstantResult, run_instant
 from services.blur_worker.instant.lifecycle import InstantChildren
@@ -24,10 +26,15 @@ from services.common.domain.orders import ImageQueue
 from services.common.infra import broker, log, tracing
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
+from services.common.infra.disk_space import DiskSpace
 from services.common.infra.fork_server import keep_sockets_in
 from services.common.infra.leases import Leases
-from services.common.infra.messages import BLUR_QUEUE, FIND_QUEUE, INSTANT_QUEUE, MAIL_QUEUE
+from services.common.infra.messages import BLUR_QUEUE, FETCH_QUEUE, FIND_QUEUE, INSTANT_QUEUE, MAIL_QUEUE, WEBHOOK_QUEUE
 from services.common.infra.metrics import serve as serve_metrics
+from services.common.infra.outbound.connect import GuardedConnect
+from services.common.infra.outbound.host_shares import HostShares
+from services.common.infra.outbound.https import HttpsClient
+from services.common.infra.places import Places
 from services.common.infra.worker_control import WorkerControl
 from services.common.use_cases.order_lifecycle import make_lifecycle
 
@@ -45,12 +52,14 @@ def setup() -> None:
         settings.broker_url,
         BLUR_QUEUE,
         FIND_QUEUE,
+        FETCH_QUEUE,
         MAIL_QUEUE,
-        most_held={INSTANT_QUEUE: settings.instant_children},
-        shared=settings.queues,
+        WEBHOOK_QUEUE,
+        most_held={INSTANT_QUEUE: settings.instant_children, FETCH_QUEUE: settings.fetch_threads},
+        shared=settings.image_queues,
         most_shared=settings.blur_children + 1,
     )
-    database = Database(settings.database_url, pool_size=settings.blur_children + 2)
+    database = Database(settings.database_url, pool_size=settings.blur_children + 2 + settings.fetch_threads)
     limits = ChildLimits(
         seconds=settings.blur_seconds,
         memory_mb=settings.blur_memory_mb,
@@ -72,20 +81,43 @@ def setup() -> None:
     sockets = ScratchFolder()
     keep_sockets_in(sockets.path)
     hints = ChangeHints(queues.announce)
+    lifecycle = make_lifecycle(
+        database, blobs, queues, window=settings.order_window, announce_changed=hints.order_changed
+    )
     blur_image = BlurImage(
         database=database,
         blobs=blobs,
-        attempt=AttemptImage(blobs=blobs, children=children, scratch=scratch),
+        attempt=AttemptImage(blobs=blobs, children=children, scratch=scratch, targets=Places.of(settings.targets)),
         leases=leases,
-        lifecycle=make_lifecycle(
-            database, blobs, queues, window=settings.order_window, announce_changed=hints.order_changed
-        ),
+        lifecycle=lifecycle,
         window=settings.order_window,
     )
-    register(queues, settings.queues, blur_image)
+    register(queues, settings.image_queues, blur_image)
+    if settings.fetch_threads:
+        fetch_image = FetchImage(
+            database=database,
+            blobs=blobs,
+            places=Places.of(settings.sources),
+            client=HttpsClient(connect=GuardedConnect(allowed=settings.networks), tls=ssl.create_default_context()),
+            allow_urls=settings.allow_urls,
+            hosts=HostShares(settings.fetch_threads),
+            scratch=scratch,
+            disk_space=DiskSpace([blobs.folder] if blobs.folder else [scratch.path], settings.min_free_mb << 20),
+            leases=leases,
+            lifecycle=lifecycle,
+            limits=FetchLimits(
+                image_bytes=settings.max_image_bytes,
+                order_bytes=settings.max_order_bytes,
+                seconds=settings.fetch_seconds,
+            ),
+            window=settings.order_window,
+        )
+        register(queues, [ImageQueue.FETCH], fetch_image)
     queues.add_middleware(_BlurWorkerLifecycle(settings, children, leases, (scratch, sockets), database))
     queues.add_middleware(hints)
-    slots = {queue.value: settings.blur_children for queue in settings.queues}
+    slots = {queue.value: settings.blur_children for queue in settings.image_queues}
+    if settings.fetch_threads:
+        slots[FETCH_QUEUE] = settings.fetch_threads
     if settings.instant_children:
         _serve_instant(queues, settings, limits)
         slots[INSTANT_QUEUE] = settings.instant_children

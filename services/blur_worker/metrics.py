@@ -28,6 +28,15 @@ _INSTANT_SECONDS = Histogram(
 _INSTANT_RUNNING = Gauge("imageblur_instant_running", "Instant calls that this worker works on.")
 _INSTANT_CHILDREN = Gauge("imageblur_instant_children", "Child processes of instant calls that are alive.")
 
+_FETCHES = Counter("imageblur_fetches", "Attempts to fetch sources by outcome.", ["outcome"])
+_FETCH_SECONDS = Histogram("imageblur_fetch_seconds", "From an image's claim to its fetched original.", buckets=SECONDS)
+
+
+def count_fetch(outcome: str, seconds: float) -> None:
+    """Count an attempt to fetch a source."""
+    _FETCHES.labels(outcome).inc()
+    _FETCH_SECONDS.observe(seconds)
+
 
 def count_attempt(outcome: str, effect: str, seconds: float, *, path: str = "", reason: str | None = None) -> None:
     """Count an attempt; `path` is the engine's implementation that made the result, `reason` that of a failure."""

@@ -6,10 +6,10 @@ from pathlib import Path
 from pydantic import Field, field_validator
 
 from services.common.domain.orders import ImageQueue
-from services.common.infra.settings import CommonSettings, LimitSettings, metrics_port
+from services.common.infra.settings import CommonSettings, LimitSettings, OutboundSettings, PlaceSettings, metrics_port
 
 
-class BlurWorkerSettings(CommonSettings, LimitSettings):
+class BlurWorkerSettings(CommonSettings, LimitSettings, OutboundSettings, PlaceSettings):
     """The settings of the blur worker."""
 
     blur_children: int = Field(
@@ -27,9 +27,10 @@ class BlurWorkerSettings(CommonSettings, LimitSettings):
         description="Largest memory (address space, MiB) of a child process; only on Linux.",
     )
     blur_worker_queues: str = Field(
-        default="blur,find",
-        description="The queues that this worker serves: `blur`, `find` (images with something to find), or both, "
-        "separated by a comma. A worker that can find nothing serves `blur` only.",
+        default="blur,find,fetch",
+        description="The queues that this worker serves, separated by commas: `blur`, `find` (images with something to "
+        "find), `fetch` (sources of images, for which it needs the network). A worker that can find nothing does not "
+        "serve `find`.",
     )
     find_seconds: int = Field(
         default=180,
@@ -50,6 +51,14 @@ class BlurWorkerSettings(CommonSettings, LimitSettings):
         description="Folder of custom models (docs/finding.md): an ONNX file each, and a TOML file that describes it.",
     )
 
+    fetch_connections: int = Field(
+        default=8,
+        ge=1,
+        description="How many sources this worker fetches at a time, at most half of them from one host.",
+    )
+    fetch_seconds: int = Field(
+        default=120, ge=1, le=500, description="Longest time to fetch a source with an address, all of it."
+    )
     instant_children: int = Field(
         default_factory=lambda: max(1, (os.cpu_count() or 1) // 2),
         ge=0,
@@ -63,7 +72,7 @@ class BlurWorkerSettings(CommonSettings, LimitSettings):
     def _known_queues(cls, value: str) -> str:
         names = [name.strip() for name in value.split(",")]
         if not set(names) <= {queue.value for queue in ImageQueue}:
-            raise ValueError("must be blur, find, or both, separated by a comma")
+            raise ValueError("must be one or more of blur, find and fetch, separated by commas")
         return ",".join(sorted(set(names)))
 
     @property
@@ -74,4 +83,19 @@ class BlurWorkerSettings(CommonSettings, LimitSettings):
     @property
     def longest_seconds(self) -> int:
         """Longest time that an image may take in any of the queues."""
-        return max(self.find_seconds if queue == ImageQueue.FIND else self.blur_seconds for queue in self.queues)
+        longest = {
+            ImageQueue.BLUR: self.blur_seconds,
+            ImageQueue.FIND: self.find_seconds,
+            ImageQueue.FETCH: self.fetch_seconds,
+        }
+        return max(longest[queue] for queue in self.queues)
+
+    @property
+    def fetch_threads(self) -> int:
+        """How many sources this worker fetches at a time."""
+        return self.fetch_connections if ImageQueue.FETCH in self.queues else 0
+
+    @property
+    def image_queues(self) -> tuple[ImageQueue, ...]:
+        """The queues of images that child processes work on."""
+        return tuple(queue for queue in self.queues if queue is not ImageQueue.FETCH)

@@ -23,9 +23,11 @@ from services.common.infra import broker, metrics, tracing
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
 from services.common.infra.descriptors import max_connections
+from services.common.infra.disk_space import DiskSpace
 from services.common.infra.fair_thread import FairThread
 from services.common.infra.instant_calls import GatewayExchanges, InstantQueue
-from services.common.infra.messages import BLUR_QUEUE, FIND_QUEUE, INSTANT_QUEUE, MAIL_QUEUE, WEBHOOK_QUEUE
+from services.common.infra.messages import BLUR_QUEUE, FETCH_QUEUE, FIND_QUEUE, INSTANT_QUEUE, MAIL_QUEUE, WEBHOOK_QUEUE
+from services.common.infra.places import Places
 from services.common.infra.tokens import Tokens
 from services.common.infra.visitors import VisitorProof
 from services.common.infra.webhook_secrets import WebhookSecrets
@@ -44,8 +46,8 @@ from services.gateway.operator.subscribers import SubscriberOperations
 from services.gateway.orders.available_models import AvailableModels
 from services.gateway.orders.broker_check import BrokerCheck
 from services.gateway.orders.delivery_requests import RequestDelivery
-from services.gateway.orders.disk_space import DiskSpace
 from services.gateway.orders.downloads import ResultDownloads
+from services.gateway.orders.list_sources import ListSources
 from services.gateway.orders.order_reader import OrderReader
 from services.gateway.orders.order_upload import OrderReceiver
 from services.gateway.orders.outside_rules import OutsideRules
@@ -178,7 +180,14 @@ def _connect(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> Dep
     stack.callback(database.close)
     migrations.check(database)
     queues = broker.connect(
-        settings.broker_url, BLUR_QUEUE, FIND_QUEUE, MAIL_QUEUE, INSTANT_QUEUE, WEBHOOK_QUEUE, fail_fast=True
+        settings.broker_url,
+        BLUR_QUEUE,
+        FIND_QUEUE,
+        FETCH_QUEUE,
+        MAIL_QUEUE,
+        INSTANT_QUEUE,
+        WEBHOOK_QUEUE,
+        fail_fast=True,
     )
     blobs = BlobStore(settings.blob_url)
     threads = ThreadPool(settings.gateway_threads)
@@ -215,7 +224,7 @@ def _order_storage(settings: GatewaySettings, deps: Dependencies) -> OrderStorag
         after_commit=deps.lifecycle.after_commit,
         disk_space=deps.disk_space,
         recipients=deps.recipients,
-        outside=OutsideRules(allow_urls=settings.allow_urls, networks=settings.networks),
+        outside=OutsideRules.of(settings),
     )
 
 
@@ -235,6 +244,9 @@ def _blur_servicer(settings: GatewaySettings, deps: Dependencies, hub: WatchHub,
         parsing=deps.parsing,
         receiver=receiver,
         models=models,
+        list_sources=ListSources(
+            places=Places.of(settings.sources), threads=deps.threads, max_image_bytes=settings.max_image_bytes
+        ),
         uploads=Uploads.of(
             receiver,
             parsing=deps.parsing,

@@ -10,6 +10,7 @@ from services.common.infra.settings import (
     CommonSettings,
     LimitSettings,
     OutboundSettings,
+    PlaceSettings,
     RecipientSettings,
     SigningSettings,
     VisitorSettings,
@@ -21,7 +22,7 @@ MIB, GIB = 1 << 20, 1 << 30
 
 
 class GatewaySettings(
-    CommonSettings, LimitSettings, SigningSettings, RecipientSettings, VisitorSettings, OutboundSettings
+    CommonSettings, LimitSettings, SigningSettings, RecipientSettings, VisitorSettings, OutboundSettings, PlaceSettings
 ):
     """The settings of the gateway."""
 
@@ -71,8 +72,6 @@ class GatewaySettings(
         description="Most regions of a BlurOrder message, of all its images together; orders with more need "
         "StreamBlurOrder.",
     )
-    max_image_bytes: int = Field(default=128 * MIB, ge=1, description="Largest image file in bytes.")
-    max_order_bytes: int = Field(default=4096 * MIB, ge=1, description="Largest order, all images together, in bytes.")
     max_images: int = Field(default=10_000, ge=1, description="Most images in an order.")
     max_queued_images: int = Field(
         default=100_000,
@@ -136,12 +135,6 @@ class GatewaySettings(
         "they need the free space as well.",
     )
     max_upload_gib_per_caller: float = Field(default=32, gt=0, description="The same of one caller.")
-    min_free_mb: int = Field(
-        default=256,
-        ge=0,
-        description="Free space in MiB of local disks with blobs or the database below which orders are refused, so "
-        "that accepted orders can be finished.",
-    )
     retention_days: float = Field(
         default=7, gt=0, description="How long results and address are kept after an order has finished."
     )

@@ -13,6 +13,7 @@ from services.common.infra.blobs import BlobStore
 from services.common.infra.leases import LEASE_SECONDS, Leases
 from services.common.infra.messages import MAIL_QUEUE, MAILING_QUEUE, WEBHOOK_QUEUE
 from services.common.infra.outbound.connect import GuardedConnect
+from services.common.infra.outbound.host_shares import HostShares
 from services.common.infra.outbound.https import HttpsClient
 from services.common.infra.rate_limiter import RateLimiter
 from services.common.infra.tokens import Tokens
@@ -44,7 +45,7 @@ from services.mailer.smtp.deadline import StepTimeouts
 from services.mailer.smtp.open_sessions import OpenSessions
 from services.mailer.smtp.send_rate import SendRate
 from services.mailer.smtp.server import SmtpServer
-from services.mailer.webhooks.send_webhook import HostShares, RenewWebhookLeases, SendWebhook
+from services.mailer.webhooks.send_webhook import RenewWebhookLeases, SendWebhook
 
 _log = log.get("services.mailer")
 

@@ -8,7 +8,7 @@ from services.common import migrations
 from services.common.db.engine import Database
 from services.common.infra import broker, log, metrics
 from services.common.infra.blobs import BlobStore
-from services.common.infra.messages import BLUR_QUEUE, FIND_QUEUE, MAIL_QUEUE, MAILING_QUEUE, WEBHOOK_QUEUE
+from services.common.infra.messages import BLUR_QUEUE, FETCH_QUEUE, FIND_QUEUE, MAIL_QUEUE, MAILING_QUEUE, WEBHOOK_QUEUE
 from services.common.infra.startup import run
 from services.scheduler.jobs import schedule
 from services.scheduler.mailing_schedule import MailingSchedule
@@ -25,7 +25,9 @@ def main() -> None:
     log.configure(settings.log_level, settings.log_format)
     database = Database(settings.database_url)
     migrations.check(database)
-    queues = broker.connect(settings.broker_url, BLUR_QUEUE, FIND_QUEUE, MAIL_QUEUE, MAILING_QUEUE, WEBHOOK_QUEUE)
+    queues = broker.connect(
+        settings.broker_url, BLUR_QUEUE, FIND_QUEUE, FETCH_QUEUE, MAIL_QUEUE, MAILING_QUEUE, WEBHOOK_QUEUE
+    )
     hour = WeeklyHour(settings.mailing_day, settings.mailing_hour, ZoneInfo(settings.mailing_zone))
     mailings = MailingSchedule(database, queues, hour, settings.mailing_text_dir, settings.mailing_connections)
     sweep = Sweep(database, BlobStore(settings.blob_url), queues, settings.order_window, settings.mailing_connections)

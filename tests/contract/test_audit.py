@@ -36,6 +36,7 @@ from services.common.domain.mailboxes import MailboxHasher
 from services.common.domain.orders import OrderState, original_key
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
+from services.common.infra.disk_space import DiskSpace
 from services.common.infra.instant_calls import InstantQueue
 from services.common.infra.messages import RUN_OPERATOR_JOB, OperatorJobKind
 from services.common.use_cases.mail_reports import RecordMailReports
@@ -50,7 +51,6 @@ from services.gateway.operator.servicer import OperatorServicer
 from services.gateway.operator.subscribers import SubscriberOperations
 from services.gateway.orders.available_models import AvailableModels
 from services.gateway.orders.delivery_requests import RequestDelivery
-from services.gateway.orders.disk_space import DiskSpace
 from services.gateway.orders.outside_rules import OutsideRules
 from services.gateway.orders.pending_order import OrderStorage
 from services.gateway.orders.revision_requests import ReviseImages

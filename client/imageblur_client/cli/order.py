@@ -3,13 +3,15 @@
 import re
 import sys
 import uuid
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
 import grpc
 import typer
+from imageblur.v1.blur_service_pb2 import Source, SourceListing, Target
 from imageblur.v1.order_pb2 import BlurSpec, Order
 
 from imageblur_client.cli import spec_arguments
@@ -23,11 +25,25 @@ from imageblur_client.cli.results import save_results
 from imageblur_client.cli.text import count, duration, size
 from imageblur_client.client import Client
 from imageblur_client.errors import FieldViolation, InvalidArgumentError, RetryableError
+from imageblur_client.sources import listing as make_listing
+from imageblur_client.sources import source as make_source
+from imageblur_client.sources import target as make_target
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Remote:
+    """What the server fetches and writes itself."""
+
+    sources: Sequence[Source]
+    listings: Sequence[SourceListing]
+    target: Target | None
 
 
 def order(
     ctx: typer.Context,
-    files: Annotated[list[Path], typer.Argument(metavar="FILES", help="Images to blur.", show_default=False)],
+    files: Annotated[
+        list[Path] | None, typer.Argument(metavar="[FILES]...", help="Images to blur.", show_default=False)
+    ] = None,
     *,
     email: Annotated[
         str | None,
@@ -78,6 +94,30 @@ def order(
             metavar="URL",
             help="https:// address to which the order's events are posted. `webhook-secret` prints what signs them.",
         ),
+    ] = "",
+    source: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--source",
+            metavar="SOURCE",
+            show_default=False,
+            help="An image that the server fetches: https://… or place:key. Can be repeated.",
+        ),
+    ] = None,
+    from_place: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--from",
+            metavar="PLACE[:DIR]",
+            show_default=False,
+            help="All images of a place that the operator has named, or of a folder in it. Can be repeated.",
+        ),
+    ] = None,
+    pattern: Annotated[
+        str, typer.Option(metavar="GLOB", help="With --from: only files whose path matches, such as '*.tif'.")
+    ] = "",
+    to_place: Annotated[
+        str, typer.Option("--to", metavar="PLACE[:DIR]", help="A place to which the server writes the results, too.")
     ] = "",
     watch: Annotated[
         bool, typer.Option("--watch", "-w", help="Wait until the order has finished, showing progress.")
@@ -134,7 +174,16 @@ def order(
     if (notify or send) and not email:
         raise typer.BadParameter("give the address that the results are e-mailed to", param_hint="--email")
     keep = duration(keep_originals, "--keep-originals") if keep_originals else None
-    paths = chosen_files(files, recurse=recurse)
+    if pattern and not from_place:
+        raise typer.BadParameter("is for --from", param_hint="--pattern")
+    if not (files or source or from_place):
+        raise typer.BadParameter("give files, --source or --from", param_hint="FILES")
+    paths = chosen_files(files or [], recurse=recurse)
+    remote = _Remote(
+        sources=[_source(text) for text in source or ()],
+        listings=[make_listing(text, pattern) for text in from_place or ()],
+        target=make_target(to_place) if to_place else None,
+    )
     with client_of(ctx) as client:
         request_id = request_id or str(uuid.uuid4())
         placed = _place(
@@ -147,6 +196,7 @@ def order(
             request_id=request_id,
             keep=keep,
             webhook=webhook,
+            remote=remote,
             quiet=quiet,
         )
         # Immediately, before anything else can fail: without its ID an order cannot be found.
@@ -163,6 +213,13 @@ def order(
             raise typer.Exit(code)
 
 
+def _source(text: str) -> Source:
+    try:
+        return make_source(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--source") from None
+
+
 def _place(
     client: Client,
     paths: list[Path],
@@ -174,6 +231,7 @@ def _place(
     request_id: str,
     keep: timedelta | None,
     webhook: str,
+    remote: _Remote,
     quiet: bool,
 ) -> Order:
     begun = False
@@ -194,6 +252,9 @@ def _place(
                 request_id=request_id,
                 keep_originals_for=keep,
                 webhook_url=webhook,
+                sources=remote.sources,
+                listings=remote.listings,
+                target=remote.target,
                 on_progress=on_progress,
             )
     except InvalidArgumentError as error:
@@ -224,4 +285,5 @@ def _accepted(order: Order, paths: list[Path], *, quiet: bool, as_json: bool) ->
     if as_json:
         return json_line(order=as_dict(order))
     octets = sum(path.stat().st_size for path in paths if path.exists())
-    return f"Order {order.order_id} accepted: {count(len(paths), 'image')}, {size(octets)}"
+    sent = f", {size(octets)}" if paths else ""
+    return f"Order {order.order_id} accepted: {count(order.counts.total or len(paths), 'image')}{sent}"

@@ -272,8 +272,8 @@ class Target(_message.Message):
     place: _builtins.str
     """Name of the place, one of GetLimitsResponse.target_places; required."""
     prefix: _builtins.str
-    """What the keys of the results begin with, such as "2026/june/"; folders are separated by "/". A result's key is the
-    prefix and the name of its image, or the path of its source below the listing's prefix.
+    """Folder for the results in the place, such as "2026/june"; empty: the place itself. A result has the name of its
+    image there; of a listing, its path below the listing's prefix. Equal names get numbers.
     """
     def __init__(
         self,
@@ -359,7 +359,7 @@ class SourceListing(_message.Message):
     place: _builtins.str
     """Name of the place, one of GetLimitsResponse.source_places; required."""
     prefix: _builtins.str
-    """What the keys begin with; empty: the whole place."""
+    """Folder in the place, such as "2026/june", with all folders in it; empty: the whole place."""
     pattern: _builtins.str
     """Which of them, by a pattern of the part of the key behind the prefix: "*" stands for any characters, "?" for one.
     Empty: the files with the extension of an image format.

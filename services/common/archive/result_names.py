@@ -43,6 +43,38 @@ def result_names(images: Iterable[tuple[str, Format]]) -> list[str]:
     return names
 
 
+def target_names(images: Iterable[tuple[str, Format | None]]) -> list[str]:
+    """Return keys for results that are written to a place: unique, with the extension of the format.
+
+    Args:
+        images: For each its file name as sent, or a path whose folders are kept, and the format of the result; None: as
+            its original, whose extension is then kept.
+    """
+    taken: set[str] = set()
+    numbers: dict[str, int] = {}
+    unique = []
+    for name, output_format in images:
+        folder, slash, last = name.rpartition("/")
+        stem, ending = _split(last)
+        if output_format and ending.lower() not in _EXTENSIONS[output_format]:
+            ending = _EXTENSIONS[output_format][0]
+        ending = f".{_UNSAFE.sub('_', ending)}" if ending else ""
+        key = first = f"{folder}{slash}{stem}{ending}"
+        while key.casefold() in taken:
+            numbers[first.casefold()] = numbers.get(first.casefold(), 1) + 1
+            key = f"{folder}{slash}{stem}_{numbers[first.casefold()]}{ending}"
+        taken.add(key.casefold())
+        unique.append(key)
+    return unique
+
+
+def with_extension(key: str, result_format: Format) -> str:
+    """Return the key of a result, with an extension of its format added if it has none of it."""
+    ending = key.rpartition("/")[2].rpartition(".")[2].lower()
+    extensions = _EXTENSIONS[result_format]
+    return key if ending in extensions else f"{key}.{extensions[0]}"
+
+
 def _split(filename: str) -> tuple[str, str]:
     last = re.split(r"[/\\]", filename)[-1]
     stem, dot, ending = last.rpartition(".")

@@ -13,14 +13,24 @@ class Cause(StrEnum):
     """Whose concern a failure is; the names of the interface's FailureCause."""
 
     FILE = "FILE"
-    """The sender's: the file is no image, damaged, too large, or of an unsupported kind."""
+    """The sender's: the file is no image, damaged, too large, of an unsupported kind, or not where the
+    order says."""
     RECIPIENT = "RECIPIENT"
     """The recipient's: there is no such mailbox."""
     SERVICE = "SERVICE"
     """The operators': a timeout, a crash, an error, or a mail server that refuses or does not answer."""
 
 
-FILE_REASONS = frozenset({Reason.NOT_AN_IMAGE, Reason.UNSUPPORTED, Reason.CORRUPT, Reason.TOO_LARGE})
+FILE_REASONS = frozenset(
+    {
+        Reason.NOT_AN_IMAGE,
+        Reason.UNSUPPORTED,
+        Reason.CORRUPT,
+        Reason.TOO_LARGE,
+        Reason.SOURCE_UNAVAILABLE,
+        Reason.SOURCE_REFUSED,
+    }
+)
 
 
 def cause_of(reason: Reason) -> Cause:

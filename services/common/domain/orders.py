@@ -41,6 +41,8 @@ class ImageQueue(StrEnum):
     BLUR = "blur"
     FIND = "find"
     """Images with something to find."""
+    FETCH = "fetch"
+    """Images whose originals come from a source: once fetched, they go to one of the others."""
 
 
 class UploadState(StrEnum):

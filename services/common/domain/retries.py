@@ -28,6 +28,9 @@ did not say."""
 MAX_CRASHES = 3
 """Deaths of the child process that worked on an image before the image is held responsible."""
 
+MAX_SOURCE_ATTEMPTS = 8
+"""Attempts to fetch a source, or to write to a target, that is unavailable: two minutes."""
+
 IMAGE_RETRIES = RetryPolicy(first_delay=1, longest_delay=60)
 EMAIL_RETRIES = RetryPolicy(first_delay=1, longest_delay=1800)
 MAILING_RETRIES = RetryPolicy(first_delay=2, longest_delay=300)
@@ -35,8 +38,18 @@ MAILING_RETRIES = RetryPolicy(first_delay=2, longest_delay=300)
 UNAVAILABLE_DELAY = 5.0
 """Seconds until an image is tried again that could not be worked on: a dependency was unavailable."""
 
-RETRYABLE = frozenset({Reason.TIMED_OUT, Reason.CRASHED, Reason.INTERNAL})
-"""Why an image failed that an operator may retry: under less load, with more memory, by a fixed version.
+RETRYABLE = frozenset(
+    {
+        Reason.TIMED_OUT,
+        Reason.CRASHED,
+        Reason.INTERNAL,
+        Reason.SOURCE_UNAVAILABLE,
+        Reason.SOURCE_REFUSED,
+        Reason.TARGET_UNAVAILABLE,
+    }
+)
+"""Why an image failed that an operator may retry: under less load, with more memory, by a fixed version, when its
+source or target is available.
 
 Its original is kept for that until the order expires, or an operator drops the failure. Other reasons lie in the file.
 """

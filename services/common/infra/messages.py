@@ -12,6 +12,8 @@ BLUR_QUEUE = ImageQueue.BLUR.value
 """Consumed by blur_worker: images to blur."""
 FIND_QUEUE = ImageQueue.FIND.value
 """Consumed by blur_worker: images in which something is to be found first."""
+FETCH_QUEUE = ImageQueue.FETCH.value
+"""Consumed by blur_worker: images whose originals are fetched from a source."""
 MAIL_QUEUE = "mail"
 """Consumed by mailer: single e-mails, and operator jobs."""
 MAILING_QUEUE = "mailing"
@@ -24,6 +26,7 @@ INSTANT_QUEUE = "instant"
 
 BLUR_IMAGE = "blur_image"
 FIND_IMAGE = "find_image"
+FETCH_IMAGE = "fetch_image"
 RUN_INSTANT_CALL = "run_instant_call"
 SEND_EMAIL = "send_email"
 SEND_MAILING = "send_mailing"
@@ -56,7 +59,13 @@ def find_image(image_id: UUID) -> Message[None]:
 
 def image_message(image: EnqueuedImage) -> Message[None]:
     """Return the message for an image, to the queue that it belongs to."""
-    return find_image(image.id) if image.queue == ImageQueue.FIND else blur_image(image.id)
+    match image.queue:
+        case ImageQueue.BLUR:
+            return blur_image(image.id)
+        case ImageQueue.FIND:
+            return find_image(image.id)
+        case ImageQueue.FETCH:
+            return _message(FETCH_QUEUE, FETCH_IMAGE, image.id)
 
 
 def send_email(email_id: UUID) -> Message[None]:

@@ -6,6 +6,7 @@ capitals; docs/settings.md is generated from the fields' descriptions.
 
 import ipaddress
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 from uuid import UUID
@@ -16,9 +17,11 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from services.common.domain.addresses import IpNetwork, parse_networks
 from services.common.domain.errors import ConfigurationError
+from services.common.domain.places import parse_places
 
 PREFIX = "IMAGEBLUR_"
 MIN_SECRET_LENGTH = 32
+_MIB = 1 << 20
 SECRETS_DIR = "/run/secrets"
 """Where containers have their secrets."""
 
@@ -187,6 +190,53 @@ class OutboundSettings(Settings):
         return value
 
 
+class PlaceSettings(Settings):
+    """Folders and buckets that orders may name, for gateway and blur worker."""
+
+    source_places: SecretStr = Field(
+        default=SecretStr(""),
+        description="Places that orders may read images from, by name: `photos=s3://bucket/prefix, scans=/srv/scans`. "
+        "Folders are absolute paths, of which every blur worker and gateway sees the same content; buckets as in "
+        "IMAGEBLUR_BLOB_URL. Holders of API keys can have every file there blurred as little as they like, so read it.",
+    )
+    target_places: SecretStr = Field(
+        default=SecretStr(""),
+        description="Places that orders may have their results written to, in the same notation. Files with the same "
+        "key are replaced.",
+    )
+    places_keys: str = Field(
+        default="",
+        description="IDs of API keys, separated by commas, that may use these places. Default: all keys, and callers "
+        "on the gateway's machine where it requires none.",
+    )
+
+    @property
+    def sources(self) -> Mapping[str, str]:
+        """Locations of the places of sources by name."""
+        return parse_places(self.source_places.get_secret_value())
+
+    @property
+    def targets(self) -> Mapping[str, str]:
+        """Locations of the places of results by name."""
+        return parse_places(self.target_places.get_secret_value())
+
+    @property
+    def places_principals(self) -> frozenset[str]:
+        """Principals that may use the places; empty: all that have a key."""
+        return frozenset(f"key:{UUID(key.strip())}" for key in self.places_keys.split(",") if key.strip())
+
+    @field_validator("source_places", "target_places")
+    @classmethod
+    def _known_places(cls, value: SecretStr) -> SecretStr:
+        parse_places(value.get_secret_value())
+        return value
+
+    @field_validator("places_keys")
+    @classmethod
+    def _check_places_keys(cls, value: str) -> str:
+        return _checked_key_ids(value)
+
+
 class VisitorSettings(Settings):
     """Settings that gateway and web pages share."""
 
@@ -239,17 +289,20 @@ class RecipientSettings(Settings):
     @field_validator("results_keys")
     @classmethod
     def _check_ids(cls, value: str) -> str:
-        for key in filter(None, map(str.strip, value.split(","))):
-            try:
-                UUID(key)
-            except ValueError:
-                raise ValueError(f"{key} is not the ID of an API key, which is a UUID") from None
-        return value
+        return _checked_key_ids(value)
 
 
 class LimitSettings(Settings):
     """Limits that the gateway reports and the blur worker enforces."""
 
+    max_image_bytes: int = Field(default=128 * _MIB, ge=1, description="Largest image file in bytes.")
+    max_order_bytes: int = Field(default=4096 * _MIB, ge=1, description="Largest order, all images together, in bytes.")
+    min_free_mb: int = Field(
+        default=256,
+        ge=0,
+        description="Free space in MiB of local disks with blobs or the database below which orders are refused, so "
+        "that accepted orders can be finished.",
+    )
     max_pixels: int = Field(default=120_000_000, ge=1, description="Maximum pixels of an image, over all frames.")
     instant_seconds: int = Field(
         default=30,
@@ -258,6 +311,15 @@ class LimitSettings(Settings):
         description="Longest time that an instant call (BlurImage, FindRegions) waits for its answer; then it fails "
         "with UNAVAILABLE and RetryInfo.",
     )
+
+
+def _checked_key_ids(value: str) -> str:
+    for key in filter(None, map(str.strip, value.split(","))):
+        try:
+            UUID(key)
+        except ValueError:
+            raise ValueError(f"{key} is not the ID of an API key, which is a UUID") from None
+    return value
 
 
 def metrics_port(default: int, service: str) -> Any:

@@ -7,7 +7,7 @@ from sqlalchemy import inspect, text
 from services.common.db.engine import Database
 from services.common.domain.errors import ConfigurationError
 
-HEAD = "0017"
+HEAD = "0018"
 """The newest revision; every service compares the database with it when it starts, without Alembic."""
 
 

@@ -29,6 +29,8 @@ def parse_blur_image(request: pb.BlurImageRequest, *, max_bytes: int, max_result
         parse_filename(request.image.filename)
     with violations.collect("image"):
         spec = parse_image_spec(request.image)
+    if request.image.HasField("source"):
+        violations.add("image.source", "is possible in orders only: send the image's data")
     _check_data(violations, "image.data", request.image.data, max_bytes)
     violations.raise_if_any()
     return InstantRequest(

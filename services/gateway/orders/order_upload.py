@@ -4,19 +4,22 @@ import asyncio
 import contextlib
 import hashlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from uuid import uuid4
 
 from services.common.db.orders.orders import NewImage, Snapshot
 from services.common.domain.errors import InvalidArgument, Unavailable, Violation
-from services.common.domain.orders import original_key, queue_for
+from services.common.domain.orders import ImageQueue, original_key, queue_for
+from services.common.domain.sources import ImageSource
 from services.common.infra import log
 from services.common.infra.blobs import CHUNK, BlobWriter
 from services.gateway.orders.broker_check import BrokerCheck
+from services.gateway.orders.list_sources import ListedImage
 from services.gateway.orders.pending_order import OrderStorage, PendingOrder, gone_is_unavailable
-from services.gateway.orders.requests import ParsedHeader, ParsedImage
+from services.gateway.orders.requests import ParsedHeader, ParsedImage, ParsedListing
+from services.gateway.orders.targets import with_targets
 from services.gateway.rpc.callers import principal, rate_limit_key
 from services.gateway.rpc.thread_pool import ThreadPool
 
@@ -43,8 +46,7 @@ class OrderReceiver:
             Unavailable: A dependency is unavailable, or a disk is almost full.
             Busy: The queue is full, or the caller places orders too fast.
         """
-        if header.webhook_url:
-            self.storage.outside.check_url(header.webhook_url, "order.webhook_url")
+        self.storage.outside.check_header(header)
         pending = PendingOrder(
             storage=self.storage, principal=principal(), method=method, header=header, image_count=image_count
         )
@@ -102,6 +104,8 @@ class OrderUpload:
         self._pending = pending
         self._threads = threads
         self._images: list[NewImage] = []
+        self._paths: list[str] = []
+        """Of each image below its listing's prefix, or its file name."""
         self._bytes = 0
         self._fingerprint = hashlib.sha256(_canonical(pending.header))
 
@@ -143,7 +147,54 @@ class OrderUpload:
                 queue=queue_for(parsed.spec or pending.header.spec),
             )
         )
+        self._paths.append(parsed.filename)
         self._fingerprint.update(json.dumps([parsed.filename, spec, sha256]).encode())
+
+    def add_source(self, parsed: ParsedImage) -> None:
+        """Add an image that is fetched later.
+
+        Raises:
+            InvalidArgument: Its source is not allowed, or the order is too large.
+            PermissionDenied: The caller may not use it.
+        """
+        source = parsed.source
+        assert source
+        self._pending.storage.outside.check_source(source, parsed.field, self._pending.header.target)
+        spec = parsed.spec.to_json() if parsed.spec else None
+        self._add_source(parsed, source, source.size or 0, parsed.filename)
+        self._fingerprint.update(json.dumps([parsed.filename, spec, source.to_json()]).encode())
+
+    def add_listings(self, listings: Sequence[ParsedListing], found: Sequence[ListedImage]) -> None:
+        """Add the images that listings have found. A repeated request need not find the same.
+
+        Raises:
+            InvalidArgument: The order is too large.
+        """
+        for listed in found:
+            assert listed.image.source
+            self._add_source(listed.image, listed.image.source, listed.size, listed.path)
+        for listing in listings:
+            self._fingerprint.update(json.dumps([listing.place, listing.folder, listing.pattern]).encode())
+
+    def _add_source(self, parsed: ParsedImage, source: ImageSource, size: int, path: str) -> None:
+        pending, limit = self._pending, self._pending.storage.settings.max_order_bytes
+        self._bytes += size
+        if self._bytes > limit:
+            raise InvalidArgument(Violation("images", f"are larger than {limit} bytes together"))
+        if pending.header.validate_only:
+            return
+        self._images.append(
+            NewImage(
+                id=uuid4(),
+                position=len(self._images) + 1,
+                filename=parsed.filename,
+                spec=parsed.spec.to_json() if parsed.spec else None,
+                size=size,
+                queue=ImageQueue.FETCH,
+                source=source.to_json(),
+            )
+        )
+        self._paths.append(path)
 
     async def commit(self) -> Snapshot | None:
         """Accept the order; return it, or the first one if this request is a repeat, or None if only validated.
@@ -154,7 +205,8 @@ class OrderUpload:
         if self._pending.header.validate_only:
             return None
         self._pending.committing = True
-        return await self._threads.run_to_end(self._pending.commit, self._images, self._fingerprint.hexdigest())
+        images = with_targets(self._images, self._pending.header, self._paths)
+        return await self._threads.run_to_end(self._pending.commit, images, self._fingerprint.hexdigest())
 
 
 class ImageUpload:
@@ -224,4 +276,6 @@ def _canonical(header: ParsedHeader) -> bytes:
     # As gateways of the version before compute it, for orders that these can accept, too.
     values += [header.originals_seconds] * bool(header.originals_seconds)
     values += [{"webhook": header.webhook_url}] * bool(header.webhook_url)
+    if header.target:
+        values += [{"place": header.target.place, "folder": header.target.folder}]
     return json.dumps(values).encode()

@@ -17,10 +17,10 @@ from services.common.domain.follow_up import FollowUp
 from services.common.domain.orders import blob_prefix, original_key
 from services.common.infra import log
 from services.common.infra.blobs import BlobStore, MissingBlob
+from services.common.infra.disk_space import DiskSpace
 from services.common.use_cases.after_commit import AfterCommit
 from services.common.use_cases.recipients import Recipients
 from services.gateway import metrics
-from services.gateway.orders.disk_space import DiskSpace
 from services.gateway.orders.outside_rules import OutsideRules
 from services.gateway.orders.requests import ParsedHeader
 from services.gateway.settings import GatewaySettings
@@ -111,7 +111,8 @@ class PendingOrder:
         """
         storage, settings, header = self.storage, self.storage.settings, self.header
         with gone_is_unavailable():
-            storage.blobs.persist(*(original_key(self.order_id, image.position) for image in images))
+            sent = [image for image in images if image.source is None]
+            storage.blobs.persist(*(original_key(self.order_id, image.position) for image in sent))
         order = NewOrder(
             id=self.order_id,
             principal=self.principal,

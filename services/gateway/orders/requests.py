@@ -1,6 +1,7 @@
 """Parses the requests of BlurService; errors name the field."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from imageblur.v1 import blur_service_pb2 as pb
@@ -9,11 +10,17 @@ from imageblur.v1 import order_pb2
 from services.common.domain.addresses import BadUrl, parse_url
 from services.common.domain.errors import InvalidArgument, Violation
 from services.common.domain.orders import ImageState
+from services.common.domain.places import BadKey, PlaceKey, check_key, parse_prefix
+from services.common.domain.sources import ImageSource
 from services.common.domain.spec import BlurSpec
 from services.gateway.orders.blur_spec import parse_image_spec, parse_spec
 from services.gateway.rpc.fields import Violations, parse_email, parse_locale, parse_request_id
 
 MAX_FILENAME = 255
+MAX_LISTINGS = 10
+MAX_PATTERN = 255
+MAX_STARS = 8
+"""In a pattern: a match takes time by their number."""
 SMALL_ORDER = 100
 """Images, and regions, of an order that need no thread to be parsed."""
 
@@ -33,6 +40,8 @@ class ParsedHeader:
     """How long originals are kept after the order has finished; 0: not."""
     webhook_url: str = ""
     """Where events are posted; empty: nowhere. Its form is checked, not whether it may be used."""
+    target: "ParsedTarget | None" = None
+    """Where results are written; None: nowhere. Likewise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +55,38 @@ class ParsedImage:
     size: int | None = None
     """In bytes; None if the client did not send it."""
     sha256: bytes | None = None
+    source: ImageSource | None = None
+    """Where its bytes come from; None: they are sent."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParsedTarget:
+    """Where results are written."""
+
+    place: str
+    folder: str
+    """Empty, or with `/` at its end."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParsedListing:
+    """A listing of a place."""
+
+    field: str
+    place: str
+    folder: str
+    """Empty, or with `/` at its end."""
+    pattern: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParsedOrder:
+    """An order in one message."""
+
+    header: ParsedHeader
+    images: list[tuple[ParsedImage, bytes]]
+    """With their bytes, which are empty if an image has a source."""
+    listings: Sequence[ParsedListing]
 
 
 def parse_header(header: pb.OrderHeader, field: str, *, max_originals_seconds: int) -> ParsedHeader:
@@ -71,6 +112,11 @@ def parse_header(header: pb.OrderHeader, field: str, *, max_originals_seconds: i
             parse_url(header.webhook_url)
         except BadUrl as error:
             violations.add(f"{field}.webhook_url", str(error))
+    target: ParsedTarget | None = None
+    if header.HasField("target"):
+        with violations.collect(f"{field}.target"):
+            folder = _parse_folder(header.target.prefix)
+            target = ParsedTarget(place=header.target.place, folder=folder)
     violations.raise_if_any()
     return ParsedHeader(
         email=email,
@@ -81,6 +127,7 @@ def parse_header(header: pb.OrderHeader, field: str, *, max_originals_seconds: i
         validate_only=header.validate_only,
         originals_seconds=originals_seconds,
         webhook_url=header.webhook_url,
+        target=target,
     )
 
 
@@ -105,10 +152,8 @@ def is_small(request: pb.BlurOrderRequest) -> bool:
     return sum(len(spec.regions) + len(spec.exclude_regions) for spec in specs) <= SMALL_ORDER
 
 
-def parse_order(
-    request: pb.BlurOrderRequest, *, max_images: int, max_originals_seconds: int
-) -> tuple[ParsedHeader, list[tuple[ParsedImage, bytes]]]:
-    """Return the header of an order in one message, and its images with their bytes.
+def parse_order(request: pb.BlurOrderRequest, *, max_images: int, max_originals_seconds: int) -> ParsedOrder:
+    """Return an order in one message.
 
     Raises:
         InvalidArgument: With a violation for each invalid field.
@@ -127,14 +172,80 @@ def parse_order(
         field = f"images[{index}]"
         with violations.collect(field):
             filename, spec = parse_filename(image.filename), parse_image_spec(image)
-            images.append((ParsedImage(field=field, filename=filename, spec=spec), image.data))
-        if not image.data:
+            source = parse_source(image.source) if image.HasField("source") else None
+            parsed = ParsedImage(field=field, filename=_name(filename, source), spec=spec, source=source)
+            images.append((parsed, image.data))
+        if image.HasField("source"):
+            if image.data:
+                violations.add(f"{field}.data", "must not be sent with a source")
+        elif not image.data:
             violations.add(f"{field}.data", "is empty")
-    if not request.images:
+    listings: Sequence[ParsedListing] = ()
+    try:
+        listings = parse_listings(request.listings, "listings")
+    except InvalidArgument as error:
+        violations.extend(error.violations)
+    if not request.images and not request.listings:
         violations.add("images", "must be at least one")
     violations.raise_if_any()
     assert header
-    return header, images
+    return ParsedOrder(header=header, images=images, listings=listings)
+
+
+def parse_source(source: pb.Source) -> ImageSource:
+    """Return where an image comes from; whether it may be used is another question.
+
+    Raises:
+        InvalidArgument: It is malformed.
+    """
+    match source.WhichOneof("origin"):
+        case "url":
+            try:
+                parse_url(source.url)
+            except BadUrl as error:
+                raise InvalidArgument(Violation("source.url", str(error))) from None
+            return ImageSource(url=source.url)
+        case "file":
+            try:
+                check_key(source.file.key)
+            except BadKey as error:
+                raise InvalidArgument(Violation("source.file.key", str(error))) from None
+            return ImageSource(file=PlaceKey(place=source.file.place, key=source.file.key))
+        case _:
+            raise InvalidArgument(Violation("source", "must be a url or a file"))
+
+
+def parse_listings(listings: Sequence[pb.SourceListing], field: str) -> list[ParsedListing]:
+    """Return listings of places; `field` is their path in the request.
+
+    Raises:
+        InvalidArgument: With a violation for each invalid one.
+    """
+    violations = Violations()
+    if len(listings) > MAX_LISTINGS:
+        violations.add(field, f"are more than {MAX_LISTINGS}")
+    parsed = []
+    for index, listing in enumerate(listings[:MAX_LISTINGS]):
+        path = f"{field}[{index}]"
+        with violations.collect(path):
+            folder = _parse_folder(listing.prefix)
+            if len(listing.pattern) > MAX_PATTERN or listing.pattern.count("*") > MAX_STARS:
+                message = f"is longer than {MAX_PATTERN} characters, or has more than {MAX_STARS} stars"
+                raise InvalidArgument(Violation("pattern", message))
+            parsed.append(ParsedListing(field=path, place=listing.place, folder=folder, pattern=listing.pattern))
+    violations.raise_if_any()
+    return parsed
+
+
+def _parse_folder(prefix: str) -> str:
+    try:
+        return parse_prefix(prefix)
+    except BadKey as error:
+        raise InvalidArgument(Violation("prefix", str(error))) from None
+
+
+def _name(filename: str, source: ImageSource | None) -> str:
+    return filename or (source.filename if source else "")
 
 
 def parse_image_start(start: pb.ImageStart, field: str) -> ParsedImage:
@@ -147,13 +258,15 @@ def parse_image_start(start: pb.ImageStart, field: str) -> ParsedImage:
     filename, spec = "", None
     with violations.collect(field):
         filename, spec = parse_filename(start.filename), parse_image_spec(start)
+    size = start.size_bytes if start.HasField("size_bytes") else None
+    sha256 = start.sha256 if start.HasField("sha256") else None
+    source: ImageSource | None = None
+    if start.HasField("source"):
+        with violations.collect(field):
+            source = replace(parse_source(start.source), size=size, sha256=sha256.hex() if sha256 else None)
     violations.raise_if_any()
     return ParsedImage(
-        field=field,
-        filename=filename,
-        spec=spec,
-        size=start.size_bytes if start.HasField("size_bytes") else None,
-        sha256=start.sha256 if start.HasField("sha256") else None,
+        field=field, filename=_name(filename, source), spec=spec, size=size, sha256=sha256, source=source
     )
 
 

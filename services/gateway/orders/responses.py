@@ -8,6 +8,7 @@ from services.common.db.models import Delivery, Image, Order
 from services.common.db.orders.orders import Snapshot
 from services.common.domain.findings import Inspection
 from services.common.domain.orders import DeliveryState, ImageState, OrderState
+from services.common.domain.sources import ImageSource
 from services.common.domain.spec import Format
 from services.gateway.orders.findings import inspection_messages
 from services.gateway.rpc.timestamps import timestamp
@@ -67,6 +68,7 @@ def image_message(image: Image) -> order_pb2.Image:
         start_time=timestamp(image.started_at),
         finish_time=timestamp(image.finished_at),
         attempts=image.attempts,
+        source=ImageSource.from_json(image.source).label if image.source else "",
         findings=findings,
         check=check,
     )

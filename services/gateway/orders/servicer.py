@@ -32,6 +32,7 @@ from services.gateway.orders.delivery_requests import DeliveryRequest, RequestDe
 from services.gateway.orders.downloads import ResultDownloads
 from services.gateway.orders.findings import model_message
 from services.gateway.orders.image_pages import first_page, image_messages
+from services.gateway.orders.list_sources import ListedImage, ListSources
 from services.gateway.orders.order_reader import OrderReader
 from services.gateway.orders.order_upload import OrderReceiver, OrderUpload
 from services.gateway.orders.responses import delivery_message, email_hint, order_message
@@ -72,10 +73,12 @@ class BlurServicer(UploadMethods):
     revise_images: ReviseImages
     webhook_secrets: CallerSecrets
     uploads: Uploads
+    list_sources: ListSources
 
     async def GetLimits(self, request: pb.GetLimitsRequest, context: Context) -> pb.GetLimitsResponse:
         """Return the limits of this server."""
-        settings = self.settings
+        settings, outside = self.settings, self.receiver.storage.outside
+        usable = outside.may_use_places()
         return pb.GetLimitsResponse(
             max_order_bytes=settings.max_order_bytes,
             max_image_bytes=settings.max_image_bytes,
@@ -90,6 +93,8 @@ class BlurServicer(UploadMethods):
             max_keep_originals_for=Duration(seconds=settings.max_originals_seconds),
             upload_retention=Duration(seconds=int(settings.upload_seconds)),
             upload_part_bytes=PART_BYTES,
+            source_places=sorted(outside.sources) if usable else (),
+            target_places=sorted(outside.targets) if usable else (),
         )
 
     async def BlurOrder(self, request: pb.BlurOrderRequest, context: Context) -> pb.BlurOrderResponse:
@@ -97,18 +102,24 @@ class BlurServicer(UploadMethods):
         limit = self.settings.max_message_bytes
         if request.ByteSize() > limit:
             raise TooLarge(f"the message is larger than {limit} bytes: use StreamBlurOrder")
-        header, images = await self._parse_order(request)
+        order = await self._parse_order(request)
+        header, images = order.header, order.images
         specs = {f"{parsed.field}.spec": parsed.spec for parsed, _ in images if parsed.spec}
         await self.models.check({"order.spec": header.spec} | specs)
         del request  # or the images would be in memory twice
-        async with self.receiver.receive("BlurOrder", header, len(images)) as upload:
+        listed = await self._list_sources(header, order.listings, len(images))
+        async with self.receiver.receive("BlurOrder", header, len(images) + len(listed)) as upload:
             for index, (parsed, data) in enumerate(images):
                 if index % IMAGES_AT_ONCE == 0:
                     await asyncio.sleep(0)  # a dry run waits for nothing else
+                if parsed.source:
+                    upload.add_source(parsed)
+                    continue
                 async with upload.image(parsed) as image:
                     await image.write(data)
+            upload.add_listings(order.listings, listed)
             accepted = await upload.commit()
-        return pb.BlurOrderResponse(order=_accepted(accepted, header, len(images)))
+        return pb.BlurOrderResponse(order=_accepted(accepted, header, len(images) + len(listed)))
 
     async def StreamBlurOrder(
         self, request_iterator: AsyncIterator[pb.StreamBlurOrderRequest], context: Context
@@ -121,10 +132,12 @@ class BlurServicer(UploadMethods):
             part.start.order, "order", max_originals_seconds=self.settings.max_originals_seconds
         )
         image_count = part.start.image_count
-        if not 1 <= image_count <= self.settings.largest_order:
+        listings = requests.parse_listings(part.start.listings, "start.listings")
+        if not (0 if listings else 1) <= image_count <= self.settings.largest_order:
             raise InvalidArgument(Violation("start.image_count", f"must be 1 to {self.settings.largest_order}"))
         await self.models.check({"order.spec": header.spec})
-        async with self.receiver.receive("StreamBlurOrder", header, image_count) as upload:
+        listed = await self._list_sources(header, listings, image_count)
+        async with self.receiver.receive("StreamBlurOrder", header, image_count + len(listed)) as upload:
             count = 0
             part = await anext(request_iterator, None)
             while part is not None and part.WhichOneof("part") == "image" and count < image_count:
@@ -136,8 +149,9 @@ class BlurServicer(UploadMethods):
             if count < image_count:
                 message = f"is {image_count}, but the stream ended after {count} images"
                 raise InvalidArgument(Violation("start.image_count", message))
+            upload.add_listings(listings, listed)
             accepted = await upload.commit()
-        return pb.StreamBlurOrderResponse(order=_accepted(accepted, header, count))
+        return pb.StreamBlurOrderResponse(order=_accepted(accepted, header, count + len(listed)))
 
     async def BlurImage(self, request: pb.BlurImageRequest, context: Context) -> pb.BlurImageResponse:
         """Blur one image while the caller waits."""
@@ -283,9 +297,7 @@ class BlurServicer(UploadMethods):
         token = paging.make_token(page[-1].position) if len(page) < len(found) else ""
         return await image_messages(page, self.threads), token
 
-    async def _parse_order(
-        self, request: pb.BlurOrderRequest
-    ) -> tuple[requests.ParsedHeader, list[tuple[requests.ParsedImage, bytes]]]:
+    async def _parse_order(self, request: pb.BlurOrderRequest) -> requests.ParsedOrder:
         key = rate_limit_key()
         limits = {
             "max_images": self.settings.largest_order,
@@ -298,6 +310,18 @@ class BlurServicer(UploadMethods):
         requests.parse_header(request.order, "order", max_originals_seconds=limits["max_originals_seconds"])
         return await self.parsing.run(key, requests.parse_order, request, **limits)
 
+    async def _list_sources(
+        self, header: requests.ParsedHeader, listings: Sequence[requests.ParsedListing], image_count: int
+    ) -> list[ListedImage]:
+        if not listings:
+            return []
+        outside = self.receiver.storage.outside
+        self.receiver.broker_check.check_rate(rate_limit_key())
+        outside.check_header(header)
+        for listing in listings:
+            outside.check_listing(listing, header.target)
+        return await self.list_sources(listings, limit=self.settings.largest_order - image_count)
+
     async def _receive_image(
         self, parts: AsyncIterator[pb.StreamBlurOrderRequest], upload: OrderUpload, start: pb.ImageStart, field: str
     ) -> pb.StreamBlurOrderRequest | None:
@@ -305,6 +329,9 @@ class BlurServicer(UploadMethods):
         parsed = requests.parse_image_start(start, field)
         if parsed.spec:
             await self.models.check({f"{field}.spec": parsed.spec})
+        if parsed.source:
+            upload.add_source(parsed)
+            return await anext(parts, None)
         async with upload.image(parsed) as image:
             while (part := await anext(parts, None)) is not None and part.WhichOneof("part") == "chunk":
                 if len(part.chunk) > MAX_CHUNK_BYTES:

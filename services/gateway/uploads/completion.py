@@ -15,6 +15,7 @@ from services.common.domain.orders import queue_for, upload_prefix
 from services.common.infra import log
 from services.gateway import metrics
 from services.gateway.orders.pending_order import OrderStorage, check_queue
+from services.gateway.orders.targets import with_targets
 from services.gateway.uploads.reading import UploadReader
 from services.gateway.uploads.requests import ParsedUpload
 
@@ -47,7 +48,8 @@ class CompleteUpload:
             placed_now = uploads.mark_placed(session, upload_id)
             if placed_now:
                 upload, age = uploads.get_placed(session, upload_id)
-                images = _new_images(manifest, uploads.get_sha256(session, upload_id))
+                new = _new_images(manifest, uploads.get_sha256(session, upload_id))
+                images = with_targets(new, manifest.header, [image.filename for image in manifest.images])
                 stored = orders.insert_order(
                     session, self._new_order(upload, age, manifest), images, window=storage.settings.order_window
                 )

@@ -54,12 +54,7 @@ def parse_upload(request: pb.CreateUploadRequest, settings: GatewaySettings) -> 
             images.append(parse_image_start(start, field))
         except InvalidArgument as error:
             violations.extend(error.violations)
-        if not start.HasField("size_bytes"):
-            violations.add(f"{field}.size_bytes", "is required")
-        elif start.size_bytes <= 0:
-            violations.add(f"{field}.data", "is empty")
-        elif start.size_bytes > settings.max_image_bytes:
-            violations.add(f"{field}.data", f"is larger than {settings.max_image_bytes} bytes")
+        _check_size(start, field, violations, settings.max_image_bytes)
     if not request.images:
         violations.add("images", "must be at least one")
     if sum(start.size_bytes for start in request.images) > settings.max_order_bytes:
@@ -67,6 +62,17 @@ def parse_upload(request: pb.CreateUploadRequest, settings: GatewaySettings) -> 
     violations.raise_if_any()
     assert header
     return ParsedUpload(header=header, images=images, manifest=request.SerializeToString(deterministic=True))
+
+
+def _check_size(start: pb.ImageStart, field: str, violations: Violations, max_bytes: int) -> None:
+    if start.HasField("source"):
+        violations.add(f"{field}.source", "is not possible in an upload: use BlurOrder or StreamBlurOrder")
+    elif not start.HasField("size_bytes"):
+        violations.add(f"{field}.size_bytes", "is required")
+    elif start.size_bytes <= 0:
+        violations.add(f"{field}.data", "is empty")
+    elif start.size_bytes > max_bytes:
+        violations.add(f"{field}.data", f"is larger than {max_bytes} bytes")
 
 
 def read_manifest(manifest: bytes, settings: GatewaySettings) -> ParsedUpload:

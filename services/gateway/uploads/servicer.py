@@ -84,8 +84,7 @@ class UploadMethods(BlurServiceServicer):
             raise TooLarge(f"the message is larger than {limit} bytes: use StreamBlurOrder")
         uploads.receiver.broker_check.check_rate(key)
         parsed: ParsedUpload = await uploads.parsing.run(key, parse_upload, request, uploads.settings)
-        if parsed.header.webhook_url:
-            uploads.receiver.storage.outside.check_url(parsed.header.webhook_url, "order.webhook_url")
+        uploads.receiver.storage.outside.check_header(parsed.header)
         specs = {f"{image.field}.spec": image.spec for image in parsed.images if image.spec}
         await uploads.models.check({"order.spec": parsed.header.spec} | specs)
         if parsed.header.validate_only:

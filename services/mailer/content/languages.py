@@ -65,6 +65,9 @@ _ENGLISH: Mapping[Reason, str] = {
     Reason.TOO_LARGE: "The image is too large",
     Reason.TIMED_OUT: "Blurring the image took too long",
     Reason.CRASHED: "The image crashed the worker repeatedly",
+    Reason.SOURCE_UNAVAILABLE: "The image could not be fetched from its source",
+    Reason.SOURCE_REFUSED: "The image may not be fetched from its source",
+    Reason.TARGET_UNAVAILABLE: "The result could not be written to the order's target",
     Reason.INTERNAL: "Internal error; the image itself may be fine: try it again",
 }
 _RUSSIAN: Mapping[Reason, str] = {
@@ -74,6 +77,9 @@ _RUSSIAN: Mapping[Reason, str] = {
     Reason.TOO_LARGE: "Изображение слишком большое",
     Reason.TIMED_OUT: "Размытие заняло слишком много времени",
     Reason.CRASHED: "Обработка изображения несколько раз завершилась сбоем",
+    Reason.SOURCE_UNAVAILABLE: "Не удалось загрузить изображение из источника",
+    Reason.SOURCE_REFUSED: "Загрузка из этого источника не разрешена",
+    Reason.TARGET_UNAVAILABLE: "Не удалось записать результат в указанное место",
     Reason.INTERNAL: "Внутренняя ошибка; само изображение, возможно, в порядке: попробуйте ещё раз",
 }
 LANGUAGES: Mapping[str, Language] = {

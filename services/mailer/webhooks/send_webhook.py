@@ -2,9 +2,7 @@
 
 import threading
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from uuid import UUID
@@ -20,6 +18,7 @@ from services.common.infra import log
 from services.common.infra.leases import LEASE_SECONDS, Leases
 from services.common.infra.messages import WEBHOOK_QUEUE
 from services.common.infra.outbound.errors import OutboundError
+from services.common.infra.outbound.host_shares import HostShares
 from services.common.infra.outbound.https import HttpsClient
 from services.common.infra.webhook_secrets import WebhookSecrets
 from services.common.use_cases.after_commit import AfterCommit
@@ -56,31 +55,6 @@ class _Outcome:
     """For callers and operators."""
     wait: float = 0.0
     """Seconds that the receiver asks to wait."""
-
-
-class HostShares:
-    """Leaves room for others: a receiver that is slow holds half of the connections at most."""
-
-    def __init__(self, connections: int) -> None:
-        self._most = max(1, connections // 2)
-        self._busy: Counter[str] = Counter()
-        self._lock = threading.Lock()
-
-    @contextmanager
-    def hold(self, host: str) -> Iterator[bool]:
-        """Hold a connection to a host until the block ends; yield False if it has as many as it may have."""
-        with self._lock:
-            free = self._busy[host] < self._most
-            if free:
-                self._busy[host] += 1
-        try:
-            yield free
-        finally:
-            if free:
-                with self._lock:
-                    self._busy[host] -= 1
-                    if not self._busy[host]:
-                        del self._busy[host]
 
 
 @dataclass(frozen=True, kw_only=True)

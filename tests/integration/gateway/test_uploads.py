@@ -21,10 +21,10 @@ from services.common.domain.orders import original_key
 from services.common.domain.spec import BlurSpec
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
+from services.common.infra.disk_space import DiskSpace
 from services.common.use_cases.after_commit import AfterCommit
 from services.gateway.orders import order_upload
 from services.gateway.orders.broker_check import BrokerCheck
-from services.gateway.orders.disk_space import DiskSpace
 from services.gateway.orders.order_upload import OrderReceiver, OrderUpload
 from services.gateway.orders.outside_rules import OutsideRules
 from services.gateway.orders.pending_order import OrderStorage

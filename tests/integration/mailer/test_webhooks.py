@@ -25,11 +25,12 @@ from services.common.infra.broker import Broker
 from services.common.infra.leases import Leases
 from services.common.infra.messages import WEBHOOK_QUEUE
 from services.common.infra.outbound.connect import GuardedConnect
+from services.common.infra.outbound.host_shares import HostShares
 from services.common.infra.outbound.https import HttpsClient
 from services.common.infra.webhook_secrets import WebhookSecrets
 from services.common.use_cases.after_commit import AfterCommit
 from services.common.use_cases.order_lifecycle import make_lifecycle
-from services.mailer.webhooks.send_webhook import HostShares, RenewWebhookLeases, SendWebhook
+from services.mailer.webhooks.send_webhook import RenewWebhookLeases, SendWebhook
 from services.scheduler.sweep import Sweep
 from tests.integration.mailer.conftest import ON_BOTH
 from tests.support.certificates import Authority

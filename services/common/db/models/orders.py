@@ -151,6 +151,10 @@ class Image(Base):
     """Host and process id of the worker of its last attempt, as `host/pid`."""
     found: Mapped[str | None]
     """How many findings there were, and how many were hidden, of each kind, as JSON (`Inspection.counts`)."""
+    source: Mapped[str | None]
+    """Where its original is fetched from, as JSON (`ImageSource`); None if it was sent."""
+    target: Mapped[str | None]
+    """Where its result is written besides the blob store: `place:key`, without the extension; None: nowhere."""
     claims: Mapped[int] = mapped_column(default=0, server_default="0")
     """Tells claims of this version from those of the version before, which knows no revisions (migration 0010)."""
 

@@ -8,7 +8,7 @@ from functools import cache
 from typing import cast
 from uuid import UUID, uuid4
 
-from sqlalchemy import Update, bindparam, select, update
+from sqlalchemy import Update, bindparam, func, select, update
 from sqlalchemy.orm import Session
 
 from services.common.db import pages
@@ -20,8 +20,9 @@ from services.common.db.rows import changed_one
 from services.common.domain.errors import Reason
 from services.common.domain.findings import Inspection
 from services.common.domain.follow_up import FollowUp
-from services.common.domain.orders import ImageQueue, ImageState
+from services.common.domain.orders import ImageQueue, ImageState, queue_for
 from services.common.domain.retries import IMAGE_RETRIES, MAX_ATTEMPTS, MAX_CRASHES, UNAVAILABLE_DELAY
+from services.common.domain.spec import BlurSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +45,12 @@ class ImageClaim:
     """In a revision: how the image had ended, and ends again if the revision fails."""
     former_generation: int = 0
     """Of the former result."""
+    source: str | None = None
+    """Where the original is fetched from, as JSON."""
+    input_bytes: int = 0
+    """Of the original; before it is fetched an estimate, or 0."""
+    target: str | None = None
+    """Where the result is written besides the blob store: `place:key`, without an extension."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,6 +134,9 @@ _TAKE = (
                 "revised_spec",
                 "generation",
                 "next_generation",
+                "source",
+                "input_bytes",
+                "target",
             )
         )
     )
@@ -210,6 +220,9 @@ def claim_of(image: Image, order_spec: str) -> ImageClaim:
         generation=image.next_generation,
         former=former,
         former_generation=image.generation,
+        source=image.source,
+        input_bytes=image.input_bytes,
+        target=image.target,
     )
 
 
@@ -282,6 +295,38 @@ def finish(
         follow_up = FollowUp(changed_order_ids=[order.id])
         return EndedClaim(follow_up=follow_up, image_state=ended, surplus_keys=surplus, next_claim=next_claim)
     return EndedClaim(follow_up=_refill(session, order, claimed.queue, window), image_state=ended, surplus_keys=surplus)
+
+
+def finish_fetch(
+    session: Session, claimed: ImageClaim, *, size: int, sha256: str, max_order_bytes: int, window: int
+) -> EndedClaim | None:
+    """Queue an image to be blurred whose original was fetched; None, without changes, if the claim was lost.
+
+    It fails if the order is larger with it than `max_order_bytes`.
+    """
+    if (order := orders.lock(session, claimed.order_id)) is None:
+        return None
+    others = select(func.coalesce(func.sum(Image.input_bytes), 0)).where(
+        Image.order_id == claimed.order_id, Image.id != claimed.image_id
+    )
+    if claimed.input_bytes != size and (session.scalar(others) or 0) + size > max_order_bytes:
+        message = f"the images of the order are larger than {max_order_bytes} bytes together"
+        return finish(session, claimed, Failure(Reason.TOO_LARGE, message), window=window)
+    queue = queue_for(BlurSpec.from_json(claimed.spec))
+    values = {
+        "state": ImageState.QUEUED,
+        "queue": queue,
+        "enqueued_at": None,
+        "not_before": 0,
+        "attempts": 0,
+        "crashes": 0,
+        "input_bytes": size,
+        "input_sha256": sha256,
+    }
+    if not _end_claim(session, claimed, order, _END_CLAIM, values):
+        return None
+    enqueued = [image for each in (queue, claimed.queue) for image in windows.refill(session, order.id, each, window)]
+    return EndedClaim(follow_up=FollowUp(images=enqueued, changed_order_ids=[order.id]))
 
 
 def release_expired(session: Session, claimed: ImageClaim, *, window: int) -> EndedClaim | None:

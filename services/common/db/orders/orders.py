@@ -107,7 +107,11 @@ class NewImage:
     sha256: str | None = None
     """As hex."""
     queue: ImageQueue = ImageQueue.BLUR
-    """By its spec: FIND if something is to be found."""
+    """By its spec: FIND if something is to be found; FETCH if it has a source."""
+    source: str | None = None
+    """As JSON (`ImageSource`); its size is then an estimate, or 0."""
+    target: str | None = None
+    """`place:key`, without an extension."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,6 +174,8 @@ def insert_order(session: Session, order: NewOrder, new_images: Sequence[NewImag
                 "enqueued_at": time if image.id in enqueued_ids else None,
                 "input_bytes": image.size,
                 "input_sha256": image.sha256,
+                "source": image.source,
+                "target": image.target,
             }
             for image in new_images
         ],

@@ -13,6 +13,7 @@ from services.common.domain.orders import DeliveryState, ImageQueue, ImageState
 from services.common.domain.webhooks import WebhookState
 from services.common.infra.messages import (
     BLUR_QUEUE,
+    FETCH_QUEUE,
     FIND_QUEUE,
     INSTANT_QUEUE,
     MAIL_QUEUE,
@@ -20,7 +21,7 @@ from services.common.infra.messages import (
     WEBHOOK_QUEUE,
 )
 
-QUEUES = (BLUR_QUEUE, FIND_QUEUE, INSTANT_QUEUE, MAIL_QUEUE, MAILING_QUEUE, WEBHOOK_QUEUE)
+QUEUES = (BLUR_QUEUE, FIND_QUEUE, FETCH_QUEUE, INSTANT_QUEUE, MAIL_QUEUE, MAILING_QUEUE, WEBHOOK_QUEUE)
 IMAGE_QUEUES = frozenset(queue.value for queue in ImageQueue)
 
 

@@ -40,7 +40,7 @@ class BlobStore:
         self._store: ObjectStore
         try:
             if "://" in url and not url.startswith("file://"):
-                self._store = _s3(url)
+                self._store = s3_store(url)
                 self._piece = 5 * CHUNK  # S3's minimum
             else:
                 self.folder = Path(url.removeprefix("file://")).resolve()
@@ -200,7 +200,8 @@ class BlobStore:
             raise Unavailable("the blob folder does not exist")
 
 
-def _s3(url: str) -> S3Store:
+def s3_store(url: str) -> S3Store:
+    """Return a store of `s3://bucket/prefix`, with `key:secret@` before the bucket or the `AWS_` variables."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     credentials: S3Config = {}

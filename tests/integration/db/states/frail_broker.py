@@ -6,7 +6,7 @@ from uuid import UUID
 from dramatiq import Message
 
 from services.common.domain.orders import ImageQueue
-from services.common.infra.messages import BLUR_QUEUE, FIND_QUEUE, MAIL_QUEUE, MAILING_QUEUE, WEBHOOK_QUEUE
+from services.common.infra.messages import BLUR_QUEUE, FETCH_QUEUE, FIND_QUEUE, MAIL_QUEUE, MAILING_QUEUE, WEBHOOK_QUEUE
 
 
 class FrailBroker:
@@ -16,6 +16,7 @@ class FrailBroker:
         self.queues: dict[str, list[UUID]] = {
             BLUR_QUEUE: [],
             FIND_QUEUE: [],
+            FETCH_QUEUE: [],
             MAIL_QUEUE: [],
             MAILING_QUEUE: [],
             WEBHOOK_QUEUE: [],
