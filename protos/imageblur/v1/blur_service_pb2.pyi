@@ -80,6 +80,7 @@ class GetLimitsResponse(_message.Message):
     MAX_CHUNK_BYTES_FIELD_NUMBER: _builtins.int
     FIND_MODELS_FIELD_NUMBER: _builtins.int
     MAX_KEEP_ORIGINALS_FOR_FIELD_NUMBER: _builtins.int
+    INPUT_FORMATS_FIELD_NUMBER: _builtins.int
     SOURCE_PLACES_FIELD_NUMBER: _builtins.int
     TARGET_PLACES_FIELD_NUMBER: _builtins.int
     UPLOAD_RETENTION_FIELD_NUMBER: _builtins.int
@@ -117,6 +118,10 @@ class GetLimitsResponse(_message.Message):
         """Longest keep_originals_for."""
 
     @_builtins.property
+    def input_formats(self) -> _containers.RepeatedScalarFieldContainer[_order_pb2.ImageFormat.ValueType]:
+        """Formats accepted: those of formats, and those that are only read."""
+
+    @_builtins.property
     def source_places(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Places of which the caller may use files as sources."""
 
@@ -142,6 +147,7 @@ class GetLimitsResponse(_message.Message):
         max_chunk_bytes: _builtins.int = ...,
         find_models: _abc.Iterable[Global___FindModel] | None = ...,
         max_keep_originals_for: _duration_pb2.Duration | None = ...,
+        input_formats: _abc.Iterable[_order_pb2.ImageFormat.ValueType] | None = ...,
         source_places: _abc.Iterable[_builtins.str] | None = ...,
         target_places: _abc.Iterable[_builtins.str] | None = ...,
         upload_retention: _duration_pb2.Duration | None = ...,
@@ -149,7 +155,7 @@ class GetLimitsResponse(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["max_keep_originals_for", b"max_keep_originals_for", "retention", b"retention", "upload_retention", b"upload_retention"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["find_models", b"find_models", "formats", b"formats", "max_chunk_bytes", b"max_chunk_bytes", "max_image_bytes", b"max_image_bytes", "max_images", b"max_images", "max_keep_originals_for", b"max_keep_originals_for", "max_message_bytes", b"max_message_bytes", "max_order_bytes", b"max_order_bytes", "max_pixels", b"max_pixels", "retention", b"retention", "server_version", b"server_version", "source_places", b"source_places", "target_places", b"target_places", "upload_part_bytes", b"upload_part_bytes", "upload_retention", b"upload_retention"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["find_models", b"find_models", "formats", b"formats", "input_formats", b"input_formats", "max_chunk_bytes", b"max_chunk_bytes", "max_image_bytes", b"max_image_bytes", "max_images", b"max_images", "max_keep_originals_for", b"max_keep_originals_for", "max_message_bytes", b"max_message_bytes", "max_order_bytes", b"max_order_bytes", "max_pixels", b"max_pixels", "retention", b"retention", "server_version", b"server_version", "source_places", b"source_places", "target_places", b"target_places", "upload_part_bytes", b"upload_part_bytes", "upload_retention", b"upload_retention"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

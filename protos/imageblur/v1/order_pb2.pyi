@@ -415,6 +415,8 @@ class _ImageFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ImageForm
     """BMP."""
     IMAGE_FORMAT_AVIF: _ImageFormat.ValueType  # 7
     """AVIF, still and animated."""
+    IMAGE_FORMAT_HEIF: _ImageFormat.ValueType  # 8
+    """HEIF with HEVC (HEIC), as phones write it. Only read: it cannot be an output_format."""
 
 class ImageFormat(_ImageFormat, metaclass=_ImageFormatEnumTypeWrapper):
     """Image file formats."""
@@ -435,6 +437,8 @@ IMAGE_FORMAT_BMP: ImageFormat.ValueType  # 6
 """BMP."""
 IMAGE_FORMAT_AVIF: ImageFormat.ValueType  # 7
 """AVIF, still and animated."""
+IMAGE_FORMAT_HEIF: ImageFormat.ValueType  # 8
+"""HEIF with HEVC (HEIC), as phones write it. Only read: it cannot be an output_format."""
 Global___ImageFormat: _TypeAlias = ImageFormat  # noqa: Y015
 
 @_typing.final
@@ -460,7 +464,7 @@ class BlurSpec(_message.Message):
     effort: Global___Effort.ValueType
     """How thoroughly to find; unspecified: balanced."""
     output_format: Global___ImageFormat.ValueType
-    """Format of the result; unspecified: the input's."""
+    """Format of the result; unspecified: the input's, JPEG for HEIF."""
     quality: _builtins.int
     """Encoder quality, 1 to 100, for JPEG, WebP and AVIF; unset: 90. A JPEG of which only regions change keeps its
     original quality if quality is unset, because blocks outside the regions are copied unchanged (docs/effects.md).

@@ -78,7 +78,7 @@ class _PixelImage:
 
     def hide(self, spec: BlurSpec) -> Blurred:
         """See `HideableImage`; without anything to find, the original frames are gone afterwards."""
-        info, target = self._decoded.info, spec.output_format or self._decoded.info.format
+        info, target = self._decoded.info, spec.output_format or self._decoded.info.format.written_as
         frames = list(self.frames) if spec.find else self.frames
         blur_frames(frames, spec)
         self._timer.lap("blur")

@@ -15,7 +15,7 @@ from imageblur.v1 import order_pb2
 from services.common.db.models import Image
 from services.common.db.orders.orders import Snapshot
 from services.common.domain.errors import InvalidArgument, TooLarge, Violation
-from services.common.domain.spec import Format
+from services.common.domain.spec import OUTPUT_FORMATS, Format
 from services.common.infra.fair_thread import FairThread
 from services.common.use_cases.order_lifecycle import OrderLifecycle
 from services.gateway import metrics
@@ -81,7 +81,8 @@ class BlurServicer(UploadMethods):
             max_image_bytes=settings.max_image_bytes,
             max_images=settings.largest_order,
             max_pixels=settings.max_pixels,
-            formats=[order_pb2.ImageFormat.Value(f"IMAGE_FORMAT_{name}") for name in Format],
+            formats=[order_pb2.ImageFormat.Value(f"IMAGE_FORMAT_{name}") for name in OUTPUT_FORMATS],
+            input_formats=[order_pb2.ImageFormat.Value(f"IMAGE_FORMAT_{name}") for name in Format],
             retention=Duration(seconds=int(settings.retention_days * 86_400)),
             server_version=version("imageblur"),
             max_message_bytes=settings.max_message_bytes,

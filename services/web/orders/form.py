@@ -95,7 +95,7 @@ class OrderForm:
             status=400 if violations else 200,
             limits=limits,
             days=max(1, round(limits.retention.seconds / 86_400)),
-            formats=[short_name(ImageFormat, number).upper() for number in limits.formats],
+            formats=[short_name(ImageFormat, number).upper() for number in limits.input_formats or limits.formats],
             values=_DEFAULTS | dict(values) if violations else values,
             violations=violations or [],
             output_formats=manifests.FORMATS,
