@@ -14,10 +14,12 @@ from starlette.types import ASGIApp
 
 from services.common.infra.fair_thread import FairThread
 from services.common.infra.visitors import VisitorProof
+from services.web.api.page import ApiPage
 from services.web.api.routes import api_routes
 from services.web.gateway.client import GatewayClient
 from services.web.gateway.rpc import open_channels
 from services.web.http.assets import Assets, favicon
+from services.web.http.cors import ApiCors
 from services.web.http.health import HealthCheck
 from services.web.http.languages import choose_language
 from services.web.http.problems import ProblemError, ProblemPages
@@ -72,9 +74,8 @@ async def open_app(settings: WebSettings) -> AsyncIterator[WebApp]:
         handled = (HTTPException, ImageBlurClientError, ProblemError, Exception)
         app = Starlette(routes=routes, exception_handlers=dict.fromkeys(handled, ProblemPages(pages)))
         app.router.redirect_slashes = False
-        secured = VisitorMiddleware(
-            TrailingSlashes(SecurityMiddleware(app, settings.hosts, settings.public_url)), settings.proxy_networks
-        )
+        secure = SecurityMiddleware(app, settings.hosts, settings.public_url, settings.api_origins)
+        secured = VisitorMiddleware(TrailingSlashes(ApiCors(secure, settings.api_origins)), settings.proxy_networks)
         yield WebApp(app=MetricsMiddleware(secured), stopping=stopping)
 
 
@@ -105,6 +106,7 @@ def _visitor_routes(
         Route("/confirm", newsletter.confirm, methods=["GET", "POST"]),
         Route("/receive", newsletter.receive, methods=["GET", "POST"]),
         Route("/unsubscribe", newsletter.unsubscribe, methods=["GET", "POST"]),
+        Route("/v1", ApiPage(pages).show),
         Route("/language", choose_language, methods=["POST"]),
         Route("/health", HealthCheck(gateway).check),
         Route("/favicon.ico", favicon),
