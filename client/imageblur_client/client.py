@@ -12,7 +12,7 @@ from typing import Self
 from imageblur.v1 import blur_service_pb2 as blur
 from imageblur.v1 import subscription_service_pb2 as subscription
 from imageblur.v1.blur_service_pb2_grpc import BlurServiceStub
-from imageblur.v1.order_pb2 import BlurSpec, Delivery, Effort, Find, Image, ImageState, Order
+from imageblur.v1.order_pb2 import BlurSpec, Delivery, Effort, Find, Image, ImageFormat, ImageState, Order
 from imageblur.v1.subscription_service_pb2_grpc import SubscriptionServiceStub
 
 from imageblur_client.channel import DEFAULT_SERVER, NO_SECURITY, Security, address, open_channel
@@ -128,20 +128,30 @@ class Client:
             return self._blur.BlurImage(blur.BlurImageRequest(image=image), timeout=self._instant_timeout)
 
     def find_regions(
-        self, file: AnyFile, find: Iterable[Find], *, effort: Effort.ValueType = Effort.EFFORT_UNSPECIFIED
+        self,
+        file: AnyFile,
+        find: Iterable[Find] = (),
+        *,
+        effort: Effort.ValueType = Effort.EFFORT_UNSPECIFIED,
+        output_format: ImageFormat.ValueType = ImageFormat.IMAGE_FORMAT_UNSPECIFIED,
+        preview_side: int = 0,
     ) -> blur.FindRegionsResponse:
-        """Find what could be hidden in one image; the server keeps nothing of it.
+        """Find what could be hidden in one image, or draw a preview of it; the server keeps nothing of it.
 
         Args:
             file: The image; as large as a message may be.
-            find: What to find.
+            find: What to find; may be empty if a preview is asked for.
             effort: How thoroughly; unspecified: balanced.
+            output_format: Of the result that is planned; unspecified: the image's own.
+            preview_side: Longest side of the preview in pixels; 0: none.
 
         Raises:
             As `blur_image`.
         """
         data = b"".join(UploadFile.of(file).chunks())
-        request = blur.FindRegionsRequest(data=data, find=find, effort=effort)
+        request = blur.FindRegionsRequest(
+            data=data, find=find, effort=effort, output_format=output_format, preview_side=preview_side
+        )
         with mapped_errors(self.server):
             return self._blur.FindRegions(request, timeout=self._instant_timeout)
 

@@ -35,6 +35,7 @@ from services.web.orders.downloads import DownloadPages
 from services.web.orders.events import OrderEvents
 from services.web.orders.form import OrderForm
 from services.web.orders.pages import OrderPages
+from services.web.orders.previews import Previews
 from services.web.orders.uploads import OrderUploads
 from services.web.settings import WebSettings
 from services.web.uploads.form_uploads import FormUploads
@@ -92,6 +93,7 @@ def _visitor_routes(
         Route("/api/orders/check", uploads.check, methods=["POST"]),
         Route("/api/orders", uploads.upload, methods=["POST"]),
         *FormUploads(gateway, parsing).routes(),
+        Route("/api/preview", Previews(gateway).show, methods=["POST"]),
         Route("/orders/{order_id}", orders.show),
         Route("/orders/{order_id}/events", events.stream),
         Route("/orders/{order_id}/archive", downloads.archive),

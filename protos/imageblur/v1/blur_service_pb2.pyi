@@ -1014,13 +1014,21 @@ class FindRegionsRequest(_message.Message):
     DATA_FIELD_NUMBER: _builtins.int
     FIND_FIELD_NUMBER: _builtins.int
     EFFORT_FIELD_NUMBER: _builtins.int
+    PREVIEW_SIDE_FIELD_NUMBER: _builtins.int
+    OUTPUT_FORMAT_FIELD_NUMBER: _builtins.int
     data: _builtins.bytes
     """Content of the image file; required."""
     effort: _order_pb2.Effort.ValueType
     """How thoroughly; unspecified: balanced."""
+    preview_side: _builtins.int
+    """Longest side of a preview to draw, in pixels, at most 2,048; 0: no preview."""
+    output_format: _order_pb2.ImageFormat.ValueType
+    """Format of the result that is planned; unspecified: the input's. For a format without frames only the first frame
+    or page is searched, as BlurImage and orders do.
+    """
     @_builtins.property
     def find(self) -> _containers.RepeatedCompositeFieldContainer[_order_pb2.Find]:
-        """What to find; at least one."""
+        """What to find; at least one, unless preview_side is set."""
 
     def __init__(
         self,
@@ -1028,10 +1036,12 @@ class FindRegionsRequest(_message.Message):
         data: _builtins.bytes = ...,
         find: _abc.Iterable[_order_pb2.Find] | None = ...,
         effort: _order_pb2.Effort.ValueType = ...,
+        preview_side: _builtins.int = ...,
+        output_format: _order_pb2.ImageFormat.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "effort", b"effort", "find", b"find"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "effort", b"effort", "find", b"find", "output_format", b"output_format", "preview_side", b"preview_side"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1046,10 +1056,18 @@ class FindRegionsResponse(_message.Message):
     FINDINGS_FIELD_NUMBER: _builtins.int
     WIDTH_FIELD_NUMBER: _builtins.int
     HEIGHT_FIELD_NUMBER: _builtins.int
+    PREVIEW_FIELD_NUMBER: _builtins.int
+    PREVIEW_MEDIA_TYPE_FIELD_NUMBER: _builtins.int
     width: _builtins.int
     """Width of the displayed image in pixels."""
     height: _builtins.int
     """Height of the displayed image in pixels."""
+    preview: _builtins.bytes
+    """The image's first frame or page as the server sees it, to mark regions on: upright, in sRGB, never enlarged; empty
+    without preview_side.
+    """
+    preview_media_type: _builtins.str
+    """Media type of the preview: "image/jpeg", or "image/webp" if it may be transparent."""
     @_builtins.property
     def findings(self) -> _containers.RepeatedCompositeFieldContainer[_order_pb2.Finding]:
         """From the most to the least confident."""
@@ -1060,10 +1078,12 @@ class FindRegionsResponse(_message.Message):
         findings: _abc.Iterable[_order_pb2.Finding] | None = ...,
         width: _builtins.int = ...,
         height: _builtins.int = ...,
+        preview: _builtins.bytes = ...,
+        preview_media_type: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["findings", b"findings", "height", b"height", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["findings", b"findings", "height", b"height", "preview", b"preview", "preview_media_type", b"preview_media_type", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

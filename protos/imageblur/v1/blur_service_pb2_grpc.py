@@ -287,7 +287,8 @@ class BlurServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def FindRegions(self, request, context):
-        """Finds what could be hidden in one image; keeps nothing of it after the answer. Errors as BlurImage.
+        """Finds what could be hidden in one image, draws a preview of it, or both; keeps nothing of it after the answer. Errors
+        as BlurImage.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -126,7 +126,9 @@ class BlurServiceStub:
       UNAVAILABLE: also if the broker is not available or no worker answered in time; retry after RetryInfo.
     """
     FindRegions: _grpc.UnaryUnaryMultiCallable[_blur_service_pb2.FindRegionsRequest, _blur_service_pb2.FindRegionsResponse]
-    """Finds what could be hidden in one image; keeps nothing of it after the answer. Errors as BlurImage."""
+    """Finds what could be hidden in one image, draws a preview of it, or both; keeps nothing of it after the answer. Errors
+    as BlurImage.
+    """
     Status: _grpc.UnaryUnaryMultiCallable[_blur_service_pb2.StatusRequest, _blur_service_pb2.StatusResponse]
     """Returns the current state of an order.
 
@@ -315,7 +317,9 @@ class BlurServiceAsyncStub(BlurServiceStub):
       UNAVAILABLE: also if the broker is not available or no worker answered in time; retry after RetryInfo.
     """
     FindRegions: _aio.UnaryUnaryMultiCallable[_blur_service_pb2.FindRegionsRequest, _blur_service_pb2.FindRegionsResponse]  # type: ignore[assignment]
-    """Finds what could be hidden in one image; keeps nothing of it after the answer. Errors as BlurImage."""
+    """Finds what could be hidden in one image, draws a preview of it, or both; keeps nothing of it after the answer. Errors
+    as BlurImage.
+    """
     Status: _aio.UnaryUnaryMultiCallable[_blur_service_pb2.StatusRequest, _blur_service_pb2.StatusResponse]  # type: ignore[assignment]
     """Returns the current state of an order.
 
@@ -561,7 +565,9 @@ class BlurServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _blur_service_pb2.FindRegionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_blur_service_pb2.FindRegionsResponse, _abc.Awaitable[_blur_service_pb2.FindRegionsResponse]]:
-        """Finds what could be hidden in one image; keeps nothing of it after the answer. Errors as BlurImage."""
+        """Finds what could be hidden in one image, draws a preview of it, or both; keeps nothing of it after the answer. Errors
+        as BlurImage.
+        """
 
     @_abc_1.abstractmethod
     def Status(

@@ -61,10 +61,19 @@ def run_instant(request: InstantRequest, limits: ChildLimits) -> InstantResult:
 def _find(request: InstantRequest, limits: ChildLimits) -> InstantResult:
     from services.blur_worker import engine  # noqa: PLC0415 - never in the parent
 
-    spec, engine_limits = request.spec, engine.Limits(max_pixels=limits.max_pixels)
-    found = engine.find_regions(request.data, spec.find, spec.effort, engine_limits, _detectors(limits))
-    answer = InstantAnswer(width=found.width, height=found.height, inspection=Inspection(findings=found.findings))
-    return InstantResult(outcome=answer, width=found.width, height=found.height)
+    engine_limits, inspection = engine.Limits(max_pixels=limits.max_pixels), Inspection()
+    preview = engine.draw_preview(request.data, request.preview_side, engine_limits) if request.preview_side else None
+    if preview and len(preview.data) > request.max_result_bytes:
+        return InstantResult(outcome=ResultTooLarge(), width=preview.width, height=preview.height)
+    if preview and not request.spec.find:
+        width, height = preview.width, preview.height
+    else:
+        found = engine.find_regions(request.data, request.spec, engine_limits, _detectors(limits))
+        width, height, inspection = found.width, found.height, Inspection(findings=found.findings)
+    answer = InstantAnswer(
+        width=width, height=height, format=preview.format if preview else None, inspection=inspection
+    )
+    return InstantResult(outcome=answer, data=preview.data if preview else b"", width=width, height=height)
 
 
 def _blur(request: InstantRequest, limits: ChildLimits) -> InstantResult:

@@ -14,7 +14,7 @@ from imageblur.v1 import order_pb2
 
 from services.common.db.models import Image
 from services.common.db.orders.orders import Snapshot
-from services.common.domain.errors import InvalidArgument, TooLarge, Violation
+from services.common.domain.errors import InvalidArgument, TooLarge, Unavailable, Violation
 from services.common.domain.spec import OUTPUT_FORMATS, Format
 from services.common.infra.fair_thread import FairThread
 from services.common.use_cases.order_lifecycle import OrderLifecycle
@@ -157,12 +157,15 @@ class BlurServicer(UploadMethods):
         limit = self.settings.max_message_bytes
         if request.ByteSize() > limit:
             raise TooLarge(f"the message is larger than {limit} bytes")
-        parsed = [parse_find_regions(request, max_bytes=self.settings.max_image_bytes)]
+        parsed = [parse_find_regions(request, max_bytes=self.settings.max_image_bytes, max_preview_bytes=limit)]
+        wants_preview = parsed[0].preview_side > 0
         del request
         await self.models.check({"": parsed[0].spec})
         with metrics.instant_in_flight("FindRegions"):
-            answer, _ = await self.call_instantly(parsed.pop(), "data")
-        return find_regions_response(answer)
+            answer, preview = await self.call_instantly(parsed.pop(), "data")
+        if wants_preview and not preview:  # during an upgrade
+            raise Unavailable("the worker that answered is of a version that draws no previews")
+        return find_regions_response(answer, preview)
 
     async def Status(self, request: pb.StatusRequest, context: Context) -> pb.StatusResponse:
         """Return an order."""

@@ -13,9 +13,10 @@ from services.web.gateway.client import GatewayClient
 from services.web.http.languages import texts_for
 from services.web.http.problems import RETRY_SECONDS, Problem, ProblemError
 from services.web.http.templates import PageRenderer
-from services.web.orders import manifest as manifests
+from services.web.orders import spec_values
 from services.web.orders.manifest import Manifest
 from services.web.orders.multipart import BadForm, read_form
+from services.web.orders.previews import largest_file
 from services.web.orders.uploaded_form import UploadedForm
 from services.web.orders.uploads import CHUNK_BYTES
 from services.web.orders.violations import violation_messages
@@ -26,9 +27,14 @@ _DEFAULTS: dict[str, str] = {
     "email": "",
     "notify": "",
     "effect": "gaussian",
-    "strength": f"{manifests.DEFAULT_STRENGTH:g}",
+    "strength": f"{spec_values.DEFAULT_STRENGTH:g}",
     "color": "#000000",
     "format": "",
+    "quality": f"{spec_values.DEFAULT_QUALITY}",
+    "find_padding": "",
+    "padding": "0",
+    "feather": "0",
+    **dict.fromkeys(spec_values.NUMBERED_FIELDS, ""),
 }
 
 
@@ -98,14 +104,17 @@ class OrderForm:
             formats=[short_name(ImageFormat, number).upper() for number in limits.input_formats or limits.formats],
             values=_DEFAULTS | dict(values) if violations else values,
             violations=violations or [],
-            output_formats=manifests.FORMATS,
-            effects=manifests.EFFECTS,
-            findable=[name for name, kind in manifests.FINDABLE.items() if kind in kinds],
-            min_strength=manifests.MIN_STRENGTH,
+            output_formats=spec_values.FORMATS,
+            effects=spec_values.EFFECTS,
+            findable=[name for name, kind in spec_values.FINDABLE.items() if kind in kinds],
+            min_strength=spec_values.MIN_STRENGTH,
+            find_paddings=spec_values.FIND_PADDINGS,
+            numbered_regions=spec_values.NUMBERED_REGIONS,
             page_data={
                 "max_images": limits.max_images,
                 "max_image_bytes": limits.max_image_bytes,
                 "max_order_bytes": limits.max_order_bytes,
+                "max_preview_bytes": largest_file(limits.max_message_bytes),
                 "texts": texts_for(request).for_scripts(),
             },
         )
@@ -118,7 +127,7 @@ def _manifest(form: UploadedForm, language: str) -> Manifest:
         email=fields.get("email", "").strip() if "notify" in fields else "",
         notify="notify" in fields,
         locale=language,
-        spec=manifests.spec_of({name: value for name, value in fields.items() if name != "regions"}),
+        spec=spec_values.spec_of({name: value for name, value in fields.items() if name != "regions"}),
     )
     return Manifest(header, [pb.ImageStart(filename=file.name, size_bytes=file.size) for file in form.files])
 

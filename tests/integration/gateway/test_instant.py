@@ -35,7 +35,7 @@ from tests.integration.gateway.conftest import Gateway, running
 from tests.integration.gateway.test_keys import reason
 from tests.integration.gateway.test_orders import details, fields, refused
 from tests.support.blur_workers import LIMITS
-from tests.support.images import encode, photo
+from tests.support.images import encode, opened, oriented, photo
 from tests.support.valkey import ValkeyServer
 from tests.support.waiting import eventually
 
@@ -142,6 +142,20 @@ def test_a_malformed_request_is_refused_before_anything_is_done(gateway: Gateway
     assert set(fields(error)) == {"image.data", "image.filename", "image.spec.gaussian.sigma_px"}
     error = refused(grpc.StatusCode.INVALID_ARGUMENT, gateway.blur.FindRegions, pb.FindRegionsRequest())
     assert set(fields(error)) == {"data", "find"}
+    for side in (-1, 2049):
+        too_long = pb.FindRegionsRequest(data=PHOTO, preview_side=side)
+        error = refused(grpc.StatusCode.INVALID_ARGUMENT, gateway.blur.FindRegions, too_long)
+        assert set(fields(error)) == {"preview_side"}
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_preview_is_drawn_and_nothing_is_left(gateway: Gateway, database: Database, valkey: redis.Redis) -> None:
+    turned = encode(photo(), "JPEG", exif=oriented(6))
+    answer = gateway.blur.FindRegions(pb.FindRegionsRequest(data=turned, preview_side=48))
+    assert (answer.width, answer.height, answer.preview_media_type) == (64, 96, "image/jpeg")
+    assert opened(answer.preview).size == (32, 48)
+    assert not answer.findings
+    assert_nothing_left(gateway, database, valkey)
 
 
 def test_without_a_worker_the_call_is_to_be_repeated(
