@@ -121,6 +121,7 @@ def setup() -> None:
                 text_folder=settings.mailing_text_dir,
             ),
             find_warnings=lambda: list(find_warnings(settings)),
+            time_zone=settings.mailing_zone,
             connections=connections,
         ),
         send_webhook=SendWebhook(

@@ -238,6 +238,8 @@ REQUESTS: dict[str, Callable[[World], Any]] = {
     "DropFailures": lambda _: pb.DropFailuresRequest(all=True),
     "ResendWebhookEvents": lambda world: pb.ResendWebhookEventsRequest(event_ids=[world.event_id]),
     "RunMailing": lambda _: pb.RunMailingRequest(),
+    "PauseMailing": lambda world: news.PauseMailingRequest(mailing_id=world.mailing_id),
+    "ResumeMailing": lambda world: news.ResumeMailingRequest(mailing_id=world.mailing_id),
     "CancelMailing": lambda world: pb.CancelMailingRequest(mailing_id=world.mailing_id),
     "SendTestMailing": lambda _: pb.SendTestMailingRequest(email=ADDRESS),
     "CheckMail": lambda _: pb.CheckMailRequest(email=ADDRESS),

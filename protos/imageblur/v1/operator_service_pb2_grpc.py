@@ -143,6 +143,16 @@ class OperatorServiceStub:
                 request_serializer=imageblur_dot_v1_dot_operator__service__pb2.CancelMailingRequest.SerializeToString,
                 response_deserializer=imageblur_dot_v1_dot_operator__service__pb2.CancelMailingResponse.FromString,
                 _registered_method=True)
+        self.PauseMailing = channel.unary_unary(
+                '/imageblur.v1.OperatorService/PauseMailing',
+                request_serializer=imageblur_dot_v1_dot_operator__newsletter__pb2.PauseMailingRequest.SerializeToString,
+                response_deserializer=imageblur_dot_v1_dot_operator__newsletter__pb2.PauseMailingResponse.FromString,
+                _registered_method=True)
+        self.ResumeMailing = channel.unary_unary(
+                '/imageblur.v1.OperatorService/ResumeMailing',
+                request_serializer=imageblur_dot_v1_dot_operator__newsletter__pb2.ResumeMailingRequest.SerializeToString,
+                response_deserializer=imageblur_dot_v1_dot_operator__newsletter__pb2.ResumeMailingResponse.FromString,
+                _registered_method=True)
         self.PreviewMailing = channel.unary_unary(
                 '/imageblur.v1.OperatorService/PreviewMailing',
                 request_serializer=imageblur_dot_v1_dot_operator__service__pb2.PreviewMailingRequest.SerializeToString,
@@ -457,6 +467,26 @@ class OperatorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PauseMailing(self, request, context):
+        """Pauses a mailing until it is resumed, also over restarts; e-mails being sent may still arrive. Idempotent.
+
+        INVALID_ARGUMENT: mailing_id is not a UUID.
+        NOT_FOUND: the mailing does not exist or has finished.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeMailing(self, request, context):
+        """Resumes a paused mailing; one that is scheduled waits for its time. Idempotent.
+
+        INVALID_ARGUMENT: mailing_id is not a UUID.
+        NOT_FOUND: the mailing does not exist or has finished.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def PreviewMailing(self, request, context):
         """Renders the newsletter as it would be sent now. For viewers.
 
@@ -758,6 +788,16 @@ def add_OperatorServiceServicer_to_server(servicer, server):
                     servicer.CancelMailing,
                     request_deserializer=imageblur_dot_v1_dot_operator__service__pb2.CancelMailingRequest.FromString,
                     response_serializer=imageblur_dot_v1_dot_operator__service__pb2.CancelMailingResponse.SerializeToString,
+            ),
+            'PauseMailing': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseMailing,
+                    request_deserializer=imageblur_dot_v1_dot_operator__newsletter__pb2.PauseMailingRequest.FromString,
+                    response_serializer=imageblur_dot_v1_dot_operator__newsletter__pb2.PauseMailingResponse.SerializeToString,
+            ),
+            'ResumeMailing': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeMailing,
+                    request_deserializer=imageblur_dot_v1_dot_operator__newsletter__pb2.ResumeMailingRequest.FromString,
+                    response_serializer=imageblur_dot_v1_dot_operator__newsletter__pb2.ResumeMailingResponse.SerializeToString,
             ),
             'PreviewMailing': grpc.unary_unary_rpc_method_handler(
                     servicer.PreviewMailing,
@@ -1413,6 +1453,60 @@ class OperatorService:
             '/imageblur.v1.OperatorService/CancelMailing',
             imageblur_dot_v1_dot_operator__service__pb2.CancelMailingRequest.SerializeToString,
             imageblur_dot_v1_dot_operator__service__pb2.CancelMailingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseMailing(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imageblur.v1.OperatorService/PauseMailing',
+            imageblur_dot_v1_dot_operator__newsletter__pb2.PauseMailingRequest.SerializeToString,
+            imageblur_dot_v1_dot_operator__newsletter__pb2.PauseMailingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeMailing(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imageblur.v1.OperatorService/ResumeMailing',
+            imageblur_dot_v1_dot_operator__newsletter__pb2.ResumeMailingRequest.SerializeToString,
+            imageblur_dot_v1_dot_operator__newsletter__pb2.ResumeMailingResponse.FromString,
             options,
             channel_credentials,
             insecure,

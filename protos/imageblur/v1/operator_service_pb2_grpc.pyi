@@ -157,6 +157,18 @@ class OperatorServiceStub:
       INVALID_ARGUMENT: mailing_id is not a UUID.
       NOT_FOUND: the mailing does not exist or has finished.
     """
+    PauseMailing: _grpc.UnaryUnaryMultiCallable[_operator_newsletter_pb2.PauseMailingRequest, _operator_newsletter_pb2.PauseMailingResponse]
+    """Pauses a mailing until it is resumed, also over restarts; e-mails being sent may still arrive. Idempotent.
+
+      INVALID_ARGUMENT: mailing_id is not a UUID.
+      NOT_FOUND: the mailing does not exist or has finished.
+    """
+    ResumeMailing: _grpc.UnaryUnaryMultiCallable[_operator_newsletter_pb2.ResumeMailingRequest, _operator_newsletter_pb2.ResumeMailingResponse]
+    """Resumes a paused mailing; one that is scheduled waits for its time. Idempotent.
+
+      INVALID_ARGUMENT: mailing_id is not a UUID.
+      NOT_FOUND: the mailing does not exist or has finished.
+    """
     PreviewMailing: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.PreviewMailingRequest, _operator_service_pb2.PreviewMailingResponse]
     """Renders the newsletter as it would be sent now. For viewers.
 
@@ -391,6 +403,18 @@ class OperatorServiceAsyncStub(OperatorServiceStub):
     """
     CancelMailing: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.CancelMailingRequest, _operator_service_pb2.CancelMailingResponse]  # type: ignore[assignment]
     """Cancels a mailing; e-mails being sent may still arrive.
+
+      INVALID_ARGUMENT: mailing_id is not a UUID.
+      NOT_FOUND: the mailing does not exist or has finished.
+    """
+    PauseMailing: _aio.UnaryUnaryMultiCallable[_operator_newsletter_pb2.PauseMailingRequest, _operator_newsletter_pb2.PauseMailingResponse]  # type: ignore[assignment]
+    """Pauses a mailing until it is resumed, also over restarts; e-mails being sent may still arrive. Idempotent.
+
+      INVALID_ARGUMENT: mailing_id is not a UUID.
+      NOT_FOUND: the mailing does not exist or has finished.
+    """
+    ResumeMailing: _aio.UnaryUnaryMultiCallable[_operator_newsletter_pb2.ResumeMailingRequest, _operator_newsletter_pb2.ResumeMailingResponse]  # type: ignore[assignment]
+    """Resumes a paused mailing; one that is scheduled waits for its time. Idempotent.
 
       INVALID_ARGUMENT: mailing_id is not a UUID.
       NOT_FOUND: the mailing does not exist or has finished.
@@ -746,6 +770,30 @@ class OperatorServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_operator_service_pb2.CancelMailingResponse, _abc.Awaitable[_operator_service_pb2.CancelMailingResponse]]:
         """Cancels a mailing; e-mails being sent may still arrive.
+
+          INVALID_ARGUMENT: mailing_id is not a UUID.
+          NOT_FOUND: the mailing does not exist or has finished.
+        """
+
+    @_abc_1.abstractmethod
+    def PauseMailing(
+        self,
+        request: _operator_newsletter_pb2.PauseMailingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operator_newsletter_pb2.PauseMailingResponse, _abc.Awaitable[_operator_newsletter_pb2.PauseMailingResponse]]:
+        """Pauses a mailing until it is resumed, also over restarts; e-mails being sent may still arrive. Idempotent.
+
+          INVALID_ARGUMENT: mailing_id is not a UUID.
+          NOT_FOUND: the mailing does not exist or has finished.
+        """
+
+    @_abc_1.abstractmethod
+    def ResumeMailing(
+        self,
+        request: _operator_newsletter_pb2.ResumeMailingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operator_newsletter_pb2.ResumeMailingResponse, _abc.Awaitable[_operator_newsletter_pb2.ResumeMailingResponse]]:
+        """Resumes a paused mailing; one that is scheduled waits for its time. Idempotent.
 
           INVALID_ARGUMENT: mailing_id is not a UUID.
           NOT_FOUND: the mailing does not exist or has finished.

@@ -35,7 +35,7 @@ class OperatorJobKind(StrEnum):
     """Work that an operator may request from the mailers; requests and answers are JSON objects with these members."""
 
     RUN_MAILING = "RUN_MAILING"
-    """Request: empty. Answer: `mailing_id`."""
+    """Request: `request_id`, and `plan` (a `MailingPlan` as JSON). Answer: `mailing_id`."""
     PREVIEW_MAILING = "PREVIEW_MAILING"
     """Request: `locale`. Answer: `subject`, `text`, `html`."""
     TEST_MAILING = "TEST_MAILING"

@@ -37,6 +37,7 @@ def text_folder(tmp_path: Path) -> Path:
 def run_job(database: Database, queues: Broker, tokens: Tokens, smtp_sink: SmtpSink, text_folder: Path) -> RunJob:
     """Runs a job and returns its answer; `refused` is a member of it."""
     run = RunOperatorJob(
+        time_zone="Europe/Moscow",
         database=database,
         after_commit=AfterCommit(database=database, broker=queues),
         operator_emails=OperatorEmails(
