@@ -155,6 +155,22 @@ class Client:
         with mapped_errors(self.server):
             return self._blur.FindRegions(request, timeout=self._instant_timeout)
 
+    def preview_image(
+        self, order_id: str, image_id: str, *, result: bool = False, max_side: int = 0
+    ) -> blur.PreviewImageResponse:
+        """Draw the original of an image, which its order must keep, or its result, as the server sees it.
+
+        Args:
+            order_id: ID of the order.
+            image_id: ID of the image.
+            result: Draw the result.
+            max_side: Longest side in pixels; 0: the server's default.
+        """
+        source = blur.PREVIEW_SOURCE_RESULT if result else blur.PREVIEW_SOURCE_ORIGINAL
+        request = blur.PreviewImageRequest(order_id=order_id, image_id=image_id, source=source, max_side=max_side)
+        with mapped_errors(self.server):
+            return self._blur.PreviewImage(request, timeout=self._instant_timeout)
+
     def status(self, order_id: str, images: bool = False) -> blur.StatusResponse:
         """Return an order, optionally with its first 1,000 images."""
         view = blur.OrderView.ORDER_VIEW_FULL if images else blur.OrderView.ORDER_VIEW_BASIC

@@ -98,6 +98,7 @@ def _visitor_routes(
         Route("/orders/{order_id}/events", events.stream),
         Route("/orders/{order_id}/archive", downloads.archive),
         Route("/orders/{order_id}/images/{image_id}", downloads.image),
+        Route("/orders/{order_id}/images/{image_id}/preview", downloads.preview),
         Route("/orders/{order_id}/send", orders.send, methods=["POST"]),
         Route("/orders/{order_id}/cancel", orders.cancel, methods=["POST"]),
         Route("/orders/{order_id}/delete", orders.delete, methods=["POST"]),

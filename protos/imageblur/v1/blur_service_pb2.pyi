@@ -46,6 +46,30 @@ ORDER_VIEW_FULL: OrderView.ValueType  # 2
 """The order and its first 1,000 images."""
 Global___OrderView: _TypeAlias = OrderView  # noqa: Y015
 
+class _PreviewSource:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PreviewSourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PreviewSource.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PREVIEW_SOURCE_UNSPECIFIED: _PreviewSource.ValueType  # 0
+    """Same as PREVIEW_SOURCE_ORIGINAL."""
+    PREVIEW_SOURCE_ORIGINAL: _PreviewSource.ValueType  # 1
+    """The original, which the order must keep."""
+    PREVIEW_SOURCE_RESULT: _PreviewSource.ValueType  # 2
+    """The result."""
+
+class PreviewSource(_PreviewSource, metaclass=_PreviewSourceEnumTypeWrapper):
+    """Which file of an image PreviewImage draws."""
+
+PREVIEW_SOURCE_UNSPECIFIED: PreviewSource.ValueType  # 0
+"""Same as PREVIEW_SOURCE_ORIGINAL."""
+PREVIEW_SOURCE_ORIGINAL: PreviewSource.ValueType  # 1
+"""The original, which the order must keep."""
+PREVIEW_SOURCE_RESULT: PreviewSource.ValueType  # 2
+"""The result."""
+Global___PreviewSource: _TypeAlias = PreviewSource  # noqa: Y015
+
 @_typing.final
 class GetLimitsRequest(_message.Message):
     """Request of GetLimits."""
@@ -1444,6 +1468,76 @@ class FileStart(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__size_bytes) -> _WhichOneofReturnType__size_bytes | None: ...
 
 Global___FileStart: _TypeAlias = FileStart  # noqa: Y015
+
+@_typing.final
+class PreviewImageRequest(_message.Message):
+    """Request of PreviewImage."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORDER_ID_FIELD_NUMBER: _builtins.int
+    IMAGE_ID_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    MAX_SIDE_FIELD_NUMBER: _builtins.int
+    order_id: _builtins.str
+    """ID of the order."""
+    image_id: _builtins.str
+    """ID of the image."""
+    source: Global___PreviewSource.ValueType
+    """What to draw."""
+    max_side: _builtins.int
+    """Longest side of what is drawn, in pixels, 16 to 8,192; 0: 1,600. Never larger than the image, nor than fits into
+    max_message_bytes.
+    """
+    def __init__(
+        self,
+        *,
+        order_id: _builtins.str = ...,
+        image_id: _builtins.str = ...,
+        source: Global___PreviewSource.ValueType = ...,
+        max_side: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image_id", b"image_id", "max_side", b"max_side", "order_id", b"order_id", "source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewImageRequest: _TypeAlias = PreviewImageRequest  # noqa: Y015
+
+@_typing.final
+class PreviewImageResponse(_message.Message):
+    """The drawing."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATA_FIELD_NUMBER: _builtins.int
+    WIDTH_FIELD_NUMBER: _builtins.int
+    HEIGHT_FIELD_NUMBER: _builtins.int
+    MEDIA_TYPE_FIELD_NUMBER: _builtins.int
+    data: _builtins.bytes
+    """Content of the drawing."""
+    width: _builtins.int
+    """Width of the displayed image in pixels, also if it is drawn smaller."""
+    height: _builtins.int
+    """Height of the displayed image in pixels."""
+    media_type: _builtins.str
+    """Media type of the drawing: "image/jpeg", or "image/webp" if it may be transparent."""
+    def __init__(
+        self,
+        *,
+        data: _builtins.bytes = ...,
+        width: _builtins.int = ...,
+        height: _builtins.int = ...,
+        media_type: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "height", b"height", "media_type", b"media_type", "width", b"width"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewImageResponse: _TypeAlias = PreviewImageResponse  # noqa: Y015
 
 @_typing.final
 class CancelOrderRequest(_message.Message):

@@ -29,8 +29,14 @@ class Preview:
     height: int
 
 
-def draw_preview(data: bytes, max_side: int, limits: Limits) -> Preview:
-    """Return a picture of an encoded image, neither side longer than `max_side` pixels.
+def draw_preview(data: bytes, max_side: int, limits: Limits, max_bytes: int | None = None) -> Preview:
+    """Return a picture of an encoded image.
+
+    Args:
+        data: The file.
+        max_side: Longest side of the picture in pixels.
+        limits: On the image's size.
+        max_bytes: Largest file; the picture gets fewer pixels until it fits.
 
     Raises:
         ImageError: See `blur`.
@@ -38,11 +44,19 @@ def draw_preview(data: bytes, max_side: int, limits: Limits) -> Preview:
     """
     raster = decode(data, limits, _IN_SRGB, keep_metadata=False).frames[0].raster
     picture = _shrunk(_as_rgb(raster), max_side)
-    buffer = BytesIO()
     format_ = Format.WEBP if picture.mode == "RGBA" else Format.JPEG
-    picture.save(buffer, format_.value, quality=_QUALITY, **({"method": _FASTEST} if format_ is Format.WEBP else {}))
+    encoded = _encoded(picture, format_)
+    while max_bytes is not None and len(encoded) > max_bytes and max(picture.size) > 1:
+        picture = _shrunk(picture, max(picture.size) * 3 // 4)
+        encoded = _encoded(picture, format_)
     width, height = raster.size
-    return Preview(data=buffer.getvalue(), format=format_, width=width, height=height)
+    return Preview(data=encoded, format=format_, width=width, height=height)
+
+
+def _encoded(picture: Image.Image, format_: Format) -> bytes:
+    buffer = BytesIO()
+    picture.save(buffer, format_.value, quality=_QUALITY, **({"method": _FASTEST} if format_ is Format.WEBP else {}))
+    return buffer.getvalue()
 
 
 def _as_rgb(raster: Raster) -> Image.Image:

@@ -1,6 +1,6 @@
 """What a child process does for an instant call: bytes in, bytes and facts out, nothing on a disk."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from services.blur_worker.child_process import ChildLimits, make_detectors
@@ -15,6 +15,7 @@ from services.common.domain.instant import (
     outcome_from_json,
     outcome_to_json,
 )
+from services.common.domain.spec import BlurSpec
 
 if TYPE_CHECKING:
     from services.blur_worker.engine.finding.registry import Detectors
@@ -43,13 +44,33 @@ class InstantResult:
         return cls(outcome=outcome, data=data, width=int(values["width"]), height=int(values["height"]))
 
 
-def run_instant(request: InstantRequest, limits: ChildLimits) -> InstantResult:
+@dataclass(frozen=True)
+class StoredRequest:
+    """A request whose image is an open file."""
+
+    request: InstantRequest
+    descriptors: tuple[int, ...]
+    """Of the file, open for reading."""
+
+    @property
+    def spec(self) -> BlurSpec:
+        """See `Task`."""
+        return self.request.spec
+
+    def load(self) -> InstantRequest:
+        """Return the request with its image. Raises: OSError."""
+        with open(self.descriptors[0], "rb", closefd=False) as file:
+            return replace(self.request, data=file.read())
+
+
+def run_instant(task: InstantRequest | StoredRequest, limits: ChildLimits) -> InstantResult:
     """Do what a request asks for.
 
     Raises:
         ImageError: The image cannot be blurred.
         MemoryError: The process reached its memory limit.
     """
+    request = task.load() if isinstance(task, StoredRequest) else task
     try:
         return _find(request, limits) if request.kind is InstantKind.FIND else _blur(request, limits)
     except ImageError:
@@ -62,9 +83,9 @@ def _find(request: InstantRequest, limits: ChildLimits) -> InstantResult:
     from services.blur_worker import engine  # noqa: PLC0415 - never in the parent
 
     engine_limits, inspection = engine.Limits(max_pixels=limits.max_pixels), Inspection()
-    preview = engine.draw_preview(request.data, request.preview_side, engine_limits) if request.preview_side else None
-    if preview and len(preview.data) > request.max_result_bytes:
-        return InstantResult(outcome=ResultTooLarge(), width=preview.width, height=preview.height)
+    preview = None
+    if request.preview_side:
+        preview = engine.draw_preview(request.data, request.preview_side, engine_limits, request.max_result_bytes)
     if preview and not request.spec.find:
         width, height = preview.width, preview.height
     else:

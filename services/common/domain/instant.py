@@ -1,4 +1,4 @@
-"""Instant calls: BlurImage and FindRegions. Their requests and answers, as gateway and worker exchange them."""
+"""Instant calls: BlurImage, FindRegions, PreviewImage. Requests and answers, as gateway and worker exchange them."""
 
 import json
 from dataclasses import dataclass, field
@@ -28,8 +28,10 @@ class InstantRequest:
     """Largest result that can be answered with."""
     preview_side: int = 0
     """Longest side in pixels of the preview that FIND is to draw; 0: none."""
-    data: bytes
-    """The encoded image."""
+    data: bytes = field(default=b"", repr=False)
+    """The encoded image, unless it is in the blob store."""
+    blob: str = ""
+    """Key of the blob that is the image."""
 
     def encode(self) -> bytes:
         """Return the request as bytes: a line of JSON, then the image."""
@@ -38,6 +40,7 @@ class InstantRequest:
             "spec": self.spec.to_json(),
             "max_result_bytes": self.max_result_bytes,
             "preview_side": self.preview_side,
+            "blob": self.blob,
         }
         return b"%s\n%s" % (json.dumps(head).encode(), self.data)
 
@@ -52,6 +55,7 @@ class InstantRequest:
             max_result_bytes=values["max_result_bytes"],
             preview_side=values.get("preview_side", 0),  # none from a gateway of the version before
             data=data,
+            blob=values.get("blob", ""),
         )
 
 

@@ -34,6 +34,7 @@ from services.gateway.orders.findings import model_message
 from services.gateway.orders.image_pages import first_page, image_messages
 from services.gateway.orders.order_reader import OrderReader
 from services.gateway.orders.order_upload import OrderReceiver, OrderUpload
+from services.gateway.orders.previews import FindPreview, parse_preview
 from services.gateway.orders.responses import delivery_message, email_hint, order_message
 from services.gateway.orders.revision_requests import ReviseImages, parse_revision
 from services.gateway.orders.watch_hub import WatchHub
@@ -72,6 +73,7 @@ class BlurServicer(UploadMethods):
     revise_images: ReviseImages
     webhook_secrets: CallerSecrets
     uploads: Uploads
+    find_preview: FindPreview
 
     async def GetLimits(self, request: pb.GetLimitsRequest, context: Context) -> pb.GetLimitsResponse:
         """Return the limits of this server."""
@@ -173,10 +175,12 @@ class BlurServicer(UploadMethods):
         if request.view not in pb.OrderView.values():
             raise InvalidArgument(Violation("view", f"{request.view} is not a view"))
         if request.view != pb.ORDER_VIEW_FULL:
-            return pb.StatusResponse(order=order_message(await self.threads.run(self.reader.status, order_id)))
+            order = order_message(await self.threads.run(self.reader.status, order_id), with_spec=True)
+            return pb.StatusResponse(order=order)
         found = await self.threads.run(self.reader.status_with_images, order_id)
         images, token = await self._image_page(found.images, paging.MAX_SIZE)
-        return pb.StatusResponse(order=order_message(found.snapshot), images=images, next_page_token=token)
+        order = order_message(found.snapshot, with_spec=True)
+        return pb.StatusResponse(order=order, images=images, next_page_token=token)
 
     async def ListImages(self, request: pb.ListImagesRequest, context: Context) -> pb.ListImagesResponse:
         """List an order's images."""
@@ -238,6 +242,17 @@ class BlurServicer(UploadMethods):
             async for chunk in self.threads.iterate(file.content):
                 yield pb.DownloadImagesResponse(chunk=chunk)
 
+    async def PreviewImage(self, request: pb.PreviewImageRequest, context: Context) -> pb.PreviewImageResponse:
+        """Draw an original or a result."""
+        wanted = await self.threads.run(self.find_preview, parse_preview(request))
+        with metrics.instant_in_flight("PreviewImage"):
+            answer, data = await self.call_instantly(wanted, "image_id", counted=False)
+        if not data or answer.format is None:  # during an upgrade
+            raise Unavailable("the worker that answered is of a version that draws no previews")
+        return pb.PreviewImageResponse(
+            data=data, width=answer.width, height=answer.height, media_type=answer.format.media_type
+        )
+
     async def CancelOrder(self, request: pb.CancelOrderRequest, context: Context) -> pb.CancelOrderResponse:
         """Cancel the images that have not ended."""
         order_id = parse_id(request.order_id)
@@ -285,7 +300,7 @@ class BlurServicer(UploadMethods):
         """Return a page of images, and the token of the next one if there are more."""
         page = first_page(found, size)
         token = paging.make_token(page[-1].position) if len(page) < len(found) else ""
-        return await image_messages(page, self.threads), token
+        return await image_messages(page, self.threads, with_specs=True), token
 
     async def _parse_order(
         self, request: pb.BlurOrderRequest

@@ -143,6 +143,7 @@ class Admission:
             "BlurOrder": large(calls, message, LARGE_SECONDS),
             "BlurImage": large(instant, message, LARGE_SECONDS),
             "FindRegions": large(instant, message, LARGE_SECONDS),
+            "PreviewImage": large(instant, message, SMALL_SECONDS),
             "ReviseImages": small(calls, self.small, message),
             "StreamBlurOrder": large(upload_calls, upload, START_SECONDS),
             "CreateUpload": small(calls, self.small, message),

@@ -253,6 +253,14 @@ WITH_FILES = (
     ),
     Operation(
         method="GET",
+        path="/v1/orders/{order_id}/images/{image_id}/preview",
+        rpcs=["PreviewImage"],
+        note="`X-ImageBlur-Width` and `X-ImageBlur-Height` are the size of the image itself.",
+        request=pb.PreviewImageRequest,
+        answers=_IMAGE,
+    ),
+    Operation(
+        method="GET",
         path="/v1/archive",
         rpcs=["DownloadImages"],
         id="DownloadLinkedArchive",

@@ -49,6 +49,10 @@ class GatewayClient(RpcCaller):
         """Find what could be hidden in one image."""
         return await self.call(self._orders.FindRegions, request, timeout=INSTANT_SECONDS)
 
+    async def preview(self, request: pb.PreviewImageRequest) -> pb.PreviewImageResponse:
+        """Draw an original or a result."""
+        return await self.call(self._orders.PreviewImage, request, timeout=INSTANT_SECONDS)
+
     async def place(self, request: pb.BlurOrderRequest) -> pb.BlurOrderResponse:
         """Place an order of one message."""
         return await self.call(self._orders.BlurOrder, request)

@@ -23,11 +23,13 @@ from services.blur_worker.child_pool import ChildPool
 from services.blur_worker.engine import Limits, blur
 from services.blur_worker.instant.answer_call import AnswerCall
 from services.blur_worker.instant.child_work import InstantResult, run_instant
+from services.blur_worker.scratch_folder import ScratchFolder
 from services.common.db.engine import Database
 from services.common.db.models import Base, Installation
 from services.common.db.queues import workers
 from services.common.domain.spec import BlurSpec, Format, Region, Solid
 from services.common.infra import broker
+from services.common.infra.blobs import BlobStore
 from services.common.infra.messages import INSTANT_QUEUE
 from services.gateway.instant import calls
 from services.gateway.settings import GatewaySettings
@@ -51,16 +53,20 @@ def instant_children() -> Iterator[ChildPool]:
 
 
 @contextmanager
-def instant_worker(url: str, children: ChildPool) -> Iterator[dramatiq.Worker]:
-    """Answers instant calls."""
+def instant_worker(url: str, children: ChildPool, blob_url: str = "") -> Iterator[dramatiq.Worker]:
+    """Answers instant calls; without blobs, only those that carry their image."""
     queues = broker.connect(url, INSTANT_QUEUE)
-    register_instant(queues, AnswerCall(broker=queues, children=children))
+    scratch = ScratchFolder()
+    blobs = BlobStore(blob_url or str(scratch.path))
+    answer_call = AnswerCall(broker=queues, children=children, blobs=blobs, scratch=scratch)
+    register_instant(queues, answer_call)
     worker = dramatiq.Worker(queues, worker_threads=1)
     worker.start()
     try:
         yield worker
     finally:
         worker.stop()
+        scratch.close()
         queues.client.close()
 
 
