@@ -36,6 +36,7 @@ from services.web.orders.events import OrderEvents
 from services.web.orders.form import OrderForm
 from services.web.orders.pages import OrderPages
 from services.web.orders.previews import Previews
+from services.web.orders.review.pages import ReviewPages
 from services.web.orders.uploads import OrderUploads
 from services.web.settings import WebSettings
 from services.web.uploads.form_uploads import FormUploads
@@ -85,6 +86,7 @@ def _visitor_routes(
 ) -> list[BaseRoute]:
     form, uploads = OrderForm(gateway, pages), OrderUploads(gateway, parsing)
     orders, events = OrderPages(gateway, pages), OrderEvents(gateway, pages, stopping)
+    review = ReviewPages(gateway, pages)
     downloads, newsletter = DownloadPages(gateway), NewsletterPages(gateway, pages)
     return [
         Route("/", form.show),
@@ -99,6 +101,12 @@ def _visitor_routes(
         Route("/orders/{order_id}/archive", downloads.archive),
         Route("/orders/{order_id}/images/{image_id}", downloads.image),
         Route("/orders/{order_id}/images/{image_id}/preview", downloads.preview),
+        Route("/orders/{order_id}/review", review.show, methods=["GET"]),
+        Route("/orders/{order_id}/review", review.apply, methods=["POST"]),
+        Route("/orders/{order_id}/review/{image_id}", review.image, methods=["GET"]),
+        Route("/orders/{order_id}/review/{image_id}", review.apply_form, methods=["POST"]),
+        Route("/orders/{order_id}/done", review.done, methods=["POST"]),
+        Route("/orders/{order_id}/revise", orders.revise, methods=["POST"]),
         Route("/orders/{order_id}/send", orders.send, methods=["POST"]),
         Route("/orders/{order_id}/cancel", orders.cancel, methods=["POST"]),
         Route("/orders/{order_id}/delete", orders.delete, methods=["POST"]),

@@ -270,8 +270,8 @@ class LimitSettings(Settings):
         default=30,
         ge=1,
         le=500,
-        description="Longest time that an instant call (BlurImage, FindRegions) waits for its answer; then it fails "
-        "with UNAVAILABLE and RetryInfo.",
+        description="Longest time that an instant call (BlurImage, FindRegions, PreviewImage) waits for its answer; "
+        "then it fails with UNAVAILABLE and RetryInfo.",
     )
 
 

@@ -28,7 +28,7 @@ _log = log.get(__name__)
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 # These need an order's id or the token of an e-mail, which other sites do not know. Their pages send no referrer and
 # therefore no origin; mail providers post to /unsubscribe on behalf of their users (RFC 8058).
-_CAPABILITY_PATHS = re.compile(r"/orders/[^/]+/[a-z]+|/confirm|/receive|/unsubscribe")
+_CAPABILITY_PATHS = re.compile(r"/orders/[^/]+/[a-z]+(/[^/]+)?|/confirm|/receive|/unsubscribe")
 
 
 class SecurityMiddleware:

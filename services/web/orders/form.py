@@ -14,7 +14,7 @@ from services.web.http.languages import texts_for
 from services.web.http.problems import RETRY_SECONDS, Problem, ProblemError
 from services.web.http.templates import PageRenderer
 from services.web.orders import spec_values
-from services.web.orders.manifest import Manifest
+from services.web.orders.manifest import KEEP_SECONDS, Manifest, parse_kept
 from services.web.orders.multipart import BadForm, read_form
 from services.web.orders.previews import largest_file
 from services.web.orders.uploaded_form import UploadedForm
@@ -35,6 +35,7 @@ _DEFAULTS: dict[str, str] = {
     "padding": "0",
     "feather": "0",
     **dict.fromkeys(spec_values.NUMBERED_FIELDS, ""),
+    "keep_originals": "on",
 }
 
 
@@ -102,8 +103,9 @@ class OrderForm:
             limits=limits,
             days=max(1, round(limits.retention.seconds / 86_400)),
             formats=[short_name(ImageFormat, number).upper() for number in limits.input_formats or limits.formats],
-            values=_DEFAULTS | dict(values) if violations else values,
+            values=_DEFAULTS | {"keep_originals": ""} | dict(values) if violations else values,
             violations=violations or [],
+            keep_seconds=min(KEEP_SECONDS, limits.max_keep_originals_for.seconds),
             output_formats=spec_values.FORMATS,
             effects=spec_values.EFFECTS,
             findable=[name for name, kind in spec_values.FINDABLE.items() if kind in kinds],
@@ -127,6 +129,7 @@ def _manifest(form: UploadedForm, language: str) -> Manifest:
         email=fields.get("email", "").strip() if "notify" in fields else "",
         notify="notify" in fields,
         locale=language,
+        keep_originals_for=parse_kept(fields.get("keep_originals")),
         spec=spec_values.spec_of({name: value for name, value in fields.items() if name != "regions"}),
     )
     return Manifest(header, [pb.ImageStart(filename=file.name, size_bytes=file.size) for file in form.files])

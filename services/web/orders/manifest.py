@@ -5,12 +5,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from google.protobuf.duration_pb2 import Duration
 from imageblur.v1 import blur_service_pb2 as pb
 
 from services.web.orders.spec_values import spec_of
 
 MAX_BYTES = 4 << 20
 """A manifest of 10,000 images with a region or two each has about two million bytes."""
+KEEP_SECONDS = 3600
+"""For how long the page offers to keep originals."""
 MAX_REGIONS = 20_000
 """In a manifest: as many as the gateway accepts in the message that checks it, by default."""
 
@@ -60,6 +63,7 @@ def parse(text: bytes, language: str) -> Manifest:
             email=str(data["email"]).strip(),
             notify=bool(data["notify"]),
             locale=language,
+            keep_originals_for=parse_kept(data.get("keep_originals")),
             request_id=str(data["request_id"]),
             spec=spec_of(data["spec"]),
         )
@@ -69,6 +73,12 @@ def parse(text: bytes, language: str) -> Manifest:
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise BadManifest(f"not a manifest: {error!r}") from None
     return Manifest(header, images)
+
+
+def parse_kept(seconds: object) -> Duration | None:
+    """Return for how long originals are to be kept; None if they are not. Raises: ValueError: It is no number."""
+    kept = min(int(str(seconds)), KEEP_SECONDS) if seconds else 0
+    return Duration(seconds=kept) if kept > 0 else None
 
 
 def _check_regions(data: Mapping[str, Any]) -> None:

@@ -49,7 +49,7 @@ def spec_of(data: Mapping[str, Any]) -> BlurSpec:
     fraction = min(max(strength, MIN_STRENGTH), MAX_STRENGTH) / 100
     output = str(data.get("format") or "")
     finds = _finds(data)
-    regions = [_region(region) for region in data.get("regions") or _numbered_regions(data)]
+    regions = [region_of(region) for region in data.get("regions") or numbered_regions(data)]
     spec = BlurSpec(
         find=finds,
         regions=regions,
@@ -74,13 +74,36 @@ def spec_of(data: Mapping[str, Any]) -> BlurSpec:
     return spec
 
 
+def with_effect(spec: BlurSpec, other: BlurSpec) -> BlurSpec:
+    """Return a spec with the effect of another one. Regions with effects of their own keep them."""
+    result = BlurSpec()
+    result.CopyFrom(spec)
+    if name := other.WhichOneof("effect"):
+        getattr(result, name).CopyFrom(getattr(other, name))
+    return result
+
+
+def effect_values(spec: BlurSpec) -> dict[str, str]:
+    """Return the effect of a spec as form fields; a strength in pixels, which fields do not have, as the default."""
+    strength, color = DEFAULT_STRENGTH, "#000000"
+    match spec.WhichOneof("effect"):
+        case "gaussian" if spec.gaussian.sigma_relative:
+            strength = 100 * spec.gaussian.sigma_relative
+        case "pixelate" if spec.pixelate.cell_relative:
+            strength = 100 * spec.pixelate.cell_relative
+        case "solid":
+            color = spec.solid.color or color
+    return {"effect": spec.WhichOneof("effect") or "gaussian", "strength": f"{strength:g}", "color": color}
+
+
 def _finds(data: Mapping[str, Any]) -> list[Find]:
     wanted = data.get("find", [name for name in FINDABLE if data.get(f"find_{name}")])
     padding = float(data["find_padding"]) if data.get("find_padding") not in {None, ""} else None
     return [Find(kind=FINDABLE[name], padding=padding) for name in wanted]
 
 
-def _region(data: Mapping[str, Any]) -> Region:
+def region_of(data: Mapping[str, Any]) -> Region:
+    """Return a region. Raises: As `spec_of`."""
     padding, feather = float(data.get("padding") or 0), float(data.get("feather") or 0)
     region = Region(padding=padding, feather=feather)
     match data.get("shape"):
@@ -114,7 +137,7 @@ def _fraction(value: Any) -> float:
     return min(max(float(value), 0.0), 1.0)
 
 
-def _numbered_regions(fields: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+def numbered_regions(fields: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     """Return the regions whose sides are form fields, in per cent."""
     regions = []
     for number in range(1, NUMBERED_REGIONS + 1):

@@ -64,6 +64,7 @@ function start(limits) {
     return {
       email: form.elements.notify.checked ? form.elements.email.value : "",
       notify: form.elements.notify.checked,
+      keep_originals: form.elements.keep_originals?.checked ? form.elements.keep_originals.value : null,
       request_id: requestId,
       spec: choosing.commonSpec(),
       images: images.map((image) => ({ name: image.file.name, size: image.file.size, spec: choosing.specOf(image) })),
