@@ -1,7 +1,6 @@
 """The client of BlurService and SubscriptionService."""
 
 import os
-import uuid
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
@@ -15,6 +14,7 @@ from imageblur.v1.blur_service_pb2_grpc import BlurServiceStub
 from imageblur.v1.order_pb2 import BlurSpec, Delivery, Effort, Find, Image, ImageFormat, ImageState, Order
 from imageblur.v1.subscription_service_pb2_grpc import SubscriptionServiceStub
 
+from imageblur_client import requests
 from imageblur_client.channel import DEFAULT_SERVER, NO_SECURITY, Security, address, open_channel
 from imageblur_client.download import save_archive, save_files
 from imageblur_client.resume import whole_archive
@@ -22,8 +22,8 @@ from imageblur_client.rpc_errors import mapped_errors
 from imageblur_client.upload import AnyFile, ProgressCallback, UploadFile, UploadStream, listed
 from imageblur_client.watch import RETRIES, Watch
 
-_TIMEOUT_SECONDS = 30.0
-_INSTANT_SECONDS = 60.0
+TIMEOUT_SECONDS = 30.0
+INSTANT_SECONDS = 60.0
 """Longer than a server lets an instant call wait by default, so that its own error arrives."""
 
 
@@ -43,8 +43,8 @@ class Client:
     ) -> None:
         self.server = address(server)
         self._stream_timeout = timeout
-        self._timeout = _TIMEOUT_SECONDS if timeout is None else timeout
-        self._instant_timeout = _INSTANT_SECONDS if timeout is None else timeout
+        self._timeout = TIMEOUT_SECONDS if timeout is None else timeout
+        self._instant_timeout = INSTANT_SECONDS if timeout is None else timeout
         self._channel = open_channel(self.server, security)
         self._blur = BlurServiceStub(self._channel)
         self._subscription = SubscriptionServiceStub(self._channel)
@@ -100,12 +100,15 @@ class Client:
         """
         if files_after_email is not None:
             email, files = str(files), files_after_email
-        header = blur.OrderHeader(
-            email=email, spec=spec, notify=notify, locale=locale, request_id=request_id or str(uuid.uuid4())
+        header = requests.order_header(
+            email=email,
+            spec=spec,
+            notify=notify,
+            locale=locale,
+            request_id=request_id,
+            keep_originals_for=keep_originals_for,
+            webhook_url=webhook_url,
         )
-        header.webhook_url = webhook_url
-        if keep_originals_for is not None:
-            header.keep_originals_for.FromTimedelta(keep_originals_for)
         upload = UploadStream(header, [UploadFile.of(file) for file in listed(files)], on_progress)
         with mapped_errors(self.server):
             return upload.send(self._blur, self._stream_timeout).order
@@ -121,11 +124,9 @@ class Client:
             InvalidArgumentError: The image cannot be blurred; `reason` is the name of the FailureReason.
             OSError: The file cannot be read.
         """
-        upload = UploadFile.of(file)
-        own = upload.start.spec if upload.start.HasField("spec") else spec
-        image = blur.InputImage(filename=upload.start.filename, data=b"".join(upload.chunks()), spec=own)
+        request = requests.blur_image_request(file, spec)
         with mapped_errors(self.server):
-            return self._blur.BlurImage(blur.BlurImageRequest(image=image), timeout=self._instant_timeout)
+            return self._blur.BlurImage(request, timeout=self._instant_timeout)
 
     def find_regions(
         self,
@@ -148,9 +149,8 @@ class Client:
         Raises:
             As `blur_image`.
         """
-        data = b"".join(UploadFile.of(file).chunks())
-        request = blur.FindRegionsRequest(
-            data=data, find=find, effort=effort, output_format=output_format, preview_side=preview_side
+        request = requests.find_regions_request(
+            file, find, effort=effort, output_format=output_format, preview_side=preview_side
         )
         with mapped_errors(self.server):
             return self._blur.FindRegions(request, timeout=self._instant_timeout)
@@ -173,9 +173,8 @@ class Client:
 
     def status(self, order_id: str, images: bool = False) -> blur.StatusResponse:
         """Return an order, optionally with its first 1,000 images."""
-        view = blur.OrderView.ORDER_VIEW_FULL if images else blur.OrderView.ORDER_VIEW_BASIC
         with mapped_errors(self.server):
-            return self._blur.Status(blur.StatusRequest(order_id=order_id, view=view), timeout=self._timeout)
+            return self._blur.Status(requests.status_request(order_id, images=images), timeout=self._timeout)
 
     def images(
         self,
@@ -220,7 +219,7 @@ class Client:
             FailedPreconditionError: The order has not finished, or has no address (`reason` is EMAIL_REQUIRED).
         """
         request = blur.SendImagesRequest(
-            order_id=order_id, email=email, when_ready=when_ready, request_id=request_id or str(uuid.uuid4())
+            order_id=order_id, email=email, when_ready=when_ready, request_id=requests.new_id(request_id)
         )
         with mapped_errors(self.server):
             return self._blur.SendImages(request, timeout=self._timeout).delivery
@@ -293,13 +292,7 @@ class Client:
             specs: How: one spec for all images, or the specs of some by image ID.
             request_id: A UUID; a repeated call with it changes nothing more. None: a new one.
         """
-        request = blur.ReviseImagesRequest(order_id=order_id, request_id=request_id or str(uuid.uuid4()))
-        if isinstance(specs, BlurSpec):
-            request.spec.CopyFrom(specs)
-        elif not specs:
-            raise ValueError("specs names no image: give one spec to revise all")
-        else:
-            request.images.extend(blur.ImageRevision(image_id=key, spec=spec) for key, spec in specs.items())
+        request = requests.revise_request(order_id, specs, request_id)
         with mapped_errors(self.server):
             return self._blur.ReviseImages(request, timeout=self._timeout).order
 
@@ -338,11 +331,6 @@ class Client:
 
     def unsubscribe(self, *, email: str | None = None, token: str | None = None) -> None:
         """End a subscription, either by address or by the token of a newsletter."""
-        if email is not None and token is None:
-            request = subscription.UnsubscribeRequest(email=email)
-        elif token is not None and email is None:
-            request = subscription.UnsubscribeRequest(token=token)
-        else:
-            raise TypeError("give either email or token")
+        request = requests.unsubscribe_request(email, token)
         with mapped_errors(self.server):
             self._subscription.Unsubscribe(request, timeout=self._timeout)

@@ -131,6 +131,12 @@ class UploadStream:
         finally:
             call.cancel()  # on Ctrl-C; no effect on a finished call
 
+    def cancel(self) -> None:
+        """Cancel the call, from another thread; the server then keeps nothing of it."""
+        self._call_known.wait()
+        if self._call is not None:
+            self._call.cancel()
+
     def _parts(self) -> Iterator[StreamBlurOrderRequest]:
         # gRPC runs this in a thread where an exception would only be logged: keep it and cancel the call.
         try:
