@@ -45,7 +45,7 @@ def compose_content(session: Session, until: datetime, text_folder: Path | None)
     texts = {language: row.text for language, row in stored.items() if row}
     if len(texts) < len(LANGUAGES):
         # Not read for nothing: a file that is missing or broken then matters to nobody.
-        texts = _read(text_folder) | texts
+        texts = read_files(text_folder) | texts
     # An empty text is none: the newsletter is the numbers alone.
     return _with_numbers(session, until, {language: text for language, text in texts.items() if text.strip()})
 
@@ -79,7 +79,12 @@ def _with_numbers(session: Session, until: datetime, texts: Mapping[str, str]) -
     return json.dumps({**numbers, "from": since.isoformat(), "to": until.isoformat(), "text": dict(texts)})
 
 
-def _read(folder: Path | None) -> dict[str, str]:
+def read_files(folder: Path | None) -> dict[str, str]:
+    """Return the operator's texts in a folder by language.
+
+    Raises:
+        ConfigurationError: None is there, or one cannot be read.
+    """
     if folder is None:
         return {}
     texts = {}

@@ -208,6 +208,26 @@ class OperatorServiceStub:
                 request_serializer=imageblur_dot_v1_dot_operator__newsletter__pb2.RecordMailReportRequest.SerializeToString,
                 response_deserializer=imageblur_dot_v1_dot_operator__newsletter__pb2.RecordMailReportResponse.FromString,
                 _registered_method=True)
+        self.ListEmailTexts = channel.unary_unary(
+                '/imageblur.v1.OperatorService/ListEmailTexts',
+                request_serializer=imageblur_dot_v1_dot_operator__newsletter__pb2.ListEmailTextsRequest.SerializeToString,
+                response_deserializer=imageblur_dot_v1_dot_operator__newsletter__pb2.ListEmailTextsResponse.FromString,
+                _registered_method=True)
+        self.SetEmailText = channel.unary_unary(
+                '/imageblur.v1.OperatorService/SetEmailText',
+                request_serializer=imageblur_dot_v1_dot_operator__newsletter__pb2.SetEmailTextRequest.SerializeToString,
+                response_deserializer=imageblur_dot_v1_dot_operator__newsletter__pb2.SetEmailTextResponse.FromString,
+                _registered_method=True)
+        self.ResetEmailText = channel.unary_unary(
+                '/imageblur.v1.OperatorService/ResetEmailText',
+                request_serializer=imageblur_dot_v1_dot_operator__newsletter__pb2.ResetEmailTextRequest.SerializeToString,
+                response_deserializer=imageblur_dot_v1_dot_operator__newsletter__pb2.ResetEmailTextResponse.FromString,
+                _registered_method=True)
+        self.PreviewEmail = channel.unary_unary(
+                '/imageblur.v1.OperatorService/PreviewEmail',
+                request_serializer=imageblur_dot_v1_dot_operator__newsletter__pb2.PreviewEmailRequest.SerializeToString,
+                response_deserializer=imageblur_dot_v1_dot_operator__newsletter__pb2.PreviewEmailResponse.FromString,
+                _registered_method=True)
         self.LiftSuppression = channel.unary_unary(
                 '/imageblur.v1.OperatorService/LiftSuppression',
                 request_serializer=imageblur_dot_v1_dot_operator__service__pb2.LiftSuppressionRequest.SerializeToString,
@@ -592,6 +612,45 @@ class OperatorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListEmailTexts(self, request, context):
+        """Lists the texts of e-mails that operators may replace. The call waits for a mailer. For viewers.
+
+        FAILED_PRECONDITION, UNAVAILABLE: as RunMailing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetEmailText(self, request, context):
+        """Replaces a text of e-mails, after a mailer has rendered it with sample values. Mailers use it within five seconds.
+
+        INVALID_ARGUMENT: there is no text of this name, it is too long, or it cannot be rendered: the message names the line.
+        FAILED_PRECONDITION: it was changed meanwhile (TEXT_CHANGED); or as RunMailing.
+        UNAVAILABLE: as RunMailing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResetEmailText(self, request, context):
+        """Uses the file, or else the default, in the place of a replaced text. Idempotent.
+
+        INVALID_ARGUMENT: name is missing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PreviewEmail(self, request, context):
+        """Renders an e-mail with sample values, and with texts that have not been stored. For viewers.
+
+        INVALID_ARGUMENT: there is no such e-mail or text, or it cannot be rendered: the message names the line.
+        FAILED_PRECONDITION, UNAVAILABLE: as RunMailing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def LiftSuppression(self, request, context):
         """Lifts the suppression of an address that e-mails bounced from, so that it can subscribe again. Idempotent.
 
@@ -853,6 +912,26 @@ def add_OperatorServiceServicer_to_server(servicer, server):
                     servicer.RecordMailReport,
                     request_deserializer=imageblur_dot_v1_dot_operator__newsletter__pb2.RecordMailReportRequest.FromString,
                     response_serializer=imageblur_dot_v1_dot_operator__newsletter__pb2.RecordMailReportResponse.SerializeToString,
+            ),
+            'ListEmailTexts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListEmailTexts,
+                    request_deserializer=imageblur_dot_v1_dot_operator__newsletter__pb2.ListEmailTextsRequest.FromString,
+                    response_serializer=imageblur_dot_v1_dot_operator__newsletter__pb2.ListEmailTextsResponse.SerializeToString,
+            ),
+            'SetEmailText': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetEmailText,
+                    request_deserializer=imageblur_dot_v1_dot_operator__newsletter__pb2.SetEmailTextRequest.FromString,
+                    response_serializer=imageblur_dot_v1_dot_operator__newsletter__pb2.SetEmailTextResponse.SerializeToString,
+            ),
+            'ResetEmailText': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResetEmailText,
+                    request_deserializer=imageblur_dot_v1_dot_operator__newsletter__pb2.ResetEmailTextRequest.FromString,
+                    response_serializer=imageblur_dot_v1_dot_operator__newsletter__pb2.ResetEmailTextResponse.SerializeToString,
+            ),
+            'PreviewEmail': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreviewEmail,
+                    request_deserializer=imageblur_dot_v1_dot_operator__newsletter__pb2.PreviewEmailRequest.FromString,
+                    response_serializer=imageblur_dot_v1_dot_operator__newsletter__pb2.PreviewEmailResponse.SerializeToString,
             ),
             'LiftSuppression': grpc.unary_unary_rpc_method_handler(
                     servicer.LiftSuppression,
@@ -1804,6 +1883,114 @@ class OperatorService:
             '/imageblur.v1.OperatorService/RecordMailReport',
             imageblur_dot_v1_dot_operator__newsletter__pb2.RecordMailReportRequest.SerializeToString,
             imageblur_dot_v1_dot_operator__newsletter__pb2.RecordMailReportResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListEmailTexts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imageblur.v1.OperatorService/ListEmailTexts',
+            imageblur_dot_v1_dot_operator__newsletter__pb2.ListEmailTextsRequest.SerializeToString,
+            imageblur_dot_v1_dot_operator__newsletter__pb2.ListEmailTextsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetEmailText(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imageblur.v1.OperatorService/SetEmailText',
+            imageblur_dot_v1_dot_operator__newsletter__pb2.SetEmailTextRequest.SerializeToString,
+            imageblur_dot_v1_dot_operator__newsletter__pb2.SetEmailTextResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResetEmailText(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imageblur.v1.OperatorService/ResetEmailText',
+            imageblur_dot_v1_dot_operator__newsletter__pb2.ResetEmailTextRequest.SerializeToString,
+            imageblur_dot_v1_dot_operator__newsletter__pb2.ResetEmailTextResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PreviewEmail(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imageblur.v1.OperatorService/PreviewEmail',
+            imageblur_dot_v1_dot_operator__newsletter__pb2.PreviewEmailRequest.SerializeToString,
+            imageblur_dot_v1_dot_operator__newsletter__pb2.PreviewEmailResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -229,6 +229,29 @@ class OperatorServiceStub:
 
       INVALID_ARGUMENT: message is empty.
     """
+    ListEmailTexts: _grpc.UnaryUnaryMultiCallable[_operator_newsletter_pb2.ListEmailTextsRequest, _operator_newsletter_pb2.ListEmailTextsResponse]
+    """Lists the texts of e-mails that operators may replace. The call waits for a mailer. For viewers.
+
+      FAILED_PRECONDITION, UNAVAILABLE: as RunMailing.
+    """
+    SetEmailText: _grpc.UnaryUnaryMultiCallable[_operator_newsletter_pb2.SetEmailTextRequest, _operator_newsletter_pb2.SetEmailTextResponse]
+    """Replaces a text of e-mails, after a mailer has rendered it with sample values. Mailers use it within five seconds.
+
+      INVALID_ARGUMENT: there is no text of this name, it is too long, or it cannot be rendered: the message names the line.
+      FAILED_PRECONDITION: it was changed meanwhile (TEXT_CHANGED); or as RunMailing.
+      UNAVAILABLE: as RunMailing.
+    """
+    ResetEmailText: _grpc.UnaryUnaryMultiCallable[_operator_newsletter_pb2.ResetEmailTextRequest, _operator_newsletter_pb2.ResetEmailTextResponse]
+    """Uses the file, or else the default, in the place of a replaced text. Idempotent.
+
+      INVALID_ARGUMENT: name is missing.
+    """
+    PreviewEmail: _grpc.UnaryUnaryMultiCallable[_operator_newsletter_pb2.PreviewEmailRequest, _operator_newsletter_pb2.PreviewEmailResponse]
+    """Renders an e-mail with sample values, and with texts that have not been stored. For viewers.
+
+      INVALID_ARGUMENT: there is no such e-mail or text, or it cannot be rendered: the message names the line.
+      FAILED_PRECONDITION, UNAVAILABLE: as RunMailing.
+    """
     LiftSuppression: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.LiftSuppressionRequest, _operator_service_pb2.LiftSuppressionResponse]
     """Lifts the suppression of an address that e-mails bounced from, so that it can subscribe again. Idempotent.
 
@@ -478,6 +501,29 @@ class OperatorServiceAsyncStub(OperatorServiceStub):
     The e-mail is found by the recipient or the Message-ID in the report. Idempotent. Other messages change nothing.
 
       INVALID_ARGUMENT: message is empty.
+    """
+    ListEmailTexts: _aio.UnaryUnaryMultiCallable[_operator_newsletter_pb2.ListEmailTextsRequest, _operator_newsletter_pb2.ListEmailTextsResponse]  # type: ignore[assignment]
+    """Lists the texts of e-mails that operators may replace. The call waits for a mailer. For viewers.
+
+      FAILED_PRECONDITION, UNAVAILABLE: as RunMailing.
+    """
+    SetEmailText: _aio.UnaryUnaryMultiCallable[_operator_newsletter_pb2.SetEmailTextRequest, _operator_newsletter_pb2.SetEmailTextResponse]  # type: ignore[assignment]
+    """Replaces a text of e-mails, after a mailer has rendered it with sample values. Mailers use it within five seconds.
+
+      INVALID_ARGUMENT: there is no text of this name, it is too long, or it cannot be rendered: the message names the line.
+      FAILED_PRECONDITION: it was changed meanwhile (TEXT_CHANGED); or as RunMailing.
+      UNAVAILABLE: as RunMailing.
+    """
+    ResetEmailText: _aio.UnaryUnaryMultiCallable[_operator_newsletter_pb2.ResetEmailTextRequest, _operator_newsletter_pb2.ResetEmailTextResponse]  # type: ignore[assignment]
+    """Uses the file, or else the default, in the place of a replaced text. Idempotent.
+
+      INVALID_ARGUMENT: name is missing.
+    """
+    PreviewEmail: _aio.UnaryUnaryMultiCallable[_operator_newsletter_pb2.PreviewEmailRequest, _operator_newsletter_pb2.PreviewEmailResponse]  # type: ignore[assignment]
+    """Renders an e-mail with sample values, and with texts that have not been stored. For viewers.
+
+      INVALID_ARGUMENT: there is no such e-mail or text, or it cannot be rendered: the message names the line.
+      FAILED_PRECONDITION, UNAVAILABLE: as RunMailing.
     """
     LiftSuppression: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.LiftSuppressionRequest, _operator_service_pb2.LiftSuppressionResponse]  # type: ignore[assignment]
     """Lifts the suppression of an address that e-mails bounced from, so that it can subscribe again. Idempotent.
@@ -923,6 +969,53 @@ class OperatorServiceServicer(metaclass=_abc_1.ABCMeta):
         The e-mail is found by the recipient or the Message-ID in the report. Idempotent. Other messages change nothing.
 
           INVALID_ARGUMENT: message is empty.
+        """
+
+    @_abc_1.abstractmethod
+    def ListEmailTexts(
+        self,
+        request: _operator_newsletter_pb2.ListEmailTextsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operator_newsletter_pb2.ListEmailTextsResponse, _abc.Awaitable[_operator_newsletter_pb2.ListEmailTextsResponse]]:
+        """Lists the texts of e-mails that operators may replace. The call waits for a mailer. For viewers.
+
+          FAILED_PRECONDITION, UNAVAILABLE: as RunMailing.
+        """
+
+    @_abc_1.abstractmethod
+    def SetEmailText(
+        self,
+        request: _operator_newsletter_pb2.SetEmailTextRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operator_newsletter_pb2.SetEmailTextResponse, _abc.Awaitable[_operator_newsletter_pb2.SetEmailTextResponse]]:
+        """Replaces a text of e-mails, after a mailer has rendered it with sample values. Mailers use it within five seconds.
+
+          INVALID_ARGUMENT: there is no text of this name, it is too long, or it cannot be rendered: the message names the line.
+          FAILED_PRECONDITION: it was changed meanwhile (TEXT_CHANGED); or as RunMailing.
+          UNAVAILABLE: as RunMailing.
+        """
+
+    @_abc_1.abstractmethod
+    def ResetEmailText(
+        self,
+        request: _operator_newsletter_pb2.ResetEmailTextRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operator_newsletter_pb2.ResetEmailTextResponse, _abc.Awaitable[_operator_newsletter_pb2.ResetEmailTextResponse]]:
+        """Uses the file, or else the default, in the place of a replaced text. Idempotent.
+
+          INVALID_ARGUMENT: name is missing.
+        """
+
+    @_abc_1.abstractmethod
+    def PreviewEmail(
+        self,
+        request: _operator_newsletter_pb2.PreviewEmailRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operator_newsletter_pb2.PreviewEmailResponse, _abc.Awaitable[_operator_newsletter_pb2.PreviewEmailResponse]]:
+        """Renders an e-mail with sample values, and with texts that have not been stored. For viewers.
+
+          INVALID_ARGUMENT: there is no such e-mail or text, or it cannot be rendered: the message names the line.
+          FAILED_PRECONDITION, UNAVAILABLE: as RunMailing.
         """
 
     @_abc_1.abstractmethod

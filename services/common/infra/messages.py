@@ -42,6 +42,11 @@ class OperatorJobKind(StrEnum):
     """Request: `address`, `locale`. Answer: `accepted`, `server_reply`, `transcript`."""
     CHECK_MAIL = "CHECK_MAIL"
     """Request: `address`, `locale`. Answer: as of TEST_MAILING, and `warnings`."""
+    LIST_TEXTS = "LIST_TEXTS"
+    """Request: empty. Answer: `texts`, each with `name`, `text` and `source`."""
+    PREVIEW_EMAIL = "PREVIEW_EMAIL"
+    """Request: `email`, `locale`, `texts` (by name, as JSON). Answer: as of PREVIEW_MAILING; or `invalid` and `message`:
+    the name of a text, and what is wrong with it."""
 
 
 def blur_image(image_id: UUID) -> Message[None]:

@@ -1,5 +1,6 @@
 """Runs operator jobs; a job is claimed once, and its answer stored in its row."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,7 +19,9 @@ from services.common.infra import log
 from services.common.infra.messages import OperatorJobKind
 from services.common.newsletter import compose_content
 from services.common.use_cases.after_commit import AfterCommit
+from services.mailer.content.render import TextError
 from services.mailer.operator_jobs.operator_emails import MailTestResult, OperatorEmails
+from services.mailer.operator_jobs.text_jobs import TextJobs
 
 _log = log.get(__name__)
 
@@ -30,6 +33,7 @@ class RunOperatorJob:
     database: Database
     after_commit: AfterCommit
     operator_emails: OperatorEmails
+    texts: TextJobs
     find_warnings: Callable[[], list[str]]
     """Lists settings that keep e-mails from arriving."""
     time_zone: str
@@ -45,6 +49,8 @@ class RunOperatorJob:
             return
         try:
             answer = JobAnswer(refused=False, values=self._run(request))
+        except TextError as error:
+            answer = JobAnswer(refused=True, values={"message": str(error), "invalid": error.name})
         except ConfigurationError as error:
             answer = JobAnswer(refused=True, values={"message": str(error)})
         except Exception:
@@ -66,6 +72,12 @@ class RunOperatorJob:
                 return _to_json(self.operator_emails.send_newsletter(address, locale))
             case OperatorJobKind.CHECK_MAIL:
                 return {**_to_json(self.operator_emails.send_check(address, locale)), "warnings": self.find_warnings()}
+            case OperatorJobKind.LIST_TEXTS:
+                return {"texts": self.texts.list_texts()}
+            case OperatorJobKind.PREVIEW_EMAIL:
+                texts = json.loads(request.values.get("texts", "{}"))
+                rendered = self.texts.preview(str(request.values.get("email", "")), locale, texts)
+                return {"subject": rendered.subject, "text": rendered.text, "html": rendered.html}
 
     def _run_mailing(self, values: Mapping[str, Any]) -> UUID:
         until = datetime.now(UTC)

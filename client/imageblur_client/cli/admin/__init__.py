@@ -24,6 +24,7 @@ from imageblur_client.cli.admin.subscribers import (
     subscribers,
     suppress,
 )
+from imageblur_client.cli.admin.texts import preview_email, reset_text, set_text, text, texts
 from imageblur_client.cli.admin.webhooks import resend_webhooks, webhooks
 
 app = typer.Typer(
@@ -39,6 +40,7 @@ for command in (
     *(webhooks, resend_webhooks),
     *(mailings, run_mailing, pause_mailing, resume_mailing, cancel_mailing),
     *(preview_mailing, send_test_mailing, check_mail),
+    *(texts, text, set_text, reset_text, preview_email),
     *(subscribers, import_subscribers, export_subscribers, suppress, lift_suppression, bounce),
     *(export, erase),
     *(keys, create_key, rotate_key, revoke_key, audit),
