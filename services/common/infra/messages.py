@@ -45,8 +45,8 @@ class OperatorJobKind(StrEnum):
     LIST_TEXTS = "LIST_TEXTS"
     """Request: empty. Answer: `texts`, each with `name`, `text` and `source`."""
     PREVIEW_EMAIL = "PREVIEW_EMAIL"
-    """Request: `email`, `locale`, `texts` (by name, as JSON). Answer: as of PREVIEW_MAILING; or `invalid` and `message`:
-    the name of a text, and what is wrong with it."""
+    """Request: `email`, `locale`, `texts` (by name, as JSON). Answer: as of PREVIEW_MAILING; or `invalid` and
+    `message`: the name of a text, and what is wrong with it."""
 
 
 def blur_image(image_id: UUID) -> Message[None]:

@@ -25,8 +25,8 @@ def find_warnings(settings: MailerSettings) -> Iterator[SettingWarning]:
     if settings.public_url is None:
         yield SettingWarning(
             code="no_public_url",
-            message="IMAGEBLUR_PUBLIC_URL: not set, so e-mails have no links but commands for a shell, and the newsletter "
-            "has no unsubscribe button",
+            message="IMAGEBLUR_PUBLIC_URL: not set, so e-mails have no links but commands for a shell, and the "
+            "newsletter has no unsubscribe button",
         )
     elif not settings.public_url.startswith("https://"):
         yield SettingWarning(
