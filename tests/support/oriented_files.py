@@ -8,6 +8,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
+from tests.support.heif_files import Item, coded, heif, imir, irot
 from tests.support.images import encode, oriented
 
 MARK = (225, 20, 20)
@@ -117,6 +118,20 @@ def _tiff_long(orientation: int) -> bytes:
     return data.replace(entry, struct.pack("<HHII", _TAG, _LONG, 1, orientation))
 
 
+def _heic_properties(orientation: int) -> bytes:
+    """What turns is in properties of the image: quarters anticlockwise, then 0 for upside down or 1 for mirrored."""
+    quarters, axis = {
+        1: (0, None), 2: (0, 1), 3: (2, None), 4: (0, 0), 5: (1, 0), 6: (3, None), 7: (1, 1), 8: (1, None),
+    }[orientation]  # fmt: skip
+    mirror = [] if axis is None else [imir(axis)]
+    return heif([coded(marked_picture(), irot(quarters), *mirror)])
+
+
+def _heic_exif(orientation: int) -> bytes:
+    exif = Item(type=b"Exif", data=b"\0\0\0\6Exif\0\0" + _exif(orientation), references={b"cdsc": [1]})
+    return heif([coded(marked_picture()), exif])
+
+
 _WAYS: dict[str, Callable[[int], bytes]] = {
     "jpg-short": lambda orientation: _jpeg(b"Exif\0\0" + _exif(orientation)),
     "jpg-big_endian": lambda orientation: _jpeg(b"Exif\0\0" + _exif(orientation, order=">")),
@@ -139,5 +154,7 @@ _WAYS: dict[str, Callable[[int], bytes]] = {
     "tif-long": _tiff_long,
     "tif-xmp": lambda orientation: encode(marked_picture(), "TIFF", tiffinfo={700: _xmp(orientation)}),
     "gif-xmp": lambda orientation: encode(marked_picture(), "GIF", comment=_xmp(orientation)),
+    "heic-properties": _heic_properties,
+    "heic-exif": _heic_exif,
     "bmp-plain": lambda _orientation: encode(marked_picture(), "BMP"),
 }  # fmt: skip

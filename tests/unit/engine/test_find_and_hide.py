@@ -28,7 +28,7 @@ from services.common.domain.spec import (
 from tests.support.detectors import MARK, OTHER_MARK, MarkDetector, OneDetector, ScriptedDetector, draw_mark
 from tests.support.images import encode, encode_frames, opened, oriented, photo, samples
 from tests.unit.engine.jpeg_planes import stored
-from tests.unit.engine.running import LIMITS
+from tests.unit.engine.running import FORMATS, LIMITS
 
 FACES = (Find(kind=FindingKind.FACE),)
 EFFECTS = [Redact(), Gaussian(3), Pixelate(4), Solid("#336699"), Gaussian(0.02, relative=True)]
@@ -286,8 +286,8 @@ def test_without_detectors_nothing_can_be_found() -> None:
         blur(encode(photo(), "PNG"), BlurSpec(find=FACES), LIMITS)
 
 
-@pytest.mark.parametrize("output", [None, *Format])
-@pytest.mark.parametrize("format_", list(Format))
+@pytest.mark.parametrize("output", [None, *FORMATS])
+@pytest.mark.parametrize("format_", FORMATS)
 def test_what_a_preview_shows_as_found_is_what_an_order_finds(format_: Format, output: Format | None) -> None:
     picture = photo(96, 64)
     draw_mark(picture, (16, 16, 32, 32))
