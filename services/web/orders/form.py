@@ -75,6 +75,9 @@ class OrderForm:
             return self._page(request, limits, form.fields, [missing])
         try:
             manifest = _manifest(form, texts.language)
+        except spec_values.BadRegion as error:
+            message = texts("violation_numbered_region", number=error.number)
+            return self._page(request, limits, form.fields, [{"image": None, "field": "regions", "message": message}])
         except (ValueError, KeyError, TypeError):
             raise ProblemError(Problem(400, "bad_request")) from None
         try:

@@ -39,11 +39,20 @@ SIDES = ("left", "top", "width", "height")
 NUMBERED_FIELDS = [f"region_{number}_{name}" for number in range(1, NUMBERED_REGIONS + 1) for name in ("shape", *SIDES)]
 
 
+class BadRegion(ValueError):
+    """A region by number is none."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"region {number}")
+        self.number = number
+
+
 def spec_of(data: Mapping[str, Any]) -> BlurSpec:
     """Return the blur spec of a JSON object or of form fields.
 
     Raises:
-        ValueError, KeyError, TypeError: It is malformed.
+        BadRegion: A region by number is malformed.
+        ValueError, KeyError, TypeError: Anything else is.
     """
     strength = float(data.get("strength") or DEFAULT_STRENGTH)
     fraction = min(max(strength, MIN_STRENGTH), MAX_STRENGTH) / 100
@@ -138,13 +147,20 @@ def _fraction(value: Any) -> float:
 
 
 def numbered_regions(fields: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    """Return the regions whose sides are form fields, in per cent."""
+    """Return the regions whose sides are form fields, in per cent. Raises: BadRegion."""
     regions = []
     for number in range(1, NUMBERED_REGIONS + 1):
         values = {side: str(fields.get(f"region_{number}_{side}") or "").strip() for side in SIDES}
         if any(values.values()):
-            # A person may write a decimal comma.
-            shares = {side: float(value.replace(",", ".") or 0) / 100 for side, value in values.items()}
+            try:
+                # A person may write a decimal comma.
+                shares = {side: float(value.replace(",", ".") or 0) / 100 for side, value in values.items()}
+            except ValueError:
+                raise BadRegion(number) from None
+            if not (
+                0 <= shares["left"] < 1 and 0 <= shares["top"] < 1 and shares["width"] > 0 and shares["height"] > 0
+            ):
+                raise BadRegion(number)
             edge = {name: fields.get(name) for name in ("padding", "feather")}
             regions.append({"shape": fields.get(f"region_{number}_shape"), **shares, **edge})
     return regions

@@ -131,7 +131,7 @@ def test_faces_are_found_and_redacted_unless_an_effect_was_chosen(page: Page) ->
     assert page.evaluate(frame) == found
     # Left out, the face is seen; hidden again, it is not.
     page.locator(".finding").click()
-    expect(page.locator("#found-status")).to_have_text("1 found, 1 stays visible.")
+    expect(page.locator("#found-status")).to_have_text("1 found, 1 left visible.")
     assert page.evaluate(frame) == original
     page.locator(".finding").press("Enter")
     assert page.evaluate(frame) == found

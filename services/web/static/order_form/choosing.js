@@ -248,6 +248,7 @@ export class Choosing {
   #showState(view, byBrowser) {
     const visible = Boolean(this.preview.original);
     element("preview").hidden = element("overlay").hidden = !visible;
+    if (visible) element("preview").setAttribute("aria-label", translate("preview_of", { name: this.image.file.name }));
     const message = element("no-preview");
     message.hidden = visible;
     const { problem } = view;
