@@ -98,7 +98,7 @@ lock: .venv/.installed-dev ## Resolve the lock files from pyproject.toml
 	  --output-file requirements-dev.lock
 	for service in $(SERVICES); do \
 	  extras="--extra $${service//_/-} --extra tracing"; \
-	  if [ $$service = blur_worker ]; then extras="$$extras --extra find"; fi; \
+	  if [ $$service = blur_worker ]; then extras="$$extras --extra find --extra heif"; fi; \
 	  $(COMPILE) $(UPGRADE) pyproject.toml $$extras --constraint requirements-dev.lock \
 	    --output-file services/$$service/requirements.lock || exit 1; \
 	done

@@ -17,7 +17,18 @@ from services.blur_worker.child_pool import ChildPool
 from services.blur_worker.child_process import ChildLimits
 from services.blur_worker.engine.containers.png_chunks import SIGNATURE, chunk, chunks
 from services.common.domain.errors import ImageError
-from services.common.domain.spec import BlurSpec, Effect, Format, Gaussian, Pixelate, Redact, Region, Solid, Stroke
+from services.common.domain.spec import (
+    OUTPUT_FORMATS,
+    BlurSpec,
+    Effect,
+    Gaussian,
+    Pixelate,
+    Redact,
+    Region,
+    Solid,
+    Stroke,
+)
+from tests.support.heif_files import ALPHA, auxiliary, coded, grid, heic, heif, irot
 from tests.support.images import encode, encode_frames, frames, photo, photo_16, samples
 from tests.unit.engine.png_maker import make_png
 
@@ -34,7 +45,7 @@ def seeds() -> list[bytes]:
     """Valid files: every format, and the variants that take code paths of their own."""
     image = photo()
     colors_16 = samples(photo_16())[:, :, None].repeat(3, axis=2).astype("u2")
-    found = [encode(image, format_.value) for format_ in Format]
+    found = [encode(image, format_.value) for format_ in OUTPUT_FORMATS]
     several = [image, *frames(3)]
     found += [encode_frames(several, format_, duration=50) for format_ in ("GIF", "WEBP", "PNG", "TIFF")]
     found += [
@@ -49,6 +60,9 @@ def seeds() -> list[bytes]:
     found += [encode(photo_16(), "PNG"), encode(photo_16(), "TIFF"), encode(image.convert("CMYK"), "JPEG")]
     found += [make_png(colors_16, (4, 3, 1)), make_png(colors_16, (2, 4), interlaced=True)]
     found += [encode(image, "TIFF", compression=each) for each in ("tiff_lzw", "tiff_adobe_deflate", "packbits")]
+    tiles = [coded(image.resize((64, 64))), coded(image.resize((64, 64)))]
+    found += [heic(image), heic(photo_16()), heif([*tiles, grid(1, 2, (120, 60), [1, 2], irot(1))], primary=3)]
+    found.append(heif([coded(image), auxiliary(image.convert("L"), ALPHA, of=1)]))
     return found
 
 
@@ -107,7 +121,7 @@ def main() -> int:
         while time.monotonic() < end:
             source.write_bytes(damaged(rng.choice(valid), rng))
             regions = (rng.choice(REGIONS),) if rng.random() < 0.3 else ()
-            output = rng.choice((None, None, *Format))
+            output = rng.choice((None, None, *OUTPUT_FORMATS))
             spec = BlurSpec(rng.choice(EFFECTS), regions, output_format=output, keep_metadata=rng.random() < 0.3)
             try:
                 children.blur(source, target, spec)

@@ -23,7 +23,7 @@ COMPILED = [
 with atheris.instrument_imports(include=["services.blur_worker.engine", "PIL"], exclude=COMPILED):
     from services.blur_worker.engine import Limits, blur
     from services.common.domain.errors import ImageError
-    from services.common.domain.spec import BlurSpec, Format
+    from services.common.domain.spec import OUTPUT_FORMATS, BlurSpec
     from tests.fuzz import EFFECTS, REGIONS, seeds
 
 LIMITS = Limits(max_pixels=500_000)
@@ -32,7 +32,7 @@ LIMITS = Limits(max_pixels=500_000)
 def one(data: bytes) -> None:
     """Blur one input: its first byte selects the spec, the rest is the file."""
     choice = data[0] if data else 0
-    effect, formats = EFFECTS[choice % len(EFFECTS)], (None, *Format)
+    effect, formats = EFFECTS[choice % len(EFFECTS)], (None, *OUTPUT_FORMATS)
     regions = (REGIONS[choice % len(REGIONS)],) if choice & 0x40 else ()
     spec = BlurSpec(
         effect, regions, output_format=formats[(choice >> 3) % len(formats)], keep_metadata=bool(choice & 0x80)

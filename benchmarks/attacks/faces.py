@@ -31,13 +31,13 @@ def from_folder(folder: Path, least_px: int = 40) -> list[Picture]:
     """Return the faces that the service's detector finds in a folder's photographs, in colour, 48 × 48 pixels."""
     from services.blur_worker.engine import Limits, find_regions  # noqa: PLC0415
     from services.blur_worker.engine.finding.registry import Detectors  # noqa: PLC0415
-    from services.common.domain.spec import Effort, Find, FindingKind  # noqa: PLC0415
+    from services.common.domain.spec import BlurSpec, Find, FindingKind  # noqa: PLC0415
 
     finds, detectors, faces = (Find(kind=FindingKind.FACE),), Detectors(), []
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() not in {".jpg", ".jpeg", ".png"}:
             continue
-        found = find_regions(path.read_bytes(), finds, Effort.BALANCED, Limits(100_000_000), detectors)
+        found = find_regions(path.read_bytes(), BlurSpec(find=finds), Limits(100_000_000), detectors)
         with Image.open(path) as image:
             picture = image.convert("RGB")
         for finding in found.findings:

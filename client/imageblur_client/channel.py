@@ -58,7 +58,35 @@ def open_channel(server: str, security: Security = NO_SECURITY) -> grpc.Channel:
         OSError: A file cannot be read.
         ImageBlurClientError: The key would be sent to another machine unencrypted.
     """
-    options: list[tuple[str, int]] = [
+    options, credentials = _options(server), _checked_credentials(server, security)
+    if credentials is None:
+        channel = grpc.insecure_channel(server, options=options)
+    else:
+        channel = grpc.secure_channel(server, credentials, options=options)
+    return grpc.intercept_channel(channel, ApiKeyInterceptor(security.key)) if security.key else channel
+
+
+def open_async_channel(server: str, security: Security = NO_SECURITY) -> "grpc.aio.Channel":
+    """Return a channel for asynchronous calls, each of which needs the metadata of `authorization`.
+
+    Raises:
+        As `open_channel`.
+    """
+    from grpc import aio  # noqa: PLC0415 - slow to load
+
+    options, credentials = _options(server), _checked_credentials(server, security)
+    if credentials is None:
+        return aio.insecure_channel(server, options=options)
+    return aio.secure_channel(server, credentials, options=options)
+
+
+def authorization(security: Security) -> tuple[tuple[str, str], ...]:
+    """Return the metadata that carries the API key."""
+    return (("authorization", f"Bearer {security.key}"),) if security.key else ()
+
+
+def _options(server: str) -> list[tuple[str, int]]:
+    options = [
         # A page of 1,000 images with long names may exceed gRPC's default of 4 MiB.
         ("grpc.max_receive_message_length", 16 * 1024 * 1024),
         # A resumed watch should reconnect to a restarted server quickly; gRPC waits up to two minutes by default.
@@ -69,17 +97,16 @@ def open_channel(server: str, security: Security = NO_SECURITY) -> grpc.Channel:
     if _is_local(server):
         # gRPC uses http_proxy for local addresses, too.
         options.append(("grpc.enable_http_proxy", 0))
-    if security.encrypted:
-        channel = grpc.secure_channel(server, _credentials(security), options=options)
-    elif security.key and not (security.plaintext_key or _is_local(server)):
-        message = f"the API key would be sent to {server} unencrypted: use TLS, or set plaintext_key to allow that"
-        raise ImageBlurClientError(message, code=grpc.StatusCode.UNAUTHENTICATED)
-    else:
-        channel = grpc.insecure_channel(server, options=options)
-    return grpc.intercept_channel(channel, ApiKeyInterceptor(security.key)) if security.key else channel
+    return options
 
 
-def _credentials(security: Security) -> grpc.ChannelCredentials:
+def _checked_credentials(server: str, security: Security) -> grpc.ChannelCredentials | None:
+    """Return the credentials for TLS; None without it."""
+    if not security.encrypted:
+        if security.key and not (security.plaintext_key or _is_local(server)):
+            message = f"the API key would be sent to {server} unencrypted: use TLS, or set plaintext_key to allow that"
+            raise ImageBlurClientError(message, code=grpc.StatusCode.UNAUTHENTICATED)
+        return None
     files = (security.ca_file, security.certificate_key_file, security.certificate_file)
     return grpc.ssl_channel_credentials(*(Path(file).read_bytes() if file else None for file in files))
 

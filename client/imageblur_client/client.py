@@ -1,7 +1,6 @@
 """The client of BlurService and SubscriptionService."""
 
 import os
-import uuid
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
@@ -12,22 +11,20 @@ from typing import Self
 from imageblur.v1 import blur_service_pb2 as blur
 from imageblur.v1 import subscription_service_pb2 as subscription
 from imageblur.v1.blur_service_pb2_grpc import BlurServiceStub
-from imageblur.v1.order_pb2 import BlurSpec, Delivery, Effort, Find, Image, ImageState, Order
+from imageblur.v1.order_pb2 import BlurSpec, Delivery, Effort, Find, Image, ImageFormat, ImageState, Order
 from imageblur.v1.subscription_service_pb2_grpc import SubscriptionServiceStub
 
+from imageblur_client import requests
 from imageblur_client.channel import DEFAULT_SERVER, NO_SECURITY, Security, address, open_channel
 from imageblur_client.download import save_archive, save_files
 from imageblur_client.resume import whole_archive
 from imageblur_client.rpc_errors import mapped_errors
 from imageblur_client.sources import AnyListing, AnySource, AnyTarget
-from imageblur_client.sources import listing as make_listing
-from imageblur_client.sources import source as make_source
-from imageblur_client.sources import target as make_target
 from imageblur_client.upload import AnyFile, ProgressCallback, UploadFile, UploadStream, listed
 from imageblur_client.watch import RETRIES, Watch
 
-_TIMEOUT_SECONDS = 30.0
-_INSTANT_SECONDS = 60.0
+TIMEOUT_SECONDS = 30.0
+INSTANT_SECONDS = 60.0
 """Longer than a server lets an instant call wait by default, so that its own error arrives."""
 
 
@@ -47,8 +44,8 @@ class Client:
     ) -> None:
         self.server = address(server)
         self._stream_timeout = timeout
-        self._timeout = _TIMEOUT_SECONDS if timeout is None else timeout
-        self._instant_timeout = _INSTANT_SECONDS if timeout is None else timeout
+        self._timeout = TIMEOUT_SECONDS if timeout is None else timeout
+        self._instant_timeout = INSTANT_SECONDS if timeout is None else timeout
         self._channel = open_channel(self.server, security)
         self._blur = BlurServiceStub(self._channel)
         self._subscription = SubscriptionServiceStub(self._channel)
@@ -111,21 +108,18 @@ class Client:
         """
         if files_after_email is not None:
             email, files = str(files), files_after_email
-        header = blur.OrderHeader(
-            email=email, spec=spec, notify=notify, locale=locale, request_id=request_id or str(uuid.uuid4())
+        header = requests.order_header(
+            email=email,
+            spec=spec,
+            notify=notify,
+            locale=locale,
+            request_id=request_id,
+            keep_originals_for=keep_originals_for,
+            webhook_url=webhook_url,
+            target=target,
         )
-        header.webhook_url = webhook_url
-        if keep_originals_for is not None:
-            header.keep_originals_for.FromTimedelta(keep_originals_for)
-        if target:
-            header.target.CopyFrom(make_target(target) if isinstance(target, str) else target)
-        upload = UploadStream(
-            header,
-            [UploadFile.of(file) for file in listed(files)],
-            on_progress,
-            sources=[make_source(each) if isinstance(each, str) else each for each in sources],
-            listings=[make_listing(each) if isinstance(each, str) else each for each in listings],
-        )
+        uploads = [UploadFile.of(file) for file in listed(files)]
+        upload = UploadStream(header, uploads, on_progress, sources=sources, listings=listings)
         with mapped_errors(self.server):
             return upload.send(self._blur, self._stream_timeout).order
 
@@ -140,35 +134,57 @@ class Client:
             InvalidArgumentError: The image cannot be blurred; `reason` is the name of the FailureReason.
             OSError: The file cannot be read.
         """
-        upload = UploadFile.of(file)
-        own = upload.start.spec if upload.start.HasField("spec") else spec
-        image = blur.InputImage(filename=upload.start.filename, data=b"".join(upload.chunks()), spec=own)
+        request = requests.blur_image_request(file, spec)
         with mapped_errors(self.server):
-            return self._blur.BlurImage(blur.BlurImageRequest(image=image), timeout=self._instant_timeout)
+            return self._blur.BlurImage(request, timeout=self._instant_timeout)
 
     def find_regions(
-        self, file: AnyFile, find: Iterable[Find], *, effort: Effort.ValueType = Effort.EFFORT_UNSPECIFIED
+        self,
+        file: AnyFile,
+        find: Iterable[Find] = (),
+        *,
+        effort: Effort.ValueType = Effort.EFFORT_UNSPECIFIED,
+        output_format: ImageFormat.ValueType = ImageFormat.IMAGE_FORMAT_UNSPECIFIED,
+        preview_side: int = 0,
     ) -> blur.FindRegionsResponse:
-        """Find what could be hidden in one image; the server keeps nothing of it.
+        """Find what could be hidden in one image, or draw a preview of it; the server keeps nothing of it.
 
         Args:
             file: The image; as large as a message may be.
-            find: What to find.
+            find: What to find; may be empty if a preview is asked for.
             effort: How thoroughly; unspecified: balanced.
+            output_format: Of the result that is planned; unspecified: the image's own.
+            preview_side: Longest side of the preview in pixels; 0: none.
 
         Raises:
             As `blur_image`.
         """
-        data = b"".join(UploadFile.of(file).chunks())
-        request = blur.FindRegionsRequest(data=data, find=find, effort=effort)
+        request = requests.find_regions_request(
+            file, find, effort=effort, output_format=output_format, preview_side=preview_side
+        )
         with mapped_errors(self.server):
             return self._blur.FindRegions(request, timeout=self._instant_timeout)
 
+    def preview_image(
+        self, order_id: str, image_id: str, *, result: bool = False, max_side: int = 0
+    ) -> blur.PreviewImageResponse:
+        """Draw the original of an image, which its order must keep, or its result, as the server sees it.
+
+        Args:
+            order_id: ID of the order.
+            image_id: ID of the image.
+            result: Draw the result.
+            max_side: Longest side in pixels; 0: the server's default.
+        """
+        source = blur.PREVIEW_SOURCE_RESULT if result else blur.PREVIEW_SOURCE_ORIGINAL
+        request = blur.PreviewImageRequest(order_id=order_id, image_id=image_id, source=source, max_side=max_side)
+        with mapped_errors(self.server):
+            return self._blur.PreviewImage(request, timeout=self._instant_timeout)
+
     def status(self, order_id: str, images: bool = False) -> blur.StatusResponse:
         """Return an order, optionally with its first 1,000 images."""
-        view = blur.OrderView.ORDER_VIEW_FULL if images else blur.OrderView.ORDER_VIEW_BASIC
         with mapped_errors(self.server):
-            return self._blur.Status(blur.StatusRequest(order_id=order_id, view=view), timeout=self._timeout)
+            return self._blur.Status(requests.status_request(order_id, images=images), timeout=self._timeout)
 
     def images(
         self,
@@ -213,7 +229,7 @@ class Client:
             FailedPreconditionError: The order has not finished, or has no address (`reason` is EMAIL_REQUIRED).
         """
         request = blur.SendImagesRequest(
-            order_id=order_id, email=email, when_ready=when_ready, request_id=request_id or str(uuid.uuid4())
+            order_id=order_id, email=email, when_ready=when_ready, request_id=requests.new_id(request_id)
         )
         with mapped_errors(self.server):
             return self._blur.SendImages(request, timeout=self._timeout).delivery
@@ -286,13 +302,7 @@ class Client:
             specs: How: one spec for all images, or the specs of some by image ID.
             request_id: A UUID; a repeated call with it changes nothing more. None: a new one.
         """
-        request = blur.ReviseImagesRequest(order_id=order_id, request_id=request_id or str(uuid.uuid4()))
-        if isinstance(specs, BlurSpec):
-            request.spec.CopyFrom(specs)
-        elif not specs:
-            raise ValueError("specs names no image: give one spec to revise all")
-        else:
-            request.images.extend(blur.ImageRevision(image_id=key, spec=spec) for key, spec in specs.items())
+        request = requests.revise_request(order_id, specs, request_id)
         with mapped_errors(self.server):
             return self._blur.ReviseImages(request, timeout=self._timeout).order
 
@@ -331,11 +341,6 @@ class Client:
 
     def unsubscribe(self, *, email: str | None = None, token: str | None = None) -> None:
         """End a subscription, either by address or by the token of a newsletter."""
-        if email is not None and token is None:
-            request = subscription.UnsubscribeRequest(email=email)
-        elif token is not None and email is None:
-            request = subscription.UnsubscribeRequest(token=token)
-        else:
-            raise TypeError("give either email or token")
+        request = requests.unsubscribe_request(email, token)
         with mapped_errors(self.server):
             self._subscription.Unsubscribe(request, timeout=self._timeout)

@@ -64,6 +64,108 @@ class PartialFile:
         return self._path.replace(self.target)
 
 
+class FileSaver:
+    """Saves each file in a folder, which is created with the first; finished files are kept after an error.
+
+    Args:
+        directory: The folder.
+        replace: Replace existing files.
+        on_bytes: Called with the number of bytes of each chunk.
+        on_file: Called with the path of each file.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        replace: bool = False,
+        on_bytes: Callable[[int], None] | None = None,
+        on_file: Callable[[Path], None] | None = None,
+    ) -> None:
+        self._directory = directory
+        self._replace = replace
+        self._on_bytes = on_bytes
+        self._on_file = on_file
+        self._taken: set[str] = set()
+        self._current: PartialFile | None = None
+        self.saved: list[Path] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._current is not None:
+            self._current.__exit__(None, None, None)
+
+    def take(self, part: DownloadImagesResponse) -> None:
+        """Save a part.
+
+        Raises:
+            BrokenDownloadError: A received file is incomplete or damaged.
+            OSError: A file cannot be written.
+        """
+        if part.WhichOneof("part") != "file":
+            _write(self._current, part.chunk, self._on_bytes)
+            return
+        self.finish()
+        self._directory.mkdir(parents=True, exist_ok=True)
+        name = unique_name(safe_name(part.file.filename), self._taken)
+        self._taken.add(name.casefold())
+        self._current = PartialFile(self._directory / name, part.file)
+
+    def finish(self) -> None:
+        """Complete the last file. Raises as `take`."""
+        if self._current is None:
+            return
+        with self._current as file:
+            self.saved.append(file.finish(replace=self._replace))
+        self._current = None
+        if self._on_file is not None:
+            self._on_file(self.saved[-1])
+
+
+class ArchiveSaver:
+    """Saves an archive at a path; its folder is created if needed. The arguments are those of `FileSaver`."""
+
+    def __init__(self, path: Path, *, replace: bool = False, on_bytes: Callable[[int], None] | None = None) -> None:
+        self._path = path
+        self._replace = replace
+        self._on_bytes = on_bytes
+        self._file: PartialFile | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            self._file.__exit__(None, None, None)
+
+    def take(self, part: DownloadImagesResponse) -> None:
+        """Save a part.
+
+        Raises:
+            BrokenDownloadError: The received archive is incomplete or damaged.
+            OSError: It cannot be written.
+        """
+        if part.WhichOneof("part") != "file":
+            _write(self._file, part.chunk, self._on_bytes)
+            return
+        if self._file is not None:
+            raise BrokenDownloadError("the server sent more than one archive")
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = PartialFile(self._path, part.file)
+
+    def finish(self) -> Path:
+        """Complete the archive. Raises as `take`."""
+        if self._file is None:
+            raise BrokenDownloadError("the server sent no archive")
+        return self._file.finish(replace=self._replace)
+
+
 def save_files(
     parts: Iterable[DownloadImagesResponse],
     directory: Path,
@@ -72,39 +174,12 @@ def save_files(
     on_bytes: Callable[[int], None] | None = None,
     on_file: Callable[[Path], None] | None = None,
 ) -> list[Path]:
-    """Save each file in a folder, which is created with the first; finished files are kept after an error.
-
-    Raises:
-        BrokenDownloadError: A received file is incomplete or damaged.
-        OSError: A file cannot be written.
-    """
-    saved: list[Path] = []
-    taken: set[str] = set()
-
-    def finish(file: PartialFile) -> None:
-        with file:
-            saved.append(file.finish(replace=replace))
-        if on_file is not None:
-            on_file(saved[-1])
-
-    current: PartialFile | None = None
-    try:
+    """Save the files of a download, as `FileSaver`."""
+    with FileSaver(directory, replace=replace, on_bytes=on_bytes, on_file=on_file) as saver:
         for part in parts:
-            if part.WhichOneof("part") == "file":
-                if current is not None:
-                    finish(current)
-                directory.mkdir(parents=True, exist_ok=True)
-                name = unique_name(safe_name(part.file.filename), taken)
-                taken.add(name.casefold())
-                current = PartialFile(directory / name, part.file)
-            else:
-                _write(current, part.chunk, on_bytes)
-        if current is not None:
-            finish(current)
-    finally:
-        if current is not None:
-            current.__exit__(None, None, None)
-    return saved
+            saver.take(part)
+        saver.finish()
+        return saver.saved
 
 
 def save_archive(
@@ -114,23 +189,11 @@ def save_archive(
     replace: bool = False,
     on_bytes: Callable[[int], None] | None = None,
 ) -> Path:
-    """Save the archive at a path; its folder is created if needed.
-
-    Raises:
-        BrokenDownloadError: The received archive is incomplete or damaged.
-        OSError: It cannot be written.
-    """
-    stream = iter(parts)
-    first = next(stream, None)
-    if first is None or first.WhichOneof("part") != "file":
-        raise BrokenDownloadError("the server sent no archive")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with PartialFile(path, first.file) as file:
-        for part in stream:
-            if part.WhichOneof("part") == "file":
-                raise BrokenDownloadError("the server sent more than one archive")
-            _write(file, part.chunk, on_bytes)
-        return file.finish(replace=replace)
+    """Save the archive of a download, as `ArchiveSaver`."""
+    with ArchiveSaver(path, replace=replace, on_bytes=on_bytes) as saver:
+        for part in parts:
+            saver.take(part)
+        return saver.finish()
 
 
 def _write(file: PartialFile | None, chunk: bytes, on_bytes: Callable[[int], None] | None) -> None:

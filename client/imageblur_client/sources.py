@@ -38,6 +38,21 @@ def target(text: str) -> Target:
     return Target(place=place, prefix=prefix)
 
 
+def as_source(given: AnySource) -> Source:
+    """Return a source for a text or a source. Raises: ValueError."""
+    return source(given) if isinstance(given, str) else given
+
+
+def as_listing(given: AnyListing) -> SourceListing:
+    """Return a listing for a text or a listing."""
+    return listing(given) if isinstance(given, str) else given
+
+
+def as_target(given: AnyTarget) -> Target:
+    """Return a target for a text or a target."""
+    return target(given) if isinstance(given, str) else given
+
+
 def _split(text: str) -> tuple[str, str]:
     place, colon, key = text.partition(":")
     if not (place and colon and key):

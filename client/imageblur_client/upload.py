@@ -13,13 +13,13 @@ from imageblur.v1.blur_service_pb2 import (
     ImageStart,
     OrderHeader,
     OrderStart,
-    Source,
-    SourceListing,
     StreamBlurOrderRequest,
     StreamBlurOrderResponse,
 )
 from imageblur.v1.blur_service_pb2_grpc import BlurServiceStub
 from imageblur.v1.order_pb2 import BlurSpec
+
+from imageblur_client.sources import AnyListing, AnySource, as_listing, as_source
 
 CHUNK_BYTES = 1024 * 1024
 
@@ -110,13 +110,13 @@ class UploadStream:
         files: Sequence[UploadFile],
         on_progress: ProgressCallback | None = None,
         *,
-        sources: Sequence[Source] = (),
-        listings: Sequence[SourceListing] = (),
+        sources: Iterable[AnySource] = (),
+        listings: Iterable[AnyListing] = (),
     ) -> None:
         self._header = header
         self._files = files
-        self._sources = sources
-        self._listings = listings
+        self._sources = [as_source(each) for each in sources]
+        self._listings = [as_listing(each) for each in listings]
         self._on_progress = on_progress
         self._failure: Exception | None = None
         self._call: grpc.Future[StreamBlurOrderResponse] | None = None
@@ -140,6 +140,12 @@ class UploadStream:
             raise
         finally:
             call.cancel()  # on Ctrl-C; no effect on a finished call
+
+    def cancel(self) -> None:
+        """Cancel the call, from another thread; the server then keeps nothing of it."""
+        self._call_known.wait()
+        if self._call is not None:
+            self._call.cancel()
 
     def _parts(self) -> Iterator[StreamBlurOrderRequest]:
         # gRPC runs this in a thread where an exception would only be logged: keep it and cancel the call.

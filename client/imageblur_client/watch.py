@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Generator, Iterator
+from functools import partial
 
 import grpc
 from imageblur.v1.blur_service_pb2 import WatchStatusRequest, WatchStatusResponse
@@ -22,6 +23,71 @@ FINISHED = frozenset(
 )
 RETRIES = 8
 _MAX_PAUSE = 5.0
+
+
+class WatchProgress:
+    """What is known of a watch over several calls, without the calls.
+
+    Args:
+        order_id: ID of the order.
+        after_revision: The revision that is known already.
+        server: Address of the server, for error messages.
+        timeout: Timeout of the whole watch in seconds.
+        retries: Calls without a change before giving up.
+    """
+
+    def __init__(self, order_id: str, after_revision: int, *, server: str, timeout: float | None, retries: int) -> None:
+        self._order_id = order_id
+        self._server = server
+        self._deadline = None if timeout is None else time.monotonic() + timeout
+        self._retries = retries
+        self._complete = self._newest = after_revision
+        self._received = False
+        self._failures = 0
+        self.finished = False
+        """Whether the last change said so."""
+
+    def next_call(self) -> tuple[WatchStatusRequest, float | None]:
+        """Return the request of the next call, and its timeout.
+
+        Raises:
+            RetryableError: The watch took too long.
+        """
+        left = None if self._deadline is None else self._deadline - time.monotonic()
+        if left is not None and left <= 0:
+            raise RetryableError("the order did not finish in time", code=grpc.StatusCode.DEADLINE_EXCEEDED)
+        return WatchStatusRequest(order_id=self._order_id, after_revision=self._complete), left
+
+    def take(self, message: WatchStatusResponse) -> None:
+        """Record a change."""
+        # A revision may come in several messages of 1,000 images, and is complete only when a later one follows:
+        # resuming after the newest could miss the rest of it.
+        if message.order.revision > self._newest:
+            self._complete, self._newest = self._newest, message.order.revision
+            self._failures = 0
+        self._received, self.finished = True, message.order.state in FINISHED
+
+    def pause_after(self, error: RetryableError | None) -> float:
+        """Return the seconds to wait after a call that ended early.
+
+        Args:
+            error: Why; None: without an error.
+
+        Raises:
+            RetryableError: It is not worth another call.
+        """
+        if error is None:
+            message = f"the server at {self._server} ended the watch before the order finished"
+            error = ServerUnavailableError(message)
+        # After a restart all watchers reconnect at once, and the server may refuse some for a moment.
+        elif not isinstance(error, ServerUnavailableError) and error.retry_after is None:
+            raise error
+        self._failures += 1
+        if not self._received or self._failures > self._retries:
+            raise error
+        backoff = min(0.25 * 2 ** (self._failures - 1), _MAX_PAUSE)
+        pause = backoff if error.retry_after is None else min(error.retry_after, 6 * _MAX_PAUSE)
+        return pause if self._deadline is None else max(0.0, min(pause, self._deadline - time.monotonic()))
 
 
 class Watch:
@@ -50,11 +116,9 @@ class Watch:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._stub = stub
-        self._order_id = order_id
         self._server = server
-        self._deadline = None if timeout is None else time.monotonic() + timeout
-        self._retries = retries
         self._sleep = sleep
+        self._start = partial(WatchProgress, order_id, server=server, timeout=timeout, retries=retries)
 
     def changes(self, after_revision: int = 0) -> Generator[WatchStatusResponse, None, None]:
         """Yield changes until the order has finished and no delivery is open. A change may be repeated after a retry.
@@ -62,52 +126,23 @@ class Watch:
         Raises:
             ImageBlurClientError: The watch failed, or failed too often.
         """
-        complete, newest, finished = after_revision, after_revision, False
-        received, failures = False, 0
-        last_error: RetryableError
+        progress = self._start(after_revision)
         while True:
+            failure: RetryableError | None = None
             try:
-                for message in self._call(complete):
-                    # A revision may come in several messages of 1,000 images, and is complete only when a later one
-                    # follows: resuming after the newest could miss the rest of it.
-                    if message.order.revision > newest:
-                        complete, newest = newest, message.order.revision
-                        failures = 0
-                    received, finished = True, message.order.state in FINISHED
+                for message in self._call(*progress.next_call()):
+                    progress.take(message)
                     yield message
-                if finished:
+                if progress.finished:
                     return
-                last_error = ServerUnavailableError(
-                    f"the server at {self._server} ended the watch before the order finished"
-                )
             except RetryableError as error:
-                # After a restart all watchers reconnect at once, and the server may refuse some for a moment.
-                if not isinstance(error, ServerUnavailableError) and error.retry_after is None:
-                    raise
-                last_error = error
-            failures += 1
-            if not received or failures > self._retries:
-                raise last_error
-            self._sleep(self._pause(failures, last_error.retry_after))
+                failure = error
+            self._sleep(progress.pause_after(failure))
 
-    def _call(self, after_revision: int) -> Iterator[WatchStatusResponse]:
-        request = WatchStatusRequest(order_id=self._order_id, after_revision=after_revision)
+    def _call(self, request: WatchStatusRequest, timeout: float | None) -> Iterator[WatchStatusResponse]:
         with mapped_errors(self._server):
-            call = self._stub.WatchStatus(request, timeout=self._remaining())
+            call = self._stub.WatchStatus(request, timeout=timeout)
             try:
                 yield from call
             finally:
                 call.cancel()  # if the caller stops early; no effect on a finished call
-
-    def _remaining(self) -> float | None:
-        if self._deadline is None:
-            return None
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise RetryableError("the order did not finish in time", code=grpc.StatusCode.DEADLINE_EXCEEDED)
-        return left
-
-    def _pause(self, failures: int, retry_after: float | None) -> float:
-        backoff = min(0.25 * 2 ** (failures - 1), _MAX_PAUSE)
-        pause = backoff if retry_after is None else min(retry_after, 6 * _MAX_PAUSE)
-        return pause if self._deadline is None else max(0.0, min(pause, self._deadline - time.monotonic()))

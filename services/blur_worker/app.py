@@ -119,13 +119,15 @@ def setup() -> None:
     if settings.fetch_threads:
         slots[FETCH_QUEUE] = settings.fetch_threads
     if settings.instant_children:
-        _serve_instant(queues, settings, limits)
+        _serve_instant(queues, settings, limits, blobs, scratch)
         slots[INSTANT_QUEUE] = settings.instant_children
     queues.add_middleware(WorkerControl(database, queues, slots, get_models=children.get_models))
     dramatiq.set_broker(queues)
 
 
-def _serve_instant(queues: Broker, settings: BlurWorkerSettings, limits: ChildLimits) -> None:
+def _serve_instant(
+    queues: Broker, settings: BlurWorkerSettings, limits: ChildLimits, blobs: BlobStore, scratch: ScratchFolder
+) -> None:
     longest = settings.instant_seconds
     limits = replace(
         limits,
@@ -134,7 +136,7 @@ def _serve_instant(queues: Broker, settings: BlurWorkerSettings, limits: ChildLi
     )
     queues.declare_queue(INSTANT_QUEUE)
     children = ChildPool(settings.instant_children, limits, run_instant, answer=InstantResult)
-    register_instant(queues, AnswerCall(broker=queues, children=children))
+    register_instant(queues, AnswerCall(broker=queues, children=children, blobs=blobs, scratch=scratch))
     queues.add_middleware(InstantChildren(children))
     metrics.watch_instant_children(children.count_alive)
 

@@ -21,7 +21,9 @@ for _state in CheckState:  # so that the first REMAINING is seen as an increase
 _CHILDREN = Gauge("imageblur_blur_children", "Child processes that are alive.")
 _EXPECTED = Gauge("imageblur_blur_children_expected", "Child processes that are configured.")
 
-_INSTANT = Counter("imageblur_instant_calls", "Instant calls (BlurImage, FindRegions) by outcome.", ["kind", "outcome"])
+_INSTANT = Counter(
+    "imageblur_instant_calls", "Instant calls by outcome; PreviewImage counts as FIND.", ["kind", "outcome"]
+)
 _INSTANT_SECONDS = Histogram(
     "imageblur_instant_seconds", "From a worker's taking an instant call to its answer.", ["kind"], buckets=SECONDS
 )

@@ -62,9 +62,9 @@ class BlurWorkerSettings(CommonSettings, LimitSettings, OutboundSettings, PlaceS
     instant_children: int = Field(
         default_factory=lambda: max(1, (os.cpu_count() or 1) // 2),
         ge=0,
-        description="How many instant calls (BlurImage, FindRegions) this worker answers at a time, in child processes "
-        "of their own, which start with the first call and end after five minutes without one. 0: none, other workers "
-        "do. Default: one per two cores.",
+        description="How many instant calls (BlurImage, FindRegions, PreviewImage) this worker answers at a time, "
+        "in child processes of their own, which start with the first call and end after five minutes without one. "
+        "0: none, other workers do. Default: one per two cores.",
     )
 
     @field_validator("blur_worker_queues")

@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from services.common.db.clock import from_datetime
-from services.common.db.mail import mailings
+from services.common.db.mail import custom_texts, mailings
 from services.common.domain.errors import ConfigurationError
 
 LANGUAGES = ("en", "ru")
@@ -34,14 +34,30 @@ class NewsletterContent:
 
 
 def compose_content(session: Session, until: datetime, text_folder: Path | None) -> str:
-    """Return the content of a mailing as JSON: the numbers of the seven days before `until`, and the texts of a folder.
+    """Return the content of a mailing as JSON: the numbers of the seven days before `until`, and the operator's texts.
+
+    Those that operators have stored take precedence over the files of a folder.
 
     Raises:
         ConfigurationError: A text is missing or cannot be read.
     """
-    since = until - _WEEK
-    numbers = asdict(mailings.count_since(session, from_datetime(since)))
-    return json.dumps({**numbers, "from": since.isoformat(), "to": until.isoformat(), "text": _read(text_folder)})
+    stored = {language: custom_texts.get(session, text_name(language)) for language in LANGUAGES}
+    texts = {language: row.text for language, row in stored.items() if row}
+    if len(texts) < len(LANGUAGES):
+        # Not read for nothing: a file that is missing or broken then matters to nobody.
+        texts = read_files(text_folder) | texts
+    # An empty text is none: the newsletter is the numbers alone.
+    return _with_numbers(session, until, {language: text for language, text in texts.items() if text.strip()})
+
+
+def refresh_numbers(session: Session, content: str, until: datetime) -> str:
+    """Return the content of a mailing with the numbers of the seven days before `until`."""
+    return _with_numbers(session, until, json.loads(content).get("text", {}))
+
+
+def text_name(language: str) -> str:
+    """Return the name under which operators store the newsletter's text."""
+    return f"newsletter/{language}/text.txt"
 
 
 def parse_content(content: str) -> NewsletterContent:
@@ -57,7 +73,18 @@ def parse_content(content: str) -> NewsletterContent:
     )
 
 
-def _read(folder: Path | None) -> dict[str, str]:
+def _with_numbers(session: Session, until: datetime, texts: Mapping[str, str]) -> str:
+    since = until - _WEEK
+    numbers = asdict(mailings.count_since(session, from_datetime(since)))
+    return json.dumps({**numbers, "from": since.isoformat(), "to": until.isoformat(), "text": dict(texts)})
+
+
+def read_files(folder: Path | None) -> dict[str, str]:
+    """Return the operator's texts in a folder by language.
+
+    Raises:
+        ConfigurationError: None is there, or one cannot be read.
+    """
     if folder is None:
         return {}
     texts = {}

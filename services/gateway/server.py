@@ -52,6 +52,7 @@ from services.gateway.orders.order_reader import OrderReader
 from services.gateway.orders.order_upload import OrderReceiver
 from services.gateway.orders.outside_rules import OutsideRules
 from services.gateway.orders.pending_order import OrderStorage
+from services.gateway.orders.previews import FindPreview
 from services.gateway.orders.revision_requests import ReviseImages
 from services.gateway.orders.servicer import MAX_CHUNK_BYTES, BlurServicer
 from services.gateway.orders.watch_hub import WatchHub
@@ -263,6 +264,7 @@ def _blur_servicer(settings: GatewaySettings, deps: Dependencies, hub: WatchHub,
         webhook_secrets=CallerSecrets(
             database=deps.database, threads=deps.threads, secrets=WebhookSecrets(*settings.signing_keys)
         ),
+        find_preview=FindPreview(deps.database, settings.max_message_bytes),
         call_instantly=CallInstantly(
             queue=deps.instant_queue,
             exchanges=deps.exchanges,

@@ -1,12 +1,15 @@
 """Wires the mailer: `setup` sets the broker and registers the actors."""
 
+import json
 import ssl
 import threading
+from collections.abc import Mapping
 
 import dramatiq
 from dramatiq import Middleware, Worker
 
 from services.common.db.engine import Database
+from services.common.domain.errors import ConfigurationError
 from services.common.domain.mailboxes import MailboxHasher
 from services.common.infra import broker, log, metrics, tracing
 from services.common.infra.blobs import BlobStore
@@ -25,9 +28,11 @@ from services.common.use_cases.recipients import Recipients
 from services.mailer.actors import register
 from services.mailer.bounces.imap_mailbox import ImapServer
 from services.mailer.bounces.read_bounces import BounceReader, ReadBounces
+from services.mailer.content import email_texts, samples
 from services.mailer.content.drafter import EmailDrafter
+from services.mailer.content.email_texts import EmailTexts
 from services.mailer.content.newsletter import NewsletterDrafter
-from services.mailer.content.render import Renderer
+from services.mailer.content.render import Renderer, TextError
 from services.mailer.content.result_parts import archive_capacity
 from services.mailer.mime.addresses import BounceAddress, parse_sender
 from services.mailer.mime.composer import EmailComposer
@@ -36,6 +41,7 @@ from services.mailer.mime.message import SenderIdentity
 from services.mailer.operator_jobs.operator_emails import OperatorEmails
 from services.mailer.operator_jobs.run_job import RunOperatorJob
 from services.mailer.operator_jobs.settings_check import find_warnings
+from services.mailer.operator_jobs.text_jobs import TextJobs
 from services.mailer.sending.email_sender import EmailSender
 from services.mailer.sending.leases import EMAIL_LEASE_SECONDS, RenewEmailLeases
 from services.mailer.sending.send_email import SendEmail
@@ -69,7 +75,11 @@ def setup() -> None:
     stopping = threading.Event()
     tokens, mailboxes = Tokens(*settings.signing_keys), MailboxHasher(*settings.signing_keys)
     after_commit = AfterCommit(database=database, broker=queues)
-    composer, server = _composer(settings), _server(settings)
+    files = email_texts.read_files(settings.mail_templates_dir)
+    texts = EmailTexts(database, files)
+    renderer = Renderer(texts)
+    _check_texts(renderer, files)
+    composer, server = _composer(settings, renderer), _server(settings)
     drafter = EmailDrafter(
         tokens=tokens,
         public_url=settings.public_url,
@@ -87,6 +97,15 @@ def setup() -> None:
     leases, webhook_leases = Leases(RenewEmailLeases(database, lease_seconds)), Leases(RenewWebhookLeases(database))
     sender = EmailSender(database=database, composer=composer, rate=rate, lease_seconds=lease_seconds)
     sessions = OpenSessions(server)
+    operator_emails = OperatorEmails(
+        database=database,
+        composer=composer,
+        server=server,
+        drafter=newsletter_drafter,
+        renderer=renderer,
+        text_folder=settings.mailing_text_dir,
+        current_texts=texts,
+    )
     register(
         queues,
         send_email=SendEmail(
@@ -114,14 +133,10 @@ def setup() -> None:
         run_operator_job=RunOperatorJob(
             database=database,
             after_commit=after_commit,
-            operator_emails=OperatorEmails(
-                database=database,
-                composer=composer,
-                server=server,
-                drafter=newsletter_drafter,
-                text_folder=settings.mailing_text_dir,
-            ),
-            find_warnings=lambda: list(find_warnings(settings)),
+            operator_emails=operator_emails,
+            texts=TextJobs(operator_emails=operator_emails, files=files, text_folder=settings.mailing_text_dir),
+            find_warnings=lambda: [warning.message for warning in find_warnings(settings)],
+            time_zone=settings.mailing_zone,
             connections=connections,
         ),
         send_webhook=SendWebhook(
@@ -138,11 +153,36 @@ def setup() -> None:
     if settings.bounce_imap_host:
         queues.add_middleware(_bounce_reader(settings, settings.bounce_imap_host, after_commit, mailboxes))
     slots = {MAIL_QUEUE: settings.mailer_threads, MAILING_QUEUE: connections, WEBHOOK_QUEUE: webhook_connections}
-    queues.add_middleware(WorkerControl(database, queues, slots))
+    warnings = list(find_warnings(settings)) if settings.mail_warnings else []
+    for warning in warnings:
+        _log.warning("setting", code=warning.code, message=warning.message)
+    queues.add_middleware(
+        WorkerControl(
+            database,
+            queues,
+            slots,
+            warnings={MAIL_QUEUE: json.dumps([[it.code, it.detail, it.message] for it in warnings])},
+        )
+    )
     dramatiq.set_broker(queues)
 
 
-def _composer(settings: MailerSettings) -> EmailComposer:
+def _check_texts(renderer: Renderer, files: Mapping[str, str]) -> None:
+    """Check the operator's own templates before any e-mail is sent with them.
+
+    Raises:
+        ConfigurationError: One cannot be rendered.
+    """
+    for name in files:
+        email, language, _ = name.split("/")
+        for content in samples.sample_contents(email):
+            try:
+                renderer.check(content, language, files)
+            except TextError as error:
+                raise ConfigurationError(f"IMAGEBLUR_MAIL_TEMPLATES_DIR: {error}") from None
+
+
+def _composer(settings: MailerSettings, renderer: Renderer) -> EmailComposer:
     sender = parse_sender(settings.mail_from)
     identity = SenderIdentity(
         sender=sender,
@@ -150,7 +190,7 @@ def _composer(settings: MailerSettings) -> EmailComposer:
         bounces=BounceAddress.parse(settings.bounce_address) if settings.bounce_address else None,
         signer=DkimSigner.load(settings.dkim_key_file, settings.dkim_selector, sender.domain),
     )
-    return EmailComposer(blobs=BlobStore(settings.blob_url), render=Renderer(), identity=identity)
+    return EmailComposer(blobs=BlobStore(settings.blob_url), render=renderer, identity=identity)
 
 
 def _bounce_reader(

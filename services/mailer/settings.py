@@ -94,6 +94,17 @@ class MailerSettings(CommonSettings, SigningSettings, MailingSettings, Recipient
     dkim_selector: str = Field(
         default="imageblur", pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$", description="Selector of that key."
     )
+    mail_templates_dir: Path | None = Field(
+        default=None,
+        description="Folder with your own texts of e-mails in the place of ImageBlur's: files such as "
+        "`goodbye/en/body.txt`, of the names and with the values of those in `services/mailer/templates` (see "
+        "docs/mailing.md). They are checked when the mailer starts. Those that operators store take precedence.",
+    )
+    mail_warnings: bool = Field(
+        default=True,
+        description="Whether the log and the operators' overview show what these settings lack, such as links in "
+        "e-mails. `make run` turns it off as long as it keeps all e-mails in its own mailbox.",
+    )
     attachment_limit_mb: float = Field(
         default=18,
         gt=0,

@@ -35,6 +35,7 @@ def schedule(sweep: Sweep, mailings: MailingSchedule, *, sweep_seconds: float) -
         ("images", sweep.images, sweep_seconds),
         ("emails", sweep.emails, sweep_seconds),
         ("webhooks", sweep.webhooks, sweep_seconds),
+        ("scheduled mailings", mailings.start_due, sweep_seconds),
         ("mailings", sweep.mailings, sweep_seconds),
         ("blobs without an order", sweep.blobs_without_order, BLOBS_SECONDS),
         ("blobs of ended images", sweep.blobs_of_ended_images, BLOBS_SECONDS),

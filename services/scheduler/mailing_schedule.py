@@ -1,7 +1,7 @@
 """Makes the mailing of the week when it is due."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
@@ -11,7 +11,7 @@ from services.common.db.mail import mailings
 from services.common.domain.follow_up import FollowUp
 from services.common.infra import log
 from services.common.infra.broker import Broker
-from services.common.newsletter import compose_content
+from services.common.newsletter import compose_content, refresh_numbers
 from services.common.use_cases.after_commit import AfterCommit
 from services.scheduler.weekly_schedule import WeeklyHour
 
@@ -29,6 +29,19 @@ class MailingSchedule:
     """Folder with the operator's text."""
     connections: int = 1
     """Messages that a mailing begins with."""
+
+    def start_due(self) -> None:
+        """Begin to send scheduled mailings whose time has come."""
+        started = []
+        with self.database.write() as session:
+            for mailing in mailings.list_to_start(session):
+                content = refresh_numbers(session, mailing.content, datetime.now(UTC))
+                mailings.start(session, mailing, content)
+                started.append(mailing.id)
+        if started:
+            after_commit = AfterCommit(database=self.database, broker=self.broker)
+            after_commit(FollowUp(mailing_ids=started * self.connections))
+            _log.info("scheduled mailings started", count=len(started))
 
     def make_weekly(self, now: datetime) -> UUID | None:
         """Make the mailing that is due at `now` unless its week has one; return its id.

@@ -73,6 +73,7 @@ def service_environment(settings: StackSettings, data_folder: DataFolder, run: s
         RUN_VARIABLE: run,
     }
     if settings.smtp_host is None:
+        own |= {"IMAGEBLUR_MAIL_WARNINGS": os.environ.get("IMAGEBLUR_MAIL_WARNINGS", "false")}
         own |= {"IMAGEBLUR_SMTP_HOST": "127.0.0.1", "IMAGEBLUR_SMTP_PORT": str(settings.mailbox_port)}
         # No e-mail leaves this machine, so nobody needs to be asked.
         own |= {"IMAGEBLUR_UNCONFIRMED_ADDRESSES": settings.unconfirmed_addresses or "results"}

@@ -14,10 +14,12 @@ from starlette.types import ASGIApp
 
 from services.common.infra.fair_thread import FairThread
 from services.common.infra.visitors import VisitorProof
+from services.web.api.page import ApiPage
 from services.web.api.routes import api_routes
 from services.web.gateway.client import GatewayClient
 from services.web.gateway.rpc import open_channels
 from services.web.http.assets import Assets, favicon
+from services.web.http.cors import ApiCors
 from services.web.http.health import HealthCheck
 from services.web.http.languages import choose_language
 from services.web.http.problems import ProblemError, ProblemPages
@@ -33,6 +35,8 @@ from services.web.orders.downloads import DownloadPages
 from services.web.orders.events import OrderEvents
 from services.web.orders.form import OrderForm
 from services.web.orders.pages import OrderPages
+from services.web.orders.previews import Previews
+from services.web.orders.review.pages import ReviewPages
 from services.web.orders.uploads import OrderUploads
 from services.web.settings import WebSettings
 from services.web.uploads.form_uploads import FormUploads
@@ -72,9 +76,8 @@ async def open_app(settings: WebSettings) -> AsyncIterator[WebApp]:
         handled = (HTTPException, ImageBlurClientError, ProblemError, Exception)
         app = Starlette(routes=routes, exception_handlers=dict.fromkeys(handled, ProblemPages(pages)))
         app.router.redirect_slashes = False
-        secured = VisitorMiddleware(
-            TrailingSlashes(SecurityMiddleware(app, settings.hosts, settings.public_url)), settings.proxy_networks
-        )
+        secure = SecurityMiddleware(app, settings.hosts, settings.public_url, settings.api_origins)
+        secured = VisitorMiddleware(TrailingSlashes(ApiCors(secure, settings.api_origins)), settings.proxy_networks)
         yield WebApp(app=MetricsMiddleware(secured), stopping=stopping)
 
 
@@ -83,6 +86,7 @@ def _visitor_routes(
 ) -> list[BaseRoute]:
     form, uploads = OrderForm(gateway, pages), OrderUploads(gateway, parsing)
     orders, events = OrderPages(gateway, pages), OrderEvents(gateway, pages, stopping)
+    review = ReviewPages(gateway, pages)
     downloads, newsletter = DownloadPages(gateway), NewsletterPages(gateway, pages)
     return [
         Route("/", form.show),
@@ -91,10 +95,18 @@ def _visitor_routes(
         Route("/api/orders/check", uploads.check, methods=["POST"]),
         Route("/api/orders", uploads.upload, methods=["POST"]),
         *FormUploads(gateway, parsing).routes(),
+        Route("/api/preview", Previews(gateway).show, methods=["POST"]),
         Route("/orders/{order_id}", orders.show),
         Route("/orders/{order_id}/events", events.stream),
         Route("/orders/{order_id}/archive", downloads.archive),
         Route("/orders/{order_id}/images/{image_id}", downloads.image),
+        Route("/orders/{order_id}/images/{image_id}/preview", downloads.preview),
+        Route("/orders/{order_id}/review", review.show, methods=["GET"]),
+        Route("/orders/{order_id}/review", review.apply, methods=["POST"]),
+        Route("/orders/{order_id}/review/{image_id}", review.image, methods=["GET"]),
+        Route("/orders/{order_id}/review/{image_id}", review.apply_form, methods=["POST"]),
+        Route("/orders/{order_id}/done", review.done, methods=["POST"]),
+        Route("/orders/{order_id}/revise", orders.revise, methods=["POST"]),
         Route("/orders/{order_id}/send", orders.send, methods=["POST"]),
         Route("/orders/{order_id}/cancel", orders.cancel, methods=["POST"]),
         Route("/orders/{order_id}/delete", orders.delete, methods=["POST"]),
@@ -105,6 +117,7 @@ def _visitor_routes(
         Route("/confirm", newsletter.confirm, methods=["GET", "POST"]),
         Route("/receive", newsletter.receive, methods=["GET", "POST"]),
         Route("/unsubscribe", newsletter.unsubscribe, methods=["GET", "POST"]),
+        Route("/v1", ApiPage(pages).show),
         Route("/language", choose_language, methods=["POST"]),
         Route("/health", HealthCheck(gateway).check),
         Route("/favicon.ico", favicon),

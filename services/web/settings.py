@@ -38,6 +38,12 @@ class WebSettings(MetricsSettings, VisitorSettings):
     public_url: str | None = Field(
         default=None, description="Public URL of the web pages, such as `https://blur.example.org`."
     )
+    cors_origins: str = Field(
+        default="",
+        description="Origins of other sites whose pages may call the HTTP interface, separated by commas "
+        "(`https://app.example.org`). Without any, pages of other sites cannot use a server that only their visitors "
+        "reach.",
+    )
     trusted_proxies: str = Field(
         default="",
         description="Addresses or networks of proxies in front of the web pages, separated by commas (`127.0.0.1`, "
@@ -104,6 +110,24 @@ class WebSettings(MetricsSettings, VisitorSettings):
         except ValueError as error:
             raise ValueError(f"IMAGEBLUR_TRUSTED_PROXIES: {error}") from None
         return self
+
+    @property
+    def api_origins(self) -> frozenset[str]:
+        """The origins that may call the HTTP interface, as browsers send them."""
+        return frozenset(part.strip().lower() for part in self.cors_origins.split(",") if part.strip())
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, value: str) -> str:
+        for origin in filter(None, map(str.strip, value.split(","))):
+            parts = urlsplit(origin)
+            if (
+                parts.scheme not in {"http", "https"}
+                or not parts.hostname
+                or origin != f"{parts.scheme}://{parts.netloc}"
+            ):
+                raise ValueError(f"IMAGEBLUR_CORS_ORIGINS: {origin} is not an origin such as https://app.example.org")
+        return value
 
     @field_validator("public_url")
     @classmethod

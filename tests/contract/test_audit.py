@@ -24,7 +24,7 @@ from services.common import migrations
 from services.common.db.access import api_keys
 from services.common.db.access.audit import AuditContext
 from services.common.db.engine import Database
-from services.common.db.mail import emails, mailings, operator_jobs, subscribers
+from services.common.db.mail import custom_texts, emails, mailings, operator_jobs, subscribers
 from services.common.db.mail.operator_jobs import JobAnswer
 from services.common.db.models import AuditEntry, Email, Image, Order, Subscriber
 from services.common.db.orders import orders
@@ -68,6 +68,7 @@ SENT = {"accepted": True, "server_reply": "250 OK", "transcript": []}
 ANSWERS: dict[OperatorJobKind, dict[str, object]] = {
     OperatorJobKind.RUN_MAILING: {"mailing_id": str(uuid4())},
     OperatorJobKind.TEST_MAILING: SENT,
+    OperatorJobKind.PREVIEW_EMAIL: {"subject": "", "text": "", "html": ""},
     OperatorJobKind.CHECK_MAIL: {**SENT, "warnings": []},
 }
 METHODS = {method.name for method in pb.DESCRIPTOR.services_by_name["OperatorService"].methods}
@@ -185,6 +186,7 @@ class World:
                 session, session.scalars(select(Subscriber.id)).one(), EmailKind.CONFIRM
             )
             session.execute(update(Email).values(state="SENT"))
+            custom_texts.set_text(session, "goodbye/ru/body.txt", "...", by="test")
             subscribers.suppress(session, session.scalars(select(Subscriber.id)).one(), "550 5.1.1 unknown")
 
     def finished(self) -> operator_pb2.OrderSelection:
@@ -238,6 +240,8 @@ REQUESTS: dict[str, Callable[[World], Any]] = {
     "DropFailures": lambda _: pb.DropFailuresRequest(all=True),
     "ResendWebhookEvents": lambda world: pb.ResendWebhookEventsRequest(event_ids=[world.event_id]),
     "RunMailing": lambda _: pb.RunMailingRequest(),
+    "PauseMailing": lambda world: news.PauseMailingRequest(mailing_id=world.mailing_id),
+    "ResumeMailing": lambda world: news.ResumeMailingRequest(mailing_id=world.mailing_id),
     "CancelMailing": lambda world: pb.CancelMailingRequest(mailing_id=world.mailing_id),
     "SendTestMailing": lambda _: pb.SendTestMailingRequest(email=ADDRESS),
     "CheckMail": lambda _: pb.CheckMailRequest(email=ADDRESS),
@@ -251,6 +255,8 @@ REQUESTS: dict[str, Callable[[World], Any]] = {
         ),
         news.ImportSubscribersRequest(data=f"email\n{ADDRESS}\nnew@example.org".encode()),
     ),
+    "SetEmailText": lambda _: news.SetEmailTextRequest(name="goodbye/en/body.txt", text="Bye"),
+    "ResetEmailText": lambda _: news.ResetEmailTextRequest(name="goodbye/ru/body.txt"),
     "SuppressSubscriber": lambda _: news.SuppressSubscriberRequest(email="bob@example.org"),
     "RecordMailReport": lambda world: news.RecordMailReportRequest(message=hard_bounce(world.email_id)),
     "CreateApiKey": lambda _: pb.CreateApiKeyRequest(name="Bob", role=operator_pb2.API_KEY_ROLE_VIEWER),

@@ -1,6 +1,7 @@
 """Draws findings into an image. Pillow does it, which the client needs for nothing else."""
 
 from collections.abc import Iterable
+from io import BytesIO
 from pathlib import Path
 
 import typer
@@ -9,18 +10,18 @@ from imageblur.v1.order_pb2 import Finding
 _COLOR = "#ff2d55"
 
 
-def draw_findings(image: Path, findings: Iterable[Finding], target: Path) -> None:
-    """Write the image, as displayed, with a frame around each finding.
+def draw_findings(preview: bytes, findings: Iterable[Finding], target: Path) -> None:
+    """Write the server's preview of an image with a frame around each finding.
 
     Raises:
-        OSError: The image cannot be read, or the target not be written.
+        OSError: The target cannot be written.
     """
     try:
-        from PIL import Image, ImageDraw, ImageOps  # noqa: PLC0415 - optional
+        from PIL import Image, ImageDraw  # noqa: PLC0415 - optional
     except ImportError:
         raise typer.BadParameter("needs Pillow: pip install pillow", param_hint="--draw") from None
-    with Image.open(image) as opened:
-        shown = ImageOps.exif_transpose(opened).convert("RGB")
+    with Image.open(BytesIO(preview)) as opened:
+        shown = opened.convert("RGB")
     drawing = ImageDraw.Draw(shown)
     width, height = shown.size
     line = max(2, min(width, height) // 250)

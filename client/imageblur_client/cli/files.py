@@ -8,7 +8,7 @@ import typer
 
 # Applies to files found in folders; a file that is named is sent whatever its suffix.
 _SUFFIXES = frozenset(
-    ".apng .avif .avifs .bmp .dib .gif .jfif .jpe .jpeg .jpg .png .tif .tiff .webp".split()  # noqa: SIM905
+    ".apng .avif .avifs .bmp .dib .gif .heic .heif .hif .jfif .jpe .jpeg .jpg .png .tif .tiff .webp".split()  # noqa: SIM905
 )
 _MAX_NAMED = 5
 

@@ -18,6 +18,7 @@ from imageblur_client.cli.render import as_dict, enum_label, json_line
 from imageblur_client.cli.text import count, plain
 from imageblur_client.errors import ImageBlurClientError
 
+_DRAWN_SIDE = 2048
 _File = Annotated[
     Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="The image.", show_default=False)
 ]
@@ -112,16 +113,26 @@ def find(
     effort: spec_arguments.Effort = None,
     draw: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write the image with the findings drawn into it. Needs Pillow."),
+        typer.Option(
+            metavar="FILE",
+            help="Write the image as the server sees it, at most 2,048 pixels wide and high, with the findings drawn "
+            "into it. Needs Pillow.",
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Find what could be hidden in one image; nothing of it is kept on the server."""
     with client_of(ctx) as client, _naming(file):
         wanted = spec_options.finds(kinds or ()) or spec_options.all_finds(client.limits().find_models)
-        found = client.find_regions(file, wanted, effort=effort.to_proto() if effort else Effort.EFFORT_UNSPECIFIED)
+        found = client.find_regions(
+            file,
+            wanted,
+            effort=effort.to_proto() if effort else Effort.EFFORT_UNSPECIFIED,
+            preview_side=_DRAWN_SIDE if draw else 0,
+        )
     if draw:
-        draw_findings(file, found.findings, draw)
+        draw_findings(found.preview, found.findings, draw)
+        found.ClearField("preview")
     for line in _found_lines(found, as_json=as_json):
         typer.echo(line)
 

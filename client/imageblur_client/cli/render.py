@@ -105,7 +105,9 @@ def findings(image: Image) -> str:
 def limits_lines(limits: GetLimitsResponse) -> Iterator[str]:
     """Yield the limits of a server."""
     formats = ", ".join(enum_label(ImageFormat.DESCRIPTOR, value).upper() for value in limits.formats)
-    yield f"formats  {formats}"
+    read = [value for value in limits.input_formats if value not in limits.formats]
+    others = ", ".join(enum_label(ImageFormat.DESCRIPTOR, value).upper() for value in read)
+    yield f"formats  {formats}" + (f"; read only: {others}" if others else "")
     yield f"order    {count(limits.max_images, 'image')}, {size(limits.max_order_bytes)}"
     yield f"image    {size(limits.max_image_bytes)}, {limits.max_pixels:,} pixels (width \u00d7 height \u00d7 frames)"
     yield f"results  kept for {seconds(limits.retention.ToTimedelta().total_seconds())}"

@@ -46,6 +46,30 @@ ORDER_VIEW_FULL: OrderView.ValueType  # 2
 """The order and its first 1,000 images."""
 Global___OrderView: _TypeAlias = OrderView  # noqa: Y015
 
+class _PreviewSource:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PreviewSourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PreviewSource.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PREVIEW_SOURCE_UNSPECIFIED: _PreviewSource.ValueType  # 0
+    """Same as PREVIEW_SOURCE_ORIGINAL."""
+    PREVIEW_SOURCE_ORIGINAL: _PreviewSource.ValueType  # 1
+    """The original, which the order must keep."""
+    PREVIEW_SOURCE_RESULT: _PreviewSource.ValueType  # 2
+    """The result."""
+
+class PreviewSource(_PreviewSource, metaclass=_PreviewSourceEnumTypeWrapper):
+    """Which file of an image PreviewImage draws."""
+
+PREVIEW_SOURCE_UNSPECIFIED: PreviewSource.ValueType  # 0
+"""Same as PREVIEW_SOURCE_ORIGINAL."""
+PREVIEW_SOURCE_ORIGINAL: PreviewSource.ValueType  # 1
+"""The original, which the order must keep."""
+PREVIEW_SOURCE_RESULT: PreviewSource.ValueType  # 2
+"""The result."""
+Global___PreviewSource: _TypeAlias = PreviewSource  # noqa: Y015
+
 @_typing.final
 class GetLimitsRequest(_message.Message):
     """Request of GetLimits."""
@@ -80,6 +104,7 @@ class GetLimitsResponse(_message.Message):
     MAX_CHUNK_BYTES_FIELD_NUMBER: _builtins.int
     FIND_MODELS_FIELD_NUMBER: _builtins.int
     MAX_KEEP_ORIGINALS_FOR_FIELD_NUMBER: _builtins.int
+    INPUT_FORMATS_FIELD_NUMBER: _builtins.int
     SOURCE_PLACES_FIELD_NUMBER: _builtins.int
     TARGET_PLACES_FIELD_NUMBER: _builtins.int
     UPLOAD_RETENTION_FIELD_NUMBER: _builtins.int
@@ -117,6 +142,10 @@ class GetLimitsResponse(_message.Message):
         """Longest keep_originals_for."""
 
     @_builtins.property
+    def input_formats(self) -> _containers.RepeatedScalarFieldContainer[_order_pb2.ImageFormat.ValueType]:
+        """Formats accepted: those of formats, and those that are only read."""
+
+    @_builtins.property
     def source_places(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Places of which the caller may use files as sources."""
 
@@ -142,6 +171,7 @@ class GetLimitsResponse(_message.Message):
         max_chunk_bytes: _builtins.int = ...,
         find_models: _abc.Iterable[Global___FindModel] | None = ...,
         max_keep_originals_for: _duration_pb2.Duration | None = ...,
+        input_formats: _abc.Iterable[_order_pb2.ImageFormat.ValueType] | None = ...,
         source_places: _abc.Iterable[_builtins.str] | None = ...,
         target_places: _abc.Iterable[_builtins.str] | None = ...,
         upload_retention: _duration_pb2.Duration | None = ...,
@@ -149,7 +179,7 @@ class GetLimitsResponse(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["max_keep_originals_for", b"max_keep_originals_for", "retention", b"retention", "upload_retention", b"upload_retention"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["find_models", b"find_models", "formats", b"formats", "max_chunk_bytes", b"max_chunk_bytes", "max_image_bytes", b"max_image_bytes", "max_images", b"max_images", "max_keep_originals_for", b"max_keep_originals_for", "max_message_bytes", b"max_message_bytes", "max_order_bytes", b"max_order_bytes", "max_pixels", b"max_pixels", "retention", b"retention", "server_version", b"server_version", "source_places", b"source_places", "target_places", b"target_places", "upload_part_bytes", b"upload_part_bytes", "upload_retention", b"upload_retention"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["find_models", b"find_models", "formats", b"formats", "input_formats", b"input_formats", "max_chunk_bytes", b"max_chunk_bytes", "max_image_bytes", b"max_image_bytes", "max_images", b"max_images", "max_keep_originals_for", b"max_keep_originals_for", "max_message_bytes", b"max_message_bytes", "max_order_bytes", b"max_order_bytes", "max_pixels", b"max_pixels", "retention", b"retention", "server_version", b"server_version", "source_places", b"source_places", "target_places", b"target_places", "upload_part_bytes", b"upload_part_bytes", "upload_retention", b"upload_retention"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1008,13 +1038,21 @@ class FindRegionsRequest(_message.Message):
     DATA_FIELD_NUMBER: _builtins.int
     FIND_FIELD_NUMBER: _builtins.int
     EFFORT_FIELD_NUMBER: _builtins.int
+    PREVIEW_SIDE_FIELD_NUMBER: _builtins.int
+    OUTPUT_FORMAT_FIELD_NUMBER: _builtins.int
     data: _builtins.bytes
     """Content of the image file; required."""
     effort: _order_pb2.Effort.ValueType
     """How thoroughly; unspecified: balanced."""
+    preview_side: _builtins.int
+    """Longest side of a preview to draw, in pixels, at most 2,048; 0: no preview."""
+    output_format: _order_pb2.ImageFormat.ValueType
+    """Format of the result that is planned; unspecified: the input's. For a format without frames only the first frame
+    or page is searched, as BlurImage and orders do.
+    """
     @_builtins.property
     def find(self) -> _containers.RepeatedCompositeFieldContainer[_order_pb2.Find]:
-        """What to find; at least one."""
+        """What to find; at least one, unless preview_side is set."""
 
     def __init__(
         self,
@@ -1022,10 +1060,12 @@ class FindRegionsRequest(_message.Message):
         data: _builtins.bytes = ...,
         find: _abc.Iterable[_order_pb2.Find] | None = ...,
         effort: _order_pb2.Effort.ValueType = ...,
+        preview_side: _builtins.int = ...,
+        output_format: _order_pb2.ImageFormat.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "effort", b"effort", "find", b"find"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "effort", b"effort", "find", b"find", "output_format", b"output_format", "preview_side", b"preview_side"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1040,10 +1080,18 @@ class FindRegionsResponse(_message.Message):
     FINDINGS_FIELD_NUMBER: _builtins.int
     WIDTH_FIELD_NUMBER: _builtins.int
     HEIGHT_FIELD_NUMBER: _builtins.int
+    PREVIEW_FIELD_NUMBER: _builtins.int
+    PREVIEW_MEDIA_TYPE_FIELD_NUMBER: _builtins.int
     width: _builtins.int
     """Width of the displayed image in pixels."""
     height: _builtins.int
     """Height of the displayed image in pixels."""
+    preview: _builtins.bytes
+    """The image's first frame or page as the server sees it, to mark regions on: upright, in sRGB, never enlarged; empty
+    without preview_side.
+    """
+    preview_media_type: _builtins.str
+    """Media type of the preview: "image/jpeg", or "image/webp" if it may be transparent."""
     @_builtins.property
     def findings(self) -> _containers.RepeatedCompositeFieldContainer[_order_pb2.Finding]:
         """From the most to the least confident."""
@@ -1054,10 +1102,12 @@ class FindRegionsResponse(_message.Message):
         findings: _abc.Iterable[_order_pb2.Finding] | None = ...,
         width: _builtins.int = ...,
         height: _builtins.int = ...,
+        preview: _builtins.bytes = ...,
+        preview_media_type: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["findings", b"findings", "height", b"height", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["findings", b"findings", "height", b"height", "preview", b"preview", "preview_media_type", b"preview_media_type", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1418,6 +1468,76 @@ class FileStart(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__size_bytes) -> _WhichOneofReturnType__size_bytes | None: ...
 
 Global___FileStart: _TypeAlias = FileStart  # noqa: Y015
+
+@_typing.final
+class PreviewImageRequest(_message.Message):
+    """Request of PreviewImage."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORDER_ID_FIELD_NUMBER: _builtins.int
+    IMAGE_ID_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    MAX_SIDE_FIELD_NUMBER: _builtins.int
+    order_id: _builtins.str
+    """ID of the order."""
+    image_id: _builtins.str
+    """ID of the image."""
+    source: Global___PreviewSource.ValueType
+    """What to draw."""
+    max_side: _builtins.int
+    """Longest side of what is drawn, in pixels, 16 to 8,192; 0: 1,600. Never larger than the image, nor than fits into
+    max_message_bytes.
+    """
+    def __init__(
+        self,
+        *,
+        order_id: _builtins.str = ...,
+        image_id: _builtins.str = ...,
+        source: Global___PreviewSource.ValueType = ...,
+        max_side: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image_id", b"image_id", "max_side", b"max_side", "order_id", b"order_id", "source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewImageRequest: _TypeAlias = PreviewImageRequest  # noqa: Y015
+
+@_typing.final
+class PreviewImageResponse(_message.Message):
+    """The drawing."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATA_FIELD_NUMBER: _builtins.int
+    WIDTH_FIELD_NUMBER: _builtins.int
+    HEIGHT_FIELD_NUMBER: _builtins.int
+    MEDIA_TYPE_FIELD_NUMBER: _builtins.int
+    data: _builtins.bytes
+    """Content of the drawing."""
+    width: _builtins.int
+    """Width of the displayed image in pixels, also if it is drawn smaller."""
+    height: _builtins.int
+    """Height of the displayed image in pixels."""
+    media_type: _builtins.str
+    """Media type of the drawing: "image/jpeg", or "image/webp" if it may be transparent."""
+    def __init__(
+        self,
+        *,
+        data: _builtins.bytes = ...,
+        width: _builtins.int = ...,
+        height: _builtins.int = ...,
+        media_type: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "height", b"height", "media_type", b"media_type", "width", b"width"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewImageResponse: _TypeAlias = PreviewImageResponse  # noqa: Y015
 
 @_typing.final
 class CancelOrderRequest(_message.Message):

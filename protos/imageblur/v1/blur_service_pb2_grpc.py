@@ -122,6 +122,11 @@ class BlurServiceStub:
                 request_serializer=imageblur_dot_v1_dot_blur__service__pb2.DownloadImagesRequest.SerializeToString,
                 response_deserializer=imageblur_dot_v1_dot_blur__service__pb2.DownloadImagesResponse.FromString,
                 _registered_method=True)
+        self.PreviewImage = channel.unary_unary(
+                '/imageblur.v1.BlurService/PreviewImage',
+                request_serializer=imageblur_dot_v1_dot_blur__service__pb2.PreviewImageRequest.SerializeToString,
+                response_deserializer=imageblur_dot_v1_dot_blur__service__pb2.PreviewImageResponse.FromString,
+                _registered_method=True)
         self.CancelOrder = channel.unary_unary(
                 '/imageblur.v1.BlurService/CancelOrder',
                 request_serializer=imageblur_dot_v1_dot_blur__service__pb2.CancelOrderRequest.SerializeToString,
@@ -287,7 +292,8 @@ class BlurServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def FindRegions(self, request, context):
-        """Finds what could be hidden in one image; keeps nothing of it after the answer. Errors as BlurImage.
+        """Finds what could be hidden in one image, draws a preview of it, or both; keeps nothing of it after the answer. Errors
+        as BlurImage.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -354,6 +360,23 @@ class BlurServiceServicer:
         NOT_FOUND: the order does not exist, or has no such image.
         FAILED_PRECONDITION: a requested image has not succeeded (IMAGE_NOT_SUCCEEDED), or the order has expired
         (ORDER_EXPIRED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PreviewImage(self, request, context):
+        """Draws the original of an image, or its result, as the service sees it: upright, in sRGB, of a bounded size, as a
+        file that every browser shows, whatever its own format. Originals only while the order keeps them. Keeps nothing of
+        what it draws.
+
+        INVALID_ARGUMENT: order_id or image_id is not a UUID, source is unknown, max_side is out of range, or the original
+        cannot be decoded (ErrorInfo as BlurImage).
+        NOT_FOUND: the order does not exist, or has no such image.
+        FAILED_PRECONDITION: the original is not kept, or no longer (ORIGINALS_NOT_KEPT); the image has no result
+        (IMAGE_NOT_SUCCEEDED); the order has expired (ORDER_EXPIRED).
+        RESOURCE_EXHAUSTED: QUEUE_FULL as BlurImage. It is not counted as an order.
+        UNAVAILABLE: as BlurImage.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -503,6 +526,11 @@ def add_BlurServiceServicer_to_server(servicer, server):
                     servicer.DownloadImages,
                     request_deserializer=imageblur_dot_v1_dot_blur__service__pb2.DownloadImagesRequest.FromString,
                     response_serializer=imageblur_dot_v1_dot_blur__service__pb2.DownloadImagesResponse.SerializeToString,
+            ),
+            'PreviewImage': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreviewImage,
+                    request_deserializer=imageblur_dot_v1_dot_blur__service__pb2.PreviewImageRequest.FromString,
+                    response_serializer=imageblur_dot_v1_dot_blur__service__pb2.PreviewImageResponse.SerializeToString,
             ),
             'CancelOrder': grpc.unary_unary_rpc_method_handler(
                     servicer.CancelOrder,
@@ -953,6 +981,33 @@ class BlurService:
             '/imageblur.v1.BlurService/DownloadImages',
             imageblur_dot_v1_dot_blur__service__pb2.DownloadImagesRequest.SerializeToString,
             imageblur_dot_v1_dot_blur__service__pb2.DownloadImagesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PreviewImage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imageblur.v1.BlurService/PreviewImage',
+            imageblur_dot_v1_dot_blur__service__pb2.PreviewImageRequest.SerializeToString,
+            imageblur_dot_v1_dot_blur__service__pb2.PreviewImageResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -126,7 +126,9 @@ class BlurServiceStub:
       UNAVAILABLE: also if the broker is not available or no worker answered in time; retry after RetryInfo.
     """
     FindRegions: _grpc.UnaryUnaryMultiCallable[_blur_service_pb2.FindRegionsRequest, _blur_service_pb2.FindRegionsResponse]
-    """Finds what could be hidden in one image; keeps nothing of it after the answer. Errors as BlurImage."""
+    """Finds what could be hidden in one image, draws a preview of it, or both; keeps nothing of it after the answer. Errors
+    as BlurImage.
+    """
     Status: _grpc.UnaryUnaryMultiCallable[_blur_service_pb2.StatusRequest, _blur_service_pb2.StatusResponse]
     """Returns the current state of an order.
 
@@ -172,6 +174,19 @@ class BlurServiceStub:
       NOT_FOUND: the order does not exist, or has no such image.
       FAILED_PRECONDITION: a requested image has not succeeded (IMAGE_NOT_SUCCEEDED), or the order has expired
         (ORDER_EXPIRED).
+    """
+    PreviewImage: _grpc.UnaryUnaryMultiCallable[_blur_service_pb2.PreviewImageRequest, _blur_service_pb2.PreviewImageResponse]
+    """Draws the original of an image, or its result, as the service sees it: upright, in sRGB, of a bounded size, as a
+    file that every browser shows, whatever its own format. Originals only while the order keeps them. Keeps nothing of
+    what it draws.
+
+      INVALID_ARGUMENT: order_id or image_id is not a UUID, source is unknown, max_side is out of range, or the original
+        cannot be decoded (ErrorInfo as BlurImage).
+      NOT_FOUND: the order does not exist, or has no such image.
+      FAILED_PRECONDITION: the original is not kept, or no longer (ORIGINALS_NOT_KEPT); the image has no result
+        (IMAGE_NOT_SUCCEEDED); the order has expired (ORDER_EXPIRED).
+      RESOURCE_EXHAUSTED: QUEUE_FULL as BlurImage. It is not counted as an order.
+      UNAVAILABLE: as BlurImage.
     """
     CancelOrder: _grpc.UnaryUnaryMultiCallable[_blur_service_pb2.CancelOrderRequest, _blur_service_pb2.CancelOrderResponse]
     """Cancels the images that have not ended; results of those that have are kept, and images that were being revised are
@@ -315,7 +330,9 @@ class BlurServiceAsyncStub(BlurServiceStub):
       UNAVAILABLE: also if the broker is not available or no worker answered in time; retry after RetryInfo.
     """
     FindRegions: _aio.UnaryUnaryMultiCallable[_blur_service_pb2.FindRegionsRequest, _blur_service_pb2.FindRegionsResponse]  # type: ignore[assignment]
-    """Finds what could be hidden in one image; keeps nothing of it after the answer. Errors as BlurImage."""
+    """Finds what could be hidden in one image, draws a preview of it, or both; keeps nothing of it after the answer. Errors
+    as BlurImage.
+    """
     Status: _aio.UnaryUnaryMultiCallable[_blur_service_pb2.StatusRequest, _blur_service_pb2.StatusResponse]  # type: ignore[assignment]
     """Returns the current state of an order.
 
@@ -361,6 +378,19 @@ class BlurServiceAsyncStub(BlurServiceStub):
       NOT_FOUND: the order does not exist, or has no such image.
       FAILED_PRECONDITION: a requested image has not succeeded (IMAGE_NOT_SUCCEEDED), or the order has expired
         (ORDER_EXPIRED).
+    """
+    PreviewImage: _aio.UnaryUnaryMultiCallable[_blur_service_pb2.PreviewImageRequest, _blur_service_pb2.PreviewImageResponse]  # type: ignore[assignment]
+    """Draws the original of an image, or its result, as the service sees it: upright, in sRGB, of a bounded size, as a
+    file that every browser shows, whatever its own format. Originals only while the order keeps them. Keeps nothing of
+    what it draws.
+
+      INVALID_ARGUMENT: order_id or image_id is not a UUID, source is unknown, max_side is out of range, or the original
+        cannot be decoded (ErrorInfo as BlurImage).
+      NOT_FOUND: the order does not exist, or has no such image.
+      FAILED_PRECONDITION: the original is not kept, or no longer (ORIGINALS_NOT_KEPT); the image has no result
+        (IMAGE_NOT_SUCCEEDED); the order has expired (ORDER_EXPIRED).
+      RESOURCE_EXHAUSTED: QUEUE_FULL as BlurImage. It is not counted as an order.
+      UNAVAILABLE: as BlurImage.
     """
     CancelOrder: _aio.UnaryUnaryMultiCallable[_blur_service_pb2.CancelOrderRequest, _blur_service_pb2.CancelOrderResponse]  # type: ignore[assignment]
     """Cancels the images that have not ended; results of those that have are kept, and images that were being revised are
@@ -561,7 +591,9 @@ class BlurServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _blur_service_pb2.FindRegionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_blur_service_pb2.FindRegionsResponse, _abc.Awaitable[_blur_service_pb2.FindRegionsResponse]]:
-        """Finds what could be hidden in one image; keeps nothing of it after the answer. Errors as BlurImage."""
+        """Finds what could be hidden in one image, draws a preview of it, or both; keeps nothing of it after the answer. Errors
+        as BlurImage.
+        """
 
     @_abc_1.abstractmethod
     def Status(
@@ -637,6 +669,25 @@ class BlurServiceServicer(metaclass=_abc_1.ABCMeta):
           NOT_FOUND: the order does not exist, or has no such image.
           FAILED_PRECONDITION: a requested image has not succeeded (IMAGE_NOT_SUCCEEDED), or the order has expired
             (ORDER_EXPIRED).
+        """
+
+    @_abc_1.abstractmethod
+    def PreviewImage(
+        self,
+        request: _blur_service_pb2.PreviewImageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_blur_service_pb2.PreviewImageResponse, _abc.Awaitable[_blur_service_pb2.PreviewImageResponse]]:
+        """Draws the original of an image, or its result, as the service sees it: upright, in sRGB, of a bounded size, as a
+        file that every browser shows, whatever its own format. Originals only while the order keeps them. Keeps nothing of
+        what it draws.
+
+          INVALID_ARGUMENT: order_id or image_id is not a UUID, source is unknown, max_side is out of range, or the original
+            cannot be decoded (ErrorInfo as BlurImage).
+          NOT_FOUND: the order does not exist, or has no such image.
+          FAILED_PRECONDITION: the original is not kept, or no longer (ORIGINALS_NOT_KEPT); the image has no result
+            (IMAGE_NOT_SUCCEEDED); the order has expired (ORDER_EXPIRED).
+          RESOURCE_EXHAUSTED: QUEUE_FULL as BlurImage. It is not counted as an order.
+          UNAVAILABLE: as BlurImage.
         """
 
     @_abc_1.abstractmethod

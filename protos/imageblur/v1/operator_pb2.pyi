@@ -400,7 +400,7 @@ class SettingWarning(_message.Message):
     MESSAGE_FIELD_NUMBER: _builtins.int
     code: _builtins.str
     """Which warning: "no_public_url", "public_url_without_https", "no_dkim", "unencrypted", "sender_without_domain",
-    "no_reply_to", "no_bounces", "captured"; more may follow.
+    "no_bounces"; more may follow.
     """
     detail: _builtins.str
     """The value that it is about, such as a host name; empty if there is none."""

@@ -143,6 +143,16 @@ class OperatorServiceStub:
                 request_serializer=imageblur_dot_v1_dot_operator__service__pb2.CancelMailingRequest.SerializeToString,
                 response_deserializer=imageblur_dot_v1_dot_operator__service__pb2.CancelMailingResponse.FromString,
                 _registered_method=True)
+        self.PauseMailing = channel.unary_unary(
+                '/imageblur.v1.OperatorService/PauseMailing',
+                request_serializer=imageblur_dot_v1_dot_operator__newsletter__pb2.PauseMailingRequest.SerializeToString,
+                response_deserializer=imageblur_dot_v1_dot_operator__newsletter__pb2.PauseMailingResponse.FromString,
+                _registered_method=True)
+        self.ResumeMailing = channel.unary_unary(
+                '/imageblur.v1.OperatorService/ResumeMailing',
+                request_serializer=imageblur_dot_v1_dot_operator__newsletter__pb2.ResumeMailingRequest.SerializeToString,
+                response_deserializer=imageblur_dot_v1_dot_operator__newsletter__pb2.ResumeMailingResponse.FromString,
+                _registered_method=True)
         self.PreviewMailing = channel.unary_unary(
                 '/imageblur.v1.OperatorService/PreviewMailing',
                 request_serializer=imageblur_dot_v1_dot_operator__service__pb2.PreviewMailingRequest.SerializeToString,
@@ -197,6 +207,26 @@ class OperatorServiceStub:
                 '/imageblur.v1.OperatorService/RecordMailReport',
                 request_serializer=imageblur_dot_v1_dot_operator__newsletter__pb2.RecordMailReportRequest.SerializeToString,
                 response_deserializer=imageblur_dot_v1_dot_operator__newsletter__pb2.RecordMailReportResponse.FromString,
+                _registered_method=True)
+        self.ListEmailTexts = channel.unary_unary(
+                '/imageblur.v1.OperatorService/ListEmailTexts',
+                request_serializer=imageblur_dot_v1_dot_operator__newsletter__pb2.ListEmailTextsRequest.SerializeToString,
+                response_deserializer=imageblur_dot_v1_dot_operator__newsletter__pb2.ListEmailTextsResponse.FromString,
+                _registered_method=True)
+        self.SetEmailText = channel.unary_unary(
+                '/imageblur.v1.OperatorService/SetEmailText',
+                request_serializer=imageblur_dot_v1_dot_operator__newsletter__pb2.SetEmailTextRequest.SerializeToString,
+                response_deserializer=imageblur_dot_v1_dot_operator__newsletter__pb2.SetEmailTextResponse.FromString,
+                _registered_method=True)
+        self.ResetEmailText = channel.unary_unary(
+                '/imageblur.v1.OperatorService/ResetEmailText',
+                request_serializer=imageblur_dot_v1_dot_operator__newsletter__pb2.ResetEmailTextRequest.SerializeToString,
+                response_deserializer=imageblur_dot_v1_dot_operator__newsletter__pb2.ResetEmailTextResponse.FromString,
+                _registered_method=True)
+        self.PreviewEmail = channel.unary_unary(
+                '/imageblur.v1.OperatorService/PreviewEmail',
+                request_serializer=imageblur_dot_v1_dot_operator__newsletter__pb2.PreviewEmailRequest.SerializeToString,
+                response_deserializer=imageblur_dot_v1_dot_operator__newsletter__pb2.PreviewEmailResponse.FromString,
                 _registered_method=True)
         self.LiftSuppression = channel.unary_unary(
                 '/imageblur.v1.OperatorService/LiftSuppression',
@@ -457,6 +487,26 @@ class OperatorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PauseMailing(self, request, context):
+        """Pauses a mailing until it is resumed, also over restarts; e-mails being sent may still arrive. Idempotent.
+
+        INVALID_ARGUMENT: mailing_id is not a UUID.
+        NOT_FOUND: the mailing does not exist or has finished.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeMailing(self, request, context):
+        """Resumes a paused mailing; one that is scheduled waits for its time. Idempotent.
+
+        INVALID_ARGUMENT: mailing_id is not a UUID.
+        NOT_FOUND: the mailing does not exist or has finished.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def PreviewMailing(self, request, context):
         """Renders the newsletter as it would be sent now. For viewers.
 
@@ -557,6 +607,45 @@ class OperatorServiceServicer:
         The e-mail is found by the recipient or the Message-ID in the report. Idempotent. Other messages change nothing.
 
         INVALID_ARGUMENT: message is empty.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListEmailTexts(self, request, context):
+        """Lists the texts of e-mails that operators may replace. The call waits for a mailer. For viewers.
+
+        FAILED_PRECONDITION, UNAVAILABLE: as RunMailing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetEmailText(self, request, context):
+        """Replaces a text of e-mails, after a mailer has rendered it with sample values. Mailers use it within five seconds.
+
+        INVALID_ARGUMENT: there is no text of this name, it is too long, or it cannot be rendered: the message names the line.
+        FAILED_PRECONDITION: it was changed meanwhile (TEXT_CHANGED); or as RunMailing.
+        UNAVAILABLE: as RunMailing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResetEmailText(self, request, context):
+        """Uses the file, or else the default, in the place of a replaced text. Idempotent.
+
+        INVALID_ARGUMENT: name is missing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PreviewEmail(self, request, context):
+        """Renders an e-mail with sample values, and with texts that have not been stored. For viewers.
+
+        INVALID_ARGUMENT: there is no such e-mail or text, or it cannot be rendered: the message names the line.
+        FAILED_PRECONDITION, UNAVAILABLE: as RunMailing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -759,6 +848,16 @@ def add_OperatorServiceServicer_to_server(servicer, server):
                     request_deserializer=imageblur_dot_v1_dot_operator__service__pb2.CancelMailingRequest.FromString,
                     response_serializer=imageblur_dot_v1_dot_operator__service__pb2.CancelMailingResponse.SerializeToString,
             ),
+            'PauseMailing': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseMailing,
+                    request_deserializer=imageblur_dot_v1_dot_operator__newsletter__pb2.PauseMailingRequest.FromString,
+                    response_serializer=imageblur_dot_v1_dot_operator__newsletter__pb2.PauseMailingResponse.SerializeToString,
+            ),
+            'ResumeMailing': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeMailing,
+                    request_deserializer=imageblur_dot_v1_dot_operator__newsletter__pb2.ResumeMailingRequest.FromString,
+                    response_serializer=imageblur_dot_v1_dot_operator__newsletter__pb2.ResumeMailingResponse.SerializeToString,
+            ),
             'PreviewMailing': grpc.unary_unary_rpc_method_handler(
                     servicer.PreviewMailing,
                     request_deserializer=imageblur_dot_v1_dot_operator__service__pb2.PreviewMailingRequest.FromString,
@@ -813,6 +912,26 @@ def add_OperatorServiceServicer_to_server(servicer, server):
                     servicer.RecordMailReport,
                     request_deserializer=imageblur_dot_v1_dot_operator__newsletter__pb2.RecordMailReportRequest.FromString,
                     response_serializer=imageblur_dot_v1_dot_operator__newsletter__pb2.RecordMailReportResponse.SerializeToString,
+            ),
+            'ListEmailTexts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListEmailTexts,
+                    request_deserializer=imageblur_dot_v1_dot_operator__newsletter__pb2.ListEmailTextsRequest.FromString,
+                    response_serializer=imageblur_dot_v1_dot_operator__newsletter__pb2.ListEmailTextsResponse.SerializeToString,
+            ),
+            'SetEmailText': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetEmailText,
+                    request_deserializer=imageblur_dot_v1_dot_operator__newsletter__pb2.SetEmailTextRequest.FromString,
+                    response_serializer=imageblur_dot_v1_dot_operator__newsletter__pb2.SetEmailTextResponse.SerializeToString,
+            ),
+            'ResetEmailText': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResetEmailText,
+                    request_deserializer=imageblur_dot_v1_dot_operator__newsletter__pb2.ResetEmailTextRequest.FromString,
+                    response_serializer=imageblur_dot_v1_dot_operator__newsletter__pb2.ResetEmailTextResponse.SerializeToString,
+            ),
+            'PreviewEmail': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreviewEmail,
+                    request_deserializer=imageblur_dot_v1_dot_operator__newsletter__pb2.PreviewEmailRequest.FromString,
+                    response_serializer=imageblur_dot_v1_dot_operator__newsletter__pb2.PreviewEmailResponse.SerializeToString,
             ),
             'LiftSuppression': grpc.unary_unary_rpc_method_handler(
                     servicer.LiftSuppression,
@@ -1424,6 +1543,60 @@ class OperatorService:
             _registered_method=True)
 
     @staticmethod
+    def PauseMailing(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imageblur.v1.OperatorService/PauseMailing',
+            imageblur_dot_v1_dot_operator__newsletter__pb2.PauseMailingRequest.SerializeToString,
+            imageblur_dot_v1_dot_operator__newsletter__pb2.PauseMailingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeMailing(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imageblur.v1.OperatorService/ResumeMailing',
+            imageblur_dot_v1_dot_operator__newsletter__pb2.ResumeMailingRequest.SerializeToString,
+            imageblur_dot_v1_dot_operator__newsletter__pb2.ResumeMailingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def PreviewMailing(request,
             target,
             options=(),
@@ -1710,6 +1883,114 @@ class OperatorService:
             '/imageblur.v1.OperatorService/RecordMailReport',
             imageblur_dot_v1_dot_operator__newsletter__pb2.RecordMailReportRequest.SerializeToString,
             imageblur_dot_v1_dot_operator__newsletter__pb2.RecordMailReportResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListEmailTexts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imageblur.v1.OperatorService/ListEmailTexts',
+            imageblur_dot_v1_dot_operator__newsletter__pb2.ListEmailTextsRequest.SerializeToString,
+            imageblur_dot_v1_dot_operator__newsletter__pb2.ListEmailTextsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetEmailText(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imageblur.v1.OperatorService/SetEmailText',
+            imageblur_dot_v1_dot_operator__newsletter__pb2.SetEmailTextRequest.SerializeToString,
+            imageblur_dot_v1_dot_operator__newsletter__pb2.SetEmailTextResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResetEmailText(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imageblur.v1.OperatorService/ResetEmailText',
+            imageblur_dot_v1_dot_operator__newsletter__pb2.ResetEmailTextRequest.SerializeToString,
+            imageblur_dot_v1_dot_operator__newsletter__pb2.ResetEmailTextResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PreviewEmail(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/imageblur.v1.OperatorService/PreviewEmail',
+            imageblur_dot_v1_dot_operator__newsletter__pb2.PreviewEmailRequest.SerializeToString,
+            imageblur_dot_v1_dot_operator__newsletter__pb2.PreviewEmailResponse.FromString,
             options,
             channel_credentials,
             insecure,

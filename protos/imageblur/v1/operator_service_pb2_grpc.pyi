@@ -157,6 +157,18 @@ class OperatorServiceStub:
       INVALID_ARGUMENT: mailing_id is not a UUID.
       NOT_FOUND: the mailing does not exist or has finished.
     """
+    PauseMailing: _grpc.UnaryUnaryMultiCallable[_operator_newsletter_pb2.PauseMailingRequest, _operator_newsletter_pb2.PauseMailingResponse]
+    """Pauses a mailing until it is resumed, also over restarts; e-mails being sent may still arrive. Idempotent.
+
+      INVALID_ARGUMENT: mailing_id is not a UUID.
+      NOT_FOUND: the mailing does not exist or has finished.
+    """
+    ResumeMailing: _grpc.UnaryUnaryMultiCallable[_operator_newsletter_pb2.ResumeMailingRequest, _operator_newsletter_pb2.ResumeMailingResponse]
+    """Resumes a paused mailing; one that is scheduled waits for its time. Idempotent.
+
+      INVALID_ARGUMENT: mailing_id is not a UUID.
+      NOT_FOUND: the mailing does not exist or has finished.
+    """
     PreviewMailing: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.PreviewMailingRequest, _operator_service_pb2.PreviewMailingResponse]
     """Renders the newsletter as it would be sent now. For viewers.
 
@@ -216,6 +228,29 @@ class OperatorServiceStub:
     The e-mail is found by the recipient or the Message-ID in the report. Idempotent. Other messages change nothing.
 
       INVALID_ARGUMENT: message is empty.
+    """
+    ListEmailTexts: _grpc.UnaryUnaryMultiCallable[_operator_newsletter_pb2.ListEmailTextsRequest, _operator_newsletter_pb2.ListEmailTextsResponse]
+    """Lists the texts of e-mails that operators may replace. The call waits for a mailer. For viewers.
+
+      FAILED_PRECONDITION, UNAVAILABLE: as RunMailing.
+    """
+    SetEmailText: _grpc.UnaryUnaryMultiCallable[_operator_newsletter_pb2.SetEmailTextRequest, _operator_newsletter_pb2.SetEmailTextResponse]
+    """Replaces a text of e-mails, after a mailer has rendered it with sample values. Mailers use it within five seconds.
+
+      INVALID_ARGUMENT: there is no text of this name, it is too long, or it cannot be rendered: the message names the line.
+      FAILED_PRECONDITION: it was changed meanwhile (TEXT_CHANGED); or as RunMailing.
+      UNAVAILABLE: as RunMailing.
+    """
+    ResetEmailText: _grpc.UnaryUnaryMultiCallable[_operator_newsletter_pb2.ResetEmailTextRequest, _operator_newsletter_pb2.ResetEmailTextResponse]
+    """Uses the file, or else the default, in the place of a replaced text. Idempotent.
+
+      INVALID_ARGUMENT: name is missing.
+    """
+    PreviewEmail: _grpc.UnaryUnaryMultiCallable[_operator_newsletter_pb2.PreviewEmailRequest, _operator_newsletter_pb2.PreviewEmailResponse]
+    """Renders an e-mail with sample values, and with texts that have not been stored. For viewers.
+
+      INVALID_ARGUMENT: there is no such e-mail or text, or it cannot be rendered: the message names the line.
+      FAILED_PRECONDITION, UNAVAILABLE: as RunMailing.
     """
     LiftSuppression: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.LiftSuppressionRequest, _operator_service_pb2.LiftSuppressionResponse]
     """Lifts the suppression of an address that e-mails bounced from, so that it can subscribe again. Idempotent.
@@ -395,6 +430,18 @@ class OperatorServiceAsyncStub(OperatorServiceStub):
       INVALID_ARGUMENT: mailing_id is not a UUID.
       NOT_FOUND: the mailing does not exist or has finished.
     """
+    PauseMailing: _aio.UnaryUnaryMultiCallable[_operator_newsletter_pb2.PauseMailingRequest, _operator_newsletter_pb2.PauseMailingResponse]  # type: ignore[assignment]
+    """Pauses a mailing until it is resumed, also over restarts; e-mails being sent may still arrive. Idempotent.
+
+      INVALID_ARGUMENT: mailing_id is not a UUID.
+      NOT_FOUND: the mailing does not exist or has finished.
+    """
+    ResumeMailing: _aio.UnaryUnaryMultiCallable[_operator_newsletter_pb2.ResumeMailingRequest, _operator_newsletter_pb2.ResumeMailingResponse]  # type: ignore[assignment]
+    """Resumes a paused mailing; one that is scheduled waits for its time. Idempotent.
+
+      INVALID_ARGUMENT: mailing_id is not a UUID.
+      NOT_FOUND: the mailing does not exist or has finished.
+    """
     PreviewMailing: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.PreviewMailingRequest, _operator_service_pb2.PreviewMailingResponse]  # type: ignore[assignment]
     """Renders the newsletter as it would be sent now. For viewers.
 
@@ -454,6 +501,29 @@ class OperatorServiceAsyncStub(OperatorServiceStub):
     The e-mail is found by the recipient or the Message-ID in the report. Idempotent. Other messages change nothing.
 
       INVALID_ARGUMENT: message is empty.
+    """
+    ListEmailTexts: _aio.UnaryUnaryMultiCallable[_operator_newsletter_pb2.ListEmailTextsRequest, _operator_newsletter_pb2.ListEmailTextsResponse]  # type: ignore[assignment]
+    """Lists the texts of e-mails that operators may replace. The call waits for a mailer. For viewers.
+
+      FAILED_PRECONDITION, UNAVAILABLE: as RunMailing.
+    """
+    SetEmailText: _aio.UnaryUnaryMultiCallable[_operator_newsletter_pb2.SetEmailTextRequest, _operator_newsletter_pb2.SetEmailTextResponse]  # type: ignore[assignment]
+    """Replaces a text of e-mails, after a mailer has rendered it with sample values. Mailers use it within five seconds.
+
+      INVALID_ARGUMENT: there is no text of this name, it is too long, or it cannot be rendered: the message names the line.
+      FAILED_PRECONDITION: it was changed meanwhile (TEXT_CHANGED); or as RunMailing.
+      UNAVAILABLE: as RunMailing.
+    """
+    ResetEmailText: _aio.UnaryUnaryMultiCallable[_operator_newsletter_pb2.ResetEmailTextRequest, _operator_newsletter_pb2.ResetEmailTextResponse]  # type: ignore[assignment]
+    """Uses the file, or else the default, in the place of a replaced text. Idempotent.
+
+      INVALID_ARGUMENT: name is missing.
+    """
+    PreviewEmail: _aio.UnaryUnaryMultiCallable[_operator_newsletter_pb2.PreviewEmailRequest, _operator_newsletter_pb2.PreviewEmailResponse]  # type: ignore[assignment]
+    """Renders an e-mail with sample values, and with texts that have not been stored. For viewers.
+
+      INVALID_ARGUMENT: there is no such e-mail or text, or it cannot be rendered: the message names the line.
+      FAILED_PRECONDITION, UNAVAILABLE: as RunMailing.
     """
     LiftSuppression: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.LiftSuppressionRequest, _operator_service_pb2.LiftSuppressionResponse]  # type: ignore[assignment]
     """Lifts the suppression of an address that e-mails bounced from, so that it can subscribe again. Idempotent.
@@ -752,6 +822,30 @@ class OperatorServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def PauseMailing(
+        self,
+        request: _operator_newsletter_pb2.PauseMailingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operator_newsletter_pb2.PauseMailingResponse, _abc.Awaitable[_operator_newsletter_pb2.PauseMailingResponse]]:
+        """Pauses a mailing until it is resumed, also over restarts; e-mails being sent may still arrive. Idempotent.
+
+          INVALID_ARGUMENT: mailing_id is not a UUID.
+          NOT_FOUND: the mailing does not exist or has finished.
+        """
+
+    @_abc_1.abstractmethod
+    def ResumeMailing(
+        self,
+        request: _operator_newsletter_pb2.ResumeMailingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operator_newsletter_pb2.ResumeMailingResponse, _abc.Awaitable[_operator_newsletter_pb2.ResumeMailingResponse]]:
+        """Resumes a paused mailing; one that is scheduled waits for its time. Idempotent.
+
+          INVALID_ARGUMENT: mailing_id is not a UUID.
+          NOT_FOUND: the mailing does not exist or has finished.
+        """
+
+    @_abc_1.abstractmethod
     def PreviewMailing(
         self,
         request: _operator_service_pb2.PreviewMailingRequest,
@@ -875,6 +969,53 @@ class OperatorServiceServicer(metaclass=_abc_1.ABCMeta):
         The e-mail is found by the recipient or the Message-ID in the report. Idempotent. Other messages change nothing.
 
           INVALID_ARGUMENT: message is empty.
+        """
+
+    @_abc_1.abstractmethod
+    def ListEmailTexts(
+        self,
+        request: _operator_newsletter_pb2.ListEmailTextsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operator_newsletter_pb2.ListEmailTextsResponse, _abc.Awaitable[_operator_newsletter_pb2.ListEmailTextsResponse]]:
+        """Lists the texts of e-mails that operators may replace. The call waits for a mailer. For viewers.
+
+          FAILED_PRECONDITION, UNAVAILABLE: as RunMailing.
+        """
+
+    @_abc_1.abstractmethod
+    def SetEmailText(
+        self,
+        request: _operator_newsletter_pb2.SetEmailTextRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operator_newsletter_pb2.SetEmailTextResponse, _abc.Awaitable[_operator_newsletter_pb2.SetEmailTextResponse]]:
+        """Replaces a text of e-mails, after a mailer has rendered it with sample values. Mailers use it within five seconds.
+
+          INVALID_ARGUMENT: there is no text of this name, it is too long, or it cannot be rendered: the message names the line.
+          FAILED_PRECONDITION: it was changed meanwhile (TEXT_CHANGED); or as RunMailing.
+          UNAVAILABLE: as RunMailing.
+        """
+
+    @_abc_1.abstractmethod
+    def ResetEmailText(
+        self,
+        request: _operator_newsletter_pb2.ResetEmailTextRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operator_newsletter_pb2.ResetEmailTextResponse, _abc.Awaitable[_operator_newsletter_pb2.ResetEmailTextResponse]]:
+        """Uses the file, or else the default, in the place of a replaced text. Idempotent.
+
+          INVALID_ARGUMENT: name is missing.
+        """
+
+    @_abc_1.abstractmethod
+    def PreviewEmail(
+        self,
+        request: _operator_newsletter_pb2.PreviewEmailRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operator_newsletter_pb2.PreviewEmailResponse, _abc.Awaitable[_operator_newsletter_pb2.PreviewEmailResponse]]:
+        """Renders an e-mail with sample values, and with texts that have not been stored. For viewers.
+
+          INVALID_ARGUMENT: there is no such e-mail or text, or it cannot be rendered: the message names the line.
+          FAILED_PRECONDITION, UNAVAILABLE: as RunMailing.
         """
 
     @_abc_1.abstractmethod

@@ -415,6 +415,8 @@ class _ImageFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ImageForm
     """BMP."""
     IMAGE_FORMAT_AVIF: _ImageFormat.ValueType  # 7
     """AVIF, still and animated."""
+    IMAGE_FORMAT_HEIF: _ImageFormat.ValueType  # 8
+    """HEIF with HEVC (HEIC), as phones write it. Only read: it cannot be an output_format."""
 
 class ImageFormat(_ImageFormat, metaclass=_ImageFormatEnumTypeWrapper):
     """Image file formats."""
@@ -435,6 +437,8 @@ IMAGE_FORMAT_BMP: ImageFormat.ValueType  # 6
 """BMP."""
 IMAGE_FORMAT_AVIF: ImageFormat.ValueType  # 7
 """AVIF, still and animated."""
+IMAGE_FORMAT_HEIF: ImageFormat.ValueType  # 8
+"""HEIF with HEVC (HEIC), as phones write it. Only read: it cannot be an output_format."""
 Global___ImageFormat: _TypeAlias = ImageFormat  # noqa: Y015
 
 @_typing.final
@@ -460,7 +464,7 @@ class BlurSpec(_message.Message):
     effort: Global___Effort.ValueType
     """How thoroughly to find; unspecified: balanced."""
     output_format: Global___ImageFormat.ValueType
-    """Format of the result; unspecified: the input's."""
+    """Format of the result; unspecified: the input's, JPEG for HEIF."""
     quality: _builtins.int
     """Encoder quality, 1 to 100, for JPEG, WebP and AVIF; unset: 90. A JPEG of which only regions change keeps its
     original quality if quality is unset, because blocks outside the regions are copied unchanged (docs/effects.md).
@@ -1003,6 +1007,7 @@ class Order(_message.Message):
     EMAIL_HINT_FIELD_NUMBER: _builtins.int
     ORIGINALS_EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     WEBHOOK_EVENTS_FIELD_NUMBER: _builtins.int
+    SPEC_FIELD_NUMBER: _builtins.int
     order_id: _builtins.str
     """A random UUID. It grants access to the order, its results and its deletion: keep it like a password."""
     state: Global___OrderState.ValueType
@@ -1043,6 +1048,10 @@ class Order(_message.Message):
     def webhook_events(self) -> _containers.RepeatedCompositeFieldContainer[Global___WebhookEvent]:
         """Events of the order for its webhook, newest first, at most 20."""
 
+    @_builtins.property
+    def spec(self) -> Global___BlurSpec:
+        """Blur spec of images without their own, with its defaults filled in; only in Status."""
+
     def __init__(
         self,
         *,
@@ -1058,10 +1067,11 @@ class Order(_message.Message):
         email_hint: _builtins.str = ...,
         originals_expire_time: _timestamp_pb2.Timestamp | None = ...,
         webhook_events: _abc.Iterable[Global___WebhookEvent] | None = ...,
+        spec: Global___BlurSpec | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "create_time", b"create_time", "estimated_remaining", b"estimated_remaining", "expire_time", b"expire_time", "finish_time", b"finish_time", "originals_expire_time", b"originals_expire_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "create_time", b"create_time", "estimated_remaining", b"estimated_remaining", "expire_time", b"expire_time", "finish_time", b"finish_time", "originals_expire_time", b"originals_expire_time", "spec", b"spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "create_time", b"create_time", "deliveries", b"deliveries", "email_hint", b"email_hint", "estimated_remaining", b"estimated_remaining", "expire_time", b"expire_time", "finish_time", b"finish_time", "order_id", b"order_id", "originals_expire_time", b"originals_expire_time", "revision", b"revision", "state", b"state", "webhook_events", b"webhook_events"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "create_time", b"create_time", "deliveries", b"deliveries", "email_hint", b"email_hint", "estimated_remaining", b"estimated_remaining", "expire_time", b"expire_time", "finish_time", b"finish_time", "order_id", b"order_id", "originals_expire_time", b"originals_expire_time", "revision", b"revision", "spec", b"spec", "state", b"state", "webhook_events", b"webhook_events"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1132,6 +1142,7 @@ class Image(_message.Message):
     FINDINGS_FIELD_NUMBER: _builtins.int
     CHECK_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
+    SPEC_FIELD_NUMBER: _builtins.int
     image_id: _builtins.str
     """A random UUID."""
     position: _builtins.int
@@ -1176,6 +1187,12 @@ class Image(_message.Message):
     def check(self) -> Global___Check:
         """Whether the result still shows what was to be hidden; unset until the image succeeds."""
 
+    @_builtins.property
+    def spec(self) -> Global___BlurSpec:
+        """How it was blurred last, if not with the order's spec; only in ListImages and in Status with ORDER_VIEW_FULL. To
+        correct it with ReviseImages, send it back with changes.
+        """
+
     def __init__(
         self,
         *,
@@ -1196,10 +1213,11 @@ class Image(_message.Message):
         findings: _abc.Iterable[Global___Finding] | None = ...,
         check: Global___Check | None = ...,
         source: _builtins.str = ...,
+        spec: Global___BlurSpec | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "failure", b"failure", "finish_time", b"finish_time", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "failure", b"failure", "finish_time", b"finish_time", "spec", b"spec", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "check", b"check", "failure", b"failure", "filename", b"filename", "findings", b"findings", "finish_time", b"finish_time", "height", b"height", "image_id", b"image_id", "input_bytes", b"input_bytes", "media_type", b"media_type", "output_bytes", b"output_bytes", "output_sha256", b"output_sha256", "position", b"position", "source", b"source", "start_time", b"start_time", "state", b"state", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "check", b"check", "failure", b"failure", "filename", b"filename", "findings", b"findings", "finish_time", b"finish_time", "height", b"height", "image_id", b"image_id", "input_bytes", b"input_bytes", "media_type", b"media_type", "output_bytes", b"output_bytes", "output_sha256", b"output_sha256", "position", b"position", "source", b"source", "spec", b"spec", "start_time", b"start_time", "state", b"state", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

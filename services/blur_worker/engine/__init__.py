@@ -8,5 +8,6 @@ Start at `pipeline.py`. An effect is registered in `effects/__init__.py`, a file
 from services.blur_worker.engine.images import Blurred, FoundRegions
 from services.blur_worker.engine.limits import Limits
 from services.blur_worker.engine.pipeline import blur, find_regions
+from services.blur_worker.engine.preview import Preview, draw_preview
 
-__all__ = ["Blurred", "FoundRegions", "Limits", "blur", "find_regions"]
+__all__ = ["Blurred", "FoundRegions", "Limits", "Preview", "blur", "draw_preview", "find_regions"]

@@ -22,7 +22,8 @@ def decode(data: bytes, limits: Limits, output_format: Format | None, *, keep_me
     Args:
         data: The file; its format is detected by its content.
         limits: Checked before pixels are allocated.
-        output_format: The format of the result, None for the file's own: a format without frames gets only the first,
+        output_format: The format of the result, None for the file's own, or what it is
+            written as: a format without frames gets only the first,
             and one that cannot say what its colours are gets sRGB.
         keep_metadata: Whether to read more metadata than the colours and the resolution.
 
@@ -31,7 +32,7 @@ def decode(data: bytes, limits: Limits, output_format: Format | None, *, keep_me
         MemoryError: The process reached its memory limit.
     """
     codec = CODECS[detect_format(data)]
-    target = CODECS[output_format or codec.format]
+    target = CODECS[output_format or codec.format.written_as]
     request = ReadRequest(
         limits=limits,
         all_frames=codec.frames is target.frames is not FrameKind.SINGLE,
@@ -69,6 +70,7 @@ def _decode_own(data: bytes, codec: Codec, request: ReadRequest) -> DecodedImage
 def _decode_with_pillow(data: bytes, codec: Codec, request: ReadRequest) -> DecodedImage:
     # The class itself instead of Image.open: no other decoder ever sees a byte, and a phone's JPEG with further
     # images behind the main one (MPO) is read as the JPEG that it is.
+    assert codec.pillow_class is not None
     with codec.pillow_class(BytesIO(data)) as image:
         check_pixels(image, request.limits)
         codec.prepare(image, request.target)

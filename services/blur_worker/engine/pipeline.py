@@ -1,7 +1,5 @@
 """Blur one encoded image: decode, find what is to be hidden, hide it in each frame, encode, check. Or only find."""
 
-from collections.abc import Sequence
-
 from services.blur_worker.engine.blur_frame import blur_frames
 from services.blur_worker.engine.decode import decode
 from services.blur_worker.engine.encode import encode
@@ -12,7 +10,7 @@ from services.blur_worker.engine.jpeg.splice import blur_regions
 from services.blur_worker.engine.jpeg.whole import blur_whole
 from services.blur_worker.engine.limits import Limits
 from services.blur_worker.engine.stage_timer import StageTimer
-from services.common.domain.spec import BlurSpec, Effort, Find
+from services.common.domain.spec import BlurSpec
 
 FAST_PATHS = (blur_whole, blur_regions)
 """Paths for certain files and specs; each returns None for what it does not support."""
@@ -41,18 +39,18 @@ def blur(data: bytes, spec: BlurSpec, limits: Limits, detectors: DetectorSource 
     return _blur_pixels(data, spec, limits, detectors)
 
 
-def find_regions(
-    data: bytes, find: Sequence[Find], effort: Effort, limits: Limits, detectors: DetectorSource
-) -> FoundRegions:
-    """Return what is in an encoded image, in all of its frames or pages, without blurring it.
+def find_regions(data: bytes, spec: BlurSpec, limits: Limits, detectors: DetectorSource) -> FoundRegions:
+    """Return what `blur` finds in an encoded image with the same spec, without blurring it.
+
+    That is in all of its frames or pages, or in the first one if the spec's format holds no more.
 
     Raises:
         ImageError: See `blur`.
         DetectorMissing: A detector is not installed here.
         MemoryError: The process reached its memory limit; the image may be sound.
     """
-    frames = decode(data, limits, None, keep_metadata=False).frames
-    findings = find_in((frame.raster for frame in frames), find, effort, detectors)
+    frames = decode(data, limits, spec.output_format, keep_metadata=False).frames
+    findings = find_in((frame.raster for frame in frames), spec.find, spec.effort, detectors)
     width, height = frames[0].raster.size
     return FoundRegions(findings=tuple(findings), width=width, height=height)
 
@@ -78,7 +76,7 @@ class _PixelImage:
 
     def hide(self, spec: BlurSpec) -> Blurred:
         """See `HideableImage`; without anything to find, the original frames are gone afterwards."""
-        info, target = self._decoded.info, spec.output_format or self._decoded.info.format
+        info, target = self._decoded.info, spec.output_format or self._decoded.info.format.written_as
         frames = list(self.frames) if spec.find else self.frames
         blur_frames(frames, spec)
         self._timer.lap("blur")

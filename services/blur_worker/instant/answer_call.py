@@ -3,14 +3,16 @@
 import threading
 import time
 from dataclasses import dataclass, field
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from services.blur_worker import metrics
 from services.blur_worker.child_pool import ChildCrashed, ChildPool
-from services.blur_worker.instant.child_work import InstantResult
+from services.blur_worker.instant.child_work import InstantResult, StoredRequest
+from services.blur_worker.scratch_folder import ScratchFolder
 from services.common.domain.errors import ImageError, Reason, Unavailable
 from services.common.domain.instant import InstantOutcome, InstantRefusal, InstantRequest, ResultTooLarge
 from services.common.infra import log
+from services.common.infra.blobs import BlobStore, MissingBlob
 from services.common.infra.broker import Broker
 from services.common.infra.instant_calls import WorkerExchange
 from services.common.infra.messages import INSTANT_QUEUE
@@ -27,6 +29,9 @@ class AnswerCall:
 
     broker: Broker
     children: ChildPool
+    blobs: BlobStore
+    """Of the images that calls name instead of carrying them."""
+    scratch: ScratchFolder
     _threads: threading.local = field(default_factory=threading.local, init=False)
 
     def __call__(self, call_id: UUID) -> None:
@@ -70,7 +75,9 @@ class AnswerCall:
 
     def _run(self, request: InstantRequest) -> tuple[InstantOutcome, bytes]:
         try:
-            result: InstantResult = self.children.run(request)
+            result = self._run_stored(request) if request.blob else self.children.run(request)
+        except (MissingBlob, FileNotFoundError):
+            return InstantRefusal(reason=None, message="the file was removed meanwhile"), b""
         except ImageError as error:
             return InstantRefusal(reason=error.reason, message=error.message), b""
         except Unavailable as error:
@@ -81,6 +88,15 @@ class AnswerCall:
             _log.exception("instant call not answered")
             return InstantRefusal(reason=Reason.INTERNAL, message="internal error; see the server's log"), b""
         return result.outcome, result.data
+
+    def _run_stored(self, request: InstantRequest) -> InstantResult:
+        """Run a request whose image is a blob: the child process reads it from a file, which may be large."""
+        with (
+            self.scratch.working_files(self.blobs, request.blob, uuid4()) as (file, _),
+            file.open("rb") as source,
+        ):
+            result: InstantResult = self.children.run(StoredRequest(request, (source.fileno(),)))
+            return result
 
 
 def _name(outcome: InstantOutcome) -> str:

@@ -1,6 +1,6 @@
 """What a child process does for an instant call: bytes in, bytes and facts out, nothing on a disk."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from services.blur_worker.child_process import ChildLimits, make_detectors
@@ -15,6 +15,7 @@ from services.common.domain.instant import (
     outcome_from_json,
     outcome_to_json,
 )
+from services.common.domain.spec import BlurSpec
 
 if TYPE_CHECKING:
     from services.blur_worker.engine.finding.registry import Detectors
@@ -43,13 +44,33 @@ class InstantResult:
         return cls(outcome=outcome, data=data, width=int(values["width"]), height=int(values["height"]))
 
 
-def run_instant(request: InstantRequest, limits: ChildLimits) -> InstantResult:
+@dataclass(frozen=True)
+class StoredRequest:
+    """A request whose image is an open file."""
+
+    request: InstantRequest
+    descriptors: tuple[int, ...]
+    """Of the file, open for reading."""
+
+    @property
+    def spec(self) -> BlurSpec:
+        """See `Task`."""
+        return self.request.spec
+
+    def load(self) -> InstantRequest:
+        """Return the request with its image. Raises: OSError."""
+        with open(self.descriptors[0], "rb", closefd=False) as file:
+            return replace(self.request, data=file.read())
+
+
+def run_instant(task: InstantRequest | StoredRequest, limits: ChildLimits) -> InstantResult:
     """Do what a request asks for.
 
     Raises:
         ImageError: The image cannot be blurred.
         MemoryError: The process reached its memory limit.
     """
+    request = task.load() if isinstance(task, StoredRequest) else task
     try:
         return _find(request, limits) if request.kind is InstantKind.FIND else _blur(request, limits)
     except ImageError:
@@ -61,10 +82,19 @@ def run_instant(request: InstantRequest, limits: ChildLimits) -> InstantResult:
 def _find(request: InstantRequest, limits: ChildLimits) -> InstantResult:
     from services.blur_worker import engine  # noqa: PLC0415 - never in the parent
 
-    spec, engine_limits = request.spec, engine.Limits(max_pixels=limits.max_pixels)
-    found = engine.find_regions(request.data, spec.find, spec.effort, engine_limits, _detectors(limits))
-    answer = InstantAnswer(width=found.width, height=found.height, inspection=Inspection(findings=found.findings))
-    return InstantResult(outcome=answer, width=found.width, height=found.height)
+    engine_limits, inspection = engine.Limits(max_pixels=limits.max_pixels), Inspection()
+    preview = None
+    if request.preview_side:
+        preview = engine.draw_preview(request.data, request.preview_side, engine_limits, request.max_result_bytes)
+    if preview and not request.spec.find:
+        width, height = preview.width, preview.height
+    else:
+        found = engine.find_regions(request.data, request.spec, engine_limits, _detectors(limits))
+        width, height, inspection = found.width, found.height, Inspection(findings=found.findings)
+    answer = InstantAnswer(
+        width=width, height=height, format=preview.format if preview else None, inspection=inspection
+    )
+    return InstantResult(outcome=answer, data=preview.data if preview else b"", width=width, height=height)
 
 
 def _blur(request: InstantRequest, limits: ChildLimits) -> InstantResult:

@@ -1,4 +1,4 @@
-"""Instant calls: BlurImage and FindRegions. Their requests and answers, as gateway and worker exchange them."""
+"""Instant calls: BlurImage, FindRegions, PreviewImage. Requests and answers, as gateway and worker exchange them."""
 
 import json
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ class InstantKind(StrEnum):
 
     BLUR = "BLUR"
     FIND = "FIND"
-    """Of the spec only `find` and `effort` count."""
+    """Of the spec only `find`, `effort` and `output_format` count; with nothing to find, only a preview is drawn."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,12 +26,22 @@ class InstantRequest:
     spec: BlurSpec
     max_result_bytes: int
     """Largest result that can be answered with."""
-    data: bytes
-    """The encoded image."""
+    preview_side: int = 0
+    """Longest side in pixels of the preview that FIND is to draw; 0: none."""
+    data: bytes = field(default=b"", repr=False)
+    """The encoded image, unless it is in the blob store."""
+    blob: str = ""
+    """Key of the blob that is the image."""
 
     def encode(self) -> bytes:
         """Return the request as bytes: a line of JSON, then the image."""
-        head = {"kind": self.kind, "spec": self.spec.to_json(), "max_result_bytes": self.max_result_bytes}
+        head = {
+            "kind": self.kind,
+            "spec": self.spec.to_json(),
+            "max_result_bytes": self.max_result_bytes,
+            "preview_side": self.preview_side,
+            "blob": self.blob,
+        }
         return b"%s\n%s" % (json.dumps(head).encode(), self.data)
 
     @classmethod
@@ -43,7 +53,9 @@ class InstantRequest:
             kind=InstantKind(values["kind"]),
             spec=BlurSpec.from_json(values["spec"]),
             max_result_bytes=values["max_result_bytes"],
+            preview_side=values.get("preview_side", 0),  # none from a gateway of the version before
             data=data,
+            blob=values.get("blob", ""),
         )
 
 
@@ -55,7 +67,7 @@ class InstantAnswer:
     """Of the displayed image in pixels, like `height`."""
     height: int
     format: Format | None = None
-    """Of the result; None for FIND."""
+    """Of the result or the preview; None without one."""
     inspection: Inspection = field(default_factory=Inspection)
 
 

@@ -32,11 +32,21 @@ class Format(StrEnum):
     TIFF = "TIFF"
     BMP = "BMP"
     AVIF = "AVIF"
+    HEIF = "HEIF"
+    """As phones write it (HEIC); only read."""
+
+    @property
+    def written_as(self) -> "Format":
+        """The format of a result for which none is asked: the same, JPEG for a format that is only read."""
+        return Format.JPEG if self is Format.HEIF else self
 
     @property
     def media_type(self) -> str:
         """The media type, such as `image/jpeg`."""
         return f"image/{self.value.lower()}"
+
+
+OUTPUT_FORMATS = tuple(format_ for format_ in Format if format_.written_as is format_)
 
 
 class InvalidSpec(ValueError):
@@ -269,7 +279,7 @@ class BlurSpec:
     exclude_regions: tuple[Region, ...] = ()
     """Findings whose centre lies in one of these are not hidden."""
     output_format: Format | None = None
-    """None: the input's."""
+    """None: the input's, or what it is written as."""
     quality: int = 90
     keep_metadata: bool = False
 
@@ -286,6 +296,8 @@ class BlurSpec:
             "invert_regions",
             "needs at least one region or something to find",
         )
+        written = self.output_format is None or self.output_format in OUTPUT_FORMATS
+        _check(written, "output_format", f"{self.output_format} is only read: choose JPEG or AVIF")
         _check(1 <= self.quality <= 100, "quality", "must be 1 to 100")
 
     @staticmethod

@@ -10,8 +10,8 @@ def known_time_zones() -> frozenset[str]:
     return frozenset(available_timezones())
 
 
-def find_zone(name: str | None, *, fallback: str = "UTC") -> ZoneInfo:
-    """Return a time zone by name; the fallback if this system does not know it."""
+def find_zone(name: str | None, *, fallback: str | None = None) -> ZoneInfo:
+    """Return a time zone by name; the fallback, or else UTC, if this system does not know it."""
     for known in (name, fallback):
         try:
             if known:

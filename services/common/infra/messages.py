@@ -38,13 +38,18 @@ class OperatorJobKind(StrEnum):
     """Work that an operator may request from the mailers; requests and answers are JSON objects with these members."""
 
     RUN_MAILING = "RUN_MAILING"
-    """Request: empty. Answer: `mailing_id`."""
+    """Request: `request_id`, and `plan` (a `MailingPlan` as JSON). Answer: `mailing_id`."""
     PREVIEW_MAILING = "PREVIEW_MAILING"
     """Request: `locale`. Answer: `subject`, `text`, `html`."""
     TEST_MAILING = "TEST_MAILING"
     """Request: `address`, `locale`. Answer: `accepted`, `server_reply`, `transcript`."""
     CHECK_MAIL = "CHECK_MAIL"
     """Request: `address`, `locale`. Answer: as of TEST_MAILING, and `warnings`."""
+    LIST_TEXTS = "LIST_TEXTS"
+    """Request: empty. Answer: `texts`, each with `name`, `text` and `source`."""
+    PREVIEW_EMAIL = "PREVIEW_EMAIL"
+    """Request: `email`, `locale`, `texts` (by name, as JSON). Answer: as of PREVIEW_MAILING; or `invalid` and
+    `message`: the name of a text, and what is wrong with it."""
 
 
 def blur_image(image_id: UUID) -> Message[None]:

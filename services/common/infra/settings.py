@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 from uuid import UUID
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_core import ErrorDetails
@@ -257,12 +258,26 @@ class MailingSettings(Settings):
         description="Folder with the operator's own text of the newsletter: `en.txt`, `ru.txt` (see "
         "docs/mailing.md). Without it the e-mail has the week's numbers alone.",
     )
+    mailing_zone: str = Field(
+        default="UTC",
+        description="Time zone of the newsletter, such as `Europe/Moscow`: of IMAGEBLUR_MAILING_DAY and _HOUR, of "
+        "sending windows, and of readers whose time zone is not known.",
+    )
     mailing_connections: int = Field(
         default=2,
         ge=1,
         description="Connections to the mail server that a mailing may use at once, over all mailers. Other e-mails "
         "have their own (IMAGEBLUR_MAILER_THREADS) and do not wait.",
     )
+
+    @field_validator("mailing_zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError(f"{value!r} is not a time zone: use a name such as Europe/Moscow") from None
+        return value
 
 
 class RecipientSettings(Settings):
@@ -308,8 +323,8 @@ class LimitSettings(Settings):
         default=30,
         ge=1,
         le=500,
-        description="Longest time that an instant call (BlurImage, FindRegions) waits for its answer; then it fails "
-        "with UNAVAILABLE and RetryInfo.",
+        description="Longest time that an instant call (BlurImage, FindRegions, PreviewImage) waits for its answer; "
+        "then it fails with UNAVAILABLE and RetryInfo.",
     )
 
 

@@ -41,6 +41,7 @@ class WorkerControl(Middleware):
         slots: Mapping[str, int],
         *,
         get_models: Callable[[], Sequence[FindModel]] = tuple,
+        warnings: Mapping[str, str] | None = None,
     ) -> None:
         """Make the middleware.
 
@@ -49,11 +50,13 @@ class WorkerControl(Middleware):
             broker: Takes messages of the queues that are not paused.
             slots: The queues that this worker serves, each with how many messages it handles at a time.
             get_models: Returns the models that the worker has; without any it does not serve the queue `find`.
+            warnings: What the settings lack, for operators, by queue: JSON as in `WorkerSeen.warnings`.
         """
         self._database = database
         self._broker = broker
         self._slots = slots
         self._get_models = get_models
+        self._warnings = warnings or {}
         self._worker_id = uuid4()
         self._paused: frozenset[str] = frozenset()
         self._stopped = threading.Event()
@@ -113,6 +116,13 @@ class WorkerControl(Middleware):
                 slots = self._slots[queue]
                 if not workers.renew_worker(session, self._worker_id, queue, self._broker.count_held(queue)):
                     workers.insert_worker(
-                        session, self._worker_id, queue, host=host, pid=pid, version=VERSION, slots=slots
+                        session,
+                        self._worker_id,
+                        queue,
+                        host=host,
+                        pid=pid,
+                        version=VERSION,
+                        slots=slots,
+                        warnings=self._warnings.get(queue),
                     )
         self._heartbeat_at = time.monotonic()

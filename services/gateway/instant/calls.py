@@ -41,12 +41,15 @@ class CallInstantly:
     share: ByteBudget
     """Of the images that wait here for a worker."""
 
-    async def __call__(self, request: InstantRequest, field: str) -> tuple[InstantAnswer, bytes]:
+    async def __call__(
+        self, request: InstantRequest, field: str, *, counted: bool = True
+    ) -> tuple[InstantAnswer, bytes]:
         """Return what a worker answers, and the bytes of the result.
 
         Args:
             request: What to do.
             field: Path of the image's bytes in the caller's request, for errors.
+            counted: Whether the rate limit counts the call, like an order.
 
         Raises:
             InvalidArgument: The image cannot be blurred; with the reason.
@@ -55,9 +58,11 @@ class CallInstantly:
             Unavailable: The broker is unavailable, the queue is paused, or no worker answered in time.
         """
         key = rate_limit_key()
-        self.broker_check.check_rate(key)
+        if counted:
+            self.broker_check.check_rate(key)
         await self.paused.check()
-        await self.broker_check.count_order(key, images=1)
+        if counted:
+            await self.broker_check.count_order(key, images=1)
         async with self.share.reserve(min(len(request.data), self.share.capacity)):
             try:
                 async with asyncio.timeout(self.seconds):

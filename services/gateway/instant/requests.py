@@ -11,6 +11,9 @@ from services.gateway.orders.findings import finding_message, inspection_message
 from services.gateway.orders.requests import parse_filename
 from services.gateway.rpc.fields import Violations
 
+MAX_PREVIEW_SIDE = 2048
+"""In pixels: as much as a screen shows."""
+
 
 def parse_blur_image(request: pb.BlurImageRequest, *, max_bytes: int, max_result_bytes: int) -> InstantRequest:
     """Return what BlurImage asks for.
@@ -38,8 +41,13 @@ def parse_blur_image(request: pb.BlurImageRequest, *, max_bytes: int, max_result
     )
 
 
-def parse_find_regions(request: pb.FindRegionsRequest, *, max_bytes: int) -> InstantRequest:
-    """Return what FindRegions asks for; `max_bytes` of the image.
+def parse_find_regions(request: pb.FindRegionsRequest, *, max_bytes: int, max_preview_bytes: int) -> InstantRequest:
+    """Return what FindRegions asks for.
+
+    Args:
+        request: The message.
+        max_bytes: Largest image.
+        max_preview_bytes: Largest preview.
 
     Raises:
         InvalidArgument: With a violation for each invalid field.
@@ -47,15 +55,25 @@ def parse_find_regions(request: pb.FindRegionsRequest, *, max_bytes: int) -> Ins
     violations = Violations()
     spec = BlurSpec()
     try:
-        spec = parse_spec(order_pb2.BlurSpec(find=request.find, effort=request.effort))
+        spec = parse_spec(
+            order_pb2.BlurSpec(find=request.find, effort=request.effort, output_format=request.output_format)
+        )
     except InvalidArgument as error:
         violations.extend(error.violations)
     else:
-        if not spec.find:
-            violations.add("find", "must be at least one")
+        if not spec.find and not request.preview_side:
+            violations.add("find", "must be at least one, unless a preview is asked for")
+    if not 0 <= request.preview_side <= MAX_PREVIEW_SIDE:
+        violations.add("preview_side", f"must be 0 to {MAX_PREVIEW_SIDE}")
     _check_data(violations, "data", request.data, max_bytes)
     violations.raise_if_any()
-    return InstantRequest(kind=InstantKind.FIND, spec=spec, max_result_bytes=0, data=request.data)
+    return InstantRequest(
+        kind=InstantKind.FIND,
+        spec=spec,
+        max_result_bytes=max_preview_bytes,
+        preview_side=request.preview_side,
+        data=request.data,
+    )
 
 
 def blur_image_response(answer: InstantAnswer, data: bytes) -> pb.BlurImageResponse:
@@ -71,10 +89,15 @@ def blur_image_response(answer: InstantAnswer, data: bytes) -> pb.BlurImageRespo
     )
 
 
-def find_regions_response(answer: InstantAnswer) -> pb.FindRegionsResponse:
+def find_regions_response(answer: InstantAnswer, preview: bytes) -> pb.FindRegionsResponse:
     """Return the response of FindRegions."""
-    findings = map(finding_message, answer.inspection.findings)
-    return pb.FindRegionsResponse(findings=findings, width=answer.width, height=answer.height)
+    return pb.FindRegionsResponse(
+        findings=map(finding_message, answer.inspection.findings),
+        width=answer.width,
+        height=answer.height,
+        preview=preview,
+        preview_media_type=answer.format.media_type if answer.format else "",
+    )
 
 
 def _check_data(violations: Violations, field: str, data: bytes, max_bytes: int) -> None:

@@ -13,7 +13,7 @@ from services.common.db.engine import Database
 from services.common.db.mail import operator_jobs
 from services.common.db.mail.operator_jobs import JobAnswer, JobStatus
 from services.common.db.queues import workers
-from services.common.domain.errors import FailedPrecondition, Unavailable
+from services.common.domain.errors import FailedPrecondition, InvalidArgument, Unavailable, Violation
 from services.common.domain.follow_up import FollowUp
 from services.common.infra.messages import MAIL_QUEUE, OperatorJobKind
 from services.common.use_cases.after_commit import AfterCommit
@@ -79,6 +79,8 @@ class OperatorJobs:
 
 
 def _answered(answer: JobAnswer) -> Mapping[str, Any]:
+    if answer.refused and "invalid" in answer.values:
+        raise InvalidArgument(Violation("texts", str(answer.values.get("message", ""))))
     if answer.refused:
         raise FailedPrecondition("OPERATOR_JOB_FAILED", "mail", str(answer.values.get("message", "")))
     return answer.values

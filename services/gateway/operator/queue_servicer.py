@@ -1,5 +1,7 @@
 """OperatorService: queues and workers."""
 
+import json
+
 from imageblur.v1 import operator_pb2
 from imageblur.v1 import operator_service_pb2 as pb
 
@@ -67,4 +69,8 @@ def _worker_message(worker: WorkerSeen, *, alive: bool) -> operator_pb2.Worker:
         start_time=timestamp(worker.started_at),
         heartbeat_time=timestamp(worker.seen_at),
         alive=alive,
+        warnings=[
+            operator_pb2.SettingWarning(code=code, detail=detail, message=message)
+            for code, detail, message in json.loads(worker.warnings or "[]")
+        ],
     )

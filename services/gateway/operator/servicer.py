@@ -11,6 +11,7 @@ from services.gateway.operator.order_servicer import OrderServicer
 from services.gateway.operator.personal_data_servicer import PersonalDataServicer
 from services.gateway.operator.queue_servicer import QueueServicer
 from services.gateway.operator.subscriber_servicer import SubscriberServicer
+from services.gateway.operator.text_servicer import TextServicer
 from services.gateway.operator.webhook_servicer import WebhookServicer
 
 
@@ -21,6 +22,7 @@ class OperatorServicer(
     FailureServicer,
     MailingServicer,
     SubscriberServicer,
+    TextServicer,
     PersonalDataServicer,
     KeyServicer,
     WebhookServicer,

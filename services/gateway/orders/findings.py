@@ -53,7 +53,7 @@ def region_message(region: Region) -> order_pb2.Region:
             strokes = (order_pb2.Stroke(points=_points(each.points), width=each.width) for each in region.strokes)
             message.brush.strokes.extend(strokes)
     if region.effect:
-        _set_effect(message, region.effect)
+        set_effect(message, region.effect)
     return message
 
 
@@ -72,7 +72,8 @@ def model_message(model: FindModel) -> pb.FindModel:
     )
 
 
-def _set_effect(message: order_pb2.Region, effect: Effect) -> None:
+def set_effect(message: order_pb2.Region | order_pb2.BlurSpec, effect: Effect) -> None:
+    """Set the effect of a region or of a spec."""
     match effect:
         case Gaussian(sigma, relative):
             value = {"sigma_relative" if relative else "sigma_px": sigma}

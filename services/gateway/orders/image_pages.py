@@ -21,19 +21,22 @@ def first_page(images: Sequence[Image], size: int = paging.MAX_SIZE) -> Sequence
     """Return the first images, at most `size`, that fit into a message; at least one."""
     total = 0
     for count, image in enumerate(images[:size]):
-        # A finding has less than half the size that it has as JSON.
-        total += _IMAGE_BYTES + len(image.findings or "") // 2
+        # A finding, or a region of a spec, has less than half the size that it has as JSON.
+        total += _IMAGE_BYTES + len(image.findings or "") // 2 + len(image.spec or "") // 2
         if count and total > MAX_MESSAGE_BYTES:
             return images[:count]
     return images[:size]
 
 
-async def image_messages(images: Sequence[Image], threads: ThreadPool) -> list[order_pb2.Image]:
+async def image_messages(
+    images: Sequence[Image], threads: ThreadPool, *, with_specs: bool = False
+) -> list[order_pb2.Image]:
     """Return the messages of images, without keeping the event loop from other calls."""
-    if sum(len(image.findings or "") for image in images) <= _QUICK_CHARACTERS:
-        return _convert(images)
-    return await threads.run(_convert, images)
+    characters = sum(len(image.findings or "") + (len(image.spec or "") if with_specs else 0) for image in images)
+    if characters <= _QUICK_CHARACTERS:
+        return _convert(images, with_specs)
+    return await threads.run(_convert, images, with_specs)
 
 
-def _convert(images: Sequence[Image]) -> list[order_pb2.Image]:
-    return list(map(image_message, images))
+def _convert(images: Sequence[Image], with_specs: bool) -> list[order_pb2.Image]:
+    return [image_message(image, with_spec=with_specs) for image in images]

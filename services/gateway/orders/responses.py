@@ -9,16 +9,17 @@ from services.common.db.orders.orders import Snapshot
 from services.common.domain.findings import Inspection
 from services.common.domain.orders import DeliveryState, ImageState, OrderState
 from services.common.domain.sources import ImageSource
-from services.common.domain.spec import Format
+from services.common.domain.spec import BlurSpec, Format
 from services.gateway.orders.findings import inspection_messages
+from services.gateway.orders.spec_messages import spec_message
 from services.gateway.rpc.timestamps import timestamp
 from services.gateway.webhooks.messages import webhook_event_message
 
 _WITH_FAILURE = {ImageState.FAILED, ImageState.SUCCEEDED}
 
 
-def order_message(snapshot: Snapshot) -> order_pb2.Order:
-    """Return an order."""
+def order_message(snapshot: Snapshot, *, with_spec: bool = False) -> order_pb2.Order:
+    """Return an order, on request with its spec."""
     order = snapshot.order
     ended = order.succeeded + order.failed + order.cancelled
     message = order_pb2.Order(
@@ -43,14 +44,16 @@ def order_message(snapshot: Snapshot) -> order_pb2.Order:
     # While images are revised, it is the deadline as of the first end; before, there is none yet.
     if order.originals_until is not None:
         message.originals_expire_time.CopyFrom(timestamp(order.originals_until))
+    if with_spec:
+        message.spec.CopyFrom(spec_message(BlurSpec.from_json(order.spec)))
     remaining = _estimated_remaining(order, ended, snapshot.read_at)
     if remaining is not None:
         message.estimated_remaining.CopyFrom(remaining)
     return message
 
 
-def image_message(image: Image) -> order_pb2.Image:
-    """Return an image."""
+def image_message(image: Image, *, with_spec: bool = False) -> order_pb2.Image:
+    """Return an image, on request with its own spec."""
     findings, check = inspection_messages(_inspection(image)) if image.state == ImageState.SUCCEEDED else ([], None)
     return order_pb2.Image(
         image_id=str(image.id),
@@ -71,6 +74,7 @@ def image_message(image: Image) -> order_pb2.Image:
         source=ImageSource.from_json(image.source).label if image.source else "",
         findings=findings,
         check=check,
+        spec=spec_message(BlurSpec.from_json(image.spec)) if with_spec and image.spec else None,
     )
 
 

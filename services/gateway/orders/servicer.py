@@ -14,8 +14,8 @@ from imageblur.v1 import order_pb2
 
 from services.common.db.models import Image
 from services.common.db.orders.orders import Snapshot
-from services.common.domain.errors import InvalidArgument, TooLarge, Violation
-from services.common.domain.spec import Format
+from services.common.domain.errors import InvalidArgument, TooLarge, Unavailable, Violation
+from services.common.domain.spec import OUTPUT_FORMATS, Format
 from services.common.infra.fair_thread import FairThread
 from services.common.use_cases.order_lifecycle import OrderLifecycle
 from services.gateway import metrics
@@ -35,6 +35,7 @@ from services.gateway.orders.image_pages import first_page, image_messages
 from services.gateway.orders.list_sources import ListedImage, ListSources
 from services.gateway.orders.order_reader import OrderReader
 from services.gateway.orders.order_upload import OrderReceiver, OrderUpload
+from services.gateway.orders.previews import FindPreview, parse_preview
 from services.gateway.orders.responses import delivery_message, email_hint, order_message
 from services.gateway.orders.revision_requests import ReviseImages, parse_revision
 from services.gateway.orders.watch_hub import WatchHub
@@ -74,6 +75,7 @@ class BlurServicer(UploadMethods):
     webhook_secrets: CallerSecrets
     uploads: Uploads
     list_sources: ListSources
+    find_preview: FindPreview
 
     async def GetLimits(self, request: pb.GetLimitsRequest, context: Context) -> pb.GetLimitsResponse:
         """Return the limits of this server."""
@@ -84,7 +86,8 @@ class BlurServicer(UploadMethods):
             max_image_bytes=settings.max_image_bytes,
             max_images=settings.largest_order,
             max_pixels=settings.max_pixels,
-            formats=[order_pb2.ImageFormat.Value(f"IMAGE_FORMAT_{name}") for name in Format],
+            formats=[order_pb2.ImageFormat.Value(f"IMAGE_FORMAT_{name}") for name in OUTPUT_FORMATS],
+            input_formats=[order_pb2.ImageFormat.Value(f"IMAGE_FORMAT_{name}") for name in Format],
             retention=Duration(seconds=int(settings.retention_days * 86_400)),
             server_version=version("imageblur"),
             max_message_bytes=settings.max_message_bytes,
@@ -170,12 +173,15 @@ class BlurServicer(UploadMethods):
         limit = self.settings.max_message_bytes
         if request.ByteSize() > limit:
             raise TooLarge(f"the message is larger than {limit} bytes")
-        parsed = [parse_find_regions(request, max_bytes=self.settings.max_image_bytes)]
+        parsed = [parse_find_regions(request, max_bytes=self.settings.max_image_bytes, max_preview_bytes=limit)]
+        wants_preview = parsed[0].preview_side > 0
         del request
         await self.models.check({"": parsed[0].spec})
         with metrics.instant_in_flight("FindRegions"):
-            answer, _ = await self.call_instantly(parsed.pop(), "data")
-        return find_regions_response(answer)
+            answer, preview = await self.call_instantly(parsed.pop(), "data")
+        if wants_preview and not preview:  # during an upgrade
+            raise Unavailable("the worker that answered is of a version that draws no previews")
+        return find_regions_response(answer, preview)
 
     async def Status(self, request: pb.StatusRequest, context: Context) -> pb.StatusResponse:
         """Return an order."""
@@ -183,10 +189,12 @@ class BlurServicer(UploadMethods):
         if request.view not in pb.OrderView.values():
             raise InvalidArgument(Violation("view", f"{request.view} is not a view"))
         if request.view != pb.ORDER_VIEW_FULL:
-            return pb.StatusResponse(order=order_message(await self.threads.run(self.reader.status, order_id)))
+            order = order_message(await self.threads.run(self.reader.status, order_id), with_spec=True)
+            return pb.StatusResponse(order=order)
         found = await self.threads.run(self.reader.status_with_images, order_id)
         images, token = await self._image_page(found.images, paging.MAX_SIZE)
-        return pb.StatusResponse(order=order_message(found.snapshot), images=images, next_page_token=token)
+        order = order_message(found.snapshot, with_spec=True)
+        return pb.StatusResponse(order=order, images=images, next_page_token=token)
 
     async def ListImages(self, request: pb.ListImagesRequest, context: Context) -> pb.ListImagesResponse:
         """List an order's images."""
@@ -248,6 +256,17 @@ class BlurServicer(UploadMethods):
             async for chunk in self.threads.iterate(file.content):
                 yield pb.DownloadImagesResponse(chunk=chunk)
 
+    async def PreviewImage(self, request: pb.PreviewImageRequest, context: Context) -> pb.PreviewImageResponse:
+        """Draw an original or a result."""
+        wanted = await self.threads.run(self.find_preview, parse_preview(request))
+        with metrics.instant_in_flight("PreviewImage"):
+            answer, data = await self.call_instantly(wanted, "image_id", counted=False)
+        if not data or answer.format is None:  # during an upgrade
+            raise Unavailable("the worker that answered is of a version that draws no previews")
+        return pb.PreviewImageResponse(
+            data=data, width=answer.width, height=answer.height, media_type=answer.format.media_type
+        )
+
     async def CancelOrder(self, request: pb.CancelOrderRequest, context: Context) -> pb.CancelOrderResponse:
         """Cancel the images that have not ended."""
         order_id = parse_id(request.order_id)
@@ -295,7 +314,7 @@ class BlurServicer(UploadMethods):
         """Return a page of images, and the token of the next one if there are more."""
         page = first_page(found, size)
         token = paging.make_token(page[-1].position) if len(page) < len(found) else ""
-        return await image_messages(page, self.threads), token
+        return await image_messages(page, self.threads, with_specs=True), token
 
     async def _parse_order(self, request: pb.BlurOrderRequest) -> requests.ParsedOrder:
         key = rate_limit_key()

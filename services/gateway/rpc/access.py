@@ -38,6 +38,8 @@ _READ_BY_VIEWERS = {
         "ListWebhookEvents",
         "PreviewMailing",
         "CountSubscribers",
+        "ListEmailTexts",
+        "PreviewEmail",
     )
 }
 

@@ -18,6 +18,8 @@ MAX_IMPORTS = 4
 """Concurrent imports of subscribers."""
 MAX_REPORT_BYTES = 520 << 10
 """Largest message with a report about an e-mail."""
+MAX_TEXT_BYTES = 256 << 10
+"""Largest message with texts of e-mails."""
 MAX_PROBES = 64
 """Concurrent health checks, and concurrent reflection calls."""
 RETRY_SECONDS = 2.0
@@ -143,6 +145,7 @@ class Admission:
             "BlurOrder": large(calls, message, LARGE_SECONDS),
             "BlurImage": large(instant, message, LARGE_SECONDS),
             "FindRegions": large(instant, message, LARGE_SECONDS),
+            "PreviewImage": large(instant, message, SMALL_SECONDS),
             "ReviseImages": small(calls, self.small, message),
             "StreamBlurOrder": large(upload_calls, upload, START_SECONDS),
             "CreateUpload": small(calls, self.small, message),
@@ -150,6 +153,8 @@ class Admission:
             "ImportSubscribers": replace(
                 small(CallLimit("imports", MAX_IMPORTS), self.small), idle_seconds=IDLE_SECONDS
             ),
+            "SetEmailText": small(calls, self.small, min(MAX_TEXT_BYTES, message)),
+            "PreviewEmail": small(calls, self.small, min(MAX_TEXT_BYTES, message)),
             "RecordMailReport": small(calls, self.small, min(MAX_REPORT_BYTES, message)),
             "WatchStatus": small(CallLimit("watches", settings.max_watches), self.small),
             "DownloadImages": small(CallLimit("downloads", MAX_DOWNLOADS), self.small, ids),

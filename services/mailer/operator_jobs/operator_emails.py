@@ -1,7 +1,8 @@
 """Previews the newsletter, and sends it or a check e-mail to one address, past the queue and without any row."""
 
+import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,9 +10,10 @@ from uuid import UUID, uuid4
 
 from services.common.db.engine import Database
 from services.common.newsletter import compose_content
-from services.mailer.content.email_content import Draft, MailCheck
+from services.mailer.content.email_content import Content, Draft, MailCheck
+from services.mailer.content.email_texts import NONE, Overrides
 from services.mailer.content.newsletter import NewsletterDrafter
-from services.mailer.content.render import RenderedEmail
+from services.mailer.content.render import RenderedEmail, Renderer
 from services.mailer.mime.composer import EmailComposer
 from services.mailer.smtp.deadline import StepTimeouts
 from services.mailer.smtp.envelope import EmailDeferred, EmailRejected
@@ -42,8 +44,20 @@ class OperatorEmails:
     composer: EmailComposer
     server: SmtpServer
     drafter: NewsletterDrafter
+    renderer: Renderer
+    """What the composer renders with."""
     text_folder: Path | None
     """Folder with the operator's text."""
+    current_texts: Callable[[], Overrides] = lambda: NONE
+    """Returns operators' own templates."""
+
+    def newsletter_content(self, locale: str, texts: Mapping[str, str]) -> Content:
+        """Return the newsletter's content as of now, with texts by language in the place of the stored ones.
+
+        Raises:
+            ConfigurationError: The operator's text cannot be read.
+        """
+        return self._draft_newsletter("preview@localhost", locale, texts).content
 
     def preview_newsletter(self, locale: str) -> RenderedEmail:
         """Return the newsletter as it would be if the mailing were made now.
@@ -65,9 +79,14 @@ class OperatorEmails:
         """Send a short e-mail to an address."""
         return self._send(Draft(to=address, locale=locale, content=MailCheck()))
 
-    def _draft_newsletter(self, address: str, locale: str) -> Draft:
+    def _draft_newsletter(self, address: str, locale: str, texts: Mapping[str, str] | None = None) -> Draft:
         with self.database.read() as session:
             content = compose_content(session, datetime.now(UTC), self.text_folder)
+        if texts:
+            values = json.loads(content)
+            written = {language: text for language, text in texts.items() if text.strip()}
+            rest = {language: text for language, text in values["text"].items() if language not in texts}
+            content = json.dumps(values | {"text": rest | written})
         token = self.drafter.tokens.make("unsubscribe", _NO_SUBSCRIBER, 0)
         return self.drafter.draft(content, address=address, locale=locale, token=token)
 

@@ -76,7 +76,7 @@ class Attempt:
 class _NotSent(Exception):
     """An e-mail was found not to be sent just before it would have been."""
 
-    def __init__(self, outcome: NotWanted | ClaimLost) -> None:
+    def __init__(self, outcome: NotWanted | ClaimLost | Postponed) -> None:
         self.outcome = outcome
 
 
@@ -154,6 +154,8 @@ class EmailSender:
         with self.database.write(durable=not email.bulk) as db_session:
             decision = email.confirm_claim(db_session, email.claim, lease_seconds=self.lease_seconds)
         match decision:
+            case SendDecision.LATER:
+                raise _NotSent(Postponed(seconds=0, message=decision.value))
             case SendDecision.NOT_WANTED:
                 raise _NotSent(NotWanted())
             case SendDecision.LOST:

@@ -17,10 +17,12 @@ from services.common.infra import log
 from services.common.infra.broker import Broker
 from services.common.infra.leases import Leases
 from services.common.infra.messages import MAILING_QUEUE
+from services.common.infra.rate_limiter import RateLimiter
 from services.common.use_cases.after_commit import AfterCommit
 from services.mailer.content.email_content import Draft
 from services.mailer.sending.email_sender import ClaimedEmail, EmailSender
-from services.mailer.sending.outcomes import RetryEmail, Sent
+from services.mailer.sending.outcomes import Postponed, RetryEmail, Sent
+from services.mailer.smtp.send_rate import MailerStopping, SendRate
 from services.mailer.smtp.session import MailSession
 
 BATCH_SIZE = 50
@@ -56,19 +58,20 @@ class SendMailing:
             return
         begin = time.monotonic()
         with self.leases.hold(batch.owner):
-            outcomes = self._send_batch(batch)
+            outcomes = self._send_batch(batch, begin)
         seconds = round(time.monotonic() - begin, 3)
         _log.info("batch of a mailing", queue=MAILING_QUEUE, mailing=str(mailing_id), seconds=seconds, **outcomes)
-        if len(batch.recipients) == self.batch_size and not self.stopping.is_set() and self._may_continue(mailing_id):
+        full = len(batch.recipients) == self.batch_size or batch.per_hour
+        if full and not self.stopping.is_set() and self._may_continue(mailing_id):
             self.after_commit(FollowUp(mailing_ids=[mailing_id]))
 
-    def _send_batch(self, batch: Batch) -> Counter[str]:
+    def _send_batch(self, batch: Batch, begin: float) -> Counter[str]:
         """Send a batch, or as much of it as the mail server accepts now; return the outcomes by label."""
         outcomes: Counter[str] = Counter()
         unsent = list(reversed(batch.recipients))
         session = self.open_session()
         try:
-            error = self._send_until_error(batch, unsent, session, outcomes)
+            error = self._send_until_error(batch, unsent, session, outcomes, begin)
             if error:
                 _log.warning("mailing paused", mailing=str(batch.mailing_id), error=error)
                 self._write(partial(mailings.pause_mailing, mailing_id=batch.mailing_id, message=error))
@@ -81,21 +84,42 @@ class SendMailing:
         return outcomes
 
     def _send_until_error(
-        self, batch: Batch, unsent: list[Recipient], session: MailSession, outcomes: Counter[str]
+        self, batch: Batch, unsent: list[Recipient], session: MailSession, outcomes: Counter[str], begin: float
     ) -> str | None:
         """Send what is unsent; return the reply for which the mailing has to pause, if there is one."""
         retries = 0
         while unsent and not self.stopping.is_set():
+            if batch.per_hour and not self._wait(batch.mailing_id, batch.per_hour):
+                return None
+            left = unsent[-1].seconds_left
+            if left is not None and time.monotonic() >= begin + left:
+                return None  # the window has closed
             attempt = self.sender.send(self._claimed(batch, unsent.pop()), session)
             outcomes[attempt.label] += 1
             match attempt.outcome:
                 case Sent():
                     retries = 0
+                case Postponed():
+                    return None
                 case RetryEmail(message=message, server_unavailable=unavailable):
                     retries += 1
                     if unavailable or retries >= MAX_RETRIES_IN_A_ROW:
                         return message
         return None
+
+    def _wait(self, mailing_id: UUID, per_hour: int) -> bool:
+        """Wait until the mailing may have another e-mail; False if the mailer stops meanwhile."""
+        rate = SendRate(
+            limiter=RateLimiter(self.broker.client),
+            server=f"mailing:{mailing_id}",
+            rate=per_hour / 3600,
+            stopping=self.stopping,
+        )
+        try:
+            rate.wait(bulk=True)
+        except MailerStopping:
+            return False
+        return True
 
     def _claimed(self, batch: Batch, recipient: Recipient) -> ClaimedEmail:
         return ClaimedEmail(

@@ -21,6 +21,7 @@ from services.web.orders.body_reader import BodyReader
 from services.web.orders.multipart import read_form
 
 SERVICE_NAME = "ImageBlur"
+_SIDE_DIGITS = 9
 
 
 class InstantCalls:
@@ -47,9 +48,19 @@ class InstantCalls:
         if _is_json(request):
             message = await self._parse(request, pb.FindRegionsRequest)
             return json_response(await self._gateways.of(request).find_regions(message))
-        spec = parse_spec(request.query_params)
+        query = request.query_params
+        spec = parse_spec(query, others={"preview"})
+        side = query.get("preview", "0")
+        if not side.isascii() or not side.isdecimal() or len(side) > _SIDE_DIGITS:
+            raise BadRequest("preview", f"{side!r} is not a number of pixels, such as 1600")
         _, data = await self._receive(request, "image")
-        message = pb.FindRegionsRequest(data=data, find=spec.find, effort=spec.effort)
+        message = pb.FindRegionsRequest(
+            data=data,
+            find=spec.find,
+            effort=spec.effort,
+            output_format=spec.output_format,
+            preview_side=int(side),
+        )
         return json_response(await self._gateways.of(request).find_regions(message))
 
     async def panoramax(self, request: Request) -> Response:

@@ -95,8 +95,13 @@ _FORM_FIELDS = (
 _SEARCHED = [
     parameter
     for parameter in SPEC_PARAMETERS
-    if parameter.name in {"find", "effort", "min_confidence", "find_padding", "spec"}
+    if parameter.name in {"find", "effort", "min_confidence", "find_padding", "format", "spec"}
 ]
+_PREVIEW = Parameter(
+    name="preview",
+    description="Longest side in pixels of a picture of the image as the server sees it, at most 2,048.",
+    schema={"type": "integer", "minimum": 0, "maximum": 2048},
+)
 
 WITH_FILES = (
     Operation(
@@ -119,7 +124,7 @@ WITH_FILES = (
         path="/v1/find",
         rpcs=["FindRegions"],
         note="Send the image as the body or as a file of a form.",
-        query=_SEARCHED,
+        query=[*_SEARCHED, _PREVIEW],
         bodies={
             "multipart/form-data": Form(file="image"),
             **_IMAGE,
@@ -245,6 +250,14 @@ WITH_FILES = (
         query=[Parameter(name="download", description="Ask browsers to save it.", schema=FLAG)],
         answers=_IMAGE,
         ranges=True,
+    ),
+    Operation(
+        method="GET",
+        path="/v1/orders/{order_id}/images/{image_id}/preview",
+        rpcs=["PreviewImage"],
+        note="`X-ImageBlur-Width` and `X-ImageBlur-Height` are the size of the image itself.",
+        request=pb.PreviewImageRequest,
+        answers=_IMAGE,
     ),
     Operation(
         method="GET",

@@ -11,13 +11,13 @@ from starlette.responses import Response, StreamingResponse
 
 from services.web.api.calls import Gateways
 from services.web.api.errors import BadRequest
-from services.web.api.messages import as_dict, json_response, parse_json
+from services.web.api.messages import as_dict, json_response, parse_json, query_fields
 from services.web.api.order_form import parse_header
 from services.web.api.spec_query import parse_spec
 from services.web.gateway.client import GatewayClient
 from services.web.http.templates import PRIVATE
 from services.web.orders.body_reader import BodyReader
-from services.web.orders.downloads import DownloadPages
+from services.web.orders.downloads import DownloadPages, drawing
 from services.web.orders.manifest import Manifest
 from services.web.orders.multipart import read_form
 from services.web.orders.uploaded_form import UploadedForm
@@ -70,6 +70,12 @@ class ApiOrders:
         if not request.query_params.get("token"):
             raise BadRequest("token", "is required")
         return await DownloadPages(self._gateways.of(request), strict=True).linked_archive(request)
+
+    async def preview(self, request: Request) -> Response:
+        """Return a drawing of an original or of a result."""
+        fields = query_fields(request.query_params, pb.PreviewImageRequest) | dict(request.path_params)
+        message = parse_json(b"", pb.PreviewImageRequest, fields)
+        return drawing(await self._gateways.of(request).preview(message))
 
     async def _place_form(self, request: Request, gateway: GatewayClient) -> pb.StreamBlurOrderResponse:
         spec = parse_spec(request.query_params)

@@ -22,8 +22,12 @@ class Parameter:
     repeated: bool = False
 
 
+ONLY_READ = {"IMAGE_FORMAT_HEIF"}
+"""Formats that no result has."""
+
+
 def _names(enum: Any, prefix: str, *more: str) -> Mapping[str, Any]:
-    names = [name.removeprefix(prefix).lower() for name, number in enum.items() if number]
+    names = [name.removeprefix(prefix).lower() for name, number in enum.items() if number and name not in ONLY_READ]
     return {"type": "string", "enum": names + list(more)}
 
 
@@ -89,7 +93,7 @@ SPEC_PARAMETERS: Sequence[Parameter] = (
     Parameter(name="invert", description="Hide everything else.", schema=FLAG),
     Parameter(
         name="format",
-        description="Of the result; default: the input's.",
+        description="Of the result; default: the input's, jpeg for HEIC.",
         schema=_names(ImageFormat, "IMAGE_FORMAT_", "jpg"),
     ),
     Parameter(name="quality", description="Of JPEG, WebP and AVIF, 1 to 100.", schema={"type": "integer"}),

@@ -32,5 +32,6 @@ def api_routes(channels: Channels, visitors: VisitorProof, stopping: asyncio.Eve
         Route("/v1/orders/{order_id}/images/{image_id}", with_problems(orders.image)),
         Route("/v1/openapi.json", openapi),
         *ApiUploads(gateways).routes(),
+        Route("/v1/orders/{order_id}/images/{image_id}/preview", with_problems(orders.preview)),
         *call_routes(gateways, stub, SubscriptionServiceStub(channels.others)),
     ]

@@ -14,7 +14,7 @@ from starlette.datastructures import QueryParams
 
 from services.web.api.errors import BadRequest
 from services.web.api.messages import parse_json
-from services.web.api.parameters import SPEC_PARAMETERS
+from services.web.api.parameters import ONLY_READ, SPEC_PARAMETERS
 
 Effect = TypeVar("Effect", Gaussian, Pixelate)
 Parsed = TypeVar("Parsed")
@@ -142,7 +142,11 @@ def _flag(query: QueryParams, name: str) -> bool:
 
 
 def _format(name: str) -> ImageFormat.ValueType:
-    formats = {text.removeprefix("IMAGE_FORMAT_").lower(): number for text, number in ImageFormat.items() if number}
+    formats = {
+        text.removeprefix("IMAGE_FORMAT_").lower(): number
+        for text, number in ImageFormat.items()
+        if number and text not in ONLY_READ
+    }
     formats["jpg"] = ImageFormat.IMAGE_FORMAT_JPEG
     if name.lower() not in formats:
         raise BadRequest("format", f"{name!r} is none of {', '.join(formats)}")

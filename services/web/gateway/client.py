@@ -8,7 +8,7 @@ from grpc import aio
 from imageblur.v1 import blur_service_pb2 as pb
 from imageblur.v1 import subscription_service_pb2 as subscriptions
 from imageblur.v1.blur_service_pb2_grpc import BlurServiceStub
-from imageblur.v1.order_pb2 import Delivery, Order
+from imageblur.v1.order_pb2 import Delivery, Image, Order
 from imageblur.v1.subscription_service_pb2_grpc import SubscriptionServiceStub
 
 from services.common.infra.visitors import VisitorProof
@@ -17,6 +17,7 @@ from services.web.gateway.upload import GatewayAppend, GatewayUpload
 
 PAGE_SIZE = 200
 """Images on one page of an order."""
+LARGEST_PAGE = 1000
 INSTANT_SECONDS = 120.0
 """The gateway answers sooner, with an error if need be."""
 DownloadStream = AsyncIterator[pb.DownloadImagesResponse]
@@ -48,6 +49,10 @@ class GatewayClient(RpcCaller):
     async def find_regions(self, request: pb.FindRegionsRequest) -> pb.FindRegionsResponse:
         """Find what could be hidden in one image."""
         return await self.call(self._orders.FindRegions, request, timeout=INSTANT_SECONDS)
+
+    async def preview(self, request: pb.PreviewImageRequest) -> pb.PreviewImageResponse:
+        """Draw an original or a result."""
+        return await self.call(self._orders.PreviewImage, request, timeout=INSTANT_SECONDS)
 
     async def place(self, request: pb.BlurOrderRequest) -> pb.BlurOrderResponse:
         """Place an order of one message."""
@@ -98,6 +103,17 @@ class GatewayClient(RpcCaller):
         request = pb.ListImagesRequest(order_id=order_id, page_size=PAGE_SIZE, page_token=page_token)
         return await self.call(self._orders.ListImages, request)
 
+    async def all_images(self, order_id: str) -> AsyncIterator[Image]:
+        """Yield all images of an order by position."""
+        request = pb.ListImagesRequest(order_id=order_id, page_size=LARGEST_PAGE)
+        while True:
+            page = await self.call(self._orders.ListImages, request)
+            for image in page.images:
+                yield image
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
     def watch(
         self, order_id: str, after_revision: int
     ) -> AbstractAsyncContextManager[AsyncIterator[pb.WatchStatusResponse]]:
@@ -109,10 +125,23 @@ class GatewayClient(RpcCaller):
         """Open a download."""
         return self._stream(self._orders.DownloadImages, request)
 
-    async def send(self, order_id: str) -> Delivery:
-        """Request the results by e-mail: now, or as soon as the order has finished."""
-        request = pb.SendImagesRequest(order_id=order_id, when_ready=True)
+    async def send(self, order_id: str, address: str = "") -> Delivery:
+        """Request the results by e-mail: now, or as soon as the order has finished.
+
+        Args:
+            order_id: The order.
+            address: Of an order that has none.
+        """
+        request = pb.SendImagesRequest(order_id=order_id, when_ready=True, email=address)
         return (await self.call(self._orders.SendImages, request)).delivery
+
+    async def revise(self, request: pb.ReviseImagesRequest) -> Order:
+        """Blur images of a finished order again."""
+        return (await self.call(self._orders.ReviseImages, request)).order
+
+    async def delete_originals(self, order_id: str) -> None:
+        """Delete the originals that an order keeps."""
+        await self.call(self._orders.DeleteOriginals, pb.DeleteOriginalsRequest(order_id=order_id))
 
     async def cancel(self, order_id: str) -> None:
         """Cancel the unfinished images of an order."""

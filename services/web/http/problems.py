@@ -128,12 +128,17 @@ class ProblemPages:
 
 def problem_json(texts: Texts, problem: Problem, violations: list[dict[str, object]] | None = None) -> JSONResponse:
     """Return a problem for the scripts of the pages."""
-    body = {
+    return JSONResponse(
+        problem_values(texts, problem) | {"violations": violations or []}, problem.status, _headers(problem)
+    )
+
+
+def problem_values(texts: Texts, problem: Problem) -> dict[str, object]:
+    """Return a problem as values for JSON."""
+    return {
         "message": f"{texts(f'problem_{problem.key}')} {texts(f'problem_{problem.key}_more')}",
         "retry_after": problem.retry_after,
-        "violations": violations or [],
     }
-    return JSONResponse(body, problem.status, _headers(problem))
 
 
 def _headers(problem: Problem) -> dict[str, str]:

@@ -8,6 +8,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.common.infra import log
+from services.web.http.cors import is_api
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
@@ -27,7 +28,7 @@ _log = log.get(__name__)
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 # These need an order's id or the token of an e-mail, which other sites do not know. Their pages send no referrer and
 # therefore no origin; mail providers post to /unsubscribe on behalf of their users (RFC 8058).
-_CAPABILITY_PATHS = re.compile(r"/orders/[^/]+/[a-z]+|/confirm|/receive|/unsubscribe")
+_CAPABILITY_PATHS = re.compile(r"/orders/[^/]+/[a-z]+(/[^/]+)?|/confirm|/receive|/unsubscribe")
 
 
 class SecurityMiddleware:
@@ -37,12 +38,20 @@ class SecurityMiddleware:
         app: The application.
         hosts: Host names that requests may use; None: any.
         public_url: URL of the pages for browsers; a proxy may pass another host on, or none with its port.
+        api_origins: Origins of other sites whose pages may call the HTTP interface.
     """
 
-    def __init__(self, app: ASGIApp, hosts: frozenset[str] | None, public_url: str | None = None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        hosts: frozenset[str] | None,
+        public_url: str | None = None,
+        api_origins: frozenset[str] = frozenset(),
+    ) -> None:
         self._app = app
         self._hosts = hosts
         self._public_origin = _origin(public_url) if public_url else None
+        self._api_origins = api_origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse a request, or pass it to the application."""
@@ -77,6 +86,8 @@ class SecurityMiddleware:
         Browsers send Sec-Fetch-Site over HTTPS and to loopback, and Origin elsewhere. Other programs send neither, and
         carry no credentials of a visitor.
         """
+        if is_api(path) and headers.get("origin") in self._api_origins:
+            return False
         if site := headers.get("sec-fetch-site"):
             return site not in {"same-origin", "none"} and not _CAPABILITY_PATHS.fullmatch(path)
         origin = headers.get("origin")

@@ -96,7 +96,8 @@ def _helpers(texts: Texts) -> dict[str, Any]:
         """Format a number of bytes."""
         for unit, name in ((10**9, "size_gb"), (10**6, "size_mb"), (10**3, "size_kb")):
             if count >= unit:
-                return texts(name, size=f"{count / unit:.3g}" if count < 1000 * unit else f"{count // unit}")
+                number = f"{count / unit:.3g}" if count < 1000 * unit else f"{count // unit}"
+                return texts(name, size=number.replace(".", ",") if texts.language == "ru" else number)
         return texts("size_b", size=count)
 
     def count(number: int) -> str:

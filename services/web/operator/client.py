@@ -1,11 +1,12 @@
 """Calls of OperatorService with an operator's own API key, never with the key of the pages."""
 
-import grpc
 from grpc import aio
+from imageblur.v1 import operator_pb2
 from imageblur.v1 import operator_service_pb2 as pb
 from imageblur.v1.operator_service_pb2_grpc import OperatorServiceStub
 from imageblur_client.errors import AccessDeniedError
 
+from services.web.enums import short_name
 from services.web.gateway.rpc import RpcCaller
 
 OPERATOR_JOB_SECONDS = 60.0
@@ -22,11 +23,7 @@ class OperatorClient(RpcCaller):
     async def role(self) -> str | None:
         """Return the caller's role: `admin`, `viewer`, or None without access."""
         try:
-            await self.call(self.stub.ListQueues, pb.ListQueuesRequest())
+            caller = await self.call(self.stub.GetCaller, pb.GetCallerRequest())
         except AccessDeniedError:
             return None
-        try:
-            await self.call(self.stub.ListApiKeys, pb.ListApiKeysRequest(page_size=1))
-        except AccessDeniedError as error:
-            return None if error.code is grpc.StatusCode.UNAUTHENTICATED else "viewer"
-        return "admin"
+        return short_name(operator_pb2.ApiKeyRole, caller.role)

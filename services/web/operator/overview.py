@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from google.protobuf.duration_pb2 import Duration
-from imageblur.v1 import operator_pb2
+from imageblur.v1 import operator_pb2, order_pb2
 from imageblur.v1 import operator_service_pb2 as pb
 from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 
+from services.web.enums import short_name
 from services.web.http.problems import NOT_FOUND, ProblemError
 from services.web.operator import charts
 from services.web.operator.charts import ChartSeries
@@ -64,6 +65,7 @@ class OverviewPage:
             offline=[worker for worker in workers.workers if not worker.alive],
             charts=_charts(statistics.points),
             totals=_totals(statistics.points),
+            findings=_findings(statistics.points),
             sampled=statistics.sampled,
             time_range=time_range,
             ranges=list(RANGES),
@@ -78,8 +80,22 @@ def _totals(points: Sequence[_Point]) -> dict[str, int]:
         "orders": sum(point.orders for point in points),
         "succeeded": sum(point.images_succeeded for point in points),
         "failed": sum(point.images_failed for point in points),
+        "failed_by_service": sum(point.images_failed_by_service for point in points),
+        "clean": sum(point.checks_clean for point in points),
+        "remaining": sum(point.checks_remaining for point in points),
         "emails": sum(point.emails_sent for point in points),
     }
+
+
+def _findings(points: Sequence[_Point]) -> dict[str, tuple[int, int]]:
+    """Return how many findings of each kind there were, and how many were hidden."""
+    found: dict[str, tuple[int, int]] = {}
+    for point in points:
+        for entry in point.findings:
+            kind = short_name(order_pb2.FindingKind, entry.kind)
+            before = found.get(kind, (0, 0))
+            found[kind] = (before[0] + entry.found, before[1] + entry.hidden)
+    return found
 
 
 def _charts(points: Sequence[_Point]) -> list[Chart]:
@@ -91,7 +107,10 @@ def _charts(points: Sequence[_Point]) -> list[Chart]:
 
     return [
         _chart(
-            "images", counts("succeeded", lambda p: p.images_succeeded), counts("failed", lambda p: p.images_failed)
+            "images",
+            counts("succeeded", lambda p: p.images_succeeded),
+            counts("bad_file", lambda p: p.images_failed - p.images_failed_by_service),
+            counts("failed", lambda p: p.images_failed_by_service),
         ),
         _chart("wait", times("p50", "wait_p50"), times("p95", "wait_p95"), in_seconds=True),
         _chart("work", times("p50", "work_p50"), times("p95", "work_p95"), in_seconds=True),

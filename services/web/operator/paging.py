@@ -14,6 +14,12 @@ def page_token(request: Request) -> str:
     return request.query_params.get("page", "")
 
 
+def list_url(page: str, query: Mapping[str, str]) -> str:
+    """Return the URL of a page below `/operator`, with those query parameters that are not empty."""
+    filled = urlencode({name: value for name, value in query.items() if value})
+    return f"{HOME}{page}" + (f"?{filled}" if filled else "")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Pager:
     """The position in a list below `/operator`, and its filter as query parameters."""
@@ -34,5 +40,4 @@ class Pager:
         return self._url({"page": self.next_token}) if self.next_token else None
 
     def _url(self, position: dict[str, str]) -> str:
-        query = urlencode({name: value for name, value in self.filters.items() if value} | position)
-        return f"{HOME}{self.page}" + (f"?{query}" if query else "")
+        return list_url(self.page, dict(self.filters) | position)

@@ -9,11 +9,13 @@ from services.web.operator.api_keys import ApiKeyPages
 from services.web.operator.audit import AuditPages
 from services.web.operator.failures import FailurePages
 from services.web.operator.mailings import MailingPages
-from services.web.operator.order_trace import OrderTracePages
+from services.web.operator.order_actions import OrderActionPages
+from services.web.operator.order_page import OrderPage
 from services.web.operator.orders import OrderListPages
 from services.web.operator.overview import OverviewPage
 from services.web.operator.queues import QueueActions
 from services.web.operator.renderer import HOME, OperatorRenderer
+from services.web.operator.search_terms import SearchTerms
 from services.web.operator.sessions import SessionStore
 from services.web.operator.sign_in import SignInPages
 from services.web.operator.webhooks import WebhookPages
@@ -27,7 +29,9 @@ def operator_routes(channel: aio.Channel, pages: PageRenderer, settings: WebSett
     access = OperatorAccess(channel, renderer, sessions, settings)
     sign_in = SignInPages(access=access, renderer=renderer, session_store=sessions, channel=channel, settings=settings)
     overview, queues = OverviewPage(renderer), QueueActions()
-    orders, trace, failures = OrderListPages(renderer), OrderTracePages(renderer), FailurePages(renderer)
+    terms = SearchTerms()
+    orders, order, failures = OrderListPages(renderer, terms), OrderPage(renderer), FailurePages(renderer)
+    order_actions = OrderActionPages(renderer, terms)
     webhooks = WebhookPages(renderer)
     mailings, keys, audit = MailingPages(renderer), ApiKeyPages(renderer), AuditPages(renderer)
 
@@ -46,8 +50,11 @@ def operator_routes(channel: aio.Channel, pages: PageRenderer, settings: WebSett
         post("/queues/{queue}/purge", queues.purge),
         get("/orders", orders.list),
         post("/orders", orders.search),
-        get("/orders/{order_id}", trace.show),
+        get("/orders/export.{file_format}", orders.export),
+        post("/orders/actions", order_actions.act),
+        get("/orders/{order_id}", order.show),
         get("/failures", failures.list),
+        get("/failures/export.{file_format}", failures.export),
         post("/failures/retry", failures.retry),
         post("/failures/dismiss", failures.dismiss),
         get("/webhooks", webhooks.list),
@@ -63,5 +70,8 @@ def operator_routes(channel: aio.Channel, pages: PageRenderer, settings: WebSett
         post("/keys", keys.create),
         post("/keys/{api_key_id}/rotate", keys.rotate),
         post("/keys/{api_key_id}/revoke", keys.revoke),
+        get("/keys/{api_key_id}", keys.show),
+        post("/keys/{api_key_id}/restrict", keys.restrict),
         get("/audit", audit.list),
+        get("/audit/export.{file_format}", audit.export),
     ]

@@ -20,6 +20,12 @@ _MEDIA_TYPES = {
 }  # fmt: skip
 
 
+def drawing(answer: pb.PreviewImageResponse) -> Response:
+    """Return the drawing of an image, with the size of the image itself."""
+    size = {"X-ImageBlur-Width": str(answer.width), "X-ImageBlur-Height": str(answer.height)}
+    return Response(answer.data, headers=PRIVATE | size, media_type=answer.media_type)
+
+
 class DownloadPages:
     """Streams files from the gateway.
 
@@ -43,6 +49,21 @@ class DownloadPages:
         """Return a ZIP of all results of an order so far."""
         download = pb.DownloadImagesRequest(order_id=request.path_params["order_id"], archive=True)
         return await self._respond(request, download, attachment=True)
+
+    async def preview(self, request: Request) -> Response:
+        """Return a drawing of an image's original or, with `source=result`, of its result."""
+        try:
+            source = pb.PreviewSource.Value(f"PREVIEW_SOURCE_{request.query_params.get('source', 'original').upper()}")
+            side = int(request.query_params.get("max_side", "0"))
+        except ValueError:
+            raise ProblemError(Problem(400, "bad_request")) from None
+        preview = pb.PreviewImageRequest(
+            order_id=request.path_params["order_id"],
+            image_id=request.path_params["image_id"],
+            source=source,
+            max_side=side,
+        )
+        return drawing(await self._gateway.preview(preview))
 
     async def linked_archive(self, request: Request) -> Response:
         """Return the archive that an e-mail links to."""

@@ -30,10 +30,10 @@ class OrderEvents:
     async def stream(self, request: Request) -> Response:
         """Stream changes of the images from one position to another. `Last-Event-ID` is the last revision received."""
         order_id = request.path_params["order_id"]
-        await self._gateway.status(order_id)  # fail before the stream begins
+        order = await self._gateway.status(order_id)  # fail before the stream begins
         shown = range(_number(request.query_params.get("first")), _number(request.query_params.get("last")) + 1)
         after = _number(request.headers.get("last-event-id") or request.query_params.get("after"))
-        events = self._events(OrderFragments(self._pages, texts_for(request)), order_id, shown, after)
+        events = self._events(OrderFragments(self._pages, texts_for(request), order.spec), order_id, shown, after)
         headers = PRIVATE | {"X-Accel-Buffering": "no"}
         return StreamingResponse(events, media_type="text/event-stream", headers=headers)
 
@@ -76,6 +76,7 @@ def _event(fragments: OrderFragments, change: WatchStatusResponse, shown: range)
     data = {
         "state": order_state(order),
         "settled": is_settled(order),
+        "title": fragments.title(order),
         "summary": fragments.summary(order),
         "actions": fragments.actions(order),
         "announcement": fragments.announcement(order),

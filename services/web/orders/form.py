@@ -13,9 +13,10 @@ from services.web.gateway.client import GatewayClient
 from services.web.http.languages import texts_for
 from services.web.http.problems import RETRY_SECONDS, Problem, ProblemError
 from services.web.http.templates import PageRenderer
-from services.web.orders import manifest as manifests
-from services.web.orders.manifest import Manifest
+from services.web.orders import spec_values
+from services.web.orders.manifest import KEEP_SECONDS, Manifest, parse_kept
 from services.web.orders.multipart import BadForm, read_form
+from services.web.orders.previews import largest_file
 from services.web.orders.uploaded_form import UploadedForm
 from services.web.orders.uploads import CHUNK_BYTES
 from services.web.orders.violations import violation_messages
@@ -26,9 +27,15 @@ _DEFAULTS: dict[str, str] = {
     "email": "",
     "notify": "",
     "effect": "gaussian",
-    "strength": f"{manifests.DEFAULT_STRENGTH:g}",
+    "strength": f"{spec_values.DEFAULT_STRENGTH:g}",
     "color": "#000000",
     "format": "",
+    "quality": f"{spec_values.DEFAULT_QUALITY}",
+    "find_padding": "",
+    "padding": "0",
+    "feather": "0",
+    **dict.fromkeys(spec_values.NUMBERED_FIELDS, ""),
+    "keep_originals": "on",
 }
 
 
@@ -68,6 +75,9 @@ class OrderForm:
             return self._page(request, limits, form.fields, [missing])
         try:
             manifest = _manifest(form, texts.language)
+        except spec_values.BadRegion as error:
+            message = texts("violation_numbered_region", number=error.number)
+            return self._page(request, limits, form.fields, [{"image": None, "field": "regions", "message": message}])
         except (ValueError, KeyError, TypeError):
             raise ProblemError(Problem(400, "bad_request")) from None
         try:
@@ -95,17 +105,21 @@ class OrderForm:
             status=400 if violations else 200,
             limits=limits,
             days=max(1, round(limits.retention.seconds / 86_400)),
-            formats=[short_name(ImageFormat, number).upper() for number in limits.formats],
-            values=_DEFAULTS | dict(values) if violations else values,
+            formats=[short_name(ImageFormat, number).upper() for number in limits.input_formats or limits.formats],
+            values=_DEFAULTS | {"keep_originals": ""} | dict(values) if violations else values,
             violations=violations or [],
-            output_formats=manifests.FORMATS,
-            effects=manifests.EFFECTS,
-            findable=[name for name, kind in manifests.FINDABLE.items() if kind in kinds],
-            min_strength=manifests.MIN_STRENGTH,
+            keep_seconds=min(KEEP_SECONDS, limits.max_keep_originals_for.seconds),
+            output_formats=spec_values.FORMATS,
+            effects=spec_values.EFFECTS,
+            findable=[name for name, kind in spec_values.FINDABLE.items() if kind in kinds],
+            min_strength=spec_values.MIN_STRENGTH,
+            find_paddings=spec_values.FIND_PADDINGS,
+            numbered_regions=spec_values.NUMBERED_REGIONS,
             page_data={
                 "max_images": limits.max_images,
                 "max_image_bytes": limits.max_image_bytes,
                 "max_order_bytes": limits.max_order_bytes,
+                "max_preview_bytes": largest_file(limits.max_message_bytes),
                 "texts": texts_for(request).for_scripts(),
             },
         )
@@ -118,7 +132,8 @@ def _manifest(form: UploadedForm, language: str) -> Manifest:
         email=fields.get("email", "").strip() if "notify" in fields else "",
         notify="notify" in fields,
         locale=language,
-        spec=manifests.spec_of({name: value for name, value in fields.items() if name != "regions"}),
+        keep_originals_for=parse_kept(fields.get("keep_originals")),
+        spec=spec_values.spec_of({name: value for name, value in fields.items() if name != "regions"}),
     )
     return Manifest(header, [pb.ImageStart(filename=file.name, size_bytes=file.size) for file in form.files])
 

@@ -2,16 +2,28 @@
 
 import asyncio
 import re
+import uuid
 
+from imageblur.v1 import blur_service_pb2 as pb
+from imageblur.v1.order_pb2 import ImageState
 from imageblur_client.errors import InvalidArgumentError
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from services.web.gateway.client import GatewayClient
+from services.web.http.forms import read_field, read_fields
 from services.web.http.languages import texts_for
 from services.web.http.problems import NOT_FOUND, Problem, ProblemError
 from services.web.http.templates import PRIVATE, PageRenderer
-from services.web.orders.view import image_views, is_settled, order_state, order_values
+from services.web.orders.spec_values import spec_of, with_effect
+from services.web.orders.view import (
+    action_values,
+    image_views,
+    is_settled,
+    order_state,
+    order_title,
+    order_values,
+)
 
 _ORDER_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
@@ -59,13 +71,41 @@ class OrderPages:
             is_first=not token,
             live=not is_settled(order),
             page_data={"texts": texts_for(request).for_scripts()},
+            title=order_title(texts_for(request), order),
             **order_values(order),
+            **action_values(order.spec),
         )
 
     async def send(self, request: Request) -> Response:
         """Request the results by e-mail."""
         order_id = request.path_params["order_id"]
-        await self._gateway.send(order_id)
+        try:
+            await self._gateway.send(order_id, await read_field(request, "email"))
+        except InvalidArgumentError as error:
+            if any(violation.field == "email" for violation in error.violations):
+                raise ProblemError(Problem(400, "bad_email")) from None
+            raise
+        return _redirect(order_id)
+
+    async def revise(self, request: Request) -> Response:
+        """Blur all images of an order again, with another effect."""
+        order_id = request.path_params["order_id"]
+        try:
+            effect = spec_of(dict(await read_fields(request)) | {"find": []})
+        except (ValueError, TypeError):
+            raise ProblemError(Problem(400, "bad_request")) from None
+        order = await self._gateway.status(order_id)
+        revision = pb.ReviseImagesRequest(order_id=order_id, request_id=str(uuid.uuid4()))
+        # What was corrected in single images stays.
+        own = {image.image_id: image async for image in self._gateway.all_images(order_id)}
+        if any(image.HasField("spec") for image in own.values()):
+            for image in own.values():
+                if image.state == ImageState.IMAGE_STATE_SUCCEEDED:
+                    spec = with_effect(image.spec if image.HasField("spec") else order.spec, effect)
+                    revision.images.append(pb.ImageRevision(image_id=image.image_id, spec=spec))
+        else:
+            revision.spec.CopyFrom(with_effect(order.spec, effect))
+        await self._gateway.revise(revision)
         return _redirect(order_id)
 
     async def cancel(self, request: Request) -> Response:

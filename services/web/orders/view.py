@@ -4,14 +4,26 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from imageblur.v1.order_pb2 import CheckState, DeliveryState, FailureReason, Image, ImageState, Order, OrderState
+from imageblur.v1.order_pb2 import (
+    BlurSpec,
+    CheckState,
+    DeliveryState,
+    FailureReason,
+    Image,
+    ImageState,
+    Order,
+    OrderState,
+)
 
 from services.web.enums import short_name
 from services.web.http.languages import Texts
 from services.web.http.templates import PageRenderer
+from services.web.orders.review.doubts import Doubt, doubts_of
+from services.web.orders.spec_values import EFFECTS, MIN_STRENGTH, effect_values
 
 MAX_THUMBNAIL_BYTES = 2_000_000
 """Larger results have no thumbnail, because the browser would download the whole result for it."""
+_ON_CARDS = {Doubt.NOT_REVISED, Doubt.STRENGTHENED, Doubt.UNSURE}
 _BROWSER_TYPES = {"image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp", "image/avif"}
 
 
@@ -68,9 +80,19 @@ class ImageView:
         return sum(finding.applied for finding in self.image.findings)
 
     @property
+    def doubts(self) -> list[Doubt]:
+        """Why a person should look at it, as far as the card does not say so anyway."""
+        return [doubt for doubt in doubts_of(self.image) if doubt in _ON_CARDS]
+
+    @property
     def url(self) -> str:
         """The URL of its result."""
         return f"/orders/{self.order_id}/images/{self.image.image_id}"
+
+    @property
+    def shown(self) -> str:
+        """The URL under which pages show the result: another one after each revision, or the former would stay."""
+        return f"{self.url}?v={self.image.output_sha256.hex()[:16]}"
 
     @property
     def viewable(self) -> bool:
@@ -94,6 +116,8 @@ class OrderFragments:
 
     pages: PageRenderer
     texts: Texts
+    spec: BlurSpec
+    """Of the order: changes come without it."""
 
     def summary(self, order: Order) -> str:
         """Render state, progress and delivery."""
@@ -101,16 +125,39 @@ class OrderFragments:
 
     def actions(self, order: Order) -> str:
         """Render the buttons."""
-        return self.pages.fragment(self.texts, "orders/actions.html", **order_values(order))
+        return self.pages.fragment(self.texts, "orders/actions.html", **order_values(order), **action_values(self.spec))
 
     def image(self, view: ImageView) -> str:
         """Render one image."""
         return self.pages.fragment(self.texts, "orders/image.html", view=view)
 
     def announcement(self, order: Order) -> str:
-        """Return the progress as a sentence for screen readers."""
-        ended = order.counts.total - order.counts.queued - order.counts.running
-        return self.texts("announce_progress", done=ended, total=order.counts.total)
+        """Return the progress as sentences for screen readers: what has come of the images, not only how many ended."""
+        counts = order.counts
+        sentences = [] if is_open(order) else [self.texts(f"state_{order_state(order)}") + "."]
+        sentences.append(self.texts("announce_progress", done=counts.succeeded, total=counts.total))
+        for name, number in (("failed", counts.failed), ("cancelled", counts.cancelled)):
+            if number:
+                sentences.append(self.texts(f"count_{name}", n=number) + ".")
+        return " ".join(sentences)
+
+    def title(self, order: Order) -> str:
+        """Return the title of the page: in a tab of many, its beginning is all that can be seen."""
+        return f"{order_title(self.texts, order)} · ImageBlur"
+
+
+def order_title(texts: Texts, order: Order) -> str:
+    """Return the percentage of an open order, or the state of another one."""
+    if not is_open(order):
+        return f"{texts(f'state_{order_state(order)}')} · {texts('status_title')}"
+    counts = order.counts
+    ended = counts.succeeded + counts.failed + counts.cancelled
+    return texts("title_percent", percent=100 * ended // max(1, counts.total))
+
+
+def action_values(spec: BlurSpec) -> dict[str, Any]:
+    """Return what the form needs that blurs all images of an order again."""
+    return {"effects": EFFECTS, "min_strength": MIN_STRENGTH, "chosen": effect_values(spec)}
 
 
 def order_values(order: Order) -> dict[str, Any]:
@@ -126,5 +173,9 @@ def order_values(order: Order) -> dict[str, Any]:
         "delivering": delivery is not None and _in_delivery(delivery.state),
         "delivery_reason": short_name(FailureReason, delivery.failure.reason) if delivery else "",
         "expires": order.expire_time.seconds,
+        "revisable": order.HasField("originals_expire_time") and not is_open(order),
+        # Only images that are blurred again have such a deadline while the order is open.
+        "revising": order.HasField("originals_expire_time") and is_open(order),
+        "originals_until": order.originals_expire_time.seconds if order.HasField("originals_expire_time") else None,
         "remaining": order.estimated_remaining.seconds if order.HasField("estimated_remaining") else None,
     }

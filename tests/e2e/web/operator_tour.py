@@ -39,13 +39,15 @@ class OperatorTour:
             self._overview,
             self._purging,
             self._orders,
-            self._order_trace,
+            self._dry_run,
+            self._order_page,
             self._failures,
             self._mailings,
             self._preview,
             self._mail_check,
             self._keys,
             self._new_key,
+            self._key,
             self._audit,
             self._sign_in,
         ):
@@ -84,8 +86,15 @@ class OperatorTour:
     def _orders(self) -> None:
         self.page.goto("/operator/orders")
 
-    def _order_trace(self) -> None:
+    def _dry_run(self) -> None:
+        self.page.check("input[name=scope][value=all]")
+        self.page.select_option("#action", "extend")
+        self.page.get_by_role("button", name="Check").click()
+        expect(self.page.locator(".dry-run-count")).to_be_visible()
+
+    def _order_page(self) -> None:
         self.page.goto(f"/operator/orders/{self._order}")
+        expect(self.page.locator(".images tbody tr").first).to_be_visible()
 
     def _failures(self) -> None:
         self.page.goto("/operator/failures")
@@ -110,6 +119,12 @@ class OperatorTour:
         self.page.fill("#name", "batch import")
         self.page.get_by_role("button", name="Create key").click()
         expect(self.page.locator("#new-key")).to_be_visible()
+
+    def _key(self) -> None:
+        self.page.goto("/operator/keys")
+        self.page.get_by_role("link", name="Restrict: batch import").click()
+        self.page.get_by_label("Orders: place").check()
+        self.page.fill("#images_per_day", "5000")
 
     def _audit(self) -> None:
         self.page.goto("/operator/audit")

@@ -115,16 +115,28 @@ def test_faces_are_found_and_redacted_unless_an_effect_was_chosen(page: Page) ->
     page.goto("/")
     page.set_input_files("#files", [PHOTOGRAPHS / "astronaut.png", PHOTOGRAPHS / "coffee.png"])
     expect(page.locator(".strip img")).to_have_count(2)
+    expect(page.locator("#preview")).to_be_visible()
     shown = "document.getElementById('preview').toDataURL()"
-    blurred = page.evaluate(shown)
+    frame = f"async () => {{ await new Promise(requestAnimationFrame); return {shown}; }}"
+    blurred = page.evaluate(frame)
     page.get_by_label("Faces").check()
     expect(page.locator("[name=effect][value=redact]")).to_be_checked()
-    wait_until(page, f"blurred => {shown} !== blurred", blurred)
-    found = page.evaluate(shown)
+    expect(page.locator(".finding")).to_have_count(1)
+    found = page.evaluate(frame)
+    assert found != blurred
     page.click("#show-original")
-    assert page.evaluate(f"async () => {{ await new Promise(requestAnimationFrame); return {shown}; }}") == found
+    original = page.evaluate(frame)
+    assert original not in {blurred, found}
     page.click("#show-original")
+    assert page.evaluate(frame) == found
+    # Left out, the face is seen; hidden again, it is not.
+    page.locator(".finding").click()
+    expect(page.locator("#found-status")).to_have_text("1 found, 1 left visible.")
+    assert page.evaluate(frame) == original
+    page.locator(".finding").press("Enter")
+    assert page.evaluate(frame) == found
     page.get_by_label("Faces").uncheck()
+    expect(page.locator(".finding")).to_have_count(0)
     expect(page.locator("[name=effect][value=gaussian]")).to_be_checked()
     page.check("[name=effect][value=solid]", force=True)
     page.get_by_label("Faces").check()

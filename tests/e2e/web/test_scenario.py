@@ -40,6 +40,7 @@ def test_with_a_mouse(page: Page, stack: BackgroundStack) -> None:
     page.set_input_files("#files", FILES)
     expect(page.locator(".strip img")).to_have_count(3)
     expect(page.locator("#submit")).to_have_text("Blur 3 images")
+    expect(page.locator("#preview")).to_be_visible()
     box = page.locator("#overlay").bounding_box()
     assert box
     page.mouse.move(box["x"] + 0.25 * box["width"], box["y"] + 0.25 * box["height"])
@@ -187,7 +188,7 @@ def test_with_a_keyboard_only(page: Page) -> None:
         page.evaluate("0")  # The browser takes keys by another way, on which Enter may overtake the interception.
         keys.press("Enter")
     chooser.value.set_files(FILES[:1])
-    expect(page.locator(".strip img")).to_have_count(1)
+    expect(page.locator("#preview")).to_be_visible()
     keys.tab_to("#shape-ellipse")
     keys.press("Enter")
     keys.tab_to("#add-region")

@@ -179,6 +179,7 @@ class Tour:
         page = self.page
         if page.locator("#draw").get_attribute("aria-pressed") == "false":
             page.click("#draw")
+        expect(page.locator("#preview")).to_be_visible()
         page.locator("#overlay").scroll_into_view_if_needed()
         box = page.locator("#overlay").bounding_box()
         assert box

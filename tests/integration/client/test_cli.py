@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Protocol
 
@@ -585,12 +586,16 @@ def test_findings_are_listed_and_drawn(run: Run, server: ScriptedServer, tmp_pat
         FindModel(kind=FindingKind.FINDING_KIND_CUSTOM, name="p"),
     ]
     server.on("GetLimits", GetLimitsResponse(find_models=models))
-    server.on("FindRegions", FindRegionsResponse(findings=[finding], width=40, height=20))
-    PillowImage.new("RGB", (40, 20)).save(tmp_path / "in.png")
+    preview = BytesIO()
+    PillowImage.new("RGB", (40, 20)).save(preview, "JPEG")
+    answer = FindRegionsResponse(findings=[finding], width=40, height=20, preview=preview.getvalue())
+    server.on("FindRegions", answer)
+    (tmp_path / "in.png").write_bytes(b"what the server sees may differ from what a viewer shows")
     done = run("find", str(tmp_path / "in.png"), "--draw", str(tmp_path / "drawn.png"))
     assert (done.exit_code, done.stdout) == (0, "face     0.88  0.2500,0.5000,0.5000,0.2500\n")
     ((request,),) = server.requests["FindRegions"]
     assert isinstance(request, FindRegionsRequest)
+    assert request.preview_side == 2048
     assert [(each.kind, each.model) for each in request.find] == [
         (FindingKind.FINDING_KIND_FACE, ""),
         (FindingKind.FINDING_KIND_CUSTOM, "p"),

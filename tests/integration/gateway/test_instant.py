@@ -23,11 +23,13 @@ from services.blur_worker.child_pool import ChildPool
 from services.blur_worker.engine import Limits, blur
 from services.blur_worker.instant.answer_call import AnswerCall
 from services.blur_worker.instant.child_work import InstantResult, run_instant
+from services.blur_worker.scratch_folder import ScratchFolder
 from services.common.db.engine import Database
 from services.common.db.models import Base, Installation
 from services.common.db.queues import workers
 from services.common.domain.spec import BlurSpec, Format, Region, Solid
 from services.common.infra import broker
+from services.common.infra.blobs import BlobStore
 from services.common.infra.messages import INSTANT_QUEUE
 from services.gateway.instant import calls
 from services.gateway.settings import GatewaySettings
@@ -35,7 +37,7 @@ from tests.integration.gateway.conftest import Gateway, running
 from tests.integration.gateway.test_keys import reason
 from tests.integration.gateway.test_orders import details, fields, refused
 from tests.support.blur_workers import LIMITS
-from tests.support.images import encode, photo
+from tests.support.images import encode, opened, oriented, photo
 from tests.support.valkey import ValkeyServer
 from tests.support.waiting import eventually
 
@@ -51,16 +53,20 @@ def instant_children() -> Iterator[ChildPool]:
 
 
 @contextmanager
-def instant_worker(url: str, children: ChildPool) -> Iterator[dramatiq.Worker]:
-    """Answers instant calls."""
+def instant_worker(url: str, children: ChildPool, blob_url: str = "") -> Iterator[dramatiq.Worker]:
+    """Answers instant calls; without blobs, only those that carry their image."""
     queues = broker.connect(url, INSTANT_QUEUE)
-    register_instant(queues, AnswerCall(broker=queues, children=children))
+    scratch = ScratchFolder()
+    blobs = BlobStore(blob_url or str(scratch.path))
+    answer_call = AnswerCall(broker=queues, children=children, blobs=blobs, scratch=scratch)
+    register_instant(queues, answer_call)
     worker = dramatiq.Worker(queues, worker_threads=1)
     worker.start()
     try:
         yield worker
     finally:
         worker.stop()
+        scratch.close()
         queues.client.close()
 
 
@@ -142,6 +148,20 @@ def test_a_malformed_request_is_refused_before_anything_is_done(gateway: Gateway
     assert set(fields(error)) == {"image.data", "image.filename", "image.spec.gaussian.sigma_px"}
     error = refused(grpc.StatusCode.INVALID_ARGUMENT, gateway.blur.FindRegions, pb.FindRegionsRequest())
     assert set(fields(error)) == {"data", "find"}
+    for side in (-1, 2049):
+        too_long = pb.FindRegionsRequest(data=PHOTO, preview_side=side)
+        error = refused(grpc.StatusCode.INVALID_ARGUMENT, gateway.blur.FindRegions, too_long)
+        assert set(fields(error)) == {"preview_side"}
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_preview_is_drawn_and_nothing_is_left(gateway: Gateway, database: Database, valkey: redis.Redis) -> None:
+    turned = encode(photo(), "JPEG", exif=oriented(6))
+    answer = gateway.blur.FindRegions(pb.FindRegionsRequest(data=turned, preview_side=48))
+    assert (answer.width, answer.height, answer.preview_media_type) == (64, 96, "image/jpeg")
+    assert opened(answer.preview).size == (32, 48)
+    assert not answer.findings
+    assert_nothing_left(gateway, database, valkey)
 
 
 def test_without_a_worker_the_call_is_to_be_repeated(

@@ -379,3 +379,4 @@ def test_limits(gateway: Gateway) -> None:
     limits = gateway.blur.GetLimits(pb.GetLimitsRequest())
     assert (limits.max_images, limits.max_image_bytes, limits.retention.seconds) == (5, 600_000, 7 * 86_400)
     assert len(limits.formats) == 7
+    assert set(limits.input_formats) - set(limits.formats) == {order_pb2.IMAGE_FORMAT_HEIF}

@@ -44,7 +44,7 @@ __all__ = ["instant_children", "worker"]
 RESULT = b"a result" * 1000
 SPEC = order_pb2.BlurSpec(solid=order_pb2.Solid(color="#ff0000"))
 VOLATILE = {"order_id", "image_id", "delivery_id", "revision", "etag", "create_time", "finish_time", "expire_time"}
-VOLATILE |= {"upload_id", "request_time", "originals_expire_time", "start_time"}
+VOLATILE |= {"secret", "upload_id", "request_time", "originals_expire_time", "start_time"}
 """Fields that differ between two orders."""
 CODE = Pillow.fromarray(
     zxingcpp.write_barcode_to_image(zxingcpp.create_barcode("ImageBlur", zxingcpp.BarcodeFormat.QRCode), scale=6)
@@ -150,6 +150,15 @@ def to_json(message: Message) -> bytes:
 @compares("GetLimits")
 def test_limits(gateway: Gateway, same: Same) -> None:
     same("GetLimits", gateway.blur.GetLimits(pb.GetLimitsRequest()), "GET /v1/limits")
+
+
+@compares("GetWebhookSecret", "RotateWebhookSecret")
+def test_the_secret_of_webhooks(gateway: Gateway, web: Web, same: Same) -> None:
+    secret = gateway.blur.GetWebhookSecret(pb.GetWebhookSecretRequest())
+    same("GetWebhookSecret", secret, "GET /v1/webhook-secret")
+    assert json.loads(web.get("/v1/webhook-secret").body)["secret"] == secret.secret
+    rotated = gateway.blur.RotateWebhookSecret(pb.RotateWebhookSecretRequest())
+    same("RotateWebhookSecret", rotated, "POST /v1/webhook-secret/rotate")
 
 
 @compares("BlurOrder", "StreamBlurOrder")
@@ -359,4 +368,5 @@ def _first(answer: Any) -> None:
 def test_every_rpc_is_compared() -> None:
     rpcs = {method.name for service in SERVICES for method in service.methods}
     assert rpcs == COMPARED, "compare the answers of the RPC and of its HTTP counterpart in this module"
-    assert rpcs == {rpc for rpc, *_ in ERRORS} | {"GetLimits", "StreamBlurOrder", "AppendUpload"}
+    without_errors = {"GetLimits", "StreamBlurOrder", "AppendUpload", "GetWebhookSecret", "RotateWebhookSecret"}
+    assert rpcs == {rpc for rpc, *_ in ERRORS} | without_errors

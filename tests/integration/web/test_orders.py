@@ -149,7 +149,7 @@ def test_a_plain_form_places_an_order(web: Web, gateway: Gateway) -> None:
     ("files", "fields", "status", "text"),
     [
         ([], {"email": "ann@example.org"}, 400, "Add at least one image"),
-        ([("a.jpg", b"x")], {"email": "nobody"}, 400, "Enter a valid e-mail address"),
+        ([("a.jpg", b"x")], {"email": "nobody", "notify": "on"}, 400, "Enter a valid e-mail address"),
         ([("a.jpg", b"x"), ("empty.jpg", b"")], {"email": "ann@example.org"}, 400, "<strong>empty.jpg</strong>"),
         ([("a.jpg", b"x")] * 6, {"email": "ann@example.org"}, 413, "The upload is too large"),
         ([("a.jpg", b"x")], {"email": "ann@example.org", "effect": "melt"}, 400, "Invalid request"),

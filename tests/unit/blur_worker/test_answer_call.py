@@ -59,7 +59,8 @@ class FakeChildren(ChildPool):
 
 
 def answer(exchange: FakeExchange, children: FakeChildren) -> None:
-    use_case = AnswerCall(broker=cast("Any", None), children=children)
+    none = cast("Any", None)
+    use_case = AnswerCall(broker=none, children=children, blobs=none, scratch=none)
     use_case._threads.exchange = exchange
     use_case(uuid4())
 

@@ -7,10 +7,10 @@ from PIL import Image
 
 from services.blur_worker.engine import Blurred, Limits, blur
 from services.blur_worker.engine.jpeg import original
-from services.common.domain.spec import BlurSpec, Effect, Format, Gaussian, Region
+from services.common.domain.spec import OUTPUT_FORMATS, BlurSpec, Effect, Gaussian, Region
 from tests.support.images import encode, opened
 
-FORMATS = list(Format)
+FORMATS = list(OUTPUT_FORMATS)
 LIMITS = Limits(max_pixels=10_000_000)
 LEFT_HALF = Region("box", 0, 0, 0.5, 1)
 MIDDLE = Region("box", 0.25, 0.25, 0.5, 0.5)

@@ -17,6 +17,7 @@ from services.common.domain.spec import (
     Effort,
     Find,
     FindingKind,
+    Format,
     Gaussian,
     Pixelate,
     Redact,
@@ -27,7 +28,7 @@ from services.common.domain.spec import (
 from tests.support.detectors import MARK, OTHER_MARK, MarkDetector, OneDetector, ScriptedDetector, draw_mark
 from tests.support.images import encode, encode_frames, opened, oriented, photo, samples
 from tests.unit.engine.jpeg_planes import stored
-from tests.unit.engine.running import LIMITS
+from tests.unit.engine.running import FORMATS, LIMITS
 
 FACES = (Find(kind=FindingKind.FACE),)
 EFFECTS = [Redact(), Gaussian(3), Pixelate(4), Solid("#336699"), Gaussian(0.02, relative=True)]
@@ -83,7 +84,7 @@ def test_what_is_found_is_hidden_and_given_back_hides_the_same(name: str, effect
     assert inspection.check.state is CheckState.CLEAN
     assert len(inspection.findings) == 2
     assert all(finding.applied for finding in inspection.findings)
-    assert not find_regions(result.data, FACES, Effort.BALANCED, LIMITS, OneDetector()).findings
+    assert not find_regions(result.data, BlurSpec(find=FACES), LIMITS, OneDetector()).findings
     again = blur(data, given_back(result, effect), LIMITS)
     assert again.data == result.data
     assert Inspection.from_json(inspection.to_json()) == inspection
@@ -91,7 +92,7 @@ def test_what_is_found_is_hidden_and_given_back_hides_the_same(name: str, effect
 
 def test_found_where_it_is_displayed() -> None:
     data = encode(marked(), "JPEG", quality=95, exif=oriented(6))
-    found = find_regions(data, FACES, Effort.BALANCED, LIMITS, OneDetector())
+    found = find_regions(data, BlurSpec(find=FACES), LIMITS, OneDetector())
     assert (found.width, found.height) == (64, 96)
     first, second = found.findings
     # Turned clockwise: the left of the file is the top.
@@ -105,7 +106,7 @@ def test_padding_and_shape() -> None:
     data = encode(marked(None, LEFT_MARK), "PNG")
     for padding, grown in ((None, 4), (0.5, 8), (2, 32)):
         finds = (Find(kind=FindingKind.FACE, padding=padding, shape="box"),)
-        ((finding,)) = find_regions(data, finds, Effort.BALANCED, LIMITS, OneDetector()).findings
+        ((finding,)) = find_regions(data, BlurSpec(find=finds), LIMITS, OneDetector()).findings
         left, top = max(16 - grown, 0), max(16 - grown, 0)
         right, bottom = min(32 + grown, 96), min(32 + grown, 64)
         region = finding.region
@@ -276,10 +277,32 @@ def test_a_frame_like_the_one_before_is_not_looked_at() -> None:
     frame = marked()
     data = encode_frames([frame, frame, marked(None, LEFT_MARK)], "PNG", duration=50)
     detector = MarkDetector()
-    found = find_regions(data, FACES, Effort.BALANCED, LIMITS, OneDetector(detector))
+    found = find_regions(data, BlurSpec(find=FACES), LIMITS, OneDetector(detector))
     assert (len(found.findings), detector.calls) == (2, 2)
 
 
 def test_without_detectors_nothing_can_be_found() -> None:
     with pytest.raises(ValueError, match="no detectors"):
         blur(encode(photo(), "PNG"), BlurSpec(find=FACES), LIMITS)
+
+
+@pytest.mark.parametrize("output", [None, *FORMATS])
+@pytest.mark.parametrize("format_", FORMATS)
+def test_what_a_preview_shows_as_found_is_what_an_order_finds(format_: Format, output: Format | None) -> None:
+    picture = photo(96, 64)
+    draw_mark(picture, (16, 16, 32, 32))
+    for file in (encode(picture, format_.value), _in_other_colours(picture, format_)):
+        spec = BlurSpec(Redact(), find=FACES, output_format=output)
+        previewed = find_regions(file, spec, LIMITS, OneDetector()).findings
+        ordered = blur(file, spec, LIMITS, OneDetector()).inspection.findings
+        assert previewed
+        assert [(each.box, each.confidence) for each in previewed] == [(each.box, each.confidence) for each in ordered]
+
+
+def _in_other_colours(picture: Image.Image, format_: Format) -> bytes:
+    """The picture as CMYK, where the format has it, or with a second frame in which nothing is to be found."""
+    if format_ in {Format.JPEG, Format.TIFF}:
+        return encode(picture.convert("CMYK"), format_.value)
+    if format_ is Format.BMP:
+        return encode(picture, format_.value)
+    return encode_frames([picture, photo(96, 64)], format_.value, duration=50)

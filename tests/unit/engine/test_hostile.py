@@ -40,7 +40,7 @@ def refused(data: bytes, **options: Any) -> ImageError:
         (b"%PDF-1.7\n", Reason.UNSUPPORTED, "PDF"),
         (b'<?xml version="1.0"?>\n<!-- x -->\n<svg xmlns="http://www.w3.org/2000/svg"/>', Reason.UNSUPPORTED, "SVG"),
         (b"\xef\xbb\xbf<svg >", Reason.UNSUPPORTED, "SVG"),
-        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(50), Reason.UNSUPPORTED, "HEIC"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(50), Reason.UNSUPPORTED, "HEIF image sequences"),
         (b"P6 4 4 255\n" + bytes(48), Reason.UNSUPPORTED, "PPM"),
         (b"II*\0\x10\0\0\0CR\x02\0" + bytes(50), Reason.UNSUPPORTED, "CR2"),
         (b"\xff\x0a" + bytes(50), Reason.UNSUPPORTED, "JPEG XL"),

@@ -14,7 +14,7 @@ from services.blur_worker.engine.formats.png.write import write_png
 from services.blur_worker.engine.formats.reading import ReadRequest
 from services.blur_worker.engine.raster import Raster, Samples
 from services.common.domain.errors import ImageError, Reason
-from services.common.domain.spec import Format, Gaussian, Solid
+from services.common.domain.spec import OUTPUT_FORMATS, Format, Gaussian, Solid
 from tests.support.images import encode, opened, photo, samples, whole_photo
 from tests.unit.engine.png_maker import chunk, make_png
 from tests.unit.engine.running import LEFT_HALF, LIMITS, run
@@ -150,7 +150,7 @@ def test_text_after_the_pixels_is_kept_when_asked() -> None:
 
 
 def test_every_format_takes_sixteen_bit_colours() -> None:
-    for target in Format:
+    for target in OUTPUT_FORMATS:
         result = run(make_png(noisy_photo(4, np.uint16), (2,)), Gaussian(1), output_format=target)
         assert result.format is target
         assert opened(result.data).size == (61, 43)

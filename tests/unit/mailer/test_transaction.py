@@ -49,11 +49,16 @@ def test_replies_are_explained(reply: str, meaning: str) -> None:
 
 def test_settings_that_keep_emails_from_arriving_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMAGEBLUR_SECRET_KEY", "k" * 40)
-    names = [warning.partition(":")[0].removeprefix("IMAGEBLUR_") for warning in find_warnings(MailerSettings.load())]
-    assert names == ["MAIL_FROM", "DKIM_KEY_FILE", "PUBLIC_URL"]
+    names = [
+        warning.message.partition(":")[0].removeprefix("IMAGEBLUR_") for warning in find_warnings(MailerSettings.load())
+    ]
+    assert names == ["PUBLIC_URL", "MAIL_FROM", "DKIM_KEY_FILE", "BOUNCE_ADDRESS"]
     monkeypatch.setenv("IMAGEBLUR_SMTP_HOST", "relay.example.org")
     monkeypatch.setenv("IMAGEBLUR_MAIL_FROM", "blur@example.org")
     monkeypatch.setenv("IMAGEBLUR_PUBLIC_URL", "http://blur.example.org")
     monkeypatch.setenv("IMAGEBLUR_DKIM_KEY_FILE", "key.pem")
-    names = [warning.partition(":")[0].removeprefix("IMAGEBLUR_") for warning in find_warnings(MailerSettings.load())]
-    assert names == ["SMTP_SECURITY", "PUBLIC_URL"]
+    monkeypatch.setenv("IMAGEBLUR_BOUNCE_ADDRESS", "bounces@example.org")
+    names = [
+        warning.message.partition(":")[0].removeprefix("IMAGEBLUR_") for warning in find_warnings(MailerSettings.load())
+    ]
+    assert names == ["PUBLIC_URL", "SMTP_SECURITY"]

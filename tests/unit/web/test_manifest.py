@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from imageblur.v1 import order_pb2
 
-from services.web.orders.manifest import BadManifest, parse, spec_of
+from services.web.orders.manifest import BadManifest, parse
+from services.web.orders.spec_values import spec_of
 
 
 def manifest(**changes: Any) -> bytes:

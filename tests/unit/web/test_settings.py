@@ -29,6 +29,8 @@ def load(monkeypatch: pytest.MonkeyPatch, **values: str) -> WebSettings:
         ({"public_url": "https://example.org/blur"}, "IMAGEBLUR_PUBLIC_URL"),
         ({"public_url": "example.org"}, "IMAGEBLUR_PUBLIC_URL"),
         ({"trusted_proxies": "127.0.0.1, nginx"}, "IMAGEBLUR_TRUSTED_PROXIES"),
+        ({"cors_origins": "https://a.example, *"}, "IMAGEBLUR_CORS_ORIGINS"),
+        ({"cors_origins": "https://a.example/"}, "IMAGEBLUR_CORS_ORIGINS"),
         ({"gateway_url": "127.0.0.1:50051"}, "IMAGEBLUR_GATEWAY_URL"),
         ({"gateway_url": "http://host:1/path"}, "IMAGEBLUR_GATEWAY_URL"),
     ],

@@ -8,7 +8,9 @@ from imageblur_client.cli.admin.mailings import (
     cancel_mailing,
     check_mail,
     mailings,
+    pause_mailing,
     preview_mailing,
+    resume_mailing,
     run_mailing,
     send_test_mailing,
 )
@@ -22,6 +24,7 @@ from imageblur_client.cli.admin.subscribers import (
     subscribers,
     suppress,
 )
+from imageblur_client.cli.admin.texts import preview_email, reset_text, set_text, text, texts
 from imageblur_client.cli.admin.webhooks import resend_webhooks, webhooks
 
 app = typer.Typer(
@@ -35,7 +38,9 @@ for command in (
     *(orders, trace, stats),
     *(failures, retry, drop),
     *(webhooks, resend_webhooks),
-    *(mailings, run_mailing, cancel_mailing, preview_mailing, send_test_mailing, check_mail),
+    *(mailings, run_mailing, pause_mailing, resume_mailing, cancel_mailing),
+    *(preview_mailing, send_test_mailing, check_mail),
+    *(texts, text, set_text, reset_text, preview_email),
     *(subscribers, import_subscribers, export_subscribers, suppress, lift_suppression, bounce),
     *(export, erase),
     *(keys, create_key, rotate_key, revoke_key, audit),

@@ -46,7 +46,7 @@ def color_description(image: Image.Image | Described, data: bytes, exif: _Exif) 
     """
     icc_profile = _profile(image.info.get("icc_profile"))
     adobe_rgb = icc_profile is None and image.format in {"JPEG", "TIFF", "WEBP", "PNG"} and _is_adobe_rgb(exif)
-    if image.format == "AVIF":
+    if image.format in {"AVIF", "HEIF"}:
         return ColorDescription(icc_profile=icc_profile, code_points=_nclx(data) if icc_profile is None else None)
     if image.format == "PNG":
         return _of_png(data, icc_profile, adobe_rgb=adobe_rgb)

@@ -1,4 +1,4 @@
-"""The boxes of an ISO base media file, as far as an AVIF's displayed area and colours are described by them.
+"""The boxes of an ISO base media file, as far as they describe the displayed area and colours of an AVIF or HEIC.
 
 Source: ISO/IEC 14496-12, 23008-12 (item properties); AV1 Image File Format.
 """
@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 
 from services.blur_worker.engine.raster import Box, Size
 
-_MAX_BOXES = 10_000
+MAX_BOXES = 10_000
 _SAMPLE_ENTRY_BYTES = 78
-_Boxes = Iterator[tuple[bytes, memoryview]]
+Boxes = Iterator[tuple[bytes, memoryview]]
 
 
 def displayed_properties(data: bytes) -> Mapping[bytes, bytes]:
@@ -19,7 +19,7 @@ def displayed_properties(data: bytes) -> Mapping[bytes, bytes]:
     Of `colr` there may be two: `colr` is one by numbers (nclx), a profile is left out.
     """
     view = memoryview(data)
-    top = dict(_boxes(view))
+    top = dict(boxes(view))
     try:
         found = _track_properties(top) if bytes(view[8:12]) == b"avis" else None
         return found or _primary_item_properties(top)
@@ -64,9 +64,10 @@ def with_code_points(data: bytes, primaries: int, transfer: int) -> bytes:
     return bytes(patched)
 
 
-def _boxes(view: memoryview) -> _Boxes:
+def boxes(view: memoryview) -> Boxes:
+    """Yield the type and the content of each box, up to the first malformed one."""
     at = 0
-    for _ in range(_MAX_BOXES):
+    for _ in range(MAX_BOXES):
         if at + 8 > len(view):
             return
         size, header = int.from_bytes(view[at : at + 4], "big"), 8
@@ -81,20 +82,20 @@ def _boxes(view: memoryview) -> _Boxes:
 
 
 def _primary_item_properties(top: Mapping[bytes, memoryview]) -> dict[bytes, bytes]:
-    meta = dict(_boxes(top[b"meta"][4:]))
+    meta = dict(boxes(top[b"meta"][4:]))
     primary = meta[b"pitm"]
     item = int.from_bytes(primary[4:6] if primary[0] == 0 else primary[4:8], "big")
-    properties = dict(_boxes(meta[b"iprp"]))
-    all_properties = list(_boxes(properties[b"ipco"]))
-    return _gathered(all_properties[index - 1] for index in _associations(properties[b"ipma"], item) if index)
+    properties = dict(boxes(meta[b"iprp"]))
+    all_properties = list(boxes(properties[b"ipco"]))
+    return _gathered(all_properties[index - 1] for index in associations(properties[b"ipma"], item) if index)
 
 
-def _associations(ipma: memoryview, item: int) -> list[int]:
+def associations(ipma: memoryview, item: int) -> list[int]:
     """Return the numbers of an item's properties, from 1 on."""
     version, wide = ipma[0], ipma[3] & 1
     (entries,) = struct.unpack_from(">I", ipma, 4)
     at = 8
-    for _ in range(min(entries, _MAX_BOXES)):
+    for _ in range(min(entries, MAX_BOXES)):
         size = 2 if version < 1 else 4
         found = int.from_bytes(ipma[at : at + size], "big")
         count = ipma[at + size]
@@ -107,17 +108,17 @@ def _associations(ipma: memoryview, item: int) -> list[int]:
 
 
 def _track_properties(top: Mapping[bytes, memoryview]) -> dict[bytes, bytes]:
-    for name, track in _boxes(top[b"moov"]):
+    for name, track in boxes(top[b"moov"]):
         if name != b"trak":
             continue
-        media = dict(_boxes(dict(_boxes(track))[b"mdia"]))
+        media = dict(boxes(dict(boxes(track))[b"mdia"]))
         if bytes(media[b"hdlr"][8:12]) != b"pict":
             continue
-        samples = dict(_boxes(dict(_boxes(media[b"minf"]))[b"stbl"]))
-        for _, entry in _boxes(samples[b"stsd"][8:]):
-            return _gathered(_boxes(entry[_SAMPLE_ENTRY_BYTES:]))
+        samples = dict(boxes(dict(boxes(media[b"minf"]))[b"stbl"]))
+        for _, entry in boxes(samples[b"stsd"][8:]):
+            return _gathered(boxes(entry[_SAMPLE_ENTRY_BYTES:]))
     return {}
 
 
-def _gathered(boxes: _Boxes) -> dict[bytes, bytes]:
+def _gathered(boxes: Boxes) -> dict[bytes, bytes]:
     return {name: bytes(content) for name, content in boxes if name != b"colr" or bytes(content[:4]) == b"nclx"}

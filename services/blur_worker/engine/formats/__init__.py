@@ -5,7 +5,7 @@ ARCHITECTURE.md lists the places outside the engine.
 
 from collections.abc import Mapping
 
-from services.blur_worker.engine.formats import avif, bmp, gif, jpeg, png, tiff, webp
+from services.blur_worker.engine.formats import avif, bmp, gif, heif, jpeg, png, tiff, webp
 from services.blur_worker.engine.formats.codec import Codec, FrameKind, FramesToEncode
 from services.blur_worker.engine.formats.detect import detect
 from services.common.domain.spec import Format
@@ -13,7 +13,7 @@ from services.common.domain.spec import Format
 __all__ = ["CODECS", "Codec", "FrameKind", "FramesToEncode", "detect_format"]
 
 CODECS: Mapping[Format, Codec] = {
-    codec.format: codec for codec in (jpeg.CODEC, png.CODEC, webp.CODEC, gif.CODEC, tiff.CODEC, bmp.CODEC, avif.CODEC)
+    module.CODEC.format: module.CODEC for module in (jpeg, png, webp, gif, tiff, bmp, avif, heif)
 }
 """The codec of each supported format."""
 

@@ -52,8 +52,8 @@ class Codec:
     format: Format
     detect: Callable[[bytes], bool]
     """Whether a file is of this format, by its first 4096 bytes."""
-    pillow_class: type[ImageFile.ImageFile]
-    """Pillow's decoder."""
+    pillow_class: type[ImageFile.ImageFile] | None = None
+    """Pillow's decoder; None if `read` decodes all files."""
     encode: Callable[[FramesToEncode], bytes]
     modes: frozenset[str]
     """The modes of a `Raster` that it can hold."""

@@ -32,7 +32,6 @@ _UNSUPPORTED = (
     (b"\xd7\xcd\xc6\x9a", "Windows metafile (WMF)"),
 )
 """Signatures of known image formats without a codec."""
-_HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 _NETPBM = re.compile(rb"P[1-7]\s+(#[^\n]*\s+)*\d")
 _SVG = re.compile(rb"\s*(\xef\xbb\xbf)?\s*(<\?xml[^>]*>|<!--.*?-->|<!DOCTYPE[^>]*>|\s)*<svg[\s>]", re.DOTALL)
 _HTML = re.compile(rb"\s*<(!doctype\s+html|html)", re.IGNORECASE)
@@ -71,8 +70,6 @@ def iso_media_brands(head: bytes) -> set[bytes]:
 def _unsupported_format(head: bytes) -> str | None:
     if is_canon_raw(head):
         return "camera raw (CR2)"
-    if iso_media_brands(head) & _HEIF_BRANDS:
-        return "HEIC"
     if head[4:12] == b"ftypcrx ":
         return "camera raw (CR3)"
     if _NETPBM.match(head):

@@ -5,15 +5,19 @@ rows or in the broker, and after any crash it continues from its cursor. The uni
 that no subscriber gets two e-mails of one mailing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import bindparam, exists, insert, select, update
+from sqlalchemy import ColumnElement, Row, bindparam, exists, insert, select, update
 from sqlalchemy.orm import Session
 
-from services.common.db.clock import SECOND, now
+from services.common.db.clock import SECOND, from_datetime, now
+from services.common.db.mail import mailing_parts
 from services.common.db.mail.emails import EmailClaim, SendDecision
+from services.common.db.mail.mailing_parts import ReaderClocks
 from services.common.db.models import Email, Mailing, Subscriber, table
 from services.common.db.rows import changed_one
 from services.common.domain.mail import EmailKind, EmailState, MailingState, SubscriberState
@@ -35,6 +39,11 @@ _MAILING_OPEN = (
 _CONFIRM = (
     update(_EMAILS).where(_HELD, _SUBSCRIBED, _MAILING_OPEN).values(lease_until=now() + bindparam("lease_microseconds"))
 )
+_IS_PAUSED = (
+    select(_EMAILS.c.id)
+    .join(_MAILINGS, _MAILINGS.c.id == _EMAILS.c.mailing_id)
+    .where(_HELD, _SUBSCRIBED, _MAILINGS.c.state == MailingState.HELD)
+)
 _IS_HELD = select(_EMAILS.c.id).where(_HELD)
 
 
@@ -46,6 +55,8 @@ class Recipient:
     address: str
     locale: str
     token_version: int
+    seconds_left: float | None = None
+    """How long after the claim it may be sent; None: any time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +70,8 @@ class Batch:
     failures: int
     """Failures of the mail server in a row."""
     recipients: Sequence[Recipient]
+    per_hour: int | None = None
+    """Most e-mails of the mailing in an hour."""
 
 
 def claim_batch(session: Session, mailing_id: UUID, *, size: int, lease_seconds: float) -> Batch | None:
@@ -72,16 +85,25 @@ def claim_batch(session: Session, mailing_id: UUID, *, size: int, lease_seconds:
             _MAILINGS.c.not_before <= now(),
         )
         .values(enqueued_at=now())
-        .returning(_MAILINGS.c.content, _MAILINGS.c.cursor_id, _MAILINGS.c.troubles)
+        .returning(*_MAILINGS.c)
     ).one_or_none()
     if mailing is None:
         return None
+    clocks = mailing_parts.clocks_of(mailing, session.scalar(select(now())) or 0)
+    if mailing.local_time is None and (opens_at := clocks.opens_at(None)) > clocks.now:
+        values = {"not_before": from_datetime(opens_at)}
+        session.execute(update(_MAILINGS).where(_MAILINGS.c.id == mailing_id).values(values))
+        return None
+    if mailing.per_hour:
+        # Not more than are sent in about a minute: others may be due earlier, or the mailer may have to stop.
+        size = max(1, min(size, mailing.per_hour // 60))
     owner = uuid4()
-    claimed = _claim_due(session, mailing_id, owner, size, lease_seconds)
+    allowed = mailing_parts.in_open_windows(session, mailing_id, clocks) if mailing.local_time else None
+    claimed = _claim_due(session, mailing_id, owner=owner, size=size, lease_seconds=lease_seconds, allowed=allowed)
     if len(claimed) < size:
-        missing = size - len(claimed)
-        _insert_next(session, mailing_id, mailing.cursor_id, owner=owner, size=missing, lease_seconds=lease_seconds)
-    recipients = _list_recipients(session, mailing_id, owner)
+        for subscribers in _next_subscribers(session, mailing, clocks, size - len(claimed)):
+            _insert(session, mailing_id, subscribers, owner=owner, lease_seconds=lease_seconds)
+    recipients = _list_recipients(session, mailing_id, owner, clocks, by_reader=mailing.local_time is not None)
     if not recipients:
         return None
     return Batch(
@@ -90,6 +112,7 @@ def claim_batch(session: Session, mailing_id: UUID, *, size: int, lease_seconds:
         content=mailing.content,
         failures=mailing.troubles,
         recipients=recipients,
+        per_hour=mailing.per_hour,
     )
 
 
@@ -99,7 +122,9 @@ def confirm_claim(session: Session, claim: EmailClaim, *, lease_seconds: float) 
     result = session.execute(_CONFIRM, held | {"lease_microseconds": int(lease_seconds * SECOND)})
     if changed_one(result):
         return SendDecision.SEND
-    return SendDecision.LOST if session.scalar(_IS_HELD, held) is None else SendDecision.NOT_WANTED
+    if session.scalar(_IS_HELD, held) is None:
+        return SendDecision.LOST
+    return SendDecision.LATER if session.scalar(_IS_PAUSED, held) else SendDecision.NOT_WANTED
 
 
 def return_unsent(session: Session, batch: Batch, recipients: Sequence[Recipient]) -> None:
@@ -115,18 +140,24 @@ def return_unsent(session: Session, batch: Batch, recipients: Sequence[Recipient
     )
 
 
-def _claim_due(session: Session, mailing_id: UUID, owner: UUID, size: int, lease_seconds: float) -> Sequence[UUID]:
-    due = (
-        select(_EMAILS.c.id)
-        .where(
-            _EMAILS.c.mailing_id == mailing_id,
-            _EMAILS.c.state == EmailState.QUEUED,
-            _EMAILS.c.not_before <= now(),
-        )
-        .limit(size)
-        .with_for_update(skip_locked=True)
-        .cte()
+def _claim_due(
+    session: Session,
+    mailing_id: UUID,
+    *,
+    owner: UUID,
+    size: int,
+    lease_seconds: float,
+    allowed: ColumnElement[bool] | None,
+) -> Sequence[UUID]:
+    """Claim e-mails that are due for another attempt; `allowed`: a condition on their subscribers."""
+    query = select(_EMAILS.c.id).where(
+        _EMAILS.c.mailing_id == mailing_id,
+        _EMAILS.c.state == EmailState.QUEUED,
+        _EMAILS.c.not_before <= now(),
     )
+    if allowed is not None:
+        query = query.where(exists().where(_SUBSCRIBERS.c.id == _EMAILS.c.subscriber_id, allowed).correlate(_EMAILS))
+    due = query.limit(size).with_for_update(skip_locked=True).cte()
     return session.scalars(
         update(_EMAILS)
         .where(_EMAILS.c.id.in_(select(due.c.id)))
@@ -140,14 +171,27 @@ def _claim_due(session: Session, mailing_id: UUID, owner: UUID, size: int, lease
     ).all()
 
 
-def _insert_next(
-    session: Session, mailing_id: UUID, cursor: UUID | None, *, owner: UUID, size: int, lease_seconds: float
+def _next_subscribers(session: Session, mailing: Row[Any], clocks: ReaderClocks, size: int) -> Iterator[Sequence[UUID]]:
+    """Yield subscribers without an e-mail of the mailing, at most `size` together, and move the cursors."""
+    if mailing.local_time is None:
+        query = select(_SUBSCRIBERS.c.id).where(_SUBSCRIBERS.c.state == SubscriberState.CONFIRMED)
+        if mailing.cursor_id:
+            query = query.where(_SUBSCRIBERS.c.id > mailing.cursor_id)
+        found = session.scalars(query.order_by(_SUBSCRIBERS.c.id).limit(size)).all()
+        if found:
+            session.execute(update(_MAILINGS).where(_MAILINGS.c.id == mailing.id).values(cursor_id=found[-1]))
+            yield found
+        return
+    while size and (due := mailing_parts.list_due(session, mailing.id, clocks)):
+        found = mailing_parts.next_subscribers(session, mailing.id, due[0], size=size)
+        size -= len(found)
+        yield found
+
+
+def _insert(
+    session: Session, mailing_id: UUID, subscribers: Sequence[UUID], *, owner: UUID, lease_seconds: float
 ) -> None:
-    """Insert e-mails for the next subscribers after the cursor, claimed already, and move the cursor."""
-    query = select(_SUBSCRIBERS.c.id).where(_SUBSCRIBERS.c.state == SubscriberState.CONFIRMED)
-    if cursor:
-        query = query.where(_SUBSCRIBERS.c.id > cursor)
-    subscribers = session.scalars(query.order_by(_SUBSCRIBERS.c.id).limit(size)).all()
+    """Insert e-mails for subscribers, claimed already."""
     if not subscribers:
         return
     time = session.scalar(select(now()))
@@ -161,10 +205,12 @@ def _insert_next(
         "attempts": 1,
     }
     session.execute(insert(_EMAILS), [common | {"id": uuid4(), "subscriber_id": it} for it in subscribers])
-    session.execute(update(_MAILINGS).where(_MAILINGS.c.id == mailing_id).values(cursor_id=subscribers[-1]))
 
 
-def _list_recipients(session: Session, mailing_id: UUID, owner: UUID) -> list[Recipient]:
+def _list_recipients(
+    session: Session, mailing_id: UUID, owner: UUID, clocks: ReaderClocks, *, by_reader: bool
+) -> list[Recipient]:
+    seconds_left = cache(clocks.seconds_left)
     rows = session.execute(
         select(
             _EMAILS.c.id,
@@ -173,6 +219,7 @@ def _list_recipients(session: Session, mailing_id: UUID, owner: UUID) -> list[Re
             _SUBSCRIBERS.c.email,
             _SUBSCRIBERS.c.locale,
             _SUBSCRIBERS.c.token_version,
+            _SUBSCRIBERS.c.time_zone,
         )
         .join(_SUBSCRIBERS, _SUBSCRIBERS.c.id == _EMAILS.c.subscriber_id)
         .where(_EMAILS.c.mailing_id == mailing_id, _EMAILS.c.owner == owner, _EMAILS.c.state == EmailState.SENDING)
@@ -193,6 +240,7 @@ def _list_recipients(session: Session, mailing_id: UUID, owner: UUID) -> list[Re
             address=row.email,
             locale=row.locale,
             token_version=row.token_version,
+            seconds_left=seconds_left(row.time_zone if by_reader else None),
         )
         for row in rows
     ]

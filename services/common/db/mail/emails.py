@@ -54,6 +54,7 @@ class SendDecision(Enum):
     """Whether a claimed e-mail is to be sent."""
 
     SEND = "send"
+    LATER = "the mailing is paused"
     NOT_WANTED = "the subscriber has unsubscribed, or the mailing was cancelled"
     LOST = "the claim was lost"
 

@@ -43,7 +43,7 @@ class WorkerSeen(Base):
     started_at: Mapped[int]
     seen_at: Mapped[int]
     warnings: Mapped[str | None]
-    """What its settings lack: a JSON array of `[code, detail]`."""
+    """What its settings lack: a JSON array of `[code, detail, message]`."""
 
 
 class FindModelSeen(Base):

@@ -389,6 +389,11 @@ def list_changed(session: Session, order_id: UUID, revision: int) -> list[Image]
     return cast("list[Image]", session.execute(_CHANGED, {"shown_id": order_id, "seen": revision}).all())
 
 
+def get_image(session: Session, order_id: UUID, image_id: UUID) -> Image | None:
+    """Return an image of an order; None if it has no such image."""
+    return session.scalars(select(Image).where(Image.order_id == order_id, Image.id == image_id)).one_or_none()
+
+
 def list_images(
     session: Session, order_id: UUID, *, after: int = 0, limit: int, state: ImageState | None = None
 ) -> list[Image]:

@@ -158,6 +158,13 @@ def cancel_revisions(session: Session, order: Order) -> tuple[int, int]:
     return counts[0], counts[1]
 
 
+def keeps_original(order: Order, image: Image, time: int) -> bool:
+    """Return whether an order keeps the original of an image for revisions, at a time of the database."""
+    if order.originals_seconds <= 0 or image.dropped:
+        return False
+    return order.originals_until is None or order.originals_until > time
+
+
 def list_originals_due(session: Session, *, limit: int) -> Sequence[UUID]:
     """Return finished orders whose originals are to be removed now."""
     return session.scalars(

@@ -47,11 +47,20 @@ def resume(session: Session, queue: str) -> bool:
 
 
 def insert_worker(
-    session: Session, worker_id: UUID, queue: str, *, host: str, pid: int, version: str, slots: int
+    session: Session,
+    worker_id: UUID,
+    queue: str,
+    *,
+    host: str,
+    pid: int,
+    version: str,
+    slots: int,
+    warnings: str | None = None,
 ) -> None:
     """Insert a worker that begins to serve a queue. Workers that ended a day ago are deleted."""
     session.execute(delete(_WORKERS).where(_WORKERS.c.seen_at < now() - KEPT_SECONDS * SECOND))
     values = {"id": worker_id, "queue": queue, "host": host, "pid": pid, "version": version, "slots": slots}
+    values["warnings"] = warnings
     session.execute(insert(_WORKERS).values(**values, busy=0, started_at=now(), seen_at=now()))
 
 

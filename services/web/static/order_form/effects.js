@@ -1,5 +1,7 @@
 // Approximations of the server's effects, for a preview at screen size.
 
+import { bounds } from "../shared/regions/shapes.js";
+
 function boxRadii(sigma) {
   // Three box filters approximate a Gaussian. Source: W. M. Wells, Efficient Synthesis of Gaussian Filters, 1986.
   const ideal = Math.sqrt((12 * sigma * sigma) / 3 + 1);
@@ -80,17 +82,58 @@ function pixelate(pixels, width, height, cell) {
   return result;
 }
 
-// At most so many cells across a region; each is its pixels' mean, in few levels.
-const CELLS = 6;
-const LEVELS = 8;
+// Cells across the longer side of a region with its surroundings, which reach so far beyond it.
+const CELLS = 3;
+const SURROUNDINGS = 0.1;
 
-// Returns the part of an image as the server redacts it: a few soft cells.
-function redact(pixels, width, height) {
-  const cell = Math.max(2, Math.ceil(Math.max(width, height) / CELLS));
-  const cells = pixelate(pixels, width, height, cell);
-  const step = 255 / (LEVELS - 1);
-  for (let at = 0; at < cells.length; at += 1) if (at % 4 < 3) cells[at] = Math.round(cells[at] / step) * step;
-  return gaussian(cells, width, height, cell / 3);
+// Draws what the server puts in place of a region: a few soft cells in the colours of what is visible around it.
+// hidden: RGBA of the mask of all regions, whose opacity says which pixels are not visible.
+export function redactRegion(context, original, hidden, region, size) {
+  const box = bounds(region, size);
+  const reach = Math.max(box.width * size.width, box.height * size.height) * SURROUNDINGS + 2;
+  const left = Math.max(0, Math.floor(box.left * size.width - reach));
+  const top = Math.max(0, Math.floor(box.top * size.height - reach));
+  const right = Math.min(size.width, Math.ceil((box.left + box.width) * size.width + reach));
+  const bottom = Math.min(size.height, Math.ceil((box.top + box.height) * size.height + reach));
+  const [width, height] = [right - left, bottom - top];
+  const cells = cellsAround(original, hidden, { left, top, width, height });
+  // Enlarged by the browser, they pass softly into each other.
+  const small = new OffscreenCanvas(cells.width, cells.height);
+  small.getContext("2d").putImageData(cells, 0, 0);
+  context.imageSmoothingQuality = "high";
+  context.drawImage(small, left, top, width, height);
+}
+
+function cellsAround({ data, width: stride }, hidden, { left, top, width, height }) {
+  const across = Math.max(1, Math.round((width * CELLS) / Math.max(width, height)));
+  const down = Math.max(1, Math.round((height * CELLS) / Math.max(width, height)));
+  const sums = new Float64Array(across * down * 5);
+  for (let y = 0; y < height; y += 1) {
+    for (let x = 0; x < width; x += 1) {
+      const at = ((top + y) * stride + left + x) * 4;
+      if (hidden[at + 3]) continue;
+      const cell = (Math.floor((y * down) / height) * across + Math.floor((x * across) / width)) * 5;
+      for (let channel = 0; channel < 4; channel += 1) sums[cell + channel] += data[at + channel];
+      sums[cell + 4] += 1;
+    }
+  }
+  const known = [];
+  for (let cell = 0; cell < across * down; cell += 1) if (sums[cell * 5 + 4]) known.push(cell);
+  const cells = new ImageData(across, down);
+  for (let cell = 0; cell < across * down; cell += 1) {
+    const [x, y] = [cell % across, Math.floor(cell / across)];
+    // Of a cell without visible pixels, the mean of the nearest that have some.
+    const distances = known.map((other) => Math.max(Math.abs((other % across) - x), Math.abs(Math.floor(other / across) - y)));
+    const least = Math.min(...distances);
+    const colour = [0, 0, 0, 0];
+    const near = known.filter((_, index) => distances[index] === least);
+    for (const other of near) for (let channel = 0; channel < 4; channel += 1) colour[channel] += sums[other * 5 + channel] / sums[other * 5 + 4] / near.length;
+    if (!near.length) colour.splice(0, 4, 128, 128, 128, 255);
+    // Lighter and darker ones, so that a region can be seen on a plain ground.
+    const tone = ((((2 * y + 3 * x) % 5) - 2) / 2) * 0.05 * 255;
+    cells.data.set([colour[0] + tone, colour[1] + tone, colour[2] + tone, colour[3]], cell * 4);
+  }
+  return cells;
 }
 
 // Returns the image (ImageData) with an effect; strength in per cent of its shorter side.
@@ -103,7 +146,12 @@ export function applyEffect(image, { effect, strength, color }) {
     for (let at = 0; at < result.length; at += 4) result.set([...parts, 255], at);
     return new ImageData(result, width, height);
   }
-  if (effect === "redact") return new ImageData(redact(data, width, height), width, height);
+  if (effect === "redact") {
+    // Nothing is visible from which to take colours.
+    const grey = new Uint8ClampedArray(data.length).fill(128);
+    for (let at = 3; at < grey.length; at += 4) grey[at] = 255;
+    return new ImageData(grey, width, height);
+  }
   const amount = (strength / 100) * side;
   const result =
     effect === "pixelate"

@@ -1,35 +1,40 @@
 // The preview: the selected image at screen size, with the effect in its regions.
 
-import { applyEffect } from "./effects.js";
+import { paintRegion } from "../shared/regions/shapes.js";
+import { applyEffect, redactRegion } from "./effects.js";
 
-const LONGEST = 1000;
+const LONGEST = 1200;
 
 export class Preview {
   constructor(canvas) {
     this.canvas = canvas;
-    this.original = null;
-    this.effect = null;
-    this.key = "";
+    this.clear();
     this.scheduled = 0;
     this.showsOriginal = false;
   }
 
-  // Returns whether the browser can show the file; `size` is then its full size.
-  async load(file) {
+  // Shows nothing until the next picture.
+  clear() {
+    this.original = this.effect = this.source = null;
+    this.key = "";
+  }
+
+  // Shows a picture (a blob) of an image of this size; returns whether the browser can show it. A later call wins.
+  async load(blob, size = null) {
+    this.source = blob;
     this.original = this.effect = null;
     this.key = "";
-    this.file = file;
     let bitmap;
     try {
-      bitmap = await createImageBitmap(file, { imageOrientation: "from-image" });
+      bitmap = await createImageBitmap(blob);
     } catch {
       return false;
     }
-    if (this.file !== file) {
+    if (this.source !== blob) {
       bitmap.close(); // another image was selected meanwhile
       return false;
     }
-    this.size = { width: bitmap.width, height: bitmap.height };
+    this.size = size ?? { width: bitmap.width, height: bitmap.height };
     const scale = Math.min(1, LONGEST / Math.max(bitmap.width, bitmap.height));
     const width = Math.max(1, Math.round(bitmap.width * scale));
     const height = Math.max(1, Math.round(bitmap.height * scale));
@@ -43,7 +48,8 @@ export class Preview {
     return true;
   }
 
-  // spec: effect, strength, color, finds (something, which the preview does not know), regions, outside. Several calls before the next frame draw once.
+  // spec: effect, strength, color, finds (whether only what is found is hidden), regions, found (those that are hidden),
+  // padding and feather of the regions, outside. Several calls before the next frame draw once.
   draw(spec) {
     this.spec = spec;
     if (this.scheduled || !this.original) return;
@@ -57,40 +63,54 @@ export class Preview {
     const { spec, original, canvas } = this;
     if (!original) return;
     const context = canvas.getContext("2d", { willReadFrequently: true });
-    if (this.showsOriginal) {
-      context.putImageData(original, 0, 0);
+    context.putImageData(original, 0, 0);
+    const somewhere = spec.regions.length + spec.found.length > 0;
+    if (this.showsOriginal || (spec.finds && !somewhere)) return;
+    if (!somewhere) {
+      context.putImageData(this.#whole(), 0, 0);
       return;
     }
-    const key = JSON.stringify([spec.effect, spec.strength, spec.color]);
+    const mask = this.#mask(spec);
+    const layer = new OffscreenCanvas(canvas.width, canvas.height);
+    const over = layer.getContext("2d");
+    if (spec.effect === "redact" && !spec.outside) {
+      const hidden = mask.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+      for (const region of [...spec.regions, ...spec.found]) redactRegion(over, original, hidden, region, canvas);
+    } else over.putImageData(this.#whole(), 0, 0);
+    over.globalCompositeOperation = spec.outside ? "destination-out" : "destination-in";
+    over.drawImage(mask, 0, 0);
+    // What is below would shine through a transparent effect.
+    context.globalCompositeOperation = spec.outside ? "destination-in" : "destination-out";
+    context.drawImage(mask, 0, 0);
+    context.globalCompositeOperation = "lighter"; // the sum of both shares
+    context.drawImage(layer, 0, 0);
+    context.globalCompositeOperation = "source-over";
+  }
+
+  // The whole picture with the effect.
+  #whole() {
+    const { effect, strength, color } = this.spec;
+    const key = JSON.stringify([effect, strength, color]);
     if (key !== this.key) {
-      this.effect = applyEffect(original, spec);
+      this.effect = applyEffect(this.original, this.spec);
       this.key = key;
     }
-    if (!spec.regions.length) {
-      context.putImageData(spec.finds ? original : this.effect, 0, 0);
-      return;
+    return this.effect;
+  }
+
+  // How much of the effect each pixel gets, as the opacity of a canvas.
+  #mask({ regions, found, padding, feather }) {
+    const mask = new OffscreenCanvas(this.canvas.width, this.canvas.height);
+    const context = mask.getContext("2d");
+    const shorter = Math.min(mask.width, mask.height);
+    for (const region of found) paintRegion(context, region, mask);
+    if (feather && "filter" in context) {
+      // A soft edge outside the outline: half of it is inside what is blurred.
+      context.filter = `blur(${(feather * shorter) / 3}px)`;
+      for (const region of regions) paintRegion(context, region, mask, (padding + feather / 2) * shorter);
+      context.filter = "none";
     }
-    const [below, above] = spec.outside ? [this.effect, original] : [original, this.effect];
-    context.putImageData(below, 0, 0);
-    context.save();
-    context.beginPath();
-    for (const region of spec.regions) {
-      const left = region.left * canvas.width;
-      const top = region.top * canvas.height;
-      const width = region.width * canvas.width;
-      const height = region.height * canvas.height;
-      if (region.shape === "ellipse") {
-        context.moveTo(left + width, top + height / 2);
-        context.ellipse(left + width / 2, top + height / 2, width / 2, height / 2, 0, 0, 2 * Math.PI);
-      } else {
-        context.rect(left, top, width, height);
-      }
-    }
-    context.clip();
-    const layer = new OffscreenCanvas(canvas.width, canvas.height);
-    layer.getContext("2d").putImageData(above, 0, 0);
-    context.clearRect(0, 0, canvas.width, canvas.height);
-    context.drawImage(layer, 0, 0);
-    context.restore();
+    for (const region of regions) paintRegion(context, region, mask, padding * shorter);
+    return mask;
   }
 }

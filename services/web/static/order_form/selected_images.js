@@ -3,7 +3,7 @@
 import { formatSize, translate } from "../shared/texts.js";
 import { thumbnail } from "./thumbnails.js";
 
-const EXTENSIONS = /\.(jpe?g|jpe|jfif|a?png|webp|gif|tiff?|bmp|dib|avif)$/i;
+const EXTENSIONS = /\.(jpe?g|jpe|jfif|a?png|webp|gif|tiff?|bmp|dib|avif|hei[cf]|hif)$/i;
 
 export class SelectedImages {
   // `shown(image)` is called with the image of the preview, or null; `changed()` after other changes.

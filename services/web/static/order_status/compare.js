@@ -1,4 +1,5 @@
-// Before and after on top of each other. The server deletes originals: "before" is the file on this device.
+// Before and after on top of each other. "Before" is drawn by the server or, where it keeps no original, the file on this
+// device.
 
 export class Compare {
   constructor(originals) {
@@ -14,7 +15,7 @@ export class Compare {
       const [file] = event.target.files;
       if (!file) return;
       this.originals.set(this.position, file);
-      this.#showBefore(file);
+      this.#showBefore(file, "");
     });
     this.dialog.addEventListener("close", () => {
       URL.revokeObjectURL(this.before.src);
@@ -34,22 +35,24 @@ export class Compare {
     for (const image of [this.before, this.after]) image.addEventListener("load", () => this.#slide());
   }
 
-  open(position, name, address) {
+  // drawn: the address of the original as the server draws it; empty if it keeps none.
+  open(position, name, address, drawn = "") {
     this.position = position;
     document.getElementById("compare-title").textContent = name;
     this.after.src = address;
-    this.#showBefore(this.originals.get(position));
+    this.#showBefore(this.originals.get(position), drawn);
     this.dialog.showModal();
     (this.slider.hidden ? document.getElementById("compare-close") : this.slider).focus();
   }
 
-  #showBefore(file) {
-    for (const part of [this.before, this.slider, this.divider]) part.hidden = !file;
-    document.getElementById("compare-slider-label").hidden = !file;
-    document.getElementById("tag-before").hidden = !file;
-    document.getElementById("compare-no-original").hidden = Boolean(file);
-    if (!file) return;
-    this.before.src = URL.createObjectURL(file);
+  #showBefore(file, drawn) {
+    const known = Boolean(file || drawn);
+    for (const part of [this.before, this.slider, this.divider]) part.hidden = !known;
+    document.getElementById("compare-slider-label").hidden = !known;
+    document.getElementById("tag-before").hidden = !known;
+    document.getElementById("compare-no-original").hidden = known;
+    if (!known) return;
+    this.before.src = drawn || URL.createObjectURL(file);
     this.slider.value = 50;
     this.#slide();
   }

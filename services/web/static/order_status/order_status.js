@@ -38,6 +38,7 @@ export function startStatus(files = []) {
 
   function change(update, revision) {
     root.dataset.revision = revision;
+    document.title = update.title;
     replace("summary", update.summary);
     replace("actions", update.actions);
     for (const [position, html] of Object.entries(update.images)) replace(`image-${position}`, html);
@@ -55,12 +56,12 @@ export function startStatus(files = []) {
     const element = document.getElementById(id);
     if (!element || element.dataset.html === html) return;
     element.dataset.html = html;
-    const open = element.querySelector("details")?.open;
+    const kept = stateOf(element);
     const focused = element.contains(document.activeElement) && document.activeElement.id;
     const parsed = new DOMParser().parseFromString(html, "text/html");
     element.replaceChildren(...parsed.body.childNodes);
     showLocalTimes(element);
-    if (open && element.querySelector("details")) element.querySelector("details").open = true;
+    for (const restore of kept) restore();
     if (focused) (document.getElementById(focused) ?? document.getElementById("content")).focus({ preventScroll: true });
   }
 
@@ -79,10 +80,13 @@ export function startStatus(files = []) {
     button.setAttribute("aria-disabled", "true");
     try {
       const headers = { Accept: "text/html" };
-      const response = await fetch(event.target.action, { method: "POST", headers });
+      const body = new URLSearchParams(new FormData(event.target));
+      const response = await fetch(event.target.action, { method: "POST", headers, body });
       const page = new DOMParser().parseFromString(await response.text(), "text/html");
       if (response.ok) {
         const status = page.getElementById("order-status");
+        event.target.closest("details")?.removeAttribute("open");
+        document.title = page.title;
         replace("summary", page.getElementById("summary").innerHTML);
         replace("actions", page.getElementById("actions").innerHTML);
         root.dataset.live = status.dataset.live;
@@ -102,11 +106,13 @@ export function startStatus(files = []) {
     if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
     const item = link.closest("[data-position]");
-    compare.open(Number(item.dataset.position), link.dataset.name, link.href);
+    // The server's own view of the original, as long as it is kept: browsers show some files otherwise or not at all.
+    const drawn = document.getElementById("review-link") ? link.dataset.before : "";
+    compare.open(Number(item.dataset.position), link.dataset.name, link.href, drawn);
   });
 
   document.addEventListener("keydown", (event) => {
-    const details = document.querySelector(".danger[open]");
+    const details = document.querySelector(".actions details[open]");
     if (event.key === "Escape" && details) {
       details.open = false;
       details.querySelector("summary").focus();
@@ -122,6 +128,19 @@ export function startStatus(files = []) {
       announce(translate("copied"));
     });
   }
+}
+
+// Returns functions that open again what is open in a part of the page, and write again what was written.
+function stateOf(element) {
+  const open = [...element.querySelectorAll("details[open][id]")].map(({ id }) => () => {
+    const details = document.getElementById(id);
+    if (details) details.open = true;
+  });
+  const written = [...element.querySelectorAll("details[open] input[id]")].map(({ id, value, checked }) => () => {
+    const input = document.getElementById(id);
+    if (input) Object.assign(input, { value, checked });
+  });
+  return [...open, ...written];
 }
 
 startStatus();

@@ -2,9 +2,11 @@
 
 export function showLocalTimes(root) {
   const form = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
+  const formWithSeconds = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "medium" });
   for (const element of root.querySelectorAll("time[datetime]")) {
     const time = new Date(element.dateTime);
-    if (!Number.isNaN(time.getTime())) element.textContent = form.format(time);
+    if (Number.isNaN(time.getTime())) continue;
+    element.textContent = ("seconds" in element.dataset ? formWithSeconds : form).format(time);
   }
 }
 

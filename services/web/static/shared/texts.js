@@ -33,6 +33,16 @@ export function formatSize(bytes) {
   return `${number} ${UNITS[language][power]}`;
 }
 
+// Formats a number as the page's language does, with at most so many decimals.
+export function formatNumber(value, decimals = 0) {
+  return new Intl.NumberFormat(document.documentElement.lang, { maximumFractionDigits: decimals, useGrouping: false }).format(value);
+}
+
+// Reads a number that a person wrote, with a point or a comma; NaN if it is none.
+export function parseNumber(text) {
+  return Number(text.trim().replace(",", "."));
+}
+
 export function announce(text) {
   const element = document.getElementById("announce");
   if (element) element.textContent = text;

@@ -29,6 +29,7 @@ class MailingMachine(RuleBasedStateMachine):
         empty(database)
         self.database = database
         self.cancelled = False
+        self.paused = False
         self.held: list[tuple[Batch, Recipient]] = []
         """Claims that mailers believe to have, some of them in vain."""
         self.handed: set[UUID] = set()
@@ -49,7 +50,7 @@ class MailingMachine(RuleBasedStateMachine):
     def claim(self, size: int) -> None:
         with self.database.write() as session:
             batch = batches.claim_batch(session, self.mailing_id, size=size, lease_seconds=LEASE)
-        assert not (batch and self.cancelled)
+        assert not (batch and (self.cancelled or self.paused))
         if batch:
             assert len(batch.recipients) <= size
             self.held += [(batch, recipient) for recipient in batch.recipients]
@@ -60,11 +61,18 @@ class MailingMachine(RuleBasedStateMachine):
         batch, recipient = self.held.pop(index % len(self.held))
         row = self._email(recipient)
         held = row is not None and row.owner == batch.owner
-        wanted = held and not self.cancelled and self._recipient(recipient).state == "CONFIRMED"
+        confirmed = held and self._recipient(recipient).state == "CONFIRMED"
+        later = confirmed and self.paused
+        wanted = confirmed and not self.cancelled and not self.paused
         with self.database.write() as session:
             decision = batches.confirm_claim(session, recipient.claim, lease_seconds=LEASE)
             if decision is SendDecision.NOT_WANTED:
                 assert emails.finish_cancelled(session, recipient.claim)
+            if decision is SendDecision.LATER:
+                assert emails.postpone(session, recipient.claim, delay=0, message="the mailing is paused")
+        if later:
+            assert decision is SendDecision.LATER
+            return
         assert decision is (SendDecision.SEND if wanted else SendDecision.NOT_WANTED if held else SendDecision.LOST)
         if decision is not SendDecision.SEND:
             return
@@ -124,13 +132,26 @@ class MailingMachine(RuleBasedStateMachine):
             assert batches.claim_batch(session, self.mailing_id, size=3, lease_seconds=LEASE) is None
             session.execute(update(Mailing).values(not_before=0))
 
+    @rule()
+    def pause(self) -> None:
+        with self.database.write() as session:
+            self.paused = mailings.pause(session, self.mailing_id)
+
+    @precondition(lambda self: self.paused)
+    @rule()
+    def resume(self) -> None:
+        with self.database.write() as session:
+            assert mailings.resume(session, self.mailing_id)
+        self.paused = False
+
     @rule(really=st.integers(0, 9))
     def cancel(self, really: int) -> None:
         if really == 0:
             with self.database.write() as session:
                 cancelled = mailings.cancel_mailing(session, self.mailing_id)
-                assert cancelled or self._mailing().state != "SENDING"
+                assert cancelled or self._mailing().state not in {"SENDING", "PREPARING"}
                 self.cancelled = self.cancelled or cancelled
+                self.paused = self.paused and not cancelled
 
     @rule()
     def sweep(self) -> None:
@@ -157,6 +178,8 @@ class MailingMachine(RuleBasedStateMachine):
         """Whatever has happened: with mailers that work, every recipient is reached and the mailing ends."""
         if not hasattr(self, "mailing_id"):
             return
+        if self.paused:
+            self.resume()
         self.leases_run_out()
         for _ in range(20):
             self.claim(3)
