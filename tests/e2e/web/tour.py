@@ -143,7 +143,7 @@ class Tour:
 
     def _reviewed(self) -> None:
         """An order without an address, in which something was found, and whose originals are kept."""
-        files = [*self._photographs[:3], ("broken.jpg", b"no image")]
+        files: list[Path | tuple[str, bytes]] = [*self._photographs[:3], ("broken.jpg", b"no image")]
         kinds = {model.kind for model in self._client.limits().find_models}
         spec = BlurSpec(find=[Find(kind=kind) for kind in kinds & {FindingKind.FINDING_KIND_FACE}])
         order = self._client.order(files, spec=spec, keep_originals_for=timedelta(hours=1))
