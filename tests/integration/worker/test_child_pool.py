@@ -16,6 +16,7 @@ from typing import Any
 
 import psutil
 import pytest
+from PIL.PngImagePlugin import PngInfo
 
 from services.blur_worker.child_answers import ModelMissing
 from services.blur_worker.child_pool import ChildCrashed, ChildPool
@@ -185,14 +186,16 @@ def test_a_closed_pool_leaves_no_process(tmp_path: Path) -> None:
 
 def test_limits_on_the_cost_of_a_file_are_settings(tmp_path: Path) -> None:
     animation = encode_frames(frames(3), "GIF", duration=50)
-    pages, png = encode_frames(frames(3), "TIFF"), encode(photo(8, 8), "PNG")
-    scans = encode(photo(8, 8), "JPEG", progressive=True)
-    low = ChildLimits(
-        seconds=20, memory_mb=2048, max_pixels=1 << 20, max_frames=2, max_pages=2, max_segments=2, max_scans=2
-    )
-    strict, usual = ChildPool(1, low), ChildPool(1, ChildLimits(seconds=20, memory_mb=2048, max_pixels=1 << 20))
+    pages, scans = encode_frames(frames(3), "TIFF"), encode(photo(8, 8), "JPEG", progressive=True)
+    texts = PngInfo()
+    for number in range(100):
+        texts.add_text(str(number), "text")
+    chunks = encode(photo(8, 8), "PNG", pnginfo=texts)
+    usual_limits = ChildLimits(seconds=20, memory_mb=2048, max_pixels=1 << 20)
+    low = replace(usual_limits, max_frames=2, max_pages=2, max_segments=80, max_scans=2)
+    strict, usual = ChildPool(1, low), ChildPool(1, usual_limits)
     try:
-        for data, what in ((animation, "2 frames"), (pages, "2 pages"), (png, "2 chunks"), (scans, "2 ")):
+        for data, what in ((animation, "2 frames"), (pages, "2 pages"), (chunks, "80 chunks"), (scans, "2 scans")):
             assert blur(usual, tmp_path, data).size
             with pytest.raises(ImageError, match=f"more than {what}") as caught:
                 blur(strict, tmp_path, data)
