@@ -64,6 +64,10 @@ def setup() -> None:
         seconds=settings.blur_seconds,
         memory_mb=settings.blur_memory_mb,
         max_pixels=settings.max_pixels,
+        max_frames=settings.max_frames,
+        max_pages=settings.max_pages,
+        max_segments=settings.max_segments,
+        max_scans=settings.max_scans,
         finding=FindLimits(
             seconds=settings.find_seconds,
             memory_mb=settings.find_memory_mb,

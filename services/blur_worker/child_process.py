@@ -25,7 +25,7 @@ from services.common.domain.findings import FindModel, Inspection
 from services.common.domain.spec import BlurSpec, Format
 
 if TYPE_CHECKING:
-    from services.blur_worker.engine import Blurred
+    from services.blur_worker.engine import Blurred, Limits
     from services.blur_worker.engine.finding.registry import Detectors
 
 
@@ -49,10 +49,27 @@ class ChildLimits:
     """Address space in MiB; only on Linux."""
     max_pixels: int
     """Width × height × frames."""
+    max_frames: int = 3_000
+    """As of the engine's `Limits`, like the three below."""
+    max_pages: int = 1_000
+    max_segments: int = 50_000
+    max_scans: int = 100
     niceness: int = 0
     """How far the process lets others of this machine go first."""
     finding: FindLimits | None = None
     """None: this worker finds nothing."""
+
+    def of_engine(self) -> "Limits":
+        """Return what the engine refuses."""
+        from services.blur_worker.engine import Limits  # noqa: PLC0415 - never in the parent
+
+        return Limits(
+            max_pixels=self.max_pixels,
+            max_frames=self.max_frames,
+            max_pages=self.max_pages,
+            max_segments=self.max_segments,
+            max_scans=self.max_scans,
+        )
 
     def of(self, spec: BlurSpec) -> tuple[int, int]:
         """Return the time in seconds and the memory in MiB that an image with this spec may take."""
@@ -273,7 +290,7 @@ def blur_file(task: BlurTask, limits: ChildLimits) -> BlurredFile:
 def _blur(original: bytes, spec: BlurSpec, limits: ChildLimits) -> "Blurred":
     from services.blur_worker import engine  # noqa: PLC0415 - never in the parent
 
-    engine_limits = engine.Limits(max_pixels=limits.max_pixels)
+    engine_limits = limits.of_engine()
     if not spec.find:
         return engine.blur(original, spec, engine_limits)
     from services.blur_worker.engine.finding.registry import DetectorMissing  # noqa: PLC0415

@@ -6,11 +6,15 @@ from contextlib import contextmanager
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from services.common.domain.errors import Reason
+from services.common.domain.failures import cause_of
 from services.common.domain.findings import CheckState, Inspection
 from services.common.infra.metrics import SECONDS
 
 _IMAGES = Counter("imageblur_images", "Attempts at images by outcome.", ["outcome", "effect", "path"])
-_FAILURES = Counter("imageblur_image_failures", "Images that failed for good.", ["reason"])
+_FAILURES = Counter(
+    "imageblur_image_failures", "Images that failed for good, and whose concern it is.", ["reason", "cause"]
+)
 _IMAGE_SECONDS = Histogram("imageblur_image_seconds", "From an image's claim to its recorded outcome.", buckets=SECONDS)
 _STAGE_SECONDS = Histogram("imageblur_stage_seconds", "Duration of the stages of an image.", ["stage"], buckets=SECONDS)
 _FINDINGS = Counter("imageblur_findings", "What was found in images that succeeded.", ["kind", "applied"])
@@ -45,7 +49,7 @@ def count_attempt(outcome: str, effect: str, seconds: float, *, path: str = "", 
     _IMAGES.labels(outcome, effect, path).inc()
     _IMAGE_SECONDS.observe(seconds)
     if reason:
-        _FAILURES.labels(reason).inc()
+        _FAILURES.labels(reason, cause_of(Reason(reason))).inc()
 
 
 def count_inspection(inspection: Inspection) -> None:

@@ -4,15 +4,13 @@ import sys
 from pathlib import Path
 
 from services.common import migrations
-from services.common.db.access import api_keys
+from services.common.db.access import api_keys, audit
 from services.common.db.access.audit import AuditContext
 from services.common.db.engine import Database
 from services.common.domain.api_keys import PREFIX, Role, is_key
 from services.common.domain.errors import Unavailable
 from services.common.infra import log
 from services.common.infra.settings import CommonSettings
-
-PRINCIPAL = "command line"
 
 
 def create_key(name: str, role: Role, key_file: Path | None = None) -> None:
@@ -30,7 +28,7 @@ def create_key(name: str, role: Role, key_file: Path | None = None) -> None:
             if key and api_keys.is_known(session, key):
                 print(f"the API key in {key_file} is there already", file=sys.stderr)
                 return
-            audit_context = AuditContext(PRINCIPAL, "CreateApiKey")
+            audit_context = AuditContext(audit.COMMAND_LINE, "CreateApiKey")
             issued = api_keys.create(session, audit_context, name=name, role=role, seconds=None, key=key)
     except Unavailable as error:
         sys.exit(str(error))

@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
+from services.common.db.access import audit
+from services.common.db.access.audit import AuditContext
 from services.common.db.clock import from_datetime, to_datetime
 from services.common.db.engine import Database
 from services.common.db.mail import mailings
@@ -16,6 +18,7 @@ from services.common.use_cases.after_commit import AfterCommit
 from services.scheduler.weekly_schedule import WeeklyHour
 
 _log = log.get(__name__)
+_STARTED = AuditContext(audit.SCHEDULER, "StartMailing")
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class MailingSchedule:
             for mailing in mailings.list_to_start(session):
                 content = refresh_numbers(session, mailing.content, datetime.now(UTC))
                 mailings.start(session, mailing, content)
+                audit.record(session, _STARTED, f"mailings/{mailing.id}")
                 started.append(mailing.id)
         if started:
             after_commit = AfterCommit(database=self.database, broker=self.broker)
@@ -59,6 +63,8 @@ class MailingSchedule:
             mailing_id = mailings.insert_mailing(
                 session, period=due.period, due_at=from_datetime(due.at), content=content
             )
+            if mailing_id:
+                audit.record(session, _STARTED, f"mailings/{mailing_id}", period=due.period)
         if mailing_id:
             after_commit = AfterCommit(database=self.database, broker=self.broker)
             after_commit(FollowUp(mailing_ids=[mailing_id] * self.connections))

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from uuid import UUID
 
+from services.common.db.access import audit
+from services.common.db.access.audit import AuditContext
 from services.common.db.engine import Database
 from services.common.db.mail import emails, mailings, operator_jobs
 from services.common.db.models import Email, Image, WebhookEvent
@@ -143,6 +145,7 @@ class Sweep:
         """Remove originals that orders have kept for revisions until now."""
         with self.database.read() as session:
             due = revisions.list_originals_due(session, limit=BATCH)
+        self._record("DeleteOriginals", due)
         for order_id in due:
             # Deleted, or revised again, at this moment.
             with contextlib.suppress(NotFound, FailedPrecondition):
@@ -162,6 +165,7 @@ class Sweep:
         """Expire orders whose retention is over; delete idempotency keys and operator jobs that are too old."""
         with self.database.read() as session:
             due = orders.list_due_to_expire(session, limit=BATCH)
+        self._record("ExpireOrders", due)
         for order_id in due:
             if self.lifecycle.expire(order_id):
                 metrics.swept("orders expired")
@@ -170,6 +174,12 @@ class Sweep:
             operator_jobs.delete_abandoned(session)
             webhook_events.delete_old(session)
         self.blobs_without_order()
+
+    def _record(self, action: str, order_ids: Sequence[UUID]) -> None:
+        """Record in the audit log what is done to orders: first, because it is many transactions."""
+        if order_ids:
+            with self.database.write(durable=False) as session:
+                audit.record(session, AuditContext(audit.SCHEDULER, action), "orders", orders=len(order_ids))
 
     def _enqueue_lost(
         self,

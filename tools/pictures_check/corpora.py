@@ -17,6 +17,7 @@ _MAX_BYTES = 4 << 20
 
 def fetch(folder: Path) -> None:
     """Fetch all packages that are not there yet, with apt's own client and lists of its own."""
+    folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     sources = folder / "sources.list"
     sources.write_text(f"deb-src {_MIRROR} {_RELEASE} main\n")

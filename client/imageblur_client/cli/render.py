@@ -110,6 +110,9 @@ def limits_lines(limits: GetLimitsResponse) -> Iterator[str]:
     yield f"formats  {formats}" + (f"; read only: {others}" if others else "")
     yield f"order    {count(limits.max_images, 'image')}, {size(limits.max_order_bytes)}"
     yield f"image    {size(limits.max_image_bytes)}, {limits.max_pixels:,} pixels (width \u00d7 height \u00d7 frames)"
+    if limits.max_frames:
+        counts = count(limits.max_frames, "frame"), count(limits.max_pages, "page"), count(limits.max_segments, "part")
+        yield f"         {', '.join(counts)}, {count(limits.max_scans, 'scan')}"
     yield f"results  kept for {seconds(limits.retention.ToTimedelta().total_seconds())}"
     if limits.find_models:
         yield f"finds    {', '.join(map(_model, limits.find_models))}"

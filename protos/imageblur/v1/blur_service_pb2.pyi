@@ -109,6 +109,10 @@ class GetLimitsResponse(_message.Message):
     TARGET_PLACES_FIELD_NUMBER: _builtins.int
     UPLOAD_RETENTION_FIELD_NUMBER: _builtins.int
     UPLOAD_PART_BYTES_FIELD_NUMBER: _builtins.int
+    MAX_FRAMES_FIELD_NUMBER: _builtins.int
+    MAX_PAGES_FIELD_NUMBER: _builtins.int
+    MAX_SEGMENTS_FIELD_NUMBER: _builtins.int
+    MAX_SCANS_FIELD_NUMBER: _builtins.int
     max_order_bytes: _builtins.int
     """Largest order, all images together, in bytes."""
     max_image_bytes: _builtins.int
@@ -125,6 +129,16 @@ class GetLimitsResponse(_message.Message):
     """Largest chunk of StreamBlurOrder in bytes."""
     upload_part_bytes: _builtins.int
     """Most bytes of an upload that have to be sent again after a cut connection."""
+    max_frames: _builtins.int
+    """Most frames of an animation, however small they are."""
+    max_pages: _builtins.int
+    """Most pages of a TIFF."""
+    max_segments: _builtins.int
+    """Most parts of a file: chunks of a PNG, marker segments of a JPEG, blocks of a GIF, strips and tiles of a TIFF,
+    tiles of a HEIF.
+    """
+    max_scans: _builtins.int
+    """Most scans of a progressive JPEG."""
     @_builtins.property
     def formats(self) -> _containers.RepeatedScalarFieldContainer[_order_pb2.ImageFormat.ValueType]:
         """Formats accepted and produced."""
@@ -176,10 +190,14 @@ class GetLimitsResponse(_message.Message):
         target_places: _abc.Iterable[_builtins.str] | None = ...,
         upload_retention: _duration_pb2.Duration | None = ...,
         upload_part_bytes: _builtins.int = ...,
+        max_frames: _builtins.int = ...,
+        max_pages: _builtins.int = ...,
+        max_segments: _builtins.int = ...,
+        max_scans: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["max_keep_originals_for", b"max_keep_originals_for", "retention", b"retention", "upload_retention", b"upload_retention"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["find_models", b"find_models", "formats", b"formats", "input_formats", b"input_formats", "max_chunk_bytes", b"max_chunk_bytes", "max_image_bytes", b"max_image_bytes", "max_images", b"max_images", "max_keep_originals_for", b"max_keep_originals_for", "max_message_bytes", b"max_message_bytes", "max_order_bytes", b"max_order_bytes", "max_pixels", b"max_pixels", "retention", b"retention", "server_version", b"server_version", "source_places", b"source_places", "target_places", b"target_places", "upload_part_bytes", b"upload_part_bytes", "upload_retention", b"upload_retention"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["find_models", b"find_models", "formats", b"formats", "input_formats", b"input_formats", "max_chunk_bytes", b"max_chunk_bytes", "max_frames", b"max_frames", "max_image_bytes", b"max_image_bytes", "max_images", b"max_images", "max_keep_originals_for", b"max_keep_originals_for", "max_message_bytes", b"max_message_bytes", "max_order_bytes", b"max_order_bytes", "max_pages", b"max_pages", "max_pixels", b"max_pixels", "max_scans", b"max_scans", "max_segments", b"max_segments", "retention", b"retention", "server_version", b"server_version", "source_places", b"source_places", "target_places", b"target_places", "upload_part_bytes", b"upload_part_bytes", "upload_retention", b"upload_retention"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

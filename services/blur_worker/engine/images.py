@@ -57,6 +57,8 @@ class SourceEncoding:
     """How often an animation is played; 0 is for ever."""
     subsampling: str = "4:2:0"
     """Chroma subsampling of a JPEG or an AVIF: 4:4:4, 4:2:2 or 4:2:0."""
+    coarse_chroma: bool = False
+    """Whether a JPEG has fewer samples of chroma than any of these: it becomes 4:4:4."""
     stores_rgb: bool = False
     """Whether a JPEG stores RGB instead of YCbCr."""
     lossless: bool = False

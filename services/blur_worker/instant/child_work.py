@@ -82,7 +82,7 @@ def run_instant(task: InstantRequest | StoredRequest, limits: ChildLimits) -> In
 def _find(request: InstantRequest, limits: ChildLimits) -> InstantResult:
     from services.blur_worker import engine  # noqa: PLC0415 - never in the parent
 
-    engine_limits, inspection = engine.Limits(max_pixels=limits.max_pixels), Inspection()
+    engine_limits, inspection = limits.of_engine(), Inspection()
     preview = None
     if request.preview_side:
         preview = engine.draw_preview(request.data, request.preview_side, engine_limits, request.max_result_bytes)
@@ -102,7 +102,7 @@ def _blur(request: InstantRequest, limits: ChildLimits) -> InstantResult:
 
     # Only what is to be found needs detectors, which take time and memory to load.
     detectors = _detectors(limits) if request.spec.find else None
-    blurred = engine.blur(request.data, request.spec, engine.Limits(max_pixels=limits.max_pixels), detectors)
+    blurred = engine.blur(request.data, request.spec, limits.of_engine(), detectors)
     width, height = blurred.width, blurred.height
     if len(blurred.data) > request.max_result_bytes:
         return InstantResult(outcome=ResultTooLarge(), width=width, height=height)

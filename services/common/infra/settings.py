@@ -319,6 +319,24 @@ class LimitSettings(Settings):
         "that accepted orders can be finished.",
     )
     max_pixels: int = Field(default=120_000_000, ge=1, description="Maximum pixels of an image, over all frames.")
+    max_frames: int = Field(
+        default=3_000,
+        ge=1,
+        description="Maximum frames of an animation. Each costs time, however small it is: 3,000 of 1 pixel take "
+        "about two seconds.",
+    )
+    max_pages: int = Field(default=1_000, ge=1, description="Maximum pages of a TIFF; as of frames.")
+    max_segments: int = Field(
+        default=50_000,
+        ge=1,
+        description="Maximum chunks of a PNG, marker segments of a JPEG, blocks of a GIF, strips and tiles of a TIFF, "
+        "and tiles of a HEIF. Millions of empty ones fit into a small file, and each is looked at.",
+    )
+    max_scans: int = Field(
+        default=100,
+        ge=1,
+        description="Maximum scans of a progressive JPEG, each of which goes over the whole image; encoders write ten.",
+    )
     instant_seconds: int = Field(
         default=30,
         ge=1,

@@ -4,6 +4,8 @@ from pathlib import Path
 
 from sqlalchemy import inspect, text
 
+from services.common.db.access import audit
+from services.common.db.access.audit import AuditContext
 from services.common.db.engine import Database
 from services.common.domain.errors import ConfigurationError
 
@@ -12,13 +14,14 @@ HEAD = "0018"
 
 
 def upgrade(database: Database) -> None:
-    """Migrate a database to the revision that this version needs.
+    """Migrate a database to the revision that this version needs, and record it in the audit log.
 
     Raises:
         ConfigurationError: It has an encoding other than UTF-8.
         Unavailable: The database cannot be reached.
     """
     database.check_encoding()
+    before = _revision(database)
     from alembic import command  # noqa: PLC0415 - half a second that only this command needs
     from alembic.config import Config  # noqa: PLC0415
 
@@ -29,6 +32,11 @@ def upgrade(database: Database) -> None:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
         connection.commit()
+    # A new database has nothing that was changed.
+    if before not in {None, HEAD}:
+        with database.write() as session:
+            action = AuditContext(audit.COMMAND_LINE, "MigrateDatabase")
+            audit.record(session, action, "database", before=before, after=HEAD)
 
 
 def check(database: Database) -> None:
@@ -39,9 +47,7 @@ def check(database: Database) -> None:
         Unavailable: The database cannot be reached.
     """
     database.check_encoding()
-    with database.read() as session:
-        known = inspect(session.connection()).has_table("alembic_version")
-        found = session.scalar(text("SELECT version_num FROM alembic_version")) if known else None
+    found = _revision(database)
     if found != HEAD:
         raise ConfigurationError(
             f"IMAGEBLUR_DATABASE_URL: the database is at revision {found or 'none'}, this version needs {HEAD}: "
@@ -56,3 +62,10 @@ def check_url(url: str) -> None:
         check(database)
     finally:
         database.close()
+
+
+def _revision(database: Database) -> str | None:
+    """Return the revision of a database; None if it is empty."""
+    with database.read() as session:
+        known = inspect(session.connection()).has_table("alembic_version")
+        return session.scalar(text("SELECT version_num FROM alembic_version")) if known else None

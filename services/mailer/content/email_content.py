@@ -56,6 +56,8 @@ class OrderReady:
     order_id: str
     total: int
     succeeded: int
+    ordered_at: datetime
+    """In the subject, which tells orders apart: names of files are texts of those who order, and are not for it."""
     failures: Sequence[FailedImage]
     unlisted_failures: int
     expires_at: datetime
@@ -83,6 +85,7 @@ class OrderUnconfirmed:
     order_id: str
     total: int
     succeeded: int
+    ordered_at: datetime
     expires_at: datetime
     token: str
     """To receive the results, and those of later orders, by e-mail."""

@@ -15,6 +15,8 @@ class Language:
     """The rules of a language that templates cannot express."""
 
     thousands: str
+    short_date: Callable[[datetime], str]
+    """Format a day where there is little room."""
     months: tuple[str, ...]
     """As written in a date, from January on."""
     plural: Callable[[int], int]
@@ -37,6 +39,10 @@ class Language:
     def day(self, time: datetime) -> str:
         """Format a day."""
         return f"{time.day} {self.months[time.month - 1]} {time.year}"
+
+    def stamp(self, time: datetime) -> str:
+        """Format a time in UTC where there is little room, as in a subject."""
+        return f"{self.short_date(time)}, {time:%H:%M} UTC"
 
     def moment(self, time: datetime) -> str:
         """Format a time, which is in UTC."""
@@ -85,6 +91,7 @@ _RUSSIAN: Mapping[Reason, str] = {
 LANGUAGES: Mapping[str, Language] = {
     "en": Language(
         thousands=",",
+        short_date=lambda time: f"{time.day} {time:%b} {time.year}",
         months=tuple(
             "January February March April May June July August September October November December".split()  # noqa: SIM905
         ),
@@ -93,6 +100,7 @@ LANGUAGES: Mapping[str, Language] = {
     ),
     "ru": Language(
         thousands=_NO_BREAK_SPACE,
+        short_date=lambda time: f"{time:%d.%m.%Y}",
         months=tuple(
             "января февраля марта апреля мая июня июля августа сентября октября ноября декабря".split()  # noqa: SIM905
         ),

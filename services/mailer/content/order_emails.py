@@ -119,6 +119,7 @@ def _content(
         order_id=str(order.id),
         total=order.total,
         succeeded=succeeded,
+        ordered_at=to_datetime(order.created_at),
         failures=[
             FailedImage(
                 position=image.position,

@@ -164,6 +164,7 @@ def _environment(language: str, texts: Mapping[str, str]) -> Environment:
         "form_of": rules.form,
         "day": rules.day,
         "moment": rules.moment,
+        "stamp": rules.stamp,
         "explain": rules.explain,
     }
     environment.globals |= {"language": language, "spans": _spans}

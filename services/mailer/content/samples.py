@@ -18,6 +18,7 @@ _ORDER = "3f2b8a52-5f4e-4d4b-9f63-8f7d2f1c9a10"
 _SITE = "https://blur.example.org"
 _TOKEN = "sample-token"  # noqa: S105 - a sample
 _EXPIRES = datetime(2026, 12, 1, 9, 5, tzinfo=UTC)
+_ORDERED = datetime(2026, 11, 24, 9, 5, tzinfo=UTC)
 
 
 def sample_contents(email: str) -> list[Content]:
@@ -56,6 +57,7 @@ def _order_ready(*, succeeded: int, parts: int, linked: bool) -> OrderReady:
         succeeded=succeeded,
         failures=[failure] if failed else [],
         unlisted_failures=max(0, failed - 1),
+        ordered_at=_ORDERED,
         expires_at=_EXPIRES,
         part=min(1, parts),
         parts=parts,
@@ -72,6 +74,7 @@ def _unconfirmed(*, linked: bool) -> OrderUnconfirmed:
         order_id=_ORDER,
         total=40,
         succeeded=38,
+        ordered_at=_ORDERED,
         expires_at=_EXPIRES,
         token=_TOKEN,
         url=f"{_SITE}/receive?token={_TOKEN}" if linked else None,

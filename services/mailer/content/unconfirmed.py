@@ -22,6 +22,7 @@ def draft_unconfirmed(session: Session, claim: EmailClaim, *, links: OrderLinks)
         order_id=str(order.id),
         total=order.total,
         succeeded=order.succeeded,
+        ordered_at=to_datetime(order.created_at),
         expires_at=to_datetime(order.expires_at),
         token=token,
         url=token_url(links.public_url, "receive", token),

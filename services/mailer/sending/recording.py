@@ -44,7 +44,8 @@ def record_of(outcome: Outcome, claim: EmailClaim) -> OutcomeRecord:
             )
         case Rejected(message=message, no_mailbox=no_mailbox):
             return OutcomeRecord(
-                label="FAILED",
+                # Apart, since no operator has to look at it.
+                label="NO_MAILBOX" if no_mailbox else "FAILED",
                 write=partial(_reject, claim=claim, message=message, no_mailbox=no_mailbox),
                 log_fields={"reason": Reason.MAIL_REFUSED.value, "code": _code(message)},
             )

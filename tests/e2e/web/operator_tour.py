@@ -77,7 +77,7 @@ class OperatorTour:
 
     def _overview(self) -> None:
         self.page.goto("/operator")
-        expect(self.page.locator(".queue")).to_have_count(5)
+        expect(self.page.locator(".queue")).to_have_count(6)
 
     def _purging(self) -> None:
         self.page.locator("#queue-blur summary").click()

@@ -3,9 +3,11 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
+from imageblur.v1.order_pb2 import BlurSpec, Find, FindingKind
 from imageblur_client import Client, InputFile
 from playwright.sync_api import FilePayload, Page, Route, expect
 
@@ -45,6 +47,12 @@ class Tour:
             self._done,
             self._compare,
             self._deleting,
+            self._reviewed,
+            self._changing_effect,
+            self._review,
+            self._review_area,
+            self._review_compared,
+            self._review_form,
             self._newsletter,
             self._subscribed,
             self._confirm,
@@ -132,6 +140,43 @@ class Tour:
     def _deleting(self) -> None:
         self.page.keyboard.press("Escape")
         self.page.click("#delete")
+
+    def _reviewed(self) -> None:
+        """An order without an address, in which something was found, and whose originals are kept."""
+        files: list[Path | tuple[str, bytes]] = [*self._photographs[:3], ("broken.jpg", b"no image")]
+        kinds = {model.kind for model in self._client.limits().find_models}
+        spec = BlurSpec(find=[Find(kind=kind) for kind in kinds & {FindingKind.FINDING_KIND_FACE}])
+        order = self._client.order(files, spec=spec, keep_originals_for=timedelta(hours=1))
+        for _ in self._client.watch(order.order_id):
+            pass
+        self.page.goto(f"/orders/{order.order_id}")
+        expect(self.page.locator("#review-link")).to_be_visible()
+        wait_until(self.page, "[...document.querySelectorAll('.thumb img')].every(image => image.complete)")
+
+    def _changing_effect(self) -> None:
+        self.page.click("#ask-effect > summary")
+
+    def _review(self) -> None:
+        self.page.click("#review-link")
+        self.page.wait_for_url("**/review*")
+        self.page.locator("#review-list a", has_text="astronaut.png").click()
+        expect(self.page.locator("#viewer-before")).to_be_visible()
+
+    def _review_area(self) -> None:
+        self.page.keyboard.press("a")
+        self.page.locator("#viewer-keys > summary").click()
+
+    def _review_compared(self) -> None:
+        self.page.get_by_role("button", name="Undo changes").click()
+        self.page.keyboard.press("b")
+        self.page.keyboard.press("b")
+        expect(self.page.locator("#viewer-divider")).to_be_visible()
+
+    def _review_form(self) -> None:
+        # What is there without scripts; it works with them as well.
+        address = self.page.locator("#review-list a", has_text="astronaut.png").get_attribute("href")
+        self.page.goto(address or "")
+        wait_until(self.page, "[...document.querySelectorAll('figure img')].every(image => image.complete)")
 
     def _newsletter(self) -> None:
         self.page.goto("/newsletter")

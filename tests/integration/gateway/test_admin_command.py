@@ -77,6 +77,7 @@ def test_queues_are_shown_paused_and_resumed(run: Run) -> None:
         "instant",
         "mail",
         "mailing",
+        "webhook",
     ]
     assert run("resume", "blur").exit_code == ExitCode.OK
     assert "paused" not in run("queues").stdout
@@ -138,3 +139,48 @@ def test_what_is_kept_of_a_person_is_printed_and_erased(run: Run, order_id: str)
     assert order_id in run("export", "ann@example.org").stdout
     assert "1 order deleted" in run("erase", "ann@example.org", "--yes").stdout
     assert order_id not in run("export", "ann@example.org").stdout
+
+
+def test_orders_are_found_and_acted_on_after_a_dry_run(run: Run, order_id: str) -> None:
+    listed = run("orders", "--id", order_id[:6], "--email-part", "ANN@", "--since", "1h", "--csv").stdout.splitlines()
+    assert listed[0].startswith("order,state,placed")
+    assert [line.partition(",")[0] for line in listed[1:]] == [order_id]
+    assert run("orders", "--until", "2020-01-01").stdout == "none\n"
+    assert run("orders", "--since", "sometimes").exit_code == ExitCode.USAGE
+    images = run("order-images", order_id[:8]).stdout
+    assert "service: timed out" in images
+    assert [
+        json.loads(line)["position"] for line in run("order-images", order_id[:8], "--json").stdout.splitlines()
+    ] == [1]
+    dry = run("extend-orders", "--all", "--state", "failed", "--days", "2", "--dry-run")
+    assert dry.stdout == "Would extend 1 order.\n"
+    assert run("extend-orders", order_id[:8], "--days", "2", "--yes").stdout == "1 order changed.\n"
+    cancelled = run("cancel-orders", order_id, "--yes")
+    assert cancelled.exit_code == ExitCode.NOT_ALL_SUCCEEDED
+    assert "the order is FAILED" in cancelled.stderr
+    assert run("trace", "00000000").exit_code == ExitCode.USAGE
+    assert run("delete-orders", "--all", "--email-part", "ann@example", "--yes").stdout == "1 order changed.\n"
+    assert run("audit", "--subject", f"orders/{order_id}", "--csv").stdout.count("DeleteOrders") == 1
+
+
+@pytest.mark.usefixtures("order_id")
+def test_failures_are_counted_by_cause_and_time_before_they_are_retried(run: Run) -> None:
+    assert run("retry", "--all", "--cause", "file", "--dry-run").stdout == "Would retry 0 failures.\n"
+    assert (
+        run("retry", "--all", "--cause", "service", "--since", "today", "--dry-run").stdout
+        == "Would retry 1 failure.\n"
+    )
+    assert run("retry", "--all", "--since", "yesterday", "--dry-run").stdout == "Would retry 0 failures.\n"
+    assert "1 image: timed out (service)" in run("failures").stdout
+    assert run("drop", "--all", "--dry-run").stdout == "Would drop 1 failure.\n"
+
+
+def test_keys_are_restricted_and_say_so(run: Run) -> None:
+    run("create-key", "--role", "client", "--name", "shop", "--scope", "orders", "--images-per-day", "500")
+    (key,) = [line for line in map(json.loads, run("keys", "--json").stdout.splitlines()) if line["name"] == "shop"]
+    assert key["limits"]["images_per_day"] == "500"
+    restricted = run("restrict-key", key["api_key_id"], "--scope", "personal-data")
+    assert "may call nothing of PERSONAL_DATA" in restricted.stderr
+    assert "MiB in flight" in run("restrict-key", key["api_key_id"], "--mebibytes-in-flight", "64").stdout
+    assert run("create-key", "--role", "client", "--scope", "everything").exit_code == ExitCode.USAGE
+    assert "admin" in run("whoami").stdout

@@ -379,4 +379,5 @@ def test_limits(gateway: Gateway) -> None:
     limits = gateway.blur.GetLimits(pb.GetLimitsRequest())
     assert (limits.max_images, limits.max_image_bytes, limits.retention.seconds) == (5, 600_000, 7 * 86_400)
     assert len(limits.formats) == 7
+    assert (limits.max_frames, limits.max_pages, limits.max_segments, limits.max_scans) == (3_000, 1_000, 50_000, 100)
     assert set(limits.input_formats) - set(limits.formats) == {order_pb2.IMAGE_FORMAT_HEIF}

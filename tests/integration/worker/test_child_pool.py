@@ -16,6 +16,7 @@ from typing import Any
 
 import psutil
 import pytest
+from PIL.PngImagePlugin import PngInfo
 
 from services.blur_worker.child_answers import ModelMissing
 from services.blur_worker.child_pool import ChildCrashed, ChildPool
@@ -26,7 +27,7 @@ from services.common.domain.errors import ImageError, Reason, Unavailable
 from services.common.domain.instant import InstantKind, InstantRequest
 from services.common.domain.spec import BlurSpec, Find, FindingKind, Format
 from tests.support.blur_workers import LIMITS
-from tests.support.images import encode, photo
+from tests.support.images import encode, encode_frames, frames, photo
 from tests.support.waiting import eventually
 
 
@@ -181,6 +182,27 @@ def test_a_closed_pool_leaves_no_process(tmp_path: Path) -> None:
     # The helpers of multiprocessing stay for as long as this process does.
     helpers = re.compile("resource_tracker|forkserver")
     assert [process for process in alive if not helpers.search(" ".join(process.cmdline()))] == []
+
+
+def test_limits_on_the_cost_of_a_file_are_settings(tmp_path: Path) -> None:
+    animation = encode_frames(frames(3), "GIF", duration=50)
+    pages, scans = encode_frames(frames(3), "TIFF"), encode(photo(8, 8), "JPEG", progressive=True)
+    texts = PngInfo()
+    for number in range(100):
+        texts.add_text(str(number), "text")
+    chunks = encode(photo(8, 8), "PNG", pnginfo=texts)
+    usual_limits = ChildLimits(seconds=20, memory_mb=2048, max_pixels=1 << 20)
+    low = replace(usual_limits, max_frames=2, max_pages=2, max_segments=80, max_scans=2)
+    strict, usual = ChildPool(1, low), ChildPool(1, usual_limits)
+    try:
+        for data, what in ((animation, "2 frames"), (pages, "2 pages"), (chunks, "80 chunks"), (scans, "2 scans")):
+            assert blur(usual, tmp_path, data).size
+            with pytest.raises(ImageError, match=f"more than {what}") as caught:
+                blur(strict, tmp_path, data)
+            assert caught.value.reason is Reason.TOO_LARGE
+    finally:
+        strict.close()
+        usual.close()
 
 
 def test_finding_has_limits_of_its_own(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""BMPs whose channels are described by masks."""
+"""BMPs whose channels are described by masks, and run-length encoded ones."""
 
 import struct
 
@@ -110,3 +110,89 @@ def test_other_compressions_are_named_and_damage_is_damage() -> None:
         with pytest.raises(ImageError) as caught:
             run(data)
         assert caught.value.reason is reason
+
+
+PALETTE = np.random.default_rng(8).integers(0, 256, (16, 3), np.uint8)
+
+
+def make_runs(width: int, height: int, runs: bytes, *, bits: int = 8) -> bytes:
+    """A run-length encoded file; the runs begin with the lowest row."""
+    palette = b"".join(bytes([*color[::-1].tolist(), 0]) for color in PALETTE)
+    start = 14 + 40 + len(palette)
+    compression = {8: 1, 4: 2}[bits]
+    header = struct.pack("<IiiHHIIiiII", 40, width, height, 1, bits, compression, len(runs), 2835, 2835, 16, 0)
+    return struct.pack("<2sIHHI", b"BM", start + len(runs), 0, 0, start) + header + palette + runs
+
+
+def runs_of(indices: np.ndarray, bits: int, rng: np.random.Generator) -> bytes:
+    """Encode rows by runs and literals of random lengths."""
+    out = bytearray()
+    for row in indices[::-1]:
+        at = 0
+        while at < len(row):
+            count = min(int(rng.integers(1, 9)), len(row) - at)
+            part = row[at : at + count]
+            if count >= 3 and rng.random() < 0.5:
+                padded = [*part.tolist(), 0] if bits == 4 and count % 2 else part.tolist()
+                packed = (
+                    bytes(padded)
+                    if bits == 8
+                    else bytes(a << 4 | b for a, b in zip(padded[::2], padded[1::2], strict=True))
+                )
+                out += bytes([0, count]) + packed + bytes(len(packed) % 2)
+            else:
+                # Of two indices in turn with 4 bits, else of one.
+                pair = (int(part[0]), int(part[1] if bits == 4 and count > 1 else part[0]))
+                same = next((n for n in range(count) if part[n] != pair[n % 2]), count)
+                out += bytes([same, pair[0] << 4 | pair[1] if bits == 4 else pair[0]])
+                count = same
+            at += count
+        out += b"\0\0"
+    return bytes(out[:-2]) + b"\0\1"
+
+
+def shown(data: bytes) -> np.ndarray:
+    return shown_frames(run(data, Solid(), CORNER, output_format=Format.PNG).data)[0]
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("width", [1, 12, 33])
+def test_runs(bits: int, width: int) -> None:
+    rng = np.random.default_rng(width)
+    indices = rng.integers(0, 3, (7, width)).repeat(3, axis=1)[:, :width]
+    result = shown(make_runs(width, 7, runs_of(indices, bits, rng), bits=bits))
+    assert (result[..., :3] == PALETTE[indices])[1:].all()
+
+
+def test_pixels_that_runs_leave_out_are_transparent() -> None:
+    runs = bytes([2, 1, 0, 0, 0, 2, 1, 1, 3, 2, 0, 1])
+    result = shown(make_runs(4, 4, runs))
+    alpha = np.array([[0, 0, 0, 0], [0, 1, 1, 1], [0, 0, 0, 0], [1, 1, 0, 0]])
+    assert (result[1:, :, 3] == alpha[1:] * 255).all()
+    assert (result[1, 1:, :3] == PALETTE[2]).all()
+
+
+def test_what_reaches_beyond_a_row_is_cut_off() -> None:
+    result = shown(make_runs(2, 2, bytes([9, 1, 0, 0, 0, 5, 1, 2, 3, 4, 5, 0, 0, 1])))
+    assert (result[1] == [*PALETTE[1], 255]).all() if result.shape[2] == 4 else (result[1] == PALETTE[1]).all()
+
+
+@pytest.mark.parametrize(
+    "runs", [b"", bytes([2, 1]), bytes([2, 1, 0, 0, 0, 2, 1]), bytes([0, 9, 1, 1]), bytes([0, 2, 0, 9])]
+)
+def test_runs_that_end_too_early_are_damaged(runs: bytes) -> None:
+    with pytest.raises(ImageError) as caught:
+        run(make_runs(2, 2, runs))
+    assert caught.value.reason is Reason.CORRUPT
+
+
+def test_the_mark_at_the_end_may_be_missing() -> None:
+    assert run(make_runs(2, 1, bytes([2, 1]))).width == 2
+
+
+def test_runs_of_24_bits_are_unsupported() -> None:
+    data = bytearray(make_runs(2, 1, bytes([2, 1])))
+    data[28] = 24
+    with pytest.raises(ImageError) as caught:
+        run(bytes(data))
+    assert caught.value.reason is Reason.UNSUPPORTED

@@ -14,7 +14,7 @@ from services.common.domain.errors import ImageError, Reason
 from services.common.domain.spec import Format, Gaussian, Region, Solid
 from tests.support.images import encode, opened, photo, samples, whole_photo
 from tests.unit.engine.reference import psnr
-from tests.unit.engine.running import LIMITS, MIDDLE, run
+from tests.unit.engine.running import LIMITS, MIDDLE, run, run_on
 
 CORNER = Region("box", 0, 0, 0.1, 0.1)
 
@@ -93,6 +93,18 @@ def test_chroma_that_viewers_repeat_is_blurred_smoothly(h: int, v: int, sigma: f
     assert psnr(samples(opened(result.data)), blurred_as_shown(data, sigma)) > 46
 
 
+@pytest.mark.parametrize(("h", "v"), [(4, 1), (1, 4)])
+@pytest.mark.parametrize("region", [MIDDLE, Region.polygon([(0.25, 0.25), (0.9, 0.3), (0.5, 0.9)])])
+def test_a_region_of_chroma_that_viewers_repeat_is_smooth_and_the_rest_stays(h: int, v: int, region: Region) -> None:
+    data = sampled(h, v)
+    before, exact = samples(opened(data)), samples(run_on(opened(data).convert("RGB"), Gaussian(4), region))
+    after = samples(opened(run(data, Gaussian(4), region).data))
+    assert np.abs(after - exact).max() <= 5
+    outside = (exact == before).all(axis=2)
+    assert outside.any()
+    assert np.abs(after - before)[outside].max() <= 3
+
+
 def cmyk() -> Image.Image:
     picture = photo(100, 100)
     planes = [*picture.split(), picture.convert("L").rotate(90)]
@@ -140,6 +152,19 @@ def test_only_the_end_marker_is_missing(*, progressive: bool) -> None:
         with pytest.raises(ImageError) as caught:
             run(cut)
         assert caught.value.reason is Reason.CORRUPT
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "RGB"])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_only_the_end_marker_is_missing_of_other_colours(mode: str, *, progressive: bool) -> None:
+    image, options = (cmyk(), {}) if mode == "CMYK" else (photo(), {"keep_rgb": True})
+    data = encode(image, "JPEG", progressive=progressive, **options)
+    for cut in (data[:-2], data[:-1]):
+        for effect, regions in ((Gaussian(2), ()), (Solid(), (MIDDLE,))):
+            assert run(cut, effect, *regions).data == run(data, effect, *regions).data
+    with pytest.raises(ImageError) as caught:
+        run(data[: len(data) // 2])
+    assert caught.value.reason is Reason.CORRUPT
 
 
 @pytest.mark.parametrize("color", ["#ff0000", "#10c0f0", "#000000"])

@@ -11,7 +11,7 @@ from services.blur_worker.engine.jpeg.decode.image import decode_sequential
 from services.blur_worker.engine.jpeg.format.header_reader import HeaderReader
 from services.blur_worker.engine.jpeg.transform.planes import plan_as_stored
 from services.blur_worker.engine.regions import region_mask
-from services.common.domain.spec import BlurSpec, Effect, Gaussian, Pixelate, Region, Solid, Stroke
+from services.common.domain.spec import BlurSpec, Effect, Gaussian, Pixelate, Redact, Region, Solid, Stroke
 from tests.support.images import encode, opened, photo, samples, whole_photo
 from tests.unit.engine.jpeg_planes import stored, turned
 from tests.unit.engine.reference import psnr
@@ -185,3 +185,14 @@ def test_black_at_the_highest_quality_has_its_code() -> None:
     result = run(data, Solid("#808080"), Region("box", 0.5, 0, 0.5, 1))
     assert result.path == "jpeg-splice"
     assert (stored(result.data)[:, :32] == stored(data)[:, :32]).all()
+
+
+@pytest.mark.parametrize("size", [(24, 24), (31, 64), (96, 17)])
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
+@pytest.mark.parametrize("effect", [Gaussian(3), Pixelate(4), Redact(), Solid("#c83c3c")])
+def test_colours_of_small_images(size: tuple[int, int], subsampling: str, effect: Effect) -> None:
+    data = encode(Image.new("RGB", size, (200, 60, 60)), "JPEG", quality=95, subsampling=subsampling)
+    result = run(data, effect, MIDDLE)
+    assert result.path == "jpeg-splice"
+    # Redact is lighter and darker by a twentieth of white.
+    assert np.abs(samples(opened(result.data)) - samples(opened(data))).max() <= (18 if effect == Redact() else 4)

@@ -1,5 +1,7 @@
 import re
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,7 +71,7 @@ def test_both_languages_have_the_same_templates(email: str) -> None:
 
 def test_an_order_email_tells_what_was_done_what_failed_and_until_when() -> None:
     rendered = RENDER(order_ready(), "en")
-    assert rendered.subject == "Your blurred images"
+    assert rendered.subject == "2 of 3 images blurred · 24 Nov 2026, 09:05 UTC"
     for text in (rendered.text, text_of(rendered.html)):
         assert "2 of 3 images were blurred." in text
         assert "image 3: The PNG file is damaged or incomplete." in text
@@ -79,15 +81,29 @@ def test_an_order_email_tells_what_was_done_what_failed_and_until_when() -> None
 
 def test_an_order_email_in_russian() -> None:
     rendered = RENDER(order_ready(), "ru")
-    assert rendered.subject == "Ваши размытые изображения"
+    assert rendered.subject == "Размыто 2 из 3 изображений · 24.11.2026, 09:05 UTC"
     assert "Размыто изображений: 2 из 3." in rendered.text
     assert "изображение 3: Файл повреждён или неполон." in rendered.text
     assert "1 декабря 2026, 09:05 UTC" in rendered.text
 
 
+@pytest.mark.parametrize("locale", ["en", "ru"])
+@pytest.mark.parametrize("succeeded", [0, 9_998, 10_000])
+def test_subjects_tell_orders_apart_and_are_not_cut(locale: str, succeeded: int) -> None:
+    """By how many images there are, what became of them, and when they were ordered."""
+    values: dict[str, Any] = {"total": 10_000, "succeeded": succeeded}
+    later = values | {"ordered_at": datetime(2026, 11, 24, 9, 6, tzinfo=UTC)}
+    fewer = values | {"total": 9_999, "succeeded": succeeded - 1 if succeeded else 0}
+    for make in (order_ready, unconfirmed):
+        subjects = {RENDER(make(**each), locale).subject for each in (values, later, fewer)}
+        assert len(subjects) == 3
+    assert len(RENDER(order_ready(parts=5, part=5, **values), locale).subject) <= 78
+    assert len(RENDER(unconfirmed(**values), locale).subject) <= 78
+
+
 def test_a_part_says_which_it_is() -> None:
     rendered = RENDER(order_ready(parts=3, part=2, first_position=4, last_position=7), "en")
-    assert rendered.subject == "Your blurred images (part 2 of 3)"
+    assert rendered.subject == "2 of 3 images blurred (part 2 of 3) · 24 Nov 2026, 09:05 UTC"
     assert "part 2 of 3" in rendered.text
     assert "images 4 to 7" in rendered.text
 
@@ -102,7 +118,7 @@ def test_what_is_too_large_for_emails_can_be_downloaded() -> None:
 
 def test_an_order_without_results_has_no_word_of_an_archive() -> None:
     rendered = RENDER(order_ready(total=1, succeeded=0, parts=0), "en")
-    assert rendered.subject == "Your images could not be blurred"
+    assert rendered.subject == "1 image could not be blurred · 24 Nov 2026, 09:05 UTC"
     assert "The image in your order could not be blurred." in rendered.text
     assert "zip" not in rendered.text
     assert "will be deleted" not in rendered.text

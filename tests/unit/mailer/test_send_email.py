@@ -76,12 +76,14 @@ def test_a_permanent_reply_fails_the_delivery(
 ) -> None:
     order = make_order(database, blobs, [b"one"])
     server.replies[stage] = [reply]
-    before = count("FAILED")
+    # A mailbox that does not exist is counted apart: no operator has to look at it.
+    label = "NO_MAILBOX" if " 5.1." in reply else "FAILED"
+    before = count(label)
     send_email(order.email_id)
     assert email(database, order.email_id).state == EmailState.FAILED
     ended = delivery(database, order.order_id)
     assert (ended.state, ended.reason, ended.message) == (DeliveryState.FAILED, Reason.MAIL_REFUSED, reply)
-    assert count("FAILED") == before + 1
+    assert count(label) == before + 1
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import typer
 
 from imageblur_client.cli.admin.failures import drop, failures, retry
-from imageblur_client.cli.admin.keys import audit, create_key, keys, revoke_key, rotate_key
+from imageblur_client.cli.admin.keys import audit, create_key, keys, restrict_key, revoke_key, rotate_key, whoami
 from imageblur_client.cli.admin.mailings import (
     cancel_mailing,
     check_mail,
@@ -14,7 +14,14 @@ from imageblur_client.cli.admin.mailings import (
     run_mailing,
     send_test_mailing,
 )
-from imageblur_client.cli.admin.orders import orders, stats, trace
+from imageblur_client.cli.admin.order_actions import (
+    cancel_orders,
+    delete_orders,
+    extend_orders,
+    revise_orders,
+    send_orders,
+)
+from imageblur_client.cli.admin.orders import order_images, orders, stats, trace
 from imageblur_client.cli.admin.personal_data import erase, export, lift_suppression
 from imageblur_client.cli.admin.queues import pause, purge, queues, resume, workers
 from imageblur_client.cli.admin.subscribers import (
@@ -35,7 +42,8 @@ app = typer.Typer(
 
 for command in (
     *(queues, pause, resume, purge, workers),
-    *(orders, trace, stats),
+    *(orders, order_images, trace, stats),
+    *(cancel_orders, delete_orders, send_orders, revise_orders, extend_orders),
     *(failures, retry, drop),
     *(webhooks, resend_webhooks),
     *(mailings, run_mailing, pause_mailing, resume_mailing, cancel_mailing),
@@ -43,7 +51,7 @@ for command in (
     *(texts, text, set_text, reset_text, preview_email),
     *(subscribers, import_subscribers, export_subscribers, suppress, lift_suppression, bounce),
     *(export, erase),
-    *(keys, create_key, rotate_key, revoke_key, audit),
+    *(keys, create_key, restrict_key, rotate_key, revoke_key, whoami, audit),
 ):
     app.command()(command)
 

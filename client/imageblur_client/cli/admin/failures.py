@@ -5,10 +5,12 @@ from typing import Annotated
 
 import typer
 from imageblur.v1 import operator_service_pb2 as pb
-from imageblur.v1.operator_pb2 import FailureEntry, FailureFilter, FailureKind
+from imageblur.v1.operator_pb2 import FailureCause, FailureEntry, FailureFilter, FailureKind
 from imageblur.v1.order_pb2 import FailureReason
 
-from imageblur_client.cli.admin.output import Limit, Yes, confirm, operator_api, show, time_text
+from imageblur_client.cli.admin.output import All as AllRows
+from imageblur_client.cli.admin.output import Csv, DryRun, Limit, Yes, confirm, operator_api, pages, show, time_text
+from imageblur_client.cli.admin.times import Since, Until, span
 from imageblur_client.cli.context import Json
 from imageblur_client.cli.errors import print_error
 from imageblur_client.cli.render import enum_label
@@ -21,6 +23,12 @@ All = Annotated[bool, typer.Option("--all", help="All failures that match the ot
 Kind = Annotated[str, typer.Option(metavar="KIND", help="Only failures of this kind: image or email.")]
 Reason = Annotated[str, typer.Option(metavar="REASON", help="Only failures with this reason, such as timed-out.")]
 Order = Annotated[str, typer.Option(metavar="ID", help="Only failures of this order.")]
+Cause = Annotated[
+    str,
+    typer.Option(
+        metavar="CAUSE", help="Only failures with this cause: service (for operators), file, or recipient (an address)."
+    ),
+]
 
 
 def failures(
@@ -29,27 +37,55 @@ def failures(
     kind: Kind = "",
     reason: Reason = "",
     order: Order = "",
+    cause: Cause = "",
+    since: Since = "",
+    until: Until = "",
     limit: Limit = 50,
+    every: AllRows = False,
     as_json: Json = False,
+    as_csv: Csv = False,
 ) -> None:
     """List failed images and e-mails, with their number for each reason."""
     with operator_api(ctx) as operator:
-        request = pb.ListFailuresRequest(page_size=limit, filter=_filter(kind, reason, order))
-        found = operator.call(operator.stub.ListFailures, request)
-    show(found.failures, _table(found.failures), as_json=as_json)
-    if not as_json:
-        for group in found.groups:
-            what = count(group.count, enum_label(FailureKind.DESCRIPTOR, group.kind))
-            typer.echo(f"{what}: {enum_label(FailureReason.DESCRIPTOR, group.reason)}")
+        which = _filter(kind, reason, order, cause=cause, since=since, until=until)
+        found = pages(
+            operator,
+            operator.stub.ListFailures,
+            pb.ListFailuresRequest(filter=which),
+            "failures",
+            limit=None if every else limit,
+        )
+        show(found, _table, as_json=as_json, as_csv=as_csv)
+        if as_json or as_csv:
+            return
+        groups = operator.call(operator.stub.ListFailures, pb.ListFailuresRequest(page_size=1, filter=which)).groups
+    for group in groups:
+        what = count(group.count, enum_label(FailureKind.DESCRIPTOR, group.kind))
+        cause = enum_label(FailureCause.DESCRIPTOR, group.cause)
+        typer.echo(f"{what}: {enum_label(FailureReason.DESCRIPTOR, group.reason)} ({cause})")
 
 
 def retry(
-    ctx: typer.Context, ids: Ids = None, *, every: All = False, kind: Kind = "", reason: Reason = "", order: Order = ""
+    ctx: typer.Context,
+    ids: Ids = None,
+    *,
+    every: All = False,
+    kind: Kind = "",
+    reason: Reason = "",
+    order: Order = "",
+    cause: Cause = "",
+    since: Since = "",
+    until: Until = "",
+    dry_run: DryRun = False,
 ) -> None:
-    """Retry failures."""
+    """Retry failures where it can help: those of the service."""
+    which = _filter(kind, reason, order, cause=cause, since=since, until=until)
     with operator_api(ctx) as operator:
-        request = pb.RetryFailuresRequest(failure_ids=ids or (), all=every, filter=_filter(kind, reason, order))
+        request = pb.RetryFailuresRequest(failure_ids=ids or (), all=every, filter=which, validate_only=dry_run)
         outcome = operator.call(operator.stub.RetryFailures, request)
+    if dry_run:
+        typer.echo(f"Would retry {count(outcome.matched, 'failure')}.")
+        return
     for skipped in outcome.skipped:
         print_error(f"{skipped.failure_id}: {skipped.message}")
     left = f", {outcome.remaining} left for the next call" if outcome.remaining else ""
@@ -64,34 +100,49 @@ def drop(
     kind: Kind = "",
     reason: Reason = "",
     order: Order = "",
+    cause: Cause = "",
+    since: Since = "",
+    until: Until = "",
+    dry_run: DryRun = False,
     yes: Yes = False,
 ) -> None:
     """Drop failures, and delete the originals kept for them."""
-    confirm("Dropped failures cannot be retried. Continue?", yes=yes)
+    which = _filter(kind, reason, order, cause=cause, since=since, until=until)
     with operator_api(ctx) as operator:
-        request = pb.DropFailuresRequest(failure_ids=ids or (), all=every, filter=_filter(kind, reason, order))
+        request = pb.DropFailuresRequest(failure_ids=ids or (), all=every, filter=which, validate_only=True)
+        matched = operator.call(operator.stub.DropFailures, request).matched
+        if dry_run:
+            typer.echo(f"Would drop {count(matched, 'failure')}.")
+            return
+        confirm(f"Drop {count(matched, 'failure')}? Dropped failures cannot be retried.", yes=yes)
+        request.validate_only = False
         outcome = operator.call(operator.stub.DropFailures, request)
     left = f", {outcome.remaining} left for the next call" if outcome.remaining else ""
     typer.echo(f"{count(outcome.dropped, 'failure')} dropped{left}.")
 
 
-def _filter(kind: str, reason: str, order_id: str) -> FailureFilter:
+def _filter(kind: str, reason: str, order_id: str, *, cause: str, since: str, until: str) -> FailureFilter:
+    begin, end = span(since, until)
     try:
         return FailureFilter(
             kind=FailureKind.Value(f"FAILURE_KIND_{(kind or 'unspecified').upper()}"),
             reason=FailureReason.Value(f"FAILURE_REASON_{(reason or 'unspecified').upper().replace('-', '_')}"),
             order_id=order_id,
+            cause=FailureCause.Value(f"FAILURE_CAUSE_{(cause or 'unspecified').upper()}"),
+            from_time=begin,
+            to_time=end,
         )
     except ValueError:
-        raise typer.BadParameter("is unknown", param_hint="--kind or --reason") from None
+        raise typer.BadParameter("is unknown", param_hint="--kind, --reason or --cause") from None
 
 
 def _table(found: Sequence[FailureEntry]) -> Iterator[Sequence[str]]:
-    yield ("id", "kind", "reason", "failed", "attempts", "retryable", "message")
+    yield ("id", "kind", "cause", "reason", "failed", "attempts", "retryable", "message")
     for f in found:
         yield (
             f.failure_id,
             enum_label(FailureKind.DESCRIPTOR, f.kind),
+            enum_label(FailureCause.DESCRIPTOR, f.cause),
             enum_label(FailureReason.DESCRIPTOR, f.failure.reason),
             time_text(f, "fail_time"),
             str(f.attempts),

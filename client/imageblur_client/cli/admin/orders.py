@@ -1,4 +1,4 @@
-"""`imageblur admin orders`, `trace`, `stats`."""
+"""`imageblur admin orders`, `order-images`, `trace`, `stats`."""
 
 from collections.abc import Iterator, Sequence
 from typing import Annotated
@@ -6,41 +6,84 @@ from typing import Annotated
 import typer
 from google.protobuf.duration_pb2 import Duration
 from imageblur.v1 import operator_service_pb2 as pb
-from imageblur.v1.operator_pb2 import OrderEntry, OrderFilter, StatisticsPoint, TraceKind, TraceStep
-from imageblur.v1.order_pb2 import OrderState
+from imageblur.v1.operator_pb2 import FailureCause, OrderEntry, OrderImage, StatisticsPoint, TraceKind, TraceStep
+from imageblur.v1.order_pb2 import CheckState, FailureReason, FindingKind, ImageState, OrderState
 
-from imageblur_client.cli.admin.output import Limit, duration_text, operator_api, show, time_text
-from imageblur_client.cli.context import Json, OrderId
+from imageblur_client.cli.admin.order_options import (
+    Address,
+    AddressPart,
+    IdPrefix,
+    PlacedBy,
+    State,
+    order_filter,
+    resolve,
+)
+from imageblur_client.cli.admin.output import All, Csv, Limit, duration_text, operator_api, pages, show, time_text
+from imageblur_client.cli.admin.times import Since, Until
+from imageblur_client.cli.context import Json
 from imageblur_client.cli.render import counts, enum_label
+from imageblur_client.cli.text import size
+
+ShortId = Annotated[str, typer.Argument(metavar="ID", help="Order ID or its beginning.", show_default=False)]
 
 
 def orders(
     ctx: typer.Context,
     *,
-    state: Annotated[
-        list[str] | None,
-        typer.Option(metavar="STATE", help="Only orders in this state, such as failed. Can be repeated."),
-    ] = None,
-    email: Annotated[str, typer.Option(metavar="E", help="Only orders for this address.")] = "",
-    principal: Annotated[
-        str, typer.Option(metavar="P", help="Only orders placed by this principal, such as key:ID.")
-    ] = "",
+    state: State = None,
+    email: Address = "",
+    email_part: AddressPart = "",
+    id_prefix: IdPrefix = "",
+    principal: PlacedBy = "",
+    since: Since = "",
+    until: Until = "",
     limit: Limit = 50,
+    every: All = False,
     as_json: Json = False,
+    as_csv: Csv = False,
 ) -> None:
     """List orders, newest first."""
-    which = OrderFilter(states=map(_state, state or ()), email=email, principal=principal)
+    which = order_filter(
+        states=state,
+        email=email,
+        email_part=email_part,
+        id_prefix=id_prefix,
+        principal=principal,
+        since=since,
+        until=until,
+    )
     with operator_api(ctx) as operator:
-        request = pb.ListOrdersRequest(page_size=limit, filter=which)
-        found = operator.call(operator.stub.ListOrders, request).orders
-    show(found, _order_table(found), as_json=as_json)
+        request = pb.ListOrdersRequest(filter=which)
+        found = pages(operator, operator.stub.ListOrders, request, "orders", limit=None if every else limit)
+        show(found, _order_table, as_json=as_json, as_csv=as_csv)
 
 
-def trace(ctx: typer.Context, order_id: OrderId, as_json: Json = False) -> None:
+def order_images(
+    ctx: typer.Context,
+    order_id: ShortId,
+    *,
+    state: Annotated[
+        list[str] | None,
+        typer.Option(metavar="STATE", help="Only images in this state, such as failed. Can be repeated."),
+    ] = None,
+    limit: Limit = 200,
+    every: All = False,
+    as_json: Json = False,
+    as_csv: Csv = False,
+) -> None:
+    """List the images of an order with their worker, attempts and times."""
+    with operator_api(ctx) as operator:
+        request = pb.ListOrderImagesRequest(order_id=resolve(operator, order_id), states=map(_image_state, state or ()))
+        found = pages(operator, operator.stub.ListOrderImages, request, "images", limit=None if every else limit)
+        show(found, _image_table, as_json=as_json, as_csv=as_csv)
+
+
+def trace(ctx: typer.Context, order_id: ShortId, as_json: Json = False) -> None:
     """Show the trace of an order, from the upload to the e-mail."""
     with operator_api(ctx) as operator:
-        found = operator.call(operator.stub.GetOrderTrace, pb.GetOrderTraceRequest(order_id=order_id))
-    show(found.steps, _trace_table(found.steps), as_json=as_json)
+        request = pb.GetOrderTraceRequest(order_id=resolve(operator, order_id))
+        found = operator.call(operator.stub.GetOrderTrace, request)
+    show(found.steps, _trace_table, as_json=as_json)
     if found.omitted_images and not as_json:
         typer.echo(f"and {found.omitted_images:,} images more")
 
@@ -51,19 +94,19 @@ def stats(
     points: Annotated[int, typer.Option(min=1, max=500, metavar="N", help="Number of points.")] = 12,
     as_json: Json = False,
 ) -> None:
-    """Show rates and durations."""
+    """Show rates, durations, findings and checks of results."""
     step = max(1, minutes * 60 // points)
     request = pb.GetStatisticsRequest(span=Duration(seconds=minutes * 60), step=Duration(seconds=step))
     with operator_api(ctx) as operator:
         found = operator.call(operator.stub.GetStatistics, request).points
-    show(found, _stats_table(found), as_json=as_json)
+    show(found, _stats_table, as_json=as_json)
 
 
-def _state(text: str) -> OrderState.ValueType:
+def _image_state(text: str) -> ImageState.ValueType:
     try:
-        return OrderState.Value("ORDER_STATE_" + text.upper().replace("-", "_").replace(" ", "_"))
+        return ImageState.Value("IMAGE_STATE_" + text.upper())
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is not an order state", param_hint="--state") from None
+        raise typer.BadParameter(f"{text!r} is not an image state", param_hint="--state") from None
 
 
 def _order_table(found: Sequence[OrderEntry]) -> Iterator[Sequence[str]]:
@@ -75,6 +118,33 @@ def _order_table(found: Sequence[OrderEntry]) -> Iterator[Sequence[str]]:
             (time_text(order, "create_time"), time_text(order, "finish_time")),
         )
         yield (order.order_id, state, *times, counts(order.counts), order.email_hint or "-", entry.principal)
+
+
+def _image_table(found: Sequence[OrderImage]) -> Iterator[Sequence[str]]:
+    yield ("no", "state", "kind", "size", "queue", "work", "worker", "attempts", "ended", "name", "found", "failure")
+    for image in found:
+        failure = ""
+        if image.HasField("failure"):
+            cause = enum_label(FailureCause.DESCRIPTOR, image.cause)
+            reason = enum_label(FailureReason.DESCRIPTOR, image.failure.reason)
+            failure = f"{cause}: {reason}: {image.failure.message}"
+        inspection = f"{image.findings}, {image.hidden} hidden" if image.findings else ""
+        if image.check == CheckState.CHECK_STATE_REMAINING:
+            inspection += ", still visible"
+        yield (
+            str(image.position),
+            enum_label(ImageState.DESCRIPTOR, image.state),
+            image.file_kind or "-",
+            size(image.input_bytes),
+            duration_text(image, "wait"),
+            duration_text(image, "work"),
+            image.worker or "-",
+            str(image.attempts),
+            time_text(image, "finish_time"),
+            image.filename or "-",
+            inspection or "-",
+            failure or "-",
+        )
 
 
 def _trace_table(steps: Sequence[TraceStep]) -> Iterator[Sequence[str]]:
@@ -94,8 +164,23 @@ def _trace_table(steps: Sequence[TraceStep]) -> Iterator[Sequence[str]]:
 
 
 def _stats_table(found: Sequence[StatisticsPoint]) -> Iterator[Sequence[str]]:
-    yield ("from", "orders", "blurred", "failed", "emails", "wait p50", "p95", "work p50", "p95")
+    kinds = sorted({entry.kind for point in found for entry in point.findings})
+    names = [enum_label(FindingKind.DESCRIPTOR, kind) for kind in kinds]
+    yield (
+        *("from", "orders", "blurred", "bad files", "failed", "emails", "wait p50", "p95", "work p50", "p95"),
+        *names,
+        *("clean", "still visible"),
+    )
     for p in found:
-        numbers = (p.orders, p.images_succeeded, p.images_failed, p.emails_sent)
+        bad_files = p.images_failed - p.images_failed_by_service
+        numbers = (p.orders, p.images_succeeded, bad_files, p.images_failed_by_service, p.emails_sent)
         times = [duration_text(p, name) for name in ("wait_p50", "wait_p95", "work_p50", "work_p95")]
-        yield (time_text(p, "start_time"), *map(str, numbers), *times)
+        findings = {entry.kind: entry.found for entry in p.findings}
+        yield (
+            time_text(p, "start_time"),
+            *map(str, numbers),
+            *times,
+            *(str(findings.get(kind, 0)) for kind in kinds),
+            str(p.checks_clean),
+            str(p.checks_remaining),
+        )

@@ -3,8 +3,6 @@
 import struct
 from typing import Any
 
-from PIL.BmpImagePlugin import BmpImageFile
-
 from services.blur_worker.engine.formats.bmp_reader import read_bmp
 from services.blur_worker.engine.formats.codec import Codec, FramesToEncode
 from services.blur_worker.engine.formats.pillow_save import save
@@ -46,7 +44,6 @@ def _encode_rgba(raster: Raster) -> bytes:
 CODEC = Codec(
     format=Format.BMP,
     detect=_detect,
-    pillow_class=BmpImageFile,
     encode=_encode,
     modes=frozenset({"L", "RGB", "RGBA"}),
     carries_profiles=False,

@@ -1,6 +1,7 @@
-"""Decode BMPs but run-length encoded ones. Source: BITMAPCOREHEADER, BITMAPV5HEADER.
+"""Decode BMPs. Source: BITMAPCOREHEADER, BITMAPV5HEADER.
 
-Pillow reads some masks only, no alpha of 16 bits per pixel, and no palette of an unusual size.
+Pillow reads some masks only, no alpha of 16 bits per pixel, no palette of an unusual size, and makes pixels that runs
+leave out opaque.
 """
 
 import struct
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.blur_worker.engine.described import Described
+from services.blur_worker.engine.formats.bmp_runs import expand_runs
 from services.blur_worker.engine.formats.detect import unsupported
 from services.blur_worker.engine.formats.reading import ReadFile, ReadRequest
 from services.blur_worker.engine.images import Frame
@@ -18,7 +20,8 @@ from services.blur_worker.engine.raster import Raster
 
 _FILE_HEADER_BYTES, _OS2_V1_HEADER_BYTES, _INFO_HEADER_BYTES, _V3_HEADER_BYTES = 14, 12, 40, 56
 _BITFIELDS, _ALPHA_BITFIELDS = 3, 6
-_RUN_LENGTHS = {1, 2}
+_RLE8, _RLE4 = 1, 2
+_RUN_LENGTHS = {_RLE8, _RLE4}
 _COMPRESSIONS = {3: "Huffman codes", 4: "a JPEG in it", 5: "a PNG in it", 11: "CMYK", 12: "CMYK", 13: "CMYK"}
 _MASKS = {16: (0x7C00, 0x03E0, 0x001F), 32: (0xFF0000, 0xFF00, 0xFF)}
 """Where a file has none."""
@@ -26,8 +29,8 @@ _METERS_PER_INCH = 0.0254
 _ROWS_AT_ONCE = 256
 
 
-def read_bmp(data: bytes, request: ReadRequest) -> ReadFile | None:
-    """Decode a file; None if it is one for Pillow: run-length encoded.
+def read_bmp(data: bytes, request: ReadRequest) -> ReadFile:
+    """Decode a file.
 
     Raises:
         ImageError: TOO_LARGE, UNSUPPORTED or CORRUPT.
@@ -35,11 +38,11 @@ def read_bmp(data: bytes, request: ReadRequest) -> ReadFile | None:
         struct.error: The file is damaged.
     """
     header = _header(data)
-    if header.compression in _RUN_LENGTHS:
-        return None
     size = header.width, abs(header.height)
     check_size(size, request.limits)
-    if header.bits <= 8:
+    if header.compression in _RUN_LENGTHS:
+        raster = _from_runs(data, header, size)
+    elif header.bits <= 8:
         raster = _from_palette(data, header, size)
     elif header.bits == 24:
         raster = Raster("RGB", _rows(data, header, size)[:, : 3 * size[0]].reshape(size[1], size[0], 3)[..., ::-1])
@@ -87,6 +90,8 @@ def _checked(header: _Header) -> _Header:
     if compression not in known:
         raise unsupported(f"BMP with {_COMPRESSIONS.get(compression, f'compression {compression}')}")
     possible = {16, 32} if compression >= _BITFIELDS else {1, 2, 4, 8, 16, 24, 32}
+    if compression in _RUN_LENGTHS:
+        possible = {8 if compression == _RLE8 else 4}
     if header.bits not in possible:
         raise unsupported(f"BMP of {header.bits} bits per pixel")
     return header
@@ -97,19 +102,36 @@ def _rows(data: bytes, header: _Header, size: tuple[int, int]) -> NDArray[np.uin
     return np.frombuffer(data, np.uint8, row_bytes * size[1], header.start).reshape(size[1], row_bytes)
 
 
-def _from_palette(data: bytes, header: _Header, size: tuple[int, int]) -> Raster:
-    """Look indices up; those beyond the palette are black."""
+def _palette(data: bytes, header: _Header) -> NDArray[np.uint8]:
+    """Return 256 colours; those beyond the file's are black."""
     entry = 3 if header.bytes == _OS2_V1_HEADER_BYTES else 4
     begin = _FILE_HEADER_BYTES + header.bytes
     count = min(header.colors or 1 << header.bits, 256, max(0, header.start - begin) // entry)
     entries = np.frombuffer(data, np.uint8, count * entry, begin).reshape(count, entry)
     table = np.zeros((256, 3), np.uint8)
     table[:count] = entries[:, 2::-1]
+    return table
+
+
+def _from_palette(data: bytes, header: _Header, size: tuple[int, int]) -> Raster:
+    table = _palette(data, header)
     rows = _rows(data, header, size)
     if header.bits < 8:
         shifts = np.arange(8 - header.bits, -1, -header.bits, dtype=np.uint8)
         rows = ((rows[..., np.newaxis] >> shifts) & np.uint8((1 << header.bits) - 1)).reshape(size[1], -1)
     return Raster("RGB", table[rows[:, : size[0]]])
+
+
+def _from_runs(data: bytes, header: _Header, size: tuple[int, int]) -> Raster:
+    """Expand runs; as in browsers, pixels that they leave out are transparent."""
+    indices, drawn = (np.zeros((size[1], size[0]), np.uint8) for _ in range(2))
+    if not expand_runs(np.frombuffer(data, np.uint8), header.start, header.compression == _RLE4, indices, drawn):
+        raise ValueError("the runs end before the last row")
+    colors = _palette(data, header)[indices]
+    if drawn.all():
+        return Raster("RGB", colors)
+    drawn *= 255
+    return Raster("RGBA", np.dstack([colors * (drawn[..., np.newaxis] > 0), drawn]))
 
 
 def _from_masks(data: bytes, header: _Header, size: tuple[int, int]) -> Raster:

@@ -40,7 +40,11 @@ def _stores_rgb(image: JpegImageFile) -> bool:
 def _shows_coarse_chroma(image: ImageFile.ImageFile) -> bool:
     if not isinstance(image, JpegImageFile) or image.layers != 3:
         return False
-    return min(image.size) < SMALL_SIDE or max(max(component[1:3]) for component in image.layer) > _HALVED
+    return min(image.size) < SMALL_SIDE or _repeats_chroma(image)
+
+
+def _repeats_chroma(image: JpegImageFile) -> bool:
+    return max(max(component[1:3]) for component in image.layer) > _HALVED
 
 
 def _prepare(image: ImageFile.ImageFile, target: Format) -> None:
@@ -52,7 +56,8 @@ def _prepare(image: ImageFile.ImageFile, target: Format) -> None:
 def _read_encoding(image: ImageFile.ImageFile | Described, _data: bytes) -> SourceEncoding:
     if not isinstance(image, JpegImageFile):
         return SourceEncoding()
-    return SourceEncoding(subsampling=_subsampling(image), stores_rgb=_stores_rgb(image))
+    coarse = image.layers == 3 and _repeats_chroma(image)
+    return SourceEncoding(subsampling=_subsampling(image), stores_rgb=_stores_rgb(image), coarse_chroma=coarse)
 
 
 def _subsampling(image: JpegImageFile) -> str:
@@ -77,13 +82,15 @@ def _encode(frames: FramesToEncode) -> bytes:
 def _quality(frames: FramesToEncode) -> dict[str, Any]:
     """Return Pillow's options for divisors and subsampling.
 
-    Where only regions of colours other than YCbCr are blurred, everything else is to stay what it is, to two levels.
+    Where only regions are blurred, and the file cannot be spliced because of its colours, everything else is to stay
+    what it is, to two levels.
     """
     encoding, raster, spec = frames.info.encoding, frames.rasters[0], frames.spec
     options: dict[str, Any] = {"subsampling": "4:4:4" if raster.mode == "CMYK" else encoding.subsampling}
     small = min(raster.size) < SMALL_SIDE
     options["quality"] = max(spec.quality, _LEAST_QUALITY_OF_SMALL) if small else spec.quality
-    if spec.regions and frames.info.format is Format.JPEG and (raster.mode == "CMYK" or encoding.stores_rgb):
+    exact = raster.mode == "CMYK" or encoding.stores_rgb or encoding.coarse_chroma
+    if spec.regions and frames.info.format is Format.JPEG and exact:
         options |= {"qtables": [[_FINE_DIVISOR] * 64], "keep_rgb": encoding.stores_rgb, "subsampling": "4:4:4"}
     return options
 

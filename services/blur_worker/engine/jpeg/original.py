@@ -57,12 +57,23 @@ class OriginalJpeg:
         They interpolate between two samples, but repeat one for four pixels. Of a small image with odd sides the last
         sample, which stands for one pixel instead of two, weighs too much.
         """
-        across, down = ({self.frame.h_max // each.h for each in self.frame.components},
-                        {self.frame.v_max // each.v for each in self.frame.components})  # fmt: skip
-        if max(*across, *down) > 2:
+        if self.has_coarse_chroma:
             return True
+        across, down = self._samplings
         odd = (2 in across and self.frame.width % 2) or (2 in down and self.frame.height % 2)
         return bool(odd) and min(self.frame.width, self.frame.height) < _SMALL_SIDE
+
+    @property
+    def has_coarse_chroma(self) -> bool:
+        """Whether a sample of chroma stands for more than two pixels of a row or column, as in 4:1:1."""
+        across, down = self._samplings
+        return max(*across, *down) > 2
+
+    @property
+    def _samplings(self) -> tuple[set[int], set[int]]:
+        """For how many pixels of a row, and of a column, a sample of each component stands."""
+        components = self.frame.components
+        return {self.frame.h_max // each.h for each in components}, {self.frame.v_max // each.v for each in components}
 
     @property
     def may_be_text(self) -> bool:

@@ -1,5 +1,7 @@
 """The path of a JPEG of which only regions are blurred: all blocks that they do not touch stay what they are."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,6 +20,7 @@ from services.blur_worker.engine.jpeg.transform.dct_gaussian import BASIS
 from services.blur_worker.engine.jpeg.transform.finer_tables import finer_tables
 from services.blur_worker.engine.jpeg.transform.planes import CoefficientPlane, PlaneSet, plan_as_stored
 from services.blur_worker.engine.limits import Limits
+from services.blur_worker.engine.raster import Raster
 from services.blur_worker.engine.regions import hides_whole, region_mask
 from services.blur_worker.engine.stage_timer import StageTimer
 from services.common.domain.spec import BlurSpec, Format, Redact, Solid
@@ -56,6 +59,8 @@ class _SplicedJpeg:
             UnsupportedJpeg: It is not for this path.
         """
         self._original = open_original(data, limits, keep_metadata=spec.keep_metadata)
+        if self._original.has_coarse_chroma:
+            raise UnsupportedJpeg("samples of chroma that viewers repeat: no blur of them is smooth")
         self._stored = plan_as_stored(self._original.frame, self._original.orientation)
         self._original.decode_into(self._stored)
         if any(_without_code(_blocks(plane)) for plane in self._stored.planes):
@@ -70,7 +75,12 @@ class _SplicedJpeg:
         ):
             self._tables = finer_tables([_blocks(plane) for plane in self._stored.planes], self._tables)
         self._header = with_quantization(self._original.result_header(spec, self._stored), self._tables)
-        (self._frame,) = decode(data, limits, Format.JPEG, keep_metadata=False).frames
+        (frame,) = decode(data, limits, Format.JPEG, keep_metadata=False).frames
+        # A small image comes in RGB.
+        in_planes = (
+            Raster.from_pillow(frame.raster.to_pillow().convert("YCbCr")) if frame.raster.mode == "RGB" else None
+        )
+        self._frame = replace(frame, raster=in_planes or frame.raster)
         self._timer = timer
         timer.lap("decode")
 

@@ -11,14 +11,19 @@ from sqlalchemy.orm import Session
 from services.common.db.clock import now
 from services.common.db.models import AuditEntry
 
+COMMAND_LINE = "command line"
+"""The principal of commands that work without a gateway."""
+SCHEDULER = "scheduler"
+
 
 @dataclass(frozen=True)
 class AuditContext:
     """Who makes a change, and how."""
 
     principal: str
+    """As in the interface's AuditEntry: `key:` and the key's ID, `anonymous`, `command line`, or `scheduler`."""
     action: str
-    """Name of the RPC."""
+    """Name of the RPC, or of what a command or a job of the scheduler does."""
 
 
 def record(session: Session, audit_context: AuditContext, subject: str, **detail: object) -> None:

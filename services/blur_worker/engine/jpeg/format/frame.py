@@ -64,17 +64,17 @@ class FrameHeader:
         return only.rows, only.columns
 
 
-def frame_header(parameters: bytes, *, progressive: bool) -> FrameHeader:
+def frame_header(parameters: bytes, counts: tuple[int, ...] = (1, 3), *, progressive: bool) -> FrameHeader:
     """Parse the parameters of SOF0, SOF1 or SOF2.
 
     Raises:
-        UnsupportedJpeg: It is malformed, or not of one or three components of 8 bits with factors of 1, 2 and 4.
+        UnsupportedJpeg: It is malformed, or not of so many components of 8 bits with factors of 1, 2 and 4.
     """
     if len(parameters) < 6 or len(parameters) != 6 + 3 * parameters[5]:
         raise UnsupportedJpeg("a frame header of the wrong length")
     precision, count = parameters[0], parameters[5]
     height, width = (int.from_bytes(parameters[at : at + 2], "big") for at in (1, 3))
-    if precision != 8 or 0 in (width, height) or count not in (1, 3):
+    if precision != 8 or 0 in (width, height) or count not in counts:
         raise UnsupportedJpeg("a frame of an unusual kind")
     found = [
         (parameters[at], parameters[at + 1] >> 4, parameters[at + 1] & 15, parameters[at + 2])

@@ -19,6 +19,8 @@ class HeaderReader:
 
     data: bytes
     frame: FrameHeader | None = None
+    counts: tuple[int, ...] = (1, 3)
+    """Numbers of components that are read; others are unusual."""
     frame_at: int = 0
     """Where the marker of the frame header is."""
     quantization: dict[int, QuantizationTable] = field(default_factory=dict)
@@ -57,7 +59,7 @@ class HeaderReader:
                 case Marker.SOF0 | Marker.SOF1 | Marker.SOF2:
                     if self.frame:
                         raise UnsupportedJpeg("a second frame")
-                    self.frame = frame_header(parameters, progressive=marker == Marker.SOF2)
+                    self.frame = frame_header(parameters, self.counts, progressive=marker == Marker.SOF2)
                     self.frame_at = end - len(parameters) - 4
                 case Marker.DHT:
                     for tc, th, table in huffman_tables(parameters):

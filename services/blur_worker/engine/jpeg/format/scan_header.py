@@ -48,7 +48,7 @@ def scan_header(
     Raises:
         UnsupportedJpeg: It is malformed, or not one that T.81 allows in such a frame.
     """
-    if not parameters or len(parameters) != 4 + 2 * parameters[0] or not 1 <= parameters[0] <= 3:
+    if not parameters or len(parameters) != 4 + 2 * parameters[0] or not 1 <= parameters[0] <= 4:
         raise UnsupportedJpeg("a malformed scan header")
     identifiers = [each.identifier for each in frame.components]
     selectors = parameters[1:-3:2]
