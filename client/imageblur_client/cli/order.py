@@ -200,7 +200,7 @@ def order(
             quiet=quiet,
         )
         # Immediately, before anything else can fail: without its ID an order cannot be found.
-        typer.echo(_accepted(placed, paths, quiet=quiet, as_json=as_json))
+        typer.echo(_accepted(placed, paths, remote, quiet=quiet, as_json=as_json))
         if not (email or watch or output or quiet or as_json):
             typer.echo(f"Results: imageblur download {placed.order_id} -o DIR")
         sys.stdout.flush()
@@ -279,11 +279,12 @@ def _with_filenames(error: InvalidArgumentError, paths: list[Path]) -> InvalidAr
     return error
 
 
-def _accepted(order: Order, paths: list[Path], *, quiet: bool, as_json: bool) -> str:
+def _accepted(order: Order, paths: list[Path], remote: _Remote, *, quiet: bool, as_json: bool) -> str:
     if quiet:
         return order.order_id
     if as_json:
         return json_line(order=as_dict(order))
     octets = sum(path.stat().st_size for path in paths if path.exists())
     sent = f", {size(octets)}" if paths else ""
-    return f"Order {order.order_id} accepted: {count(order.counts.total or len(paths), 'image')}{sent}"
+    total = order.counts.total if remote.listings else len(paths) + len(remote.sources)
+    return f"Order {order.order_id} accepted: {count(total, 'image')}{sent}"

@@ -296,7 +296,9 @@ def test_folders_are_entered_only_on_demand(server: ScriptedServer, run: Run, tm
     ("words", "said"),
     [
         ("order -e a@b.org nothing.png", "nothing.png does not exist"),
-        ("order -e a@b.org", "Missing argument"),
+        ("order -e a@b.org", "give files, --source or --from"),
+        ("order --pattern x a.jpg", "is for --from"),
+        ("order --source photos", "neither https://"),
         ("order --notify {photo}", "--email"),
         ("order --send {photo}", "--email"),
         ("order -e a@b.org --sigma 3 --solid 000000 {photo}", "give one of --sigma, --pixelate, --solid and --redact"),
