@@ -24,8 +24,8 @@ from services.web.http.visitors import VISITOR
 from services.web.orders import spec_values
 from services.web.orders.body_reader import BodyReader
 
-SIDE = 1600
-"""Longest side of a preview in pixels: about what fits on a screen."""
+SIDE = 1200
+"""Longest side of a preview in pixels: what the page draws on."""
 MAX_PREVIEWS = 12
 """Files in memory at a time, each as large as a message to the gateway may be."""
 MAX_OF_A_VISITOR = 6
