@@ -18,6 +18,7 @@ from services.stack.supervision.cleanup import find_process
 from services.stack.supervision.ledger import ProcessRecord, read_ledger
 from tests.faults.proxy import Proxy
 from tests.faults.stages import Stages
+from tests.support.certificates import Authority
 from tests.support.postgres import PostgresServer
 from tests.support.smtp import SmtpSink
 from tests.support.valkey import ValkeyServer
@@ -50,6 +51,8 @@ class Fleet:
     small_disk: bool
     security: Security
     """What customers show, and whom they believe."""
+    outside: Authority
+    """Signs for receivers of webhooks and servers of sources; the services believe it."""
 
     @property
     def blobs(self) -> Path:

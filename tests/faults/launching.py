@@ -71,7 +71,10 @@ def running_fleet(
         database = Database(url)
         ends.callback(database.close)
         gateways = (f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}")
+        outside = Authority(folder / "outside")
         environment = {
+            "IMAGEBLUR_ALLOWED_NETWORKS": "127.0.0.1/32",
+            "SSL_CERT_FILE": str(outside.roots),
             "IMAGEBLUR_DATABASE_URL": seen_url,
             "IMAGEBLUR_BROKER_URL": f"redis://127.0.0.1:{broker.port}/0",
             "IMAGEBLUR_SMTP_HOST": "127.0.0.1",
@@ -115,6 +118,7 @@ def running_fleet(
             database=database,
             store=store,
             small_disk=small_disk,
+            outside=outside,
             security=Security(key=_make_key(database), ca_file=authority.roots) if authority else NO_SECURITY,
         )
         for line in (broker, worker_broker, smtp, between):

@@ -52,6 +52,7 @@ def check_rows(fleet: Fleet) -> None:
             (models.Delivery, models.Delivery.state, ("WAITING", "QUEUED", "SENDING")),
             (models.Email, models.Email.state, ("QUEUED", "SENDING")),
             (models.Mailing, models.Mailing.state, ("PREPARING", "SENDING")),
+            (models.WebhookEvent, models.WebhookEvent.state, ("QUEUED", "SENDING")),
         ):
             found = session.execute(select(table.id, column).where(column.in_(rest))).all()
             assert not found, f"{table.__tablename__} not ended: {found}"

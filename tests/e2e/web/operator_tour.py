@@ -42,6 +42,7 @@ class OperatorTour:
             self._dry_run,
             self._order_page,
             self._failures,
+            self._webhooks,
             self._mailings,
             self._preview,
             self._mail_check,
@@ -77,7 +78,7 @@ class OperatorTour:
 
     def _overview(self) -> None:
         self.page.goto("/operator")
-        expect(self.page.locator(".queue")).to_have_count(6)
+        expect(self.page.locator(".queue")).to_have_count(7)
 
     def _purging(self) -> None:
         self.page.locator("#queue-blur summary").click()
@@ -98,6 +99,17 @@ class OperatorTour:
 
     def _failures(self) -> None:
         self.page.goto("/operator/failures")
+
+    def _webhooks(self) -> None:
+        order = self._client.order(self._photographs[:1], webhook_url="https://hooks.invalid/imageblur")
+        for _ in self._client.watch(order.order_id):
+            pass
+
+        def is_tried() -> bool:
+            self.page.goto("/operator/webhooks")
+            return "cannot be resolved" in self.page.locator("main").inner_text()
+
+        eventually(is_tried)
 
     def _mailings(self) -> None:
         self.page.goto("/operator/mailings")
