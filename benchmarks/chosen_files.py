@@ -1,16 +1,9 @@
 """`python -m benchmarks.chosen_files`: how the order form stays usable with ten thousand pictures chosen.
 
-<<<<<<< HEAD
 A real browser (Debian's chromium) chooses a folder of JPEGs of 12 megapixels (links to a few) on a private stack.
-Prints, for 200 and for 10,000 pictures: the seconds until the first and all thumbnails in view are there, until those at
-the end of the strip are there after a jump to it, until a click there shows the picture's preview, the longest time that
-the page did not answer meanwhile, and the memory of the page's process.
-=======
-A real browser (Debian's chromium) chooses a folder of JPEGs of 12 megapixels (links to a few) on a private stack. Prints,
-for 200 and for 10,000 pictures: the seconds until the first and all thumbnails in view are there, until those at the end
-of the strip are there after a jump to it, until a click there shows the picture's preview, the longest time that the page
-did not answer meanwhile, and the memory of the page's process.
->>>>>>> 50ff0ea (Keep lines short)
+Prints, for 200 and for 10,000 pictures: the seconds until the first and all thumbnails in view are there, until those
+at the end of the strip are there after a jump to it, until a click there shows the picture's preview, the longest time
+that the page did not answer meanwhile, and the memory of the page's process.
 """
 
 import argparse
