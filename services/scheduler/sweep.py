@@ -1,6 +1,7 @@
 """The sweep: enqueues lost messages again, releases expired claims, ends mailings, removes blobs that no order owns."""
 
 import contextlib
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,7 +13,7 @@ from services.common.db.engine import Database
 from services.common.db.mail import emails, mailings, operator_jobs
 from services.common.db.models import Email, Image, WebhookEvent
 from services.common.db.orders import blob_cleanup, idempotency, images, orders, revisions, unowned_blobs, uploads
-from services.common.db.queues import outbox
+from services.common.db.queues import activity_summaries, outbox
 from services.common.db.webhooks import events as webhook_events
 from services.common.domain.errors import FailedPrecondition, NotFound, Unavailable
 from services.common.domain.follow_up import EnqueuedImage, FollowUp
@@ -31,6 +32,8 @@ MOST_UNCLAIMED = 20_000
 """Rows that one run compares with the broker's messages, the oldest first."""
 RESEND_SECONDS = 5
 """How long a message may wait unclaimed before the sweep asks the broker whether it still has it."""
+SUMMARISE_SECONDS = 20
+"""How long one run may summarise: the first one has days to summarise."""
 SILENT_UPLOAD_SECONDS = 60
 """How long an upload may be without a heartbeat before its blobs are removed."""
 
@@ -180,6 +183,13 @@ class Sweep:
         if order_ids:
             with self.database.write(durable=False) as session:
                 audit.record(session, AuditContext(audit.SCHEDULER, action), "orders", orders=len(order_ids))
+
+    def summarise_activity(self) -> None:
+        """Summarise what happened since the last run, for statistics."""
+        more, until = True, time.monotonic() + SUMMARISE_SECONDS
+        while more and time.monotonic() < until:
+            with self.database.write(durable=False) as session:
+                more = activity_summaries.summarise(session)
 
     def _enqueue_lost(
         self,
