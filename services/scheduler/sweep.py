@@ -32,6 +32,10 @@ MOST_UNCLAIMED = 20_000
 """Rows that one run compares with the broker's messages, the oldest first."""
 RESEND_SECONDS = 5
 """How long a message may wait unclaimed before the sweep asks the broker whether it still has it."""
+EXPIRE_SECONDS = 200
+"""How long one run may expire orders; then the next run goes on."""
+IN_TRANSACTION = 20
+"""Orders expired, or cleaned up, by one transaction: others wait for it."""
 SUMMARISE_SECONDS = 20
 """How long one run may summarise: the first one has days to summarise."""
 SILENT_UPLOAD_SECONDS = 60
@@ -131,8 +135,8 @@ class Sweep:
         with self.database.write() as session:
             removable = unowned_blobs.list_removable(session, silent_seconds=SILENT_UPLOAD_SECONDS, limit=BATCH)
         metrics.swept("uploads and orders removed", len(removable))
-        for order_id in removable:
-            self.lifecycle.remove_unowned_blobs(order_id)
+        for few in _in_transactions(removable):
+            self.lifecycle.remove_unowned_blobs(*few)
 
     def blobs_of_ended_images(self) -> None:
         """Remove blobs of ended images that a worker would have removed if it had not been killed."""
@@ -166,17 +170,19 @@ class Sweep:
 
     def expired(self) -> None:
         """Expire orders whose retention is over; delete idempotency keys and operator jobs that are too old."""
-        with self.database.read() as session:
-            due = orders.list_due_to_expire(session, limit=BATCH)
-        self._record("ExpireOrders", due)
-        for order_id in due:
-            if self.lifecycle.expire(order_id):
-                metrics.swept("orders expired")
         with self.database.write() as session:
             idempotency.delete_expired(session)
             operator_jobs.delete_abandoned(session)
             webhook_events.delete_old(session)
-        self.blobs_without_order()
+        expired, until = True, time.monotonic() + EXPIRE_SECONDS
+        while expired and time.monotonic() < until:
+            with self.database.read() as session:
+                due = orders.list_due_to_expire(session, limit=BATCH)
+            self._record("ExpireOrders", due)
+            count = sum(map(self.lifecycle.expire, _in_transactions(due)))
+            metrics.swept("orders expired", count)
+            self.blobs_without_order()
+            expired = count > 0
 
     def _record(self, action: str, order_ids: Sequence[UUID]) -> None:
         """Record in the audit log what is done to orders: first, because it is many transactions."""
@@ -218,3 +224,7 @@ class Sweep:
 
 def _enqueue_images(queue: ImageQueue, ids: Sequence[UUID]) -> FollowUp:
     return FollowUp(images=[EnqueuedImage(image_id, queue) for image_id in ids])
+
+
+def _in_transactions(order_ids: Sequence[UUID]) -> list[Sequence[UUID]]:
+    return [order_ids[first : first + IN_TRANSACTION] for first in range(0, len(order_ids), IN_TRANSACTION)]
