@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from uuid import UUID
@@ -135,7 +135,7 @@ class Sweep:
         with self.database.write() as session:
             removable = unowned_blobs.list_removable(session, silent_seconds=SILENT_UPLOAD_SECONDS, limit=BATCH)
         metrics.swept("uploads and orders removed", len(removable))
-        for few in _in_transactions(removable):
+        for few in _unhurried(removable):
             self.lifecycle.remove_unowned_blobs(*few)
 
     def blobs_of_ended_images(self) -> None:
@@ -179,7 +179,7 @@ class Sweep:
             with self.database.read() as session:
                 due = orders.list_due_to_expire(session, limit=BATCH)
             self._record("ExpireOrders", due)
-            count = sum(map(self.lifecycle.expire, _in_transactions(due)))
+            count = sum(map(self.lifecycle.expire, _unhurried(due)))
             metrics.swept("orders expired", count)
             self.blobs_without_order()
             expired = count > 0
@@ -226,5 +226,13 @@ def _enqueue_images(queue: ImageQueue, ids: Sequence[UUID]) -> FollowUp:
     return FollowUp(images=[EnqueuedImage(image_id, queue) for image_id in ids])
 
 
-def _in_transactions(order_ids: Sequence[UUID]) -> list[Sequence[UUID]]:
-    return [order_ids[first : first + IN_TRANSACTION] for first in range(0, len(order_ids), IN_TRANSACTION)]
+def _unhurried(order_ids: Sequence[UUID]) -> Iterator[Sequence[UUID]]:
+    """Yield orders for one transaction after the other, with pauses twice as long as what was done with them took.
+
+    SQLite has one writer at a time, and no queue of those who wait: without pauses the others would not get their turn.
+    """
+    for first in range(0, len(order_ids), IN_TRANSACTION):
+        begin = time.monotonic()
+        yield order_ids[first : first + IN_TRANSACTION]
+        if first + IN_TRANSACTION < len(order_ids):
+            time.sleep(2 * (time.monotonic() - begin))
