@@ -68,7 +68,7 @@ class EmailTextPages:
         if view.partition("-")[0] in LANGUAGES:  # a button that says both
             language, _, view = view.partition("-")
         language = language if language in LANGUAGES else texts_for(request).language
-        texts = {name: _text(str(value)) for name, value in fields.items() if name.count("/") == 2}
+        texts = {name: _text(str(value)) for name, value in fields.items() if re.fullmatch(r"\w+/\w+/\w+\.\w+", name)}
         try:
             found = await _preview(operator, email, language, texts)
         except (InvalidArgumentError, FailedPreconditionError) as error:

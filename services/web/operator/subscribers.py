@@ -1,19 +1,21 @@
 """Subscribers of the newsletter: count, list, search, import, export, suppress and restore."""
 
 from collections.abc import AsyncIterator
+from urllib.parse import urlencode
 
 from imageblur.v1 import operator_newsletter_pb2 as pb
 from imageblur.v1 import operator_service_pb2 as service_pb
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from services.web.enums import short_name, value_of
 from services.web.http.forms import read_fields
 from services.web.http.problems import Problem, ProblemError
 from services.web.http.time_zones import to_timestamp
 from services.web.operator.paging import Pager, page_token
-from services.web.operator.renderer import OperatorRenderer, SignedInOperator, redirect_done
+from services.web.operator.renderer import HOME, OperatorRenderer, SignedInOperator, redirect_done
+from services.web.operator.search_terms import SearchTerms
 
 STATES = ("confirmed", "pending", "unsubscribed", "suppressed")
 PAGE_SIZE = 50
@@ -27,16 +29,50 @@ class SubscriberPages:
 
     def __init__(self, renderer: OperatorRenderer) -> None:
         self._renderer = renderer
+        self._terms = SearchTerms()
+        """Searches and positions, both of which contain addresses."""
 
     async def list(self, request: Request, operator: SignedInOperator) -> Response:
         """Count subscribers; to administrators, list them by address."""
-        return await self._show(request, operator, state=request.query_params.get("state", ""))
+        client, query = operator.client, request.query_params
+        counts = await client.call(client.stub.CountSubscribers, pb.CountSubscribersRequest())
+        state, search, token = query.get("state", ""), self._terms.get(query.get("q", "")), page_token(request)
+        found = pb.ListSubscribersResponse()
+        if operator.may_act:
+            listing = pb.ListSubscribersRequest(
+                page_size=PAGE_SIZE,
+                page_token=self._terms.get(token) or "",
+                state=value_of(pb.SubscriberState, state) or pb.SUBSCRIBER_STATE_UNSPECIFIED,
+                search=search or "",
+            )
+            found = await client.call(client.stub.ListSubscribers, listing)
+        subscribers = [
+            (it, short_name(pb.SubscriberState, it.state), short_name(pb.SuppressionReason, it.suppression))
+            for it in found.subscribers
+        ]
+        next_token = self._terms.remember(found.next_page_token)
+        filters = {"state": state, "q": query.get("q", "")}
+        return self._renderer.page(
+            request,
+            operator,
+            "subscribers.html",
+            counts=counts,
+            figures={name: getattr(counts, name) for name in STATES},
+            subscribers=subscribers,
+            states=STATES,
+            state=state if state in STATES else "",
+            search=search or "",
+            pager=Pager(page="/subscribers", token=token, next_token=next_token, filters=filters),
+        )
 
-    async def search(self, request: Request, operator: SignedInOperator) -> Response:
-        """List addresses that contain a text, which is not in the URL."""
+    async def search(self, request: Request, _operator: SignedInOperator) -> Response:
+        """List addresses that contain a text."""
         fields = await read_fields(request)
-        search, token = str(fields.get("search", "")).strip(), str(fields.get("page", ""))
-        return await self._show(request, operator, state=str(fields.get("state", "")), search=search, token=token)
+        query = {
+            "state": str(fields.get("state", "")),
+            "q": self._terms.remember(str(fields.get("search", "")).strip()),
+        }
+        return RedirectResponse(f"{HOME}/subscribers?{urlencode({k: v for k, v in query.items() if v})}", 303)
 
     async def suppress(self, request: Request, operator: SignedInOperator) -> Response:
         """Suppress an address."""
@@ -74,10 +110,10 @@ class SubscriberPages:
     async def export(self, request: Request, operator: SignedInOperator) -> Response:
         """Download subscribers as a CSV file."""
         client = operator.client
-        state = value_of(pb.SubscriberState, request.query_params.get("state", "")) or 0
+        state = value_of(pb.SubscriberState, request.query_params.get("state", "")) or pb.SUBSCRIBER_STATE_UNSPECIFIED
         parts = client.stream(
             client.stub.ExportSubscribers,
-            pb.ExportSubscribersRequest(state=state),  # type: ignore[arg-type]
+            pb.ExportSubscribersRequest(state=state),
             timeout=IMPORT_SECONDS,
         )
         # The first one is awaited, so that a refusal is a page.
@@ -93,39 +129,6 @@ class SubscriberPages:
             "Cache-Control": "no-store",
         }
         return StreamingResponse(content(), media_type="text/csv; charset=utf-8", headers=headers)
-
-    async def _show(
-        self, request: Request, operator: SignedInOperator, *, state: str, search: str = "", token: str = ""
-    ) -> Response:
-        client = operator.client
-        counts = await client.call(client.stub.CountSubscribers, pb.CountSubscribersRequest())
-        found = pb.ListSubscribersResponse()
-        token = token or page_token(request)
-        if operator.may_act:
-            wanted = value_of(pb.SubscriberState, state) or 0
-            listing = pb.ListSubscribersRequest(
-                page_size=PAGE_SIZE,
-                page_token=token,
-                state=wanted,  # type: ignore[arg-type]
-                search=search,
-            )
-            found = await client.call(client.stub.ListSubscribers, listing)
-        subscribers = [
-            (it, short_name(pb.SubscriberState, it.state), short_name(pb.SuppressionReason, it.suppression))
-            for it in found.subscribers
-        ]
-        return self._renderer.page(
-            request,
-            operator,
-            "subscribers.html",
-            counts=counts,
-            figures={name: getattr(counts, name) for name in STATES},
-            subscribers=subscribers,
-            states=STATES,
-            state=state if state in STATES else "",
-            search=search,
-            pager=Pager(page="/subscribers", token=token, next_token=found.next_page_token, filters={"state": state}),
-        )
 
 
 async def _parts(start: pb.ImportStart, file: UploadFile) -> AsyncIterator[pb.ImportSubscribersRequest]:

@@ -119,7 +119,9 @@ class OperatorTour:
 
     def _newsletter_text(self) -> None:
         self.page.goto("/operator/newsletter")
-        self.page.get_by_label("English").fill("Subject: News\n\n# Polygons\n\n- $images images were blurred")
+        self.page.get_by_role("textbox", name="English").fill(
+            "Subject: News\n\n# Polygons\n\n- $images images were blurred"
+        )
         self.page.locator("form.text-editor").get_by_role("button", name="Dark").first.click()
         expect(self.page.frame_locator("iframe[name=preview]").get_by_text("Polygons")).to_be_visible()
         expect(self.page.frame_locator("iframe[name=preview-phone]").locator("body")).not_to_be_empty()
