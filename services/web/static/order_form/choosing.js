@@ -14,12 +14,14 @@ const SEARCH_FIELDS = ["find_padding", "format"];
 const NONE = [];
 
 export class Choosing {
-  // images(): all selected ones; notes(image) is called when those of an image have changed, showError(text) to report.
-  constructor({ form, limits, images, notes, showError }) {
+  // images(): all selected ones; notes(image) is called when those of an image have changed, pictured(image, blob) when
+  // the server has shown one, showError(text) to report.
+  constructor({ form, limits, images, notes, pictured, showError }) {
     this.form = form;
     for (const part of form.querySelectorAll(".without-js")) part.remove();
     this.images = images;
     this.notes = notes;
+    this.pictured = pictured;
     this.image = null;
     this.effectChosen = false;
     this.preview = new Preview(element("preview"));
@@ -225,6 +227,9 @@ export class Choosing {
   }
 
   #learned(file) {
+    const { picture } = this.views.of(file);
+    const image = picture && this.images().find((each) => each.file === file);
+    if (image) this.pictured(image, picture.blob);
     if (file === this.image?.file) this.#render();
   }
 

@@ -32,6 +32,7 @@ function start(limits) {
     limits,
     images: () => selected.images,
     notes: (image) => selected.showNotes(image),
+    pictured: (image, picture) => selected.offerThumbnail(image, picture),
     showError,
   });
   const badFiles = new BadFiles({ selected, leftOut: () => selected.images.length && form.requestSubmit() });

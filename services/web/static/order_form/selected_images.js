@@ -90,6 +90,11 @@ export class SelectedImages {
     if (element) this.#showNotes(image, element);
   }
 
+  // A picture (a blob) of an image that the browser itself cannot show.
+  offerThumbnail(image, picture) {
+    this.thumbnails.offer(image, picture);
+  }
+
   // Scrolls until the image is in view.
   reveal(image) {
     this.strip.reveal(image);
@@ -189,6 +194,7 @@ export class SelectedImages {
   #showNotes(image, element) {
     const notes = [];
     if (image.own) notes.push(translate("own_effect"));
+    if (image.leftOut?.any) notes.push(translate("some_left_visible"));
     if (image.regions.length) notes.push(translate("regions", { n: image.regions.length }));
     element.querySelector(".note").textContent = notes.length ? ` · ${notes.join(", ")}` : "";
   }

@@ -41,6 +41,19 @@ export class Thumbnails {
     this.#made.delete(image);
   }
 
+  // A picture (a blob) by the server: for an image that the browser cannot show.
+  async offer(image, picture) {
+    if (this.#made.get(image) !== null) return;
+    const url = await make(picture);
+    if (!url) return;
+    if (image.removed) {
+      URL.revokeObjectURL(url);
+      return;
+    }
+    this.#made.set(image, url);
+    this.#show(image, url);
+  }
+
   async #work() {
     this.#working += 1;
     while (this.#wanted.size) {
