@@ -29,15 +29,15 @@ from sqlalchemy import func, select, update
 from benchmarks.orders import spread, timed_order
 from benchmarks.photographs import square_jpeg
 from benchmarks.processor import processor_seconds
-from benchmarks.seed import seed_orders
 from services.common import migrations
 from services.common.db.clock import SECOND, now
 from services.common.db.engine import Database
-from services.common.db.models import Order
+from services.common.db.models import ActivityProgress, Order
 from services.common.infra.settings import PREFIX
 from services.stack.background import BackgroundStack, background_stack
 from services.stack.ports import free_port
 from tests.support.postgres import PostgresServer
+from tests.support.seed import seed_orders
 
 DAYS = 14
 _PAGES = ("", "?range=7d", "/orders", "/failures", "/mailings", "/keys", "/audit")
@@ -73,6 +73,7 @@ def main() -> None:
             exit_stack.enter_context(_subject(url, Path(folder) / name))
             for url, name in zip(urls, ("empty", "full"), strict=True)
         )
+        _wait_summarised(full.database)
         _compare(empty, full, arguments.rounds)
         _compare_idle(empty, full, arguments.idle_seconds)
         if arguments.expire:
@@ -130,6 +131,18 @@ def _subject(url: str, folder: Path) -> Iterator[Subject]:
             scheduler_metrics=metrics["SCHEDULER"],
         )
         database.close()
+
+
+def _wait_summarised(database: Database) -> None:
+    """Wait until the scheduler has summarised what the database came with: once, in the minutes after an upgrade."""
+    begin = time.monotonic()
+    while True:
+        with database.read() as session:
+            until = session.scalar(select(ActivityProgress.until)) or 0
+            if until > (session.scalar(select(now())) or 0) - 300 * SECOND:
+                break
+        time.sleep(1)
+    print(f"activity summarised after {time.monotonic() - begin:.0f} s")
 
 
 def _actions() -> dict[str, Callable[[Subject], object]]:

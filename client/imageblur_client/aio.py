@@ -38,6 +38,7 @@ from imageblur_client.channel import (
 from imageblur_client.client import INSTANT_SECONDS, TIMEOUT_SECONDS
 from imageblur_client.download import ArchiveSaver, FileSaver
 from imageblur_client.errors import RetryableError, ServerUnavailableError
+from imageblur_client.resumable import PATIENCE_SECONDS, InterruptionCallback, ResumableOrder
 from imageblur_client.resume import ArchiveProgress
 from imageblur_client.rpc_errors import mapped_errors
 from imageblur_client.sources import AnyListing, AnySource, AnyTarget
@@ -148,6 +149,57 @@ class AsyncClient:
                 upload.cancel()
                 await asyncio.wait([sending])
                 raise
+
+    async def resumable_order(
+        self,
+        files: AnyFile | Iterable[AnyFile],
+        /,
+        *,
+        email: str = "",
+        spec: BlurSpec | None = None,
+        notify: bool = False,
+        locale: str = "",
+        request_id: str | None = None,
+        keep_originals_for: timedelta | None = None,
+        webhook_url: str = "",
+        target: AnyTarget | None = None,
+        patience: float = PATIENCE_SECONDS,
+        on_progress: ProgressCallback | None = None,
+        on_interruption: InterruptionCallback | None = None,
+    ) -> Order:
+        """Place an order as `order` does, going on after lost connections; see `Client.resumable_order`.
+
+        What was sent before a cancellation is kept for a day. The callbacks are called from another thread.
+        """
+        header = requests.order_header(
+            email=email,
+            spec=spec,
+            notify=notify,
+            locale=locale,
+            request_id=request_id,
+            keep_originals_for=keep_originals_for,
+            webhook_url=webhook_url,
+            target=target,
+        )
+        if self._uploads is None:
+            self._uploads = open_channel(self.server, self._security)
+        order = ResumableOrder(
+            stub=BlurServiceStub(self._uploads),
+            server=self.server,
+            header=header,
+            files=await asyncio.to_thread(lambda: [UploadFile.of(file) for file in listed(files)]),
+            timeout=self._timeout,
+            patience=patience,
+            on_progress=on_progress,
+            on_interruption=on_interruption,
+        )
+        sending = asyncio.ensure_future(asyncio.to_thread(order.send))
+        try:
+            return await asyncio.shield(sending)
+        except asyncio.CancelledError:
+            order.cancel()
+            await asyncio.wait([sending])
+            raise
 
     async def blur_image(self, file: AnyFile, *, spec: BlurSpec | None = None) -> blur.BlurImageResponse:
         """Blur one image and return it; the server keeps nothing of it."""

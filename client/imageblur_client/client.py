@@ -17,6 +17,7 @@ from imageblur.v1.subscription_service_pb2_grpc import SubscriptionServiceStub
 from imageblur_client import requests
 from imageblur_client.channel import DEFAULT_SERVER, NO_SECURITY, Security, address, open_channel
 from imageblur_client.download import save_archive, save_files
+from imageblur_client.resumable import PATIENCE_SECONDS, InterruptionCallback, ResumableOrder
 from imageblur_client.resume import whole_archive
 from imageblur_client.rpc_errors import mapped_errors
 from imageblur_client.sources import AnyListing, AnySource, AnyTarget
@@ -122,6 +123,65 @@ class Client:
         upload = UploadStream(header, uploads, on_progress, sources=sources, listings=listings)
         with mapped_errors(self.server):
             return upload.send(self._blur, self._stream_timeout).order
+
+    def resumable_order(
+        self,
+        files: AnyFile | Iterable[AnyFile],
+        /,
+        *,
+        email: str = "",
+        spec: BlurSpec | None = None,
+        notify: bool = False,
+        locale: str = "",
+        request_id: str | None = None,
+        keep_originals_for: timedelta | None = None,
+        webhook_url: str = "",
+        target: AnyTarget | None = None,
+        patience: float = PATIENCE_SECONDS,
+        on_progress: ProgressCallback | None = None,
+        on_interruption: InterruptionCallback | None = None,
+    ) -> Order:
+        """Place an order as `order` does, going on after lost connections and restarts of the server.
+
+        The server keeps what was sent for a day. A later call with the same files, options and `request_id`, also of
+        another process, sends the rest.
+
+        Args:
+            files: Images to blur, or one.
+            email: Address that results can be e-mailed to; needed with `notify`.
+            spec: Blur spec of images without their own.
+            notify: E-mail the results when the order has finished.
+            locale: Language of e-mails.
+            request_id: A UUID by which to find the upload again; None: a new one.
+            keep_originals_for: Keep the originals so long after the order has finished, for `revise_images`.
+            webhook_url: An https:// address to which the order's events are posted.
+            target: Where results are written too: `place:folder`.
+            patience: Seconds to wait for a server that is not there.
+            on_progress: Called with the bytes sent and the total, from another thread.
+            on_interruption: Called with the error when a connection is lost.
+
+        Raises:
+            OSError: A file cannot be read.
+        """
+        return ResumableOrder(
+            stub=self._blur,
+            server=self.server,
+            header=requests.order_header(
+                email=email,
+                spec=spec,
+                notify=notify,
+                locale=locale,
+                request_id=request_id,
+                keep_originals_for=keep_originals_for,
+                webhook_url=webhook_url,
+                target=target,
+            ),
+            files=[UploadFile.of(file) for file in listed(files)],
+            timeout=self._timeout,
+            patience=patience,
+            on_progress=on_progress,
+            on_interruption=on_interruption,
+        ).send()
 
     def blur_image(self, file: AnyFile, *, spec: BlurSpec | None = None) -> blur.BlurImageResponse:
         """Blur one image and return it; the server keeps nothing of it.

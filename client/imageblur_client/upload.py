@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias, cast
+from typing import Any, Generic, TypeAlias, TypeVar, cast
 
 import grpc
 from imageblur.v1.blur_service_pb2 import (
@@ -23,6 +23,8 @@ from imageblur_client.sources import AnyListing, AnySource, as_listing, as_sourc
 
 CHUNK_BYTES = 1024 * 1024
 
+Request = TypeVar("Request")
+Response = TypeVar("Response")
 ProgressCallback: TypeAlias = Callable[[int, int], None]
 
 
@@ -77,18 +79,19 @@ class UploadFile:
             size = os.fstat(file.fileno()).st_size
         return cls(_start(given.name or path.name, size, given.spec), path)
 
-    def chunks(self) -> Iterator[bytes]:
-        """Yield the file's bytes in chunks of at most CHUNK_BYTES.
+    def chunks(self, offset: int = 0) -> Iterator[bytes]:
+        """Yield the file's bytes from an offset on, in chunks of at most CHUNK_BYTES.
 
         Raises:
             OSError: The file cannot be read, or its size has changed.
         """
         if isinstance(self.content, bytes):
-            for at in range(0, len(self.content), CHUNK_BYTES):
+            for at in range(offset, len(self.content), CHUNK_BYTES):
                 yield self.content[at : at + CHUNK_BYTES]
             return
-        remaining = self.start.size_bytes
+        remaining = self.start.size_bytes - offset
         with self.content.open("rb") as file:
+            file.seek(offset)
             while chunk := file.read(CHUNK_BYTES):
                 remaining -= len(chunk)
                 yield chunk
@@ -99,6 +102,51 @@ class UploadFile:
 def _start(name: str, size: int, spec: BlurSpec | None) -> ImageStart:
     # File names may be invalid Unicode, which protobuf does not accept.
     return ImageStart(filename=name.encode("utf-8", "replace").decode(), size_bytes=size, spec=spec)
+
+
+class GuardedCall(Generic[Request, Response]):
+    """A call with a stream of requests, which passes on what the stream raises."""
+
+    def __init__(self, requests: Iterator[Request]) -> None:
+        self._requests = requests
+        self._failure: Exception | None = None
+        self._call: grpc.Future[Response] | None = None
+        self._call_known = threading.Event()
+
+    def send(self, rpc: Any, timeout: float | None) -> Response:
+        """Send the requests and return the response.
+
+        Raises:
+            grpc.RpcError: The call failed.
+            Exception: The stream raised it.
+        """
+        call: grpc.Future[Response] = rpc.future(self._guarded(), timeout=timeout)
+        self._call = call
+        self._call_known.set()
+        try:
+            return call.result()
+        except (grpc.RpcError, grpc.FutureCancelledError):
+            if self._failure is not None:
+                raise self._failure from None
+            raise
+        finally:
+            call.cancel()  # on Ctrl-C; no effect on a finished call
+
+    def cancel(self) -> None:
+        """Cancel the call, from another thread."""
+        self._call_known.wait()
+        if self._call is not None:
+            self._call.cancel()
+
+    def _guarded(self) -> Iterator[Request]:
+        # gRPC runs this in a thread where an exception would only be logged: keep it and cancel the call.
+        try:
+            yield from self._requests
+        except Exception as failure:
+            self._failure = failure
+            self._call_known.wait()
+            if self._call is not None:
+                self._call.cancel()
 
 
 class UploadStream:
@@ -118,9 +166,7 @@ class UploadStream:
         self._sources = [as_source(each) for each in sources]
         self._listings = [as_listing(each) for each in listings]
         self._on_progress = on_progress
-        self._failure: Exception | None = None
-        self._call: grpc.Future[StreamBlurOrderResponse] | None = None
-        self._call_known = threading.Event()
+        self._call: GuardedCall[StreamBlurOrderRequest, StreamBlurOrderResponse] = GuardedCall(self._order_parts())
 
     def send(self, stub: BlurServiceStub, timeout: float | None) -> StreamBlurOrderResponse:
         """Send the order and return the response.
@@ -129,33 +175,11 @@ class UploadStream:
             grpc.RpcError: The call failed.
             Exception: Reading a file or `on_progress` failed.
         """
-        call = stub.StreamBlurOrder.future(self._parts(), timeout=timeout)
-        self._call = call
-        self._call_known.set()
-        try:
-            return call.result()
-        except (grpc.RpcError, grpc.FutureCancelledError):
-            if self._failure is not None:
-                raise self._failure from None
-            raise
-        finally:
-            call.cancel()  # on Ctrl-C; no effect on a finished call
+        return self._call.send(stub.StreamBlurOrder, timeout)
 
     def cancel(self) -> None:
         """Cancel the call, from another thread; the server then keeps nothing of it."""
-        self._call_known.wait()
-        if self._call is not None:
-            self._call.cancel()
-
-    def _parts(self) -> Iterator[StreamBlurOrderRequest]:
-        # gRPC runs this in a thread where an exception would only be logged: keep it and cancel the call.
-        try:
-            yield from self._order_parts()
-        except Exception as failure:
-            self._failure = failure
-            self._call_known.wait()
-            if self._call is not None:
-                self._call.cancel()
+        self._call.cancel()
 
     def _order_parts(self) -> Iterator[StreamBlurOrderRequest]:
         total = sum(file.start.size_bytes for file in self._files)

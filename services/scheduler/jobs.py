@@ -18,6 +18,8 @@ BLOBS_SECONDS = 30
 """How long blobs may stay that nothing needs: those of broken and expired uploads, and originals that are due."""
 EXPIRY_SECONDS = 300
 """How long an order may stay after its expiry."""
+SUMMARY_SECONDS = 60
+"""How often statistics are summarised; the rows tell what is not summarised yet."""
 BACKLOG_SECONDS = 10
 """The age of the metrics of queues: Prometheus asks every 15 seconds or more rarely."""
 
@@ -41,6 +43,7 @@ def schedule(sweep: Sweep, mailings: MailingSchedule, *, sweep_seconds: float) -
         ("blobs of ended images", sweep.blobs_of_ended_images, BLOBS_SECONDS),
         ("uploads", sweep.uploads, BLOBS_SECONDS),
         ("originals", sweep.originals, BLOBS_SECONDS),
+        ("activity", sweep.summarise_activity, SUMMARY_SECONDS),
         ("expiry", sweep.expired, EXPIRY_SECONDS),
         ("backlog", lambda: metrics.measure(sweep.database, sweep.broker), BACKLOG_SECONDS),
         # Not a cron job, which would miss an hour at which no scheduler runs: each minute, is one due?

@@ -1,7 +1,8 @@
 """The sweep: enqueues lost messages again, releases expired claims, ends mailings, removes blobs that no order owns."""
 
 import contextlib
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from uuid import UUID
@@ -12,7 +13,7 @@ from services.common.db.engine import Database
 from services.common.db.mail import emails, mailings, operator_jobs
 from services.common.db.models import Email, Image, WebhookEvent
 from services.common.db.orders import blob_cleanup, idempotency, images, orders, revisions, unowned_blobs, uploads
-from services.common.db.queues import outbox
+from services.common.db.queues import activity_summaries, outbox
 from services.common.db.webhooks import events as webhook_events
 from services.common.domain.errors import FailedPrecondition, NotFound, Unavailable
 from services.common.domain.follow_up import EnqueuedImage, FollowUp
@@ -31,6 +32,12 @@ MOST_UNCLAIMED = 20_000
 """Rows that one run compares with the broker's messages, the oldest first."""
 RESEND_SECONDS = 5
 """How long a message may wait unclaimed before the sweep asks the broker whether it still has it."""
+EXPIRE_SECONDS = 200
+"""How long one run may expire orders; then the next run goes on."""
+IN_TRANSACTION = 20
+"""Orders expired, or cleaned up, by one transaction: others wait for it."""
+SUMMARISE_SECONDS = 20
+"""How long one run may summarise: the first one has days to summarise."""
 SILENT_UPLOAD_SECONDS = 60
 """How long an upload may be without a heartbeat before its blobs are removed."""
 
@@ -128,8 +135,8 @@ class Sweep:
         with self.database.write() as session:
             removable = unowned_blobs.list_removable(session, silent_seconds=SILENT_UPLOAD_SECONDS, limit=BATCH)
         metrics.swept("uploads and orders removed", len(removable))
-        for order_id in removable:
-            self.lifecycle.remove_unowned_blobs(order_id)
+        for few in _unhurried(removable):
+            self.lifecycle.remove_unowned_blobs(*few)
 
     def blobs_of_ended_images(self) -> None:
         """Remove blobs of ended images that a worker would have removed if it had not been killed."""
@@ -163,23 +170,32 @@ class Sweep:
 
     def expired(self) -> None:
         """Expire orders whose retention is over; delete idempotency keys and operator jobs that are too old."""
-        with self.database.read() as session:
-            due = orders.list_due_to_expire(session, limit=BATCH)
-        self._record("ExpireOrders", due)
-        for order_id in due:
-            if self.lifecycle.expire(order_id):
-                metrics.swept("orders expired")
         with self.database.write() as session:
             idempotency.delete_expired(session)
             operator_jobs.delete_abandoned(session)
             webhook_events.delete_old(session)
-        self.blobs_without_order()
+        expired, until = True, time.monotonic() + EXPIRE_SECONDS
+        while expired and time.monotonic() < until:
+            with self.database.read() as session:
+                due = orders.list_due_to_expire(session, limit=BATCH)
+            self._record("ExpireOrders", due)
+            count = sum(map(self.lifecycle.expire, _unhurried(due)))
+            metrics.swept("orders expired", count)
+            self.blobs_without_order()
+            expired = count > 0
 
     def _record(self, action: str, order_ids: Sequence[UUID]) -> None:
         """Record in the audit log what is done to orders: first, because it is many transactions."""
         if order_ids:
             with self.database.write(durable=False) as session:
                 audit.record(session, AuditContext(audit.SCHEDULER, action), "orders", orders=len(order_ids))
+
+    def summarise_activity(self) -> None:
+        """Summarise what happened since the last run, for statistics."""
+        more, until = True, time.monotonic() + SUMMARISE_SECONDS
+        while more and time.monotonic() < until:
+            with self.database.write(durable=False) as session:
+                more = activity_summaries.summarise(session)
 
     def _enqueue_lost(
         self,
@@ -208,3 +224,15 @@ class Sweep:
 
 def _enqueue_images(queue: ImageQueue, ids: Sequence[UUID]) -> FollowUp:
     return FollowUp(images=[EnqueuedImage(image_id, queue) for image_id in ids])
+
+
+def _unhurried(order_ids: Sequence[UUID]) -> Iterator[Sequence[UUID]]:
+    """Yield orders for one transaction after the other, with pauses twice as long as what was done with them took.
+
+    SQLite has one writer at a time, and no queue of those who wait: without pauses the others would not get their turn.
+    """
+    for first in range(0, len(order_ids), IN_TRANSACTION):
+        begin = time.monotonic()
+        yield order_ids[first : first + IN_TRANSACTION]
+        if first + IN_TRANSACTION < len(order_ids):
+            time.sleep(2 * (time.monotonic() - begin))

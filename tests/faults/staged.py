@@ -19,8 +19,15 @@ from tests.faults.stages import FOLDER, number, reach
 
 def gateway() -> None:
     from services.gateway.orders.pending_order import PendingOrder
+    from services.gateway.uploads.append import AppendCall
+    from services.gateway.uploads.completion import CompleteUpload
+    from services.gateway.uploads.creation import CreateUpload
 
     _before(PendingOrder, "commit", "gateway-commit")
+    _before(CreateUpload, "_insert", "gateway-create")
+    _before(AppendCall, "_record", "gateway-append")
+    _before(CompleteUpload, "__call__", "gateway-complete")
+    _before(CompleteUpload, "_clean_up", "gateway-placed")
     _before_sending("gateway")
 
 

@@ -1,42 +1,24 @@
 """`imageblur order`: place an order."""
 
-import re
 import sys
-import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
-import grpc
 import typer
-from imageblur.v1.blur_service_pb2 import Source, SourceListing, Target
-from imageblur.v1.order_pb2 import BlurSpec, Order
+from imageblur.v1.blur_service_pb2 import Source
+from imageblur.v1.order_pb2 import Order
 
 from imageblur_client.cli import spec_arguments
 from imageblur_client.cli.context import Json, client_of
-from imageblur_client.cli.errors import print_error
 from imageblur_client.cli.files import chosen_files
 from imageblur_client.cli.follow import follow
-from imageblur_client.cli.progress import upload_progress
+from imageblur_client.cli.place_order import OrderOptions, RemoteImages, place_order
 from imageblur_client.cli.render import as_dict, json_line
 from imageblur_client.cli.results import save_results
 from imageblur_client.cli.text import count, duration, size
-from imageblur_client.client import Client
-from imageblur_client.errors import FieldViolation, InvalidArgumentError, RetryableError
 from imageblur_client.sources import listing as make_listing
 from imageblur_client.sources import source as make_source
 from imageblur_client.sources import target as make_target
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Remote:
-    """What the server fetches and writes itself."""
-
-    sources: Sequence[Source]
-    listings: Sequence[SourceListing]
-    target: Target | None
 
 
 def order(
@@ -139,6 +121,12 @@ def order(
         str | None,
         typer.Option(metavar="UUID", help="Repeating the command with the same UUID creates no second order."),
     ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume", help="Go on with the upload of the same files and options that was killed or gave up."
+        ),
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the Order ID only.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -146,6 +134,8 @@ def order(
 
     Without options: a Gaussian blur of the whole image with a sigma of 5 pixels, in the image's own format. With
     --find: what is found is redacted, and the result is searched once more.
+
+    After a lost connection, an upload goes on by itself; after a kill, the same command with --resume goes on with it.
     """
     spec = spec_arguments.make_spec(
         sigma=sigma,
@@ -179,26 +169,23 @@ def order(
     if not (files or source or from_place):
         raise typer.BadParameter("give files, --source or --from", param_hint="FILES")
     paths = chosen_files(files or [], recurse=recurse)
-    remote = _Remote(
+    remote = RemoteImages(
         sources=[_source(text) for text in source or ()],
         listings=[make_listing(text, pattern) for text in from_place or ()],
         target=make_target(to_place) if to_place else None,
     )
     with client_of(ctx) as client:
-        request_id = request_id or str(uuid.uuid4())
-        placed = _place(
-            client,
-            paths,
+        options = OrderOptions(
             email=email or "",
             spec=spec,
             notify=notify,
             locale=locale,
-            request_id=request_id,
             keep=keep,
             webhook=webhook,
             remote=remote,
-            quiet=quiet,
+            request_id=request_id,
         )
+        placed = place_order(client, paths, options, resume=resume, quiet=quiet)
         # Immediately, before anything else can fail: without its ID an order cannot be found.
         typer.echo(_accepted(placed, paths, remote, quiet=quiet, as_json=as_json))
         if not (email or watch or output or quiet or as_json):
@@ -220,66 +207,7 @@ def _source(text: str) -> Source:
         raise typer.BadParameter(str(error), param_hint="--source") from None
 
 
-def _place(
-    client: Client,
-    paths: list[Path],
-    *,
-    email: str,
-    spec: BlurSpec,
-    notify: bool,
-    locale: str,
-    request_id: str,
-    keep: timedelta | None,
-    webhook: str,
-    remote: _Remote,
-    quiet: bool,
-) -> Order:
-    begun = False
-    try:
-        with upload_progress(quiet=quiet) as show:
-
-            def on_progress(sent: int, total: int) -> None:
-                nonlocal begun
-                begun = True
-                show(sent, total)
-
-            return client.order(
-                paths,
-                email=email,
-                spec=spec,
-                notify=notify,
-                locale=locale,
-                request_id=request_id,
-                keep_originals_for=keep,
-                webhook_url=webhook,
-                sources=remote.sources,
-                listings=remote.listings,
-                target=remote.target,
-                on_progress=on_progress,
-            )
-    except InvalidArgumentError as error:
-        raise _with_filenames(error, paths) from None
-    except RetryableError as error:
-        # A refused order (RESOURCE_EXHAUSTED) was not stored.
-        if begun and error.code is not grpc.StatusCode.RESOURCE_EXHAUSTED:
-            print_error(f"the order may have been accepted: repeat the command with --request-id {request_id}")
-        raise
-
-
-def _with_filenames(error: InvalidArgumentError, paths: list[Path]) -> InvalidArgumentError:
-    """Name the files that the fields of an error are about: `images[2].data (cat.png)`."""
-
-    def named(violation: FieldViolation) -> FieldViolation:
-        match = re.match(r"images\[(\d+)\]", violation.field)
-        if not match or int(match[1]) >= len(paths):
-            return violation
-        return replace(violation, field=f"{violation.field} ({paths[int(match[1])]})")
-
-    error.violations = tuple(map(named, error.violations))
-    return error
-
-
-def _accepted(order: Order, paths: list[Path], remote: _Remote, *, quiet: bool, as_json: bool) -> str:
+def _accepted(order: Order, paths: list[Path], remote: RemoteImages, *, quiet: bool, as_json: bool) -> str:
     if quiet:
         return order.order_id
     if as_json:

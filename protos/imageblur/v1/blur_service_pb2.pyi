@@ -1058,8 +1058,9 @@ class FindRegionsRequest(_message.Message):
     EFFORT_FIELD_NUMBER: _builtins.int
     PREVIEW_SIDE_FIELD_NUMBER: _builtins.int
     OUTPUT_FORMAT_FIELD_NUMBER: _builtins.int
+    UPLOAD_ID_FIELD_NUMBER: _builtins.int
     data: _builtins.bytes
-    """Content of the image file; required."""
+    """Content of the image file; required without upload_id."""
     effort: _order_pb2.Effort.ValueType
     """How thoroughly; unspecified: balanced."""
     preview_side: _builtins.int
@@ -1067,6 +1068,10 @@ class FindRegionsRequest(_message.Message):
     output_format: _order_pb2.ImageFormat.ValueType
     """Format of the result that is planned; unspecified: the input's. For a format without frames only the first frame
     or page is searched, as BlurImage and orders do.
+    """
+    upload_id: _builtins.str
+    """Instead of data: an upload (CreateUpload) whose first image is meant; for images that are larger than a message may
+    be. The upload stays as it is.
     """
     @_builtins.property
     def find(self) -> _containers.RepeatedCompositeFieldContainer[_order_pb2.Find]:
@@ -1080,10 +1085,11 @@ class FindRegionsRequest(_message.Message):
         effort: _order_pb2.Effort.ValueType = ...,
         preview_side: _builtins.int = ...,
         output_format: _order_pb2.ImageFormat.ValueType = ...,
+        upload_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "effort", b"effort", "find", b"find", "output_format", b"output_format", "preview_side", b"preview_side"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "effort", b"effort", "find", b"find", "output_format", b"output_format", "preview_side", b"preview_side", "upload_id", b"upload_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -293,7 +293,11 @@ class BlurServiceServicer:
 
     def FindRegions(self, request, context):
         """Finds what could be hidden in one image, draws a preview of it, or both; keeps nothing of it after the answer. Errors
-        as BlurImage.
+        as BlurImage, and with upload_id:
+
+        NOT_FOUND: there is no such upload.
+        FAILED_PRECONDITION: bytes of the image are missing (UPLOAD_INCOMPLETE), or its order is placed
+        (UPLOAD_COMPLETED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

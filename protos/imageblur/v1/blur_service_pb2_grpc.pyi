@@ -127,7 +127,11 @@ class BlurServiceStub:
     """
     FindRegions: _grpc.UnaryUnaryMultiCallable[_blur_service_pb2.FindRegionsRequest, _blur_service_pb2.FindRegionsResponse]
     """Finds what could be hidden in one image, draws a preview of it, or both; keeps nothing of it after the answer. Errors
-    as BlurImage.
+    as BlurImage, and with upload_id:
+
+      NOT_FOUND: there is no such upload.
+      FAILED_PRECONDITION: bytes of the image are missing (UPLOAD_INCOMPLETE), or its order is placed
+        (UPLOAD_COMPLETED).
     """
     Status: _grpc.UnaryUnaryMultiCallable[_blur_service_pb2.StatusRequest, _blur_service_pb2.StatusResponse]
     """Returns the current state of an order.
@@ -331,7 +335,11 @@ class BlurServiceAsyncStub(BlurServiceStub):
     """
     FindRegions: _aio.UnaryUnaryMultiCallable[_blur_service_pb2.FindRegionsRequest, _blur_service_pb2.FindRegionsResponse]  # type: ignore[assignment]
     """Finds what could be hidden in one image, draws a preview of it, or both; keeps nothing of it after the answer. Errors
-    as BlurImage.
+    as BlurImage, and with upload_id:
+
+      NOT_FOUND: there is no such upload.
+      FAILED_PRECONDITION: bytes of the image are missing (UPLOAD_INCOMPLETE), or its order is placed
+        (UPLOAD_COMPLETED).
     """
     Status: _aio.UnaryUnaryMultiCallable[_blur_service_pb2.StatusRequest, _blur_service_pb2.StatusResponse]  # type: ignore[assignment]
     """Returns the current state of an order.
@@ -592,7 +600,11 @@ class BlurServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_blur_service_pb2.FindRegionsResponse, _abc.Awaitable[_blur_service_pb2.FindRegionsResponse]]:
         """Finds what could be hidden in one image, draws a preview of it, or both; keeps nothing of it after the answer. Errors
-        as BlurImage.
+        as BlurImage, and with upload_id:
+
+          NOT_FOUND: there is no such upload.
+          FAILED_PRECONDITION: bytes of the image are missing (UPLOAD_INCOMPLETE), or its order is placed
+            (UPLOAD_COMPLETED).
         """
 
     @_abc_1.abstractmethod

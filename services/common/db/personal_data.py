@@ -17,6 +17,7 @@ from services.common.db.models import (
     Order,
     Subscriber,
     SuppressedAddress,
+    Upload,
     WebhookEvent,
 )
 
@@ -36,6 +37,8 @@ _INTERNAL = {
     "generation",
     "next_generation",
     "principal",
+    "caller",
+    "parts",
     "email_principal",
     "token_version",
 }
@@ -69,6 +72,11 @@ def suppression_records(session: Session, addresses: Sequence[str]) -> list[Reco
     """Return that an address is suppressed, by hashes of it."""
     found = session.scalars(select(SuppressedAddress).where(SuppressedAddress.address.in_(addresses)))
     return [_record("suppression", row) for row in found]
+
+
+def upload_records(session: Session, mailboxes: Sequence[str]) -> list[Record]:
+    """Return the unfinished uploads for a mailbox, by hashes of it; their address and names are in the blob store."""
+    return [_record("upload", row) for row in session.scalars(select(Upload).where(Upload.mailbox.in_(mailboxes)))]
 
 
 def order_records(session: Session, order_id: UUID) -> list[Record]:

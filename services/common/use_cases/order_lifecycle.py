@@ -4,7 +4,7 @@ Each lists the blobs as unowned in the transaction that ends the order, and remo
 interrupted, the sweep removes them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -105,19 +105,24 @@ class OrderLifecycle:
         with self.database.write(durable=False) as session:
             uploads.delete_placed(session, upload_id)
 
-    def expire(self, order_id: UUID) -> bool:
-        """Delete the address of an order and mark its blobs for removal by the sweep; False if it has expired before.
+    def expire(self, order_ids: Sequence[UUID]) -> int:
+        """Delete the addresses of orders and mark their blobs for removal by the sweep, in one transaction.
+
+        Returns:
+            The number of orders that had not expired before.
 
         Raises:
             Unavailable: The database cannot be reached.
         """
+        follow_ups = []
         with self.database.write() as session:
-            follow_up = orders.expire(session, order_id)
-            if follow_up:
-                unowned_blobs.mark_for_removal(session, order_id)
-        if follow_up:
+            for order_id in sorted(order_ids):  # two sweeps at once lock them in the same order
+                if follow_up := orders.expire(session, order_id):
+                    unowned_blobs.mark_for_removal(session, order_id)
+                    follow_ups.append(follow_up)
+        for follow_up in follow_ups:
             self.after_commit(follow_up)
-        return follow_up is not None
+        return len(follow_ups)
 
     def extend(self, order_id: UUID, seconds: int, *, audited: AuditContext | None = None) -> None:
         """Let an order expire so many seconds later.
@@ -157,15 +162,17 @@ class OrderLifecycle:
         except Unavailable as error:
             _log.warning("originals not removed, the sweep will", order=str(order_id), error=str(error))
 
-    def remove_unowned_blobs(self, order_id: UUID) -> None:
-        """Remove the blobs of an order or upload that were marked for removal.
+    def remove_unowned_blobs(self, *order_ids: UUID) -> None:
+        """Remove the blobs of orders or uploads that were marked for removal.
 
         Raises:
             Unavailable: The blob store or the database cannot be reached.
         """
-        self.blobs.delete_prefix(blob_prefix(order_id))
+        for order_id in order_ids:
+            self.blobs.delete_prefix(blob_prefix(order_id))
         with self.database.write() as session:
-            unowned_blobs.mark_removed(session, order_id)
+            for order_id in sorted(order_ids):
+                unowned_blobs.mark_removed(session, order_id)
 
     def discard_late_result(self, order_id: UUID, image_id: UUID) -> None:
         """Remove what a worker stored after it had lost its claim, unless the result is another worker's.

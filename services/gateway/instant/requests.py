@@ -42,7 +42,7 @@ def parse_blur_image(request: pb.BlurImageRequest, *, max_bytes: int, max_result
 
 
 def parse_find_regions(request: pb.FindRegionsRequest, *, max_bytes: int, max_preview_bytes: int) -> InstantRequest:
-    """Return what FindRegions asks for.
+    """Return what FindRegions asks for; without its image, if that is the one of an upload.
 
     Args:
         request: The message.
@@ -65,7 +65,10 @@ def parse_find_regions(request: pb.FindRegionsRequest, *, max_bytes: int, max_pr
             violations.add("find", "must be at least one, unless a preview is asked for")
     if not 0 <= request.preview_side <= MAX_PREVIEW_SIDE:
         violations.add("preview_side", f"must be 0 to {MAX_PREVIEW_SIDE}")
-    _check_data(violations, "data", request.data, max_bytes)
+    if request.upload_id and request.data:
+        violations.add("upload_id", "must be empty if there is data")
+    elif not request.upload_id:
+        _check_data(violations, "data", request.data, max_bytes)
     violations.raise_if_any()
     return InstantRequest(
         kind=InstantKind.FIND,

@@ -81,14 +81,14 @@ def _entry(row: Any) -> operator_pb2.FailureEntry:
     )
 
 
-def _group(row: Any) -> operator_pb2.FailureGroup:
+def _group(row: failures.FailureGroup) -> operator_pb2.FailureGroup:
     return operator_pb2.FailureGroup(
         kind=operator_pb2.FailureKind.Value(f"FAILURE_KIND_{row.kind}"),
         reason=order_pb2.FailureReason.Value(f"FAILURE_REASON_{row.reason}"),
         message=redact(row.message),
         count=row.number,
         cause=operator_pb2.FailureCause.Value(f"FAILURE_CAUSE_{row.cause}"),
-        retryable=row.retryable or 0,
+        retryable=row.retryable,
     )
 
 

@@ -1,6 +1,6 @@
 """OperatorService: orders, their traces, and statistics."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from imageblur.v1 import operator_pb2, order_pb2
 from imageblur.v1 import operator_service_pb2 as pb
@@ -9,7 +9,7 @@ from services.common.db.clock import SECOND
 from services.common.db.orders import order_lists
 from services.common.db.orders.orders import Snapshot
 from services.common.db.queues import statistics
-from services.common.db.queues.statistics import Point
+from services.common.db.queues.activity_point import Point
 from services.common.domain.api_keys import Role
 from services.common.domain.errors import InvalidArgument, Violation
 from services.common.domain.orders import ImageState
@@ -84,9 +84,19 @@ class OrderServicer(OperatorBase):
         return pb.GetStatisticsResponse(points=map(_point, series.points), sampled=series.sampled)
 
 
-def percentile(values: Sequence[int], percent: int) -> int:
-    """Return the smallest of the values (at least one) that is not below `percent` percent of them."""
-    return sorted(values)[max(0, -(-len(values) * percent // 100) - 1)]
+def percentile(values: Mapping[int, int], percent: int) -> int:
+    """Return the smallest value that is not below `percent` percent of them.
+
+    Args:
+        values: How often there is each value; at least one.
+        percent: From 0 to 100.
+    """
+    rank, passed = max(1, -(-sum(values.values()) * percent // 100)), 0
+    for value in sorted(values):
+        passed += values[value]
+        if passed >= rank:
+            return value
+    raise ValueError("there are no values")
 
 
 def _entry(snapshot: Snapshot) -> operator_pb2.OrderEntry:

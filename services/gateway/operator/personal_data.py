@@ -39,6 +39,7 @@ class PersonalData:
             order_ids = personal_data.list_orders(session, address)
             records = personal_data.subscription_records(session, address)
             records += personal_data.confirmation_records(session, self.mailboxes.hashes(address))
+            records += personal_data.upload_records(session, self.mailboxes.hashes(address))
             records += personal_data.suppression_records(session, self.mailboxes.address_hashes(address))
         yield from map(_to_json, records)
         for order_id in order_ids:

@@ -43,6 +43,22 @@ class OrderStorage:
     recipients: Recipients
     outside: OutsideRules
 
+    def new_order(self, header: ParsedHeader, *, order_id: UUID, principal: str, upload_seconds: float) -> NewOrder:
+        """Return the order of a header, to be stored."""
+        return NewOrder(
+            id=order_id,
+            principal=principal,
+            email=header.email,
+            mailbox=self.recipients.hasher.hash(header.email) if header.email else None,
+            locale=header.locale,
+            spec=header.spec.to_json(),
+            notify=header.notify,
+            retention=int(self.settings.retention_days * 86_400),
+            upload_seconds=upload_seconds,
+            originals_seconds=header.originals_seconds,
+            webhook_url=header.webhook_url or None,
+        )
+
 
 @dataclass(kw_only=True)
 class PendingOrder:
@@ -113,18 +129,11 @@ class PendingOrder:
         with gone_is_unavailable():
             sent = [image for image in images if image.source is None]
             storage.blobs.persist(*(original_key(self.order_id, image.position) for image in sent))
-        order = NewOrder(
-            id=self.order_id,
+        order = storage.new_order(
+            header,
+            order_id=self.order_id,
             principal=self.principal,
-            email=header.email,
-            mailbox=storage.recipients.hasher.hash(header.email) if header.email else None,
-            locale=header.locale,
-            spec=header.spec.to_json(),
-            notify=header.notify,
-            retention=int(settings.retention_days * 86_400),
             upload_seconds=time.monotonic() - self.started,
-            originals_seconds=header.originals_seconds,
-            webhook_url=header.webhook_url or None,
         )
         with storage.database.write() as session:
             if header.request_id:

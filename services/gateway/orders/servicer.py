@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -178,9 +178,12 @@ class BlurServicer(UploadMethods):
         if request.ByteSize() > limit:
             raise TooLarge(f"the message is larger than {limit} bytes")
         parsed = [parse_find_regions(request, max_bytes=self.settings.max_image_bytes, max_preview_bytes=limit)]
-        wants_preview = parsed[0].preview_side > 0
+        wants_preview, upload_id = parsed[0].preview_side > 0, request.upload_id
         del request
         await self.models.check({"": parsed[0].spec})
+        if upload_id:
+            key = await self.threads.run(self.uploads.reader.first_image, parse_id(upload_id, "upload_id"))
+            parsed = [replace(parsed[0], blob=key)]
         with metrics.instant_in_flight("FindRegions"):
             answer, preview = await self.call_instantly(parsed.pop(), "data")
         if wants_preview and not preview:  # during an upgrade

@@ -13,6 +13,7 @@ from services.common.db.orders.uploads import Progress
 from services.common.domain.errors import FailedPrecondition, ImageBlurError, InvalidArgument, NotFound, Violation
 from services.common.infra import log
 from services.common.infra.blobs import MissingBlob
+from services.common.infra.blobs.writer import uninterrupted
 from services.gateway.orders.pending_order import OrderStorage
 from services.gateway.rpc.fields import parse_id
 from services.gateway.rpc.thread_pool import ThreadPool
@@ -50,7 +51,7 @@ class AppendUpload:
         if part is None or part.WhichOneof("part") != "start":
             raise InvalidArgument(Violation("start", "must come first"))
         upload_id, offset = parse_id(part.start.upload_id, "start.upload_id"), part.start.offset
-        call = await self.threads.run(self._begin, upload_id, offset)
+        call = await self.threads.run_to_end(self._begin, upload_id, offset)
         watching = asyncio.create_task(call.watch())
         try:
             await self._receive(parts, call)
@@ -75,11 +76,9 @@ class AppendUpload:
                 raise InvalidArgument(Violation(part.WhichOneof("part") or "part", "was not expected"))
             if len(part.chunk) > self.max_chunk_bytes:
                 raise InvalidArgument(Violation("chunk", f"is larger than {self.max_chunk_bytes} bytes"))
-            await call.receiver.write(part.chunk)
-            if call.receiver.offset - call.recorded >= PART_BYTES or call.superseded:
-                await call.record()
-        await call.receiver.store_part()
-        await call.record()
+            # A call that is cancelled in the middle would leave an image that is neither whole nor in parts.
+            await uninterrupted(call.take(part.chunk))
+        await uninterrupted(call.finish())
 
     def _begin(self, upload_id: UUID, offset: int) -> "AppendCall":
         storage, owner = self.storage, uuid4()
@@ -119,6 +118,25 @@ class AppendCall:
     """The offset in the database."""
     superseded: bool = False
     """Set when a check finds that a later call has taken over, or that the upload was deleted."""
+
+    async def take(self, chunk: bytes) -> None:
+        """Receive a chunk.
+
+        Raises:
+            As `UploadReceiver.write` and `record`.
+        """
+        await self.receiver.write(chunk)
+        if self.receiver.offset - self.recorded >= PART_BYTES or self.superseded:
+            await self.record()
+
+    async def finish(self) -> None:
+        """Store and record everything at the end of the call.
+
+        Raises:
+            As `UploadReceiver.store_part` and `record`.
+        """
+        await self.receiver.store_part()
+        await self.record()
 
     async def record(self) -> None:
         """Record what is stored.

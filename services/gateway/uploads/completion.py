@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 from services.common.db.clock import SECOND
-from services.common.db.models import Upload
 from services.common.db.orders import orders, uploads
-from services.common.db.orders.orders import NewImage, NewOrder, Snapshot
+from services.common.db.orders.orders import NewImage, Snapshot
 from services.common.db.queues import backlog
 from services.common.domain.errors import FailedPrecondition, NotFound, Unavailable
 from services.common.domain.follow_up import FollowUp
@@ -50,9 +49,10 @@ class CompleteUpload:
                 upload, age = uploads.get_placed(session, upload_id)
                 new = _new_images(manifest, uploads.get_sha256(session, upload_id))
                 images = with_targets(new, manifest.header, [image.filename for image in manifest.images])
-                stored = orders.insert_order(
-                    session, self._new_order(upload, age, manifest), images, window=storage.settings.order_window
+                order = storage.new_order(
+                    manifest.header, order_id=upload_id, principal=upload.principal, upload_seconds=age / SECOND
                 )
+                stored = orders.insert_order(session, order, images, window=storage.settings.order_window)
                 # Last, because it serializes transactions that add to the backlog.
                 backlog.lock_backlog(session)
                 check_queue(session, storage.settings, 0)
@@ -62,22 +62,6 @@ class CompleteUpload:
         metrics.order_accepted(len(images), manifest.size)
         self._clean_up(upload_id)
         return stored.snapshot
-
-    def _new_order(self, upload: Upload, age: int, manifest: ParsedUpload) -> NewOrder:
-        storage, header = self.storage, manifest.header
-        return NewOrder(
-            id=upload.id,
-            principal=upload.principal,
-            email=header.email,
-            mailbox=upload.mailbox,
-            locale=header.locale,
-            spec=header.spec.to_json(),
-            notify=header.notify,
-            retention=int(storage.settings.retention_days * 86_400),
-            upload_seconds=age / SECOND,
-            originals_seconds=header.originals_seconds,
-            webhook_url=header.webhook_url or None,
-        )
 
     def _find_order(self, upload_id: UUID) -> Snapshot | None:
         with self.storage.database.read() as session, contextlib.suppress(NotFound):

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from services.common.domain.errors import NotFound
-from services.common.domain.orders import manifest_key
+from services.common.domain.errors import FailedPrecondition, NotFound
+from services.common.domain.orders import manifest_key, original_key
 from services.common.infra.blobs import MissingBlob
 from services.gateway.orders.pending_order import OrderStorage
 from services.gateway.uploads.creation import UploadState, find_upload
@@ -29,6 +29,23 @@ class UploadReader:
         if found is None:
             raise NotFound("upload", str(upload_id))
         return found
+
+    def first_image(self, upload_id: UUID) -> str:
+        """Return the key of the blob that is the first image of an upload that is not completed.
+
+        Raises:
+            NotFound: There is no such upload.
+            FailedPrecondition: Bytes of the image are missing, or the order is placed.
+            Unavailable: The database or the blob store is unavailable.
+        """
+        state, subject = self.get(upload_id), f"uploads/{upload_id}"
+        if state.expires_at is None:
+            raise FailedPrecondition("UPLOAD_COMPLETED", subject, "the order of the upload is placed")
+        size = self.manifest(upload_id).images[0].size or 0
+        if state.received < size:
+            message = f"{size - state.received} bytes of the image are missing"
+            raise FailedPrecondition("UPLOAD_INCOMPLETE", subject, message)
+        return original_key(upload_id, 1)
 
     def manifest(self, upload_id: UUID) -> ParsedUpload:
         """Return what an upload that is not completed is about.

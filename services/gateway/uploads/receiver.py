@@ -107,7 +107,7 @@ class UploadReceiver:
             if self._hash:
                 self._hash.update(view[:taken])
             view = view[taken:]
-            if self._buffer_start + len(self._buffer) == size:
+            if self._is_whole:
                 await self._finish_image()
             elif len(self._buffer) == PART_BYTES:
                 await self.store_part()
@@ -119,8 +119,8 @@ class UploadReceiver:
             InvalidArgument: The image has too many parts.
             Unavailable: The store is unavailable or full.
         """
-        if not self._buffer:
-            return
+        if not self._buffer or self._is_whole:
+            return  # a whole image that could not be joined is not kept as parts: nothing would join them
         if len(self.parts) == MAX_PARTS:
             raise InvalidArgument(
                 Violation("chunk", f"the image would have more than {MAX_PARTS} parts: send larger ones")
@@ -131,6 +131,11 @@ class UploadReceiver:
         self.offset += len(self._buffer)
         self._buffer_start += len(self._buffer)
         self._buffer.clear()
+
+    @property
+    def _is_whole(self) -> bool:
+        image = self._images[self._index]
+        return self._buffer_start + len(self._buffer) == image.size
 
     async def _finish_image(self) -> None:
         image, position = self._images[self._index], self._index + 1

@@ -151,9 +151,9 @@ class GatewayClient(RpcCaller):
         """Delete an order."""
         await self.call(self._orders.DeleteOrder, pb.DeleteOrderRequest(order_id=order_id))
 
-    async def subscribe(self, address: str, locale: str) -> bool:
+    async def subscribe(self, address: str, locale: str, time_zone: str = "") -> bool:
         """Subscribe an address. Return whether a confirmation is required."""
-        request = subscriptions.SubscribeRequest(email=address, locale=locale)
+        request = subscriptions.SubscribeRequest(email=address, locale=locale, time_zone=time_zone)
         return (await self.call(self._subscriptions.Subscribe, request)).confirmation_required
 
     async def confirm(self, token: str) -> None:

@@ -95,12 +95,12 @@ class RpcCaller:
 
     async def call(
         self,
-        rpc: Callable[..., aio.UnaryUnaryCall[Any, _Response]],
+        rpc: Callable[..., aio.UnaryUnaryCall[Any, _Response] | aio.StreamUnaryCall[Any, _Response]],
         request: object,
         *,
         timeout: float = RPC_SECONDS,  # noqa: ASYNC109 - the deadline of gRPC, which the gateway sees too
     ) -> _Response:
-        """Return the response of a unary RPC.
+        """Return the only response of an RPC; `request`: an iterator of messages if it takes several.
 
         Raises:
             ImageBlurClientError: The call failed.

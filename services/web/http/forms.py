@@ -5,7 +5,10 @@ from starlette.requests import Request
 
 
 async def read_fields(request: Request) -> FormData:
-    """Return the fields of a form without files."""
+    """Return the fields of a form without files, or of one that was read."""
+    if (form := getattr(request, "_form", None)) is not None:
+        assert isinstance(form, FormData)
+        return form
     async with request.form(max_files=0, max_fields=10, max_part_size=10_000) as form:
         return form
 

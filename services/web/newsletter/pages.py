@@ -9,6 +9,7 @@ from services.web.http.forms import read_field
 from services.web.http.languages import texts_for
 from services.web.http.problems import Problem, ProblemError
 from services.web.http.templates import PRIVATE, PageRenderer
+from services.web.http.time_zones import known_zone
 
 
 class NewsletterPages:
@@ -24,9 +25,9 @@ class NewsletterPages:
 
     async def subscribe(self, request: Request) -> Response:
         """Subscribe an address."""
-        address = await read_field(request, "email")
+        address, zone = await read_field(request, "email"), known_zone(await read_field(request, "time_zone"))
         try:
-            confirm = await self._gateway.subscribe(address, texts_for(request).language)
+            confirm = await self._gateway.subscribe(address, texts_for(request).language, zone)
         except InvalidArgumentError:
             return self._form(request, invalid="subscribe", address=address)
         return self._done(request, "check_mail" if confirm else "subscribed")

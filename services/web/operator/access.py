@@ -35,14 +35,19 @@ class OperatorAccess:
         self._sessions = sessions
         self._local = settings.is_local
 
-    def require(self, handler: OperatorHandler) -> Callable[[Request], Awaitable[Response]]:
-        """Wrap a handler so that only operators reach it."""
+    def require(
+        self, handler: OperatorHandler, *, takes_file: bool = False
+    ) -> Callable[[Request], Awaitable[Response]]:
+        """Wrap a handler so that only operators reach it; with `takes_file` its form may have a file."""
 
         async def endpoint(request: Request) -> Response:
             operator = await self._operator(request)
             if operator is None:
                 return redirect_to_sign_in()
             if request.method == "POST":
+                if takes_file:
+                    # Kept by the request, for the handler, and closed with it.
+                    await request.form(max_files=1, max_fields=10, max_part_size=10_000)
                 await self.check_form_token(request, operator.token)
             try:
                 return await handler(request, operator)

@@ -61,6 +61,7 @@ class OverviewPage:
             operator,
             "overview.html",
             queues=queues.queues,
+            warnings={it.code: it for worker in workers.workers if worker.alive for it in worker.warnings}.values(),
             online=[worker for worker in workers.workers if worker.alive],
             offline=[worker for worker in workers.workers if not worker.alive],
             charts=_charts(statistics.points),

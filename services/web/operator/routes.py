@@ -7,6 +7,7 @@ from services.web.http.templates import PageRenderer
 from services.web.operator.access import SIGN_IN, OperatorAccess, OperatorHandler
 from services.web.operator.api_keys import ApiKeyPages
 from services.web.operator.audit import AuditPages
+from services.web.operator.email_texts import EmailTextPages
 from services.web.operator.failures import FailurePages
 from services.web.operator.mailings import MailingPages
 from services.web.operator.order_actions import OrderActionPages
@@ -18,6 +19,7 @@ from services.web.operator.renderer import HOME, OperatorRenderer
 from services.web.operator.search_terms import SearchTerms
 from services.web.operator.sessions import SessionStore
 from services.web.operator.sign_in import SignInPages
+from services.web.operator.subscribers import SubscriberPages
 from services.web.operator.webhooks import WebhookPages
 from services.web.settings import WebSettings
 
@@ -33,13 +35,14 @@ def operator_routes(channel: aio.Channel, pages: PageRenderer, settings: WebSett
     orders, order, failures = OrderListPages(renderer, terms), OrderPage(renderer), FailurePages(renderer)
     order_actions = OrderActionPages(renderer, terms)
     webhooks = WebhookPages(renderer)
+    texts, subscribers = EmailTextPages(renderer), SubscriberPages(renderer)
     mailings, keys, audit = MailingPages(renderer), ApiKeyPages(renderer), AuditPages(renderer)
 
     def get(path: str, handler: OperatorHandler) -> Route:
         return Route(HOME + path, access.require(handler), methods=["GET"])
 
-    def post(path: str, handler: OperatorHandler) -> Route:
-        return Route(HOME + path, access.require(handler), methods=["POST"])
+    def post(path: str, handler: OperatorHandler, *, takes_file: bool = False) -> Route:
+        return Route(HOME + path, access.require(handler, takes_file=takes_file), methods=["POST"])
 
     return [
         Route(SIGN_IN, sign_in.sign_in, methods=["GET", "POST"]),
@@ -65,7 +68,23 @@ def operator_routes(channel: aio.Channel, pages: PageRenderer, settings: WebSett
         post("/mailings/check", mailings.check),
         get("/mailings/preview", mailings.preview),
         get("/mailings/preview/html", mailings.html),
+        post("/mailings/{mailing_id}/pause", mailings.pause),
+        post("/mailings/{mailing_id}/resume", mailings.resume),
         post("/mailings/{mailing_id}/cancel", mailings.cancel),
+        get("/newsletter", texts.newsletter),
+        post("/newsletter", texts.newsletter),
+        get("/texts", texts.list),
+        get("/texts/{email}/preview", texts.preview),
+        post("/texts/{email}/preview", texts.preview),
+        get("/texts/{email}/{language}", texts.edit),
+        post("/texts/{email}/{language}", texts.edit),
+        post("/texts/{email}/{language}/reset", texts.reset),
+        get("/subscribers", subscribers.list),
+        post("/subscribers", subscribers.search),
+        post("/subscribers/import", subscribers.import_file, takes_file=True),
+        get("/subscribers/export", subscribers.export),
+        post("/subscribers/suppress", subscribers.suppress),
+        post("/subscribers/lift", subscribers.lift),
         get("/keys", keys.list),
         post("/keys", keys.create),
         post("/keys/{api_key_id}/rotate", keys.rotate),

@@ -16,7 +16,6 @@ from services.web.http.templates import PageRenderer
 from services.web.orders import spec_values
 from services.web.orders.manifest import KEEP_SECONDS, Manifest, parse_kept
 from services.web.orders.multipart import BadForm, read_form
-from services.web.orders.previews import largest_file
 from services.web.orders.uploaded_form import UploadedForm
 from services.web.orders.uploads import CHUNK_BYTES
 from services.web.orders.violations import violation_messages
@@ -119,7 +118,6 @@ class OrderForm:
                 "max_images": limits.max_images,
                 "max_image_bytes": limits.max_image_bytes,
                 "max_order_bytes": limits.max_order_bytes,
-                "max_preview_bytes": largest_file(limits.max_message_bytes),
                 "texts": texts_for(request).for_scripts(),
             },
         )

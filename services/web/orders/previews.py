@@ -7,7 +7,7 @@ The body of a request is the file. The answer is parts, each sent as soon as it 
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from typing import Any
 
 from imageblur.v1.blur_service_pb2 import FindRegionsRequest, FindRegionsResponse
@@ -22,17 +22,15 @@ from services.web.http.problems import Problem, ProblemError, problem_of, proble
 from services.web.http.templates import PRIVATE
 from services.web.http.visitors import VISITOR
 from services.web.orders import spec_values
-from services.web.orders.body_reader import BodyReader
+from services.web.orders.preview_files import PreviewFiles
 
 SIDE = 1200
 """Longest side of a preview in pixels: what the page draws on."""
 MAX_PREVIEWS = 12
-"""Files in memory at a time, each as large as a message to the gateway may be."""
+"""Files received at a time; of each so much is in memory as a message to the gateway may have."""
 MAX_OF_A_VISITOR = 6
 """More than a page asks for at a time, since it may be reloaded."""
 RETRY_SECONDS = 1
-RESERVED_BYTES = 4096
-"""Of a message to the gateway, for all but the image."""
 _Part = dict[str, Any]
 
 
@@ -41,6 +39,7 @@ class Previews:
 
     def __init__(self, gateway: GatewayClient) -> None:
         self._gateway = gateway
+        self._files = PreviewFiles(gateway)
         self._open: Counter[str] = Counter()
 
     async def show(self, request: Request) -> Response:
@@ -56,21 +55,21 @@ class Previews:
             )
         except (ValueError, KeyError, TypeError):
             raise ProblemError(Problem(400, "bad_request")) from None
-        with ExitStack() as slot:
-            slot.enter_context(self._slot(VISITOR.get()))
-            limits = await self._gateway.limits()
+        async with AsyncExitStack() as resources:
+            resources.enter_context(self._slot(VISITOR.get()))
             try:
-                data = await BodyReader(request.stream()).read_all(largest_file(limits.max_message_bytes))
+                limits = await self._gateway.limits()
+                file = await resources.enter_async_context(self._files.receive(request, limits))
             except EOFError:
                 raise ProblemError(Problem(413, "too_large")) from None
             except ClientDisconnect:
                 return Response(status_code=499)  # nobody receives it
-            requests = []
+            asked: list[_Part] = []
             if query.get("view") != "0":
-                requests.append(FindRegionsRequest(data=data, preview_side=SIDE))
+                asked.append({"preview_side": SIDE})
             if spec.find:
-                requests.append(FindRegionsRequest(data=data, find=spec.find, output_format=spec.output_format))
-            parts = self._parts(texts_for(request), requests, slot.pop_all())
+                asked.append({"find": spec.find, "output_format": spec.output_format})
+            parts = self._parts(texts_for(request), file, asked, resources.pop_all())
         return StreamingResponse(parts, media_type="application/octet-stream", headers=PRIVATE)
 
     @contextmanager
@@ -85,21 +84,19 @@ class Previews:
             if not self._open[visitor]:
                 del self._open[visitor]
 
-    async def _parts(self, texts: Texts, requests: list[FindRegionsRequest], slot: ExitStack) -> AsyncIterator[bytes]:
+    async def _parts(
+        self, texts: Texts, file: FindRegionsRequest, asked: list[_Part], resources: AsyncExitStack
+    ) -> AsyncIterator[bytes]:
         # A browser that gives up ends the generator, and that the call of the gateway.
-        with slot:
-            for request in requests:
+        async with resources:
+            for fields in asked:
+                request = FindRegionsRequest(data=file.data, upload_id=file.upload_id, **fields)
                 try:
                     answer = await self._gateway.find_regions(request)
                 except ImageBlurClientError as error:
                     yield _encoded({"part": "problem"} | _problem(texts, error))
                     return
                 yield _view(answer) if request.preview_side else _found(answer)
-
-
-def largest_file(max_message_bytes: int) -> int:
-    """Return the size of the largest file that has a preview, in bytes."""
-    return max_message_bytes - RESERVED_BYTES
 
 
 def _view(answer: FindRegionsResponse) -> bytes:

@@ -46,6 +46,11 @@ class OperatorTour:
             self._mailings,
             self._preview,
             self._mail_check,
+            self._newsletter_text,
+            self._email_texts,
+            self._email_text,
+            self._subscribers,
+            self._import_result,
             self._keys,
             self._new_key,
             self._key,
@@ -123,6 +128,39 @@ class OperatorTour:
         self.page.fill("#email", OWNER)
         self.page.get_by_role("button", name="Check mail server").click()
         expect(self.page.locator("main pre")).to_be_visible()
+
+    def _newsletter_text(self) -> None:
+        self.page.goto("/operator/newsletter")
+        self.page.get_by_role("textbox", name="English").fill(
+            "Subject: News\n\n# Polygons\n\n- $images images were blurred"
+        )
+        self.page.locator("form.text-editor").get_by_role("button", name="Dark").first.click()
+        expect(self.page.frame_locator("iframe[name=preview]").get_by_text("Polygons")).to_be_visible()
+        expect(self.page.frame_locator("iframe[name=preview-phone]").locator("body")).not_to_be_empty()
+
+    def _email_texts(self) -> None:
+        self.page.goto("/operator/texts")
+
+    def _email_text(self) -> None:
+        self.page.locator("a[href='/operator/texts/goodbye/en']").click()
+        expect(self.page.frame_locator("iframe[name=preview]").locator("body")).not_to_be_empty()
+
+    def _subscribers(self) -> None:
+        self.page.goto("/operator/subscribers")
+        expect(self.page.locator("main .rows tbody tr")).not_to_have_count(0)
+
+    def _import_result(self) -> None:
+        text = "email,language,time_zone\n" + "".join(
+            f"reader{number}@example.org,{'ru' if number % 3 else 'en'},Europe/Moscow\n" for number in range(30)
+        )
+        self.page.set_input_files(
+            "#file", {"name": "fair.csv", "mimeType": "text/csv", "buffer": (text + "nobody,en,\n").encode()}
+        )
+        self.page.fill("#source", "fair 2026")
+        self.page.select_option("#consent", "attested")
+        self.page.fill("#consent_date", "2026-05-31")
+        self.page.get_by_role("button", name="Import", exact=True).click()
+        expect(self.page.get_by_role("heading", name="Import finished")).to_be_visible()
 
     def _keys(self) -> None:
         self.page.goto("/operator/keys")

@@ -103,7 +103,7 @@ def manifests_of(page: Page) -> list[dict[str, Any]]:
     sent: list[dict[str, Any]] = []
 
     def look(request: Request) -> None:
-        if request.url.endswith("/check"):
+        if request.url.endswith("/api/uploads"):
             sent.append(json.loads(request.post_data or ""))
 
     page.on("request", look)
@@ -116,8 +116,10 @@ def test_what_is_marked_is_covered_however_a_file_says_that_it_is_turned(page: P
     page.click("#show-original")
     page.check("[name=effect][value=solid]", force=True)
     shares = []
-    for file in files:
-        show(page, file.name)
+    for number, file in enumerate(files):
+        if number:
+            page.locator(".thumb[aria-pressed=true]").press("ArrowRight")
+        expect(page.locator("#preview")).to_have_attribute("aria-label", f"Preview of {file.name}")
         left, top, right, bottom = page.evaluate(FIND_MARK)
         assert right - left < 0.7, file.name
         shares.append((right - left) * (bottom - top))
@@ -409,3 +411,8 @@ def test_only_what_is_shown_and_what_comes_next_is_asked_for(page: Page) -> None
     show(page, "e.png")
     page.wait_for_load_state("networkidle")
     assert len(asked) == 4
+
+
+def test_formats_that_browsers_do_not_show_have_thumbnails_too(page: Page) -> None:
+    select(page, [payload("a.tif", encode(photo(), "TIFF")), payload("b.png", encode(photo(), "PNG"))])
+    expect(page.locator(".strip img")).to_have_count(2)

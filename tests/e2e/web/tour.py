@@ -96,7 +96,7 @@ class Tour:
         expect(page.locator(".strip img")).to_have_count(1)
         mail_to(page, READER)
         page.click("#submit")
-        expect(page.locator("#form-error")).to_be_visible()
+        expect(page.locator("#leave-out")).to_be_focused()
 
     def _uploading(self) -> None:
         page = self.page
@@ -104,14 +104,15 @@ class Tour:
         page.set_input_files("#files", self._photographs[:3])
         expect(page.locator(".strip img")).to_have_count(3)
         mail_to(page, READER)
-        page.route("**/api/orders", lambda route: self._held.append(route))  # noqa: PLW0108 - it wants a function
+        page.route("**/api/uploads/*", lambda route: self._held.append(route))  # noqa: PLW0108 - it wants a function
         page.click("#submit")
         expect(page.locator("#upload-text")).to_contain_text("Uploading")
 
     def _running(self) -> None:
-        for route in self._held:
-            route.abort()
         self.page.unroute_all()
+        self.page.click("#cancel-upload")
+        self.page.click("#confirm-cancel")
+        expect(self.page.locator("#form-error")).to_contain_text("Upload cancelled")
         order = self._client.order(READER, self._photographs * 30)
         self.page.goto(f"/orders/{order.order_id}")
         expect(self.page.locator(".result.succeeded").first).to_be_visible()

@@ -224,7 +224,7 @@ def test_errors_name_the_files_that_they_are_about(server: ScriptedServer, run: 
     result = run("order", "-e", "ada@example.org", photo, photo)
 
     assert result.stderr.splitlines() == [
-        f"imageblur: images[1].data ({photo}): is empty (INVALID_ARGUMENT)",
+        f"imageblur: {photo}: is empty (INVALID_ARGUMENT)",
         "imageblur: order.email: is wrong (INVALID_ARGUMENT)",
     ]
     assert result.exit_code == 3

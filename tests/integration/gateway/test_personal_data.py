@@ -89,3 +89,16 @@ def test_a_suppression_is_lifted_once(operator: OperatorServiceStub, database: D
     assert [operator.LiftSuppression(request).lifted for _ in range(2)] == [True, False]
     with database.read() as session:
         assert session.get_one(Subscriber, subscriber_id).state == "UNSUBSCRIBED"
+
+
+def test_unfinished_uploads_are_exported_and_erased(gateway: Gateway, operator: OperatorServiceStub) -> None:
+    image = blur_pb.ImageStart(filename="a.jpg", size_bytes=5)
+    for address in (ADDRESS, "bob@example.org"):
+        request = blur_pb.CreateUploadRequest(order=blur_pb.OrderHeader(email=address), images=[image])
+        gateway.blur.CreateUpload(request)
+    records = export(operator)
+    assert [(record["type"], record["size"]) for record in records] == [("upload", 5)]
+    assert not {"mailbox", "caller", "principal", "owner", "parts"} & records[0].keys()
+    operator.ErasePersonalData(pb.ErasePersonalDataRequest(email=ADDRESS))
+    assert export(operator) == []
+    assert len(gateway.files()) == 1

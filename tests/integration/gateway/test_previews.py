@@ -191,3 +191,27 @@ def test_status_and_list_images_return_specs_to_send_back(gateway: Gateway, blur
     assert not other.HasField("spec")
     watched = next(iter(gateway.blur.WatchStatus(pb.WatchStatusRequest(order_id=order_id))))
     assert not any(image.HasField("spec") for image in watched.changed_images)
+
+
+def test_the_image_of_an_upload_is_drawn_once_it_is_complete(gateway: Gateway) -> None:
+    file = turned_tiff()
+    images = [pb.ImageStart(filename="a.tif", size_bytes=len(file))]
+    upload = gateway.blur.CreateUpload(pb.CreateUploadRequest(order=pb.OrderHeader(), images=images)).upload
+
+    def send(offset: int, data: bytes) -> None:
+        start = pb.AppendStart(upload_id=upload.upload_id, offset=offset)
+        gateway.blur.AppendUpload(iter([pb.AppendUploadRequest(start=start), pb.AppendUploadRequest(chunk=data)]))
+
+    wanted = pb.FindRegionsRequest(upload_id=upload.upload_id, preview_side=40)
+    send(0, file[:1000])
+    assert reason(refused(PRECONDITION, gateway.blur.FindRegions, wanted)) == "UPLOAD_INCOMPLETE"
+    send(1000, file[1000:])
+    answer = gateway.blur.FindRegions(wanted)
+    assert (answer.width, answer.height) == (60, 80)
+    with Image.open(io.BytesIO(answer.preview)) as drawn:
+        assert drawn.size == (30, 40)
+    both = pb.FindRegionsRequest(upload_id=upload.upload_id, data=b"x", preview_side=40)
+    assert set(fields(refused(INVALID, gateway.blur.FindRegions, both))) == {"upload_id"}
+    refused(NOT_FOUND, gateway.blur.FindRegions, pb.FindRegionsRequest(upload_id=UNKNOWN_ID, preview_side=40))
+    gateway.blur.CompleteUpload(pb.CompleteUploadRequest(upload_id=upload.upload_id))
+    assert reason(refused(PRECONDITION, gateway.blur.FindRegions, wanted)) == "UPLOAD_COMPLETED"

@@ -1,5 +1,6 @@
 """Uploads that go on after a cut line, a killed gateway and a change of the gateway; never too many of them."""
 
+import contextlib
 import hashlib
 import random
 import threading
@@ -137,6 +138,44 @@ def test_what_arrived_before_the_line_was_cut_is_kept(gateway: Gateway, database
     check_stored(gateway, database, complete(gateway, upload_id).order_id)
 
 
+def test_a_line_that_is_cut_anywhere_leaves_a_whole_upload(gateway: Gateway, database: Database) -> None:
+    """Also while an image is being joined of its parts."""
+    choice = random.Random(7)
+    for _ in range(12):
+        upload_id, offset = create(gateway).upload_id, 0
+        while offset < len(WHOLE):
+            enough = threading.Event()
+
+            def parts(upload_id: str, begin: int, enough: threading.Event) -> Iterator[pb.AppendUploadRequest]:
+                yield from messages(upload_id, begin)
+                for at in range(begin, len(WHOLE), 7_000):
+                    yield pb.AppendUploadRequest(chunk=WHOLE[at : at + 7_000])
+                enough.wait(10)
+
+            call = gateway.blur.AppendUpload.future(parts(upload_id, offset, enough))
+            enough.wait(choice.random() * 0.03)
+            call.cancel()
+            enough.set()
+            offset = received(gateway, upload_id)
+            if choice.random() < 0.5:
+                offset = append_somehow(gateway, upload_id)
+        complete(gateway, upload_id)
+        blobs = BlobStore(gateway.settings.blob_url)
+        assert [blobs.get(original_key(upload_id, n)) for n in range(1, 6)] == FILES
+        gateway.blur.DeleteOrder(pb.DeleteOrderRequest(order_id=upload_id))
+    with database.read() as session:
+        assert session.scalar(select(func.count()).select_from(UploadImage)) == 0
+
+
+def append_somehow(gateway: Gateway, upload_id: str) -> int:
+    """Append a few bytes, from wherever the upload is when the call comes."""
+    for _ in range(50):
+        offset = received(gateway, upload_id)
+        with contextlib.suppress(grpc.RpcError):
+            return append(gateway, upload_id, offset, WHOLE[offset : offset + 20_000])
+    pytest.fail("another call goes on appending")
+
+
 def test_another_gateway_goes_on(gateway: Gateway, settings: GatewaySettings, database: Database) -> None:
     upload_id = create(gateway).upload_id
     append(gateway, upload_id, 0, WHOLE[:50_000])
@@ -158,6 +197,7 @@ def test_a_later_call_takes_over(gateway: Gateway, database: Database) -> None:
 
     first = gateway.blur.AppendUpload.future(stalled())
     assert sent.wait(10)
+    eventually(lambda: len(gateway.files()) > 1)  # the first image, so it has begun
     # The first image is stored, but nothing is recorded yet: it is sent again.
     assert append(gateway, upload_id, 0, WHOLE[:60_000]) == 60_000
     taken.set()

@@ -147,8 +147,8 @@ def test_each_end_of_an_order_has_its_event(database: Database, blobs: BlobStore
     lifecycle.cancel(cancelled.id)
     without = place_order(database, 1)
     assert not finish(database, without.image_ids[0])
-    assert lifecycle.expire(mixed.id)
-    assert not lifecycle.expire(mixed.id)
+    assert lifecycle.expire([mixed.id]) == 1
+    assert lifecycle.expire([mixed.id]) == 0
     assert types(mixed.id) == ["order.expired", "order.partially_failed"]
     assert types(failed.id) == ["order.failed"]
     assert types(cancelled.id) == ["order.cancelled"]

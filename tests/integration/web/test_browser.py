@@ -47,9 +47,9 @@ def test_back_and_forward_show_what_their_address_says(page: Page) -> None:
 @pytest.mark.parametrize(
     ("path", "status", "sentence"),
     [
-        ("**/api/orders", 413, "does not accept uploads this large"),
-        ("**/api/orders/check", 403, "did not accept the upload (error 403)"),
-        ("**/api/orders", 502, "Connection lost"),
+        ("**/api/uploads/*", 413, "does not accept uploads this large"),
+        ("**/api/uploads", 403, "did not accept the upload (error 403)"),
+        ("**/api/uploads", 502, "Connection lost"),
     ],
 )
 def test_what_a_proxy_refuses_is_not_a_lost_connection(page: Page, path: str, status: int, sentence: str) -> None:
@@ -71,7 +71,7 @@ def test_a_file_that_changed_after_it_was_selected_is_named(page: Page, tmp_path
         photograph.write_bytes(b"another image")
         os.utime(photograph, (1, 1))
     page.click("#submit")
-    expect(page.locator("#form-error")).to_contain_text("holiday.jpg: This file was changed, moved or deleted")
+    expect(page.locator("#bad-files")).to_contain_text("holiday.jpg: This file was changed, moved or deleted")
     expect(page.locator(".strip li.bad")).to_have_count(1)
 
 

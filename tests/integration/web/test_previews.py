@@ -12,16 +12,22 @@ import redis
 from services.blur_worker.child_pool import ChildPool
 from services.blur_worker.instant.child_work import InstantResult, run_instant
 from services.common.infra.messages import INSTANT_QUEUE
+from services.gateway.settings import GatewaySettings
 from services.web.orders import previews
 from tests.integration.gateway.conftest import Gateway
 from tests.integration.gateway.test_instant import instant_worker
 from tests.integration.web.conftest import Web
 from tests.support.blur_workers import LIMITS
 from tests.support.images import encode, opened, oriented, photo
-from tests.support.valkey import ValkeyServer
 from tests.support.waiting import eventually
 
 PHOTO = encode(photo(), "JPEG", exif=oriented(6))
+
+
+@pytest.fixture
+def settings(settings: GatewaySettings) -> GatewaySettings:
+    """Images may be larger than messages."""
+    return settings.model_copy(update={"max_image_bytes": 3_000_000, "max_order_bytes": 6_000_000})
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +38,10 @@ def instant_children() -> Iterator[ChildPool]:
 
 
 @pytest.fixture
-def worker(valkey_server: ValkeyServer, web: Web, instant_children: ChildPool) -> Iterator[dramatiq.Worker]:
+def worker(web: Web, gateway: Gateway, instant_children: ChildPool) -> Iterator[dramatiq.Worker]:
     assert web.port
-    with instant_worker(valkey_server.url, instant_children) as worker:
+    settings = gateway.settings
+    with instant_worker(settings.broker_url, instant_children, settings.blob_url) as worker:
         yield worker
 
 
@@ -79,11 +86,33 @@ def test_a_query_that_nobody_sends_is_refused(web: Web, query: str) -> None:
     assert web.request("POST", f"/api/preview?{query}", PHOTO).status == 400
 
 
-def test_a_file_that_fits_into_no_message_is_refused(web: Web, gateway: Gateway) -> None:
-    data = bytes(gateway.settings.max_message_bytes)
-    answer = web.request("POST", "/api/preview", data)
+@pytest.mark.usefixtures("worker")
+def test_a_file_larger_than_a_message_is_shown_and_nothing_of_it_is_kept(web: Web, gateway: Gateway) -> None:
+    width = gateway.settings.max_message_bytes // 3000 + 50
+    large = encode(photo(width, 1000), "BMP")
+    assert len(large) > gateway.settings.max_message_bytes
+    ((view, picture),) = preview(web, data=large)
+    assert (view["width"], view["height"]) == (width, 1000)
+    assert opened(picture).size == (width, 1000)
+    eventually(lambda: gateway.files() == [])
+    ((problem, _),) = preview(web, data=bytes(len(large)))
+    assert problem["reason"] == "NOT_AN_IMAGE"
+    eventually(lambda: gateway.files() == [])
+
+
+def test_a_file_larger_than_an_image_may_be_is_refused(web: Web, gateway: Gateway) -> None:
+    answer = web.request("POST", "/api/preview", b"x", {"Content-Length": str(gateway.settings.max_image_bytes + 1)})
     assert answer.status == 413
     assert "too large" in answer.text
+
+
+def test_a_visitor_who_goes_away_in_a_large_file_leaves_nothing(web: Web, gateway: Gateway) -> None:
+    size = gateway.settings.max_message_bytes + 1
+    connection = begun(web, size)
+    connection.sendall(bytes(size // 2))
+    eventually(lambda: len(gateway.files()) > 0)
+    connection.close()
+    eventually(lambda: gateway.files() == [])
 
 
 def test_other_sites_cannot_ask(web: Web) -> None:
@@ -95,6 +124,7 @@ def test_files_in_memory_are_limited_and_given_up_with_their_visitor(web: Web, v
     eventually(lambda: web.request("POST", "/api/preview", PHOTO).status == 503)
     for connection in slow:
         connection.close()
+    eventually(lambda: web.request("POST", "/api/preview?view=0", PHOTO).status == 200)
     # Without a worker, a call waits: it is withdrawn as soon as nobody wants its answer.
     waiting = connection_of(web, PHOTO)
     eventually(lambda: valkey.llen(f"dramatiq:{INSTANT_QUEUE}") == 1)
@@ -102,10 +132,10 @@ def test_files_in_memory_are_limited_and_given_up_with_their_visitor(web: Web, v
     eventually(lambda: valkey.llen(f"dramatiq:{INSTANT_QUEUE}") == 0)
 
 
-def begun(web: Web) -> socket.socket:
+def begun(web: Web, size: int = 1000) -> socket.socket:
     """Begin a request whose body does not end."""
     connection = socket.create_connection(("127.0.0.1", web.port), 10)
-    connection.sendall(b"POST /api/preview HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\nx")
+    connection.sendall(b"POST /api/preview HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\nx" % size)
     return connection
 
 

@@ -3,6 +3,8 @@
 from services.common.db.models.access import ApiKey, AuditEntry
 from services.common.db.models.base import Base, sql_literal, table
 from services.common.db.models.mail import (
+    DELIVERY_IS_OPEN,
+    EMAIL_IS_FAILURE,
     ConfirmedMailbox,
     CustomText,
     Delivery,
@@ -13,9 +15,17 @@ from services.common.db.models.mail import (
     Subscriber,
     SuppressedAddress,
 )
-from services.common.db.models.operation import FindModelSeen, Installation, PausedQueue, WorkerSeen
+from services.common.db.models.operation import (
+    ActivityProgress,
+    ActivitySummary,
+    FindModelSeen,
+    Installation,
+    PausedQueue,
+    WorkerSeen,
+)
 from services.common.db.models.orders import (
     IMAGE_HAS_SURPLUS_BLOBS,
+    IMAGE_IS_FAILURE,
     ORDER_IS_OPEN,
     IdempotencyKey,
     Image,
@@ -28,8 +38,13 @@ from services.common.db.models.orders import (
 from services.common.db.models.webhooks import WebhookEvent, WebhookSecret
 
 __all__ = [
+    "DELIVERY_IS_OPEN",
+    "EMAIL_IS_FAILURE",
     "IMAGE_HAS_SURPLUS_BLOBS",
+    "IMAGE_IS_FAILURE",
     "ORDER_IS_OPEN",
+    "ActivityProgress",
+    "ActivitySummary",
     "ApiKey",
     "AuditEntry",
     "Base",

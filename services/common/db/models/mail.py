@@ -2,12 +2,17 @@
 
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from services.common.db.models.base import Base, one_of, partial_index
 from services.common.domain.mail import EmailKind, EmailState, MailingState, OperatorJobState, SubscriberState
 from services.common.domain.orders import DeliveryState
+
+EMAIL_IS_FAILURE = text("emails.state = 'FAILED' AND NOT emails.dropped")
+"""Written as the condition of the index `emails_failed`: SQLite takes that for nothing else."""
+DELIVERY_IS_OPEN = text("deliveries.state IN ('WAITING', 'QUEUED', 'SENDING')")
+"""Likewise, of the index `deliveries_one_open`."""
 
 
 class Delivery(Base):

@@ -17,6 +17,28 @@ class Installation(Base):
     installed_at: Mapped[int]
 
 
+class ActivitySummary(Base):
+    """What happened in a span of time (`activity_summaries.LEVELS`); spans in which nothing did have no row."""
+
+    __tablename__ = "activity_summaries"
+
+    span: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    """Microseconds, like all times."""
+    start: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    counts: Mapped[str]
+    """A `Point` as JSON."""
+
+
+class ActivityProgress(Base):
+    """One row: from when until when minutes are summarised."""
+
+    __tablename__ = "activity_progress"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    since: Mapped[int]
+    until: Mapped[int]
+
+
 class PausedQueue(Base):
     """A queue from which workers take no messages."""
 

@@ -14,6 +14,9 @@ ORDER_IS_OPEN = text("orders.state IN ('QUEUED', 'RUNNING')")
 IMAGE_HAS_SURPLUS_BLOBS = text("NOT images.tidied AND images.finished_at IS NOT NULL")
 """Likewise, of the index `images_untidied`: the blobs that an ended image does not keep may still be there."""
 
+IMAGE_IS_FAILURE = text("images.state = 'FAILED' AND NOT images.dropped")
+"""Likewise, of the indices `images_failed` and `images_failures`."""
+
 
 class Order(Base):
     """An accepted order. `revision` grows with every change of it, its images or its deliveries."""
@@ -94,6 +97,7 @@ class Image(Base):
         partial_index("images_untidied", "finished_at", where="NOT tidied AND finished_at IS NOT NULL"),
         partial_index("images_finished", "finished_at", where="finished_at IS NOT NULL"),
         partial_index("images_failed", "finished_at", where="state = 'FAILED' AND NOT dropped"),
+        partial_index("images_failures", "reason", "queue", where="state = 'FAILED' AND NOT dropped"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)

@@ -122,6 +122,9 @@ def advance(session: Session, upload_id: UUID, progress: Progress, *, owner: UUI
     if not changed_one(session.execute(advanced)):
         return False
     if progress.sha256_by_position:
+        # Those of a commit whose answer was lost are there already.
+        first = min(progress.sha256_by_position)
+        session.execute(delete(UploadImage).where(UploadImage.upload_id == upload_id, UploadImage.position >= first))
         session.execute(
             insert(UploadImage),
             [

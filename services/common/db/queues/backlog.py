@@ -7,8 +7,9 @@ from sqlalchemy import ColumnElement, func, select, text
 from sqlalchemy.orm import Session
 
 from services.common.db.clock import SECOND, now
-from services.common.db.models import Email, Image, Order, table
-from services.common.domain.orders import ImageQueue, OrderState
+from services.common.db.models import ORDER_IS_OPEN, Email, Image, Order, sql_literal, table
+from services.common.domain.mail import EmailState
+from services.common.domain.orders import ImageQueue
 
 _LOCK = 7_021_994
 """Key of the advisory lock, arbitrary but used for nothing else."""
@@ -16,8 +17,7 @@ _LOCK = 7_021_994
 _ORDERS = table(Order)
 _OPEN_IMAGES = select(
     func.coalesce(func.sum(_ORDERS.c.total - _ORDERS.c.succeeded - _ORDERS.c.failed - _ORDERS.c.cancelled), 0)
-    # Written as in the index, so that SQLite takes it: it does not see that a parameter is the same.
-).where(text(f"state IN ('{OrderState.QUEUED}', '{OrderState.RUNNING}')"))
+).where(ORDER_IS_OPEN)
 
 
 def count_open_images(session: Session) -> int:
@@ -47,13 +47,16 @@ class Backlog:
 
 def get_backlog(session: Session) -> Backlog:
     """Count what has not ended, by partial indexes: however many rows have ended."""
-    orders = select(func.count()).select_from(Order).where(text("state IN ('QUEUED', 'RUNNING')"))
-    emails = select(func.count()).select_from(Email).where(text("state IN ('QUEUED', 'SENDING')"))
+    orders = select(func.count()).select_from(Order).where(ORDER_IS_OPEN)
+    emails = sum(
+        session.scalar(select(func.count()).where(Email.state == sql_literal(state))) or 0
+        for state in (EmailState.QUEUED, EmailState.SENDING)
+    )
     return Backlog(
         waiting={
             "images": count_open_images(session),
             "orders": session.scalar(orders) or 0,
-            "emails": session.scalar(emails) or 0,
+            "emails": emails,
         },
         oldest_image={queue: _get_age(session, Image, Image.queue == queue) for queue in ImageQueue},
         oldest_email=_get_age(session, Email),

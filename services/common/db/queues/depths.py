@@ -2,12 +2,23 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, TextClause, case, func, select
 from sqlalchemy.orm import Session
 
-from services.common.db.models import Delivery, Email, Image, Mailing, Order, WebhookEvent
-from services.common.db.orders.orders import OPEN_STATES
+from services.common.db.models import (
+    DELIVERY_IS_OPEN,
+    EMAIL_IS_FAILURE,
+    ORDER_IS_OPEN,
+    Delivery,
+    Email,
+    Image,
+    Mailing,
+    Order,
+    WebhookEvent,
+    sql_literal,
+)
 from services.common.db.queues import failures
+from services.common.domain.failures import FILE_REASONS
 from services.common.domain.mail import EmailState, MailingState
 from services.common.domain.orders import DeliveryState, ImageQueue, ImageState
 from services.common.domain.webhooks import WebhookState
@@ -50,24 +61,21 @@ def get_depth(session: Session, queue: str) -> QueueDepth:
 
 
 def _of_images(session: Session, queue: ImageQueue) -> QueueDepth:
-    states: dict[str, int] = {
-        row[0]: row[1]
-        for row in session.execute(
-            select(Image.state, func.count())
-            # Each as in its partial index: these are few beside those that have ended.
-            .where(Image.queue == queue, or_(Image.state == ImageState.QUEUED, Image.state == ImageState.RUNNING))
-            .group_by(Image.state)
-        )
-    }
-    failed = select(func.count()).where(Image.queue == queue, Image.state == ImageState.FAILED, ~Image.dropped)
+    def count(*conditions: ColumnElement[bool]) -> int:
+        # One of the partial indices each: these are few beside those that have ended.
+        return session.scalar(select(func.count()).where(Image.queue == queue, *conditions)) or 0
+
+    is_queued, is_running = (Image.state == sql_literal(state) for state in (ImageState.QUEUED, ImageState.RUNNING))
+    waiting = count(is_queued, Image.enqueued_at.is_(None)) + count(is_queued, Image.enqueued_at.is_not(None))
+    failed = failures.count_images_by_reason(session, queue)
     queued = (Image.queue == queue) & (Image.state == ImageState.QUEUED)
     waits = select(Image.id).where(Image.order_id == Order.id, queued).exists()
-    oldest = select(func.min(Order.created_at)).where(Order.state.in_(OPEN_STATES), waits)
+    oldest = select(func.min(Order.created_at)).where(ORDER_IS_OPEN, waits)
     return QueueDepth(
-        waiting=states.get(ImageState.QUEUED, 0),
-        running=states.get(ImageState.RUNNING, 0),
-        failed=session.scalar(failed) or 0,
-        failed_by_service=session.scalar(failed.where(failures.SERVICE_IMAGE)) or 0,
+        waiting=waiting,
+        running=count(is_running),
+        failed=sum(failed.values()),
+        failed_by_service=sum(number for reason, number in failed.items() if reason not in FILE_REASONS),
         oldest_at=session.scalar(oldest),
     )
 
@@ -88,19 +96,20 @@ def _of_webhook_events(session: Session) -> QueueDepth:
 def _of_emails(session: Session, *, bulk: bool) -> QueueDepth:
     those = Email.mailing_id.is_not(None) if bulk else Email.mailing_id.is_(None)
 
-    def count(*conditions: ColumnElement[bool]) -> int:
-        return session.scalar(select(func.count()).select_from(Email).where(those, *conditions)) or 0
+    def count(*conditions: ColumnElement[bool] | TextClause) -> int:
+        # Not all as conditions: SQLite would go through all e-mails without a mailing.
+        return session.scalar(select(func.count(case((those, 1)))).where(*conditions)) or 0
 
     if bulk:
         oldest = select(func.min(Mailing.created_at)).where(Mailing.state == MailingState.SENDING)
     else:
         oldest = select(func.min(Delivery.requested_at)).where(
-            Delivery.state.in_((DeliveryState.QUEUED, DeliveryState.SENDING))
+            DELIVERY_IS_OPEN, Delivery.state != DeliveryState.WAITING
         )
     return QueueDepth(
-        waiting=count(Email.state == EmailState.QUEUED),
-        running=count(Email.state == EmailState.SENDING),
-        failed=count(Email.state == EmailState.FAILED, ~Email.dropped),
-        failed_by_service=count(Email.state == EmailState.FAILED, ~Email.dropped, failures.SERVICE_EMAIL),
+        waiting=count(Email.state == sql_literal(EmailState.QUEUED)),
+        running=count(Email.state == sql_literal(EmailState.SENDING)),
+        failed=count(EMAIL_IS_FAILURE),
+        failed_by_service=count(EMAIL_IS_FAILURE, failures.SERVICE_EMAIL),
         oldest_at=session.scalar(oldest),
     )

@@ -9,11 +9,10 @@ from sqlalchemy import Row, Select, case, false, func, literal, or_, select, tru
 from sqlalchemy.orm import Session
 
 from services.common.db import pages
-from services.common.db.models import Delivery, Email, Image
+from services.common.db.models import EMAIL_IS_FAILURE, IMAGE_IS_FAILURE, Delivery, Email, Image
 from services.common.domain.errors import Reason
 from services.common.domain.failures import FILE_REASONS, NO_MAILBOX_CODES, Cause
-from services.common.domain.mail import EmailState
-from services.common.domain.orders import ImageState
+from services.common.domain.orders import ImageQueue
 from services.common.domain.retries import RETRYABLE
 
 Kind = Literal["IMAGE", "EMAIL"]
@@ -61,10 +60,10 @@ _OF_IMAGES = select(
     Image.reason.label("reason"),
     Image.message.label("message"),
     Image.attempts.label("attempts"),
-    func.coalesce(_IMAGE_TIME, 0).label("time"),
+    _IMAGE_TIME.label("time"),
     case((Image.reason.in_(RETRYABLE), 1), else_=0).label("retryable"),
     case((SERVICE_IMAGE, Cause.SERVICE.value), else_=Cause.FILE.value).label("cause"),
-).where(Image.state == ImageState.FAILED, ~Image.dropped)
+).where(IMAGE_IS_FAILURE)
 _OF_EMAILS = (
     select(
         literal("EMAIL").label("kind"),
@@ -79,7 +78,7 @@ _OF_EMAILS = (
         case((SERVICE_EMAIL, Cause.SERVICE.value), else_=Cause.RECIPIENT.value).label("cause"),
     )
     .outerjoin(Delivery, Delivery.id == Email.delivery_id)
-    .where(Email.state == EmailState.FAILED, ~Email.dropped)
+    .where(EMAIL_IS_FAILURE)
 )
 
 
@@ -101,25 +100,65 @@ def list_failures(
     return found
 
 
-def count_by_reason(
-    session: Session, which: FailureFilter
-) -> Sequence[Row[tuple[str, str, str, int, str | None, int]]]:
-    """Return the number of failures of each kind, reason and cause, and how many can be retried, with one message.
+@dataclass(frozen=True, kw_only=True)
+class FailureGroup:
+    """Failures of one kind, reason and cause."""
 
-    Those of the service come first, then the most frequent.
-    """
-    all_of_them = union_all(*_narrowed(which).values()).subquery()
-    columns = all_of_them.c
-    query = select(
-        columns.kind,
+    kind: Kind
+    reason: str
+    cause: Cause
+    number: int
+    retryable: int
+    """How many of them can be retried."""
+    message: str | None
+    """That of one of them."""
+
+
+def count_by_reason(session: Session, which: FailureFilter) -> list[FailureGroup]:
+    """Count the failures of each kind, reason and cause; those of the service first, then the most frequent."""
+    queries = _narrowed(which)
+    groups = _group_images(session, queries["IMAGE"]) if "IMAGE" in queries else []
+    groups += _group_emails(session, queries["EMAIL"]) if "EMAIL" in queries else []
+    return sorted(groups, key=lambda group: (group.cause is not Cause.SERVICE, -group.number))
+
+
+def _group_images(session: Session, query: Select[Any]) -> list[FailureGroup]:
+    # The index alone has the numbers; a failure has its cause, and can be retried, by its reason.
+    counts = query.with_only_columns(Image.reason, func.count()).group_by(Image.reason)
+    example = query.with_only_columns(Image.message).limit(1)
+    return [
+        FailureGroup(
+            kind="IMAGE",
+            reason=reason or "",
+            cause=Cause.FILE if reason in FILE_REASONS else Cause.SERVICE,
+            number=number,
+            retryable=number if reason in RETRYABLE else 0,
+            message=session.scalar(example.where(Image.reason == reason)),
+        )
+        for reason, number in session.execute(counts).all()
+    ]
+
+
+def _group_emails(session: Session, query: Select[Any]) -> list[FailureGroup]:
+    columns = query.subquery().c
+    counts = select(
         columns.reason,
         columns.cause,
         func.count().label("number"),
         func.max(columns.message).label("message"),
         func.sum(columns.retryable).label("retryable"),
-    ).group_by(columns.kind, columns.reason, columns.cause)
-    service_first = case((columns.cause == Cause.SERVICE.value, 0), else_=1)
-    return session.execute(query.order_by(service_first, func.count().desc())).all()
+    ).group_by(columns.reason, columns.cause)
+    return [
+        FailureGroup(
+            kind="EMAIL",
+            reason=row.reason,
+            cause=Cause(row.cause),
+            number=row.number,
+            retryable=row.retryable,
+            message=row.message,
+        )
+        for row in session.execute(counts)
+    ]
 
 
 def list_ids(
@@ -143,6 +182,12 @@ def count(session: Session, which: FailureFilter, *, ids: Sequence[UUID] | None 
     if ids is not None:
         query = query.where(all_of_them.c.id.in_(ids))
     return session.scalar(query) or 0
+
+
+def count_images_by_reason(session: Session, queue: ImageQueue) -> dict[str, int]:
+    """Return the number of images of a queue that failed, by reason."""
+    counts = select(Image.reason, func.count()).where(IMAGE_IS_FAILURE, Image.queue == queue).group_by(Image.reason)
+    return {reason or "": number for reason, number in session.execute(counts)}
 
 
 def get_kinds(session: Session, failure_ids: Sequence[UUID]) -> dict[UUID, Kind]:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from imageblur.v1.order_pb2 import BlurSpec, Finding, Image, Rect, Region
 
-_PART, _TINY_PART = 0.25, 0.01
-"""How much of a finding's box, around its centre, is excluded; the smaller part beside another finding's centre."""
+_PART, _TINY_PART = 0.1, 0.01
+"""How much of a finding's box, around its centre, is excluded, as by the order form; less beside another centre."""
 
 
 _SIMPLE = {"box", "ellipse"}

@@ -5,7 +5,7 @@ import { FoundBoxes } from "../shared/regions/found_boxes.js";
 import { LeftOut } from "../shared/regions/found.js";
 import { RegionEditor } from "../shared/regions/region_editor.js";
 import { SHAPES, copyOf } from "../shared/regions/shapes.js";
-import { formatNumber, formatSize, translate } from "../shared/texts.js";
+import { formatNumber, translate } from "../shared/texts.js";
 import { Preview } from "./preview.js";
 
 const element = (id) => document.getElementById(id);
@@ -14,17 +14,18 @@ const SEARCH_FIELDS = ["find_padding", "format"];
 const NONE = [];
 
 export class Choosing {
-  // images(): all selected ones; notes(image) is called when those of an image have changed, showError(text) to report.
-  constructor({ form, limits, images, notes, showError }) {
+  // images(): all selected ones; notes(image) is called when those of an image have changed, pictured(image, blob) when
+  // the server has shown one, showError(text) to report.
+  constructor({ form, limits, images, notes, pictured, showError }) {
     this.form = form;
     for (const part of form.querySelectorAll(".without-js")) part.remove();
-    this.limits = limits;
     this.images = images;
     this.notes = notes;
+    this.pictured = pictured;
     this.image = null;
     this.effectChosen = false;
     this.preview = new Preview(element("preview"));
-    this.views = new EngineViews({ maxBytes: limits.max_preview_bytes, changed: (file) => this.#learned(file) });
+    this.views = new EngineViews({ maxBytes: limits.max_image_bytes, changed: (file) => this.#learned(file) });
     const changed = () => this.#changed();
     const overlay = element("overlay");
     this.editor = new RegionEditor({
@@ -226,6 +227,9 @@ export class Choosing {
   }
 
   #learned(file) {
+    const { picture } = this.views.of(file);
+    const image = picture && this.images().find((each) => each.file === file);
+    if (image) this.pictured(image, picture.blob);
     if (file === this.image?.file) this.#render();
   }
 
@@ -257,8 +261,7 @@ export class Choosing {
     element("stage").classList.toggle("loading", !visible && !problem && !byBrowser);
     const note = element("preview-note");
     note.hidden = !(byBrowser && visible);
-    const reason = this.views.isTooLarge(this.image.file) ? "preview_too_large" : "preview_by_browser";
-    if (!note.hidden) note.textContent = translate(reason, { size: formatSize(this.limits.max_preview_bytes) });
+    if (!note.hidden) note.textContent = translate("preview_by_browser");
     element("retry-preview").hidden = !problem || problem.permanent;
   }
 

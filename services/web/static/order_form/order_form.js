@@ -1,11 +1,14 @@
-// The order form: select files, effects and regions, upload, and open the order's page.
+// The order form: select files, choose what to hide, upload, and open the order's page.
 
 import { announce, formatSize, readPageData, translate } from "../shared/texts.js";
+import { BadFiles } from "./bad_files.js";
 import { Choosing } from "./choosing.js";
 import { acceptFiles } from "./file_inputs.js";
 import { openOrder } from "./open_order.js";
 import { SelectedImages } from "./selected_images.js";
-import { ConnectionError, RejectedError, check, newId, upload } from "./upload.js";
+import { Sending } from "./sending.js";
+import { offerUnfinished } from "./unfinished_card.js";
+import { ConnectionError, RejectedError, newId } from "./upload.js";
 
 const element = (id) => document.getElementById(id);
 const form = element("order");
@@ -14,12 +17,14 @@ if (form) start(readPageData());
 function start(limits) {
   const drop = element("drop");
   let requestId = newId();
-  let sending = null;
+  let sources = []; // handles that lead to the files again after a reload
 
   const selected = new SelectedImages({
-    strip: element("strip"),
+    box: element("strip-box"),
+    list: element("strip"),
     limits,
     shown: (image) => choosing.show(image),
+    picked: () => element("editor").scrollIntoView({ block: "nearest" }),
     changed: update,
   });
   const choosing = new Choosing({
@@ -27,17 +32,24 @@ function start(limits) {
     limits,
     images: () => selected.images,
     notes: (image) => selected.showNotes(image),
+    pictured: (image, picture) => selected.offerThumbnail(image, picture),
     showError,
   });
+  const badFiles = new BadFiles({ selected, leftOut: () => selected.images.length && form.requestSubmit() });
+  const sending = new Sending({ busy });
 
   function update() {
     const n = selected.images.length;
     element("selected").hidden = !n;
     drop.classList.toggle("small", n > 0);
+    form.classList.toggle("chosen", n > 0);
+    fit();
     element("selected-title").textContent = translate("selected", { n, size: formatSize(selected.bytes) });
     element("submit").textContent = n ? translate("submit", { n }) : translate("submit_none");
     requestId = newId(); // a changed order is a new request
+    if (!n) sources = [];
     choosing.imagesChanged();
+    badFiles.show();
     showError(selected.bytes > limits.max_order_bytes ? translate("order_too_large", { size: formatSize(limits.max_order_bytes) }) : "");
   }
 
@@ -46,19 +58,36 @@ function start(limits) {
     element("form-error").hidden = !text;
   }
 
-  function add(files) {
-    if (!files.length || sending) return;
+  function add(files, { others = 0, sources: found = [] } = {}) {
+    if (sending.active) return;
+    if (!files.length) {
+      if (others) announce(translate("folder_without_images"));
+      return;
+    }
     const { added, leftOut } = selected.add(files);
-    announce(translate("added", { n: added }));
+    sources.push(...found);
+    const texts = [translate("added", { n: added })];
+    if (others) texts.push(translate("others_in_folder", { n: others }));
+    announce(texts.join(" "));
     if (leftOut) showError(translate("too_many", { n: limits.max_images }));
   }
 
+  // The panel ends where the window does, also while the page's head is in view above it.
+  const fit = () => {
+    if (!document.contains(form)) return; // the order's page has replaced it
+    const top = Math.max(16, form.getBoundingClientRect().top);
+    element("panel").style.setProperty("--visible", `${Math.floor(innerHeight - top - 16)}px`);
+  };
+  for (const name of ["scroll", "resize"]) addEventListener(name, () => requestAnimationFrame(fit), { passive: true });
+
   acceptFiles({ form, drop, add });
+  offerUnfinished((record, files) => finish(() => sending.goOn(record, files), files));
 
   element("remove-all").addEventListener("click", () => {
     selected.clear();
     element("files").focus();
   });
+  form.elements.notify.addEventListener("change", ({ target }) => target.checked && form.elements.email.focus());
 
   function manifestOf(images) {
     return {
@@ -83,8 +112,8 @@ function start(limits) {
   }
 
   function showRejection(error, images) {
-    let first = null;
     const general = [];
+    let first = null;
     for (const { image, field, message } of error.violations) {
       if (image !== null && images[image]) {
         selected.setError(images[image], message);
@@ -95,26 +124,40 @@ function start(limits) {
         general.push(message);
       }
     }
+    if (first) selected.reveal(first);
+    badFiles.show();
     showError([error.message, ...general].join(" "));
-    first?.element.scrollIntoView({ block: "nearest" });
   }
 
   function busy(value) {
-    element("uploading").hidden = !value;
-    element("submit").hidden = value;
+    element("submit").hidden = element("to-panel").hidden = value;
+    form.classList.toggle("busy", value);
     for (const part of form.querySelectorAll(".work > div, .panel > :not(.finish)")) part.inert = value;
   }
 
-  function progress(sent, total) {
-    const percent = Math.floor((100 * sent) / total);
-    element("upload-bar").value = sent / total;
-    element("upload-text").textContent = sent < total ? translate("uploading", { percent, size: formatSize(total) }) : translate("storing");
-    if (percent % 25 === 0) announce(element("upload-text").textContent);
+  // Opens the page of the order that `send` returns, or shows why there is none.
+  async function finish(send, files, images = []) {
+    showError("");
+    try {
+      const url = await send();
+      choosing.close();
+      await openOrder(url, files);
+    } catch (error) {
+      element("submit").focus({ preventScroll: true });
+      if (error instanceof RejectedError) {
+        showRejection(error, images);
+      } else if (error instanceof ConnectionError || error.name === "AbortError") {
+        showError(translate(error instanceof ConnectionError ? "connection_lost" : "upload_cancelled"));
+      } else {
+        showError(translate("action_failed"));
+        throw error;
+      }
+    }
   }
 
-  form.addEventListener("submit", async (event) => {
+  form.addEventListener("submit", (event) => {
     event.preventDefault();
-    if (sending) return;
+    if (sending.active) return;
     if (!selected.images.length) {
       showError(translate("no_images"));
       element("files").focus();
@@ -122,13 +165,10 @@ function start(limits) {
     }
     if (selected.bytes > limits.max_order_bytes) return;
     selected.validate(); // an image that the server rejected may be valid with other options
-    if (selected.invalid.length) {
-      const [first] = selected.invalid;
-      showError(`${first.file.name}: ${first.error}`);
-      first.element.querySelector(".remove").focus();
+    if (badFiles.show()) {
+      badFiles.ask();
       return;
     }
-    showError("");
     showEmailError("");
     const { email, notify } = form.elements;
     if (notify.checked && (!email.value.trim() || !email.checkValidity())) {
@@ -137,27 +177,6 @@ function start(limits) {
     }
     const images = [...selected.images];
     const files = images.map((image) => image.file);
-    const manifest = manifestOf(images);
-    sending = new AbortController();
-    busy(true);
-    element("upload-text").textContent = translate("checking");
-    element("upload-bar").value = 0;
-    element("cancel-upload").focus();
-    try {
-      await check(manifest, sending.signal);
-      progress(0, selected.bytes);
-      const url = await upload(manifest, files, { signal: sending.signal, progress });
-      choosing.close();
-      await openOrder(url, files);
-    } catch (error) {
-      busy(false);
-      element("submit").focus({ preventScroll: true });
-      if (error instanceof RejectedError) showRejection(error, images);
-      else showError(translate(error.name === "AbortError" ? "upload_cancelled" : "connection_lost"));
-      if (!(error instanceof RejectedError) && !(error instanceof ConnectionError) && error.name !== "AbortError") throw error;
-    } finally {
-      sending = null;
-    }
+    finish(() => sending.order(manifestOf(images), files, sources), files, images);
   });
-  element("cancel-upload").addEventListener("click", () => sending?.abort());
 }

@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert, select, text
+from sqlalchemy import insert, select, text, update
 
 from services.common.db.clock import SECOND, now
 from services.common.db.engine import Database
-from services.common.db.models import Delivery, Email, Image, Order
+from services.common.db.models import Delivery, Email, Image, Installation, Order
 from services.common.domain.spec import BlurSpec
 
 IMAGES = 2
@@ -55,6 +55,8 @@ def seed_orders(
             for model, rows in ((Order, orders), (Image, images), (Delivery, deliveries), (Email, emails)):
                 session.execute(insert(model), rows)
         progress(batch[-1] + 1)
+    with database.write() as session:
+        session.execute(update(Installation).values(installed_at=int(end - step * count)))
     with database.engine.connect() as connection:
         connection.execute(text("ANALYZE"))
         connection.commit()

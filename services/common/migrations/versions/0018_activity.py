@@ -1,0 +1,43 @@
+"""Summaries of what happened, for statistics; an index that counts failures by reason.
+
+Only additions. Services of the version before go on without them; the first schedulers of this version summarise the
+last days.
+
+Revision: 0018. Revises: 0017.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0018"
+down_revision = "0017"
+branch_labels = None
+depends_on = None
+
+_FAILED = sa.text("state = 'FAILED' AND NOT dropped")
+
+
+def upgrade() -> None:
+    """Go to this revision."""
+    op.create_table(
+        "activity_summaries",
+        sa.Column("span", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("start", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("counts", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("span", "start", name=op.f("activity_summaries_pkey")),
+    )
+    op.create_table(
+        "activity_progress",
+        sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("since", sa.BigInteger(), nullable=False),
+        sa.Column("until", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("activity_progress_pkey")),
+    )
+    op.create_index("images_failures", "images", ["reason", "queue"], sqlite_where=_FAILED, postgresql_where=_FAILED)
+
+
+def downgrade() -> None:
+    """Go back to the revision before."""
+    op.drop_index("images_failures", table_name="images")
+    op.drop_table("activity_progress")
+    op.drop_table("activity_summaries")
