@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from services.blur_worker import metrics
-from services.blur_worker.child_answers import ModelMissing
+from services.blur_worker.child_answers import UNUSABLE_DISK, ModelMissing
 from services.blur_worker.child_pool import ChildCrashed, ChildPool
 from services.blur_worker.outcomes import Finished, Outcome, Retry
 from services.blur_worker.scratch_folder import ScratchFolder
@@ -60,6 +60,11 @@ class AttemptImage:
             return Retry(cause=f"model missing: {error}", model_missing=True)
         except Unavailable as error:
             return Retry(cause=str(error), counted=False)
+        except OSError as error:
+            if error.errno in UNUSABLE_DISK:
+                return Retry(cause=f"the disk cannot be written: {error.strerror}", counted=False)
+            _log.exception("image not finished", image=str(claim.image_id))
+            return Retry(cause="unexpected error")
         except Exception:
             _log.exception("image not finished", image=str(claim.image_id))
             return Retry(cause="unexpected error")
