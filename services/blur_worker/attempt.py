@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from services.blur_worker import metrics
-from services.blur_worker.child_answers import ModelMissing
+from services.blur_worker.child_answers import UNUSABLE_DISK, ModelMissing
 from services.blur_worker.child_pool import ChildCrashed, ChildPool
 from services.blur_worker.outcomes import Finished, Outcome, Retry
 from services.blur_worker.scratch_folder import ScratchFolder
@@ -44,25 +44,8 @@ class AttemptImage:
                 with metrics.stage("store"):
                     self.blobs.store_file(result, result_file)
                     self.blobs.persist(result)
-        except ImageError as error:
-            return Failure(error.reason, error.message)
-        except (MissingBlob, FileNotFoundError) as error:
-            # A store that is not mounted looks the same, so the file may be there later.
-            _log.warning("a file is missing", image=str(claim.image_id), error=str(error))
-            return Retry(cause="a file is missing")
-        except (PlaceUnavailable, NoSuchFile) as error:
-            if claim.attempts >= MAX_SOURCE_ATTEMPTS:
-                return Failure(Reason.TARGET_UNAVAILABLE, str(error))
-            return Retry(cause=f"target: {error}")
-        except ChildCrashed as error:
-            return Retry(cause=f"child crashed: {error}", crashed=True)
-        except ModelMissing as error:
-            return Retry(cause=f"model missing: {error}", model_missing=True)
-        except Unavailable as error:
-            return Retry(cause=str(error), counted=False)
-        except Exception:
-            _log.exception("image not finished", image=str(claim.image_id))
-            return Retry(cause="unexpected error")
+        except Exception as error:
+            return _outcome_of(error, claim)
         return Finished(blurred)
 
     def _write_target(self, target: str, result_format: Format, file: Path) -> None:
@@ -78,3 +61,27 @@ class AttemptImage:
             message = f"the operator names no place {name} for results"
             raise ImageError(Reason.TARGET_UNAVAILABLE, message)
         place.write(with_extension(key, result_format), file)
+
+
+def _outcome_of(error: Exception, claim: ImageClaim) -> Outcome:
+    match error:
+        case ImageError():
+            return Failure(error.reason, error.message)
+        case MissingBlob() | FileNotFoundError():
+            # A store that is not mounted looks the same, so the file may be there later.
+            _log.warning("a file is missing", image=str(claim.image_id), error=str(error))
+            return Retry(cause="a file is missing")
+        case PlaceUnavailable() | NoSuchFile():
+            if claim.attempts >= MAX_SOURCE_ATTEMPTS:
+                return Failure(Reason.TARGET_UNAVAILABLE, str(error))
+            return Retry(cause=f"target: {error}")
+        case ChildCrashed():
+            return Retry(cause=f"child crashed: {error}", crashed=True)
+        case ModelMissing():
+            return Retry(cause=f"model missing: {error}", model_missing=True)
+        case Unavailable():
+            return Retry(cause=str(error), counted=False)
+        case OSError() if error.errno in UNUSABLE_DISK:
+            return Retry(cause=f"the disk cannot be written: {error.strerror}", counted=False)
+    _log.error("image not finished", image=str(claim.image_id), exc_info=error)
+    return Retry(cause="unexpected error")

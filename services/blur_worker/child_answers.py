@@ -1,5 +1,6 @@
 """How a child process answers: as JSON and bytes. Pickled objects could make its parent run anything."""
 
+import errno
 import json
 from typing import Any, Protocol, Self, TypeVar
 
@@ -8,6 +9,8 @@ from services.common.domain.errors import ImageError, Reason
 MAX_BYTES = 128 << 20
 """Largest answer that is received; that of an instant call holds the result."""
 _MAX_TEXT = 10_000
+UNUSABLE_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+"""Errors of a disk that is full or read-only: no fault of an image, which waits until the disk is well."""
 
 
 class ModelMissing(Exception):

@@ -1,7 +1,6 @@
 """The child processes that decode and blur: one that crashes or hangs affects nothing but its own image."""
 
 import contextlib
-import errno
 import functools
 import multiprocessing
 import os
@@ -217,8 +216,6 @@ class _Slot:
                 # Its memory may be fragmented: start another one.
                 self.stop()
                 raise ImageError(Reason.TOO_LARGE, "the image needs more memory than an image may take")
-            case OSError(errno=errno.ENOSPC | errno.EDQUOT):
-                raise Unavailable("the disk is full")
             case Exception():
                 raise answer
             case _:

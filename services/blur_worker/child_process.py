@@ -1,7 +1,6 @@
 """What runs in a child process: it loads the engine, then blurs one file after another until its parent ends."""
 
 import contextlib
-import errno
 import functools
 import hashlib
 import os
@@ -18,7 +17,7 @@ from multiprocessing.reduction import recv_handle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from services.blur_worker.child_answers import Answer, ModelMissing, encode_answer
+from services.blur_worker.child_answers import UNUSABLE_DISK, Answer, ModelMissing, encode_answer
 from services.blur_worker.sandbox import Confinement
 from services.common.domain.errors import ImageBlurError, ImageError
 from services.common.domain.findings import FindModel, Inspection
@@ -220,7 +219,7 @@ def _answer(task: Task, limits: ChildLimits, work: Work) -> Answer | Exception:
     except (ImageError, MemoryError, ModelMissing) as error:
         return error
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        if isinstance(error, OSError) and error.errno in UNUSABLE_DISK:
             return error
         fault = RuntimeError(repr(error))
         fault.add_note(traceback.format_exc())

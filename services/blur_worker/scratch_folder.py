@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import UUID
 
@@ -27,6 +27,7 @@ class ScratchFolder:
         unlocked = Path(tempfile.mkdtemp(prefix=_UNLOCKED_PREFIX, dir=parent))
         self._lock = (unlocked / _LOCK).open("w")
         fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._leftovers: set[Path] = set()
         self.path = unlocked.rename(parent / unlocked.name.replace(_UNLOCKED_PREFIX, _PREFIX))
 
     @contextmanager
@@ -51,8 +52,15 @@ class ScratchFolder:
                         writer.write(chunk)
             yield stored or fetched, result
         finally:
-            fetched.unlink(missing_ok=True)
-            result.unlink(missing_ok=True)
+            self._leftovers |= {fetched, result}
+            self._remove_leftovers()
+
+    def _remove_leftovers(self) -> None:
+        """Remove the files of attempts that have ended; those of a disk that is read-only for a while, later."""
+        for path in tuple(self._leftovers):
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+                self._leftovers.discard(path)
 
     def close(self) -> None:
         """Remove the folder."""

@@ -138,6 +138,27 @@ def disk_full(fleet: Fleet) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def disk_read_only(fleet: Fleet) -> Iterator[None]:
+    """Nothing can be written to the blobs' folder."""
+    folder = str(fleet.blobs)
+    _mount("--bind", folder, folder)
+    try:
+        # Refused as long as somebody writes a file there.
+        eventually(lambda: _mount("--options", "remount,bind,ro", folder), within=30)
+        yield
+    finally:
+        # Whoever has opened the folder meanwhile goes on with this mount.
+        _mount("--options", "remount,bind,rw", folder)
+        subprocess.run(["umount", "--lazy", folder], check=True, capture_output=True, timeout=10)
+
+
+def _mount(*arguments: str) -> bool:
+    done = subprocess.run(["mount", *arguments], check=False, capture_output=True, text=True, timeout=10)
+    assert done.returncode == 0, done.stderr
+    return True
+
+
+@contextlib.contextmanager
 def line_cut(line: Proxy) -> Iterator[None]:
     """No connection stays, and none can be made."""
     line.cut()

@@ -18,7 +18,7 @@ import psutil
 import pytest
 from PIL.PngImagePlugin import PngInfo
 
-from services.blur_worker.child_answers import ModelMissing
+from services.blur_worker.child_answers import UNUSABLE_DISK, ModelMissing
 from services.blur_worker.child_pool import ChildCrashed, ChildPool
 from services.blur_worker.child_process import BlurredFile, BlurTask, ChildLimits, FindLimits
 from services.blur_worker.instant.child_work import InstantResult, run_instant
@@ -46,7 +46,7 @@ FINE = BlurredFile(size=1, sha256="", width=1, height=1, format=Format.PNG, path
 FIND = BlurSpec(find=(Find(kind=FindingKind.FACE),))
 
 
-def _misbehave(task: BlurTask, _: ChildLimits) -> BlurredFile:
+def _misbehave(task: BlurTask, _: ChildLimits) -> BlurredFile:  # noqa: C901 - a case each
     """What a hostile image might make a decoder do."""
     match task.read_original():
         case b"segfault":
@@ -70,6 +70,8 @@ def _misbehave(task: BlurTask, _: ChildLimits) -> BlurredFile:
             raise ModelMissing("no model for FACE")
         case b"fill":
             raise OSError(errno.ENOSPC, "no space left on device")
+        case b"read-only":
+            raise OSError(errno.EROFS, "read-only file system")
     return FINE
 
 
@@ -84,9 +86,11 @@ def test_a_crash_is_detected_and_the_child_replaced(children: ChildPool, tmp_pat
     assert blur(children, tmp_path, b"") == FINE
 
 
-def test_a_full_disk_is_unavailable(children: ChildPool, tmp_path: Path) -> None:
-    with pytest.raises(Unavailable):
-        blur(children, tmp_path, b"fill")
+@pytest.mark.parametrize("trouble", ["fill", "read-only"])
+def test_an_unusable_disk_is_told_as_it_is(children: ChildPool, tmp_path: Path, trouble: str) -> None:
+    with pytest.raises(OSError) as caught:  # noqa: PT011 - the number is what matters
+        blur(children, tmp_path, trouble.encode())
+    assert caught.value.errno in UNUSABLE_DISK
     assert blur(children, tmp_path, b"") == FINE
 
 

@@ -1,5 +1,6 @@
 """The outcome of an image, by what happens in the child process and to the worker's dependencies."""
 
+import errno
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -129,6 +130,8 @@ def test_an_image_that_cannot_be_blurred_fails_at_once_with_the_reason(
         (ChildCrashed("exit code -11"), 1, 1),
         (FileNotFoundError("the result"), 1, 0),
         (OSError("scratch"), 1, 0),
+        (OSError(errno.ENOSPC, "no space left on device"), 0, 0),
+        (OSError(errno.EROFS, "read-only file system"), 0, 0),
         (RuntimeError("a fault of ours"), 1, 0),
         (Unavailable("no child process became idle"), 0, 0),
     ],

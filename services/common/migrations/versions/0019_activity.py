@@ -3,14 +3,14 @@
 Only additions. Services of the version before go on without them; the first schedulers of this version summarise the
 last days.
 
-Revision: 0018. Revises: 0017.
+Revision: 0019. Revises: 0018.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0018"
-down_revision = "0017"
+revision = "0019"
+down_revision = "0018"
 branch_labels = None
 depends_on = None
 
