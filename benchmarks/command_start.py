@@ -1,9 +1,10 @@
 """How long the command line takes to start, in processor time, against another checkout.
 
-    git worktree add /tmp/before 7c949af
+    git worktree add /tmp/before 7c949af && make -C /tmp/before .venv/.installed-dev
     python -m benchmarks.command_start --against /tmp/before
 
-Runs of both alternate, so that whatever else the machine does slows both. Prints milliseconds and their ratio.
+Each checkout runs with its own packages, if it has a .venv, else with those of this one. Runs of both alternate, so
+that whatever else the machine does slows both. Prints milliseconds and their ratio.
 """
 
 import argparse
@@ -48,11 +49,12 @@ def main() -> None:
 
 def _run(checkout: Path, address: str, command: list[str]) -> float:
     path = os.pathsep.join(str(checkout / part) for part in ("client", "protos"))
-    environment = {**os.environ, "PYTHONPATH": path, "IMAGEBLUR_SERVER": address}
+    # With the caches of modules, as they are after an installation.
+    environment = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "", "IMAGEBLUR_SERVER": address}
+    own = checkout / ".venv/bin/python"
+    python = str(own) if own.exists() else sys.executable
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(
-        [sys.executable, "-c", START, *command], env=environment, cwd="/", check=True, stdout=subprocess.DEVNULL
-    )
+    subprocess.run([python, "-c", START, *command], env=environment, cwd="/", check=True, stdout=subprocess.DEVNULL)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
