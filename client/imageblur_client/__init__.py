@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     )
 
     from imageblur_client.aio import AsyncClient
-    from imageblur_client.channel import Security
     from imageblur_client.client import Client
     from imageblur_client.errors import (
         AccessDeniedError,
@@ -50,6 +49,7 @@ if TYPE_CHECKING:
     from imageblur_client.finding import find_codes, find_custom, find_faces, find_text, hidden_regions
     from imageblur_client.operator import OperatorApi
     from imageblur_client.regions import box, brush, ellipse, polygon
+    from imageblur_client.security import Security
     from imageblur_client.sources import listing, source, target
     from imageblur_client.upload import InputFile
     from imageblur_client.webhooks import WebhookVerificationError, verify_webhook
@@ -123,7 +123,7 @@ _NAMES = {
     "imageblur_client.aio": [
         "AsyncClient",
     ],
-    "imageblur_client.channel": [
+    "imageblur_client.security": [
         "Security",
     ],
     "imageblur_client.client": [

@@ -232,8 +232,7 @@ class AsyncClient:
         self, order_id: str, image_id: str, *, result: bool = False, max_side: int = 0
     ) -> blur.PreviewImageResponse:
         """Draw the original of an image, which its order must keep, or its result, as the server sees it."""
-        source = blur.PREVIEW_SOURCE_RESULT if result else blur.PREVIEW_SOURCE_ORIGINAL
-        request = blur.PreviewImageRequest(order_id=order_id, image_id=image_id, source=source, max_side=max_side)
+        request = requests.preview_request(order_id, image_id, result=result, max_side=max_side)
         response: blur.PreviewImageResponse = await self._call(self._blur.PreviewImage, request, self._instant_timeout)
         return response
 

@@ -236,8 +236,7 @@ class Client:
             result: Draw the result.
             max_side: Longest side in pixels; 0: the server's default.
         """
-        source = blur.PREVIEW_SOURCE_RESULT if result else blur.PREVIEW_SOURCE_ORIGINAL
-        request = blur.PreviewImageRequest(order_id=order_id, image_id=image_id, source=source, max_side=max_side)
+        request = requests.preview_request(order_id, image_id, result=result, max_side=max_side)
         with mapped_errors(self.server):
             return self._blur.PreviewImage(request, timeout=self._instant_timeout)
 

@@ -61,6 +61,12 @@ def find_regions_request(
     )
 
 
+def preview_request(order_id: str, image_id: str, *, result: bool, max_side: int) -> blur.PreviewImageRequest:
+    """Return a request for a drawing of an image's original, or of its result."""
+    source = blur.PREVIEW_SOURCE_RESULT if result else blur.PREVIEW_SOURCE_ORIGINAL
+    return blur.PreviewImageRequest(order_id=order_id, image_id=image_id, source=source, max_side=max_side)
+
+
 def status_request(order_id: str, *, images: bool) -> blur.StatusRequest:
     """Return a request for an order, optionally with its images."""
     view = blur.OrderView.ORDER_VIEW_FULL if images else blur.OrderView.ORDER_VIEW_BASIC

@@ -7,8 +7,6 @@ from typing import TypeVar, cast
 
 import grpc
 from google.protobuf.message import DecodeError, Message
-from google.rpc import error_details_pb2
-from grpc_status import rpc_status
 
 from imageblur_client.errors import (
     AccessDeniedError,
@@ -33,6 +31,7 @@ _BY_CODE: dict[grpc.StatusCode, type[ImageBlurClientError]] = {
     grpc.StatusCode.DEADLINE_EXCEEDED: RetryableError,
     grpc.StatusCode.UNAVAILABLE: ServerUnavailableError,
 }
+
 _Detail = TypeVar("_Detail", bound=Message)
 
 
@@ -54,6 +53,8 @@ def mapped_errors(server: str) -> Iterator[None]:
 def from_rpc(error: grpc.RpcError, server: str) -> ImageBlurClientError:
     """Return the error for a gRPC error: with the server's message, or one about the connection."""
     code = error.code()
+    from google.rpc import error_details_pb2  # noqa: PLC0415 - slow to load, for errors only
+
     kind = _BY_CODE.get(code, ImageBlurClientError)
     details = _details(error)
     if details is None:
@@ -71,6 +72,9 @@ def from_rpc(error: grpc.RpcError, server: str) -> ImageBlurClientError:
 
 def _details(error: grpc.RpcError) -> list[Message] | None:
     """Return the known google.rpc details; None without a valid google.rpc.Status."""
+    from google.rpc import error_details_pb2  # noqa: PLC0415 - as above
+    from grpc_status import rpc_status  # noqa: PLC0415
+
     try:
         # gRPC always raises the call itself, contrary to its types.
         status = rpc_status.from_call(cast("grpc.Call", error))
@@ -99,6 +103,8 @@ def _first(details: list[Message], kind: type[_Detail]) -> _Detail | None:
 
 
 def _violations(details: list[Message]) -> Iterator[FieldViolation]:
+    from google.rpc import error_details_pb2  # noqa: PLC0415 - as above
+
     for detail in details:
         if isinstance(detail, error_details_pb2.BadRequest):
             yield from (FieldViolation(v.field, v.description) for v in detail.field_violations)

@@ -1,25 +1,14 @@
 """The command line application: all commands and their common options."""
 
-import importlib.metadata
 import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from imageblur_client.channel import DEFAULT_SERVER, Security
-from imageblur_client.cli.admin import app as admin
 from imageblur_client.cli.context import CliContext
-from imageblur_client.cli.errors import CommandGroup
-from imageblur_client.cli.instant import blur, find
-from imageblur_client.cli.lifecycle import cancel, delete, limits
-from imageblur_client.cli.order import order
-from imageblur_client.cli.results import download, send
-from imageblur_client.cli.revise import done, revise
-from imageblur_client.cli.serve import demo, serve
-from imageblur_client.cli.status import status, watch
-from imageblur_client.cli.subscription import confirm, subscribe, unsubscribe
-from imageblur_client.cli.webhooks import webhook_secret
+from imageblur_client.cli.lazy_group import LazyGroup
+from imageblur_client.security import DEFAULT_SERVER, Security
 
 # \b keeps click from joining the lines.
 _EXIT_CODES = """\b
@@ -38,7 +27,7 @@ Exit codes:
 """
 
 app = typer.Typer(
-    cls=CommandGroup,
+    cls=LazyGroup,
     help="Blur images in bulk with an ImageBlur server: place orders, watch them, download the results.",
     epilog=_EXIT_CODES,
     no_args_is_help=True,
@@ -52,6 +41,8 @@ app = typer.Typer(
 
 def _show_version(wanted: bool) -> None:
     if wanted:
+        import importlib.metadata  # noqa: PLC0415 - slow to load
+
         typer.echo(f"imageblur {importlib.metadata.version('imageblur')}")
         raise typer.Exit
 
@@ -130,10 +121,3 @@ def common(  # noqa: PLR0917 - typer calls it by name
         plaintext_key=plaintext_key,
     )
     ctx.obj = CliContext(server, timeout, security)
-
-
-_COMMANDS = (order, status, watch, send, download, revise, done, cancel, delete)
-_OTHER_COMMANDS = (blur, find, limits, webhook_secret, subscribe, confirm, unsubscribe, serve, demo)
-for command in _COMMANDS + _OTHER_COMMANDS:
-    app.command()(command)
-app.add_typer(admin, name="admin")

@@ -1,12 +1,15 @@
 """The common options of a command, and the client made from them."""
 
+import gc
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imageblur_client.channel import Security
-from imageblur_client.client import Client
+from imageblur_client.security import Security
+
+if TYPE_CHECKING:
+    from imageblur_client.client import Client
 
 
 @dataclass(frozen=True)
@@ -17,12 +20,15 @@ class CliContext:
     timeout: float | None
     security: Security
 
-    def client(self) -> Client:
+    def client(self) -> "Client":
         """Return a client, to be used in a `with` statement."""
+        from imageblur_client.client import Client  # noqa: PLC0415 - gRPC, which --help does not need
+
+        gc.enable()
         return Client(self.server, timeout=self.timeout, security=self.security)
 
 
-def client_of(ctx: typer.Context) -> Client:
+def client_of(ctx: typer.Context) -> "Client":
     """Return the client for a command."""
     context = ctx.find_object(CliContext)
     assert context is not None

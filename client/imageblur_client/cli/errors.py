@@ -1,21 +1,18 @@
 """Prints errors on stderr and maps them to exit codes."""
 
 import enum
+import re
 import sys
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import typer
 import typer.core
 
 from imageblur_client.cli.text import plain, seconds
-from imageblur_client.errors import (
-    AccessDeniedError,
-    FailedPreconditionError,
-    ImageBlurClientError,
-    InvalidArgumentError,
-    NotFoundError,
-    RetryableError,
-)
+
+if TYPE_CHECKING:
+    from imageblur_client.errors import ImageBlurClientError
 
 
 class ExitCode(enum.IntEnum):
@@ -31,27 +28,34 @@ class ExitCode(enum.IntEnum):
     INTERRUPTED = 130
 
 
-_BY_ERROR: tuple[tuple[type[ImageBlurClientError], ExitCode], ...] = (
-    (InvalidArgumentError, ExitCode.REFUSED),
-    (FailedPreconditionError, ExitCode.REFUSED),
-    (AccessDeniedError, ExitCode.REFUSED),
-    (NotFoundError, ExitCode.NOT_FOUND),
-    (RetryableError, ExitCode.TRY_AGAIN),
-)
+_TRY_AGAIN = re.compile(r"[;:,]? (?:or )?try again(?: later| soon)?$")
 
 
-def exit_code(error: ImageBlurClientError) -> ExitCode:
+def exit_code(error: "ImageBlurClientError") -> ExitCode:
     """Return the exit code for an error."""
-    return next((code for kind, code in _BY_ERROR if isinstance(error, kind)), ExitCode.OTHER)
+    from imageblur_client import errors  # noqa: PLC0415 - gRPC, which is loaded if there is such an error
+
+    by_error = (
+        (errors.InvalidArgumentError, ExitCode.REFUSED),
+        (errors.FailedPreconditionError, ExitCode.REFUSED),
+        (errors.AccessDeniedError, ExitCode.REFUSED),
+        (errors.NotFoundError, ExitCode.NOT_FOUND),
+        (errors.RetryableError, ExitCode.TRY_AGAIN),
+    )
+    return next((code for kind, code in by_error if isinstance(error, kind)), ExitCode.OTHER)
 
 
-def error_lines(error: ImageBlurClientError) -> Iterator[str]:
+def error_lines(error: "ImageBlurClientError") -> Iterator[str]:
     """Yield the error as one line, or as one for each invalid field."""
+    from imageblur_client.errors import InvalidArgumentError  # noqa: PLC0415 - as in `exit_code`
+
     if isinstance(error, InvalidArgumentError) and error.violations:
         for violation in error.violations:
             yield f"{violation.field}: {violation.description} ({error.code.name})"
         return
     line = error.message
+    if error.retry_after:
+        line = _TRY_AGAIN.sub("", line)  # it is said below, with the time
     for violation in error.violations:
         if violation.description not in line:
             line += f"; {violation.description}"
@@ -72,6 +76,12 @@ def print_error(line: str) -> None:
     print(f"imageblur: {plain(line)}", file=sys.stderr)
 
 
+def _client_errors() -> "tuple[type[ImageBlurClientError], ...]":
+    """Return the errors of the client: none if it was not even loaded."""
+    errors = sys.modules.get("imageblur_client.errors")
+    return (errors.ImageBlurClientError,) if errors else ()
+
+
 class CommandGroup(typer.core.TyperGroup):
     """Prints the errors of commands and exits with their codes."""
 
@@ -79,7 +89,7 @@ class CommandGroup(typer.core.TyperGroup):
         """Run the command."""
         try:
             return super().invoke(ctx)
-        except ImageBlurClientError as error:
+        except _client_errors() as error:
             for line in error_lines(error):
                 print_error(line)
             raise typer.Exit(exit_code(error)) from error

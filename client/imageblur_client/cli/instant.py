@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 from imageblur.v1.blur_service_pb2 import FindRegionsResponse
-from imageblur.v1.order_pb2 import CheckState, Effort, Finding, FindingKind
+from imageblur.v1.order_pb2 import BlurSpec, CheckState, Effort, Finding, FindingKind
 
 from imageblur_client.cli import spec_arguments, spec_options
 from imageblur_client.cli.context import Json, client_of
@@ -24,60 +24,20 @@ _File = Annotated[
 ]
 
 
+@spec_arguments.takes_spec
 def blur(
     ctx: typer.Context,
     file: _File,
     *,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="File to write.", show_default=False)],
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace an existing file.")] = False,
-    sigma: spec_arguments.Sigma = None,
-    relative_sigma: spec_arguments.RelativeSigma = False,
-    pixelate: spec_arguments.PixelateCell = None,
-    solid: spec_arguments.SolidColor = None,
-    redact: spec_arguments.RedactFlag = False,
-    find: spec_arguments.Finds = None,
-    effort: spec_arguments.Effort = None,
-    min_confidence: spec_arguments.MinConfidence = None,
-    find_padding: spec_arguments.FindPadding = None,
-    exclude: spec_arguments.Exclude = None,
-    region: spec_arguments.Shapes = None,
-    ellipse: spec_arguments.Shapes = None,
-    polygon: spec_arguments.Polygons = None,
-    brush: spec_arguments.Brushes = None,
-    padding: spec_arguments.Padding = 0.0,
-    feather: spec_arguments.Feather = 0.0,
-    invert: spec_arguments.Invert = False,
-    output_format: spec_arguments.Output = None,
-    quality: spec_arguments.Quality = None,
-    keep_metadata: spec_arguments.KeepMetadata = False,
+    spec: BlurSpec,
     as_json: Json = False,
 ) -> None:
     """Blur one image at once; nothing of it is kept on the server.
 
     Exits with 1 if the result still shows what was to be hidden.
     """
-    spec = spec_arguments.make_spec(
-        sigma=sigma,
-        relative_sigma=relative_sigma,
-        pixelate=pixelate,
-        solid=solid,
-        redact=redact,
-        find=find,
-        effort=effort,
-        min_confidence=min_confidence,
-        find_padding=find_padding,
-        exclude=exclude,
-        region=region,
-        ellipse=ellipse,
-        polygon=polygon,
-        brush=brush,
-        padding=padding,
-        feather=feather,
-        invert=invert,
-        output_format=output_format,
-        quality=quality,
-        keep_metadata=keep_metadata,
-    )
     if output.exists() and not force:
         raise FileExistsError(errno.EEXIST, "exists already: use --force to replace it", str(output))
     with client_of(ctx) as client, _naming(file):

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 from imageblur.v1.blur_service_pb2 import Source
-from imageblur.v1.order_pb2 import Order
+from imageblur.v1.order_pb2 import BlurSpec, Order
 
 from imageblur_client.cli import spec_arguments
 from imageblur_client.cli.context import Json, client_of
@@ -21,6 +21,7 @@ from imageblur_client.sources import source as make_source
 from imageblur_client.sources import target as make_target
 
 
+@spec_arguments.takes_spec
 def order(
     ctx: typer.Context,
     files: Annotated[
@@ -37,26 +38,7 @@ def order(
             help="Address that results can be e-mailed to; needed with --notify and --send only.",
         ),
     ] = None,
-    sigma: spec_arguments.Sigma = None,
-    relative_sigma: spec_arguments.RelativeSigma = False,
-    pixelate: spec_arguments.PixelateCell = None,
-    solid: spec_arguments.SolidColor = None,
-    redact: spec_arguments.RedactFlag = False,
-    find: spec_arguments.Finds = None,
-    effort: spec_arguments.Effort = None,
-    min_confidence: spec_arguments.MinConfidence = None,
-    find_padding: spec_arguments.FindPadding = None,
-    exclude: spec_arguments.Exclude = None,
-    region: spec_arguments.Shapes = None,
-    ellipse: spec_arguments.Shapes = None,
-    polygon: spec_arguments.Polygons = None,
-    brush: spec_arguments.Brushes = None,
-    padding: spec_arguments.Padding = 0.0,
-    feather: spec_arguments.Feather = 0.0,
-    invert: spec_arguments.Invert = False,
-    output_format: spec_arguments.Output = None,
-    quality: spec_arguments.Quality = None,
-    keep_metadata: spec_arguments.KeepMetadata = False,
+    spec: BlurSpec,
     notify: Annotated[bool, typer.Option("--notify", help="E-mail the results when the order has finished.")] = False,
     locale: Annotated[str, typer.Option(metavar="LANG", help="Language of e-mails, such as en or ru.")] = "",
     recurse: Annotated[bool, typer.Option("-r", "--recursive", help="Include the images in folders.")] = False,
@@ -137,28 +119,6 @@ def order(
 
     After a lost connection, an upload goes on by itself; after a kill, the same command with --resume goes on with it.
     """
-    spec = spec_arguments.make_spec(
-        sigma=sigma,
-        relative_sigma=relative_sigma,
-        pixelate=pixelate,
-        solid=solid,
-        redact=redact,
-        find=find,
-        effort=effort,
-        min_confidence=min_confidence,
-        find_padding=find_padding,
-        exclude=exclude,
-        region=region,
-        ellipse=ellipse,
-        polygon=polygon,
-        brush=brush,
-        padding=padding,
-        feather=feather,
-        invert=invert,
-        output_format=output_format,
-        quality=quality,
-        keep_metadata=keep_metadata,
-    )
     if quiet and as_json:
         raise typer.BadParameter("give one of --quiet and --json")
     if (notify or send) and not email:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import grpc
 import typer
+from imageblur.v1.order_pb2 import BlurSpec
 
 from imageblur_client.cli import spec_arguments
 from imageblur_client.cli.context import Json, OrderId, client_of
@@ -14,6 +15,7 @@ from imageblur_client.cli.render import as_dict, json_line, order_lines
 from imageblur_client.errors import RetryableError
 
 
+@spec_arguments.takes_spec
 def revise(
     ctx: typer.Context,
     order_id: OrderId,
@@ -29,26 +31,7 @@ def revise(
             help="Position of an image to blur again. Can be repeated. Default: all.",
         ),
     ] = None,
-    sigma: spec_arguments.Sigma = None,
-    relative_sigma: spec_arguments.RelativeSigma = False,
-    pixelate: spec_arguments.PixelateCell = None,
-    solid: spec_arguments.SolidColor = None,
-    redact: spec_arguments.RedactFlag = False,
-    find: spec_arguments.Finds = None,
-    effort: spec_arguments.Effort = None,
-    min_confidence: spec_arguments.MinConfidence = None,
-    find_padding: spec_arguments.FindPadding = None,
-    exclude: spec_arguments.Exclude = None,
-    region: spec_arguments.Shapes = None,
-    ellipse: spec_arguments.Shapes = None,
-    polygon: spec_arguments.Polygons = None,
-    brush: spec_arguments.Brushes = None,
-    padding: spec_arguments.Padding = 0.0,
-    feather: spec_arguments.Feather = 0.0,
-    invert: spec_arguments.Invert = False,
-    output_format: spec_arguments.Output = None,
-    quality: spec_arguments.Quality = None,
-    keep_metadata: spec_arguments.KeepMetadata = False,
+    spec: BlurSpec,
     watch: Annotated[
         bool, typer.Option("--watch", "-w", help="Wait until the order has finished, showing progress.")
     ] = False,
@@ -61,28 +44,6 @@ def revise(
 
     The order must have been placed with --keep-originals. Former results stay until the new ones replace them.
     """
-    spec = spec_arguments.make_spec(
-        sigma=sigma,
-        relative_sigma=relative_sigma,
-        pixelate=pixelate,
-        solid=solid,
-        redact=redact,
-        find=find,
-        effort=effort,
-        min_confidence=min_confidence,
-        find_padding=find_padding,
-        exclude=exclude,
-        region=region,
-        ellipse=ellipse,
-        polygon=polygon,
-        brush=brush,
-        padding=padding,
-        feather=feather,
-        invert=invert,
-        output_format=output_format,
-        quality=quality,
-        keep_metadata=keep_metadata,
-    )
     request_id = request_id or str(uuid.uuid4())
     with client_of(ctx) as client:
         specs = None

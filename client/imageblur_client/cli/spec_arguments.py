@@ -1,6 +1,8 @@
 """The options of a blur spec, which several commands share, and the spec that they make."""
 
-from typing import Annotated
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 from imageblur.v1.order_pb2 import BlurSpec
@@ -86,26 +88,26 @@ KeepMetadata = Annotated[bool, typer.Option("--keep-metadata", help="Keep EXIF a
 
 def make_spec(
     *,
-    sigma: float | None,
-    relative_sigma: bool,
-    pixelate: int | None,
-    solid: str | None,
-    redact: bool,
-    find: list[str] | None,
-    effort: spec_options.EffortName | None,
-    min_confidence: float | None,
-    find_padding: float | None,
-    exclude: list[str] | None,
-    region: list[str] | None,
-    ellipse: list[str] | None,
-    polygon: list[str] | None,
-    brush: list[str] | None,
-    padding: float,
-    feather: float,
-    invert: bool,
-    output_format: spec_options.OutputFormat | None,
-    quality: int | None,
-    keep_metadata: bool,
+    sigma: Sigma = None,
+    relative_sigma: RelativeSigma = False,
+    pixelate: PixelateCell = None,
+    solid: SolidColor = None,
+    redact: RedactFlag = False,
+    find: Finds = None,
+    effort: Effort = None,
+    min_confidence: MinConfidence = None,
+    find_padding: FindPadding = None,
+    exclude: Exclude = None,
+    region: Shapes = None,
+    ellipse: Shapes = None,
+    polygon: Polygons = None,
+    brush: Brushes = None,
+    padding: Padding = 0.0,
+    feather: Feather = 0.0,
+    invert: Invert = False,
+    output_format: Output = None,
+    quality: Quality = None,
+    keep_metadata: KeepMetadata = False,
 ) -> BlurSpec:
     """Return the spec of these options."""
     spec = spec_options.effect(sigma=sigma, relative=relative_sigma, cell=pixelate, color=solid, redact=redact)
@@ -136,3 +138,22 @@ def make_spec(
     if quality is not None:
         spec.quality = quality
     return spec
+
+
+def takes_spec(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a command that takes the options of `make_spec` in place of its parameter `spec`, a BlurSpec."""
+    options = inspect.signature(make_spec).parameters
+    parameters: list[inspect.Parameter] = []
+    for parameter in inspect.signature(command).parameters.values():
+        found = options.values() if parameter.name == "spec" else [parameter]
+        parameters += [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in found]
+
+    def run(**values: Any) -> None:
+        given = {name: values.pop(name) for name in options}
+        command(spec=make_spec(**given), **values)
+
+    run.__doc__, run.__name__ = command.__doc__, command.__name__
+    # What typer reads.
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return run

@@ -2,9 +2,12 @@
 
 import re
 from datetime import UTC, timedelta
+from typing import TYPE_CHECKING
 
 import typer
-from google.protobuf.timestamp_pb2 import Timestamp
+
+if TYPE_CHECKING:
+    from google.protobuf.timestamp_pb2 import Timestamp
 
 _UNITS = ("kB", "MB", "GB", "TB")
 
@@ -45,7 +48,7 @@ def seconds(amount: float) -> str:
     return f"{hours} h {rest} min" if rest else f"{hours} h"
 
 
-def local_time(time: Timestamp) -> str:
+def local_time(time: "Timestamp") -> str:
     """Return a time as `2026-11-23 14:05 CET`, in the time zone of this machine."""
     return time.ToDatetime(tzinfo=UTC).astimezone().strftime("%Y-%m-%d %H:%M %Z")
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import threading
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -75,11 +76,17 @@ def test_an_order_that_is_refused_or_cannot_be_read(server: ScriptedServer, phot
 
 
 def test_an_upload_ends_with_its_task(server: ScriptedServer, photo: Path) -> None:
-    server.on("StreamBlurOrder", lambda: server.call_ended.wait(20), at_once=True)
+    started = threading.Event()
+
+    def wait() -> None:
+        started.set()
+        server.call_ended.wait(20)
+
+    server.on("StreamBlurOrder", wait, at_once=True)
 
     async def cancel(client: AsyncClient) -> None:
         task = asyncio.create_task(client.order([photo] * 50))
-        await asyncio.sleep(0.2)
+        assert await asyncio.to_thread(started.wait, 20)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

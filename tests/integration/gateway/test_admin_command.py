@@ -74,6 +74,7 @@ def test_queues_are_shown_paused_and_resumed(run: Run) -> None:
     assert [json.loads(line)["name"] for line in run("queues", "--json").stdout.splitlines()] == [
         "blur",
         "find",
+        "fetch",
         "instant",
         "mail",
         "mailing",

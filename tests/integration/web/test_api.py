@@ -17,6 +17,7 @@ from services.blur_worker.child_pool import ChildPool
 from services.blur_worker.engine import Limits, blur
 from services.blur_worker.instant.child_work import InstantResult, run_instant
 from services.common.domain.spec import BlurSpec, Format, Gaussian, Region, Solid, Stroke
+from tests.integration.gateway.conftest import Gateway
 from tests.integration.gateway.test_instant import instant_worker
 from tests.integration.web.conftest import HttpResponse, Web
 from tests.support.blur_workers import LIMITS
@@ -35,9 +36,11 @@ def instant_children() -> Iterator[ChildPool]:
 
 
 @pytest.fixture
-def worker(valkey_server: ValkeyServer, web: Web, instant_children: ChildPool) -> Iterator[dramatiq.Worker]:
+def worker(
+    valkey_server: ValkeyServer, web: Web, gateway: Gateway, instant_children: ChildPool
+) -> Iterator[dramatiq.Worker]:
     del web  # first: its gateway empties the broker
-    with instant_worker(valkey_server.url, instant_children) as worker:
+    with instant_worker(valkey_server.url, instant_children, gateway.settings.blob_url) as worker:
         yield worker
 
 

@@ -280,6 +280,17 @@ def test_one_image_at_once(
     same("FindRegions", found, "POST /v1/find?find=codes", code)
 
 
+@compares("PreviewImage")
+@pytest.mark.usefixtures("worker")
+def test_a_preview(gateway: Gateway, web: Web, finished: Callable[[], Placed]) -> None:
+    placed = finished()
+    request = pb.PreviewImageRequest(order_id=placed.order_id, image_id=placed.image_id, max_side=16)
+    drawn = gateway.blur.PreviewImage(request)
+    answer = web.get(f"/v1/orders/{placed.order_id}/images/{placed.image_id}/preview?source=original&max_side=16")
+    assert (answer.body, answer.headers["content-type"]) == (drawn.data, drawn.media_type)
+    assert answer.headers["x-imageblur-width"] == str(drawn.width)
+
+
 @compares("Subscribe", "ConfirmSubscription", "Unsubscribe")
 def test_the_newsletter(gateway: Gateway, same: Same, database: Database) -> None:
     subscribed = gateway.subscription.Subscribe(subscriptions.SubscribeRequest(email="bob@example.org"))
@@ -322,6 +333,12 @@ ERRORS: list[tuple[str, Message, str, bytes | None]] = [
         "DownloadImages",
         pb.DownloadImagesRequest(order_id=UNKNOWN_ID, image_ids=[UNKNOWN_ID]),
         f"GET {ORDER}/images/{UNKNOWN_ID}",
+        None,
+    ),
+    (
+        "PreviewImage",
+        pb.PreviewImageRequest(order_id=UNKNOWN_ID, image_id=UNKNOWN_ID),
+        f"GET {ORDER}/images/{UNKNOWN_ID}/preview",
         None,
     ),
     ("DownloadImages", pb.DownloadImagesRequest(token="x"), "GET /v1/archive?token=x", None),

@@ -8,6 +8,7 @@ import typer.core
 import typer.main
 from imageblur_client.cli import app
 from imageblur_client.cli.errors import ExitCode, error_lines, exit_code, file_error_line
+from imageblur_client.cli.lazy_group import COMMANDS
 from imageblur_client.errors import (
     AccessDeniedError,
     BrokenDownloadError,
@@ -59,6 +60,12 @@ def test_exit_codes(error: ImageBlurClientError, code: int) -> None:
     assert exit_code(error) == code
 
 
+def test_when_to_try_again_is_said_once() -> None:
+    error = ServerUnavailableError("the database cannot be reached; try again", retry_after=2)
+    assert list(error_lines(error)) == ["the database cannot be reached (UNAVAILABLE); try again in 2 s"]
+    assert list(error_lines(ServerUnavailableError("no route; try again"))) == ["no route; try again (UNAVAILABLE)"]
+
+
 def test_file_errors() -> None:
     assert file_error_line(FileNotFoundError(errno.ENOENT, "No such file", "a.png")) == "a.png: No such file"
     assert file_error_line(OSError("odd")) == "odd"
@@ -75,6 +82,9 @@ def test_every_exit_code_is_documented_in_the_help_and_in_the_package() -> None:
 def test_every_command_and_option_has_help() -> None:
     group = typer.main.get_command(app)
     assert isinstance(group, typer.core.TyperGroup)
+    assert {name: (command.help or "").splitlines()[0] for name, command in group.commands.items()} == {
+        name: lazy.help for name, lazy in COMMANDS.items()
+    }
     admin = group.commands["admin"]
     assert isinstance(admin, typer.core.TyperGroup)
     commands = [group, *group.commands.values(), *admin.commands.values()]
