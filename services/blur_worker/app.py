@@ -1,6 +1,5 @@
 """Wires the blur worker: `setup` sets the broker and registers the actor."""
 
-import ssl
 from dataclasses import replace
 
 import dramatiq
@@ -102,7 +101,7 @@ def setup() -> None:
             database=database,
             blobs=blobs,
             places=Places.of(settings.sources),
-            client=HttpsClient(connect=GuardedConnect(allowed=settings.networks), tls=ssl.create_default_context()),
+            client=HttpsClient(connect=GuardedConnect(allowed=settings.networks)),
             allow_urls=settings.allow_urls,
             hosts=HostShares(settings.fetch_threads),
             scratch=scratch,

@@ -47,6 +47,7 @@ from services.gateway.orders.available_models import AvailableModels
 from services.gateway.orders.broker_check import BrokerCheck
 from services.gateway.orders.delivery_requests import RequestDelivery
 from services.gateway.orders.downloads import ResultDownloads
+from services.gateway.orders.fetch_workers import FetchWorkers
 from services.gateway.orders.list_sources import ListSources
 from services.gateway.orders.order_reader import OrderReader
 from services.gateway.orders.order_upload import OrderReceiver
@@ -245,6 +246,7 @@ def _blur_servicer(settings: GatewaySettings, deps: Dependencies, hub: WatchHub,
         parsing=deps.parsing,
         receiver=receiver,
         models=models,
+        fetch_workers=FetchWorkers(database=deps.database, threads=deps.threads),
         list_sources=ListSources(
             places=Places.of(settings.sources), threads=deps.threads, max_image_bytes=settings.max_image_bytes
         ),

@@ -143,7 +143,7 @@ def setup() -> None:
             database=database,
             after_commit=after_commit,
             leases=webhook_leases,
-            client=HttpsClient(connect=GuardedConnect(allowed=settings.networks), tls=ssl.create_default_context()),
+            client=HttpsClient(connect=GuardedConnect(allowed=settings.networks)),
             secrets=WebhookSecrets(*settings.signing_keys),
             hosts=HostShares(webhook_connections),
             stopping=stopping,

@@ -18,6 +18,7 @@ from imageblur.v1.order_pb2 import (
     ImageState,
     Order,
     OrderState,
+    WebhookState,
 )
 
 from imageblur_client.cli.text import count, local_time, plain, seconds, size
@@ -53,6 +54,9 @@ def order_lines(order: Order) -> Iterator[str]:
             yield f"  {name:8} {until}{local_time(getattr(order, field))}"
     for delivery in order.deliveries:
         yield f"  mail     {delivery_line(delivery, to=order.email_hint)}"
+    for event in order.webhook_events:
+        outcome = f" ({plain(event.message)})" if event.message else ""
+        yield f"  webhook  {plain(event.type)}: {enum_label(WebhookState.DESCRIPTOR, event.state)}{outcome}"
 
 
 def counts(of: Counts) -> str:
@@ -116,6 +120,10 @@ def limits_lines(limits: GetLimitsResponse) -> Iterator[str]:
     yield f"results  kept for {seconds(limits.retention.ToTimedelta().total_seconds())}"
     if limits.find_models:
         yield f"finds    {', '.join(map(_model, limits.find_models))}"
+    if limits.source_places:
+        yield f"from     {', '.join(map(plain, limits.source_places))}"
+    if limits.target_places:
+        yield f"to       {', '.join(map(plain, limits.target_places))}"
     yield f"server   {plain(limits.server_version)}"
 
 

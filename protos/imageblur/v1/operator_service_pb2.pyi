@@ -1753,7 +1753,7 @@ class ExportPersonalDataResponse(_message.Message):
 
     JSON_FIELD_NUMBER: _builtins.int
     json: _builtins.str
-    """A JSON object on one line. Its member "type" is "subscription", "order", "image", "delivery" or "email"."""
+    """A JSON object on one line. Its member "type" is "subscription", "order", "image", "delivery", "email" or "webhook event"."""
     def __init__(
         self,
         *,

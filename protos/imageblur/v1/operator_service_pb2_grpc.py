@@ -318,7 +318,7 @@ class OperatorServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PurgeQueue(self, request, context):
-        """Cancels all work of a queue: of "blur" and "find" all orders with unfinished images there, as CancelOrder does; of
+        """Cancels all work of a queue: of "blur", "find" and "fetch" all orders with unfinished images there, as CancelOrder does; of
         "instant" all calls that wait for a worker, which fail with UNAVAILABLE; of "mail" all deliveries and e-mails about
         subscriptions; of "mailing" all mailings; of "webhook" all events for webhooks, which count as failed. E-mails already
         sent are not affected.

@@ -58,7 +58,7 @@ class OperatorServiceStub:
       NOT_FOUND: the queue does not exist.
     """
     PurgeQueue: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.PurgeQueueRequest, _operator_service_pb2.PurgeQueueResponse]
-    """Cancels all work of a queue: of "blur" and "find" all orders with unfinished images there, as CancelOrder does; of
+    """Cancels all work of a queue: of "blur", "find" and "fetch" all orders with unfinished images there, as CancelOrder does; of
     "instant" all calls that wait for a worker, which fail with UNAVAILABLE; of "mail" all deliveries and e-mails about
     subscriptions; of "mailing" all mailings; of "webhook" all events for webhooks, which count as failed. E-mails already
     sent are not affected.
@@ -331,7 +331,7 @@ class OperatorServiceAsyncStub(OperatorServiceStub):
       NOT_FOUND: the queue does not exist.
     """
     PurgeQueue: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.PurgeQueueRequest, _operator_service_pb2.PurgeQueueResponse]  # type: ignore[assignment]
-    """Cancels all work of a queue: of "blur" and "find" all orders with unfinished images there, as CancelOrder does; of
+    """Cancels all work of a queue: of "blur", "find" and "fetch" all orders with unfinished images there, as CancelOrder does; of
     "instant" all calls that wait for a worker, which fail with UNAVAILABLE; of "mail" all deliveries and e-mails about
     subscriptions; of "mailing" all mailings; of "webhook" all events for webhooks, which count as failed. E-mails already
     sent are not affected.
@@ -625,7 +625,7 @@ class OperatorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _operator_service_pb2.PurgeQueueRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operator_service_pb2.PurgeQueueResponse, _abc.Awaitable[_operator_service_pb2.PurgeQueueResponse]]:
-        """Cancels all work of a queue: of "blur" and "find" all orders with unfinished images there, as CancelOrder does; of
+        """Cancels all work of a queue: of "blur", "find" and "fetch" all orders with unfinished images there, as CancelOrder does; of
         "instant" all calls that wait for a worker, which fail with UNAVAILABLE; of "mail" all deliveries and e-mails about
         subscriptions; of "mailing" all mailings; of "webhook" all events for webhooks, which count as failed. E-mails already
         sent are not affected.

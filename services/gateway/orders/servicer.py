@@ -30,6 +30,7 @@ from services.gateway.orders import requests
 from services.gateway.orders.available_models import AvailableModels
 from services.gateway.orders.delivery_requests import DeliveryRequest, RequestDelivery
 from services.gateway.orders.downloads import ResultDownloads
+from services.gateway.orders.fetch_workers import FetchWorkers
 from services.gateway.orders.findings import model_message
 from services.gateway.orders.image_pages import first_page, image_messages
 from services.gateway.orders.list_sources import ListedImage, ListSources
@@ -75,6 +76,7 @@ class BlurServicer(UploadMethods):
     webhook_secrets: CallerSecrets
     uploads: Uploads
     list_sources: ListSources
+    fetch_workers: FetchWorkers
     find_preview: FindPreview
 
     async def GetLimits(self, request: pb.GetLimitsRequest, context: Context) -> pb.GetLimitsResponse:
@@ -114,6 +116,8 @@ class BlurServicer(UploadMethods):
         specs = {f"{parsed.field}.spec": parsed.spec for parsed, _ in images if parsed.spec}
         await self.models.check({"order.spec": header.spec} | specs)
         del request  # or the images would be in memory twice
+        if any(parsed.source for parsed, _ in images):
+            await self.fetch_workers.check()
         listed = await self._list_sources(header, order.listings, len(images))
         async with self.receiver.receive("BlurOrder", header, len(images) + len(listed)) as upload:
             for index, (parsed, data) in enumerate(images):
@@ -346,6 +350,7 @@ class BlurServicer(UploadMethods):
         outside.check_header(header)
         for listing in listings:
             outside.check_listing(listing, header.target)
+        await self.fetch_workers.check()
         return await self.list_sources(listings, limit=self.settings.largest_order - image_count)
 
     async def _receive_image(
@@ -356,6 +361,7 @@ class BlurServicer(UploadMethods):
         if parsed.spec:
             await self.models.check({f"{field}.spec": parsed.spec})
         if parsed.source:
+            await self.fetch_workers.check()
             upload.add_source(parsed)
             return await anext(parts, None)
         async with upload.image(parsed) as image:

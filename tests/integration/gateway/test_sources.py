@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import grpc
 import pytest
@@ -16,6 +16,7 @@ from services.common.db.access import api_keys
 from services.common.db.access.audit import AuditContext
 from services.common.db.engine import Database
 from services.common.db.models import Image
+from services.common.db.queues import workers
 from services.common.domain.api_keys import Role
 from services.common.infra.broker import Broker
 from services.common.infra.messages import FETCH_QUEUE
@@ -47,6 +48,30 @@ def photos(tmp_path: Path) -> Path:
     (tmp_path / "outside.jpg").write_bytes(b"x")
     (root / "link.jpg").symlink_to(tmp_path / "outside.jpg")
     return root
+
+
+@pytest.fixture(autouse=True)
+def fetcher(database: Database) -> UUID:
+    """A worker that fetches, as far as gateways know."""
+    worker_id = uuid4()
+    with database.write() as session:
+        workers.insert_worker(session, worker_id, FETCH_QUEUE, host="h", pid=1, version="1", slots=1)
+    return worker_id
+
+
+def test_sources_are_refused_while_no_worker_fetches(
+    with_places: GatewaySettings, database: Database, fetcher: UUID
+) -> None:
+    with database.write() as session:
+        workers.delete_worker(session, fetcher)
+    by_url = pb.BlurOrderRequest(images=[url("https://example.org/a.jpg")])
+    listing = pb.BlurOrderRequest(listings=[pb.SourceListing(place="photos")])
+    with running(with_places) as gateway:
+        for request in (by_url, listing):
+            error = refused(grpc.StatusCode.UNAVAILABLE, gateway.blur.BlurOrder, request)
+            assert "IMAGEBLUR_BLUR_WORKER_QUEUES" in str(error)
+        assert order(gateway, PICTURE).order_id
+        assert len(gateway.files()) == 1
 
 
 @pytest.fixture

@@ -80,3 +80,9 @@ def list_workers(session: Session) -> Sequence[tuple[WorkerSeen, bool]]:
     query = select(WorkerSeen, alive).where(WorkerSeen.seen_at > now() - KEPT_SECONDS * SECOND)
     rows = session.execute(query.order_by(WorkerSeen.queue, WorkerSeen.host, WorkerSeen.started_at))
     return [(worker, bool(is_alive)) for worker, is_alive in rows]
+
+
+def is_served(session: Session, queue: str, *, within_seconds: int) -> bool:
+    """Return whether a worker that serves a queue has reported within so many seconds that it runs."""
+    seen = select(WorkerSeen.id).where(WorkerSeen.queue == queue, WorkerSeen.seen_at > now() - within_seconds * SECOND)
+    return session.scalar(select(seen.exists())) or False

@@ -5,6 +5,7 @@ address that was checked. A request has a deadline as a whole: a server that sen
 longer. Redirects are not followed, answers are not decompressed, cookies and proxies do not exist.
 """
 
+import functools
 import http.client
 import socket
 import ssl
@@ -111,7 +112,8 @@ class HttpsClient:
     """Makes requests; thread-safe."""
 
     connect: GuardedConnect
-    tls: ssl.SSLContext
+    tls: ssl.SSLContext | None = None
+    """None: with the system's authorities, or those of the file that `SSL_CERT_FILE` names."""
 
     @contextmanager
     def request(
@@ -136,7 +138,7 @@ class HttpsClient:
             RefusedAddress: The address may not be connected to.
             OutboundError: There is no answer in time.
         """
-        connection = _Connection(url, self.connect, self.tls, seconds)
+        connection = _Connection(url, self.connect, self.tls or _default_tls(), seconds)
         fixed = {
             "Host": url.host_header,
             "User-Agent": USER_AGENT,
@@ -159,6 +161,12 @@ class HttpsClient:
             )
         finally:
             connection.close()
+
+
+@functools.cache
+def _default_tls() -> ssl.SSLContext:
+    # With the first request: the authorities take two megabytes, and most services never make one.
+    return ssl.create_default_context()
 
 
 @contextmanager
