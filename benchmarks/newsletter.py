@@ -1,8 +1,8 @@
 """`python -m benchmarks.newsletter [--subscribers N]`: import, mail and suppress, with mailers killed at random.
 
 A gateway, two mailers and two schedulers as processes, an SMTP server in this one, and an IMAP server as the mailbox of
-bounces. Subscribers are imported from CSV, a mailing is run over gRPC; of each hundredth recipient a bounce or a complaint
-arrives while it is sent. Prints who was reached, suppressed and repeated, seconds, and memory.
+bounces. Subscribers are imported from CSV, a mailing is run over gRPC; a bounce of each hundredth e-mail, or a complaint
+about it, arrives while the others are sent. Prints who was reached, suppressed and repeated, seconds, and memory.
 """
 
 import argparse
@@ -143,6 +143,8 @@ def _measure(  # noqa: PLR0917 - called once
     ).state != operator_pb2.MAILING_STATE_DONE:
         time.sleep(1)
         peak = max(peak, fleet.memory("mailer"))
+        if int(time.monotonic() - begin) % 30 == 0:
+            print(f"  {time.monotonic() - begin:5.0f} s: {len(Sink.emails):,} reached", flush=True)
         reports.feed(20)
         if kill_seconds and time.monotonic() > next_kill:
             fleet.kill(choose.choice(["mailer-1", "mailer-2"]))
