@@ -38,6 +38,7 @@ NOT_RECORDED = {
     "blobs of ended images": "as above",
     "uploads": "removes uploads that were never completed: there was no order",
     "backlog": "only measures",
+    "activity": "only summarizes",
 }
 COMMANDS = {
     "services.common.migrations": "recorded: MigrateDatabase",
