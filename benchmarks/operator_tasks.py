@@ -16,13 +16,13 @@ from imageblur_client import Client
 from playwright.sync_api import Page, expect
 from sqlalchemy import select, update
 
-from benchmarks.seed import seed_orders
 from services.common.db.clock import SECOND
 from services.common.db.engine import Database
 from services.common.db.models import Delivery, Email, Image, Order
 from services.stack.background import BackgroundStack, private_stack
 from tests.e2e.conftest import PHOTOGRAPHS
 from tests.support.browser import chromium
+from tests.support.seed import seed_orders
 from tests.support.waiting import eventually
 
 ORDERS = 1000

@@ -17,7 +17,6 @@ from sqlalchemy import Connection, event, select, text
 from sqlalchemy.orm import Session
 
 from benchmarks.scale import DAYS
-from benchmarks.seed import seed_orders
 from services.common import migrations
 from services.common.db.clock import SECOND
 from services.common.db.engine import Database
@@ -30,6 +29,7 @@ from services.common.db.queues.failures import FailureFilter
 from services.common.domain.failures import Cause
 from services.common.domain.orders import OrderState
 from tests.support.postgres import PostgresServer
+from tests.support.seed import seed_orders
 
 ROUNDS = 5
 Search = Callable[[Session], object]

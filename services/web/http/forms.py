@@ -7,7 +7,7 @@ MAX_FIELDS = 10
 
 
 async def read_fields(request: Request, *, max_fields: int = MAX_FIELDS) -> FormData:
-    """Return the fields of a form without files, or of one that was read: the first call decides how many it may have."""
+    """Return the fields of a form without files, or of one that was read: the first call sets how many it may have."""
     if (form := getattr(request, "_form", None)) is not None:
         assert isinstance(form, FormData)
         return form
