@@ -72,7 +72,8 @@ class Review {
     const shown = this.#withPlaces(image);
     this.stage.show(shown, options).then(() => {
       // Its size is known now: outlines of polygons depend on it.
-      if (this.image === image) this.showEdit();
+      if (this.image !== image) return;
+      this.showEdit();
       for (const next of [index + 1, index + 2, index - 1]) this.#prefetch(this.images[next]);
     });
   }
