@@ -62,6 +62,7 @@ pictures: .venv/.installed-dev ## Draw the documents' pictures of effects
 
 pictures-check: .venv/.installed-bench ## Compare public test pictures with Chromium and libvips (Debian, as root; minutes)
 	tools/install_browser.sh
+	command -v heif-convert tiff2rgba >/dev/null || apt-get install -y -qq --no-install-recommends libheif-examples libtiff-tools >/dev/null
 	$(BIN)/python -m tools.pictures_check $(if $(ONLY),--only $(ONLY))
 
 fuzz: .venv/.installed-bench ## Feed the engine damaged files, then those of a guided fuzzer; look for leaks (SECONDS=60 SEED= CASES=10000)

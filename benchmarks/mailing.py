@@ -18,7 +18,7 @@ import tempfile
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -99,12 +99,17 @@ def sink() -> Iterator[int]:
 class Fleet:
     """The processes, which are started again when they were killed."""
 
-    def __init__(self, environment: dict[str, str], log: Path) -> None:
+    def __init__(
+        self,
+        environment: dict[str, str],
+        log: Path,
+        names: Sequence[str] = ("mailer-1", "mailer-2", "scheduler-1", "scheduler-2"),
+    ) -> None:
         self._environment = environment
         self._log = log.open("ab")
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.killed: Counter[str] = Counter()
-        for name in ("mailer-1", "mailer-2", "scheduler-1", "scheduler-2"):
+        for name in names:
             self._start(name)
 
     def _start(self, name: str) -> None:

@@ -21,6 +21,8 @@ put valkey.conf "requirepass $(value valkey_password)"
 put s3_secret "$(random)"
 put imageblur_blob_url "s3://imageblur:$(value s3_secret)@imageblur/blobs"
 put s3.json '{"identities": [{"name": "imageblur", "credentials": [{"accessKey": "imageblur", "secretKey": "'"$(value s3_secret)"'"}], "actions": ["Admin", "Read", "Write", "List", "Tagging"]}]}'
+# Signs e-mails if IMAGEBLUR_DKIM_KEY_FILE names it: deploy/mail.sh prints the record to publish.
+[ -e secrets/dkim.pem ] || { openssl genrsa -traditional -out secrets/dkim.pem 2048 2>/dev/null; chmod 444 secrets/dkim.pem; }
 put grafana_password "$(random)"
 
 # A root certificate and the gateways' certificate. You may replace them: each new connection reads the files.
@@ -37,3 +39,5 @@ if [ ! -e secrets/tls_certificate.pem ]; then
   chmod 444 secrets/tls_ca.pem secrets/tls_certificate.pem secrets/tls_key.pem
 fi
 echo "secrets are in $PWD/secrets"
+grep -qs "^IMAGEBLUR_PUBLIC_URL=" ../.env || [ ! -e ../compose.yaml ] ||
+  echo "! E-mails carry no links but commands for a shell, and stay in the mail catcher: run deploy/mail.sh"

@@ -61,9 +61,9 @@ def delivered(customer: Customer, accepted: Accepted, within: float = 60.0) -> W
         found = event(customer, accepted)
         return found if found and found.event.state == WEBHOOK_STATE_DELIVERED else None
 
-    found = eventually(seen, within, every=0.2)
-    assert found
-    return found
+    delivered = eventually(seen, within, every=0.2)
+    assert delivered is not None
+    return delivered
 
 
 def tried(customer: Customer, accepted: Accepted, message: str) -> WebhookEventEntry:
@@ -74,9 +74,9 @@ def tried(customer: Customer, accepted: Accepted, message: str) -> WebhookEventE
         waits = found and found.event.state == WEBHOOK_STATE_QUEUED and found.event.HasField("next_attempt_time")
         return found if found and waits and message in found.event.message else None
 
-    found = eventually(seen, 60.0, every=0.2)
-    assert found
-    return found
+    failed = eventually(seen, 60.0, every=0.2)
+    assert failed is not None
+    return failed
 
 
 def check(customer: Customer, server: HttpsServer) -> None:

@@ -154,7 +154,7 @@ class _ApiKeyScopeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ApiKeySco
     API_KEY_SCOPE_ORDERS: _ApiKeyScope.ValueType  # 1
     """Place, revise, cancel, e-mail and delete orders: BlurService without the RPCs of RESULTS and INSTANT."""
     API_KEY_SCOPE_RESULTS: _ApiKeyScope.ValueType  # 2
-    """Read orders and download results: Status, ListImages, WatchStatus, DownloadImages."""
+    """Read orders, see and download results: Status, ListImages, WatchStatus, PreviewImage, DownloadImages."""
     API_KEY_SCOPE_INSTANT: _ApiKeyScope.ValueType  # 3
     """Blur or search single images at once: BlurImage, FindRegions."""
     API_KEY_SCOPE_SUBSCRIPTIONS: _ApiKeyScope.ValueType  # 4
@@ -176,7 +176,7 @@ API_KEY_SCOPE_UNSPECIFIED: ApiKeyScope.ValueType  # 0
 API_KEY_SCOPE_ORDERS: ApiKeyScope.ValueType  # 1
 """Place, revise, cancel, e-mail and delete orders: BlurService without the RPCs of RESULTS and INSTANT."""
 API_KEY_SCOPE_RESULTS: ApiKeyScope.ValueType  # 2
-"""Read orders and download results: Status, ListImages, WatchStatus, DownloadImages."""
+"""Read orders, see and download results: Status, ListImages, WatchStatus, PreviewImage, DownloadImages."""
 API_KEY_SCOPE_INSTANT: ApiKeyScope.ValueType  # 3
 """Blur or search single images at once: BlurImage, FindRegions."""
 API_KEY_SCOPE_SUBSCRIPTIONS: ApiKeyScope.ValueType  # 4
@@ -1177,7 +1177,7 @@ Global___ApiKeyLimits: _TypeAlias = ApiKeyLimits  # noqa: Y015
 
 @_typing.final
 class AuditEntry(_message.Message):
-    """A change made by an operator. All fields are output only."""
+    """A change made by an operator, a customer, a command or the scheduler. All fields are output only."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1190,9 +1190,9 @@ class AuditEntry(_message.Message):
     entry_id: _builtins.str
     """A random UUID."""
     principal: _builtins.str
-    """Who made it: "key:" and the key's ID, "anonymous" (a local caller without a key), or "command line"."""
+    """Who made it: "key:" and the key's ID, "anonymous" (a caller without a key), "command line" or "scheduler"."""
     action: _builtins.str
-    """Name of the RPC, such as "PauseQueue"."""
+    """Name of the RPC, such as "PauseQueue", or of what a command or the scheduler did, such as "ExpireOrders"."""
     subject: _builtins.str
     """What was changed, such as "queues/blur"."""
     detail: _builtins.str

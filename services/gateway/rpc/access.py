@@ -56,7 +56,7 @@ def allowed_roles(method: str) -> frozenset[Role]:
     return _CLIENTS if method.startswith((BLUR, SUBSCRIPTION)) else _ADMINS
 
 
-_RESULTS = {"Status", "ListImages", "WatchStatus", "DownloadImages"}
+_RESULTS = {"Status", "ListImages", "WatchStatus", "DownloadImages", "PreviewImage"}
 _INSTANT = {"BlurImage", "FindRegions"}
 _OF_EVERY_KEY = {BLUR + "GetLimits", OPERATOR + "GetCaller"}
 _OPERATOR_SCOPES = (

@@ -9,7 +9,7 @@ from imageblur_client.errors import AccessDeniedError, ImageBlurClientError, Inv
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from services.web.http.forms import read_field
+from services.web.http import forms
 from services.web.http.problems import NOT_FOUND, Problem, ProblemError, operator_status
 from services.web.operator.client import OperatorClient
 from services.web.operator.renderer import OperatorRenderer, SignedInOperator
@@ -18,6 +18,8 @@ from services.web.settings import WebSettings
 
 COOKIE = "operator"
 SIGN_IN = "/operator/sign-in"
+MAX_FIELDS = 200
+"""Of a form: a page of rows to tick, and a filter. Only operators may send so many."""
 _PROXY_HEADERS = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 """A request with one of these comes through a proxy, not from the user of this machine."""
 
@@ -48,7 +50,7 @@ class OperatorAccess:
                 if takes_file:
                     # Kept by the request, for the handler, and closed with it.
                     await request.form(max_files=1, max_fields=10, max_part_size=10_000)
-                await self.check_form_token(request, operator.token)
+                await self.check_form_token(request, operator.token, max_fields=MAX_FIELDS)
             try:
                 return await handler(request, operator)
             except AccessDeniedError as error:
@@ -63,13 +65,16 @@ class OperatorAccess:
 
         return endpoint
 
-    async def check_form_token(self, request: Request, session_token: str) -> None:
-        """Refuse a form that is not from a page of this session.
+    async def check_form_token(
+        self, request: Request, session_token: str, *, max_fields: int = forms.MAX_FIELDS
+    ) -> None:
+        """Refuse a form that is not from a page of this session, or has more fields.
 
         Raises:
             ProblemError: The token is missing or wrong.
         """
-        sent, expected = await read_field(request, "form_token"), self._sessions.form_token(session_token)
+        fields = await forms.read_fields(request, max_fields=max_fields)
+        sent, expected = str(fields.get("form_token", "")), self._sessions.form_token(session_token)
         if not hmac.compare_digest(sent.encode(), expected.encode()):
             raise ProblemError(Problem(403, "bad_request"))
 

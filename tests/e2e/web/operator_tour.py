@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
-from imageblur.v1 import operator_pb2
+from imageblur.v1 import operator_pb2, order_pb2
 from imageblur.v1 import operator_service_pb2 as pb
 from imageblur.v1.operator_service_pb2_grpc import OperatorServiceStub
 from imageblur_client import Client, InputFile
@@ -16,6 +16,7 @@ from tests.e2e.web.failing_images import crash_image
 from tests.support.waiting import eventually
 
 OWNER = "anna@example.org"
+FACES = order_pb2.Find(kind=order_pb2.FINDING_KIND_FACE)
 
 
 class OperatorTour:
@@ -73,7 +74,9 @@ class OperatorTour:
             [*self._photographs],
         ]
         for files in orders:
-            order = self._client.order(OWNER, files, notify=True)
+            finds = files is orders[-1]
+            spec = order_pb2.BlurSpec(find=[FACES]) if finds else None
+            order = self._client.order(OWNER, files, spec=spec, notify=True)
             for _ in self._client.watch(order.order_id):
                 pass
         self._order = order.order_id

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from imageblur.v1.order_pb2 import BlurSpec, CheckState, Find, FindingKind, Image, OrderState
+from imageblur.v1.order_pb2 import BlurSpec, CheckState, Find, FindingKind, Image, OrderState, Rect, Region
 from imageblur_client import Client
 from PIL import Image as Pillow
 from playwright.sync_api import Page, expect
@@ -316,3 +316,41 @@ def test_the_title_tells_the_progress_and_cancelling_asks(page: Page, client: Cl
     assert client.status(order.order_id).order.state == OrderState.ORDER_STATE_CANCELLED
     expected = f"Cancelled. {counts.succeeded} of 40 images completed. {counts.cancelled} cancelled."
     expect(page.locator("#announce")).to_have_text(expected)
+
+
+def test_a_review_waits_until_the_images_are_blurred(page: Page, client: Client) -> None:
+    noise = np.random.default_rng(8).integers(0, 256, (900, 900, 3), dtype=np.uint8)
+    target = io.BytesIO()
+    Pillow.fromarray(noise).save(target, "PNG")
+    files = [(f"{number}.png", target.getvalue()) for number in range(6)]
+    order = client.order("", [PHOTOGRAPHS / "astronaut.png", *files], spec=FACES, keep_originals_for=HOUR)
+    page.goto(f"/orders/{order.order_id}/review")
+    expect(page.locator("#review-apply")).to_have_text("Applying…")
+    expect(page.locator("#review-apply")).to_have_text("Nothing changed")
+    page.locator("#review-list a", has_text="astronaut.png").click()
+    expect(page.locator("#viewer-items input")).to_be_checked()
+    assert client.status(order.order_id).order.counts.succeeded == 7
+
+
+def test_large_orders_have_pages_and_a_held_key_is_followed(page: Page, client: Client) -> None:
+    target = io.BytesIO()
+    Pillow.new("RGB", (40, 40), "red").save(target, "PNG")
+    spec = BlurSpec(regions=[Region(box=Rect(left=0.2, top=0.2, width=0.5, height=0.5))])
+    files = [(f"{number:03d}.png", target.getvalue()) for number in range(1, 231)]
+    order = client.order("", files, spec=spec, keep_originals_for=HOUR)
+    for _ in client.watch(order.order_id):
+        pass
+    page.goto(f"/orders/{order.order_id}/review")
+    expect(page.locator("#review-list li")).to_have_count(200)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    for _ in range(60):
+        page.keyboard.press("n")
+    expect(page.locator("#viewer-name")).to_have_text("061.png")
+    expect(page.locator("#viewer-before")).to_be_visible()
+    assert page.evaluate("document.getElementById('viewer-before').naturalWidth") == 40
+    assert len([url for url in asked if "/preview" in url]) < 60  # those that were passed are not drawn
+    page.get_by_role("link", name="Next page").click()
+    expect(page.locator("#review-list .name").first).to_have_text("201.png")
+    expect(page.locator("#review-list li")).to_have_count(30)
+    expect(page.locator("#viewer-position")).to_contain_text("1 of 30")

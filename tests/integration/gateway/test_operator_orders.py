@@ -1,5 +1,6 @@
 """Operators search for orders, look at their images, and act on them: by id, or on all that a filter selects."""
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -16,12 +17,15 @@ from sqlalchemy import select, update
 from services.common.db.engine import Database
 from services.common.db.models import AuditEntry, Order
 from services.common.domain.api_keys import Role
+from services.common.domain.findings import CheckState
+from services.common.domain.spec import FindingKind
 from services.gateway.rpc import key_cache
 from services.gateway.settings import GatewaySettings
 from tests.integration.gateway.conftest import Gateway, running
 from tests.integration.gateway.test_keys import known, make, reason, with_key
 from tests.integration.gateway.test_operator import HOPELESS, TOOK, UNLUCKY, ended, operator, refuse_mail, work
 from tests.integration.gateway.test_orders import HEADER, PICTURE, fields
+from tests.support.findings import finding, inspection
 
 __all__ = ["make", "operator"]
 
@@ -320,3 +324,20 @@ def test_an_expired_order_is_not_extended(gateway: Gateway, operator: OperatorSe
         pb.ExtendOrdersRequest(selection=of(order_id), extension=Duration(seconds=60))
     ).outcome
     assert [skipped.message for skipped in outcome.skipped] == ["the order is EXPIRED"]
+
+
+def test_statistics_have_findings_by_kind_and_outcomes_of_checks(
+    gateway: Gateway, operator: OperatorServiceStub, database: Database
+) -> None:
+    text = replace(finding(), kind=FindingKind.TEXT)
+    inspections = (
+        inspection(finding(), finding(applied=False)),
+        inspection(finding(), text, state=CheckState.REMAINING),
+        inspection(state=CheckState.NOT_CHECKED),
+    )
+    ended(gateway, database, *(replace(TOOK, inspection=one) for one in inspections), TOOK)
+    points = operator.GetStatistics(pb.GetStatisticsRequest()).points
+    found = {entry.kind: (entry.found, entry.hidden) for point in points for entry in point.findings}
+    assert found == {order_pb2.FINDING_KIND_FACE: (4, 3), order_pb2.FINDING_KIND_TEXT: (1, 1)}
+    assert sum(point.checks_clean for point in points) == 1
+    assert sum(point.checks_remaining for point in points) == 1

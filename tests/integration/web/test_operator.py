@@ -279,6 +279,27 @@ def test_orders_are_found_and_no_address_is_shown(guarded: Web, make: Make, lock
     assert browser.get("/orders/x").status == 400
 
 
+def test_all_rows_of_a_page_can_be_ticked(guarded: Web, make: Make, locked: Gateway) -> None:
+    _, key = make(Role.ADMIN)
+    request = blur_service_pb2.BlurOrderRequest(order=HEADER, images=[PICTURE])
+    metadata = (("authorization", f"Bearer {key}"),)
+    ids = [locked.blur.BlurOrder(request, metadata=metadata).order.order_id for _ in range(50)]
+    browser = Browser(guarded)
+    browser.sign_in(key)
+    token = browser.form_token("")
+    fields = [("form_token", token), ("action", "cancel"), ("scope", "ticked"), ("state", "queued"), ("period", "1h")]
+    fields += [("order_id", order_id) for order_id in ids]
+    headers = {"Cookie": browser.cookie, "Content-Type": "application/x-www-form-urlencoded"}
+    dry_run = guarded.request("POST", "/operator/orders/actions", urlencode(fields).encode(), headers)
+    assert dry_run.status == 200
+    assert "Cancel: 50" in dry_run.text
+    confirmed = urlencode([*fields, ("confirmed", "yes")]).encode()
+    done = guarded.request("POST", "/operator/orders/actions", confirmed, headers)
+    assert done.headers["location"] == "/operator/orders?state=queued&period=1h&done=orders_cancel&n=50"
+    # A stranger's form stays small.
+    assert guarded.request("POST", "/operator/sign-in", b"&".join([b"key=x"] * 50), headers).status == 400
+
+
 def test_no_key_and_no_token_gets_into_the_log(
     guarded: Web, make: Make, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:

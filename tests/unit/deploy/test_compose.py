@@ -102,3 +102,43 @@ def test_every_secret_is_created_and_none_is_in_compose(tmp_path: Path) -> None:
 def test_the_images_say_the_version_of_the_project() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
     assert f"ARG VERSION={version}\n" in (ROOT / "deploy/Dockerfile").read_text("utf-8")
+
+
+@pytest.mark.skipif(not shutil.which("openssl") and os.environ.get("CI") != "true", reason="there is no openssl")
+def test_what_emails_need_is_asked_for_and_passed_on(tmp_path: Path) -> None:
+    (tmp_path / "deploy").mkdir()
+    for name in ("secrets.sh", "mail.sh"):
+        shutil.copy(ROOT / "deploy" / name, tmp_path / "deploy")
+    (tmp_path / "compose.yaml").write_text("", "utf-8")
+    (tmp_path / ".env").write_text("GATEWAY_HOST=0.0.0.0\n", "utf-8")
+
+    def run(script: str, **answers: str) -> str:
+        command = ["bash", str(tmp_path / "deploy" / script)]
+        environment = {"PATH": os.environ["PATH"], **answers}
+        done = subprocess.run(
+            command, env=environment, stdin=subprocess.DEVNULL, check=True, capture_output=True, text=True, timeout=60
+        )
+        return done.stdout
+
+    assert "carry no links" in run("secrets.sh")
+    assert "carry no links" in run("mail.sh")
+    answers = {
+        "IMAGEBLUR_PUBLIC_URL": "https://blur.example.org",
+        "IMAGEBLUR_MAIL_FROM": "ImageBlur <blur@example.org>",
+        "IMAGEBLUR_SMTP_HOST": "relay.example.org",
+        "IMAGEBLUR_SMTP_USER": "blur",
+        "IMAGEBLUR_SMTP_PASSWORD": "pa$$ word",
+    }
+    for given in (answers, {}):  # the second time, the answers of before are kept
+        said = run("mail.sh", **given)
+        record = re.search(r"imageblur\._domainkey\.example\.org\.  TXT  \"v=DKIM1; k=rsa; p=(\w[\w+/=]+)\"", said)
+        assert record
+        assert "carry no links" not in said
+        lines = dict(line.partition("=")[::2] for line in (tmp_path / ".env").read_text("utf-8").splitlines())
+        assert {name: f"'{value}'" for name, value in answers.items()}.items() <= lines.items()
+        assert lines["IMAGEBLUR_BOUNCE_ADDRESS"] == "'bounces+{id}@example.org'"
+        assert lines["IMAGEBLUR_DKIM_KEY_FILE"] == "'/run/secrets/dkim.pem'"
+        assert lines["GATEWAY_HOST"] == "0.0.0.0"
+    assert "carry no links" not in run("secrets.sh")
+    for name in lines.keys() - {"GATEWAY_HOST", "SIGN_EMAILS"}:
+        assert f"${{{name}:-" in str(SERVICES["mailer"]["environment"][name]), f"{name} is asked for and not passed on"

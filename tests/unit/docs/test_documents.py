@@ -92,6 +92,15 @@ def test_each_attack_has_its_test() -> None:
     assert missing == []
 
 
+def test_each_kind_of_file_has_its_tests() -> None:
+    section = (ROOT / "docs/formats.md").read_text("utf-8").partition("## Kinds of files that were wrong once")[2]
+    rows = re.findall(r"^\| .* \| `(\w+\.py)`: (.*) \|$", section, re.MULTILINE)
+    assert len(rows) > 15
+    for module, tests in rows:
+        source = (ROOT / "tests/unit/engine" / module).read_text("utf-8")
+        assert [test for test in re.findall(r"`(\w+)`", tests) if f"def {test}(" not in source] == []
+
+
 def _prose(document: Path) -> str:
     """Return a document without its blocks of code."""
     return re.sub(r"^```.*?^```", "", document.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)

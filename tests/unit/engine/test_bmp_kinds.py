@@ -164,22 +164,22 @@ def test_runs(bits: int, width: int) -> None:
     assert (result[..., :3] == PALETTE[indices])[1:].all()
 
 
-def test_pixels_that_runs_leave_out_are_transparent() -> None:
+def test_pixels_that_runs_leave_out_are_black() -> None:
     runs = bytes([2, 1, 0, 0, 0, 2, 1, 1, 3, 2, 0, 1])
     result = shown(make_runs(4, 4, runs))
-    alpha = np.array([[0, 0, 0, 0], [0, 1, 1, 1], [0, 0, 0, 0], [1, 1, 0, 0]])
-    assert (result[1:, :, 3] == alpha[1:] * 255).all()
+    drawn = np.array([[0, 0, 0, 0], [0, 1, 1, 1], [0, 0, 0, 0], [1, 1, 0, 0]])
+    assert (result[drawn == 0][1:, :3] == 0).all()
     assert (result[1, 1:, :3] == PALETTE[2]).all()
 
 
 def test_what_reaches_beyond_a_row_is_cut_off() -> None:
     result = shown(make_runs(2, 2, bytes([9, 1, 0, 0, 0, 5, 1, 2, 3, 4, 5, 0, 0, 1])))
-    assert (result[1] == [*PALETTE[1], 255]).all() if result.shape[2] == 4 else (result[1] == PALETTE[1]).all()
+    assert (result[1, :, :3] == PALETTE[1]).all()
+    lower = shown(make_runs(2, 2, bytes([2, 1, 0, 2, 0, 9, 1, 2])))
+    assert (lower[1, :, :3] == PALETTE[1]).all()
 
 
-@pytest.mark.parametrize(
-    "runs", [b"", bytes([2, 1]), bytes([2, 1, 0, 0, 0, 2, 1]), bytes([0, 9, 1, 1]), bytes([0, 2, 0, 9])]
-)
+@pytest.mark.parametrize("runs", [b"", bytes([2, 1]), bytes([2, 1, 0, 0, 0, 2, 1]), bytes([0, 9, 1, 1])])
 def test_runs_that_end_too_early_are_damaged(runs: bytes) -> None:
     with pytest.raises(ImageError) as caught:
         run(make_runs(2, 2, runs))

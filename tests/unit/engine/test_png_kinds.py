@@ -82,9 +82,20 @@ def test_palettes(bits: int, *, interlaced: bool) -> None:
     assert (opaque[..., :3] == colors[values])[1:, 1:].all()
 
 
-def test_an_index_beyond_the_palette_is_black() -> None:
-    frame = shown(small_png(np.full((4, 4), 3), 2, PALETTE, chunk(b"PLTE", bytes([255] * 9))))
-    assert (frame[1:, 1:, :3] == 0).all()
+def test_an_index_beyond_the_palette_has_its_last_colour() -> None:
+    frame = shown(small_png(np.full((4, 4), 3), 2, PALETTE, chunk(b"PLTE", bytes([*[0] * 6, 10, 20, 30]))))
+    assert (frame[1:, 1:, :3] == (10, 20, 30)).all()
+
+
+def test_an_animation_of_impossibly_many_frames_is_none() -> None:
+    still = small_png(np.full((4, 4), 9), 8, GREY)
+    frame = struct.pack(">IIIIIHHBB", 0, 4, 4, 0, 0, 1, 10, 0, 0)
+    rows = zlib.compress(bytes([0, 200, 200, 200, 200]) * 4)
+    for count, color in ((1, 200), (0, 9), (1 << 31 | 1, 9)):
+        animated = chunk(b"acTL", struct.pack(">II", count, 0))
+        later = chunk(b"fcTL", frame) + chunk(b"fdAT", struct.pack(">I", 1) + rows)
+        data = still[:33] + animated + still[33:-12] + later + still[-12:]
+        assert (shown(data)[1:, 1:, 0] == color).all()
 
 
 @pytest.mark.parametrize("keep", [False, True])

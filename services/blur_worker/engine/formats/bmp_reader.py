@@ -1,7 +1,7 @@
 """Decode BMPs. Source: BITMAPCOREHEADER, BITMAPV5HEADER.
 
-Pillow reads some masks only, no alpha of 16 bits per pixel, no palette of an unusual size, and makes pixels that runs
-leave out opaque.
+Pillow reads some masks only, no alpha of 16 bits per pixel, no palette of an unusual size, and gives pixels that
+runs leave out the palette's first colour.
 """
 
 import struct
@@ -21,6 +21,7 @@ from services.blur_worker.engine.raster import Raster
 _FILE_HEADER_BYTES, _OS2_V1_HEADER_BYTES, _INFO_HEADER_BYTES, _V3_HEADER_BYTES = 14, 12, 40, 56
 _BITFIELDS, _ALPHA_BITFIELDS = 3, 6
 _RLE8, _RLE4 = 1, 2
+_LEFT_OUT = 256
 _RUN_LENGTHS = {_RLE8, _RLE4}
 _COMPRESSIONS = {3: "Huffman codes", 4: "a JPEG in it", 5: "a PNG in it", 11: "CMYK", 12: "CMYK", 13: "CMYK"}
 _MASKS = {16: (0x7C00, 0x03E0, 0x001F), 32: (0xFF0000, 0xFF00, 0xFF)}
@@ -106,7 +107,9 @@ def _palette(data: bytes, header: _Header) -> NDArray[np.uint8]:
     """Return 256 colours; those beyond the file's are black."""
     entry = 3 if header.bytes == _OS2_V1_HEADER_BYTES else 4
     begin = _FILE_HEADER_BYTES + header.bytes
-    count = min(header.colors or 1 << header.bits, 256, max(0, header.start - begin) // entry)
+    # Where pixels begin before the palette does, the file is wrong about it; Chromium reads the palette all the same.
+    end = header.start if header.start > begin else len(data)
+    count = min(header.colors or 1 << header.bits, 256, max(0, end - begin) // entry)
     entries = np.frombuffer(data, np.uint8, count * entry, begin).reshape(count, entry)
     table = np.zeros((256, 3), np.uint8)
     table[:count] = entries[:, 2::-1]
@@ -123,15 +126,11 @@ def _from_palette(data: bytes, header: _Header, size: tuple[int, int]) -> Raster
 
 
 def _from_runs(data: bytes, header: _Header, size: tuple[int, int]) -> Raster:
-    """Expand runs; as in browsers, pixels that they leave out are transparent."""
-    indices, drawn = (np.zeros((size[1], size[0]), np.uint8) for _ in range(2))
-    if not expand_runs(np.frombuffer(data, np.uint8), header.start, header.compression == _RLE4, indices, drawn):
+    """Expand runs; as in Chromium, pixels that they leave out are black, whatever the palette."""
+    indices = np.full((size[1], size[0]), _LEFT_OUT, np.uint16)
+    if not expand_runs(np.frombuffer(data, np.uint8), header.start, header.compression == _RLE4, indices):
         raise ValueError("the runs end before the last row")
-    colors = _palette(data, header)[indices]
-    if drawn.all():
-        return Raster("RGB", colors)
-    drawn *= 255
-    return Raster("RGBA", np.dstack([colors * (drawn[..., np.newaxis] > 0), drawn]))
+    return Raster("RGB", np.concatenate([_palette(data, header), np.zeros((1, 3), np.uint8)])[indices])
 
 
 def _from_masks(data: bytes, header: _Header, size: tuple[int, int]) -> Raster:

@@ -9,18 +9,17 @@ _Bytes = NDArray[np.uint8]
 _END_OF_LINE, _END, _DELTA = 0, 1, 2
 
 
-@compiled("b1(Array(uint8, 1, 'C', readonly=True), i8, b1, u1[:, ::1], u1[:, ::1])")
-def expand_runs(data: _Bytes, at: int, two_in_a_byte: bool, out: _Bytes, drawn: _Bytes) -> bool:
+@compiled("b1(Array(uint8, 1, 'C', readonly=True), i8, b1, u2[:, ::1])")
+def expand_runs(data: _Bytes, at: int, two_in_a_byte: bool, out: NDArray[np.uint16]) -> bool:
     """Decode indices; return whether the file is whole: it ends with its mark, or after the last row.
 
-    What reaches beyond a row is cut off, as by browsers.
+    What reaches beyond a row is cut off, as by browsers, and nothing follows what goes beyond the last one.
 
     Args:
         data: The file.
         at: Where the runs begin.
         two_in_a_byte: Whether an index has 4 bits (RLE4), instead of 8.
-        out: Shape (height, width): gets the indices, the rows in their order in the file.
-        drawn: Like `out`: gets 1 for each pixel that has an index. Runs may leave pixels out.
+        out: Shape (height, width): gets the indices, the rows in their order in the file. Runs may leave pixels out.
     """
     height, width = out.shape
     x = y = np.int64(0)
@@ -38,7 +37,7 @@ def expand_runs(data: _Bytes, at: int, two_in_a_byte: bool, out: _Bytes, drawn: 
             x, y = x + np.int64(data[at]), y + np.int64(data[at + 1])
             at += 2
             if y >= height:
-                return False
+                return True
             continue
         literal = count == 0
         pixels = value if literal else count
@@ -51,7 +50,6 @@ def expand_runs(data: _Bytes, at: int, two_in_a_byte: bool, out: _Bytes, drawn: 
             if two_in_a_byte:
                 found = found >> 4 if index % 2 == 0 else found & 15
             out[y, x + index] = found
-            drawn[y, x + index] = 1
         x += pixels
         at += int(used + used % 2)  # an even number of bytes
     # Without its mark at the end, but with all of its pixels.

@@ -9,6 +9,8 @@ _PART, _TINY_PART = 0.1, 0.01
 """How much of a finding's box, around its centre, is excluded, as by the order form; less beside another centre."""
 
 
+MAX_REGIONS = 100
+"""That a spec may exclude."""
 _SIMPLE = {"box", "ellipse"}
 
 
@@ -43,7 +45,8 @@ def corrected(spec: BlurSpec, image: Image, correction: Correction) -> BlurSpec:
     result is checked, and what was left can be hidden again later.
 
     Raises:
-        BadCorrection: Nothing would be left to hide, and without regions the whole image would be blurred.
+        BadCorrection: Nothing would be left to hide, and without regions the whole image would be blurred; or more is
+            left than a spec can exclude.
     """
     result = BlurSpec()
     result.CopyFrom(spec)
@@ -59,6 +62,10 @@ def corrected(spec: BlurSpec, image: Image, correction: Correction) -> BlurSpec:
     for finding in left:
         if not any(_center_in(region, finding) for region in kept):
             kept.append(_exclusion(finding, hidden))
+    if len(kept) > MAX_REGIONS:
+        if hidden:
+            raise BadCorrection("too_many_left")
+        kept = [Region(box=Rect(left=0, top=0, width=1, height=1))]
     del result.exclude_regions[:]
     result.exclude_regions.extend(kept)
     return result

@@ -8,6 +8,10 @@ export class Pictures {
     this.loading = new Map(); // promises of object URLs by address, oldest first
   }
 
+  has(address) {
+    return this.loading.has(address);
+  }
+
   // Returns an object URL of a picture; null if it cannot be loaded.
   load(address) {
     const known = this.loading.get(address);

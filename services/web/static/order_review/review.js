@@ -72,16 +72,15 @@ class Review {
     const shown = this.#withPlaces(image);
     this.stage.show(shown, options).then(() => {
       // Its size is known now: outlines of polygons depend on it.
-      if (this.image === image) this.showEdit();
+      if (this.image !== image) return;
+      this.#showRegions();
       for (const next of [index + 1, index + 2, index - 1]) this.#prefetch(this.images[next]);
     });
   }
 
   showEdit() {
-    const edit = this.edits.of(this.image);
-    this.boxes.show(this.image, edit, this.editable);
-    const { naturalWidth, naturalHeight } = this.stage.before;
-    this.editor.show(edit.regions, { width: naturalWidth || 4, height: naturalHeight || 3 });
+    this.boxes.show(this.image, this.edits.of(this.image), this.editable);
+    this.#showRegions();
     // What had the focus may be gone.
     if (document.activeElement === document.body) element("viewer").focus({ preventScroll: true });
     this.editor.drawing = this.editable && matchMedia("(pointer: fine)").matches;
@@ -91,6 +90,14 @@ class Review {
       this.image.whole ? "review_whole" : this.image.outside ? "review_outside" : "review_nothing",
     );
     this.changed();
+  }
+
+  #showRegions() {
+    const focused = document.activeElement.closest(".region")?.dataset.index;
+    const { naturalWidth, naturalHeight } = this.stage.before;
+    this.editor.show(this.edits.of(this.image).regions, { width: naturalWidth || 4, height: naturalHeight || 3 });
+    // Who moves a region while the picture arrives goes on.
+    if (focused) element("viewer-overlay").querySelector(`.region[data-index="${focused}"]`)?.focus({ preventScroll: true });
   }
 
   changed(text) {

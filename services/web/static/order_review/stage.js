@@ -2,6 +2,7 @@
 
 import { formatNumber, translate } from "../shared/texts.js";
 
+const PASSING_MS = 80;
 const ZOOMS = [1, 1.5, 2, 3, 4, 6, 8];
 const element = (id) => document.getElementById(id);
 
@@ -36,6 +37,9 @@ export class Stage {
     this.image = image;
     if (!keepsZoom) this.zoom = 0;
     this.frame.classList.add("loading");
+    // Who holds the key down passes images that need not be drawn.
+    if (!this.pictures.has(image.before || image.after)) await new Promise((done) => setTimeout(done, PASSING_MS));
+    if (this.image !== image) return;
     const [before, after] = await Promise.all([
       image.before && this.pictures.load(image.before),
       image.after && this.pictures.load(image.after),

@@ -89,6 +89,8 @@ export function startStatus(files = []) {
         document.title = page.title;
         replace("summary", page.getElementById("summary").innerHTML);
         replace("actions", page.getElementById("actions").innerHTML);
+        // A small order may be blurred again already.
+        for (const item of page.querySelectorAll("#images > li")) replace(item.id, item.innerHTML);
         root.dataset.live = status.dataset.live;
         if (status.dataset.live === "yes" && events?.readyState !== EventSource.OPEN) listen();
       } else {

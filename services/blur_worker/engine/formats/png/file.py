@@ -13,6 +13,8 @@ from services.blur_worker.engine.raster import Box
 _METERS_PER_INCH, _METER = 0.0254, 1
 _MAX_PROFILE_BYTES, _MAX_TEXT_BYTES = 16 << 20, 1 << 20
 _XMP = "XML:com.adobe.xmp"
+_NO_NUMBER = 1 << 31
+"""From here on, what a file has is no number of PNG."""
 
 
 @dataclass(kw_only=True)
@@ -86,7 +88,8 @@ class _Animation:
             # The image that comes first is the first frame only if it is announced as one.
             (frames[0] if len(frames) == 1 and not self._still.parts else self._still).parts.append(content)
         elif name == b"acTL" and not self._still.parts:
-            self._announced = int.from_bytes(content[:4], "big")
+            announced = int.from_bytes(content[:4], "big")
+            self._announced = announced if announced < _NO_NUMBER else 0
             self._file.described.info["loop"] = int.from_bytes(content[4:8], "big")
         elif name == b"fcTL":
             frames.append(_frame(bytes(content), self._file.header))

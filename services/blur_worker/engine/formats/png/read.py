@@ -68,16 +68,18 @@ def mask_of(bits: int) -> int:
 
 
 def _from_palette(indices: Samples, palette: bytes, transparent: bytes | None) -> Raster:
-    """Look indices up; those without a colour are black, as libpng has them."""
+    """Look indices up; those beyond the palette have its last colour, as in Chromium."""
     if not palette:
         raise ValueError("no palette")
     channels = 3 if transparent is None else 4
     table = np.zeros((256, channels), np.uint8)
     colors = np.frombuffer(palette[: len(palette) // 3 * 3][:768], np.uint8).reshape(-1, 3)
     table[: len(colors), :3] = colors
+    table[len(colors) :, :3] = colors[-1]
     if transparent is not None:
         table[:, 3] = 255
         table[: min(len(transparent), 256), 3] = np.frombuffer(transparent[:256], np.uint8)
+        table[len(colors) :, 3] = table[len(colors) - 1, 3]
     return Raster("RGB" if channels == 3 else "RGBA", table[indices[..., 0]])
 
 
