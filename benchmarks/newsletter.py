@@ -1,8 +1,8 @@
 """`python -m benchmarks.newsletter [--subscribers N]`: import, mail and suppress, with mailers killed at random.
 
 A gateway, two mailers and two schedulers as processes, an SMTP server in this one, and an IMAP server as the mailbox of
-bounces. Subscribers are imported from CSV, a mailing is run over gRPC; a bounce of each hundredth e-mail, or a complaint
-about it, arrives while the others are sent. Prints who was reached, suppressed and repeated, seconds, and memory.
+bounces. Subscribers are imported from CSV, a mailing is run over gRPC; a bounce of each hundredth e-mail, or a
+complaint about it, arrives while the others are sent. Prints who was reached, suppressed and repeated, seconds and MiB.
 """
 
 import argparse
