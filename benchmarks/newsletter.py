@@ -2,8 +2,7 @@
 
 A gateway, two mailers and two schedulers as processes, an SMTP server in this one, and an IMAP server as the mailbox of
 bounces. Subscribers are imported from CSV, a mailing is run over gRPC; a bounce of each hundredth e-mail, or a
-complaint about it, arrives while the others are sent. Prints who was reached, suppressed and repeated, seconds, and
-memory.
+complaint about it, arrives while the others are sent. Prints who was reached, suppressed and repeated, seconds and MiB.
 """
 
 import argparse

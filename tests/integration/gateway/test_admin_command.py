@@ -3,15 +3,19 @@
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from imageblur.v1 import blur_service_pb2 as blur
 from imageblur_client.cli import app
 from imageblur_client.cli.errors import ExitCode
+from sqlalchemy import update
 from structlog.testing import capture_logs
 from typer.testing import CliRunner, Result
 
 from services.common.db.engine import Database
+from services.common.db.mail import subscribers
+from services.common.db.models import Email
 from services.common.domain.api_keys import Role
 from services.gateway.rpc import key_cache
 from services.gateway.settings import GatewaySettings
@@ -19,6 +23,7 @@ from tests.integration.gateway.conftest import Gateway, running
 from tests.integration.gateway.test_keys import bearer, known, make
 from tests.integration.gateway.test_operator import UNLUCKY, work
 from tests.integration.gateway.test_orders import HEADER, PICTURE
+from tests.support.mail_reports import hard_bounce
 
 __all__ = ["make"]
 
@@ -44,13 +49,13 @@ def run(gateway: Gateway, make: Callable[..., str], tmp_path: Path, monkeypatch:
     """Runs `imageblur admin …` with a key of a role, an administrator's by default."""
     monkeypatch.setenv("COLUMNS", "200")
 
-    def run(*arguments: str, role: Role = Role.ADMIN) -> Result:
+    def run(*arguments: str, role: Role = Role.ADMIN, stdin: bytes | None = None) -> Result:
         file = tmp_path / f"{role}.key"
         if not file.exists():
             file.write_text(make(role) + "\n", "ascii")
             known(gateway, file.read_text("ascii").strip())
         common = ["--server", f"127.0.0.1:{gateway.port}", "--key-file", str(file), "admin"]
-        return CliRunner().invoke(app, [*common, *arguments])
+        return CliRunner().invoke(app, [*common, *arguments], input=stdin)
 
     return run
 
@@ -185,3 +190,47 @@ def test_keys_are_restricted_and_say_so(run: Run) -> None:
     assert "MiB in flight" in run("restrict-key", key["api_key_id"], "--mebibytes-in-flight", "64").stdout
     assert run("create-key", "--role", "client", "--scope", "everything").exit_code == ExitCode.USAGE
     assert "admin" in run("whoami").stdout
+
+
+def test_subscribers_are_imported_listed_suppressed_and_exported(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "fair.csv"
+    file.write_text(
+        "email,language,time_zone\nann@example.org,ru,Europe/Moscow\nbob@example.org,,\nnobody,,\n", "utf-8"
+    )
+    source = ("import-subscribers", str(file), "--source", "fair")
+    imported = run(*source, "--consent-date", "2026-05-31")
+    assert imported.exit_code == ExitCode.NOT_ALL_SUCCEEDED
+    assert imported.stdout.startswith("2 confirmed, 0 asked to confirm, 0 unchanged; left out:")
+    assert "line 4: email is not an e-mail address" in imported.stderr
+    assert run(*source).exit_code == ExitCode.USAGE, "one kind of consent is needed"
+    assert run(*source, "--consent-date", "soon").exit_code == ExitCode.USAGE
+    assert run("suppress", "bob@example.org", "--yes").stdout == "Suppressed.\n"
+    listed = run("subscribers", "--state", "suppressed").stdout
+    assert listed.startswith("1 confirmed, 0 pending, 0 unsubscribed, 1 suppressed\n")
+    assert "bob@example.org" in listed
+    assert "ann@example.org" not in listed
+    assert "Europe/Moscow" in run("subscribers", "--search", "ANN@").stdout
+    assert "ann@example.org,ru,CONFIRMED,Europe/Moscow,fair,2026-05-31" in run("export-subscribers").stdout
+    assert run("lift-suppression", "bob@example.org", "--restore").stdout == "The subscription is as before.\n"
+    assert run("subscribers", "--state", "nonsense").exit_code == ExitCode.USAGE
+    assert run("subscribers", role=Role.VIEWER).exit_code == ExitCode.REFUSED
+
+
+def test_a_bounce_is_piped_in(run: Run, database: Database) -> None:
+    with database.write() as session:
+        email_id = subscribers.subscribe(
+            session, email="ann@example.org", email_key="ann@example.org", locale="en", confirm=True
+        )
+        assert email_id
+        session.execute(update(Email).values(state="SENT"))
+
+    def piped(message: bytes) -> str:
+        result = run("bounce", stdin=message)
+        assert result.exit_code == ExitCode.OK
+        return result.stdout
+
+    assert piped(b"Subject: on holiday\n\nback soon") == "nothing to record: no bounce and no complaint\n"
+    report = hard_bounce(email_id) + b"x" * (2 << 20)
+    assert piped(report) == "hard bounce (5.1.1): the address is suppressed\n"
+    assert piped(report) == "hard bounce (5.1.1): recorded\n"
+    assert "of an e-mail that is not known" in piped(hard_bounce(UUID(int=1)))
