@@ -81,7 +81,10 @@ class Tour:
         page.set_input_files("#files", self._photographs)
         expect(page.locator(".strip img")).to_have_count(len(self._photographs))
         page.click("#shape-ellipse")
-        self._draw((0.335, 0.04), (0.55, 0.4))
+        self._draw((0.1, 0.5), (0.28, 0.7))
+        if page.locator("[name=find_faces]").count():
+            page.check("[name=find_faces]")
+            expect(page.locator(".finding")).to_have_count(1)
         page.locator("#scope label").last.click()
         page.check("[name=effect][value=pixelate]", force=True)
         page.locator("#strength").fill("3")

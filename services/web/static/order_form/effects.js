@@ -1,6 +1,6 @@
 // Approximations of the server's effects, for a preview at screen size.
 
-import { bounds } from "../shared/regions/shapes.js";
+import { bounds, paintRegion } from "../shared/regions/shapes.js";
 
 function boxRadii(sigma) {
   // Three box filters approximate a Gaussian. Source: W. M. Wells, Efficient Synthesis of Gaussian Filters, 1986.
@@ -87,10 +87,10 @@ const CELLS = 3;
 const SURROUNDINGS = 0.1;
 
 // Draws what the server puts in place of a region: a few soft cells in the colours of what is visible around it.
-// hidden: RGBA of the mask of all regions, whose opacity says which pixels are not visible.
-export function redactRegion(context, original, hidden, region, size) {
+// hidden: RGBA of the mask of all regions, whose opacity says which pixels are not visible. grow: by so many pixels.
+export function redactRegion(context, original, hidden, region, size, grow) {
   const box = bounds(region, size);
-  const reach = Math.max(box.width * size.width, box.height * size.height) * SURROUNDINGS + 2;
+  const reach = Math.max(box.width * size.width, box.height * size.height) * SURROUNDINGS + 2 + grow;
   const left = Math.max(0, Math.floor(box.left * size.width - reach));
   const top = Math.max(0, Math.floor(box.top * size.height - reach));
   const right = Math.min(size.width, Math.ceil((box.left + box.width) * size.width + reach));
@@ -100,8 +100,18 @@ export function redactRegion(context, original, hidden, region, size) {
   // Enlarged by the browser, they pass softly into each other.
   const small = new OffscreenCanvas(cells.width, cells.height);
   small.getContext("2d").putImageData(cells, 0, 0);
-  context.imageSmoothingQuality = "high";
-  context.drawImage(small, left, top, width, height);
+  const filled = new OffscreenCanvas(width, height);
+  const fill = filled.getContext("2d");
+  fill.imageSmoothingQuality = "high";
+  fill.drawImage(small, 0, 0, width, height);
+  // No further than the region, or its surroundings would cover others.
+  fill.globalCompositeOperation = "destination-in";
+  const shape = new OffscreenCanvas(width, height);
+  const outline = shape.getContext("2d");
+  outline.translate(-left, -top);
+  paintRegion(outline, region, size, grow);
+  fill.drawImage(shape, 0, 0);
+  context.drawImage(filled, left, top);
 }
 
 function cellsAround({ data, width: stride }, hidden, { left, top, width, height }) {

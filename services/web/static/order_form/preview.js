@@ -1,6 +1,6 @@
 // The preview: the selected image at screen size, with the effect in its regions.
 
-import { bounds, paintRegion } from "../shared/regions/shapes.js";
+import { paintRegion } from "../shared/regions/shapes.js";
 import { applyEffect, redactRegion } from "./effects.js";
 
 const LONGEST = 1200;
@@ -75,10 +75,9 @@ export class Preview {
     const over = layer.getContext("2d");
     if (spec.effect === "redact" && !spec.outside) {
       const hidden = mask.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
-      // The largest last: regions that overlap look like one.
-      const area = (region) => bounds(region, canvas).width * bounds(region, canvas).height;
-      const all = [...spec.regions, ...spec.found].sort((one, other) => area(one) - area(other));
-      for (const region of all) redactRegion(over, original, hidden, region, canvas);
+      const grow = (spec.padding + spec.feather) * Math.min(canvas.width, canvas.height);
+      for (const region of spec.found) redactRegion(over, original, hidden, region, canvas, 0);
+      for (const region of spec.regions) redactRegion(over, original, hidden, region, canvas, grow);
     } else over.putImageData(this.#whole(), 0, 0);
     over.globalCompositeOperation = spec.outside ? "destination-out" : "destination-in";
     over.drawImage(mask, 0, 0);

@@ -8,6 +8,7 @@ export class Thumbnails {
   #show;
   #wanted = new Set(); // in the order in which they came into view
   #made = new Map(); // image to URL, null for a format that the browser does not support; the last used at the end
+  #offered = new WeakMap(); // image to its picture by the server
   #working = 0;
 
   // `show(image, url)` is called with each thumbnail.
@@ -43,6 +44,7 @@ export class Thumbnails {
 
   // A picture (a blob) by the server: for an image that the browser cannot show.
   async offer(image, picture) {
+    this.#offered.set(image, picture);
     if (this.#made.get(image) !== null) return;
     const url = await make(picture);
     if (!url) return;
@@ -59,7 +61,8 @@ export class Thumbnails {
     while (this.#wanted.size) {
       const [image] = this.#wanted;
       this.#wanted.delete(image);
-      const url = await make(image.file);
+      let url = await make(image.file);
+      if (!url && this.#offered.has(image)) url = await make(this.#offered.get(image));
       if (image.removed) {
         if (url) URL.revokeObjectURL(url);
         continue;
