@@ -2,14 +2,21 @@
 
 import base64
 import json
+import os
 import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from imageblur.v1 import blur_service_pb2 as pb
 
 from tests.integration.gateway.conftest import Gateway
 from tests.integration.web.conftest import HttpResponse, Web
+from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
 FILES = {"a.jpg": b"a" * 300_000, "b.jpg": b"b" * 500_000}
@@ -78,13 +85,60 @@ def test_an_order_in_several_requests(web: Web, gateway: Gateway, api: str) -> N
 def test_a_line_that_is_cut_costs_nothing_that_arrived(web: Web, api: str) -> None:
     path = create(web, api)
     with socket.create_connection(("127.0.0.1", web.port)) as line:
-        line.sendall(
-            f"PATCH {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/offset+octet-stream\r\n"
-            f"Upload-Offset: 0\r\nContent-Length: {len(WHOLE)}\r\n\r\n".encode()
-            + WHOLE[:700_000]
-        )
+        line.sendall(begin_of_patch(path) + WHOLE[:700_000])
     eventually(lambda: head(web, path) == 700_000)
     assert patch(web, path, 700_000, WHOLE[700_000:]).headers["upload-offset"] == str(len(WHOLE))
+
+
+def test_another_web_process_goes_on_when_one_is_killed_in_a_body(gateway: Gateway) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    environment = os.environ | {
+        "IMAGEBLUR_WEB_ADDRESS": address,
+        "IMAGEBLUR_WEB_METRICS_PORT": "0",
+        "IMAGEBLUR_GATEWAY_URL": f"http://127.0.0.1:{gateway.port}",
+        "IMAGEBLUR_MAILBOX_DIR": "",
+    }
+    web, path = Web(int(address.rpartition(":")[2])), ""
+
+    @contextmanager
+    def running_web() -> Iterator[subprocess.Popen[bytes]]:
+        process = subprocess.Popen([sys.executable, "-m", "services.web"], env=environment)
+        try:
+            eventually(lambda: answers(web), within=60)
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
+    with running_web() as process:
+        path = create(web, "/api/uploads")
+        with socket.create_connection(("127.0.0.1", web.port)) as line:
+            line.sendall(begin_of_patch(path) + WHOLE[:700_000])
+            eventually(lambda: len(gateway.files()) > 1)  # the first image
+            process.kill()
+    # The gateway records what it has as soon as it notices.
+    request = pb.GetUploadRequest(upload_id=path.rpartition("/")[2])
+    eventually(lambda: gateway.blur.GetUpload(request).upload.received_bytes > 0)
+    with running_web():
+        offset = head(web, path)
+        assert offset >= len(FILES["a.jpg"])
+        assert patch(web, path, offset, WHOLE[offset:]).status == 204
+        assert web.request("POST", f"{path}/complete").status == 201
+    assert sorted(path.read_bytes() for path in gateway.files()) == list(FILES.values())
+
+
+def answers(web: Web) -> bool:
+    try:
+        return web.get("/health").status == 200
+    except OSError:
+        return False
+
+
+def begin_of_patch(path: str) -> bytes:
+    return (
+        f"PATCH {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/offset+octet-stream\r\n"
+        f"Upload-Offset: 0\r\nContent-Length: {len(WHOLE)}\r\n\r\n"
+    ).encode()
 
 
 def test_an_upload_as_tus_creates_it(web: Web) -> None:

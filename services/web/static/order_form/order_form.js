@@ -10,6 +10,7 @@ import { Sending } from "./sending.js";
 import { offerUnfinished } from "./unfinished_card.js";
 import { ConnectionError, RejectedError, newId } from "./upload.js";
 
+const FILES_AT_ONCE = 250;
 const element = (id) => document.getElementById(id);
 const form = element("order");
 if (form) start(readPageData());
@@ -58,18 +59,30 @@ function start(limits) {
     element("form-error").hidden = !text;
   }
 
+  // To ask ten thousand files for their size takes a browser seconds: it gets to do other things in between.
+  let adding = Promise.resolve();
+
   function add(files, { others = 0, sources: found = [] } = {}) {
     if (sending.active) return;
     if (!files.length) {
       if (others) announce(translate("folder_without_images"));
       return;
     }
-    const { added, leftOut } = selected.add(files);
     sources.push(...found);
-    const texts = [translate("added", { n: added })];
-    if (others) texts.push(translate("others_in_folder", { n: others }));
-    announce(texts.join(" "));
-    if (leftOut) showError(translate("too_many", { n: limits.max_images }));
+    adding = adding.then(async () => {
+      let added = 0;
+      let leftOut = 0;
+      for (let begin = 0; begin < files.length; begin += FILES_AT_ONCE) {
+        if (begin) await new Promise((resolve) => setTimeout(resolve));
+        const some = selected.add(files.slice(begin, begin + FILES_AT_ONCE));
+        added += some.added;
+        leftOut += some.leftOut;
+      }
+      const texts = [translate("added", { n: added })];
+      if (others) texts.push(translate("others_in_folder", { n: others }));
+      announce(texts.join(" "));
+      if (leftOut) showError(translate("too_many", { n: limits.max_images }));
+    });
   }
 
   // The panel ends where the window does, also while the page's head is in view above it.
@@ -155,8 +168,9 @@ function start(limits) {
     }
   }
 
-  form.addEventListener("submit", (event) => {
+  form.addEventListener("submit", async (event) => {
     event.preventDefault();
+    await adding;
     if (sending.active) return;
     if (!selected.images.length) {
       showError(translate("no_images"));

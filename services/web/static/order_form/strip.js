@@ -1,7 +1,7 @@
 // A grid that scrolls in a box of a fixed height and has elements for the images in view alone: ten thousand of them
 // take as long as fifty.
 
-const MIN_WIDTH = 112;
+const MIN_WIDTH = 104;
 const GAP = 12;
 const CAPTION = 68; // height of the text below a thumbnail
 const ROWS_AROUND = 1; // rendered above and below what is in view

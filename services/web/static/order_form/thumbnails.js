@@ -1,6 +1,7 @@
 // Thumbnails of the images in view: made for those alone, two at a time, and kept for the last few hundred.
 
-const WIDTH = 320;
+import { drawThumbnail } from "./draw_thumbnail.js";
+
 const AT_ONCE = 2;
 const KEPT = 400;
 
@@ -84,19 +85,45 @@ export class Thumbnails {
 }
 
 async function make(file) {
-  try {
-    const bitmap = await createImageBitmap(file, { imageOrientation: "from-image" });
-    const scale = Math.min(1, WIDTH / bitmap.width);
-    const canvas = document.createElement("canvas");
-    canvas.width = Math.max(1, Math.round(bitmap.width * scale));
-    canvas.height = Math.max(1, Math.round(bitmap.height * scale));
-    const context = canvas.getContext("2d");
-    context.imageSmoothingQuality = "high";
-    context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
-    bitmap.close();
-    const blob = await new Promise((done) => canvas.toBlob(done, "image/webp", 0.8));
-    return blob && URL.createObjectURL(blob);
-  } catch {
-    return null; // a format that the browser does not support, such as TIFF
+  const blob = await (workshop ??= new Workshop()).draw(file);
+  return blob && URL.createObjectURL(blob);
+}
+
+let workshop = null;
+
+// The worker that draws; without one, the page draws itself.
+class Workshop {
+  #worker = null;
+  #waiting = new Map(); // numbers of requests to what settles them
+  #count = 0;
+
+  constructor() {
+    try {
+      this.#worker = new Worker(new URL("./thumbnail_worker.js", import.meta.url), { type: "module" });
+    } catch {
+      return; // a browser without modules in workers
+    }
+    this.#worker.addEventListener("message", ({ data: { id, blob } }) => this.#settle(id, blob));
+    this.#worker.addEventListener("error", () => this.#giveUp());
+  }
+
+  draw(file) {
+    if (!this.#worker) return drawThumbnail(file);
+    return new Promise((resolve) => {
+      this.#count += 1;
+      this.#waiting.set(this.#count, { file, resolve });
+      this.#worker.postMessage({ id: this.#count, file });
+    });
+  }
+
+  #settle(id, blob) {
+    this.#waiting.get(id)?.resolve(blob);
+    this.#waiting.delete(id);
+  }
+
+  #giveUp() {
+    this.#worker = null;
+    for (const { file, resolve } of this.#waiting.values()) drawThumbnail(file).then(resolve);
+    this.#waiting.clear();
   }
 }
