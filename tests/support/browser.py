@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
 FLAGS = [
     "--headless",
@@ -47,3 +47,15 @@ def mail_to(page: Page, address: str) -> None:
     """Have the results of the form's order mailed to an address: only then is one asked for."""
     page.check("[name=notify]")
     page.fill("#email", address)
+
+
+def hold_uploads(page: Page, held: list[Route]) -> None:
+    """Hold the bytes of uploads; without the route, the browser would send them on at once."""
+
+    def hold(route: Route) -> None:
+        if route.request.method == "PATCH":
+            held.append(route)
+        else:
+            route.fallback()
+
+    page.route("**/api/uploads/*", hold)

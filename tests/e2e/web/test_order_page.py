@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import FilePayload, Page, Request, Route, expect
 
 from tests.e2e.conftest import PHOTOGRAPHS
-from tests.support.browser import mail_to
+from tests.support.browser import hold_uploads, mail_to
 from tests.support.browser_waiting import wait_until
 
 # A file made in the page, handed over as a browser does when one is dropped or pasted.
@@ -151,16 +151,16 @@ def test_faces_are_found_and_redacted_unless_an_effect_was_chosen(page: Page) ->
 
 def test_an_upload_can_be_cancelled_and_restarted(page: Page) -> None:
     held: list[Route] = []
-    page.route("**/api/uploads/*", lambda route: held.append(route))  # noqa: PLW0108 - it wants a function
+    hold_uploads(page, held)
     page.goto("/")
     page.set_input_files("#files", [PHOTOGRAPHS / "rocket.jpg"])
     mail_to(page, "patient@example.org")
     page.click("#submit")
     expect(page.locator("#upload-text")).to_contain_text("Uploading")
-    page.unroute("**/api/uploads/*")
     page.click("#cancel-upload")
     page.click("#confirm-cancel")
     expect(page.locator("#form-error")).to_contain_text("Upload cancelled")
+    page.unroute_all()
     page.click("#submit")
     page.wait_for_url("**/orders/*")
 

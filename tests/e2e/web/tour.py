@@ -15,7 +15,7 @@ from services.stack.background import BackgroundStack
 from services.web.settings import WebSettings
 from tests.e2e.mail import link_of, run_mailing, wait_for_emails
 from tests.e2e.web.web_process import pages_without_gateway
-from tests.support.browser import mail_to
+from tests.support.browser import hold_uploads, mail_to
 from tests.support.browser_waiting import wait_until
 from tests.support.ports import free_port
 
@@ -107,15 +107,15 @@ class Tour:
         page.set_input_files("#files", self._photographs[:3])
         expect(page.locator(".strip img")).to_have_count(3)
         mail_to(page, READER)
-        page.route("**/api/uploads/*", lambda route: self._held.append(route))  # noqa: PLW0108 - it wants a function
+        hold_uploads(page, self._held)
         page.click("#submit")
         expect(page.locator("#upload-text")).to_contain_text("Uploading")
 
     def _running(self) -> None:
-        self.page.unroute_all()
         self.page.click("#cancel-upload")
         self.page.click("#confirm-cancel")
         expect(self.page.locator("#form-error")).to_contain_text("Upload cancelled")
+        self.page.unroute_all()
         order = self._client.order(READER, self._photographs * 30)
         self.page.goto(f"/orders/{order.order_id}")
         expect(self.page.locator(".result.succeeded").first).to_be_visible()
