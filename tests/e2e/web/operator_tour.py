@@ -50,8 +50,8 @@ class OperatorTour:
             self._newsletter_text,
             self._email_texts,
             self._email_text,
-            self._subscribers,
             self._import_result,
+            self._subscribers,
             self._keys,
             self._new_key,
             self._key,
@@ -153,6 +153,7 @@ class OperatorTour:
         expect(self.page.locator("main .rows tbody tr")).not_to_have_count(0)
 
     def _import_result(self) -> None:
+        self.page.goto("/operator/subscribers")
         text = "email,language,time_zone\n" + "".join(
             f"reader{number}@example.org,{'ru' if number % 3 else 'en'},Europe/Moscow\n" for number in range(30)
         )
