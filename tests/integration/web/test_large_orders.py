@@ -1,5 +1,6 @@
 """Orders of many files in a browser: a strip of those in view, bad files, and uploads that go on."""
 
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -401,3 +402,30 @@ def test_errors_of_the_manifest_are_shown_before_anything_is_sent(page: Page, ga
     page.uncheck("#notify")
     page.click("#submit")
     page.wait_for_url(re.compile("/orders/.+"))
+
+
+def test_an_order_is_sent_again_under_its_id_unless_it_was_changed(page: Page, folder: Path, gateway: Gateway) -> None:
+    sent: list[str] = []
+    lost = [True, True]
+
+    def lose_answer(route: Route) -> None:
+        sent.append(json.loads(route.request.post_data or "")["request_id"])
+        answer = route.fetch()
+        if lost and lost.pop():
+            route.abort("connectionreset")  # the upload was created, which the page does not learn
+        else:
+            route.fulfill(response=answer)
+
+    page.route("**/api/uploads", lose_answer)
+    page.goto("/")
+    page.set_input_files("#files", photographs(folder)[:2])
+    page.click("#submit")
+    expect(page.locator("#form-error")).to_contain_text("Connection lost")
+    page.click("#submit")
+    expect(page.locator("#form-error")).to_contain_text("Connection lost")
+    wait_until(page, "!document.getElementById('submit').hidden")
+    page.locator(".choice", has_text="Pixelate").click()
+    page.click("#submit")
+    page.wait_for_url("**/orders/*")
+    assert sent[0] == sent[1] != sent[2]
+    assert len({path.relative_to(gateway.folder).parts[1] for path in gateway.files()}) == 2

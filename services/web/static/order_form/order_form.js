@@ -18,6 +18,7 @@ if (form) start(readPageData());
 function start(limits) {
   const drop = element("drop");
   let requestId = newId();
+  let lastContent = "";
   let sources = []; // handles that lead to the files again after a reload
 
   const selected = new SelectedImages({
@@ -47,7 +48,6 @@ function start(limits) {
     fit();
     element("selected-title").textContent = translate("selected", { n, size: formatSize(selected.bytes) });
     element("submit").textContent = n ? translate("submit", { n }) : translate("submit_none");
-    requestId = newId(); // a changed order is a new request
     if (!n) sources = [];
     choosing.imagesChanged();
     badFiles.show();
@@ -103,14 +103,18 @@ function start(limits) {
   form.elements.notify.addEventListener("change", ({ target }) => target.checked && form.elements.email.focus());
 
   function manifestOf(images) {
-    return {
+    const content = {
       email: form.elements.notify.checked ? form.elements.email.value : "",
       notify: form.elements.notify.checked,
       keep_originals: form.elements.keep_originals?.checked ? form.elements.keep_originals.value : null,
-      request_id: requestId,
       spec: choosing.commonSpec(),
       images: images.map((image) => ({ name: image.file.name, size: image.file.size, spec: choosing.specOf(image) })),
     };
+    // An order that is sent again is the same request, one that was changed in between is not.
+    const text = JSON.stringify(content);
+    if (text !== lastContent) requestId = newId();
+    lastContent = text;
+    return { ...content, request_id: requestId };
   }
 
   function showEmailError(text) {
