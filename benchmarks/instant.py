@@ -1,15 +1,17 @@
 """`python -m benchmarks.instant`: how soon BlurImage answers, on an idle stack and while orders fill it.
 
 A photograph of two megapixels, Gaussian of sigma 5, one call after another, in one run: the engine alone (in this
-process, wall-clock time as for the calls) alternates with calls on the idle stack, then calls go on while an order of
-many photographs keeps all children busy.
+process, wall-clock time as for the calls) alternates with calls on the idle stack, over gRPC and over HTTP, then calls
+go on while an order of many photographs keeps all children busy.
 """
 
 import argparse
+import http.client
 import os
 import time
 from collections.abc import Sequence
 from statistics import median, quantiles
+from urllib.parse import urlsplit
 
 import grpc
 from imageblur.v1 import blur_service_pb2 as pb
@@ -49,6 +51,16 @@ def timed_call(service: BlurServiceStub, data: bytes) -> float:
     return 1000 * (time.perf_counter() - begin)
 
 
+def timed_request(connection: http.client.HTTPConnection, data: bytes) -> float:
+    """Milliseconds of one request over HTTP, on a connection that stays open."""
+    begin = time.perf_counter()
+    connection.request("POST", "/v1/blur", data, {"Content-Type": "image/jpeg"})
+    response = connection.getresponse()
+    content = response.read()
+    assert response.status == 200, content
+    return 1000 * (time.perf_counter() - begin)
+
+
 def main() -> None:
     """Measure, print, and write if asked."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -65,14 +77,17 @@ def main() -> None:
         Client(stack.gateway_address) as client,
     ):
         service = BlurServiceStub(channel)
+        connection = http.client.HTTPConnection(urlsplit(stack.web).netloc)
         cold = timed_call(service, data)
         for _ in range(5):
             timed_engine(data)
             timed_call(service, data)
-        engine, idle = [], []
+            timed_request(connection, data)
+        engine, idle, over_http = [], [], []
         for _ in range(arguments.calls):
             engine.append(timed_engine(data))
             idle.append(timed_call(service, data))
+            over_http.append(timed_request(connection, data))
         # More than can be blurred meanwhile; deleted in the end.
         order = client.order("full@example.org", [(f"{index}.jpg", data) for index in range(arguments.images)])
         time.sleep(1)
@@ -88,11 +103,23 @@ def main() -> None:
             2,
             at_most=True,
         ),
+        Bar(
+            "POST /v1/blur on an idle stack: p50, of the engine's alone",
+            median(over_http) / median(engine),
+            2.5,
+            2,
+            at_most=True,
+        ),
         Bar("BlurImage beside a full queue: p95, of the idle stack's", p95(full) / p95(idle), 3, 2, at_most=True),
     ]
     rows = [
         [name, *(f"{value:.1f}" for value in (median(times), p95(times), max(times)))]
-        for name, times in (("engine alone", engine), ("idle stack", idle), ("beside an order", full))
+        for name, times in (
+            ("engine alone", engine),
+            ("idle stack", idle),
+            ("over HTTP", over_http),
+            ("beside an order", full),
+        )
     ]
     text = (
         f"## Instant calls\n\n{__doc__}\n{len(data) / 1000:.0f} kB, {os.cpu_count()} cores, milliseconds; the first "

@@ -1,7 +1,8 @@
 """RPCs of the API as a table: method and path, the RPC, and which part of the request becomes which field."""
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from google.protobuf.message import Message
@@ -20,6 +21,8 @@ from services.web.gateway.client import GatewayClient
 from services.web.gateway.rpc import RPC_SECONDS, Channels
 from services.web.orders.body_reader import BodyReader
 
+LIMITS_SECONDS = 10.0
+MAX_KNOWN_LIMITS = 100
 MAX_BODY_BYTES = 4 << 20
 """Of a request without images."""
 
@@ -88,12 +91,28 @@ class Gateways:
 
     channels: Channels
     visitors: VisitorProof
+    known_limits: dict[str | None, tuple[float, pb.GetLimitsResponse]] = field(default_factory=dict)
+    """By key: when they were read, and what they were."""
 
     def of(self, request: Request) -> GatewayClient:
         """Return a client for a request: `Authorization: Bearer KEY`."""
         kind, _, key = request.headers.get("authorization", "").partition(" ")
         given = key.strip() if kind.lower() == "bearer" else ""
         return GatewayClient(self.channels, given or None, self.visitors)
+
+    async def limits(self, request: Request) -> pb.GetLimitsResponse:
+        """Return the limits, at most ten seconds old: they only say how much of a body to read.
+
+        They are kept by key, and only if the key was valid, so that others are refused before their body is read.
+        """
+        client, now = self.of(request), time.monotonic()
+        read_at, limits = self.known_limits.get(client.key, (float("-inf"), None))
+        if limits is None or now > read_at + LIMITS_SECONDS:
+            limits = await client.limits()
+            if len(self.known_limits) >= MAX_KNOWN_LIMITS:
+                self.known_limits.clear()
+            self.known_limits[client.key] = now, limits
+        return limits
 
 
 def call_routes(gateways: Gateways, orders: BlurServiceStub, stub: SubscriptionServiceStub) -> list[Route]:

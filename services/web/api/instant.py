@@ -84,7 +84,7 @@ class InstantCalls:
         return await self._gateways.of(request).blur_image(pb.BlurImageRequest(image=image))
 
     async def _parse(self, request: Request, kind: type[MessageType]) -> MessageType:
-        limits = await self._gateways.of(request).limits()
+        limits = await self._gateways.limits(request)
         try:
             body = await BodyReader(request.stream()).read_all(2 * limits.max_message_bytes)
         except EOFError:
@@ -94,7 +94,7 @@ class InstantCalls:
 
     async def _receive(self, request: Request, part: str) -> tuple[str, bytes]:
         """Return the name and the content of the image that a request carries."""
-        limits = await self._gateways.of(request).limits()
+        limits = await self._gateways.limits(request)
         most = min(limits.max_image_bytes, limits.max_message_bytes)
         if request.headers.get("content-type", "").startswith("multipart/form-data"):
             with await read_form(request, max_bytes=most, max_files=1) as form:
