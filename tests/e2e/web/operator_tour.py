@@ -67,6 +67,7 @@ class OperatorTour:
 
     def _fill(self, operator: OperatorServiceStub) -> None:
         """Place orders (one completed and e-mailed, one with invalid files, one crashed), and run a mailing."""
+        self._client.subscribe("reader@example.org")
         broken = [InputFile(b"no image", name=f"{number}.jpg") for number in range(3)]
         orders: list[list[Path | InputFile]] = [
             [*self._photographs * 4],
