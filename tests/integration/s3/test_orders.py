@@ -22,12 +22,15 @@ from services.common.infra.blobs import BlobStore, MissingBlob
 from services.common.infra.broker import Broker
 from services.gateway.settings import GatewaySettings
 from tests.integration.gateway.conftest import SECRET, Gateway, running
+from tests.integration.gateway.test_instant import instant_children, instant_worker
 from tests.support.blob_keys import blob_keys
 from tests.support.blur_workers import blur_worker
 from tests.support.images import encode, opened, whole_photo
 from tests.support.s3 import S3Server
 from tests.support.valkey import ValkeyServer
 from tests.support.waiting import eventually
+
+__all__ = ["instant_children"]
 
 HEADER = pb.OrderHeader(email="s3@example.org")
 CHUNK = b"\0" * (1 << 20)
@@ -110,6 +113,19 @@ def test_an_image_is_revised_and_its_original_goes(
     assert blob_keys(store) == [result_key(order_id, 1, 1), original_key(order_id, 1)]
     gateway.blur.DeleteOriginals(pb.DeleteOriginalsRequest(order_id=order_id))
     assert blob_keys(store) == [result_key(order_id, 1, 1)]
+
+
+def test_an_original_in_a_bucket_is_drawn(gateway: Gateway, instant_children: ChildPool) -> None:
+    header = pb.OrderHeader(spec=order_pb2.BlurSpec(solid=order_pb2.Solid()))
+    header.keep_originals_for.FromSeconds(3600)
+    image = pb.InputImage(filename="ada.png", data=encode(whole_photo(), "PNG"))
+    order = gateway.blur.BlurOrder(pb.BlurOrderRequest(order=header, images=[image])).order
+    (listed,) = gateway.blur.ListImages(pb.ListImagesRequest(order_id=order.order_id)).images
+    with instant_worker(gateway.settings.broker_url, instant_children, gateway.settings.blob_url):
+        request = pb.PreviewImageRequest(order_id=order.order_id, image_id=listed.image_id, max_side=64)
+        answer = gateway.blur.PreviewImage(request)
+    assert (answer.width, answer.height) == whole_photo().size
+    assert max(opened(answer.data).size) == 64
 
 
 def test_an_upload_that_breaks_leaves_nothing_in_the_bucket(
