@@ -4,6 +4,8 @@ import { paintRegion } from "../shared/regions/shapes.js";
 import { applyEffect, redactRegion } from "./effects.js";
 
 const LONGEST = 1200;
+// The server hides a face by a Gaussian of at least this part of its height, or by cells of that size.
+const FACE_PARTS = 4;
 
 export class Preview {
   constructor(canvas) {
@@ -78,7 +80,10 @@ export class Preview {
       const grow = (spec.padding + spec.feather) * Math.min(canvas.width, canvas.height);
       for (const region of spec.found) redactRegion(over, original, hidden, region, canvas, 0);
       for (const region of spec.regions) redactRegion(over, original, hidden, region, canvas, grow);
-    } else over.putImageData(this.#whole(), 0, 0);
+    } else {
+      over.putImageData(this.#whole(), 0, 0);
+      if (!spec.outside) for (const face of spec.found) this.#strengthen(over, face);
+    }
     over.globalCompositeOperation = spec.outside ? "destination-out" : "destination-in";
     over.drawImage(mask, 0, 0);
     // What is below would shine through a transparent effect.
@@ -87,6 +92,21 @@ export class Preview {
     context.globalCompositeOperation = "lighter"; // the sum of both shares
     context.drawImage(layer, 0, 0);
     context.globalCompositeOperation = "source-over";
+  }
+
+  // Draws a face as the server hides it where the effect is too weak for its size.
+  #strengthen(context, { kind, box, ...region }) {
+    const { effect, strength } = this.spec;
+    const least = (box.height * this.canvas.height) / FACE_PARTS;
+    const amount = (strength / 100) * Math.min(this.canvas.width, this.canvas.height);
+    if (kind !== "faces" || !["gaussian", "pixelate"].includes(effect) || amount >= least) return;
+    const left = Math.floor(region.left * this.canvas.width);
+    const top = Math.floor(region.top * this.canvas.height);
+    const width = Math.max(1, Math.ceil(region.width * this.canvas.width));
+    const height = Math.max(1, Math.ceil(region.height * this.canvas.height));
+    const cropped = this.canvas.getContext("2d").getImageData(left, top, width, height);
+    const shown = applyEffect(cropped, { ...this.spec, strength: (100 * least) / Math.min(width, height) });
+    context.putImageData(shown, left, top);
   }
 
   // The whole picture with the effect.
