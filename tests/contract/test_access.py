@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from imageblur.v1 import blur_service_pb2, operator_service_pb2, subscription_service_pb2
 
-from services.common.domain.api_keys import Role
+from services.common.domain.api_keys import Role, Scope
 from services.gateway.rpc import access
 
 PROTOS = Path(__file__).parents[2] / "protos" / "imageblur" / "v1"
@@ -40,3 +40,10 @@ def test_the_comment_of_an_operator_s_method_says_whether_it_is_for_viewers(path
     (comment,) = re.findall(rf"((?:  //[^\n]*\n)+)  rpc {method}\(", text)
     words = " ".join(comment.replace("//", " ").split())
     assert ("For viewers." in words) is (Role.VIEWER in access.allowed_roles(path))
+
+
+@pytest.mark.parametrize(
+    "method", ["SetEmailText", "PreviewEmail", "RecordMailReport", "PauseMailing", "ImportSubscribers"]
+)
+def test_the_newsletter_and_its_texts_are_of_one_scope(method: str) -> None:
+    assert access.scope_of(access.OPERATOR + method) is Scope.MAILINGS

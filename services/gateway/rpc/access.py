@@ -62,7 +62,7 @@ _OF_EVERY_KEY = {BLUR + "GetLimits", OPERATOR + "GetCaller"}
 _OPERATOR_SCOPES = (
     (re.compile("ApiKey"), Scope.KEYS),
     (re.compile("PersonalData|LiftSuppression"), Scope.PERSONAL_DATA),
-    (re.compile("Mail|Subscri|Newsletter"), Scope.MAILINGS),
+    (re.compile("Mail|Email|Subscri|Newsletter"), Scope.MAILINGS),
 )
 
 

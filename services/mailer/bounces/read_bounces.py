@@ -17,7 +17,8 @@ from services.mailer import metrics
 from services.mailer.bounces.imap_mailbox import ImapServer
 
 _LOCK = "imageblur:bounces"
-_LOCK_SECONDS = 120
+_LOCK_SECONDS = 15
+"""Renewed with each message: so long nobody reads when a mailer was killed while it did."""
 # Deletes the lock if it is still ours.
 _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
 _log = log.get(__name__)
@@ -30,8 +31,8 @@ class ReadBounces:
     mailbox: ImapServer
     record: Callable[[bytes], RecordedReport]
 
-    def __call__(self, stopping: threading.Event) -> int:
-        """Record the new reports; return how many messages were read.
+    def __call__(self, stopping: threading.Event, renew: Callable[[], None] = lambda: None) -> int:
+        """Record the new reports; return how many messages were read. `renew` is called before each.
 
         Raises:
             Unavailable: The mailbox or the database cannot be reached.
@@ -41,6 +42,7 @@ class ReadBounces:
             for uid in folder.list_new():
                 if stopping.is_set():
                     break
+                renew()
                 recorded = self._record(folder.fetch(uid, MAX_BYTES))
                 folder.mark(uid, understood=recorded.understood)
                 metrics.report_done(_label(recorded))
@@ -84,7 +86,7 @@ class BounceReader(Middleware):
             try:
                 if self._lock():
                     try:
-                        count = self._read(self._stopping)
+                        count = self._read(self._stopping, self._renew)
                     finally:
                         self._unlock()
                     if count or self._failed:
@@ -103,6 +105,12 @@ class BounceReader(Middleware):
             return bool(self._client.set(_LOCK, self._owner, nx=True, ex=_LOCK_SECONDS))
         except redis.RedisError:
             return True
+
+    def _renew(self) -> None:
+        try:
+            self._client.expire(_LOCK, _LOCK_SECONDS)
+        except redis.RedisError as error:
+            _log.debug("the lock runs out", error=str(error))
 
     def _unlock(self) -> None:
         try:

@@ -578,3 +578,15 @@ def test_what_was_not_done_is_not_recorded(database: Database) -> None:
     with pytest.raises(RuntimeError):
         fail()
     assert audited(database) == []
+
+
+def test_workers_tell_what_their_settings_lack(operator: OperatorServiceStub, database: Database) -> None:
+    with database.write() as session:
+        for queue, warnings in (
+            ("mail", '[["no_public_url", "", "IMAGEBLUR_PUBLIC_URL: not set"]]'),
+            ("mailing", None),
+        ):
+            workers.insert_worker(session, uuid4(), queue, host="h", pid=1, version="1", slots=1, warnings=warnings)
+    mail, mailing = operator.ListWorkers(pb.ListWorkersRequest()).workers
+    assert [(it.code, it.message) for it in mail.warnings] == [("no_public_url", "IMAGEBLUR_PUBLIC_URL: not set")]
+    assert not mailing.warnings

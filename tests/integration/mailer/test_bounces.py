@@ -233,6 +233,26 @@ def test_a_mailer_reads_the_mailbox_while_it_runs_and_after_an_outage(
     assert [entry["event"] for entry in logs if entry["log_level"] == "warning"] == ["bounces not read"]
 
 
+def test_a_mailer_that_is_killed_while_it_reads_holds_up_the_others_for_seconds(
+    database: Database, queues: Broker, read: ReadBounces, mailbox: ImapMailbox
+) -> None:
+    make_subscriber(database, "ann@example.org", confirmed=False)
+    (confirmation,) = emails_of(database)
+    with database.write() as session:
+        session.execute(update(Email).values(state=EmailState.SENT))
+    killed = BounceReader(read, queues.client, seconds=60)
+    assert killed._lock()
+    killed._renew()
+    assert 0 < queues.client.ttl("imageblur:bounces") <= 15
+    mailbox.put(hard_bounce(confirmation.id))
+    reader = BounceReader(read, queues.client, seconds=0.05)
+    reader.after_worker_boot(queues, None)  # type: ignore[arg-type]
+    try:
+        eventually(lambda: state(database, "ann@example.org")[0] == "SUPPRESSED", within=40)
+    finally:
+        reader.before_worker_shutdown(queues, None)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("changes", [{"password": "wrong"}, {"folder": "Nowhere"}, {"port": 1}])
 def test_a_mailbox_that_cannot_be_read_is_unavailable(mailbox: ImapMailbox, changes: dict[str, object]) -> None:
     with pytest.raises(Unavailable, match="the mailbox of bounces cannot be read"), _server(mailbox, **changes).open():

@@ -9,7 +9,7 @@ from imageblur.v1.operator_pb2 import Queue, Worker
 
 from imageblur_client.cli.admin.output import Yes, confirm, operator_api, show, time_text
 from imageblur_client.cli.context import Json
-from imageblur_client.cli.text import count
+from imageblur_client.cli.text import count, plain
 
 Name = Annotated[
     str,
@@ -53,6 +53,9 @@ def workers(ctx: typer.Context, as_json: Json = False) -> None:
     with operator_api(ctx) as operator:
         found = operator.call(operator.stub.ListWorkers, pb.ListWorkersRequest()).workers
     show(found, _worker_table(found), as_json=as_json)
+    if not as_json:
+        for message in dict.fromkeys(it.message for worker in found if worker.alive for it in worker.warnings):
+            typer.echo(f"! {plain(message)}")
 
 
 def _queue_table(found: Sequence[Queue]) -> Iterator[Sequence[str]]:
