@@ -20,16 +20,29 @@ MOST = 40_000_000
 BOUNDARY = b"x0x"
 
 
-def as_script(path: Path, count: int) -> Iterator[bytes]:
-    """An order as the page's script sends it: the file, then many small ones."""
-    small = b"no image" * 1000
+SMALL = b"no image" * 1000
+
+
+def manifest(path: Path, count: int) -> bytes:
+    """An order of the file, then of many small ones."""
     images = [{"name": path.name, "size": path.stat().st_size, "spec": None}]
-    images += [{"name": f"{number}.jpg", "size": len(small), "spec": None} for number in range(count)]
-    manifest = {"email": "large@example.org", "notify": False, "request_id": str(uuid4()), "spec": {}, "images": images}
-    head = json.dumps(manifest).encode()
+    images += [{"name": f"{number}.jpg", "size": len(SMALL), "spec": None} for number in range(count)]
+    values = {"email": "large@example.org", "notify": False, "request_id": str(uuid4()), "spec": {}, "images": images}
+    return json.dumps(values).encode()
+
+
+def as_script(path: Path, count: int) -> Iterator[bytes]:
+    """The order in one request."""
+    head = manifest(path, count)
     yield len(head).to_bytes(4) + head
     yield from content(path)
-    yield from [small] * count
+    yield from [SMALL] * count
+
+
+def as_upload(path: Path, count: int) -> Iterator[bytes]:
+    """The bytes of the order, as the page's script sends them."""
+    yield from content(path)
+    yield from [SMALL] * count
 
 
 def as_form(path: Path, count: int) -> Iterator[bytes]:
@@ -49,7 +62,7 @@ def content(path: Path) -> Iterator[bytes]:
             yield chunk
 
 
-@pytest.mark.parametrize("how", [as_script, as_form])
+@pytest.mark.parametrize("how", [as_script, as_form, as_upload])
 def test_large_orders_come_and_go_in_flat_memory(
     stack: BackgroundStack, client: Client, tmp_path: Path, how: object
 ) -> None:
@@ -61,6 +74,15 @@ def test_large_orders_come_and_go_in_flat_memory(
     with peak(process) as seen:
         if how is as_script:
             connection.request("POST", "/api/orders", as_script(large, 300), encode_chunked=True)
+            address = json.loads(connection.getresponse().read())["order"]
+        elif how is as_upload:
+            connection.request("POST", "/api/uploads", manifest(large, 300))
+            upload = json.loads(connection.getresponse().read())["upload"]
+            headers = {"Content-Type": "application/offset+octet-stream", "Upload-Offset": "0"}
+            connection.request("PATCH", upload, as_upload(large, 300), headers, encode_chunked=True)
+            response = connection.getresponse()
+            assert (response.status, response.read()) == (204, b"")
+            connection.request("POST", f"{upload}/complete")
             address = json.loads(connection.getresponse().read())["order"]
         else:
             headers = {"Content-Type": "multipart/form-data; boundary=x0x"}
