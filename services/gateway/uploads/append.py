@@ -85,7 +85,10 @@ class AppendUpload:
         storage.disk_space.check()
         if (state := self.reader.get(upload_id)).expires_at is None:
             raise _other_offset(state)
-        manifest = self.reader.manifest(upload_id)
+        try:
+            manifest = self.reader.manifest(upload_id)
+        except NotFound:
+            raise _other_offset(self.reader.get(upload_id)) from None  # its order was placed just now
         with storage.database.write(durable=False) as session:
             claimed = uploads.claim(session, upload_id, offset=offset, owner=owner)
             upload = uploads.get_upload(session, upload_id)

@@ -40,7 +40,10 @@ class CompleteUpload:
         storage = self.storage
         if placed := self._find_order(upload_id):
             return placed
-        manifest = self.reader.manifest(upload_id)
+        try:
+            manifest = self.reader.manifest(upload_id)
+        except NotFound:
+            return self._not_placed(upload_id)  # or placed by another call just now, which has removed the manifest
         storage.disk_space.check()
         with storage.database.write() as session:
             # First, so that of two calls at once the second waits here, and then finds the order.

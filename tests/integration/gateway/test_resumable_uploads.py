@@ -24,6 +24,8 @@ from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
 from services.gateway.settings import GatewaySettings
 from services.gateway.uploads import receiver
+from services.gateway.uploads.reading import UploadReader
+from services.gateway.uploads.requests import ParsedUpload
 from services.scheduler.sweep import Sweep
 from tests.integration.gateway.conftest import Gateway, running
 from tests.integration.gateway.test_orders import HEADER, details, fields, refused
@@ -217,6 +219,25 @@ def test_completions_at_once_place_one_order(gateway: Gateway, database: Databas
     assert {order.order_id for order in orders} == {upload_id}
     with database.read() as session:
         assert session.scalar(select(func.count()).select_from(Image)) == 5
+
+
+def test_a_completion_that_comes_while_another_cleans_up_finds_the_order(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload_id = create(gateway).upload_id
+    append(gateway, upload_id, 0, WHOLE)
+    manifest = UploadReader.manifest
+    calls: list[UUID] = []
+
+    def late(self: UploadReader, wanted: UUID) -> ParsedUpload:
+        calls.append(wanted)
+        if len(calls) == 1:
+            complete(gateway, upload_id)  # another call, from its begin to its end
+        return manifest(self, wanted)
+
+    monkeypatch.setattr(UploadReader, "manifest", late)
+    assert complete(gateway, upload_id).order_id == upload_id
+    assert len(calls) == 2
 
 
 def test_a_repeated_creation_finds_the_upload(gateway: Gateway) -> None:
