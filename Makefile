@@ -60,7 +60,7 @@ attack: .venv/.installed-dev ## Try to recognise what was hidden; fail if Redact
 pictures: .venv/.installed-dev ## Draw the documents' pictures of effects
 	$(BIN)/python -m tools.draw_before_after
 
-pictures-check: .venv/.installed-bench ## Compare public test pictures with Chromium and libvips (Debian, as root; minutes)
+pictures-check: .venv/.installed-bench ## Compare 5,000 public test pictures with Chromium and others (Debian, as root; a quarter of an hour)
 	tools/install_browser.sh
 	command -v heif-convert tiff2rgba >/dev/null || apt-get install -y -qq --no-install-recommends libheif-examples libtiff-tools >/dev/null
 	$(BIN)/python -m tools.pictures_check $(if $(ONLY),--only $(ONLY))

@@ -126,6 +126,13 @@ class Readers:
                 why = str(error)
         return None, "", why
 
+    def read_if_it_can(self, name: str, data: bytes, kind: str) -> Shown | None:
+        """Read a file; None if it cannot be read."""
+        try:
+            return self.read(name, data, kind)
+        except Unreadable:
+            return None
+
     def read(self, name: str, data: bytes, kind: str) -> Shown:
         """Read a file. Raises: Unreadable."""
         match name:
