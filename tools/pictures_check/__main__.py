@@ -79,8 +79,8 @@ def check(data: bytes, kind: str, readers: Readers) -> tuple[str, str]:
     differences = list(differing(before, after, kind, tolerance))
     if not differences:
         return f"the same in {reader}", ""
-    if damage := says_damaged(data, kind):
-        return "damaged, as strict readers say", f"{damage}; {differences[0]}"
+    if damage := says_damaged(data, kind) or _shown_in_part(before, kind):
+        return "damaged, as other readers say", f"{damage}; {differences[0]}"
     for other in readers.others(kind, reader):
         # The reader is wrong about the original if another one shows it as the result is.
         shown = [readers.read_if_it_can(other, each, type_) for each, type_ in ((data, kind), (result.data, written))]
@@ -94,11 +94,18 @@ def check(data: bytes, kind: str, readers: Readers) -> tuple[str, str]:
 def _refused(error: ImageError, data: bytes, kind: str, readers: Readers) -> tuple[str, str]:
     if error.reason in {Reason.UNSUPPORTED, Reason.TOO_LARGE}:
         return "unsupported or too large, by name", str(error)
-    if readers.read_first(data, kind)[0] is None:
+    shown, _, _ = readers.read_first(data, kind)
+    if shown is None:
         return "refused by all", str(error)
-    if damage := says_damaged(data, kind):
-        return "damaged, as strict readers say", f"{damage}; {error}"
+    if damage := says_damaged(data, kind) or _shown_in_part(shown, kind):
+        return "damaged, as other readers say", f"{damage}; {error}"
     return "REFUSED", str(error)
+
+
+def _shown_in_part(shown: Shown, kind: str) -> str:
+    """Return that a browser has not come to the end of a picture: what it did not decode is transparent."""
+    partly = kind in {"bmp", "jpeg"} and shown.frames[0][..., 3].min() == 0
+    return "Chromium shows only a part of it" if partly else ""
 
 
 def differing(before: Shown, after: Shown, kind: str, tolerance: tuple[float, float]) -> Iterator[str]:

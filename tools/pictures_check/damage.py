@@ -18,6 +18,8 @@ def says_damaged(data: bytes, kind: str) -> str:
         message = " ".join(str(error).split())
         if "not in a known format" not in message:
             return f"libvips: {message[:120]}"
+    if kind == "avif" and data.count(b"ipma") > 1:
+        return "two boxes ipma of one kind, which ISO/IEC 23008-12 forbids and libavif refuses"
     if kind in _OWN_READERS:
         try:
             with Image.open(BytesIO(data)) as opened:

@@ -18,7 +18,7 @@ from services.blur_worker.engine.images import Frame
 from services.blur_worker.engine.limits import check_size
 from services.blur_worker.engine.raster import Raster
 
-_FILE_HEADER_BYTES, _OS2_V1_HEADER_BYTES, _INFO_HEADER_BYTES, _V3_HEADER_BYTES = 14, 12, 40, 56
+_FILE_HEADER_BYTES, _OS2_V1_HEADER_BYTES, _INFO_HEADER_BYTES, _V3_HEADER_BYTES, _V4_HEADER_BYTES = 14, 12, 40, 56, 108
 _BITFIELDS, _ALPHA_BITFIELDS = 3, 6
 _RLE8, _RLE4 = 1, 2
 _LEFT_OUT = 256
@@ -107,9 +107,8 @@ def _palette(data: bytes, header: _Header) -> NDArray[np.uint8]:
     """Return 256 colours; those beyond the file's are black."""
     entry = 3 if header.bytes == _OS2_V1_HEADER_BYTES else 4
     begin = _FILE_HEADER_BYTES + header.bytes
-    # Where pixels begin before the palette does, the file is wrong about it; Chromium reads the palette all the same.
-    end = header.start if header.start > begin else len(data)
-    count = min(header.colors or 1 << header.bits, 256, max(0, end - begin) // entry)
+    # Wherever pixels begin, as in Chromium: some files are wrong about that.
+    count = min(header.colors or 1 << header.bits, 256, max(0, len(data) - begin) // entry)
     entries = np.frombuffer(data, np.uint8, count * entry, begin).reshape(count, entry)
     table = np.zeros((256, 3), np.uint8)
     table[:count] = entries[:, 2::-1]
@@ -135,6 +134,9 @@ def _from_runs(data: bytes, header: _Header, size: tuple[int, int]) -> Raster:
 
 def _from_masks(data: bytes, header: _Header, size: tuple[int, int]) -> Raster:
     masks: tuple[int, ...] = _MASKS[header.bits]
+    if header.bytes >= _V4_HEADER_BYTES and header.compression < _BITFIELDS:
+        # Of masks that have no meaning here Chromium heeds the one of alpha.
+        masks += struct.unpack_from("<I", data, _FILE_HEADER_BYTES + _INFO_HEADER_BYTES + 12)
     if header.compression >= _BITFIELDS:
         with_alpha = header.bytes >= _V3_HEADER_BYTES or header.compression == _ALPHA_BITFIELDS
         masks = struct.unpack_from("<4I" if with_alpha else "<3I", data, _FILE_HEADER_BYTES + _INFO_HEADER_BYTES)
@@ -152,8 +154,6 @@ def _channel(pixels: NDArray[np.unsignedinteger], mask: int) -> NDArray[np.uint8
     if mask == 0:
         return np.zeros(pixels.shape, np.uint8)
     shift = (mask & -mask).bit_length() - 1
-    most = mask >> shift
-    if most & (most + 1):
-        raise ValueError("a mask with gaps")
+    most = (1 << (mask.bit_length() - shift)) - 1  # as if it had no gaps
     values = (pixels.astype(np.uint64) & np.uint64(mask)) >> np.uint64(shift)
     return ((values * np.uint64(255) + np.uint64(most // 2)) // np.uint64(most)).astype(np.uint8)
