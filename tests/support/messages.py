@@ -38,6 +38,8 @@ def _values(field: FieldDescriptor, known: Known, depth: int) -> st.SearchStrate
     one = _value(field, depth, known)
     if field.name in known:
         one = known[field.name] | one
+    if field.message_type and field.message_type.GetOptions().map_entry:
+        return st.lists(one, max_size=3).map(lambda entries: {entry.key: entry.value for entry in entries})
     return st.lists(one, max_size=3) if field.is_repeated else one
 
 

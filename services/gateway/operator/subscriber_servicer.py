@@ -13,6 +13,7 @@ from services.common.domain.errors import InvalidArgument, Violation
 from services.common.domain.mail import SubscriberState
 from services.common.domain.mail_reports import MAX_BYTES
 from services.gateway.operator.base import Context, OperatorBase, audit_context
+from services.gateway.operator.order_filters import parse_time
 from services.gateway.rpc import paging
 from services.gateway.rpc.fields import parse_email, parse_locale
 from services.gateway.rpc.timestamps import timestamp
@@ -119,7 +120,7 @@ def _defaults(start: pb.ImportStart, time: int) -> ImportDefaults:
         raise InvalidArgument(Violation("start.consent", "is required"))
     if len(start.source) > MAX_SOURCE_CHARACTERS:
         raise InvalidArgument(Violation("start.source", f"must be at most {MAX_SOURCE_CHARACTERS} characters"))
-    consent_at = start.consent_time.ToMicroseconds() if start.HasField("consent_time") else None
+    consent_at = parse_time(start.consent_time, "start.consent_time") if start.HasField("consent_time") else None
     if consent_at is not None and consent_at > time:
         raise InvalidArgument(Violation("start.consent_time", "is in the future"))
     return ImportDefaults(

@@ -371,6 +371,7 @@ def test_uploads_leave_room_for_a_message(settings: GatewaySettings) -> None:
         assert let_in.max_calls == (
             admission.MAX_CALLS
             + admission.MAX_DOWNLOADS
+            + admission.MAX_IMPORTS
             + 3 * admission.MAX_PROBES
             + 2 * settings.max_instant_calls
             + 7

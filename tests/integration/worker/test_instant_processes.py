@@ -45,6 +45,7 @@ def database_url(sqlite_url: str) -> str:
 @pytest.fixture
 def environment(settings: GatewaySettings, tmp_path: Path) -> dict[str, str]:
     return os.environ | {
+        "IMAGEBLUR_LOG_LEVEL": "DEBUG",  # calls that went well have a line, too
         "IMAGEBLUR_DATABASE_URL": settings.database_url,
         "IMAGEBLUR_BROKER_URL": settings.broker_url,
         "IMAGEBLUR_BLOB_URL": str(tmp_path / "blobs"),
