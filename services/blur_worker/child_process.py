@@ -12,6 +12,7 @@ import traceback
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import recv_handle
 from pathlib import Path
@@ -179,6 +180,8 @@ def serve(pipe: Connection, limits: ChildLimits, confinement: Confinement, work:
     # Ctrl-C reaches the whole terminal; the parent decides when a child process ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # The fork server has loaded it, unless it was started for something else: once confined, nothing can load loops.
+    import_module("services.blur_worker.warm_engine")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":
         most_mb = max(limits.memory_mb, limits.finding.memory_mb if limits.finding else 0)

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any
 from uuid import uuid4
 
@@ -10,6 +11,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from imageblur.v1 import blur_service_pb2 as pb
+from imageblur.v1.blur_service_pb2_grpc import BlurServiceStub
 
 from services.common.db.engine import Database
 from services.common.db.models import UnownedBlobs
@@ -47,15 +49,18 @@ def test_calls_that_cannot_be_finished_are_answered_unavailable(
     def watch(stub: Any) -> None:
         told.extend(answer.status for answer in stub.Watch(health_pb2.HealthCheckRequest()))
 
-    with ThreadPoolExecutor() as threads, running(settings) as gateway:
-        blur: Any = gateway.blur
-        upload = blur.StreamBlurOrder.future(half())
-        health = threads.submit(watch, health_pb2_grpc.HealthStub(gateway.channel))
-        eventually(lambda: uploads() and told)
-    never.set()
+    with ThreadPoolExecutor() as threads, ExitStack() as until_answered:
+        with running(settings) as gateway:
+            # Of its own: the other one is closed when the gateway has ended, whether the answers have come or not.
+            channel = until_answered.enter_context(grpc.insecure_channel(f"127.0.0.1:{gateway.port}"))
+            blur: Any = BlurServiceStub(channel)
+            upload = blur.StreamBlurOrder.future(half())
+            health = threads.submit(watch, health_pb2_grpc.HealthStub(channel))
+            eventually(lambda: uploads() and told)
+        errors: list[Any] = [call.exception(timeout=20) for call in (upload, health)]
+        never.set()
     assert told == [health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING]
-    for call in (upload, health):
-        error: Any = call.exception(timeout=5)
+    for error in errors:
         assert (error.code(), error.details()) == (grpc.StatusCode.UNAVAILABLE, "the server is stopping; try again")
     assert_nothing_left(gateway, database)
 

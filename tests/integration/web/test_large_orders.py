@@ -38,7 +38,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def context(browser: Browser, web: Web) -> Iterator[BrowserContext]:
     context = browser.new_context(base_url=f"http://127.0.0.1:{web.port}", locale="en-GB", viewport=DESKTOP)  # type: ignore[arg-type]
-    context.set_default_timeout(PATIENCE_MS)
+    context.set_default_timeout(3 * PATIENCE_MS)  # hundreds of files, on a machine that may be busy
     yield context
     context.close()
 
