@@ -56,13 +56,19 @@ def _rows(names: list[str]) -> list[str]:
     rows = []
     for name in names:
         package = licences[name]
-        link = name if package["URL"] == "UNKNOWN" else f"[{name}]({package['URL']})"
+        link = name if package["URL"] == "UNKNOWN" else f"[{name}]({_project(package['URL'])})"
         rows.append(f"| {link} | {_short(package['License'])} |\n")
     return rows
 
 
 def _normalised(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _project(url: str) -> str:
+    """Return the address of a project on GitHub or GitLab without what follows its name, others as they are."""
+    found = re.match(r"https://git(?:hub|lab)\.com/[^/]+/[^/]+", url)
+    return found[0].removesuffix(".git") if found else url
 
 
 def _short(licence: str) -> str:
