@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import time
+from multiprocessing import resource_sharer
 
 from services.common.infra.fork_server import keep_sockets_in
 from services.stack import ports
@@ -92,6 +93,8 @@ class Stack:
             self._ledger = None
         if self._lock.release():
             with contextlib.suppress(OSError):
+                # Its thread, which hands descriptors to forks, has a socket there, and would miss it at exit.
+                resource_sharer.stop(timeout=5)
                 self.data_folder.remove_temporary()
 
     async def _end_previous_run(self) -> None:
