@@ -40,6 +40,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, traces: TraceReceiver) -> It
     with background_stack(tmp_path_factory.mktemp("e2e") / "data", environment) as stack:
         yield stack
         assert stack.stop() == 0, stack.log.read_text()[-4000:]
+        assert "Traceback" not in stack.log.read_text().rpartition("stopped after")[2]
 
 
 @pytest.fixture
