@@ -19,6 +19,7 @@ from services.blur_worker.instant.lifecycle import InstantChildren
 from services.blur_worker.leases import RenewImageLeases
 from services.blur_worker.scratch_folder import ScratchFolder
 from services.blur_worker.settings import BlurWorkerSettings
+from services.blur_worker.targets import Targets
 from services.common.db.engine import Database
 from services.common.domain.errors import Unavailable
 from services.common.domain.orders import ImageQueue
@@ -87,10 +88,12 @@ def setup() -> None:
     lifecycle = make_lifecycle(
         database, blobs, queues, window=settings.order_window, announce_changed=hints.order_changed
     )
+    places = Places.of(settings.targets)
+    targets = Targets(database=database, blobs=blobs, places=places, scratch=scratch.path)
     blur_image = BlurImage(
         database=database,
         blobs=blobs,
-        attempt=AttemptImage(blobs=blobs, children=children, scratch=scratch, targets=Places.of(settings.targets)),
+        attempt=AttemptImage(blobs=blobs, children=children, scratch=scratch, targets=targets),
         leases=leases,
         lifecycle=lifecycle,
         window=settings.order_window,

@@ -1,15 +1,14 @@
 """One attempt at a claimed image: fetch the original, blur it in a child process, store the result."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 
 from services.blur_worker import metrics
 from services.blur_worker.child_answers import UNUSABLE_DISK, ModelMissing
 from services.blur_worker.child_pool import ChildCrashed, ChildPool
-from services.blur_worker.outcomes import Finished, Outcome, Retry
+from services.blur_worker.outcomes import Finished, Lost, Outcome, Retry
 from services.blur_worker.scratch_folder import ScratchFolder
-from services.common.archive.result_names import with_extension
+from services.blur_worker.targets import ClaimLost, Targets
 from services.common.db.orders.images import Failure, ImageClaim
 from services.common.domain.errors import ImageError, Reason, Unavailable
 from services.common.domain.orders import original_key, result_key
@@ -17,7 +16,7 @@ from services.common.domain.retries import MAX_SOURCE_ATTEMPTS
 from services.common.domain.spec import BlurSpec, Format
 from services.common.infra import log
 from services.common.infra.blobs import BlobStore, MissingBlob
-from services.common.infra.places import NoSuchFile, Places, PlaceUnavailable
+from services.common.infra.places import NoSuchFile, PlaceUnavailable
 
 _log = log.get(__name__)
 
@@ -29,7 +28,7 @@ class AttemptImage:
     blobs: BlobStore
     children: ChildPool
     scratch: ScratchFolder
-    targets: Places = field(default_factory=lambda: Places({}))
+    targets: Targets
 
     def __call__(self, claim: ImageClaim, on_start: Callable[[], None] = lambda: None) -> Outcome:
         """Attempt an image; `on_start` is called once a child process has started on it."""
@@ -39,28 +38,13 @@ class AttemptImage:
             with self.scratch.working_files(self.blobs, original, claim.owner) as (original_file, result_file):
                 blurred = self.children.blur(original_file, result_file, BlurSpec.from_json(claim.spec), on_start)
                 if claim.target:
-                    with metrics.stage("write target"):
-                        self._write_target(claim.target, Format(blurred.format), result_file)
+                    self.targets.write(claim, Format(blurred.format), result_file)
                 with metrics.stage("store"):
                     self.blobs.store_file(result, result_file)
                     self.blobs.persist(result)
         except Exception as error:
             return _outcome_of(error, claim)
         return Finished(blurred)
-
-    def _write_target(self, target: str, result_format: Format, file: Path) -> None:
-        """Write a result to its place; a repeated attempt replaces it by the same.
-
-        Raises:
-            ImageError: The operator names the place no longer.
-            PlaceUnavailable: It cannot be reached, or refuses.
-        """
-        name, _, key = target.partition(":")
-        place = self.targets.find(name)
-        if place is None:
-            message = f"the operator names no place {name} for results"
-            raise ImageError(Reason.TARGET_UNAVAILABLE, message)
-        place.write(with_extension(key, result_format), file)
 
 
 def _outcome_of(error: Exception, claim: ImageClaim) -> Outcome:
@@ -75,6 +59,8 @@ def _outcome_of(error: Exception, claim: ImageClaim) -> Outcome:
             if claim.attempts >= MAX_SOURCE_ATTEMPTS:
                 return Failure(Reason.TARGET_UNAVAILABLE, str(error))
             return Retry(cause=f"target: {error}")
+        case ClaimLost():
+            return Lost(str(error))
         case ChildCrashed():
             return Retry(cause=f"child crashed: {error}", crashed=True)
         case ModelMissing():

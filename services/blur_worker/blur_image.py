@@ -8,7 +8,7 @@ from uuid import UUID
 
 from services.blur_worker import metrics
 from services.blur_worker.attempt import AttemptImage
-from services.blur_worker.outcomes import Finished, Outcome, Retry
+from services.blur_worker.outcomes import Finished, Lost, Outcome, Retry
 from services.blur_worker.reporting import report_attempt, report_no_claim, report_order
 from services.blur_worker.time_slice import TimeSlice
 from services.common.db.engine import Database, retry_unavailable
@@ -17,7 +17,7 @@ from services.common.db.orders.images import EndedClaim, Failure, ImageClaim, Su
 from services.common.db.queues import find_models
 from services.common.domain.errors import Unavailable
 from services.common.domain.follow_up import FollowUp
-from services.common.domain.orders import ImageQueue
+from services.common.domain.orders import ImageQueue, ImageState
 from services.common.domain.spec import BlurSpec
 from services.common.infra import log
 from services.common.infra.blobs import BlobStore
@@ -73,6 +73,8 @@ class BlurImage:
         if ended:
             self.lifecycle.after_commit(ended.follow_up)
         self._remove_surplus_blobs(claim, ended)
+        if claim.target and _target_is_doubtful(claim, outcome, ended):
+            self.attempt.targets.restore(claim)
         report_attempt(claim, outcome, time.monotonic() - start)
         if ended and ended.ended_order:
             report_order(claim.order_id, ended.ended_order)
@@ -102,6 +104,8 @@ class BlurImage:
                     elsewhere = outcome.model_missing and find_models.may_wait(session, claim.order_id, spec.find)
                     counted = outcome.counted and not elsewhere
                     return images.release(session, claim, crashed=outcome.crashed, counted=counted, window=self.window)
+                case Lost():
+                    return None
 
     def _remove_surplus_blobs(self, claim: ImageClaim, ended: EndedClaim | None) -> None:
         try:
@@ -112,3 +116,10 @@ class BlurImage:
                 self.blobs.delete(*ended.surplus_keys)
         except Unavailable as error:
             _log.warning("blobs not removed, the sweep will", error=str(error))
+
+
+def _target_is_doubtful(claim: ImageClaim, outcome: Outcome, ended: EndedClaim | None) -> bool:
+    """Return whether the attempt may have replaced a result that counts: it was late, or its revision has failed."""
+    if ended is None:
+        return not isinstance(outcome, Lost)
+    return claim.former is ImageState.SUCCEEDED and ended.image_state is not None and not isinstance(outcome, Finished)

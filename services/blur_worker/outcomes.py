@@ -26,5 +26,12 @@ class Retry:
     """Whether this worker cannot find what is to be found: counts only if no other worker can either."""
 
 
-Outcome = Finished | Failure | Retry
+@dataclass(frozen=True)
+class Lost:
+    """The claim was lost before anything that others see was written."""
+
+    cause: str
+
+
+Outcome = Finished | Failure | Retry | Lost
 """`Failure`: the image cannot be blurred, whatever is done."""

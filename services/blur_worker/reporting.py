@@ -6,7 +6,7 @@ Every attempt has a log line. Those that went well are written at DEBUG: the lin
 from uuid import UUID
 
 from services.blur_worker import metrics
-from services.blur_worker.outcomes import Finished, Outcome, Retry
+from services.blur_worker.outcomes import Finished, Lost, Outcome, Retry
 from services.common.db.orders.images import EndedOrder, Failure, ImageClaim
 from services.common.domain.orders import ImageQueue
 from services.common.domain.spec import BlurSpec
@@ -49,6 +49,8 @@ def _fields(outcome: Outcome) -> dict[str, object]:
             return {"outcome": "FAILED", "reason": outcome.reason.value}
         case Retry():
             return {"outcome": "RETRY", "cause": outcome.cause}
+        case Lost():
+            return {"outcome": "LOST", "cause": outcome.cause}
 
 
 def _count(outcome: Outcome, effect: str, seconds: float) -> None:
@@ -63,3 +65,5 @@ def _count(outcome: Outcome, effect: str, seconds: float) -> None:
             metrics.count_attempt("FAILED", effect, seconds, reason=outcome.reason.value)
         case Retry():
             metrics.count_attempt("RETRY", effect, seconds)
+        case Lost():
+            metrics.count_attempt("LOST", effect, seconds)

@@ -10,10 +10,12 @@ from services.blur_worker.child_pool import ChildPool
 from services.blur_worker.child_process import ChildLimits
 from services.blur_worker.leases import RenewImageLeases
 from services.blur_worker.scratch_folder import ScratchFolder
+from services.blur_worker.targets import Targets
 from services.common.db.engine import Database
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
 from services.common.infra.leases import Leases
+from services.common.infra.places import Places
 from services.common.use_cases.order_lifecycle import make_lifecycle
 
 LIMITS = ChildLimits(seconds=60, memory_mb=2048, max_pixels=1_000_000)
@@ -25,12 +27,13 @@ def blur_worker(
 ) -> Iterator[BlurImage]:
     """The use case; its scratch folder is made in `folder`, which has to exist."""
     leases, scratch = Leases(RenewImageLeases(database)), ScratchFolder(folder)
+    targets = Targets(database=database, blobs=blobs, places=Places({}), scratch=scratch.path)
     leases.start()
     try:
         yield BlurImage(
             database=database,
             blobs=blobs,
-            attempt=AttemptImage(blobs=blobs, children=children, scratch=scratch),
+            attempt=AttemptImage(blobs=blobs, children=children, scratch=scratch, targets=targets),
             leases=leases,
             lifecycle=make_lifecycle(database, blobs, queues, window=window, announce_changed=queues.announce),
             window=window,

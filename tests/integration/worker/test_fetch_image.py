@@ -18,12 +18,12 @@ from services.blur_worker.child_pool import ChildPool
 from services.blur_worker.fetch_image import FetchImage, FetchLimits
 from services.blur_worker.leases import RenewImageLeases
 from services.blur_worker.scratch_folder import ScratchFolder
+from services.blur_worker.targets import Targets
 from services.common.db.engine import Database
 from services.common.db.models import Image, Order
-from services.common.db.orders import images, orders, revisions
+from services.common.db.orders import images, orders
 from services.common.db.queues import retries
 from services.common.domain.addresses import parse_networks
-from services.common.domain.errors import Unavailable
 from services.common.domain.orders import ImageQueue, original_key
 from services.common.domain.places import PlaceKey
 from services.common.domain.retries import MAX_SOURCE_ATTEMPTS
@@ -48,6 +48,7 @@ from tests.support.s3 import S3Server
 
 PHOTO = encode(photo(40, 30), "JPEG")
 LIMITS = FetchLimits(image_bytes=100_000, order_bytes=150_000, seconds=5)
+MANY = 300
 MakeFetch = Callable[..., FetchImage]
 
 
@@ -127,7 +128,8 @@ def make_blur(
     scratch: ScratchFolder,
     **targets: str,
 ) -> BlurImage:
-    attempt = AttemptImage(blobs=blobs, children=children, scratch=scratch, targets=Places.of(targets))
+    places = Targets(database=database, blobs=blobs, places=Places.of(targets), scratch=scratch.path)
+    attempt = AttemptImage(blobs=blobs, children=children, scratch=scratch, targets=places)
     return BlurImage(
         database=database,
         blobs=blobs,
@@ -138,7 +140,9 @@ def make_blur(
     )
 
 
-def place(database: Database, *sources: ImageSource, target: str | None = None, **values: Any) -> PlacedOrder:
+def place(
+    database: Database, *sources: ImageSource, target: str | None = None, window: int = 10, **values: Any
+) -> PlacedOrder:
     new = [
         image
         for position, source in enumerate(sources, 1)
@@ -149,7 +153,7 @@ def place(database: Database, *sources: ImageSource, target: str | None = None, 
     new = [replace(image, position=position) for position, image in enumerate(new, 1)]
     order = new_order(**values)
     with database.write() as session:
-        stored = orders.insert_order(session, order, new, window=10)
+        stored = orders.insert_order(session, order, new, window=window)
     return PlacedOrder(order.id, [image.id for image in new], [image.id for image in stored.enqueued])
 
 
@@ -336,6 +340,46 @@ def test_the_images_of_an_order_are_limited_together(
         blobs.get(original_key(order.id, 2))
 
 
+def test_the_size_of_an_order_is_not_added_up_for_each_of_its_sources(database: Database) -> None:
+    """A source of an order of many costs what one of few costs, and the limit holds all the same."""
+
+    def fetch(image_id: UUID, limit: int) -> int:
+        """Return how long it took, in tens of steps of SQLite's machine."""
+        steps = []
+        with database.write() as session:
+            claimed = images.claim(session, image_id, lease_seconds=60, queue=ImageQueue.FETCH)
+            connection = session.connection().connection.driver_connection
+            assert claimed
+            assert connection
+            connection.set_progress_handler(lambda: steps.append(1), 10)
+            assert images.finish_fetch(session, claimed, size=100, sha256="ab" * 32, max_order_bytes=limit, window=1)
+            connection.set_progress_handler(None, 0)
+        return len(steps)
+
+    few, many = ([ImageSource(url="https://example.org/a.jpg")] * number for number in (5, MANY))
+    small, large = place(database, *few, window=5), place(database, *many, window=MANY)
+    limit = 100 * (MANY - 1)
+    cost = max(fetch(image_id, limit) for image_id in small.image_ids)
+    assert max(fetch(image_id, limit) for image_id in large.image_ids[:-1]) < 2 * cost
+    fetch(large.image_ids[-1], limit)
+    accepted, refused = (row(database, image_id) for image_id in large.image_ids[-2:])
+    assert (accepted.queue, accepted.reason) == ("blur", None)
+    assert refused.reason == "TOO_LARGE"
+
+
+def test_an_order_of_the_version_before_is_added_up_once(
+    database: Database, server: HttpsServer, make_fetch: MakeFetch
+) -> None:
+    server.handler = answer(body=b"x" * 60_000)
+    order = place(database, *[ImageSource(url=server.url())] * 3)
+    make_fetch()(order.image_ids[0])
+    with database.write() as session:
+        session.execute(update(Order).values(input_bytes=None))
+    for image_id in order.image_ids[1:]:
+        make_fetch()(image_id)
+    assert [row(database, image_id).reason for image_id in order.image_ids] == [None, None, "TOO_LARGE"]
+
+
 def test_a_slow_server_costs_its_time_and_no_other_host_s(
     database: Database, server: HttpsServer, make_fetch: MakeFetch
 ) -> None:
@@ -410,85 +454,3 @@ def test_nothing_is_fetched_to_a_full_disk(
     found = row(database, order.image_ids[0])
     assert (found.state, found.attempts, found.queue) == ("QUEUED", 0, "fetch")
     assert server.connections == 0
-
-
-def test_results_are_written_to_the_target_and_a_repeated_attempt_replaces_them(
-    *,
-    database: Database,
-    blobs: BlobStore,
-    server: HttpsServer,
-    make_fetch: MakeFetch,
-    children: ChildPool,
-    lifecycle: OrderLifecycle,
-    scratch: ScratchFolder,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    out = tmp_path / "out"
-    out.mkdir()
-    blur = make_blur(database, blobs, children, lifecycle, scratch, out=str(out))
-    order = place(database, ImageSource(url=server.url()), target="out:june", originals_seconds=600)
-    (image_id,) = order.image_ids
-    make_fetch()(image_id)
-    with monkeypatch.context() as patch:
-
-        def fail(*_: object) -> None:
-            raise Unavailable("the store is away")
-
-        patch.setattr(BlobStore, "store_file", fail)
-        blur(image_id)
-    assert row(database, image_id).state == "QUEUED"
-    with database.write() as session:
-        session.execute(update(Image).values(not_before=0, enqueued_at=1))
-    blur(image_id)
-    done = row(database, image_id)
-    assert done.state == "SUCCEEDED"
-    (written,) = out.rglob("*.jpg")
-    assert written == out / "june" / "1.jpg"
-    assert hashlib.sha256(written.read_bytes()).hexdigest() == done.output_sha256
-    assert [path for path in out.rglob("*") if path.is_file()] == [written]
-
-    with database.write() as session:
-        locked = orders.lock(session, order.id)
-        assert locked
-        revisions.revise_all(session, locked, BlurSpec().to_json())
-        session.execute(update(Image).values(enqueued_at=1))
-    blur(image_id)
-    assert hashlib.sha256(written.read_bytes()).hexdigest() == row(database, image_id).output_sha256
-
-
-def test_a_target_that_is_unavailable_is_tried_again_then_the_image_fails(
-    *,
-    database: Database,
-    blobs: BlobStore,
-    children: ChildPool,
-    lifecycle: OrderLifecycle,
-    scratch: ScratchFolder,
-    tmp_path: Path,
-) -> None:
-    blur = make_blur(database, blobs, children, lifecycle, scratch, out=str(tmp_path / "missing"))
-    new = new_images(count=2, target="out:a.jpg")
-    order = new_order()
-    with database.write() as session:
-        orders.insert_order(session, order, new, window=10)
-        session.execute(update(Image).where(Image.id == new[1].id).values(target="gone:a.jpg"))
-    for position in (1, 2):
-        blobs.put(original_key(order.id, position), PHOTO)
-    blur(new[0].id)
-    assert row(database, new[0].id).state == "QUEUED"
-    with database.write() as session:
-        session.execute(
-            update(Image)
-            .where(Image.id == new[0].id)
-            .values(not_before=0, enqueued_at=1, attempts=MAX_SOURCE_ATTEMPTS - 1)
-        )
-    blur(new[0].id)
-    failed = row(database, new[0].id)
-    assert (failed.state, failed.reason) == ("FAILED", "TARGET_UNAVAILABLE")
-    assert blobs.get(original_key(order.id, 1)) == PHOTO  # for an operator's retry
-    if row(database, new[1].id).state == "QUEUED":
-        blur(new[1].id)
-    gone = row(database, new[1].id)
-    assert (gone.reason, gone.message) == ("TARGET_UNAVAILABLE", "the operator names no place gone for results")
-    with database.read() as session:
-        assert session.get_one(Order, order.id).state == "FAILED"

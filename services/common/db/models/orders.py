@@ -50,6 +50,8 @@ class Order(Base):
     spec: Mapped[str]
     state: Mapped[str]
     total: Mapped[int]
+    input_bytes: Mapped[int | None]
+    """Of all originals, those that are not fetched yet as estimated. None: of the version before, not added up yet."""
     succeeded: Mapped[int] = mapped_column(default=0)
     failed: Mapped[int] = mapped_column(default=0)
     cancelled: Mapped[int] = mapped_column(default=0)

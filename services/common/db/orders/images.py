@@ -160,6 +160,18 @@ _CHANGED = (
     .where(_IMAGES.c.order_id == bindparam("shown_id"), _IMAGES.c.revision > bindparam("seen"))
     .order_by(_IMAGES.c.position)
 )
+_SET_INPUT_BYTES = (
+    update(table(Order)).where(table(Order).c.id == bindparam("fetched_of")).values(input_bytes=bindparam("added_up"))
+)
+_HOLDS = select(
+    select(_IMAGES.c.id)
+    .where(
+        _IMAGES.c.id == bindparam("image_id"),
+        _IMAGES.c.state == sql_literal(ImageState.RUNNING),
+        _IMAGES.c.owner == bindparam("claimed_by"),
+    )
+    .exists()
+)
 _RELEASE = _END_CLAIM.values(state=ImageState.QUEUED, enqueued_at=None, not_before=now() + bindparam("delay"))
 
 
@@ -224,6 +236,11 @@ def claim_of(image: Image, order_spec: str) -> ImageClaim:
         input_bytes=image.input_bytes,
         target=image.target,
     )
+
+
+def holds(session: Session, claimed: ImageClaim) -> bool:
+    """Return whether a claim is still valid: nobody else has claimed, cancelled or deleted the image meanwhile."""
+    return bool(session.scalar(_HOLDS, {"image_id": claimed.image_id, "claimed_by": claimed.owner}))
 
 
 def renew_claims(session: Session, owners: Sequence[UUID], *, lease_seconds: float) -> None:
@@ -306,10 +323,13 @@ def finish_fetch(
     """
     if (order := orders.lock(session, claimed.order_id)) is None:
         return None
-    others = select(func.coalesce(func.sum(Image.input_bytes), 0)).where(
-        Image.order_id == claimed.order_id, Image.id != claimed.image_id
-    )
-    if claimed.input_bytes != size and (session.scalar(others) or 0) + size > max_order_bytes:
+    # Kept in the order's row: to add up its images after each of them would take n² for n images.
+    order_bytes = order.input_bytes
+    if order_bytes is None:
+        every = select(func.sum(Image.input_bytes)).where(Image.order_id == order.id)
+        order_bytes = int(session.scalar(every) or 0)
+    order_bytes += size - claimed.input_bytes
+    if claimed.input_bytes != size and order_bytes > max_order_bytes:
         message = f"the images of the order are larger than {max_order_bytes} bytes together"
         return finish(session, claimed, Failure(Reason.TOO_LARGE, message), window=window)
     queue = queue_for(BlurSpec.from_json(claimed.spec))
@@ -325,6 +345,7 @@ def finish_fetch(
     }
     if not _end_claim(session, claimed, order, _END_CLAIM, values):
         return None
+    session.execute(_SET_INPUT_BYTES, {"fetched_of": order.id, "added_up": order_bytes})
     enqueued = [image for each in (queue, claimed.queue) for image in windows.refill(session, order.id, each, window)]
     return EndedClaim(follow_up=FollowUp(images=enqueued, changed_order_ids=[order.id]))
 

@@ -153,6 +153,7 @@ def insert_order(session: Session, order: NewOrder, new_images: Sequence[NewImag
             "spec": order.spec,
             "state": OrderState.QUEUED,
             "total": len(new_images),
+            "input_bytes": sum(image.size for image in new_images),
             "upload_began_at": time - int(order.upload_seconds * SECOND),
             "created_at": time,
             "expires_at": time + order.retention * SECOND,
