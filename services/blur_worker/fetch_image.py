@@ -237,6 +237,6 @@ def _report(claim: ImageClaim, outcome: Fetched | Failure | Retry, seconds: floa
         case Failure():
             fields, write = {"outcome": "FAILED", "reason": outcome.reason.value}, _log.info
         case Retry():
-            fields, write = {"outcome": "RETRY"}, _log.info
+            fields, write = {"outcome": "RETRY" if outcome.counted else "POSTPONED", "cause": outcome.cause}, _log.info
     metrics.count_fetch(str(fields["outcome"]), seconds)
     write("source", image=str(claim.image_id), order=str(claim.order_id), seconds=round(seconds, 4), **fields)

@@ -6,7 +6,7 @@ from services.common.db.engine import Database
 from services.common.db.queues import backlog
 from services.common.db.queues.depths import QUEUES
 from services.common.infra.broker import Broker
-from services.common.infra.messages import MAIL_QUEUE
+from services.common.infra.messages import MAIL_QUEUE, WEBHOOK_QUEUE
 from services.common.infra.metrics import SECONDS
 
 _JOBS = Counter("imageblur_jobs", "Runs of jobs.", ["job", "outcome"])
@@ -43,3 +43,4 @@ def measure(database: Database, broker: Broker) -> None:
     for image_queue, age in measured.oldest_image.items():
         _OLDEST.labels(image_queue.value).set(age)
     _OLDEST.labels(MAIL_QUEUE).set(measured.oldest_email)
+    _OLDEST.labels(WEBHOOK_QUEUE).set(measured.oldest_webhook)

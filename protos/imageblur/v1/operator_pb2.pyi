@@ -43,6 +43,8 @@ class _TraceKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TraceKind.V
     """Delivery: from the request to the end of its last e-mail."""
     TRACE_KIND_EMAIL: _TraceKind.ValueType  # 6
     """E-mail: from the start of its last attempt until the mail server accepted it."""
+    TRACE_KIND_WEBHOOK: _TraceKind.ValueType  # 7
+    """Event for the order's webhook: from what it reports to the answer that ended its attempts."""
 
 class TraceKind(_TraceKind, metaclass=_TraceKindEnumTypeWrapper):
     """Kinds of steps of an order's trace."""
@@ -61,6 +63,8 @@ TRACE_KIND_DELIVERY: TraceKind.ValueType  # 5
 """Delivery: from the request to the end of its last e-mail."""
 TRACE_KIND_EMAIL: TraceKind.ValueType  # 6
 """E-mail: from the start of its last attempt until the mail server accepted it."""
+TRACE_KIND_WEBHOOK: TraceKind.ValueType  # 7
+"""Event for the order's webhook: from what it reports to the answer that ended its attempts."""
 Global___TraceKind: _TypeAlias = TraceKind  # noqa: Y015
 
 class _FailureKind:
@@ -75,6 +79,8 @@ class _FailureKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FailureKi
     """An image."""
     FAILURE_KIND_EMAIL: _FailureKind.ValueType  # 2
     """An e-mail."""
+    FAILURE_KIND_WEBHOOK: _FailureKind.ValueType  # 3
+    """An event for a webhook that was given up."""
 
 class FailureKind(_FailureKind, metaclass=_FailureKindEnumTypeWrapper):
     """Kinds of failures."""
@@ -85,6 +91,8 @@ FAILURE_KIND_IMAGE: FailureKind.ValueType  # 1
 """An image."""
 FAILURE_KIND_EMAIL: FailureKind.ValueType  # 2
 """An e-mail."""
+FAILURE_KIND_WEBHOOK: FailureKind.ValueType  # 3
+"""An event for a webhook that was given up."""
 Global___FailureKind: _TypeAlias = FailureKind  # noqa: Y015
 
 class _FailureCause:
@@ -98,7 +106,9 @@ class _FailureCauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FailureC
     FAILURE_CAUSE_FILE: _FailureCause.ValueType  # 1
     """The file: it is no image, damaged, too large or of an unsupported kind. Its sender has to know; a retry cannot help."""
     FAILURE_CAUSE_RECIPIENT: _FailureCause.ValueType  # 2
-    """The recipient: the mailbox does not exist. A retry cannot help."""
+    """The recipient: the mailbox does not exist, or the receiver of a webhook does not take its events. Of these, only
+    events can be retried.
+    """
     FAILURE_CAUSE_SERVICE: _FailureCause.ValueType  # 3
     """The service: a timeout, a crash, an internal error, or a mail server that refuses or does not answer. For operators."""
 
@@ -110,7 +120,9 @@ FAILURE_CAUSE_UNSPECIFIED: FailureCause.ValueType  # 0
 FAILURE_CAUSE_FILE: FailureCause.ValueType  # 1
 """The file: it is no image, damaged, too large or of an unsupported kind. Its sender has to know; a retry cannot help."""
 FAILURE_CAUSE_RECIPIENT: FailureCause.ValueType  # 2
-"""The recipient: the mailbox does not exist. A retry cannot help."""
+"""The recipient: the mailbox does not exist, or the receiver of a webhook does not take its events. Of these, only
+events can be retried.
+"""
 FAILURE_CAUSE_SERVICE: FailureCause.ValueType  # 3
 """The service: a timeout, a crash, an internal error, or a mail server that refuses or does not answer. For operators."""
 Global___FailureCause: _TypeAlias = FailureCause  # noqa: Y015
@@ -737,7 +749,7 @@ class TraceStep(_message.Message):
     id: _builtins.str
     """ID of the image, delivery or e-mail; empty for steps of the order itself."""
     position: _builtins.int
-    """Position of the image in the order, or part number of the e-mail in its delivery, from 1."""
+    """Position of the image in the order, or part number of the e-mail in its delivery, from 1; 0 for events."""
     state: _builtins.str
     """State of the order, image, delivery or e-mail, such as "SUCCEEDED"."""
     attempts: _builtins.int
@@ -779,7 +791,7 @@ Global___TraceStep: _TypeAlias = TraceStep  # noqa: Y015
 
 @_typing.final
 class FailureEntry(_message.Message):
-    """An image or e-mail that failed. All fields are output only."""
+    """An image, e-mail or event for a webhook that failed. All fields are output only."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -793,7 +805,7 @@ class FailureEntry(_message.Message):
     RETRYABLE_FIELD_NUMBER: _builtins.int
     CAUSE_FIELD_NUMBER: _builtins.int
     failure_id: _builtins.str
-    """ID of the image or e-mail."""
+    """ID of the image, e-mail or event."""
     kind: Global___FailureKind.ValueType
     """Kind of failure."""
     order_id: _builtins.str
@@ -812,7 +824,7 @@ class FailureEntry(_message.Message):
 
     @_builtins.property
     def fail_time(self) -> _timestamp_pb2.Timestamp:
-        """When an image failed, or when an e-mail was last attempted."""
+        """When an image failed or an event was given up, or when an e-mail was last attempted."""
 
     def __init__(
         self,
@@ -932,7 +944,7 @@ class SkippedFailure(_message.Message):
     FAILURE_ID_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     failure_id: _builtins.str
-    """ID of the image or e-mail."""
+    """ID of the image, e-mail or event."""
     message: _builtins.str
     """Why, as a sentence for people."""
     def __init__(

@@ -764,7 +764,7 @@ class ListFailuresResponse(_message.Message):
     """page_token of the next page; empty on the last page."""
     @_builtins.property
     def failures(self) -> _containers.RepeatedCompositeFieldContainer[_operator_pb2.FailureEntry]:
-        """Images first, newest first."""
+        """Images, then e-mails, then events for webhooks; of each the newest first."""
 
     @_builtins.property
     def groups(self) -> _containers.RepeatedCompositeFieldContainer[_operator_pb2.FailureGroup]:

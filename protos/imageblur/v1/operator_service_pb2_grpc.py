@@ -408,7 +408,8 @@ class OperatorServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetOrderTrace(self, request, context):
-        """Returns the trace of an order: its steps from the upload to the e-mail, by start time. For viewers.
+        """Returns the trace of an order: its steps from the upload to the e-mails and events for its webhook, by start time. For
+        viewers.
 
         INVALID_ARGUMENT: order_id is not a UUID.
         NOT_FOUND: the order does not exist.
@@ -418,7 +419,8 @@ class OperatorServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListFailures(self, request, context):
-        """Lists failed images and e-mails, images first, newest first, with their number by reason. For viewers.
+        """Lists failed images, e-mails and events for webhooks, images first, newest first, with their number by reason. For
+        viewers.
 
         INVALID_ARGUMENT: a filter is malformed.
         """
@@ -427,8 +429,8 @@ class OperatorServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RetryFailures(self, request, context):
-        """Retries failed images and e-mails with all their attempts, at most 1,000 in a call. An order with a retried image is
-        RUNNING again; its results are not e-mailed again automatically.
+        """Retries failed images, e-mails and events for webhooks with all their attempts, at most 1,000 in a call. An order with
+        a retried image is RUNNING again; its results are not e-mailed again automatically.
 
         INVALID_ARGUMENT: not exactly one of failure_ids and all is set, there are more than 1,000 IDs, or one is not a
         UUID.

@@ -111,19 +111,21 @@ class OperatorServiceStub:
       INVALID_ARGUMENT: as CancelOrders, or extension is not 1 second to 365 days.
     """
     GetOrderTrace: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.GetOrderTraceRequest, _operator_service_pb2.GetOrderTraceResponse]
-    """Returns the trace of an order: its steps from the upload to the e-mail, by start time. For viewers.
+    """Returns the trace of an order: its steps from the upload to the e-mails and events for its webhook, by start time. For
+    viewers.
 
       INVALID_ARGUMENT: order_id is not a UUID.
       NOT_FOUND: the order does not exist.
     """
     ListFailures: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.ListFailuresRequest, _operator_service_pb2.ListFailuresResponse]
-    """Lists failed images and e-mails, images first, newest first, with their number by reason. For viewers.
+    """Lists failed images, e-mails and events for webhooks, images first, newest first, with their number by reason. For
+    viewers.
 
       INVALID_ARGUMENT: a filter is malformed.
     """
     RetryFailures: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.RetryFailuresRequest, _operator_service_pb2.RetryFailuresResponse]
-    """Retries failed images and e-mails with all their attempts, at most 1,000 in a call. An order with a retried image is
-    RUNNING again; its results are not e-mailed again automatically.
+    """Retries failed images, e-mails and events for webhooks with all their attempts, at most 1,000 in a call. An order with
+    a retried image is RUNNING again; its results are not e-mailed again automatically.
 
       INVALID_ARGUMENT: not exactly one of failure_ids and all is set, there are more than 1,000 IDs, or one is not a
         UUID.
@@ -384,19 +386,21 @@ class OperatorServiceAsyncStub(OperatorServiceStub):
       INVALID_ARGUMENT: as CancelOrders, or extension is not 1 second to 365 days.
     """
     GetOrderTrace: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.GetOrderTraceRequest, _operator_service_pb2.GetOrderTraceResponse]  # type: ignore[assignment]
-    """Returns the trace of an order: its steps from the upload to the e-mail, by start time. For viewers.
+    """Returns the trace of an order: its steps from the upload to the e-mails and events for its webhook, by start time. For
+    viewers.
 
       INVALID_ARGUMENT: order_id is not a UUID.
       NOT_FOUND: the order does not exist.
     """
     ListFailures: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.ListFailuresRequest, _operator_service_pb2.ListFailuresResponse]  # type: ignore[assignment]
-    """Lists failed images and e-mails, images first, newest first, with their number by reason. For viewers.
+    """Lists failed images, e-mails and events for webhooks, images first, newest first, with their number by reason. For
+    viewers.
 
       INVALID_ARGUMENT: a filter is malformed.
     """
     RetryFailures: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.RetryFailuresRequest, _operator_service_pb2.RetryFailuresResponse]  # type: ignore[assignment]
-    """Retries failed images and e-mails with all their attempts, at most 1,000 in a call. An order with a retried image is
-    RUNNING again; its results are not e-mailed again automatically.
+    """Retries failed images, e-mails and events for webhooks with all their attempts, at most 1,000 in a call. An order with
+    a retried image is RUNNING again; its results are not e-mailed again automatically.
 
       INVALID_ARGUMENT: not exactly one of failure_ids and all is set, there are more than 1,000 IDs, or one is not a
         UUID.
@@ -732,7 +736,8 @@ class OperatorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _operator_service_pb2.GetOrderTraceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operator_service_pb2.GetOrderTraceResponse, _abc.Awaitable[_operator_service_pb2.GetOrderTraceResponse]]:
-        """Returns the trace of an order: its steps from the upload to the e-mail, by start time. For viewers.
+        """Returns the trace of an order: its steps from the upload to the e-mails and events for its webhook, by start time. For
+        viewers.
 
           INVALID_ARGUMENT: order_id is not a UUID.
           NOT_FOUND: the order does not exist.
@@ -744,7 +749,8 @@ class OperatorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _operator_service_pb2.ListFailuresRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operator_service_pb2.ListFailuresResponse, _abc.Awaitable[_operator_service_pb2.ListFailuresResponse]]:
-        """Lists failed images and e-mails, images first, newest first, with their number by reason. For viewers.
+        """Lists failed images, e-mails and events for webhooks, images first, newest first, with their number by reason. For
+        viewers.
 
           INVALID_ARGUMENT: a filter is malformed.
         """
@@ -755,8 +761,8 @@ class OperatorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _operator_service_pb2.RetryFailuresRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operator_service_pb2.RetryFailuresResponse, _abc.Awaitable[_operator_service_pb2.RetryFailuresResponse]]:
-        """Retries failed images and e-mails with all their attempts, at most 1,000 in a call. An order with a retried image is
-        RUNNING again; its results are not e-mailed again automatically.
+        """Retries failed images, e-mails and events for webhooks with all their attempts, at most 1,000 in a call. An order with
+        a retried image is RUNNING again; its results are not e-mailed again automatically.
 
           INVALID_ARGUMENT: not exactly one of failure_ids and all is set, there are more than 1,000 IDs, or one is not a
             UUID.

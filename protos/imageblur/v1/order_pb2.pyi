@@ -207,6 +207,10 @@ class _FailureReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Failure
     """
     FAILURE_REASON_TARGET_UNAVAILABLE: _FailureReason.ValueType  # 12
     """The result could not be written to the order's target."""
+    FAILURE_REASON_WEBHOOK_REFUSED: _FailureReason.ValueType  # 13
+    """The receiver of the order's webhook wants no more events, or has not taken this one for a day. In failures of
+    operators only.
+    """
 
 class FailureReason(_FailureReason, metaclass=_FailureReasonEnumTypeWrapper):
     """Reasons of a failure."""
@@ -239,6 +243,10 @@ with a redirect; or its place is not named any more.
 """
 FAILURE_REASON_TARGET_UNAVAILABLE: FailureReason.ValueType  # 12
 """The result could not be written to the order's target."""
+FAILURE_REASON_WEBHOOK_REFUSED: FailureReason.ValueType  # 13
+"""The receiver of the order's webhook wants no more events, or has not taken this one for a day. In failures of
+operators only.
+"""
 Global___FailureReason: _TypeAlias = FailureReason  # noqa: Y015
 
 class _FindingKind:

@@ -107,7 +107,7 @@ class ConfigurationError(ImageBlurError):
 
 
 class Reason(StrEnum):
-    """Why an image or a delivery failed; the names of the interface's FailureReason."""
+    """Why an image, a delivery or an event for a webhook failed; the names of the interface's FailureReason."""
 
     NOT_AN_IMAGE = "NOT_AN_IMAGE"
     UNSUPPORTED = "UNSUPPORTED"
@@ -120,6 +120,7 @@ class Reason(StrEnum):
     SOURCE_UNAVAILABLE = "SOURCE_UNAVAILABLE"
     SOURCE_REFUSED = "SOURCE_REFUSED"
     TARGET_UNAVAILABLE = "TARGET_UNAVAILABLE"
+    WEBHOOK_REFUSED = "WEBHOOK_REFUSED"
     INTERNAL = "INTERNAL"
 
 

@@ -16,7 +16,7 @@ class Cause(StrEnum):
     """The sender's: the file is no image, damaged, too large, of an unsupported kind, or not where the
     order says."""
     RECIPIENT = "RECIPIENT"
-    """The recipient's: there is no such mailbox."""
+    """The recipient's: there is no such mailbox, or the receiver of a webhook does not take its events."""
     SERVICE = "SERVICE"
     """The operators': a timeout, a crash, an error, or a mail server that refuses or does not answer."""
 

@@ -137,6 +137,6 @@ def _parse_place(token: str) -> FailureCursor | None:
     position = paging.parse_token(token, str, int, UUID)
     if position is None:
         return None
-    if position[0] not in {"IMAGE", "EMAIL"}:
+    if position[0] not in failures.KINDS:
         raise paging.invalid_token()
     return FailureCursor(*position)

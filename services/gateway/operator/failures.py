@@ -10,6 +10,7 @@ from services.common.db.engine import Database
 from services.common.db.queues import failures, retries
 from services.common.db.queues.failures import FailureFilter, Kind
 from services.common.db.queues.retries import NotRetryable
+from services.common.db.webhooks import events
 from services.common.domain.errors import Unavailable
 from services.common.domain.follow_up import FollowUp
 from services.common.domain.orders import original_key
@@ -77,6 +78,8 @@ class FailureOperations:
                     dropped = image is not None
                     if image:
                         originals.append(original_key(*image))
+                elif kind == "WEBHOOK":
+                    dropped = events.drop_failed(session, failure_id)
                 else:
                     dropped = retries.drop_email(session, failure_id)
                 if dropped:
@@ -111,6 +114,9 @@ class FailureOperations:
             if kind == "EMAIL":
                 retries.retry_email(session, failure_id)
                 follow_up = FollowUp(email_ids=[failure_id])
+            elif kind == "WEBHOOK":
+                retries.retry_event(session, failure_id)
+                follow_up = FollowUp(webhook_event_ids=[failure_id])
             else:
                 retried = retries.retry_image(session, failure_id)
                 follow_up = FollowUp(changed_order_ids=[retried.order_id])
@@ -122,4 +128,5 @@ class FailureOperations:
 
 
 def _subject(kind: Kind | None, failure_id: UUID) -> str:
-    return f"{'images' if kind == 'IMAGE' else 'emails'}/{failure_id}"
+    collections: dict[Kind | None, str] = {"IMAGE": "images", "WEBHOOK": "webhookEvents"}
+    return f"{collections.get(kind, 'emails')}/{failure_id}"

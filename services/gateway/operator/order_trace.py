@@ -30,6 +30,15 @@ def _steps(trace: OrderTrace) -> Iterator[pb.TraceStep]:
     for email in trace.emails:
         if email.started_at is not None:
             yield _email_step(email, email.started_at, now)
+    for event in trace.snapshot.webhook_events:
+        step = pb.TraceStep(
+            kind=pb.TRACE_KIND_WEBHOOK,
+            id=str(event.id),
+            state=event.state,
+            attempts=event.attempts,
+            message=": ".join(filter(None, (event.type, event.message))),
+        )
+        yield _timed(step, event.created_at, event.finished_at, now)
 
 
 def _image_steps(image: Image, created_at: int, now: int) -> Iterator[pb.TraceStep]:

@@ -8,6 +8,14 @@ import pytest
 from imageblur.v1 import blur_service_pb2 as pb
 from imageblur.v1 import operator_service_pb2 as operator_pb
 from imageblur.v1 import order_pb2
+from imageblur.v1.operator_pb2 import (
+    FAILURE_CAUSE_RECIPIENT,
+    FAILURE_CAUSE_SERVICE,
+    FAILURE_KIND_IMAGE,
+    FAILURE_KIND_WEBHOOK,
+    TRACE_KIND_WEBHOOK,
+    FailureFilter,
+)
 from imageblur.v1.operator_service_pb2_grpc import OperatorServiceStub
 from sqlalchemy import select, update
 
@@ -220,3 +228,66 @@ def test_the_queue_is_listed_paused_and_purged(
     assert operator.PurgeQueue(operator_pb.PurgeQueueRequest(queue="webhook")).cancelled == 1
     with database.read() as session:
         assert session.scalars(select(WebhookEvent.state)).all() == ["FAILED"]
+
+
+def test_events_that_were_given_up_are_failures_in_the_trace_and_can_be_retried_or_dropped(
+    gateway: Gateway, database: Database, queues: Broker, cancel: Callable[[], tuple[str, str]]
+) -> None:
+    operator = OperatorServiceStub(gateway.channel)
+    made = [cancel() for _ in range(3)]
+    with database.write() as session:
+        session.execute(
+            update(WebhookEvent)
+            .where(WebhookEvent.id.in_([UUID(event_id) for _, event_id in made]))
+            .values(state="FAILED", attempts=30, message="HTTP 500", finished_at=WebhookEvent.created_at)
+        )
+    queues.client.flushall()
+    found, token = [], ""
+    while True:
+        page = operator.ListFailures(operator_pb.ListFailuresRequest(page_size=2, page_token=token))
+        found += page.failures
+        if not (token := page.next_page_token):
+            break
+    assert {(entry.failure_id, entry.order_id) for entry in found} == {(event, order_id) for order_id, event in made}
+    shown = {(entry.kind, entry.failure.reason, entry.failure.message, entry.retryable) for entry in found}
+    assert shown == {(FAILURE_KIND_WEBHOOK, order_pb2.FAILURE_REASON_WEBHOOK_REFUSED, "HTTP 500", True)}
+    (group,) = operator.ListFailures(operator_pb.ListFailuresRequest()).groups
+    assert (group.kind, group.count, group.retryable) == (FAILURE_KIND_WEBHOOK, 3, 3)
+    assert group.cause == FAILURE_CAUSE_RECIPIENT
+    for which, number in [
+        (FailureFilter(kind=FAILURE_KIND_WEBHOOK), 3),
+        (FailureFilter(kind=FAILURE_KIND_IMAGE), 0),
+        (FailureFilter(reason=order_pb2.FAILURE_REASON_WEBHOOK_REFUSED, order_id=made[0][0]), 1),
+        (FailureFilter(cause=FAILURE_CAUSE_RECIPIENT), 3),
+        (FailureFilter(cause=FAILURE_CAUSE_SERVICE), 0),
+        (FailureFilter(reason=order_pb2.FAILURE_REASON_CORRUPT), 0),
+    ]:
+        assert len(operator.ListFailures(operator_pb.ListFailuresRequest(filter=which)).failures) == number
+    trace = operator.GetOrderTrace(operator_pb.GetOrderTraceRequest(order_id=made[0][0]))
+    (step,) = [step for step in trace.steps if step.kind == TRACE_KIND_WEBHOOK]
+    assert (step.id, step.state, step.attempts, step.message) == (
+        made[0][1],
+        "FAILED",
+        30,
+        "order.cancelled: HTTP 500",
+    )
+    assert [event.event_id for event in trace.order.order.webhook_events] == [made[0][1]]
+
+    retry = operator_pb.RetryFailuresRequest(all=True, filter=FailureFilter(order_id=made[0][0]))
+    assert operator.RetryFailures(retry).retried == 1
+    assert queues.subjects(WEBHOOK_QUEUE) == [made[0][1]]
+    assert operator.RetryFailures(operator_pb.RetryFailuresRequest(failure_ids=[made[0][1]])).retried == 0
+    assert operator.DropFailures(operator_pb.DropFailuresRequest(failure_ids=[made[1][1]])).dropped == 1
+    assert [entry.failure_id for entry in operator.ListFailures(operator_pb.ListFailuresRequest()).failures] == [
+        made[2][1]
+    ]
+    webhooks = {queue.name: queue for queue in operator.ListQueues(operator_pb.ListQueuesRequest()).queues}["webhook"]
+    assert (webhooks.failed, webhooks.failed_by_service, webhooks.waiting) == (1, 0, 1)
+    outcome = operator.ResendWebhookEvents(operator_pb.ResendWebhookEventsRequest(all_failed=True))
+    assert (outcome.resent, outcome.remaining) == (1, 0)
+    with database.read() as session:
+        states = dict(session.execute(select(WebhookEvent.id, WebhookEvent.state)).all())
+        done = session.execute(select(AuditEntry.action, AuditEntry.subject).order_by(AuditEntry.id)).all()
+    assert [states[UUID(event_id)] for _, event_id in made] == ["QUEUED", "FAILED", "QUEUED"]
+    assert ("RetryFailures", f"webhookEvents/{made[0][1]}") in done
+    assert ("DropFailures", f"webhookEvents/{made[1][1]}") in done

@@ -17,16 +17,18 @@ from imageblur_client.cli.render import enum_label
 from imageblur_client.cli.text import count
 
 Ids = Annotated[
-    list[str] | None, typer.Argument(metavar="[ID]...", help="IDs of failed images or e-mails.", show_default=False)
+    list[str] | None,
+    typer.Argument(metavar="[ID]...", help="IDs of failed images, e-mails or webhook events.", show_default=False),
 ]
 All = Annotated[bool, typer.Option("--all", help="All failures that match the other options.")]
-Kind = Annotated[str, typer.Option(metavar="KIND", help="Only failures of this kind: image or email.")]
+Kind = Annotated[str, typer.Option(metavar="KIND", help="Only failures of this kind: image, email or webhook.")]
 Reason = Annotated[str, typer.Option(metavar="REASON", help="Only failures with this reason, such as timed-out.")]
 Order = Annotated[str, typer.Option(metavar="ID", help="Only failures of this order.")]
 Cause = Annotated[
     str,
     typer.Option(
-        metavar="CAUSE", help="Only failures with this cause: service (for operators), file, or recipient (an address)."
+        metavar="CAUSE",
+        help="Only failures with this cause: service (for operators), file, or recipient (an address or a receiver).",
     ),
 ]
 
@@ -45,7 +47,7 @@ def failures(
     as_json: Json = False,
     as_csv: Csv = False,
 ) -> None:
-    """List failed images and e-mails, with their number for each reason."""
+    """List failed images, e-mails and webhook events, with their number for each reason."""
     with operator_api(ctx) as operator:
         which = _filter(kind, reason, order, cause=cause, since=since, until=until)
         found = pages(
@@ -78,7 +80,7 @@ def retry(
     until: Until = "",
     dry_run: DryRun = False,
 ) -> None:
-    """Retry failures where it can help: those of the service."""
+    """Retry failures where it can help: those of the service, of sources and of receivers of webhooks."""
     which = _filter(kind, reason, order, cause=cause, since=since, until=until)
     with operator_api(ctx) as operator:
         request = pb.RetryFailuresRequest(failure_ids=ids or (), all=every, filter=which, validate_only=dry_run)

@@ -35,7 +35,7 @@ from services.common.db.models.orders import (
     UploadImage,
     has_result,
 )
-from services.common.db.models.webhooks import WebhookEvent, WebhookSecret
+from services.common.db.models.webhooks import WEBHOOK_IS_FAILURE, WebhookEvent, WebhookSecret
 
 __all__ = [
     "DELIVERY_IS_OPEN",
@@ -43,6 +43,7 @@ __all__ = [
     "IMAGE_HAS_SURPLUS_BLOBS",
     "IMAGE_IS_FAILURE",
     "ORDER_IS_OPEN",
+    "WEBHOOK_IS_FAILURE",
     "ActivityProgress",
     "ActivitySummary",
     "ApiKey",

@@ -2,11 +2,14 @@
 
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index
+from sqlalchemy import CheckConstraint, ForeignKey, Index, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from services.common.db.models.base import Base, one_of, partial_index
 from services.common.domain.webhooks import WebhookState
+
+WEBHOOK_IS_FAILURE = text("webhook_events.state = 'FAILED' AND NOT webhook_events.dropped")
+"""Written as the condition of the index `webhook_events_failed`: SQLite takes that for nothing else."""
 
 
 class WebhookEvent(Base):
@@ -19,6 +22,7 @@ class WebhookEvent(Base):
         partial_index("webhook_events_outbox", "not_before", where="state = 'QUEUED'"),
         partial_index("webhook_events_leases", "lease_until", where="state = 'SENDING'"),
         partial_index("webhook_events_finished", "finished_at", where="finished_at IS NOT NULL"),
+        partial_index("webhook_events_failed", "finished_at", where="state = 'FAILED' AND NOT dropped"),
         Index("webhook_events_order", "order_id", "created_at"),
         Index("webhook_events_created", "created_at", "id"),
     )
@@ -46,6 +50,8 @@ class WebhookEvent(Base):
     """The outcome of the last attempt: an HTTP status, or why there was none."""
     created_at: Mapped[int]
     finished_at: Mapped[int | None]
+    dropped: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Whether an operator has dropped its failure."""
 
 
 class WebhookSecret(Base):

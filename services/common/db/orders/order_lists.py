@@ -1,7 +1,7 @@
 """Statements for operators: lists of orders, and the trace of one."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -13,6 +13,7 @@ from services.common.db.models import Delivery, Email, Image, Order
 from services.common.db.orders import order_search
 from services.common.db.orders.order_search import OrderFilter
 from services.common.db.orders.orders import Snapshot
+from services.common.db.webhooks import outgoing
 from services.common.domain.errors import NotFound
 from services.common.domain.orders import ImageState
 
@@ -67,7 +68,7 @@ def get_order_trace(session: Session, order_id: UUID, *, with_images: bool = Tru
         select(Email).where(Email.delivery_id.in_([delivery.id for delivery in deliveries])).order_by(Email.part)
     ).all()
     return OrderTrace(
-        snapshot=_snapshots(session, [order])[0],
+        snapshot=replace(_snapshots(session, [order])[0], webhook_events=outgoing.list_of_order(session, order)),
         images=_traced_images(session, order_id) if with_images else [],
         deliveries=deliveries,
         emails=emails,

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, func, select, text
 from sqlalchemy.orm import Session
 
 from services.common.db.clock import SECOND, now
-from services.common.db.models import ORDER_IS_OPEN, Email, Image, Order, sql_literal, table
+from services.common.db.models import ORDER_IS_OPEN, Email, Image, Order, WebhookEvent, sql_literal, table
 from services.common.domain.mail import EmailState
 from services.common.domain.orders import ImageQueue
 
@@ -43,6 +43,7 @@ class Backlog:
     oldest_image: Mapping[ImageQueue, float]
     """By queue: seconds since the oldest message about an image, not claimed yet, was sent; 0 without one."""
     oldest_email: float
+    oldest_webhook: float
 
 
 def get_backlog(session: Session) -> Backlog:
@@ -60,10 +61,11 @@ def get_backlog(session: Session) -> Backlog:
         },
         oldest_image={queue: _get_age(session, Image, Image.queue == queue) for queue in ImageQueue},
         oldest_email=_get_age(session, Email),
+        oldest_webhook=_get_age(session, WebhookEvent),
     )
 
 
-def _get_age(session: Session, model: type[Image] | type[Email], *conditions: ColumnElement[bool]) -> float:
+def _get_age(session: Session, model: type[Image | Email | WebhookEvent], *conditions: ColumnElement[bool]) -> float:
     # Written as in the index; of e-mails, those with a message.
     enqueued = text("state = 'QUEUED' AND enqueued_at IS NOT NULL")
     age = session.scalar(select(func.coalesce(now() - func.min(model.enqueued_at), 0)).where(enqueued, *conditions))

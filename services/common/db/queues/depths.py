@@ -9,6 +9,7 @@ from services.common.db.models import (
     DELIVERY_IS_OPEN,
     EMAIL_IS_FAILURE,
     ORDER_IS_OPEN,
+    WEBHOOK_IS_FAILURE,
     Delivery,
     Email,
     Image,
@@ -88,7 +89,7 @@ def _of_webhook_events(session: Session) -> QueueDepth:
     return QueueDepth(
         waiting=count(WebhookState.QUEUED),
         running=count(WebhookState.SENDING),
-        failed=count(WebhookState.FAILED),
+        failed=session.scalar(select(func.count(WebhookEvent.id)).where(WEBHOOK_IS_FAILURE)) or 0,
         oldest_at=session.scalar(oldest),
     )
 

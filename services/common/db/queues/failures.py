@@ -1,4 +1,4 @@
-"""Statements about images and e-mails that FAILED: lists, and numbers by reason."""
+"""Statements about images, e-mails and events for webhooks that FAILED: lists, and numbers by reason."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,16 +6,26 @@ from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import Row, Select, case, false, func, literal, or_, select, true, union_all
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from services.common.db import pages
-from services.common.db.models import EMAIL_IS_FAILURE, IMAGE_IS_FAILURE, Delivery, Email, Image
+from services.common.db.models import (
+    EMAIL_IS_FAILURE,
+    IMAGE_IS_FAILURE,
+    WEBHOOK_IS_FAILURE,
+    Delivery,
+    Email,
+    Image,
+    WebhookEvent,
+)
 from services.common.domain.errors import Reason
 from services.common.domain.failures import FILE_REASONS, NO_MAILBOX_CODES, Cause
 from services.common.domain.orders import ImageQueue
 from services.common.domain.retries import RETRYABLE
 
-Kind = Literal["IMAGE", "EMAIL"]
+Kind = Literal["IMAGE", "EMAIL", "WEBHOOK"]
+KINDS: tuple[Kind, ...] = ("IMAGE", "EMAIL", "WEBHOOK")
+"""As they are listed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,15 +90,27 @@ _OF_EMAILS = (
     .outerjoin(Delivery, Delivery.id == Email.delivery_id)
     .where(EMAIL_IS_FAILURE)
 )
+_OF_EVENTS = select(
+    literal("WEBHOOK").label("kind"),
+    WebhookEvent.id.label("id"),
+    WebhookEvent.order_id.label("order_id"),
+    literal(0).label("position"),
+    literal(Reason.WEBHOOK_REFUSED.value).label("reason"),
+    WebhookEvent.message.label("message"),
+    WebhookEvent.attempts.label("attempts"),
+    WebhookEvent.finished_at.label("time"),
+    literal(1).label("retryable"),
+    literal(Cause.RECIPIENT.value).label("cause"),
+).where(WEBHOOK_IS_FAILURE)
 
 
 def list_failures(
     session: Session, which: FailureFilter, *, after: FailureCursor | None, limit: int
 ) -> list[Row[tuple[object, ...]]]:
-    """Return a page of failures: first images, then e-mails, the newest of each first."""
+    """Return a page of failures: first images, then e-mails, then events for webhooks, the newest of each first."""
     found: list[Row[tuple[object, ...]]] = []
     for kind, query in _narrowed(which).items():
-        if len(found) == limit or (after and after.kind == "EMAIL" and kind == "IMAGE"):
+        if len(found) == limit or (after and KINDS.index(kind) < KINDS.index(after.kind)):
             continue
         columns = query.subquery().c
         last = (after.time, after.id) if after and after.kind == kind else None
@@ -118,7 +140,7 @@ def count_by_reason(session: Session, which: FailureFilter) -> list[FailureGroup
     """Count the failures of each kind, reason and cause; those of the service first, then the most frequent."""
     queries = _narrowed(which)
     groups = _group_images(session, queries["IMAGE"]) if "IMAGE" in queries else []
-    groups += _group_emails(session, queries["EMAIL"]) if "EMAIL" in queries else []
+    groups += [group for kind in ("EMAIL", "WEBHOOK") if kind in queries for group in _group(session, queries[kind])]
     return sorted(groups, key=lambda group: (group.cause is not Cause.SERVICE, -group.number))
 
 
@@ -139,18 +161,19 @@ def _group_images(session: Session, query: Select[Any]) -> list[FailureGroup]:
     ]
 
 
-def _group_emails(session: Session, query: Select[Any]) -> list[FailureGroup]:
+def _group(session: Session, query: Select[Any]) -> list[FailureGroup]:
     columns = query.subquery().c
     counts = select(
+        columns.kind,
         columns.reason,
         columns.cause,
         func.count().label("number"),
         func.max(columns.message).label("message"),
         func.sum(columns.retryable).label("retryable"),
-    ).group_by(columns.reason, columns.cause)
+    ).group_by(columns.kind, columns.reason, columns.cause)
     return [
         FailureGroup(
-            kind="EMAIL",
+            kind=row.kind,
             reason=row.reason,
             cause=Cause(row.cause),
             number=row.number,
@@ -191,25 +214,31 @@ def count_images_by_reason(session: Session, queue: ImageQueue) -> dict[str, int
 
 
 def get_kinds(session: Session, failure_ids: Sequence[UUID]) -> dict[UUID, Kind]:
-    """Return which of these ids are images, and which e-mails."""
-    found: dict[UUID, Kind] = dict.fromkeys(session.scalars(select(Image.id).where(Image.id.in_(failure_ids))), "IMAGE")
-    return found | dict.fromkeys(session.scalars(select(Email.id).where(Email.id.in_(failure_ids))), "EMAIL")
+    """Return of which kind these ids are."""
+    ids: dict[Kind, InstrumentedAttribute[UUID]] = {"IMAGE": Image.id, "EMAIL": Email.id, "WEBHOOK": WebhookEvent.id}
+    return {
+        found: kind for kind, key in ids.items() for found in session.scalars(select(key).where(key.in_(failure_ids)))
+    }
 
 
 def _narrowed(which: FailureFilter) -> dict[Kind, Select[Any]]:
-    images, emails = _OF_IMAGES, _OF_EMAILS
+    images, emails, events = _OF_IMAGES, _OF_EMAILS, _OF_EVENTS
     if which.reason:
         images = images.where(Image.reason == which.reason)
         emails = emails.where(_EMAIL_REASON.in_([which.reason]))
+        events = events.where(true() if which.reason is Reason.WEBHOOK_REFUSED else false())
     if which.order_id:
         images = images.where(Image.order_id == which.order_id)
         emails = emails.where(Delivery.order_id == which.order_id)
+        events = events.where(WebhookEvent.order_id == which.order_id)
     if which.cause:
         images = images.where({Cause.SERVICE: SERVICE_IMAGE, Cause.FILE: ~SERVICE_IMAGE}.get(which.cause, false()))
         emails = emails.where({Cause.SERVICE: SERVICE_EMAIL, Cause.RECIPIENT: ~SERVICE_EMAIL}.get(which.cause, false()))
+        events = events.where(true() if which.cause is Cause.RECIPIENT else false())
+    queries: dict[Kind, Select[Any]] = {"IMAGE": images, "EMAIL": emails, "WEBHOOK": events}
+    times = {"IMAGE": _IMAGE_TIME, "EMAIL": _EMAIL_TIME, "WEBHOOK": WebhookEvent.finished_at}
     if which.from_time is not None:
-        images, emails = images.where(which.from_time <= _IMAGE_TIME), emails.where(which.from_time <= _EMAIL_TIME)
+        queries = {kind: query.where(which.from_time <= times[kind]) for kind, query in queries.items()}
     if which.to_time is not None:
-        images, emails = images.where(which.to_time > _IMAGE_TIME), emails.where(which.to_time > _EMAIL_TIME)
-    queries: dict[Kind, Select[Any]] = {"IMAGE": images, "EMAIL": emails}
+        queries = {kind: query.where(which.to_time > times[kind]) for kind, query in queries.items()}
     return {kind: query for kind, query in queries.items() if which.kind in {None, kind}}

@@ -1,4 +1,4 @@
-"""Statements about images and e-mails that FAILED: retried, or dropped."""
+"""Statements about images, e-mails and events for webhooks that FAILED: retried, or dropped."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -8,11 +8,13 @@ from sqlalchemy.orm import Session
 
 from services.common.db.clock import now
 from services.common.db.mail import deliveries
-from services.common.db.models import Delivery, Email, Image, Order
+from services.common.db.models import Delivery, Email, Image, Order, WebhookEvent
 from services.common.db.orders import orders
+from services.common.db.webhooks import events
 from services.common.domain.mail import EmailState
 from services.common.domain.orders import DeliveryState, ImageState, OrderState
 from services.common.domain.retries import RETRYABLE
+from services.common.domain.webhooks import WebhookState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +108,17 @@ def _reopen(session: Session, delivery_id: UUID) -> None:
         .execution_options(synchronize_session=False)
     )
     session.execute(reopened)
+
+
+def retry_event(session: Session, event_id: UUID) -> None:
+    """Queue an event for a webhook again, to be enqueued after the commit.
+
+    Raises:
+        NotRetryable: It has not failed.
+    """
+    event = session.get(WebhookEvent, event_id)
+    if event is None or event.state != WebhookState.FAILED or event.dropped or not events.resend(session, [event_id]):
+        raise NotRetryable("the event has not failed, or its failure was dropped")
 
 
 def drop_image(session: Session, image_id: UUID) -> tuple[UUID, int] | None:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from services.common.db import pages
 from services.common.db.clock import SECOND, now
-from services.common.db.models import Order, WebhookEvent, sql_literal
+from services.common.db.models import WEBHOOK_IS_FAILURE, Order, WebhookEvent, sql_literal
 from services.common.db.orders import orders
 from services.common.db.rows import changed_one
 from services.common.db.webhooks import outgoing
@@ -223,6 +223,7 @@ def resend(session: Session, event_ids: Sequence[UUID]) -> list[UUID]:
                 not_before=0,
                 enqueued_at=now(),
                 finished_at=None,
+                dropped=False,
                 give_up_at=now() + GIVE_UP_SECONDS * SECOND,
             )
             .returning(WebhookEvent.id)
@@ -244,9 +245,21 @@ def fail_queued(session: Session) -> int:
     return len(given_up.all())
 
 
+def drop_failed(session: Session, event_id: UUID) -> bool:
+    """Drop the failure of an event; False if there was none."""
+    dropped = session.scalar(
+        update(WebhookEvent)
+        .where(WebhookEvent.id == event_id, WebhookEvent.state == WebhookState.FAILED, ~WebhookEvent.dropped)
+        .values(dropped=True)
+        .returning(WebhookEvent.id)
+        .execution_options(synchronize_session=False)
+    )
+    return dropped is not None
+
+
 def list_failed(session: Session, *, limit: int) -> tuple[Sequence[UUID], int]:
-    """Return the first events that FAILED, and the number of all."""
-    failed = WebhookEvent.state == WebhookState.FAILED
+    """Return the first events that FAILED, without those that an operator has dropped, and the number of all."""
+    failed = WEBHOOK_IS_FAILURE
     total = session.scalar(select(func.count()).select_from(WebhookEvent).where(failed)) or 0
     return session.scalars(select(WebhookEvent.id).where(failed).limit(limit)).all(), total
 
