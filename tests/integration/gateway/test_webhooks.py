@@ -14,6 +14,7 @@ from imageblur.v1.operator_pb2 import (
     FAILURE_KIND_IMAGE,
     FAILURE_KIND_WEBHOOK,
     TRACE_KIND_WEBHOOK,
+    FailureEntry,
     FailureFilter,
 )
 from imageblur.v1.operator_service_pb2_grpc import OperatorServiceStub
@@ -242,7 +243,8 @@ def test_events_that_were_given_up_are_failures_in_the_trace_and_can_be_retried_
             .values(state="FAILED", attempts=30, message="HTTP 500", finished_at=WebhookEvent.created_at)
         )
     queues.client.flushall()
-    found, token = [], ""
+    found: list[FailureEntry] = []
+    token = ""
     while True:
         page = operator.ListFailures(operator_pb.ListFailuresRequest(page_size=2, page_token=token))
         found += page.failures

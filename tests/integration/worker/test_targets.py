@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -186,8 +187,8 @@ def test_a_worker_that_has_lost_its_claim_writes_nothing(
     blur, (_, image_id) = make_blur(Places({"out": held})), place(database, blobs)
     real = ChildPool.blur
 
-    def lose(*arguments: object) -> object:
-        blurred = real(*arguments)  # type: ignore[arg-type] - passed on
+    def lose(*arguments: Any) -> object:
+        blurred = real(*arguments)
         with database.write() as session:
             claimed = images.claim_of(session.get_one(Image, image_id), "{}")
             assert images.release(session, claimed, crashed=False, window=10)

@@ -1,6 +1,7 @@
 """Render deploy/kubernetes with kubectl, validate it against the schemas of Kubernetes, and check what pods may do."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -101,3 +102,40 @@ def test_a_budget_and_a_policy_for_each(rendered: list[dict[str, Any]]) -> None:
     (metric,) = autoscaler["spec"]["metrics"]
     assert metric["external"]["metric"]["name"] in (ROOT / "services/scheduler/metrics.py").read_text("utf-8")
     assert set(of_kind(rendered, "NetworkPolicy")) == {"ingress", "gateway", "web"}
+
+
+def test_everything_that_emails_need_is_set_or_a_secret(rendered: list[dict[str, Any]]) -> None:
+    """The same settings as in compose.yaml: none of them missing, misspelt, or in plain text."""
+    (settings,) = (
+        each["data"] for name, each in of_kind(rendered, "ConfigMap").items() if name.startswith("imageblur")
+    )
+    mailer = COMPOSE["services"]["mailer"]["environment"]
+    shared = COMPOSE["x-service"]["environment"]
+    wanted = {name for name in mailer if name.startswith("IMAGEBLUR_") and name not in shared}
+    secret = {name for name in wanted if name.endswith(("_USER", "_PASSWORD"))}
+    texts = {"IMAGEBLUR_MAILING_TEXT_DIR", "IMAGEBLUR_MAIL_TEMPLATES_DIR"}  # written on the operators' pages
+    assert wanted - secret - texts <= settings.keys()
+    assert not secret & settings.keys()
+    operations = (ROOT / "docs/operations.md").read_text("utf-8")
+    assert all(f"--from-literal={name.lower()}=" in operations for name in secret)
+    known = set(re.findall(r"^\| `(IMAGEBLUR_\w+)`", (ROOT / "docs/settings.md").read_text("utf-8"), re.MULTILINE))
+    assert {name for name in [*settings, *mailer] if name.startswith("IMAGEBLUR_")} <= known
+    table = operations.partition("### Settings of e-mails")[2].partition("\n\n| setting")[2].partition("\n\n")[0]
+    documented = set(re.findall(r"`(IMAGEBLUR_\w+)`", table))
+    assert documented <= wanted, "documented and not passed on"
+
+
+def test_the_signing_key_is_where_the_settings_say(rendered: list[dict[str, Any]]) -> None:
+    (settings,) = (
+        each["data"] for name, each in of_kind(rendered, "ConfigMap").items() if name.startswith("imageblur")
+    )
+    pod = of_kind(rendered, "Deployment")["mailer"]["spec"]["template"]["spec"]
+    (mounted,) = (each for each in pod["containers"][0]["volumeMounts"] if each["name"] == "secrets")
+    sources = [
+        source["secret"]["name"]
+        for volume in pod["volumes"]
+        for source in volume.get("projected", {}).get("sources", ())
+    ]
+    assert settings["IMAGEBLUR_DKIM_KEY_FILE"] == f"{mounted['mountPath']}/dkim.pem"
+    assert "imageblur-dkim" in sources
+    assert "secrets/dkim.pem" in (ROOT / "deploy/secrets.sh").read_text("utf-8")

@@ -222,7 +222,9 @@ def get_kinds(session: Session, failure_ids: Sequence[UUID]) -> dict[UUID, Kind]
 
 
 def _narrowed(which: FailureFilter) -> dict[Kind, Select[Any]]:
-    images, emails, events = _OF_IMAGES, _OF_EMAILS, _OF_EVENTS
+    images: Select[Any] = _OF_IMAGES
+    emails: Select[Any] = _OF_EMAILS
+    events: Select[Any] = _OF_EVENTS
     if which.reason:
         images = images.where(Image.reason == which.reason)
         emails = emails.where(_EMAIL_REASON.in_([which.reason]))
