@@ -7,37 +7,20 @@ broken.
 
 import base64
 import io
-import json
 import os
 import shlex
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
+from deploy.rehearsal.calls import GATEWAYS, grpc
+
 COMPOSE = shlex.split(os.environ.get("COMPOSE", "docker compose"))
-GATEWAYS = ("127.0.0.1:50051", "127.0.0.1:50052")
 IMAGES = 40
 SIZE = (1600, 1200)
-SECRETS = Path(__file__).resolve().parents[1] / "secrets"
-GRPCURL = Path(sys.executable).parent / "grpcurl"
-
-
-def grpc(method: str, request: object, gateway: str = GATEWAYS[0]) -> dict[str, Any]:
-    """Call a method and return its answer."""
-    access: tuple[str | Path, ...] = (
-        "-cacert",
-        SECRETS / "tls_ca.pem",
-        "-H",
-        f"authorization: Bearer {os.environ['KEY']}",
-    )
-    command = [GRPCURL, *access, "-max-time", "30", "-d", "@", gateway, method]
-    done = subprocess.run(command, input=json.dumps(request), capture_output=True, text=True, check=True)  # noqa: S603
-    answer: dict[str, Any] = json.loads(done.stdout)
-    return answer
 
 
 def photograph(number: int) -> str:
