@@ -56,14 +56,15 @@ def wait_for(what: str, look: Callable[[], T | None]) -> T:
     sys.exit(f"not in time: {what}")
 
 
-def emails_to(address: str) -> list[EmailMessage]:
-    """Return the e-mails to an address that the mail catcher has, in no order."""
+def emails_to(address: str) -> list[tuple[bytes, EmailMessage]]:
+    """Return the e-mails to an address that the mail catcher has, as they arrived and parsed, in no order."""
     try:
         listed = json.loads(get(f"{CATCHER}/messages?limit=1000"))["messages"]
     except (OSError, http.client.HTTPException):
         return []  # it is about to start
-    found = [message_from_bytes(get(f"{CATCHER}/message/{each['ID']}/raw"), policy=policy.default) for each in listed]
-    return [message for message in found if address in str(message["To"])]
+    found = [get(f"{CATCHER}/message/{each['ID']}/raw") for each in listed]
+    parsed = [(raw, message_from_bytes(raw, policy=policy.default)) for raw in found]
+    return [(raw, message) for raw, message in parsed if address in str(message["To"])]
 
 
 def text_of(message: EmailMessage) -> str:

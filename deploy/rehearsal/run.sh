@@ -5,7 +5,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export COMPOSE=${COMPOSE:-docker compose}
-export IMAGEBLUR_PUBLIC_URL=http://127.0.0.1:8080
+export IMAGEBLUR_PUBLIC_URL=http://127.0.0.1:8080 IMAGEBLUR_MAIL_FROM="ImageBlur <imageblur@example.org>"
+export IMAGEBLUR_DKIM_KEY_FILE=/run/secrets/dkim.pem
 deploy/secrets.sh
 $COMPOSE build
 $COMPOSE up --detach --scale blur_worker=2
