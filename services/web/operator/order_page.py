@@ -71,16 +71,17 @@ class OrderPage:
         wanted = pb.ListOrderImagesRequest(order_id=order_id, page_size=PAGE_SIZE, page_token=token)
         if value := value_of(order_pb2.ImageState, state):
             wanted.states.append(value)
-        trace, images, entries, retryable = await asyncio.gather(
+        trace, images, entries, groups = await asyncio.gather(
             client.call(client.stub.GetOrderTrace, pb.GetOrderTraceRequest(order_id=order_id, without_images=True)),
             client.call(client.stub.ListOrderImages, wanted),
             client.call(
                 client.stub.ListAuditEntries,
                 pb.ListAuditEntriesRequest(page_size=AUDIT_ENTRIES, subject=f"orders/{order_id}"),
             ),
-            self._retryable(operator, order_id),
+            self._failures(operator, order_id),
         )
         order = trace.order.order
+        retryable = _retryable(order, groups)
         return self._renderer.page(
             request,
             operator,
@@ -108,12 +109,16 @@ class OrderPage:
         )
 
     @staticmethod
-    async def _retryable(operator: SignedInOperator, order_id: str) -> int:
-        """Return how many failures of the order can be retried."""
+    async def _failures(operator: SignedInOperator, order_id: str) -> Sequence[operator_pb2.FailureGroup]:
         client = operator.client
         wanted = pb.ListFailuresRequest(page_size=1, filter=operator_pb2.FailureFilter(order_id=order_id))
-        found = await client.call(client.stub.ListFailures, wanted)
-        return sum(group.retryable for group in found.groups)
+        return (await client.call(client.stub.ListFailures, wanted)).groups
+
+
+def _retryable(order: order_pb2.Order, groups: Sequence[operator_pb2.FailureGroup]) -> int:
+    """Return how many failures of the order can be retried; of one that is over, events for its webhook only."""
+    over = order_state(order) in {"cancelled", "expired"}
+    return sum(group.retryable for group in groups if not over or group.kind == operator_pb2.FAILURE_KIND_WEBHOOK)
 
 
 def _possible(order: order_pb2.Order, retryable: int) -> dict[str, Any]:
@@ -122,7 +127,7 @@ def _possible(order: order_pb2.Order, retryable: int) -> dict[str, Any]:
     ended = state in {"succeeded", "partially_failed", "failed"}
     return {
         "send": ended and bool(order.email_hint),
-        "retry": bool(retryable) and state not in {"cancelled", "expired"},
+        "retry": bool(retryable),
         "revise": ended and order.HasField("originals_expire_time"),
         "extend": state != "expired",
         "cancel": is_open(order),

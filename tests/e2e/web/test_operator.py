@@ -247,7 +247,7 @@ def test_a_bad_file_is_no_alarm_and_no_retry_is_offered(page: Page, client: Clie
     expect(row.locator(".badge.bad")).to_have_count(0)
     expect(page.get_by_text("Retry failures")).to_have_count(0)
     page.goto(f"/operator/failures?order={order.order_id}")
-    expect(page.get_by_role("heading", name="Bad files and addresses")).to_be_visible()
+    expect(page.get_by_role("heading", name="Bad files, addresses and receivers")).to_be_visible()
     expect(page.get_by_role("heading", name="To look at")).to_have_count(0)
     expect(page.get_by_role("button", name=re.compile("^Retry: "))).to_have_count(0)
 

@@ -10,18 +10,18 @@ from uuid import UUID
 import pytest
 from imageblur.v1 import blur_service_pb2
 from pydantic import SecretStr
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from services.common.db.access import api_keys
 from services.common.db.access.audit import AuditContext
 from services.common.db.engine import Database
-from services.common.db.models import PausedQueue
+from services.common.db.models import PausedQueue, WebhookEvent
 from services.common.domain.api_keys import HINT_LENGTH, Role
 from services.gateway.rpc import key_cache
 from services.gateway.settings import GatewaySettings
 from services.web.settings import WebSettings
 from tests.integration.gateway.conftest import Gateway, running
-from tests.integration.gateway.test_keys import known
+from tests.integration.gateway.test_keys import bearer, known
 from tests.integration.gateway.test_orders import HEADER, PICTURE
 from tests.integration.web.conftest import HttpResponse, Web, serving
 from tests.support.waiting import eventually
@@ -172,6 +172,33 @@ def test_an_administrator_pauses_and_resumes_a_queue(guarded: Web, make: Make, d
     browser.post("/queues/blur/resume", browser.form_token(""))
     assert not paused(database)
     assert browser.post("/queues/none/pause", browser.form_token("")).status == 404
+
+
+def test_a_webhook_that_was_given_up_is_a_failure_and_is_posted_again(
+    guarded: Web, locked: Gateway, make: Make, database: Database
+) -> None:
+    browser, (_, key) = Browser(guarded), make(Role.ADMIN)
+    header = blur_service_pb2.OrderHeader(webhook_url="https://hooks.example.org/")
+    request = blur_service_pb2.BlurOrderRequest(order=header, images=[PICTURE])
+    order_id = locked.blur.BlurOrder(request, metadata=bearer(key)).order.order_id
+    locked.blur.CancelOrder(blur_service_pb2.CancelOrderRequest(order_id=order_id), metadata=bearer(key))
+    with database.write() as session:
+        failed = {"state": "FAILED", "message": "HTTP 500", "finished_at": WebhookEvent.created_at}
+        event_id = session.scalars(update(WebhookEvent).values(failed).returning(WebhookEvent.id)).one()
+    browser.sign_in(key)
+    assert "1 event given up" in browser.get("").text
+    listed = browser.get("/failures?kind=webhook").text
+    assert "Webhooks: not taken by its receiver" in listed
+    assert "HTTP 500" in listed
+    shown = browser.get(f"/orders/{order_id}").text
+    assert "order.cancelled: HTTP 500" in shown
+    assert f"/operator/webhooks?order={order_id}" in shown
+    assert "Retries 1 image, e-mail or webhook." in shown
+    answer = browser.post("/failures/retry", browser.form_token("/failures"), one=str(event_id))
+    assert "done=retried" in answer.headers["location"]
+    with database.read() as session:
+        assert session.get_one(WebhookEvent, event_id).state == "QUEUED"
+    assert "No failures" in browser.get("/failures").text
 
 
 def test_forms_without_the_token_of_the_session_change_nothing(guarded: Web, make: Make, database: Database) -> None:
