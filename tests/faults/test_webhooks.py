@@ -87,8 +87,13 @@ def check(customer: Customer, server: HttpsServer) -> None:
     assert len({request.headers["webhook-id"] for request in server.requests}) == 1
 
 
+def die(_request: HttpRequest, _connection: ssl.SSLSocket) -> None:
+    """Take the event, and close the connection without an answer, as a receiver does that is killed."""
+
+
 FAULTS: list[tuple[str, Handler | None, str]] = [
     ("receiver is down", None, "cannot be reached"),
+    ("receiver is killed before it answers", die, "gave no valid answer"),
     ("receiver answers 500", answer("500 Internal Server Error"), "HTTP 500"),
     ("receiver redirects", answer("302 Found", Location="https://127.0.0.1:1/"), "redirects are not followed"),
 ]

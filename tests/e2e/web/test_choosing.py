@@ -17,7 +17,8 @@ from playwright.sync_api import FilePayload, Page, Request, expect
 
 from tests.e2e.conftest import PHOTOGRAPHS
 from tests.support.browser_waiting import wait_until
-from tests.support.images import encode, photo
+from tests.support.heif_files import DEPTH, GAIN_MAP, auxiliary, box, coded, grid, heic, heif, irot
+from tests.support.images import encode, oriented, photo, photo_16
 from tests.support.oriented_files import find_mark, oriented_files
 
 FIND_MARK = """() => {
@@ -133,6 +134,38 @@ def test_what_is_marked_is_covered_however_a_file_says_that_it_is_turned(page: P
     assert uncovered == []
     # The rest of each is still there: at least half of it is not black.
     assert [name for name, data in made.items() if (pixels(data).max(axis=2) > 40).mean() < 0.5] == []
+
+
+def phone_pictures() -> tuple[dict[str, bytes], list[bytes]]:
+    """Return a HEIC of turned tiles with a thumbnail, a gain map, a depth map and a video, one of 10 bits, a JPEG with a
+    gain map behind it, a screenshot; and the bytes that must not be in a result: of what shows the picture again."""
+    picture, tile = photo(128, 128), (64, 64)
+    tiles = [coded(picture.crop((x, y, x + 64, y + 64))) for y in (0, 64) for x in (0, 64)]
+    thumbnail = coded(picture.resize(tile), references={b"thmb": [1]})
+    maps = [auxiliary(picture.resize(tile).convert("L"), kind, of=1) for kind in (DEPTH, GAIN_MAP)]
+    whole = grid(2, 2, picture.size, [2, 3, 4, 5], irot(3))
+    video = box(b"ftyp", b"mp42", bytes(12)) + box(b"mdat", np.random.default_rng(1).bytes(1024))
+    behind = encode(picture.resize(tile), "JPEG")
+    pictures = {
+        "IMG_0001.HEIC": heif([whole, *tiles, thumbnail, *maps], trailer=video),
+        "IMG_0002.HEIC": heic(photo_16(96, 64)),
+        "IMG_0003.JPG": encode(photo(96, 64), "JPEG", exif=oriented(6)) + behind,
+        "IMG_0004.PNG": encode(photo(96, 64), "PNG"),
+    }
+    return pictures, [thumbnail.data, *(each.data for each in maps), video, behind]
+
+
+def test_pictures_of_a_phone(page: Page) -> None:
+    pictures, hidden = phone_pictures()
+    select(page, [payload(name, data) for name, data in pictures.items()])
+    page.check("[name=effect][value=solid]", force=True)
+    place(page)
+    made = results(page)
+    assert {name.removeprefix("blur_").partition(".")[0] for name in made} == {name[:8] for name in pictures}
+    sizes = [pixels(data).shape[1::-1] for _, data in sorted(made.items())]
+    assert sizes == [(128, 128), (96, 64), (64, 96), (96, 64)]
+    assert max(int(pixels(data).max()) for data in made.values()) < 8, "all of each is black"
+    assert not [part for part in hidden for data in made.values() if part[len(part) // 2 :][:20] in data]
 
 
 @pytest.fixture
