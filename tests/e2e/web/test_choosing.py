@@ -137,8 +137,8 @@ def test_what_is_marked_is_covered_however_a_file_says_that_it_is_turned(page: P
 
 
 def phone_pictures() -> tuple[dict[str, bytes], list[bytes]]:
-    """Return a HEIC of turned tiles with a thumbnail, a gain map, a depth map and a video, one of 10 bits, a JPEG with a
-    gain map behind it, a screenshot; and the bytes that must not be in a result: of what shows the picture again."""
+    """Return a HEIC of turned tiles with a thumbnail, a gain map, a depth map and a video, one of 10 bits, a JPEG with
+    a gain map behind it, a screenshot; and the bytes that must not be in a result: of what shows the picture again."""
     picture, tile = photo(128, 128), (64, 64)
     tiles = [coded(picture.crop((x, y, x + 64, y + 64))) for y in (0, 64) for x in (0, 64)]
     thumbnail = coded(picture.resize(tile), references={b"thmb": [1]})
