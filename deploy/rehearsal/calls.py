@@ -28,7 +28,7 @@ _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 def grpc(method: str, request: object, gateway: str = GATEWAYS[0], *, key: str = "KEY") -> dict[str, Any]:
     """Call a method with the key of this variable, and return its answer."""
     access = ["-cacert", str(SECRETS / "tls_ca.pem"), "-H", f"authorization: Bearer {os.environ[key]}"]
-    command = [GRPCURL, *access, "-max-time", "30", "-d", "@", gateway, method]
+    command = [str(GRPCURL), *access, "-max-time", "30", "-d", "@", gateway, method]
     done = subprocess.run(command, input=json.dumps(request), capture_output=True, text=True, check=True)  # noqa: S603
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer

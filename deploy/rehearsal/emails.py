@@ -85,7 +85,7 @@ def arrives(address: str, link_path: str, *, but: EmailMessage | None = None) ->
 
 def check_signature(raw: bytes) -> None:
     """Verify the signature (DKIM) of an e-mail with the public key that deploy/mail.sh prints for the DNS."""
-    command = ["openssl", "rsa", "-in", SECRETS / "dkim.pem", "-pubout", "-outform", "DER"]
+    command = ["openssl", "rsa", "-in", str(SECRETS / "dkim.pem"), "-pubout", "-outform", "DER"]
     public = subprocess.run(command, check=True, capture_output=True).stdout  # noqa: S603 - no text of others
     record = b"v=DKIM1; k=rsa; p=" + base64.b64encode(public)
     assert dkim.verify(raw, dnsfunc=lambda *_, **__: record), "the signature is not valid"
