@@ -121,6 +121,13 @@ class Customer:
         """Ask one gateway after the other until one answers for good."""
         return self._persist([functools.partial(ask, stub) for stub in self.stubs], first, within)
 
+    def refused(self, since: int) -> set[str]:
+        """The codes of the refusals after so many of them.
+
+        Without DEADLINE_EXCEEDED, which says no more than that this machine is busy.
+        """
+        return {answer.partition(":")[0] for answer in self.refusals[since:]} - {"DEADLINE_EXCEEDED"}
+
     def subscribe(self, address: str) -> None:
         """Subscribe to the weekly mailing."""
         request = SubscribeRequest(email=address)
