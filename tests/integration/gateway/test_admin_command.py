@@ -55,7 +55,9 @@ def run(gateway: Gateway, make: Callable[..., str], tmp_path: Path, monkeypatch:
             file.write_text(make(role) + "\n", "ascii")
             known(gateway, file.read_text("ascii").strip())
         common = ["--server", f"127.0.0.1:{gateway.port}", "--key-file", str(file), "admin"]
-        return CliRunner().invoke(app, [*common, *arguments], input=stdin)
+        done = CliRunner().invoke(app, [*common, *arguments], input=stdin)
+        print(*arguments, done.exit_code, done.output, done.exception or "")  # pytest shows it if the test fails
+        return done
 
     return run
 
