@@ -142,3 +142,13 @@ def test_what_emails_need_is_asked_for_and_passed_on(tmp_path: Path) -> None:
     assert "carry no links" not in run("secrets.sh")
     for name in lines.keys() - {"GATEWAY_HOST", "SIGN_EMAILS"}:
         assert f"${{{name}:-" in str(SERVICES["mailer"]["environment"][name]), f"{name} is asked for and not passed on"
+
+
+def test_settings_are_passed_on_under_their_names() -> None:
+    """A line of .env has an effect, and no name is misspelt."""
+    known = set(re.findall(r"^\| `(IMAGEBLUR_\w+)`", (ROOT / "docs/settings.md").read_text("utf-8"), re.MULTILINE))
+    for name, service in SERVICES.items():
+        for variable, value in service.get("environment", {}).items():
+            assert variable in known or not variable.startswith("IMAGEBLUR_"), f"{name}: {variable} is no setting"
+            asked = re.fullmatch(r"\$\{(\w+):-.*\}", str(value))
+            assert asked is None or asked[1] == variable, f"{name}: {variable} comes from {value}"
