@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 from uuid import UUID
 
 from sqlalchemy import Row, Select, case, false, func, literal, or_, select, true, union_all
@@ -222,9 +222,7 @@ def get_kinds(session: Session, failure_ids: Sequence[UUID]) -> dict[UUID, Kind]
 
 
 def _narrowed(which: FailureFilter) -> dict[Kind, Select[Any]]:
-    images: Select[Any] = _OF_IMAGES
-    emails: Select[Any] = _OF_EMAILS
-    events: Select[Any] = _OF_EVENTS
+    images, emails, events = _OF_IMAGES, _OF_EMAILS, _OF_EVENTS
     if which.reason:
         images = images.where(Image.reason == which.reason)
         emails = emails.where(_EMAIL_REASON.in_([which.reason]))
@@ -237,7 +235,7 @@ def _narrowed(which: FailureFilter) -> dict[Kind, Select[Any]]:
         images = images.where({Cause.SERVICE: SERVICE_IMAGE, Cause.FILE: ~SERVICE_IMAGE}.get(which.cause, false()))
         emails = emails.where({Cause.SERVICE: SERVICE_EMAIL, Cause.RECIPIENT: ~SERVICE_EMAIL}.get(which.cause, false()))
         events = events.where(true() if which.cause is Cause.RECIPIENT else false())
-    queries: dict[Kind, Select[Any]] = {"IMAGE": images, "EMAIL": emails, "WEBHOOK": events}
+    queries: dict[Kind, Select[Any]] = {"IMAGE": images, "EMAIL": emails, "WEBHOOK": cast("Select[Any]", events)}
     times = {"IMAGE": _IMAGE_TIME, "EMAIL": _EMAIL_TIME, "WEBHOOK": WebhookEvent.finished_at}
     if which.from_time is not None:
         queries = {kind: query.where(which.from_time <= times[kind]) for kind, query in queries.items()}
