@@ -18,7 +18,7 @@ from services.common.db.orders import images
 from services.common.db.orders.images import ImageClaim
 from services.common.domain.errors import ImageBlurError, ImageError, Reason, Unavailable
 from services.common.domain.orders import ImageState, result_key
-from services.common.domain.retries import MAX_SOURCE_ATTEMPTS
+from services.common.domain.retries import IMAGE_RETRIES, MAX_SOURCE_ATTEMPTS
 from services.common.domain.spec import Format
 from services.common.infra import log
 from services.common.infra.blobs import BlobStore, MissingBlob
@@ -80,8 +80,8 @@ class Targets:
                     return
             except (PlaceUnavailable, NoSuchFile, MissingBlob, Unavailable, ImageError, OSError) as error:
                 attempts += 1
-                self.sleep(POLL_SECONDS * 2**attempts)
                 _log.warning("target not written again yet", image=str(claim.image_id), error=str(error))
+                self.sleep(IMAGE_RETRIES.delay(attempts))
         _log.error("the target has a result that does not count", order=str(claim.order_id), image=str(claim.image_id))
 
     def _current(self, claim: ImageClaim) -> Image | None:
