@@ -7,6 +7,10 @@ COMPOSE=${COMPOSE:-docker compose}
 packages=$(mktemp -d)
 trap 'rm -rf "$packages"' EXIT
 .venv/bin/uv pip install --quiet --target "$packages" --python-version 3.13 pytest
+# The photograph of the tests, without the package that it is in.
+mkdir -p "$packages/skimage/data"
+touch "$packages/skimage/__init__.py"
+cp .venv/lib/python3*/site-packages/skimage/data/astronaut.png "$packages/skimage/data/"
 chmod -R a+rX "$packages"
 layers='
 import os
