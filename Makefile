@@ -122,16 +122,20 @@ release: .venv/.installed-dev ## Build what a release has: wheel, source archive
 clean: ## Remove the environment and caches, never data
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
-.venv/.uv: Makefile
+# Installs everything else, and is removed by slim_environment with it: only developers keep it.
+define INSTALL_UV
+@$(BIN)/uv --version 2>/dev/null | grep -q "uv $(UV_VERSION)" || { $(BIN)/python -m ensurepip --default-pip >/dev/null \
+  && $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION); }
+endef
+
+.venv/.installed: requirements.lock pyproject.toml
 	@echo "Setting up .venv (once; takes a minute)"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ImageBlur needs Python 3.11 or newer")'
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	@touch $@
-
-.venv/.installed: .venv/.uv requirements.lock pyproject.toml
+	$(INSTALL_UV)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@$(BIN)/python tools/slim_environment.py
 	@$(BIN)/python -c 'import services.blur_worker.warm_engine' # compiles its loops, which otherwise the first start does
 	@touch $@
 
@@ -140,5 +144,6 @@ clean: ## Remove the environment and caches, never data
 	@touch $@
 
 .venv/.installed-dev: .venv/.installed requirements-dev.lock
+	$(INSTALL_UV)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.lock
 	@touch $@
