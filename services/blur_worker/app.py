@@ -27,7 +27,7 @@ from services.common.infra import broker, log, tracing
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
 from services.common.infra.disk_space import DiskSpace
-from services.common.infra.fork_server import keep_sockets_in
+from services.common.infra.fork_server import keep_sockets_in, start_no_tracker
 from services.common.infra.leases import Leases
 from services.common.infra.messages import BLUR_QUEUE, FETCH_QUEUE, FIND_QUEUE, INSTANT_QUEUE, MAIL_QUEUE, WEBHOOK_QUEUE
 from services.common.infra.metrics import serve as serve_metrics
@@ -84,6 +84,7 @@ def setup() -> None:
     scratch = ScratchFolder(blobs.folder)
     sockets = ScratchFolder()
     keep_sockets_in(sockets.path)
+    start_no_tracker()
     hints = ChangeHints(queues.announce)
     lifecycle = make_lifecycle(
         database, blobs, queues, window=settings.order_window, announce_changed=hints.order_changed

@@ -1,6 +1,5 @@
 """`python -m services.scheduler`: decide what is due until SIGTERM."""
 
-import signal
 import threading
 from zoneinfo import ZoneInfo
 
@@ -10,6 +9,7 @@ from services.common.infra import broker, log, metrics
 from services.common.infra.blobs import BlobStore
 from services.common.infra.messages import BLUR_QUEUE, FETCH_QUEUE, FIND_QUEUE, MAIL_QUEUE, MAILING_QUEUE, WEBHOOK_QUEUE
 from services.common.infra.startup import run
+from services.common.infra.stop_requests import on_stop
 from services.scheduler.jobs import schedule
 from services.scheduler.mailing_schedule import MailingSchedule
 from services.scheduler.settings import SchedulerSettings
@@ -34,12 +34,8 @@ def main() -> None:
     metrics.serve("scheduler", settings.metrics_host, settings.scheduler_metrics_port)
     scheduler = schedule(sweep, mailings, sweep_seconds=settings.sweep_seconds)
 
-    def stop(*_: object) -> None:
-        # In a thread: shutdown waits for running jobs, and a signal handler must not.
-        threading.Thread(target=scheduler.shutdown).start()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
+    # In a thread: shutdown waits for running jobs, and a signal handler must not.
+    on_stop(lambda: threading.Thread(target=scheduler.shutdown).start())
     _log.info("serving", mailing=f"{settings.mailing_day} {settings.mailing_hour}:00 {settings.mailing_zone}")
     scheduler.start()
     database.close()

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from services.common.infra.settings import MetricsSettings
 from services.stack import ports
 from services.stack.address import split_address
 from services.stack.data_folder import DataFolder
@@ -46,11 +47,10 @@ def default_programs(settings: StackSettings, data_folder: DataFolder) -> StackP
     services = [
         Program("gateway", python_module("services.gateway"), stop_stage=0, grace=35.0),
         Program("blur_worker", python_module("services.blur_worker"), stop_stage=2, grace=BLUR_WORKER_GRACE),
-        Program("mailer", python_module("services.mailer"), stop_stage=2, grace=WORKER_GRACE),
-        Program("scheduler", python_module("services.scheduler"), stop_stage=1, grace=20.0),
         # Stops before the gateway, which it calls.
         Program("web", python_module("services.web"), stop_stage=-1, grace=15.0),
     ]
+    services += _small_services(settings)
     endpoints = []
     for setting, address in (
         ("IMAGEBLUR_WEB_ADDRESS", settings.web_address),
@@ -61,7 +61,6 @@ def default_programs(settings: StackSettings, data_folder: DataFolder) -> StackP
             literal = f"[{host}]" if ":" in host else host
             endpoints.append(ports.Endpoint(host, port, setting, literal + ":{port}"))
     if settings.smtp_host is None:
-        services.append(Program("mailbox", python_module("services.stack.embedded.mailbox"), stop_stage=3, grace=10.0))
         endpoints.append(ports.Endpoint("127.0.0.1", settings.mailbox_port, "IMAGEBLUR_MAILBOX_PORT"))
     addresses = (settings.gateway_address, settings.web_address)
     return StackPrograms(
@@ -71,3 +70,19 @@ def default_programs(settings: StackSettings, data_folder: DataFolder) -> StackP
         probe=Program("health", python_module("services.stack.readiness", *addresses)),
         endpoints=tuple(endpoints),
     )
+
+
+def _small_services(settings: StackSettings) -> list[Program]:
+    """Return scheduler, mailer and mailbox: one process, which needs much less memory than three."""
+    programs = [
+        Program("scheduler", python_module("services.scheduler"), stop_stage=1, grace=20.0),
+        Program("mailer", python_module("services.mailer"), stop_stage=2, grace=WORKER_GRACE),
+    ]
+    if settings.smtp_host is None:
+        programs.append(Program("mailbox", python_module("services.stack.embedded.mailbox"), stop_stage=3, grace=10.0))
+    watched = MetricsSettings.load()
+    if watched.metrics_host or watched.traces_endpoint:
+        return programs  # both are of a process
+    modules = [program.arguments[-1] for program in programs]
+    grace = sum(program.grace for program in programs)
+    return [Program("background", python_module("services.stack.together", *modules), stop_stage=2, grace=grace)]

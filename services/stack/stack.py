@@ -8,7 +8,7 @@ import secrets
 import time
 from multiprocessing import resource_sharer
 
-from services.common.infra.fork_server import keep_sockets_in
+from services.common.infra.fork_server import keep_sockets_in, start_no_tracker
 from services.stack import ports
 from services.stack.data_folder import DataFolder
 from services.stack.embedded import valkey
@@ -18,6 +18,7 @@ from services.stack.folder_lock import FolderLock
 from services.stack.programs import StackPrograms, default_programs
 from services.stack.settings import StackSettings
 from services.stack.supervision.cleanup import end_run, kill_by_token
+from services.stack.supervision.launching import forks, start_fork_server
 from services.stack.supervision.ledger import Ledger, read_ledger
 from services.stack.supervision.supervisor import Supervisor, describe_end
 from services.stack.terminal.output import Output
@@ -46,6 +47,9 @@ class Stack:
             self._lock.acquire()
             self.data_folder.remove_sockets()
             keep_sockets_in(self.data_folder.sockets)
+            start_no_tracker()
+            if any(forks(program.arguments) for program in self.programs.services):
+                start_fork_server()
             self.data_folder.ready.unlink(missing_ok=True)
             await self._end_previous_run()
             for endpoint in self.programs.endpoints:

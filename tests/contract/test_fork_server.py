@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 CODE = """
 import multiprocessing, sys
 from pathlib import Path
@@ -19,6 +21,52 @@ if __name__ == "__main__":
 """
 
 
+BY_FORK = """
+import asyncio, multiprocessing, os, sys, threading
+from pathlib import Path
+from services.common.infra.fork_server import keep_sockets_in, start_by_fork, start_no_tracker
+
+here = []
+
+def show(lock):
+    print("forked", bool(here), os.path.exists(f"/proc/self/fd/{lock}"), flush=True)
+
+def show_of_another(lock):
+    process = multiprocessing.get_context("forkserver").Process(target=show, args=(lock,))
+    thread = threading.Thread(target=process.start)
+    thread.start()
+    thread.join()
+    process.join()
+
+async def main():
+    folder = Path(sys.argv[1])
+    keep_sockets_in(folder)
+    start_no_tracker()
+    here.append("in memory of the process that forks")
+    lock = os.open(folder / "lock", os.O_CREAT)
+    os.set_inheritable(lock, True)
+    start_by_fork([])
+    for target in (show, show_of_another):
+        process = multiprocessing.get_context("forkserver").Process(target=target, args=(lock,))
+        process.start()
+        process.join()
+    from multiprocessing import resource_tracker
+    print(resource_tracker._resource_tracker._pid)
+
+if __name__ == "__main__":
+    asyncio.run(main())
+"""
+
+
 def test_a_fork_server_listens_where_it_is_told(tmp_path: Path) -> None:
     shown = subprocess.run([sys.executable, "-c", CODE, str(tmp_path)], capture_output=True, text=True, check=True)
     assert sorted(shown.stdout.splitlines()) == ["1 1 0", "forked"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere libraries of the system do not survive a fork")
+def test_a_fork_server_shares_the_memory_and_no_descriptors_and_its_forks_can_have_one(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(BY_FORK, "utf-8")
+    shown = subprocess.run([sys.executable, script, tmp_path], capture_output=True, text=True, check=True, timeout=60)
+    assert shown.stdout.splitlines() == ["forked True False", "forked False False", "None"]
+    assert shown.stderr == ""

@@ -48,6 +48,7 @@ COMMANDS = {
     "services.stack.readiness": "only asks",
     "services.stack.demo": "a client: its calls are recorded",
     "services.stack.embedded.mailbox": "the mailbox of one machine",
+    "services.stack.together": "runs services",
     "services.common.backup": "copies the database and changes nothing in it",
     **dict.fromkeys(
         (f"services.{name}" for name in ("gateway", "web", "scheduler", "mailer", "blur_worker", "stack")),

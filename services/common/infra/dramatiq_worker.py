@@ -5,14 +5,13 @@ container's part here, so the first one would only wait, with a second copy of a
 """
 
 import os
-import signal
 import threading
 from collections.abc import Callable, Sequence
-from types import FrameType
 
 import dramatiq
 
 from services.common.infra.dramatiq_private import set_restart_delay
+from services.common.infra.stop_requests import on_stop
 
 RESTART_DELAY_SECONDS = 0.5
 """Pause after a lost connection; the default of three seconds would be most of a recovery."""
@@ -31,15 +30,14 @@ def serve(setup: Callable[[], None], *, queues: Sequence[str], threads: int, pre
     """
     started, stopped = threading.Event(), threading.Event()
 
-    def stop(_number: int, _frame: FrameType | None) -> None:
+    def stop() -> None:
         if stopped.is_set():
             os._exit(1)
         if not started.is_set():
             os._exit(0)  # it holds no message yet
         stopped.set()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
+    on_stop(stop)
     set_restart_delay(RESTART_DELAY_SECONDS)
     setup()
     broker = dramatiq.get_broker()

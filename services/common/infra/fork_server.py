@@ -1,6 +1,13 @@
 """What this project uses of the internals of multiprocessing. tests/contract/test_fork_server.py watches it."""
 
+import gc
 import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from multiprocessing import forkserver, resource_tracker, util
 from pathlib import Path
 
 
@@ -10,6 +17,58 @@ def keep_sockets_in(folder: Path) -> None:
     Otherwise each makes a temporary folder, which is left for ever if this process is killed.
     """
     multiprocessing.current_process()._config["tempdir"] = str(folder)  # type: ignore[attr-defined]  # noqa: SLF001
+
+
+def start_no_tracker() -> None:
+    """Have fork servers of this process do without the process that removes shared memory and semaphores: 6 MB.
+
+    Nothing here has any. The tracker counts as alive as long as it can be written to.
+    """
+    tracker = resource_tracker._resource_tracker  # type: ignore[attr-defined]  # noqa: SLF001
+    if tracker._fd is None:  # noqa: SLF001
+        tracker._fd = os.open(os.devnull, os.O_WRONLY)  # noqa: SLF001
+
+
+def start_by_fork(preload: list[str]) -> None:
+    """Start the fork server of this process as a fork of it, which shares its memory, instead of a new Python.
+
+    Only for a process with one thread, and nothing in memory that the fork server's own forks may not see. If the fork
+    server is killed, the next one is started as usual.
+    """
+    usual = util.spawnv_passfds  # type: ignore[attr-defined]
+
+    def spawn(_path: bytes, arguments: Sequence[str], descriptors: Sequence[int]) -> int:
+        util.spawnv_passfds = usual  # type: ignore[attr-defined]
+        sys.stdout.flush()
+        sys.stderr.flush()
+        if pid := os.fork():
+            return pid
+        try:
+            _become_fork_server(arguments[-1], descriptors)
+        finally:
+            os._exit(1)
+
+    assert threading.active_count() == 1, "a fork has none of the other threads, but the locks that they hold"
+    gc.collect()
+    gc.freeze()
+    util.spawnv_passfds = spawn  # type: ignore[attr-defined]
+    forkserver.set_forkserver_preload(preload)
+    forkserver.ensure_running()
+
+
+def _become_fork_server(command: str, descriptors: Sequence[int]) -> None:
+    """Run the command that a new Python would be given, with no other descriptors and the usual signal handlers."""
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    first = 3
+    for descriptor in sorted(descriptors):
+        os.closerange(first, descriptor)
+        first = descriptor + 1
+    os.closerange(first, os.sysconf("SC_OPEN_MAX"))
+    forkserver._forkserver._lock = threading.Lock()  # type: ignore[attr-defined]  # noqa: SLF001 - held at the fork
+    exec(command, {})  # noqa: S102 - of the standard library
 
 
 SOCKETS = "listener-*"

@@ -2,13 +2,13 @@
 
 import asyncio
 import mailbox
-import signal
 import sys
 from pathlib import Path
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from services.common.infra.startup import run
+from services.common.infra.stop_requests import on_stop
 from services.stack.data_folder import DataFolder
 from services.stack.settings import StackSettings
 
@@ -56,9 +56,8 @@ async def start_mailbox(folder: Path, port: int) -> asyncio.Server:
 
 async def serve(settings: StackSettings) -> None:
     """Receive e-mails until SIGTERM or Ctrl-C."""
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    on_stop(lambda: loop.call_soon_threadsafe(stop.set))
     folder = DataFolder(settings.data_dir.absolute()).mailbox
     server = await start_mailbox(folder, settings.mailbox_port)
     print(f"listening on 127.0.0.1:{settings.mailbox_port}, storing e-mails in {folder}")

@@ -11,6 +11,7 @@ import runpy
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
@@ -20,11 +21,28 @@ from typing import Any, Protocol
 
 from setproctitle import setproctitle
 
+from services.common.infra.fork_server import start_by_fork
+
 _context = multiprocessing.get_context("forkserver")
 _PRELOADED = ["services.stack.supervision.preload"]
 _MODULE = (sys.executable, "-u", "-m")
 _ATTEMPTS, _RETRY_SECONDS = 10, 0.1
 FORKS = sys.platform == "linux"
+
+
+def forks(arguments: tuple[str, ...]) -> bool:
+    """Return whether this command is started as a fork."""
+    return FORKS and tuple(arguments[:3]) == _MODULE
+
+
+def start_fork_server() -> None:
+    """Start it while this process has one thread; otherwise the first program starts it as a new Python.
+
+    Raises:
+        OSError: There is no room for one more process.
+    """
+    if threading.active_count() == 1:
+        start_by_fork(_PRELOADED)
 
 
 class Started(Protocol):
@@ -48,7 +66,7 @@ def python_module(module: str, *arguments: str) -> tuple[str, ...]:
 
 def launch(arguments: tuple[str, ...], environment: Mapping[str, str], output: int) -> Started:
     """Start a program whose standard output and error are the descriptor `output`. Raises: OSError."""
-    if FORKS and tuple(arguments[:3]) == _MODULE:
+    if forks(arguments):
         return _Fork(arguments[3], arguments[4:], environment, output)
     return subprocess.Popen(  # noqa: S603 - the programs are this project's own
         arguments,

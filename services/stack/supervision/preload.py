@@ -4,19 +4,29 @@ No import starts a thread, not even gRPC's, which does so with its first channel
 """
 
 import gc
+import tempfile
 from importlib import import_module
+from pathlib import Path
 
+from sqlalchemy.orm import configure_mappers
+
+from services.common.db.engine import Database
 from services.common.infra.page_out import page_out_libraries
 
 _MODULES = (
     "aiosmtpd.controller",
+    "apscheduler.triggers.interval",
     "grpc_health.v1.health_pb2",
+    "mailbox",
     "psycopg",
     "services.blur_worker.app",
+    "services.common.infra.dramatiq_worker",
     "services.common.migrations",
     "services.gateway.server",
     "services.mailer.app",
     "services.scheduler.jobs",
+    "services.scheduler.mailing_schedule",
+    "services.scheduler.settings",
     "services.web.server",
     "sqlalchemy.dialects.postgresql",
     "sqlalchemy.dialects.sqlite",
@@ -24,6 +34,14 @@ _MODULES = (
 
 for _name in _MODULES:
     import_module(_name)
+# What each service would otherwise do to its own copy.
+configure_mappers()
+with tempfile.TemporaryDirectory(prefix="imageblur-") as _folder:
+    _database = Database(f"sqlite:///{Path(_folder) / 'empty.db'}")
+    _database.ping()
+    with _database.write():
+        pass
+    _database.close()
 # The collector writes to the objects that it looks at, which would copy their memory for each service.
 gc.collect()
 gc.freeze()

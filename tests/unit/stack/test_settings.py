@@ -95,7 +95,8 @@ def test_settings_are_passed_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     assert not data_folder.secret_key.exists()
     programs = default_programs(settings, data_folder)
     assert programs.broker is None
-    assert [service.name for service in programs.services] == ["gateway", "blur_worker", "mailer", "scheduler", "web"]
+    assert [service.name for service in programs.services] == ["gateway", "blur_worker", "web", "background"]
+    assert programs.services[-1].arguments[-2:] == ("services.scheduler", "services.mailer"), "without a mailbox"
     assert [endpoint.port for endpoint in programs.endpoints] == [8080, 50051]
 
 
@@ -160,16 +161,28 @@ def test_emails_link_to_the_pages_and_the_mailbox_is_for_this_machine(
     assert environment["IMAGEBLUR_GATEWAY_URL"] == "http://127.0.0.1:50051"
 
 
-def test_services_stop_before_their_dependencies(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("variable", "names"),
+    [
+        (None, ["web", "gateway", "blur_worker", "background", "valkey"]),
+        # Metrics and traces are of a process: with them, each service is one.
+        ("METRICS_HOST", ["web", "gateway", "scheduler", "blur_worker", "mailer", "mailbox", "valkey"]),
+        ("TRACES_ENDPOINT", ["web", "gateway", "scheduler", "blur_worker", "mailer", "mailbox", "valkey"]),
+    ],
+)
+def test_services_stop_before_their_dependencies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str | None, names: list[str]
+) -> None:
+    if variable:
+        monkeypatch.setenv(f"IMAGEBLUR_{variable}", "127.0.0.1")
     programs = default_programs(StackSettings(), DataFolder(tmp_path))
     assert programs.broker is not None
     stages = {program.name: program.stop_stage for program in (*programs.services, programs.broker)}
-    assert sorted(stages, key=lambda name: stages[name]) == [
-        "web",
-        "gateway",
-        "scheduler",
-        "blur_worker",
-        "mailer",
-        "mailbox",
-        "valkey",
-    ]
+    assert sorted(stages, key=lambda name: stages[name]) == names
+
+
+def test_small_services_stop_in_one_process_in_the_same_order(tmp_path: Path) -> None:
+    arguments = {
+        program.name: program.arguments for program in default_programs(StackSettings(), DataFolder(tmp_path)).services
+    }
+    assert arguments["background"][-3:] == ("services.scheduler", "services.mailer", "services.stack.embedded.mailbox")
