@@ -1,8 +1,10 @@
 """`python -m benchmarks.footprint`: the memory of an idle stack, by process, in MiB.
 
-Proportional set size: memory that processes share is counted once, in equal parts. Linux only.
+Proportional set size: memory that processes share is counted once, in equal parts. Linux only. As with `make run`, the
+bytecode of a start before is there: a process that has compiled it needs more memory.
 """
 
+import os
 import time
 
 import psutil
@@ -26,6 +28,9 @@ def name_of(process: psutil.Process) -> str:
 
 def main() -> None:
     """Measure and print."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    with private_stack():
+        pass
     with private_stack() as stack:
         time.sleep(SETTLE_SECONDS)
         root = psutil.Process(stack.process.pid)

@@ -56,10 +56,11 @@ def main() -> None:
     parser.add_argument("--before", type=Path, help="another checkout of this project")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # as `make run`: second starts have bytecode
     photograph = (files("skimage") / "data" / "rocket.jpg").read_bytes()
     checkouts = {"now": HERE} | ({"before": options.before.resolve()} if options.before else {})
     for checkout in checkouts.values():
-        code = "import services.blur_worker.engine"
+        code = "import services.blur_worker.warm_engine"
         subprocess.run([sys.executable, "-c", code], cwd=checkout, env=os.environ | {"PYTHONPATH": "."}, check=True)
         start(checkout, photograph)
     measured: dict[str, list[dict[str, float]]] = {name: [] for name in checkouts}

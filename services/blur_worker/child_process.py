@@ -168,6 +168,8 @@ _ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
 }
+OOM_SCORE = "500"
+"""Added to how much the kernel wants to kill a child process when memory runs out: as if it had half of it more."""
 Work = Callable[[Any, ChildLimits], Answer]
 """Takes a task."""
 
@@ -184,6 +186,8 @@ def serve(pipe: Connection, limits: ChildLimits, confinement: Confinement, work:
     import_module("services.blur_worker.warm_engine")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":
+        # Where memory runs out, an image is to fail, not a service.
+        Path("/proc/self/oom_score_adj").write_text(OOM_SCORE, "ascii")
         most_mb = max(limits.memory_mb, limits.finding.memory_mb if limits.finding else 0)
         resource.setrlimit(resource.RLIMIT_AS, (limits.memory_mb << 20, most_mb << 20))
     os.environ |= _ENVIRONMENT

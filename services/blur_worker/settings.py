@@ -1,11 +1,11 @@
 """Settings of the blur worker."""
 
-import os
 from pathlib import Path
 
 from pydantic import Field, field_validator
 
 from services.common.domain.orders import ImageQueue
+from services.common.infra.machine import default_children
 from services.common.infra.settings import CommonSettings, LimitSettings, OutboundSettings, PlaceSettings, metrics_port
 
 
@@ -13,9 +13,10 @@ class BlurWorkerSettings(CommonSettings, LimitSettings, OutboundSettings, PlaceS
     """The settings of the blur worker."""
 
     blur_children: int = Field(
-        default_factory=lambda: os.cpu_count() or 1,
+        default_factory=default_children,
         ge=1,
-        description="How many images this worker blurs at a time, each in a child process. Default: one per core.",
+        description="How many images this worker blurs at a time, each in a child process. Default: one per core that "
+        "it may use, and per 300 MiB of memory, of the machine or its cgroup, beyond the first 400.",
     )
     blur_worker_metrics_port: int = metrics_port(9465, "the blur worker")
     blur_seconds: int = Field(
@@ -60,11 +61,11 @@ class BlurWorkerSettings(CommonSettings, LimitSettings, OutboundSettings, PlaceS
         default=120, ge=1, le=500, description="Longest time to fetch a source with an address, all of it."
     )
     instant_children: int = Field(
-        default_factory=lambda: max(1, (os.cpu_count() or 1) // 2),
+        default_factory=lambda: max(1, default_children() // 2),
         ge=0,
         description="How many instant calls (BlurImage, FindRegions, PreviewImage) this worker answers at a time, "
         "in child processes of their own, which start with the first call and end after five minutes without one. "
-        "0: none, other workers do. Default: one per two cores.",
+        "0: none, other workers do. Default: half as many as child processes for orders by default.",
     )
 
     @field_validator("blur_worker_queues")

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.blocking import BlockingScheduler
 
 from services.common.domain.errors import ImageBlurError
@@ -22,6 +23,9 @@ SUMMARY_SECONDS = 60
 """How often statistics are summarised; the rows tell what is not summarised yet."""
 BACKLOG_SECONDS = 10
 """The age of the metrics of queues: Prometheus asks every 15 seconds or more rarely."""
+THREADS = 4
+"""Jobs at a time. Expiry and summaries may take long; the others, of which most are due at once at the start, do not, and
+each thread has a connection to the database, and memory."""
 
 _log = log.get(__name__)
 
@@ -29,6 +33,7 @@ _log = log.get(__name__)
 def schedule(sweep: Sweep, mailings: MailingSchedule, *, sweep_seconds: float) -> BlockingScheduler:
     """Return a scheduler with all jobs, each due at once and then at its interval; not started yet."""
     scheduler = BlockingScheduler(
+        executors={"default": ThreadPoolExecutor(THREADS)},
         timezone=UTC,
         # A job that was missed runs late, but once.
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},

@@ -1,20 +1,13 @@
 """Settings of the one-machine stack; those of the services are in their own `settings.py`."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
 
+from services.common.infra.machine import default_children
 from services.common.infra.settings import Settings
 from services.stack.address import split_address
-
-
-def _cores() -> int:
-    """Return the cores that this process may use; a container or `taskset` may allow fewer than the machine has."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _checked_address(address: str) -> str:
@@ -51,7 +44,9 @@ class StackSettings(Settings):
     )
     mailbox_port: int = Field(default=1025, ge=1, le=65535, description="Port of the local SMTP mailbox, on loopback.")
     blur_children: int = Field(
-        default_factory=_cores, ge=1, description="Child processes that blur; by default one per core."
+        default_factory=default_children,
+        ge=1,
+        description="Child processes that blur; by default one per core, fewer where memory is short.",
     )
     order_window: int | None = Field(
         default=None,

@@ -4,10 +4,12 @@ No import starts a thread, not even gRPC's, which does so with its first channel
 """
 
 import gc
+import sys
 import tempfile
 from importlib import import_module
 from pathlib import Path
 
+from setproctitle import setproctitle
 from sqlalchemy.orm import configure_mappers
 
 from services.common.db.engine import Database
@@ -32,6 +34,7 @@ _MODULES = (
     "sqlalchemy.dialects.sqlite",
 )
 
+setproctitle(f"{sys.executable} -m {__name__}")
 for _name in _MODULES:
     import_module(_name)
 # What each service would otherwise do to its own copy.
