@@ -24,8 +24,8 @@ SUMMARY_SECONDS = 60
 BACKLOG_SECONDS = 10
 """The age of the metrics of queues: Prometheus asks every 15 seconds or more rarely."""
 THREADS = 4
-"""Jobs at a time. Expiry and summaries may take long; the others, of which most are due at once at the start, do not, and
-each thread has a connection to the database, and memory."""
+"""Jobs at a time. Expiry and summaries may take long, and all are due at the start; each thread has a connection to the
+database, and memory."""
 
 _log = log.get(__name__)
 
