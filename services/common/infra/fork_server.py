@@ -9,6 +9,7 @@ import threading
 from collections.abc import Sequence
 from multiprocessing import forkserver, resource_tracker, util
 from pathlib import Path
+from typing import Any
 
 
 def keep_sockets_in(folder: Path) -> None:
@@ -24,7 +25,7 @@ def start_no_tracker() -> None:
 
     Nothing here has any. The tracker counts as alive as long as it can be written to.
     """
-    tracker = resource_tracker._resource_tracker  # type: ignore[attr-defined]  # noqa: SLF001
+    tracker: Any = resource_tracker._resource_tracker  # noqa: SLF001
     if tracker._fd is None:  # noqa: SLF001
         tracker._fd = os.open(os.devnull, os.O_WRONLY)  # noqa: SLF001
 
@@ -35,10 +36,10 @@ def start_by_fork(preload: list[str]) -> None:
     Only for a process with one thread, and nothing in memory that the fork server's own forks may not see. If the fork
     server is killed, the next one is started as usual.
     """
-    usual = util.spawnv_passfds  # type: ignore[attr-defined]
+    usual = util.spawnv_passfds
 
-    def spawn(_path: bytes, arguments: Sequence[str], descriptors: Sequence[int]) -> int:
-        util.spawnv_passfds = usual  # type: ignore[attr-defined]
+    def spawn(_path: bytes, arguments: Sequence[Any], descriptors: Sequence[int]) -> int:
+        util.spawnv_passfds = usual
         sys.stdout.flush()
         sys.stderr.flush()
         if pid := os.fork():
@@ -51,7 +52,7 @@ def start_by_fork(preload: list[str]) -> None:
     assert threading.active_count() == 1, "a fork has none of the other threads, but the locks that they hold"
     gc.collect()
     gc.freeze()
-    util.spawnv_passfds = spawn  # type: ignore[attr-defined]
+    util.spawnv_passfds = spawn  # type: ignore[assignment]
     forkserver.set_forkserver_preload(preload)
     forkserver.ensure_running()
 

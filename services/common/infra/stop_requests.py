@@ -13,7 +13,7 @@ class StopRequest:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._requested = False
-        self._stop: Callable[[], None] | None = None
+        self._stop: Callable[[], object] | None = None
 
     def make(self) -> None:
         """Have the service stop, now or as soon as it can."""
@@ -27,7 +27,7 @@ class StopRequest:
         _of_thread.request = self
         main()
 
-    def listen(self, stop: Callable[[], None]) -> None:
+    def listen(self, stop: Callable[[], object]) -> None:
         """Call `stop` once the service is to stop."""
         with self._lock:
             self._stop, requested = stop, self._requested
@@ -35,7 +35,7 @@ class StopRequest:
             stop()
 
 
-def on_stop(stop: Callable[[], None]) -> None:
+def on_stop(stop: Callable[[], object]) -> None:
     """Call `stop` when the service that this thread runs is to stop; by signals, each time that one arrives."""
     request: StopRequest | None = getattr(_of_thread, "request", None)
     if request:
