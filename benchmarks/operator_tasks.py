@@ -20,7 +20,7 @@ from services.common.db.models import Delivery, Email, Image, Order
 from services.stack.background import BackgroundStack, private_stack
 from tests.e2e.conftest import PHOTOGRAPHS
 from tests.support.browser import chromium
-from tests.support.seed import seed_orders
+from tests.support.seed import Seed, seed_orders
 from tests.support.waiting import eventually
 
 ORDERS = 1000
@@ -74,7 +74,7 @@ def main() -> None:
 
 def _prepare(stack: BackgroundStack, client: Client) -> dict[str, Callable[[Operator], None]]:
     database = Database(f"sqlite:///{stack.data_folder.database}")
-    seed_orders(database, ORDERS, days=7)
+    seed_orders(database, Seed(orders=ORDERS, days=7))
     wanted = _finished(client, "anna.schmidt@somewhere.example")
     bounced = _finished(client, "gone@somewhere.example", notify=True)
     timed_out = _finished(client, "late@somewhere.example", images=3)

@@ -1,18 +1,18 @@
-"""`python -m benchmarks.scale`: what a million finished orders cost, beside an empty database on the same machine.
+"""`python -m benchmarks.scale`: what a million finished orders cost, beside an empty and a small database.
 
-Two stacks, one with the orders; each thing is done with both in turns. Prints medians and their ratios. `--expire N`
-lets N orders expire at once, and times new orders meanwhile.
+Three stacks on this machine: without orders; with as many of each kind as fill the pages of lists; with a million.
+Each thing is done with all in turns; prints medians, and those of the million as ratios to the others. `--expire N`
+lets N orders expire at once, and times new orders meanwhile. `--folder` keeps the databases for the next run.
 """
 
 import argparse
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
 
 import grpc
 import psutil
@@ -26,21 +26,20 @@ from imageblur.v1.order_pb2 import OrderState
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import func, select, update
 
+from benchmarks.databases import seeded_databases
 from benchmarks.orders import spread, timed_order
 from benchmarks.photographs import square_jpeg
 from benchmarks.processor import processor_seconds
-from services.common import migrations
 from services.common.db.clock import SECOND, now
 from services.common.db.engine import Database
-from services.common.db.models import ActivityProgress, Order
+from services.common.db.models import ActivityProgress, Order, UnownedBlobs
 from services.common.infra.settings import PREFIX
 from services.stack.background import BackgroundStack, background_stack
 from services.stack.ports import free_port
-from tests.support.postgres import PostgresServer
-from tests.support.seed import seed_orders
+from tests.support.seed import Seed
 
 DAYS = 14
-_PAGES = ("", "?range=7d", "/orders", "/failures", "/mailings", "/keys", "/audit")
+_PAGES = ("", "?range=7d", "/orders", "/failures", "/mailings", "/keys", "/audit", "/subscribers", "/texts", "/webhooks")
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -48,6 +47,7 @@ _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 class Subject:
     """A running stack, an order of it, and how it is asked."""
 
+    name: str
     stack: BackgroundStack
     database: Database
     orders: BlurServiceStub
@@ -61,51 +61,34 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--orders", type=int, default=1_000_000)
     parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")
+    parser.add_argument("--folder", type=Path, help="where the databases are kept, and taken from the next time")
+    parser.add_argument("--seed-only", action="store_true", help="write the databases into the folder, measure nothing")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--idle-seconds", type=float, default=60)
-    parser.add_argument("--expire", type=int, default=0, metavar="N")
+    parser.add_argument("--expire", type=int, default=0, metavar="N", help="measure only this; the orders stay expired")
     arguments = parser.parse_args()
-    with TemporaryDirectory(prefix="imageblur-") as folder, ExitStack() as exit_stack:
-        urls = exit_stack.enter_context(_databases(arguments.database, Path(folder)))
-        _prepare(urls[0], 0)
-        _prepare(urls[1], arguments.orders)
-        empty, full = (
-            exit_stack.enter_context(_subject(url, Path(folder) / name))
-            for url, name in zip(urls, ("empty", "full"), strict=True)
-        )
-        _wait_summarised(full.database)
-        _compare(empty, full, arguments.rounds)
-        _compare_idle(empty, full, arguments.idle_seconds)
+    seeds = {
+        "empty": Seed(orders=0, days=DAYS),
+        "small": Seed(orders=400, days=DAYS, failed_share=2, addresses=20),
+        "full": Seed(orders=arguments.orders, days=DAYS),
+    }
+    with ExitStack() as exit_stack:
+        folder, urls = exit_stack.enter_context(seeded_databases(arguments.database, arguments.folder, seeds))
+        if arguments.seed_only:
+            return
+        databases = dict(zip(seeds, urls, strict=True))
         if arguments.expire:
-            _expire(full, arguments.expire)
+            _expire(exit_stack.enter_context(_subject("full", databases["full"], folder)), arguments.expire)
+            return
+        subjects = [exit_stack.enter_context(_subject(name, url, folder)) for name, url in databases.items()]
+        for subject in subjects:
+            _wait_summarised(subject.database)
+        _compare(subjects, arguments.rounds)
+        _compare_idle(subjects, arguments.idle_seconds)
 
 
 @contextmanager
-def _databases(kind: str, folder: Path) -> Iterator[tuple[str, str]]:
-    if kind == "sqlite":
-        for name in ("empty", "full"):
-            (folder / name).mkdir()
-        yield (f"sqlite:///{folder}/empty/imageblur.db", f"sqlite:///{folder}/full/imageblur.db")
-        return
-    server = PostgresServer(folder)
-    server.start()
-    try:
-        yield server.create_database(), server.create_database()
-    finally:
-        server.kill()
-
-
-def _prepare(url: str, orders: int) -> None:
-    database = Database(url)
-    migrations.upgrade(database)
-    begin = time.monotonic()
-    seed_orders(database, orders, days=DAYS, progress=lambda done: print(f"\rseeded {done:,}", end="", flush=True))
-    database.close()
-    print(f" in {time.monotonic() - begin:.0f} s" if orders else "empty database")
-
-
-@contextmanager
-def _subject(url: str, folder: Path) -> Iterator[Subject]:
+def _subject(name: str, url: str, folder: Path) -> Iterator[Subject]:
     metrics = {name: free_port() for name in ("GATEWAY", "BLUR_WORKER", "MAILER", "SCHEDULER", "WEB")}
     environment = {
         f"{PREFIX}GATEWAY_ADDRESS": f"127.0.0.1:{free_port()}",
@@ -114,15 +97,16 @@ def _subject(url: str, folder: Path) -> Iterator[Subject]:
         f"{PREFIX}DATABASE_URL": url,
         f"{PREFIX}METRICS_HOST": "127.0.0.1",
         f"{PREFIX}MAX_ORDERS_PER_MINUTE": "100000",
-        **{f"{PREFIX}{name}_METRICS_PORT": str(port) for name, port in metrics.items()},
+        **{f"{PREFIX}{service}_METRICS_PORT": str(port) for service, port in metrics.items()},
     }
-    with background_stack(folder, environment) as stack, grpc.insecure_channel(stack.gateway_address) as channel:
+    with background_stack(folder / name, environment) as stack, grpc.insecure_channel(stack.gateway_address) as channel:
         database, orders = Database(url), BlurServiceStub(channel)
         for _ in range(5):  # the first ones warm up
             timed_order(orders, square_jpeg())
         with database.read() as session:
             known = session.scalars(select(Order.id).order_by(Order.created_at).limit(1)).one()
         yield Subject(
+            name=name,
             stack=stack,
             database=database,
             orders=orders,
@@ -135,14 +119,12 @@ def _subject(url: str, folder: Path) -> Iterator[Subject]:
 
 def _wait_summarised(database: Database) -> None:
     """Wait until the scheduler has summarised what the database came with: once, in the minutes after an upgrade."""
-    begin = time.monotonic()
     while True:
         with database.read() as session:
             until = session.scalar(select(ActivityProgress.until)) or 0
             if until > (session.scalar(select(now())) or 0) - 300 * SECOND:
                 break
         time.sleep(1)
-    print(f"activity summarised after {time.monotonic() - begin:.0f} s")
 
 
 def _actions() -> dict[str, Callable[[Subject], object]]:
@@ -150,7 +132,7 @@ def _actions() -> dict[str, Callable[[Subject], object]]:
     photograph = square_jpeg()
     week, step = Duration(seconds=7 * 86_400), Duration(seconds=7 * 86_400 // 60)
     failed = OrderFilter(states=[OrderState.ORDER_STATE_PARTIALLY_FAILED])
-    address = OrderFilter(email="person77@example.org")
+    address, part = OrderFilter(email="person7@example.org"), OrderFilter(email_part="erson7@")
     stat, lists = operator_pb.GetStatisticsRequest, operator_pb.ListOrdersRequest
     calls: dict[str, Callable[[Subject], object]] = {
         "order → done": lambda on: timed_order(on.orders, photograph),
@@ -160,6 +142,7 @@ def _actions() -> dict[str, Callable[[Subject], object]]:
         "ListOrders": lambda on: on.operator.ListOrders(lists()),
         "ListOrders, by state": lambda on: on.operator.ListOrders(lists(filter=failed)),
         "ListOrders, by address": lambda on: on.operator.ListOrders(lists(filter=address)),
+        "ListOrders, by part of an address": lambda on: on.operator.ListOrders(lists(filter=part)),
         "GetOrderTrace": lambda on: on.operator.GetOrderTrace(
             operator_pb.GetOrderTraceRequest(order_id=on.known_order)
         ),
@@ -173,63 +156,86 @@ def _actions() -> dict[str, Callable[[Subject], object]]:
     return calls
 
 
-def _compare(empty: Subject, full: Subject, rounds: int) -> None:
-    print(f"{'':28} {'empty':>9} {'full':>9}  ratio")
+def _compare(subjects: Sequence[Subject], rounds: int) -> None:
+    _print_heading(subjects)
     for name, action in _actions().items():
-        times: dict[int, list[float]] = {0: [], 1: []}
-        for subject in (empty, full):
-            action(subject)
-        for number in range(2 * rounds):
-            which = (number + number // 2) % 2  # in turns, either first
-            begin = time.perf_counter()
-            action((empty, full)[which])
-            times[which].append((time.perf_counter() - begin) * 1000)
-        before, after = median(times[0]), median(times[1])
-        print(f"{name:28} {before:7.1f} ms {after:6.1f} ms  {after / before:.2f}")
+        times: list[list[float]] = [[] for _ in subjects]
+        for number in range(-1, rounds):
+            for place in range(len(subjects)):
+                which = (place + number) % len(subjects)  # in turns, each as often first
+                begin = time.perf_counter()
+                action(subjects[which])
+                if number >= 0:  # the first round warms up
+                    times[which].append((time.perf_counter() - begin) * 1000)
+        _print_row(name, [median(each) for each in times], "ms")
 
 
-def _compare_idle(empty: Subject, full: Subject, seconds: float) -> None:
-    roots = [psutil.Process(subject.stack.process.pid) for subject in (empty, full)]
-    jobs_before = [_job_seconds(subject) for subject in (empty, full)]
+def _compare_idle(subjects: Sequence[Subject], seconds: float) -> None:
+    roots = [psutil.Process(subject.stack.process.pid) for subject in subjects]
+    jobs_before = [_job_seconds(subject) for subject in subjects]
     before = [processor_seconds(root) for root in roots]
     time.sleep(seconds)
     used = [processor_seconds(root) - was for root, was in zip(roots, before, strict=True)]
-    shares = [100 * each / seconds for each in used]
-    print(f"{'idle, of a core':28} {shares[0]:7.2f} %  {shares[1]:6.2f} %   {shares[1] / shares[0]:.2f}")
-    jobs = [_job_seconds(subject) - was for subject, was in zip((empty, full), jobs_before, strict=True)]
-    print(f"{'jobs of the scheduler':28} {jobs[0]:7.3f} s  {jobs[1]:6.3f} s   {jobs[1] / jobs[0]:.2f}")
+    jobs = [_job_seconds(subject) for subject in subjects]
+    _print_row("idle, of a core", [100 * each / seconds for each in used], "%")
+    for name in jobs[0]:
+        spent = [after[name] - was.get(name, 0) for after, was in zip(jobs, jobs_before, strict=True)]
+        _print_row(f"sweep: {name}, a minute", [1000 * each * 60 / seconds for each in spent], "ms")
 
 
-def _job_seconds(subject: Subject) -> float:
+def _print_heading(subjects: Sequence[Subject]) -> None:
+    others = "".join(f" {f'to {subject.name}':>9}" for subject in subjects[:-1])
+    print(" " * 40 + "".join(f"{subject.name:>11}" for subject in subjects) + others)
+
+
+def _print_row(name: str, values: Sequence[float], unit: str) -> None:
+    ratios = "".join(f" {values[-1] / value if value else float('nan'):9.2f}" for value in values[:-1])
+    print(f"{name:40}" + "".join(f" {value:7.1f} {unit:2}" for value in values) + ratios, flush=True)
+
+
+def _job_seconds(subject: Subject) -> dict[str, float]:
+    """Return how long the scheduler has been at each job."""
     with _direct.open(f"http://127.0.0.1:{subject.scheduler_metrics}/metrics") as answer:
         families = text_string_to_metric_families(answer.read().decode())
-    return sum(
-        sample.value for family in families for sample in family.samples if sample.name == "imageblur_job_seconds_sum"
-    )
+    return {
+        sample.labels["job"]: sample.value
+        for family in families
+        for sample in family.samples
+        if sample.name == "imageblur_job_seconds_sum"
+    }
 
 
 def _expire(subject: Subject, count: int) -> None:
-    """Let the oldest orders expire, and place orders until all of them have."""
+    """Let the oldest orders expire, and place orders until all of them have and their blobs are removed."""
     photograph = square_jpeg()
-    before = [timed_order(subject.orders, photograph).done for _ in range(20)]
+    before = [timed_order(subject.orders, photograph).done for _ in range(100)]
+    print(f"order → done before: {spread(before)}", flush=True)
     oldest = select(Order.id).where(Order.state != "EXPIRED").order_by(Order.created_at).limit(count)
     with subject.database.write() as session:
         session.execute(
             update(Order).where(Order.id.in_(oldest)).values(expires_at=now() - SECOND),
             execution_options={"synchronize_session": False},
         )
-    begin, meanwhile = time.monotonic(), []
+    meanwhile: list[float] = []
     due = select(func.count()).select_from(Order).where(Order.state != "EXPIRED", Order.expires_at < now())
+    blobs = select(func.count()).select_from(UnownedBlobs).where(UnownedBlobs.state == "REMOVING")
+    begin = expired = None
     while True:
-        meanwhile += [timed_order(subject.orders, photograph).done for _ in range(10)]
         with subject.database.read() as session:
-            left = session.scalar(due) or 0
-        print(f"\r{left:,} left after {time.monotonic() - begin:.0f} s", end="", flush=True)
-        if not left:
+            left, unremoved = session.scalar(due) or 0, session.scalar(blobs) or 0
+        if begin is None:
+            if left < count:  # the scheduler looks every five minutes
+                begin = time.monotonic()
+            time.sleep(0.5)
+            continue
+        if not left and expired is None:
+            expired = time.monotonic() - begin
+        print(f"\r{left:,} left, blobs of {unremoved:,}, after {time.monotonic() - begin:.0f} s   ", end="", flush=True)
+        if not left and not unremoved:
             break
-        time.sleep(1)
-    print(f"\n{count:,} orders expired within {time.monotonic() - begin:.0f} s")
-    print(f"order → done before: {spread(before)}; meanwhile: {spread(meanwhile)}")
+        meanwhile += [timed_order(subject.orders, photograph).done for _ in range(20)]
+    print(f"\n{count:,} orders expired in {expired:.0f} s, and their blobs in {time.monotonic() - begin:.0f} s")
+    print(f"order → done meanwhile: {spread(meanwhile)} ({len(meanwhile)} orders)")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import pwd
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import psutil
@@ -61,10 +61,14 @@ def _as_mortal() -> list[str]:
 
 
 class PostgresServer:
-    """A server of its own on a unix socket and a free port of loopback."""
+    """A server of its own on a unix socket and a free port of loopback.
 
-    def __init__(self, directory: Path) -> None:
+    Without settings it is safe against a kill of the server, not against a power cut, and keeps no statistics.
+    """
+
+    def __init__(self, directory: Path, settings: Mapping[str, str] = _UNSAFE_AND_FAST) -> None:
         self._data = directory / "postgres"
+        self._settings = settings
         self._log = directory / "postgres.log"
         self._socket_folder = tempfile.TemporaryDirectory(prefix="pg-")  # short, as a unix socket's path must be
         self._numbers = itertools.count(1)
@@ -80,7 +84,7 @@ class PostgresServer:
         """Make the data folder once, start the server, return when it answers. Raises: PostgresUnavailable."""
         if not self._data.exists():
             self._run("initdb", "-D", self._data, "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
-        options = _UNSAFE_AND_FAST | {
+        options = dict(self._settings) | {
             "port": str(self.port),
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": self._socket_folder.name,
@@ -101,13 +105,17 @@ class PostgresServer:
             self.kill()
             raise
 
-    def create_database(self, encoding: str = "UTF8") -> str:
+    def create_database(self, encoding: str = "UTF8", name: str = "") -> str:
         """Make a fresh empty database; its address for SQLAlchemy."""
-        name = f"test_{os.getpid()}_{next(self._numbers)}"
+        name = name or f"test_{os.getpid()}_{next(self._numbers)}"
         with psycopg.connect(self.address("postgres"), autocommit=True) as connection:
             # template0 is never connected to, and "wal_log" of a tiny template needs no checkpoint.
             statement = sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING {} STRATEGY wal_log")
             connection.execute(statement.format(sql.Identifier(name), sql.Literal(encoding)))
+        return self.url(name)
+
+    def url(self, name: str) -> str:
+        """Return a database's address for SQLAlchemy."""
         return f"postgresql+psycopg://{USER}@127.0.0.1:{self.port}/{name}"
 
     def drop_database(self, url: str) -> None:

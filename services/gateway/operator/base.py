@@ -1,7 +1,7 @@
 """What the parts of OperatorService share: their use cases and transactions."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from grpc import aio
@@ -15,6 +15,7 @@ from services.gateway.operator.operator_jobs import OperatorJobs
 from services.gateway.operator.order_actions import OrderActions
 from services.gateway.operator.personal_data import PersonalData
 from services.gateway.operator.queues import QueueOperations
+from services.gateway.operator.statistics import Statistics
 from services.gateway.operator.subscribers import SubscriberOperations
 from services.gateway.orders.available_models import AvailableModels
 from services.gateway.rpc.callers import audit_context
@@ -41,6 +42,7 @@ class OperatorBase:
     after_commit: AfterCommit
     subscribers: SubscriberOperations
     mail_reports: RecordMailReports
+    statistics: Statistics = field(default_factory=Statistics)
 
     async def read(self, query: Callable[[Session], T]) -> T:
         """Return the result of a query in a read transaction."""

@@ -1,6 +1,6 @@
 """OperatorService: orders, their traces, and statistics."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from imageblur.v1 import operator_pb2, order_pb2
 from imageblur.v1 import operator_service_pb2 as pb
@@ -8,8 +8,6 @@ from imageblur.v1 import operator_service_pb2 as pb
 from services.common.db.clock import SECOND
 from services.common.db.orders import order_lists
 from services.common.db.orders.orders import Snapshot
-from services.common.db.queues import statistics
-from services.common.db.queues.activity_point import Point
 from services.common.domain.api_keys import Role
 from services.common.domain.errors import InvalidArgument, Violation
 from services.common.domain.orders import ImageState
@@ -22,7 +20,6 @@ from services.gateway.orders.responses import order_message
 from services.gateway.rpc import paging
 from services.gateway.rpc.callers import CURRENT_CALL
 from services.gateway.rpc.fields import Violations, parse_id
-from services.gateway.rpc.timestamps import duration, timestamp
 
 MAX_POINTS = 500
 
@@ -78,55 +75,13 @@ class OrderServicer(OperatorBase):
         step = parse_seconds(request.step, "step", minimum=1) if request.HasField("step") else max(1, span // 60)
         if span > step * MAX_POINTS:
             raise InvalidArgument(Violation("step", f"results in more than {MAX_POINTS} points"))
-        series = await self.read(
-            lambda session: statistics.get_time_series(session, span=span * SECOND, step=step * SECOND)
-        )
-        return pb.GetStatisticsResponse(points=map(_point, series.points), sampled=series.sampled)
-
-
-def percentile(values: Mapping[int, int], percent: int) -> int:
-    """Return the smallest value that is not below `percent` percent of them.
-
-    Args:
-        values: How often there is each value; at least one.
-        percent: From 0 to 100.
-    """
-    rank, passed = max(1, -(-sum(values.values()) * percent // 100)), 0
-    for value in sorted(values):
-        passed += values[value]
-        if passed >= rank:
-            return value
-    raise ValueError("there are no values")
+        return await self.read(lambda session: self.statistics.answer(session, span=span * SECOND, step=step * SECOND))
 
 
 def _entry(snapshot: Snapshot) -> operator_pb2.OrderEntry:
     message = order_message(snapshot)
     message.ClearField("estimated_remaining")
     return operator_pb2.OrderEntry(order=message, principal=snapshot.order.principal)
-
-
-def _point(point: Point) -> operator_pb2.StatisticsPoint:
-    message = operator_pb2.StatisticsPoint(
-        start_time=timestamp(point.start),
-        orders=point.orders,
-        images_succeeded=point.succeeded,
-        images_failed=point.failed,
-        images_failed_by_service=point.failed_by_service,
-        checks_clean=point.clean,
-        checks_remaining=point.remaining,
-        findings=[
-            operator_pb2.FindingCount(
-                kind=order_pb2.FindingKind.Value(f"FINDING_KIND_{kind}"), found=found, hidden=hidden
-            )
-            for kind, (found, hidden) in sorted(point.findings.items())
-        ],
-        emails_sent=point.emails,
-    )
-    for name, values in (("wait", point.waits), ("work", point.works)):
-        for percent in (50, 95):
-            if values:
-                getattr(message, f"{name}_p{percent}").CopyFrom(duration(percentile(values, percent)))
-    return message
 
 
 def _parse_image_states(values: Sequence[int]) -> list[ImageState]:

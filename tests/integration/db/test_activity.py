@@ -12,7 +12,7 @@ from services.common.db.models import ActivityProgress, ActivitySummary, Image, 
 from services.common.db.queues import activity_summaries, statistics
 from services.common.db.queues.activity_point import Point
 from services.common.db.queues.activity_rows import count_rows
-from tests.support.seed import seed_orders
+from tests.support.seed import Seed, seed_orders
 
 MINUTE = 60 * SECOND
 DAY = 86_400 * SECOND
@@ -20,7 +20,7 @@ DAY = 86_400 * SECOND
 
 @pytest.fixture(autouse=True)
 def _orders(database: Database) -> None:
-    seed_orders(database, 400, days=2)
+    seed_orders(database, Seed(orders=400, days=2))
 
 
 def summarise(database: Database) -> int:

@@ -59,8 +59,8 @@ def summarise(session: Session) -> bool:
     return end < last
 
 
-def read(session: Session, begin: int, step: int) -> tuple[list[Point], int, int]:
-    """Return the summaries from `begin` on (µs) that fit into steps of `step`.
+def read(session: Session, begin: int, step: int, *, time: int) -> tuple[list[Point], int, int]:
+    """Return the summaries from `begin` until `time`, which is now (µs), that fit into steps of `step`.
 
     Returns:
         The summaries, and from when until when they tell all; the rows tell the rest.
@@ -69,7 +69,6 @@ def read(session: Session, begin: int, step: int) -> tuple[list[Point], int, int
     progress = session.get(ActivityProgress, 1) if fitting else None
     if progress is None:
         return [], begin, begin
-    time = session.scalar(select(now())) or 0
     # What is older than that may be deleted at the level that the rest of the span needs.
     first = position = max(begin, progress.since, *(-((LEVELS[span] - time) // span) * span for span in fitting[-1:]))
     found: list[Point] = []
