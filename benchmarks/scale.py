@@ -39,7 +39,18 @@ from services.stack.ports import free_port
 from tests.support.seed import Seed
 
 DAYS = 14
-_PAGES = ("", "?range=7d", "/orders", "/failures", "/mailings", "/keys", "/audit", "/subscribers", "/texts", "/webhooks")
+_PAGES = (
+    "",
+    "?range=7d",
+    "/orders",
+    "/failures",
+    "/mailings",
+    "/keys",
+    "/audit",
+    "/subscribers",
+    "/texts",
+    "/webhooks",
+)
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 

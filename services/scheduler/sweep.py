@@ -1,6 +1,7 @@
 """The sweep: enqueues lost messages again, releases expired claims, ends mailings, removes blobs that no order owns."""
 
 import contextlib
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -34,8 +35,10 @@ RESEND_SECONDS = 5
 """How long a message may wait unclaimed before the sweep asks the broker whether it still has it."""
 EXPIRE_SECONDS = 200
 """How long one run may expire orders; then the next run goes on."""
-IN_TRANSACTION = 20
-"""Orders expired, or cleaned up, by one transaction: others wait for it."""
+IN_TRANSACTION = 50
+"""Orders expired, or cleaned up, by one transaction: others wait for it, some ten milliseconds."""
+PAUSE = 3
+"""How many times as long as a transaction took the next one waits, so that others get their turn."""
 SUMMARISE_SECONDS = 20
 """How long one run may summarise: the first one has days to summarise."""
 SILENT_UPLOAD_SECONDS = 60
@@ -57,6 +60,8 @@ class Sweep:
     """Messages of a mailing at a time while it has e-mails to send."""
     expired_leases: ExpiredLeases = field(default_factory=ExpiredLeases)
     """Of e-mails."""
+    removing_blobs: threading.Lock = field(default_factory=threading.Lock)
+    """Held while blobs without order are removed: two jobs do that."""
 
     @property
     def lifecycle(self) -> OrderLifecycle:
@@ -132,11 +137,16 @@ class Sweep:
 
     def blobs_without_order(self) -> None:
         """Remove blobs of uploads that broke off, and of orders that are gone."""
-        with self.database.write() as session:
-            removable = unowned_blobs.list_removable(session, silent_seconds=SILENT_UPLOAD_SECONDS, limit=BATCH)
-        metrics.swept("uploads and orders removed", len(removable))
-        for few in _unhurried(removable):
-            self.lifecycle.remove_unowned_blobs(*few)
+        if not self.removing_blobs.acquire(blocking=False):
+            return  # the job of expiry does it
+        try:
+            with self.database.write() as session:
+                removable = unowned_blobs.list_removable(session, silent_seconds=SILENT_UPLOAD_SECONDS, limit=BATCH)
+            metrics.swept("uploads and orders removed", len(removable))
+            for few in _unhurried(removable):
+                self.lifecycle.remove_unowned_blobs(*few)
+        finally:
+            self.removing_blobs.release()
 
     def blobs_of_ended_images(self) -> None:
         """Remove blobs of ended images that a worker would have removed if it had not been killed."""
@@ -227,7 +237,7 @@ def _enqueue_images(queue: ImageQueue, ids: Sequence[UUID]) -> FollowUp:
 
 
 def _unhurried(order_ids: Sequence[UUID]) -> Iterator[Sequence[UUID]]:
-    """Yield orders for one transaction after the other, with pauses twice as long as what was done with them took.
+    """Yield orders for one transaction after the other, with pauses `PAUSE` times as long as that took.
 
     SQLite has one writer at a time, and no queue of those who wait: without pauses the others would not get their turn.
     """
@@ -235,4 +245,4 @@ def _unhurried(order_ids: Sequence[UUID]) -> Iterator[Sequence[UUID]]:
         begin = time.monotonic()
         yield order_ids[first : first + IN_TRANSACTION]
         if first + IN_TRANSACTION < len(order_ids):
-            time.sleep(2 * (time.monotonic() - begin))
+            time.sleep(PAUSE * (time.monotonic() - begin))

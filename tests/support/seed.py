@@ -80,8 +80,8 @@ def _insert(session: Session, seed: Seed, numbered: range, *, begin: int, step: 
         INSERT INTO orders (id, principal, email, locale, spec, state, total, succeeded, failed, cancelled, revision,
             created_at, started_at, finished_at, expires_at)
         {numbers}
-        SELECT {new_id}, 'ip:10.' || (n % 50) || '.0.0', 'person' || (n % {seed.addresses}) || '@example.org', 'en', :spec,
-            CASE WHEN n % {seed.failed_share} = 0 THEN 'PARTIALLY_FAILED' ELSE 'SUCCEEDED' END, {IMAGES},
+        SELECT {new_id}, 'ip:10.' || (n % 50) || '.0.0', 'person' || (n % {seed.addresses}) || '@example.org', 'en',
+            :spec, CASE WHEN n % {seed.failed_share} = 0 THEN 'PARTIALLY_FAILED' ELSE 'SUCCEEDED' END, {IMAGES},
             CASE WHEN n % {seed.failed_share} = 0 THEN {IMAGES - 1} ELSE {IMAGES} END,
             CASE WHEN n % {seed.failed_share} = 0 THEN 1 ELSE 0 END, 0, 6,
             at - 2 * {SECOND}, at - {SECOND}, at, at + {lifetime}

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import inspect
+from sqlalchemy import Table, inspect
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from services.common.db.models import Base
+from services.common.db.models import Base, table
 
 
 def insert_if_absent(session: Session, model: type[Base], values: Mapping[str, Any]) -> bool:
@@ -26,12 +26,22 @@ def insert_all_if_absent(session: Session, model: type[Base], rows: Sequence[Map
     return set(session.scalars(statement, list(rows))) if rows else set()
 
 
-def insert_or_update(session: Session, model: type[Base], values: Mapping[str, Any]) -> None:
-    """Insert a row, or set these values in the one with the same primary key."""
+def insert_or_update(
+    session: Session, model: type[Base], values: Mapping[str, Any], rows: Sequence[Mapping[str, Any]] = ()
+) -> None:
+    """Insert rows, or set these values in those with the same primary keys.
+
+    Args:
+        session: The transaction.
+        model: Whose table.
+        values: What all rows have; with the primary key if there is one row only.
+        rows: What each row has besides: its primary key.
+    """
     key = [column.name for column in inspect(model).primary_key]
     changed = {name: value for name, value in values.items() if name not in key}
-    session.execute(_insert(session, model).values(**values).on_conflict_do_update(index_elements=key, set_=changed))
+    statement = _insert(session, table(model)).values(**values)
+    session.execute(statement.on_conflict_do_update(index_elements=key, set_=changed), list(rows) or None)
 
 
-def _insert(session: Session, model: type[Base]) -> sqlite.Insert | postgresql.Insert:
+def _insert(session: Session, model: type[Base] | Table) -> sqlite.Insert | postgresql.Insert:
     return sqlite.insert(model) if session.get_bind().dialect.name == "sqlite" else postgresql.insert(model)

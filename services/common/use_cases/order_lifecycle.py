@@ -114,15 +114,11 @@ class OrderLifecycle:
         Raises:
             Unavailable: The database cannot be reached.
         """
-        follow_ups = []
         with self.database.write() as session:
-            for order_id in sorted(order_ids):  # two sweeps at once lock them in the same order
-                if follow_up := orders.expire(session, order_id):
-                    unowned_blobs.mark_for_removal(session, order_id)
-                    follow_ups.append(follow_up)
-        for follow_up in follow_ups:
-            self.after_commit(follow_up)
-        return len(follow_ups)
+            follow_up = orders.expire(session, *order_ids)
+            unowned_blobs.mark_for_removal(session, *follow_up.ended_order_ids)
+        self.after_commit(follow_up)
+        return len(follow_up.ended_order_ids)
 
     def extend(self, order_id: UUID, seconds: int, *, audited: AuditContext | None = None) -> None:
         """Let an order expire so many seconds later.
@@ -171,8 +167,7 @@ class OrderLifecycle:
         for order_id in order_ids:
             self.blobs.delete_prefix(blob_prefix(order_id))
         with self.database.write() as session:
-            for order_id in sorted(order_ids):
-                unowned_blobs.mark_removed(session, order_id)
+            unowned_blobs.mark_removed(session, *order_ids)
 
     def discard_late_result(self, order_id: UUID, image_id: UUID) -> None:
         """Remove what a worker stored after it had lost its claim, unless the result is another worker's.

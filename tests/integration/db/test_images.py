@@ -248,8 +248,8 @@ def test_expiry_counts_from_the_end_and_forgets_the_address(database: Database, 
         assert order.expires_at - order.finished_at == pytest.approx(3600 * 1_000_000, abs=1_000_000)
         assert orders.list_due_to_expire(session, limit=9) == []
     with database.write() as session:
-        assert orders.expire(session, order_id)
-        assert not orders.expire(session, order_id)
+        assert orders.expire(session, order_id).ended_order_ids == [order_id]
+        assert orders.expire(session, order_id).ended_order_ids == []
     with database.read() as session:
         order = orders.get_snapshot(session, order_id).order
     assert (order.state, order.email) == ("EXPIRED", None)

@@ -192,7 +192,7 @@ def test_what_is_not_wanted_any_more_is_cancelled(
     deleted, expired = (make_order(database, blobs, [b"one"]) for _ in range(2))
     with database.write() as session:
         orders.delete_order(session, deleted.order_id)
-        assert orders.expire(session, expired.order_id)
+        assert orders.expire(session, expired.order_id).ended_order_ids
     unsubscribed = make_subscriber(database, "eve@example.org", confirmed=False)
     (confirmation,) = emails_of(database, subscriber_id=unsubscribed)
     make_subscriber(database, "bob@example.org")

@@ -132,19 +132,19 @@ def release_waiting(session: Session, order_id: UUID) -> list[UUID]:
     return [insert_email(session, delivery_id)] if delivery_id else []
 
 
-def cancel_open(session: Session, order_id: UUID) -> None:
-    """Cancel the order's open delivery and its unsent e-mails; one that is being sent may still arrive."""
-    delivery_id = session.scalar(
+def cancel_open(session: Session, *order_ids: UUID) -> None:
+    """Cancel the orders' open deliveries and their unsent e-mails; one that is being sent may still arrive."""
+    delivery_ids = session.scalars(
         update(Delivery)
-        .where(Delivery.order_id == order_id, Delivery.state.in_(OPEN))
+        .where(Delivery.order_id.in_(order_ids), Delivery.state.in_(OPEN))
         .values(state=DeliveryState.CANCELLED, finished_at=now())
         .returning(Delivery.id)
         .execution_options(synchronize_session=False)
-    )
-    if delivery_id:
+    ).all()
+    if delivery_ids:
         session.execute(
             update(Email)
-            .where(Email.delivery_id == delivery_id, Email.state.in_(OPEN_EMAIL_STATES))
+            .where(Email.delivery_id.in_(delivery_ids), Email.state.in_(OPEN_EMAIL_STATES))
             .values(state=EmailState.CANCELLED, owner=None, lease_until=None)
             .execution_options(synchronize_session=False)
         )

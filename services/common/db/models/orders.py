@@ -188,11 +188,14 @@ class UnownedBlobs(Base):
     __table_args__ = (
         one_of("state", UnownedBlobsState),
         CheckConstraint("(state = 'REMOVED') = (check_again_at IS NOT NULL)", name="check_again_at"),
+        partial_index("unowned_blobs_uploading", "heartbeat_at", where="state = 'UPLOADING'"),
+        partial_index("unowned_blobs_removing", "order_id", where="state = 'REMOVING'"),
+        partial_index("unowned_blobs_removed", "check_again_at", where="state = 'REMOVED'"),
     )
 
     order_id: Mapped[UUID] = mapped_column(primary_key=True)
     state: Mapped[str] = mapped_column(server_default=UnownedBlobsState.UPLOADING)
-    heartbeat_at: Mapped[int] = mapped_column(index=True)
+    heartbeat_at: Mapped[int]
     """UPLOADING: when the gateway last reported that the upload goes on. Otherwise without meaning."""
     check_again_at: Mapped[int | None]
     """REMOVED: when the blobs are removed once more."""

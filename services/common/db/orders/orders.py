@@ -12,7 +12,7 @@ from services.common.db.clock import SECOND, now
 from services.common.db.mail import deliveries
 from services.common.db.models import ORDER_IS_OPEN, Delivery, Email, Image, Order, WebhookEvent, table
 from services.common.db.orders import revisions, windows
-from services.common.db.rows import changed_one, rows_changed
+from services.common.db.rows import rows_changed
 from services.common.db.webhooks import outgoing
 from services.common.domain.errors import FailedPrecondition, NotFound
 from services.common.domain.follow_up import EnqueuedImage, FollowUp
@@ -71,6 +71,25 @@ _END = _COUNT.values(
     ),
 )
 _END_CANCELLED = _END.values(originals_seconds=0, originals_until=None)
+_LOCK_TO_EXPIRE = (
+    select(_ORDERS)
+    .where(_ORDERS.c.id.in_(bindparam("expiring_ids", expanding=True)), _ORDERS.c.state != OrderState.EXPIRED)
+    .order_by(_ORDERS.c.id)
+    .with_for_update(skip_locked=True)
+)
+_EXPIRE = (
+    update(_ORDERS)
+    .where(_ORDERS.c.id.in_(bindparam("expiring_ids", expanding=True)))
+    .values(
+        revision=_ORDERS.c.revision + 1,
+        state=OrderState.EXPIRED,
+        email=None,
+        mailbox=None,
+        webhook_url=None,
+        originals_seconds=0,
+        originals_until=None,
+    )
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -381,31 +400,20 @@ def list_due_to_expire(session: Session, *, limit: int) -> Sequence[UUID]:
     ).all()
 
 
-def expire(session: Session, order_id: UUID) -> FollowUp | None:
-    """Delete the addresses of an order and mark it as EXPIRED.
+def expire(session: Session, *order_ids: UUID) -> FollowUp:
+    """Delete the addresses of orders and mark them as EXPIRED.
+
+    Orders that had expired before, or that another transaction has locked, are left alone.
 
     Returns:
-        What is to be done after the commit; None if the order had expired before.
+        What is to be done after the commit; its `ended_order_ids` are those that have expired.
     """
-    order = lock(session, order_id)
-    if order is None:
-        return None
-    deliveries.cancel_open(session, order_id)
-    result = session.execute(
-        update(Order)
-        .where(Order.id == order_id, Order.state != OrderState.EXPIRED)
-        .values(
-            state=OrderState.EXPIRED,
-            email=None,
-            mailbox=None,
-            webhook_url=None,
-            originals_seconds=0,
-            originals_until=None,
-        )
-        .execution_options(synchronize_session=False)
-    )
-    if not changed_one(result):
-        return None
-    counts = {"succeeded": order.succeeded, "failed": order.failed, "cancelled": order.cancelled}
-    event_ids = outgoing.insert_event(session, order, OrderState.EXPIRED, counts)
-    return FollowUp(webhook_event_ids=event_ids, ended_order_ids=[order_id])
+    found = session.execute(_LOCK_TO_EXPIRE, {"expiring_ids": order_ids}).all()
+    expired = [order.id for order in found]
+    deliveries.cancel_open(session, *expired)
+    session.execute(_EXPIRE, {"expiring_ids": expired})
+    event_ids: list[UUID] = []
+    for order in found:
+        counts = {"succeeded": order.succeeded, "failed": order.failed, "cancelled": order.cancelled}
+        event_ids += outgoing.insert_event(session, cast("Order", order), OrderState.EXPIRED, counts)
+    return FollowUp(webhook_event_ids=event_ids, ended_order_ids=expired)

@@ -10,11 +10,11 @@ late.
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import Update, bindparam, delete, insert, or_, select, update
+from sqlalchemy import Update, bindparam, delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from services.common.db.clock import SECOND, now
-from services.common.db.models import UnownedBlobs, table
+from services.common.db.models import UnownedBlobs, sql_literal, table
 from services.common.db.upsert import insert_or_update
 from services.common.domain.orders import LATE_SECONDS, UnownedBlobsState
 
@@ -25,7 +25,13 @@ _DELETE_UPLOAD = (
     .where(_UNOWNED.c.order_id == bindparam("adopted_id"), _UNOWNED.c.state == UnownedBlobsState.UPLOADING)
     .returning(_UNOWNED.c.order_id)
 )
-_DUE_AGAIN = (UnownedBlobs.state == UnownedBlobsState.REMOVED) & (UnownedBlobs.check_again_at < now())
+_DUE_AGAIN = (_UNOWNED.c.state == sql_literal(UnownedBlobsState.REMOVED)) & (_UNOWNED.c.check_again_at < now())
+_DELETE_REMOVED_TWICE = delete(_UNOWNED).where(_UNOWNED.c.order_id == bindparam("removed_id"), _DUE_AGAIN)
+_MARK_REMOVED = (
+    update(_UNOWNED)
+    .where(_UNOWNED.c.order_id == bindparam("removed_id"), _UNOWNED.c.state == UnownedBlobsState.REMOVING)
+    .values(state=UnownedBlobsState.REMOVED, check_again_at=now() + int(LATE_SECONDS * SECOND))
+)
 
 
 def insert_upload(session: Session, order_id: UUID) -> None:
@@ -43,25 +49,30 @@ def adopt_blobs(session: Session, order_id: UUID) -> bool:
     return session.scalar(_DELETE_UPLOAD, {"adopted_id": order_id}) is not None
 
 
-def mark_for_removal(session: Session, order_id: UUID) -> None:
-    """Have the blobs removed of an order that ends by this transaction, or is gone."""
+def mark_for_removal(session: Session, *order_ids: UUID) -> None:
+    """Have the blobs removed of orders that end by this transaction, or are gone."""
     # Workers that finish images of an order that is gone may do so at the same moment.
-    values = {"order_id": order_id, "state": UnownedBlobsState.REMOVING, "heartbeat_at": now(), "check_again_at": None}
-    insert_or_update(session, UnownedBlobs, values)
+    values = {"state": UnownedBlobsState.REMOVING, "heartbeat_at": now(), "check_again_at": None}
+    if order_ids:
+        insert_or_update(session, UnownedBlobs, values, [{"order_id": order_id} for order_id in sorted(order_ids)])
 
 
 def list_removable(session: Session, *, silent_seconds: float, limit: int) -> Sequence[UUID]:
     """Return orders whose blobs are to be removed; uploads without a heartbeat for too long become such."""
+    # Each by its partial index: after a mass expiry there are many rows that are not due.
     session.execute(
         update(UnownedBlobs)
         .where(
-            UnownedBlobs.state == UnownedBlobsState.UPLOADING,
+            UnownedBlobs.state == sql_literal(UnownedBlobsState.UPLOADING),
             UnownedBlobs.heartbeat_at <= now() - int(silent_seconds * SECOND),
         )
         .values(state=UnownedBlobsState.REMOVING)
+        .execution_options(synchronize_session=False)
     )
-    due = or_(UnownedBlobs.state == UnownedBlobsState.REMOVING, _DUE_AGAIN)
-    return session.scalars(select(UnownedBlobs.order_id).where(due).limit(limit)).all()
+    found: list[UUID] = []
+    for due in (UnownedBlobs.state == sql_literal(UnownedBlobsState.REMOVING), _DUE_AGAIN):
+        found += session.scalars(select(UnownedBlobs.order_id).where(due).limit(limit - len(found)))
+    return found
 
 
 def mark_upload_failed(session: Session, order_id: UUID) -> bool:
@@ -75,14 +86,11 @@ def delete_upload(session: Session, order_id: UUID) -> None:
     session.execute(delete(UnownedBlobs).where(UnownedBlobs.order_id == order_id))
 
 
-def mark_removed(session: Session, order_id: UUID) -> None:
+def mark_removed(session: Session, *order_ids: UUID) -> None:
     """Record that the blobs were removed: for the first time, to be removed again later, or for good."""
-    session.execute(delete(UnownedBlobs).where(UnownedBlobs.order_id == order_id, _DUE_AGAIN))
-    session.execute(
-        update(UnownedBlobs)
-        .where(UnownedBlobs.order_id == order_id, UnownedBlobs.state == UnownedBlobsState.REMOVING)
-        .values(state=UnownedBlobsState.REMOVED, check_again_at=now() + int(LATE_SECONDS * SECOND))
-    )
+    each = [{"removed_id": order_id} for order_id in sorted(order_ids)]  # two sweeps at once lock them in one order
+    session.execute(_DELETE_REMOVED_TWICE, each)
+    session.execute(_MARK_REMOVED, each)
 
 
 def _update_upload(order_id: UUID) -> Update:

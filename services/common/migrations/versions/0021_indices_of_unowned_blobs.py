@@ -1,0 +1,32 @@
+"""An index for each state of blobs that no order owns: after a mass expiry there are many that are not due.
+
+Services of the version before go on with these.
+
+Revision: 0021. Revises: 0020.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0021"
+down_revision = "0020"
+branch_labels = None
+depends_on = None
+
+_INDICES = {"UPLOADING": "heartbeat_at", "REMOVING": "order_id", "REMOVED": "check_again_at"}
+
+
+def upgrade() -> None:
+    """Go to this revision."""
+    for state, column in _INDICES.items():
+        where = sa.text(f"state = '{state}'")
+        name = f"unowned_blobs_{state.lower()}"
+        op.create_index(name, "unowned_blobs", [column], sqlite_where=where, postgresql_where=where)
+    op.drop_index("unowned_blobs_heartbeat_at", table_name="unowned_blobs")
+
+
+def downgrade() -> None:
+    """Go back to the revision before."""
+    op.create_index("unowned_blobs_heartbeat_at", "unowned_blobs", ["heartbeat_at"])
+    for state in _INDICES:
+        op.drop_index(f"unowned_blobs_{state.lower()}", table_name="unowned_blobs")
