@@ -189,9 +189,8 @@ def _compare_idle(subjects: Sequence[Subject], seconds: float) -> None:
     used = [processor_seconds(root) - was for root, was in zip(roots, before, strict=True)]
     jobs = [_job_seconds(subject) for subject in subjects]
     _print_row("idle, of a core", [100 * each / seconds for each in used], "%")
-    for name in jobs[0]:
-        spent = [after[name] - was.get(name, 0) for after, was in zip(jobs, jobs_before, strict=True)]
-        _print_row(f"sweep: {name}, a minute", [1000 * each * 60 / seconds for each in spent], "ms")
+    spent = [after - was for after, was in zip(jobs, jobs_before, strict=True)]
+    _print_row("all jobs of the scheduler, a minute", [1000 * each * 60 / seconds for each in spent], "ms")
 
 
 def _print_heading(subjects: Sequence[Subject]) -> None:
@@ -204,16 +203,13 @@ def _print_row(name: str, values: Sequence[float], unit: str) -> None:
     print(f"{name:40}" + "".join(f" {value:7.1f} {unit:2}" for value in values) + ratios, flush=True)
 
 
-def _job_seconds(subject: Subject) -> dict[str, float]:
-    """Return how long the scheduler has been at each job."""
+def _job_seconds(subject: Subject) -> float:
+    """Return how long the scheduler has been at its jobs."""
     with _direct.open(f"http://127.0.0.1:{subject.scheduler_metrics}/metrics") as answer:
         families = text_string_to_metric_families(answer.read().decode())
-    return {
-        sample.labels["job"]: sample.value
-        for family in families
-        for sample in family.samples
-        if sample.name == "imageblur_job_seconds_sum"
-    }
+    return sum(
+        sample.value for family in families for sample in family.samples if sample.name == "imageblur_job_seconds_sum"
+    )
 
 
 def _expire(subject: Subject, count: int) -> None:

@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from google.protobuf.timestamp_pb2 import Timestamp
+
+from services.common.domain.time_zones import known_time_zones
 
 PERIODS = {"1h": 1, "24h": 24, "7d": 7 * 24, "30d": 30 * 24}
 """In hours up to now."""
@@ -33,7 +35,7 @@ class TimeFilter:
             period=period if period in CHOICES else "",
             begin=begin,
             end=end,
-            zone=zone if zone in available_timezones() else "",
+            zone=zone if zone in known_time_zones() else "",
         )
 
     @property

@@ -19,7 +19,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from services.common.db import pages
-from services.common.db.models import Order
+from services.common.db.models import Order, table
 from services.common.domain.errors import InvalidArgument, Violation
 from services.common.domain.orders import OrderState
 
@@ -31,6 +31,7 @@ FEW_IDS = 1000
 FEW_ADDRESSES = 200
 SEARCH_SECONDS = 8
 """A search is given up after that on PostgreSQL, so that it takes nothing from orders."""
+_ORDERS = table(Order)
 _ID_DIGITS = 32
 _CANCELLED = "57014"
 """SQLSTATE query_canceled."""
@@ -58,13 +59,31 @@ def list_ids(
     *eligible: ColumnElement[bool],
     before: tuple[int, UUID] | None,
     limit: int,
-) -> Sequence[Row[Any, Any]]:
+) -> Sequence[Row[Any]]:
     """Return a page of ids and creation times of orders, the newest first.
+
+    The arguments and errors are those of `list_rows`.
+    """
+    return list_rows(
+        session, which, *eligible, columns=(_ORDERS.c.id, _ORDERS.c.created_at), before=before, limit=limit
+    )
+
+
+def list_rows(
+    session: Session,
+    which: OrderFilter,
+    *eligible: ColumnElement[bool],
+    columns: Sequence[ColumnElement[Any]] = tuple(_ORDERS.c),
+    before: tuple[int, UUID] | None,
+    limit: int,
+) -> Sequence[Row[Any]]:
+    """Return a page of rows of orders, the newest first.
 
     Args:
         session: A transaction.
         which: Which orders.
         eligible: Further conditions.
+        columns: Those of the rows: at least `id` and `created_at`.
         before: Creation time and id of the last order of the page before.
         limit: The most orders.
 
@@ -75,14 +94,16 @@ def list_ids(
         conditions = [*_conditions(session, which), *eligible]
 
         def narrowed(*more: ColumnElement[bool]) -> Any:
-            query: Any = select(Order.id, Order.created_at).where(*conditions, *more)
+            query: Any = select(*columns).where(*conditions, *more)
             return pages.page(query, Order.created_at, Order.id, after=before, limit=limit, descending=True)
 
         if not which.states:
             return session.execute(narrowed()).all()
-        parts = [narrowed(Order.state == state).subquery() for state in dict.fromkeys(which.states)]
-        found = union_all(*(select(part.c.id, part.c.created_at) for part in parts)).subquery().c
-        ordered = select(found.id, found.created_at).order_by(found.created_at.desc(), found.id.desc())
+        parts = [narrowed(Order.state == state) for state in dict.fromkeys(which.states)]
+        if len(parts) == 1:
+            return session.execute(parts[0]).all()
+        found = union_all(*(select(part.subquery()) for part in parts)).subquery()
+        ordered = select(found).order_by(found.c.created_at.desc(), found.c.id.desc())
         return session.execute(ordered.limit(limit)).all()
 
 
