@@ -143,7 +143,8 @@ def _actions() -> dict[str, Callable[[Subject], object]]:
     photograph = square_jpeg()
     week, step = Duration(seconds=7 * 86_400), Duration(seconds=7 * 86_400 // 60)
     failed = OrderFilter(states=[OrderState.ORDER_STATE_PARTIALLY_FAILED])
-    address, part = OrderFilter(email="person7@example.org"), OrderFilter(email_part="erson7@")
+    address = OrderFilter(email="person7@example.org")
+    typed, part = OrderFilter(email_part="person7@example.org"), OrderFilter(email_part="erson7@")
     stat, lists = operator_pb.GetStatisticsRequest, operator_pb.ListOrdersRequest
     calls: dict[str, Callable[[Subject], object]] = {
         "order → done": lambda on: timed_order(on.orders, photograph),
@@ -153,7 +154,8 @@ def _actions() -> dict[str, Callable[[Subject], object]]:
         "ListOrders": lambda on: on.operator.ListOrders(lists()),
         "ListOrders, by state": lambda on: on.operator.ListOrders(lists(filter=failed)),
         "ListOrders, by address": lambda on: on.operator.ListOrders(lists(filter=address)),
-        "ListOrders, by part of an address": lambda on: on.operator.ListOrders(lists(filter=part)),
+        "search for a whole address": lambda on: on.operator.ListOrders(lists(filter=typed)),
+        "search for a part of an address": lambda on: on.operator.ListOrders(lists(filter=part)),
         "GetOrderTrace": lambda on: on.operator.GetOrderTrace(
             operator_pb.GetOrderTraceRequest(order_id=on.known_order)
         ),

@@ -481,7 +481,9 @@ class OrderFilter(_message.Message):
     order_id_prefix: _builtins.str
     """Orders whose ID begins with this: at least 4 hexadecimal digits; hyphens and case do not matter."""
     email_part: _builtins.str
-    """Orders for addresses that contain this, at least 3 characters; case does not matter; administrators only."""
+    """Orders for addresses that contain this, at least 3 characters; case does not matter; administrators only.
+    If there are orders for exactly this address, only these.
+    """
     @_builtins.property
     def states(self) -> _containers.RepeatedScalarFieldContainer[_order_pb2.OrderState.ValueType]:
         """Orders in one of these states."""

@@ -61,6 +61,12 @@ def test_orders_are_found_by_the_beginning_of_their_id_and_a_part_of_their_addre
     assert bert not in found(operator, order_id_prefix=ann[:8])
     assert found(operator, email_part="SMITH@") == {ann}
     assert found(operator, email_part="example.") == {ann, bert}
+    # A whole address is not a part of others.
+    joann = placed(gateway, "joann@example.org")
+    assert found(operator, email_part="ann@") == {joann}
+    short = placed(gateway, "ann@example.org")
+    assert found(operator, email_part="ANN@example.org") == {short}
+    assert found(operator, email_part="ann@example.") == {joann, short}
     # No wildcards.
     assert found(operator, email_part="_100%") == {bert}
     assert found(operator, email_part="_10%@") == set()

@@ -1,11 +1,12 @@
 """Statements that search for orders: by state, time, principal, the beginning of an id, a part of an address.
 
-Each search is bounded also among millions of orders (`tests/integration/db/test_order_search.py` looks at the plans):
+Each search is bounded also among millions of orders (`python -m benchmarks.search`):
 
 - The beginning of an id is a range of the primary key.
 - States are read from an index by state and time, each state by itself, so that no sort is needed.
-- A part of an address is compared with the index of addresses, without reading orders. If few addresses match, their
-  orders are read from that index. If many match, orders are read from the newest on until a page is full.
+- A whole address is looked up. A part of one is compared with the index of addresses, without reading orders. If few
+  addresses match, their orders are read from that index. If many match, orders are read from the newest on until a
+  page is full.
 """
 
 from collections.abc import Iterator, Sequence
@@ -45,7 +46,8 @@ class OrderFilter:
     emails: Sequence[str] = ()
     """Spellings of one address."""
     email_part: str = ""
-    """At least `MIN_PART` characters; case does not matter."""
+    """At least `MIN_PART` characters; case does not matter. If there are orders for just that, for a whole address
+    that is, only these."""
     id_prefix: str = ""
     """At least `MIN_PREFIX` hexadecimal digits."""
     principal: str = ""
@@ -151,6 +153,9 @@ def _with_prefix(session: Session, prefix: str) -> ColumnElement[bool]:
 
 
 def _with_part(session: Session, part: str) -> ColumnElement[bool]:
+    whole = Order.email.in_({part, part.lower()})
+    if session.scalar(select(Order.id).where(whole).limit(1)):
+        return whole
     matches: Any = Order.email.icontains(part, autoescape=True)
     addresses = select(Order.email).where(Order.email.is_not(None), matches).distinct().limit(FEW_ADDRESSES + 1)
     found = session.scalars(addresses).all()

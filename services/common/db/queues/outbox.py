@@ -15,9 +15,9 @@ from sqlalchemy.orm import Session
 
 from services.common.db.clock import SECOND, now
 from services.common.db.mail.emails import EmailClaim
-from services.common.db.models import Delivery, Email, Image, Order, WebhookEvent
+from services.common.db.models import Delivery, Email, Image, Order, WebhookEvent, sql_literal
 from services.common.db.orders.images import ImageClaim, claim_of
-from services.common.domain.mail import EmailState
+from services.common.domain.mail import EmailKind, EmailState
 from services.common.domain.orders import ImageQueue, ImageState
 
 Enqueueable = type[Image] | type[Email] | type[WebhookEvent]
@@ -54,8 +54,9 @@ def enqueue_due_emails(session: Session, *, limit: int) -> Sequence[UUID]:
     due = (
         select(Email.id)
         .where(
-            Email.state == EmailState.QUEUED,
-            Email.mailing_id.is_(None),
+            Email.state == sql_literal(EmailState.QUEUED),
+            # Not `mailing_id IS NULL`: without statistics SQLite would read that from an index, all e-mails of orders.
+            Email.kind != EmailKind.NEWSLETTER,
             Email.enqueued_at.is_(None),
             Email.not_before <= now(),
         )
