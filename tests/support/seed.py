@@ -26,7 +26,7 @@ class Seed:
     orders: int
     days: float
     failed_share: int = 200
-    """One order of so many has an image that failed."""
+    """One order of so many has an image that failed; of these every tenth by a fault of the service."""
     addresses: int = 50_000
 
 
@@ -89,6 +89,7 @@ def _insert(session: Session, seed: Seed, numbered: range, *, begin: int, step: 
         FROM (SELECT n, {begin} + n * {step} AS at FROM {source}) AS numbered
         """).bindparams(bindparam("spec", BlurSpec().to_json()))
     )  # fmt: skip
+    number = f"((finished_at - {begin}) / {step})"
     orders = f"orders WHERE finished_at BETWEEN {begin + first * step} AND {begin + last * step}"
     for position in range(1, IMAGES + 1):
         ok = f"({position} > failed)"
@@ -99,7 +100,9 @@ def _insert(session: Session, seed: Seed, numbered: range, *, begin: int, step: 
                 output_sha256, width, height, format, engine, tidied, dropped)
             SELECT {new_id}, id, {position}, 'photograph{position}.jpg', 'blur',
                 CASE WHEN {ok} THEN 'SUCCEEDED' ELSE 'FAILED' END,
-                CASE WHEN {ok} THEN NULL ELSE 'CORRUPT' END, CASE WHEN {ok} THEN NULL ELSE 'the image is damaged' END,
+                CASE WHEN {ok} THEN NULL WHEN {number} % {10 * seed.failed_share} = 0 THEN 'TIMED_OUT'
+                    ELSE 'CORRUPT' END,
+                CASE WHEN {ok} THEN NULL ELSE 'what went wrong' END,
                 1, 0, 0, started_at, finished_at - 20000 - {random} * {random}, finished_at, {2 + position},
                 400000, {hash_}, CASE WHEN {ok} THEN 300000 ELSE 0 END, CASE WHEN {ok} THEN {hash_} END, 2000, 1000,
                 CASE WHEN {ok} THEN 'JPEG' END, 'seed', true, false
@@ -110,7 +113,7 @@ def _insert(session: Session, seed: Seed, numbered: range, *, begin: int, step: 
         text(f"""
         INSERT INTO deliveries (id, order_id, state, requested_at, finished_at)
         SELECT {new_id}, id, 'SENT', finished_at - {SECOND}, finished_at + {SECOND}
-        FROM {orders} AND (finished_at - {begin}) / {step} % {MAILED_SHARE} = 0
+        FROM {orders} AND {number} % {MAILED_SHARE} = 0
         """)
     )
     session.execute(
