@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from services.common.db.engine import Database
 from services.common.db.mail import deliveries, emails
-from services.common.db.models import Email, Image
+from services.common.db.models import Email, Image, UnownedBlobs
 from services.common.db.orders import images, orders, unowned_blobs, windows
 from services.common.db.queues import outbox
 from services.common.domain.orders import DeliveryState, ImageQueue, OrderState
@@ -220,3 +220,33 @@ def test_many_find_an_order_gone_at_once(database: Database) -> None:
 def _disown(database: Database, order_id: UUID) -> None:
     with database.write() as session:
         unowned_blobs.mark_for_removal(session, order_id)
+
+
+def test_many_expire_the_same_orders_at_once(database: Database) -> None:
+    order_ids = [place_order(database, 1).id for _ in range(20)]
+    with ThreadPoolExecutor(4) as pool:
+        expired = list(pool.map(lambda seed: _expire(database, seed, order_ids), range(8)))
+    assert Counter(order_id for each in expired for order_id in each) == Counter(order_ids)
+    with database.read() as session:
+        assert session.scalars(select(UnownedBlobs.state)).all() == ["REMOVED"] * 20
+
+
+def _expire(database: Database, seed: int, order_ids: list[UUID]) -> list[UUID]:
+    mixed = random.Random(seed).sample(order_ids, len(order_ids))
+    with database.write() as session:
+        expired = orders.expire(session, *mixed).ended_order_ids
+        unowned_blobs.mark_for_removal(session, *expired)
+    with database.write() as session:
+        unowned_blobs.mark_removed(session, *mixed)
+    return list(expired)
+
+
+def test_an_expiry_waits_for_nobody(database: Database) -> None:
+    if database.is_sqlite:
+        pytest.skip("it has one writer at a time")
+    held, free = place_order(database, 1).id, place_order(database, 1).id
+    with database.write() as busy:
+        assert orders.lock(busy, held)
+        with database.write() as session:
+            session.execute(text("SET LOCAL lock_timeout = '5s'"))
+            assert orders.expire(session, held, free).ended_order_ids == [free]
