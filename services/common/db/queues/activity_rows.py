@@ -39,7 +39,7 @@ def count_rows(session: Session, begin: int, end: int, step: int) -> tuple[list[
         bucket = column - column % step
         counts = select(bucket, func.count()).where(column >= begin, column < end).group_by(bucket)
         for moment, count in session.execute(counts):
-            setattr(at(moment), name, count)
+            setattr(at(moment or 0), name, count)
     finished = (Image.finished_at >= begin, Image.finished_at < end)
     bucket = Image.finished_at - Image.finished_at % step
     # One pass over the images for all the numbers.
