@@ -24,7 +24,7 @@ from imageblur.v1.operator_pb2 import OrderFilter
 from imageblur.v1.operator_service_pb2_grpc import OperatorServiceStub
 from imageblur.v1.order_pb2 import OrderState
 from prometheus_client.parser import text_string_to_metric_families
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, select, update
 
 from benchmarks.databases import seeded_databases
 from benchmarks.orders import spread, timed_order
@@ -89,7 +89,7 @@ def main() -> None:
             return
         databases = dict(zip(seeds, urls, strict=True))
         if arguments.expire:
-            _expire(exit_stack.enter_context(_subject("full", databases["full"], folder)), arguments.expire)
+            _expire(databases["full"], folder, arguments.expire)
             return
         subjects = [exit_stack.enter_context(_subject(name, url, folder)) for name, url in databases.items()]
         for subject in subjects:
@@ -214,36 +214,36 @@ def _job_seconds(subject: Subject) -> float:
     )
 
 
-def _expire(subject: Subject, count: int) -> None:
+def _expire(url: str, folder: Path, count: int) -> None:
     """Let the oldest orders expire, and place orders until all of them have and their blobs are removed."""
     photograph = square_jpeg()
-    before = [timed_order(subject.orders, photograph).done for _ in range(100)]
-    print(f"order → done before: {spread(before)}", flush=True)
-    oldest = select(Order.id).where(Order.state != "EXPIRED").order_by(Order.created_at).limit(count)
-    with subject.database.write() as session:
-        session.execute(
-            update(Order).where(Order.id.in_(oldest)).values(expires_at=now() - SECOND),
-            execution_options={"synchronize_session": False},
-        )
-    meanwhile: list[float] = []
+    with _subject("full", url, folder) as idle:
+        before = [timed_order(idle.orders, photograph).done for _ in range(100)]
+        print(f"order → done before: {spread(before)}", flush=True)
+        oldest = select(Order.id).where(Order.state != "EXPIRED").order_by(Order.created_at).limit(count)
+        with idle.database.read() as session:
+            ids = session.scalars(oldest).all()
+    database = Database(url)
+    with database.write() as session:
+        values = update(Order).where(Order.id == bindparam("due_id")).values(expires_at=1)
+        session.connection().execute(values, [{"due_id": order_id} for order_id in ids])
+    database.close()
     due = select(func.count()).select_from(Order).where(Order.state != "EXPIRED", Order.expires_at < now())
     blobs = select(func.count()).select_from(UnownedBlobs).where(UnownedBlobs.state == "REMOVING")
-    begin = expired = None
-    while True:
-        with subject.database.read() as session:
-            left, unremoved = session.scalar(due) or 0, session.scalar(blobs) or 0
-        if begin is None:
-            if left < count:  # the scheduler looks every five minutes
-                begin = time.monotonic()
-            time.sleep(0.5)
-            continue
-        if not left and expired is None:
-            expired = time.monotonic() - begin
-        print(f"\r{left:,} left, blobs of {unremoved:,}, after {time.monotonic() - begin:.0f} s   ", end="", flush=True)
-        if not left and not unremoved:
-            break
-        meanwhile += [timed_order(subject.orders, photograph).done for _ in range(20)]
-    print(f"\n{count:,} orders expired in {expired:.0f} s, and their blobs in {time.monotonic() - begin:.0f} s")
+    begin, expired, meanwhile = time.monotonic(), 0.0, list[float]()
+    with _subject("full", url, folder) as subject:  # its scheduler looks at once, then every five minutes
+        while True:
+            meanwhile += [timed_order(subject.orders, photograph).done for _ in range(20)]
+            with subject.database.read() as session:
+                left, unremoved = session.scalar(due) or 0, session.scalar(blobs) or 0
+            seconds = time.monotonic() - begin
+            print(f"{left:,} left, blobs of {unremoved:,}, after {seconds:.0f} s: {spread(meanwhile)}", flush=True)
+            if not left:
+                expired = expired or seconds
+                if not unremoved:
+                    break
+            time.sleep(1)
+    print(f"{count:,} orders expired in {expired:.0f} s, and their blobs in {seconds:.0f} s")
     print(f"order → done meanwhile: {spread(meanwhile)} ({len(meanwhile)} orders)")
 
 

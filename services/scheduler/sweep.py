@@ -35,9 +35,9 @@ RESEND_SECONDS = 5
 """How long a message may wait unclaimed before the sweep asks the broker whether it still has it."""
 EXPIRE_SECONDS = 200
 """How long one run may expire orders; then the next run goes on."""
-IN_TRANSACTION = 50
+IN_TRANSACTION = 100
 """Orders expired, or cleaned up, by one transaction: others wait for it, some ten milliseconds."""
-PAUSE = 3
+PAUSE = 2
 """How many times as long as a transaction took the next one waits, so that others get their turn."""
 SUMMARISE_SECONDS = 20
 """How long one run may summarise: the first one has days to summarise."""
