@@ -8,7 +8,7 @@ lets N orders expire at once, and times new orders meanwhile. `--folder` keeps t
 import argparse
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,7 +89,7 @@ def main() -> None:
             return
         databases = dict(zip(seeds, urls, strict=True))
         if arguments.expire:
-            _expire(databases["full"], folder, arguments.expire)
+            _expire(databases, folder, arguments.expire)
             return
         subjects = [exit_stack.enter_context(_subject(name, url, folder)) for name, url in databases.items()]
         for subject in subjects:
@@ -214,37 +214,32 @@ def _job_seconds(subject: Subject) -> float:
     )
 
 
-def _expire(url: str, folder: Path, count: int) -> None:
-    """Let the oldest orders expire, and place orders until all of them have and their blobs are removed."""
-    photograph = square_jpeg()
-    with _subject("full", url, folder) as idle:
-        before = [timed_order(idle.orders, photograph).done for _ in range(100)]
-        print(f"order → done before: {spread(before)}", flush=True)
-        oldest = select(Order.id).where(Order.state != "EXPIRED").order_by(Order.created_at).limit(count)
-        with idle.database.read() as session:
-            ids = session.scalars(oldest).all()
-    database = Database(url)
+def _expire(databases: Mapping[str, str], folder: Path, count: int) -> None:
+    """Let the oldest orders expire, and place orders there and beside it in turns until their blobs are removed."""
+    database = Database(databases["full"])
+    oldest = select(Order.id).where(Order.state != "EXPIRED").order_by(Order.created_at).limit(count)
     with database.write() as session:
+        ids = session.scalars(oldest).all()
         values = update(Order).where(Order.id == bindparam("due_id")).values(expires_at=1)
         session.connection().execute(values, [{"due_id": order_id} for order_id in ids])
     database.close()
     due = select(func.count()).select_from(Order).where(Order.state != "EXPIRED", Order.expires_at < now())
     blobs = select(func.count()).select_from(UnownedBlobs).where(UnownedBlobs.state == "REMOVING")
-    begin, expired, meanwhile = time.monotonic(), 0.0, list[float]()
-    with _subject("full", url, folder) as subject:  # its scheduler looks at once, then every five minutes
+    photograph, begin = square_jpeg(), time.monotonic()
+    times: dict[str, list[float]] = {"idle": [], "expiring": []}
+    # The scheduler of the second looks at once, and then every five minutes.
+    with _subject("small", databases["small"], folder) as idle, _subject("full", databases["full"], folder) as expiring:
         while True:
-            meanwhile += [timed_order(subject.orders, photograph).done for _ in range(20)]
-            with subject.database.read() as session:
+            for number in range(20):
+                subject = expiring if number % 2 else idle
+                times["expiring" if number % 2 else "idle"].append(timed_order(subject.orders, photograph).done)
+            with expiring.database.read() as session:
                 left, unremoved = session.scalar(due) or 0, session.scalar(blobs) or 0
-            seconds = time.monotonic() - begin
-            print(f"{left:,} left, blobs of {unremoved:,}, after {seconds:.0f} s: {spread(meanwhile)}", flush=True)
-            if not left:
-                expired = expired or seconds
-                if not unremoved:
-                    break
-            time.sleep(1)
-    print(f"{count:,} orders expired in {expired:.0f} s, and their blobs in {seconds:.0f} s")
-    print(f"order → done meanwhile: {spread(meanwhile)} ({len(meanwhile)} orders)")
+            print(f"after {time.monotonic() - begin:.0f} s: {left:,} left, blobs of {unremoved:,}", flush=True)
+            for name, each in times.items():
+                print(f"  order → done, {name}: {spread(each)} ({len(each)} orders)", flush=True)
+            if not left + unremoved:
+                break
 
 
 if __name__ == "__main__":
