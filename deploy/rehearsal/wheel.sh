@@ -6,7 +6,7 @@ cd "$(dirname "$0")/../.."
 dist=$(mktemp -d)
 trap 'rm -rf "$dist"' EXIT
 .venv/bin/uv build --quiet --wheel --out-dir "$dist"
-grep -oE '^[a-zA-Z0-9._-]+==[^ ;]+' requirements-bench.lock > "$dist/constraints.txt"
+sed -nE 's/^([A-Za-z0-9._-]+==.*[^ \]) *\\$/\1/p' requirements-bench.lock > "$dist/constraints.txt"
 chmod -R a+rX "$dist"
 docker run --rm --volume "$dist:/dist:ro" python:3.13-slim sh -euc '
   python -m venv /opt/imageblur
