@@ -1,13 +1,12 @@
 """The options of a blur spec, which several commands share, and the spec that they make."""
 
-import inspect
-from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from imageblur.v1.order_pb2 import BlurSpec
 
 from imageblur_client.cli import spec_options
+from imageblur_client.cli.shared_options import takes
 
 Sigma = Annotated[
     float | None, typer.Option(metavar="S", help="Gaussian blur: standard deviation in pixels. Default: 5.")
@@ -140,20 +139,5 @@ def make_spec(
     return spec
 
 
-def takes_spec(command: Callable[..., None]) -> Callable[..., None]:
-    """Return a command that takes the options of `make_spec` in place of its parameter `spec`, a BlurSpec."""
-    options = inspect.signature(make_spec).parameters
-    parameters: list[inspect.Parameter] = []
-    for parameter in inspect.signature(command).parameters.values():
-        found = options.values() if parameter.name == "spec" else [parameter]
-        parameters += [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in found]
-
-    def run(**values: Any) -> None:
-        given = {name: values.pop(name) for name in options}
-        command(spec=make_spec(**given), **values)
-
-    run.__doc__, run.__name__ = command.__doc__, command.__name__
-    # What typer reads.
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    return run
+takes_spec = takes("spec", make_spec)
+"""Decorates a command: it takes the options of `make_spec` in place of its parameter `spec`, a BlurSpec."""

@@ -14,6 +14,7 @@ from imageblur_client.cli.admin.times import Since, Until, span
 from imageblur_client.cli.context import Json
 from imageblur_client.cli.errors import print_error
 from imageblur_client.cli.render import enum_label
+from imageblur_client.cli.shared_options import takes
 from imageblur_client.cli.text import count
 
 Ids = Annotated[
@@ -33,8 +34,7 @@ Cause = Annotated[
 ]
 
 
-def failures(
-    ctx: typer.Context,
+def _filter(
     *,
     kind: Kind = "",
     reason: Reason = "",
@@ -42,6 +42,30 @@ def failures(
     cause: Cause = "",
     since: Since = "",
     until: Until = "",
+) -> FailureFilter:
+    """Return the filter of these options."""
+    begin, end = span(since, until)
+    try:
+        return FailureFilter(
+            kind=FailureKind.Value(f"FAILURE_KIND_{(kind or 'unspecified').upper()}"),
+            reason=FailureReason.Value(f"FAILURE_REASON_{(reason or 'unspecified').upper().replace('-', '_')}"),
+            order_id=order,
+            cause=FailureCause.Value(f"FAILURE_CAUSE_{(cause or 'unspecified').upper()}"),
+            from_time=begin,
+            to_time=end,
+        )
+    except ValueError:
+        raise typer.BadParameter("is unknown", param_hint="--kind, --reason or --cause") from None
+
+
+_takes_filter = takes("which", _filter)
+
+
+@_takes_filter
+def failures(
+    ctx: typer.Context,
+    *,
+    which: FailureFilter,
     limit: Limit = 50,
     every: AllRows = False,
     as_json: Json = False,
@@ -49,7 +73,6 @@ def failures(
 ) -> None:
     """List failed images, e-mails and webhook events, with their number for each reason."""
     with operator_api(ctx) as operator:
-        which = _filter(kind, reason, order, cause=cause, since=since, until=until)
         found = pages(
             operator,
             operator.stub.ListFailures,
@@ -67,21 +90,16 @@ def failures(
         typer.echo(f"{what}: {enum_label(FailureReason.DESCRIPTOR, group.reason)} ({cause})")
 
 
+@_takes_filter
 def retry(
     ctx: typer.Context,
-    ids: Ids = None,
     *,
+    ids: Ids = None,
     every: All = False,
-    kind: Kind = "",
-    reason: Reason = "",
-    order: Order = "",
-    cause: Cause = "",
-    since: Since = "",
-    until: Until = "",
+    which: FailureFilter,
     dry_run: DryRun = False,
 ) -> None:
     """Retry failures where it can help: those of the service, of sources and of receivers of webhooks."""
-    which = _filter(kind, reason, order, cause=cause, since=since, until=until)
     with operator_api(ctx) as operator:
         request = pb.RetryFailuresRequest(failure_ids=ids or (), all=every, filter=which, validate_only=dry_run)
         outcome = operator.call(operator.stub.RetryFailures, request)
@@ -94,22 +112,17 @@ def retry(
     typer.echo(f"{count(outcome.retried, 'failure')} retried{left}.")
 
 
+@_takes_filter
 def drop(
     ctx: typer.Context,
-    ids: Ids = None,
     *,
+    ids: Ids = None,
     every: All = False,
-    kind: Kind = "",
-    reason: Reason = "",
-    order: Order = "",
-    cause: Cause = "",
-    since: Since = "",
-    until: Until = "",
+    which: FailureFilter,
     dry_run: DryRun = False,
     yes: Yes = False,
 ) -> None:
     """Drop failures, and delete the originals kept for them."""
-    which = _filter(kind, reason, order, cause=cause, since=since, until=until)
     with operator_api(ctx) as operator:
         request = pb.DropFailuresRequest(failure_ids=ids or (), all=every, filter=which, validate_only=True)
         matched = operator.call(operator.stub.DropFailures, request).matched
@@ -121,21 +134,6 @@ def drop(
         outcome = operator.call(operator.stub.DropFailures, request)
     left = f", {outcome.remaining} left for the next call" if outcome.remaining else ""
     typer.echo(f"{count(outcome.dropped, 'failure')} dropped{left}.")
-
-
-def _filter(kind: str, reason: str, order_id: str, *, cause: str, since: str, until: str) -> FailureFilter:
-    begin, end = span(since, until)
-    try:
-        return FailureFilter(
-            kind=FailureKind.Value(f"FAILURE_KIND_{(kind or 'unspecified').upper()}"),
-            reason=FailureReason.Value(f"FAILURE_REASON_{(reason or 'unspecified').upper().replace('-', '_')}"),
-            order_id=order_id,
-            cause=FailureCause.Value(f"FAILURE_CAUSE_{(cause or 'unspecified').upper()}"),
-            from_time=begin,
-            to_time=end,
-        )
-    except ValueError:
-        raise typer.BadParameter("is unknown", param_hint="--kind, --reason or --cause") from None
 
 
 def _table(found: Sequence[FailureEntry]) -> Iterator[Sequence[str]]:

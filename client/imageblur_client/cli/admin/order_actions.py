@@ -1,25 +1,17 @@
 """`imageblur admin cancel-orders`, `delete-orders`, `send-orders`, `revise-orders`, `extend-orders`."""
 
-from collections.abc import Callable
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import Annotated
 
 import typer
 from google.protobuf.duration_pb2 import Duration
 from imageblur.v1 import operator_service_pb2 as pb
-from imageblur.v1.operator_pb2 import OrderActionOutcome, OrderSelection
+from imageblur.v1.operator_pb2 import OrderActionOutcome, OrderFilter, OrderSelection
 
-from imageblur_client.cli.admin.order_options import (
-    Address,
-    AddressPart,
-    IdPrefix,
-    PlacedBy,
-    State,
-    order_filter,
-    resolve,
-)
+from imageblur_client.cli.admin.order_options import resolve, takes_order_filter
 from imageblur_client.cli.admin.output import DryRun, Yes, confirm, operator_api
-from imageblur_client.cli.admin.times import Since, Until
 from imageblur_client.cli.errors import ExitCode, print_error
+from imageblur_client.cli.shared_options import takes
 from imageblur_client.cli.text import count
 
 Ids = Annotated[
@@ -29,138 +21,55 @@ Every = Annotated[bool, typer.Option("--all", help="All orders that match the ot
 Days = Annotated[int, typer.Option(min=1, max=365, metavar="N", help="By how many days.")]
 _DAY = 86_400
 
-Request = Callable[[OrderSelection, bool, str], Any]
+
+@dataclass(frozen=True, kw_only=True)
+class Action:
+    """The options of these commands."""
+
+    ids: Ids = None
+    every: Every = False
+    which: OrderFilter
+    dry_run: DryRun = False
+    yes: Yes = False
 
 
-def cancel_orders(
-    ctx: typer.Context,
-    ids: Ids = None,
-    *,
-    every: Every = False,
-    state: State = None,
-    email: Address = "",
-    email_part: AddressPart = "",
-    id_prefix: IdPrefix = "",
-    principal: PlacedBy = "",
-    since: Since = "",
-    until: Until = "",
-    dry_run: DryRun = False,
-    yes: Yes = False,
-) -> None:
+_takes_action = takes("action", takes_order_filter(Action))
+
+
+@_takes_action
+def cancel_orders(ctx: typer.Context, action: Action) -> None:
     """Cancel orders that have unfinished images; results are kept."""
-    _act(ctx, "CancelOrders", "cancel", ids, every=every, options=_filter_options(locals()), dry_run=dry_run, yes=yes)
+    _act(ctx, "CancelOrders", "cancel", action)
 
 
-def delete_orders(
-    ctx: typer.Context,
-    ids: Ids = None,
-    *,
-    every: Every = False,
-    state: State = None,
-    email: Address = "",
-    email_part: AddressPart = "",
-    id_prefix: IdPrefix = "",
-    principal: PlacedBy = "",
-    since: Since = "",
-    until: Until = "",
-    dry_run: DryRun = False,
-    yes: Yes = False,
-) -> None:
+@_takes_action
+def delete_orders(ctx: typer.Context, action: Action) -> None:
     """Delete orders with their images and results."""
-    _act(ctx, "DeleteOrders", "delete", ids, every=every, options=_filter_options(locals()), dry_run=dry_run, yes=yes)
+    _act(ctx, "DeleteOrders", "delete", action)
 
 
-def send_orders(
-    ctx: typer.Context,
-    ids: Ids = None,
-    *,
-    every: Every = False,
-    state: State = None,
-    email: Address = "",
-    email_part: AddressPart = "",
-    id_prefix: IdPrefix = "",
-    principal: PlacedBy = "",
-    since: Since = "",
-    until: Until = "",
-    dry_run: DryRun = False,
-    yes: Yes = False,
-) -> None:
+@_takes_action
+def send_orders(ctx: typer.Context, action: Action) -> None:
     """E-mail the results of finished orders again."""
-    _act(ctx, "SendOrders", "e-mail", ids, every=every, options=_filter_options(locals()), dry_run=dry_run, yes=yes)
+    _act(ctx, "SendOrders", "e-mail", action)
 
 
-def revise_orders(
-    ctx: typer.Context,
-    ids: Ids = None,
-    *,
-    every: Every = False,
-    state: State = None,
-    email: Address = "",
-    email_part: AddressPart = "",
-    id_prefix: IdPrefix = "",
-    principal: PlacedBy = "",
-    since: Since = "",
-    until: Until = "",
-    dry_run: DryRun = False,
-    yes: Yes = False,
-) -> None:
+@_takes_action
+def revise_orders(ctx: typer.Context, action: Action) -> None:
     """Blur the images of orders again as before, from the originals that they keep."""
-    _act(ctx, "ReviseOrders", "revise", ids, every=every, options=_filter_options(locals()), dry_run=dry_run, yes=yes)
+    _act(ctx, "ReviseOrders", "revise", action)
 
 
-def extend_orders(
-    ctx: typer.Context,
-    ids: Ids = None,
-    *,
-    days: Days,
-    every: Every = False,
-    state: State = None,
-    email: Address = "",
-    email_part: AddressPart = "",
-    id_prefix: IdPrefix = "",
-    principal: PlacedBy = "",
-    since: Since = "",
-    until: Until = "",
-    dry_run: DryRun = False,
-    yes: Yes = False,
-) -> None:
+@_takes_action
+def extend_orders(ctx: typer.Context, action: Action, *, days: Days) -> None:
     """Let orders expire later."""
-    options = _filter_options(locals())
-    extension = Duration(seconds=days * _DAY)
-    _act(
-        ctx,
-        "ExtendOrders",
-        "extend",
-        ids,
-        every=every,
-        options=options,
-        dry_run=dry_run,
-        yes=yes,
-        extension=extension,
-    )
+    _act(ctx, "ExtendOrders", "extend", action, extension=Duration(seconds=days * _DAY))
 
 
-def _filter_options(values: dict[str, Any]) -> dict[str, Any]:
-    names = ("email", "email_part", "id_prefix", "principal", "since", "until")
-    return {"states": values["state"], **{name: values[name] for name in names}}
-
-
-def _act(
-    ctx: typer.Context,
-    method: str,
-    verb: str,
-    ids: list[str] | None,
-    *,
-    every: bool,
-    options: dict[str, Any],
-    dry_run: bool,
-    yes: bool,
-    **fields: object,
-) -> None:
+def _act(ctx: typer.Context, method: str, verb: str, action: Action, **fields: object) -> None:
     with operator_api(ctx) as operator:
-        selection = OrderSelection(
-            order_ids=[resolve(operator, text) for text in ids or ()], all=every, filter=order_filter(**options)
-        )
+        ids = [resolve(operator, text) for text in action.ids or ()]
+        selection = OrderSelection(order_ids=ids, all=action.every, filter=action.which)
         request_type, call = getattr(pb, f"{method}Request"), getattr(operator.stub, method)
 
         def run(token: str = "", *, validate_only: bool = False) -> OrderActionOutcome:
@@ -169,10 +78,10 @@ def _act(
             return outcome
 
         counted = run(validate_only=True)
-        if dry_run:
+        if action.dry_run:
             typer.echo(f"Would {verb} {count(counted.matched, 'order')}.")
             return
-        confirm(f"{verb.capitalize()} {count(counted.matched, 'order')}?", yes=yes)
+        confirm(f"{verb.capitalize()} {count(counted.matched, 'order')}?", yes=action.yes)
         changed, token, skipped = 0, "", False
         while True:
             outcome = run(token)

@@ -1,6 +1,5 @@
 """Options that select orders, and short IDs of orders."""
 
-from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -8,7 +7,8 @@ from imageblur.v1 import operator_service_pb2 as pb
 from imageblur.v1.operator_pb2 import OrderFilter
 from imageblur.v1.order_pb2 import OrderState
 
-from imageblur_client.cli.admin.times import span
+from imageblur_client.cli.admin.times import Since, Until, span
+from imageblur_client.cli.shared_options import takes
 from imageblur_client.operator import OperatorApi
 
 State = Annotated[
@@ -29,13 +29,13 @@ _FULL_ID = 32
 
 def order_filter(
     *,
-    states: Sequence[str] | None,
-    email: str,
-    email_part: str,
-    id_prefix: str,
-    principal: str,
-    since: str,
-    until: str,
+    state: State = None,
+    email: Address = "",
+    email_part: AddressPart = "",
+    id_prefix: IdPrefix = "",
+    principal: PlacedBy = "",
+    since: Since = "",
+    until: Until = "",
 ) -> OrderFilter:
     """Return the filter of these options.
 
@@ -44,7 +44,7 @@ def order_filter(
     """
     begin, end = span(since, until)
     return OrderFilter(
-        states=map(_state, states or ()),
+        states=map(_state, state or ()),
         email=email,
         email_part=email_part,
         order_id_prefix=id_prefix,
@@ -52,6 +52,10 @@ def order_filter(
         from_time=begin,
         to_time=end,
     )
+
+
+takes_order_filter = takes("which", order_filter)
+"""Decorates a command: it takes the options of `order_filter` in place of its parameter `which`, an OrderFilter."""
 
 
 def resolve(operator: OperatorApi, text: str) -> str:

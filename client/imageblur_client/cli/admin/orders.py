@@ -6,20 +6,19 @@ from typing import Annotated
 import typer
 from google.protobuf.duration_pb2 import Duration
 from imageblur.v1 import operator_service_pb2 as pb
-from imageblur.v1.operator_pb2 import FailureCause, OrderEntry, OrderImage, StatisticsPoint, TraceKind, TraceStep
+from imageblur.v1.operator_pb2 import (
+    FailureCause,
+    OrderEntry,
+    OrderFilter,
+    OrderImage,
+    StatisticsPoint,
+    TraceKind,
+    TraceStep,
+)
 from imageblur.v1.order_pb2 import CheckState, FailureReason, FindingKind, ImageState, OrderState
 
-from imageblur_client.cli.admin.order_options import (
-    Address,
-    AddressPart,
-    IdPrefix,
-    PlacedBy,
-    State,
-    order_filter,
-    resolve,
-)
+from imageblur_client.cli.admin.order_options import resolve, takes_order_filter
 from imageblur_client.cli.admin.output import All, Csv, Limit, duration_text, operator_api, pages, show, time_text
-from imageblur_client.cli.admin.times import Since, Until
 from imageblur_client.cli.context import Json
 from imageblur_client.cli.render import counts, enum_label
 from imageblur_client.cli.text import size
@@ -27,31 +26,17 @@ from imageblur_client.cli.text import size
 ShortId = Annotated[str, typer.Argument(metavar="ID", help="Order ID or its beginning.", show_default=False)]
 
 
+@takes_order_filter
 def orders(
     ctx: typer.Context,
     *,
-    state: State = None,
-    email: Address = "",
-    email_part: AddressPart = "",
-    id_prefix: IdPrefix = "",
-    principal: PlacedBy = "",
-    since: Since = "",
-    until: Until = "",
+    which: OrderFilter,
     limit: Limit = 50,
     every: All = False,
     as_json: Json = False,
     as_csv: Csv = False,
 ) -> None:
     """List orders, newest first."""
-    which = order_filter(
-        states=state,
-        email=email,
-        email_part=email_part,
-        id_prefix=id_prefix,
-        principal=principal,
-        since=since,
-        until=until,
-    )
     with operator_api(ctx) as operator:
         request = pb.ListOrdersRequest(filter=which)
         found = pages(operator, operator.stub.ListOrders, request, "orders", limit=None if every else limit)
