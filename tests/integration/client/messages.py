@@ -1,6 +1,8 @@
 """Answers that a gateway may give."""
 
 import hashlib
+from collections.abc import Callable
+from typing import Protocol
 
 from imageblur.v1.blur_service_pb2 import (
     DownloadImagesResponse,
@@ -85,3 +87,16 @@ def file(name: str, content: bytes, *, sha256: bytes | None = None) -> list[Down
         DownloadImagesResponse(file=start),
         *(DownloadImagesResponse(chunk=part) for part in (content[:half], content[half:]) if part),
     ]
+
+
+class Outcome(Protocol):
+    exit_code: int
+
+    @property
+    def stdout(self) -> str: ...
+
+    @property
+    def stderr(self) -> str: ...
+
+
+Run = Callable[..., Outcome]

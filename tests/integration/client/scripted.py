@@ -15,6 +15,7 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 from imageblur.v1 import blur_service_pb2, subscription_service_pb2
+from imageblur.v1.blur_service_pb2 import StreamBlurOrderRequest
 
 
 @dataclass(frozen=True)
@@ -116,3 +117,10 @@ class ScriptedServer:
                     step()
 
         return answer
+
+
+def sent_order(server: ScriptedServer) -> StreamBlurOrderRequest:
+    """The first message of the first order that arrived."""
+    first = server.requests["StreamBlurOrder"][0][0]
+    assert isinstance(first, StreamBlurOrderRequest)
+    return first

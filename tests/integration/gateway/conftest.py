@@ -11,6 +11,7 @@ import grpc
 import pytest
 import redis
 from imageblur.v1.blur_service_pb2_grpc import BlurServiceStub
+from imageblur.v1.operator_service_pb2_grpc import OperatorServiceStub
 from imageblur.v1.subscription_service_pb2_grpc import SubscriptionServiceStub
 from pydantic import SecretStr
 
@@ -102,3 +103,8 @@ def running(settings: GatewaySettings) -> Iterator[Gateway]:
             thread.join(60)
             assert not thread.is_alive(), f"it does not stop: {[task.get_stack() for task in asyncio.all_tasks(loop)]}"
             loop.close()
+
+
+@pytest.fixture
+def operator(gateway: Gateway) -> OperatorServiceStub:
+    return OperatorServiceStub(gateway.channel)

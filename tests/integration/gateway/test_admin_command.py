@@ -20,8 +20,8 @@ from services.common.domain.api_keys import Role
 from services.gateway.rpc import key_cache
 from services.gateway.settings import GatewaySettings
 from tests.integration.gateway.conftest import Gateway, running
+from tests.integration.gateway.operating import UNLUCKY, work
 from tests.integration.gateway.test_keys import bearer, known, make
-from tests.integration.gateway.test_operator import UNLUCKY, work
 from tests.integration.gateway.test_orders import HEADER, PICTURE
 from tests.support.mail_reports import hard_bounce
 

@@ -22,12 +22,12 @@ from services.common.domain.spec import FindingKind
 from services.gateway.rpc import key_cache
 from services.gateway.settings import GatewaySettings
 from tests.integration.gateway.conftest import Gateway, running
+from tests.integration.gateway.operating import HOPELESS, TOOK, UNLUCKY, ended, refuse_mail, work
 from tests.integration.gateway.test_keys import known, make, reason, with_key
-from tests.integration.gateway.test_operator import HOPELESS, TOOK, UNLUCKY, ended, operator, refuse_mail, work
 from tests.integration.gateway.test_orders import HEADER, PICTURE, fields
 from tests.support.findings import finding, inspection
 
-__all__ = ["make", "operator"]
+__all__ = ["make"]
 
 Filter: Any = operator_pb2.OrderFilter
 

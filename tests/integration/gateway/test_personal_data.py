@@ -14,15 +14,10 @@ from services.common.db.mail import mailboxes, subscribers
 from services.common.db.models import Order, Subscriber
 from services.common.domain.mailboxes import MailboxHasher
 from tests.integration.gateway.conftest import SECRET, Gateway
-from tests.integration.gateway.test_operator import audited
+from tests.integration.gateway.operating import audited
 from tests.integration.gateway.test_orders import PICTURE, order
 
 ADDRESS = "Ann@example.org"  # as in test_orders.HEADER, but for its case
-
-
-@pytest.fixture
-def operator(gateway: Gateway) -> OperatorServiceStub:
-    return OperatorServiceStub(gateway.channel)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from services.common.db.engine import Database
 from services.common.db.models import AuditEntry
 from tests.integration.gateway.conftest import Gateway
-from tests.integration.gateway.test_operator import TOOK, image_ids, work
+from tests.integration.gateway.operating import TOOK, image_ids, work
 from tests.integration.gateway.test_orders import HEADER, PICTURE
 
 SPEC = order_pb2.BlurSpec(gaussian=order_pb2.Gaussian(sigma_px=3))

@@ -28,11 +28,6 @@ ATTESTED = pb.ImportStart(
 ASK = pb.ImportStart(consent=pb.IMPORT_CONSENT_DOUBLE_OPT_IN, source="fair 2026")
 
 
-@pytest.fixture
-def operator(gateway: Gateway) -> OperatorServiceStub:
-    return OperatorServiceStub(gateway.channel)
-
-
 def parts(start: pb.ImportStart | None, *data: bytes) -> Iterator[pb.ImportSubscribersRequest]:
     if start:
         yield pb.ImportSubscribersRequest(start=start)
@@ -44,7 +39,8 @@ def imported(
     operator: OperatorServiceStub, text: str, start: pb.ImportStart = ATTESTED
 ) -> pb.ImportSubscribersResponse:
     data = text.encode()
-    return operator.ImportSubscribers(parts(start, *(data[at : at + 7] for at in range(0, len(data), 7))))
+    size = max(7, len(data) // 100)
+    return operator.ImportSubscribers(parts(start, *(data[at : at + size] for at in range(0, len(data), size))))
 
 
 def listed(operator: OperatorServiceStub, **by: object) -> dict[str, pb.Subscriber]:
