@@ -14,7 +14,7 @@ from services.common.infra.messages import BLUR_QUEUE, FETCH_QUEUE, FIND_QUEUE, 
 from tests.support.postgres import PostgresServer
 from tests.support.valkey import ValkeyServer
 
-pytest_plugins = ["tests.support.fixtures", "tests.support.running"]
+pytest_plugins = ["tests.support.distribution", "tests.support.fixtures", "tests.support.running"]
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

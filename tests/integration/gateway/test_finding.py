@@ -161,6 +161,7 @@ def test_an_image_in_which_nothing_was_to_be_found_is_not_checked(gateway: Gatew
     assert not first.findings
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)  # sizes do not depend on it
 def test_pages_and_changes_are_small_enough_for_clients_however_much_was_found(
     gateway: Gateway, database: Database
 ) -> None:

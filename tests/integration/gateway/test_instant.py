@@ -45,6 +45,12 @@ PHOTO = encode(photo(), "JPEG")
 REQUEST = pb.BlurImageRequest(image=pb.InputImage(filename="ada.jpg", data=PHOTO))
 
 
+@pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    """Instant calls use no database, except to see whether the queue is paused."""
+    return sqlite_url
+
+
 @pytest.fixture(scope="module")
 def instant_children() -> Iterator[ChildPool]:
     children = ChildPool(1, LIMITS, run_instant, answer=InstantResult)

@@ -37,6 +37,12 @@ PRECONDITION = grpc.StatusCode.FAILED_PRECONDITION
 
 
 @pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    """What previews use is in the blob store."""
+    return sqlite_url
+
+
+@pytest.fixture
 def blobs(settings: GatewaySettings) -> BlobStore:
     return BlobStore(settings.blob_url)
 

@@ -111,14 +111,17 @@ def called(stub: BlurServiceStub) -> "Future[pb.BlurImageResponse]":
 
 @contextlib.contextmanager
 def held_call(stub: BlurServiceStub, worker: Process, valkey: redis.Redis) -> Iterator["Future[pb.BlurImageResponse]"]:
-    """A call that the worker has taken, and whose child process stands still until the block ends."""
+    """A call whose image the worker has, and whose child process stands still until the block ends."""
     stub.BlurImage(REQUEST, timeout=SECONDS)  # starts the child process
     children = psutil.Process(worker.process.pid).children(recursive=True)
     for child in children:
         child.suspend()
     try:
-        answer = called(stub)
-        eventually(lambda: (valkey.hlen("dramatiq:instant.msgs"), valkey.llen("dramatiq:instant")) == (1, 0))
+        with valkey.pubsub(ignore_subscribe_messages=True) as publications:
+            publications.psubscribe("imageblur:instant*")
+            publications.get_message(timeout=60)  # the confirmation
+            answer = called(stub)
+            eventually(lambda: PHOTO in (publications.get_message() or {"data": b""})["data"])
         yield answer
     finally:
         for child in children:

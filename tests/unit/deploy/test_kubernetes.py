@@ -9,7 +9,6 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-import kubernetes_validate
 import pytest
 import yaml
 
@@ -41,6 +40,8 @@ def containers(resource: dict[str, Any]) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_all_resources_are_valid(rendered: list[dict[str, Any]], version: str) -> None:
+    import kubernetes_validate  # compiles grammars for seconds, in each process that collects this
+
     assert len(rendered) > 15
     for resource in rendered:
         kubernetes_validate.validate(resource, version, strict=True)

@@ -106,7 +106,7 @@ def test_solid_in_a_jpeg_has_its_colour() -> None:
     assert np.abs(result - [255, 136, 0]).max() <= 3
 
 
-@pytest.mark.parametrize("effect", [Gaussian(5), Gaussian(0.3), Gaussian(500), Pixelate(2), Pixelate(10_000), Solid()])
+@pytest.mark.parametrize("effect", [Gaussian(5), Gaussian(0.3), Gaussian(99), Pixelate(2), Pixelate(10_000), Solid()])
 @pytest.mark.parametrize("size", [(1, 1), (1, 7), (300, 1), (2, 2)])
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
 def test_tiny_images(effect: Effect, size: tuple[int, int], mode: str) -> None:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from services.common.infra.tokens import Tokens
 from services.mailer.content.email_content import Newsletter
 from services.mailer.content.newsletter import NewsletterDrafter
-from services.mailer.content.newsletter_markup import Block, Span, parse, split_subject
+from services.mailer.content.newsletter_markup import Block, TextSpan, parse, split_subject
 from services.mailer.content.render import Renderer
 from tests.unit.mailer.samples import URL, newsletter
 
@@ -25,10 +25,12 @@ def drafted(content: str, locale: str) -> Newsletter:
 def test_headings_paragraphs_items_and_links() -> None:
     blocks = parse("# News\nWe did $images images,\nsee https://a.b/c?d=1.\n\n- one\n- two\nEnd\n", {"images": "7"})
     assert blocks == [
-        Block("heading", ((Span("News"),),)),
-        Block("paragraph", ((Span("We did 7 images, see "), Span("https://a.b/c?d=1", link=True), Span(".")),)),
-        Block("items", ((Span("one"),), (Span("two"),))),
-        Block("paragraph", ((Span("End"),),)),
+        Block("heading", ((TextSpan("News"),),)),
+        Block(
+            "paragraph", ((TextSpan("We did 7 images, see "), TextSpan("https://a.b/c?d=1", link=True), TextSpan(".")),)
+        ),
+        Block("items", ((TextSpan("one"),), (TextSpan("two"),))),
+        Block("paragraph", ((TextSpan("End"),),)),
     ]
 
 

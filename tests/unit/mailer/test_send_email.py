@@ -336,7 +336,7 @@ def test_an_email_that_the_server_may_have_is_not_sent_for_ever(
     assert server.offered == MAX_COPIES
     row = delivery(database, order.order_id)
     assert row.state == DeliveryState.FAILED
-    assert "did not say whether it accepts" in (row.message or "")
+    assert "did not report whether it accepts" in (row.message or "")
 
 
 @pytest.mark.parametrize("failures", [2, 12])

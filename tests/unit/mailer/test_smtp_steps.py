@@ -123,7 +123,7 @@ def test_a_server_that_thinks_after_the_end_gets_one_copy() -> None:
 def test_silence_after_the_end_leaves_it_unknown_whether_the_email_was_accepted() -> None:
     with slow(DOT=1.5) as server:
         session = SmtpSession(server_at(server.port, reply=5, acceptance=0.3))
-        with pytest.raises(AcceptanceUnknown, match=r"did not say whether it accepts the e-mail: .*timed out"):
+        with pytest.raises(AcceptanceUnknown, match=r"did not report whether it accepts the e-mail: .*timed out"):
             session.send(envelope())
 
 
