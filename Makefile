@@ -80,6 +80,7 @@ lint: .venv/.installed-dev ## Check formatting, lints, types, import rules, prot
 	$(BIN)/python -m tools.document_settings --check
 	$(BIN)/python -m tools.list_licenses --check
 	$(BIN)/python -m tools.check_breaking
+	$(BIN)/python -m tools.measure_code --check
 
 format: .venv/.installed-dev ## Format, and fix what ruff can fix
 	$(BIN)/ruff format .

@@ -13,7 +13,7 @@ MIN_OVERLAP = 0.4
 
 
 @dataclass(kw_only=True)
-class Score:
+class RecallScore:
     """Counts over pictures."""
 
     faces: dict[tuple[int, int], int] = field(default_factory=lambda: dict.fromkeys(HEIGHTS, 0))

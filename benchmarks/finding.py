@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks import face_pictures, finding_cost
 from benchmarks.face_pictures import Picture
-from benchmarks.face_recall import Score
+from benchmarks.face_recall import RecallScore
 from benchmarks.rounds import one_core
 from services.blur_worker.engine.finding import faces
 from services.blur_worker.engine.finding.detector import Detector
@@ -78,7 +78,7 @@ def _recall(
 
 
 def _score(detector: Detector, effort: Effort, pictures: Iterable[Picture]) -> dict[str, float | None]:
-    score = Score()
+    score = RecallScore()
     for picture in pictures:
         score.add(picture, detector.detect(np.asarray(picture.image), finding_cost.FACES, effort))
     return score.values()

@@ -8,7 +8,7 @@ import argparse
 import time
 
 from benchmarks.covering import COVERED, Clock, Tally, hidden, outside
-from benchmarks.planted_text import SIZES, Picture, pictures
+from benchmarks.planted_text import SIZES, PlantedPicture, pictures
 from benchmarks.rounds import one_core
 from services.blur_worker.engine.finding import text
 from services.blur_worker.engine.finding.detector import Detector
@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def _measure(
-    detector: Detector, planted: list[Picture], classes: tuple[TextClass, ...], effort: Effort, least: int
+    detector: Detector, planted: list[PlantedPicture], classes: tuple[TextClass, ...], effort: Effort, least: int
 ) -> None:
     clock, tally, beside, wrong = Clock(), Tally(), [], 0
     for picture in planted:

@@ -23,7 +23,7 @@ MIB = 1 << 20
 
 
 @contextmanager
-def told(process: psutil.Process, what: str) -> Iterator[None]:
+def reported(process: psutil.Process, what: str) -> Iterator[None]:
     """Print the resident memory before, at its peak (looked at every 10 ms) and after the block."""
     before = peak = process.memory_info().rss
     done = threading.Event()
@@ -54,14 +54,14 @@ def main() -> None:
     with private_stack() as stack, Client(stack.gateway_address) as client:
         gateway = stack.service("services.gateway")
         client.order("warm@example.org", [("a.jpg", photograph)])
-        with told(gateway, "order of 200 photographs, accepted"):
+        with reported(gateway, "order of 200 photographs, accepted"):
             order = client.order("many@example.org", [("a.jpg", photograph)] * 200)
-        with told(gateway, "order of 200 photographs, watched to its end"):
+        with reported(gateway, "order of 200 photographs, watched to its end"):
             for change in client.watch(order.order_id):
                 order = change.order
         print(f"  {order.counts.succeeded} of {order.counts.total} succeeded")
         size = count * len(large) / (1 << 30)
-        with told(gateway, f"order of {size:.2f} GiB streamed, accepted"):
+        with reported(gateway, f"order of {size:.2f} GiB streamed, accepted"):
             order = client.order("large@example.org", [InputFile(large, name="a.bmp")] * count)
         client.delete(order.order_id)
         for count in (8, 64):
@@ -75,10 +75,10 @@ def messages(count: int, address: str, gateway: psutil.Process, picture: bytes) 
     request = blur.BlurOrderRequest(order=blur.OrderHeader(email="many@example.org"), images=[image, image])
     with grpc.insecure_channel(address) as channel, ThreadPoolExecutor(count) as threads:
         service = BlurServiceStub(channel)
-        with told(gateway, f"{count} messages of {request.ByteSize() / MIB:.0f} MiB at once"):
+        with reported(gateway, f"{count} messages of {request.ByteSize() / MIB:.0f} MiB at once"):
             answers = [threads.submit(service.BlurOrder, request) for _ in range(count)]
             errors = [answer.exception() for answer in answers]
-        print(f"  {errors.count(None)} accepted, {count - errors.count(None)} told to come again")
+        print(f"  {errors.count(None)} accepted, {count - errors.count(None)} asked to come again")
         for answer, error in zip(answers, errors, strict=True):
             if not error:
                 service.DeleteOrder(blur.DeleteOrderRequest(order_id=answer.result().order.order_id))
@@ -89,7 +89,7 @@ def oversized(address: str, gateway: psutil.Process) -> None:
     with grpc.insecure_channel(address) as channel, ThreadPoolExecutor(64) as threads:
         for method in ("imageblur.v1.BlurService/Status", "grpc.health.v1.Health/Check"):
             call: Any = channel.stream_unary(f"/{method}")
-            with told(gateway, f"64 messages of 9 MiB at once for {method}"):
+            with reported(gateway, f"64 messages of 9 MiB at once for {method}"):
                 answers = [threads.submit(call, iter([bytes(9 * MIB)])) for _ in range(64)]
                 errors: list[Any] = [answer.exception() for answer in answers]
             print(f"  {Counter(error.code().name for error in errors)}")

@@ -44,7 +44,7 @@ class Planted:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Picture:
+class PlantedPicture:
     """A picture and its texts."""
 
     pixels: NDArray[np.uint8]
@@ -55,7 +55,7 @@ class Picture:
     background: str
 
 
-def pictures(seed: int = 1, sizes: tuple[int, ...] = SIZES) -> Iterator[Picture]:
+def pictures(seed: int = 1, sizes: tuple[int, ...] = SIZES) -> Iterator[PlantedPicture]:
     """Yield a picture for each size, angle and background, with a text in each font."""
     randomness = random.Random(seed)
     for size in sizes:
@@ -64,7 +64,7 @@ def pictures(seed: int = 1, sizes: tuple[int, ...] = SIZES) -> Iterator[Picture]
                 yield _picture(randomness, size, angle, name)
 
 
-def _picture(randomness: random.Random, size: int, angle: int, background_name: str) -> Picture:
+def _picture(randomness: random.Random, size: int, angle: int, background_name: str) -> PlantedPicture:
     canvas = background(randomness, background_name)
     free = np.ones(canvas.shape[:2], np.bool_)
     kinds = [*TEXTS, *TEXTS, "", ""]
@@ -75,7 +75,7 @@ def _picture(randomness: random.Random, size: int, angle: int, background_name: 
         planted = _plant(randomness, canvas, free, text=text, kind=kind, font_name=font, size=size, angle=angle)
         if planted:
             texts.append(planted)
-    return Picture(pixels=canvas, texts=tuple(texts), size=size, angle=angle, background=background_name)
+    return PlantedPicture(pixels=canvas, texts=tuple(texts), size=size, angle=angle, background=background_name)
 
 
 def background(randomness: random.Random, name: str) -> NDArray[np.uint8]:

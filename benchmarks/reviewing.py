@@ -61,7 +61,7 @@ class Step:
 
 
 @dataclass
-class Watch:
+class Stopwatch:
     """Counts a person's actions, and measures the time of acting and of waiting."""
 
     look_seconds: float
@@ -115,8 +115,8 @@ def main() -> None:
         files = [Path(folder) / picture.name for picture in pictures]
         for picture, file in zip(pictures, files, strict=True):
             picture.image.save(file, quality=92)
-        watch, left, added, archive = _go(pictures, files, options.look)
-        print(watch.table())
+        stopwatch, left, added, archive = _go(pictures, files, options.look)
+        print(stopwatch.table())
         print(f"{len(pictures)} pictures: {left} boxes left, {added} faces added")
         faults = _check(pictures, files, archive)
     sys.exit(bool(faults))
@@ -128,8 +128,8 @@ def _annotated(folder: Path) -> Iterator[Photograph]:
         yield Photograph(name=name, image=picture.image, hide=picture.faces, leave=())
 
 
-def _go(pictures: list[Photograph], files: list[Path], look: float) -> tuple[Watch, int, int, bytes]:
-    watch, left, added = Watch(look), 0, 0
+def _go(pictures: list[Photograph], files: list[Path], look: float) -> tuple[Stopwatch, int, int, bytes]:
+    stopwatch, left, added = Stopwatch(look), 0, 0
     known = {picture.name: picture for picture in pictures}
     with private_stack() as stack, Client(stack.gateway_address) as client, chromium() as browser:
         eventually(lambda: client.limits().find_models, within=120)
@@ -137,44 +137,44 @@ def _go(pictures: list[Photograph], files: list[Path], look: float) -> tuple[Wat
         page.set_default_timeout(PATIENCE_MS)
         expect.set_options(timeout=PATIENCE_MS)
         page.goto("/")
-        with watch.step("drop, choose, send"):
+        with stopwatch.step("drop, choose, send"):
             page.set_input_files("#files", files)
             page.get_by_label("Faces").check()
             page.click("#submit")
-            watch.actions += 3
-            with watch.waiting():
+            stopwatch.actions += 3
+            with stopwatch.waiting():
                 page.wait_for_url("**/orders/*")
                 expect(page.locator(".summary.succeeded")).to_be_visible()
             page.click("#review-link")
-            watch.actions += 1
-            with watch.waiting():
+            stopwatch.actions += 1
+            with stopwatch.waiting():
                 expect(page.locator("#viewer")).to_be_focused()
         images = {image["name"]: image for image in page.evaluate(BOXES)}
-        with watch.step("look at every picture"):
+        with stopwatch.step("look at every picture"):
             for number in range(len(files)):
-                with watch.waiting():
+                with stopwatch.waiting():
                     expect(page.locator("#viewer-position")).to_contain_text(f"{number + 1} of {len(files)}")
                     expect(page.locator("#viewer-stage.loading")).to_have_count(0)
                 name = page.locator("#viewer-name").inner_text()
-                watch.look()
-                changes = _correct(page, watch, known[name], images[name]["boxes"])
+                stopwatch.look()
+                changes = _correct(page, stopwatch, known[name], images[name]["boxes"])
                 left, added = left + changes[0], added + changes[1]
                 page.keyboard.press("n")
-                watch.actions += 1
-        with watch.step("apply"):
+                stopwatch.actions += 1
+        with stopwatch.step("apply"):
             page.keyboard.press("Enter")
-            watch.actions += 1
-            with watch.waiting():
+            stopwatch.actions += 1
+            with stopwatch.waiting():
                 expect(page.locator("#review-apply")).to_have_text("Nothing changed")
-        with watch.step("download"):
-            with page.expect_download() as download, watch.waiting():
+        with stopwatch.step("download"):
+            with page.expect_download() as download, stopwatch.waiting():
                 page.click("#review-download")
-            watch.actions += 1
+            stopwatch.actions += 1
             archive = download.value.path().read_bytes()
-        return watch, left, added, archive
+        return stopwatch, left, added, archive
 
 
-def _correct(page: Page, watch: Watch, known: Photograph, boxes: list[dict[str, object]]) -> tuple[int, int]:
+def _correct(page: Page, stopwatch: Stopwatch, known: Photograph, boxes: list[dict[str, object]]) -> tuple[int, int]:
     """Leave what is not to be hidden, add what was missed; return how many of each."""
     width, height = known.image.size
     seen = [_pixels(box["rect"], width, height) for box in boxes]  # type: ignore[arg-type]
@@ -184,20 +184,20 @@ def _correct(page: Page, watch: Watch, known: Photograph, boxes: list[dict[str, 
             page.keyboard.press(str(index + 1))
         else:
             page.locator("#viewer-items input").nth(index).press("Space")
-        watch.actions += 1
+        stopwatch.actions += 1
     missed = [face for face in known.hide if not any(_meet(box, face) for box in seen)]
     for face in missed:
-        _add(page, watch, (face[0] / width, face[1] / height, face[2] / width, face[3] / height))
+        _add(page, stopwatch, (face[0] / width, face[1] / height, face[2] / width, face[3] / height))
     return len(wrong), len(missed)
 
 
-def _add(page: Page, watch: Watch, face: Box) -> None:
+def _add(page: Page, stopwatch: Stopwatch, face: Box) -> None:
     """Add a region by keyboard: it appears in the middle, 0.3 wide and high, and moves and shrinks in steps."""
     margin = 0.25
     left, top = face[0] - margin * (face[2] - face[0]), face[1] - margin * (face[3] - face[1])
     wide, high = (1 + 2 * margin) * (face[2] - face[0]), (1 + 2 * margin) * (face[3] - face[1])
     page.keyboard.press("a")
-    watch.actions += 1
+    stopwatch.actions += 1
     for now, wanted, keys in (
         (0.3, wide, ("Shift+ArrowLeft", "Shift+ArrowRight")),
         (0.3, high, ("Shift+ArrowUp", "Shift+ArrowDown")),
@@ -209,7 +209,7 @@ def _add(page: Page, watch: Watch, face: Box) -> None:
         for _ in range(abs(steps)):
             page.keyboard.press(key)
             time.sleep(REPEAT_MS / 1000)
-        watch.actions += bool(steps)  # a key that is held
+        stopwatch.actions += bool(steps)  # a key that is held
 
 
 def _pixels(rect: tuple[float, float, float, float], width: int, height: int) -> Box:

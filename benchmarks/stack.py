@@ -77,7 +77,7 @@ def run(photographs: list[bytes], count: int) -> Run:
 
 
 def engine_seconds(log: Path) -> float:
-    """Processor time that the children told of, over all images in the log."""
+    """Processor time that the children reported, over all images in the log."""
     total = 0.0
     for line in log.read_text(encoding="utf-8").splitlines():
         _, brace, rest = line.partition("{")

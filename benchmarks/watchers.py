@@ -44,17 +44,17 @@ async def measure(stack: BackgroundStack, order_ids: list[str], watchers: int) -
     options = [("grpc.use_local_subchannel_pool", 1)]
     channels = [aio.insecure_channel(stack.gateway_address, options) for _ in range(CHANNELS)]
     stubs = [BlurServiceStub(channel) for channel in channels]
-    heard: defaultdict[str, dict[int, float]] = defaultdict(dict)
+    received: defaultdict[str, dict[int, float]] = defaultdict(dict)
 
     async def watch(number: int) -> None:
         order_id = order_ids[number % len(order_ids)]
         async for _ in stubs[number % CHANNELS].WatchStatus(pb.WatchStatusRequest(order_id=order_id)):
-            heard[order_id][number] = time.perf_counter()
+            received[order_id][number] = time.perf_counter()
 
     gateway = service(stack, "services.gateway")
     memory = gateway.memory_info().rss
     tasks = [asyncio.create_task(watch(number)) for number in range(watchers)]
-    while sum(map(len, heard.values())) < watchers:  # noqa: ASYNC110 - looked at, so that it costs the watchers nothing
+    while sum(map(len, received.values())) < watchers:  # noqa: ASYNC110 - polled, so that it costs the watchers nothing
         await asyncio.sleep(0.05)
     each = (gateway.memory_info().rss - memory) / watchers
     print(f"{watchers} watchers of {len(order_ids)} orders: {each / 1024:.0f} KiB each")
@@ -68,7 +68,7 @@ async def measure(stack: BackgroundStack, order_ids: list[str], watchers: int) -
         begin = time.perf_counter()
         await stubs[0].CancelOrder(pb.CancelOrderRequest(order_id=order_id))
         await asyncio.sleep(0.3)
-        delays += [1000 * (at - begin) for at in heard[order_id].values()]
+        delays += [1000 * (at - begin) for at in received[order_id].values()]
     await asyncio.gather(*tasks)
     print(f"from CancelOrder's call to a watcher's message: {spread(delays)}")
     for channel in channels:

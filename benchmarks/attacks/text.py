@@ -1,4 +1,4 @@
-"""What does it say? Render every candidate, hide it the same way, take the nearest ("dictionary attack")."""
+"""Read it: render every candidate, hide it the same way, take the nearest ("dictionary attack")."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -43,7 +43,7 @@ def parse_finds(
     """Return what strings such as `faces,text:card+iban,custom:plates` ask for; the numbers are of each.
 
     Raises:
-        ValueError: One asks for something else; the error's text says what there is.
+        ValueError: One asks for something else; the error's text lists what there is.
     """
     numbers = {"min_confidence": min_confidence, "padding": padding}
     return [_parse_find(item.strip(), numbers) for text in texts for item in text.split(",")]

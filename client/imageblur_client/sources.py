@@ -26,7 +26,7 @@ def listing(text: str, pattern: str = "") -> SourceListing:
 
     Args:
         text: The place.
-        pattern: Only files whose path in the folder matches; `*` stands for any characters.
+        pattern: Only files whose path in the folder matches; `*` matches any characters.
     """
     place, _, prefix = text.partition(":")
     return SourceListing(place=place, prefix=prefix, pattern=pattern)

@@ -45,7 +45,7 @@ class WatchProgress:
         self._received = False
         self._failures = 0
         self.finished = False
-        """Whether the last change said so."""
+        """Whether the last change reported it."""
 
     def next_call(self) -> tuple[WatchStatusRequest, float | None]:
         """Return the request of the next call, and its timeout.

@@ -21,7 +21,7 @@ class BadAnswer(Exception):
     """The answer makes no sense: the child process is damaged, or somebody else's."""
 
 
-class Answer(Protocol):
+class ChildAnswer(Protocol):
     """What a child process has made of an image."""
 
     @property
@@ -40,10 +40,10 @@ class Answer(Protocol):
         """Return the answer of `to_values`; raises any exception if that is not what it is given."""
 
 
-AnswerType = TypeVar("AnswerType", bound=Answer)
+AnswerType = TypeVar("AnswerType", bound=ChildAnswer)
 
 
-def encode_answer(answer: Answer | Exception) -> bytes:
+def encode_answer(answer: ChildAnswer | Exception) -> bytes:
     """Return an answer, or the error that took its place, as a line of JSON and bytes."""
     values, data = (_error_values(answer), b"") if isinstance(answer, Exception) else answer.to_values()
     return json.dumps(values).encode() + b"\n" + data

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from services.blur_worker import child_process
-from services.blur_worker.child_answers import MAX_BYTES, Answer, BadAnswer, decode_answer
+from services.blur_worker.child_answers import MAX_BYTES, BadAnswer, ChildAnswer, decode_answer
 from services.blur_worker.child_process import BlurredFile, BlurTask, ChildLimits, Ready, Task, Work, blur_file
 from services.blur_worker.sandbox import Confinement
 from services.common.domain.errors import ImageError, Reason, Unavailable
@@ -55,7 +55,7 @@ class ChildPool:
         limits: ChildLimits,
         work: Work = blur_file,
         *,
-        answer: type[Answer] = BlurredFile,
+        answer: type[ChildAnswer] = BlurredFile,
         confinement: Confinement = _CONFINED,
     ) -> None:
         """Start no process yet.
@@ -146,7 +146,7 @@ class _Slot:
     The end of the pipe is the death of the process.
     """
 
-    def __init__(self, limits: ChildLimits, work: Work, answer: type[Answer], confinement: Confinement) -> None:
+    def __init__(self, limits: ChildLimits, work: Work, answer: type[ChildAnswer], confinement: Confinement) -> None:
         self._limits = limits
         self._work = work
         self._answer = answer

@@ -18,7 +18,7 @@ from multiprocessing.reduction import recv_handle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from services.blur_worker.child_answers import UNUSABLE_DISK, Answer, ModelMissing, encode_answer
+from services.blur_worker.child_answers import UNUSABLE_DISK, ChildAnswer, ModelMissing, encode_answer
 from services.blur_worker.sandbox import Confinement
 from services.common.domain.errors import ImageBlurError, ImageError
 from services.common.domain.findings import FindModel, Inspection
@@ -102,7 +102,7 @@ class BlurTask:
 
 @dataclass(frozen=True, kw_only=True)
 class BlurredFile:
-    """A result that a child process has written: an `Answer`."""
+    """A result that a child process has written: a `ChildAnswer`."""
 
     size: int
     """In bytes."""
@@ -121,13 +121,13 @@ class BlurredFile:
     crc32: int | None = None
 
     def to_values(self) -> tuple[dict[str, Any], bytes]:
-        """See `Answer`."""
+        """See `ChildAnswer`."""
         inspection = self.inspection and self.inspection.to_json()
         return vars(self) | {"seconds": dict(self.seconds), "inspection": inspection}, b""
 
     @classmethod
     def from_values(cls, values: dict[str, Any], _data: bytes) -> "BlurredFile":
-        """See `Answer`."""
+        """See `ChildAnswer`."""
         inspection = values["inspection"]
         return cls(
             size=int(values["size"]),
@@ -170,7 +170,7 @@ _ENVIRONMENT = {
 }
 OOM_SCORE = "500"
 """Added to how much the kernel wants to kill a child process when memory runs out: as if it had half of it more."""
-Work = Callable[[Any, ChildLimits], Answer]
+Work = Callable[[Any, ChildLimits], ChildAnswer]
 """Takes a task."""
 
 
@@ -217,7 +217,7 @@ def _receive(pipe: Connection) -> Any:
     return task
 
 
-def _answer(task: Task, limits: ChildLimits, work: Work) -> Answer | Exception:
+def _answer(task: Task, limits: ChildLimits, work: Work) -> ChildAnswer | Exception:
     seconds, memory_mb = limits.of(task.spec)
     _allow_processor_time(2 * seconds)
     _raise_memory_limit(memory_mb)

@@ -1,6 +1,6 @@
 """Report attempts, with metrics and a span of the order's trace for each, and the ends of orders.
 
-Every attempt has a log line. Those that went well are written at DEBUG: the line of their order says it too.
+Every attempt has a log line. Those that went well are written at DEBUG: the line of their order has it too.
 """
 
 from uuid import UUID

@@ -35,7 +35,7 @@ from services.common.use_cases.mail_reports import RecordMailReports
 from services.common.use_cases.order_lifecycle import OrderLifecycle, make_lifecycle
 from services.common.use_cases.recipients import Recipients
 from services.gateway.instant.calls import CallInstantly
-from services.gateway.instant.paused_queue import PausedQueue
+from services.gateway.instant.paused_queue import QueuePause
 from services.gateway.operator.failures import FailureOperations
 from services.gateway.operator.operator_jobs import OperatorJobs
 from services.gateway.operator.order_actions import OrderActions
@@ -272,7 +272,7 @@ def _blur_servicer(settings: GatewaySettings, deps: Dependencies, hub: WatchHub,
             exchanges=deps.exchanges,
             threads=deps.threads,
             broker_check=deps.broker_check,
-            paused=PausedQueue(database=deps.database, threads=deps.threads),
+            paused=QueuePause(database=deps.database, threads=deps.threads),
             seconds=settings.instant_seconds,
             max_calls=settings.max_instant_calls,
             share=share,

@@ -1,4 +1,4 @@
-"""Tells leases whose owners are gone from those that only a jump of the database's clock has ended."""
+"""Distinguishes leases whose owners are gone from those that only a jump of the database's clock has ended."""
 
 import time
 from collections.abc import Callable, Sequence

@@ -20,7 +20,7 @@ BLOBS_SECONDS = 30
 EXPIRY_SECONDS = 300
 """How long an order may stay after its expiry."""
 SUMMARY_SECONDS = 60
-"""How often statistics are summarised; the rows tell what is not summarised yet."""
+"""How often statistics are summarised; the rows have what is not summarised yet."""
 BACKLOG_SECONDS = 10
 """The age of the metrics of queues: Prometheus asks every 15 seconds or more rarely."""
 THREADS = 4

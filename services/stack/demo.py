@@ -32,7 +32,7 @@ EMAIL = "you@example.org"
 SIGMA = 12.0
 MAIL_SECONDS = 30.0
 MODELS_SECONDS = 5.0
-"""How long a gateway may take to hear what the worker can find."""
+"""How long a gateway may take to learn what the worker can find."""
 
 
 def main() -> None:
@@ -49,7 +49,7 @@ def main() -> None:
             if finds:
                 _show_findings(console, client, order)
             else:
-                console.print("This installation finds no faces: docs/finding.md tells how to install what does.")
+                console.print("This installation finds no faces: docs/finding.md describes how to install what does.")
             client.send(order.order_id)
         archive = _show(console, _wait_for_email(stack.data_folder.mailbox))
         _write_images(photographs, archive, output)
@@ -66,7 +66,7 @@ def _photographs() -> list[Path]:
 
 
 def _can_find_faces(client: Client) -> bool:
-    """Return whether a worker can: it has just started, and a gateway may not have heard of it yet."""
+    """Return whether a worker can: it has just started, and a gateway may not know of it yet."""
     deadline = time.monotonic() + MODELS_SECONDS
     while time.monotonic() < deadline:
         if any(model.kind == FindingKind.FINDING_KIND_FACE for model in client.limits().find_models):

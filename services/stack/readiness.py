@@ -1,7 +1,7 @@
 """`python -m services.stack.readiness GATEWAY [WEB]`: wait until both serve and a blur worker of this machine is ready.
 
-Exits with 0 then, with 1 after a minute, saying what it waits for. Both addresses are host:port. The gateway checks its
-own dependencies; the web pages depend on the gateway. A blur worker is ready once it has blurred a picture.
+Exits with 0 then, with 1 after a minute, and prints what it waits for. Both addresses are host:port. The gateway checks
+its own dependencies; the web pages depend on the gateway. A blur worker is ready once it has blurred a picture.
 
 This is a program of its own because the supervisor forks, and a process that has loaded gRPC should not.
 

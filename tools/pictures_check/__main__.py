@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("data/pictures-check"), help="where packages are kept")
     parser.add_argument("--only", default="", help="pictures whose names contain this")
     parser.add_argument("--no-fetch", action="store_true", help="with the packages that are there")
-    parser.add_argument("--verbose", action="store_true", help="print what is said about every picture")
+    parser.add_argument("--verbose", action="store_true", help="print the finding about every picture")
     arguments = parser.parse_args()
     start = time.monotonic()
     if not arguments.no_fetch:
@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def check(data: bytes, kind: str, readers: Readers) -> tuple[str, str]:
-    """Return the outcome for a picture, and what there is to say about it. Each excuse is checked."""
+    """Return the outcome for a picture, and the remark on it. Each excuse is checked."""
     try:
         result = blur(data, _SPEC, _LIMITS)
     except ImageError as error:
@@ -80,7 +80,7 @@ def check(data: bytes, kind: str, readers: Readers) -> tuple[str, str]:
     if not differences:
         return f"the same in {reader}", ""
     if damage := says_damaged(data, kind) or _shown_in_part(before, kind):
-        return "damaged, as other readers say", f"{damage}; {differences[0]}"
+        return "damaged, as other readers report", f"{damage}; {differences[0]}"
     for other in readers.others(kind, reader):
         # The reader is wrong about the original if another one shows it as the result is.
         shown = [readers.read_if_it_can(other, each, type_) for each, type_ in ((data, kind), (result.data, written))]
@@ -98,7 +98,7 @@ def _refused(error: ImageError, data: bytes, kind: str, readers: Readers) -> tup
     if shown is None:
         return "refused by all", str(error)
     if damage := says_damaged(data, kind) or _shown_in_part(shown, kind):
-        return "damaged, as other readers say", f"{damage}; {error}"
+        return "damaged, as other readers report", f"{damage}; {error}"
     return "REFUSED", str(error)
 
 

@@ -10,7 +10,7 @@ _OWN_READERS = {"png", "gif", "bmp", "tiff", "heif"}
 
 
 def says_damaged(data: bytes, kind: str) -> str:
-    """Return what libvips, which fails on any warning here, or Pillow says of a damaged file; empty for a sound one."""
+    """Return what libvips, failing on any warning, or Pillow reports of a damaged file; empty for a sound one."""
     try:
         image = pyvips.Image.new_from_buffer(data, "", fail_on="warning")
         image.avg()

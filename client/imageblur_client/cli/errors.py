@@ -55,7 +55,7 @@ def error_lines(error: "ImageBlurClientError") -> Iterator[str]:
         return
     line = error.message
     if error.retry_after:
-        line = _TRY_AGAIN.sub("", line)  # it is said below, with the time
+        line = _TRY_AGAIN.sub("", line)  # it is added below, with the time
     for violation in error.violations:
         if violation.description not in line:
             line += f"; {violation.description}"

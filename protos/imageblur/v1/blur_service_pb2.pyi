@@ -409,7 +409,7 @@ class SourceListing(_message.Message):
     prefix: _builtins.str
     """Folder in the place, such as "2026/june", with all folders in it; empty: the whole place."""
     pattern: _builtins.str
-    """Which of them, by a pattern of the part of the key behind the prefix: "*" stands for any characters, "?" for one.
+    """Which of them, by a pattern of the part of the key behind the prefix: "*" matches any characters, "?" for one.
     Empty: the files with the extension of an image format.
     """
     def __init__(
@@ -681,7 +681,7 @@ class Upload(_message.Message):
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     COMPLETED_FIELD_NUMBER: _builtins.int
     upload_id: _builtins.str
-    """ID of the upload, and of its order once that is placed. Whoever knows it can append, complete and delete."""
+    """ID of the upload, and of its order once that is placed. Anyone who knows it can append, complete and delete."""
     size_bytes: _builtins.int
     """Size of all images together, in bytes."""
     received_bytes: _builtins.int

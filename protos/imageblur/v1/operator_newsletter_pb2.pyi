@@ -35,7 +35,7 @@ class _SubscriberStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Subsc
     SUBSCRIBER_STATE_UNSUBSCRIBED: _SubscriberState.ValueType  # 3
     """Has unsubscribed."""
     SUBSCRIBER_STATE_SUPPRESSED: _SubscriberState.ValueType  # 4
-    """Gets nothing, whoever subscribes it, until an operator lifts that."""
+    """Gets nothing, no matter who subscribes it, until an operator lifts that."""
 
 class SubscriberState(_SubscriberState, metaclass=_SubscriberStateEnumTypeWrapper):
     """States of a subscriber."""
@@ -49,7 +49,7 @@ SUBSCRIBER_STATE_CONFIRMED: SubscriberState.ValueType  # 2
 SUBSCRIBER_STATE_UNSUBSCRIBED: SubscriberState.ValueType  # 3
 """Has unsubscribed."""
 SUBSCRIBER_STATE_SUPPRESSED: SubscriberState.ValueType  # 4
-"""Gets nothing, whoever subscribes it, until an operator lifts that."""
+"""Gets nothing, no matter who subscribes it, until an operator lifts that."""
 Global___SubscriberState: _TypeAlias = SubscriberState  # noqa: Y015
 
 class _SuppressionReason:
@@ -124,7 +124,7 @@ class _MailReportKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MailRe
     """Its reader reported it as unwanted: the address is suppressed."""
 
 class MailReportKind(_MailReportKind, metaclass=_MailReportKindEnumTypeWrapper):
-    """What a report about an e-mail says."""
+    """What a report about an e-mail means."""
 
 MAIL_REPORT_KIND_UNSPECIFIED: MailReportKind.ValueType  # 0
 """Not a report, or one of a delay: nothing was changed."""
@@ -195,7 +195,7 @@ class Subscriber(_message.Message):
     suppression: Global___SuppressionReason.ValueType
     """Why it is suppressed."""
     suppression_detail: _builtins.str
-    """What the mail server said, the address hidden, or what an operator noted."""
+    """Reply of the mail server, the address hidden, or what an operator noted."""
     soft_bounces: _builtins.int
     """E-mails in a row that came back for reasons that may pass."""
     @_builtins.property
@@ -676,7 +676,7 @@ class RecordMailReportResponse(_message.Message):
     SUPPRESSED_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     kind: Global___MailReportKind.ValueType
-    """What it says."""
+    """What it means."""
     matched: _builtins.bool
     """Whether the e-mail that it is about is known."""
     suppressed: _builtins.bool

@@ -360,7 +360,7 @@ class OperatorServiceServicer:
         """Cancels selected orders that have unfinished images, as BlurService.CancelOrder does.
 
         This and the following actions on orders take a selection: IDs, or all orders that match a filter, newest first, 200
-        in a call. With validate_only nothing is changed, and the response says how many orders the action can change. Orders
+        in a call. With validate_only nothing is changed, and the response counts the orders that the action can change. Orders
         that it cannot change are skipped, and the others are changed one by one.
 
         INVALID_ARGUMENT: not exactly one of selection.order_ids and selection.all is set, there are more than 1,000 IDs,
@@ -469,7 +469,7 @@ class OperatorServiceServicer:
         mailing: its text is the current one; its numbers are those of the time at which it is sent.
 
         INVALID_ARGUMENT: request_id is not a UUID, both send_time and local_time are set, local_time is not such a time, a
-        time is more than a year away, or a window's minutes are out of range or equal.
+        time is more than a year ahead, or a window's minutes are out of range or equal.
         FAILED_PRECONDITION: the newsletter's text cannot be read (OPERATOR_JOB_FAILED), or the queue "mail" is paused
         (QUEUE_PAUSED).
         UNAVAILABLE: no mailer started the job within 20 seconds, and none will; or one did and has not answered: see
@@ -595,7 +595,7 @@ class OperatorServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SuppressSubscriber(self, request, context):
-        """Suppresses an address: it gets no newsletter, and no confirmation, whoever subscribes it. Idempotent. E-mails with
+        """Suppresses an address: it gets no newsletter, and no confirmation, no matter who subscribes it. Idempotent. E-mails with
         results of its own orders are still sent.
 
         INVALID_ARGUMENT: email is malformed, or detail is too long.
@@ -605,7 +605,7 @@ class OperatorServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RecordMailReport(self, request, context):
-        """Records what a report of another mail server says about an e-mail: a bounce (RFC 3464) or a complaint (RFC 5965).
+        """Records the report of another mail server about an e-mail: a bounce (RFC 3464) or a complaint (RFC 5965).
         The e-mail is found by the recipient or the Message-ID in the report. Idempotent. Other messages change nothing.
 
         INVALID_ARGUMENT: message is empty.

@@ -83,7 +83,7 @@ class OperatorServiceStub:
     """Cancels selected orders that have unfinished images, as BlurService.CancelOrder does.
 
     This and the following actions on orders take a selection: IDs, or all orders that match a filter, newest first, 200
-    in a call. With validate_only nothing is changed, and the response says how many orders the action can change. Orders
+    in a call. With validate_only nothing is changed, and the response counts the orders that the action can change. Orders
     that it cannot change are skipped, and the others are changed one by one.
 
       INVALID_ARGUMENT: not exactly one of selection.order_ids and selection.all is set, there are more than 1,000 IDs,
@@ -147,7 +147,7 @@ class OperatorServiceStub:
     mailing: its text is the current one; its numbers are those of the time at which it is sent.
 
       INVALID_ARGUMENT: request_id is not a UUID, both send_time and local_time are set, local_time is not such a time, a
-        time is more than a year away, or a window's minutes are out of range or equal.
+        time is more than a year ahead, or a window's minutes are out of range or equal.
       FAILED_PRECONDITION: the newsletter's text cannot be read (OPERATOR_JOB_FAILED), or the queue "mail" is paused
         (QUEUE_PAUSED).
       UNAVAILABLE: no mailer started the job within 20 seconds, and none will; or one did and has not answered: see
@@ -220,13 +220,13 @@ class OperatorServiceStub:
       INVALID_ARGUMENT: state is unknown.
     """
     SuppressSubscriber: _grpc.UnaryUnaryMultiCallable[_operator_newsletter_pb2.SuppressSubscriberRequest, _operator_newsletter_pb2.SuppressSubscriberResponse]
-    """Suppresses an address: it gets no newsletter, and no confirmation, whoever subscribes it. Idempotent. E-mails with
+    """Suppresses an address: it gets no newsletter, and no confirmation, no matter who subscribes it. Idempotent. E-mails with
     results of its own orders are still sent.
 
       INVALID_ARGUMENT: email is malformed, or detail is too long.
     """
     RecordMailReport: _grpc.UnaryUnaryMultiCallable[_operator_newsletter_pb2.RecordMailReportRequest, _operator_newsletter_pb2.RecordMailReportResponse]
-    """Records what a report of another mail server says about an e-mail: a bounce (RFC 3464) or a complaint (RFC 5965).
+    """Records the report of another mail server about an e-mail: a bounce (RFC 3464) or a complaint (RFC 5965).
     The e-mail is found by the recipient or the Message-ID in the report. Idempotent. Other messages change nothing.
 
       INVALID_ARGUMENT: message is empty.
@@ -358,7 +358,7 @@ class OperatorServiceAsyncStub(OperatorServiceStub):
     """Cancels selected orders that have unfinished images, as BlurService.CancelOrder does.
 
     This and the following actions on orders take a selection: IDs, or all orders that match a filter, newest first, 200
-    in a call. With validate_only nothing is changed, and the response says how many orders the action can change. Orders
+    in a call. With validate_only nothing is changed, and the response counts the orders that the action can change. Orders
     that it cannot change are skipped, and the others are changed one by one.
 
       INVALID_ARGUMENT: not exactly one of selection.order_ids and selection.all is set, there are more than 1,000 IDs,
@@ -422,7 +422,7 @@ class OperatorServiceAsyncStub(OperatorServiceStub):
     mailing: its text is the current one; its numbers are those of the time at which it is sent.
 
       INVALID_ARGUMENT: request_id is not a UUID, both send_time and local_time are set, local_time is not such a time, a
-        time is more than a year away, or a window's minutes are out of range or equal.
+        time is more than a year ahead, or a window's minutes are out of range or equal.
       FAILED_PRECONDITION: the newsletter's text cannot be read (OPERATOR_JOB_FAILED), or the queue "mail" is paused
         (QUEUE_PAUSED).
       UNAVAILABLE: no mailer started the job within 20 seconds, and none will; or one did and has not answered: see
@@ -495,13 +495,13 @@ class OperatorServiceAsyncStub(OperatorServiceStub):
       INVALID_ARGUMENT: state is unknown.
     """
     SuppressSubscriber: _aio.UnaryUnaryMultiCallable[_operator_newsletter_pb2.SuppressSubscriberRequest, _operator_newsletter_pb2.SuppressSubscriberResponse]  # type: ignore[assignment]
-    """Suppresses an address: it gets no newsletter, and no confirmation, whoever subscribes it. Idempotent. E-mails with
+    """Suppresses an address: it gets no newsletter, and no confirmation, no matter who subscribes it. Idempotent. E-mails with
     results of its own orders are still sent.
 
       INVALID_ARGUMENT: email is malformed, or detail is too long.
     """
     RecordMailReport: _aio.UnaryUnaryMultiCallable[_operator_newsletter_pb2.RecordMailReportRequest, _operator_newsletter_pb2.RecordMailReportResponse]  # type: ignore[assignment]
-    """Records what a report of another mail server says about an e-mail: a bounce (RFC 3464) or a complaint (RFC 5965).
+    """Records the report of another mail server about an e-mail: a bounce (RFC 3464) or a complaint (RFC 5965).
     The e-mail is found by the recipient or the Message-ID in the report. Idempotent. Other messages change nothing.
 
       INVALID_ARGUMENT: message is empty.
@@ -678,7 +678,7 @@ class OperatorServiceServicer(metaclass=_abc_1.ABCMeta):
         """Cancels selected orders that have unfinished images, as BlurService.CancelOrder does.
 
         This and the following actions on orders take a selection: IDs, or all orders that match a filter, newest first, 200
-        in a call. With validate_only nothing is changed, and the response says how many orders the action can change. Orders
+        in a call. With validate_only nothing is changed, and the response counts the orders that the action can change. Orders
         that it cannot change are skipped, and the others are changed one by one.
 
           INVALID_ARGUMENT: not exactly one of selection.order_ids and selection.all is set, there are more than 1,000 IDs,
@@ -808,7 +808,7 @@ class OperatorServiceServicer(metaclass=_abc_1.ABCMeta):
         mailing: its text is the current one; its numbers are those of the time at which it is sent.
 
           INVALID_ARGUMENT: request_id is not a UUID, both send_time and local_time are set, local_time is not such a time, a
-            time is more than a year away, or a window's minutes are out of range or equal.
+            time is more than a year ahead, or a window's minutes are out of range or equal.
           FAILED_PRECONDITION: the newsletter's text cannot be read (OPERATOR_JOB_FAILED), or the queue "mail" is paused
             (QUEUE_PAUSED).
           UNAVAILABLE: no mailer started the job within 20 seconds, and none will; or one did and has not answered: see
@@ -959,7 +959,7 @@ class OperatorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _operator_newsletter_pb2.SuppressSubscriberRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operator_newsletter_pb2.SuppressSubscriberResponse, _abc.Awaitable[_operator_newsletter_pb2.SuppressSubscriberResponse]]:
-        """Suppresses an address: it gets no newsletter, and no confirmation, whoever subscribes it. Idempotent. E-mails with
+        """Suppresses an address: it gets no newsletter, and no confirmation, no matter who subscribes it. Idempotent. E-mails with
         results of its own orders are still sent.
 
           INVALID_ARGUMENT: email is malformed, or detail is too long.
@@ -971,7 +971,7 @@ class OperatorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _operator_newsletter_pb2.RecordMailReportRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operator_newsletter_pb2.RecordMailReportResponse, _abc.Awaitable[_operator_newsletter_pb2.RecordMailReportResponse]]:
-        """Records what a report of another mail server says about an e-mail: a bounce (RFC 3464) or a complaint (RFC 5965).
+        """Records the report of another mail server about an e-mail: a bounce (RFC 3464) or a complaint (RFC 5965).
         The e-mail is found by the recipient or the Message-ID in the report. Idempotent. Other messages change nothing.
 
           INVALID_ARGUMENT: message is empty.

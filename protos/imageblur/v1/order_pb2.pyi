@@ -303,7 +303,7 @@ class _TextClassEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TextClass.V
     """Number plates of vehicles, by their shape."""
 
 class TextClass(_TextClass, metaclass=_TextClassEnumTypeWrapper):
-    """Classes of text, told apart by what it reads."""
+    """Classes of text, distinguished by what it reads."""
 
 TEXT_CLASS_UNSPECIFIED: TextClass.ValueType  # 0
 """Unused."""

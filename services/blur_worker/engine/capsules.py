@@ -59,7 +59,7 @@ def fill_outline(segments: Segments, closed: bool, left: int, top: int, mask: Ma
 
     Args:
         segments: In pixels of the image.
-        closed: Whether they are the edges of a polygon, in their order; inside is what the nonzero rule says.
+        closed: Whether they are the edges of a polygon, in their order; inside is by the nonzero rule.
         left: Position of the mask in the image, as `top`.
         top: See `left`.
         mask: Zeros, where no bits are set.

@@ -1,4 +1,4 @@
-"""Tell the person who waits that the engine is being compiled, and how far it is."""
+"""Report to the person who waits that the engine is being compiled, and how far it is."""
 
 import json
 import os

@@ -24,7 +24,7 @@ def decode(data: bytes, limits: Limits, output_format: Format | None, *, keep_me
         limits: Checked before pixels are allocated.
         output_format: The format of the result, None for the file's own, or what it is
             written as: a format without frames gets only the first,
-            and one that cannot say what its colours are gets sRGB.
+            and one that cannot describe its colours gets sRGB.
         keep_metadata: Whether to read more metadata than the colours and the resolution.
 
     Raises:
@@ -98,7 +98,7 @@ def _frames(data: bytes, image: ImageFile.ImageFile, codec: Codec, *, all_frames
 
 
 def _in_colors_of(target: Codec, decoded: DecodedImage) -> DecodedImage:
-    """Convert the colours if the target cannot say what they are."""
+    """Convert the colours if the target cannot describe them."""
     info = decoded.info
     converted = False
     for index, frame in enumerate(decoded.frames):

@@ -16,7 +16,7 @@ def encode(info: ImageInfo, frames: Sequence[Frame], format_: Format, spec: Blur
         info: Of the original: metadata, and settings that the result follows where it has the same format.
         frames: At least one; more only if the format holds frames of this kind.
         format_: Of the result.
-        spec: For the quality; its regions say which pixels of a GIF must stay exact.
+        spec: For the quality; its regions determine which pixels of a GIF must stay exact.
 
     Raises:
         ImageError: TOO_LARGE, if the format cannot hold an image of this size.

@@ -38,7 +38,7 @@ def _nearest_columns(
 
     Args:
         distances: Shape (columns,): of a row.
-        far: What stands for infinity.
+        far: The value used as infinity.
         nearest: Shape (columns,): gets the columns in which the pixel lies that is nearest, from left to right.
         begins: Shape (columns,): gets where each of them begins to be the nearest.
     """

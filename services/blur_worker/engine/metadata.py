@@ -32,7 +32,7 @@ _DAMAGE = (
     OverflowError,
     struct.error,
 )
-"""What Pillow raises for damaged EXIF, which is frequent, and says nothing about the pixels."""
+"""What Pillow raises for damaged EXIF, which is frequent, and no sign of damaged pixels."""
 _MAX_XMP_BYTES = 1 << 20
 _UNCALIBRATED, _ADOBE_RGB = 0xFFFF, {1: "R03", 2: b"0100"}
 """The colour space and the interoperability directory of EXIF by which cameras declare Adobe RGB (DCF 2.0)."""

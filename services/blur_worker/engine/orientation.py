@@ -31,7 +31,7 @@ def read_orientation(image: Image.Image | Described, data: bytes) -> int:
     if image.format == "PNG":
         return _of_exif(_png_exif(data))
     if image.format == "AVIF":
-        # Pillow puts irot and imir there, over what the file's EXIF says.
+        # Pillow puts irot and imir there, over the file's EXIF.
         exif = Image.Exif()
         exif.load(image.info.get("exif", b""))
         value = exif.get(Base.Orientation, _UPRIGHT)

@@ -9,7 +9,7 @@ from services.common.domain.spec import BlurSpec
 
 
 def hides_whole(spec: BlurSpec) -> bool:
-    """Return whether all of the image is hidden, not what regions say; with something to find, nothing may be found."""
+    """Return whether all of an image is hidden, not only regions; with something to find, nothing may be found."""
     return not spec.regions and not spec.find
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class InstantResult:
-    """What a child process has made: an `Answer`."""
+    """What a child process has made: a `ChildAnswer`."""
 
     outcome: InstantOutcome
     data: bytes = field(default=b"", repr=False)
@@ -33,13 +33,13 @@ class InstantResult:
     height: int
 
     def to_values(self) -> tuple[dict[str, Any], bytes]:
-        """See `Answer`."""
+        """See `ChildAnswer`."""
         outcome = outcome_to_json(self.outcome).decode()
         return {"outcome": outcome, "width": self.width, "height": self.height}, self.data
 
     @classmethod
     def from_values(cls, values: dict[str, Any], data: bytes) -> "InstantResult":
-        """See `Answer`."""
+        """See `ChildAnswer`."""
         outcome = outcome_from_json(values["outcome"])
         return cls(outcome=outcome, data=data, width=int(values["width"]), height=int(values["height"]))
 

@@ -21,7 +21,7 @@ _HEAD = """\
 What ImageBlur did to the images of order {order_id}, placed {placed}.
 
 Redaction and a solid fill cannot be undone. Gaussian blur and pixelation are cosmetic: what they hide can sometimes be
-guessed. Finding is not perfect: look at an image before you pass it on, above all where the check says so.
+guessed. Finding is not perfect: look at an image before you pass it on, above all where the check asks for it.
 SHA-256 sums show whether a file is unchanged: sha256sum FILE
 """
 

@@ -50,7 +50,7 @@ _CARRY_IPV4: tuple[ipaddress.IPv6Network, ...] = (
 
 
 class BadUrl(ValueError):
-    """A URL is not accepted; the text says what is wrong with it."""
+    """A URL is not accepted; the text describes what is wrong."""
 
 
 @dataclass(frozen=True, kw_only=True)

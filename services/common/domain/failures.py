@@ -14,7 +14,7 @@ class Cause(StrEnum):
 
     FILE = "FILE"
     """The sender's: the file is no image, damaged, too large, of an unsupported kind, or not where the
-    order says."""
+    order shows."""
     RECIPIENT = "RECIPIENT"
     """The recipient's: there is no such mailbox, or the receiver of a webhook does not take its events."""
     SERVICE = "SERVICE"

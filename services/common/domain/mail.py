@@ -38,7 +38,7 @@ class SubscriberState(StrEnum):
     CONFIRMED = "CONFIRMED"
     UNSUBSCRIBED = "UNSUBSCRIBED"
     SUPPRESSED = "SUPPRESSED"
-    """It gets nothing, whoever subscribes it; `Suppression` says why."""
+    """It gets nothing, no matter who subscribes it; `Suppression` has the reason."""
 
 
 class Suppression(StrEnum):
@@ -55,7 +55,7 @@ class Suppression(StrEnum):
 
 
 class MailReportKind(StrEnum):
-    """What a report about a sent e-mail says, from the least to the most serious."""
+    """What a report about a sent e-mail means, from the least to the most serious."""
 
     SOFT = "SOFT"
     """It was not delivered, for a reason that may pass."""

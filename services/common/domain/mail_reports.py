@@ -1,6 +1,6 @@
 """What other mail servers report about an e-mail: bounces (RFC 3464) and complaints (RFC 5965).
 
-Whoever knows the address may send anything to it. A report counts only with the ID of an e-mail, which is random and
+Anyone who knows the address may send anything to it. A report counts only with the ID of an e-mail, which is random and
 known to those who have got the e-mail: nobody can suppress the address of someone else.
 """
 
@@ -40,7 +40,7 @@ class MailReport:
     status: str = ""
     """Status code (RFC 3463)."""
     detail: str = ""
-    """What the mail server said, in one line without addresses."""
+    """The mail server's reply, in one line without addresses."""
     is_report: bool = True
     """Whether the message is a report at all."""
 
@@ -86,8 +86,8 @@ def _bounce(part: Message, ids: tuple[UUID, ...]) -> MailReport:
     statuses = [found.group() for group in failed if (found := _STATUS.search(_text(group, "status")))]
     status = next((it for it in statuses if _NO_MAILBOX.fullmatch(it)), statuses[0] if statuses else "")
     kind = MailReportKind.HARD if _NO_MAILBOX.fullmatch(status) else MailReportKind.SOFT
-    said = next((text for group in failed if (text := _text(group, "diagnostic-code"))), "")
-    return MailReport(kind=kind, email_ids=ids, status=status, detail=_clean(f"{status} {said}"))
+    reply = next((text for group in failed if (text := _text(group, "diagnostic-code"))), "")
+    return MailReport(kind=kind, email_ids=ids, status=status, detail=_clean(f"{status} {reply}"))
 
 
 def _complaint(part: Message, ids: tuple[UUID, ...]) -> MailReport:

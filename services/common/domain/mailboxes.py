@@ -21,7 +21,7 @@ _SAME_DOMAIN: Mapping[str, str] = {
 def mailbox_of(address: str) -> str:
     """Return what is equal for all addresses of a mailbox: its address in small letters, without a +tag.
 
-    Not for sending: a few mail servers tell capital letters apart, and a + may be part of a name. Two mailboxes that
+    Not for sending: a few mail servers distinguish capital letters, and a + may be part of a name. Two mailboxes that
     count as one share their limits.
     """
     local, _, domain = unicodedata.normalize("NFKC", address).casefold().rpartition("@")
@@ -33,7 +33,7 @@ def mailbox_of(address: str) -> str:
 
 
 class MailboxHasher:
-    """Hashes mailboxes with a secret key, so that a copy of the database tells no address by guessing."""
+    """Hashes mailboxes with a secret key, so that a copy of the database reveals no address by guessing."""
 
     def __init__(self, secret_key: str, *former_keys: str) -> None:
         self._keys = (secret_key, *former_keys)

@@ -20,7 +20,7 @@ _NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,39})")
 
 
 class BadKey(ValueError):
-    """A key or prefix is not accepted; the text says what is wrong with it."""
+    """A key or prefix is not accepted; the text describes what is wrong."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,7 +24,7 @@ MAX_EMAIL_ATTEMPTS = 20
 """About five hours: a mail server that is down for maintenance, or that makes strangers wait (greylisting)."""
 MAX_COPIES = 3
 """Attempts after which an e-mail is not tried again if the mail server may have accepted it: it got the whole of it and
-did not say."""
+gave none."""
 MAX_CRASHES = 3
 """Deaths of the child process that worked on an image before the image is held responsible."""
 

@@ -30,7 +30,7 @@ class WebhookSecrets:
         """Return the headers of an attempt.
 
         Args:
-            principal: Who placed the order.
+            principal: That of the order's caller.
             versions: Versions of its secret; each signs.
             event_id: The event, the same in each attempt.
             time: Of this attempt, in seconds since 1970.

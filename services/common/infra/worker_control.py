@@ -92,7 +92,7 @@ class WorkerControl(Middleware):
             if paused != self._paused:
                 _log.info("queues paused" if paused else "no queue paused", queues=sorted(paused))
                 self._paused = paused
-            # First: who sees the worker also sees its models.
+            # First: a reader that sees the worker also sees its models.
             if time.monotonic() >= self._announced_at + MODELS_SECONDS and FIND_QUEUE in self._served():
                 with self._database.write(durable=False) as session:
                     find_models.announce(session, self._get_models())

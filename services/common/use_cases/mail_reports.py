@@ -26,7 +26,7 @@ _SUPPRESSIONS = {
 
 @dataclass(frozen=True, kw_only=True)
 class RecordedReport:
-    """What a report says, and what it changed."""
+    """What a report means, and what it changed."""
 
     kind: MailReportKind | None
     matched: bool = False

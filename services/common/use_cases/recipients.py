@@ -1,4 +1,4 @@
-"""Who gets results by e-mail: otherwise anyone could send pictures and words of their choice to anyone."""
+"""Who gets results by e-mail: otherwise anyone could send pictures and texts of their choice to anyone."""
 
 from collections.abc import Container
 from dataclasses import dataclass

@@ -9,7 +9,7 @@ from services.common.domain.instant import InstantAnswer, InstantOutcome, Instan
 from services.common.infra import log
 from services.common.infra.blobs.writer import uninterrupted
 from services.common.infra.instant_calls import GatewayExchange, GatewayExchanges, InstantQueue, Outcome
-from services.gateway.instant.paused_queue import PausedQueue
+from services.gateway.instant.paused_queue import QueuePause
 from services.gateway.orders.broker_check import BrokerCheck
 from services.gateway.rpc.byte_budget import CURRENT_RESERVATION, ByteBudget
 from services.gateway.rpc.callers import rate_limit_key
@@ -33,7 +33,7 @@ class CallInstantly:
     exchanges: GatewayExchanges
     threads: ThreadPool
     broker_check: BrokerCheck
-    paused: PausedQueue
+    paused: QueuePause
     seconds: float
     """Longest time that a call takes."""
     max_calls: int
@@ -73,7 +73,7 @@ class CallInstantly:
     async def _exchange(self, request: InstantRequest, field: str) -> tuple[InstantAnswer, bytes]:
         async with self.exchanges.exchange() as exchange:
             try:
-                # To its end even if the caller goes away: the clean-up has to come after it.
+                # To its end even if the caller disconnects: the clean-up has to come after it.
                 await uninterrupted(self.threads.run_to_end(self._enqueue, exchange.call_id))
                 outcome = await self._outcome(exchange, request)
                 answer = _answer_of(outcome.outcome, field)

@@ -20,7 +20,7 @@ _log = log.get(__name__)
 
 
 @dataclass(kw_only=True)
-class PausedQueue:
+class QueuePause:
     """Asks the database, once a second at most."""
 
     database: Database

@@ -162,7 +162,7 @@ def _time(microseconds: int | None) -> str:
 
 
 def _safe(text: str) -> str:
-    """Return a cell that spreadsheets do not take for a formula; an import takes the apostrophe away again."""
+    """Return a cell that spreadsheets do not take for a formula; an import removes the apostrophe again."""
     return f"'{text}" if text.startswith(FORMULA) else text
 
 

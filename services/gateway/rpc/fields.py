@@ -38,7 +38,7 @@ def parse_email(text: str, field: str = "email") -> tuple[str, str]:
     if not text:
         raise InvalidArgument(Violation(field, "is required"))
     try:
-        # Only the mail server can tell whether mail can be delivered, and domains of private networks are valid.
+        # Only the mail server knows whether mail can be delivered, and domains of private networks are valid.
         address = validate_email(text, check_deliverability=False, globally_deliverable=False)
     except EmailNotValidError as error:
         raise InvalidArgument(Violation(field, f"is not an e-mail address: {str(error).rstrip('.')}")) from None

@@ -140,7 +140,7 @@ class _InterceptedCall:
 
     async def _abort(self, context: Context, error: Exception) -> NoReturn:
         if isinstance(error, aio.AbortError):
-            # Health and reflection abort calls themselves. The code may be a number, whatever the stubs say.
+            # Health and reflection abort calls themselves. The code may be a number, whatever the stubs declare.
             code: Any = context.code()
             names = (known.name for known in grpc.StatusCode if code in {known, known.value[0]})
             self._call_log.finish(next(names, "UNKNOWN"))

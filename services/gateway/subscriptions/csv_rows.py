@@ -34,7 +34,7 @@ _COLUMNS: Mapping[str, str] = {
 
 @dataclass(frozen=True, kw_only=True)
 class ImportDefaults:
-    """What a row has that does not say otherwise."""
+    """The values of a row whose fields are empty."""
 
     attested: bool
     source: str

@@ -66,7 +66,7 @@ class Subscriptions:
             order = orders.lock(session, order_id)
             if order is None or order.email is None:
                 raise InvalidArgument(Violation("token", "is of an order that has expired"), reason="INVALID_TOKEN")
-            # Once: whoever repeats the call must not flood the address.
+            # Once: a caller that repeats it must not flood the address.
             is_new, state = self._confirm_mailbox(session, order.email), OrderState(order.state)
             ended = not state.open and state is not OrderState.CANCELLED
             if is_new and ended and deliveries.find_open(session, order_id) is None:

@@ -17,7 +17,7 @@ from services.common.infra.blobs.writer import uninterrupted
 from services.gateway.orders.pending_order import OrderStorage
 from services.gateway.rpc.fields import parse_id
 from services.gateway.rpc.thread_pool import ThreadPool
-from services.gateway.uploads.creation import UploadState
+from services.gateway.uploads.creation import UploadProgress
 from services.gateway.uploads.reading import UploadReader
 from services.gateway.uploads.receiver import PART_BYTES, UploadReceiver, parts_from_json, parts_to_json
 
@@ -95,7 +95,7 @@ class AppendUpload:
         if upload is None:
             raise NotFound("upload", str(upload_id))
         if not claimed:
-            raise _other_offset(UploadState.of(upload))
+            raise _other_offset(UploadProgress.of(upload))
         receiver = UploadReceiver(
             upload_id,
             manifest.images,
@@ -207,7 +207,7 @@ def _superseded(upload_id: UUID) -> FailedPrecondition:
     return FailedPrecondition("UPLOAD_SUPERSEDED", f"uploads/{upload_id}", message)
 
 
-def _other_offset(upload: UploadState) -> FailedPrecondition:
+def _other_offset(upload: UploadProgress) -> FailedPrecondition:
     if upload.expires_at is None:
         message = "the upload is complete, and its order is placed"
     else:

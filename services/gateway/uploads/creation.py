@@ -23,7 +23,7 @@ RETRY_SECONDS = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class UploadState:
+class UploadProgress:
     """An upload at one moment."""
 
     id: UUID
@@ -34,7 +34,7 @@ class UploadState:
     """None once its order is placed."""
 
     @classmethod
-    def of(cls, upload: Upload) -> "UploadState":
+    def of(cls, upload: Upload) -> "UploadProgress":
         """Return that of a row."""
         return cls(
             id=upload.id,
@@ -45,13 +45,13 @@ class UploadState:
         )
 
 
-def find_upload(session: Session, upload_id: UUID) -> UploadState | None:
+def find_upload(session: Session, upload_id: UUID) -> UploadProgress | None:
     """Return an upload, also if its order is placed; None if there is none."""
     if upload := uploads.get_upload(session, upload_id):
-        return UploadState.of(upload)
+        return UploadProgress.of(upload)
     if placed := uploads.get_order_size(session, upload_id):
         count, size = placed
-        return UploadState(id=upload_id, size=size, received=size, image_count=count, expires_at=None)
+        return UploadProgress(id=upload_id, size=size, received=size, image_count=count, expires_at=None)
     return None
 
 
@@ -61,7 +61,7 @@ class CreateUpload:
 
     storage: OrderStorage
 
-    def __call__(self, upload: ParsedUpload, *, principal: str, caller: str) -> UploadState:
+    def __call__(self, upload: ParsedUpload, *, principal: str, caller: str) -> UploadProgress:
         """Store an upload, or return the one of the same request.
 
         Args:
@@ -116,7 +116,7 @@ class CreateUpload:
             principal=principal, method=METHOD, request_id=upload.header.request_id, fingerprint=upload.fingerprint
         )
 
-    def _find_earlier(self, session: Session, request: idempotency.IdempotentRequest | None) -> UploadState | None:
+    def _find_earlier(self, session: Session, request: idempotency.IdempotentRequest | None) -> UploadProgress | None:
         earlier = request and idempotency.get_answer(session, request)
         if not earlier:
             return None
@@ -131,7 +131,7 @@ class CreateUpload:
         *,
         principal: str,
         caller: str,
-    ) -> UploadState:
+    ) -> UploadProgress:
         storage, settings = self.storage, self.storage.settings
         address = upload.header.email
         with storage.database.write() as session:
@@ -152,7 +152,7 @@ class CreateUpload:
                 image_count=len(upload.images),
                 size=upload.size,
             )
-            return UploadState.of(uploads.insert_upload(session, new, seconds=settings.upload_seconds))
+            return UploadProgress.of(uploads.insert_upload(session, new, seconds=settings.upload_seconds))
 
     def _check_room(self, session: Session, size: int, caller: str) -> None:
         settings = self.storage.settings
@@ -177,7 +177,7 @@ class CreateUpload:
                 raise Busy("TOO_MANY_UPLOADS", "bytes of unfinished uploads", message, retry_seconds=RETRY_SECONDS)
 
     def _hash(self, caller: str) -> str:
-        """Hash what may be a network address: a copy of the database must not tell it."""
+        """Hash what may be a network address: a copy of the database must not reveal it."""
         key = self.storage.settings.signing_keys[0].encode()
         return hmac.new(key, f"imageblur.caller:{caller}".encode(), hashlib.sha256).hexdigest()
 

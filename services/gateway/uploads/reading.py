@@ -7,7 +7,7 @@ from services.common.domain.errors import FailedPrecondition, NotFound
 from services.common.domain.orders import manifest_key, original_key
 from services.common.infra.blobs import MissingBlob
 from services.gateway.orders.pending_order import OrderStorage
-from services.gateway.uploads.creation import UploadState, find_upload
+from services.gateway.uploads.creation import UploadProgress, find_upload
 from services.gateway.uploads.requests import ParsedUpload, read_manifest
 
 
@@ -17,7 +17,7 @@ class UploadReader:
 
     storage: OrderStorage
 
-    def get(self, upload_id: UUID) -> UploadState:
+    def get(self, upload_id: UUID) -> UploadProgress:
         """Return an upload; after its completion, too, as long as there is its order.
 
         Raises:

@@ -22,7 +22,7 @@ from services.gateway.rpc.timestamps import timestamp
 from services.gateway.settings import GatewaySettings
 from services.gateway.uploads.append import AppendUpload
 from services.gateway.uploads.completion import CompleteUpload
-from services.gateway.uploads.creation import CreateUpload, UploadState
+from services.gateway.uploads.creation import CreateUpload, UploadProgress
 from services.gateway.uploads.reading import UploadReader
 from services.gateway.uploads.requests import ParsedUpload, parse_upload
 
@@ -120,11 +120,11 @@ class UploadMethods(BlurServiceServicer):
             raise NotFound("upload", str(upload_id))
         return pb.DeleteUploadResponse()
 
-    async def _get(self, upload_id: UUID) -> UploadState:
+    async def _get(self, upload_id: UUID) -> UploadProgress:
         return await self.uploads.threads.run(self.uploads.reader.get, upload_id)
 
 
-def _message(state: UploadState) -> pb.Upload:
+def _message(state: UploadProgress) -> pb.Upload:
     return pb.Upload(
         upload_id=str(state.id),
         size_bytes=state.size,

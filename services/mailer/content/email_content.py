@@ -57,7 +57,7 @@ class OrderReady:
     total: int
     succeeded: int
     ordered_at: datetime
-    """In the subject, which tells orders apart: names of files are texts of those who order, and are not for it."""
+    """In the subject, which distinguishes orders: names of files are texts of those who order, and are not for it."""
     failures: Sequence[FailedImage]
     unlisted_failures: int
     expires_at: datetime
@@ -78,7 +78,7 @@ class OrderReady:
 
 @dataclass(frozen=True, kw_only=True)
 class OrderUnconfirmed:
-    """Tells an address that has not confirmed that there are results. Nothing in it was chosen by who ordered."""
+    """Informs an address that has not confirmed that there are results. Nothing in it was chosen by who ordered."""
 
     template: ClassVar = "order_unconfirmed"
 
@@ -157,7 +157,7 @@ class AttachedResult:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Preview:
+class PreviewedImage:
     """A result of which a thumbnail can be made."""
 
     position: int
@@ -175,6 +175,6 @@ class Draft:
     summary: Sequence[tuple[str, bytes]] = ()
     """Files about the results, by name, that follow them in the archive."""
     ordered_at: datetime | None = None
-    previews: Sequence[Preview] = ()
+    previews: Sequence[PreviewedImage] = ()
     parts: int = 1
     """E-mails that its delivery takes."""

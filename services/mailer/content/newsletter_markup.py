@@ -14,7 +14,7 @@ _SUBJECT = re.compile(r"\A\s*Subject:[ \t]*(?P<subject>[^\n]*)\n?", re.IGNORECAS
 
 
 @dataclass(frozen=True)
-class Span:
+class TextSpan:
     """Plain text, or a link."""
 
     text: str
@@ -26,7 +26,7 @@ class Block:
     """A heading or paragraph of one line of spans, or a list of several lines."""
 
     kind: Literal["heading", "paragraph", "items"]
-    lines: tuple[tuple[Span, ...], ...]
+    lines: tuple[tuple[TextSpan, ...], ...]
 
 
 def split_subject(text: str) -> tuple[str | None, str]:
@@ -46,7 +46,7 @@ def parse(text: str, values: Mapping[str, str]) -> list[Block]:
 def _blocks(lines: Sequence[str]) -> list[Block]:
     blocks: list[Block] = []
     prose: list[str] = []
-    items: list[tuple[Span, ...]] = []
+    items: list[tuple[TextSpan, ...]] = []
 
     def close() -> None:
         if prose:
@@ -72,11 +72,11 @@ def _blocks(lines: Sequence[str]) -> list[Block]:
     return blocks
 
 
-def _spans(line: str) -> tuple[Span, ...]:
-    spans: list[Span] = []
+def _spans(line: str) -> tuple[TextSpan, ...]:
+    spans: list[TextSpan] = []
     end = 0
     for match in _LINK.finditer(line):
-        spans += [Span(line[end : match.start()])] if match.start() > end else []
-        spans.append(Span(match.group(), link=True))
+        spans += [TextSpan(line[end : match.start()])] if match.start() > end else []
+        spans.append(TextSpan(match.group(), link=True))
         end = match.end()
-    return (*spans, Span(line[end:])) if end < len(line) else tuple(spans)
+    return (*spans, TextSpan(line[end:])) if end < len(line) else tuple(spans)

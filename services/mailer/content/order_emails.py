@@ -24,7 +24,7 @@ from services.mailer.content.email_content import (
     Draft,
     FailedImage,
     OrderReady,
-    Preview,
+    PreviewedImage,
     Searched,
 )
 from services.mailer.content.result_parts import MAX_PARTS, plan_parts
@@ -151,8 +151,9 @@ def _file(order: Order, image: Image, name: str) -> AttachedResult:
     )
 
 
-def _previews(order: Order, succeeded: Sequence[Image]) -> list[Preview]:
+def _previews(order: Order, succeeded: Sequence[Image]) -> list[PreviewedImage]:
     shown = [image for image in succeeded if thumbnails.has_thumbnail(image)][: thumbnails.MAX_THUMBNAILS]
     return [
-        Preview(position=image.position, key=result_key(order.id, image.position, image.generation)) for image in shown
+        PreviewedImage(position=image.position, key=result_key(order.id, image.position, image.generation))
+        for image in shown
     ]

@@ -23,7 +23,7 @@ from services.common.infra import log
 from services.mailer.content.email_content import Content, Newsletter
 from services.mailer.content.email_texts import NONE, TEMPLATES, Overrides
 from services.mailer.content.languages import DEFAULT, LANGUAGES
-from services.mailer.content.newsletter_markup import Span
+from services.mailer.content.newsletter_markup import TextSpan
 
 _TOKEN, _URL = "0TOKEN0placeholder0", "https://url.placeholder.invalid/"
 """Placeholders in a rendered newsletter, replaced for each recipient."""
@@ -40,7 +40,7 @@ class RenderedEmail:
 
 
 class TextError(Exception):
-    """An operator's own text cannot be rendered; the text says where and why."""
+    """An operator's own text cannot be rendered; the text names place and reason."""
 
     def __init__(self, name: str, message: str) -> None:
         super().__init__(f"{name}: {message}")
@@ -172,7 +172,7 @@ def _environment(language: str, texts: Mapping[str, str]) -> Environment:
 
 
 class _OwnTexts(BaseLoader):
-    """Loads texts from memory, under their names, so that errors say where they are."""
+    """Loads texts from memory, under their names, so that errors name their place."""
 
     def __init__(self, texts: Mapping[str, str]) -> None:
         self._texts = texts
@@ -185,7 +185,7 @@ class _OwnTexts(BaseLoader):
         return self._texts[template], template, lambda: True
 
 
-def _spans(line: Sequence[Span]) -> Markup:
+def _spans(line: Sequence[TextSpan]) -> Markup:
     """Return a line of the operator's text as HTML."""
     link = Markup('<a href="{0}">{0}</a>')
     return Markup().join(link.format(span.text) if span.link else escape(span.text) for span in line)

@@ -12,7 +12,7 @@ from services.common.db.models import Image
 from services.common.domain.blob_reader import BlobReader
 from services.common.domain.spec import Format
 from services.common.infra import log
-from services.mailer.content.email_content import Preview, Thumbnail
+from services.mailer.content.email_content import PreviewedImage, Thumbnail
 
 MAX_THUMBNAILS = 6
 """In an e-mail."""
@@ -38,7 +38,7 @@ class Thumbnails:
 
     blobs: BlobReader
 
-    def __call__(self, previews: Iterable[Preview], email_id: UUID, domain: str) -> list[Thumbnail]:
+    def __call__(self, previews: Iterable[PreviewedImage], email_id: UUID, domain: str) -> list[Thumbnail]:
         """Return the thumbnails of an e-mail; a result of which none can be made is left out.
 
         Raises:

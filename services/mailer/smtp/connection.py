@@ -77,7 +77,7 @@ class TimedSMTP(smtplib.SMTP):
             try:
                 super().send(data[start : start + _CHUNK_BYTES])
             except smtplib.SMTPServerDisconnected as error:
-                # smtplib says "Server not connected", whatever happened.
+                # smtplib reports "Server not connected", whatever happened.
                 raise smtplib.SMTPServerDisconnected(f"the server took no more data: {error.__context__}") from None
 
     def getreply(self) -> tuple[int, bytes]:

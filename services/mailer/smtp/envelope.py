@@ -43,7 +43,7 @@ class MailServerUnavailable(EmailDeferred):
 
 
 class AcceptanceUnknown(MailServerUnavailable):
-    """The mail server got the whole e-mail, and did not say whether it accepts it; the text is the error."""
+    """The mail server got the whole e-mail, and did not report whether it accepts it; the text is the error."""
 
 
 def sanitize_reply(reply: str, recipient: str) -> str:

@@ -87,7 +87,7 @@ CALLS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Gateways:
-    """Makes clients with the key and the address of whoever sends a request."""
+    """Makes clients with the key and the address of the sender of a request."""
 
     channels: Channels
     visitors: VisitorProof
@@ -101,7 +101,7 @@ class Gateways:
         return GatewayClient(self.channels, given or None, self.visitors)
 
     async def limits(self, request: Request) -> pb.GetLimitsResponse:
-        """Return the limits, at most ten seconds old: they only say how much of a body to read.
+        """Return the limits, at most ten seconds old: they only limit how much of a body to read.
 
         They are kept by key, and only if the key was valid, so that others are refused before their body is read.
         """

@@ -162,7 +162,7 @@ def _example(document: Schema, schema: Schema, path: str) -> str:
 
 
 def _curl(method: str, path: str, file: str, json_body: str) -> Iterator[str]:
-    """Yield the words of a command; the script of the page adds what was entered."""
+    """Yield the arguments of a command; the script of the page adds what was entered."""
     yield "curl"
     if method not in {"GET", "POST"} or (method == "POST" and not file and not json_body):
         yield f"-X {method}"

@@ -88,7 +88,7 @@ class GatewayAppend(_GatewayStream[AppendUploadRequest]):
         super().__init__(stub.AppendUpload, metadata)
 
     async def start(self, upload_id: str, offset: int) -> None:
-        """Say which upload, and where."""
+        """Add the upload's ID and URL."""
         await self._put(AppendUploadRequest(start=AppendStart(upload_id=upload_id, offset=offset)))
 
     async def send(self, chunk: bytes) -> None:

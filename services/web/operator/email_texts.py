@@ -65,7 +65,7 @@ class EmailTextPages:
         email = request.path_params["email"]
         fields = await read_fields(request) if request.method == "POST" else request.query_params
         language, view = str(fields.get("language", "")), str(fields.get("view", ""))
-        if view.partition("-")[0] in LANGUAGES:  # a button that says both
+        if view.partition("-")[0] in LANGUAGES:  # a button of both
             language, _, view = view.partition("-")
         language = language if language in LANGUAGES else texts_for(request).language
         texts = {name: _text(str(value)) for name, value in fields.items() if re.fullmatch(r"\w+/\w+/\w+\.\w+", name)}

@@ -25,7 +25,7 @@ class OrderFilters:
     address: str = ""
     """A part of an address."""
     address_token: str = ""
-    """Stands for `address` in URLs."""
+    """Replaces `address` in URLs."""
     principal: str = ""
     time: TimeFilter = field(default_factory=TimeFilter)
 

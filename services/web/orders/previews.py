@@ -1,7 +1,7 @@
 """Previews for the form's script: the image as the engine sees it, then what was found in it, of one upload.
 
 The body of a request is the file. The answer is parts, each sent as soon as it is known: the length of a JSON object
-(4 bytes, big-endian), the object, and a picture of as many bytes as its `bytes` says. An error is a part as well.
+(4 bytes, big-endian), the object, and a picture of as many bytes as its `bytes`. An error is a part as well.
 """
 
 import json

@@ -81,7 +81,7 @@ class ImageView:
 
     @property
     def doubts(self) -> list[Doubt]:
-        """Why a person should look at it, as far as the card does not say so anyway."""
+        """Why a person should look at it, as far as the card does not show it anyway."""
         return [doubt for doubt in doubts_of(self.image) if doubt in _ON_CARDS]
 
     @property

@@ -19,7 +19,7 @@ from imageblur_client.operator import OperatorApi
 Limit = Annotated[int, typer.Option(min=1, max=1000, metavar="N", help="Maximum number of rows.")]
 All = Annotated[bool, typer.Option("--all", help="All rows, whatever the limit.")]
 Csv = Annotated[bool, typer.Option("--csv", help="Print CSV, with a header.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say how many; change nothing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only count; change nothing.")]
 MAX_PAGE = 1000
 M = TypeVar("M", bound=Message)
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]

@@ -106,7 +106,7 @@ def suppress(
     detail: Annotated[str, typer.Option(metavar="TEXT", help="Why, without the address.")] = "",
     yes: Yes = False,
 ) -> None:
-    """Send no newsletter and no confirmation to an address, whoever subscribes it."""
+    """Send no newsletter and no confirmation to an address, no matter who subscribes it."""
     confirm("Suppress this address?", yes=yes)
     with operator_api(ctx) as operator:
         request = pb.SuppressSubscriberRequest(email=address, detail=detail)

@@ -1,4 +1,4 @@
-"""Convert pixels to sRGB, for a result that cannot say what other colours its numbers mean."""
+"""Convert pixels to sRGB, for a result that cannot describe other colours."""
 
 from functools import lru_cache
 from io import BytesIO
@@ -25,7 +25,7 @@ from services.blur_worker.engine.raster import Raster
 _ROWS_AT_ONCE = 256
 _GREY = {"L", "LA"}
 _WHITE = {PQ: 203 / 10_000, HLG: 0.203 ** (1 / 1.2)}
-"""The light of reference white (BT.2408), of the most that the transfer can say."""
+"""The light of reference white (BT.2408), of the most that the transfer can express."""
 _TONES = {PQ: (np.float32(0.777), np.float32(0.777)), HLG: (np.float32(0.584), np.float32(0.435))}
 """Exposure, and by how much the brightest channel darkens a pixel: fitted to what Chromium 156 shows, to 2 levels."""
 _LUMINANCE = np.array([0.2627, 0.678, 0.0593], np.float32)
@@ -48,7 +48,7 @@ class Target(Protocol):
 
 
 def to_colors_of(target: Target, raster: Raster, color: ColorDescription) -> Raster:
-    """Return the raster in sRGB if the format cannot say what its colours are; otherwise the same raster."""
+    """Return the raster in sRGB if the format cannot describe its colours; otherwise the same raster."""
     if target.carries_profiles:
         grey = raster.mode in _GREY and not target.carries_grey_profiles and icc_profile_for(color, raster.mode)
         ink = raster.mode == "CMYK" and raster.mode not in target.modes

@@ -11,7 +11,7 @@ from services.blur_worker.engine.containers.png_chunks import chunks
 from services.blur_worker.engine.described import Described
 
 UNSPECIFIED = 2
-"""A code point that says nothing (H.273)."""
+"""The code point "unspecified" (H.273)."""
 _MIN_ICC_PROFILE_BYTES = 128  # its header
 _PICTURES = (b"\xff\xd8\xff\xe0\0\x10JFIF", b"\xff\xd8\xff\xe1", b"\x89PNG\r\n\x1a\n", b"WEBPVP8", b"ftypavif")
 _INTEROPERABILITY_INDEX = 1
@@ -21,7 +21,7 @@ _Exif = Image.Exif
 
 @dataclass(frozen=True, kw_only=True)
 class ColorDescription:
-    """Everything that a file says; which of it holds is decided as browsers do, in this order."""
+    """All descriptions in a file; which of it holds is decided as browsers do, in this order."""
 
     code_points: tuple[int, int] | None = None
     """Colour primaries and transfer characteristics (H.273)."""
@@ -37,7 +37,7 @@ class ColorDescription:
 
 
 def color_description(image: Image.Image | Described, data: bytes, exif: _Exif) -> ColorDescription:
-    """Return what an opened file says of its colours.
+    """Return the description of an opened file's colours.
 
     Args:
         image: Opened from the file.

@@ -43,9 +43,9 @@ _SAMPLES_OF_CURVE = 1024
 
 
 def icc_profile_for(color: ColorDescription, mode: str) -> bytes | None:
-    """Return the profile that describes a raster of this mode: the file's own, or one that says the same as the file.
+    """Return the profile that describes a raster of this mode: the file's own, or one with the same meaning.
 
-    None if the file has none for this mode, or says that its colours are sRGB.
+    None if the file has none for this mode, or describes its colours as sRGB.
     """
     if color.code_points is not None:
         made = _of_code_points(*color.code_points, grey=mode in {"L", "LA"}) if mode != "CMYK" else None

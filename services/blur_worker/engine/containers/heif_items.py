@@ -1,4 +1,4 @@
-"""The items of a HEIF file, as far as they say what decoding its primary image costs.
+"""The items of a HEIF file, as far as they determine the cost of decoding its primary image.
 
 Source: ISO/IEC 14496-12 (iinf, iref), 23008-12 (ispe, auxC, grid), 14496-15 (hvcC), H.265 7.3.2.2 (SPS).
 """

@@ -1,4 +1,4 @@
-"""What a detector is: it looks at the pixels of an image as displayed and says where something is."""
+"""What a detector is: it searches the pixels of an image as displayed, and returns where something is."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -37,7 +37,7 @@ class Detector(Protocol):
 
     @property
     def min_confidence(self) -> float:
-        """Below it, detections are ignored unless a `Find` says otherwise."""
+        """Below it, detections are ignored unless a `Find` sets another limit."""
 
     @property
     def padding(self) -> float:

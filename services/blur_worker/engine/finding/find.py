@@ -33,7 +33,7 @@ class DetectorSource(Protocol):
 def find_in(rasters: Iterable[Raster], finds: Sequence[Find], effort: Effort, source: DetectorSource) -> list[Finding]:
     """Return what is in any of the frames or pages, from the most to the least confident; none of it is applied.
 
-    Every frame is looked at, except one that is equal to the frame before. A finding says nothing of its frame: it is
+    Every frame is looked at, except one that is equal to the frame before. A finding has no frame: it is
     hidden in all of them.
 
     Raises:

@@ -62,13 +62,13 @@ class Codec:
     """In pixels."""
     frames: FrameKind = FrameKind.SINGLE
     carries_profiles: bool = True
-    """Whether a file can say what its colours are; otherwise they are converted to sRGB."""
+    """Whether a file can describe its colours; otherwise they are converted to sRGB."""
     carries_grey_profiles: bool = True
     """Whether one of grey is understood there; otherwise such pixels are converted to sRGB."""
     check: Callable[[bytes, Limits], None] = lambda _data, _limits: None
     """Called with the file before anything else reads it. Raises: ImageError, TOO_LARGE or UNSUPPORTED."""
     completed: Callable[[bytes, Limits], bytes] = lambda data, _limits: data
-    """Called with the file: the same, or what stands for it if little is missing. Raises: ImageError, TOO_LARGE."""
+    """Called with the file: the same, or a repaired one if little is missing. Raises: ImageError, TOO_LARGE."""
     read: Callable[[bytes, ReadRequest], ReadFile | None] | None = None
     """A decoder of our own, which checks the limits itself; it returns None for a file for Pillow, and raises any
     exception for a damaged one."""

@@ -55,7 +55,7 @@ class OriginalJpeg:
         """Whether viewers show chroma otherwise than as a smooth plane of the size that is stored.
 
         They interpolate between two samples, but repeat one for four pixels. Of a small image with odd sides the last
-        sample, which stands for one pixel instead of two, weighs too much.
+        sample, which covers one pixel instead of two, weighs too much.
         """
         if self.has_coarse_chroma:
             return True
@@ -65,13 +65,13 @@ class OriginalJpeg:
 
     @property
     def has_coarse_chroma(self) -> bool:
-        """Whether a sample of chroma stands for more than two pixels of a row or column, as in 4:1:1."""
+        """Whether a sample of chroma covers more than two pixels of a row or column, as in 4:1:1."""
         across, down = self._samplings
         return max(*across, *down) > 2
 
     @property
     def _samplings(self) -> tuple[set[int], set[int]]:
-        """For how many pixels of a row, and of a column, a sample of each component stands."""
+        """How many pixels of a row, and of a column, a sample of each component covers."""
         components = self.frame.components
         return {self.frame.h_max // each.h for each in components}, {self.frame.v_max // each.v for each in components}
 

@@ -34,7 +34,7 @@ def blur_regions(
     """Apply the effects to the blocks that regions touch; return None if file or spec are not for this path.
 
     Those blocks are encoded anew from their pixels, with the file's own quantization tables: nothing of what was there
-    before is in them. The spec's quality says nothing here, since it would change the others. An image is turned
+    before is in them. The spec's quality is not used here, since it would change the others. An image is turned
     upright by turning its blocks.
 
     Raises:
@@ -137,7 +137,7 @@ def _without_code(blocks: NDArray[np.float32]) -> bool:
 
 
 def _pixels_of_a_sample(stored: PlaneSet, plane: CoefficientPlane) -> tuple[int, int]:
-    """Rows and columns of pixels that a sample of the plane stands for."""
+    """Rows and columns of pixels that a sample of the plane covers."""
     return max(each.v for each in stored.planes) // plane.v, max(each.h for each in stored.planes) // plane.h
 
 

@@ -90,7 +90,7 @@ def import_rows(session: Session, rows: Sequence[NewSubscriber], counts: ImportC
     """Subscribe addresses of an import, none of which is listed twice, and count them.
 
     Those whose consent is attested are confirmed; to the others confirmation e-mails are due, one after the other.
-    Suppressed ones stay suppressed, and whoever has unsubscribed stays out.
+    Suppressed ones stay suppressed, and those who have unsubscribed stay out.
     """
     query = select(Subscriber).where(Subscriber.email_key.in_([row.email_key for row in rows])).with_for_update()
     existing = {subscriber.email_key: subscriber for subscriber in session.scalars(query)}

@@ -162,7 +162,7 @@ class Image(Base):
     target: Mapped[str | None]
     """Where its result is written besides the blob store: `place:key`, without the extension; None: nowhere."""
     claims: Mapped[int] = mapped_column(default=0, server_default="0")
-    """Tells claims of this version from those of the version before, which knows no revisions (migration 0010)."""
+    """Distinguishes claims of this version from those of the version before, without revisions (migration 0010)."""
 
     @property
     def result_crc32(self) -> int | None:

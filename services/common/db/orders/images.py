@@ -287,7 +287,7 @@ def finish(
             if claimed.former:
                 values |= {"spec": claimed.spec, "revised_spec": None, "reason": None, "message": None}
         case Failure():
-            # A revision that fails leaves the former result; the reason says so.
+            # A revision that fails leaves the former result; the reason shows it.
             state = claimed.former or ImageState.FAILED
             values = {"state": state, "reason": outcome.reason, "message": outcome.message, "revised_spec": None}
     if not _end_claim(session, claimed, order, _FINISH, values):

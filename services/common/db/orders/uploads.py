@@ -1,6 +1,6 @@
 """Statements about uploads that can be resumed.
 
-An upload owns its blobs, as an order does: whoever deletes its row marks them for removal in the same transaction.
+An upload owns its blobs, as an order does: a deletion of its row marks them for removal in the same transaction.
 """
 
 from collections.abc import Sequence

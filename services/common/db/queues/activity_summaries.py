@@ -63,7 +63,7 @@ def read(session: Session, begin: int, step: int, *, time: int) -> tuple[list[Po
     """Return the summaries from `begin` until `time`, which is now (µs), that fit into steps of `step`.
 
     Returns:
-        The summaries, and from when until when they tell all; the rows tell the rest.
+        The summaries, and from when until when they are complete; the rows have the rest.
     """
     fitting = [span for span in _SPANS if step % span == 0]
     progress = session.get(ActivityProgress, 1) if fitting else None

@@ -78,7 +78,7 @@ class Answer:
 
     @property
     def length(self) -> int | None:
-        """Bytes of the body, if the server says so."""
+        """Bytes of the body, if the server declares them."""
         return self._response.length
 
     def header(self, name: str) -> str:

@@ -34,7 +34,7 @@ class BucketPlace:
         """See `PlaceStore.list_files`."""
         with _translated():
             objects = (each for batch in obstore.list(self._store, prefix or None) for each in batch)
-            # What ends in "/" stands for a folder.
+            # A key that ends in "/" marks a folder.
             files = (ListedFile(each["path"], each["size"]) for each in objects if not each["path"].endswith("/"))
             return take_accepted(files, accept, limit)
 

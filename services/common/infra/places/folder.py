@@ -1,7 +1,7 @@
 """A place that is a folder.
 
 Symbolic links are not followed: each folder of a key is opened on its own, relative to the one before (openat with
-O_NOFOLLOW), so that no link leads out of the place, whoever creates it and when.
+O_NOFOLLOW), so that no link leads out of the place, no matter who creates it and when.
 """
 
 import contextlib

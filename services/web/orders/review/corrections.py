@@ -15,7 +15,7 @@ _SIMPLE = {"box", "ellipse"}
 
 
 class BadCorrection(ValueError):
-    """A correction that would not do what it says; `key` is that of the text, `problem_<key>`."""
+    """A correction that would not do what it promises; `key` is that of the text, `problem_<key>`."""
 
     def __init__(self, key: str) -> None:
         super().__init__(key)

@@ -25,34 +25,34 @@ function requestOf(form) {
   const query = new URLSearchParams(entered(form, "query")).toString();
   const headers = Object.fromEntries(entered(form, "header"));
   if (key.value) headers.Authorization = `Bearer ${key.value.trim()}`;
-  const words = [];
+  const parts = [];
   const files = [...(form.querySelector("input[type=file]")?.files ?? [])];
   const json = form.querySelector("[data-json]")?.value.trim();
   let body;
   if (file === "body") {
     headers["Content-Type"] = "application/offset+octet-stream";
     [body] = files;
-    words.push(`--data-binary @${quote(files[0]?.name ?? "photo.jpg")}`);
+    parts.push(`--data-binary @${quote(files[0]?.name ?? "photo.jpg")}`);
   } else if (file) {
     body = new FormData();
     for (const [name, value] of entered(form, "form")) {
       body.append(name, value);
-      words.push(`-F ${quote(`${name}=${value}`)}`);
+      parts.push(`-F ${quote(`${name}=${value}`)}`);
     }
     for (const one of files) body.append(file, one);
-    words.push(...(files.length ? files : [{ name: "photo.jpg" }]).map((one) => `-F ${quote(`${file}=@${one.name}`)}`));
+    parts.push(...(files.length ? files : [{ name: "photo.jpg" }]).map((one) => `-F ${quote(`${file}=@${one.name}`)}`));
   } else if (json) {
     body = json;
     headers["Content-Type"] = "application/json";
-    words.push(`-d ${quote(json)}`);
+    parts.push(`-d ${quote(json)}`);
   }
   const address = path + (query ? `?${query}` : "");
   const shown = Object.entries(headers).filter(([name]) => name !== "Content-Type" || file === "body");
   const curl = [
     "curl",
-    ...(method === "GET" || (method === "POST" && words.length) ? [] : [`-X ${method}`]),
+    ...(method === "GET" || (method === "POST" && parts.length) ? [] : [`-X ${method}`]),
     ...shown.map(([name, value]) => `-H ${quote(`${name}: ${name === "Authorization" ? "Bearer KEY" : value}`)}`),
-    ...words,
+    ...parts,
     quote(location.origin + address),
   ].join(" ");
   return { address, options: { method, headers, body }, curl };

@@ -119,7 +119,7 @@ export class Choosing {
     element("panel").addEventListener("input", ({ target }) => {
       if (target.name === "effect") this.effectChosen = true;
       if (this.findBoxes.includes(target)) {
-        // What somebody looks for is to be hidden for good, unless they say otherwise.
+        // What somebody looks for is to be hidden for good, unless they choose otherwise.
         if (!this.effectChosen) this.common.effect = this.wanted.length ? "redact" : "gaussian";
         this.#fillPanel();
       }

@@ -87,7 +87,7 @@ const CELLS = 3;
 const SURROUNDINGS = 0.1;
 
 // Draws what the server puts in place of a region: a few soft cells in the colours of what is visible around it.
-// hidden: RGBA of the mask of all regions, whose opacity says which pixels are not visible. grow: by so many pixels.
+// hidden: RGBA of the mask of all regions, whose opacity marks the pixels that are not visible. grow: by so many pixels.
 export function redactRegion(context, original, hidden, region, size, grow) {
   const box = bounds(region, size);
   const reach = Math.max(box.width * size.width, box.height * size.height) * SURROUNDINGS + 2 + grow;

@@ -1,7 +1,7 @@
 // Pictures as the server sees them, and what it finds in them: what a person marks here is what is hidden.
 //
 // A few at a time, in the order of importance; what is not wanted any more is given up. The answer of the server is parts:
-// the length of a JSON object, the object, and as many bytes of a picture as it says.
+// the length of a JSON object, the object, and as many bytes of a picture as it announces.
 
 import { translate } from "./texts.js";
 
@@ -47,7 +47,7 @@ export class EngineViews {
     return search.find?.length && view.searched === keyOf(search) ? view.findings : null;
   }
 
-  // Says which files are wanted, the most important first, and what to find in them: { find, find_padding, format }.
+  // Sets which files are wanted, the most important first, and what to find in them: { find, find_padding, format }.
   want(files, search) {
     this.wanted = files.filter((file) => !this.isTooLarge(file));
     this.search = search;

@@ -13,7 +13,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MAX_SIDE = 4096
 
 
-class Layout(StrEnum):
+class OutputLayout(StrEnum):
     """How the output is arranged; n candidates, c classes."""
 
     YOLOV5 = "yolov5"
@@ -26,7 +26,7 @@ class Layout(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """What a TOML file says about a model."""
+    """A model as a TOML file describes it."""
 
     path: Path
     """Of the TOML file."""
@@ -36,7 +36,7 @@ class Description:
     license: str
     labels: tuple[str, ...]
     """By the number of the class."""
-    layout: Layout
+    layout: OutputLayout
     width: int
     """Of the model's input, in pixels."""
     height: int
@@ -69,7 +69,7 @@ def read_descriptions(folder: Path) -> list[Description]:
 
 
 def read_description(path: Path) -> Description:
-    """Return what a TOML file says.
+    """Return the content of a TOML file.
 
     Raises:
         ConfigurationError: It is wrong, or there is no ONNX file beside it.
@@ -136,11 +136,11 @@ class _Fields:
             self._fail(key, f"must be width and height of the model's input, 32 to {_MAX_SIDE}, such as [640, 640]")
         return sides[0], sides[1]
 
-    def layout(self, key: str) -> Layout:
+    def layout(self, key: str) -> OutputLayout:
         value = self._value(key)
-        if value not in list(Layout):
-            self._fail(key, f"must be one of {', '.join(Layout)}")
-        return Layout(value)
+        if value not in list(OutputLayout):
+            self._fail(key, f"must be one of {', '.join(OutputLayout)}")
+        return OutputLayout(value)
 
     def fraction(self, key: str, *, default: float, most: float = 1) -> float:
         value = self._value(key, default)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from services.blur_worker.engine.finding.custom.description import Layout
+from services.blur_worker.engine.finding.custom.description import OutputLayout
 from services.blur_worker.engine.finding.onnx_session import Array
 
 
@@ -39,7 +39,7 @@ class Candidates:
         )
 
 
-def candidates(output: Array, layout: Layout, n_classes: int, min_confidence: float) -> Candidates | None:
+def candidates(output: Array, layout: OutputLayout, n_classes: int, min_confidence: float) -> Candidates | None:
     """Return what an output contains, in pixels of the input; None if its shape is not the layout's.
 
     Args:
@@ -48,18 +48,20 @@ def candidates(output: Array, layout: Layout, n_classes: int, min_confidence: fl
         n_classes: How many classes the model has.
         min_confidence: Drop what has less.
     """
-    columns = {Layout.YOLOV5: 5 + n_classes, Layout.YOLOV8: 4 + n_classes, Layout.END_TO_END: 6}[layout]
+    columns = {OutputLayout.YOLOV5: 5 + n_classes, OutputLayout.YOLOV8: 4 + n_classes, OutputLayout.END_TO_END: 6}[
+        layout
+    ]
     if output.ndim != 3 or output.shape[0] != 1:
         return None
-    rows = output[0].T if layout is Layout.YOLOV8 else output[0]
+    rows = output[0].T if layout is OutputLayout.YOLOV8 else output[0]
     if rows.shape[1] != columns:
         return None
-    if layout is Layout.END_TO_END:
+    if layout is OutputLayout.END_TO_END:
         boxes, scores, classes = rows[:, :4], rows[:, 4], rows[:, 5]
         # Padding rows have a class of -1.
         valid = (classes >= 0) & (classes < n_classes)
     else:
-        class_scores = rows[:, 5:] * rows[:, 4:5] if layout is Layout.YOLOV5 else rows[:, 4:]
+        class_scores = rows[:, 5:] * rows[:, 4:5] if layout is OutputLayout.YOLOV5 else rows[:, 4:]
         classes = class_scores.argmax(axis=1)
         scores = class_scores[np.arange(len(rows)), classes]
         half = rows[:, 2:4] / 2
@@ -73,10 +75,10 @@ def candidates(output: Array, layout: Layout, n_classes: int, min_confidence: fl
     )
 
 
-def describe_shape(layout: Layout, n_classes: int) -> str:
+def describe_shape(layout: OutputLayout, n_classes: int) -> str:
     """Return the shape of a layout's output, for messages."""
     return {
-        Layout.YOLOV5: f"(1, n, {5 + n_classes})",
-        Layout.YOLOV8: f"(1, {4 + n_classes}, n)",
-        Layout.END_TO_END: "(1, n, 6)",
+        OutputLayout.YOLOV5: f"(1, n, {5 + n_classes})",
+        OutputLayout.YOLOV8: f"(1, {4 + n_classes}, n)",
+        OutputLayout.END_TO_END: "(1, n, 6)",
     }[layout]

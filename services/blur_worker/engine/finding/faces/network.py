@@ -18,7 +18,7 @@ MULTIPLE = 32
 
 @dataclass(frozen=True, kw_only=True)
 class FaceMaps:
-    """What the network says of each cell of inputs of one size, which is STRIDE pixels wide and high. Float32."""
+    """Outputs of the network for each cell of inputs of one size, which is STRIDE pixels wide and high. Float32."""
 
     confidence: NDArray[np.float32]
     """Shape (inputs, height, width), 0 to 1: of a face having its centre in the cell."""

@@ -10,7 +10,7 @@ _SOME_LOOKS = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What an effort stands for."""
+    """The parameters of an effort."""
 
     reduction: int
     """The first look is at 1 / this of the image, at half of that, and so on."""

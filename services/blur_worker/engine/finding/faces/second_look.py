@@ -91,7 +91,7 @@ def _view(levels: list[Level], side: int, x: float, y: float, scale: float, turn
 
 
 def _best(maps: FaceMaps, look: Look) -> Boxes:
-    """Return the most confident box of each input whose centre is near the middle: farther away may be another face."""
+    """Return the most confident box of each input whose centre is near the middle: farther off may be another face."""
     cells = look.side // STRIDE
     edge = cells // 2 - round(look.face * look.reach / STRIDE)
     middle = maps.confidence[:, edge:-edge, edge:-edge]

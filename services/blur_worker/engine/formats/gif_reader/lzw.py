@@ -41,7 +41,7 @@ def join_sub_blocks(data: _Bytes, start: int, out: _Bytes) -> tuple[np.int64, np
 def expand(data: _Bytes, size: int, out: _Bytes) -> np.int64:  # noqa: C901 - one loop, for its speed
     """Decompress the indices of a frame; return how many were written, before a code that cannot be if there is one.
 
-    Each code stands for indices that were written before: where they begin, and how many they are.
+    Each code means indices that were written before: where they begin, and how many they are.
     """
     begins, lengths = np.zeros(_MAX_CODES, np.int64), np.zeros(_MAX_CODES, np.int64)
     end, room = np.int64(len(data)), np.int64(len(out))

@@ -33,7 +33,7 @@ def metadata_chunks(metadata: Metadata, mode: str) -> list[bytes]:
 
 
 def _color_chunks(color: ColorDescription) -> list[bytes]:
-    """All that the file said, as it said it: which of it holds is for the reader to decide."""
+    """All that the file describes, as it does: which of it holds is for the reader to decide."""
     found = []
     if color.code_points is not None:
         found.append(chunk(b"cICP", bytes([*color.code_points, 0, 1])))

@@ -72,7 +72,7 @@ def _expand_pack_bits(data: _Bytes, out: _Bytes) -> np.int64:
 def _expand_lzw(data: _Bytes, out: _Bytes) -> np.int64:  # noqa: C901 - one loop, for its speed
     """Return how many bytes were written, -1 for a code that cannot be.
 
-    Each code stands for bytes that were written before: where they begin, and how many they are.
+    Each code means bytes that were written before: where they begin, and how many they are.
     """
     begins, lengths = np.zeros(_MAX_CODES, np.int64), np.zeros(_MAX_CODES, np.int64)
     bits = np.uint64(0)

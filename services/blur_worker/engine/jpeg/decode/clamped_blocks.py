@@ -20,7 +20,7 @@ _LOWEST, _HIGHEST = -128, 127
 SHARE, SHARE_OF_TEXT = 0.07, 0.12
 """What a coefficient of 1 adds to a sample where coefficients add up: of text half of the most that it can be.
 
-They hardly ever all add up in one place. Blocks that leave what can be shown although this says that they do not are
+They hardly ever all add up in one place. Blocks that leave what can be shown although this denies it are
 shifted by 0.5 levels at most, on average by 0.001.
 """
 

@@ -1,6 +1,6 @@
 """The compiled encoder of a baseline scan (T.81, F.1.2): quantized coefficients become entropy-coded data.
 
-What keeps indices in range: `room_for` says how many bytes rows may take at most; coefficients are limited to those
+What keeps indices in range: `room_for` bounds the bytes of rows; coefficients are limited to those
 that have a code; the rest are sizes of arrays.
 """
 

@@ -1,4 +1,4 @@
-"""What stands before the entropy-coded data of the result: written by Pillow, as for any other JPEG."""
+"""What precedes the entropy-coded data of the result: written by Pillow, as for any other JPEG."""
 
 from dataclasses import dataclass, replace
 

@@ -43,7 +43,7 @@ def scan_header(
         parameters: Its bytes.
         frame: The header before it.
         tables: The DC and the AC tables that are defined, by their numbers.
-        restart_interval: What DRI has said.
+        restart_interval: That of the last DRI segment.
 
     Raises:
         UnsupportedJpeg: It is malformed, or not one that T.81 allows in such a frame.

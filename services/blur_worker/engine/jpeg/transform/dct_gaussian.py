@@ -78,7 +78,7 @@ class AxisGaussian(NamedTuple):
     starts: NDArray[np.int64]
     """Of each block of the output."""
     first: int
-    """The first block of the output that is far from the borders; as many cells' worth of them as `inner` says are."""
+    """The first block of the output that is far from the borders; there are `inner` such blocks, in cells."""
     inner: int
     start: int
     """Where the window of the first of them begins."""

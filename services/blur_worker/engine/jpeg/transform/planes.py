@@ -50,7 +50,7 @@ class CoefficientPlane(PlaneSize):
     sharp: bool
     """Whether it is one of text."""
     as_stored: bool
-    """Whether all is kept that stands in the file, not yet multiplied, with what goes beyond the border."""
+    """Whether all is kept that is in the file, not yet multiplied, with what goes beyond the border."""
 
     def record(self, quantization: QuantizationTable) -> NDArray[np.void]:
         """Return a COMPONENT record: the plane becomes upright by nothing but where the decoder puts blocks."""
