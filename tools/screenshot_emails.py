@@ -27,7 +27,7 @@ from services.mailer.content.email_content import (
     Newsletter,
     OrderReady,
     OrderUnconfirmed,
-    Preview,
+    PreviewedImage,
 )
 from services.mailer.content.newsletter_markup import parse, split_subject
 from services.mailer.content.render import Renderer
@@ -68,7 +68,7 @@ class ExampleResults:
 
 def emails(locale: str) -> Iterator[tuple[str, Content]]:
     """Yield names and contents."""
-    previews = [Preview(position=position, key=name) for position, name in enumerate(EXAMPLE_IMAGES, 1)]
+    previews = [PreviewedImage(position=position, key=name) for position, name in enumerate(EXAMPLE_IMAGES, 1)]
     made = thumbnails.Thumbnails(ExampleResults())(previews, ORDER, "example.org")
     failed = [FailedImage(position=4, reason=Reason.CORRUPT, message="The PNG file is damaged or incomplete")]
     until = datetime(2026, 12, 1, 9, 5, tzinfo=UTC)

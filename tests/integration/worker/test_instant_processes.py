@@ -117,7 +117,7 @@ def held_call(stub: BlurServiceStub, worker: Process, valkey: redis.Redis) -> It
     for child in children:
         child.suspend()
     try:
-        with valkey.pubsub(ignore_subscribe_messages=True) as publications:
+        with valkey.pubsub(ignore_subscribe_messages=True) as publications:  # type: ignore[no-untyped-call]
             publications.psubscribe("imageblur:instant*")
             publications.get_message(timeout=60)  # the confirmation
             answer = called(stub)
