@@ -165,7 +165,7 @@ def test_without_a_key_or_a_certificate_there_is_no_way_in(locked: Locked, admin
     with locked.client(None, 0) as keyless, pytest.raises(AccessDeniedError):
         keyless.limits()
     bare = Security(key=admin, tls=True, ca_file=locked.authority.roots)
-    with Client(locked.gateways[0], timeout=5, security=bare) as stranger, pytest.raises(ServerUnavailableError):
+    with Client(locked.gateways[0], timeout=20, security=bare) as stranger, pytest.raises(ServerUnavailableError):
         stranger.limits()
 
 

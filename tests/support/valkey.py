@@ -3,9 +3,7 @@
 import contextlib
 import importlib.util
 import platform
-import signal
 import socket
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +12,7 @@ from urllib.parse import quote
 
 import redis
 
-from tests.support import guard
+from tests.support.server_process import ServerProcess
 from tests.support.waiting import eventually
 
 Refusal = Literal["READONLY", "MISCONF", "OOM"]
@@ -34,30 +32,24 @@ def valkey_binary() -> Path:
     return folder / "valkey-server"
 
 
-class ValkeyServer:
+class ValkeyServer(ServerProcess):
     """A server that can be stopped, killed and started again on the same data."""
 
     def __init__(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        super().__init__(directory / "valkey.log")
         self._directory = directory
         # pytest's folders are too deep for the path of a unix socket.
         self._socket_folder = tempfile.TemporaryDirectory(prefix="vk-")
         self.socket = Path(self._socket_folder.name) / "s"
-        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
         """Database 0; for another one replace the number behind `db=`."""
         return f"unix://{quote(str(self.socket))}?db=0"
 
-    @property
-    def pid(self) -> int:
-        assert self._process is not None, "it is not running"
-        return self._process.pid
-
     def start(self) -> None:
         """Start it, and return when it answers. Everything acknowledged is written to the append-only file."""
-        assert self._process is None, "it is running already"
-        self._directory.mkdir(parents=True, exist_ok=True)
         options = {
             "port": "0",
             "unixsocket": str(self.socket),
@@ -66,24 +58,9 @@ class ValkeyServer:
             "appendonly": "yes",
             "appendfsync": "no",
             "save": "",
-            "logfile": str(self._directory / "valkey.log"),
         }
         arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
-        self._process = process = subprocess.Popen([valkey_binary(), *arguments], start_new_session=True)
-        guard.protect(process.pid)
-        try:
-            eventually(self._answers, within=120.0)
-        except BaseException:
-            self.kill()
-            raise
-
-    def stop(self) -> None:
-        """Stop it, if it runs, as an operator would."""
-        self._end(signal.SIGTERM)
-
-    def kill(self) -> None:
-        """Kill it, if it runs, with no time to say goodbye."""
-        self._end(signal.SIGKILL)
+        self._launch([valkey_binary(), *arguments], self._answers)
 
     def restart(self) -> None:
         """Stop it and start it again: same data, same socket."""
@@ -123,22 +100,7 @@ class ValkeyServer:
         self.kill()
         self._socket_folder.cleanup()
 
-    def _end(self, number: signal.Signals) -> None:
-        if self._process is None:
-            return
-        process, self._process = self._process, None
-        process.send_signal(number)
-        try:
-            process.wait(60.0)
-        finally:
-            process.kill()
-            process.wait()
-            guard.release(process.pid)
-
     def _answers(self) -> bool:
-        assert self._process is not None
-        if self._process.poll() is not None:
-            raise RuntimeError(f"Valkey ended with {self._process.returncode}; see {self._directory}/valkey.log")
         with socket.socket(socket.AF_UNIX) as client, contextlib.suppress(OSError):
             client.settimeout(1.0)
             client.connect(str(self.socket))

@@ -2,7 +2,6 @@
 
 import io
 import re
-import time
 from datetime import timedelta
 from importlib.util import find_spec
 from typing import Any
@@ -29,9 +28,7 @@ HOUR = timedelta(hours=1)
 @pytest.fixture
 def client(client: Client) -> Client:
     """Once the stack can find faces: its workers announce what they can."""
-    until = time.monotonic() + 60
-    while not client.limits().find_models and time.monotonic() < until:
-        time.sleep(0.2)
+    eventually(lambda: client.limits().find_models, every=0.2)
     return client
 
 

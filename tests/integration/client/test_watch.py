@@ -52,7 +52,7 @@ def test_a_watch_survives_a_restart_of_the_server() -> None:
     with Client(first.address, timeout=20) as client:
         changes = client.watch(ORDER_ID, after_revision=2)
         assert next(changes).order.revision == 3
-        assert told.wait(5)
+        assert told.wait(30)
         stopping = threading.Thread(target=first.stop)
         stopping.start()
         blocked.set()
@@ -108,11 +108,11 @@ def test_time_runs_out_over_all_calls(server: ScriptedServer) -> None:
 
 
 def test_who_has_seen_enough_ends_the_call(server: ScriptedServer, client: Client) -> None:
-    server.on("WatchStatus", change(order(RUNNING)), lambda: server.call_ended.wait(5))
+    server.on("WatchStatus", change(order(RUNNING)), lambda: server.call_ended.wait(30))
     changes = client.watch(ORDER_ID)
     next(changes)
     assert not server.call_ended.is_set()
 
     changes.close()
 
-    assert server.call_ended.wait(5)
+    assert server.call_ended.wait(30)

@@ -81,5 +81,5 @@ def test_calls_under_way_are_finished(settings: GatewaySettings) -> None:
         # On the same connection: once this is answered, the gateway knows of the other call.
         gateway.blur.GetLimits(pb.GetLimitsRequest())
         threading.Timer(1, stopping.set).start()
-    error = call.exception(timeout=5)
+    error = call.exception(timeout=30)
     assert error.code() is grpc.StatusCode.NOT_FOUND

@@ -67,7 +67,7 @@ def test_who_does_not_speak_tls_or_know_the_root_gets_no_answer(
 ) -> None:
     with serving(settings, authority) as address:
         for security in (Security(), Security(ca_file=stranger.roots)):
-            with Client(address, timeout=5, security=security) as client, pytest.raises(ServerUnavailableError):
+            with Client(address, timeout=20, security=security) as client, pytest.raises(ServerUnavailableError):
                 client.limits()
 
 
@@ -87,7 +87,7 @@ def test_mutual_tls_takes_the_certificates_of_its_root_alone(
             Security(ca_file=authority.roots),
             Security(ca_file=authority.roots, certificate_file=foreign, certificate_key_file=foreign_key),
         ):
-            with Client(address, timeout=5, security=security) as client, pytest.raises(ServerUnavailableError):
+            with Client(address, timeout=20, security=security) as client, pytest.raises(ServerUnavailableError):
                 client.limits()
 
 

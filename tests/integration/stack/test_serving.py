@@ -223,7 +223,7 @@ def test_a_second_signal_kills(terminal: Terminal) -> None:
     eventually(lambda: len(terminal.events()) == 2)
     stack.send_signal(signal.SIGINT)
     eventually(lambda: "down:mailer" in terminal.events())  # both are of one stage: the stop is under way
-    end(stack, within=5.0)
+    end(stack, within=30.0)
     assert (stack.returncode, terminal.living()) == (0, [])
 
 

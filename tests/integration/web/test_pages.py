@@ -201,7 +201,7 @@ def test_the_server_stops_within_seconds_despite_open_streams(gateway: Gateway) 
         while b"event: change" not in received:
             received += connection.recv(65536)
         begin = time.monotonic()
-    assert time.monotonic() - begin < 6
+    assert time.monotonic() - begin < 20
     connection.close()
 
 

@@ -101,9 +101,9 @@ def test_a_bomb_is_refused_before_anything_is_allocated(format_: Format) -> None
     side = 16_000
     data = claiming(format_, side, side)
     tracemalloc.start()
-    started = time.perf_counter()
+    started = time.process_time()
     error = refused(data)
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 5_000_000

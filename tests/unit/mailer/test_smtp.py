@@ -180,7 +180,7 @@ def test_the_deadline_is_for_a_whole_reply() -> None:
         try:
             with pytest.raises(EmailDeferred):
                 send(listener.getsockname()[1], envelope(), timeout=0.4)
-            assert time.monotonic() - begin < 3
+            assert time.monotonic() - begin < 20
         finally:
             stopped.set()
             thread.join()
@@ -207,7 +207,7 @@ def test_a_server_that_does_not_read_is_left() -> None:
         try:
             with pytest.raises(EmailDeferred):
                 send(script.port, envelope(b"x" * 70 + b"\r\n" + b"y\r\n" * 3_000_000), timeout=0.5)
-            assert time.monotonic() - begin < 6
+            assert time.monotonic() - begin < 9
         finally:
             left.set()
             thread.join()

@@ -88,11 +88,11 @@ def slow(pause: float = 0.0, **delays: float) -> Iterator[SlowServer]:
 
 
 def test_a_slow_but_steady_server_gets_a_large_email() -> None:
-    with slow(pause=0.02) as server:
+    with slow(pause=0.07) as server:
         begin = time.monotonic()
-        session = SmtpSession(server_at(server.port, reply=0.4, acceptance=5))
+        session = SmtpSession(server_at(server.port, reply=1.2, acceptance=20))
         assert session.send(envelope(LARGE)) == "250 2.0.0 kept"
-        assert time.monotonic() - begin > 0.6, "it took longer than any step may"
+        assert time.monotonic() - begin > 1.3, "it took longer than any step may"
         session.close()
     assert server.messages == [LARGE + b".\r\n"]
 
@@ -168,7 +168,7 @@ def test_an_email_is_interrupted_before_its_end() -> None:
         sessions.interrupt()
         begin = time.monotonic()
         assert isinstance(join(), MailerStopping)
-        assert time.monotonic() - begin < 3
+        assert time.monotonic() - begin < 8
     assert server.messages == []
     with pytest.raises(MailerStopping):
         sessions.open().send(envelope())
@@ -209,7 +209,7 @@ def test_a_name_server_that_hangs_costs_a_timeout_and_one_thread(monkeypatch: py
     for _ in range(3):
         with pytest.raises(TimeoutError, match=r"relay\.example\.org was not resolved"):
             lookup("relay.example.org", 0.05)
-    assert asked.acquire(timeout=1)
+    assert asked.acquire(timeout=30)
     assert not asked.acquire(blocking=False), "one look-up for all"
     answers.set()
     assert lookup("relay.example.org", 5) == ["127.0.0.1"]
