@@ -15,11 +15,18 @@ from imageblur.v1.operator_service_pb2_grpc import OperatorServiceStub
 from imageblur.v1.subscription_service_pb2_grpc import SubscriptionServiceStub
 from pydantic import SecretStr
 
+from services.blur_worker.blur_image import BlurImage
 from services.common.db.engine import Database
+from services.common.infra.blobs import BlobStore
+from services.common.infra.broker import Broker
 from services.gateway.server import serve
 from services.gateway.settings import GatewaySettings
+from services.scheduler.sweep import Sweep
+from tests.integration.goes_on import MakeWorker, worker
 from tests.support.files import files_below
 from tests.support.valkey import ValkeyServer
+
+__all__ = ["worker"]
 
 SECRET = "a secret key that is only for tests, not for use"
 
@@ -108,3 +115,15 @@ def running(settings: GatewaySettings) -> Iterator[Gateway]:
 @pytest.fixture
 def operator(gateway: Gateway) -> OperatorServiceStub:
     return OperatorServiceStub(gateway.channel)
+
+
+@pytest.fixture
+def blur(worker: MakeWorker, database: Database, blobs: BlobStore) -> Iterator[BlurImage]:
+    """What a worker does with the images of these orders; its blobs are the gateway's."""
+    with worker(database, blobs) as blur:
+        yield blur
+
+
+@pytest.fixture
+def sweep(database: Database, blobs: BlobStore, queues: Broker) -> Sweep:
+    return Sweep(database, blobs, queues, window=2)

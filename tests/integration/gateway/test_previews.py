@@ -15,18 +15,16 @@ from services.blur_worker.blur_image import BlurImage
 from services.blur_worker.child_pool import ChildPool
 from services.common.db.engine import Database
 from services.common.db.models import Order
-from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
-from services.gateway.settings import GatewaySettings
 from tests.integration.gateway.conftest import Gateway
 from tests.integration.gateway.test_instant import instant_children, instant_worker
 from tests.integration.gateway.test_keys import reason
 from tests.integration.gateway.test_orders import fields, refused
-from tests.integration.goes_on import MakeWorker, work_off, worker
+from tests.integration.goes_on import work_off
 from tests.support.ids import UNKNOWN_ID
 from tests.support.images import encode
 
-__all__ = ["instant_children", "worker"]
+__all__ = ["instant_children"]
 
 SIZE = (80, 60)
 TURNED = 6
@@ -40,17 +38,6 @@ PRECONDITION = grpc.StatusCode.FAILED_PRECONDITION
 def database_url(sqlite_url: str) -> str:
     """What previews use is in the blob store."""
     return sqlite_url
-
-
-@pytest.fixture
-def blobs(settings: GatewaySettings) -> BlobStore:
-    return BlobStore(settings.blob_url)
-
-
-@pytest.fixture
-def blur(worker: MakeWorker, database: Database, blobs: BlobStore) -> Iterator[BlurImage]:
-    with worker(database, blobs) as blur:
-        yield blur
 
 
 @pytest.fixture(autouse=True)

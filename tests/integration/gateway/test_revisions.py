@@ -3,105 +3,30 @@
 import io
 import json
 import zipfile
-from collections.abc import Iterator
 from uuid import UUID, uuid4
 
 import grpc
-import pytest
 from imageblur.v1 import blur_service_pb2 as pb
 from imageblur.v1 import order_pb2
 from sqlalchemy import select, update
 
 from services.blur_worker.blur_image import BlurImage
 from services.common.db.engine import Database
-from services.common.db.models import Image, Order
+from services.common.db.models import Image
 from services.common.db.orders import images
 from services.common.db.orders.images import Failure
 from services.common.domain.errors import Reason
 from services.common.domain.orders import original_key, result_key
 from services.common.infra.blobs import BlobStore
-from services.common.infra.broker import Broker
 from services.gateway.settings import GatewaySettings
 from services.scheduler.sweep import Sweep
 from tests.integration.gateway.conftest import Gateway, running
+from tests.integration.gateway.revising import BLUE, HOUR, PHOTO, RED, color, place, revise, revision, status
 from tests.integration.gateway.test_keys import reason
 from tests.integration.gateway.test_orders import fields, refused
-from tests.integration.goes_on import MakeWorker, work_off, worker
+from tests.integration.goes_on import work_off
 from tests.support.blob_keys import blob_keys
 from tests.support.ids import UNKNOWN_ID
-from tests.support.images import encode, photo
-
-__all__ = ["worker"]
-
-PHOTO = encode(photo(), "PNG")
-RED = order_pb2.BlurSpec(solid=order_pb2.Solid(color="#ff0000"))
-BLUE = order_pb2.BlurSpec(solid=order_pb2.Solid(color="#0000ff"))
-HOUR = 3600
-
-
-@pytest.fixture
-def blobs(settings: GatewaySettings) -> BlobStore:
-    return BlobStore(settings.blob_url)
-
-
-@pytest.fixture
-def blur(worker: MakeWorker, database: Database, blobs: BlobStore) -> Iterator[BlurImage]:
-    with worker(database, blobs) as blur:
-        yield blur
-
-
-@pytest.fixture
-def sweep(database: Database, blobs: BlobStore, queues: Broker) -> Sweep:
-    return Sweep(database, blobs, queues, window=2)
-
-
-def place(gateway: Gateway, *files: bytes, keep: int = HOUR) -> str:
-    header = pb.OrderHeader(email="ann@example.org", spec=RED)
-    header.keep_originals_for.FromSeconds(keep)
-    inputs = [pb.InputImage(filename=f"{number}.png", data=data) for number, data in enumerate(files, 1)]
-    return gateway.blur.BlurOrder(pb.BlurOrderRequest(order=header, images=inputs)).order.order_id
-
-
-def status(gateway: Gateway, order_id: str) -> pb.StatusResponse:
-    return gateway.blur.Status(pb.StatusRequest(order_id=order_id, view=pb.ORDER_VIEW_FULL))
-
-
-def revise(gateway: Gateway, order_id: str, *image_ids: str, spec: order_pb2.BlurSpec = BLUE) -> order_pb2.Order:
-    return gateway.blur.ReviseImages(revision(order_id, *image_ids, spec=spec)).order
-
-
-def revision(order_id: str, *image_ids: str, spec: order_pb2.BlurSpec = BLUE) -> pb.ReviseImagesRequest:
-    if not image_ids:
-        return pb.ReviseImagesRequest(order_id=order_id, spec=spec)
-    listed = [pb.ImageRevision(image_id=image_id, spec=spec) for image_id in image_ids]
-    return pb.ReviseImagesRequest(order_id=order_id, images=listed)
-
-
-def color(gateway: Gateway, order_id: str, image_id: str) -> tuple[int, ...]:
-    """The colour of a downloaded result."""
-    from PIL import Image as Pillow
-
-    parts = gateway.blur.DownloadImages(pb.DownloadImagesRequest(order_id=order_id, image_ids=[image_id]))
-    with Pillow.open(io.BytesIO(b"".join(part.chunk for part in parts))) as opened:
-        pixel = opened.convert("RGB").getpixel((5, 5))
-    assert isinstance(pixel, tuple)
-    return pixel
-
-
-def expire_originals(database: Database) -> None:
-    with database.write() as session:
-        session.execute(update(Order).values(originals_until=1))
-
-
-def test_without_being_asked_to_an_order_keeps_no_originals(
-    gateway: Gateway, blur: BlurImage, blobs: BlobStore
-) -> None:
-    order_id = place(gateway, PHOTO, keep=0)
-    work_off(blur)
-    assert blob_keys(blobs) == [result_key(order_id, 1)]
-    assert not status(gateway, order_id).order.HasField("originals_expire_time")
-    error = refused(grpc.StatusCode.FAILED_PRECONDITION, gateway.blur.ReviseImages, revision(order_id))
-    assert reason(error) == "ORIGINALS_NOT_KEPT"
 
 
 def test_an_image_is_revised_and_its_former_result_available_until_then(
@@ -242,78 +167,6 @@ def test_what_a_killed_worker_leaves_is_swept(
     assert blob_keys(blobs) == [result_key(order_id, 1, 1), original_key(order_id, 1)]
 
 
-def test_the_originals_go_when_the_person_is_done(gateway: Gateway, blur: BlurImage, blobs: BlobStore) -> None:
-    order_id = place(gateway, PHOTO, PHOTO)
-    request = pb.DeleteOriginalsRequest(order_id=order_id)
-    error = refused(grpc.StatusCode.FAILED_PRECONDITION, gateway.blur.DeleteOriginals, request)
-    assert reason(error) == "ORDER_NOT_FINISHED"
-    work_off(blur)
-    for _ in range(2):
-        order = gateway.blur.DeleteOriginals(request).order
-        assert not order.HasField("originals_expire_time")
-    assert blob_keys(blobs) == [result_key(order_id, 1), result_key(order_id, 2)]
-    error = refused(grpc.StatusCode.FAILED_PRECONDITION, gateway.blur.ReviseImages, revision(order_id))
-    assert reason(error) == "ORIGINALS_NOT_KEPT"
-
-
-def test_the_originals_go_at_their_deadline(
-    gateway: Gateway, blur: BlurImage, blobs: BlobStore, database: Database, sweep: Sweep
-) -> None:
-    order_id = place(gateway, PHOTO)
-    work_off(blur)
-    sweep.originals()
-    assert original_key(order_id, 1) in blob_keys(blobs)
-    revise(gateway, order_id)
-    expire_originals(database)
-    sweep.originals()
-    assert original_key(order_id, 1) in blob_keys(blobs), "it is being blurred"
-    work_off(blur)
-    error = refused(grpc.StatusCode.FAILED_PRECONDITION, gateway.blur.ReviseImages, revision(order_id))
-    assert reason(error) == "ORIGINALS_NOT_KEPT", "before the sweep has come"
-    sweep.originals()
-    assert blob_keys(blobs) == [result_key(order_id, 1, 1)]
-
-
-def test_originals_that_could_not_be_removed_are_swept(
-    gateway: Gateway, blur: BlurImage, blobs: BlobStore, database: Database, sweep: Sweep
-) -> None:
-    order_id = place(gateway, PHOTO)
-    work_off(blur)
-    gateway.blur.DeleteOriginals(pb.DeleteOriginalsRequest(order_id=order_id))
-    blobs.put(original_key(order_id, 1), b"of a gateway that was killed")
-    with database.write() as session:
-        session.execute(update(Image).values(finished_at=1))
-    sweep.blobs_of_ended_images()
-    assert blob_keys(blobs) == [result_key(order_id, 1)]
-
-
-def test_the_originals_go_with_a_cancelled_and_with_a_deleted_order(
-    gateway: Gateway, blur: BlurImage, blobs: BlobStore
-) -> None:
-    cancelled, deleted = place(gateway, PHOTO), place(gateway, PHOTO)
-    gateway.blur.CancelOrder(pb.CancelOrderRequest(order_id=cancelled))
-    work_off(blur)
-    assert not [key for key in blob_keys(blobs) if cancelled in key]
-    error = refused(grpc.StatusCode.FAILED_PRECONDITION, gateway.blur.ReviseImages, revision(cancelled))
-    assert reason(error) == "ORDER_CANCELLED"
-    revise(gateway, deleted)
-    gateway.blur.DeleteOrder(pb.DeleteOrderRequest(order_id=deleted))
-    assert blob_keys(blobs) == []
-
-
-def test_the_originals_go_with_an_expired_order(
-    gateway: Gateway, blur: BlurImage, blobs: BlobStore, database: Database, sweep: Sweep
-) -> None:
-    order_id = place(gateway, PHOTO)
-    work_off(blur)
-    with database.write() as session:
-        session.execute(update(Order).values(expires_at=1))
-    sweep.expired()
-    assert blob_keys(blobs) == []
-    error = refused(grpc.StatusCode.FAILED_PRECONDITION, gateway.blur.ReviseImages, revision(order_id))
-    assert reason(error) == "ORDER_EXPIRED"
-
-
 def test_a_repeated_request_revises_once(gateway: Gateway, blur: BlurImage, database: Database) -> None:
     order_id = place(gateway, PHOTO)
     work_off(blur)
@@ -352,15 +205,6 @@ def test_everything_wrong_with_a_revision_is_named(gateway: Gateway, blur: BlurI
     refused(grpc.StatusCode.NOT_FOUND, refuse, revision(order_id, image_id))
     refused(grpc.StatusCode.NOT_FOUND, refuse, revision(str(UNKNOWN_ID)))
     assert status(gateway, order_id).order.state == order_pb2.ORDER_STATE_SUCCEEDED
-
-
-@pytest.mark.parametrize("seconds", [-1, 86_401])
-def test_originals_are_kept_a_day_at_most(gateway: Gateway, seconds: int) -> None:
-    with pytest.raises(grpc.RpcError) as caught:
-        place(gateway, PHOTO, keep=seconds)
-    assert set(fields(caught.value)) == {"order.keep_originals_for"}
-    limits = gateway.blur.GetLimits(pb.GetLimitsRequest())
-    assert limits.max_keep_originals_for.ToSeconds() == 86_400
 
 
 def test_a_worker_that_is_killed_in_a_revision_leaves_the_old_or_the_new_result(
