@@ -8,7 +8,7 @@ from services.blur_worker.child_answers import UNUSABLE_DISK, ModelMissing
 from services.blur_worker.child_pool import ChildCrashed, ChildPool
 from services.blur_worker.outcomes import Finished, Lost, Outcome, Retry
 from services.blur_worker.scratch_folder import ScratchFolder
-from services.blur_worker.targets import ClaimLost, Targets
+from services.blur_worker.targets import ImageClaimLost, Targets
 from services.common.db.orders.images import Failure, ImageClaim
 from services.common.domain.errors import ImageError, Reason, Unavailable
 from services.common.domain.orders import original_key, result_key
@@ -59,7 +59,7 @@ def _outcome_of(error: Exception, claim: ImageClaim) -> Outcome:
             if claim.attempts >= MAX_SOURCE_ATTEMPTS:
                 return Failure(Reason.TARGET_UNAVAILABLE, str(error))
             return Retry(cause=f"target: {error}")
-        case ClaimLost():
+        case ImageClaimLost():
             return Lost(str(error))
         case ChildCrashed():
             return Retry(cause=f"child crashed: {error}", crashed=True)

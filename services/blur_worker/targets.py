@@ -29,7 +29,7 @@ POLL_SECONDS = 1.0
 _log = log.get(__name__)
 
 
-class ClaimLost(ImageBlurError):
+class ImageClaimLost(ImageBlurError):
     """Another worker has the image by now, or it was cancelled or deleted."""
 
 
@@ -47,7 +47,7 @@ class Targets:
         """Write the result of an attempt, if its claim is still valid; a repeated attempt replaces it by the same.
 
         Raises:
-            ClaimLost: It is not valid; nothing was written.
+            ImageClaimLost: It is not valid; nothing was written.
             ImageError: The operator names the place no longer.
             PlaceUnavailable: It cannot be reached, or refuses.
             Unavailable: The database cannot be reached.
@@ -55,7 +55,7 @@ class Targets:
         assert claim.target
         with self.database.read() as session:
             if not images.holds(session, claim):
-                raise ClaimLost("the claim was lost before the result was written to the target")
+                raise ImageClaimLost("the claim was lost before the result was written to the target")
         with metrics.stage("write target"):
             self._write(claim.target, result_format, file)
 
