@@ -18,7 +18,7 @@ import tempfile
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -270,11 +270,15 @@ def _state(database: Database) -> str:
         return session.scalars(select(Mailing.state)).one()
 
 
-def main() -> None:
-    """Measure; exits with 1 where a promise was broken."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def measure(
+    run: Callable[[Path, int, float, int, str | None], bool], description: str | None, *, kill_seconds: float
+) -> None:
+    """Measure with the options of the command line; exits with 1 where a promise was broken."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--subscribers", type=int, default=100_000)
-    parser.add_argument("--kill-seconds", type=float, default=10, help="about so often one is killed; 0: never")
+    parser.add_argument(
+        "--kill-seconds", type=float, default=kill_seconds, help="about so often one is killed; 0: never"
+    )
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
     parser.add_argument("--database-url", help="an empty database; default: SQLite")
     options = parser.parse_args()
@@ -286,4 +290,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    measure(run, __doc__, kill_seconds=10)

@@ -5,12 +5,8 @@ bounces. Subscribers are imported from CSV, a mailing is run over gRPC; a bounce
 complaint about it, arrives while the others are sent. Prints who was reached, suppressed and repeated, seconds and MiB.
 """
 
-import argparse
 import os
 import random
-import signal
-import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -23,7 +19,7 @@ from imageblur.v1 import operator_pb2
 from imageblur.v1 import operator_service_pb2 as pb
 from imageblur.v1.operator_service_pb2_grpc import OperatorServiceStub
 
-from benchmarks.mailing import CONNECTIONS, MIB, Fleet, Sink, sink
+from benchmarks.mailing import CONNECTIONS, MIB, Fleet, Sink, measure, sink
 from services.common import migrations
 from services.common.db.engine import Database
 from tests.support.imap import PASSWORD, USER, ImapMailbox, imap_server
@@ -182,20 +178,5 @@ def _measure(  # noqa: PLR0917 - called once
     )
 
 
-def main() -> None:
-    """Measure; exits with 1 where a promise was broken."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--subscribers", type=int, default=100_000)
-    parser.add_argument("--kill-seconds", type=float, default=20, help="about so often a mailer is killed; 0: never")
-    parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
-    parser.add_argument("--database-url", help="an empty database; default: SQLite")
-    options = parser.parse_args()
-    print(f"seed {options.seed}")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))  # so that the processes are ended, too
-    with tempfile.TemporaryDirectory(prefix="imageblur-") as folder:
-        kept = run(Path(folder), options.subscribers, options.kill_seconds, options.seed, options.database_url)
-    sys.exit(not kept)
-
-
 if __name__ == "__main__":
-    main()
+    measure(run, __doc__, kill_seconds=20)

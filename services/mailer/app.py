@@ -13,6 +13,7 @@ from services.common.domain.errors import ConfigurationError
 from services.common.domain.mailboxes import MailboxHasher
 from services.common.infra import broker, log, metrics, tracing
 from services.common.infra.blobs import BlobStore
+from services.common.infra.broker import Broker
 from services.common.infra.leases import LEASE_SECONDS, Leases
 from services.common.infra.messages import MAIL_QUEUE, MAILING_QUEUE, WEBHOOK_QUEUE
 from services.common.infra.outbound.connect import GuardedConnect
@@ -87,14 +88,9 @@ def setup() -> None:
         recipients=Recipients.of(settings, mailboxes),
     )
     newsletter_drafter = NewsletterDrafter(tokens=tokens, public_url=settings.public_url)
-    rate = SendRate(
-        limiter=RateLimiter(queues.client),
-        server=f"{settings.smtp_host}:{settings.smtp_port}",
-        rate=settings.smtp_rate,
-        stopping=stopping,
-    )
     lease_seconds = min(EMAIL_LEASE_SECONDS, settings.smtp_timeout_seconds + LEASE_SECONDS)
     leases, webhook_leases = Leases(RenewEmailLeases(database, lease_seconds)), Leases(RenewWebhookLeases(database))
+    rate = _send_rate(settings, queues, stopping)
     sender = EmailSender(database=database, composer=composer, rate=rate, lease_seconds=lease_seconds)
     sessions = OpenSessions(server)
     operator_emails = OperatorEmails(
@@ -130,15 +126,7 @@ def setup() -> None:
             stopping=stopping,
             connections=connections,
         ),
-        run_operator_job=RunOperatorJob(
-            database=database,
-            after_commit=after_commit,
-            operator_emails=operator_emails,
-            texts=TextJobs(operator_emails=operator_emails, files=files, text_folder=settings.mailing_text_dir),
-            find_warnings=lambda: [warning.message for warning in find_warnings(settings)],
-            time_zone=settings.mailing_zone,
-            connections=connections,
-        ),
+        run_operator_job=_operator_jobs(settings, after_commit, operator_emails, files),
         send_webhook=SendWebhook(
             database=database,
             after_commit=after_commit,
@@ -152,18 +140,7 @@ def setup() -> None:
     queues.add_middleware(_MailerLifecycle(settings, (leases, webhook_leases), database, stopping, sessions))
     if settings.bounce_imap_host:
         queues.add_middleware(_bounce_reader(settings, settings.bounce_imap_host, after_commit, mailboxes))
-    slots = {MAIL_QUEUE: settings.mailer_threads, MAILING_QUEUE: connections, WEBHOOK_QUEUE: webhook_connections}
-    warnings = list(find_warnings(settings)) if settings.mail_warnings else []
-    for warning in warnings:
-        _log.warning("setting", code=warning.code, message=warning.message)
-    queues.add_middleware(
-        WorkerControl(
-            database,
-            queues,
-            slots,
-            warnings={MAIL_QUEUE: json.dumps([[it.code, it.detail, it.message] for it in warnings])},
-        )
-    )
+    queues.add_middleware(_worker_control(settings, database, queues))
     dramatiq.set_broker(queues)
 
 
@@ -180,6 +157,43 @@ def _check_texts(renderer: Renderer, files: Mapping[str, str]) -> None:
                 renderer.check(content, language, files)
             except TextError as error:
                 raise ConfigurationError(f"IMAGEBLUR_MAIL_TEMPLATES_DIR: {error}") from None
+
+
+def _send_rate(settings: MailerSettings, queues: Broker, stopping: threading.Event) -> SendRate:
+    return SendRate(
+        limiter=RateLimiter(queues.client),
+        server=f"{settings.smtp_host}:{settings.smtp_port}",
+        rate=settings.smtp_rate,
+        stopping=stopping,
+    )
+
+
+def _operator_jobs(
+    settings: MailerSettings, after_commit: AfterCommit, operator_emails: OperatorEmails, files: Mapping[str, str]
+) -> RunOperatorJob:
+    return RunOperatorJob(
+        database=after_commit.database,
+        after_commit=after_commit,
+        operator_emails=operator_emails,
+        texts=TextJobs(operator_emails=operator_emails, files=files, text_folder=settings.mailing_text_dir),
+        find_warnings=lambda: [warning.message for warning in find_warnings(settings)],
+        time_zone=settings.mailing_zone,
+        connections=settings.mailing_connections,
+    )
+
+
+def _worker_control(settings: MailerSettings, database: Database, queues: Broker) -> WorkerControl:
+    """Return what announces this worker, and log what its settings lack."""
+    warnings = list(find_warnings(settings)) if settings.mail_warnings else []
+    for warning in warnings:
+        _log.warning("setting", code=warning.code, message=warning.message)
+    slots = {
+        MAIL_QUEUE: settings.mailer_threads,
+        MAILING_QUEUE: settings.mailing_connections,
+        WEBHOOK_QUEUE: settings.webhook_connections,
+    }
+    shown = json.dumps([[it.code, it.detail, it.message] for it in warnings])
+    return WorkerControl(database, queues, slots, warnings={MAIL_QUEUE: shown})
 
 
 def _composer(settings: MailerSettings, renderer: Renderer) -> EmailComposer:
