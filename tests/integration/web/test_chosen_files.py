@@ -6,10 +6,20 @@ import pytest
 from playwright.sync_api import FilePayload, Page, expect
 
 from tests.integration.gateway.conftest import Gateway
-from tests.integration.web.form_in_browser import DESKTOP, PHONE, SMALL, folder, gateway, page, photographs
+from tests.integration.web.form_in_browser import (
+    DESKTOP,
+    PHONE,
+    SMALL,
+    browser,
+    context,
+    folder,
+    gateway,
+    page,
+    photographs,
+)
 from tests.support.browser_waiting import wait_until
 
-__all__ = ["folder", "gateway", "page"]
+__all__ = ["browser", "context", "folder", "gateway", "page"]
 
 
 def is_in_view(page: Page, selector: str) -> bool:
