@@ -6,12 +6,12 @@ byte sent to the last commit. The client's own time does not count; its watching
 
 import argparse
 import io
-import json
 import os
+import re
 import time
+import urllib.request
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from statistics import median
 
 import psutil
@@ -26,6 +26,7 @@ from services.blur_worker.engine import Limits, blur
 from services.common.domain.spec import BlurSpec, Gaussian
 from services.common.infra.settings import PREFIX
 from services.stack.background import private_stack
+from services.stack.ports import free_port
 
 SIDES, BYTES, SIGMA = (1920, 1280), 250_000, 5
 NAMES = [name for name in LARGE if name != "RainDrops"]  # that one is 1,200 pixels high
@@ -59,31 +60,32 @@ def by_engine(data: bytes) -> bytes:
 def run(photographs: list[bytes], count: int) -> Run:
     """Place an order of so many photographs on a stack of its own."""
     order = [(f"{index}.jpg", photographs[index % len(photographs)]) for index in range(count)]
-    with private_stack({f"{PREFIX}LOG_FORMAT": "json"}) as stack, Client(stack.gateway_address) as client:
+    port = free_port()
+    with (
+        private_stack({f"{PREFIX}BLUR_WORKER_METRICS_PORT": str(port)}) as stack,
+        Client(stack.gateway_address) as client,
+    ):
         root = psutil.Process(stack.process.pid)
         warm = client.order("warm@example.org", order[: 2 * (os.cpu_count() or 1)])
         list(client.watch(warm.order_id))
         time.sleep(2)
-        engine, before, begin = engine_seconds(stack.log), processor_seconds_by_name(root), time.monotonic()
+        engine, before, begin = engine_seconds(port), processor_seconds_by_name(root), time.monotonic()
         placed = client.order("many@example.org", order)
         for change in client.watch(placed.order_id):
             placed = change.order
         seconds = time.monotonic() - begin
         after = processor_seconds_by_name(root)
         assert placed.counts.succeeded == count
-        time.sleep(1)  # for the last lines of the log
         used = {name: after[name] - before.get(name, 0) for name in after}
-        return Run(seconds, used, engine_seconds(stack.log) - engine)
+        return Run(seconds, used, engine_seconds(port) - engine)
 
 
-def engine_seconds(log: Path) -> float:
-    """Processor time that the children reported, over all images in the log."""
-    total = 0.0
-    for line in log.read_text(encoding="utf-8").splitlines():
-        _, brace, rest = line.partition("{")
-        if '"event": "image"' in rest:
-            total += json.loads(brace + rest)["processor_seconds"]
-    return total
+def engine_seconds(metrics_port: int) -> float:
+    """Processor time that the children reported, over all images, from the worker's metrics."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{metrics_port}/metrics", timeout=5) as answer:
+        text = answer.read().decode()
+    found = re.search(r'^imageblur_stage_seconds_sum\{stage="processor"\} (\S+)$', text, re.MULTILINE)
+    return float(found[1]) if found else 0.0
 
 
 @dataclass(frozen=True)

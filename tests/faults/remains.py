@@ -87,6 +87,7 @@ def check_broker(fleet: Fleet) -> None:
     """Neither queue holds anything, nor does a dead worker."""
     with redis.Redis.from_url(fleet.valkey.url) as client:
         left = sorted(key for key in client.keys("dramatiq:*") if not key.endswith(b"__heartbeats__"))
+        left += client.keys("imageblur:early:*")
     assert not left, left
 
 

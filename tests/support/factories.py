@@ -51,4 +51,4 @@ def place_order(
     order, new = new_order(**values), new_images(count=images) if isinstance(images, int) else images
     with database.write() as session:
         stored = orders.insert_order(session, order, new, window=window)
-    return PlacedOrder(order.id, [image.id for image in new], [image.id for image in stored.enqueued])
+    return PlacedOrder(order.id, [image.id for image in new], [image.id for image in stored.follow_up.images])

@@ -86,6 +86,10 @@ class Broker(RedisBroker):
             else:
                 self._resumed[queue].set()
 
+    def is_paused(self, queue: str) -> bool:
+        """Return whether no messages of a queue are taken now."""
+        return not self._resumed[queue].is_set()
+
     def count_held(self, queue: str) -> int:
         """Return how many messages of a queue this process holds."""
         return len(self._held.of(queue))
@@ -99,7 +103,7 @@ class Broker(RedisBroker):
         pipeline = self.client.pipeline(transaction=False)
         pipeline.llen(private.waiting_key(self, queue))
         pipeline.hlen(private.messages_key(self, queue))
-        with _translated():
+        with translated():
             waiting, known = pipeline.execute()
         return waiting, max(0, known - waiting)
 
@@ -109,7 +113,7 @@ class Broker(RedisBroker):
         Raises:
             Unavailable: The broker cannot be reached.
         """
-        with _translated():
+        with translated():
             keys = cast("list[bytes]", self.client.hkeys(private.messages_key(self, queue)))
         return [key.decode().partition(".")[0] for key in keys]
 
@@ -129,7 +133,7 @@ class Broker(RedisBroker):
 
     def ping(self) -> None:
         """Reach the broker or raise Unavailable."""
-        with _translated():
+        with translated():
             self.client.ping()
 
     def _execute(self, pipeline: redis.client.Pipeline, what: str) -> None:
@@ -148,7 +152,8 @@ def _set_event() -> threading.Event:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
+    """Raise Unavailable for errors of the broker."""
     try:
         yield
     except redis.RedisError as error:
