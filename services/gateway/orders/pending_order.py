@@ -172,7 +172,8 @@ class PendingOrder:
     def remove(self) -> None:
         """Remove the blobs and the row unless the order was committed. The sweep removes what cannot be removed now."""
         storage, prefix = self.storage, blob_prefix(self.order_id)
-        worked_on = storage.early.discard(self.order_id) if self.offered else False
+        # Whether a worker may store a result at this moment; `commit` has closed the upload.
+        worked_on = self.offered and (self.committing or storage.early.discard(self.order_id))
         try:
             if not self.committing:
                 # No order can own them yet. First, because on a full disk the database needs their space.
@@ -183,7 +184,7 @@ class PendingOrder:
             if abandoned:
                 storage.blobs.delete_prefix(prefix)
                 with storage.database.write() as session:
-                    if worked_on:  # a worker may store a result at this moment
+                    if worked_on:
                         unowned_blobs.mark_removed(session, self.order_id)
                     else:
                         unowned_blobs.delete_upload(session, self.order_id)
