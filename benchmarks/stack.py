@@ -61,10 +61,9 @@ def run(photographs: list[bytes], count: int) -> Run:
     """Place an order of so many photographs on a stack of its own."""
     order = [(f"{index}.jpg", photographs[index % len(photographs)]) for index in range(count)]
     port = free_port()
-    with (
-        private_stack({f"{PREFIX}BLUR_WORKER_METRICS_PORT": str(port)}) as stack,
-        Client(stack.gateway_address) as client,
-    ):
+    settings = {f"{PREFIX}{name}_METRICS_PORT": "0" for name in ("GATEWAY", "MAILER", "SCHEDULER", "WEB")}
+    settings |= {f"{PREFIX}METRICS_HOST": "127.0.0.1", f"{PREFIX}BLUR_WORKER_METRICS_PORT": str(port)}
+    with private_stack(settings) as stack, Client(stack.gateway_address) as client:
         root = psutil.Process(stack.process.pid)
         warm = client.order("warm@example.org", order[: 2 * (os.cpu_count() or 1)])
         list(client.watch(warm.order_id))

@@ -1,6 +1,7 @@
 """Offers the images of an upload to workers while it goes on: many in one round trip, as they come."""
 
 import asyncio
+import contextlib
 import time
 from uuid import UUID
 
@@ -14,6 +15,8 @@ from services.gateway.rpc.thread_pool import ThreadPool
 
 MESSAGE_SECONDS = 0.1
 """While tasks wait, one more worker is asked so often; when there were none, at once."""
+PAUSE_SECONDS = 0.02
+"""Between two round trips: images that arrive meanwhile are offered together."""
 
 _log = log.get(__name__)
 
@@ -27,6 +30,7 @@ class EarlyOffers:
         self._sending: asyncio.Task[None] | None = None
         self._asked_at = float("-inf")
         self._broken = False
+        self._ended = asyncio.Event()
         self.made = False
         """Whether a worker may have heard of the upload."""
 
@@ -42,6 +46,7 @@ class EarlyOffers:
     async def end(self) -> bool:
         """Wait for offers that are being made; return whether there were any, and the broker took all."""
         self._waiting = []
+        self._ended.set()
         if self._sending:
             await asyncio.wait([self._sending])
         return self.made and not self._broken
@@ -50,6 +55,9 @@ class EarlyOffers:
         while self._waiting and not self._broken:
             tasks, self._waiting = self._waiting, []
             await self._threads.run_to_end(self.send, tasks)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(PAUSE_SECONDS):
+                    await self._ended.wait()
 
     def send(self, tasks: list[tuple[ImageQueue, EarlyTask]]) -> None:
         """Offer images now; blocking."""
