@@ -146,24 +146,25 @@ class EarlyWork:
             deadline = time.monotonic() + WAIT_SECONDS
             while _RUNNING in self._client.hvals(_results(upload_id)) and time.monotonic() < deadline:
                 time.sleep(POLL_SECONDS)
-            found = self._close(upload_id)
+            (found,) = self._close(upload_id)
         except (redis.RedisError, Unavailable) as error:
             _log.warning("early results not collected: these images are blurred again", error=str(error))
             return {}
         return {int(position): EarlyResult.from_json(text) for position, text in found.items() if text != _RUNNING}
 
-    def discard(self, upload_id: UUID) -> bool:
-        """Close an upload that is given up; return whether a worker may be at one of its images."""
+    def discard(self, *upload_ids: UUID) -> bool:
+        """Close uploads that are given up; return whether a worker may be at one of their images."""
         try:
-            return _RUNNING in self._close(upload_id).values()
+            return any(_RUNNING in results.values() for results in self._close(*upload_ids))
         except redis.RedisError:
             return True
 
-    def _close(self, upload_id: UUID) -> dict[bytes, bytes]:
+    def _close(self, *upload_ids: UUID) -> list[dict[bytes, bytes]]:
         pipeline = self._client.pipeline(transaction=True)
-        pipeline.hgetall(_results(upload_id))
-        pipeline.delete(_open(upload_id), _results(upload_id), *_all_tasks(upload_id))
-        return cast("dict[bytes, bytes]", pipeline.execute()[0])
+        for upload_id in upload_ids:
+            pipeline.hgetall(_results(upload_id))
+            pipeline.delete(_open(upload_id), _results(upload_id), *_all_tasks(upload_id))
+        return cast("list[dict[bytes, bytes]]", pipeline.execute()[::2])
 
 
 def _key(upload_id: UUID, what: str) -> str:
