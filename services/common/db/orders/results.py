@@ -6,7 +6,7 @@ from services.common.domain.findings import Inspection
 from services.common.domain.orders import ImageState
 
 
-class Result(Protocol):
+class StoredResult(Protocol):
     """A stored result; sizes in bytes and pixels, `sha256` as hex."""
 
     @property
@@ -27,7 +27,7 @@ class Result(Protocol):
     def inspection(self) -> Inspection | None: ...  # noqa: D102
 
 
-def result_columns(result: Result) -> dict[str, Any]:
+def result_columns(result: StoredResult) -> dict[str, Any]:
     """Return the columns of an image that has SUCCEEDED with this result."""
     inspection = result.inspection
     return {
