@@ -25,8 +25,9 @@ _SPEC = BlurSpec(Solid("#000000"), regions=(Region("box", 0, 0, 0.02, 0.02),), q
 _CORNER = 0.02
 _BESIDE = {"jpeg": 33, "webp": 17, "avif": 65, "heif": 17}
 """Pixels beside the region that belong to a block with it."""
-_TOLERANCE = {"jpeg": (3, 0.5), "webp": (60, 2.5), "avif": (70, 3), "heif": (60, 2.5)}
-"""By the format: largest and mean difference in levels; of one without loss 2 and 0.2."""
+_TOLERANCE = {"jpeg": (3, 0.5), "webp": (60, 2.5), "avif": (80, 3), "heif": (60, 2.5)}
+"""By the format: largest and mean difference in levels; of one without loss 2 and 0.2. Saturated details of a pixel are
+76 off in any AVIF with colours at half resolution, even of quality 100 (example.avif of libheif)."""
 _ENCODED_ANEW = (40, 1.5)
 """Of a JPEG that had to be decoded to pixels (docs/effects.md)."""
 _MANY_COLORS, _QUANTIZED = 256, (60, 4)

@@ -195,3 +195,19 @@ def test_runs_of_24_bits_are_unsupported() -> None:
     with pytest.raises(ImageError) as caught:
         run(bytes(data))
     assert caught.value.reason is Reason.UNSUPPORTED
+
+
+@pytest.mark.parametrize("alpha", [0, 1, 0x00328F5C, 0xFF000000])
+def test_without_masks_any_alpha_mask_says_that_the_highest_byte_is_alpha(alpha: int) -> None:
+    pixels = np.random.default_rng(3).integers(0, 1 << 32, (9, 13))
+    data = make_bmp(pixels, 32, (0, 0, 0, alpha), compression=0)
+    (frame,) = shown_frames(run(data, Solid("#000000"), CORNER, output_format=Format.PNG).data)
+    expected = pixels >> 24 if alpha else np.full(pixels.shape, 255)
+    assert (frame[1:, 1:, 3] == expected[1:, 1:]).all()
+
+
+@pytest.mark.parametrize(("bits", "masks"), [(32, (0xF70000, 0xFF00, 0xFF)), (16, (0xF800, 0x7E0, 0x1F, 0xFF0000))])
+def test_masks_that_no_pixel_has_are_unsupported(bits: int, masks: tuple[int, ...]) -> None:
+    with pytest.raises(ImageError, match="gaps or is wider") as caught:
+        run(make_bmp(np.zeros((9, 13), np.int64), bits, masks))
+    assert caught.value.reason is Reason.UNSUPPORTED

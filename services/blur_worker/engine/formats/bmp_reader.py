@@ -26,6 +26,7 @@ _RUN_LENGTHS = {_RLE8, _RLE4}
 _COMPRESSIONS = {3: "Huffman codes", 4: "a JPEG in it", 5: "a PNG in it", 11: "CMYK", 12: "CMYK", 13: "CMYK"}
 _MASKS = {16: (0x7C00, 0x03E0, 0x001F), 32: (0xFF0000, 0xFF00, 0xFF)}
 """Where a file has none."""
+_ALPHA = 0xFF000000
 _METERS_PER_INCH = 0.0254
 _ROWS_AT_ONCE = 256
 
@@ -134,12 +135,16 @@ def _from_runs(data: bytes, header: _Header, size: tuple[int, int]) -> Raster:
 
 def _from_masks(data: bytes, header: _Header, size: tuple[int, int]) -> Raster:
     masks: tuple[int, ...] = _MASKS[header.bits]
-    if header.bytes >= _V4_HEADER_BYTES and header.compression < _BITFIELDS:
-        # Of masks that have no meaning here Chromium heeds the one of alpha.
-        masks += struct.unpack_from("<I", data, _FILE_HEADER_BYTES + _INFO_HEADER_BYTES + 12)
+    if header.bytes >= _V4_HEADER_BYTES and header.compression < _BITFIELDS and header.bits == 32:
+        # Masks have no meaning here, but as in Chromium one of alpha, whatever it is, says that there is alpha.
+        (alpha,) = struct.unpack_from("<I", data, _FILE_HEADER_BYTES + _INFO_HEADER_BYTES + 12)
+        masks += (_ALPHA,) if alpha else ()
     if header.compression >= _BITFIELDS:
         with_alpha = header.bytes >= _V3_HEADER_BYTES or header.compression == _ALPHA_BITFIELDS
         masks = struct.unpack_from("<4I" if with_alpha else "<3I", data, _FILE_HEADER_BYTES + _INFO_HEADER_BYTES)
+    for mask in masks:
+        if mask >> header.bits or mask & (mask + (mask & -mask)):  # adding the lowest bit carries through the others
+            raise unsupported("BMP with a mask that has gaps or is wider than a pixel")
     stored = _rows(data, header, size).view("<u2" if header.bits == 16 else "<u4")[:, : size[0]]
     channels = 4 if len(masks) == 4 and masks[3] else 3
     samples = np.empty((*stored.shape, channels), np.uint8)
@@ -154,6 +159,6 @@ def _channel(pixels: NDArray[np.unsignedinteger], mask: int) -> NDArray[np.uint8
     if mask == 0:
         return np.zeros(pixels.shape, np.uint8)
     shift = (mask & -mask).bit_length() - 1
-    most = (1 << (mask.bit_length() - shift)) - 1  # as if it had no gaps
+    most = (1 << (mask.bit_length() - shift)) - 1
     values = (pixels.astype(np.uint64) & np.uint64(mask)) >> np.uint64(shift)
     return ((values * np.uint64(255) + np.uint64(most // 2)) // np.uint64(most)).astype(np.uint8)
