@@ -1,6 +1,7 @@
 """What colours look like before and after: carried on where the format of the result can say it, else converted."""
 
 import struct
+import zlib
 from io import BytesIO
 
 import numpy as np
@@ -182,3 +183,15 @@ def test_a_damaged_profile_does_not_matter() -> None:
 def test_a_profile_that_hides_a_picture_is_dropped() -> None:
     data = encode(PLAIN, "JPEG", icc_profile=PROFILE + encode(PLAIN, "PNG"))
     assert "icc_profile" not in opened(run(data, Solid(), CORNER).data).info
+
+
+def test_gamma_beside_a_profile_counts_only_if_there_is_no_profile() -> None:
+    """A profile of colours beside grey pixels describes nothing, and yet Chromium ignores gAMA then."""
+    grey, gamma = encode(PLAIN.convert("L"), "PNG"), chunk(b"gAMA", struct.pack(">I", 100_000))
+    for profile, expected in ((PROFILE, False), (bytes(500), True), (b"", True)):
+        data = grey[:33] + (chunk(b"iCCP", b"p\0\0" + zlib.compress(profile)) if profile else b"") + gamma + grey[33:]
+        result = run(data, Solid(), CORNER)
+        assert (b"gAMA" in result.data) == expected
+        assert b"iCCP" not in result.data
+        lightened = samples(opened(run(data, Solid(), CORNER, output_format=Format.BMP).data).convert("L"))
+        assert (np.abs(lightened - np.asarray(PLAIN.convert("L")))[16:, 20:].mean() > 20) == expected

@@ -12,6 +12,7 @@ from services.blur_worker.engine.described import Described
 
 UNSPECIFIED = 2
 """The code point "unspecified" (H.273)."""
+_ICC_SIGNATURE = b"acsp"
 _MIN_ICC_PROFILE_BYTES = 128  # its header
 _PICTURES = (b"\xff\xd8\xff\xe0\0\x10JFIF", b"\xff\xd8\xff\xe1", b"\x89PNG\r\n\x1a\n", b"WEBPVP8", b"ftypavif")
 _INTEROPERABILITY_INDEX = 1
@@ -54,7 +55,7 @@ def color_description(image: Image.Image | Described, data: bytes, exif: _Exif) 
 
 
 def _profile(found: object) -> bytes | None:
-    if not isinstance(found, bytes) or len(found) < _MIN_ICC_PROFILE_BYTES:
+    if not isinstance(found, bytes) or len(found) < _MIN_ICC_PROFILE_BYTES or found[36:40] != _ICC_SIGNATURE:
         return None
     return None if any(sign in found for sign in _PICTURES) else found
 

@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from dataclasses import replace
 
 from services.blur_worker.engine.color import ColorDescription, profile_for
 from services.blur_worker.engine.containers.png_chunks import chunk
@@ -17,8 +18,12 @@ _XMP_KEYWORD = "XML:com.adobe.xmp"
 
 def metadata_chunks(metadata: Metadata, mode: str) -> list[bytes]:
     """Return the chunks to write before the pixels of an image in this mode."""
-    found = _color_chunks(metadata.color)
-    if icc_profile := profile_for(metadata.color.icc_profile, mode):
+    color, icc_profile = metadata.color, profile_for(metadata.color.icc_profile, mode)
+    if color.icc_profile and not icc_profile:
+        # Chromium ignores these beside a profile, even of colours that the image does not have.
+        color = replace(color, gamma=None, chromaticities=None)
+    found = _color_chunks(color)
+    if icc_profile:
         found.append(chunk(b"iCCP", b"ICC Profile\0\0", zlib.compress(icc_profile)))
     if metadata.dpi:
         per_meter = (round(value * _INCHES_PER_METER) for value in metadata.dpi)
