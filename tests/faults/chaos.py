@@ -54,7 +54,7 @@ def _run(fleet: Fleet, customer: Customer, seconds: float, seed: int) -> int:
     mishaps.stop()
     crowd.stop()
     quiet = time.monotonic()
-    verdict = Verdict(fleet, customer, [*crowd.violations, *mishaps.violations])
+    verdict = Verdict(fleet, customer, [*crowd.violations, *mishaps.violations], mishaps.log)
     verdict.judge(crowd.wishes)
     for what, count in sorted(mishaps.done.items()):
         print(f"{count:5} × {what}")

@@ -25,6 +25,8 @@ from tests.support.valkey import ValkeyServer
 from tests.support.waiting import eventually
 
 SERVICES = ("gateway", "blur_worker", "mailer", "scheduler")
+SMTP_SECONDS = 5
+"""What a mail server may take for a step."""
 
 
 @dataclass(frozen=True)

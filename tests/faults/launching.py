@@ -20,7 +20,8 @@ from services.common.infra.blobs import BlobStore
 from services.stack.background import background_stack
 from services.stack.supervision.launching import python_module
 from services.stack.supervision.process import Program
-from tests.faults.fleet import SERVICES, Fleet
+from tests.faults import database_clock
+from tests.faults.fleet import SERVICES, SMTP_SECONDS, Fleet
 from tests.faults.proxy import Proxy
 from tests.faults.stages import FOLDER, Stages
 from tests.support import guard
@@ -32,7 +33,6 @@ from tests.support.smtp import SmtpSink
 from tests.support.valkey import start_valkey
 
 BLUR_SECONDS = 8
-SMTP_SECONDS = 5
 DISK_MIB = 192
 """Size of the small disk, where there is one."""
 MIN_FREE_MIB = 16
@@ -70,6 +70,7 @@ def running_fleet(
             url = seen_url = f"sqlite:///{data}/imageblur.db"
         database = Database(url)
         ends.callback(database.close)
+        database_clock.prepare(database)
         gateways = (f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}")
         outside = Authority(folder / "outside")
         environment = {

@@ -1,9 +1,11 @@
 """Random faults: services killed and restarted, and what they rely on away for a moment, both at the same time."""
 
+import functools
 import os
 import random
 import signal
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -12,6 +14,7 @@ import psutil
 
 from tests.faults import outages
 from tests.faults.fleet import SERVICES, Fleet, kill_service
+from tests.support.valkey import REFUSALS
 
 Outage = Callable[[Fleet], AbstractContextManager[None]]
 
@@ -21,6 +24,8 @@ class Mishaps:
 
     def __init__(self, fleet: Fleet, seed: int) -> None:
         self.done: Counter[str] = Counter()
+        self.log: list[tuple[str, float, float]] = []
+        """What was done, and from when to when: seconds since 1970."""
         self.violations: list[str] = []
         self._fleet = fleet
         self._over = threading.Event()
@@ -43,8 +48,11 @@ class Mishaps:
 
     def _repeat(self, act: Callable[[random.Random], str], choice: random.Random, pause: float) -> None:
         while not self._over.wait(choice.uniform(0.5, pause)):
+            begin = time.time()
             try:
-                self.done[act(choice)] += 1
+                what = act(choice)
+                self.done[what] += 1
+                self.log.append((what, begin, time.time()))
             except Exception as error:  # the run has to come to its end, and its audit
                 self.violations.append(f"a fault could not be made: {error!r}")
 
@@ -88,16 +96,25 @@ def _outages(fleet: Fleet) -> dict[str, Outage]:
         "workers' line slow": lambda fleet: outages.line_slow(fleet.worker_broker),
         "mail server away": lambda fleet: outages.line_cut(fleet.smtp),
         "mail server's line stalled": lambda fleet: outages.line_stalled(fleet.smtp),
+        "mail server's line slow": lambda fleet: outages.line_slow(fleet.smtp),
+        "mail server slow": outages.mail_server_slow,
+        "DNS server hangs": outages.dns_hanging,
+        "clocks a week ahead": outages.clocks_ahead,
+        "database's clock a minute ahead": outages.database_clock_ahead,
+        "gateways without descriptors": outages.descriptors_exhausted,
     }
+    for how in REFUSALS:
+        found[f"Valkey refuses writes ({how})"] = functools.partial(outages.valkey_refusing_writes, how=how)
     if line := fleet.database_line:
         found |= {
             "PostgreSQL stopped": outages.postgres_away,
             "PostgreSQL killed": outages.postgres_killed,
+            "PostgreSQL read-only": outages.postgres_read_only,
             "PostgreSQL cut off": lambda _: outages.line_cut(line),
             "PostgreSQL's line stalled": lambda _: outages.line_stalled(line),
         }
     else:
         found["SQLite locked"] = outages.sqlite_locked
         if fleet.small_disk:
-            found["disk full"] = outages.disk_full
+            found |= {"disk full": outages.disk_full, "disk read-only": outages.disk_read_only}
     return found

@@ -10,9 +10,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
-from tests.faults.fleet import Fleet
+from tests.faults import database_clock
+from tests.faults.fleet import SMTP_SECONDS, Fleet
 from tests.faults.proxy import Proxy
 from tests.support.valkey import Refusal
 from tests.support.waiting import eventually
@@ -95,14 +97,16 @@ def descriptors_exhausted(fleet: Fleet) -> Iterator[None]:
     before = {}
     for record in fleet.records("gateway"):
         pid = record.pid
-        before[pid] = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-        used = len(list(Path(f"/proc/{pid}/fd").iterdir()))
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, (used, before[pid][1]))
+        with contextlib.suppress(ProcessLookupError, FileNotFoundError):
+            before[pid] = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+            used = len(list(Path(f"/proc/{pid}/fd").iterdir()))
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (used, before[pid][1]))
     try:
         yield
     finally:
         for pid, limits in before.items():
-            resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+            with contextlib.suppress(ProcessLookupError):
+                resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
 
 
 @contextlib.contextmanager
@@ -145,10 +149,12 @@ def disk_read_only(fleet: Fleet) -> Iterator[None]:
     try:
         # Refused as long as somebody writes a file there.
         eventually(lambda: _mount("--options", "remount,bind,ro", folder), within=30)
-        yield
+        try:
+            yield
+        finally:
+            # Whoever has opened the folder meanwhile goes on with this mount.
+            _mount("--options", "remount,bind,rw", folder)
     finally:
-        # Whoever has opened the folder meanwhile goes on with this mount.
-        _mount("--options", "remount,bind,rw", folder)
         subprocess.run(["umount", "--lazy", folder], check=True, capture_output=True, timeout=10)
 
 
@@ -186,6 +192,47 @@ def line_slow(line: Proxy) -> Iterator[None]:
         yield
     finally:
         line.heal()
+
+
+@contextlib.contextmanager
+def mail_server_slow(fleet: Fleet) -> Iterator[None]:
+    """It takes its time at every step, though no longer than it may."""
+    step = 0.6 * SMTP_SECONDS
+    fleet.sink.delay(EHLO=step, MAIL=step, RCPT=step, DOT=step)
+    try:
+        yield
+    finally:
+        fleet.sink.delay()
+
+
+@contextlib.contextmanager
+def dns_hanging(fleet: Fleet) -> Iterator[None]:
+    """No name of a mail server is resolved."""
+    fleet.stages.arm_all("mailer-lookup")
+    try:
+        yield
+    finally:
+        fleet.stages.disarm("mailer-lookup")
+
+
+@contextlib.contextmanager
+def database_clock_ahead(fleet: Fleet) -> Iterator[None]:
+    """The database's clock jumps a minute ahead, beyond every lease, and back in the end."""
+    database_clock.move(fleet.database, 60)
+    try:
+        yield
+    finally:
+        database_clock.move(fleet.database, 0)
+
+
+@contextlib.contextmanager
+def clocks_ahead(fleet: Fleet) -> Iterator[None]:
+    """The schedulers' clocks are a week ahead."""
+    fleet.stages.move_clock(timedelta(days=7).total_seconds())
+    try:
+        yield
+    finally:
+        fleet.stages.move_clock(0)
 
 
 def last(seconds: float) -> None:

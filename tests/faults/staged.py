@@ -18,6 +18,9 @@ from tests.faults.stages import FOLDER, number, reach
 
 
 def gateway() -> None:
+    from tests.faults import database_clock
+
+    database_clock.follow()
     from services.gateway.orders.pending_order import PendingOrder
     from services.gateway.uploads.append import AppendCall
     from services.gateway.uploads.completion import CompleteUpload
@@ -33,6 +36,9 @@ def gateway() -> None:
 
 
 def blur_worker() -> None:
+    from tests.faults import database_clock
+
+    database_clock.follow()
     from services.blur_worker.blur_image import BlurImage
     from services.blur_worker.child_pool import ChildPool
     from services.common.infra.blobs import BlobStore
@@ -45,6 +51,9 @@ def blur_worker() -> None:
 
 
 def mailer() -> None:
+    from tests.faults import database_clock
+
+    database_clock.follow()
     from services.common.infra.shared_lookup import SharedLookup
     from services.mailer.sending.send_email import SendEmail
     from services.mailer.smtp.session import SmtpSession
@@ -56,6 +65,9 @@ def mailer() -> None:
 
 
 def scheduler() -> None:
+    from tests.faults import database_clock
+
+    database_clock.follow()
     from services.scheduler import jobs
     from services.scheduler.mailing_schedule import MailingSchedule
 

@@ -1,4 +1,4 @@
-"""Clocks that jump over the weekly hour and back, two schedulers that see it at once, and one that is killed at it."""
+"""Clocks that jump over leases, and over the weekly hour; two schedulers at once, one that is killed."""
 
 import time
 from collections.abc import Callable
@@ -7,10 +7,12 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import func, select
 
 from services.common.db.models import Mailing
-from tests.faults import remains
+from tests.faults import audit, outages, remains
 from tests.faults.customer import Customer
 from tests.faults.fleet import Fleet, kill_service, lives
 from tests.faults.report import Line
+from tests.faults.samples import many
+from tests.faults.strikes import state
 from tests.support.waiting import eventually
 
 WEEK = timedelta(days=7)
@@ -51,6 +53,25 @@ def test_one_mailing_a_week_whatever_the_clocks_do(
     seen = "the row is there, no e-mail yet"
     tell(Line("kill -9 scheduler", "mailing inserted, before the message", fleet.kind, seen, time.time() - at))
     fleet.stages.move_clock(0)
+
+
+def test_a_jump_of_the_databases_clock_loses_nothing(
+    fleet: Fleet, customer: Customer, tell: Callable[[Line], None]
+) -> None:
+    """All leases have ended then, though their owners are at work."""
+    fleet.stages.pace(0.3)
+    orders = [customer.order(many(6)) for _ in range(2)]
+    eventually(lambda: any(customer.status(order.order_id)[0].counts.running for order in orders))
+    seen = state(customer, orders[0])
+    at = time.time()
+    with outages.database_clock_ahead(fleet):
+        orders.append(customer.order())
+        outages.last(4)
+    for order in orders:
+        audit.settle(fleet, customer, order)
+    fleet.stages.pace(0)
+    tell(Line("the database's clock jumps a minute ahead, and back", "running", fleet.kind, seen, time.time() - at))
+    remains.calm(fleet, customer)
 
 
 def _next_monday() -> datetime:

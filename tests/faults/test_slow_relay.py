@@ -7,9 +7,9 @@ import pytest
 
 from tests.faults import audit, outages, remains
 from tests.faults.customer import Customer
-from tests.faults.fleet import Fleet
-from tests.faults.launching import SMTP_SECONDS
+from tests.faults.fleet import SMTP_SECONDS, Fleet
 from tests.faults.report import Line
+from tests.support.smtp import KEPT
 from tests.support.waiting import eventually
 
 STEP = 0.6 * SMTP_SECONDS
@@ -31,7 +31,7 @@ def test_a_slow_mail_server_gets_one_copy(
     order = customer.order(address=f"{fleet.kind}.slow{time.monotonic_ns()}@example.org")
     settled = audit.settle(fleet, customer, order)
     fleet.sink.delay()
-    assert fleet.sink.answers(order.address) == ["250 2.0.0 kept"]
+    assert fleet.sink.answers(order.address) == [KEPT]
     remains.calm(fleet, customer)
     tell(Line(f"mail server {name}", "mailing", fleet.kind, "1 copy", settled.at - at, repeats=settled.repeats))
 
@@ -43,7 +43,7 @@ def test_a_slow_line_to_the_mail_server_carries_one_copy(
     with outages.line_slow(fleet.smtp):
         order = customer.order(address=f"{fleet.kind}.line{time.monotonic_ns()}@example.org")
         settled = audit.settle(fleet, customer, order)
-    assert fleet.sink.answers(order.address) == ["250 2.0.0 kept"]
+    assert fleet.sink.answers(order.address) == [KEPT]
     tell(Line("line to the mail server slow (0.2 s)", "mailing", fleet.kind, "1 copy", settled.at - at))
 
 
@@ -60,6 +60,6 @@ def test_a_dns_server_that_hangs_loses_no_email(fleet: Fleet, customer: Customer
     eventually(said, within=4 * SMTP_SECONDS)
     fleet.stages.disarm("mailer-lookup")
     settled = audit.settle(fleet, customer, order)
-    assert fleet.sink.answers(order.address) == ["250 2.0.0 kept"]
+    assert fleet.sink.answers(order.address) == [KEPT]
     remains.calm(fleet, customer)
     tell(Line("DNS server hangs", "mailing", fleet.kind, "reported by Status, then 1 copy", settled.at - at))

@@ -10,10 +10,29 @@ from tests.faults.crowd import POISONS, Wish
 from tests.faults.customer import Customer
 from tests.faults.fleet import Fleet
 from tests.faults.samples import sample_of
+from tests.support.smtp import KEPT
 from tests.support.waiting import eventually
 
 PATIENCE = 240.0
 """An image that was hit often waits a minute for its next attempt."""
+_MAY_REPEAT = {
+    "kill -9, mailer",
+    "kill -9 of one process, mailer",
+    "mail server away",
+    "mail server's line stalled",
+    "database's clock a minute ahead",
+    "SQLite locked",
+    "disk full",
+    "disk read-only",
+    "PostgreSQL stopped",
+    "PostgreSQL killed",
+    "PostgreSQL read-only",
+    "PostgreSQL cut off",
+    "PostgreSQL's line stalled",
+}
+"""Faults that may keep a mailer from learning, or from recording, that an e-mail was accepted."""
+_WAY = 2.0
+"""Seconds that an e-mail may be under way before and after."""
 _MAIL_ENDED = {
     DeliveryState.DELIVERY_STATE_SENT,
     DeliveryState.DELIVERY_STATE_FAILED,
@@ -24,8 +43,12 @@ _MAIL_ENDED = {
 class Verdict:
     """Counts, and what is not as promised."""
 
-    def __init__(self, fleet: Fleet, customer: Customer, violations: list[str]) -> None:
+    def __init__(
+        self, fleet: Fleet, customer: Customer, violations: list[str], mishaps: Sequence[tuple[str, float, float]]
+    ) -> None:
+        """mishaps: what was done, from when to when."""
         self.violations = violations
+        self._unrecorded = [(begin, end) for what, begin, end in mishaps if what in _MAY_REPEAT]
         self._fleet = fleet
         self._customer = customer
         self._orders = self._deleted = self._images = self._emails = self._repeats = 0
@@ -86,8 +109,17 @@ class Verdict:
         assert len(deliveries) >= wish.accepted.emails, "the mail that was ordered is unknown"
         if not wish.cancelled:
             assert set(deliveries.values()) <= {DeliveryState.DELIVERY_STATE_SENT}, order.deliveries
-        ids = [str(email.message["Message-ID"]) for email in self._fleet.sink.to(address)]
+        received = self._fleet.sink.to(address)
+        ids = [str(email.message["Message-ID"]) for email in received]
         sent = sum(state == DeliveryState.DELIVERY_STATE_SENT for state in deliveries.values())
         assert sent <= len(set(ids)) <= len(deliveries), f"{sent} e-mails were sent, these came: {ids}"
+        if set(self._fleet.sink.answers(address)) == {KEPT}:
+            for index, email in enumerate(received):
+                if ids[index] in ids[index + 1 :]:
+                    assert self._may_repeat(email.at), f"{address}: an e-mail was repeated without a reason"
         self._emails += len(ids)
         self._repeats += len(ids) - len(set(ids))
+
+    def _may_repeat(self, at: float) -> bool:
+        """Whether an e-mail that came then may come again: it could not be recorded that it had."""
+        return any(begin - _WAY < at < end + _WAY for begin, end in self._unrecorded)

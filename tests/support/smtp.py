@@ -17,6 +17,8 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from tests.support.waiting import eventually
 
+KEPT = "250 2.0.0 kept"
+"""The reply to a message, unless another one was asked for."""
 HANG = "hang"
 """In the place of a reply: none comes for as long as the client waits."""
 
@@ -176,7 +178,7 @@ class SmtpSink:
         with self._lock:
             self._attempts += 1
             replies = next(filter(None, map(self._replies_to.get, received.recipients)), self._replies)
-            reply = replies.popleft() if replies else "250 2.0.0 kept"
+            reply = replies.popleft() if replies else KEPT
             for recipient in received.recipients:
                 self._answers[recipient].append(reply)
             if reply is None or reply.startswith("2"):
