@@ -115,7 +115,8 @@ def private_stack(settings: Mapping[str, str] | None = None) -> Iterator[Backgro
 def _wait_ready(process: subprocess.Popen[bytes], data_folder: DataFolder, log: Path, timeout: float) -> dict[str, Any]:
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
-        with contextlib.suppress(FileNotFoundError):
+        # After a power cut it may be empty, until the new stack removes it.
+        with contextlib.suppress(FileNotFoundError, json.JSONDecodeError):
             ready: dict[str, Any] = json.loads(data_folder.ready.read_text(encoding="utf-8"))
             if ready["pid"] == process.pid:
                 return ready

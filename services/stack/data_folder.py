@@ -105,3 +105,12 @@ class DataFolder:
         if self.sockets != self.run:
             self.valkey_socket.unlink(missing_ok=True)
             self.sockets.rmdir()
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names of the files in a folder are on the disk: they survive a power cut. Raises: OSError."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

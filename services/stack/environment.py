@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from services.common.infra.settings import is_loopback
 from services.stack.address import reachable, split_address
-from services.stack.data_folder import DataFolder
+from services.stack.data_folder import DataFolder, sync_folder
 from services.stack.settings import StackSettings
 from services.stack.supervision.ledger import RUN_VARIABLE
 
@@ -27,6 +27,7 @@ def secret_key(data_folder: DataFolder) -> str:
             file.flush()
             os.fsync(file.fileno())
         draft.rename(data_folder.secret_key)  # atomic: half a key would be used as a key, and later replaced
+        sync_folder(data_folder.root)  # or links signed with it might be void after a power cut
     return data_folder.secret_key.read_text(encoding="ascii").strip()
 
 

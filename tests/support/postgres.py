@@ -77,7 +77,8 @@ class PostgresServer(ServerProcess):
     def start(self) -> None:
         """Make the data folder once, start the server, return when it answers. Raises: PostgresUnavailable."""
         if not self._data.exists():
-            self._run("initdb", "-D", self._data, "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+            sync = ["--no-sync"] if self._settings.get("fsync") == "off" else []
+            self._run("initdb", "-D", self._data, "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C", *sync)
         options = dict(self._settings) | {
             "port": str(self.port),
             "listen_addresses": "127.0.0.1",

@@ -9,7 +9,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from services.common.infra.startup import run
 from services.common.infra.stop_requests import on_stop
-from services.stack.data_folder import DataFolder
+from services.stack.data_folder import DataFolder, sync_folder
 from services.stack.settings import StackSettings
 
 LARGEST_EMAIL = 64 * 1024 * 1024
@@ -21,6 +21,7 @@ class MailboxHandler:
     def __init__(self, folder: Path) -> None:
         for part in ("tmp", "new", "cur"):  # which Maildir creates only together with the folder
             (folder / part).mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._folder = folder
         self._maildir = mailbox.Maildir(folder)
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: ARG002, N802
@@ -30,6 +31,7 @@ class MailboxHandler:
         headers += [f"Delivered-To: {recipient}" for recipient in envelope.rcpt_tos]
         try:
             key = self._maildir.add("".join(f"{line}\r\n" for line in headers).encode() + envelope.content)
+            sync_folder(self._folder / "new")
         except OSError as error:
             print(f"cannot store an e-mail: {error}")
             return "452 4.3.1 cannot store the e-mail now"
