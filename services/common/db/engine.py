@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, create_engine, event, make_url, text
-from sqlalchemy.exc import InterfaceError, InternalError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DatabaseError, InterfaceError, InternalError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
@@ -146,6 +146,11 @@ def translate_errors() -> Iterator[None]:
         yield
     except (OperationalError, InterfaceError, InternalError, PoolTimeout, sqlite3.OperationalError) as error:
         raise Unavailable("the database cannot be reached") from error
+    except DatabaseError as error:
+        if type(error.orig) is not sqlite3.DatabaseError:  # its subclasses are bugs
+            raise
+        _log.error("the database is damaged, or its disk fails", error=str(error.orig))
+        raise Unavailable("the database cannot be read") from error
 
 
 def _configure_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
