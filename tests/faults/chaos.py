@@ -63,7 +63,16 @@ def _run(fleet: Fleet, customer: Customer, seconds: float, seed: int) -> int:
     print(f"all was right {time.monotonic() - quiet:.1f} s after the last fault" if not verdict.violations else "")
     for violation in verdict.violations:
         print(f"VIOLATION: {violation}", file=sys.stderr)
+    if verdict.violations:
+        print(*_tracebacks(fleet.stack.log), sep="\n", file=sys.stderr)
     return 1 if verdict.violations else 0
+
+
+def _tracebacks(log: Path) -> list[str]:
+    """What the gateways' log says of calls that failed."""
+    lines = [line for line in log.read_text(errors="replace").splitlines() if line.startswith("gateway")]
+    begins = [index for index, line in enumerate(lines) if "rpc failed" in line]
+    return [line for begin in begins for line in lines[begin : begin + 60]]
 
 
 if __name__ == "__main__":

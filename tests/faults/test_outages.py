@@ -50,7 +50,7 @@ OUTAGES = [
     Outage("PostgreSQL stopped", outages.postgres_away, 1, "postgresql"),
     Outage("PostgreSQL killed", outages.postgres_killed, 1, "postgresql"),
     Outage("PostgreSQL read-only, as in recovery", outages.postgres_read_only, 4, "postgresql"),
-    Outage("gateways without descriptors", outages.descriptors_exhausted, 4, "sqlite"),
+    Outage("gateways without descriptors", outages.descriptors_exhausted, 4),
     Outage("all cut off from PostgreSQL", _database_cut, 3, "postgresql"),
     Outage("SQLite locked by another process", outages.sqlite_locked, 12, "sqlite"),
 ]

@@ -51,7 +51,7 @@ class Verdict:
         self._unrecorded = [(begin, end) for what, begin, end in mishaps if what in _MAY_REPEAT]
         self._fleet = fleet
         self._customer = customer
-        self._orders = self._deleted = self._images = self._emails = self._repeats = 0
+        self._orders = self._deleted = self._images = self._emails = self._repeats = self._given_up = 0
 
     def judge(self, wishes: Sequence[Wish]) -> None:
         """Wait for every order's end and judge it, then what is left over all."""
@@ -65,7 +65,8 @@ class Verdict:
         """For the terminal."""
         return (
             f"{self._orders} orders accepted and ended, {self._deleted} of them deleted; {self._images} images; "
-            f"{self._emails} emails, {self._repeats} of them repeats; {len(self.violations)} violations"
+            f"{self._emails} emails, {self._repeats} of them repeats, {self._given_up} given up after three "
+            f"attempts without an answer; {len(self.violations)} violations"
         )
 
     def _try(self, what: str, judge: Callable[[], None]) -> None:
@@ -108,7 +109,10 @@ class Verdict:
         assert wish.deliveries <= deliveries.keys(), "a delivery that was promised is unknown"
         assert len(deliveries) >= wish.accepted.emails, "the mail that was ordered is unknown"
         if not wish.cancelled:
-            assert set(deliveries.values()) <= {DeliveryState.DELIVERY_STATE_SENT}, order.deliveries
+            lost = [each for each in order.deliveries if each.state != DeliveryState.DELIVERY_STATE_SENT]
+            # Three attempts whose end the mail server left open are the most (ADR 37).
+            assert all("did not say" in each.server_reply for each in lost), order.deliveries
+            self._given_up += len(lost)
         received = self._fleet.sink.to(address)
         ids = [str(email.message["Message-ID"]) for email in received]
         sent = sum(state == DeliveryState.DELIVERY_STATE_SENT for state in deliveries.values())

@@ -1,5 +1,6 @@
 """Opens the database and its transactions."""
 
+import errno
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -151,6 +152,10 @@ def translate_errors() -> Iterator[None]:
             raise
         _log.error("the database is damaged, or its disk fails", error=str(error.orig))
         raise Unavailable("the database cannot be read") from error
+    except OSError as error:
+        if error.errno not in {errno.EMFILE, errno.ENFILE}:
+            raise
+        raise Unavailable("the database cannot be reached: no descriptor is left") from error
 
 
 def _configure_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
