@@ -40,7 +40,7 @@ def answer(machine: str, number: int, argument: int = 0, *, architecture: int | 
             case 0x45:  # BPF_JMP | BPF_JSET | BPF_K
                 at += if_true if loaded & value else if_false
             case 0x06:  # BPF_RET | BPF_K
-                return value
+                return int(value)
 
 
 @MACHINES
