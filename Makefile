@@ -28,7 +28,7 @@ mailing: .venv/.installed ## Send the newsletter now, to the confirmed subscribe
 test: .venv/.installed-dev ## Set up and run all tests, on all cores: minutes
 	@echo "1/2 Compile the engine, unless that has been done: a minute"
 	@$(BIN)/python -c 'import services.blur_worker.warm_engine'
-	@echo "2/2 Collect the tests in each process, half a minute, and run them: 5 to 10 minutes on two cores"
+	@echo "2/2 Collect the tests in each process, seconds, and run them: 5 to 8 minutes on two cores"
 	@$(BIN)/pytest --numprocesses auto
 
 test-unit: .venv/.installed-dev ## Run the tests without input or output: seconds

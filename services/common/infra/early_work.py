@@ -10,7 +10,7 @@ blurred after its order is stored, like any other. So no rows, no leases and no 
     collects the results, closes the upload, stores the order with them
 
 Of an upload, the broker has a list of tasks for each queue of images, a hash of results by position (empty while a
-worker is at it) and, as long as the gateway receives it, a key that says that it is open.
+worker is at it) and, as long as the gateway receives it, a key that marks it as open.
 """
 
 import time

@@ -32,7 +32,7 @@ class EarlyOffers:
         self._broken = False
         self._ended = asyncio.Event()
         self.made = False
-        """Whether a worker may have heard of the upload."""
+        """Whether a worker may know of the upload."""
 
     def add(self, queue: ImageQueue, task: EarlyTask) -> None:
         """Offer an image whose original is stored, with others of this moment."""

@@ -89,7 +89,7 @@ class PendingOrder:
     repeats: bool = False
     """Set by `begin`: a request with this ID was answered already."""
     offered: bool = False
-    """Set by the event loop: workers may have heard of the upload."""
+    """Set by the event loop: workers may know of the upload."""
 
     def begin(self) -> None:
         """Check that the order can be accepted, and create its row unless it is only to be validated.
