@@ -8,6 +8,7 @@ import argparse
 import contextlib
 import io
 import os
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -68,8 +69,8 @@ def main() -> None:
     parser.add_argument("--compiled", action="store_true", help="keep the compiled engine: a second start")
     options = parser.parse_args()
     if not options.compiled:
-        for file in COMPILED.glob("compiled-*/*/*"):
-            file.unlink()
+        for folder in COMPILED.glob("compiled-*"):
+            shutil.rmtree(folder)
     picture = photograph()
     ok = True
     with small_machine(options.mib) as cgroup, private_stack() as stack, Client(stack.gateway_address) as client:

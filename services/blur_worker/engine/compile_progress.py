@@ -3,10 +3,15 @@
 import json
 import os
 import re
+import subprocess
 import sys
 import time
 from pathlib import Path
 
+_COMPLETE = "complete"
+"""A file in the folder of compiled code, once it has all of it."""
+_COMPILING = "IMAGEBLUR_COMPILING"
+"""An environment variable of the process that compiles."""
 _DECORATED = re.compile(r"^@compiled\((?!\)|inline|nrt)", re.MULTILINE)
 
 
@@ -30,6 +35,19 @@ class CompileProgress:
         if os.environ.get("IMAGEBLUR_LOG_FORMAT") == "json":
             text = json.dumps({"event": text, "level": "info"})
         print(text, file=sys.stderr, flush=True)
+
+
+def compile_elsewhere(folder: Path) -> None:
+    """Compile all loops in a process that ends, unless that has been done: the compiler keeps 150 MB to the end.
+
+    If it does not succeed, this process compiles what it loads.
+    """
+    if (folder / _COMPLETE).exists() or os.environ.get(_COMPILING):
+        return
+    code = f"import importlib\nfor name in {compiled_modules()}: importlib.import_module(name)"
+    variables = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), _COMPILING: "1"}
+    if subprocess.run([sys.executable, "-c", code], env=variables, check=False).returncode == 0:  # noqa: S603 - our own
+        (folder / _COMPLETE).touch()
 
 
 def count_loops() -> int:

@@ -6,7 +6,7 @@ from typing import Any, TypeVar, cast
 import numba
 
 from services.blur_worker.engine.compile_cache import cache_folder, compile_lock
-from services.blur_worker.engine.compile_progress import CompileProgress
+from services.blur_worker.engine.compile_progress import CompileProgress, compile_elsewhere
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 # All of LLVM's flags but those that let it change the order of a sum.
@@ -16,6 +16,8 @@ _FASTMATH = {"contract", "nnan", "ninf", "nsz", "arcp"}
 _progress = CompileProgress()
 _folder = None if numba.config.BOUNDSCHECK else cache_folder(numba.__version__)  # type: ignore[attr-defined]
 numba.config.CACHE_DIR = str(_folder or "")  # type: ignore[attr-defined]
+if _folder:
+    compile_elsewhere(_folder)
 
 
 def compiled(

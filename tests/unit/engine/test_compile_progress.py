@@ -3,10 +3,11 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from services.blur_worker.engine.compile_progress import CompileProgress, count_loops
+from services.blur_worker.engine.compile_progress import CompileProgress, compile_elsewhere, count_loops
 
 
 def test_it_says_nothing_of_loops_that_were_compiled_before(capsys: pytest.CaptureFixture[str]) -> None:
@@ -37,3 +38,18 @@ def test_the_loops_are_counted_as_they_are_compiled() -> None:
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(shown.stdout) == count_loops()
+
+
+def test_all_is_compiled_once_in_a_process_that_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compile_elsewhere(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["complete"]
+    monkeypatch.setattr(sys, "executable", "/nowhere")
+    compile_elsewhere(tmp_path)
+
+
+def test_what_cannot_be_compiled_elsewhere_counts_as_not_compiled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    compile_elsewhere(tmp_path)
+    assert list(tmp_path.iterdir()) == []
