@@ -27,6 +27,7 @@ from services.common.domain.orders import ImageQueue
 from services.common.infra import broker, log, tracing
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
+from services.common.infra.direct_calls import DirectListener
 from services.common.infra.disk_space import DiskSpace
 from services.common.infra.early_work import EarlyWork
 from services.common.infra.fork_server import keep_sockets_in, start_no_tracker
@@ -152,25 +153,34 @@ def setup() -> None:
     if settings.fetch_threads:
         slots[FETCH_QUEUE] = settings.fetch_threads
     if settings.instant_children:
-        _serve_instant(queues, settings, limits, blobs, scratch)
+        _serve_instant(queues, settings, limits, blobs=blobs, scratch=scratch, sockets=sockets)
         slots[INSTANT_QUEUE] = settings.instant_children
     queues.add_middleware(WorkerControl(database, queues, slots, get_models=children.get_models))
     dramatiq.set_broker(queues)
 
 
 def _serve_instant(
-    queues: Broker, settings: BlurWorkerSettings, limits: ChildLimits, blobs: BlobStore, scratch: ScratchFolder
+    queues: Broker,
+    settings: BlurWorkerSettings,
+    limits: ChildLimits,
+    *,
+    blobs: BlobStore,
+    scratch: ScratchFolder,
+    sockets: ScratchFolder,
 ) -> None:
     longest = settings.instant_seconds
     limits = replace(
         limits,
+        niceness=0,
         seconds=min(limits.seconds, longest),
         finding=limits.finding and replace(limits.finding, seconds=min(limits.finding.seconds, longest)),
     )
     queues.declare_queue(INSTANT_QUEUE)
     children = ChildPool(settings.instant_children, limits, run_instant, answer=InstantResult)
-    register_instant(queues, AnswerCall(broker=queues, children=children, blobs=blobs, scratch=scratch))
-    queues.add_middleware(InstantChildren(children))
+    listener = DirectListener(sockets.path, settings.instant_children)
+    answer_call = AnswerCall(broker=queues, listener=listener, children=children, blobs=blobs, scratch=scratch)
+    register_instant(queues, answer_call)
+    queues.add_middleware(InstantChildren(children, listener, answer_call.answer_directly))
     metrics.watch_instant_children(children.count_alive)
 
 

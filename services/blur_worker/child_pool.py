@@ -104,8 +104,21 @@ class ChildPool:
             blurred: BlurredFile = self.run(task, on_start)
             return blurred
 
-    def run(self, task: Task, on_start: Callable[[], None] = lambda: None) -> Any:
+    def run(
+        self,
+        task: Task,
+        on_start: Callable[[], None] = lambda: None,
+        *,
+        on_take: Callable[[], None] = lambda: None,
+        wait_seconds: float = WAIT_SECONDS,
+    ) -> Any:
         """Give a task to an idle child process and return its answer.
+
+        Args:
+            task: What to do.
+            on_start: Called once the child process works on it.
+            on_take: Called as soon as the child process is the task's, which may have to be started.
+            wait_seconds: How long to wait for an idle child process.
 
         Raises:
             ImageError: The image cannot be blurred.
@@ -115,10 +128,11 @@ class ChildPool:
             OSError: A file cannot be read or written.
         """
         try:
-            slot = self._idle.get(timeout=WAIT_SECONDS)
+            slot = self._idle.get(timeout=wait_seconds)
         except queue.Empty:
             raise Unavailable("no child process became idle") from None
         try:
+            on_take()
             return slot.run(task, on_start)
         finally:
             self._idle.put(slot)

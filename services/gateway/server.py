@@ -23,6 +23,7 @@ from services.common.infra import broker, metrics, tracing
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
 from services.common.infra.descriptors import max_connections
+from services.common.infra.direct_calls import DirectWorkers
 from services.common.infra.disk_space import DiskSpace
 from services.common.infra.fair_thread import FairThread
 from services.common.infra.instant_calls import GatewayExchanges, InstantQueue
@@ -108,6 +109,7 @@ class Dependencies:
     reader: OrderReader
     instant_queue: InstantQueue
     exchanges: GatewayExchanges
+    direct: DirectWorkers
 
 
 @asynccontextmanager
@@ -200,6 +202,8 @@ def _connect(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> Dep
     stack.push_async_callback(broker_check.close)
     exchanges = GatewayExchanges(settings.broker_url)
     stack.push_async_callback(exchanges.stop)
+    direct = DirectWorkers()
+    stack.callback(direct.close)
     folders = [folder for folder in (blobs.folder, database.folder) if folder]
     return Dependencies(
         database=database,
@@ -215,6 +219,7 @@ def _connect(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> Dep
         reader=OrderReader(database),
         instant_queue=InstantQueue(queues),
         exchanges=exchanges,
+        direct=direct,
     )
 
 
@@ -270,6 +275,7 @@ def _blur_servicer(settings: GatewaySettings, deps: Dependencies, hub: WatchHub,
         call_instantly=CallInstantly(
             queue=deps.instant_queue,
             exchanges=deps.exchanges,
+            direct=deps.direct,
             threads=deps.threads,
             broker_check=deps.broker_check,
             paused=QueuePause(database=deps.database, threads=deps.threads),

@@ -2,11 +2,14 @@
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from uuid import UUID, uuid4
 
 from services.blur_worker import metrics
 from services.blur_worker.child_pool import ChildCrashed, ChildPool
+from services.blur_worker.child_process import Task
 from services.blur_worker.instant.child_work import InstantResult, StoredRequest
 from services.blur_worker.scratch_folder import ScratchFolder
 from services.common.domain.errors import ImageError, Reason, Unavailable
@@ -14,6 +17,7 @@ from services.common.domain.instant import InstantOutcome, InstantRefusal, Insta
 from services.common.infra import log
 from services.common.infra.blobs import BlobStore, MissingBlob
 from services.common.infra.broker import Broker
+from services.common.infra.direct_calls import CallerGone, DirectCall, DirectListener
 from services.common.infra.instant_calls import WorkerExchange
 from services.common.infra.messages import INSTANT_QUEUE
 
@@ -25,9 +29,10 @@ _log = log.get(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class AnswerCall:
-    """Answers the calls that messages name."""
+    """Answers the calls that messages name, and those that gateways of this machine send."""
 
     broker: Broker
+    listener: DirectListener
     children: ChildPool
     blobs: BlobStore
     """Of the images that calls name instead of carrying them."""
@@ -46,61 +51,84 @@ class AnswerCall:
             _log.debug("instant call", queue=INSTANT_QUEUE, call=str(call_id), outcome="NOTHING_TO_DO")
             return
         with metrics.instant_call():
-            outcome, data = self._attempt(taken.request)
+            outcome, data = self._attempt(self.children.run, taken.request)
             answered = self._exchange.finish(call_id, outcome, data)
-        kind = taken.request.kind
-        name, seconds = _name(outcome) if answered else "ABANDONED", time.monotonic() - start
-        metrics.count_instant(kind, name, seconds)
-        write = _log.debug if name == "SUCCEEDED" else _log.info
-        write(
-            "instant call", queue=INSTANT_QUEUE, call=str(call_id), kind=kind, outcome=name, seconds=round(seconds, 4)
-        )
+        _report(taken.request, outcome if answered else None, start, call=str(call_id))
+
+    def answer_directly(self, call: DirectCall) -> None:
+        """Answer a call of a gateway of this machine, or leave it to the queue if no child process is idle.
+
+        Raises:
+            CallerGone: The gateway is gone, or cannot be told that nothing comes.
+        """
+        start = time.monotonic()
+        # Calls that have waited in the queue come first.
+        if self.broker.count_held(INSTANT_QUEUE):
+            call.leave()
+            return
+        run = partial(self.children.run, on_take=call.begin, wait_seconds=0)
+        with metrics.instant_call():
+            outcome, data = self._attempt(run, call.request)
+            if isinstance(outcome, InstantRefusal) and outcome.reason is None:
+                call.leave()
+                return
+            answered = call.finish(outcome, data)
+        _report(call.request, outcome if answered else None, start)
 
     @property
     def _exchange(self) -> WorkerExchange:
         """That of this thread: its connection stays open from call to call."""
         exchange: WorkerExchange | None = getattr(self._threads, "exchange", None)
         if exchange is None:
-            exchange = self._threads.exchange = WorkerExchange(self.broker.client)
+            exchange = self._threads.exchange = WorkerExchange(self.broker.client, self.listener)
         return exchange
 
-    def _attempt(self, request: InstantRequest) -> tuple[InstantOutcome, bytes]:
+    def _attempt(self, run: Callable[[Task], InstantResult], request: InstantRequest) -> tuple[InstantOutcome, bytes]:
         """Return the outcome, and the bytes of the result."""
         for _ in range(MAX_CRASHES):
             try:
-                return self._run(request)
+                return self._run(run, request)
             except ChildCrashed as error:
                 _log.warning("a child process crashed in an instant call", cause=str(error))
         return InstantRefusal(reason=Reason.CRASHED, message="the image crashed the process that blurs it"), b""
 
-    def _run(self, request: InstantRequest) -> tuple[InstantOutcome, bytes]:
+    def _run(self, run: Callable[[Task], InstantResult], request: InstantRequest) -> tuple[InstantOutcome, bytes]:
         try:
-            result = self._run_stored(request) if request.blob else self.children.run(request)
+            result = self._run_stored(run, request) if request.blob else run(request)
         except (MissingBlob, FileNotFoundError):
             return InstantRefusal(reason=None, message="the file was removed meanwhile"), b""
         except ImageError as error:
             return InstantRefusal(reason=error.reason, message=error.message), b""
         except Unavailable as error:
             return InstantRefusal(reason=None, message=str(error)), b""
-        except ChildCrashed:
+        except (ChildCrashed, CallerGone):
             raise
         except Exception:
             _log.exception("instant call not answered")
             return InstantRefusal(reason=Reason.INTERNAL, message="internal error; see the server's log"), b""
         return result.outcome, result.data
 
-    def _run_stored(self, request: InstantRequest) -> InstantResult:
+    def _run_stored(self, run: Callable[[Task], InstantResult], request: InstantRequest) -> InstantResult:
         """Run a request whose image is a blob: the child process reads it from a file, which may be large."""
         with (
             self.scratch.working_files(self.blobs, request.blob, uuid4()) as (file, _),
             file.open("rb") as source,
         ):
-            result: InstantResult = self.children.run(StoredRequest(request, (source.fileno(),)))
-            return result
+            return run(StoredRequest(request, (source.fileno(),)))
 
 
-def _name(outcome: InstantOutcome) -> str:
+def _report(request: InstantRequest, outcome: InstantOutcome | None, start: float, **fields: str) -> None:
+    """Count and log a call; None: its caller is gone."""
+    name, seconds = _name(outcome), time.monotonic() - start
+    metrics.count_instant(request.kind, name, seconds)
+    write = _log.debug if name == "SUCCEEDED" else _log.info
+    write("instant call", queue=INSTANT_QUEUE, kind=request.kind, outcome=name, seconds=round(seconds, 4), **fields)
+
+
+def _name(outcome: InstantOutcome | None) -> str:
     match outcome:
+        case None:
+            return "ABANDONED"
         case InstantRefusal():
             return outcome.reason or "UNAVAILABLE"
         case ResultTooLarge():

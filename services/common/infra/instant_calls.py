@@ -11,6 +11,9 @@ them. So nothing of a call remains anywhere, whichever process is killed (ADR 30
     makes room, SEND                 ──────►
                                      ◄──────  RESULT
 
+A gateway and a worker of the same machine find each other by the outcome of their first call; the next ones go
+directly from one to the other while a child process is idle (`direct_calls`).
+
 Gateways, and threads of workers, listen on one channel each as long as they live. The first half of a call's id names
 the gateway. A publication that nobody receives ends the exchange: the other side is gone.
 """
@@ -34,6 +37,7 @@ from services.common.domain.instant import InstantOutcome, InstantRequest, outco
 from services.common.infra import dramatiq_private as private
 from services.common.infra import log
 from services.common.infra.broker import Broker
+from services.common.infra.direct_calls import DIRECT_BYTES, Direct, DirectListener
 from services.common.infra.messages import INSTANT_QUEUE, run_instant_call
 from services.common.infra.tasks import end_task
 
@@ -43,9 +47,6 @@ LISTEN_SECONDS = 1.5
 """How long a call waits for the gateway to listen again."""
 ANSWER_SECONDS = 5.0
 """How long a worker waits for its gateway, which answers at once or is gone."""
-
-DIRECT_BYTES = 1 << 20
-"""A result up to this size comes along with its outcome."""
 
 _log = log.get(__name__)
 _CHANNEL = "imageblur:instant:"
@@ -106,8 +107,9 @@ class WorkerExchange:
     Every method raises Unavailable if the broker cannot be reached.
     """
 
-    def __init__(self, client: redis.Redis) -> None:
+    def __init__(self, client: redis.Redis, listener: DirectListener) -> None:
         self._client = client
+        self._listener = listener
         self._listens = f"{_CHANNEL}{uuid4()}"
         self._pubsub: Any = None
 
@@ -126,7 +128,7 @@ class WorkerExchange:
     def finish(self, call_id: UUID, outcome: InstantOutcome, result: bytes = b"") -> bool:
         """Hand over an outcome, with the bytes of a result if there is one; False if the caller is gone."""
         gateway, direct = _gateway(call_id), result if len(result) <= DIRECT_BYTES else b""
-        head = _head(outcome, len(result))
+        head = _head(outcome, len(result), self._listener.direct)
         with _translated():
             if not self._client.publish(gateway, b"".join((_OUTCOME, call_id.bytes, head, b"\n", direct))):
                 return False
@@ -162,6 +164,8 @@ class Outcome:
     """Size of the result."""
     result: bytes
     """The result, if it was small; else `GatewayExchange.fetch` returns it."""
+    direct: Direct | None
+    """Where the worker takes calls of this machine."""
 
 
 class GatewayExchange:
@@ -185,7 +189,13 @@ class GatewayExchange:
                 head, _, result = payload.partition(b"\n")
                 values = json.loads(head)
                 outcome = outcome_from_json(values["outcome"])
-                return Outcome(outcome=outcome, result_bytes=values["result_bytes"], result=result)
+                direct = values.get("direct")  # none from a worker of the version before
+                return Outcome(
+                    outcome=outcome,
+                    result_bytes=values["result_bytes"],
+                    result=result,
+                    direct=direct and Direct(path=direct["path"], calls=direct["calls"]),
+                )
 
     async def send(self, worker: WorkerReady, request: bytes) -> None:
         """Send the encoded request to a worker; one that is gone meanwhile does not get it."""
@@ -274,8 +284,9 @@ def _gateway(call_id: UUID) -> str:
     return f"{_CHANNEL}{call_id.hex[:_ID_BYTES]}"
 
 
-def _head(outcome: InstantOutcome, result_bytes: int) -> bytes:
-    return json.dumps({"outcome": outcome_to_json(outcome).decode(), "result_bytes": result_bytes}).encode()
+def _head(outcome: InstantOutcome, result_bytes: int, direct: Direct | None = None) -> bytes:
+    values = {"outcome": outcome_to_json(outcome).decode(), "result_bytes": result_bytes}
+    return json.dumps(values | ({"direct": vars(direct)} if direct else {})).encode()
 
 
 def _message_id(call_id: UUID) -> str:

@@ -8,6 +8,7 @@ from services.common.domain.errors import Busy, InvalidArgument, Reason, TooLarg
 from services.common.domain.instant import InstantAnswer, InstantOutcome, InstantRefusal, InstantRequest, ResultTooLarge
 from services.common.infra import log
 from services.common.infra.blobs.writer import uninterrupted
+from services.common.infra.direct_calls import DirectWorkers
 from services.common.infra.instant_calls import GatewayExchange, GatewayExchanges, InstantQueue, Outcome
 from services.gateway.instant.paused_queue import QueuePause
 from services.gateway.orders.broker_check import BrokerCheck
@@ -31,13 +32,14 @@ class CallInstantly:
 
     queue: InstantQueue
     exchanges: GatewayExchanges
+    direct: DirectWorkers
     threads: ThreadPool
     broker_check: BrokerCheck
     paused: QueuePause
     seconds: float
     """Longest time that a call takes."""
     max_calls: int
-    """Over all gateways."""
+    """In the queue or taken from it, over all gateways."""
     share: ByteBudget
     """Of the images that wait here for a worker."""
 
@@ -62,13 +64,18 @@ class CallInstantly:
             self.broker_check.check_rate(key)
         await self.paused.check()
         if counted:
-            await self.broker_check.count_order(key, images=1)
+            await self.broker_check.count_order(key, images=1, ping=False)
         async with self.share.reserve(min(len(request.data), self.share.capacity)):
             try:
                 async with asyncio.timeout(self.seconds):
-                    return await self._exchange(request, field)
+                    return await self._ask_directly(request, field) or await self._exchange(request, field)
             except TimeoutError:
                 raise Unavailable("no worker answered in time") from None
+
+    async def _ask_directly(self, request: InstantRequest, field: str) -> tuple[InstantAnswer, bytes] | None:
+        """Have an idle worker of this machine answer; return None if there is none."""
+        answer = await self.direct.call(request, CURRENT_RESERVATION.get().grow)
+        return answer and (_answer_of(answer[0], field), answer[1])
 
     async def _exchange(self, request: InstantRequest, field: str) -> tuple[InstantAnswer, bytes]:
         async with self.exchanges.exchange() as exchange:
@@ -76,6 +83,8 @@ class CallInstantly:
                 # To its end even if the caller disconnects: the clean-up has to come after it.
                 await uninterrupted(self.threads.run_to_end(self._enqueue, exchange.call_id))
                 outcome = await self._outcome(exchange, request)
+                if outcome.direct:
+                    self.direct.learn(outcome.direct)
                 answer = _answer_of(outcome.outcome, field)
                 if outcome.result_bytes == len(outcome.result):
                     return answer, outcome.result

@@ -61,12 +61,13 @@ class BrokerCheck:
         for rate, caller in self._rates(rate_limit_key):
             self.limits.check(rate, caller)
 
-    async def count_order(self, rate_limit_key: str, *, images: int = 0) -> None:
+    async def count_order(self, rate_limit_key: str, *, images: int = 0, ping: bool = True) -> None:
         """Count an order of the caller; without a rate limit, only check that the broker is available.
 
         Args:
             rate_limit_key: The caller.
             images: Number of the order's images, for keys with a limit of images.
+            ping: False: without a rate limit, check nothing.
 
         Raises:
             Busy: The caller is over a rate limit.
@@ -75,7 +76,8 @@ class BrokerCheck:
         """
         rates, per_day = self._rates(rate_limit_key), callers.limits().images_per_day
         if not rates and not (per_day and images):
-            await self.ping()
+            if ping:
+                await self.ping()
             return
         with _as_unavailable():
             async with asyncio.timeout(TIMEOUT_SECONDS):

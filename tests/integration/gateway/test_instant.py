@@ -30,6 +30,7 @@ from services.common.db.queues import workers
 from services.common.domain.spec import BlurSpec, Format, Region, Solid
 from services.common.infra import broker
 from services.common.infra.blobs import BlobStore
+from services.common.infra.direct_calls import DirectListener
 from services.common.infra.messages import INSTANT_QUEUE
 from services.gateway.instant import calls
 from services.gateway.settings import GatewaySettings
@@ -59,19 +60,26 @@ def instant_children() -> Iterator[ChildPool]:
 
 
 @contextmanager
-def instant_worker(url: str, children: ChildPool, blob_url: str = "") -> Iterator[dramatiq.Worker]:
+def instant_worker(
+    url: str, children: ChildPool, blob_url: str = "", *, direct: bool = False
+) -> Iterator[dramatiq.Worker]:
     """Answers instant calls; without blobs, only those that carry their image."""
     queues = broker.connect(url, INSTANT_QUEUE)
     scratch = ScratchFolder()
     blobs = BlobStore(blob_url or str(scratch.path))
-    answer_call = AnswerCall(broker=queues, children=children, blobs=blobs, scratch=scratch)
+    listener = DirectListener(scratch.path, 1)
+    answer_call = AnswerCall(broker=queues, listener=listener, children=children, blobs=blobs, scratch=scratch)
     register_instant(queues, answer_call)
+    if direct:
+        listener.start(answer_call.answer_directly)
     worker = dramatiq.Worker(queues, worker_threads=1)
     worker.start()
     try:
         yield worker
     finally:
+        listener.refuse_more()
         worker.stop()
+        listener.join()
         scratch.close()
         queues.client.close()
 

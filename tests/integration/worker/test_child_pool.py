@@ -26,6 +26,7 @@ from services.blur_worker.instant.lifecycle import InstantChildren
 from services.common.domain.errors import ImageError, Reason, Unavailable
 from services.common.domain.instant import InstantKind, InstantRequest
 from services.common.domain.spec import BlurSpec, Find, FindingKind, Format
+from services.common.infra.direct_calls import DirectListener
 from tests.support.blur_workers import LIMITS
 from tests.support.images import encode, encode_frames, frames, photo
 from tests.support.waiting import eventually
@@ -230,9 +231,9 @@ def test_finding_has_limits_of_its_own(tmp_path: Path) -> None:
         children.close()
 
 
-def test_children_that_nobody_needs_end_and_start_again_when_somebody_does() -> None:
+def test_children_that_nobody_needs_end_and_start_again_when_somebody_does(tmp_path: Path) -> None:
     pool = ChildPool(2, LIMITS, run_instant, answer=InstantResult)
-    idle = InstantChildren(pool, idle_seconds=1.5)
+    idle = InstantChildren(pool, DirectListener(tmp_path, 1), pytest.fail, idle_seconds=1.5)
     request = InstantRequest(
         kind=InstantKind.BLUR, spec=BlurSpec(), max_result_bytes=1 << 20, data=encode(photo(), "PNG")
     )

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
@@ -19,9 +20,11 @@ from imageblur.v1 import blur_service_pb2 as pb
 from imageblur.v1.blur_service_pb2_grpc import BlurServiceStub
 from sqlalchemy import func, select
 
+from services.blur_worker.app import ORDER_NICENESS
 from services.common.db.engine import Database
 from services.common.db.models import Image as ImageRow
 from services.common.db.models import Order, UnownedBlobs
+from services.common.infra.direct_calls import DirectWorkers
 from services.gateway.settings import GatewaySettings
 from tests.integration.gateway.conftest import SECRET, running, settings
 from tests.support.files import files_below
@@ -61,6 +64,9 @@ class Process:
 
     def __init__(self, module: str, environment: dict[str, str], log: Path) -> None:
         self.log = log
+        self.metrics_port = free_port()
+        name = f"IMAGEBLUR_{module.partition('.')[2].upper()}_METRICS_PORT"
+        environment = environment | {name: str(self.metrics_port), "IMAGEBLUR_METRICS_HOST": "127.0.0.1"}
         with log.open("wb") as out:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", module], env=environment, stdout=out, stderr=out, start_new_session=True
@@ -74,6 +80,12 @@ class Process:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.kill()
         self.process.wait(30)
+
+    def count_running(self) -> float:
+        """How many instant calls this worker works on."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=10) as answer:
+            lines = answer.read().decode().splitlines()
+        return float(next(line for line in lines if line.startswith("imageblur_instant_running ")).split()[1])
 
     def says(self, text: str) -> bool:
         return text in self.log.read_text("utf-8")
@@ -110,18 +122,18 @@ def called(stub: BlurServiceStub) -> "Future[pb.BlurImageResponse]":
 
 
 @contextlib.contextmanager
-def held_call(stub: BlurServiceStub, worker: Process, valkey: redis.Redis) -> Iterator["Future[pb.BlurImageResponse]"]:
+def held_call(stub: BlurServiceStub, worker: Process) -> Iterator["Future[pb.BlurImageResponse]"]:
     """A call whose image the worker has, and whose child process stands still until the block ends."""
     stub.BlurImage(REQUEST, timeout=SECONDS)  # starts the child process
-    children = psutil.Process(worker.process.pid).children(recursive=True)
+    main = psutil.Process(worker.process.pid)
+    children = main.children(recursive=True)
+    # The child process of orders leaves the processors to the one of instant calls.
+    assert [child.nice() - main.nice() for child in children].count(ORDER_NICENESS) == 1
     for child in children:
         child.suspend()
     try:
-        with valkey.pubsub(ignore_subscribe_messages=True) as publications:  # type: ignore[no-untyped-call]
-            publications.psubscribe("imageblur:instant*")
-            publications.get_message(timeout=60)  # the confirmation
-            answer = called(stub)
-            eventually(lambda: PHOTO in (publications.get_message() or {"data": b""})["data"])
+        answer = called(stub)
+        eventually(lambda: worker.count_running() == 1)
         yield answer
     finally:
         for child in children:
@@ -141,12 +153,22 @@ def assert_nothing_left(settings: GatewaySettings, valkey: redis.Redis, tmp_path
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.parametrize("direct", [True, False])
 def test_a_call_goes_to_another_worker_when_its_worker_is_killed(
-    settings: GatewaySettings, processes: Any, valkey: redis.Redis, tmp_path: Path
+    settings: GatewaySettings,
+    processes: Any,
+    valkey: redis.Redis,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    direct: bool,
 ) -> None:
+    if not direct:  # as from another machine
+        monkeypatch.setattr(DirectWorkers, "learn", lambda *_: None)
     first = processes("services.blur_worker")
     with running(settings.model_copy(update={"instant_seconds": SECONDS})) as gateway:
-        with held_call(gateway.blur, first, valkey) as answer:
+        with held_call(gateway.blur, first) as answer:
+            assert valkey.hlen("dramatiq:instant.msgs") == (0 if direct else 1)
             second = processes("services.blur_worker")
             assert not answer.done()
             first.kill()
@@ -162,7 +184,7 @@ def test_without_another_worker_the_call_fails_and_is_to_be_repeated(
     worker = processes("services.blur_worker")
     with (
         running(settings.model_copy(update={"instant_seconds": 10})) as gateway,
-        held_call(gateway.blur, worker, valkey) as answer,
+        held_call(gateway.blur, worker) as answer,
     ):
         worker.kill()
         error: Any = answer.exception(60)
@@ -171,10 +193,11 @@ def test_without_another_worker_the_call_fails_and_is_to_be_repeated(
 
 
 @pytest.mark.timeout(600)
-def test_a_worker_that_stops_answers_first(settings: GatewaySettings, processes: Any, valkey: redis.Redis) -> None:
+@pytest.mark.usefixtures("valkey")
+def test_a_worker_that_stops_answers_first(settings: GatewaySettings, processes: Any) -> None:
     worker = processes("services.blur_worker")
     with running(settings.model_copy(update={"instant_seconds": SECONDS})) as gateway:
-        with held_call(gateway.blur, worker, valkey) as answer:
+        with held_call(gateway.blur, worker) as answer:
             worker.process.send_signal(signal.SIGTERM)
         assert answer.result(SECONDS).width == photo().width
         assert worker.process.wait(60) == 0
@@ -189,7 +212,7 @@ def test_a_gateway_that_is_killed_leaves_nothing(
     gateway = processes("services.gateway", IMAGEBLUR_GATEWAY_ADDRESS=f"127.0.0.1:{port}")
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         grpc.channel_ready_future(channel).result(60)
-        with held_call(BlurServiceStub(channel), worker, valkey) as answer:
+        with held_call(BlurServiceStub(channel), worker) as answer:
             gateway.kill()
             error: Any = answer.exception(60)
             assert error.code() is grpc.StatusCode.UNAVAILABLE

@@ -60,7 +60,7 @@ class FakeChildren(ChildPool):
 
 def answer(exchange: FakeExchange, children: FakeChildren) -> None:
     none = cast("Any", None)
-    use_case = AnswerCall(broker=none, children=children, blobs=none, scratch=none)
+    use_case = AnswerCall(broker=none, listener=none, children=children, blobs=none, scratch=none)
     use_case._threads.exchange = exchange
     use_case(uuid4())
 
