@@ -110,7 +110,7 @@ class ChildPool:
         on_start: Callable[[], None] = lambda: None,
         *,
         on_take: Callable[[], None] = lambda: None,
-        wait_seconds: float = WAIT_SECONDS,
+        wait_seconds: float | None = None,
     ) -> Any:
         """Give a task to an idle child process and return its answer.
 
@@ -118,7 +118,7 @@ class ChildPool:
             task: What to do.
             on_start: Called once the child process works on it.
             on_take: Called as soon as the child process is the task's, which may have to be started.
-            wait_seconds: How long to wait for an idle child process.
+            wait_seconds: How long to wait for an idle child process; None: WAIT_SECONDS.
 
         Raises:
             ImageError: The image cannot be blurred.
@@ -128,7 +128,7 @@ class ChildPool:
             OSError: A file cannot be read or written.
         """
         try:
-            slot = self._idle.get(timeout=wait_seconds)
+            slot = self._idle.get(timeout=WAIT_SECONDS if wait_seconds is None else wait_seconds)
         except queue.Empty:
             raise Unavailable("no child process became idle") from None
         try:
