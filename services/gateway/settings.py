@@ -90,9 +90,10 @@ class GatewaySettings(
     max_instant_calls: int = Field(
         default=16,
         ge=1,
-        description="Most instant calls (BlurImage, FindRegions, PreviewImage) that wait in the queue or were taken from "
-        "it, over all gateways (an idle worker of the gateway's machine gets them past the queue); further ones are refused with QUEUE_FULL and RetryInfo. Together those of "
-        "a gateway hold at most half of IMAGEBLUR_MAX_BYTES_IN_FLIGHT.",
+        description="Most instant calls (BlurImage, FindRegions, PreviewImage) that wait in the queue or were taken "
+        "from it, over all gateways (an idle worker of the gateway's machine gets them past the queue); further ones "
+        "are refused with QUEUE_FULL and RetryInfo. Together those of a gateway hold at most half of "
+        "IMAGEBLUR_MAX_BYTES_IN_FLIGHT.",
     )
     max_orders_per_minute: int = Field(
         default=600,
