@@ -35,6 +35,11 @@ async def accept(_size: int) -> None:
     """Reserve room for a large result."""
 
 
+def refuse(_call: DirectCall) -> None:
+    """A worker that is not to be called."""
+    pytest.fail("a call came")
+
+
 async def call_once(direct: Direct) -> object:
     workers = DirectWorkers()
     workers.learn(direct)
@@ -149,7 +154,7 @@ def test_a_caller_that_goes_away_is_noticed(tmp_path: Path) -> None:
 
 
 def test_connections_beyond_the_limit_are_closed(tmp_path: Path) -> None:
-    with listening(tmp_path, pytest.fail) as direct:
+    with listening(tmp_path, refuse) as direct:
         sockets = []
         for _ in range(direct_calls.CONNECTIONS_PER_CALL + 1):
             connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -163,7 +168,7 @@ def test_connections_beyond_the_limit_are_closed(tmp_path: Path) -> None:
 
 def test_a_path_that_is_too_long_or_of_another_machine_leaves_the_broker(tmp_path: Path) -> None:
     listener = DirectListener(tmp_path / ("long" * 40), 1)
-    listener.start(pytest.fail)
+    listener.start(refuse)
     assert listener.direct is None
     listener.refuse_more()
     listener.join()
