@@ -233,7 +233,7 @@ def test_finding_has_limits_of_its_own(tmp_path: Path) -> None:
 
 def test_children_that_nobody_needs_end_and_start_again_when_somebody_does(tmp_path: Path) -> None:
     pool = ChildPool(2, LIMITS, run_instant, answer=InstantResult)
-    idle = InstantChildren(pool, DirectListener(tmp_path, 1), lambda _: pytest.fail(), idle_seconds=1.5)
+    idle = InstantChildren(pool, DirectListener(tmp_path, 1), lambda _: pytest.fail("a call came"), idle_seconds=1.5)
     request = InstantRequest(
         kind=InstantKind.BLUR, spec=BlurSpec(), max_result_bytes=1 << 20, data=encode(photo(), "PNG")
     )
