@@ -50,8 +50,8 @@ class FakeChildren(ChildPool):
         self.errors = list(errors)
         self.tasks: list[Any] = []
 
-    def run(self, task: Any, on_start: Any = None) -> Any:
-        del on_start
+    def run(self, task: Any, on_start: Any = None, **options: Any) -> Any:
+        del on_start, options
         self.tasks.append(task)
         if self.errors:
             raise self.errors.pop(0)
