@@ -42,7 +42,9 @@ def enqueue(broker: RedisBroker, message: Message[Any], message_id: str, pipelin
     encoded = message.copy(options={_MESSAGE_ID: message_id}).encode()
     arguments = ["enqueue", current_millis(), message.queue_name, broker.broker_id, broker.heartbeat_timeout]
     arguments += [broker.dead_message_ttl, 0, 0, message_id, encoded]  # no maintenance by producers
-    broker.scripts["dispatch"](keys=[broker.namespace], args=arguments, client=pipeline)
+    # By its text: for a script by its hash, a pipeline first asks the server in a round trip whether it knows it.
+    script = broker.scripts["dispatch"].script
+    pipeline.eval(script, 1, broker.namespace, *arguments)  # type: ignore[arg-type] # bytes will do
 
 
 def fetch(broker: RedisBroker, queue: str, count: int) -> list[bytes]:
