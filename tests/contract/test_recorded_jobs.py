@@ -101,9 +101,10 @@ def test_every_command_is_recorded_or_has_a_reason() -> None:
     assert packages | with_main <= COMMANDS.keys()
 
 
-def test_the_scheduler_records_what_it_expires_and_removes(database: Database, tmp_path: Path) -> None:
-    broker: Any = SilentBroker()
-    sweep = Sweep(database, BlobStore(str(tmp_path / "blobs")), cast("Broker", broker), window=10)
+def test_the_scheduler_records_what_it_expires_and_removes(
+    database: Database, blobs: BlobStore, queues: Broker
+) -> None:
+    sweep = Sweep(database, blobs, queues, window=10)
     sweep.expired()
     sweep.originals()
     assert entries(database) == []
