@@ -18,7 +18,7 @@ from services.common.domain.spec import BlurSpec, Gaussian
 
 Blur = Callable[[bytes, float], bytes]
 QUALITY = 90
-_LIMITS = Limits(max_pixels=200_000_000)
+LIMITS = Limits(max_pixels=200_000_000)
 
 
 def by_engine(data: bytes, sigma: float) -> bytes:
@@ -28,7 +28,7 @@ def by_engine(data: bytes, sigma: float) -> bytes:
 
 def blur_with_engine(data: bytes, sigma: float) -> Blurred:
     """Do the same; return the engine's whole answer."""
-    return blur(data, BlurSpec(Gaussian(sigma), quality=_quality_of_like_size(data, sigma)), _LIMITS)
+    return blur(data, BlurSpec(Gaussian(sigma), quality=_quality_of_like_size(data, sigma)), LIMITS)
 
 
 @functools.cache
@@ -42,7 +42,7 @@ def _quality_of_like_size(data: bytes, sigma: float) -> int:
         return QUALITY
     size = len(by_pillow(data, sigma))
     sizes = {
-        quality: len(blur(data, BlurSpec(Gaussian(sigma), quality=quality), _LIMITS).data)
+        quality: len(blur(data, BlurSpec(Gaussian(sigma), quality=quality), LIMITS).data)
         for quality in range(QUALITY, QUALITY + 6)
     }
     return min(sizes, key=lambda quality: abs(sizes[quality] - size))
@@ -51,14 +51,14 @@ def _quality_of_like_size(data: bytes, sigma: float) -> int:
 def by_pillow(data: bytes, sigma: float) -> bytes:
     """Decode, GaussianBlur, encode: PNG with the default of `save`."""
     with Image.open(io.BytesIO(data)) as image:
-        return _saved(image.filter(ImageFilter.GaussianBlur(sigma)), image.format)
+        return saved(image.filter(ImageFilter.GaussianBlur(sigma)), image.format)
 
 
 def by_pillow_without_blur(data: bytes, _sigma: float) -> bytes:
     """Decode and encode alone."""
     with Image.open(io.BytesIO(data)) as image:
         image.load()
-        return _saved(image, image.format)
+        return saved(image, image.format)
 
 
 def by_vips(data: bytes, sigma: float) -> bytes:
@@ -91,7 +91,8 @@ PEERS: Mapping[str, Blur] = {
 }
 
 
-def _saved(image: Image.Image, format_: str | None) -> bytes:
+def saved(image: Image.Image, format_: str | None) -> bytes:
+    """Encode with the quality of the comparison."""
     out = io.BytesIO()
     options: dict[str, Any] = {"quality": QUALITY, "subsampling": "4:2:0"} if format_ == "JPEG" else {}
     image.save(out, format_, **options)

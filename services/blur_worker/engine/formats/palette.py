@@ -82,9 +82,7 @@ def _quantize_around(
 
 
 def _pack(colors: Image.Image) -> _Packed:
-    red, green, blue = np.moveaxis(np.asarray(colors).astype(np.uint32), 2, 0)
-    packed: _Packed = (red << 16) | (green << 8) | blue
-    return packed
+    return np.frombuffer(colors.tobytes("raw", "BGRX"), "<u4").reshape(colors.height, colors.width)
 
 
 def _unpack(packed: _Packed) -> _Palette:

@@ -13,6 +13,10 @@ from services.blur_worker.engine.compiling import compiled
 
 _MAX_SAMPLE = 1 << 18
 _MAX_LEAVES = 256
+_RECENT_BITS = 12
+"""Of a hash of a color: as many of the last ones are remembered with their leaves."""
+_HASH = 0x9E3779B1
+_NO_COLOR = 1 << 24
 _Packed = NDArray[np.uint32]
 
 
@@ -98,17 +102,23 @@ def _grow(sample: _Packed, room: int, nodes: NDArray[np.int64]) -> None:
 def _descend(packed: _Packed, nodes: NDArray[np.int64], out: NDArray[np.uint8], sums: NDArray[np.int64]) -> np.int64:
     """Put the leaf of each pixel into `out`, add up colours and pixels of each leaf, and return how many there are."""
     numbers = np.full(len(nodes), -1, np.int64)
+    recent = np.full((1 << _RECENT_BITS, 2), _NO_COLOR, np.uint32)
     count = np.int64(0)
     for index in range(len(packed)):
         color = packed[index]
-        node = np.int64(0)
-        while nodes[node, 2]:
-            value = np.int64((color >> np.uint32(nodes[node, 0])) & np.uint32(255))
-            node = nodes[node, 2] if value <= nodes[node, 1] else nodes[node, 3]
-        if numbers[node] < 0:
-            numbers[node] = count
-            count += 1
-        leaf = numbers[node]
+        place = np.uint64(
+            (color * np.uint64(_HASH) >> np.uint64(32 - _RECENT_BITS)) & np.uint64((1 << _RECENT_BITS) - 1)
+        )
+        if recent[place, 0] != color:
+            node = np.int64(0)
+            while nodes[node, 2]:
+                value = np.int64((color >> np.uint32(nodes[node, 0])) & np.uint32(255))
+                node = nodes[node, 2] if value <= nodes[node, 1] else nodes[node, 3]
+            if numbers[node] < 0:
+                numbers[node] = count
+                count += 1
+            recent[place, 0], recent[place, 1] = color, numbers[node]
+        leaf = np.int64(recent[place, 1])
         out[index] = leaf
         sums[leaf, 0] += np.int64(color >> np.uint32(16))
         sums[leaf, 1] += np.int64((color >> np.uint32(8)) & np.uint32(255))

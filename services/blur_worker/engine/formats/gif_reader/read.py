@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from services.blur_worker.engine.formats.gif_reader.file import GifFile, GifFrame, parse
 from services.blur_worker.engine.formats.gif_reader.lzw import expand, join_sub_blocks
@@ -41,7 +42,7 @@ def _composed(data: bytes, file: GifFile, frames: list[GifFrame]) -> Iterator[Ra
     The screen is transparent at first, and what is cleared becomes so; the background colour is shown by no browser.
     """
     width, height = file.size
-    canvas = np.zeros((height, width, 4), np.uint8)
+    canvas = np.zeros((height, width), np.uint32)  # RGBA as one number: 0 is transparent
     array = np.frombuffer(data, np.uint8)
     scratch = np.empty(len(data), np.uint8)
     for frame in frames:
@@ -51,24 +52,24 @@ def _composed(data: bytes, file: GifFile, frames: list[GifFrame]) -> Iterator[Ra
         indices = _indices(array, frame, scratch)[: area.shape[0], : area.shape[1]]
         if indices.size:
             colors = _palette(frame)[indices]
-            np.copyto(area, colors, where=colors[..., 3:] > 0)
-        opaque = bool((canvas[..., 3] == 255).all())
-        yield Raster("RGB", canvas[..., :3].copy()) if opaque else Raster("RGBA", canvas.copy())
+            np.copyto(area, colors, where=colors != 0)
+        samples = canvas.view(np.uint8).reshape(height, width, 4)
+        yield Raster("RGB", samples[..., :3].copy()) if canvas.all() else Raster("RGBA", samples.copy())
         if frame.disposal == _CLEAR:
             area[:] = 0
         elif before is not None:
             area[:] = before
 
 
-def _palette(frame: GifFrame) -> Samples:
-    """RGBA by index; those beyond the palette, or without one, are black."""
+def _palette(frame: GifFrame) -> NDArray[np.uint32]:
+    """RGBA as one number, by index; those beyond the palette, or without one, are black."""
     table = np.zeros((257, 4), np.uint8)
     table[:256, 3] = 255
     colors = np.frombuffer(frame.palette[: len(frame.palette) // 3 * 3], np.uint8).reshape(-1, 3)
     table[: len(colors), :3] = colors
     if frame.transparent is not None:
         table[frame.transparent] = 0
-    return table
+    return table.view(np.uint32)[:, 0]
 
 
 def _indices(data: Samples, frame: GifFrame, scratch: Samples) -> Samples:

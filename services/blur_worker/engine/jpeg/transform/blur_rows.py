@@ -76,8 +76,12 @@ def _blur_across(
                 base = begin + tap.k * x.cells + x.start
                 gather(plane, base + tap.near, base + tap.far, tap.sign, x.inner, parts, part)
         for u in range(parity, wanted, 2):
+            to = np.uint64(out_at + u * blocks + x.first)
+            if x.together == 1:
+                weigh(parts, weights, np.int64(0), u, x.inner, out, to)
+                continue
             for phase in range(x.together):
-                weigh(parts, weights, phase, u, whole, total)
+                weigh(parts, weights, phase, u, whole, total, np.uint64(0))
                 to = np.uint64(out_at + u * blocks + x.first + phase)
                 for index in range(x.inner):
                     out[to + np.uint64(index * x.together)] = total[np.uint64(index)]
@@ -154,7 +158,7 @@ def blur_rows(
                 for v in range(len(widths)):
                     count = min(_TILE, widths[v] * blocks - tile)
                     if v % 2 == parity and count > 0:
-                        weigh(parts, weights, which, v, count, total)
+                        weigh(parts, weights, which, v, count, total, np.uint64(0))
                         for u in range(tile // blocks, (tile + count - 1) // blocks + 1):
                             first, last = max(0, u * blocks - tile), min(count, (u + 1) * blocks - tile)
                             quantize(total, first, last, scales[v, u], quantized, at)

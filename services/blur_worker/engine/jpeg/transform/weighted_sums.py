@@ -63,29 +63,48 @@ def weigh(
     u: int,
     count: int,
     total: NDArray[np.float32],
+    at: int,
 ) -> None:
-    """Add up rows of parts, each times its weight; several at a time, or most would be reading and writing `total`."""
-    for index in range(count):
-        total[np.uint64(index)] = 0
-    terms = weights.shape[2]
+    """Put sums of rows of parts, each times its weight, into `total` from `at` on.
+
+    Several at a time, or most would be reading and writing `total`.
+    """
+    terms, begin = weights.shape[2], np.uint64(at)
     term = np.int64(0)
+    if terms >= 8:
+        first, second = _weights(weights, which, u, 0), _weights(weights, which, u, 4)
+        for index in range(count):
+            i = np.uint64(index)
+            total[begin + i] = _sum_of_four(parts, np.uint64(0), i, first) + _sum_of_four(
+                parts, np.uint64(4), i, second
+            )
+        term = np.int64(8)
+    elif terms >= 4:
+        first = _weights(weights, which, u, 0)
+        for index in range(count):
+            i = np.uint64(index)
+            total[begin + i] = _sum_of_four(parts, np.uint64(0), i, first)
+        term = np.int64(4)
+    else:
+        for index in range(count):
+            total[begin + np.uint64(index)] = 0
     while term + 8 <= terms:
         row = np.uint64(term)
         first, second = _weights(weights, which, u, term), _weights(weights, which, u, term + 4)
         for index in range(count):
             i = np.uint64(index)
-            total[i] += _sum_of_four(parts, row, i, first) + _sum_of_four(parts, row + np.uint64(4), i, second)
+            total[begin + i] += _sum_of_four(parts, row, i, first) + _sum_of_four(parts, row + np.uint64(4), i, second)
         term += 8
     if term + 4 <= terms:
         first = _weights(weights, which, u, term)
         for index in range(count):
             i = np.uint64(index)
-            total[i] += _sum_of_four(parts, np.uint64(term), i, first)
+            total[begin + i] += _sum_of_four(parts, np.uint64(term), i, first)
         term += 4
     if term < terms:
         weight = weights[which, u, term]
         for index in range(count):
-            total[np.uint64(index)] += weight * parts[np.uint64(term), np.uint64(index)]
+            total[begin + np.uint64(index)] += weight * parts[np.uint64(term), np.uint64(index)]
 
 
 @compiled(nrt=False)
