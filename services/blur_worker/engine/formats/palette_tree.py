@@ -98,7 +98,7 @@ def _grow(sample: _Packed, room: int, nodes: NDArray[np.int64]) -> None:
         leaves += 1
 
 
-@compiled("int64(uint32[::1], int64[:, ::1], uint8[::1], int64[:, ::1])")
+@compiled("int64(Array(uint32, 1, 'C', readonly=True), int64[:, ::1], uint8[::1], int64[:, ::1])")
 def _descend(packed: _Packed, nodes: NDArray[np.int64], out: NDArray[np.uint8], sums: NDArray[np.int64]) -> np.int64:
     """Put the leaf of each pixel into `out`, add up colours and pixels of each leaf, and return how many there are."""
     numbers = np.full(len(nodes), -1, np.int64)
