@@ -27,7 +27,7 @@ def _sort(counts: _Numbers, order: _Numbers) -> None:
 
 
 @compiled(nrt=False)
-def _find_depths(used: int, depths: _Numbers) -> None:
+def _find_depths(used: np.int64, depths: _Numbers) -> None:
     """Turn as many counts, of two symbols at least, the lowest first, into the depths of leaves of Huffman's tree."""
     depths[0] += depths[1]
     root, leaf = np.int64(0), np.int64(2)
@@ -49,7 +49,7 @@ def _find_depths(used: int, depths: _Numbers) -> None:
     depths[used - 2] = 0
     for node in range(used - 3, -1, -1):
         depths[node] = depths[depths[node]] + 1
-    free, depth, root, leaf = np.int64(1), np.int64(0), np.int64(used) - 2, np.int64(used) - 1
+    free, depth, root, leaf = np.int64(1), np.int64(0), used - 2, used - 1
     while free > 0:
         inner = np.int64(0)
         while root >= 0 and depths[root] == depth:
@@ -63,19 +63,19 @@ def _find_depths(used: int, depths: _Numbers) -> None:
 
 
 @compiled(nrt=False)
-def _limit(used: int, depths: _Numbers) -> None:
+def _limit(used: np.int64, depths: _Numbers) -> None:
     """Shorten codes to LONGEST, and make the rarest others longer until the code is complete again."""
     room = np.int64(1) << LONGEST
     taken = np.int64(0)
     for index in range(used):
         depths[index] = min(depths[index], np.int64(LONGEST))
         taken += room >> depths[index]
-    index = np.int64(0)
+    rarest = np.int64(0)
     while taken > room:
-        while depths[index] >= LONGEST:
-            index += 1
-        depths[index] += 1
-        taken -= room >> depths[index]
+        while depths[rarest] >= LONGEST:
+            rarest += 1
+        depths[rarest] += 1
+        taken -= room >> depths[rarest]
     for index in range(used - 1, -1, -1):
         while room >> depths[index] <= room - taken:
             taken += room >> depths[index]

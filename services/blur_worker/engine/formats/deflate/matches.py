@@ -28,7 +28,7 @@ def _word(data: _Bytes, at: np.uint64) -> np.uint64:
 
 
 @compiled(nrt=False)
-def _count(data: _Bytes, begin: int, end: int, writer: np.record) -> None:
+def _count(data: _Bytes, begin: np.int64, end: np.int64, writer: np.record) -> None:
     at, stop = np.uint64(begin), np.uint64(end)
     while at < stop:
         if at + np.uint64(4) <= stop:
@@ -41,9 +41,8 @@ def _count(data: _Bytes, begin: int, end: int, writer: np.record) -> None:
 
 
 @compiled(nrt=False)
-def _next_run(data: _Bytes, at: int, distance: int) -> np.int64:
+def _next_run(data: _Bytes, at: np.int64, distance: np.int64) -> np.int64:
     """Return where the next four bytes repeat those before, or where fewer than eight bytes are left."""
-    at = np.int64(at)
     while at + 8 <= len(data):
         differs = _word(data, np.uint64(at)) ^ _word(data, np.uint64(at - distance))
         # Of each byte, whether it or one of the three behind it differs: known of five of them.
