@@ -59,7 +59,7 @@ class AnswerCall:
         """Answer a call of a gateway of this machine, or leave it to the queue if no child process is idle.
 
         Raises:
-            CallerGone: The gateway is gone, or cannot be told that nothing comes.
+            CallerGone: The gateway is gone, or cannot learn that nothing comes.
         """
         start = time.monotonic()
         # Calls that have waited in the queue come first.

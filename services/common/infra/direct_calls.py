@@ -1,6 +1,6 @@
 """Instant calls between a gateway and a worker of the same machine: over a Unix socket instead of the broker.
 
-A worker says with each answer over the broker where it listens (`Direct`). From then on a gateway of the same machine
+A worker reports with each answer over the broker where it listens (`Direct`). Then a gateway of the same machine
 sends its calls there, one at a time over each connection:
 
     gateway                                   worker

@@ -136,7 +136,7 @@ def _from_runs(data: bytes, header: _Header, size: tuple[int, int]) -> Raster:
 def _from_masks(data: bytes, header: _Header, size: tuple[int, int]) -> Raster:
     masks: tuple[int, ...] = _MASKS[header.bits]
     if header.bytes >= _V4_HEADER_BYTES and header.compression < _BITFIELDS and header.bits == 32:
-        # Masks have no meaning here, but as in Chromium one of alpha, whatever it is, says that there is alpha.
+        # Masks have no meaning here, but as in Chromium one of alpha, whatever it is, means that there is alpha.
         (alpha,) = struct.unpack_from("<I", data, _FILE_HEADER_BYTES + _INFO_HEADER_BYTES + 12)
         masks += (_ALPHA,) if alpha else ()
     if header.compression >= _BITFIELDS:

@@ -1,6 +1,6 @@
 """Blocks of Deflate (RFC 1951, 3.2) in compiled loops: Huffman codes, and runs in which pixels repeat.
 
-What keeps indices in range: `room_for` says how many bytes a block may take, and matches lie within the data.
+What keeps indices in range: `room_for` bounds the bytes of a block, and matches lie within the data.
 """
 
 import numpy as np
