@@ -114,20 +114,3 @@ def test_chroma_is_as_fine_as_in_the_original() -> None:
     data = encode(stripes, "AVIF", quality=100, subsampling="4:4:4")
     result = opened(run(data, Solid(), Region("box", 0, 0, 0.1, 0.1), quality=100).data)
     assert np.abs(samples(result) - samples(stripes))[:, 20:].mean() < 3
-
-
-def test_what_is_blurred_as_a_whole_gets_fewer_bytes() -> None:
-    data = encode(photo(320, 240), "AVIF", quality=90)
-    sizes = {quality: len(run(data, quality=quality).data) for quality in (84, 90, 96)}
-    assert sizes[84] < sizes[90] < sizes[96]
-    assert (
-        abs(len(encode(opened(run(data, output_format=Format.PNG).data), "AVIF", quality=84, speed=9)) - sizes[90])
-        < 300
-    )
-
-
-def test_what_stays_sharp_keeps_the_quality_of_the_order() -> None:
-    data = encode(photo(320, 240), "AVIF", quality=90)
-    corner = Region("box", 0, 0, 0.01, 0.01)
-    result = run(data, Solid("#000000"), corner, quality=90)
-    assert len(result.data) > 0.9 * len(encode(opened(data), "AVIF", quality=90, speed=9))

@@ -17,19 +17,11 @@ from services.blur_worker.engine.formats.detect import iso_media_brands
 from services.blur_worker.engine.formats.pillow_save import metadata_options, save
 from services.blur_worker.engine.images import SourceEncoding
 from services.blur_worker.engine.raster import Box, Size
-from services.blur_worker.engine.regions import hides_whole
-from services.common.domain.spec import BlurSpec, Format, Gaussian
+from services.common.domain.spec import Format
 
 # Measured on blurred photographs of 2 megapixels, sigma 2, 5 and 20, at quality 90. Speed 9 takes 63 ms for 79 kB, as
 # 10 does; 8 twice as long for as many bytes, 7 and 6 seven and ten times as long for 5 and 25 % fewer.
 _SPEED = 9
-_BEST = 100
-_LESS_OF_BLURRED = 6
-"""What is taken off the quality of an image that is blurred as a whole, above 90 less and less.
-
-Speed 9 writes 35 % more of it than speed 6, at any quality; with this, 10 % more than that. From 90 to 84 such an image
-loses 0.2 dB. Sharp images have as many bytes, within 4 %, at both speeds.
-"""
 
 
 def _detect(head: bytes) -> bool:
@@ -52,17 +44,11 @@ def _encode(frames: FramesToEncode) -> bytes:
         options.pop("icc_profile", None)
     if len(frames.rasters) > 1:
         options["duration"] = [max(1, round(each)) for each in frames.milliseconds]
-    options |= {"quality": _quality(frames.spec), "subsampling": frames.info.encoding.subsampling}
+    options |= {"quality": frames.spec.quality, "subsampling": frames.info.encoding.subsampling}
     # One thread: there is a child process for each core.
     encoded = save(frames.rasters, Format.AVIF, speed=_SPEED, max_threads=1, **options)
     code_points = frames.info.metadata.color.code_points
     return with_code_points(encoded, *code_points) if code_points else encoded
-
-
-def _quality(spec: BlurSpec) -> int:
-    if not (hides_whole(spec) and isinstance(spec.effect, Gaussian)):
-        return spec.quality
-    return max(spec.quality - min(_LESS_OF_BLURRED, (_BEST - spec.quality) * 3 // 5), 1)
 
 
 CODEC = Codec(
