@@ -1,4 +1,4 @@
-"""Uploads that go on after cut connections, restarts of the server and of the client."""
+"""Resumable uploads: they go on after cut connections, restarts of the server and of the client."""
 
 import threading
 import time

@@ -40,7 +40,7 @@ def _register(broker: Broker, queue: ImageQueue, blur_image: Callable[[UUID, Ima
 
 
 def register_early(broker: Broker, work_early: Callable[[UUID], None]) -> None:
-    """Register the actor of uploads that go on."""
+    """Register the actor of early work on uploads."""
 
     @dramatiq.actor(broker=broker, queue_name=EARLY_QUEUE, actor_name=WORK_EARLY)
     def _work_early(upload_id: str) -> None:

@@ -1,4 +1,4 @@
-"""The use case of the queue `early`: blur images of an upload that goes on, while no image of an order waits."""
+"""The use case of the queue `early`: blur images of an upload in progress, while no image of an order waits."""
 
 import time
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Uploads that go on: the gateway is killed at every stage of them, the database is away; the other gateway goes on."""
+"""Resumable uploads: the gateway is killed at every stage of them, the database is away; the other gateway goes on."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping

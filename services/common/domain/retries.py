@@ -23,8 +23,8 @@ MAX_ATTEMPTS = 10
 MAX_EMAIL_ATTEMPTS = 20
 """About five hours: a mail server that is down for maintenance, or that makes strangers wait (greylisting)."""
 MAX_COPIES = 3
-"""Attempts after which an e-mail is not tried again if the mail server may have accepted it: it got the whole of it and
-gave none."""
+"""Attempts after which an e-mail is not tried again if the mail server may have accepted it: it received the whole
+message, and no reply came."""
 MAX_CRASHES = 3
 """Deaths of the child process that worked on an image before the image is held responsible."""
 

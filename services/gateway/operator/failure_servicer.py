@@ -12,8 +12,8 @@ from services.common.db.queues.failures import FailureCursor, Kind
 from services.common.domain.errors import InvalidArgument, Reason, Violation
 from services.common.domain.failures import Cause
 from services.gateway.operator.base import Context, OperatorBase, audit_context
+from services.gateway.operator.masked_addresses import mask_addresses
 from services.gateway.operator.order_filters import parse_time
-from services.gateway.operator.redaction import redact
 from services.gateway.rpc import paging
 from services.gateway.rpc.fields import Violations, parse_id
 from services.gateway.rpc.timestamps import timestamp
@@ -70,7 +70,7 @@ def _entry(row: Any) -> operator_pb2.FailureEntry:
         failure_id=str(row.id),
         kind=operator_pb2.FailureKind.Value(f"FAILURE_KIND_{row.kind}"),
         failure=order_pb2.Failure(
-            reason=order_pb2.FailureReason.Value(f"FAILURE_REASON_{row.reason}"), message=redact(row.message)
+            reason=order_pb2.FailureReason.Value(f"FAILURE_REASON_{row.reason}"), message=mask_addresses(row.message)
         ),
         order_id=str(row.order_id) if row.order_id else "",
         position=row.position,
@@ -85,7 +85,7 @@ def _group(row: failures.FailureGroup) -> operator_pb2.FailureGroup:
     return operator_pb2.FailureGroup(
         kind=operator_pb2.FailureKind.Value(f"FAILURE_KIND_{row.kind}"),
         reason=order_pb2.FailureReason.Value(f"FAILURE_REASON_{row.reason}"),
-        message=redact(row.message),
+        message=mask_addresses(row.message),
         count=row.number,
         cause=operator_pb2.FailureCause.Value(f"FAILURE_CAUSE_{row.cause}"),
         retryable=row.retryable,

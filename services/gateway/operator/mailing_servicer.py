@@ -18,7 +18,7 @@ from services.common.domain.mail import MailingState
 from services.common.infra.messages import OperatorJobKind
 from services.gateway.operator.base import Context, OperatorBase, audit_context
 from services.gateway.operator.mailing_plans import parse_plan
-from services.gateway.operator.redaction import redact
+from services.gateway.operator.masked_addresses import mask_addresses
 from services.gateway.rpc import paging
 from services.gateway.rpc.fields import parse_email, parse_id, parse_locale, parse_request_id
 from services.gateway.rpc.timestamps import timestamp
@@ -103,7 +103,7 @@ def _mailing_message(progress: MailingProgress) -> operator_pb2.Mailing:
         period=mailing.period,
         state=operator_pb2.MailingState.Value(f"MAILING_STATE_{state}"),
         recipients=mailing.recipients,
-        last_error=redact(mailing.message),
+        last_error=mask_addresses(mailing.message),
         due_time=timestamp(mailing.due_at),
         create_time=timestamp(mailing.created_at),
         finish_time=timestamp(mailing.finished_at),

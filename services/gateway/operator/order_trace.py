@@ -7,7 +7,7 @@ from imageblur.v1 import operator_pb2 as pb
 from services.common.db.models import Delivery, Email, Image
 from services.common.db.orders.order_lists import OrderTrace
 from services.common.domain.findings import Inspection
-from services.gateway.operator.redaction import redact
+from services.gateway.operator.masked_addresses import mask_addresses
 from services.gateway.rpc.timestamps import duration, timestamp
 
 
@@ -75,7 +75,7 @@ def _delivery_step(delivery: Delivery, now: int) -> pb.TraceStep:
         kind=pb.TRACE_KIND_DELIVERY,
         id=str(delivery.id),
         state=delivery.state,
-        message=redact(delivery.message),
+        message=mask_addresses(delivery.message),
         attempts=1,
     )
     return _timed(step, delivery.requested_at, delivery.finished_at, now)
@@ -88,7 +88,7 @@ def _email_step(email: Email, started_at: int, now: int) -> pb.TraceStep:
         position=email.part,
         state=email.state,
         attempts=email.attempts,
-        message=redact(email.smtp_reply),
+        message=mask_addresses(email.smtp_reply),
     )
     # The end of a failed attempt is not stored, only its start.
     end = email.sent_at if email.state in {"SENT", "SENDING"} else started_at

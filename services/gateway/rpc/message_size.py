@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 from services.common.domain.errors import TooLarge
 
 FIELDS_PER_PART = 16
-"""More than any message has of each of its images and regions."""
+"""Fields allowed for each image and region; no message needs as many."""
 _REGION = "imageblur.v1.Region"
 _MAX_VARINT = 10
 _Shape: TypeAlias = "dict[int, tuple[bool, _Shape | None]]"
@@ -32,7 +32,7 @@ def check_parts(data: bytes, descriptor: Any, limits: PartLimits) -> None:
     """Raise if an encoded message has more parts than the limits allow. Stops at the limit.
 
     Raises:
-        TooLarge: It has.
+        TooLarge: A limit is exceeded.
         DecodeError: It is malformed.
     """
     try:

@@ -1,4 +1,4 @@
-"""The page that accepts orders. Its script sends them to `uploads`; without scripts, its form sends them here."""
+"""The page that accepts orders. Its script sends them to `web/uploads`; without scripts, its form sends them here."""
 
 from collections.abc import AsyncIterator, Mapping
 

@@ -1,4 +1,4 @@
-"""Orders from the form's script: one request whose body is passed to the gateway as it arrives.
+"""Orders in one request, for programs: its body is passed to the gateway as it arrives.
 
 The body is the manifest's length (4 bytes, big-endian), the manifest, and the files one after the other.
 """

@@ -1,4 +1,4 @@
-"""The gateway's findings about an order as texts beside the form fields and images that they concern."""
+"""The gateway's violations of an order as texts beside the form fields and images that they concern."""
 
 import re
 from collections.abc import Iterable

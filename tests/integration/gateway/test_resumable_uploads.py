@@ -1,4 +1,4 @@
-"""Uploads that go on after a cut line, a killed gateway and a change of the gateway; never too many of them."""
+"""Resumable uploads after a cut line, a killed gateway and a change of the gateway; never too many of them."""
 
 import contextlib
 import hashlib

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from services.gateway.operator.redaction import redact
+from services.gateway.operator.masked_addresses import mask_addresses
 from services.gateway.operator.statistics import percentiles
 
 
@@ -19,7 +19,7 @@ from services.gateway.operator.statistics import percentiles
     ],
 )
 def test_addresses_are_hidden(text: str | None, shown: str) -> None:
-    assert redact(text) == shown
+    assert mask_addresses(text) == shown
 
 
 def test_percentiles_are_values_that_there_were() -> None:

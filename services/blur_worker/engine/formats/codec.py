@@ -64,7 +64,7 @@ class Codec:
     carries_profiles: bool = True
     """Whether a file can describe its colours; otherwise they are converted to sRGB."""
     carries_grey_profiles: bool = True
-    """Whether one of grey is understood there; otherwise such pixels are converted to sRGB."""
+    """Whether readers understand a grey ICC profile in this format; otherwise such pixels are converted to sRGB."""
     check: Callable[[bytes, Limits], None] = lambda _data, _limits: None
     """Called with the file before anything else reads it. Raises: ImageError, TOO_LARGE or UNSUPPORTED."""
     completed: Callable[[bytes, Limits], bytes] = lambda data, _limits: data

@@ -1,4 +1,4 @@
-// Sends an order as an upload that goes on: its manifest first, which is validated, then the bytes of all files, one after
+// Sends an order as a resumable upload: its manifest first, which is validated, then the bytes of all files, one after
 // the other, in pieces; then it is completed. After a cut line it asks the server where to go on, as in tus.
 
 import { translate } from "../shared/texts.js";

@@ -1,4 +1,4 @@
-"""Look at the image's full size where the first look suspects small faces."""
+"""Look at the full size of the image where the first look has candidates for small faces."""
 
 from collections import deque
 
@@ -13,11 +13,11 @@ from services.blur_worker.engine.finding.faces.tiling import around, spans
 
 _TILE = 384
 _REACH = 48
-"""What is looked at reaches so many pixels beyond the centre of a suspicion."""
-_MANY_SUSPICIONS = 8
+"""What is looked at reaches so many pixels beyond the centre of a candidate."""
+_MANY_CANDIDATES = 8
 """A tile with so many is looked at as a whole, however weak they are."""
 _CROWD = 2
-"""Where so many small faces are, more are near that the first look did not suspect."""
+"""Where so many small faces are, more are near that the first look has missed."""
 _CROWD_HEIGHT = 40
 _CROWD_CONFIDENCE = 0.5
 
@@ -25,29 +25,31 @@ _Cell = tuple[int, int]
 """Row and column of a tile."""
 
 
-def small_faces(network: Network, level: Level, suspicions: Boxes, worthy_from: float, min_confidence: float) -> Boxes:
+def small_faces(
+    network: Network, level: Level, candidates: Boxes, candidates_from: float, min_confidence: float
+) -> Boxes:
     """Return what may be faces, in pixels of the image.
 
     Args:
-        network: It looks.
-        level: The image at full size. A few suspicions cost little, and a crowd no more than all of the image.
-        suspicions: Of the first look, in pixels of the image.
-        worthy_from: Confidence of a suspicion from which its surroundings are looked at.
-        min_confidence: 0 to 1, of what is returned.
+        network: The detector of faces.
+        level: The image at full size. Few candidates mean few tiles; a crowd costs no more than all of the image.
+        candidates: What the first look returned, in pixels of the image.
+        candidates_from: Confidence, 0 to 1, from which the surroundings of a candidate are looked at.
+        min_confidence: Least confidence, 0 to 1, of what is returned.
     """
     height, width, _ = level.pixels.shape
     rows, columns = spans(height, _TILE, MARGIN), spans(width, _TILE, MARGIN)
-    x, y = suspicions[:, [0, 2]].mean(axis=1), suspicions[:, [1, 3]].mean(axis=1)
+    x, y = candidates[:, [0, 2]].mean(axis=1), candidates[:, [1, 3]].mean(axis=1)
     cells = _cells(y, [row.core_stop for row in rows]), _cells(x, [column.core_stop for column in columns])
     found = [NO_BOXES]
     crowded: deque[_Cell] = deque()
     for row, column in sorted(set(zip(*(each.tolist() for each in cells), strict=True))):
         here = (cells[0] == row) & (cells[1] == column)
-        worthy = here & (suspicions[:, 4] >= worthy_from)
-        if here.sum() >= _MANY_SUSPICIONS:
+        chosen = here & (candidates[:, 4] >= candidates_from)
+        if here.sum() >= _MANY_CANDIDATES:
             crowded.append((row, column))
-        elif worthy.any():
-            part = around(y[worthy], rows[row], height, _REACH), around(x[worthy], columns[column], width, _REACH)
+        elif chosen.any():
+            part = around(y[chosen], rows[row], height, _REACH), around(x[chosen], columns[column], width, _REACH)
             found.append(looked_at(network, level, *part, min_confidence))
             if _is_crowd(found[-1]):
                 crowded.append((row, column))
@@ -63,8 +65,8 @@ def small_faces(network: Network, level: Level, suspicions: Boxes, worthy_from: 
     return np.concatenate(found)
 
 
-def _cells(places: NDArray[np.float32], stops: list[int]) -> NDArray[np.intp]:
-    return np.searchsorted(stops, places, side="right").clip(0, len(stops) - 1)
+def _cells(centres: NDArray[np.float32], stops: list[int]) -> NDArray[np.intp]:
+    return np.searchsorted(stops, centres, side="right").clip(0, len(stops) - 1)
 
 
 def _is_crowd(boxes: Boxes) -> bool:

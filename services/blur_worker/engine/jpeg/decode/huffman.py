@@ -18,8 +18,8 @@ LOOK = 10
 """Bits looked up at first: nearly every code, most with the bits of their value, is no longer than that."""
 SKIP = 13
 """Bits looked up where values do not matter: with more, an image's tables leave the processor's first cache."""
-SUM_UNIT, MOST = 4, 15
-"""Of sums of magnitudes, which are rounded: there are 4 bits for them."""
+SKIP_SUM_UNIT, MAX_SKIP_SUM = 4, 15
+"""An entry of `skips` has the sum of magnitudes, divided by 4 and at most 15, in 4 bits."""
 END_OF_BLOCK = 128
 """As a run of coefficients: the block ends."""
 
@@ -30,7 +30,7 @@ HUFFMAN = np.dtype(
         # The same of a whole coefficient: value << 16 | zeros before it << 8 | bits of code and value; or 0.
         ("values", "i4", 1 << LOOK),
         # By the next SKIP bits, over as many symbols as fit: sum << 12 | coefficients << 4 | bits; or 0. The sum is
-        # that of the magnitudes of their values, in SUM_UNIT, MOST at most.
+        # that of the magnitudes of their values, in units of SKIP_SUM_UNIT, MAX_SKIP_SUM at most.
         ("skips", "u2", 1 << SKIP),
         # By length: the first code, filled up to 16 bits, that is longer; the index of a symbol less its code.
         ("limit", "i4", 17),
@@ -123,4 +123,6 @@ def _fill(tables: NDArray[np.void], bits: NDArray[np.int64], dc: bool, whole: bo
             if size:
                 total += abs(extend(receive(word << np.uint64(taken), entry & 0xFF, size), size))
             taken += entry & 0xFF
-        table.skips[pattern] = min((total + SUM_UNIT // 2) // SUM_UNIT, np.int64(MOST)) << 12 | advance << 4 | taken
+        table.skips[pattern] = (
+            min((total + SKIP_SUM_UNIT // 2) // SKIP_SUM_UNIT, np.int64(MAX_SKIP_SUM)) << 12 | advance << 4 | taken
+        )

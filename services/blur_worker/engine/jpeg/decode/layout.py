@@ -41,7 +41,7 @@ COMPONENT = np.dtype(
         ("scratch", "f4", (8, 8)),
         # For samples that leave what can be shown, see `clamped_blocks`.
         ("highest", "f4"),  # how far samples may be from -0.5
-        ("beyond", "f4"),  # what SUM_UNIT of those that are skipped stand for, roughly
+        ("beyond", "f4"),  # what SKIP_SUM_UNIT of those that are skipped stand for, roughly
         ("whole", "i8"),  # where in the output there is room for such a block, three times 64 numbers
         ("share", "f4"),  # how much of what its coefficients are at most is looked at
         ("often", "i8"),  # whether there are many of them

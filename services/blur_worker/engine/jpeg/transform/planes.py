@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.blur_worker.engine.jpeg.decode.clamped_blocks import SHARE, SHARE_OF_TEXT
-from services.blur_worker.engine.jpeg.decode.huffman import SUM_UNIT
+from services.blur_worker.engine.jpeg.decode.huffman import SKIP_SUM_UNIT
 from services.blur_worker.engine.jpeg.decode.layout import BORDER, COMPONENT, KEPT, PADDING
 from services.blur_worker.engine.jpeg.format.frame import Component, FrameHeader, PlaneSize
 from services.blur_worker.engine.jpeg.format.markers import FROM_ZIGZAG, ZIGZAG, UnsupportedJpeg
@@ -81,7 +81,7 @@ class CoefficientPlane(PlaneSize):
         made["wanted_of"][: len(places)] = ZIGZAG[places]
         made["wanted_at"][: len(places)] = made["targets"][KEPT, places]
         beyond = quantization[places[-1] + 1 :][:_BEYOND].tolist()
-        made["beyond"] = SUM_UNIT * sum(beyond) / max(len(beyond), 1)
+        made["beyond"] = SKIP_SUM_UNIT * sum(beyond) / max(len(beyond), 1)
         made["share"], made["often"] = SHARE_OF_TEXT if self.sharp else SHARE, self.sharp
         made["highest"], made["whole"] = np.inf if self.as_stored else _HIGHEST, self.whole
         made["fit_across"][0] = made["fit_down"][0] = _IDENTITY

@@ -7,6 +7,6 @@ from services.gateway.orders.responses import email_hint
 _ADDRESS = re.compile(r"[^\s<>@\"':;,()]+@[^\s<>@\"':;,()]+")
 
 
-def redact(text: str | None) -> str:
+def mask_addresses(text: str | None) -> str:
     """Return a text with its addresses mostly hidden."""
     return _ADDRESS.sub(lambda found: email_hint(found[0]), text or "")
