@@ -9,12 +9,13 @@ def main() -> None:
     from services.blur_worker.settings import BlurWorkerSettings  # noqa: PLC0415
     from services.common import migrations  # noqa: PLC0415
     from services.common.infra import dramatiq_worker  # noqa: PLC0415
+    from services.common.infra.messages import INSTANT_QUEUE  # noqa: PLC0415
 
     settings = BlurWorkerSettings.load()
     migrations.check_url(settings.database_url)
     dramatiq_worker.serve(
         setup,
-        queues=settings.consumed_queues,
+        queues=[*settings.queues, INSTANT_QUEUE] if settings.instant_children else list(settings.queues),
         # One more than child processes: while a thread records a result, its child process has another image. And
         # threads for instant calls, so that these never wait for images: `most_held` in `app` limits their messages.
         # Likewise for sources, whose servers may be slow.

@@ -9,15 +9,7 @@ from services.common.domain.errors import Unavailable
 from services.common.domain.orders import ImageQueue
 from services.common.infra import log
 from services.common.infra.broker import Broker
-from services.common.infra.messages import (
-    BLUR_IMAGE,
-    EARLY_QUEUE,
-    FETCH_IMAGE,
-    FIND_IMAGE,
-    INSTANT_QUEUE,
-    RUN_INSTANT_CALL,
-    WORK_EARLY,
-)
+from services.common.infra.messages import BLUR_IMAGE, FETCH_IMAGE, FIND_IMAGE, INSTANT_QUEUE, RUN_INSTANT_CALL
 
 _ACTORS = {ImageQueue.BLUR: BLUR_IMAGE, ImageQueue.FIND: FIND_IMAGE, ImageQueue.FETCH: FETCH_IMAGE}
 
@@ -37,19 +29,6 @@ def _register(broker: Broker, queue: ImageQueue, blur_image: Callable[[UUID, Ima
             blur_image(UUID(image_id), queue)
         except Exception:
             _log.exception("image left to the sweep", image=image_id)
-
-
-def register_early(broker: Broker, work_early: Callable[[UUID], None]) -> None:
-    """Register the actor of early work on uploads."""
-
-    @dramatiq.actor(broker=broker, queue_name=EARLY_QUEUE, actor_name=WORK_EARLY)
-    def _work_early(upload_id: str) -> None:
-        try:
-            work_early(UUID(upload_id))
-        except Unavailable as error:
-            _log.warning("images left until their order is stored", order=upload_id, error=str(error))
-        except Exception:
-            _log.exception("images left until their order is stored", order=upload_id)
 
 
 def register_instant(broker: Broker, answer_call: Callable[[UUID], None]) -> None:

@@ -6,13 +6,12 @@ import dramatiq
 from dramatiq import Middleware, Worker
 
 from services.blur_worker import metrics
-from services.blur_worker.actors import register, register_early, register_instant
+from services.blur_worker.actors import register, register_instant
 from services.blur_worker.attempt import AttemptImage
 from services.blur_worker.blur_image import BlurImage
 from services.blur_worker.change_hints import ChangeHints
 from services.blur_worker.child_pool import ChildPool
 from services.blur_worker.child_process import ChildLimits, FindLimits
-from services.blur_worker.early_work import WorkEarly
 from services.blur_worker.fetch_image import FetchImage, FetchLimits
 from services.blur_worker.instant.answer_call import AnswerCall
 from services.blur_worker.instant.child_work import InstantResult, run_instant
@@ -29,18 +28,9 @@ from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
 from services.common.infra.direct_calls import DirectListener
 from services.common.infra.disk_space import DiskSpace
-from services.common.infra.early_work import EarlyWork
 from services.common.infra.fork_server import keep_sockets_in, start_no_tracker
 from services.common.infra.leases import Leases
-from services.common.infra.messages import (
-    BLUR_QUEUE,
-    EARLY_QUEUE,
-    FETCH_QUEUE,
-    FIND_QUEUE,
-    INSTANT_QUEUE,
-    MAIL_QUEUE,
-    WEBHOOK_QUEUE,
-)
+from services.common.infra.messages import BLUR_QUEUE, FETCH_QUEUE, FIND_QUEUE, INSTANT_QUEUE, MAIL_QUEUE, WEBHOOK_QUEUE
 from services.common.infra.metrics import serve as serve_metrics
 from services.common.infra.outbound.connect import GuardedConnect
 from services.common.infra.outbound.host_shares import HostShares
@@ -64,16 +54,10 @@ def setup() -> None:
         BLUR_QUEUE,
         FIND_QUEUE,
         FETCH_QUEUE,
-        EARLY_QUEUE,
         MAIL_QUEUE,
         WEBHOOK_QUEUE,
-        most_held={
-            INSTANT_QUEUE: settings.instant_children,
-            FETCH_QUEUE: settings.fetch_threads,
-            # One fewer than threads: an image of an order finds one that is free.
-            EARLY_QUEUE: settings.blur_children,
-        },
-        shared=[*settings.image_queues, EARLY_QUEUE],
+        most_held={INSTANT_QUEUE: settings.instant_children, FETCH_QUEUE: settings.fetch_threads},
+        shared=settings.image_queues,
         most_shared=settings.blur_children + 1,
     )
     database = Database(settings.database_url, pool_size=settings.blur_children + 2 + settings.fetch_threads)
@@ -117,16 +101,6 @@ def setup() -> None:
         window=settings.order_window,
     )
     register(queues, settings.image_queues, blur_image)
-    if settings.image_queues:
-        work_early = WorkEarly(
-            broker=queues,
-            early=EarlyWork(queues),
-            blobs=blobs,
-            children=children,
-            scratch=scratch,
-            queues=settings.image_queues,
-        )
-        register_early(queues, work_early)
     if settings.fetch_threads:
         fetch_image = FetchImage(
             database=database,

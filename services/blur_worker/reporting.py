@@ -6,10 +6,8 @@ Every attempt has a log line. Those that went well are written at DEBUG: the lin
 from uuid import UUID
 
 from services.blur_worker import metrics
-from services.blur_worker.child_process import BlurredFile
 from services.blur_worker.outcomes import Finished, Lost, Outcome, Retry
 from services.common.db.orders.images import EndedOrder, Failure, ImageClaim
-from services.common.domain.early_work import EarlyTask
 from services.common.domain.orders import ImageQueue
 from services.common.domain.spec import BlurSpec
 from services.common.infra import log, tracing
@@ -26,23 +24,6 @@ def report_attempt(claim: ImageClaim, outcome: Outcome, seconds: float) -> None:
     write = _log.debug if succeeded else _log.info
     write("image", queue=claim.queue.value, image=image, order=order, seconds=round(seconds, 4), **fields)
     tracing.record("blur_image", claim.order_id, seconds, ok=succeeded, attributes={**fields, "image": image})
-
-
-def report_early(order_id: UUID, queue: ImageQueue, task: EarlyTask, blurred: BlurredFile, seconds: float) -> None:
-    """Report an image that was blurred while its order was still being received."""
-    outcome = Finished(blurred)
-    fields = _fields(outcome)
-    _count(outcome, type(BlurSpec.from_json(task.spec).effect).__name__.lower(), seconds)
-    _log.debug(
-        "image",
-        queue=queue.value,
-        order=str(order_id),
-        position=task.position,
-        seconds=round(seconds, 4),
-        early=True,
-        **fields,
-    )
-    tracing.record("blur_image", order_id, seconds, ok=True, attributes={**fields, "position": task.position})
 
 
 def report_no_claim(image_id: object, queue: ImageQueue) -> None:

@@ -6,7 +6,6 @@ from pydantic import Field, field_validator
 
 from services.common.domain.orders import ImageQueue
 from services.common.infra.machine import default_children
-from services.common.infra.messages import EARLY_QUEUE, INSTANT_QUEUE
 from services.common.infra.settings import CommonSettings, LimitSettings, OutboundSettings, PlaceSettings, metrics_port
 
 
@@ -81,13 +80,6 @@ class BlurWorkerSettings(CommonSettings, LimitSettings, OutboundSettings, PlaceS
     def queues(self) -> tuple[ImageQueue, ...]:
         """The queues that this worker serves."""
         return tuple(map(ImageQueue, self.blur_worker_queues.split(",")))
-
-    @property
-    def consumed_queues(self) -> tuple[str, ...]:
-        """The queues in the broker whose messages this worker takes."""
-        early = (EARLY_QUEUE,) if self.image_queues else ()
-        instant = (INSTANT_QUEUE,) if self.instant_children else ()
-        return (*self.queues, *early, *instant)
 
     @property
     def longest_seconds(self) -> int:

@@ -32,7 +32,6 @@ def gateway() -> None:
     _before(CompleteUpload, "__call__", "gateway-complete")
     _before(CompleteUpload, "_clean_up", "gateway-placed")
     _before_sending("gateway")
-    _offer_if_asked()
 
 
 def blur_worker() -> None:
@@ -130,20 +129,6 @@ def _after(owner: Any, name: str, stage: str) -> None:
         return result
 
     setattr(owner, name, held)
-
-
-def _offer_if_asked() -> None:
-    """Most cases are about images of orders that are stored."""
-    from services.gateway.orders.early_offers import EarlyOffers
-
-    for name in ("add", "send"):
-        original = getattr(EarlyOffers, name)
-
-        def asked(*args: Any, original: Any = original) -> None:
-            if number("early"):
-                original(*args)
-
-        setattr(EarlyOffers, name, asked)
 
 
 def _before_sending(service: str) -> None:

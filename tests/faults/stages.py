@@ -65,10 +65,6 @@ class Stages:
         draft.write_text(str(seconds))
         draft.replace(self.folder / "pace")
 
-    def early(self, on: bool) -> None:
-        """Have gateways offer images while they are uploaded, as without stages; or not, so that orders wait."""
-        (self.folder / "early").write_text(str(int(on)))
-
     def move_clock(self, seconds: float) -> None:
         """From now on let the schedulers believe it is so much later than it is."""
         draft = self.folder / "clock.draft"

@@ -5,9 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+
 from services.common.db.engine import Database
+from services.common.db.models import Order
 from services.common.db.orders import orders
 from services.common.db.orders.orders import NewImage, NewOrder
+from services.common.domain.orders import OrderState
 from services.common.domain.spec import BlurSpec
 
 
@@ -34,6 +39,12 @@ def new_images(*filenames: str, count: int = 1, **values: Any) -> list[NewImage]
     ]
 
 
+def end_retention(session: Session, *order_ids: UUID, state: OrderState | None = None) -> None:
+    """Make orders due to expire; with a state, they have ended with it."""
+    values: dict[str, object] = {"expires_at": 1} | ({"state": state} if state else {})
+    session.execute(update(Order).where(Order.id.in_(order_ids)).values(values))
+
+
 @dataclass(frozen=True)
 class PlacedOrder:
     """An order in the database."""
@@ -51,4 +62,4 @@ def place_order(
     order, new = new_order(**values), new_images(count=images) if isinstance(images, int) else images
     with database.write() as session:
         stored = orders.insert_order(session, order, new, window=window)
-    return PlacedOrder(order.id, [image.id for image in new], [image.id for image in stored.follow_up.images])
+    return PlacedOrder(order.id, [image.id for image in new], [image.id for image in stored.enqueued])

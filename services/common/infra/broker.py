@@ -86,10 +86,6 @@ class Broker(RedisBroker):
             else:
                 self._resumed[queue].set()
 
-    def is_paused(self, queue: str) -> bool:
-        """Return whether no messages of a queue are taken now."""
-        return not self._resumed[queue].is_set()
-
     def count_held(self, queue: str) -> int:
         """Return how many messages of a queue this process holds."""
         return len(self._held.of(queue))
@@ -103,7 +99,7 @@ class Broker(RedisBroker):
         pipeline = self.client.pipeline(transaction=False)
         pipeline.llen(private.waiting_key(self, queue))
         pipeline.hlen(private.messages_key(self, queue))
-        with translated():
+        with _translated():
             waiting, known = pipeline.execute()
         return waiting, max(0, known - waiting)
 
@@ -113,7 +109,7 @@ class Broker(RedisBroker):
         Raises:
             Unavailable: The broker cannot be reached.
         """
-        with translated():
+        with _translated():
             keys = cast("list[bytes]", self.client.hkeys(private.messages_key(self, queue)))
         return [key.decode().partition(".")[0] for key in keys]
 
@@ -133,7 +129,7 @@ class Broker(RedisBroker):
 
     def ping(self) -> None:
         """Reach the broker or raise Unavailable."""
-        with translated():
+        with _translated():
             self.client.ping()
 
     def _execute(self, pipeline: redis.client.Pipeline, what: str) -> None:
@@ -152,8 +148,7 @@ def _set_event() -> threading.Event:
 
 
 @contextmanager
-def translated() -> Iterator[None]:
-    """Raise Unavailable for errors of the broker."""
+def _translated() -> Iterator[None]:
     try:
         yield
     except redis.RedisError as error:

@@ -23,14 +23,11 @@ WEBHOOK_QUEUE = "webhook"
 """Consumed by mailer: events for webhooks, whose receivers may be slow."""
 INSTANT_QUEUE = "instant"
 """Consumed by blur_worker: calls whose callers wait for the answer."""
-EARLY_QUEUE = "early"
-"""Consumed by blur_worker: uploads whose images may be blurred while nobody waits (`early_work`)."""
 
 BLUR_IMAGE = "blur_image"
 FIND_IMAGE = "find_image"
 FETCH_IMAGE = "fetch_image"
 RUN_INSTANT_CALL = "run_instant_call"
-WORK_EARLY = "work_early"
 SEND_EMAIL = "send_email"
 SEND_MAILING = "send_mailing"
 RUN_OPERATOR_JOB = "run_operator_job"
@@ -99,11 +96,6 @@ def send_webhook(event_id: UUID) -> Message[None]:
 def run_instant_call(call_id: UUID) -> Message[None]:
     """Return the message to answer an instant call."""
     return _message(INSTANT_QUEUE, RUN_INSTANT_CALL, call_id)
-
-
-def work_early(upload_id: UUID) -> Message[None]:
-    """Return the message to blur images of an upload."""
-    return _message(EARLY_QUEUE, WORK_EARLY, upload_id)
 
 
 def _message(queue: str, actor: str, subject: UUID) -> Message[None]:

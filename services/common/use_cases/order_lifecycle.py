@@ -18,7 +18,6 @@ from services.common.domain.orders import OrderState, UploadState, blob_prefix, 
 from services.common.infra import log
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
-from services.common.infra.early_work import EarlyWork
 from services.common.use_cases.after_commit import AfterCommit
 
 _log = log.get(__name__)
@@ -87,7 +86,6 @@ class OrderLifecycle:
             if deleted:
                 unowned_blobs.mark_for_removal(session, upload_id)
         if deleted:
-            EarlyWork(self.after_commit.broker).discard(upload_id)
             try:
                 self.remove_unowned_blobs(upload_id)
             except Unavailable as error:

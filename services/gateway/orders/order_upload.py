@@ -10,14 +10,12 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 from services.common.db.orders.orders import NewImage, Snapshot
-from services.common.domain.early_work import EarlyTask
 from services.common.domain.errors import InvalidArgument, Unavailable, Violation
 from services.common.domain.orders import ImageQueue, original_key, queue_for
 from services.common.domain.sources import ImageSource
 from services.common.infra import log
 from services.common.infra.blobs import CHUNK, BlobWriter
 from services.gateway.orders.broker_check import BrokerCheck
-from services.gateway.orders.early_offers import EarlyOffers
 from services.gateway.orders.list_sources import ListedImage
 from services.gateway.orders.pending_order import OrderStorage, PendingOrder, gone_is_unavailable
 from services.gateway.orders.requests import ParsedHeader, ParsedImage, ParsedListing
@@ -53,26 +51,18 @@ class OrderReceiver:
             storage=self.storage, principal=principal(), method=method, header=header, image_count=image_count
         )
         heartbeat = None if header.validate_only else asyncio.create_task(self._send_heartbeats(pending))
-        upload = None
         try:
             await self._begin(pending)
-            upload = OrderUpload(pending, self.threads)
-            yield upload
+            yield OrderUpload(pending, self.threads)
         except BaseException:
             pending.abandoned = True
             if pending.has_row:
                 # Shielded: a client that disconnects cancels its call, and must not cancel the clean-up.
-                await asyncio.shield(self._remove(pending, upload))
+                await asyncio.shield(self.threads.run_to_end(pending.remove))
             raise
         finally:
             if heartbeat:
                 heartbeat.cancel()
-
-    async def _remove(self, pending: PendingOrder, upload: "OrderUpload | None") -> None:
-        if upload:
-            await upload.offers.end()
-            pending.offered = upload.offers.made
-        await self.threads.run_to_end(pending.remove)
 
     async def _begin(self, pending: PendingOrder) -> None:
         key = rate_limit_key()
@@ -118,8 +108,6 @@ class OrderUpload:
         """Of each image below its listing's prefix, or its file name."""
         self._bytes = 0
         self._fingerprint = hashlib.sha256(_canonical(pending.header))
-        self._last: tuple[ImageQueue, EarlyTask] | None = None
-        self.offers = EarlyOffers(pending.storage.early, threads, pending.order_id)
 
     @asynccontextmanager
     async def image(self, parsed: ParsedImage) -> AsyncIterator["ImageUpload"]:
@@ -129,7 +117,6 @@ class OrderUpload:
             InvalidArgument: The image is empty, over a limit, or differs from its size or SHA-256.
             Unavailable: The blob store is unavailable, or the upload was removed.
         """
-        self._offer_last()
         pending, settings = self._pending, self._pending.storage.settings
         position = len(self._images) + 1
         key = original_key(pending.order_id, position)
@@ -162,16 +149,6 @@ class OrderUpload:
         )
         self._paths.append(parsed.filename)
         self._fingerprint.update(json.dumps([parsed.filename, spec, sha256]).encode())
-        # With a target results leave the service, which only those of an order may.
-        if not pending.repeats and not pending.header.target:
-            task = EarlyTask(position=position, spec=spec or pending.header.spec.to_json())
-            self._last = self._images[-1].queue, task
-
-    def _offer_last(self) -> None:
-        """Offer the last image, since another one has arrived: that of an order of one image gains nothing."""
-        if self._last:
-            self.offers.add(*self._last)
-        self._last = None
 
     def add_source(self, parsed: ParsedImage) -> None:
         """Add an image that is fetched later.
@@ -227,7 +204,6 @@ class OrderUpload:
         """
         if self._pending.header.validate_only:
             return None
-        self._pending.offered = await self.offers.end()
         self._pending.committing = True
         images = with_targets(self._images, self._pending.header, self._paths)
         return await self._threads.run_to_end(self._pending.commit, images, self._fingerprint.hexdigest())

@@ -3,23 +3,21 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
 from sqlalchemy.orm import Session
 
 from services.common.db.engine import Database
 from services.common.db.orders import idempotency, orders, unowned_blobs
-from services.common.db.orders.blob_cleanup import surplus_keys
-from services.common.db.orders.orders import NewImage, NewOrder, Snapshot, StoredOrder
+from services.common.db.orders.orders import NewImage, NewOrder, Snapshot
 from services.common.db.queues import backlog
 from services.common.domain.errors import Busy, Unavailable
-from services.common.domain.orders import ImageState, blob_prefix, original_key, result_key
+from services.common.domain.follow_up import FollowUp
+from services.common.domain.orders import blob_prefix, original_key
 from services.common.infra import log
 from services.common.infra.blobs import BlobStore, MissingBlob
 from services.common.infra.disk_space import DiskSpace
-from services.common.infra.early_work import EarlyWork
 from services.common.use_cases.after_commit import AfterCommit
 from services.common.use_cases.recipients import Recipients
 from services.gateway import metrics
@@ -44,11 +42,6 @@ class OrderStorage:
     disk_space: DiskSpace
     recipients: Recipients
     outside: OutsideRules
-
-    @cached_property
-    def early(self) -> EarlyWork:
-        """The exchange of early work, over the broker."""
-        return EarlyWork(self.after_commit.broker)
 
     def new_order(self, header: ParsedHeader, *, order_id: UUID, principal: str, upload_seconds: float) -> NewOrder:
         """Return the order of a header, to be stored."""
@@ -86,10 +79,6 @@ class PendingOrder:
     """Set by the event loop before `commit`: from then on an order may own the blobs."""
     abandoned: bool = False
     """Set by the event loop: a `begin` that is still running must not create a row."""
-    repeats: bool = False
-    """Set by `begin`: a request with this ID was answered already."""
-    offered: bool = False
-    """Set by the event loop: workers may know of the upload."""
 
     def begin(self) -> None:
         """Check that the order can be accepted, and create its row unless it is only to be validated.
@@ -103,9 +92,7 @@ class PendingOrder:
         storage.disk_space.check()
         with storage.database.read() if self.header.validate_only else storage.database.write() as session:
             # A repeat of an accepted order adds nothing to the queue.
-            if request_id:
-                self.repeats = idempotency.was_answered(session, self.principal, self.method, request_id)
-            if not self.repeats:
+            if not (request_id and idempotency.was_answered(session, self.principal, self.method, request_id)):
                 check_queue(session, storage.settings, self.image_count)
             if self.header.validate_only:
                 return
@@ -139,10 +126,9 @@ class PendingOrder:
             Unavailable: A dependency is unavailable, or the upload was given up by the sweep.
         """
         storage, settings, header = self.storage, self.storage.settings, self.header
-        results = storage.early.collect(self.order_id) if self.offered else {}
-        images = [replace(image, result=results.get(image.position)) for image in images]
         with gone_is_unavailable():
-            storage.blobs.persist(*keys_to_keep(self.order_id, images, keeps_originals=header.originals_seconds > 0))
+            sent = [image for image in images if image.source is None]
+            storage.blobs.persist(*(original_key(self.order_id, image.position) for image in sent))
         order = storage.new_order(
             header,
             order_id=self.order_id,
@@ -166,14 +152,13 @@ class PendingOrder:
             # Last, because it serializes transactions that add to the backlog.
             backlog.lock_backlog(session)
             check_queue(session, settings, 0)
-        after_placing(storage, self.order_id, stored, images, keeps_originals=header.originals_seconds > 0)
+        storage.after_commit(FollowUp(images=stored.enqueued))
+        metrics.order_accepted(len(images), sum(image.size for image in images))
         return stored.snapshot
 
     def remove(self) -> None:
         """Remove the blobs and the row unless the order was committed. The sweep removes what cannot be removed now."""
         storage, prefix = self.storage, blob_prefix(self.order_id)
-        # Whether a worker may store a result at this moment; `commit` has closed the upload.
-        worked_on = self.offered and (self.committing or storage.early.discard(self.order_id))
         try:
             if not self.committing:
                 # No order can own them yet. First, because on a full disk the database needs their space.
@@ -184,39 +169,9 @@ class PendingOrder:
             if abandoned:
                 storage.blobs.delete_prefix(prefix)
                 with storage.database.write() as session:
-                    if worked_on:
-                        unowned_blobs.mark_removed(session, self.order_id)
-                    else:
-                        unowned_blobs.delete_upload(session, self.order_id)
+                    unowned_blobs.delete_upload(session, self.order_id)
         except Unavailable as error:
             _log.warning("upload not removed, the sweep will remove it", error=str(error))
-
-
-def keys_to_keep(order_id: UUID, images: Sequence[NewImage], *, keeps_originals: bool) -> list[str]:
-    """Return the keys of the blobs that a new order needs: results, and originals without one."""
-    results = [result_key(order_id, image.position) for image in images if image.result]
-    sent = [image for image in images if image.source is None and (keeps_originals or not image.result)]
-    return results + [original_key(order_id, image.position) for image in sent]
-
-
-def after_placing(
-    storage: OrderStorage, order_id: UUID, stored: StoredOrder, images: Sequence[NewImage], *, keeps_originals: bool
-) -> None:
-    """Do what follows from a stored order: enqueue, count, remove the originals of images that have results."""
-    storage.after_commit(stored.follow_up)
-    metrics.order_accepted(len(images), sum(image.size for image in images))
-    if stored.ended:
-        _log.info("order finished", order=str(order_id), images=len(images))
-    surplus = [
-        key
-        for image in images
-        if image.result
-        for key in surplus_keys(order_id, image.position, ImageState.SUCCEEDED, None, keeps_original=keeps_originals)
-    ]
-    try:
-        storage.blobs.delete(*surplus)
-    except Unavailable as error:
-        _log.warning("originals not removed, the sweep will", order=str(order_id), error=str(error))
 
 
 def check_queue(session: Session, settings: GatewaySettings, new_images: int) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
@@ -10,21 +10,16 @@ from imageblur.v1 import blur_service_pb2 as pb
 
 from services.common.db.orders import uploads
 from services.common.db.orders.uploads import Progress
-from services.common.domain.early_work import EarlyTask
 from services.common.domain.errors import FailedPrecondition, ImageBlurError, InvalidArgument, NotFound, Violation
-from services.common.domain.orders import UploadState as UploadStateName
-from services.common.domain.orders import queue_for
 from services.common.infra import log
 from services.common.infra.blobs import MissingBlob
 from services.common.infra.blobs.writer import uninterrupted
-from services.gateway.orders.early_offers import EarlyOffers
 from services.gateway.orders.pending_order import OrderStorage
 from services.gateway.rpc.fields import parse_id
 from services.gateway.rpc.thread_pool import ThreadPool
 from services.gateway.uploads.creation import UploadProgress
 from services.gateway.uploads.reading import UploadReader
 from services.gateway.uploads.receiver import PART_BYTES, UploadReceiver, parts_from_json, parts_to_json
-from services.gateway.uploads.requests import ParsedUpload
 
 CHECK_SECONDS = 10
 """How often a call that waits for bytes checks that no later one has taken over."""
@@ -110,8 +105,7 @@ class AppendUpload:
             blobs=storage.blobs,
             threads=self.threads,
         )
-        offers = EarlyOffers(storage.early, self.threads, upload_id)
-        return AppendCall(upload_id, owner, receiver, storage, self.threads, offset, manifest, offers)
+        return AppendCall(upload_id, owner, receiver, storage, self.threads, offset)
 
 
 @dataclass
@@ -125,8 +119,6 @@ class AppendCall:
     threads: ThreadPool
     recorded: int
     """The offset in the database."""
-    manifest: ParsedUpload
-    offers: EarlyOffers
     superseded: bool = False
     """Set when a check finds that a later call has taken over, or that the upload was deleted."""
 
@@ -208,22 +200,6 @@ class AppendCall:
             raise NotFound("upload", str(self.upload_id))
         if not advanced:
             raise _superseded(self.upload_id)
-        self._offer(receiver.sha256_by_position)
-
-    def _offer(self, positions: Iterable[int]) -> None:
-        """Offer images to workers. Only what is recorded: until then, a later call may send other bytes."""
-        images, header = self.manifest.images, self.manifest.header
-        tasks = []
-        for position in positions:
-            spec = images[position - 1].spec or header.spec
-            tasks.append((queue_for(spec), EarlyTask(position=position, spec=spec.to_json())))
-        if not tasks or len(images) == 1 or header.target:
-            return
-        self.offers.send(tasks)
-        with self.storage.database.read() as session:
-            upload = uploads.get_upload(session, self.upload_id)
-        if upload is None or upload.state != UploadStateName.RECEIVING:
-            self.storage.early.discard(self.upload_id)  # placed or deleted at this moment
 
 
 def _superseded(upload_id: UUID) -> FailedPrecondition:

@@ -1,7 +1,6 @@
 """CompleteUpload: stores the order of an upload that has all its bytes."""
 
 import contextlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
@@ -9,11 +8,12 @@ from services.common.db.clock import SECOND
 from services.common.db.orders import orders, uploads
 from services.common.db.orders.orders import NewImage, Snapshot
 from services.common.db.queues import backlog
-from services.common.domain.early_work import EarlyResult
 from services.common.domain.errors import FailedPrecondition, NotFound, Unavailable
-from services.common.domain.orders import queue_for, result_key, upload_prefix
+from services.common.domain.follow_up import FollowUp
+from services.common.domain.orders import queue_for, upload_prefix
 from services.common.infra import log
-from services.gateway.orders.pending_order import OrderStorage, after_placing, check_queue
+from services.gateway import metrics
+from services.gateway.orders.pending_order import OrderStorage, check_queue
 from services.gateway.orders.targets import with_targets
 from services.gateway.uploads.reading import UploadReader
 from services.gateway.uploads.requests import ParsedUpload
@@ -45,16 +45,12 @@ class CompleteUpload:
         except NotFound:
             return self._not_placed(upload_id)  # or placed by another call just now, which has removed the manifest
         storage.disk_space.check()
-        # First: if this call does not place the order after all, the next one blurs the images again.
-        results = storage.early.collect(upload_id) if len(manifest.images) > 1 else {}
-        storage.blobs.persist(*(result_key(upload_id, position) for position in results))
-        keeps_originals = manifest.header.originals_seconds > 0
         with storage.database.write() as session:
             # First, so that of two calls at once the second waits here, and then finds the order.
             placed_now = uploads.mark_placed(session, upload_id)
             if placed_now:
                 upload, age = uploads.get_placed(session, upload_id)
-                new = _new_images(manifest, uploads.get_sha256(session, upload_id), results)
+                new = _new_images(manifest, uploads.get_sha256(session, upload_id))
                 images = with_targets(new, manifest.header, [image.filename for image in manifest.images])
                 order = storage.new_order(
                     manifest.header, order_id=upload_id, principal=upload.principal, upload_seconds=age / SECOND
@@ -65,7 +61,8 @@ class CompleteUpload:
                 check_queue(session, storage.settings, 0)
         if not placed_now:
             return self._not_placed(upload_id)
-        after_placing(storage, upload_id, stored, images, keeps_originals=keeps_originals)
+        storage.after_commit(FollowUp(images=stored.enqueued))
+        metrics.order_accepted(len(images), manifest.size)
         self._clean_up(upload_id)
         return stored.snapshot
 
@@ -93,7 +90,7 @@ class CompleteUpload:
             _log.warning("left of an upload, the sweep will remove it", order=str(upload_id), error=str(error))
 
 
-def _new_images(manifest: ParsedUpload, sha256: dict[int, str], results: Mapping[int, EarlyResult]) -> list[NewImage]:
+def _new_images(manifest: ParsedUpload, sha256: dict[int, str]) -> list[NewImage]:
     return [
         NewImage(
             id=uuid4(),
@@ -103,7 +100,6 @@ def _new_images(manifest: ParsedUpload, sha256: dict[int, str], results: Mapping
             size=image.size or 0,
             sha256=sha256[position],
             queue=queue_for(image.spec or manifest.header.spec),
-            result=results.get(position),
         )
         for position, image in enumerate(manifest.images, 1)
     ]

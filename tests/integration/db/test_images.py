@@ -14,9 +14,10 @@ from services.common.db.orders.images import EndedClaim, Failure, ImageClaim, Su
 from services.common.db.queues import outbox
 from services.common.domain.errors import Reason
 from services.common.domain.follow_up import EnqueuedImage, FollowUp
-from services.common.domain.orders import ImageQueue
+from services.common.domain.orders import ImageQueue, OrderState
 from services.common.domain.retries import MAX_ATTEMPTS, MAX_CRASHES
 from tests.integration.db.conftest import Place
+from tests.support.factories import end_retention
 
 SUCCESS = Success(size=7, sha256="00" * 32, width=1, height=2, format="JPEG")
 FAILURE = Failure(Reason.CORRUPT, "the file ends early")
@@ -248,6 +249,10 @@ def test_expiry_counts_from_the_end_and_forgets_the_address(database: Database, 
         assert order.expires_at - order.finished_at == pytest.approx(3600 * 1_000_000, abs=1_000_000)
         assert orders.list_due_to_expire(session, limit=9) == []
     with database.write() as session:
+        assert orders.expire(session, order_id).ended_order_ids == [], "it is not due"
+        end_retention(session, order_id, state=OrderState.RUNNING)
+        assert orders.expire(session, order_id).ended_order_ids == [], "it is blurred again"
+        end_retention(session, order_id, state=OrderState.SUCCEEDED)
         assert orders.expire(session, order_id).ended_order_ids == [order_id]
         assert orders.expire(session, order_id).ended_order_ids == []
     with database.read() as session:

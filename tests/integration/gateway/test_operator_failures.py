@@ -29,6 +29,7 @@ from tests.integration.gateway.operating import (
     work,
 )
 from tests.integration.gateway.test_orders import order
+from tests.support.factories import end_retention
 
 
 def test_failures_are_listed_and_grouped_by_reason(
@@ -132,6 +133,7 @@ def test_images_of_cancelled_and_expired_orders_are_left_alone(
     work(database, first, UNLUCKY)
     gateway.blur.CancelOrder(blur.CancelOrderRequest(order_id=cancelled.order_id))
     with database.write() as session:
+        end_retention(session, UUID(expired))
         orders.expire(session, UUID(expired))
     outcome = operator.RetryFailures(pb.RetryFailuresRequest(all=True))
     assert outcome.retried == 0

@@ -5,7 +5,6 @@ import hashlib
 import random
 import threading
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -17,17 +16,12 @@ from imageblur.v1 import blur_service_pb2 as pb
 from imageblur.v1 import order_pb2
 from sqlalchemy import func, select, update
 
-from services.blur_worker.child_pool import ChildPool
-from services.blur_worker.early_work import WorkEarly
-from services.blur_worker.scratch_folder import ScratchFolder
 from services.common.db.engine import Database
 from services.common.db.models import Image, Order, UnownedBlobs, Upload, UploadImage
 from services.common.domain.errors import Unavailable
-from services.common.domain.orders import ImageQueue, original_key, result_key
+from services.common.domain.orders import original_key
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
-from services.common.infra.early_work import EarlyWork
-from services.common.infra.messages import EARLY_QUEUE, MAIL_QUEUE
 from services.gateway.settings import GatewaySettings
 from services.gateway.uploads import receiver
 from services.gateway.uploads.reading import UploadReader
@@ -36,7 +30,6 @@ from services.scheduler.sweep import Sweep
 from tests.integration.gateway.conftest import Gateway, running
 from tests.integration.gateway.test_orders import HEADER, details, fields, refused
 from tests.support.ids import UNKNOWN_ID
-from tests.support.images import encode, photo
 from tests.support.waiting import eventually
 
 PART = 40_000
@@ -419,53 +412,3 @@ def test_unavailable_dependencies_keep_what_was_stored(
     assert received(gateway, upload_id) == 50_000
     append(gateway, upload_id, 50_000, WHOLE[50_000:])
     check_stored(gateway, database, complete(gateway, upload_id).order_id)
-
-
-@pytest.fixture
-def worker(queues: Broker, blobs: BlobStore, children: ChildPool, tmp_path: Path) -> Iterator[WorkEarly]:
-    (tmp_path / "scratch").mkdir()
-    scratch = ScratchFolder(tmp_path / "scratch")
-    yield WorkEarly(
-        broker=queues,
-        early=EarlyWork(queues),
-        blobs=blobs,
-        children=children,
-        scratch=scratch,
-        queues=(ImageQueue.BLUR,),
-    )
-    scratch.close()
-
-
-PHOTOS = [encode(photo(40 + n, 30), "JPEG") for n in range(3)]
-
-
-def test_an_order_may_end_with_its_upload(
-    gateway: Gateway, worker: WorkEarly, database: Database, blobs: BlobStore, queues: Broker
-) -> None:
-    upload_id = create(gateway, PHOTOS, notify=True).upload_id
-    append(gateway, upload_id, 0, *PHOTOS)
-    assert queues.subjects(EARLY_QUEUE) == [upload_id]
-    worker(UUID(upload_id))
-    with database.read() as session:
-        assert session.scalar(select(func.count()).select_from(Order)) == 0
-    order = complete(gateway, upload_id)
-    assert (order.state, order.counts.succeeded, order.counts.total) == (order_pb2.ORDER_STATE_SUCCEEDED, 3, 3)
-    assert [delivery.state for delivery in order.deliveries] == [order_pb2.DELIVERY_STATE_QUEUED]
-    assert len(queues.subjects(MAIL_QUEUE)) == 1
-    assert complete(gateway, upload_id).order_id == upload_id
-    assert [blobs.exists(original_key(upload_id, position)) for position in (1, 2, 3)] == [False] * 3
-    files = gateway.blur.DownloadImages(pb.DownloadImagesRequest(order_id=upload_id))
-    assert sum(part.WhichOneof("part") == "file" for part in files) == 3
-    assert list(queues.client.scan_iter("imageblur:early:*")) == []
-
-
-def test_nothing_is_left_of_an_upload_that_is_deleted_after_early_work(
-    gateway: Gateway, worker: WorkEarly, blobs: BlobStore, queues: Broker
-) -> None:
-    upload_id = create(gateway, PHOTOS).upload_id
-    append(gateway, upload_id, 0, *PHOTOS)
-    worker(UUID(upload_id))
-    assert blobs.exists(result_key(upload_id, 1))
-    gateway.blur.DeleteUpload(pb.DeleteUploadRequest(upload_id=upload_id))
-    assert not blobs.exists(result_key(upload_id, 1))
-    assert list(queues.client.scan_iter("imageblur:early:*")) == []

@@ -34,7 +34,7 @@ from services.mailer.webhooks.send_webhook import RenewWebhookLeases, SendWebhoo
 from services.scheduler.sweep import Sweep
 from tests.integration.mailer.conftest import ON_BOTH
 from tests.support.certificates import Authority
-from tests.support.factories import place_order
+from tests.support.factories import end_retention, place_order
 from tests.support.https import HttpRequest, HttpsServer, answer, make_authority
 
 SECRETS = WebhookSecrets("k" * 40)
@@ -147,6 +147,8 @@ def test_each_end_of_an_order_has_its_event(database: Database, blobs: BlobStore
     lifecycle.cancel(cancelled.id)
     without = place_order(database, 1)
     assert not finish(database, without.image_ids[0])
+    with database.write() as session:
+        end_retention(session, mixed.id)
     assert lifecycle.expire([mixed.id]) == 1
     assert lifecycle.expire([mixed.id]) == 0
     assert types(mixed.id) == ["order.expired", "order.partially_failed"]

@@ -152,7 +152,7 @@ def place(database: Database, *sources: ImageSource, target: str | None = None, 
     order = new_order(**values)
     with database.write() as session:
         stored = orders.insert_order(session, order, new, window=10)
-    return PlacedOrder(order.id, [image.id for image in new], [image.id for image in stored.follow_up.images])
+    return PlacedOrder(order.id, [image.id for image in new], [image.id for image in stored.enqueued])
 
 
 def row(database: Database, image_id: UUID) -> Image:

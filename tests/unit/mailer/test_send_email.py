@@ -26,6 +26,7 @@ from services.mailer.sending.send_email import SendEmail
 from services.mailer.smtp.envelope import SmtpEnvelope
 from services.mailer.smtp.send_rate import MailerStopping
 from services.mailer.smtp.session import SmtpSession
+from tests.support.factories import end_retention
 from tests.support.fakes import FakeBlobs, FakeBroker, HourlyClock
 from tests.support.mail_factories import (
     delivery,
@@ -192,6 +193,7 @@ def test_what_is_not_wanted_any_more_is_cancelled(
     deleted, expired = (make_order(database, blobs, [b"one"]) for _ in range(2))
     with database.write() as session:
         orders.delete_order(session, deleted.order_id)
+        end_retention(session, expired.order_id)
         assert orders.expire(session, expired.order_id).ended_order_ids
     unsubscribed = make_subscriber(database, "eve@example.org", confirmed=False)
     (confirmation,) = emails_of(database, subscriber_id=unsubscribed)

@@ -16,7 +16,6 @@ from services.common.db.clock import SECOND, now
 from services.common.db.models import Image, Order, sql_literal, table
 from services.common.db.orders import orders, windows
 from services.common.db.orders.blob_cleanup import surplus_keys
-from services.common.db.orders.results import result_columns
 from services.common.db.rows import changed_one
 from services.common.domain.errors import Reason
 from services.common.domain.findings import Inspection
@@ -202,7 +201,7 @@ def _claim(
     session: Session, order: Order, how: Update, which: Mapping[str, object], lease_seconds: float
 ) -> ImageClaim | None:
     owner, lease = uuid4(), int(lease_seconds * SECOND)
-    values = {"claimed_by": owner, "lease": lease, "worked_by": this_worker(), "seen_as": order.revision}
+    values = {"claimed_by": owner, "lease": lease, "worked_by": _this_worker(), "seen_as": order.revision}
     row = session.execute(how, {**values, **which}).one_or_none()
     if row is None:
         return None
@@ -210,7 +209,7 @@ def _claim(
 
 
 @cache
-def this_worker() -> str:
+def _this_worker() -> str:
     """Return the name of this process. Only the process that claims calls it, after all forks."""
     return f"{socket.gethostname()}/{os.getpid()}"
 
@@ -269,7 +268,22 @@ def finish(
     values: dict[str, object]
     match outcome:
         case Success():
-            values = result_columns(outcome) | {"generation": claimed.generation}
+            values = {
+                "state": ImageState.SUCCEEDED,
+                "output_bytes": outcome.size,
+                "output_sha256": outcome.sha256,
+                "output_crc32": None if outcome.crc32 is None else f"{outcome.crc32:08x}{outcome.sha256[:8]}",
+                "width": outcome.width,
+                "height": outcome.height,
+                "format": outcome.format,
+                "engine": outcome.engine,
+                "generation": claimed.generation,
+            }
+            values |= {
+                "findings": outcome.inspection and outcome.inspection.to_json(),
+                "check_state": outcome.inspection and outcome.inspection.check.state,
+                "found": outcome.inspection and outcome.inspection.counts_json(),
+            }
             if claimed.former:
                 values |= {"spec": claimed.spec, "revised_spec": None, "reason": None, "message": None}
         case Failure():

@@ -12,10 +12,8 @@ from services.common.db.clock import SECOND, now
 from services.common.db.mail import deliveries
 from services.common.db.models import ORDER_IS_OPEN, Delivery, Email, Image, Order, WebhookEvent, table
 from services.common.db.orders import revisions, windows
-from services.common.db.orders.results import result_columns
 from services.common.db.rows import rows_changed
 from services.common.db.webhooks import outgoing
-from services.common.domain.early_work import EarlyResult
 from services.common.domain.errors import FailedPrecondition, NotFound
 from services.common.domain.follow_up import EnqueuedImage, FollowUp
 from services.common.domain.orders import (
@@ -73,9 +71,15 @@ _END = _COUNT.values(
     ),
 )
 _END_CANCELLED = _END.values(originals_seconds=0, originals_until=None)
+_EXPIRABLE = tuple(state for state in OrderState if not state.open and state is not OrderState.EXPIRED)
+# Since it was listed, an order may have been extended, or be blurred again.
 _LOCK_TO_EXPIRE = (
     select(_ORDERS)
-    .where(_ORDERS.c.id.in_(bindparam("expiring_ids", expanding=True)), _ORDERS.c.state != OrderState.EXPIRED)
+    .where(
+        _ORDERS.c.id.in_(bindparam("expiring_ids", expanding=True)),
+        _ORDERS.c.state.in_(_EXPIRABLE),
+        _ORDERS.c.expires_at < now(),
+    )
     .order_by(_ORDERS.c.id)
     .with_for_update(skip_locked=True)
 )
@@ -133,8 +137,6 @@ class NewImage:
     """As JSON (`ImageSource`); its size is then an estimate, or 0."""
     target: str | None = None
     """`place:key`, without an extension."""
-    result: EarlyResult | None = None
-    """What early work has made of it; stored under the key of its first result."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,19 +156,16 @@ class Snapshot:
 
 @dataclass(frozen=True, kw_only=True)
 class StoredOrder:
-    """An order that was stored by a transaction, and what is to be done after the commit."""
+    """An order that was stored by a transaction, and the images to enqueue after the commit."""
 
     snapshot: Snapshot
-    follow_up: FollowUp
-    ended: bool
-    """Whether all images had results."""
+    enqueued: Sequence[EnqueuedImage]
 
 
 def insert_order(session: Session, order: NewOrder, new_images: Sequence[NewImage], *, window: int) -> StoredOrder:
-    """Store an order and its images: those with results as SUCCEEDED, the first others of each queue enqueued."""
+    """Store an order and its images, the first of each queue enqueued."""
     time = session.scalar(select(now())) or 0
-    waiting = [image for image in new_images if not image.result]
-    enqueued = [image for queue in ImageQueue for image in _first_images(session, waiting, queue, window)]
+    enqueued = [image for queue in ImageQueue for image in _first_images(session, new_images, queue, window)]
     enqueued_ids = {image.id for image in enqueued}
     row = session.execute(
         _INSERT_ORDER,
@@ -177,8 +176,7 @@ def insert_order(session: Session, order: NewOrder, new_images: Sequence[NewImag
             "mailbox": order.mailbox,
             "locale": order.locale,
             "spec": order.spec,
-            "state": OrderState.RUNNING if len(waiting) < len(new_images) else OrderState.QUEUED,
-            "started_at": time if len(waiting) < len(new_images) else None,
+            "state": OrderState.QUEUED,
             "total": len(new_images),
             "input_bytes": sum(image.size for image in new_images),
             "upload_began_at": time - int(order.upload_seconds * SECOND),
@@ -188,49 +186,31 @@ def insert_order(session: Session, order: NewOrder, new_images: Sequence[NewImag
             "webhook_url": order.webhook_url,
         },
     ).one()
-    rows = [_new_row(order.id, image) for image in waiting]
-    rows = [row | {"enqueued_at": time if row["id"] in enqueued_ids else None} for row in rows]
-    early_rows = [
-        _new_row(order.id, image) | _early_columns(image.result, time) for image in new_images if image.result
-    ]
-    for some in (rows, early_rows):
-        if some:
-            session.execute(_INSERT_IMAGES, some)
+    session.execute(
+        _INSERT_IMAGES,
+        [
+            {
+                "id": image.id,
+                "order_id": order.id,
+                "position": image.position,
+                "filename": image.filename,
+                "spec": image.spec,
+                "state": ImageState.QUEUED,
+                "queue": image.queue,
+                "enqueued_at": time if image.id in enqueued_ids else None,
+                "input_bytes": image.size,
+                "input_sha256": image.sha256,
+                "source": image.source,
+                "target": image.target,
+            }
+            for image in new_images
+        ],
+    )
     requests = []
     if order.notify:
         requests = [(deliveries.insert_delivery(session, order.id, DeliveryState.WAITING), 0)]
-    if not early_rows:
-        snapshot = Snapshot(order=_order(row), running=0, deliveries=requests, read_at=time)
-        return StoredOrder(snapshot=snapshot, follow_up=FollowUp(images=enqueued), ended=False)
-    ended = count_ended(session, cast("Order", row), succeeded=len(early_rows))
-    snapshot = get_snapshot(session, order.id)
-    return StoredOrder(snapshot=snapshot, follow_up=ended or FollowUp(images=enqueued), ended=ended is not None)
-
-
-def _new_row(order_id: UUID, image: NewImage) -> dict[str, object]:
-    return {
-        "id": image.id,
-        "order_id": order_id,
-        "position": image.position,
-        "filename": image.filename,
-        "spec": image.spec,
-        "state": ImageState.QUEUED,
-        "queue": image.queue,
-        "input_bytes": image.size,
-        "input_sha256": image.sha256,
-        "source": image.source,
-        "target": image.target,
-    }
-
-
-def _early_columns(result: EarlyResult, time: int) -> dict[str, object]:
-    return result_columns(result) | {
-        "attempts": 1,
-        "claims": 1,
-        "worker": result.worker,
-        "started_at": time - int(result.seconds * SECOND),
-        "finished_at": time,
-    }
+    snapshot = Snapshot(order=_order(row), running=0, deliveries=requests, read_at=time)
+    return StoredOrder(snapshot=snapshot, enqueued=enqueued)
 
 
 def _first_images(
@@ -429,7 +409,7 @@ def list_due_to_expire(session: Session, *, limit: int) -> Sequence[UUID]:
 def expire(session: Session, *order_ids: UUID) -> FollowUp:
     """Delete the addresses of orders and mark them as EXPIRED.
 
-    Orders that had expired before, or that another transaction has locked, are left alone.
+    Orders that are not due, that had expired before, or that another transaction has locked, are left alone.
 
     Returns:
         What is to be done after the commit; its `ended_order_ids` are those that have expired.

@@ -23,7 +23,7 @@ from tests.integration.db.conftest import Place
 from tests.integration.db.states.invariants import DELIVERY, EMAIL, IMAGE, check_moment, open_in
 from tests.integration.db.states.order_machine import FAILURE, SUCCESS
 from tests.integration.db.states.rows import read_rows
-from tests.support.factories import PlacedOrder, new_images, place_order
+from tests.support.factories import PlacedOrder, end_retention, new_images, place_order
 
 WINDOW, THREADS, STEPS = 3, 6, 40
 HASTY = 0.005
@@ -224,6 +224,8 @@ def _disown(database: Database, order_id: UUID) -> None:
 
 def test_many_expire_the_same_orders_at_once(database: Database) -> None:
     order_ids = [place_order(database, 1).id for _ in range(20)]
+    with database.write() as session:
+        end_retention(session, *order_ids, state=OrderState.CANCELLED)
     with ThreadPoolExecutor(4) as pool:
         expired = list(pool.map(lambda seed: _expire(database, seed, order_ids), range(8)))
     assert Counter(order_id for each in expired for order_id in each) == Counter(order_ids)
@@ -245,6 +247,8 @@ def test_an_expiry_waits_for_nobody(database: Database) -> None:
     if database.is_sqlite:
         pytest.skip("it has one writer at a time")
     held, free = place_order(database, 1).id, place_order(database, 1).id
+    with database.write() as session:
+        end_retention(session, held, free, state=OrderState.CANCELLED)
     with database.write() as busy:
         assert orders.lock(busy, held)
         with database.write() as session:
