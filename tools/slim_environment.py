@@ -12,14 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 UNUSED = (
-    # What installed the rest.
-    "pip", "pip-*", "uv", "uv-*", "setuptools", "setuptools-*", "pkg_resources", "_distutils_hack", "distutils-*.pth",
+    # What installed the rest. What says that it is installed goes first: an interruption leaves what ensurepip mends.
+    "pip-*", "pip", "uv-*", "uv", "setuptools-*", "setuptools", "pkg_resources", "_distutils_hack", "distutils-*.pth",
     # Libraries' tests of their own.
     "numba/**/tests", "numpy/**/tests", "sqlalchemy/testing/suite",
     # For programs in C: the Python module contains the same once more.
     "onnxruntime/capi/libonnxruntime.so.*",
-    # Conversion of models, and of Fortran.
-    "onnxruntime/quantization", "onnxruntime/tools", "onnxruntime/transformers", "numpy/f2py",
+    # Conversion of models.
+    "onnxruntime/quantization", "onnxruntime/tools", "onnxruntime/transformers",
 )  # fmt: skip
 PROGRAMS = ("uv", "uvx", "pip", "pip3*")
 PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "hubble_deep_field.jpg", "retina.jpg", "rocket.jpg")
@@ -36,7 +36,8 @@ def main() -> None:
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     if sys.platform == "linux":
         for library in packages.rglob("*.so*"):
-            cut_symbols(library)
+            if library.is_file():
+                cut_symbols(library)
     print(f"removed {before - _size(Path(sys.prefix))} MB that nothing here uses, of {before}")
 
 

@@ -168,7 +168,7 @@ _ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
 }
-OOM_SCORE = "500"
+OOM_SCORE = 500
 """Added to how much the kernel wants to kill a child process when memory runs out: as if it had half of it more."""
 Work = Callable[[Any, ChildLimits], ChildAnswer]
 """Takes a task."""
@@ -186,8 +186,7 @@ def serve(pipe: Connection, limits: ChildLimits, confinement: Confinement, work:
     import_module("services.blur_worker.warm_engine")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":
-        # Where memory runs out, an image is to fail, not a service.
-        Path("/proc/self/oom_score_adj").write_text(OOM_SCORE, "ascii")
+        _prefer_as_victim()
         most_mb = max(limits.memory_mb, limits.finding.memory_mb if limits.finding else 0)
         resource.setrlimit(resource.RLIMIT_AS, (limits.memory_mb << 20, most_mb << 20))
     os.environ |= _ENVIRONMENT
@@ -207,6 +206,14 @@ def serve(pipe: Connection, limits: ChildLimits, confinement: Confinement, work:
                 os.close(descriptor)
             pipe.send_bytes(encode_answer(answer))
             pillow_memory.release_after(None if isinstance(answer, Exception) else answer.width * answer.height)
+
+
+def _prefer_as_victim() -> None:
+    """Where memory runs out, an image is to fail, not a service. In a container the score may be higher already."""
+    score = Path("/proc/self/oom_score_adj")
+    with contextlib.suppress(OSError, ValueError):
+        if int(score.read_text("ascii")) < OOM_SCORE:
+            score.write_text(str(OOM_SCORE), "ascii")
 
 
 def _receive(pipe: Connection) -> Any:

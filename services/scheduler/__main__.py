@@ -3,6 +3,8 @@
 import threading
 from zoneinfo import ZoneInfo
 
+from apscheduler.events import EVENT_SCHEDULER_STARTED
+
 from services.common import migrations
 from services.common.db.engine import Database
 from services.common.infra import broker, log, metrics
@@ -34,8 +36,12 @@ def main() -> None:
     metrics.serve("scheduler", settings.metrics_host, settings.scheduler_metrics_port)
     scheduler = schedule(sweep, mailings, sweep_seconds=settings.sweep_seconds)
 
-    # In a thread: shutdown waits for running jobs, and a signal handler must not.
-    on_stop(lambda: threading.Thread(target=scheduler.shutdown).start())
+    def listen(_event: object) -> None:
+        # In a thread: shutdown waits for running jobs, and a signal handler must not.
+        on_stop(lambda: threading.Thread(target=scheduler.shutdown).start())
+
+    # Before it has started, it cannot be shut down.
+    scheduler.add_listener(listen, EVENT_SCHEDULER_STARTED)
     _log.info("serving", mailing=f"{settings.mailing_day} {settings.mailing_hour}:00 {settings.mailing_zone}")
     scheduler.start()
     database.close()

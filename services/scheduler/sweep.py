@@ -22,7 +22,6 @@ from services.common.domain.orders import LATE_SECONDS, ImageQueue, UploadState
 from services.common.infra import log
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
-from services.common.infra.early_work import EarlyWork
 from services.common.infra.messages import MAIL_QUEUE, MAILING_QUEUE, WEBHOOK_QUEUE
 from services.common.use_cases.order_lifecycle import OrderLifecycle, make_lifecycle
 from services.scheduler import metrics
@@ -145,7 +144,6 @@ class Sweep:
                 removable = unowned_blobs.list_removable(session, silent_seconds=SILENT_UPLOAD_SECONDS, limit=BATCH)
             metrics.swept("uploads and orders removed", len(removable))
             for few in _unhurried(removable):
-                EarlyWork(self.broker).discard(*few)
                 self.lifecycle.remove_unowned_blobs(*few)
         finally:
             self.removing_blobs.release()

@@ -83,6 +83,6 @@ def _small_services(settings: StackSettings) -> list[Program]:
     watched = MetricsSettings.load()
     if watched.metrics_host or watched.traces_endpoint:
         return programs  # both are of a process
-    modules = [program.arguments[-1] for program in programs]
+    services = [f"{program.arguments[-1]}={program.grace:g}" for program in programs]
     grace = sum(program.grace for program in programs)
-    return [Program("background", python_module("services.stack.together", *modules), stop_stage=2, grace=grace)]
+    return [Program("background", python_module("services.stack.together", *services), stop_stage=2, grace=grace)]

@@ -1,7 +1,7 @@
-"""`python -m services.stack.together MODULE…`: run several small services in one process, each in a thread of its own.
+"""`python -m services.stack.together MODULE=SECONDS…`: run several small services in one process, each in a thread.
 
-On SIGTERM they stop in the order of the arguments. If one ends by itself, the process ends, and its supervisor starts
-all of them again: nothing that they have accepted is in memory alone.
+On SIGTERM they stop in the order of the arguments, each within its seconds. If one ends by itself, the process ends,
+and its supervisor starts all of them again: nothing that they have accepted is in memory alone.
 """
 
 import contextlib
@@ -22,21 +22,23 @@ from services.common.infra.stop_requests import StopRequest
 class _Service:
     """A service in a thread."""
 
-    def __init__(self, module: str, on_end: Callable[["_Service"], None]) -> None:
+    def __init__(self, argument: str, on_end: Callable[["_Service"], None]) -> None:
         self.code = 0
-        self._module = module
+        self._module, _, seconds = argument.partition("=")
+        self._grace = float(seconds) if seconds else None
         self._on_end = on_end
         self._request = StopRequest()
-        self._thread = threading.Thread(target=self._run, name=module)
+        self._thread = threading.Thread(target=self._run, name=self._module)
 
     def start(self) -> None:
         """Start it."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """Stop it and wait for its end."""
+    def stop(self) -> bool:
+        """Stop it; return whether it has ended in time."""
         self._request.make()
-        self._thread.join()
+        self._thread.join(self._grace)
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
         try:
@@ -76,8 +78,9 @@ def main() -> None:
         with contextlib.suppress(OSError, ValueError):
             sys.stderr.flush()
         os._exit(ended.code or 1)  # the others have no end
-    for service in services:
-        service.stop()
+    late = [service for service in services if not service.stop()]
+    if late:
+        os._exit(1)  # they would hold up the end of the process
 
 
 if __name__ == "__main__":

@@ -14,9 +14,12 @@ The end of a connection is the end of the other side: of a caller that is gone, 
 
 import asyncio
 import contextlib
+import os
 import socket
+import stat
 import struct
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +32,8 @@ TAKE_SECONDS = 1.0
 """How long a gateway waits until a worker takes or refuses a call."""
 STALL_SECONDS = 30.0
 """How long a worker waits for the other half of a request, and for a gateway to read a result."""
+RETRY_SECONDS = 0.1
+"""How long a worker without free descriptors waits before it accepts a connection."""
 CONNECTIONS_PER_CALL = 8
 """Of a worker, for each call that it answers at a time: several gateways may share it."""
 DIRECT_BYTES = 1 << 20
@@ -104,15 +109,31 @@ class DirectListener:
             connection.thread.join()
 
     def _accept(self, listener: socket.socket, answer: "Callable[[DirectCall], None]") -> None:
-        with contextlib.suppress(OSError):
-            while True:
+        while self._listening():
+            try:
                 accepted, _ = listener.accept()
-                if not self._places.acquire(blocking=False):
-                    accepted.close()
-                    continue
-                connection = _WorkerConnection(accepted, answer, self._closed)
-                self._connections.add(connection)
+            except OSError as error:
+                if self._listening():  # no descriptor is free
+                    _log.warning("direct calls have to wait", error=str(error))
+                    time.sleep(RETRY_SECONDS)
+                continue
+            if not self._places.acquire(blocking=False):
+                accepted.close()
+                continue
+            connection = _WorkerConnection(accepted, answer, self._closed)
+            self._connections.add(connection)
+            try:
                 connection.thread.start()
+            except RuntimeError as error:  # no thread is free
+                _log.warning("a direct call goes over the broker", error=str(error))
+                accepted.close()
+                self._closed(connection)
+                continue
+            if not self._listening():
+                connection.refuse_more()
+
+    def _listening(self) -> bool:
+        return self._socket is not None
 
     def _closed(self, connection: "_WorkerConnection") -> None:
         self._connections.discard(connection)
@@ -219,7 +240,7 @@ class DirectWorkers:
 
     def learn(self, direct: Direct) -> None:
         """Send calls to a worker from now on, if it is on this machine."""
-        if direct.path not in self._workers and Path(direct.path).is_socket():
+        if direct.path not in self._workers and _is_own_socket(direct.path):
             self._workers[direct.path] = _Worker(direct=direct)
 
     def close(self) -> None:
@@ -246,27 +267,36 @@ class DirectWorkers:
             if worker.used >= worker.direct.calls:
                 continue
             worker.used += 1
-            connection = None
+            connection, taken = None, False
             try:
                 connection = worker.idle.pop() if worker.idle else await _GatewayConnection.open(worker.direct.path)
                 if not await connection.send(request):
-                    worker.idle.append(connection)
+                    self._keep(worker, connection)
                     continue
+                taken = True
                 answer = await connection.receive(reserve)
             except (OSError, EOFError) as error:  # includes TimeoutError
                 _log.debug("no direct call", error=str(error))
                 _close(connection)
                 self._forget(worker)
+                if taken:
+                    return None  # an image that ends workers is not to end all of them
             except BaseException:
                 # The worker notices it when it is done.
                 _close(connection)
                 raise
             else:
-                worker.idle.append(connection)
+                self._keep(worker, connection)
                 return answer
             finally:
                 worker.used -= 1
         return None
+
+    def _keep(self, worker: _Worker, connection: "_GatewayConnection") -> None:
+        if self._workers.get(worker.direct.path) is worker:
+            worker.idle.append(connection)
+        else:
+            connection.close()
 
     def _forget(self, worker: _Worker) -> None:
         """Until it answers over the broker again."""
@@ -304,7 +334,16 @@ class _GatewayConnection:
         return outcome_from_json(head), await self._reader.readexactly(result_bytes)
 
     def close(self) -> None:
-        self._writer.close()
+        self._writer.transport.abort()  # a close would wait until the worker has read all of a request
+
+
+def _is_own_socket(path: str) -> bool:
+    """Return whether a process of this user on this machine has made it: the path may be another machine's."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return False
+    return stat.S_ISSOCK(found.st_mode) and found.st_uid == os.geteuid()
 
 
 def _close(connection: _GatewayConnection | None) -> None:

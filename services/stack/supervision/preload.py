@@ -3,6 +3,7 @@
 No import starts a thread, not even gRPC's, which does so with its first channel or server.
 """
 
+import contextlib
 import gc
 import sys
 import tempfile
@@ -13,6 +14,7 @@ from setproctitle import setproctitle
 from sqlalchemy.orm import configure_mappers
 
 from services.common.db.engine import Database
+from services.common.domain.errors import Unavailable
 from services.common.infra.page_out import page_out_libraries
 
 _MODULES = (
@@ -39,7 +41,7 @@ for _name in _MODULES:
     import_module(_name)
 # What each service would otherwise do to its own copy.
 configure_mappers()
-with tempfile.TemporaryDirectory(prefix="imageblur-") as _folder:
+with contextlib.suppress(OSError, Unavailable), tempfile.TemporaryDirectory(prefix="imageblur-") as _folder:
     _database = Database(f"sqlite:///{Path(_folder) / 'empty.db'}")
     _database.ping()
     with _database.write():

@@ -26,12 +26,12 @@ class Together:
         self.folder = folder
         self._started: list[subprocess.Popen[str]] = []
 
-    def start(self, *behaviours: str) -> subprocess.Popen[str]:
+    def start(self, *behaviours: str, grace: float = 30) -> subprocess.Popen[str]:
         names = [f"service_{place}" for place, _ in enumerate(behaviours)]
         for name, behaviour in zip(names, behaviours, strict=True):
             (self.folder / f"{name}.py").write_text(MEMBER.format(behaviour=behaviour), "utf-8")
         process = subprocess.Popen(
-            [sys.executable, "-m", "services.stack.together", *names],
+            [sys.executable, "-m", "services.stack.together", *(f"{name}={grace}" for name in names)],
             cwd=self.folder,
             env={"PYTHONPATH": f"{ROOT}:{self.folder}"},
             stderr=subprocess.PIPE,
@@ -80,6 +80,14 @@ def test_the_end_of_one_is_the_end_of_all(together: Together, behaviour: str, co
     _, errors = process.communicate(timeout=20)
     assert process.returncode == code
     assert message in errors
+
+
+def test_one_that_does_not_stop_leaves_the_others_their_time(together: Together) -> None:
+    process = together.start("stubborn", "steady", grace=0.5)
+    eventually(lambda: len(together.events("up")) == 2)
+    process.terminate()
+    assert process.wait(10) == 1
+    assert together.events("down") == ["down:service_1"]
 
 
 def test_a_second_signal_ends_it_at_once(together: Together) -> None:

@@ -173,3 +173,12 @@ def test_a_path_that_is_too_long_or_of_another_machine_leaves_the_broker(tmp_pat
     listener.refuse_more()
     listener.join()
     assert asyncio.run(call_once(Direct(path=str(tmp_path / "instant"), calls=1))) is None
+
+
+def test_only_a_socket_of_this_user_is_a_worker_of_this_machine(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    workers = DirectWorkers()
+    for path in (file, file / "below", tmp_path / "missing"):
+        workers.learn(Direct(path=str(path), calls=1))
+    assert workers._workers == {}

@@ -7,7 +7,13 @@ import pytest
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
-from services.blur_worker.engine.jpeg.decode.huffman import END_OF_BLOCK, MOST, SKIP, SUM_UNIT, decoding_table
+from services.blur_worker.engine.jpeg.decode.huffman import (
+    END_OF_BLOCK,
+    MAX_SKIP_SUM,
+    SKIP,
+    SKIP_SUM_UNIT,
+    decoding_table,
+)
 from services.blur_worker.engine.jpeg.decode.image import decode_sequential
 from services.blur_worker.engine.jpeg.format.header_reader import HeaderReader
 from services.blur_worker.engine.jpeg.format.tables import HuffmanTable
@@ -90,4 +96,4 @@ def walked(bits: str, codes: dict[str, int]) -> int:
             total += value if value >> (size - 1) else (1 << size) - 1 - value
         at += length + size
         advance, ended = (advance + (symbol >> 4) + 1, 0) if symbol else (advance, END_OF_BLOCK)
-    return min((total + SUM_UNIT // 2) // SUM_UNIT, MOST) << 12 | (advance + ended) << 4 | at
+    return min((total + SKIP_SUM_UNIT // 2) // SKIP_SUM_UNIT, MAX_SKIP_SUM) << 12 | (advance + ended) << 4 | at

@@ -96,7 +96,7 @@ def test_settings_are_passed_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     programs = default_programs(settings, data_folder)
     assert programs.broker is None
     assert [service.name for service in programs.services] == ["gateway", "blur_worker", "web", "background"]
-    assert programs.services[-1].arguments[-2:] == ("services.scheduler", "services.mailer"), "without a mailbox"
+    assert programs.services[-1].arguments[-2:] == ("services.scheduler=20", "services.mailer=75"), "without a mailbox"
     assert [endpoint.port for endpoint in programs.endpoints] == [8080, 50051]
 
 
@@ -185,4 +185,5 @@ def test_small_services_stop_in_one_process_in_the_same_order(tmp_path: Path) ->
     arguments = {
         program.name: program.arguments for program in default_programs(StackSettings(), DataFolder(tmp_path)).services
     }
-    assert arguments["background"][-3:] == ("services.scheduler", "services.mailer", "services.stack.embedded.mailbox")
+    last = ("services.scheduler=20", "services.mailer=75", "services.stack.embedded.mailbox=10")
+    assert arguments["background"][-3:] == last
