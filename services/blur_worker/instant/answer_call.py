@@ -62,8 +62,9 @@ class AnswerCall:
             CallerGone: The gateway is gone, or cannot learn that nothing comes.
         """
         start = time.monotonic()
-        # Calls that have waited in the queue come first.
-        if self.broker.count_held(INSTANT_QUEUE):
+        # Calls that have waited in the queue come first. To fetch a blob takes longer than a gateway waits.
+        blob = call.request.blob
+        if self.broker.count_held(INSTANT_QUEUE) or (blob and not self.blobs.local_path(blob)):
             call.leave()
             return
         run = partial(self.children.run, on_take=call.begin, wait_seconds=0)
