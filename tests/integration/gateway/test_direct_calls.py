@@ -16,6 +16,7 @@ from services.blur_worker.engine import Limits, blur
 from services.blur_worker.instant.child_work import InstantResult, run_instant
 from services.common.db.engine import Database
 from services.common.domain.spec import BlurSpec
+from services.common.infra import direct_calls
 from services.common.infra.direct_calls import CallerGone
 from services.gateway.instant import calls
 from tests.integration.gateway.conftest import Gateway
@@ -36,9 +37,14 @@ def children() -> Iterator[ChildPool]:
 
 @pytest.fixture
 def gateway_and_worker(
-    gateway: Gateway, valkey_server: ValkeyServer, children: ChildPool, valkey: redis.Redis
+    gateway: Gateway,
+    valkey_server: ValkeyServer,
+    children: ChildPool,
+    valkey: redis.Redis,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Gateway]:
     """A gateway that knows the worker: a first call has gone through the queue."""
+    monkeypatch.setattr(direct_calls, "TAKE_SECONDS", 30.0)  # a busy machine is no reason for the queue
     assert not valkey.dbsize()
     with instant_worker(valkey_server.url, children, direct=True):
         gateway.blur.BlurImage(REQUEST)
