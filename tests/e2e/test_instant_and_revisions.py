@@ -14,6 +14,7 @@ from tests.e2e.conftest import PHOTOGRAPHS
 from tests.e2e.mail import attachment_of, wait_for_emails
 from tests.e2e.test_scenario import imageblur
 from tests.support.files import files_below
+from tests.support.waiting import eventually
 
 PHOTOGRAPH = PHOTOGRAPHS / "rocket.jpg"
 
@@ -65,7 +66,8 @@ def test_an_order_is_corrected_and_its_originals_go(stack: BackgroundStack, clie
     assert blobs(stack, order_id) == ["result/000001", "source/000001"]
     revised = imageblur(stack, "revise", order_id, "-i", "1", "--solid", "0000ff", "--format", "png", "-w")
     assert revised.returncode == 0, revised.stderr
-    assert blobs(stack, order_id) == ["result/000001-1", "source/000001"]
+    # The former result is removed after the announcement.
+    eventually(lambda: blobs(stack, order_id) == ["result/000001-1", "source/000001"])
     assert imageblur(stack, "send", order_id).returncode == 0
     (email,) = wait_for_emails(stack, "again@example.org")
     archive = attachment_of(email, "blur_images.zip")
