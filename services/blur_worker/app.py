@@ -40,7 +40,7 @@ from services.common.infra.worker_control import WorkerControl
 from services.common.use_cases.order_lifecycle import make_lifecycle
 
 ORDER_NICENESS = 10
-"""Of children that blur images of orders: they use what calls that somebody waits for leave of the processors."""
+"""Niceness of children that blur images of orders: they use the CPU time that calls with a waiting caller leave."""
 
 _log = log.get("services.blur_worker")
 

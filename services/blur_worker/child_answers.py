@@ -26,7 +26,7 @@ class ChildAnswer(Protocol):
 
     @property
     def width(self) -> int:
-        """Of the image in pixels, like `height`."""
+        """Width of the image in pixels; `height` likewise."""
 
     @property
     def height(self) -> int:

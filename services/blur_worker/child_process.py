@@ -34,7 +34,7 @@ class FindLimits:
     """What a child process may use for an image in which something is to be found, and where custom models are."""
 
     seconds: int
-    """As of `ChildLimits`, like the memory."""
+    """Wall-clock time, as in `ChildLimits`; `memory_mb` likewise."""
     memory_mb: int
     models_folder: Path | None = None
 
@@ -50,7 +50,7 @@ class ChildLimits:
     max_pixels: int
     """Width × height × frames."""
     max_frames: int = 3_000
-    """As of the engine's `Limits`, like the three below."""
+    """Most frames, as in the engine's `Limits`, like the three fields below."""
     max_pages: int = 1_000
     max_segments: int = 50_000
     max_scans: int = 100
@@ -84,9 +84,9 @@ class BlurTask:
 
     spec: BlurSpec
     name: str = ""
-    """Of the original's file."""
+    """Name of the original's file."""
     descriptors: tuple[int, ...]
-    """Of the original, open for reading, and of the result, open for writing."""
+    """Descriptors of the original, open for reading, and of the result, open for writing."""
 
     def read_original(self) -> bytes:
         """Return the original. Raises: OSError."""
@@ -151,7 +151,7 @@ class Ready:
     fault: str = ""
     """Why models are missing, if that is an error."""
     unenforced: tuple[str, ...] = ()
-    """From what this system cannot keep it."""
+    """What this system cannot keep it from reaching."""
 
 
 class Task(Protocol):

@@ -44,7 +44,7 @@ class FetchLimits:
 
     image_bytes: int
     order_bytes: int
-    """Of all images of its order together."""
+    """Most bytes of all images of an order together."""
     seconds: float
     """Longest time for a source with an address."""
 

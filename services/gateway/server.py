@@ -75,7 +75,7 @@ from services.gateway.webhooks.caller_secrets import CallerSecrets
 
 GRACE_SECONDS = 10
 RESPONSE_SECONDS = 5
-"""For the statuses of calls that were ended after the grace period to reach their clients."""
+"""Longest time, in seconds, for the statuses of calls ended after the grace period to reach their clients."""
 LOOKAHEAD_BYTES = MIB
 """More would speed up distant clients (15 MiB/s each at 80 ms), but each waiting call may fill it."""
 SPARE_CALLS = 4_000

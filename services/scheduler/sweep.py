@@ -59,7 +59,7 @@ class Sweep:
     mailing_connections: int = 1
     """Messages of a mailing at a time while it has e-mails to send."""
     expired_leases: ExpiredLeases = field(default_factory=ExpiredLeases)
-    """Of e-mails."""
+    """Expired leases of e-mails, and since when each has been seen expired."""
     removing_blobs: threading.Lock = field(default_factory=threading.Lock)
     """Held while blobs without order are removed: two jobs do that."""
 

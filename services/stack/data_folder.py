@@ -11,7 +11,7 @@ from services.common.infra.fork_server import SOCKETS
 
 # A unix socket's path must fit sockaddr_un: 108 bytes on Linux, 104 on macOS, with the closing zero.
 LONGEST_SOCKET_PATH = 92
-"""Of Valkey's; those of fork servers in the same folder have eight bytes more."""
+"""Longest path of Valkey's socket, in bytes; those of fork servers in the same folder have eight bytes more."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from services.web.http.connections import LimitedProtocol
 from services.web.settings import WebSettings
 
 GRACE_SECONDS = 8
-"""For uploads and downloads in progress."""
+"""Longest time for uploads and downloads in progress, in seconds."""
 _log = log.get("services.web")
 
 

@@ -13,7 +13,7 @@ class LazyCommand(NamedTuple):
     """Where a command is."""
 
     module: str
-    """Below imageblur_client.cli."""
+    """Module below imageblur_client.cli."""
     attribute: str
     """A function, or a Typer application."""
     help: str

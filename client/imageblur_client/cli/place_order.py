@@ -20,7 +20,7 @@ from imageblur_client.client import Client
 from imageblur_client.errors import FieldViolation, ImageBlurClientError, InvalidArgumentError, RetryableError
 
 SMALL_BYTES = 16 << 20
-"""So much is sent again rather than in several calls."""
+"""Most bytes of files that are sent by one call, and again after a failure, rather than in several calls."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from PIL.ExifTags import Base
 
 _MAX_TEXT_BYTES = 8192
 _MAX_NUMBERS = 64
-"""Of a binary field or a list. A picture has more, except one of a few pixels, which its signature shows."""
+"""Most bytes of a binary field, or items of a list, without a picture; smaller pictures have a known signature."""
 _SIGNATURES = re.compile(
     rb"\xff\xd8\xff|\x89PNG|RIFF....WEBP|GIF8[79]a|II\*\0|MM\0\*|II\+\0|MM\0\+|ftyp(avi|hei|hev|mif|msf|jxl)"
     rb"|\xff\x0a|JXL \r\n|\xff\x4f\xff\x51|jP  \r\n|8BPS|qoif|BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0",

@@ -20,7 +20,7 @@ class Layer:
     box: Box
     """The smallest box around all pixels that are hidden."""
     mask: Mask
-    """Of the box."""
+    """Mask of the pixels of the box."""
 
 
 def layers(spec: BlurSpec, size: Size) -> list[Layer]:

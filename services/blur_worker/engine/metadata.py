@@ -49,9 +49,9 @@ class Metadata:
     """Without orientation, thumbnail and maker note."""
     xmp: bytes | None = None
     comment: bytes | None = None
-    """Of a JPEG or a GIF."""
+    """Comment of a JPEG or a GIF."""
     text: dict[str, str] = field(default_factory=dict)
-    """Of a PNG, by keyword."""
+    """Texts of a PNG, by keyword."""
 
 
 def read_metadata(image: Image.Image | Described, data: bytes, *, keep: bool) -> Metadata:

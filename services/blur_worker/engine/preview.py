@@ -25,7 +25,7 @@ class Preview:
     format: Format
     """JPEG, or WebP if a pixel may be transparent."""
     width: int
-    """Of the image itself, as displayed, in pixels; like `height`."""
+    """Width of the image itself, as displayed, in pixels; `height` likewise."""
     height: int
 
 

@@ -35,7 +35,7 @@ class AnswerCall:
     listener: DirectListener
     children: ChildPool
     blobs: BlobStore
-    """Of the images that calls name instead of carrying them."""
+    """Store of the images that calls name instead of carrying them."""
     scratch: ScratchFolder
     _threads: threading.local = field(default_factory=threading.local, init=False)
 
@@ -78,7 +78,7 @@ class AnswerCall:
 
     @property
     def _exchange(self) -> WorkerExchange:
-        """That of this thread: its connection stays open from call to call."""
+        """Exchange of this thread: its connection stays open from call to call."""
         exchange: WorkerExchange | None = getattr(self._threads, "exchange", None)
         if exchange is None:
             exchange = self._threads.exchange = WorkerExchange(self.broker.client, self.listener)

@@ -27,9 +27,9 @@ class InstantResult:
 
     outcome: InstantOutcome
     data: bytes = field(default=b"", repr=False)
-    """Of the result; empty without one."""
+    """Bytes of the result; empty without one."""
     width: int
-    """Of the image in pixels, like `height`."""
+    """Width of the image in pixels; `height` likewise."""
     height: int
 
     def to_values(self) -> tuple[dict[str, Any], bytes]:
@@ -50,7 +50,7 @@ class StoredRequest:
 
     request: InstantRequest
     descriptors: tuple[int, ...]
-    """Of the file, open for reading."""
+    """Descriptor of the file, open for reading."""
 
     @property
     def spec(self) -> BlurSpec:

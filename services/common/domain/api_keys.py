@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 PREFIX = "imageblur_"
-"""By which people, and scanners for leaked secrets, recognise a key."""
+"""Prefix by which people, and scanners for leaked secrets, recognise a key."""
 HINT_LENGTH = len(PREFIX) + 4
 
 

@@ -18,7 +18,7 @@ class FindModel:
     license: str
     """An SPDX identifier, if there is one."""
     labels: tuple[str, ...] = ()
-    """Of its findings; empty if they have none."""
+    """Labels that its findings may have; empty if they have none."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ class InstantKind(StrEnum):
 
     BLUR = "BLUR"
     FIND = "FIND"
-    """Of the spec only `find`, `effort` and `output_format` count; with nothing to find, only a preview is drawn."""
+    """A search: of the spec only `find`, `effort` and `output_format` count; without `find`, only a preview is made."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,10 +64,10 @@ class InstantAnswer:
     """What was made or found of the image; the result's bytes are apart."""
 
     width: int
-    """Of the displayed image in pixels, like `height`."""
+    """Width of the displayed image in pixels; `height` likewise."""
     height: int
     format: Format | None = None
-    """Of the result or the preview; None without one."""
+    """Format of the result or the preview; None without one."""
     inspection: Inspection = field(default_factory=Inspection)
 
 

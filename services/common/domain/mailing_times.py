@@ -49,7 +49,7 @@ class MailingPlan:
     local_time: datetime | None = None
     """By each reader's clock: without a zone."""
     time_zone: str | None = None
-    """Of the window, and of readers without one."""
+    """Time zone of the window, and of readers without one."""
     window: SendingWindow | None = None
     per_hour: int | None = None
 

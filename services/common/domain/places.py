@@ -14,7 +14,7 @@ MAX_KEY_BYTES = 1024
 IMAGE_EXTENSIONS = frozenset(
     "jpg jpeg jpe jfif png apng webp gif tif tiff bmp dib avif heic heif hif jxl".split()  # noqa: SIM905 - readable
 )
-"""Of the files that a listing takes without a pattern."""
+"""Extensions of the files that a listing takes without a pattern."""
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,39})")
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 MAX_REGIONS = 100
 MAX_POLYGON_POINTS = 100
 MAX_STROKES = 100
-"""In a region."""
+"""Most strokes of a region."""
 MAX_STROKE_POINTS = 500
 MAX_POINTS = 2_000
 """In all regions of a spec together: they are stored with each image, and each costs time to draw."""
@@ -201,7 +201,7 @@ class Region:
 
     shape: Outline
     left: float
-    """Of the box around the outline; around the middle of a brush's strokes."""
+    """Left edge of the box around the outline; for a brush, of the box around the middle of its strokes."""
     top: float
     width: float
     height: float
@@ -212,7 +212,7 @@ class Region:
     points: tuple[Point, ...] = ()
     """The corners of a polygon; empty for other outlines."""
     strokes: tuple[Stroke, ...] = ()
-    """Of a brush; empty for other outlines."""
+    """Strokes of a brush; empty for other outlines."""
 
     def __post_init__(self) -> None:
         match self.shape:

@@ -5,7 +5,7 @@ import resource
 WANTED = 65_536
 """Open files of a process, if the system allows as many."""
 RESERVED = 256
-"""For everything but connections of callers: the database, the broker, blobs being read and written."""
+"""Descriptors for everything but connections of callers: the database, the broker, blobs being read and written."""
 
 
 def raise_limit() -> None:

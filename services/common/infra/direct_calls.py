@@ -35,7 +35,7 @@ STALL_SECONDS = 30.0
 RETRY_SECONDS = 0.1
 """How long a worker without free descriptors waits before it accepts a connection."""
 CONNECTIONS_PER_CALL = 8
-"""Of a worker, for each call that it answers at a time: several gateways may share it."""
+"""Connections that a worker accepts, for each call that it answers at a time: several gateways may share it."""
 DIRECT_BYTES = 1 << 20
 """A gateway receives larger results when it has reserved room for them."""
 

@@ -41,7 +41,7 @@ class CallInstantly:
     max_calls: int
     """In the queue or taken from it, over all gateways."""
     share: ByteBudget
-    """Of the images that wait here for a worker."""
+    """Budget for the bytes of the images that wait here for a worker."""
 
     async def __call__(
         self, request: InstantRequest, field: str, *, counted: bool = True

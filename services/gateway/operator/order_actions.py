@@ -19,7 +19,7 @@ BATCH = 200
 MAX_SKIPPED = 100
 
 Place = tuple[int, UUID]
-"""Of an order in a list: its creation time and id."""
+"""Position of an order in a list: its creation time and id."""
 
 
 @dataclass(kw_only=True)

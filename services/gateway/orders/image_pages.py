@@ -12,7 +12,7 @@ from services.gateway.rpc.thread_pool import ThreadPool
 MAX_MESSAGE_BYTES = 3 << 20
 """By default, gRPC clients accept messages of up to four MiB."""
 _IMAGE_BYTES = 1024
-"""Of an image without its findings: its file name has at most 255 characters."""
+"""Most bytes of an image's message without its findings: the file name has at most 255 characters."""
 _QUICK_CHARACTERS = 50_000
 """Findings, as JSON, that take some milliseconds to convert; more are converted in a thread."""
 

@@ -105,7 +105,7 @@ class OrderUpload:
         self._threads = threads
         self._images: list[NewImage] = []
         self._paths: list[str] = []
-        """Of each image below its listing's prefix, or its file name."""
+        """Path of each image below its listing's prefix, or its file name."""
         self._bytes = 0
         self._fingerprint = hashlib.sha256(_canonical(pending.header))
 

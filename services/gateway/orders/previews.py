@@ -16,7 +16,7 @@ from services.gateway.rpc.fields import parse_id
 
 DEFAULT_SIDE = 1600
 MIN_SIDE, MAX_SIDE = 16, 8192
-"""Of a drawing, in pixels."""
+"""Least and greatest `max_side` of a drawing, in pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class PreviewRequest:
     order_id: UUID
     image_id: UUID
     original: bool
-    """Else the result."""
+    """Whether to draw the original, instead of the result."""
     max_side: int
     """In pixels."""
 

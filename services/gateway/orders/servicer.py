@@ -54,7 +54,7 @@ Context = aio.ServicerContext[Any, Any]
 MAX_CHUNK_BYTES = 2 << 20
 DEFAULT_PAGE = 100
 IMAGES_AT_ONCE = 50
-"""Of a message, between which other calls have their turn."""
+"""Number of images of a message after which other calls have their turn."""
 
 
 @dataclass(frozen=True, kw_only=True)

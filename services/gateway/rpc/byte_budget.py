@@ -28,7 +28,7 @@ class ByteBudget:
         self.reserved = 0
         self._share = capacity if caller_share is None else caller_share
         self._own_shares: dict[str, int] = {}
-        """Of callers with a limit of their own: as many as there are such keys."""
+        """Share, in bytes, of each caller with a limit of its own: as many as there are such keys."""
         self._held: Counter[str] = Counter()
         """By caller."""
         self._waiting: dict[str, deque[tuple[int, asyncio.Future[None]]]] = {}

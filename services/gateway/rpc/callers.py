@@ -19,7 +19,7 @@ class Caller:
     scopes: frozenset[Scope] = frozenset()
     """Groups of RPCs that the key is restricted to; empty: none."""
     limits: KeyLimits = NO_LIMITS
-    """Of the key."""
+    """Limits of the key."""
 
     @property
     def principal(self) -> str:

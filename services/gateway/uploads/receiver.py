@@ -19,7 +19,7 @@ from services.gateway.rpc.thread_pool import ThreadPool
 PART_BYTES = 4 << 20
 """Received bytes that are not recorded yet, at most: they would have to be sent again."""
 MAX_PARTS = 2_000
-"""Of an image: so many whole ones are more than any image has."""
+"""Most parts of an image: so many whole ones are more than any image has."""
 
 
 @dataclass(frozen=True)
@@ -73,9 +73,9 @@ class UploadReceiver:
         self._buffer = bytearray()
         self._buffer_start = offset - self._image_start
         self._hash = None if parts else hashlib.sha256()
-        """Of the image so far; None if earlier calls received some of it."""
+        """SHA-256 of the image so far; None if earlier calls received some of it."""
         self.parts = list(parts)
-        """Of the image that is being received."""
+        """Parts of the image that is being received."""
         self.offset = offset
         """Bytes of the upload that are stored, recorded or not."""
         self.sha256_by_position: dict[int, str] = {}

@@ -66,7 +66,7 @@ class OrderReady:
     """0: nothing is attached, because there are no results or they are too large."""
     first_position: int
     last_position: int
-    """Of the images in this part."""
+    """Position of the last image in this part; `first_position` is that of the first."""
     searched: Searched | None = None
     """None if nothing was to be found."""
     order_url: str | None = None

@@ -15,7 +15,7 @@ from services.common.infra import log
 from services.mailer.content.email_content import PreviewedImage, Thumbnail
 
 MAX_THUMBNAILS = 6
-"""In an e-mail."""
+"""Most thumbnails in an e-mail."""
 _SIDE = 156
 """Longest side as displayed, in pixels; the file has twice as many, for screens of high density."""
 _MAX_BYTES, _MAX_PIXELS = 4_000_000, 12_000_000

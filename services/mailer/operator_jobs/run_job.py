@@ -37,7 +37,7 @@ class RunOperatorJob:
     find_warnings: Callable[[], list[str]]
     """Lists settings that keep e-mails from arriving."""
     time_zone: str
-    """Of sending windows, and of readers without one."""
+    """Time zone of sending windows, and of readers without one."""
     connections: int
     """Messages to enqueue for a new mailing."""
 

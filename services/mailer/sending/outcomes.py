@@ -27,7 +27,7 @@ class RetryEmail:
 
     message: str
     reason: Reason = Reason.INTERNAL
-    """Of the failure, after the last attempt."""
+    """Reason of the failure, after the last attempt."""
     server_unavailable: bool = False
     """The mail server would not accept any other e-mail either."""
     maybe_sent: bool = False

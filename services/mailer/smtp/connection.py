@@ -13,7 +13,7 @@ from services.common.infra.shared_lookup import list_addresses
 from services.mailer.smtp.deadline import Deadline, StepTimeouts
 
 _CONNECT_SECONDS = 10.0
-"""To each address of the server."""
+"""Longest time to connect to each address of the server, in seconds."""
 _LOOKUP_SECONDS = 30.0
 _CHUNK_BYTES = 16_384
 """Written under one deadline: as much as TLS puts into a record."""

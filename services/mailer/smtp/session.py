@@ -20,7 +20,7 @@ from services.mailer.smtp.server import SmtpServer, disconnect
 from services.mailer.smtp.transaction import begin_transaction, finish_transaction, reply_text
 
 EMAILS_PER_CONNECTION = 100
-"""Then the session reconnects: servers end connections that have carried too many, each at a number of its own."""
+"""E-mails after which a session reconnects: servers end connections after too many, each after its own number."""
 
 
 def _nothing() -> None:

@@ -24,7 +24,7 @@ from services.web.orders.body_reader import BodyReader
 LIMITS_SECONDS = 10.0
 MAX_KNOWN_LIMITS = 100
 MAX_BODY_BYTES = 4 << 20
-"""Of a request without images."""
+"""Most bytes of the body of a request without images."""
 
 
 @dataclass(frozen=True, kw_only=True)

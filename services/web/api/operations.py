@@ -19,7 +19,7 @@ SERVICES = (
 )
 """Whose RPCs have counterparts; operators use the pages, the command line or gRPC."""
 SECONDS: Mapping[str, Any] = {"type": "integer", "minimum": 0}
-"""Of a time in a form."""
+"""JSON schema of a duration in a form: whole seconds."""
 BINARY = "binary"
 """A body that is a file."""
 

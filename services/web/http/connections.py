@@ -9,7 +9,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from services.common.infra import log
 
 MAX_HEADER_BYTES = 64 << 10
-"""Of a request: its first line and headers, and its trailers."""
+"""Most bytes of a request's first line and headers, and of its trailers."""
 HEADER_SECONDS = 20.0
 """How long a browser may take to send the headers of a request, from its first byte or the connection on."""
 _LOG_SECONDS = 60.0

@@ -19,7 +19,7 @@ from services.web.settings import WebSettings
 COOKIE = "operator"
 SIGN_IN = "/operator/sign-in"
 MAX_FIELDS = 200
-"""Of a form: a page of rows to tick, and a filter. Only operators may send so many."""
+"""Most fields of a form: a page of rows to tick, and a filter. Only operators may send so many."""
 _PROXY_HEADERS = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 """A request with one of these comes through a proxy, not from the user of this machine."""
 

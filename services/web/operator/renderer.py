@@ -28,7 +28,7 @@ class SignedInOperator:
     client: OperatorClient
     may_act: bool
     token: str
-    """Of the session; empty for the user of this machine, who needs no key."""
+    """Token of the session; empty for the user of this machine, who needs no key."""
 
 
 class OperatorRenderer:

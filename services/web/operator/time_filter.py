@@ -24,7 +24,7 @@ class TimeFilter:
     """Without a zone, such as `2026-11-30T09:00`."""
     end: str = ""
     zone: str = ""
-    """Of the browser, such as `Europe/Berlin`; a script fills it in. Empty: UTC."""
+    """Time zone of the browser, such as `Europe/Berlin`; a script fills it in. Empty: UTC."""
 
     @classmethod
     def of(cls, values: Mapping[str, object]) -> "TimeFilter":

@@ -14,7 +14,7 @@ from services.web.orders.body_reader import BodyReader
 from services.web.orders.uploads import CHUNK_BYTES
 
 RESERVED_BYTES = 4096
-"""Of a message to the gateway, for all but the image."""
+"""Bytes of a message to the gateway that are reserved for all but the image."""
 _LENGTH_DIGITS = 15
 
 _log = log.get(__name__)

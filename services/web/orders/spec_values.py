@@ -30,7 +30,7 @@ DEFAULT_STRENGTH = 2.0
 """In per cent of an image's shorter side, so that the effect looks the same at any size."""
 MIN_STRENGTH, MAX_STRENGTH = 0.1, 30.0
 DEFAULT_QUALITY = 90
-"""Of the encoder; sent only if it was changed, since a JPEG of which only regions change keeps its own."""
+"""Quality of the encoder; sent only if it was changed, since a JPEG of which only regions change keeps its own."""
 FIND_PADDINGS = (("model", ""), ("none", "0"), ("some", "0.25"), ("more", "0.5"), ("most", "1"))
 """Names and values of how much is hidden around what is found, as fractions of its shorter side; empty: the model's."""
 NUMBERED_REGIONS = 3

@@ -117,7 +117,7 @@ class OrderFragments:
     pages: PageRenderer
     texts: Texts
     spec: BlurSpec
-    """Of the order: changes come without it."""
+    """Spec of the order: changes come without it."""
 
     def summary(self, order: Order) -> str:
         """Render state, progress and delivery."""

@@ -28,11 +28,11 @@ class ColorDescription:
     """Colour primaries and transfer characteristics (H.273)."""
     icc_profile: bytes | None = None
     srgb_intent: int | None = None
-    """Of a PNG's chunk sRGB."""
+    """Rendering intent of a PNG's chunk sRGB."""
     gamma: float | None = None
-    """Of a PNG's chunk gAMA: the exponent from light to samples, such as 0.45455."""
+    """Gamma of a PNG's chunk gAMA: the exponent from light to samples, such as 0.45455."""
     chromaticities: tuple[float, ...] | None = None
-    """Of a PNG's chunk cHRM: x and y of white, red, green and blue."""
+    """Chromaticities of a PNG's chunk cHRM: x and y of white, red, green and blue."""
     adobe_rgb: bool = False
     """Declared by EXIF alone, as cameras do (DCF: interoperability R03, colour space uncalibrated)."""
 

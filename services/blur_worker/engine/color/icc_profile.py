@@ -39,7 +39,7 @@ PQ, HLG = 16, 18
 HDR_TRANSFERS = frozenset({PQ, HLG})
 _BT_1886 = 2.4
 _SAMPLES_OF_CURVE = 1024
-"""Of a curve that is no exponent."""
+"""Number of samples of a curve that is not given by an exponent."""
 
 
 def icc_profile_for(color: ColorDescription, mode: str) -> bytes | None:

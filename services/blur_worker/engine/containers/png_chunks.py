@@ -21,7 +21,7 @@ class ImageHeader:
     width: int
     height: int
     bits: int
-    """Of a sample."""
+    """Bits of a sample."""
     color_type: int
     interlaced: bool = False
 

@@ -37,7 +37,7 @@ class Detector(Protocol):
 
     @property
     def min_confidence(self) -> float:
-        """Below it, detections are ignored unless a `Find` sets another limit."""
+        """Confidence below which detections are ignored, unless a `Find` sets another limit."""
 
     @property
     def padding(self) -> float:

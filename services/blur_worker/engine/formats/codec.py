@@ -36,7 +36,7 @@ class FramesToEncode:
     milliseconds: list[float]
     """How long each frame of an animation is shown."""
     info: ImageInfo
-    """Of the original, which may have another format."""
+    """Facts about the original, which may have another format."""
     spec: BlurSpec
 
 

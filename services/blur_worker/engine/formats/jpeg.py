@@ -14,7 +14,7 @@ from services.blur_worker.engine.jpeg.complete import completed
 from services.common.domain.spec import Format
 
 MAX_SIDE = 65_500
-"""Of a JPEG that libjpeg reads, in pixels."""
+"""Longest side of a JPEG that libjpeg reads, in pixels."""
 _MAX_SEGMENT_BYTES = 65_000
 _LEAST_QUALITY_OF_SMALL, _FINE_DIVISOR = 98, 2
 SMALL_SIDE, _HALVED = 32, 2

@@ -14,7 +14,7 @@ from services.blur_worker.engine.compiling import compiled
 _MAX_SAMPLE = 1 << 18
 _MAX_LEAVES = 256
 _RECENT_BITS = 12
-"""Of a hash of a color: as many of the last ones are remembered with their leaves."""
+"""Bits of a color's hash: 2 to this power is how many recent colors are remembered with their leaves."""
 _HASH = 0x9E3779B1
 _NO_COLOR = 1 << 24
 _Packed = NDArray[np.uint32]

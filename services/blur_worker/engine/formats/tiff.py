@@ -19,7 +19,7 @@ from services.common.domain.spec import Format
 
 _XMP_TAG = 700
 _HORIZONTAL_DIFFERENCING = 2
-"""Of the predictors (TIFF 6.0, section 14). LZW takes 41 ms for 0.9 MB with it, 59 ms for 4 MB without."""
+"""Number of this predictor (TIFF 6.0, section 14). LZW takes 41 ms for 0.9 MB with it, 59 ms for 4 MB without."""
 _DEFLATE = {"tiff_deflate", "tiff_adobe_deflate"}
 _is_tiff = starts_with(b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 

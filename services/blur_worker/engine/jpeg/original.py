@@ -30,7 +30,7 @@ from services.common.domain.spec import BlurSpec, Format
 
 _TEXT, _FEW_BLOCKS = 3000, 256
 _SMALL_SIDE = 32
-"""In pixels. From here on photographs come out at 45 dB and more."""
+"""Shorter side, in pixels, from which on photographs come out at 45 dB and more."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class OriginalJpeg:
     reader: HeaderReader
     frame: FrameHeader
     scan: ScanHeader
-    """The first one."""
+    """Header of the first scan."""
     metadata: Metadata
     orientation: int
 

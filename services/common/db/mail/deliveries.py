@@ -20,7 +20,7 @@ _RELEASE = (
     .returning(_DELIVERIES.c.id)
 )
 _BEING_SENT_SECONDS = 30.0
-"""Then it is known whether another e-mail to the mailbox was sent."""
+"""Seconds after which it is known whether another e-mail to the mailbox was sent."""
 OPEN = (DeliveryState.WAITING, DeliveryState.QUEUED, DeliveryState.SENDING)
 
 

@@ -29,7 +29,7 @@ class ApiKey(Base):
     expires_at: Mapped[int | None]
     revoked_at: Mapped[int | None]
     last_used_at: Mapped[int | None]
-    """To the minute."""
+    """Time of the last use, to the minute."""
     last_used_from: Mapped[str | None]
     """The class of the address (`AddressClass`), never the address."""
     scopes: Mapped[str] = mapped_column(default="", server_default="")

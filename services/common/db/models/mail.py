@@ -147,7 +147,7 @@ class Mailing(Base):
     local_time: Mapped[str | None]
     """When it is sent by each reader's clock: ISO 8601, without a zone; None: to all at once."""
     time_zone: Mapped[str | None]
-    """Of its window, and of readers without one; None: UTC."""
+    """Time zone of its window, and of readers without one; None: UTC."""
     window_begin: Mapped[int | None]
     """First minute of the day at which its e-mails may be sent; None: all day."""
     window_end: Mapped[int | None]

@@ -51,7 +51,7 @@ class Order(Base):
     state: Mapped[str]
     total: Mapped[int]
     input_bytes: Mapped[int | None]
-    """Of all originals, those that are not fetched yet as estimated. None: of the version before, not added up yet."""
+    """Bytes of all originals; estimates for those not fetched yet. None: of the version before, not added up yet."""
     succeeded: Mapped[int] = mapped_column(default=0)
     failed: Mapped[int] = mapped_column(default=0)
     cancelled: Mapped[int] = mapped_column(default=0)
@@ -109,7 +109,7 @@ class Image(Base):
     spec: Mapped[str | None]
     """None: as the order's."""
     queue: Mapped[str] = mapped_column(default=ImageQueue.BLUR, server_default=ImageQueue.BLUR)
-    """By its spec. Gateways of the version before insert without it."""
+    """Queue of the image, by its spec. Gateways of the version before insert without it."""
     state: Mapped[str]
     reason: Mapped[str | None]
     message: Mapped[str | None]
@@ -139,7 +139,7 @@ class Image(Base):
     findings: Mapped[str | None]
     """What was found and the check of the result, as JSON (`Inspection`); None if nothing was to be found."""
     check_state: Mapped[str | None]
-    """That of the check in `findings`."""
+    """State of the check in `findings`."""
     cleaned_up: Mapped[bool] = mapped_column("tidied", default=False)
     """Whether the sweep has removed the blobs that an ended image does not keep (`blob_cleanup.surplus_keys`).
 
@@ -150,9 +150,9 @@ class Image(Base):
     revised_spec: Mapped[str | None]
     """While the image is blurred again: how. Its former result, if `format` is set, stays until then."""
     generation: Mapped[int] = mapped_column(default=0, server_default="0")
-    """Of its result: part of the blob's key. Each revision has a new one."""
+    """Generation of its result: part of the blob's key. Each revision has a new one."""
     next_generation: Mapped[int] = mapped_column(default=0, server_default="0")
-    """Of the result of the last revision, also if that has not ended or has failed."""
+    """Generation of the result of the last revision, also if that has not ended or has failed."""
     worker: Mapped[str | None]
     """Host and process id of the worker of its last attempt, as `host/pid`."""
     found: Mapped[str | None]
@@ -226,11 +226,11 @@ class Upload(Base):
     expires_at: Mapped[int]
     image_count: Mapped[int]
     size: Mapped[int]
-    """Of all images, in bytes."""
+    """Size of all images, in bytes."""
     received: Mapped[int] = mapped_column(default=0)
     """Bytes that are stored: the next one is sent from here."""
     parts: Mapped[str] = mapped_column(default="[]")
-    """Of the image that `received` ends in: the start and the owner of each of its parts, as JSON."""
+    """Parts of the image that `received` ends in: the start and the owner of each, as JSON."""
     owner: Mapped[UUID | None]
     """The call that may append: the last one that began."""
 

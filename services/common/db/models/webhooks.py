@@ -30,7 +30,7 @@ class WebhookEvent(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     order_id: Mapped[UUID] = mapped_column(ForeignKey("orders.id", ondelete="CASCADE"))
     principal: Mapped[str]
-    """Whose secret signs it."""
+    """Principal whose secret signs it."""
     url: Mapped[str]
     """The order's `webhook_url`, which is deleted when the order expires."""
     type: Mapped[str]

@@ -40,15 +40,15 @@ class ImageClaim:
     crashes: int
     queue: ImageQueue
     generation: int = 0
-    """Of the result that this attempt makes."""
+    """Generation of the result that this attempt makes."""
     former: ImageState | None = None
     """In a revision: how the image had ended, and ends again if the revision fails."""
     former_generation: int = 0
-    """Of the former result."""
+    """Generation of the former result."""
     source: str | None = None
     """Where the original is fetched from, as JSON."""
     input_bytes: int = 0
-    """Of the original; before it is fetched an estimate, or 0."""
+    """Size of the original, in bytes; before it is fetched an estimate, or 0."""
     target: str | None = None
     """Where the result is written besides the blob store: `place:key`, without an extension."""
 

@@ -8,7 +8,7 @@ from typing import Any
 
 _COUNTS = ("orders", "succeeded", "failed", "failed_by_service", "clean", "remaining", "emails")
 _STEP = math.log(1.05)
-"""Of the logarithms of durations: a percentile of summaries is off by 2.5 % at most."""
+"""Step of the logarithms of durations: a percentile of summaries is off by 2.5 % at most."""
 
 
 @dataclass

@@ -45,7 +45,7 @@ class QueueDepth:
     running: int
     failed: int
     failed_by_service: int = 0
-    """Of these, those that operators have to look at."""
+    """Number of the failed ones that operators have to look at."""
     oldest_at: int | None
     """When the oldest order, delivery or mailing was created that still waits."""
 

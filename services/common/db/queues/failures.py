@@ -25,7 +25,7 @@ from services.common.domain.retries import RETRYABLE
 
 Kind = Literal["IMAGE", "EMAIL", "WEBHOOK"]
 KINDS: tuple[Kind, ...] = ("IMAGE", "EMAIL", "WEBHOOK")
-"""As they are listed."""
+"""Kinds in the order in which they are listed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +133,7 @@ class FailureGroup:
     retryable: int
     """How many of them can be retried."""
     message: str | None
-    """That of one of them."""
+    """Message of one of them."""
 
 
 def count_by_reason(session: Session, which: FailureFilter) -> list[FailureGroup]:

@@ -17,9 +17,9 @@ class TimeSeries:
     """Rates and times, step by step."""
 
     begin: int
-    """Of the span."""
+    """Beginning of the span, in microseconds since the Unix epoch."""
     points: Sequence[Point]
-    """From the first that is not known."""
+    """Points from the first that is not known."""
     settled: tuple[int, int]
     """Points of steps within that time will not change: they are from summaries."""
     sampled: bool

@@ -10,7 +10,7 @@ _PART, _TINY_PART = 0.1, 0.01
 
 
 MAX_REGIONS = 100
-"""That a spec may exclude."""
+"""Most regions that a spec may exclude."""
 _SIMPLE = {"box", "ellipse"}
 
 

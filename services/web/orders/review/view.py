@@ -12,9 +12,9 @@ from services.web.orders.review.doubts import Doubt, is_unsure
 from services.web.orders.view import ImageView
 
 LARGEST_SIDE = 8192
-"""Of a drawing: as large as the gateway draws."""
+"""Longest side of a drawing, in pixels: as large as the gateway draws."""
 BASE_DIGITS = 16
-"""Of a result's SHA-256: what a correction is based on."""
+"""Hexadecimal digits of a result's SHA-256 that identify what a correction is based on."""
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ from services.common.domain.spec import Effort, Find
 _TILE = 1024
 """Side of what is enlarged at a time, in pixels; bounds the memory."""
 _OVERLAP = 256
-"""Of tiles, in pixels: larger codes are found without enlarging."""
+"""Overlap of neighbouring tiles, in pixels: larger codes are found without enlarging."""
 _MOST_PATCHES = 24
-"""That are turned and read, the largest ones; bounds the time for patterns such as fences."""
+"""Most patches that are turned and read, the largest ones; bounds the time for patterns such as fences."""
 _MOST_TURNED = 1.0
 """What is turned and read altogether, as a fraction of the image."""
 

@@ -20,9 +20,9 @@ _MIN_SLANT = math.radians(4)
 """Against rows and columns: zxing-cpp reads what is slanted less."""
 _MIN_CELLS = 6
 _MIN_CELLS_OF_CODE = 2
-"""Of the smallest code that can be read."""
+"""Number of cells of the smallest code that can be read."""
 _MARGIN = 3
-"""Around the cells of codes, in cells."""
+"""Margin around the cells of codes, in cells."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class Patch:
     """Connected cells of one direction."""
 
     angle: float
-    """Of the edges, in radians, -π/4 to π/4."""
+    """Direction of the edges, in radians, -π/4 to π/4."""
     corners: NDArray[np.float64]
     """Shape (4, 2): of the smallest rectangle at this angle around the cells, x and y in pixels."""
     n_cells: int
@@ -51,7 +51,7 @@ class Patch:
 
     @property
     def area(self) -> float:
-        """Of the rectangle, in pixels."""
+        """Area of the rectangle, in square pixels."""
         return float(np.hypot(*(self.corners[1] - self.corners[0])) * np.hypot(*(self.corners[2] - self.corners[1])))
 
 

@@ -11,11 +11,11 @@ from services.blur_worker.engine.finding.codes.symbologies import LINEAR, STACKE
 _READ = 1.0
 _DAMAGED = 0.6
 _DOUBTFUL = 0.3
-"""Of a damaged code that may be something else: what zxing-cpp takes for Data Matrix in textures."""
+"""Confidence of a damaged code that may be something else: what zxing-cpp takes for Data Matrix in textures."""
 _MAX_SKEW = 0.2
 """Cosine between neighbouring sides of a damaged code that is not doubtful."""
 _MIN_SIDE = 18
-"""Of a damaged code that is not doubtful, in pixels."""
+"""Shortest side of a damaged code that is not doubtful, in pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,13 +9,13 @@ from services.blur_worker.engine.finding.codes.quadrilateral import Code
 from services.blur_worker.engine.finding.codes.turned_reading import read_turned
 
 _SAMPLES = 384
-"""Along the line."""
+"""Number of samples along the line."""
 _MIN_LIKENESS = 0.5
 """Correlation of a line of samples with the first one, to be of the same bars."""
 _MOST_GAPS = 4
 """Lines without likeness that are skipped: scratches, glare."""
 _MOST_HEIGHT = 2.0
-"""Of bars, in widths of the code."""
+"""Greatest height of bars, in widths of the code."""
 _PRINTED_BELOW = 0.16
 """What the bars are extended by at both ends, in parts of their length: the number is printed there."""
 

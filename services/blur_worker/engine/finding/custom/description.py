@@ -29,7 +29,7 @@ class Description:
     """A model as a TOML file describes it."""
 
     path: Path
-    """Of the TOML file."""
+    """Path of the TOML file."""
     onnx_path: Path
     name: str
     version: str
@@ -38,11 +38,11 @@ class Description:
     """By the number of the class."""
     layout: OutputLayout
     width: int
-    """Of the model's input, in pixels."""
+    """Width of the model's input, in pixels; `height` likewise."""
     height: int
     min_confidence: float
     max_overlap: float
-    """Of two findings of one class that overlap more (intersection over union), the less confident is dropped."""
+    """Greatest overlap of findings of one class (intersection over union); above it, the less confident is dropped."""
     padding: float
 
 

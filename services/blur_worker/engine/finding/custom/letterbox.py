@@ -12,7 +12,7 @@ from services.blur_worker.engine.finding.onnx_session import Array
 _GREY = 114
 """What YOLO models were trained with around the image."""
 _OVERLAP = 0.2
-"""Of neighbouring tiles, as a fraction of a tile: what is larger is found in the whole image."""
+"""Overlap of neighbouring tiles, as a fraction of a tile: what is larger is found in the whole image."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,7 @@ class Letterboxed:
     scale: float
     """Pixels of the input per pixel of the image."""
     left: int
-    """Of the image in the input, in pixels."""
+    """Left edge of the image in the input, in pixels; `top` likewise."""
     top: int
 
 

@@ -17,13 +17,13 @@ from services.common.domain.findings import FindModel
 from services.common.domain.spec import Effort, Find
 
 _MANY = 3
-"""So many faces turned alike are no accident."""
+"""Number of faces turned alike that is no accident."""
 _UPRIGHT_FROM = 0.1
 """Confidence of the first look from which an upright face gets a second one."""
 _SMALL = 24
 """Pixels of the level below which a candidate is small."""
 _LOWEST = 0.05
-"""Below this confidence, nearly nothing is a face."""
+"""Confidence below which nearly nothing is a face."""
 _MEAN_WEIGHT = 1.1
 """A face half hidden is seen by the first look, with what is around it, and less well by the second."""
 _QUICK_FROM = 0.1

@@ -29,7 +29,7 @@ class Plan:
     full_size: bool = False
     """Whether to look at small candidates at the image's full size too."""
     looks_per_megapixel: int
-    """At most so many second looks of either kind, and some more: bounds the time for a picture full of doubts."""
+    """Most second looks of either kind per megapixel, besides `_SOME_LOOKS`: bounds the time for many doubts."""
 
     def looks(self, levels: list[Level]) -> int:
         """Return how many second looks of one kind an image may get."""

@@ -5,7 +5,7 @@ import numpy as np
 from services.blur_worker.engine.compiling import compiled
 
 COLUMNS = 7
-"""Of a rectangle: centre x, y; unit vector x, y along its longer side; length; thickness; mean probability."""
+"""Number of columns: centre x, y; unit vector x, y along the longer side; length; thickness; mean probability."""
 
 
 @compiled()

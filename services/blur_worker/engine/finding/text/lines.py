@@ -9,7 +9,7 @@ from services.blur_worker.engine.finding.text.line_shapes import COLUMNS, smalle
 from services.blur_worker.engine.finding.text.probability_map import Map
 
 _THRESHOLD = 76
-"""Of a pixel's probability, times 255: 0.3, as the model was trained."""
+"""Threshold of a pixel's probability of being text, times 255: 0.3, as the model was trained."""
 _MIN_PIXELS = 12
 _MOST_LINES = 20_000
 _UNCLIP = 1.2
@@ -26,7 +26,7 @@ class Line:
     """A line of text, possibly turned; in pixels of the image."""
 
     x: float
-    """Of the centre, like y."""
+    """Horizontal position of the centre, in pixels; `y` is the vertical one."""
     y: float
     ux: float
     """Unit vector along the line, in the direction of reading if that is known."""

@@ -11,7 +11,7 @@ from services.blur_worker.engine.finding.onnx_session import Array, OnnxSession
 from services.blur_worker.engine.finding.text.lines import Line
 
 _HEIGHT = 48
-"""Of the model's input."""
+"""Height of the model's input, in pixels."""
 _MAX_WIDTH = 48 * 48
 """Bounds the memory of a run; longer lines are squeezed."""
 _WIDTH_STEP = 32

@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from services.blur_worker.engine.finding.text.lines import Line
 
 _MAX_GAP = 1.5
-"""Between two parts, in thicknesses."""
+"""Greatest gap between two parts, in thicknesses."""
 _MAX_OFFSET = 0.4
-"""Between their axes, in thicknesses."""
+"""Greatest offset between their axes, in thicknesses."""
 _MAX_RATIO = 1.6
-"""Of their thicknesses."""
+"""Greatest ratio of the thicknesses of two parts."""
 _MIN_COSINE = math.cos(math.radians(8))
 
 

@@ -10,7 +10,7 @@ from services.common.domain.spec import TextClass
 _CHECKED = 1.0
 """Certainty of what a checksum or an unmistakable shape confirms."""
 _LIKELY = 0.8
-"""Of a number of the right shape with a wrong checksum: rather misread than another number."""
+"""Certainty of a number of the right shape with a wrong checksum: rather misread than another number."""
 
 _AS_DIGIT = str.maketrans("OoQDIl|SsBZz", "000011155822")
 _E_MAIL = re.compile(r"[\w.%+\-]+ ?[@®©] ?[\w\-]+(?:[.,:·][\w\-]+| ?\. ?(?=[a-z]{2,4}\b)[a-z]+)*")
@@ -50,7 +50,7 @@ class Match:
     start: int
     """Index of the first character."""
     end: int
-    """Of the character after the last."""
+    """Index of the character after the last."""
     certainty: float
     """0 to 1, if the text was read correctly."""
 

@@ -16,7 +16,7 @@ from services.common.domain.findings import FindModel
 from services.common.domain.spec import Effort, Find, TextClass
 
 _SCALES = {Effort.FAST: 0.5, Effort.BALANCED: 0.75, Effort.THOROUGH: 1.5}
-"""At which lines are searched; text of 14 pixels needs 0.7."""
+"""Scale of the image at which lines are searched; text of 14 pixels needs 0.7."""
 _MOST_ENLARGED = 20_000_000
 """Pixels of an enlarged image; larger images are enlarged less or not at all."""
 _COARSE_SIDE = 640

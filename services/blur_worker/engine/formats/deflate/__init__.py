@@ -15,7 +15,7 @@ from zlib_ng import zlib_ng
 from services.blur_worker.engine.formats.deflate.runs import RunCompressor
 
 _AS_MANY = 1.02
-"""So many more bytes are worth it."""
+"""Greatest ratio of bytes by runs to bytes by matches at which runs are used: their speed is worth so many more."""
 
 
 class Compressor(Protocol):

@@ -38,7 +38,7 @@ class GifFile:
     """A file, its pixels still compressed."""
 
     size: Size
-    """Of the screen."""
+    """Size of the logical screen, in pixels."""
     frames: list[GifFrame] = field(default_factory=list)
     described: Described = field(default_factory=lambda: Described(format="GIF"))
 

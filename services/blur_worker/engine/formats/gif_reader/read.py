@@ -14,7 +14,7 @@ from services.blur_worker.engine.raster import Raster, Samples
 
 _CLEAR, _RESTORE = 2, {3, 4}
 _PASSES = ((0, 8), (4, 8), (2, 4), (1, 2))
-"""Of an interlaced frame: the first row, and the rows from one to the next."""
+"""Passes of an interlaced frame: the first row of each, and the rows from one to the next."""
 _MAX_CODE_SIZE = 11
 
 

@@ -29,7 +29,7 @@ class PngFrame:
     over: bool = False
     """Whether it is blended over what is there, instead of replacing it."""
     parts: list[memoryview] = field(default_factory=list)
-    """Of the zlib stream."""
+    """Parts of the zlib stream, in the order of the file."""
 
 
 @dataclass(kw_only=True)

@@ -19,7 +19,7 @@ from services.blur_worker.engine.raster import Raster, Samples
 
 _CHUNK_BYTES_IN, _CHUNK_BYTES_OUT = 1 << 16, 1 << 18
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
-"""Of each pass of an interlaced image: its first column and row, and the steps between columns and between rows."""
+"""Passes of an interlaced image: first column, first row, step between columns, and step between rows of each."""
 
 
 def read_png(png: bytes, request: ReadRequest) -> ReadFile:

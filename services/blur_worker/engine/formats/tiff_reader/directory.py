@@ -57,7 +57,7 @@ class Directory:
     """A page."""
 
     order: str
-    """Of bytes: `<` or `>`."""
+    """Byte order: `<` or `>`."""
     tags: dict[int, Values]
 
     def numbers(self, tag: Tag) -> tuple[int, ...]:

@@ -45,7 +45,7 @@ class Layout:
     """Samples of a pixel that are colour; `samples` are all of them."""
     samples: int
     bits: int
-    """Of each sample."""
+    """Bits of each sample."""
     separate: bool
     """Whether each sample has a plane of its own."""
     compression: int

@@ -29,7 +29,7 @@ class Component(PlaneSize):
     """A component of the frame; its size is xi × yi (A.1.1)."""
 
     identifier: int
-    """Ci."""
+    """Component identifier Ci."""
     h: int
     """Horizontal sampling factor Hi; `v` is the vertical one, Vi."""
     v: int

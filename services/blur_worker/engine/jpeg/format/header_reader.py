@@ -26,7 +26,7 @@ class HeaderReader:
     quantization: dict[int, QuantizationTable] = field(default_factory=dict)
     """By number, as they were defined last."""
     component_quantization: dict[int, QuantizationTable] = field(default_factory=dict)
-    """Of each component, as it was when its first scan began."""
+    """Quantization table of each component, as it was when its first scan began."""
     _huffman: tuple[dict[int, HuffmanTable], dict[int, HuffmanTable]] = field(default_factory=lambda: ({}, {}))
     """DC and AC tables, by number."""
     _restart_interval: int = 0

@@ -16,7 +16,7 @@ class ScanHeader:
     components: tuple[int, ...]
     """Indices into those of the frame."""
     dc_tables: tuple[HuffmanTable | None, ...]
-    """Of each component; as `ac_tables`."""
+    """DC table of each component; `ac_tables` has the AC tables."""
     ac_tables: tuple[HuffmanTable | None, ...]
     restart_interval: int
     """MCUs between restart markers, Ri; 0: there are none."""

@@ -51,8 +51,9 @@ _DETAILS = (
     (1.5, Detail(5, 1)),
     (1.0, Detail(6, 1)),
 )
-"""From which sigma on. Against the exact Gaussian photographs come out at 63 dB or more with errors of 2 levels, noise
-and zone plates from sigma 2 on at 49 dB (at 1: 42), and the worst of all sinusoids at 37 dB (at 1: 34)."""
+"""Sigmas, and the detail that is used from each on. Against the exact Gaussian photographs come out at 63 dB or more
+with errors of 2 levels, noise and zone plates from sigma 2 on at 49 dB (at 1: 42), and the worst of all sinusoids at
+37 dB (at 1: 34)."""
 _SHARP_DETAILS = (
     (7.0, Detail(2, 1)),
     (5.0, Detail(3, 1)),
@@ -76,14 +77,14 @@ class AxisGaussian(NamedTuple):
     window: int
     """Cells that a stencil looks at."""
     starts: NDArray[np.int64]
-    """Of each block of the output."""
+    """Index of the first cell of the window, for each block of the output."""
     first: int
     """The first block of the output that is far from the borders; there are `inner` such blocks, in cells."""
     inner: int
     start: int
     """Where the window of the first of them begins."""
     inner_stencils: FoldedStencil
-    """As many as blocks are taken together."""
+    """Stencils of the inner blocks, as many as blocks are taken together."""
     border_stencils: FoldedStencil
     which: NDArray[np.int64]
     """Which of these a block near the borders has."""

@@ -11,7 +11,7 @@ from services.blur_worker.engine.jpeg.transform.planes import CoefficientPlane
 _NOTHING = 0.5
 """Coefficients are multiples of 1, but those of blocks that were fitted at the border."""
 _FEW_ROWS = 16
-"""Of so many rows of blocks one is looked at first."""
+"""Step between the rows of blocks that are checked first."""
 _DC_ONLY = Detail(1, 1)
 
 

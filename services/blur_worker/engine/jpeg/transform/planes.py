@@ -36,7 +36,7 @@ class CoefficientPlane(PlaneSize):
     x: AxisGaussian
     y: AxisGaussian
     sigmas: tuple[float, float]
-    """Of the blur across and down, in samples."""
+    """Standard deviations of the blur across and down, in samples."""
     values: NDArray[np.float32]
     """(blocks down × kept down, kept across, blocks across), a part of the array of all planes."""
     origin: int
