@@ -34,7 +34,7 @@ test: .venv/.installed-dev ## Set up and run all tests, on all cores: minutes
 test-unit: .venv/.installed-dev ## Run the tests without input or output: seconds
 	$(BIN)/pytest tests/unit
 
-test-faults: .venv/.installed-dev ## Kill, disconnect, stall and fill two of each service during work: minutes
+test-faults: .venv/.installed-dev ## Kill, disconnect and stall two of each service during work, fill their disks: minutes
 	$(BIN)/pytest tests/faults $(if $(REPORT),--faults-report $(REPORT))
 
 test-indices: .venv/.installed-dev ## Run the compiled JPEG loops with index checks, on damaged files: minutes

@@ -184,7 +184,7 @@ class AppendCall:
         try:
             storage.blobs.persist(*receiver.new_keys)
         except MissingBlob:
-            raise NotFound("upload", str(self.upload_id)) from None
+            raise self._deleted() from None
         storage.disk_space.check()
         progress = Progress(
             received=receiver.offset,
@@ -197,9 +197,15 @@ class AppendCall:
             )
             upload = uploads.get_upload(session, self.upload_id)
         if upload is None:
-            raise NotFound("upload", str(self.upload_id))
+            raise self._deleted()
         if not advanced:
             raise _superseded(self.upload_id)
+
+    def _deleted(self) -> NotFound:
+        """Remove what this call has stored since the upload was deleted, or at the same time."""
+        with contextlib.suppress(ImageBlurError):
+            self.storage.blobs.delete(*self.receiver.new_keys)
+        return NotFound("upload", str(self.upload_id))
 
 
 def _superseded(upload_id: UUID) -> FailedPrecondition:

@@ -105,7 +105,7 @@ def test_the_public_url_is_the_site_itself(
 ) -> None:
     headers = {"host": host, "origin": origin}
     assert request(headers, "POST", "/api/orders", public_url="https://blur.example.org:8443/")[0] == status
-    logged = capsys.readouterr().out
+    logged = "".join(capsys.readouterr())
     assert ("IMAGEBLUR_PUBLIC_URL" in logged) == (status == 403)
     assert "evil" not in logged
     default_port = {"host": "localhost", "origin": "https://blur.example.org"}
