@@ -138,7 +138,7 @@ def test_an_order_goes_through_two_gateways_over_mutual_tls(locked: Locked, admi
     made = locked.run(*imageblur("admin", "create-key", "--role", "client"), key=admin, gateway=0)
     key = made.stdout.strip()
     assert key, made.stderr
-    eventually(lambda: opens(locked, key, 1))
+    eventually(lambda: opens(locked, key, 0) and opens(locked, key, 1))
     photograph = PHOTOGRAPHS / "rocket.jpg"
     placing = ("order", "--email", "a@example.org", "--watch", "--quiet", photograph)
     # The worker loads its engine before it takes work, which is why the order is watched for so long.
