@@ -1,4 +1,4 @@
-"""`python -m benchmarks.keys`: whether the time of a rejection reveals anything about an API key.
+"""`python -m benchmarks.keys`: whether the time of a refusal reveals anything about an API key.
 
 Calls alternate between an unknown key, a revoked one, one that differs from a live one in its last character, and a
 live one, against a gateway that requires keys. Measured at the client, over one connection.

@@ -13,10 +13,10 @@ from services.common.infra.messages import BLUR_QUEUE, FETCH_QUEUE, FIND_QUEUE, 
 from services.common.infra.startup import run
 from services.common.infra.stop_requests import on_stop
 from services.scheduler.jobs import schedule
-from services.scheduler.mailing_schedule import MailingSchedule
 from services.scheduler.settings import SchedulerSettings
+from services.scheduler.start_mailings import StartMailings
 from services.scheduler.sweep import Sweep
-from services.scheduler.weekly_schedule import WeeklyHour
+from services.scheduler.weekly_hour import WeeklyHour
 
 _log = log.get("services.scheduler")
 
@@ -31,7 +31,7 @@ def main() -> None:
         settings.broker_url, BLUR_QUEUE, FIND_QUEUE, FETCH_QUEUE, MAIL_QUEUE, MAILING_QUEUE, WEBHOOK_QUEUE
     )
     hour = WeeklyHour(settings.mailing_day, settings.mailing_hour, ZoneInfo(settings.mailing_zone))
-    mailings = MailingSchedule(database, queues, hour, settings.mailing_text_dir, settings.mailing_connections)
+    mailings = StartMailings(database, queues, hour, settings.mailing_text_dir, settings.mailing_connections)
     sweep = Sweep(database, BlobStore(settings.blob_url), queues, settings.order_window, settings.mailing_connections)
     metrics.serve("scheduler", settings.metrics_host, settings.scheduler_metrics_port)
     scheduler = schedule(sweep, mailings, sweep_seconds=settings.sweep_seconds)

@@ -10,7 +10,7 @@ from apscheduler.schedulers.blocking import BlockingScheduler
 from services.common.domain.errors import ImageBlurError
 from services.common.infra import log
 from services.scheduler import metrics
-from services.scheduler.mailing_schedule import MailingSchedule
+from services.scheduler.start_mailings import StartMailings
 from services.scheduler.sweep import Sweep
 
 WEEKLY_CHECK_SECONDS = 60
@@ -30,7 +30,7 @@ database, and memory."""
 _log = log.get(__name__)
 
 
-def schedule(sweep: Sweep, mailings: MailingSchedule, *, sweep_seconds: float) -> BlockingScheduler:
+def schedule(sweep: Sweep, mailings: StartMailings, *, sweep_seconds: float) -> BlockingScheduler:
     """Return a scheduler with all jobs, each due at once and then at its interval; not started yet."""
     scheduler = BlockingScheduler(
         executors={"default": ThreadPoolExecutor(THREADS)},
@@ -42,7 +42,7 @@ def schedule(sweep: Sweep, mailings: MailingSchedule, *, sweep_seconds: float) -
         ("images", sweep.images, sweep_seconds),
         ("emails", sweep.emails, sweep_seconds),
         ("webhooks", sweep.webhooks, sweep_seconds),
-        ("scheduled mailings", mailings.start_due, sweep_seconds),
+        ("scheduled mailings", mailings.start_scheduled, sweep_seconds),
         ("mailings", sweep.mailings, sweep_seconds),
         ("blobs without an order", sweep.blobs_without_order, BLOBS_SECONDS),
         ("blobs of ended images", sweep.blobs_of_ended_images, BLOBS_SECONDS),
@@ -52,7 +52,7 @@ def schedule(sweep: Sweep, mailings: MailingSchedule, *, sweep_seconds: float) -
         ("expiry", sweep.expired, EXPIRY_SECONDS),
         ("backlog", lambda: metrics.measure(sweep.database, sweep.broker), BACKLOG_SECONDS),
         # Not a cron job, which would miss an hour at which no scheduler runs: each minute, is one due?
-        ("weekly mailing", lambda: mailings.make_weekly(datetime.now(UTC)), WEEKLY_CHECK_SECONDS),
+        ("weekly mailing", lambda: mailings.start_weekly(datetime.now(UTC)), WEEKLY_CHECK_SECONDS),
     ):
         scheduler.add_job(_logged(name, job), "interval", seconds=seconds, id=name, next_run_time=datetime.now(UTC))
     return scheduler

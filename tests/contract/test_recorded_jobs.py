@@ -23,9 +23,9 @@ from services.common.db.models import AuditEntry, Image, Installation, Order
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
 from services.scheduler.jobs import schedule
-from services.scheduler.mailing_schedule import MailingSchedule
+from services.scheduler.start_mailings import StartMailings
 from services.scheduler.sweep import Sweep
-from services.scheduler.weekly_schedule import WeeklyHour
+from services.scheduler.weekly_hour import WeeklyHour
 from tests.support.factories import new_images, place_order
 
 SERVICES = Path(__file__).parents[2] / "services"
@@ -84,7 +84,7 @@ def entries(database: Database) -> list[tuple[str, str, str]]:
 
 
 def test_every_job_is_recorded_or_has_a_reason() -> None:
-    scheduler = schedule(cast("Sweep", Mock()), cast("MailingSchedule", Mock()), sweep_seconds=5)
+    scheduler = schedule(cast("Sweep", Mock()), cast("StartMailings", Mock()), sweep_seconds=5)
     assert {job.id for job in scheduler.get_jobs()} == RECORDED | NOT_RECORDED.keys()
 
 
@@ -124,10 +124,10 @@ def test_the_scheduler_records_the_mailing_of_the_week(database: Database) -> No
     broker: Any = SilentBroker()
     with database.write() as session:
         session.execute(update(Installation).values(installed_at=0))
-    mailings = MailingSchedule(database, cast("Broker", broker), WeeklyHour("mon", 12, ZoneInfo("UTC")))
+    mailings = StartMailings(database, cast("Broker", broker), WeeklyHour("mon", 12, ZoneInfo("UTC")))
     monday = datetime(2026, 11, 30, 13, tzinfo=UTC)
-    mailing_id = mailings.make_weekly(monday)
-    mailings.make_weekly(monday)
+    mailing_id = mailings.start_weekly(monday)
+    mailings.start_weekly(monday)
     assert entries(database) == [("scheduler", "StartMailing", f"mailings/{mailing_id}")]
 
 

@@ -68,16 +68,16 @@ def scheduler() -> None:
 
     database_clock.follow()
     from services.scheduler import jobs
-    from services.scheduler.mailing_schedule import MailingSchedule
+    from services.scheduler.start_mailings import StartMailings
 
     jobs.WEEKLY_CHECK_SECONDS = 1
-    make_weekly = MailingSchedule.make_weekly
+    start_weekly = StartMailings.start_weekly
 
-    def moved(self: MailingSchedule, now: datetime) -> object:
+    def moved(self: StartMailings, now: datetime) -> object:
         reach("scheduler-weekly")
-        return make_weekly(self, now + timedelta(seconds=number("clock")))
+        return start_weekly(self, now + timedelta(seconds=number("clock")))
 
-    MailingSchedule.make_weekly = moved  # type: ignore[assignment, method-assign]
+    StartMailings.start_weekly = moved  # type: ignore[assignment, method-assign]
     _before_sending("scheduler")
 
 

@@ -91,7 +91,7 @@ class _ImportConsent:
 class _ImportConsentEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ImportConsent.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     IMPORT_CONSENT_UNSPECIFIED: _ImportConsent.ValueType  # 0
-    """Unused; rejected."""
+    """Unused; refused."""
     IMPORT_CONSENT_DOUBLE_OPT_IN: _ImportConsent.ValueType  # 1
     """Each address gets an e-mail that asks it to confirm, ten a second."""
     IMPORT_CONSENT_ATTESTED: _ImportConsent.ValueType  # 2
@@ -101,7 +101,7 @@ class ImportConsent(_ImportConsent, metaclass=_ImportConsentEnumTypeWrapper):
     """How the owners of imported addresses agree."""
 
 IMPORT_CONSENT_UNSPECIFIED: ImportConsent.ValueType  # 0
-"""Unused; rejected."""
+"""Unused; refused."""
 IMPORT_CONSENT_DOUBLE_OPT_IN: ImportConsent.ValueType  # 1
 """Each address gets an e-mail that asks it to confirm, ten a second."""
 IMPORT_CONSENT_ATTESTED: ImportConsent.ValueType  # 2

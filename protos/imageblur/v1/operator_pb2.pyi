@@ -162,7 +162,7 @@ class _ApiKeyScope:
 class _ApiKeyScopeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ApiKeyScope.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     API_KEY_SCOPE_UNSPECIFIED: _ApiKeyScope.ValueType  # 0
-    """Unused; rejected in requests."""
+    """Unused; refused in requests."""
     API_KEY_SCOPE_ORDERS: _ApiKeyScope.ValueType  # 1
     """Place, revise, cancel, e-mail and delete orders: BlurService without the RPCs of RESULTS and INSTANT."""
     API_KEY_SCOPE_RESULTS: _ApiKeyScope.ValueType  # 2
@@ -184,7 +184,7 @@ class ApiKeyScope(_ApiKeyScope, metaclass=_ApiKeyScopeEnumTypeWrapper):
     """Groups of RPCs that an API key may be restricted to. GetLimits and GetCaller are in none: every key may call them."""
 
 API_KEY_SCOPE_UNSPECIFIED: ApiKeyScope.ValueType  # 0
-"""Unused; rejected in requests."""
+"""Unused; refused in requests."""
 API_KEY_SCOPE_ORDERS: ApiKeyScope.ValueType  # 1
 """Place, revise, cancel, e-mail and delete orders: BlurService without the RPCs of RESULTS and INSTANT."""
 API_KEY_SCOPE_RESULTS: ApiKeyScope.ValueType  # 2
@@ -210,7 +210,7 @@ class _ApiKeyRole:
 class _ApiKeyRoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ApiKeyRole.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     API_KEY_ROLE_UNSPECIFIED: _ApiKeyRole.ValueType  # 0
-    """Unused; rejected in requests."""
+    """Unused; refused in requests."""
     API_KEY_ROLE_CLIENT: _ApiKeyRole.ValueType  # 1
     """May call BlurService and SubscriptionService."""
     API_KEY_ROLE_VIEWER: _ApiKeyRole.ValueType  # 2
@@ -222,7 +222,7 @@ class ApiKeyRole(_ApiKeyRole, metaclass=_ApiKeyRoleEnumTypeWrapper):
     """Roles of API keys."""
 
 API_KEY_ROLE_UNSPECIFIED: ApiKeyRole.ValueType  # 0
-"""Unused; rejected in requests."""
+"""Unused; refused in requests."""
 API_KEY_ROLE_CLIENT: ApiKeyRole.ValueType  # 1
 """May call BlurService and SubscriptionService."""
 API_KEY_ROLE_VIEWER: ApiKeyRole.ValueType  # 2

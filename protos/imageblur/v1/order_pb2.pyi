@@ -194,7 +194,7 @@ class _FailureReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Failure
     FAILURE_REASON_CRASHED: _FailureReason.ValueType  # 6
     """The process that blurred it crashed repeatedly."""
     FAILURE_REASON_MAIL_REFUSED: _FailureReason.ValueType  # 7
-    """The mail server rejected the e-mail permanently (SMTP 5xx)."""
+    """The mail server refused the e-mail permanently (SMTP 5xx)."""
     FAILURE_REASON_INTERNAL: _FailureReason.ValueType  # 8
     """Internal error of the service."""
     FAILURE_REASON_MAIL_UNREACHABLE: _FailureReason.ValueType  # 9
@@ -230,7 +230,7 @@ FAILURE_REASON_TIMED_OUT: FailureReason.ValueType  # 5
 FAILURE_REASON_CRASHED: FailureReason.ValueType  # 6
 """The process that blurred it crashed repeatedly."""
 FAILURE_REASON_MAIL_REFUSED: FailureReason.ValueType  # 7
-"""The mail server rejected the e-mail permanently (SMTP 5xx)."""
+"""The mail server refused the e-mail permanently (SMTP 5xx)."""
 FAILURE_REASON_INTERNAL: FailureReason.ValueType  # 8
 """Internal error of the service."""
 FAILURE_REASON_MAIL_UNREACHABLE: FailureReason.ValueType  # 9
@@ -1277,7 +1277,7 @@ class Delivery(_message.Message):
     emails: _builtins.int
     """Number of e-mails; 0 until known."""
     server_reply: _builtins.str
-    """The mail server's last reply (accepted, deferred or rejected), or why no e-mail could be sent to it."""
+    """The mail server's last reply (accepted, deferred or refused), or why no e-mail could be sent to it."""
     @_builtins.property
     def failure(self) -> Global___Failure:
         """Why it failed, with the mail server's reply if there was one; only with DELIVERY_STATE_FAILED."""

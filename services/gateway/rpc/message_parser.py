@@ -1,4 +1,4 @@
-"""Parses messages: small ones at once, those with many parts apart from the event loop, callers in turn."""
+"""Parses messages: small ones at once, those of many fields or regions apart from the event loop, callers in turn."""
 
 from typing import Any
 
@@ -7,9 +7,9 @@ from google.protobuf.message import DecodeError, Message
 from services.common.domain.errors import InvalidArgument, TooLarge, Violation
 from services.common.infra.fair_thread import FairThread
 from services.gateway.rpc.callers import rate_limit_key
-from services.gateway.rpc.message_size import FIELDS_PER_PART, PartLimits, check_parts
+from services.gateway.rpc.message_size import FIELDS_PER_ELEMENT, CountLimits, check_counts
 
-_AT_ONCE = PartLimits(regions=1_000, fields=1_000)
+_AT_ONCE = CountLimits(regions=1_000, fields=1_000)
 """Counted and parsed within about a millisecond."""
 
 
@@ -17,26 +17,26 @@ class MessageParser:
     """Parses the messages of all calls.
 
     Args:
-        thread: Where messages with many parts are parsed.
+        thread: Where messages of many fields or regions are parsed.
         max_images: Most images of a message.
         max_regions: Most regions of a message, of all its images together.
     """
 
     def __init__(self, thread: FairThread, *, max_images: int, max_regions: int) -> None:
         self._thread = thread
-        self._limits = PartLimits(regions=max_regions, fields=FIELDS_PER_PART * (max_images + max_regions))
+        self._limits = CountLimits(regions=max_regions, fields=FIELDS_PER_ELEMENT * (max_images + max_regions))
 
     async def parse(self, message: bytes, parse: Any) -> Any:
         """Return a parsed message; `parse` is the generated class's `FromString`.
 
         Raises:
-            TooLarge: It has too many parts.
+            TooLarge: It has too many fields or regions.
             InvalidArgument: It is malformed.
         """
         message_class: type[Message] = parse.__self__
         try:
             try:
-                check_parts(message, message_class.DESCRIPTOR, _AT_ONCE)
+                check_counts(message, message_class.DESCRIPTOR, _AT_ONCE)
             except TooLarge:
                 return await self._thread.run(rate_limit_key(), self._parse_large, message, message_class)
             return parse(message)
@@ -44,5 +44,5 @@ class MessageParser:
             raise InvalidArgument(Violation("message", "cannot be parsed as this method's request")) from None
 
     def _parse_large(self, message: bytes, message_class: type[Message]) -> Message:
-        check_parts(message, message_class.DESCRIPTOR, self._limits)
+        check_counts(message, message_class.DESCRIPTOR, self._limits)
         return message_class.FromString(message)

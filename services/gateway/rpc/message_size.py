@@ -1,4 +1,4 @@
-"""Counts the parts of an encoded message before it is parsed.
+"""Counts the fields and regions of an encoded message before it is parsed.
 
 Eight megabytes can encode millions of regions, and parsing takes a hundred times their memory. The encoding is that of
 https://protobuf.dev/programming-guides/encoding.
@@ -12,24 +12,25 @@ from google.protobuf.message import DecodeError
 
 from services.common.domain.errors import TooLarge
 
-FIELDS_PER_PART = 16
+FIELDS_PER_ELEMENT = 16
 """Fields allowed for each image and region; no message needs as many."""
 _REGION = "imageblur.v1.Region"
 _MAX_VARINT = 10
 _Shape: TypeAlias = "dict[int, tuple[bool, _Shape | None]]"
-"""By the number of a field with messages: whether it is a region, and the shape of the messages if they have parts."""
+"""What is counted in the messages of a type, by the number of a field that holds messages: whether they are regions,
+and their own shape; None if nothing in them is repeated."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class PartLimits:
-    """The most parts of a message."""
+class CountLimits:
+    """The most of each that a message may have, in all its nested messages together."""
 
     regions: int
     fields: int
 
 
-def check_parts(data: bytes, descriptor: Any, limits: PartLimits) -> None:
-    """Raise if an encoded message has more parts than the limits allow. Stops at the limit.
+def check_counts(data: bytes, descriptor: Any, limits: CountLimits) -> None:
+    """Raise if an encoded message has more fields or regions than allowed. Stops counting at the limit.
 
     Raises:
         TooLarge: A limit is exceeded.
@@ -42,7 +43,7 @@ def check_parts(data: bytes, descriptor: Any, limits: PartLimits) -> None:
 
 
 class _Counter:
-    def __init__(self, data: bytes, limits: PartLimits) -> None:
+    def __init__(self, data: bytes, limits: CountLimits) -> None:
         self._data = data
         self._limits = limits
         self._regions = self._fields = 0
@@ -64,14 +65,14 @@ class _Counter:
                 case 2:
                     size, begin = self._varint(begin)
                     if tag >> 3 in shape:
-                        self._scan_part(begin, min(begin + size, len(data)), *shape[tag >> 3])
+                        self._scan_nested(begin, min(begin + size, len(data)), *shape[tag >> 3])
                     begin += size
                 case 5:
                     begin += 4
                 case _:
                     raise DecodeError("groups are not supported")
 
-    def _scan_part(self, begin: int, end: int, is_region: bool, shape: "_Shape | None") -> None:
+    def _scan_nested(self, begin: int, end: int, is_region: bool, shape: "_Shape | None") -> None:
         if is_region:
             self._regions += 1
             if self._regions > self._limits.regions:
@@ -99,7 +100,7 @@ def _shape(descriptor: Any) -> _Shape:
     for field in descriptor.fields:
         if (child := field.message_type) is None:
             continue
-        parts = _shape(child)
-        if field.is_repeated or parts:
-            shape[field.number] = child.full_name == _REGION, parts or None
+        nested = _shape(child)
+        if field.is_repeated or nested:
+            shape[field.number] = child.full_name == _REGION, nested or None
     return shape

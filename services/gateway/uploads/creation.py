@@ -61,13 +61,13 @@ class CreateUpload:
 
     storage: OrderStorage
 
-    def __call__(self, upload: ParsedUpload, *, principal: str, caller: str) -> UploadProgress:
+    def __call__(self, upload: ParsedUpload, *, principal: str, rate_limit_key: str) -> UploadProgress:
         """Store an upload, or return the one of the same request.
 
         Args:
             upload: What to upload.
-            principal: Of the caller.
-            caller: What rate limits count the caller by.
+            principal: Identity of the caller.
+            rate_limit_key: What limits count the caller by.
 
         Raises:
             InvalidArgument: The request ID was used for a different upload.
@@ -88,7 +88,9 @@ class CreateUpload:
         try:
             storage.blobs.put(manifest_key(upload_id), upload.manifest)
             storage.blobs.persist(manifest_key(upload_id))
-            state = self._insert(upload_id, upload, request, principal=principal, caller=self._hash(caller))
+            state = self._insert(
+                upload_id, upload, request, principal=principal, caller_hash=self._hash(rate_limit_key)
+            )
         except BaseException:
             self._remove(upload_id)
             raise
@@ -130,7 +132,7 @@ class CreateUpload:
         request: idempotency.IdempotentRequest | None,
         *,
         principal: str,
-        caller: str,
+        caller_hash: str,
     ) -> UploadProgress:
         storage, settings = self.storage, self.storage.settings
         address = upload.header.email
@@ -141,25 +143,25 @@ class CreateUpload:
             if request:
                 idempotency.delete_answer(session, request)
                 idempotency.insert_answer(session, request, upload_id)
-            self._check_room(session, upload.size, caller)
+            self._check_room(session, upload.size, caller_hash)
             if not unowned_blobs.adopt_blobs(session, upload_id):
                 raise Unavailable("the database responded too late")
             new = NewUpload(
                 id=upload_id,
                 principal=principal,
-                caller=caller,
+                caller_hash=caller_hash,
                 mailbox=storage.recipients.hasher.hash(address) if address else None,
                 image_count=len(upload.images),
                 size=upload.size,
             )
             return UploadProgress.of(uploads.insert_upload(session, new, seconds=settings.upload_seconds))
 
-    def _check_room(self, session: Session, size: int, caller: str) -> None:
+    def _check_room(self, session: Session, size: int, caller_hash: str) -> None:
         settings = self.storage.settings
         for whose, unfinished, count, gib in (
             (
                 "the caller has",
-                uploads.count_unfinished(session, caller),
+                uploads.count_unfinished(session, caller_hash),
                 settings.max_uploads_per_caller,
                 settings.max_upload_gib_per_caller,
             ),
@@ -176,10 +178,10 @@ class CreateUpload:
                 )
                 raise Busy("TOO_MANY_UPLOADS", "bytes of unfinished uploads", message, retry_seconds=RETRY_SECONDS)
 
-    def _hash(self, caller: str) -> str:
+    def _hash(self, rate_limit_key: str) -> str:
         """Hash what may be a network address: a copy of the database must not reveal it."""
         key = self.storage.settings.signing_keys[0].encode()
-        return hmac.new(key, f"imageblur.caller:{caller}".encode(), hashlib.sha256).hexdigest()
+        return hmac.new(key, f"imageblur.caller:{rate_limit_key}".encode(), hashlib.sha256).hexdigest()
 
     def _remove(self, upload_id: UUID) -> None:
         # The sweep removes what cannot be removed now.

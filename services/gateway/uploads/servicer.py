@@ -92,7 +92,7 @@ class UploadMethods(BlurServiceServicer):
         await uploads.receiver.broker_check.count_order(key, images=len(parsed.images))
         if await uploads.threads.run(uploads.create.writes_to_stranger, parsed, principal()):
             await uploads.receiver.broker_check.count_unconfirmed(key)
-        state = await uploads.threads.run_to_end(uploads.create, parsed, principal=principal(), caller=key)
+        state = await uploads.threads.run_to_end(uploads.create, parsed, principal=principal(), rate_limit_key=key)
         return pb.CreateUploadResponse(upload=_message(state))
 
     async def AppendUpload(

@@ -7,7 +7,7 @@ from services.common.db.engine import Database
 from services.common.db.webhooks import secrets
 from services.common.infra.webhook_secrets import WebhookSecrets
 from services.gateway.orders.outside_rules import require_key
-from services.gateway.rpc.callers import audit_context, principal
+from services.gateway.rpc import callers
 from services.gateway.rpc.thread_pool import ThreadPool
 
 
@@ -27,13 +27,13 @@ class CallerSecrets:
             Unavailable: The database cannot be reached.
         """
         require_key("a webhook's secret")
-        caller = principal()
+        principal = callers.principal()
 
         def read() -> int:
             with self.database.read() as session:
-                return secrets.get_versions(session, caller).current
+                return secrets.get_versions(session, principal).current
 
-        return self.secrets.secret(caller, await self.threads.run(read))
+        return self.secrets.secret(principal, await self.threads.run(read))
 
     async def rotate(self) -> str:
         """Replace the current caller's secret and return the new one.
@@ -42,11 +42,11 @@ class CallerSecrets:
             As `get`.
         """
         require_key("a webhook's secret")
-        caller, changed_by = principal(), audit_context()
+        principal, changed_by = callers.principal(), callers.audit_context()
 
         def write() -> int:
             with self.database.write() as session:
-                audit.record(session, changed_by, f"webhookSecrets/{caller}")
-                return secrets.rotate(session, caller)
+                audit.record(session, changed_by, f"webhookSecrets/{principal}")
+                return secrets.rotate(session, principal)
 
-        return self.secrets.secret(caller, await self.threads.run_to_end(write))
+        return self.secrets.secret(principal, await self.threads.run_to_end(write))

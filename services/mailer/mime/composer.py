@@ -14,7 +14,7 @@ from services.mailer.content.thumbnails import Thumbnails
 from services.mailer.mime import message
 from services.mailer.mime.addresses import parse_recipient
 from services.mailer.mime.message import SenderIdentity
-from services.mailer.smtp.envelope import EmailRejected, SmtpEnvelope
+from services.mailer.smtp.envelope import EmailRefused, SmtpEnvelope
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,14 +29,14 @@ class EmailComposer:
         """Write an e-mail into a file, and return an envelope that sends it from there.
 
         Raises:
-            EmailRejected: The address is malformed.
+            EmailRefused: The address is malformed.
             MissingBlob: A result is gone.
             Unavailable: The blob store cannot be reached.
         """
         try:
             recipient = parse_recipient(draft.to)
         except ValueError:
-            raise EmailRejected("the address is malformed", no_mailbox=True) from None
+            raise EmailRefused("the address is malformed", no_mailbox=True) from None
         sender, content = self.identity.sender, draft.content
         thumbnails = Thumbnails(self.blobs)(draft.previews, email_id, sender.domain)
         if isinstance(content, OrderReady):

@@ -16,7 +16,7 @@ from services.mailer.content.newsletter import NewsletterDrafter
 from services.mailer.content.render import RenderedEmail, Renderer
 from services.mailer.mime.composer import EmailComposer
 from services.mailer.smtp.deadline import StepTimeouts
-from services.mailer.smtp.envelope import EmailDeferred, EmailRejected
+from services.mailer.smtp.envelope import EmailDeferred, EmailRefused
 from services.mailer.smtp.reply_explanations import explain_reply
 from services.mailer.smtp.server import SmtpServer
 from services.mailer.smtp.session import SmtpSession
@@ -101,7 +101,7 @@ class OperatorEmails:
         try:
             with tempfile.SpooledTemporaryFile(1 << 20) as file:
                 reply = session.send(self.composer.compose(uuid4(), draft, file))
-        except (EmailRejected, EmailDeferred) as error:
+        except (EmailRefused, EmailDeferred) as error:
             return MailTestResult(transcript=transcript, accepted=False, server_reply=str(error))
         finally:
             session.close()

@@ -39,7 +39,7 @@ def find_warnings(settings: MailerSettings) -> Iterator[SettingWarning]:
         yield SettingWarning(
             code="sender_without_domain",
             detail=domain,
-            message=f"IMAGEBLUR_MAIL_FROM: other mail servers reject senders at {domain!r}: set an address of your "
+            message=f"IMAGEBLUR_MAIL_FROM: other mail servers refuse senders at {domain!r}: set an address of your "
             "domain",
         )
     if settings.smtp_security == "none" and not is_loopback(settings.smtp_host):
@@ -53,7 +53,7 @@ def find_warnings(settings: MailerSettings) -> Iterator[SettingWarning]:
         yield SettingWarning(
             code="no_dkim",
             message="IMAGEBLUR_DKIM_KEY_FILE: e-mails are not signed; unless the relay signs them, large providers "
-            "reject bulk",
+            "refuse bulk",
         )
     if settings.bounce_address is None:
         yield SettingWarning(

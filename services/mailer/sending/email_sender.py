@@ -25,12 +25,12 @@ from services.mailer.sending.outcomes import (
     NotWanted,
     Outcome,
     Postponed,
-    Rejected,
+    Refused,
     RetryEmail,
     Sent,
 )
 from services.mailer.sending.recording import OutcomeRecord, record_of
-from services.mailer.smtp.envelope import AcceptanceUnknown, EmailDeferred, EmailRejected, MailServerUnavailable
+from services.mailer.smtp.envelope import AcceptanceUnknown, EmailDeferred, EmailRefused, MailServerUnavailable
 from services.mailer.smtp.send_rate import MailerStopping
 from services.mailer.smtp.session import MailSession
 
@@ -57,7 +57,7 @@ class ClaimedEmail:
     """A claimed e-mail, and the two steps in which its kinds differ."""
 
     claim: EmailClaim
-    draft: Callable[[], Draft | NotWanted | Postponed | Rejected]
+    draft: Callable[[], Draft | NotWanted | Postponed | Refused]
     confirm_claim: _ConfirmClaim = emails.confirm_claim
     """Run just before SMTP."""
     bulk: bool = False
@@ -112,8 +112,8 @@ class EmailSender:
             return error.outcome
         except MailerStopping:
             return Postponed(seconds=0, message="the mailer is stopping")
-        except EmailRejected as error:
-            return Rejected(message=str(error), no_mailbox=error.no_mailbox)
+        except EmailRefused as error:
+            return Refused(message=str(error), no_mailbox=error.no_mailbox)
         except EmailDeferred as error:
             return RetryEmail(
                 message=str(error),

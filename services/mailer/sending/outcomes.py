@@ -13,7 +13,7 @@ class Sent:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rejected:
+class Refused:
     """The mail server will never accept it."""
 
     message: str
@@ -52,4 +52,4 @@ class ClaimLost:
     """The claim was lost before anything was sent: another mailer has the e-mail, or it was cancelled."""
 
 
-Outcome = Sent | Rejected | RetryEmail | Postponed | NotWanted | ClaimLost
+Outcome = Sent | Refused | RetryEmail | Postponed | NotWanted | ClaimLost

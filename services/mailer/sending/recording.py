@@ -15,7 +15,7 @@ from services.mailer.sending.outcomes import (
     NotWanted,
     Outcome,
     Postponed,
-    Rejected,
+    Refused,
     RetryEmail,
     Sent,
 )
@@ -42,11 +42,11 @@ def record_of(outcome: Outcome, claim: EmailClaim) -> OutcomeRecord:
                 write=partial(emails.finish_sent, claim=claim, smtp_reply=reply),
                 log_fields={"code": _code(reply)},
             )
-        case Rejected(message=message, no_mailbox=no_mailbox):
+        case Refused(message=message, no_mailbox=no_mailbox):
             return OutcomeRecord(
                 # Apart, since no operator has to look at it.
                 label="NO_MAILBOX" if no_mailbox else "FAILED",
-                write=partial(_reject, claim=claim, message=message, no_mailbox=no_mailbox),
+                write=partial(_refuse, claim=claim, message=message, no_mailbox=no_mailbox),
                 log_fields={"reason": Reason.MAIL_REFUSED.value, "code": _code(message)},
             )
         case RetryEmail(message=message, reason=reason, maybe_sent=maybe_sent) if claim.attempts >= (
@@ -76,8 +76,8 @@ def record_of(outcome: Outcome, claim: EmailClaim) -> OutcomeRecord:
             return OutcomeRecord(label="LOST", write=lambda _session: False)
 
 
-def _reject(session: Session, *, claim: EmailClaim, message: str, no_mailbox: bool) -> bool:
-    # A rejected order e-mail does not end a subscription, even if the address is the same.
+def _refuse(session: Session, *, claim: EmailClaim, message: str, no_mailbox: bool) -> bool:
+    # A refused order e-mail does not end a subscription, even if the address is the same.
     if no_mailbox and claim.subscriber_id:
         subscribers.suppress(session, claim.subscriber_id, message)
     return emails.finish_failed(session, claim, reason=Reason.MAIL_REFUSED, message=message)

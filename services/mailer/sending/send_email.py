@@ -20,7 +20,7 @@ from services.common.infra.messages import MAIL_QUEUE
 from services.common.use_cases.after_commit import AfterCommit
 from services.mailer.content.email_content import Draft, OrderUnconfirmed
 from services.mailer.sending.email_sender import ClaimedEmail, EmailSender
-from services.mailer.sending.outcomes import NotWanted, Postponed, Rejected
+from services.mailer.sending.outcomes import NotWanted, Postponed, Refused
 from services.mailer.smtp.session import MailSession
 
 UNCONFIRMED_SECONDS = 24 * 3600.0
@@ -57,14 +57,14 @@ class SendEmail:
             if attempt.recorded:
                 self._announce(claim, ended=True)
 
-    def _prepare(self, claim: EmailClaim) -> Draft | NotWanted | Postponed | Rejected:
+    def _prepare(self, claim: EmailClaim) -> Draft | NotWanted | Postponed | Refused:
         with self.database.read() as session:
             draft = self.draft(session, claim)
             if draft is None:
                 return NotWanted()
             suppressed = suppressions.find(session, self.mailboxes.address_hashes(draft.to))
             if suppressed:
-                return Rejected(message=f"the address gets no e-mails: {suppressed.reason}")
+                return Refused(message=f"the address gets no e-mails: {suppressed.reason}")
             postponed = self._postpone(session, claim, draft) if claim.order_id else None
         if postponed:
             return postponed

@@ -23,10 +23,10 @@ class SmtpEnvelope:
     """The DKIM header field, which precedes the content."""
 
 
-class EmailRejected(ImageBlurError):
+class EmailRefused(ImageBlurError):
     """The mail server will never accept this e-mail for this recipient; the text is its reply.
 
-    no_mailbox: because there is no such mailbox, so that every other e-mail to it would be rejected, too.
+    no_mailbox: because there is no such mailbox, so that every other e-mail to it would be refused, too.
     """
 
     def __init__(self, reply: str, *, no_mailbox: bool = False) -> None:

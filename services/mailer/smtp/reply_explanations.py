@@ -44,14 +44,14 @@ _BY_CODE: Mapping[int, str] = {
     534: "the server requires another login method, often an app password",
     535: "user or password is wrong",
     538: "encryption is required before the login: IMAGEBLUR_SMTP_SECURITY=starttls",
-    550: "rejected: no such mailbox, or not allowed; see the text of the reply",
-    551: "rejected: the mailbox is on another server",
-    552: "rejected: the e-mail is too large or the mailbox full",
-    553: "rejected: the address is not accepted",
-    554: "rejected: by policy, or as spam",
+    550: "refused: no such mailbox, or not allowed; see the text of the reply",
+    551: "refused: the mailbox is on another server",
+    552: "refused: the e-mail is too large or the mailbox full",
+    553: "refused: the address is not accepted",
+    554: "refused: by policy, or as spam",
     555: "unknown option of MAIL or RCPT",
 }
-_BY_FIRST_DIGIT: Mapping[int, str] = {2: "accepted", 3: "continue", 4: "not now", 5: "rejected"}
+_BY_FIRST_DIGIT: Mapping[int, str] = {2: "accepted", 3: "continue", 4: "not now", 5: "refused"}
 
 
 def explain_reply(reply: str) -> str:

@@ -10,7 +10,7 @@ from typing import NoReturn, Protocol
 from services.mailer.smtp.connection import TimedSMTP
 from services.mailer.smtp.envelope import (
     EmailDeferred,
-    EmailRejected,
+    EmailRefused,
     MailServerUnavailable,
     SmtpEnvelope,
     sanitize_reply,
@@ -36,7 +36,7 @@ class MailSession(Protocol):
         `before_end` is called when all but the e-mail's end was sent; if it raises, nothing is accepted.
 
         Raises:
-            EmailRejected: It will never accept it.
+            EmailRefused: It will never accept it.
             EmailDeferred: It does not accept it now.
             MailServerUnavailable: It accepts no e-mail now, or the connection failed.
             AcceptanceUnknown: The connection failed when only its reply to the whole e-mail was missing.
@@ -72,7 +72,7 @@ class SmtpSession:
             self._sent += 1
             reply = finish_transaction(client, envelope, mail_reply, before_end=lambda: self._end(before_end))
             return sanitize_reply(reply, envelope.recipient)
-        except (EmailRejected, EmailDeferred) as error:
+        except (EmailRefused, EmailDeferred) as error:
             self._reset(keep=not isinstance(error, MailServerUnavailable))
             _raise_sanitized(error, envelope.recipient)
         except (smtplib.SMTPException, OSError) as error:
@@ -143,10 +143,10 @@ class SmtpSession:
         self._client, self._sent = None, 0
 
 
-def _raise_sanitized(error: EmailRejected | EmailDeferred, recipient: str) -> NoReturn:
+def _raise_sanitized(error: EmailRefused | EmailDeferred, recipient: str) -> NoReturn:
     reply = sanitize_reply(str(error), recipient)
-    if isinstance(error, EmailRejected):
-        raise EmailRejected(reply, no_mailbox=error.no_mailbox) from None
+    if isinstance(error, EmailRefused):
+        raise EmailRefused(reply, no_mailbox=error.no_mailbox) from None
     raise type(error)(reply) from None
 
 

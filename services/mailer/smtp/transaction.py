@@ -9,7 +9,7 @@ from services.mailer.smtp.connection import TimedSMTP
 from services.mailer.smtp.envelope import (
     AcceptanceUnknown,
     EmailDeferred,
-    EmailRejected,
+    EmailRefused,
     MailServerUnavailable,
     SmtpEnvelope,
 )
@@ -28,12 +28,12 @@ def begin_transaction(client: TimedSMTP, envelope: SmtpEnvelope) -> Reply:
     """Send MAIL FROM and return the reply, which `finish_transaction` checks.
 
     Raises:
-        EmailRejected: The address needs SMTPUTF8, which the server does not support.
+        EmailRefused: The address needs SMTPUTF8, which the server does not support.
     """
     options = [f"SIZE={envelope.size}"] if client.has_extn("size") else []
     if envelope.utf8:
         if not client.has_extn("smtputf8"):
-            raise EmailRejected("the mail server accepts only addresses in ASCII")
+            raise EmailRefused("the mail server accepts only addresses in ASCII")
         options += ["SMTPUTF8", "BODY=8BITMIME"]
     return client.mail(envelope.sender, options)
 
@@ -47,12 +47,12 @@ def finish_transaction(
     the connection is closed.
 
     Raises:
-        EmailRejected: The server will never accept it.
+        EmailRefused: The server will never accept it.
         EmailDeferred: It does not accept it now.
         MailServerUnavailable: It accepts no e-mail now.
         AcceptanceUnknown: It may or may not have accepted it.
     """
-    # A rejected sender is a matter of settings, and so for every e-mail; only 552 (too large) is about this one.
+    # A refused sender is a matter of settings, and so for every e-mail; only 552 (too large) is about this one.
     _check(mail_reply, permanent=(552,), otherwise=MailServerUnavailable)
     reply = client.rcpt(envelope.recipient)
     _check(reply, permanent=_PERMANENT, no_mailbox=is_no_mailbox(reply, of_recipient=True))
@@ -76,7 +76,7 @@ def reply_text(reply: Reply) -> str:
 
 
 def is_no_mailbox(reply: Reply, *, of_recipient: bool) -> bool:
-    """Return whether a rejection is about the mailbox. Without an enhanced code, only the reply to RCPT can be."""
+    """Return whether a refusal is about the mailbox. Without an enhanced code, only the reply to RCPT can be."""
     text = reply_text(reply)
     if _ENHANCED_CODE.match(text):
         return _NO_MAILBOX.match(text) is not None
@@ -95,7 +95,7 @@ def _check(
     if code in accepted:
         return text
     if code in permanent:
-        raise EmailRejected(text, no_mailbox=no_mailbox)
+        raise EmailRefused(text, no_mailbox=no_mailbox)
     # 421: the server closes the connection, whichever command it replies to.
     raise (MailServerUnavailable if code == 421 else otherwise)(text)
 

@@ -29,7 +29,7 @@ _MODULES = (
     "services.gateway.server",
     "services.mailer.app",
     "services.scheduler.jobs",
-    "services.scheduler.mailing_schedule",
+    "services.scheduler.start_mailings",
     "services.scheduler.settings",
     "services.web.server",
     "sqlalchemy.dialects.postgresql",

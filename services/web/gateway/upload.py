@@ -116,10 +116,10 @@ class GatewayUpload(_GatewayStream[StreamBlurOrderRequest]):
         return (await self.place(manifest, contents)).order.order_id
 
     async def place(self, manifest: Manifest, contents: AsyncIterator[AsyncIterator[bytes]]) -> StreamBlurOrderResponse:
-        """Send an order with its files in order. Stops as soon as the gateway rejects it.
+        """Send an order with its files in order. Stops as soon as the gateway refuses it.
 
         Raises:
-            ImageBlurClientError: The order was rejected, or the connection was lost.
+            ImageBlurClientError: The order was refused, or the connection was lost.
         """
         await self._put(manifest.start())
         images = iter(manifest.images)

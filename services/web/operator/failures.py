@@ -1,4 +1,4 @@
-"""Failed images and e-mails by reason: retry or dismiss one, some or all."""
+"""Failed images and e-mails by reason: retried or dropped, one, some or all."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -120,17 +120,17 @@ class FailurePages:
             skipped += len(response.skipped)
         return redirect_to(back, "not_retryable" if skipped and not retried else "retried", retried)
 
-    async def dismiss(self, request: Request, operator: SignedInOperator) -> Response:
+    async def drop(self, request: Request, operator: SignedInOperator) -> Response:
         """Remove the selected failures from the list."""
-        client, dismissed = operator.client, 0
+        client, dropped = operator.client, 0
         fields = await read_fields(request)
         selection, back = _selection(fields), _back(fields)
         if selection is None:
             return redirect_to(back, "none_selected")
         drop = pb.DropFailuresRequest(**selection)
         async for response in _batches(lambda: client.call(client.stub.DropFailures, drop), lambda r: r.dropped):
-            dismissed += response.dropped
-        return redirect_to(back, "dismissed", dismissed)
+            dropped += response.dropped
+        return redirect_to(back, "dropped", dropped)
 
 
 async def _batches(

@@ -26,9 +26,9 @@ from services.mailer.smtp.envelope import SmtpEnvelope
 from services.mailer.smtp.send_rate import SendRate
 from services.mailer.smtp.session import SmtpSession
 from services.scheduler.expired_leases import ExpiredLeases
-from services.scheduler.mailing_schedule import MailingSchedule
+from services.scheduler.start_mailings import StartMailings
 from services.scheduler.sweep import Sweep
-from services.scheduler.weekly_schedule import WeeklyHour
+from services.scheduler.weekly_hour import WeeklyHour
 from tests.integration.mailer.conftest import ON_BOTH, MakeBulkMailer
 from tests.support.email_lint import lint
 from tests.support.mail_factories import emails_of, mailing, make_mailing, make_subscriber, make_subscribers
@@ -287,11 +287,11 @@ def test_a_connection_that_the_server_has_ended_is_opened_anew(
     assert mailing(database, mailing_id).troubles == 0
 
 
-def make_weekly(database: Database, queues: Broker, texts: Path) -> UUID | None:
+def start_weekly(database: Database, queues: Broker, texts: Path) -> UUID | None:
     with database.write() as session:
         session.execute(update(Installation).values(installed_at=0))
-    schedule = MailingSchedule(database, queues, WeeklyHour("mon", 12, ZoneInfo("UTC")), texts)
-    return schedule.make_weekly(datetime(2026, 11, 23, 12, tzinfo=UTC))
+    schedule = StartMailings(database, queues, WeeklyHour("mon", 12, ZoneInfo("UTC")), texts)
+    return schedule.start_weekly(datetime(2026, 11, 23, 12, tzinfo=UTC))
 
 
 def test_the_content_is_that_of_the_hour_at_which_it_was_ordered(
@@ -300,7 +300,7 @@ def test_the_content_is_that_of_the_hour_at_which_it_was_ordered(
     make_subscriber(database, "eve@example.org")
     text = tmp_path / "en.txt"
     text.write_text("As it was.", "utf-8")
-    mailing_id = make_weekly(database, queues, tmp_path)
+    mailing_id = start_weekly(database, queues, tmp_path)
     assert mailing_id
     text.write_text("As it is.", "utf-8")
     queues.client.flushdb()
@@ -312,7 +312,7 @@ def test_the_content_is_that_of_the_hour_at_which_it_was_ordered(
 
 def test_a_mailing_whose_text_cannot_be_read_is_not_ordered(database: Database, queues: Broker, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"IMAGEBLUR_MAILING_TEXT_DIR: .*nowhere"):
-        make_weekly(database, queues, tmp_path / "nowhere")
+        start_weekly(database, queues, tmp_path / "nowhere")
     with database.read() as session:
         assert mailings.list_recent(session) == []
 

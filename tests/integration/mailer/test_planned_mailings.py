@@ -23,9 +23,9 @@ from services.mailer.sending.send_mailing import SendMailing
 from services.mailer.smtp.envelope import SmtpEnvelope
 from services.mailer.smtp.session import SmtpSession
 from services.scheduler.expired_leases import ExpiredLeases
-from services.scheduler.mailing_schedule import MailingSchedule
+from services.scheduler.start_mailings import StartMailings
 from services.scheduler.sweep import Sweep
-from services.scheduler.weekly_schedule import WeeklyHour
+from services.scheduler.weekly_hour import WeeklyHour
 from tests.integration.mailer.conftest import ON_BOTH, MakeBulkMailer
 from tests.support.mail_factories import emails_of, mailing, make_mailing, make_subscriber, make_subscribers
 from tests.support.smtp import SmtpSink
@@ -41,8 +41,8 @@ def sweep(database: Database, blobs: BlobStore, queues: Broker) -> Sweep:
 
 
 @pytest.fixture
-def schedule(database: Database, queues: Broker) -> MailingSchedule:
-    return MailingSchedule(database, queues, WeeklyHour("mon", 12, ZoneInfo("UTC")), None, 2)
+def schedule(database: Database, queues: Broker) -> StartMailings:
+    return StartMailings(database, queues, WeeklyHour("mon", 12, ZoneInfo("UTC")), None, 2)
 
 
 def plan_mailing(database: Database, **plan: object) -> UUID:
@@ -84,7 +84,7 @@ def backdate(database: Database, seconds: float) -> None:
 @ON_BOTH
 def test_a_mailing_waits_for_its_time(  # noqa: PLR0917 - fixtures
     database: Database,
-    schedule: MailingSchedule,
+    schedule: StartMailings,
     sweep: Sweep,
     make_bulk_mailer: MakeBulkMailer,
     queues: Broker,
@@ -92,13 +92,13 @@ def test_a_mailing_waits_for_its_time(  # noqa: PLR0917 - fixtures
 ) -> None:
     make_subscribers(database, 3)
     mailing_id = plan_mailing(database, send_at=datetime.now(UTC) + HOUR)
-    schedule.start_due()
+    schedule.start_scheduled()
     sweep.mailings()
     run(make_bulk_mailer(), mailing_id)
     assert (mailing(database, mailing_id).state, len(smtp_sink.received)) == ("PREPARING", 0)
     make_subscriber(database, "late@example.org")
     backdate(database, 3600)
-    schedule.start_due()
+    schedule.start_scheduled()
     assert queues.subjects(MAILING_QUEUE) == [str(mailing_id)] * 2
     found = mailing(database, mailing_id)
     assert (found.state, found.recipients) == ("SENDING", 4)
@@ -111,7 +111,7 @@ def test_a_mailing_waits_for_its_time(  # noqa: PLR0917 - fixtures
 @ON_BOTH
 def test_each_reader_gets_it_by_their_own_clock_once(
     database: Database,
-    schedule: MailingSchedule,
+    schedule: StartMailings,
     sweep: Sweep,
     make_bulk_mailer: MakeBulkMailer,
     smtp_sink: SmtpSink,
@@ -124,7 +124,7 @@ def test_each_reader_gets_it_by_their_own_clock_once(
     # In Tokyo it is that time since a minute; in Paris and New York it will be in hours.
     local_time = (datetime.now(tokyo) - timedelta(minutes=1)).replace(tzinfo=None, second=0, microsecond=0)
     mailing_id = plan_mailing(database, local_time=local_time, time_zone="Europe/Moscow")
-    schedule.start_due()
+    schedule.start_scheduled()
     send = make_bulk_mailer(batch_size=2)
     run(send, mailing_id)
     assert reached(smtp_sink) == Counter(f"tokyo{number}@example.org" for number in range(3))
@@ -198,14 +198,14 @@ def _set_window(database: Database, window: SendingWindow) -> None:
 
 @ON_BOTH
 def test_a_window_is_that_of_each_reader(
-    database: Database, schedule: MailingSchedule, make_bulk_mailer: MakeBulkMailer, smtp_sink: SmtpSink
+    database: Database, schedule: StartMailings, make_bulk_mailer: MakeBulkMailer, smtp_sink: SmtpSink
 ) -> None:
     in_zone(database, "awake@example.org", "Asia/Tokyo")
     in_zone(database, "asleep@example.org", "America/New_York")
     long_ago = (datetime.now(UTC) - timedelta(hours=20)).replace(tzinfo=None)
     window = _window(-HOUR, HOUR, "Asia/Tokyo")
     mailing_id = plan_mailing(database, local_time=long_ago, time_zone="Asia/Tokyo", window=window)
-    schedule.start_due()
+    schedule.start_scheduled()
     smtp_sink.reply_to("awake@example.org", "451 4.3.0 later")
     run(make_bulk_mailer(), mailing_id)
     assert not smtp_sink.received
@@ -289,29 +289,29 @@ def test_a_paused_mailing_sends_nothing_and_goes_on_where_it_was(
         assert not mailings.resume(session, mailing_id)
 
 
-def test_a_scheduled_mailing_can_be_paused_resumed_and_cancelled(database: Database, schedule: MailingSchedule) -> None:
+def test_a_scheduled_mailing_can_be_paused_resumed_and_cancelled(database: Database, schedule: StartMailings) -> None:
     mailing_id = plan_mailing(database, send_at=datetime.now(UTC) - HOUR)
     with database.write() as session:
         assert mailings.pause(session, mailing_id)
-    schedule.start_due()
+    schedule.start_scheduled()
     assert mailing(database, mailing_id).state == "PREPARING"
     with database.write() as session:
         assert mailings.resume(session, mailing_id)
-    schedule.start_due()
+    schedule.start_scheduled()
     assert mailing(database, mailing_id).started_at
     second = plan_mailing(database, send_at=datetime.now(UTC) - HOUR)
     with database.write() as session:
         assert mailings.cancel_mailing(session, second)
-    schedule.start_due()
+    schedule.start_scheduled()
     assert mailing(database, second).state == "CANCELLED"
 
 
 def test_a_mailing_by_zone_without_subscribers_ends(
-    database: Database, schedule: MailingSchedule, sweep: Sweep, make_bulk_mailer: MakeBulkMailer
+    database: Database, schedule: StartMailings, sweep: Sweep, make_bulk_mailer: MakeBulkMailer
 ) -> None:
     long_ago = (datetime.now(UTC) - timedelta(hours=30)).replace(tzinfo=None)
     mailing_id = plan_mailing(database, local_time=long_ago)
-    schedule.start_due()
+    schedule.start_scheduled()
     run(make_bulk_mailer(), mailing_id)
     sweep.mailings()
     assert mailing(database, mailing_id).state == "DONE"

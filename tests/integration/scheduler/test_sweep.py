@@ -18,9 +18,9 @@ from services.common.domain.retries import MAX_ATTEMPTS
 from services.common.infra.blobs import BlobStore, MissingBlob
 from services.common.infra.broker import Broker
 from services.common.infra.messages import BLUR_QUEUE, MAILING_QUEUE, blur_image
-from services.scheduler.mailing_schedule import MailingSchedule
+from services.scheduler.start_mailings import StartMailings
 from services.scheduler.sweep import Sweep
-from services.scheduler.weekly_schedule import WeeklyHour
+from services.scheduler.weekly_hour import WeeklyHour
 from tests.integration.db.conftest import Place, place
 from tests.support.files import files_below
 
@@ -157,9 +157,9 @@ def test_blobs_of_a_broken_upload_are_removed_and_those_of_a_live_one_kept(
 def test_the_weekly_mailing_is_ordered_once_by_many_schedulers(database: Database, queues: Broker) -> None:
     with database.write() as session:
         session.execute(update(Installation).values(installed_at=0))
-    schedulers = [MailingSchedule(database, queues, WeeklyHour("mon", 12, ZoneInfo("UTC"))) for _ in range(3)]
+    schedulers = [StartMailings(database, queues, WeeklyHour("mon", 12, ZoneInfo("UTC"))) for _ in range(3)]
     ordered = [
-        scheduler.make_weekly(MONDAY + timedelta(hours=hours)) for hours in (-1, 0, 1, 30) for scheduler in schedulers
+        scheduler.start_weekly(MONDAY + timedelta(hours=hours)) for hours in (-1, 0, 1, 30) for scheduler in schedulers
     ]
     assert sum(mailing is not None for mailing in ordered) == 1
     assert len(queues.subjects(MAILING_QUEUE)) == 1
@@ -168,8 +168,8 @@ def test_the_weekly_mailing_is_ordered_once_by_many_schedulers(database: Databas
 
 
 def test_a_fresh_installation_sends_nothing_for_the_past(database: Database, queues: Broker) -> None:
-    mailings = MailingSchedule(database, queues, WeeklyHour("mon", 12, ZoneInfo("UTC")))
-    assert mailings.make_weekly(MONDAY) is None
+    mailings = StartMailings(database, queues, WeeklyHour("mon", 12, ZoneInfo("UTC")))
+    assert mailings.start_weekly(MONDAY) is None
 
 
 def test_blobs_that_no_order_owns_are_removed_once_more_when_no_worker_can_be_left(

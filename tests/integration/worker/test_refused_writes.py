@@ -33,17 +33,17 @@ def test_a_refused_write_counts_as_a_lost_connection(
 ) -> None:
     queues.send(blur_image(uuid4()) for _ in range(3))
     consumer = queues.consume(BLUR_QUEUE, prefetch=2)
-    acknowledged, rejected = next(consumer), next(queues.consume(BLUR_QUEUE, prefetch=2))
+    acknowledged, refused = next(consumer), next(queues.consume(BLUR_QUEUE, prefetch=2))
     assert acknowledged
-    assert rejected
+    assert refused
     with valkey_server.refusing_writes(refusal):
         with pytest.raises(ConnectionClosed):
             consumer.ack(acknowledged)
         with pytest.raises(ConnectionClosed):
-            consumer.nack(rejected)
+            consumer.nack(refused)
         assert queues.count_held(BLUR_QUEUE) == 2, "both are still to be acknowledged"
     consumer.ack(acknowledged)
-    consumer.nack(rejected)
+    consumer.nack(refused)
     assert queues.count_held(BLUR_QUEUE) == 0
     assert len(queues.subjects(BLUR_QUEUE)) == 1
     fetched = next(consumer)

@@ -1,4 +1,4 @@
-"""Parts of encoded messages are counted before the messages are parsed."""
+"""Fields and regions of encoded messages are counted before the messages are parsed."""
 
 import tracemalloc
 
@@ -8,10 +8,10 @@ from imageblur.v1 import blur_service_pb2 as pb
 from imageblur.v1 import order_pb2
 
 from services.common.domain.errors import TooLarge
-from services.gateway.rpc.message_size import PartLimits, check_parts
+from services.gateway.rpc.message_size import CountLimits, check_counts
 
 REGION = order_pb2.Region(box=order_pb2.Rect(left=0.1, top=0.1, width=0.2, height=0.2))
-LIMITS = PartLimits(regions=100, fields=2_000)
+LIMITS = CountLimits(regions=100, fields=2_000)
 ORDER = pb.BlurOrderRequest.DESCRIPTOR
 
 
@@ -22,9 +22,9 @@ def order(*regions: int, excluded: int = 0) -> bytes:
 
 
 def test_regions_of_all_images_count_together() -> None:
-    check_parts(order(50, 20, excluded=30), ORDER, LIMITS)
+    check_counts(order(50, 20, excluded=30), ORDER, LIMITS)
     with pytest.raises(TooLarge, match="more than 100 regions: use StreamBlurOrder"):
-        check_parts(order(50, 21, excluded=30), ORDER, LIMITS)
+        check_counts(order(50, 21, excluded=30), ORDER, LIMITS)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_millions_of_fields_are_refused_without_memory_for_them(data: bytes) -> 
     tracemalloc.start()
     try:
         with pytest.raises(TooLarge):
-            check_parts(data, ORDER, LIMITS)
+            check_counts(data, ORDER, LIMITS)
         assert tracemalloc.get_traced_memory()[1] < 1_000_000
     finally:
         tracemalloc.stop()
@@ -51,7 +51,7 @@ def test_millions_of_fields_are_refused_without_memory_for_them(data: bytes) -> 
 )
 def test_malformed_messages_are_refused(data: bytes) -> None:
     with pytest.raises(DecodeError):
-        check_parts(data, ORDER, LIMITS)
+        check_counts(data, ORDER, LIMITS)
 
 
 def test_every_field_type_is_passed_over() -> None:
@@ -59,4 +59,4 @@ def test_every_field_type_is_passed_over() -> None:
     known = order(1)
     unknown = b"\xa0\x06\x80\x01" + b"\xa1\x06" + bytes(8) + b"\xa5\x06" + bytes(4) + b"\xa2\x06\x03abc"
     with pytest.raises(TooLarge):
-        check_parts(unknown + known, ORDER, PartLimits(regions=0, fields=2_000))
+        check_counts(unknown + known, ORDER, CountLimits(regions=0, fields=2_000))

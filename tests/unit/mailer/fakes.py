@@ -23,7 +23,7 @@ class FakeServer(SmtpServer):
     """A mail server in memory. `replies`: by stage (CONNECT, MAIL, RCPT, DATA, DOT), used up one after the other."""
 
     replies: dict[str, list[str | Disconnect]]
-    rejected: dict[str, str]
+    refused: dict[str, str]
     """Replies to RCPT by address."""
     received: list[tuple[str, bytes]]
     """Recipients and messages that were accepted."""
@@ -36,7 +36,7 @@ class FakeServer(SmtpServer):
         super().__init__(host="fake", port=25, security="none", tls=tls)
         for name, value in (
             ("replies", defaultdict(list)),
-            ("rejected", {}),
+            ("refused", {}),
             ("received", []),
             ("offered", 0),
             ("connections", 0),
@@ -76,8 +76,8 @@ class FakeConnection(TimedSMTP):
     def rcpt(self, recip: str, options: Any = ()) -> tuple[int, bytes]:
         del options
         self._recipient = recip
-        if recip in self._server.rejected:
-            return _parsed(self._server.rejected[recip])
+        if recip in self._server.refused:
+            return _parsed(self._server.refused[recip])
         return self._reply("RCPT")
 
     def docmd(self, cmd: str, args: str = "") -> tuple[int, bytes]:

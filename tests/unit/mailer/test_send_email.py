@@ -161,7 +161,7 @@ def test_a_subscriber_without_a_mailbox_is_suppressed(
 ) -> None:
     subscriber_id = make_subscriber(database, "eve@example.org", confirmed=False)
     (row,) = emails_of(database, subscriber_id=subscriber_id)
-    server.rejected["eve@example.org"] = reply
+    server.refused["eve@example.org"] = reply
     send_email(row.id)
     assert email(database, row.id).state == EmailState.FAILED
     with database.read() as session:
@@ -174,14 +174,14 @@ def test_order_emails_and_subscriptions_do_not_affect_each_other(
     database: Database, blobs: FakeBlobs, server: FakeServer, send_email: SendEmail
 ) -> None:
     subscriber_id = make_subscriber(database, "ann@example.org")
-    server.rejected["ann@example.org"] = NO_MAILBOX
+    server.refused["ann@example.org"] = NO_MAILBOX
     send_email(make_order(database, blobs, [b"one"], email="ann@example.org").email_id)
     with database.write() as session:
         subscriber = subscribers.get(session, subscriber_id)
         assert subscriber
         assert subscriber.state == SubscriberState.CONFIRMED
         subscribers.suppress(session, subscriber_id, NO_MAILBOX)
-    server.rejected.clear()
+    server.refused.clear()
     send_email(make_order(database, blobs, [b"one"], email="ann@example.org").email_id)
     assert len(server.received) == 1
 

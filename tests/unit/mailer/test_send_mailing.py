@@ -55,12 +55,12 @@ def test_a_full_batch_is_followed_by_another(
     assert mailing(database, mailing_id).state == MailingState.DONE
 
 
-def test_a_rejected_email_does_not_delay_the_others(
+def test_a_refused_email_does_not_delay_the_others(
     database: Database, server: FakeServer, send_mailing: SendMailing
 ) -> None:
     make_subscribers(database, 5)
     mailing_id = make_mailing(database)
-    server.rejected |= {"s2@example.org": "550 5.1.1 no such user", "s3@example.org": "550 5.7.1 policy"}
+    server.refused |= {"s2@example.org": "550 5.1.1 no such user", "s3@example.org": "550 5.7.1 policy"}
     send_mailing(mailing_id)
     assert reached(server) == addresses(0, 1, 4)
     assert states(database, mailing_id) == {EmailState.SENT: 3, EmailState.FAILED: 2}
@@ -75,12 +75,12 @@ def test_a_deferred_email_is_retried_when_it_is_due(
 ) -> None:
     make_subscribers(database, 5)
     mailing_id = make_mailing(database)
-    server.rejected["s2@example.org"] = "451 4.7.1 greylisted"
+    server.refused["s2@example.org"] = "451 4.7.1 greylisted"
     send_mailing(mailing_id)
     assert states(database, mailing_id) == {EmailState.SENT: 4, EmailState.QUEUED: 1}
     send_mailing(mailing_id)
     assert server.offered == 5, "not before its delay is over"
-    server.rejected.clear()
+    server.refused.clear()
     make_due(database)
     send_mailing(mailing_id)
     assert reached(server) == addresses(*range(5))

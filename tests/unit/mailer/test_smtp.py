@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from services.mailer.smtp.deadline import StepTimeouts
-from services.mailer.smtp.envelope import EmailDeferred, EmailRejected, SmtpEnvelope, sanitize_reply
+from services.mailer.smtp.envelope import EmailDeferred, EmailRefused, SmtpEnvelope, sanitize_reply
 from services.mailer.smtp.server import SmtpServer
 from services.mailer.smtp.session import SmtpSession
 
@@ -113,7 +113,7 @@ def test_lines_that_begin_with_a_dot_arrive() -> None:
 
 @pytest.mark.parametrize(("stage", "reply"), [("RCPT", "550 5.1.1 no such user"), ("DOT", "554 5.7.1 this is spam")])
 def test_what_ends_an_email(stage: str, reply: str) -> None:
-    with scripted(**{stage: reply}) as server, pytest.raises(EmailRejected) as refused:
+    with scripted(**{stage: reply}) as server, pytest.raises(EmailRefused) as refused:
         send(server.port, envelope())
     assert str(refused.value) == reply
 
@@ -146,7 +146,7 @@ def test_what_happens_after_the_email_was_taken_does_not_matter(farewell: str) -
 
 
 def test_an_address_beyond_ascii_needs_a_server_that_knows_them() -> None:
-    with scripted() as server, pytest.raises(EmailRejected, match="only addresses in ASCII"):
+    with scripted() as server, pytest.raises(EmailRefused, match="only addresses in ASCII"):
         send(server.port, envelope(to="анна@example.org"))
     with scripted(EHLO="250-here\r\n250 SMTPUTF8") as server:
         send(server.port, envelope(to="анна@example.org"))

@@ -35,10 +35,10 @@ def test_a_bounce_is_about_the_mailbox(reply: str, of_recipient: bool, gone: boo
     [
         ("550 5.1.1 unknown", "no such mailbox"),
         ("550-5.7.26 unauthenticated", "neither SPF nor DKIM"),
-        ("550 no", "rejected"),
+        ("550 no", "refused"),
         ("451 4.7.1 greylisted", "greylisting"),
         ("530 first", "login"),
-        ("599 5.9.9 odd", "rejected"),
+        ("599 5.9.9 odd", "refused"),
         ("299 odd", "accepted"),
         ("", ""),
     ],

@@ -51,7 +51,7 @@ def insert_mailing(
 ) -> UUID | None:
     """Insert a mailing and return its id; None if the period, which is unique, has one already.
 
-    One that is planned for a time waits for `start_due`.
+    One that is planned for a time waits for `start_scheduled`.
     """
     time = session.scalar(select(now()))
     begins_at = plan.begins_at

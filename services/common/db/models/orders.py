@@ -218,8 +218,8 @@ class Upload(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     state: Mapped[str]
     principal: Mapped[str]
-    caller: Mapped[str]
-    """Hash of what rate limits count the caller by."""
+    caller_hash: Mapped[str] = mapped_column("caller")
+    """Hash of the rate limit key."""
     mailbox: Mapped[str | None]
     """The hash of the address's mailbox; None without an address."""
     created_at: Mapped[int]

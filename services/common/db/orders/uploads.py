@@ -27,7 +27,7 @@ class NewUpload:
 
     id: UUID
     principal: str
-    caller: str
+    caller_hash: str
     mailbox: str | None
     image_count: int
     size: int
@@ -58,7 +58,7 @@ def insert_upload(session: Session, upload: NewUpload, *, seconds: float) -> Upl
         id=upload.id,
         state=UploadState.RECEIVING,
         principal=upload.principal,
-        caller=upload.caller,
+        caller_hash=upload.caller_hash,
         mailbox=upload.mailbox,
         created_at=time,
         expires_at=time + int(seconds * SECOND),
@@ -83,10 +83,10 @@ def get_order_size(session: Session, upload_id: UUID) -> tuple[int, int] | None:
     return count, int(session.scalar(select(func.sum(Image.input_bytes)).where(Image.order_id == upload_id)) or 0)
 
 
-def count_unfinished(session: Session, caller: str | None = None) -> Unfinished:
-    """Count the uploads of a caller, or of all, by the bytes that they will have."""
+def count_unfinished(session: Session, caller_hash: str | None = None) -> Unfinished:
+    """Count the uploads of one caller, or of all, by the bytes that they will have."""
     counted = select(func.count(), func.coalesce(func.sum(Upload.size), 0)).where(
-        Upload.state == UploadState.RECEIVING, *([Upload.caller == caller] if caller is not None else [])
+        Upload.state == UploadState.RECEIVING, *([Upload.caller_hash == caller_hash] if caller_hash is not None else [])
     )
     count, size = session.execute(counted).one()
     return Unfinished(count=count, bytes=int(size))

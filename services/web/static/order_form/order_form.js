@@ -8,7 +8,7 @@ import { openOrder } from "./open_order.js";
 import { SelectedImages } from "./selected_images.js";
 import { Sending } from "./sending.js";
 import { offerUnfinished } from "./unfinished_card.js";
-import { ConnectionError, RejectedError, newId } from "./upload.js";
+import { ConnectionError, RefusedError, newId } from "./upload.js";
 
 const FILES_AT_ONCE = 250;
 const element = (id) => document.getElementById(id);
@@ -128,7 +128,7 @@ function start(limits) {
     }
   }
 
-  function showRejection(error, images) {
+  function showRefusal(error, images) {
     const general = [];
     let first = null;
     for (const { image, field, message } of error.violations) {
@@ -161,8 +161,8 @@ function start(limits) {
       await openOrder(url, files);
     } catch (error) {
       element("submit").focus({ preventScroll: true });
-      if (error instanceof RejectedError) {
-        showRejection(error, images);
+      if (error instanceof RefusedError) {
+        showRefusal(error, images);
       } else if (error instanceof ConnectionError || error.name === "AbortError") {
         showError(translate(error instanceof ConnectionError ? "connection_lost" : "upload_cancelled"));
       } else {
@@ -182,7 +182,7 @@ function start(limits) {
       return;
     }
     if (selected.bytes > limits.max_order_bytes) return;
-    selected.validate(); // an image that the server rejected may be valid with other options
+    selected.validate(); // an image that the server refused may be valid with other options
     if (badFiles.show()) {
       badFiles.ask();
       return;

@@ -1,7 +1,7 @@
 // Shows the upload of an order, asks before it is cancelled, and warns when the page is left.
 
 import { announce, formatSize, translate } from "../shared/texts.js";
-import { RejectedError, createUpload, deleteUpload, findUpload, sendUpload } from "./upload.js";
+import { RefusedError, createUpload, deleteUpload, findUpload, sendUpload } from "./upload.js";
 import { forget, remember, whileSending } from "./unfinished_uploads.js";
 
 const element = (id) => document.getElementById(id);
@@ -42,7 +42,7 @@ export class Sending {
       const found = await findUpload(record.upload, signal);
       if (!found) {
         await forget(record.upload);
-        throw new RejectedError({ message: translate("upload_gone") });
+        throw new RefusedError({ message: translate("upload_gone") });
       }
       return this.#send(found, files, signal);
     });
@@ -63,7 +63,7 @@ export class Sending {
       return order;
     } catch (error) {
       // Cancelled, or it can never be completed: nothing of it is kept. Unless another window goes on with it.
-      if (signal.aborted || (error instanceof RejectedError && error.status !== 409)) {
+      if (signal.aborted || (error instanceof RefusedError && error.status !== 409)) {
         await forget(upload.upload);
         await deleteUpload(upload.upload).catch(() => {});
       }

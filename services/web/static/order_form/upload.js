@@ -8,7 +8,7 @@ const SMALLEST_PIECE = 256 << 10; // a proxy that refuses even that has no room 
 const MOST_CONFLICTS = 3;
 const LONGEST_PAUSE_MS = 15_000;
 
-export class RejectedError extends Error {
+export class RefusedError extends Error {
   constructor({ message, violations = [], retry_after: retryAfter = null }, status = 0) {
     super(message);
     this.violations = violations;
@@ -27,10 +27,10 @@ export class ConnectionError extends Error {}
 // Errors of the pages are JSON; anything else comes from a proxy in front of them, or from their security checks.
 function errorOf(status, text) {
   try {
-    return new RejectedError(JSON.parse(text), status);
+    return new RefusedError(JSON.parse(text), status);
   } catch {
-    if (status === 413) return new RejectedError({ message: translate("proxy_too_large") }, status);
-    if (status >= 400 && status < 500) return new RejectedError({ message: translate("not_accepted", { status }) }, status);
+    if (status === 413) return new RefusedError({ message: translate("proxy_too_large") }, status);
+    if (status >= 400 && status < 500) return new RefusedError({ message: translate("not_accepted", { status }) }, status);
     return new ConnectionError();
   }
 }
@@ -122,7 +122,7 @@ async function recover(error, state, { url, signal, waiting }) {
     }
     try {
       const found = await findUpload(url, signal);
-      if (!found) throw new RejectedError({ message: translate("upload_gone") }, 404);
+      if (!found) throw new RefusedError({ message: translate("upload_gone") }, 404);
       state.offset = found.offset;
       return;
     } catch (again) {
@@ -188,7 +188,7 @@ async function throwIfChanged(files, begin, end) {
         await file.slice(0, 1).arrayBuffer();
       } catch {
         const message = translate("file_changed");
-        throw new RejectedError({ message: `${file.name}: ${message}`, violations: [{ image, field: "data", message }] });
+        throw new RefusedError({ message: `${file.name}: ${message}`, violations: [{ image, field: "data", message }] });
       }
     }
     start += file.size;

@@ -86,6 +86,18 @@ def decode(table: np.record, word: np.uint64) -> np.int64:
 
 @compiled("void(Tables, int64[::1], boolean, boolean)", types={"Tables": np.zeros(1, HUFFMAN)}, nrt=False)
 def _fill(tables: NDArray[np.void], bits: NDArray[np.int64], dc: bool, whole: bool) -> None:
+    """Fill the lookups of a table whose `huffval` is set.
+
+    Codes are assigned as in T.81, C.2 (figures C.1 and C.2): those of a length are consecutive numbers, the first is
+    twice the one after the last code that is a bit shorter. `limit` and `offset` stand for MAXCODE, MINCODE and VALPTR
+    (F.2.2.3, figure F.15). A symbol of AC is RRRRSSSS (F.1.2.2): zeros before a coefficient, bits of its value.
+
+    Args:
+        tables: Shape (1,), of HUFFMAN; all fields but `huffval` are zero.
+        bits: BITS (B.2.4.2), shape (16,): number of codes of 1 to 16 bits.
+        dc: As for `decoding_table`; a symbol of DC is the size of its value alone, so no zeros come before it.
+        whole: As for `decoding_table`: whether to fill `values` (always for DC) and `skips`, too.
+    """
     table = tables[0]
     code = index = np.int64(0)
     for length in range(1, 17):
@@ -98,6 +110,7 @@ def _fill(tables: NDArray[np.void], bits: NDArray[np.int64], dc: bool, whole: bo
             index += 1
         table.limit[length] = code << (16 - length)
         code <<= 1
+    # `values`: what the first LOOK bits hold, if it is a whole coefficient (EXTEND, F.2.2.1) or the end of the block.
     for pattern in range(1 << LOOK if dc or whole else 0):
         entry = np.int64(table.symbols[pattern])
         run, size, used = np.int64(0) if dc else entry >> 12, (entry >> 8) & 15, entry & 0xFF
@@ -106,6 +119,7 @@ def _fill(tables: NDArray[np.void], bits: NDArray[np.int64], dc: bool, whole: bo
             if not (dc or entry >> 8):
                 run = END_OF_BLOCK
             table.values[pattern] = value << 16 | run << 8 | used
+    # `skips`: as many whole coefficients as the first SKIP bits hold.
     for pattern in range(1 << SKIP if whole else 0):
         word = np.uint64(pattern) << np.uint64(64 - SKIP)
         taken = advance = total = np.int64(0)

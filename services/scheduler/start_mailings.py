@@ -15,14 +15,14 @@ from services.common.infra import log
 from services.common.infra.broker import Broker
 from services.common.newsletter import compose_content, refresh_numbers
 from services.common.use_cases.after_commit import AfterCommit
-from services.scheduler.weekly_schedule import WeeklyHour
+from services.scheduler.weekly_hour import WeeklyHour
 
 _log = log.get(__name__)
 _STARTED = AuditContext(audit.SCHEDULER, "StartMailing")
 
 
 @dataclass(frozen=True)
-class MailingSchedule:
+class StartMailings:
     """The use case, over what it needs."""
 
     database: Database
@@ -33,7 +33,7 @@ class MailingSchedule:
     connections: int = 1
     """Messages that a mailing begins with."""
 
-    def start_due(self) -> None:
+    def start_scheduled(self) -> None:
         """Begin to send scheduled mailings whose time has come."""
         started = []
         with self.database.write() as session:
@@ -47,7 +47,7 @@ class MailingSchedule:
             after_commit(FollowUp(mailing_ids=started * self.connections))
             _log.info("scheduled mailings started", count=len(started))
 
-    def make_weekly(self, now: datetime) -> UUID | None:
+    def start_weekly(self, now: datetime) -> UUID | None:
         """Make the mailing that is due at `now` unless its week has one; return its id.
 
         Raises:
