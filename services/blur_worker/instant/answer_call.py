@@ -38,6 +38,8 @@ class AnswerCall:
     """Store of the images that calls name instead of carrying them."""
     scratch: ScratchFolder
     _threads: threading.local = field(default_factory=threading.local, init=False)
+    _begun: set[str] = field(default_factory=set, init=False)
+    """Calls of the queue that have a child process or are over, until their messages are acknowledged."""
 
     def __call__(self, call_id: UUID) -> None:
         """Answer a call, unless its caller is gone.
@@ -45,13 +47,21 @@ class AnswerCall:
         Raises:
             Unavailable: The broker cannot be reached; the gateway notices, too.
         """
+        self._find_waiting()
+        try:
+            self._answer(call_id)
+        finally:
+            self._begun.add(str(call_id))
+
+    def _answer(self, call_id: UUID) -> None:
         start = time.monotonic()
         taken = self._exchange.take(call_id)
         if taken is None:
             _log.debug("instant call", queue=INSTANT_QUEUE, call=str(call_id), outcome="NOTHING_TO_DO")
             return
         with metrics.instant_call():
-            outcome, data = self._attempt(self.children.run, taken.request)
+            run = partial(self.children.run, on_take=partial(self._begun.add, str(call_id)))
+            outcome, data = self._attempt(run, taken.request)
             answered = self._exchange.finish(call_id, outcome, data)
         _report(taken.request, outcome if answered else None, start, call=str(call_id))
 
@@ -64,7 +74,7 @@ class AnswerCall:
         start = time.monotonic()
         # Calls that have waited in the queue come first. To fetch a blob takes longer than a gateway waits.
         blob = call.request.blob
-        if self.broker.count_held(INSTANT_QUEUE) or (blob and not self.blobs.local_path(blob)):
+        if self._find_waiting() or (blob and not self.blobs.local_path(blob)):
             call.leave()
             return
         run = partial(self.children.run, on_take=call.begin, wait_seconds=0)
@@ -75,6 +85,13 @@ class AnswerCall:
                 return
             answered = call.finish(outcome, data)
         _report(call.request, outcome if answered else None, start)
+
+    def _find_waiting(self) -> set[str]:
+        """Return the calls of the queue that wait here for a child process; forget those that are acknowledged."""
+        begun = self._begun.copy()
+        held = self.broker.held_subjects(INSTANT_QUEUE)
+        self._begun.difference_update(begun - held)
+        return held - begun
 
     @property
     def _exchange(self) -> WorkerExchange:

@@ -90,6 +90,10 @@ class Broker(RedisBroker):
         """Return how many messages of a queue this process holds."""
         return len(self._held.of(queue))
 
+    def held_subjects(self, queue: str) -> set[str]:
+        """Return the ids in the messages of a queue that this process holds."""
+        return set(_subjects(self._held.of(queue).copy()))
+
     def depths(self, queue: str) -> tuple[int, int]:
         """Return how many messages of a queue wait, and how many workers hold.
 
@@ -111,7 +115,7 @@ class Broker(RedisBroker):
         """
         with _translated():
             keys = cast("list[bytes]", self.client.hkeys(private.messages_key(self, queue)))
-        return [key.decode().partition(".")[0] for key in keys]
+        return list(_subjects(keys))
 
     def send(self, messages: Iterable[Message[None]]) -> None:
         """Enqueue messages in one round trip; the sweep enqueues again what is lost."""
@@ -139,6 +143,11 @@ class Broker(RedisBroker):
             pipeline.execute()
         except redis.RedisError as error:
             _log.warning("not sent, the sweep will", what=what, error=str(error))
+
+
+def _subjects(message_ids: Iterable[bytes]) -> Iterator[str]:
+    """Return the ids that messages contain, by the messages' own ids (`send`)."""
+    return (message_id.decode().partition(".")[0] for message_id in message_ids)
 
 
 def _set_event() -> threading.Event:

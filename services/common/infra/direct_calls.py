@@ -94,11 +94,11 @@ class DirectListener:
 
     def refuse_more(self) -> None:
         """Take no more calls."""
-        if self._socket:
+        listener, self._socket = self._socket, None
+        if listener:
             with contextlib.suppress(OSError):
-                self._socket.shutdown(socket.SHUT_RDWR)  # wakes the thread; to close would not
-            self._socket.close()
-            self._socket = None
+                listener.shutdown(socket.SHUT_RDWR)  # wakes the thread; to close would not
+            listener.close()
             self._path.unlink(missing_ok=True)
         for connection in tuple(self._connections):
             connection.refuse_more()

@@ -17,6 +17,7 @@ from services.blur_worker.instant.child_work import InstantResult, run_instant
 from services.common.db.engine import Database
 from services.common.domain.spec import BlurSpec
 from services.common.infra import direct_calls
+from services.common.infra.consumer import PromptConsumer
 from services.common.infra.direct_calls import CallerGone
 from services.gateway.instant import calls
 from tests.integration.gateway.conftest import Gateway
@@ -56,6 +57,11 @@ def enqueued(valkey: redis.Redis) -> int:
     return int(valkey.info("commandstats").get("cmdstat_rpush", {}).get("calls", 0))
 
 
+def is_direct(options: dict[str, Any]) -> bool:
+    """Whether a task for a child process, with these options, is a direct call's: that waits for no child process."""
+    return options.get("wait_seconds") == 0
+
+
 def test_the_next_call_is_answered_directly_and_nothing_is_kept(
     gateway_and_worker: Gateway, database: Database, valkey: redis.Redis
 ) -> None:
@@ -65,6 +71,28 @@ def test_the_next_call_is_answered_directly_and_nothing_is_kept(
     assert (response.media_type, response.width, response.height) == ("image/jpeg", *photo().size)
     assert enqueued(valkey) == before > 0
     assert_nothing_left(gateway_and_worker, database, valkey)
+
+
+def test_a_call_that_is_answered_but_not_yet_acknowledged_keeps_no_other_waiting(
+    gateway: Gateway,
+    valkey_server: ValkeyServer,
+    children: ChildPool,
+    valkey: redis.Redis,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    acknowledge, may_acknowledge = PromptConsumer.ack, threading.Event()
+
+    def acknowledge_late(self: PromptConsumer, message: Any) -> None:
+        assert may_acknowledge.wait(60)
+        acknowledge(self, message)
+
+    monkeypatch.setattr(PromptConsumer, "ack", acknowledge_late)
+    with instant_worker(valkey_server.url, children, direct=True):
+        gateway.blur.BlurImage(REQUEST)
+        before = enqueued(valkey)
+        assert gateway.blur.BlurImage(REQUEST).width == photo().width
+        assert enqueued(valkey) == before > 0
+        may_acknowledge.set()
 
 
 @pytest.mark.parametrize(("data", "expected"), [(b"no image", "NOT_AN_IMAGE"), (PHOTO[: len(PHOTO) // 2], "CORRUPT")])
@@ -93,8 +121,8 @@ def test_a_worker_that_stops_answers_the_call_that_it_has_taken(
     run = ChildPool.run
 
     def run_slowly(self: ChildPool, task: Any, *arguments: Any, **options: Any) -> Any:
-        if begin := options.get("on_take"):
-            begin()
+        if is_direct(options):
+            options["on_take"]()
             begun.set()
             time.sleep(0.5)
         return run(self, task, *arguments, **options)
@@ -119,8 +147,8 @@ def test_a_call_whose_worker_ends_goes_into_the_queue(
     run = ChildPool.run
 
     def end_after_taking(self: ChildPool, task: Any, *arguments: Any, **options: Any) -> Any:
-        if take := options.get("on_take"):
-            take()
+        if is_direct(options):
+            options["on_take"]()
             raise CallerGone  # ends the connection, as a killed worker does
         return run(self, task, *arguments, **options)
 

@@ -21,6 +21,7 @@ from services.common.domain.instant import (
     outcome_to_json,
 )
 from services.common.domain.spec import BlurSpec, Effort, Find, FindingKind, Format
+from services.common.infra.broker import connect
 from services.common.infra.instant_calls import TakenCall, WorkerExchange
 
 REQUEST = InstantRequest(kind=InstantKind.BLUR, spec=BlurSpec(), max_result_bytes=10, data=b"an image\n of two lines")
@@ -60,7 +61,9 @@ class FakeChildren(ChildPool):
 
 def answer(exchange: FakeExchange, children: FakeChildren) -> None:
     none = cast("Any", None)
-    use_case = AnswerCall(broker=none, listener=none, children=children, blobs=none, scratch=none)
+    use_case = AnswerCall(
+        broker=connect("redis://127.0.0.1:1"), listener=none, children=children, blobs=none, scratch=none
+    )
     use_case._threads.exchange = exchange
     use_case(uuid4())
 
