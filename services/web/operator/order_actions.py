@@ -1,10 +1,9 @@
 """What administrators do with orders: with one, with some, or with all that a filter selects, after a dry run."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from google.protobuf.duration_pb2 import Duration
 from imageblur.v1 import operator_pb2
 from imageblur.v1 import operator_service_pb2 as pb
 from starlette.datastructures import FormData
@@ -18,28 +17,83 @@ from services.web.operator.paging import list_url
 from services.web.operator.renderer import OperatorRenderer, SignedInOperator
 from services.web.operator.search_terms import SearchTerms
 
-ACTIONS = ("send", "revise", "extend", "cancel", "delete")
 DEFAULT_DAYS, MAX_DAYS = 7, 365
 MAX_SECONDS = 20.0
 """How long one click may act; the rest is left for another."""
 
-_REQUESTS: dict[str, Any] = {
-    "send": pb.SendOrdersRequest,
-    "revise": pb.ReviseOrdersRequest,
-    "extend": pb.ExtendOrdersRequest,
-    "cancel": pb.CancelOrdersRequest,
-    "delete": pb.DeleteOrdersRequest,
+
+@dataclass(frozen=True, kw_only=True)
+class ActionKind:
+    """An action as the pages know it; its texts are `operator_order_<name>` and `operator_order_<name>_more`."""
+
+    request: Any
+    """The request of its RPC, which is called as the request without the word."""
+    takes_days: bool = False
+    destructive: bool = False
+    keeps_order: bool = True
+    """Whether the order has a page afterwards."""
+
+
+ACTIONS = {
+    "send": ActionKind(request=pb.SendOrdersRequest),
+    "revise": ActionKind(request=pb.ReviseOrdersRequest),
+    "extend": ActionKind(request=pb.ExtendOrdersRequest, takes_days=True),
+    "cancel": ActionKind(request=pb.CancelOrdersRequest, destructive=True),
+    "delete": ActionKind(request=pb.DeleteOrdersRequest, destructive=True, keeps_order=False),
 }
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Acted:
     """What an action did."""
 
-    changed: int
-    skipped: list[operator_pb2.SkippedOrder]
-    left: bool
+    changed: int = 0
+    skipped: list[operator_pb2.SkippedOrder] = field(default_factory=list)
+    left: bool = True
     """Whether orders are left for another click."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChosenAction:
+    """An action, and the orders that it is for."""
+
+    operator: SignedInOperator
+    name: str
+    selection: operator_pb2.OrderSelection
+    days: int
+
+    @property
+    def kind(self) -> ActionKind:
+        """What is special about it."""
+        return ACTIONS[self.name]
+
+    async def count(self) -> tuple[int, int]:
+        """Return how many orders it would change, and how many are selected."""
+        matched = (await self._call(self.kind, validate_only=True)).matched
+        # Every order can be deleted.
+        return matched, (await self._call(ACTIONS["delete"], validate_only=True)).matched
+
+    async def run(self) -> Acted:
+        """Change the orders, for `MAX_SECONDS` at most."""
+        until, token, acted = time.monotonic() + MAX_SECONDS, "", Acted()
+        while acted.left and time.monotonic() <= until:
+            outcome = await self._call(self.kind, token)
+            acted.changed += outcome.changed
+            acted.skipped += outcome.skipped
+            token = outcome.next_page_token
+            acted.left = bool(token)
+        return acted
+
+    async def _call(
+        self, kind: ActionKind, token: str = "", *, validate_only: bool = False
+    ) -> operator_pb2.OrderActionOutcome:
+        wanted = kind.request(selection=self.selection, page_token=token, validate_only=validate_only)
+        if kind.takes_days:
+            wanted.extension.FromSeconds(self.days * 86_400)
+        client = self.operator.client
+        call: Any = getattr(client.stub, kind.request.DESCRIPTOR.name.removesuffix("Request"))
+        outcome: operator_pb2.OrderActionOutcome = (await client.call(call, wanted, timeout=60)).outcome
+        return outcome
 
 
 class OrderActionPages:
@@ -52,95 +106,44 @@ class OrderActionPages:
     async def act(self, request: Request, operator: SignedInOperator) -> Response:
         """Show how many orders an action would change; with `confirmed`, change them."""
         fields = await read_fields(request)
-        action = str(fields.get("action", ""))
-        if action not in ACTIONS:
+        name = str(fields.get("action", ""))
+        if name not in ACTIONS:
             raise ProblemError(NOT_FOUND)
         filters = OrderFilters.of(fields, self._terms)
         lost = bool(fields.get("q")) and not filters.address
         selection = _selection(fields, filters)
         if selection is None or (lost and selection.all):
             return RedirectResponse(list_url("/orders", filters.query | {"done": "no_orders_selected"}), 303)
+        action = ChosenAction(operator=operator, name=name, selection=selection, days=_days(fields))
         if not fields.get("confirmed"):
-            return await self._dry_run(request, operator, action, selection, fields=fields, filters=filters)
-        acted = await self._act(operator, action, selection, _days(fields))
-        return self._answer(request, operator, action, acted, selection=selection, filters=filters)
+            return await self._dry_run(request, action, filters)
+        return self._answer(request, action, filters, await action.run())
 
-    async def _dry_run(
-        self,
-        request: Request,
-        operator: SignedInOperator,
-        action: str,
-        selection: operator_pb2.OrderSelection,
-        *,
-        fields: FormData,
-        filters: OrderFilters,
-    ) -> Response:
-        days = _days(fields)
-        matched = (await _call(operator, action, selection, days, "", validate_only=True)).matched
-        everything = (await _call(operator, "delete", selection, days, "", validate_only=True)).matched
+    async def _dry_run(self, request: Request, action: ChosenAction, filters: OrderFilters) -> Response:
+        matched, selected = await action.count()
         return self._renderer.page(
             request,
-            operator,
+            action.operator,
             "order_action.html",
             action=action,
             matched=matched,
-            selected=everything,
-            days=days,
-            order_ids=list(selection.order_ids),
+            selected=selected,
             filters=filters,
             back=list_url("/orders", filters.query),
         )
 
-    async def _act(
-        self, operator: SignedInOperator, action: str, selection: operator_pb2.OrderSelection, days: int
-    ) -> Acted:
-        until = time.monotonic() + MAX_SECONDS
-        changed, token = 0, ""
-        skipped: list[operator_pb2.SkippedOrder] = []
-        while True:
-            outcome = await _call(operator, action, selection, days, token, validate_only=False)
-            changed += outcome.changed
-            skipped += outcome.skipped
-            token = outcome.next_page_token
-            if not token or time.monotonic() > until:
-                return Acted(changed=changed, skipped=skipped, left=bool(token))
-
-    def _answer(
-        self,
-        request: Request,
-        operator: SignedInOperator,
-        action: str,
-        acted: Acted,
-        *,
-        selection: operator_pb2.OrderSelection,
-        filters: OrderFilters,
-    ) -> Response:
-        one = selection.order_ids[0] if len(selection.order_ids) == 1 else ""
+    def _answer(self, request: Request, action: ChosenAction, filters: OrderFilters, acted: Acted) -> Response:
+        ids = action.selection.order_ids
+        one = ids[0] if len(ids) == 1 else ""
         if one and not acted.changed:
             message = acted.skipped[0].message if acted.skipped else ""
-            return self._renderer.page(request, operator, "refused.html", status=409, refused=409, message=message)
-        done = {"done": f"orders_{action}" + ("_some" if acted.left else ""), "n": str(acted.changed)}
-        if one and action != "delete":
+            return self._renderer.page(
+                request, action.operator, "refused.html", status=409, refused=409, message=message
+            )
+        done = {"done": f"orders_{action.name}" + ("_some" if acted.left else ""), "n": str(acted.changed)}
+        if one and action.kind.keeps_order:
             return RedirectResponse(list_url(f"/orders/{one}", done), 303)
         return RedirectResponse(list_url("/orders", filters.query | done), 303)
-
-
-async def _call(
-    operator: SignedInOperator,
-    action: str,
-    selection: operator_pb2.OrderSelection,
-    days: int,
-    token: str,
-    *,
-    validate_only: bool,
-) -> operator_pb2.OrderActionOutcome:
-    client = operator.client
-    wanted = _REQUESTS[action](selection=selection, page_token=token, validate_only=validate_only)
-    if action == "extend":
-        wanted.extension.CopyFrom(Duration(seconds=days * 86_400))
-    call: Any = getattr(client.stub, type(wanted).__name__.removesuffix("Request"))
-    outcome: operator_pb2.OrderActionOutcome = (await client.call(call, wanted, timeout=60)).outcome
-    return outcome
 
 
 def _selection(fields: FormData, filters: OrderFilters) -> operator_pb2.OrderSelection | None:
