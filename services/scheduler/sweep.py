@@ -13,7 +13,15 @@ from services.common.db.access.audit import AuditContext
 from services.common.db.engine import Database
 from services.common.db.mail import emails, mailings, operator_jobs
 from services.common.db.models import Email, Image, WebhookEvent
-from services.common.db.orders import blob_cleanup, idempotency, images, orders, revisions, unowned_blobs, uploads
+from services.common.db.orders import (
+    blob_cleanup,
+    expiry,
+    idempotency,
+    images,
+    revisions,
+    unowned_blobs,
+    uploads,
+)
 from services.common.db.queues import activity_summaries, outbox
 from services.common.db.webhooks import events as webhook_events
 from services.common.domain.errors import FailedPrecondition, NotFound, Unavailable
@@ -187,7 +195,7 @@ class Sweep:
         expired, until = True, time.monotonic() + EXPIRE_SECONDS
         while expired and time.monotonic() < until:
             with self.database.read() as session:
-                due = orders.list_due_to_expire(session, limit=BATCH)
+                due = expiry.list_due_to_expire(session, limit=BATCH)
             self._record("ExpireOrders", due)
             count = sum(map(self.lifecycle.expire, _unhurried(due)))
             metrics.swept("orders expired", count)

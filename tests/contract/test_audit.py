@@ -27,7 +27,7 @@ from services.common.db.engine import Database
 from services.common.db.mail import custom_texts, emails, mailings, operator_jobs, subscribers
 from services.common.db.mail.operator_jobs import JobAnswer
 from services.common.db.models import AuditEntry, Email, Image, Order, Subscriber
-from services.common.db.orders import orders
+from services.common.db.orders import new_orders, orders
 from services.common.db.queues import workers
 from services.common.db.webhooks import outgoing
 from services.common.domain.api_keys import Role
@@ -169,7 +169,7 @@ class World:
             images = new_images(count=2, size=8)
             self.failed_image = images[0].id
             order = new_order(id=order_id, email=ADDRESS, webhook_url="https://example.org/")
-            orders.insert_order(session, order, images, window=10)
+            new_orders.insert_order(session, order, images, window=10)
             locked = orders.lock(session, order_id)
             assert locked
             (event_id,) = outgoing.insert_event(session, locked, OrderState.SUCCEEDED, {})

@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 
 from services.common.db.engine import Database
 from services.common.db.models import Order
-from services.common.db.orders import orders
-from services.common.db.orders.orders import NewImage, NewOrder
+from services.common.db.orders import new_orders
+from services.common.db.orders.new_orders import NewImage, NewOrder
 from services.common.domain.orders import OrderState
 from services.common.domain.spec import BlurSpec
 
@@ -61,5 +61,5 @@ def place_order(
     """Store an order with these images, or so many, and these values of `NewOrder`."""
     order, new = new_order(**values), new_images(count=images) if isinstance(images, int) else images
     with database.write() as session:
-        stored = orders.insert_order(session, order, new, window=window)
+        stored = new_orders.insert_order(session, order, new, window=window)
     return PlacedOrder(order.id, [image.id for image in new], [image.id for image in stored.enqueued])

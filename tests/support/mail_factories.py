@@ -13,7 +13,7 @@ from sqlalchemy import insert, select, update
 from services.common.db.engine import Database
 from services.common.db.mail import mailings, subscribers
 from services.common.db.models import Delivery, Email, Image, Mailing, Subscriber
-from services.common.db.orders import images, orders
+from services.common.db.orders import images, new_orders
 from services.common.db.orders.images import Failure, Success
 from services.common.db.queues import outbox
 from services.common.domain.errors import ImageError, Reason
@@ -71,7 +71,7 @@ def make_order(
     new = new_images(*names, size=1, sha256="ab" * 32)
     emails: Sequence[UUID] = ()
     with database.write() as session:
-        orders.insert_order(session, order, new, window=len(new))
+        new_orders.insert_order(session, order, new, window=len(new))
     for image, result, inspection in zip_longest(new, results, inspections):
         with database.write() as session:
             claim = images.claim(session, image.id, lease_seconds=60)

@@ -11,7 +11,7 @@ from uuid import UUID
 from services.common.db.access import audit
 from services.common.db.access.audit import AuditContext
 from services.common.db.engine import Database
-from services.common.db.orders import blob_cleanup, orders, revisions, unowned_blobs, uploads
+from services.common.db.orders import blob_cleanup, expiry, orders, revisions, unowned_blobs, uploads
 from services.common.domain.errors import FailedPrecondition, NotFound, Unavailable
 from services.common.domain.follow_up import FollowUp
 from services.common.domain.orders import OrderState, UploadState, blob_prefix, original_prefix, upload_prefix
@@ -115,7 +115,7 @@ class OrderLifecycle:
             Unavailable: The database cannot be reached.
         """
         with self.database.write() as session:
-            follow_up = orders.expire(session, *order_ids)
+            follow_up = expiry.expire(session, *order_ids)
             unowned_blobs.mark_for_removal(session, *follow_up.ended_order_ids)
         self.after_commit(follow_up)
         return len(follow_up.ended_order_ids)
@@ -129,7 +129,7 @@ class OrderLifecycle:
             Unavailable: The database cannot be reached.
         """
         with self.database.write() as session:
-            orders.extend(session, order_id, seconds)
+            expiry.extend(session, order_id, seconds)
             if audited:
                 audit.record(session, audited, f"orders/{order_id}", seconds=seconds)
         self.after_commit(FollowUp(changed_order_ids=[order_id]))

@@ -7,7 +7,7 @@ from imageblur.v1 import operator_service_pb2 as pb
 
 from services.common.db.clock import SECOND
 from services.common.db.orders import order_lists
-from services.common.db.orders.orders import Snapshot
+from services.common.db.orders.snapshots import Snapshot
 from services.common.domain.api_keys import Role
 from services.common.domain.errors import InvalidArgument, Violation
 from services.common.domain.orders import ImageState

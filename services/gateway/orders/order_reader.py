@@ -6,8 +6,8 @@ from uuid import UUID
 
 from services.common.db.engine import Database
 from services.common.db.models import Image
-from services.common.db.orders import images, orders
-from services.common.db.orders.orders import Snapshot
+from services.common.db.orders import images, snapshots
+from services.common.db.orders.snapshots import Snapshot
 from services.common.domain.orders import DeliveryState, ImageState, OrderState
 from services.gateway.rpc.paging import MAX_SIZE
 
@@ -40,24 +40,24 @@ class OrderReader:
     def status(self, order_id: UUID) -> Snapshot:
         """Return an order."""
         with self.database.read() as session:
-            return orders.get_snapshot(session, order_id)
+            return snapshots.get_snapshot(session, order_id)
 
     def status_with_images(self, order_id: UUID) -> OrderChanges:
         """Return an order and its first 1,000 images, and one more if there are more."""
         with self.database.read() as session:
-            snapshot = orders.get_snapshot(session, order_id)
+            snapshot = snapshots.get_snapshot(session, order_id)
             return OrderChanges(snapshot, images.list_images(session, order_id, limit=MAX_SIZE + 1))
 
     def list_images(self, order_id: UUID, *, after: int, limit: int, state: ImageState | None) -> list[Image]:
         """Return the images after a position, in one state or in any."""
         with self.database.read() as session:
-            orders.get_snapshot(session, order_id)
+            snapshots.get_snapshot(session, order_id)
             return images.list_images(session, order_id, after=after, limit=limit, state=state)
 
     def changes(self, order_id: UUID, after_revision: int) -> OrderChanges:
         """Return an order and its images that changed after a revision."""
         with self.database.read() as session:
-            snapshot = orders.get_snapshot(session, order_id)
+            snapshot = snapshots.get_snapshot(session, order_id)
             if snapshot.order.revision <= after_revision:
                 return OrderChanges(snapshot, ())
             return OrderChanges(snapshot, images.list_changed(session, order_id, after_revision))
@@ -65,4 +65,4 @@ class OrderReader:
     def revisions(self, order_ids: Sequence[UUID]) -> dict[UUID, int]:
         """Return the revisions of orders, of those that exist."""
         with self.database.read() as session:
-            return orders.get_revisions(session, order_ids)
+            return snapshots.get_revisions(session, order_ids)

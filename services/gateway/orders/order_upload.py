@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from uuid import uuid4
 
-from services.common.db.orders.orders import NewImage, Snapshot
+from services.common.db.orders.new_orders import NewImage
+from services.common.db.orders.snapshots import Snapshot
 from services.common.domain.errors import InvalidArgument, Unavailable, Violation
 from services.common.domain.orders import ImageQueue, original_key, queue_for
 from services.common.domain.sources import ImageSource

@@ -9,8 +9,9 @@ from uuid import UUID, uuid4
 from sqlalchemy.orm import Session
 
 from services.common.db.engine import Database
-from services.common.db.orders import idempotency, orders, unowned_blobs
-from services.common.db.orders.orders import NewImage, NewOrder, Snapshot
+from services.common.db.orders import idempotency, new_orders, snapshots, unowned_blobs
+from services.common.db.orders.new_orders import NewImage, NewOrder
+from services.common.db.orders.snapshots import Snapshot
 from services.common.db.queues import backlog
 from services.common.domain.errors import Busy, Unavailable
 from services.common.domain.follow_up import FollowUp
@@ -145,10 +146,10 @@ class PendingOrder:
                 )
                 if earlier := idempotency.insert_answer(session, request, self.order_id):
                     unowned_blobs.mark_upload_failed(session, self.order_id)
-                    return orders.get_snapshot(session, earlier)
+                    return snapshots.get_snapshot(session, earlier)
             if not unowned_blobs.adopt_blobs(session, self.order_id):
                 raise Unavailable("the upload took too long")
-            stored = orders.insert_order(session, order, images, window=settings.order_window)
+            stored = new_orders.insert_order(session, order, images, window=settings.order_window)
             # Last, because it serializes transactions that add to the backlog.
             backlog.lock_backlog(session)
             check_queue(session, settings, 0)

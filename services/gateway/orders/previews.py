@@ -7,7 +7,7 @@ from imageblur.v1 import blur_service_pb2 as pb
 
 from services.common.db.engine import Database
 from services.common.db.models import has_result
-from services.common.db.orders import images, orders, revisions
+from services.common.db.orders import images, revisions, snapshots
 from services.common.domain.errors import FailedPrecondition, InvalidArgument, NotFound, Violation
 from services.common.domain.instant import InstantKind, InstantRequest
 from services.common.domain.orders import OrderState, original_key, result_key
@@ -62,7 +62,7 @@ class FindPreview:
             FailedPrecondition: There is no such file, or no longer.
         """
         with self.database.read() as session:
-            snapshot = orders.get_snapshot(session, wanted.order_id)
+            snapshot = snapshots.get_snapshot(session, wanted.order_id)
             image = images.get_image(session, wanted.order_id, wanted.image_id)
         if image is None:
             raise NotFound("image", str(wanted.image_id))

@@ -5,7 +5,7 @@ from imageblur.v1 import order_pb2
 
 from services.common.db.clock import SECOND
 from services.common.db.models import Delivery, Image, Order
-from services.common.db.orders.orders import Snapshot
+from services.common.db.orders.snapshots import Snapshot
 from services.common.domain.findings import Inspection
 from services.common.domain.orders import DeliveryState, ImageState, OrderState
 from services.common.domain.sources import ImageSource

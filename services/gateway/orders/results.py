@@ -10,7 +10,7 @@ from services.common.archive.result_names import result_names
 from services.common.db.clock import to_datetime
 from services.common.db.engine import Database
 from services.common.db.models import Image, Order, has_result
-from services.common.db.orders import images, orders
+from services.common.db.orders import images, snapshots
 from services.common.domain.errors import FailedPrecondition, NotFound
 from services.common.domain.orders import ImageState, OrderState, result_key
 from services.common.domain.spec import Format
@@ -54,7 +54,7 @@ def find_results(database: Database, order_id: UUID, image_ids: Sequence[UUID]) 
         FailedPrecondition: The order has expired, or an image has not succeeded.
     """
     with database.read() as session:
-        snapshot = orders.get_snapshot(session, order_id)
+        snapshot = snapshots.get_snapshot(session, order_id)
         if snapshot.order.state == OrderState.EXPIRED:
             message = "the order has expired: its results were removed"
             raise FailedPrecondition("ORDER_EXPIRED", f"orders/{order_id}", message)

@@ -10,8 +10,8 @@ from imageblur.v1 import blur_service_pb2 as pb
 
 from services.common.db.access import audit
 from services.common.db.access.audit import AuditContext
-from services.common.db.orders import idempotency, orders, revisions, windows
-from services.common.db.orders.orders import Snapshot
+from services.common.db.orders import idempotency, orders, revisions, snapshots, windows
+from services.common.db.orders.snapshots import Snapshot
 from services.common.db.queues import backlog
 from services.common.domain.errors import InvalidArgument, NotFound, Violation
 from services.common.domain.follow_up import FollowUp
@@ -124,7 +124,7 @@ class ReviseImages:
             if order is None:
                 raise NotFound("order", str(request.order_id))
             if key and idempotency.insert_answer(session, key, order.id):
-                return orders.get_snapshot(session, order.id)
+                return snapshots.get_snapshot(session, order.id)
             revisions.check_revisable(session, order)
             if audited:
                 audit.record(session, audited, f"orders/{order.id}", images=len(request.specs) or order.total)
@@ -138,6 +138,6 @@ class ReviseImages:
             # Last, because it serializes transactions that add to the backlog.
             backlog.lock_backlog(session)
             check_queue(session, storage.settings, 0)
-            snapshot = orders.get_snapshot(session, order.id)
+            snapshot = snapshots.get_snapshot(session, order.id)
         storage.after_commit(FollowUp(images=images, changed_order_ids=[request.order_id]))
         return snapshot

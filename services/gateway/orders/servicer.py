@@ -13,7 +13,7 @@ from imageblur.v1 import blur_service_pb2 as pb
 from imageblur.v1 import order_pb2
 
 from services.common.db.models import Image
-from services.common.db.orders.orders import Snapshot
+from services.common.db.orders.snapshots import Snapshot
 from services.common.domain.errors import InvalidArgument, TooLarge, Unavailable, Violation
 from services.common.domain.spec import OUTPUT_FORMATS, Format
 from services.common.infra.fair_thread import FairThread

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from services.common.archive.result_names import target_names
-from services.common.db.orders.orders import NewImage
+from services.common.db.orders.new_orders import NewImage
 from services.common.domain.spec import BlurSpec
 from services.gateway.orders.requests import ParsedHeader
 

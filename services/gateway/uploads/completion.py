@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 from services.common.db.clock import SECOND
-from services.common.db.orders import orders, uploads
-from services.common.db.orders.orders import NewImage, Snapshot
+from services.common.db.orders import new_orders, snapshots, uploads
+from services.common.db.orders.new_orders import NewImage
+from services.common.db.orders.snapshots import Snapshot
 from services.common.db.queues import backlog
 from services.common.domain.errors import FailedPrecondition, NotFound, Unavailable
 from services.common.domain.follow_up import FollowUp
@@ -55,7 +56,7 @@ class CompleteUpload:
                 order = storage.new_order(
                     manifest.header, order_id=upload_id, principal=upload.principal, upload_seconds=age / SECOND
                 )
-                stored = orders.insert_order(session, order, images, window=storage.settings.order_window)
+                stored = new_orders.insert_order(session, order, images, window=storage.settings.order_window)
                 # Last, because it serializes transactions that add to the backlog.
                 backlog.lock_backlog(session)
                 check_queue(session, storage.settings, 0)
@@ -68,7 +69,7 @@ class CompleteUpload:
 
     def _find_order(self, upload_id: UUID) -> Snapshot | None:
         with self.storage.database.read() as session, contextlib.suppress(NotFound):
-            return orders.get_snapshot(session, upload_id)
+            return snapshots.get_snapshot(session, upload_id)
         return None
 
     def _not_placed(self, upload_id: UUID) -> Snapshot:

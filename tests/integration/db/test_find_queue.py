@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from services.common.db.engine import Database
 from services.common.db.models import Image, Order
-from services.common.db.orders import images, orders, windows
+from services.common.db.orders import images, orders, snapshots, windows
 from services.common.db.orders.images import EndedClaim, ImageClaim, Success
 from services.common.db.queues import backlog, depths, find_models, outbox, retries
 from services.common.db.queues.find_models import RECENT_SECONDS
@@ -66,7 +66,7 @@ def test_an_image_is_claimed_from_its_own_queue_only(database: Database) -> None
     order = place(database, FIND)
     assert claim(database, order.image_ids[0], BLUR) is None
     with database.read() as session:
-        assert orders.get_snapshot(session, order.id).order.state == "QUEUED"
+        assert snapshots.get_snapshot(session, order.id).order.state == "QUEUED"
     claimed = claim(database, order.image_ids[0], FIND)
     assert claimed
     assert claimed.queue is FIND

@@ -9,7 +9,7 @@ from sqlalchemy import update
 from services.common.db.engine import Database
 from services.common.db.mail import deliveries, emails
 from services.common.db.models import Image
-from services.common.db.orders import images, orders, windows
+from services.common.db.orders import expiry, images, orders, snapshots, windows
 from services.common.db.orders.images import EndedClaim, Failure, ImageClaim, Success
 from services.common.db.queues import outbox
 from services.common.domain.errors import Reason
@@ -49,7 +49,7 @@ def finish(database: Database, claimed: ImageClaim, outcome: Success | Failure =
 
 def state(database: Database, order_id: UUID) -> tuple[str, int, int, int]:
     with database.read() as session:
-        snapshot = orders.get_snapshot(session, order_id)
+        snapshot = snapshots.get_snapshot(session, order_id)
         return snapshot.order.state, snapshot.running, snapshot.order.succeeded, snapshot.order.failed
 
 
@@ -222,18 +222,18 @@ def test_cancelling_ends_what_is_open_and_a_late_result_is_not_taken(database: D
         orders.cancel(session, order_id)
     assert finish(database, late) is None
     with database.read() as session:
-        order = orders.get_snapshot(session, order_id).order
+        order = snapshots.get_snapshot(session, order_id).order
     assert (order.state, order.succeeded, order.cancelled) == ("CANCELLED", 1, 2)
     with database.write() as session:
         orders.cancel(session, order_id)
     with database.read() as session:
-        assert orders.get_snapshot(session, order_id).order.cancelled == 2
+        assert snapshots.get_snapshot(session, order_id).order.cancelled == 2
 
 
 def test_a_watcher_sees_every_change_after_its_revision(database: Database, place: Place) -> None:
     order_id, ids, _ = place(2)
     with database.read() as session:
-        revision = orders.get_snapshot(session, order_id).order.revision
+        revision = snapshots.get_snapshot(session, order_id).order.revision
     finish(database, must_claim(database, ids[1]))
     with database.read() as session:
         changed = images.list_changed(session, order_id, revision)
@@ -244,19 +244,19 @@ def test_expiry_counts_from_the_end_and_forgets_the_address(database: Database, 
     order_id, (image_id,), _ = place(1)
     finish(database, must_claim(database, image_id))
     with database.read() as session:
-        order = orders.get_snapshot(session, order_id).order
+        order = snapshots.get_snapshot(session, order_id).order
         assert order.finished_at
         assert order.expires_at - order.finished_at == pytest.approx(3600 * 1_000_000, abs=1_000_000)
-        assert orders.list_due_to_expire(session, limit=9) == []
+        assert expiry.list_due_to_expire(session, limit=9) == []
     with database.write() as session:
-        assert orders.expire(session, order_id).ended_order_ids == [], "it is not due"
+        assert expiry.expire(session, order_id).ended_order_ids == [], "it is not due"
         end_retention(session, order_id, state=OrderState.RUNNING)
-        assert orders.expire(session, order_id).ended_order_ids == [], "it is blurred again"
+        assert expiry.expire(session, order_id).ended_order_ids == [], "it is blurred again"
         end_retention(session, order_id, state=OrderState.SUCCEEDED)
-        assert orders.expire(session, order_id).ended_order_ids == [order_id]
-        assert orders.expire(session, order_id).ended_order_ids == []
+        assert expiry.expire(session, order_id).ended_order_ids == [order_id]
+        assert expiry.expire(session, order_id).ended_order_ids == []
     with database.read() as session:
-        order = orders.get_snapshot(session, order_id).order
+        order = snapshots.get_snapshot(session, order_id).order
     assert (order.state, order.email) == ("EXPIRED", None)
 
 
@@ -278,10 +278,10 @@ def test_a_delivery_ends_with_its_last_email(database: Database, place: Place) -
         second = emails.claim_email(session, second_id, lease_seconds=60)
     assert second
     with database.read() as session:
-        ((delivery, count),) = orders.get_snapshot(session, order_id).deliveries
+        ((delivery, count),) = snapshots.get_snapshot(session, order_id).deliveries
     assert (delivery.state, count) == ("SENDING", 2)
     with database.write() as session:
         assert emails.finish_failed(session, second, reason=Reason.MAIL_REFUSED, message="550 no such user")
     with database.read() as session:
-        ((delivery, _),) = orders.get_snapshot(session, order_id).deliveries
+        ((delivery, _),) = snapshots.get_snapshot(session, order_id).deliveries
     assert (delivery.state, delivery.reason, delivery.message) == ("FAILED", "MAIL_REFUSED", "550 no such user")

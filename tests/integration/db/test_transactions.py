@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from services.common.db.engine import Database, retry_unavailable
-from services.common.db.orders import orders
+from services.common.db.orders import orders, snapshots
 from services.common.domain.errors import Unavailable
 from tests.integration.db.conftest import Place
 
@@ -28,13 +28,13 @@ def test_an_order_and_its_images_are_read_as_at_one_moment(database: Database, p
             orders.cancel(session, order_id)
 
     with database.read() as session:
-        before = orders.get_snapshot(session, order_id)
+        before = snapshots.get_snapshot(session, order_id)
         thread = threading.Thread(target=cancel)
         thread.start()
         thread.join(10)
-        assert orders.get_snapshot(session, order_id).order.state == before.order.state == "QUEUED"
+        assert snapshots.get_snapshot(session, order_id).order.state == before.order.state == "QUEUED"
     with database.read() as session:
-        assert orders.get_snapshot(session, order_id).order.state == "CANCELLED"
+        assert snapshots.get_snapshot(session, order_id).order.state == "CANCELLED"
 
 
 def test_an_outcome_is_recorded_through_a_short_absence_of_the_database() -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from services.common.db.engine import Database
 from services.common.db.mail import deliveries, emails
 from services.common.db.models import Delivery
-from services.common.db.orders import orders
+from services.common.db.orders import expiry
 from services.common.domain.orders import DeliveryState
 from tests.integration.gateway.conftest import Gateway
 from tests.integration.gateway.operating import (
@@ -134,7 +134,7 @@ def test_images_of_cancelled_and_expired_orders_are_left_alone(
     gateway.blur.CancelOrder(blur.CancelOrderRequest(order_id=cancelled.order_id))
     with database.write() as session:
         end_retention(session, UUID(expired))
-        orders.expire(session, UUID(expired))
+        expiry.expire(session, UUID(expired))
     outcome = operator.RetryFailures(pb.RetryFailuresRequest(all=True))
     assert outcome.retried == 0
     assert sorted(skipped.message for skipped in outcome.skipped) == ["the order is CANCELLED", "the order is EXPIRED"]

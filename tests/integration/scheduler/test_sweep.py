@@ -11,7 +11,7 @@ from sqlalchemy import update
 from services.common.db.clock import now
 from services.common.db.engine import Database
 from services.common.db.models import Image, Installation, Mailing, Order, UnownedBlobs
-from services.common.db.orders import images, orders, unowned_blobs
+from services.common.db.orders import images, snapshots, unowned_blobs
 from services.common.db.queues import retries
 from services.common.domain.orders import original_key, result_key
 from services.common.domain.retries import MAX_ATTEMPTS
@@ -129,7 +129,7 @@ def test_an_expired_order_loses_its_blobs_and_its_address(
         session.execute(update(Order).values(state="SUCCEEDED", succeeded=1, finished_at=1, expires_at=1))
     sweep.expired()
     with database.read() as session:
-        order = orders.get_snapshot(session, order_id).order
+        order = snapshots.get_snapshot(session, order_id).order
         # To be removed again when no worker can be left that has its image.
         assert session.query(UnownedBlobs).one().state == "REMOVED"
     assert (order.state, order.email) == ("EXPIRED", None)

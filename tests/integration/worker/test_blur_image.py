@@ -19,7 +19,7 @@ from services.blur_worker.child_process import BlurredFile
 from services.common.db.clock import now
 from services.common.db.engine import Database
 from services.common.db.models import Image, UnownedBlobs
-from services.common.db.orders import orders
+from services.common.db.orders import orders, snapshots
 from services.common.db.queues import retries
 from services.common.domain.errors import Unavailable
 from services.common.domain.orders import original_key, result_key
@@ -88,7 +88,7 @@ def test_a_time_slice_continues_with_the_order_while_no_other_waits(
     assert image(database, ids[2]).attempts == 1
     assert not queues.subjects(BLUR_QUEUE)
     with database.read() as session:
-        assert orders.get_snapshot(session, order_id).order.state == "PARTIALLY_FAILED"
+        assert snapshots.get_snapshot(session, order_id).order.state == "PARTIALLY_FAILED"
     _, ids = place(database, blobs, jpeg(), jpeg())
     place(database, blobs, jpeg())
     blur(ids[0])

@@ -21,7 +21,7 @@ from services.blur_worker.scratch_folder import ScratchFolder
 from services.blur_worker.targets import Targets
 from services.common.db.engine import Database
 from services.common.db.models import Image, Order
-from services.common.db.orders import images, orders
+from services.common.db.orders import images, new_orders
 from services.common.db.queues import retries
 from services.common.domain.addresses import parse_networks
 from services.common.domain.orders import ImageQueue, original_key
@@ -151,7 +151,7 @@ def place(database: Database, *sources: ImageSource, target: str | None = None, 
     new = [replace(image, position=position) for position, image in enumerate(new, 1)]
     order = new_order(**values)
     with database.write() as session:
-        stored = orders.insert_order(session, order, new, window=10)
+        stored = new_orders.insert_order(session, order, new, window=10)
     return PlacedOrder(order.id, [image.id for image in new], [image.id for image in stored.enqueued])
 
 

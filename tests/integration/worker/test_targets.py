@@ -19,7 +19,7 @@ from services.blur_worker.scratch_folder import ScratchFolder
 from services.blur_worker.targets import Targets
 from services.common.db.engine import Database
 from services.common.db.models import Image, Order
-from services.common.db.orders import images, orders, revisions
+from services.common.db.orders import images, new_orders, orders, revisions
 from services.common.domain.errors import Unavailable
 from services.common.domain.orders import original_key
 from services.common.domain.retries import MAX_SOURCE_ATTEMPTS
@@ -256,7 +256,7 @@ def test_a_target_that_is_unavailable_is_tried_again_then_the_image_fails(
     new = new_images(count=2, target="out:a.jpg")
     order = new_order()
     with database.write() as session:
-        orders.insert_order(session, order, new, window=10)
+        new_orders.insert_order(session, order, new, window=10)
         session.execute(update(Image).where(Image.id == new[1].id).values(target="gone:a.jpg"))
     for position in (1, 2):
         blobs.put(original_key(order.id, position), PHOTO)

@@ -18,7 +18,7 @@ from services.blur_worker.child_process import BlurredFile
 from services.common.db.clock import now
 from services.common.db.engine import Database
 from services.common.db.models import Image
-from services.common.db.orders import images, orders
+from services.common.db.orders import images, orders, snapshots
 from services.common.domain.errors import ImageError, Reason, Unavailable
 from services.common.domain.findings import CheckState, Inspection
 from services.common.domain.orders import ImageQueue, ImageState, OrderState, original_key, result_key
@@ -97,7 +97,7 @@ def test_a_result_is_stored_and_ends_the_order(
     assert len(broker.subjects(MAIL_QUEUE)) == 1
     assert count("SUCCEEDED") == before + 1
     with database.read() as session:
-        assert orders.get_snapshot(session, order.id).order.state == OrderState.SUCCEEDED
+        assert snapshots.get_snapshot(session, order.id).order.state == OrderState.SUCCEEDED
     blur(order.image_ids[0])
     assert row(database, order).attempts == 1, "a repeated message does nothing"
 
@@ -121,7 +121,7 @@ def test_an_image_that_cannot_be_blurred_fails_at_once_with_the_reason(
     assert bool(blobs.blobs) == (reason in RETRYABLE)
     assert count("FAILED") == before + 1
     with database.read() as session:
-        assert orders.get_snapshot(session, order.id).order.state == OrderState.FAILED
+        assert snapshots.get_snapshot(session, order.id).order.state == OrderState.FAILED
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from services.common.db.models import Image, Order
-from services.common.db.orders.orders import Snapshot
+from services.common.db.orders.snapshots import Snapshot
 from services.common.domain.errors import NotFound, Unavailable
 from services.gateway.orders import order_feed as module
 from services.gateway.orders.order_feed import KEPT_CHANGES, OrderFeed

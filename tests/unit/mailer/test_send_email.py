@@ -13,7 +13,7 @@ from services.common.db.clock import SECOND, now
 from services.common.db.engine import Database
 from services.common.db.mail import deliveries, emails, subscribers
 from services.common.db.models import Email
-from services.common.db.orders import orders
+from services.common.db.orders import expiry, orders
 from services.common.domain.errors import Reason, Unavailable
 from services.common.domain.mail import EmailState, SubscriberState
 from services.common.domain.orders import DeliveryState
@@ -194,7 +194,7 @@ def test_what_is_not_wanted_any_more_is_cancelled(
     with database.write() as session:
         orders.delete_order(session, deleted.order_id)
         end_retention(session, expired.order_id)
-        assert orders.expire(session, expired.order_id).ended_order_ids
+        assert expiry.expire(session, expired.order_id).ended_order_ids
     unsubscribed = make_subscriber(database, "eve@example.org", confirmed=False)
     (confirmation,) = emails_of(database, subscriber_id=unsubscribed)
     make_subscriber(database, "bob@example.org")

@@ -13,7 +13,7 @@ from services.common.db.clock import now
 from services.common.db.models import Delivery, Email, Image, Order
 from services.common.db.orders import order_search
 from services.common.db.orders.order_search import OrderFilter
-from services.common.db.orders.orders import Snapshot
+from services.common.db.orders.snapshots import Snapshot
 from services.common.db.webhooks import outgoing
 from services.common.domain.errors import NotFound
 from services.common.domain.orders import ImageState, OrderState

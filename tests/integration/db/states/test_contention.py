@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from services.common.db.engine import Database
 from services.common.db.mail import deliveries, emails
 from services.common.db.models import Email, Image, UnownedBlobs
-from services.common.db.orders import images, orders, unowned_blobs, windows
+from services.common.db.orders import expiry, images, orders, unowned_blobs, windows
 from services.common.db.queues import outbox
 from services.common.domain.orders import DeliveryState, ImageQueue, OrderState
 from tests.integration.db.conftest import Place
@@ -236,7 +236,7 @@ def test_many_expire_the_same_orders_at_once(database: Database) -> None:
 def _expire(database: Database, seed: int, order_ids: list[UUID]) -> list[UUID]:
     mixed = random.Random(seed).sample(order_ids, len(order_ids))
     with database.write() as session:
-        expired = orders.expire(session, *mixed).ended_order_ids
+        expired = expiry.expire(session, *mixed).ended_order_ids
         unowned_blobs.mark_for_removal(session, *expired)
     with database.write() as session:
         unowned_blobs.mark_removed(session, *mixed)
@@ -253,4 +253,4 @@ def test_an_expiry_waits_for_nobody(database: Database) -> None:
         assert orders.lock(busy, held)
         with database.write() as session:
             session.execute(text("SET LOCAL lock_timeout = '5s'"))
-            assert orders.expire(session, held, free).ended_order_ids == [free]
+            assert expiry.expire(session, held, free).ended_order_ids == [free]
