@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from imageblur_client.finding import find_codes, find_custom, find_faces, find_text, hidden_regions
     from imageblur_client.operator import OperatorApi
     from imageblur_client.regions import box, brush, ellipse, polygon
+    from imageblur_client.requests import OrderOptions
     from imageblur_client.security import Security
     from imageblur_client.sources import listing, source, target
     from imageblur_client.upload import InputFile
@@ -77,6 +78,7 @@ __all__ = [
     "NotFoundError",
     "OperatorApi",
     "Order",
+    "OrderOptions",
     "Pixelate",
     "Redact",
     "Region",
@@ -102,74 +104,22 @@ __all__ = [
 ]
 
 _NAMES = {
-    "imageblur.v1.order_pb2": [
-        "BlurSpec",
-        "Check",
-        "CheckState",
-        "Delivery",
-        "Effort",
-        "Find",
-        "Finding",
-        "FindingKind",
-        "Gaussian",
-        "Image",
-        "Order",
-        "Pixelate",
-        "Redact",
-        "Region",
-        "Solid",
-        "TextClass",
-    ],
-    "imageblur_client.aio": [
-        "AsyncClient",
-    ],
-    "imageblur_client.security": [
-        "Security",
-    ],
-    "imageblur_client.client": [
-        "Client",
-    ],
-    "imageblur_client.errors": [
-        "AccessDeniedError",
-        "BrokenDownloadError",
-        "FailedPreconditionError",
-        "FieldViolation",
-        "ImageBlurClientError",
-        "InvalidArgumentError",
-        "NotFoundError",
-        "RetryableError",
-        "ServerUnavailableError",
-    ],
-    "imageblur_client.finding": [
-        "find_codes",
-        "find_custom",
-        "find_faces",
-        "find_text",
-        "hidden_regions",
-    ],
-    "imageblur_client.operator": [
-        "OperatorApi",
-    ],
-    "imageblur_client.regions": [
-        "box",
-        "brush",
-        "ellipse",
-        "polygon",
-    ],
-    "imageblur_client.sources": [
-        "listing",
-        "source",
-        "target",
-    ],
-    "imageblur_client.upload": [
-        "InputFile",
-    ],
-    "imageblur_client.webhooks": [
-        "WebhookVerificationError",
-        "verify_webhook",
-    ],
+    "imageblur.v1.order_pb2": "BlurSpec Check CheckState Delivery Effort Find Finding FindingKind Gaussian Image Order "
+    "Pixelate Redact Region Solid TextClass",
+    "imageblur_client.aio": "AsyncClient",
+    "imageblur_client.security": "Security",
+    "imageblur_client.client": "Client",
+    "imageblur_client.errors": "AccessDeniedError BrokenDownloadError FailedPreconditionError FieldViolation "
+    "ImageBlurClientError InvalidArgumentError NotFoundError RetryableError ServerUnavailableError",
+    "imageblur_client.finding": "find_codes find_custom find_faces find_text hidden_regions",
+    "imageblur_client.operator": "OperatorApi",
+    "imageblur_client.regions": "box brush ellipse polygon",
+    "imageblur_client.sources": "listing source target",
+    "imageblur_client.upload": "InputFile",
+    "imageblur_client.webhooks": "WebhookVerificationError verify_webhook",
+    "imageblur_client.requests": "OrderOptions",
 }
-_MODULES = {name: module for module, names in _NAMES.items() for name in names}
+_MODULES = {name: module for module, names in _NAMES.items() for name in names.split()}
 
 
 def __getattr__(name: str) -> Any:

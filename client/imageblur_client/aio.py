@@ -11,14 +11,14 @@ Files are read and written in threads.
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
 from contextlib import aclosing
-from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, Unpack
 
 import grpc
+from grpc import aio
 from imageblur.v1 import blur_service_pb2 as blur
 from imageblur.v1 import subscription_service_pb2 as subscription
 from imageblur.v1.blur_service_pb2_grpc import BlurServiceStub
@@ -38,13 +38,15 @@ from imageblur_client.channel import (
 from imageblur_client.client import INSTANT_SECONDS, TIMEOUT_SECONDS
 from imageblur_client.download import ArchiveSaver, FileSaver
 from imageblur_client.errors import RetryableError, ServerUnavailableError
+from imageblur_client.requests import OrderOptions
 from imageblur_client.resumable import PATIENCE_SECONDS, InterruptionCallback, ResumableOrder
 from imageblur_client.resume import ArchiveProgress
 from imageblur_client.rpc_errors import mapped_errors
-from imageblur_client.sources import AnyListing, AnySource, AnyTarget
+from imageblur_client.sources import AnyListing, AnySource
 from imageblur_client.upload import AnyFile, ProgressCallback, UploadFile, UploadStream, listed
 from imageblur_client.watch import RETRIES, WatchProgress
 
+_Request = TypeVar("_Request")
 _Response = TypeVar("_Response")
 
 
@@ -69,8 +71,8 @@ class AsyncClient:
         self._security = security
         self._metadata = authorization(security)
         self._channel = open_async_channel(self.server, security)
-        self._blur: Any = BlurServiceStub(self._channel)
-        self._subscription: Any = SubscriptionServiceStub(self._channel)
+        self._blur = BlurServiceStub(self._channel)
+        self._subscription = SubscriptionServiceStub(self._channel)
         self._uploads: grpc.Channel | None = None
 
     async def __aenter__(self) -> Self:
@@ -89,19 +91,17 @@ class AsyncClient:
 
     async def _call(
         self,
-        rpc: Callable[..., Awaitable[_Response]],
-        request: object,
-        timeout: float,  # noqa: ASYNC109 - the deadline of gRPC, which the server sees too
+        rpc: "aio.UnaryUnaryMultiCallable[_Request, _Response]",
+        request: _Request,
+        timeout: float | None = None,  # noqa: ASYNC109 - the deadline of gRPC, which the server sees too
     ) -> _Response:
         with mapped_errors(self.server):
-            return await rpc(request, timeout=timeout, metadata=self._metadata)
+            deadline = self._timeout if timeout is None else timeout
+            return await rpc(request, timeout=deadline, metadata=self._metadata)
 
     async def limits(self) -> blur.GetLimitsResponse:
         """Return the limits of the server."""
-        response: blur.GetLimitsResponse = await self._call(
-            self._blur.GetLimits, blur.GetLimitsRequest(), self._timeout
-        )
-        return response
+        return await self._call(self._blur.GetLimits, blur.GetLimitsRequest())
 
     async def order(
         self,
@@ -109,31 +109,15 @@ class AsyncClient:
         files_after_email: Iterable[AnyFile] | None = None,
         /,
         *,
-        email: str = "",
-        spec: BlurSpec | None = None,
-        notify: bool = False,
-        locale: str = "",
-        request_id: str | None = None,
-        keep_originals_for: timedelta | None = None,
-        webhook_url: str = "",
         sources: Iterable[AnySource] = (),
         listings: Iterable[AnyListing] = (),
-        target: AnyTarget | None = None,
         on_progress: ProgressCallback | None = None,
+        **options: Unpack[OrderOptions],
     ) -> Order:
         """Place an order, in constant memory. `on_progress` is called from another thread."""
         if files_after_email is not None:
-            email, files = str(files), files_after_email
-        header = requests.order_header(
-            email=email,
-            spec=spec,
-            notify=notify,
-            locale=locale,
-            request_id=request_id,
-            keep_originals_for=keep_originals_for,
-            webhook_url=webhook_url,
-            target=target,
-        )
+            options["email"], files = str(files), files_after_email
+        header = requests.order_header(options)
         uploads = await asyncio.to_thread(lambda: [UploadFile.of(file) for file in listed(files)])
         # gRPC's asynchronous interface loses an error that arrives during a write (grpc/grpc#36066).
         if self._uploads is None:
@@ -155,32 +139,16 @@ class AsyncClient:
         files: AnyFile | Iterable[AnyFile],
         /,
         *,
-        email: str = "",
-        spec: BlurSpec | None = None,
-        notify: bool = False,
-        locale: str = "",
-        request_id: str | None = None,
-        keep_originals_for: timedelta | None = None,
-        webhook_url: str = "",
-        target: AnyTarget | None = None,
         patience: float = PATIENCE_SECONDS,
         on_progress: ProgressCallback | None = None,
         on_interruption: InterruptionCallback | None = None,
+        **options: Unpack[OrderOptions],
     ) -> Order:
         """Place an order as `order` does, going on after lost connections; see `Client.resumable_order`.
 
         What was sent before a cancellation is kept for a day. The callbacks are called from another thread.
         """
-        header = requests.order_header(
-            email=email,
-            spec=spec,
-            notify=notify,
-            locale=locale,
-            request_id=request_id,
-            keep_originals_for=keep_originals_for,
-            webhook_url=webhook_url,
-            target=target,
-        )
+        header = requests.order_header(options)
         if self._uploads is None:
             self._uploads = open_channel(self.server, self._security)
         order = ResumableOrder(
@@ -204,8 +172,7 @@ class AsyncClient:
     async def blur_image(self, file: AnyFile, *, spec: BlurSpec | None = None) -> blur.BlurImageResponse:
         """Blur one image and return it; the server keeps nothing of it."""
         request = await asyncio.to_thread(requests.blur_image_request, file, spec)
-        response: blur.BlurImageResponse = await self._call(self._blur.BlurImage, request, self._instant_timeout)
-        return response
+        return await self._call(self._blur.BlurImage, request, self._instant_timeout)
 
     async def find_regions(
         self,
@@ -225,22 +192,19 @@ class AsyncClient:
             output_format=output_format,
             preview_side=preview_side,
         )
-        response: blur.FindRegionsResponse = await self._call(self._blur.FindRegions, request, self._instant_timeout)
-        return response
+        return await self._call(self._blur.FindRegions, request, self._instant_timeout)
 
     async def preview_image(
         self, order_id: str, image_id: str, *, result: bool = False, max_side: int = 0
     ) -> blur.PreviewImageResponse:
         """Draw the original of an image, which its order must keep, or its result, as the server sees it."""
         request = requests.preview_request(order_id, image_id, result=result, max_side=max_side)
-        response: blur.PreviewImageResponse = await self._call(self._blur.PreviewImage, request, self._instant_timeout)
-        return response
+        return await self._call(self._blur.PreviewImage, request, self._instant_timeout)
 
     async def status(self, order_id: str, images: bool = False) -> blur.StatusResponse:
         """Return an order, optionally with its first 1,000 images."""
         request = requests.status_request(order_id, images=images)
-        response: blur.StatusResponse = await self._call(self._blur.Status, request, self._timeout)
-        return response
+        return await self._call(self._blur.Status, request)
 
     async def images(
         self,
@@ -252,7 +216,7 @@ class AsyncClient:
         """Yield all images of an order by position; reads a page at a time."""
         request = blur.ListImagesRequest(order_id=order_id, page_size=page_size, state=state)
         while True:
-            page: blur.ListImagesResponse = await self._call(self._blur.ListImages, request, self._timeout)
+            page = await self._call(self._blur.ListImages, request)
             for image in page.images:
                 yield image
             if not page.next_page_token:
@@ -290,8 +254,7 @@ class AsyncClient:
         request = blur.SendImagesRequest(
             order_id=order_id, email=email, when_ready=when_ready, request_id=requests.new_id(request_id)
         )
-        response: blur.SendImagesResponse = await self._call(self._blur.SendImages, request, self._timeout)
-        return response.delivery
+        return (await self._call(self._blur.SendImages, request)).delivery
 
     async def download(
         self,
@@ -355,55 +318,45 @@ class AsyncClient:
     async def cancel(self, order_id: str) -> Order:
         """Cancel the images that have not ended; existing results are kept."""
         request = blur.CancelOrderRequest(order_id=order_id)
-        response: blur.CancelOrderResponse = await self._call(self._blur.CancelOrder, request, self._timeout)
-        return response.order
+        return (await self._call(self._blur.CancelOrder, request)).order
 
     async def revise_images(
         self, order_id: str, specs: BlurSpec | Mapping[str, BlurSpec], *, request_id: str | None = None
     ) -> Order:
         """Blur images of a finished order again, from the originals that it keeps; return the order."""
         request = requests.revise_request(order_id, specs, request_id)
-        response: blur.ReviseImagesResponse = await self._call(self._blur.ReviseImages, request, self._timeout)
-        return response.order
+        return (await self._call(self._blur.ReviseImages, request)).order
 
     async def delete_originals(self, order_id: str) -> Order:
         """Delete the originals that an order keeps for `revise_images`; results are kept."""
         request = blur.DeleteOriginalsRequest(order_id=order_id)
-        response: blur.DeleteOriginalsResponse = await self._call(self._blur.DeleteOriginals, request, self._timeout)
-        return response.order
+        return (await self._call(self._blur.DeleteOriginals, request)).order
 
     async def webhook_secret(self) -> str:
         """Return the secret that signs the webhooks of this caller's orders, for `verify_webhook`."""
         request = blur.GetWebhookSecretRequest()
-        response: blur.GetWebhookSecretResponse = await self._call(self._blur.GetWebhookSecret, request, self._timeout)
-        return response.secret
+        return (await self._call(self._blur.GetWebhookSecret, request)).secret
 
     async def rotate_webhook_secret(self) -> str:
         """Replace that secret and return the new one; for 24 hours webhooks are signed with both."""
         request = blur.RotateWebhookSecretRequest()
-        response: blur.RotateWebhookSecretResponse = await self._call(
-            self._blur.RotateWebhookSecret, request, self._timeout
-        )
-        return response.secret
+        return (await self._call(self._blur.RotateWebhookSecret, request)).secret
 
     async def delete(self, order_id: str) -> None:
         """Delete an order with its images, results and address."""
-        await self._call(self._blur.DeleteOrder, blur.DeleteOrderRequest(order_id=order_id), self._timeout)
+        await self._call(self._blur.DeleteOrder, blur.DeleteOrderRequest(order_id=order_id))
 
     async def subscribe(self, email: str, *, locale: str = "") -> bool:
         """Subscribe to the newsletter; return whether the address has to be confirmed by the token of an e-mail."""
         request = subscription.SubscribeRequest(email=email, locale=locale)
-        response: subscription.SubscribeResponse = await self._call(
-            self._subscription.Subscribe, request, self._timeout
-        )
-        return response.confirmation_required
+        return (await self._call(self._subscription.Subscribe, request)).confirmation_required
 
     async def confirm(self, token: str) -> None:
         """Confirm a subscription with the token of a confirmation e-mail."""
         request = subscription.ConfirmSubscriptionRequest(token=token)
-        await self._call(self._subscription.ConfirmSubscription, request, self._timeout)
+        await self._call(self._subscription.ConfirmSubscription, request)
 
     async def unsubscribe(self, *, email: str | None = None, token: str | None = None) -> None:
         """End a subscription, either by address or by the token of a newsletter."""
         request = requests.unsubscribe_request(email, token)
-        await self._call(self._subscription.Unsubscribe, request, self._timeout)
+        await self._call(self._subscription.Unsubscribe, request)

@@ -3,10 +3,9 @@
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, Unpack
 
 from imageblur.v1 import blur_service_pb2 as blur
 from imageblur.v1 import subscription_service_pb2 as subscription
@@ -17,10 +16,11 @@ from imageblur.v1.subscription_service_pb2_grpc import SubscriptionServiceStub
 from imageblur_client import requests
 from imageblur_client.channel import DEFAULT_SERVER, NO_SECURITY, Security, address, open_channel
 from imageblur_client.download import save_archive, save_files
+from imageblur_client.requests import OrderOptions
 from imageblur_client.resumable import PATIENCE_SECONDS, InterruptionCallback, ResumableOrder
 from imageblur_client.resume import whole_archive
 from imageblur_client.rpc_errors import mapped_errors
-from imageblur_client.sources import AnyListing, AnySource, AnyTarget
+from imageblur_client.sources import AnyListing, AnySource
 from imageblur_client.upload import AnyFile, ProgressCallback, UploadFile, UploadStream, listed
 from imageblur_client.watch import RETRIES, Watch
 
@@ -74,51 +74,28 @@ class Client:
         files_after_email: Iterable[AnyFile] | None = None,
         /,
         *,
-        email: str = "",
-        spec: BlurSpec | None = None,
-        notify: bool = False,
-        locale: str = "",
-        request_id: str | None = None,
-        keep_originals_for: timedelta | None = None,
-        webhook_url: str = "",
         sources: Iterable[AnySource] = (),
         listings: Iterable[AnyListing] = (),
-        target: AnyTarget | None = None,
         on_progress: ProgressCallback | None = None,
+        **options: Unpack[OrderOptions],
     ) -> Order:
         """Place an order, in constant memory; return when the server has accepted it.
 
         Args:
             files: Images to blur, or one.
             files_after_email: The images, if the first argument is the address, as it had to be once.
-            email: Address that results can be e-mailed to; needed with `notify`. `send` can set it later.
-            spec: Blur spec of images without their own.
-            notify: E-mail the results when the order has finished.
-            locale: Language of e-mails.
-            request_id: A UUID; a repeated call with it creates no second order. None: a new one.
-            keep_originals_for: Keep the originals so long after the order has finished, for `revise_images`.
-            webhook_url: An https:// address to which the order's events are posted; see `verify_webhook`.
             sources: More images, which the server fetches: `https://…` or `place:key`.
             listings: More images: all those of places, as `place:folder` or by `listing`.
-            target: Where results are written too: `place:folder`.
             on_progress: Called with the bytes sent and the total, from another thread.
+            options: See `OrderOptions`.
 
         Raises:
             OSError: A file cannot be read.
             ValueError: A source is malformed.
         """
         if files_after_email is not None:
-            email, files = str(files), files_after_email
-        header = requests.order_header(
-            email=email,
-            spec=spec,
-            notify=notify,
-            locale=locale,
-            request_id=request_id,
-            keep_originals_for=keep_originals_for,
-            webhook_url=webhook_url,
-            target=target,
-        )
+            options["email"], files = str(files), files_after_email
+        header = requests.order_header(options)
         uploads = [UploadFile.of(file) for file in listed(files)]
         upload = UploadStream(header, uploads, on_progress, sources=sources, listings=listings)
         with mapped_errors(self.server):
@@ -129,17 +106,10 @@ class Client:
         files: AnyFile | Iterable[AnyFile],
         /,
         *,
-        email: str = "",
-        spec: BlurSpec | None = None,
-        notify: bool = False,
-        locale: str = "",
-        request_id: str | None = None,
-        keep_originals_for: timedelta | None = None,
-        webhook_url: str = "",
-        target: AnyTarget | None = None,
         patience: float = PATIENCE_SECONDS,
         on_progress: ProgressCallback | None = None,
         on_interruption: InterruptionCallback | None = None,
+        **options: Unpack[OrderOptions],
     ) -> Order:
         """Place an order as `order` does, going on after lost connections and restarts of the server.
 
@@ -148,17 +118,10 @@ class Client:
 
         Args:
             files: Images to blur, or one.
-            email: Address that results can be e-mailed to; needed with `notify`.
-            spec: Blur spec of images without their own.
-            notify: E-mail the results when the order has finished.
-            locale: Language of e-mails.
-            request_id: A UUID by which to find the upload again; None: a new one.
-            keep_originals_for: Keep the originals so long after the order has finished, for `revise_images`.
-            webhook_url: An https:// address to which the order's events are posted.
-            target: Where results are written too: `place:folder`.
             patience: Seconds to wait for a server that is not there.
             on_progress: Called with the bytes sent and the total, from another thread.
             on_interruption: Called with the error when a connection is lost.
+            options: See `OrderOptions`.
 
         Raises:
             OSError: A file cannot be read.
@@ -166,16 +129,7 @@ class Client:
         return ResumableOrder(
             stub=self._blur,
             server=self.server,
-            header=requests.order_header(
-                email=email,
-                spec=spec,
-                notify=notify,
-                locale=locale,
-                request_id=request_id,
-                keep_originals_for=keep_originals_for,
-                webhook_url=webhook_url,
-                target=target,
-            ),
+            header=requests.order_header(options),
             files=[UploadFile.of(file) for file in listed(files)],
             timeout=self._timeout,
             patience=patience,

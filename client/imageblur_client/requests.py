@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from typing import Any, TypedDict
 
 from imageblur.v1 import blur_service_pb2 as blur
 from imageblur.v1 import subscription_service_pb2 as subscription
@@ -17,24 +18,36 @@ def new_id(request_id: str | None) -> str:
     return request_id or str(uuid.uuid4())
 
 
-def order_header(
-    *,
-    email: str,
-    spec: BlurSpec | None,
-    notify: bool,
-    locale: str,
-    request_id: str | None,
-    keep_originals_for: timedelta | None,
-    webhook_url: str,
-    target: AnyTarget | None = None,
-) -> blur.OrderHeader:
+class OrderOptions(TypedDict, total=False):
+    """What an order has besides its files."""
+
+    email: str
+    """Address that results can be e-mailed to; needed with `notify`. `send` can set it later."""
+    spec: BlurSpec | None
+    """Blur spec of images without their own."""
+    notify: bool
+    """E-mail the results when the order has finished."""
+    locale: str
+    """Language of e-mails."""
+    request_id: str | None
+    """A UUID; a repeated call with it creates no second order. None: a new one."""
+    keep_originals_for: timedelta | None
+    """Keep the originals so long after the order has finished, for `revise_images`."""
+    webhook_url: str
+    """An https:// address to which the order's events are posted; see `verify_webhook`."""
+    target: AnyTarget | None
+    """Where results are written too: `place:folder`."""
+
+
+def order_header(options: OrderOptions) -> blur.OrderHeader:
     """Return the header of an order."""
-    header = blur.OrderHeader(email=email, spec=spec, notify=notify, locale=locale, request_id=new_id(request_id))
-    header.webhook_url = webhook_url
-    if target is not None:
-        header.target.CopyFrom(as_target(target))
-    if keep_originals_for is not None:
-        header.keep_originals_for.FromTimedelta(keep_originals_for)
+    if unknown := options.keys() - OrderOptions.__annotations__.keys():
+        raise TypeError(f"an order has no option {min(unknown)!r}")
+    fields: dict[str, Any] = {**options, "request_id": new_id(options.get("request_id"))}
+    target, kept = fields.pop("target", None), fields.pop("keep_originals_for", None)
+    header = blur.OrderHeader(**fields, target=None if target is None else as_target(target))
+    if kept is not None:
+        header.keep_originals_for.FromTimedelta(kept)
     return header
 
 
