@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from imageblur_client.finding import find_codes, find_custom, find_faces, find_text, hidden_regions
     from imageblur_client.operator import OperatorApi
     from imageblur_client.regions import box, brush, ellipse, polygon
-    from imageblur_client.requests import OrderOptions
+    from imageblur_client.requests import OrderFields
     from imageblur_client.security import Security
     from imageblur_client.sources import listing, source, target
     from imageblur_client.upload import InputFile
@@ -78,7 +78,7 @@ __all__ = [
     "NotFoundError",
     "OperatorApi",
     "Order",
-    "OrderOptions",
+    "OrderFields",
     "Pixelate",
     "Redact",
     "Region",
@@ -117,7 +117,7 @@ _NAMES = {
     "imageblur_client.sources": "listing source target",
     "imageblur_client.upload": "InputFile",
     "imageblur_client.webhooks": "WebhookVerificationError verify_webhook",
-    "imageblur_client.requests": "OrderOptions",
+    "imageblur_client.requests": "OrderFields",
 }
 _MODULES = {name: module for module, names in _NAMES.items() for name in names.split()}
 

@@ -38,7 +38,7 @@ from imageblur_client.channel import (
 from imageblur_client.client import INSTANT_SECONDS, TIMEOUT_SECONDS
 from imageblur_client.download import ArchiveSaver, FileSaver
 from imageblur_client.errors import RetryableError, ServerUnavailableError
-from imageblur_client.requests import OrderOptions
+from imageblur_client.requests import OrderFields
 from imageblur_client.resumable import PATIENCE_SECONDS, InterruptionCallback, ResumableOrder
 from imageblur_client.resume import ArchiveProgress
 from imageblur_client.rpc_errors import mapped_errors
@@ -112,7 +112,7 @@ class AsyncClient:
         sources: Iterable[AnySource] = (),
         listings: Iterable[AnyListing] = (),
         on_progress: ProgressCallback | None = None,
-        **options: Unpack[OrderOptions],
+        **options: Unpack[OrderFields],
     ) -> Order:
         """Place an order, in constant memory. `on_progress` is called from another thread."""
         if files_after_email is not None:
@@ -142,7 +142,7 @@ class AsyncClient:
         patience: float = PATIENCE_SECONDS,
         on_progress: ProgressCallback | None = None,
         on_interruption: InterruptionCallback | None = None,
-        **options: Unpack[OrderOptions],
+        **options: Unpack[OrderFields],
     ) -> Order:
         """Place an order as `order` does, going on after lost connections; see `Client.resumable_order`.
 

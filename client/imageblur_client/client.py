@@ -16,7 +16,7 @@ from imageblur.v1.subscription_service_pb2_grpc import SubscriptionServiceStub
 from imageblur_client import requests
 from imageblur_client.channel import DEFAULT_SERVER, NO_SECURITY, Security, address, open_channel
 from imageblur_client.download import save_archive, save_files
-from imageblur_client.requests import OrderOptions
+from imageblur_client.requests import OrderFields
 from imageblur_client.resumable import PATIENCE_SECONDS, InterruptionCallback, ResumableOrder
 from imageblur_client.resume import whole_archive
 from imageblur_client.rpc_errors import mapped_errors
@@ -77,7 +77,7 @@ class Client:
         sources: Iterable[AnySource] = (),
         listings: Iterable[AnyListing] = (),
         on_progress: ProgressCallback | None = None,
-        **options: Unpack[OrderOptions],
+        **options: Unpack[OrderFields],
     ) -> Order:
         """Place an order, in constant memory; return when the server has accepted it.
 
@@ -87,7 +87,7 @@ class Client:
             sources: More images, which the server fetches: `https://…` or `place:key`.
             listings: More images: all those of places, as `place:folder` or by `listing`.
             on_progress: Called with the bytes sent and the total, from another thread.
-            options: See `OrderOptions`.
+            options: See `OrderFields`.
 
         Raises:
             OSError: A file cannot be read.
@@ -109,7 +109,7 @@ class Client:
         patience: float = PATIENCE_SECONDS,
         on_progress: ProgressCallback | None = None,
         on_interruption: InterruptionCallback | None = None,
-        **options: Unpack[OrderOptions],
+        **options: Unpack[OrderFields],
     ) -> Order:
         """Place an order as `order` does, going on after lost connections and restarts of the server.
 
@@ -121,7 +121,7 @@ class Client:
             patience: Seconds to wait for a server that is not there.
             on_progress: Called with the bytes sent and the total, from another thread.
             on_interruption: Called with the error when a connection is lost.
-            options: See `OrderOptions`.
+            options: See `OrderFields`.
 
         Raises:
             OSError: A file cannot be read.

@@ -18,7 +18,7 @@ def new_id(request_id: str | None) -> str:
     return request_id or str(uuid.uuid4())
 
 
-class OrderOptions(TypedDict, total=False):
+class OrderFields(TypedDict, total=False):
     """What an order has besides its files."""
 
     email: str
@@ -39,9 +39,9 @@ class OrderOptions(TypedDict, total=False):
     """Where results are written too: `place:folder`."""
 
 
-def order_header(options: OrderOptions) -> blur.OrderHeader:
+def order_header(options: OrderFields) -> blur.OrderHeader:
     """Return the header of an order."""
-    if unknown := options.keys() - OrderOptions.__annotations__.keys():
+    if unknown := options.keys() - OrderFields.__annotations__.keys():
         raise TypeError(f"an order has no option {min(unknown)!r}")
     fields: dict[str, Any] = {**options, "request_id": new_id(options.get("request_id"))}
     target, kept = fields.pop("target", None), fields.pop("keep_originals_for", None)

@@ -49,7 +49,7 @@ class BlurWorkerSettings(CommonSettings, LimitSettings, OutboundSettings, PlaceS
     )
     find_models_folder: Path | None = Field(
         default=None,
-        description="Folder of custom models (docs/finding.md): an ONNX file each, and a TOML file that describes it.",
+        description="Folder of custom models: ONNX files, each with a TOML file beside it (docs/custom-models.md).",
     )
 
     fetch_connections: int = Field(
