@@ -237,7 +237,7 @@ REQUESTS: dict[str, Callable[[World], Any]] = {
     "ExtendOrders": lambda world: pb.ExtendOrdersRequest(selection=_selected(world), extension=Duration(seconds=60)),
     "RestrictApiKey": lambda world: pb.RestrictApiKeyRequest(api_key_id=world.key_id),
     "RetryFailures": lambda world: pb.RetryFailuresRequest(failure_ids=[str(world.failed_image)]),
-    "DropFailures": lambda _: pb.DropFailuresRequest(all=True),
+    "DismissFailures": lambda _: pb.DismissFailuresRequest(all=True),
     "ResendWebhookEvents": lambda world: pb.ResendWebhookEventsRequest(event_ids=[world.event_id]),
     "RunMailing": lambda _: pb.RunMailingRequest(),
     "PauseMailing": lambda world: news.PauseMailingRequest(mailing_id=world.mailing_id),

@@ -299,7 +299,7 @@ class Queue(_message.Message):
     running: _builtins.int
     """Images or e-mails being processed."""
     failed: _builtins.int
-    """Images or e-mails that failed and were not dropped by an operator."""
+    """Images or e-mails that failed and were not dismissed by an operator."""
     failed_by_service: _builtins.int
     """Of failed: those with the cause FAILURE_CAUSE_SERVICE, which are for operators to look at."""
     @_builtins.property

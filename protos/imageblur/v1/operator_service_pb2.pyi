@@ -860,8 +860,8 @@ class RetryFailuresResponse(_message.Message):
 Global___RetryFailuresResponse: _TypeAlias = RetryFailuresResponse  # noqa: Y015
 
 @_typing.final
-class DropFailuresRequest(_message.Message):
-    """Request of DropFailures."""
+class DismissFailuresRequest(_message.Message):
+    """Request of DismissFailures."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -870,16 +870,16 @@ class DropFailuresRequest(_message.Message):
     FILTER_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     all: _builtins.bool
-    """Drop all failures that match the filter, instead of failure_ids."""
+    """Dismiss all failures that match the filter, instead of failure_ids."""
     validate_only: _builtins.bool
     """Only count; change nothing."""
     @_builtins.property
     def failure_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """IDs of the failures to drop."""
+        """IDs of the failures to dismiss."""
 
     @_builtins.property
     def filter(self) -> _operator_pb2.FailureFilter:
-        """Which failures to drop, with all."""
+        """Which failures to dismiss, with all."""
 
     def __init__(
         self,
@@ -895,19 +895,19 @@ class DropFailuresRequest(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___DropFailuresRequest: _TypeAlias = DropFailuresRequest  # noqa: Y015
+Global___DismissFailuresRequest: _TypeAlias = DismissFailuresRequest  # noqa: Y015
 
 @_typing.final
-class DropFailuresResponse(_message.Message):
-    """The dropped failures."""
+class DismissFailuresResponse(_message.Message):
+    """The dismissed failures."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    DROPPED_FIELD_NUMBER: _builtins.int
+    DISMISSED_FIELD_NUMBER: _builtins.int
     REMAINING_FIELD_NUMBER: _builtins.int
     MATCHED_FIELD_NUMBER: _builtins.int
-    dropped: _builtins.int
-    """Number of failures dropped."""
+    dismissed: _builtins.int
+    """Number of failures dismissed."""
     remaining: _builtins.int
     """With all: number of failures left for another call."""
     matched: _builtins.int
@@ -915,17 +915,17 @@ class DropFailuresResponse(_message.Message):
     def __init__(
         self,
         *,
-        dropped: _builtins.int = ...,
+        dismissed: _builtins.int = ...,
         remaining: _builtins.int = ...,
         matched: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dropped", b"dropped", "matched", b"matched", "remaining", b"remaining"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dismissed", b"dismissed", "matched", b"matched", "remaining", b"remaining"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___DropFailuresResponse: _TypeAlias = DropFailuresResponse  # noqa: Y015
+Global___DismissFailuresResponse: _TypeAlias = DismissFailuresResponse  # noqa: Y015
 
 @_typing.final
 class GetStatisticsRequest(_message.Message):

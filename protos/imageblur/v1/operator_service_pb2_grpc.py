@@ -118,10 +118,10 @@ class OperatorServiceStub:
                 request_serializer=imageblur_dot_v1_dot_operator__service__pb2.RetryFailuresRequest.SerializeToString,
                 response_deserializer=imageblur_dot_v1_dot_operator__service__pb2.RetryFailuresResponse.FromString,
                 _registered_method=True)
-        self.DropFailures = channel.unary_unary(
-                '/imageblur.v1.OperatorService/DropFailures',
-                request_serializer=imageblur_dot_v1_dot_operator__service__pb2.DropFailuresRequest.SerializeToString,
-                response_deserializer=imageblur_dot_v1_dot_operator__service__pb2.DropFailuresResponse.FromString,
+        self.DismissFailures = channel.unary_unary(
+                '/imageblur.v1.OperatorService/DismissFailures',
+                request_serializer=imageblur_dot_v1_dot_operator__service__pb2.DismissFailuresRequest.SerializeToString,
+                response_deserializer=imageblur_dot_v1_dot_operator__service__pb2.DismissFailuresResponse.FromString,
                 _registered_method=True)
         self.GetStatistics = channel.unary_unary(
                 '/imageblur.v1.OperatorService/GetStatistics',
@@ -439,8 +439,8 @@ class OperatorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def DropFailures(self, request, context):
-        """Drops failures, at most 1,000 in a call: removes them from the list and deletes the originals kept for a retry.
+    def DismissFailures(self, request, context):
+        """Dismisses failures, at most 1,000 in a call: removes them from the list and deletes the originals kept for a retry.
 
         INVALID_ARGUMENT: as RetryFailures.
         """
@@ -825,10 +825,10 @@ def add_OperatorServiceServicer_to_server(servicer, server):
                     request_deserializer=imageblur_dot_v1_dot_operator__service__pb2.RetryFailuresRequest.FromString,
                     response_serializer=imageblur_dot_v1_dot_operator__service__pb2.RetryFailuresResponse.SerializeToString,
             ),
-            'DropFailures': grpc.unary_unary_rpc_method_handler(
-                    servicer.DropFailures,
-                    request_deserializer=imageblur_dot_v1_dot_operator__service__pb2.DropFailuresRequest.FromString,
-                    response_serializer=imageblur_dot_v1_dot_operator__service__pb2.DropFailuresResponse.SerializeToString,
+            'DismissFailures': grpc.unary_unary_rpc_method_handler(
+                    servicer.DismissFailures,
+                    request_deserializer=imageblur_dot_v1_dot_operator__service__pb2.DismissFailuresRequest.FromString,
+                    response_serializer=imageblur_dot_v1_dot_operator__service__pb2.DismissFailuresResponse.SerializeToString,
             ),
             'GetStatistics': grpc.unary_unary_rpc_method_handler(
                     servicer.GetStatistics,
@@ -1410,7 +1410,7 @@ class OperatorService:
             _registered_method=True)
 
     @staticmethod
-    def DropFailures(request,
+    def DismissFailures(request,
             target,
             options=(),
             channel_credentials=None,
@@ -1423,9 +1423,9 @@ class OperatorService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/imageblur.v1.OperatorService/DropFailures',
-            imageblur_dot_v1_dot_operator__service__pb2.DropFailuresRequest.SerializeToString,
-            imageblur_dot_v1_dot_operator__service__pb2.DropFailuresResponse.FromString,
+            '/imageblur.v1.OperatorService/DismissFailures',
+            imageblur_dot_v1_dot_operator__service__pb2.DismissFailuresRequest.SerializeToString,
+            imageblur_dot_v1_dot_operator__service__pb2.DismissFailuresResponse.FromString,
             options,
             channel_credentials,
             insecure,

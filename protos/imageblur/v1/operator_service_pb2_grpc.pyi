@@ -130,8 +130,8 @@ class OperatorServiceStub:
       INVALID_ARGUMENT: not exactly one of failure_ids and all is set, there are more than 1,000 IDs, or one is not a
         UUID.
     """
-    DropFailures: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.DropFailuresRequest, _operator_service_pb2.DropFailuresResponse]
-    """Drops failures, at most 1,000 in a call: removes them from the list and deletes the originals kept for a retry.
+    DismissFailures: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.DismissFailuresRequest, _operator_service_pb2.DismissFailuresResponse]
+    """Dismisses failures, at most 1,000 in a call: removes them from the list and deletes the originals kept for a retry.
 
       INVALID_ARGUMENT: as RetryFailures.
     """
@@ -405,8 +405,8 @@ class OperatorServiceAsyncStub(OperatorServiceStub):
       INVALID_ARGUMENT: not exactly one of failure_ids and all is set, there are more than 1,000 IDs, or one is not a
         UUID.
     """
-    DropFailures: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.DropFailuresRequest, _operator_service_pb2.DropFailuresResponse]  # type: ignore[assignment]
-    """Drops failures, at most 1,000 in a call: removes them from the list and deletes the originals kept for a retry.
+    DismissFailures: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.DismissFailuresRequest, _operator_service_pb2.DismissFailuresResponse]  # type: ignore[assignment]
+    """Dismisses failures, at most 1,000 in a call: removes them from the list and deletes the originals kept for a retry.
 
       INVALID_ARGUMENT: as RetryFailures.
     """
@@ -769,12 +769,12 @@ class OperatorServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
-    def DropFailures(
+    def DismissFailures(
         self,
-        request: _operator_service_pb2.DropFailuresRequest,
+        request: _operator_service_pb2.DismissFailuresRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_operator_service_pb2.DropFailuresResponse, _abc.Awaitable[_operator_service_pb2.DropFailuresResponse]]:
-        """Drops failures, at most 1,000 in a call: removes them from the list and deletes the originals kept for a retry.
+    ) -> _typing.Union[_operator_service_pb2.DismissFailuresResponse, _abc.Awaitable[_operator_service_pb2.DismissFailuresResponse]]:
+        """Dismisses failures, at most 1,000 in a call: removes them from the list and deletes the originals kept for a retry.
 
           INVALID_ARGUMENT: as RetryFailures.
         """

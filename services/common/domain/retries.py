@@ -51,5 +51,6 @@ RETRYABLE = frozenset(
 """Why an image failed that an operator may retry: under less load, with more memory, by a fixed version, when its
 source or target is available.
 
-Its original is kept for that until the order expires, or an operator drops the failure. Other reasons lie in the file.
+Its original is kept for that until the order expires, or an operator dismisses the failure. Other reasons lie in the
+file.
 """

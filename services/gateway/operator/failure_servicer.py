@@ -53,13 +53,13 @@ class FailureServicer(OperatorBase):
             matched=outcome.matched,
         )
 
-    async def DropFailures(self, request: pb.DropFailuresRequest, context: Context) -> pb.DropFailuresResponse:
-        """Drop failures."""
+    async def DismissFailures(self, request: pb.DismissFailuresRequest, context: Context) -> pb.DismissFailuresResponse:
+        """Dismiss failures."""
         ids, filter_ = _parse_ids(request.failure_ids, request.all), _parse_filter(request.filter)
         if request.validate_only:
-            return pb.DropFailuresResponse(matched=await self._count(ids, filter_, retryable=False))
-        outcome = await self.threads.run_to_end(self.failures.drop, audit_context(), ids, filter_)
-        return pb.DropFailuresResponse(dropped=outcome.count, remaining=outcome.remaining, matched=outcome.matched)
+            return pb.DismissFailuresResponse(matched=await self._count(ids, filter_, retryable=False))
+        outcome = await self.threads.run_to_end(self.failures.dismiss, audit_context(), ids, filter_)
+        return pb.DismissFailuresResponse(dismissed=outcome.count, remaining=outcome.remaining, matched=outcome.matched)
 
     async def _count(self, ids: list[UUID] | None, filter_: failures.FailureFilter, *, retryable: bool) -> int:
         return await self.threads.run(self.failures.count, ids, filter_, retryable=retryable)

@@ -1,4 +1,4 @@
-"""Retries and drops failures."""
+"""Retries and dismisses failures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,10 +27,10 @@ _log = log.get(__name__)
 
 @dataclass(frozen=True)
 class FailureOutcome:
-    """The result of a retry or drop."""
+    """The result of a retry or dismiss."""
 
     count: int
-    """Failures retried or dropped."""
+    """Failures retried or dismissed."""
     skipped: Sequence[tuple[UUID, str]]
     """Failures that cannot be retried, with the reason."""
     remaining: int
@@ -66,23 +66,25 @@ class FailureOperations:
             self.after_commit.refill_order(order_id)
         return FailureOutcome(count, skipped[:MAX_SKIPPED], remaining, len(selected) + remaining)
 
-    def drop(self, audit_context: AuditContext, ids: Sequence[UUID] | None, filter_: FailureFilter) -> FailureOutcome:
-        """Drop failures by ID, or all that match the filter if `ids` is None; delete the originals kept for them."""
+    def dismiss(
+        self, audit_context: AuditContext, ids: Sequence[UUID] | None, filter_: FailureFilter
+    ) -> FailureOutcome:
+        """Dismiss failures by ID, or all that match the filter if `ids` is None; delete the originals kept for them."""
         selected, remaining = self._select(ids, filter_, retryable=False)
         originals = []
         count = 0
         for failure_id, kind in selected:
             with self.database.write() as session:
                 if kind == "IMAGE":
-                    image = retries.drop_image(session, failure_id)
-                    dropped = image is not None
+                    image = retries.dismiss_image(session, failure_id)
+                    dismissed = image is not None
                     if image:
                         originals.append(original_key(*image))
                 elif kind == "WEBHOOK":
-                    dropped = events.drop_failed(session, failure_id)
+                    dismissed = events.dismiss_failed(session, failure_id)
                 else:
-                    dropped = retries.drop_email(session, failure_id)
-                if dropped:
+                    dismissed = retries.dismiss_email(session, failure_id)
+                if dismissed:
                     count += 1
                     audit.record(session, audit_context, _subject(kind, failure_id))
         try:

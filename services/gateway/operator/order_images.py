@@ -63,7 +63,7 @@ def order_image(image: Image, *, created_at: int, now: int, with_name: bool) -> 
         message.failure.reason = order_pb2.FailureReason.Value(f"FAILURE_REASON_{reason}")
         message.failure.message = image.message or ""
         message.cause = operator_pb2.FailureCause.Value(f"FAILURE_CAUSE_{cause_of(reason)}")
-        message.retryable = failed and reason in RETRYABLE and not image.dropped
+        message.retryable = failed and reason in RETRYABLE and not image.dismissed
     return message
 
 

@@ -1,4 +1,4 @@
-"""Failed images and e-mails by reason: retried or dropped, one, some or all."""
+"""Failed images and e-mails by reason: retried or dismissed, one, some or all."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ COLUMNS = (
 )
 _MAX_BATCHES = 20
 """Calls per click, each for up to a thousand failures; the rest stays in the list."""
-_Response = TypeVar("_Response", pb.RetryFailuresResponse, pb.DropFailuresResponse)
+_Response = TypeVar("_Response", pb.RetryFailuresResponse, pb.DismissFailuresResponse)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,17 +120,19 @@ class FailurePages:
             skipped += len(response.skipped)
         return redirect_to(back, "not_retryable" if skipped and not retried else "retried", retried)
 
-    async def drop(self, request: Request, operator: SignedInOperator) -> Response:
+    async def dismiss(self, request: Request, operator: SignedInOperator) -> Response:
         """Remove the selected failures from the list."""
-        client, dropped = operator.client, 0
+        client, dismissed = operator.client, 0
         fields = await read_fields(request)
         selection, back = _selection(fields), _back(fields)
         if selection is None:
             return redirect_to(back, "none_selected")
-        drop = pb.DropFailuresRequest(**selection)
-        async for response in _batches(lambda: client.call(client.stub.DropFailures, drop), lambda r: r.dropped):
-            dropped += response.dropped
-        return redirect_to(back, "dropped", dropped)
+        dismiss = pb.DismissFailuresRequest(**selection)
+        async for response in _batches(
+            lambda: client.call(client.stub.DismissFailures, dismiss), lambda r: r.dismissed
+        ):
+            dismissed += response.dismissed
+        return redirect_to(back, "dismissed", dismissed)
 
 
 async def _batches(

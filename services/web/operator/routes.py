@@ -59,7 +59,7 @@ def operator_routes(channel: aio.Channel, pages: PageRenderer, settings: WebSett
         get("/failures", failures.list),
         get("/failures/export.{file_format}", failures.export),
         post("/failures/retry", failures.retry),
-        post("/failures/drop", failures.drop),
+        post("/failures/dismiss", failures.dismiss),
         get("/webhooks", webhooks.list),
         post("/webhooks/resend", webhooks.resend),
         get("/mailings", mailings.list),

@@ -52,14 +52,14 @@ def test_a_failed_image_is_retried(
     expect(page.locator(".images tbody tr")).to_contain_text("Completed")
 
 
-def test_all_failures_are_dropped_after_a_confirmation(
+def test_all_failures_are_dismissed_after_a_confirmation(
     page: Page, stack: BackgroundStack, client: Client, operator: OperatorServiceStub
 ) -> None:
-    order_id = crash_image(stack, client, operator, "dropped@example.org")
+    order_id = crash_image(stack, client, operator, "dismissed@example.org")
     page.goto(f"/operator/failures?order={order_id}")
-    page.get_by_text("Drop all", exact=True).click()
-    page.get_by_role("button", name="Drop permanently").click()
-    expect(page.get_by_role("status")).to_have_text("1 failure dropped.")
+    page.get_by_text("Dismiss all", exact=True).click()
+    page.get_by_role("button", name="Dismiss permanently").click()
+    expect(page.get_by_role("status")).to_have_text("1 failure dismissed.")
     page.goto(f"/operator/failures?order={order_id}")
     expect(page.get_by_role("heading", name="No failures")).to_be_visible()
 

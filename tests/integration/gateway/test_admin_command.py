@@ -105,7 +105,7 @@ def test_an_order_is_found_and_traced(run: Run, order_id: str) -> None:
     assert "wait p50" in run("stats", "--minutes", "10").stdout
 
 
-def test_a_failure_is_listed_retried_and_dropped(run: Run, order_id: str, database: Database) -> None:
+def test_a_failure_is_listed_retried_and_dismissed(run: Run, order_id: str, database: Database) -> None:
     listed = run("failures", "--reason", "timed-out", "--order", order_id).stdout
     assert UNLUCKY.message in listed
     assert "1 image: timed out" in listed
@@ -115,7 +115,7 @@ def test_a_failure_is_listed_retried_and_dropped(run: Run, order_id: str, databa
     assert run("retry").exit_code == ExitCode.REFUSED
     assert "has not failed" in run("retry", failure["failure_id"]).stderr
     work(database, failure["failure_id"], UNLUCKY)
-    assert run("drop", "--all", "--yes").stdout == "1 failure dropped.\n"
+    assert run("dismiss", "--all", "--yes").stdout == "1 failure dismissed.\n"
     assert run("failures").stdout == "none\n"
 
 
@@ -180,7 +180,7 @@ def test_failures_are_counted_by_cause_and_time_before_they_are_retried(run: Run
     )
     assert run("retry", "--all", "--since", "yesterday", "--dry-run").stdout == "Would retry 0 failures.\n"
     assert "1 image: timed out (service)" in run("failures").stdout
-    assert run("drop", "--all", "--dry-run").stdout == "Would drop 1 failure.\n"
+    assert run("dismiss", "--all", "--dry-run").stdout == "Would dismiss 1 failure.\n"
 
 
 def test_keys_are_restricted_and_say_so(run: Run) -> None:

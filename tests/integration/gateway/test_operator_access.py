@@ -81,7 +81,7 @@ def test_a_viewer_looks_and_an_administrator_acts(
         ("ResumeQueue", pb.ResumeQueueRequest(queue="blur")),
         ("PurgeQueue", pb.PurgeQueueRequest(queue="mail")),
         ("RetryFailures", pb.RetryFailuresRequest(all=True)),
-        ("DropFailures", pb.DropFailuresRequest(all=True)),
+        ("DismissFailures", pb.DismissFailuresRequest(all=True)),
         ("CreateApiKey", pb.CreateApiKeyRequest(role=operator_pb2.API_KEY_ROLE_CLIENT)),
         ("ListApiKeys", pb.ListApiKeysRequest()),
     ]

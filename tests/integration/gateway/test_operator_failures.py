@@ -1,4 +1,4 @@
-"""Failures that operators list, retry and drop."""
+"""Failures that operators list, retry and dismiss."""
 
 from uuid import UUID, uuid4
 
@@ -172,7 +172,7 @@ def test_a_delivery_that_failed_stays_so_while_another_one_is_open(
         assert set(session.scalars(select(Delivery.state))) == {"FAILED", "QUEUED"}
 
 
-def test_dropped_failures_are_off_the_list_and_their_originals_gone(
+def test_dismissed_failures_are_off_the_list_and_their_originals_gone(
     gateway: Gateway, operator: OperatorServiceStub, database: Database
 ) -> None:
     order_id = ended(gateway, database, UNLUCKY, UNLUCKY)
@@ -180,9 +180,9 @@ def test_dropped_failures_are_off_the_list_and_their_originals_gone(
     first, _ = image_ids(gateway, order_id)
     # No worker has removed anything here: the originals are there.
     assert len(gateway.files()) == 2
-    assert operator.DropFailures(pb.DropFailuresRequest(failure_ids=[first])).dropped == 1
+    assert operator.DismissFailures(pb.DismissFailuresRequest(failure_ids=[first])).dismissed == 1
     assert len(gateway.files()) == 1
-    assert operator.DropFailures(pb.DropFailuresRequest(all=True)).dropped == 2
+    assert operator.DismissFailures(pb.DismissFailuresRequest(all=True)).dismissed == 2
     assert gateway.files() == []
     assert not operator.ListFailures(pb.ListFailuresRequest()).failures
     outcome = operator.RetryFailures(pb.RetryFailuresRequest(failure_ids=[first, str(email_id)]))

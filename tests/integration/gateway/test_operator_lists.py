@@ -80,7 +80,7 @@ def test_orders_are_found_by_state_address_principal_and_time(
         ("RetryFailures", pb.RetryFailuresRequest(), {"failure_ids"}),
         ("RetryFailures", pb.RetryFailuresRequest(all=True, failure_ids=[str(uuid4())]), {"failure_ids"}),
         ("RetryFailures", pb.RetryFailuresRequest(failure_ids=["x"]), {"failure_ids[0]"}),
-        ("DropFailures", pb.DropFailuresRequest(failure_ids=[str(uuid4())] * 1001), {"failure_ids"}),
+        ("DismissFailures", pb.DismissFailuresRequest(failure_ids=[str(uuid4())] * 1001), {"failure_ids"}),
         ("GetStatistics", pb.GetStatisticsRequest(span=Duration(seconds=0)), {"span"}),
         ("GetStatistics", pb.GetStatisticsRequest(span=Duration(seconds=9000), step=Duration(seconds=1)), {"step"}),
         ("CreateApiKey", pb.CreateApiKeyRequest(), {"role"}),

@@ -297,8 +297,8 @@ def test_failures_have_a_cause_and_are_counted_and_retried_by_cause_and_time(
     ):
         criteria = operator_pb2.FailureFilter(**which)
         assert len(operator.ListFailures(pb.ListFailuresRequest(filter=criteria)).failures) == number
-        dropping = pb.DropFailuresRequest(all=True, filter=criteria, validate_only=True)
-        assert operator.DropFailures(dropping).matched == number
+        dismissing = pb.DismissFailuresRequest(all=True, filter=criteria, validate_only=True)
+        assert operator.DismissFailures(dismissing).matched == number
     counted = operator.RetryFailures(pb.RetryFailuresRequest(all=True, validate_only=True))
     assert (counted.matched, counted.retried) == (1, 0)
     assert not [action for action, _ in recorded(database) if action == "RetryFailures"]

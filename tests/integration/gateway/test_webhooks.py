@@ -231,7 +231,7 @@ def test_the_queue_is_listed_paused_and_purged(
         assert session.scalars(select(WebhookEvent.state)).all() == ["FAILED"]
 
 
-def test_events_that_were_given_up_are_failures_in_the_trace_and_can_be_retried_or_dropped(
+def test_events_that_were_given_up_are_failures_in_the_trace_and_can_be_retried_or_dismissed(
     gateway: Gateway, database: Database, queues: Broker, cancel: Callable[[], tuple[str, str]]
 ) -> None:
     operator = OperatorServiceStub(gateway.channel)
@@ -279,7 +279,7 @@ def test_events_that_were_given_up_are_failures_in_the_trace_and_can_be_retried_
     assert operator.RetryFailures(retry).retried == 1
     assert queues.subjects(WEBHOOK_QUEUE) == [made[0][1]]
     assert operator.RetryFailures(operator_pb.RetryFailuresRequest(failure_ids=[made[0][1]])).retried == 0
-    assert operator.DropFailures(operator_pb.DropFailuresRequest(failure_ids=[made[1][1]])).dropped == 1
+    assert operator.DismissFailures(operator_pb.DismissFailuresRequest(failure_ids=[made[1][1]])).dismissed == 1
     assert [entry.failure_id for entry in operator.ListFailures(operator_pb.ListFailuresRequest()).failures] == [
         made[2][1]
     ]
@@ -292,4 +292,4 @@ def test_events_that_were_given_up_are_failures_in_the_trace_and_can_be_retried_
         done = session.execute(select(AuditEntry.action, AuditEntry.subject).order_by(AuditEntry.id)).all()
     assert [states[UUID(event_id)] for _, event_id in made] == ["QUEUED", "FAILED", "QUEUED"]
     assert ("RetryFailures", f"webhookEvents/{made[0][1]}") in done
-    assert ("DropFailures", f"webhookEvents/{made[1][1]}") in done
+    assert ("DismissFailures", f"webhookEvents/{made[1][1]}") in done

@@ -92,7 +92,7 @@ def test_an_image_of_a_dead_worker_is_taken_back_and_tried_again(
     assert orders_revision(database, order_id) == revision + 1, "an idle sweep changes nothing"
 
 
-def test_an_image_that_no_worker_finishes_ends_and_keeps_its_original_until_it_is_dropped(
+def test_an_image_that_no_worker_finishes_ends_and_keeps_its_original_until_it_is_dismissed(
     sweep: Sweep, database: Database, blobs: BlobStore, place: Place
 ) -> None:
     order_id, (image_id,), _ = place(1)
@@ -108,7 +108,7 @@ def test_an_image_that_no_worker_finishes_ends_and_keeps_its_original_until_it_i
     sweep.blobs_of_ended_images()
     assert blobs.get(original_key(order_id, 1)), "it may be tried again"
     with database.write() as session:
-        assert retries.drop_image(session, image_id) == (order_id, 1)
+        assert retries.dismiss_image(session, image_id) == (order_id, 1)
     sweep.blobs_of_ended_images()
     with pytest.raises(MissingBlob):
         blobs.get(original_key(order_id, 1))

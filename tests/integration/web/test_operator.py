@@ -232,7 +232,7 @@ def test_a_viewer_has_read_only_access(guarded: Web, make: Make, database: Datab
         ("/queues/blur/pause", {}),
         ("/queues/mail/purge", {}),
         ("/failures/retry", {"all": "yes"}),
-        ("/failures/drop", {"one": nobody}),
+        ("/failures/dismiss", {"one": nobody}),
         ("/mailings/run", {}),
         ("/mailings/test", {"email": "a@example.org"}),
         ("/mailings/check", {"email": "a@example.org"}),

@@ -2,7 +2,7 @@
 
 import typer
 
-from imageblur_client.cli.admin.failures import drop, failures, retry
+from imageblur_client.cli.admin.failures import dismiss, failures, retry
 from imageblur_client.cli.admin.keys import audit, create_key, keys, restrict_key, revoke_key, rotate_key, whoami
 from imageblur_client.cli.admin.mailings import (
     cancel_mailing,
@@ -44,7 +44,7 @@ for command in (
     *(queues, pause, resume, purge, workers),
     *(orders, order_images, trace, stats),
     *(cancel_orders, delete_orders, send_orders, revise_orders, extend_orders),
-    *(failures, retry, drop),
+    *(failures, retry, dismiss),
     *(webhooks, resend_webhooks),
     *(mailings, run_mailing, pause_mailing, resume_mailing, cancel_mailing),
     *(preview_mailing, send_test_mailing, check_mail),

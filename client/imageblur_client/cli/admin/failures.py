@@ -1,4 +1,4 @@
-"""`imageblur admin failures`, `retry`, `drop`."""
+"""`imageblur admin failures`, `retry`, `dismiss`."""
 
 from collections.abc import Iterator, Sequence
 from typing import Annotated
@@ -113,7 +113,7 @@ def retry(
 
 
 @_takes_filter
-def drop(
+def dismiss(
     ctx: typer.Context,
     *,
     ids: Ids = None,
@@ -122,18 +122,18 @@ def drop(
     dry_run: DryRun = False,
     yes: Yes = False,
 ) -> None:
-    """Drop failures, and delete the originals kept for them."""
+    """Dismiss failures, and delete the originals kept for them."""
     with operator_api(ctx) as operator:
-        request = pb.DropFailuresRequest(failure_ids=ids or (), all=every, filter=which, validate_only=True)
-        matched = operator.call(operator.stub.DropFailures, request).matched
+        request = pb.DismissFailuresRequest(failure_ids=ids or (), all=every, filter=which, validate_only=True)
+        matched = operator.call(operator.stub.DismissFailures, request).matched
         if dry_run:
-            typer.echo(f"Would drop {count(matched, 'failure')}.")
+            typer.echo(f"Would dismiss {count(matched, 'failure')}.")
             return
-        confirm(f"Drop {count(matched, 'failure')}? Dropped failures cannot be retried.", yes=yes)
+        confirm(f"Dismiss {count(matched, 'failure')}? Dismissed failures cannot be retried.", yes=yes)
         request.validate_only = False
-        outcome = operator.call(operator.stub.DropFailures, request)
+        outcome = operator.call(operator.stub.DismissFailures, request)
     left = f", {outcome.remaining} left for the next call" if outcome.remaining else ""
-    typer.echo(f"{count(outcome.dropped, 'failure')} dropped{left}.")
+    typer.echo(f"{count(outcome.dismissed, 'failure')} dismissed{left}.")
 
 
 def _table(found: Sequence[FailureEntry]) -> Iterator[Sequence[str]]:

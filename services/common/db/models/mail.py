@@ -208,8 +208,8 @@ class Email(Base):
     """When a mailer claimed it last."""
     smtp_reply: Mapped[str | None]
     sent_at: Mapped[int | None]
-    dropped: Mapped[bool] = mapped_column(default=False)
-    """An operator has dropped the failure: it is not retried."""
+    dismissed: Mapped[bool] = mapped_column("dropped", default=False)
+    """An operator has dismissed the failure: it is not retried."""
     report: Mapped[str | None]
     """What was reported of it after it was sent: a `MailReportKind`."""
     reported_at: Mapped[int | None]

@@ -145,8 +145,8 @@ class Image(Base):
 
     Services of the version before use the column's name; it is renamed one version later.
     """
-    dropped: Mapped[bool] = mapped_column(default=False)
-    """An operator has dropped the failure: it is not retried, and its original is not kept."""
+    dismissed: Mapped[bool] = mapped_column("dropped", default=False)
+    """An operator has dismissed the failure: it is not retried, and its original is not kept."""
     revised_spec: Mapped[str | None]
     """While the image is blurred again: how. Its former result, if `format` is set, stays until then."""
     generation: Mapped[int] = mapped_column(default=0, server_default="0")

@@ -50,8 +50,8 @@ class WebhookEvent(Base):
     """The outcome of the last attempt: an HTTP status, or why there was none."""
     created_at: Mapped[int]
     finished_at: Mapped[int | None]
-    dropped: Mapped[bool] = mapped_column(default=False, server_default=false())
-    """Whether an operator has dropped its failure."""
+    dismissed: Mapped[bool] = mapped_column("dropped", default=False, server_default=false())
+    """Whether an operator has dismissed its failure."""
 
 
 class WebhookSecret(Base):

@@ -42,7 +42,7 @@ def surplus_of(image: Image, *, keeps_original: bool) -> list[str]:
         image.position,
         image.state,
         image.reason,
-        dropped=image.dropped,
+        dismissed=image.dismissed,
         keeps_original=keeps_original,
         generation=image.generation,
         next_generation=image.next_generation,
@@ -55,7 +55,7 @@ def surplus_keys(
     state: str,
     reason: str | None,
     *,
-    dropped: bool = False,
+    dismissed: bool = False,
     keeps_original: bool = False,
     generation: int = 0,
     next_generation: int = 0,
@@ -65,7 +65,7 @@ def surplus_keys(
     The result of its `generation` is kept of images that SUCCEEDED, originals of those that an operator may retry, and
     all that the order keeps for revisions.
     """
-    kept = keeps_original or (state == ImageState.FAILED and reason in RETRYABLE and not dropped)
+    kept = keeps_original or (state == ImageState.FAILED and reason in RETRYABLE and not dismissed)
     source = [] if kept else [original_key(order_id, position)]
     current = generation if state == ImageState.SUCCEEDED else None
     return source + [result_key(order_id, position, each) for each in range(next_generation + 1) if each != current]

@@ -45,7 +45,7 @@ def check_revisable(session: Session, order: Order) -> None:
 def revise_all(session: Session, order: Order, spec: str) -> int:
     """Queue all images of a locked order again, with this spec as JSON; return their number."""
     image_ids = session.scalars(
-        select(Image.id).where(Image.order_id == order.id, Image.state.in_(_ENDED), ~Image.dropped)
+        select(Image.id).where(Image.order_id == order.id, Image.state.in_(_ENDED), ~Image.dismissed)
     ).all()
     return revise(session, order, dict.fromkeys(image_ids, spec))
 
@@ -53,7 +53,7 @@ def revise_all(session: Session, order: Order, spec: str) -> int:
 def revise_as_before(session: Session, order: Order) -> int:
     """Queue all images of a locked order again, each with the spec that it had; return their number."""
     rows = session.execute(
-        select(Image.id, Image.spec).where(Image.order_id == order.id, Image.state.in_(_ENDED), ~Image.dropped)
+        select(Image.id, Image.spec).where(Image.order_id == order.id, Image.state.in_(_ENDED), ~Image.dismissed)
     )
     return revise(session, order, {row.id: row.spec or order.spec for row in rows})
 
@@ -69,7 +69,7 @@ def revise(session: Session, order: Order, specs: Mapping[UUID, str]) -> int:
     for image_id in specs:
         if image_id not in found:
             raise NotFound("image", str(image_id))
-        if found[image_id].dropped:
+        if found[image_id].dismissed:
             raise FailedPrecondition("ORIGINALS_NOT_KEPT", f"images/{image_id}", "its original was removed")
     by_spec: dict[str, list[UUID]] = {}
     for image_id, spec in specs.items():
@@ -87,7 +87,7 @@ def _find(session: Session, order_id: UUID, image_ids: Sequence[UUID]) -> dict[U
     for begin in range(0, len(image_ids), _MOST_IDS):
         some = image_ids[begin : begin + _MOST_IDS]
         rows = session.execute(
-            select(Image.id, Image.state, Image.dropped).where(Image.order_id == order_id, Image.id.in_(some))
+            select(Image.id, Image.state, Image.dismissed).where(Image.order_id == order_id, Image.id.in_(some))
         )
         found |= {row.id: row for row in rows}
     return found
@@ -160,7 +160,7 @@ def cancel_revisions(session: Session, order: Order) -> tuple[int, int]:
 
 def keeps_original(order: Order, image: Image, time: int) -> bool:
     """Return whether an order keeps the original of an image for revisions, at a time of the database."""
-    if order.originals_seconds <= 0 or image.dropped:
+    if order.originals_seconds <= 0 or image.dismissed:
         return False
     return order.originals_until is None or order.originals_until > time
 

@@ -1,4 +1,4 @@
-"""Statements about images, e-mails and events for webhooks that FAILED: retried, or dropped."""
+"""Statements about images, e-mails and events for webhooks that FAILED: retried, or dismissed."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -42,7 +42,7 @@ def retry_image(session: Session, image_id: UUID) -> RetriedImage:
     image = session.get(Image, image_id, populate_existing=True)
     if image is None or image.state != ImageState.FAILED:
         raise NotRetryable("the image has not failed")
-    if image.dropped or image.reason not in RETRYABLE:
+    if image.dismissed or image.reason not in RETRYABLE:
         raise NotRetryable("the original was not kept: trying again would not help")
     if order.state in {OrderState.CANCELLED, OrderState.EXPIRED}:
         raise NotRetryable(f"the order is {order.state}")
@@ -84,8 +84,8 @@ def retry_email(session: Session, email_id: UUID) -> None:
     if email.delivery_id:
         _reopen(session, email.delivery_id)
     email = session.get(Email, email_id, populate_existing=True, with_for_update=True)
-    if email is None or email.state != EmailState.FAILED or email.dropped:
-        raise NotRetryable("the e-mail has not failed, or its failure was dropped")
+    if email is None or email.state != EmailState.FAILED or email.dismissed:
+        raise NotRetryable("the e-mail has not failed, or its failure was dismissed")
     if email.mailing_id:
         raise NotRetryable("e-mails of a mailing go out with it or not at all: the next one comes")
     email.state, email.attempts, email.not_before = EmailState.QUEUED, 0, 0
@@ -117,34 +117,34 @@ def retry_event(session: Session, event_id: UUID) -> None:
         NotRetryable: It has not failed.
     """
     event = session.get(WebhookEvent, event_id)
-    if event is None or event.state != WebhookState.FAILED or event.dropped or not events.resend(session, [event_id]):
-        raise NotRetryable("the event has not failed, or its failure was dropped")
+    if event is None or event.state != WebhookState.FAILED or event.dismissed or not events.resend(session, [event_id]):
+        raise NotRetryable("the event has not failed, or its failure was dismissed")
 
 
-def drop_image(session: Session, image_id: UUID) -> tuple[UUID, int] | None:
-    """Drop the failure of an image.
+def dismiss_image(session: Session, image_id: UUID) -> tuple[UUID, int] | None:
+    """Dismiss the failure of an image.
 
     Returns:
         The order and the position of the original to remove; None if there was no failure.
     """
     row = session.execute(
         update(Image)
-        .where(Image.id == image_id, Image.state == ImageState.FAILED, ~Image.dropped)
+        .where(Image.id == image_id, Image.state == ImageState.FAILED, ~Image.dismissed)
         # If the original is not removed now, the sweep does it.
-        .values(dropped=True, cleaned_up=False)
+        .values(dismissed=True, cleaned_up=False)
         .returning(Image.order_id, Image.position)
         .execution_options(synchronize_session=False)
     ).one_or_none()
     return (row.order_id, row.position) if row else None
 
 
-def drop_email(session: Session, email_id: UUID) -> bool:
-    """Drop the failure of an e-mail; False if there was no failure."""
-    dropped = session.scalar(
+def dismiss_email(session: Session, email_id: UUID) -> bool:
+    """Dismiss the failure of an e-mail; False if there was no failure."""
+    dismissed = session.scalar(
         update(Email)
-        .where(Email.id == email_id, Email.state == EmailState.FAILED, ~Email.dropped)
-        .values(dropped=True)
+        .where(Email.id == email_id, Email.state == EmailState.FAILED, ~Email.dismissed)
+        .values(dismissed=True)
         .returning(Email.id)
         .execution_options(synchronize_session=False)
     )
-    return dropped is not None
+    return dismissed is not None

@@ -223,7 +223,7 @@ def resend(session: Session, event_ids: Sequence[UUID]) -> list[UUID]:
                 not_before=0,
                 enqueued_at=now(),
                 finished_at=None,
-                dropped=False,
+                dismissed=False,
                 give_up_at=now() + GIVE_UP_SECONDS * SECOND,
             )
             .returning(WebhookEvent.id)
@@ -245,20 +245,20 @@ def fail_queued(session: Session) -> int:
     return len(given_up.all())
 
 
-def drop_failed(session: Session, event_id: UUID) -> bool:
-    """Drop the failure of an event; False if there was none."""
-    dropped = session.scalar(
+def dismiss_failed(session: Session, event_id: UUID) -> bool:
+    """Dismiss the failure of an event; False if there was none."""
+    dismissed = session.scalar(
         update(WebhookEvent)
-        .where(WebhookEvent.id == event_id, WebhookEvent.state == WebhookState.FAILED, ~WebhookEvent.dropped)
-        .values(dropped=True)
+        .where(WebhookEvent.id == event_id, WebhookEvent.state == WebhookState.FAILED, ~WebhookEvent.dismissed)
+        .values(dismissed=True)
         .returning(WebhookEvent.id)
         .execution_options(synchronize_session=False)
     )
-    return dropped is not None
+    return dismissed is not None
 
 
 def list_failed(session: Session, *, limit: int) -> tuple[Sequence[UUID], int]:
-    """Return the first events that FAILED, without those that an operator has dropped, and the number of all."""
+    """Return the first events that FAILED, without those that an operator has dismissed, and the number of all."""
     failed = WEBHOOK_IS_FAILURE
     total = session.scalar(select(func.count()).select_from(WebhookEvent).where(failed)) or 0
     return session.scalars(select(WebhookEvent.id).where(failed).limit(limit)).all(), total
