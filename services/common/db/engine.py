@@ -2,6 +2,7 @@
 
 import errno
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ from services.common.infra import log
 T = TypeVar("T")
 
 _log = log.get(__name__)
+_BUSY_SECONDS = 10
+"""How long a writer waits for others of SQLite."""
 _POSTGRESQL: Any = {
     "connect_timeout": 5,
     # Otherwise that of the database; from SQL_ASCII text would be read as bytes.
@@ -64,6 +67,8 @@ class Database:
         if self.is_sqlite:
             event.listen(self.engine, "connect", _configure_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
+        # Threads of this process wait for one another here: those that wait for SQLite's own lock sleep by turns.
+        self._writer = threading.Lock() if self.is_sqlite else None
         self.folder = Path(parsed.database).parent.resolve() if self.is_sqlite and parsed.database else None
         """The database's folder, if it is SQLite."""
         # By default, each statement in PostgreSQL sees what was committed since the one before.
@@ -89,12 +94,29 @@ class Database:
         Raises:
             Unavailable: The database cannot be reached or is locked for too long.
         """
-        with translate_errors(), Session(self.engine, expire_on_commit=False) as session, session.begin():
+        with (
+            self._one_writer(),
+            translate_errors(),
+            Session(self.engine, expire_on_commit=False) as session,
+            session.begin(),
+        ):
             # Set on the connection: an engine with options would look up listeners at every step.
             session.connection(execution_options=_FULL if durable else _NORMAL)
             if not durable and not self.is_sqlite:
                 session.execute(_NOT_SYNCHRONOUS)
             yield session
+
+    @contextmanager
+    def _one_writer(self) -> Iterator[None]:
+        if self._writer is None:
+            yield
+            return
+        if not self._writer.acquire(timeout=_BUSY_SECONDS):
+            raise Unavailable("the database is locked")
+        try:
+            yield
+        finally:
+            self._writer.release()
 
     def ping(self) -> None:
         """Reach the database or raise Unavailable."""
@@ -160,7 +182,7 @@ def translate_errors() -> Iterator[None]:
 
 def _configure_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
     connection.isolation_level = None  # the driver would begin too late; `_begin_sqlite` does
-    for pragma in ("busy_timeout=10000", "journal_mode=WAL", "foreign_keys=ON"):
+    for pragma in (f"busy_timeout={_BUSY_SECONDS * 1000}", "journal_mode=WAL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
 
 
