@@ -10,7 +10,7 @@ from services.blur_worker.engine.images import Frame
 from services.blur_worker.engine.layers import Layer, layers
 from services.blur_worker.engine.raster import Box, Raster
 from services.blur_worker.engine.regions import blend, hides_whole, input_box
-from services.common.domain.spec import BlurSpec
+from services.common.domain.spec import BlurSpec, Redact, Solid
 
 
 def blur_frames(frames: list[Frame], spec: BlurSpec) -> None:
@@ -23,7 +23,9 @@ def blur_frames(frames: list[Frame], spec: BlurSpec) -> None:
         frames[index] = blur_frame(frame, spec, found)
 
 
-def blur_frame(frame: Frame, spec: BlurSpec, found: list[Layer] | None = None) -> Frame:
+def blur_frame(
+    frame: Frame, spec: BlurSpec, found: list[Layer] | None = None, *, in_place: bool = False
+) -> Frame:
     """Return the frame with the effects applied; pixels outside the regions stay bit-identical.
 
     An effect reads the image with what stronger effects hide already hidden: no halo brings that back.
@@ -32,6 +34,7 @@ def blur_frame(frame: Frame, spec: BlurSpec, found: list[Layer] | None = None) -
         frame: To be blurred.
         spec: How.
         found: The layers of the spec for an image of this size, if they are known.
+        in_place: Whether to change the frame's own pixels where only regions change.
     """
     raster = frame.raster
     if hides_whole(spec):
@@ -40,6 +43,8 @@ def blur_frame(frame: Frame, spec: BlurSpec, found: list[Layer] | None = None) -
     if not found:
         return frame
     read = raster
+    # Fills, the strongest effects, come first and read nothing of each other.
+    painted = not isinstance(found[-1].effect, Solid | Redact)
     changed = []
     for layer in found:
         effect = pixel_effect(layer.effect, raster)
@@ -47,12 +52,20 @@ def blur_frame(frame: Frame, spec: BlurSpec, found: list[Layer] | None = None) -
             changed.append(_redact(raster, layer, effect, found))
         else:
             changed.append(_change(read, layer, effect))
-        if layer is not found[-1]:
+        if painted and layer is not found[-1]:
             read = _paint(read if read is not raster else _copy(raster), layer, changed[-1])
-    result = _copy(raster)
+    result = raster if in_place else _copy(raster)
     for layer, part in zip(reversed(found), reversed(changed), strict=True):
         _paint(result, layer, part)
     return replace(frame, raster=result)
+
+
+def read_box(layer: Layer, image: Raster) -> Box:
+    """Return the part of an image that is read to hide a layer; of the image only its shape is looked at."""
+    effect = pixel_effect(layer.effect, image)
+    if isinstance(effect, Redaction):
+        return effect.surroundings(layer.box, image.size)
+    return input_box(layer.box, effect, image.size)
 
 
 def _change(read: Raster, layer: Layer, effect: PixelEffect) -> Raster:

@@ -31,11 +31,15 @@ def draw(region: Region, size: Size) -> tuple[slice, slice, Mask]:
     # Of each pixel the point that is nearest to the centre.
     x = np.maximum(np.abs(np.arange(columns.start, columns.stop) + 0.5 - center_x) - 0.5 + SLACK, 0)[np.newaxis, :]
     y = np.maximum(np.abs(np.arange(rows.start, rows.stop) + 0.5 - center_y) - 0.5 + SLACK, 0)[:, np.newaxis]
+    if not feather:
+        is_box = region.shape == "box"
+        inside = (x <= radius_x) & (y <= radius_y) if is_box else np.hypot(x / radius_x, y / radius_y) <= 1
+        return rows, columns, inside * np.uint8(255)
     if region.shape == "box":
         distance = np.hypot(np.maximum(x - radius_x, 0), np.maximum(y - radius_y, 0))
     else:
         distance = _distance_to_ellipse(x, y, radius_x, radius_y)
-    strength = np.where(distance <= 0, 255, 255 * (1 - distance / feather) if feather else 0)
+    strength = np.where(distance <= 0, 255, 255 * (1 - distance / feather))
     return rows, columns, np.rint(strength.clip(0, 255)).astype(np.uint8)
 
 

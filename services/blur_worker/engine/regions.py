@@ -50,9 +50,17 @@ def blend(original: Raster, changed: Raster, mask: Mask) -> Raster:
         changed: Of the same mode and shape.
         mask: For these pixels.
     """
+    inside = mask == 255
+    if inside.all():
+        return changed
     result = original.samples.copy()
-    np.copyto(result, changed.samples, where=(mask == 255)[:, :, np.newaxis])
-    partly = (mask > 0) & (mask < 255)
+    # All channels of a row in one go.
+    across = inside.shape[0], -1
+    where = np.repeat(inside, result.shape[2], axis=1)
+    np.copyto(result.reshape(across), changed.samples.reshape(across), where=where)
+    partly = (mask > 0) & ~inside
+    if not partly.any():
+        return original.with_samples(result)
     weights = mask[partly, np.newaxis] / 255
     before, after = (raster.samples[partly].astype(np.float64) for raster in (original, changed))
     if original.has_alpha:
