@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,8 +66,9 @@ class _SplicedJpeg:
         stored = plan_as_stored(self._original.frame, self._original.orientation)
         self._original.decode_into(stored)
         blocks = [plane.values.reshape(plane.rows, 64, plane.columns) for plane in stored.planes]
-        if any(_without_code(each) for each in blocks):
-            raise UnsupportedJpeg("coefficients that have no code")
+        for each in blocks:
+            # DC coefficients are sums, and may be as large as they like.
+            _check_codes(each[:, 0], least=-LARGEST - 1)
         quantization = self._original.reader.component_quantization
         tables = tuple(plane.upright_quantization(quantization[index]) for index, plane in enumerate(stored.planes))
         # What is found may become solid, too, if it can still be found.
@@ -124,13 +126,22 @@ class _SplicedPlane:
         self._changes = changes
 
     def write_rows(self, begin: int, end: int, out: NDArray[np.int16]) -> None:
-        """See `QuantizedPlane`."""
+        """See `QuantizedPlane`.
+
+        Raises:
+            UnsupportedJpeg: A coefficient has no code.
+        """
         out[:] = self._blocks[begin:end]
+        _check_codes(out[:, 1:], least=-LARGEST)
         for change in self._changes:
             change.write(begin, end, out)
 
 
-def _without_code(blocks: NDArray[np.float32]) -> bool:
-    """Return whether a coefficient of blocks (rows, 64, columns) is beyond those that have a code."""
-    dc, ac = blocks[:, 0], blocks[:, 1:]
-    return bool(dc.min() < -LARGEST - 1 or dc.max() > LARGEST or ac.min() < -LARGEST or ac.max() > LARGEST)
+def _check_codes(coefficients: NDArray[Any], *, least: int) -> None:
+    """Check quantized coefficients.
+
+    Raises:
+        UnsupportedJpeg: There is one that has no code (tables F.1 and F.2).
+    """
+    if coefficients.min() < least or coefficients.max() > LARGEST:
+        raise UnsupportedJpeg("coefficients that have no code")
