@@ -23,9 +23,7 @@ def blur_frames(frames: list[Frame], spec: BlurSpec) -> None:
         frames[index] = blur_frame(frame, spec, found)
 
 
-def blur_frame(
-    frame: Frame, spec: BlurSpec, found: list[Layer] | None = None, *, in_place: bool = False
-) -> Frame:
+def blur_frame(frame: Frame, spec: BlurSpec, found: list[Layer] | None = None, *, in_place: bool = False) -> Frame:
     """Return the frame with the effects applied; pixels outside the regions stay bit-identical.
 
     An effect reads the image with what stronger effects hide already hidden: no halo brings that back.

@@ -62,9 +62,7 @@ def draw(components: Sequence[StoredComponent], box: Box, raster: Raster) -> Non
         target[:] = _shown(component, left, top, left + target.shape[1], top + target.shape[0])
 
 
-def changed_blocks(
-    components: Sequence[StoredComponent], raster: Raster, box: Box, mask: Mask
-) -> list[ChangedBlocks]:
+def changed_blocks(components: Sequence[StoredComponent], raster: Raster, box: Box, mask: Mask) -> list[ChangedBlocks]:
     """Encode anew, of each component, the blocks with a pixel above 0 in the mask of a box."""
     left, top, right, bottom = _whole_mcus(components, box)
     touched = np.zeros((bottom - top, right - left), np.bool_)
