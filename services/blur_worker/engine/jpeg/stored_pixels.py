@@ -68,7 +68,7 @@ def changed_blocks(components: Sequence[StoredComponent], raster: Raster, box: B
     touched = np.zeros((bottom - top, right - left), np.bool_)
     touched[box[1] - top : box[3] - top, box[0] - left : box[2] - left] = mask > 0
     # Eight pixels of a row at a time.
-    by_eight = touched.view(np.uint64).reshape((bottom - top) // 8, 8, -1).any(axis=1)
+    by_eight = np.asarray(touched.view(np.uint64).reshape((bottom - top) // 8, 8, -1).any(axis=1))
     part = raster.samples[top:bottom, left:right]
     # What an encoder puts beyond the border: the last pixels once more.
     beyond = (0, bottom - top - part.shape[0]), (0, right - left - part.shape[1])
@@ -76,7 +76,7 @@ def changed_blocks(components: Sequence[StoredComponent], raster: Raster, box: B
     for channel, component in enumerate(components):
         down, across, plane = component.down, component.across, component.plane
         pixels = np.pad(part[..., channel], beyond, mode="edge") if any(map(any, beyond)) else part[..., channel]
-        by_block = by_eight.reshape(len(by_eight) // down, down, -1, across).any(axis=(1, 3))
+        by_block = np.asarray(by_eight.reshape(len(by_eight) // down, down, -1, across).any(axis=(1, 3)))
         first_row, first_column = top // 8 // down, left // 8 // across
         rows, columns = plane.rows - first_row, plane.columns - first_column
         coefficients = to_coefficients(_means(pixels, down, across), component.quantization)
@@ -139,4 +139,5 @@ def _means(pixels: NDArray[np.uint8], down: int, across: int) -> NDArray[np.floa
     for row in range(down):
         for column in range(across):
             sums += pixels[row::down, column::across]
-    return sums / (down * across)
+    sums /= down * across
+    return sums

@@ -31,4 +31,5 @@ def to_coefficients(samples: NDArray[np.float32], quantization: QuantizationTabl
     across = _DCT @ np.ascontiguousarray(by_column)
     coefficients = (_DCT @ across.reshape(rows, 8, 8 * columns)).reshape(rows, 64, columns)
     coefficients /= quantization[FROM_ZIGZAG].astype(np.float32)[:, np.newaxis]
-    return np.rint(coefficients).clip(-LARGEST, LARGEST).astype(np.int16)
+    rounded: NDArray[np.int16] = np.rint(coefficients).clip(-LARGEST, LARGEST).astype(np.int16)
+    return rounded
