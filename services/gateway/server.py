@@ -54,9 +54,10 @@ from services.gateway.orders.order_reader import OrderReader
 from services.gateway.orders.order_upload import OrderReceiver
 from services.gateway.orders.outside_rules import OutsideRules
 from services.gateway.orders.pending_order import OrderStorage
+from services.gateway.orders.placing_servicer import MAX_CHUNK_BYTES
 from services.gateway.orders.previews import FindPreview
 from services.gateway.orders.revision_requests import ReviseImages
-from services.gateway.orders.servicer import MAX_CHUNK_BYTES, BlurServicer
+from services.gateway.orders.servicer import BlurServicer
 from services.gateway.orders.watch_hub import WatchHub
 from services.gateway.rpc.access import AccessControl
 from services.gateway.rpc.admission import Admission
