@@ -4,93 +4,42 @@ import contextlib
 import hashlib
 import random
 import threading
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator
 from uuid import UUID, uuid4
 
 import grpc
 import pytest
 import redis
-from google.rpc.error_details_pb2 import ErrorInfo
 from imageblur.v1 import blur_service_pb2 as pb
-from imageblur.v1 import order_pb2
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 
 from services.common.db.engine import Database
-from services.common.db.models import Image, Order, UnownedBlobs, Upload, UploadImage
-from services.common.domain.errors import Unavailable
+from services.common.db.models import Image, Order, UploadImage
 from services.common.domain.orders import original_key
 from services.common.infra.blobs import BlobStore
-from services.common.infra.broker import Broker
 from services.gateway.settings import GatewaySettings
-from services.gateway.uploads import receiver
 from services.gateway.uploads.reading import UploadReader
 from services.gateway.uploads.requests import ParsedUpload
-from services.scheduler.sweep import Sweep
 from tests.integration.gateway.conftest import Gateway, running
-from tests.integration.gateway.test_orders import HEADER, details, fields, refused
+from tests.integration.gateway.test_orders import HEADER, fields, refused
+from tests.integration.gateway.uploading import (
+    FILES,
+    WHOLE,
+    append,
+    check_stored,
+    complete,
+    create,
+    files,
+    messages,
+    reason,
+    received,
+    request,
+    small_parts,
+)
 from tests.support.ids import UNKNOWN_ID
 from tests.support.waiting import eventually
 
-PART = 40_000
-
-
-def files(*sizes: int) -> list[bytes]:
-    return [random.Random(size).randbytes(size) for size in sizes]
-
-
-FILES = files(1_000, 130_000, 70_000, 1, 100_000)
-WHOLE = b"".join(FILES)
-
-
-@pytest.fixture(autouse=True)
-def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(receiver, "PART_BYTES", PART)
-    monkeypatch.setattr("services.gateway.uploads.append.PART_BYTES", PART)
-    monkeypatch.setattr("services.gateway.uploads.append.MIN_BROKEN_BYTES", 10_000)
-
-
-def request(contents: Sequence[bytes] = FILES, **header: Any) -> pb.CreateUploadRequest:
-    images = [pb.ImageStart(filename=f"{n}.jpg", size_bytes=len(data)) for n, data in enumerate(contents)]
-    return pb.CreateUploadRequest(order=pb.OrderHeader(email="ann@example.org", **header), images=images)
-
-
-def create(gateway: Gateway, contents: Sequence[bytes] = FILES, **header: Any) -> pb.Upload:
-    return gateway.blur.CreateUpload(request(contents, **header)).upload
-
-
-def messages(upload_id: str, offset: int, *chunks: bytes) -> Iterator[pb.AppendUploadRequest]:
-    yield pb.AppendUploadRequest(start=pb.AppendStart(upload_id=upload_id, offset=offset))
-    for chunk in chunks:
-        yield pb.AppendUploadRequest(chunk=chunk)
-
-
-def append(gateway: Gateway, upload_id: str, offset: int, *chunks: bytes) -> int:
-    return gateway.blur.AppendUpload(messages(upload_id, offset, *chunks)).upload.received_bytes
-
-
-def complete(gateway: Gateway, upload_id: str) -> order_pb2.Order:
-    return gateway.blur.CompleteUpload(pb.CompleteUploadRequest(upload_id=upload_id)).order
-
-
-def received(gateway: Gateway, upload_id: str) -> int:
-    return gateway.blur.GetUpload(pb.GetUploadRequest(upload_id=upload_id)).upload.received_bytes
-
-
-def reason(error: grpc.RpcError) -> str:
-    return details(error, ErrorInfo).reason  # type: ignore[attr-defined,no-any-return]
-
-
-def check_stored(gateway: Gateway, database: Database, order_id: str, contents: Sequence[bytes] = FILES) -> None:
-    """The order has exactly these originals, and nothing of the upload is left."""
-    blobs = BlobStore(gateway.settings.blob_url)
-    assert [blobs.get(original_key(order_id, n)) for n in range(1, len(contents) + 1)] == list(contents)
-    assert len(gateway.files()) == len(contents)
-    with database.read() as session:
-        sha256 = session.scalars(select(Image.input_sha256).order_by(Image.position)).all()
-        assert sha256 == [hashlib.sha256(data).hexdigest() for data in contents]
-        for model in (Upload, UploadImage, UnownedBlobs):
-            assert session.scalar(select(func.count()).select_from(model)) == 0
+__all__ = ["small_parts"]
 
 
 def test_an_upload_in_any_number_of_calls_becomes_an_order(
@@ -319,96 +268,4 @@ def test_an_image_with_another_hash_is_sent_again(gateway: Gateway, database: Da
             append(gateway, upload_id, begin, bytes(damaged[begin:end]))
     assert received(gateway, upload_id) == 1_000
     append(gateway, upload_id, 1_000, WHOLE[1_000:])
-    check_stored(gateway, database, complete(gateway, upload_id).order_id)
-
-
-@pytest.mark.parametrize(
-    ("limits", "named"),
-    [
-        ({"max_uploads_per_caller": 2}, "the caller has 2"),
-        ({"max_uploads": 2}, "there are 2"),
-        ({"max_upload_gib_per_caller": 700_000 / (1 << 30)}, "the caller has unfinished uploads of 602,002 bytes"),
-        ({"max_upload_gib": 700_000 / (1 << 30)}, "there are unfinished uploads of 602,002 bytes"),
-    ],
-)
-def test_unfinished_uploads_are_bounded(settings: GatewaySettings, limits: dict[str, float], named: str) -> None:
-    with running(settings.model_copy(update=limits)) as gateway:
-        first = create(gateway).upload_id
-        create(gateway)
-        error = refused(grpc.StatusCode.RESOURCE_EXHAUSTED, gateway.blur.CreateUpload, request())
-        assert reason(error) == "TOO_MANY_UPLOADS"
-        assert named in str(error.details())
-        before = len(gateway.files())
-        assert before == 2  # nothing of the refused one
-        gateway.blur.DeleteUpload(pb.DeleteUploadRequest(upload_id=first))
-        create(gateway)
-
-
-def test_a_full_queue_keeps_the_upload(settings: GatewaySettings) -> None:
-    with running(settings.model_copy(update={"max_queued_images": 6})) as gateway:
-        upload_id, other = create(gateway).upload_id, create(gateway, FILES[:2]).upload_id
-        append(gateway, upload_id, 0, WHOLE)
-        append(gateway, other, 0, b"".join(FILES[:2]))
-        complete(gateway, other)
-        error = refused(
-            grpc.StatusCode.RESOURCE_EXHAUSTED,
-            gateway.blur.CompleteUpload,
-            pb.CompleteUploadRequest(upload_id=upload_id),
-        )
-        assert reason(error) == "QUEUE_FULL"
-        assert received(gateway, upload_id) == len(WHOLE)
-        gateway.blur.CancelOrder(pb.CancelOrderRequest(order_id=other))
-        assert complete(gateway, upload_id).counts.total == 5
-
-
-def test_deleted_and_expired_uploads_leave_nothing(
-    gateway: Gateway, database: Database, blobs: BlobStore, queues: Broker
-) -> None:
-    sweep = Sweep(database, blobs, queues, window=4)
-    deleted, expired, kept = (create(gateway).upload_id for _ in range(3))
-    for upload_id in (deleted, expired, kept):
-        append(gateway, upload_id, 0, WHOLE[:100_000])
-    gateway.blur.DeleteUpload(pb.DeleteUploadRequest(upload_id=deleted))
-    refused(grpc.StatusCode.NOT_FOUND, gateway.blur.DeleteUpload, pb.DeleteUploadRequest(upload_id=deleted))
-    with database.write() as session:
-        session.execute(update(Upload).where(Upload.id == UUID(expired)).values(expires_at=1))
-    sweep.uploads()
-    refused(grpc.StatusCode.NOT_FOUND, gateway.blur.GetUpload, pb.GetUploadRequest(upload_id=expired))
-    assert {path.relative_to(gateway.folder).parts[1] for path in gateway.files()} == {kept}
-    append(gateway, kept, 100_000, WHOLE[100_000:])
-    order_id = complete(gateway, kept).order_id
-    assert len(gateway.files()) == 5
-    assert gateway.blur.Status(pb.StatusRequest(order_id=order_id)).order.counts.total == 5
-
-
-def test_the_sweep_removes_what_a_killed_completion_left(
-    gateway: Gateway, database: Database, blobs: BlobStore, queues: Broker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("services.gateway.uploads.completion.CompleteUpload._clean_up", lambda *_: None)
-    upload_id = create(gateway).upload_id
-    append(gateway, upload_id, 0, WHOLE)
-    complete(gateway, upload_id)
-    assert len(gateway.files()) > len(FILES)
-    with database.write() as session:
-        assert session.execute(update(Upload).values(expires_at=1)).rowcount == 1  # type: ignore[attr-defined]
-    Sweep(database, blobs, queues, window=4).uploads()
-    check_stored(gateway, database, upload_id)
-
-
-def test_unavailable_dependencies_keep_what_was_stored(
-    gateway: Gateway, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    upload_id = create(gateway).upload_id
-    append(gateway, upload_id, 0, WHOLE[:50_000])
-    put = BlobStore.put
-
-    def full(*_: object) -> None:
-        raise Unavailable("full")
-
-    monkeypatch.setattr(BlobStore, "put", full)
-    refused(grpc.StatusCode.UNAVAILABLE, gateway.blur.AppendUpload, messages(upload_id, 50_000, WHOLE[50_000:]))
-    refused(grpc.StatusCode.UNAVAILABLE, gateway.blur.CreateUpload, request())
-    monkeypatch.setattr(BlobStore, "put", put)
-    assert received(gateway, upload_id) == 50_000
-    append(gateway, upload_id, 50_000, WHOLE[50_000:])
     check_stored(gateway, database, complete(gateway, upload_id).order_id)
