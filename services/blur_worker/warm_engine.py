@@ -7,7 +7,7 @@ from io import BytesIO
 from PIL import Image
 
 from services.blur_worker.engine import Limits, blur
-from services.blur_worker.engine.compile_progress import compiled_modules
+from services.blur_worker.engine.compiling.progress import compiled_modules
 from services.blur_worker.engine.finding.registry import Detectors
 from services.common.domain.spec import BlurSpec, Gaussian, Pixelate, Region, Solid
 from services.common.infra.page_out import page_out_libraries
@@ -24,7 +24,7 @@ def _warm_up() -> None:
             blur(file.getvalue(), spec, Limits(max_pixels=image.width * image.height))
 
 
-# Those of detectors, too: a confined process can neither compile loops nor load them.
+# Those of detectors, too, which are otherwise imported with the first image to be searched.
 for _module in compiled_modules():
     import_module(_module)
 _warm_up()
@@ -32,4 +32,4 @@ Detectors().models()
 # The collector writes to the objects that it looks at, which would copy their memory for each child process.
 gc.collect()
 gc.freeze()
-page_out_libraries()  # of the compiler a hundred megabytes, which nobody needs any more
+page_out_libraries()

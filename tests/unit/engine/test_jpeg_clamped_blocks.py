@@ -1,14 +1,17 @@
 """Blocks whose samples leave what can be shown, and what else is particular to pages of text."""
 
-from typing import Any, cast
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numba
 import numpy as np
 import pytest
+from numba.extending import intrinsic
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from services.blur_worker.engine.containers.jpeg_segments import find_end
-from services.blur_worker.engine.jpeg.decode.clamped_blocks import clamp_samples
+from services.blur_worker.engine.jpeg.decode import clamped_blocks, rows_of_eight
 from services.blur_worker.engine.jpeg.decode.image import decode_sequential
 from services.blur_worker.engine.jpeg.format.header_reader import HeaderReader
 from services.blur_worker.engine.jpeg.transform.plain_plane import without_detail
@@ -16,12 +19,21 @@ from services.blur_worker.engine.jpeg.transform.planes import CoefficientPlane, 
 from tests.support.images import encode
 from tests.unit.engine.jpeg_planes import DCT, blurred
 
-_clamp = numba.njit(cast("Any", clamp_samples).py_func)
+
+@pytest.fixture(scope="module")
+def clamp() -> Iterator[Callable[[int, int, NDArray[np.float32]], bool]]:
+    """`clamp_samples` by itself: the engine has it compiled into those that call it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clamped_blocks, "combine", intrinsic(rows_of_eight._combine))
+        compiled: Any = numba.njit
+        yield compiled(clamped_blocks.clamp_samples)
 
 
 @pytest.mark.parametrize("wanted", [1, 3, 8])
 @pytest.mark.parametrize("contrast", [10, 60, 300])
-def test_samples_are_clamped(contrast: int, wanted: int) -> None:
+def test_samples_are_clamped(
+    clamp: Callable[[int, int, NDArray[np.float32]], bool], contrast: int, wanted: int
+) -> None:
     random = np.random.default_rng(contrast)
     for mean in (-126, 0, 120):
         samples = random.normal(mean, contrast, (8, 8))
@@ -29,7 +41,7 @@ def test_samples_are_clamped(contrast: int, wanted: int) -> None:
         before = DCT @ samples @ DCT.T
         out[64:128] = before.reshape(64)
         outside = samples.min() < -128.5 or samples.max() > 127.5
-        assert _clamp(64, wanted, out) == outside
+        assert clamp(64, wanted, out) == outside
         expected = before.copy()
         if outside:
             expected[:wanted] = (DCT @ samples.clip(-128, 127) @ DCT.T)[:wanted]

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import llvmlite.ir
 import numpy as np
-from numba import types
-from numba.extending import intrinsic
 from numpy.typing import NDArray
+
+from services.blur_worker.engine.compiling import intrinsic
 
 _FLOAT, _INDEX = llvmlite.ir.FloatType(), llvmlite.ir.IntType(64)
 _ROW = llvmlite.ir.VectorType(_FLOAT, 8)
@@ -21,6 +21,7 @@ def _combine(_context: Any, rows: Any, row: Any, weights: Any, weight: Any, out:
 
     Return whether any number is what no sample around 0 is shown as, rounded.
     """
+    from numba import types  # noqa: PLC0415 - only where loops are compiled
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         def place(array: int, offset: int) -> Any:
