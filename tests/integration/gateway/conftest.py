@@ -1,7 +1,5 @@
 """A gateway on a free port, over a real Valkey, database and folder; no workers."""
 
-import asyncio
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,11 +17,13 @@ from services.blur_worker.blur_image import BlurImage
 from services.common.db.engine import Database
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
+from services.gateway.rpc import key_cache
 from services.gateway.server import serve
 from services.gateway.settings import GatewaySettings
 from services.scheduler.sweep import Sweep
 from tests.integration.goes_on import MakeWorker, worker
 from tests.support.files import files_below
+from tests.support.serving import served
 from tests.support.valkey import ValkeyServer
 
 __all__ = ["worker"]
@@ -75,41 +75,17 @@ def gateway(settings: GatewaySettings) -> Iterator[Gateway]:
 @contextmanager
 def running(settings: GatewaySettings) -> Iterator[Gateway]:
     """A gateway with these settings; its blobs are in a folder."""
-    ready = threading.Event()
-    port = 0
-    loop = asyncio.new_event_loop()
-    stop = asyncio.Event()
-
-    failure: Exception | None = None
-
-    async def run() -> None:
-        nonlocal port, failure
-        try:
-            async with serve(settings) as port:
-                ready.set()
-                await stop.wait()
-        except Exception as error:
-            if ready.is_set():
-                raise
-            failure = error
-            ready.set()
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(run(),))
-    thread.start()
-    assert ready.wait(60)
-    if failure:
-        thread.join()
-        loop.close()
-        raise failure
-    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+    with served(serve(settings)) as port, grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         blur, subscription = BlurServiceStub(channel), SubscriptionServiceStub(channel)
-        try:
-            yield Gateway(settings, port, channel, blur, subscription, Path(settings.blob_url))
-        finally:
-            loop.call_soon_threadsafe(stop.set)
-            thread.join(60)
-            assert not thread.is_alive(), f"it does not stop: {[task.get_stack() for task in asyncio.all_tasks(loop)]}"
-            loop.close()
+        yield Gateway(settings, port, channel, blur, subscription, Path(settings.blob_url))
+
+
+@pytest.fixture
+def locked(settings: GatewaySettings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateway]:
+    """A gateway that requires API keys, and knows of new ones at once."""
+    monkeypatch.setattr(key_cache, "REFRESH_SECONDS", 0.05)
+    with running(settings.model_copy(update={"require_keys": True})) as gateway:
+        yield gateway
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """API keys that may call some RPCs only, with limits of their own, and what is kept of their use."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -13,10 +13,9 @@ from imageblur.v1.operator_service_pb2_grpc import OperatorServiceStub
 from imageblur.v1.subscription_service_pb2_grpc import SubscriptionServiceStub
 
 from services.common.domain.api_keys import SCOPES, AddressClass, Role, address_class
-from services.gateway.rpc import access, key_cache
-from services.gateway.settings import GatewaySettings
+from services.gateway.rpc import access
 from tests.contract.test_access import METHODS
-from tests.integration.gateway.conftest import Gateway, running
+from tests.integration.gateway.conftest import Gateway
 from tests.integration.gateway.test_keys import known, make, reason, with_key
 from tests.integration.gateway.test_orders import HEADER, PICTURE, fields
 from tests.support.waiting import eventually
@@ -29,13 +28,6 @@ CLIENT, VIEWER, ADMIN = (
     operator_pb2.API_KEY_ROLE_VIEWER,
     operator_pb2.API_KEY_ROLE_ADMIN,
 )
-
-
-@pytest.fixture
-def locked(settings: GatewaySettings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateway]:
-    monkeypatch.setattr(key_cache, "REFRESH_SECONDS", 0.05)
-    with running(settings.model_copy(update={"require_keys": True})) as gateway:
-        yield gateway
 
 
 @pytest.fixture

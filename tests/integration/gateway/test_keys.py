@@ -42,12 +42,6 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def locked(settings: GatewaySettings) -> Iterator[Gateway]:
-    with running(settings.model_copy(update={"require_keys": True})) as gateway:
-        yield gateway
-
-
-@pytest.fixture
 def make(database: Database) -> Make:
     """Makes a key, which gateways know of after their next look."""
 

@@ -27,6 +27,8 @@ from services.mailer.smtp.deadline import StepTimeouts
 from services.mailer.smtp.send_rate import SendRate
 from services.mailer.smtp.server import SmtpServer
 from services.mailer.smtp.session import SmtpSession
+from services.scheduler.expired_leases import ExpiredLeases
+from services.scheduler.sweep import Sweep
 from tests.support.mail_factories import ANYONE, MAILBOXES
 from tests.support.smtp import SmtpSink
 
@@ -135,3 +137,9 @@ def make_bulk_mailer(
 @pytest.fixture
 def send(make_mailer: MakeMailer) -> SendEmail:
     return make_mailer()
+
+
+@pytest.fixture
+def sweep(database: Database, blobs: BlobStore, queues: Broker) -> Sweep:
+    """One that gives up leases as soon as they have expired."""
+    return Sweep(database, blobs, queues, window=1, mailing_connections=2, expired_leases=ExpiredLeases(0))

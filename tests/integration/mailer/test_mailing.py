@@ -16,7 +16,6 @@ from services.common.db.engine import Database
 from services.common.db.mail import batches, mailings, subscribers
 from services.common.db.models import Email, Installation, Mailing
 from services.common.domain.errors import ConfigurationError
-from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
 from services.common.infra.messages import MAIL_QUEUE, MAILING_QUEUE
 from services.common.infra.rate_limiter import RateLimiter
@@ -25,7 +24,6 @@ from services.mailer.sending.send_mailing import SendMailing
 from services.mailer.smtp.envelope import SmtpEnvelope
 from services.mailer.smtp.send_rate import SendRate
 from services.mailer.smtp.session import SmtpSession
-from services.scheduler.expired_leases import ExpiredLeases
 from services.scheduler.start_mailings import StartMailings
 from services.scheduler.sweep import Sweep
 from services.scheduler.weekly_hour import WeeklyHour
@@ -39,11 +37,6 @@ PAST = 1
 
 class Killed(BaseException):
     """As by kill -9: nothing after it is done."""
-
-
-@pytest.fixture
-def sweep(database: Database, blobs: BlobStore, queues: Broker) -> Sweep:
-    return Sweep(database, blobs, queues, window=1, mailing_connections=2, expired_leases=ExpiredLeases(0))
 
 
 def run(send: SendMailing, mailing_id: UUID, queues: Broker) -> None:

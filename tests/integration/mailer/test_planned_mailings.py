@@ -16,13 +16,11 @@ from services.common.db.engine import Database
 from services.common.db.mail import mailings
 from services.common.db.models import Email, Mailing, MailingPart, Subscriber
 from services.common.domain.mailing_times import MailingPlan, SendingWindow
-from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
 from services.common.infra.messages import MAILING_QUEUE
 from services.mailer.sending.send_mailing import SendMailing
 from services.mailer.smtp.envelope import SmtpEnvelope
 from services.mailer.smtp.session import SmtpSession
-from services.scheduler.expired_leases import ExpiredLeases
 from services.scheduler.start_mailings import StartMailings
 from services.scheduler.sweep import Sweep
 from services.scheduler.weekly_hour import WeeklyHour
@@ -33,11 +31,6 @@ from tests.support.smtp import SmtpSink
 NUMBERS = {"orders": 0, "images": 0, "failed": 0}
 CONTENT = json.dumps({**NUMBERS, "from": "2026-11-16T09:00", "to": "2026-11-23T09:00", "text": {"en": "Hi"}})
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture
-def sweep(database: Database, blobs: BlobStore, queues: Broker) -> Sweep:
-    return Sweep(database, blobs, queues, window=1, mailing_connections=2, expired_leases=ExpiredLeases(0))
 
 
 @pytest.fixture

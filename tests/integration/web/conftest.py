@@ -1,20 +1,19 @@
 """The pages on a free port, over a real gateway without workers; requests over HTTP."""
 
-import asyncio
 import http.client
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from services.web.server import serve
 from services.web.settings import WebSettings
-from tests.integration.gateway.conftest import Gateway, gateway, settings
+from tests.integration.gateway.conftest import Gateway, gateway, locked, settings
+from tests.support.serving import served
 
-__all__ = ["gateway", "settings"]  # fixtures of the gateway's own tests
+__all__ = ["gateway", "locked", "settings"]  # fixtures of the gateway's own tests
 
 
 @pytest.fixture
@@ -37,7 +36,6 @@ class HttpResponse:
 @dataclass
 class Web:
     port: int
-    stop: threading.Event = field(default_factory=threading.Event)
 
     def request(
         self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
@@ -59,27 +57,8 @@ class Web:
 @contextmanager
 def serving(settings: WebSettings) -> Iterator[Web]:
     """Serve the pages with these settings."""
-    ready = threading.Event()
-    loop = asyncio.new_event_loop()
-    stop = asyncio.Event()
-    ports: list[int] = []
-
-    async def run() -> None:
-        async with serve(settings) as port:
-            ports.append(port)
-            ready.set()
-            await stop.wait()
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(run(),))
-    thread.start()
-    assert ready.wait(60)
-    try:
-        yield Web(ports[0])
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join(60)
-        assert not thread.is_alive(), "the server does not stop"
-        loop.close()
+    with served(serve(settings)) as port:
+        yield Web(port)
 
 
 @pytest.fixture

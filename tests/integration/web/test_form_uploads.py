@@ -27,6 +27,20 @@ def is_patch(request: Request) -> bool:
     return request.method == "PATCH"
 
 
+def hold_after(page: Page, offset: int) -> list[Route]:
+    """Hold the pieces from an offset on, until `unroute`; return those that are held."""
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        if is_patch(route.request) and int(route.request.headers["upload-offset"]) >= offset:
+            held.append(route)
+        else:
+            route.fallback()
+
+    page.route("**/api/uploads/*", hold)
+    return held
+
+
 def small_pieces(page: Page, size: int) -> None:
     """Have the page send requests of so many bytes, so that small files take several."""
 
@@ -75,15 +89,7 @@ def test_a_reloaded_page_goes_on_where_it_was(context: BrowserContext, gateway: 
             offsets.append(int(request.headers["upload-offset"]))
 
     context.on("request", note)
-    held: list[Route] = []
-
-    def hold(route: Route) -> None:
-        if is_patch(route.request) and int(route.request.headers["upload-offset"]) >= 1_000_000:
-            held.append(route)
-        else:
-            route.fallback()
-
-    page.route("**/api/uploads/*", hold)
+    held = hold_after(page, 1_000_000)
     page.set_input_files("#files", files)
     page.click("#submit")
     eventually(lambda: page.evaluate("0") == 0 and held)
@@ -98,7 +104,7 @@ def test_a_reloaded_page_goes_on_where_it_was(context: BrowserContext, gateway: 
     page.on("dialog", accept)
     page.reload()
     assert questions == ["beforeunload"]
-    page.unroute("**/api/uploads/*", hold)
+    page.unroute("**/api/uploads/*")
     card = page.locator("#unfinished")
     expect(card).to_contain_text("1 MB of 1.9 MB (3 images) were sent.")
     page.set_input_files("#unfinished-files", files[:1])
@@ -115,15 +121,7 @@ def test_a_reloaded_page_goes_on_where_it_was(context: BrowserContext, gateway: 
 def test_handles_of_a_folder_find_the_files_again(page: Page, gateway: Gateway) -> None:
     small_pieces(page, 500_000)
     page.goto("/")
-    held: list[Route] = []
-
-    def hold(route: Route) -> None:
-        if is_patch(route.request) and int(route.request.headers["upload-offset"]) >= 500_000:
-            held.append(route)
-        else:
-            route.fallback()
-
-    page.route("**/api/uploads/*", hold)
+    held = hold_after(page, 500_000)
     page.evaluate(
         "async ([count, size]) => {" + MAKE_FOLDER + "window.showDirectoryPicker = async () => folder; }", [3, 600_000]
     )
@@ -133,7 +131,7 @@ def test_handles_of_a_folder_find_the_files_again(page: Page, gateway: Gateway) 
     eventually(lambda: page.evaluate("0") == 0 and held)
     page.on("dialog", lambda dialog: dialog.accept())
     page.reload()
-    page.unroute("**/api/uploads/*", hold)
+    page.unroute("**/api/uploads/*")
     page.click("#unfinished-go-on")
     page.wait_for_url("**/orders/*")
     assert sorted(len(path.read_bytes()) for path in gateway.files()) == [1_000, 600_000, 600_000]
@@ -155,15 +153,7 @@ def test_an_unfinished_upload_can_be_deleted(page: Page, gateway: Gateway, tmp_p
 def test_cancelling_asks_and_deletes_what_was_sent(page: Page, gateway: Gateway, tmp_path: Path) -> None:
     small_pieces(page, 500_000)
     page.goto("/")
-    held: list[Route] = []
-
-    def hold(route: Route) -> None:
-        if is_patch(route.request) and int(route.request.headers["upload-offset"]) >= 500_000:
-            held.append(route)
-        else:
-            route.fallback()
-
-    page.route("**/api/uploads/*", hold)
+    held = hold_after(page, 500_000)
     page.set_input_files("#files", large_files(tmp_path / "large", 1_000_000))
     title = page.title()
     page.click("#submit")
@@ -180,7 +170,7 @@ def test_cancelling_asks_and_deletes_what_was_sent(page: Page, gateway: Gateway,
     assert gateway.files() == []
     assert page.title() == title
     # What was chosen is still there.
-    page.unroute("**/api/uploads/*", hold)
+    page.unroute("**/api/uploads/*")
     page.click("#submit")
     page.wait_for_url("**/orders/*")
     assert len(gateway.files()) == 1

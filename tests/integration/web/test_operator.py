@@ -17,10 +17,8 @@ from services.common.db.access.audit import AuditContext
 from services.common.db.engine import Database
 from services.common.db.models import PausedQueue, WebhookEvent
 from services.common.domain.api_keys import HINT_LENGTH, Role
-from services.gateway.rpc import key_cache
-from services.gateway.settings import GatewaySettings
 from services.web.settings import WebSettings
-from tests.integration.gateway.conftest import Gateway, running
+from tests.integration.gateway.conftest import Gateway
 from tests.integration.gateway.test_keys import bearer, known
 from tests.integration.gateway.test_orders import HEADER, PICTURE
 from tests.integration.web.conftest import HttpResponse, Web, serving
@@ -30,17 +28,6 @@ TEST = AuditContext("test", "Test")
 PAGES = ("", "/orders", "/failures", "/webhooks", "/mailings", "/keys", "/audit", "/mailings/preview/html", "/orders/x")
 SIGN_IN = "/operator/sign-in"
 Make = Callable[[Role], tuple[UUID, str]]
-
-
-@pytest.fixture(autouse=True)
-def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(key_cache, "REFRESH_SECONDS", 0.05)
-
-
-@pytest.fixture
-def locked(settings: GatewaySettings) -> Iterator[Gateway]:
-    with running(settings.model_copy(update={"require_keys": True})) as gateway:
-        yield gateway
 
 
 @pytest.fixture
