@@ -34,7 +34,7 @@ AGAIN = {
 }
 """Answers after which a client asks again, with the same request id."""
 ANSWER_SECONDS = 15.0
-_OPTIONS = [("grpc.initial_reconnect_backoff_ms", 50), ("grpc.min_reconnect_backoff_ms", 50)]
+_OPTIONS = [("grpc.initial_reconnect_backoff_ms", 50), ("grpc.min_reconnect_backoff_ms", 5000)]
 _OPTIONS += [("grpc.max_reconnect_backoff_ms", 200), ("grpc.enable_http_proxy", 0)]
 _numbers = itertools.count(1)
 

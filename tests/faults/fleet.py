@@ -16,10 +16,10 @@ from services.common.infra.blobs import BlobStore
 from services.stack.background import BackgroundStack
 from services.stack.supervision.cleanup import find_process
 from services.stack.supervision.ledger import ProcessRecord, read_ledger
-from tests.faults.proxy import Proxy
 from tests.faults.stages import Stages
 from tests.support.certificates import Authority
 from tests.support.postgres import PostgresServer
+from tests.support.proxy import Proxy
 from tests.support.smtp import SmtpSink
 from tests.support.valkey import ValkeyServer
 from tests.support.waiting import eventually

@@ -22,12 +22,12 @@ from services.stack.supervision.launching import python_module
 from services.stack.supervision.process import Program
 from tests.faults import database_clock
 from tests.faults.fleet import SERVICES, SMTP_SECONDS, Fleet
-from tests.faults.proxy import Proxy
 from tests.faults.stages import FOLDER, Stages
 from tests.support import guard
 from tests.support.certificates import Authority
 from tests.support.ports import free_port
 from tests.support.postgres import PostgresServer
+from tests.support.proxy import Proxy
 from tests.support.s3 import S3Server
 from tests.support.smtp import SmtpSink
 from tests.support.valkey import start_valkey

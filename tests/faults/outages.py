@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.faults import database_clock
 from tests.faults.fleet import SMTP_SECONDS, Fleet
-from tests.faults.proxy import Proxy
+from tests.support.proxy import Proxy
 from tests.support.valkey import Refusal
 from tests.support.waiting import eventually
 

@@ -21,7 +21,8 @@ _OPTIONS: list[tuple[str, int]] = [
     ("grpc.max_receive_message_length", 16 << 20),
     # Find a restarted gateway soon.
     ("grpc.initial_reconnect_backoff_ms", 200),
-    ("grpc.min_reconnect_backoff_ms", 200),
+    # Also how long an attempt may take: on a slow line, or beside much else, seconds.
+    ("grpc.min_reconnect_backoff_ms", 5000),
     ("grpc.max_reconnect_backoff_ms", 2000),
     # Notice a gateway that vanished without closing its connection: a watch may be silent for long.
     ("grpc.keepalive_time_ms", 20_000),

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.faults.proxy import Proxy
+from tests.support.proxy import Proxy
 from tests.support.waiting import eventually
 
 
