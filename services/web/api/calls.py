@@ -27,7 +27,10 @@ MAX_BODY_BYTES = 4 << 20
 """Most bytes of the body of a request without images."""
 
 
-@dataclass(frozen=True, kw_only=True)
+_SUBSCRIPTIONS = subscriptions.DESCRIPTOR.services_by_name["SubscriptionService"].methods_by_name
+
+
+@dataclass(frozen=True)
 class Call:
     """An RPC and its HTTP counterpart. Parameters of the path and of the query are fields of the request."""
 
@@ -35,52 +38,33 @@ class Call:
     path: str
     rpc: str
     """Name of the RPC; the stub's attribute."""
-    request: type[Message]
-    subscription: bool = False
+
+    @property
+    def subscription(self) -> bool:
+        """Whether it is one of SubscriptionService."""
+        return self.rpc in _SUBSCRIPTIONS
+
+    @property
+    def request(self) -> type[Message]:
+        """The type of the RPC's request."""
+        request: type[Message] = getattr(subscriptions if self.subscription else pb, f"{self.rpc}Request")
+        return request
 
 
 CALLS = (
-    Call(method="GET", path="/v1/limits", rpc="GetLimits", request=pb.GetLimitsRequest),
-    Call(method="GET", path="/v1/orders/{order_id}", rpc="Status", request=pb.StatusRequest),
-    Call(method="GET", path="/v1/orders/{order_id}/images", rpc="ListImages", request=pb.ListImagesRequest),
-    Call(method="POST", path="/v1/orders/{order_id}/send", rpc="SendImages", request=pb.SendImagesRequest),
-    Call(method="POST", path="/v1/orders/{order_id}/cancel", rpc="CancelOrder", request=pb.CancelOrderRequest),
-    Call(method="POST", path="/v1/orders/{order_id}/revise", rpc="ReviseImages", request=pb.ReviseImagesRequest),
-    Call(
-        method="DELETE",
-        path="/v1/orders/{order_id}/originals",
-        rpc="DeleteOriginals",
-        request=pb.DeleteOriginalsRequest,
-    ),
-    Call(method="GET", path="/v1/webhook-secret", rpc="GetWebhookSecret", request=pb.GetWebhookSecretRequest),
-    Call(
-        method="POST",
-        path="/v1/webhook-secret/rotate",
-        rpc="RotateWebhookSecret",
-        request=pb.RotateWebhookSecretRequest,
-    ),
-    Call(method="DELETE", path="/v1/orders/{order_id}", rpc="DeleteOrder", request=pb.DeleteOrderRequest),
-    Call(
-        method="POST",
-        path="/v1/subscriptions",
-        rpc="Subscribe",
-        request=subscriptions.SubscribeRequest,
-        subscription=True,
-    ),
-    Call(
-        method="POST",
-        path="/v1/subscriptions/confirm",
-        rpc="ConfirmSubscription",
-        request=subscriptions.ConfirmSubscriptionRequest,
-        subscription=True,
-    ),
-    Call(
-        method="POST",
-        path="/v1/subscriptions/unsubscribe",
-        rpc="Unsubscribe",
-        request=subscriptions.UnsubscribeRequest,
-        subscription=True,
-    ),
+    Call("GET", "/v1/limits", "GetLimits"),
+    Call("GET", "/v1/orders/{order_id}", "Status"),
+    Call("GET", "/v1/orders/{order_id}/images", "ListImages"),
+    Call("POST", "/v1/orders/{order_id}/send", "SendImages"),
+    Call("POST", "/v1/orders/{order_id}/cancel", "CancelOrder"),
+    Call("POST", "/v1/orders/{order_id}/revise", "ReviseImages"),
+    Call("DELETE", "/v1/orders/{order_id}/originals", "DeleteOriginals"),
+    Call("GET", "/v1/webhook-secret", "GetWebhookSecret"),
+    Call("POST", "/v1/webhook-secret/rotate", "RotateWebhookSecret"),
+    Call("DELETE", "/v1/orders/{order_id}", "DeleteOrder"),
+    Call("POST", "/v1/subscriptions", "Subscribe"),
+    Call("POST", "/v1/subscriptions/confirm", "ConfirmSubscription"),
+    Call("POST", "/v1/subscriptions/unsubscribe", "Unsubscribe"),
 )
 """All RPCs without files; those with files have modules of their own."""
 
