@@ -17,7 +17,6 @@ from services.web.gateway.upload import GatewayAppend, GatewayUpload
 
 PAGE_SIZE = 200
 """Images on one page of an order."""
-LARGEST_PAGE = 1000
 INSTANT_SECONDS = 120.0
 """The gateway answers sooner, with an error if need be."""
 DownloadStream = AsyncIterator[pb.DownloadImagesResponse]
@@ -105,14 +104,8 @@ class GatewayClient(RpcCaller):
 
     async def all_images(self, order_id: str) -> AsyncIterator[Image]:
         """Yield all images of an order by position."""
-        request = pb.ListImagesRequest(order_id=order_id, page_size=LARGEST_PAGE)
-        while True:
-            page = await self.call(self._orders.ListImages, request)
-            for image in page.images:
-                yield image
-            if not page.next_page_token:
-                return
-            request.page_token = page.next_page_token
+        async for image in self.rows(self._orders.ListImages, pb.ListImagesRequest(order_id=order_id), "images"):
+            yield image
 
     def watch(
         self, order_id: str, after_revision: int

@@ -17,6 +17,7 @@ from services.web.http.visitors import VISITOR
 from services.web.settings import WebSettings
 
 RPC_SECONDS = 15.0
+LARGEST_PAGE = 1000
 _OPTIONS: list[tuple[str, int]] = [
     ("grpc.max_receive_message_length", 16 << 20),
     # Find a restarted gateway soon.
@@ -108,3 +109,20 @@ class RpcCaller:
         """
         with client_errors():
             return await rpc(request, timeout=timeout, metadata=self.metadata)
+
+    async def rows(
+        self, rpc: Callable[..., aio.UnaryUnaryCall[Any, Any]], request: Any, field: str
+    ) -> AsyncIterator[Any]:
+        """Yield the rows of a list; reads a page at a time.
+
+        Raises:
+            ImageBlurClientError: A call failed.
+        """
+        request.page_size = LARGEST_PAGE
+        while True:
+            page = await self.call(rpc, request)
+            for row in getattr(page, field):
+                yield row
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token

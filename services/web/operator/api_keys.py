@@ -103,18 +103,12 @@ class ApiKeyPages:
 
     async def show(self, request: Request, operator: SignedInOperator) -> Response:
         """Show one key, with a form for its scopes and limits."""
-        client, token = operator.client, ""
-        while True:
-            wanted = pb.ListApiKeysRequest(page_size=1000, page_token=token, include_inactive=True)
-            found = await client.call(client.stub.ListApiKeys, wanted)
-            for key in found.api_keys:
-                if key.api_key_id == request.path_params["api_key_id"]:
-                    view = ApiKeyView(key=key)
-                    return self._renderer.page(
-                        request, operator, "api_key.html", one=view, scopes=SCOPES, limits=LIMITS
-                    )
-            if not (token := found.next_page_token):
-                raise ProblemError(NOT_FOUND)
+        client, wanted = operator.client, pb.ListApiKeysRequest(include_inactive=True)
+        async for key in client.rows(client.stub.ListApiKeys, wanted, "api_keys"):
+            if key.api_key_id == request.path_params["api_key_id"]:
+                view = ApiKeyView(key=key)
+                return self._renderer.page(request, operator, "api_key.html", one=view, scopes=SCOPES, limits=LIMITS)
+        raise ProblemError(NOT_FOUND)
 
     async def restrict(self, request: Request, operator: SignedInOperator) -> Response:
         """Replace the scopes and limits of a key."""

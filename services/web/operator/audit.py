@@ -1,6 +1,7 @@
 """The audit log: who changed what."""
 
 from collections.abc import AsyncIterator, Mapping
+from typing import Any
 
 from imageblur.v1 import operator_service_pb2 as pb
 from starlette.requests import Request
@@ -12,7 +13,6 @@ from services.web.operator.paging import Pager, list_url, page_token
 from services.web.operator.renderer import OperatorRenderer, SignedInOperator
 
 PAGE_SIZE = 100
-EXPORT_PAGE = 1000
 FILTERS = ("principal", "action", "subject")
 COLUMNS = ("time", "principal", "action", "subject", "detail")
 
@@ -48,18 +48,13 @@ class AuditPages:
         rows = self._rows(operator, filters)
         return export(rows, COLUMNS, name="audit", file_format=request.path_params["file_format"])
 
-    async def _rows(self, operator: SignedInOperator, filters: Mapping[str, str]) -> AsyncIterator[Row]:
-        client, token = operator.client, ""
-        while True:
-            wanted = pb.ListAuditEntriesRequest(page_size=EXPORT_PAGE, page_token=token, **filters)
-            found = await client.call(client.stub.ListAuditEntries, wanted)
-            for entry in found.entries:
-                yield {
-                    "time": time_text(entry.create_time),
-                    "principal": entry.principal,
-                    "action": entry.action,
-                    "subject": entry.subject,
-                    "detail": entry.detail,
-                }
-            if not (token := found.next_page_token):
-                return
+    async def _rows(self, operator: SignedInOperator, filters: Mapping[str, Any]) -> AsyncIterator[Row]:
+        client = operator.client
+        async for entry in client.rows(client.stub.ListAuditEntries, pb.ListAuditEntriesRequest(**filters), "entries"):
+            yield {
+                "time": time_text(entry.create_time),
+                "principal": entry.principal,
+                "action": entry.action,
+                "subject": entry.subject,
+                "detail": entry.detail,
+            }

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from services.web.enums import short_name, value_of
 from services.web.http.forms import read_fields
 from services.web.operator.exports import Row, export
-from services.web.operator.orders import EXPORT_PAGE, time_text
+from services.web.operator.orders import time_text
 from services.web.operator.paging import Pager, list_url, page_token
 from services.web.operator.renderer import OperatorRenderer, SignedInOperator, redirect_to
 from services.web.operator.time_filter import CHOICES, TimeFilter
@@ -98,14 +98,9 @@ class FailurePages:
         return export(rows, COLUMNS, name="failures", file_format=request.path_params["file_format"])
 
     async def _rows(self, operator: SignedInOperator, criteria: operator_pb2.FailureFilter) -> AsyncIterator[Row]:
-        client, token = operator.client, ""
-        while True:
-            wanted = pb.ListFailuresRequest(page_size=EXPORT_PAGE, page_token=token, filter=criteria)
-            found = await client.call(client.stub.ListFailures, wanted)
-            for entry in found.failures:
-                yield _row(entry)
-            if not (token := found.next_page_token):
-                return
+        client = operator.client
+        async for entry in client.rows(client.stub.ListFailures, pb.ListFailuresRequest(filter=criteria), "failures"):
+            yield _row(entry)
 
     async def retry(self, request: Request, operator: SignedInOperator) -> Response:
         """Retry the selected failures."""

@@ -20,7 +20,6 @@ from services.web.orders.pages import find_order_id
 from services.web.orders.view import order_state
 
 PAGE_SIZE = 50
-EXPORT_PAGE = 1000
 MIN_ADDRESS = 3
 COLUMNS = (
     "order_id",
@@ -100,14 +99,9 @@ class OrderListPages:
         )
 
     async def _rows(self, operator: SignedInOperator, criteria: operator_pb2.OrderFilter) -> AsyncIterator[Row]:
-        client, token = operator.client, ""
-        while True:
-            wanted = pb.ListOrdersRequest(page_size=EXPORT_PAGE, page_token=token, filter=criteria)
-            found = await client.call(client.stub.ListOrders, wanted)
-            for entry in found.orders:
-                yield _row(entry)
-            if not (token := found.next_page_token):
-                return
+        client = operator.client
+        async for entry in client.rows(client.stub.ListOrders, pb.ListOrdersRequest(filter=criteria), "orders"):
+            yield _row(entry)
 
 
 def _row(entry: operator_pb2.OrderEntry) -> Row:
