@@ -103,8 +103,11 @@ def test_a_face_that_is_left_out_stays_and_the_other_is_hidden(page: Page, clien
     expect(page.locator("#found-status")).to_have_text("2 found, 2 left visible.")
     order_id = place(page)
     one, both, none = findings_of(client, order_id)
-    assert sorted(finding.applied for finding in one) == [False, True]
-    assert [finding.applied for finding in both] == [True, True]
+    # The check may find a face again in what was redacted, and hide it more strongly: one finding more.
+    assert sorted({finding.applied for finding in one}) == [False, True]
+    assert sum(not finding.applied for finding in one) == 1
+    assert {finding.applied for finding in both} == {True}
+    assert len(both) >= 2
     assert [finding.applied for finding in none] == [False, False]
     before, made = pixels(two_faces), results(page)
     changed = np.abs(pixels(made["blur_two.jpg"]) - before).max(axis=2) > 30

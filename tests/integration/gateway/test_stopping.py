@@ -74,12 +74,15 @@ def test_calls_under_way_are_finished(settings: GatewaySettings) -> None:
         stopping.wait()
         yield request
 
-    with running(settings) as gateway:
-        status: Any = gateway.channel.stream_unary("/imageblur.v1.BlurService/Status")
-        call = status.future(slowly())
-        half_sent.wait()
-        # On the same connection: once this is answered, the gateway knows of the other call.
-        gateway.blur.GetLimits(pb.GetLimitsRequest())
-        threading.Timer(1, stopping.set).start()
-    error = call.exception(timeout=30)
+    with ExitStack() as channels:
+        with running(settings) as gateway:
+            # Of its own: that of the gateway is closed with it, maybe before the answer has been read.
+            channel = channels.enter_context(grpc.insecure_channel(f"127.0.0.1:{gateway.port}"))
+            status: Any = channel.stream_unary("/imageblur.v1.BlurService/Status")
+            call = status.future(slowly())
+            half_sent.wait()
+            # On the same connection: once this is answered, the gateway knows of the other call.
+            BlurServiceStub(channel).GetLimits(pb.GetLimitsRequest())
+            threading.Timer(1, stopping.set).start()
+        error = call.exception(timeout=30)
     assert error.code() is grpc.StatusCode.NOT_FOUND

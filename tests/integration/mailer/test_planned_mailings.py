@@ -199,9 +199,10 @@ def test_a_window_is_that_of_each_reader(
     window = _window(-HOUR, HOUR, "Asia/Tokyo")
     mailing_id = plan_mailing(database, local_time=long_ago, time_zone="Asia/Tokyo", window=window)
     schedule.start_scheduled()
-    smtp_sink.reply_to("awake@example.org", "451 4.3.0 later")
+    smtp_sink.refuse({"awake@example.org": "451 4.3.0 later"})
     run(make_bulk_mailer(), mailing_id)
     assert not smtp_sink.received
+    smtp_sink.refuse({})
     (row,) = emails_of(database, mailing_id=mailing_id)
     with database.write() as session:
         session.execute(update(Email).values(not_before=0))
