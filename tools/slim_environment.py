@@ -15,11 +15,15 @@ UNUSED = (
     # What installed the rest. What says that it is installed goes first: an interruption leaves what ensurepip mends.
     "pip-*", "pip", "uv-*", "uv", "setuptools-*", "setuptools", "pkg_resources", "_distutils_hack", "distutils-*.pth",
     # Libraries' tests of their own.
-    "numba/**/tests", "numpy/**/tests", "sqlalchemy/testing/suite",
+    "*/tests", "numba/**/tests", "numpy/**/tests", "alembic/testing", "sqlalchemy/testing",
     # For programs in C: the Python module contains the same once more.
-    "onnxruntime/capi/libonnxruntime.so.*",
-    # Conversion of models.
-    "onnxruntime/quantization", "onnxruntime/tools", "onnxruntime/transformers",
+    "onnxruntime/capi/libonnxruntime.so.*", "numpy/_core/include",
+    # Conversion of models, and a model that turns lines of text.
+    "onnxruntime/quantization", "onnxruntime/tools", "onnxruntime/transformers", "rapidocr/models/*_cls_*",
+    # Loops on graphics cards, or in several threads.
+    "numba/cuda", "numba/np/ufunc/*pool.*.so",
+    # What rich colours source code with, and a client of Valkey. They count as not installed, too.
+    "pygments", "pygments-*", "valkey", "valkey-*",
 )  # fmt: skip
 PROGRAMS = ("uv", "uvx", "pip", "pip3*")
 PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "hubble_deep_field.jpg", "retina.jpg", "rocket.jpg")

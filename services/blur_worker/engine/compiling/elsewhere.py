@@ -40,5 +40,6 @@ def compile_elsewhere(folder: Path) -> bool:
             return True
         code = f"from {__package__}.compiler import compile_all; compile_all({str(folder)!r})"
         variables = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), _COMPILING: "1"}
+        variables["PYTHONDONTWRITEBYTECODE"] = "1"  # 7 MB of numba's, which is imported once
         subprocess.run([sys.executable, "-c", code], env=variables, check=False)  # noqa: S603 - our own
     return (folder / FILE).exists()
