@@ -23,7 +23,8 @@ START_SECONDS = 20.0
 """Timeout for a mailer to start a job."""
 FINISH_SECONDS = 90.0
 """Timeout for the answer: as long as SMTP may take."""
-POLL_SECONDS = 0.1
+FIRST_POLL_SECONDS, POLL_SECONDS = 0.01, 0.1
+"""Until the first poll for the answer, and between later ones: most jobs take a few milliseconds, some a minute."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,11 @@ class OperatorJobs:
         """
         job_id = await self.threads.run(self._enqueue, audit_context, kind, request)
         begin = time.monotonic()
-        started = False
+        started, pause = False, FIRST_POLL_SECONDS
         try:
             while time.monotonic() < begin + (FINISH_SECONDS if started else START_SECONDS):
-                await asyncio.sleep(POLL_SECONDS)
+                await asyncio.sleep(pause)
+                pause = min(1.5 * pause, POLL_SECONDS)
                 status = await self.threads.run(self._fetch, job_id)
                 started = status.claimed
                 if status.answer:

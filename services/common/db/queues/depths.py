@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, TextClause, case, func, select
+from sqlalchemy import ColumnElement, ScalarSelect, TextClause, case, func, select
 from sqlalchemy.orm import Session
 
 from services.common.db.models import (
@@ -62,44 +62,52 @@ def get_depth(session: Session, queue: str) -> QueueDepth:
 
 
 def _of_images(session: Session, queue: ImageQueue) -> QueueDepth:
-    def count(*conditions: ColumnElement[bool]) -> int:
+    def count(*conditions: ColumnElement[bool]) -> ScalarSelect[int]:
         # One of the partial indices each: these are few beside those that have ended.
-        return session.scalar(select(func.count()).where(Image.queue == queue, *conditions)) or 0
+        return select(func.count()).where(Image.queue == queue, *conditions).scalar_subquery()
 
     is_queued, is_running = (Image.state == sql_literal(state) for state in (ImageState.QUEUED, ImageState.RUNNING))
-    waiting = count(is_queued, Image.enqueued_at.is_(None)) + count(is_queued, Image.enqueued_at.is_not(None))
-    failed = failures.count_images_by_reason(session, queue)
     queued = (Image.queue == queue) & (Image.state == ImageState.QUEUED)
     waits = select(Image.id).where(Image.order_id == Order.id, queued).exists()
-    oldest = select(func.min(Order.created_at)).where(ORDER_IS_OPEN, waits)
+    waiting, running, oldest_at = session.execute(
+        select(
+            count(is_queued, Image.enqueued_at.is_(None)) + count(is_queued, Image.enqueued_at.is_not(None)),
+            count(is_running),
+            select(func.min(Order.created_at)).where(ORDER_IS_OPEN, waits).scalar_subquery(),
+        )
+    ).one()
+    failed = failures.count_images_by_reason(session, queue)
     return QueueDepth(
         waiting=waiting,
-        running=count(is_running),
+        running=running,
         failed=sum(failed.values()),
         failed_by_service=sum(number for reason, number in failed.items() if reason not in FILE_REASONS),
-        oldest_at=session.scalar(oldest),
+        oldest_at=oldest_at,
     )
 
 
 def _of_webhook_events(session: Session) -> QueueDepth:
-    def count(state: WebhookState) -> int:
-        return session.scalar(select(func.count()).where(WebhookEvent.state == state)) or 0
+    def count(condition: ColumnElement[bool] | TextClause) -> ScalarSelect[int]:
+        return select(func.count(WebhookEvent.id)).where(condition).scalar_subquery()
 
-    oldest = select(func.min(WebhookEvent.created_at)).where(WebhookEvent.state == WebhookState.QUEUED)
-    return QueueDepth(
-        waiting=count(WebhookState.QUEUED),
-        running=count(WebhookState.SENDING),
-        failed=session.scalar(select(func.count(WebhookEvent.id)).where(WEBHOOK_IS_FAILURE)) or 0,
-        oldest_at=session.scalar(oldest),
-    )
+    is_queued = WebhookEvent.state == WebhookState.QUEUED
+    waiting, running, failed, oldest_at = session.execute(
+        select(
+            count(is_queued),
+            count(WebhookEvent.state == WebhookState.SENDING),
+            count(WEBHOOK_IS_FAILURE),
+            select(func.min(WebhookEvent.created_at)).where(is_queued).scalar_subquery(),
+        )
+    ).one()
+    return QueueDepth(waiting=waiting, running=running, failed=failed, oldest_at=oldest_at)
 
 
 def _of_emails(session: Session, *, bulk: bool) -> QueueDepth:
     those = Email.mailing_id.is_not(None) if bulk else Email.mailing_id.is_(None)
 
-    def count(*conditions: ColumnElement[bool] | TextClause) -> int:
+    def count(*conditions: ColumnElement[bool] | TextClause) -> ScalarSelect[int]:
         # Not all as conditions: SQLite would go through all e-mails without a mailing.
-        return session.scalar(select(func.count(case((those, 1)))).where(*conditions)) or 0
+        return select(func.count(case((those, 1)))).where(*conditions).scalar_subquery()
 
     if bulk:
         oldest = select(func.min(Mailing.created_at)).where(Mailing.state == MailingState.SENDING)
@@ -107,10 +115,15 @@ def _of_emails(session: Session, *, bulk: bool) -> QueueDepth:
         oldest = select(func.min(Delivery.requested_at)).where(
             DELIVERY_IS_OPEN, Delivery.state != DeliveryState.WAITING
         )
+    waiting, running, failed, failed_by_service, oldest_at = session.execute(
+        select(
+            count(Email.state == sql_literal(EmailState.QUEUED)),
+            count(Email.state == sql_literal(EmailState.SENDING)),
+            count(EMAIL_IS_FAILURE),
+            count(EMAIL_IS_FAILURE, failures.SERVICE_EMAIL),
+            oldest.scalar_subquery(),
+        )
+    ).one()
     return QueueDepth(
-        waiting=count(Email.state == sql_literal(EmailState.QUEUED)),
-        running=count(Email.state == sql_literal(EmailState.SENDING)),
-        failed=count(EMAIL_IS_FAILURE),
-        failed_by_service=count(EMAIL_IS_FAILURE, failures.SERVICE_EMAIL),
-        oldest_at=session.scalar(oldest),
+        waiting=waiting, running=running, failed=failed, failed_by_service=failed_by_service, oldest_at=oldest_at
     )
