@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import Field, field_validator
 
 from services.common.domain.orders import ImageQueue
-from services.common.infra.machine import default_children
+from services.common.infra.machine import default_children, default_instant_children
 from services.common.infra.settings import CommonSettings, LimitSettings, OutboundSettings, PlaceSettings, metrics_port
 
 
@@ -16,7 +16,8 @@ class BlurWorkerSettings(CommonSettings, LimitSettings, OutboundSettings, PlaceS
         default_factory=default_children,
         ge=1,
         description="How many images this worker blurs at a time, each in a child process. Default: one per core that "
-        "it may use, and per 300 MiB of memory, of the machine or its cgroup, beyond the first 400.",
+        "it may use, fewer if the machine or its cgroup has less memory than 400 MiB and 300 for each of these and of "
+        "`IMAGEBLUR_INSTANT_CHILDREN`.",
     )
     blur_worker_metrics_port: int = metrics_port(9465, "the blur worker")
     blur_seconds: int = Field(
@@ -61,7 +62,7 @@ class BlurWorkerSettings(CommonSettings, LimitSettings, OutboundSettings, PlaceS
         default=120, ge=1, le=500, description="Longest time to fetch a source with an address, all of it."
     )
     instant_children: int = Field(
-        default_factory=lambda: max(1, default_children() // 2),
+        default_factory=default_instant_children,
         ge=0,
         description="How many instant calls (BlurImage, FindRegions, PreviewImage) this worker answers at a time, "
         "in child processes of their own, which start with the first call and end after five minutes without one. "

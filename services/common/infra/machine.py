@@ -38,5 +38,14 @@ def memory_mib(root: Path = Path("/")) -> int:
 
 
 def default_children() -> int:
-    """Return how many child processes blur: one per core, of which each has memory enough; at least one."""
-    return max(1, min(count_cores(), (memory_mib() - _BESIDE_CHILDREN_MIB) // _CHILD_MIB))
+    """Return how many child processes blur images of orders: one per core, if there is memory enough; at least one.
+
+    Enough for these and for those of instant calls, half as many, but at least one.
+    """
+    processes = (memory_mib() - _BESIDE_CHILDREN_MIB) // _CHILD_MIB
+    return max(1, min(count_cores(), (2 * processes + 1) // 3))
+
+
+def default_instant_children() -> int:
+    """Return how many child processes answer instant calls."""
+    return max(1, default_children() // 2)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from services.common.infra import machine
-from services.common.infra.machine import default_children, memory_mib
+from services.common.infra.machine import default_children, default_instant_children, memory_mib
 
 PHYSICAL = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
 MIB = 1 << 20
@@ -44,9 +44,11 @@ def test_a_cgroup_may_allow_less(tmp_path: Path, cgroup: str, limits: dict[str, 
 
 
 @pytest.mark.parametrize(
-    ("mib", "cores", "children"), [(512, 8, 1), (1024, 1, 1), (1024, 8, 2), (4096, 8, 8), (65536, 64, 64)]
+    ("mib", "cores", "children"),
+    [(512, 8, 1), (1024, 1, 1), (1024, 8, 1), (1300, 8, 2), (2200, 8, 4), (4096, 8, 8), (65536, 64, 64)],
 )
 def test_children_follow_cores_and_memory(mib: int, cores: int, children: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "memory_mib", lambda: mib)
     monkeypatch.setattr(machine, "count_cores", lambda: cores)
     assert default_children() == children
+    assert mib == 512 or 400 + 300 * (children + default_instant_children()) <= mib
