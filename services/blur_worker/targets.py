@@ -25,6 +25,8 @@ from services.common.infra.blobs import BlobStore, MissingBlob
 from services.common.infra.places import NoSuchFile, Places, PlaceUnavailable
 
 POLL_SECONDS = 1.0
+MAX_WAIT_SECONDS = 1800.0
+"""How long a late attempt waits for other workers: longer than three of the longest attempts, one after another."""
 
 _log = log.get(__name__)
 
@@ -42,6 +44,7 @@ class Targets:
     places: Places
     scratch: Path
     sleep: Callable[[float], None] = time.sleep
+    max_wait_seconds: float = MAX_WAIT_SECONDS
 
     def write(self, claim: ImageClaim, result_format: Format, file: Path) -> None:
         """Write the result of an attempt, if its claim is still valid; a repeated attempt replaces it by the same.
@@ -62,10 +65,11 @@ class Targets:
     def restore(self, claim: ImageClaim) -> None:
         """Write the result that counts again, after an attempt whose result does not count may have replaced it.
 
-        While another worker has the image, wait: it may have written before this attempt did. Errors are logged.
+        While another worker has the image, wait: it may have written before this attempt did. But no longer than
+        `max_wait_seconds`: this thread has other work. Errors are logged.
         """
-        attempts = 0
-        while attempts < MAX_SOURCE_ATTEMPTS:
+        attempts, deadline = 0, time.monotonic() + self.max_wait_seconds
+        while attempts < MAX_SOURCE_ATTEMPTS and time.monotonic() < deadline:
             try:
                 image = self._current(claim)
                 if image is None:

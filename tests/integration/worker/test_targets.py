@@ -278,3 +278,23 @@ def test_a_target_that_is_unavailable_is_tried_again_then_the_image_fails(
     assert (gone.reason, gone.message) == ("TARGET_UNAVAILABLE", "the operator names no place gone for results")
     with database.read() as session:
         assert session.get_one(Order, order.id).state == "FAILED"
+
+
+def test_a_late_write_waits_no_longer_than_its_limit(
+    *, database: Database, blobs: BlobStore, make_blur: MakeBlur, out: Path
+) -> None:
+    store = Places.of({"out": str(out)}).find("out")
+    assert store
+    current_place = HeldPlace(store)
+    current, late = make_blur(Places({"out": current_place})), make_blur(Places({"out": store})).attempt.targets
+    _, image_id = place(database, blobs)
+    thread = threading.Thread(target=current, args=(image_id,))
+    thread.start()
+    assert current_place.reached.wait(60)  # and runs as long as its place is held
+    with database.read() as session:
+        claim = images.claim_of(session.get_one(Image, image_id), "{}")
+    replace(late, sleep=lambda _: None, max_wait_seconds=0.2).restore(claim)
+    assert row(database, image_id).state == "RUNNING"
+    current_place.release.set()
+    thread.join(60)
+    assert sha256(out / "june" / "1.jpg") == row(database, image_id).output_sha256
