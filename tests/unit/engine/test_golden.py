@@ -176,3 +176,11 @@ def test_small_images_are_as_exact_as_large_ones(side: int, sigma: float) -> Non
         before = Image.fromarray((pattern * 255).astype(np.uint8))
         expected = reference.gaussian(samples(before)[..., np.newaxis].astype(np.float64), sigma)
         assert np.abs(samples(run_on(before, Gaussian(sigma))) - expected[..., 0]).max() <= 1.1
+
+
+@pytest.mark.parametrize("size", [(300, 1), (1, 300), (2, 41), (41, 2)])
+@pytest.mark.parametrize("sigma", [5, 11, 40, 500])
+def test_an_image_is_narrower_than_the_gaussian(size: tuple[int, int], sigma: float) -> None:
+    before = Image.fromarray(np.random.default_rng(1).integers(0, 256, (*size, 3), np.uint8))
+    expected = reference.gaussian(samples(before).astype(np.float64), sigma)
+    assert np.abs(samples(run_on(before, Gaussian(sigma))) - expected).max() <= 0.51

@@ -17,7 +17,7 @@ from services.blur_worker.engine.effects.gaussian.rows import (
 from services.blur_worker.engine.raster import Samples
 
 _SIGNATURES = [
-    f"void({image}, {image}, Tuple((i8, b1, i8, i8, i8)), f4[::1], i8[::1], i8[::1], i8[::1], f4[::1], f4)"
+    f"void({image}, {image}, Tuple((i8, b1, i8, i8, i8)), f4[::1], f4[::1], i8[::1], i8[::1], i8[::1], f4[::1], f4)"
     for image in ("u1[:, ::1]", "u2[:, ::1]")
 ]
 
@@ -48,7 +48,8 @@ def blur(samples: Samples, sigma: float, *, alpha: bool, at_most: int = ANY_SCAL
         np.require(samples, requirements=["C", "W"]).reshape(height, width * channels),
         result.reshape(height, width * channels),
         (channels, any_transparent, scale, kernel.border, kernel.downsampled(width)),
-        kernel.taps,
+        kernel.taps_along(width),
+        kernel.taps_along(height),
         kernel.source_indices(height),
         kernel.source_indices(width),
         lefts,
@@ -63,7 +64,8 @@ def _blur_rows(
     source: Samples,
     target: Samples,
     shape: tuple[int, bool, int, int, int],
-    taps: Row,
+    taps_across: Row,
+    taps_down: Row,
     rows: NDArray[np.int64],
     columns: NDArray[np.int64],
     lefts: NDArray[np.int64],
@@ -76,7 +78,8 @@ def _blur_rows(
         source: Shape (height, width × channels).
         target: Like the source.
         shape: Channels, whether the last one is alpha, `Kernel.scale`, `Kernel.border`, the downsampled width.
-        taps: `Kernel.taps`.
+        taps_across: `Kernel.taps_along` the width.
+        taps_down: `Kernel.taps_along` the height.
         rows: `Kernel.source_indices` of the height.
         columns: `Kernel.source_indices` of the width.
         lefts: For each sample of a row of the target: the downsampled sample at its left.
@@ -85,9 +88,9 @@ def _blur_rows(
     """
     channels, alpha, scale, border, small_width = shape
     height, length = source.shape
-    radius = len(taps) - 1
+    reach, radius = len(taps_across) - 1, len(taps_down) - 1
     sums = np.empty(length, np.float32)
-    padded = np.empty((small_width + 2 * radius) * channels, np.float32)
+    padded = np.empty((small_width + 2 * reach) * channels, np.float32)
     ring = np.empty((2 * radius + 1, small_width * channels), np.float32)
     small = np.empty(small_width * channels, np.float32)
     above = np.empty(length, np.float32)
@@ -95,11 +98,11 @@ def _blur_rows(
     for index in range(len(rows) // scale):
         for row in range(scale):
             accumulate(source[rows[index * scale + row]], sums, channels, alpha, row == 0)
-        downsample(sums, columns, (radius + border) * scale, channels, scale, padded)
-        convolve_row(padded, ring[index % len(ring)], taps, channels)
+        downsample(sums, columns, (reach + border) * scale, channels, scale, padded)
+        convolve_row(padded, ring[index % len(ring)], taps_across, channels)
         if index < 2 * radius:
             continue
-        convolve_columns(ring, index - radius, small, taps)
+        convolve_columns(ring, index - radius, small, taps_down)
         if scale == 1:
             store(small, small, np.float32(0), target[index - 2 * radius], channels, alpha, max_value)
             continue

@@ -52,13 +52,24 @@ class Kernel:
         """Return the downsampled length of a side of the image, both borders included."""
         return -(-side // self.scale) + 2 * self.border
 
+    def taps_along(self, side: int) -> NDArray[np.float32]:
+        """Return the weights for a side of the image, no more than it has pixels: beyond, its mirror images repeat."""
+        if self.scale > 1 or self.radius <= side:
+            return self.taps
+        weights, distances = np.zeros(2 * side), np.arange(len(self.taps))
+        np.add.at(weights, distances % (2 * side), self.taps)
+        np.add.at(weights, -distances[1:] % (2 * side), self.taps[1:])
+        weights[side] /= 2  # the same pixel in both directions
+        return _padded(weights[: side + 1])
+
     def source_indices(self, side: int) -> NDArray[np.int64]:
         """Return the pixels of a side that are averaged, `scale` for each downsampled pixel.
 
-        Downsampled pixels reach from `radius` before the first border to `radius` after the last one.
+        Downsampled pixels reach from the last of `taps_along` before the first border to that after the last one.
         """
-        beyond = self.radius + self.border
-        first, stop = -beyond * self.scale, (self.downsampled(side) - self.border + self.radius) * self.scale
+        radius = len(self.taps_along(side)) - 1
+        first = -(radius + self.border) * self.scale
+        stop = (self.downsampled(side) - self.border + radius) * self.scale
         return _mirrored(first, stop, side)
 
 
@@ -84,8 +95,11 @@ def kernel_for(sigma: float, sample_bytes: int, at_most: int = ANY_SCALE) -> Ker
     downsampled_sigma = max(math.sqrt(sigma**2 - (scale**2 - 1) / 4) / scale, _MIN_SIGMA)
     distances = np.arange(math.ceil(_TRUNCATE[sample_bytes] * downsampled_sigma) + 1)
     taps = np.exp(-0.5 * (distances / downsampled_sigma) ** 2)
-    taps = np.pad(taps / (2 * taps.sum() - taps[0]), (0, -(len(taps) - 1) % _UNROLLED_TAPS))
-    return Kernel(scale, taps.astype(np.float32))
+    return Kernel(scale, _padded(taps / (2 * taps.sum() - taps[0])))
+
+
+def _padded(taps: NDArray[np.float64]) -> NDArray[np.float32]:
+    return np.pad(taps, (0, -(len(taps) - 1) % _UNROLLED_TAPS)).astype(np.float32)
 
 
 def _mirrored(first: int, stop: int, side: int) -> NDArray[np.int64]:
