@@ -53,6 +53,8 @@ export class Choosing {
     this.#want();
     this.#fillPanel();
     if (image) {
+      // At once: what is added before its picture has arrived is its own.
+      this.editor.show(image.regions, this.views.of(image.file).picture ?? this.editor.size);
       element("blur-outside").checked = image.outside;
       this.#render();
     }

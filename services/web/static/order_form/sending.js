@@ -77,7 +77,7 @@ export class Sending {
     this.#quarter = 0;
     addEventListener("beforeunload", warn);
     this.busy(true);
-    element("uploading").hidden = false;
+    element("uploading").hidden = element("cancel-upload").hidden = false;
     element("upload-bar").value = 0;
     element("upload-text").textContent = translate("checking");
     element("cancel-upload").focus();

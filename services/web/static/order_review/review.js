@@ -93,11 +93,8 @@ class Review {
   }
 
   #showRegions() {
-    const focused = document.activeElement.closest(".region")?.dataset.index;
     const { naturalWidth, naturalHeight } = this.stage.before;
     this.editor.show(this.edits.of(this.image).regions, { width: naturalWidth || 4, height: naturalHeight || 3 });
-    // Who moves a region while the picture arrives goes on.
-    if (focused) element("viewer-overlay").querySelector(`.region[data-index="${focused}"]`)?.focus({ preventScroll: true });
   }
 
   changed(text) {

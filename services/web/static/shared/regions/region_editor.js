@@ -57,11 +57,17 @@ export class RegionEditor {
     return this.stage.classList.contains("drawing");
   }
 
-  // Shows the regions of a picture, which are changed in place.
+  // Shows the regions of a picture, which are changed in place; the same again when its size is known: who draws, moves or
+  // writes a number meanwhile goes on.
   show(regions, size) {
+    this.size = size;
+    if (regions === this.regions) {
+      regions.forEach((region, index) => this.#place(this.layer.children[index], region, index));
+      this.list.resize(regions, size);
+      return;
+    }
     this.cancelDrawing();
     this.regions = regions;
-    this.size = size;
     this.#render();
   }
 

@@ -22,10 +22,17 @@ export class RegionList {
   }
 
   update(index, region, size) {
+    this.#fill(this.list.children[index].querySelectorAll("input"), region, size);
+  }
+
+  // Shows the numbers for another size of the picture, but for one that somebody writes.
+  resize(regions, size) {
+    regions.forEach((region, index) => this.#fill(this.list.children[index].querySelectorAll("input:not(:focus)"), region, size));
+  }
+
+  #fill(inputs, region, size) {
     const box = bounds(region, size);
-    for (const input of this.list.children[index].querySelectorAll("input")) {
-      input.value = formatNumber(box[input.dataset.side] * 100, 1);
-    }
+    for (const input of inputs) input.value = formatNumber(box[input.dataset.side] * 100, 1);
   }
 
   #row(region, index, size) {
