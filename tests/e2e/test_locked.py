@@ -38,7 +38,7 @@ class Locked:
         """A command with the settings of the services and of the command line."""
         own = {"IMAGEBLUR_API_KEY": key, "IMAGEBLUR_SERVER": self.gateways[gateway]}
         return subprocess.run(
-            command, env=os.environ | self.environment | own, capture_output=True, text=True, timeout=90, check=False
+            command, env=os.environ | self.environment | own, capture_output=True, text=True, timeout=240, check=False
         )
 
     def client(self, key: str | None, gateway: int) -> Client:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Callable
 
 import psutil
 import redis
@@ -16,12 +17,33 @@ from tests.support.waiting import eventually
 COUNT = 30
 
 
-def begin(client: Client) -> Order:
-    """An order that is in the middle of being worked on."""
-    order = client.order("loss@example.org", [PHOTOGRAPHS / "hubble_deep_field.jpg"] * COUNT)
-    eventually(lambda: client.status(order.order_id).order.counts.succeeded > 0)
-    assert client.status(order.order_id).order.counts.succeeded < COUNT
+def begin(client: Client, strike: Callable[[], object]) -> Order:
+    """Strike while an order is in the middle of being worked on; return that order."""
+
+    def struck() -> Order | None:
+        order = client.order("loss@example.org", [PHOTOGRAPHS / "hubble_deep_field.jpg"] * COUNT)
+        eventually(lambda: client.status(order.order_id).order.counts.succeeded > 0)
+        strike()
+        # None if all images were faster than this process.
+        return order if client.status(order.order_id).order.counts.succeeded < COUNT else None
+
+    order = eventually(struck)
+    assert order
     return order
+
+
+def running(stack: BackgroundStack, module: str) -> psutil.Process:
+    """The main process of a service, once it runs again after the test before."""
+
+    def found() -> psutil.Process | None:
+        try:
+            return stack.service(module)
+        except (StopIteration, psutil.Error):
+            return None
+
+    process = eventually(found)
+    assert process
+    return process
 
 
 def finish(client: Client, order: Order) -> Order:
@@ -34,42 +56,44 @@ def finish(client: Client, order: Order) -> Order:
 
 
 def test_a_killed_blur_worker_loses_nothing(stack: BackgroundStack, client: Client) -> None:
-    order = begin(client)
-    worker = stack.service("services.blur_worker")
-    os.killpg(worker.pid, signal.SIGKILL)
-    assert client.status(order.order_id).order.counts.succeeded < COUNT
-    finish(client, order)
-    assert worker.pid != stack.service("services.blur_worker").pid
+    killed: list[int] = []
+
+    def kill() -> None:
+        killed.append(running(stack, "services.blur_worker").pid)
+        os.killpg(killed[-1], signal.SIGKILL)
+
+    finish(client, begin(client, kill))
+    assert running(stack, "services.blur_worker").pid not in killed
 
 
 def test_a_killed_main_leaves_no_child_working(stack: BackgroundStack, client: Client) -> None:
-    order = begin(client)
-    worker = stack.service("services.blur_worker")
-    group = worker.children(recursive=True)
-    worker.kill()
-    finish(client, order)
-    _, alive = psutil.wait_procs(group, timeout=20)
+    group: list[psutil.Process] = []
+
+    def kill() -> None:
+        worker = running(stack, "services.blur_worker")
+        group.extend(worker.children(recursive=True))
+        worker.kill()
+
+    finish(client, begin(client, kill))
+    _, alive = psutil.wait_procs(group, timeout=60)
     assert not alive
 
 
 def test_a_broker_without_its_data_loses_nothing(stack: BackgroundStack, client: Client) -> None:
-    order = begin(client)
     with redis.Redis.from_url(broker_url(stack.data_folder)) as valkey:
-        valkey.flushall()
+        order = begin(client, valkey.flushall)
     finish(client, order)
 
 
 def test_a_killed_gateway_is_started_again_and_a_watch_goes_on(stack: BackgroundStack, client: Client) -> None:
-    order = begin(client)
+    order = begin(client, lambda: None)
     changes = client.watch(order.order_id)
     last = next(changes).order
-    stack.service("services.gateway").kill()
+    running(stack, "services.gateway").kill()
     for change in changes:
         last = change.order
     assert last.counts.succeeded == COUNT
 
 
 def test_a_killed_scheduler_is_missed_by_nobody(stack: BackgroundStack, client: Client) -> None:
-    order = begin(client)
-    stack.service("services.scheduler").kill()
-    finish(client, order)
+    finish(client, begin(client, lambda: running(stack, "services.scheduler").kill()))

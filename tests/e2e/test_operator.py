@@ -15,6 +15,7 @@ from imageblur_client import Client
 from services.stack.background import BackgroundStack
 from tests.e2e.conftest import PHOTOGRAPHS
 from tests.e2e.mail import wait_for_emails
+from tests.e2e.queues import wait_noticed, workers
 from tests.support.waiting import eventually
 
 
@@ -43,33 +44,23 @@ def test_a_paused_queue_waits_and_goes_on(client: Client, operator: OperatorServ
 def waiting_order(client: Client, operator: OperatorServiceStub) -> order_pb2.Order | None:
     """An order that is left alone; None if it was taken all the same."""
     order = client.order("pause@example.org", [PHOTOGRAPHS / "rocket.jpg"])
-    # Two looks of the worker; an image takes some tens of milliseconds.
-    for _ in range(2):
-        before = seen(operator)
-        eventually(lambda before=before: seen(operator) > before)  # type: ignore[misc]
+    wait_noticed(operator)  # that takes seconds, an image some tens of milliseconds
     now = client.status(order.order_id).order
     return now if now.state == order_pb2.ORDER_STATE_QUEUED else None
-
-
-def workers(operator: OperatorServiceStub) -> list[operator_pb2.Worker]:
-    """Those of the blur queue."""
-    found = operator.ListWorkers(pb.ListWorkersRequest()).workers
-    return [worker for worker in found if worker.queue == "blur"]
-
-
-def seen(operator: OperatorServiceStub) -> int:
-    """When the blur worker said last that it lives."""
-    return max(worker.heartbeat_time.ToNanoseconds() for worker in workers(operator))
 
 
 def test_an_order_is_traced_to_its_email(stack: BackgroundStack, client: Client, operator: OperatorServiceStub) -> None:
     order = client.order("trace@example.org", [PHOTOGRAPHS / "rocket.jpg"], notify=True)
     wait_for_emails(stack, "trace@example.org")
     eventually(lambda: client.status(order.order_id).order.deliveries[0].state == order_pb2.DELIVERY_STATE_SENT)
-    steps = operator.GetOrderTrace(pb.GetOrderTraceRequest(order_id=order.order_id)).steps
-    kinds = [operator_pb2.TraceKind.Name(step.kind).removeprefix("TRACE_KIND_") for step in steps]
-    assert sorted(kinds) == ["DELIVERY", "EMAIL", "IMAGE", "IMAGE_QUEUED", "ORDER", "UPLOAD"]
-    assert all(step.HasField("end_time") for step in steps)
+
+    def traced() -> bool:
+        steps = operator.GetOrderTrace(pb.GetOrderTraceRequest(order_id=order.order_id)).steps
+        kinds = [operator_pb2.TraceKind.Name(step.kind).removeprefix("TRACE_KIND_") for step in steps]
+        assert sorted(kinds) == ["DELIVERY", "EMAIL", "IMAGE", "IMAGE_QUEUED", "ORDER", "UPLOAD"]
+        return all(step.HasField("end_time") for step in steps)
+
+    eventually(traced)
 
 
 def test_a_mailing_is_previewed_tried_run_and_listed(stack: BackgroundStack, operator: OperatorServiceStub) -> None:

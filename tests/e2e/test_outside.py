@@ -20,6 +20,7 @@ from tests.e2e.conftest import PHOTOGRAPHS
 from tests.support.certificates import Authority
 from tests.support.https import HttpRequest, HttpsServer, answer, make_authority
 from tests.support.ports import free_port
+from tests.support.waiting import eventually
 
 PHOTO = PHOTOGRAPHS / "chelsea.png"
 
@@ -95,21 +96,36 @@ def test_a_folder_is_blurred_into_another_and_the_end_is_posted(world: World, se
     event = verify_webhook(secret, request.headers, request.body)
     assert (event["type"], event["data"]["counts"]["succeeded"]) == ("order.finished", 2)
     assert event["data"]["order_id"] in done.stdout
-    listed = world.run("admin", "webhooks", "--order", event["data"]["order_id"], "--json")
-    (entry,) = map(json.loads, listed.stdout.splitlines())
-    assert "token" not in listed.stdout
-    resent = world.run("admin", "resend-webhooks", entry["event"]["event_id"])
+    event_id = delivered_event(world, event["data"]["order_id"])
+    resent = world.run("admin", "resend-webhooks", event_id)
     assert resent.stdout == "1 event posted again.\n"
     again = server.wait_requests(2)
     assert again[0].headers["webhook-id"] == again[1].headers["webhook-id"]
 
+    delivered_event(world, event["data"]["order_id"])
     rotated = world.run("webhook-secret", "--rotate").stdout.strip()
     assert rotated != secret
-    world.run("admin", "resend-webhooks", entry["event"]["event_id"])
+    world.run("admin", "resend-webhooks", event_id)
     *_, last = server.wait_requests(3)
     assert verify_webhook(rotated, last.headers, last.body) == verify_webhook(secret, last.headers, last.body) == event
     with pytest.raises(WebhookVerificationError):
         verify_webhook("whsec_AAAA", last.headers, last.body)
+
+
+def delivered_event(world: World, order_id: str) -> str:
+    """The ID of an order's event when its answer is recorded: what is being posted is not posted again."""
+    event_id = ""
+
+    def recorded() -> bool:
+        nonlocal event_id
+        listed = world.run("admin", "webhooks", "--order", order_id, "--json").stdout
+        (entry,) = map(json.loads, listed.splitlines())
+        assert "token" not in listed
+        event_id = entry["event"]["event_id"]
+        return bool(entry["event"]["state"] == "WEBHOOK_STATE_DELIVERED")
+
+    eventually(recorded, every=0.2)
+    return event_id
 
 
 def test_sources_over_http_of_which_one_fails(world: World, server: HttpsServer) -> None:

@@ -37,7 +37,7 @@ def test_rolling_restarts(fleet: Fleet, customer: Customer, tell: Callable[[Line
         audit.settle(fleet, customer, order)
     remains.calm(fleet, customer)
     again = customer.refusals[asked_again:]
-    assert all(answer.startswith("UNAVAILABLE") for answer in again), again
+    assert customer.refused(asked_again) <= {"UNAVAILABLE"}, again
     log = fleet.stack.log.read_text(errors="replace")
     assert "did not end by itself" not in log
     seen = f"{len(orders)} orders during {ended - at:.0f} s, {len(again)} calls repeated after UNAVAILABLE"
@@ -49,7 +49,7 @@ def _restart(fleet: Fleet, name: str) -> None:
     pid = fleet.pid(name)
     os.kill(pid, signal.SIGTERM)
     eventually(lambda: not lives(pid), within=40)
-    assert f"{name} ended with exit code 0" in eventually(lambda: _said(fleet, name), within=10)
+    assert f"{name} ended with exit code 0" in eventually(lambda: _said(fleet, name), within=40)
     eventually(lambda: fleet.records(name), within=40)
 
 

@@ -18,7 +18,8 @@ COUNT = 8
 
 
 def test_a_watch_goes_on_at_the_other_gateway(fleet: Fleet, customer: Customer, tell: Callable[[Line], None]) -> None:
-    fleet.stages.pace(0.3)
+    # One image stays with one worker, the other has all others: the order ends when it is let go.
+    fleet.stages.arm("worker-finish")
     accepted = customer.order(many(COUNT), first=0)
     seen: dict[str, ImageState.ValueType] = {}
     revision = 0
@@ -32,13 +33,13 @@ def test_a_watch_goes_on_at_the_other_gateway(fleet: Fleet, customer: Customer, 
     at = time.time()
     kill_service(fleet.pid("gateway-2"))
     assert _code_at_its_end(watch) == grpc.StatusCode.UNAVAILABLE
+    fleet.stages.disarm("worker-finish")
 
     request = pb.WatchStatusRequest(order_id=accepted.order_id, after_revision=revision)
     for change in customer.stubs[0].WatchStatus(request, timeout=60):
         seen |= {image.filename: image.state for image in change.changed_images}
     assert set(seen.values()) == {ImageState.IMAGE_STATE_SUCCEEDED}
     assert len(seen) == COUNT
-    fleet.stages.pace(0)
     settled = audit.settle(fleet, customer, accepted)
     eventually(lambda: fleet.records("gateway-2"), within=30)
     state = f"{counts.succeeded} of {counts.total} served, the rest by the other gateway"

@@ -49,6 +49,13 @@ def mail_to(page: Page, address: str) -> None:
     page.fill("#email", address)
 
 
+def choose_effect(page: Page, effect: str) -> None:
+    """Choose an effect in the form, by the card around its button."""
+    chosen = page.locator(f"[name=effect][value={effect}]")
+    page.locator(".choice", has=chosen).click()
+    expect(chosen).to_be_checked()
+
+
 def hold_uploads(page: Page, held: list[Route]) -> None:
     """Hold the bytes of uploads; without the route, the browser would send them on at once."""
 

@@ -21,6 +21,7 @@ from tests.e2e.web.order_form import (
     show,
     two_faces,
 )
+from tests.support.browser import choose_effect
 from tests.support.heif_files import DEPTH, GAIN_MAP, auxiliary, box, coded, grid, heic, heif, irot
 from tests.support.images import encode, oriented, photo, photo_16
 from tests.support.oriented_files import find_mark, oriented_files
@@ -32,7 +33,7 @@ def test_what_is_marked_is_covered_however_a_file_says_that_it_is_turned(page: P
     files = list(oriented_files())
     select(page, [payload(file.name, file.data) for file in files])
     page.click("#show-original")
-    page.check("[name=effect][value=solid]", force=True)
+    choose_effect(page, "solid")
     shares = []
     for number, file in enumerate(files):
         if number:
@@ -75,7 +76,7 @@ def phone_pictures() -> tuple[dict[str, bytes], list[bytes]]:
 def test_pictures_of_a_phone(page: Page) -> None:
     pictures, hidden = phone_pictures()
     select(page, [payload(name, data) for name, data in pictures.items()])
-    page.check("[name=effect][value=solid]", force=True)
+    choose_effect(page, "solid")
     place(page)
     made = results(page)
     assert {name.removeprefix("blur_").partition(".")[0] for name in made} == {name[:8] for name in pictures}
@@ -86,7 +87,6 @@ def test_pictures_of_a_phone(page: Page) -> None:
 
 
 def test_a_face_that_is_left_out_stays_and_the_other_is_hidden(page: Page, client: Client, two_faces: bytes) -> None:
-    pytest.importorskip("onnxruntime", reason="no package that finds faces is installed")
     select(page, [payload("two.jpg", two_faces), payload("all.jpg", two_faces), payload("none.jpg", two_faces)])
     page.get_by_label("Faces").check()
     expect(page.locator(".finding")).to_have_count(2)
@@ -119,7 +119,7 @@ def test_a_face_that_is_left_out_stays_and_the_other_is_hidden(page: Page, clien
 def test_polygons_and_strokes_hide_what_they_cover(page: Page) -> None:
     white = encode(Image.new("RGB", (600, 400), "white"), "PNG")
     select(page, [payload("white.png", white)])
-    page.check("[name=effect][value=solid]", force=True)
+    choose_effect(page, "solid")
     page.click("#shape-polygon")
     pointer = Pointer(page)
     # By its corners, then around.
@@ -162,7 +162,7 @@ def test_regions_and_effects_can_be_those_of_all_images(page: Page) -> None:
     names = ["a.png", "b.png", "c.png"]
     select(page, [payload(name, encode(photo(), "PNG")) for name in names])
     page.locator("#scope label").last.click()
-    page.check("[name=effect][value=solid]", force=True)
+    choose_effect(page, "solid")
     page.click("#add-region")
     page.get_by_role("button", name="Same regions on all images").click()
     expect(page.locator("#copied-text")).to_have_text("Copied to 2 other images.")

@@ -4,7 +4,6 @@ import re
 from typing import Any
 
 import numpy as np
-import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
@@ -14,12 +13,14 @@ from tests.e2e.web.order_form import (
     payload,
     pixels,
     place,
+    reload_until,
     results,
     select,
     show,
     touch,
     two_faces,
 )
+from tests.support.browser import choose_effect
 from tests.support.browser_waiting import wait_until
 from tests.support.images import encode, photo
 
@@ -29,7 +30,7 @@ __all__ = ["two_faces"]
 def test_more_options_have_values_in_words_and_reach_the_engine(page: Page) -> None:
     sent = manifests_of(page)
     select(page, [payload("white.png", encode(Image.new("RGB", (600, 400), "white"), "PNG"))])
-    page.check("[name=effect][value=solid]", force=True)
+    choose_effect(page, "solid")
     page.click("#add-region")
     page.get_by_text("More options").click()
     page.locator("#padding").fill("0.05")
@@ -51,7 +52,6 @@ def test_more_options_have_values_in_words_and_reach_the_engine(page: Page) -> N
 
 
 def test_a_finger_taps_what_is_found_and_draws_when_drawing_is_on(visit: Any, two_faces: bytes) -> None:
-    pytest.importorskip("onnxruntime", reason="no package that finds faces is installed")
     page: Page = visit(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True).page()
     select(page, [payload("two.jpg", two_faces)])
     page.get_by_label("Faces").check()
@@ -72,7 +72,6 @@ def test_a_finger_taps_what_is_found_and_draws_when_drawing_is_on(visit: Any, tw
 
 
 def test_every_action_has_keys(page: Page, two_faces: bytes) -> None:
-    pytest.importorskip("onnxruntime", reason="no package that finds faces is installed")
     select(page, [payload("two.jpg", two_faces)])
     page.get_by_label("Faces").check()
     expect(page.locator(".finding")).to_have_count(2)
@@ -103,18 +102,14 @@ def test_regions_by_number_without_scripts(visit: Any) -> None:
     page: Page = visit(java_script_enabled=False).page()
     page.goto("/")
     page.set_input_files("#files", [payload("white.png", encode(Image.new("RGB", (600, 400), "white"), "PNG"))])
-    page.check("[name=effect][value=solid]", force=True)
+    choose_effect(page, "solid")
     page.get_by_text("More options").click()
     for side, value in {"left": "12,5", "top": "25", "width": "50", "height": "50"}.items():
         page.fill(f"[name=region_1_{side}]", value)
     page.uncheck("[name=notify]")
     page.click("#submit")
     page.wait_for_url("**/orders/*")
-    for _ in range(60):
-        if page.locator(".summary.succeeded").count():
-            break
-        with page.expect_navigation():
-            page.get_by_role("link", name="Reload").click()
+    reload_until(page, ".summary.succeeded")
     (data,) = results(page).values()
     black = np.argwhere(pixels(data).max(axis=2) < 10)
     assert [*black.min(axis=0), *black.max(axis=0)] == [100, 75, 299, 374]

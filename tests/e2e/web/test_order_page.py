@@ -2,14 +2,15 @@
 
 import json
 import re
-from importlib.util import find_spec
 from typing import Any
 
 import pytest
+from imageblur_client import Client
 from playwright.sync_api import FilePayload, Page, Request, Route, expect
 
 from tests.e2e.conftest import PHOTOGRAPHS
-from tests.support.browser import hold_uploads, mail_to
+from tests.e2e.web.order_form import wait_finds_faces
+from tests.support.browser import choose_effect, hold_uploads, mail_to
 from tests.support.browser_waiting import wait_until
 
 # A file made in the page, handed over as a browser does when one is dropped or pasted.
@@ -88,7 +89,7 @@ def test_an_image_can_have_an_effect_and_regions_of_its_own(page: Page) -> None:
     wait_until(page, "before => document.getElementById('preview').toDataURL() !== before", before)
     page.get_by_role("button", name="Select coffee.png").click()
     page.locator("#scope label").last.click()
-    page.check("[name=effect][value=solid]", force=True)
+    choose_effect(page, "solid")
     page.click("#add-region")
     page.get_by_label("Left %").fill("10")
     page.get_by_label("Left %").press("Enter")
@@ -107,9 +108,8 @@ def test_an_image_can_have_an_effect_and_regions_of_its_own(page: Page) -> None:
     expect(page.locator(".summary.succeeded")).to_be_visible()
 
 
-def test_faces_are_found_and_redacted_unless_an_effect_was_chosen(page: Page) -> None:
-    if find_spec("onnxruntime") is None:
-        pytest.skip("no package that finds faces is installed")
+def test_faces_are_found_and_redacted_unless_an_effect_was_chosen(page: Page, client: Client) -> None:
+    wait_finds_faces(client)
     page.goto("/")
     page.set_input_files("#files", [PHOTOGRAPHS / "astronaut.png", PHOTOGRAPHS / "coffee.png"])
     expect(page.locator(".strip img")).to_have_count(2)
@@ -136,7 +136,7 @@ def test_faces_are_found_and_redacted_unless_an_effect_was_chosen(page: Page) ->
     page.get_by_label("Faces").uncheck()
     expect(page.locator(".finding")).to_have_count(0)
     expect(page.locator("[name=effect][value=gaussian]")).to_be_checked()
-    page.check("[name=effect][value=solid]", force=True)
+    choose_effect(page, "solid")
     page.get_by_label("Faces").check()
     expect(page.locator("[name=effect][value=solid]")).to_be_checked()
     mail_to(page, "faces@example.org")
@@ -157,6 +157,11 @@ def test_an_upload_can_be_cancelled_and_restarted(page: Page) -> None:
     mail_to(page, "patient@example.org")
     page.click("#submit")
     expect(page.locator("#upload-text")).to_contain_text("Uploading")
+    page.click("#cancel-upload")
+    page.click("#confirm-cancel")
+    expect(page.locator("#form-error")).to_contain_text("Upload cancelled")
+    page.click("#submit")
+    expect(page.locator("#cancel-upload")).to_be_focused()
     page.click("#cancel-upload")
     page.click("#confirm-cancel")
     expect(page.locator("#form-error")).to_contain_text("Upload cancelled")

@@ -16,7 +16,7 @@ from playwright.sync_api import Page, expect
 from services.stack.background import BackgroundStack
 from tests.e2e.conftest import PHOTOGRAPHS
 from tests.e2e.mail import wait_for_emails
-from tests.support.browser_waiting import wait_until
+from tests.e2e.queues import paused_blurring
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.skipif(find_spec("onnxruntime") is None, reason="no package that finds faces is installed")
@@ -46,6 +46,14 @@ def images(client: Client, order_id: str) -> dict[str, Image]:
 
 def applied(image: Image) -> list[bool]:
     return [finding.applied for finding in image.findings]
+
+
+def wait_size(page: Page, selector: str, width: int, height: int) -> None:
+    """Wait until a picture is shown and loaded, which may be later, and has so many pixels."""
+    picture = page.locator(selector)
+    expect(picture).to_be_visible()
+    expect(picture).to_have_js_property("naturalWidth", width)
+    expect(picture).to_have_js_property("naturalHeight", height)
 
 
 def wait_applied(page: Page) -> None:
@@ -116,12 +124,9 @@ def test_the_picture_before_is_the_servers_own_view(page: Page, client: Client) 
     for _ in client.watch(order.order_id):
         pass
     page.goto(f"/orders/{order.order_id}/review")
-    size = "id => ['naturalWidth', 'naturalHeight'].map((side) => document.getElementById(id)[side])"
-    expect(page.locator("#viewer-before")).to_be_visible()
-    assert page.evaluate(size, "viewer-before") == [300, 400]
+    wait_size(page, "#viewer-before", 300, 400)
     page.keyboard.press("b")
-    expect(page.locator("#viewer-after")).to_be_visible()
-    assert page.evaluate(size, "viewer-after") == [300, 400]
+    wait_size(page, "#viewer-after", 300, 400)
     page.keyboard.press("b")
     expect(page.locator("#viewer-divider")).to_be_visible()
 
@@ -134,14 +139,13 @@ def test_zoom_shows_all_pixels(page: Page, client: Client) -> None:
     for _ in client.watch(order.order_id):
         pass
     page.goto(f"/orders/{order.order_id}/review")
-    width = "() => document.getElementById('viewer-before').naturalWidth"
-    expect(page.locator("#viewer-before")).to_be_visible()
-    assert page.evaluate(width) == 1600
+    wait_size(page, "#viewer-before", 1600, 1600)
+    expect(page.locator("#zoom-fit")).to_have_text("1×")  # as soon as the stage has its size
     shown = page.locator("#viewer-stage").bounding_box()
     for _ in range(3):
         page.keyboard.press("Equal")
     expect(page.locator("#zoom-fit")).to_have_text("3×")
-    wait_until(page, f"({width})() === 2600")
+    wait_size(page, "#viewer-before", 2600, 2600)
     zoomed = page.locator("#viewer-stage").bounding_box()
     assert shown
     assert zoomed
@@ -293,13 +297,15 @@ def test_the_form_keeps_the_originals_for_an_hour_unless_told_otherwise(page: Pa
         expect(page.locator("#review-link")).to_have_count(int(keep))
 
 
-def test_the_title_tells_the_progress_and_cancelling_asks(page: Page, client: Client) -> None:
+def test_the_title_tells_the_progress_and_cancelling_asks(page: Page, client: Client, stack: BackgroundStack) -> None:
     noise = np.random.default_rng(7).integers(0, 256, (1500, 1500, 3), dtype=np.uint8)
     target = io.BytesIO()
     Pillow.fromarray(noise).save(target, "PNG")
     files = [(f"{number}.png", target.getvalue()) for number in range(40)]
-    order = client.order("", files, spec=FACES)
-    page.goto(f"/orders/{order.order_id}")
+    with paused_blurring(stack):
+        order = client.order("", files, spec=FACES)
+        page.goto(f"/orders/{order.order_id}")
+        expect(page).to_have_title("0% · Order · ImageBlur")
     expect(page).to_have_title(re.compile(r"^[1-9]\d?% · Order · ImageBlur$"))
     page.click("#cancel")
     expect(page.locator("#ask-cancel p")).to_contain_text("Results so far are kept")
@@ -315,18 +321,16 @@ def test_the_title_tells_the_progress_and_cancelling_asks(page: Page, client: Cl
     expect(page.locator("#announce")).to_have_text(expected)
 
 
-def test_a_review_waits_until_the_images_are_blurred(page: Page, client: Client) -> None:
-    noise = np.random.default_rng(8).integers(0, 256, (900, 900, 3), dtype=np.uint8)
-    target = io.BytesIO()
-    Pillow.fromarray(noise).save(target, "PNG")
-    files = [(f"{number}.png", target.getvalue()) for number in range(6)]
-    order = client.order("", [PHOTOGRAPHS / "astronaut.png", *files], spec=FACES, keep_originals_for=HOUR)
-    page.goto(f"/orders/{order.order_id}/review")
-    expect(page.locator("#review-apply")).to_have_text("Applying…")
+def test_a_review_waits_until_the_images_are_blurred(page: Page, client: Client, stack: BackgroundStack) -> None:
+    files = [PHOTOGRAPHS / name for name in ("astronaut.png", "coffee.png", "rocket.jpg")]
+    with paused_blurring(stack):
+        order = client.order("", files, spec=FACES, keep_originals_for=HOUR)
+        page.goto(f"/orders/{order.order_id}/review")
+        expect(page.locator("#review-apply")).to_have_text("Applying…")
     expect(page.locator("#review-apply")).to_have_text("Nothing changed")
     page.locator("#review-list a", has_text="astronaut.png").click()
     expect(page.locator("#viewer-items input")).to_be_checked()
-    assert client.status(order.order_id).order.counts.succeeded == 7
+    assert client.status(order.order_id).order.counts.succeeded == 3
 
 
 def test_large_orders_have_pages_and_a_held_key_is_followed(page: Page, client: Client) -> None:
@@ -351,8 +355,7 @@ def test_large_orders_have_pages_and_a_held_key_is_followed(page: Page, client: 
         }"""
     )
     expect(page.locator("#viewer-name")).to_have_text("061.png")
-    expect(page.locator("#viewer-before")).to_be_visible()
-    assert page.evaluate("document.getElementById('viewer-before').naturalWidth") == 40
+    wait_size(page, "#viewer-before", 40, 40)
     assert len([url for url in asked if "/preview" in url]) < 60  # those that were passed are not drawn
     page.get_by_role("link", name="Next page").click()
     expect(page.locator("#review-list .name").first).to_have_text("201.png")

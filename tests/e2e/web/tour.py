@@ -15,7 +15,7 @@ from services.stack.background import BackgroundStack
 from services.web.settings import WebSettings
 from tests.e2e.mail import link_of, run_mailing, wait_for_emails
 from tests.e2e.web.web_process import pages_without_gateway
-from tests.support.browser import hold_uploads, mail_to
+from tests.support.browser import choose_effect, hold_uploads, mail_to
 from tests.support.browser_waiting import wait_until
 from tests.support.ports import free_port
 
@@ -86,7 +86,7 @@ class Tour:
             page.check("[name=find_faces]")
             expect(page.locator(".finding")).to_have_count(1)
         page.locator("#scope label").last.click()
-        page.check("[name=effect][value=pixelate]", force=True)
+        choose_effect(page, "pixelate")
         page.locator("#strength").fill("3")
         mail_to(page, READER)
         page.mouse.move(5, 5)
@@ -218,7 +218,7 @@ class Tour:
         order = self._client.order(READER, [InputFile(b"no image", name="x.jpg")])
         for _ in self._client.watch(order.order_id):
             pass
-        with closing(sqlite3.connect(self._stack.data_folder.database, timeout=10)) as database, database:
+        with closing(sqlite3.connect(self._stack.data_folder.database, timeout=60)) as database, database:
             # As the scheduler does a week later.
             change = "UPDATE orders SET state = 'EXPIRED', email = NULL WHERE id = ?"
             database.execute(change, (UUID(order.order_id).hex,))

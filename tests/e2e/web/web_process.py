@@ -45,7 +45,7 @@ def _served(values: Mapping[str, str]) -> Iterator[str]:
         yield address
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 def _answers(address: str) -> bool:

@@ -1,16 +1,19 @@
 """The order form and an order's page in a browser, where no worker is needed."""
 
+import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, FilePayload, Page, Route, expect
 
 from tests.e2e.conftest import PHOTOGRAPHS
 from tests.integration.web.conftest import Web
 from tests.support.browser import PATIENCE_MS, chromium
 from tests.support.browser_waiting import wait_until
+from tests.support.images import encode, photo
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +42,7 @@ def test_back_and_forward_show_what_their_address_says(page: Page) -> None:
     expect(page.locator("#order-status")).to_be_visible()
     page.go_back()
     expect(page.locator("#order")).to_be_visible()
+    page.wait_for_load_state()  # what is visible may have no scripts yet
     page.go_forward()
     expect(page.locator("#order-status")).to_be_visible()
     expect(page.locator("#order")).to_have_count(0)
@@ -56,6 +60,44 @@ def test_what_a_proxy_refuses_is_not_a_lost_connection(page: Page, path: str, st
     page.route(path, lambda route: route.fulfill(status=status, content_type="text/html", body="<h1>nginx</h1>"))
     start_order(page, PHOTOGRAPHS / "rocket.jpg")
     expect(page.locator("#form-error")).to_contain_text(sentence)
+
+
+def test_regions_belong_to_the_chosen_image_while_its_picture_is_on_its_way(page: Page) -> None:
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/api/preview*", hold)
+    page.goto("/")
+    picture = encode(photo(), "PNG")
+    names = ["a.png", "b.png"]
+    page.set_input_files("#files", [FilePayload(name=name, mimeType="image/png", buffer=picture) for name in names])
+    expect(page.locator(".strip img")).to_have_count(2)
+    page.click("#add-region")
+    numbers = page.locator("#region-list li")
+    expect(numbers).to_have_count(1)
+    page.get_by_role("button", name="Select b.png").click()
+    expect(numbers).to_have_count(0)
+    page.click("#add-region")
+    left, top = page.get_by_label("Left %"), page.get_by_label("Top %")
+    left.fill("10")
+    left.press("Enter")
+    top.fill("2")
+    # The picture arrives while somebody writes.
+    head = {"part": "view", "width": 96, "height": 64, "type": "image/png", "bytes": len(picture)}
+    text = json.dumps(head).encode()
+    assert len(held) == 2
+    held[1].fulfill(body=len(text).to_bytes(4) + text + picture)
+    expect(page.locator("#preview")).to_be_visible()
+    expect(page.locator(".region")).to_be_visible()
+    expect(top).to_be_focused()
+    expect(top).to_have_value("2")
+    top.press("Enter")
+    expect(page.locator(".region")).to_have_attribute("aria-label", re.compile("left 10%, top 2%,"))
+    page.get_by_role("button", name="Select a.png").click()
+    expect(numbers).to_have_count(1)
+    expect(left).to_have_value("35")
 
 
 @pytest.mark.parametrize("change", ["changed", "deleted"])

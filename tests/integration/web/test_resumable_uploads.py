@@ -118,7 +118,7 @@ def test_another_web_process_goes_on_when_one_is_killed_in_a_body(gateway: Gatew
             process.kill()
     # The gateway records what it has as soon as it notices.
     request = pb.GetUploadRequest(upload_id=path.rpartition("/")[2])
-    eventually(lambda: gateway.blur.GetUpload(request).upload.received_bytes > 0)
+    eventually(lambda: gateway.blur.GetUpload(request).upload.received_bytes >= len(FILES["a.jpg"]))
     with running_web():
         offset = head(web, path)
         assert offset >= len(FILES["a.jpg"])
