@@ -15,7 +15,7 @@ from services.common.db.queues import outbox
 from services.common.domain.errors import Reason
 from services.common.domain.follow_up import EnqueuedImage, FollowUp
 from services.common.domain.orders import ImageQueue, OrderState
-from services.common.domain.retries import MAX_ATTEMPTS, MAX_CRASHES
+from services.common.domain.retries import MAX_ATTEMPTS
 from tests.integration.db.conftest import Place
 from tests.support.factories import end_retention
 
@@ -105,16 +105,6 @@ def test_images_finished_at_once_are_all_counted_and_one_ends_the_order(database
     assert sum(len(one.follow_up.email_ids) for one in ended if one) == 1
 
 
-def test_a_lost_claim_changes_nothing(database: Database, place: Place) -> None:
-    order_id, ids, _ = place(1)
-    lost = must_claim(database, ids[0], lease=-1)
-    with database.write() as session:
-        assert images.release_expired(session, lost, window=2)
-    before = state(database, order_id)
-    assert finish(database, lost) is None
-    assert state(database, order_id) == before == ("RUNNING", 0, 0, 0)
-
-
 def test_a_finish_twice_counts_once(database: Database, place: Place) -> None:
     order_id, ids, _ = place(1)
     claimed = must_claim(database, ids[0])
@@ -143,19 +133,6 @@ def test_some_failed_is_partially_failed_and_all_failed_is_failed(database: Data
     failed, (only,), _ = place(1)
     finish(database, must_claim(database, only), FAILURE)
     assert state(database, failed)[0] == "FAILED"
-
-
-def test_an_image_that_crashes_its_child_is_given_up(database: Database, place: Place) -> None:
-    order_id, (image_id,), _ = place(1)
-    for _ in range(MAX_CRASHES):
-        claimed = must_claim(database, image_id)
-        with database.write() as session:
-            images.release(session, claimed, crashed=True, window=2)
-        enqueue_again(database, order_id)
-    with database.read() as session:
-        image = session.get_one(Image, image_id)
-    assert (image.state, image.reason) == ("FAILED", "CRASHED")
-    assert state(database, order_id)[0] == "FAILED"
 
 
 def test_killed_workers_are_not_the_image_s_fault_until_there_were_many(database: Database, place: Place) -> None:

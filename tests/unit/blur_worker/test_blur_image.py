@@ -18,7 +18,7 @@ from services.blur_worker.child_process import BlurredFile
 from services.common.db.clock import now
 from services.common.db.engine import Database
 from services.common.db.models import Image
-from services.common.db.orders import images, orders, snapshots
+from services.common.db.orders import images, snapshots
 from services.common.domain.errors import ImageError, Reason, Unavailable
 from services.common.domain.findings import CheckState, Inspection
 from services.common.domain.orders import ImageQueue, ImageState, OrderState, original_key, result_key
@@ -184,30 +184,6 @@ def test_an_image_crashes_so_often_and_not_once_more(
     assert list(blobs.blobs) == [original_key(order.id, 1)], "an operator may retry it"
 
 
-def test_a_missing_original_is_retried_so_often_and_not_once_more(
-    blur: BlurImage, order: PlacedOrder, database: Database, blobs: FakeBlobs
-) -> None:
-    blobs.delete(original_key(order.id, 1))
-    for _ in range(MAX_ATTEMPTS):
-        assert row(database, order).state == ImageState.QUEUED
-        enqueue_again(database)
-        blur(order.image_ids[0])
-    image = row(database, order)
-    assert (image.state, image.reason, image.attempts) == (ImageState.FAILED, Reason.INTERNAL, MAX_ATTEMPTS)
-
-
-def test_a_result_that_comes_too_late_is_removed(
-    blur: BlurImage, order: PlacedOrder, database: Database, blobs: FakeBlobs, children: FakeChildPool
-) -> None:
-    def delete() -> None:
-        with database.write() as session:
-            orders.delete_order(session, order.id)
-
-    children.while_blurring = delete
-    blur(order.image_ids[0])
-    assert blobs.blobs == {}
-
-
 def test_the_result_of_another_worker_is_left(
     blur: BlurImage, order: PlacedOrder, database: Database, blobs: FakeBlobs, children: FakeChildPool
 ) -> None:
@@ -274,29 +250,6 @@ def test_each_attempt_has_one_line(
     (line,) = [line for line in lines if line["event"] == "image"]
     assert fields.items() <= line.items()
     assert (line["queue"], line["order"], line["image"]) == (BLUR_QUEUE, str(order.id), str(order.image_ids[0]))
-
-
-def test_a_time_slice_goes_on_with_the_order(
-    blur: BlurImage, database: Database, blobs: FakeBlobs, broker: FakeBroker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    order = place_order(database, 3)
-    for position in (1, 2, 3):
-        blobs.put(original_key(order.id, position), b"original")
-    monkeypatch.setattr("services.blur_worker.time_slice.TIME_SLICE_SECONDS", 600)
-    blur(order.image_ids[0])
-    with database.read() as session:
-        assert {session.get_one(Image, image_id).state for image_id in order.image_ids} == {ImageState.SUCCEEDED}
-    assert not broker.subjects(BLUR_QUEUE)
-
-
-def test_after_its_time_slice_the_next_image_is_enqueued(
-    blur: BlurImage, database: Database, blobs: FakeBlobs, broker: FakeBroker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    order = place_order(database, 2)
-    blobs.put(original_key(order.id, 1), b"original")
-    monkeypatch.setattr("services.blur_worker.time_slice.TIME_SLICE_SECONDS", 0)
-    blur(order.image_ids[0])
-    assert broker.subjects(BLUR_QUEUE) == [str(order.image_ids[1])]
 
 
 @pytest.fixture

@@ -10,14 +10,11 @@ import pytest
 from sqlalchemy import select, update
 
 from services.common.db.engine import Database
-from services.common.db.mail import subscribers
 from services.common.db.models import Email, Mailing, Subscriber
 from services.common.domain.mail import EmailState, MailingState, SubscriberState
-from services.common.infra.messages import MAILING_QUEUE
 from services.mailer.sending.send_mailing import MAX_RETRIES_IN_A_ROW, SendMailing
 from services.mailer.smtp.envelope import SmtpEnvelope
 from services.mailer.smtp.session import SmtpSession
-from tests.support.fakes import FakeBroker
 from tests.support.mail_factories import emails_of, mailing, make_mailing, make_subscribers
 from tests.unit.mailer.fakes import DISCONNECT, FakeServer
 
@@ -39,20 +36,6 @@ def make_due(database: Database) -> None:
     with database.write() as session:
         session.execute(update(Mailing).values(not_before=0))
         session.execute(update(Email).where(Email.state == EmailState.QUEUED).values(not_before=0))
-
-
-def test_a_full_batch_is_followed_by_another(
-    database: Database, broker: FakeBroker, server: FakeServer, send_mailing: SendMailing
-) -> None:
-    make_subscribers(database, 12)
-    mailing_id = make_mailing(database)
-    send_mailing(mailing_id)
-    assert broker.subjects(MAILING_QUEUE) == [str(mailing_id)]
-    send_mailing(mailing_id)
-    assert broker.subjects(MAILING_QUEUE) == [str(mailing_id)]
-    assert len(server.received) == 12
-    assert server.connections == 2
-    assert mailing(database, mailing_id).state == MailingState.DONE
 
 
 def test_a_refused_email_does_not_delay_the_others(
@@ -137,21 +120,3 @@ def test_a_mailer_that_stops_returns_what_it_has_not_attempted(
     assert {row.attempts for row in emails_of(database, mailing_id=mailing_id, state=EmailState.QUEUED)} == {0}
     send_mailing(mailing_id)
     assert reached(server) == addresses(*range(10))
-
-
-def test_an_email_that_is_not_wanted_any_more_is_cancelled(
-    database: Database, server: FakeServer, send_mailing: SendMailing
-) -> None:
-    make_subscribers(database, 2)
-    mailing_id = make_mailing(database)
-
-    class Unsubscribing(SmtpSession):
-        def send(self, envelope: SmtpEnvelope, *before_end: Callable[[], None]) -> str:
-            with database.write() as session:
-                for address in addresses(0, 1):
-                    if address != envelope.recipient:
-                        subscribers.unsubscribe(session, email_key=address)
-            return super().send(envelope, *before_end)
-
-    replace(send_mailing, open_session=lambda: Unsubscribing(server))(mailing_id)
-    assert states(database, mailing_id) == {EmailState.SENT: 1, EmailState.CANCELLED: 1}
