@@ -1,6 +1,6 @@
 """One attempt at a claimed image: fetch the original, blur it in a child process, store the result."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from services.blur_worker import metrics
@@ -31,20 +31,38 @@ class AttemptImage:
     targets: Targets
 
     def __call__(self, claim: ImageClaim, on_start: Callable[[], None] = lambda: None) -> Outcome:
-        """Attempt an image; `on_start` is called once a child process has started on it."""
+        """Attempt an image; `on_start` is called once a child process has started on it.
+
+        The result does not survive a power cut before `persist`.
+        """
         original = original_key(claim.order_id, claim.position)
-        result = result_key(claim.order_id, claim.position, claim.generation)
         try:
             with self.scratch.working_files(self.blobs, original, claim.owner) as (original_file, result_file):
                 blurred = self.children.blur(original_file, result_file, BlurSpec.from_json(claim.spec), on_start)
                 if claim.target:
                     self.targets.write(claim, Format(blurred.format), result_file)
                 with metrics.stage("store"):
-                    self.blobs.store_file(result, result_file)
-                    self.blobs.persist(result)
+                    self.blobs.store_file(_result_of(claim), result_file)
         except Exception as error:
             return _outcome_of(error, claim)
         return Finished(blurred)
+
+    def persist(self, attempts: Sequence[tuple[ImageClaim, Outcome]]) -> list[Outcome]:
+        """Make the results of attempts survive a power cut; return what has become of each attempt."""
+        finished = [_result_of(claim) for claim, outcome in attempts if isinstance(outcome, Finished)]
+        try:
+            with metrics.stage("store"):
+                self.blobs.persist(*finished)
+        except Exception as error:
+            if len(attempts) == 1:
+                return [_outcome_of(error, attempts[0][0])]
+            # One of them may be missing.
+            return [outcome for attempt in attempts for outcome in self.persist([attempt])]
+        return [outcome for _, outcome in attempts]
+
+
+def _result_of(claim: ImageClaim) -> str:
+    return result_key(claim.order_id, claim.position, claim.generation)
 
 
 def _outcome_of(error: Exception, claim: ImageClaim) -> Outcome:

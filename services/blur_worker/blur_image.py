@@ -1,8 +1,8 @@
-"""The use case of the queues of images: claim one, attempt it, record the outcome, go on with the order's next one."""
+"""The use case of the queues of images: claim one, attempt it, record the outcome, go on with the order's next ones."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from uuid import UUID
 
@@ -28,6 +28,16 @@ from services.common.use_cases.order_lifecycle import OrderLifecycle
 _log = log.get(__name__)
 
 
+@dataclass(frozen=True)
+class _Attempted:
+    """An image after its attempt."""
+
+    claim: ImageClaim
+    outcome: Outcome
+    began: float
+    """By `time.monotonic`."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class BlurImage:
     """Blurs the images that messages name."""
@@ -51,71 +61,110 @@ class BlurImage:
         if claim is None:
             report_no_claim(image_id, queue)
             return
-        # The start of later images is announced together with the end of the one before.
-        on_start = partial(self.lifecycle.after_commit, FollowUp(changed_order_ids=[claim.order_id]))
         with TimeSlice(self.leases) as time_slice:
             time_slice.hold(claim)
-            next_claim = self._blur(claim, time_slice, on_start)
-            while next_claim:
-                next_claim = self._blur(next_claim, time_slice)
+            # The start of later images is announced together with the end of the ones before.
+            on_start = partial(self.lifecycle.after_commit, FollowUp(changed_order_ids=[claim.order_id]))
+            next_claims = self._blur([claim], time_slice, on_start)
+            while next_claims:
+                next_claims = self._blur(next_claims, time_slice)
 
     def _blur(
-        self, claim: ImageClaim, time_slice: TimeSlice, on_start: Callable[[], None] = lambda: None
-    ) -> ImageClaim | None:
-        """Attempt a claimed image and record the outcome; return the order's next image if it was claimed."""
-        start = time.monotonic()
-        outcome = self.attempt(claim, on_start)
+        self, claims: Sequence[ImageClaim], time_slice: TimeSlice, on_start: Callable[[], None] = lambda: None
+    ) -> Sequence[ImageClaim]:
+        """Attempt claimed images of an order, record the outcomes together; return the next ones that were claimed."""
+        attempts = [
+            self._attempt(claim, on_start, leave=number > 0 and time_slice.overdue)
+            for number, claim in enumerate(claims)
+        ]
+        outcomes = self.attempt.persist([(each.claim, each.outcome) for each in attempts])
+        attempts = [replace(each, outcome=outcome) for each, outcome in zip(attempts, outcomes, strict=True)]
+        most_next = time_slice.count_next((time.monotonic() - attempts[0].began) / len(claims))
         with metrics.stage("record"):
-            ended = retry_unavailable(partial(self._record, claim, outcome, time_slice))
-        next_claim = ended.next_claim if ended else None
-        if next_claim:
-            time_slice.hold(next_claim)
-        if ended:
-            self.lifecycle.after_commit(ended.follow_up)
-        self._remove_surplus_blobs(claim, ended)
-        if claim.target and _target_is_doubtful(claim, outcome, ended):
-            self.attempt.targets.restore(claim)
-        report_attempt(claim, outcome, time.monotonic() - start)
-        if ended and ended.ended_order:
-            report_order(claim.order_id, ended.ended_order)
-        return next_claim
+            ended = self._record(attempts, most_next)
+        next_claims = [claim for each in ended if each for claim in each.next_claims]
+        if next_claims:
+            time_slice.hold(next_claims[0])
+        for each in ended:
+            if each and each.follow_up != FollowUp():
+                self.lifecycle.after_commit(each.follow_up)
+        self._remove_surplus_blobs(claims, ended)
+        for done, end in zip(attempts, ended, strict=True):
+            if done.claim.target and _target_is_doubtful(done.claim, done.outcome, end):
+                self.attempt.targets.restore(done.claim)
+            report_attempt(done.claim, done.outcome, time.monotonic() - done.began)
+            if end and end.ended_order:
+                report_order(done.claim.order_id, end.ended_order)
+        return next_claims
 
-    def _record(self, claim: ImageClaim, outcome: Outcome, time_slice: TimeSlice) -> EndedClaim | None:
-        """End the claim in the image's row; return None if the claim was lost meanwhile."""
-        next_lease = LEASE_SECONDS if time_slice.may_claim_next else None
+    def _attempt(self, claim: ImageClaim, on_start: Callable[[], None], *, leave: bool) -> _Attempted:
+        began = time.monotonic()
+        if leave:
+            outcome: Outcome = Retry(cause="left to other workers", counted=False, begun=False)
+        else:
+            outcome = self.attempt(claim, on_start)
+        return _Attempted(claim, outcome, began)
+
+    def _record(self, attempts: Sequence[_Attempted], most_next: int) -> list[EndedClaim | None]:
+        """End the claims in the images' rows; return None for each that was lost meanwhile."""
+        outcomes = [(each.claim, _final(each.outcome)) for each in attempts]
+        finished = [(claim, outcome) for claim, outcome in outcomes if outcome]
+        ended: dict[UUID, EndedClaim | None] = {}
+        if finished:
+            each_ended = retry_unavailable(partial(self._finish, finished, most_next))
+            ended = {claim.image_id: end for (claim, _), end in zip(finished, each_ended, strict=True)}
+        for each in attempts:
+            if isinstance(each.outcome, Retry):
+                ended[each.claim.image_id] = retry_unavailable(partial(self._release, each.claim, each.outcome))
+        return [ended.get(each.claim.image_id) for each in attempts]
+
+    def _finish(
+        self, finished: Sequence[tuple[ImageClaim, Success | Failure]], most_next: int
+    ) -> list[EndedClaim | None]:
+        next_lease = LEASE_SECONDS if most_next else None
         with self.database.write() as session:
-            match outcome:
-                case Finished(result):
-                    success = Success(
-                        size=result.size,
-                        sha256=result.sha256,
-                        crc32=result.crc32,
-                        width=result.width,
-                        height=result.height,
-                        format=result.format,
-                        engine=ENGINE,
-                        inspection=result.inspection,
-                    )
-                    return images.finish(session, claim, success, window=self.window, next_lease=next_lease)
-                case Failure():
-                    return images.finish(session, claim, outcome, window=self.window, next_lease=next_lease)
-                case Retry():
-                    spec = BlurSpec.from_json(claim.spec)
-                    elsewhere = outcome.model_missing and find_models.may_wait(session, claim.order_id, spec.find)
-                    counted = outcome.counted and not elsewhere
-                    return images.release(session, claim, crashed=outcome.crashed, counted=counted, window=self.window)
-                case Lost():
-                    return None
+            return images.finish_all(session, finished, window=self.window, next_lease=next_lease, most_next=most_next)
 
-    def _remove_surplus_blobs(self, claim: ImageClaim, ended: EndedClaim | None) -> None:
+    def _release(self, claim: ImageClaim, outcome: Retry) -> EndedClaim | None:
+        with self.database.write() as session:
+            spec = BlurSpec.from_json(claim.spec)
+            elsewhere = outcome.model_missing and find_models.may_wait(session, claim.order_id, spec.find)
+            return images.release(
+                session,
+                claim,
+                crashed=outcome.crashed,
+                counted=outcome.counted and not elsewhere,
+                begun=outcome.begun,
+                window=self.window,
+            )
+
+    def _remove_surplus_blobs(self, claims: Sequence[ImageClaim], ended: Sequence[EndedClaim | None]) -> None:
         try:
-            if ended is None:
-                # The claim was lost: another worker has it, the image was cancelled, or its order deleted.
-                self.lifecycle.discard_late_result(claim.order_id, claim.image_id)
-            elif ended.image_state:
-                self.blobs.delete(*ended.surplus_keys)
+            for claim, each in zip(claims, ended, strict=True):
+                if each is None:
+                    # The claim was lost: another worker has it, the image was cancelled, or its order deleted.
+                    self.lifecycle.discard_late_result(claim.order_id, claim.image_id)
+            self.blobs.delete(*(key for each in ended if each for key in each.surplus_keys))
         except Unavailable as error:
             _log.warning("blobs not removed, the sweep will", error=str(error))
+
+
+def _final(outcome: Outcome) -> Success | Failure | None:
+    match outcome:
+        case Finished(result):
+            return Success(
+                size=result.size,
+                sha256=result.sha256,
+                crc32=result.crc32,
+                width=result.width,
+                height=result.height,
+                format=result.format,
+                engine=ENGINE,
+                inspection=result.inspection,
+            )
+        case Failure():
+            return outcome
+    return None
 
 
 def _target_is_doubtful(claim: ImageClaim, outcome: Outcome, ended: EndedClaim | None) -> bool:

@@ -1,4 +1,4 @@
-"""Send change hints to watchers: the first at once, those that follow within 50 ms together.
+"""Send change hints to watchers: the first at once, those that follow within 80 ms together.
 
 Watchers receive ten updates a second at most; a hint for each of a hundred images a second would be work for three
 processes.
@@ -12,7 +12,7 @@ from uuid import UUID
 import dramatiq
 from dramatiq import Middleware, Worker
 
-GAP_SECONDS = 0.05
+GAP_SECONDS = 0.08
 
 
 class ChangeHints(Middleware):

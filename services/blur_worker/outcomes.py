@@ -22,6 +22,8 @@ class Retry:
     """Whether the child process died."""
     counted: bool = True
     """Whether the attempt counts; not if a dependency was unavailable."""
+    begun: bool = True
+    """Whether it was begun at all; if not, another worker may begin at once."""
     model_missing: bool = False
     """Whether this worker cannot find what is to be found: counts only if no other worker can either."""
 

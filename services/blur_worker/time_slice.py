@@ -13,7 +13,11 @@ from services.common.db.orders.images import ImageClaim
 from services.common.infra.leases import Leases
 
 TIME_SLICE_SECONDS = 0.25
-"""How long a worker claims an order's next image by itself."""
+"""How long a worker claims an order's next images by itself."""
+MOST_TOGETHER = 4
+"""Most images claimed, and recorded, in one transaction."""
+TOGETHER_SECONDS = 0.1
+"""And how long these may take: so late their results are seen, and the image of another order has its turn."""
 
 
 class TimeSlice:
@@ -33,10 +37,16 @@ class TimeSlice:
         self._held.close()
 
     @property
-    def may_claim_next(self) -> bool:
-        """Whether there is time for another image."""
-        return time.monotonic() < self._end
+    def overdue(self) -> bool:
+        """Whether an image took so long that those claimed with it had better be left to other workers."""
+        return time.monotonic() > self._end + TIME_SLICE_SECONDS
+
+    def count_next(self, seconds: float) -> int:
+        """Return how many images there is time for, and are recorded together; `seconds`: of the last ones, each."""
+        if time.monotonic() >= self._end:
+            return 0
+        return max(1, min(MOST_TOGETHER, int(TOGETHER_SECONDS / seconds)))
 
     def hold(self, claim: ImageClaim) -> None:
-        """Renew the lease of a claim; to renew it a moment longer than the claim lasts does no harm."""
+        """Renew the lease of a claim, and of those claimed with it; a moment longer than they last does no harm."""
         self._held.enter_context(self._leases.hold(claim.owner))

@@ -75,20 +75,20 @@ def test_an_image_is_claimed_from_its_own_queue_only(database: Database) -> None
 def test_a_time_slice_stays_in_its_queue(database: Database) -> None:
     order = place(database, FIND, BLUR, FIND, BLUR, window=1)
     ended = finish(database, claim(database, order.image_ids[1], BLUR), next_lease=60)
-    assert ended.next_claim
-    assert (ended.next_claim.image_id, ended.next_claim.queue) == (order.image_ids[3], BLUR)
+    [next_claim] = ended.next_claims
+    assert (next_claim.image_id, next_claim.queue) == (order.image_ids[3], BLUR)
     ended = finish(database, claim(database, order.image_ids[0], FIND), next_lease=60)
-    assert ended.next_claim
-    assert (ended.next_claim.image_id, ended.next_claim.queue) == (order.image_ids[2], FIND)
+    [next_claim] = ended.next_claims
+    assert (next_claim.image_id, next_claim.queue) == (order.image_ids[2], FIND)
 
 
 def test_a_time_slice_ends_for_images_of_others_in_its_queue_only(database: Database) -> None:
     order = place(database, BLUR, BLUR, BLUR, window=1)
     place(database, FIND)
     ended = finish(database, claim(database, order.image_ids[0], BLUR), next_lease=60)
-    assert ended.next_claim
+    [next_claim] = ended.next_claims
     place(database, BLUR)
-    assert finish(database, ended.next_claim, next_lease=60).next_claim is None
+    assert not finish(database, next_claim, next_lease=60).next_claims
 
 
 def test_windows_of_both_queues_are_refilled(database: Database) -> None:

@@ -14,7 +14,7 @@ from services.common.db.orders.images import EndedClaim, Failure, ImageClaim, Su
 from services.common.db.queues import outbox
 from services.common.domain.errors import Reason
 from services.common.domain.follow_up import EnqueuedImage, FollowUp
-from services.common.domain.orders import ImageQueue, OrderState
+from services.common.domain.orders import ImageQueue, ImageState, OrderState
 from services.common.domain.retries import MAX_ATTEMPTS
 from tests.integration.db.conftest import Place
 from tests.support.factories import end_retention
@@ -74,19 +74,65 @@ def test_the_next_image_is_claimed_with_the_end_of_one_unless_another_order_wait
             return ended
 
     ended = finish_and_go_on(must_claim(database, ids[0]))
-    assert ended.next_claim, "its own second image, which waits in the queue, is not another order's"
-    assert (ended.next_claim.image_id, ended.next_claim.attempts) == (ids[2], 1)
+    [next_claim] = ended.next_claims  # its own second image, which waits in the queue, is not another order's
+    assert (next_claim.image_id, next_claim.attempts) == (ids[2], 1)
     assert ended.follow_up.images == ()
     assert state(database, order_id) == ("RUNNING", 1, 1, 0)
     assert claim(database, ids[2]) is None, "it is taken"
     other, other_ids, _ = place(1, window=1)
-    assert finish_and_go_on(ended.next_claim).follow_up.images == [], "the other has its share"
+    assert finish_and_go_on(next_claim).follow_up.images == [], "the other has its share"
     ended = finish_and_go_on(must_claim(database, ids[1]))
-    assert (ended.next_claim, ended.follow_up.images) == (None, [EnqueuedImage(ids[3], ImageQueue.BLUR)])
+    assert not ended.next_claims
+    assert ended.follow_up.images == [EnqueuedImage(ids[3], ImageQueue.BLUR)]
     theirs = must_claim(database, other_ids[0])
-    assert finish_and_go_on(must_claim(database, ids[3])).next_claim is None, "all are sent"
+    assert not finish_and_go_on(must_claim(database, ids[3])).next_claims, "all are sent"
     assert finish_and_go_on(theirs).follow_up.ended_order_ids == [other]
     assert state(database, other)[0] == "SUCCEEDED"
+
+
+def test_images_are_ended_and_claimed_together(database: Database, place: Place) -> None:
+    order_id, ids, _ = place(20, window=2)
+
+    def finish_all(*claims: ImageClaim) -> list[EndedClaim | None]:
+        with database.write() as session:
+            return images.finish_all(
+                session, [(each, SUCCESS) for each in claims], window=2, next_lease=60, most_next=4
+            )
+
+    [ended] = finish_all(must_claim(database, ids[0]))
+    assert ended
+    claims = ended.next_claims
+    assert [(each.image_id, each.attempts) for each in claims] == [(image_id, 1) for image_id in ids[2:6]]
+    assert all(claim(database, each.image_id) is None for each in claims), "they are taken"
+    with database.write() as session:
+        released = images.release(session, claims[3], crashed=False, counted=False, begun=False, window=9)
+    assert released
+    sent = [image.id for image in released.follow_up.images]
+    assert ids[5] in sent, "what was not begun need not wait"
+    again = must_claim(database, ids[5])
+    assert again.attempts == 1, "nor does it count"
+    first, lost, *others = finish_all(claims[0], claims[3], claims[1], again)
+    assert lost is None, "its claim is another one by now"
+    assert first
+    assert first == EndedClaim(follow_up=FollowUp(), image_state=ImageState.SUCCEEDED, surplus_keys=first.surplus_keys)
+    assert all(each and each.image_state is ImageState.SUCCEEDED for each in (first, *others))
+    counted = state(database, order_id)
+    assert counted[2:] == (4, 0)
+    assert finish_all(claims[0], claims[3]) == [None, None]
+    assert state(database, order_id) == counted
+
+
+def test_few_images_are_left_to_other_workers_and_those_attempted_before_come_alone(
+    database: Database, place: Place
+) -> None:
+    _, ids, _ = place(8, window=2)
+    with database.write() as session:
+        session.execute(update(Image).where(Image.id == ids[3]).values(attempts=1))
+    claimed = must_claim(database, ids[0])
+    with database.write() as session:
+        ended = images.finish(session, claimed, SUCCESS, window=2, next_lease=60, most_next=4)
+    assert ended
+    assert [each.image_id for each in ended.next_claims] == [ids[2], ids[4], ids[5]], "half of the seven that are left"
 
 
 def test_an_image_is_claimed_once_by_many_at_a_time(database: Database, place: Place) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
-from sqlalchemy import update
+from sqlalchemy import select, update
 from structlog.testing import capture_logs
 
 from services.blur_worker.blur_image import BlurImage
@@ -205,15 +205,15 @@ def test_the_result_of_another_worker_is_left(
 def test_an_outcome_is_recorded_once_the_database_is_back(
     blur: BlurImage, order: PlacedOrder, database: Database, monkeypatch: pytest.MonkeyPatch, failures: int
 ) -> None:
-    finish = images.finish
+    finish = images.finish_all
     errors = [Unavailable("the database cannot be reached")] * failures
 
-    def fail_first(*arguments: Any, **options: Any) -> images.EndedClaim | None:
+    def fail_first(*arguments: Any, **options: Any) -> list[images.EndedClaim | None]:
         if errors:
             raise errors.pop()
         return finish(*arguments, **options)
 
-    monkeypatch.setattr(images, "finish", fail_first)
+    monkeypatch.setattr(images, "finish_all", fail_first)
     monkeypatch.setattr("services.common.db.engine.time.sleep", lambda _: None)
     blur(order.image_ids[0])
     assert row(database, order).state == ImageState.SUCCEEDED
@@ -225,7 +225,7 @@ def test_an_outcome_that_cannot_be_recorded_is_left_to_the_lease(
     def fail(*_: object, **__: object) -> None:
         raise Unavailable("the database cannot be reached")
 
-    monkeypatch.setattr(images, "finish", fail)
+    monkeypatch.setattr(images, "finish_all", fail)
     monkeypatch.setattr("services.common.db.engine.time", HourlyClock())
     with pytest.raises(Unavailable):
         blur(order.image_ids[0])
@@ -250,6 +250,93 @@ def test_each_attempt_has_one_line(
     (line,) = [line for line in lines if line["event"] == "image"]
     assert fields.items() <= line.items()
     assert (line["queue"], line["order"], line["image"]) == (BLUR_QUEUE, str(order.id), str(order.image_ids[0]))
+
+
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow the machine is, there is time for more images."""
+    monkeypatch.setattr("services.blur_worker.time_slice.TIME_SLICE_SECONDS", 600)
+    monkeypatch.setattr("services.blur_worker.time_slice.TOGETHER_SECONDS", 600)
+
+
+def place_several(database: Database, blobs: FakeBlobs, count: int) -> PlacedOrder:
+    order = place_order(database, count)
+    for position in range(1, count + 1):
+        blobs.put(original_key(order.id, position), b"original")
+    return order
+
+
+def states(database: Database) -> list[tuple[str, int]]:
+    with database.read() as session:
+        return [(image.state, image.attempts) for image in session.scalars(select(Image).order_by(Image.position))]
+
+
+@pytest.mark.usefixtures("unhurried")
+def test_the_next_images_are_claimed_and_recorded_together(
+    blur: BlurImage, database: Database, blobs: FakeBlobs, children: FakeChildPool, broker: FakeBroker
+) -> None:
+    order = place_several(database, blobs, 5)
+    seen: list[list[tuple[str, int]]] = []
+    children.while_blurring = lambda: seen.append(states(database))
+    blur(order.image_ids[0])
+    assert seen[1:] == [[("SUCCEEDED", 1), *[("RUNNING", 1)] * 4]] * 4
+    assert states(database) == [("SUCCEEDED", 1)] * 5
+    assert len(blobs.blobs) == 5, "results alone"
+    assert broker.announced == [(order.id, False), (order.id, False), (order.id, True)]
+
+
+@pytest.mark.usefixtures("unhurried")
+def test_images_behind_a_slow_one_are_left_to_other_workers(
+    blur: BlurImage, database: Database, blobs: FakeBlobs, children: FakeChildPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = place_several(database, blobs, 5)
+    blurred = 0
+
+    def take_long_on_the_second() -> None:
+        nonlocal blurred
+        blurred += 1
+        if blurred == 2:
+            monkeypatch.setattr("services.blur_worker.time_slice.TIME_SLICE_SECONDS", -1000)
+
+    children.while_blurring = take_long_on_the_second
+    blur(order.image_ids[0])
+    assert blurred == 2
+    assert states(database)[:2] == [("SUCCEEDED", 1)] * 2
+    assert states(database)[2:] == [("QUEUED", 0)] * 3, "an attempt that was not begun does not count"
+    with database.read() as session:
+        assert session.get_one(Image, order.image_ids[2]).enqueued_at, "nor need it wait"
+
+
+@pytest.mark.usefixtures("unhurried")
+def test_of_images_recorded_together_each_has_its_own_outcome(
+    blur: BlurImage, database: Database, blobs: FakeBlobs, children: FakeChildPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = place_several(database, blobs, 5)
+    errors: list[Exception | None] = [None, ImageError(Reason.CORRUPT, "?"), ChildCrashed("?"), None, None]
+
+    def fail() -> None:
+        if error := errors.pop(0):
+            children.errors.append(error)
+
+    children.while_blurring = fail
+
+    def persist(*keys: str) -> None:
+        if result_key(order.id, 4) in keys:
+            raise Unavailable("the disk reports an error")
+
+    monkeypatch.setattr(blobs, "persist", persist)
+    blur(order.image_ids[0])
+    assert states(database) == [("SUCCEEDED", 1), ("FAILED", 1), ("QUEUED", 1), ("QUEUED", 0), ("SUCCEEDED", 1)]
+
+
+def test_after_its_time_slice_the_next_image_is_enqueued(
+    blur: BlurImage, database: Database, blobs: FakeBlobs, broker: FakeBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = place_order(database, 2)
+    blobs.put(original_key(order.id, 1), b"original")
+    monkeypatch.setattr("services.blur_worker.time_slice.TIME_SLICE_SECONDS", 0)
+    blur(order.image_ids[0])
+    assert broker.subjects(BLUR_QUEUE) == [str(order.image_ids[1])]
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import os
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import cast
 from uuid import UUID, uuid4
@@ -96,8 +96,8 @@ class EndedClaim:
     """The image's final state; None if it is tried again."""
     surplus_keys: Sequence[str] = ()
     """Keys of blobs that it does not keep in that state."""
-    next_claim: ImageClaim | None = None
-    """The order's next image, claimed for the same worker."""
+    next_claims: Sequence[ImageClaim] = ()
+    """The order's next images, claimed for the same worker."""
     ended_order: EndedOrder | None = None
     """Set if this was the last image of its order."""
 
@@ -143,7 +143,8 @@ _TAKE = (
 )
 _CLAIM = _TAKE.where(_IMAGES.c.id == bindparam("image_id"), windows.ENQUEUED)
 _CLAIM_NEXT = _TAKE.where(
-    _IMAGES.c.id == windows.first_waiting(bindparam("own_id")), ~windows.others_enqueued(bindparam("own_id"))
+    _IMAGES.c.id.in_(windows.first_waiting(bindparam("own_id"), bindparam("most_next"))),
+    ~windows.others_enqueued(bindparam("own_id")),
 ).values(enqueued_at=now())
 _END_CLAIM = (
     update(_IMAGES)
@@ -187,25 +188,28 @@ def claim(
     order = order_id and orders.lock_and_start(session, order_id)
     if not order:
         return None
-    claimed = _claim(session, order, _CLAIM, {"image_id": image_id}, lease_seconds)
-    if claimed is None:
+    claims = _claim(session, order, _CLAIM, {"image_id": image_id}, lease_seconds)
+    if not claims:
         session.rollback()
-    return claimed
+        return None
+    return claims[0]
 
 
-def _claim_next(session: Session, order: Order, queue: ImageQueue, lease_seconds: float) -> ImageClaim | None:
-    return _claim(session, order, _CLAIM_NEXT, {"own_id": order.id, "served_queue": queue}, lease_seconds)
+def _claim_next(
+    session: Session, order: Order, queue: ImageQueue, *, most: int, lease_seconds: float
+) -> list[ImageClaim]:
+    which = {"own_id": order.id, "served_queue": queue, "most_next": most}
+    claims = _claim(session, order, _CLAIM_NEXT, which, lease_seconds)
+    return sorted(claims, key=lambda claim: claim.position)
 
 
 def _claim(
     session: Session, order: Order, how: Update, which: Mapping[str, object], lease_seconds: float
-) -> ImageClaim | None:
+) -> list[ImageClaim]:
     owner, lease = uuid4(), int(lease_seconds * SECOND)
     values = {"claimed_by": owner, "lease": lease, "worked_by": _this_worker(), "seen_as": order.revision}
-    row = session.execute(how, {**values, **which}).one_or_none()
-    if row is None:
-        return None
-    return claim_of(cast("Image", row), order.spec)
+    rows = session.execute(how, {**values, **which})
+    return [claim_of(cast("Image", row), order.spec) for row in rows]
 
 
 @cache
@@ -256,15 +260,67 @@ def renew_claims(session: Session, owners: Sequence[UUID], *, lease_seconds: flo
 
 
 def finish(
-    session: Session, claimed: ImageClaim, outcome: Success | Failure, *, window: int, next_lease: float | None = None
+    session: Session,
+    claimed: ImageClaim,
+    outcome: Success | Failure,
+    *,
+    window: int,
+    next_lease: float | None = None,
+    most_next: int = 1,
 ) -> EndedClaim | None:
-    """End an image, and with its last image the order; None, without changes, if the claim was lost.
+    """End an image, as `finish_all` does; None, without changes, if the claim was lost."""
+    outcomes = [(claimed, outcome)]
+    return finish_all(session, outcomes, window=window, next_lease=next_lease, most_next=most_next)[0]
 
-    With `next_lease`, in seconds, the order's next image in the queue is claimed too, unless one of another order is
-    enqueued there.
+
+def finish_all(
+    session: Session,
+    outcomes: Sequence[tuple[ImageClaim, Success | Failure]],
+    *,
+    window: int,
+    next_lease: float | None = None,
+    most_next: int = 1,
+) -> list[EndedClaim | None]:
+    """End images of one order and queue, and with its last image the order; None for each claim that was lost.
+
+    With `next_lease`, in seconds, the order's next images in the queue are claimed too, unless one of another order is
+    enqueued there: up to `most_next`, and of the last ones fewer, so that there is work for others.
+
+    Returns:
+        What followed for each; what concerns the order is in the last one that is not None.
     """
-    if (order := orders.lock(session, claimed.order_id)) is None:
-        return None
+    first = outcomes[0][0]
+    if (order := orders.lock(session, first.order_id)) is None:
+        return [None] * len(outcomes)
+    ended = [_end(session, claimed, order, outcome) for claimed, outcome in outcomes]
+    states = [each.image_state for each in ended if each]
+    if not states:
+        session.rollback()
+        return ended
+    succeeded = states.count(ImageState.SUCCEEDED)
+    failed = len(states) - succeeded
+    follow_up = orders.count_ended(session, order, succeeded=succeeded, failed=failed)
+    next_claims: Sequence[ImageClaim] = ()
+    ended_order: EndedOrder | None = None
+    if follow_up:
+        ended_order = EndedOrder(images=order.total, failed=order.failed + failed, cancelled=order.cancelled)
+    else:
+        # In the place of the images that have ended. The window is refilled after the last image of the time slice.
+        if next_lease is not None:
+            left = order.total - order.succeeded - order.failed - order.cancelled - len(states)
+            most = max(1, min(most_next, left // window))
+            next_claims = _claim_next(session, order, first.queue, most=most, lease_seconds=next_lease)
+        follow_up = (
+            FollowUp(changed_order_ids=[order.id]) if next_claims else _refill(session, order, first.queue, window)
+        )
+    last = max(index for index, each in enumerate(ended) if each)
+    ended[last] = replace(
+        cast("EndedClaim", ended[last]), follow_up=follow_up, next_claims=next_claims, ended_order=ended_order
+    )
+    return ended
+
+
+def _end(session: Session, claimed: ImageClaim, order: Order, outcome: Success | Failure) -> EndedClaim | None:
     values: dict[str, object]
     match outcome:
         case Success():
@@ -292,26 +348,17 @@ def finish(
             values = {"state": state, "reason": outcome.reason, "message": outcome.message, "revised_spec": None}
     if not _end_claim(session, claimed, order, _FINISH, values):
         return None
-    ended = ImageState(cast("str", values["state"]))
-    succeeded = ended is ImageState.SUCCEEDED
-    follow_up = orders.count_ended(session, order, succeeded=int(succeeded), failed=int(not succeeded))
+    state = ImageState(cast("str", values["state"]))
     surplus = surplus_keys(
         order.id,
         claimed.position,
-        ended,
+        state,
         outcome.reason if isinstance(outcome, Failure) else None,
         keeps_original=order.originals_seconds > 0,
         generation=claimed.generation if isinstance(outcome, Success) else claimed.former_generation,
         next_generation=claimed.generation,
     )
-    if follow_up:
-        end = EndedOrder(images=order.total, failed=order.failed + (not succeeded), cancelled=order.cancelled)
-        return EndedClaim(follow_up=follow_up, image_state=ended, surplus_keys=surplus, ended_order=end)
-    # In the place of the image that has ended. The window is refilled after the last image of the time slice.
-    if next_lease is not None and (next_claim := _claim_next(session, order, claimed.queue, next_lease)):
-        follow_up = FollowUp(changed_order_ids=[order.id])
-        return EndedClaim(follow_up=follow_up, image_state=ended, surplus_keys=surplus, next_claim=next_claim)
-    return EndedClaim(follow_up=_refill(session, order, claimed.queue, window), image_state=ended, surplus_keys=surplus)
+    return EndedClaim(follow_up=FollowUp(), image_state=state, surplus_keys=surplus)
 
 
 def finish_fetch(
@@ -344,6 +391,7 @@ def finish_fetch(
         "input_sha256": sha256,
     }
     if not _end_claim(session, claimed, order, _END_CLAIM, values):
+        session.rollback()
         return None
     session.execute(_SET_INPUT_BYTES, {"fetched_of": order.id, "added_up": order_bytes})
     enqueued = [image for each in (queue, claimed.queue) for image in windows.refill(session, order.id, each, window)]
@@ -365,12 +413,12 @@ def release_expired(session: Session, claimed: ImageClaim, *, window: int) -> En
 
 
 def release(
-    session: Session, claimed: ImageClaim, *, crashed: bool, window: int, counted: bool = True
+    session: Session, claimed: ImageClaim, *, crashed: bool, window: int, counted: bool = True, begun: bool = True
 ) -> EndedClaim | None:
     """Release an image for a later attempt, or end it after too many; None if the claim was lost.
 
     `crashed`: the child process died while it worked on the image. An attempt is not `counted` if a dependency was
-    unavailable.
+    unavailable. An image whose attempt was not `begun` may be claimed again at once.
     """
     crashes = claimed.crashes + crashed
     if crashes >= MAX_CRASHES:
@@ -380,9 +428,10 @@ def release(
     if (order := orders.lock(session, claimed.order_id)) is None:
         return None
     attempts = claimed.attempts if counted else claimed.attempts - 1
-    delay = IMAGE_RETRIES.delay(claimed.attempts) if counted else UNAVAILABLE_DELAY
+    delay = IMAGE_RETRIES.delay(claimed.attempts) if counted else UNAVAILABLE_DELAY if begun else 0
     values = {"crashes": crashes, "attempts": attempts, "delay": int(delay * SECOND)}
     if not _end_claim(session, claimed, order, _RELEASE, values):
+        session.rollback()
         return None
     return EndedClaim(follow_up=_refill(session, order, claimed.queue, window))
 
@@ -399,10 +448,7 @@ def _end_claim(session: Session, claimed: ImageClaim, order: Order, how: Update,
     result = session.execute(
         how, {"image_id": claimed.image_id, "claimed_by": claimed.owner, "revision": order.revision, **values}
     )
-    if changed_one(result):
-        return True
-    session.rollback()
-    return False
+    return changed_one(result)
 
 
 def list_changed(session: Session, order_id: UUID, revision: int) -> list[Image]:

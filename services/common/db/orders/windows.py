@@ -23,10 +23,10 @@ IN_FLIGHT: ColumnElement[bool] = or_(_IMAGES.c.state == sql_literal(ImageState.R
 _WAITING: ColumnElement[bool] = _QUEUED & _IMAGES.c.enqueued_at.is_(None) & (_IMAGES.c.not_before <= now())
 
 
-def first_waiting(order_id: ColumnElement[UUID]) -> ScalarSelect[UUID]:
-    """Return the next of an order's images in `queue` that is not enqueued yet."""
-    waiting = select(_IMAGES.c.id).where(_IMAGES.c.order_id == order_id, _IN_QUEUE, _WAITING)
-    return waiting.order_by(_IMAGES.c.position).limit(1).scalar_subquery()
+def first_waiting(order_id: ColumnElement[UUID], count: ColumnElement[int]) -> ScalarSelect[UUID]:
+    """Return an order's next images in `queue` that are not enqueued yet and were never attempted, up to `count`."""
+    waiting = select(_IMAGES.c.id).where(_IMAGES.c.order_id == order_id, _IN_QUEUE, _WAITING, _IMAGES.c.attempts == 0)
+    return waiting.order_by(_IMAGES.c.position).limit(count).scalar_subquery()
 
 
 def others_enqueued(order_id: ColumnElement[UUID]) -> Exists:

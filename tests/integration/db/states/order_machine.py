@@ -108,16 +108,17 @@ class OrderMachine(RuleBasedStateMachine):
         others = [row for row in self.rows.images.values() if row.order_id != claim.order_id]
         others_wait = any(row.state == "QUEUED" and in_flight(row) for row in others if row.queue == claim.queue)
         with self.database.write() as session:
-            ended = images.finish(session, claim, outcome, window=self.window, next_lease=lease)
+            ended = images.finish(session, claim, outcome, window=self.window, next_lease=lease, most_next=3)
         self._follow(known, ended)
         if known:
             known.ended("SUCCEEDED" if success else "FAILED")
-        if ended and ended.next_claim:
+        if ended and ended.next_claims:
             assert goes_on, "an image is claimed for nobody"
             assert not others_wait, "an order goes on while another one waits"
-            assert ended.next_claim.queue == claim.queue, "a time slice leaves its queue"
-            self.known[ended.next_claim.image_id].claimed(ended.next_claim.owner)
-            self.claims.append(ended.next_claim)
+        for next_claim in ended.next_claims if ended else ():
+            assert next_claim.queue == claim.queue, "a time slice leaves its queue"
+            self.known[next_claim.image_id].claimed(next_claim.owner)
+            self.claims.append(next_claim)
 
     @precondition(lambda self: self.claims)
     @rule(index=which, crashed=st.booleans())
