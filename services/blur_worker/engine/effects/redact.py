@@ -37,6 +37,17 @@ class Redaction:
         """Redact all of the raster."""
         return self.fill(raster, np.zeros(raster.samples.shape[:2], np.bool_))
 
+    def cells_of_nothing(self, raster: Raster) -> tuple[_Cells, NDArray[np.float64], NDArray[np.float64]]:
+        """Return the cells of a whole image, and the weights of each for the pixels of a column and of a row.
+
+        Args:
+            raster: Of the size and the mode of the image.
+        """
+        height, width = raster.samples.shape[:2]
+        down, across = (_weights(side, max(height, width)) for side in (height, width))
+        grey = np.broadcast_to(_grey(raster), (len(down), len(across), raster.samples.shape[2]))
+        return np.rint(_tinted(grey, raster)), down, across
+
     def surroundings(self, region: Box, size: Size) -> Box:
         """Return the box around a region, in an image of this size, of which the visible pixels give the colours."""
         left, top, right, bottom = region

@@ -12,7 +12,7 @@ from services.blur_worker.engine.jpeg.transform.samples import to_coefficients, 
 from services.blur_worker.engine.outlines import Mask
 from services.blur_worker.engine.raster import Box, Raster, Size
 
-_MODES = {1: "L", 3: "YCbCr"}
+MODES = {1: "L", 3: "YCbCr"}
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class ChangedBlocks:
 
 def blank(components: Sequence[StoredComponent], size: Size) -> Raster:
     """Return a raster into which pixels can be drawn: what is not drawn takes no memory."""
-    return Raster(_MODES[len(components)], np.zeros((size[1], size[0], len(components)), np.uint8))
+    return Raster(MODES[len(components)], np.zeros((size[1], size[0], len(components)), np.uint8))
 
 
 def draw(components: Sequence[StoredComponent], box: Box, raster: Raster) -> None:
