@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 UNUSED = (
-    # What installed the rest. What says that it is installed goes first: an interruption leaves what ensurepip mends.
+    # What installed the rest. The record that it is installed goes first: an interruption leaves what ensurepip mends.
     "pip-*", "pip", "uv-*", "uv", "setuptools-*", "setuptools", "pkg_resources", "_distutils_hack", "distutils-*.pth",
     # Libraries' tests of their own.
     "*/tests", "numba/**/tests", "numpy/**/tests", "alembic/testing", "sqlalchemy/testing",

@@ -11,7 +11,7 @@ from services.blur_worker.engine.metadata import Metadata
 _INCHES_PER_METER = 1 / 0.0254
 _METER = 1
 _PER_UNIT = 100_000
-"""Integer that stands for 1 in the chunks gAMA and cHRM."""
+"""1 as an integer of the chunks gAMA and cHRM."""
 _EXIF_PREFIX = b"Exif\0\0"  # of a JPEG's segment; the chunk goes without
 _XMP_KEYWORD = "XML:com.adobe.xmp"
 
