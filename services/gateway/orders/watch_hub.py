@@ -108,16 +108,17 @@ class WatchHub:
         while True:
             await asyncio.sleep(POLL_SECONDS)
             try:
-                revisions = await self._revisions(list(self._feeds))
+                revisions = await self._revisions(asked := list(self._feeds))
             except ImageBlurError as error:
                 _log.warning("watched orders not polled", error=str(error))
                 continue
             except Exception:
                 _log.exception("watched orders not polled")
                 continue
-            for order_id, feed in self._feeds.items():
-                # A deleted order has no revision.
-                if feed.revision is not None and revisions.get(order_id) != feed.revision:
+            for order_id in asked:
+                feed, revision = self._feeds.get(order_id), revisions.get(order_id)
+                # A deleted order has no revision; a feed may have read a newer one meanwhile.
+                if feed and feed.revision is not None and (revision is None or revision > feed.revision):
                     feed.hint(urgent=False)
 
 

@@ -103,7 +103,7 @@ def test_many_watchers_of_an_order_are_one_reader(
     revision = change(database, order_id)
     queues.announce(UUID(order_id))
     eventually(lambda: all(watcher.revision == revision for watcher in watchers))
-    assert readings["changes"] == 31
+    assert readings["changes"] - 30 in {1, 2}, "one for all of them, and one if it was looked for at that moment, too"
 
 
 def test_orders_without_changes_are_not_read_and_all_are_looked_at_together(
