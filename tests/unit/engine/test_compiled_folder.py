@@ -38,6 +38,13 @@ def test_code_is_kept_beside_the_sources_until_they_change(engine: Path, monkeyp
     assert compiled_folder() not in {None, second, third}
 
 
+def test_processes_that_start_together_remove_the_same_folders(engine: Path) -> None:
+    first = compiled_folder()
+    # Listed, but gone before it is looked at.
+    (engine / "__pycache__" / "compiled-gone").symlink_to("nowhere")
+    assert compiled_folder() == first
+
+
 def make_unwritable(engine: Path) -> None:
     """Put a file in place of the folder: permissions would not stop root."""
     (engine / "__pycache__").write_text("")

@@ -1,5 +1,6 @@
 """The folder where compiled code is kept from one process to the next."""
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -79,5 +80,6 @@ def _is_trusted(folder: Path) -> bool:
 def _remove_outdated(current: Path) -> None:
     for other in current.parent.glob(_PREFIX + "*"):
         # Not at once: processes of another version may still run, or be about to start.
-        if other != current and time.time() - other.stat().st_mtime > _DAY:
-            shutil.rmtree(other, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):  # a process that started with this one removes it too
+            if other != current and time.time() - other.stat().st_mtime > _DAY:
+                shutil.rmtree(other, ignore_errors=True)
