@@ -16,7 +16,7 @@ _COMMAND = [sys.executable, "-c", "from imageblur_client.cli import main; main()
 
 def test_ctrl_c_ends_it_quietly(server: ScriptedServer) -> None:
     told = threading.Event()
-    server.on("WatchStatus", change(order(RUNNING)), told.set, lambda: server.call_ended.wait(10))
+    server.on("WatchStatus", change(order(RUNNING)), told.set, lambda: server.call_ended.wait(60))
     process = subprocess.Popen(
         [*_COMMAND, "--server", server.address, "watch", ORDER_ID],
         stdout=subprocess.PIPE,
@@ -27,7 +27,7 @@ def test_ctrl_c_ends_it_quietly(server: ScriptedServer) -> None:
         assert process.stderr is not None
         assert process.stderr.readline() == "images 2: 0 blurred, 2 to do\n"
         process.send_signal(signal.SIGINT)
-        stdout, stderr = process.communicate(timeout=10)
+        stdout, stderr = process.communicate(timeout=60)
 
     assert (stdout, stderr, process.returncode) == ("", "", 130)
 
@@ -51,7 +51,7 @@ def test_on_a_terminal_bars_go_to_stderr_and_results_to_stdout(server: ScriptedS
     looking.start()
     command = [*_COMMAND, "--server", server.address, "order", "-e", "a@b.org", "--watch", str(photo)]
     environment = os.environ | {"TERM": "xterm", "COLUMNS": "100"}
-    result = subprocess.run(command, stdout=subprocess.PIPE, stderr=end, env=environment, timeout=20, check=False)
+    result = subprocess.run(command, stdout=subprocess.PIPE, stderr=end, env=environment, timeout=60, check=False)
     os.close(end)
     looking.join()
     os.close(terminal)
@@ -72,7 +72,7 @@ def test_a_closed_pipe_leaves_no_traceback(server: ScriptedServer) -> None:
     server.on(
         "WatchStatus",
         change(order(RUNNING)),
-        lambda: going_on.wait(5),
+        lambda: going_on.wait(60),
         *(change(order(RUNNING, revision=n)) for n in range(2, 50)),
         change(order(SUCCEEDED, revision=50, succeeded=2)),
     )
@@ -89,4 +89,4 @@ def test_a_closed_pipe_leaves_no_traceback(server: ScriptedServer) -> None:
         process.stdout.close()
         going_on.set()
         assert process.stderr.read() == b""
-        process.wait(timeout=10)
+        process.wait(timeout=60)

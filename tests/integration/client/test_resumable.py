@@ -78,7 +78,7 @@ class Process:
 
     def start(self) -> None:
         self._process = subprocess.Popen([sys.executable, "-m", "services.gateway"], env=self._environment)
-        eventually(self._listens, within=30)
+        eventually(self._listens, within=120)
 
     def kill(self) -> None:
         assert self._process
@@ -142,7 +142,7 @@ def test_the_command_goes_on_after_a_kill(roomy: GatewaySettings, port: int, fil
 
         begun = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         # As soon as something is recorded.
-        eventually(lambda: any(path.stat().st_size > 3_000_000 for path in gateway.files()), within=30)
+        eventually(lambda: any(path.stat().st_size > 3_000_000 for path in gateway.files()))
         begun.send_signal(signal.SIGKILL)
         stdout, _ = begun.communicate()
         if b"accepted" in stdout:

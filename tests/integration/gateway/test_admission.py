@@ -289,14 +289,13 @@ def test_a_reflection_that_asks_nothing_more_is_ended(
         assert_given_back(budgets)
 
 
-def test_crawling_messages_hold_up_large_ones_only_and_not_for_long(
+def test_crawling_messages_hold_up_large_ones_only(
     roomy: GatewaySettings, budgets: list[Watched], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(byte_budget, "WAIT_SECONDS", 0.3)
-    monkeypatch.setattr(admission, "LARGE_SECONDS", 4.0)
     with running(roomy) as gateway, ExitStack() as stack:
         crawling = [stack.enter_context(CrawlingCall(gateway.port, f"{SERVICE}BlurOrder", 4 * MIB)) for _ in range(2)]
-        stalled = stack.enter_context(half_open(gateway, "BlurOrder"))
+        stack.enter_context(half_open(gateway, "BlurOrder"))
         eventually(lambda: budgets[-1].reserved == 3 * LARGEST)
         for _ in range(5):
             for call in crawling:
@@ -306,7 +305,16 @@ def test_crawling_messages_hold_up_large_ones_only_and_not_for_long(
         error = refused(grpc.StatusCode.RESOURCE_EXHAUSTED, gateway.blur.BlurOrder, large(1000))
         assert reason(error) == "BYTES_IN_FLIGHT"
         assert details(error, error_details_pb2.RetryInfo).retry_delay.seconds == 2  # type: ignore[attr-defined]
-        error = stalled()
+
+
+def test_crawling_messages_are_ended_and_make_room(
+    roomy: GatewaySettings, budgets: list[Watched], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admission, "LARGE_SECONDS", 4.0)
+    with running(roomy) as gateway, ExitStack() as stack:
+        for _ in range(2):
+            stack.enter_context(CrawlingCall(gateway.port, f"{SERVICE}BlurOrder", 4 * MIB))
+        error = stack.enter_context(half_open(gateway, "BlurOrder"))()
         assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
         assert "was not received within 4 seconds" in (error.details() or "")
         assert reason(error) == "READ_TIMEOUT"

@@ -18,8 +18,10 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 from imageblur.v1 import blur_service_pb2 as pb
 from imageblur.v1 import subscription_service_pb2
 from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
 from services.common.db.access import api_keys
+from services.common.db.access.api_keys import ActiveKey
 from services.common.db.access.audit import AuditContext
 from services.common.db.engine import Database
 from services.common.db.models import ApiKey, AuditEntry, IdempotencyKey
@@ -157,9 +159,17 @@ def test_an_expired_key_opens_nothing(
 ) -> None:
     key = make(seconds=3600)
     known(locked, key)
-    # It is not read again before its time is over: the gateway has to know by itself.
+    read, seen = api_keys.active_keys, list[list[ActiveKey]]()
+
+    def watched(session: Session) -> list[ActiveKey]:
+        seen.append(read(session))
+        return seen[-1]
+
+    monkeypatch.setattr(api_keys, "active_keys", watched)
     with database.write() as session:
         session.execute(update(ApiKey).values(expires_at=api_keys._time(session) + 3_000_000))
+    # After that it is not read again before its time is over: the gateway has to know by itself.
+    eventually(lambda: seen and all((found.seconds or 3600) <= 3 for found in seen[-1]))
     monkeypatch.setattr(key_cache, "REFRESH_SECONDS", 3600.0)
     error = eventually(lambda: refused_now(with_key(locked.blur.GetLimits, key)))
     assert error

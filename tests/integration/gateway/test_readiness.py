@@ -263,15 +263,16 @@ def test_without_a_database_nothing_is_accepted(
 def test_a_database_that_stalls_is_noticed_soon(
     gateway: Gateway, database: Database, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(thread_pool, "TIMEOUT_SECONDS", 1)
     processes = [psutil.Process(postgres_server.pid)]
     processes += processes[0].children(recursive=True)
     for process in processes:
         process.suspend()
     try:
-        for call in CALLS.values():
-            assert "database" in assert_unavailable(call, gateway, str(uuid4()))
-        assert "database" in assert_unavailable(ask, gateway, str(uuid4()))
+        with monkeypatch.context() as patch:
+            patch.setattr(thread_pool, "TIMEOUT_SECONDS", 1)
+            for call in CALLS.values():
+                assert "database" in assert_unavailable(call, gateway, str(uuid4()))
+            assert "database" in assert_unavailable(ask, gateway, str(uuid4()))
     finally:
         for process in processes:
             process.resume()

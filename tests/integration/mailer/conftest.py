@@ -58,7 +58,7 @@ def smtp_server(sink: SmtpSink, port: int | None = None) -> SmtpServer:
         port=port or sink.port,
         security="none",
         tls=UNUSED_TLS,
-        timeouts=StepTimeouts(reply=10, acceptance=10),
+        timeouts=StepTimeouts(reply=30, acceptance=30),
     )
 
 

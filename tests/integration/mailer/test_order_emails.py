@@ -67,7 +67,7 @@ def test_results_arrive_in_an_archive(
     with queues.client.pubsub() as changes:
         changes.subscribe(CHANGED, ENDED)
         send(made.email_id)
-        events = [changes.get_message(timeout=1) for _ in range(4)]
+        events = [changes.get_message(timeout=30) for _ in range(4)]
     # The subscriptions themselves, then that it is being sent, then that it was.
     announced = [(event["channel"].decode(), event["data"]) for event in events[2:] if event]
     assert announced == [(CHANGED, made.order_id.bytes), (ENDED, made.order_id.bytes)]

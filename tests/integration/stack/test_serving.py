@@ -145,7 +145,7 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
     terminal.close()
 
 
-def end(stack: subprocess.Popen[str], number: int = signal.SIGINT, within: float = 20.0) -> str:
+def end(stack: subprocess.Popen[str], number: int = signal.SIGINT, within: float = 60.0) -> str:
     stack.send_signal(number)
     return stack.communicate(timeout=within)[0]
 
@@ -201,7 +201,7 @@ def test_children_of_a_stopped_service_are_killed(terminal: Terminal) -> None:
 
 def test_a_wrong_setting_stops_everything(terminal: Terminal) -> None:
     stack = terminal.start(terminal.service("gateway"), terminal.service("mailer", "misconfigured"), broker=True)
-    output = stack.communicate(timeout=20)[0]
+    output = stack.communicate(timeout=60)[0]
     assert stack.returncode == os.EX_CONFIG
     assert "mailer  | IMAGEBLUR_NONSENSE: must be sense\n" in output
     assert "mailer cannot run with these settings" in output
@@ -223,7 +223,7 @@ def test_a_second_signal_kills(terminal: Terminal) -> None:
     eventually(lambda: len(terminal.events()) == 2)
     stack.send_signal(signal.SIGINT)
     eventually(lambda: "down:mailer" in terminal.events())  # both are of one stage: the stop is under way
-    end(stack, within=30.0)
+    end(stack)
     assert (stack.returncode, terminal.living()) == (0, [])
 
 
@@ -231,7 +231,7 @@ def test_a_second_stack_of_a_folder_reports_the_first(terminal: Terminal) -> Non
     first = terminal.start(terminal.service("gateway"))
     terminal.wait_ready(first)
     second = terminal.start(terminal.service("gateway"))
-    output = second.communicate(timeout=20)[0]
+    output = second.communicate(timeout=60)[0]
     assert second.returncode == 1
     assert f"{terminal.data_folder.root} is already served by pid {first.pid}" in output
     assert terminal.data_folder.ready.exists()
@@ -243,7 +243,7 @@ def test_a_port_in_use_is_reported_before_anything_starts(terminal: Terminal) ->
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         stack = terminal.start(terminal.service("gateway"), port=port, broker=True)
-        output = stack.communicate(timeout=20)[0]
+        output = stack.communicate(timeout=60)[0]
     assert stack.returncode == 1
     assert f"port {port} is in use (by pid {os.getpid()}): set IMAGEBLUR_GATEWAY_ADDRESS=127.0.0.1:" in output
     assert terminal.events() == []
@@ -305,7 +305,7 @@ def test_a_configured_broker_is_passed_on(terminal: Terminal) -> None:
 def test_nothing_starts_when_the_preparation_fails(terminal: Terminal) -> None:
     prepare = "import sys; print('no such table'); sys.exit(1)"
     stack = terminal.start(terminal.service("gateway"), prepare=prepare, broker=True)
-    output = stack.communicate(timeout=20)[0]
+    output = stack.communicate(timeout=60)[0]
     assert stack.returncode == 1
     assert "prepare | no such table\n" in output
     assert "prepare ended with exit code 1: no service was started" in output

@@ -26,12 +26,13 @@ class Together:
         self.folder = folder
         self._started: list[subprocess.Popen[str]] = []
 
-    def start(self, *behaviours: str, grace: float = 30) -> subprocess.Popen[str]:
+    def start(self, *behaviours: str, first_grace: float = 60) -> subprocess.Popen[str]:
         names = [f"service_{place}" for place, _ in enumerate(behaviours)]
+        graces = [first_grace, *[60] * len(names)]
         for name, behaviour in zip(names, behaviours, strict=True):
             (self.folder / f"{name}.py").write_text(MEMBER.format(behaviour=behaviour), "utf-8")
         process = subprocess.Popen(
-            [sys.executable, "-m", "services.stack.together", *(f"{name}={grace}" for name in names)],
+            [sys.executable, "-m", "services.stack.together", *map("{}={}".format, names, graces)],
             cwd=self.folder,
             env={"PYTHONPATH": f"{ROOT}:{self.folder}"},
             stderr=subprocess.PIPE,
@@ -62,7 +63,7 @@ def test_they_stop_in_order(together: Together, number: int) -> None:
     process = together.start("steady", "steady", "steady")
     eventually(lambda: len(together.events("up")) == 3)
     process.send_signal(number)
-    assert process.wait(10) == 0
+    assert process.wait(60) == 0
     assert together.events("down") == ["down:service_0", "down:service_1", "down:service_2"]
 
 
@@ -77,16 +78,16 @@ def test_they_stop_in_order(together: Together, number: int) -> None:
 )
 def test_the_end_of_one_is_the_end_of_all(together: Together, behaviour: str, code: int, message: str) -> None:
     process = together.start("steady", behaviour)
-    _, errors = process.communicate(timeout=20)
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == code
     assert message in errors
 
 
 def test_one_that_does_not_stop_leaves_the_others_their_time(together: Together) -> None:
-    process = together.start("stubborn", "steady", grace=0.5)
+    process = together.start("stubborn", "steady", first_grace=0.5)
     eventually(lambda: len(together.events("up")) == 2)
     process.terminate()
-    assert process.wait(10) == 1
+    assert process.wait(60) == 1
     assert together.events("down") == ["down:service_1"]
 
 
@@ -97,4 +98,4 @@ def test_a_second_signal_ends_it_at_once(together: Together) -> None:
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(1)
     process.terminate()
-    assert process.wait(10) == 1
+    assert process.wait(60) == 1

@@ -147,7 +147,11 @@ def test_a_pause_survives_a_broker_without_its_data(
     assert str(image) not in handled
 
 
-def test_a_worker_says_that_it_lives_until_it_ends(database: Database, worker: dramatiq.Worker) -> None:
+def test_a_worker_says_that_it_lives_until_it_ends(
+    database: Database, worker: dramatiq.Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_control, "HEARTBEAT_SECONDS", 3600.0)  # it says so once, at its start
+
     def listed() -> list[tuple[str, int, bool]]:
         with database.read() as session:
             return [(row.queue, row.slots, alive) for row, alive in workers.list_workers(session)]

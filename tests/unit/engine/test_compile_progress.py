@@ -1,19 +1,24 @@
 """What a person reads while the engine is compiled."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
+from services.blur_worker.engine.compiling import progress
 from services.blur_worker.engine.compiling.progress import CompileProgress, count_loops
 
 
-def test_it_counts_the_loops(capsys: pytest.CaptureFixture[str]) -> None:
-    progress = CompileProgress()
+def test_it_counts_the_loops(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter([100.0, 101.0, 103.5001])
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(times)))
+    shown = CompileProgress()
     for _ in range(2):
-        progress.add()
+        shown.add()
     lines = capsys.readouterr().err.splitlines()
     assert [line.partition("processor: ")[2] for line in lines] == [
-        f"{n} of {count_loops()} loops, 0 s" for n in (1, 2)
+        f"1 of {count_loops()} loops, 1 s",
+        f"2 of {count_loops()} loops, 4 s",
     ]
 
 

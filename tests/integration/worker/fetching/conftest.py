@@ -38,7 +38,7 @@ from tests.support.images import encode, photo
 from tests.support.s3 import S3Server
 
 PHOTO = encode(photo(40, 30), "JPEG")
-LIMITS = FetchLimits(image_bytes=100_000, order_bytes=150_000, seconds=5)
+LIMITS = FetchLimits(image_bytes=100_000, order_bytes=150_000, seconds=30)
 MakeFetch = Callable[..., FetchImage]
 
 

@@ -2,12 +2,12 @@
 
 import ssl
 import threading
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
 from sqlalchemy import update
 
-from services.blur_worker.fetch_image import FetchLimits
 from services.blur_worker.scratch_folder import ScratchFolder
 from services.common.db.engine import Database
 from services.common.db.models import Order
@@ -17,8 +17,8 @@ from services.common.domain.sources import ImageSource
 from services.common.infra.blobs import BlobStore, MissingBlob
 from services.common.infra.disk_space import DiskSpace
 from services.common.infra.outbound.host_shares import HostShares
-from tests.integration.worker.fetching.conftest import PHOTO, MakeFetch, place, row
-from tests.support.https import HttpRequest, HttpsServer, answer
+from tests.integration.worker.fetching.conftest import LIMITS, PHOTO, MakeFetch, place, row
+from tests.support.https import Handler, HttpRequest, HttpsServer, answer
 
 MANY = 600
 
@@ -77,17 +77,33 @@ def test_an_order_of_the_version_before_is_added_up_once(
     assert [row(database, image_id).reason for image_id in order.image_ids] == [None, None, "TOO_LARGE"]
 
 
-def test_a_slow_server_costs_its_time_and_no_other_host_s(
-    database: Database, server: HttpsServer, make_fetch: MakeFetch
-) -> None:
-    release = threading.Event()
+def hold_body(release: threading.Event) -> Handler:
+    """Answer with the beginning of a body, and end when the event is set."""
 
     def slow(_request: HttpRequest, connection: ssl.SSLSocket) -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nx")
-        release.wait(30)
+        release.wait(60)
 
-    server.handler = slow
-    fetch = make_fetch(hosts=HostShares(2), limits=FetchLimits(image_bytes=10**6, order_bytes=10**9, seconds=2))
+    return slow
+
+
+def test_a_slow_server_is_given_up_after_its_time(
+    database: Database, server: HttpsServer, make_fetch: MakeFetch
+) -> None:
+    release = threading.Event()
+    server.handler = hold_body(release)
+    (image_id,) = place(database, ImageSource(url=server.url())).image_ids
+    make_fetch(limits=replace(LIMITS, seconds=1))(image_id)
+    release.set()
+    assert (row(database, image_id).state, row(database, image_id).attempts) == ("QUEUED", 1)
+
+
+def test_a_slow_server_costs_no_other_host_its_connections(
+    database: Database, server: HttpsServer, make_fetch: MakeFetch
+) -> None:
+    release = threading.Event()
+    server.handler = hold_body(release)
+    fetch = make_fetch(hosts=HostShares(2), limits=replace(LIMITS, seconds=60))
     with HttpsServer(server.authority, handler=answer(body=PHOTO)) as other:
         order = place(
             database,
@@ -100,8 +116,8 @@ def test_a_slow_server_costs_its_time_and_no_other_host_s(
         server.wait_requests(1)
         fetch(order.image_ids[1])
         fetch(order.image_ids[2])
-        thread.join(30)
         release.set()
+        thread.join(60)
     slow_one, crowded, elsewhere = (row(database, image_id) for image_id in order.image_ids)
     assert (slow_one.state, slow_one.attempts) == ("QUEUED", 1)
     assert (crowded.state, crowded.attempts) == ("QUEUED", 0)
