@@ -17,7 +17,8 @@ from benchmarks.orders import spread
 from benchmarks.photographs import square_jpeg
 from services.stack.background import BackgroundStack, private_stack
 
-CHANNELS = 10
+CHANNELS = 20
+"""Each is one connection, which may have 100 calls."""
 
 
 def service(stack: BackgroundStack, module: str) -> psutil.Process:

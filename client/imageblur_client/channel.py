@@ -53,8 +53,8 @@ def authorization(security: Security) -> tuple[tuple[str, str], ...]:
     return (("authorization", f"Bearer {security.key}"),) if security.key else ()
 
 
-def _options(server: str) -> list[tuple[str, int]]:
-    options = [
+def _options(server: str) -> list[tuple[str, int | str]]:
+    options: list[tuple[str, int | str]] = [
         # A page of 1,000 images with long names may exceed gRPC's default of 4 MiB.
         ("grpc.max_receive_message_length", 16 * 1024 * 1024),
         # A resumed watch should reconnect to a restarted server quickly; gRPC waits up to two minutes by default.
@@ -62,6 +62,8 @@ def _options(server: str) -> list[tuple[str, int]]:
         # Not only the least time between attempts, but also how long an attempt may take: a slow line needs seconds.
         ("grpc.min_reconnect_backoff_ms", 5000),
         ("grpc.max_reconnect_backoff_ms", 2000),
+        # A server allows 100 calls on a connection: more connections for more calls, instead of waiting.
+        ("grpc.service_config", '{"connectionScaling": {"maxConnectionsPerSubchannel": 10}}'),
     ]
     if is_local(server):
         # gRPC uses http_proxy for local addresses, too.

@@ -79,10 +79,12 @@ RESPONSE_SECONDS = 5
 """Longest time, in seconds, for the statuses of calls ended after the grace period to reach their clients."""
 LOOKAHEAD_BYTES = MIB
 """More would speed up distant clients (15 MiB/s each at 80 ms), but each waiting call may fill it."""
-SPARE_CALLS = 4_000
-"""For calls that are being refused; beyond them gRPC refuses calls without details."""
-MAX_STREAMS = 8_192
-"""Concurrent calls of a connection: more than a process of the web pages has visitors that watch."""
+SPARE_CALLS = 8_000
+"""For calls that wait or are being refused; beyond them gRPC refuses calls without details."""
+MAX_STREAMS = 100
+"""Concurrent calls of a connection: so many can be ahead of a call of somebody else."""
+MAX_ENDED_STREAMS = 100
+"""Calls of a connection that have ended, but that Python still holds: what a client that resets them can add."""
 MAX_PENDING = 50_000
 """Calls that have arrived and not begun, of all connections."""
 
@@ -332,8 +334,10 @@ def _server(settings: GatewaySettings, interceptor: CallInterceptor, *, max_call
         options=[
             ("grpc.max_receive_message_length", settings.largest_message),
             ("grpc.so_reuseport", 0),
-            # Beyond these, gRPC ends calls as CANCELLED or UNAVAILABLE, without a reason; admission answers with one.
+            # Clients keep further calls back; of those that do not, gRPC refuses streams (REFUSED_STREAM).
             ("grpc.max_concurrent_streams", MAX_STREAMS),
+            ("grpc.http2.max_deallocating_streams", MAX_ENDED_STREAMS),
+            # Beyond these, gRPC ends calls as CANCELLED or UNAVAILABLE, without a reason; admission answers with one.
             ("grpc.server.max_pending_requests", MAX_PENDING),
             ("grpc.server.max_pending_requests_hard_limit", MAX_PENDING),
             # How much of a message is received before it is read. By default gRPC increases it to the bandwidth of the

@@ -58,7 +58,10 @@ class GatewaySettings(
     )
     gateway_metrics_port: int = metrics_port(9464, "the gateway")
     gateway_threads: int = Field(
-        default=16, ge=1, description="Threads for database and blob store; further calls wait for a free thread."
+        default=16,
+        ge=1,
+        description="Threads for database and blob store, and short calls that are served at a time. Further calls "
+        "wait, callers in turn; each caller leaves a quarter of them to others.",
     )
     max_message_bytes: int = Field(
         default=8 * MIB,

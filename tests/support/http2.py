@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Self
 
 _DATA, _HEADERS, _RST_STREAM, _SETTINGS = 0, 1, 3, 4
+_END_STREAM = 1
 _END_HEADERS = 4
 _CANCEL = 8
 
@@ -71,3 +72,13 @@ def opened_streams(method: str, count: int) -> bytes:
     headers = b"".join(map(_literal, *zip(*_headers(method).items(), strict=True)))
     frames = (_frame(_HEADERS, _END_HEADERS, headers, stream=stream) for stream in range(1, 2 * count, 2))
     return _PREFACE + b"".join(frames)
+
+
+def called_streams(method: str, count: int, message: bytes) -> bytes:
+    """What a client sends that makes so many calls at once on one connection, with one message each."""
+    headers = b"".join(map(_literal, *zip(*_headers(method).items(), strict=True)))
+    sent = bytearray(_PREFACE)
+    for stream in range(1, 2 * count, 2):
+        sent += _frame(_HEADERS, _END_HEADERS, headers, stream=stream)
+        sent += _frame(_DATA, _END_STREAM, struct.pack(">BI", 0, len(message)) + message, stream=stream)
+    return bytes(sent)

@@ -5,8 +5,9 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 
-from services.common.domain.errors import Busy
+from services.common.domain.errors import Busy, ImageBlurError
 from services.gateway.rpc.byte_budget import ByteBudget, Reservation
+from services.gateway.rpc.call_turns import CallTurns, Turn
 from services.gateway.rpc.callers import rate_limit_key
 from services.gateway.settings import GatewaySettings
 
@@ -87,6 +88,17 @@ class CallPolicy:
     """Timeout for the (first) message."""
     idle_seconds: float
     """Timeout for each further message of a stream."""
+    keeps_turn: bool = False
+    """Whether a call keeps its turn to its end, as it is short; others have one until they are admitted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Admitted:
+    """What an admitted call has."""
+
+    reservation: Reservation
+    turn: Turn
+    """Paused until the message has been received."""
 
 
 class Admission:
@@ -113,10 +125,12 @@ class Admission:
         )
         self.instant_share = ByteBudget(self.large.capacity // 2)
         """What instant calls that wait may hold of `large`, so that they leave room for orders."""
+        self._turns = CallTurns(settings.gateway_threads)
         upload = max(upload_bytes, message)
         ids = min(SMALL_MESSAGE + IMAGE_ID_BYTES * settings.max_images, message)
         # Uploads may take long: they always leave room for one BlurOrder message.
         uploads = min(MAX_UPLOADS, (self.large.capacity - message) // upload)
+        short, instant = CallLimit("calls", MAX_CALLS), CallLimit("instant calls", 2 * settings.max_instant_calls)
 
         def small(calls: CallLimit, budget: ByteBudget, max_bytes: int = SMALL_MESSAGE) -> CallPolicy:
             return CallPolicy(
@@ -126,6 +140,7 @@ class Admission:
                 max_message_bytes=max_bytes,
                 first_message_seconds=SMALL_SECONDS,
                 idle_seconds=SMALL_IDLE_SECONDS,
+                keeps_turn=calls is short,
             )
 
         def large(calls: CallLimit, reserved: int, seconds: float) -> CallPolicy:
@@ -138,24 +153,23 @@ class Admission:
                 idle_seconds=IDLE_SECONDS,
             )
 
-        calls, instant = CallLimit("calls", MAX_CALLS), CallLimit("instant calls", 2 * settings.max_instant_calls)
         upload_calls = CallLimit("uploads", uploads)
-        self._default = small(calls, self.small)
+        self._default = small(short, self.small)
         self._policies = {
-            "BlurOrder": large(calls, message, LARGE_SECONDS),
+            "BlurOrder": large(short, message, LARGE_SECONDS),
             "BlurImage": large(instant, message, LARGE_SECONDS),
             "FindRegions": large(instant, message, LARGE_SECONDS),
             "PreviewImage": large(instant, message, SMALL_SECONDS),
-            "ReviseImages": small(calls, self.small, message),
+            "ReviseImages": small(short, self.small, message),
             "StreamBlurOrder": large(upload_calls, upload, START_SECONDS),
-            "CreateUpload": small(calls, self.small, message),
+            "CreateUpload": small(short, self.small, message),
             "AppendUpload": large(upload_calls, upload, START_SECONDS),
             "ImportSubscribers": replace(
                 small(CallLimit("imports", MAX_IMPORTS), self.small), idle_seconds=IDLE_SECONDS
             ),
-            "SetEmailText": small(calls, self.small, min(MAX_TEXT_BYTES, message)),
-            "PreviewEmail": small(calls, self.small, min(MAX_TEXT_BYTES, message)),
-            "RecordMailReport": small(calls, self.small, min(MAX_REPORT_BYTES, message)),
+            "SetEmailText": small(short, self.small, min(MAX_TEXT_BYTES, message)),
+            "PreviewEmail": small(short, self.small, min(MAX_TEXT_BYTES, message)),
+            "RecordMailReport": small(short, self.small, min(MAX_REPORT_BYTES, message)),
             "WatchStatus": small(CallLimit("watches", settings.max_watches), self.small),
             "DownloadImages": small(CallLimit("downloads", MAX_DOWNLOADS), self.small, ids),
             "Check": small(CallLimit("health checks", MAX_PROBES), self.health),
@@ -173,12 +187,20 @@ class Admission:
         return self._policies.get(method, self._default)
 
     @asynccontextmanager
-    async def admit(self, policy: CallPolicy) -> AsyncIterator[Reservation]:
-        """Hold a slot and reserve bytes for a call until the block ends.
+    async def admit(self, policy: CallPolicy, refusal: ImageBlurError | None = None) -> AsyncIterator[Admitted]:
+        """Hold a slot and reserve bytes for a call of the current caller until the block ends.
 
         Raises:
-            Busy: There is no free slot, or not enough bytes became free in time.
+            Busy: There is no free slot, or no turn or not enough bytes became free in time.
+            ImageBlurError: `refusal`. A flood of unauthorized calls takes turns like any other.
         """
-        with policy.calls.slot():
-            async with policy.budget.reserve(policy.reserved_bytes) as reservation:
-                yield reservation
+        turn = await self._turns.take()
+        try:
+            if refusal:
+                raise refusal
+            with policy.calls.slot():
+                turn.pause()
+                async with policy.budget.reserve(policy.reserved_bytes) as reservation:
+                    yield Admitted(reservation=reservation, turn=turn)
+        finally:
+            turn.pause()

@@ -27,9 +27,13 @@ class Caller:
         return f"key:{self.key_id}" if self.key_id else "anonymous"
 
 
+UNAUTHORIZED = Caller(Role.CLIENT)
+"""The caller of a call that is refused: known by its network address."""
+
+
 @dataclass(frozen=True)
 class CurrentCall:
-    """An admitted call."""
+    """A call that is served, or refused."""
 
     caller: Caller
     peer: str

@@ -15,10 +15,10 @@ from services.common.domain.errors import ImageBlurError
 from services.common.infra import log
 from services.gateway.rpc.access import AccessControl
 from services.gateway.rpc.active_calls import ActiveCalls
-from services.gateway.rpc.admission import Admission
-from services.gateway.rpc.byte_budget import CURRENT_RESERVATION, Reservation
+from services.gateway.rpc.admission import Admission, Admitted
+from services.gateway.rpc.byte_budget import CURRENT_RESERVATION
 from services.gateway.rpc.call_log import CallLog
-from services.gateway.rpc.callers import CURRENT_CALL, CurrentCall
+from services.gateway.rpc.callers import CURRENT_CALL, UNAUTHORIZED, CurrentCall
 from services.gateway.rpc.errors import to_status
 from services.gateway.rpc.message_parser import MessageParser
 from services.gateway.rpc.message_reader import Context, read_messages, read_only_message
@@ -97,11 +97,11 @@ class _InterceptedCall:
         """Return one response."""
         try:
             with self._active_calls.track():
-                self._authorize(context)
-                async with self._admission.admit(self._policy) as reservation:
-                    CURRENT_RESERVATION.set(reservation)
+                refusal = self._authorize(context)
+                async with self._admission.admit(self._policy, refusal) as admitted:
+                    CURRENT_RESERVATION.set(admitted.reservation)
                     # Passed on without a reference: a large message is freed as soon as the method is done with it.
-                    response = await self._behavior(await self._read(context, reservation), context)
+                    response = await self._behavior(await self._read(context, admitted), context)
         except asyncio.CancelledError:
             self._call_log.finish("CANCELLED")
             raise
@@ -115,9 +115,9 @@ class _InterceptedCall:
         """Write a stream of responses."""
         try:
             with self._active_calls.track():
-                self._authorize(context)
-                async with self._admission.admit(self._policy) as reservation:
-                    await _write(self._behavior(await self._read(context, reservation), context), context)
+                refusal = self._authorize(context)
+                async with self._admission.admit(self._policy, refusal) as admitted:
+                    await _write(self._behavior(await self._read(context, admitted), context), context)
         except asyncio.CancelledError:
             self._call_log.finish("CANCELLED")
             raise
@@ -125,17 +125,25 @@ class _InterceptedCall:
             await self._abort(context, error)
         self._call_log.finish("OK")
 
-    def _authorize(self, context: Context) -> None:
+    def _authorize(self, context: Context) -> ImageBlurError | None:
+        """Set the current call; return the error if it is not authorized, for its turn."""
         # First, so that an unauthenticated call takes no slot and nothing of its message is read.
-        caller = self._access.authorize(self._path, self._metadata, context.peer())
-        visitor = self._access.visitors.address(self._metadata)
-        CURRENT_CALL.set(CurrentCall(caller, context.peer(), self._method, visitor))
+        peer = context.peer()
+        try:
+            caller, refusal = self._access.authorize(self._path, self._metadata, peer), None
+        except ImageBlurError as error:
+            caller, refusal = UNAUTHORIZED, error
+        visitor = None if refusal else self._access.visitors.address(self._metadata)
+        CURRENT_CALL.set(CurrentCall(caller, peer, self._method, visitor))
+        return refusal
 
-    async def _read(self, context: Context, reservation: Reservation) -> Any:
+    async def _read(self, context: Context, admitted: Admitted) -> Any:
         if self._request_streaming:
             return read_messages(context, self._parser, self._parse, self._policy)
-        message = await read_only_message(context, self._parser, self._parse, self._policy, reservation)
+        message = await read_only_message(context, self._parser, self._parse, self._policy, admitted.reservation)
         self._call_log.note_order(message)
+        if self._policy.keeps_turn:
+            admitted.turn.resume()
         return message
 
     async def _abort(self, context: Context, error: Exception) -> NoReturn:

@@ -18,7 +18,9 @@ from services.web.settings import WebSettings
 
 RPC_SECONDS = 15.0
 LARGEST_PAGE = 1000
-_OPTIONS: list[tuple[str, int]] = [
+_MAX_CONNECTIONS = 60
+"""The gateway allows 100 calls on a connection, and each visitor who watches an order is one."""
+_OPTIONS: list[tuple[str, int | str]] = [
     ("grpc.max_receive_message_length", 16 << 20),
     # Find a restarted gateway soon.
     ("grpc.initial_reconnect_backoff_ms", 200),
@@ -28,6 +30,9 @@ _OPTIONS: list[tuple[str, int]] = [
     # Notice a gateway that vanished without closing its connection: a watch may be silent for long.
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 10_000),
+    # A channel opens more connections when its calls need them.
+    ("grpc.service_config", f'{{"connectionScaling": {{"maxConnectionsPerSubchannel": {_MAX_CONNECTIONS}}}}}'),
+    ("grpc.max_connections_per_subchannel_cap", _MAX_CONNECTIONS),
 ]
 _Response = TypeVar("_Response")
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import socket
+import threading
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -26,12 +27,14 @@ from imageblur.v1.blur_service_pb2_grpc import BlurServiceStub
 from services.gateway import server
 from services.gateway.instant import calls
 from services.gateway.operator import operator_jobs
+from services.gateway.orders.order_reader import OrderReader
 from services.gateway.rpc.admission import MAX_UPLOADS
+from services.gateway.rpc.interceptors import CallInterceptor
 from services.gateway.server import SERVICES
 from services.gateway.settings import GatewaySettings
 from tests.integration.gateway.conftest import Gateway, running
 from tests.integration.gateway.test_orders import order
-from tests.support.http2 import opened_streams, reset_streams
+from tests.support.http2 import called_streams, opened_streams, reset_streams
 from tests.support.messages import messages
 from tests.support.waiting import eventually
 
@@ -39,6 +42,7 @@ METHODS: list[MethodDescriptor] = [
     method for service in SERVICES for method in Default().FindServiceByName(service).methods
 ]
 FAULTS = {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.CANCELLED}
+STATUS = "/imageblur.v1.BlurService/Status"
 SECONDS = 5.0
 OPEN_STREAMS = 1_000
 BURST = 4_000
@@ -182,7 +186,7 @@ def test_thousands_of_calls_at_once_are_answered_or_told_why_not(gateway: Gatewa
 @pytest.mark.parametrize("attack", [opened_streams, reset_streams])
 def test_thousands_of_streams_delay_nobody_else(gateway: Gateway, attack: Callable[[str, int], bytes]) -> None:
     known = order(gateway).order_id
-    sent = attack("/imageblur.v1.BlurService/Status", 5_000)
+    sent = attack(STATUS, 5_000)
     with contextlib.ExitStack() as stack:
         sockets = [
             stack.enter_context(socket.create_connection(("127.0.0.1", gateway.port), 20, ("127.0.0.2", 0)))
@@ -195,6 +199,49 @@ def test_thousands_of_streams_delay_nobody_else(gateway: Gateway, attack: Callab
         for _ in range(20):
             assert gateway.blur.Status(pb.StatusRequest(order_id=known), timeout=20).order.order_id == known
         assert health(gateway) == health_pb2.HealthCheckResponse.SERVING
+
+
+@on_sqlite
+def test_waiting_calls_of_one_caller_are_overtaken(settings: GatewaySettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = settings.model_copy(update={"gateway_threads": 4})
+    read, running_calls, go = OrderReader.status, threading.Semaphore(0), threading.Event()
+
+    def status(reader: OrderReader, order_id: uuid.UUID) -> Any:
+        if str(order_id) == theirs:
+            running_calls.release()
+            assert go.wait(60)
+        return read(reader, order_id)
+
+    with running(settings) as gateway:
+        theirs, ours = order(gateway).order_id, order(gateway).order_id
+        monkeypatch.setattr(OrderReader, "status", status)
+        sent = called_streams(STATUS, 90, pb.StatusRequest(order_id=theirs).SerializeToString())
+        with socket.create_connection(("127.0.0.1", gateway.port), 20, ("127.0.0.2", 0)) as attacker:
+            attacker.sendall(sent)
+            try:
+                for _ in range(3):
+                    assert running_calls.acquire(timeout=60)
+                assert gateway.blur.Status(pb.StatusRequest(order_id=ours), timeout=60).order.order_id == ours
+                assert not running_calls.acquire(blocking=False), "a caller leaves a quarter of the turns to others"
+            finally:
+                go.set()
+
+
+@on_sqlite
+def test_a_connection_has_a_limited_number_of_calls(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    arrived = 0
+    intercept = CallInterceptor.intercept_service
+
+    async def count(*args: Any) -> Any:
+        nonlocal arrived
+        arrived += 1
+        return await intercept(*args)
+
+    monkeypatch.setattr(CallInterceptor, "intercept_service", count)
+    with socket.create_connection(("127.0.0.1", gateway.port), 20, ("127.0.0.2", 0)) as attacker:
+        attacker.sendall(opened_streams(STATUS, 5_000))
+        assert health(gateway) == health_pb2.HealthCheckResponse.SERVING
+        assert arrived < 1_000, "others can be begun when these have been refused"
 
 
 @on_sqlite

@@ -1,0 +1,140 @@
+"""Calls of a caller that makes many wait for calls of others, never the other way round."""
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+
+from services.common.domain.api_keys import Role
+from services.common.domain.errors import Busy
+from services.gateway.rpc import call_turns
+from services.gateway.rpc.call_turns import AT_ONCE, CallTurns, Turn
+from services.gateway.rpc.callers import CURRENT_CALL, Caller, CurrentCall
+
+LIMIT = 8
+OF_CALLER = 6
+
+
+def take(turns: CallTurns, host: str) -> asyncio.Task[Turn]:
+    async def run() -> Turn:
+        CURRENT_CALL.set(CurrentCall(Caller(Role.CLIENT), f"ipv4:{host}:1", "Status"))
+        return await turns.take()
+
+    return asyncio.create_task(run())
+
+
+def run(test: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(asyncio.wait_for(test, 60))
+
+
+async def settle() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def flood(turns: CallTurns, count: int) -> tuple[list[Turn], list[asyncio.Task[Turn]]]:
+    """Take all turns that a caller can have; return them, and its calls that wait."""
+    held = await asyncio.gather(*(take(turns, "192.0.2.1") for _ in range(OF_CALLER)))
+    waiting = [take(turns, "192.0.2.1") for _ in range(count - OF_CALLER)]
+    await settle()
+    assert not any(call.done() for call in waiting)
+    return held, waiting
+
+
+def test_a_caller_leaves_others_a_quarter_and_they_start_at_once() -> None:
+    async def test() -> None:
+        turns = CallTurns(LIMIT)
+        _, waiting = await flood(turns, 100)
+        others = [take(turns, f"192.0.2.{host}") for host in (2, 3)]
+        await settle()
+        assert all(call.done() for call in others)
+        assert not any(call.done() for call in waiting)
+
+    run(test())
+
+
+def test_callers_take_turns() -> None:
+    async def test() -> None:
+        turns, order = CallTurns(LIMIT), list[str]()
+        held, waiting = await flood(turns, OF_CALLER + 3)
+        others = [take(turns, "192.0.2.2") for _ in range(2)]
+        later = [take(turns, "192.0.2.3") for _ in range(2)]
+        for call in waiting:
+            call.add_done_callback(lambda _: order.append("a"))
+        for call in later:
+            call.add_done_callback(lambda _: order.append("c"))
+        await asyncio.gather(*others)
+        for turn in held[:4]:
+            turn.pause()
+            await asyncio.sleep(2 * call_turns.TICK_SECONDS)
+        await asyncio.gather(*waiting[:2], *later)
+        assert order == ["a", "c", "a", "c"]
+
+    run(test())
+
+
+def test_a_paused_turn_is_for_others_and_is_resumed_without_waiting() -> None:
+    async def test() -> None:
+        turns = CallTurns(LIMIT)
+        held, waiting = await flood(turns, OF_CALLER + 2)
+        held[0].pause()
+        held[0].pause()
+        await waiting[0]
+        held[0].resume()
+        held[1].pause()
+        await settle()
+        await asyncio.sleep(5 * call_turns.TICK_SECONDS)
+        assert not waiting[1].done(), "one more than allowed had a turn"
+
+    run(test())
+
+
+def test_a_call_whose_turn_does_not_come_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        turns = CallTurns(LIMIT)
+        await flood(turns, OF_CALLER)
+        monkeypatch.setattr(call_turns, "WAIT_SECONDS", 0.0)
+        with pytest.raises(Busy, match="as many calls as it can") as caught:
+            await take(turns, "192.0.2.1")
+        assert caught.value.retry_seconds
+
+    run(test())
+
+
+def test_no_more_calls_wait_than_can_be_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(call_turns, "MAX_WAITING_OF_CALLER", 10)
+    monkeypatch.setattr(call_turns, "MAX_WAITING", 15)
+
+    async def test() -> None:
+        turns = CallTurns(LIMIT)
+        await flood(turns, OF_CALLER + 10)
+        with pytest.raises(Busy, match="waiting"):
+            await take(turns, "192.0.2.1")
+        await asyncio.gather(*(take(turns, "192.0.2.2") for _ in range(AT_ONCE)))
+        others = [take(turns, "192.0.2.3") for _ in range(5)]
+        await settle()
+        with pytest.raises(Busy, match="waiting"):
+            await take(turns, "192.0.2.4")
+        # Those that are cancelled wait no more.
+        others[0].cancel()
+        await settle()
+        fifth = take(turns, "192.0.2.4")
+        await settle()
+        assert not fifth.done()
+
+    run(test())
+
+
+def test_cancelled_calls_leave_their_turn_to_others() -> None:
+    async def test() -> None:
+        turns = CallTurns(LIMIT)
+        held, waiting = await flood(turns, OF_CALLER + 2)
+        waiting[0].cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await waiting[0]
+        held[0].pause()
+        await waiting[1]
+
+    run(test())
