@@ -94,9 +94,12 @@ def test_all_loops_are_compiled_once_in_a_process_that_ends(monkeypatch: pytest.
     assert elsewhere.compile_elsewhere(folder)
 
 
-def test_what_cannot_be_compiled_elsewhere_is_compiled_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("python", ["/bin/false", "/nowhere"])
+def test_what_cannot_be_compiled_elsewhere_is_compiled_here(
+    python: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(elsewhere, "compiled_folder", lambda: tmp_path)
-    monkeypatch.setattr(sys, "executable", "/bin/false")
+    monkeypatch.setattr(sys, "executable", python)
     assert elsewhere.loops_compiled_elsewhere() is None
 
 

@@ -1,5 +1,6 @@
 """Compile all loops in a process that ends: the compiler keeps 150 MB to the end."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -41,5 +42,6 @@ def compile_elsewhere(folder: Path) -> bool:
         code = f"from {__package__}.compiler import compile_all; compile_all({str(folder)!r})"
         variables = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), _COMPILING: "1"}
         variables["PYTHONDONTWRITEBYTECODE"] = "1"  # 7 MB of numba's, which is imported once
-        subprocess.run([sys.executable, "-c", code], env=variables, check=False)  # noqa: S603 - our own
+        with contextlib.suppress(OSError):  # there is no room for one more process
+            subprocess.run([sys.executable, "-c", code], env=variables, check=False)  # noqa: S603 - our own
     return (folder / FILE).exists()
