@@ -58,7 +58,6 @@ def machine_code(loop: Any) -> list[CompiledLoop]:
 
 def _machine_code(name: str, result: Any, signature: tuple[Any, ...]) -> CompiledLoop:
     assert not result.environment.consts, f"{name} refers to Python objects"
-    library = result.library
     return CompiledLoop(
         name=name,
         arrays=tuple(
@@ -66,7 +65,7 @@ def _machine_code(name: str, result: Any, signature: tuple[Any, ...]) -> Compile
         ),
         entry=result.fndesc.llvm_cpython_wrapper_name,
         environment=cpu_target.target_context.get_env_name(result.fndesc),
-        code=library.codegen._tm.emit_object(library._final_module),  # noqa: SLF001
+        code=result.library._get_compiled_object(),  # noqa: SLF001
     )
 
 
