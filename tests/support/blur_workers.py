@@ -1,20 +1,27 @@
-"""A blur worker without Dramatiq: its use case over real child processes, blobs, broker and database."""
+"""Blur workers over real child processes, blobs, broker and database: one without Dramatiq, one for instant calls."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import dramatiq
+
+from services.blur_worker.actors import register_instant
 from services.blur_worker.attempt import AttemptImage
 from services.blur_worker.blur_image import BlurImage
 from services.blur_worker.child_pool import ChildPool
 from services.blur_worker.child_process import ChildLimits
+from services.blur_worker.instant.answer_call import AnswerCall
 from services.blur_worker.leases import RenewImageLeases
 from services.blur_worker.scratch_folder import ScratchFolder
 from services.blur_worker.targets import Targets
 from services.common.db.engine import Database
+from services.common.infra import broker
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
+from services.common.infra.direct_calls import DirectListener
 from services.common.infra.leases import Leases
+from services.common.infra.messages import INSTANT_QUEUE
 from services.common.infra.places import Places
 from services.common.use_cases.order_lifecycle import make_lifecycle
 
@@ -43,3 +50,28 @@ def blur_worker(
     finally:
         leases.stop()
         scratch.close()
+
+
+@contextmanager
+def instant_worker(
+    url: str, children: ChildPool, blob_url: str = "", *, direct: bool = False
+) -> Iterator[dramatiq.Worker]:
+    """Answers instant calls; without blobs, only those that carry their image."""
+    queues = broker.connect(url, INSTANT_QUEUE)
+    scratch = ScratchFolder()
+    blobs = BlobStore(blob_url or str(scratch.path))
+    listener = DirectListener(scratch.path, 1)
+    answer_call = AnswerCall(broker=queues, listener=listener, children=children, blobs=blobs, scratch=scratch)
+    register_instant(queues, answer_call)
+    if direct:
+        listener.start(answer_call.answer_directly)
+    worker = dramatiq.Worker(queues, worker_threads=1)
+    worker.start()
+    try:
+        yield worker
+    finally:
+        listener.refuse_more()
+        worker.stop()
+        listener.join()
+        scratch.close()
+        queues.client.close()

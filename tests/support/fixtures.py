@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from services.blur_worker.child_pool import ChildPool
+from services.blur_worker.instant.child_work import InstantResult, run_instant
 from tests.support.blur_workers import LIMITS
 from tests.support.databases import SharedPostgres, SqliteTemplate
 from tests.support.postgres import PostgresServer, PostgresUnavailable, start_postgres
@@ -83,5 +84,13 @@ def children() -> Iterator[ChildPool]:
     """The child process of a blur worker, for all tests: to load the engine takes it seconds."""
     children = ChildPool(1, LIMITS)
     children.start()
+    yield children
+    children.close()
+
+
+@pytest.fixture(scope="session")
+def instant_children() -> Iterator[ChildPool]:
+    """The child process that answers instant calls, for all tests; it starts with the first one."""
+    children = ChildPool(1, LIMITS, run_instant, answer=InstantResult)
     yield children
     children.close()

@@ -13,7 +13,6 @@ from imageblur.v1 import blur_service_pb2 as pb
 
 from services.blur_worker.child_pool import ChildPool
 from services.blur_worker.engine import Limits, blur
-from services.blur_worker.instant.child_work import InstantResult, run_instant
 from services.common.db.engine import Database
 from services.common.domain.spec import BlurSpec
 from services.common.infra import direct_calls
@@ -21,19 +20,12 @@ from services.common.infra.consumer import PromptConsumer
 from services.common.infra.direct_calls import CallerGone
 from services.gateway.instant import calls
 from tests.integration.gateway.conftest import Gateway
-from tests.integration.gateway.test_instant import PHOTO, REQUEST, assert_nothing_left, instant_worker
+from tests.integration.gateway.test_instant import PHOTO, REQUEST, assert_nothing_left
 from tests.integration.gateway.test_keys import reason
 from tests.integration.gateway.test_orders import fields, refused
-from tests.support.blur_workers import LIMITS
+from tests.support.blur_workers import instant_worker
 from tests.support.images import photo
 from tests.support.valkey import ValkeyServer
-
-
-@pytest.fixture(scope="module")
-def children() -> Iterator[ChildPool]:
-    children = ChildPool(1, LIMITS, run_instant, answer=InstantResult)
-    yield children
-    children.close()
 
 
 @pytest.fixture(autouse=True)
@@ -45,11 +37,11 @@ def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def gateway_and_worker(
-    gateway: Gateway, valkey_server: ValkeyServer, children: ChildPool, valkey: redis.Redis
+    gateway: Gateway, valkey_server: ValkeyServer, instant_children: ChildPool, valkey: redis.Redis
 ) -> Iterator[Gateway]:
     """A gateway that knows the worker: a first call has gone through the queue."""
     assert not valkey.dbsize()
-    with instant_worker(valkey_server.url, children, direct=True):
+    with instant_worker(valkey_server.url, instant_children, direct=True):
         gateway.blur.BlurImage(REQUEST)
         yield gateway
 
@@ -78,7 +70,7 @@ def test_the_next_call_is_answered_directly_and_nothing_is_kept(
 def test_a_call_that_is_answered_but_not_yet_acknowledged_keeps_no_other_waiting(
     gateway: Gateway,
     valkey_server: ValkeyServer,
-    children: ChildPool,
+    instant_children: ChildPool,
     valkey: redis.Redis,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -89,7 +81,7 @@ def test_a_call_that_is_answered_but_not_yet_acknowledged_keeps_no_other_waiting
         acknowledge(self, message)
 
     monkeypatch.setattr(PromptConsumer, "ack", acknowledge_late)
-    with instant_worker(valkey_server.url, children, direct=True):
+    with instant_worker(valkey_server.url, instant_children, direct=True):
         gateway.blur.BlurImage(REQUEST)
         before = enqueued(valkey)
         assert gateway.blur.BlurImage(REQUEST).width == photo().width
@@ -117,7 +109,7 @@ def test_calls_at_once_are_all_answered_by_one_child_process(gateway_and_worker:
 
 
 def test_a_worker_that_stops_answers_the_call_that_it_has_taken(
-    gateway: Gateway, valkey_server: ValkeyServer, children: ChildPool, monkeypatch: pytest.MonkeyPatch
+    gateway: Gateway, valkey_server: ValkeyServer, instant_children: ChildPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun = threading.Event()
     run = ChildPool.run
@@ -131,7 +123,7 @@ def test_a_worker_that_stops_answers_the_call_that_it_has_taken(
 
     monkeypatch.setattr(ChildPool, "run", run_slowly)
     with ThreadPoolExecutor(1) as pool:
-        with instant_worker(valkey_server.url, children, direct=True):
+        with instant_worker(valkey_server.url, instant_children, direct=True):
             gateway.blur.BlurImage(REQUEST)
             answer = pool.submit(gateway.blur.BlurImage, REQUEST)
             assert begun.wait(60)
@@ -139,7 +131,7 @@ def test_a_worker_that_stops_answers_the_call_that_it_has_taken(
     with monkeypatch.context() as patch:
         patch.setattr(calls, "TAKE_SECONDS", 0.3)
         refused(grpc.StatusCode.UNAVAILABLE, gateway.blur.BlurImage, REQUEST)
-    with instant_worker(valkey_server.url, children, direct=True):
+    with instant_worker(valkey_server.url, instant_children, direct=True):
         for _ in range(3):
             assert gateway.blur.BlurImage(REQUEST).width == photo().width
 

@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
 from typing import Any
 
 import dramatiq
@@ -17,26 +16,19 @@ from imageblur.v1 import order_pb2
 from imageblur.v1.operator_service_pb2_grpc import OperatorServiceStub
 from sqlalchemy import func, select
 
-from services.blur_worker.actors import register_instant
 from services.blur_worker.child_pool import ChildPool
 from services.blur_worker.engine import Limits, blur
-from services.blur_worker.instant.answer_call import AnswerCall
-from services.blur_worker.instant.child_work import InstantResult, run_instant
-from services.blur_worker.scratch_folder import ScratchFolder
 from services.common.db.engine import Database
 from services.common.db.models import Base, Installation
 from services.common.db.queues import workers
 from services.common.domain.spec import BlurSpec, Format, Region, Solid
-from services.common.infra import broker
-from services.common.infra.blobs import BlobStore
-from services.common.infra.direct_calls import DirectListener
 from services.common.infra.messages import INSTANT_QUEUE
 from services.gateway.instant import calls
 from services.gateway.settings import GatewaySettings
 from tests.integration.gateway.conftest import Gateway, running
 from tests.integration.gateway.test_keys import reason
 from tests.integration.gateway.test_orders import details, fields, refused
-from tests.support.blur_workers import LIMITS
+from tests.support.blur_workers import instant_worker
 from tests.support.images import encode, opened, oriented, photo
 from tests.support.valkey import ValkeyServer
 from tests.support.waiting import eventually
@@ -49,38 +41,6 @@ REQUEST = pb.BlurImageRequest(image=pb.InputImage(filename="ada.jpg", data=PHOTO
 def database_url(sqlite_url: str) -> str:
     """Instant calls use no database, except to see whether the queue is paused."""
     return sqlite_url
-
-
-@pytest.fixture(scope="module")
-def instant_children() -> Iterator[ChildPool]:
-    children = ChildPool(1, LIMITS, run_instant, answer=InstantResult)
-    yield children
-    children.close()
-
-
-@contextmanager
-def instant_worker(
-    url: str, children: ChildPool, blob_url: str = "", *, direct: bool = False
-) -> Iterator[dramatiq.Worker]:
-    """Answers instant calls; without blobs, only those that carry their image."""
-    queues = broker.connect(url, INSTANT_QUEUE)
-    scratch = ScratchFolder()
-    blobs = BlobStore(blob_url or str(scratch.path))
-    listener = DirectListener(scratch.path, 1)
-    answer_call = AnswerCall(broker=queues, listener=listener, children=children, blobs=blobs, scratch=scratch)
-    register_instant(queues, answer_call)
-    if direct:
-        listener.start(answer_call.answer_directly)
-    worker = dramatiq.Worker(queues, worker_threads=1)
-    worker.start()
-    try:
-        yield worker
-    finally:
-        listener.refuse_more()
-        worker.stop()
-        listener.join()
-        scratch.close()
-        queues.client.close()
 
 
 @pytest.fixture

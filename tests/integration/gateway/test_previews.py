@@ -17,14 +17,12 @@ from services.common.db.engine import Database
 from services.common.db.models import Order
 from services.common.infra.broker import Broker
 from tests.integration.gateway.conftest import Gateway
-from tests.integration.gateway.test_instant import instant_children, instant_worker
 from tests.integration.gateway.test_keys import reason
 from tests.integration.gateway.test_orders import fields, refused
 from tests.integration.goes_on import work_off
+from tests.support.blur_workers import instant_worker
 from tests.support.ids import UNKNOWN_ID
 from tests.support.images import encode
-
-__all__ = ["instant_children"]
 
 SIZE = (80, 60)
 TURNED = 6

@@ -22,15 +22,12 @@ from services.common.infra.blobs import BlobStore, MissingBlob
 from services.common.infra.broker import Broker
 from services.gateway.settings import GatewaySettings
 from tests.integration.gateway.conftest import SECRET, Gateway, running
-from tests.integration.gateway.test_instant import instant_children, instant_worker
 from tests.support.blob_keys import blob_keys
-from tests.support.blur_workers import blur_worker
+from tests.support.blur_workers import blur_worker, instant_worker
 from tests.support.images import encode, opened, whole_photo
 from tests.support.s3 import S3Server
 from tests.support.valkey import ValkeyServer
 from tests.support.waiting import eventually
-
-__all__ = ["instant_children"]
 
 HEADER = pb.OrderHeader(email="s3@example.org")
 CHUNK = b"\0" * (1 << 20)

@@ -15,24 +15,15 @@ from PIL import Image
 
 from services.blur_worker.child_pool import ChildPool
 from services.blur_worker.engine import Limits, blur
-from services.blur_worker.instant.child_work import InstantResult, run_instant
 from services.common.domain.spec import BlurSpec, Format, Gaussian, Region, Solid, Stroke
 from tests.integration.gateway.conftest import Gateway
-from tests.integration.gateway.test_instant import instant_worker
 from tests.integration.web.conftest import HttpResponse, Web
-from tests.support.blur_workers import LIMITS
+from tests.support.blur_workers import LIMITS, instant_worker
 from tests.support.images import encode, photo
 from tests.support.valkey import ValkeyServer
 
 PHOTO = encode(photo(64, 48), "JPEG")
 LIMIT = Limits(max_pixels=LIMITS.max_pixels)
-
-
-@pytest.fixture(scope="module")
-def instant_children() -> Iterator[ChildPool]:
-    children = ChildPool(1, LIMITS, run_instant, answer=InstantResult)
-    yield children
-    children.close()
 
 
 @pytest.fixture

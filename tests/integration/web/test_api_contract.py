@@ -34,12 +34,12 @@ from services.web.api.operations import SERVICES
 from tests.integration.gateway.conftest import SECRET, Gateway
 from tests.integration.gateway.test_orders import details, fields
 from tests.integration.web.conftest import Web
-from tests.integration.web.test_api import PHOTO, form, instant_children, problem, worker
+from tests.integration.web.test_api import PHOTO, form, problem, worker
 from tests.support.findings import announce
 from tests.support.ids import UNKNOWN_ID
 from tests.support.images import encode
 
-__all__ = ["instant_children", "worker"]
+__all__ = ["worker"]
 
 RESULT = b"a result" * 1000
 SPEC = order_pb2.BlurSpec(solid=order_pb2.Solid(color="#ff0000"))

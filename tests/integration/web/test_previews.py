@@ -10,14 +10,12 @@ import pytest
 import redis
 
 from services.blur_worker.child_pool import ChildPool
-from services.blur_worker.instant.child_work import InstantResult, run_instant
 from services.common.infra.messages import INSTANT_QUEUE
 from services.gateway.settings import GatewaySettings
 from services.web.orders import previews
 from tests.integration.gateway.conftest import Gateway
-from tests.integration.gateway.test_instant import instant_worker
 from tests.integration.web.conftest import Web
-from tests.support.blur_workers import LIMITS
+from tests.support.blur_workers import instant_worker
 from tests.support.images import encode, opened, oriented, photo
 from tests.support.waiting import eventually
 
@@ -28,13 +26,6 @@ PHOTO = encode(photo(), "JPEG", exif=oriented(6))
 def settings(settings: GatewaySettings) -> GatewaySettings:
     """Images may be larger than messages."""
     return settings.model_copy(update={"max_image_bytes": 3_000_000, "max_order_bytes": 6_000_000})
-
-
-@pytest.fixture(scope="module")
-def instant_children() -> Iterator[ChildPool]:
-    children = ChildPool(1, LIMITS, run_instant, answer=InstantResult)
-    yield children
-    children.close()
 
 
 @pytest.fixture
