@@ -53,3 +53,15 @@ def test_files_and_their_folder_are_synced_each_time_and_what_is_above_a_new_fol
     new = ["blobs/orders", "blobs/orders/y", "blobs/orders/y/result", "blobs/orders/y/result/000001"]
     assert persisted("orders/y/result/000001") == new
     assert persisted("orders/y/result/000002") == ["blobs/orders/y/result", "blobs/orders/y/result/000002"]
+
+
+@pytest.mark.parametrize("count", [1, 3, 40])
+def test_a_file_that_is_missing_is_reported_however_many_are_synced(blobs: BlobStore, count: int) -> None:
+    keys = [f"orders/x/result/{position:06d}" for position in range(1, count + 1)]
+    for key in keys:
+        blobs.put(key, b"1")
+    blobs.persist(*keys)
+    blobs.delete(keys[-1])
+    with pytest.raises(MissingBlob):
+        blobs.persist(*keys)
+    blobs.persist()
