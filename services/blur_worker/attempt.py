@@ -35,9 +35,9 @@ class AttemptImage:
 
         The result does not survive a power cut before `persist`.
         """
-        original = original_key(claim.order_id, claim.position)
+        original, name = original_key(claim.order_id, claim.position), f"{claim.owner}-{claim.position}"
         try:
-            with self.scratch.working_files(self.blobs, original, claim.owner) as (original_file, result_file):
+            with self.scratch.working_files(self.blobs, original, name) as (original_file, result_file):
                 blurred = self.children.blur(original_file, result_file, BlurSpec.from_json(claim.spec), on_start)
                 if claim.target:
                     self.targets.write(claim, Format(blurred.format), result_file)
@@ -51,13 +51,18 @@ class AttemptImage:
         """Make the results of attempts survive a power cut; return what has become of each attempt."""
         finished = [_result_of(claim) for claim, outcome in attempts if isinstance(outcome, Finished)]
         try:
-            with metrics.stage("store"):
-                self.blobs.persist(*finished)
-        except Exception as error:
+            if finished:
+                with metrics.stage("sync"):
+                    self.blobs.persist(*finished)
+        except MissingBlob as error:
             if len(attempts) == 1:
                 return [_outcome_of(error, attempts[0][0])]
-            # One of them may be missing.
             return [outcome for attempt in attempts for outcome in self.persist([attempt])]
+        except Exception as error:
+            # Not once more: a disk reports an error once, and then takes what it has lost for written.
+            return [
+                _outcome_of(error, claim) if isinstance(outcome, Finished) else outcome for claim, outcome in attempts
+            ]
         return [outcome for _, outcome in attempts]
 
 

@@ -25,6 +25,9 @@ from services.common.infra.leases import LEASE_SECONDS, Leases
 from services.common.infra.version import ENGINE
 from services.common.use_cases.order_lifecycle import OrderLifecycle
 
+_TIMES_LARGER = 4
+"""An image that is so much larger than the first of its claim is left to another one: results would wait for it."""
+
 _log = log.get(__name__)
 
 
@@ -34,8 +37,7 @@ class _Attempted:
 
     claim: ImageClaim
     outcome: Outcome
-    began: float
-    """By `time.monotonic`."""
+    seconds: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,13 +75,16 @@ class BlurImage:
         self, claims: Sequence[ImageClaim], time_slice: TimeSlice, on_start: Callable[[], None] = lambda: None
     ) -> Sequence[ImageClaim]:
         """Attempt claimed images of an order, record the outcomes together; return the next ones that were claimed."""
+        began, small = time.monotonic(), _TIMES_LARGER * claims[0].input_bytes
         attempts = [
-            self._attempt(claim, on_start, leave=number > 0 and time_slice.overdue)
+            self._attempt(claim, on_start, leave=number > 0 and (time_slice.overdue or claim.input_bytes > small))
             for number, claim in enumerate(claims)
         ]
         outcomes = self.attempt.persist([(each.claim, each.outcome) for each in attempts])
         attempts = [replace(each, outcome=outcome) for each, outcome in zip(attempts, outcomes, strict=True)]
-        most_next = time_slice.count_next((time.monotonic() - attempts[0].began) / len(claims))
+        most_next = time_slice.count_next((time.monotonic() - began) / len(claims))
+        if any(each.claim.target and not isinstance(each.outcome, Finished) for each in attempts):
+            most_next = 0  # what is at the target has to be looked at, which may take long
         with metrics.stage("record"):
             ended = self._record(attempts, most_next)
         next_claims = [claim for each in ended if each for claim in each.next_claims]
@@ -92,7 +97,7 @@ class BlurImage:
         for done, end in zip(attempts, ended, strict=True):
             if done.claim.target and _target_is_doubtful(done.claim, done.outcome, end):
                 self.attempt.targets.restore(done.claim)
-            report_attempt(done.claim, done.outcome, time.monotonic() - done.began)
+            report_attempt(done.claim, done.outcome, done.seconds)
             if end and end.ended_order:
                 report_order(done.claim.order_id, end.ended_order)
         return next_claims
@@ -103,19 +108,19 @@ class BlurImage:
             outcome: Outcome = Retry(cause="left to other workers", counted=False, begun=False)
         else:
             outcome = self.attempt(claim, on_start)
-        return _Attempted(claim, outcome, began)
+        return _Attempted(claim, outcome, time.monotonic() - began)
 
     def _record(self, attempts: Sequence[_Attempted], most_next: int) -> list[EndedClaim | None]:
         """End the claims in the images' rows; return None for each that was lost meanwhile."""
         outcomes = [(each.claim, _final(each.outcome)) for each in attempts]
         finished = [(claim, outcome) for claim, outcome in outcomes if outcome]
         ended: dict[UUID, EndedClaim | None] = {}
-        if finished:
-            each_ended = retry_unavailable(partial(self._finish, finished, most_next))
-            ended = {claim.image_id: end for (claim, _), end in zip(finished, each_ended, strict=True)}
         for each in attempts:
             if isinstance(each.outcome, Retry):
                 ended[each.claim.image_id] = retry_unavailable(partial(self._release, each.claim, each.outcome))
+        if finished:  # last, since it claims the next ones
+            each_ended = retry_unavailable(partial(self._finish, finished, most_next))
+            ended |= {claim.image_id: end for (claim, _), end in zip(finished, each_ended, strict=True)}
         return [ended.get(each.claim.image_id) for each in attempts]
 
     def _finish(

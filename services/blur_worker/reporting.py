@@ -16,7 +16,10 @@ _log = log.get(__name__)
 
 
 def report_attempt(claim: ImageClaim, outcome: Outcome, seconds: float) -> None:
-    """Report an attempt that took `seconds` from the claim until its outcome was recorded."""
+    """Report an attempt that took `seconds`, from the claim or the end of the image before."""
+    if isinstance(outcome, Retry) and not outcome.begun:
+        _log.debug("image", queue=claim.queue.value, image=str(claim.image_id), outcome="LEFT", cause=outcome.cause)
+        return
     fields = _fields(outcome)
     _count(outcome, type(BlurSpec.from_json(claim.spec).effect).__name__.lower(), seconds)
     image, order = str(claim.image_id), str(claim.order_id)

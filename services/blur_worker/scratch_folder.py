@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from uuid import UUID
 
 from services.blur_worker import metrics
 from services.common.infra.blobs import BlobStore
@@ -31,10 +30,10 @@ class ScratchFolder:
         self.path = unlocked.rename(parent / unlocked.name.replace(_UNLOCKED_PREFIX, _PREFIX))
 
     @contextmanager
-    def working_files(self, blobs: BlobStore, original_key: str, owner: UUID) -> Iterator[tuple[Path, Path]]:
+    def working_files(self, blobs: BlobStore, original_key: str, name: str) -> Iterator[tuple[Path, Path]]:
         """Provide the original's file and a path for the result until the block ends.
 
-        The original is fetched, unless the blob store is a folder.
+        The original is fetched, unless the blob store is a folder. `name`: no other block has it, before or after.
 
         Raises:
             MissingBlob: There is no original.
@@ -43,8 +42,8 @@ class ScratchFolder:
         """
         # Somebody who cleans temporary folders may have removed it.
         self.path.mkdir(mode=0o700, exist_ok=True)
-        stored, result = blobs.local_path(original_key), self.path / f"{owner}.result"
-        fetched = self.path / f"{owner}.source"
+        stored, result = blobs.local_path(original_key), self.path / f"{name}.result"
+        fetched = self.path / f"{name}.source"
         try:
             if not stored:
                 with metrics.stage("fetch"), fetched.open("wb") as writer:

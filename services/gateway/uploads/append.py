@@ -10,7 +10,14 @@ from imageblur.v1 import blur_service_pb2 as pb
 
 from services.common.db.orders import uploads
 from services.common.db.orders.uploads import Progress
-from services.common.domain.errors import FailedPrecondition, ImageBlurError, InvalidArgument, NotFound, Violation
+from services.common.domain.errors import (
+    FailedPrecondition,
+    ImageBlurError,
+    InvalidArgument,
+    NotFound,
+    Unavailable,
+    Violation,
+)
 from services.common.infra import log
 from services.common.infra.blobs import MissingBlob
 from services.common.infra.blobs.writer import uninterrupted
@@ -121,6 +128,8 @@ class AppendCall:
     """The offset in the database."""
     superseded: bool = False
     """Set when a check finds that a later call has taken over, or that the upload was deleted."""
+    unsynced: bool = False
+    """Set when the disk has reported an error: it does so once, and then takes what it has lost for written."""
 
     async def take(self, chunk: bytes) -> None:
         """Receive a chunk.
@@ -161,6 +170,8 @@ class AppendCall:
 
     async def keep_what_arrived(self) -> None:
         """Record what has arrived before the call broke, as far as possible."""
+        if self.unsynced:
+            return
         try:
             if self.receiver.waiting >= MIN_BROKEN_BYTES:
                 await self.receiver.store_part()
@@ -185,6 +196,9 @@ class AppendCall:
             storage.blobs.persist(*receiver.new_keys)
         except MissingBlob:
             raise self._deleted() from None
+        except Unavailable:
+            self.unsynced = True
+            raise
         storage.disk_space.check()
         progress = Progress(
             received=receiver.offset,

@@ -1,5 +1,6 @@
 """Blobs in a folder: files that are moved in, and what is told to the disk."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -65,3 +66,19 @@ def test_a_file_that_is_missing_is_reported_however_many_are_synced(blobs: BlobS
     with pytest.raises(MissingBlob):
         blobs.persist(*keys)
     blobs.persist()
+
+
+def test_an_error_of_the_disk_is_reported_rather_than_a_missing_file(
+    blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsync, broken = os.fsync, "orders/x/result/000002"
+
+    def fail_for_one(descriptor: int) -> None:
+        if Path(f"/proc/self/fd/{descriptor}").readlink().match(broken):
+            raise OSError(errno.EIO, "Input/output error")
+        fsync(descriptor)
+
+    blobs.put(broken, b"1")
+    monkeypatch.setattr(os, "fsync", fail_for_one)
+    with pytest.raises(Unavailable):
+        blobs.persist("orders/x/result/000001", broken)

@@ -73,6 +73,17 @@ def test_a_large_order_gives_way_as_its_images_end(database: Database, place: Pl
     assert in_flight(database, second) == 2
 
 
+def test_images_that_are_claimed_together_take_one_place(database: Database, place: Place) -> None:
+    order_id, *_ = place(20, window=WINDOW)
+    claimed = claim_first(database, order_id)
+    with database.write() as session:
+        ended = images.finish(session, claimed, SUCCESS, window=WINDOW, next_lease=60, most_next=3)
+    assert ended
+    assert len(ended.next_claims) == 3
+    assert len(finish_one(database, order_id).images) == 1, "others have work"
+    assert in_flight(database, order_id) == 3 + 3
+
+
 def test_many_orders_have_one_image_each_in_turn(database: Database, place: Place) -> None:
     many = [place(3, window=WINDOW)[0] for _ in range(8)]
     for order in many:

@@ -1,10 +1,12 @@
 """Resumable uploads after a cut line, a killed gateway and a change of the gateway; never too many of them."""
 
 import contextlib
+import errno
 import hashlib
 import random
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import grpc
@@ -16,7 +18,7 @@ from sqlalchemy import func, select
 from services.common.db.engine import Database
 from services.common.db.models import Image, Order, UploadImage
 from services.common.domain.orders import original_key
-from services.common.infra.blobs import BlobStore
+from services.common.infra.blobs import BlobStore, folder
 from services.gateway.settings import GatewaySettings
 from services.gateway.uploads.reading import UploadReader
 from services.gateway.uploads.requests import ParsedUpload
@@ -86,6 +88,26 @@ def test_what_arrived_before_the_line_was_cut_is_kept(gateway: Gateway, database
     cut.set()
     eventually(lambda: received(gateway, upload_id) == 95_000)
     append(gateway, upload_id, 95_000, WHOLE[95_000:])
+    check_stored(gateway, database, complete(gateway, upload_id).order_id)
+
+
+def test_what_the_disk_may_have_lost_is_sent_again(
+    gateway: Gateway, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk reports an error once: what is synced afterwards seems to be there."""
+    upload_id, sync = create(gateway).upload_id, folder._sync_one
+    failures = iter([OSError(errno.EIO, "Input/output error")])
+
+    def fail_once(path: Path) -> None:
+        if path.is_file() and (failure := next(failures, None)):
+            raise failure
+        sync(path)
+
+    monkeypatch.setattr(folder, "_sync_one", fail_once)
+    refused(grpc.StatusCode.UNAVAILABLE, gateway.blur.AppendUpload, messages(upload_id, 0, WHOLE))
+    assert next(failures, None) is None
+    assert received(gateway, upload_id) == 0
+    append(gateway, upload_id, 0, WHOLE)
     check_stored(gateway, database, complete(gateway, upload_id).order_id)
 
 

@@ -15,6 +15,7 @@ from services.blur_worker.blur_image import BlurImage
 from services.blur_worker.child_answers import ModelMissing
 from services.blur_worker.child_pool import ChildCrashed
 from services.blur_worker.child_process import BlurredFile
+from services.blur_worker.time_slice import TimeSlice
 from services.common.db.clock import now
 from services.common.db.engine import Database
 from services.common.db.models import Image
@@ -24,6 +25,7 @@ from services.common.domain.findings import CheckState, Inspection
 from services.common.domain.orders import ImageQueue, ImageState, OrderState, original_key, result_key
 from services.common.domain.retries import MAX_ATTEMPTS, MAX_CRASHES, RETRYABLE
 from services.common.domain.spec import Format
+from services.common.infra.blobs import MissingBlob
 from services.common.infra.messages import BLUR_QUEUE, FIND_QUEUE, MAIL_QUEUE
 from tests.support.blur_workers import blur_worker
 from tests.support.factories import PlacedOrder, new_images, place_order
@@ -297,6 +299,7 @@ def test_images_behind_a_slow_one_are_left_to_other_workers(
         blurred += 1
         if blurred == 2:
             monkeypatch.setattr("services.blur_worker.time_slice.TIME_SLICE_SECONDS", -1000)
+            monkeypatch.setattr(TimeSlice, "count_next", lambda _self, _seconds: 0)
 
     children.while_blurring = take_long_on_the_second
     blur(order.image_ids[0])
@@ -322,11 +325,46 @@ def test_of_images_recorded_together_each_has_its_own_outcome(
 
     def persist(*keys: str) -> None:
         if result_key(order.id, 4) in keys:
+            raise MissingBlob(result_key(order.id, 4))
+
+    monkeypatch.setattr(blobs, "persist", persist)
+    blur(order.image_ids[0])
+    assert states(database) == [("SUCCEEDED", 1), ("FAILED", 1), ("QUEUED", 1), ("QUEUED", 1), ("SUCCEEDED", 1)]
+
+
+@pytest.mark.usefixtures("unhurried")
+def test_no_result_is_recorded_once_the_disk_has_reported_an_error(
+    blur: BlurImage, database: Database, blobs: FakeBlobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = place_several(database, blobs, 5)
+    synced: list[int] = []
+
+    def persist(*keys: str) -> None:
+        # As a disk does: only the first call after the loss reports it.
+        synced.append(len(keys))
+        if len(synced) == 2:
+            monkeypatch.setattr(TimeSlice, "count_next", lambda _self, _seconds: 0)
             raise Unavailable("the disk reports an error")
 
     monkeypatch.setattr(blobs, "persist", persist)
     blur(order.image_ids[0])
-    assert states(database) == [("SUCCEEDED", 1), ("FAILED", 1), ("QUEUED", 1), ("QUEUED", 0), ("SUCCEEDED", 1)]
+    assert synced == [1, 4]
+    assert states(database) == [("SUCCEEDED", 1), *[("QUEUED", 0)] * 4]
+
+
+@pytest.mark.usefixtures("unhurried")
+def test_an_image_that_is_much_larger_keeps_no_results_waiting(
+    blur: BlurImage, database: Database, blobs: FakeBlobs, children: FakeChildPool
+) -> None:
+    order = place_several(database, blobs, 5)
+    with database.write() as session:
+        session.execute(update(Image).where(Image.position == 4).values(input_bytes=Image.input_bytes * 100))
+    seen: list[list[tuple[str, int]]] = []
+    children.while_blurring = lambda: seen.append(states(database))
+    blur(order.image_ids[0])
+    assert states(database) == [("SUCCEEDED", 1)] * 5
+    large = next(rows for rows in seen if rows[1:3] == [("SUCCEEDED", 1)] * 2)
+    assert large[3] == ("RUNNING", 1), "the results before it are recorded"
 
 
 def test_after_its_time_slice_the_next_image_is_enqueued(

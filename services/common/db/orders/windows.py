@@ -20,6 +20,9 @@ _QUEUED = _IMAGES.c.state == sql_literal(ImageState.QUEUED)
 ENQUEUED: ColumnElement[bool] = _QUEUED & _IMAGES.c.enqueued_at.is_not(None)
 _IN_QUEUE: ColumnElement[bool] = _IMAGES.c.queue == bindparam("served_queue")
 IN_FLIGHT: ColumnElement[bool] = or_(_IMAGES.c.state == sql_literal(ImageState.RUNNING), ENQUEUED)
+# Images that were claimed together are blurred one after another, by one child process: they take one place.
+_PLACE: ColumnElement[UUID] = func.coalesce(_IMAGES.c.owner, _IMAGES.c.id)
+_PLACES: ColumnElement[int] = func.count(_PLACE.distinct())
 _WAITING: ColumnElement[bool] = _QUEUED & _IMAGES.c.enqueued_at.is_(None) & (_IMAGES.c.not_before <= now())
 
 
@@ -47,14 +50,14 @@ def orders_in_flight() -> ScalarSelect[int]:
 
 
 def images_in_flight() -> ScalarSelect[int]:
-    """Return the number of images of `queue` enqueued or running, counted up to `window`."""
-    some = select(_IMAGES.c.id).where(_IN_QUEUE, IN_FLIGHT).limit(bindparam("window")).subquery()
+    """Return the number of images of `queue` enqueued or running, counted up to `window`; of a claim one."""
+    some = select(_PLACE).where(_IN_QUEUE, IN_FLIGHT).distinct().limit(bindparam("window")).subquery()
     return select(func.count()).select_from(some).scalar_subquery()
 
 
 _SHARING = select(orders_in_flight(), images_in_flight())
 _SHARES = select(
-    select(func.count()).where(_IMAGES.c.order_id == bindparam("filled_id"), _IN_QUEUE, IN_FLIGHT).scalar_subquery(),
+    select(_PLACES).where(_IMAGES.c.order_id == bindparam("filled_id"), _IN_QUEUE, IN_FLIGHT).scalar_subquery(),
     orders_in_flight(),
     images_in_flight(),
 )
@@ -110,9 +113,7 @@ def list_orders_to_refill(session: Session, queue: ImageQueue, *, window: int, l
     There is room after a retry's delay, or when other orders have ended.
     """
     waiting = select(Image.id).where(Image.order_id == Order.id, Image.queue == queue, _WAITING).exists()
-    in_flight = (
-        select(func.count()).where(Image.order_id == Order.id, Image.queue == queue, IN_FLIGHT).scalar_subquery()
-    )
+    in_flight = select(_PLACES).where(Image.order_id == Order.id, Image.queue == queue, IN_FLIGHT).scalar_subquery()
     sharing, together = get_sharing(session, queue, window=window)
     enough = literal(together >= window) & (in_flight >= fair_window(window, max(1, sharing)))
     return session.scalars(select(Order.id).where(ORDER_IS_OPEN, waiting, ~enough).limit(limit)).all()

@@ -42,20 +42,23 @@ class FolderSync:
         # The disk writes together what several threads wait for: a file with its folders takes a third of the time.
         if len(paths) > _FEW:
             with ThreadPoolExecutor(_THREADS) as pool:
-                list(pool.map(_sync_one, paths))
-            return
-        syncs = [self._threads.submit(_sync_one, path) for path in paths[1:]]
-        try:
-            for path in paths[:1]:
-                _sync_one(path)
-        finally:
-            wait(syncs)
-        for sync in syncs:
-            sync.result()
+                _sync_in(pool, paths)
+        else:
+            _sync_in(self._threads, paths)
 
 
 def _parent(key: str) -> str:
     return key.rpartition("/")[0]
+
+
+def _sync_in(pool: ThreadPoolExecutor, paths: Sequence[Path]) -> None:
+    """Sync all; raise one of the errors."""
+    syncs = [pool.submit(_sync_one, path) for path in paths]
+    wait(syncs)
+    errors = [error for sync in syncs if (error := sync.exception())]
+    if errors:
+        # That a file is missing is of no importance beside a disk that has lost another.
+        raise next((error for error in errors if not isinstance(error, FileNotFoundError)), errors[0])
 
 
 def _sync_one(path: Path) -> None:
