@@ -199,8 +199,8 @@ class Admission:
             if refusal:
                 raise refusal
             with policy.calls.slot():
-                turn.pause()
+                turn.pause() if policy.keeps_turn else turn.end()
                 async with policy.budget.reserve(policy.reserved_bytes) as reservation:
                     yield Admitted(reservation=reservation, turn=turn)
         finally:
-            turn.pause()
+            turn.end()

@@ -34,8 +34,9 @@ class CallTurns:
 
     def __init__(self, limit: int) -> None:
         self._limit, self._caller_limit = limit, limit - limit // 4
-        self._active: Counter[str] = Counter()
-        """Turns by caller."""
+        self.active = 0
+        self.started: Counter[str] = Counter()
+        """Turns by caller, paused ones too: so those that are resumed are never more than a caller may have."""
         self._waiting: dict[str, OrderedDict[asyncio.Future[Turn], float]] = {}
         """Calls and until when they wait, by caller; the first one is next."""
         self._number_waiting = self._arrived = self._arrived_before = self._ticks = 0
@@ -49,8 +50,8 @@ class CallTurns:
         """
         self._arrived += 1
         caller = rate_limit_key()
-        if caller not in self._waiting and self._active[caller] < AT_ONCE and self._has_room(caller):
-            return Turn(self._active, caller)
+        if caller not in self._waiting and self.started[caller] < AT_ONCE and self._has_room(caller):
+            return Turn(self, caller)
         if self._number_waiting >= MAX_WAITING or len(self._waiting.get(caller, ())) >= MAX_WAITING_OF_CALLER:
             raise _busy("as many calls are waiting as the server can hold")
         granted: asyncio.Future[Turn] = asyncio.get_running_loop().create_future()
@@ -64,11 +65,11 @@ class CallTurns:
             if granted in queue:
                 self._remove(caller, granted)
             elif not granted.cancelled() and not granted.exception():  # it was granted at the same moment
-                granted.result().pause()
+                granted.result().end()
             raise
 
     def _has_room(self, caller: str) -> bool:
-        return self._active[caller] < self._caller_limit and self._active.total() < self._limit
+        return self.started[caller] < self._caller_limit and self.active < self._limit
 
     def _tick_later(self) -> None:
         if not self._ticking:
@@ -100,7 +101,7 @@ class CallTurns:
             if granted.done():  # cancelled
                 return True
             if now < until:
-                granted.set_result(Turn(self._active, caller))
+                granted.set_result(Turn(self, caller))
             else:
                 granted.set_exception(_busy("the server is serving as many calls as it can"))
             return True
@@ -114,25 +115,34 @@ class CallTurns:
 
 
 class Turn:
-    """A turn; while its call waits for its client, others can have it."""
+    """A turn. It is its caller's until its end; while its call waits for its client, others can have it."""
 
-    def __init__(self, active: Counter[str], caller: str) -> None:
-        self._active, self._caller, self._paused = active, caller, True
+    def __init__(self, turns: CallTurns, caller: str) -> None:
+        self._turns, self._caller = turns, caller
+        self._paused, self._ended = True, False
+        turns.started[caller] += 1
         self.resume()
 
     def pause(self) -> None:
-        """Give the turn to others until `resume`."""
+        """Give the turn to other callers until `resume`."""
         if not self._paused:
             self._paused = True
-            self._active[self._caller] -= 1
-            if not self._active[self._caller]:
-                del self._active[self._caller]
+            self._turns.active -= 1
 
     def resume(self) -> None:
         """Go on, without waiting again."""
-        if self._paused:
+        if self._paused and not self._ended:
             self._paused = False
-            self._active[self._caller] += 1
+            self._turns.active += 1
+
+    def end(self) -> None:
+        """Give the turn to any caller."""
+        self.pause()
+        if not self._ended:
+            self._ended = True
+            self._turns.started[self._caller] -= 1
+            if not self._turns.started[self._caller]:
+                del self._turns.started[self._caller]
 
 
 def _busy(message: str) -> Busy:

@@ -67,7 +67,7 @@ def test_callers_take_turns() -> None:
             call.add_done_callback(lambda _: order.append("c"))
         await asyncio.gather(*others)
         for turn in held[:4]:
-            turn.pause()
+            turn.end()
             await asyncio.sleep(2 * call_turns.TICK_SECONDS)
         await asyncio.gather(*waiting[:2], *later)
         assert order == ["a", "c", "a", "c"]
@@ -75,18 +75,19 @@ def test_callers_take_turns() -> None:
     run(test())
 
 
-def test_a_paused_turn_is_for_others_and_is_resumed_without_waiting() -> None:
+def test_a_paused_turn_is_for_other_callers_and_is_resumed_without_waiting() -> None:
     async def test() -> None:
         turns = CallTurns(LIMIT)
-        held, waiting = await flood(turns, OF_CALLER + 2)
-        held[0].pause()
-        held[0].pause()
-        await waiting[0]
-        held[0].resume()
-        held[1].pause()
+        held, waiting = await flood(turns, OF_CALLER + 1)
+        await asyncio.gather(*(take(turns, "192.0.2.2") for _ in range(AT_ONCE)))
+        other = take(turns, "192.0.2.3")
         await settle()
-        await asyncio.sleep(5 * call_turns.TICK_SECONDS)
-        assert not waiting[1].done(), "one more than allowed had a turn"
+        assert not other.done()
+        held[0].pause()
+        await other
+        held[0].resume()
+        assert turns.active == LIMIT + 1
+        assert not waiting[0].done(), "a caller had more than it may"
 
     run(test())
 
@@ -134,7 +135,7 @@ def test_cancelled_calls_leave_their_turn_to_others() -> None:
         waiting[0].cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await waiting[0]
-        held[0].pause()
+        held[0].end()
         await waiting[1]
 
     run(test())
