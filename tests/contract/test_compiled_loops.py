@@ -1,5 +1,7 @@
 """What the engine uses of numba's internals: code that numba compiled is linked without it."""
 
+import errno
+import fcntl
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,7 +14,7 @@ from numpy.typing import NDArray
 
 from services.blur_worker.engine.compiling import compiler, elsewhere
 from services.blur_worker.engine.compiling.folder import compiled_folder
-from services.blur_worker.engine.compiling.linking import link, link_loops, write_loops
+from services.blur_worker.engine.compiling.linking import CompiledLoop, link, link_loops, write_loops
 from services.blur_worker.engine.compiling.progress import count_loops
 
 
@@ -107,9 +109,37 @@ def test_what_cannot_be_linked_is_compiled_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(elsewhere, "compiled_folder", lambda: tmp_path)
-    (tmp_path / "loops").write_bytes(b"damaged")
+    no_code = CompiledLoop(name="loop", arrays=(), entry="run", environment="env", code=b"no object file")
+    write_loops(tmp_path, [no_code])
     assert elsewhere.loops_compiled_elsewhere() is None
     assert "compiled code cannot be linked" in capsys.readouterr().err
+
+
+def test_a_damaged_file_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = compiled_folder()
+    assert folder
+    monkeypatch.setattr(elsewhere, "compiled_folder", lambda: tmp_path)
+    whole = (folder / "loops").read_bytes()
+    python = tmp_path / "python"  # instead of a minute of compiling
+    python.write_text(f"#!/bin/sh\ncp '{folder}/loops' '{tmp_path}'\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    for damaged in (b"", whole[:-1], whole[:1000] + b"?" + whole[1001:]):
+        (tmp_path / "loops").write_bytes(damaged)
+        found = elsewhere.loops_compiled_elsewhere()
+        assert found
+        assert len(found) == count_loops()
+
+
+def test_a_file_system_without_locks_does_not_keep_the_engine_from_its_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(elsewhere, "compiled_folder", lambda: tmp_path)
+    monkeypatch.setattr(fcntl, "flock", fail)
+    assert elsewhere.loops_compiled_elsewhere() is None
 
 
 def test_nothing_to_link() -> None:

@@ -75,8 +75,36 @@ def test_code_compiled_when_a_read_only_container_was_built_is_used(monkeypatch:
     assert beside
     is_private = folder._is_private
     monkeypatch.setattr(folder, "_is_private", lambda path: path != beside and is_private(path))
-    assert compiled_folder() == beside
-    beside.chmod(0o777)  # others could have put code there
     temporary = compiled_folder()
     assert temporary
-    assert temporary.parent == Path(tempfile.gettempdir())
+    assert temporary.parent == Path(tempfile.gettempdir()), "nothing has been compiled there"
+    (beside / folder.FILE).write_bytes(b"code")
+    assert compiled_folder() == beside
+    beside.chmod(0o777)  # others could have put code there
+    assert compiled_folder() == temporary
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can make what another user cannot read")
+@pytest.mark.parametrize("mode", [0o700, 0o755])
+def test_code_that_another_user_cannot_read_is_not_used(mode: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    with tempfile.TemporaryDirectory() as name:  # pytest's folders are closed to others
+        engine, temporary = Path(name) / "engine", Path(name) / "tmp"
+        Path(name).chmod(0o755)
+        engine.mkdir()
+        temporary.mkdir()
+        temporary.chmod(0o777)
+        monkeypatch.setattr(folder, "_ENGINE", engine)
+        monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+        beside = compiled_folder()  # as root, once
+        assert beside
+        beside.chmod(mode)
+        if mode == 0o700:
+            (beside / folder.FILE).write_bytes(b"code")
+        if (child := os.fork()) == 0:
+            try:
+                os.setuid(65534)
+                found = compiled_folder()
+                os._exit(0 if found and found.parent == temporary else 1)
+            except BaseException:
+                os._exit(2)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

@@ -9,6 +9,7 @@ import numba
 import numpy as np
 from numba.core.registry import cpu_target
 
+from services.blur_worker.engine.compiling.folder import code_digest
 from services.blur_worker.engine.compiling.linking import ArrayKind, CompiledLoop, write_loops
 from services.blur_worker.engine.compiling.progress import CompileProgress, compiled_modules
 
@@ -42,9 +43,11 @@ def compile_loop(
 
 
 def compile_all(folder: str) -> None:
-    """Compile all loops of the engine, and keep them in the folder."""
+    """Compile all loops of the engine, and keep them in the folder, unless their sources have changed meanwhile."""
     for name in compiled_modules():
         import_module(name)
+    if code_digest() not in Path(folder).name:
+        raise SystemExit("the sources of the engine have changed while they were compiled")
     write_loops(Path(folder), [each for loop in _loops for each in machine_code(loop)])
 
 

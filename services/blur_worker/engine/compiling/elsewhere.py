@@ -1,14 +1,14 @@
 """Compile all loops in a process that ends: the compiler keeps 150 MB to the end."""
 
-import contextlib
 import os
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from services.blur_worker.engine.compiling.folder import compile_lock, compiled_folder
-from services.blur_worker.engine.compiling.linking import FILE, LinkedLoop, link_loops
+from services.blur_worker.engine.compiling.folder import FILE, compile_lock, compiled_folder
+from services.blur_worker.engine.compiling.linking import DamagedCode, LinkedLoop, link_loops
+from services.blur_worker.engine.compiling.progress import announce
 
 _COMPILING = "IMAGEBLUR_COMPILING"
 """An environment variable of the process that compiles."""
@@ -22,13 +22,18 @@ def loops_compiled_elsewhere() -> Mapping[str, LinkedLoop] | None:
     """
     if os.environ.get(_COMPILING):
         return None
-    folder = compiled_folder()
-    if folder is None or not compile_elsewhere(folder):
+    if (folder := compiled_folder()) is None:
         return None
     try:
-        return link_loops(folder)
-    except Exception as error:  # whatever another version of numba or LLVM may raise
-        print(f"compiled code cannot be linked, so it is compiled in each process: {error!r}", file=sys.stderr)
+        if not compile_elsewhere(folder):
+            return None
+        try:
+            return link_loops(folder)
+        except DamagedCode:  # of a power cut, for example
+            (folder / FILE).unlink()
+            return link_loops(folder) if compile_elsewhere(folder) else None
+    except Exception as error:  # whatever another version of numba or LLVM, or a file system may raise
+        announce(f"compiled code cannot be linked, so it is compiled in each process: {error!r}")
         return None
 
 
@@ -36,12 +41,16 @@ def compile_elsewhere(folder: Path) -> bool:
     """Compile all loops in another process, unless that has been done; return whether it has."""
     if (folder / FILE).exists():
         return True
-    with compile_lock(folder):
+    waiting = "another process compiles the engine: this one waits for it"
+    with compile_lock(folder, lambda: announce(waiting)) as lock:
         if (folder / FILE).exists():
             return True
         code = f"from {__package__}.compiler import compile_all; compile_all({str(folder)!r})"
         variables = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), _COMPILING: "1"}
         variables["PYTHONDONTWRITEBYTECODE"] = "1"  # 7 MB of numba's, which is imported once
-        with contextlib.suppress(OSError):  # there is no room for one more process
-            subprocess.run([sys.executable, "-c", code], env=variables, check=False)  # noqa: S603 - our own
+        try:
+            # It has the lock, too: if this process ends meanwhile, no other one begins.
+            subprocess.run([sys.executable, "-c", code], env=variables, check=True, pass_fds=[lock])  # noqa: S603
+        except (OSError, subprocess.CalledProcessError) as error:  # there is no room for one more process, perhaps
+            announce(f"the engine cannot be compiled in a process of its own, so each compiles it: {error!r}")
     return (folder / FILE).exists()

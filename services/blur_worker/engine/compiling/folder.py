@@ -8,7 +8,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +16,8 @@ from pathlib import Path
 from llvmlite.binding import targets
 
 _ENGINE = Path(__file__).parents[1]
+FILE = "loops"
+"""What the folder holds when all is compiled."""
 _PREFIX = "compiled-"
 _DAY = 86_400
 
@@ -26,27 +28,42 @@ def compiled_folder() -> Path | None:
     It is beside the sources if they are writable, or if it is there: of a read-only container the code was compiled
     when its image was built. Otherwise it is a temporary folder of this user.
     """
-    name = _PREFIX + _digest()
+    name = _PREFIX + code_digest()
     beside = _ENGINE / "__pycache__" / name
     if _is_private(beside):
         _remove_outdated(beside)
         return beside
-    if beside.is_dir() and _is_trusted(beside):
+    if os.access(beside / FILE, os.R_OK) and _is_trusted(beside):
         return beside
     temporary = Path(tempfile.gettempdir()) / f"imageblur-{name}-{os.getuid()}"
     return temporary if _is_private(temporary) else None
 
 
 @contextmanager
-def compile_lock(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock: of processes that start together, one has it compiled."""
+def compile_lock(folder: Path, wait: Callable[[], None]) -> Iterator[int]:
+    """Hold the folder's lock: of processes that start together, one has it compiled.
+
+    Args:
+        folder: The folder.
+        wait: Called if another process has the lock, before this one waits for it.
+
+    Yields:
+        The lock's descriptor; who inherits it has the lock too.
+    """
     with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            wait()
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield lock.fileno()
 
 
-def _digest() -> str:
-    digest = hashlib.sha256(f"{version('numba')} {_processor()} {sys.version}".encode())
+def code_digest() -> str:
+    """Return what tells compiled code of other sources, compilers, settings of these and processors apart."""
+    versions = f"{version('numba')} {version('llvmlite')} {sys.version}"
+    settings = sorted((name, value) for name, value in os.environ.items() if name.startswith("NUMBA_"))
+    digest = hashlib.sha256(f"{versions} {settings} {_processor()}".encode())
     for path in sorted(_ENGINE.rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

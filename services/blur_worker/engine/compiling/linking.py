@@ -6,7 +6,9 @@ for functions that refer to no Python objects but their arguments. tests/contrac
 
 import builtins
 import ctypes
+import hashlib
 import importlib.util
+import os
 import pickle
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
@@ -18,7 +20,13 @@ from typing import Any
 import numpy as np
 from llvmlite.binding import initfini, orcjit
 
-FILE = "loops"
+from services.blur_worker.engine.compiling.folder import FILE
+
+_DIGEST_BYTES = hashlib.sha256().digest_size
+
+
+class DamagedCode(Exception):
+    """A file of compiled code is not as it was written."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,14 +81,24 @@ class LinkedLoop:
 
 def write_loops(folder: Path, loops: Iterable[CompiledLoop]) -> None:
     """Keep loops in a folder, all or none."""
-    draft = folder / f"{FILE}.draft"
-    draft.write_bytes(pickle.dumps(list(loops)))
+    content, draft = pickle.dumps(list(loops)), folder / f"{FILE}.{os.getpid()}"
+    with draft.open("wb") as file:
+        file.write(hashlib.sha256(content).digest() + content)
+        file.flush()
+        os.fsync(file.fileno())
     draft.replace(folder / FILE)
 
 
 def link_loops(folder: Path) -> Mapping[str, LinkedLoop]:
-    """Return the loops of a folder that nobody else can write, by name."""
-    return link(pickle.loads((folder / FILE).read_bytes()))  # noqa: S301 - this user's own
+    """Return the loops of a folder that nobody else can write, by name.
+
+    Raises:
+        DamagedCode: The file is not as it was written.
+    """
+    stored = (folder / FILE).read_bytes()
+    if hashlib.sha256(content := stored[_DIGEST_BYTES:]).digest() != stored[:_DIGEST_BYTES]:
+        raise DamagedCode("the file of compiled code is damaged")
+    return link(pickle.loads(content))  # noqa: S301 - this user's own
 
 
 def link(loops: Iterable[CompiledLoop]) -> Mapping[str, LinkedLoop]:

@@ -12,7 +12,7 @@ _DECORATED = re.compile(r"^@compiled\((?!\)|inline|nrt)", re.MULTILINE)
 
 
 class CompileProgress:
-    """Writes to standard error."""
+    """Announces each loop."""
 
     def __init__(self) -> None:
         self._loops = 0
@@ -21,14 +21,17 @@ class CompileProgress:
     def add(self) -> None:
         """Count a loop that was compiled."""
         self._loops += 1
-        text = (
+        announce(
             f"compiling the engine, once for this version and processor: {self._loops} of {count_loops()} loops, "
             f"{time.monotonic() - self._start:.0f} s"
         )
-        # The engine knows no settings and no logger; this line has to fit into the log of its service.
-        if os.environ.get("IMAGEBLUR_LOG_FORMAT") == "json":
-            text = json.dumps({"event": text, "level": "info"})
-        print(text, file=sys.stderr, flush=True)
+
+
+def announce(text: str) -> None:
+    """Write a line to the log of the service whose process this is: the engine knows no settings and no logger."""
+    if os.environ.get("IMAGEBLUR_LOG_FORMAT") == "json":
+        text = json.dumps({"event": text, "level": "info"})
+    print(text, file=sys.stderr, flush=True)
 
 
 def count_loops() -> int:

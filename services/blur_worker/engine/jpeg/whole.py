@@ -19,6 +19,8 @@ from services.blur_worker.engine.stage_timer import StageTimer
 from services.common.domain.spec import BlurSpec, Format, Gaussian, Pixelate
 
 NAME = "jpeg-coefficients"
+_SMALL_CELL, _MANY_PIXELS = 4, 16_000_000
+"""Cells of fewer pixels a side take more time and memory than pixels do; of large images there is not enough."""
 _SIGMA_OF_MEANS = 20.0
 """A blur that needs nothing but the mean of each block: fills need even less."""
 
@@ -42,11 +44,14 @@ def _blur(data: bytes, spec: BlurSpec, limits: Limits) -> Blurred:
     original = open_original(data, limits, keep_metadata=spec.keep_metadata)
     if original.has_odd_chroma:
         raise UnsupportedJpeg("chroma that is not blurred as it is shown")
+    width, height = original.displayed
+    small = isinstance(spec.effect, Pixelate) and spec.effect.cell_px(width, height) < _SMALL_CELL
+    if small and width * height > _MANY_PIXELS:
+        raise UnsupportedJpeg("many small cells")
     decoded = _decoded(original, spec)
     timer.lap("decode")
     header = original.result_header(spec, decoded)
     encoded = write_jpeg(_planes(original, decoded, spec, header), header, timer)
-    width, height = original.displayed
     return Blurred(
         data=encoded, format=Format.JPEG, width=width, height=height, frames=1, path=NAME, seconds=timer.seconds
     )
