@@ -59,7 +59,7 @@ def _options(server: str) -> list[tuple[str, int | str]]:
         ("grpc.max_receive_message_length", 16 * 1024 * 1024),
         # A resumed watch should reconnect to a restarted server quickly; gRPC waits up to two minutes by default.
         ("grpc.initial_reconnect_backoff_ms", 200),
-        # Not only the least time between attempts, but also how long an attempt may take: a slow line needs seconds.
+        # How long an attempt may take: a slow line needs seconds.
         ("grpc.min_reconnect_backoff_ms", 5000),
         ("grpc.max_reconnect_backoff_ms", 2000),
         # A server allows 100 calls on a connection: more connections for more calls, instead of waiting.

@@ -24,6 +24,7 @@ export { Code, ConnectError };
 
 const CHUNK_BYTES = 1024 * 1024;
 const RETRIES = 8;
+const LATER = new Set([Code.Unavailable, Code.ResourceExhausted]);
 const ENDED = new Set([
   OrderState.SUCCEEDED,
   OrderState.PARTIALLY_FAILED,
@@ -93,7 +94,7 @@ export class ImageBlur {
         }
         if (ended) return;
       } catch (error) {
-        if (ConnectError.from(error).code !== Code.Unavailable || newest === 0n || failures >= RETRIES) throw error;
+        if (!LATER.has(ConnectError.from(error).code) || newest === 0n || failures >= RETRIES) throw error;
       }
       await sleep(Math.min(250 * 2 ** failures, 5000));
     }

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from services.common.domain.errors import Busy, ImageBlurError
 from services.gateway.rpc.byte_budget import ByteBudget, Reservation
-from services.gateway.rpc.call_turns import CallTurns, Turn
+from services.gateway.rpc.call_turns import CURRENT_TURN, CallTurns, Turn
 from services.gateway.rpc.callers import rate_limit_key
 from services.gateway.settings import GatewaySettings
 
@@ -21,6 +21,16 @@ MAX_REPORT_BYTES = 520 << 10
 """Largest message with a report about an e-mail."""
 MAX_TEXT_BYTES = 256 << 10
 """Largest message with texts of e-mails."""
+_WAITING = (
+    "RunMailing",
+    "PreviewMailing",
+    "SendTestMailing",
+    "CheckMail",
+    "ListEmailTexts",
+    "ExportSubscribers",
+    "ExportPersonalData",
+)
+"""Methods that wait for a mailer, or for a client that reads: others can have their turns meanwhile."""
 MAX_PROBES = 64
 """Concurrent health checks, and concurrent reflection calls."""
 RETRY_SECONDS = 2.0
@@ -90,6 +100,8 @@ class CallPolicy:
     """Timeout for each further message of a stream."""
     keeps_turn: bool = False
     """Whether a call keeps its turn to its end, as it is short; others have one until they are admitted."""
+    is_probe: bool = False
+    """Whether a call starts although all turns are taken: it asks whether they are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,6 +155,12 @@ class Admission:
                 keeps_turn=calls is short,
             )
 
+        def waiting(max_bytes: int = SMALL_MESSAGE) -> CallPolicy:
+            return replace(small(short, self.small, max_bytes), keeps_turn=False)
+
+        def probe(name: str, budget: ByteBudget) -> CallPolicy:
+            return replace(small(CallLimit(name, MAX_PROBES), budget), is_probe=True)
+
         def large(calls: CallLimit, reserved: int, seconds: float) -> CallPolicy:
             return CallPolicy(
                 calls=calls,
@@ -160,21 +178,22 @@ class Admission:
             "BlurImage": large(instant, message, LARGE_SECONDS),
             "FindRegions": large(instant, message, LARGE_SECONDS),
             "PreviewImage": large(instant, message, SMALL_SECONDS),
-            "ReviseImages": small(short, self.small, message),
+            "ReviseImages": waiting(message),  # for the thread that parses
             "StreamBlurOrder": large(upload_calls, upload, START_SECONDS),
-            "CreateUpload": small(short, self.small, message),
+            "CreateUpload": waiting(message),
             "AppendUpload": large(upload_calls, upload, START_SECONDS),
             "ImportSubscribers": replace(
                 small(CallLimit("imports", MAX_IMPORTS), self.small), idle_seconds=IDLE_SECONDS
             ),
-            "SetEmailText": small(short, self.small, min(MAX_TEXT_BYTES, message)),
-            "PreviewEmail": small(short, self.small, min(MAX_TEXT_BYTES, message)),
+            "SetEmailText": waiting(min(MAX_TEXT_BYTES, message)),
+            "PreviewEmail": waiting(min(MAX_TEXT_BYTES, message)),
             "RecordMailReport": small(short, self.small, min(MAX_REPORT_BYTES, message)),
             "WatchStatus": small(CallLimit("watches", settings.max_watches), self.small),
             "DownloadImages": small(CallLimit("downloads", MAX_DOWNLOADS), self.small, ids),
-            "Check": small(CallLimit("health checks", MAX_PROBES), self.health),
-            "Watch": small(CallLimit("watches of health", MAX_PROBES), self.health),
-            "ServerReflectionInfo": small(CallLimit("reflections", MAX_PROBES), self.reflection),
+            "Check": probe("health checks", self.health),
+            "Watch": probe("watches of health", self.health),
+            "ServerReflectionInfo": probe("reflections", self.reflection),
+            **dict.fromkeys(_WAITING, waiting()),
         }
 
     @property
@@ -194,7 +213,8 @@ class Admission:
             Busy: There is no free slot, or no turn or not enough bytes became free in time.
             ImageBlurError: `refusal`. A flood of unauthorized calls takes turns like any other.
         """
-        turn = await self._turns.take()
+        turn = await self._turns.take(probe=policy.is_probe)
+        CURRENT_TURN.set(turn)
         try:
             if refusal:
                 raise refusal

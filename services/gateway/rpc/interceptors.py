@@ -133,7 +133,7 @@ class _InterceptedCall:
             caller, refusal = self._access.authorize(self._path, self._metadata, peer), None
         except ImageBlurError as error:
             caller, refusal = UNAUTHORIZED, error
-        visitor = None if refusal else self._access.visitors.address(self._metadata)
+        visitor = self._access.visitors.address(self._metadata)
         CURRENT_CALL.set(CurrentCall(caller, peer, self._method, visitor))
         return refusal
 

@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import ParamSpec, TypeVar
 
 from services.common.domain.errors import Unavailable
+from services.gateway.rpc.call_turns import CURRENT_TURN
 
 TIMEOUT_SECONDS = 10.0
 """A database that takes longer is treated as unavailable: drivers notice that after minutes, if at all."""
@@ -35,7 +35,13 @@ class ThreadPool:
 
     async def run_to_end(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Return the result of a blocking function, without a timeout."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, partial(function, *args, **kwargs))
+        job = self._executor.submit(function, *args, **kwargs)
+        try:
+            return await asyncio.wrap_future(job)
+        except asyncio.CancelledError:
+            if not job.done() and (turn := CURRENT_TURN.get(None)):
+                turn.keep_for(job)  # or a caller that cancels its calls could have all threads
+            raise
 
     async def iterate(self, items: Iterator[R]) -> AsyncIterator[R]:
         """Yield the items of a blocking iterator."""

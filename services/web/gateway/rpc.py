@@ -24,7 +24,7 @@ _OPTIONS: list[tuple[str, int | str]] = [
     ("grpc.max_receive_message_length", 16 << 20),
     # Find a restarted gateway soon.
     ("grpc.initial_reconnect_backoff_ms", 200),
-    # Also how long an attempt may take: on a slow line, or beside much else, seconds.
+    # How long an attempt may take: on a slow line, or beside much else, it needs seconds.
     ("grpc.min_reconnect_backoff_ms", 5000),
     ("grpc.max_reconnect_backoff_ms", 2000),
     # Notice a gateway that vanished without closing its connection: a watch may be silent for long.

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import Coroutine
 from typing import Any
 
@@ -10,17 +11,18 @@ import pytest
 from services.common.domain.api_keys import Role
 from services.common.domain.errors import Busy
 from services.gateway.rpc import call_turns
-from services.gateway.rpc.call_turns import AT_ONCE, CallTurns, Turn
+from services.gateway.rpc.call_turns import AT_ONCE, CURRENT_TURN, CallTurns, Turn
 from services.gateway.rpc.callers import CURRENT_CALL, Caller, CurrentCall
+from services.gateway.rpc.thread_pool import ThreadPool
 
 LIMIT = 8
 OF_CALLER = 6
 
 
-def take(turns: CallTurns, host: str) -> asyncio.Task[Turn]:
+def take(turns: CallTurns, host: str, *, probe: bool = False) -> asyncio.Task[Turn]:
     async def run() -> Turn:
         CURRENT_CALL.set(CurrentCall(Caller(Role.CLIENT), f"ipv4:{host}:1", "Status"))
-        return await turns.take()
+        return await turns.take(probe=probe)
 
     return asyncio.create_task(run())
 
@@ -137,5 +139,76 @@ def test_cancelled_calls_leave_their_turn_to_others() -> None:
             await waiting[0]
         held[0].end()
         await waiting[1]
+
+    run(test())
+
+
+def test_a_probe_starts_although_all_turns_are_taken() -> None:
+    async def test() -> None:
+        turns = CallTurns(LIMIT)
+        await flood(turns, OF_CALLER)
+        await asyncio.gather(*(take(turns, "192.0.2.2") for _ in range(AT_ONCE)))
+        probe, other = take(turns, "192.0.2.3", probe=True), take(turns, "192.0.2.4")
+        await settle()
+        assert (probe.done(), other.done()) == (True, False)
+
+    run(test())
+
+
+def test_who_comes_later_does_not_overtake_callers_that_wait() -> None:
+    async def test() -> None:
+        turns = CallTurns(LIMIT)
+        held, _ = await flood(turns, OF_CALLER)
+        await asyncio.gather(*(take(turns, "192.0.2.2") for _ in range(AT_ONCE)))
+        waits = take(turns, "192.0.2.3")
+        await asyncio.sleep(5 * call_turns.TICK_SECONDS)
+        held[0].end()
+        later = take(turns, "192.0.2.4")
+        await settle()
+        assert not later.done()
+        await waits
+        held[1].end()
+        await later
+
+    run(test())
+
+
+def test_a_turn_lasts_as_long_as_the_thread_that_works_for_its_call() -> None:
+    async def test() -> None:
+        turns, threads, done = CallTurns(LIMIT), ThreadPool(1), threading.Event()
+
+        async def call() -> None:
+            CURRENT_CALL.set(CurrentCall(Caller(Role.CLIENT), "ipv4:192.0.2.1:1", "Status"))
+            turn = await turns.take()
+            CURRENT_TURN.set(turn)
+            try:
+                await threads.run(done.wait)
+            finally:
+                turn.end()
+
+        cancelled = asyncio.create_task(call())
+        await settle()
+        cancelled.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await cancelled
+        assert turns.active == 1
+        done.set()
+        threads.close()
+        await settle()
+        assert not turns.active
+        assert not turns.started
+
+    run(test())
+
+
+def test_calls_that_wait_too_long_are_refused_while_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(call_turns, "WAIT_SECONDS", 0.05)
+
+    async def test() -> None:
+        turns = CallTurns(LIMIT)
+        _, waiting = await flood(turns, OF_CALLER + 100)
+        refused = await asyncio.gather(*waiting, return_exceptions=True)
+        assert all(isinstance(each, Busy) for each in refused)
+        await take(turns, "192.0.2.2")
 
     run(test())
