@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import grpc
 from imageblur.v1.order_pb2 import DeliveryState, ImageState
 
+from services.mailer.smtp.envelope import UNANSWERED
 from tests.faults import audit, remains
 from tests.faults.crowd import POISONS, Wish
 from tests.faults.customer import Customer
@@ -111,7 +112,7 @@ class Verdict:
         if not wish.cancelled:
             lost = [each for each in order.deliveries if each.state != DeliveryState.DELIVERY_STATE_SENT]
             # Three attempts whose end the mail server left open are the most (ADR 37).
-            assert all("did not say" in each.server_reply for each in lost), order.deliveries
+            assert all(UNANSWERED in each.server_reply for each in lost), order.deliveries
             self._given_up += len(lost)
         received = self._fleet.sink.to(address)
         ids = [str(email.message["Message-ID"]) for email in received]

@@ -7,6 +7,8 @@ from typing import IO
 from services.common.domain.errors import ImageBlurError
 
 MAX_REPLY_CHARACTERS = 300
+UNANSWERED = "the mail server did not report whether it accepts the e-mail"
+"""Begins the text of AcceptanceUnknown."""
 
 
 @dataclass(frozen=True, kw_only=True)

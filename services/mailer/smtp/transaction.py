@@ -7,6 +7,7 @@ from itertools import chain
 
 from services.mailer.smtp.connection import TimedSMTP
 from services.mailer.smtp.envelope import (
+    UNANSWERED,
     AcceptanceUnknown,
     EmailDeferred,
     EmailRefused,
@@ -64,7 +65,7 @@ def finish_transaction(
         client.send(b".\r\n")
         reply = client.get_acceptance()
     except (smtplib.SMTPServerDisconnected, OSError) as error:
-        message = f"the mail server did not report whether it accepts the e-mail: {str(error) or type(error).__name__}"
+        message = f"{UNANSWERED}: {str(error) or type(error).__name__}"
         raise AcceptanceUnknown(message) from error
     return _check(reply, permanent=_PERMANENT, no_mailbox=is_no_mailbox(reply, of_recipient=False))
 
