@@ -57,6 +57,11 @@ class S3Server(ServerProcess):
         """A store of its own: the one bucket, under a prefix that nobody else has."""
         return f"s3://{KEY}:{_QUOTED_SECRET}@{BUCKET}/{uuid4()}"
 
+    @property
+    def master(self) -> str:
+        """Address for `weed shell`."""
+        return "127.0.0.1:{}.{}".format(*self._ports["master"])
+
     def unfinished_uploads(self) -> list[str]:
         """Multipart uploads that have neither been completed nor aborted."""
         request = urllib.request.Request(
