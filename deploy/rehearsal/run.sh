@@ -18,4 +18,6 @@ ADMIN_KEY=$(deploy/key.sh admin rehearsal)
 export KEY ADMIN_KEY
 .venv/bin/python -m deploy.rehearsal.walk
 .venv/bin/python -m deploy.rehearsal.emails
+# Once more, on what is there: all jobs have been done.
+$COMPOSE up --detach --scale blur_worker=2
 deploy/rehearsal/sandbox.sh
