@@ -11,20 +11,24 @@ from imageblur.v1.operator_service_pb2_grpc import OperatorServiceStub
 from services.stack.background import BackgroundStack
 from tests.support.waiting import eventually
 
+_QUEUES = ("blur", "find")
+
 
 @contextmanager
 def paused_blurring(stack: BackgroundStack) -> Iterator[None]:
     """Blur no image of orders that are placed in the block, nor any more of those that were placed before."""
     with grpc.insecure_channel(stack.gateway_address) as channel:
         operator = OperatorServiceStub(channel)
-        operator.PauseQueue(pb.PauseQueueRequest(queue="blur"))
         try:
+            for queue in _QUEUES:
+                operator.PauseQueue(pb.PauseQueueRequest(queue=queue))
             # Its children load the engine first, which takes a while on a machine that never has.
             eventually(lambda: any(worker.alive for worker in workers(operator)), within=100)
             wait_noticed(operator)
             yield
         finally:
-            operator.ResumeQueue(pb.ResumeQueueRequest(queue="blur"))
+            for queue in _QUEUES:
+                operator.ResumeQueue(pb.ResumeQueueRequest(queue=queue))
 
 
 def wait_noticed(operator: OperatorServiceStub) -> None:
