@@ -9,7 +9,8 @@ from services.blur_worker.child_pool import ChildCrashed, ChildPool
 from services.blur_worker.outcomes import Finished, Lost, Outcome, Retry
 from services.blur_worker.scratch_folder import ScratchFolder
 from services.blur_worker.targets import ImageClaimLost, Targets
-from services.common.db.orders.images import Failure, ImageClaim
+from services.common.db.orders.image_claims import ImageClaim
+from services.common.db.orders.image_outcomes import Failure
 from services.common.domain.errors import ImageError, Reason, Unavailable
 from services.common.domain.orders import original_key, result_key
 from services.common.domain.retries import MAX_SOURCE_ATTEMPTS

@@ -12,8 +12,9 @@ from services.blur_worker.outcomes import Finished, Lost, Outcome, Retry
 from services.blur_worker.reporting import report_attempt, report_no_claim, report_order
 from services.blur_worker.time_slice import TimeSlice
 from services.common.db.engine import Database, retry_unavailable
-from services.common.db.orders import images
-from services.common.db.orders.images import EndedClaim, Failure, ImageClaim, Success
+from services.common.db.orders import image_claims, image_outcomes
+from services.common.db.orders.image_claims import ImageClaim
+from services.common.db.orders.image_outcomes import EndedClaim, Failure, Success
 from services.common.db.queues import find_models
 from services.common.domain.errors import Unavailable
 from services.common.domain.follow_up import FollowUp
@@ -59,7 +60,7 @@ class BlurImage:
         """
         # Not durable: if a power cut undoes the claim, no worker is left that works on it.
         with self.database.write(durable=False) as session:
-            claim = images.claim(session, image_id, lease_seconds=LEASE_SECONDS, queue=queue)
+            claim = image_claims.claim(session, image_id, lease_seconds=LEASE_SECONDS, queue=queue)
         if claim is None:
             report_no_claim(image_id, queue)
             return
@@ -128,13 +129,15 @@ class BlurImage:
     ) -> list[EndedClaim | None]:
         next_lease = LEASE_SECONDS if most_next else None
         with self.database.write() as session:
-            return images.finish_all(session, finished, window=self.window, next_lease=next_lease, most_next=most_next)
+            return image_outcomes.finish_all(
+                session, finished, window=self.window, next_lease=next_lease, most_next=most_next
+            )
 
     def _release(self, claim: ImageClaim, outcome: Retry) -> EndedClaim | None:
         with self.database.write() as session:
             spec = BlurSpec.from_json(claim.spec)
             elsewhere = outcome.model_missing and find_models.may_wait(session, claim.order_id, spec.find)
-            return images.release(
+            return image_outcomes.release(
                 session,
                 claim,
                 crashed=outcome.crashed,

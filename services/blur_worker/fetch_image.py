@@ -13,8 +13,9 @@ from services.blur_worker import metrics
 from services.blur_worker.outcomes import Retry
 from services.blur_worker.scratch_folder import ScratchFolder
 from services.common.db.engine import Database, retry_unavailable
-from services.common.db.orders import images
-from services.common.db.orders.images import EndedClaim, Failure, ImageClaim
+from services.common.db.orders import image_claims, image_outcomes
+from services.common.db.orders.image_claims import ImageClaim
+from services.common.db.orders.image_outcomes import EndedClaim, Failure
 from services.common.domain.addresses import BadUrl, parse_url
 from services.common.domain.errors import Reason, Unavailable
 from services.common.domain.follow_up import FollowUp
@@ -89,7 +90,7 @@ class FetchImage:
     def __call__(self, image_id: UUID, queue: ImageQueue = ImageQueue.FETCH) -> None:
         """Fetch the source of an image if it can be claimed; the outcome is in the image's row afterwards."""
         with self.database.write(durable=False) as session:
-            claim = images.claim(session, image_id, lease_seconds=LEASE_SECONDS, queue=queue)
+            claim = image_claims.claim(session, image_id, lease_seconds=LEASE_SECONDS, queue=queue)
         if claim is None:
             _log.debug("source", image=str(image_id), outcome="NOTHING_TO_DO")
             return
@@ -178,7 +179,7 @@ class FetchImage:
         with self.database.write() as session:
             match outcome:
                 case Fetched():
-                    return images.finish_fetch(
+                    return image_outcomes.finish_fetch(
                         session,
                         claim,
                         size=outcome.size,
@@ -187,9 +188,11 @@ class FetchImage:
                         window=self.window,
                     )
                 case Failure():
-                    return images.finish(session, claim, outcome, window=self.window)
+                    return image_outcomes.finish(session, claim, outcome, window=self.window)
                 case Retry():
-                    return images.release(session, claim, crashed=False, counted=outcome.counted, window=self.window)
+                    return image_outcomes.release(
+                        session, claim, crashed=False, counted=outcome.counted, window=self.window
+                    )
 
     def _remove_surplus_blobs(self, claim: ImageClaim, ended: EndedClaim | None) -> None:
         try:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from services.common.db.engine import Database
-from services.common.db.orders import images
+from services.common.db.orders import image_claims
 from services.common.infra.leases import LEASE_SECONDS
 
 
@@ -18,4 +18,4 @@ class RenewImageLeases:
     def __call__(self, owners: Sequence[UUID]) -> None:
         """Extend the leases of these owners."""
         with self.database.write(durable=False) as session:
-            images.renew_claims(session, owners, lease_seconds=LEASE_SECONDS)
+            image_claims.renew_claims(session, owners, lease_seconds=LEASE_SECONDS)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from services.blur_worker.child_process import BlurredFile
-from services.common.db.orders.images import Failure
+from services.common.db.orders.image_outcomes import Failure
 
 
 @dataclass(frozen=True)

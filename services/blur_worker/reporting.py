@@ -7,7 +7,8 @@ from uuid import UUID
 
 from services.blur_worker import metrics
 from services.blur_worker.outcomes import Finished, Lost, Outcome, Retry
-from services.common.db.orders.images import EndedOrder, Failure, ImageClaim
+from services.common.db.orders.image_claims import ImageClaim
+from services.common.db.orders.image_outcomes import EndedOrder, Failure
 from services.common.domain.orders import ImageQueue
 from services.common.domain.spec import BlurSpec
 from services.common.infra import log, tracing

@@ -14,8 +14,8 @@ from services.blur_worker import metrics
 from services.common.archive.result_names import with_extension
 from services.common.db.engine import Database
 from services.common.db.models import Image
-from services.common.db.orders import images
-from services.common.db.orders.images import ImageClaim
+from services.common.db.orders import image_claims, images
+from services.common.db.orders.image_claims import ImageClaim
 from services.common.domain.errors import ImageBlurError, ImageError, Reason, Unavailable
 from services.common.domain.orders import ImageState, result_key
 from services.common.domain.retries import IMAGE_RETRIES, MAX_SOURCE_ATTEMPTS
@@ -57,7 +57,7 @@ class Targets:
         """
         assert claim.target
         with self.database.read() as session:
-            if not images.holds(session, claim):
+            if not image_claims.holds(session, claim):
                 raise ImageClaimLost("the claim was lost before the result was written to the target")
         with metrics.stage("write target"):
             self._write(claim.target, result_format, file)

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
-from services.common.db.orders.images import ImageClaim
+from services.common.db.orders.image_claims import ImageClaim
 from services.common.infra.leases import Leases
 
 TIME_SLICE_SECONDS = 0.25

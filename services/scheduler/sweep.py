@@ -17,7 +17,7 @@ from services.common.db.orders import (
     blob_cleanup,
     expiry,
     idempotency,
-    images,
+    image_outcomes,
     revisions,
     unowned_blobs,
     uploads,
@@ -82,7 +82,7 @@ class Sweep:
             expired = outbox.list_expired_image_claims(session, limit=BATCH)
         for claim in expired:
             with self.database.write() as session:
-                ended = images.release_expired(session, claim, window=self.window)
+                ended = image_outcomes.release_expired(session, claim, window=self.window)
             if ended is None:
                 continue
             metrics.swept("images released")

@@ -16,7 +16,7 @@ from sqlalchemy import select
 from services.common import backup
 from services.common.db.engine import Database
 from services.common.db.models import Image, Order
-from services.common.db.orders import images
+from services.common.db.orders import image_claims
 from services.common.domain.errors import ConfigurationError
 from services.common.infra.blobs import BlobStore
 from services.gateway.settings import GatewaySettings
@@ -90,7 +90,7 @@ def test_orders_go_on_from_a_backup(
         with worker(database, blobs) as blur:
             blur(first)
         with database.write() as session:
-            assert images.claim(session, second, lease_seconds=60), "it was being worked on"
+            assert image_claims.claim(session, second, lease_seconds=60), "it was being worked on"
         # No worker and no scheduler runs now; orders are still taken.
         copy_database(roomy.database_url, restored_url, tmp_path)
         late = place(gateway, 1)

@@ -12,7 +12,7 @@ from services.common.db.engine import Database
 from services.common.db.mail import emails, operator_jobs
 from services.common.db.mail.operator_jobs import JobAnswer
 from services.common.db.models import Image, UnownedBlobs
-from services.common.db.orders import images, orders, revisions, unowned_blobs
+from services.common.db.orders import image_claims, image_outcomes, orders, revisions, unowned_blobs
 from services.common.domain.orders import LATE_SECONDS, ImageQueue, ImageState
 from services.common.domain.spec import BlurSpec
 from services.common.infra.blobs import BlobStore
@@ -255,11 +255,11 @@ def test_a_worker_of_the_version_before_claims_images_but_no_revisions(database:
     for _ in range(2):  # also after this version has claimed it once
         assert run(database, CLAIM, id=order.image_ids[0], owner=uuid4()).rowcount == 0
         with database.write() as session:
-            claim = images.claim(session, order.image_ids[0], lease_seconds=10)
+            claim = image_claims.claim(session, order.image_ids[0], lease_seconds=10)
             assert claim
             assert claim.former is ImageState.SUCCEEDED
         with database.write() as session:
-            assert images.release(session, claim, crashed=False, window=2)
+            assert image_outcomes.release(session, claim, crashed=False, window=2)
         with database.write() as session:
             session.execute(update(Image).values(enqueued_at=1, not_before=0))
 
@@ -267,10 +267,10 @@ def test_a_worker_of_the_version_before_claims_images_but_no_revisions(database:
 def finish(database: Database, image_id: UUID) -> None:
     """Blur an image, as far as rows show."""
     with database.write() as session:
-        claim = images.claim(session, image_id, lease_seconds=10)
+        claim = image_claims.claim(session, image_id, lease_seconds=10)
         assert claim
-        success = images.Success(size=1, sha256="00", width=1, height=1, format="PNG")
-        assert images.finish(session, claim, success, window=2)
+        success = image_outcomes.Success(size=1, sha256="00", width=1, height=1, format="PNG")
+        assert image_outcomes.finish(session, claim, success, window=2)
 
 
 def test_images_of_the_old_version_are_of_the_queue_blur_and_its_statements_leave_findings_alone(
@@ -288,7 +288,7 @@ def test_images_of_the_old_version_are_of_the_queue_blur_and_its_statements_leav
     )
     assert inserted.rowcount == 1
     with database.write() as session:
-        claimed = images.claim(session, image_id, lease_seconds=60)
+        claimed = image_claims.claim(session, image_id, lease_seconds=60)
     assert claimed
     assert claimed.queue is ImageQueue.BLUR
     release = "UPDATE images SET state='QUEUED', owner=NULL, lease_until=NULL, enqueued_at=1 WHERE owner = :owner"
@@ -315,7 +315,7 @@ def test_an_image_that_an_old_scheduler_sends_to_the_wrong_queue_is_sent_to_its_
     order = place_order(database, new_images(queue=ImageQueue.FIND))
     queues.send([blur_image(order.image_ids[0])])  # it knows no other queue
     with database.write() as session:
-        assert images.claim(session, order.image_ids[0], lease_seconds=60) is None
+        assert image_claims.claim(session, order.image_ids[0], lease_seconds=60) is None
     run(database, "UPDATE images SET enqueued_at = 1")
     Sweep(database, blobs, queues, window=9).images()
     assert queues.subjects(FIND_QUEUE) == [str(order.image_ids[0])]

@@ -13,8 +13,8 @@ from sqlalchemy import insert, select, update
 from services.common.db.engine import Database
 from services.common.db.mail import mailings, subscribers
 from services.common.db.models import Delivery, Email, Image, Mailing, Subscriber
-from services.common.db.orders import images, new_orders
-from services.common.db.orders.images import Failure, Success
+from services.common.db.orders import image_claims, image_outcomes, new_orders
+from services.common.db.orders.image_outcomes import Failure, Success
 from services.common.db.queues import outbox
 from services.common.domain.errors import ImageError, Reason
 from services.common.domain.findings import Inspection
@@ -74,7 +74,7 @@ def make_order(
         new_orders.insert_order(session, order, new, window=len(new))
     for image, result, inspection in zip_longest(new, results, inspections):
         with database.write() as session:
-            claim = images.claim(session, image.id, lease_seconds=60)
+            claim = image_claims.claim(session, image.id, lease_seconds=60)
             assert claim
             outcome: Success | Failure
             if isinstance(result, ImageError):
@@ -90,7 +90,7 @@ def make_order(
                     engine="imageblur 1.2.3",
                     inspection=inspection,
                 )
-            ended = images.finish(session, claim, outcome, window=1)
+            ended = image_outcomes.finish(session, claim, outcome, window=1)
             assert ended
             emails = ended.follow_up.email_ids
     (email_id,) = emails

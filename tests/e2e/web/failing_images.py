@@ -9,8 +9,8 @@ from sqlalchemy import select
 
 from services.common.db.engine import Database
 from services.common.db.models import Image
-from services.common.db.orders import images
-from services.common.db.orders.images import Failure
+from services.common.db.orders import image_claims, image_outcomes
+from services.common.db.orders.image_outcomes import Failure
 from services.common.domain.errors import Reason
 from services.stack.background import BackgroundStack
 from tests.e2e.conftest import PHOTOGRAPHS
@@ -38,9 +38,9 @@ def _crash(database: Database, client: Client, email: str) -> str | None:
     order_id = client.order(email, [PHOTOGRAPHS / "rocket.jpg"]).order_id
     with database.write() as session:
         image_id = session.scalars(select(Image.id).where(Image.order_id == UUID(order_id))).one()
-        claim = images.claim(session, image_id, lease_seconds=60)
+        claim = image_claims.claim(session, image_id, lease_seconds=60)
         if claim is None:
             return None
         failure = Failure(Reason.CRASHED, "the image ended the process that worked on it, three times")
-        assert images.finish(session, claim, failure, window=1)
+        assert image_outcomes.finish(session, claim, failure, window=1)
     return order_id

@@ -7,8 +7,9 @@ from sqlalchemy import select
 
 from services.common.db.engine import Database
 from services.common.db.models import Image, Order
-from services.common.db.orders import images, orders, snapshots, windows
-from services.common.db.orders.images import EndedClaim, ImageClaim, Success
+from services.common.db.orders import image_claims, image_outcomes, orders, snapshots, windows
+from services.common.db.orders.image_claims import ImageClaim
+from services.common.db.orders.image_outcomes import EndedClaim, Success
 from services.common.db.queues import backlog, depths, find_models, outbox, retries
 from services.common.db.queues.find_models import RECENT_SECONDS
 from services.common.domain.errors import Reason
@@ -31,7 +32,7 @@ def place(database: Database, *queues: ImageQueue, window: int = WINDOW) -> Plac
 
 def claim(database: Database, image_id: UUID, queue: ImageQueue) -> ImageClaim | None:
     with database.write() as session:
-        return images.claim(session, image_id, lease_seconds=60, queue=queue)
+        return image_claims.claim(session, image_id, lease_seconds=60, queue=queue)
 
 
 def finish(
@@ -39,7 +40,7 @@ def finish(
 ) -> EndedClaim:
     assert claimed
     with database.write() as session:
-        ended = images.finish(session, claimed, outcome, window=WINDOW, next_lease=next_lease)
+        ended = image_outcomes.finish(session, claimed, outcome, window=WINDOW, next_lease=next_lease)
     assert ended
     return ended
 
@@ -135,7 +136,7 @@ def test_a_retry_of_an_image_stays_in_its_queue(database: Database) -> None:
     claimed = claim(database, order.image_ids[0], FIND)
     assert claimed
     with database.write() as session:
-        assert images.finish(session, claimed, images.Failure(Reason.INTERNAL, "?"), window=WINDOW)
+        assert image_outcomes.finish(session, claimed, image_outcomes.Failure(Reason.INTERNAL, "?"), window=WINDOW)
     with database.write() as session:
         retries.retry_image(session, order.image_ids[0])
         assert [image.queue for image in windows.refill_all(session, order.id, WINDOW)] == [FIND]

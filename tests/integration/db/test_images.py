@@ -9,8 +9,9 @@ from sqlalchemy import update
 from services.common.db.engine import Database
 from services.common.db.mail import deliveries, emails
 from services.common.db.models import Image
-from services.common.db.orders import expiry, images, orders, snapshots, windows
-from services.common.db.orders.images import EndedClaim, Failure, ImageClaim, Success
+from services.common.db.orders import expiry, image_claims, image_outcomes, images, orders, snapshots, windows
+from services.common.db.orders.image_claims import ImageClaim
+from services.common.db.orders.image_outcomes import EndedClaim, Failure, Success
 from services.common.db.queues import outbox
 from services.common.domain.errors import Reason
 from services.common.domain.follow_up import EnqueuedImage, FollowUp
@@ -25,7 +26,7 @@ FAILURE = Failure(Reason.CORRUPT, "the file ends early")
 
 def claim(database: Database, image_id: UUID, lease: float = 60) -> ImageClaim | None:
     with database.write() as session:
-        return images.claim(session, image_id, lease_seconds=lease)
+        return image_claims.claim(session, image_id, lease_seconds=lease)
 
 
 def must_claim(database: Database, image_id: UUID, lease: float = 60) -> ImageClaim:
@@ -44,7 +45,7 @@ def enqueue_again(database: Database, order_id: UUID) -> None:
 
 def finish(database: Database, claimed: ImageClaim, outcome: Success | Failure = SUCCESS) -> EndedClaim | None:
     with database.write() as session:
-        return images.finish(session, claimed, outcome, window=2)
+        return image_outcomes.finish(session, claimed, outcome, window=2)
 
 
 def state(database: Database, order_id: UUID) -> tuple[str, int, int, int]:
@@ -69,7 +70,7 @@ def test_the_next_image_is_claimed_with_the_end_of_one_unless_another_order_wait
 
     def finish_and_go_on(claimed: ImageClaim) -> EndedClaim:
         with database.write() as session:
-            ended = images.finish(session, claimed, SUCCESS, window=2, next_lease=60)
+            ended = image_outcomes.finish(session, claimed, SUCCESS, window=2, next_lease=60)
             assert ended
             return ended
 
@@ -95,7 +96,7 @@ def test_images_are_ended_and_claimed_together(database: Database, place: Place)
 
     def finish_all(*claims: ImageClaim) -> list[EndedClaim | None]:
         with database.write() as session:
-            return images.finish_all(
+            return image_outcomes.finish_all(
                 session, [(each, SUCCESS) for each in claims], window=2, next_lease=60, most_next=4
             )
 
@@ -105,7 +106,7 @@ def test_images_are_ended_and_claimed_together(database: Database, place: Place)
     assert [(each.image_id, each.attempts) for each in claims] == [(image_id, 1) for image_id in ids[2:6]]
     assert all(claim(database, each.image_id) is None for each in claims), "they are taken"
     with database.write() as session:
-        released = images.release(session, claims[3], crashed=False, counted=False, begun=False, window=9)
+        released = image_outcomes.release(session, claims[3], crashed=False, counted=False, begun=False, window=9)
     assert released
     sent = [image.id for image in released.follow_up.images]
     assert ids[5] in sent, "what was not begun need not wait"
@@ -130,7 +131,7 @@ def test_few_images_are_left_to_other_workers_and_those_attempted_before_come_al
         session.execute(update(Image).where(Image.id == ids[3]).values(attempts=1))
     claimed = must_claim(database, ids[0])
     with database.write() as session:
-        ended = images.finish(session, claimed, SUCCESS, window=2, next_lease=60, most_next=4)
+        ended = image_outcomes.finish(session, claimed, SUCCESS, window=2, next_lease=60, most_next=4)
     assert ended
     assert [each.image_id for each in ended.next_claims] == [ids[2], ids[4], ids[5]], "half of the seven that are left"
 
@@ -165,9 +166,9 @@ def test_a_live_lease_is_not_taken_back(database: Database, place: Place) -> Non
     with database.read() as session:
         assert [lapsed.image_id for lapsed in outbox.list_expired_image_claims(session, limit=9)] == ids
     with database.write() as session:
-        images.renew_claims(session, [claimed.owner], lease_seconds=60)
+        image_claims.renew_claims(session, [claimed.owner], lease_seconds=60)
     with database.write() as session:
-        assert images.release_expired(session, claimed, window=2) is None
+        assert image_outcomes.release_expired(session, claimed, window=2) is None
     assert finish(database, claimed)
 
 
@@ -187,7 +188,7 @@ def test_killed_workers_are_not_the_image_s_fault_until_there_were_many(database
         claimed = must_claim(database, image_id, lease=-1)
         assert claimed.attempts == attempt
         with database.write() as session:
-            images.release_expired(session, claimed, window=2)
+            image_outcomes.release_expired(session, claimed, window=2)
         enqueue_again(database, order_id)
     assert claim(database, image_id) is None
     assert state(database, order_id)[0] == "FAILED"
@@ -199,7 +200,7 @@ def test_an_outage_is_not_the_image_s_fault(database: Database, place: Place) ->
         claimed = must_claim(database, image_id)
         assert claimed.attempts == 1
         with database.write() as session:
-            images.release(session, claimed, crashed=False, counted=False, window=2)
+            image_outcomes.release(session, claimed, crashed=False, counted=False, window=2)
         enqueue_again(database, order_id)
     assert state(database, order_id)[0] == "RUNNING"
 
@@ -208,7 +209,7 @@ def test_a_released_image_waits_and_the_sweep_finds_it_afterwards(database: Data
     order_id, (image_id,), _ = place(1)
     claimed = must_claim(database, image_id)
     with database.write() as session:
-        ended = images.release(session, claimed, crashed=False, window=2)
+        ended = image_outcomes.release(session, claimed, crashed=False, window=2)
     assert ended == EndedClaim(follow_up=FollowUp(images=[], changed_order_ids=[order_id]))
     with database.read() as session:
         assert windows.list_orders_to_refill(session, ImageQueue.BLUR, window=2, limit=9) == []
@@ -223,7 +224,7 @@ def test_a_repeated_message_finds_no_image_that_waits_for_its_turn(database: Dat
     assert claim(database, second) is None
     claimed = must_claim(database, first)
     with database.write() as session:
-        images.release(session, claimed, crashed=False, window=1)
+        image_outcomes.release(session, claimed, crashed=False, window=1)
     assert claim(database, first) is None, "it has to wait for its next attempt"
     must_claim(database, second)
     assert state(database, order_id)[:2] == ("RUNNING", 1)

@@ -7,8 +7,9 @@ from sqlalchemy import func, select, update
 
 from services.common.db.engine import Database
 from services.common.db.models import Image
-from services.common.db.orders import images, orders, windows
-from services.common.db.orders.images import ImageClaim, Success
+from services.common.db.orders import image_claims, image_outcomes, orders, windows
+from services.common.db.orders.image_claims import ImageClaim
+from services.common.db.orders.image_outcomes import Success
 from services.common.domain.follow_up import FollowUp
 from services.common.domain.orders import ImageQueue, fair_window
 from services.common.infra.broker import Broker
@@ -42,7 +43,7 @@ def claim_first(database: Database, order_id: UUID) -> ImageClaim:
             .order_by(Image.position)
         ).first()
         assert image_id
-        claimed = images.claim(session, image_id, lease_seconds=60)
+        claimed = image_claims.claim(session, image_id, lease_seconds=60)
         assert claimed
         return claimed
 
@@ -50,7 +51,7 @@ def claim_first(database: Database, order_id: UUID) -> ImageClaim:
 def finish_one(database: Database, order_id: UUID) -> FollowUp:
     claimed = claim_first(database, order_id)
     with database.write() as session:
-        ended = images.finish(session, claimed, SUCCESS, window=WINDOW)
+        ended = image_outcomes.finish(session, claimed, SUCCESS, window=WINDOW)
         assert ended
         return ended.follow_up
 
@@ -77,7 +78,7 @@ def test_images_that_are_claimed_together_take_one_place(database: Database, pla
     order_id, *_ = place(20, window=WINDOW)
     claimed = claim_first(database, order_id)
     with database.write() as session:
-        ended = images.finish(session, claimed, SUCCESS, window=WINDOW, next_lease=60, most_next=3)
+        ended = image_outcomes.finish(session, claimed, SUCCESS, window=WINDOW, next_lease=60, most_next=3)
     assert ended
     assert len(ended.next_claims) == 3
     assert len(finish_one(database, order_id).images) == 1, "others have work"
@@ -100,7 +101,7 @@ def test_what_small_orders_leave_of_a_window_is_not_left_empty(database: Databas
     assert in_flight(database, large) == 5
     claimed = claim_first(database, large)
     with database.write() as session:
-        assert images.finish(session, claimed, SUCCESS, window=8)
+        assert image_outcomes.finish(session, claimed, SUCCESS, window=8)
     assert in_flight(database, large) == 5
 
 
@@ -124,7 +125,7 @@ def test_an_order_that_waits_for_another_attempt_takes_no_share(database: Databa
     troubled, *_ = place(1, window=WINDOW)
     claimed = claim_first(database, troubled)
     with database.write() as session:
-        assert images.release(session, claimed, crashed=True, window=WINDOW)
+        assert image_outcomes.release(session, claimed, crashed=True, window=WINDOW)
     assert in_flight(database, troubled) == 0
     other, *_ = place(20, window=WINDOW)
     assert in_flight(database, other) == 4

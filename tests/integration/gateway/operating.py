@@ -12,8 +12,8 @@ from sqlalchemy import select
 from services.common.db.engine import Database
 from services.common.db.mail import emails
 from services.common.db.models import AuditEntry, Email
-from services.common.db.orders import images
-from services.common.db.orders.images import Failure, Success
+from services.common.db.orders import image_claims, image_outcomes
+from services.common.db.orders.image_outcomes import Failure, Success
 from services.common.domain.errors import Reason
 from tests.integration.gateway.conftest import Gateway
 from tests.integration.gateway.test_orders import HEADER, PICTURE
@@ -32,10 +32,10 @@ UNLUCKY = Failure(Reason.TIMED_OUT, "the image took longer than 60 seconds")
 def work(database: Database, image_id: str | UUID, outcome: Success | Failure) -> None:
     """What a worker does with an image that is in the queue."""
     with database.write() as session:
-        claim = images.claim(session, UUID(str(image_id)), lease_seconds=60)
+        claim = image_claims.claim(session, UUID(str(image_id)), lease_seconds=60)
     assert claim
     with database.write() as session:
-        assert images.finish(session, claim, outcome, window=100)
+        assert image_outcomes.finish(session, claim, outcome, window=100)
 
 
 def image_ids(gateway: Gateway, order_id: str) -> list[str]:

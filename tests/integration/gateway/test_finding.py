@@ -12,8 +12,8 @@ from sqlalchemy import update
 
 from services.common.db.engine import Database
 from services.common.db.models import FindModelSeen
-from services.common.db.orders import images
-from services.common.db.orders.images import Success
+from services.common.db.orders import image_claims, image_outcomes
+from services.common.db.orders.image_outcomes import Success
 from services.common.domain.findings import CheckState, Inspection
 from services.common.domain.orders import ImageQueue
 from services.gateway.orders import available_models
@@ -108,10 +108,10 @@ def test_images_with_something_to_find_go_to_their_own_queue(
 def succeed(database: Database, image_id: str, found: Inspection) -> None:
     success = Success(size=7, sha256="00" * 32, width=1, height=2, format="JPEG", inspection=found)
     with database.write() as session:
-        claim = images.claim(session, UUID(image_id), lease_seconds=60, queue=ImageQueue.FIND)
+        claim = image_claims.claim(session, UUID(image_id), lease_seconds=60, queue=ImageQueue.FIND)
         assert claim
     with database.write() as session:
-        assert images.finish(session, claim, success, window=9)
+        assert image_outcomes.finish(session, claim, success, window=9)
 
 
 def test_status_list_and_watch_say_what_was_found_and_whether_it_remains(gateway: Gateway, database: Database) -> None:
@@ -150,10 +150,10 @@ def test_an_image_in_which_nothing_was_to_be_found_is_not_checked(gateway: Gatew
     accepted = order(gateway)
     (first, _) = gateway.blur.ListImages(pb.ListImagesRequest(order_id=accepted.order_id)).images
     with database.write() as session:
-        claim = images.claim(session, UUID(first.image_id), lease_seconds=60)
+        claim = image_claims.claim(session, UUID(first.image_id), lease_seconds=60)
         assert claim
     with database.write() as session:
-        assert images.finish(
+        assert image_outcomes.finish(
             session, claim, Success(size=7, sha256="00" * 32, width=1, height=2, format="JPEG"), window=9
         )
     (first, _) = gateway.blur.ListImages(pb.ListImagesRequest(order_id=accepted.order_id)).images

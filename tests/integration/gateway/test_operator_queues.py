@@ -15,7 +15,7 @@ from services.common.db.access import audit
 from services.common.db.access.audit import AuditContext
 from services.common.db.engine import Database
 from services.common.db.models import Email, Image, Order, Subscriber
-from services.common.db.orders import images
+from services.common.db.orders import image_claims
 from services.common.db.queues import workers
 from tests.integration.gateway.conftest import Gateway
 from tests.integration.gateway.operating import TOOK, UNLUCKY, audited, ended, image_ids, queue, status
@@ -29,7 +29,7 @@ def test_queues_tell_how_much_there_is_to_do(
     placed = order(gateway, notify=True)
     first, _ = image_ids(gateway, placed.order_id)
     with database.write() as session:
-        assert images.claim(session, UUID(first), lease_seconds=60)
+        assert image_claims.claim(session, UUID(first), lease_seconds=60)
     found = queue(operator, "blur")
     assert (found.depth, found.in_flight, found.waiting, found.running, found.failed) == (2, 0, 1, 1, 0)
     assert found.oldest_time == placed.create_time

@@ -13,8 +13,8 @@ from sqlalchemy import select, update
 from services.blur_worker.blur_image import BlurImage
 from services.common.db.engine import Database
 from services.common.db.models import Image
-from services.common.db.orders import images
-from services.common.db.orders.images import Failure
+from services.common.db.orders import image_claims, image_outcomes
+from services.common.db.orders.image_outcomes import Failure
 from services.common.domain.errors import Reason
 from services.common.domain.orders import original_key, result_key
 from services.common.infra.blobs import BlobStore
@@ -92,11 +92,11 @@ def test_a_revision_that_fails_leaves_the_former_result_and_says_so(
     before = status(gateway, order_id).images[0]
     revise(gateway, order_id)
     with database.write() as session:
-        claim = images.claim(session, UUID(before.image_id), lease_seconds=10)
+        claim = image_claims.claim(session, UUID(before.image_id), lease_seconds=10)
         assert claim
     blobs.put(result_key(order_id, 1, claim.generation), b"of a worker that was killed before it told of its result")
     with database.write() as session:
-        ended = images.finish(session, claim, Failure(Reason.TIMED_OUT, "took too long"), window=1)
+        ended = image_outcomes.finish(session, claim, Failure(Reason.TIMED_OUT, "took too long"), window=1)
         assert ended
     blobs.delete(*ended.surplus_keys)
     after = status(gateway, order_id)
@@ -134,7 +134,7 @@ def test_a_revision_is_cancelled_and_the_images_are_as_they_were(
     before = status(gateway, order_id)
     revise(gateway, order_id)
     with database.write() as session:
-        late = images.claim(session, UUID(before.images[0].image_id), lease_seconds=10)
+        late = image_claims.claim(session, UUID(before.images[0].image_id), lease_seconds=10)
         assert late
     gateway.blur.CancelOrder(pb.CancelOrderRequest(order_id=order_id))
     after = status(gateway, order_id)
@@ -215,7 +215,7 @@ def test_a_worker_that_is_killed_in_a_revision_leaves_the_old_or_the_new_result(
     image_id = status(gateway, order_id).images[0].image_id
     revise(gateway, order_id)
     with database.write() as session:
-        killed = images.claim(session, UUID(image_id), lease_seconds=0)
+        killed = image_claims.claim(session, UUID(image_id), lease_seconds=0)
         assert killed
     blobs.put(result_key(order_id, 1, killed.generation), b"half of")
     assert color(gateway, order_id, image_id) == (255, 0, 0)

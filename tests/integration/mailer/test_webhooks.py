@@ -14,8 +14,8 @@ from sqlalchemy import select, update
 from services.common.db.clock import SECOND, now
 from services.common.db.engine import Database
 from services.common.db.models import Image, Order, WebhookEvent, WebhookSecret
-from services.common.db.orders import images, orders
-from services.common.db.orders.images import Failure, Success
+from services.common.db.orders import image_claims, image_outcomes, orders
+from services.common.db.orders.image_outcomes import Failure, Success
 from services.common.db.webhooks import events, secrets
 from services.common.domain.addresses import parse_networks
 from services.common.domain.errors import Reason
@@ -80,9 +80,9 @@ def sweep(database: Database, queues: Broker, blobs: BlobStore) -> Sweep:
 def finish(database: Database, image_id: UUID, outcome: Success | Failure = RESULT) -> list[UUID]:
     """End an image as a worker does; return the events to enqueue."""
     with database.write() as session:
-        claim = images.claim(session, image_id, lease_seconds=60)
+        claim = image_claims.claim(session, image_id, lease_seconds=60)
         assert claim
-        ended = images.finish(session, claim, outcome, window=10)
+        ended = image_outcomes.finish(session, claim, outcome, window=10)
     assert ended
     return list(ended.follow_up.webhook_event_ids)
 

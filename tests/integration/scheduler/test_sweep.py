@@ -11,7 +11,7 @@ from sqlalchemy import update
 from services.common.db.clock import now
 from services.common.db.engine import Database
 from services.common.db.models import Image, Installation, Mailing, Order, UnownedBlobs
-from services.common.db.orders import images, snapshots, unowned_blobs
+from services.common.db.orders import image_claims, snapshots, unowned_blobs
 from services.common.db.queues import retries
 from services.common.domain.orders import original_key, result_key
 from services.common.domain.retries import MAX_ATTEMPTS
@@ -80,7 +80,7 @@ def test_an_image_of_a_dead_worker_is_taken_back_and_tried_again(
 ) -> None:
     order_id, (image_id,), _ = place(1)
     with database.write() as session:
-        images.claim(session, image_id, lease_seconds=-1)
+        image_claims.claim(session, image_id, lease_seconds=-1)
     sweep.images()
     with database.write() as session:
         assert session.get_one(Image, image_id).state == "QUEUED"
@@ -99,7 +99,7 @@ def test_an_image_that_no_worker_finishes_ends_and_keeps_its_original_until_it_i
     blobs.put(original_key(order_id, 1), b"original")
     with database.write() as session:
         session.execute(update(Image).values(attempts=MAX_ATTEMPTS - 1))
-        images.claim(session, image_id, lease_seconds=-1)
+        image_claims.claim(session, image_id, lease_seconds=-1)
     sweep.images()
     with database.read() as session:
         assert session.get_one(Image, image_id).state == "FAILED"

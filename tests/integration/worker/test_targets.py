@@ -19,7 +19,7 @@ from services.blur_worker.scratch_folder import ScratchFolder
 from services.blur_worker.targets import Targets
 from services.common.db.engine import Database
 from services.common.db.models import Image, Order
-from services.common.db.orders import images, new_orders, orders, revisions
+from services.common.db.orders import image_claims, image_outcomes, new_orders, orders, revisions
 from services.common.domain.errors import Unavailable
 from services.common.domain.orders import original_key
 from services.common.domain.retries import MAX_SOURCE_ATTEMPTS
@@ -190,8 +190,8 @@ def test_a_worker_that_has_lost_its_claim_writes_nothing(
     def lose(*arguments: Any) -> object:
         blurred = real(*arguments)
         with database.write() as session:
-            claimed = images.claim_of(session.get_one(Image, image_id), "{}")
-            assert images.release(session, claimed, crashed=False, window=10)
+            claimed = image_claims.claim_of(session.get_one(Image, image_id), "{}")
+            assert image_outcomes.release(session, claimed, crashed=False, window=10)
         return blurred
 
     monkeypatch.setattr(ChildPool, "blur", lose)
@@ -292,7 +292,7 @@ def test_a_late_write_waits_no_longer_than_its_limit(
     thread.start()
     assert current_place.reached.wait(60)  # and runs as long as its place is held
     with database.read() as session:
-        claim = images.claim_of(session.get_one(Image, image_id), "{}")
+        claim = image_claims.claim_of(session.get_one(Image, image_id), "{}")
     replace(late, sleep=lambda _: None, max_wait_seconds=0.2).restore(claim)
     assert row(database, image_id).state == "RUNNING"
     current_place.release.set()

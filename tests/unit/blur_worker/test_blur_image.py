@@ -19,7 +19,7 @@ from services.blur_worker.time_slice import TimeSlice
 from services.common.db.clock import now
 from services.common.db.engine import Database
 from services.common.db.models import Image
-from services.common.db.orders import images, snapshots
+from services.common.db.orders import image_outcomes, snapshots
 from services.common.domain.errors import ImageError, Reason, Unavailable
 from services.common.domain.findings import CheckState, Inspection
 from services.common.domain.orders import ImageQueue, ImageState, OrderState, original_key, result_key
@@ -207,15 +207,15 @@ def test_the_result_of_another_worker_is_left(
 def test_an_outcome_is_recorded_once_the_database_is_back(
     blur: BlurImage, order: PlacedOrder, database: Database, monkeypatch: pytest.MonkeyPatch, failures: int
 ) -> None:
-    finish = images.finish_all
+    finish = image_outcomes.finish_all
     errors = [Unavailable("the database cannot be reached")] * failures
 
-    def fail_first(*arguments: Any, **options: Any) -> list[images.EndedClaim | None]:
+    def fail_first(*arguments: Any, **options: Any) -> list[image_outcomes.EndedClaim | None]:
         if errors:
             raise errors.pop()
         return finish(*arguments, **options)
 
-    monkeypatch.setattr(images, "finish_all", fail_first)
+    monkeypatch.setattr(image_outcomes, "finish_all", fail_first)
     monkeypatch.setattr("services.common.db.engine.time.sleep", lambda _: None)
     blur(order.image_ids[0])
     assert row(database, order).state == ImageState.SUCCEEDED
@@ -227,7 +227,7 @@ def test_an_outcome_that_cannot_be_recorded_is_left_to_the_lease(
     def fail(*_: object, **__: object) -> None:
         raise Unavailable("the database cannot be reached")
 
-    monkeypatch.setattr(images, "finish_all", fail)
+    monkeypatch.setattr(image_outcomes, "finish_all", fail)
     monkeypatch.setattr("services.common.db.engine.time", HourlyClock())
     with pytest.raises(Unavailable):
         blur(order.image_ids[0])

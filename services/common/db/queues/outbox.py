@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from services.common.db.clock import SECOND, now
 from services.common.db.mail.emails import EmailClaim
 from services.common.db.models import Delivery, Email, Image, Order, WebhookEvent, sql_literal
-from services.common.db.orders.images import ImageClaim, claim_of
+from services.common.db.orders.image_claims import ImageClaim, claim_of
 from services.common.domain.mail import EmailKind, EmailState
 from services.common.domain.orders import ImageQueue, ImageState
 

@@ -11,8 +11,9 @@ from sqlalchemy import update
 
 from services.common.db.engine import Database
 from services.common.db.models import Email, Image, Order
-from services.common.db.orders import images, orders
-from services.common.db.orders.images import Failure, ImageClaim, Success
+from services.common.db.orders import image_claims, image_outcomes, orders
+from services.common.db.orders.image_claims import ImageClaim
+from services.common.db.orders.image_outcomes import Failure, Success
 from services.common.domain.errors import Reason
 from services.common.domain.follow_up import EnqueuedImage
 from services.common.domain.orders import ImageQueue
@@ -108,7 +109,7 @@ class OrderMachine(RuleBasedStateMachine):
         others = [row for row in self.rows.images.values() if row.order_id != claim.order_id]
         others_wait = any(row.state == "QUEUED" and in_flight(row) for row in others if row.queue == claim.queue)
         with self.database.write() as session:
-            ended = images.finish(session, claim, outcome, window=self.window, next_lease=lease, most_next=3)
+            ended = image_outcomes.finish(session, claim, outcome, window=self.window, next_lease=lease, most_next=3)
         self._follow(known, ended)
         if known:
             known.ended("SUCCEEDED" if success else "FAILED")
@@ -126,7 +127,7 @@ class OrderMachine(RuleBasedStateMachine):
         claim = nth(self.claims, index)
         known = self._held(claim)
         with self.database.write() as session:
-            ended = images.release(session, claim, crashed=crashed, window=self.window)
+            ended = image_outcomes.release(session, claim, crashed=crashed, window=self.window)
         self._follow(known, ended)
         if known:
             known.put_back(crashed=crashed)
@@ -164,7 +165,7 @@ class OrderMachine(RuleBasedStateMachine):
         known = self._held(claim)
         lapsed = known and self.rows.images[claim.image_id].lease_until == PAST
         with self.database.write() as session:
-            follow_up = images.release_expired(session, claim, window=self.window)
+            follow_up = image_outcomes.release_expired(session, claim, window=self.window)
         self._follow(known if lapsed else None, follow_up)
         if known and lapsed:
             known.put_back(crashed=False)
@@ -175,7 +176,7 @@ class OrderMachine(RuleBasedStateMachine):
         claim = nth(self.claims, index)
         known = self._held(claim)
         with self.database.write() as session:
-            images.renew_claims(session, [claim.owner], lease_seconds=LEASE)
+            image_claims.renew_claims(session, [claim.owner], lease_seconds=LEASE)
         rows = read_rows(self.database)
         assert rows == self.rows or (known and rows.images[claim.image_id].lease_until > PAST)
 
@@ -294,20 +295,22 @@ class OrderMachine(RuleBasedStateMachine):
         row = self.rows.images.get(image_id)
         sent = row is not None and row.state == "QUEUED" and in_flight(row) and row.queue == queue
         with self.database.write() as session:
-            claim = images.claim(session, image_id, lease_seconds=LEASE, queue=queue)
+            claim = image_claims.claim(session, image_id, lease_seconds=LEASE, queue=queue)
         assert (claim is not None) == sent
         if claim:
             self.known[image_id].claimed(claim.owner)
             for late in [earlier for earlier in self.claims if earlier.image_id == image_id]:
                 with self.database.write() as session:
-                    assert images.finish(session, late, SUCCESS, window=self.window) is None, "a lost claim finishes"
+                    assert image_outcomes.finish(session, late, SUCCESS, window=self.window) is None, (
+                        "a lost claim finishes"
+                    )
             self.claims.append(claim)
 
     def _held(self, claim: ImageClaim) -> Known | None:
         known = self.known.get(claim.image_id)
         return known if known and known.holder == claim.owner else None
 
-    def _follow(self, known: Known | None, ended: images.EndedClaim | None) -> None:
+    def _follow(self, known: Known | None, ended: image_outcomes.EndedClaim | None) -> None:
         assert (ended is not None) == (known is not None)
         if ended is None:
             assert read_rows(self.database) == self.rows, "a stale claim has changed something"

@@ -15,8 +15,9 @@ from sqlalchemy import select, update
 
 from services.common.db.engine import Database
 from services.common.db.models import Image, Order, has_result
-from services.common.db.orders import images, orders, revisions
-from services.common.db.orders.images import Failure, ImageClaim, Success
+from services.common.db.orders import image_claims, image_outcomes, orders, revisions
+from services.common.db.orders.image_claims import ImageClaim
+from services.common.db.orders.image_outcomes import Failure, Success
 from services.common.domain.errors import FailedPrecondition, Reason
 from services.common.domain.orders import original_key, result_key
 from services.common.domain.spec import BlurSpec, Gaussian
@@ -85,7 +86,7 @@ class RevisionMachine(RuleBasedStateMachine):
         with self.database.write() as session:
             session.execute(update(Image).where(Image.state == "QUEUED").values(enqueued_at=1, not_before=0))
         with self.database.write() as session:
-            claim = images.claim(session, nth(list(self.known), index), lease_seconds=LEASE)
+            claim = image_claims.claim(session, nth(list(self.known), index), lease_seconds=LEASE)
         if claim:
             self.claims.append(claim)
 
@@ -98,7 +99,7 @@ class RevisionMachine(RuleBasedStateMachine):
             self.blobs.put(result_key(claim.order_id, claim.position, claim.generation), claim.spec.encode())
         with self.database.write() as session:
             result = Success(size=1, sha256="00", width=1, height=1, format="PNG") if success else FAILURE
-            ended = images.finish(session, claim, result, window=WINDOW)
+            ended = image_outcomes.finish(session, claim, result, window=WINDOW)
         if ended and success:
             self.known[claim.image_id].result = claim.spec
         if killed:

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from services.common.db.engine import Database
 from services.common.db.mail import deliveries, emails
 from services.common.db.models import Email, Image, UnownedBlobs
-from services.common.db.orders import expiry, images, orders, unowned_blobs, windows
+from services.common.db.orders import expiry, image_claims, image_outcomes, orders, unowned_blobs, windows
 from services.common.db.queues import outbox
 from services.common.domain.orders import DeliveryState, ImageQueue, OrderState
 from tests.integration.db.conftest import Place
@@ -67,16 +67,18 @@ class Crowd:
             return
         image_id, queue = chance.choice(ids)
         with self.database.write() as session:
-            claim = images.claim(session, image_id, lease_seconds=chance.choice([HASTY, 60]), queue=ImageQueue(queue))
+            claim = image_claims.claim(
+                session, image_id, lease_seconds=chance.choice([HASTY, 60]), queue=ImageQueue(queue)
+            )
         if claim is None:
             return
         outcome = SUCCESS if chance.random() < 0.7 else FAILURE
         for _ in range(2):  # the second time as one who did not hear the first answer
             with self.database.write() as session:
                 if chance.random() < 0.2:
-                    images.release(session, claim, crashed=False, window=WINDOW)
+                    image_outcomes.release(session, claim, crashed=False, window=WINDOW)
                     continue
-                done = images.finish(session, claim, outcome, window=WINDOW)
+                done = image_outcomes.finish(session, claim, outcome, window=WINDOW)
             self._count(self.finishes, image_id, done is not None)
 
     def send(self, chance: random.Random) -> None:
@@ -108,7 +110,7 @@ class Crowd:
                 for order_id in windows.list_orders_to_refill(session, queue, window=WINDOW, limit=9)
             }
         for claim in lapsed:
-            self._write(partial(images.release_expired, claimed=claim, window=WINDOW))
+            self._write(partial(image_outcomes.release_expired, claimed=claim, window=WINDOW))
         for email in lapsed_emails:
             self._write(partial(emails.release_expired, claim=email))
         for order_id in underfilled:
@@ -146,7 +148,9 @@ class Crowd:
             owners = session.scalars(select(Image.owner).where(Image.owner.is_not(None))).all()
             senders = session.scalars(select(Email.owner).where(Email.owner.is_not(None))).all()
         self._write(
-            lambda session: images.renew_claims(session, [owner for owner in owners if owner], lease_seconds=HASTY)
+            lambda session: image_claims.renew_claims(
+                session, [owner for owner in owners if owner], lease_seconds=HASTY
+            )
         )
         self._write(
             lambda session: emails.renew_leases(session, [owner for owner in senders if owner], lease_seconds=HASTY)
@@ -201,14 +205,14 @@ def test_statements_over_many_orders_wait_for_nobody(database: Database, place: 
         pytest.skip("it has one writer at a time")
     _, (running, queued, free), _ = place(3, window=3)
     with database.write() as session:
-        claim = images.claim(session, running, lease_seconds=60)
+        claim = image_claims.claim(session, running, lease_seconds=60)
     assert claim
     with database.write() as busy:
         busy.execute(update(Image).where(Image.id.in_([running, queued])).values(filename="changed.jpg"))
         with database.write() as session:
             session.execute(text("SET LOCAL lock_timeout = '5s'"))
             assert outbox.enqueue_again(session, Image, [queued, free]) == [free]
-            images.renew_claims(session, [claim.owner], lease_seconds=60)
+            image_claims.renew_claims(session, [claim.owner], lease_seconds=60)
 
 
 def test_many_find_an_order_gone_at_once(database: Database) -> None:

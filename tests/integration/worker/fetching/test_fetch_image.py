@@ -12,7 +12,7 @@ from sqlalchemy import update
 from services.blur_worker.blur_image import BlurImage
 from services.common.db.engine import Database
 from services.common.db.models import Image
-from services.common.db.orders import images
+from services.common.db.orders import image_claims
 from services.common.db.queues import retries
 from services.common.domain.orders import ImageQueue, original_key
 from services.common.domain.places import PlaceKey
@@ -206,7 +206,7 @@ def test_the_image_of_a_worker_that_died_is_fetched_again(
     order = place(database, ImageSource(url=server.url()))
     (image_id,) = order.image_ids
     with database.write() as session:
-        assert images.claim(session, image_id, lease_seconds=-1, queue=ImageQueue.FETCH)
+        assert image_claims.claim(session, image_id, lease_seconds=-1, queue=ImageQueue.FETCH)
     sweep = Sweep(database, blobs, queues, window=10)
     sweep.images()
     assert row(database, image_id).state == "QUEUED"

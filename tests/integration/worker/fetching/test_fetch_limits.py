@@ -11,7 +11,7 @@ from sqlalchemy import update
 from services.blur_worker.scratch_folder import ScratchFolder
 from services.common.db.engine import Database
 from services.common.db.models import Order
-from services.common.db.orders import images
+from services.common.db.orders import image_claims, image_outcomes
 from services.common.domain.orders import ImageQueue, original_key
 from services.common.domain.sources import ImageSource
 from services.common.infra.blobs import BlobStore, MissingBlob
@@ -44,12 +44,14 @@ def test_the_size_of_an_order_is_not_added_up_for_each_of_its_sources(database: 
         """Return how long it took, in tens of steps of SQLite's machine."""
         steps = []
         with database.write() as session:
-            claimed = images.claim(session, image_id, lease_seconds=60, queue=ImageQueue.FETCH)
+            claimed = image_claims.claim(session, image_id, lease_seconds=60, queue=ImageQueue.FETCH)
             connection = session.connection().connection.driver_connection
             assert claimed
             assert connection
             connection.set_progress_handler(lambda: steps.append(1), 10)
-            assert images.finish_fetch(session, claimed, size=100, sha256="ab" * 32, max_order_bytes=limit, window=10)
+            assert image_outcomes.finish_fetch(
+                session, claimed, size=100, sha256="ab" * 32, max_order_bytes=limit, window=10
+            )
             connection.set_progress_handler(None, 0)
         return len(steps)
 
