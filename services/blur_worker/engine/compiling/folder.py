@@ -60,7 +60,7 @@ def compile_lock(folder: Path, wait: Callable[[], None]) -> Iterator[int]:
 
 
 def code_digest() -> str:
-    """Return what tells compiled code of other sources, compilers, settings of these and processors apart."""
+    """Return a digest that differs for other sources, compilers, settings of these and processors."""
     versions = f"{version('numba')} {version('llvmlite')} {sys.version}"
     settings = sorted((name, value) for name, value in os.environ.items() if name.startswith("NUMBA_"))
     digest = hashlib.sha256(f"{versions} {settings} {_processor()}".encode())
