@@ -340,6 +340,8 @@ def _server(settings: GatewaySettings, interceptor: CallInterceptor, *, max_call
             # Beyond these, gRPC ends calls as CANCELLED or UNAVAILABLE, without a reason; admission answers with one.
             ("grpc.server.max_pending_requests", MAX_PENDING),
             ("grpc.server.max_pending_requests_hard_limit", MAX_PENDING),
+            # Nor after 30 seconds, the default, in which a gateway without processor time has not begun them.
+            ("grpc.server_max_unrequested_time_in_server", 3600),
             # How much of a message is received before it is read. By default gRPC increases it to the bandwidth of the
             # connection, and a message is in memory before its bytes are reserved.
             ("grpc.http2.bdp_probe", 0),
