@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 from services.common.db.clock import from_datetime
 from services.common.db.mail import custom_texts, mailings
 from services.common.domain.errors import ConfigurationError
+from services.common.domain.languages import LANGUAGES
 
-LANGUAGES = ("en", "ru")
 MAX_TEXT_CHARACTERS = 20_000
 _WEEK = timedelta(days=7)
 
@@ -56,7 +56,7 @@ def refresh_numbers(session: Session, content: str, until: datetime) -> str:
 
 
 def text_name(language: str) -> str:
-    """Return the name under which operators store the newsletter's text."""
+    """Return the name under which operators store the newsletter's own text, which is no template."""
     return f"newsletter/{language}/text.txt"
 
 
@@ -102,8 +102,9 @@ def read_files(folder: Path | None) -> dict[str, str]:
             )
         texts[language] = text
     if not texts:
+        wanted = ", ".join(f"{language}.txt" for language in LANGUAGES)
         # The folder is missing or misspelt. A mailing that went out without its text could not be recalled.
-        raise ConfigurationError(f"IMAGEBLUR_MAILING_TEXT_DIR: {folder} has neither en.txt nor ru.txt")
+        raise ConfigurationError(f"IMAGEBLUR_MAILING_TEXT_DIR: {folder} has none of {wanted}")
     return texts
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import typer
 
-# Applies to files found in folders; a file that is named is sent whatever its suffix.
-_SUFFIXES = frozenset(
+SUFFIXES = frozenset(
     ".apng .avif .avifs .bmp .dib .gif .heic .heif .hif .jfif .jpe .jpeg .jpg .png .tif .tiff .webp".split()  # noqa: SIM905
 )
+"""Of the files that are sent from folders; a file that is named is sent whatever its suffix."""
 _MAX_NAMED = 5
 
 
@@ -36,7 +36,7 @@ def _images_in(folder: Path) -> Iterator[Path]:
     for where, folders, names in os.walk(folder):
         folders[:] = (name for name in folders if not name.startswith("."))
         for name in names:
-            if not name.startswith(".") and Path(name).suffix.lower() in _SUFFIXES:
+            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES:
                 yield Path(where, name)
 
 

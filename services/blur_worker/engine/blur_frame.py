@@ -10,7 +10,7 @@ from services.blur_worker.engine.images import Frame
 from services.blur_worker.engine.layers import Layer, layers
 from services.blur_worker.engine.raster import Box, Raster
 from services.blur_worker.engine.regions import blend, hides_whole, input_box
-from services.common.domain.spec import BlurSpec, Redact, Solid
+from services.common.domain.spec import BlurSpec
 
 
 def blur_frames(frames: list[Frame], spec: BlurSpec) -> None:
@@ -41,8 +41,8 @@ def blur_frame(frame: Frame, spec: BlurSpec, found: list[Layer] | None = None, *
     if not found:
         return frame
     read = raster
-    # Fills, the strongest effects, come first and read nothing of each other.
-    painted = not isinstance(found[-1].effect, Solid | Redact)
+    # Irreversible effects, the strongest, come first and read nothing of each other.
+    painted = not found[-1].effect.irreversible
     changed = []
     for layer in found:
         effect = pixel_effect(layer.effect, raster)

@@ -9,7 +9,7 @@ from services.blur_worker.engine.effects.strength import Strength, strength
 from services.blur_worker.engine.outlines import Mask, draw
 from services.blur_worker.engine.raster import Box, Size
 from services.blur_worker.engine.regions import bounding_box, region_mask
-from services.common.domain.spec import BlurSpec, Effect, Redact, Region, Solid
+from services.common.domain.spec import BlurSpec, Effect, Region
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,11 @@ def layers(spec: BlurSpec, size: Size) -> list[Layer]:
     """
     if spec.invert_regions:
         return _crop(spec.effect, (0, 0), region_mask(spec, size))
-    # What comes to the same in pixels is the same effect.
+    # Blurs that come to the same in pixels are the same effect; fills are if they are equal.
     groups: dict[tuple[Strength, Effect | None], tuple[Effect, list[Region]]] = {}
     for region in spec.regions:
         effect = region.effect or spec.effect
-        key = strength(effect, size), effect if isinstance(effect, Solid) else None
+        key = strength(effect, size), effect if effect.irreversible else None
         _, others = groups.pop(key, (effect, []))
         # At the end again: of two fills, the one of the later region lies above.
         groups[key] = effect, [*others, region]
@@ -43,7 +43,7 @@ def layers(spec: BlurSpec, size: Size) -> list[Layer]:
     return [
         layer
         for effect, regions in (groups[key] for key in reversed(ordered))
-        for union in (_unions(regions, size) if isinstance(effect, Redact) else [regions])
+        for union in (_unions(regions, size) if effect.reads_surroundings else [regions])
         for layer in _union(effect, union, size)
     ]
 

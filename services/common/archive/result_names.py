@@ -6,15 +6,6 @@ from collections.abc import Iterable
 
 from services.common.domain.spec import Format
 
-_EXTENSIONS = {
-    Format.JPEG: ("jpg", "jpeg", "jpe", "jfif"),
-    Format.PNG: ("png", "apng"),
-    Format.WEBP: ("webp",),
-    Format.GIF: ("gif",),
-    Format.TIFF: ("tif", "tiff"),
-    Format.BMP: ("bmp", "dib"),
-    Format.AVIF: ("avif",),
-}
 # Characters that Windows, the strictest system, does not allow, and separators of any system.
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*\u202a-\u202e\u2066-\u2069]')
 _MAX_STEM_BYTES = 150
@@ -31,7 +22,7 @@ def result_names(images: Iterable[tuple[str, Format]]) -> list[str]:
     names = []
     for filename, result_format in images:
         stem, ending = _split(filename)
-        extensions = _EXTENSIONS[result_format]
+        extensions = result_format.extensions
         extension = ending if ending.lower() in extensions else extensions[0]
         name = f"blur_{stem}.{extension}"
         first = name.casefold()
@@ -56,8 +47,8 @@ def target_names(images: Iterable[tuple[str, Format | None]]) -> list[str]:
     for name, output_format in images:
         folder, slash, last = name.rpartition("/")
         stem, ending = _split(last)
-        if output_format and ending.lower() not in _EXTENSIONS[output_format]:
-            ending = _EXTENSIONS[output_format][0]
+        if output_format and ending.lower() not in output_format.extensions:
+            ending = output_format.extensions[0]
         ending = f".{_UNSAFE.sub('_', ending)}" if ending else ""
         key = first = f"{folder}{slash}{stem}{ending}"
         while key.casefold() in taken:
@@ -71,7 +62,7 @@ def target_names(images: Iterable[tuple[str, Format | None]]) -> list[str]:
 def with_extension(key: str, result_format: Format) -> str:
     """Return the key of a result, with an extension of its format added if it has none of it."""
     ending = key.rpartition("/")[2].rpartition(".")[2].lower()
-    extensions = _EXTENSIONS[result_format]
+    extensions = result_format.extensions
     return key if ending in extensions else f"{key}.{extensions[0]}"
 
 

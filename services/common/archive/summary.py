@@ -93,7 +93,7 @@ def _to_json(values: Mapping[str, Any]) -> bytes:
 def _is_irreversible(spec: BlurSpec, inspection: Inspection) -> bool:
     regions = (*spec.regions, *(finding.region for finding in inspection.findings if finding.applied))
     effects = (spec.effect, *(region.effect for region in regions if region.effect))
-    return all(isinstance(effect, Solid | Redact) for effect in effects)
+    return all(effect.irreversible for effect in effects)
 
 
 def _text(image: Image, name: str | None, spec: BlurSpec, inspection: Inspection) -> str:

@@ -9,11 +9,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from services.common.domain.spec import FORMATS_BY_EXTENSION, OTHER_EXTENSIONS
+
 MAX_KEY_BYTES = 1024
 """Longest key, as in S3."""
-IMAGE_EXTENSIONS = frozenset(
-    "jpg jpeg jpe jfif png apng webp gif tif tiff bmp dib avif heic heif hif jxl".split()  # noqa: SIM905 - readable
-)
+IMAGE_EXTENSIONS = FORMATS_BY_EXTENSION.keys() | OTHER_EXTENSIONS.keys()
 """Extensions of the files that a listing takes without a pattern."""
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,39})")

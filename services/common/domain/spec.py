@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 MAX_REGIONS = 100
 MAX_POLYGON_POINTS = 100
@@ -45,7 +45,30 @@ class Format(StrEnum):
         """The media type, such as `image/jpeg`."""
         return f"image/{self.value.lower()}"
 
+    @property
+    def label(self) -> str:
+        """The name for people."""
+        return {"WEBP": "WebP", "HEIF": "HEIC"}.get(self.value, self.value)
 
+    @property
+    def extensions(self) -> tuple[str, ...]:
+        """The extensions of its files in small letters, the usual one first."""
+        return _EXTENSIONS[self]
+
+
+_EXTENSIONS = {
+    Format.JPEG: ("jpg", "jpeg", "jpe", "jfif"),
+    Format.PNG: ("png", "apng"),
+    Format.WEBP: ("webp",),
+    Format.GIF: ("gif",),
+    Format.TIFF: ("tif", "tiff"),
+    Format.BMP: ("bmp", "dib"),
+    Format.AVIF: ("avif", "avifs"),
+    Format.HEIF: ("heic", "heif", "hif"),
+}
+FORMATS_BY_EXTENSION = {extension: format_ for format_, extensions in _EXTENSIONS.items() for extension in extensions}
+OTHER_EXTENSIONS = {"jxl": "JPEG XL"}
+"""Images of formats that are not supported, and what they are called: they fail with a reason instead of being left out."""
 OUTPUT_FORMATS = tuple(format_ for format_ in Format if format_.written_as is format_)
 
 
@@ -68,6 +91,9 @@ def _check(ok: bool, path: str, description: str) -> None:
 class Gaussian:
     """Gaussian blur; `sigma` is the standard deviation in pixels or, if relative, a fraction of the shorter side."""
 
+    irreversible: ClassVar[bool] = False
+    reads_surroundings: ClassVar[bool] = False
+
     sigma: float = 5.0
     relative: bool = False
 
@@ -85,6 +111,9 @@ class Gaussian:
 @dataclass(frozen=True)
 class Pixelate:
     """Square cells; `cell` is their side in whole pixels or, if relative, a fraction of the shorter side."""
+
+    irreversible: ClassVar[bool] = False
+    reads_surroundings: ClassVar[bool] = False
 
     cell: float = 16
     relative: bool = False
@@ -104,6 +133,9 @@ class Pixelate:
 class Solid:
     """One flat colour, `#rrggbb`."""
 
+    irreversible: ClassVar[bool] = True
+    reads_surroundings: ClassVar[bool] = False
+
     color: str = "#000000"
 
     def __post_init__(self) -> None:
@@ -120,9 +152,15 @@ class Solid:
 class Redact:
     """A few soft cells across each region, scaled with the region."""
 
+    irreversible: ClassVar[bool] = True
+    reads_surroundings: ClassVar[bool] = True
+
 
 Effect = Gaussian | Pixelate | Solid | Redact
-_EFFECTS: dict[str, type[Effect]] = {"gaussian": Gaussian, "pixelate": Pixelate, "solid": Solid, "redact": Redact}
+"""`irreversible`: nothing of what is hidden is in the result, not even a mean. `reads_surroundings`: it is computed for
+each region by itself, from the visible pixels around that."""
+EFFECTS: dict[str, type[Effect]] = {"gaussian": Gaussian, "pixelate": Pixelate, "solid": Solid, "redact": Redact}
+"""By the interface's names, in the order in which people choose."""
 
 Shape = Literal["box", "ellipse"]
 """Outlines of findings."""
@@ -297,7 +335,9 @@ class BlurSpec:
             "needs at least one region or something to find",
         )
         written = self.output_format is None or self.output_format in OUTPUT_FORMATS
-        _check(written, "output_format", f"{self.output_format} is only read: choose JPEG or AVIF")
+        _check(
+            written, "output_format", f"{self.output_format} is only read: choose one of {', '.join(OUTPUT_FORMATS)}"
+        )
         _check(1 <= self.quality <= 100, "quality", "must be 1 to 100")
 
     @staticmethod
@@ -342,13 +382,13 @@ class BlurSpec:
 
 def effect_values(effect: Effect) -> dict[str, Any]:
     """Return an effect as values for JSON."""
-    kind = next(name for name, class_ in _EFFECTS.items() if isinstance(effect, class_))
+    kind = next(name for name, class_ in EFFECTS.items() if isinstance(effect, class_))
     return {"kind": kind} | vars(effect)
 
 
 def effect_from_values(values: dict[str, Any]) -> Effect:
     """Return the effect of `effect_values`."""
-    return _EFFECTS[values["kind"]](**{name: value for name, value in values.items() if name != "kind"})
+    return EFFECTS[values["kind"]](**{name: value for name, value in values.items() if name != "kind"})
 
 
 def region_values(region: Region) -> dict[str, Any]:

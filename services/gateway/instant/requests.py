@@ -3,10 +3,11 @@
 from imageblur.v1 import blur_service_pb2 as pb
 from imageblur.v1 import order_pb2
 
-from services.common.domain.errors import InvalidArgument, Violation
+from services.common.domain.errors import InvalidArgument
 from services.common.domain.instant import InstantAnswer, InstantKind, InstantRequest
 from services.common.domain.spec import BlurSpec
 from services.gateway.orders.blur_spec import parse_image_spec, parse_spec
+from services.gateway.orders.byte_limits import check_image_bytes
 from services.gateway.orders.findings import finding_message, inspection_messages
 from services.gateway.orders.requests import parse_filename
 from services.gateway.rpc.fields import Violations
@@ -106,5 +107,5 @@ def find_regions_response(answer: InstantAnswer, preview: bytes) -> pb.FindRegio
 def _check_data(violations: Violations, field: str, data: bytes, max_bytes: int) -> None:
     if not data:
         violations.add(field, "is empty")
-    elif len(data) > max_bytes:
-        violations.append(Violation(field, f"is larger than {max_bytes} bytes"))
+    with violations.collect():
+        check_image_bytes(len(data), max_bytes, field)

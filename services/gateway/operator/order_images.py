@@ -8,25 +8,8 @@ from services.common.domain.failures import cause_of
 from services.common.domain.findings import Inspection
 from services.common.domain.orders import ImageState
 from services.common.domain.retries import RETRYABLE
+from services.common.domain.spec import FORMATS_BY_EXTENSION, OTHER_EXTENSIONS, Format
 from services.gateway.rpc.timestamps import duration, timestamp
-
-_KINDS = {
-    "jpg": "JPEG",
-    "jpeg": "JPEG",
-    "jpe": "JPEG",
-    "jfif": "JPEG",
-    "png": "PNG",
-    "webp": "WebP",
-    "gif": "GIF",
-    "tif": "TIFF",
-    "tiff": "TIFF",
-    "bmp": "BMP",
-    "avif": "AVIF",
-    "heic": "HEIC",
-    "heif": "HEIC",
-    "jxl": "JPEG XL",
-}
-"""By extension. An extension that is not listed may be a part of the name, and so personal data."""
 
 
 def order_image(image: Image, *, created_at: int, now: int, with_name: bool) -> operator_pb2.OrderImage:
@@ -68,7 +51,12 @@ def order_image(image: Image, *, created_at: int, now: int, with_name: bool) -> 
 
 
 def file_kind(image: Image) -> str:
-    """Return the kind of an image's file: of its result, or by the extension of its name; empty if unknown."""
+    """Return the kind of an image's file: of its result, or by the extension of its name.
+
+    Empty for an extension of no format: it may be a part of the name, and so personal data.
+    """
     if image.format:
-        return _KINDS.get(image.format.lower(), image.format)
-    return _KINDS.get(image.filename.rpartition(".")[2].lower(), "")
+        return Format(image.format).label
+    extension = image.filename.rpartition(".")[2].lower()
+    known = FORMATS_BY_EXTENSION.get(extension)
+    return known.label if known else OTHER_EXTENSIONS.get(extension, "")

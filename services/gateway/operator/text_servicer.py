@@ -10,10 +10,11 @@ from services.common.db.access import audit
 from services.common.db.mail import custom_texts
 from services.common.db.models import CustomText
 from services.common.domain.errors import FailedPrecondition, InvalidArgument, Violation
+from services.common.domain.languages import LANGUAGES
 from services.common.infra.messages import OperatorJobKind
 from services.gateway.operator.base import Context, OperatorBase
 from services.gateway.rpc.callers import audit_context
-from services.gateway.rpc.fields import LOCALES, parse_locale
+from services.gateway.rpc.fields import parse_locale
 from services.gateway.rpc.timestamps import timestamp
 
 MAX_CHARACTERS = 50_000
@@ -84,7 +85,7 @@ class TextServicer(OperatorBase):
 def _parse_name(name: str) -> tuple[str, str]:
     """Return the e-mail and the language of a text's name; a mailer knows whether there is such a text."""
     parts = name.split("/")
-    if len(parts) != 3 or parts[1] not in LOCALES:
+    if len(parts) != 3 or parts[1] not in LANGUAGES:
         raise InvalidArgument(Violation("name", "must be the name of a text, such as goodbye/en/body.txt"))
     return parts[0], parts[1]
 

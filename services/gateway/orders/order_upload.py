@@ -17,6 +17,7 @@ from services.common.domain.sources import ImageSource
 from services.common.infra import log
 from services.common.infra.blobs import CHUNK, BlobWriter
 from services.gateway.orders.broker_check import BrokerCheck
+from services.gateway.orders.byte_limits import check_image_bytes, check_order_bytes
 from services.gateway.orders.list_sources import ListedImage
 from services.gateway.orders.pending_order import OrderStorage, PendingOrder, gone_is_unavailable
 from services.gateway.orders.requests import ParsedHeader, ParsedImage, ParsedListing
@@ -178,11 +179,9 @@ class OrderUpload:
             self._fingerprint.update(json.dumps([listing.place, listing.folder, listing.pattern]).encode())
 
     def _add_source(self, parsed: ParsedImage, source: ImageSource, size: int, path: str) -> None:
-        pending, limit = self._pending, self._pending.storage.settings.max_order_bytes
         self._bytes += size
-        if self._bytes > limit:
-            raise InvalidArgument(Violation("images", f"are larger than {limit} bytes together"))
-        if pending.header.validate_only:
+        check_order_bytes(self._bytes, self._pending.storage.settings.max_order_bytes)
+        if self._pending.header.validate_only:
             return
         self._images.append(
             NewImage(
@@ -245,10 +244,8 @@ class ImageUpload:
             InvalidArgument: The image or the order is too large.
         """
         self.size += len(data)
-        if self.size > self._max_bytes:
-            raise InvalidArgument(Violation(f"{self._parsed.field}.data", f"is larger than {self._max_bytes} bytes"))
-        if self._order_bytes + self.size > self._max_order_bytes:
-            raise InvalidArgument(Violation("images", f"are larger than {self._max_order_bytes} bytes together"))
+        check_image_bytes(self.size, self._max_bytes, f"{self._parsed.field}.data")
+        check_order_bytes(self._order_bytes + self.size, self._max_order_bytes)
         # In pieces: the writer copies what it gets at once, and other calls would have to wait.
         for begin in range(0, len(data), CHUNK):
             piece = data[begin : begin + CHUNK]

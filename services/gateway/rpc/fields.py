@@ -7,9 +7,8 @@ from uuid import UUID
 from email_validator import EmailNotValidError, validate_email
 
 from services.common.domain.errors import InvalidArgument, Violation
+from services.common.domain.languages import DEFAULT_LANGUAGE, LANGUAGES
 from services.common.domain.time_zones import known_time_zones
-
-LOCALES = ("en", "ru")
 
 
 class Violations(list[Violation]):
@@ -20,12 +19,13 @@ class Violations(list[Violation]):
         self.append(Violation(field, description))
 
     @contextlib.contextmanager
-    def collect(self, prefix: str) -> Iterator[None]:
-        """Collect the violations that the block raises, their fields prefixed by the path of the message."""
+    def collect(self, prefix: str = "") -> Iterator[None]:
+        """Collect the violations that the block raises, their fields prefixed by the path of the message, if given."""
         try:
             yield
         except InvalidArgument as error:
-            self.extend(Violation(f"{prefix}.{v.field}", v.description) for v in error.violations)
+            path = prefix and f"{prefix}."
+            self.extend(Violation(path + v.field, v.description) for v in error.violations)
 
     def raise_if_any(self) -> None:
         """Raise InvalidArgument if there are violations."""
@@ -63,7 +63,7 @@ def parse_request_id(text: str) -> UUID | None:
 def parse_locale(text: str) -> str:
     """Return the language of e-mails: the requested one if it is available, else English."""
     language = text.replace("_", "-").partition("-")[0].lower()
-    return language if language in LOCALES else LOCALES[0]
+    return language if language in LANGUAGES else DEFAULT_LANGUAGE
 
 
 def parse_time_zone(text: str) -> str | None:

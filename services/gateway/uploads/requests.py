@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from imageblur.v1 import blur_service_pb2 as pb
 
 from services.common.domain.errors import InvalidArgument, Violation
+from services.gateway.orders.byte_limits import check_image_bytes, check_order_bytes
 from services.gateway.orders.requests import ParsedHeader, ParsedImage, parse_header, parse_image_start
 from services.gateway.rpc.fields import Violations
 from services.gateway.settings import GatewaySettings
@@ -43,36 +44,33 @@ def parse_upload(request: pb.CreateUploadRequest, settings: GatewaySettings) -> 
         raise InvalidArgument(Violation("images", f"are more than {settings.largest_order}"))
     violations = Violations()
     header: ParsedHeader | None = None
-    try:
+    with violations.collect():
         header = parse_header(request.order, "order", max_originals_seconds=settings.max_originals_seconds)
-    except InvalidArgument as error:
-        violations.extend(error.violations)
     images = []
     for index, start in enumerate(request.images):
         field = f"images[{index}]"
-        try:
+        with violations.collect():
             images.append(parse_image_start(start, field))
-        except InvalidArgument as error:
-            violations.extend(error.violations)
-        _check_size(start, field, violations, settings.max_image_bytes)
+        with violations.collect():
+            _check_size(start, field, settings.max_image_bytes)
     if not request.images:
         violations.add("images", "must be at least one")
-    if sum(start.size_bytes for start in request.images) > settings.max_order_bytes:
-        violations.add("images", f"are larger than {settings.max_order_bytes} bytes together")
+    with violations.collect():
+        check_order_bytes(sum(start.size_bytes for start in request.images), settings.max_order_bytes)
     violations.raise_if_any()
     assert header
     return ParsedUpload(header=header, images=images, manifest=request.SerializeToString(deterministic=True))
 
 
-def _check_size(start: pb.ImageStart, field: str, violations: Violations, max_bytes: int) -> None:
+def _check_size(start: pb.ImageStart, field: str, max_bytes: int) -> None:
     if start.HasField("source"):
-        violations.add(f"{field}.source", "is not possible in an upload: use BlurOrder or StreamBlurOrder")
-    elif not start.HasField("size_bytes"):
-        violations.add(f"{field}.size_bytes", "is required")
-    elif start.size_bytes <= 0:
-        violations.add(f"{field}.data", "is empty")
-    elif start.size_bytes > max_bytes:
-        violations.add(f"{field}.data", f"is larger than {max_bytes} bytes")
+        message = "is not possible in an upload: use BlurOrder or StreamBlurOrder"
+        raise InvalidArgument(Violation(f"{field}.source", message))
+    if not start.HasField("size_bytes"):
+        raise InvalidArgument(Violation(f"{field}.size_bytes", "is required"))
+    if start.size_bytes <= 0:
+        raise InvalidArgument(Violation(f"{field}.data", "is empty"))
+    check_image_bytes(start.size_bytes, max_bytes, f"{field}.data")
 
 
 def read_manifest(manifest: bytes, settings: GatewaySettings) -> ParsedUpload:

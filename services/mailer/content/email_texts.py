@@ -9,13 +9,11 @@ from pathlib import Path
 from services.common.db.engine import Database
 from services.common.db.mail import custom_texts
 from services.common.domain.errors import ConfigurationError, Unavailable
+from services.common.domain.languages import LANGUAGES
 from services.common.infra import log
-from services.mailer.content.languages import LANGUAGES
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
 PARTS = ("subject.txt", "body.txt", "body.html")
-OWN_TEXT = "text.txt"
-"""The operator's own text of the newsletter, which is no template."""
 NEWSLETTER = "newsletter"
 MAX_CHARACTERS = 50_000
 REFRESH_SECONDS = 5.0

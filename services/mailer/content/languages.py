@@ -5,22 +5,22 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from services.common.domain.errors import Reason
+from services.common.domain.languages import plural_form
 from services.mailer.content.email_content import FailedImage
 
 _NO_BREAK_SPACE = "\u00a0"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Language:
+class LanguageRules:
     """The rules of a language that templates cannot express."""
 
+    code: str
     thousands: str
     short_date: Callable[[datetime], str]
     """Format a day where there is little room."""
     months: tuple[str, ...]
     """As written in a date, from January on."""
-    plural: Callable[[int], int]
-    """Return the index of a noun's form that goes with a number."""
     explain: Callable[[FailedImage], str]
     """Return why an image failed, as a sentence without its full stop."""
 
@@ -33,8 +33,9 @@ class Language:
         return f"{self.number(number)} {self.form(number, *forms)}"
 
     def form(self, number: int, *forms: str) -> str:
-        """Return the form of a noun that goes with a number."""
-        return forms[self.plural(number)]
+        """Return the form of a noun that goes with a number: of one, (few) and many."""
+        index = ("one", "few", "many").index(plural_form(self.code, number))
+        return forms[min(index, len(forms) - 1)]
 
     def day(self, time: datetime) -> str:
         """Format a day."""
@@ -56,12 +57,6 @@ def _explain_in_english(image: FailedImage) -> str:
 
 def _explain_in_russian(image: FailedImage) -> str:
     return _RUSSIAN[image.reason]
-
-
-def _russian_plural(number: int) -> int:
-    if number % 10 == 1 and number % 100 != 11:
-        return 0
-    return 1 if number % 10 in {2, 3, 4} and number % 100 not in {12, 13, 14} else 2
 
 
 _ENGLISH: Mapping[Reason, str] = {
@@ -88,24 +83,23 @@ _RUSSIAN: Mapping[Reason, str] = {
     Reason.TARGET_UNAVAILABLE: "Не удалось записать результат в указанное место",
     Reason.INTERNAL: "Внутренняя ошибка; само изображение, возможно, в порядке: попробуйте ещё раз",
 }
-LANGUAGES: Mapping[str, Language] = {
-    "en": Language(
+RULES: Mapping[str, LanguageRules] = {
+    "en": LanguageRules(
+        code="en",
         thousands=",",
         short_date=lambda time: f"{time.day} {time:%b} {time.year}",
         months=tuple(
             "January February March April May June July August September October November December".split()  # noqa: SIM905
         ),
-        plural=lambda number: int(number != 1),
         explain=_explain_in_english,
     ),
-    "ru": Language(
+    "ru": LanguageRules(
+        code="ru",
         thousands=_NO_BREAK_SPACE,
         short_date=lambda time: f"{time:%d.%m.%Y}",
         months=tuple(
             "января февраля марта апреля мая июня июля августа сентября октября ноября декабря".split()  # noqa: SIM905
         ),
-        plural=_russian_plural,
         explain=_explain_in_russian,
     ),
 }
-DEFAULT = "en"

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from services.common.db.mail.batches import Batch, Recipient
+from services.common.domain.languages import DEFAULT_LANGUAGE
 from services.common.infra.tokens import Tokens
 from services.common.newsletter import parse_content
 from services.mailer.content import newsletter_markup
 from services.mailer.content.email_content import Draft, Newsletter
-from services.mailer.content.languages import DEFAULT, LANGUAGES
+from services.mailer.content.languages import RULES
 from services.mailer.content.subscriber_emails import token_url
 
 
@@ -44,11 +45,11 @@ def _common_part(content: str, locale: str, home_url: str | None) -> Newsletter:
     Where there is no text in that language, they get the English one, or else the one that there is.
     """
     values = parse_content(content)
-    language = LANGUAGES.get(locale, LANGUAGES[DEFAULT])
-    text_language = next((it for it in (locale, DEFAULT, *values.texts) if it in values.texts), None)
+    rules = RULES.get(locale, RULES[DEFAULT_LANGUAGE])
+    text_language = next((it for it in (locale, DEFAULT_LANGUAGE, *values.texts) if it in values.texts), None)
     title, text = newsletter_markup.split_subject(values.texts[text_language] if text_language else "")
-    numbers = {name: language.number(getattr(values, name)) for name in ("orders", "images", "failed")}
-    days = {name: language.day(getattr(values, name)) for name in ("begin", "end")}
+    numbers = {name: rules.number(getattr(values, name)) for name in ("orders", "images", "failed")}
+    days = {name: rules.day(getattr(values, name)) for name in ("begin", "end")}
     return Newsletter(
         orders=values.orders,
         images=values.images,

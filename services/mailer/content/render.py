@@ -19,10 +19,11 @@ from jinja2 import (
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup, escape
 
+from services.common.domain.languages import DEFAULT_LANGUAGE, LANGUAGES
 from services.common.infra import log
 from services.mailer.content.email_content import Content, Newsletter
 from services.mailer.content.email_texts import NONE, TEMPLATES, Overrides
-from services.mailer.content.languages import DEFAULT, LANGUAGES
+from services.mailer.content.languages import RULES
 from services.mailer.content.newsletter_markup import TextSpan
 
 _TOKEN, _URL = "0TOKEN0placeholder0", "https://url.placeholder.invalid/"
@@ -68,7 +69,7 @@ class Renderer:
         If an operator's own text cannot be rendered, which is checked before it is stored, the default one is used: no
         e-mail is lost.
         """
-        language = locale if locale in LANGUAGES else DEFAULT
+        language = locale if locale in LANGUAGES else DEFAULT_LANGUAGE
         own = self._texts()
         if not isinstance(content, Newsletter):
             return self._render_version(content, language, own.version, own)
@@ -88,7 +89,7 @@ class Renderer:
         """
         environments = _environments(texts)
         try:
-            return self._render(content, locale if locale in LANGUAGES else DEFAULT, environments)
+            return self._render(content, locale if locale in LANGUAGES else DEFAULT_LANGUAGE, environments)
         except TemplateError as error:
             name, line = getattr(error, "name", None), getattr(error, "lineno", None)
             name, line = (name, line) if name and line else _place(error, content.template)
@@ -157,7 +158,7 @@ def _environment(language: str, texts: Mapping[str, str]) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    rules = LANGUAGES[language]
+    rules = RULES[language]
     environment.filters |= {
         "number": rules.number,
         "count_of": rules.count,

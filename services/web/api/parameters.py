@@ -6,6 +6,8 @@ from typing import Any
 
 from imageblur.v1.order_pb2 import Effort, ImageFormat
 
+from services.common.domain.spec import EFFECTS, OUTPUT_FORMATS, Format
+
 NUMBER: Mapping[str, Any] = {"type": "number"}
 FLAG: Mapping[str, Any] = {"type": "string", "enum": ["1", "0", "true", "false"]}
 _RECT: Mapping[str, Any] = {"type": "string", "example": "0.4,0.1,0.2,0.3"}
@@ -22,7 +24,7 @@ class Parameter:
     repeated: bool = False
 
 
-ONLY_READ = {"IMAGE_FORMAT_HEIF"}
+ONLY_READ = {f"IMAGE_FORMAT_{format_}" for format_ in set(Format) - set(OUTPUT_FORMATS)}
 """Formats that no result has."""
 
 
@@ -56,7 +58,7 @@ SPEC_PARAMETERS: Sequence[Parameter] = (
         name="effect",
         description="Default: redact with regions or something to find, else gaussian. `sigma`, `cell` or `color` "
         "imply it.",
-        schema={"type": "string", "enum": ["gaussian", "pixelate", "redact", "solid"]},
+        schema={"type": "string", "enum": sorted(EFFECTS)},
     ),
     Parameter(name="sigma", description="Of gaussian: pixels, above 0, at most 500.", schema=NUMBER),
     Parameter(name="sigma_relative", description="Of gaussian: a fraction of the shorter side.", schema=NUMBER),

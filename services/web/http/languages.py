@@ -9,11 +9,10 @@ from pathlib import Path
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from services.common.domain.languages import DEFAULT_LANGUAGE, LANGUAGES, plural_form
 from services.web.http.forms import read_fields
 
 COOKIE = "language"
-LANGUAGES = {"en": "English", "ru": "Русский"}
-DEFAULT = "en"
 _YEAR_SECONDS = 365 * 24 * 3600
 _FOLDER = Path(__file__).parents[1] / "texts"
 
@@ -47,15 +46,6 @@ class Texts:
         return self(key) if key in self.by_key else default
 
 
-def plural_form(language: str, number: int) -> str:
-    """Return `one`, `few` or `many`. Source: Unicode CLDR, plural rules of integers."""
-    if language == "ru":
-        if number % 10 == 1 and number % 100 != 11:
-            return "one"
-        return "few" if 2 <= number % 10 <= 4 and not 12 <= number % 100 <= 14 else "many"
-    return "one" if number == 1 else "many"
-
-
 @cache
 def load_texts(language: str) -> Texts:
     """Load the texts of a language. Keys of the operator pages begin with `operator_`."""
@@ -84,7 +74,7 @@ async def choose_language(request: Request) -> Response:
 
 
 def _preferred(header: str) -> str:
-    best, best_weight = DEFAULT, 0.0
+    best, best_weight = DEFAULT_LANGUAGE, 0.0
     for item in header[:500].split(","):
         tag, _, quality = item.partition(";q=")
         language = tag.strip().partition("-")[0].lower()

@@ -12,7 +12,8 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from services.web.http.languages import LANGUAGES, Texts, texts_for
+from services.common.domain.languages import LANGUAGES
+from services.web.http.languages import Texts, texts_for
 
 FOLDER = Path(__file__).parents[1]
 STATIC = FOLDER / "static"

@@ -9,9 +9,10 @@ from imageblur_client.errors import FailedPreconditionError, InvalidArgumentErro
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from services.common.domain.languages import LANGUAGES
 from services.web.enums import short_name
 from services.web.http.forms import read_fields
-from services.web.http.languages import LANGUAGES, texts_for
+from services.web.http.languages import texts_for
 from services.web.http.problems import NOT_FOUND, ProblemError
 from services.web.operator.client import OPERATOR_JOB_SECONDS
 from services.web.operator.mailings import EMAIL_POLICY

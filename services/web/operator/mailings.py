@@ -11,9 +11,10 @@ from imageblur.v1 import operator_service_pb2 as pb
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from services.common.domain.languages import LANGUAGES
 from services.web.enums import short_name
 from services.web.http.forms import read_fields
-from services.web.http.languages import LANGUAGES, texts_for
+from services.web.http.languages import texts_for
 from services.web.http.time_zones import to_timestamp
 from services.web.operator.client import OPERATOR_JOB_SECONDS
 from services.web.operator.renderer import OperatorRenderer, SignedInOperator, redirect_done

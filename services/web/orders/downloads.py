@@ -9,15 +9,14 @@ from imageblur_client.errors import InvalidArgumentError
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from services.common.domain.spec import OUTPUT_FORMATS
 from services.web.gateway.client import DownloadStream, GatewayClient
 from services.web.gateway.rpc import client_errors
 from services.web.http.problems import NOT_FOUND, Problem, ProblemError
 from services.web.http.templates import PRIVATE
 from services.web.orders.ranges import parse_range
 
-_MEDIA_TYPES = {
-    "image/jpeg", "image/png", "image/webp", "image/gif", "image/tiff", "image/bmp", "image/avif", "application/zip",
-}  # fmt: skip
+_MEDIA_TYPES = {"application/zip", *(format_.media_type for format_ in OUTPUT_FORMATS)}
 
 
 def drawing(answer: pb.PreviewImageResponse) -> Response:

@@ -8,6 +8,7 @@ from imageblur_client.errors import InvalidArgumentError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 
+from services.common.domain.spec import EFFECTS, Format
 from services.web.enums import short_name
 from services.web.gateway.client import GatewayClient
 from services.web.http.languages import texts_for
@@ -22,6 +23,10 @@ from services.web.orders.violations import violation_messages
 
 MAX_FORMS = 4
 """Forms received at the same time: each may take as much disk space as the largest order."""
+_ACCEPT = ",".join(
+    part for format_ in Format for part in (format_.media_type, *(f".{extension}" for extension in format_.extensions))
+)
+"""Which files a browser offers; the script knows the images of a folder by it."""
 _DEFAULTS: dict[str, str] = {
     "email": "",
     "notify": "",
@@ -108,8 +113,9 @@ class OrderForm:
             values=_DEFAULTS | {"keep_originals": ""} | dict(values) if violations else values,
             violations=violations or [],
             keep_seconds=min(KEEP_SECONDS, limits.max_keep_originals_for.seconds),
+            accept=_ACCEPT,
             output_formats=spec_values.FORMATS,
-            effects=spec_values.EFFECTS,
+            effects=tuple(EFFECTS),
             findable=[name for name, kind in spec_values.FINDABLE.items() if kind in kinds],
             min_strength=spec_values.MIN_STRENGTH,
             find_paddings=spec_values.FIND_PADDINGS,

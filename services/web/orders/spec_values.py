@@ -18,7 +18,6 @@ from imageblur.v1.order_pb2 import (
     Stroke,
 )
 
-EFFECTS = ("gaussian", "pixelate", "solid", "redact")
 FORMATS = ("", "JPEG", "PNG", "WEBP", "AVIF")
 FINDABLE = {
     "faces": FindingKind.FINDING_KIND_FACE,

@@ -15,16 +15,17 @@ from imageblur.v1.order_pb2 import (
     OrderState,
 )
 
+from services.common.domain.spec import EFFECTS, OUTPUT_FORMATS, Format
 from services.web.enums import short_name
 from services.web.http.languages import Texts
 from services.web.http.templates import PageRenderer
 from services.web.orders.review.doubts import Doubt, doubts_of
-from services.web.orders.spec_values import EFFECTS, MIN_STRENGTH, effect_values
+from services.web.orders.spec_values import MIN_STRENGTH, effect_values
 
 MAX_THUMBNAIL_BYTES = 2_000_000
 """Larger results have no thumbnail, because the browser would download the whole result for it."""
 _ON_CARDS = {Doubt.NOT_REVISED, Doubt.STRENGTHENED, Doubt.UNSURE}
-_BROWSER_TYPES = {"image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp", "image/avif"}
+_BROWSER_TYPES = {format_.media_type for format_ in OUTPUT_FORMATS if format_ is not Format.TIFF}
 
 
 def order_state(order: Order) -> str:
@@ -157,7 +158,7 @@ def order_title(texts: Texts, order: Order) -> str:
 
 def action_values(spec: BlurSpec) -> dict[str, Any]:
     """Return what the form needs that blurs all images of an order again."""
-    return {"effects": EFFECTS, "min_strength": MIN_STRENGTH, "chosen": effect_values(spec)}
+    return {"effects": tuple(EFFECTS), "min_strength": MIN_STRENGTH, "chosen": effect_values(spec)}
 
 
 def order_values(order: Order) -> dict[str, Any]:

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from services.common.domain.errors import Reason
+from services.common.domain.languages import LANGUAGES
 from services.mailer.content import render
 from services.mailer.content.email_content import Content, FailedImage, Searched
-from services.mailer.content.languages import LANGUAGES
+from services.mailer.content.languages import RULES
 from services.mailer.content.render import Renderer
 from tests.support.email_lint import Page
 from tests.unit.mailer.samples import ORDER_ID, URL, confirm, goodbye, newsletter, order_ready, unconfirmed
@@ -145,7 +146,7 @@ def test_a_message_that_is_not_fit_for_an_email_is_replaced(message: str) -> Non
 @pytest.mark.parametrize("reason", [r for r in Reason if not r.startswith(("MAIL_", "WEBHOOK_"))])
 @pytest.mark.parametrize("locale", list(LANGUAGES))
 def test_every_reason_has_a_sentence(reason: Reason, locale: str) -> None:
-    assert len(LANGUAGES[locale].explain(FailedImage(position=1, reason=reason, message=""))) > 10
+    assert len(RULES[locale].explain(FailedImage(position=1, reason=reason, message=""))) > 10
 
 
 def test_a_confirmation_names_the_command_and_the_link() -> None:
@@ -173,7 +174,7 @@ def test_a_newsletter_tells_the_numbers_and_how_to_end_it() -> None:
     [(0, "0 заказов"), (1, "1 заказ"), (2, "2 заказа"), (5, "5 заказов"), (11, "11 заказов"), (21, "21 заказ")],
 )
 def test_russian_plurals(number: int, text: str) -> None:
-    assert LANGUAGES["ru"].count(number, "заказ", "заказа", "заказов") == text
+    assert RULES["ru"].count(number, "заказ", "заказа", "заказов") == text
 
 
 @pytest.mark.parametrize(
@@ -181,7 +182,7 @@ def test_russian_plurals(number: int, text: str) -> None:
     [(22, "22 заказа"), (112, "112 заказов"), (1000, "1\u00a0000 заказов")],
 )
 def test_larger_russian_plurals(number: int, text: str) -> None:
-    assert LANGUAGES["ru"].count(number, "заказ", "заказа", "заказов") == text
+    assert RULES["ru"].count(number, "заказ", "заказа", "заказов") == text
 
 
 def test_an_unknown_language_is_english() -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from starlette.requests import Request
 
-from services.web.http.languages import LANGUAGES, load_texts, plural_form, texts_for
+from services.common.domain.languages import LANGUAGES, plural_form
+from services.web.http.languages import load_texts, texts_for
 
 WEB = Path(__file__).parents[3] / "services" / "web"
 

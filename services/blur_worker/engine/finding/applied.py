@@ -75,7 +75,7 @@ def strengthened(
         for index, finding in enumerate(found):
             if finding.applied and center_lies_in(again.box, finding.region, size):
                 effect = finding.region.effect or spec.effect
-                fill = last or isinstance(effect, Redact | Solid)
+                fill = last or effect.irreversible
                 result[index] = _applied(finding, spec, solid if fill else Redact())
                 covered |= _covers(finding.region, again.region)
         if not covered and (last or not _lies_in_any(again, found, size)):
@@ -101,8 +101,8 @@ def _effect(finding: Finding, spec: BlurSpec, size: Size) -> Effect:
             return at_least(spec.effect, Gaussian(sigma / min(size) if relative else sigma, relative), size)
         case Pixelate():
             return at_least(spec.effect, Pixelate(min(max(math.ceil(part), 2), MAX_CELL_PX)), size)
-        case effect:
-            return effect
+        case Solid() | Redact():
+            return spec.effect
 
 
 def _lies_in_any(again: Finding, found: Sequence[Finding], size: Size) -> bool:

@@ -24,7 +24,7 @@ from services.blur_worker.engine.layers import layers
 from services.blur_worker.engine.limits import Limits
 from services.blur_worker.engine.regions import hides_whole
 from services.blur_worker.engine.stage_timer import StageTimer
-from services.common.domain.spec import BlurSpec, Format, Redact, Solid
+from services.common.domain.spec import BlurSpec, Format
 
 NAME = "jpeg-splice"
 
@@ -72,9 +72,8 @@ class _SplicedJpeg:
         quantization = self._original.reader.component_quantization
         tables = tuple(plane.upright_quantization(quantization[index]) for index, plane in enumerate(stored.planes))
         # What is found may become solid, too, if it can still be found.
-        if spec.find or any(
-            isinstance(effect, Solid | Redact) for effect in (spec.effect, *(r.effect for r in spec.regions))
-        ):
+        effects = (spec.effect, *(region.effect for region in spec.regions if region.effect))
+        if spec.find or any(effect.irreversible for effect in effects):
             tables = finer_tables(blocks, tables)
         self._header = with_quantization(self._original.result_header(spec, stored), tables)
         v_max, h_max = max(plane.v for plane in stored.planes), max(plane.h for plane in stored.planes)

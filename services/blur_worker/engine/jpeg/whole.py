@@ -16,7 +16,7 @@ from services.blur_worker.engine.jpeg.transform.planes import PlaneSet, plan
 from services.blur_worker.engine.limits import Limits
 from services.blur_worker.engine.regions import hides_whole
 from services.blur_worker.engine.stage_timer import StageTimer
-from services.common.domain.spec import BlurSpec, Format, Gaussian, Pixelate
+from services.common.domain.spec import BlurSpec, Format, Gaussian, Pixelate, Redact, Solid
 
 NAME = "jpeg-coefficients"
 _SMALL_CELL, _MANY_PIXELS = 4, 16_000_000
@@ -60,7 +60,7 @@ def _blur(data: bytes, spec: BlurSpec, limits: Limits) -> Blurred:
 def _decoded(original: OriginalJpeg, spec: BlurSpec) -> PlaneSet:
     """Decode what the effect needs of the original, for a fill only to see that it can be decoded."""
     effect, sigma, sharp = spec.effect, _SIGMA_OF_MEANS, False
-    if isinstance(effect, Gaussian | Pixelate):
+    if not effect.irreversible:
         sigma = effect.sigma_px(*original.displayed) if isinstance(effect, Gaussian) else 0
         sharp = original.may_be_text
     if sharp and original.frame.progressive:
@@ -81,5 +81,5 @@ def _planes(
         case Pixelate() as effect:
             side = effect.cell_px(*original.displayed)
             return pixelated_planes(decoded.planes, original.displayed, side, header.quantization)
-        case effect:
+        case Solid() | Redact() as effect:
             return filled_planes(decoded.planes, original.displayed, effect, header.quantization)

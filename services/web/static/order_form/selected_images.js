@@ -217,9 +217,10 @@ export class SelectedImages {
   }
 }
 
-const EXTENSIONS = /\.(jpe?g|jpe|jfif|a?png|webp|gif|tiff?|bmp|dib|avif|hei[cf]|hif)$/i;
-
 // Whether a file may be an image, by its name and type.
 export function isImage(file) {
-  return EXTENSIONS.test(file.name) || file.type.startsWith("image/");
+  if (file.type.startsWith("image/")) return true;
+  const extensions = document.getElementById("files").accept.split(",").filter((part) => part.startsWith("."));
+  const name = file.name.toLowerCase();
+  return extensions.some((extension) => name.endsWith(extension));
 }
