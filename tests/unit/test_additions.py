@@ -47,7 +47,7 @@ def test_each_effect_is_fuzzed_and_documented() -> None:
 
 
 def test_the_interface_the_engine_and_documents_have_each_format() -> None:
-    names = {name.removeprefix("IMAGE_FORMAT_") for name in order_pb2.ImageFormat.keys()} - {"UNSPECIFIED"}
+    names = {name.removeprefix("IMAGE_FORMAT_") for name, _ in order_pb2.ImageFormat.items()} - {"UNSPECIFIED"}
     assert names == CODECS.keys() == set(Format)
     for path in ("docs/formats.md", "README.md"):
         assert {format_.label.lower() for format_ in Format} - named_in(path) == set(), path

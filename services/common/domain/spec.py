@@ -68,7 +68,7 @@ _EXTENSIONS = {
 }
 FORMATS_BY_EXTENSION = {extension: format_ for format_, extensions in _EXTENSIONS.items() for extension in extensions}
 OTHER_EXTENSIONS = {"jxl": "JPEG XL"}
-"""Images of formats that are not supported, and what they are called: they fail with a reason instead of being left out."""
+"""Images of formats that are not supported, by their names: they fail with a reason instead of being left out."""
 OUTPUT_FORMATS = tuple(format_ for format_ in Format if format_.written_as is format_)
 
 

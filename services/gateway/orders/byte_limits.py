@@ -1,4 +1,4 @@
-"""The limits of bytes of an image and of an order, for every way to send them: message, stream, upload, instant call."""
+"""The limits of bytes of an image and of an order, however it is sent: message, stream, upload or instant call."""
 
 from services.common.domain.errors import InvalidArgument, Violation
 
