@@ -25,7 +25,7 @@ demo: .venv/.installed ## Set up, blur real photographs with the whole stack, sh
 mailing: .venv/.installed ## Send the newsletter now, to the confirmed subscribers of make run
 	@$(BIN)/imageblur admin run-mailing --yes
 
-test: .venv/.installed-dev ## Set up and run all tests, on all cores: minutes
+test: .venv/.installed-dev ## Set up and run all tests but those of faults, on all cores: minutes
 	@echo "1/2 Compile the engine, unless that has been done: a minute"
 	@$(BIN)/python -c 'import services.blur_worker.warm_engine'
 	@echo "2/2 Collect the tests in each process, seconds, and run them: 5 to 8 minutes on two cores"

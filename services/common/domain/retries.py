@@ -1,4 +1,7 @@
-"""How often, and after which delays, images, e-mails and mailings are tried again."""
+"""How often, and after which delays, images, e-mails and mailings are tried again.
+
+The delay ends in a column; the next sweep after it enqueues the image or e-mail.
+"""
 
 from dataclasses import dataclass
 

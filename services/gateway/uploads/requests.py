@@ -58,7 +58,7 @@ def parse_upload(request: pb.CreateUploadRequest, settings: GatewaySettings) -> 
     with violations.collect():
         check_order_bytes(sum(start.size_bytes for start in request.images), settings.max_order_bytes)
     violations.raise_if_any()
-    assert header
+    assert header is not None
     return ParsedUpload(header=header, images=images, manifest=request.SerializeToString(deterministic=True))
 
 
