@@ -18,7 +18,7 @@ WEEKLY_CHECK_SECONDS = 60
 BLOBS_SECONDS = 30
 """How long blobs may stay that nothing needs: those of broken and expired uploads, and originals that are due."""
 EXPIRY_SECONDS = 300
-"""How long an order may stay after its expiry. A run ends before the next one is due: `EXPIRE_SECONDS` in `sweep`."""
+"""How long an order may stay after its expiry. A run ends before: `EXPIRE_SECONDS` in `sweep`."""
 SUMMARY_SECONDS = 60
 """How often statistics are summarised; the rows have what is not summarised yet."""
 BACKLOG_SECONDS = 10

@@ -42,7 +42,7 @@ MOST_UNCLAIMED = 20_000
 RESEND_SECONDS = 5
 """How long a message may wait unclaimed before the sweep asks the broker whether it still has it."""
 EXPIRE_SECONDS = 290
-"""How long one run may expire orders; then the next run goes on, `EXPIRY_SECONDS` (in `jobs`) after its start."""
+"""How long one run may expire orders; the next one, after `EXPIRY_SECONDS` (in `jobs`), goes on."""
 IN_TRANSACTION = 100
 """Orders expired, or cleaned up, by one transaction: others wait for it, some ten milliseconds."""
 PAUSE = 2

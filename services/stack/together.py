@@ -1,4 +1,4 @@
-"""`python -m services.stack.together MODULE=SECONDS…`: run several small services in one process, each in a thread.
+"""`python -m services.stack.together MODULE=SECONDS…`: run several services in one process, each in a thread.
 
 On SIGTERM they stop in the order of the arguments, each within its seconds. If one ends by itself, the process ends,
 and its supervisor starts all of them again: nothing that they have accepted is in memory alone.

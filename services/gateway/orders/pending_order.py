@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from services.common.db.engine import Database
 from services.common.db.orders import idempotency, new_orders, snapshots, unowned_blobs
-from services.common.db.orders.new_orders import NewImage, NewOrder
+from services.common.db.orders.new_orders import NewImage, NewOrder, StoredOrder
 from services.common.db.orders.snapshots import Snapshot
 from services.common.db.queues import backlog
 from services.common.domain.errors import Busy, Unavailable
@@ -59,6 +59,24 @@ class OrderStorage:
             originals_seconds=header.originals_seconds,
             webhook_url=header.webhook_url or None,
         )
+
+    def insert(self, session: Session, order: NewOrder, images: Sequence[NewImage]) -> StoredOrder:
+        """Store an order whose originals are there, at the end of a transaction; `accepted` follows its commit.
+
+        Raises:
+            Busy: The queue is full.
+        """
+        stored = new_orders.insert_order(session, order, images, window=self.settings.order_window)
+        # Last, because it serializes transactions that add to the backlog.
+        backlog.lock_backlog(session)
+        check_queue(session, self.settings, 0)
+        return stored
+
+    def accepted(self, stored: StoredOrder, images: Sequence[NewImage]) -> Snapshot:
+        """Enqueue the first images of an order that was committed; return it."""
+        self.after_commit(FollowUp(images=stored.enqueued))
+        metrics.order_accepted(len(images), sum(image.size for image in images))
+        return stored.snapshot
 
 
 @dataclass(kw_only=True)
@@ -126,7 +144,7 @@ class PendingOrder:
             InvalidArgument: The request ID was used for a different order.
             Unavailable: A dependency is unavailable, or the upload was given up by the sweep.
         """
-        storage, settings, header = self.storage, self.storage.settings, self.header
+        storage, header = self.storage, self.header
         with gone_is_unavailable():
             sent = [image for image in images if image.source is None]
             storage.blobs.persist(*(original_key(self.order_id, image.position) for image in sent))
@@ -149,13 +167,8 @@ class PendingOrder:
                     return snapshots.get_snapshot(session, earlier)
             if not unowned_blobs.adopt_blobs(session, self.order_id):
                 raise Unavailable("the upload took too long")
-            stored = new_orders.insert_order(session, order, images, window=settings.order_window)
-            # Last, because it serializes transactions that add to the backlog.
-            backlog.lock_backlog(session)
-            check_queue(session, settings, 0)
-        storage.after_commit(FollowUp(images=stored.enqueued))
-        metrics.order_accepted(len(images), sum(image.size for image in images))
-        return stored.snapshot
+            stored = storage.insert(session, order, images)
+        return storage.accepted(stored, images)
 
     def remove(self) -> None:
         """Remove the blobs and the row unless the order was committed. The sweep removes what cannot be removed now."""

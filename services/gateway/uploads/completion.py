@@ -5,16 +5,13 @@ from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 from services.common.db.clock import SECOND
-from services.common.db.orders import new_orders, snapshots, uploads
+from services.common.db.orders import snapshots, uploads
 from services.common.db.orders.new_orders import NewImage
 from services.common.db.orders.snapshots import Snapshot
-from services.common.db.queues import backlog
 from services.common.domain.errors import FailedPrecondition, NotFound, Unavailable
-from services.common.domain.follow_up import FollowUp
 from services.common.domain.orders import queue_for, upload_prefix
 from services.common.infra import log
-from services.gateway import metrics
-from services.gateway.orders.pending_order import OrderStorage, check_queue
+from services.gateway.orders.pending_order import OrderStorage
 from services.gateway.orders.targets import with_targets
 from services.gateway.uploads.reading import UploadReader
 from services.gateway.uploads.requests import ParsedUpload
@@ -56,16 +53,12 @@ class CompleteUpload:
                 order = storage.new_order(
                     manifest.header, order_id=upload_id, principal=upload.principal, upload_seconds=age / SECOND
                 )
-                stored = new_orders.insert_order(session, order, images, window=storage.settings.order_window)
-                # Last, because it serializes transactions that add to the backlog.
-                backlog.lock_backlog(session)
-                check_queue(session, storage.settings, 0)
+                stored = storage.insert(session, order, images)
         if not placed_now:
             return self._not_placed(upload_id)
-        storage.after_commit(FollowUp(images=stored.enqueued))
-        metrics.order_accepted(len(images), manifest.size)
+        snapshot = storage.accepted(stored, images)
         self._clean_up(upload_id)
-        return stored.snapshot
+        return snapshot
 
     def _find_order(self, upload_id: UUID) -> Snapshot | None:
         with self.storage.database.read() as session, contextlib.suppress(NotFound):
