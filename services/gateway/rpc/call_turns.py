@@ -1,7 +1,7 @@
 """Starts calls: all that have arrived are accepted first, then callers take turns.
 
 gRPC hands over the calls of all connections in one queue, in which a call is behind everything that arrived before it,
-whoever sent that. It is short as long as calls are accepted faster than they are served; so they wait here instead,
+of any caller. It is short as long as calls are accepted faster than they are served; so they wait here instead,
 each caller in a queue of its own.
 """
 
