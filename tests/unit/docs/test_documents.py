@@ -93,7 +93,7 @@ def test_each_attack_has_its_test() -> None:
 
 
 def test_each_kind_of_file_has_its_tests() -> None:
-    section = (ROOT / "docs/formats.md").read_text("utf-8").partition("## Kinds of files that were wrong once")[2]
+    section = (ROOT / "docs/formats.md").read_text("utf-8").partition("## Files that were decoded wrongly once")[2]
     rows = re.findall(r"^\| .* \| `(\w+\.py)`: (.*) \|$", section, re.MULTILINE)
     assert len(rows) > 15
     for module, tests in rows:
