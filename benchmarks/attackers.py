@@ -6,22 +6,28 @@ second at most, as it shares the processor with the gateway. Idle phases alterna
 """
 
 import argparse
+import contextlib
 import math
 import multiprocessing
 import random
+import subprocess
+import sys
 import time
+import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from statistics import median
 
 import grpc
+import psutil
 from imageblur.v1 import blur_service_pb2 as pb
 from imageblur.v1.blur_service_pb2_grpc import BlurServiceStub
 from imageblur_client import Client
 
 from benchmarks.attacking_peer import ATTACKS, attack
 from benchmarks.photographs import square_jpeg
-from services.stack.background import BackgroundStack, private_stack
+from services.stack.background import private_stack
 
 INTERVAL_SECONDS = 0.02
 TIMEOUT_SECONDS = 60
@@ -48,17 +54,47 @@ def timed_calls(service: BlurServiceStub, order_id: str, seconds: float) -> tupl
     return taken, codes
 
 
-def measure(stack: BackgroundStack, service: BlurServiceStub, order_id: str, name: str, seconds: float) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What is attacked."""
+
+    address: str
+    process: psutil.Process
+    order_id: str
+
+
+@contextlib.contextmanager
+def gateway() -> Iterator[Target]:
+    """Run a stack with one order."""
+    with private_stack() as stack, Client(stack.gateway_address) as client:
+        order_id = client.order("victim@example.org", [("a.jpg", square_jpeg())]).order_id
+        yield Target(address=stack.gateway_address, process=stack.service("services.gateway"), order_id=order_id)
+
+
+@contextlib.contextmanager
+def bare_gateway() -> Iterator[Target]:
+    """Run a server without anything of ours but the options of gRPC."""
+    command = [sys.executable, "-m", "benchmarks.bare_gateway"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own program
+        assert process.stdout
+        port = int(process.stdout.readline())
+        try:
+            yield Target(address=f"127.0.0.1:{port}", process=psutil.Process(process.pid), order_id=str(uuid.uuid4()))
+        finally:
+            process.terminate()
+
+
+def measure(target: Target, service: BlurServiceStub, name: str, seconds: float) -> None:
     """Measure one attack and print it."""
+    order_id, gateway = target.order_id, target.process
     timed_calls(service, order_id, 0.5)
     idle, _ = timed_calls(service, order_id, seconds)
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=attack, args=(theirs, name, stack.gateway_address, order_id))
+    process = context.Process(target=attack, args=(theirs, name, target.address, order_id))
     process.start()
     theirs.close()
     ours.recv()  # connected and encoded
-    gateway = stack.service("services.gateway")
     before = sum(gateway.cpu_times()[:2])
     begin = time.monotonic()
     ours.send("begin")
@@ -80,12 +116,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=10, help="of each phase")
     parser.add_argument("attacks", nargs="*", help="of " + ", ".join(ATTACKS))
+    parser.add_argument("--bare", action="store_true", help="attack gRPC without the gateway: what is not our code's")
     arguments = parser.parse_args()
-    with private_stack() as stack, Client(stack.gateway_address) as client:
-        order_id = client.order("victim@example.org", [("a.jpg", square_jpeg())]).order_id
-        with grpc.insecure_channel(stack.gateway_address, [("grpc.use_local_subchannel_pool", 1)]) as channel:
+    with bare_gateway() if arguments.bare else gateway() as target:
+        with grpc.insecure_channel(target.address, [("grpc.use_local_subchannel_pool", 1)]) as channel:
             for name in arguments.attacks or ATTACKS:
-                measure(stack, BlurServiceStub(channel), order_id, name, arguments.seconds)
+                measure(target, BlurServiceStub(channel), name, arguments.seconds)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,6 @@ from services.common.domain.mailboxes import MailboxHasher
 from services.common.infra import broker, metrics, tracing
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
-from services.common.infra.descriptors import max_connections
 from services.common.infra.direct_calls import DirectWorkers
 from services.common.infra.disk_space import DiskSpace
 from services.common.infra.fair_thread import FairThread
@@ -62,6 +61,7 @@ from services.gateway.orders.watch_hub import WatchHub
 from services.gateway.rpc.access import AccessControl
 from services.gateway.rpc.admission import Admission
 from services.gateway.rpc.byte_budget import ByteBudget
+from services.gateway.rpc.grpc_server import OneQueue, make_server
 from services.gateway.rpc.health import HealthMonitor
 from services.gateway.rpc.interceptors import CallInterceptor
 from services.gateway.rpc.key_cache import KeyCache
@@ -77,17 +77,6 @@ from services.gateway.webhooks.caller_secrets import CallerSecrets
 GRACE_SECONDS = 10
 RESPONSE_SECONDS = 5
 """Longest time, in seconds, for the statuses of calls ended after the grace period to reach their clients."""
-LOOKAHEAD_BYTES = MIB
-"""More would speed up distant clients (15 MiB/s each at 80 ms), but each waiting call may fill it."""
-SPARE_CALLS = 8_000
-"""For calls that wait or are being refused; beyond them gRPC refuses calls without details."""
-MAX_STREAMS = 100
-"""Concurrent calls of a connection: so many can be ahead of a call of somebody else."""
-MAX_ENDED_STREAMS = 100
-"""Calls of a connection that have ended, but that Python still holds: what a client that resets them can add."""
-MAX_PENDING = 50_000
-"""Calls that have arrived and not begun, of all connections."""
-
 SERVICES = (
     blur_service_pb2.DESCRIPTOR.services_by_name["BlurService"].full_name,
     subscription_service_pb2.DESCRIPTOR.services_by_name["SubscriptionService"].full_name,
@@ -155,10 +144,13 @@ async def serve(settings: GatewaySettings) -> AsyncIterator[int]:
         )
         interceptor = CallInterceptor(admission, access, parser)
 
-        server = _server(settings, interceptor, max_calls=admission.max_calls + SPARE_CALLS)
-        add_BlurServiceServicer_to_server(_blur_servicer(settings, deps, hub, admission.instant_share), server)
-        add_SubscriptionServiceServicer_to_server(_subscription_servicer(settings, deps), server)
-        add_OperatorServiceServicer_to_server(_operator_servicer(settings, deps), server)
+        server = make_server(
+            [interceptor], max_calls=admission.max_calls, max_message_bytes=settings.largest_message
+        )
+        methods = OneQueue(server)
+        add_BlurServiceServicer_to_server(_blur_servicer(settings, deps, hub, admission.instant_share), methods)
+        add_SubscriptionServiceServicer_to_server(_subscription_servicer(settings, deps), methods)
+        add_OperatorServiceServicer_to_server(_operator_servicer(settings, deps), methods)
         health_pb2_grpc.add_HealthServicer_to_server(health.servicer, server)
         if settings.reflection != "off":
             health_name = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
@@ -324,39 +316,6 @@ def _operator_servicer(settings: GatewaySettings, deps: Dependencies) -> Operato
         mail_reports=RecordMailReports(
             database=deps.database, after_commit=deps.lifecycle.after_commit, hasher=deps.recipients.hasher
         ),
-    )
-
-
-def _server(settings: GatewaySettings, interceptor: CallInterceptor, *, max_calls: int) -> aio.Server:
-    return aio.server(
-        interceptors=[interceptor],
-        maximum_concurrent_rpcs=max_calls,
-        options=[
-            ("grpc.max_receive_message_length", settings.largest_message),
-            ("grpc.so_reuseport", 0),
-            # Clients keep further calls back; of those that do not, gRPC refuses streams (REFUSED_STREAM).
-            ("grpc.max_concurrent_streams", MAX_STREAMS),
-            ("grpc.http2.max_deallocating_streams", MAX_ENDED_STREAMS),
-            # Beyond these, gRPC ends calls as CANCELLED or UNAVAILABLE, without a reason; admission answers with one.
-            ("grpc.server.max_pending_requests", MAX_PENDING),
-            ("grpc.server.max_pending_requests_hard_limit", MAX_PENDING),
-            # Nor after 30 seconds, the default, in which a gateway without processor time has not begun them.
-            ("grpc.server_max_unrequested_time_in_server", 3600),
-            # How much of a message is received before it is read. By default gRPC increases it to the bandwidth of the
-            # connection, and a message is in memory before its bytes are reserved.
-            ("grpc.http2.bdp_probe", 0),
-            ("grpc.http2.lookahead_bytes", LOOKAHEAD_BYTES),
-            # Beyond, new connections are closed; without it, descriptors run out and nothing is accepted any more.
-            ("grpc.max_allowed_incoming_connections", max_connections()),
-            ("grpc.server_handshake_timeout_ms", 10_000),
-            ("grpc.max_connection_idle_ms", 300_000),
-            # The calls of a peer that has disappeared end within 40 seconds.
-            ("grpc.keepalive_time_ms", 30_000),
-            ("grpc.keepalive_timeout_ms", 10_000),
-            ("grpc.keepalive_permit_without_calls", 1),
-            # Clients may send keepalive pings every ten seconds.
-            ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
-        ],
     )
 
 

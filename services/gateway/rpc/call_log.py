@@ -1,6 +1,6 @@
 """Logs, counts and traces each call. Contains IDs only, never text that a client sent.
 
-Calls that went well are logged at DEBUG: there are many, and metrics count them.
+Calls that went well, or that their clients cancelled, are logged at DEBUG: there are many, and metrics count them.
 """
 
 import time
@@ -39,8 +39,8 @@ class CallLog:
         except (ValueError, TypeError, AttributeError):
             return  # a client may send any text
 
-    def finish(self, code: str) -> None:
-        """Write the entry; `code` is the name of the gRPC status code."""
+    def finish(self, code: str) -> float:
+        """Write the entry; `code` is the name of the gRPC status code. Return how long the call took, in seconds."""
         seconds = time.monotonic() - self._started
         metrics.rpc_finished(self._method, code, seconds)
         if self._method in _TRACED:
@@ -48,5 +48,7 @@ class CallLog:
             tracing.record(self._method, self._order_id, seconds, ok=code == "OK", attributes=attributes)
         if self._logged:
             order = {"order": self._order_id} if self._order_id else {}
-            write = _log.debug if code == "OK" else _log.info
+            # A client may cancel thousands in a second: they must not fill the disk.
+            write = _log.debug if code in {"OK", "CANCELLED"} else _log.info
             write("rpc", method=self._method, code=code, seconds=round(seconds, 4), **order)
+        return seconds

@@ -30,6 +30,8 @@ ACCEPT_SECONDS = 0.032
 """Waiting calls start after so long, even if others still arrive."""
 REFUSE_SECONDS = 0.1
 """How often is looked for calls that have waited too long."""
+MAX_REFUSED = 4
+"""Calls that are refused at a time: other calls go on between them."""
 
 
 class CallTurns:
@@ -123,11 +125,11 @@ class CallTurns:
             for caller, queue in self._waiting.items()
             for granted, until in itertools.takewhile(lambda each: each[1] <= now, queue.items())
         ]
-        for caller, granted in late[: 4 * self._limit]:
+        for caller, granted in late[:MAX_REFUSED]:
             self._remove(caller, granted)
             if not granted.done():
                 granted.set_exception(_busy("the server is serving as many calls as it can"))
-        return len(late) <= 4 * self._limit
+        return len(late) <= MAX_REFUSED
 
     def _remove(self, caller: str, granted: "asyncio.Future[Turn]") -> None:
         del self._waiting[caller][granted]

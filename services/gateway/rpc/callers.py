@@ -1,5 +1,6 @@
 """The caller of the current call: known before its message is read, available in a context variable."""
 
+import functools
 from contextvars import ContextVar
 from dataclasses import dataclass
 from urllib.parse import unquote
@@ -43,7 +44,7 @@ class CurrentCall:
     visitor: str | None = None
     """Network address of the visitor, if the web pages call for one."""
 
-    @property
+    @functools.cached_property
     def rate_limit_key(self) -> str:
         """Identity for rate limits: the visitor of the pages, else the key, or without one the network address."""
         if self.visitor:
@@ -60,6 +61,7 @@ def peer_class(peer: str) -> AddressClass | None:
     return AddressClass.LOOPBACK if kind == "unix" else address_class(host)
 
 
+@functools.lru_cache(1024)
 def _parse_peer(peer: str) -> tuple[str, str]:
     """Return the kind of an address and its host, without the port, which differs between connections."""
     kind, _, rest = peer.partition(":")

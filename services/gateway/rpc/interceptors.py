@@ -22,6 +22,7 @@ from services.gateway.rpc.callers import CURRENT_CALL, UNAUTHORIZED, CurrentCall
 from services.gateway.rpc.errors import to_status
 from services.gateway.rpc.message_parser import MessageParser
 from services.gateway.rpc.message_reader import Context, read_messages, read_only_message
+from services.gateway.rpc.resets import HeldCalls
 
 _log = log.get(__name__)
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"  # generic only in its stubs
@@ -38,7 +39,7 @@ class CallInterceptor(aio.ServerInterceptor):
         self._admission = admission
         self._access = access
         self._parser = parser
-        self._active_calls = ActiveCalls()
+        self._active_calls, self._held = ActiveCalls(), HeldCalls()
 
     async def intercept_service(
         self,
@@ -56,6 +57,7 @@ class CallInterceptor(aio.ServerInterceptor):
             access=self._access,
             parser=self._parser,
             active_calls=self._active_calls,
+            held=self._held,
         )
         if handler.response_streaming:
             return grpc.stream_stream_rpc_method_handler(call.stream, None, handler.response_serializer)
@@ -79,6 +81,7 @@ class _InterceptedCall:
         access: AccessControl,
         parser: MessageParser,
         active_calls: ActiveCalls,
+        held: HeldCalls,
     ) -> None:
         self._path = str(details.method)
         self._method = self._path.rpartition("/")[2]
@@ -91,7 +94,7 @@ class _InterceptedCall:
         self._behavior = handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
         self._admission = admission
         self._policy = admission.policy(self._method)
-        self._active_calls = active_calls
+        self._active_calls, self._held = active_calls, held
 
     async def unary(self, _requests: object, context: Context) -> Any:
         """Return one response."""
@@ -103,7 +106,7 @@ class _InterceptedCall:
                     # Passed on without a reference: a large message is freed as soon as the method is done with it.
                     response = await self._behavior(await self._read(context, admitted), context)
         except asyncio.CancelledError:
-            self._call_log.finish("CANCELLED")
+            await self._held.hold(self._call_log.finish("CANCELLED"))
             raise
         except Exception as error:
             await self._abort(context, error)
@@ -119,7 +122,7 @@ class _InterceptedCall:
                 async with self._admission.admit(self._policy, refusal) as admitted:
                     await _write(self._behavior(await self._read(context, admitted), context), context)
         except asyncio.CancelledError:
-            self._call_log.finish("CANCELLED")
+            await self._held.hold(self._call_log.finish("CANCELLED"))
             raise
         except Exception as error:
             await self._abort(context, error)

@@ -24,10 +24,10 @@ from hypothesis import strategies as st
 from imageblur.v1 import blur_service_pb2 as pb
 from imageblur.v1.blur_service_pb2_grpc import BlurServiceStub
 
-from services.gateway import server
 from services.gateway.instant import calls
 from services.gateway.operator import operator_jobs
 from services.gateway.orders.order_reader import OrderReader
+from services.gateway.rpc import grpc_server
 from services.gateway.rpc.admission import MAX_UPLOADS
 from services.gateway.rpc.interceptors import CallInterceptor
 from services.gateway.server import SERVICES
@@ -248,7 +248,7 @@ def test_a_connection_has_a_limited_number_of_calls(gateway: Gateway, monkeypatc
 def test_the_newest_of_too_many_connections_are_closed(
     settings: GatewaySettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "max_connections", lambda: 5)
+    monkeypatch.setattr(grpc_server, "max_connections", lambda: 5)
     with running(settings) as gateway, contextlib.ExitStack() as stack:
         known = order(gateway).order_id  # holds one connection from now on
         address = ("127.0.0.1", gateway.port)

@@ -8,7 +8,7 @@ from imageblur.v1 import blur_service_pb2 as pb
 from imageblur.v1.blur_service_pb2_grpc import BlurServiceStub
 from imageblur_client.channel import open_async_channel
 
-from services.gateway import server
+from services.gateway.rpc import grpc_server
 from services.gateway.settings import GatewaySettings
 from services.web.gateway.rpc import open_channels
 from services.web.settings import WebSettings
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 @pytest.fixture(autouse=True)
 def _few_streams(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "MAX_STREAMS", STREAMS)
+    monkeypatch.setattr(grpc_server, "MAX_STREAMS", STREAMS)
 
 
 async def watch_and_call(channel: aio.Channel, order_id: str) -> None:
