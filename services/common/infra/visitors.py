@@ -3,6 +3,7 @@
 A secret that both know proves that the address comes from the pages.
 """
 
+import functools
 import hashlib
 import hmac
 import ipaddress
@@ -42,6 +43,7 @@ class VisitorProof:
         return hmac.digest(self._secret, address.encode(), hashlib.sha256).hex()
 
 
+@functools.lru_cache(1024)
 def counted_address(address: str) -> str | None:
     """Return what a visitor is counted by: an IPv4 address or an IPv6 network; None if it is neither."""
     try:

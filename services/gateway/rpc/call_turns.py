@@ -96,8 +96,9 @@ class CallTurns:
                 if not self._start_next():
                     break
             self._is_awaited = any(self.started[caller] < self._caller_limit for caller in self._waiting)
-        if now - self._refused_at >= REFUSE_SECONDS and self._refuse_late(now):
-            self._refused_at = now
+            # Now, too: a refused call is soon followed by another one of its client.
+            if now - self._refused_at >= REFUSE_SECONDS and self._refuse_late(now):
+                self._refused_at = now
         if self._waiting:
             self._tick_later()
         else:
@@ -119,17 +120,18 @@ class CallTurns:
         return False
 
     def _refuse_late(self, now: float) -> bool:
-        """Refuse calls that have waited too long; return whether these were all. Refusals take time, too."""
-        late = [
+        """Refuse some of the calls that have waited too long; return whether these were all."""
+        late = (
             (caller, granted)
             for caller, queue in self._waiting.items()
             for granted, until in itertools.takewhile(lambda each: each[1] <= now, queue.items())
-        ]
-        for caller, granted in late[:MAX_REFUSED]:
+        )
+        refused = list(itertools.islice(late, MAX_REFUSED))
+        for caller, granted in refused:
             self._remove(caller, granted)
             if not granted.done():
                 granted.set_exception(_busy("the server is serving as many calls as it can"))
-        return len(late) <= MAX_REFUSED
+        return len(refused) < MAX_REFUSED
 
     def _remove(self, caller: str, granted: "asyncio.Future[Turn]") -> None:
         del self._waiting[caller][granted]
