@@ -1,4 +1,4 @@
-"""The attacker of `benchmarks.attackers`: a peer that speaks HTTP/2 in frames encoded before, on bare sockets."""
+"""The attacker of `benchmarks.attackers`: a peer that speaks HTTP/2 on bare sockets."""
 
 import selectors
 import socket
@@ -12,41 +12,16 @@ from multiprocessing.connection import Connection
 from imageblur.v1 import blur_service_pb2 as pb
 from imageblur.v1 import order_pb2
 
+from tests.support import http2
+
 ADDRESS = "127.0.0.2"
-_DATA, _HEADERS, _RST_STREAM, _SETTINGS, _PING, _GOAWAY, _WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
-_END_STREAM, _END_HEADERS, _ACK = 1, 4, 1
-_CANCEL = 8
 _MAX_CONCURRENT_STREAMS, _HEADER_TABLE_SIZE, _INITIAL_WINDOW_SIZE = 3, 1, 4
 _STATUS = "/imageblur.v1.BlurService/Status"
 _BLUR_ORDER = "/imageblur.v1.BlurService/BlurOrder"
-
-
-def _frame(kind: int, flags: int, payload: bytes, stream: int) -> bytes:
-    return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
-
-
-def _literal(name: str, value: str) -> bytes:
-    return b"\0" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
-
-
-def _header_block(method: str) -> bytes:
-    fields = {
-        ":method": "POST",
-        ":scheme": "http",
-        ":path": method,
-        ":authority": "localhost",
-        "te": "trailers",
-        "content-type": "application/grpc",
-    }
-    return b"".join(map(_literal, fields, fields.values()))
-
-
 _CODE = b"\x0bgrpc-status"
 # Without a dynamic table, the server writes its trailers as literals.
-_PREFACE = (
-    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-    + _frame(_SETTINGS, 0, struct.pack(">HIHI", _HEADER_TABLE_SIZE, 0, _INITIAL_WINDOW_SIZE, 1 << 30), 0)
-    + _frame(_WINDOW_UPDATE, 0, struct.pack(">I", 1 << 30), 0)
+_PREFACE = http2.preface({_HEADER_TABLE_SIZE: 0, _INITIAL_WINDOW_SIZE: 1 << 30}) + http2.frame(
+    http2.WINDOW_UPDATE, 0, struct.pack(">I", 1 << 30), 0
 )
 
 
@@ -117,20 +92,20 @@ class Peer:
         del received[:at]
 
     def _handle(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
-        if kind == _SETTINGS and not flags & _ACK:
+        if kind == http2.SETTINGS and not flags & http2.ACK:
             self.limit = self.limit or 1 << 30
             for at in range(0, len(payload), 6):
                 name, value = struct.unpack_from(">HI", payload, at)
                 if name == _MAX_CONCURRENT_STREAMS:
                     self.limit = value
-            self._outgoing += _frame(_SETTINGS, _ACK, b"", 0)
-        elif kind == _PING and not flags & _ACK:
-            self._outgoing += _frame(_PING, _ACK, payload, 0)
-        elif kind == _GOAWAY:
+            self._outgoing += http2.frame(http2.SETTINGS, http2.ACK, b"", 0)
+        elif kind == http2.PING and not flags & http2.ACK:
+            self._outgoing += http2.frame(http2.PING, http2.ACK, payload, 0)
+        elif kind == http2.GOAWAY:
             self.codes["GOAWAY"] += 1
-        elif kind == _RST_STREAM:
+        elif kind == http2.RST_STREAM:
             self._end(stream, f"RST_STREAM {int.from_bytes(payload, 'big')}")
-        elif flags & _END_STREAM and kind in {_HEADERS, _DATA}:
+        elif flags & http2.END_STREAM and kind in {http2.HEADERS, http2.DATA}:
             at = payload.find(_CODE) + len(_CODE)
             code = payload[at + 1 : at + 1 + payload[at]].decode() if at >= len(_CODE) else "no code"
             self._end(stream, code + (" with details" if b"grpc-status-details-bin" in payload else ""))
@@ -169,25 +144,18 @@ class Attack:
         self.obeys, self.resets, self.message = obeys, resets, message
         self.method = method
         self.request = request or (lambda order_id: pb.StatusRequest(order_id=order_id).SerializeToString())
-        self._block = _header_block(method)
-        self._body = b""
+        self._message = b""
 
     def encode(self, order_id: str) -> None:
         """Encode the message."""
-        message = self.request(order_id)
-        self._body = struct.pack(">BI", 0, len(message)) + message
+        self._message = self.request(order_id)
 
     def frames(self, stream: int) -> bytes:
         """Return the frames of one stream."""
-        sent = _frame(_HEADERS, _END_HEADERS, self._block, stream)
+        sent = http2.headers(self.method, stream)
         if self.message:
-            body = self._body
-            parts = [body[at : at + 16384] for at in range(0, len(body), 16384)]
-            for number, part in enumerate(parts):
-                sent += _frame(_DATA, _END_STREAM if number == len(parts) - 1 else 0, part, stream)
-        if self.resets:
-            sent += _frame(_RST_STREAM, 0, struct.pack(">I", _CANCEL), stream)
-        return sent
+            sent += http2.message_frames(self._message, stream)
+        return sent + http2.reset(stream) if self.resets else sent
 
 
 def _regions(_order_id: str, images: int = 2_050) -> bytes:

@@ -144,9 +144,7 @@ async def serve(settings: GatewaySettings) -> AsyncIterator[int]:
         )
         interceptor = CallInterceptor(admission, access, parser)
 
-        server = make_server(
-            [interceptor], max_calls=admission.max_calls, max_message_bytes=settings.largest_message
-        )
+        server = make_server([interceptor], max_calls=admission.max_calls, max_message_bytes=settings.largest_message)
         methods = OneQueue(server)
         add_BlurServiceServicer_to_server(_blur_servicer(settings, deps, hub, admission.instant_share), methods)
         add_SubscriptionServiceServicer_to_server(_subscription_servicer(settings, deps), methods)

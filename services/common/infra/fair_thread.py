@@ -1,11 +1,16 @@
 """One thread for work that takes processor time: callers take turns, so that none waits for all the work of another."""
 
 import asyncio
+import sys
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import ParamSpec, TypeVar
+
+SWITCH_SECONDS = 0.0005
+"""How long the event loop waits for Python's lock while a function runs, each time it has something to do."""
+_USUAL_SWITCH_SECONDS = sys.getswitchinterval()
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -27,7 +32,9 @@ class FairThread:
         """Return the result of a function, as soon as it is the caller's turn."""
         await self._wait_for_turn(caller)
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._executor, partial(function, *args, **kwargs))
+            return await asyncio.get_running_loop().run_in_executor(
+                self._executor, _switching_often, partial(function, *args, **kwargs)
+            )
         finally:
             self._pass_on()
 
@@ -59,3 +66,11 @@ class FairThread:
                 turn.set_result(None)
                 return
         self._busy = False
+
+
+def _switching_often(function: Callable[[], R]) -> R:
+    sys.setswitchinterval(SWITCH_SECONDS)
+    try:
+        return function()
+    finally:
+        sys.setswitchinterval(_USUAL_SWITCH_SECONDS)

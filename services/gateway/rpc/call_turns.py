@@ -15,6 +15,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from services.common.domain.errors import Busy
+from services.gateway import metrics
 from services.gateway.rpc.callers import rate_limit_key
 
 AT_ONCE = 2
@@ -99,6 +100,7 @@ class CallTurns:
             # Now, too: a refused call is soon followed by another one of its client.
             if now - self._refused_at >= REFUSE_SECONDS and self._refuse_late(now):
                 self._refused_at = now
+        metrics.calls_waiting(self._number_waiting)
         if self._waiting:
             self._tick_later()
         else:
@@ -198,4 +200,5 @@ CURRENT_TURN: ContextVar[Turn] = ContextVar("current_turn")
 
 
 def _busy(message: str) -> Busy:
+    metrics.call_refused()
     return Busy("TOO_MANY_CALLS", "calls", message, retry_seconds=RETRY_SECONDS)

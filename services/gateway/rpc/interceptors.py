@@ -69,6 +69,7 @@ class CallInterceptor(aio.ServerInterceptor):
         gRPC itself would end them as CANCELLED, and clients do not retry those.
         """
         await self._active_calls.stop(grace_seconds)
+        self._held.stop()
 
 
 class _InterceptedCall:

@@ -27,14 +27,14 @@ from imageblur.v1.blur_service_pb2_grpc import BlurServiceStub
 from services.gateway.instant import calls
 from services.gateway.operator import operator_jobs
 from services.gateway.orders.order_reader import OrderReader
-from services.gateway.rpc import grpc_server
+from services.gateway.rpc import grpc_server, resets
 from services.gateway.rpc.admission import MAX_UPLOADS
 from services.gateway.rpc.interceptors import CallInterceptor
 from services.gateway.server import SERVICES
 from services.gateway.settings import GatewaySettings
 from tests.integration.gateway.conftest import Gateway, running
 from tests.integration.gateway.test_orders import order
-from tests.support.http2 import called_streams, opened_streams, reset_streams
+from tests.support.http2 import REFUSED_STREAM, called_streams, opened_streams, reset, reset_streams
 from tests.support.messages import messages
 from tests.support.waiting import eventually
 
@@ -242,6 +242,29 @@ def test_a_connection_has_a_limited_number_of_calls(gateway: Gateway, monkeypatc
         attacker.sendall(opened_streams(STATUS, 5_000))
         assert health(gateway) == health_pb2.HealthCheckResponse.SERVING
         assert arrived < 1_000, "others can be begun when these have been refused"
+
+
+@on_sqlite
+def test_who_resets_calls_at_once_can_begin_few(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resets, "AT_ONCE_SECONDS", 60.0)
+    monkeypatch.setattr(resets, "HOLD_SECONDS", 60.0)
+    known, arrived = order(gateway).order_id, 0
+    intercept = CallInterceptor.intercept_service
+
+    async def count(*args: Any) -> Any:
+        nonlocal arrived
+        arrived += 1
+        return await intercept(*args)
+
+    monkeypatch.setattr(CallInterceptor, "intercept_service", count)
+    with socket.create_connection(("127.0.0.1", gateway.port), 20, ("127.0.0.2", 0)) as attacker:
+        attacker.sendall(reset_streams(STATUS, 5_000))
+        attacker.settimeout(20)
+        refused, data = reset(1, REFUSED_STREAM)[:4], b""
+        while data.count(refused) < 4_000:
+            data += attacker.recv(1 << 16)
+        assert gateway.blur.Status(pb.StatusRequest(order_id=known), timeout=20).order.order_id == known
+        assert arrived < 1_000, "they are freed at once, and others can be begun"
 
 
 @on_sqlite

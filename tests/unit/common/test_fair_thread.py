@@ -2,9 +2,12 @@
 
 import asyncio
 import contextlib
+import sys
 import threading
 
-from services.common.infra.fair_thread import FairThread
+import pytest
+
+from services.common.infra.fair_thread import SWITCH_SECONDS, FairThread
 
 
 async def settle() -> None:
@@ -54,3 +57,17 @@ def test_cancelled_calls_give_up_their_turn() -> None:
 
     asyncio.run(run())
     assert done == ["c", "d"]
+
+
+def test_the_event_loop_waits_for_the_interpreter_only_briefly_while_a_function_runs() -> None:
+    usual = sys.getswitchinterval()
+
+    async def run() -> None:
+        thread = FairThread("test")
+        assert await thread.run("a", sys.getswitchinterval) == pytest.approx(SWITCH_SECONDS)
+        with pytest.raises(ZeroDivisionError):
+            await thread.run("a", lambda: 1 // 0)
+        thread.close()
+
+    asyncio.run(run())
+    assert sys.getswitchinterval() == usual

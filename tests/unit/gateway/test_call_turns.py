@@ -7,6 +7,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from services.common.domain.api_keys import Role
 from services.common.domain.errors import Busy
@@ -210,5 +211,56 @@ def test_calls_that_wait_too_long_are_refused_while_others_go_on(monkeypatch: py
         refused = await asyncio.gather(*waiting, return_exceptions=True)
         assert all(isinstance(each, Busy) for each in refused)
         await take(turns, "192.0.2.2")
+
+    run(test())
+
+
+def test_few_are_refused_at_a_time_and_none_while_others_arrive(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(call_turns, "ACCEPT_SECONDS", 60.0)
+    monkeypatch.setattr(call_turns, "REFUSE_SECONDS", 0.0)
+
+    async def test() -> None:
+        turns = CallTurns(LIMIT)
+        _, waiting = await flood(turns, OF_CALLER + 100)
+        monkeypatch.setattr(call_turns, "TICK_SECONDS", 60.0)
+        await asyncio.sleep(0.01)  # the last tick that is not this test's
+        for queue in turns._waiting.values():
+            queue.update(dict.fromkeys(queue, 0.0))
+        others = []
+        for _ in range(20):
+            others.append(take(turns, "192.0.2.1"))
+            await settle()
+            turns._tick()
+        await settle()
+        assert not any(call.done() for call in waiting)
+        turns._tick()
+        await settle()
+        assert [isinstance(call.exception(), Busy) for call in waiting if call.done()] == [
+            True
+        ] * call_turns.MAX_REFUSED
+        for call in (*waiting, *others):
+            call.cancel()
+
+    run(test())
+
+
+def test_calls_that_wait_and_that_are_refused_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    def value(name: str) -> float:
+        return REGISTRY.get_sample_value(name) or 0.0
+
+    async def test() -> None:
+        turns, refused = CallTurns(LIMIT), value("imageblur_calls_refused_total")
+        _, waiting = await flood(turns, OF_CALLER + 10)
+        turns._tick()
+        assert value("imageblur_calls_waiting") == 10
+        monkeypatch.setattr(call_turns, "MAX_WAITING_OF_CALLER", 10)
+        with pytest.raises(Busy):
+            await take(turns, "192.0.2.1")
+        assert value("imageblur_calls_refused_total") == refused + 1
+        for call in waiting:
+            call.cancel()
+        await settle()
+        turns._tick()
+        assert not value("imageblur_calls_waiting")
 
     run(test())
