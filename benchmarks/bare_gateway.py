@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 from imageblur.v1 import blur_service_pb2 as pb
 
-from services.gateway.rpc.grpc_server import OneQueue, make_server
+from services.gateway.rpc.grpc_server import make_server
 
 
 async def _status(_request: pb.StatusRequest, _context: Any) -> pb.StatusResponse:
@@ -19,12 +19,12 @@ async def _status(_request: pb.StatusRequest, _context: Any) -> pb.StatusRespons
 async def _serve() -> None:
     server = make_server([], max_calls=0, max_message_bytes=64 << 20)
     status = grpc.unary_unary_rpc_method_handler(
-        _status,  # type: ignore[arg-type] # of the blocking server
+        _status,
         pb.StatusRequest.FromString,
         pb.StatusResponse.SerializeToString,
     )
     service = "imageblur.v1.BlurService"
-    OneQueue(server).add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {"Status": status}),))
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {"Status": status}),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     print(port, flush=True)

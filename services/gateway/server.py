@@ -61,7 +61,7 @@ from services.gateway.orders.watch_hub import WatchHub
 from services.gateway.rpc.access import AccessControl
 from services.gateway.rpc.admission import Admission
 from services.gateway.rpc.byte_budget import ByteBudget
-from services.gateway.rpc.grpc_server import OneQueue, make_server
+from services.gateway.rpc.grpc_server import make_server, one_queue
 from services.gateway.rpc.health import HealthMonitor
 from services.gateway.rpc.interceptors import CallInterceptor
 from services.gateway.rpc.key_cache import KeyCache
@@ -145,7 +145,7 @@ async def serve(settings: GatewaySettings) -> AsyncIterator[int]:
         interceptor = CallInterceptor(admission, access, parser)
 
         server = make_server([interceptor], max_calls=admission.max_calls, max_message_bytes=settings.largest_message)
-        methods = OneQueue(server)
+        methods = one_queue(server)
         add_BlurServiceServicer_to_server(_blur_servicer(settings, deps, hub, admission.instant_share), methods)
         add_SubscriptionServiceServicer_to_server(_subscription_servicer(settings, deps), methods)
         add_OperatorServiceServicer_to_server(_operator_servicer(settings, deps), methods)

@@ -1,6 +1,7 @@
 """The gRPC server and its limits of connections and streams."""
 
 from collections.abc import Sequence
+from typing import cast
 
 from grpc import aio
 
@@ -58,13 +59,16 @@ def make_server(interceptors: Sequence[aio.ServerInterceptor], *, max_calls: int
     )
 
 
-class OneQueue:
-    """Adds services to a server whose calls come in one queue, whatever their method.
+def one_queue(server: aio.Server) -> aio.Server:
+    """Return what adds services to a server so that their calls come in one queue, whatever their method.
 
-    gRPC would keep a queue for each method and wait for all of them anew for each call: a sixth of what it takes to
+    gRPC would keep a queue for each method, and wait for all of them anew for each call: a sixth of what it takes to
     accept one, if there are eighty. Health checks keep a queue of their own.
     """
+    return cast("aio.Server", _OneQueue(server))
 
+
+class _OneQueue:
     def __init__(self, server: aio.Server) -> None:
         self.add_generic_rpc_handlers = server.add_generic_rpc_handlers
 
