@@ -42,7 +42,7 @@ NAMES = (*ATTACKS, *SLOW_HEADERS)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Target:
+class Attacked:
     """What is attacked, and a victim's call that returns its code."""
 
     address: str
@@ -69,7 +69,7 @@ def timed_calls(call: Callable[[], str], seconds: float) -> tuple[list[float], C
 
 
 @contextlib.contextmanager
-def stack_targets() -> Iterator[dict[str, Target]]:
+def stack_targets() -> Iterator[dict[str, Attacked]]:
     """Run a stack with one order; yield its pages and, under an empty name, its gateway."""
     with private_stack() as stack, Client(stack.gateway_address) as client:
         order_id = client.order("victim@example.org", [("a.jpg", square_jpeg())]).order_id
@@ -78,14 +78,14 @@ def stack_targets() -> Iterator[dict[str, Target]]:
             pages = urlsplit(stack.web).netloc
             connection = http.client.HTTPConnection(pages, timeout=TIMEOUT_SECONDS)
             yield {
-                "": Target(address=stack.gateway_address, process=gateway, order_id=order_id, call=call),
-                PAGES: Target(address=pages, process=web, order_id=order_id, call=partial(_get, connection)),
+                "": Attacked(address=stack.gateway_address, process=gateway, order_id=order_id, call=call),
+                PAGES: Attacked(address=pages, process=web, order_id=order_id, call=partial(_get, connection)),
             }
             connection.close()
 
 
 @contextlib.contextmanager
-def bare_targets() -> Iterator[dict[str, Target]]:
+def bare_targets() -> Iterator[dict[str, Attacked]]:
     """Run a server without anything of ours but the options of gRPC."""
     command, order_id = [sys.executable, "-m", "benchmarks.bare_gateway"], str(uuid.uuid4())
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -93,7 +93,7 @@ def bare_targets() -> Iterator[dict[str, Target]]:
         address = f"127.0.0.1:{int(process.stdout.readline())}"
         try:
             with _status_calls(address, order_id) as call:
-                yield {"": Target(address=address, process=psutil.Process(process.pid), order_id=order_id, call=call)}
+                yield {"": Attacked(address=address, process=psutil.Process(process.pid), order_id=order_id, call=call)}
         finally:
             process.terminate()
 
@@ -120,7 +120,7 @@ def _get(connection: http.client.HTTPConnection) -> str:
     return str(response.status)
 
 
-def measure(target: Target, name: str, seconds: float) -> None:
+def measure(target: Attacked, name: str, seconds: float) -> None:
     """Measure one attack and print it."""
     timed_calls(target.call, 0.5)
     idle, _ = timed_calls(target.call, seconds)
