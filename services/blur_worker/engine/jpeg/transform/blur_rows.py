@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from services.blur_worker.engine.compiling import compiled
 from services.blur_worker.engine.jpeg.transform.dct_gaussian import AxisGaussian, axis_gaussian
-from services.blur_worker.engine.jpeg.transform.weighted_sums import VECTOR, gather, near_border, quantize, weigh
+from services.blur_worker.engine.jpeg.transform.vectors import VECTOR
+from services.blur_worker.engine.jpeg.transform.weighted_sums import copy, fold, near_border, quantize, weigh
 
 _LINE = 64
 """Bytes of a line of the processor's cache."""
@@ -25,20 +26,25 @@ class Buffers(NamedTuple):
     done: NDArray[np.int64]
     """(1,): how many rows of cells have been blurred across."""
     ring: NDArray[np.float32]
-    """(window down, kept down, most coefficients wanted across, blocks), flat: the last of those."""
+    """(window down, kept down, most coefficients wanted across, blocks in whole vectors), flat: the last of those."""
     parts: NDArray[np.float32]
-    """A row for each tap."""
-    total: NDArray[np.float32]
-    """One more of those rows."""
+    """(parts, numbers in whole vectors), flat."""
+    sums: NDArray[np.float32]
+    """(8, numbers in whole vectors), flat."""
 
 
 def buffers(x: AxisGaussian, y: AxisGaussian, wanted: int) -> Buffers:
     """Make room for a blur of which so many coefficients are wanted across."""
-    blocks = len(x.starts)
-    length = -(-max(x.cells, min(_TILE, wanted * blocks)) // VECTOR) * VECTOR
-    taps = max(each.weights.shape[2] for each in (x.inner_stencils, y.inner_stencils, y.border_stencils))
-    ring = np.empty(y.window * y.kept * wanted * blocks, np.float32)
-    return Buffers(np.zeros(1, np.int64), ring, _aligned(taps * length).reshape(taps, length), _aligned(length))
+    row = _in_vectors(len(x.starts))
+    length = max(_in_vectors(x.cells), min(_TILE, row))
+    stencils = x.inner_stencils, y.inner_stencils, y.border_stencils
+    parts = max(each.odd + each.weights.shape[2] for each in stencils)
+    ring = _aligned(y.window * y.kept * wanted * row)
+    return Buffers(np.zeros(1, np.int64), ring, _aligned(parts * length), _aligned(8 * length))
+
+
+def _in_vectors(count: int) -> int:
+    return -(-count // VECTOR) * VECTOR
 
 
 def _aligned(count: int) -> NDArray[np.float32]:
@@ -59,38 +65,40 @@ def _blur_across(
     row: int,
     x: AxisGaussian,
     parts: NDArray[np.float32],
-    total: NDArray[np.float32],
+    sums: NDArray[np.float32],
     out: NDArray[np.float32],
     out_at: int,
+    out_row: int,
     wanted: int,
 ) -> None:
-    """Blur one row (kept, cells) along itself into (coefficients, blocks)."""
-    taps, weights, alike = x.inner_stencils
-    blocks, last = len(x.starts), x.first + x.inner * x.together
-    begin = row * x.kept * x.cells
-    whole = -(-x.inner // VECTOR) * VECTOR
-    for parity in range(2 if x.inner else 0):
-        if parity == 0 or not alike:
-            for part in range(taps.shape[1]):
-                tap = taps[parity, part]
-                base = begin + tap.k * x.cells + x.start
-                gather(plane, base + tap.near, base + tap.far, tap.sign, x.inner, parts, part)
-        for u in range(parity, wanted, 2):
-            to = np.uint64(out_at + u * blocks + x.first)
-            if x.together == 1:
-                weigh(parts, weights, np.int64(0), u, x.inner, out, to)
-                continue
-            for phase in range(x.together):
-                weigh(parts, weights, phase, u, whole, total, np.uint64(0))
-                to = np.uint64(out_at + u * blocks + x.first + phase)
+    """Blur one row (kept, cells) along itself into (coefficients, blocks), of which rows are `out_row` apart."""
+    taps, weights, odd = x.inner_stencils
+    begin, length, inner = row * x.kept * x.cells, len(sums) // 8, x.inner * x.together
+    for index in range(len(taps) if inner else 0):
+        tap = taps[index]
+        base = begin + tap.k * x.cells + x.start
+        if tap.minus < 0:
+            copy(plane, base + tap.near, x.inner, parts, tap.to * length)
+        else:
+            fold(plane, base + tap.near, base + tap.far, x.inner, parts, tap.to * length, tap.minus * length)
+    for parity in range(2 if inner else 0):
+        part = parity * odd * length
+        coefficients, to = range(parity, wanted, 2), out_at + x.first
+        if x.together == 1:
+            weigh(parts, part, length, weights, np.int64(0), coefficients, x.inner, out, to, out_row)
+            continue
+        for phase in range(x.together):
+            weigh(parts, part, length, weights, phase, coefficients, x.inner, sums, np.int64(0), length)
+            for u in coefficients:
                 for index in range(x.inner):
-                    out[to + np.uint64(index * x.together)] = total[np.uint64(index)]
-    for block in range(blocks):
-        if block < x.first or block >= last:
-            at = begin + x.starts[block]
-            near_border(plane, at, x.window, x.kept, x.cells, x.border_weights, x.which[block], total)
-            for u in range(wanted):
-                out[out_at + u * blocks + block] = total[u]
+                    at = to + u * out_row + phase + index * x.together
+                    out[np.uint64(at)] = sums[np.uint64(u * length + index)]
+    for index in range(len(x.starts) - inner):
+        block = index if index < x.first else index + inner
+        at = begin + x.starts[block]
+        near_border(plane, at, x.window, x.kept, x.cells, x.border_weights, x.which[block], sums)
+        for u in range(wanted):
+            out[np.uint64(out_at + u * out_row + block)] = sums[np.uint64(u)]
 
 
 _AXIS = axis_gaussian(8, 1.0)
@@ -129,40 +137,49 @@ def blur_rows(
         exact: The same before rounding, or empty.
     """
     x, y = AxisGaussian(*x_fields), AxisGaussian(*y_fields)
-    done, ring, parts, total = buffers
+    done, ring, parts, sums = buffers
     wanted = coefficients = np.int64(0)
     for v in range(len(widths)):
         wanted = max(wanted, widths[v])
         coefficients += widths[v]
-    blocks = len(x.starts)
-    length = wanted * blocks
+    blocks, length = len(x.starts), len(sums) // 8
+    ring_row = -(-blocks // VECTOR) * VECTOR
     for row in range(begin, end):
         start = y.starts[row]
         while done[0] < start + y.window:
             for v in range(y.kept):
-                at = ((done[0] % y.window) * y.kept + v) * length
-                _blur_across(plane, done[0] * y.kept + v, x, parts, total, ring, at, wanted)
+                at = ((done[0] % y.window) * y.kept + v) * wanted * ring_row
+                _blur_across(plane, done[0] * y.kept + v, x, parts, sums, ring, at, ring_row, wanted)
             done[0] += 1
         inner = y.first <= row < y.first + y.inner * y.together
         which = (row - y.first) % y.together if inner else y.which[row]
-        taps, weights, alike = y.inner_stencils if inner else y.border_stencils
-        for tile in range(0, length, _TILE):
-            for parity in range(2):
-                if parity == 0 or not alike:
-                    for part in range(taps.shape[1]):
-                        tap = taps[parity, part]
-                        near = (((start + tap.near) % y.window) * y.kept + tap.k) * length + tile
-                        far = (((start + tap.far) % y.window) * y.kept + tap.k) * length + tile
-                        gather(ring, near, far, tap.sign, min(_TILE, length - tile), parts, part)
-                at = (row - begin) * coefficients * blocks + tile
-                for v in range(len(widths)):
-                    count = min(_TILE, widths[v] * blocks - tile)
-                    if v % 2 == parity and count > 0:
-                        weigh(parts, weights, which, v, count, total, np.uint64(0))
-                        for u in range(tile // blocks, (tile + count - 1) // blocks + 1):
-                            first, last = max(0, u * blocks - tile), min(count, (u + 1) * blocks - tile)
-                            quantize(total, first, last, scales[v, u], quantized, at)
-                        if exact.size:
-                            for index in range(count):
-                                exact[at + index] = total[index]
+        taps, weights, odd = y.inner_stencils if inner else y.border_stencils
+        oldest = start % y.window
+        for u in range(wanted):
+            # Of the rows of the result's blocks those that want this coefficient.
+            needed = np.int64(0)
+            for v in range(len(widths)):
+                needed = v + 1 if widths[v] > u else needed
+            for tile in range(0, blocks, _TILE):
+                count = min(_TILE, blocks - tile)
+                for index in range(len(taps)):
+                    tap = taps[index]
+                    near, far = oldest + tap.near, oldest + tap.far
+                    near -= y.window if near >= y.window else 0
+                    far -= y.window if far >= y.window else 0
+                    near = ((near * y.kept + tap.k) * wanted + u) * ring_row + tile
+                    far = ((far * y.kept + tap.k) * wanted + u) * ring_row + tile
+                    if tap.minus < 0:
+                        copy(ring, near, count, parts, tap.to * length)
+                    else:
+                        fold(ring, near, far, count, parts, tap.to * length, tap.minus * length)
+                for parity in range(2):
+                    part, rows = parity * odd * length, range(parity, needed, 2)
+                    weigh(parts, part, length, weights, which, rows, count, sums, np.int64(0), length)
+                at = (row - begin) * coefficients * blocks + u * blocks + tile
+                for v in range(needed):
+                    if u < widths[v]:
+                        quantize(sums, v * length, count, scales[v, u], quantized, at)
+                        for index in range(count if exact.size else 0):
+                            exact[at + index] = sums[v * length + index]
                     at += widths[v] * blocks

@@ -13,47 +13,47 @@ from numpy.typing import NDArray
 AT_A_TIME = 4
 """Weights that the loops take at a time, and one more if need be; what is missing is 0."""
 
-TAP = np.dtype([("k", "i8"), ("near", "i8"), ("far", "i8"), ("sign", "i8")])
-"""What is weighed: coefficient `k` of the cell `near` of the window plus `sign` times that of the cell `far`."""
+TAP = np.dtype([("k", "i8"), ("near", "i8"), ("far", "i8"), ("to", "i8"), ("minus", "i8")])
+"""What is weighed: coefficient `k` of the cell `near` of the window, as part `to`; or plus that of the cell `far`, and
+the one minus the other as part `minus`, where that is not negative."""
 
 
 class FoldedStencil(NamedTuple):
     """Stencils that weigh the same taps."""
 
     taps: NDArray[np.void]
-    """(2, n): TAP records, for coefficients of the result of even and of odd frequency."""
+    """(n,): TAP records."""
     weights: NDArray[np.float32]
-    """(stencils, 8, at least n): for each coefficient of the result the weights of the taps of its parity."""
-    alike: bool
-    """Whether the taps are the same for both parities."""
+    """(stencils, 8, parts): for each coefficient of the result the weights of the parts of its parity."""
+    odd: int
+    """The first part for coefficients of odd frequency; 0 if it is the first for those of even frequency, too."""
 
 
 def folded(stencils: NDArray[np.float32], window: int, kept: int) -> FoldedStencil:
     """Fold stencils (n, 8, window × kept) of which the two sides mirror each other."""
     middle = window // 2
-    taps_of, weights_of = [], []
-    for parity in range(2):
-        taps = [(k, middle, middle, 0) for k in range(parity, kept, 2)]
-        taps += [
-            (k, cell, window - 1 - cell, -1 if (k + parity) % 2 else 1) for cell in range(middle) for k in range(kept)
-        ]
-        taps_of.append(np.array(taps, TAP))
-        weights_of.append(stencils[:, parity::2, [cell * kept + k for k, cell, *_ in taps]])
+    pairs = [(k, cell) for cell in range(middle) for k in range(kept)]
     # A block's own coefficients are one more for one parity than for the other where their number is odd.
-    most = max(len(taps) for taps in taps_of)
-    joined = np.zeros((len(stencils), 8, most), np.float32)
-    for parity, weights in enumerate(weights_of):
-        joined[:, parity::2, : weights.shape[2]] = weights
-    filled = np.stack([np.concatenate([taps, taps[: most - len(taps)]]) for taps in taps_of])
-    return FoldedStencil(filled, _padded(joined), alike=False)
+    own = [range(parity, kept, 2) for parity in range(2)]
+    joined = np.zeros((len(stencils), 8, len(own[0]) + len(pairs)), np.float32)
+    for parity in range(2):
+        parts = [middle * kept + k for k in own[parity]] + [cell * kept + k for k, cell in pairs]
+        joined[:, parity::2, : len(parts)] = stencils[:, parity::2, parts]
+    weights = _padded(joined)
+    odd = weights.shape[2]
+    taps = [(k, middle, middle, k % 2 * odd + k // 2, -1) for k in range(kept)]
+    for index, (k, cell) in enumerate(pairs):
+        even_odd = len(own[0]) + index, odd + len(own[1]) + index
+        taps.append((k, cell, window - 1 - cell, even_odd[k % 2], even_odd[1 - k % 2]))
+    return FoldedStencil(np.array(taps, TAP), weights, odd)
 
 
 def unfolded(stencils: NDArray[np.float32], window: int, kept: int) -> FoldedStencil:
-    """Return stencils (n, 8, window × kept) as they are: each coefficient of each cell is a tap."""
+    """Return stencils (n, 8, window × kept) as they are: each coefficient of each cell is a part."""
     taps = np.zeros(window * kept, TAP)
     taps["near"], taps["k"] = np.divmod(np.arange(window * kept), kept)
-    taps["far"] = taps["near"]
-    return FoldedStencil(np.stack([taps] * 2), _padded(stencils), alike=True)
+    taps["to"], taps["minus"] = np.arange(window * kept), -1
+    return FoldedStencil(taps, _padded(stencils), 0)
 
 
 def _padded(weights: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,0 +1,212 @@
+"""Vectors of numbers for compiled loops, which LLVM maps to the registers that the processor has.
+
+Of a loop over numbers LLVM makes vectors too, but does what is left behind the last whole vector number by number: for
+rows of a few hundred that takes most of the time. Here what is left is one more vector of which some lanes are unused.
+
+What keeps indices in range: `load_some` and `store_some` touch no more than `count` numbers, the others whole vectors.
+"""
+
+import functools
+import operator
+from typing import TYPE_CHECKING, Any
+
+import llvmlite.ir
+import numpy as np
+from numpy.typing import NDArray
+
+from services.blur_worker.engine.compiling import intrinsic
+
+VECTOR, SHORT = 16, 8
+"""Numbers in a vector."""
+
+_INT = llvmlite.ir.IntType(32)
+_FLAGS = ("contract", "nnan", "ninf", "nsz")
+
+
+@functools.cache
+def _vector_type(lanes: int, element: str = "float") -> Any:
+    """Return numba's type of a vector of "float" or "i16". The first call registers it, and its operators."""
+    return _registered_type()(lanes, element)
+
+
+@functools.cache
+def _registered_type() -> Any:
+    from numba import types  # noqa: PLC0415 - only where loops are compiled
+    from numba.core.typing.templates import AbstractTemplate, infer_global, signature  # noqa: PLC0415
+    from numba.extending import lower_builtin, models, register_model  # noqa: PLC0415
+
+    class VectorType(types.Type):
+        def __init__(self, lanes: int, element: str) -> None:
+            super().__init__(f"Vector({lanes}, {element})")  # type: ignore[no-untyped-call]
+            number = llvmlite.ir.FloatType() if element == "float" else llvmlite.ir.IntType(16)
+            self.lanes, self.code_type = lanes, llvmlite.ir.VectorType(number, lanes)
+
+    @register_model(VectorType)
+    class _Model(models.PrimitiveModel):
+        def __init__(self, manager: Any, type_: Any) -> None:
+            super().__init__(manager, type_, type_.code_type)  # type: ignore[no-untyped-call]
+
+    def register(operation: Any, instruction: str) -> None:
+        @infer_global(operation)  # type: ignore[no-untyped-call]
+        class _Template(AbstractTemplate):
+            def generic(self, args: Any, _keywords: Any) -> Any:
+                alike = len(args) == 2 and args[0] == args[1] and isinstance(args[0], VectorType)
+                return signature(args[0], *args) if alike else None  # type: ignore[no-untyped-call]
+
+        @lower_builtin(operation, VectorType, VectorType)  # type: ignore[no-untyped-call, untyped-decorator]
+        def _lower(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+            return getattr(builder, instruction)(*arguments, flags=_FLAGS)
+
+    register(operator.add, "fadd")
+    register(operator.mul, "fmul")
+    return VectorType
+
+
+def _place(context: Any, builder: Any, signature: Any, arguments: Any, array: int, vector: Any) -> Any:
+    """Return the pointer to a vector in an array, which is followed by a flat index."""
+    from numba import types  # noqa: PLC0415
+
+    data = context.make_array(signature.args[array])(context, builder, arguments[array]).data
+    at = context.cast(builder, arguments[array + 1], signature.args[array + 1], types.int64)
+    return builder.bitcast(builder.gep(data, [at]), vector.as_pointer())
+
+
+def _everywhere(builder: Any, number: Any, lanes: int) -> Any:
+    unknown = llvmlite.ir.VectorType(number.type, lanes)(llvmlite.ir.Undefined)
+    one = builder.insert_element(unknown, number, _INT(0))
+    return builder.shuffle_vector(one, unknown, llvmlite.ir.VectorType(_INT, lanes)([0] * lanes))
+
+
+def _mask(context: Any, builder: Any, count: Any, kind: Any, lanes: int) -> Any:
+    """Return which lanes are among the first `count`."""
+    from numba import types  # noqa: PLC0415
+
+    limit = _everywhere(builder, context.cast(builder, count, kind, types.int32), lanes)
+    return builder.icmp_signed("<", llvmlite.ir.VectorType(_INT, lanes)(list(range(lanes))), limit)
+
+
+def _call(builder: Any, name: str, result: Any, arguments: Any) -> Any:
+    kind = llvmlite.ir.FunctionType(result, [each.type for each in arguments])
+    return builder.call(builder.module.declare_intrinsic(name, fnty=kind), arguments)
+
+
+def _suffix(vector: Any) -> str:
+    return f"v{vector.count}{'f32' if vector.element == llvmlite.ir.FloatType() else 'i16'}"
+
+
+def _load_of(lanes: int) -> Any:
+    def load(_context: Any, array: Any, at: Any) -> Any:
+        result = _vector_type(lanes)
+
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return builder.load(_place(context, builder, signature, arguments, 0, result.code_type), align=4)
+
+        return result(array, at), generate
+
+    return load
+
+
+def _load_some(_context: Any, array: Any, at: Any, count: Any) -> Any:
+    result = _vector_type(VECTOR)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        vector = result.code_type
+        place = _place(context, builder, signature, arguments, 0, vector)
+        mask = _mask(context, builder, arguments[2], signature.args[2], VECTOR)
+        name = f"llvm.masked.load.{_suffix(vector)}.p0"
+        return _call(builder, name, vector, [place, _INT(4), mask, vector([0.0] * VECTOR)])
+
+    return result(array, at, count), generate
+
+
+def _store(_context: Any, vector: Any, array: Any, at: Any) -> Any:
+    from numba import types  # noqa: PLC0415
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        place = _place(context, builder, signature, arguments, 1, vector.code_type)
+        builder.store(arguments[0], place, align=2 if "i16" in vector.name else 4)
+        return context.get_dummy_value()
+
+    return types.none(vector, array, at), generate
+
+
+def _store_some(_context: Any, vector: Any, array: Any, at: Any, count: Any) -> Any:
+    from numba import types  # noqa: PLC0415
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        place = _place(context, builder, signature, arguments, 1, vector.code_type)
+        mask = _mask(context, builder, arguments[3], signature.args[3], vector.lanes)
+        name = f"llvm.masked.store.{_suffix(vector.code_type)}.p0"
+        align = _INT(2 if "i16" in vector.name else 4)
+        _call(builder, name, llvmlite.ir.VoidType(), [arguments[0], place, align, mask])
+        return context.get_dummy_value()
+
+    return types.none(vector, array, at, count), generate
+
+
+def _spread_over(lanes: int) -> Any:
+    def spread(_context: Any, number: Any) -> Any:
+        from numba import types  # noqa: PLC0415
+
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return _everywhere(builder, context.cast(builder, arguments[0], signature.args[0], types.float32), lanes)
+
+        return _vector_type(lanes)(number), generate
+
+    return spread
+
+
+def _rounded(_context: Any, vector: Any, largest: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        from numba import types  # noqa: PLC0415
+
+        value, lanes = arguments[0], vector.lanes
+        number = context.cast(builder, arguments[1], signature.args[1], types.float32)
+        most, none = _everywhere(builder, number, lanes), vector.code_type([0.0] * lanes)
+        least = builder.fsub(none, most, flags=_FLAGS)
+        value = builder.select(builder.fcmp_ordered("<", value, least, flags=_FLAGS), least, value)
+        value = builder.select(builder.fcmp_ordered(">", value, most, flags=_FLAGS), most, value)
+        above = builder.fcmp_ordered(">", value, none, flags=_FLAGS)
+        half = builder.select(above, vector.code_type([0.5] * lanes), vector.code_type([-0.5] * lanes))
+        whole = builder.fptosi(builder.fadd(value, half, flags=_FLAGS), llvmlite.ir.VectorType(_INT, lanes))
+        return builder.trunc(whole, llvmlite.ir.VectorType(llvmlite.ir.IntType(16), lanes))
+
+    return _vector_type(vector.lanes, "i16")(vector, largest), generate
+
+
+if TYPE_CHECKING:
+
+    class Vector:
+        """So many numbers."""
+
+        def __add__(self, other: "Vector") -> "Vector": ...
+        def __mul__(self, other: "Vector") -> "Vector": ...
+
+    def load(array: NDArray[np.float32], at: int) -> Vector:
+        """Return the vector that begins there in an array, seen as flat."""
+
+    def load_short(array: NDArray[np.float32], at: int) -> Vector:
+        """Return a short one."""
+
+    def load_some(array: NDArray[np.float32], at: int, count: int) -> Vector:
+        """Return the first `count` numbers of a vector, at most all of them, and zeros behind them."""
+
+    def store(vector: Vector, array: NDArray[Any], at: int) -> None:
+        """Put a vector into an array."""
+
+    def store_some(vector: Vector, array: NDArray[Any], at: int, count: int) -> None:
+        """Put its first numbers into an array."""
+
+    def spread(number: np.float32) -> Vector:
+        """Return a vector of one number."""
+
+    def spread_short(number: np.float32) -> Vector:
+        """Return a short one."""
+
+    def rounded(vector: Vector, largest: float) -> Vector:
+        """Return the nearest whole numbers of 16 bits from -largest to largest; halves away from 0."""
+else:
+    load, load_short, load_some = intrinsic(_load_of(VECTOR)), intrinsic(_load_of(SHORT)), intrinsic(_load_some)
+    store, store_some = intrinsic(_store), intrinsic(_store_some)
+    spread, spread_short = intrinsic(_spread_over(VECTOR)), intrinsic(_spread_over(SHORT))
+    rounded = intrinsic(_rounded)
