@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +55,8 @@ class CoefficientPlane(PlaneSize):
 
     def record(self, quantization: QuantizationTable) -> NDArray[np.void]:
         """Return a COMPONENT record: the plane becomes upright by nothing but where the decoder puts blocks."""
-        made, stored, steps = np.zeros((), COMPONENT), self.component, self.orientation
+        stored, steps = self.component, self.orientation
+        made = _places(steps, self.x.kept, self.y.kept, self.columns).copy()
         made["h"], made["v"], made["columns"], made["rows"] = stored.h, stored.v, stored.columns, stored.rows
         made["whole_columns"] = stored.columns if self.as_stored else stored.width // 8
         made["whole_rows"] = stored.rows if self.as_stored else stored.height // 8
@@ -65,22 +67,9 @@ class CoefficientPlane(PlaneSize):
             origin, y = origin + (self.rows - 1) * y, -y
         made["column_step"], made["row_step"] = (y, x) if steps.transposed else (x, y)
         made["origin"], made["border"], made["nowhere"] = origin, self.border, self.nowhere
-        u, v = self._upright()
-        wanted = (u < self.x.kept) & (v < self.y.kept)
-        made["targets"][KEPT] = np.where(wanted, (v * self.x.kept + u) * self.columns, -1)
-        made["targets"][BORDER] = ZIGZAG
-        made["targets"][PADDING] = -1
-        made["wanted"][:] = np.packbits(wanted, bitorder="little").view(np.uint64)[0], 2**64 - 1, 0
-        places = np.flatnonzero(wanted)
-        made["last"][:] = places[-1], 63, 0
-        # Flipped, every other coefficient is negative.
-        made["factors"][:] = 1 - (u * steps.flipped_x + v * steps.flipped_y) % 2 * 2
         if not self.as_stored:
             made["factors"][:] *= quantization
-        made["wanted_count"], made["wanted_rows"] = len(places), (self.x if steps.transposed else self.y).kept
-        made["wanted_of"][: len(places)] = ZIGZAG[places]
-        made["wanted_at"][: len(places)] = made["targets"][KEPT, places]
-        beyond = quantization[places[-1] + 1 :][:_BEYOND].tolist()
+        beyond = quantization[int(made["last"][KEPT]) + 1 :][:_BEYOND].tolist()
         made["beyond"] = SKIP_SUM_UNIT * sum(beyond) / max(len(beyond), 1)
         made["share"], made["often"] = SHARE_OF_TEXT if self.sharp else SHARE, self.sharp
         made["highest"], made["whole"] = np.inf if self.as_stored else _HIGHEST, self.whole
@@ -88,14 +77,9 @@ class CoefficientPlane(PlaneSize):
         made["fit_across"][1], made["fit_down"][1] = self._fits()
         return made
 
-    def _upright(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Horizontal and vertical frequency of each coefficient of the file."""
-        u, v = ZIGZAG.astype(np.int64) % 8, ZIGZAG.astype(np.int64) // 8
-        return (v, u) if self.orientation.transposed else (u, v)
-
     def upright_quantization(self, quantization: QuantizationTable) -> QuantizationTable:
         """Return the component's quantization table for the upright plane."""
-        u, v = self._upright()
+        u, v = _upright(self.orientation)
         upright = np.empty_like(quantization)
         upright[FROM_ZIGZAG[8 * v + u]] = quantization
         return upright
@@ -118,6 +102,32 @@ class CoefficientPlane(PlaneSize):
         if self.y.together > 1:
             values = _means(values, 0, self.height, self.y.together, lead=self.orientation.flipped_y)
         return values
+
+
+@lru_cache(maxsize=64)
+def _places(steps: OrientationSteps, kept_across: int, kept_down: int, columns: int) -> NDArray[np.void]:
+    """Return a COMPONENT record of which only is filled where coefficients lie, and with which sign."""
+    made = np.zeros((), COMPONENT)
+    u, v = _upright(steps)
+    wanted = (u < kept_across) & (v < kept_down)
+    made["targets"][KEPT] = np.where(wanted, (v * kept_across + u) * columns, -1)
+    made["targets"][BORDER] = ZIGZAG
+    made["targets"][PADDING] = -1
+    made["wanted"][:] = np.packbits(wanted, bitorder="little").view(np.uint64)[0], 2**64 - 1, 0
+    places = np.flatnonzero(wanted)
+    made["last"][:] = places[-1], 63, 0
+    # Flipped, every other coefficient is negative.
+    made["factors"][:] = 1 - (u * steps.flipped_x + v * steps.flipped_y) % 2 * 2
+    made["wanted_count"], made["wanted_rows"] = len(places), kept_across if steps.transposed else kept_down
+    made["wanted_of"][: len(places)] = ZIGZAG[places]
+    made["wanted_at"][: len(places)] = made["targets"][KEPT, places]
+    return made
+
+
+def _upright(steps: OrientationSteps) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Horizontal and vertical frequency of each coefficient of the file."""
+    u, v = ZIGZAG.astype(np.int64) % 8, ZIGZAG.astype(np.int64) // 8
+    return (v, u) if steps.transposed else (u, v)
 
 
 def _means(values: NDArray[np.float32], axis: int, length: int, together: int, *, lead: bool) -> NDArray[np.float32]:

@@ -37,7 +37,7 @@ def _registered_type() -> Any:
 
     class VectorType(types.Type):
         def __init__(self, lanes: int, element: str) -> None:
-            super().__init__(f"Vector({lanes}, {element})")  # type: ignore[no-untyped-call]
+            super().__init__(f"Vector({lanes}, {element})")
             number = llvmlite.ir.FloatType() if element == "float" else llvmlite.ir.IntType(16)
             self.lanes, self.code_type = lanes, llvmlite.ir.VectorType(number, lanes)
 
