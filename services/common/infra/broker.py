@@ -59,6 +59,7 @@ class Broker(RedisBroker):
         super().__init__(  # type: ignore[no-untyped-call]
             client=client, middleware=[], heartbeat_timeout=8_000, maintenance_chance=1_000_000
         )
+        private.use_servers_clock(self)
         self._held = HeldMessages(shared, most_shared)
         self._most_held = most_held or {}
         self._resumed: defaultdict[str, threading.Event] = defaultdict(_set_event)
@@ -141,7 +142,7 @@ class Broker(RedisBroker):
             return
         try:
             pipeline.execute()
-        except redis.RedisError as error:
+        except (redis.RedisError, OSError) as error:
             _log.warning("not sent, the sweep will", what=what, error=str(error))
 
 
@@ -160,7 +161,7 @@ def _set_event() -> threading.Event:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except redis.RedisError as error:
+    except (redis.RedisError, OSError) as error:
         raise Unavailable("the broker cannot be reached") from error
 
 
@@ -189,6 +190,7 @@ def connect(
     try:
         client = redis.Redis.from_url(
             url,
+            driver_info=None,  # or each connection reads a file to name the library: not without a descriptor
             socket_timeout=1 if fail_fast else 10,
             socket_connect_timeout=1 if fail_fast else 5,
             retry=Retry(NoBackoff(), 1, (redis.ConnectionError,))

@@ -17,6 +17,28 @@ RedisConsumer = _RedisConsumer
 _MESSAGE_ID = "redis_message_id"
 
 
+_CALLERS_CLOCK = "local timestamp = ARGV[2]\n"
+_SERVERS_CLOCK = """
+local clock = redis.call("time")
+local timestamp = clock[1] * 1000 + math.floor(clock[2] / 1000)
+for _, worker in ipairs(redis.call("zrangebyscore", KEYS[1] .. ":__heartbeats__", "(" .. timestamp, "+inf")) do
+    redis.call("zadd", KEYS[1] .. ":__heartbeats__", timestamp, worker)
+end
+"""
+"""A heartbeat of the future is one from before the clock was set back: it counts as one of now."""
+
+
+def use_servers_clock(broker: RedisBroker) -> None:
+    """Have heartbeats timed by the clock of the server, and not by those of the workers, which need not agree.
+
+    One whose clock is ahead would take all others for dead, and their messages from them.
+    """
+    dispatch = str(broker.scripts["dispatch"].script, "utf-8")  # type: ignore[arg-type] # it is read as bytes
+    assert dispatch.count(_CALLERS_CLOCK) == 1
+    script = broker.client.register_script(dispatch.replace(_CALLERS_CLOCK, _SERVERS_CLOCK))
+    broker.scripts = broker.scripts | {"dispatch": script}
+
+
 def waiting_key(broker: RedisBroker, queue: str) -> str:
     """Return the key of the list of waiting messages."""
     return f"{broker.namespace}:{queue}"

@@ -224,7 +224,9 @@ class GatewayExchanges:
 
     def __init__(self, broker_url: str) -> None:
         # No retries: what was published while a connection was lost is lost.
-        self._client = aioredis.Redis.from_url(broker_url, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0))
+        self._client = aioredis.Redis.from_url(
+            broker_url, driver_info=None, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0)
+        )
         self._gateway_id = uuid4().bytes[: _ID_BYTES // 2]
         self._exchanges: dict[bytes, GatewayExchange] = {}
         self._listening = asyncio.Event()

@@ -29,6 +29,7 @@ class BrokerCheck:
     def __init__(self, broker_url: str, max_orders_per_minute: int, max_unconfirmed_per_hour: int = 0) -> None:
         self._client = aioredis.Redis.from_url(
             broker_url,
+            driver_info=None,
             socket_timeout=TIMEOUT_SECONDS,
             socket_connect_timeout=TIMEOUT_SECONDS,
             retry=Retry(NoBackoff(), 1, supported_errors=(aioredis.ConnectionError,)),

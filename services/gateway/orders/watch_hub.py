@@ -39,7 +39,7 @@ class WatchHub:
     """
 
     def __init__(self, broker_url: str, changes: ReadChanges, revisions: ReadRevisions) -> None:
-        self._client = aioredis.Redis.from_url(broker_url, socket_connect_timeout=5)
+        self._client = aioredis.Redis.from_url(broker_url, driver_info=None, socket_connect_timeout=5)
         self._changes = changes
         self._revisions = revisions
         self._feeds: dict[UUID, OrderFeed] = {}

@@ -1,10 +1,6 @@
 """What an error of the database says, which is logged."""
 
 import contextlib
-import os
-import resource
-from collections.abc import Iterator
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -14,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from services.common.db.engine import Database
 from services.common.db.models import Order
 from services.common.domain.errors import Unavailable
+from tests.support.descriptors import descriptors
 
 
 def test_an_error_shows_no_values(database: Database) -> None:
@@ -29,7 +26,7 @@ def test_without_descriptors_the_database_is_unavailable(database: Database) -> 
     outcomes = []
     for left in range(4):
         with contextlib.closing(Database(database.engine.url.render_as_string(hide_password=False))) as other:
-            with _descriptors(left):
+            with descriptors(left):
                 try:
                     other.ping()
                     outcomes.append("answered")
@@ -37,18 +34,3 @@ def test_without_descriptors_the_database_is_unavailable(database: Database) -> 
                     outcomes.append("unavailable")
             other.ping()
     assert (outcomes[0], outcomes[-1]) == ("unavailable", "answered"), outcomes
-
-
-@contextlib.contextmanager
-def _descriptors(left: int) -> Iterator[None]:
-    """So many more may be opened."""
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    highest = max(int(path.name) for path in Path("/dev/fd").iterdir()) + 1
-    held = [os.dup(0) for _ in range(highest)]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(held) + 1 + left, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
-        for descriptor in held:
-            os.close(descriptor)

@@ -9,10 +9,12 @@ import pytest
 import redis
 from dramatiq.errors import ConnectionClosed
 
+from services.common.domain.errors import Unavailable
 from services.common.infra import broker
 from services.common.infra import consumer as consumer_module
 from services.common.infra.broker import Broker
 from services.common.infra.messages import BLUR_QUEUE, FIND_QUEUE, blur_image, find_image
+from tests.support.descriptors import descriptors
 from tests.support.valkey import ValkeyServer
 from tests.support.waiting import eventually
 
@@ -183,3 +185,17 @@ def test_a_process_takes_no_more_messages_of_two_queues_than_it_has_threads(
     assert both.count_held(FIND_QUEUE) == 1, "of the queue of which fewer messages are held"
     assert both.count_held(BLUR_QUEUE) == 2
     both.client.close()
+
+
+def test_without_descriptors_nothing_is_sent_and_nobody_fails(valkey_server: ValkeyServer) -> None:
+    for left in range(3):
+        queues = broker.connect(valkey_server.url, BLUR_QUEUE)
+        with descriptors(left):
+            queues.announce(uuid4())
+            queues.send([blur_image(uuid4())])
+            try:
+                queues.ping()
+            except Unavailable:
+                assert left < 2
+        queues.ping()
+        queues.client.flushdb()
