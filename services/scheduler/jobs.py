@@ -1,11 +1,18 @@
-"""Which jobs run how often, by APScheduler. A job that fails is logged, and runs again after its interval."""
+"""Which jobs run how often, by APScheduler. A job that fails is logged, and runs again after its interval.
 
+APScheduler compares times of the system's clock. Set back by an hour, it would run nothing for an hour; set forward by
+decades, as at the first boot of a machine without a battery, it would first count all the runs that were missed.
+"""
+
+import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+from apscheduler.events import EVENT_SCHEDULER_STARTED
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.blocking import BlockingScheduler
+from apscheduler.triggers.base import BaseTrigger
 
 from services.common.domain.errors import ImageBlurError
 from services.common.infra import log
@@ -16,13 +23,16 @@ from services.scheduler.sweep import Sweep
 WEEKLY_CHECK_SECONDS = 60
 """How late the weekly mailing may begin."""
 BLOBS_SECONDS = 30
-"""How long blobs may stay that nothing needs: those of broken and expired uploads, and originals that are due."""
+"""How long blobs may stay that nothing needs: those of broken and expired uploads, and originals that are due. And how
+long pending work may have times from before the database's clock was set back."""
 EXPIRY_SECONDS = 300
 """How long an order may stay after its expiry. A run ends before: `EXPIRE_SECONDS` in `sweep`."""
 SUMMARY_SECONDS = 60
 """How often statistics are summarised; the rows have what is not summarised yet."""
 BACKLOG_SECONDS = 10
 """The age of the metrics of queues: Prometheus asks every 15 seconds or more rarely."""
+CLOCK_SECONDS = 1.0
+"""How often it is checked whether the system's clock was set."""
 THREADS = 4
 """Jobs at a time. Expiry and summaries may take long, and all are due at the start; each thread has a connection to the
 database, and memory."""
@@ -44,6 +54,7 @@ def schedule(sweep: Sweep, mailings: StartMailings, *, sweep_seconds: float) -> 
         ("webhooks", sweep.webhooks, sweep_seconds),
         ("scheduled mailings", mailings.start_scheduled, sweep_seconds),
         ("mailings", sweep.mailings, sweep_seconds),
+        ("times", sweep.times, BLOBS_SECONDS),
         ("blobs without an order", sweep.blobs_without_order, BLOBS_SECONDS),
         ("blobs of ended images", sweep.blobs_of_ended_images, BLOBS_SECONDS),
         ("uploads", sweep.uploads, BLOBS_SECONDS),
@@ -52,10 +63,35 @@ def schedule(sweep: Sweep, mailings: StartMailings, *, sweep_seconds: float) -> 
         ("expiry", sweep.expired, EXPIRY_SECONDS),
         ("backlog", lambda: metrics.measure(sweep.database, sweep.broker), BACKLOG_SECONDS),
         # Not a cron job, which would miss an hour at which no scheduler runs: each minute, is one due?
-        ("weekly mailing", lambda: mailings.start_weekly(datetime.now(UTC)), WEEKLY_CHECK_SECONDS),
+        ("weekly mailing", lambda: mailings.start_weekly(mailings.time()), WEEKLY_CHECK_SECONDS),
     ):
-        scheduler.add_job(_logged(name, job), "interval", seconds=seconds, id=name, next_run_time=datetime.now(UTC))
+        scheduler.add_job(_logged(name, job), _Interval(seconds), id=name, next_run_time=datetime.now(UTC))
+    watch = threading.Thread(target=_follow_clock, args=(scheduler,), name="clock", daemon=True)
+    scheduler.add_listener(lambda _event: watch.start(), EVENT_SCHEDULER_STARTED)
     return scheduler
+
+
+class _Interval(BaseTrigger):  # type: ignore[misc] # not typed
+    """Fires an interval after the last look at the clock, however many intervals have passed before it."""
+
+    def __init__(self, seconds: float) -> None:
+        self._interval = timedelta(seconds=seconds)
+
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
+        """Return the time of the next run; APScheduler calls it by this name."""
+        return now if previous_fire_time is None else now + self._interval
+
+
+def _follow_clock(scheduler: BlockingScheduler) -> None:
+    """Run all jobs when the system's clock was set back: the times of their next runs are too late then."""
+    ahead = time.time() - time.monotonic()
+    while scheduler.running:
+        time.sleep(CLOCK_SECONDS)
+        before, ahead = ahead, time.time() - time.monotonic()
+        if ahead < before - CLOCK_SECONDS:
+            _log.warning("the system's clock was set back", seconds=round(before - ahead))
+            for job in scheduler.get_jobs():
+                job.modify(next_run_time=datetime.now(UTC))
 
 
 def _logged(name: str, job: Callable[[], object]) -> Callable[[], None]:

@@ -1,13 +1,15 @@
 """Makes the mailing of the week when it is due."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
+from sqlalchemy import select
+
 from services.common.db.access import audit
 from services.common.db.access.audit import AuditContext
-from services.common.db.clock import from_datetime, to_datetime
+from services.common.db.clock import from_datetime, now, to_datetime
 from services.common.db.engine import Database
 from services.common.db.mail import mailings
 from services.common.domain.follow_up import FollowUp
@@ -38,7 +40,7 @@ class StartMailings:
         started = []
         with self.database.write() as session:
             for mailing in mailings.list_to_start(session):
-                content = refresh_numbers(session, mailing.content, datetime.now(UTC))
+                content = refresh_numbers(session, mailing.content, to_datetime(session.scalar(select(now())) or 0))
                 mailings.start(session, mailing, content)
                 audit.record(session, _STARTED, f"mailings/{mailing.id}")
                 started.append(mailing.id)
@@ -47,15 +49,20 @@ class StartMailings:
             after_commit(FollowUp(mailing_ids=started * self.connections))
             _log.info("scheduled mailings started", count=len(started))
 
-    def start_weekly(self, now: datetime) -> UUID | None:
-        """Make the mailing that is due at `now` unless its week has one; return its id.
+    def time(self) -> datetime:
+        """Return the time by the database's clock: that of this machine may be wrong."""
+        with self.database.read() as session:
+            return to_datetime(session.scalar(select(now())) or 0)
+
+    def start_weekly(self, at: datetime) -> UUID | None:
+        """Make the mailing that is due at a time unless its week has one; return its id.
 
         Raises:
             ConfigurationError: The operator's text cannot be read; to be tried again.
         """
         with self.database.read() as session:
             installed = to_datetime(mailings.installed_at(session))
-            due = self.weekly_hour.latest_due(now, not_before=installed)
+            due = self.weekly_hour.latest_due(at, not_before=installed)
             if due is None or mailings.has_mailing(session, due.period):
                 return None
         with self.database.write() as session:

@@ -22,7 +22,7 @@ from services.common.db.orders import (
     unowned_blobs,
     uploads,
 )
-from services.common.db.queues import activity_summaries, outbox
+from services.common.db.queues import activity_summaries, future_times, outbox
 from services.common.db.webhooks import events as webhook_events
 from services.common.domain.errors import FailedPrecondition, NotFound, Unavailable
 from services.common.domain.follow_up import EnqueuedImage, FollowUp
@@ -142,6 +142,14 @@ class Sweep:
             for _ in range(self.mailing_connections - enqueued.count(str(mailing_id)))
         ]
         self.lifecycle.after_commit(FollowUp(mailing_ids=missing))
+
+    def times(self) -> None:
+        """Correct times of pending work if the database's clock was set back."""
+        with self.database.write(durable=False) as session:
+            corrected = future_times.correct(session)
+        if corrected:
+            metrics.swept("times corrected", corrected)
+            _log.warning("times corrected: the database's clock was set back", count=corrected)
 
     def blobs_without_order(self) -> None:
         """Remove blobs of uploads that broke off, and of orders that are gone."""

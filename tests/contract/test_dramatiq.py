@@ -7,10 +7,12 @@ import pytest
 import redis
 from dramatiq import Message, Worker, worker
 from dramatiq.brokers.redis import RedisBroker
+from dramatiq.common import current_millis
 
 from services.common.infra import dramatiq_private as private
-from services.common.infra.broker import Broker
+from services.common.infra.broker import Broker, connect
 from services.common.infra.messages import BLUR_QUEUE, blur_image
+from tests.support.valkey import ValkeyServer
 
 
 @pytest.fixture
@@ -102,3 +104,28 @@ def test_the_prefetch_of_a_worker_can_be_set_before_it_starts(plain: RedisBroker
     made.start()
     assert made.consumers[BLUR_QUEUE].prefetch == 7
     made.stop()
+
+
+@pytest.mark.parametrize("ahead", [-3_600_000, 3_600_000])
+def test_a_worker_whose_clock_is_wrong_takes_no_messages_and_loses_none(
+    queues: Broker, valkey_server: ValkeyServer, monkeypatch: pytest.MonkeyPatch, ahead: int
+) -> None:
+    queues.send([blur_image(uuid4())])
+    (fetched,) = private.fetch(queues, BLUR_QUEUE, 1)
+    other = connect(valkey_server.url, BLUR_QUEUE)
+    with monkeypatch.context() as patch:
+        patch.setattr("dramatiq.brokers.redis.current_millis", lambda: current_millis() + ahead)
+        assert private.fetch(other, BLUR_QUEUE, 1) == []
+        queues.send([blur_image(uuid4())])
+        (others,) = private.fetch(other, BLUR_QUEUE, 1)
+    assert private.fetch(queues, BLUR_QUEUE, 1) == []
+    for broker, data in ((queues, fetched), (other, others)):
+        message_id = private.redis_id(Message.decode(data))
+        assert queues.client.smembers(private.fetched_key(broker, BLUR_QUEUE)) == {message_id}
+
+
+def test_a_heartbeat_of_the_future_is_one_of_now(queues: Broker) -> None:
+    heartbeats = f"{queues.namespace}:__heartbeats__"
+    queues.client.zadd(heartbeats, {"a worker that was killed": current_millis() + 3_600_000})
+    private.fetch(queues, BLUR_QUEUE, 0)
+    assert abs(queues.client.zscore(heartbeats, "a worker that was killed") - current_millis()) < 60_000

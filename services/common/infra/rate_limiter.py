@@ -16,6 +16,7 @@ local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 local interval, tolerance, permits = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local full = math.max(now, tonumber(redis.call('GET', KEYS[1]) or now))
+full = math.min(full, now + tolerance + interval) -- later only if the clock was set back
 local wait = full + (permits - 1) * interval - now - tolerance
 if wait > 0 then return math.ceil(wait) end
 full = full + permits * interval

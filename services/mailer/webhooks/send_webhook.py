@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from uuid import UUID
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from services.common.db.clock import SECOND, now
 from services.common.db.engine import Database, retry_unavailable
 from services.common.db.webhooks import events, secrets
 from services.common.db.webhooks.events import WebhookClaim
@@ -108,7 +110,9 @@ class SendWebhook:
             body = claim.payload.encode()
             with self.database.read() as session:
                 versions = secrets.get_versions(session, claim.principal).signing
-            signed = self.secrets.headers(claim.principal, versions, claim.event_id, int(time.time()), body)
+                # Receivers refuse an event whose time is wrong, as this machine's may be.
+                seconds = (session.scalar(select(now())) or 0) // SECOND
+            signed = self.secrets.headers(claim.principal, versions, claim.event_id, seconds, body)
             headers = {"Content-Type": "application/json"} | signed
             try:
                 with self.client.request("POST", url, body=body, headers=headers, seconds=self.seconds) as answer:

@@ -19,7 +19,6 @@ from services.common.infra.page_out import page_out_libraries
 
 _MODULES = (
     "aiosmtpd.controller",
-    "apscheduler.triggers.interval",
     "grpc_health.v1.health_pb2",
     "mailbox",
     "psycopg",

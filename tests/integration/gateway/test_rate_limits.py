@@ -25,6 +25,8 @@ from services.common.db.models import Order
 from services.common.domain.api_keys import Role
 from services.common.domain.errors import Busy
 from services.common.domain.mailboxes import MailboxHasher
+from services.common.infra.broker import Broker
+from services.common.infra.rate_limiter import RateLimiter, Spacing
 from services.common.infra.visitors import VisitorProof
 from services.gateway.rpc import key_cache, rate_limits
 from services.gateway.rpc.callers import Caller, CurrentCall
@@ -202,3 +204,10 @@ def test_each_visitor_of_the_pages_is_counted_for_itself(limited: GatewaySetting
         with pytest.raises(grpc.RpcError) as caught:
             place(gateway, forger.metadata("192.0.2.20"))
         assert reason(caught.value) == "RATE_LIMIT_EXCEEDED"
+
+
+def test_nobody_waits_longer_because_the_brokers_clock_was_set_back(queues: Broker) -> None:
+    limiter, spacing = RateLimiter(queues.client), Spacing(interval=60, tolerance=540)
+    assert limiter.take("caller", spacing) == 0
+    queues.client.set("imageblur:rate:caller", str((int(time.time()) + 86_400) * 1_000_000))
+    assert 0 < limiter.take("caller", spacing) <= 60

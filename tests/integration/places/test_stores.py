@@ -112,6 +112,23 @@ def test_a_file_is_written_whole_or_not_at_all(folder: PlaceStore, root: Path, t
     assert list(root.iterdir()) == []
 
 
+def test_a_file_and_its_new_folders_survive_a_power_cut(
+    folder: PlaceStore, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"blurred")
+    fsync, synced = os.fsync, list[Path]()
+
+    def record(descriptor: int) -> None:
+        fsync(descriptor)
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+
+    monkeypatch.setattr(os, "fsync", record)
+    folder.write("a/b/photo.jpg", file)
+    assert synced[:2] == [root, root / "a"], "before what is in the new folders"
+    assert synced[2].parent == synced[3] == root / "a" / "b"
+
+
 def test_a_place_that_is_gone_is_unavailable(
     folder: PlaceStore, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,3 +1,4 @@
+import time
 from uuid import uuid4
 
 import pytest
@@ -36,3 +37,22 @@ def test_it_ends_some_day_whatever_becomes_of_the_order(monkeypatch: pytest.Monk
     monkeypatch.setattr(module, "ARCHIVE_SECONDS", -1)
     with pytest.raises(BadToken):
         Tokens(SECRET).read_archive(token)
+
+
+def test_it_is_valid_at_once_where_the_clock_is_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens, order_id = Tokens(SECRET), uuid4()
+    with monkeypatch.context() as patch:
+        made_at = time.time() + 3600
+        patch.setattr("itsdangerous.timed.time.time", lambda: made_at)
+        archive, receive = tokens.archive(order_id), tokens.make("receive", order_id, 1)
+    assert tokens.read_archive(archive) == order_id
+    assert tokens.read("receive", receive) == (order_id, 1)
+
+
+def test_a_confirmation_ends_after_a_week(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        made_at = time.time() - module.CONFIRM_SECONDS - 60
+        patch.setattr("itsdangerous.timed.time.time", lambda: made_at)
+        token = Tokens(SECRET).make("confirm", uuid4(), 1)
+    with pytest.raises(BadToken):
+        Tokens(SECRET).read("confirm", token)

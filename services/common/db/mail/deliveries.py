@@ -53,7 +53,10 @@ def seconds_until_next(session: Session, order_id: UUID, *, cooldown: float) -> 
             Delivery.order_id == order_id, Delivery.state.not_in((DeliveryState.FAILED, DeliveryState.CANCELLED))
         )
     )
-    return 0.0 if last is None else (last - (session.scalar(select(now())) or 0)) / SECOND + cooldown
+    if last is None:
+        return 0.0
+    # Not longer than the cooldown if the clock was set back since.
+    return min(0.0, (last - (session.scalar(select(now())) or 0)) / SECOND) + cooldown
 
 
 def seconds_until_allowed(

@@ -10,10 +10,11 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Exists, ScalarSelect, bindparam, func, literal, or_, select, update
 from sqlalchemy.orm import Session
 
-from services.common.db.clock import now
+from services.common.db.clock import SECOND, now
 from services.common.db.models import ORDER_IS_OPEN, Image, Order, sql_literal, table
 from services.common.domain.follow_up import EnqueuedImage
 from services.common.domain.orders import ImageQueue, ImageState, fair_window
+from services.common.domain.retries import IMAGE_RETRIES
 
 _IMAGES = table(Image)
 _QUEUED = _IMAGES.c.state == sql_literal(ImageState.QUEUED)
@@ -23,7 +24,9 @@ IN_FLIGHT: ColumnElement[bool] = or_(_IMAGES.c.state == sql_literal(ImageState.R
 # Images that were claimed together are blurred one after another, by one child process: they take one place.
 _PLACE: ColumnElement[UUID] = func.coalesce(_IMAGES.c.owner, _IMAGES.c.id)
 _PLACES: ColumnElement[int] = func.count(_PLACE.distinct())
-_WAITING: ColumnElement[bool] = _QUEUED & _IMAGES.c.enqueued_at.is_(None) & (_IMAGES.c.not_before <= now())
+# Further ahead than any delay: the database's clock was set back since.
+_DUE = (_IMAGES.c.not_before <= now()) | (_IMAGES.c.not_before > now() + int(IMAGE_RETRIES.longest_delay * SECOND))
+_WAITING: ColumnElement[bool] = _QUEUED & _IMAGES.c.enqueued_at.is_(None) & _DUE
 
 
 def first_waiting(order_id: ColumnElement[UUID], count: ColumnElement[int]) -> ScalarSelect[UUID]:

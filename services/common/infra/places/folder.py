@@ -80,6 +80,7 @@ class FolderPlace:
                 if create:
                     with contextlib.suppress(FileExistsError):
                         os.mkdir(name, dir_fd=descriptor)
+                        os.fsync(descriptor)
                 try:
                     inner = os.open(name, _DIRECTORY, dir_fd=descriptor)
                 except OSError as error:
