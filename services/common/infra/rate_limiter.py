@@ -16,7 +16,10 @@ local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 local interval, tolerance, permits = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local full = math.max(now, tonumber(redis.call('GET', KEYS[1]) or now))
-full = math.min(full, now + tolerance + interval) -- later only if the clock was set back
+if full > now + tolerance + interval then -- the clock was set back
+  full = now + tolerance + interval
+  redis.call('SET', KEYS[1], string.format('%.0f', full), 'PX', math.ceil((full - now) / 1000))
+end
 local wait = full + (permits - 1) * interval - now - tolerance
 if wait > 0 then return math.ceil(wait) end
 full = full + permits * interval
