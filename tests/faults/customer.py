@@ -66,6 +66,8 @@ class Customer:
     reference: dict[str, str] = field(default_factory=dict)
     """SHA-256 of what each file gave before any fault, by its name."""
     security: Security = NO_SECURITY
+    patience: float = 90.0
+    """Seconds for which a call is repeated."""
 
     def __post_init__(self) -> None:
         self._channels = [_channel(address, self.security) for address in self.gateways]
@@ -117,9 +119,9 @@ class Customer:
         """Place an order from another thread."""
         return self._pool.submit(self.order, files, **options)
 
-    def call(self, ask: Callable[[BlurServiceStub], T], *, first: int | None = None, within: float = 90.0) -> T:
+    def call(self, ask: Callable[[BlurServiceStub], T], *, first: int | None = None, within: float | None = None) -> T:
         """Ask one gateway after the other until one answers for good."""
-        return self._persist([functools.partial(ask, stub) for stub in self.stubs], first, within)
+        return self._persist([functools.partial(ask, stub) for stub in self.stubs], first, within or self.patience)
 
     def refused(self, since: int) -> set[str]:
         """The codes of the refusals after so many of them.

@@ -30,6 +30,7 @@ from tests.support.postgres import PostgresServer
 from tests.support.proxy import Proxy
 from tests.support.s3 import S3Server
 from tests.support.smtp import SmtpSink
+from tests.support.system_clock import SystemClock
 from tests.support.valkey import start_valkey
 
 BLUR_SECONDS = 8
@@ -40,12 +41,16 @@ MIN_FREE_MIB = 16
 
 @contextlib.contextmanager
 def running_fleet(
-    kind: str, folder: Path, postgres: PostgresServer | None, s3: S3Server | None = None
+    kind: str,
+    folder: Path,
+    postgres: PostgresServer | None,
+    s3: S3Server | None = None,
+    second_clock: SystemClock | None = None,
 ) -> Iterator[Fleet]:
     """Start a fleet in a folder, hand it out when all answers, stop it.
 
     postgres: for the database, if that kind. s3: for the blobs, which are in a folder otherwise; such a fleet speaks
-    TLS and asks for keys.
+    TLS and asks for keys. second_clock: of the second of each service, as if these ran on a machine of their own.
     """
     data = folder / "data"
     data.mkdir(mode=0o700)
@@ -98,7 +103,7 @@ def running_fleet(
         with patch.dict(os.environ, s3.environment if s3 else {}):
             store = BlobStore(environment.get("IMAGEBLUR_BLOB_URL", str(data / "blobs")))
         plan = folder / "plan.json"
-        plan.write_text(json.dumps(_plan(gateways, worker_broker.port)))
+        plan.write_text(json.dumps(_plan(gateways, worker_broker.port, second_clock)))
         command = (sys.executable, "-m", "tests.faults.supervised", str(plan))
         stack = ends.enter_context(background_stack(data, environment, command, ready_within=120))
         guard.protect(stack.process.pid)
@@ -145,13 +150,17 @@ def _make_key(database: Database) -> str:
         ).key
 
 
-def _plan(gateways: tuple[str, str], worker_broker: int) -> dict[str, object]:
+def _plan(gateways: tuple[str, str], worker_broker: int, second_clock: SystemClock | None) -> dict[str, object]:
     own = {"blur_worker": (f"IMAGEBLUR_BROKER_URL=redis://127.0.0.1:{worker_broker}/0",)}
+    clocks = (
+        (),
+        tuple(f"{name}={value}" for name, value in (second_clock.environment if second_clock else {}).items()),
+    )
     services = [
         Program(
             f"{service}-{index + 1}",
             (
-                *("env", f"IMAGEBLUR_GATEWAY_ADDRESS={address}", *own.get(service, ())),
+                *("env", f"IMAGEBLUR_GATEWAY_ADDRESS={address}", *own.get(service, ()), *clocks[index]),
                 *python_module("tests.faults.staged", service),
             ),
             stop_stage=stage,

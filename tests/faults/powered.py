@@ -1,4 +1,4 @@
-"""The stack of one machine, as `make run` starts it, on a disk that can lose its power."""
+"""The stack of one machine, as `make run` starts it: its disk can lose its power, and its clock can be set."""
 
 import contextlib
 import email
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from services.stack.background import BackgroundStack, background_stack
 from services.stack.supervision.cleanup import kill_by_token
+from services.stack.supervision.launching import python_module
 from services.stack.supervision.ledger import RunRecord, read_ledger
 from tests.faults.fleet import kill_service
 from tests.support import guard
@@ -21,11 +22,14 @@ from tests.support.postgres import PostgresServer
 
 @dataclass
 class Machine:
-    """A disk, and what runs on it: the stack with its Valkey and mailbox, and PostgreSQL if that is the database."""
+    """A folder, and what runs on it: the stack with its Valkey and mailbox, and PostgreSQL if that is the database."""
 
-    disk: PowerDisk
+    folder: Path
+    disk: PowerDisk | None = None
+    """The folder's disk."""
     postgres: PostgresServer | None = None
     environment: dict[str, str] = field(default_factory=dict)
+    command: tuple[str, ...] = python_module("services.stack")
     stack: BackgroundStack | None = None
     starts: int = 0
     _ends: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
@@ -46,7 +50,7 @@ class Machine:
     @property
     def data(self) -> Path:
         """The stack's data folder."""
-        return self.disk.folder / "data"
+        return self.folder / "data"
 
     def start(self) -> None:
         """Start the stack, and return when it is ready. Its log is on another disk."""
@@ -55,16 +59,19 @@ class Machine:
         if not log.is_symlink():
             log.unlink(missing_ok=True)
             self.starts += 1
-            log.symlink_to(self.disk.folder.with_name(f"stack{self.starts}.log"))
-        self.stack = self._ends.enter_context(background_stack(self.data, self.environment, ready_within=120))
+            log.symlink_to(self.folder.with_name(f"stack{self.starts}.log"))
+        self.stack = self._ends.enter_context(
+            background_stack(self.data, self.environment, self.command, ready_within=120)
+        )
         guard.protect(self.stack.process.pid)
 
     def cut_power(self) -> None:
         """Kill everything, cut the disk's power, and start everything again on what the disk has kept."""
         assert self.stack
+        assert self.disk
         run = read_ledger(self.stack.data_folder.processes)
         assert run
-        unsynced = self.disk.folder / "unsynced"
+        unsynced = self.folder / "unsynced"
         unsynced.write_text("soon to be forgotten")
         self._kill(run)
         self.disk.cut()
