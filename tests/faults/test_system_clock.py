@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from imageblur.v1 import blur_service_pb2 as pb
@@ -95,7 +96,7 @@ def test_one_machine_of_two_has_a_wrong_clock(
             orders.append(Sender(customer, SAMPLES).run())
             events = [test_webhooks.order(customer, receiver.url("/hook")) for _ in range(4)]
             operator = OperatorServiceStub(customer._channels[count % 2])
-            operator.RunMailing(RunMailingRequest(request_id=f"mailing-{uneven.kind}-{count}"), timeout=15)
+            operator.RunMailing(RunMailingRequest(request_id=str(uuid4())), timeout=15)
             blur_now(customer)
             for accepted in orders:
                 audit.settle(uneven, customer, accepted, within=SOON)
