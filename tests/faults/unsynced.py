@@ -1,7 +1,6 @@
 """The stack as it is, but that it does not wait until the disk has something: that which UNSYNCED names."""
 
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,7 +33,7 @@ def _emails() -> None:
     from services.stack.embedded import mailbox as server
 
     mailbox._sync_close = lambda file: file.close()  # type: ignore[attr-defined]
-    server.sync_folder = lambda _folder: None
+    setattr(server, "sync_folder", lambda _folder: None)  # noqa: B010 - not typed so
 
 
 def _no_blobs(kind: str) -> None:
@@ -57,4 +56,4 @@ KINDS: dict[str, Callable[[], None]] = {
 
 if __name__ == "__main__":
     KINDS[os.environ["UNSYNCED"]]()
-    sys.exit(run(main))
+    run(main)

@@ -6,7 +6,7 @@ from sqlalchemy import select, update
 from services.common.db.clock import SECOND, now
 from services.common.db.engine import Database
 from services.common.db.models import Image
-from services.common.db.orders import images, windows
+from services.common.db.orders import image_claims, windows
 from services.common.db.queues import future_times, outbox
 from services.common.domain.orders import ImageQueue, ImageState
 from services.common.domain.retries import IMAGE_RETRIES
@@ -23,18 +23,19 @@ def correct(database: Database) -> int:
 def test_right_times_stay(database: Database, place: Place) -> None:
     _, ids, _ = place(2, window=2)
     with database.write() as session:
-        assert images.claim(session, ids[0], lease_seconds=60)
+        assert image_claims.claim(session, ids[0], lease_seconds=60)
     assert correct(database) == 0
 
 
 def test_a_lease_of_a_killed_worker_ends_soon(database: Database, place: Place) -> None:
     _, (image_id,), _ = place(1)
     with database.write() as session:
-        images.claim(session, image_id, lease_seconds=60)
+        image_claims.claim(session, image_id, lease_seconds=60)
         session.execute(update(Image).values(lease_until=Image.lease_until + DAY))
     assert [correct(database), correct(database)] == [1, 0]
     with database.read() as session:
         left = session.scalars(select(Image.lease_until - now())).one()
+    assert left
     assert 0 < left <= future_times.GRACE * SECOND, "an owner that lives has time to renew it"
 
 
