@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from services.blur_worker.engine.compiling import compiled
 from services.blur_worker.engine.jpeg.encode.huffman import CODES, NEAR
+from services.blur_worker.engine.jpeg.vectors import VECTOR, lowest_bit, no_bits, store, with_bit
 
 LARGEST = 1023
 """A quantized coefficient beyond has no code (table F.2)."""
@@ -32,10 +33,6 @@ ENCODED_COMPONENT = np.dtype(
 BIT_WRITER = np.dtype([("bits", "u8"), ("count", "u8"), ("written", "u8")])
 """The last `count` of `bits` are not written yet; `written` bytes are."""
 
-# Multiplied by this, each power of two has six bits of its own at the top.
-_DE_BRUIJN = 0x03F79D71B4CB0A89
-_PLACES = np.zeros(64, np.int64)
-_PLACES[[(_DE_BRUIJN << power & (1 << 64) - 1) >> 58 for power in range(64)]] = range(64)
 _SIZES = np.array([value.bit_length() for value in range(2048)])
 _Bits = tuple[np.uint64, np.uint64, np.uint64]
 """The fields of a BIT_WRITER."""
@@ -106,9 +103,8 @@ def _encode_block(
     bits, count, written = _append(out, bits, count, written, code)
     before = np.uint64(0)
     while nonzero:
-        lowest = nonzero & (~nonzero + np.uint64(1))
-        nonzero ^= lowest
-        k = np.uint64(_PLACES[(lowest * np.uint64(_DE_BRUIJN)) >> np.uint64(58)])
+        k = lowest_bit(nonzero)
+        nonzero &= nonzero - np.uint64(1)
         run = k - before - np.uint64(1)
         before = k
         value = np.int64(coefficients[component.begins[k] + at])
@@ -132,14 +128,24 @@ def _mark_nonzero(
     coefficients: NDArray[np.int16], component: np.record, y: int, marks: NDArray[np.uint64], first: np.int64
 ) -> None:
     """Mark, from `first` on, which AC coefficients of each block of a row are not 0."""
-    for x in range(component.columns):
-        marks[first + x] = 0
-    for index in range(component.count if y < component.rows else 0):
-        k = np.uint64(component.nonzero[index])
-        begin, at = component.begins[k] + np.uint64(y * component.row_step), np.uint64(first)
+    count = component.count if y < component.rows else np.int64(0)
+    if component.columns < VECTOR:
         for x in range(component.columns):
-            something = np.uint64(coefficients[begin + np.uint64(x)] != 0)
-            marks[at + np.uint64(x)] |= something << k
+            mark = np.uint64(0)
+            for index in range(count):
+                k = np.uint64(component.nonzero[index])
+                at = component.begins[k] + np.uint64(y * component.row_step + x)
+                mark |= np.uint64(coefficients[at] != 0) << k
+            marks[np.uint64(first + x)] = mark
+        return
+    for begin in range(0, component.columns, VECTOR):
+        # The last ones overlap those before them.
+        x, found = min(begin, component.columns - VECTOR), no_bits()
+        for index in range(count):
+            k = np.uint64(component.nonzero[index])
+            at = component.begins[k] + np.uint64(y * component.row_step + x)
+            found = with_bit(found, coefficients, at, k)
+        store(found, marks, first + x)
 
 
 @compiled(

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from services.blur_worker.engine.compiling import compiled
 from services.blur_worker.engine.jpeg.transform.dct_gaussian import AxisGaussian, axis_gaussian
-from services.blur_worker.engine.jpeg.transform.vectors import VECTOR
 from services.blur_worker.engine.jpeg.transform.weighted_sums import copy, fold, near_border, quantize, weigh
+from services.blur_worker.engine.jpeg.vectors import VECTOR
 
 _LINE = 64
 """Bytes of a line of the processor's cache."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from services.blur_worker.engine.compiling import compiled
 from services.blur_worker.engine.jpeg.encode.scan import LARGEST
-from services.blur_worker.engine.jpeg.transform.vectors import (
+from services.blur_worker.engine.jpeg.vectors import (
     SHORT,
     VECTOR,
     load,

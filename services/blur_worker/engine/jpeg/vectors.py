@@ -25,7 +25,7 @@ _FLAGS = ("contract", "nnan", "ninf", "nsz")
 
 @functools.cache
 def _vector_type(lanes: int, element: str = "float") -> Any:
-    """Return numba's type of a vector of "float" or "i16". The first call registers it, and its operators."""
+    """Return numba's type of a vector of "float", "i16" or "i64". The first call registers it, and its operators."""
     return _registered_type()(lanes, element)
 
 
@@ -38,7 +38,7 @@ def _registered_type() -> Any:
     class VectorType(types.Type):
         def __init__(self, lanes: int, element: str) -> None:
             super().__init__(f"Vector({lanes}, {element})")
-            number = llvmlite.ir.FloatType() if element == "float" else llvmlite.ir.IntType(16)
+            number = llvmlite.ir.FloatType() if element == "float" else llvmlite.ir.IntType(int(element[1:]))
             self.lanes, self.code_type = lanes, llvmlite.ir.VectorType(number, lanes)
 
     @register_model(VectorType)
@@ -63,7 +63,7 @@ def _registered_type() -> Any:
 
 
 def _place(context: Any, builder: Any, signature: Any, arguments: Any, array: int, vector: Any) -> Any:
-    """Return the pointer to a vector in an array, which is followed by a flat index."""
+    """Return the pointer to a vector in that argument, an array, which is followed by a flat index."""
     from numba import types  # noqa: PLC0415
 
     data = context.make_array(signature.args[array])(context, builder, arguments[array]).data
@@ -174,6 +174,34 @@ def _rounded(_context: Any, vector: Any, largest: Any) -> Any:
     return _vector_type(vector.lanes, "i16")(vector, largest), generate
 
 
+def _no_bits(_context: Any) -> Any:
+    result = _vector_type(VECTOR, "i64")
+
+    def generate(_target: Any, _builder: Any, _signature: Any, _arguments: Any) -> Any:
+        return result.code_type([0] * VECTOR)
+
+    return result(), generate
+
+
+def _with_bit(_context: Any, bits: Any, array: Any, at: Any, bit: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        numbers = llvmlite.ir.VectorType(llvmlite.ir.IntType(16), VECTOR)
+        place = _place(context, builder, signature, arguments, 1, numbers)
+        some = builder.icmp_signed("!=", builder.load(place, align=2), numbers([0] * VECTOR))
+        one = builder.shl(llvmlite.ir.IntType(64)(1), arguments[3])
+        marks = builder.select(some, _everywhere(builder, one, VECTOR), bits.code_type([0] * VECTOR))
+        return builder.or_(arguments[0], marks)
+
+    return bits(bits, array, at, bit), generate
+
+
+def _lowest_bit(_context: Any, bits: Any) -> Any:
+    def generate(_target: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], llvmlite.ir.IntType(1)(1))
+
+    return bits(bits), generate
+
+
 if TYPE_CHECKING:
 
     class Vector:
@@ -205,8 +233,18 @@ if TYPE_CHECKING:
 
     def rounded(vector: Vector, largest: float) -> Vector:
         """Return the nearest whole numbers of 16 bits from -largest to largest; halves away from 0."""
+
+    def no_bits() -> Vector:
+        """Return a vector of 64-bit numbers that are 0."""
+
+    def with_bit(bits: Vector, array: NDArray[np.int16], at: int, bit: np.uint64) -> Vector:
+        """Return the vector with this bit set in each lane of which the number in the array is not 0."""
+
+    def lowest_bit(bits: np.uint64) -> np.uint64:
+        """Return the place of the lowest bit of a number that is not 0."""
 else:
     load, load_short, load_some = intrinsic(_load_of(VECTOR)), intrinsic(_load_of(SHORT)), intrinsic(_load_some)
     store, store_some = intrinsic(_store), intrinsic(_store_some)
     spread, spread_short = intrinsic(_spread_over(VECTOR)), intrinsic(_spread_over(SHORT))
     rounded = intrinsic(_rounded)
+    no_bits, with_bit, lowest_bit = intrinsic(_no_bits), intrinsic(_with_bit), intrinsic(_lowest_bit)
