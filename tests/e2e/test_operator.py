@@ -75,7 +75,7 @@ def test_a_mailing_is_previewed_tried_run_and_listed(stack: BackgroundStack, ope
     checked = operator.CheckMail(pb.CheckMailRequest(email="check@example.org"))
     assert checked.accepted
     assert any("250" in line for line in checked.transcript)
-    made = operator.RunMailing(pb.RunMailingRequest())
+    made = operator.RunMailing(pb.RunMailingRequest(max_per_hour=3000))
 
     def done() -> bool:
         found = {m.mailing_id: m for m in operator.ListMailings(pb.ListMailingsRequest()).mailings}
@@ -87,6 +87,7 @@ def test_a_mailing_is_previewed_tried_run_and_listed(stack: BackgroundStack, ope
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
     entries = operator.ListAuditEntries(pb.ListAuditEntriesRequest()).entries
     assert {"SendTestMailing", "CheckMail", "RunMailing"} <= {entry.action for entry in entries}
+    assert ["3000" in entry.detail for entry in entries if entry.action == "RunMailing"] == [True]
     assert "@" not in str(entries)
 
 

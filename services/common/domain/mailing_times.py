@@ -62,14 +62,21 @@ class MailingPlan:
 
     def to_json(self) -> str:
         """Return it as JSON."""
-        return json.dumps(
-            {
-                "send_at": self.send_at and self.send_at.isoformat(),
-                "local_time": self.local_time and self.local_time.isoformat(),
-                "window": self.window and [self.window.begin, self.window.end],
-                "per_hour": self.per_hour,
-            }
-        )
+        return json.dumps(self._values)
+
+    @property
+    def given(self) -> dict[str, object]:
+        """What differs from the default, as JSON's values."""
+        return {name: value for name, value in self._values.items() if value}
+
+    @property
+    def _values(self) -> dict[str, object]:
+        return {
+            "send_at": self.send_at and self.send_at.isoformat(),
+            "local_time": self.local_time and self.local_time.isoformat(),
+            "window": self.window and [self.window.begin, self.window.end],
+            "per_hour": self.per_hour,
+        }
 
     @classmethod
     def from_json(cls, text: str, *, time_zone: str | None) -> Self:

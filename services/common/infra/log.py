@@ -54,8 +54,8 @@ def configure(level: str, log_format: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    # These log every job, message and statement at INFO; the services log the outcomes themselves.
-    for chatty in ("apscheduler", "alembic", "dramatiq"):
+    # These log every job, message, statement and line of SMTP at INFO; the services log the outcomes themselves.
+    for chatty in ("apscheduler", "alembic", "dramatiq", "mail.log"):  # the last one is aiosmtpd's
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLevelName(level)))
 
 

@@ -42,6 +42,7 @@ class MailingServicer(OperatorBase):
         answer = await self.jobs.run(
             audit_context(),
             OperatorJobKind.RUN_MAILING,
+            plan.given,
             plan=plan.to_json(),
             request_id=str(request_id or ""),
         )

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -35,14 +36,20 @@ class OperatorJobs:
     after_commit: AfterCommit
     threads: ThreadPool
 
-    async def run(self, audit_context: AuditContext | None, kind: OperatorJobKind, **request: str) -> Mapping[str, Any]:
-        """Run a job and return its answer; recorded in the audit log if it has a context.
+    async def run(
+        self,
+        audit_context: AuditContext | None,
+        kind: OperatorJobKind,
+        detail: Mapping[str, Any] = MappingProxyType({}),
+        **request: str,
+    ) -> Mapping[str, Any]:
+        """Run a job and return its answer; recorded in the audit log, with the detail, if it has a context.
 
         Raises:
             FailedPrecondition: The mailer refuses the job, or its queue is paused.
             Unavailable: No mailer answers in time.
         """
-        job_id = await self.threads.run(self._enqueue, audit_context, kind, request)
+        job_id = await self.threads.run(self._enqueue, audit_context, kind, detail, request)
         begin = time.monotonic()
         started, pause = False, FIRST_POLL_SECONDS
         try:
@@ -60,14 +67,20 @@ class OperatorJobs:
             "no mailer started the job" if not_started else "a mailer started the job, but has not answered"
         )
 
-    def _enqueue(self, audit_context: AuditContext | None, kind: OperatorJobKind, request: Mapping[str, str]) -> UUID:
+    def _enqueue(
+        self,
+        audit_context: AuditContext | None,
+        kind: OperatorJobKind,
+        detail: Mapping[str, Any],
+        request: Mapping[str, str],
+    ) -> UUID:
         with self.database.write() as session:
             if MAIL_QUEUE in workers.list_paused(session):
                 message = f"the queue {MAIL_QUEUE} is paused: resume it first"
                 raise FailedPrecondition("QUEUE_PAUSED", f"queues/{MAIL_QUEUE}", message)
             job_id = operator_jobs.insert_job(session, kind, request)
             if audit_context:
-                audit.record(session, audit_context, "mail")
+                audit.record(session, audit_context, "mail", **detail)
         self.after_commit(FollowUp(operator_job_ids=[job_id]))
         return job_id
 

@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from services.web.api.calls import Gateways
 from services.web.api.errors import BadRequest
-from services.web.api.messages import MessageType, json_response, parse_json
+from services.web.api.messages import MessageType, json_response, parse_json, query_fields
 from services.web.api.spec_query import parse_spec
 from services.web.http.templates import PRIVATE
 from services.web.orders.body_reader import BodyReader
@@ -74,7 +74,7 @@ class InstantCalls:
         spec.keep_metadata = True
         if spec.output_format == ImageFormat.IMAGE_FORMAT_UNSPECIFIED:
             spec.output_format = ImageFormat.IMAGE_FORMAT_JPEG
-        name, data = await self._receive(request, "picture")
+        name, data = await self._receive(request, "picture", ignores_fields=True)
         answer = await self._blur(request, pb.InputImage(filename=name, data=data, spec=spec))
         if "multipart/form-data" in request.headers.get("accept", ""):
             return _with_metadata(answer)
@@ -90,14 +90,16 @@ class InstantCalls:
         except EOFError:
             message = f"is larger than {2 * limits.max_message_bytes} bytes: place an order instead"
             raise BadRequest("body", message, status=413) from None
-        return parse_json(body, kind, {})
+        return parse_json(body, kind, query_fields(request.query_params, kind))
 
-    async def _receive(self, request: Request, part: str) -> tuple[str, bytes]:
+    async def _receive(self, request: Request, part: str, *, ignores_fields: bool = False) -> tuple[str, bytes]:
         """Return the name and the content of the image that a request carries."""
         limits = await self._gateways.limits(request)
         most = min(limits.max_image_bytes, limits.max_message_bytes)
         if request.headers.get("content-type", "").startswith("multipart/form-data"):
             with await read_form(request, max_bytes=most, max_files=1) as form:
+                for field in () if ignores_fields else form.fields:
+                    raise BadRequest(field, "is no field of the form: parameters are in the query, the image is a file")
                 if not form.files:
                     raise BadRequest(part, "is missing: send the image as a file of the form, or as the body")
                 file = form.files[0]

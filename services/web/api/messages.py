@@ -36,7 +36,7 @@ def query_fields(query: QueryParams, kind: type[Message]) -> dict[str, object]:
     """Return the parameters of a query as fields of a message; names of enumerations need no prefix.
 
     Raises:
-        BadRequest: The message has no such field.
+        BadRequest: The message has no such field, or one value of it and the query several.
     """
     fields: dict[str, object] = {}
     for name in query:
@@ -45,6 +45,8 @@ def query_fields(query: QueryParams, kind: type[Message]) -> dict[str, object]:
         if field is None:
             raise BadRequest(name, f"is no parameter: there are {', '.join(known) or 'none'}")
         values = [_value(field, text) for text in query.getlist(name)]
+        if len(values) > 1 and not field.is_repeated:
+            raise BadRequest(name, "is given more than once")
         fields[name] = values if field.is_repeated else values[-1]
     return fields
 

@@ -44,7 +44,8 @@ class ApiOrders:
             body = await BodyReader(request.stream()).read_all(2 * limits.max_message_bytes)
         except EOFError:
             raise BadRequest("body", "is too large: send a form with files", status=413) from None
-        return json_response(await gateway.place(parse_json(body, pb.BlurOrderRequest, {})), 201)
+        fields = query_fields(request.query_params, pb.BlurOrderRequest)
+        return json_response(await gateway.place(parse_json(body, pb.BlurOrderRequest, fields)), 201)
 
     async def watch(self, request: Request) -> Response:
         """Stream a WatchStatusResponse for each change; `Last-Event-ID` is the last revision received."""

@@ -19,6 +19,14 @@ from services.web.api.parameters import ONLY_READ, SPEC_PARAMETERS
 Effect = TypeVar("Effect", Gaussian, Pixelate)
 Parsed = TypeVar("Parsed")
 _NAMES = {parameter.name for parameter in SPEC_PARAMETERS}
+_REPEATED = {parameter.name for parameter in SPEC_PARAMETERS if parameter.repeated}
+_EFFECTS = {
+    "gaussian": ("sigma", "sigma_relative"),
+    "pixelate": ("cell", "cell_relative"),
+    "solid": ("color",),
+    "redact": (),
+}
+"""Effects and their parameters, of which an image has one."""
 
 
 def parse_spec(query: QueryParams, *, others: Collection[str] = ()) -> BlurSpec:
@@ -29,11 +37,13 @@ def parse_spec(query: QueryParams, *, others: Collection[str] = ()) -> BlurSpec:
         others: Names of parameters that have another meaning.
 
     Raises:
-        BadRequest: A parameter is unknown or malformed.
+        BadRequest: A parameter is unknown or malformed, is repeated, or contradicts another.
     """
     for name in query:
         if name not in _NAMES and name not in others:
             raise BadRequest(name, f"is no parameter: there are {', '.join(sorted({*_NAMES, *others}))}")
+        if len(query.getlist(name)) > 1 and name not in _REPEATED:
+            raise BadRequest(name, "is given more than once")
     if "spec" in query:
         if more := sorted(set(query) & _NAMES - {"spec"}):
             raise BadRequest(more[0], "is no parameter beside spec: put it into the JSON")
@@ -78,22 +88,24 @@ def parse_effort(query: QueryParams) -> Effort.ValueType:
 
 
 def _effect(query: QueryParams) -> BlurSpec:
-    given = {
-        name: query[name] for name in ("sigma", "sigma_relative", "cell", "cell_relative", "color") if name in query
-    }
-    effect = query.get("effect") or _implied(given)
+    given = [(effect, name) for effect, names in _EFFECTS.items() for name in names if name in query]
+    if not (effect := query.get("effect") or (given[0][0] if given else "")):
+        return BlurSpec()
+    if effect not in _EFFECTS:
+        raise BadRequest("effect", f"{effect!r} is none of gaussian, pixelate, redact and solid")
+    for other, name in given:
+        if other != effect:
+            raise BadRequest(name, f"is of {other}, but the effect is {effect}: an image has one effect")
+    if len(given) > 1:
+        raise BadRequest(given[1][1], f"means the same as {given[0][1]}: give one of them")
     match effect:
-        case "":
-            return BlurSpec()
         case "gaussian":
             return BlurSpec(gaussian=_with_fields(Gaussian(), query, sigma="sigma_px", sigma_relative="sigma_relative"))
         case "pixelate":
             return BlurSpec(pixelate=_with_fields(Pixelate(), query, cell="cell_px", cell_relative="cell_relative"))
         case "solid":
             return BlurSpec(solid=Solid(color=_color(query.get("color", ""))))
-        case "redact":
-            return BlurSpec(redact=Redact())
-    raise BadRequest("effect", f"{effect!r} is none of gaussian, pixelate, redact and solid")
+    return BlurSpec(redact=Redact())
 
 
 def _with_fields(effect: Effect, query: QueryParams, **fields: str) -> Effect:
@@ -102,14 +114,6 @@ def _with_fields(effect: Effect, query: QueryParams, **fields: str) -> Effect:
         if (value := _number(query, name)) is not None:
             setattr(effect, field, round(value) if field == "cell_px" else value)
     return effect
-
-
-def _implied(given: dict[str, str]) -> str:
-    if "sigma" in given or "sigma_relative" in given:
-        return "gaussian"
-    if "cell" in given or "cell_relative" in given:
-        return "pixelate"
-    return "solid" if "color" in given else ""
 
 
 def _color(text: str) -> str:

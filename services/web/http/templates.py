@@ -93,6 +93,12 @@ def _helpers(texts: Texts) -> dict[str, Any]:
         shown = at.strftime("%d.%m.%Y %H:%M" if texts.language == "ru" else "%-d %b %Y, %H:%M")
         return Markup('<time datetime="{}">{} UTC</time>').format(at.isoformat(timespec="seconds"), shown)
 
+    def day(seconds: float) -> Markup:
+        """Format a day, which is the same in every time zone."""
+        at = datetime.fromtimestamp(seconds, UTC)
+        shown = at.strftime("%d.%m.%Y" if texts.language == "ru" else "%-d %b %Y")
+        return Markup('<time datetime="{}">{}</time>').format(at.date().isoformat(), shown)
+
     def size(count: int) -> str:
         """Format a number of bytes."""
         for unit, name in ((10**9, "size_gb"), (10**6, "size_mb"), (10**3, "size_kb")):
@@ -105,4 +111,4 @@ def _helpers(texts: Texts) -> dict[str, Any]:
         """Format a number with separated thousands."""
         return f"{number:,}".replace(",", "\N{NO-BREAK SPACE}" if texts.language == "ru" else ",")
 
-    return {"t": texts, "count": count, "language": texts.language, "moment": moment, "size": size}
+    return {"t": texts, "count": count, "day": day, "language": texts.language, "moment": moment, "size": size}

@@ -136,7 +136,7 @@ class _FormBuilder:
             self._form.fields[self._field[0]] = self._field[1].decode("utf-8", "replace")
         elif self._file and (self._file.name or self._file.size):  # neither: no file was selected
             if len(self._form.files) >= self._max_files:
-                raise BadForm("too many files", too_large=True)
+                raise BadForm(f"too many files: at most {self._max_files}", too_large=True)
             self._form.files.append(self._file)
 
     def _complete(self) -> None:

@@ -1,11 +1,11 @@
 """All pages in light and dark mode, checked by axe-core for WCAG 2.2 AA."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 from axe_playwright_python.sync_playwright import Axe
 from imageblur_client import Client
-from playwright.sync_api import Page, ViewportSize
+from playwright.sync_api import Page, ViewportSize, expect
 
 from services.stack.background import BackgroundStack
 from tests.e2e.conftest import PHOTOGRAPHS
@@ -36,8 +36,26 @@ def test_pages_are_accessible_and_fit_a_phone(visit: Any, stack: BackgroundStack
     assert findings(page, (name for name, _ in Tour(page, stack, client, PHOTOGRAPHS).stops())) == []
 
 
-def test_operator_pages_are_accessible_and_fit_a_phone(page: Page, stack: BackgroundStack, client: Client) -> None:
-    assert findings(page, OperatorTour(page, stack, client, PHOTOGRAPHS).stops()) == []
+def test_operator_pages_are_accessible_and_fit_a_phone(visit: Any, stack: BackgroundStack, client: Client) -> None:
+    page, urls = visit().page(), set[str]()
+
+    def stops() -> Iterator[str]:
+        for name in OperatorTour(page, stack, client, PHOTOGRAPHS).stops():
+            yield name
+            urls.add(page.url)
+
+    assert findings(page, stops()) == []
+    russian = visit(locale="ru-RU", viewport={"width": NARROW, "height": 700}).page()
+    assert [(url, width) for url in sorted(urls) if (width := width_of(russian, url)) > NARROW] == []
+    russian.goto("/operator")
+    expect(russian.locator("h1")).to_have_text("Обзор")
+
+
+def width_of(page: Page, url: str) -> int:
+    """Open a page, and return how many pixels it is wide."""
+    page.goto(url)
+    width: int = page.evaluate(WIDTH)
+    return width
 
 
 def findings(page: Page, stops: Iterable[str]) -> list[str]:

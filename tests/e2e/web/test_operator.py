@@ -274,6 +274,21 @@ def test_a_new_key_is_copied_and_restricted(visit: Any, operator: OperatorServic
     assert not key.HasField("expire_time")
 
 
+def test_a_consent_is_of_the_same_day_in_every_time_zone(visit: Any) -> None:
+    page = visit(timezone_id="America/New_York").page()
+    page.goto("/operator/subscribers")
+    rows = b"email\nconsenting@example.org\n"
+    page.set_input_files("#file", {"name": "fair.csv", "mimeType": "text/csv", "buffer": rows})
+    page.fill("#source", "fair 2026")
+    page.select_option("#consent", "attested")
+    page.fill("#consent_date", "2026-05-31")
+    page.get_by_role("button", name="Import", exact=True).click()
+    expect(page.get_by_role("heading", name="Import finished")).to_be_visible()
+    page.goto("/operator/subscribers")
+    row = page.locator(".rows tr", has_text="consenting@example.org")
+    expect(row.locator("time")).to_have_text(re.compile("^31 May 2026$|^May 31, 2026$"))
+
+
 def test_without_scripts_orders_are_searched_and_cancelled(visit: Any, client: Client) -> None:
     page = visit(java_script_enabled=False).page()
     order = client.order("scriptless@example.org", [PHOTOGRAPHS / "rocket.jpg"])

@@ -1,13 +1,16 @@
 import asyncio
 import email.policy
 import errno
+import logging
 import mailbox
 import smtplib
 from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
+import structlog
 
+from services.common.infra import log
 from services.stack.embedded.mailbox import start_mailbox
 
 
@@ -51,6 +54,20 @@ def test_an_email_is_stored_below_its_envelope(tmp_path: Path) -> None:
 def test_content_that_is_no_email_is_stored_as_it_is(tmp_path: Path) -> None:
     deliver(tmp_path, b"\xff\xfe not an e-mail")
     assert stored(tmp_path).strip().endswith(b"\r\n\xff\xfe not an e-mail")
+
+
+def test_an_email_is_one_line_at_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    log.configure("INFO", "text")
+    try:
+        deliver(tmp_path, order_email().as_bytes())
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+        structlog.reset_defaults()
+    shown = capsys.readouterr()
+    assert (shown.out.count("\n"), shown.err) == (1, "")
 
 
 def test_emails_are_kept_over_a_restart(tmp_path: Path) -> None:

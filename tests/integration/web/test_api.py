@@ -109,11 +109,26 @@ def test_what_cannot_be_blurred_at_once_is_a_problem_with_its_reason(web: Web) -
         ("format=psd", "format"),
         ("effort=heroic", "effort"),
         ("invert=perhaps", "invert"),
+        ("sigma=3&sigma=9", "sigma"),
+        ("sigma=3&cell=8", "cell"),
+        ("effect=solid&sigma=3", "sigma"),
+        ("sigma=3&sigma_relative=0.1", "sigma_relative"),
     ],
 )
 def test_a_wrong_parameter_is_named(query: str, field: str, web: Web) -> None:
     details = problem(web.request("POST", f"/v1/blur?{query}", PHOTO), 400)
     assert [violation["field"] for violation in details["violations"]] == [field]
+
+
+def test_what_would_be_ignored_is_refused(web: Web) -> None:
+    body, headers = form({"a.jpg": PHOTO}, find="faces")
+    assert problem(web.request("POST", "/v1/blur", body, headers), 400)["violations"][0]["field"] == "find"
+    body, headers = form({"a.jpg": PHOTO, "b.jpg": PHOTO})
+    assert "at most 1" in problem(web.request("POST", "/v1/blur", body, headers), 413)["detail"]
+    json_body = {"Content-Type": "application/json"}
+    for path in ("/v1/blur", "/v1/find", "/v1/orders"):
+        details = problem(web.request("POST", f"{path}?find=faces", b"{}", json_body), 400)
+        assert "find" in details["detail"]
 
 
 def test_an_image_is_required(web: Web) -> None:
