@@ -14,6 +14,15 @@ from tests.integration.client.scripted import ScriptedServer
 _COMMAND = [sys.executable, "-c", "from imageblur_client.cli import main; main()"]
 
 
+def test_help_does_not_load_what_calls_need() -> None:
+    """The libraries of gRPC take a second of processor time to load."""
+    command = [sys.executable, "-X", "importtime", *_COMMAND[1:], "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "imageblur_client.cli.app" in loaded
+    assert {name for name in loaded if name.split(".")[0] in {"asyncio", "google", "grpc", "rich", "services"}} == set()
+
+
 def test_ctrl_c_ends_it_quietly(server: ScriptedServer) -> None:
     told = threading.Event()
     server.on("WatchStatus", change(order(RUNNING)), told.set, lambda: server.call_ended.wait(60))
