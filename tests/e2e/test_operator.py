@@ -87,7 +87,7 @@ def test_a_mailing_is_previewed_tried_run_and_listed(stack: BackgroundStack, ope
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
     entries = operator.ListAuditEntries(pb.ListAuditEntriesRequest()).entries
     assert {"SendTestMailing", "CheckMail", "RunMailing"} <= {entry.action for entry in entries}
-    assert ["3000" in entry.detail for entry in entries if entry.action == "RunMailing"] == [True]
+    assert any("3000" in entry.detail for entry in entries if entry.action == "RunMailing")
     assert "@" not in str(entries)
 
 
