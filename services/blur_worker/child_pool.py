@@ -39,7 +39,7 @@ _log = log.get(__name__)
 # child processes share its memory.
 _context = multiprocessing.get_context("forkserver")
 _CONFINED = Confinement()
-_PRELOADED = ["services.blur_worker.warm_engine"]
+_PRELOADED = ["services.common.infra.collect_later", "services.blur_worker.warm_engine"]
 
 
 class ChildCrashed(Exception):

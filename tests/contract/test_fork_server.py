@@ -70,3 +70,10 @@ def test_a_fork_server_shares_the_memory_and_no_descriptors_and_its_forks_can_ha
     shown = subprocess.run([sys.executable, script, tmp_path], capture_output=True, text=True, check=True, timeout=60)
     assert shown.stdout.splitlines() == ["forked True False", "forked False False", "None"]
     assert shown.stderr == ""
+
+
+@pytest.mark.parametrize("preload", ["services.blur_worker.warm_engine", "services.stack.supervision.preload"])
+def test_forks_of_what_is_loaded_collect_garbage(preload: str) -> None:
+    code = f"import gc, services.common.infra.collect_later, {preload}; print(gc.isenabled(), gc.get_freeze_count() > 0)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
+    assert run.stdout.split() == ["True", "True"]

@@ -21,7 +21,6 @@ _MODULES = (
     "aiosmtpd.controller",
     "grpc_health.v1.health_pb2",
     "mailbox",
-    "psycopg",
     "services.blur_worker.app",
     "services.common.infra.dramatiq_worker",
     "services.common.migrations",
@@ -31,7 +30,6 @@ _MODULES = (
     "services.scheduler.start_mailings",
     "services.scheduler.settings",
     "services.web.server",
-    "sqlalchemy.dialects.postgresql",
     "sqlalchemy.dialects.sqlite",
 )
 
@@ -49,4 +47,5 @@ with contextlib.suppress(OSError, Unavailable), tempfile.TemporaryDirectory(pref
 # The collector writes to the objects that it looks at, which would copy their memory for each service.
 gc.collect()
 gc.freeze()
+gc.enable()
 page_out_libraries()
