@@ -1,7 +1,7 @@
 """`python -m benchmarks.startup [--before CHECKOUT]`: how long a stack takes from its start to its first result.
 
-Seconds on the clock and of processor (all processes of the stack), of second starts: the engine is compiled before.
-With `--before`, another checkout is measured in turn with this one, and ratios are printed.
+Seconds on the clock and of processor (all processes of the stack), of second starts: the engine is compiled, and the
+database is there. With `--before`, another checkout is measured in turn with this one, and ratios are printed.
 """
 
 import argparse
@@ -25,8 +25,8 @@ from services.stack.ports import free_port
 HERE = Path(__file__).parents[1]
 
 
-def start(checkout: Path, photograph: bytes) -> dict[str, float]:
-    """Start the stack of a checkout, order a photograph, and stop; return the seconds that it took."""
+def start(checkout: Path, folder: Path, photograph: bytes) -> dict[str, float]:
+    """Start the stack of a checkout in a data folder, order a photograph, and stop; return the seconds that it took."""
     path = os.pathsep.join(str(checkout / folder) for folder in (".", "client", "protos"))
     environment = {
         "PYTHONPATH": path,
@@ -36,10 +36,9 @@ def start(checkout: Path, photograph: bytes) -> dict[str, float]:
     }
     begin = time.monotonic()
     with (
-        tempfile.TemporaryDirectory(prefix="imageblur-") as folder,
         # Python looks into the working folder first.
         contextlib.chdir(folder),
-        background_stack(Path(folder), environment, ready_within=600) as stack,
+        background_stack(folder, environment, ready_within=600) as stack,
         Client(stack.gateway_address) as client,
     ):
         ready = time.monotonic() - begin
@@ -59,14 +58,16 @@ def main() -> None:
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # as `make run`: second starts have bytecode
     photograph = (files("skimage") / "data" / "rocket.jpg").read_bytes()
     checkouts = {"now": HERE} | ({"before": options.before.resolve()} if options.before else {})
-    for checkout in checkouts.values():
-        code = "import services.blur_worker.warm_engine"
-        subprocess.run([sys.executable, "-c", code], cwd=checkout, env=os.environ | {"PYTHONPATH": "."}, check=True)
-        start(checkout, photograph)
     measured: dict[str, list[dict[str, float]]] = {name: [] for name in checkouts}
-    for _ in range(options.rounds):
+    with tempfile.TemporaryDirectory(prefix="imageblur-") as root:
         for name, checkout in checkouts.items():
-            measured[name].append(start(checkout, photograph))
+            code = "import services.blur_worker.warm_engine"
+            subprocess.run([sys.executable, "-c", code], cwd=checkout, env=os.environ | {"PYTHONPATH": "."}, check=True)
+            (Path(root) / name).mkdir()
+            start(checkout, Path(root) / name, photograph)
+        for _ in range(options.rounds):
+            for name, checkout in checkouts.items():
+                measured[name].append(start(checkout, Path(root) / name, photograph))
     for what in ("ready", "first result", "processor"):
         values = {name: [each[what] for each in rounds] for name, rounds in measured.items()}
         shown = [

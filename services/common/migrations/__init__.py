@@ -22,7 +22,9 @@ def upgrade(database: Database) -> None:
     """
     database.check_encoding()
     before = _revision(database)
-    from alembic import command  # noqa: PLC0415 - half a second that only this command needs
+    if before == HEAD:
+        return
+    from alembic import command  # noqa: PLC0415 - half a second that starts without a migration do not need
     from alembic.config import Config  # noqa: PLC0415
 
     with database.engine.connect() as connection:
@@ -33,7 +35,7 @@ def upgrade(database: Database) -> None:
         command.upgrade(config, "head")
         connection.commit()
     # A new database has nothing that was changed.
-    if before not in {None, HEAD}:
+    if before is not None:
         with database.write() as session:
             action = AuditContext(audit.COMMAND_LINE, "MigrateDatabase")
             audit.record(session, action, "database", before=before, after=HEAD)
