@@ -13,7 +13,6 @@ from tests.faults.fleet import Fleet
 from tests.faults.report import Line
 from tests.faults.samples import many
 from tests.faults.strikes import state
-from tests.support.waiting import eventually
 
 Begin = Callable[[Fleet], AbstractContextManager[None]]
 PACE = 0.3
@@ -62,10 +61,12 @@ CASES = [
 
 @pytest.fixture
 def at_work(fleet: Fleet, customer: Customer) -> Iterator[list[Accepted]]:
-    """Two orders, at least one image of which is being blurred."""
+    """Two orders, one image of which is being blurred, and all others of which come after it."""
     fleet.stages.pace(PACE)
+    fleet.stages.arm_all("child-blurring")
     orders = [customer.order(many(6)) for _ in range(2)]
-    eventually(lambda: any(customer.status(order.order_id)[0].counts.running for order in orders))
+    fleet.stages.wait_reached("child-blurring")
+    fleet.stages.disarm("child-blurring")
     yield orders
     fleet.stages.pace(0)
 

@@ -103,7 +103,8 @@ def test_a_bomb_is_refused_before_anything_is_allocated(format_: Format) -> None
     tracemalloc.start()
     started = time.process_time()
     error = refused(data)
-    assert time.process_time() - started < 0.5
+    # It takes a hundredth of that; decoding takes more.
+    assert time.process_time() - started < 1
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 5_000_000

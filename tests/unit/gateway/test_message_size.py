@@ -1,5 +1,6 @@
 """Fields and regions of encoded messages are counted before the messages are parsed."""
 
+import asyncio
 import tracemalloc
 
 import pytest
@@ -8,6 +9,9 @@ from imageblur.v1 import blur_service_pb2 as pb
 from imageblur.v1 import order_pb2
 
 from services.common.domain.errors import TooLarge
+from services.common.infra.fair_thread import FairThread
+from services.gateway.rpc import message_parser
+from services.gateway.rpc.message_parser import MessageParser
 from services.gateway.rpc.message_size import CountLimits, check_counts
 
 REGION = order_pb2.Region(box=order_pb2.Rect(left=0.1, top=0.1, width=0.2, height=0.2))
@@ -60,3 +64,21 @@ def test_every_field_type_is_passed_over() -> None:
     unknown = b"\xa0\x06\x80\x01" + b"\xa1\x06" + bytes(8) + b"\xa5\x06" + bytes(4) + b"\xa2\x06\x03abc"
     with pytest.raises(TooLarge):
         check_counts(unknown + known, ORDER, CountLimits(regions=0, fields=2_000))
+
+
+class NeverParsed:
+    DESCRIPTOR = ORDER
+
+    @classmethod
+    def FromString(cls, _message: bytes) -> None:  # noqa: N802 - as protobuf names it
+        pytest.fail("it was parsed")
+
+
+@pytest.mark.parametrize("regions", [2_001, 20_000])
+def test_a_message_of_too_many_regions_is_not_parsed(regions: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(message_parser, "rate_limit_key", lambda: "caller")
+    thread = FairThread("parsing")
+    parser = MessageParser(thread, max_images=10, max_regions=2_000)
+    with pytest.raises(TooLarge, match="more than 2000 regions"):
+        asyncio.run(parser.parse(order(regions), NeverParsed.FromString))
+    thread.close()
