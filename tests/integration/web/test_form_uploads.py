@@ -22,6 +22,13 @@ from tests.support.waiting import eventually
 
 __all__ = ["browser", "context", "folder", "gateway", "page"]
 
+IS_BEING_SENT = """async () => {
+  const form = [...document.scripts].find((script) => script.src.includes("/order_form/"));
+  const { isBeingSent, remembered } = await import(new URL("unfinished_uploads.js", form.src));
+  const [record] = await remembered();
+  return isBeingSent(record.upload);
+}"""
+
 
 def is_patch(request: Request) -> bool:
     return request.method == "PATCH"
@@ -95,6 +102,10 @@ def test_a_reloaded_page_goes_on_where_it_was(context: BrowserContext, gateway: 
     page.click("#submit")
     eventually(lambda: page.evaluate("0") == 0 and held)
     assert page.title().startswith("52% · ")
+    other = context.new_page()
+    other.goto("/")
+    assert other.evaluate(IS_BEING_SENT), "another window does not offer to go on with it"
+    other.close()
     # Leaving warns.
     questions: list[str] = []
 

@@ -3,6 +3,7 @@
 
 const DATABASE = "imageblur";
 const STORE = "uploads";
+const RELEASE_MS = 3000;
 
 // Remembers an upload: { upload, files: [{ name, size, lastModified }], bytes, sources }. A browser that keeps nothing, such
 // as in a private window, is no error.
@@ -62,10 +63,15 @@ export async function whileSending(upload, work) {
   return navigator.locks.request(`imageblur ${upload}`, { ifAvailable: true }, work);
 }
 
+// A page that was left a moment ago may still hold the lock: its end is waited for.
 export async function isBeingSent(upload) {
   if (!navigator.locks) return false;
-  const { held } = await navigator.locks.query();
-  return held.some((lock) => lock.name === `imageblur ${upload}`);
+  const signal = AbortSignal.timeout(RELEASE_MS);
+  try {
+    return await navigator.locks.request(`imageblur ${upload}`, { signal }, () => false);
+  } catch {
+    return true;
+  }
 }
 
 // Returns the finished request, or null.
