@@ -5,8 +5,9 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self, Unpack
+from typing import Self, TypeVar, Unpack
 
+import grpc
 from imageblur.v1 import blur_service_pb2 as blur
 from imageblur.v1 import subscription_service_pb2 as subscription
 from imageblur.v1.blur_service_pb2_grpc import BlurServiceStub
@@ -23,6 +24,9 @@ from imageblur_client.rpc_errors import mapped_errors
 from imageblur_client.sources import AnyListing, AnySource
 from imageblur_client.upload import AnyFile, ProgressCallback, UploadFile, UploadStream, listed
 from imageblur_client.watch import RETRIES, Watch
+
+_Request = TypeVar("_Request")
+_Response = TypeVar("_Response")
 
 TIMEOUT_SECONDS = 30.0
 INSTANT_SECONDS = 60.0
@@ -63,10 +67,18 @@ class Client:
         """Close the connection; active calls are cancelled."""
         self._channel.close()
 
+    def _call(
+        self,
+        rpc: "grpc.UnaryUnaryMultiCallable[_Request, _Response]",
+        request: _Request,
+        timeout: float | None = None,
+    ) -> _Response:
+        with mapped_errors(self.server):
+            return rpc(request, timeout=self._timeout if timeout is None else timeout)
+
     def limits(self) -> blur.GetLimitsResponse:
         """Return the limits of the server."""
-        with mapped_errors(self.server):
-            return self._blur.GetLimits(blur.GetLimitsRequest(), timeout=self._timeout)
+        return self._call(self._blur.GetLimits, blur.GetLimitsRequest())
 
     def order(
         self,
@@ -149,8 +161,7 @@ class Client:
             OSError: The file cannot be read.
         """
         request = requests.blur_image_request(file, spec)
-        with mapped_errors(self.server):
-            return self._blur.BlurImage(request, timeout=self._instant_timeout)
+        return self._call(self._blur.BlurImage, request, self._instant_timeout)
 
     def find_regions(
         self,
@@ -176,8 +187,7 @@ class Client:
         request = requests.find_regions_request(
             file, find, effort=effort, output_format=output_format, preview_side=preview_side
         )
-        with mapped_errors(self.server):
-            return self._blur.FindRegions(request, timeout=self._instant_timeout)
+        return self._call(self._blur.FindRegions, request, self._instant_timeout)
 
     def preview_image(
         self, order_id: str, image_id: str, *, result: bool = False, max_side: int = 0
@@ -191,13 +201,11 @@ class Client:
             max_side: Longest side in pixels; 0: the server's default.
         """
         request = requests.preview_request(order_id, image_id, result=result, max_side=max_side)
-        with mapped_errors(self.server):
-            return self._blur.PreviewImage(request, timeout=self._instant_timeout)
+        return self._call(self._blur.PreviewImage, request, self._instant_timeout)
 
     def status(self, order_id: str, images: bool = False) -> blur.StatusResponse:
         """Return an order, optionally with its first 1,000 images."""
-        with mapped_errors(self.server):
-            return self._blur.Status(requests.status_request(order_id, images=images), timeout=self._timeout)
+        return self._call(self._blur.Status, requests.status_request(order_id, images=images))
 
     def images(
         self,
@@ -209,8 +217,7 @@ class Client:
         """Yield all images of an order by position; reads a page at a time."""
         request = blur.ListImagesRequest(order_id=order_id, page_size=page_size, state=state)
         while True:
-            with mapped_errors(self.server):
-                page = self._blur.ListImages(request, timeout=self._timeout)
+            page = self._call(self._blur.ListImages, request)
             yield from page.images
             if not page.next_page_token:
                 return
@@ -244,8 +251,7 @@ class Client:
         request = blur.SendImagesRequest(
             order_id=order_id, email=email, when_ready=when_ready, request_id=requests.new_id(request_id)
         )
-        with mapped_errors(self.server):
-            return self._blur.SendImages(request, timeout=self._timeout).delivery
+        return self._call(self._blur.SendImages, request).delivery
 
     def download(
         self,
@@ -302,8 +308,7 @@ class Client:
 
     def cancel(self, order_id: str) -> Order:
         """Cancel the images that have not ended; existing results are kept."""
-        with mapped_errors(self.server):
-            return self._blur.CancelOrder(blur.CancelOrderRequest(order_id=order_id), timeout=self._timeout).order
+        return self._call(self._blur.CancelOrder, blur.CancelOrderRequest(order_id=order_id)).order
 
     def revise_images(
         self, order_id: str, specs: BlurSpec | Mapping[str, BlurSpec], *, request_id: str | None = None
@@ -316,44 +321,36 @@ class Client:
             request_id: A UUID; a repeated call with it changes nothing more. None: a new one.
         """
         request = requests.revise_request(order_id, specs, request_id)
-        with mapped_errors(self.server):
-            return self._blur.ReviseImages(request, timeout=self._timeout).order
+        return self._call(self._blur.ReviseImages, request).order
 
     def delete_originals(self, order_id: str) -> Order:
         """Delete the originals that an order keeps for `revise_images`; results are kept."""
         request = blur.DeleteOriginalsRequest(order_id=order_id)
-        with mapped_errors(self.server):
-            return self._blur.DeleteOriginals(request, timeout=self._timeout).order
+        return self._call(self._blur.DeleteOriginals, request).order
 
     def webhook_secret(self) -> str:
         """Return the secret that signs the webhooks of this caller's orders, for `verify_webhook`."""
-        with mapped_errors(self.server):
-            return self._blur.GetWebhookSecret(blur.GetWebhookSecretRequest(), timeout=self._timeout).secret
+        return self._call(self._blur.GetWebhookSecret, blur.GetWebhookSecretRequest()).secret
 
     def rotate_webhook_secret(self) -> str:
         """Replace that secret and return the new one; for 24 hours webhooks are signed with both."""
-        with mapped_errors(self.server):
-            return self._blur.RotateWebhookSecret(blur.RotateWebhookSecretRequest(), timeout=self._timeout).secret
+        return self._call(self._blur.RotateWebhookSecret, blur.RotateWebhookSecretRequest()).secret
 
     def delete(self, order_id: str) -> None:
         """Delete an order with its images, results and address."""
-        with mapped_errors(self.server):
-            self._blur.DeleteOrder(blur.DeleteOrderRequest(order_id=order_id), timeout=self._timeout)
+        self._call(self._blur.DeleteOrder, blur.DeleteOrderRequest(order_id=order_id))
 
     def subscribe(self, email: str, *, locale: str = "") -> bool:
         """Subscribe to the newsletter; return whether the address has to be confirmed by the token of an e-mail."""
         request = subscription.SubscribeRequest(email=email, locale=locale)
-        with mapped_errors(self.server):
-            return self._subscription.Subscribe(request, timeout=self._timeout).confirmation_required
+        return self._call(self._subscription.Subscribe, request).confirmation_required
 
     def confirm(self, token: str) -> None:
         """Confirm a subscription with the token of a confirmation e-mail."""
         request = subscription.ConfirmSubscriptionRequest(token=token)
-        with mapped_errors(self.server):
-            self._subscription.ConfirmSubscription(request, timeout=self._timeout)
+        self._call(self._subscription.ConfirmSubscription, request)
 
     def unsubscribe(self, *, email: str | None = None, token: str | None = None) -> None:
         """End a subscription, either by address or by the token of a newsletter."""
         request = requests.unsubscribe_request(email, token)
-        with mapped_errors(self.server):
-            self._subscription.Unsubscribe(request, timeout=self._timeout)
+        self._call(self._subscription.Unsubscribe, request)
