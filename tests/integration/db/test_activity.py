@@ -77,7 +77,8 @@ def test_summaries_outlive_orders(database: Database) -> None:
         session.execute(delete(Order))
     assert before > 700
     after = sum(point.succeeded for point in series(database, 2 * DAY, 24 * MINUTE).values())
-    assert before - 10 <= after <= before  # those of the last minutes were not summarised yet
+    # Those of the last minutes were not summarised yet, and the oldest may be out of the series by now.
+    assert before - 30 <= after <= before
 
 
 def test_what_is_summarised_is_not_counted_again(database: Database) -> None:

@@ -44,8 +44,8 @@ from tests.support.postgres import PostgresServer
 from tests.support.valkey import ValkeyServer
 from tests.support.waiting import eventually
 
-PROMPTLY = 8.0
-"""Seconds; a busy machine may take one or two of them."""
+PROMPTLY = 20.0
+"""Seconds: less than clients wait. It takes one or two, and several of them on a busy machine."""
 
 
 @pytest.fixture
@@ -242,7 +242,7 @@ def test_an_object_store_that_is_away_is_noticed_soon(monkeypatch: pytest.Monkey
     begin = time.monotonic()
     with pytest.raises(Unavailable):
         BlobStore("s3://bucket/prefix").put("key", b"x")
-    assert time.monotonic() - begin < 10
+    assert time.monotonic() - begin < PROMPTLY
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)  # a file does not go away
