@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import functools
 import os
 import resource
 import shutil
@@ -9,15 +10,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import TypeAlias
 
 from tests.faults import database_clock
 from tests.faults.fleet import SMTP_SECONDS, Fleet
 from tests.support.proxy import Proxy
 from tests.support.valkey import Refusal
 from tests.support.waiting import eventually
+
+Block: TypeAlias = contextlib.AbstractContextManager[None]
 
 _LOCK = """
 import sqlite3, sys
@@ -29,13 +33,17 @@ sys.stdin.read()
 
 
 @contextlib.contextmanager
-def valkey_away(fleet: Fleet) -> Iterator[None]:
-    """Killed, and started again with its data."""
-    fleet.valkey.kill()
+def _during(begin: Callable[[], object], end: Callable[[], object]) -> Iterator[None]:
+    begin()
     try:
         yield
     finally:
-        fleet.valkey.start()
+        end()
+
+
+def valkey_away(fleet: Fleet) -> Block:
+    """Killed, and started again with its data."""
+    return _during(fleet.valkey.kill, fleet.valkey.start)
 
 
 @contextlib.contextmanager
@@ -46,49 +54,33 @@ def valkey_robbed(fleet: Fleet) -> Iterator[None]:
         yield
 
 
-@contextlib.contextmanager
-def valkey_stalled(fleet: Fleet) -> Iterator[None]:
+def valkey_stalled(fleet: Fleet) -> Block:
     """Stopped in the middle of whatever it does, with its connections open."""
-    os.kill(fleet.valkey.pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(fleet.valkey.pid, signal.SIGCONT)
+    send = functools.partial(os.kill, fleet.valkey.pid)
+    return _during(lambda: send(signal.SIGSTOP), lambda: send(signal.SIGCONT))
 
 
-def valkey_refusing_writes(fleet: Fleet, how: Refusal) -> contextlib.AbstractContextManager[None]:
+def valkey_refusing_writes(fleet: Fleet, how: Refusal) -> Block:
     """It answers reads and refuses writes, as a replica, after a failed save, or without room."""
     return fleet.valkey.refusing_writes(how)
 
 
-@contextlib.contextmanager
-def postgres_away(fleet: Fleet) -> Iterator[None]:
+def postgres_away(fleet: Fleet) -> Block:
     """Stopped as an operator does, and started again."""
     assert fleet.postgres
-    fleet.postgres.stop()
-    try:
-        yield
-    finally:
-        fleet.postgres.start()
+    return _during(fleet.postgres.stop, fleet.postgres.start)
 
 
-@contextlib.contextmanager
-def postgres_killed(fleet: Fleet) -> Iterator[None]:
+def postgres_killed(fleet: Fleet) -> Block:
     """Killed with all its children, and started again."""
     assert fleet.postgres
-    fleet.postgres.kill()
-    try:
-        yield
-    finally:
-        fleet.postgres.start()
+    return _during(fleet.postgres.kill, fleet.postgres.start)
 
 
-@contextlib.contextmanager
-def postgres_read_only(fleet: Fleet) -> Iterator[None]:
+def postgres_read_only(fleet: Fleet) -> Block:
     """It answers reads and refuses writes, as a server in recovery."""
     assert fleet.postgres
-    with fleet.postgres.read_only():
-        yield
+    return fleet.postgres.read_only()
 
 
 @contextlib.contextmanager
@@ -164,75 +156,43 @@ def _mount(*arguments: str) -> bool:
     return True
 
 
-@contextlib.contextmanager
-def line_cut(line: Proxy) -> Iterator[None]:
+def line_cut(line: Proxy) -> Block:
     """No connection stays, and none can be made."""
-    line.cut()
-    try:
-        yield
-    finally:
-        line.heal()
+    return _during(line.cut, line.heal)
 
 
-@contextlib.contextmanager
-def line_stalled(line: Proxy) -> Iterator[None]:
+def line_stalled(line: Proxy) -> Block:
     """Connections stay, and nothing gets through."""
-    line.stall()
-    try:
-        yield
-    finally:
-        line.heal()
+    return _during(line.stall, line.heal)
 
 
-@contextlib.contextmanager
-def line_slow(line: Proxy) -> Iterator[None]:
+def line_slow(line: Proxy) -> Block:
     """A fifth of a second each way."""
-    line.delay(0.2)
-    try:
-        yield
-    finally:
-        line.heal()
+    return _during(lambda: line.delay(0.2), line.heal)
 
 
-@contextlib.contextmanager
-def mail_server_slow(fleet: Fleet) -> Iterator[None]:
+def mail_server_slow(fleet: Fleet) -> Block:
     """It takes its time at every step, though no longer than it may."""
     step = 0.6 * SMTP_SECONDS
-    fleet.sink.delay(EHLO=step, MAIL=step, RCPT=step, DOT=step)
-    try:
-        yield
-    finally:
-        fleet.sink.delay()
+    return _during(lambda: fleet.sink.delay(EHLO=step, MAIL=step, RCPT=step, DOT=step), fleet.sink.delay)
 
 
-@contextlib.contextmanager
-def dns_hanging(fleet: Fleet) -> Iterator[None]:
+def dns_hanging(fleet: Fleet) -> Block:
     """No name of a mail server is resolved."""
-    fleet.stages.arm_all("mailer-lookup")
-    try:
-        yield
-    finally:
-        fleet.stages.disarm("mailer-lookup")
+    stages = fleet.stages
+    return _during(lambda: stages.arm_all("mailer-lookup"), lambda: stages.disarm("mailer-lookup"))
 
 
-@contextlib.contextmanager
-def database_clock_ahead(fleet: Fleet) -> Iterator[None]:
+def database_clock_ahead(fleet: Fleet) -> Block:
     """The database's clock jumps a minute ahead, beyond every lease, and back in the end."""
-    database_clock.move(fleet.database, 60)
-    try:
-        yield
-    finally:
-        database_clock.move(fleet.database, 0)
+    move = functools.partial(database_clock.move, fleet.database)
+    return _during(lambda: move(60), lambda: move(0))
 
 
-@contextlib.contextmanager
-def clocks_ahead(fleet: Fleet) -> Iterator[None]:
+def clocks_ahead(fleet: Fleet) -> Block:
     """The schedulers' clocks are a week ahead."""
-    fleet.stages.move_clock(timedelta(days=7).total_seconds())
-    try:
-        yield
-    finally:
-        fleet.stages.move_clock(0)
+    move, week = fleet.stages.move_clock, timedelta(days=7)
+    return _during(lambda: move(week.total_seconds()), lambda: move(0))
 
 
 def last(seconds: float) -> None:

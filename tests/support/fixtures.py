@@ -9,7 +9,9 @@ import pytest
 from services.blur_worker.child_pool import ChildPool
 from services.blur_worker.instant.child_work import InstantResult, run_instant
 from tests.support.blur_workers import LIMITS
+from tests.support.certificates import Authority
 from tests.support.databases import SharedPostgres, SqliteTemplate
+from tests.support.https import make_authority
 from tests.support.postgres import PostgresServer, PostgresUnavailable, start_postgres
 from tests.support.s3 import S3Server, S3Unavailable, start_s3
 from tests.support.smtp import SmtpSink
@@ -94,3 +96,9 @@ def instant_children() -> Iterator[ChildPool]:
     children = ChildPool(1, LIMITS, run_instant, answer=InstantResult)
     yield children
     children.close()
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    """What issues the certificates of HTTPS servers of a test; the service trusts it."""
+    return make_authority(tmp_path)

@@ -3,7 +3,6 @@
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -35,16 +34,11 @@ from services.scheduler.sweep import Sweep
 from tests.integration.mailer.conftest import ON_BOTH
 from tests.support.certificates import Authority
 from tests.support.factories import end_retention, place_order
-from tests.support.https import Handler, HttpRequest, HttpsServer, answer, make_authority
+from tests.support.https import Handler, HttpRequest, HttpsServer, answer
 
 SECRETS = WebhookSecrets("k" * 40)
 RESULT = Success(size=1, sha256="ab" * 32, width=8, height=8, format="PNG")
 MakeSender = Callable[..., SendWebhook]
-
-
-@pytest.fixture
-def authority(tmp_path: Path) -> Authority:
-    return make_authority(tmp_path)
 
 
 @pytest.fixture

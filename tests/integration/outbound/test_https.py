@@ -16,11 +16,6 @@ from tests.support.https import HttpRequest, HttpsServer, answer, make_authority
 
 
 @pytest.fixture
-def authority(tmp_path: Path) -> Authority:
-    return make_authority(tmp_path)
-
-
-@pytest.fixture
 def server(authority: Authority) -> Iterator[HttpsServer]:
     with HttpsServer(authority) as server:
         yield server

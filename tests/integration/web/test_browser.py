@@ -11,15 +11,12 @@ from playwright.sync_api import Browser, FilePayload, Page, Route, expect
 
 from tests.e2e.conftest import PHOTOGRAPHS
 from tests.integration.web.conftest import Web
-from tests.support.browser import PATIENCE_MS, chromium
+from tests.integration.web.form_in_browser import browser
+from tests.support.browser import PATIENCE_MS
 from tests.support.browser_waiting import wait_until
 from tests.support.images import encode, photo
 
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
+__all__ = ["browser"]
 
 
 @pytest.fixture

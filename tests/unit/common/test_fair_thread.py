@@ -8,11 +8,7 @@ import threading
 import pytest
 
 from services.common.infra.fair_thread import SWITCH_SECONDS, FairThread
-
-
-async def settle() -> None:
-    for _ in range(5):
-        await asyncio.sleep(0)
+from tests.support.event_loop import settle
 
 
 def test_a_caller_with_much_work_does_not_delay_others() -> None:

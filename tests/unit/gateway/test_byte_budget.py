@@ -11,6 +11,7 @@ from services.gateway.rpc import byte_budget
 from services.gateway.rpc.admission import CallLimit
 from services.gateway.rpc.byte_budget import ByteBudget
 from services.gateway.rpc.callers import CURRENT_CALL, Caller, CurrentCall
+from tests.support.event_loop import settle
 
 
 async def hold(limit: ByteBudget, size: int, until: asyncio.Event, order: list[int] | None = None) -> None:
@@ -18,11 +19,6 @@ async def hold(limit: ByteBudget, size: int, until: asyncio.Event, order: list[i
         if order is not None:
             order.append(size)
         await until.wait()
-
-
-async def settle() -> None:
-    for _ in range(5):
-        await asyncio.sleep(0)
 
 
 def test_room_is_handed_out_in_turn() -> None:

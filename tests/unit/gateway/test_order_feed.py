@@ -12,6 +12,7 @@ from services.common.domain.errors import NotFound, Unavailable
 from services.gateway.orders import order_feed as module
 from services.gateway.orders.order_feed import KEPT_CHANGES, OrderFeed
 from services.gateway.orders.order_reader import OrderChanges
+from tests.support.event_loop import settle
 
 ORDER = uuid4()
 FOREVER = 3600.0
@@ -52,12 +53,6 @@ class Rows:
 def rows(monkeypatch: pytest.MonkeyPatch) -> Rows:
     monkeypatch.setattr(module, "SETTLE_SECONDS", 0)
     return Rows()
-
-
-async def settle() -> None:
-    """Let every task run until it waits for something else."""
-    for _ in range(20):
-        await asyncio.sleep(0)
 
 
 def test_it_reads_only_when_hinted_and_waits_between(rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from services.common.db.orders.snapshots import Snapshot
 from services.gateway.orders import order_feed, watch_hub
 from services.gateway.orders.order_reader import OrderChanges
 from services.gateway.orders.watch_hub import WatchHub
+from tests.support.event_loop import settle
 
 FOREVER = 3600.0
 ORDER = uuid4()
@@ -36,12 +37,6 @@ class Polled:
         self.begun.set()
         await self.go_on.wait()
         return found
-
-
-async def settle() -> None:
-    """Let every task run until it waits for something else."""
-    for _ in range(20):
-        await asyncio.sleep(0)
 
 
 @pytest.fixture(autouse=True)

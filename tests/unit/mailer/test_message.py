@@ -116,18 +116,16 @@ def test_an_address_beyond_ascii_needs_smtputf8() -> None:
         "a@b.c\r\nBcc: d@e.f",
         "a@b.c\nBcc: d@e.f",
         "<a@b.c>",
+        "Ann <a@b.c>",
+        "анна\r\nBcc: x@y.z",
+        "ан на@b.c",
+        "анна,б@b.c",
+        "анна>@b.c",
+        "анна@b.c>",
+        "a\x00@b.c",
     ],
 )
 def test_what_is_not_one_address_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"."):
-        parse_recipient(text)
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["Ann <a@b.c>", "анна\r\nBcc: x@y.z", "ан на@b.c", "анна,б@b.c", "анна>@b.c", "анна@b.c>", "a\x00@b.c"],
-)
-def test_what_is_more_than_an_address_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse_recipient(text)
 

@@ -33,7 +33,7 @@ from services.common.infra.places import Places
 from services.common.use_cases.order_lifecycle import OrderLifecycle, make_lifecycle
 from tests.support.certificates import Authority
 from tests.support.factories import PlacedOrder, new_images, new_order
-from tests.support.https import HttpsServer, answer, make_authority
+from tests.support.https import HttpsServer, answer
 from tests.support.images import encode, photo
 from tests.support.s3 import S3Server
 
@@ -50,11 +50,6 @@ def database_url(request: pytest.FixtureRequest) -> str:
 
 
 ON_BOTH = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
-
-
-@pytest.fixture
-def authority(tmp_path: Path) -> Authority:
-    return make_authority(tmp_path)
 
 
 @pytest.fixture
