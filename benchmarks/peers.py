@@ -94,6 +94,9 @@ PEERS: Mapping[str, Blur] = {
 def saved(image: Image.Image, format_: str | None) -> bytes:
     """Encode with the quality of the comparison."""
     out = io.BytesIO()
-    options: dict[str, Any] = {"quality": QUALITY, "subsampling": "4:2:0"} if format_ == "JPEG" else {}
+    options: dict[str, Any] = {"quality": QUALITY} if format_ == "JPEG" else {}
+    if options and image.mode != "CMYK":
+        # Of CMYK it would store three of the four inks at half the size, which is not Pillow's default.
+        options["subsampling"] = "4:2:0"
     image.save(out, format_, **options)
     return out.getvalue()
