@@ -43,15 +43,19 @@ def blur_frame(frame: Frame, spec: BlurSpec, found: list[Layer] | None = None, *
     read = raster
     # Irreversible effects, the strongest, come first and read nothing of each other.
     painted = not found[-1].effect.irreversible
-    changed = []
-    for layer in found:
+    changed: list[Raster] = []
+    for count, layer in enumerate(found, 1):
         effect = pixel_effect(layer.effect, raster)
         if isinstance(effect, Redaction):
             changed.append(_redact(raster, layer, effect, found))
         else:
             changed.append(_change(read, layer, effect))
-        if painted and layer is not found[-1]:
-            read = _paint(read if read is not raster else _copy(raster), layer, changed[-1])
+        # Layers of one effect read nothing of each other.
+        if painted and count < len(found) and found[count].effect != layer.effect:
+            read = _copy(raster) if read is raster else read
+            for painted_layer, part in zip(found[:count], changed, strict=True):
+                if painted_layer.effect == layer.effect:
+                    _paint(read, painted_layer, part)
     result = raster if in_place else _copy(raster)
     for layer, part in zip(reversed(found), reversed(changed), strict=True):
         _paint(result, layer, part)
@@ -86,7 +90,7 @@ def _redact(original: Raster, layer: Layer, effect: Redaction, found: list[Layer
         if first_row < end_row and first < end:
             hidden = other.mask[first_row - top : end_row - top, first - left : end - left]
             known[first_row:end_row, first:end] &= hidden == 0
-    return effect.fill(original.crop(box), known).crop(_within(layer.box, box))
+    return effect.fill(original.crop(box), known, _within(layer.box, box))
 
 
 def _within(box: Box, outer: Box) -> Box:

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from services.blur_worker.engine import blur
 from services.blur_worker.engine.effects.strength import at_least, strength
 from services.blur_worker.engine.layers import layers
 from services.common.domain.spec import BlurSpec, Effect, Gaussian, Pixelate, Redact, Region, Solid
 from tests.support.images import encode, opened, photo, samples
-from tests.unit.engine.running import LEFT_HALF, MIDDLE, run, run_on
+from tests.unit.engine.running import LEFT_HALF, LIMITS, MIDDLE, run, run_on
 
 FROM_WEAK_TO_STRONG: list[Effect] = [
     Pixelate(2), Gaussian(2), Gaussian(5), Gaussian(0.1, relative=True), Pixelate(16), Redact(), Solid()
@@ -102,3 +103,19 @@ def test_several_effects_in_a_jpeg(subsampling: str) -> None:
     assert np.abs(after[24:40, 40:56] - (0, 255, 0)).max() <= 3
     whole = samples(opened(run(data, Gaussian(4), LEFT_HALF).data))
     assert np.abs(after[22:42, 14:22] - whole[22:42, 14:22]).mean() <= 3
+
+
+def test_regions_far_apart_are_hidden_as_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    corners = [Region("box", left, top, 0.1, 0.1) for left in (0.05, 0.8) for top in (0.02, 0.85)]
+    stronger = Region("ellipse", 0.1, 0.05, 0.3, 0.1, feather=0.02, effect=Gaussian(9))
+    data = encode(photo(800, 600), "PNG")
+    for effect in (Gaussian(4), Pixelate(16), Solid("#203040")):
+        spec = BlurSpec(effect, (*corners, stronger))
+        assert len([layer for layer in layers(spec, (800, 600)) if layer.effect == effect]) == 4
+        apart = blur(data, spec, LIMITS).data
+        for other in ((stronger, *corners[::-1]), (*corners, *corners, stronger)):
+            assert blur(data, BlurSpec(effect, other), LIMITS).data == apart
+        with monkeypatch.context() as patch:
+            patch.setattr("services.blur_worker.engine.layers._MANY_REGIONS", 0)
+            assert len(layers(spec, (800, 600))) == 2
+            assert blur(data, spec, LIMITS).data == apart

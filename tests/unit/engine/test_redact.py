@@ -138,5 +138,13 @@ def test_a_cell_without_known_pixels_gets_those_of_its_neighbours() -> None:
     known = np.zeros((60, 60), bool)
     known[:, :5] = True
     pixels[:, 5:] = 7
-    filled = Redaction().fill(Raster("L", pixels), known).samples
+    filled = Redaction().fill(Raster("L", pixels), known, (0, 0, 60, 60)).samples
     assert np.abs(filled.astype(int) - 200).max() <= 0.07 * 255
+
+
+def test_a_part_is_filled_as_in_the_whole() -> None:
+    pixels = np.random.default_rng(5).integers(0, 256, (150, 90, 3), np.uint8)
+    known = np.random.default_rng(6).random((150, 90)) < 0.5
+    whole = Redaction().fill(Raster("RGB", pixels), known, (0, 0, 90, 150))
+    part = Redaction().fill(Raster("RGB", pixels), known, (7, 20, 81, 149))
+    assert (part.samples == whole.samples[20:149, 7:81]).all()

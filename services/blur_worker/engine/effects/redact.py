@@ -35,7 +35,7 @@ class Redaction:
 
     def apply(self, raster: Raster) -> Raster:
         """Redact all of the raster."""
-        return self.fill(raster, np.zeros(raster.samples.shape[:2], np.bool_))
+        return self.fill(raster, np.zeros(raster.samples.shape[:2], np.bool_), (0, 0, *raster.size))
 
     def cells_of_nothing(self, raster: Raster) -> tuple[_Cells, NDArray[np.float64], NDArray[np.float64]]:
         """Return the cells of a whole image, and the weights of each for the pixels of a column and of a row.
@@ -54,8 +54,8 @@ class Redaction:
         reach = max(round(max(right - left, bottom - top) * _SURROUNDINGS), _MIN_SURROUNDINGS_PX)
         return max(left - reach, 0), max(top - reach, 0), min(right + reach, size[0]), min(bottom + reach, size[1])
 
-    def fill(self, raster: Raster, known: Known) -> Raster:
-        """Return soft cells for all of the raster, computed from the pixels that are known, and from no others.
+    def fill(self, raster: Raster, known: Known, box: Box) -> Raster:
+        """Return the soft cells of a box of the raster, computed from the pixels that are known, and from no others.
 
         A cell is the mean of its known pixels; without any, of the cells around it; grey if nothing is known.
         """
@@ -66,7 +66,7 @@ class Redaction:
             cells[:] = _grey(raster)
         while not present.all() and present.any():
             cells, present = _spread(cells, present)
-        return raster.with_samples(_smooth(_tinted(cells, raster), raster))
+        return raster.with_samples(_smooth(_tinted(cells, raster), raster, box))
 
 
 def _sum_cells(raster: Raster, known: Known) -> tuple[_Cells, NDArray[np.int64]]:
@@ -81,10 +81,11 @@ def _sum_cells(raster: Raster, known: Known) -> tuple[_Cells, NDArray[np.int64]]
             if not known[chunk].any():
                 continue
             # Whole numbers, whose sum is the same in any order.
-            part = raster.samples[chunk].astype(np.int64) * known[chunk, :, np.newaxis]
+            part = raster.samples[chunk] * known[chunk, :, np.newaxis]
             if raster.has_alpha:
+                part = part.astype(np.int64)
                 part[..., :-1] *= part[..., -1:]
-            sums[row] += np.add.reduceat(part.sum(axis=0), columns[:-1], axis=0)
+            sums[row] += np.add.reduceat(part.sum(axis=0, dtype=np.int64), columns[:-1], axis=0)
             counts[row] += np.add.reduceat(known[chunk].sum(axis=0), columns[:-1])
     if raster.has_alpha:
         sums[..., :-1] /= raster.max_value
@@ -129,25 +130,35 @@ def _tinted(cells: _Cells, raster: Raster) -> _Cells:
     return result
 
 
-def _smooth(cells: _Cells, raster: Raster) -> NDArray[np.unsignedinteger]:
-    """Return samples that pass softly from cell to cell; where they are fully transparent, colours are 0."""
+def _smooth(cells: _Cells, raster: Raster, box: Box) -> NDArray[np.unsignedinteger]:
+    """Return samples of a box that pass softly from cell to cell; where they are fully transparent, colours are 0."""
+    left, top, right, bottom = box
     height, width, channels = raster.samples.shape
     down, across = (_weights(side, max(height, width)) for side in (height, width))
+    down, across = down[:, top:bottom], across[:, left:right]
     # Sums in a fixed order, not matrix products, whose last bit depends on the processor.
-    by_row = np.zeros((len(down), width, channels))
+    by_row = np.zeros((len(down), right - left, channels))
     for cell, weights in enumerate(across):
-        by_row += weights[np.newaxis, :, np.newaxis] * cells[:, cell, np.newaxis]
-    result = np.empty_like(raster.samples, order="C")
-    for top in range(0, height, _ROWS_PER_CHUNK):
-        chunk = np.s_[top : top + _ROWS_PER_CHUNK]
-        values = np.zeros((len(result[chunk]), width, channels))
-        for cell in np.flatnonzero(down[:, chunk].any(axis=1)).tolist():
-            values += down[cell, chunk, np.newaxis, np.newaxis] * by_row[cell]
+        reached = _reached(weights)
+        by_row[:, reached] += weights[reached, np.newaxis] * cells[:, cell, np.newaxis]
+    result = np.empty((bottom - top, right - left, channels), raster.samples.dtype)
+    for begin in range(0, len(result), _ROWS_PER_CHUNK):
+        chunk = result[begin : begin + _ROWS_PER_CHUNK]
+        values = np.zeros(chunk.shape)
+        for cell, weights in enumerate(down[:, begin : begin + _ROWS_PER_CHUNK]):
+            reached = _reached(weights)
+            values[reached] += weights[reached, np.newaxis, np.newaxis] * by_row[cell]
         if raster.has_alpha:
             seen = np.rint(values[..., -1:]) > 0
             values[..., :-1] *= seen * raster.max_value / np.maximum(values[..., -1:], 1e-9)
-        result[chunk] = np.rint(values).clip(0, raster.max_value)
+        chunk[:] = np.rint(values, out=values).clip(0, raster.max_value, out=values)
     return result
+
+
+def _reached(weights: NDArray[np.float64]) -> slice:
+    """Return the pixels along a side that a cell has a share of: they lie side by side."""
+    found = np.flatnonzero(weights)
+    return slice(int(found[0]), int(found[-1]) + 1) if len(found) else slice(0, 0)
 
 
 def _weights(side: int, longer_side: int) -> NDArray[np.float64]:
