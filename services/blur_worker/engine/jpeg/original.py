@@ -20,6 +20,7 @@ from services.blur_worker.engine.jpeg.format.header_reader import HeaderReader
 from services.blur_worker.engine.jpeg.format.markers import UnsupportedJpeg
 from services.blur_worker.engine.jpeg.format.result_header import ResultHeader, header_of, resized
 from services.blur_worker.engine.jpeg.format.scan_header import ScanHeader
+from services.blur_worker.engine.jpeg.format.tables import QuantizationTable
 from services.blur_worker.engine.jpeg.transform.planes import PlaneSet
 from services.blur_worker.engine.limits import Limits, check_pixels, pillow_limits
 from services.blur_worker.engine.metadata import Metadata, read_metadata
@@ -76,6 +77,11 @@ class OriginalJpeg:
         return {self.frame.h_max // each.h for each in components}, {self.frame.v_max // each.v for each in components}
 
     @property
+    def has_sequential_scan(self) -> bool:
+        """Whether its first scan is sequential and has all components."""
+        return not self.frame.progressive and len(self.scan.components) == len(self.frame.components)
+
+    @property
     def may_be_text(self) -> bool:
         """Whether it is full of strong edges that are coarsely quantized, by how many bits its blocks take.
 
@@ -98,6 +104,11 @@ class OriginalJpeg:
         """
         decode = decode_progressive if self.frame.progressive else decode_sequential
         decode(self.reader, self.frame, self.scan, planes)
+
+    def upright_quantization(self, planes: PlaneSet) -> tuple[QuantizationTable, ...]:
+        """Return the quantization table of each plane."""
+        tables = self.reader.component_quantization
+        return tuple(plane.upright_quantization(tables[index]) for index, plane in enumerate(planes.planes))
 
     def result_header(self, spec: BlurSpec, planes: PlaneSet) -> ResultHeader:
         """Return the header of the result, with the metadata that it is to have."""

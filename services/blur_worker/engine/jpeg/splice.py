@@ -2,25 +2,19 @@
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Protocol
 
 from services.blur_worker.engine.blur_frame import blur_frame, read_box
 from services.blur_worker.engine.decode import decode
 from services.blur_worker.engine.find_and_hide import find_and_hide
 from services.blur_worker.engine.finding.find import DetectorSource
 from services.blur_worker.engine.images import Blurred, Frame
-from services.blur_worker.engine.jpeg.encode.scan import LARGEST
-from services.blur_worker.engine.jpeg.encode.writer import write_jpeg
-from services.blur_worker.engine.jpeg.format.markers import FROM_ZIGZAG, UnsupportedJpeg
-from services.blur_worker.engine.jpeg.format.result_header import with_quantization
-from services.blur_worker.engine.jpeg.original import jpeg_to_jpeg, open_original
+from services.blur_worker.engine.jpeg.copied import CopiedJpeg
+from services.blur_worker.engine.jpeg.format.markers import UnsupportedJpeg
+from services.blur_worker.engine.jpeg.original import OriginalJpeg, jpeg_to_jpeg, open_original
+from services.blur_worker.engine.jpeg.recoded import RecodedJpeg
 from services.blur_worker.engine.jpeg.stored_pixels import ChangedBlocks, StoredComponent, blank, changed_blocks, draw
-from services.blur_worker.engine.jpeg.transform.finer_tables import finer_tables
-from services.blur_worker.engine.jpeg.transform.planes import plan_as_stored
-from services.blur_worker.engine.layers import layers
+from services.blur_worker.engine.layers import Layer, layers
 from services.blur_worker.engine.limits import Limits
 from services.blur_worker.engine.regions import hides_whole
 from services.blur_worker.engine.stage_timer import StageTimer
@@ -63,24 +57,10 @@ class _SplicedJpeg:
         self._original = open_original(data, limits, keep_metadata=spec.keep_metadata)
         if self._original.has_coarse_chroma:
             raise UnsupportedJpeg("samples of chroma that viewers repeat: no blur of them is smooth")
-        stored = plan_as_stored(self._original.frame, self._original.orientation)
-        self._original.decode_into(stored)
-        blocks = [plane.values.reshape(plane.rows, 64, plane.columns) for plane in stored.planes]
-        for each in blocks:
-            # DC coefficients are sums, and may be as large as they like.
-            _check_codes(each[:, 0], least=-LARGEST - 1)
-        quantization = self._original.reader.component_quantization
-        tables = tuple(plane.upright_quantization(quantization[index]) for index, plane in enumerate(stored.planes))
         # What is found may become solid, too, if it can still be found.
         effects = (spec.effect, *(region.effect for region in spec.regions if region.effect))
-        if spec.find or any(effect.irreversible for effect in effects):
-            tables = finer_tables(blocks, tables)
-        self._header = with_quantization(self._original.result_header(spec, stored), tables)
-        v_max, h_max = max(plane.v for plane in stored.planes), max(plane.h for plane in stored.planes)
-        self._components = [
-            StoredComponent(plane, of_plane, table, v_max // plane.v, h_max // plane.h)
-            for plane, of_plane, table in zip(stored.planes, blocks, tables, strict=True)
-        ]
+        fine = bool(spec.find) or any(effect.irreversible for effect in effects)
+        self._stored = _stored(self._original, spec, fine=fine)
         timer.lap("decode")
 
     @cached_property
@@ -92,17 +72,15 @@ class _SplicedJpeg:
         """See `HideableImage`."""
         size = width, height = self._original.displayed
         found = layers(spec, size)
-        original = blank(self._components, size)
+        components = self._stored.components(found)
+        self._timer.lap("decode")
+        original = blank(components, size)
         for layer in found:
-            draw(self._components, read_box(layer, original), original)
+            draw(components, read_box(layer, original), original)
         hidden = blur_frame(Frame(original), spec, found, in_place=True).raster
-        changes = [changed_blocks(self._components, hidden, layer.box, layer.mask) for layer in found]
-        spliced = [
-            _SplicedPlane(component, [each[index] for each in changes])
-            for index, component in enumerate(self._components)
-        ]
+        changes = [changed_blocks(components, hidden, layer.box, layer.mask) for layer in found]
         self._timer.lap("blur")
-        encoded = write_jpeg(spliced, self._header, self._timer)
+        encoded = self._stored.encode(changes, self._timer)
         return Blurred(
             data=encoded,
             format=Format.JPEG,
@@ -114,33 +92,19 @@ class _SplicedJpeg:
         )
 
 
-class _SplicedPlane:
-    """Coefficients as the result has them: a `QuantizedPlane`."""
+class StoredJpeg(Protocol):
+    """A JPEG of which blocks can be changed, several times, each time those of the original."""
 
-    def __init__(self, component: StoredComponent, changes: Sequence[ChangedBlocks]) -> None:
-        self.h, self.v = component.plane.h, component.plane.v
-        self.rows, _, self.columns = component.blocks.shape
-        self.zigzag = FROM_ZIGZAG
-        self._blocks = component.blocks
-        self._changes = changes
+    def components(self, found: Sequence[Layer]) -> list[StoredComponent]:
+        """Return all components, with at least those blocks that layers need."""
 
-    def write_rows(self, begin: int, end: int, out: NDArray[np.int16]) -> None:
-        """See `QuantizedPlane`.
-
-        Raises:
-            UnsupportedJpeg: A coefficient has no code.
-        """
-        out[:] = self._blocks[begin:end]
-        _check_codes(out[:, 1:], least=-LARGEST)
-        for change in self._changes:
-            change.write(begin, end, out)
+    def encode(self, changes: Sequence[Sequence[ChangedBlocks]], timer: StageTimer) -> bytes:
+        """Return the image with these changes, of each component, to what `components` returned last."""
 
 
-def _check_codes(coefficients: NDArray[Any], *, least: int) -> None:
-    """Check quantized coefficients.
-
-    Raises:
-        UnsupportedJpeg: There is one that has no code (tables F.1 and F.2).
-    """
-    if coefficients.min() < least or coefficients.max() > LARGEST:
-        raise UnsupportedJpeg("coefficients that have no code")
+def _stored(original: OriginalJpeg, spec: BlurSpec, *, fine: bool) -> StoredJpeg:
+    if original.orientation == 1 and original.has_sequential_scan:
+        copied = CopiedJpeg(original, spec)
+        if copied.can_be_copied(fine=fine):
+            return copied
+    return RecodedJpeg(original, spec, fine=fine)

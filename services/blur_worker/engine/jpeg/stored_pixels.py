@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.blur_worker.engine.jpeg.format.tables import QuantizationTable
-from services.blur_worker.engine.jpeg.transform.planes import CoefficientPlane
+from services.blur_worker.engine.jpeg.transform.planes import CoefficientPlane, PlaneSet
 from services.blur_worker.engine.jpeg.transform.samples import to_coefficients, to_samples
 from services.blur_worker.engine.outlines import Mask
 from services.blur_worker.engine.raster import Box, Raster, Size
@@ -39,7 +40,7 @@ class ChangedBlocks:
     coefficients: NDArray[np.int16]
     """(rows, 64, columns)."""
 
-    def write(self, begin: int, end: int, out: NDArray[np.int16]) -> None:
+    def write(self, begin: int, end: int, out: NDArray[Any]) -> None:
         """Put those into `out` that lie in the rows from `begin` to before `end`, with which it begins."""
         first, last = max(begin, self.top), min(end, self.top + len(self.changed))
         if first < last:
@@ -47,6 +48,17 @@ class ChangedBlocks:
             columns = slice(self.left, self.left + self.changed.shape[1])
             target = out[first - begin : last - begin, :, columns]
             np.copyto(target, self.coefficients[rows], where=self.changed[rows, np.newaxis])
+
+
+def stored_components(stored: PlaneSet, quantization: Sequence[QuantizationTable]) -> list[StoredComponent]:
+    """Return the components of an image whose planes are kept as they are stored."""
+    v_max, h_max = max(plane.v for plane in stored.planes), max(plane.h for plane in stored.planes)
+    return [
+        StoredComponent(
+            plane, plane.values.reshape(plane.rows, 64, plane.columns), table, v_max // plane.v, h_max // plane.h
+        )
+        for plane, table in zip(stored.planes, quantization, strict=True)
+    ]
 
 
 def blank(components: Sequence[StoredComponent], size: Size) -> Raster:
@@ -135,9 +147,11 @@ def _between(values: NDArray[np.int16]) -> NDArray[np.int16]:
 
 def _means(pixels: NDArray[np.uint8], down: int, across: int) -> NDArray[np.float32]:
     """Return samples, each the mean of its pixels."""
-    sums = np.zeros((len(pixels) // down, pixels.shape[1] // across), np.float32)
-    for row in range(down):
-        for column in range(across):
-            sums += pixels[row::down, column::across]
-    sums /= down * across
-    return sums
+    sums: NDArray[np.uint16] = pixels.astype(np.uint16)
+    for _ in range(1, down):
+        sums = sums[::2] + sums[1::2]
+    for _ in range(1, across):
+        sums = sums[:, ::2] + sums[:, 1::2]
+    means: NDArray[np.float32] = sums.astype(np.float32)
+    means /= down * across
+    return means

@@ -8,7 +8,7 @@ from services.blur_worker.engine.jpeg.decode.huffman import HUFFMAN, decoding_ta
 from services.blur_worker.engine.jpeg.decode.layout import COMPONENT, KEPT, SCAN
 from services.blur_worker.engine.jpeg.decode.scan import decode_scan
 from services.blur_worker.engine.jpeg.decode.scan_script import needed_scans, scan_script
-from services.blur_worker.engine.jpeg.format.byte_stuffing import entropy_coded_data
+from services.blur_worker.engine.jpeg.format.byte_stuffing import EntropyCodedData, entropy_coded_data
 from services.blur_worker.engine.jpeg.format.frame import FrameHeader
 from services.blur_worker.engine.jpeg.format.header_reader import HeaderReader
 from services.blur_worker.engine.jpeg.format.markers import UnsupportedJpeg
@@ -75,6 +75,21 @@ def _decode(
     out: NDArray[np.float32],
 ) -> int:
     """Decode one scan; return where the next marker is."""
+    entropy_coded, layout, of_scan, tables = scan_records(data, frame, scan, components)
+    error = decode_scan(entropy_coded.data, entropy_coded.bounds, layout, of_scan, tables, nonzero, out)
+    if error:
+        raise UnsupportedJpeg(f"entropy-coded data that are wrong ({error})")
+    return entropy_coded.end
+
+
+def scan_records(
+    data: NDArray[np.uint8], frame: FrameHeader, scan: ScanHeader, components: NDArray[np.void]
+) -> tuple[EntropyCodedData, NDArray[np.void], NDArray[np.void], NDArray[np.void]]:
+    """Return what the compiled decoder gets of a scan: its data, and SCAN, COMPONENT and HUFFMAN records.
+
+    Raises:
+        UnsupportedJpeg: A table is missing, or the data do not end.
+    """
     rows, columns = frame.mcus(scan.components)
     interval = scan.restart_interval or rows * columns
     band = (2 << scan.se) - (1 << scan.ss)
@@ -87,10 +102,7 @@ def _decode(
     if len(of_scan) == 1:
         of_scan["h"] = of_scan["v"] = 1
     entropy_coded = entropy_coded_data(data, scan, frame)
-    error = decode_scan(entropy_coded.data, entropy_coded.bounds, layout, of_scan, tables, nonzero, out)
-    if error:
-        raise UnsupportedJpeg(f"entropy-coded data that are wrong ({error})")
-    return entropy_coded.end
+    return entropy_coded, layout, of_scan, tables
 
 
 def _decoding_tables(scan: ScanHeader, *, sequential: bool) -> NDArray[np.void]:

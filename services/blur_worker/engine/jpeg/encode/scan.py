@@ -4,6 +4,8 @@ What keeps indices in range: `room_for` bounds the bytes of rows; coefficients a
 that have a code; the rest are sizes of arrays.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,7 +36,7 @@ BIT_WRITER = np.dtype([("bits", "u8"), ("count", "u8"), ("written", "u8")])
 """The last `count` of `bits` are not written yet; `written` bytes are."""
 
 _SIZES = np.array([value.bit_length() for value in range(2048)])
-_Bits = tuple[np.uint64, np.uint64, np.uint64]
+Bits = tuple[np.uint64, np.uint64, np.uint64]
 """The fields of a BIT_WRITER."""
 
 
@@ -44,7 +46,7 @@ def room_for(blocks: int) -> int:
 
 
 @compiled(inline=True, nrt=False)
-def _append(out: NDArray[np.uint8], bits: np.uint64, count: np.uint64, written: np.uint64, code: np.uint64) -> _Bits:
+def append(out: NDArray[np.uint8], bits: np.uint64, count: np.uint64, written: np.uint64, code: np.uint64) -> Bits:
     """Append a code, `bits << 8 | length`, of at most 32 bits."""
     if count > np.uint64(32):
         word = (bits >> (count - np.uint64(32))) & np.uint64(0xFFFFFFFF)
@@ -75,15 +77,15 @@ def _with_value(code: np.uint64, value: int, size: np.uint64) -> np.uint64:
 
 
 @compiled(inline=True, nrt=False)
-def _encode_block(
-    coefficients: NDArray[np.int16],
+def encode_block(
+    coefficients: NDArray[Any],
     component: np.record,
     dc: int,
     at: np.uint64,
     nonzero: np.uint64,
-    state: _Bits,
+    state: Bits,
     out: NDArray[np.uint8],
-) -> _Bits:
+) -> Bits:
     """Encode a DC difference (F.1.2.1) and AC coefficients (F.1.2.2).
 
     Args:
@@ -100,7 +102,7 @@ def _encode_block(
     component.pred = dc
     size = np.uint64(_SIZES[abs(difference)])
     code = _with_value(component.dc_codes[size], difference, size)
-    bits, count, written = _append(out, bits, count, written, code)
+    bits, count, written = append(out, bits, count, written, code)
     before = np.uint64(0)
     while nonzero:
         k = lowest_bit(nonzero)
@@ -109,7 +111,7 @@ def _encode_block(
         before = k
         value = np.int64(coefficients[component.begins[k] + at])
         while run > np.uint64(15):
-            bits, count, written = _append(out, bits, count, written, component.ac_codes[0xF0])
+            bits, count, written = append(out, bits, count, written, component.ac_codes[0xF0])
             run -= np.uint64(16)
         if -NEAR <= value < NEAR:
             # Symbol and value in one.
@@ -117,9 +119,9 @@ def _encode_block(
         else:
             size = np.uint64(_SIZES[abs(value)])
             code = _with_value(component.ac_codes[run << np.uint64(4) | size], value, size)
-        bits, count, written = _append(out, bits, count, written, code)
+        bits, count, written = append(out, bits, count, written, code)
     if before < np.uint64(63):
-        bits, count, written = _append(out, bits, count, written, component.ac_codes[0])
+        bits, count, written = append(out, bits, count, written, component.ac_codes[0])
     return bits, count, written
 
 
@@ -195,6 +197,6 @@ def encode_rows(
                             at = np.uint64(y * component.row_step + x)
                             dc = np.int64(coefficients[component.begins[0] + at])
                             nonzero = marks[np.uint64(first + x)]
-                        state = _encode_block(coefficients, component, dc, at, nonzero, state, out)
+                        state = encode_block(coefficients, component, dc, at, nonzero, state, out)
                     first += component.columns
     writer.bits, writer.count, writer.written = state

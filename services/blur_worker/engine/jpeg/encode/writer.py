@@ -12,12 +12,12 @@ from services.blur_worker.engine.jpeg.encode.scan import BIT_WRITER, ENCODED_COM
 from services.blur_worker.engine.jpeg.format.result_header import ResultHeader
 from services.blur_worker.engine.stage_timer import StageTimer
 
-_BLOCKS_AT_ONCE = 1 << 13
+BLOCKS_AT_ONCE = 1 << 13
 _EOI = b"\xff\xd9"
 
 
-class QuantizedPlane(Protocol):
-    """A component of the result, made some rows of blocks at a time."""
+class EncodedPlane(Protocol):
+    """A component of the result."""
 
     h: int
     """Sampling factors; as `v`."""
@@ -28,6 +28,10 @@ class QuantizedPlane(Protocol):
     zigzag: NDArray[np.int64]
     """The coefficients of a block that are not always 0, by their place in zig-zag order."""
 
+
+class QuantizedPlane(EncodedPlane, Protocol):
+    """One that is made some rows of blocks at a time."""
+
     def write_rows(self, begin: int, end: int, out: NDArray[np.int16]) -> None:
         """Put rows of blocks into `out`, (rows, coefficients, columns); the next ones at each call."""
 
@@ -37,10 +41,10 @@ def write_jpeg(planes: Sequence[QuantizedPlane], header: ResultHeader, timer: St
     mcu_rows = max(-(-plane.rows // plane.v) for plane in planes)
     mcu_columns = max(-(-plane.columns // plane.h) for plane in planes)
     blocks = mcu_columns * sum(plane.h * plane.v for plane in planes)
-    at_once = min(mcu_rows, max(1, _BLOCKS_AT_ONCE // blocks))
+    at_once = min(mcu_rows, max(1, BLOCKS_AT_ONCE // blocks))
     sizes = [at_once * plane.v * len(plane.zigzag) * plane.columns for plane in planes]
     begins = np.cumsum([0, *sizes]).tolist()
-    components = _records(planes, header, begins)
+    components = component_records(planes, header, begins)
     coefficients = np.empty(begins[-1], np.int16)
     marks = np.empty(sum(plane.v * plane.columns for plane in planes), np.uint64)
     out = np.empty(room_for(at_once * blocks), np.uint8)
@@ -58,10 +62,10 @@ def write_jpeg(planes: Sequence[QuantizedPlane], header: ResultHeader, timer: St
         parts.append(out[: writer["written"][0]].tobytes())
         writer["written"] = 0
         timer.lap("encode")
-    return b"".join([*parts, _last_bytes(int(writer["bits"][0]), int(writer["count"][0])), _EOI])
+    return b"".join([*parts, last_bytes(writer)])
 
 
-def _records(planes: Sequence[QuantizedPlane], header: ResultHeader, begins: Sequence[int]) -> NDArray[np.void]:
+def component_records(planes: Sequence[EncodedPlane], header: ResultHeader, begins: Sequence[int]) -> NDArray[np.void]:
     """Return an ENCODED_COMPONENT record for each plane, of which the coefficients begin there."""
     components = np.zeros(len(planes), ENCODED_COMPONENT)
     for plane, begin, dc, ac, component in zip(
@@ -76,8 +80,9 @@ def _records(planes: Sequence[QuantizedPlane], header: ResultHeader, begins: Seq
     return components
 
 
-def _last_bytes(bits: int, count: int) -> bytes:
-    """The last bits, filled up with ones (F.1.2.3)."""
+def last_bytes(writer: NDArray[np.void]) -> bytes:
+    """Return the last bits, filled up with ones (F.1.2.3), and EOI."""
+    bits, count = int(writer["bits"][0]), int(writer["count"][0])
     missing = -count % 8
     left = ((bits & ((1 << count) - 1)) << missing) | ((1 << missing) - 1)
-    return left.to_bytes((count + missing) // 8, "big").replace(b"\xff", b"\xff\x00")
+    return left.to_bytes((count + missing) // 8, "big").replace(b"\xff", b"\xff\x00") + _EOI

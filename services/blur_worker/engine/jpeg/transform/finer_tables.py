@@ -19,6 +19,13 @@ _FINE = 4
 _LARGEST = 1023
 
 
+def are_coarse(tables: Sequence[QuantizationTable]) -> bool:
+    """Return whether colours would be off by more than 3 levels."""
+    # A DC coefficient is eight times the mean of its block, and is off by half its divisor at most.
+    off = [int(table[0]) / 16 for table in tables]
+    return off[0] + _OF_CHROMA * max(off[1:], default=0) > _LEVELS
+
+
 def finer_tables(
     blocks: Sequence[NDArray[np.float32]], tables: Sequence[QuantizationTable]
 ) -> tuple[QuantizationTable, ...]:
@@ -28,9 +35,7 @@ def finer_tables(
         blocks: Of each component (rows, 64, columns): its coefficients, row by row of a block.
         tables: Of each component; the same ones are returned if none is coarse.
     """
-    # A DC coefficient is eight times the mean of its block, and is off by half its divisor at most.
-    off = [int(table[0]) / 16 for table in tables]
-    if off[0] + _OF_CHROMA * max(off[1:], default=0) <= _LEVELS:
+    if not are_coarse(tables):
         return tuple(tables)
     finer = []
     for plane, table in zip(blocks, tables, strict=True):
