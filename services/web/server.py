@@ -78,8 +78,11 @@ def _listen(settings: WebSettings) -> socket.socket:
     host, port = settings.host_and_port
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
-        return socket.create_server((host, port), family=family, backlog=512)
+        listener = socket.create_server((host, port), family=family, backlog=512)
     except OSError as error:
         raise ConfigurationError(
             f"IMAGEBLUR_WEB_ADDRESS: cannot listen on {settings.web_address} ({error.strerror}): is the port in use?"
         ) from None
+    # Connections inherit it. asyncio does not set it for them, and answers would wait 40 ms for the browser's ACK.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener

@@ -1,5 +1,6 @@
 """Connections that take more than their share: of descriptors, of memory for headers, of time."""
 
+import asyncio
 import socket
 import time
 from collections.abc import Iterator
@@ -102,3 +103,20 @@ def _answers(web: Web) -> bool:
         return web.get("/newsletter").status == 200
     except OSError:
         return False
+
+
+def test_answers_do_not_wait_for_the_acknowledgement_of_their_headers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, without_delay = connections.LimitedProtocol.connection_made, []
+
+    def connection_made(protocol: connections.LimitedProtocol, transport: asyncio.Transport) -> None:
+        made(protocol, transport)
+        accepted = transport.get_extra_info("socket")
+        without_delay.append(accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+    monkeypatch.setattr(connections.LimitedProtocol, "connection_made", connection_made)
+    with serving(WebSettings(web_address="127.0.0.1:0", gateway_url=f"unix:{tmp_path}/none")) as web:
+        assert web.get("/newsletter").status == 200
+    assert without_delay
+    assert all(without_delay)
