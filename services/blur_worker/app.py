@@ -15,6 +15,7 @@ from services.blur_worker.child_process import ChildLimits, FindLimits
 from services.blur_worker.fetch_image import FetchImage, FetchLimits
 from services.blur_worker.instant.answer_call import AnswerCall
 from services.blur_worker.instant.child_work import InstantResult, run_instant
+from services.blur_worker.instant.direct_listener import DirectListener
 from services.blur_worker.instant.lifecycle import InstantChildren
 from services.blur_worker.leases import RenewImageLeases
 from services.blur_worker.scratch_folder import ScratchFolder
@@ -26,7 +27,6 @@ from services.common.domain.orders import ImageQueue
 from services.common.infra import broker, log, tracing
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
-from services.common.infra.direct_calls import DirectListener
 from services.common.infra.disk_space import DiskSpace
 from services.common.infra.fork_server import keep_sockets_in, start_no_tracker
 from services.common.infra.leases import Leases

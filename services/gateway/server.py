@@ -22,10 +22,8 @@ from services.common.domain.mailboxes import MailboxHasher
 from services.common.infra import broker, metrics, tracing
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
-from services.common.infra.direct_calls import DirectWorkers
 from services.common.infra.disk_space import DiskSpace
 from services.common.infra.fair_thread import FairThread
-from services.common.infra.instant_calls import GatewayExchanges, InstantQueue
 from services.common.infra.messages import BLUR_QUEUE, FETCH_QUEUE, FIND_QUEUE, INSTANT_QUEUE, MAIL_QUEUE, WEBHOOK_QUEUE
 from services.common.infra.places import Places
 from services.common.infra.tokens import Tokens
@@ -35,7 +33,10 @@ from services.common.use_cases.mail_reports import RecordMailReports
 from services.common.use_cases.order_lifecycle import OrderLifecycle, make_lifecycle
 from services.common.use_cases.recipients import Recipients
 from services.gateway.instant.calls import CallInstantly
+from services.gateway.instant.direct_workers import DirectWorkers
+from services.gateway.instant.exchanges import GatewayExchanges
 from services.gateway.instant.paused_queue import QueuePause
+from services.gateway.instant.queue import InstantQueue
 from services.gateway.operator.failures import FailureOperations
 from services.gateway.operator.operator_jobs import OperatorJobs
 from services.gateway.operator.order_actions import OrderActions

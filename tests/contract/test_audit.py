@@ -37,11 +37,11 @@ from services.common.domain.orders import OrderState, original_key
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
 from services.common.infra.disk_space import DiskSpace
-from services.common.infra.instant_calls import InstantQueue
 from services.common.infra.messages import RUN_OPERATOR_JOB, OperatorJobKind
 from services.common.use_cases.mail_reports import RecordMailReports
 from services.common.use_cases.order_lifecycle import make_lifecycle
 from services.common.use_cases.recipients import Recipients
+from services.gateway.instant.queue import InstantQueue
 from services.gateway.operator.failures import FailureOperations
 from services.gateway.operator.operator_jobs import OperatorJobs
 from services.gateway.operator.order_actions import OrderActions

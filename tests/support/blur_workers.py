@@ -12,6 +12,7 @@ from services.blur_worker.blur_image import BlurImage
 from services.blur_worker.child_pool import ChildPool
 from services.blur_worker.child_process import ChildLimits
 from services.blur_worker.instant.answer_call import AnswerCall
+from services.blur_worker.instant.direct_listener import DirectListener
 from services.blur_worker.leases import RenewImageLeases
 from services.blur_worker.scratch_folder import ScratchFolder
 from services.blur_worker.targets import Targets
@@ -19,7 +20,6 @@ from services.common.db.engine import Database
 from services.common.infra import broker
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
-from services.common.infra.direct_calls import DirectListener
 from services.common.infra.leases import Leases
 from services.common.infra.messages import INSTANT_QUEUE
 from services.common.infra.places import Places

@@ -11,14 +11,14 @@ from services.blur_worker import metrics
 from services.blur_worker.child_pool import ChildCrashed, ChildPool
 from services.blur_worker.child_process import Task
 from services.blur_worker.instant.child_work import InstantResult, StoredRequest
+from services.blur_worker.instant.direct_listener import CallerGone, DirectCall, DirectListener
+from services.blur_worker.instant.exchange import WorkerExchange
 from services.blur_worker.scratch_folder import ScratchFolder
 from services.common.domain.errors import ImageError, Reason, Unavailable
 from services.common.domain.instant import InstantOutcome, InstantRefusal, InstantRequest, ResultTooLarge
 from services.common.infra import log
 from services.common.infra.blobs import BlobStore, MissingBlob
 from services.common.infra.broker import Broker
-from services.common.infra.direct_calls import CallerGone, DirectCall, DirectListener
-from services.common.infra.instant_calls import WorkerExchange
 from services.common.infra.messages import INSTANT_QUEUE
 
 MAX_CRASHES = 2

@@ -7,7 +7,7 @@ import dramatiq
 from dramatiq import Middleware, Worker
 
 from services.blur_worker.child_pool import ChildPool
-from services.common.infra.direct_calls import DirectCall, DirectListener
+from services.blur_worker.instant.direct_listener import DirectCall, DirectListener
 
 IDLE_SECONDS = 300.0
 """How long a child process is kept without a call: they hold memory."""

@@ -8,9 +8,10 @@ from services.common.domain.errors import Busy, InvalidArgument, Reason, TooLarg
 from services.common.domain.instant import InstantAnswer, InstantOutcome, InstantRefusal, InstantRequest, ResultTooLarge
 from services.common.infra import log
 from services.common.infra.blobs.writer import uninterrupted
-from services.common.infra.direct_calls import DirectWorkers
-from services.common.infra.instant_calls import GatewayExchange, GatewayExchanges, InstantQueue, Outcome
+from services.gateway.instant.direct_workers import DirectWorkers
+from services.gateway.instant.exchanges import GatewayExchange, GatewayExchanges, Outcome
 from services.gateway.instant.paused_queue import QueuePause
+from services.gateway.instant.queue import InstantQueue
 from services.gateway.orders.broker_check import BrokerCheck
 from services.gateway.rpc.byte_budget import CURRENT_RESERVATION, ByteBudget
 from services.gateway.rpc.callers import rate_limit_key

@@ -18,9 +18,9 @@ from services.common.domain.follow_up import FollowUp
 from services.common.domain.instant import InstantRefusal
 from services.common.domain.orders import ImageQueue
 from services.common.infra.broker import Broker
-from services.common.infra.instant_calls import InstantQueue
 from services.common.infra.messages import INSTANT_QUEUE, MAIL_QUEUE, WEBHOOK_QUEUE
 from services.common.use_cases.order_lifecycle import OrderLifecycle
+from services.gateway.instant.queue import InstantQueue
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,11 @@ from imageblur.v1 import blur_service_pb2 as pb
 
 from services.blur_worker.child_pool import ChildPool
 from services.blur_worker.engine import Limits, blur
+from services.blur_worker.instant.direct_listener import CallerGone
 from services.common.db.engine import Database
 from services.common.domain.spec import BlurSpec
-from services.common.infra import direct_calls
 from services.common.infra.consumer import PromptConsumer
-from services.common.infra.direct_calls import CallerGone
-from services.gateway.instant import calls
+from services.gateway.instant import calls, direct_workers
 from tests.integration.gateway.conftest import Gateway
 from tests.integration.gateway.test_instant import PHOTO, REQUEST, assert_nothing_left
 from tests.integration.gateway.test_keys import reason
@@ -31,7 +30,7 @@ from tests.support.valkey import ValkeyServer
 @pytest.fixture(autouse=True)
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy machine is no reason for the queue, nor for a refusal."""
-    monkeypatch.setattr(direct_calls, "TAKE_SECONDS", 30.0)
+    monkeypatch.setattr(direct_workers, "TAKE_SECONDS", 30.0)
     monkeypatch.setattr(calls, "TAKE_SECONDS", 60.0)
 
 

@@ -23,11 +23,11 @@ from services.blur_worker.child_answers import UNUSABLE_DISK, ModelMissing
 from services.blur_worker.child_pool import ChildCrashed, ChildPool
 from services.blur_worker.child_process import BlurredFile, BlurTask, ChildLimits, FindLimits
 from services.blur_worker.instant.child_work import InstantResult, run_instant
+from services.blur_worker.instant.direct_listener import DirectListener
 from services.blur_worker.instant.lifecycle import InstantChildren
 from services.common.domain.errors import ImageError, Reason, Unavailable
 from services.common.domain.instant import InstantKind, InstantRequest
 from services.common.domain.spec import BlurSpec, Find, FindingKind, Format
-from services.common.infra.direct_calls import DirectListener
 from tests.support.blur_workers import LIMITS
 from tests.support.images import encode, encode_frames, frames, photo
 from tests.support.waiting import eventually

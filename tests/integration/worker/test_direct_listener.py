@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from services.blur_worker.instant.direct_listener import CONNECTIONS_PER_CALL, DirectCall, DirectListener
 from services.common.domain.instant import InstantAnswer, InstantKind, InstantRefusal, InstantRequest
 from services.common.domain.spec import BlurSpec, Format
-from services.common.infra import direct_calls
-from services.common.infra.direct_calls import DIRECT_BYTES, Direct, DirectCall, DirectListener, DirectWorkers
+from services.common.infra.direct_calls import DIRECT_BYTES, Direct
+from services.gateway.instant import direct_workers
+from services.gateway.instant.direct_workers import DirectWorkers
 
 REQUEST = InstantRequest(kind=InstantKind.BLUR, spec=BlurSpec(), max_result_bytes=1, data=b"image" * 100_000)
 ANSWER = InstantAnswer(width=2, height=1, format=Format.PNG)
@@ -21,7 +23,7 @@ ANSWER = InstantAnswer(width=2, height=1, format=Format.PNG)
 @pytest.fixture(autouse=True)
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a busy machine, too, a worker takes a call in time."""
-    monkeypatch.setattr(direct_calls, "TAKE_SECONDS", 30.0)
+    monkeypatch.setattr(direct_workers, "TAKE_SECONDS", 30.0)
 
 
 @contextmanager
@@ -124,7 +126,7 @@ def test_a_worker_gets_no_more_calls_at_a_time_than_it_answers(tmp_path: Path) -
 
 
 def test_a_worker_that_stands_still_loses_the_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(direct_calls, "TAKE_SECONDS", 0.2)
+    monkeypatch.setattr(direct_workers, "TAKE_SECONDS", 0.2)
     resume = threading.Event()
 
     def answer(call: DirectCall) -> None:
@@ -162,7 +164,7 @@ def test_a_caller_that_goes_away_is_noticed(tmp_path: Path) -> None:
 def test_connections_beyond_the_limit_are_closed(tmp_path: Path) -> None:
     with listening(tmp_path, refuse) as direct:
         sockets = []
-        for _ in range(direct_calls.CONNECTIONS_PER_CALL + 1):
+        for _ in range(CONNECTIONS_PER_CALL + 1):
             connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             connection.connect(direct.path)
             sockets.append(connection)

@@ -24,8 +24,8 @@ from services.blur_worker.app import ORDER_NICENESS
 from services.common.db.engine import Database
 from services.common.db.models import Image as ImageRow
 from services.common.db.models import Order, UnownedBlobs
-from services.common.infra import direct_calls
-from services.common.infra.direct_calls import DirectWorkers
+from services.gateway.instant import direct_workers
+from services.gateway.instant.direct_workers import DirectWorkers
 from services.gateway.settings import GatewaySettings
 from tests.integration.gateway.conftest import SECRET, running, settings
 from tests.support.files import files_below
@@ -164,7 +164,7 @@ def test_a_call_goes_to_another_worker_when_its_worker_is_killed(
     *,
     direct: bool,
 ) -> None:
-    monkeypatch.setattr(direct_calls, "TAKE_SECONDS", 30.0)  # a busy machine is no reason for the queue
+    monkeypatch.setattr(direct_workers, "TAKE_SECONDS", 30.0)  # a busy machine is no reason for the queue
     if not direct:  # as from another machine
         monkeypatch.setattr(DirectWorkers, "learn", lambda *_: None)
     first = processes("services.blur_worker")

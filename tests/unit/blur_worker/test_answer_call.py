@@ -8,6 +8,7 @@ import pytest
 from services.blur_worker.child_pool import ChildCrashed, ChildPool
 from services.blur_worker.instant.answer_call import AnswerCall
 from services.blur_worker.instant.child_work import InstantResult
+from services.blur_worker.instant.exchange import TakenCall, WorkerExchange
 from services.common.domain.errors import ImageError, Reason, Unavailable
 from services.common.domain.findings import Check, CheckState, Inspection
 from services.common.domain.instant import (
@@ -22,7 +23,6 @@ from services.common.domain.instant import (
 )
 from services.common.domain.spec import BlurSpec, Effort, Find, FindingKind, Format
 from services.common.infra.broker import connect
-from services.common.infra.instant_calls import TakenCall, WorkerExchange
 
 REQUEST = InstantRequest(kind=InstantKind.BLUR, spec=BlurSpec(), max_result_bytes=10, data=b"an image\n of two lines")
 ANSWER = InstantAnswer(width=2, height=1, format=Format.PNG)
