@@ -81,11 +81,14 @@ def _sum_cells(raster: Raster, known: Known) -> tuple[_Cells, NDArray[np.int64]]
             if not known[chunk].any():
                 continue
             # Whole numbers, whose sum is the same in any order.
-            part = raster.samples[chunk] * known[chunk, :, np.newaxis]
+            part = raster.samples[chunk]
             if raster.has_alpha:
                 part = part.astype(np.int64)
                 part[..., :-1] *= part[..., -1:]
-            sums[row] += np.add.reduceat(part.sum(axis=0, dtype=np.int64), columns[:-1], axis=0)
+            # All channels of a row in one go.
+            part = part.reshape(len(part), -1) * known[chunk].repeat(channels, axis=1)
+            total = part.sum(axis=0, dtype=np.int64).reshape(width, channels)
+            sums[row] += np.add.reduceat(total, columns[:-1], axis=0)
             counts[row] += np.add.reduceat(known[chunk].sum(axis=0), columns[:-1])
     if raster.has_alpha:
         sums[..., :-1] /= raster.max_value
