@@ -6,15 +6,14 @@ AT_ONCE_SECONDS = 0.1
 """A call that is reset sooner was not begun for its answer."""
 HOLD_SECONDS = 0.25
 MAX_HELD = 2_000
-"""Further ones are freed at once: each takes about 10 KiB."""
+"""Further ones are freed at once: each takes memory."""
 
 
 class HeldCalls:
     """Keeps calls that were reset at once for a moment before they are freed.
 
-    gRPC counts them as calls of their connection until then, and refuses its further streams above the limit, which
-    costs a tenth of accepting them. A client that resets no more calls in that time than a connection may have notices
-    nothing.
+    gRPC counts them as calls of their connection until then, and refuses its further streams above the limit by itself.
+    A client that resets no more calls in that time than a connection may have notices nothing.
     """
 
     def __init__(self) -> None:
