@@ -1,7 +1,8 @@
 """Vectors of numbers for compiled loops, which LLVM maps to the registers that the processor has.
 
-Of a loop over numbers LLVM makes vectors too, but does what is left behind the last whole vector number by number: for
-rows of a few hundred that takes most of the time. Here what is left is one more vector of which some lanes are unused.
+Of a loop over numbers LLVM makes vectors too, but with a loop of its own for what is left behind the last whole one,
+and versions for arrays that overlap, which take longer to compile. Here what is left is one more vector, of which some
+lanes are unused.
 
 What keeps indices in range: `load_some` and `store_some` touch no more than `count` numbers, the others whole vectors.
 """
