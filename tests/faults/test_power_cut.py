@@ -76,12 +76,13 @@ def test_a_power_cut_loses_nothing_that_was_told(machine: Machine, tell: Callabl
     tell(Line("power cut", "all", kind, seen, settled - cuts[-1], repeats=repeats))
 
 
-@pytest.mark.parametrize(
-    ("kind", "database"), [("", "sqlite"), *((kind, "sqlite") for kind in unsynced.KINDS), ("commits", "postgresql")]
-)
-def test_a_cut_shows_each_sync_that_is_missing(disk: PowerDisk, kind: str, database: str) -> None:
-    """Or the test above could not fail: what is not synced is lost, and its checks find that."""
-    with _running(disk, database, kind) as machine, Customer((machine.gateway, machine.gateway)) as customer:
+@pytest.mark.parametrize("kind", ["", *unsynced.KINDS])
+def test_a_cut_shows_each_sync_that_is_missing(disk: PowerDisk, kind: str) -> None:
+    """Or the test above could not fail: what is not synced is lost, and its checks find that.
+
+    On SQLite: PostgreSQL syncs within half a second what did not wait for it.
+    """
+    with _running(disk, "sqlite", kind) as machine, Customer((machine.gateway, machine.gateway)) as customer:
         _, images = audit.ended(customer, customer.order(notify=False))
         customer.reference.update({image.filename: image.output_sha256.hex() for image in images})
         town = Town(machine, customer)
