@@ -75,7 +75,8 @@ def test_a_fork_server_shares_the_memory_and_no_descriptors_and_its_forks_can_ha
 @pytest.mark.parametrize("preload", ["services.blur_worker.warm_engine", "services.stack.supervision.preload"])
 def test_forks_of_what_is_loaded_collect_garbage(preload: str) -> None:
     code = (
-        f"import gc, services.common.infra.collect_later, {preload}; print(gc.isenabled(), gc.get_freeze_count() > 0)"
+        "import gc, services.common.infra.collect_later\n"
+        f"import {preload}; print(gc.isenabled(), gc.get_freeze_count() > 0)"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.split() == ["True", "True"]

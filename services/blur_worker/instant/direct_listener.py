@@ -1,4 +1,4 @@
-"""Takes instant calls from gateways of this machine over a Unix socket, as `common/infra/direct_calls.py` describes."""
+"""Takes instant calls from gateways of this machine over a Unix socket: `common/infra/direct_calls.py`."""
 
 import contextlib
 import socket

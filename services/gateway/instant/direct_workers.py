@@ -1,4 +1,4 @@
-"""Sends instant calls to workers of this machine over a Unix socket, as `common/infra/direct_calls.py` describes."""
+"""Sends instant calls to workers of this machine over a Unix socket: `common/infra/direct_calls.py`."""
 
 import asyncio
 import os
