@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 AT_A_TIME = 4
-"""Weights that the loops take at a time, and one more if need be; what is missing is 0."""
+"""Weights that the loops take at a time, and one more behind these if need be; what is missing is 0."""
 
 TAP = np.dtype([("k", "i8"), ("near", "i8"), ("far", "i8"), ("to", "i8"), ("minus", "i8")])
 """What is weighed: coefficient `k` of the cell `near` of the window, as part `to`; or plus that of the cell `far`, and
@@ -58,5 +58,5 @@ def unfolded(stencils: NDArray[np.float32], window: int, kept: int) -> FoldedSte
 
 def _padded(weights: NDArray[np.float32]) -> NDArray[np.float32]:
     count = weights.shape[-1]
-    missing = 0 if count % AT_A_TIME == 1 else -count % AT_A_TIME
+    missing = 0 if count > 1 and count % AT_A_TIME == 1 else -count % AT_A_TIME
     return np.ascontiguousarray(np.pad(weights, [(0, 0), (0, 0), (0, missing)]))
