@@ -1,6 +1,7 @@
 """Wires the blur worker: `setup` sets the broker and registers the actor."""
 
 from dataclasses import replace
+from functools import partial
 
 import dramatiq
 from dramatiq import Middleware, Worker
@@ -13,6 +14,8 @@ from services.blur_worker.change_hints import ChangeHints
 from services.blur_worker.child_pool import ChildPool
 from services.blur_worker.child_process import ChildLimits, FindLimits
 from services.blur_worker.fetch_image import FetchImage, FetchLimits
+from services.blur_worker.head_start.listener import HeadStartListener
+from services.blur_worker.head_start.prepared import PreparedImages
 from services.blur_worker.instant.answer_call import AnswerCall
 from services.blur_worker.instant.child_work import InstantResult, run_instant
 from services.blur_worker.instant.direct_listener import DirectListener
@@ -29,6 +32,7 @@ from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
 from services.common.infra.disk_space import DiskSpace
 from services.common.infra.fork_server import keep_sockets_in, start_no_tracker
+from services.common.infra.head_starts import socket_name
 from services.common.infra.leases import Leases
 from services.common.infra.messages import BLUR_QUEUE, FETCH_QUEUE, FIND_QUEUE, INSTANT_QUEUE, MAIL_QUEUE, WEBHOOK_QUEUE
 from services.common.infra.metrics import serve as serve_metrics
@@ -92,10 +96,15 @@ def setup() -> None:
     )
     places = Places.of(settings.targets)
     targets = Targets(database=database, blobs=blobs, places=places, scratch=scratch.path)
+    prepared = None
+    if blobs.folder and settings.blur_children > 1 and ImageQueue.BLUR in settings.image_queues:
+        may_work = partial(queues.is_idle, *(queue.value for queue in settings.image_queues))
+        prepared = PreparedImages(children, blobs, scratch.path, may_work)
+        queues.add_middleware(HeadStartListener(sockets.path / socket_name(blobs.folder), prepared))
     blur_image = BlurImage(
         database=database,
         blobs=blobs,
-        attempt=AttemptImage(blobs=blobs, children=children, scratch=scratch, targets=targets),
+        attempt=AttemptImage(blobs=blobs, children=children, scratch=scratch, targets=targets, prepared=prepared),
         leases=leases,
         lifecycle=lifecycle,
         window=settings.order_window,

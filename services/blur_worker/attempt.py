@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 from services.blur_worker import metrics
 from services.blur_worker.child_answers import UNUSABLE_DISK, ModelMissing
 from services.blur_worker.child_pool import ChildCrashed, ChildPool
+from services.blur_worker.head_start.prepared import PreparedImages
 from services.blur_worker.outcomes import Finished, Lost, Outcome, Retry
 from services.blur_worker.scratch_folder import ScratchFolder
 from services.blur_worker.targets import ImageClaimLost, Targets
@@ -30,6 +32,8 @@ class AttemptImage:
     children: ChildPool
     scratch: ScratchFolder
     targets: Targets
+    prepared: PreparedImages | None = None
+    """Results of images that had a head start."""
 
     def __call__(self, claim: ImageClaim, on_start: Callable[[], None] = lambda: None) -> Outcome:
         """Attempt an image; `on_start` is called once a child process has started on it.
@@ -39,7 +43,9 @@ class AttemptImage:
         original, name = original_key(claim.order_id, claim.position), f"{claim.owner}-{claim.position}"
         try:
             with self.scratch.working_files(self.blobs, original, name) as (original_file, result_file):
-                blurred = self.children.blur(original_file, result_file, BlurSpec.from_json(claim.spec), on_start)
+                blurred = self.prepared and self.prepared.take(original, claim.spec, result_file)
+                if not blurred:
+                    blurred = self.children.blur(original_file, result_file, BlurSpec.from_json(claim.spec), on_start)
                 if claim.target:
                     self.targets.write(claim, Format(blurred.format), result_file)
                 with metrics.stage("store"):
@@ -47,6 +53,10 @@ class AttemptImage:
         except Exception as error:
             return _outcome_of(error, claim)
         return Finished(blurred)
+
+    def count_ready(self, order_id: UUID) -> int:
+        """Return how many images of an order need no child process any more."""
+        return self.prepared.count_ready(order_id) if self.prepared else 0
 
     def persist(self, attempts: Sequence[tuple[ImageClaim, Outcome]]) -> list[Outcome]:
         """Make the results of attempts survive a power cut; return what has become of each attempt."""

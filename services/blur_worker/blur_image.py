@@ -83,7 +83,8 @@ class BlurImage:
         ]
         outcomes = self.attempt.persist([(each.claim, each.outcome) for each in attempts])
         attempts = [replace(each, outcome=outcome) for each, outcome in zip(attempts, outcomes, strict=True)]
-        most_next = time_slice.count_next((time.monotonic() - began) / len(claims))
+        ready = self.attempt.count_ready(claims[0].order_id)
+        most_next = time_slice.count_next((time.monotonic() - began) / len(claims), ready)
         if any(each.claim.target and not isinstance(each.outcome, Finished) for each in attempts):
             most_next = 0  # what is at the target has to be looked at, which may take long
         with metrics.stage("record"):

@@ -91,17 +91,23 @@ class ChildPool:
         return next((slot.ready.models for slot in self._slots if slot.ready), ())
 
     def blur(
-        self, original: Path, result: Path, spec: BlurSpec, on_start: Callable[[], None] = lambda: None
+        self,
+        original: Path,
+        result: Path,
+        spec: BlurSpec,
+        on_start: Callable[[], None] = lambda: None,
+        *,
+        wait_seconds: float = WAIT_SECONDS,
+        seconds: int | None = None,
     ) -> BlurredFile:
         """Blur a file into another one; `on_start` is called while the child process already works on it.
 
-        Raises:
-            As `run`.
+        Arguments and errors are those of `run`.
         """
         with original.open("rb") as source, result.open("wb") as target:
             descriptors = (source.fileno(), target.fileno())
             task = BlurTask(spec=spec, name=str(original), descriptors=descriptors)
-            blurred: BlurredFile = self.run(task, on_start)
+            blurred: BlurredFile = self.run(task, on_start, wait_seconds=wait_seconds, seconds=seconds)
             return blurred
 
     def run(
@@ -111,6 +117,7 @@ class ChildPool:
         *,
         on_take: Callable[[], None] = lambda: None,
         wait_seconds: float | None = None,
+        seconds: int | None = None,
     ) -> Any:
         """Give a task to an idle child process and return its answer.
 
@@ -119,6 +126,7 @@ class ChildPool:
             on_start: Called once the child process works on it.
             on_take: Called as soon as the child process is the task's, which may have to be started.
             wait_seconds: How long to wait for an idle child process; None: WAIT_SECONDS.
+            seconds: How long the child process may take, if not as long as its limits say.
 
         Raises:
             ImageError: The image cannot be blurred.
@@ -133,7 +141,7 @@ class ChildPool:
             raise Unavailable("no child process became idle") from None
         try:
             on_take()
-            return slot.run(task, on_start)
+            return slot.run(task, on_start, seconds)
         finally:
             self._idle.put(slot)
 
@@ -212,10 +220,10 @@ class _Slot:
         self._process = self._pipe = None
         return code
 
-    def run(self, task: Task, on_start: Callable[[], None]) -> Any:
+    def run(self, task: Task, on_start: Callable[[], None], seconds: int | None = None) -> Any:
         """See `ChildPool.run`."""
         pipe = self._send(task)
-        seconds, _ = self._limits.of(task.spec)
+        seconds = seconds or self._limits.of(task.spec)[0]
         deadline = time.monotonic() + seconds
         try:
             on_start()

@@ -34,6 +34,10 @@ _INSTANT_SECONDS = Histogram(
 _INSTANT_RUNNING = Gauge("imageblur_instant_running", "Instant calls that this worker works on.")
 _INSTANT_CHILDREN = Gauge("imageblur_instant_children", "Child processes of instant calls that are alive.")
 
+_HEAD_STARTS = Counter(
+    "imageblur_head_starts", "Images blurred before their order was complete, by what became of them.", ["outcome"]
+)
+
 _FETCHES = Counter("imageblur_fetches", "Attempts to fetch sources by outcome.", ["outcome"])
 _FETCH_SECONDS = Histogram("imageblur_fetch_seconds", "From an image's claim to its fetched original.", buckets=SECONDS)
 
@@ -86,6 +90,11 @@ def count_instant(kind: str, outcome: str, seconds: float) -> None:
     """Count an instant call that has ended."""
     _INSTANT.labels(kind, outcome).inc()
     _INSTANT_SECONDS.labels(kind).observe(seconds)
+
+
+def count_head_start(outcome: str) -> None:
+    """Count what became of an image that a gateway has offered: prepared, and then used or discarded; or failed."""
+    _HEAD_STARTS.labels(outcome).inc()
 
 
 @contextmanager

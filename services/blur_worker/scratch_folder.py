@@ -1,7 +1,6 @@
 """The folder of the files that child processes read and write; the next worker removes that of a killed one."""
 
 import fcntl
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -10,8 +9,8 @@ from pathlib import Path
 
 from services.blur_worker import metrics
 from services.common.infra.blobs import BlobStore
+from services.common.infra.head_starts import FOLDER_PREFIX
 
-_PREFIX = f"imageblur-scratch-{os.getuid()}-"
 _UNLOCKED_PREFIX = "imageblur-new-"
 _LOCK = "lock"
 
@@ -27,7 +26,7 @@ class ScratchFolder:
         self._lock = (unlocked / _LOCK).open("w")
         fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._leftovers: set[Path] = set()
-        self.path = unlocked.rename(parent / unlocked.name.replace(_UNLOCKED_PREFIX, _PREFIX))
+        self.path = unlocked.rename(parent / unlocked.name.replace(_UNLOCKED_PREFIX, FOLDER_PREFIX))
 
     @contextmanager
     def working_files(self, blobs: BlobStore, original_key: str, name: str) -> Iterator[tuple[Path, Path]]:
@@ -68,7 +67,7 @@ class ScratchFolder:
 
 
 def _remove_abandoned(parent: Path) -> None:
-    for folder in parent.glob(f"{_PREFIX}*"):
+    for folder in parent.glob(f"{FOLDER_PREFIX}*"):
         try:
             with (folder / _LOCK).open("r+") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -16,6 +16,8 @@ TIME_SLICE_SECONDS = 0.25
 """How long a worker claims an order's next images by itself."""
 MOST_TOGETHER = 4
 """Most images claimed, and recorded, in one transaction."""
+MOST_READY_TOGETHER = 12
+"""The same of images that had a head start."""
 TOGETHER_SECONDS = 0.1
 """And how long these may take: so late their results are seen, and the image of another order has its turn."""
 
@@ -41,11 +43,16 @@ class TimeSlice:
         """Whether an image took so long that those claimed with it had better be left to other workers."""
         return time.monotonic() > self._end + TIME_SLICE_SECONDS
 
-    def count_next(self, seconds: float) -> int:
-        """Return how many images there is time for, and are recorded together; `seconds`: of the last ones, each."""
+    def count_next(self, seconds: float, ready: int = 0) -> int:
+        """Return how many images there is time for, and are recorded together.
+
+        Args:
+            seconds: Time of each of the last ones.
+            ready: How many of the next ones had a head start: they take none.
+        """
         if time.monotonic() >= self._end:
             return 0
-        return max(1, min(MOST_TOGETHER, int(TOGETHER_SECONDS / seconds)))
+        return max(1, min(MOST_TOGETHER, int(TOGETHER_SECONDS / seconds)), min(MOST_READY_TOGETHER, ready))
 
     def hold(self, claim: ImageClaim) -> None:
         """Renew the lease of a claim, and of those claimed with it; a moment longer than they last does no harm."""

@@ -24,6 +24,7 @@ from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
 from services.common.infra.disk_space import DiskSpace
 from services.common.infra.fair_thread import FairThread
+from services.common.infra.head_starts import HeadStarts
 from services.common.infra.messages import BLUR_QUEUE, FETCH_QUEUE, FIND_QUEUE, INSTANT_QUEUE, MAIL_QUEUE, WEBHOOK_QUEUE
 from services.common.infra.places import Places
 from services.common.infra.tokens import Tokens
@@ -103,6 +104,7 @@ class Dependencies:
     instant_queue: InstantQueue
     exchanges: GatewayExchanges
     direct: DirectWorkers
+    head_starts: HeadStarts
 
 
 @asynccontextmanager
@@ -198,6 +200,8 @@ def _connect(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> Dep
     stack.push_async_callback(exchanges.stop)
     direct = DirectWorkers()
     stack.callback(direct.close)
+    head_starts = HeadStarts(blobs.folder)
+    stack.callback(head_starts.close)
     folders = [folder for folder in (blobs.folder, database.folder) if folder]
     return Dependencies(
         database=database,
@@ -214,6 +218,7 @@ def _connect(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> Dep
         instant_queue=InstantQueue(queues),
         exchanges=exchanges,
         direct=direct,
+        head_starts=head_starts,
     )
 
 
@@ -236,7 +241,7 @@ def _request_delivery(settings: GatewaySettings, deps: Dependencies) -> RequestD
 def _blur_servicer(settings: GatewaySettings, deps: Dependencies, hub: WatchHub, share: ByteBudget) -> BlurServicer:
     storage = _order_storage(settings, deps)
     receiver, models = (
-        OrderReceiver(storage, deps.threads, deps.broker_check),
+        OrderReceiver(storage, deps.threads, deps.broker_check, deps.head_starts),
         AvailableModels(deps.database, deps.threads),
     )
     return BlurServicer(

@@ -11,6 +11,7 @@ from services.blur_worker.attempt import AttemptImage
 from services.blur_worker.blur_image import BlurImage
 from services.blur_worker.child_pool import ChildPool
 from services.blur_worker.child_process import ChildLimits
+from services.blur_worker.head_start.prepared import PreparedImages
 from services.blur_worker.instant.answer_call import AnswerCall
 from services.blur_worker.instant.direct_listener import DirectListener
 from services.blur_worker.leases import RenewImageLeases
@@ -30,7 +31,14 @@ LIMITS = ChildLimits(seconds=60, memory_mb=2048, max_pixels=1_000_000)
 
 @contextmanager
 def blur_worker(
-    database: Database, blobs: BlobStore, queues: Broker, children: ChildPool, folder: Path, *, window: int
+    database: Database,
+    blobs: BlobStore,
+    queues: Broker,
+    children: ChildPool,
+    folder: Path,
+    *,
+    window: int,
+    prepared: PreparedImages | None = None,
 ) -> Iterator[BlurImage]:
     """The use case; its scratch folder is made in `folder`, which has to exist."""
     leases, scratch = Leases(RenewImageLeases(database)), ScratchFolder(folder)
@@ -40,7 +48,7 @@ def blur_worker(
         yield BlurImage(
             database=database,
             blobs=blobs,
-            attempt=AttemptImage(blobs=blobs, children=children, scratch=scratch, targets=targets),
+            attempt=AttemptImage(blobs=blobs, children=children, scratch=scratch, targets=targets, prepared=prepared),
             leases=leases,
             lifecycle=make_lifecycle(database, blobs, queues, window=window, announce_changed=queues.announce),
             window=window,

@@ -80,9 +80,16 @@ class FakeChildPool(ChildPool):
         """Called in the midst of the work."""
 
     def blur(
-        self, original: Path, result: Path, spec: BlurSpec, on_start: Callable[[], None] = lambda: None
+        self,
+        original: Path,
+        result: Path,
+        spec: BlurSpec,
+        on_start: Callable[[], None] = lambda: None,
+        *,
+        wait_seconds: float = 0,
+        seconds: int | None = None,
     ) -> BlurredFile:
-        del spec
+        del spec, wait_seconds, seconds
         assert original.read_bytes()
         on_start()
         self.while_blurring()

@@ -91,6 +91,10 @@ class Broker(RedisBroker):
         """Return how many messages of a queue this process holds."""
         return len(self._held.of(queue))
 
+    def is_idle(self, *queues: str) -> bool:
+        """Return whether this process has no message of these queues, and may take one of each."""
+        return all(self._resumed[queue].is_set() and not self._held.of(queue) for queue in queues)
+
     def held_subjects(self, queue: str) -> set[str]:
         """Return the ids in the messages of a queue that this process holds."""
         return set(_subjects(self._held.of(queue).copy()))

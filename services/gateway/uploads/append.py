@@ -18,15 +18,18 @@ from services.common.domain.errors import (
     Unavailable,
     Violation,
 )
+from services.common.domain.orders import ImageQueue, queue_for
 from services.common.infra import log
 from services.common.infra.blobs import MissingBlob
 from services.common.infra.blobs.writer import uninterrupted
+from services.common.infra.head_starts import HeadStarts
 from services.gateway.orders.pending_order import OrderStorage
 from services.gateway.rpc.fields import parse_id
 from services.gateway.rpc.thread_pool import ThreadPool
 from services.gateway.uploads.creation import UploadProgress
 from services.gateway.uploads.reading import UploadReader
 from services.gateway.uploads.receiver import PART_BYTES, UploadReceiver, parts_from_json, parts_to_json
+from services.gateway.uploads.requests import ParsedUpload
 
 CHECK_SECONDS = 10
 """How often a call that waits for bytes checks that no later one has taken over."""
@@ -43,6 +46,7 @@ class AppendUpload:
     storage: OrderStorage
     reader: UploadReader
     threads: ThreadPool
+    head_starts: HeadStarts
     max_chunk_bytes: int
 
     async def __call__(self, parts: AsyncIterator[pb.AppendUploadRequest]) -> UUID:
@@ -112,7 +116,7 @@ class AppendUpload:
             blobs=storage.blobs,
             threads=self.threads,
         )
-        return AppendCall(upload_id, owner, receiver, storage, self.threads, offset)
+        return AppendCall(upload_id, owner, receiver, manifest, storage, self.threads, self.head_starts, offset)
 
 
 @dataclass
@@ -122,8 +126,10 @@ class AppendCall:
     upload_id: UUID
     owner: UUID
     receiver: UploadReceiver
+    manifest: ParsedUpload
     storage: OrderStorage
     threads: ThreadPool
+    head_starts: HeadStarts
     recorded: int
     """The offset in the database."""
     superseded: bool = False
@@ -166,7 +172,15 @@ class AppendCall:
         # Not before: the database refers to them until then.
         with contextlib.suppress(ImageBlurError):
             await self.threads.run_to_end(self.storage.blobs.delete, *receiver.old_keys)
+        # Not before they are recorded: until then another call could replace them.
+        for position in receiver.sha256_by_position:
+            self._offer(position)
         receiver.old_keys, receiver.new_keys, receiver.sha256_by_position = [], [], {}
+
+    def _offer(self, position: int) -> None:
+        spec = self.manifest.images[position - 1].spec or self.manifest.header.spec
+        if queue_for(spec) is ImageQueue.BLUR:
+            self.head_starts.offer(self.upload_id, position, spec.to_json())
 
     async def keep_what_arrived(self) -> None:
         """Record what has arrived before the call broke, as far as possible."""

@@ -66,7 +66,7 @@ class Uploads:
             lifecycle=lifecycle,
             reader=reader,
             create=CreateUpload(storage),
-            append=AppendUpload(storage, reader, threads, max_chunk_bytes),
+            append=AppendUpload(storage, reader, threads, receiver.head_starts, max_chunk_bytes),
             complete=CompleteUpload(storage, reader),
         )
 
@@ -111,6 +111,7 @@ class UploadMethods(BlurServiceServicer):
         uploads, upload_id = self.uploads, parse_id(request.upload_id, "upload_id")
         await uploads.receiver.broker_check.ping()
         snapshot = await uploads.threads.run_to_end(uploads.complete, upload_id)
+        uploads.receiver.head_starts.end(upload_id, committed=True)
         return pb.CompleteUploadResponse(order=order_message(snapshot))
 
     async def DeleteUpload(self, request: pb.DeleteUploadRequest, context: Context) -> pb.DeleteUploadResponse:

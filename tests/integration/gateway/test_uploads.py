@@ -22,6 +22,7 @@ from services.common.domain.spec import BlurSpec
 from services.common.infra.blobs import BlobStore
 from services.common.infra.broker import Broker
 from services.common.infra.disk_space import DiskSpace
+from services.common.infra.head_starts import HeadStarts
 from services.common.use_cases.after_commit import AfterCommit
 from services.gateway.orders import order_upload
 from services.gateway.orders.broker_check import BrokerCheck
@@ -60,7 +61,7 @@ def receiver(
         recipients=ANYONE,
         outside=OutsideRules(allow_urls=True, networks=()),
     )
-    yield OrderReceiver(storage, threads, BrokerCheck(valkey_server.url, 0))
+    yield OrderReceiver(storage, threads, BrokerCheck(valkey_server.url, 0), HeadStarts(None))
     threads.close()
 
 

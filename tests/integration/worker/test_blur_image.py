@@ -3,23 +3,27 @@
 import contextlib
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import update
+from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
 
 from services.blur_worker import time_slice
 from services.blur_worker.blur_image import BlurImage
 from services.blur_worker.child_pool import ChildCrashed, ChildPool
 from services.blur_worker.child_process import BlurredFile
+from services.blur_worker.head_start import prepared as prepared_images
+from services.blur_worker.head_start.prepared import PreparedImages
 from services.common.db.clock import now
 from services.common.db.engine import Database
 from services.common.db.models import Image, UnownedBlobs
-from services.common.db.orders import orders, snapshots
+from services.common.db.orders import image_outcomes, orders, snapshots
 from services.common.db.queues import retries
 from services.common.domain.errors import Unavailable
 from services.common.domain.orders import original_key, result_key
@@ -31,6 +35,7 @@ from services.common.infra.messages import BLUR_QUEUE, MAIL_QUEUE
 from tests.support.blur_workers import blur_worker
 from tests.support.factories import place_order
 from tests.support.images import encode, photo
+from tests.support.waiting import eventually
 
 OnStart = Callable[[], None]
 
@@ -94,6 +99,44 @@ def test_a_time_slice_continues_with_the_order_while_no_other_waits(
     blur(ids[0])
     assert [image(database, image_id).state for image_id in ids] == ["SUCCEEDED", "QUEUED"]
     assert queues.subjects(BLUR_QUEUE) == [str(ids[1])], "behind the other order's, which was sent before"
+
+
+def test_images_that_had_a_head_start_are_recorded_together_and_like_others(
+    *,
+    database: Database,
+    blobs: BlobStore,
+    queues: Broker,
+    children: ChildPool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(time_slice, "TIME_SLICE_SECONDS", 600)
+    monkeypatch.setattr(prepared_images, "PREPARE_SECONDS", 60)
+    order_id, ids = place(database, blobs, *[jpeg()] * 9)
+    prepared = PreparedImages(children, blobs, tmp_path, lambda: True)
+    prepared.start()
+    for position in range(2, 9):
+        prepared.offer(None, order_id, position, BlurSpec().to_json())
+    eventually(lambda: prepared.count_ready(order_id) == 7)
+    recorded: list[int] = []
+    finish_all = image_outcomes.finish_all
+
+    def count(session: Session, outcomes: Sequence[object], **rest: Any) -> Any:
+        recorded.append(len(outcomes))
+        return finish_all(session, outcomes, **rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(image_outcomes, "finish_all", count)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    with blur_worker(database, blobs, queues, children, scratch, window=1, prepared=prepared) as blur:
+        blur(ids[0])
+    prepared.stop()
+    assert recorded[:2] == [1, 7]
+    rows = [image(database, image_id) for image_id in ids]
+    assert {(row.state, row.output_sha256, row.width, row.format, row.attempts) for row in rows} == {
+        ("SUCCEEDED", rows[0].output_sha256, 40, "JPEG", 1)
+    }
+    assert len({blobs.get(result_key(order_id, position)) for position in range(1, 10)}) == 1
 
 
 def test_the_lease_of_the_next_image_in_a_time_slice_is_renewed(

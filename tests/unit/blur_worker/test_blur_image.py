@@ -299,7 +299,7 @@ def test_images_behind_a_slow_one_are_left_to_other_workers(
         blurred += 1
         if blurred == 2:
             monkeypatch.setattr("services.blur_worker.time_slice.TIME_SLICE_SECONDS", -1000)
-            monkeypatch.setattr(TimeSlice, "count_next", lambda _self, _seconds: 0)
+            monkeypatch.setattr(TimeSlice, "count_next", lambda _self, _seconds, _ready: 0)
 
     children.while_blurring = take_long_on_the_second
     blur(order.image_ids[0])
@@ -343,7 +343,7 @@ def test_no_result_is_recorded_once_the_disk_has_reported_an_error(
         # As a disk does: only the first call after the loss reports it.
         synced.append(len(keys))
         if len(synced) == 2:
-            monkeypatch.setattr(TimeSlice, "count_next", lambda _self, _seconds: 0)
+            monkeypatch.setattr(TimeSlice, "count_next", lambda _self, _seconds, _ready: 0)
             raise Unavailable("the disk reports an error")
 
     monkeypatch.setattr(blobs, "persist", persist)
