@@ -33,9 +33,9 @@ from services.common.db.clock import from_datetime
 from services.common.db.engine import Database
 from services.common.db.mail import mailings, subscribers
 from services.common.db.models import Mailing, Subscriber
-from services.common.infra import broker
-from services.common.infra.messages import MAIL_QUEUE, MAILING_QUEUE, send_email, send_mailing
-from services.common.newsletter import compose_content
+from services.common.infra.messaging import broker
+from services.common.infra.messaging.messages import MAIL_QUEUE, MAILING_QUEUE, send_email, send_mailing
+from services.common.use_cases.newsletter_content import compose_content
 from tests.support.valkey import start_valkey
 
 MIB = 1 << 20

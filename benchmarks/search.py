@@ -18,11 +18,11 @@ from benchmarks.databases import seeded_databases
 from services.common.db.clock import SECOND
 from services.common.db.engine import Database
 from services.common.db.models import Order
+from services.common.db.operators import failures
+from services.common.db.operators.failures import FailureFilter
 from services.common.db.orders import order_search, order_selection
 from services.common.db.orders.order_search import OrderFilter
 from services.common.db.orders.order_selection import OrderAction
-from services.common.db.queues import failures
-from services.common.db.queues.failures import FailureFilter
 from services.common.domain.failures import Cause
 from services.common.domain.orders import OrderState
 from tests.support.seed import Seed

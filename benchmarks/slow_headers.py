@@ -5,7 +5,7 @@ import socket
 import struct
 from multiprocessing.connection import Connection
 
-from services.common.infra.descriptors import raise_limit
+from services.common.infra.process.descriptors import raise_limit
 from tests.support import http2
 
 ADDRESS = "127.0.0.2"

@@ -7,10 +7,17 @@ import pytest
 import redis
 
 from services.common.db.engine import Database
-from services.common.infra import broker
 from services.common.infra.blobs import BlobStore
-from services.common.infra.broker import Broker
-from services.common.infra.messages import BLUR_QUEUE, FETCH_QUEUE, FIND_QUEUE, MAIL_QUEUE, MAILING_QUEUE, WEBHOOK_QUEUE
+from services.common.infra.messaging import broker
+from services.common.infra.messaging.broker import Broker
+from services.common.infra.messaging.messages import (
+    BLUR_QUEUE,
+    FETCH_QUEUE,
+    FIND_QUEUE,
+    MAIL_QUEUE,
+    MAILING_QUEUE,
+    WEBHOOK_QUEUE,
+)
 from tests.support.postgres import PostgresServer
 from tests.support.valkey import ValkeyServer
 

@@ -13,8 +13,8 @@ import zlib
 from collections import Counter
 from pathlib import Path
 
-from services.blur_worker.child_pool import ChildPool
-from services.blur_worker.child_process import ChildLimits
+from services.blur_worker.child.pool import ChildPool
+from services.blur_worker.child.process import ChildLimits
 from services.blur_worker.engine.containers.png_chunks import SIGNATURE, chunk, chunks
 from services.common.domain.errors import ImageError
 from services.common.domain.spec import (
@@ -30,7 +30,7 @@ from services.common.domain.spec import (
 )
 from tests.support.heif_files import ALPHA, auxiliary, coded, grid, heic, heif, irot
 from tests.support.images import encode, encode_frames, frames, photo, photo_16, samples
-from tests.unit.engine.png_maker import make_png
+from tests.unit.engine.formats.png_maker import make_png
 
 LIMITS = ChildLimits(seconds=20, memory_mb=3072, max_pixels=2_000_000)
 EFFECTS: tuple[Effect, ...] = (Gaussian(0.5), Gaussian(6), Gaussian(0.5, relative=True), Pixelate(9), Solid(), Redact())

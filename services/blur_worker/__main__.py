@@ -5,11 +5,11 @@ def main() -> None:
     """Check the settings and the database, then serve."""
     # Imported here: each child process imports this module too, and needs none of it.
     from services.blur_worker.app import setup  # noqa: PLC0415
-    from services.blur_worker.child_pool import WAIT_SECONDS  # noqa: PLC0415
+    from services.blur_worker.child.pool import WAIT_SECONDS  # noqa: PLC0415
     from services.blur_worker.settings import BlurWorkerSettings  # noqa: PLC0415
     from services.common import migrations  # noqa: PLC0415
-    from services.common.infra import dramatiq_worker  # noqa: PLC0415
-    from services.common.infra.messages import INSTANT_QUEUE  # noqa: PLC0415
+    from services.common.infra.messaging import dramatiq_worker  # noqa: PLC0415
+    from services.common.infra.messaging.messages import INSTANT_QUEUE  # noqa: PLC0415
 
     settings = BlurWorkerSettings.load()
     migrations.check_url(settings.database_url)
@@ -26,6 +26,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    from services.common.infra.startup import run
+    from services.common.infra.process.startup import run
 
     run(main)

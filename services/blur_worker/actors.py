@@ -8,8 +8,14 @@ import dramatiq
 from services.common.domain.errors import Unavailable
 from services.common.domain.orders import ImageQueue
 from services.common.infra import log
-from services.common.infra.broker import Broker
-from services.common.infra.messages import BLUR_IMAGE, FETCH_IMAGE, FIND_IMAGE, INSTANT_QUEUE, RUN_INSTANT_CALL
+from services.common.infra.messaging.broker import Broker
+from services.common.infra.messaging.messages import (
+    BLUR_IMAGE,
+    FETCH_IMAGE,
+    FIND_IMAGE,
+    INSTANT_QUEUE,
+    RUN_INSTANT_CALL,
+)
 
 _ACTORS = {ImageQueue.BLUR: BLUR_IMAGE, ImageQueue.FIND: FIND_IMAGE, ImageQueue.FETCH: FETCH_IMAGE}
 

@@ -8,39 +8,47 @@ from dramatiq import Middleware, Worker
 
 from services.blur_worker import metrics
 from services.blur_worker.actors import register, register_instant
-from services.blur_worker.attempt import AttemptImage
-from services.blur_worker.blur_image import BlurImage
 from services.blur_worker.change_hints import ChangeHints
-from services.blur_worker.child_pool import ChildPool
-from services.blur_worker.child_process import ChildLimits, FindLimits
-from services.blur_worker.fetch_image import FetchImage, FetchLimits
+from services.blur_worker.child.pool import ChildPool
+from services.blur_worker.child.process import ChildLimits, FindLimits
+from services.blur_worker.child.scratch_folder import ScratchFolder
 from services.blur_worker.head_start.listener import HeadStartListener
 from services.blur_worker.head_start.prepared import PreparedImages
+from services.blur_worker.images.attempt import AttemptImage
+from services.blur_worker.images.blur_image import BlurImage
+from services.blur_worker.images.fetch_image import FetchImage, FetchLimits
+from services.blur_worker.images.leases import RenewImageLeases
+from services.blur_worker.images.targets import Targets
 from services.blur_worker.instant.answer_call import AnswerCall
 from services.blur_worker.instant.child_work import InstantResult, run_instant
 from services.blur_worker.instant.direct_listener import DirectListener
 from services.blur_worker.instant.lifecycle import InstantChildren
-from services.blur_worker.leases import RenewImageLeases
-from services.blur_worker.scratch_folder import ScratchFolder
 from services.blur_worker.settings import BlurWorkerSettings
-from services.blur_worker.targets import Targets
 from services.common.db.engine import Database
 from services.common.domain.errors import Unavailable
 from services.common.domain.orders import ImageQueue
-from services.common.infra import broker, log, tracing
+from services.common.infra import log, tracing
 from services.common.infra.blobs import BlobStore
-from services.common.infra.broker import Broker
 from services.common.infra.disk_space import DiskSpace
-from services.common.infra.fork_server import keep_sockets_in, start_no_tracker
 from services.common.infra.head_starts import socket_name
 from services.common.infra.leases import Leases
-from services.common.infra.messages import BLUR_QUEUE, FETCH_QUEUE, FIND_QUEUE, INSTANT_QUEUE, MAIL_QUEUE, WEBHOOK_QUEUE
+from services.common.infra.messaging import broker
+from services.common.infra.messaging.broker import Broker
+from services.common.infra.messaging.messages import (
+    BLUR_QUEUE,
+    FETCH_QUEUE,
+    FIND_QUEUE,
+    INSTANT_QUEUE,
+    MAIL_QUEUE,
+    WEBHOOK_QUEUE,
+)
+from services.common.infra.messaging.worker_control import WorkerControl
 from services.common.infra.metrics import serve as serve_metrics
 from services.common.infra.outbound.connect import GuardedConnect
 from services.common.infra.outbound.host_shares import HostShares
 from services.common.infra.outbound.https import HttpsClient
 from services.common.infra.places import Places
-from services.common.infra.worker_control import WorkerControl
+from services.common.infra.process.fork_server import keep_sockets_in, start_no_tracker
 from services.common.use_cases.order_lifecycle import make_lifecycle
 
 ORDER_NICENESS = 10

@@ -6,7 +6,7 @@ Every attempt has a log line. Those that went well are written at DEBUG: the lin
 from uuid import UUID
 
 from services.blur_worker import metrics
-from services.blur_worker.outcomes import Finished, Lost, Outcome, Retry
+from services.blur_worker.images.outcomes import Finished, LostClaim, Outcome, Retry
 from services.common.db.orders.image_claims import ImageClaim
 from services.common.db.orders.image_outcomes import EndedOrder, Failure
 from services.common.domain.orders import ImageQueue
@@ -53,7 +53,7 @@ def _fields(outcome: Outcome) -> dict[str, object]:
             return {"outcome": "FAILED", "reason": outcome.reason.value}
         case Retry():
             return {"outcome": "RETRY", "cause": outcome.cause}
-        case Lost():
+        case LostClaim():
             return {"outcome": "LOST", "cause": outcome.cause}
 
 
@@ -69,5 +69,5 @@ def _count(outcome: Outcome, effect: str, seconds: float) -> None:
             metrics.count_attempt("FAILED", effect, seconds, reason=outcome.reason.value)
         case Retry():
             metrics.count_attempt("RETRY", effect, seconds)
-        case Lost():
+        case LostClaim():
             metrics.count_attempt("LOST", effect, seconds)

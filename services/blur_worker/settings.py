@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import Field, field_validator
 
 from services.common.domain.orders import ImageQueue
-from services.common.infra.machine import default_children, default_instant_children
+from services.common.infra.process.machine import default_children, default_instant_children
 from services.common.infra.settings import CommonSettings, LimitSettings, OutboundSettings, PlaceSettings, metrics_port
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from sqlalchemy import make_url
 
 from services.common.domain.errors import ConfigurationError
+from services.common.infra.process.startup import run
 from services.common.infra.settings import CommonSettings
-from services.common.infra.startup import run
 
 
 def copy(url: str, target: Path) -> None:

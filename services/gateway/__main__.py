@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from services.common.domain.api_keys import Role
 from services.common.infra import log
-from services.common.infra.startup import run
+from services.common.infra.process.startup import run
 
 if TYPE_CHECKING:
     from services.gateway.settings import GatewaySettings

@@ -19,55 +19,63 @@ from services.common import migrations
 from services.common.db.engine import Database
 from services.common.domain.errors import ConfigurationError
 from services.common.domain.mailboxes import MailboxHasher
-from services.common.infra import broker, metrics, tracing
+from services.common.infra import metrics, tracing
 from services.common.infra.blobs import BlobStore
-from services.common.infra.broker import Broker
 from services.common.infra.disk_space import DiskSpace
-from services.common.infra.fair_thread import FairThread
+from services.common.infra.fair_executor import FairExecutor
 from services.common.infra.head_starts import HeadStarts
-from services.common.infra.messages import BLUR_QUEUE, FETCH_QUEUE, FIND_QUEUE, INSTANT_QUEUE, MAIL_QUEUE, WEBHOOK_QUEUE
+from services.common.infra.messaging import broker
+from services.common.infra.messaging.broker import Broker
+from services.common.infra.messaging.messages import (
+    BLUR_QUEUE,
+    FETCH_QUEUE,
+    FIND_QUEUE,
+    INSTANT_QUEUE,
+    MAIL_QUEUE,
+    WEBHOOK_QUEUE,
+)
 from services.common.infra.places import Places
-from services.common.infra.tokens import Tokens
-from services.common.infra.visitors import VisitorProof
-from services.common.infra.webhook_secrets import WebhookSecrets
+from services.common.infra.signing.tokens import Tokens
+from services.common.infra.signing.visitors import VisitorProof
+from services.common.infra.signing.webhook_secrets import WebhookSecrets
 from services.common.use_cases.mail_reports import RecordMailReports
 from services.common.use_cases.order_lifecycle import OrderLifecycle, make_lifecycle
 from services.common.use_cases.recipients import Recipients
-from services.gateway.instant.calls import CallInstantly
+from services.gateway.instant.calls import SendInstantCall
 from services.gateway.instant.direct_workers import DirectWorkers
 from services.gateway.instant.exchanges import GatewayExchanges
 from services.gateway.instant.paused_queue import QueuePause
 from services.gateway.instant.queue import InstantQueue
-from services.gateway.operator.failures import FailureOperations
+from services.gateway.operator.access.personal_data import PersonalData
+from services.gateway.operator.mail.subscribers import SubscriberOperations
 from services.gateway.operator.operator_jobs import OperatorJobs
-from services.gateway.operator.order_actions import OrderActions
-from services.gateway.operator.personal_data import PersonalData
-from services.gateway.operator.queues import QueueOperations
+from services.gateway.operator.orders.order_actions import OrderActions
+from services.gateway.operator.queues.failures import FailureOperations
+from services.gateway.operator.queues.queues import QueueOperations
 from services.gateway.operator.servicer import OperatorServicer
-from services.gateway.operator.subscribers import SubscriberOperations
-from services.gateway.orders.available_models import AvailableModels
-from services.gateway.orders.broker_check import BrokerCheck
 from services.gateway.orders.delivery_requests import RequestDelivery
-from services.gateway.orders.downloads import ResultDownloads
-from services.gateway.orders.fetch_workers import FetchWorkers
-from services.gateway.orders.list_sources import ListSources
-from services.gateway.orders.order_reader import OrderReader
-from services.gateway.orders.order_upload import OrderReceiver
-from services.gateway.orders.outside_rules import OutsideRules
-from services.gateway.orders.pending_order import OrderStorage
-from services.gateway.orders.placing_servicer import MAX_CHUNK_BYTES
-from services.gateway.orders.previews import FindPreview
+from services.gateway.orders.placement.available_models import AvailableModels
+from services.gateway.orders.placement.broker_check import BrokerCheck
+from services.gateway.orders.placement.external_access import ExternalAccessPolicy
+from services.gateway.orders.placement.fetch_workers import FetchWorkers
+from services.gateway.orders.placement.list_sources import ListSources
+from services.gateway.orders.placement.order_upload import OrderReceiver
+from services.gateway.orders.placement.pending_order import OrderStorage
+from services.gateway.orders.placement.placement_servicer import MAX_CHUNK_BYTES
+from services.gateway.orders.reading.downloads import ResultDownloads
+from services.gateway.orders.reading.order_reader import OrderReader
+from services.gateway.orders.reading.previews import FindPreview
+from services.gateway.orders.reading.watch_hub import WatchHub
 from services.gateway.orders.revision_requests import ReviseImages
 from services.gateway.orders.servicer import BlurServicer
-from services.gateway.orders.watch_hub import WatchHub
 from services.gateway.rpc.access import AccessControl
-from services.gateway.rpc.admission import Admission
-from services.gateway.rpc.byte_budget import ByteBudget
 from services.gateway.rpc.grpc_server import make_server, one_queue
 from services.gateway.rpc.health import HealthMonitor
 from services.gateway.rpc.interceptors import CallInterceptor
 from services.gateway.rpc.key_cache import KeyCache
-from services.gateway.rpc.message_parser import MessageParser
+from services.gateway.rpc.limits.admission import Admission
+from services.gateway.rpc.limits.byte_budget import ByteBudget
+from services.gateway.rpc.messages.message_parser import MessageParser
 from services.gateway.rpc.thread_pool import ThreadPool
 from services.gateway.rpc.tls import CertificateFiles
 from services.gateway.settings import MIB, GatewaySettings
@@ -96,7 +104,7 @@ class Dependencies:
     broker_check: BrokerCheck
     disk_space: DiskSpace
     threads: ThreadPool
-    parsing: FairThread
+    parsing: FairExecutor
     tokens: Tokens
     recipients: Recipients
     lifecycle: OrderLifecycle
@@ -192,7 +200,7 @@ def _connect(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> Dep
     blobs = BlobStore(settings.blob_url)
     threads = ThreadPool(settings.gateway_threads)
     stack.callback(threads.close)
-    parsing = FairThread("parsing")
+    parsing = FairExecutor("parsing")
     stack.callback(parsing.close)
     broker_check = BrokerCheck(settings.broker_url, settings.max_orders_per_minute, settings.max_unconfirmed_per_hour)
     stack.push_async_callback(broker_check.close)
@@ -230,7 +238,7 @@ def _order_storage(settings: GatewaySettings, deps: Dependencies) -> OrderStorag
         after_commit=deps.lifecycle.after_commit,
         disk_space=deps.disk_space,
         recipients=deps.recipients,
-        outside=OutsideRules.of(settings),
+        external_access=ExternalAccessPolicy.of(settings),
     )
 
 
@@ -271,7 +279,7 @@ def _blur_servicer(settings: GatewaySettings, deps: Dependencies, hub: WatchHub,
             database=deps.database, threads=deps.threads, secrets=WebhookSecrets(*settings.signing_keys)
         ),
         find_preview=FindPreview(deps.database, settings.max_message_bytes),
-        call_instantly=CallInstantly(
+        call_instantly=SendInstantCall(
             queue=deps.instant_queue,
             exchanges=deps.exchanges,
             direct=deps.direct,

@@ -1,8 +1,9 @@
 """`python -m services.mailer`: send e-mails until SIGTERM."""
 
 from services.common import migrations
-from services.common.infra import dramatiq_worker, startup
-from services.common.infra.messages import MAIL_QUEUE, MAILING_QUEUE, WEBHOOK_QUEUE
+from services.common.infra.messaging import dramatiq_worker
+from services.common.infra.messaging.messages import MAIL_QUEUE, MAILING_QUEUE, WEBHOOK_QUEUE
+from services.common.infra.process import startup
 from services.mailer.app import setup
 from services.mailer.settings import MailerSettings
 

@@ -6,8 +6,8 @@ from uuid import UUID
 import dramatiq
 
 from services.common.infra import log
-from services.common.infra.broker import Broker
-from services.common.infra.messages import (
+from services.common.infra.messaging.broker import Broker
+from services.common.infra.messaging.messages import (
     MAIL_QUEUE,
     MAILING_QUEUE,
     RUN_OPERATOR_JOB,

@@ -11,18 +11,19 @@ from dramatiq import Middleware, Worker
 from services.common.db.engine import Database
 from services.common.domain.errors import ConfigurationError
 from services.common.domain.mailboxes import MailboxHasher
-from services.common.infra import broker, log, metrics, tracing
+from services.common.infra import log, metrics, tracing
 from services.common.infra.blobs import BlobStore
-from services.common.infra.broker import Broker
 from services.common.infra.leases import LEASE_SECONDS, Leases
-from services.common.infra.messages import MAIL_QUEUE, MAILING_QUEUE, WEBHOOK_QUEUE
+from services.common.infra.messaging import broker
+from services.common.infra.messaging.broker import Broker
+from services.common.infra.messaging.messages import MAIL_QUEUE, MAILING_QUEUE, WEBHOOK_QUEUE
+from services.common.infra.messaging.worker_control import WorkerControl
 from services.common.infra.outbound.connect import GuardedConnect
 from services.common.infra.outbound.host_shares import HostShares
 from services.common.infra.outbound.https import HttpsClient
 from services.common.infra.rate_limiter import RateLimiter
-from services.common.infra.tokens import Tokens
-from services.common.infra.webhook_secrets import WebhookSecrets
-from services.common.infra.worker_control import WorkerControl
+from services.common.infra.signing.tokens import Tokens
+from services.common.infra.signing.webhook_secrets import WebhookSecrets
 from services.common.use_cases.after_commit import AfterCommit
 from services.common.use_cases.mail_reports import RecordMailReports
 from services.common.use_cases.recipients import Recipients

@@ -7,11 +7,19 @@ from apscheduler.events import EVENT_SCHEDULER_STARTED
 
 from services.common import migrations
 from services.common.db.engine import Database
-from services.common.infra import broker, log, metrics
+from services.common.infra import log, metrics
 from services.common.infra.blobs import BlobStore
-from services.common.infra.messages import BLUR_QUEUE, FETCH_QUEUE, FIND_QUEUE, MAIL_QUEUE, MAILING_QUEUE, WEBHOOK_QUEUE
-from services.common.infra.startup import run
-from services.common.infra.stop_requests import on_stop
+from services.common.infra.messaging import broker
+from services.common.infra.messaging.messages import (
+    BLUR_QUEUE,
+    FETCH_QUEUE,
+    FIND_QUEUE,
+    MAIL_QUEUE,
+    MAILING_QUEUE,
+    WEBHOOK_QUEUE,
+)
+from services.common.infra.process.startup import run
+from services.common.infra.process.stop_requests import on_stop
 from services.scheduler.jobs import schedule
 from services.scheduler.settings import SchedulerSettings
 from services.scheduler.start_mailings import StartMailings

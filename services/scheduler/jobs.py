@@ -25,8 +25,8 @@ WEEKLY_CHECK_SECONDS = 60
 BLOBS_SECONDS = 30
 """How long blobs may stay that nothing needs: those of broken and expired uploads, and originals that are due. And how
 long pending work may have times from before the database's clock was set back."""
-EXPIRY_SECONDS = 300
-"""How long an order may stay after its expiry. A run ends before: `EXPIRE_SECONDS` in `sweep`."""
+EXPIRY_INTERVAL_SECONDS = 300
+"""How long an order may stay after its expiry. A run ends before: `MAX_EXPIRY_RUN_SECONDS` in `sweep`."""
 SUMMARY_SECONDS = 60
 """How often statistics are summarised; the rows have what is not summarised yet."""
 BACKLOG_SECONDS = 10
@@ -60,7 +60,7 @@ def schedule(sweep: Sweep, mailings: StartMailings, *, sweep_seconds: float) -> 
         ("uploads", sweep.uploads, BLOBS_SECONDS),
         ("originals", sweep.originals, BLOBS_SECONDS),
         ("activity", sweep.summarise_activity, SUMMARY_SECONDS),
-        ("expiry", sweep.expired, EXPIRY_SECONDS),
+        ("expiry", sweep.expired, EXPIRY_INTERVAL_SECONDS),
         ("backlog", lambda: metrics.measure(sweep.database, sweep.broker), BACKLOG_SECONDS),
         # Not a cron job, which would miss an hour at which no scheduler runs: each minute, is one due?
         ("weekly mailing", lambda: mailings.start_weekly(mailings.time()), WEEKLY_CHECK_SECONDS),

@@ -5,8 +5,8 @@ from prometheus_client import Counter, Gauge, Histogram
 from services.common.db.engine import Database
 from services.common.db.queues import backlog
 from services.common.db.queues.depths import QUEUES
-from services.common.infra.broker import Broker
-from services.common.infra.messages import MAIL_QUEUE, WEBHOOK_QUEUE
+from services.common.infra.messaging.broker import Broker
+from services.common.infra.messaging.messages import MAIL_QUEUE, WEBHOOK_QUEUE
 from services.common.infra.metrics import SECONDS
 
 _JOBS = Counter("imageblur_jobs", "Runs of jobs.", ["job", "outcome"])

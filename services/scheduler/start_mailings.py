@@ -14,9 +14,9 @@ from services.common.db.engine import Database
 from services.common.db.mail import mailings
 from services.common.domain.follow_up import FollowUp
 from services.common.infra import log
-from services.common.infra.broker import Broker
-from services.common.newsletter import compose_content, refresh_numbers
+from services.common.infra.messaging.broker import Broker
 from services.common.use_cases.after_commit import AfterCommit
+from services.common.use_cases.newsletter_content import compose_content, refresh_numbers
 from services.scheduler.weekly_hour import WeeklyHour
 
 _log = log.get(__name__)

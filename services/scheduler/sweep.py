@@ -11,8 +11,9 @@ from uuid import UUID
 from services.common.db.access import audit
 from services.common.db.access.audit import AuditContext
 from services.common.db.engine import Database
-from services.common.db.mail import emails, mailings, operator_jobs
+from services.common.db.mail import emails, mailings
 from services.common.db.models import Email, Image, WebhookEvent
+from services.common.db.operators import operator_jobs
 from services.common.db.orders import (
     blob_cleanup,
     expiry,
@@ -22,15 +23,16 @@ from services.common.db.orders import (
     unowned_blobs,
     uploads,
 )
-from services.common.db.queues import activity_summaries, future_times, outbox
+from services.common.db.queues import future_times, outbox
+from services.common.db.statistics import activity_summaries
 from services.common.db.webhooks import events as webhook_events
 from services.common.domain.errors import FailedPrecondition, NotFound, Unavailable
 from services.common.domain.follow_up import EnqueuedImage, FollowUp
 from services.common.domain.orders import LATE_SECONDS, ImageQueue, UploadState
 from services.common.infra import log
 from services.common.infra.blobs import BlobStore
-from services.common.infra.broker import Broker
-from services.common.infra.messages import MAIL_QUEUE, MAILING_QUEUE, WEBHOOK_QUEUE
+from services.common.infra.messaging.broker import Broker
+from services.common.infra.messaging.messages import MAIL_QUEUE, MAILING_QUEUE, WEBHOOK_QUEUE
 from services.common.use_cases.order_lifecycle import OrderLifecycle, make_lifecycle
 from services.scheduler import metrics
 from services.scheduler.expired_leases import ExpiredLeases
@@ -41,11 +43,11 @@ MOST_UNCLAIMED = 20_000
 """Rows that one run compares with the broker's messages, the oldest first."""
 RESEND_SECONDS = 5
 """How long a message may wait unclaimed before the sweep asks the broker whether it still has it."""
-EXPIRE_SECONDS = 290
-"""How long one run may expire orders; the next one, after `EXPIRY_SECONDS` (in `jobs`), goes on."""
-IN_TRANSACTION = 100
+MAX_EXPIRY_RUN_SECONDS = 290
+"""How long one run may expire orders; the next one, after `EXPIRY_INTERVAL_SECONDS` (in `jobs`), goes on."""
+BATCH_ORDERS = 100
 """Orders expired, or cleaned up, by one transaction: others wait for it, some ten milliseconds."""
-PAUSE = 2
+PAUSE_FACTOR = 2
 """How many times as long as a transaction took the next one waits, so that others get their turn."""
 SUMMARISE_SECONDS = 20
 """How long one run may summarise: the first one has days to summarise."""
@@ -159,7 +161,7 @@ class Sweep:
             with self.database.write() as session:
                 removable = unowned_blobs.list_removable(session, silent_seconds=SILENT_UPLOAD_SECONDS, limit=BATCH)
             metrics.swept("uploads and orders removed", len(removable))
-            for few in _unhurried(removable):
+            for few in _throttled_batches(removable):
                 self.lifecycle.remove_unowned_blobs(*few)
         finally:
             self.removing_blobs.release()
@@ -200,12 +202,12 @@ class Sweep:
             idempotency.delete_expired(session)
             operator_jobs.delete_abandoned(session)
             webhook_events.delete_old(session)
-        expired, until = True, time.monotonic() + EXPIRE_SECONDS
+        expired, until = True, time.monotonic() + MAX_EXPIRY_RUN_SECONDS
         while expired and time.monotonic() < until:
             with self.database.read() as session:
                 due = expiry.list_due_to_expire(session, limit=BATCH)
             self._record("ExpireOrders", due)
-            count = sum(map(self.lifecycle.expire, _unhurried(due)))
+            count = sum(map(self.lifecycle.expire, _throttled_batches(due)))
             metrics.swept("orders expired", count)
             self.blobs_without_order()
             expired = count > 0
@@ -252,13 +254,13 @@ def _enqueue_images(queue: ImageQueue, ids: Sequence[UUID]) -> FollowUp:
     return FollowUp(images=[EnqueuedImage(image_id, queue) for image_id in ids])
 
 
-def _unhurried(order_ids: Sequence[UUID]) -> Iterator[Sequence[UUID]]:
-    """Yield orders for one transaction after the other, with pauses `PAUSE` times as long as that took.
+def _throttled_batches(order_ids: Sequence[UUID]) -> Iterator[Sequence[UUID]]:
+    """Yield orders for one transaction after the other, with pauses `PAUSE_FACTOR` times as long as that took.
 
     SQLite has one writer at a time, and no queue of those who wait: without pauses the others would not get their turn.
     """
-    for first in range(0, len(order_ids), IN_TRANSACTION):
+    for first in range(0, len(order_ids), BATCH_ORDERS):
         begin = time.monotonic()
-        yield order_ids[first : first + IN_TRANSACTION]
-        if first + IN_TRANSACTION < len(order_ids):
-            time.sleep(PAUSE * (time.monotonic() - begin))
+        yield order_ids[first : first + BATCH_ORDERS]
+        if first + BATCH_ORDERS < len(order_ids):
+            time.sleep(PAUSE_FACTOR * (time.monotonic() - begin))

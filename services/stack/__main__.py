@@ -3,7 +3,7 @@
 import asyncio
 import sys
 
-from services.common.infra.startup import run
+from services.common.infra.process.startup import run
 from services.stack.errors import StackError
 from services.stack.settings import StackSettings
 from services.stack.terminal.serve import serve

@@ -20,7 +20,7 @@ from services.stack.data_folder import DataFolder
 from services.stack.ports import free_port
 from services.stack.supervision.cleanup import end_run
 from services.stack.supervision.launching import python_module
-from services.stack.supervision.ledger import read_ledger
+from services.stack.supervision.process_registry import read_registry
 
 # Longer than the grace of its programs, stage by stage.
 STOP_TIMEOUT = 320.0
@@ -137,7 +137,7 @@ def _end(process: subprocess.Popen[bytes], data_folder: DataFolder) -> None:
     except (subprocess.TimeoutExpired, KeyboardInterrupt):
         process.kill()
         process.wait()
-        if run := read_ledger(data_folder.processes):
+        if run := read_registry(data_folder.processes):
             end_run(run)
         print("the stack did not stop and was killed", file=sys.stderr)
         raise

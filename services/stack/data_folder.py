@@ -7,7 +7,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from services.common.infra.fork_server import SOCKETS
+from services.common.infra.process.fork_server import SOCKETS
 
 # A unix socket's path must fit sockaddr_un: 108 bytes on Linux, 104 on macOS, with the closing zero.
 LONGEST_SOCKET_PATH = 92
@@ -32,7 +32,7 @@ class DataFolder:
 
     @property
     def processes(self) -> Path:
-        """Return the ledger of processes that the stack has started and not yet ended."""
+        """Return the registry of processes that the stack has started and not yet ended."""
         return self.run / "processes.json"
 
     @property

@@ -9,7 +9,7 @@ from services.common.infra.settings import is_loopback
 from services.stack.address import reachable, split_address
 from services.stack.data_folder import DataFolder, sync_folder
 from services.stack.settings import StackSettings
-from services.stack.supervision.ledger import RUN_VARIABLE
+from services.stack.supervision.process_registry import RUN_VARIABLE
 
 
 def broker_url(data_folder: DataFolder) -> str:

@@ -85,4 +85,4 @@ def _small_services(settings: StackSettings) -> list[Program]:
         return programs  # both are of a process
     services = [f"{program.arguments[-1]}={program.grace:g}" for program in programs]
     grace = sum(program.grace for program in programs)
-    return [Program("background", python_module("services.stack.together", *services), stop_stage=2, grace=grace)]
+    return [Program("background", python_module("services.stack.thread_runner", *services), stop_stage=2, grace=grace)]

@@ -24,7 +24,7 @@ from grpc_health.v1 import health_pb2
 from services.common.db.engine import Database
 from services.common.db.queues import workers
 from services.common.domain.errors import Unavailable
-from services.common.infra.messages import BLUR_QUEUE
+from services.common.infra.messaging.messages import BLUR_QUEUE
 from services.common.infra.settings import CommonSettings, Settings
 from services.stack.address import reachable, split_address
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from services.common.infra.machine import default_children
+from services.common.infra.process.machine import default_children
 from services.common.infra.settings import Settings
 from services.stack.address import split_address
 

@@ -8,7 +8,7 @@ import secrets
 import time
 from multiprocessing import resource_sharer
 
-from services.common.infra.fork_server import keep_sockets_in, start_no_tracker
+from services.common.infra.process.fork_server import keep_sockets_in, start_no_tracker
 from services.stack import ports
 from services.stack.data_folder import DataFolder
 from services.stack.embedded import valkey
@@ -19,7 +19,7 @@ from services.stack.programs import StackPrograms, default_programs
 from services.stack.settings import StackSettings
 from services.stack.supervision.cleanup import end_run, kill_by_token
 from services.stack.supervision.launching import forks, start_fork_server
-from services.stack.supervision.ledger import Ledger, read_ledger
+from services.stack.supervision.process_registry import ProcessRegistry, read_registry
 from services.stack.supervision.supervisor import Supervisor, describe_end
 from services.stack.terminal.output import Output
 
@@ -35,7 +35,7 @@ class Stack:
         self.startup_seconds = 0.0
         self._token = secrets.token_hex(16)
         self._lock = FolderLock(self.data_folder.lock)
-        self._ledger: Ledger | None = None
+        self._registry: ProcessRegistry | None = None
         self._supervisor: Supervisor | None = None
         self._began = 0.0
 
@@ -55,8 +55,8 @@ class Stack:
             for endpoint in self.programs.endpoints:
                 ports.check(endpoint)
             environment = service_environment(self.settings, self.data_folder, self._token)
-            self._ledger = Ledger(self.data_folder.processes, self._token)
-            self._supervisor = supervisor = Supervisor(environment, self._ledger, self.output)
+            self._registry = ProcessRegistry(self.data_folder.processes, self._token)
+            self._supervisor = supervisor = Supervisor(environment, self._registry, self.output)
             await asyncio.gather(self._start_broker(supervisor), self._prepare(supervisor))
             for service in self.programs.services:
                 supervisor.start(service)
@@ -92,9 +92,9 @@ class Stack:
             await self._supervisor.stop(force)
             await asyncio.to_thread(kill_by_token, self._token)
             self._supervisor = None
-        if self._ledger:
-            self._ledger.close()
-            self._ledger = None
+        if self._registry:
+            self._registry.close()
+            self._registry = None
         if self._lock.release():
             with contextlib.suppress(OSError):
                 # Its thread, which hands descriptors to forks, has a socket there, and would miss it at exit.
@@ -102,7 +102,7 @@ class Stack:
                 self.data_folder.remove_temporary()
 
     async def _end_previous_run(self) -> None:
-        if run := read_ledger(self.data_folder.processes):
+        if run := read_registry(self.data_folder.processes):
             for ended in await asyncio.to_thread(end_run, run):
                 self.output.message(f"ended a process of a stack that was killed: {ended}")
 

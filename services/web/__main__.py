@@ -3,7 +3,7 @@
 import asyncio
 
 from services.common.infra import log
-from services.common.infra.startup import run
+from services.common.infra.process.startup import run
 from services.web import server
 from services.web.settings import WebSettings
 

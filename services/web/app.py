@@ -12,8 +12,8 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp
 
-from services.common.infra.fair_thread import FairThread
-from services.common.infra.visitors import VisitorProof
+from services.common.infra.fair_executor import FairExecutor
+from services.common.infra.signing.visitors import VisitorProof
 from services.web.api.page import ApiPage
 from services.web.api.routes import api_routes
 from services.web.gateway.client import GatewayClient
@@ -65,7 +65,7 @@ async def open_app(settings: WebSettings) -> AsyncIterator[WebApp]:
         links_operator=settings.serves_operators and settings.is_local,
     )
     async with open_channels(settings) as channels, contextlib.AsyncExitStack() as stack:
-        parsing = FairThread("manifests")
+        parsing = FairExecutor("manifests")
         stack.callback(parsing.close)
         routes = _visitor_routes(GatewayClient(channels, key, visitors), pages, parsing, stopping)
         routes += api_routes(channels, visitors, stopping)
@@ -82,7 +82,7 @@ async def open_app(settings: WebSettings) -> AsyncIterator[WebApp]:
 
 
 def _visitor_routes(
-    gateway: GatewayClient, pages: PageRenderer, parsing: FairThread, stopping: asyncio.Event
+    gateway: GatewayClient, pages: PageRenderer, parsing: FairExecutor, stopping: asyncio.Event
 ) -> list[BaseRoute]:
     form, uploads = OrderForm(gateway, pages), OrderUploads(gateway, parsing)
     orders, events = OrderPages(gateway, pages), OrderEvents(gateway, pages, stopping)

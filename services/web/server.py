@@ -11,7 +11,7 @@ import uvicorn
 
 from services.common.domain.errors import ConfigurationError
 from services.common.infra import log, metrics
-from services.common.infra.descriptors import max_connections
+from services.common.infra.process.descriptors import max_connections
 from services.web.app import open_app
 from services.web.http.connections import LimitedProtocol
 from services.web.settings import WebSettings

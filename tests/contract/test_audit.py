@@ -24,9 +24,10 @@ from services.common import migrations
 from services.common.db.access import api_keys
 from services.common.db.access.audit import AuditContext
 from services.common.db.engine import Database
-from services.common.db.mail import custom_texts, emails, mailings, operator_jobs, subscribers
-from services.common.db.mail.operator_jobs import JobAnswer
+from services.common.db.mail import custom_texts, emails, mailings, subscribers
 from services.common.db.models import AuditEntry, Email, Image, Order, Subscriber
+from services.common.db.operators import operator_jobs
+from services.common.db.operators.operator_jobs import JobAnswer
 from services.common.db.orders import new_orders, orders
 from services.common.db.queues import workers
 from services.common.db.webhooks import outgoing
@@ -35,30 +36,30 @@ from services.common.domain.mail import EmailKind
 from services.common.domain.mailboxes import MailboxHasher
 from services.common.domain.orders import OrderState, original_key
 from services.common.infra.blobs import BlobStore
-from services.common.infra.broker import Broker
 from services.common.infra.disk_space import DiskSpace
-from services.common.infra.messages import RUN_OPERATOR_JOB, OperatorJobKind
+from services.common.infra.messaging.broker import Broker
+from services.common.infra.messaging.messages import RUN_OPERATOR_JOB, OperatorJobKind
 from services.common.use_cases.mail_reports import RecordMailReports
 from services.common.use_cases.order_lifecycle import make_lifecycle
 from services.common.use_cases.recipients import Recipients
 from services.gateway.instant.queue import InstantQueue
-from services.gateway.operator.failures import FailureOperations
+from services.gateway.operator.access.personal_data import PersonalData
+from services.gateway.operator.mail.subscribers import SubscriberOperations
 from services.gateway.operator.operator_jobs import OperatorJobs
-from services.gateway.operator.order_actions import OrderActions
-from services.gateway.operator.personal_data import PersonalData
-from services.gateway.operator.queues import QueueOperations
+from services.gateway.operator.orders.order_actions import OrderActions
+from services.gateway.operator.queues.failures import FailureOperations
+from services.gateway.operator.queues.queues import QueueOperations
 from services.gateway.operator.servicer import OperatorServicer
-from services.gateway.operator.subscribers import SubscriberOperations
-from services.gateway.orders.available_models import AvailableModels
 from services.gateway.orders.delivery_requests import RequestDelivery
-from services.gateway.orders.outside_rules import OutsideRules
-from services.gateway.orders.pending_order import OrderStorage
+from services.gateway.orders.placement.available_models import AvailableModels
+from services.gateway.orders.placement.external_access import ExternalAccessPolicy
+from services.gateway.orders.placement.pending_order import OrderStorage
 from services.gateway.orders.revision_requests import ReviseImages
 from services.gateway.rpc.access import OPERATOR, allowed_roles
 from services.gateway.rpc.callers import CURRENT_CALL, Caller, CurrentCall
 from services.gateway.rpc.thread_pool import ThreadPool
 from services.gateway.settings import GatewaySettings
-from tests.integration.gateway.test_recorded_changes import RECORDED_CHANGES
+from tests.integration.gateway.operator.test_recorded_changes import RECORDED_CHANGES
 from tests.support.factories import new_images, new_order
 from tests.support.mail_reports import hard_bounce
 
@@ -140,7 +141,7 @@ class World:
             after_commit=lifecycle.after_commit,
             disk_space=DiskSpace([folder], 0),
             recipients=recipients,
-            outside=OutsideRules(allow_urls=True, networks=()),
+            external_access=ExternalAccessPolicy(allow_urls=True, networks=()),
         )
         self.servicer = OperatorServicer(
             database=self.database,

@@ -1,4 +1,4 @@
-"""What `services.common.infra.dramatiq_private` relies on in dramatiq, against a real Valkey."""
+"""What `services.common.infra.messaging.dramatiq_private` relies on in dramatiq, against a real Valkey."""
 
 import inspect
 from uuid import uuid4
@@ -9,9 +9,9 @@ from dramatiq import Message, Worker, worker
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.common import current_millis
 
-from services.common.infra import dramatiq_private as private
-from services.common.infra.broker import Broker, connect
-from services.common.infra.messages import BLUR_QUEUE, blur_image
+from services.common.infra.messaging import dramatiq_private as private
+from services.common.infra.messaging.broker import Broker, connect
+from services.common.infra.messaging.messages import BLUR_QUEUE, blur_image
 from tests.support.valkey import ValkeyServer
 
 

@@ -1,4 +1,4 @@
-"""What `services.common.infra.fork_server` relies on in the standard library."""
+"""What `services.common.infra.process.fork_server` relies on in the standard library."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ import pytest
 CODE = """
 import multiprocessing, sys
 from pathlib import Path
-from services.common.infra.fork_server import SOCKETS, keep_sockets_in
+from services.common.infra.process.fork_server import SOCKETS, keep_sockets_in
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
@@ -24,7 +24,7 @@ if __name__ == "__main__":
 BY_FORK = """
 import asyncio, multiprocessing, os, sys, threading
 from pathlib import Path
-from services.common.infra.fork_server import keep_sockets_in, start_by_fork, start_no_tracker
+from services.common.infra.process.fork_server import keep_sockets_in, start_by_fork, start_no_tracker
 
 here = []
 
@@ -75,7 +75,7 @@ def test_a_fork_server_shares_the_memory_and_no_descriptors_and_its_forks_can_ha
 @pytest.mark.parametrize("preload", ["services.blur_worker.warm_engine", "services.stack.supervision.preload"])
 def test_forks_of_what_is_loaded_collect_garbage(preload: str) -> None:
     code = (
-        "import gc, services.common.infra.collect_later\n"
+        "import gc, services.common.infra.process.collect_later\n"
         f"import {preload}; print(gc.isenabled(), gc.get_freeze_count() > 0)"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

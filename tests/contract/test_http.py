@@ -18,7 +18,7 @@ from openapi_spec_validator import validate
 from starlette.datastructures import QueryParams
 from starlette.routing import Route
 
-from services.common.infra.visitors import VisitorProof
+from services.common.infra.signing.visitors import VisitorProof
 from services.web.api.operations import OPERATIONS, SERVICES
 from services.web.api.order_form import HEADER_FIELDS, parse_header
 from services.web.api.parameters import SPEC_PARAMETERS

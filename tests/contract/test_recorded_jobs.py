@@ -21,7 +21,7 @@ from services.common import migrations
 from services.common.db.engine import Database
 from services.common.db.models import AuditEntry, Image, Installation, Order
 from services.common.infra.blobs import BlobStore
-from services.common.infra.broker import Broker
+from services.common.infra.messaging.broker import Broker
 from services.scheduler.jobs import schedule
 from services.scheduler.start_mailings import StartMailings
 from services.scheduler.sweep import Sweep
@@ -48,7 +48,7 @@ COMMANDS = {
     "services.stack.readiness": "only asks",
     "services.stack.demo": "a client: its calls are recorded",
     "services.stack.embedded.mailbox": "the mailbox of one machine",
-    "services.stack.together": "runs services",
+    "services.stack.thread_runner": "runs services",
     "services.common.backup": "copies the database and changes nothing in it",
     **dict.fromkeys(
         (f"services.{name}" for name in ("gateway", "web", "scheduler", "mailer", "blur_worker", "stack")),

@@ -10,7 +10,7 @@ from imageblur.v1 import blur_service_pb2 as pb
 from imageblur.v1.blur_service_pb2_grpc import BlurServiceStub
 from imageblur_client import Client
 
-from services.gateway.orders.order_upload import SLOW_SECONDS
+from services.gateway.orders.placement.order_upload import SLOW_SECONDS
 from services.stack.background import BackgroundStack
 from tests.e2e.conftest import PHOTOGRAPHS
 from tests.e2e.test_metrics import value

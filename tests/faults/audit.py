@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from imageblur.v1.order_pb2 import DeliveryState, Image, ImageState, Order, OrderState
 
-from tests.faults.customer import Accepted, Customer
 from tests.faults.fleet import Fleet
+from tests.faults.recording_client import Accepted, Customer
 from tests.faults.samples import sample_of
 from tests.support.waiting import eventually
 

@@ -12,12 +12,12 @@ import time
 from pathlib import Path
 
 from tests.faults import audit
-from tests.faults.crowd import Crowd
-from tests.faults.customer import Customer
 from tests.faults.fleet import Fleet
 from tests.faults.launching import running_fleet
-from tests.faults.mishaps import Mishaps
-from tests.faults.verdict import Verdict
+from tests.faults.promise_audit import Verdict
+from tests.faults.random_clients import Crowd
+from tests.faults.random_faults import Mishaps
+from tests.faults.recording_client import Customer
 from tests.support.postgres import PostgresServer, start_postgres
 from tests.support.waiting import eventually
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.faults import audit, report
-from tests.faults.customer import Customer
 from tests.faults.fleet import Fleet
 from tests.faults.launching import running_fleet
+from tests.faults.recording_client import Customer
 from tests.faults.report import Line
 from tests.support.postgres import PostgresServer
 

@@ -15,7 +15,7 @@ from services.common.db.engine import Database
 from services.common.infra.blobs import BlobStore
 from services.stack.background import BackgroundStack
 from services.stack.supervision.cleanup import find_process
-from services.stack.supervision.ledger import ProcessRecord, read_ledger
+from services.stack.supervision.process_registry import ProcessRecord, read_registry
 from tests.faults.stages import Stages
 from tests.support.certificates import Authority
 from tests.support.postgres import PostgresServer
@@ -68,13 +68,13 @@ class Fleet:
 
     def records(self, kind: str) -> list[ProcessRecord]:
         """The main processes of a kind of service that run now, as the supervisor wrote them down."""
-        run = read_ledger(self.stack.data_folder.processes)
+        run = read_registry(self.stack.data_folder.processes)
         assert run, "the stack has ended"
         return [record for record in run.processes if record.name.startswith(kind) and find_process(record)]
 
     def token(self) -> str:
         """What every process of the fleet carries in its environment."""
-        run = read_ledger(self.stack.data_folder.processes)
+        run = read_registry(self.stack.data_folder.processes)
         assert run, "the stack has ended"
         return run.token
 

@@ -5,8 +5,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from services.blur_worker import child_process
-from services.blur_worker.child_process import BlurredFile, BlurTask, ChildLimits
+from services.blur_worker.child import process
+from services.blur_worker.child.process import BlurredFile, BlurTask, ChildLimits
 from tests.faults.stages import number, reach
 
 SEGFAULT = b"poison: segfault"
@@ -28,12 +28,12 @@ def blur_file(task: BlurTask, limits: ChildLimits) -> BlurredFile:
         time.sleep(pace)
     if task.spec.find:
         _hold_searches(task.name)
-    return child_process.blur_file(task, limits)
+    return process.blur_file(task, limits)
 
 
 def _hold_searches(original: str) -> None:
     """Have the child of this image be held when it finds, and when it checks."""
-    real = getattr(child_process.make_detectors, "real", child_process.make_detectors)
+    real = getattr(process.make_detectors, "real", process.make_detectors)
 
     class Searches:
         """A detector: its first search of an image is to find, all later ones check."""
@@ -64,4 +64,4 @@ def _hold_searches(original: str) -> None:
         return Detectors(folder)
 
     make.real = real  # type: ignore[attr-defined]
-    child_process.make_detectors = make  # type: ignore[assignment]
+    process.make_detectors = make  # type: ignore[assignment]

@@ -21,7 +21,7 @@ def gateway() -> None:
     from tests.faults import database_clock
 
     database_clock.follow()
-    from services.gateway.orders.pending_order import PendingOrder
+    from services.gateway.orders.placement.pending_order import PendingOrder
     from services.gateway.uploads.append import AppendCall
     from services.gateway.uploads.completion import CompleteUpload
     from services.gateway.uploads.creation import CreateUpload
@@ -38,8 +38,8 @@ def blur_worker() -> None:
     from tests.faults import database_clock
 
     database_clock.follow()
-    from services.blur_worker.blur_image import BlurImage
-    from services.blur_worker.child_pool import ChildPool
+    from services.blur_worker.child.pool import ChildPool
+    from services.blur_worker.images.blur_image import BlurImage
     from services.common.infra.blobs import BlobStore
 
     _before(BlurImage, "__call__", "worker-fetched")
@@ -53,7 +53,7 @@ def mailer() -> None:
     from tests.faults import database_clock
 
     database_clock.follow()
-    from services.common.infra.shared_lookup import SharedLookup
+    from services.common.infra.outbound.shared_lookup import SharedLookup
     from services.mailer.sending.send_email import SendEmail
     from services.mailer.smtp.session import SmtpSession
 
@@ -84,8 +84,8 @@ def scheduler() -> None:
 def set_up_blur_worker() -> None:
     """Called instead of `services.blur_worker.app.setup`."""
     from services.blur_worker import app
-    from services.blur_worker.child_pool import ChildPool
-    from services.blur_worker.child_process import ChildLimits
+    from services.blur_worker.child.pool import ChildPool
+    from services.blur_worker.child.process import ChildLimits
     from services.blur_worker.sandbox import Confinement
     from tests.faults import poison
 
@@ -133,7 +133,7 @@ def _after(owner: Any, name: str, stage: str) -> None:
 
 def _before_sending(service: str) -> None:
     """The moment after a commit and before its messages: `scheduler-blur_image` and the like."""
-    from services.common.infra.broker import Broker
+    from services.common.infra.messaging.broker import Broker
 
     send = Broker.send
 
@@ -147,7 +147,8 @@ def _before_sending(service: str) -> None:
 
 
 def main() -> None:
-    from services.common.infra import dramatiq_worker, startup
+    from services.common.infra.messaging import dramatiq_worker
+    from services.common.infra.process import startup
 
     service = sys.argv.pop(1)
     if service in {"blur_worker", "mailer"}:

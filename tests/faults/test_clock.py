@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import func, select
 
 from services.common.db.models import Mailing
-from tests.faults import audit, outages, remains
-from tests.faults.customer import Customer
+from tests.faults import audit, leak_checks, outages
 from tests.faults.fleet import Fleet, kill_service, lives
+from tests.faults.kill_at_stage import state
+from tests.faults.recording_client import Customer
 from tests.faults.report import Line
 from tests.faults.samples import many
-from tests.faults.strikes import state
 from tests.support.waiting import eventually
 
 WEEK = timedelta(days=7)
@@ -48,7 +48,7 @@ def test_one_mailing_a_week_whatever_the_clocks_do(
     kill_service(reached.pid)
     fleet.stages.disarm("scheduler-send_mailing")
     _wait_for_emails(fleet, subscribers, 2)
-    remains.calm(fleet, customer)
+    leak_checks.calm(fleet, customer)
     _wait_for_emails(fleet, subscribers, 2)
     seen = "the row is there, no e-mail yet"
     tell(Line("kill -9 scheduler", "mailing inserted, before the message", fleet.kind, seen, time.time() - at))
@@ -71,7 +71,7 @@ def test_a_jump_of_the_databases_clock_loses_nothing(
         audit.settle(fleet, customer, order)
     fleet.stages.pace(0)
     tell(Line("the database's clock jumps a minute ahead, and back", "running", fleet.kind, seen, time.time() - at))
-    remains.calm(fleet, customer)
+    leak_checks.calm(fleet, customer)
 
 
 def _next_monday() -> datetime:

@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.faults import audit, outages, remains
-from tests.faults.customer import Customer
+from tests.faults import audit, leak_checks, outages
 from tests.faults.fleet import Fleet, kill_service
+from tests.faults.kill_at_stage import held, state
+from tests.faults.recording_client import Customer
 from tests.faults.report import Line
 from tests.faults.samples import many
-from tests.faults.strikes import held, state
 from tests.support.waiting import eventually
 
 
@@ -37,6 +37,6 @@ def test_a_full_disk_loses_nothing(fleet: Fleet, customer: Customer, tell: Calla
     later = meanwhile.result(120)
     assert customer.refused(refusals) == {"UNAVAILABLE"}
     settled = [audit.settle(fleet, customer, order) for order in (accepted, later)]
-    remains.calm(fleet, customer)
+    leak_checks.calm(fleet, customer)
     seen = f"{seen}; a new order is UNAVAILABLE, and accepted after {later.at - at:.1f} s"
     tell(Line("disk full, kill -9 mailer", "running", fleet.kind, seen, max(order.at for order in settled) - at))

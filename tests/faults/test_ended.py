@@ -9,11 +9,11 @@ import pytest
 from imageblur.v1 import blur_service_pb2 as pb
 from imageblur.v1.order_pb2 import DeliveryState, ImageState, OrderState
 
-from tests.faults import audit, remains
-from tests.faults.customer import Accepted, Customer
+from tests.faults import audit, leak_checks
 from tests.faults.fleet import Fleet, kill_service, lives
+from tests.faults.kill_at_stage import held, state
+from tests.faults.recording_client import Accepted, Customer
 from tests.faults.report import Line
-from tests.faults.strikes import held, state
 from tests.support.waiting import eventually
 
 HOLDS = {"child-blurring": "running", "worker-storing": "storing", "worker-finish": "stored, before the finish"}
@@ -61,7 +61,7 @@ def test_a_deleted_order_leaves_nothing(
     kinds = "source" if killed else "*"
     eventually(lambda: not list((fleet.blobs / "orders").glob(f"{accepted.order_id}/{kinds}/*")))
     done = time.time()
-    remains.check_blobs(fleet)
+    leak_checks.check_blobs(fleet)
     shutil.rmtree(fleet.blobs / "orders" / accepted.order_id, ignore_errors=True)
     for gateway in (0, 1):
         assert _unknown(customer, accepted, gateway)
@@ -79,7 +79,7 @@ def test_a_result_that_comes_after_the_delete_is_owned(fleet: Fleet, customer: C
     kill_service(late.pid)
     fleet.stages.disarm("worker-finish")
     try:
-        remains.check_blobs(fleet)
+        leak_checks.check_blobs(fleet)
     finally:
         shutil.rmtree(fleet.blobs / "orders" / accepted.order_id, ignore_errors=True)
 

@@ -9,11 +9,11 @@ from imageblur.v1 import blur_service_pb2 as pb
 from imageblur.v1.order_pb2 import BlurSpec, CheckState, FindingKind, Image
 from imageblur_client import find_faces
 
-from tests.faults import audit, remains
-from tests.faults.customer import Customer
+from tests.faults import audit, leak_checks
 from tests.faults.fleet import Fleet
+from tests.faults.kill_at_stage import kill_there, state
+from tests.faults.recording_client import Customer
 from tests.faults.report import Line
-from tests.faults.strikes import kill_there, state
 from tests.support.waiting import eventually
 
 FIND = BlurSpec(find=[find_faces()])
@@ -66,4 +66,4 @@ def test_a_kill_while_it_finds_or_checks_changes_nothing(
 
 
 def test_nothing_is_left(fleet: Fleet, customer: Customer) -> None:
-    remains.calm(fleet, customer)
+    leak_checks.calm(fleet, customer)

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from tests.faults import audit, remains
-from tests.faults.customer import Customer
+from tests.faults import audit, leak_checks
 from tests.faults.fleet import SERVICES, Fleet
+from tests.faults.kill_at_stage import Kill, Struck, strike
+from tests.faults.recording_client import Customer
 from tests.faults.report import Line
-from tests.faults.strikes import Kill, Struck, strike
 
 HOLDS = {
     "queued": "worker-fetched",
@@ -65,4 +65,4 @@ def test_nothing_is_lost(
 def test_nothing_is_left(fleet: Fleet, customer: Customer, struck: Mapping[Kill, Struck]) -> None:
     # A worker that is killed between its commit and the removal leaves the original to the order's expiry.
     customer.loose |= {hit.accepted.order_id for kill, hit in struck.items() if kill.victim == "blur_worker"}
-    remains.calm(fleet, customer)
+    leak_checks.calm(fleet, customer)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from imageblur.v1.order_pb2 import DeliveryState, FailureReason
 
-from tests.faults import audit, remains
-from tests.faults.customer import Customer
+from tests.faults import audit, leak_checks
 from tests.faults.fleet import Fleet
+from tests.faults.recording_client import Customer
 from tests.faults.report import Line
 from tests.support.smtp import HANG, KEPT
 from tests.support.waiting import eventually
@@ -50,7 +50,7 @@ def test_each_email_comes_or_is_said_not_to(fleet: Fleet, customer: Customer, te
     assert delivery.failure.reason == FailureReason.FAILURE_REASON_MAIL_REFUSED
     assert delivery.failure.message == REFUSED
     assert fleet.sink.answers(refused.address) == [REFUSED]
-    remains.calm(fleet, customer)
+    leak_checks.calm(fleet, customer)
     tell(Line("mail server answers 550", "mailing", fleet.kind, "reported by Status with the server's reply", 0.0))
 
 

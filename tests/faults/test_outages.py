@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.faults import audit, outages, remains
-from tests.faults.customer import Accepted, Customer
+from tests.faults import audit, leak_checks, outages
 from tests.faults.fleet import Fleet
+from tests.faults.kill_at_stage import state
+from tests.faults.recording_client import Accepted, Customer
 from tests.faults.report import Line
 from tests.faults.samples import many
-from tests.faults.strikes import state
 
 Begin = Callable[[Fleet], AbstractContextManager[None]]
 PACE = 0.3
@@ -82,7 +82,7 @@ def test_an_outage_loses_nothing(
         outages.last(outage.seconds)
     later = meanwhile.result(120)
     settled = [audit.settle(fleet, customer, order) for order in (*at_work, later)]
-    remains.calm(fleet, customer)
+    leak_checks.calm(fleet, customer)
     tell(
         Line(
             f"{outage.name}, {outage.seconds:g} s",

@@ -6,9 +6,9 @@ from collections.abc import Callable
 import pytest
 from imageblur.v1.order_pb2 import FailureReason, ImageState, OrderState
 
-from tests.faults import audit, poison, remains
-from tests.faults.customer import Customer
+from tests.faults import audit, leak_checks, poison
 from tests.faults.fleet import Fleet
+from tests.faults.recording_client import Customer
 from tests.faults.report import Line
 from tests.faults.samples import SAMPLES
 
@@ -36,7 +36,7 @@ def test_a_bad_image_fails_alone(fleet: Fleet, customer: Customer, tell: Callabl
     }
     assert reasons == {name: reason for name, (_, reason) in POISONS.items()}
     audit.wait_for_emails(fleet, customer, bad)
-    remains.calm(fleet, customer)
+    leak_checks.calm(fleet, customer)
     seen = ", ".join(f"{name} {reason}" for name, reason in reasons.items())
     seconds = order.finish_time.ToNanoseconds() / 1e9 - at
     tell(Line("images that kill, hang or exhaust their child", "running", fleet.kind, seen, seconds))

@@ -11,10 +11,10 @@ import pytest
 
 from services.stack.supervision.launching import python_module
 from tests.faults import audit, unsynced
-from tests.faults.customer import Customer
-from tests.faults.powered import Machine
+from tests.faults.recording_client import Customer
 from tests.faults.report import Line
 from tests.faults.samples import many
+from tests.faults.stack_on_lossy_disk import Machine
 from tests.faults.test_uploads import Sender
 from tests.faults.town import Town, count_repeats
 from tests.support.disk import NoSmallDisk, PowerDisk, power_disk

@@ -12,11 +12,11 @@ from imageblur.v1.order_pb2 import BlurSpec, Gaussian, ImageState, OrderState, S
 
 from services.blur_worker.engine import Limits, blur
 from services.common.domain import spec as domain
-from tests.faults import audit, remains
-from tests.faults.customer import ANSWER_SECONDS, Accepted, Customer
+from tests.faults import audit, leak_checks
 from tests.faults.fleet import Fleet
+from tests.faults.kill_at_stage import kill_there
+from tests.faults.recording_client import ANSWER_SECONDS, Accepted, Customer
 from tests.faults.samples import SAMPLES
-from tests.faults.strikes import kill_there
 
 FIRST, SECOND = BlurSpec(gaussian=Gaussian(sigma_px=3)), BlurSpec(solid=Solid(color="#204060"))
 FILES = dict(list(SAMPLES.items())[:3])
@@ -92,4 +92,4 @@ def test_a_kill_in_a_revision_leaves_no_mixture(fleet: Fleet, customer: Customer
 
 
 def test_nothing_is_left(fleet: Fleet, customer: Customer) -> None:
-    remains.calm(fleet, customer)
+    leak_checks.calm(fleet, customer)

@@ -6,9 +6,9 @@ import threading
 import time
 from collections.abc import Callable
 
-from tests.faults import audit, remains
-from tests.faults.customer import Accepted, Customer
+from tests.faults import audit, leak_checks
 from tests.faults.fleet import SERVICES, Fleet, lives
+from tests.faults.recording_client import Accepted, Customer
 from tests.faults.report import Line
 from tests.support.waiting import eventually
 
@@ -35,7 +35,7 @@ def test_rolling_restarts(fleet: Fleet, customer: Customer, tell: Callable[[Line
     ended = time.time()
     for order in orders:
         audit.settle(fleet, customer, order)
-    remains.calm(fleet, customer)
+    leak_checks.calm(fleet, customer)
     again = customer.refusals[asked_again:]
     assert customer.refused(asked_again) <= {"UNAVAILABLE"}, again
     log = fleet.stack.log.read_text(errors="replace")

@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.faults import audit, outages, remains
-from tests.faults.customer import Customer
+from tests.faults import audit, leak_checks, outages
 from tests.faults.fleet import SMTP_SECONDS, Fleet
+from tests.faults.recording_client import Customer
 from tests.faults.report import Line
 from tests.support.smtp import KEPT
 from tests.support.waiting import eventually
@@ -32,7 +32,7 @@ def test_a_slow_mail_server_gets_one_copy(
     settled = audit.settle(fleet, customer, order)
     fleet.sink.delay()
     assert fleet.sink.answers(order.address) == [KEPT]
-    remains.calm(fleet, customer)
+    leak_checks.calm(fleet, customer)
     tell(Line(f"mail server {name}", "mailing", fleet.kind, "1 copy", settled.at - at, repeats=settled.repeats))
 
 
@@ -61,5 +61,5 @@ def test_a_dns_server_that_hangs_loses_no_email(fleet: Fleet, customer: Customer
     fleet.stages.disarm("mailer-lookup")
     settled = audit.settle(fleet, customer, order)
     assert fleet.sink.answers(order.address) == [KEPT]
-    remains.calm(fleet, customer)
+    leak_checks.calm(fleet, customer)
     tell(Line("DNS server hangs", "mailing", fleet.kind, "reported by Status, then 1 copy", settled.at - at))

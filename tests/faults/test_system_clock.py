@@ -16,13 +16,13 @@ from sqlalchemy import ColumnElement, func, select
 from services.common.db.engine import Database
 from services.common.db.models import Mailing
 from services.common.domain.mail import MailingState
-from tests.faults import audit, remains, test_webhooks
-from tests.faults.customer import Customer
+from tests.faults import audit, leak_checks, test_webhooks
 from tests.faults.fleet import Fleet
 from tests.faults.launching import running_fleet
-from tests.faults.powered import Machine
+from tests.faults.recording_client import Customer
 from tests.faults.report import Line
 from tests.faults.samples import SAMPLES
+from tests.faults.stack_on_lossy_disk import Machine
 from tests.faults.test_uploads import Sender
 from tests.faults.town import Town
 from tests.support.https import HttpsServer
@@ -111,7 +111,7 @@ def test_one_machine_of_two_has_a_wrong_clock(
                 assert test_webhooks.delivered(customer, accepted).event.attempts == 1
             for reader in readers:
                 _wait_for_emails(uneven, reader, count)
-        remains.calm(uneven, customer)
+        leak_checks.calm(uneven, customer)
         for request in receiver.requests:
             assert verify_webhook(secret, request.headers, request.body)["type"] == "order.finished"
         assert [len(uneven.sink.to(reader)) for reader in readers] == [len(jumps)] * READERS

@@ -8,8 +8,8 @@ from imageblur.v1 import blur_service_pb2 as pb
 from imageblur.v1.order_pb2 import ImageState
 
 from tests.faults import audit
-from tests.faults.customer import Customer
 from tests.faults.fleet import Fleet, kill_service
+from tests.faults.recording_client import Customer
 from tests.faults.report import Line
 from tests.faults.samples import many
 from tests.support.waiting import eventually

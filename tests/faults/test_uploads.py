@@ -12,9 +12,9 @@ from imageblur.v1.order_pb2 import Order
 from sqlalchemy import func, select
 
 from services.common.db.models import Upload
-from tests.faults import audit, outages, remains
-from tests.faults.customer import ANSWER_SECONDS, Accepted, Customer
+from tests.faults import audit, leak_checks, outages
 from tests.faults.fleet import Fleet, kill_service
+from tests.faults.recording_client import ANSWER_SECONDS, Accepted, Customer
 from tests.faults.report import Line
 from tests.faults.samples import many
 from tests.support.waiting import eventually
@@ -99,7 +99,7 @@ def nothing_left(fleet: Fleet, customer: Customer) -> None:
             return session.scalar(select(func.count()).select_from(Upload)) == 0
 
     eventually(gone, LEFT_SECONDS, every=0.5)
-    remains.calm(fleet, customer)
+    leak_checks.calm(fleet, customer)
 
 
 @pytest.mark.parametrize("stage", STAGES, ids=str)

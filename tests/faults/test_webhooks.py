@@ -20,9 +20,9 @@ from imageblur_client import verify_webhook
 from sqlalchemy import update
 
 from services.common.db.models import WebhookEvent
-from tests.faults import audit, remains
-from tests.faults.customer import Accepted, Customer
+from tests.faults import audit, leak_checks
 from tests.faults.fleet import Fleet, kill_service
+from tests.faults.recording_client import Accepted, Customer
 from tests.faults.report import Line
 from tests.faults.samples import SAMPLES
 from tests.support.https import Handler, HttpRequest, HttpsServer, answer
@@ -263,4 +263,4 @@ def test_a_source_s_server_that_is_down_costs_one_image(
 
 
 def test_nothing_is_left(fleet: Fleet, customer: Customer) -> None:
-    remains.calm(fleet, customer)
+    leak_checks.calm(fleet, customer)

@@ -10,10 +10,10 @@ from sqlalchemy import delete, insert
 
 from services.common.db.mail import mailings
 from services.common.db.models import Mailing, Subscriber
-from services.common.newsletter import compose_content
-from tests.faults import audit, remains
-from tests.faults.customer import Customer
+from services.common.use_cases.newsletter_content import compose_content
+from tests.faults import audit, leak_checks
 from tests.faults.fleet import Fleet, kill_service
+from tests.faults.recording_client import Customer
 from tests.faults.report import Line
 from tests.support.waiting import eventually
 
@@ -23,7 +23,7 @@ READERS = 150
 def test_every_reader_is_reached_and_orders_pass(
     fleet: Fleet, customer: Customer, tell: Callable[[Line], None]
 ) -> None:
-    remains.calm(fleet, customer)  # no other e-mail is on its way that could be the one that is hit
+    leak_checks.calm(fleet, customer)  # no other e-mail is on its way that could be the one that is hit
     readers = [f"mailing{number}.{fleet.kind}@example.org" for number in range(READERS)]
     subscriber_ids = _subscribe(fleet, readers)
     at = time.time()
@@ -46,7 +46,7 @@ def test_every_reader_is_reached_and_orders_pass(
         assert len({str(email.message["Message-ID"]) for email in got}) == 1
     assert Counter(map(len, emails.values())).total() == READERS
     _unsubscribe(fleet, subscriber_ids)
-    remains.calm(fleet, customer)
+    leak_checks.calm(fleet, customer)
     seen = f"{READERS} of {READERS} reached, an order's e-mail meanwhile"
     tell(
         Line(

@@ -14,9 +14,9 @@ from imageblur.v1.order_pb2 import DeliveryState, ImageState
 
 from services.common.domain import spec as domain
 from tests.faults import audit
-from tests.faults.customer import AGAIN, Accepted, Customer
-from tests.faults.powered import Machine
+from tests.faults.recording_client import AGAIN, Accepted, Customer
 from tests.faults.samples import many
+from tests.faults.stack_on_lossy_disk import Machine
 from tests.faults.test_revisions import SECOND, downloaded, place, results_of, revise
 from tests.faults.test_uploads import Sender
 from tests.support.waiting import eventually

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from services.common.db import engine
 from services.common.infra.blobs import folder
-from services.common.infra.startup import run
+from services.common.infra.process.startup import run
 from services.stack.__main__ import main
 
 

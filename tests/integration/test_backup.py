@@ -23,7 +23,7 @@ from services.gateway.settings import GatewaySettings
 from services.stack.background import background_stack
 from tests.e2e.conftest import PHOTOGRAPHS
 from tests.integration.gateway.conftest import Gateway, running, settings
-from tests.integration.goes_on import MakeWorker, work_off, worker
+from tests.integration.steps_of_work import MakeWorker, work_off, worker
 from tests.support import postgres
 from tests.support.ports import free_port
 from tests.support.postgres import PostgresServer

@@ -9,15 +9,16 @@ import pytest
 from sqlalchemy import CursorResult, Uuid, bindparam, text, update
 
 from services.common.db.engine import Database
-from services.common.db.mail import emails, operator_jobs
-from services.common.db.mail.operator_jobs import JobAnswer
+from services.common.db.mail import emails
 from services.common.db.models import Image, UnownedBlobs
+from services.common.db.operators import operator_jobs
+from services.common.db.operators.operator_jobs import JobAnswer
 from services.common.db.orders import image_claims, image_outcomes, orders, revisions, unowned_blobs
 from services.common.domain.orders import LATE_SECONDS, ImageQueue, ImageState
 from services.common.domain.spec import BlurSpec
 from services.common.infra.blobs import BlobStore
-from services.common.infra.broker import Broker
-from services.common.infra.messages import FIND_QUEUE, OperatorJobKind, blur_image
+from services.common.infra.messaging.broker import Broker
+from services.common.infra.messaging.messages import FIND_QUEUE, OperatorJobKind, blur_image
 from services.scheduler.sweep import Sweep
 from tests.support.factories import new_images, place_order
 
@@ -257,7 +258,7 @@ def test_a_worker_of_the_version_before_claims_images_but_no_revisions(database:
         with database.write() as session:
             claim = image_claims.claim(session, order.image_ids[0], lease_seconds=10)
             assert claim
-            assert claim.former is ImageState.SUCCEEDED
+            assert claim.previous_state is ImageState.SUCCEEDED
         with database.write() as session:
             assert image_outcomes.release(session, claim, crashed=False, window=2)
         with database.write() as session:

@@ -19,7 +19,7 @@ from services.common.domain.spec import BlurSpec
 from services.common.infra.blobs import BlobStore
 from services.gateway.settings import GatewaySettings
 from tests.integration.gateway.conftest import running, settings
-from tests.integration.goes_on import MakeWorker, work_off, worker
+from tests.integration.steps_of_work import MakeWorker, work_off, worker
 from tests.integration.test_backup import PHOTO, place, roomy
 
 __all__ = ["roomy", "settings", "worker"]

@@ -7,22 +7,22 @@ from pathlib import Path
 import dramatiq
 
 from services.blur_worker.actors import register_instant
-from services.blur_worker.attempt import AttemptImage
-from services.blur_worker.blur_image import BlurImage
-from services.blur_worker.child_pool import ChildPool
-from services.blur_worker.child_process import ChildLimits
+from services.blur_worker.child.pool import ChildPool
+from services.blur_worker.child.process import ChildLimits
+from services.blur_worker.child.scratch_folder import ScratchFolder
 from services.blur_worker.head_start.prepared import PreparedImages
+from services.blur_worker.images.attempt import AttemptImage
+from services.blur_worker.images.blur_image import BlurImage
+from services.blur_worker.images.leases import RenewImageLeases
+from services.blur_worker.images.targets import Targets
 from services.blur_worker.instant.answer_call import AnswerCall
 from services.blur_worker.instant.direct_listener import DirectListener
-from services.blur_worker.leases import RenewImageLeases
-from services.blur_worker.scratch_folder import ScratchFolder
-from services.blur_worker.targets import Targets
 from services.common.db.engine import Database
-from services.common.infra import broker
 from services.common.infra.blobs import BlobStore
-from services.common.infra.broker import Broker
 from services.common.infra.leases import Leases
-from services.common.infra.messages import INSTANT_QUEUE
+from services.common.infra.messaging import broker
+from services.common.infra.messaging.broker import Broker
+from services.common.infra.messaging.messages import INSTANT_QUEUE
 from services.common.infra.places import Places
 from services.common.use_cases.order_lifecycle import make_lifecycle
 

@@ -11,7 +11,13 @@ import pytest
 
 TOGETHER = ("tests/e2e/web", "tests/e2e")
 """Folders that one process has alone: each starts a whole stack, and waits more than it computes."""
-ORDER = (*TOGETHER, "tests/integration/gateway/test_attacks.py", "tests/integration", "tests/unit/engine", "tests")
+ORDER = (
+    *TOGETHER,
+    "tests/integration/gateway/limits/test_attacks.py",
+    "tests/integration",
+    "tests/unit/engine",
+    "tests",
+)
 
 
 def _first_of(folders: tuple[str, ...], nodeid: str) -> str | None:

@@ -6,11 +6,11 @@ from uuid import UUID
 
 from dramatiq import Message
 
-from services.blur_worker.child_pool import ChildPool
-from services.blur_worker.child_process import BlurredFile
+from services.blur_worker.child.pool import ChildPool
+from services.blur_worker.child.process import BlurredFile
 from services.common.domain.spec import BlurSpec
 from services.common.infra.blobs import BlobStore, MissingBlob
-from services.common.infra.broker import Broker
+from services.common.infra.messaging.broker import Broker
 
 
 class FakeBroker(Broker):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from services.blur_worker.child_pool import ChildPool
+from services.blur_worker.child.pool import ChildPool
 from services.blur_worker.instant.child_work import InstantResult, run_instant
 from tests.support.blur_workers import LIMITS
 from tests.support.certificates import Authority

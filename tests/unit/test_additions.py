@@ -14,8 +14,8 @@ from starlette.datastructures import QueryParams
 
 from services.blur_worker.engine.formats import CODECS
 from services.common.domain.spec import EFFECTS, FORMATS_BY_EXTENSION, OUTPUT_FORMATS, Format
-from services.gateway.orders.blur_spec import parse_spec
-from services.gateway.orders.spec_messages import spec_message
+from services.gateway.orders.messages.blur_spec import parse_spec
+from services.gateway.orders.messages.spec_messages import spec_message
 from services.web.api import spec_query
 from services.web.http.languages import load_texts
 from services.web.orders.spec_values import FORMATS, effect_values, spec_of

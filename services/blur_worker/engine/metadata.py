@@ -8,8 +8,8 @@ from PIL import Image
 from PIL.ExifTags import IFD, Base
 
 from services.blur_worker.engine.color import ColorDescription, color_description
-from services.blur_worker.engine.described import Described
 from services.blur_worker.engine.embedded_pictures import holds_no_picture, is_plain_text
+from services.blur_worker.engine.metadata_source import MetadataSource
 
 _KEPT_TAGS = frozenset({
     Base.ImageDescription, Base.Make, Base.Model, Base.Software, Base.DateTime, Base.Artist, Base.HostComputer,
@@ -54,7 +54,7 @@ class Metadata:
     """Texts of a PNG, by keyword."""
 
 
-def read_metadata(image: Image.Image | Described, data: bytes, *, keep: bool) -> Metadata:
+def read_metadata(image: Image.Image | MetadataSource, data: bytes, *, keep: bool) -> Metadata:
     """Return the metadata of an opened and loaded file; without `keep` only its colours and the resolution."""
     exif = _exif(image)
     color = color_description(image, data, exif)
@@ -90,7 +90,7 @@ def _declaring_adobe_rgb(exif: Image.Exif | None) -> Image.Exif:
     return exif
 
 
-def _exif(image: Image.Image | Described) -> Image.Exif:
+def _exif(image: Image.Image | MetadataSource) -> Image.Exif:
     exif = Image.Exif()
     try:
         exif.load(image.info.get("exif", b""))

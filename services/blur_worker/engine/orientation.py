@@ -11,7 +11,7 @@ from PIL.ExifTags import Base
 
 from services.blur_worker.engine.containers.jpeg_segments import APP1, segments
 from services.blur_worker.engine.containers.png_chunks import SIGNATURE, chunks
-from services.blur_worker.engine.described import Described
+from services.blur_worker.engine.metadata_source import MetadataSource
 
 _UPRIGHT = 1
 _ORIENTATION_TAG, _SHORT = 0x0112, 3
@@ -19,7 +19,7 @@ _MAX_ENTRIES = 1000
 _EXIF_HEADER_BYTES = 6
 
 
-def read_orientation(image: Image.Image | Described, data: bytes) -> int:
+def read_orientation(image: Image.Image | MetadataSource, data: bytes) -> int:
     """Return the orientation, 1 to 8, under which the pixels of a file are stored.
 
     Args:

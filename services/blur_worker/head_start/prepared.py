@@ -10,8 +10,8 @@ from pathlib import Path
 from uuid import UUID
 
 from services.blur_worker import metrics
-from services.blur_worker.child_pool import ChildPool
-from services.blur_worker.child_process import BlurredFile
+from services.blur_worker.child.pool import ChildPool
+from services.blur_worker.child.process import BlurredFile
 from services.common.domain.orders import original_key
 from services.common.domain.spec import BlurSpec
 from services.common.infra import log
@@ -185,7 +185,7 @@ class PreparedImages:
         if now >= self._checked_at + CHECK_SECONDS:
             self._checked_at = now
             self._discard([each for each in self._images.values() if now > each.offered_at + KEEP_SECONDS])
-            # Whoever has removed them: an upload was given up, an order cancelled, by any gateway.
+            # Any gateway may have removed them: an upload was given up, an order cancelled.
             self._discard([each for each in self._images.values() if each.blurred and not self._has_original(each)])
 
     def _has_original(self, image: _Image) -> bool:

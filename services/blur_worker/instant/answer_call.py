@@ -8,18 +8,18 @@ from functools import partial
 from uuid import UUID, uuid4
 
 from services.blur_worker import metrics
-from services.blur_worker.child_pool import ChildCrashed, ChildPool
-from services.blur_worker.child_process import Task
+from services.blur_worker.child.pool import ChildCrashed, ChildPool
+from services.blur_worker.child.process import Task
+from services.blur_worker.child.scratch_folder import ScratchFolder
 from services.blur_worker.instant.child_work import InstantResult, StoredRequest
 from services.blur_worker.instant.direct_listener import CallerGone, DirectCall, DirectListener
 from services.blur_worker.instant.exchange import WorkerExchange
-from services.blur_worker.scratch_folder import ScratchFolder
 from services.common.domain.errors import ImageError, Reason, Unavailable
 from services.common.domain.instant import InstantOutcome, InstantRefusal, InstantRequest, ResultTooLarge
 from services.common.infra import log
 from services.common.infra.blobs import BlobStore, MissingBlob
-from services.common.infra.broker import Broker
-from services.common.infra.messages import INSTANT_QUEUE
+from services.common.infra.messaging.broker import Broker
+from services.common.infra.messaging.messages import INSTANT_QUEUE
 
 MAX_CRASHES = 2
 """A call that has crashed so many child processes is refused."""

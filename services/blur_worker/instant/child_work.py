@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from services.blur_worker.child_process import ChildLimits, make_detectors
+from services.blur_worker.child.process import ChildLimits, make_detectors
 from services.common.domain.errors import ImageBlurError, ImageError, Reason
 from services.common.domain.findings import Inspection
 from services.common.domain.instant import (

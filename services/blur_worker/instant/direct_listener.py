@@ -1,4 +1,4 @@
-"""Takes instant calls from gateways of this machine over a Unix socket: `common/infra/direct_calls.py`."""
+"""Takes instant calls from gateways of this machine over a Unix socket: `common/infra/instant/direct_calls.py`."""
 
 import contextlib
 import socket
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from services.common.domain.instant import InstantOutcome, InstantRequest, outcome_to_json
 from services.common.infra import log
-from services.common.infra.direct_calls import BUSY, SIZE, SIZES, TAKEN, Direct, enlarge_buffers
+from services.common.infra.instant.direct_calls import BUSY, SIZE, SIZES, TAKEN, Direct, enlarge_buffers
 
 STALL_SECONDS = 30.0
 """How long a worker waits for the other half of a request, and for a gateway to read a result."""
@@ -37,7 +37,7 @@ class DirectListener:
     def __init__(self, folder: Path, calls: int) -> None:
         self._path = folder / "instant"
         self._calls = calls
-        self._places = threading.BoundedSemaphore(CONNECTIONS_PER_CALL * calls)
+        self._slots = threading.BoundedSemaphore(CONNECTIONS_PER_CALL * calls)
         self._connections: set[_WorkerConnection] = set()
         self._socket: socket.socket | None = None
 
@@ -84,7 +84,7 @@ class DirectListener:
                     _log.warning("direct calls have to wait", error=str(error))
                     time.sleep(RETRY_SECONDS)
                 continue
-            if not self._places.acquire(blocking=False):
+            if not self._slots.acquire(blocking=False):
                 accepted.close()
                 continue
             connection = _WorkerConnection(accepted, answer, self._closed)
@@ -104,7 +104,7 @@ class DirectListener:
 
     def _closed(self, connection: "_WorkerConnection") -> None:
         self._connections.discard(connection)
-        self._places.release()
+        self._slots.release()
 
 
 class DirectCall:

@@ -1,4 +1,4 @@
-"""A worker's side of instant calls over the broker, as `common/infra/instant_calls.py` describes."""
+"""A worker's side of instant calls over the broker, as `common/infra/instant/instant_calls.py` describes."""
 
 import time
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ import redis
 
 from services.blur_worker.instant.direct_listener import DirectListener
 from services.common.domain.instant import InstantOutcome, InstantRequest
-from services.common.infra.direct_calls import DIRECT_BYTES
-from services.common.infra.instant_calls import (
+from services.common.infra.instant.direct_calls import DIRECT_BYTES
+from services.common.infra.instant.instant_calls import (
     CHANNEL,
     ID_BYTES,
     OUTCOME,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import dramatiq
 from dramatiq import Middleware, Worker
 
-from services.blur_worker.child_pool import ChildPool
+from services.blur_worker.child.pool import ChildPool
 from services.blur_worker.instant.direct_listener import DirectCall, DirectListener
 
 IDLE_SECONDS = 300.0

@@ -4,11 +4,11 @@
     ├── InvalidArgument        a request is malformed; names each field
     ├── NotFound               no such order, image, …
     ├── FailedPrecondition     the request is valid, the state of the resource is not
-    ├── TooLarge               a message is over the limit of this method
-    ├── Busy                   the service accepts no more work for now
+    ├── MessageTooLarge        a message is over the limit of this method
+    ├── ResourceExhausted      the service accepts no more work for now
     ├── Unauthenticated        there is no valid key
     ├── PermissionDenied       the key's role may not do this
-    ├── Stalled                the caller did not send in time
+    ├── ReadTimeout            the caller did not send in time
     ├── Unavailable            a dependency cannot be reached for now
     ├── ConfigurationError     a setting is wrong; the service does not start
     └── ImageError             this image cannot be blurred, whatever is done
@@ -61,11 +61,11 @@ class FailedPrecondition(ImageBlurError):
         self.subject = subject
 
 
-class TooLarge(ImageBlurError):
+class MessageTooLarge(ImageBlurError):
     """A message is over the limit of this method; another may accept it."""
 
 
-class Busy(ImageBlurError):
+class ResourceExhausted(ImageBlurError):
     """The service accepts no more work for now; the same call may succeed later."""
 
     def __init__(self, reason: str, subject: str, message: str, *, retry_seconds: float) -> None:
@@ -92,7 +92,7 @@ class PermissionDenied(ImageBlurError):
         self.reason = reason
 
 
-class Stalled(ImageBlurError):
+class ReadTimeout(ImageBlurError):
     """The caller did not send in time."""
 
     reason = "READ_TIMEOUT"

@@ -3,8 +3,8 @@
 from services.common import migrations
 from services.common.db.engine import Database
 from services.common.infra import log
+from services.common.infra.process.startup import run
 from services.common.infra.settings import CommonSettings
-from services.common.infra.startup import run
 
 
 def main() -> None:

@@ -10,8 +10,14 @@ from services.common.domain.errors import Unavailable
 from services.common.domain.follow_up import FollowUp
 from services.common.domain.orders import ImageQueue
 from services.common.infra import log
-from services.common.infra.broker import Broker
-from services.common.infra.messages import image_message, run_operator_job, send_email, send_mailing, send_webhook
+from services.common.infra.messaging.broker import Broker
+from services.common.infra.messaging.messages import (
+    image_message,
+    run_operator_job,
+    send_email,
+    send_mailing,
+    send_webhook,
+)
 
 BATCH = 1000
 """Orders refilled by one call; the next sweep refills the next ones."""

@@ -17,7 +17,7 @@ from services.common.domain.follow_up import FollowUp
 from services.common.domain.orders import OrderState, UploadState, blob_prefix, original_prefix, upload_prefix
 from services.common.infra import log
 from services.common.infra.blobs import BlobStore
-from services.common.infra.broker import Broker
+from services.common.infra.messaging.broker import Broker
 from services.common.use_cases.after_commit import AfterCommit
 
 _log = log.get(__name__)

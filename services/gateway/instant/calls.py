@@ -4,7 +4,14 @@ import asyncio
 from dataclasses import dataclass
 from uuid import UUID
 
-from services.common.domain.errors import Busy, InvalidArgument, Reason, TooLarge, Unavailable, Violation
+from services.common.domain.errors import (
+    InvalidArgument,
+    MessageTooLarge,
+    Reason,
+    ResourceExhausted,
+    Unavailable,
+    Violation,
+)
 from services.common.domain.instant import InstantAnswer, InstantOutcome, InstantRefusal, InstantRequest, ResultTooLarge
 from services.common.infra import log
 from services.common.infra.blobs.writer import uninterrupted
@@ -12,9 +19,9 @@ from services.gateway.instant.direct_workers import DirectWorkers
 from services.gateway.instant.exchanges import GatewayExchange, GatewayExchanges, Outcome
 from services.gateway.instant.paused_queue import QueuePause
 from services.gateway.instant.queue import InstantQueue
-from services.gateway.orders.broker_check import BrokerCheck
-from services.gateway.rpc.byte_budget import CURRENT_RESERVATION, ByteBudget
+from services.gateway.orders.placement.broker_check import BrokerCheck
 from services.gateway.rpc.callers import rate_limit_key
+from services.gateway.rpc.limits.byte_budget import CURRENT_RESERVATION, ByteBudget
 from services.gateway.rpc.thread_pool import ThreadPool
 
 TAKE_SECONDS = 12.0
@@ -28,7 +35,7 @@ _log = log.get(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class CallInstantly:
+class SendInstantCall:
     """Makes instant calls."""
 
     queue: InstantQueue
@@ -56,8 +63,8 @@ class CallInstantly:
 
         Raises:
             InvalidArgument: The image cannot be blurred; with the reason.
-            TooLarge: The result is larger than a message may be.
-            Busy: The caller is over the rate limit, or too many calls are waiting.
+            MessageTooLarge: The result is larger than a message may be.
+            ResourceExhausted: The caller is over the rate limit, or too many calls are waiting.
             Unavailable: The broker is unavailable, the queue is paused, or no worker answered in time.
         """
         key = rate_limit_key()
@@ -100,7 +107,7 @@ class CallInstantly:
     def _enqueue(self, call_id: UUID) -> None:
         if not self.queue.enqueue(call_id, max_calls=self.max_calls):
             message = f"the queue is full: it holds {self.max_calls} instant calls"
-            raise Busy("QUEUE_FULL", "instant calls", message, retry_seconds=FULL_RETRY_SECONDS)
+            raise ResourceExhausted("QUEUE_FULL", "instant calls", message, retry_seconds=FULL_RETRY_SECONDS)
 
     def _withdraw(self, call_id: UUID) -> None:
         try:
@@ -128,7 +135,7 @@ def _answer_of(outcome: InstantOutcome, field: str) -> InstantAnswer:
         case InstantAnswer():
             return outcome
         case ResultTooLarge():
-            raise TooLarge("the result is larger than a message may be: place an order")
+            raise MessageTooLarge("the result is larger than a message may be: place an order")
         case InstantRefusal(reason=None, message=message):
             raise Unavailable(message)
         case InstantRefusal(reason=Reason() as reason, message=message):

@@ -1,4 +1,4 @@
-"""Sends instant calls to workers of this machine over a Unix socket: `common/infra/direct_calls.py`."""
+"""Sends instant calls to workers of this machine over a Unix socket: `common/infra/instant/direct_calls.py`."""
 
 import asyncio
 import os
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from services.common.domain.instant import InstantOutcome, InstantRequest, outcome_from_json
 from services.common.infra import log
-from services.common.infra.direct_calls import DIRECT_BYTES, SIZE, SIZES, TAKEN, Direct, enlarge_buffers
+from services.common.infra.instant.direct_calls import DIRECT_BYTES, SIZE, SIZES, TAKEN, Direct, enlarge_buffers
 
 TAKE_SECONDS = 1.0
 """How long a gateway waits until a worker takes or refuses a call."""

@@ -1,4 +1,4 @@
-"""A gateway's side of instant calls over the broker, as `common/infra/instant_calls.py` describes."""
+"""A gateway's side of instant calls over the broker, as `common/infra/instant/instant_calls.py` describes."""
 
 import asyncio
 import json
@@ -15,8 +15,16 @@ from redis.backoff import NoBackoff
 from services.common.domain.errors import Unavailable
 from services.common.domain.instant import InstantOutcome, outcome_from_json
 from services.common.infra import log
-from services.common.infra.direct_calls import Direct
-from services.common.infra.instant_calls import ID_BYTES, OUTCOME, READY, RESULT, SEND, gateway_channel, translated
+from services.common.infra.instant.direct_calls import Direct
+from services.common.infra.instant.instant_calls import (
+    ID_BYTES,
+    OUTCOME,
+    READY,
+    RESULT,
+    SEND,
+    gateway_channel,
+    translated,
+)
 from services.common.infra.tasks import end_task
 
 RECONNECT_SECONDS = 0.5

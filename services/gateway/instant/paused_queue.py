@@ -8,7 +8,7 @@ from services.common.db.engine import Database
 from services.common.db.queues import workers
 from services.common.domain.errors import Unavailable
 from services.common.infra import log
-from services.common.infra.messages import INSTANT_QUEUE
+from services.common.infra.messaging.messages import INSTANT_QUEUE
 from services.gateway.rpc.thread_pool import ThreadPool
 
 FRESH_SECONDS = 1.0

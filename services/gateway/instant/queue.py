@@ -4,10 +4,10 @@ from typing import cast
 from uuid import UUID
 
 from services.common.domain.instant import InstantOutcome
-from services.common.infra import dramatiq_private as private
-from services.common.infra.broker import Broker
-from services.common.infra.instant_calls import OUTCOME, gateway_channel, outcome_head, translated
-from services.common.infra.messages import INSTANT_QUEUE, run_instant_call
+from services.common.infra.instant.instant_calls import OUTCOME, gateway_channel, outcome_head, translated
+from services.common.infra.messaging import dramatiq_private as private
+from services.common.infra.messaging.broker import Broker
+from services.common.infra.messaging.messages import INSTANT_QUEUE, run_instant_call
 
 _WITHDRAW = "if redis.call('LREM', KEYS[1], 0, ARGV[1]) > 0 then redis.call('HDEL', KEYS[2], ARGV[1]) end"
 

@@ -6,10 +6,10 @@ from imageblur.v1 import order_pb2
 from services.common.domain.errors import InvalidArgument
 from services.common.domain.instant import InstantAnswer, InstantKind, InstantRequest
 from services.common.domain.spec import BlurSpec
-from services.gateway.orders.blur_spec import parse_image_spec, parse_spec
-from services.gateway.orders.byte_limits import check_image_bytes
-from services.gateway.orders.findings import finding_message, inspection_messages
-from services.gateway.orders.requests import parse_filename
+from services.gateway.orders.messages.blur_spec import parse_image_spec, parse_spec
+from services.gateway.orders.messages.byte_limits import check_image_bytes
+from services.gateway.orders.messages.findings import finding_message, inspection_messages
+from services.gateway.orders.messages.requests import parse_filename
 from services.gateway.rpc.fields import Violations
 
 MAX_PREVIEW_SIDE = 2048

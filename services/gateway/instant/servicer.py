@@ -7,17 +7,17 @@ from grpc import aio
 from imageblur.v1 import blur_service_pb2 as pb
 from imageblur.v1.blur_service_pb2_grpc import BlurServiceServicer
 
-from services.common.domain.errors import TooLarge, Unavailable
+from services.common.domain.errors import MessageTooLarge, Unavailable
 from services.gateway import metrics
-from services.gateway.instant.calls import CallInstantly
+from services.gateway.instant.calls import SendInstantCall
 from services.gateway.instant.requests import (
     blur_image_response,
     find_regions_response,
     parse_blur_image,
     parse_find_regions,
 )
-from services.gateway.orders.available_models import AvailableModels
-from services.gateway.orders.previews import FindPreview, parse_preview
+from services.gateway.orders.placement.available_models import AvailableModels
+from services.gateway.orders.reading.previews import FindPreview, parse_preview
 from services.gateway.rpc.fields import parse_id
 from services.gateway.rpc.thread_pool import ThreadPool
 from services.gateway.settings import GatewaySettings
@@ -33,14 +33,14 @@ class InstantMethods(BlurServiceServicer):
     threads: ThreadPool
     models: AvailableModels
     uploads: Uploads
-    call_instantly: CallInstantly
+    call_instantly: SendInstantCall
     find_preview: FindPreview
 
     async def BlurImage(self, request: pb.BlurImageRequest, context: Context) -> pb.BlurImageResponse:
         """Blur one image while the caller waits."""
         limit = self.settings.max_message_bytes
         if request.ByteSize() > limit:
-            raise TooLarge(f"the message is larger than {limit} bytes: place an order with StreamBlurOrder")
+            raise MessageTooLarge(f"the message is larger than {limit} bytes: place an order with StreamBlurOrder")
         parsed = [parse_blur_image(request, max_bytes=self.settings.max_image_bytes, max_result_bytes=limit)]
         del request  # or the image would be in memory while the call waits
         await self.models.check({"image.spec": parsed[0].spec})
@@ -52,7 +52,7 @@ class InstantMethods(BlurServiceServicer):
         """Find what could be hidden in one image while the caller waits."""
         limit = self.settings.max_message_bytes
         if request.ByteSize() > limit:
-            raise TooLarge(f"the message is larger than {limit} bytes")
+            raise MessageTooLarge(f"the message is larger than {limit} bytes")
         parsed = [parse_find_regions(request, max_bytes=self.settings.max_image_bytes, max_preview_bytes=limit)]
         wants_preview, upload_id = parsed[0].preview_side > 0, request.upload_id
         del request

@@ -10,14 +10,14 @@ from sqlalchemy.orm import Session
 from services.common.db.engine import Database
 from services.common.use_cases.after_commit import AfterCommit
 from services.common.use_cases.mail_reports import RecordMailReports
-from services.gateway.operator.failures import FailureOperations
+from services.gateway.operator.access.personal_data import PersonalData
+from services.gateway.operator.mail.subscribers import SubscriberOperations
 from services.gateway.operator.operator_jobs import OperatorJobs
-from services.gateway.operator.order_actions import OrderActions
-from services.gateway.operator.personal_data import PersonalData
-from services.gateway.operator.queues import QueueOperations
-from services.gateway.operator.statistics import Statistics
-from services.gateway.operator.subscribers import SubscriberOperations
-from services.gateway.orders.available_models import AvailableModels
+from services.gateway.operator.orders.order_actions import OrderActions
+from services.gateway.operator.queues.failures import FailureOperations
+from services.gateway.operator.queues.queues import QueueOperations
+from services.gateway.operator.queues.statistics import Statistics
+from services.gateway.orders.placement.available_models import AvailableModels
 from services.gateway.rpc.callers import audit_context
 from services.gateway.rpc.thread_pool import ThreadPool
 

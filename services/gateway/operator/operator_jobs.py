@@ -11,12 +11,12 @@ from uuid import UUID
 from services.common.db.access import audit
 from services.common.db.access.audit import AuditContext
 from services.common.db.engine import Database
-from services.common.db.mail import operator_jobs
-from services.common.db.mail.operator_jobs import JobAnswer, JobStatus
+from services.common.db.operators import operator_jobs
+from services.common.db.operators.operator_jobs import JobAnswer, JobStatus
 from services.common.db.queues import workers
 from services.common.domain.errors import FailedPrecondition, InvalidArgument, Unavailable, Violation
 from services.common.domain.follow_up import FollowUp
-from services.common.infra.messages import MAIL_QUEUE, OperatorJobKind
+from services.common.infra.messaging.messages import MAIL_QUEUE, OperatorJobKind
 from services.common.use_cases.after_commit import AfterCommit
 from services.gateway.rpc.thread_pool import ThreadPool
 

@@ -2,17 +2,17 @@
 
 from imageblur.v1.operator_service_pb2_grpc import OperatorServiceServicer
 
-from services.gateway.operator.audit_servicer import AuditServicer
-from services.gateway.operator.failure_servicer import FailureServicer
-from services.gateway.operator.key_servicer import KeyServicer
-from services.gateway.operator.mailing_servicer import MailingServicer
-from services.gateway.operator.order_action_servicer import OrderActionServicer
-from services.gateway.operator.order_servicer import OrderServicer
-from services.gateway.operator.personal_data_servicer import PersonalDataServicer
-from services.gateway.operator.queue_servicer import QueueServicer
-from services.gateway.operator.subscriber_servicer import SubscriberServicer
-from services.gateway.operator.text_servicer import TextServicer
-from services.gateway.operator.webhook_servicer import WebhookServicer
+from services.gateway.operator.access.audit_servicer import AuditServicer
+from services.gateway.operator.access.key_servicer import KeyServicer
+from services.gateway.operator.access.personal_data_servicer import PersonalDataServicer
+from services.gateway.operator.mail.mailing_servicer import MailingServicer
+from services.gateway.operator.mail.subscriber_servicer import SubscriberServicer
+from services.gateway.operator.mail.text_servicer import TextServicer
+from services.gateway.operator.orders.order_action_servicer import OrderActionServicer
+from services.gateway.operator.orders.order_servicer import OrderServicer
+from services.gateway.operator.queues.failure_servicer import FailureServicer
+from services.gateway.operator.queues.queue_servicer import QueueServicer
+from services.gateway.operator.queues.webhook_servicer import WebhookServicer
 
 
 class OperatorServicer(

@@ -12,7 +12,7 @@ from services.common.db.engine import Database
 from services.common.db.mail import deliveries
 from services.common.db.models import Delivery, Order
 from services.common.db.orders import idempotency, orders
-from services.common.domain.errors import Busy, FailedPrecondition, NotFound
+from services.common.domain.errors import FailedPrecondition, NotFound, ResourceExhausted
 from services.common.domain.follow_up import FollowUp
 from services.common.domain.orders import DeliveryState, OrderState
 from services.common.use_cases.after_commit import AfterCommit
@@ -54,7 +54,7 @@ class RequestDelivery:
     """Seconds between two deliveries of an order."""
     recipients: Recipients
 
-    def writes_to_stranger(self, request: DeliveryRequest) -> bool:
+    def recipient_is_unconfirmed(self, request: DeliveryRequest) -> bool:
         """Return whether the delivery is an e-mail to an address that has not confirmed."""
         with self.database.read() as session:
             order = session.get(Order, request.order_id)
@@ -71,7 +71,7 @@ class RequestDelivery:
             NotFound: The order does not exist.
             FailedPrecondition: The order has not finished, was cancelled, or has expired; it has no address, or
                 another one.
-            Busy: The results were e-mailed recently.
+            ResourceExhausted: The results were e-mailed recently.
             InvalidArgument: The request ID was used for a different request.
         """
         emails: list[UUID] = []
@@ -104,7 +104,7 @@ class RequestDelivery:
         wait = deliveries.seconds_until_next(session, order_id, cooldown=self.cooldown)
         if wait > 0:
             message = "the results were e-mailed recently"
-            raise Busy("MAIL_COOLDOWN", f"orders/{order_id}", message, retry_seconds=wait)
+            raise ResourceExhausted("MAIL_COOLDOWN", f"orders/{order_id}", message, retry_seconds=wait)
 
     def _create(self, session: Session, order: Order, request: DeliveryRequest) -> tuple[Delivery, list[UUID]]:
         """Create a delivery of a locked order; return it and the IDs of e-mails to enqueue."""

@@ -16,8 +16,8 @@ from services.common.db.queues import backlog
 from services.common.domain.errors import InvalidArgument, NotFound, Violation
 from services.common.domain.follow_up import FollowUp
 from services.common.domain.spec import BlurSpec
-from services.gateway.orders.blur_spec import parse_spec
-from services.gateway.orders.pending_order import OrderStorage, check_queue
+from services.gateway.orders.messages.blur_spec import parse_spec
+from services.gateway.orders.placement.pending_order import OrderStorage, check_queue
 from services.gateway.rpc.fields import Violations, parse_id, parse_request_id
 
 
@@ -114,7 +114,7 @@ class ReviseImages:
             NotFound: The order does not exist, or has no such image.
             FailedPrecondition: The order has not finished, was cancelled, has expired, or keeps no originals.
             InvalidArgument: The request ID was used for a different request.
-            Busy: The queue is full.
+            ResourceExhausted: The queue is full.
             Unavailable: A dependency is unavailable, or a disk is almost full.
         """
         storage, key = self.storage, request.idempotency_key

@@ -14,25 +14,25 @@ from imageblur.v1 import order_pb2
 from services.common.db.models import Image
 from services.common.domain.errors import InvalidArgument, Violation
 from services.common.domain.spec import OUTPUT_FORMATS, Format
-from services.common.infra.fair_thread import FairThread
+from services.common.infra.fair_executor import FairExecutor
 from services.common.use_cases.order_lifecycle import OrderLifecycle
-from services.gateway.instant.calls import CallInstantly
+from services.gateway.instant.calls import SendInstantCall
 from services.gateway.instant.servicer import InstantMethods
-from services.gateway.orders import requests
-from services.gateway.orders.available_models import AvailableModels
 from services.gateway.orders.delivery_requests import DeliveryRequest, RequestDelivery
-from services.gateway.orders.downloads import ResultDownloads
-from services.gateway.orders.fetch_workers import FetchWorkers
-from services.gateway.orders.findings import model_message
-from services.gateway.orders.image_pages import first_page, image_messages
-from services.gateway.orders.list_sources import ListSources
-from services.gateway.orders.order_reader import OrderReader
-from services.gateway.orders.order_upload import OrderReceiver
-from services.gateway.orders.placing_servicer import MAX_CHUNK_BYTES, PlacingMethods
-from services.gateway.orders.previews import FindPreview
-from services.gateway.orders.responses import delivery_message, order_message
+from services.gateway.orders.messages import requests
+from services.gateway.orders.messages.findings import model_message
+from services.gateway.orders.messages.image_pages import first_page, image_messages
+from services.gateway.orders.messages.responses import delivery_message, order_message
+from services.gateway.orders.placement.available_models import AvailableModels
+from services.gateway.orders.placement.fetch_workers import FetchWorkers
+from services.gateway.orders.placement.list_sources import ListSources
+from services.gateway.orders.placement.order_upload import OrderReceiver
+from services.gateway.orders.placement.placement_servicer import MAX_CHUNK_BYTES, PlacementMethods
+from services.gateway.orders.reading.downloads import ResultDownloads
+from services.gateway.orders.reading.order_reader import OrderReader
+from services.gateway.orders.reading.previews import FindPreview
+from services.gateway.orders.reading.watch_hub import WatchHub
 from services.gateway.orders.revision_requests import ReviseImages, parse_revision
-from services.gateway.orders.watch_hub import WatchHub
 from services.gateway.rpc import paging
 from services.gateway.rpc.callers import audit_context, principal, rate_limit_key
 from services.gateway.rpc.fields import parse_email, parse_id, parse_request_id
@@ -48,12 +48,12 @@ DEFAULT_PAGE = 100
 
 
 @dataclass(frozen=True, kw_only=True)
-class BlurServicer(PlacingMethods, InstantMethods, UploadMethods):
+class BlurServicer(PlacementMethods, InstantMethods, UploadMethods):
     """The service of orders: with its methods that are elsewhere, all of them."""
 
     settings: GatewaySettings
     threads: ThreadPool
-    parsing: FairThread
+    parsing: FairExecutor
     receiver: OrderReceiver
     models: AvailableModels
     reader: OrderReader
@@ -61,7 +61,7 @@ class BlurServicer(PlacingMethods, InstantMethods, UploadMethods):
     request_delivery: RequestDelivery
     downloads: ResultDownloads
     lifecycle: OrderLifecycle
-    call_instantly: CallInstantly
+    call_instantly: SendInstantCall
     revise_images: ReviseImages
     webhook_secrets: CallerSecrets
     uploads: Uploads
@@ -71,7 +71,7 @@ class BlurServicer(PlacingMethods, InstantMethods, UploadMethods):
 
     async def GetLimits(self, request: pb.GetLimitsRequest, context: Context) -> pb.GetLimitsResponse:
         """Return the limits of this server."""
-        settings, outside = self.settings, self.receiver.storage.outside
+        settings, outside = self.settings, self.receiver.storage.external_access
         usable = outside.may_use_places()
         return pb.GetLimitsResponse(
             max_order_bytes=settings.max_order_bytes,
@@ -154,7 +154,7 @@ class BlurServicer(PlacingMethods, InstantMethods, UploadMethods):
             when_ready=request.when_ready,
             email=parse_email(request.email)[0] if request.email else None,
         )
-        if await self.threads.run(self.request_delivery.writes_to_stranger, wanted):
+        if await self.threads.run(self.request_delivery.recipient_is_unconfirmed, wanted):
             await self.receiver.broker_check.count_unconfirmed(rate_limit_key())
         delivery, emails = await self.threads.run(self.request_delivery, wanted, audited=audit_context())
         return pb.SendImagesResponse(delivery=delivery_message(delivery, emails))

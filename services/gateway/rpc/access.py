@@ -6,7 +6,7 @@ from typing import Literal
 
 from services.common.domain.api_keys import Role, Scope
 from services.common.domain.errors import PermissionDenied, Unauthenticated
-from services.common.infra.visitors import VisitorProof
+from services.common.infra.signing.visitors import VisitorProof
 from services.gateway.rpc.callers import Caller, peer_class
 from services.gateway.rpc.key_cache import KeyCache
 

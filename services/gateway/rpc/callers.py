@@ -8,7 +8,7 @@ from uuid import UUID
 
 from services.common.db.access.audit import AuditContext
 from services.common.domain.api_keys import NO_LIMITS, AddressClass, KeyLimits, Role, Scope, address_class
-from services.common.infra.visitors import counted_address
+from services.common.infra.signing.visitors import counted_address
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,14 @@ from google.rpc.error_details_pb2 import (
 )
 
 from services.common.domain.errors import (
-    Busy,
     FailedPrecondition,
     ImageBlurError,
     InvalidArgument,
+    MessageTooLarge,
     NotFound,
     PermissionDenied,
-    Stalled,
-    TooLarge,
+    ReadTimeout,
+    ResourceExhausted,
     Unauthenticated,
     Unavailable,
     Violation,
@@ -36,7 +36,7 @@ MAX_DETAIL_BYTES = 4096
 _WITH_REASON_ONLY = {
     Unauthenticated: code_pb2.UNAUTHENTICATED,
     PermissionDenied: code_pb2.PERMISSION_DENIED,
-    Stalled: code_pb2.DEADLINE_EXCEEDED,
+    ReadTimeout: code_pb2.DEADLINE_EXCEEDED,
 }
 
 
@@ -72,14 +72,14 @@ def to_status(error: Exception) -> status_pb2.Status:
                 "the result was replaced by a revision, or removed with its order: ask again",
                 "NOT_FOUND",
             )
-        case TooLarge():
+        case MessageTooLarge():
             return _status(
                 code_pb2.RESOURCE_EXHAUSTED,
                 str(error),
                 "MESSAGE_TOO_LARGE",
                 QuotaFailure(violations=[QuotaFailure.Violation(subject="message", description=str(error))]),
             )
-        case Busy():
+        case ResourceExhausted():
             return _status(
                 code_pb2.RESOURCE_EXHAUSTED,
                 str(error),
@@ -87,7 +87,7 @@ def to_status(error: Exception) -> status_pb2.Status:
                 QuotaFailure(violations=[QuotaFailure.Violation(subject=error.subject, description=str(error))]),
                 _retry_info(error.retry_seconds),
             )
-        case Unauthenticated() | PermissionDenied() | Stalled():
+        case Unauthenticated() | PermissionDenied() | ReadTimeout():
             return _status(_WITH_REASON_ONLY[type(error)], str(error), error.reason)
         case Unavailable():
             return _status(code_pb2.UNAVAILABLE, f"{error}; try again", "UNAVAILABLE", _retry_info(RETRY_SECONDS))

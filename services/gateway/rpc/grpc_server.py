@@ -5,7 +5,7 @@ from typing import cast
 
 from grpc import aio
 
-from services.common.infra.descriptors import max_connections
+from services.common.infra.process.descriptors import max_connections
 
 LOOKAHEAD_BYTES = 1 << 20
 """More would speed up distant clients (15 MiB/s each at 80 ms), but each waiting call may fill it."""

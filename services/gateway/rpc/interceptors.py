@@ -14,15 +14,15 @@ from grpc_status import rpc_status
 from services.common.domain.errors import ImageBlurError
 from services.common.infra import log
 from services.gateway.rpc.access import AccessControl
-from services.gateway.rpc.active_calls import ActiveCalls
-from services.gateway.rpc.admission import Admission, Admitted
-from services.gateway.rpc.byte_budget import CURRENT_RESERVATION
 from services.gateway.rpc.call_log import CallLog
 from services.gateway.rpc.callers import CURRENT_CALL, UNAUTHORIZED, CurrentCall
 from services.gateway.rpc.errors import to_status
-from services.gateway.rpc.message_parser import MessageParser
-from services.gateway.rpc.message_reader import Context, read_messages, read_only_message
-from services.gateway.rpc.resets import HeldCalls
+from services.gateway.rpc.limits.active_calls import ActiveCalls
+from services.gateway.rpc.limits.admission import Admission, Admitted
+from services.gateway.rpc.limits.byte_budget import CURRENT_RESERVATION
+from services.gateway.rpc.limits.resets import HeldCalls
+from services.gateway.rpc.messages.message_parser import MessageParser
+from services.gateway.rpc.messages.message_reader import Context, read_messages, read_only_message
 
 _log = log.get(__name__)
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"  # generic only in its stubs

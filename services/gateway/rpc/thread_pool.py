@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 from services.common.domain.errors import Unavailable
-from services.gateway.rpc.call_turns import CURRENT_TURN
+from services.gateway.rpc.limits.call_turns import CURRENT_TURN
 
 TIMEOUT_SECONDS = 10.0
 """A database that takes longer is treated as unavailable: drivers notice that after minutes, if at all."""

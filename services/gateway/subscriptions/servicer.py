@@ -15,7 +15,7 @@ from services.common.domain.errors import InvalidArgument, Violation
 from services.common.infra import log
 from services.gateway.rpc.callers import rate_limit_key
 from services.gateway.rpc.fields import parse_email, parse_locale, parse_time_zone
-from services.gateway.rpc.rate_limits import Rate, RateLimits
+from services.gateway.rpc.limits.rate_limits import Rate, RateLimits
 from services.gateway.rpc.thread_pool import ThreadPool
 from services.gateway.subscriptions.use_cases import Subscriptions
 

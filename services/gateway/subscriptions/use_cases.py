@@ -12,7 +12,7 @@ from services.common.domain.errors import InvalidArgument, Violation
 from services.common.domain.follow_up import FollowUp
 from services.common.domain.mailboxes import MailboxHasher
 from services.common.domain.orders import DeliveryState, OrderState
-from services.common.infra.tokens import BadToken, Purpose, Tokens
+from services.common.infra.signing.tokens import BadToken, Purpose, Tokens
 from services.common.use_cases.after_commit import AfterCommit
 
 

@@ -23,7 +23,7 @@ from services.common.infra import log
 from services.common.infra.blobs import MissingBlob
 from services.common.infra.blobs.writer import uninterrupted
 from services.common.infra.head_starts import HeadStarts
-from services.gateway.orders.pending_order import OrderStorage
+from services.gateway.orders.placement.pending_order import OrderStorage
 from services.gateway.rpc.fields import parse_id
 from services.gateway.rpc.thread_pool import ThreadPool
 from services.gateway.uploads.creation import UploadProgress

@@ -11,8 +11,8 @@ from services.common.db.orders.snapshots import Snapshot
 from services.common.domain.errors import FailedPrecondition, NotFound, Unavailable
 from services.common.domain.orders import queue_for, upload_prefix
 from services.common.infra import log
-from services.gateway.orders.pending_order import OrderStorage
-from services.gateway.orders.targets import with_targets
+from services.gateway.orders.placement.pending_order import OrderStorage
+from services.gateway.orders.placement.targets import with_targets
 from services.gateway.uploads.reading import UploadReader
 from services.gateway.uploads.requests import ParsedUpload
 
@@ -32,7 +32,7 @@ class CompleteUpload:
         Raises:
             NotFound: There is no such upload.
             FailedPrecondition: Bytes are missing.
-            Busy: The queue is full; the upload is kept.
+            ResourceExhausted: The queue is full; the upload is kept.
             Unavailable: A dependency is unavailable; the upload is kept.
         """
         storage = self.storage

@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 from services.common.db.models import Upload
 from services.common.db.orders import idempotency, unowned_blobs, uploads
 from services.common.db.orders.uploads import NewUpload
-from services.common.domain.errors import Busy, Unavailable
+from services.common.domain.errors import ResourceExhausted, Unavailable
 from services.common.domain.orders import blob_prefix, manifest_key
-from services.gateway.orders.pending_order import OrderStorage, check_queue
+from services.gateway.orders.placement.pending_order import OrderStorage, check_queue
 from services.gateway.settings import GIB
 from services.gateway.uploads.requests import ParsedUpload
 
@@ -71,7 +71,7 @@ class CreateUpload:
 
         Raises:
             InvalidArgument: The request ID was used for a different upload.
-            Busy: The queue is full, or there are too many unfinished uploads.
+            ResourceExhausted: The queue is full, or there are too many unfinished uploads.
             Unavailable: A dependency is unavailable, or a disk is almost full.
         """
         storage = self.storage
@@ -98,7 +98,7 @@ class CreateUpload:
             self._remove(upload_id)
         return state
 
-    def writes_to_stranger(self, upload: ParsedUpload, principal: str) -> bool:
+    def recipient_is_unconfirmed(self, upload: ParsedUpload, principal: str) -> bool:
         """Return whether an e-mail is wanted to an address that has not confirmed.
 
         Raises:
@@ -170,13 +170,15 @@ class CreateUpload:
             advice = "complete or delete one, or wait until one expires"
             if unfinished.count >= count:
                 message = f"{whose} {unfinished.count:,} unfinished uploads, the limit is {count:,}: {advice}"
-                raise Busy("TOO_MANY_UPLOADS", "unfinished uploads", message, retry_seconds=RETRY_SECONDS)
+                raise ResourceExhausted("TOO_MANY_UPLOADS", "unfinished uploads", message, retry_seconds=RETRY_SECONDS)
             if unfinished.bytes + size > gib * GIB:
                 message = (
                     f"{whose} unfinished uploads of {unfinished.bytes:,} bytes; with this one it would be more than "
                     f"the limit of {gib:g} GiB: {advice}"
                 )
-                raise Busy("TOO_MANY_UPLOADS", "bytes of unfinished uploads", message, retry_seconds=RETRY_SECONDS)
+                raise ResourceExhausted(
+                    "TOO_MANY_UPLOADS", "bytes of unfinished uploads", message, retry_seconds=RETRY_SECONDS
+                )
 
     def _hash(self, rate_limit_key: str) -> str:
         """Hash what may be a network address: a copy of the database must not reveal it."""

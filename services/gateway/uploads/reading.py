@@ -6,7 +6,7 @@ from uuid import UUID
 from services.common.domain.errors import FailedPrecondition, NotFound
 from services.common.domain.orders import manifest_key, original_key
 from services.common.infra.blobs import MissingBlob
-from services.gateway.orders.pending_order import OrderStorage
+from services.gateway.orders.placement.pending_order import OrderStorage
 from services.gateway.uploads.creation import UploadProgress, find_upload
 from services.gateway.uploads.requests import ParsedUpload, read_manifest
 

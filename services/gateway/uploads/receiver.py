@@ -13,7 +13,7 @@ from uuid import UUID
 from services.common.domain.errors import InvalidArgument, Violation
 from services.common.domain.orders import original_key, part_key
 from services.common.infra.blobs import BlobStore
-from services.gateway.orders.requests import ParsedImage
+from services.gateway.orders.messages.requests import ParsedImage
 from services.gateway.rpc.thread_pool import ThreadPool
 
 PART_BYTES = 4 << 20

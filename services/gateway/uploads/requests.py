@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from imageblur.v1 import blur_service_pb2 as pb
 
 from services.common.domain.errors import InvalidArgument, Violation
-from services.gateway.orders.byte_limits import check_image_bytes, check_order_bytes
-from services.gateway.orders.requests import ParsedHeader, ParsedImage, parse_header, parse_image_start
+from services.gateway.orders.messages.byte_limits import check_image_bytes, check_order_bytes
+from services.gateway.orders.messages.requests import ParsedHeader, ParsedImage, parse_header, parse_image_start
 from services.gateway.rpc.fields import Violations
 from services.gateway.settings import GatewaySettings
 

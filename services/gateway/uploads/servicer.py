@@ -9,12 +9,12 @@ from grpc import aio
 from imageblur.v1 import blur_service_pb2 as pb
 from imageblur.v1.blur_service_pb2_grpc import BlurServiceServicer
 
-from services.common.domain.errors import NotFound, TooLarge
-from services.common.infra.fair_thread import FairThread
+from services.common.domain.errors import MessageTooLarge, NotFound
+from services.common.infra.fair_executor import FairExecutor
 from services.common.use_cases.order_lifecycle import OrderLifecycle
-from services.gateway.orders.available_models import AvailableModels
-from services.gateway.orders.order_upload import OrderReceiver
-from services.gateway.orders.responses import order_message
+from services.gateway.orders.messages.responses import order_message
+from services.gateway.orders.placement.available_models import AvailableModels
+from services.gateway.orders.placement.order_upload import OrderReceiver
 from services.gateway.rpc.callers import principal, rate_limit_key
 from services.gateway.rpc.fields import parse_id
 from services.gateway.rpc.thread_pool import ThreadPool
@@ -35,7 +35,7 @@ class Uploads:
 
     settings: GatewaySettings
     threads: ThreadPool
-    parsing: FairThread
+    parsing: FairExecutor
     models: AvailableModels
     receiver: OrderReceiver
     lifecycle: OrderLifecycle
@@ -49,7 +49,7 @@ class Uploads:
         cls,
         receiver: OrderReceiver,
         *,
-        parsing: FairThread,
+        parsing: FairExecutor,
         models: AvailableModels,
         lifecycle: OrderLifecycle,
         max_chunk_bytes: int,
@@ -81,16 +81,16 @@ class UploadMethods(BlurServiceServicer):
         uploads, key = self.uploads, rate_limit_key()
         limit = uploads.settings.max_message_bytes
         if request.ByteSize() > limit:
-            raise TooLarge(f"the message is larger than {limit} bytes: use StreamBlurOrder")
+            raise MessageTooLarge(f"the message is larger than {limit} bytes: use StreamBlurOrder")
         uploads.receiver.broker_check.check_rate(key)
         parsed: ParsedUpload = await uploads.parsing.run(key, parse_upload, request, uploads.settings)
-        uploads.receiver.storage.outside.check_header(parsed.header)
+        uploads.receiver.storage.external_access.check_header(parsed.header)
         specs = {f"{image.field}.spec": image.spec for image in parsed.images if image.spec}
         await uploads.models.check({"order.spec": parsed.header.spec} | specs)
         if parsed.header.validate_only:
             return pb.CreateUploadResponse(upload=pb.Upload(size_bytes=parsed.size, image_count=len(parsed.images)))
         await uploads.receiver.broker_check.count_order(key, images=len(parsed.images))
-        if await uploads.threads.run(uploads.create.writes_to_stranger, parsed, principal()):
+        if await uploads.threads.run(uploads.create.recipient_is_unconfirmed, parsed, principal()):
             await uploads.receiver.broker_check.count_unconfirmed(key)
         state = await uploads.threads.run_to_end(uploads.create, parsed, principal=principal(), rate_limit_key=key)
         return pb.CreateUploadResponse(upload=_message(state))

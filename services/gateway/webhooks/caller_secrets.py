@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from services.common.db.access import audit
 from services.common.db.engine import Database
 from services.common.db.webhooks import secrets
-from services.common.infra.webhook_secrets import WebhookSecrets
-from services.gateway.orders.outside_rules import require_key
+from services.common.infra.signing.webhook_secrets import WebhookSecrets
+from services.gateway.orders.placement.external_access import require_key
 from services.gateway.rpc import callers
 from services.gateway.rpc.thread_pool import ThreadPool
 

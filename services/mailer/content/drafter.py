@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 from services.common.db.mail.emails import EmailClaim
 from services.common.db.models import Order
 from services.common.domain.mail import EmailKind
-from services.common.infra.tokens import Tokens
+from services.common.infra.signing.tokens import Tokens
 from services.common.use_cases.recipients import Recipients
 from services.mailer.content.email_content import Draft
 from services.mailer.content.order_emails import OrderLinks, draft_order_email

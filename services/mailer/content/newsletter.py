@@ -6,8 +6,8 @@ from functools import lru_cache
 
 from services.common.db.mail.batches import Batch, Recipient
 from services.common.domain.languages import DEFAULT_LANGUAGE
-from services.common.infra.tokens import Tokens
-from services.common.newsletter import parse_content
+from services.common.infra.signing.tokens import Tokens
+from services.common.use_cases.newsletter_content import parse_content
 from services.mailer.content import newsletter_markup
 from services.mailer.content.email_content import Draft, Newsletter
 from services.mailer.content.languages import RULES

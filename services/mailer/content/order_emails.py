@@ -16,7 +16,7 @@ from services.common.domain.errors import Reason
 from services.common.domain.findings import CheckState, Inspection
 from services.common.domain.orders import ImageState, OrderState, result_key
 from services.common.domain.spec import Format
-from services.common.infra.tokens import Tokens
+from services.common.infra.signing.tokens import Tokens
 from services.mailer.content import thumbnails
 from services.mailer.content.email_content import (
     MAX_LISTED_FAILURES,

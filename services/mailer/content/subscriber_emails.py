@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 from services.common.db.mail import subscribers
 from services.common.db.mail.emails import EmailClaim
 from services.common.domain.mail import SubscriberState
-from services.common.infra.tokens import Tokens
+from services.common.infra.signing.tokens import Tokens
 from services.mailer.content.email_content import ConfirmSubscription, Draft, Goodbye
 
 

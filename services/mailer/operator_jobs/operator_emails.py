@@ -9,7 +9,7 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 from services.common.db.engine import Database
-from services.common.newsletter import compose_content
+from services.common.use_cases.newsletter_content import compose_content
 from services.mailer.content.email_content import Content, Draft, MailCheck
 from services.mailer.content.email_texts import NONE, Overrides
 from services.mailer.content.newsletter import NewsletterDrafter

@@ -9,16 +9,17 @@ from uuid import UUID, uuid4
 
 from services.common.db.clock import from_datetime
 from services.common.db.engine import Database
-from services.common.db.mail import mailings, operator_jobs
+from services.common.db.mail import mailings
 from services.common.db.mail.mailings import AT_ONCE
-from services.common.db.mail.operator_jobs import JobAnswer, JobRequest
+from services.common.db.operators import operator_jobs
+from services.common.db.operators.operator_jobs import JobAnswer, JobRequest
 from services.common.domain.errors import ConfigurationError
 from services.common.domain.follow_up import FollowUp
 from services.common.domain.mailing_times import MailingPlan
 from services.common.infra import log
-from services.common.infra.messages import OperatorJobKind
-from services.common.newsletter import compose_content
+from services.common.infra.messaging.messages import OperatorJobKind
 from services.common.use_cases.after_commit import AfterCommit
+from services.common.use_cases.newsletter_content import compose_content
 from services.mailer.content.render import TextError
 from services.mailer.operator_jobs.operator_emails import MailTestResult, OperatorEmails
 from services.mailer.operator_jobs.text_jobs import TextJobs

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.common.domain.languages import LANGUAGES
-from services.common.newsletter import read_files, text_name
+from services.common.use_cases.newsletter_content import read_files, text_name
 from services.mailer.content import samples
 from services.mailer.content.email_content import Content
 from services.mailer.content.email_texts import NEWSLETTER, default_texts

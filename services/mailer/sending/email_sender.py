@@ -15,7 +15,7 @@ from services.common.db.mail.emails import EmailClaim, SendDecision
 from services.common.domain.errors import Reason, Unavailable
 from services.common.infra import log, tracing
 from services.common.infra.blobs import MissingBlob
-from services.common.infra.messages import MAIL_QUEUE, MAILING_QUEUE
+from services.common.infra.messaging.messages import MAIL_QUEUE, MAILING_QUEUE
 from services.mailer import metrics
 from services.mailer.content.email_content import Draft
 from services.mailer.mime.composer import EmailComposer

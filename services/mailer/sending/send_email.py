@@ -14,9 +14,9 @@ from services.common.db.mail.emails import EmailClaim
 from services.common.domain.follow_up import FollowUp
 from services.common.domain.mailboxes import MailboxHasher
 from services.common.infra import log
-from services.common.infra.broker import Broker
 from services.common.infra.leases import LEASE_SECONDS, Leases
-from services.common.infra.messages import MAIL_QUEUE
+from services.common.infra.messaging.broker import Broker
+from services.common.infra.messaging.messages import MAIL_QUEUE
 from services.common.use_cases.after_commit import AfterCommit
 from services.mailer.content.email_content import Draft, OrderUnconfirmed
 from services.mailer.sending.email_sender import ClaimedEmail, EmailSender

@@ -14,9 +14,9 @@ from services.common.db.mail.batches import Batch, Recipient
 from services.common.domain.errors import Unavailable
 from services.common.domain.follow_up import FollowUp
 from services.common.infra import log
-from services.common.infra.broker import Broker
 from services.common.infra.leases import Leases
-from services.common.infra.messages import MAILING_QUEUE
+from services.common.infra.messaging.broker import Broker
+from services.common.infra.messaging.messages import MAILING_QUEUE
 from services.common.infra.rate_limiter import RateLimiter
 from services.common.use_cases.after_commit import AfterCommit
 from services.mailer.content.email_content import Draft

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from email.base64mime import body_encode
 from typing import Any, Literal
 
-from services.common.infra.shared_lookup import list_addresses
+from services.common.infra.outbound.shared_lookup import list_addresses
 from services.mailer.smtp.deadline import Deadline, StepTimeouts
 
 _CONNECT_SECONDS = 10.0

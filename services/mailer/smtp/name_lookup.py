@@ -4,7 +4,7 @@ import functools
 import smtplib
 
 from services.common.infra import log
-from services.common.infra.shared_lookup import SharedLookup
+from services.common.infra.outbound.shared_lookup import SharedLookup
 
 _OWN_NAME_SECONDS = 5.0
 _UNKNOWN_NAME = "[127.0.0.1]"

@@ -18,11 +18,11 @@ from services.common.domain.addresses import BadUrl, parse_url
 from services.common.domain.follow_up import FollowUp
 from services.common.infra import log
 from services.common.infra.leases import LEASE_SECONDS, Leases
-from services.common.infra.messages import WEBHOOK_QUEUE
+from services.common.infra.messaging.messages import WEBHOOK_QUEUE
 from services.common.infra.outbound.errors import OutboundError
 from services.common.infra.outbound.host_shares import HostShares
 from services.common.infra.outbound.https import HttpsClient
-from services.common.infra.webhook_secrets import WebhookSecrets
+from services.common.infra.signing.webhook_secrets import WebhookSecrets
 from services.common.use_cases.after_commit import AfterCommit
 from services.mailer import metrics
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from services.common.infra.startup import run
-from services.common.infra.stop_requests import on_stop
+from services.common.infra.process.startup import run
+from services.common.infra.process.stop_requests import on_stop
 from services.stack.data_folder import DataFolder, sync_folder
 from services.stack.settings import StackSettings
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import psutil
 
 from services.stack.supervision import process_groups
-from services.stack.supervision.ledger import RUN_VARIABLE, ProcessRecord, RunRecord
+from services.stack.supervision.process_registry import RUN_VARIABLE, ProcessRecord, RunRecord
 
 GRACE = 10.0
 # Linux counts from the boot time, which is rounded to a second and moves with the clock.

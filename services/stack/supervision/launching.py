@@ -21,10 +21,10 @@ from typing import Any, Protocol
 
 from setproctitle import setproctitle
 
-from services.common.infra.fork_server import start_by_fork
+from services.common.infra.process.fork_server import start_by_fork
 
 _context = multiprocessing.get_context("forkserver")
-_PRELOADED = ["services.common.infra.collect_later", "services.stack.supervision.preload"]
+_PRELOADED = ["services.common.infra.process.collect_later", "services.stack.supervision.preload"]
 _MODULE = (sys.executable, "-u", "-m")
 _ATTEMPTS, _RETRY_SECONDS = 10, 0.1
 FORKS = sys.platform == "linux"

@@ -15,14 +15,14 @@ from sqlalchemy.orm import configure_mappers
 
 from services.common.db.engine import Database
 from services.common.domain.errors import Unavailable
-from services.common.infra.page_out import page_out_libraries
+from services.common.infra.process.page_out import page_out_libraries
 
 _MODULES = (
     "aiosmtpd.controller",
     "grpc_health.v1.health_pb2",
     "mailbox",
     "services.blur_worker.app",
-    "services.common.infra.dramatiq_worker",
+    "services.common.infra.messaging.dramatiq_worker",
     "services.common.migrations",
     "services.gateway.server",
     "services.mailer.app",

@@ -10,8 +10,8 @@ import psutil
 
 from services.stack.errors import SettingError, StackError
 from services.stack.supervision.backoff import Backoff
-from services.stack.supervision.ledger import Ledger
 from services.stack.supervision.process import Program, RunningProcess
+from services.stack.supervision.process_registry import ProcessRegistry
 from services.stack.terminal.output import Output
 
 
@@ -28,9 +28,9 @@ def describe_end(code: int) -> str:
 class Supervisor:
     """Starts programs, restarts those that end, and stops all of them in the order of their stages."""
 
-    def __init__(self, environment: Mapping[str, str], ledger: Ledger, output: Output) -> None:
+    def __init__(self, environment: Mapping[str, str], registry: ProcessRegistry, output: Output) -> None:
         self._environment = environment
-        self._ledger = ledger
+        self._registry = registry
         self._output = output
         self._running: dict[str, RunningProcess] = {}
         self._watchers: list[asyncio.Task[None]] = []
@@ -71,7 +71,7 @@ class Supervisor:
         process = RunningProcess(program, self._environment, lambda line: self._output.line(name, line))
         self._running[name] = process
         with contextlib.suppress(psutil.NoSuchProcess):  # it has already ended and been reaped
-            self._ledger.add(name, process.pid, program.stop_stage)
+            self._registry.add(name, process.pid, program.stop_stage)
         return process
 
     async def _watch(self, process: RunningProcess) -> None:
@@ -105,7 +105,7 @@ class Supervisor:
     async def _finish(self, process: RunningProcess) -> None:
         await process.kill_group()
         self._running.pop(process.program.name, None)
-        self._ledger.remove(process.pid)
+        self._registry.remove(process.pid)
 
     def _break(self, error: StackError) -> None:
         if not self._broken.done():

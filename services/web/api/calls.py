@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from services.common.infra.visitors import VisitorProof
+from services.common.infra.signing.visitors import VisitorProof
 from services.web.api.errors import BadRequest, with_problems
 from services.web.api.messages import json_response, parse_json, query_fields
 from services.web.gateway.client import GatewayClient

@@ -6,7 +6,7 @@ from imageblur.v1.blur_service_pb2_grpc import BlurServiceStub
 from imageblur.v1.subscription_service_pb2_grpc import SubscriptionServiceStub
 from starlette.routing import BaseRoute, Route
 
-from services.common.infra.visitors import VisitorProof
+from services.common.infra.signing.visitors import VisitorProof
 from services.web.api.calls import Gateways, call_routes
 from services.web.api.errors import with_problems
 from services.web.api.instant import InstantCalls

@@ -11,7 +11,7 @@ from imageblur.v1.blur_service_pb2_grpc import BlurServiceStub
 from imageblur.v1.order_pb2 import Delivery, Image, Order
 from imageblur.v1.subscription_service_pb2_grpc import SubscriptionServiceStub
 
-from services.common.infra.visitors import VisitorProof
+from services.common.infra.signing.visitors import VisitorProof
 from services.web.gateway.rpc import Channels, RpcCaller, client_errors
 from services.web.gateway.upload import GatewayAppend, GatewayUpload
 

@@ -12,7 +12,7 @@ from imageblur_client.rpc_errors import from_rpc
 
 from services.common.domain.errors import ConfigurationError
 from services.common.infra.settings import is_loopback
-from services.common.infra.visitors import VisitorProof
+from services.common.infra.signing.visitors import VisitorProof
 from services.web.http.visitors import VISITOR
 from services.web.settings import WebSettings
 

@@ -14,9 +14,9 @@ from starlette.responses import RedirectResponse, Response
 
 from services.web.http.languages import Texts, texts_for
 from services.web.http.templates import PageRenderer
+from services.web.operator.access.sessions import SessionStore
 from services.web.operator.client import OperatorClient
 from services.web.operator.durations import format_duration
-from services.web.operator.sessions import SessionStore
 
 HOME = "/operator"
 

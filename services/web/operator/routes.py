@@ -4,23 +4,23 @@ from grpc import aio
 from starlette.routing import BaseRoute, Route
 
 from services.web.http.templates import PageRenderer
-from services.web.operator.access import SIGN_IN, OperatorAccess, OperatorHandler
-from services.web.operator.api_keys import ApiKeyPages
-from services.web.operator.audit import AuditPages
-from services.web.operator.email_texts import EmailTextPages
-from services.web.operator.failures import FailurePages
-from services.web.operator.mailings import MailingPages
-from services.web.operator.order_actions import OrderActionPages
-from services.web.operator.order_page import OrderPage
-from services.web.operator.orders import OrderListPages
-from services.web.operator.overview import OverviewPage
-from services.web.operator.queues import QueueActions
+from services.web.operator.access.access import SIGN_IN, OperatorAccess, OperatorHandler
+from services.web.operator.access.api_keys import ApiKeyPages
+from services.web.operator.access.audit import AuditPages
+from services.web.operator.access.sessions import SessionStore
+from services.web.operator.access.sign_in import SignInPages
+from services.web.operator.mail.email_texts import EmailTextPages
+from services.web.operator.mail.mailings import MailingPages
+from services.web.operator.mail.subscribers import SubscriberPages
+from services.web.operator.orders.order_actions import OrderActionPages
+from services.web.operator.orders.order_page import OrderPage
+from services.web.operator.orders.orders import OrderListPages
+from services.web.operator.queues.failures import FailurePages
+from services.web.operator.queues.overview import OverviewPage
+from services.web.operator.queues.queues import QueueActions
+from services.web.operator.queues.webhooks import WebhookPages
 from services.web.operator.renderer import HOME, OperatorRenderer
 from services.web.operator.search_terms import SearchTerms
-from services.web.operator.sessions import SessionStore
-from services.web.operator.sign_in import SignInPages
-from services.web.operator.subscribers import SubscriberPages
-from services.web.operator.webhooks import WebhookPages
 from services.web.settings import WebSettings
 
 

@@ -9,7 +9,7 @@ from imageblur_client.errors import ImageBlurClientError, InvalidArgumentError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from services.common.infra.fair_thread import FairThread
+from services.common.infra.fair_executor import FairExecutor
 from services.web.gateway.client import GatewayClient
 from services.web.http.languages import Texts, texts_for
 from services.web.http.problems import Problem, problem_json, problem_of
@@ -27,7 +27,7 @@ CHUNK_BYTES = 512 << 10
 class OrderUploads:
     """Accepts orders from scripts."""
 
-    def __init__(self, gateway: GatewayClient, parsing: FairThread) -> None:
+    def __init__(self, gateway: GatewayClient, parsing: FairExecutor) -> None:
         self._gateway = gateway
         self._parsing = parsing
 

@@ -8,7 +8,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from services.common.infra.fair_thread import FairThread
+from services.common.infra.fair_executor import FairExecutor
 from services.web.gateway.client import GatewayClient
 from services.web.http.languages import texts_for
 from services.web.http.problems import Problem, problem_json
@@ -26,7 +26,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 class FormUploads:
     """Creates, shows and completes the uploads of visitors."""
 
-    def __init__(self, gateway: GatewayClient, parsing: FairThread) -> None:
+    def __init__(self, gateway: GatewayClient, parsing: FairExecutor) -> None:
         self._gateway = gateway
         self._parsing = parsing
 

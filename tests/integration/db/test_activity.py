@@ -9,9 +9,9 @@ from sqlalchemy import delete, select
 from services.common.db.clock import SECOND, now
 from services.common.db.engine import Database
 from services.common.db.models import ActivityProgress, ActivitySummary, Image, Order
-from services.common.db.queues import activity_summaries, statistics
-from services.common.db.queues.activity_point import Point
-from services.common.db.queues.activity_rows import count_rows
+from services.common.db.statistics import activity_summaries, statistics
+from services.common.db.statistics.activity_point import Point
+from services.common.db.statistics.activity_rows import count_rows
 from tests.support.seed import Seed, seed_orders
 
 MINUTE = 60 * SECOND

@@ -7,10 +7,11 @@ from sqlalchemy import select
 
 from services.common.db.engine import Database
 from services.common.db.models import Image, Order
+from services.common.db.operators import retries
 from services.common.db.orders import image_claims, image_outcomes, orders, snapshots, windows
 from services.common.db.orders.image_claims import ImageClaim
 from services.common.db.orders.image_outcomes import EndedClaim, Success
-from services.common.db.queues import backlog, depths, find_models, outbox, retries
+from services.common.db.queues import backlog, depths, find_models, outbox
 from services.common.db.queues.find_models import RECENT_SECONDS
 from services.common.domain.errors import Reason
 from services.common.domain.findings import CheckState, Inspection

@@ -15,15 +15,16 @@ from sqlalchemy import text, update
 
 from services.common import migrations
 from services.common.db.engine import Database
-from services.common.db.mail import batches, emails, mailings, operator_jobs, subscribers
-from services.common.db.mail.operator_jobs import JobAnswer, JobStatus
+from services.common.db.mail import batches, emails, mailings, subscribers
 from services.common.db.models import Base, Email, Mailing, OperatorJob, Subscriber
+from services.common.db.operators import operator_jobs
+from services.common.db.operators.operator_jobs import JobAnswer, JobStatus
 from services.common.db.orders import idempotency, unowned_blobs
 from services.common.db.orders.idempotency import IdempotentRequest
 from services.common.db.queues import outbox
 from services.common.domain.errors import ConfigurationError, InvalidArgument
 from services.common.domain.retries import MAX_EMAIL_ATTEMPTS
-from services.common.infra.messages import OperatorJobKind
+from services.common.infra.messaging.messages import OperatorJobKind
 from tests.support.postgres import PostgresServer
 
 

@@ -12,8 +12,8 @@ from services.common.db.orders.image_claims import ImageClaim
 from services.common.db.orders.image_outcomes import Success
 from services.common.domain.follow_up import FollowUp
 from services.common.domain.orders import ImageQueue, fair_window
-from services.common.infra.broker import Broker
-from services.common.infra.messages import BLUR_QUEUE
+from services.common.infra.messaging.broker import Broker
+from services.common.infra.messaging.messages import BLUR_QUEUE
 from services.common.use_cases.after_commit import AfterCommit
 from tests.integration.db.conftest import Place
 

@@ -13,15 +13,15 @@ from imageblur.v1.operator_service_pb2_grpc import OperatorServiceStub
 from imageblur.v1.subscription_service_pb2_grpc import SubscriptionServiceStub
 from pydantic import SecretStr
 
-from services.blur_worker.blur_image import BlurImage
+from services.blur_worker.images.blur_image import BlurImage
 from services.common.db.engine import Database
 from services.common.infra.blobs import BlobStore
-from services.common.infra.broker import Broker
+from services.common.infra.messaging.broker import Broker
 from services.gateway.rpc import key_cache
 from services.gateway.server import serve
 from services.gateway.settings import GatewaySettings
 from services.scheduler.sweep import Sweep
-from tests.integration.goes_on import MakeWorker, worker
+from tests.integration.steps_of_work import MakeWorker, worker
 from tests.support.files import files_below
 from tests.support.serving import served
 from tests.support.valkey import ValkeyServer

@@ -11,16 +11,16 @@ import pytest
 import redis
 from imageblur.v1 import blur_service_pb2 as pb
 
-from services.blur_worker.child_pool import ChildPool
+from services.blur_worker.child.pool import ChildPool
 from services.blur_worker.engine import Limits, blur
 from services.blur_worker.instant.direct_listener import CallerGone
 from services.common.db.engine import Database
 from services.common.domain.spec import BlurSpec
-from services.common.infra.consumer import PromptConsumer
+from services.common.infra.messaging.consumer import PromptConsumer
 from services.gateway.instant import calls, direct_workers
 from tests.integration.gateway.conftest import Gateway
+from tests.integration.gateway.operator.test_keys import reason
 from tests.integration.gateway.test_instant import PHOTO, REQUEST, assert_nothing_left
-from tests.integration.gateway.test_keys import reason
 from tests.integration.gateway.test_orders import fields, refused
 from tests.support.blur_workers import instant_worker
 from tests.support.images import photo

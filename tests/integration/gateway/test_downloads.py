@@ -17,7 +17,7 @@ from services.common.db.engine import Database
 from services.common.db.models import Image, Order
 from services.common.domain.orders import result_key
 from services.common.infra.blobs import BlobStore
-from services.common.infra.tokens import Tokens
+from services.common.infra.signing.tokens import Tokens
 from tests.integration.gateway.conftest import SECRET, Gateway
 from tests.integration.gateway.test_orders import fields, order, refused
 

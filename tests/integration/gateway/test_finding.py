@@ -16,7 +16,7 @@ from services.common.db.orders import image_claims, image_outcomes
 from services.common.db.orders.image_outcomes import Success
 from services.common.domain.findings import CheckState, Inspection
 from services.common.domain.orders import ImageQueue
-from services.gateway.orders import available_models
+from services.gateway.orders.placement import available_models
 from tests.integration.gateway.conftest import Gateway
 from tests.integration.gateway.test_orders import PICTURE, fields, order, refused
 from tests.support.findings import FACES, PLATES, announce, finding, inspection

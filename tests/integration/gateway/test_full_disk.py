@@ -14,12 +14,12 @@ from imageblur.v1 import blur_service_pb2 as pb
 from services.common import migrations
 from services.common.db.engine import Database
 from services.common.infra.blobs import BlobStore
-from services.common.infra.broker import Broker
+from services.common.infra.messaging.broker import Broker
 from services.gateway.settings import MIB, GatewaySettings
 from services.scheduler import sweep
 from services.scheduler.sweep import Sweep
 from tests.integration.gateway.conftest import Gateway, running
-from tests.integration.gateway.test_admission import large
+from tests.integration.gateway.limits.test_admission import large
 from tests.integration.gateway.test_orders import HEADER, assert_nothing_left, refused
 from tests.integration.gateway.test_readiness import retry_seconds
 from tests.support.disk import NoSmallDisk, fill, small_disk

@@ -16,17 +16,17 @@ from imageblur.v1 import order_pb2
 from imageblur.v1.operator_service_pb2_grpc import OperatorServiceStub
 from sqlalchemy import func, select
 
-from services.blur_worker.child_pool import ChildPool
+from services.blur_worker.child.pool import ChildPool
 from services.blur_worker.engine import Limits, blur
 from services.common.db.engine import Database
 from services.common.db.models import Base, Installation
 from services.common.db.queues import workers
 from services.common.domain.spec import BlurSpec, Format, Region, Solid
-from services.common.infra.messages import INSTANT_QUEUE
+from services.common.infra.messaging.messages import INSTANT_QUEUE
 from services.gateway.instant import calls
 from services.gateway.settings import GatewaySettings
 from tests.integration.gateway.conftest import Gateway, running
-from tests.integration.gateway.test_keys import reason
+from tests.integration.gateway.operator.test_keys import reason
 from tests.integration.gateway.test_orders import details, fields, refused
 from tests.support.blur_workers import instant_worker
 from tests.support.images import encode, opened, oriented, photo

@@ -5,17 +5,17 @@ import pytest
 from imageblur.v1 import blur_service_pb2 as pb
 from sqlalchemy import update
 
-from services.blur_worker.blur_image import BlurImage
+from services.blur_worker.images.blur_image import BlurImage
 from services.common.db.engine import Database
 from services.common.db.models import Image, Order
 from services.common.domain.orders import original_key, result_key
 from services.common.infra.blobs import BlobStore
 from services.scheduler.sweep import Sweep
 from tests.integration.gateway.conftest import Gateway
+from tests.integration.gateway.operator.test_keys import reason
 from tests.integration.gateway.revising import PHOTO, expire_originals, place, revise, revision, status
-from tests.integration.gateway.test_keys import reason
 from tests.integration.gateway.test_orders import fields, refused
-from tests.integration.goes_on import work_off
+from tests.integration.steps_of_work import work_off
 from tests.support.blob_keys import blob_keys
 
 

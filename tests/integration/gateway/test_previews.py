@@ -11,15 +11,15 @@ from imageblur.v1 import order_pb2
 from PIL import Image
 from sqlalchemy import update
 
-from services.blur_worker.blur_image import BlurImage
-from services.blur_worker.child_pool import ChildPool
+from services.blur_worker.child.pool import ChildPool
+from services.blur_worker.images.blur_image import BlurImage
 from services.common.db.engine import Database
 from services.common.db.models import Order
-from services.common.infra.broker import Broker
+from services.common.infra.messaging.broker import Broker
 from tests.integration.gateway.conftest import Gateway
-from tests.integration.gateway.test_keys import reason
+from tests.integration.gateway.operator.test_keys import reason
 from tests.integration.gateway.test_orders import fields, refused
-from tests.integration.goes_on import work_off
+from tests.integration.steps_of_work import work_off
 from tests.support.blur_workers import instant_worker
 from tests.support.ids import UNKNOWN_ID
 from tests.support.images import encode

@@ -29,7 +29,7 @@ from services.common.infra.blobs import BlobStore
 from services.gateway.rpc import thread_pool
 from services.gateway.settings import GatewaySettings
 from tests.integration.gateway.conftest import Gateway, running
-from tests.integration.gateway.test_admission import reason
+from tests.integration.gateway.limits.test_admission import reason
 from tests.integration.gateway.test_orders import (
     HEADER,
     PICTURE,

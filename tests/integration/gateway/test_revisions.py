@@ -10,7 +10,7 @@ from imageblur.v1 import blur_service_pb2 as pb
 from imageblur.v1 import order_pb2
 from sqlalchemy import select, update
 
-from services.blur_worker.blur_image import BlurImage
+from services.blur_worker.images.blur_image import BlurImage
 from services.common.db.engine import Database
 from services.common.db.models import Image
 from services.common.db.orders import image_claims, image_outcomes
@@ -21,10 +21,10 @@ from services.common.infra.blobs import BlobStore
 from services.gateway.settings import GatewaySettings
 from services.scheduler.sweep import Sweep
 from tests.integration.gateway.conftest import Gateway, running
+from tests.integration.gateway.operator.test_keys import reason
 from tests.integration.gateway.revising import BLUE, HOUR, PHOTO, RED, color, place, revise, revision, status
-from tests.integration.gateway.test_keys import reason
 from tests.integration.gateway.test_orders import fields, refused
-from tests.integration.goes_on import work_off
+from tests.integration.steps_of_work import work_off
 from tests.support.blob_keys import blob_keys
 from tests.support.ids import UNKNOWN_ID
 

@@ -16,7 +16,7 @@ from sqlalchemy import func, select, update
 from services.common.db.engine import Database
 from services.common.db.models import Email, Subscriber
 from services.common.domain.errors import ConfigurationError
-from services.common.infra.tokens import Tokens
+from services.common.infra.signing.tokens import Tokens
 from services.gateway.settings import GatewaySettings
 from services.gateway.subscriptions.servicer import RESPONSE_SECONDS
 from tests.integration.gateway.conftest import SECRET, Gateway

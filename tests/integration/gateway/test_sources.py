@@ -18,12 +18,12 @@ from services.common.db.engine import Database
 from services.common.db.models import Image
 from services.common.db.queues import workers
 from services.common.domain.api_keys import Role
-from services.common.infra.broker import Broker
-from services.common.infra.messages import FETCH_QUEUE
+from services.common.infra.messaging.broker import Broker
+from services.common.infra.messaging.messages import FETCH_QUEUE
 from services.gateway.rpc import key_cache
 from services.gateway.settings import GatewaySettings
 from tests.integration.gateway.conftest import Gateway, running
-from tests.integration.gateway.test_keys import known
+from tests.integration.gateway.operator.test_keys import known
 from tests.integration.gateway.test_orders import PICTURE, fields, refused
 from tests.support.s3 import S3Server
 

@@ -10,8 +10,8 @@ from imageblur.v1 import blur_service_pb2 as pb
 
 from services.common.db.engine import Database
 from services.common.db.orders import orders
-from services.common.infra.broker import Broker
-from services.gateway.orders.order_reader import OrderReader
+from services.common.infra.messaging.broker import Broker
+from services.gateway.orders.reading.order_reader import OrderReader
 from tests.integration.gateway.conftest import Gateway
 from tests.integration.gateway.test_orders import order
 from tests.support.valkey import ValkeyServer

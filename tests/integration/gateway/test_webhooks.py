@@ -25,13 +25,13 @@ from services.common.db.access.audit import AuditContext
 from services.common.db.engine import Database
 from services.common.db.models import AuditEntry, Order, WebhookEvent
 from services.common.domain.api_keys import Role
-from services.common.infra.broker import Broker
-from services.common.infra.messages import WEBHOOK_QUEUE
-from services.common.infra.webhook_secrets import WebhookSecrets
+from services.common.infra.messaging.broker import Broker
+from services.common.infra.messaging.messages import WEBHOOK_QUEUE
+from services.common.infra.signing.webhook_secrets import WebhookSecrets
 from services.gateway.rpc import key_cache
 from services.gateway.settings import GatewaySettings
 from tests.integration.gateway.conftest import SECRET, Gateway, running
-from tests.integration.gateway.test_keys import known
+from tests.integration.gateway.operator.test_keys import known
 from tests.integration.gateway.test_orders import PICTURE, fields, order, refused
 
 URL = "https://hooks.example.org/imageblur?token=secret"

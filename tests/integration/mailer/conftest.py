@@ -6,10 +6,10 @@ import pytest
 
 from services.common.db.engine import Database
 from services.common.infra.blobs import BlobStore
-from services.common.infra.broker import Broker
 from services.common.infra.leases import Leases
+from services.common.infra.messaging.broker import Broker
 from services.common.infra.rate_limiter import RateLimiter
-from services.common.infra.tokens import Tokens
+from services.common.infra.signing.tokens import Tokens
 from services.common.use_cases.after_commit import AfterCommit
 from services.common.use_cases.recipients import Recipients
 from services.mailer.content.drafter import EmailDrafter

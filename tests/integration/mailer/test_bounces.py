@@ -15,7 +15,7 @@ from services.common.db.models import Email, Subscriber, SuppressedAddress
 from services.common.domain.errors import Unavailable
 from services.common.domain.mail import EmailKind, EmailState, Suppression
 from services.common.infra.blobs import BlobStore
-from services.common.infra.broker import Broker
+from services.common.infra.messaging.broker import Broker
 from services.common.use_cases.after_commit import AfterCommit
 from services.common.use_cases.mail_reports import RecordMailReports
 from services.mailer.bounces.imap_mailbox import ImapServer

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from services.common.db.engine import Database
 from services.common.domain.errors import ConfigurationError
-from services.common.infra.broker import Broker
+from services.common.infra.messaging.broker import Broker
 from services.mailer.content.email_content import Content, Newsletter
 from services.mailer.content.render import Renderer
 from services.mailer.mime import message

@@ -8,7 +8,7 @@ from services.common.db.mail import emails
 from services.common.db.mail.emails import EmailClaim, SendDecision
 from services.common.db.models import Email
 from services.common.infra.blobs import BlobStore
-from services.common.infra.broker import Broker
+from services.common.infra.messaging.broker import Broker
 from services.mailer.sending.leases import RenewEmailLeases
 from services.scheduler.expired_leases import ExpiredLeases
 from services.scheduler.sweep import Sweep

@@ -16,10 +16,10 @@ from services.common.db.engine import Database
 from services.common.db.mail import batches, mailings, subscribers
 from services.common.db.models import Email, Installation, Mailing
 from services.common.domain.errors import ConfigurationError
-from services.common.infra.broker import Broker
-from services.common.infra.messages import MAIL_QUEUE, MAILING_QUEUE
+from services.common.infra.messaging.broker import Broker
+from services.common.infra.messaging.messages import MAIL_QUEUE, MAILING_QUEUE
 from services.common.infra.rate_limiter import RateLimiter
-from services.common.infra.tokens import Tokens
+from services.common.infra.signing.tokens import Tokens
 from services.mailer.sending.send_mailing import SendMailing
 from services.mailer.smtp import send_rate as send_rate_module
 from services.mailer.smtp.envelope import SmtpEnvelope

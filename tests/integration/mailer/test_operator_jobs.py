@@ -10,12 +10,13 @@ from uuid import UUID
 import pytest
 
 from services.common.db.engine import Database
-from services.common.db.mail import mailings, operator_jobs
+from services.common.db.mail import mailings
+from services.common.db.operators import operator_jobs
 from services.common.domain.mailing_times import MailingPlan
 from services.common.infra.blobs import BlobStore
-from services.common.infra.broker import Broker
-from services.common.infra.messages import MAILING_QUEUE, OperatorJobKind
-from services.common.infra.tokens import Tokens
+from services.common.infra.messaging.broker import Broker
+from services.common.infra.messaging.messages import MAILING_QUEUE, OperatorJobKind
+from services.common.infra.signing.tokens import Tokens
 from services.common.use_cases.after_commit import AfterCommit
 from services.mailer.content.email_texts import EmailTexts
 from services.mailer.content.newsletter import NewsletterDrafter

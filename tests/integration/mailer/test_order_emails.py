@@ -18,9 +18,9 @@ from services.common.domain.errors import Reason
 from services.common.domain.findings import CheckState, Inspection
 from services.common.domain.spec import Format
 from services.common.infra.blobs import BlobStore
-from services.common.infra.broker import CHANGED, ENDED, Broker
-from services.common.infra.messages import MAIL_QUEUE
-from services.common.infra.tokens import Tokens
+from services.common.infra.messaging.broker import CHANGED, ENDED, Broker
+from services.common.infra.messaging.messages import MAIL_QUEUE
+from services.common.infra.signing.tokens import Tokens
 from services.mailer.sending.send_email import SendEmail
 from tests.integration.mailer.conftest import ON_BOTH, MakeMailer
 from tests.support.email_lint import lint

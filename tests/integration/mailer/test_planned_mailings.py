@@ -16,8 +16,8 @@ from services.common.db.engine import Database
 from services.common.db.mail import mailings
 from services.common.db.models import Email, Mailing, MailingPart, Subscriber
 from services.common.domain.mailing_times import MailingPlan, SendingWindow
-from services.common.infra.broker import Broker
-from services.common.infra.messages import MAILING_QUEUE
+from services.common.infra.messaging.broker import Broker
+from services.common.infra.messaging.messages import MAILING_QUEUE
 from services.mailer.sending.send_mailing import SendMailing
 from services.mailer.smtp.envelope import SmtpEnvelope
 from services.mailer.smtp.session import SmtpSession

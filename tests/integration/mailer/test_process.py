@@ -13,8 +13,8 @@ import pytest
 from services.common import migrations
 from services.common.db.engine import Database
 from services.common.infra.blobs import BlobStore
-from services.common.infra.broker import Broker
-from services.common.infra.messages import send_email, send_mailing
+from services.common.infra.messaging.broker import Broker
+from services.common.infra.messaging.messages import send_email, send_mailing
 from services.mailer.sending.send_mailing import BATCH_SIZE
 from tests.support.mail_factories import email, mailing, make_mailing, make_order, make_subscriber, make_subscribers
 from tests.support.smtp import HANG, SmtpSink

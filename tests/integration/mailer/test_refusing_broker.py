@@ -8,11 +8,11 @@ import dramatiq
 import pytest
 
 from services.common.db.engine import Database
-from services.common.infra import dramatiq_private as private
 from services.common.infra.blobs import BlobStore
-from services.common.infra.broker import Broker
-from services.common.infra.dramatiq_worker import RESTART_DELAY_SECONDS
-from services.common.infra.messages import MAILING_QUEUE
+from services.common.infra.messaging import dramatiq_private as private
+from services.common.infra.messaging.broker import Broker
+from services.common.infra.messaging.dramatiq_worker import RESTART_DELAY_SECONDS
+from services.common.infra.messaging.messages import MAILING_QUEUE
 from services.mailer.actors import register
 from services.scheduler.sweep import Sweep
 from tests.integration.mailer.conftest import MakeBulkMailer

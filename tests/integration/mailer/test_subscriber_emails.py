@@ -2,7 +2,7 @@ from uuid import UUID
 
 from services.common.db.engine import Database
 from services.common.db.mail import subscribers
-from services.common.infra.tokens import Tokens
+from services.common.infra.signing.tokens import Tokens
 from services.mailer.sending.send_email import SendEmail
 from tests.integration.mailer.conftest import ON_BOTH, MakeMailer
 from tests.support.email_lint import lint

@@ -12,8 +12,8 @@ from services.common.db.models import ConfirmedMailbox, Delivery, Email, Order
 from services.common.domain.errors import InvalidArgument
 from services.common.domain.mail import EmailState
 from services.common.infra.blobs import BlobStore
-from services.common.infra.broker import Broker
-from services.common.infra.tokens import Tokens
+from services.common.infra.messaging.broker import Broker
+from services.common.infra.signing.tokens import Tokens
 from services.common.use_cases.after_commit import AfterCommit
 from services.common.use_cases.recipients import Recipients
 from services.gateway.subscriptions.use_cases import Subscriptions

@@ -20,13 +20,13 @@ from services.common.domain.addresses import parse_networks
 from services.common.domain.errors import Reason
 from services.common.domain.webhooks import WebhookState
 from services.common.infra.blobs import BlobStore
-from services.common.infra.broker import Broker
 from services.common.infra.leases import Leases
-from services.common.infra.messages import WEBHOOK_QUEUE
+from services.common.infra.messaging.broker import Broker
+from services.common.infra.messaging.messages import WEBHOOK_QUEUE
 from services.common.infra.outbound.connect import GuardedConnect
 from services.common.infra.outbound.host_shares import HostShares
 from services.common.infra.outbound.https import HttpsClient
-from services.common.infra.webhook_secrets import WebhookSecrets
+from services.common.infra.signing.webhook_secrets import WebhookSecrets
 from services.common.use_cases.after_commit import AfterCommit
 from services.common.use_cases.order_lifecycle import make_lifecycle
 from services.mailer.webhooks.send_webhook import RenewWebhookLeases, SendWebhook
@@ -183,7 +183,7 @@ def test_a_refused_event_is_posted_again_with_the_same_id_until_it_is_taken(
     assert row.not_before > row.created_at
     send(event_id)  # too early: nothing is posted
     assert len(receiver.requests) == 1
-    receiver.handler = answer("503 Busy", Retry_After="3000")
+    receiver.handler = answer("503 ResourceExhausted", Retry_After="3000")
     make_due(database, queues, sweep)
     assert queues.subjects(WEBHOOK_QUEUE) == [str(event_id)]
     send(event_id)

@@ -9,7 +9,7 @@ import pytest
 
 from services.common.domain.addresses import parse_networks, parse_url
 from services.common.infra.outbound.connect import GuardedConnect
-from services.common.infra.outbound.errors import OutboundError, RefusedAddress, TooLong
+from services.common.infra.outbound.errors import OutboundError, RefusedAddress, ResponseTooLarge
 from services.common.infra.outbound.https import HttpsClient
 from tests.support.certificates import Authority
 from tests.support.https import HttpRequest, HttpsServer, answer, make_authority
@@ -107,7 +107,7 @@ def test_redirects_are_not_followed(authority: Authority, server: HttpsServer) -
 
 def test_a_body_that_is_announced_as_too_large_is_not_read(authority: Authority, server: HttpsServer) -> None:
     server.handler = answer(body=b"x" * 1001)
-    with pytest.raises(TooLong, match="larger than 1000 bytes"):
+    with pytest.raises(ResponseTooLarge, match="larger than 1000 bytes"):
         get(client(authority), server.url(), max_bytes=1000)
 
 
@@ -118,7 +118,7 @@ def test_an_endless_body_ends_at_the_limit(authority: Authority, server: HttpsSe
             connection.sendall(b"10000\r\n" + b"x" * 0x10000 + b"\r\n")
 
     server.handler = endless
-    with pytest.raises(TooLong):
+    with pytest.raises(ResponseTooLarge):
         get(client(authority), server.url(), max_bytes=300_000)
 
 

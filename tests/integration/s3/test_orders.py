@@ -13,13 +13,13 @@ from imageblur.v1 import order_pb2
 from pydantic import SecretStr
 from sqlalchemy import func, select
 
-from services.blur_worker.blur_image import BlurImage
-from services.blur_worker.child_pool import ChildPool
+from services.blur_worker.child.pool import ChildPool
+from services.blur_worker.images.blur_image import BlurImage
 from services.common.db.engine import Database
 from services.common.db.models import Image, UnownedBlobs
 from services.common.domain.orders import original_key, result_key
 from services.common.infra.blobs import BlobStore, MissingBlob
-from services.common.infra.broker import Broker
+from services.common.infra.messaging.broker import Broker
 from services.gateway.settings import GatewaySettings
 from tests.integration.gateway.conftest import SECRET, Gateway, running
 from tests.support.blob_keys import blob_keys

@@ -10,7 +10,7 @@ from services.common.db.engine import Database
 from tests.support.valkey import ValkeyServer
 
 ASKED_AT_ONCE = """
-from services.common.infra.stop_requests import StopRequest
+from services.common.infra.process.stop_requests import StopRequest
 from services.scheduler.__main__ import main
 
 request = StopRequest()

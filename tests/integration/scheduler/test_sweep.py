@@ -11,13 +11,13 @@ from sqlalchemy import update
 from services.common.db.clock import now
 from services.common.db.engine import Database
 from services.common.db.models import Image, Installation, Mailing, Order, UnownedBlobs
+from services.common.db.operators import retries
 from services.common.db.orders import image_claims, snapshots, unowned_blobs
-from services.common.db.queues import retries
 from services.common.domain.orders import original_key, result_key
 from services.common.domain.retries import MAX_ATTEMPTS
 from services.common.infra.blobs import BlobStore, MissingBlob
-from services.common.infra.broker import Broker
-from services.common.infra.messages import BLUR_QUEUE, MAILING_QUEUE, blur_image
+from services.common.infra.messaging.broker import Broker
+from services.common.infra.messaging.messages import BLUR_QUEUE, MAILING_QUEUE, blur_image
 from services.scheduler.start_mailings import StartMailings
 from services.scheduler.sweep import Sweep
 from services.scheduler.weekly_hour import WeeklyHour

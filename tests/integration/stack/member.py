@@ -4,7 +4,7 @@ import sys
 import threading
 
 from services.common.domain.errors import ConfigurationError
-from services.common.infra.stop_requests import on_stop
+from services.common.infra.process.stop_requests import on_stop
 
 
 def serve(name: str, behaviour: str) -> None:

@@ -32,7 +32,7 @@ class Together:
         for name, behaviour in zip(names, behaviours, strict=True):
             (self.folder / f"{name}.py").write_text(MEMBER.format(behaviour=behaviour), "utf-8")
         process = subprocess.Popen(
-            [sys.executable, "-m", "services.stack.together", *map("{}={}".format, names, graces)],
+            [sys.executable, "-m", "services.stack.thread_runner", *map("{}={}".format, names, graces)],
             cwd=self.folder,
             env={"PYTHONPATH": f"{ROOT}:{self.folder}"},
             stderr=subprocess.PIPE,

@@ -13,7 +13,7 @@ import dramatiq
 import pytest
 from PIL import Image
 
-from services.blur_worker.child_pool import ChildPool
+from services.blur_worker.child.pool import ChildPool
 from services.blur_worker.engine import Limits, blur
 from services.common.domain.spec import BlurSpec, Format, Gaussian, Region, Solid, Stroke
 from tests.integration.gateway.conftest import Gateway

@@ -28,8 +28,8 @@ from services.common.domain.findings import FindModel
 from services.common.domain.orders import result_key
 from services.common.domain.spec import FindingKind
 from services.common.infra.blobs import BlobStore
-from services.common.infra.tokens import Tokens
-from services.gateway.orders import available_models
+from services.common.infra.signing.tokens import Tokens
+from services.gateway.orders.placement import available_models
 from services.web.api.operations import SERVICES
 from tests.integration.gateway.conftest import SECRET, Gateway
 from tests.integration.gateway.test_orders import details, fields

@@ -19,7 +19,7 @@ from services.common.db.models import PausedQueue, WebhookEvent
 from services.common.domain.api_keys import HINT_LENGTH, Role
 from services.web.settings import WebSettings
 from tests.integration.gateway.conftest import Gateway
-from tests.integration.gateway.test_keys import bearer, known
+from tests.integration.gateway.operator.test_keys import bearer, known
 from tests.integration.gateway.test_orders import HEADER, PICTURE
 from tests.integration.web.conftest import HttpResponse, Web, serving
 from tests.support.waiting import eventually

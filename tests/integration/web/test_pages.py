@@ -20,7 +20,7 @@ from services.common.db.engine import Database
 from services.common.db.models import Image, Order
 from services.common.domain.orders import result_key
 from services.common.infra.blobs import BlobStore
-from services.common.infra.tokens import Tokens
+from services.common.infra.signing.tokens import Tokens
 from services.gateway.settings import GatewaySettings
 from services.web.settings import WebSettings
 from tests.integration.gateway.conftest import SECRET, Gateway, running

@@ -9,8 +9,8 @@ import dramatiq
 import pytest
 import redis
 
-from services.blur_worker.child_pool import ChildPool
-from services.common.infra.messages import INSTANT_QUEUE
+from services.blur_worker.child.pool import ChildPool
+from services.common.infra.messaging.messages import INSTANT_QUEUE
 from services.gateway.settings import GatewaySettings
 from services.web.orders import previews
 from tests.integration.gateway.conftest import Gateway

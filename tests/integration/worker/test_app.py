@@ -6,15 +6,15 @@ import dramatiq
 import pytest
 
 from services.blur_worker.app import _BlurWorkerLifecycle
-from services.blur_worker.child_pool import ChildPool
-from services.blur_worker.child_process import ChildLimits
-from services.blur_worker.leases import RenewImageLeases
-from services.blur_worker.scratch_folder import ScratchFolder
+from services.blur_worker.child.pool import ChildPool
+from services.blur_worker.child.process import ChildLimits
+from services.blur_worker.child.scratch_folder import ScratchFolder
+from services.blur_worker.images.leases import RenewImageLeases
 from services.blur_worker.settings import BlurWorkerSettings
 from services.common.db.engine import Database
 from services.common.domain.errors import Unavailable
-from services.common.infra.broker import Broker
 from services.common.infra.leases import Leases
+from services.common.infra.messaging.broker import Broker
 
 
 def test_a_worker_whose_children_start_slowly_keeps_its_leases(

@@ -14,24 +14,24 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
 
-from services.blur_worker import time_slice
-from services.blur_worker.blur_image import BlurImage
-from services.blur_worker.child_pool import ChildCrashed, ChildPool
-from services.blur_worker.child_process import BlurredFile
+from services.blur_worker.child.pool import ChildCrashed, ChildPool
+from services.blur_worker.child.process import BlurredFile
 from services.blur_worker.head_start import prepared as prepared_images
 from services.blur_worker.head_start.prepared import PreparedImages
+from services.blur_worker.images import time_slice
+from services.blur_worker.images.blur_image import BlurImage
 from services.common.db.clock import now
 from services.common.db.engine import Database
 from services.common.db.models import Image, UnownedBlobs
+from services.common.db.operators import retries
 from services.common.db.orders import image_outcomes, orders, snapshots
-from services.common.db.queues import retries
 from services.common.domain.errors import Unavailable
 from services.common.domain.orders import original_key, result_key
 from services.common.domain.retries import MAX_ATTEMPTS, MAX_CRASHES
 from services.common.domain.spec import BlurSpec
 from services.common.infra.blobs import BlobStore, MissingBlob
-from services.common.infra.broker import Broker
-from services.common.infra.messages import BLUR_QUEUE, MAIL_QUEUE
+from services.common.infra.messaging.broker import Broker
+from services.common.infra.messaging.messages import BLUR_QUEUE, MAIL_QUEUE
 from tests.support.blur_workers import blur_worker
 from tests.support.factories import place_order
 from tests.support.images import encode, photo

@@ -19,9 +19,9 @@ import psutil
 import pytest
 from PIL.PngImagePlugin import PngInfo
 
-from services.blur_worker.child_answers import UNUSABLE_DISK, ModelMissing
-from services.blur_worker.child_pool import ChildCrashed, ChildPool
-from services.blur_worker.child_process import BlurredFile, BlurTask, ChildLimits, FindLimits
+from services.blur_worker.child.answers import UNUSABLE_DISK, ModelMissing
+from services.blur_worker.child.pool import ChildCrashed, ChildPool
+from services.blur_worker.child.process import BlurredFile, BlurTask, ChildLimits, FindLimits
 from services.blur_worker.instant.child_work import InstantResult, run_instant
 from services.blur_worker.instant.direct_listener import DirectListener
 from services.blur_worker.instant.lifecycle import InstantChildren
@@ -116,7 +116,7 @@ def test_an_image_waits_a_limited_time_for_busy_children(
         busy = pool.submit(children.blur, tmp_path / "hang", tmp_path / "target", BlurSpec(), begun.set)
         assert begun.wait(60)
         with monkeypatch.context() as patch:
-            patch.setattr("services.blur_worker.child_pool.WAIT_SECONDS", 0.1)
+            patch.setattr("services.blur_worker.child.pool.WAIT_SECONDS", 0.1)
             with pytest.raises(Unavailable):
                 blur(children, tmp_path, b"")
         (child,) = processes(children)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from services.blur_worker.child_pool import ChildPool
-from services.blur_worker.child_process import ChildLimits, FindLimits
+from services.blur_worker.child.pool import ChildPool
+from services.blur_worker.child.process import ChildLimits, FindLimits
 from services.common.domain.spec import BlurSpec, Find, FindingKind, Redact
 from tests.support.images import encode, photo
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from services.blur_worker.child_pool import ChildCrashed, ChildPool
-from services.blur_worker.child_process import BlurredFile, BlurTask, ChildLimits
+from services.blur_worker.child.pool import ChildCrashed, ChildPool
+from services.blur_worker.child.process import BlurredFile, BlurTask, ChildLimits
 from services.common.domain.spec import BlurSpec, Format
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="confined on Linux only")

@@ -10,10 +10,10 @@ import redis
 from dramatiq.errors import ConnectionClosed
 
 from services.common.domain.errors import Unavailable
-from services.common.infra import broker
-from services.common.infra import consumer as consumer_module
-from services.common.infra.broker import Broker
-from services.common.infra.messages import BLUR_QUEUE, FIND_QUEUE, blur_image, find_image
+from services.common.infra.messaging import broker
+from services.common.infra.messaging import consumer as consumer_module
+from services.common.infra.messaging.broker import Broker
+from services.common.infra.messaging.messages import BLUR_QUEUE, FIND_QUEUE, blur_image, find_image
 from tests.support.descriptors import descriptors
 from tests.support.valkey import ValkeyServer
 from tests.support.waiting import eventually

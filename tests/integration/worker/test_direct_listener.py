@@ -12,7 +12,7 @@ import pytest
 from services.blur_worker.instant.direct_listener import CONNECTIONS_PER_CALL, DirectCall, DirectListener
 from services.common.domain.instant import InstantAnswer, InstantKind, InstantRefusal, InstantRequest
 from services.common.domain.spec import BlurSpec, Format
-from services.common.infra.direct_calls import DIRECT_BYTES, Direct
+from services.common.infra.instant.direct_calls import DIRECT_BYTES, Direct
 from services.gateway.instant import direct_workers
 from services.gateway.instant.direct_workers import DirectWorkers
 

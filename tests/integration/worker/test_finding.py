@@ -8,17 +8,17 @@ from PIL import Image as Pictures
 from PIL import ImageDraw
 from structlog.testing import capture_logs
 
-from services.blur_worker.blur_image import BlurImage
-from services.blur_worker.child_pool import ChildPool
-from services.blur_worker.child_process import ChildLimits, FindLimits
+from services.blur_worker.child.pool import ChildPool
+from services.blur_worker.child.process import ChildLimits, FindLimits
 from services.blur_worker.engine.finding.registry import Detectors
+from services.blur_worker.images.blur_image import BlurImage
 from services.common.db.engine import Database
 from services.common.db.models import Image
 from services.common.domain.findings import CheckState, FindModel, Inspection
 from services.common.domain.orders import ImageQueue, original_key, result_key
 from services.common.domain.spec import BlurSpec, Find, FindingKind, Region, Solid
 from services.common.infra.blobs import BlobStore
-from services.common.infra.broker import Broker
+from services.common.infra.messaging.broker import Broker
 from tests.support.blur_workers import blur_worker
 from tests.support.factories import PlacedOrder, new_images, place_order
 from tests.support.images import encode, opened

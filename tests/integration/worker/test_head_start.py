@@ -12,15 +12,15 @@ import dramatiq
 import pytest
 
 from services.blur_worker import metrics
-from services.blur_worker.child_pool import ChildPool
+from services.blur_worker.child.pool import ChildPool
 from services.blur_worker.head_start import prepared as prepared_images
 from services.blur_worker.head_start.listener import HeadStartListener
 from services.blur_worker.head_start.prepared import PreparedImages
 from services.common.domain.orders import original_key
 from services.common.domain.spec import BlurSpec, Gaussian
 from services.common.infra.blobs import BlobStore
-from services.common.infra.broker import Broker
 from services.common.infra.head_starts import FOLDER_PREFIX, HeadStarts, socket_name
+from services.common.infra.messaging.broker import Broker
 from tests.support.images import encode, photo
 from tests.support.waiting import eventually
 

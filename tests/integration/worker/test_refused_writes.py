@@ -8,10 +8,10 @@ import dramatiq
 import pytest
 from dramatiq.errors import ConnectionClosed
 
-from services.common.infra import dramatiq_private as private
-from services.common.infra.broker import Broker
-from services.common.infra.dramatiq_worker import RESTART_DELAY_SECONDS
-from services.common.infra.messages import BLUR_IMAGE, BLUR_QUEUE, blur_image
+from services.common.infra.messaging import dramatiq_private as private
+from services.common.infra.messaging.broker import Broker
+from services.common.infra.messaging.dramatiq_worker import RESTART_DELAY_SECONDS
+from services.common.infra.messaging.messages import BLUR_IMAGE, BLUR_QUEUE, blur_image
 from tests.support.valkey import REFUSALS, Refusal, ValkeyServer
 from tests.support.waiting import eventually
 

@@ -11,12 +11,12 @@ from uuid import UUID
 import pytest
 from sqlalchemy import update
 
-from services.blur_worker.attempt import AttemptImage
-from services.blur_worker.blur_image import BlurImage
-from services.blur_worker.child_pool import ChildPool
-from services.blur_worker.leases import RenewImageLeases
-from services.blur_worker.scratch_folder import ScratchFolder
-from services.blur_worker.targets import Targets
+from services.blur_worker.child.pool import ChildPool
+from services.blur_worker.child.scratch_folder import ScratchFolder
+from services.blur_worker.images.attempt import AttemptImage
+from services.blur_worker.images.blur_image import BlurImage
+from services.blur_worker.images.leases import RenewImageLeases
+from services.blur_worker.images.targets import Targets
 from services.common.db.engine import Database
 from services.common.db.models import Image, Order
 from services.common.db.orders import image_claims, image_outcomes, new_orders, orders, revisions
@@ -25,8 +25,8 @@ from services.common.domain.orders import original_key
 from services.common.domain.retries import MAX_SOURCE_ATTEMPTS
 from services.common.domain.spec import BlurSpec, Gaussian
 from services.common.infra.blobs import BlobStore
-from services.common.infra.broker import Broker
 from services.common.infra.leases import Leases
+from services.common.infra.messaging.broker import Broker
 from services.common.infra.places import Places
 from services.common.infra.places.stores import PlaceStore
 from services.common.use_cases.order_lifecycle import make_lifecycle

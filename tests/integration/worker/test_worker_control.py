@@ -14,10 +14,17 @@ from services.common.db.models import WorkerSeen
 from services.common.db.queues import find_models, workers
 from services.common.domain.errors import Unavailable
 from services.common.domain.findings import FindModel
-from services.common.infra import worker_control
-from services.common.infra.broker import Broker
-from services.common.infra.messages import BLUR_QUEUE, FIND_QUEUE, MAIL_QUEUE, blur_image, find_image, send_email
-from services.common.infra.worker_control import WorkerControl
+from services.common.infra.messaging import worker_control
+from services.common.infra.messaging.broker import Broker
+from services.common.infra.messaging.messages import (
+    BLUR_QUEUE,
+    FIND_QUEUE,
+    MAIL_QUEUE,
+    blur_image,
+    find_image,
+    send_email,
+)
+from services.common.infra.messaging.worker_control import WorkerControl
 from tests.support.findings import FACES, PLATES
 from tests.support.waiting import eventually
 

@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from services.blur_worker.child_pool import ChildCrashed, ChildPool
+from services.blur_worker.child.pool import ChildCrashed, ChildPool
 from services.blur_worker.instant.answer_call import AnswerCall
 from services.blur_worker.instant.child_work import InstantResult
 from services.blur_worker.instant.exchange import TakenCall, WorkerExchange
@@ -22,7 +22,7 @@ from services.common.domain.instant import (
     outcome_to_json,
 )
 from services.common.domain.spec import BlurSpec, Effort, Find, FindingKind, Format
-from services.common.infra.broker import connect
+from services.common.infra.messaging.broker import connect
 
 REQUEST = InstantRequest(kind=InstantKind.BLUR, spec=BlurSpec(), max_result_bytes=10, data=b"an image\n of two lines")
 ANSWER = InstantAnswer(width=2, height=1, format=Format.PNG)

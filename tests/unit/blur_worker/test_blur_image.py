@@ -11,11 +11,11 @@ from prometheus_client import REGISTRY
 from sqlalchemy import select, update
 from structlog.testing import capture_logs
 
-from services.blur_worker.blur_image import BlurImage
-from services.blur_worker.child_answers import ModelMissing
-from services.blur_worker.child_pool import ChildCrashed
-from services.blur_worker.child_process import BlurredFile
-from services.blur_worker.time_slice import TimeSlice
+from services.blur_worker.child.answers import ModelMissing
+from services.blur_worker.child.pool import ChildCrashed
+from services.blur_worker.child.process import BlurredFile
+from services.blur_worker.images.blur_image import BlurImage
+from services.blur_worker.images.time_slice import TimeSlice
 from services.common.db.clock import now
 from services.common.db.engine import Database
 from services.common.db.models import Image
@@ -26,7 +26,7 @@ from services.common.domain.orders import ImageQueue, ImageState, OrderState, or
 from services.common.domain.retries import MAX_ATTEMPTS, MAX_CRASHES, RETRYABLE
 from services.common.domain.spec import Format
 from services.common.infra.blobs import MissingBlob
-from services.common.infra.messages import BLUR_QUEUE, FIND_QUEUE, MAIL_QUEUE
+from services.common.infra.messaging.messages import BLUR_QUEUE, FIND_QUEUE, MAIL_QUEUE
 from tests.support.blur_workers import blur_worker
 from tests.support.factories import PlacedOrder, new_images, place_order
 from tests.support.fakes import FakeBlobs, FakeBroker, FakeChildPool, HourlyClock
@@ -257,8 +257,8 @@ def test_each_attempt_has_one_line(
 @pytest.fixture
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """However slow the machine is, there is time for more images."""
-    monkeypatch.setattr("services.blur_worker.time_slice.TIME_SLICE_SECONDS", 600)
-    monkeypatch.setattr("services.blur_worker.time_slice.TOGETHER_SECONDS", 600)
+    monkeypatch.setattr("services.blur_worker.images.time_slice.TIME_SLICE_SECONDS", 600)
+    monkeypatch.setattr("services.blur_worker.images.time_slice.TOGETHER_SECONDS", 600)
 
 
 def place_several(database: Database, blobs: FakeBlobs, count: int) -> PlacedOrder:
@@ -298,7 +298,7 @@ def test_images_behind_a_slow_one_are_left_to_other_workers(
         nonlocal blurred
         blurred += 1
         if blurred == 2:
-            monkeypatch.setattr("services.blur_worker.time_slice.TIME_SLICE_SECONDS", -1000)
+            monkeypatch.setattr("services.blur_worker.images.time_slice.TIME_SLICE_SECONDS", -1000)
             monkeypatch.setattr(TimeSlice, "count_next", lambda _self, _seconds, _ready: 0)
 
     children.while_blurring = take_long_on_the_second
@@ -372,7 +372,7 @@ def test_after_its_time_slice_the_next_image_is_enqueued(
 ) -> None:
     order = place_order(database, 2)
     blobs.put(original_key(order.id, 1), b"original")
-    monkeypatch.setattr("services.blur_worker.time_slice.TIME_SLICE_SECONDS", 0)
+    monkeypatch.setattr("services.blur_worker.images.time_slice.TIME_SLICE_SECONDS", 0)
     blur(order.image_ids[0])
     assert broker.subjects(BLUR_QUEUE) == [str(order.image_ids[1])]
 

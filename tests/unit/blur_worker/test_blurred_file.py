@@ -8,19 +8,19 @@ from types import SimpleNamespace
 
 import pytest
 
-from services.blur_worker import child_process
-from services.blur_worker.child_process import BlurredFile, BlurTask, ChildLimits
+from services.blur_worker.child import process
+from services.blur_worker.child.process import BlurredFile, BlurTask, ChildLimits
 from services.common.domain.spec import BlurSpec, Format
 
 
 def test_the_checksums_are_those_of_the_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     blurred = SimpleNamespace(data=b"result", format=Format.PNG, width=1, height=2, path="test", seconds={})
-    monkeypatch.setattr(child_process, "_blur", lambda *_args: blurred)
+    monkeypatch.setattr(process, "_blur", lambda *_args: blurred)
     (tmp_path / "original").write_bytes(b"original")
     descriptors = tuple(os.open(tmp_path / name, os.O_RDWR | os.O_CREAT) for name in ("original", "result"))
     try:
         limits = ChildLimits(seconds=1, memory_mb=1, max_pixels=1)
-        written = child_process.blur_file(BlurTask(spec=BlurSpec(), descriptors=descriptors), limits)
+        written = process.blur_file(BlurTask(spec=BlurSpec(), descriptors=descriptors), limits)
     finally:
         for descriptor in descriptors:
             os.close(descriptor)

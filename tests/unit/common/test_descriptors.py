@@ -4,11 +4,11 @@ import resource
 import subprocess
 import sys
 
-from services.common.infra import descriptors
+from services.common.infra.process import descriptors
 
 CODE = """
 import resource
-from services.common.infra import descriptors
+from services.common.infra.process import descriptors
 resource.setrlimit(resource.RLIMIT_NOFILE, (256, 2000))
 assert descriptors.max_connections() == 128
 descriptors.raise_limit()

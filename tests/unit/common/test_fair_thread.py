@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from services.common.infra.fair_thread import SWITCH_SECONDS, FairThread
+from services.common.infra.fair_executor import SWITCH_SECONDS, FairExecutor
 from tests.support.event_loop import settle
 
 
@@ -16,7 +16,7 @@ def test_a_caller_with_much_work_does_not_delay_others() -> None:
     go = threading.Event()
 
     async def run() -> None:
-        thread = FairThread("test")
+        thread = FairExecutor("test")
         running = asyncio.create_task(thread.run("greedy", go.wait))
         await settle()
         tasks = [asyncio.create_task(thread.run("greedy", done.append, f"greedy {n}")) for n in range(3)]
@@ -36,7 +36,7 @@ def test_cancelled_calls_give_up_their_turn() -> None:
     go = threading.Event()
 
     async def run() -> None:
-        thread = FairThread("test")
+        thread = FairExecutor("test")
         running = asyncio.create_task(thread.run("a", go.wait))
         await settle()
         waiting = asyncio.create_task(thread.run("b", done.append, "cancelled"))
@@ -59,7 +59,7 @@ def test_the_event_loop_waits_for_the_interpreter_only_briefly_while_a_function_
     usual = sys.getswitchinterval()
 
     async def run() -> None:
-        thread = FairThread("test")
+        thread = FairExecutor("test")
         assert await thread.run("a", sys.getswitchinterval) == pytest.approx(SWITCH_SECONDS)
         with pytest.raises(ZeroDivisionError):
             await thread.run("a", lambda: 1 // 0)

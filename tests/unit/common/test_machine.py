@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from services.common.infra import machine
-from services.common.infra.machine import default_children, default_instant_children, memory_mib
+from services.common.infra.process import machine
+from services.common.infra.process.machine import default_children, default_instant_children, memory_mib
 
 PHYSICAL = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
 MIB = 1 << 20

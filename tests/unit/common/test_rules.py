@@ -13,7 +13,7 @@ from services.common.domain.errors import ConfigurationError
 from services.common.domain.orders import OrderState, state_when_done
 from services.common.domain.spec import BlurSpec, Format, Gaussian, InvalidSpec, Pixelate, Region, Solid, Stroke
 from services.common.infra.settings import CommonSettings
-from services.common.infra.tokens import BadToken, Tokens
+from services.common.infra.signing.tokens import BadToken, Tokens
 
 STROKE = Stroke(((0, 0),), 0.1)
 FIVE_HUNDRED = Region.brush((Stroke(((0, 0),) * 500, 0.1),))

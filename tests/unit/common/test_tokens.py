@@ -3,8 +3,8 @@ from uuid import uuid4
 
 import pytest
 
-from services.common.infra import tokens as module
-from services.common.infra.tokens import BadToken, Tokens
+from services.common.infra.signing import tokens as module
+from services.common.infra.signing.tokens import BadToken, Tokens
 
 SECRET = "a secret key that is only for tests, not for use"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.common.infra.visitors import ADDRESS, PROOF, VisitorProof, counted_address
+from services.common.infra.signing.visitors import ADDRESS, PROOF, VisitorProof, counted_address
 
 PAGES = VisitorProof("s" * 32)
 

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from imageblur_client import WebhookVerificationError, verify_webhook
 
-from services.common.infra.webhook_secrets import WebhookSecrets
+from services.common.infra.signing.webhook_secrets import WebhookSecrets
 
 EVENT = UUID("00000000-0000-4000-8000-000000000001")
 BODY = b'{"type":"order.finished"}'

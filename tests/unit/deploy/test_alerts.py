@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 from services.common.db.queues.depths import QUEUES
-from services.common.infra.messages import INSTANT_QUEUE, MAILING_QUEUE
+from services.common.infra.messaging.messages import INSTANT_QUEUE, MAILING_QUEUE
 
 RULES = Path(__file__).parents[3] / "deploy" / "prometheus" / "alerts.yml"
 OPERATIONS = Path(__file__).parents[3] / "docs" / "operations.md"

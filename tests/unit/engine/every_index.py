@@ -16,7 +16,7 @@ from services.blur_worker.engine.jpeg.whole import blur_whole
 from services.common.domain.errors import ImageError
 from services.common.domain.spec import BlurSpec, Gaussian, Solid
 from tests.support.images import encode, oriented, photo
-from tests.unit.engine.progressive_maker import make_progressive, simple
+from tests.unit.engine.jpeg.progressive_maker import make_progressive, simple
 from tests.unit.engine.running import LEFT_HALF
 
 SEEDS = [

@@ -13,7 +13,7 @@ from PIL.ExifTags import IFD
 from services.blur_worker.engine.color.icc_profile import ADOBE_RGB, BT_709, matrix_profile
 from services.common.domain.spec import Format, Gaussian, Region, Solid
 from tests.support.images import encode, opened, photo, samples
-from tests.unit.engine.png_maker import chunk
+from tests.unit.engine.formats.png_maker import chunk
 from tests.unit.engine.running import FORMATS, run
 
 CORNER = Region("box", 0, 0, 0.1, 0.1)

@@ -27,7 +27,7 @@ from services.common.domain.spec import (
 )
 from tests.support.detectors import MARK, OTHER_MARK, MarkDetector, OneDetector, ScriptedDetector, draw_mark
 from tests.support.images import encode, encode_frames, opened, oriented, photo, samples
-from tests.unit.engine.jpeg_planes import stored
+from tests.unit.engine.jpeg.jpeg_planes import stored
 from tests.unit.engine.running import FORMATS, LIMITS
 
 FACES = (Find(kind=FindingKind.FACE),)

@@ -5,7 +5,7 @@ from PIL import ImageOps
 
 from services.common.domain.spec import Format, Gaussian, Region, Solid
 from tests.support.images import encode, encode_frames, frames, opened, oriented, photo, samples
-from tests.unit.engine.png_maker import chunk
+from tests.unit.engine.formats.png_maker import chunk
 from tests.unit.engine.reference import psnr
 from tests.unit.engine.running import run
 

@@ -19,8 +19,8 @@ from services.common.domain.spec import (
     Stroke,
     TextClass,
 )
-from services.gateway.orders.blur_spec import parse_spec
-from services.gateway.orders.spec_messages import region_message
+from services.gateway.orders.messages.blur_spec import parse_spec
+from services.gateway.orders.messages.spec_messages import region_message
 
 RECT = order_pb2.Rect(left=0.25, top=0.25, width=0.5, height=0.5)
 BOX = order_pb2.Region(box=RECT)

@@ -6,11 +6,11 @@ import contextlib
 import pytest
 
 from services.common.domain.api_keys import Role
-from services.common.domain.errors import Busy
-from services.gateway.rpc import byte_budget
-from services.gateway.rpc.admission import CallLimit
-from services.gateway.rpc.byte_budget import ByteBudget
+from services.common.domain.errors import ResourceExhausted
 from services.gateway.rpc.callers import CURRENT_CALL, Caller, CurrentCall
+from services.gateway.rpc.limits import byte_budget
+from services.gateway.rpc.limits.admission import CallLimit
+from services.gateway.rpc.limits.byte_budget import ByteBudget
 from tests.support.event_loop import settle
 
 
@@ -64,7 +64,7 @@ def test_a_call_without_room_is_sent_away_and_those_behind_it_go_on(monkeypatch:
             await settle()
             monkeypatch.setattr(byte_budget, "WAIT_SECONDS", 10)
             small = asyncio.create_task(hold(limit, 5, done))
-            with pytest.raises(Busy) as caught:
+            with pytest.raises(ResourceExhausted) as caught:
                 await large
             assert (caught.value.reason, caught.value.retry_seconds) == ("BYTES_IN_FLIGHT", 2)
             await settle()
@@ -174,10 +174,10 @@ def test_a_caller_leaves_others_a_quarter_of_the_calls() -> None:
     with contextlib.ExitStack() as stack:
         for _ in range(3):
             stack.enter_context(calls.slot())
-        with pytest.raises(Busy, match="the caller has reached its limit of 3 concurrent calls"):
+        with pytest.raises(ResourceExhausted, match="the caller has reached its limit of 3 concurrent calls"):
             stack.enter_context(calls.slot())
         as_caller("ann")
         stack.enter_context(calls.slot())
-        with pytest.raises(Busy, match="the server has reached its limit of 4 concurrent calls"):
+        with pytest.raises(ResourceExhausted, match="the server has reached its limit of 4 concurrent calls"):
             stack.enter_context(calls.slot())
     assert calls.running == 0

@@ -10,10 +10,10 @@ import pytest
 from prometheus_client import REGISTRY
 
 from services.common.domain.api_keys import Role
-from services.common.domain.errors import Busy
-from services.gateway.rpc import call_turns
-from services.gateway.rpc.call_turns import AT_ONCE, CURRENT_TURN, CallTurns, Turn
+from services.common.domain.errors import ResourceExhausted
 from services.gateway.rpc.callers import CURRENT_CALL, Caller, CurrentCall
+from services.gateway.rpc.limits import call_turns
+from services.gateway.rpc.limits.call_turns import AT_ONCE, CURRENT_TURN, CallTurns, Turn
 from services.gateway.rpc.thread_pool import ThreadPool
 
 LIMIT = 8
@@ -100,7 +100,7 @@ def test_a_call_whose_turn_does_not_come_is_refused(monkeypatch: pytest.MonkeyPa
         turns = CallTurns(LIMIT)
         await flood(turns, OF_CALLER)
         monkeypatch.setattr(call_turns, "WAIT_SECONDS", 0.0)
-        with pytest.raises(Busy, match="as many calls as it can") as caught:
+        with pytest.raises(ResourceExhausted, match="as many calls as it can") as caught:
             await take(turns, "192.0.2.1")
         assert caught.value.retry_seconds
 
@@ -114,12 +114,12 @@ def test_no_more_calls_wait_than_can_be_held(monkeypatch: pytest.MonkeyPatch) ->
     async def test() -> None:
         turns = CallTurns(LIMIT)
         await flood(turns, OF_CALLER + 10)
-        with pytest.raises(Busy, match="waiting"):
+        with pytest.raises(ResourceExhausted, match="waiting"):
             await take(turns, "192.0.2.1")
         await asyncio.gather(*(take(turns, "192.0.2.2") for _ in range(AT_ONCE)))
         others = [take(turns, "192.0.2.3") for _ in range(5)]
         await settle()
-        with pytest.raises(Busy, match="waiting"):
+        with pytest.raises(ResourceExhausted, match="waiting"):
             await take(turns, "192.0.2.4")
         # Those that are cancelled wait no more.
         others[0].cancel()
@@ -209,7 +209,7 @@ def test_calls_that_wait_too_long_are_refused_while_others_go_on(monkeypatch: py
         turns = CallTurns(LIMIT)
         _, waiting = await flood(turns, OF_CALLER + 100)
         refused = await asyncio.gather(*waiting, return_exceptions=True)
-        assert all(isinstance(each, Busy) for each in refused)
+        assert all(isinstance(each, ResourceExhausted) for each in refused)
         await take(turns, "192.0.2.2")
 
     run(test())
@@ -235,7 +235,7 @@ def test_few_are_refused_at_a_time_and_none_while_others_arrive(monkeypatch: pyt
         assert not any(call.done() for call in waiting)
         turns._tick()
         await settle()
-        assert [isinstance(call.exception(), Busy) for call in waiting if call.done()] == [
+        assert [isinstance(call.exception(), ResourceExhausted) for call in waiting if call.done()] == [
             True
         ] * call_turns.MAX_REFUSED
         for call in (*waiting, *others):
@@ -254,7 +254,7 @@ def test_calls_that_wait_and_that_are_refused_are_counted(monkeypatch: pytest.Mo
         turns._tick()
         assert value("imageblur_calls_waiting") == 10
         monkeypatch.setattr(call_turns, "MAX_WAITING_OF_CALLER", 10)
-        with pytest.raises(Busy):
+        with pytest.raises(ResourceExhausted):
             await take(turns, "192.0.2.1")
         assert value("imageblur_calls_refused_total") == refused + 1
         for call in waiting:

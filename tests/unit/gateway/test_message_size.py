@@ -8,11 +8,11 @@ from google.protobuf.message import DecodeError
 from imageblur.v1 import blur_service_pb2 as pb
 from imageblur.v1 import order_pb2
 
-from services.common.domain.errors import TooLarge
-from services.common.infra.fair_thread import FairThread
-from services.gateway.rpc import message_parser
-from services.gateway.rpc.message_parser import MessageParser
-from services.gateway.rpc.message_size import CountLimits, check_counts
+from services.common.domain.errors import MessageTooLarge
+from services.common.infra.fair_executor import FairExecutor
+from services.gateway.rpc.messages import message_parser
+from services.gateway.rpc.messages.message_parser import MessageParser
+from services.gateway.rpc.messages.message_size import CountLimits, check_counts
 
 REGION = order_pb2.Region(box=order_pb2.Rect(left=0.1, top=0.1, width=0.2, height=0.2))
 LIMITS = CountLimits(regions=100, fields=2_000)
@@ -27,7 +27,7 @@ def order(*regions: int, excluded: int = 0) -> bytes:
 
 def test_regions_of_all_images_count_together() -> None:
     check_counts(order(50, 20, excluded=30), ORDER, LIMITS)
-    with pytest.raises(TooLarge, match="more than 100 regions: use StreamBlurOrder"):
+    with pytest.raises(MessageTooLarge, match="more than 100 regions: use StreamBlurOrder"):
         check_counts(order(50, 21, excluded=30), ORDER, LIMITS)
 
 
@@ -42,7 +42,7 @@ def test_regions_of_all_images_count_together() -> None:
 def test_millions_of_fields_are_refused_without_memory_for_them(data: bytes) -> None:
     tracemalloc.start()
     try:
-        with pytest.raises(TooLarge):
+        with pytest.raises(MessageTooLarge):
             check_counts(data, ORDER, LIMITS)
         assert tracemalloc.get_traced_memory()[1] < 1_000_000
     finally:
@@ -62,7 +62,7 @@ def test_every_field_type_is_passed_over() -> None:
     # A varint of two bytes, 64 bits, 32 bits, bytes; then a region that counts.
     known = order(1)
     unknown = b"\xa0\x06\x80\x01" + b"\xa1\x06" + bytes(8) + b"\xa5\x06" + bytes(4) + b"\xa2\x06\x03abc"
-    with pytest.raises(TooLarge):
+    with pytest.raises(MessageTooLarge):
         check_counts(unknown + known, ORDER, CountLimits(regions=0, fields=2_000))
 
 
@@ -77,8 +77,8 @@ class NeverParsed:
 @pytest.mark.parametrize("regions", [2_001, 20_000])
 def test_a_message_of_too_many_regions_is_not_parsed(regions: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(message_parser, "rate_limit_key", lambda: "caller")
-    thread = FairThread("parsing")
+    thread = FairExecutor("parsing")
     parser = MessageParser(thread, max_images=10, max_regions=2_000)
-    with pytest.raises(TooLarge, match="more than 2000 regions"):
+    with pytest.raises(MessageTooLarge, match="more than 2000 regions"):
         asyncio.run(parser.parse(order(regions), NeverParsed.FromString))
     thread.close()

@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 
-from services.gateway.operator.masked_addresses import mask_addresses
-from services.gateway.operator.statistics import percentiles
+from services.gateway.operator.mail.masked_addresses import mask_addresses
+from services.gateway.operator.queues.statistics import percentiles
 
 
 @pytest.mark.parametrize(

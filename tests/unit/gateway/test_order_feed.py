@@ -9,9 +9,9 @@ import pytest
 from services.common.db.models import Image, Order
 from services.common.db.orders.snapshots import Snapshot
 from services.common.domain.errors import NotFound, Unavailable
-from services.gateway.orders import order_feed as module
-from services.gateway.orders.order_feed import KEPT_CHANGES, OrderFeed
-from services.gateway.orders.order_reader import OrderChanges
+from services.gateway.orders.reading import order_feed as module
+from services.gateway.orders.reading.order_feed import KEPT_CHANGES, OrderFeed
+from services.gateway.orders.reading.order_reader import OrderChanges
 from tests.support.event_loop import settle
 
 ORDER = uuid4()

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from services.gateway.rpc import resets
-from services.gateway.rpc.resets import AT_ONCE_SECONDS, HeldCalls
+from services.gateway.rpc.limits import resets
+from services.gateway.rpc.limits.resets import AT_ONCE_SECONDS, HeldCalls
 
 
 def run(test: Coroutine[Any, Any, None]) -> None:

@@ -8,9 +8,9 @@ import pytest
 
 from services.common.db.models import Image, Order
 from services.common.db.orders.snapshots import Snapshot
-from services.gateway.orders import order_feed, watch_hub
-from services.gateway.orders.order_reader import OrderChanges
-from services.gateway.orders.watch_hub import WatchHub
+from services.gateway.orders.reading import order_feed, watch_hub
+from services.gateway.orders.reading.order_reader import OrderChanges
+from services.gateway.orders.reading.watch_hub import WatchHub
 from tests.support.event_loop import settle
 
 FOREVER = 3600.0

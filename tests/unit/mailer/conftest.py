@@ -6,7 +6,7 @@ import pytest
 
 from services.common.db.engine import Database
 from services.common.infra.leases import Leases
-from services.common.infra.tokens import Tokens
+from services.common.infra.signing.tokens import Tokens
 from services.common.use_cases.after_commit import AfterCommit
 from services.mailer.content.drafter import EmailDrafter
 from services.mailer.content.email_content import Content

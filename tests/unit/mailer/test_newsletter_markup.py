@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.common.infra.tokens import Tokens
+from services.common.infra.signing.tokens import Tokens
 from services.mailer.content.email_content import Newsletter
 from services.mailer.content.newsletter import NewsletterDrafter
 from services.mailer.content.newsletter_markup import Block, TextSpan, parse, split_subject

@@ -18,7 +18,7 @@ from services.common.domain.errors import Reason, Unavailable
 from services.common.domain.mail import EmailState, SubscriberState
 from services.common.domain.orders import DeliveryState
 from services.common.domain.retries import MAX_COPIES
-from services.common.infra.messages import MAIL_QUEUE
+from services.common.infra.messaging.messages import MAIL_QUEUE
 from services.mailer.content.drafter import EmailDrafter
 from services.mailer.mime.composer import EmailComposer
 from services.mailer.sending import recording

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from services.common.infra import shared_lookup
-from services.common.infra.shared_lookup import SharedLookup
+from services.common.infra.outbound import shared_lookup
+from services.common.infra.outbound.shared_lookup import SharedLookup
 from services.mailer.smtp import name_lookup
 from services.mailer.smtp.envelope import AcceptanceUnknown, MailServerUnavailable, SmtpEnvelope
 from services.mailer.smtp.open_sessions import OpenSessions

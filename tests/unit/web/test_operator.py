@@ -5,10 +5,10 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from services.web.http.languages import load_texts
-from services.web.operator import sessions
-from services.web.operator.charts import HEIGHT, ChartSeries, bars, lines
+from services.web.operator.access import sessions
+from services.web.operator.access.sessions import SessionStore
 from services.web.operator.durations import format_duration
-from services.web.operator.sessions import SessionStore
+from services.web.operator.queues.charts import HEIGHT, ChartSeries, bars, lines
 from services.web.settings import WebSettings
 
 

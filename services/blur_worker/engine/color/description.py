@@ -8,7 +8,7 @@ from PIL.ExifTags import IFD, Base
 
 from services.blur_worker.engine.containers.iso_media import displayed_properties
 from services.blur_worker.engine.containers.png_chunks import chunks
-from services.blur_worker.engine.described import Described
+from services.blur_worker.engine.metadata_source import MetadataSource
 
 UNSPECIFIED = 2
 """The code point "unspecified" (H.273)."""
@@ -37,7 +37,7 @@ class ColorDescription:
     """Declared by EXIF alone, as cameras do (DCF: interoperability R03, colour space uncalibrated)."""
 
 
-def color_description(image: Image.Image | Described, data: bytes, exif: _Exif) -> ColorDescription:
+def color_description(image: Image.Image | MetadataSource, data: bytes, exif: _Exif) -> ColorDescription:
     """Return the description of an opened file's colours.
 
     Args:

@@ -11,11 +11,11 @@ from services.blur_worker.engine.containers.iso_media import (
     displayed_properties,
     with_code_points,
 )
-from services.blur_worker.engine.described import Described
 from services.blur_worker.engine.formats.codec import Codec, FrameKind, FramesToEncode
 from services.blur_worker.engine.formats.detect import iso_media_brands
 from services.blur_worker.engine.formats.pillow_save import metadata_options, save
 from services.blur_worker.engine.images import SourceEncoding
+from services.blur_worker.engine.metadata_source import MetadataSource
 from services.blur_worker.engine.raster import Box, Size
 from services.common.domain.spec import Format
 
@@ -33,7 +33,7 @@ def _detect(head: bytes) -> bool:
     return not iso_media_brands(head).isdisjoint({b"avif", b"avis"})
 
 
-def _read_encoding(image: ImageFile.ImageFile | Described, data: bytes) -> SourceEncoding:
+def _read_encoding(image: ImageFile.ImageFile | MetadataSource, data: bytes) -> SourceEncoding:
     subsampling = chroma_subsampling(displayed_properties(data))
     return SourceEncoding(plays=int(image.info.get("loop") or 0), subsampling=subsampling)
 

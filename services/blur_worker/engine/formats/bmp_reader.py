@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from services.blur_worker.engine.described import Described
 from services.blur_worker.engine.formats.bmp_runs import expand_runs
 from services.blur_worker.engine.formats.detect import unsupported
 from services.blur_worker.engine.formats.reading import ReadFile, ReadRequest
 from services.blur_worker.engine.images import Frame
 from services.blur_worker.engine.limits import check_size
+from services.blur_worker.engine.metadata_source import MetadataSource
 from services.blur_worker.engine.raster import Raster
 
 _FILE_HEADER_BYTES, _OS2_V1_HEADER_BYTES, _INFO_HEADER_BYTES, _V3_HEADER_BYTES, _V4_HEADER_BYTES = 14, 12, 40, 56, 108
@@ -52,7 +52,7 @@ def read_bmp(data: bytes, request: ReadRequest) -> ReadFile:
         raster = _from_masks(data, header, size)
     if header.height > 0:  # rows from the bottom
         raster = raster.with_samples(raster.samples[::-1])
-    described = Described(format="BMP", info={"dpi": header.dpi} if header.dpi else {})
+    described = MetadataSource(format="BMP", info={"dpi": header.dpi} if header.dpi else {})
     return ReadFile(frames=[Frame(raster)], described=described, oriented=True)
 
 

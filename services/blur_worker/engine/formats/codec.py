@@ -6,10 +6,10 @@ from enum import Enum, auto
 
 from PIL import ImageFile
 
-from services.blur_worker.engine.described import Described
 from services.blur_worker.engine.formats.reading import ReadFile, ReadRequest
 from services.blur_worker.engine.images import ImageInfo, SourceEncoding
 from services.blur_worker.engine.limits import Limits
+from services.blur_worker.engine.metadata_source import MetadataSource
 from services.blur_worker.engine.raster import Box, Raster, Size
 from services.common.domain.spec import BlurSpec, Format
 
@@ -76,7 +76,7 @@ class Codec:
     """Given the file and the size of what is stored: the part that is shown, None for all of it."""
     prepare: Callable[[ImageFile.ImageFile, Format], None] = lambda _image, _target: None
     """Called with an opened, not yet loaded file and the format of the result. Raises: ImageError."""
-    read_encoding: Callable[[ImageFile.ImageFile | Described, bytes], SourceEncoding] = lambda _image, _data: (
+    read_encoding: Callable[[ImageFile.ImageFile | MetadataSource, bytes], SourceEncoding] = lambda _image, _data: (
         SourceEncoding()
     )
     """Called with a loaded image and its file: how it was encoded."""

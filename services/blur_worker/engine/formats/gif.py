@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from PIL import Image, ImageChops, ImageFile
 from PIL.GifImagePlugin import GifImageFile, getdata
 
-from services.blur_worker.engine.described import Described
 from services.blur_worker.engine.formats.codec import Codec, FrameKind, FramesToEncode, starts_with
 from services.blur_worker.engine.formats.gif_reader.read import read_gif
 from services.blur_worker.engine.formats.palette import to_palette
 from services.blur_worker.engine.images import SourceEncoding
+from services.blur_worker.engine.metadata_source import MetadataSource
 from services.blur_worker.engine.regions import hides_whole, region_mask
 from services.common.domain.spec import Format
 
@@ -20,7 +20,7 @@ _PalettedFrame = tuple[Image.Image, int | None]
 """An image of mode P, and the index of its transparent colour."""
 
 
-def _read_encoding(image: ImageFile.ImageFile | Described, _data: bytes) -> SourceEncoding:
+def _read_encoding(image: ImageFile.ImageFile | MetadataSource, _data: bytes) -> SourceEncoding:
     # The file has the number of repetitions, or none for a single play.
     repetitions = image.info.get("loop")
     return SourceEncoding(plays=1 if repetitions is None else 0 if repetitions == 0 else int(repetitions) + 1)

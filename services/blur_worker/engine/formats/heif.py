@@ -12,12 +12,12 @@ from PIL import ImageFile
 
 from services.blur_worker.engine.containers.heif_items import HeifItem, decoded_items
 from services.blur_worker.engine.containers.iso_media import displayed_properties
-from services.blur_worker.engine.described import Described
 from services.blur_worker.engine.formats.codec import Codec
 from services.blur_worker.engine.formats.detect import iso_media_brands
 from services.blur_worker.engine.formats.reading import ReadFile, ReadRequest
 from services.blur_worker.engine.images import Frame, SourceEncoding
 from services.blur_worker.engine.limits import Limits, check_count, check_size
+from services.blur_worker.engine.metadata_source import MetadataSource
 from services.blur_worker.engine.raster import Raster
 from services.common.domain.errors import ImageError, Reason
 from services.common.domain.spec import Format
@@ -76,7 +76,7 @@ def _read(data: bytes, request: ReadRequest) -> ReadFile:
     except (RuntimeError, ValueError, OSError) as error:
         raise _error(str(error)) from error
     info = {name: image.info[name] for name in ("exif", "xmp", "icc_profile") if image.info.get(name)}
-    return ReadFile(frames=[Frame(raster)], described=Described(format="HEIF", info=info), oriented=True)
+    return ReadFile(frames=[Frame(raster)], described=MetadataSource(format="HEIF", info=info), oriented=True)
 
 
 def _raster(image: Any) -> Raster:
@@ -107,7 +107,7 @@ def _error(message: str) -> Exception:
     return ImageError(Reason.CORRUPT, "The HEIF file is damaged or incomplete")
 
 
-def _read_encoding(_image: ImageFile.ImageFile | Described, data: bytes) -> SourceEncoding:
+def _read_encoding(_image: ImageFile.ImageFile | MetadataSource, data: bytes) -> SourceEncoding:
     configuration = displayed_properties(data).get(b"hvcC", b"")
     chroma = configuration[16] & 3 if len(configuration) > 16 else 1  # ISO/IEC 14496-15, 8.3.3.1
     return SourceEncoding(subsampling=_CHROMA.get(chroma, "4:2:0"))

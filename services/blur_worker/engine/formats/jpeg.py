@@ -5,12 +5,12 @@ from typing import Any
 from PIL import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile, get_sampling
 
-from services.blur_worker.engine.described import Described
 from services.blur_worker.engine.formats.codec import Codec, FramesToEncode, starts_with
 from services.blur_worker.engine.formats.jpeg_check import check_jpeg
 from services.blur_worker.engine.formats.pillow_save import metadata_options, save
 from services.blur_worker.engine.images import SourceEncoding
 from services.blur_worker.engine.jpeg.complete import completed
+from services.blur_worker.engine.metadata_source import MetadataSource
 from services.common.domain.spec import Format
 
 MAX_SIDE = 65_500
@@ -53,7 +53,7 @@ def _prepare(image: ImageFile.ImageFile, target: Format) -> None:
         image.draft("YCbCr", None)
 
 
-def _read_encoding(image: ImageFile.ImageFile | Described, _data: bytes) -> SourceEncoding:
+def _read_encoding(image: ImageFile.ImageFile | MetadataSource, _data: bytes) -> SourceEncoding:
     if not isinstance(image, JpegImageFile):
         return SourceEncoding()
     coarse = image.layers == 3 and _repeats_chroma(image)

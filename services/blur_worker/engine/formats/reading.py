@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from services.blur_worker.engine.described import Described
 from services.blur_worker.engine.images import Frame
 from services.blur_worker.engine.limits import Limits
+from services.blur_worker.engine.metadata_source import MetadataSource
 from services.common.domain.spec import Format
 
 
@@ -25,6 +25,6 @@ class ReadFile:
     """A decoded file."""
 
     frames: list[Frame]
-    described: Described
+    described: MetadataSource
     oriented: bool = False
     """Whether the frames are upright already."""

@@ -7,7 +7,6 @@ from PIL.ExifTags import IFD
 from PIL.TiffImagePlugin import PREDICTOR, TiffImageFile
 
 from services.blur_worker.engine.color import icc_profile_for
-from services.blur_worker.engine.described import Described
 from services.blur_worker.engine.formats.codec import Codec, FrameKind, FramesToEncode, starts_with
 from services.blur_worker.engine.formats.detect import is_canon_raw
 from services.blur_worker.engine.formats.pillow_save import save
@@ -15,6 +14,7 @@ from services.blur_worker.engine.formats.tiff_reader.read import read_tiff
 from services.blur_worker.engine.formats.tiff_writer import write_tiff
 from services.blur_worker.engine.images import SourceEncoding
 from services.blur_worker.engine.metadata import KEPT_IFDS, Metadata
+from services.blur_worker.engine.metadata_source import MetadataSource
 from services.common.domain.spec import Format
 
 _XMP_TAG = 700
@@ -28,7 +28,7 @@ def _detect(head: bytes) -> bool:
     return _is_tiff(head) and not is_canon_raw(head)
 
 
-def _read_encoding(image: ImageFile.ImageFile | Described, _data: bytes) -> SourceEncoding:
+def _read_encoding(image: ImageFile.ImageFile | MetadataSource, _data: bytes) -> SourceEncoding:
     return SourceEncoding(compression=str(image.info.get("compression", "")))
 
 

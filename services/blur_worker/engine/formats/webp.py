@@ -6,11 +6,11 @@ from typing import Any
 from PIL import ImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from services.blur_worker.engine.described import Described
 from services.blur_worker.engine.formats.codec import Codec, FrameKind, FramesToEncode
 from services.blur_worker.engine.formats.pillow_save import metadata_options, save
 from services.blur_worker.engine.formats.webp_animation import chunks, write_animation
 from services.blur_worker.engine.images import SourceEncoding
+from services.blur_worker.engine.metadata_source import MetadataSource
 from services.common.domain.spec import Format
 
 # Measured on blurred photographs of 2 megapixels, sigma 2, 5 and 20, at quality 90. Method 2 takes 46 ms for 53 kB; 0
@@ -25,7 +25,7 @@ def _detect(head: bytes) -> bool:
     return head.startswith(b"RIFF") and head[8:12] == b"WEBP"
 
 
-def _read_encoding(image: ImageFile.ImageFile | Described, data: bytes) -> SourceEncoding:
+def _read_encoding(image: ImageFile.ImageFile | MetadataSource, data: bytes) -> SourceEncoding:
     # The first image is lossless if its bitstream is VP8L.
     bitstream = next((name for name in _chunk_names(data, 12) if name in {b"VP8 ", b"VP8L"}), None)
     return SourceEncoding(lossless=bitstream == b"VP8L", plays=int(image.info.get("loop") or 0))

@@ -33,9 +33,9 @@ class ImageClaim:
     queue: ImageQueue
     generation: int = 0
     """Generation of the result that this attempt makes."""
-    former: ImageState | None = None
+    previous_state: ImageState | None = None
     """In a revision: how the image had ended, and ends again if the revision fails."""
-    former_generation: int = 0
+    previous_generation: int = 0
     """Generation of the former result."""
     source: str | None = None
     """Where the original is fetched from, as JSON."""
@@ -49,7 +49,7 @@ _IMAGES = table(Image)
 _ORDER_OF_ENQUEUED = select(_IMAGES.c.order_id).where(
     _IMAGES.c.id == bindparam("image_id"), _IMAGES.c.queue == bindparam("served_queue"), windows.ENQUEUED
 )
-_TAKE = (
+_CLAIM_IMAGE = (
     update(_IMAGES)
     .values(
         state=ImageState.RUNNING,
@@ -84,8 +84,8 @@ _TAKE = (
         )
     )
 )
-_CLAIM = _TAKE.where(_IMAGES.c.id == bindparam("image_id"), windows.ENQUEUED)
-_CLAIM_NEXT = _TAKE.where(
+_CLAIM = _CLAIM_IMAGE.where(_IMAGES.c.id == bindparam("image_id"), windows.ENQUEUED)
+_CLAIM_NEXT = _CLAIM_IMAGE.where(
     _IMAGES.c.id.in_(windows.first_waiting(bindparam("own_id"), bindparam("most_next"))),
     ~windows.others_enqueued(bindparam("own_id")),
 ).values(enqueued_at=now())
@@ -146,9 +146,9 @@ def _this_worker() -> str:
 def claim_of(image: Image, order_spec: str) -> ImageClaim:
     """Return the claim on an image that is RUNNING."""
     assert image.owner
-    former = None
+    previous_state = None
     if image.revised_spec is not None:
-        former = ImageState.SUCCEEDED if image.format is not None else ImageState.FAILED
+        previous_state = ImageState.SUCCEEDED if image.format is not None else ImageState.FAILED
     return ImageClaim(
         image_id=image.id,
         order_id=image.order_id,
@@ -159,8 +159,8 @@ def claim_of(image: Image, order_spec: str) -> ImageClaim:
         crashes=image.crashes,
         queue=ImageQueue(image.queue),
         generation=image.next_generation,
-        former=former,
-        former_generation=image.generation,
+        previous_state=previous_state,
+        previous_generation=image.generation,
         source=image.source,
         input_bytes=image.input_bytes,
         target=image.target,

@@ -21,7 +21,7 @@ from services.common.domain.retries import IMAGE_RETRIES, MAX_ATTEMPTS, MAX_CRAS
 from services.common.domain.spec import BlurSpec
 
 CRASHED = "the image crashed the process that blurs it, repeatedly"
-GAVE_UP = f"the image could not be finished in {MAX_ATTEMPTS} attempts"
+TOO_MANY_ATTEMPTS = f"the image could not be finished in {MAX_ATTEMPTS} attempts"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,11 +171,11 @@ def _end(session: Session, claimed: ImageClaim, order: Order, outcome: Success |
                 "check_state": outcome.inspection and outcome.inspection.check.state,
                 "found": outcome.inspection and outcome.inspection.counts_json(),
             }
-            if claimed.former:
+            if claimed.previous_state:
                 values |= {"spec": claimed.spec, "revised_spec": None, "reason": None, "message": None}
         case Failure():
             # A revision that fails leaves the former result; the reason shows it.
-            state = claimed.former or ImageState.FAILED
+            state = claimed.previous_state or ImageState.FAILED
             values = {"state": state, "reason": outcome.reason, "message": outcome.message, "revised_spec": None}
     if not _end_claim(session, claimed, order, _FINISH, values):
         return None
@@ -186,7 +186,7 @@ def _end(session: Session, claimed: ImageClaim, order: Order, outcome: Success |
         state,
         outcome.reason if isinstance(outcome, Failure) else None,
         keeps_original=order.originals_seconds > 0,
-        generation=claimed.generation if isinstance(outcome, Success) else claimed.former_generation,
+        generation=claimed.generation if isinstance(outcome, Success) else claimed.previous_generation,
         next_generation=claimed.generation,
     )
     return EndedClaim(follow_up=FollowUp(), image_state=state, surplus_keys=surplus)
@@ -255,7 +255,7 @@ def release(
     if crashes >= MAX_CRASHES:
         return finish(session, claimed, Failure(Reason.CRASHED, CRASHED), window=window)
     if counted and claimed.attempts >= MAX_ATTEMPTS:
-        return finish(session, claimed, Failure(Reason.INTERNAL, GAVE_UP), window=window)
+        return finish(session, claimed, Failure(Reason.INTERNAL, TOO_MANY_ATTEMPTS), window=window)
     if (order := orders.lock(session, claimed.order_id)) is None:
         return None
     attempts = claimed.attempts if counted else claimed.attempts - 1

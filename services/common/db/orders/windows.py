@@ -22,8 +22,8 @@ ENQUEUED: ColumnElement[bool] = _QUEUED & _IMAGES.c.enqueued_at.is_not(None)
 _IN_QUEUE: ColumnElement[bool] = _IMAGES.c.queue == bindparam("served_queue")
 IN_FLIGHT: ColumnElement[bool] = or_(_IMAGES.c.state == sql_literal(ImageState.RUNNING), ENQUEUED)
 # Images that were claimed together are blurred one after another, by one child process: they take one place.
-_PLACE: ColumnElement[UUID] = func.coalesce(_IMAGES.c.owner, _IMAGES.c.id)
-_PLACES: ColumnElement[int] = func.count(_PLACE.distinct())
+_SLOT: ColumnElement[UUID] = func.coalesce(_IMAGES.c.owner, _IMAGES.c.id)
+_SLOTS: ColumnElement[int] = func.count(_SLOT.distinct())
 # Further ahead than any delay: the database's clock was set back since.
 _DUE = (_IMAGES.c.not_before <= now()) | (_IMAGES.c.not_before > now() + int(IMAGE_RETRIES.longest_delay * SECOND))
 _WAITING: ColumnElement[bool] = _QUEUED & _IMAGES.c.enqueued_at.is_(None) & _DUE
@@ -54,13 +54,13 @@ def orders_in_flight() -> ScalarSelect[int]:
 
 def images_in_flight() -> ScalarSelect[int]:
     """Return the number of images of `queue` enqueued or running, counted up to `window`; of a claim one."""
-    some = select(_PLACE).where(_IN_QUEUE, IN_FLIGHT).distinct().limit(bindparam("window")).subquery()
+    some = select(_SLOT).where(_IN_QUEUE, IN_FLIGHT).distinct().limit(bindparam("window")).subquery()
     return select(func.count()).select_from(some).scalar_subquery()
 
 
 _SHARING = select(orders_in_flight(), images_in_flight())
 _SHARES = select(
-    select(_PLACES).where(_IMAGES.c.order_id == bindparam("filled_id"), _IN_QUEUE, IN_FLIGHT).scalar_subquery(),
+    select(_SLOTS).where(_IMAGES.c.order_id == bindparam("filled_id"), _IN_QUEUE, IN_FLIGHT).scalar_subquery(),
     orders_in_flight(),
     images_in_flight(),
 )
@@ -116,7 +116,7 @@ def list_orders_to_refill(session: Session, queue: ImageQueue, *, window: int, l
     There is room after a retry's delay, or when other orders have ended.
     """
     waiting = select(Image.id).where(Image.order_id == Order.id, Image.queue == queue, _WAITING).exists()
-    in_flight = select(_PLACES).where(Image.order_id == Order.id, Image.queue == queue, IN_FLIGHT).scalar_subquery()
+    in_flight = select(_SLOTS).where(Image.order_id == Order.id, Image.queue == queue, IN_FLIGHT).scalar_subquery()
     sharing, together = get_sharing(session, queue, window=window)
     enough = literal(together >= window) & (in_flight >= fair_window(window, max(1, sharing)))
     return session.scalars(select(Order.id).where(ORDER_IS_OPEN, waiting, ~enough).limit(limit)).all()

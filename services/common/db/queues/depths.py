@@ -18,12 +18,12 @@ from services.common.db.models import (
     WebhookEvent,
     sql_literal,
 )
-from services.common.db.queues import failures
+from services.common.db.operators import failures
 from services.common.domain.failures import FILE_REASONS
 from services.common.domain.mail import EmailState, MailingState
 from services.common.domain.orders import DeliveryState, ImageQueue, ImageState
 from services.common.domain.webhooks import WebhookState
-from services.common.infra.messages import (
+from services.common.infra.messaging.messages import (
     BLUR_QUEUE,
     FETCH_QUEUE,
     FIND_QUEUE,

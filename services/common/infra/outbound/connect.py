@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from services.common.domain.addresses import IpNetwork, is_allowed
 from services.common.infra.outbound.errors import OutboundError, RefusedAddress
-from services.common.infra.shared_lookup import list_addresses
+from services.common.infra.outbound.shared_lookup import list_addresses
 
 LOOKUP_SECONDS = 10.0
 CONNECT_SECONDS = 10.0

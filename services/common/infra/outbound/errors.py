@@ -11,5 +11,5 @@ class RefusedAddress(OutboundError):
     """The address may not be connected to."""
 
 
-class TooLong(OutboundError):
+class ResponseTooLarge(OutboundError):
     """The answer is larger than allowed."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from services.common.domain.addresses import HttpsUrl
 from services.common.infra.outbound.connect import GuardedConnect
-from services.common.infra.outbound.errors import OutboundError, TooLong
+from services.common.infra.outbound.errors import OutboundError, ResponseTooLarge
 from services.common.infra.version import VERSION
 
 CHUNK = 1 << 16
@@ -89,17 +89,17 @@ class Answer:
         """Yield the body.
 
         Raises:
-            TooLong: It is larger than `max_bytes`.
+            ResponseTooLarge: It is larger than `max_bytes`.
             OutboundError: It broke off, or did not end in time.
         """
         expected, received = self._response.length, 0
         if expected is not None and expected > max_bytes:
-            raise TooLong(f"the file is larger than {max_bytes} bytes")
+            raise ResponseTooLarge(f"the file is larger than {max_bytes} bytes")
         with _translated(self._host, self._connection):
             while chunk := self._response.read(CHUNK):
                 received += len(chunk)
                 if received > max_bytes:
-                    raise TooLong(f"the file is larger than {max_bytes} bytes")
+                    raise ResponseTooLarge(f"the file is larger than {max_bytes} bytes")
                 yield chunk
             if self._connection.timed_out:
                 raise TimeoutError

@@ -2,7 +2,7 @@
 
 import { announce, formatSize, readPageData, translate } from "../shared/texts.js";
 import { BadFiles } from "./bad_files.js";
-import { Choosing } from "./choosing.js";
+import { EffectSettings } from "./effect_settings.js";
 import { acceptFiles } from "./file_inputs.js";
 import { openOrder } from "./open_order.js";
 import { SelectedImages } from "./selected_images.js";
@@ -29,7 +29,7 @@ function start(limits) {
     picked: () => element("editor").scrollIntoView({ block: "nearest" }),
     changed: update,
   });
-  const choosing = new Choosing({
+  const choosing = new EffectSettings({
     form,
     limits,
     images: () => selected.images,

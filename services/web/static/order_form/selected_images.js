@@ -1,7 +1,7 @@
 // The selected images: validation, and the strip that shows them.
 
 import { formatSize, translate } from "../shared/texts.js";
-import { Strip } from "./strip.js";
+import { VirtualGrid } from "./virtual_grid.js";
 import { Thumbnails } from "./thumbnails.js";
 
 export class SelectedImages {
@@ -16,7 +16,7 @@ export class SelectedImages {
     this.current = null;
     this.bytes = 0;
     this.thumbnails = new Thumbnails((image, url) => this.#showThumbnail(image, url));
-    this.strip = new Strip({
+    this.strip = new VirtualGrid({
       box,
       list,
       create: (image) => this.#element(image),

@@ -6,7 +6,7 @@ import { Boxes } from "./boxes.js";
 import { Edits } from "./edits.js";
 import { listenForKeys } from "./keys.js";
 import { Pictures } from "./pictures.js";
-import { Stage } from "./stage.js";
+import { ImageViewer } from "./image_viewer.js";
 
 const MODES = ["marks", "after", "compare"];
 const element = (id) => document.getElementById(id);
@@ -16,7 +16,7 @@ class Review {
     this.data = data;
     this.edits = new Edits(data.images);
     this.pictures = new Pictures();
-    this.stage = new Stage(this.pictures);
+    this.stage = new ImageViewer(this.pictures);
     this.busy = false;
     this.boxes = new Boxes({ overlay: element("viewer-overlay"), list: element("viewer-items"), changed: (text) => this.changed(text) });
     this.editor = new RegionEditor({

@@ -6,11 +6,18 @@ from uuid import UUID
 from dramatiq import Message
 
 from services.common.domain.orders import ImageQueue
-from services.common.infra.messages import BLUR_QUEUE, FETCH_QUEUE, FIND_QUEUE, MAIL_QUEUE, MAILING_QUEUE, WEBHOOK_QUEUE
+from services.common.infra.messaging.messages import (
+    BLUR_QUEUE,
+    FETCH_QUEUE,
+    FIND_QUEUE,
+    MAIL_QUEUE,
+    MAILING_QUEUE,
+    WEBHOOK_QUEUE,
+)
 
 
 class FrailBroker:
-    """What senders use of `services.common.infra.broker.Broker`."""
+    """What senders use of `services.common.infra.messaging.broker.Broker`."""
 
     def __init__(self) -> None:
         self.queues: dict[str, list[UUID]] = {

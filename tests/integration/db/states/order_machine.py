@@ -19,8 +19,8 @@ from services.common.domain.follow_up import EnqueuedImage
 from services.common.domain.orders import ImageQueue
 from services.common.domain.retries import MAX_ATTEMPTS
 from services.common.infra.blobs import BlobStore
-from services.common.infra.broker import Broker
-from services.common.infra.messages import image_message, send_email
+from services.common.infra.messaging.broker import Broker
+from services.common.infra.messaging.messages import image_message, send_email
 from services.common.use_cases.order_lifecycle import OrderLifecycle, make_lifecycle
 from services.gateway.orders.delivery_requests import RequestDelivery
 from services.scheduler.expired_leases import ExpiredLeases

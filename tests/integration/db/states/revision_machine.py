@@ -21,7 +21,7 @@ from services.common.db.orders.image_outcomes import Failure, Success
 from services.common.domain.errors import FailedPrecondition, Reason
 from services.common.domain.orders import original_key, result_key
 from services.common.domain.spec import BlurSpec, Gaussian
-from services.common.infra.broker import Broker
+from services.common.infra.messaging.broker import Broker
 from services.common.use_cases.order_lifecycle import OrderLifecycle, make_lifecycle
 from services.scheduler.sweep import Sweep
 from tests.integration.db.states.frail_broker import FrailBroker

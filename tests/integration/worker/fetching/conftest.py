@@ -9,13 +9,13 @@ from uuid import UUID
 
 import pytest
 
-from services.blur_worker.attempt import AttemptImage
-from services.blur_worker.blur_image import BlurImage
-from services.blur_worker.child_pool import ChildPool
-from services.blur_worker.fetch_image import FetchImage, FetchLimits
-from services.blur_worker.leases import RenewImageLeases
-from services.blur_worker.scratch_folder import ScratchFolder
-from services.blur_worker.targets import Targets
+from services.blur_worker.child.pool import ChildPool
+from services.blur_worker.child.scratch_folder import ScratchFolder
+from services.blur_worker.images.attempt import AttemptImage
+from services.blur_worker.images.blur_image import BlurImage
+from services.blur_worker.images.fetch_image import FetchImage, FetchLimits
+from services.blur_worker.images.leases import RenewImageLeases
+from services.blur_worker.images.targets import Targets
 from services.common.db.engine import Database
 from services.common.db.models import Image
 from services.common.db.orders import new_orders
@@ -23,9 +23,9 @@ from services.common.domain.addresses import parse_networks
 from services.common.domain.orders import ImageQueue
 from services.common.domain.sources import ImageSource
 from services.common.infra.blobs import BlobStore
-from services.common.infra.broker import Broker
 from services.common.infra.disk_space import DiskSpace
 from services.common.infra.leases import Leases
+from services.common.infra.messaging.broker import Broker
 from services.common.infra.outbound.connect import GuardedConnect
 from services.common.infra.outbound.host_shares import HostShares
 from services.common.infra.outbound.https import HttpsClient

@@ -9,19 +9,19 @@ from uuid import UUID
 import pytest
 from sqlalchemy import update
 
-from services.blur_worker.blur_image import BlurImage
+from services.blur_worker.images.blur_image import BlurImage
 from services.common.db.engine import Database
 from services.common.db.models import Image
+from services.common.db.operators import retries
 from services.common.db.orders import image_claims
-from services.common.db.queues import retries
 from services.common.domain.orders import ImageQueue, original_key
 from services.common.domain.places import PlaceKey
 from services.common.domain.retries import MAX_SOURCE_ATTEMPTS
 from services.common.domain.sources import ImageSource
 from services.common.domain.spec import BlurSpec
 from services.common.infra.blobs import BlobStore, MissingBlob
-from services.common.infra.broker import Broker
-from services.common.infra.messages import BLUR_QUEUE, FETCH_QUEUE
+from services.common.infra.messaging.broker import Broker
+from services.common.infra.messaging.messages import BLUR_QUEUE, FETCH_QUEUE
 from services.common.infra.outbound.connect import GuardedConnect
 from services.common.infra.outbound.https import HttpsClient
 from services.common.infra.places import Places
@@ -61,7 +61,7 @@ def test_an_image_with_something_to_find_goes_to_that_queue(
     database: Database, queues: Broker, server: HttpsServer, make_fetch: MakeFetch
 ) -> None:
     from services.common.domain.spec import Find, FindingKind
-    from services.common.infra.messages import FIND_QUEUE
+    from services.common.infra.messaging.messages import FIND_QUEUE
 
     spec = BlurSpec(find=(Find(kind=FindingKind.FACE),))
     order = place(database, ImageSource(url=server.url()), spec=spec.to_json())

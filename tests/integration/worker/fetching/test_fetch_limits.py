@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import update
 
-from services.blur_worker.scratch_folder import ScratchFolder
+from services.blur_worker.child.scratch_folder import ScratchFolder
 from services.common.db.engine import Database
 from services.common.db.models import Order
 from services.common.db.orders import image_claims, image_outcomes

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from services.blur_worker.engine.described import Described
 from services.blur_worker.engine.formats.gif_reader.lzw import join_sub_blocks
 from services.blur_worker.engine.limits import Limits, check_count
+from services.blur_worker.engine.metadata_source import MetadataSource
 from services.blur_worker.engine.raster import Box, Size
 
 _HEADER_BYTES = 13
@@ -40,7 +40,7 @@ class GifFile:
     size: Size
     """Size of the logical screen, in pixels."""
     frames: list[GifFrame] = field(default_factory=list)
-    described: Described = field(default_factory=lambda: Described(format="GIF"))
+    described: MetadataSource = field(default_factory=lambda: MetadataSource(format="GIF"))
 
 
 def parse(data: bytes, limits: Limits) -> GifFile:

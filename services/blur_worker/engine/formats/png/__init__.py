@@ -4,16 +4,16 @@ from PIL import ImageFile
 from PIL.PngImagePlugin import PngImageFile
 
 from services.blur_worker.engine.containers.png_chunks import SIGNATURE
-from services.blur_worker.engine.described import Described
 from services.blur_worker.engine.formats.codec import Codec, FrameKind, FramesToEncode, starts_with
 from services.blur_worker.engine.formats.png.metadata import metadata_chunks
 from services.blur_worker.engine.formats.png.read import read_png
 from services.blur_worker.engine.formats.png.write import write_png
 from services.blur_worker.engine.images import SourceEncoding
+from services.blur_worker.engine.metadata_source import MetadataSource
 from services.common.domain.spec import Format
 
 
-def _read_encoding(image: ImageFile.ImageFile | Described, _data: bytes) -> SourceEncoding:
+def _read_encoding(image: ImageFile.ImageFile | MetadataSource, _data: bytes) -> SourceEncoding:
     return SourceEncoding(plays=int(image.info.get("loop") or 0))
 
 

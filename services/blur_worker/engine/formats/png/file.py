@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from services.blur_worker.engine.containers.png_chunks import ImageHeader, chunks
-from services.blur_worker.engine.described import Described
 from services.blur_worker.engine.limits import Limits, check_count
+from services.blur_worker.engine.metadata_source import MetadataSource
 from services.blur_worker.engine.raster import Box
 
 _METERS_PER_INCH, _METER = 0.0254, 1
@@ -41,7 +41,7 @@ class PngFile:
     transparent: bytes | None = None
     """The content of tRNS."""
     frames: list[PngFrame]
-    described: Described
+    described: MetadataSource
 
 
 def parse(png: bytes, limits: Limits, *, keep_metadata: bool) -> PngFile:
@@ -57,7 +57,7 @@ def parse(png: bytes, limits: Limits, *, keep_metadata: bool) -> PngFile:
     if name != b"IHDR":
         raise ValueError("no header")
     header = ImageHeader.parse(bytes(content))
-    file = PngFile(header=header, frames=[], described=Described(format="PNG"))
+    file = PngFile(header=header, frames=[], described=MetadataSource(format="PNG"))
     animation = _Animation(file)
     for count, (name, content) in enumerate(found, 2):
         check_count(count, limits.max_segments, "chunks")
@@ -123,7 +123,7 @@ def _frame(content: bytes, header: ImageHeader) -> PngFrame:
     )
 
 
-def _describe(described: Described, name: bytes, content: memoryview, *, keep_metadata: bool) -> None:
+def _describe(described: MetadataSource, name: bytes, content: memoryview, *, keep_metadata: bool) -> None:
     info = described.info
     if name == b"iCCP" and "icc_profile" not in info:
         _, _, rest = bytes(content).partition(b"\0")

@@ -4,13 +4,13 @@ from io import BytesIO
 
 from PIL.TiffImagePlugin import COMPRESSION_INFO, TiffImageFile
 
-from services.blur_worker.engine.described import Described
 from services.blur_worker.engine.formats.detect import unsupported
 from services.blur_worker.engine.formats.reading import ReadFile, ReadRequest
 from services.blur_worker.engine.formats.tiff_reader.directory import Directory, Tag, read_directories
 from services.blur_worker.engine.formats.tiff_reader.layout import layout_of
 from services.blur_worker.engine.formats.tiff_reader.page import read_page
 from services.blur_worker.engine.images import Frame
+from services.blur_worker.engine.metadata_source import MetadataSource
 from services.blur_worker.engine.pixel_modes import to_working_mode
 from services.blur_worker.engine.raster import Raster
 
@@ -55,8 +55,8 @@ def _by_pillow(data: bytes, index: int) -> Raster:
         return to_working_mode(image)
 
 
-def _described(data: bytes, page: Directory) -> Described:
-    described = Described(format="TIFF")
+def _described(data: bytes, page: Directory) -> MetadataSource:
+    described = MetadataSource(format="TIFF")
     info = described.info
     info["exif"] = data
     info["compression"] = COMPRESSION_INFO.get(page.number(Tag.COMPRESSION, 1), "")

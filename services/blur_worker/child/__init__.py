@@ -1,0 +1,1 @@
+"""The child processes in which images are decoded, searched and blurred."""

@@ -1,0 +1,293 @@
+"""The child processes that decode and blur: one that crashes or hangs affects nothing but its own image."""
+
+import contextlib
+import functools
+import multiprocessing
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from multiprocessing.reduction import send_handle
+from pathlib import Path
+from typing import Any
+
+from services.blur_worker.child import process
+from services.blur_worker.child.answers import MAX_BYTES, BadAnswer, ChildAnswer, decode_answer
+from services.blur_worker.child.process import BlurredFile, BlurTask, ChildLimits, Ready, Task, Work, blur_file
+from services.blur_worker.sandbox import Confinement
+from services.common.domain.errors import ImageError, Reason, Unavailable
+from services.common.domain.findings import FindModel
+from services.common.domain.spec import BlurSpec
+from services.common.infra import log
+
+MAX_STARTS = 3
+"""Child processes started for an image before it is returned."""
+START_SECONDS = 60
+"""How long a child process may take to start once the engine is loaded: it is forked from a process that has it."""
+WAIT_SECONDS = 10
+"""How long an image waits for a child process; then another worker may have an idle one sooner."""
+STOP_SECONDS = 10
+"""How long a killed child process may take to end."""
+
+_log = log.get(__name__)
+
+# Not fork: the parent has threads and open connections. The fork server has neither; it loads the engine once, and the
+# child processes share its memory.
+_context = multiprocessing.get_context("forkserver")
+_CONFINED = Confinement()
+_PRELOADED = ["services.common.infra.process.collect_later", "services.blur_worker.warm_engine"]
+
+
+class ChildCrashed(Exception):
+    """The child process died while it worked on the image."""
+
+
+class ChildPool:
+    """A fixed number of child processes, each given one image at a time; one that died is replaced."""
+
+    def __init__(
+        self,
+        count: int,
+        limits: ChildLimits,
+        work: Work = blur_file,
+        *,
+        answer: type[ChildAnswer] = BlurredFile,
+        confinement: Confinement = _CONFINED,
+    ) -> None:
+        """Start no process yet.
+
+        Args:
+            count: How many child processes there are.
+            limits: Of each image.
+            work: What a child process does with a task.
+            answer: What it answers with.
+            confinement: What it can reach.
+        """
+        self._slots = [_Slot(limits, work, answer, confinement) for _ in range(count)]
+        # The one used last first: a pool whose processes start when they are needed starts no more than it needs.
+        self._idle: queue.LifoQueue[_Slot] = queue.LifoQueue()
+        for slot in self._slots:
+            self._idle.put(slot)
+
+    def start(self) -> None:
+        """Start all child processes and wait until each is ready; the first time, the engine is compiled: a minute.
+
+        Raises:
+            Unavailable: One of them does not start.
+        """
+        with ThreadPoolExecutor(len(self._slots)) as pool:
+            list(pool.map(_Slot.start, self._slots))
+
+    def count_alive(self) -> int:
+        """Return the number of child processes that are alive."""
+        return sum(slot.alive for slot in self._slots)
+
+    def get_models(self) -> Sequence[FindModel]:
+        """Return what the child processes can find; nothing until one has started."""
+        return next((slot.ready.models for slot in self._slots if slot.ready), ())
+
+    def blur(
+        self,
+        original: Path,
+        result: Path,
+        spec: BlurSpec,
+        on_start: Callable[[], None] = lambda: None,
+        *,
+        wait_seconds: float = WAIT_SECONDS,
+        seconds: int | None = None,
+    ) -> BlurredFile:
+        """Blur a file into another one; `on_start` is called while the child process already works on it.
+
+        Arguments and errors are those of `run`.
+        """
+        with original.open("rb") as source, result.open("wb") as target:
+            descriptors = (source.fileno(), target.fileno())
+            task = BlurTask(spec=spec, name=str(original), descriptors=descriptors)
+            blurred: BlurredFile = self.run(task, on_start, wait_seconds=wait_seconds, seconds=seconds)
+            return blurred
+
+    def run(
+        self,
+        task: Task,
+        on_start: Callable[[], None] = lambda: None,
+        *,
+        on_take: Callable[[], None] = lambda: None,
+        wait_seconds: float | None = None,
+        seconds: int | None = None,
+    ) -> Any:
+        """Give a task to an idle child process and return its answer.
+
+        Args:
+            task: What to do.
+            on_start: Called once the child process works on it.
+            on_take: Called as soon as the child process is the task's, which may have to be started.
+            wait_seconds: How long to wait for an idle child process; None: WAIT_SECONDS.
+            seconds: How long the child process may take, if not as long as its limits allow.
+
+        Raises:
+            ImageError: The image cannot be blurred.
+            ModelMissing: This worker cannot find what the spec asks for.
+            ChildCrashed: The child process died while it worked on it.
+            Unavailable: No child process became idle or stays alive, or there is no room for the result.
+            OSError: A file cannot be read or written.
+        """
+        try:
+            slot = self._idle.get(timeout=WAIT_SECONDS if wait_seconds is None else wait_seconds)
+        except queue.Empty:
+            raise Unavailable("no child process became idle") from None
+        try:
+            on_take()
+            return slot.run(task, on_start, seconds)
+        finally:
+            self._idle.put(slot)
+
+    def stop_unused(self, seconds: float) -> None:
+        """Kill child processes that have had no task for so long; the next task starts one again."""
+        idle = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                idle.append(self._idle.get_nowait())
+        for slot in reversed(idle):
+            if slot.alive and time.monotonic() - slot.used_at >= seconds:
+                slot.stop()
+            self._idle.put(slot)
+
+    def close(self) -> None:
+        """Kill the child processes; the attempts that they work on are lost."""
+        for slot in self._slots:
+            slot.stop()
+
+
+class _Slot:
+    """The place of a child process, at the other end of a pipe: a task goes in, an answer comes out.
+
+    The end of the pipe is the death of the process.
+    """
+
+    def __init__(self, limits: ChildLimits, work: Work, answer: type[ChildAnswer], confinement: Confinement) -> None:
+        self._limits = limits
+        self._work = work
+        self._answer = answer
+        self._confinement = confinement
+        self._process: BaseProcess | None = None
+        self._pipe: Connection | None = None
+        self.ready: Ready | None = None
+        """What the last process sent first."""
+        self.used_at = 0.0
+        """When its last task ended, by `time.monotonic`."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process is alive."""
+        process = self._process
+        # Not `is_alive`, which would reap the process: that is for the thread that works with it.
+        return process is not None and not wait([process.sentinel], 0)
+
+    def start(self) -> Connection:
+        """Start the process unless it is alive. Raises: Unavailable."""
+        if self._pipe and self._process and self._process.is_alive():
+            return self._pipe
+        self.stop()
+        self._pipe, end = _context.Pipe()
+        what = (end, self._limits, self._confinement, self._work)
+        self._process = _context.Process(target=process.serve, args=what, daemon=True)
+        try:
+            with end:
+                _fork(self._process, self._confinement)
+            if self._pipe.poll(START_SECONDS):
+                self.ready = self._pipe.recv()
+                _report(self.ready)
+                return self._pipe
+            cause = f"not ready after {START_SECONDS} s"
+        except (OSError, EOFError) as error:
+            cause = str(error) or "it ended"
+        self.stop()
+        raise Unavailable(f"a child process does not start: {cause}")
+
+    def stop(self) -> int | None:
+        """Kill the process; return its exit code."""
+        code = None
+        if self._process and self._process.pid:
+            self._process.kill()
+            self._process.join(STOP_SECONDS)
+            code = self._process.exitcode
+        if self._pipe:
+            self._pipe.close()
+        self._process = self._pipe = None
+        return code
+
+    def run(self, task: Task, on_start: Callable[[], None], seconds: int | None = None) -> Any:
+        """See `ChildPool.run`."""
+        pipe = self._send(task)
+        seconds = seconds or self._limits.of(task.spec)[0]
+        deadline = time.monotonic() + seconds
+        try:
+            on_start()
+            answer = self._receive(pipe, seconds, deadline)
+        except BaseException:
+            # Otherwise its answer would be taken for the answer to the next task.
+            self.stop()
+            raise
+        self.used_at = time.monotonic()
+        match answer:
+            case MemoryError():
+                # Its memory may be fragmented: start another one.
+                self.stop()
+                raise ImageError(Reason.TOO_LARGE, "the image needs more memory than an image may take")
+            case Exception():
+                raise answer
+            case _:
+                return answer
+
+    def _send(self, task: Task) -> Connection:
+        for _ in range(MAX_STARTS):
+            pipe = self.start()
+            # A child process that died while it was idle has closed its end: no fault of this image.
+            with contextlib.suppress(OSError):
+                pipe.send(task)
+                for descriptor in getattr(task, "descriptors", ()):
+                    send_handle(pipe, descriptor, None)
+                return pipe
+            self.stop()
+        raise Unavailable("no child process stays alive")
+
+    def _receive(self, pipe: Connection, seconds: int, deadline: float) -> Any:
+        try:
+            if pipe.poll(max(0.0, deadline - time.monotonic())):
+                return decode_answer(pipe.recv_bytes(MAX_BYTES), self._answer)
+        except (EOFError, OSError):
+            raise ChildCrashed(f"exit code {self.stop()}") from None
+        except BadAnswer as error:
+            raise ChildCrashed(f"bad answer: {error}") from None
+        raise ImageError(Reason.TIMED_OUT, f"the image took longer than {seconds} seconds")
+
+
+_fork_lock = threading.Lock()
+
+
+def _fork(process: BaseProcess, confinement: Confinement) -> None:
+    """Start a child process, and the fork server if need be: without settings and secrets in its environment."""
+    with _fork_lock:
+        before = dict(os.environ)
+        # Here, not on import: a service of a stack is itself a fork, of a process with another list.
+        _context.set_forkserver_preload(_PRELOADED)
+        try:
+            os.environ.clear()
+            os.environ.update(confinement.clean_environment(before))
+            process.start()
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+
+
+@functools.cache
+def _report(ready: Ready) -> None:
+    """Log what is not as it should be, once."""
+    if ready.fault:
+        _log.warning("models are missing: they cannot be listed", error=ready.fault)
+    for what in ready.unenforced:
+        _log.warning("child processes are not confined: a decoder that is taken over could reach more", reach=what)

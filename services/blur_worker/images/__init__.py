@@ -1,0 +1,1 @@
+"""The use cases of the queues of images: claim, fetch, blur, store."""

@@ -1,0 +1,1 @@
+"""The broker, its queues and messages, and the Dramatiq workers that read them."""

@@ -1,0 +1,1 @@
+"""What is signed: links in e-mails, the visitors of pages, webhooks."""

@@ -1,0 +1,1 @@
+"""OperatorService: API keys, the audit log, personal data."""

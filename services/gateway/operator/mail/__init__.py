@@ -1,0 +1,1 @@
+"""OperatorService: mailings, subscribers, texts of e-mails."""

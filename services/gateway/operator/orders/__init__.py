@@ -1,0 +1,1 @@
+"""OperatorService: orders, their images and traces, and actions on them."""

@@ -1,0 +1,1 @@
+"""OperatorService: queues, failures, events for webhooks, statistics."""

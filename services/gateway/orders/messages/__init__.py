@@ -1,0 +1,1 @@
+"""Requests of BlurService parsed and checked, and its responses made."""

@@ -1,0 +1,1 @@
+"""How an order is placed: checks, the upload of its images, the commit."""

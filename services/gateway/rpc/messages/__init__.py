@@ -1,0 +1,1 @@
+"""Messages of calls: their sizes are checked before they are parsed."""

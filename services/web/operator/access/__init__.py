@@ -1,0 +1,1 @@
+"""The operator pages: signing in, API keys, the audit log."""

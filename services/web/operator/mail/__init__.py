@@ -1,0 +1,1 @@
+"""The operator pages: mailings, subscribers, texts of e-mails."""

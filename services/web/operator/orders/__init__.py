@@ -1,0 +1,1 @@
+"""The operator pages: orders, and actions on them."""

@@ -1,0 +1,1 @@
+"""The operator pages: the overview, queues, failures, events for webhooks."""
