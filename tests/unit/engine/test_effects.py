@@ -3,7 +3,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from services.common.domain.spec import Effect, Gaussian, Pixelate, Region, Solid
+from services.blur_worker.engine.blur_frame import blur_frame
+from services.blur_worker.engine.images import Frame
+from services.blur_worker.engine.raster import Raster
+from services.common.domain.spec import BlurSpec, Effect, Gaussian, Pixelate, Redact, Region, Solid
 from tests.support.images import encode, opened, photo, photo_16, samples, whole_photo
 from tests.unit.engine.reference import gaussian, psnr
 from tests.unit.engine.running import MIDDLE, run, run_on
@@ -122,3 +125,19 @@ def test_a_region_blurs_as_the_whole_image_would() -> None:
     whole = samples(run_on(photo(), Gaussian(3)))
     part = samples(run_on(photo(), Gaussian(3), MIDDLE))
     assert (part[16:48, 24:72] == whole[16:48, 24:72]).all()
+
+
+@pytest.mark.parametrize(
+    "effect", [Gaussian(3), Pixelate(8), Solid("#336699"), Redact()], ids=lambda effect: type(effect).__name__
+)
+@pytest.mark.parametrize("regions", [(), (Region("ellipse", 0.2, 0.1, 0.4, 0.6),)], ids=["whole", "region"])
+@pytest.mark.parametrize(
+    ("mode", "dtype"), [("L", np.uint8), ("RGB", np.uint8), ("RGBA", np.uint8), ("LA", np.uint16), ("RGB", np.uint16)]
+)
+def test_samples_may_lie_in_any_order(effect: Effect, regions: tuple[Region, ...], mode: str, dtype: type) -> None:
+    # Samples of files that are turned are views.
+    stored = np.random.default_rng(1).integers(0, np.iinfo(dtype).max, (40, 60, len(mode)), dtype, endpoint=True)
+    turned = stored.transpose(1, 0, 2)[::-1]
+    spec = BlurSpec(effect, regions)
+    results = [blur_frame(Frame(Raster(mode, each)), spec).raster for each in (turned, np.ascontiguousarray(turned))]
+    assert np.array_equal(results[0].samples, results[1].samples)

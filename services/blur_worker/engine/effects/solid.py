@@ -24,7 +24,8 @@ class SolidFill:
             fill = ImageColor.getcolor(self.color, raster.mode)
         else:
             fill = Image.new("RGB", (1, 1), self.color).convert(raster.mode).getpixel((0, 0))  # type: ignore[assignment]
-        filled = np.empty_like(raster.samples)
+        # In the order of C: samples that were turned are in another one, and to reshape those would copy them.
+        filled = np.empty(raster.samples.shape, raster.samples.dtype)
         color = np.array(fill, filled.dtype).reshape(-1) * filled.dtype.type(raster.max_value // 255)
         # A row at a time: pixel by pixel takes eight times as long.
         filled.reshape(len(filled), -1)[:] = np.tile(color, filled.shape[1])
