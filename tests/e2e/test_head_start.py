@@ -1,5 +1,6 @@
 """Images are blurred while their order is uploaded, and only who commits it gets the results."""
 
+import contextlib
 import os
 import time
 from collections.abc import Iterator
@@ -31,16 +32,54 @@ def count(outcome: str) -> float:
     return value("blur_worker", "imageblur_head_starts_total", outcome=outcome)
 
 
-def streamed(last: bytes = PHOTOGRAPH) -> Iterator[pb.StreamBlurOrderRequest]:
-    """An order of two images, of which the second comes when the first is prepared."""
-    before = count("prepared")
+class TooBusyError(Exception):
+    """The machine could not prepare an image in the second that is for it."""
+
+
+def is_prepared(before: float, failed: float) -> bool:
+    """Return whether one more image is prepared. Raises: TooBusyError."""
+    if count("failed") > failed:
+        raise TooBusyError
+    return count("prepared") > before
+
+
+def stream(service: BlurServiceStub, last: bytes = PHOTOGRAPH) -> pb.StreamBlurOrderResponse:
+    """Stream an order of which an image is prepared meanwhile. Raises: grpc.RpcError."""
+    for _ in range(20):
+        failed = count("failed")
+        try:
+            return service.StreamBlurOrder(streamed(last))
+        except grpc.RpcError as error:
+            if error.code() is not grpc.StatusCode.UNKNOWN or count("failed") == failed:
+                raise
+    raise TooBusyError
+
+
+def streamed(last: bytes) -> Iterator[pb.StreamBlurOrderRequest]:
+    """An order of two images, of which the second comes when the first is prepared. Raises: TooBusyError."""
+    before, failed = count("prepared"), count("failed")
     yield pb.StreamBlurOrderRequest(start=pb.OrderStart(order=HEADER, image_count=2))
     yield pb.StreamBlurOrderRequest(image=pb.ImageStart(filename="a.jpg", size_bytes=len(PHOTOGRAPH)))
     yield pb.StreamBlurOrderRequest(chunk=PHOTOGRAPH)
     time.sleep(2 * SLOW_SECONDS)  # a slow line
     yield pb.StreamBlurOrderRequest(image=pb.ImageStart(filename="b.jpg", size_bytes=len(PHOTOGRAPH)))
-    eventually(lambda: count("prepared") > before)
+    eventually(lambda: is_prepared(before, failed))
     yield pb.StreamBlurOrderRequest(chunk=last)
+
+
+def upload(service: BlurServiceStub) -> str:
+    """Upload an order's image in two parts until it is prepared; return the upload's ID. Raises: TooBusyError."""
+    image, half = pb.ImageStart(filename="a.jpg", size_bytes=len(PHOTOGRAPH)), len(PHOTOGRAPH) // 2
+    for _ in range(20):
+        before, failed = count("prepared"), count("failed")
+        upload_id = service.CreateUpload(pb.CreateUploadRequest(order=HEADER, images=[image])).upload.upload_id
+        for offset, chunk in ((0, PHOTOGRAPH[:half]), (half, PHOTOGRAPH[half:])):
+            start = pb.AppendUploadRequest(start=pb.AppendStart(upload_id=upload_id, offset=offset))
+            service.AppendUpload(iter([start, pb.AppendUploadRequest(chunk=chunk)]))
+        with contextlib.suppress(TooBusyError):
+            eventually(lambda before=before, failed=failed: is_prepared(before, failed))
+            return upload_id
+    raise TooBusyError
 
 
 def assert_used(service: BlurServiceStub, client: Client, order_id: str, before: float) -> None:
@@ -57,25 +96,18 @@ def assert_used(service: BlurServiceStub, client: Client, order_id: str, before:
 
 def test_a_streamed_order_gets_what_was_blurred_before_its_end(service: BlurServiceStub, client: Client) -> None:
     before = count("used")
-    assert_used(service, client, service.StreamBlurOrder(streamed()).order.order_id, before)
+    assert_used(service, client, stream(service).order.order_id, before)
 
 
 def test_a_resumed_upload_gets_what_was_blurred_before_its_end(service: BlurServiceStub, client: Client) -> None:
-    used, prepared = count("used"), count("prepared")
-    image = pb.ImageStart(filename="a.jpg", size_bytes=len(PHOTOGRAPH))
-    upload_id = service.CreateUpload(pb.CreateUploadRequest(order=HEADER, images=[image])).upload.upload_id
-    half = len(PHOTOGRAPH) // 2
-    for offset, chunk in ((0, PHOTOGRAPH[:half]), (half, PHOTOGRAPH[half:])):
-        start = pb.AppendUploadRequest(start=pb.AppendStart(upload_id=upload_id, offset=offset))
-        service.AppendUpload(iter([start, pb.AppendUploadRequest(chunk=chunk)]))
-    eventually(lambda: count("prepared") > prepared)
-    order = service.CompleteUpload(pb.CompleteUploadRequest(upload_id=upload_id)).order
+    used = count("used")
+    order = service.CompleteUpload(pb.CompleteUploadRequest(upload_id=upload(service))).order
     assert_used(service, client, order.order_id, used)
 
 
 def test_of_a_stream_that_breaks_nothing_is_left(service: BlurServiceStub) -> None:
     discarded = count("discarded")
     with pytest.raises(grpc.RpcError) as caught:
-        service.StreamBlurOrder(streamed(b"too few bytes"))
+        stream(service, b"too few bytes")
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     eventually(lambda: count("discarded") > discarded)

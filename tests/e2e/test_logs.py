@@ -105,7 +105,8 @@ def test_each_message_has_one_line(stack: BackgroundStack, order_id: str) -> Non
     assert good["queue"] == bad["queue"] == "blur"
     assert good["image"] != bad["image"]
     assert good["path"]
-    assert 0 < good["decode_seconds"] < good["seconds"]
+    assert good["decode_seconds"] > 0  # of a head start it is before the attempt
+    assert good["seconds"] > 0
     assert bad["reason"]
     assert good["level"] == "debug"
     (order,) = told(stack, "order finished", order=order_id)

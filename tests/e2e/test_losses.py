@@ -12,16 +12,18 @@ from imageblur_client import Client, Order
 from services.stack.background import BackgroundStack
 from services.stack.environment import broker_url
 from tests.e2e.conftest import PHOTOGRAPHS
+from tests.e2e.queues import paused_blurring
 from tests.support.waiting import eventually
 
 COUNT = 30
 
 
-def begin(client: Client, strike: Callable[[], object]) -> Order:
+def begin(stack: BackgroundStack, client: Client, strike: Callable[[], object]) -> Order:
     """Strike while an order is in the middle of being worked on; return that order."""
 
     def struck() -> Order | None:
-        order = client.order("loss@example.org", [PHOTOGRAPHS / "hubble_deep_field.jpg"] * COUNT)
+        with paused_blurring(stack):  # its images get no head start
+            order = client.order("loss@example.org", [PHOTOGRAPHS / "hubble_deep_field.jpg"] * COUNT)
         eventually(lambda: client.status(order.order_id).order.counts.succeeded > 0)
         strike()
         # None if all images were faster than this process.
@@ -62,7 +64,7 @@ def test_a_killed_blur_worker_loses_nothing(stack: BackgroundStack, client: Clie
         killed.append(running(stack, "services.blur_worker").pid)
         os.killpg(killed[-1], signal.SIGKILL)
 
-    finish(client, begin(client, kill))
+    finish(client, begin(stack, client, kill))
     assert running(stack, "services.blur_worker").pid not in killed
 
 
@@ -74,19 +76,19 @@ def test_a_killed_main_leaves_no_child_working(stack: BackgroundStack, client: C
         group.extend(worker.children(recursive=True))
         worker.kill()
 
-    finish(client, begin(client, kill))
+    finish(client, begin(stack, client, kill))
     _, alive = psutil.wait_procs(group, timeout=60)
     assert not alive
 
 
 def test_a_broker_without_its_data_loses_nothing(stack: BackgroundStack, client: Client) -> None:
     with redis.Redis.from_url(broker_url(stack.data_folder)) as valkey:
-        order = begin(client, valkey.flushall)
+        order = begin(stack, client, valkey.flushall)
     finish(client, order)
 
 
 def test_a_killed_gateway_is_started_again_and_a_watch_goes_on(stack: BackgroundStack, client: Client) -> None:
-    order = begin(client, lambda: None)
+    order = begin(stack, client, lambda: None)
     changes = client.watch(order.order_id)
     last = next(changes).order
     running(stack, "services.gateway").kill()
@@ -96,4 +98,4 @@ def test_a_killed_gateway_is_started_again_and_a_watch_goes_on(stack: Background
 
 
 def test_a_killed_scheduler_is_missed_by_nobody(stack: BackgroundStack, client: Client) -> None:
-    finish(client, begin(client, lambda: running(stack, "services.scheduler").kill()))
+    finish(client, begin(stack, client, lambda: running(stack, "services.scheduler").kill()))

@@ -14,8 +14,8 @@ from dramatiq import Middleware, Worker
 from services.blur_worker.head_start.prepared import PreparedImages
 from services.common.infra import log
 
-MOST_LINE_BYTES = 16 << 20
-"""A spec may have many regions."""
+MOST_LINE_BYTES = 64 << 10
+"""Longest offer: a spec in it has at most `MOST_SPEC_LENGTH` characters."""
 RETRY_SECONDS = 1.0
 """How long a worker without free descriptors waits before it accepts a connection."""
 
@@ -34,8 +34,8 @@ class HeadStartListener(Middleware):
         self._path, self._prepared = path, prepared
         self._socket: socket.socket | None = None
 
-    def before_worker_boot(self, _broker: dramatiq.Broker, _worker: Worker) -> None:
-        """Start to listen; where that is not possible, there are no head starts."""
+    def after_worker_boot(self, _broker: dramatiq.Broker, _worker: Worker) -> None:
+        """Start to listen, once there are child processes; where it is not possible, there are no head starts."""
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             listener.bind(str(self._path))

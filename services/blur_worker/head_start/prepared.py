@@ -25,6 +25,8 @@ MOST_ORIGINAL_BYTES = 16 << 20
 """Larger images get no head start: they would keep a child process from what was ordered for too long."""
 PREPARE_SECONDS = 1
 """Longest time of a child process for an image; what takes longer is done when it is ordered."""
+WAIT_SECONDS = 10.0
+"""How long an attempt waits for a child process that is at its image, which it has to start first perhaps."""
 KEEP_SECONDS = 600.0
 """How long a result waits for its claim."""
 CHECK_SECONDS = 10.0
@@ -67,6 +69,8 @@ class PreparedImages:
         self._ready: Counter[UUID] = Counter()
         self._bytes = 0
         self._kept: set[UUID] = set()
+        self._given_up: dict[UUID, None] = {}
+        """Orders with an image that could not be prepared, in their order."""
         self._number = 0
         self._checked_at = time.monotonic()
         self._stopped = False
@@ -89,7 +93,7 @@ class PreparedImages:
         """Prepare an image as soon as there is nothing else to do; `source`: who can give it up."""
         key = original_key(order_id, position)
         with self._changed:
-            if self._stopped or key in self._images or len(self._images) >= MOST_IMAGES:
+            if self._stopped or key in self._images or len(self._images) >= MOST_IMAGES or order_id in self._given_up:
                 return
             self._number += 1
             file = self._folder / f"prepared-{self._number}"
@@ -127,9 +131,12 @@ class PreparedImages:
             if not image.begun or image.spec != spec:
                 self._discard([image])
                 return None
-        image.done.wait()
+        image.done.wait(WAIT_SECONDS)
         with self._changed:
-            if self._images.get(key) is not image or image.blurred is None:
+            if self._images.get(key) is not image:
+                return None
+            if image.blurred is None:
+                self._discard([image])
                 return None
             self._remove(image)
         image.file.replace(file)
@@ -176,9 +183,17 @@ class PreparedImages:
             else:
                 if wanted:
                     self._remove(image)
+                    self._give_up(image.order_id)
                 _unlink(image.file)
                 metrics.count_head_start("failed" if wanted else "discarded")
             image.done.set()
+
+    def _give_up(self, order_id: UUID) -> None:
+        """Begin no more images of an order: each that takes too long costs a child process."""
+        self._given_up[order_id] = None
+        if len(self._given_up) > MOST_IMAGES:
+            del self._given_up[next(iter(self._given_up))]
+        self._discard([each for each in self._images.values() if each.order_id == order_id and not each.begun])
 
     def _discard_old(self) -> None:
         now = time.monotonic()

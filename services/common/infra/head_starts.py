@@ -28,6 +28,8 @@ FOLDER_PREFIX = f"imageblur-scratch-{os.getuid()}-"
 RETRY_SECONDS = 10.0
 """How long a gateway looks for no worker after it has found none, or lost it."""
 
+MOST_SPEC_LENGTH = 16_000
+"""Longest spec that is offered: a worker keeps many."""
 _MOST_REMEMBERED = 10_000
 """Uploads of which images were offered; some are never completed."""
 
@@ -51,7 +53,7 @@ class HeadStarts:
 
     def offer(self, order_id: UUID, position: int, spec: str) -> None:
         """Offer an image whose original is stored; `spec` as it will be in the image's claim."""
-        if self._send("offer", order_id, position, spec):
+        if len(spec) <= MOST_SPEC_LENGTH and self._send("offer", order_id, position, spec):
             self._offered[order_id] = None
             if len(self._offered) > _MOST_REMEMBERED:
                 del self._offered[next(iter(self._offered))]

@@ -19,7 +19,7 @@ from services.blur_worker.head_start.prepared import PreparedImages
 from services.common.domain.orders import original_key
 from services.common.domain.spec import BlurSpec, Gaussian
 from services.common.infra.blobs import BlobStore
-from services.common.infra.head_starts import FOLDER_PREFIX, HeadStarts, socket_name
+from services.common.infra.head_starts import FOLDER_PREFIX, MOST_SPEC_LENGTH, HeadStarts, socket_name
 from services.common.infra.messaging.broker import Broker
 from tests.support.images import encode, photo
 from tests.support.waiting import eventually
@@ -65,7 +65,7 @@ def worker(children: ChildPool, tmp_path: Path, queues: Broker, monkeypatch: pyt
     monkeypatch.setattr(metrics, "count_head_start", worker.outcomes.append)
     monkeypatch.setattr(prepared_images, "PREPARE_SECONDS", 60)  # on a busy machine, too
     runs = dramatiq.Worker(queues)
-    worker.listener.before_worker_boot(queues, runs)
+    worker.listener.after_worker_boot(queues, runs)
     yield worker
     worker.listener.before_worker_shutdown(queues, runs)
     assert worker.files() == []
@@ -105,8 +105,8 @@ def test_of_an_upload_that_breaks_nothing_is_left(worker: Worker, gateway: HeadS
     gateway.offer(ORDER, 1, SPEC)
     eventually(lambda: worker.has_prepared(1))
     gateway.end(ORDER, committed=False)
-    eventually(lambda: not worker.files())
-    assert worker.outcomes == ["prepared", "discarded"]
+    eventually(lambda: worker.outcomes == ["prepared", "discarded"])
+    assert not worker.files()
     assert worker.prepared.take(key, SPEC, tmp_path / "taken") is None
 
 
@@ -152,18 +152,29 @@ def test_what_was_ordered_goes_first_and_what_is_committed_is_not_begun(
     assert [image.key for image in worker.prepared._images.values()] == [original_key(ORDER, 2)]
 
 
-def test_a_bad_image_and_a_missing_one_are_left_to_their_order(
+def test_an_order_with_a_bad_image_or_a_missing_one_gets_no_more(
     worker: Worker, gateway: HeadStarts, tmp_path: Path
 ) -> None:
+    other = UUID(int=2)
     key = worker.store(1, b"no image")
     gateway.offer(ORDER, 1, SPEC)
-    gateway.offer(ORDER, 2, SPEC)
-    gateway.offer(ORDER, 1, "no spec")
+    gateway.offer(other, 1, SPEC)
     eventually(lambda: worker.outcomes == ["failed", "failed"])
     assert worker.prepared.take(key, SPEC, tmp_path / "taken") is None
-    worker.store(3)
-    gateway.offer(ORDER, 3, SPEC)
+    third = UUID(int=3)
+    for order_id in (ORDER, third):
+        worker.store(2, order_id=order_id)
+        gateway.offer(order_id, 2, SPEC)
     eventually(lambda: worker.has_prepared(1))
+    assert worker.prepared.count_ready(third) == 1
+
+
+def test_specs_of_many_regions_are_not_offered(worker: Worker, gateway: HeadStarts) -> None:
+    for position, spec in enumerate((f"{SPEC}{' ' * MOST_SPEC_LENGTH}", SPEC), 1):
+        worker.store(position)
+        gateway.offer(ORDER, position, spec)
+    eventually(lambda: worker.has_prepared(1))
+    assert worker.prepared.take(original_key(ORDER, 1), SPEC, worker.results / "taken") is None
 
 
 @pytest.mark.parametrize("limit", ["MOST_BYTES", "MOST_ORIGINAL_BYTES", "MOST_IMAGES"])
