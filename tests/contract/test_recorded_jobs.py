@@ -40,6 +40,7 @@ NOT_RECORDED = {
     "uploads": "removes uploads that were never completed: there was no order",
     "backlog": "only measures",
     "activity": "only summarizes",
+    "times": "corrects times from before the clock was set back: what is due becomes due",
 }
 COMMANDS = {
     "services.common.migrations": "recorded: MigrateDatabase",

@@ -14,10 +14,10 @@ _PREFIX = "imageblur:rate:"
 _TAKE = """
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
-local interval, tolerance, permits = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local interval, tolerance, permits, most = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local full = math.max(now, tonumber(redis.call('GET', KEYS[1]) or now))
-if full > now + tolerance + interval then -- the clock was set back
-  full = now + tolerance + interval
+if full > now + most + interval then -- the clock was set back
+  full = now + most + interval
   redis.call('SET', KEYS[1], string.format('%.0f', full), 'PX', math.ceil((full - now) / 1000))
 end
 local wait = full + (permits - 1) * interval - now - tolerance
@@ -34,10 +34,13 @@ class Spacing:
 
     interval: float
     tolerance: float = 0.0
+    most_tolerance: float | None = None
+    """The largest of all who share the key, if they have different ones."""
 
     def arguments(self, permits: int = 1) -> list[float]:
         """Return the script's arguments, times in microseconds."""
-        return [self.interval * 1_000_000, self.tolerance * 1_000_000, permits]
+        most = self.tolerance if self.most_tolerance is None else self.most_tolerance
+        return [self.interval * 1_000_000, self.tolerance * 1_000_000, permits, most * 1_000_000]
 
 
 class RateLimiter:

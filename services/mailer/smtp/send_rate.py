@@ -42,7 +42,8 @@ class SendRate:
 
     def _take(self, rate: float, *, bulk: bool) -> float:
         """Return the seconds until the next poll; 0: the e-mail may be sent, and was counted."""
-        spacing = Spacing(interval=1 / rate, tolerance=0.0 if bulk else BURST_SECONDS)
+        tolerance = 0.0 if bulk else BURST_SECONDS
+        spacing = Spacing(interval=1 / rate, tolerance=tolerance, most_tolerance=BURST_SECONDS)
         try:
             return self.limiter.take(self.server, spacing)
         except redis.RedisError as error:

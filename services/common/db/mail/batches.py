@@ -91,7 +91,8 @@ def claim_batch(session: Session, mailing_id: UUID, *, size: int, lease_seconds:
         return None
     clocks = mailing_parts.clocks_of(mailing, session.scalar(select(now())) or 0)
     if mailing.local_time is None and (opens_at := clocks.opens_at(None)) > clocks.now:
-        values = {"not_before": from_datetime(opens_at)}
+        # Nothing is wrong any more: otherwise it would be tried again earlier.
+        values = {"not_before": from_datetime(opens_at), "troubles": 0}
         session.execute(update(_MAILINGS).where(_MAILINGS.c.id == mailing_id).values(values))
         return None
     if mailing.per_hour:

@@ -41,8 +41,13 @@ def correct(session: Session) -> int:
             # Their last attempts lie in the future, too. Of e-mails in batches that is not known.
             _correct(session, Email.not_before, GRACE, emails & (Email.started_at > _in(GRACE))),
             _correct(session, WebhookEvent.not_before, GRACE, events & (WebhookEvent.started_at > _in(GRACE))),
-            # One that was not attempted yet may be planned for any time.
-            _correct(session, Email.not_before, EMAIL_RETRIES.longest_delay, emails & (Email.attempts > 0)),
+            # Of the others, one that was not attempted yet may be planned for any time.
+            _correct(
+                session,
+                Email.not_before,
+                EMAIL_RETRIES.longest_delay,
+                emails & Email.started_at.is_(None) & (Email.attempts > 0),
+            ),
             _correct(
                 session,
                 Mailing.not_before,
