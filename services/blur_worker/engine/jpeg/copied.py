@@ -1,7 +1,7 @@
 """A JPEG of which only the blocks that regions need are decoded: the bits of the others are copied.
 
-The result is the same, to the bit, as if all were encoded again. For that the file has to have the Huffman tables that
-the result has: its own, which depend on what is hidden, are not copied.
+Of a file as encoders write them, the result is the same, to the bit, as if all were encoded again. For that the file
+has to have the Huffman tables that the result has: its own, which depend on what is hidden, are not copied.
 """
 
 from collections.abc import Sequence

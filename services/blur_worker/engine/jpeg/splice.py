@@ -1,6 +1,7 @@
 """The path of a JPEG of which only regions are blurred: all blocks that they do not touch stay what they are."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import Protocol
 
@@ -104,7 +105,8 @@ class StoredJpeg(Protocol):
 
 def _stored(original: OriginalJpeg, spec: BlurSpec, *, fine: bool) -> StoredJpeg:
     if original.orientation == 1 and original.has_sequential_scan:
-        copied = CopiedJpeg(original, spec)
-        if copied.can_be_copied(fine=fine):
-            return copied
+        with suppress(UnsupportedJpeg):  # divisors of 16 bits; finer tables may have none
+            copied = CopiedJpeg(original, spec)
+            if copied.can_be_copied(fine=fine):
+                return copied
     return RecodedJpeg(original, spec, fine=fine)
