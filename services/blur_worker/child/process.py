@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import gc
 import hashlib
 import os
 import resource
@@ -184,6 +185,7 @@ def serve(pipe: Connection, limits: ChildLimits, confinement: Confinement, work:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     # The fork server has loaded it, unless it was started for something else: once confined, nothing can load loops.
     import_module("services.blur_worker.warm_engine")
+    gc.enable()  # also if it could not be preloaded
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":
         _prefer_as_victim()

@@ -5,6 +5,7 @@ libraries do not survive a fork, modules are executed like other programs.
 """
 
 import atexit
+import gc
 import multiprocessing
 import os
 import runpy
@@ -122,6 +123,7 @@ def _run(
     module: str, arguments: tuple[str, ...], environment: dict[str, str], output: Any, child_end: Connection
 ) -> None:
     """Run a module as if Python had been started with it."""
+    gc.enable()  # also if a module could not be preloaded
     os.setsid()
     descriptor = output.detach()
     os.dup2(descriptor, 1)
