@@ -4,6 +4,7 @@ import contextlib
 import os
 import time
 from collections.abc import Iterator
+from functools import partial
 
 import grpc
 import pytest
@@ -63,7 +64,7 @@ def streamed(last: bytes) -> Iterator[pb.StreamBlurOrderRequest]:
     yield pb.StreamBlurOrderRequest(chunk=PHOTOGRAPH)
     time.sleep(2 * SLOW_SECONDS)  # a slow line
     yield pb.StreamBlurOrderRequest(image=pb.ImageStart(filename="b.jpg", size_bytes=len(PHOTOGRAPH)))
-    eventually(lambda: is_prepared(before, failed))
+    eventually(partial(is_prepared, before, failed))
     yield pb.StreamBlurOrderRequest(chunk=last)
 
 
@@ -77,7 +78,7 @@ def upload(service: BlurServiceStub) -> str:
             start = pb.AppendUploadRequest(start=pb.AppendStart(upload_id=upload_id, offset=offset))
             service.AppendUpload(iter([start, pb.AppendUploadRequest(chunk=chunk)]))
         with contextlib.suppress(TooBusyError):
-            eventually(lambda before=before, failed=failed: is_prepared(before, failed))
+            eventually(partial(is_prepared, before, failed))
             return upload_id
     raise TooBusyError
 

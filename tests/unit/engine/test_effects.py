@@ -136,8 +136,8 @@ def test_a_region_blurs_as_the_whole_image_would() -> None:
 )
 def test_samples_may_lie_in_any_order(effect: Effect, regions: tuple[Region, ...], mode: str, dtype: type) -> None:
     # Samples of files that are turned are views.
-    stored = np.random.default_rng(1).integers(0, np.iinfo(dtype).max, (40, 60, len(mode)), dtype, endpoint=True)
-    turned = stored.transpose(1, 0, 2)[::-1]
+    stored = np.random.default_rng(1).integers(0, np.iinfo(dtype).max, (40, 60, len(mode)), endpoint=True)
+    turned: NDArray[np.unsignedinteger] = stored.astype(dtype).transpose(1, 0, 2)[::-1]
     spec = BlurSpec(effect, regions)
     results = [blur_frame(Frame(Raster(mode, each)), spec).raster for each in (turned, np.ascontiguousarray(turned))]
     assert np.array_equal(results[0].samples, results[1].samples)

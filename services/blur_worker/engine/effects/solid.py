@@ -28,5 +28,5 @@ class SolidFill:
         filled = np.empty(raster.samples.shape, raster.samples.dtype)
         color = np.array(fill, filled.dtype).reshape(-1) * filled.dtype.type(raster.max_value // 255)
         # A row at a time: pixel by pixel takes eight times as long.
-        filled.reshape(len(filled), -1)[:] = np.tile(color, filled.shape[1])
+        filled.reshape(len(filled), -1)[:] = np.tile(color, raster.size[0])
         return raster.with_samples(filled)
