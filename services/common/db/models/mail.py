@@ -92,7 +92,7 @@ class SuppressedAddress(Base):
     __tablename__ = "suppressed_addresses"
 
     address: Mapped[str] = mapped_column(primary_key=True)
-    """Its hash (`AddressHasher`)."""
+    """Its hash (`MailboxHasher`)."""
     suppression: Mapped[str]
     reason: Mapped[str]
     suppressed_at: Mapped[int]
