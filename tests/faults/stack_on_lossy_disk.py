@@ -4,6 +4,7 @@ import contextlib
 import email
 import email.policy
 import sqlite3
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -65,8 +66,12 @@ class Machine:
         )
         guard.protect(self.stack.process.pid)
 
-    def cut_power(self) -> None:
-        """Kill everything, cut the disk's power, and start everything again on what the disk has kept."""
+    def cut_power(self) -> float:
+        """Kill everything, cut the disk's power, and start everything again on what the disk has kept.
+
+        Returns:
+            When the disk had no power any more, in seconds since 1970.
+        """
         assert self.stack
         assert self.disk
         run = read_registry(self.stack.data_folder.processes)
@@ -75,6 +80,7 @@ class Machine:
         unsynced.write_text("soon to be forgotten")
         self._kill(run)
         self.disk.cut()
+        cut = time.time()
         self.disk.restore()
         assert not unsynced.exists() or not unsynced.read_bytes(), "the disk has kept what nobody had synced"
         unsynced.unlink(missing_ok=True)
@@ -84,6 +90,7 @@ class Machine:
             with contextlib.closing(sqlite3.connect(self.data / "imageblur.db")) as database:
                 assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         self.start()
+        return cut
 
     def _kill(self, run: RunRecord) -> None:
         assert self.stack

@@ -73,9 +73,11 @@ def test_the_clock_of_a_machine_is_set(clock: SystemClock, tmp_path: Path, tell:
 
 
 @pytest.fixture
-def uneven(clock: SystemClock, tmp_path: Path, postgres_server: PostgresServer) -> Iterator[Fleet]:
+def uneven(
+    clock: SystemClock, tmp_path_factory: pytest.TempPathFactory, postgres_server: PostgresServer
+) -> Iterator[Fleet]:
     """A fleet of which the second of each service has a clock of its own, on a database whose clock is right."""
-    with running_fleet("postgresql", tmp_path, postgres_server, second_clock=clock) as fleet:
+    with running_fleet("postgresql", tmp_path_factory.mktemp("uneven"), postgres_server, second_clock=clock) as fleet:
         yield fleet
 
 

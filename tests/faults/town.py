@@ -117,7 +117,7 @@ class Town:
             for delivery_id in (delivery_id for owner, delivery_id in sent if owner == order_id):
                 assert states[delivery_id] == DeliveryState.DELIVERY_STATE_SENT
 
-    def check_all(self, readers: Sequence[str], cuts: Sequence[float] = ()) -> int:
+    def check_all(self, readers: Sequence[str], cuts: Sequence[tuple[float, float]] = ()) -> int:
         """Wait until everything has ended, as it should; return how many e-mails were repeated after a cut."""
         assert not self.failures, self.failures
         for accepted in self.orders:
@@ -130,7 +130,7 @@ class Town:
         return eventually(lambda: [count_repeats(self.machine, expected, cuts)], within=90, every=0.5)[0]
 
 
-def count_repeats(machine: Machine, expected: dict[str, int], cuts: Sequence[float]) -> int:
+def count_repeats(machine: Machine, expected: dict[str, int], cuts: Sequence[tuple[float, float]]) -> int:
     """Hold the mailbox against what was asked for, by address: each e-mail once, or again after a cut right then."""
     emails, repeats = machine.emails(), 0
     for address, count in expected.items():
@@ -138,6 +138,8 @@ def count_repeats(machine: Machine, expected: dict[str, int], cuts: Sequence[flo
         assert len({message_id for message_id, _ in copies}) == count, f"{address}: {count} expected, not {copies}"
         for (one, at), (other, _) in itertools.pairwise(copies):
             if one == other:
-                assert any(0 <= cut - at < JUST_BEFORE for cut in cuts), f"{address}: repeated without a cut: {copies}"
+                assert any(begun - JUST_BEFORE < at <= cut for begun, cut in cuts), (
+                    f"{address}: repeated without a cut: {copies}"
+                )
                 repeats += 1
     return repeats

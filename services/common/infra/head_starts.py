@@ -38,7 +38,7 @@ _log = log.get(__name__)
 
 def socket_name(blob_folder: Path) -> str:
     """Return the name of the socket of a worker with this blob store."""
-    return f"head-start-{hashlib.sha256(os.fsencode(blob_folder)).hexdigest()[:16]}"
+    return f"head-start-{hashlib.sha256(os.fsencode(blob_folder)).hexdigest()[:8]}"
 
 
 class HeadStarts:
