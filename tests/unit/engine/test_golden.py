@@ -83,6 +83,17 @@ def test_the_hardest_patterns(image: Image.Image) -> None:
         assert worst <= 7, sigma
 
 
+@pytest.mark.parametrize("side", [7, 10, 16])
+def test_small_images_of_two_levels(side: int) -> None:
+    pixels = np.asarray(checkerboard(1))[:side, :side, np.newaxis]
+    for sigma in (0.5, 1, 2, 3, 5, 10, 50):
+        quality, worst = error_of(
+            blur(pixels, sigma, alpha=False), reference.gaussian(pixels.astype(np.float64), sigma)
+        )
+        assert quality >= 48, sigma
+        assert worst <= 7, sigma
+
+
 @pytest.mark.parametrize("size", [(1, 1), (31, 1), (37, 29), (90, 62)], ids=str)
 def test_colours_with_alpha(size: tuple[int, int]) -> None:
     width, height = size
