@@ -1,4 +1,4 @@
-"""The pages hand on what comes and goes, and keep none of it in memory. `benchmarks.web_memory` measures more."""
+"""The pages hand on what comes and goes, and keep none of it in memory."""
 
 import http.client
 import json
