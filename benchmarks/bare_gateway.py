@@ -19,9 +19,7 @@ async def _status(_request: pb.StatusRequest, _context: Any) -> pb.StatusRespons
 async def _serve() -> None:
     server = make_server([], max_calls=0, max_message_bytes=64 << 20)
     status = grpc.unary_unary_rpc_method_handler(
-        _status,
-        pb.StatusRequest.FromString,
-        pb.StatusResponse.SerializeToString,
+        _status, pb.StatusRequest.FromString, pb.StatusResponse.SerializeToString
     )
     service = "imageblur.v1.BlurService"
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {"Status": status}),))

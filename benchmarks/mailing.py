@@ -208,13 +208,7 @@ def run(folder: Path, count: int, kill_seconds: float, seed: int, database_url: 
 
 
 def _watch(
-    fleet: Fleet,
-    database: Database,
-    queues: broker.Broker,
-    *,
-    count: int,
-    kill_seconds: float,
-    choose: random.Random,
+    fleet: Fleet, database: Database, queues: broker.Broker, *, count: int, kill_seconds: float, choose: random.Random
 ) -> bool:
     until = datetime.now(UTC)
     with database.write() as session:

@@ -207,11 +207,7 @@ class AsyncClient:
         return await self._call(self._blur.Status, request)
 
     async def images(
-        self,
-        order_id: str,
-        *,
-        state: ImageState.ValueType = ImageState.IMAGE_STATE_UNSPECIFIED,
-        page_size: int = 1000,
+        self, order_id: str, *, state: ImageState.ValueType = ImageState.IMAGE_STATE_UNSPECIFIED, page_size: int = 1000
     ) -> AsyncIterator[Image]:
         """Yield all images of an order by position; reads a page at a time."""
         request = blur.ListImagesRequest(order_id=order_id, page_size=page_size, state=state)

@@ -68,10 +68,7 @@ class Client:
         self._channel.close()
 
     def _call(
-        self,
-        rpc: "grpc.UnaryUnaryMultiCallable[_Request, _Response]",
-        request: _Request,
-        timeout: float | None = None,
+        self, rpc: "grpc.UnaryUnaryMultiCallable[_Request, _Response]", request: _Request, timeout: float | None = None
     ) -> _Response:
         with mapped_errors(self.server):
             return rpc(request, timeout=self._timeout if timeout is None else timeout)
@@ -208,11 +205,7 @@ class Client:
         return self._call(self._blur.Status, requests.status_request(order_id, images=images))
 
     def images(
-        self,
-        order_id: str,
-        *,
-        state: ImageState.ValueType = ImageState.IMAGE_STATE_UNSPECIFIED,
-        page_size: int = 1000,
+        self, order_id: str, *, state: ImageState.ValueType = ImageState.IMAGE_STATE_UNSPECIFIED, page_size: int = 1000
     ) -> Iterator[Image]:
         """Yield all images of an order by position; reads a page at a time."""
         request = blur.ListImagesRequest(order_id=order_id, page_size=page_size, state=state)

@@ -82,9 +82,7 @@ def setup() -> None:
         max_segments=settings.max_segments,
         max_scans=settings.max_scans,
         finding=FindLimits(
-            seconds=settings.find_seconds,
-            memory_mb=settings.find_memory_mb,
-            models_folder=settings.find_models_folder,
+            seconds=settings.find_seconds, memory_mb=settings.find_memory_mb, models_folder=settings.find_models_folder
         )
         if ImageQueue.FIND in settings.queues
         else None,

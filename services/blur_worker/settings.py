@@ -24,9 +24,7 @@ class BlurWorkerSettings(CommonSettings, LimitSettings, OutboundSettings, PlaceS
         default=60, ge=1, le=500, description="Longest time that an image may take; then it fails."
     )
     blur_memory_mb: int = Field(
-        default=3072,
-        ge=512,
-        description="Largest memory (address space, MiB) of a child process; only on Linux.",
+        default=3072, ge=512, description="Largest memory (address space, MiB) of a child process; only on Linux."
     )
     blur_worker_queues: str = Field(
         default="blur,find,fetch",

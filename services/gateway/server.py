@@ -263,11 +263,7 @@ def _blur_servicer(settings: GatewaySettings, deps: Dependencies, hub: WatchHub,
             places=Places.of(settings.sources), threads=deps.threads, max_image_bytes=settings.max_image_bytes
         ),
         uploads=Uploads.of(
-            receiver,
-            parsing=deps.parsing,
-            models=models,
-            lifecycle=deps.lifecycle,
-            max_chunk_bytes=MAX_CHUNK_BYTES,
+            receiver, parsing=deps.parsing, models=models, lifecycle=deps.lifecycle, max_chunk_bytes=MAX_CHUNK_BYTES
         ),
         reader=deps.reader,
         hub=hub,

@@ -10,15 +10,7 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
 
-from imageblur_client import (
-    BlurSpec,
-    Client,
-    FindingKind,
-    Gaussian,
-    InputFile,
-    Order,
-    find_faces,
-)
+from imageblur_client import BlurSpec, Client, FindingKind, Gaussian, InputFile, Order, find_faces
 from imageblur_client.cli.render import findings
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn

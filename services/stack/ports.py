@@ -34,9 +34,7 @@ def check(endpoint: Endpoint) -> None:
     pid = _listener(endpoint.port)
     holder = f" (by pid {pid})" if pid else ""
     remedy = endpoint.form.format(port=_next_free(endpoint.host, endpoint.port))
-    raise StackError(
-        f"port {endpoint.port} is in use{holder}: set {endpoint.setting}={remedy} or stop that program",
-    )
+    raise StackError(f"port {endpoint.port} is in use{holder}: set {endpoint.setting}={remedy} or stop that program")
 
 
 def free_port() -> int:

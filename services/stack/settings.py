@@ -49,9 +49,7 @@ class StackSettings(Settings):
         description="Child processes that blur; by default one per core, fewer where memory is short.",
     )
     order_window: int | None = Field(
-        default=None,
-        ge=1,
-        description="Images that may be queued or running; by default two per child process.",
+        default=None, ge=1, description="Images that may be queued or running; by default two per child process."
     )
     database_url: str | None = Field(default=None, description="Database to use instead of SQLite in the data folder.")
     broker_url: str | None = Field(default=None, description="Redis or Valkey to use instead of the embedded one.")

@@ -61,8 +61,7 @@ async def open_app(settings: WebSettings) -> AsyncIterator[WebApp]:
     visitors = VisitorProof(settings.visitor_secret.get_secret_value() if settings.visitor_secret else None)
     stopping = asyncio.Event()
     pages = PageRenderer.load(
-        has_mailbox=settings.mailbox_dir is not None,
-        links_operator=settings.serves_operators and settings.is_local,
+        has_mailbox=settings.mailbox_dir is not None, links_operator=settings.serves_operators and settings.is_local
     )
     async with open_channels(settings) as channels, contextlib.AsyncExitStack() as stack:
         parsing = FairExecutor("manifests")

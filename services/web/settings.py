@@ -16,8 +16,7 @@ class WebSettings(MetricsSettings, VisitorSettings):
     """Settings of the web pages (environment variables with the prefix IMAGEBLUR_)."""
 
     allow_anonymous: bool = Field(
-        default=False,
-        description="Allow other than loopback addresses, although anyone may then place orders.",
+        default=False, description="Allow other than loopback addresses, although anyone may then place orders."
     )
     web_address: str = Field(
         default="127.0.0.1:8080", description="Address of the web pages: `host:port`; port 0 for any free port."

@@ -22,11 +22,7 @@ def _encoded(shift: int, form: str) -> bytes:
     return buffer.getvalue()
 
 
-SAMPLES = {
-    "one.png": _encoded(1, "PNG"),
-    "two.jpg": _encoded(2, "JPEG"),
-    "three.webp": _encoded(3, "WEBP"),
-}
+SAMPLES = {"one.png": _encoded(1, "PNG"), "two.jpg": _encoded(2, "JPEG"), "three.webp": _encoded(3, "WEBP")}
 
 
 def many(count: int) -> dict[str, bytes]:

@@ -35,10 +35,7 @@ def test_a_cancelled_order_stays_cancelled(
     order, images = audit.ended(customer, accepted)
     done = time.time()
     assert order.state == OrderState.ORDER_STATE_CANCELLED
-    assert {image.state for image in images} <= {
-        ImageState.IMAGE_STATE_CANCELLED,
-        ImageState.IMAGE_STATE_SUCCEEDED,
-    }
+    assert {image.state for image in images} <= {ImageState.IMAGE_STATE_CANCELLED, ImageState.IMAGE_STATE_SUCCEEDED}
     assert [delivery.state for delivery in order.deliveries] == [DeliveryState.DELIVERY_STATE_CANCELLED]
     assert not fleet.sink.to(accepted.address)
     tell(Line(f"CancelOrder{' and kill -9 blur_worker' if killed else ''}", HOLDS[hold], fleet.kind, seen, done - at))

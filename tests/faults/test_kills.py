@@ -10,12 +10,7 @@ from tests.faults.kill_at_stage import Kill, Struck, strike
 from tests.faults.recording_client import Customer
 from tests.faults.report import Line
 
-HOLDS = {
-    "queued": "worker-fetched",
-    "running": "child-blurring",
-    "storing": "worker-storing",
-    "mailing": "mailer-smtp",
-}
+HOLDS = {"queued": "worker-fetched", "running": "child-blurring", "storing": "worker-storing", "mailing": "mailer-smtp"}
 KILLS = [
     *(Kill(service, "upload", "upload") for service in SERVICES),
     *(Kill(service, stage, hold) for stage, hold in HOLDS.items() for service in SERVICES),
@@ -41,11 +36,7 @@ def struck(fleet: Fleet, customer: Customer) -> dict[Kill, Struck]:
 
 @pytest.mark.parametrize("kill", KILLS, ids=str)
 def test_nothing_is_lost(
-    kill: Kill,
-    fleet: Fleet,
-    customer: Customer,
-    struck: Mapping[Kill, Struck],
-    tell: Callable[[Line], None],
+    kill: Kill, fleet: Fleet, customer: Customer, struck: Mapping[Kill, Struck], tell: Callable[[Line], None]
 ) -> None:
     hit = struck[kill]
     mailers_killed = [other.at for kill, other in struck.items() if kill.victim == "mailer"]

@@ -73,11 +73,7 @@ def copy_database(url: str, to: str, folder: Path) -> None:
 
 
 def test_orders_go_on_from_a_backup(
-    roomy: GatewaySettings,
-    blobs: BlobStore,
-    worker: MakeWorker,
-    restored_url: str,
-    tmp_path: Path,
+    roomy: GatewaySettings, blobs: BlobStore, worker: MakeWorker, restored_url: str, tmp_path: Path
 ) -> None:
     assert blobs.folder
     database = Database(roomy.database_url)

@@ -47,11 +47,7 @@ class S3Server(ServerProcess):
     @property
     def environment(self) -> Mapping[str, str]:
         """What the services need beside the address of the store."""
-        return {
-            "AWS_ENDPOINT": f"http://127.0.0.1:{self.port}",
-            "AWS_ALLOW_HTTP": "true",
-            "AWS_REGION": "us-east-1",
-        }
+        return {"AWS_ENDPOINT": f"http://127.0.0.1:{self.port}", "AWS_ALLOW_HTTP": "true", "AWS_REGION": "us-east-1"}
 
     def address(self) -> str:
         """A store of its own: the one bucket, under a prefix that nobody else has."""

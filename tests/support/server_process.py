@@ -34,12 +34,7 @@ class ServerProcess:
         assert self._process is None, "it is running already"
         with self._log.open("ab") as log:
             self._process = process = subprocess.Popen(
-                command,
-                cwd=self._log.parent,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
+                command, cwd=self._log.parent, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
         guard.protect(process.pid)
 

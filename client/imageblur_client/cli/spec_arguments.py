@@ -49,8 +49,7 @@ Invert = Annotated[bool, typer.Option("--invert", help="Blur everything except t
 RedactFlag = Annotated[
     bool,
     typer.Option(
-        "--redact",
-        help="A few soft cells across each region: irreversible. The default with --find and regions.",
+        "--redact", help="A few soft cells across each region: irreversible. The default with --find and regions."
     ),
 ]
 Finds = Annotated[

@@ -21,7 +21,7 @@ _ENCODED = re.compile(
     rb"|52\W{0,3}49\W{0,3}46\W{0,3}46\W{0,3}[0-9a-f]{2}|47\W{0,3}49\W{0,3}46\W{0,3}38)"
     rb"|data:image/|(?i:<[^>]{0,40}(preview|thumb)|\w:(preview|thumb)|gimage|gimg|gdepth|gcontainer"
     # A gain map or a video that the file no longer has.
-    rb"|hdr-?gain-?map|motionphoto|microvideo|photos/1\.0/container)",
+    rb"|hdr-?gain-?map|motionphoto|microvideo|photos/1\.0/container)"
 )
 _LONG_CODE = re.compile(
     rb"[A-Za-z0-9+/=_%-]{400,}|(?:[A-Za-z0-9+/=_-]{60,}[\s\\]+){6,}|[!-uz]{1000,}"

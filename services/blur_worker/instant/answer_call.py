@@ -128,10 +128,7 @@ class AnswerCall:
 
     def _run_stored(self, run: Callable[[Task], InstantResult], request: InstantRequest) -> InstantResult:
         """Run a request whose image is a blob: the child process reads it from a file, which may be large."""
-        with (
-            self.scratch.working_files(self.blobs, request.blob, str(uuid4())) as (file, _),
-            file.open("rb") as source,
-        ):
+        with self.scratch.working_files(self.blobs, request.blob, str(uuid4())) as (file, _), file.open("rb") as source:
             return run(StoredRequest(request, (source.fileno(),)))
 
 

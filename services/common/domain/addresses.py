@@ -43,10 +43,7 @@ _REFUSED: tuple[IpNetwork, ...] = tuple(
     )
 )
 # Addresses that carry an IPv4 address, to which a gateway may pass the connection: NAT64, and what is "compatible".
-_CARRY_IPV4: tuple[ipaddress.IPv6Network, ...] = (
-    ipaddress.IPv6Network("64:ff9b::/96"),
-    ipaddress.IPv6Network("::/96"),
-)
+_CARRY_IPV4: tuple[ipaddress.IPv6Network, ...] = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
 
 
 class BadUrl(ValueError):

@@ -6,10 +6,7 @@ import unicodedata
 from collections.abc import Mapping
 
 # What a provider ignores in the part before the @. Others treat dots as letters.
-_IGNORED: Mapping[str, str] = {
-    "gmail.com": ".",
-    "proton.me": ".-_",
-}
+_IGNORED: Mapping[str, str] = {"gmail.com": ".", "proton.me": ".-_"}
 _SAME_DOMAIN: Mapping[str, str] = {
     "googlemail.com": "gmail.com",
     "protonmail.com": "proton.me",

@@ -18,10 +18,7 @@ from services.common.infra import log
 from services.common.use_cases.after_commit import AfterCommit
 
 _log = log.get(__name__)
-_SUPPRESSIONS = {
-    MailReportKind.HARD: Suppression.NO_MAILBOX,
-    MailReportKind.COMPLAINT: Suppression.COMPLAINT,
-}
+_SUPPRESSIONS = {MailReportKind.HARD: Suppression.NO_MAILBOX, MailReportKind.COMPLAINT: Suppression.COMPLAINT}
 
 
 @dataclass(frozen=True, kw_only=True)

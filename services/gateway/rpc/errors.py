@@ -61,10 +61,7 @@ def to_status(error: Exception) -> status_pb2.Status:
         case FailedPrecondition():
             violation = PreconditionFailure.Violation(type=error.reason, subject=error.subject, description=str(error))
             return _status(
-                code_pb2.FAILED_PRECONDITION,
-                str(error),
-                error.reason,
-                PreconditionFailure(violations=[violation]),
+                code_pb2.FAILED_PRECONDITION, str(error), error.reason, PreconditionFailure(violations=[violation])
             )
         case MissingBlob():
             return _status(

@@ -122,9 +122,7 @@ def _content(
         ordered_at=to_datetime(order.created_at),
         failures=[
             FailedImage(
-                position=image.position,
-                reason=Reason(image.reason or Reason.INTERNAL),
-                message=image.message or "",
+                position=image.position, reason=Reason(image.reason or Reason.INTERNAL), message=image.message or ""
             )
             for image in failed[:MAX_LISTED_FAILURES]
         ],
@@ -143,11 +141,7 @@ def _content(
 def _file(order: Order, image: Image, name: str) -> AttachedResult:
     key = result_key(order.id, image.position, image.generation)
     return AttachedResult(
-        name=name,
-        key=key,
-        size=image.output_bytes,
-        digest=image.output_sha256 or "",
-        crc32=image.result_crc32,
+        name=name, key=key, size=image.output_bytes, digest=image.output_sha256 or "", crc32=image.result_crc32
     )
 
 

@@ -20,15 +20,7 @@ from services.mailer import metrics
 from services.mailer.content.email_content import Draft
 from services.mailer.mime.composer import EmailComposer
 from services.mailer.sending.leases import EMAIL_LEASE_SECONDS
-from services.mailer.sending.outcomes import (
-    ClaimLost,
-    NotWanted,
-    Outcome,
-    Postponed,
-    Refused,
-    RetryEmail,
-    Sent,
-)
+from services.mailer.sending.outcomes import ClaimLost, NotWanted, Outcome, Postponed, Refused, RetryEmail, Sent
 from services.mailer.sending.recording import OutcomeRecord, record_of
 from services.mailer.smtp.envelope import AcceptanceUnknown, EmailDeferred, EmailRefused, MailServerUnavailable
 from services.mailer.smtp.send_rate import MailerStopping

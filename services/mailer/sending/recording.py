@@ -10,15 +10,7 @@ from services.common.db.mail import emails, subscribers
 from services.common.db.mail.emails import EmailClaim
 from services.common.domain.errors import Reason
 from services.common.domain.retries import EMAIL_RETRIES, MAX_COPIES, MAX_EMAIL_ATTEMPTS
-from services.mailer.sending.outcomes import (
-    ClaimLost,
-    NotWanted,
-    Outcome,
-    Postponed,
-    Refused,
-    RetryEmail,
-    Sent,
-)
+from services.mailer.sending.outcomes import ClaimLost, NotWanted, Outcome, Postponed, Refused, RetryEmail, Sent
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -70,12 +70,7 @@ def launch(arguments: tuple[str, ...], environment: Mapping[str, str], output: i
     if forks(arguments):
         return _Fork(arguments[3], arguments[4:], environment, output)
     return subprocess.Popen(  # noqa: S603 - the programs are this project's own
-        arguments,
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=output,
-        env=environment,
-        start_new_session=True,
+        arguments, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment, start_new_session=True
     )
 
 

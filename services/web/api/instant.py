@@ -55,11 +55,7 @@ class InstantCalls:
             raise BadRequest("preview", f"{side!r} is not a number of pixels, such as 1600")
         _, data = await self._receive(request, "image")
         message = pb.FindRegionsRequest(
-            data=data,
-            find=spec.find,
-            effort=spec.effort,
-            output_format=spec.output_format,
-            preview_side=int(side),
+            data=data, find=spec.find, effort=spec.effort, output_format=spec.output_format, preview_side=int(side)
         )
         return json_response(await self._gateways.of(request).find_regions(message))
 

@@ -30,12 +30,7 @@ _REASONS = {
 
 
 def problem_details(
-    status: int,
-    detail: str,
-    *,
-    reason: str = "",
-    violations: object = (),
-    retry_after: float | None = None,
+    status: int, detail: str, *, reason: str = "", violations: object = (), retry_after: float | None = None
 ) -> Response:
     """Return problem details.
 

@@ -40,11 +40,7 @@ class Manifest:
     def dry_run(self) -> pb.BlurOrderRequest:
         """Return a request that fails the same validation, except for the content of the images."""
         images = [
-            pb.InputImage(
-                filename=image.filename,
-                data=b"?",
-                spec=image.spec if image.HasField("spec") else None,
-            )
+            pb.InputImage(filename=image.filename, data=b"?", spec=image.spec if image.HasField("spec") else None)
             for image in self.images
         ]
         return pb.BlurOrderRequest(order=self.header, images=images)

@@ -16,14 +16,7 @@ from services.web.http.languages import texts_for
 from services.web.http.problems import NOT_FOUND, Problem, ProblemError
 from services.web.http.templates import PRIVATE, PageRenderer
 from services.web.orders.spec_values import spec_of, with_effect
-from services.web.orders.view import (
-    action_values,
-    image_views,
-    is_settled,
-    order_state,
-    order_title,
-    order_values,
-)
+from services.web.orders.view import action_values, image_views, is_settled, order_state, order_title, order_values
 
 _ORDER_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 

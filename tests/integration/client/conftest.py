@@ -6,10 +6,7 @@ from imageblur_client import Client
 from imageblur_client.cli import app
 from typer.testing import CliRunner
 
-from tests.integration.client.messages import (
-    Outcome,
-    Run,
-)
+from tests.integration.client.messages import Outcome, Run
 from tests.integration.client.scripted import ScriptedServer
 
 

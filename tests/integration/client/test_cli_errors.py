@@ -7,10 +7,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2
 
-from tests.integration.client.messages import (
-    ORDER_ID,
-    Run,
-)
+from tests.integration.client.messages import ORDER_ID, Run
 from tests.integration.client.scripted import ScriptedServer, bad_request, failure, sent_order, unavailable
 
 

@@ -11,14 +11,7 @@ from imageblur.v1.blur_service_pb2 import (
     FindRegionsResponse,
     GetLimitsResponse,
 )
-from imageblur.v1.order_pb2 import (
-    Check,
-    CheckState,
-    Effort,
-    Finding,
-    FindingKind,
-    Rect,
-)
+from imageblur.v1.order_pb2 import Check, CheckState, Effort, Finding, FindingKind, Rect
 from PIL import Image as PillowImage
 
 from tests.integration.client.messages import Run

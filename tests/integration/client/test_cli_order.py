@@ -3,11 +3,7 @@
 import json
 from pathlib import Path
 
-from imageblur.v1.blur_service_pb2 import (
-    SendImagesRequest,
-    SendImagesResponse,
-    StreamBlurOrderRequest,
-)
+from imageblur.v1.blur_service_pb2 import SendImagesRequest, SendImagesResponse, StreamBlurOrderRequest
 from imageblur.v1.order_pb2 import (
     BlurSpec,
     CheckState,

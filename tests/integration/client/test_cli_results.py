@@ -17,12 +17,7 @@ from imageblur.v1.blur_service_pb2 import (
     SendImagesRequest,
     SendImagesResponse,
 )
-from imageblur.v1.order_pb2 import (
-    Delivery,
-    DeliveryState,
-    Image,
-    ImageFormat,
-)
+from imageblur.v1.order_pb2 import Delivery, DeliveryState, Image, ImageFormat
 from imageblur.v1.subscription_service_pb2 import (
     ConfirmSubscriptionResponse,
     SubscribeResponse,
@@ -30,17 +25,7 @@ from imageblur.v1.subscription_service_pb2 import (
     UnsubscribeResponse,
 )
 
-from tests.integration.client.messages import (
-    ORDER_ID,
-    RUNNING,
-    SUCCEEDED,
-    Run,
-    change,
-    file,
-    image,
-    order,
-    stands,
-)
+from tests.integration.client.messages import ORDER_ID, RUNNING, SUCCEEDED, Run, change, file, image, order, stands
 from tests.integration.client.scripted import ScriptedServer, failure, unavailable
 
 

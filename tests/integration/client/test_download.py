@@ -23,11 +23,7 @@ def test_files_are_written_whole_under_their_names(server: ScriptedServer, clien
         ORDER_ID, tmp_path / "new" / "out", image_ids=["i1"], on_bytes=received.append, on_file=finished.append
     )
 
-    assert _tree(tmp_path) == {
-        "new/out/blur_cat.jpg": b"cat" * 1000,
-        "new/out/blur_пёс.png": b"dog",
-        "new/out/e": b"",
-    }
+    assert _tree(tmp_path) == {"new/out/blur_cat.jpg": b"cat" * 1000, "new/out/blur_пёс.png": b"dog", "new/out/e": b""}
     assert saved == finished
     assert [path.name for path in saved] == ["blur_cat.jpg", "blur_пёс.png", "e"]
     assert sum(received) == 3003

@@ -61,10 +61,7 @@ def test_summaries_tell_what_the_rows_tell(database: Database, span: int, step: 
     assert len(same) >= len(before) - 30  # the clock goes on meanwhile
     for start in same:
         assert counts(before[start]) == counts(after[start])
-        for exact, summarised in (
-            (before[start].waits, after[start].waits),
-            (before[start].works, after[start].works),
-        ):
+        for exact, summarised in ((before[start].waits, after[start].waits), (before[start].works, after[start].works)):
             for value, rounded in zip(sorted(exact.elements()), sorted(summarised.elements()), strict=True):
                 assert rounded == pytest.approx(value, rel=0.026, abs=1)
 

@@ -151,8 +151,7 @@ def test_a_file_that_is_no_image_is_refused_with_the_reason(gateway: Gateway) ->
 
 
 @pytest.mark.parametrize(
-    ("wrong", "field"),
-    [({"max_side": 15}, "max_side"), ({"max_side": 8193}, "max_side"), ({"source": 7}, "source")],
+    ("wrong", "field"), [({"max_side": 15}, "max_side"), ({"max_side": 8193}, "max_side"), ({"source": 7}, "source")]
 )
 def test_wrong_requests_name_the_field(gateway: Gateway, wrong: dict[str, object], field: str) -> None:
     [image] = place(gateway, turned_tiff())

@@ -267,12 +267,7 @@ def test_events_that_were_given_up_are_failures_in_the_trace_and_can_be_retried_
         assert len(operator.ListFailures(operator_pb.ListFailuresRequest(filter=which)).failures) == number
     trace = operator.GetOrderTrace(operator_pb.GetOrderTraceRequest(order_id=made[0][0]))
     (step,) = [step for step in trace.steps if step.kind == TRACE_KIND_WEBHOOK]
-    assert (step.id, step.state, step.attempts, step.message) == (
-        made[0][1],
-        "FAILED",
-        30,
-        "order.cancelled: HTTP 500",
-    )
+    assert (step.id, step.state, step.attempts, step.message) == (made[0][1], "FAILED", 30, "order.cancelled: HTTP 500")
     assert [event.event_id for event in trace.order.order.webhook_events] == [made[0][1]]
 
     retry = operator_pb.RetryFailuresRequest(all=True, filter=FailureFilter(order_id=made[0][0]))

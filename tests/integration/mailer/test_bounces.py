@@ -94,11 +94,7 @@ def state(database: Database, address: str) -> tuple[str, str | None]:
 
 @ON_BOTH
 def test_a_newsletter_that_comes_back_is_matched_by_the_address_it_came_back_to(
-    database: Database,
-    make_bulk_mailer: MakeBulkMailer,
-    smtp_sink: SmtpSink,
-    mailbox: ImapMailbox,
-    read: ReadBounces,
+    database: Database, make_bulk_mailer: MakeBulkMailer, smtp_sink: SmtpSink, mailbox: ImapMailbox, read: ReadBounces
 ) -> None:
     for address in ("ann@example.org", "bob@example.org", "eve@example.org"):
         make_subscriber(database, address)

@@ -48,9 +48,7 @@ def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def identity(key: Path) -> SenderIdentity:
     sender = parse_sender("Размытие <blur@mail.example.org>")
     return SenderIdentity(
-        sender=sender,
-        reply_to=parse_sender("help@example.org"),
-        signer=DkimSigner.load(key, "s2026", sender.domain),
+        sender=sender, reply_to=parse_sender("help@example.org"), signer=DkimSigner.load(key, "s2026", sender.domain)
     )
 
 

@@ -103,11 +103,7 @@ def test_a_mailing_waits_for_its_time(  # noqa: PLR0917 - fixtures
 
 @ON_BOTH
 def test_each_reader_gets_it_by_their_own_clock_once(
-    database: Database,
-    schedule: StartMailings,
-    sweep: Sweep,
-    make_bulk_mailer: MakeBulkMailer,
-    smtp_sink: SmtpSink,
+    database: Database, schedule: StartMailings, sweep: Sweep, make_bulk_mailer: MakeBulkMailer, smtp_sink: SmtpSink
 ) -> None:
     for zone in ("Asia/Tokyo", "Europe/Paris", "America/New_York", None, "Zone/Unknown"):
         for number in range(3):

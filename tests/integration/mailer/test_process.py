@@ -93,8 +93,7 @@ def test_on_sigterm_it_gives_up_what_was_not_sent_whole_and_waits_for_replies_to
     smtp_sink.hold_rcpt("begun@example.org")
     smtp_sink.hold_data("whole@example.org", release)
     with subprocess.Popen(
-        [sys.executable, "-m", "services.mailer"],
-        env=environment | {"IMAGEBLUR_SMTP_ACCEPT_SECONDS": "60"},
+        [sys.executable, "-m", "services.mailer"], env=environment | {"IMAGEBLUR_SMTP_ACCEPT_SECONDS": "60"}
     ) as mailer:
         try:
             queues.send([send_email(begun.email_id), send_email(whole.email_id)])

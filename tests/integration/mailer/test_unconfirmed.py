@@ -120,11 +120,7 @@ def test_a_link_to_an_order_of_a_trusted_key_makes_no_one_trusted(
 
 @ON_BOTH
 def test_who_confirmed_the_newsletter_gets_results(
-    database: Database,
-    order: PlaceOrder,
-    send: SendEmail,
-    subscriptions: Subscriptions,
-    smtp_sink: SmtpSink,
+    database: Database, order: PlaceOrder, send: SendEmail, subscriptions: Subscriptions, smtp_sink: SmtpSink
 ) -> None:
     subscriptions.subscribe(email="ann@example.org", email_key="ann@example.org", locale="en")
     with database.write() as session:

@@ -82,10 +82,7 @@ class Terminal:
             "port": port,
         }
         (self.folder / "plan.json").write_text(json.dumps(plan))
-        own = {
-            "IMAGEBLUR_DATA_DIR": str(self.data_folder.root),
-            "PYTHONPATH": str(Path(__file__).parents[3]),
-        }
+        own = {"IMAGEBLUR_DATA_DIR": str(self.data_folder.root), "PYTHONPATH": str(Path(__file__).parents[3])}
         stack = subprocess.Popen(
             [sys.executable, "-m", "tests.integration.stack.driver", "plan.json"],
             cwd=self.folder,

@@ -304,10 +304,7 @@ def test_the_newsletter(gateway: Gateway, same: Same, database: Database) -> Non
     confirm = subscriptions.ConfirmSubscriptionRequest(token=tokens.make("confirm", bob, 1))
     body = json.dumps({"token": tokens.make("confirm", ann, 1)}).encode()
     same(
-        "ConfirmSubscription",
-        gateway.subscription.ConfirmSubscription(confirm),
-        "POST /v1/subscriptions/confirm",
-        body,
+        "ConfirmSubscription", gateway.subscription.ConfirmSubscription(confirm), "POST /v1/subscriptions/confirm", body
     )
     unsubscribed = gateway.subscription.Unsubscribe(subscriptions.UnsubscribeRequest(email="bob@example.org"))
     same("Unsubscribe", unsubscribed, "POST /v1/subscriptions/unsubscribe", b'{"email": "ann@example.org"}')

@@ -37,12 +37,7 @@ def received(connection: socket.socket) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "endless",
-    [
-        START + b"X-Large: ",
-        b"GET /",
-        START + b"Transfer-Encoding: chunked\r\n\r\n0\r\nX-Large: ",
-    ],
+    "endless", [START + b"X-Large: ", b"GET /", START + b"Transfer-Encoding: chunked\r\n\r\n0\r\nX-Large: "]
 )
 def test_endless_headers_are_refused_before_they_fill_the_memory(pages: Web, endless: bytes) -> None:
     with socket.create_connection(("127.0.0.1", pages.port), 20) as connection:

@@ -7,15 +7,7 @@ from pathlib import Path
 from playwright.sync_api import BrowserContext, Dialog, Page, Request, Route, expect
 
 from tests.integration.gateway.conftest import Gateway
-from tests.integration.web.form_in_browser import (
-    browser,
-    context,
-    folder,
-    gateway,
-    large_files,
-    page,
-    photographs,
-)
+from tests.integration.web.form_in_browser import browser, context, folder, gateway, large_files, page, photographs
 from tests.integration.web.test_chosen_files import MAKE_FOLDER
 from tests.support.browser_waiting import wait_until
 from tests.support.waiting import eventually

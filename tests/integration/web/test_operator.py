@@ -71,11 +71,7 @@ class Browser:
 
     def post(self, path: str, token: str | None = None, **fields: str) -> HttpResponse:
         sent = fields | ({} if token is None else {"form_token": token})
-        headers = {
-            "Cookie": self.cookie,
-            "Accept": "text/html",
-            "Content-Type": "application/x-www-form-urlencoded",
-        }
+        headers = {"Cookie": self.cookie, "Accept": "text/html", "Content-Type": "application/x-www-form-urlencoded"}
         return self.web.request("POST", f"/operator{path}", urlencode(sent).encode(), headers)
 
     def form_token(self, path: str = "/sign-in") -> str:

@@ -56,11 +56,7 @@ def models() -> list[FindModel]:
 
 @pytest.fixture
 def finder(
-    database: Database,
-    queues: Broker,
-    handled: list[str],
-    models: list[FindModel],
-    monkeypatch: pytest.MonkeyPatch,
+    database: Database, queues: Broker, handled: list[str], models: list[FindModel], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[dramatiq.Worker]:
     """Serves the queues of images; not started."""
     for name in ("POLL_SECONDS", "HEARTBEAT_SECONDS", "MODELS_SECONDS"):

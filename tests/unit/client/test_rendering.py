@@ -122,11 +122,7 @@ def test_states_of_a_newer_server_do_no_harm() -> None:
         (OrderState.ORDER_STATE_SUCCEEDED, [], 0),
         (OrderState.ORDER_STATE_SUCCEEDED, [DeliveryState.DELIVERY_STATE_SENT], 0),
         (OrderState.ORDER_STATE_SUCCEEDED, [DeliveryState.DELIVERY_STATE_FAILED], 1),
-        (
-            OrderState.ORDER_STATE_SUCCEEDED,
-            [DeliveryState.DELIVERY_STATE_SENT, DeliveryState.DELIVERY_STATE_FAILED],
-            0,
-        ),
+        (OrderState.ORDER_STATE_SUCCEEDED, [DeliveryState.DELIVERY_STATE_SENT, DeliveryState.DELIVERY_STATE_FAILED], 0),
         (OrderState.ORDER_STATE_PARTIALLY_FAILED, [], 1),
         (OrderState.ORDER_STATE_FAILED, [], 1),
         (OrderState.ORDER_STATE_CANCELLED, [], 1),

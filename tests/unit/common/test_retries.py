@@ -13,11 +13,7 @@ from services.common.domain.retries import (
 
 @pytest.mark.parametrize(
     ("policy", "delays", "longest"),
-    [
-        (IMAGE_RETRIES, [1, 2, 4], 60),
-        (EMAIL_RETRIES, [1, 2, 4, 8, 16, 32], 1800),
-        (MAILING_RETRIES, [2, 4, 8], 300),
-    ],
+    [(IMAGE_RETRIES, [1, 2, 4], 60), (EMAIL_RETRIES, [1, 2, 4, 8, 16, 32], 1800), (MAILING_RETRIES, [2, 4, 8], 300)],
 )
 def test_delays_double_up_to_the_longest(policy: RetryPolicy, delays: list[float], longest: float) -> None:
     assert [policy.delay(failures) for failures in range(1, len(delays) + 1)] == delays

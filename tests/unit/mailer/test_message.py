@@ -145,16 +145,14 @@ def test_no_recipient_can_add_a_header_or_a_command(local: str, domain: str) -> 
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["ImageBlur <imageblur@localhost>", "blur@example.org", '"Blur, Image" <a@b.c>', "Имя <a@b.c>"],
+    "text", ["ImageBlur <imageblur@localhost>", "blur@example.org", '"Blur, Image" <a@b.c>', "Имя <a@b.c>"]
 )
 def test_senders(text: str) -> None:
     assert parse_sender(text).domain
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["", "ImageBlur", "ImageBlur <imageblur>", "a@b.c, d@e.f", "a@b.c\nX: y", "A <a@b.c", "<>", "имя@b.c"],
+    "text", ["", "ImageBlur", "ImageBlur <imageblur>", "a@b.c, d@e.f", "a@b.c\nX: y", "A <a@b.c", "<>", "имя@b.c"]
 )
 def test_what_is_not_a_sender(text: str) -> None:
     with pytest.raises(ValueError, match="must be one address"):

@@ -28,14 +28,7 @@ from services.mailer.smtp.send_rate import MailerStopping
 from services.mailer.smtp.session import SmtpSession
 from tests.support.factories import end_retention
 from tests.support.fakes import FakeBlobs, FakeBroker, HourlyClock
-from tests.support.mail_factories import (
-    delivery,
-    email,
-    emails_of,
-    enqueue_again,
-    make_order,
-    make_subscriber,
-)
+from tests.support.mail_factories import delivery, email, emails_of, enqueue_again, make_order, make_subscriber
 from tests.unit.mailer.fakes import DISCONNECT, Disconnect, FakeConnection, FakeServer, NoLimit
 
 NO_MAILBOX = "550 5.1.1 no such user"
@@ -130,11 +123,7 @@ def test_any_other_reply_and_a_lost_connection_are_retried(
 
 
 def test_the_last_retry_fails_the_delivery(
-    database: Database,
-    blobs: FakeBlobs,
-    server: FakeServer,
-    send_email: SendEmail,
-    monkeypatch: pytest.MonkeyPatch,
+    database: Database, blobs: FakeBlobs, server: FakeServer, send_email: SendEmail, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recording, "MAX_EMAIL_ATTEMPTS", 3)
     order = make_order(database, blobs, [b"one"])

@@ -89,11 +89,7 @@ def send(port: int, sent: SmtpEnvelope, *, timeout: float = 30) -> str:
 
 def envelope(content: bytes = b"Subject: x\r\n\r\nbody\r\n", *, to: str = "ann@example.org") -> SmtpEnvelope:
     return SmtpEnvelope(
-        sender="blur@example.org",
-        recipient=to,
-        utf8=not to.isascii(),
-        content=io.BytesIO(content),
-        size=len(content),
+        sender="blur@example.org", recipient=to, utf8=not to.isascii(), content=io.BytesIO(content), size=len(content)
     )
 
 

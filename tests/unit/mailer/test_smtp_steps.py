@@ -247,10 +247,7 @@ def test_an_unknown_name_is_the_mail_server_s_fault() -> None:
 def test_a_password_with_umlauts_is_sent_in_utf_8(mechanism: str) -> None:
     with scripted(EHLO=f"250-here\r\n250 AUTH {mechanism}", AUTH="235 2.7.0 welcome") as script:
         if mechanism == "LOGIN":
-            script.answers |= {
-                "AUTH": "334 UGFzc3dvcmQ6",
-                base64.b64encode("grün".encode()).decode().upper(): "235 in",
-            }
+            script.answers |= {"AUTH": "334 UGFzc3dvcmQ6", base64.b64encode("grün".encode()).decode().upper(): "235 in"}
         session = SmtpSession(server_at(script.port, password="grün"))
         assert session.send(envelope()) == "250 2.0.0 kept"
         session.close()

@@ -14,12 +14,7 @@ HOUR = WeeklyHour("mon", 12, ZoneInfo("UTC"))
 
 @pytest.mark.parametrize(
     ("after", "due"),
-    [
-        (timedelta(seconds=-1), False),
-        (timedelta(0), True),
-        (timedelta(hours=47), True),
-        (timedelta(hours=49), False),
-    ],
+    [(timedelta(seconds=-1), False), (timedelta(0), True), (timedelta(hours=47), True), (timedelta(hours=49), False)],
 )
 def test_due_from_its_hour_on_for_two_days(after: timedelta, due: bool) -> None:
     found = HOUR.latest_due(MONDAY + after, not_before=LONG_AGO)

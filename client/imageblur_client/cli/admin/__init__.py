@@ -24,13 +24,7 @@ from imageblur_client.cli.admin.order_actions import (
 from imageblur_client.cli.admin.orders import order_images, orders, stats, trace
 from imageblur_client.cli.admin.personal_data import erase, export, lift_suppression
 from imageblur_client.cli.admin.queues import pause, purge, queues, resume, workers
-from imageblur_client.cli.admin.subscribers import (
-    bounce,
-    export_subscribers,
-    import_subscribers,
-    subscribers,
-    suppress,
-)
+from imageblur_client.cli.admin.subscribers import bounce, export_subscribers, import_subscribers, subscribers, suppress
 from imageblur_client.cli.admin.texts import preview_email, reset_text, set_text, text, texts
 from imageblur_client.cli.admin.webhooks import resend_webhooks, webhooks
 

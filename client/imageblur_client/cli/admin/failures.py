@@ -35,13 +35,7 @@ Cause = Annotated[
 
 
 def _filter(
-    *,
-    kind: Kind = "",
-    reason: Reason = "",
-    order: Order = "",
-    cause: Cause = "",
-    since: Since = "",
-    until: Until = "",
+    *, kind: Kind = "", reason: Reason = "", order: Order = "", cause: Cause = "", since: Since = "", until: Until = ""
 ) -> FailureFilter:
     """Return the filter of these options."""
     begin, end = span(since, until)
@@ -92,12 +86,7 @@ def failures(
 
 @_takes_filter
 def retry(
-    ctx: typer.Context,
-    *,
-    ids: Ids = None,
-    every: All = False,
-    which: FailureFilter,
-    dry_run: DryRun = False,
+    ctx: typer.Context, *, ids: Ids = None, every: All = False, which: FailureFilter, dry_run: DryRun = False
 ) -> None:
     """Retry failures where it can help: those of the service, of sources and of receivers of webhooks."""
     with operator_api(ctx) as operator:

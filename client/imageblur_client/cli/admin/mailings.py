@@ -37,8 +37,7 @@ def run_mailing(  # noqa: PLR0917 - a command
         typer.Option(metavar="TIME", help="Send it at this time, such as 2026-12-07T09:00+01:00.", show_default=False),
     ] = None,
     local_time: Annotated[
-        str,
-        typer.Option(metavar="TIME", help="Send it at this time by each reader's clock, such as 2026-12-07T09:00."),
+        str, typer.Option(metavar="TIME", help="Send it at this time by each reader's clock, such as 2026-12-07T09:00.")
     ] = "",
     window: Annotated[
         str, typer.Option(metavar="HH:MM-HH:MM", help="Send only within this part of each day, such as 09:00-18:00.")

@@ -12,8 +12,7 @@ from imageblur_client.cli.shared_options import takes
 from imageblur_client.operator import OperatorApi
 
 State = Annotated[
-    list[str] | None,
-    typer.Option(metavar="STATE", help="Only orders in this state, such as failed. Can be repeated."),
+    list[str] | None, typer.Option(metavar="STATE", help="Only orders in this state, such as failed. Can be repeated.")
 ]
 Address = Annotated[str, typer.Option(metavar="E", help="Only orders for this address.")]
 AddressPart = Annotated[

@@ -14,8 +14,7 @@ from imageblur_client.cli.errors import ExitCode, print_error
 from imageblur_client.cli.render import enum_label
 
 Name = Annotated[
-    str,
-    typer.Argument(metavar="NAME", help="Name of a text, such as newsletter/en/text.txt.", show_default=False),
+    str, typer.Argument(metavar="NAME", help="Name of a text, such as newsletter/en/text.txt.", show_default=False)
 ]
 
 

@@ -79,11 +79,7 @@ def claim_batch(session: Session, mailing_id: UUID, *, size: int, lease_seconds:
     # The update locks the row, so mailers that claim of the same mailing wait for each other here, and only here.
     mailing = session.execute(
         update(_MAILINGS)
-        .where(
-            _MAILINGS.c.id == mailing_id,
-            _MAILINGS.c.state == MailingState.SENDING,
-            _MAILINGS.c.not_before <= now(),
-        )
+        .where(_MAILINGS.c.id == mailing_id, _MAILINGS.c.state == MailingState.SENDING, _MAILINGS.c.not_before <= now())
         .values(enqueued_at=now())
         .returning(*_MAILINGS.c)
     ).one_or_none()
@@ -152,9 +148,7 @@ def _claim_due(
 ) -> Sequence[UUID]:
     """Claim e-mails that are due for another attempt; `allowed`: a condition on their subscribers."""
     query = select(_EMAILS.c.id).where(
-        _EMAILS.c.mailing_id == mailing_id,
-        _EMAILS.c.state == EmailState.QUEUED,
-        _EMAILS.c.not_before <= now(),
+        _EMAILS.c.mailing_id == mailing_id, _EMAILS.c.state == EmailState.QUEUED, _EMAILS.c.not_before <= now()
     )
     if allowed is not None:
         query = query.where(exists().where(_SUBSCRIBERS.c.id == _EMAILS.c.subscriber_id, allowed).correlate(_EMAILS))

@@ -140,12 +140,7 @@ def finish_sent(session: Session, claim: EmailClaim, *, smtp_reply: str) -> bool
 def finish_failed(session: Session, claim: EmailClaim, *, reason: Reason, message: str) -> bool:
     """Record that the e-mail will never be sent; False if the claim was lost."""
     return _finish(
-        session,
-        claim,
-        state=EmailState.FAILED,
-        smtp_reply=message,
-        failure_reason=reason,
-        delivery_message=message,
+        session, claim, state=EmailState.FAILED, smtp_reply=message, failure_reason=reason, delivery_message=message
     )
 
 

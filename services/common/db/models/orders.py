@@ -91,9 +91,7 @@ class Image(Base):
         partial_index("images_outbox", "enqueued_at", where="state = 'QUEUED' AND enqueued_at IS NOT NULL"),
         partial_index("images_leases", "lease_until", where="state = 'RUNNING'"),
         partial_index(
-            "images_in_flight",
-            "order_id",
-            where="state = 'RUNNING' OR (state = 'QUEUED' AND enqueued_at IS NOT NULL)",
+            "images_in_flight", "order_id", where="state = 'RUNNING' OR (state = 'QUEUED' AND enqueued_at IS NOT NULL)"
         ),
         Index("images_revision", "order_id", "revision"),
         partial_index("images_untidied", "finished_at", where="NOT tidied AND finished_at IS NOT NULL"),

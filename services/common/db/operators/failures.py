@@ -52,8 +52,7 @@ class FailureCursor:
 
 # An e-mail stores the mail server's reply, which begins with 5 if the server refused it permanently (RFC 5321, 4.2.1).
 _EMAIL_REASON = func.coalesce(
-    Delivery.reason,
-    case((Email.smtp_reply.like("5%"), Reason.MAIL_REFUSED.value), else_=Reason.MAIL_UNREACHABLE.value),
+    Delivery.reason, case((Email.smtp_reply.like("5%"), Reason.MAIL_REFUSED.value), else_=Reason.MAIL_UNREACHABLE.value)
 )
 _NO_MAILBOX = or_(*(Email.smtp_reply.like(f"5__{mark}{code} %") for code in NO_MAILBOX_CODES for mark in (" ", "-")))
 SERVICE_IMAGE = Image.reason.not_in(FILE_REASONS)

@@ -65,11 +65,7 @@ def list_due_to_expire(session: Session, *, limit: int) -> Sequence[UUID]:
     """Return orders that have ended and whose retention is over."""
     return session.scalars(
         select(Order.id)
-        .where(
-            Order.state != OrderState.EXPIRED,
-            Order.state.not_in(orders.OPEN_STATES),
-            Order.expires_at < now(),
-        )
+        .where(Order.state != OrderState.EXPIRED, Order.state.not_in(orders.OPEN_STATES), Order.expires_at < now())
         .limit(limit)
     ).all()
 

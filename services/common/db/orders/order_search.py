@@ -56,11 +56,7 @@ class OrderFilter:
 
 
 def list_ids(
-    session: Session,
-    which: OrderFilter,
-    *eligible: ColumnElement[bool],
-    before: tuple[int, UUID] | None,
-    limit: int,
+    session: Session, which: OrderFilter, *eligible: ColumnElement[bool], before: tuple[int, UUID] | None, limit: int
 ) -> Sequence[Row[Any]]:
     """Return a page of ids and creation times of orders, the newest first.
 

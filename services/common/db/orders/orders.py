@@ -15,12 +15,7 @@ from services.common.db.rows import rows_changed
 from services.common.db.webhooks import outgoing
 from services.common.domain.errors import NotFound
 from services.common.domain.follow_up import FollowUp
-from services.common.domain.orders import (
-    ImageQueue,
-    ImageState,
-    OrderState,
-    state_when_done,
-)
+from services.common.domain.orders import ImageQueue, ImageState, OrderState, state_when_done
 
 OPEN_STATES = tuple(state for state in OrderState if state.open)
 
@@ -161,8 +156,6 @@ def owns_blobs(session: Session, order_id: UUID) -> bool:
 def list_open(session: Session, queue: ImageQueue) -> Sequence[UUID]:
     """Return all orders that are QUEUED or RUNNING and have images in a queue that have not ended."""
     open_image = select(Image.id).where(
-        Image.order_id == Order.id,
-        Image.queue == queue,
-        Image.state.in_((ImageState.QUEUED, ImageState.RUNNING)),
+        Image.order_id == Order.id, Image.queue == queue, Image.state.in_((ImageState.QUEUED, ImageState.RUNNING))
     )
     return session.scalars(select(Order.id).where(ORDER_IS_OPEN, open_image.exists())).all()

@@ -145,12 +145,7 @@ def cancel_revisions(session: Session, order: Order) -> tuple[int, int]:
                 Image.format.is_not(None) if had_result else Image.format.is_(None),
             )
             .values(
-                state=state,
-                revised_spec=None,
-                owner=None,
-                lease_until=None,
-                finished_at=now(),
-                revision=order.revision,
+                state=state, revised_spec=None, owner=None, lease_until=None, finished_at=now(), revision=order.revision
             )
             .execution_options(synchronize_session=False)
         )

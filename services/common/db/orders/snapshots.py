@@ -25,10 +25,7 @@ _SNAPSHOT = select(
     .scalar_subquery(),
 ).where(_ORDERS.c.id == bindparam("shown_id"))
 _DELIVERIES = (
-    select(
-        *_DELIVERY.c,
-        select(func.count()).where(_EMAILS.c.delivery_id == _DELIVERY.c.id).scalar_subquery(),
-    )
+    select(*_DELIVERY.c, select(func.count()).where(_EMAILS.c.delivery_id == _DELIVERY.c.id).scalar_subquery())
     .where(_DELIVERY.c.order_id == bindparam("shown_id"))
     .order_by(_DELIVERY.c.requested_at.desc())
     .limit(20)

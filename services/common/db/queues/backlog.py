@@ -54,11 +54,7 @@ def get_backlog(session: Session) -> Backlog:
         for state in (EmailState.QUEUED, EmailState.SENDING)
     )
     return Backlog(
-        waiting={
-            "images": count_open_images(session),
-            "orders": session.scalar(orders) or 0,
-            "emails": emails,
-        },
+        waiting={"images": count_open_images(session), "orders": session.scalar(orders) or 0, "emails": emails},
         oldest_image={queue: _get_age(session, Image, Image.queue == queue) for queue in ImageQueue},
         oldest_email=_get_age(session, Email),
         oldest_webhook=_get_age(session, WebhookEvent),

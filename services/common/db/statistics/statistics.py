@@ -48,8 +48,5 @@ def get_time_series(session: Session, *, span: int, step: int, known: Container[
             if step_of := points.get(point.start // step * step):
                 step_of.add(point)
     return TimeSeries(
-        begin=begin,
-        points=list(points.values()),
-        settled=(since, until),
-        sampled=before_sampled or after_sampled,
+        begin=begin, points=list(points.values()), settled=(since, until), sampled=before_sampled or after_sampled
     )

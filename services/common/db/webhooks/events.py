@@ -163,11 +163,7 @@ def release_expired(session: Session, *, limit: int) -> int:
 
 def enqueue_due(session: Session, *, limit: int) -> Sequence[UUID]:
     """Mark events as enqueued whose delay is over, and return them."""
-    due = select(WebhookEvent.id).where(
-        _QUEUED,
-        WebhookEvent.enqueued_at.is_(None),
-        WebhookEvent.not_before <= now(),
-    )
+    due = select(WebhookEvent.id).where(_QUEUED, WebhookEvent.enqueued_at.is_(None), WebhookEvent.not_before <= now())
     free = due.limit(limit).with_for_update(skip_locked=True).cte()
     return session.scalars(
         update(WebhookEvent)

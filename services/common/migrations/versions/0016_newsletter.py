@@ -47,18 +47,10 @@ def upgrade() -> None:
             op.add_column(table, sa.Column(name, type_(), nullable=True))
     op.add_column("subscribers", sa.Column("soft_bounces", sa.BigInteger(), nullable=False, server_default="0"))
     op.create_index(
-        "subscribers_zones",
-        "subscribers",
-        ["time_zone", "id"],
-        sqlite_where=_CONFIRMED,
-        postgresql_where=_CONFIRMED,
+        "subscribers_zones", "subscribers", ["time_zone", "id"], sqlite_where=_CONFIRMED, postgresql_where=_CONFIRMED
     )
     op.create_index(
-        "emails_reports",
-        "emails",
-        ["mailing_id", "report"],
-        sqlite_where=_REPORTED,
-        postgresql_where=_REPORTED,
+        "emails_reports", "emails", ["mailing_id", "report"], sqlite_where=_REPORTED, postgresql_where=_REPORTED
     )
     op.create_table(
         "suppressed_addresses",

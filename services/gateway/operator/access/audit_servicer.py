@@ -24,8 +24,7 @@ class AuditServicer(OperatorBase):
         found = await self.read(lambda session: audit.page(session, before=before, limit=size + 1, **filters))
         page, last = paging.split_page(found, size)
         return pb.ListAuditEntriesResponse(
-            entries=map(_entry, page),
-            next_page_token=paging.make_token(last.created_at, last.id) if last else "",
+            entries=map(_entry, page), next_page_token=paging.make_token(last.created_at, last.id) if last else ""
         )
 
 

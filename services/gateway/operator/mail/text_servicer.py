@@ -32,9 +32,7 @@ class TextServicer(OperatorBase):
             _stored_message(stored[it["name"]])
             if it["name"] in stored
             else pb.EmailText(
-                name=it["name"],
-                text=it["text"],
-                source=pb.EmailTextSource.Value(f"EMAIL_TEXT_SOURCE_{it['source']}"),
+                name=it["name"], text=it["text"], source=pb.EmailTextSource.Value(f"EMAIL_TEXT_SOURCE_{it['source']}")
             )
             for it in answer["texts"]
         ]

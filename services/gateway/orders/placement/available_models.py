@@ -14,11 +14,7 @@ CACHED_SECONDS = 10.0
 RETRY_SECONDS = 0.2
 """If a model is not among those that are cached, or there are none: it may be new."""
 
-_BUILT_IN = {
-    FindingKind.FACE: "faces",
-    FindingKind.TEXT: "text",
-    FindingKind.CODE: "codes",
-}
+_BUILT_IN = {FindingKind.FACE: "faces", FindingKind.TEXT: "text", FindingKind.CODE: "codes"}
 """What each kind finds, and the extra that installs it."""
 
 

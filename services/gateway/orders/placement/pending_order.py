@@ -149,18 +149,12 @@ class PendingOrder:
             sent = [image for image in images if image.source is None]
             storage.blobs.persist(*(original_key(self.order_id, image.position) for image in sent))
         order = storage.new_order(
-            header,
-            order_id=self.order_id,
-            principal=self.principal,
-            upload_seconds=time.monotonic() - self.started,
+            header, order_id=self.order_id, principal=self.principal, upload_seconds=time.monotonic() - self.started
         )
         with storage.database.write() as session:
             if header.request_id:
                 request = idempotency.IdempotentRequest(
-                    principal=self.principal,
-                    method=self.method,
-                    request_id=header.request_id,
-                    fingerprint=fingerprint,
+                    principal=self.principal, method=self.method, request_id=header.request_id, fingerprint=fingerprint
                 )
                 if earlier := idempotency.insert_answer(session, request, self.order_id):
                     unowned_blobs.mark_upload_failed(session, self.order_id)

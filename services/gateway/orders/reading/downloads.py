@@ -114,10 +114,7 @@ class ResultDownloads:
         entries += [summary_entry(name, content) for name, content in found.summary_files()]
         archive = StoredZip(entries, found.created_at, self._checksums)
         start = pb.FileStart(
-            filename=NAME,
-            media_type=MEDIA_TYPE,
-            size_bytes=archive.size,
-            etag=_etag(entries, found.created_at),
+            filename=NAME, media_type=MEDIA_TYPE, size_bytes=archive.size, etag=_etag(entries, found.created_at)
         )
         return Download(start, archive.read(wanted.offset, _length(wanted, archive.size)))
 

@@ -28,8 +28,7 @@ class AuditPages:
         client, token = operator.client, page_token(request)
         filters = {name: request.query_params.get(name, "") for name in FILTERS}
         found = await client.call(
-            client.stub.ListAuditEntries,
-            pb.ListAuditEntriesRequest(page_size=PAGE_SIZE, page_token=token, **filters),
+            client.stub.ListAuditEntries, pb.ListAuditEntriesRequest(page_size=PAGE_SIZE, page_token=token, **filters)
         )
         pager = Pager(page="/audit", token=token, next_token=found.next_page_token, filters=filters)
         return self._renderer.page(

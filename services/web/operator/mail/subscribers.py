@@ -112,9 +112,7 @@ class SubscriberPages:
         client = operator.client
         state = value_of(pb.SubscriberState, request.query_params.get("state", "")) or pb.SUBSCRIBER_STATE_UNSPECIFIED
         parts = client.stream(
-            client.stub.ExportSubscribers,
-            pb.ExportSubscribersRequest(state=state),
-            timeout=IMPORT_SECONDS,
+            client.stub.ExportSubscribers, pb.ExportSubscribersRequest(state=state), timeout=IMPORT_SECONDS
         )
         # The first one is awaited, so that a refusal is a page.
         first = await anext(parts)
@@ -124,10 +122,7 @@ class SubscriberPages:
             async for part in parts:
                 yield part.data
 
-        headers = {
-            "Content-Disposition": 'attachment; filename="subscribers.csv"',
-            "Cache-Control": "no-store",
-        }
+        headers = {"Content-Disposition": 'attachment; filename="subscribers.csv"', "Cache-Control": "no-store"}
         return StreamingResponse(content(), media_type="text/csv; charset=utf-8", headers=headers)
 
 

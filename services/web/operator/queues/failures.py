@@ -66,8 +66,7 @@ class FailurePages:
         span = TimeFilter.of(request.query_params)
         criteria = _filter(request.query_params)
         found = await client.call(
-            client.stub.ListFailures,
-            pb.ListFailuresRequest(page_size=PAGE_SIZE, page_token=token, filter=criteria),
+            client.stub.ListFailures, pb.ListFailuresRequest(page_size=PAGE_SIZE, page_token=token, filter=criteria)
         )
         filters = _query(criteria) | span.query
         return self._renderer.page(

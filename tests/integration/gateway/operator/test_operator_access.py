@@ -22,9 +22,7 @@ from tests.integration.gateway.test_orders import order, refused
 __all__ = ["make"]
 
 
-def test_keys_are_made_listed_rotated_and_revoked(
-    operator: OperatorServiceStub,
-) -> None:
+def test_keys_are_made_listed_rotated_and_revoked(operator: OperatorServiceStub) -> None:
     made = [
         operator.CreateApiKey(pb.CreateApiKeyRequest(name=f"key {number}", role=operator_pb2.API_KEY_ROLE_VIEWER))
         for number in range(3)
@@ -49,9 +47,7 @@ def test_keys_are_made_listed_rotated_and_revoked(
         revoked = operator.RevokeApiKey(pb.RevokeApiKeyRequest(api_key_id=first.api_key_id)).api_key
         assert revoked.HasField("revoke_time")
     refused(
-        grpc.StatusCode.FAILED_PRECONDITION,
-        operator.RotateApiKey,
-        pb.RotateApiKeyRequest(api_key_id=first.api_key_id),
+        grpc.StatusCode.FAILED_PRECONDITION, operator.RotateApiKey, pb.RotateApiKeyRequest(api_key_id=first.api_key_id)
     )
     assert len(operator.ListApiKeys(pb.ListApiKeysRequest()).api_keys) == 2
     assert len(operator.ListApiKeys(pb.ListApiKeysRequest(include_inactive=True)).api_keys) == 3
@@ -62,10 +58,7 @@ def test_keys_are_made_listed_rotated_and_revoked(
 
 
 def test_a_viewer_looks_and_an_administrator_acts(
-    settings: GatewaySettings,
-    make: Callable[..., str],
-    database: Database,
-    monkeypatch: pytest.MonkeyPatch,
+    settings: GatewaySettings, make: Callable[..., str], database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(key_cache, "REFRESH_SECONDS", 0.05)
     looks: list[tuple[str, Any]] = [

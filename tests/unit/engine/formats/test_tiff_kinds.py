@@ -187,8 +187,7 @@ def test_reversed_bits() -> None:
     packed = plain[-31 * 22 :]
     reversed_ = bytes(int(f"{byte:08b}"[::-1], 2) for byte in packed)
     same(
-        make_tiff(before, bits=4, photometric=BLACK_IS_ZERO, strips=[reversed_], extra={266: (SHORT, [2])}),
-        before * 17,
+        make_tiff(before, bits=4, photometric=BLACK_IS_ZERO, strips=[reversed_], extra={266: (SHORT, [2])}), before * 17
     )
 
 

@@ -11,14 +11,7 @@ from numpy.typing import NDArray
 from services.blur_worker.engine.compiling import compiled
 from services.blur_worker.engine.jpeg.decode.huffman import HUFFMAN
 from services.blur_worker.engine.jpeg.decode.image import scan_records
-from services.blur_worker.engine.jpeg.decode.layout import (
-    COMPONENT,
-    ENDS_EARLY,
-    PADDING,
-    SCAN,
-    TOO_MUCH,
-    decoded_place,
-)
+from services.blur_worker.engine.jpeg.decode.layout import COMPONENT, ENDS_EARLY, PADDING, SCAN, TOO_MUCH, decoded_place
 from services.blur_worker.engine.jpeg.decode.sequential import decode_block
 from services.blur_worker.engine.jpeg.format.header_reader import HeaderReader
 from services.blur_worker.engine.jpeg.format.markers import UnsupportedJpeg
