@@ -1,12 +1,19 @@
-"""`python -m benchmarks.newsletter [--subscribers N]`: import, mail and suppress, with mailers killed at random.
+"""`python -m benchmarks.newsletter [--subscribers N]`: import, mail and suppress, with services killed at random.
 
 A gateway, two mailers and two schedulers as processes, an SMTP server in this one, and an IMAP server as the mailbox of
 bounces. Subscribers are imported from CSV, a mailing is run over gRPC; a bounce of each hundredth e-mail, or a
-complaint about it, arrives while the others are sent. Prints who was reached, suppressed and repeated, seconds and MiB.
+complaint about it, arrives while the others are sent, and a confirmation e-mail is requested each second. Every
+subscriber must get the e-mail; a repeat is allowed for each connection that a killed mailer had, under the same
+Message-ID. Prints who was reached, suppressed and repeated, how long confirmations took, seconds and MiB.
 """
 
+import argparse
 import os
 import random
+import signal
+import statistics
+import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -17,9 +24,11 @@ import grpc
 from imageblur.v1 import operator_newsletter_pb2 as news
 from imageblur.v1 import operator_pb2
 from imageblur.v1 import operator_service_pb2 as pb
+from imageblur.v1 import subscription_service_pb2 as subscription
 from imageblur.v1.operator_service_pb2_grpc import OperatorServiceStub
+from imageblur.v1.subscription_service_pb2_grpc import SubscriptionServiceStub
 
-from benchmarks.mailing import CONNECTIONS, MIB, Fleet, Sink, measure, sink
+from benchmarks.mail_fleet import Fleet, Sink, sink
 from services.common import migrations
 from services.common.db.engine import Database
 from tests.support.imap import PASSWORD, USER, ImapMailbox, imap_server
@@ -27,6 +36,8 @@ from tests.support.mail_reports import bounce, complaint
 from tests.support.ports import free_port
 from tests.support.valkey import start_valkey
 
+MIB = 1 << 20
+CONNECTIONS = 2
 REPORTED_EVERY = 100
 """Every so many subscribers one is reported: bounced for good, for now, or complained."""
 CHUNK_BYTES = 48 << 10
@@ -81,6 +92,30 @@ class Reports:
             self.last_at = time.monotonic()
 
 
+class Confirmations:
+    """Confirmation e-mails requested by strangers, and how long they took."""
+
+    def __init__(self, channel: grpc.Channel) -> None:
+        self._stub = SubscriptionServiceStub(channel)
+        self.asked: dict[str, float] = {}
+
+    def ask(self) -> None:
+        """Request one more."""
+        address = f"waiting{len(self.asked)}@example.org"
+        self.asked[address] = time.monotonic()
+        self._stub.Subscribe(subscription.SubscribeRequest(email=address), timeout=60)
+
+    def missing(self) -> bool:
+        """Whether one has not arrived."""
+        return not Sink.arrived.keys() >= self.asked.keys()
+
+    def __str__(self) -> str:
+        waits = sorted(Sink.arrived[address] - at for address, at in self.asked.items() if address in Sink.arrived)
+        middle, late = 1000 * statistics.median(waits), 1000 * waits[int(len(waits) * 0.95)]
+        arrived = f"{len(waits)} of {len(self.asked)} confirmations meanwhile"
+        return f"{arrived}: p50 {middle:.0f} ms, p95 {late:.0f} ms, worst {waits[-1]:.1f} s"
+
+
 def run(folder: Path, count: int, kill_seconds: float, seed: int, database_url: str | None) -> bool:
     """Measure, print, and return whether all promises were kept."""
     valkey = start_valkey(folder)
@@ -96,6 +131,7 @@ def run(folder: Path, count: int, kill_seconds: float, seed: int, database_url: 
             "IMAGEBLUR_BLOB_URL": str(folder / "blobs"),
             "IMAGEBLUR_SECRET_KEY": "k" * 40,
             "IMAGEBLUR_GATEWAY_ADDRESS": address,
+            "IMAGEBLUR_MAX_SUBSCRIPTIONS_PER_HOUR": "0",
             "IMAGEBLUR_SMTP_PORT": str(port),
             "IMAGEBLUR_SMTP_TIMEOUT_SECONDS": "5",
             "IMAGEBLUR_MAILING_CONNECTIONS": str(CONNECTIONS),
@@ -114,21 +150,16 @@ def run(folder: Path, count: int, kill_seconds: float, seed: int, database_url: 
         try:
             with grpc.insecure_channel(address) as channel:
                 grpc.channel_ready_future(channel).result(120)
-                operator = OperatorServiceStub(channel)
-                return _measure(fleet, operator, Reports(mailbox, count), count, kill_seconds, random.Random(seed))
+                return _measure(fleet, channel, Reports(mailbox, count), count, kill_seconds, random.Random(seed))
         finally:
             fleet.stop()
             valkey.close()
 
 
 def _measure(  # noqa: PLR0917 - called once
-    fleet: Fleet,
-    operator: OperatorServiceStub,
-    reports: Reports,
-    count: int,
-    kill_seconds: float,
-    choose: random.Random,
+    fleet: Fleet, channel: grpc.Channel, reports: Reports, count: int, kill_seconds: float, choose: random.Random
 ) -> bool:
+    operator, confirmations = OperatorServiceStub(channel), Confirmations(channel)
     begin = time.monotonic()
     imported = operator.ImportSubscribers(csv(count), timeout=3600)
     import_seconds = time.monotonic() - begin
@@ -138,18 +169,19 @@ def _measure(  # noqa: PLR0917 - called once
     )
     begin = time.monotonic()
     operator.RunMailing(pb.RunMailingRequest(request_id=str(uuid4())), timeout=60)
-    peak, next_kill, next_line = 0.0, begin + kill_seconds, begin
+    peaks: list[float] = []
+    next_kill = begin + kill_seconds
     while (
         mailing := operator.ListMailings(pb.ListMailingsRequest()).mailings[0]
     ).state != operator_pb2.MAILING_STATE_DONE:
         time.sleep(1)
-        peak = max(peak, fleet.memory("mailer"))
-        if time.monotonic() > next_line:
-            next_line += 30
-            print(f"  {time.monotonic() - begin:5.0f} s: {len(Sink.emails):,} reached", flush=True)
+        confirmations.ask()
+        peaks.append(fleet.memory("mailer"))
+        if len(peaks) % 30 == 0:
+            print(f"  {time.monotonic() - begin:5.0f} s: {len(_mailed()):,} reached", flush=True)
         reports.feed(20)
         if kill_seconds and time.monotonic() > next_kill:
-            fleet.kill(choose.choice(["mailer-1", "mailer-2"]))
+            fleet.kill(choose.choice(["mailer-1", "mailer-2", "scheduler-1", "scheduler-2"]))
             next_kill = time.monotonic() + choose.uniform(0.5, 1.5) * kill_seconds
     seconds = time.monotonic() - begin
     reports.feed(count)
@@ -157,26 +189,56 @@ def _measure(  # noqa: PLR0917 - called once
     while time.monotonic() < deadline:
         counts = operator.CountSubscribers(news.CountSubscribersRequest())
         mailing = operator.ListMailings(pb.ListMailingsRequest()).mailings[0]
-        if counts.suppressed >= reports.expected.total() and mailing.soft_bounces >= count // REPORTED_EVERY // 4:
+        settled = counts.suppressed >= reports.expected.total() and not confirmations.missing()
+        if settled and mailing.soft_bounces >= count // REPORTED_EVERY // 4:
             break
         time.sleep(0.5)
     lag = time.monotonic() - reports.last_at
-    repeats = sum(emails.total() - 1 for emails in Sink.emails.values())
+    mailed = _mailed()
+    repeats = sum(emails.total() - 1 for emails in mailed.values())
+    different = sum(len(emails) > 1 for emails in mailed.values())
     allowed = fleet.killed["mailer"] * CONNECTIONS
-    print(f"{len(Sink.emails):,} of {count:,} reached in {seconds:.0f} s ({count / seconds:.0f} e-mails/s)")
-    print(f"{fleet.killed['mailer']} mailers killed; repeats: {repeats} (allowed {allowed})")
+    quarter = max(1, len(peaks) // 4)
+    print(f"{len(mailed):,} of {count:,} reached in {seconds:.0f} s ({count / seconds:.0f} e-mails/s)")
+    print(f"{fleet.killed['mailer']} mailers and {fleet.killed['scheduler']} schedulers killed")
+    print(f"repeats: {repeats} (allowed {allowed}), with another Message-ID: {different}")
     print(
         f"suppressed: {dict(counts.suppressions)} (reported: {dict(reports.expected)}), soft bounces: "
         f"{mailing.soft_bounces}; all {lag:.0f} s after the last report, read every {READ_SECONDS} s"
     )
-    print(f"largest mailer {peak / MIB:.0f} MiB, gateway {fleet.memory('gateway') / MIB:.0f} MiB")
+    print(
+        f"largest mailer {max(peaks[:quarter]) / MIB:.0f} MiB at its peak in the first quarter, "
+        f"{max(peaks[-quarter:]) / MIB:.0f} in the last; gateway {fleet.memory('gateway') / MIB:.0f} MiB"
+    )
+    print(confirmations)
     return (
-        len(Sink.emails) == count == imported.confirmed
+        len(mailed) == count == imported.confirmed
         and repeats <= allowed
+        and not different
+        and not confirmations.missing()
         and dict(counts.suppressions) == dict(reports.expected)
         and lag < 60
     )
 
 
+def _mailed() -> dict[str, Counter[bytes]]:
+    return {address: emails for address, emails in Sink.emails.items() if address.startswith("s")}
+
+
+def main() -> None:
+    """Measure with the options of the command line; exits with 1 where a promise was broken."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--subscribers", type=int, default=100_000)
+    parser.add_argument("--kill-seconds", type=float, default=20, help="about so often one is killed; 0: never")
+    parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
+    parser.add_argument("--database-url", help="an empty database; default: SQLite")
+    options = parser.parse_args()
+    print(f"seed {options.seed}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))  # so that the processes are ended, too
+    with tempfile.TemporaryDirectory(prefix="imageblur-") as folder:
+        kept = run(Path(folder), options.subscribers, options.kill_seconds, options.seed, options.database_url)
+    sys.exit(not kept)
+
+
 if __name__ == "__main__":
-    measure(run, __doc__, kill_seconds=20)
+    main()
