@@ -1,13 +1,11 @@
 """Claims, leases, windows and the ends of orders, on both databases."""
 
-from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 import pytest
 from sqlalchemy import update
 
 from services.common.db.engine import Database
-from services.common.db.mail import deliveries, emails
 from services.common.db.models import Image
 from services.common.db.orders import expiry, image_claims, image_outcomes, images, orders, snapshots, windows
 from services.common.db.orders.image_claims import ImageClaim
@@ -136,64 +134,6 @@ def test_few_images_are_left_to_other_workers_and_those_attempted_before_come_al
     assert [each.image_id for each in ended.next_claims] == [ids[2], ids[4], ids[5]], "half of the seven that are left"
 
 
-def test_an_image_is_claimed_once_by_many_at_a_time(database: Database, place: Place) -> None:
-    _, ids, _ = place(1)
-    with ThreadPoolExecutor(8) as pool:
-        claims = list(pool.map(lambda _: claim(database, ids[0]), range(16)))
-    assert sum(claimed is not None for claimed in claims) == 1
-
-
-def test_images_finished_at_once_are_all_counted_and_one_ends_the_order(database: Database, place: Place) -> None:
-    order_id, ids, _ = place(8, window=8, notify=True)
-    claims = [must_claim(database, image_id) for image_id in ids]
-    with ThreadPoolExecutor(8) as pool:
-        ended = list(pool.map(lambda claimed: finish(database, claimed), claims))
-    assert state(database, order_id) == ("SUCCEEDED", 0, 8, 0)
-    assert sum(len(one.follow_up.email_ids) for one in ended if one) == 1
-
-
-def test_a_finish_twice_counts_once(database: Database, place: Place) -> None:
-    order_id, ids, _ = place(1)
-    claimed = must_claim(database, ids[0])
-    assert finish(database, claimed)
-    assert finish(database, claimed) is None
-    assert state(database, order_id) == ("SUCCEEDED", 0, 1, 0)
-
-
-def test_a_live_lease_is_not_taken_back(database: Database, place: Place) -> None:
-    _, ids, _ = place(1)
-    claimed = must_claim(database, ids[0], lease=-1)
-    with database.read() as session:
-        assert [lapsed.image_id for lapsed in outbox.list_expired_image_claims(session, limit=9)] == ids
-    with database.write() as session:
-        image_claims.renew_claims(session, [claimed.owner], lease_seconds=60)
-    with database.write() as session:
-        assert image_outcomes.release_expired(session, claimed, window=2) is None
-    assert finish(database, claimed)
-
-
-def test_some_failed_is_partially_failed_and_all_failed_is_failed(database: Database, place: Place) -> None:
-    mixed, (good, bad), _ = place(2)
-    finish(database, must_claim(database, good))
-    finish(database, must_claim(database, bad), FAILURE)
-    assert state(database, mixed)[0] == "PARTIALLY_FAILED"
-    failed, (only,), _ = place(1)
-    finish(database, must_claim(database, only), FAILURE)
-    assert state(database, failed)[0] == "FAILED"
-
-
-def test_killed_workers_are_not_the_image_s_fault_until_there_were_many(database: Database, place: Place) -> None:
-    order_id, (image_id,), _ = place(1)
-    for attempt in range(1, MAX_ATTEMPTS + 1):
-        claimed = must_claim(database, image_id, lease=-1)
-        assert claimed.attempts == attempt
-        with database.write() as session:
-            image_outcomes.release_expired(session, claimed, window=2)
-        enqueue_again(database, order_id)
-    assert claim(database, image_id) is None
-    assert state(database, order_id)[0] == "FAILED"
-
-
 def test_an_outage_is_not_the_image_s_fault(database: Database, place: Place) -> None:
     order_id, (image_id,), _ = place(1)
     for _ in range(MAX_ATTEMPTS + 2):
@@ -219,39 +159,12 @@ def test_a_released_image_waits_and_the_sweep_finds_it_afterwards(database: Data
         assert windows.list_orders_to_refill(session, ImageQueue.BLUR, window=2, limit=9) == [order_id]
 
 
-def test_a_repeated_message_finds_no_image_that_waits_for_its_turn(database: Database, place: Place) -> None:
-    order_id, (first, second), _ = place(2, window=1)
-    assert claim(database, second) is None
-    claimed = must_claim(database, first)
-    with database.write() as session:
-        image_outcomes.release(session, claimed, crashed=False, window=1)
-    assert claim(database, first) is None, "it has to wait for its next attempt"
-    must_claim(database, second)
-    assert state(database, order_id)[:2] == ("RUNNING", 1)
-
-
 def test_what_the_broker_lost_is_found_by_age(database: Database, place: Place) -> None:
     _, ids, _ = place(3, window=2)
     with database.write() as session:
         assert outbox.list_unclaimed(session, Image, older_than=60, limit=9) == []
         assert set(outbox.list_unclaimed(session, Image, older_than=-1, limit=9)) == set(ids[:2])
         assert set(outbox.enqueue_again(session, Image, ids)) == set(ids[:2])
-
-
-def test_cancelling_ends_what_is_open_and_a_late_result_is_not_taken(database: Database, place: Place) -> None:
-    order_id, ids, _ = place(3)
-    finish(database, must_claim(database, ids[0]))
-    late = must_claim(database, ids[1])
-    with database.write() as session:
-        orders.cancel(session, order_id)
-    assert finish(database, late) is None
-    with database.read() as session:
-        order = snapshots.get_snapshot(session, order_id).order
-    assert (order.state, order.succeeded, order.cancelled) == ("CANCELLED", 1, 2)
-    with database.write() as session:
-        orders.cancel(session, order_id)
-    with database.read() as session:
-        assert snapshots.get_snapshot(session, order_id).order.cancelled == 2
 
 
 def test_a_watcher_sees_every_change_after_its_revision(database: Database, place: Place) -> None:
@@ -282,30 +195,3 @@ def test_expiry_counts_from_the_end_and_forgets_the_address(database: Database, 
     with database.read() as session:
         order = snapshots.get_snapshot(session, order_id).order
     assert (order.state, order.email) == ("EXPIRED", None)
-
-
-def test_a_delivery_ends_with_its_last_email(database: Database, place: Place) -> None:
-    order_id, (image_id,), _ = place(1, notify=True)
-    ended = finish(database, must_claim(database, image_id))
-    assert ended
-    (email_id,) = ended.follow_up.email_ids
-    with database.write() as session:
-        first = emails.claim_email(session, email_id, lease_seconds=60)
-    assert first
-    assert first.delivery_id
-    with database.write() as session:
-        assert emails.claim_email(session, email_id, lease_seconds=60) is None
-    with database.write() as session:
-        second_id = deliveries.insert_email(session, first.delivery_id, part=2)
-        assert emails.finish_sent(session, first, smtp_reply="250 ok")
-    with database.write() as session:
-        second = emails.claim_email(session, second_id, lease_seconds=60)
-    assert second
-    with database.read() as session:
-        ((delivery, count),) = snapshots.get_snapshot(session, order_id).deliveries
-    assert (delivery.state, count) == ("SENDING", 2)
-    with database.write() as session:
-        assert emails.finish_failed(session, second, reason=Reason.MAIL_REFUSED, message="550 no such user")
-    with database.read() as session:
-        ((delivery, _),) = snapshots.get_snapshot(session, order_id).deliveries
-    assert (delivery.state, delivery.reason, delivery.message) == ("FAILED", "MAIL_REFUSED", "550 no such user")

@@ -1,7 +1,6 @@
 """Migrations, uploads, idempotency, subscribers and mailings, on both databases."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from importlib.resources import files
 from uuid import UUID, uuid4
 
@@ -19,10 +18,8 @@ from services.common.db.mail import batches, emails, mailings, subscribers
 from services.common.db.models import Base, Email, Mailing, OperatorJob, Subscriber
 from services.common.db.operators import operator_jobs
 from services.common.db.operators.operator_jobs import JobAnswer, JobStatus
-from services.common.db.orders import idempotency, unowned_blobs
-from services.common.db.orders.idempotency import IdempotentRequest
 from services.common.db.queues import outbox
-from services.common.domain.errors import ConfigurationError, InvalidArgument
+from services.common.domain.errors import ConfigurationError
 from services.common.domain.retries import MAX_EMAIL_ATTEMPTS
 from services.common.infra.messaging.messages import OperatorJobKind
 from tests.support.postgres import PostgresServer
@@ -99,40 +96,6 @@ def test_an_upgrade_keeps_emails_and_goes_on_with_a_mailing_that_was_being_prepa
         assert not outbox.enqueue_due_emails(session, limit=9)
 
 
-def test_an_upload_given_up_for_dead_cannot_be_adopted(database: Database) -> None:
-    dead, alive = uuid4(), uuid4()
-    with database.write() as session:
-        unowned_blobs.insert_upload(session, dead)
-        unowned_blobs.insert_upload(session, alive)
-        assert unowned_blobs.list_removable(session, silent_seconds=60, limit=9) == []
-        unowned_blobs.mark_upload_failed(session, dead)
-        assert unowned_blobs.list_removable(session, silent_seconds=60, limit=9) == [dead]
-        assert not unowned_blobs.adopt_blobs(session, dead)
-        assert unowned_blobs.adopt_blobs(session, alive)
-        unowned_blobs.mark_removed(session, dead)
-        assert unowned_blobs.list_removable(session, silent_seconds=0, limit=9) == []
-
-
-def test_a_silent_upload_is_given_up(database: Database) -> None:
-    order_id = uuid4()
-    with database.write() as session:
-        unowned_blobs.insert_upload(session, order_id)
-    with database.write() as session:
-        assert unowned_blobs.list_removable(session, silent_seconds=-1, limit=9) == [order_id]
-
-
-def test_a_repeated_request_gets_the_first_answer_and_another_one_is_refused(database: Database) -> None:
-    request = IdempotentRequest(principal="me", method="BlurOrder", request_id=uuid4(), fingerprint="same")
-    first = uuid4()
-    with database.write() as session:
-        assert idempotency.insert_answer(session, request, first) is None
-    with database.write() as session:
-        assert idempotency.insert_answer(session, request, uuid4()) == first
-        assert idempotency.get_answer(session, request) == first
-    with database.read() as session, pytest.raises(InvalidArgument, match="request_id"):
-        idempotency.get_answer(session, replace(request, fingerprint="other"))
-
-
 def subscribe(database: Database, email: str, *, confirm: bool = True) -> object:
     with database.write() as session:
         return subscribers.subscribe(session, email=email, email_key=email.casefold(), locale="en", confirm=confirm)
@@ -141,28 +104,6 @@ def subscribe(database: Database, email: str, *, confirm: bool = True) -> object
 def the_subscriber(database: Database) -> Subscriber:
     with database.read() as session:
         return session.query(Subscriber).one()
-
-
-def test_one_confirmation_an_hour_whatever_is_asked(database: Database) -> None:
-    assert subscribe(database, "A@example.org")
-    assert subscribe(database, "a@example.org") is None
-    assert the_subscriber(database).state == "PENDING"
-
-
-def test_confirm_unsubscribe_and_the_old_token(database: Database) -> None:
-    subscribe(database, "a@example.org")
-    subscriber = the_subscriber(database)
-    with database.write() as session:
-        assert subscribers.confirm(session, subscriber.id, subscriber.token_version)
-        assert subscribers.confirm(session, subscriber.id, subscriber.token_version)
-    assert the_subscriber(database).state == "CONFIRMED"
-    with database.write() as session:
-        subscribers.unsubscribe(session, email_key="a@example.org")
-        subscribers.unsubscribe(session, email_key="nobody@example.org")
-    assert the_subscriber(database).state == "UNSUBSCRIBED"
-    with database.write() as session:
-        assert not subscribers.confirm(session, subscriber.id, subscriber.token_version)
-    assert subscribe(database, "a@example.org")
 
 
 def test_a_period_has_one_mailing_and_each_subscriber_one_email(database: Database) -> None:
@@ -184,14 +125,6 @@ def test_a_period_has_one_mailing_and_each_subscriber_one_email(database: Databa
     assert len({recipient.claim.subscriber_id for batch in claimed for recipient in batch.recipients}) == 5
     with database.write() as session:
         assert batches.claim_batch(session, mailing_id, size=2, lease_seconds=60) is None
-
-
-def test_subscribing_and_unsubscribing_in_turn_floods_nobody(database: Database) -> None:
-    assert subscribe(database, "victim@example.org")
-    for _ in range(3):
-        with database.write() as session:
-            subscribers.unsubscribe(session, email_key="victim@example.org")
-        assert subscribe(database, "victim@example.org") is None
 
 
 def test_many_subscribe_a_new_address_at_once(database: Database) -> None:

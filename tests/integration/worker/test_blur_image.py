@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from sqlalchemy import update
@@ -23,11 +23,10 @@ from services.blur_worker.images.blur_image import BlurImage
 from services.common.db.clock import now
 from services.common.db.engine import Database
 from services.common.db.models import Image, UnownedBlobs
-from services.common.db.operators import retries
 from services.common.db.orders import image_outcomes, orders, snapshots
 from services.common.domain.errors import Unavailable
 from services.common.domain.orders import original_key, result_key
-from services.common.domain.retries import MAX_ATTEMPTS, MAX_CRASHES
+from services.common.domain.retries import MAX_ATTEMPTS
 from services.common.domain.spec import BlurSpec
 from services.common.infra.blobs import BlobStore, MissingBlob
 from services.common.infra.messaging.broker import Broker
@@ -172,16 +171,6 @@ def test_the_line_of_an_image_names_its_path_and_stages(blur: BlurImage, databas
     assert 0 <= sum(stages) <= line["seconds"]
 
 
-def test_a_repeated_message_does_nothing(blur: BlurImage, database: Database, blobs: BlobStore) -> None:
-    _, (image_id,) = place(database, blobs, jpeg())
-    blur(image_id)
-    before = image(database, image_id).finished_at
-    blur(image_id)
-    blur(uuid4())
-    after = image(database, image_id)
-    assert (after.finished_at, after.attempts) == (before, 1)
-
-
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
@@ -227,41 +216,6 @@ def test_an_original_that_is_not_there_is_tried_again_but_not_for_ever(
         blur(image_id)
     row = image(database, image_id)
     assert (row.state, row.reason, row.attempts) == ("FAILED", "INTERNAL", MAX_ATTEMPTS)
-
-
-def test_an_image_that_was_given_up_keeps_its_original_and_can_be_tried_again(
-    blur: BlurImage, database: Database, blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def crash(*_: object) -> BlurredFile:
-        raise ChildCrashed("exit code -11")
-
-    monkeypatch.setattr(blur.attempt.children, "blur", crash)
-    order_id, (image_id,) = place(database, blobs, jpeg())
-    for crashes in range(MAX_CRASHES):
-        assert blobs.get(original_key(order_id, 1)), f"still needed after {crashes} crashes"
-        enqueue_again(database)
-        blur(image_id)
-    assert (image(database, image_id).state, image(database, image_id).reason) == ("FAILED", "CRASHED")
-    assert blobs.get(original_key(order_id, 1)), "an operator may have it tried again"
-    monkeypatch.undo()
-    with database.write() as session:
-        retries.retry_image(session, image_id)
-    enqueue_again(database)
-    blur(image_id)
-    row = image(database, image_id)
-    assert (row.state, row.reason, row.attempts, row.crashes) == ("SUCCEEDED", None, 1, 0)
-    with pytest.raises(MissingBlob):
-        blobs.get(original_key(order_id, 1))
-
-
-def test_an_image_that_will_never_be_blurred_loses_its_original(
-    blur: BlurImage, database: Database, blobs: BlobStore
-) -> None:
-    order_id, (image_id,) = place(database, blobs, b"dear diary")
-    blur(image_id)
-    assert (image(database, image_id).state, image(database, image_id).reason) == ("FAILED", "NOT_AN_IMAGE")
-    with pytest.raises(MissingBlob):
-        blobs.get(original_key(order_id, 1))
 
 
 def test_a_worker_that_comes_late_leaves_the_original_of_a_failure(
