@@ -1,6 +1,6 @@
 """What was done to the fleet and what came of it, one line a fault."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,32 +19,43 @@ class Line:
     losses: int = 0
     repeats: int = 0
 
-    def cells(self) -> tuple[str, ...]:
-        """As a row of the table."""
-        return (
-            self.fault,
-            self.stage,
-            self.database,
-            self.seen,
-            f"{self.seconds:.1f}",
-            str(self.losses),
-            str(self.repeats),
-        )
-
 
 TITLES = ("fault", "stage", "database", "what was seen", "seconds", "losses", "repeats")
 
 
+def _rows(lines: Sequence[Line]) -> Iterator[Sequence[str]]:
+    """The rows of the table: one for a fault at a stage, with what was measured on each database where that differs."""
+    together: dict[tuple[str, str], list[Line]] = {}
+    for line in lines:
+        together.setdefault((line.fault, line.stage), []).append(line)
+    for (fault, stage), found in together.items():
+        yield (
+            fault,
+            stage,
+            ", ".join(line.database for line in found),
+            found[0].seen,
+            _each(f"{line.seconds:.1f}" for line in found),
+            _each(str(line.losses) for line in found),
+            _each(str(line.repeats) for line in found),
+        )
+
+
+def _each(values: Iterable[str]) -> str:
+    """One value for all, or that of each."""
+    found = list(values)
+    return found[0] if len(set(found)) == 1 else ", ".join(found)
+
+
 def as_text(lines: Sequence[Line]) -> list[str]:
     """A table for a terminal."""
-    rows = [TITLES, *(line.cells() for line in lines)]
+    rows = [TITLES, *_rows(lines)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(TITLES))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def as_markdown(lines: Sequence[Line]) -> str:
     """A table for a document."""
-    rows = [TITLES, ("---",) * len(TITLES), *(line.cells() for line in lines)]
+    rows = [TITLES, ("---",) * len(TITLES), *_rows(lines)]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
