@@ -14,7 +14,6 @@ import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
 from contextlib import aclosing
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
 import grpc
@@ -36,7 +35,7 @@ from imageblur_client.channel import (
     open_channel,
 )
 from imageblur_client.client import INSTANT_SECONDS, TIMEOUT_SECONDS
-from imageblur_client.download import ArchiveSaver, FileSaver
+from imageblur_client.download import FileSaver
 from imageblur_client.errors import RetryableError, ServerUnavailableError
 from imageblur_client.requests import OrderFields
 from imageblur_client.resumable import PATIENCE_SECONDS, InterruptionCallback, ResumableOrder
@@ -78,9 +77,7 @@ class AsyncClient:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     async def close(self) -> None:
@@ -268,8 +265,7 @@ class AsyncClient:
             async with aclosing(self._stream(self._blur.DownloadImages, request, self._stream_timeout)) as parts:
                 async for part in parts:
                     await asyncio.to_thread(saver.take, part)
-            await asyncio.to_thread(saver.finish)
-            return saver.saved
+            return await asyncio.to_thread(saver.finish)
 
     async def download_archive(
         self,
@@ -281,7 +277,7 @@ class AsyncClient:
     ) -> Path:
         """Save the results as one ZIP archive; resumes after lost connections. Otherwise as `download`."""
         request, progress = blur.DownloadImagesRequest(order_id=order_id, archive=True), ArchiveProgress()
-        with ArchiveSaver(Path(path), replace=replace, on_bytes=on_bytes) as saver:
+        with FileSaver(Path(path), archive=True, replace=replace, on_bytes=on_bytes) as saver:
             while True:
                 try:
                     stream = self._stream(self._blur.DownloadImages, request, self._stream_timeout)
@@ -295,7 +291,8 @@ class AsyncClient:
                     if pause is None:
                         break
                     await asyncio.sleep(pause)
-            return await asyncio.to_thread(saver.finish)
+            (saved,) = await asyncio.to_thread(saver.finish)
+            return saved
 
     async def _stream(
         self,

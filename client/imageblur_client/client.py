@@ -4,7 +4,6 @@ import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Self, TypeVar, Unpack
 
 import grpc
@@ -16,14 +15,14 @@ from imageblur.v1.subscription_service_pb2_grpc import SubscriptionServiceStub
 
 from imageblur_client import requests
 from imageblur_client.channel import DEFAULT_SERVER, NO_SECURITY, Security, address, open_channel
-from imageblur_client.download import save_archive, save_files
+from imageblur_client.download import FileSaver, save
 from imageblur_client.requests import OrderFields
 from imageblur_client.resumable import PATIENCE_SECONDS, InterruptionCallback, ResumableOrder
 from imageblur_client.resume import whole_archive
 from imageblur_client.rpc_errors import mapped_errors
 from imageblur_client.sources import AnyListing, AnySource
 from imageblur_client.upload import AnyFile, ProgressCallback, UploadFile, UploadStream, listed
-from imageblur_client.watch import RETRIES, Watch
+from imageblur_client.watch import RETRIES, WatchProgress, watch_changes
 
 _Request = TypeVar("_Request")
 _Response = TypeVar("_Response")
@@ -58,9 +57,7 @@ class Client:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -224,8 +221,10 @@ class Client:
         Resumes after lost connections and restarts of the server, at most `retries` times without a change in between;
         a change may then be repeated. Close the generator to stop early.
         """
-        watch = Watch(self._blur, order_id, server=self.server, timeout=self._stream_timeout, retries=retries)
-        return watch.changes(after_revision)
+        progress = WatchProgress(
+            order_id, after_revision, server=self.server, timeout=self._stream_timeout, retries=retries
+        )
+        return watch_changes(self._blur, progress, server=self.server)
 
     def send(
         self, order_id: str, *, email: str = "", when_ready: bool = False, request_id: str | None = None
@@ -271,7 +270,7 @@ class Client:
             OSError: A file cannot be written, or exists and differs.
         """
         with self._results(blur.DownloadImagesRequest(order_id=order_id, image_ids=image_ids)) as parts:
-            return save_files(parts, Path(directory), replace=replace, on_bytes=on_bytes, on_file=on_file)
+            return save(parts, FileSaver(Path(directory), replace=replace, on_bytes=on_bytes, on_file=on_file))
 
     def download_archive(
         self,
@@ -284,7 +283,8 @@ class Client:
         """Save the results as one ZIP archive; resumes after lost connections. Otherwise as `download`."""
         request = blur.DownloadImagesRequest(order_id=order_id, archive=True)
         parts = whole_archive(self._parts, request)
-        return save_archive(parts, Path(path), replace=replace, on_bytes=on_bytes)
+        (saved,) = save(parts, FileSaver(Path(path), archive=True, replace=replace, on_bytes=on_bytes))
+        return saved
 
     def _parts(self, request: blur.DownloadImagesRequest) -> Iterator[blur.DownloadImagesResponse]:
         with self._results(request) as parts:

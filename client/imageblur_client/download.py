@@ -5,7 +5,6 @@ import hashlib
 import secrets
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from imageblur.v1.blur_service_pb2 import DownloadImagesResponse, FileStart
@@ -29,9 +28,7 @@ class PartialFile:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._file.close()
         self._path.unlink(missing_ok=True)
 
@@ -65,10 +62,11 @@ class PartialFile:
 
 
 class FileSaver:
-    """Saves each file in a folder, which is created with the first; finished files are kept after an error.
+    """Saves each file in a folder, or an archive at a path; finished files are kept after an error.
 
     Args:
-        directory: The folder.
+        target: The folder, or the path of the archive; folders are created with the first file.
+        archive: Whether it is an archive.
         replace: Replace existing files.
         on_bytes: Called with the number of bytes of each chunk.
         on_file: Called with the path of each file.
@@ -76,28 +74,28 @@ class FileSaver:
 
     def __init__(
         self,
-        directory: Path,
+        target: Path,
         *,
+        archive: bool = False,
         replace: bool = False,
         on_bytes: Callable[[int], None] | None = None,
         on_file: Callable[[Path], None] | None = None,
     ) -> None:
-        self._directory = directory
+        self._target = target
+        self._archive = archive
         self._replace = replace
         self._on_bytes = on_bytes
         self._on_file = on_file
         self._taken: set[str] = set()
         self._current: PartialFile | None = None
-        self.saved: list[Path] = []
+        self._saved: list[Path] = []
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._current is not None:
-            self._current.__exit__(None, None, None)
+            self._current.__exit__()
 
     def take(self, part: DownloadImagesResponse) -> None:
         """Save a part.
@@ -106,102 +104,50 @@ class FileSaver:
             BrokenDownloadError: A received file is incomplete or damaged.
             OSError: A file cannot be written.
         """
-        if part.WhichOneof("part") != "file":
-            _write(self._current, part.chunk, self._on_bytes)
-            return
-        self.finish()
-        self._directory.mkdir(parents=True, exist_ok=True)
-        name = unique_name(safe_name(part.file.filename), self._taken)
-        self._taken.add(name.casefold())
-        self._current = PartialFile(self._directory / name, part.file)
+        if part.WhichOneof("part") == "file":
+            path = self._next_path(part.file)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._current = PartialFile(path, part.file)
+        elif self._current is None:
+            raise BrokenDownloadError("the server sent bytes without a file")
+        else:
+            self._current.write(part.chunk)
+            if self._on_bytes is not None:
+                self._on_bytes(len(part.chunk))
 
-    def finish(self) -> None:
-        """Complete the last file. Raises as `take`."""
+    def finish(self) -> list[Path]:
+        """Complete the last file; return all that were saved. Raises as `take`."""
+        if self._archive and self._current is None:
+            raise BrokenDownloadError("the server sent no archive")
+        self._complete()
+        return self._saved
+
+    def _next_path(self, start: FileStart) -> Path:
+        if self._archive:
+            if self._current is not None:
+                raise BrokenDownloadError("the server sent more than one archive")
+            return self._target
+        self._complete()
+        name = unique_name(safe_name(start.filename), self._taken)
+        self._taken.add(name.casefold())
+        return self._target / name
+
+    def _complete(self) -> None:
         if self._current is None:
             return
         with self._current as file:
-            self.saved.append(file.finish(replace=self._replace))
+            self._saved.append(file.finish(replace=self._replace))
         self._current = None
         if self._on_file is not None:
-            self._on_file(self.saved[-1])
+            self._on_file(self._saved[-1])
 
 
-class ArchiveSaver:
-    """Saves an archive at a path; its folder is created if needed. The arguments are those of `FileSaver`."""
-
-    def __init__(self, path: Path, *, replace: bool = False, on_bytes: Callable[[int], None] | None = None) -> None:
-        self._path = path
-        self._replace = replace
-        self._on_bytes = on_bytes
-        self._file: PartialFile | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._file is not None:
-            self._file.__exit__(None, None, None)
-
-    def take(self, part: DownloadImagesResponse) -> None:
-        """Save a part.
-
-        Raises:
-            BrokenDownloadError: The received archive is incomplete or damaged.
-            OSError: It cannot be written.
-        """
-        if part.WhichOneof("part") != "file":
-            _write(self._file, part.chunk, self._on_bytes)
-            return
-        if self._file is not None:
-            raise BrokenDownloadError("the server sent more than one archive")
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = PartialFile(self._path, part.file)
-
-    def finish(self) -> Path:
-        """Complete the archive. Raises as `take`."""
-        if self._file is None:
-            raise BrokenDownloadError("the server sent no archive")
-        return self._file.finish(replace=self._replace)
-
-
-def save_files(
-    parts: Iterable[DownloadImagesResponse],
-    directory: Path,
-    *,
-    replace: bool = False,
-    on_bytes: Callable[[int], None] | None = None,
-    on_file: Callable[[Path], None] | None = None,
-) -> list[Path]:
-    """Save the files of a download, as `FileSaver`."""
-    with FileSaver(directory, replace=replace, on_bytes=on_bytes, on_file=on_file) as saver:
-        for part in parts:
-            saver.take(part)
-        saver.finish()
-        return saver.saved
-
-
-def save_archive(
-    parts: Iterable[DownloadImagesResponse],
-    path: Path,
-    *,
-    replace: bool = False,
-    on_bytes: Callable[[int], None] | None = None,
-) -> Path:
-    """Save the archive of a download, as `ArchiveSaver`."""
-    with ArchiveSaver(path, replace=replace, on_bytes=on_bytes) as saver:
+def save(parts: Iterable[DownloadImagesResponse], saver: FileSaver) -> list[Path]:
+    """Save the files of a download; return their paths. Raises as `FileSaver.take`."""
+    with saver:
         for part in parts:
             saver.take(part)
         return saver.finish()
-
-
-def _write(file: PartialFile | None, chunk: bytes, on_bytes: Callable[[int], None] | None) -> None:
-    if file is None:
-        raise BrokenDownloadError("the server sent bytes without a file")
-    file.write(chunk)
-    if on_bytes is not None:
-        on_bytes(len(chunk))
 
 
 def _sha256(path: Path) -> bytes:

@@ -1,7 +1,6 @@
 """A client of OperatorService, for holders of a viewer or admin key."""
 
 from collections.abc import Iterator
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import grpc
@@ -36,9 +35,7 @@ class OperatorApi:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._channel.close()
 
     def call(

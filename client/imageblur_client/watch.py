@@ -1,8 +1,7 @@
 """Watches an order across lost connections and restarts of the server."""
 
 import time
-from collections.abc import Callable, Generator, Iterator
-from functools import partial
+from collections.abc import Callable, Generator
 
 import grpc
 from imageblur.v1.blur_service_pb2 import WatchStatusRequest, WatchStatusResponse
@@ -90,59 +89,31 @@ class WatchProgress:
         return pause if self._deadline is None else max(0.0, min(pause, self._deadline - time.monotonic()))
 
 
-class Watch:
-    """The changes of one order, over as many calls as needed.
+def watch_changes(
+    stub: BlurServiceStub, progress: WatchProgress, *, server: str, sleep: Callable[[float], None] = time.sleep
+) -> Generator[WatchStatusResponse, None, None]:
+    """Yield changes until the order has finished and no delivery is open, over as many calls as needed.
 
-    A call that ends with a retryable error is repeated from the last revision, at most `retries` times without a change
-    in between. The first call is not repeated if nothing was received.
+    A call that ends with a retryable error is repeated from the last revision; a change may be repeated then. The first
+    call is not repeated if nothing was received.
 
-    Args:
-        stub: Stub of the server.
-        order_id: ID of the order.
-        server: Address of the server, for error messages.
-        timeout: Timeout of the whole watch in seconds.
-        retries: Calls without a change before giving up.
-        sleep: For tests.
+    Raises:
+        ImageBlurClientError: The watch failed, or failed too often.
     """
-
-    def __init__(
-        self,
-        stub: BlurServiceStub,
-        order_id: str,
-        *,
-        server: str,
-        timeout: float | None = None,
-        retries: int = RETRIES,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        self._stub = stub
-        self._server = server
-        self._sleep = sleep
-        self._start = partial(WatchProgress, order_id, server=server, timeout=timeout, retries=retries)
-
-    def changes(self, after_revision: int = 0) -> Generator[WatchStatusResponse, None, None]:
-        """Yield changes until the order has finished and no delivery is open. A change may be repeated after a retry.
-
-        Raises:
-            ImageBlurClientError: The watch failed, or failed too often.
-        """
-        progress = self._start(after_revision)
-        while True:
-            failure: RetryableError | None = None
-            try:
-                for message in self._call(*progress.next_call()):
-                    progress.take(message)
-                    yield message
-                if progress.finished:
-                    return
-            except RetryableError as error:
-                failure = error
-            self._sleep(progress.pause_after(failure))
-
-    def _call(self, request: WatchStatusRequest, timeout: float | None) -> Iterator[WatchStatusResponse]:
-        with mapped_errors(self._server):
-            call = self._stub.WatchStatus(request, timeout=timeout)
-            try:
-                yield from call
-            finally:
-                call.cancel()  # if the caller stops early; no effect on a finished call
+    while True:
+        failure: RetryableError | None = None
+        try:
+            request, timeout = progress.next_call()
+            with mapped_errors(server):
+                call = stub.WatchStatus(request, timeout=timeout)
+                try:
+                    for message in call:
+                        progress.take(message)
+                        yield message
+                finally:
+                    call.cancel()  # if the caller stops early; no effect on a finished call
+            if progress.finished:
+                return
+        except RetryableError as error:
+            failure = error
+        sleep(progress.pause_after(failure))

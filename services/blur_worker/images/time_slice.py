@@ -6,7 +6,6 @@ worker that has just started, a pause and the end of the process wait for it har
 
 import time
 from contextlib import ExitStack
-from types import TracebackType
 from typing import Self
 
 from services.common.db.orders.image_claims import ImageClaim
@@ -33,9 +32,7 @@ class TimeSlice:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._held.close()
 
     @property

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import IO, Self
 
 import anyio.to_thread
@@ -28,9 +27,7 @@ class UploadedForm:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.content.close()
 
     async def chunks(self, file: FormFile, size: int) -> AsyncIterator[bytes]:

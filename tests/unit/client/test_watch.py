@@ -7,7 +7,7 @@ from imageblur.v1.blur_service_pb2 import WatchStatusRequest, WatchStatusRespons
 from imageblur.v1.blur_service_pb2_grpc import BlurServiceStub
 from imageblur.v1.order_pb2 import Order, OrderState
 from imageblur_client.errors import ServerUnavailableError
-from imageblur_client.watch import Watch
+from imageblur_client.watch import WatchProgress, watch_changes
 
 
 class _Lost(grpc.RpcError):
@@ -47,14 +47,15 @@ class _Stub:
         return _Call(next(self._calls))
 
 
-def _watch(stub: _Stub, pauses: list[float], retries: int = 8) -> Watch:
-    return Watch(cast("BlurServiceStub", stub), "id", server="here:1", retries=retries, sleep=pauses.append)
+def _watch(stub: _Stub, pauses: list[float], after: int = 0, retries: int = 8) -> list[WatchStatusResponse]:
+    progress = WatchProgress("id", after, server="here:1", timeout=None, retries=retries)
+    return list(watch_changes(cast("BlurServiceStub", stub), progress, server="here:1", sleep=pauses.append))
 
 
 def test_it_resumes_after_the_last_revision_that_is_known_to_be_complete() -> None:
     stub, pauses = _Stub([3, 3, 7, 7], [], [7, 8], [99]), list[float]()
 
-    changes = list(_watch(stub, pauses).changes(2))
+    changes = _watch(stub, pauses, 2)
 
     assert [change.order.revision for change in changes] == [3, 3, 7, 7, 7, 8, 99]
     assert stub.asked == [2, 3, 3, 7]
@@ -63,7 +64,7 @@ def test_it_resumes_after_the_last_revision_that_is_known_to_be_complete() -> No
 def test_pauses_grow_until_there_is_news() -> None:
     stub, pauses = _Stub([1], [1], [], [], [], [], [], [2], [99]), list[float]()
 
-    list(_watch(stub, pauses).changes())
+    _watch(stub, pauses)
 
     assert pauses == [0.25, 0.5, 1, 2, 4, 5, 5, 0.25]
 
@@ -72,5 +73,5 @@ def test_it_gives_up_without_news() -> None:
     stub, pauses = _Stub([1], [1], [1], [1]), list[float]()
 
     with pytest.raises(ServerUnavailableError, match="lost the connection to the server at here:1"):
-        list(_watch(stub, pauses, retries=2).changes())
+        _watch(stub, pauses, retries=2)
     assert len(stub.asked) == 3
