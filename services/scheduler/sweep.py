@@ -222,8 +222,11 @@ class Sweep:
         """Summarise what happened since the last run, for statistics."""
         more, until = True, time.monotonic() + SUMMARISE_SECONDS
         while more and time.monotonic() < until:
+            with self.database.read() as session:
+                counted = activity_summaries.count_next(session)
             with self.database.write(durable=False) as session:
-                more = activity_summaries.summarise(session)
+                activity_summaries.add(session, counted)
+            more = counted.more
 
     def _enqueue_lost(
         self,

@@ -4,6 +4,7 @@ A job summarises each minute once, and from these the longer spans. Summaries ou
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 
 from sqlalchemy import delete, select
@@ -27,36 +28,59 @@ _FIRST = 8 * _DAY
 """How far back the first summaries of a database go that had none."""
 
 
-def summarise(session: Session) -> bool:
-    """Summarise at most an hour that has passed, delete what is too old; return whether there is more to summarise.
+@dataclass(frozen=True, kw_only=True)
+class Counted:
+    """What happened in the minutes after the last summary."""
 
-    One transaction: of two schedulers, one waits for the other.
+    begin: int
+    """From when (µs) ..."""
+    end: int
+    """... until before when; not after `begin` if there is nothing to summarise yet."""
+    minutes: list[Point]
+    more: bool
+    """Whether more minutes have passed, which the next call counts."""
+
+
+def count_next(session: Session) -> Counted:
+    """Count what happened in the hour after the last summary, or in what has passed of it.
+
+    A transaction that only reads: counting an hour with many images takes seconds, and SQLite has one writer.
+    """
+    time = session.scalar(select(now())) or 0
+    progress = session.get(ActivityProgress, 1)
+    if progress is None:
+        installed_at = session.scalar(select(Installation.installed_at)) or 0
+        begin = max(time - _FIRST, installed_at) // _SPANS[-1] * _SPANS[-1]
+    else:
+        begin = progress.until
+    last = (time - _LATE) // _MINUTE * _MINUTE
+    end = min(last, begin + _MINUTES_AT_ONCE * _MINUTE)
+    minutes = count_rows(session, begin, end, _MINUTE)[0] if end > begin else []
+    return Counted(begin=begin, end=end, minutes=minutes, more=end < last)
+
+
+def add(session: Session, counted: Counted) -> None:
+    """Add summaries of what was counted, and delete those that are too old.
+
+    One transaction: of two schedulers that have counted the same, one waits for the other, and adds nothing.
     """
     time = session.scalar(select(now())) or 0
     for span, kept in LEVELS.items():
         session.execute(
             delete(ActivitySummary).where(ActivitySummary.span == span, ActivitySummary.start < time - kept)
         )
-    progress = session.get(ActivityProgress, 1, with_for_update=True)
-    if progress is None:
-        installed_at = session.scalar(select(Installation.installed_at)) or 0
-        begin = max(time - _FIRST, installed_at) // _SPANS[-1] * _SPANS[-1]
-        insert_if_absent(session, ActivityProgress, {"id": 1, "since": begin, "until": begin})
-        progress = session.get_one(ActivityProgress, 1, with_for_update=True)
-    begin, last = progress.until, (time - _LATE) // _MINUTE * _MINUTE
-    end = min(last, begin + _MINUTES_AT_ONCE * _MINUTE)
-    if end <= begin:
-        return False
-    minutes, _ = count_rows(session, begin, end, _MINUTE)
-    _insert(session, _MINUTE, minutes)
+    insert_if_absent(session, ActivityProgress, {"id": 1, "since": counted.begin, "until": counted.begin})
+    progress = session.get_one(ActivityProgress, 1, with_for_update=True)
+    if progress.until != counted.begin or counted.end <= counted.begin:
+        return
+    _insert(session, _MINUTE, counted.minutes)
     for shorter, longer in pairwise(_SPANS):
-        for start in range(begin // longer * longer, end // longer * longer, longer):
+        for start in range(counted.begin // longer * longer, counted.end // longer * longer, longer):
             whole = Point(start)
             for part in _read(session, shorter, start, start + longer):
                 whole.add(part)
             _insert(session, longer, [whole])
-    progress.until = end
-    return end < last
+    progress.until = counted.end
 
 
 def read(session: Session, begin: int, step: int, *, time: int) -> tuple[list[Point], int, int]:

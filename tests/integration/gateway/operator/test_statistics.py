@@ -22,8 +22,11 @@ def _orders(database: Database) -> None:
 def summarise(database: Database) -> None:
     more = True
     while more:
+        with database.read() as session:
+            counted = activity_summaries.count_next(session)
         with database.write() as session:
-            more = activity_summaries.summarise(session)
+            activity_summaries.add(session, counted)
+        more = counted.more
 
 
 def answer(database: Database, statistics: Statistics, *, hours: int, step: int) -> pb.GetStatisticsResponse:
