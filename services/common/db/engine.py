@@ -32,6 +32,8 @@ _POSTGRESQL: Any = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
+# Statements change rows, not objects that a session has loaded: nothing reads these after such a statement.
+_SESSION: Any = {"expire_on_commit": False, "execution_options": {"synchronize_session": False}}
 _SNAPSHOT: Any = {"isolation_level": "REPEATABLE READ"}
 _FULL: Any = {"imageblur_write": "FULL"}
 _NORMAL: Any = {"imageblur_write": "NORMAL"}
@@ -81,7 +83,7 @@ class Database:
         Raises:
             Unavailable: The database cannot be reached or is locked for too long.
         """
-        with translate_errors(), Session(self._reader, expire_on_commit=False) as session:
+        with translate_errors(), Session(self._reader, **_SESSION) as session:
             yield session
 
     @contextmanager
@@ -94,12 +96,7 @@ class Database:
         Raises:
             Unavailable: The database cannot be reached or is locked for too long.
         """
-        with (
-            self._one_writer(),
-            translate_errors(),
-            Session(self.engine, expire_on_commit=False) as session,
-            session.begin(),
-        ):
+        with self._one_writer(), translate_errors(), Session(self.engine, **_SESSION) as session, session.begin():
             # Set on the connection: an engine with options would look up listeners at every step.
             session.connection(execution_options=_FULL if durable else _NORMAL)
             if not durable and not self.is_sqlite:

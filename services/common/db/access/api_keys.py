@@ -209,7 +209,6 @@ def record_use(session: Session, used: Mapping[UUID, AddressClass | None]) -> No
                 last_used_at=case((ApiKey.last_used_at > now(), ApiKey.last_used_at), else_=now()),
                 last_used_from=used_from,
             )
-            .execution_options(synchronize_session=False)
         )
 
 

@@ -142,14 +142,12 @@ def cancel_open(session: Session, *order_ids: UUID) -> None:
         .where(Delivery.order_id.in_(order_ids), Delivery.state.in_(OPEN))
         .values(state=DeliveryState.CANCELLED, finished_at=now())
         .returning(Delivery.id)
-        .execution_options(synchronize_session=False)
     ).all()
     if delivery_ids:
         session.execute(
             update(Email)
             .where(Email.delivery_id.in_(delivery_ids), Email.state.in_(OPEN_EMAIL_STATES))
             .values(state=EmailState.CANCELLED, owner=None, lease_until=None)
-            .execution_options(synchronize_session=False)
         )
 
 
@@ -177,6 +175,4 @@ def finish_if_complete(session: Session, delivery_id: UUID) -> None:
 
 
 def _set(delivery_id: UUID, **values: object) -> Update:
-    return (
-        update(Delivery).where(Delivery.id == delivery_id).values(**values).execution_options(synchronize_session=False)
-    )
+    return update(Delivery).where(Delivery.id == delivery_id).values(**values)

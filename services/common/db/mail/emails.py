@@ -78,7 +78,6 @@ def claim_email(session: Session, email_id: UUID, *, lease_seconds: float) -> Em
             started_at=now(),
         )
         .returning(Email)
-        .execution_options(synchronize_session=False)
     )
     if email is None:
         session.rollback()
@@ -100,7 +99,6 @@ def renew_leases(session: Session, owners: Sequence[UUID], *, lease_seconds: flo
         update(Email)
         .where(Email.id.in_(select(held.with_for_update(skip_locked=True).cte().c.id)))
         .values(lease_until=lease_until)
-        .execution_options(synchronize_session=False)
     )
 
 
@@ -210,18 +208,13 @@ def cancel_queued_of_subscribers(session: Session) -> int:
     """Cancel queued confirmation and goodbye e-mails; return how many."""
     queued = (Email.state == EmailState.QUEUED, Email.delivery_id.is_(None), Email.mailing_id.is_(None))
     subscriber_ids = session.scalars(
-        update(Email)
-        .where(*queued)
-        .values(state=EmailState.CANCELLED)
-        .returning(Email.subscriber_id)
-        .execution_options(synchronize_session=False)
+        update(Email).where(*queued).values(state=EmailState.CANCELLED).returning(Email.subscriber_id)
     ).all()
     # They may request another confirmation at once.
     session.execute(
         update(Subscriber)
         .where(Subscriber.id.in_(subscriber_ids), Subscriber.state == SubscriberState.PENDING)
         .values(confirm_sent_at=None)
-        .execution_options(synchronize_session=False)
     )
     return len(subscriber_ids)
 
@@ -252,7 +245,6 @@ def _update_held(session: Session, claim: EmailClaim, **values: Any) -> bool:
         update(Email)
         .where(Email.id == claim.email_id, Email.state == EmailState.SENDING, Email.owner == claim.owner)
         .values(**values)
-        .execution_options(synchronize_session=False)
     )
     return changed_one(result)
 

@@ -75,7 +75,6 @@ def record(session: Session, email_id: UUID, kind: MailReportKind) -> bool:
         .where(Email.id == email_id, or_(Email.report.is_(None), Email.report.in_(_WORSE[kind])))
         .values(report=kind, reported_at=now())
         .returning(Email.id)
-        .execution_options(synchronize_session=False)
     )
     return recorded is not None
 
@@ -83,14 +82,10 @@ def record(session: Session, email_id: UUID, kind: MailReportKind) -> bool:
 def fail_delivery(session: Session, delivery_id: UUID, message: str) -> None:
     """Record that results did not arrive, although the mail server had accepted them; the order is locked."""
     session.execute(
-        update(Delivery)
-        .where(Delivery.id == delivery_id)
-        .values(reason=Reason.MAIL_REFUSED, message=message)
-        .execution_options(synchronize_session=False)
+        update(Delivery).where(Delivery.id == delivery_id).values(reason=Reason.MAIL_REFUSED, message=message)
     )
     session.execute(
         update(Delivery)
         .where(Delivery.id == delivery_id, Delivery.state == DeliveryState.SENT)
         .values(state=DeliveryState.FAILED)
-        .execution_options(synchronize_session=False)
     )

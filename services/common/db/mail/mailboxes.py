@@ -47,5 +47,4 @@ def release_waiting(session: Session, mailboxes: Sequence[str]) -> None:
         update(Email)
         .where(Email.id.in_(select(waiting.with_for_update(skip_locked=True, of=Email).cte().c.id)))
         .values(not_before=0)
-        .execution_options(synchronize_session=False)
     )

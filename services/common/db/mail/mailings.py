@@ -153,7 +153,6 @@ def cancel_mailing(session: Session, mailing_id: UUID) -> bool:
         .where(Mailing.id == mailing_id, Mailing.state.in_(_OPEN))
         .values(state=MailingState.CANCELLED, finished_at=now())
         .returning(Mailing.id)
-        .execution_options(synchronize_session=False)
     )
     if cancelled:
         _cancel_queued_emails(session)
@@ -214,7 +213,6 @@ def finish_mailings(session: Session) -> None:
         update(Mailing)
         .where(Mailing.state == MailingState.SENDING, ~still_open, ~_has_subscribers_left())
         .values(state=MailingState.DONE, finished_at=now())
-        .execution_options(synchronize_session=False)
     )
     _cancel_queued_emails(session)
 
@@ -241,5 +239,4 @@ def _cancel_queued_emails(session: Session) -> None:
         update(Email)
         .where(Email.state == EmailState.QUEUED, Email.mailing_id.in_(cancelled))
         .values(state=EmailState.CANCELLED)
-        .execution_options(synchronize_session=False)
     )

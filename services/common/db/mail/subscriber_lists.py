@@ -163,9 +163,4 @@ def _ask(session: Session, subscriber_ids: Sequence[UUID], *, begin: int) -> Non
     session.execute(insert(Email), emails)
     last = begin + len(emails) * SECOND // CONFIRMATIONS_PER_SECOND
     # Not asked again before the e-mail has been sent.
-    session.execute(
-        update(Subscriber)
-        .where(Subscriber.id.in_(subscriber_ids))
-        .values(confirm_sent_at=last)
-        .execution_options(synchronize_session=False)
-    )
+    session.execute(update(Subscriber).where(Subscriber.id.in_(subscriber_ids)).values(confirm_sent_at=last))

@@ -80,7 +80,6 @@ def confirm(session: Session, subscriber_id: UUID, token_version: int) -> bool:
             confirmed_at=case((Subscriber.state == SubscriberState.CONFIRMED, Subscriber.confirmed_at), else_=now()),
         )
         .returning(Subscriber.id)
-        .execution_options(synchronize_session=False)
     )
     return confirmed is not None
 
@@ -124,7 +123,6 @@ def suppress(
             token_version=Subscriber.token_version + 1,
         )
         .returning(Subscriber.id)
-        .execution_options(synchronize_session=False)
     )
     return suppressed is not None
 
@@ -179,7 +177,6 @@ def lift_suppression(session: Session, email_key: str, *, restore: bool = False)
             confirm_sent_at=Subscriber.confirm_sent_at if restore else None,
         )
         .returning(Subscriber.id)
-        .execution_options(synchronize_session=False)
     )
     return lifted is not None
 

@@ -62,7 +62,6 @@ def claim_job(session: Session, job_id: UUID) -> JobRequest | None:
         .where(OperatorJob.id == job_id, OperatorJob.state == OperatorJobState.QUEUED)
         .values(state=OperatorJobState.RUNNING)
         .returning(OperatorJob.kind, OperatorJob.request)
-        .execution_options(synchronize_session=False)
     ).one_or_none()
     return JobRequest(kind=OperatorJobKind(row.kind), values=json.loads(row.request)) if row else None
 
@@ -71,10 +70,7 @@ def finish_job(session: Session, job_id: UUID, answer: JobAnswer) -> None:
     """Store the answer of a job."""
     state = OperatorJobState.REFUSED if answer.refused else OperatorJobState.DONE
     session.execute(
-        update(OperatorJob)
-        .where(OperatorJob.id == job_id)
-        .values(state=state, answer=json.dumps(answer.values))
-        .execution_options(synchronize_session=False)
+        update(OperatorJob).where(OperatorJob.id == job_id).values(state=state, answer=json.dumps(answer.values))
     )
 
 

@@ -66,7 +66,6 @@ def retry_image(session: Session, image_id: UUID) -> RetriedImage:
             finished_at=None,
             expires_at=Order.expires_at if kept is None else Order.created_at + kept,
         )
-        .execution_options(synchronize_session=False)
     )
     session.flush()
     return RetriedImage(order_id=order.id, position=image.position)
@@ -105,7 +104,6 @@ def _reopen(session: Session, delivery_id: UUID) -> None:
         update(Delivery)
         .where(Delivery.id == delivery_id, Delivery.state == DeliveryState.FAILED)
         .values(state=DeliveryState.SENDING, finished_at=None)
-        .execution_options(synchronize_session=False)
     )
     session.execute(reopened)
 
@@ -133,7 +131,6 @@ def dismiss_image(session: Session, image_id: UUID) -> tuple[UUID, int] | None:
         # If the original is not removed now, the sweep does it.
         .values(dismissed=True, cleaned_up=False)
         .returning(Image.order_id, Image.position)
-        .execution_options(synchronize_session=False)
     ).one_or_none()
     return (row.order_id, row.position) if row else None
 
@@ -145,6 +142,5 @@ def dismiss_email(session: Session, email_id: UUID) -> bool:
         .where(Email.id == email_id, Email.state == EmailState.FAILED, ~Email.dismissed)
         .values(dismissed=True)
         .returning(Email.id)
-        .execution_options(synchronize_session=False)
     )
     return dismissed is not None

@@ -84,9 +84,4 @@ def mark_cleaned_up(session: Session, image_ids: Sequence[UUID]) -> None:
     """Record that the surplus blobs of these images are removed."""
     # The orders are not locked: see the module `outbox`.
     free = select(Image.id).where(Image.id.in_(image_ids)).with_for_update(skip_locked=True).cte()
-    session.execute(
-        update(Image)
-        .where(Image.id.in_(select(free.c.id)))
-        .values(cleaned_up=True)
-        .execution_options(synchronize_session=False)
-    )
+    session.execute(update(Image).where(Image.id.in_(select(free.c.id))).values(cleaned_up=True))

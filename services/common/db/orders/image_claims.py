@@ -180,5 +180,4 @@ def renew_claims(session: Session, owners: Sequence[UUID], *, lease_seconds: flo
         update(Image)
         .where(Image.id.in_(select(held.with_for_update(skip_locked=True).cte().c.id)))
         .values(lease_until=now() + int(lease_seconds * SECOND))
-        .execution_options(synchronize_session=False)
     )

@@ -128,7 +128,6 @@ def cancel(session: Session, order_id: UUID) -> tuple[OrderState, FollowUp | Non
         update(Image)
         .where(Image.order_id == order_id, Image.state.in_((ImageState.QUEUED, ImageState.RUNNING)))
         .values(state=ImageState.CANCELLED, owner=None, lease_until=None, finished_at=now(), revision=order.revision)
-        .execution_options(synchronize_session=False)
     )
     cancelled = rows_changed(result)
     ended = count_ended(session, order, succeeded=succeeded, failed=failed, cancelled=cancelled)

@@ -111,7 +111,6 @@ def _queue(session: Session, order: Order, spec: str, image_ids: Sequence[UUID])
             cleaned_up=False,
             revision=order.revision,
         )
-        .execution_options(synchronize_session=False)
     )
 
 
@@ -128,7 +127,6 @@ def _reopen(session: Session, order: Order, *, succeeded: int, failed: int) -> N
             expires_at=Order.created_at + (Order.expires_at - func.coalesce(Order.finished_at, Order.created_at)),
             finished_at=None,
         )
-        .execution_options(synchronize_session=False)
     )
 
 
@@ -147,7 +145,6 @@ def cancel_revisions(session: Session, order: Order) -> tuple[int, int]:
             .values(
                 state=state, revised_spec=None, owner=None, lease_until=None, finished_at=now(), revision=order.revision
             )
-            .execution_options(synchronize_session=False)
         )
         counts.append(rows_changed(result))
     return counts[0], counts[1]
@@ -178,13 +175,8 @@ def release_originals(session: Session, order: Order) -> list[str]:
 
     What is not removed after the commit, the sweep removes. Originals of failures that an operator may retry stay.
     """
-    session.execute(
-        update(Order)
-        .where(Order.id == order.id)
-        .values(originals_seconds=0, originals_until=None)
-        .execution_options(synchronize_session=False)
-    )
+    session.execute(update(Order).where(Order.id == order.id).values(originals_seconds=0, originals_until=None))
     ended = (Image.order_id == order.id) & Image.finished_at.is_not(None)
-    session.execute(update(Image).where(ended).values(cleaned_up=False).execution_options(synchronize_session=False))
+    session.execute(update(Image).where(ended).values(cleaned_up=False))
     images = session.scalars(select(Image).where(ended).execution_options(populate_existing=True))
     return [key for image in images for key in surplus_of(image, keeps_original=False)]

@@ -67,7 +67,6 @@ def list_removable(session: Session, *, silent_seconds: float, limit: int) -> Se
             UnownedBlobs.heartbeat_at <= now() - int(silent_seconds * SECOND),
         )
         .values(state=UnownedBlobsState.REMOVING)
-        .execution_options(synchronize_session=False)
     )
     found: list[UUID] = []
     for due in (UnownedBlobs.state == sql_literal(UnownedBlobsState.REMOVING), _DUE_AGAIN):

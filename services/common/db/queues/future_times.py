@@ -70,11 +70,7 @@ def _correct(
     # Rows of many orders, none of which is locked: see `outbox`.
     wrong = select(model.id).where(which, time > _in(longest)).with_for_update(skip_locked=True).cte()
     corrected = session.scalars(
-        update(model)
-        .where(model.id.in_(select(wrong.c.id)))
-        .values({time: _in(seconds)})
-        .returning(model.id)
-        .execution_options(synchronize_session=False)
+        update(model).where(model.id.in_(select(wrong.c.id))).values({time: _in(seconds)}).returning(model.id)
     )
     return len(corrected.all())
 

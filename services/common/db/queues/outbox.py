@@ -91,9 +91,5 @@ def enqueue_again(session: Session, model: Enqueueable, ids: Sequence[UUID]) -> 
 def _enqueue_now(session: Session, model: Enqueueable, which: Select[UUID]) -> Sequence[UUID]:
     free = which.with_for_update(skip_locked=True).cte()
     return session.scalars(
-        update(model)
-        .where(model.id.in_(select(free.c.id)))
-        .values(enqueued_at=now())
-        .returning(model.id)
-        .execution_options(synchronize_session=False)
+        update(model).where(model.id.in_(select(free.c.id))).values(enqueued_at=now()).returning(model.id)
     ).all()

@@ -68,7 +68,6 @@ def claim_event(session: Session, event_id: UUID, *, lease_seconds: float) -> We
             started_at=now(),
         )
         .returning(WebhookEvent)
-        .execution_options(synchronize_session=False)
     )
     return WebhookClaim.of(event, event.owner) if event and event.owner else None
 
@@ -116,7 +115,6 @@ def _finish(session: Session, claim: WebhookClaim, **values: Any) -> bool:
             WebhookEvent.owner == claim.owner,
         )
         .values(owner=None, lease_until=None, **values)
-        .execution_options(synchronize_session=False)
     )
     if changed_one(result):
         return True
@@ -131,7 +129,6 @@ def renew_leases(session: Session, owners: Sequence[UUID], *, lease_seconds: flo
         update(WebhookEvent)
         .where(WebhookEvent.id.in_(select(held.with_for_update(skip_locked=True).cte().c.id)))
         .values(lease_until=now() + int(lease_seconds * SECOND))
-        .execution_options(synchronize_session=False)
     )
 
 
@@ -156,7 +153,6 @@ def release_expired(session: Session, *, limit: int) -> int:
             message="the mailer did not finish",
         )
         .returning(WebhookEvent.id)
-        .execution_options(synchronize_session=False)
     )
     return len(released.all())
 
@@ -170,7 +166,6 @@ def enqueue_due(session: Session, *, limit: int) -> Sequence[UUID]:
         .where(WebhookEvent.id.in_(select(free.c.id)))
         .values(enqueued_at=now())
         .returning(WebhookEvent.id)
-        .execution_options(synchronize_session=False)
     ).all()
 
 
@@ -223,7 +218,6 @@ def resend(session: Session, event_ids: Sequence[UUID]) -> list[UUID]:
                 give_up_at=now() + GIVE_UP_SECONDS * SECOND,
             )
             .returning(WebhookEvent.id)
-            .execution_options(synchronize_session=False)
         )
     )
 
@@ -236,7 +230,6 @@ def fail_queued(session: Session) -> int:
         .where(WebhookEvent.id.in_(select(queued.with_for_update(skip_locked=True).cte().c.id)))
         .values(state=WebhookState.FAILED, finished_at=now(), message="an operator has purged the queue")
         .returning(WebhookEvent.id)
-        .execution_options(synchronize_session=False)
     )
     return len(given_up.all())
 
@@ -248,7 +241,6 @@ def dismiss_failed(session: Session, event_id: UUID) -> bool:
         .where(WebhookEvent.id == event_id, WebhookEvent.state == WebhookState.FAILED, ~WebhookEvent.dismissed)
         .values(dismissed=True)
         .returning(WebhookEvent.id)
-        .execution_options(synchronize_session=False)
     )
     return dismissed is not None
 

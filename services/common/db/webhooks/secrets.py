@@ -48,5 +48,4 @@ def rotate(session: Session, principal: str) -> int:
         .where(WebhookSecret.principal == principal)
         .values(version=WebhookSecret.version + 1, rotated_at=now())
         .returning(WebhookSecret.version)
-        .execution_options(synchronize_session=False)
     ).one()
