@@ -62,6 +62,7 @@ class PersonalData:
                 )
             personal_data.delete_subscriber(session, address)
             mailboxes.delete_confirmation(session, self.mailboxes.hashes(address))
+        with self.database.read() as session:  # reads all orders' addresses: nobody waits for it
             order_ids = personal_data.list_orders(session, address)
             upload_ids = uploads.list_of_mailbox(session, self.mailboxes.hashes(address))
         for upload_id in upload_ids:
