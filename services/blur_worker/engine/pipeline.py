@@ -1,14 +1,13 @@
 """Blur one encoded image: decode, find what is to be hidden, hide it in each frame, encode, check. Or only find."""
 
-from services.blur_worker.engine.blur_frame import blur_frames
 from services.blur_worker.engine.decode import decode
-from services.blur_worker.engine.encode import encode
 from services.blur_worker.engine.find_and_hide import find_and_hide
 from services.blur_worker.engine.finding.find import DetectorSource, find_in
-from services.blur_worker.engine.images import Blurred, DecodedImage, FoundRegions, Frame
+from services.blur_worker.engine.images import Blurred, FoundRegions
 from services.blur_worker.engine.jpeg.splice import blur_regions
 from services.blur_worker.engine.jpeg.whole import blur_whole
 from services.blur_worker.engine.limits import Limits
+from services.blur_worker.engine.pixel_image import PixelImage
 from services.blur_worker.engine.stage_timer import StageTimer
 from services.common.domain.spec import BlurSpec
 
@@ -59,36 +58,4 @@ def _blur_pixels(data: bytes, spec: BlurSpec, limits: Limits, detectors: Detecto
     timer = StageTimer()
     decoded = decode(data, limits, spec.output_format, keep_metadata=spec.keep_metadata)
     timer.lap("decode")
-    return find_and_hide(_PixelImage(decoded, timer), spec, limits, detectors, timer)
-
-
-class _PixelImage:
-    """A `HideableImage` in pixels."""
-
-    def __init__(self, decoded: DecodedImage, timer: StageTimer) -> None:
-        self._decoded = decoded
-        self._timer = timer
-
-    @property
-    def frames(self) -> list[Frame]:
-        """See `HideableImage`."""
-        return self._decoded.frames
-
-    def hide(self, spec: BlurSpec) -> Blurred:
-        """See `HideableImage`; without anything to find, the original frames are gone afterwards."""
-        info, target = self._decoded.info, spec.output_format or self._decoded.info.format.written_as
-        frames = list(self.frames) if spec.find else self.frames
-        blur_frames(frames, spec)
-        self._timer.lap("blur")
-        width, height = frames[0].raster.size
-        encoded = encode(info, frames, target, spec)
-        self._timer.lap("encode")
-        return Blurred(
-            data=encoded,
-            format=target,
-            width=width,
-            height=height,
-            frames=len(frames),
-            path="pixels",
-            seconds=self._timer.seconds,
-        )
+    return find_and_hide(PixelImage(decoded, timer), spec, limits, detectors, timer)

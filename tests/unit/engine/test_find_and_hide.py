@@ -306,3 +306,12 @@ def _in_other_colours(picture: Image.Image, format_: Format) -> bytes:
     if format_ is Format.BMP:
         return encode(picture, format_.value)
     return encode_frames([picture, photo(96, 64)], format_.value, duration=50)
+
+
+def test_what_was_found_in_an_odd_jpeg_is_not_looked_for_again() -> None:
+    data = encode(marked(), "JPEG", quality=95, restart_marker_blocks=1)
+    odd = data.replace(b"\xff\xd1", b"\xff\xd5", 1)  # restart markers out of order
+    for file, path in ((data, "jpeg-splice"), (odd, "pixels")):
+        detector = MarkDetector()
+        result = find(file, detector=detector)
+        assert (result.path, len(result.inspection.findings), detector.calls) == (path, 2, 2)  # and the check

@@ -1,6 +1,7 @@
 """A JPEG of which all blocks are decoded, and encoded again with the changed ones among them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,14 @@ from services.blur_worker.engine.jpeg.encode.scan import LARGEST
 from services.blur_worker.engine.jpeg.encode.writer import write_jpeg
 from services.blur_worker.engine.jpeg.format.markers import FROM_ZIGZAG, UnsupportedJpeg
 from services.blur_worker.engine.jpeg.format.result_header import with_quantization
+from services.blur_worker.engine.jpeg.format.tables import QuantizationTable
 from services.blur_worker.engine.jpeg.original import OriginalJpeg
-from services.blur_worker.engine.jpeg.stored_pixels import ChangedBlocks, StoredComponent, stored_components
+from services.blur_worker.engine.jpeg.stored_pixels import (
+    ChangedBlocks,
+    StoredComponent,
+    hidden_blocks,
+    stored_components,
+)
 from services.blur_worker.engine.jpeg.transform.finer_tables import finer_tables
 from services.blur_worker.engine.jpeg.transform.planes import plan_as_stored
 from services.blur_worker.engine.layers import Layer
@@ -34,14 +41,18 @@ class RecodedJpeg:
         for each in blocks:
             # DC coefficients are sums, and may be as large as they like.
             _check_codes(each[:, 0], least=-LARGEST - 1)
-        tables = original.upright_quantization(stored)
-        if fine:
-            tables = finer_tables(blocks, tables)
-        self._header = with_quantization(original.result_header(spec, stored), tables)
-        self._components = stored_components(stored, tables)
+        self._original, self._spec, self._fine, self._stored, self._blocks = original, spec, fine, stored, blocks
+        self._tables: Sequence[QuantizationTable] = original.upright_quantization(stored)
 
-    def components(self, _found: Sequence[Layer]) -> list[StoredComponent]:
+    def components(self, found: Sequence[Layer]) -> list[StoredComponent]:
         """See `StoredJpeg`."""
+        self._components = stored_components(self._stored, self._tables)
+        if self._fine:
+            blocks, tables = finer_tables(self._blocks, self._tables, hidden_blocks(self._components, found))
+            self._components = [
+                replace(component, blocks=each, quantization=table)
+                for component, each, table in zip(self._components, blocks, tables, strict=True)
+            ]
         return self._components
 
     def encode(self, changes: Sequence[Sequence[ChangedBlocks]], timer: StageTimer) -> bytes:
@@ -50,7 +61,10 @@ class RecodedJpeg:
             _RecodedPlane(component, [each[index] for each in changes])
             for index, component in enumerate(self._components)
         ]
-        return write_jpeg(planes, self._header, timer)
+        header = with_quantization(
+            self._original.result_header(self._spec, self._stored), [each.quantization for each in self._components]
+        )
+        return write_jpeg(planes, header, timer)
 
 
 class _RecodedPlane:
@@ -69,10 +83,11 @@ class _RecodedPlane:
         Raises:
             UnsupportedJpeg: A coefficient has no code.
         """
-        out[:] = self._blocks[begin:end]
-        _check_codes(out[:, 1:], least=-LARGEST)
+        with np.errstate(invalid="ignore"):  # of hidden blocks, which are replaced
+            out[:] = self._blocks[begin:end]
         for change in self._changes:
             change.write(begin, end, out)
+        _check_codes(out[:, 1:], least=-LARGEST)
 
 
 def _check_codes(coefficients: NDArray[Any], *, least: int) -> None:

@@ -17,6 +17,7 @@ from services.blur_worker.engine.jpeg.recoded import RecodedJpeg
 from services.blur_worker.engine.jpeg.stored_pixels import ChangedBlocks, StoredComponent, blank, changed_blocks, draw
 from services.blur_worker.engine.layers import Layer, layers
 from services.blur_worker.engine.limits import Limits
+from services.blur_worker.engine.pixel_image import PixelImage
 from services.blur_worker.engine.regions import hides_whole
 from services.blur_worker.engine.stage_timer import StageTimer
 from services.common.domain.spec import BlurSpec, Format
@@ -40,9 +41,10 @@ def blur_regions(
         return None
     timer = StageTimer()
     try:
-        return find_and_hide(_SplicedJpeg(data, spec, limits, timer), spec, limits, detectors, timer)
+        image = _SplicedJpeg(data, spec, limits, timer)
     except UnsupportedJpeg:
         return None
+    return find_and_hide(image, spec, limits, detectors, timer)
 
 
 class _SplicedJpeg:
@@ -71,6 +73,14 @@ class _SplicedJpeg:
 
     def hide(self, spec: BlurSpec) -> Blurred:
         """See `HideableImage`."""
+        try:
+            return self._hide_blocks(spec)
+        except UnsupportedJpeg:
+            # In pixels, then; what was found by now is not looked for again.
+            decoded = decode(self._data, self._limits, Format.JPEG, keep_metadata=spec.keep_metadata)
+            return PixelImage(decoded, self._timer).hide(spec)
+
+    def _hide_blocks(self, spec: BlurSpec) -> Blurred:
         size = width, height = self._original.displayed
         found = layers(spec, size)
         components = self._stored.components(found)

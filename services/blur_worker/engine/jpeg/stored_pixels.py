@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from services.blur_worker.engine.jpeg.format.tables import QuantizationTable
 from services.blur_worker.engine.jpeg.transform.planes import CoefficientPlane, PlaneSet
 from services.blur_worker.engine.jpeg.transform.samples import to_coefficients, to_samples
+from services.blur_worker.engine.layers import Layer
 from services.blur_worker.engine.outlines import Mask
 from services.blur_worker.engine.raster import Box, Raster, Size
 
@@ -74,27 +75,44 @@ def draw(components: Sequence[StoredComponent], box: Box, raster: Raster) -> Non
         target[:] = _shown(component, left, top, left + target.shape[1], top + target.shape[0])
 
 
+def hidden_blocks(components: Sequence[StoredComponent], found: Sequence[Layer]) -> list[NDArray[np.bool_]]:
+    """Return which blocks of each component, (rows, columns), are replaced by `changed_blocks` of these layers."""
+    hidden = [np.zeros((each.plane.rows, each.plane.columns), np.bool_) for each in components]
+    for layer in found:
+        for all_blocks, (top, left, touched) in zip(hidden, _touched(components, layer.box, layer.mask), strict=True):
+            all_blocks[top:, left:][: len(touched), : touched.shape[1]] |= touched
+    return hidden
+
+
 def changed_blocks(components: Sequence[StoredComponent], raster: Raster, box: Box, mask: Mask) -> list[ChangedBlocks]:
     """Encode anew, of each component, the blocks with a pixel above 0 in the mask of a box."""
+    left, top, right, bottom = _whole_mcus(components, box)
+    part = raster.samples[top:bottom, left:right]
+    # What an encoder puts beyond the border: the last pixels once more.
+    beyond = (0, bottom - top - part.shape[0]), (0, right - left - part.shape[1])
+    found = []
+    for channel, (first_row, first_column, touched) in enumerate(_touched(components, box, mask)):
+        component = components[channel]
+        pixels = np.pad(part[..., channel], beyond, mode="edge") if any(map(any, beyond)) else part[..., channel]
+        coefficients = to_coefficients(_means(pixels, component.down, component.across), component.quantization)
+        rows, columns = touched.shape
+        found.append(ChangedBlocks(first_row, first_column, touched, coefficients[:rows, :, :columns]))
+    return found
+
+
+def _touched(components: Sequence[StoredComponent], box: Box, mask: Mask) -> list[tuple[int, int, NDArray[np.bool_]]]:
+    """Return of each component the first row and column of blocks in a box, and which blocks a mask touches there."""
     left, top, right, bottom = _whole_mcus(components, box)
     touched = np.zeros((bottom - top, right - left), np.bool_)
     touched[box[1] - top : box[3] - top, box[0] - left : box[2] - left] = mask > 0
     # Eight pixels of a row at a time.
     by_eight = np.asarray(touched.view(np.uint64).reshape((bottom - top) // 8, 8, -1).any(axis=1))
-    part = raster.samples[top:bottom, left:right]
-    # What an encoder puts beyond the border: the last pixels once more.
-    beyond = (0, bottom - top - part.shape[0]), (0, right - left - part.shape[1])
     found = []
-    for channel, component in enumerate(components):
+    for component in components:
         down, across, plane = component.down, component.across, component.plane
-        pixels = np.pad(part[..., channel], beyond, mode="edge") if any(map(any, beyond)) else part[..., channel]
         by_block = np.asarray(by_eight.reshape(len(by_eight) // down, down, -1, across).any(axis=(1, 3)))
         first_row, first_column = top // 8 // down, left // 8 // across
-        rows, columns = plane.rows - first_row, plane.columns - first_column
-        coefficients = to_coefficients(_means(pixels, down, across), component.quantization)
-        found.append(
-            ChangedBlocks(first_row, first_column, by_block[:rows, :columns], coefficients[:rows, :, :columns])
-        )
+        found.append((first_row, first_column, by_block[: plane.rows - first_row, : plane.columns - first_column]))
     return found
 
 

@@ -196,3 +196,17 @@ def test_colours_of_small_images(size: tuple[int, int], subsampling: str, effect
     assert result.path == "jpeg-splice"
     # Redact is lighter and darker by a twentieth of white.
     assert np.abs(samples(opened(result.data)) - samples(opened(data))).max() <= (18 if effect == Redact() else 4)
+
+
+def test_finer_divisors_depend_on_nothing_that_is_hidden() -> None:
+    def with_hidden(grey: int) -> bytes:
+        image = photo(96, 64).convert("L")
+        image.paste(grey, (32, 16, 64, 48))
+        # Of black and white, coefficients for a divisor of 1 would have no codes.
+        return encode(image, "JPEG", qtables=[[89] * 64])
+
+    region = Region("box", 1 / 3, 1 / 4, 1 / 3, 1 / 2)
+    grey, *others = (run(with_hidden(each), Solid("#646464"), region) for each in (128, 0, 255))
+    assert grey.path == "jpeg-splice"
+    assert [other.data for other in others] == [grey.data] * 2
+    assert np.abs(samples(opened(grey.data))[16:48, 32:64].astype(int) - 100).max() <= 3

@@ -27,27 +27,33 @@ def are_coarse(tables: Sequence[QuantizationTable]) -> bool:
 
 
 def finer_tables(
-    blocks: Sequence[NDArray[np.float32]], tables: Sequence[QuantizationTable]
-) -> tuple[QuantizationTable, ...]:
-    """Return tables in which colours are right to 3 levels; the blocks are adapted in place.
+    blocks: Sequence[NDArray[np.float32]], tables: Sequence[QuantizationTable], hidden: Sequence[NDArray[np.bool_]]
+) -> tuple[Sequence[NDArray[np.float32]], tuple[QuantizationTable, ...]]:
+    """Return blocks and tables in which colours are right to 3 levels.
+
+    They depend only on what stays visible: a hidden block may end up with coefficients for which there are no codes.
 
     Args:
         blocks: Of each component (rows, 64, columns): its coefficients, row by row of a block.
-        tables: Of each component; the same ones are returned if none is coarse.
+        tables: Of each component; everything is returned as it is if none is coarse.
+        hidden: Of each component (rows, columns): the blocks that are to be replaced.
     """
     if not are_coarse(tables):
-        return tuple(tables)
-    finer = []
-    for plane, table in zip(blocks, tables, strict=True):
-        largest = np.maximum(np.abs(plane).max(axis=(0, 2)), 1)
-        factors = np.array(
-            [_factor(int(table[FROM_ZIGZAG[place]]), float(largest[place])) for place in range(64)], np.float32
-        )
-        np.multiply(plane, factors[:, np.newaxis], out=plane)
-        divisors = table.copy()
-        divisors[FROM_ZIGZAG] = table[FROM_ZIGZAG] // factors.astype(np.uint16)
-        finer.append(divisors)
-    return tuple(finer)
+        return blocks, tuple(tables)
+    finer = [_finer(*each) for each in zip(blocks, tables, hidden, strict=True)]
+    return [plane for plane, _ in finer], tuple(table for _, table in finer)
+
+
+def _finer(
+    plane: NDArray[np.float32], table: QuantizationTable, hidden: NDArray[np.bool_]
+) -> tuple[NDArray[np.float32], QuantizationTable]:
+    largest = np.abs(plane).max(axis=(0, 2), where=~hidden[:, np.newaxis], initial=1)
+    factors = np.array(
+        [_factor(int(table[FROM_ZIGZAG[place]]), float(largest[place])) for place in range(64)], np.float32
+    )
+    divisors = table.copy()
+    divisors[FROM_ZIGZAG] = table[FROM_ZIGZAG] // factors.astype(np.uint16)
+    return plane * factors[:, np.newaxis], divisors
 
 
 def _factor(divisor: int, largest: float) -> int:
