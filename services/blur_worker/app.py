@@ -49,6 +49,7 @@ from services.common.infra.outbound.host_shares import HostShares
 from services.common.infra.outbound.https import HttpsClient
 from services.common.infra.places import Places
 from services.common.infra.process.fork_server import keep_sockets_in, start_no_tracker
+from services.common.infra.process.socket_folder import socket_parent
 from services.common.use_cases.order_lifecycle import make_lifecycle
 
 ORDER_NICENESS = 10
@@ -93,7 +94,7 @@ def setup() -> None:
     blobs = BlobStore(settings.blob_url)
     # On the blobs' disk: a result becomes a blob by being moved.
     scratch = ScratchFolder(blobs.folder)
-    sockets = ScratchFolder()
+    sockets = ScratchFolder(socket_parent())
     keep_sockets_in(sockets.path)
     start_no_tracker()
     hints = ChangeHints(queues.announce)

@@ -3,15 +3,11 @@
 import hashlib
 import os
 import stat
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from services.common.infra.process.fork_server import SOCKETS
-
-# A unix socket's path must fit sockaddr_un: 108 bytes on Linux, 104 on macOS, with the closing zero.
-LONGEST_SOCKET_PATH = 92
-"""Longest path of Valkey's socket, in bytes; those of fork servers in the same folder have eight bytes more."""
+from services.common.infra.process.socket_folder import has_room, socket_parent
 
 
 @dataclass(frozen=True)
@@ -68,11 +64,10 @@ class DataFolder:
     @property
     def valkey_socket(self) -> Path:
         """Return the socket: in the run folder or, if that path is too long, in a private temporary folder."""
-        inside = self.run / "valkey.sock"
-        if len(os.fsencode(inside)) <= LONGEST_SOCKET_PATH:
-            return inside
+        if has_room(self.run, "listener-12345678"):  # of a fork server, in the same folder
+            return self.run / "valkey.sock"
         name = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:12]
-        return Path(tempfile.gettempdir()) / f"imageblur-{os.getuid()}-{name}" / "valkey.sock"
+        return socket_parent() / f"imageblur-{os.getuid()}-{name}" / "valkey.sock"
 
     @property
     def sockets(self) -> Path:

@@ -1,10 +1,14 @@
 """What `services.common.infra.process.fork_server` relies on in the standard library."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from services.common.domain.errors import ConfigurationError
+from services.common.infra.process.fork_server import keep_sockets_in
 
 CODE = """
 import multiprocessing, sys
@@ -80,3 +84,31 @@ def test_forks_of_what_is_loaded_collect_garbage(preload: str) -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.split() == ["True", "True"]
+
+
+IN_A_WORKER_S_FOLDER = """
+import multiprocessing
+from services.blur_worker.child.scratch_folder import ScratchFolder
+from services.common.infra.process.fork_server import keep_sockets_in
+from services.common.infra.process.socket_folder import socket_parent
+
+if __name__ == "__main__":
+    folder = ScratchFolder(socket_parent())
+    keep_sockets_in(folder.path)
+    process = multiprocessing.get_context("forkserver").Process(target=print, args=("forked",))
+    process.start()
+    process.join()
+    folder.close()
+"""
+
+
+def test_a_long_temporary_folder_keeps_no_worker_from_its_children(tmp_path: Path) -> None:
+    temporary = tmp_path / ("long" * 25)
+    temporary.mkdir()
+    script = tmp_path / "script.py"
+    script.write_text(IN_A_WORKER_S_FOLDER)
+    environment = os.environ | {"TMPDIR": str(temporary), "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "forked\n"
+    with pytest.raises(ConfigurationError, match="TMPDIR is too long"):
+        keep_sockets_in(temporary)

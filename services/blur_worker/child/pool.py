@@ -72,6 +72,7 @@ class ChildPool:
         self._idle: queue.LifoQueue[_Slot] = queue.LifoQueue()
         for slot in self._slots:
             self._idle.put(slot)
+        self._closed = False
 
     def start(self) -> None:
         """Start all child processes and wait until each is ready; the first time, the engine is compiled: a minute.
@@ -143,6 +144,22 @@ class ChildPool:
             on_take()
             return slot.run(task, on_start, seconds)
         finally:
+            if slot.alive:
+                self._idle.put(slot)
+            else:
+                # Not by this thread, which has an outcome to record.
+                threading.Thread(target=self._restart, args=(slot,), name="child restart", daemon=True).start()
+
+    def _restart(self, slot: "_Slot") -> None:
+        """Replace a child process that has died, so that the next task does not have to."""
+        try:
+            if not self._closed:
+                slot.start()
+        except Exception as error:
+            _log.warning("child process not started, the next image starts it", error=str(error))
+        finally:
+            if self._closed:
+                slot.stop()
             self._idle.put(slot)
 
     def stop_unused(self, seconds: float) -> None:
@@ -158,6 +175,7 @@ class ChildPool:
 
     def close(self) -> None:
         """Kill the child processes; the attempts that they work on are lost."""
+        self._closed = True
         for slot in self._slots:
             slot.stop()
 
@@ -173,6 +191,7 @@ class _Slot:
         self._work = work
         self._answer = answer
         self._confinement = confinement
+        self._starting = threading.Lock()
         self._process: BaseProcess | None = None
         self._pipe: Connection | None = None
         self.ready: Ready | None = None
@@ -189,15 +208,20 @@ class _Slot:
 
     def start(self) -> Connection:
         """Start the process unless it is alive. Raises: Unavailable."""
+        with self._starting:
+            return self._start()
+
+    def _start(self) -> Connection:
         if self._pipe and self._process and self._process.is_alive():
             return self._pipe
         self.stop()
         self._pipe, end = _context.Pipe()
         what = (end, self._limits, self._confinement, self._work)
-        self._process = _context.Process(target=process.serve, args=what, daemon=True)
+        child = _context.Process(target=process.serve, args=what, daemon=True)
         try:
             with end:
-                _fork(self._process, self._confinement)
+                _fork(child, self._confinement)
+            self._process = child  # once it can be looked at, also by other threads
             if self._pipe.poll(START_SECONDS):
                 self.ready = self._pipe.recv()
                 _report(self.ready)

@@ -16,15 +16,15 @@ import json
 import os
 import socket
 import stat
-import tempfile
 import time
 from pathlib import Path
 from uuid import UUID
 
 from services.common.infra import log
+from services.common.infra.process.socket_folder import socket_parent
 
 FOLDER_PREFIX = f"imageblur-scratch-{os.getuid()}-"
-"""Of the private folders of workers, in the temporary folder."""
+"""Of the private folders of workers, in `socket_parent`."""
 RETRY_SECONDS = 10.0
 """How long a gateway looks for no worker after it has found none, or lost it."""
 
@@ -89,9 +89,7 @@ class HeadStarts:
         if self._socket or self._name is None or time.monotonic() < self._retry_at:
             return self._socket
         self._retry_at = time.monotonic() + RETRY_SECONDS
-        found = [
-            path for path in Path(tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}*/{self._name}") if _is_own_socket(path)
-        ]
+        found = [path for path in socket_parent().glob(f"{FOLDER_PREFIX}*/{self._name}") if _is_own_socket(path)]
         if len(found) != 1:  # of several workers, another one would claim the image
             return None
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

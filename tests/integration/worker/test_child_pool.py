@@ -134,6 +134,19 @@ def test_a_hang_ends_at_the_deadline(children: ChildPool, tmp_path: Path) -> Non
     assert blur(children, tmp_path, b"") == FINE
 
 
+@pytest.mark.parametrize("death", ["hang", "segfault", "grow"])
+def test_a_child_that_died_is_replaced_before_the_next_task(children: ChildPool, tmp_path: Path, death: str) -> None:
+    blur(children, tmp_path, b"")
+    (before,) = processes(children)
+    with limited_to(children, 2 if death == "hang" else 30), pytest.raises((ImageError, ChildCrashed)):
+        blur(children, tmp_path, death.encode())
+    eventually(lambda: children.count_alive() == 1)
+    (after,) = processes(children)
+    assert after != before
+    assert blur(children, tmp_path, b"") == FINE
+    assert processes(children) == [after]
+
+
 def test_an_image_that_needs_too_much_memory_fails(children: ChildPool, tmp_path: Path) -> None:
     with pytest.raises(ImageError) as caught:
         blur(children, tmp_path, b"grow")

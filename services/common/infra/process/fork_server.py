@@ -11,12 +11,23 @@ from multiprocessing import forkserver, resource_tracker, util
 from pathlib import Path
 from typing import Any
 
+from services.common.domain.errors import ConfigurationError
+from services.common.infra.process.socket_folder import LONGEST_SOCKET_PATH, has_room
+
 
 def keep_sockets_in(folder: Path) -> None:
     """Have fork servers of this process listen in this folder, which only its user can open.
 
     Otherwise each makes a temporary folder, which is left for ever if this process is killed.
+
+    Raises:
+        ConfigurationError: The folder's path is too long.
     """
+    if not has_room(folder, "listener-12345678"):
+        raise ConfigurationError(
+            f"TMPDIR is too long: sockets in {folder} would have paths of more than {LONGEST_SOCKET_PATH} bytes. "
+            "Set TMPDIR to a folder with a shorter path."
+        )
     multiprocessing.current_process()._config["tempdir"] = str(folder)  # type: ignore[attr-defined]  # noqa: SLF001
 
 
