@@ -52,6 +52,8 @@ from services.common.infra.process.fork_server import keep_sockets_in, start_no_
 from services.common.infra.process.socket_folder import socket_parent
 from services.common.use_cases.order_lifecycle import make_lifecycle
 
+TIMES_LARGER_RESULTS = 4
+"""How many times as large as an order the results of one may be: those of tiny files may be huge."""
 ORDER_NICENESS = 10
 """Niceness of children that blur images of orders: they use the CPU time that calls with a waiting caller leave."""
 
@@ -115,6 +117,7 @@ def setup() -> None:
         leases=leases,
         lifecycle=lifecycle,
         window=settings.order_window,
+        max_result_bytes=TIMES_LARGER_RESULTS * settings.max_order_bytes,
     )
     register(queues, settings.image_queues, blur_image)
     if settings.fetch_threads:

@@ -311,7 +311,12 @@ class LimitSettings(Settings):
     """Limits that the gateway reports and the blur worker enforces."""
 
     max_image_bytes: int = Field(default=128 * _MIB, ge=1, description="Largest image file in bytes.")
-    max_order_bytes: int = Field(default=4096 * _MIB, ge=1, description="Largest order, all images together, in bytes.")
+    max_order_bytes: int = Field(
+        default=4096 * _MIB,
+        ge=1,
+        description="Largest order, all images together, in bytes. Its results may be four times as large together: "
+        "results of tiny files may be huge.",
+    )
     min_free_mb: int = Field(
         default=256,
         ge=0,

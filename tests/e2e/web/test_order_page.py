@@ -28,6 +28,18 @@ async ([kind, name]) => {
 """
 
 
+@pytest.mark.parametrize(
+    "script",
+    ["onmessage = ({ data: { id } }) => postMessage({ id, blob: null })", "onmessage = () => {}", "broken("],
+    ids=["fails", "never answers", "does not load"],
+)
+def test_the_page_draws_what_the_worker_of_thumbnails_does_not(page: Page, script: str) -> None:
+    page.route("**/thumbnail_worker.js*", lambda route: route.fulfill(content_type="text/javascript", body=script))
+    page.goto("/")
+    page.set_input_files("#files", [PHOTOGRAPHS / "astronaut.png", PHOTOGRAPHS / "rocket.jpg"])
+    expect(page.locator(".strip img")).to_have_count(2)
+
+
 @pytest.mark.parametrize("kind", ["drop", "paste"])
 def test_images_can_be_dropped_and_pasted(page: Page, kind: str) -> None:
     page.goto("/")

@@ -2,6 +2,7 @@
 
 import contextlib
 import shutil
+import struct
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -188,6 +189,28 @@ def test_a_bad_image_fails_with_its_reason(
     row = image(database, image_id)
     assert (row.state, row.reason) == ("FAILED", reason)
     assert row.message
+
+
+def test_results_that_are_much_larger_than_their_originals_have_a_limit_per_order(
+    blur: BlurImage, database: Database, blobs: BlobStore
+) -> None:
+    # An empty run-length encoded BMP: 24 bits per pixel as a result.
+    header = struct.pack("<IiiHHIIiiII", 40, 900, 1000, 1, 8, 1, 2, 0, 0, 2, 0)
+    tiny = struct.pack("<2sIHHI", b"BM", 64, 0, 0, 62) + header + bytes(8) + b"\0\1"
+    order_id, ids = place(database, blobs, tiny, tiny, encode(photo(900, 1000), "PNG"))
+    limited = replace(blur, max_result_bytes=4_000_000)
+    for image_id in ids:
+        limited(image_id)
+    rows = [image(database, image_id) for image_id in ids]
+    assert [(row.state, row.reason) for row in rows] == [
+        ("SUCCEEDED", None),
+        ("FAILED", "TOO_LARGE"),
+        ("SUCCEEDED", None),
+    ]
+    assert rows[0].output_bytes == 2_700_054
+    assert "the results of the order are larger than 4,000,000 bytes together" in str(rows[1].message)
+    with pytest.raises(MissingBlob):
+        blobs.get(result_key(order_id, 2))
 
 
 def enqueue_again(database: Database) -> None:

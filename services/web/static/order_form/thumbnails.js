@@ -4,6 +4,7 @@ import { drawThumbnail } from "./draw_thumbnail.js";
 
 const AT_ONCE = 2;
 const KEPT = 400;
+const LATE = 5000; // milliseconds
 
 export class Thumbnails {
   #show;
@@ -94,7 +95,7 @@ let workshop = null;
 // The worker that draws; without one, the page draws itself.
 class Workshop {
   #worker = null;
-  #waiting = new Map(); // numbers of requests to what settles them
+  #waiting = new Map(); // numbers of requests to the functions that take their results
   #count = 0;
 
   constructor() {
@@ -107,23 +108,34 @@ class Workshop {
     this.#worker.addEventListener("error", () => this.#giveUp());
   }
 
-  draw(file) {
-    if (!this.#worker) return drawThumbnail(file);
+  // What the worker could not draw, or not in time, the page draws: memory or processor time were short, perhaps.
+  async draw(file) {
+    if (this.#worker) {
+      const late = setTimeout(() => this.#giveUp(), LATE);
+      const blob = await this.#ask(file);
+      clearTimeout(late);
+      if (blob) return blob;
+    }
+    return drawThumbnail(file);
+  }
+
+  #ask(file) {
     return new Promise((resolve) => {
       this.#count += 1;
-      this.#waiting.set(this.#count, { file, resolve });
+      this.#waiting.set(this.#count, resolve);
       this.#worker.postMessage({ id: this.#count, file });
     });
   }
 
   #settle(id, blob) {
-    this.#waiting.get(id)?.resolve(blob);
+    this.#waiting.get(id)?.(blob);
     this.#waiting.delete(id);
   }
 
   #giveUp() {
+    this.#worker?.terminate();
     this.#worker = null;
-    for (const { file, resolve } of this.#waiting.values()) drawThumbnail(file).then(resolve);
+    for (const resolve of this.#waiting.values()) resolve(null);
     this.#waiting.clear();
   }
 }
