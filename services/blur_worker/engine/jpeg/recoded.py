@@ -61,10 +61,9 @@ class RecodedJpeg:
             _RecodedPlane(component, [each[index] for each in changes])
             for index, component in enumerate(self._components)
         ]
-        header = with_quantization(
-            self._original.result_header(self._spec, self._stored), [each.quantization for each in self._components]
-        )
-        return write_jpeg(planes, header, timer)
+        header = self._original.result_header(self._spec, self._stored)
+        tables = tuple(each.quantization for each in self._components)
+        return write_jpeg(planes, with_quantization(header, tables), timer)
 
 
 class _RecodedPlane:

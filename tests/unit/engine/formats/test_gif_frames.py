@@ -1,6 +1,7 @@
 """GIFs as Chromium shows them: its frames of these files, computed here pixel by pixel."""
 
 import struct
+import time
 from io import BytesIO
 
 import numpy as np
@@ -10,7 +11,7 @@ from PIL import Image
 
 from services.common.domain.errors import ImageError, Reason
 from services.common.domain.spec import Format, Gaussian, Region, Solid
-from tests.support.images import encode, whole_photo
+from tests.support.images import encode, encode_frames, whole_photo
 from tests.unit.engine.formats.gif_maker import PALETTE, MadeFrame, loop_extension, make_gif
 from tests.unit.engine.formats.png_frames import shown_frames
 from tests.unit.engine.running import LIMITS, run
@@ -151,3 +152,23 @@ def test_colours_come_out_better_than_by_the_median_cut() -> None:
             cut = image.convert("RGB").quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).convert("RGB")
             errors = [np.mean((np.asarray(each.convert("RGB")) - exact) ** 2) for each in (found, cut)]
         assert errors[0] < errors[1]
+
+
+def test_many_colours_take_less_time_than_the_median_cut() -> None:
+    # Both are processor time of this process, in turns: whatever else this machine does counts for both. It was 0.22
+    # of the time when this was written: 0.1 s a megapixel.
+    width, height = 500, 400
+    across, down = np.meshgrid(np.arange(width), np.arange(height))
+    gradient = np.stack([across % 256, down % 256, noise(height, width) * 32], axis=2).astype(np.uint8)
+    frames = [Image.fromarray(np.roll(gradient, 17 * number, axis=1)) for number in range(3)]
+    data = encode_frames(frames, "WEBP", lossless=True, quality=0, method=0)
+    ours, others = [], []
+    for _ in range(3):
+        begin = time.process_time()
+        assert run(data, Solid(), CORNER, output_format=Format.GIF).frames == 3
+        ours.append(time.process_time() - begin)
+        begin = time.process_time()
+        for frame in frames:
+            frame.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+        others.append(time.process_time() - begin)
+    assert min(ours) < min(others)
