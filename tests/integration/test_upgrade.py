@@ -1,12 +1,9 @@
 """Versions side by side over a migration: what docs/operations.md promises of an upgrade."""
 
-from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from alembic import command
-from alembic.config import Config
 from imageblur.v1 import blur_service_pb2 as pb
 from imageblur.v1 import order_pb2
 from sqlalchemy import MetaData, Table, insert, text
@@ -59,7 +56,7 @@ def test_this_version_works_on_while_the_next_one_migrates(
 def test_orders_of_an_earlier_revision_go_on(
     empty_database: Database, blobs: BlobStore, worker: MakeWorker, revision: str
 ) -> None:
-    _upgrade(empty_database, revision)
+    migrations.upgrade(empty_database, revision)
     with pytest.raises(ConfigurationError, match=f"at revision {revision}"):
         migrations.check(empty_database)
     order_id = uuid4()
@@ -74,16 +71,6 @@ def test_orders_of_an_earlier_revision_go_on(
         work_off(blur)
     with empty_database.read() as session:
         assert session.execute(text("SELECT state FROM orders")).scalar() == "SUCCEEDED"
-
-
-def _upgrade(database: Database, revision: str) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
-    config.set_main_option("path_separator", "os")
-    with database.engine.connect() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, revision)
-        connection.commit()
 
 
 def _insert(database: Database, name: str, **values: Any) -> None:

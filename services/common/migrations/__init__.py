@@ -13,8 +13,8 @@ HEAD = "0022"
 """The newest revision; every service compares the database with it when it starts, without Alembic."""
 
 
-def upgrade(database: Database) -> None:
-    """Migrate a database to the revision that this version needs, and record it in the audit log.
+def upgrade(database: Database, revision: str = HEAD) -> None:
+    """Migrate a database to the revision that this version needs, or an earlier one, and record it in the audit log.
 
     Raises:
         ConfigurationError: It has an encoding other than UTF-8.
@@ -22,7 +22,7 @@ def upgrade(database: Database) -> None:
     """
     database.check_encoding()
     before = _revision(database)
-    if before == HEAD:
+    if before == revision:
         return
     from alembic import command  # noqa: PLC0415 - half a second that starts without a migration do not need
     from alembic.config import Config  # noqa: PLC0415
@@ -32,13 +32,13 @@ def upgrade(database: Database) -> None:
         config.set_main_option("script_location", str(Path(__file__).parent))
         config.set_main_option("path_separator", "os")
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, revision)
         connection.commit()
     # A new database has nothing that was changed.
     if before is not None:
         with database.write() as session:
             action = AuditContext(audit.COMMAND_LINE, "MigrateDatabase")
-            audit.record(session, action, "database", before=before, after=HEAD)
+            audit.record(session, action, "database", before=before, after=revision)
 
 
 def check(database: Database) -> None:

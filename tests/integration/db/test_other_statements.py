@@ -5,9 +5,7 @@ from importlib.resources import files
 from uuid import UUID, uuid4
 
 import pytest
-from alembic import command
 from alembic.autogenerate import compare_metadata
-from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text, update
@@ -56,13 +54,9 @@ def test_a_database_that_cannot_store_every_name_is_refused_in_a_sentence(
 
 
 def test_an_upgrade_keeps_emails_and_goes_on_with_a_mailing_that_was_being_prepared(empty_database: Database) -> None:
+    migrations.upgrade(empty_database, "0002")
+    mailing, first, second, email = (uuid4().hex for _ in range(4))
     with empty_database.engine.connect() as connection:
-        config = Config()
-        config.set_main_option("script_location", str(files(migrations)))
-        config.set_main_option("path_separator", "os")
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0002")
-        mailing, first, second, email = (uuid4().hex for _ in range(4))
         for subscriber in (first, second):
             connection.execute(
                 text(
@@ -85,8 +79,7 @@ def test_an_upgrade_keeps_emails_and_goes_on_with_a_mailing_that_was_being_prepa
             )
         )
         connection.commit()
-        command.upgrade(config, "head")
-        connection.commit()
+    migrations.upgrade(empty_database)
     with empty_database.write() as session:
         batch = batches.claim_batch(session, UUID(mailing), size=9, lease_seconds=60)
     assert batch

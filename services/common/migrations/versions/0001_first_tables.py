@@ -10,8 +10,6 @@ from services.common.db.clock import now
 
 revision = "0001"
 down_revision = None
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
@@ -280,19 +278,3 @@ def upgrade() -> None:
     op.execute(
         sa.insert(sa.table("installation", sa.column("id"), sa.column("installed_at"))).values(id=1, installed_at=now())
     )
-
-
-def downgrade() -> None:
-    """Go back to the revision before."""
-    for table in (
-        "letters",
-        "images",
-        "deliveries",
-        "unowned_blobs",
-        "subscribers",
-        "orders",
-        "mailings",
-        "installation",
-        "idempotency_keys",
-    ):
-        op.drop_table(table)

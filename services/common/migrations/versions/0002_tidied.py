@@ -8,8 +8,6 @@ from alembic import op
 
 revision = "0002"
 down_revision = "0001"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
@@ -23,9 +21,3 @@ def upgrade() -> None:
         sqlite_where=sa.text("NOT tidied AND finished_at IS NOT NULL"),
         postgresql_where=sa.text("NOT tidied AND finished_at IS NOT NULL"),
     )
-
-
-def downgrade() -> None:
-    """Go back to the revision before."""
-    op.drop_index("images_untidied", table_name="images")
-    op.drop_column("images", "tidied")

@@ -8,10 +8,7 @@ from alembic import op
 
 revision = "0003"
 down_revision = "0002"
-branch_labels = None
-depends_on = None
 
-KINDS = "kind IN ('ORDER_READY', 'CONFIRM', 'WEEKLY')"
 MORE_KINDS = "kind IN ('ORDER_READY', 'CONFIRM', 'WEEKLY', 'GOODBYE')"
 WITH_ADDRESS = sa.text("email IS NOT NULL")
 
@@ -30,17 +27,6 @@ def upgrade() -> None:
         "orders_email", "orders", ["email"], unique=False, sqlite_where=WITH_ADDRESS, postgresql_where=WITH_ADDRESS
     )
     _allow(MORE_KINDS)
-
-
-def downgrade() -> None:
-    """Go back to the revision before."""
-    op.execute("DELETE FROM letters WHERE kind = 'GOODBYE'")
-    _allow(KINDS)
-    op.drop_index("orders_email", table_name="orders")
-    for name in ("message", "troubles", "not_before", "recipients"):
-        op.drop_column("mailings", name)
-    for name in ("engine", "input_sha256"):
-        op.drop_column("images", name)
 
 
 def _allow(kinds: str) -> None:

@@ -8,8 +8,6 @@ from alembic import op
 
 revision = "0005"
 down_revision = "0003"
-branch_labels = None
-depends_on = None
 
 _FAILED = sa.text("state = 'FAILED' AND NOT dropped")
 _FINISHED = sa.text("finished_at IS NOT NULL")
@@ -87,18 +85,3 @@ def upgrade() -> None:
         postgresql_where=sa.text("sent_at IS NOT NULL"),
     )
     op.create_index("letters_failed", "letters", ["id"], unique=False, sqlite_where=_FAILED, postgresql_where=_FAILED)
-
-
-def downgrade() -> None:
-    """Go back to the revision before."""
-    op.drop_index("letters_failed", table_name="letters")
-    op.drop_index("letters_sent", table_name="letters")
-    op.drop_column("letters", "dropped")
-    op.drop_column("letters", "started_at")
-    op.drop_index("images_finished", table_name="images")
-    op.drop_index("images_failed", table_name="images")
-    op.drop_column("images", "dropped")
-    op.drop_index("orders_created", table_name="orders")
-    op.drop_column("orders", "upload_began_at")
-    for table in ("workers", "paused_queues", "audit_entries", "api_keys"):
-        op.drop_table(table)

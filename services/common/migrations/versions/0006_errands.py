@@ -8,8 +8,6 @@ from alembic import op
 
 revision = "0006"
 down_revision = "0005"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
@@ -25,8 +23,3 @@ def upgrade() -> None:
         sa.CheckConstraint("state IN ('QUEUED', 'RUNNING', 'DONE', 'REFUSED')", name=op.f("errands_state_check")),
         sa.PrimaryKeyConstraint("id", name=op.f("errands_pkey")),
     )
-
-
-def downgrade() -> None:
-    """Go back to the revision before."""
-    op.drop_table("errands")

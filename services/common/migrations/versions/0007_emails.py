@@ -11,8 +11,6 @@ from alembic import op
 
 revision = "0007"
 down_revision = "0006"
-branch_labels = None
-depends_on = None
 
 RENAMED = {"letters": "emails", "errands": "operator_jobs"}
 
@@ -23,14 +21,6 @@ def upgrade() -> None:
         _rename(former, name)
         if op.get_bind().dialect.name == "postgresql":
             op.execute(f"CREATE VIEW {former} AS SELECT * FROM {name}")  # noqa: S608 - names from above
-
-
-def downgrade() -> None:
-    """Go back to the revision before."""
-    for former, name in RENAMED.items():
-        if op.get_bind().dialect.name == "postgresql":
-            op.execute(f"DROP VIEW {former}")
-        _rename(name, former)
 
 
 def _rename(former: str, name: str) -> None:

@@ -12,18 +12,12 @@ from alembic import op
 
 revision = "0008"
 down_revision = "0007"
-branch_labels = None
-depends_on = None
 
 TO_STATES = """
 UPDATE unowned_blobs SET
     state = CASE WHEN heartbeat_at = -1 THEN 'REMOVING' ELSE 'REMOVED' END,
     check_again_at = CASE WHEN heartbeat_at < -1 THEN -heartbeat_at END
 WHERE heartbeat_at < 0
-"""
-TO_HEARTBEATS = """
-UPDATE unowned_blobs SET heartbeat_at = CASE WHEN state = 'REMOVING' THEN -1 ELSE -check_again_at END
-WHERE state <> 'UPLOADING'
 """
 # The new version writes states, and heartbeats of 0 or more. A statement that writes a negative heartbeat, or no state
 # where one is needed, is of the version before.
@@ -69,16 +63,3 @@ def upgrade() -> None:
     if op.get_bind().dialect.name == "postgresql":
         op.execute(FUNCTION)
         op.execute(TRIGGER)
-
-
-def downgrade() -> None:
-    """Go back to the revision before."""
-    if op.get_bind().dialect.name == "postgresql":
-        op.execute("DROP TRIGGER unowned_blobs_versions ON unowned_blobs")
-        op.execute("DROP FUNCTION unowned_blobs_versions()")
-    op.execute(TO_HEARTBEATS)
-    with op.batch_alter_table("unowned_blobs") as unowned_blobs:
-        unowned_blobs.drop_constraint(op.f("unowned_blobs_state_check"), type_="check")
-        unowned_blobs.drop_constraint(op.f("unowned_blobs_check_again_at_check"), type_="check")
-        unowned_blobs.drop_column("check_again_at")
-        unowned_blobs.drop_column("state")

@@ -12,8 +12,6 @@ from alembic import op
 
 revision = "0009"
 down_revision = "0008"
-branch_labels = None
-depends_on = None
 
 _WAITING = sa.text("state = 'QUEUED' AND enqueued_at IS NULL")
 
@@ -42,17 +40,6 @@ def upgrade() -> None:
         sa.CheckConstraint("kind IN ('FACE', 'TEXT', 'CODE', 'CUSTOM')", name=op.f("find_models_kind_check")),
         sa.PrimaryKeyConstraint("kind", "name", name=op.f("find_models_pkey")),
     )
-
-
-def downgrade() -> None:
-    """Go back to the revision before."""
-    op.drop_table("find_models")
-    _index_waiting("order_id", "position")
-    with op.batch_alter_table("images") as images:
-        for column in ("check_state", "queue"):
-            images.drop_constraint(op.f(f"images_{column}_check"), type_="check")
-            images.drop_column(column)
-        images.drop_column("findings")
 
 
 def _index_waiting(*columns: str) -> None:

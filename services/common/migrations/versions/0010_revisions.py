@@ -12,8 +12,6 @@ from alembic import op
 
 revision = "0010"
 down_revision = "0009"
-branch_labels = None
-depends_on = None
 
 FUNCTION = """
 CREATE FUNCTION images_claims() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -46,15 +44,3 @@ def upgrade() -> None:
     if op.get_bind().dialect.name == "postgresql":
         op.execute(FUNCTION)
         op.execute(TRIGGER)
-
-
-def downgrade() -> None:
-    """Go back to the revision before."""
-    if op.get_bind().dialect.name == "postgresql":
-        op.execute("DROP TRIGGER images_claims ON images")
-        op.execute("DROP FUNCTION images_claims()")
-    for name in ("claims", "next_generation", "generation", "revised_spec"):
-        op.drop_column("images", name)
-    op.drop_index("orders_originals", "orders")
-    for name in ("originals_until", "originals_seconds"):
-        op.drop_column("orders", name)

@@ -10,8 +10,6 @@ from alembic import op
 
 revision = "0011"
 down_revision = "0010"
-branch_labels = None
-depends_on = None
 
 _HAS_MAILBOX = sa.text("mailbox IS NOT NULL")
 
@@ -26,10 +24,3 @@ def upgrade() -> None:
         sa.Column("confirmed_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("mailbox", name=op.f("confirmed_mailboxes_pkey")),
     )
-
-
-def downgrade() -> None:
-    """Go back to the revision before."""
-    op.drop_table("confirmed_mailboxes")
-    op.drop_index("orders_mailbox", table_name="orders")
-    op.drop_column("orders", "mailbox")

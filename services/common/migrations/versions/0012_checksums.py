@@ -10,15 +10,8 @@ from alembic import op
 
 revision = "0012"
 down_revision = "0011"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
     """Go to this revision."""
     op.add_column("images", sa.Column("output_crc32", sa.String(), nullable=True))
-
-
-def downgrade() -> None:
-    """Go back to the revision before."""
-    op.drop_column("images", "output_crc32")

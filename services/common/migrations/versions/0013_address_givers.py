@@ -11,15 +11,8 @@ from alembic import op
 
 revision = "0013"
 down_revision = "0012"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
     """Go to this revision."""
     op.add_column("orders", sa.Column("email_principal", sa.String(), nullable=True))
-
-
-def downgrade() -> None:
-    """Go back to the revision before."""
-    op.drop_column("orders", "email_principal")

@@ -10,8 +10,6 @@ from alembic import op
 
 revision = "0014"
 down_revision = "0013"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
@@ -50,9 +48,3 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("upload_id", "position", name="upload_images_pkey"),
         sa.ForeignKeyConstraint(["upload_id"], ["uploads.id"], ondelete="CASCADE", name="upload_images_upload_id_fkey"),
     )
-
-
-def downgrade() -> None:
-    """Go back to the revision before."""
-    op.drop_table("upload_images")
-    op.drop_table("uploads")

@@ -10,8 +10,6 @@ from alembic import op
 
 revision = "0015"
 down_revision = "0014"
-branch_labels = None
-depends_on = None
 
 _INDICES = (
     ("orders_state", "orders", ["state", "created_at", "id"]),
@@ -31,13 +29,3 @@ def upgrade() -> None:
         op.add_column("api_keys", sa.Column(name, sa.BigInteger(), nullable=True))
     for name, table, columns in _INDICES:
         op.create_index(name, table, columns)
-
-
-def downgrade() -> None:
-    """Go back to the revision before."""
-    for name, table, _ in _INDICES:
-        op.drop_index(name, table_name=table)
-    for name in (*reversed(_LIMITS), "scopes", "last_used_from"):
-        op.drop_column("api_keys", name)
-    for name in ("found", "worker"):
-        op.drop_column("images", name)

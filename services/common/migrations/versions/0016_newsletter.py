@@ -10,8 +10,6 @@ from alembic import op
 
 revision = "0016"
 down_revision = "0015"
-branch_labels = None
-depends_on = None
 
 _CONFIRMED = sa.text("state = 'CONFIRMED'")
 _REPORTED = sa.text("report IS NOT NULL")
@@ -81,15 +79,3 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("mailing_id", "time_zone", name=op.f("mailing_parts_pkey")),
     )
-
-
-def downgrade() -> None:
-    """Go back to the revision before."""
-    for table in ("mailing_parts", "custom_texts", "suppressed_addresses"):
-        op.drop_table(table)
-    op.drop_index("emails_reports", table_name="emails")
-    op.drop_index("subscribers_zones", table_name="subscribers")
-    op.drop_column("subscribers", "soft_bounces")
-    for table, columns in _COLUMNS.items():
-        for name in reversed(list(columns)):
-            op.drop_column(table, name)

@@ -11,8 +11,6 @@ from alembic import op
 
 revision = "0017"
 down_revision = "0016"
-branch_labels = None
-depends_on = None
 
 _HAS_WEBHOOK = sa.text("webhook_url IS NOT NULL")
 _PARTIAL = {
@@ -70,11 +68,3 @@ def upgrade() -> None:
         sa.Column("rotated_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("principal", name=op.f("webhook_secrets_pkey")),
     )
-
-
-def downgrade() -> None:
-    """Go back to the revision before."""
-    op.drop_table("webhook_secrets")
-    op.drop_table("webhook_events")
-    op.drop_index("orders_webhook", table_name="orders")
-    op.drop_column("orders", "webhook_url")

@@ -12,8 +12,6 @@ from alembic import op
 
 revision = "0018"
 down_revision = "0017"
-branch_labels = None
-depends_on = None
 
 _CONSTRAINT = "images_queue_check"
 _OLD, _NEW = "queue IN ('blur', 'find')", "queue IN ('blur', 'find', 'fetch')"
@@ -24,14 +22,6 @@ def upgrade() -> None:
     op.add_column("images", sa.Column("source", sa.String(), nullable=True))
     op.add_column("images", sa.Column("target", sa.String(), nullable=True))
     _replace(_OLD, _NEW)
-
-
-def downgrade() -> None:
-    """Go back to the revision before; images that are not fetched yet fail there."""
-    op.execute("UPDATE images SET queue = 'blur' WHERE queue = 'fetch'")
-    _replace(_NEW, _OLD)
-    op.drop_column("images", "target")
-    op.drop_column("images", "source")
 
 
 def _replace(old: str, new: str) -> None:

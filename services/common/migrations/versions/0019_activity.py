@@ -11,8 +11,6 @@ from alembic import op
 
 revision = "0019"
 down_revision = "0018"
-branch_labels = None
-depends_on = None
 
 _FAILED = sa.text("state = 'FAILED' AND NOT dropped")
 
@@ -34,10 +32,3 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("activity_progress_pkey")),
     )
     op.create_index("images_failures", "images", ["reason", "queue"], sqlite_where=_FAILED, postgresql_where=_FAILED)
-
-
-def downgrade() -> None:
-    """Go back to the revision before."""
-    op.drop_index("images_failures", table_name="images")
-    op.drop_table("activity_progress")
-    op.drop_table("activity_summaries")

@@ -11,15 +11,8 @@ from alembic import op
 
 revision = "0020"
 down_revision = "0019"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
     """Go to this revision."""
     op.add_column("orders", sa.Column("input_bytes", sa.BigInteger(), nullable=True))
-
-
-def downgrade() -> None:
-    """Go back to the revision before."""
-    op.drop_column("orders", "input_bytes")

@@ -10,8 +10,6 @@ from alembic import op
 
 revision = "0021"
 down_revision = "0020"
-branch_labels = None
-depends_on = None
 
 _FAILED = sa.text("state = 'FAILED' AND NOT dropped")
 
@@ -22,9 +20,3 @@ def upgrade() -> None:
     op.create_index(
         "webhook_events_failed", "webhook_events", ["finished_at"], sqlite_where=_FAILED, postgresql_where=_FAILED
     )
-
-
-def downgrade() -> None:
-    """Go back to the revision before."""
-    op.drop_index("webhook_events_failed", table_name="webhook_events")
-    op.drop_column("webhook_events", "dropped")

@@ -10,8 +10,6 @@ from alembic import op
 
 revision = "0022"
 down_revision = "0021"
-branch_labels = None
-depends_on = None
 
 _INDICES = {"UPLOADING": "heartbeat_at", "REMOVING": "order_id", "REMOVED": "check_again_at"}
 
@@ -23,10 +21,3 @@ def upgrade() -> None:
         name = f"unowned_blobs_{state.lower()}"
         op.create_index(name, "unowned_blobs", [column], sqlite_where=where, postgresql_where=where)
     op.drop_index("unowned_blobs_heartbeat_at", table_name="unowned_blobs")
-
-
-def downgrade() -> None:
-    """Go back to the revision before."""
-    op.create_index("unowned_blobs_heartbeat_at", "unowned_blobs", ["heartbeat_at"])
-    for state in _INDICES:
-        op.drop_index(f"unowned_blobs_{state.lower()}", table_name="unowned_blobs")
