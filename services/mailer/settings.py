@@ -151,15 +151,9 @@ class MailerSettings(CommonSettings, SigningSettings, MailingSettings, Recipient
             raise ValueError("neither it nor IMAGEBLUR_SMTP_USER may contain a NUL (RFC 4616)")
         return value
 
-    @field_validator("mail_from")
+    @field_validator("mail_from", "mail_reply_to")
     @classmethod
-    def _check_sender(cls, value: str) -> str:
-        parse_sender(value)
-        return value
-
-    @field_validator("mail_reply_to")
-    @classmethod
-    def _check_reply_to(cls, value: str | None) -> str | None:
+    def _check_sender(cls, value: str | None) -> str | None:
         if value is not None:
             parse_sender(value)
         return value

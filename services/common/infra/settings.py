@@ -8,11 +8,11 @@ import ipaddress
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
@@ -62,6 +62,23 @@ def _describe(error: ErrorDetails) -> str:
         return error["msg"].removeprefix("Value error, ")
     name = PREFIX + "_".join(map(str, error["loc"])).upper()
     return f"{name}: {'must be set' if error['type'] == 'missing' else error['msg'].removeprefix('Value error, ')}"
+
+
+def _principals(key_ids: str) -> frozenset[str]:
+    """Return the principals of the holders of API keys."""
+    return frozenset(f"key:{UUID(key)}" for key in filter(None, map(str.strip, key_ids.split(","))))
+
+
+def _checked_key_ids(value: str) -> str:
+    for key in filter(None, map(str.strip, value.split(","))):
+        try:
+            UUID(key)
+        except ValueError:
+            raise ValueError(f"{key} is not the ID of an API key, which is a UUID") from None
+    return value
+
+
+_KeyIds = Annotated[str, AfterValidator(_checked_key_ids)]
 
 
 class LogSettings(Settings):
@@ -205,7 +222,7 @@ class PlaceSettings(Settings):
         description="Places that orders may have their results written to, in the same notation. Files with the same "
         "key are replaced.",
     )
-    places_keys: str = Field(
+    places_keys: _KeyIds = Field(
         default="",
         description="IDs of API keys, separated by commas, that may use these places. Default: all keys, and callers "
         "on the gateway's machine where it requires none.",
@@ -224,18 +241,13 @@ class PlaceSettings(Settings):
     @property
     def places_principals(self) -> frozenset[str]:
         """Principals that may use the places; empty: all that have a key."""
-        return frozenset(f"key:{UUID(key.strip())}" for key in self.places_keys.split(",") if key.strip())
+        return _principals(self.places_keys)
 
     @field_validator("source_places", "target_places")
     @classmethod
     def _known_places(cls, value: SecretStr) -> SecretStr:
         parse_places(value.get_secret_value())
         return value
-
-    @field_validator("places_keys")
-    @classmethod
-    def _check_places_keys(cls, value: str) -> str:
-        return _checked_key_ids(value)
 
 
 class VisitorSettings(Settings):
@@ -290,7 +302,7 @@ class RecipientSettings(Settings):
         "to confirm; or `results`, which is safe only where all callers may be trusted. `make run` sets `results` as "
         "long as it keeps all e-mails in its own mailbox.",
     )
-    results_keys: str = Field(
+    results_keys: _KeyIds = Field(
         default="",
         description="IDs of API keys, separated by commas, whose orders are e-mailed with results to any address: of "
         "programs that know their users' addresses, not of the web pages.",
@@ -299,12 +311,7 @@ class RecipientSettings(Settings):
     @property
     def trusted_principals(self) -> frozenset[str]:
         """Principals of the holders of those keys."""
-        return frozenset(f"key:{UUID(key.strip())}" for key in self.results_keys.split(",") if key.strip())
-
-    @field_validator("results_keys")
-    @classmethod
-    def _check_ids(cls, value: str) -> str:
-        return _checked_key_ids(value)
+        return _principals(self.results_keys)
 
 
 class LimitSettings(Settings):
@@ -349,15 +356,6 @@ class LimitSettings(Settings):
         description="Longest time that an instant call (BlurImage, FindRegions, PreviewImage) waits for its answer; "
         "then it fails with UNAVAILABLE and RetryInfo.",
     )
-
-
-def _checked_key_ids(value: str) -> str:
-    for key in filter(None, map(str.strip, value.split(","))):
-        try:
-            UUID(key)
-        except ValueError:
-            raise ValueError(f"{key} is not the ID of an API key, which is a UUID") from None
-    return value
 
 
 def metrics_port(default: int, service: str) -> Any:
