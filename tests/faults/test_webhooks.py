@@ -25,7 +25,7 @@ from tests.faults.fleet import Fleet, kill_service
 from tests.faults.recording_client import Accepted, Customer
 from tests.faults.report import Line
 from tests.faults.samples import SAMPLES
-from tests.support.https import Handler, HttpRequest, HttpsServer, answer
+from tests.support.https import Handler, HttpRequest, HttpsServer, answer, hang
 from tests.support.waiting import eventually
 
 
@@ -133,11 +133,7 @@ def test_a_mailer_that_is_killed_while_it_posts(
     fleet: Fleet, customer: Customer, receiver: HttpsServer, tell: Callable[[Line], None]
 ) -> None:
     release = threading.Event()
-
-    def hang(_request: HttpRequest, _connection: ssl.SSLSocket) -> None:
-        release.wait(60)
-
-    receiver.handler = hang
+    receiver.handler = hang(release)
     accepted = order(customer, receiver.url())
     receiver.wait_requests(1, 60)
     at = time.time()
@@ -156,11 +152,7 @@ def test_a_slow_receiver_delays_no_other_and_no_email(
     fleet: Fleet, customer: Customer, receiver: HttpsServer, tell: Callable[[Line], None]
 ) -> None:
     release = threading.Event()
-
-    def hang(_request: HttpRequest, _connection: ssl.SSLSocket) -> None:
-        release.wait(60)
-
-    receiver.handler = hang
+    receiver.handler = hang(release)
     slow = [order(customer, receiver.url()) for _ in range(6)]
     receiver.wait_requests(2, 60)
     at = time.time()

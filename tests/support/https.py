@@ -27,6 +27,15 @@ Handler = Callable[[HttpRequest, ssl.SSLSocket], None]
 """Answers a request by writing to its connection, which is closed afterwards."""
 
 
+def hang(release: threading.Event) -> Handler:
+    """Answer nothing, and end when the event is set."""
+
+    def wait(_request: HttpRequest, _connection: ssl.SSLSocket) -> None:
+        release.wait(60)
+
+    return wait
+
+
 def answer(status: str = "200 OK", body: bytes = b"", **headers: str) -> Handler:
     """Return a handler that gives this answer; of header names, `_` is written as `-`."""
     fields = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())

@@ -34,7 +34,7 @@ from services.scheduler.sweep import Sweep
 from tests.integration.mailer.conftest import ON_BOTH
 from tests.support.certificates import Authority
 from tests.support.factories import end_retention, place_order
-from tests.support.https import Handler, HttpRequest, HttpsServer, answer
+from tests.support.https import HttpsServer, answer, hang
 
 SECRETS = WebhookSecrets("k" * 40)
 RESULT = Success(size=1, sha256="ab" * 32, width=8, height=8, format="PNG")
@@ -263,15 +263,6 @@ def test_an_inner_address_gets_nothing_and_the_reason_is_seen(
     row = event(database, event_id)
     assert row.state == "QUEUED"
     assert row.message == "the address of localhost is not public, and the operator has not allowed its network"
-
-
-def hang(release: threading.Event) -> Handler:
-    """Answer nothing, and end when the event is set."""
-
-    def wait(_request: HttpRequest, _connection: ssl.SSLSocket) -> None:
-        release.wait(60)
-
-    return wait
 
 
 def test_a_slow_receiver_costs_an_attempt(database: Database, receiver: HttpsServer, make_sender: MakeSender) -> None:

@@ -136,32 +136,27 @@ def test_a_slow_body_ends_at_the_deadline(authority: Authority, server: HttpsSer
     assert time.monotonic() - start < 30
 
 
-def test_slow_and_endless_headers_end_at_the_deadline(authority: Authority, server: HttpsServer) -> None:
-    def slow(_request: HttpRequest, connection: ssl.SSLSocket) -> None:
-        connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")
-        while True:
-            connection.sendall(b"x")
-            time.sleep(0.1)
-
-    server.handler = slow
-    with pytest.raises(OutboundError, match="did not answer in time"):
-        get(client(authority), server.url(), seconds=1)
-
-    def continues(_request: HttpRequest, connection: ssl.SSLSocket) -> None:
-        while True:
-            connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+@pytest.mark.parametrize(
+    ("begin", "following", "message"),
+    [
+        (b"HTTP/1.1 200 OK\r\nX: ", b"x", "did not answer in time"),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n", "did not answer in time"),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200_000, b"", "gave no valid answer: LineTooLong"),
+    ],
+    ids=["slow", "continued", "long"],
+)
+def test_slow_and_endless_headers_end_at_the_deadline(
+    authority: Authority, server: HttpsServer, *, begin: bytes, following: bytes, message: str
+) -> None:
+    def headers(_request: HttpRequest, connection: ssl.SSLSocket) -> None:
+        connection.sendall(begin)
+        while following:
+            connection.sendall(following)
             time.sleep(0.01)
 
-    server.handler = continues
-    with pytest.raises(OutboundError, match="did not answer in time"):
-        get(client(authority), server.url(), seconds=1)
-
-    def huge(_request: HttpRequest, connection: ssl.SSLSocket) -> None:
-        connection.sendall(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200_000)
-
-    server.handler = huge
-    with pytest.raises(OutboundError, match="gave no valid answer: LineTooLong"):
-        get(client(authority), server.url(), seconds=10)
+    server.handler = headers
+    with pytest.raises(OutboundError, match=message):
+        get(client(authority), server.url(), seconds=1 if following else 10)
 
 
 def test_a_body_that_breaks_off_is_no_answer(authority: Authority, server: HttpsServer) -> None:

@@ -72,6 +72,13 @@ def out(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture
+def store(out: Path) -> PlaceStore:
+    found = Places.of({"out": str(out)}).find("out")
+    assert found
+    return found
+
+
 def row(database: Database, image_id: UUID) -> Image:
     with database.read() as session:
         return session.get_one(Image, image_id)
@@ -125,10 +132,8 @@ def expire_lease(database: Database, blobs: BlobStore, queues: Broker) -> None:
 
 
 def test_a_worker_that_wakes_up_in_its_write_does_not_replace_a_newer_result(
-    *, database: Database, blobs: BlobStore, queues: Broker, make_blur: MakeBlur, out: Path
+    *, database: Database, blobs: BlobStore, queues: Broker, make_blur: MakeBlur, store: PlaceStore, out: Path
 ) -> None:
-    store = Places.of({"out": str(out)}).find("out")
-    assert store
     held = HeldPlace(store)
     late, other = make_blur(Places({"out": held})), make_blur(Places({"out": store}))
     order_id, image_id = place(database, blobs)
@@ -151,10 +156,8 @@ def test_a_worker_that_wakes_up_in_its_write_does_not_replace_a_newer_result(
 
 
 def test_a_late_write_is_mended_when_the_worker_that_has_the_image_has_ended(
-    *, database: Database, blobs: BlobStore, queues: Broker, make_blur: MakeBlur, out: Path
+    *, database: Database, blobs: BlobStore, queues: Broker, make_blur: MakeBlur, store: PlaceStore, out: Path
 ) -> None:
-    store = Places.of({"out": str(out)}).find("out")
-    assert store
     late_place, current_place = HeldPlace(store), HeldPlace(store)
     late, current = make_blur(Places({"out": late_place})), make_blur(Places({"out": current_place}))
     waited = threading.Event()
@@ -178,10 +181,14 @@ def test_a_late_write_is_mended_when_the_worker_that_has_the_image_has_ended(
 
 
 def test_a_worker_that_has_lost_its_claim_writes_nothing(
-    *, database: Database, blobs: BlobStore, make_blur: MakeBlur, out: Path, monkeypatch: pytest.MonkeyPatch
+    *,
+    database: Database,
+    blobs: BlobStore,
+    make_blur: MakeBlur,
+    store: PlaceStore,
+    out: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    store = Places.of({"out": str(out)}).find("out")
-    assert store
     held = HeldPlace(store)
     held.release.set()
     blur, (_, image_id) = make_blur(Places({"out": held})), place(database, blobs)
@@ -205,10 +212,8 @@ def test_a_worker_that_has_lost_its_claim_writes_nothing(
 
 
 def test_a_revision_that_is_cancelled_after_its_write_leaves_the_former_result(
-    *, database: Database, blobs: BlobStore, make_blur: MakeBlur, out: Path
+    *, database: Database, blobs: BlobStore, make_blur: MakeBlur, store: PlaceStore, out: Path
 ) -> None:
-    store = Places.of({"out": str(out)}).find("out")
-    assert store
     held = HeldPlace(store)
     blur, (order_id, image_id) = make_blur(Places({"out": store})), place(database, blobs)
     blur(image_id)
@@ -281,10 +286,8 @@ def test_a_target_that_is_unavailable_is_tried_again_then_the_image_fails(
 
 
 def test_a_late_write_waits_no_longer_than_its_limit(
-    *, database: Database, blobs: BlobStore, make_blur: MakeBlur, out: Path
+    *, database: Database, blobs: BlobStore, make_blur: MakeBlur, store: PlaceStore, out: Path
 ) -> None:
-    store = Places.of({"out": str(out)}).find("out")
-    assert store
     current_place = HeldPlace(store)
     current, late = make_blur(Places({"out": current_place})), make_blur(Places({"out": store})).attempt.targets
     _, image_id = place(database, blobs)

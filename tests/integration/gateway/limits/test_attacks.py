@@ -6,6 +6,7 @@ import itertools
 import socket
 import threading
 import uuid
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -228,36 +229,35 @@ def test_waiting_calls_of_one_caller_are_overtaken(settings: GatewaySettings, mo
                 go.set()
 
 
-@on_sqlite
-def test_a_connection_has_a_limited_number_of_calls(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    arrived = 0
+@pytest.fixture
+def arrived(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How many calls the gateway has begun."""
+    begun: Counter[str] = Counter()
     intercept = CallInterceptor.intercept_service
 
     async def count(*args: Any) -> Any:
-        nonlocal arrived
-        arrived += 1
+        begun["calls"] += 1
         return await intercept(*args)
 
     monkeypatch.setattr(CallInterceptor, "intercept_service", count)
+    return begun
+
+
+@on_sqlite
+def test_a_connection_has_a_limited_number_of_calls(gateway: Gateway, arrived: Counter[str]) -> None:
     with socket.create_connection(("127.0.0.1", gateway.port), 20, ("127.0.0.2", 0)) as attacker:
         attacker.sendall(opened_streams(STATUS, 5_000))
         assert health(gateway) == health_pb2.HealthCheckResponse.SERVING
-        assert arrived < 1_000, "others can be begun when these have been refused"
+        assert arrived["calls"] < 1_000, "others can be begun when these have been refused"
 
 
 @on_sqlite
-def test_who_resets_calls_at_once_can_begin_few(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_resets_calls_at_once_can_begin_few(
+    gateway: Gateway, arrived: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(resets, "AT_ONCE_SECONDS", 60.0)
     monkeypatch.setattr(resets, "HOLD_SECONDS", 60.0)
-    known, arrived = order(gateway).order_id, 0
-    intercept = CallInterceptor.intercept_service
-
-    async def count(*args: Any) -> Any:
-        nonlocal arrived
-        arrived += 1
-        return await intercept(*args)
-
-    monkeypatch.setattr(CallInterceptor, "intercept_service", count)
+    known = order(gateway).order_id
     with socket.create_connection(("127.0.0.1", gateway.port), 20, ("127.0.0.2", 0)) as attacker:
         attacker.sendall(reset_streams(STATUS, 5_000))
         attacker.settimeout(20)
@@ -265,7 +265,7 @@ def test_who_resets_calls_at_once_can_begin_few(gateway: Gateway, monkeypatch: p
         while data.count(refused) < 4_000:
             data += attacker.recv(1 << 16)
         assert gateway.blur.Status(pb.StatusRequest(order_id=known), timeout=20).order.order_id == known
-        assert arrived < 1_000, "they are freed at once, and others can be begun"
+        assert arrived["calls"] < 1_000, "they are freed at once, and others can be begun"
 
 
 @on_sqlite
