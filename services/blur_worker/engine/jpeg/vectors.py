@@ -22,6 +22,7 @@ VECTOR, SHORT = 16, 8
 
 _INT = llvmlite.ir.IntType(32)
 _FLAGS = ("contract", "nnan", "ninf", "nsz")
+_WHOLE_FLOATS = 1.5 * 2**23
 
 
 @functools.cache
@@ -157,22 +158,23 @@ def _spread_over(lanes: int) -> Any:
     return spread
 
 
-def _rounded(_context: Any, vector: Any, largest: Any) -> Any:
+def _rounded(_context: Any, vector: Any, factor: Any, largest: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         from numba import types  # noqa: PLC0415
 
         value, lanes = arguments[0], vector.lanes
-        number = context.cast(builder, arguments[1], signature.args[1], types.float32)
-        most, none = _everywhere(builder, number, lanes), vector.code_type([0.0] * lanes)
-        least = builder.fsub(none, most, flags=_FLAGS)
-        value = builder.select(builder.fcmp_ordered("<", value, least, flags=_FLAGS), least, value)
-        value = builder.select(builder.fcmp_ordered(">", value, most, flags=_FLAGS), most, value)
-        above = builder.fcmp_ordered(">", value, none, flags=_FLAGS)
-        half = builder.select(above, vector.code_type([0.5] * lanes), vector.code_type([-0.5] * lanes))
-        whole = builder.fptosi(builder.fadd(value, half, flags=_FLAGS), llvmlite.ir.VectorType(_INT, lanes))
-        return builder.trunc(whole, llvmlite.ir.VectorType(llvmlite.ir.IntType(16), lanes))
+        most = context.cast(builder, arguments[2], signature.args[2], types.float32)
+        # Floats around that are whole numbers: the last bits of the sum are the product, rounded.
+        middle = llvmlite.ir.FloatType()(_WHOLE_FLOATS)
+        value = builder.fmul(value, arguments[1], flags=_FLAGS)
+        value = builder.fadd(value, _everywhere(builder, middle, lanes), flags=_FLAGS)
+        for limit, order in ((builder.fsub(middle, most), "<"), (builder.fadd(middle, most), ">")):
+            bound = _everywhere(builder, limit, lanes)
+            value = builder.select(builder.fcmp_ordered(order, value, bound, flags=_FLAGS), bound, value)
+        bits = builder.bitcast(value, llvmlite.ir.VectorType(_INT, lanes))
+        return builder.trunc(bits, llvmlite.ir.VectorType(llvmlite.ir.IntType(16), lanes))
 
-    return _vector_type(vector.lanes, "i16")(vector, largest), generate
+    return _vector_type(vector.lanes, "i16")(vector, factor, largest), generate
 
 
 def _no_bits(_context: Any) -> Any:
@@ -232,8 +234,8 @@ if TYPE_CHECKING:
     def spread_short(number: np.float32) -> Vector:
         """Return a short one."""
 
-    def rounded(vector: Vector, largest: float) -> Vector:
-        """Return the nearest whole numbers of 16 bits from -largest to largest; halves away from 0."""
+    def rounded(vector: Vector, factor: Vector, largest: float) -> Vector:
+        """Return the products as the nearest whole numbers of 16 bits from -largest to largest; halves become even."""
 
     def no_bits() -> Vector:
         """Return a vector of 64-bit numbers that are 0."""

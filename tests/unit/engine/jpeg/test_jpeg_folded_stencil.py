@@ -17,13 +17,12 @@ def mirrored_stencil(window: int, kept: int) -> NDArray[np.float32]:
 
 def applied(stencil: FoldedStencil, cells: NDArray[np.float64]) -> NDArray[np.float64]:
     """The eight coefficients that come of (window, kept)."""
-    parts = np.zeros(stencil.odd + stencil.weights.shape[2])
-    for k, near, far, to, minus in stencil.taps.tolist():
-        parts[to] = cells[near, k] + (cells[far, k] if minus >= 0 else 0)
-        if minus >= 0:
-            parts[minus] = cells[near, k] - cells[far, k]
-    by_parity = [parts[begin : begin + stencil.weights.shape[2]] for begin in (0, stencil.odd)]
-    return np.array([stencil.weights[0, u] @ by_parity[u % 2] for u in range(8)])
+    even_odd = []
+    for near, near_k, far, far_k, sign in stencil.taps.tolist():
+        one, other = cells[near, near_k], cells[far, far_k]
+        even_odd.append((one + sign * other, one - sign * other) if sign else (one, other))
+    by_parity = np.array(even_odd)
+    return np.array([stencil.weights[0, :, u] @ by_parity[:, u % 2] for u in range(8)])
 
 
 @pytest.mark.parametrize("kept", [1, 2, 3, 4, 6, 8])
@@ -34,5 +33,5 @@ def test_the_same_with_half_the_weights(window: int, kept: int, *, symmetric: bo
     made = (folded if symmetric else unfolded)(stencil, window, kept)
     cells = np.random.default_rng(4).normal(size=(window, kept))
     np.testing.assert_allclose(applied(made, cells), stencil[0] @ cells.ravel(), rtol=1e-5, atol=1e-5)
-    assert made.weights.shape[2] % 4 in {0, 1}
-    assert made.weights.shape[2] <= (window * kept / 2 + 4 if symmetric else window * kept + 3)
+    assert made.taps["sign"].astype(bool).tolist() == [index >= made.apart for index in range(len(made.taps))]
+    assert len(made.taps) == (window // 2 * kept + (kept + 1) // 2 if symmetric else window * kept)

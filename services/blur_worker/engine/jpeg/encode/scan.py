@@ -48,25 +48,29 @@ def room_for(blocks: int) -> int:
 @compiled(inline=True, nrt=False)
 def append(out: NDArray[np.uint8], bits: np.uint64, count: np.uint64, written: np.uint64, code: np.uint64) -> Bits:
     """Append a code, `bits << 8 | length`, of at most 32 bits."""
-    if count > np.uint64(32):
-        word = (bits >> (count - np.uint64(32))) & np.uint64(0xFFFFFFFF)
-        # Whether none of four bytes is 0xFF, behind which a 0 is stuffed (B.1.1.5).
-        if (~word - np.uint64(0x01010101)) & word & np.uint64(0x80808080) == np.uint64(0):
-            for index in range(4):
-                out[written + np.uint64(index)] = np.uint8((word >> np.uint64(24 - 8 * index)) & np.uint64(0xFF))
-            written += np.uint64(4)
-            count -= np.uint64(32)
-        else:
-            while count >= np.uint64(8):
-                count -= np.uint64(8)
-                byte = np.uint8((bits >> count) & np.uint64(0xFF))
-                out[written] = byte
-                written += np.uint64(1)
-                if byte == np.uint8(0xFF):
-                    out[written] = np.uint8(0)
-                    written += np.uint64(1)
-    length = code & np.uint64(0xFF)
-    return bits << length | code >> np.uint64(8), count + length, written
+    length, value = code & np.uint64(0xFF), code >> np.uint64(8)
+    if count + length <= np.uint64(64):
+        return bits << length | value, count + length, written
+    left = count + length - np.uint64(64)
+    return value, left, _write(out, bits << (length - left) | value >> left, written)
+
+
+@compiled(inline=True, nrt=False)
+def _write(out: NDArray[np.uint8], word: np.uint64, written: np.uint64) -> np.uint64:
+    """Write eight bytes, a 0 behind each that is 0xFF (B.1.1.5); return how many bytes are written then."""
+    # Whether none of them is.
+    if (~word - np.uint64(0x0101010101010101)) & word & np.uint64(0x8080808080808080) == np.uint64(0):
+        for index in range(8):
+            out[written + np.uint64(index)] = np.uint8((word >> np.uint64(56 - 8 * index)) & np.uint64(0xFF))
+        return written + np.uint64(8)
+    for index in range(8):
+        byte = np.uint8((word >> np.uint64(56 - 8 * index)) & np.uint64(0xFF))
+        out[written] = byte
+        written += np.uint64(1)
+        if byte == np.uint8(0xFF):
+            out[written] = np.uint8(0)
+            written += np.uint64(1)
+    return written
 
 
 @compiled(nrt=False)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from services.blur_worker.engine.compiling import compiled
 from services.blur_worker.engine.jpeg.transform.dct_gaussian import AxisGaussian, axis_gaussian
-from services.blur_worker.engine.jpeg.transform.weighted_sums import copy, fold, near_border, quantize, weigh
+from services.blur_worker.engine.jpeg.transform.weighted_sums import near_border, quantize, weigh
 from services.blur_worker.engine.jpeg.vectors import VECTOR
 
 _LINE = 64
@@ -27,8 +27,8 @@ class Buffers(NamedTuple):
     """(1,): how many rows of cells have been blurred across."""
     ring: NDArray[np.float32]
     """(window down, kept down, most coefficients wanted across, blocks in whole vectors), flat: the last of those."""
-    parts: NDArray[np.float32]
-    """(parts, numbers in whole vectors), flat."""
+    places: NDArray[np.int64]
+    """(taps, 2), flat: where the numbers of each tap begin."""
     sums: NDArray[np.float32]
     """(8, numbers in whole vectors), flat."""
 
@@ -38,9 +38,9 @@ def buffers(x: AxisGaussian, y: AxisGaussian, wanted: int) -> Buffers:
     row = _in_vectors(len(x.starts))
     length = max(_in_vectors(x.cells), min(_TILE, row))
     stencils = x.inner_stencils, y.inner_stencils, y.border_stencils
-    parts = max(each.odd + each.weights.shape[2] for each in stencils)
+    places = np.zeros(2 * max(len(each.taps) for each in stencils), np.int64)
     ring = _aligned(y.window * y.kept * wanted * row)
-    return Buffers(np.zeros(1, np.int64), ring, _aligned(parts * length), _aligned(8 * length))
+    return Buffers(np.zeros(1, np.int64), ring, places, _aligned(8 * length))
 
 
 def _in_vectors(count: int) -> int:
@@ -64,7 +64,7 @@ def _blur_across(
     plane: NDArray[np.float32],
     row: int,
     x: AxisGaussian,
-    parts: NDArray[np.float32],
+    places: NDArray[np.int64],
     sums: NDArray[np.float32],
     out: NDArray[np.float32],
     out_at: int,
@@ -72,27 +72,20 @@ def _blur_across(
     wanted: int,
 ) -> None:
     """Blur one row (kept, cells) along itself into (coefficients, blocks), of which rows are `out_row` apart."""
-    taps, weights, odd = x.inner_stencils
+    taps, _, _ = x.inner_stencils
     begin, length, inner = row * x.kept * x.cells, len(sums) // 8, x.inner * x.together
-    for index in range(len(taps) if inner else 0):
+    for index in range(len(taps)):
         tap = taps[index]
-        base = begin + tap.k * x.cells + x.start
-        if tap.minus < 0:
-            copy(plane, base + tap.near, x.inner, parts, tap.to * length)
-        else:
-            fold(plane, base + tap.near, base + tap.far, x.inner, parts, tap.to * length, tap.minus * length)
-    for parity in range(2 if inner else 0):
-        part = parity * odd * length
-        coefficients, to = range(parity, wanted, 2), out_at + x.first
-        if x.together == 1:
-            weigh(parts, part, length, weights, np.int64(0), coefficients, x.inner, out, to, out_row)
-            continue
-        for phase in range(x.together):
-            weigh(parts, part, length, weights, phase, coefficients, x.inner, sums, np.int64(0), length)
-            for u in coefficients:
-                for index in range(x.inner):
-                    at = to + u * out_row + phase + index * x.together
-                    out[np.uint64(at)] = sums[np.uint64(u * length + index)]
+        places[2 * index] = begin + x.start + tap.near_k * x.cells + tap.near
+        places[2 * index + 1] = begin + x.start + tap.far_k * x.cells + tap.far
+    if x.together == 1:
+        weigh(plane, places, x.inner_stencils, np.int64(0), wanted, x.inner, out, out_at + x.first, out_row)
+    for phase in range(x.together if x.together > 1 else 0):
+        weigh(plane, places, x.inner_stencils, phase, wanted, x.inner, sums, np.int64(0), length)
+        for u in range(wanted):
+            for index in range(x.inner):
+                at = out_at + x.first + u * out_row + phase + index * x.together
+                out[np.uint64(at)] = sums[np.uint64(u * length + index)]
     for index in range(len(x.starts) - inner):
         block = index if index < x.first else index + inner
         at = begin + x.starts[block]
@@ -137,7 +130,7 @@ def blur_rows(
         exact: The same before rounding, or empty.
     """
     x, y = AxisGaussian(*x_fields), AxisGaussian(*y_fields)
-    done, ring, parts, sums = buffers
+    done, ring, places, sums = buffers
     wanted = coefficients = np.int64(0)
     for v in range(len(widths)):
         wanted = max(wanted, widths[v])
@@ -149,11 +142,12 @@ def blur_rows(
         while done[0] < start + y.window:
             for v in range(y.kept):
                 at = ((done[0] % y.window) * y.kept + v) * wanted * ring_row
-                _blur_across(plane, done[0] * y.kept + v, x, parts, sums, ring, at, ring_row, wanted)
+                _blur_across(plane, done[0] * y.kept + v, x, places, sums, ring, at, ring_row, wanted)
             done[0] += 1
         inner = y.first <= row < y.first + y.inner * y.together
         which = (row - y.first) % y.together if inner else y.which[row]
-        taps, weights, odd = y.inner_stencils if inner else y.border_stencils
+        stencils = y.inner_stencils if inner else y.border_stencils
+        taps, _, _ = stencils
         oldest = start % y.window
         for u in range(wanted):
             # Of the rows of the result's blocks those that want this coefficient.
@@ -167,15 +161,11 @@ def blur_rows(
                     near, far = oldest + tap.near, oldest + tap.far
                     near -= y.window if near >= y.window else 0
                     far -= y.window if far >= y.window else 0
-                    near = ((near * y.kept + tap.k) * wanted + u) * ring_row + tile
-                    far = ((far * y.kept + tap.k) * wanted + u) * ring_row + tile
-                    if tap.minus < 0:
-                        copy(ring, near, count, parts, tap.to * length)
-                    else:
-                        fold(ring, near, far, count, parts, tap.to * length, tap.minus * length)
-                for parity in range(2):
-                    part, rows = parity * odd * length, range(parity, needed, 2)
-                    weigh(parts, part, length, weights, which, rows, count, sums, np.int64(0), length)
+                    places[2 * index] = ((near * y.kept + tap.near_k) * wanted + u) * ring_row + tile
+                    places[2 * index + 1] = ((far * y.kept + tap.far_k) * wanted + u) * ring_row + tile
+                # Behind the last block there is room for a whole vector.
+                whole = -(-count // VECTOR) * VECTOR
+                weigh(ring, places, stencils, which, needed, whole, sums, np.int64(0), length)
                 at = (row - begin) * coefficients * blocks + u * blocks + tile
                 for v in range(needed):
                     if u < widths[v]:

@@ -10,53 +10,40 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-AT_A_TIME = 4
-"""Weights that the loops take at a time, and one more behind these if need be; what is missing is 0."""
+TAP = np.dtype([("near", "i8"), ("near_k", "i8"), ("far", "i8"), ("far_k", "i8"), ("sign", "f4")])
+"""Two coefficients of the window: `near_k` of the cell `near`, and `far_k` of the cell `far`.
 
-TAP = np.dtype([("k", "i8"), ("near", "i8"), ("far", "i8"), ("to", "i8"), ("minus", "i8")])
-"""What is weighed: coefficient `k` of the cell `near` of the window, as part `to`; or plus that of the cell `far`, and
-the one minus the other as part `minus`, where that is not negative."""
+With a sign, coefficients of even frequency get near + sign × far, and those of odd frequency near - sign × far. Where
+it is 0, those of even frequency get the near one as it is, and those of odd frequency the far one.
+"""
 
 
 class FoldedStencil(NamedTuple):
     """Stencils that weigh the same taps."""
 
     taps: NDArray[np.void]
-    """(n,): TAP records."""
+    """(n,): TAP records; those whose sign is 0 come first."""
+    apart: int
+    """How many of them have the sign 0."""
     weights: NDArray[np.float32]
-    """(stencils, 8, parts): for each coefficient of the result the weights of the parts of its parity."""
-    odd: int
-    """The first part for coefficients of odd frequency; 0 if it is the first for those of even frequency, too."""
+    """(stencils, n, 8): of each tap for each coefficient of the result."""
 
 
 def folded(stencils: NDArray[np.float32], window: int, kept: int) -> FoldedStencil:
     """Fold stencils (n, 8, window × kept) of which the two sides mirror each other."""
     middle = window // 2
-    pairs = [(k, cell) for cell in range(middle) for k in range(kept)]
-    # A block's own coefficients are one more for one parity than for the other where their number is odd.
-    own = [range(parity, kept, 2) for parity in range(2)]
-    joined = np.zeros((len(stencils), 8, len(own[0]) + len(pairs)), np.float32)
-    for parity in range(2):
-        parts = [middle * kept + k for k in own[parity]] + [cell * kept + k for k, cell in pairs]
-        joined[:, parity::2, : len(parts)] = stencils[:, parity::2, parts]
-    weights = _padded(joined)
-    odd = weights.shape[2]
-    taps = [(k, middle, middle, k % 2 * odd + k // 2, -1) for k in range(kept)]
-    for index, (k, cell) in enumerate(pairs):
-        even_odd = len(own[0]) + index, odd + len(own[1]) + index
-        taps.append((k, cell, window - 1 - cell, even_odd[k % 2], even_odd[1 - k % 2]))
-    return FoldedStencil(np.array(taps, TAP), weights, odd)
+    # Of a block's own coefficients, one of even and one of odd frequency, which have nothing to do with each other.
+    own = [(middle, k, middle, min(k + 1, kept - 1), 0) for k in range(0, kept, 2)]
+    sides = [(cell, k, window - 1 - cell, k, 1 - k % 2 * 2) for cell in range(middle) for k in range(kept)]
+    by_place = stencils.reshape(len(stencils), 8, window, kept)
+    weights = np.zeros((len(stencils), len(own) + len(sides), 8), np.float32)
+    for index, (near, near_k, _far, far_k, _sign) in enumerate(own + sides):
+        weights[:, index, ::2] = by_place[:, ::2, near, near_k]
+        weights[:, index, 1::2] = by_place[:, 1::2, near, far_k]
+    return FoldedStencil(np.array(own + sides, TAP), len(own), weights)
 
 
 def unfolded(stencils: NDArray[np.float32], window: int, kept: int) -> FoldedStencil:
-    """Return stencils (n, 8, window × kept) as they are: each coefficient of each cell is a part."""
-    taps = np.zeros(window * kept, TAP)
-    taps["near"], taps["k"] = np.divmod(np.arange(window * kept), kept)
-    taps["to"], taps["minus"] = np.arange(window * kept), -1
-    return FoldedStencil(taps, _padded(stencils), 0)
-
-
-def _padded(weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    count = weights.shape[-1]
-    missing = 0 if count > 1 and count % AT_A_TIME == 1 else -count % AT_A_TIME
-    return np.ascontiguousarray(np.pad(weights, [(0, 0), (0, 0), (0, missing)]))
+    """Return stencils (n, 8, window × kept) as they are: each coefficient of each cell is weighed alone."""
+    taps = [(cell, k, cell, k, 0) for cell in range(window) for k in range(kept)]
+    return FoldedStencil(np.array(taps, TAP), len(taps), np.ascontiguousarray(stencils.transpose(0, 2, 1)))

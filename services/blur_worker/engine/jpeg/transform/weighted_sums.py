@@ -31,48 +31,33 @@ def _load(source: NDArray[np.float32], at: int, count: int) -> Any:
     return load(source, at) if count >= VECTOR else load_some(source, at, count)
 
 
-@compiled(nrt=False)
-def copy(source: NDArray[np.float32], at: int, count: int, parts: NDArray[np.float32], to: int) -> None:
-    """Put a row of coefficients where the sums find it, as a multiple of VECTOR."""
-    for index in range(0, count, VECTOR):
-        store(_load(source, at + index, count - index), parts, to + index)
-
-
-@compiled(nrt=False)
-def fold(
-    source: NDArray[np.float32], near: int, far: int, count: int, parts: NDArray[np.float32], added: int, taken: int
-) -> None:
-    """Put the sum and the difference of two rows where the sums find them, each as a multiple of VECTOR."""
-    minus = spread(np.float32(-1))
-    for index in range(0, count, VECTOR):
-        one, other = _load(source, near + index, count - index), _load(source, far + index, count - index)
-        store(one + other, parts, added + index)
-        store(one + minus * other, parts, taken + index)
-
-
 @compiled(inline=True, nrt=False)
-def _weights(weights: NDArray[np.float32], which: int, u: int, term: int) -> Four:
-    one, row, at = np.uint64(which), np.uint64(u), np.uint64(term)
+def _add(
+    sums: Four, even: Any, odd: Any, weights: NDArray[np.float32], which: np.uint64, tap: np.uint64, u: np.uint64
+) -> Four:
+    """Add a tap to four coefficients from `u` on."""
     return (
-        spread(weights[one, row, at]),
-        spread(weights[one, row, at + np.uint64(1)]),
-        spread(weights[one, row, at + np.uint64(2)]),
-        spread(weights[one, row, at + np.uint64(3)]),
+        sums[0] + even * spread(weights[which, tap, u]),
+        sums[1] + odd * spread(weights[which, tap, u + np.uint64(1)]),
+        sums[2] + even * spread(weights[which, tap, u + np.uint64(2)]),
+        sums[3] + odd * spread(weights[which, tap, u + np.uint64(3)]),
     )
 
 
 @compiled(inline=True, nrt=False)
-def _sum_of_four(parts: NDArray[np.float32], at: int, length: int, weights: Four) -> Any:
-    return (
-        weights[0] * load(parts, at)
-        + weights[1] * load(parts, at + length)
-        + weights[2] * load(parts, at + 2 * length)
-        + weights[3] * load(parts, at + 3 * length)
-    )
+def _put(sums: Four, u: int, wanted: int, out: NDArray[np.float32], at: int, row: int, count: int) -> None:
+    """Put coefficients from `u` on, of those that are wanted, where that one belongs."""
+    _put_one(sums[0], out, at, count)
+    if wanted > u + 1:
+        _put_one(sums[1], out, at + row, count)
+    if wanted > u + 2:
+        _put_one(sums[2], out, at + 2 * row, count)
+    if wanted > u + 3:
+        _put_one(sums[3], out, at + 3 * row, count)
 
 
 @compiled(inline=True, nrt=False)
-def _put(vector: Any, out: NDArray[Any], at: int, count: int) -> None:
+def _put_one(vector: Any, out: NDArray[Any], at: int, count: int) -> None:
     if count >= VECTOR:
         store(vector, out, at)
     else:
@@ -81,55 +66,50 @@ def _put(vector: Any, out: NDArray[Any], at: int, count: int) -> None:
 
 @compiled(nrt=False)
 def weigh(
-    parts: NDArray[np.float32],
-    begin: int,
-    length: int,
-    weights: NDArray[np.float32],
+    source: NDArray[np.float32],
+    places: NDArray[np.int64],
+    stencils: Any,
     which: int,
-    coefficients: range,
+    wanted: int,
     count: int,
     out: NDArray[np.float32],
     to: int,
     row: int,
 ) -> None:
-    """Make coefficients of the same parity: sums of rows of parts, each of `length` and times its weight.
+    """Make coefficients of many blocks: all coefficients of as many as a vector has, before the next ones.
 
-    Several parts at a time, or most would be reading and writing sums.
+    So their sums stay in registers, and each tap is read, and folded, once for all of them.
 
     Args:
-        parts: What is weighed.
-        begin: Where the first part of this parity begins.
-        length: From one part to the next.
-        weights: Of a `FoldedStencil`.
-        which: A stencil.
-        coefficients: Of the result.
+        source: What is weighed.
+        places: Where the row of numbers of each tap begins in it: the near one, then the far one.
+        stencils: A `FoldedStencil`.
+        which: One of its stencils.
+        wanted: How many coefficients are made.
         count: Numbers of each.
         out: Takes them.
         to: Where coefficient 0 begins.
         row: From there to coefficient 1.
     """
-    terms = weights.shape[2]
-    for u in coefficients:
-        at, term = to + u * row, np.int64(0)
-        while term < terms:
-            part, taken = begin + term * length, np.int64(4 if terms - term >= 4 else 1)
-            first = second = _weights(weights, which, u, term if taken == 4 else 0)
-            ninth = spread(weights[np.uint64(which), np.uint64(u), np.uint64(terms - 1)])
-            if terms - term >= 8:
-                second, taken = _weights(weights, which, u, term + 4), np.int64(9 if terms - term == 9 else 8)
-            for index in range(0, count, VECTOR):
-                sums = load_some(out, at + index, count - index) if term else spread(np.float32(0))
-                if taken >= 8:
-                    sums = sums + (
-                        _sum_of_four(parts, part + index, length, first)
-                        + _sum_of_four(parts, part + 4 * length + index, length, second)
-                    )
-                elif taken == 4:
-                    sums = sums + _sum_of_four(parts, part + index, length, first)
-                if taken % 4 == 1:
-                    sums = sums + ninth * load(parts, part + (taken - 1) * length + index)
-                _put(sums, out, at + index, count - index)
-            term += taken
+    taps, apart, weights = stencils
+    stencil, none = np.uint64(which), spread(np.float32(0))
+    for begin in range(0, count, VECTOR):
+        # The last ones overlap those before them.
+        index = max(0, min(begin, count - VECTOR))
+        low, high = (none, none, none, none), (none, none, none, none)
+        for each in range(len(taps)):
+            tap = np.uint64(each)
+            even = _load(source, places[np.uint64(2) * tap] + index, count)
+            odd = _load(source, places[np.uint64(2) * tap + np.uint64(1)] + index, count)
+            if each >= apart:
+                sign = taps[tap].sign
+                even, odd = even + spread(sign) * odd, even + spread(-sign) * odd
+            low = _add(low, even, odd, weights, stencil, tap, np.uint64(0))
+            if wanted > 4:
+                high = _add(high, even, odd, weights, stencil, tap, np.uint64(4))
+        _put(low, 0, wanted, out, to + index, row, count)
+        if wanted > 4:
+            _put(high, 4, wanted, out, to + index + 4 * row, row, count)
 
 
 @compiled(nrt=False)
@@ -161,4 +141,4 @@ def quantize(
     """Round coefficients, each divided by its divisor, to what has a code."""
     factor = spread(scale)
     for index in range(0, count, VECTOR):
-        _put(rounded(load(values, at + index) * factor, LARGEST), out, to + index, count - index)
+        _put_one(rounded(load(values, at + index), factor, LARGEST), out, to + index, count - index)
