@@ -12,6 +12,7 @@ from services.blur_worker.engine.containers.iso_media import (
     displayed_properties,
     with_code_points,
 )
+from services.blur_worker.engine.containers.iso_movie import count_plays, with_plays
 from services.blur_worker.engine.formats.codec import Codec, FrameKind, FramesToEncode
 from services.blur_worker.engine.formats.detect import iso_media_brands
 from services.blur_worker.engine.formats.pillow_save import metadata_options, save
@@ -35,9 +36,9 @@ def _detect(head: bytes) -> bool:
     return not iso_media_brands(head).isdisjoint({b"avif", b"avis"})
 
 
-def _read_encoding(image: ImageFile.ImageFile | MetadataSource, data: bytes) -> SourceEncoding:
+def _read_encoding(_image: ImageFile.ImageFile | MetadataSource, data: bytes) -> SourceEncoding:
     subsampling = chroma_subsampling(displayed_properties(data))
-    return SourceEncoding(plays=int(image.info.get("loop") or 0), subsampling=subsampling)
+    return SourceEncoding(plays=count_plays(data), subsampling=subsampling)
 
 
 def _displayed_area(data: bytes, size: Size) -> Box | None:
@@ -55,6 +56,8 @@ def _encode(frames: FramesToEncode) -> bytes:
     options |= {"quality": quality, "subsampling": frames.info.encoding.subsampling}
     # One thread: there is a child process for each core.
     encoded = save(frames.rasters, Format.AVIF, speed=_SPEED, advanced=_CODEC_OPTIONS, max_threads=1, **options)
+    if len(frames.rasters) > 1 and frames.info.encoding.plays:
+        encoded = with_plays(encoded, frames.info.encoding.plays)
     code_points = frames.info.metadata.color.code_points
     return with_code_points(encoded, *code_points) if code_points else encoded
 

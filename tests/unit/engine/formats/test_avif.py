@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from services.blur_worker.engine.containers.iso_movie import count_plays
 from services.common.domain.spec import Format, Gaussian, Region, Solid
 from tests.support.images import encode, encode_frames, frames, opened, photo, samples
 from tests.unit.engine.running import run
@@ -114,3 +115,30 @@ def test_chroma_is_as_fine_as_in_the_original() -> None:
     data = encode(stripes, "AVIF", quality=100, subsampling="4:4:4")
     result = opened(run(data, Solid(), Region("box", 0, 0, 0.1, 0.1), quality=100).data)
     assert np.abs(samples(result) - samples(stripes))[:, 20:].mean() < 3
+
+
+@pytest.mark.parametrize("plays", [0, 1, 2, 6])
+def test_an_animation_is_played_as_often_as_before(plays: int) -> None:
+    pictures = [photo(24, 16).rotate(20 * number) for number in range(3)]
+    webp = encode_frames(pictures, "WEBP", lossless=True, duration=100, loop=plays)
+    corner = Region("box", 0, 0, 0.1, 0.1)
+    avif = run(webp, Solid(), corner, output_format=Format.AVIF).data
+    again = run(avif, Solid(), corner).data
+    for data in (avif, again):
+        # As Chromium reads it (libavif): the duration of the track in terms of that of its edit list, or for ever.
+        (duration,) = struct.unpack_from(">Q", data, data.index(b"tkhd") + 4 + 28)
+        flags, (once,) = data[data.index(b"elst") + 7], struct.unpack_from(">Q", data, data.index(b"elst") + 12)
+        assert once == 300
+        assert (duration, flags) == ({0: 2**64 - 1}.get(plays, plays * 300), plays != 1)
+    png = run(again, Solid(), corner, output_format=Format.PNG).data
+    assert struct.unpack_from(">II", png, png.index(b"acTL") + 4) == (3, plays)
+
+
+def test_a_damaged_edit_list_is_no_endless_number() -> None:
+    pictures = [photo(24, 16).rotate(20 * number) for number in range(2)]
+    avif = encode_frames(pictures, "AVIF", duration=100)
+    for at in (avif.index(b"tkhd") + 4, avif.index(b"elst") + 4):
+        for value in (b"\0" * 28, b"\x01" + b"\xff" * 27, b"\x01\0\0\x01" + b"\0" * 23 + b"\x01"):
+            damaged = avif[:at] + value + avif[at + 28 :]
+            assert 0 <= count_plays(damaged) <= 65_535
+    assert [count_plays(avif[:size]) for size in range(len(avif))] == [0] * len(avif)
