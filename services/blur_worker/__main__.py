@@ -1,4 +1,10 @@
-"""`python -m services.blur_worker`: blur until SIGTERM."""
+"""`python -m services.blur_worker [SOCKET]`: blur until SIGTERM.
+
+SOCKET: of the engine server (`child/engine_server.py`) that forks its child processes; without, it starts its own.
+"""
+
+import sys
+from pathlib import Path
 
 
 def main() -> None:
@@ -10,7 +16,10 @@ def main() -> None:
     from services.common import migrations  # noqa: PLC0415
     from services.common.infra.messaging import dramatiq_worker  # noqa: PLC0415
     from services.common.infra.messaging.messages import INSTANT_QUEUE  # noqa: PLC0415
+    from services.common.infra.process.fork_server import fork_elsewhere  # noqa: PLC0415
 
+    if sys.argv[1:]:
+        fork_elsewhere(Path(sys.argv[1]))
     settings = BlurWorkerSettings.load()
     migrations.check_url(settings.database_url)
     dramatiq_worker.serve(

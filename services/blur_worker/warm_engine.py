@@ -30,7 +30,6 @@ for _module in compiled_modules():
 _warm_up()
 Detectors().models()
 # The collector writes to the objects that it looks at, which would copy their memory for each child process.
-gc.collect()
 gc.freeze()
 gc.enable()
 page_out_libraries()

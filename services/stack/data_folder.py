@@ -70,6 +70,11 @@ class DataFolder:
         return socket_parent() / f"imageblur-{os.getuid()}-{name}" / "valkey.sock"
 
     @property
+    def engine_socket(self) -> Path:
+        """Return the socket of the engine server, named like those of fork servers."""
+        return self.sockets / SOCKETS.replace("*", "engine")
+
+    @property
     def sockets(self) -> Path:
         """Return the folder of sockets, which only this user can open."""
         return self.valkey_socket.parent

@@ -1,5 +1,6 @@
 """The programs that a stack runs, as data, so that tests can supervise other programs."""
 
+import sys
 from dataclasses import dataclass
 
 from services.common.infra.settings import MetricsSettings
@@ -16,6 +17,7 @@ from services.stack.supervision.process import Program
 WORKER_GRACE = 75.0
 BLUR_WORKER_GRACE = 195.0
 """Finding takes longer."""
+ENGINE_SERVER = "services.blur_worker.child.engine_server"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +26,7 @@ class StackPrograms:
 
     Attributes:
         broker: The embedded Valkey; None if another broker is set.
+        engine: Loads the engine while all others start; stops by its stage.
         prepare: Runs to its end before the services start.
         services: Started in this order, stopped by their stages.
         probe: Exits with 0 once the stack can be used; run again otherwise.
@@ -35,18 +38,21 @@ class StackPrograms:
     services: tuple[Program, ...]
     probe: Program
     endpoints: tuple[Endpoint, ...] = ()
+    engine: Program | None = None
 
     def names(self) -> list[str]:
         """Return the names that prefix lines of output."""
-        first = [program.name for program in (self.broker, self.prepare) if program]
+        first = [program.name for program in (self.broker, self.engine, self.prepare) if program]
         return [*first, *(service.name for service in self.services)]
 
 
 def default_programs(settings: StackSettings, data_folder: DataFolder) -> StackPrograms:
     """Return the real services. Raises: StackError if there is no embedded Valkey for this machine."""
+    engine_socket = str(data_folder.engine_socket)
+    blur_worker = python_module("services.blur_worker", engine_socket)
     services = [
+        Program("blur_worker", blur_worker, stop_stage=2, grace=BLUR_WORKER_GRACE),  # first: it takes longest
         Program("gateway", python_module("services.gateway"), stop_stage=0, grace=35.0),
-        Program("blur_worker", python_module("services.blur_worker"), stop_stage=2, grace=BLUR_WORKER_GRACE),
         # Stops before the gateway, which it calls.
         Program("web", python_module("services.web"), stop_stage=-1, grace=15.0),
     ]
@@ -69,6 +75,8 @@ def default_programs(settings: StackSettings, data_folder: DataFolder) -> StackP
         services=tuple(services),
         probe=Program("health", python_module("services.stack.readiness", *addresses)),
         endpoints=tuple(endpoints),
+        # Executed, not forked: its memory has none of the settings, and the others' libraries load meanwhile.
+        engine=Program("engine", (sys.executable, "-m", ENGINE_SERVER, engine_socket), stop_stage=3),
     )
 
 

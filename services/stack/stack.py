@@ -57,6 +57,8 @@ class Stack:
             environment = service_environment(self.settings, self.data_folder, self._token)
             self._registry = ProcessRegistry(self.data_folder.processes, self._token)
             self._supervisor = supervisor = Supervisor(environment, self._registry, self.output)
+            if self.programs.engine:
+                supervisor.start(self.programs.engine)
             await asyncio.gather(self._start_broker(supervisor), self._prepare(supervisor))
             for service in self.programs.services:
                 supervisor.start(service)

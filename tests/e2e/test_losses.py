@@ -11,6 +11,7 @@ from imageblur_client import Client, Order
 
 from services.stack.background import BackgroundStack
 from services.stack.environment import broker_url
+from services.stack.supervision.process_groups import group_members
 from tests.e2e.conftest import PHOTOGRAPHS
 from tests.e2e.queues import paused_blurring
 from tests.support.waiting import eventually
@@ -73,7 +74,7 @@ def test_a_killed_main_leaves_no_child_working(stack: BackgroundStack, client: C
 
     def kill() -> None:
         worker = running(stack, "services.blur_worker")
-        group.extend(worker.children(recursive=True))
+        group.extend(group_members(worker.pid))
         worker.kill()
 
     finish(client, begin(stack, client, kill))

@@ -17,6 +17,7 @@ from typing import Any
 
 from services.blur_worker.child import process
 from services.blur_worker.child.answers import MAX_BYTES, BadAnswer, ChildAnswer, decode_answer
+from services.blur_worker.child.engine_server import PRELOADED
 from services.blur_worker.child.process import BlurredFile, BlurTask, ChildLimits, Ready, Task, Work, blur_file
 from services.blur_worker.sandbox import Confinement
 from services.common.domain.errors import ImageError, Reason, Unavailable
@@ -39,7 +40,6 @@ _log = log.get(__name__)
 # child processes share its memory.
 _context = multiprocessing.get_context("forkserver")
 _CONFINED = Confinement()
-_PRELOADED = ["services.common.infra.process.collect_later", "services.blur_worker.warm_engine"]
 
 
 class ChildCrashed(Exception):
@@ -216,7 +216,7 @@ class _Slot:
             return self._pipe
         self.stop()
         self._pipe, end = _context.Pipe()
-        what = (end, self._limits, self._confinement, self._work)
+        what = (end, self._limits, self._confinement, self._work, os.getpgrp())
         child = _context.Process(target=process.serve, args=what, daemon=True)
         try:
             with end:
@@ -298,7 +298,7 @@ def _fork(process: BaseProcess, confinement: Confinement) -> None:
     with _fork_lock:
         before = dict(os.environ)
         # Here, not on import: a service of a stack is itself a fork, of a process with another list.
-        _context.set_forkserver_preload(_PRELOADED)
+        _context.set_forkserver_preload(PRELOADED)
         try:
             os.environ.clear()
             os.environ.update(confinement.clean_environment(before))

@@ -175,11 +175,17 @@ Work = Callable[[Any, ChildLimits], ChildAnswer]
 """Takes a task."""
 
 
-def serve(pipe: Connection, limits: ChildLimits, confinement: Confinement, work: Work) -> None:
+def serve(pipe: Connection, limits: ChildLimits, confinement: Confinement, work: Work, group: int) -> None:
     """Answer tasks from the pipe, one at a time, until the parent closes its end.
 
-    What is sent before the first task is pickled. From then on this process may be anybody's: answers are data.
+    What is sent before the first task is pickled. From then on this process may be anybody's: answers are data. The
+    process joins the parent's group, so that whoever ends all of that ends it, too.
     """
+    if os.getpgrp() != group:
+        try:
+            os.setpgid(0, group)
+        except OSError:
+            return  # the parent has ended
     # Ctrl-C reaches the whole terminal; the parent decides when a child process ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -47,7 +47,7 @@ def start_fork_server() -> None:
 
 
 class Started(Protocol):
-    """A process that leads a session and a group of its own."""
+    """A process that leads a group of its own."""
 
     @property
     def pid(self) -> int:
@@ -70,7 +70,7 @@ def launch(arguments: tuple[str, ...], environment: Mapping[str, str], output: i
     if forks(arguments):
         return _Fork(arguments[3], arguments[4:], environment, output)
     return subprocess.Popen(  # noqa: S603 - the programs are this project's own
-        arguments, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment, start_new_session=True
+        arguments, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment, process_group=0
     )
 
 
@@ -119,7 +119,7 @@ def _run(
 ) -> None:
     """Run a module as if Python had been started with it."""
     gc.enable()  # also if a module could not be preloaded
-    os.setsid()
+    os.setpgid(0, 0)
     descriptor = output.detach()
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)

@@ -45,7 +45,6 @@ with contextlib.suppress(OSError, Unavailable), tempfile.TemporaryDirectory(pref
         pass
     _database.close()
 # The collector writes to the objects that it looks at, which would copy their memory for each service.
-gc.collect()
 gc.freeze()
 gc.enable()
 page_out_libraries()

@@ -14,8 +14,8 @@ def main() -> None:
             atexit.register(print, "at its exit")
             print(sys.argv[1:])
             print(os.environ["ONLY_HERE"])
-            if os.getpid() == os.getpgid(0) == os.getsid(0):
-                print("leads its session and its group")
+            if os.getpid() == os.getpgid(0):
+                print("leads its group")
             print(" ".join(psutil.Process().cmdline()))
             print("to standard error", file=sys.stderr)
         case "exit":

@@ -27,7 +27,7 @@ def run(tmp_path: Path, *arguments: str, **environment: str) -> tuple[int, list[
 def test_it_has_its_arguments_environment_group_and_title(tmp_path: Path) -> None:
     code, lines = run(tmp_path, "show", "and more", ONLY_HERE="yes")
     assert code == 0
-    assert lines[:3] == ["['show', 'and more']", "yes", "leads its session and its group"]
+    assert lines[:3] == ["['show', 'and more']", "yes", "leads its group"]
     assert lines[3].startswith(f"{sys.executable} -u -m {MODULE} show")
     assert lines[4:] == ["to standard error", "at its exit"]
 

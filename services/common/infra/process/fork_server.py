@@ -4,10 +4,12 @@ import gc
 import multiprocessing
 import os
 import signal
+import socket
 import sys
 import threading
+import time
 from collections.abc import Sequence
-from multiprocessing import forkserver, resource_tracker, util
+from multiprocessing import forkserver, reduction, resource_tracker, util
 from pathlib import Path
 from typing import Any
 
@@ -61,11 +63,51 @@ def start_by_fork(preload: list[str]) -> None:
             os._exit(1)
 
     assert threading.active_count() == 1, "a fork has none of the other threads, but the locks that they hold"
-    gc.collect()
     gc.freeze()
     util.spawnv_passfds = spawn  # type: ignore[assignment]
     forkserver.set_forkserver_preload(preload)
     forkserver.ensure_running()
+
+
+def fork_elsewhere(address: Path, within: float = 20.0) -> None:
+    """Have the processes that this one starts forked by a fork server of another program, which listens there.
+
+    While it does not listen, a start waits for so many seconds, then raises ConnectionError or FileNotFoundError.
+    """
+    unused = os.open(os.devnull, os.O_WRONLY)  # the end of a pipe that would keep the fork server alive
+
+    def connect_to_new_process(descriptors: Sequence[int]) -> tuple[int, int]:
+        with _connect(address, within) as server:
+            status, child_status = os.pipe()
+            child_data, data = os.pipe()
+            try:
+                tracker: int = resource_tracker.getfd()  # type: ignore[attr-defined]
+                reduction.sendfds(server, [child_data, child_status, unused, tracker, *descriptors])
+            except BaseException:
+                os.close(status)
+                os.close(data)
+                raise
+            finally:
+                os.close(child_status)
+                os.close(child_data)
+            return status, data
+
+    forkserver.connect_to_new_process = connect_to_new_process  # type: ignore[assignment]
+
+
+def _connect(address: Path, within: float) -> socket.socket:
+    deadline = time.monotonic() + within
+    while True:
+        client = socket.socket(socket.AF_UNIX)
+        try:
+            client.connect(str(address))
+        except (ConnectionError, FileNotFoundError):  # it is being started
+            client.close()
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+        else:
+            return client
 
 
 def _become_fork_server(command: str, descriptors: Sequence[int]) -> None:
