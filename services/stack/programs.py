@@ -51,10 +51,10 @@ def default_programs(settings: StackSettings, data_folder: DataFolder) -> StackP
     engine_socket = str(data_folder.engine_socket)
     blur_worker = python_module("services.blur_worker", engine_socket)
     services = [
-        Program("blur_worker", blur_worker, stop_stage=2, grace=BLUR_WORKER_GRACE),  # first: it takes longest
-        Program("gateway", python_module("services.gateway"), stop_stage=0, grace=35.0),
-        # Stops before the gateway, which it calls.
+        # First those that take longest to start. The pages stop before the gateway, which they call.
         Program("web", python_module("services.web"), stop_stage=-1, grace=15.0),
+        Program("blur_worker", blur_worker, stop_stage=2, grace=BLUR_WORKER_GRACE),
+        Program("gateway", python_module("services.gateway"), stop_stage=0, grace=35.0),
     ]
     services += _small_services(settings)
     endpoints = []

@@ -29,6 +29,7 @@ from services.common.infra.settings import CommonSettings, Settings
 from services.stack.address import reachable, split_address
 
 TIMEOUT = 60.0
+POLL_SECONDS = 0.02
 
 
 async def serves(channel: grpc.aio.Channel) -> bool:
@@ -48,7 +49,7 @@ async def serves(channel: grpc.aio.Channel) -> bool:
 async def wait_until_serves(address: str, within: float = TIMEOUT) -> bool:
     """Poll until the server reports SERVING; return False if it does not within so many seconds."""
     # By default gRPC waits a second and more between attempts to connect.
-    options = [("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 100)]
+    options = [("grpc.initial_reconnect_backoff_ms", 20), ("grpc.max_reconnect_backoff_ms", 100)]
     credentials = _credentials()
     target = reachable(address)
     async with (
@@ -59,7 +60,7 @@ async def wait_until_serves(address: str, within: float = TIMEOUT) -> bool:
         try:
             async with asyncio.timeout(within):
                 while not await serves(channel):  # noqa: ASYNC110 - another process has no event
-                    await asyncio.sleep(0.05)
+                    await asyncio.sleep(POLL_SECONDS)
         except TimeoutError:
             return False
     return True
@@ -95,21 +96,22 @@ def worker_is_ready(database: Database) -> bool:
 
 
 async def main(gateway: str, web: str | None = None) -> bool:
-    """Wait for all of them, a minute each; return whether all serve."""
-    if not await wait_until_serves(gateway):
-        print("still waiting for the gateway to answer", flush=True)
-        return False
-    if web and not await _becomes_true(lambda: page_serves(web)):
-        print("still waiting for the web pages to answer", flush=True)
-        return False
+    """Wait for all of them at once, a minute at most; return whether all serve."""
     database = Database(CommonSettings.load().database_url, pool_size=1)
+    waits = {
+        "gateway to answer": wait_until_serves(gateway),
+        "blur worker to be ready": _becomes_true(lambda: asyncio.to_thread(worker_is_ready, database)),
+    }
+    if web:
+        waits["web pages to answer"] = _becomes_true(lambda: page_serves(web))
     try:
-        if await _becomes_true(lambda: asyncio.to_thread(worker_is_ready, database)):
-            return True
+        serve = await asyncio.gather(*waits.values())
     finally:
         database.close()
-    print("still waiting for the blur worker to be ready", flush=True)
-    return False
+    for what, serves_now in zip(waits, serve, strict=True):
+        if not serves_now:
+            print(f"still waiting for the {what}", flush=True)
+    return all(serve)
 
 
 async def _becomes_true(check: Callable[[], Awaitable[bool]]) -> bool:
@@ -117,7 +119,7 @@ async def _becomes_true(check: Callable[[], Awaitable[bool]]) -> bool:
     try:
         async with asyncio.timeout(TIMEOUT):
             while not await check():  # noqa: ASYNC110 - another process has no event
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(POLL_SECONDS)
     except TimeoutError:
         return False
     return True

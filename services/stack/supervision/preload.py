@@ -1,4 +1,7 @@
-"""Loaded once, by the process that the services of a stack are forked from: what they import.
+"""Loaded once, by the process that the services of a stack are forked from: what blur worker and gateway import.
+
+That has nearly all that any two of them share. The rest of pages, mailer and scheduler is loaded by their own forks, at
+the same time: all services wait for this process.
 
 No import starts a thread, not even gRPC's, which does so with its first channel or server.
 """
@@ -18,18 +21,11 @@ from services.common.domain.errors import Unavailable
 from services.common.infra.process.page_out import page_out_libraries
 
 _MODULES = (
-    "aiosmtpd.controller",
-    "grpc_health.v1.health_pb2",
-    "mailbox",
+    "jinja2",
     "services.blur_worker.app",
     "services.common.infra.messaging.dramatiq_worker",
     "services.common.migrations",
     "services.gateway.server",
-    "services.mailer.app",
-    "services.scheduler.jobs",
-    "services.scheduler.start_mailings",
-    "services.scheduler.settings",
-    "services.web.server",
     "sqlalchemy.dialects.sqlite",
 )
 
